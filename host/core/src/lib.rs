@@ -1,0 +1,16 @@
+//! What a Dataverse node decides.
+//!
+//! No I/O, no clock, no randomness of its own, no async: time, seeds and facts are arguments, and what is
+//! to be done is a return value. The same calls with the same arguments give the same decisions on every
+//! machine, so the live driver and the lab drive the very same code.
+
+pub mod content;
+pub mod holdings;
+pub mod id;
+pub mod key;
+pub mod limits;
+pub mod pattern;
+pub mod policy;
+pub mod record;
+pub mod search;
+pub mod version;

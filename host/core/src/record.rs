@@ -1,0 +1,120 @@
+//! `Record`: what is known of a file, and how two records of one file merge.
+//!
+//! Merging takes the greater of two: by version, then by layout. A maximum over a total order is
+//! commutative, associative and idempotent, so records may be heard in any order, any number of times,
+//! and every node ends with the same one.
+
+use std::sync::Arc;
+
+use crate::content::Digest;
+use crate::id::NodeId;
+use crate::key::Key;
+use crate::version::Version;
+
+/// Which nodes hold the replicas of a version, and which re-laying that was.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Layout {
+    /// Grows by one each time the replicas of a version change nodes.
+    pub counter: u64,
+    /// Who laid it; breaks ties between two that re-lay at once.
+    pub author: NodeId,
+    /// The nodes, distinct, in the order of preference.
+    pub holders: Vec<NodeId>,
+}
+
+impl Layout {
+    /// Whether this node is to hold a replica.
+    #[must_use]
+    pub fn names(&self, node: NodeId) -> bool {
+        self.holders.contains(&node)
+    }
+}
+
+/// What is known of a file. Ordered so that the greater of two is the newer.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Record {
+    /// When and by whom it was written.
+    pub version: Version,
+    /// Where its replicas are.
+    pub layout: Layout,
+    /// Whether this version is a deletion (a *tombstone*).
+    pub deleted: bool,
+    /// Bytes.
+    pub size: u64,
+    /// Of the content; of no bytes for a tombstone.
+    pub digest: Digest,
+    /// As its writer named it.
+    pub content_type: Arc<str>,
+    /// Replicas wanted.
+    pub factor: u32,
+    /// The file.
+    pub key: Key,
+}
+
+impl Record {
+    /// The greater of two records of one file.
+    #[must_use]
+    pub fn merge(self, other: Self) -> Self {
+        debug_assert_eq!(self.key, other.key, "only records of one file merge");
+        self.max(other)
+    }
+
+    /// Whether the layout has fewer replicas than are wanted.
+    #[must_use]
+    pub fn is_degraded(&self) -> bool {
+        (self.layout.holders.len() as u64) < u64::from(self.factor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::version::Stamp;
+    use proptest::prelude::*;
+
+    fn record() -> impl Strategy<Value = Record> {
+        let layout = (0u64..3, 0u128..3, prop::collection::vec(0u128..4, 0..3));
+        (0u64..3, 0u128..3, layout, any::<bool>(), 0u64..2).prop_map(
+            |(stamp, writer, (counter, author, holders), deleted, size)| Record {
+                key: Key::parse("ada/x").expect("it is a key"),
+                version: Version {
+                    stamp: Stamp(stamp),
+                    writer: NodeId::from(writer),
+                },
+                layout: Layout {
+                    counter,
+                    author: NodeId::from(author),
+                    holders: holders.into_iter().map(NodeId::from).collect(),
+                },
+                deleted,
+                size,
+                digest: Digest::of(&[]),
+                content_type: "text/plain".into(),
+                factor: 2,
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn merging_is_commutative(a in record(), b in record()) {
+            prop_assert_eq!(a.clone().merge(b.clone()), b.merge(a));
+        }
+
+        #[test]
+        fn merging_is_associative(a in record(), b in record(), c in record()) {
+            let left = a.clone().merge(b.clone()).merge(c.clone());
+            prop_assert_eq!(left, a.merge(b.merge(c)));
+        }
+
+        #[test]
+        fn merging_is_idempotent_and_keeps_the_newest(a in record(), b in record()) {
+            prop_assert_eq!(a.clone().merge(a.clone()), a.clone());
+            let merged = a.clone().merge(b.clone());
+            prop_assert!(merged.version >= a.version && merged.version >= b.version);
+            if a.version > b.version {
+                prop_assert_eq!(merged, a);
+            }
+        }
+    }
+}

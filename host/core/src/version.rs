@@ -1,0 +1,214 @@
+//! `Version`: the total order of the writes to a key, and the hybrid logical clock that stamps them.
+//!
+//! The clock (Kulkarni et al., "Logical Physical Clocks", 2014) follows wall time as long as it can and
+//! counts on where wall time stands still or jumps back, so a stamp is always greater than every stamp
+//! seen before. It reads no clock itself: wall time is an argument.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::id::NodeId;
+use crate::limits;
+
+/// Milliseconds since the Unix epoch on a node, since the run began in the lab.
+pub type Millis = u64;
+
+/// A reading of the hybrid logical clock: 48 bits of milliseconds, then 16 bits of count.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct Stamp(pub u64);
+
+const COUNT_BITS: u32 = 16;
+
+impl Stamp {
+    /// The first stamp of this millisecond.
+    #[must_use]
+    pub const fn at(now: Millis) -> Self {
+        Self(now << COUNT_BITS)
+    }
+
+    /// The millisecond that the stamp stands for.
+    #[must_use]
+    pub const fn millis(self) -> Millis {
+        self.0 >> COUNT_BITS
+    }
+}
+
+/// When and by whom a file was written: a total order of the writes to a key.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Version {
+    /// Compared first.
+    pub stamp: Stamp,
+    /// Breaks ties between nodes that stamp alike.
+    pub writer: NodeId,
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}-{}", self.stamp.0, self.writer)
+    }
+}
+
+/// Text that is not a version.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a version: expected 16 and 32 hexadecimal digits joined by `-`")]
+pub struct VersionError(String);
+
+impl FromStr for Version {
+    type Err = VersionError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wrong = || VersionError(text.to_owned());
+        let (stamp, writer) = text.split_once('-').ok_or_else(wrong)?;
+        if stamp.len() != 16 || !stamp.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(wrong());
+        }
+        Ok(Self {
+            stamp: Stamp(u64::from_str_radix(stamp, 16).map_err(|_| wrong())?),
+            writer: writer.parse().map_err(|_| wrong())?,
+        })
+    }
+}
+
+/// A stamp from a peer whose clock is too far ahead to be believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("its clock is {ahead_ms} ms ahead of ours, more than the {max} ms allowed: check the clocks of both machines", max = limits::CLOCK_AHEAD_MS_MAX)]
+pub struct ClockAhead {
+    /// How far ahead of our wall clock.
+    pub ahead_ms: u64,
+}
+
+/// A node's hybrid logical clock.
+///
+/// The driver persists a *ceiling* ahead of use: no stamp at or above it is given out, and a restart
+/// begins at it. So stamps never go backwards, also across a crash or a wall clock that jumps back.
+#[derive(Debug, Clone)]
+pub struct Clock {
+    last: Stamp,
+    ceiling: Stamp,
+}
+
+impl Clock {
+    /// A clock that starts where the one before it can have ended.
+    #[must_use]
+    pub const fn starting_at(persisted_ceiling: Stamp) -> Self {
+        Self {
+            last: persisted_ceiling,
+            ceiling: persisted_ceiling,
+        }
+    }
+
+    /// A stamp greater than every one given out or observed before, or `None` when the ceiling must be
+    /// raised and persisted first.
+    pub fn tick(&mut self, now: Millis) -> Option<Stamp> {
+        let next = Stamp(self.last.0 + 1).max(Stamp::at(now));
+        if next >= self.ceiling {
+            return None;
+        }
+        self.last = next;
+        Some(next)
+    }
+
+    /// Takes in a stamp from elsewhere, so that later stamps are greater.
+    ///
+    /// # Errors
+    /// [`ClockAhead`] when it lies more than ten minutes ahead of `now`; the clock is left as it was.
+    pub fn observe(&mut self, stamp: Stamp, now: Millis) -> Result<(), ClockAhead> {
+        let ahead_ms = stamp.millis().saturating_sub(now);
+        if ahead_ms > limits::CLOCK_AHEAD_MS_MAX {
+            return Err(ClockAhead { ahead_ms });
+        }
+        self.last = self.last.max(stamp);
+        Ok(())
+    }
+
+    /// The latest stamp given out or observed: what messages carry.
+    #[must_use]
+    pub const fn last(&self) -> Stamp {
+        self.last
+    }
+
+    /// The ceiling to persist next when the present one is nearly used up.
+    #[must_use]
+    pub fn ceiling_due(&self, now: Millis) -> Option<Stamp> {
+        let soon = Stamp::at(self.last.millis().max(now) + limits::CLOCK_CEILING_MS / 2);
+        (soon >= self.ceiling)
+            .then(|| Stamp::at(self.last.millis().max(now) + limits::CLOCK_CEILING_MS))
+    }
+
+    /// Stamps below `ceiling` may be given out: it is durable.
+    pub fn raise(&mut self, ceiling: Stamp) {
+        self.ceiling = self.ceiling.max(ceiling);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn running(now: Millis) -> Clock {
+        let mut clock = Clock::starting_at(Stamp::default());
+        let ceiling = clock.ceiling_due(now).expect("a new clock has no room");
+        clock.raise(ceiling);
+        clock
+    }
+
+    #[test]
+    fn a_clock_gives_nothing_above_its_ceiling() {
+        let mut clock = Clock::starting_at(Stamp::at(5));
+        assert_eq!(clock.tick(1), None);
+        clock.raise(clock.ceiling_due(1).expect("it is due"));
+        assert!(clock.tick(1).expect("there is room") > Stamp::at(5));
+    }
+
+    #[test]
+    fn a_restart_begins_above_everything_given_out() {
+        let mut clock = running(1_000);
+        let last = clock.tick(1_000).expect("there is room");
+        let mut again = Clock::starting_at(clock.ceiling);
+        again.raise(again.ceiling_due(1).expect("it is due"));
+        assert!(again.tick(1).expect("there is room") > last);
+    }
+
+    #[test]
+    fn a_stamp_from_the_far_future_is_refused_and_forgotten() {
+        let mut clock = running(1_000);
+        let far = Stamp::at(1_000 + limits::CLOCK_AHEAD_MS_MAX + 1);
+        assert!(clock.observe(far, 1_000).is_err());
+        assert!(clock.last() < far);
+        let near = Stamp::at(1_000 + limits::CLOCK_AHEAD_MS_MAX);
+        assert_eq!(clock.observe(near, 1_000), Ok(()));
+        assert_eq!(clock.last(), near);
+    }
+
+    #[test]
+    fn a_version_reads_back_from_its_text() {
+        let version = Version {
+            stamp: Stamp(77),
+            writer: NodeId::from(3),
+        };
+        assert_eq!(version.to_string().parse(), Ok(version));
+        assert!("77-3".parse::<Version>().is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn stamps_only_grow_whatever_the_wall_clock_does(
+            steps in prop::collection::vec((0u64..100_000, any::<bool>()), 1..200)
+        ) {
+            let mut clock = running(0);
+            let mut last = Stamp::default();
+            for (now, hear) in steps {
+                if hear {
+                    clock.observe(Stamp::at(now + 10), now).expect("ten milliseconds are allowed");
+                }
+                if let Some(ceiling) = clock.ceiling_due(now) {
+                    clock.raise(ceiling);
+                }
+                let stamp = clock.tick(now).expect("the ceiling was raised");
+                prop_assert!(stamp > last);
+                last = stamp;
+            }
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! The store port: where a node's files, links and clock outlive it.
+//!
+//! A write passes through three hands. A [`Spool`] takes the bytes as they arrive, hashing them, and can
+//! be read while it grows. Sealed, it is [`Prepared`]: durable (or, when small, still in memory) and
+//! invisible. [`Change::Put`] commits it. Dropping a spool or a preparation releases it, room and all.
+//!
+//! A store applies changes one after the other and only if they win (see [`Change`]); it tells its
+//! [`Observer`] of each in that order, before the caller hears of it. What the observer knows is therefore
+//! always what the index says.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use dataverse_core::holdings::{Holding, Role};
+use dataverse_core::id::NodeId;
+use dataverse_core::key::Key;
+use dataverse_core::record::Record;
+use dataverse_core::version::{Millis, Stamp, Version};
+
+mod spool;
+pub use spool::{Content, Prepared, Spool};
+
+/// What a store found when it was opened.
+#[derive(Debug, Default)]
+pub struct Opened {
+    /// Every holding.
+    pub holdings: Vec<Holding>,
+    /// The ceiling of the clock as it was persisted.
+    pub ceiling: Stamp,
+    /// The links kept, and the refusals of links that were cut.
+    pub links: SavedLinks,
+}
+
+/// The links of a node as they are persisted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SavedLinks {
+    /// Nodes linked with: id, name and last known address.
+    pub links: Vec<(NodeId, String, String)>,
+    /// Nodes whose link was cut while they were away.
+    pub refused: Vec<NodeId>,
+}
+
+/// Bytes by what they are used for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Bytes that the node may use for content.
+    pub capacity: u64,
+    /// Bytes of replicas.
+    pub replicas: u64,
+    /// Bytes of cached copies.
+    pub cached: u64,
+    /// Bytes promised to spools and preparations.
+    pub reserved: u64,
+}
+
+/// Why the store could not do something.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The capacity is used up. Evicting cached copies may help.
+    #[error("no room: {short} bytes more are needed than the node has left")]
+    NoRoom {
+        /// Bytes missing.
+        short: u64,
+    },
+    /// The disk itself is full.
+    #[error("the disk is full: {0}; free some space or lower --capacity")]
+    DiskFull(String),
+    /// The content is not (or no longer) here.
+    #[error("the content of {0} is not in the store")]
+    Absent(Key),
+    /// The content does not match its digest.
+    #[error("the content of {0} does not match its digest")]
+    Corrupt(Key),
+    /// The store is shutting down.
+    #[error("the store is closed")]
+    Closed,
+    /// Reading or writing failed.
+    #[error("{doing}: {reason}")]
+    Failed {
+        /// What was being done, and to what.
+        doing: String,
+        /// What the system said.
+        reason: String,
+    },
+}
+
+/// A change of the index. Changes to one file are applied in the order in which they are handed in.
+#[derive(Debug)]
+pub enum Change {
+    /// Holds a file under this record and role.
+    ///
+    /// Wins over nothing, a lesser record, or the same version with a lesser layout or role. With the same
+    /// version already held the content may be left out (a new layout, a cached copy made a replica) and
+    /// is dropped if it comes. A record of another version needs its content, except a tombstone. A cached
+    /// copy never replaces a replica of the same version: the record is merged and the role stays.
+    Put {
+        /// What is known of the file.
+        record: Arc<Record>,
+        /// As what it is held.
+        role: Role,
+        /// The content.
+        content: Option<Prepared>,
+        /// When it was last known to be the newest version.
+        validated: Millis,
+        /// When the content was last checked: the time it was written.
+        verified: Millis,
+    },
+    /// Lets go of the holding of this file if its version is at most `version` (and, where `only` names a
+    /// role, if it is held as that).
+    Drop {
+        /// The file.
+        key: Key,
+        /// Up to which version.
+        version: Version,
+        /// Only when held as this.
+        only: Option<Role>,
+    },
+    /// Makes a replica of exactly this version a cached copy, keeping the content.
+    Demote {
+        /// The record with the layout that no longer names this node.
+        record: Arc<Record>,
+    },
+    /// The content matched its digest at this time.
+    Verified {
+        /// The file.
+        key: Key,
+        /// Which version.
+        version: Version,
+        /// When.
+        at: Millis,
+    },
+    /// The content is bad: it goes to `quarantine/` and the holding with it.
+    Quarantine {
+        /// The file.
+        key: Key,
+        /// Which version.
+        version: Version,
+    },
+}
+
+/// What became of a [`Change`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Applied {
+    /// It is durable.
+    Done {
+        /// The holding before, if there was one.
+        before: Option<Holding>,
+    },
+    /// A greater record was there; that one is durable.
+    Superseded(Arc<Record>),
+    /// There was nothing to change.
+    Nothing,
+}
+
+/// Hears of every change, in order, once it is durable.
+pub trait Observer: Send + Sync + 'static {
+    /// The holding of `key` is `after` from now on (`None`: there is none). Must return quickly.
+    fn changed(&self, key: &Key, after: Option<&Holding>);
+}
+
+/// Where a node's files, links and clock outlive it. The same suite of tests runs on every store.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// What was found at start; once, before anything else is asked. `observer` hears of what follows.
+    fn start(&self, observer: Arc<dyn Observer>) -> Opened;
+    /// Makes room for a content of `size` bytes, where it is known, and opens a spool for it. Where it is
+    /// not known, the spool asks for room as it grows.
+    ///
+    /// # Errors
+    /// [`StoreError::NoRoom`] and [`StoreError::DiskFull`].
+    fn spool(&self, size: Option<u64>) -> Result<Spool, StoreError>;
+    /// Applies the change and makes it durable. Concurrent calls share a commit.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then nothing was changed.
+    async fn apply(&self, change: Change) -> Result<Applied, StoreError>;
+    /// Opens the content of exactly this record's version.
+    ///
+    /// # Errors
+    /// [`StoreError::Absent`] when it isn't held (any more).
+    async fn open(&self, record: &Record) -> Result<Content, StoreError>;
+    /// Persists the links.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn save_links(&self, links: SavedLinks) -> Result<(), StoreError>;
+    /// Persists the ceiling of the clock.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn save_ceiling(&self, ceiling: Stamp) -> Result<(), StoreError>;
+    /// What is used.
+    fn usage(&self) -> Usage;
+    /// Ends the store: what was handed in before is applied first.
+    async fn close(&self);
+}

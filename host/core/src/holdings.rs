@@ -113,11 +113,10 @@ impl Holdings {
         }
     }
 
-    /// The holdings whose keys begin with `prefix`, in order of the key.
-    pub fn beginning_with<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a Holding> {
+    /// The holdings from this key on, in order of the key.
+    pub fn from(&self, key: &str) -> impl Iterator<Item = &Holding> {
         self.by_key
-            .range::<str, _>((Bound::Included(prefix), Bound::Unbounded))
-            .take_while(move |(key, _)| key.as_str().starts_with(prefix))
+            .range::<str, _>((Bound::Included(key), Bound::Unbounded))
             .map(|(_, holding)| holding)
     }
 

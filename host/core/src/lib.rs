@@ -5,10 +5,13 @@
 //! machine, so the live driver and the lab drive the very same code.
 
 pub mod content;
+pub mod floors;
 pub mod holdings;
 pub mod id;
 pub mod key;
 pub mod limits;
+pub mod news;
+pub mod node;
 pub mod pattern;
 pub mod policy;
 pub mod record;

@@ -53,3 +53,5 @@ pub const EVICTION_EVENTS_MAX: usize = 16_384;
 pub const HEARD_FLOORS_MAX: usize = 100_000;
 /// Announcements remembered, to tell a repeated one.
 pub const ANNOUNCEMENTS_MAX: usize = 65_536;
+/// Holdings that a pattern scan looks at before it lets others have their turn.
+pub const SCAN_KEYS_MAX: usize = 4096;

@@ -1,0 +1,90 @@
+//! What a node has heard of files that it does not hold: the highest version of each.
+//!
+//! Bounded, and what was heard longest ago is forgotten first. Floors of held files are not here: there
+//! the record itself is the floor.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::id::FileId;
+use crate::limits::HEARD_FLOORS_MAX;
+use crate::version::Version;
+
+/// A version that was heard of.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Heard {
+    /// Which.
+    pub version: Version,
+    /// Whether it is a deletion.
+    pub deleted: bool,
+}
+
+/// The highest version heard of each file, for a bounded number of files.
+#[derive(Debug, Default)]
+pub struct Floors {
+    heard: BTreeMap<FileId, Heard>,
+    /// In the order in which files were first heard of.
+    order: VecDeque<FileId>,
+}
+
+impl Floors {
+    /// Takes note of a version and says whether it is higher than what was known.
+    pub fn hear(&mut self, file: FileId, heard: Heard) -> bool {
+        if let Some(known) = self.heard.get_mut(&file) {
+            let is_news = heard > *known;
+            *known = heard.max(*known);
+            return is_news;
+        }
+        if self.order.len() == HEARD_FLOORS_MAX
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.heard.remove(&oldest);
+        }
+        self.heard.insert(file, heard);
+        self.order.push_back(file);
+        true
+    }
+
+    /// The highest version heard of this file.
+    #[must_use]
+    pub fn of(&self, file: FileId) -> Option<Heard> {
+        self.heard.get(&file).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::NodeId;
+    use crate::version::Stamp;
+
+    fn heard(stamp: u64) -> Heard {
+        Heard {
+            version: Version {
+                stamp: Stamp(stamp),
+                writer: NodeId::from(1),
+            },
+            deleted: false,
+        }
+    }
+
+    #[test]
+    fn only_a_higher_version_is_news() {
+        let mut floors = Floors::default();
+        assert!(floors.hear(FileId(1), heard(5)));
+        assert!(!floors.hear(FileId(1), heard(4)));
+        assert!(!floors.hear(FileId(1), heard(5)));
+        assert!(floors.hear(FileId(1), heard(6)));
+        assert_eq!(floors.of(FileId(1)), Some(heard(6)));
+    }
+
+    #[test]
+    fn what_was_heard_first_is_forgotten_first() {
+        let mut floors = Floors::default();
+        for file in 0..=HEARD_FLOORS_MAX as u64 {
+            floors.hear(FileId(file), heard(1));
+        }
+        assert_eq!(floors.of(FileId(0)), None);
+        assert_eq!(floors.of(FileId(1)), Some(heard(1)));
+        assert_eq!(floors.heard.len(), HEARD_FLOORS_MAX);
+    }
+}

@@ -1,0 +1,451 @@
+//! `Node`: what one node knows and decides, behind one face.
+//!
+//! Its methods take the time and facts and return decisions or [`Effect`]s. It performs nothing: the
+//! driver does, and tells it of every durable change of the index ([`Node::changed`]) in the order of the
+//! commits. So what the node answers is always something that survives a crash.
+
+use std::sync::Arc;
+
+use crate::floors::{Floors, Heard};
+use crate::holdings::{Holding, Holdings, Role, Total};
+use crate::id::NodeId;
+use crate::key::Key;
+use crate::limits;
+use crate::news::News;
+use crate::pattern::Pattern;
+use crate::record::{Layout, Record};
+use crate::search::{Answer, Hit, Peer};
+use crate::version::{Clock, ClockAhead, Millis, Stamp, Version};
+
+/// Something that the driver has to do.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Effect {
+    /// Let go of what is held of this file up to a version: a greater one is durable elsewhere.
+    Drop {
+        /// The file.
+        key: Key,
+        /// Up to which version.
+        version: Version,
+    },
+    /// Keep the same content under this newer layout.
+    Adopt {
+        /// With the newer layout.
+        record: Arc<Record>,
+        /// As what it is held.
+        role: Role,
+    },
+    /// The newer layout does not name this node any more: the replica becomes a cached copy.
+    Demote {
+        /// With the newer layout.
+        record: Arc<Record>,
+    },
+    /// Pass this on over every link, except to whom it came from.
+    Announce {
+        /// The news.
+        record: Arc<Record>,
+    },
+}
+
+/// What a node can say of a read before it asks anybody.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum LocalRead {
+    /// Serve this: a replica, or a cached copy that was confirmed a moment ago.
+    Serve(Holding),
+    /// Serve this once a replica confirms that it is the newest.
+    Confirm(Holding),
+    /// Search for it; less than the floor is no answer.
+    Search {
+        /// The highest version heard of.
+        floor: Option<Version>,
+    },
+}
+
+/// Hits of one stretch of a pattern scan.
+#[derive(Debug, Default)]
+pub struct Scan {
+    /// What matched.
+    pub hits: Vec<Hit>,
+    /// Where to go on, unless everything was seen.
+    pub resume_after: Option<Key>,
+}
+
+/// One node: its clock, its holdings and what it has heard.
+#[derive(Debug)]
+pub struct Node {
+    id: NodeId,
+    clock: Clock,
+    holdings: Holdings,
+    floors: Floors,
+    news: News,
+}
+
+impl Node {
+    /// The node as its index left it.
+    #[must_use]
+    pub fn new(id: NodeId, ceiling: Stamp, held: Vec<Holding>) -> Self {
+        let mut holdings = Holdings::default();
+        for holding in held {
+            holdings.put(holding);
+        }
+        Self {
+            id,
+            clock: Clock::starting_at(ceiling),
+            holdings,
+            floors: Floors::default(),
+            news: News::default(),
+        }
+    }
+
+    /// Its clock.
+    pub fn clock(&mut self) -> &mut Clock {
+        &mut self.clock
+    }
+
+    /// Takes in a peer's clock.
+    ///
+    /// # Errors
+    /// [`ClockAhead`] when it is too far ahead to be believed.
+    pub fn observe(&mut self, stamp: Stamp, now: Millis) -> Result<(), ClockAhead> {
+        self.clock.observe(stamp, now)
+    }
+
+    /// The index changed, durably: this is the holding of `key` from now on.
+    pub fn changed(&mut self, key: &Key, after: Option<&Holding>) {
+        match after {
+            Some(holding) => {
+                self.holdings.put(holding.clone());
+            }
+            None => {
+                if let Some(gone) = self.holdings.remove(key) {
+                    self.floors.hear(key.file_id(), heard_of(&gone.record));
+                }
+            }
+        }
+    }
+
+    /// The holding of this file, current or not.
+    #[must_use]
+    pub fn holding(&self, key: &Key) -> Option<&Holding> {
+        self.holdings.find(key)
+    }
+
+    /// The highest version of this file that the node knows of, held or heard.
+    #[must_use]
+    pub fn known(&self, key: &Key) -> Option<Heard> {
+        let held = self
+            .holdings
+            .find(key)
+            .map(|holding| heard_of(&holding.record));
+        held.max(self.floors.of(key.file_id()))
+    }
+
+    /// What it holds as replicas.
+    #[must_use]
+    pub const fn replicas(&self) -> Total {
+        self.holdings.replicas()
+    }
+
+    /// What it holds as cached copies.
+    #[must_use]
+    pub const fn cached(&self) -> Total {
+        self.holdings.cached()
+    }
+
+    /// What can be said of a read before anybody is asked.
+    #[must_use]
+    pub fn read(&self, key: &Key, now: Millis, revalidate_after_ms: u64) -> LocalRead {
+        let floor = self.known(key).map(|heard| heard.version);
+        match self.current(key) {
+            None => LocalRead::Search { floor },
+            Some(holding) if holding.role == Role::Replica => LocalRead::Serve(holding.clone()),
+            Some(holding) if now.saturating_sub(holding.validated) <= revalidate_after_ms => {
+                LocalRead::Serve(holding.clone())
+            }
+            Some(holding) => LocalRead::Confirm(holding.clone()),
+        }
+    }
+
+    /// A replica confirmed at `now` that this version is the newest.
+    pub fn validated(&mut self, key: &Key, version: Version, now: Millis) {
+        self.holdings.validated(key, version, now);
+    }
+
+    /// Answers a probe for one file. Never less than the asker's floor or its own.
+    #[must_use]
+    pub fn answer(
+        &self,
+        key: &Key,
+        floor: Option<Version>,
+        now: Millis,
+        load: u32,
+        neighbours: Vec<Peer>,
+    ) -> Answer {
+        let hits = self
+            .current(key)
+            .filter(|holding| Some(holding.record.version) >= floor)
+            .map(|holding| hit_of(holding, now));
+        Answer {
+            hits: hits.into_iter().collect(),
+            known: self.known(key).map(|heard| heard.version),
+            load,
+            neighbours,
+        }
+    }
+
+    /// Looks through at most [`limits::SCAN_KEYS_MAX`] holdings for keys that match; called again with
+    /// where it stopped, so that no lock is held for the length of a whole scan.
+    #[must_use]
+    pub fn scan(&self, pattern: &Pattern, after: Option<&Key>, limit: usize, now: Millis) -> Scan {
+        let prefix = pattern.literal_prefix();
+        let mut scan = Scan::default();
+        let from = after.map_or(prefix, Key::as_str);
+        let seen = self
+            .holdings
+            .from(from)
+            .take_while(|holding| holding.record.key.as_str().starts_with(prefix))
+            .filter(|holding| Some(&holding.record.key) != after);
+        for (count, holding) in seen.enumerate() {
+            let key = &holding.record.key;
+            if pattern.matches(key) && self.current(key).is_some() {
+                scan.hits.push(hit_of(holding, now));
+            }
+            if scan.hits.len() >= limit {
+                return scan;
+            }
+            if count + 1 >= limits::SCAN_KEYS_MAX {
+                scan.resume_after = Some(key.clone());
+                return scan;
+            }
+        }
+        scan
+    }
+
+    /// Takes in a record that was announced, which means: it is durable on every node its layout names.
+    #[must_use]
+    pub fn learn(&mut self, record: &Arc<Record>) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        if self.news.is_new(record) {
+            effects.push(Effect::Announce {
+                record: Arc::clone(record),
+            });
+        }
+        self.floors.hear(record.key.file_id(), heard_of(record));
+        if let Some(effect) = self.reaction(record) {
+            effects.push(effect);
+        }
+        effects
+    }
+
+    /// The layout that this node gives a version at first.
+    #[must_use]
+    pub fn first_layout(&self, holders: Vec<NodeId>) -> Layout {
+        Layout {
+            counter: 0,
+            author: self.id,
+            holders,
+        }
+    }
+
+    /// The layout that follows `layout`, with these holders.
+    #[must_use]
+    pub fn next_layout(&self, layout: &Layout, holders: Vec<NodeId>) -> Layout {
+        Layout {
+            counter: layout.counter + 1,
+            author: self.id,
+            holders,
+        }
+    }
+
+    /// What a durable newer record means for what is held here.
+    fn reaction(&self, record: &Arc<Record>) -> Option<Effect> {
+        let held = self.holdings.find(&record.key)?;
+        if record.version > held.record.version {
+            return Some(Effect::Drop {
+                key: record.key.clone(),
+                version: held.record.version,
+            });
+        }
+        if record.version < held.record.version || record.layout <= held.record.layout {
+            return None;
+        }
+        let record = Arc::clone(record);
+        if held.role == Role::Replica && !record.layout.names(self.id) && !record.deleted {
+            return Some(Effect::Demote { record });
+        }
+        Some(Effect::Adopt {
+            record,
+            role: held.role,
+        })
+    }
+
+    /// The holding of a file if it may be served: not deleted, and nothing newer was heard of.
+    fn current(&self, key: &Key) -> Option<&Holding> {
+        let holding = self.holdings.find(key)?;
+        let floor = self.floors.of(key.file_id()).map(|heard| heard.version);
+        (!holding.record.deleted && Some(holding.record.version) >= floor).then_some(holding)
+    }
+}
+
+fn heard_of(record: &Record) -> Heard {
+    Heard {
+        version: record.version,
+        deleted: record.deleted,
+    }
+}
+
+fn hit_of(holding: &Holding, now: Millis) -> Hit {
+    Hit {
+        record: Arc::clone(&holding.record),
+        role: holding.role,
+        validated_age_ms: match holding.role {
+            Role::Replica => 0,
+            Role::Cached => now.saturating_sub(holding.validated),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::content::Digest;
+
+    const ME: u128 = 1;
+
+    fn record(key: &str, stamp: u64, counter: u64, holders: &[u128]) -> Arc<Record> {
+        Arc::new(Record {
+            version: version(stamp),
+            layout: Layout {
+                counter,
+                author: NodeId::from(9),
+                holders: holders.iter().map(|id| NodeId::from(*id)).collect(),
+            },
+            deleted: false,
+            size: 3,
+            digest: Digest::of(b"abc"),
+            content_type: "text/plain".into(),
+            factor: 2,
+            key: Key::parse(key).expect("it is a key"),
+        })
+    }
+
+    fn version(stamp: u64) -> Version {
+        Version {
+            stamp: Stamp(stamp),
+            writer: NodeId::from(9),
+        }
+    }
+
+    fn holding(record: Arc<Record>, role: Role, validated: Millis) -> Holding {
+        Holding {
+            record,
+            role,
+            validated,
+            verified: 0,
+        }
+    }
+
+    fn node(held: Vec<Holding>) -> Node {
+        Node::new(NodeId::from(ME), Stamp::default(), held)
+    }
+
+    fn key(text: &str) -> Key {
+        Key::parse(text).expect("it is a key")
+    }
+
+    #[test]
+    fn a_replica_is_served_and_a_cached_copy_only_while_it_is_fresh() {
+        let replica = holding(record("a/r", 1, 0, &[ME]), Role::Replica, 0);
+        let cached = holding(record("a/c", 1, 0, &[7]), Role::Cached, 1_000);
+        let node = node(vec![replica.clone(), cached.clone()]);
+        let read = |name: &str, now| node.read(&key(name), now, 3_000);
+        assert_eq!(read("a/r", 99_000), LocalRead::Serve(replica));
+        assert_eq!(read("a/c", 4_000), LocalRead::Serve(cached.clone()));
+        assert_eq!(read("a/c", 4_001), LocalRead::Confirm(cached));
+        assert_eq!(read("a/none", 0), LocalRead::Search { floor: None });
+    }
+
+    #[test]
+    fn nothing_below_the_floor_is_served_or_answered() {
+        let old = record("a/x", 1, 0, &[ME]);
+        let mut node = node(vec![holding(old, Role::Replica, 0)]);
+        let _ = node.learn(&record("a/x", 2, 0, &[7]));
+        let floor = Some(version(2));
+        assert_eq!(node.read(&key("a/x"), 0, 0), LocalRead::Search { floor });
+        let answer = node.answer(&key("a/x"), None, 0, 0, Vec::new());
+        assert_eq!((answer.hits.len(), answer.known), (0, floor));
+        let pattern = Pattern::parse("a/x").expect("it is a pattern");
+        assert!(node.scan(&pattern, None, 10, 0).hits.is_empty());
+    }
+
+    #[test]
+    fn a_probe_is_answered_with_no_less_than_the_askers_floor() {
+        let node = node(vec![holding(record("a/x", 5, 0, &[ME]), Role::Replica, 0)]);
+        let hits = |floor| {
+            let floor = Some(version(floor));
+            node.answer(&key("a/x"), floor, 0, 0, Vec::new()).hits.len()
+        };
+        assert_eq!((hits(4), hits(5), hits(6)), (1, 1, 0));
+    }
+
+    #[test]
+    fn a_greater_version_elsewhere_lets_the_old_one_go() {
+        let mut node = node(vec![holding(record("a/x", 1, 0, &[ME]), Role::Replica, 0)]);
+        let news = record("a/x", 2, 0, &[7]);
+        let effects = node.learn(&news);
+        let dropped = Effect::Drop {
+            key: key("a/x"),
+            version: version(1),
+        };
+        assert_eq!(effects, [Effect::Announce { record: news }, dropped]);
+    }
+
+    #[test]
+    fn news_is_passed_on_once() {
+        let mut node = node(Vec::new());
+        assert_eq!(node.learn(&record("a/x", 2, 0, &[7])).len(), 1);
+        assert_eq!(node.learn(&record("a/x", 2, 0, &[7])).len(), 0);
+        assert_eq!(node.learn(&record("a/x", 2, 1, &[8])).len(), 1);
+    }
+
+    #[test]
+    fn a_newer_layout_is_adopted_and_a_replica_it_leaves_out_is_demoted() {
+        let react = |role, holders: &[u128]| {
+            let mut node = node(vec![holding(record("a/x", 1, 0, &[ME]), role, 0)]);
+            node.learn(&record("a/x", 1, 1, holders)).pop()
+        };
+        let adopted = |role| {
+            Some(Effect::Adopt {
+                record: record("a/x", 1, 1, &[ME, 7]),
+                role,
+            })
+        };
+        assert_eq!(react(Role::Replica, &[ME, 7]), adopted(Role::Replica));
+        assert_eq!(react(Role::Cached, &[ME, 7]), adopted(Role::Cached));
+        let demoted = Effect::Demote {
+            record: record("a/x", 1, 1, &[7]),
+        };
+        assert_eq!(react(Role::Replica, &[7]), Some(demoted));
+    }
+
+    #[test]
+    fn a_dropped_file_leaves_its_version_as_the_floor() {
+        let mut node = node(vec![holding(record("a/x", 4, 0, &[7]), Role::Cached, 0)]);
+        node.changed(&key("a/x"), None);
+        let floor = Some(version(4));
+        assert_eq!(node.read(&key("a/x"), 0, 0), LocalRead::Search { floor });
+    }
+
+    #[test]
+    fn a_scan_goes_on_where_it_stopped() {
+        let held = (0..limits::SCAN_KEYS_MAX + 5)
+            .map(|at| holding(record(&format!("a/{at:05}"), 1, 0, &[ME]), Role::Replica, 0))
+            .chain([holding(record("b/x", 1, 0, &[ME]), Role::Replica, 0)]);
+        let node = node(held.collect());
+        let pattern = Pattern::parse("a/*").expect("it is a pattern");
+        let first = node.scan(&pattern, None, usize::MAX, 0);
+        assert_eq!(first.hits.len(), limits::SCAN_KEYS_MAX);
+        let second = node.scan(&pattern, first.resume_after.as_ref(), usize::MAX, 0);
+        assert_eq!((second.hits.len(), second.resume_after), (5, None));
+        assert_eq!(node.scan(&pattern, None, 7, 0).hits.len(), 7);
+    }
+}

@@ -31,7 +31,8 @@ use crate::limits;
 pub struct Pattern {
     text: Arc<str>,
     prefix_bytes: usize,
-    matcher: Regex,
+    /// Shared, so that copies of a pattern warm up once.
+    matcher: Arc<Regex>,
 }
 
 /// Why a glob was refused.
@@ -72,7 +73,7 @@ impl Pattern {
         Ok(Self {
             prefix_bytes: text.find(is_special).unwrap_or(text.len()),
             text: text.into(),
-            matcher,
+            matcher: Arc::new(matcher),
         })
     }
 

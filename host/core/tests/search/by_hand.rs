@@ -2,9 +2,11 @@
 
 use dataverse_core::holdings::Role::{Cached, Replica};
 use dataverse_core::pattern::Pattern;
-use dataverse_core::search::{Bounds, Question};
+use dataverse_core::search::{Bounds, Outcome, Question, Search};
 
-use crate::world::{BOUNDS, Lie, START, Temper, Trace, World, exact, id, key, number, version};
+use crate::world::{
+    BOUNDS, Lie, START, Temper, Trace, World, exact, id, key, number, peer, version,
+};
 
 /// What a search is to end with: outcome, exact, hits as (node, hops), probes, levels.
 type Expected<'a> = (&'a str, bool, &'a [(usize, u32)], u32, u32);
@@ -189,10 +191,13 @@ fn the_own_floor_voids_older_copies() {
 
 #[test]
 fn a_level_is_committed_a_short_while_after_its_first_hit() {
+    // At the very end of the window an answer that is there already still counts.
+    let both = &[(2, 1), (1, 1)][..];
+    let first = &[(1, 1)][..];
     for (slow_ms, hits, ended) in [
-        (24, &[(2, 1), (1, 1)][..], START + 24),
-        (25, &[(1, 1)][..], START + 25),
-        (26, &[(1, 1)][..], START + 25),
+        (24, both, START + 24),
+        (25, both, START + 25),
+        (26, first, START + 25),
     ] {
         let mut world = World::of(3).file(1, 1, Cached).file(2, 1, Replica);
         world.link(0, 1);
@@ -200,12 +205,6 @@ fn a_level_is_committed_a_short_while_after_its_first_hit() {
         let world = world
             .temper(1, Temper::Honest(5))
             .temper(2, Temper::Honest(slow_ms));
-        // At the very end of the window an answer that is there already still counts.
-        let hits = if slow_ms == 25 {
-            &[(2, 1), (1, 1)][..]
-        } else {
-            hits
-        };
         let trace = check(&world, ("found", true, hits, 2, 1));
         assert_eq!(trace.ended, ended);
         assert_eq!(unanswered(&trace), [""; 0], "the level did not wait for it");
@@ -321,6 +320,40 @@ fn a_lie_that_shows_counts_as_no_answer_but_its_neighbours_are_asked() {
         let world = world.file(2, 9, Replica);
         check(&world, ("found", false, &[(2, 2)], 2, 2));
     }
+}
+
+#[test]
+fn probes_carry_the_floor_as_it_is_when_they_are_sent() {
+    let world = World::line(4).knows(0, 1).knows(2, 3);
+    let mut search = Search::new(
+        exact(None),
+        peer(0),
+        world.truth(0, &exact(None)),
+        BOUNDS,
+        START,
+    );
+    for (node, floor) in [(1, 1), (2, 1), (3, 3)] {
+        let probes = search.poll(START);
+        assert_eq!(probes.len(), 1);
+        assert_eq!(probes[0].peer, peer(node));
+        assert_eq!(probes[0].question, exact(Some(floor)));
+        let answer = world.truth(node, &probes[0].question);
+        search.answered(probes[0].peer.id, answer, START);
+    }
+    let report = search.into_report().expect("it has ended");
+    assert_eq!(report.outcome, Outcome::NotFound);
+}
+
+#[test]
+fn an_answer_below_a_floor_it_was_not_told_is_void_but_no_lie() {
+    // Both are asked at once; the one with the old copy answers after the other raised the floor.
+    let mut world = World::of(3)
+        .file(1, 1, Cached)
+        .temper(1, Temper::Honest(5))
+        .knows(2, 2);
+    world.link(0, 1);
+    world.link(0, 2);
+    check(&world, ("not_found", true, &[], 2, 1));
 }
 
 fn pattern(text: &str, limit: u32) -> Question {

@@ -205,7 +205,7 @@ impl World {
     }
 
     /// What a truthful node says.
-    fn truth(&self, node: usize, question: &Question) -> Answer {
+    pub(crate) fn truth(&self, node: usize, question: &Question) -> Answer {
         let sim = &self.nodes[node];
         let (hits, known) = match question {
             Question::Exact { floor, .. } => {

@@ -55,3 +55,22 @@ pub const HEARD_FLOORS_MAX: usize = 100_000;
 pub const ANNOUNCEMENTS_MAX: usize = 65_536;
 /// Holdings that a pattern scan looks at before it lets others have their turn.
 pub const SCAN_KEYS_MAX: usize = 4096;
+
+// Search.
+
+/// How long a search waits, after the first hit of a level, for the rest of that level.
+pub const SEARCH_SETTLE_MS: u64 = 20;
+/// Nodes asked by one search at most, whatever its settings say.
+pub const SEARCH_BUDGET_MAX: u32 = 65_536;
+/// Hits of one pattern search at most, and so in one answer: this many records of the greatest size
+/// still fit in a message, so a node never has to clip its answer without the asker knowing.
+pub const SEARCH_HITS_MAX: u32 = 1_000;
+
+// Patterns.
+
+/// Bytes in a pattern.
+pub const PATTERN_BYTES_MAX: usize = 1024;
+/// Characters in a pattern that are not plain: `*`, `?`, `[`, `{`, escaped ones counted as well.
+pub const PATTERN_WILDCARDS_MAX: usize = 64;
+/// Bytes of the compiled form of a pattern.
+pub const PATTERN_PROGRAM_BYTES_MAX: usize = 1 << 20;

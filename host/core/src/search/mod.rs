@@ -1,13 +1,28 @@
 //! One breadth-first search over the links, as a state machine.
+//!
+//! The entry node runs it: [`Search`] says whom to ask next, and is told what they answered. Here are the
+//! words of the conversation; the machine is in `machine`, what it believes of an answer in `judge`, what
+//! it keeps of the hits in `finds`, whom it knows in `frontier`, and how it ended in `report`. Nothing
+//! here knows a network or a clock: probes are returned, answers and times are arguments.
+
+mod finds;
+mod frontier;
+mod judge;
+mod machine;
+mod report;
 
 use std::sync::Arc;
+
+pub use finds::FoundHit;
+pub use machine::Search;
+pub use report::{Outcome, Report};
 
 use crate::holdings::Role;
 use crate::id::NodeId;
 use crate::key::Key;
 use crate::pattern::Pattern;
 use crate::record::Record;
-use crate::version::Version;
+use crate::version::{Millis, Version};
 
 /// A node as another names it: who it is, what people call it, where it listens.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -61,4 +76,34 @@ pub struct Answer {
     pub load: u32,
     /// The nodes that it is linked with.
     pub neighbours: Vec<Peer>,
+}
+
+/// What a search may spend. How many hits a pattern search wants is part of its question.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Bounds {
+    /// Links crossed at most; 0 asks only the node itself.
+    pub hops: u32,
+    /// Probes under way at once; 0 counts as 1.
+    pub fanout: u32,
+    /// How long one node may take to answer.
+    pub probe_deadline_ms: u64,
+    /// How long the whole search may take.
+    pub deadline_ms: u64,
+    /// Nodes asked over the network at most; no more than [`SEARCH_BUDGET_MAX`](crate::limits::SEARCH_BUDGET_MAX).
+    pub budget: u32,
+    /// How long to wait for the rest of a level after its first hit.
+    pub settle_ms: u64,
+}
+
+/// A question to be put to a node now.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Probe {
+    /// Whom to ask.
+    pub peer: Peer,
+    /// Links between the asking node and that one.
+    pub level: u32,
+    /// What to ask, with the floor as it is now.
+    pub question: Question,
+    /// When the search stops waiting for the answer.
+    pub deadline: Millis,
 }

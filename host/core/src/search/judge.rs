@@ -1,0 +1,73 @@
+//! What a search believes of an answer.
+//!
+//! A node can say anything. What can be seen to be wrong makes its answer *unsound*: its hits are void
+//! and the node counts as unanswered, so that no search is called exact because of it. Its neighbours are
+//! still asked, and a version that it has heard of still raises the floor: neither can make a search say
+//! more than it knows. A false "no", and a made-up file that fits the question, can't be told here; the
+//! reader's digest catches the latter.
+
+use std::collections::BTreeSet;
+
+use crate::limits;
+use crate::search::{Answer, Hit, Peer, Question};
+use crate::version::Version;
+
+/// An answer after it was looked through.
+pub(super) struct Judged {
+    /// Hits that fit the question; none when the answer is unsound.
+    pub(super) hits: Vec<Hit>,
+    /// The highest version heard of; `None` for patterns.
+    pub(super) known: Option<Version>,
+    /// Nodes named, well-formed ones only, no more than a node may have links.
+    pub(super) neighbours: Vec<Peer>,
+    /// Whether the answer can be relied on.
+    pub(super) is_sound: bool,
+}
+
+/// Looks an answer through against the question as that node was asked it.
+pub(super) fn judge(question: &Question, answer: Answer) -> Judged {
+    let known = match question {
+        Question::Exact { .. } => answer.known,
+        Question::Pattern { .. } => None,
+    };
+    let hits_fit = match question {
+        Question::Exact { .. } => {
+            answer.hits.len() <= 1 && answer.hits.iter().all(|hit| fits(question, known, hit))
+        }
+        Question::Pattern { limit, .. } => {
+            let keys: BTreeSet<_> = answer.hits.iter().map(|hit| &hit.record.key).collect();
+            answer.hits.len() <= *limit as usize
+                && keys.len() == answer.hits.len()
+                && answer.hits.iter().all(|hit| fits(question, known, hit))
+        }
+    };
+    let links_fit = answer.neighbours.len() <= limits::LINKS_MAX
+        && answer.neighbours.iter().all(is_well_formed);
+    let is_sound = hits_fit && links_fit;
+    let mut neighbours = answer.neighbours;
+    neighbours.truncate(limits::LINKS_MAX);
+    neighbours.retain(is_well_formed);
+    Judged {
+        hits: if is_sound { answer.hits } else { Vec::new() },
+        known,
+        neighbours,
+        is_sound,
+    }
+}
+
+/// Whether a hit is one of the file or files asked for, living, and no less than what its holder was
+/// told of and has heard of itself.
+fn fits(question: &Question, known: Option<Version>, hit: &Hit) -> bool {
+    let record = &hit.record;
+    let of_the_question = match question {
+        Question::Exact { key, floor } => {
+            record.key == *key && Some(record.version) >= (*floor).max(known)
+        }
+        Question::Pattern { pattern, .. } => pattern.matches(&record.key),
+    };
+    of_the_question && !record.deleted
+}
+
+fn is_well_formed(peer: &Peer) -> bool {
+    peer.name.len() <= limits::NAME_BYTES_MAX && peer.address.len() <= limits::ADDRESS_BYTES_MAX
+}

@@ -1,0 +1,324 @@
+//! `Search`: whom to ask next, and when to stop.
+//!
+//! Levels are asked one after the other, each only once the one before it has *settled*: every node of
+//! it answered, failed or ran out of time. An exact search ends at the first level with a hit that stands
+//! against the floor, once that level has settled too, or a short while after the hit. A pattern search
+//! ends in the same way when it has as many hits as are wanted, else when there is no more to ask.
+//!
+//! How to drive it: send what [`Search::poll`] returns; report each outcome by [`Search::answered`] or
+//! [`Search::failed`]; poll again after every report and whenever [`Search::wake_at`] has come; stop when
+//! [`Search::report`] is there. It sends nothing, waits for nothing and reads no clock.
+
+use std::collections::BTreeMap;
+
+use crate::id::NodeId;
+use crate::limits;
+use crate::search::finds::{Harvest, LevelHits};
+use crate::search::frontier::Frontier;
+use crate::search::judge::{Judged, judge};
+use crate::search::{Answer, Bounds, FoundHit, Outcome, Peer, Probe, Question, Report};
+use crate::version::{Millis, Version};
+
+/// A probe under way.
+struct Asked {
+    /// As that node was asked it: its answer is held against the floor it was told, not a later one.
+    question: Question,
+    deadline: Millis,
+}
+
+/// One search under way.
+pub struct Search {
+    question: Question,
+    bounds: Bounds,
+    /// The latest time heard of: time that goes back is taken to stand still.
+    now: Millis,
+    ends_at: Millis,
+    frontier: Frontier,
+    in_flight: BTreeMap<NodeId, Asked>,
+    level_hits: LevelHits,
+    /// When the level under way is committed, settled or not.
+    commit_at: Option<Millis>,
+    harvest: Harvest,
+    /// Whether every node nearer than the level under way was asked and answered.
+    nearer_answered: bool,
+    unanswered: Vec<Peer>,
+    probes: u32,
+    levels: u32,
+    report: Option<Report>,
+}
+
+impl Search {
+    /// A search run by `me`, which answers `local` itself: that is level 0. A node that wants to hear of
+    /// others' copies only gives an answer without hits.
+    ///
+    /// A limit beyond [`limits::SEARCH_HITS_MAX`] is lowered to it, and 0 raised to 1.
+    #[must_use]
+    pub fn new(
+        mut question: Question,
+        me: Peer,
+        local: Answer,
+        bounds: Bounds,
+        now: Millis,
+    ) -> Self {
+        let mut wanted = 0;
+        if let Question::Pattern { limit, .. } = &mut question {
+            *limit = (*limit).clamp(1, limits::SEARCH_HITS_MAX);
+            wanted = *limit;
+        }
+        let budget = bounds.budget.min(limits::SEARCH_BUDGET_MAX);
+        let id = me.id;
+        let mut search = Self {
+            ends_at: now.saturating_add(bounds.deadline_ms),
+            bounds,
+            now,
+            frontier: Frontier::new(me, budget),
+            in_flight: BTreeMap::new(),
+            level_hits: LevelHits::default(),
+            commit_at: None,
+            harvest: Harvest::new(wanted),
+            nearer_answered: true,
+            unanswered: Vec::new(),
+            probes: 0,
+            levels: 0,
+            report: None,
+            question,
+        };
+        let asked = search.question.clone();
+        search.take_in(id, &asked, local);
+        search.progress();
+        search
+    }
+
+    /// The probes to send now; none once the search has ended.
+    pub fn poll(&mut self, now: Millis) -> Vec<Probe> {
+        self.pass_time(now);
+        self.progress();
+        let mut probes = Vec::new();
+        while self.may_ask()
+            && let Some(peer) = self.frontier.pop()
+        {
+            let deadline = self.now.saturating_add(self.bounds.probe_deadline_ms);
+            let asked = Asked {
+                question: self.question.clone(),
+                deadline: deadline.min(self.ends_at),
+            };
+            probes.push(Probe {
+                peer: peer.clone(),
+                level: self.frontier.level(),
+                question: asked.question.clone(),
+                deadline: asked.deadline,
+            });
+            self.in_flight.insert(peer.id, asked);
+            self.probes += 1;
+            self.levels = self.frontier.level();
+        }
+        probes
+    }
+
+    /// A node answered. Ignored when it was not asked, answered before or ran out of time; an answer that
+    /// comes late but before the search was polled again still counts.
+    pub fn answered(&mut self, from: NodeId, answer: Answer, now: Millis) {
+        self.pass_time(now);
+        if self.report.is_none()
+            && let Some(asked) = self.in_flight.remove(&from)
+        {
+            self.take_in(from, &asked.question, answer);
+            self.progress();
+        }
+    }
+
+    /// A node could not be asked: it is unreachable, refused, ran out of time, or another one answered in
+    /// its place. Ignored when it was not asked or answered before.
+    pub fn failed(&mut self, from: NodeId, now: Millis) {
+        self.pass_time(now);
+        if self.report.is_none() && self.in_flight.remove(&from).is_some() {
+            self.unanswered.push(self.frontier.peer(from).clone());
+            self.progress();
+        }
+    }
+
+    /// When to poll next if nothing is reported before; `None` once the search has ended.
+    #[must_use]
+    pub fn wake_at(&self) -> Option<Millis> {
+        if self.report.is_some() {
+            return None;
+        }
+        if self.may_ask() && self.frontier.is_waiting() {
+            return Some(self.now);
+        }
+        let probes = self.in_flight.values().map(|asked| asked.deadline);
+        probes.chain(self.commit_at).chain([self.ends_at]).min()
+    }
+
+    /// How the search ended, once it has.
+    #[must_use]
+    pub const fn report(&self) -> Option<&Report> {
+        self.report.as_ref()
+    }
+
+    /// How the search ended, once it has.
+    #[must_use]
+    pub fn into_report(self) -> Option<Report> {
+        self.report
+    }
+
+    fn pass_time(&mut self, now: Millis) {
+        self.now = self.now.max(now);
+    }
+
+    fn may_ask(&self) -> bool {
+        self.report.is_none() && self.in_flight.len() < self.bounds.fanout.max(1) as usize
+    }
+
+    /// Takes in what the node itself or one that was asked had to say.
+    fn take_in(&mut self, from: NodeId, asked: &Question, answer: Answer) {
+        let load = answer.load;
+        let Judged {
+            hits,
+            known,
+            neighbours,
+            is_sound,
+        } = judge(asked, answer);
+        if !is_sound {
+            self.unanswered.push(self.frontier.peer(from).clone());
+        }
+        self.raise_floor(known);
+        for hit in hits {
+            let found = FoundHit {
+                hit,
+                peer: self.frontier.peer(from).clone(),
+                hops: self.frontier.level(),
+                load,
+            };
+            self.keep(found);
+        }
+        self.frontier.name(from, neighbours);
+    }
+
+    /// Keeps a hit; the first one that is enough sets the time by which the level is committed.
+    fn keep(&mut self, found: FoundHit) {
+        if self.is_pattern() {
+            self.harvest.push(found);
+            if !self.harvest.is_full() {
+                return;
+            }
+        } else {
+            let version = Some(found.hit.record.version);
+            self.raise_floor(version);
+            if version < self.floor() {
+                return;
+            }
+            self.level_hits.push(found);
+        }
+        let settled = self.now.saturating_add(self.bounds.settle_ms);
+        self.commit_at.get_or_insert(settled);
+    }
+
+    /// A version that was heard of voids the hits below it.
+    fn raise_floor(&mut self, known: Option<Version>) {
+        let Question::Exact { floor, .. } = &mut self.question else {
+            return;
+        };
+        *floor = (*floor).max(known);
+        self.level_hits.void_below(*floor);
+        if self.level_hits.is_empty() {
+            self.commit_at = None;
+        }
+    }
+
+    const fn is_pattern(&self) -> bool {
+        matches!(self.question, Question::Pattern { .. })
+    }
+
+    const fn floor(&self) -> Option<Version> {
+        match self.question {
+            Question::Exact { floor, .. } => floor,
+            Question::Pattern { .. } => None,
+        }
+    }
+
+    /// Draws every conclusion that can be drawn at this time.
+    ///
+    /// The whole deadline goes before those of single probes, which it may have cut short, but comes
+    /// after what was answered: what is known is told, however late it is.
+    fn progress(&mut self) {
+        while self.report.is_none() {
+            let is_over = self.now >= self.ends_at;
+            if !is_over {
+                self.give_up_on_late_probes();
+            }
+            let has_settled = self.in_flight.is_empty() && !self.frontier.is_waiting();
+            if let Some(commit_at) = self.commit_at
+                && (has_settled || is_over || self.now >= commit_at)
+            {
+                self.end(Outcome::Found, self.nearer_answered && !self.is_pattern());
+            } else if has_settled {
+                self.leave_level();
+            } else if is_over {
+                self.give_up_on_all_probes();
+                self.end(Outcome::Deadline, false);
+            } else {
+                break;
+            }
+        }
+    }
+
+    /// The level under way has settled without ending the search: goes on to the next, or ends.
+    fn leave_level(&mut self) {
+        let all_answered = self.unanswered.is_empty();
+        if self.frontier.has_more() && self.frontier.is_spent() {
+            self.end(Outcome::Budget, false);
+        } else if self.frontier.has_more() && self.frontier.level() >= self.bounds.hops {
+            self.end(Outcome::Horizon, false);
+        } else if self.frontier.has_more() {
+            self.nearer_answered = all_answered && !self.frontier.level_is_clipped();
+            self.frontier.advance();
+        } else if !all_answered {
+            self.end(Outcome::Partial, false);
+        } else if !self.harvest.is_empty() {
+            self.end(Outcome::Found, true);
+        } else {
+            self.end(Outcome::NotFound, true);
+        }
+    }
+
+    fn give_up_on_late_probes(&mut self) {
+        let now = self.now;
+        let (frontier, unanswered) = (&self.frontier, &mut self.unanswered);
+        self.in_flight.retain(|id, asked| {
+            let is_late = asked.deadline <= now;
+            if is_late {
+                unanswered.push(frontier.peer(*id).clone());
+            }
+            !is_late
+        });
+    }
+
+    fn give_up_on_all_probes(&mut self) {
+        for id in std::mem::take(&mut self.in_flight).into_keys() {
+            self.unanswered.push(self.frontier.peer(id).clone());
+        }
+    }
+
+    fn end(&mut self, outcome: Outcome, exact: bool) {
+        let hits = if self.is_pattern() {
+            self.harvest.take_sorted()
+        } else {
+            self.level_hits.take_sorted()
+        };
+        let path = match hits.first() {
+            Some(best) if !self.is_pattern() => self.frontier.path(best.peer.id),
+            _ => Vec::new(),
+        };
+        self.report = Some(Report {
+            outcome,
+            exact,
+            hits,
+            path,
+            probes: self.probes,
+            levels: self.levels,
+            unanswered: std::mem::take(&mut self.unanswered),
+            floor: self.floor(),
+        });
+    }
+}

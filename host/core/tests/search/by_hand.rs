@@ -1,0 +1,438 @@
+//! Small graphs whose answers can be worked out by hand.
+
+use dataverse_core::holdings::Role::{Cached, Replica};
+use dataverse_core::pattern::Pattern;
+use dataverse_core::search::{Bounds, Outcome, Question, Search};
+
+use crate::world::{
+    BOUNDS, Lie, START, Temper, Trace, World, exact, id, key, number, peer, version,
+};
+
+/// What a search is to end with: outcome, exact, hits as (node, hops), probes, levels.
+type Expected<'a> = (&'a str, bool, &'a [(usize, u32)], u32, u32);
+
+fn check_with(world: &World, question: Question, bounds: Bounds, expected: Expected<'_>) -> Trace {
+    let trace = world.run(question, bounds, false);
+    let report = &trace.report;
+    let nodes = world.nodes.len();
+    let hits: Vec<_> = report
+        .hits
+        .iter()
+        .map(|found| {
+            (
+                number(found.peer.id, nodes).expect("it is in the world"),
+                found.hops,
+            )
+        })
+        .collect();
+    let outcome = report.outcome.as_str();
+    let seen = (
+        outcome,
+        report.exact,
+        &hits[..],
+        report.probes,
+        report.levels,
+    );
+    assert_eq!(seen, expected, "{report:?}");
+    trace
+}
+
+fn check(world: &World, expected: Expected<'_>) -> Trace {
+    check_with(world, exact(None), BOUNDS, expected)
+}
+
+fn path(trace: &Trace) -> Vec<&str> {
+    trace.report.path.iter().map(|peer| &*peer.name).collect()
+}
+
+fn unanswered(trace: &Trace) -> Vec<&str> {
+    trace
+        .report
+        .unanswered
+        .iter()
+        .map(|peer| &*peer.name)
+        .collect()
+}
+
+#[test]
+fn a_local_copy_is_found_without_a_probe() {
+    let trace = check(
+        &World::line(3).file(0, 1, Replica),
+        ("found", true, &[(0, 0)], 0, 0),
+    );
+    assert_eq!(path(&trace), ["n0"]);
+    assert_eq!(trace.report.floor, Some(version(1)));
+}
+
+#[test]
+fn a_line_is_walked_to_the_hit_and_no_further() {
+    let trace = check(
+        &World::line(6).file(3, 1, Replica),
+        ("found", true, &[(3, 3)], 3, 3),
+    );
+    assert_eq!(path(&trace), ["n0", "n1", "n2", "n3"]);
+}
+
+#[test]
+fn a_line_without_the_file_is_asked_whole() {
+    let trace = check(&World::line(6), ("not_found", true, &[], 5, 5));
+    assert_eq!(path(&trace), [""; 0]);
+}
+
+#[test]
+fn a_node_alone_knows_at_once() {
+    let trace = check(&World::of(1), ("not_found", true, &[], 0, 0));
+    assert_eq!(trace.ended, START);
+}
+
+#[test]
+fn a_ring_is_walked_both_ways_and_each_node_asked_once() {
+    let mut world = World::line(6);
+    world.link(5, 0);
+    check(&world, ("not_found", true, &[], 5, 3));
+    check(&world.file(4, 1, Replica), ("found", true, &[(4, 2)], 4, 2));
+}
+
+#[test]
+fn parallel_links_and_links_to_oneself_are_walked_once() {
+    let mut world = World::line(3);
+    world.link(0, 1);
+    world.link(1, 1);
+    world.link(0, 0);
+    check(&world, ("not_found", true, &[], 2, 2));
+}
+
+#[test]
+fn a_dead_node_in_the_middle_hides_what_lies_behind_it() {
+    for temper in [Temper::Dead(1), Temper::Silent, Temper::Honest(5_000)] {
+        let world = World::line(4).temper(2, temper).file(3, 1, Replica);
+        let trace = check(&world, ("partial", false, &[], 2, 2));
+        assert_eq!(unanswered(&trace), ["n2"]);
+    }
+}
+
+#[test]
+fn a_hit_beyond_a_dead_node_is_not_called_exact() {
+    let mut world = World::line(4)
+        .temper(1, Temper::Dead(1))
+        .file(3, 1, Replica);
+    world.link(0, 2);
+    let trace = check(&world, ("found", false, &[(3, 2)], 3, 2));
+    assert_eq!(unanswered(&trace), ["n1"]);
+}
+
+#[test]
+fn a_dead_node_beside_the_hit_does_no_harm() {
+    let mut world = World::of(3).temper(1, Temper::Dead(1)).file(2, 1, Replica);
+    world.link(0, 1);
+    world.link(0, 2);
+    check(&world, ("found", true, &[(2, 1)], 2, 1));
+}
+
+#[test]
+fn a_tombstone_heard_of_nearer_voids_a_stale_copy() {
+    let world = World::line(4).knows(1, 2).file(2, 1, Cached);
+    let trace = check(&world, ("not_found", true, &[], 3, 3));
+    assert_eq!(trace.report.floor, Some(version(2)));
+}
+
+#[test]
+fn a_tombstone_heard_of_at_the_same_level_voids_a_stale_copy() {
+    let mut world = World::of(4).file(1, 1, Cached).knows(2, 2);
+    world.link(0, 1);
+    world.link(0, 2);
+    world.link(2, 3);
+    // The tombstone comes after the stale hit, within its settle window.
+    let world = world.temper(2, Temper::Honest(10));
+    check(&world, ("not_found", true, &[], 3, 2));
+    check(&world.file(3, 2, Replica), ("found", true, &[(3, 2)], 3, 2));
+}
+
+#[test]
+fn the_newer_of_two_versions_at_a_level_is_the_only_hit() {
+    let mut world = World::of(3).file(1, 1, Replica).file(2, 2, Cached);
+    world.link(0, 1);
+    world.link(0, 2);
+    for (one, two) in [(1, 5), (5, 1)] {
+        let world = world.clone();
+        let world = world
+            .temper(1, Temper::Honest(one))
+            .temper(2, Temper::Honest(two));
+        check(&world, ("found", true, &[(2, 1)], 2, 1));
+    }
+}
+
+#[test]
+fn hits_of_a_level_come_replica_first_then_least_load_then_id() {
+    let mut world = World::of(5);
+    for node in 1..5 {
+        world.link(0, node);
+        let role = if node == 1 { Cached } else { Replica };
+        world.nodes[node].files.insert(0, (1, role));
+    }
+    world.nodes[2].load = 9;
+    assert!(id(3) < id(4));
+    check(
+        &world,
+        ("found", true, &[(3, 1), (4, 1), (2, 1), (1, 1)], 4, 1),
+    );
+}
+
+#[test]
+fn the_own_floor_voids_older_copies() {
+    let world = World::line(3).file(1, 1, Replica).file(2, 2, Replica);
+    check_with(
+        &world,
+        exact(Some(2)),
+        BOUNDS,
+        ("found", true, &[(2, 2)], 2, 2),
+    );
+}
+
+#[test]
+fn a_level_is_committed_a_short_while_after_its_first_hit() {
+    // At the very end of the window an answer that is there already still counts.
+    let both = &[(2, 1), (1, 1)][..];
+    let first = &[(1, 1)][..];
+    for (slow_ms, hits, ended) in [
+        (24, both, START + 24),
+        (25, both, START + 25),
+        (26, first, START + 25),
+    ] {
+        let mut world = World::of(3).file(1, 1, Cached).file(2, 1, Replica);
+        world.link(0, 1);
+        world.link(0, 2);
+        let world = world
+            .temper(1, Temper::Honest(5))
+            .temper(2, Temper::Honest(slow_ms));
+        let trace = check(&world, ("found", true, hits, 2, 1));
+        assert_eq!(trace.ended, ended);
+        assert_eq!(unanswered(&trace), [""; 0], "the level did not wait for it");
+    }
+}
+
+#[test]
+fn a_nearer_level_is_waited_for_however_near_the_hit_is() {
+    let mut world = World::line(3).file(2, 1, Replica);
+    world.nodes.push(world.nodes[0].clone());
+    world.nodes[3].links.clear();
+    world.link(0, 3);
+    let world = world.temper(3, Temper::Honest(900));
+    let trace = check(&world, ("found", true, &[(2, 2)], 3, 2));
+    assert_eq!(trace.ended, START + 901);
+}
+
+#[test]
+fn a_probe_is_given_up_at_its_deadline() {
+    let world = World::line(2).temper(1, Temper::Silent);
+    let trace = check(&world, ("partial", false, &[], 1, 1));
+    assert_eq!(trace.ended, START + BOUNDS.probe_deadline_ms);
+}
+
+#[test]
+fn a_search_ends_at_its_deadline() {
+    let bounds = Bounds {
+        deadline_ms: 25,
+        ..BOUNDS
+    };
+    let mut world = World::line(9);
+    world
+        .nodes
+        .iter_mut()
+        .for_each(|node| node.temper = Temper::Honest(10));
+    let trace = check_with(&world, exact(None), bounds, ("deadline", false, &[], 3, 3));
+    assert_eq!(trace.ended, START + 25);
+    assert_eq!(unanswered(&trace), ["n3"]);
+}
+
+#[test]
+fn a_hit_in_hand_at_the_deadline_is_told() {
+    let bounds = Bounds {
+        deadline_ms: 15,
+        ..BOUNDS
+    };
+    let mut world = World::of(3).file(1, 1, Replica).temper(2, Temper::Silent);
+    world.link(0, 1);
+    world.link(0, 2);
+    let trace = check_with(
+        &world,
+        exact(None),
+        bounds,
+        ("found", true, &[(1, 1)], 2, 1),
+    );
+    assert_eq!(trace.ended, START + 15);
+}
+
+#[test]
+fn the_horizon_is_told_only_where_there_is_more_behind_it() {
+    let world = World::line(4).file(3, 1, Replica);
+    let at = |hops| Bounds { hops, ..BOUNDS };
+    check_with(&world, exact(None), at(0), ("horizon", false, &[], 0, 0));
+    check_with(&world, exact(None), at(2), ("horizon", false, &[], 2, 2));
+    check_with(&world, exact(None), at(3), ("found", true, &[(3, 3)], 3, 3));
+    check_with(
+        &World::line(4),
+        exact(None),
+        at(3),
+        ("not_found", true, &[], 3, 3),
+    );
+}
+
+#[test]
+fn the_budget_bounds_the_nodes_asked() {
+    let mut world = World::of(6);
+    (1..6).for_each(|node| world.link(0, node));
+    let with = |budget| Bounds { budget, ..BOUNDS };
+    check_with(&world, exact(None), with(0), ("budget", false, &[], 0, 0));
+    check_with(&world, exact(None), with(3), ("budget", false, &[], 3, 1));
+    check_with(&world, exact(None), with(5), ("not_found", true, &[], 5, 1));
+}
+
+#[test]
+fn a_hit_among_those_the_budget_let_ask_is_exact_all_the_same() {
+    let mut world = World::of(6).file(1, 1, Replica);
+    (1..6).for_each(|node| world.link(0, node));
+    let bounds = Bounds {
+        budget: 2,
+        ..BOUNDS
+    };
+    check_with(
+        &world,
+        exact(None),
+        bounds,
+        ("found", true, &[(1, 1)], 2, 1),
+    );
+}
+
+#[test]
+fn a_lie_that_shows_counts_as_no_answer_but_its_neighbours_are_asked() {
+    for lie in [
+        Lie::WrongKey,
+        Lie::Deleted,
+        Lie::BelowFloor,
+        Lie::Twice,
+        Lie::TooManyLinks,
+        Lie::LongAddress,
+    ] {
+        let world = World::line(3).temper(1, Temper::Lying(lie));
+        let trace = check(&world, ("partial", false, &[], 2, 2));
+        assert_eq!(unanswered(&trace), ["n1"], "{lie:?}");
+        let world = world.file(2, 9, Replica);
+        check(&world, ("found", false, &[(2, 2)], 2, 2));
+    }
+}
+
+#[test]
+fn probes_carry_the_floor_as_it_is_when_they_are_sent() {
+    let world = World::line(4).knows(0, 1).knows(2, 3);
+    let mut search = Search::new(
+        exact(None),
+        peer(0),
+        world.truth(0, &exact(None)),
+        BOUNDS,
+        START,
+    );
+    for (node, floor) in [(1, 1), (2, 1), (3, 3)] {
+        let probes = search.poll(START);
+        assert_eq!(probes.len(), 1);
+        assert_eq!(probes[0].peer, peer(node));
+        assert_eq!(probes[0].question, exact(Some(floor)));
+        let answer = world.truth(node, &probes[0].question);
+        search.answered(probes[0].peer.id, answer, START);
+    }
+    let report = search.into_report().expect("it has ended");
+    assert_eq!(report.outcome, Outcome::NotFound);
+}
+
+#[test]
+fn an_answer_below_a_floor_it_was_not_told_is_void_but_no_lie() {
+    // Both are asked at once; the one with the old copy answers after the other raised the floor.
+    let mut world = World::of(3)
+        .file(1, 1, Cached)
+        .temper(1, Temper::Honest(5))
+        .knows(2, 2);
+    world.link(0, 1);
+    world.link(0, 2);
+    check(&world, ("not_found", true, &[], 2, 1));
+}
+
+fn pattern(text: &str, limit: u32) -> Question {
+    Question::Pattern {
+        pattern: Pattern::parse(text).expect("it is a pattern"),
+        limit,
+    }
+}
+
+/// Files 1 and 2 at node 1, files 2 (newer) and 3 at node 2, file 1 (the same) at node 3.
+fn library() -> World {
+    let mut world = World::line(4);
+    for (node, file, version) in [(1, 1, 1), (1, 2, 1), (2, 2, 2), (2, 3, 1), (3, 1, 1)] {
+        world.nodes[node].files.insert(file, (version, Replica));
+    }
+    world
+}
+
+#[test]
+fn a_pattern_gathers_the_newest_and_nearest_of_each_key() {
+    let expected = ("found", true, &[(1, 1), (2, 2), (2, 2)][..], 3, 3);
+    let trace = check_with(&library(), pattern("ada/*", 10), BOUNDS, expected);
+    let keys: Vec<_> = trace
+        .report
+        .hits
+        .iter()
+        .map(|found| &found.hit.record.key)
+        .collect();
+    assert_eq!(keys, [&key(1), &key(2), &key(3)]);
+    assert_eq!(path(&trace), [""; 0]);
+}
+
+#[test]
+fn a_pattern_stops_at_its_limit_and_is_then_not_exact() {
+    check_with(
+        &library(),
+        pattern("ada/*", 1),
+        BOUNDS,
+        ("found", false, &[(1, 1)], 1, 1),
+    );
+    let expected = ("found", false, &[(1, 1), (1, 1)][..], 1, 1);
+    check_with(&library(), pattern("ada/*", 2), BOUNDS, expected);
+}
+
+#[test]
+fn a_pattern_tells_what_kept_it_from_knowing_beside_its_hits() {
+    let world = library().temper(2, Temper::Dead(1));
+    let hits = &[(1, 1), (1, 1)][..];
+    check_with(
+        &world,
+        pattern("ada/*", 10),
+        BOUNDS,
+        ("partial", false, hits, 2, 2),
+    );
+    let bounds = Bounds { hops: 1, ..BOUNDS };
+    check_with(
+        &library(),
+        pattern("ada/*", 10),
+        bounds,
+        ("horizon", false, hits, 1, 1),
+    );
+    let bounds = Bounds {
+        budget: 1,
+        ..BOUNDS
+    };
+    check_with(
+        &library(),
+        pattern("ada/*", 10),
+        bounds,
+        ("budget", false, hits, 1, 1),
+    );
+}
+
+#[test]
+fn a_pattern_that_nothing_matches_is_not_found() {
+    check_with(
+        &library(),
+        pattern("bob/*", 10),
+        BOUNDS,
+        ("not_found", true, &[], 3, 3),
+    );
+}

@@ -4,6 +4,7 @@
 //! to be done is a return value. The same calls with the same arguments give the same decisions on every
 //! machine, so the live driver and the lab drive the very same code.
 
+pub mod cache;
 pub mod content;
 pub mod holdings;
 pub mod id;

@@ -10,6 +10,7 @@ pub mod holdings;
 pub mod id;
 pub mod key;
 pub mod limits;
+pub mod members;
 pub mod pattern;
 pub mod placement;
 pub mod policy;

@@ -3,6 +3,7 @@
 //! Filled from gossip by the driver, asked when copies are placed and when a person names a node. It is
 //! never what a search relies on: a search walks the links themselves.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -182,8 +183,8 @@ impl Members {
         let mut frontier = VecDeque::from([(me, 0)]);
         while let Some((node, away)) = frontier.pop_front() {
             for &next in links.get(&node).into_iter().flatten() {
-                if !hops.contains_key(&next) {
-                    hops.insert(next, away + 1);
+                if let Entry::Vacant(unseen) = hops.entry(next) {
+                    unseen.insert(away + 1);
                     frontier.push_back((next, away + 1));
                 }
             }

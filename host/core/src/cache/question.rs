@@ -78,6 +78,13 @@ impl Question {
         self.needed
     }
 
+    /// Whether this slot's copy has been admitted and only waits for room.
+    pub(super) fn waits_for_room(&self, slot: Slot) -> bool {
+        self.incoming
+            .as_ref()
+            .is_some_and(|incoming| incoming.admitted && incoming.slot == slot)
+    }
+
     /// Tells the policy what happened, in order, then asks it.
     ///
     /// # Errors
@@ -122,6 +129,16 @@ pub struct Victim {
     pub size: u64,
 }
 
+impl From<CachedCopy> for Victim {
+    fn from(copy: CachedCopy) -> Self {
+        Self {
+            key: copy.key,
+            version: copy.version,
+            size: copy.size,
+        }
+    }
+}
+
 /// One step on the way to an answer.
 #[derive(Debug)]
 #[must_use = "victims are to be dropped, and a question is to be put"]
@@ -132,6 +149,28 @@ pub struct Step {
     pub fault: Option<Fault>,
     /// What comes next.
     pub next: Next,
+}
+
+impl Step {
+    pub(super) fn done(victims: Vec<Victim>, admitted: bool) -> Self {
+        Self {
+            victims,
+            fault: None,
+            next: Next::Done { admitted },
+        }
+    }
+
+    pub(super) fn ask(victims: Vec<Victim>, question: Question) -> Self {
+        Self {
+            victims,
+            fault: None,
+            next: Next::Ask(question),
+        }
+    }
+
+    pub(super) fn with(self, fault: Option<Fault>) -> Self {
+        Self { fault, ..self }
+    }
 }
 
 /// What comes after a [`Step`].
@@ -156,4 +195,16 @@ pub struct Outcome {
     pub victims: Vec<Victim>,
     /// The first thing that the policy did wrong.
     pub fault: Option<Fault>,
+}
+
+impl Outcome {
+    /// This outcome and then that step, and the question that comes next.
+    pub fn after(mut self, step: Step) -> (Self, Option<Question>) {
+        self.victims.extend(step.victims);
+        self.fault = self.fault.or(step.fault);
+        match step.next {
+            Next::Ask(question) => (self, Some(question)),
+            Next::Done { admitted } => (Self { admitted, ..self }, None),
+        }
+    }
 }

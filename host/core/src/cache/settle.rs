@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::log::Turn;
 use super::question::{Batch, Incoming};
 use super::slots::Place;
-use super::{Asking, Cache, CachedCopy, Next, Outcome, Question, Step, Verdict, Victim};
+use super::{Asking, Cache, CachedCopy, Outcome, Question, Step, Verdict, Victim};
 use crate::limits;
 use crate::policy::{Admission, Eviction, Fault, Slot};
 use crate::version::Millis;
@@ -335,59 +335,5 @@ impl Cache {
             (outcome, next) = outcome.after(self.settle(question, verdict));
         }
         outcome
-    }
-}
-
-impl Question {
-    /// Whether this slot's copy has been admitted and only waits for room.
-    fn waits_for_room(&self, slot: Slot) -> bool {
-        self.incoming
-            .as_ref()
-            .is_some_and(|incoming| incoming.admitted && incoming.slot == slot)
-    }
-}
-
-impl Step {
-    pub(super) fn done(victims: Vec<Victim>, admitted: bool) -> Self {
-        Self {
-            victims,
-            fault: None,
-            next: Next::Done { admitted },
-        }
-    }
-
-    pub(super) fn ask(victims: Vec<Victim>, question: Question) -> Self {
-        Self {
-            victims,
-            fault: None,
-            next: Next::Ask(question),
-        }
-    }
-
-    fn with(self, fault: Option<Fault>) -> Self {
-        Self { fault, ..self }
-    }
-}
-
-impl Outcome {
-    /// This outcome and then that step, and the question that comes next.
-    #[must_use]
-    pub fn after(mut self, step: Step) -> (Self, Option<Question>) {
-        self.victims.extend(step.victims);
-        self.fault = self.fault.or(step.fault);
-        match step.next {
-            Next::Ask(question) => (self, Some(question)),
-            Next::Done { admitted } => (Self { admitted, ..self }, None),
-        }
-    }
-}
-
-impl From<CachedCopy> for Victim {
-    fn from(copy: CachedCopy) -> Self {
-        Self {
-            key: copy.key,
-            version: copy.version,
-            size: copy.size,
-        }
     }
 }

@@ -446,6 +446,22 @@ fn a_victim_that_was_removed_meanwhile_is_no_fault_and_is_not_told() {
 }
 
 #[test]
+fn a_policy_can_not_name_a_copy_that_it_was_never_told_of() {
+    // Slot 4 is taken while the policy thinks; it guesses the number.
+    let (mut cache, mut script) = (full(), Script::answering([named(&[4])]));
+    cache
+        .hand_over()
+        .put_to(&mut script)
+        .expect("it can't fail");
+    let question = asked(cache.ask_admit(copy(3, 10), 1));
+    assert!(cache.admit(None, copy(5, 10), 1).admitted);
+    let verdict = question.put_to(&mut script);
+    let step = cache.settle(question, verdict);
+    assert!(matches!(step.fault, Some(Fault::Verdict(_))));
+    assert_eq!(keys(&step.victims), victims(&[1]));
+}
+
+#[test]
 fn a_copy_removed_while_it_is_asked_about_is_not_admitted() {
     let (mut cache, mut script) = (full(), Script::answering([named(&[1])]));
     cache

@@ -4,16 +4,20 @@
 //! to be done is a return value. The same calls with the same arguments give the same decisions on every
 //! machine, so the live driver and the lab drive the very same code.
 
+pub mod cache;
 pub mod content;
 pub mod floors;
 pub mod holdings;
 pub mod id;
 pub mod key;
 pub mod limits;
+pub mod members;
 pub mod news;
 pub mod node;
 pub mod pattern;
+pub mod placement;
 pub mod policy;
 pub mod record;
+pub mod relocation;
 pub mod search;
 pub mod version;

@@ -46,7 +46,8 @@ pub const MEMBERS_MAX: usize = 65_536;
 
 /// Slots told to an eviction policy in one batch.
 pub const EVICTION_BATCH_MAX: usize = 4096;
-/// Events kept for an eviction policy until it is asked; older reads are forgotten first.
+/// Reads kept for an eviction policy until it is asked; the oldest are forgotten first. What left or came
+/// into the cache meanwhile is never forgotten, and bounded by one such event a slot.
 pub const EVICTION_EVENTS_MAX: usize = 16_384;
 
 /// Floors kept of files that a node has heard of but does not hold.
@@ -74,3 +75,22 @@ pub const PATTERN_BYTES_MAX: usize = 1024;
 pub const PATTERN_WILDCARDS_MAX: usize = 64;
 /// Bytes of the compiled form of a pattern.
 pub const PATTERN_PROGRAM_BYTES_MAX: usize = 1 << 20;
+
+// Cache.
+
+/// Cached copies of one node, counted by the slots they take.
+pub const CACHE_SLOTS_MAX: usize = 1 << 24;
+/// Times an eviction policy is asked for one admission before the baseline frees the rest.
+pub const EVICTION_ROUNDS_MAX: u32 = 16;
+
+// Relocation.
+
+/// How long until the count of a file's reads is worth half.
+pub const READS_HALVE_AFTER_MS: u64 = 10 * 60 * 1000;
+/// Files whose reads are counted; the least read make room for others.
+pub const READS_FILES_MAX: usize = 65_536;
+
+// Members.
+
+/// Statuses kept of nodes that membership has not spoken of yet.
+pub const EARLY_STATUSES_MAX: usize = 1024;

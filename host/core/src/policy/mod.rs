@@ -2,8 +2,19 @@
 //!
 //! The shapes are those of the policy contract. A port's implementation may fail (a *fault*); whoever
 //! asks it checks the verdict and answers with the baseline when there was a fault.
+//!
+//! The baseline of eviction is not here: it is the cache's own order of last use, so that it can answer at
+//! any moment, whatever state a policy is in.
+
+use std::collections::BTreeSet;
 
 use crate::version::Millis;
+
+mod reader_keeps_copy;
+mod rendezvous;
+
+pub use reader_keeps_copy::ReaderKeepsCopy;
+pub use rendezvous::Rendezvous;
 
 /// A file, as policies see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,7 +57,7 @@ pub enum Fault {
     Verdict(String),
 }
 
-/// Where the copies of a new file go.
+/// What a placement policy is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlacementRequest {
     /// The file.
@@ -104,7 +115,8 @@ pub trait Eviction: Send {
     /// # Errors
     /// [`Fault`] when the policy fails; so for every method here.
     fn set_capacity(&mut self, bytes: u64) -> Result<(), Fault>;
-    /// Already cached when this policy took over, coldest first; in batches of at most 4096.
+    /// Cached without this policy's word, coldest first, in batches of at most 4096: what was there when it
+    /// took over and, later, what the baseline admitted or kept in its stead.
     ///
     /// # Errors
     /// See [`Eviction::set_capacity`].
@@ -160,4 +172,26 @@ pub trait Relocation: Send {
     /// # Errors
     /// [`Fault`] when the policy fails.
     fn on_read(&mut self, read: &RemoteRead) -> Result<RelocationVerdict, Fault>;
+}
+
+/// The indices as `usize`, when all are below `length` and distinct.
+///
+/// # Errors
+/// [`Fault::Verdict`] that names the first index that is not.
+pub(crate) fn distinct_indices(indices: &[u32], length: usize) -> Result<Vec<usize>, Fault> {
+    let mut seen = BTreeSet::new();
+    let mut checked = Vec::with_capacity(indices.len().min(length));
+    for &index in indices {
+        let place = index as usize;
+        if place >= length {
+            return Err(Fault::Verdict(format!(
+                "index {index} names none of the {length} nodes"
+            )));
+        }
+        if !seen.insert(place) {
+            return Err(Fault::Verdict(format!("index {index} is named twice")));
+        }
+        checked.push(place);
+    }
+    Ok(checked)
 }

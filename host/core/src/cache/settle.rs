@@ -1,0 +1,339 @@
+//! How questions are made, verdicts checked and applied, and what the baseline answers.
+
+use std::collections::BTreeSet;
+
+use super::log::Turn;
+use super::question::{Batch, Incoming};
+use super::slots::Place;
+use super::{Asking, Cache, CachedCopy, Outcome, Question, Step, Verdict, Victim};
+use crate::limits;
+use crate::policy::{Admission, Eviction, Fault, Slot};
+use crate::version::Millis;
+
+/// A verdict that broke no rule.
+#[derive(Default)]
+struct Named {
+    victims: Vec<Slot>,
+    /// Removed since the policy was asked.
+    gone: Vec<Slot>,
+    /// The policy admitted the incoming copy, and then let it go.
+    withdrawn: bool,
+}
+
+impl Cache {
+    /// Checks what the policy said and applies it. Whatever it said, the question is answered, or the same
+    /// policy is asked again for the bytes still missing.
+    ///
+    /// Victims are gone from the cache when this returns. A fault is answered by the baseline; after one
+    /// of the policy itself ([`Fault::Failed`]), no policy follows the cache until the next
+    /// [`Cache::hand_over`].
+    pub fn settle(&mut self, question: Question, verdict: Result<Verdict, Fault>) -> Step {
+        let Some(asking) = self.take_asking(question.number) else {
+            // The policy was dismissed meanwhile, and its slots with it.
+            return self.answer_by_baseline(question, None);
+        };
+        for batch in &question.batches {
+            if let Batch::Removed(slots) = batch {
+                slots.iter().for_each(|&slot| self.slots.release(slot));
+            }
+        }
+        match verdict {
+            Err(fault) => {
+                self.dismiss();
+                self.answer_by_baseline(question, Some(fault))
+            }
+            Ok(Verdict(Admission::Refuse)) => {
+                if let Some(incoming) = question.incoming {
+                    self.slots.release(incoming.slot);
+                }
+                Step::done(Vec::new(), false)
+            }
+            Ok(Verdict(Admission::Admit(named))) => self.apply(question, &asking, &named),
+        }
+    }
+
+    /// Applies the slots that the policy named. With them it has admitted the incoming copy, if there is
+    /// one.
+    fn apply(&mut self, mut question: Question, asking: &Asking, named: &[Slot]) -> Step {
+        let used_before = self.used();
+        let (mut victims, fault) = match self.check(&question, named) {
+            Ok(checked) => {
+                if checked.withdrawn
+                    && let Some(incoming) = question.incoming.take()
+                {
+                    self.slots.release(incoming.slot);
+                }
+                (self.drop_named(&checked), None)
+            }
+            Err(fault) => {
+                self.set_aside(named);
+                (Vec::new(), Some(fault))
+            }
+        };
+        question.room = question
+            .room
+            .saturating_sub(used_before - self.slots.bytes());
+        // It has admitted the copy, unless it named that very slot among what it let go.
+        let knows_incoming = !question
+            .incoming
+            .as_ref()
+            .is_some_and(|incoming| named.contains(&incoming.slot));
+        if let Some(incoming) = &mut question.incoming {
+            incoming.admitted = true;
+            let refused = match self.give_way(&incoming.copy, &mut victims) {
+                None if asking.withdrawn => Some(false),
+                answer => answer,
+            };
+            if let Some(admitted) = refused {
+                self.refuse_admitted(incoming.slot, knows_incoming);
+                return Step::done(victims, admitted).with(fault);
+            }
+        }
+        let size = question
+            .incoming
+            .as_ref()
+            .map_or(0, |incoming| incoming.copy.size);
+        let short = self.short(size, question.room);
+        let round = question.round + 1;
+        if short > 0 && fault.is_none() && round < limits::EVICTION_ROUNDS_MAX {
+            let again = self.question(question.incoming, question.room, round, question.now);
+            return Step::ask(victims, again);
+        }
+        self.drop_coldest(short, &mut victims);
+        let admitted = question.incoming.is_some();
+        if let Some(Incoming { slot, copy, .. }) = question.incoming {
+            self.slots.fill(slot, copy, question.now, knows_incoming);
+            if !knows_incoming {
+                self.log.turn(slot, Turn::Cached, &self.slots);
+            }
+        }
+        Step::done(victims, admitted).with(fault)
+    }
+
+    /// Slots are judged as they were when the policy was asked: it knows of no later change.
+    fn check(&self, question: &Question, named: &[Slot]) -> Result<Named, Fault> {
+        let wrong = |reason: String| Err(Fault::Verdict(reason));
+        if named.len() > limits::VERDICT_ENTRIES_MAX {
+            let max = limits::VERDICT_ENTRIES_MAX;
+            return wrong(format!(
+                "it names {} slots; at most {max} are allowed",
+                named.len()
+            ));
+        }
+        let mut seen = BTreeSet::new();
+        let mut checked = Named::default();
+        let mut freed = 0;
+        for &slot in named {
+            if !seen.insert(slot) {
+                return wrong(format!("slot {slot} is named twice"));
+            }
+            match self.slots.place(slot) {
+                Some(Place::Cached(cached)) if cached.told => {
+                    freed += cached.copy.size;
+                    checked.victims.push(slot);
+                }
+                Some(Place::Leaving { told: false }) => checked.gone.push(slot),
+                Some(Place::Offered) if question.waits_for_room(slot) => checked.withdrawn = true,
+                _ => return wrong(format!("slot {slot} names no cached copy")),
+            }
+        }
+        let in_vain = freed == 0 && checked.gone.is_empty() && !checked.withdrawn;
+        if question.needed > 0 && in_vain {
+            let needed = question.needed;
+            return wrong(format!(
+                "it frees none of the {needed} bytes that are needed"
+            ));
+        }
+        Ok(checked)
+    }
+
+    /// The policy has named these itself, so it need not be told and their slots are free at once.
+    fn drop_named(&mut self, named: &Named) -> Vec<Victim> {
+        named.gone.iter().for_each(|&slot| self.slots.release(slot));
+        let take = |&slot: &Slot| {
+            let copy = self.slots.take(slot);
+            self.slots.release(slot);
+            Victim::from(copy)
+        };
+        named.victims.iter().map(take).collect()
+    }
+
+    /// An invalid verdict changes nothing, but the policy counts what it named as gone. Copies that stay
+    /// are told to it again.
+    fn set_aside(&mut self, named: &[Slot]) {
+        for &slot in named {
+            match self.slots.place(slot) {
+                Some(Place::Cached(cached)) if cached.told => {
+                    self.slots.untell(slot);
+                    self.log.turn(slot, Turn::Cached, &self.slots);
+                }
+                Some(Place::Leaving { told: false }) => self.slots.release(slot),
+                _ => {}
+            }
+        }
+    }
+
+    /// A copy is not cached after all that the policy gave a slot to.
+    fn refuse_admitted(&mut self, slot: Slot, known: bool) {
+        if known {
+            self.slots.leave(slot);
+            self.log.turn(slot, Turn::Removed, &self.slots);
+        } else {
+            self.slots.release(slot);
+        }
+    }
+
+    pub(super) fn admit_by_baseline(&mut self, copy: CachedCopy, now: Millis) -> Step {
+        let mut victims = Vec::new();
+        if let Some(admitted) = self.give_way(&copy, &mut victims) {
+            return Step::done(victims, admitted);
+        }
+        let short = self.short(copy.size, 0);
+        self.drop_coldest(short, &mut victims);
+        let admitted = self.adopt(copy, now);
+        Step::done(victims, admitted)
+    }
+
+    pub(super) fn make_room_by_baseline(&mut self, bytes: u64) -> Step {
+        let mut victims = Vec::new();
+        self.drop_coldest(self.short(0, bytes), &mut victims);
+        Step::done(victims, false)
+    }
+
+    /// Answers in the stead of a policy that no longer follows.
+    fn answer_by_baseline(&mut self, question: Question, fault: Option<Fault>) -> Step {
+        let step = match question.incoming {
+            Some(incoming) => self.admit_by_baseline(incoming.copy, question.now),
+            None => self.make_room_by_baseline(question.room),
+        };
+        step.with(fault)
+    }
+
+    /// Lets an older version of the file leave for `copy`. `Some` when that settles whether it is cached.
+    pub(super) fn give_way(
+        &mut self,
+        copy: &CachedCopy,
+        victims: &mut Vec<Victim>,
+    ) -> Option<bool> {
+        if let Some(cached) = self.version_of(&copy.key) {
+            if cached >= copy.version {
+                return Some(cached == copy.version);
+            }
+            if let Some(slot) = self.slots.find(&copy.key) {
+                victims.push(self.expel(slot));
+            }
+        }
+        (copy.size > self.capacity).then_some(false)
+    }
+
+    /// Bytes to be freed before `incoming` bytes fit, and for `room` bytes of something else.
+    pub(super) fn short(&self, incoming: u64, room: u64) -> u64 {
+        let used = self.used();
+        let over = used.saturating_add(incoming).saturating_sub(self.capacity);
+        over.max(room).min(used)
+    }
+
+    /// The baseline: coldest first, until this many bytes are freed.
+    fn drop_coldest(&mut self, bytes: u64, victims: &mut Vec<Victim>) {
+        let mut freed = 0;
+        while freed < bytes {
+            let coldest = self.slots.coldest();
+            let slot = coldest.expect("no more bytes are to be freed than are cached");
+            let victim = self.expel(slot);
+            freed += victim.size;
+            victims.push(victim);
+        }
+    }
+
+    /// Takes a cached copy out without the policy's word.
+    pub(super) fn expel(&mut self, slot: Slot) -> Victim {
+        let known = self.slots.cached_at(slot).is_some_and(|it| it.told) && self.is_followed();
+        let copy = self.slots.take(slot);
+        if known {
+            self.slots.leave(slot);
+            self.log.turn(slot, Turn::Removed, &self.slots);
+        } else {
+            self.slots.release(slot);
+        }
+        Victim::from(copy)
+    }
+
+    /// Whether a policy follows and is not asked anything. A question under way was dropped unsettled,
+    /// since whoever asks has the policy to itself: what the policy knows is out of step, so it is
+    /// dismissed.
+    pub(super) fn can_ask(&mut self) -> bool {
+        if self.follower.as_ref().is_some_and(|it| it.asking.is_some()) {
+            self.dismiss();
+        }
+        self.is_followed()
+    }
+
+    pub(super) fn question(
+        &mut self,
+        incoming: Option<Incoming>,
+        room: u64,
+        round: u32,
+        now: Millis,
+    ) -> Question {
+        let size = incoming.as_ref().map_or(0, |incoming| incoming.copy.size);
+        let needed = self.short(size, room);
+        self.questions += 1;
+        let follower = self.follower.as_mut();
+        let follower = follower.expect("only a policy that follows is asked");
+        follower.asking = Some(Asking {
+            number: self.questions,
+            incoming: incoming
+                .as_ref()
+                .map(|incoming| (incoming.copy.key.clone(), incoming.copy.version)),
+            withdrawn: false,
+        });
+        let capacity_due = std::mem::take(&mut follower.capacity_due);
+        Question {
+            number: self.questions,
+            capacity: capacity_due.then_some(self.capacity),
+            batches: self.log.take(&mut self.slots),
+            incoming,
+            needed,
+            room,
+            round,
+            now,
+        }
+    }
+
+    fn take_asking(&mut self, number: u64) -> Option<Asking> {
+        self.follower
+            .as_mut()?
+            .asking
+            .take_if(|asking| asking.number == number)
+    }
+
+    /// Hands over to this policy unless it follows already.
+    pub(super) fn make_follow(&mut self, policy: &mut dyn Eviction) -> Option<Fault> {
+        if self.is_followed() {
+            return None;
+        }
+        let fault = self.hand_over().put_to(policy).err();
+        if fault.is_some() {
+            self.dismiss();
+        }
+        fault
+    }
+
+    pub(super) fn converse(
+        &mut self,
+        policy: &mut dyn Eviction,
+        first: Step,
+        fault: Option<Fault>,
+    ) -> Outcome {
+        let begun = Outcome {
+            fault,
+            ..Outcome::default()
+        };
+        let (mut outcome, mut next) = begun.after(first);
+        while let Some(question) = next {
+            let verdict = question.put_to(policy);
+            (outcome, next) = outcome.after(self.settle(question, verdict));
+        }
+        outcome
+    }
+}

@@ -1,0 +1,246 @@
+//! The slot table: what is cached under which slot, in the order of last use.
+//!
+//! Slots are small numbers, given out again once nobody can mean the old copy by them. Each slot has a
+//! *generation* that changes when it is given back, so that what was noted about an earlier copy can be
+//! told from what is noted about the present one. The order is a doubly linked list through the entries:
+//! every operation takes constant time.
+//!
+//! The index by key is a hash map that is only ever asked for one key, never walked: nothing here hangs on
+//! its order.
+
+use std::collections::HashMap;
+
+use super::CachedCopy;
+use crate::key::Key;
+use crate::limits;
+use crate::policy::Slot;
+use crate::version::Millis;
+
+/// No slot: the end of the list.
+const NONE: Slot = Slot::MAX;
+
+/// What a slot stands for.
+pub(super) enum Place {
+    /// Nothing; it may be given out.
+    Free,
+    /// A copy that the policy is being asked about.
+    Offered,
+    /// A cached copy.
+    Cached(Cached),
+    /// A copy that is gone; the policy does not know yet, or is being told.
+    Leaving {
+        /// The question under way tells it.
+        told: bool,
+    },
+}
+
+/// A cached copy in the table.
+pub(super) struct Cached {
+    pub(super) copy: CachedCopy,
+    /// When it was last used.
+    pub(super) used_at: Millis,
+    /// Whether the policy knows of it, or is being told by the question under way.
+    pub(super) told: bool,
+    colder: Slot,
+    hotter: Slot,
+}
+
+struct Entry {
+    generation: u32,
+    place: Place,
+}
+
+/// The slot table.
+pub(super) struct Slots {
+    entries: Vec<Entry>,
+    free: Vec<Slot>,
+    by_key: HashMap<Key, Slot>,
+    coldest: Slot,
+    hottest: Slot,
+    bytes: u64,
+}
+
+impl Slots {
+    pub(super) fn new() -> Self {
+        Self {
+            entries: Vec::new(),
+            free: Vec::new(),
+            by_key: HashMap::new(),
+            coldest: NONE,
+            hottest: NONE,
+            bytes: 0,
+        }
+    }
+
+    /// Slots ever given out at once: every slot is below this.
+    pub(super) fn width(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Cached copies.
+    pub(super) fn cached(&self) -> usize {
+        self.by_key.len()
+    }
+
+    /// Bytes of cached copies.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    pub(super) fn find(&self, key: &Key) -> Option<Slot> {
+        self.by_key.get(key).copied()
+    }
+
+    pub(super) fn place(&self, slot: Slot) -> Option<&Place> {
+        self.entries.get(slot as usize).map(|entry| &entry.place)
+    }
+
+    pub(super) fn cached_at(&self, slot: Slot) -> Option<&Cached> {
+        match self.place(slot) {
+            Some(Place::Cached(cached)) => Some(cached),
+            _ => None,
+        }
+    }
+
+    pub(super) fn generation(&self, slot: Slot) -> u32 {
+        self.entries[slot as usize].generation
+    }
+
+    /// The cached copy that was not used for the longest time.
+    pub(super) fn coldest(&self) -> Option<Slot> {
+        (self.coldest != NONE).then_some(self.coldest)
+    }
+
+    /// Cached copies, coldest first.
+    pub(super) fn coldest_first(&self) -> impl Iterator<Item = (Slot, &Cached)> {
+        std::iter::successors(self.coldest(), |&slot| {
+            let hotter = self.linked(slot).hotter;
+            (hotter != NONE).then_some(hotter)
+        })
+        .map(|slot| (slot, self.linked(slot)))
+    }
+
+    /// A slot for a copy to come, or `None` when all are taken.
+    pub(super) fn offer(&mut self) -> Option<Slot> {
+        if let Some(slot) = self.free.pop() {
+            self.entries[slot as usize].place = Place::Offered;
+            return Some(slot);
+        }
+        if self.entries.len() >= limits::CACHE_SLOTS_MAX {
+            return None;
+        }
+        let slot = Slot::try_from(self.entries.len()).expect("CACHE_SLOTS_MAX fits a slot");
+        self.entries.push(Entry {
+            generation: 0,
+            place: Place::Offered,
+        });
+        Some(slot)
+    }
+
+    /// Puts a copy into its offered slot, as the one used last. No copy of its key may be cached.
+    pub(super) fn fill(&mut self, slot: Slot, copy: CachedCopy, now: Millis, told: bool) {
+        let earlier = self.by_key.insert(copy.key.clone(), slot);
+        assert!(earlier.is_none(), "a key is cached once");
+        self.bytes += copy.size;
+        self.entries[slot as usize].place = Place::Cached(Cached {
+            copy,
+            used_at: now,
+            told,
+            colder: NONE,
+            hotter: NONE,
+        });
+        self.link_hottest(slot);
+    }
+
+    /// Makes this cached copy the one used last.
+    pub(super) fn touch(&mut self, slot: Slot, now: Millis) {
+        self.unlink(slot);
+        self.link_hottest(slot);
+        self.linked_mut(slot).used_at = now;
+    }
+
+    /// Takes a cached copy out. Its slot is left to the caller: [`Slots::leave`] or [`Slots::release`].
+    pub(super) fn take(&mut self, slot: Slot) -> CachedCopy {
+        self.unlink(slot);
+        let place = std::mem::replace(&mut self.entries[slot as usize].place, Place::Offered);
+        let Place::Cached(cached) = place else {
+            unreachable!("only a linked slot was unlinked");
+        };
+        self.by_key.remove(&cached.copy.key);
+        self.bytes -= cached.copy.size;
+        cached.copy
+    }
+
+    /// Keeps a slot from being given out until the policy has been told that its copy is gone.
+    pub(super) fn leave(&mut self, slot: Slot) {
+        self.entries[slot as usize].place = Place::Leaving { told: false };
+    }
+
+    /// Gives a slot back.
+    pub(super) fn release(&mut self, slot: Slot) {
+        let entry = &mut self.entries[slot as usize];
+        entry.place = Place::Free;
+        entry.generation = entry.generation.wrapping_add(1);
+        self.free.push(slot);
+    }
+
+    /// Gives back every slot whose copy is gone or was never cached. Nobody is to be told of them.
+    pub(super) fn release_all_but_cached(&mut self) {
+        for slot in (0..).take(self.entries.len()) {
+            let place = &self.entries[slot as usize].place;
+            if matches!(place, Place::Offered | Place::Leaving { .. }) {
+                self.release(slot);
+            }
+        }
+    }
+
+    /// Notes that the question being made tells the policy of this slot's copy, or that it is gone.
+    pub(super) fn tell(&mut self, slot: Slot) {
+        match &mut self.entries[slot as usize].place {
+            Place::Cached(Cached { told, .. }) | Place::Leaving { told } => *told = true,
+            Place::Free | Place::Offered => unreachable!("there is nothing to tell of such a slot"),
+        }
+    }
+
+    /// Notes that the policy does not know of this cached copy any more. What was noted of it before
+    /// counts no longer.
+    pub(super) fn untell(&mut self, slot: Slot) {
+        self.linked_mut(slot).told = false;
+        let entry = &mut self.entries[slot as usize];
+        entry.generation = entry.generation.wrapping_add(1);
+    }
+
+    fn link_hottest(&mut self, slot: Slot) {
+        let before = std::mem::replace(&mut self.hottest, slot);
+        let cached = self.linked_mut(slot);
+        (cached.colder, cached.hotter) = (before, NONE);
+        match before {
+            NONE => self.coldest = slot,
+            before => self.linked_mut(before).hotter = slot,
+        }
+    }
+
+    fn unlink(&mut self, slot: Slot) {
+        let (colder, hotter) = (self.linked(slot).colder, self.linked(slot).hotter);
+        match colder {
+            NONE => self.coldest = hotter,
+            colder => self.linked_mut(colder).hotter = hotter,
+        }
+        match hotter {
+            NONE => self.hottest = colder,
+            hotter => self.linked_mut(hotter).colder = colder,
+        }
+    }
+
+    fn linked(&self, slot: Slot) -> &Cached {
+        self.cached_at(slot)
+            .expect("the list links cached copies only")
+    }
+
+    fn linked_mut(&mut self, slot: Slot) -> &mut Cached {
+        match &mut self.entries[slot as usize].place {
+            Place::Cached(cached) => cached,
+            _ => unreachable!("the list links cached copies only"),
+        }
+    }
+}

@@ -57,6 +57,10 @@ pub struct Settings {
     pub gossip_suspect: Duration,
     /// `gossip.forget`: how long a member that is gone is remembered as gone.
     pub gossip_forget: Duration,
+    /// `gossip.announce`: how often nodes that are gone are tried, so that a split network finds together.
+    pub gossip_announce: Duration,
+    /// `gossip.status`: the shortest pause between two tellings of how this node is.
+    pub gossip_status: Duration,
     /// `node.shutdown`: how long a stopping node waits for what is in flight.
     pub node_shutdown: Duration,
 }
@@ -93,6 +97,8 @@ impl Default for Settings {
             gossip_probe_rtt: ms(400),
             gossip_suspect: ms(3_000),
             gossip_forget: ms(60 * 60 * 1_000),
+            gossip_announce: ms(2_000),
+            gossip_status: ms(1_000),
             node_shutdown: ms(10_000),
         }
     }

@@ -94,3 +94,20 @@ pub const READS_FILES_MAX: usize = 65_536;
 
 /// Statuses kept of nodes that membership has not spoken of yet.
 pub const EARLY_STATUSES_MAX: usize = 1024;
+
+// Membership.
+
+/// Bytes in one packet of the membership protocol.
+pub const GOSSIP_PACKET_BYTES_MAX: usize = 32 << 10;
+/// Packets that arrived and wait; more are dropped, as any network drops them.
+pub const GOSSIP_QUEUE_MAX: usize = 256;
+/// Packets on their way to others at once; more are dropped.
+pub const GOSSIP_SENDS_MAX: usize = 128;
+/// Members asked for their status in one round.
+pub const STATUS_ASKS_MAX: usize = 16;
+/// Links named in a status; a node that has more names so many.
+pub const STATUS_LINKS_MAX: usize = 256;
+/// Policies named in a status.
+pub const STATUS_POLICIES_MAX: usize = 16;
+/// Bytes in the name of a policy and its digest, as a status tells them.
+pub const STATUS_POLICY_BYTES_MAX: usize = 192;

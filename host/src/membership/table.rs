@@ -1,0 +1,355 @@
+//! The members as this node knows them: what the protocol said last, and what each told of itself.
+//!
+//! A plain table without clock or network. The task that runs the protocol writes it, everybody may read
+//! it; it is locked only for a moment and never while anything is awaited.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry as Slot;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use dataverse_core::id::NodeId;
+use dataverse_core::limits::MEMBERS_MAX;
+use tokio::time::Instant;
+
+use super::identity::Identity;
+use super::status::{MemberSeen, MemberState, Status};
+
+/// The first pause before a member that did not tell its status is asked again; doubles from there.
+const ASK_AGAIN: Duration = Duration::from_millis(500);
+/// Renewals of the own identity that may follow each other at once; a dozen overtake any honest rival.
+const RENEWALS_AT_ONCE: u32 = 16;
+/// The shortest pause before each further one, however often this node is called dead.
+const RENEW_AGAIN: Duration = Duration::from_secs(1);
+/// A member that told nothing for so long is asked whether anything was missed.
+const ASK_ANYHOW: Duration = Duration::from_secs(60);
+
+/// The table behind its lock.
+#[derive(Clone)]
+pub(super) struct Shared(Arc<Mutex<Table>>);
+
+impl Shared {
+    pub(super) fn new(me: Identity) -> Self {
+        Self(Arc::new(Mutex::new(Table::new(me, MEMBERS_MAX))))
+    }
+
+    /// The table; whoever panicked while holding it left no half-made change behind, as every change is one
+    /// assignment or insertion.
+    pub(super) fn lock(&self) -> MutexGuard<'_, Table> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// All that is known of the members.
+pub(super) struct Table {
+    me: Identity,
+    renewed: Option<Instant>,
+    members_max: usize,
+    entries: HashMap<NodeId, Entry>,
+    /// Nodes let in since the table last agreed with the protocol, which may not be in it yet.
+    strangers: usize,
+    /// The latest stamp under which somebody tells a status of this node.
+    own_stamp_heard: Option<(u64, u64)>,
+    snapshot: Option<Arc<[MemberSeen]>>,
+    changed: bool,
+}
+
+struct Entry {
+    identity: Identity,
+    state: MemberState,
+    since: Instant,
+    status: Option<Arc<Status>>,
+    ask_at: Instant,
+    asks: u32,
+}
+
+impl Entry {
+    fn new(identity: &Identity, state: MemberState, now: Instant) -> Self {
+        Self {
+            identity: identity.clone(),
+            state,
+            since: now,
+            status: None,
+            ask_at: now,
+            asks: 0,
+        }
+    }
+
+    /// False if that is how it is already.
+    fn update(&mut self, identity: &Identity, state: MemberState, now: Instant) -> bool {
+        if self.identity == *identity && self.state == state {
+            return false;
+        }
+        if self.state == MemberState::Gone && state != MemberState::Gone {
+            (self.ask_at, self.asks) = (now, 0);
+        }
+        if self.state != state {
+            (self.state, self.since) = (state, now);
+        }
+        self.identity = identity.clone();
+        true
+    }
+}
+
+impl Table {
+    pub(super) fn new(me: Identity, members_max: usize) -> Self {
+        Self {
+            me,
+            renewed: None,
+            members_max,
+            entries: HashMap::new(),
+            strangers: 0,
+            own_stamp_heard: None,
+            snapshot: None,
+            changed: false,
+        }
+    }
+
+    /// Every other member, in no order.
+    pub(super) fn members(&mut self) -> Arc<[MemberSeen]> {
+        let entries = &self.entries;
+        let seen = |entry: &Entry| MemberSeen {
+            peer: entry.identity.peer(),
+            state: entry.state,
+            status: entry.status.clone(),
+        };
+        let snapshot = self
+            .snapshot
+            .get_or_insert_with(|| entries.values().map(seen).collect());
+        Arc::clone(snapshot)
+    }
+
+    /// Whether anything changed since this was last asked.
+    pub(super) fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
+    }
+
+    /// Whether a node that somebody speaks of may become known: all that are, and others while there is room.
+    pub(super) fn admit(&mut self, node: NodeId) -> bool {
+        if node == self.me.node || self.entries.contains_key(&node) {
+            return true;
+        }
+        let room = self.entries.len() + self.strangers < self.members_max;
+        self.strangers += usize::from(room);
+        room
+    }
+
+    /// This node was taken for dead and goes by another identity from now on.
+    pub(super) fn renewed(&mut self, me: &Identity, now: Instant) {
+        self.me = me.clone();
+        self.renewed = Some(now);
+    }
+
+    /// Whether this is about our own identity and we changed it often and only just now. Word that it is dead
+    /// is left unheard then; it comes again if it must. Nobody can thus drive us through identities.
+    pub(super) fn renewed_too_often(&self, identity: &Identity, now: Instant) -> bool {
+        let just_now = |at: Instant| now < at + RENEW_AGAIN;
+        *identity == self.me
+            && identity.renewals >= RENEWALS_AT_ONCE
+            && self.renewed.is_some_and(just_now)
+    }
+
+    /// The protocol says how a member is.
+    pub(super) fn see(&mut self, identity: &Identity, state: MemberState, now: Instant) {
+        if identity.node == self.me.node {
+            return;
+        }
+        match self.entries.entry(identity.node) {
+            Slot::Vacant(slot) => {
+                slot.insert(Entry::new(identity, state, now));
+            }
+            Slot::Occupied(mut slot) => {
+                if !slot.get_mut().update(identity, state, now) {
+                    return;
+                }
+            }
+        }
+        self.note_change();
+    }
+
+    /// A member goes by another identity now, in the same state.
+    pub(super) fn rename(&mut self, identity: &Identity, now: Instant) {
+        let known = self.entries.get(&identity.node);
+        if let Some(state) = known.map(|entry| entry.state) {
+            self.see(identity, state, now);
+        }
+    }
+
+    /// Takes over all that the protocol knows.
+    pub(super) fn agree<'a>(
+        &mut self,
+        known: impl Iterator<Item = (&'a Identity, MemberState)>,
+        now: Instant,
+    ) {
+        for (identity, state) in known {
+            self.see(identity, state, now);
+        }
+        self.strangers = 0;
+    }
+
+    /// A status came in; true if it is news of a known member, to be passed on.
+    pub(super) fn hear(&mut self, node: NodeId, status: Status, now: Instant) -> bool {
+        if node == self.me.node {
+            self.own_stamp_heard = self.own_stamp_heard.max(Some(status.stamp()));
+            return false;
+        }
+        let Some(entry) = self.entries.get_mut(&node) else {
+            return false;
+        };
+        entry.ask_at = now + ASK_ANYHOW;
+        entry.asks = 0;
+        let newer = |known: &Arc<Status>| status.stamp() > known.stamp();
+        if !entry.status.as_ref().is_none_or(newer) {
+            return false;
+        }
+        entry.status = Some(Arc::new(status));
+        self.note_change();
+        true
+    }
+
+    /// The latest stamp under which somebody tells a status of this node; later than its own only after a
+    /// clock went back.
+    pub(super) fn own_stamp_heard(&self) -> Option<(u64, u64)> {
+        self.own_stamp_heard
+    }
+
+    /// Members whose status is missing or old, to be asked now; each then waits for its next turn.
+    pub(super) fn take_unheard(&mut self, now: Instant, at_most: usize) -> Vec<Identity> {
+        let due = |entry: &&mut Entry| entry.state != MemberState::Gone && entry.ask_at <= now;
+        let ask = |entry: &mut Entry| {
+            let pause = ASK_AGAIN.saturating_mul(1 << entry.asks.min(7));
+            entry.ask_at = now + pause.min(ASK_ANYHOW);
+            entry.asks = entry.asks.saturating_add(1);
+            entry.identity.clone()
+        };
+        let due = self.entries.values_mut().filter(due);
+        due.take(at_most).map(ask).collect()
+    }
+
+    /// A member that is not gone, with its status.
+    pub(super) fn living(&self, node: NodeId) -> Option<(Identity, Option<Arc<Status>>)> {
+        let entry = self.entries.get(&node)?;
+        (entry.state != MemberState::Gone).then(|| (entry.identity.clone(), entry.status.clone()))
+    }
+
+    /// Every member that is gone.
+    pub(super) fn gone(&self) -> Vec<Identity> {
+        let gone = |entry: &&Entry| entry.state == MemberState::Gone;
+        let entries = self.entries.values().filter(gone);
+        entries.map(|entry| entry.identity.clone()).collect()
+    }
+
+    /// Removes the members that were gone for long enough, or all that are gone when there is no room left
+    /// for others, and returns them.
+    pub(super) fn forget(&mut self, after: Duration, now: Instant) -> Vec<Identity> {
+        let full = self.entries.len() >= self.members_max;
+        let forgotten: Vec<_> = self
+            .entries
+            .extract_if(|_, entry| {
+                entry.state == MemberState::Gone && (full || now >= entry.since + after)
+            })
+            .map(|(_, entry)| entry.identity)
+            .collect();
+        if !forgotten.is_empty() {
+            self.note_change();
+        }
+        forgotten
+    }
+
+    fn note_change(&mut self) {
+        self.changed = true;
+        self.snapshot = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identity(node: u128, epoch_ms: u64) -> Identity {
+        Identity {
+            node: NodeId::from(node),
+            address: format!("127.0.0.1:{node}").into(),
+            name: format!("node-{node}").into(),
+            epoch_ms,
+            renewals: 0,
+        }
+    }
+
+    fn table(members_max: usize) -> Table {
+        Table::new(identity(1, 1), members_max)
+    }
+
+    fn status(counter: u64) -> Status {
+        Status {
+            counter,
+            ..Status::default()
+        }
+    }
+
+    #[test]
+    fn the_newest_status_stays_whatever_the_order() {
+        let (mut table, now) = (table(8), Instant::now());
+        table.see(&identity(2, 1), MemberState::Alive, now);
+        let news = [3, 5, 4, 5].map(|counter| table.hear(NodeId::from(2), status(counter), now));
+        assert_eq!(news, [true, true, false, false]);
+        let kept = table.members()[0].status.clone().expect("a status");
+        assert_eq!(kept.counter, 5);
+    }
+
+    #[test]
+    fn a_status_of_nobody_known_is_not_kept() {
+        let (mut table, now) = (table(8), Instant::now());
+        assert!(!table.hear(NodeId::from(2), status(1), now));
+        assert!(!table.take_changed());
+    }
+
+    #[test]
+    fn strangers_are_let_in_only_while_there_is_room() {
+        let (mut table, now) = (table(3), Instant::now());
+        table.see(&identity(2, 1), MemberState::Alive, now);
+        let let_in = [1, 2, 3, 4, 5].map(|node| table.admit(NodeId::from(node)));
+        assert_eq!(let_in, [true, true, true, true, false]);
+        table.agree(std::iter::empty(), now);
+        assert!(table.admit(NodeId::from(5)), "the strangers never came");
+    }
+
+    #[test]
+    fn the_gone_are_forgotten_in_time_and_at_once_when_there_is_no_room() {
+        let (mut table, now) = (table(2), Instant::now());
+        let hour = Duration::from_secs(3_600);
+        table.see(&identity(2, 1), MemberState::Gone, now);
+        assert_eq!(table.forget(hour, now + hour / 2), []);
+        assert_eq!(table.forget(hour, now + hour), [identity(2, 1)]);
+
+        table.see(&identity(3, 1), MemberState::Gone, now);
+        table.see(&identity(4, 1), MemberState::Alive, now);
+        assert_eq!(table.forget(hour, now), [identity(3, 1)]);
+        assert_eq!(table.members().len(), 1);
+    }
+
+    #[test]
+    fn a_member_that_does_not_tell_its_status_is_asked_less_and_less() {
+        let (mut table, start) = (table(8), Instant::now());
+        table.see(&identity(2, 1), MemberState::Alive, start);
+        let asked_at = |tick: &u32| {
+            let now = start + ASK_AGAIN * *tick;
+            !table.take_unheard(now, 16).is_empty()
+        };
+        let ticks: Vec<_> = (0..40).filter(asked_at).collect();
+        assert_eq!(ticks, [0, 1, 3, 7, 15, 31]);
+    }
+
+    #[test]
+    fn word_of_the_own_death_is_left_unheard_once_it_came_too_often() {
+        let (mut table, now) = (table(8), Instant::now());
+        let mut renewed = identity(1, 2);
+        table.renewed(&renewed, now);
+        assert!(!table.renewed_too_often(&renewed, now));
+        renewed.renewals = RENEWALS_AT_ONCE;
+        table.renewed(&renewed, now);
+        assert!(table.renewed_too_often(&renewed, now));
+        assert!(!table.renewed_too_often(&identity(1, 1), now));
+        assert!(!table.renewed_too_often(&renewed, now + RENEW_AGAIN));
+    }
+}

@@ -165,6 +165,11 @@ impl Node {
         }
     }
 
+    /// Notes a version of a file that exists somewhere.
+    pub fn hear(&mut self, key: &Key, heard: Heard) {
+        self.floors.hear(key.file_id(), heard);
+    }
+
     /// A replica confirmed at `now` that this version is the newest.
     pub fn validated(&mut self, key: &Key, version: Version, now: Millis) {
         self.holdings.validated(key, version, now);

@@ -1,404 +1,272 @@
 //! The live driver: performs what the core decides, over the transport and the store.
 //!
-//! This file is its face towards people's requests: HTTP and gRPC for clients call these methods and
-//! nothing deeper.
+//! `face` is what people's requests speak in; `write`, `read`, `search`, `delete` and `links` are the flows
+//! behind it; `serve` is what other nodes may ask. The driver knows neither gRPC nor HTTP nor files: its
+//! outside world is the transport, the store and the clock.
+//!
+//! Life cycle: [`Driver::start`] loads the index into the core and starts the background work; every task is
+//! tracked. [`Driver::stop`] refuses new work, waits for what is in flight, leaves the membership, and closes
+//! the store.
 
-use std::sync::Arc;
+mod announce;
+mod call;
+mod clock;
+mod commit;
+mod delete;
+mod face;
+mod fetch;
+mod flow;
+mod judges;
+mod links;
+mod local;
+mod preparing;
+mod read;
+mod room;
+mod search;
+mod serve;
+mod state;
+mod status;
+mod transfer;
+mod write;
 
-use bytes::Bytes;
-use dataverse_core::content::Digest;
-use dataverse_core::holdings::{Role, Total};
+use std::future::Future;
+use std::sync::{Arc, Weak};
+
 use dataverse_core::id::NodeId;
-use dataverse_core::key::Key;
-use dataverse_core::pattern::Pattern;
-use dataverse_core::record::Record;
+use dataverse_core::node::Node;
 use dataverse_core::search::Peer;
-use futures_util::stream::BoxStream;
+use dataverse_core::limits;
+use dataverse_core::version::Stamp;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
-/// Content on its way to or from a client.
-pub type Body = BoxStream<'static, Result<Bytes, BodyError>>;
+pub use call::PROTOCOL;
+pub use clock::{Now, system_now};
+pub use face::*;
+pub use judges::Judges;
 
-/// Why content stopped on its way.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum BodyError {
-    /// The client went away or sent something broken.
-    #[error("the upload ended early: {0}")]
-    Client(String),
-    /// Nothing came for too long.
-    #[error("the upload stalled: nothing arrived for {seconds} s")]
-    Stalled {
-        /// How long was waited.
-        seconds: u64,
-    },
-    /// Every holder failed in mid-transfer.
-    #[error("{0}")]
-    Source(String),
-}
+use crate::membership::Membership;
+use crate::metrics::Metrics;
+use crate::settings::Settings;
+use crate::store::{Observer, Store};
+use crate::transport::Transport;
+use announce::Outgoing;
+use links::Links;
+use serve::Preparations;
+use state::State;
+use status::{Load, Seen};
+use transfer::Transfers;
 
-/// When a write is to happen at all.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum Condition {
-    /// Always.
-    #[default]
-    Always,
-    /// Only if there is no such file (`If-None-Match: *`).
-    Absent,
-    /// Only if the file is there (`If-Match: *`).
-    Present,
-    /// Only if the file's content has one of these digests (`If-Match: "…"`).
-    Matches(Vec<Digest>),
-}
-
-/// How to write.
-#[derive(Debug, Clone, Default)]
-pub struct WriteOptions {
-    /// Replicas wanted; the node's default when `None`.
-    pub factor: Option<u32>,
-    /// Guessed from the name when `None`.
-    pub content_type: Option<String>,
-    /// When to write at all.
-    pub condition: Condition,
-    /// Bytes to come, where known beforehand.
-    pub size: Option<u64>,
-}
-
-/// A write that was acknowledged.
-#[derive(Debug, Clone)]
-pub struct Written {
-    /// What is known of the file now.
-    pub record: Arc<Record>,
-    /// Names of the nodes that hold its replicas, in the layout's order.
-    pub replicas: Vec<String>,
-    /// Whether an earlier version was there, as far as the replicas knew.
-    pub replaced: bool,
-    /// The same content was there already and nothing was written.
-    pub unchanged: bool,
-}
-
-/// Why a write was not acknowledged.
-#[derive(Debug, thiserror::Error)]
-pub enum WriteError {
-    /// A header or option that makes no sense.
-    #[error("{0}")]
-    Invalid(String),
-    /// The condition did not hold.
-    #[error("{0}")]
-    Condition(String),
-    /// The file is larger than any file may be.
-    #[error("{0}")]
-    TooLarge(String),
-    /// No room here.
-    #[error("{0}")]
-    NoRoom(String),
-    /// The body broke off.
-    #[error(transparent)]
-    Body(#[from] BodyError),
-    /// Too few nodes took it, or it can't be known whether the condition holds.
-    #[error("{0}")]
-    Unavailable(String),
-    /// The node's own disk failed.
-    #[error("{0}")]
-    Failed(String),
-}
-
-/// How fresh a read has to be.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Consistency {
-    /// As fresh as the node knows.
-    #[default]
-    Usual,
-    /// Not without a replica's word (`consistency=newest`).
-    Newest,
-}
-
-/// A file that was found, before its content flows.
-pub struct Located {
-    /// What is known of it.
-    pub record: Arc<Record>,
-    /// Name of the node that the content comes from.
-    pub source: String,
-    /// Links between this node and that one.
-    pub hops: u32,
-    /// It could not be confirmed that this is the newest version.
-    pub stale: bool,
-    pub(crate) origin: Origin,
-}
-
-/// Where the content of a [`Located`] file comes from.
-pub(crate) enum Origin {}
-
-/// Why a file could not be read.
-#[derive(Debug, thiserror::Error)]
-pub enum ReadError {
-    /// The whole reachable graph said no.
-    #[error("no node that can be reached has {key}")]
-    NotFound {
-        /// The file.
-        key: Key,
-    },
-    /// It may exist: the search could not know.
-    #[error(
-        "{key} was not found, but the search could not ask every node ({outcome}); it may exist, try again"
-    )]
-    Unknown {
-        /// The file.
-        key: Key,
-        /// How the search ended.
-        outcome: &'static str,
-    },
-    /// `consistency=newest` was asked and no replica could be reached.
-    #[error("no replica of {key} can be reached to confirm that the copy here is the newest")]
-    Unconfirmed {
-        /// The file.
-        key: Key,
-    },
-    /// The node's own disk failed, and nobody else has it.
-    #[error("{0}")]
-    Failed(String),
-}
-
-/// Why a file was not deleted.
-#[derive(Debug, thiserror::Error)]
-pub enum DeleteError {
-    /// There is no such file.
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    /// The deletion could not be made durable on enough nodes.
-    #[error("{0}")]
-    Unavailable(String),
-}
-
-/// What is searched for.
-#[derive(Debug, Clone)]
-pub enum Query {
-    /// One file.
-    Exact(Key),
-    /// Every file that matches.
-    Pattern(Pattern),
-}
-
-/// How to search; `None` is the node's setting.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct SearchOptions {
-    /// Links crossed at most.
-    pub hops: Option<u32>,
-    /// Hits wanted at most.
-    pub limit: Option<u32>,
-}
-
-/// How a search ended and what it found.
-#[derive(Debug, Clone)]
-pub struct SearchReport {
-    /// `found`, `not_found`, `horizon`, `partial`, `deadline` or `budget`.
-    pub outcome: &'static str,
-    /// No nearer copy can exist: every nearer node said no.
-    pub exact: bool,
-    /// What was found, nearest first.
-    pub hits: Vec<FoundHit>,
-    /// Names of the nodes from this one to the hit of an exact query.
-    pub path: Vec<String>,
-    /// Nodes asked over the network.
-    pub probes: u32,
-    /// Levels asked, the node itself (level 0) not counted.
-    pub levels: u32,
-    /// Nodes that gave no answer.
-    pub unanswered: Vec<Peer>,
-    /// How long it took.
-    pub elapsed_ms: f64,
-}
-
-/// One hit of a [`SearchReport`].
-#[derive(Debug, Clone)]
-pub struct FoundHit {
-    /// What is known of the file.
-    pub record: Arc<Record>,
-    /// Name of the node that has it.
-    pub node: String,
-    /// Links from here.
-    pub hops: u32,
-    /// As what it is held there.
-    pub role: Role,
-}
-
-/// A link of this node.
-#[derive(Debug, Clone)]
-pub struct LinkView {
-    /// The neighbour's name.
-    pub name: String,
-    /// The neighbour's id.
-    pub id: NodeId,
-    /// Where it listens.
-    pub address: String,
-    /// Whether it answers.
-    pub up: bool,
-}
-
-/// Why a link was not made or cut.
-#[derive(Debug, thiserror::Error)]
-pub enum LinkError {
-    /// The address makes no sense.
-    #[error("{0}")]
-    Invalid(String),
-    /// The other node said no: itself, another network, another protocol.
-    #[error("{0}")]
-    Refused(String),
-    /// The other node can't be reached.
-    #[error("{0}")]
-    Unreachable(String),
-    /// There is no such link, or the name fits several.
-    #[error("{0}")]
-    Unknown(String),
-    /// The node's own disk failed.
-    #[error("{0}")]
-    Failed(String),
-}
-
-/// A member of the network as this node sees it.
-#[derive(Debug, Clone)]
-pub struct NodeSeen {
-    /// Its name.
-    pub name: String,
-    /// Its id.
-    pub id: NodeId,
-    /// Where it listens for nodes.
-    pub address: String,
-    /// Where it listens for HTTP.
+/// What a driver is made of.
+pub struct Parts {
+    /// Who the node is, and the address at which others reach it.
+    pub me: Peer,
+    /// Where its HTTP face listens; told to others.
     pub http: String,
+    /// The network that it belongs to.
+    pub network: Arc<str>,
     /// Its failure domain; may be empty.
     pub zone: String,
-    /// Links from here; `None` when there is no way over links.
-    pub hops: Option<u32>,
-    /// Bytes that it may use.
-    pub capacity: u64,
-    /// Bytes that it has left.
-    pub free: u64,
-    /// Requests it answered per second, lately.
-    pub load: u32,
-    /// `alive`, `suspect` or `gone`.
-    pub state: &'static str,
-}
-
-/// What a node says of itself.
-#[derive(Debug, Clone)]
-pub struct NodeStatus {
-    /// Its name.
-    pub name: String,
-    /// Its id.
-    pub id: NodeId,
-    /// Its network.
-    pub network: String,
-    /// Seconds since it started.
-    pub uptime_s: u64,
-    /// Bytes that it may use.
-    pub capacity: u64,
-    /// Bytes that it has left.
-    pub free: u64,
-    /// What it holds as replicas.
-    pub replicas: Total,
-    /// What it holds as cached copies.
-    pub cached: Total,
-    /// How many links it has.
-    pub links: usize,
+    /// Replicas of a file unless told otherwise.
+    pub factor: u32,
+    /// Everything else that can be set.
+    pub settings: Settings,
+    /// Where files outlive it.
+    pub store: Arc<dyn Store>,
+    /// How it reaches others.
+    pub transport: Arc<dyn Transport>,
+    /// Who decides placement, eviction and relocation.
+    pub judges: Judges,
+    /// The wall clock.
+    pub now: Now,
 }
 
 /// One running node.
-pub struct Driver {}
+pub struct Driver {
+    this: Weak<Self>,
+    me: Peer,
+    http: String,
+    network: Arc<str>,
+    zone: String,
+    factor: u32,
+    settings: Settings,
+    started: Instant,
+    now: Now,
+    store: Arc<dyn Store>,
+    transport: Arc<dyn Transport>,
+    judges: Judges,
+    state: Arc<State>,
+    members: Membership,
+    seen: Seen,
+    links: Links,
+    transfers: Transfers,
+    preparations: Preparations,
+    announcements: mpsc::Sender<Outgoing>,
+    load: Load,
+    metrics: Arc<Metrics>,
+    tasks: TaskTracker,
+    stopping: CancellationToken,
+}
 
 impl Driver {
-    /// Stores a file.
+    /// Starts a node: loads what the store has, and begins to keep links, clock and membership.
     ///
     /// # Errors
-    /// [`WriteError`]; then nothing was acknowledged and nothing half-written is visible.
-    pub async fn write(
-        &self,
-        key: &Key,
-        options: WriteOptions,
-        body: Body,
-    ) -> Result<Written, WriteError> {
-        todo!()
+    /// When the clock can't be persisted.
+    pub async fn start(parts: Parts) -> anyhow::Result<Arc<Self>> {
+        let id = parts.me.id;
+        let empty = Node::new(id, Stamp::default(), Vec::new());
+        let state = Arc::new(State::new(empty));
+        let mut opened = parts
+            .store
+            .start(Arc::clone(&state) as Arc<dyn Observer>);
+        let (ceiling, saved) = (opened.ceiling, std::mem::take(&mut opened.links));
+        state.load(id, opened);
+
+        let now = (parts.now)();
+        let due = state.node().clock().ceiling_due(now);
+        if let Some(ceiling) = due {
+            parts.store.save_ceiling(ceiling).await?;
+            state.node().clock().raise(ceiling);
+        }
+        let (announcements, outgoing) = mpsc::channel(limits::ANNOUNCEMENTS_QUEUE_MAX);
+        let driver = Arc::new_cyclic(|this: &Weak<Self>| {
+            let (weak, transport) = (this.clone(), Arc::clone(&parts.transport));
+            let members = Membership::start(
+                &parts.me,
+                ceiling.millis().max(now),
+                &parts.settings,
+                transport,
+                gossip_sender(&parts, Arc::clone(&state)),
+            );
+            Self {
+                this: weak,
+                me: parts.me,
+                http: parts.http,
+                network: parts.network,
+                zone: parts.zone,
+                factor: parts.factor,
+                settings: parts.settings,
+                started: Instant::now(),
+                now: parts.now,
+                store: parts.store,
+                transport: parts.transport,
+                judges: parts.judges,
+                state,
+                members,
+                seen: Seen::default(),
+                links: Links::new(saved),
+                transfers: Transfers::default(),
+                preparations: Preparations::default(),
+                announcements,
+                load: Load::default(),
+                metrics: Arc::new(Metrics::new()),
+                tasks: TaskTracker::new(),
+                stopping: CancellationToken::new(),
+            }
+        });
+        driver.spawn(Arc::clone(&driver).keep_links());
+        driver.spawn(Arc::clone(&driver).keep_ceiling());
+        driver.spawn(Arc::clone(&driver).keep_status());
+        driver.spawn(Arc::clone(&driver).watch_members());
+        driver.spawn(Arc::clone(&driver).send_announcements(outgoing));
+        Ok(driver)
     }
 
-    /// Finds a file. Content flows only when [`Driver::body`] is asked for it.
-    ///
-    /// # Errors
-    /// [`ReadError`].
-    pub async fn locate(&self, key: &Key, consistency: Consistency) -> Result<Located, ReadError> {
-        todo!()
+    /// Links with these addresses, each as soon as its node is there.
+    pub fn link_with(&self, addresses: Vec<String>) {
+        for address in addresses {
+            self.spawn(self.shared().link_at_start(address));
+        }
     }
 
-    /// Bytes `offset..offset + length` of a located file; the range must lie within it. An error in the
-    /// stream means that the bytes sent so far are right and the rest can't be had.
-    ///
-    /// # Errors
-    /// [`ReadError`] when it can't even begin.
-    pub async fn body(
-        &self,
-        located: Located,
-        offset: u64,
-        length: u64,
-    ) -> Result<Body, ReadError> {
-        todo!()
+    /// Stops: nothing new is begun, what is in flight may end within `node.shutdown`, the others are told,
+    /// and the store is closed.
+    pub async fn stop(&self) {
+        self.stopping.cancel();
+        self.tasks.close();
+        let ended = tokio::time::timeout(self.settings.node_shutdown, self.tasks.wait()).await;
+        if ended.is_err() {
+            tracing::warn!(tasks = self.tasks.len(), "work in flight did not end in time and is cut off");
+        }
+        self.members.leave().await;
+        self.store.close().await;
     }
 
-    /// Searches and reports how it went.
-    pub async fn search(&self, query: Query, options: SearchOptions) -> SearchReport {
-        todo!()
-    }
-
-    /// Deletes a file.
-    ///
-    /// # Errors
-    /// [`DeleteError`].
-    pub async fn delete(&self, key: &Key) -> Result<(), DeleteError> {
-        todo!()
-    }
-
-    /// This node's links.
-    pub fn links(&self) -> Vec<LinkView> {
-        todo!()
-    }
-
-    /// Links this node with the one that listens at `address`.
-    ///
-    /// # Errors
-    /// [`LinkError`].
-    pub async fn link(&self, address: &str) -> Result<LinkView, LinkError> {
-        todo!()
-    }
-
-    /// Has the nodes that listen at these two addresses link with each other.
-    ///
-    /// # Errors
-    /// [`LinkError`].
-    pub async fn link_pair(&self, a: &str, b: &str) -> Result<(), LinkError> {
-        todo!()
-    }
-
-    /// Cuts the link with the neighbour of this name or id.
-    ///
-    /// # Errors
-    /// [`LinkError::Unknown`].
-    pub async fn unlink(&self, node: &str) -> Result<(), LinkError> {
-        todo!()
-    }
-
-    /// Every member that this node knows of, itself included.
-    pub fn nodes(&self) -> Vec<NodeSeen> {
-        todo!()
-    }
-
-    /// What this node says of itself.
-    pub fn status(&self) -> NodeStatus {
-        todo!()
+    /// Stops at once and without a word, as a crash would, but for what the store has been handed already.
+    /// The demo kills nodes with it.
+    pub async fn crash(&self) {
+        self.stopping.cancel();
+        self.members.stop().await;
+        self.store.close().await;
     }
 
     /// The name of this node.
+    #[must_use]
     pub fn name(&self) -> &str {
-        todo!()
+        &self.me.name
+    }
+
+    /// This node's id.
+    #[must_use]
+    pub fn id(&self) -> NodeId {
+        self.me.id
+    }
+
+    /// How the node is set.
+    #[must_use]
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// What it counts.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// Whether the node serves: its store is open and it isn't stopping.
+    #[must_use]
     pub fn is_ready(&self) -> bool {
-        todo!()
+        !self.stopping.is_cancelled()
     }
+
+    fn shared(&self) -> Arc<Self> {
+        self.this
+            .upgrade()
+            .expect("a driver is only ever used behind its Arc")
+    }
+
+    /// Spawns a task that [`Driver::stop`] waits for.
+    fn spawn<T: Send + 'static>(
+        &self,
+        task: impl Future<Output = T> + Send + 'static,
+    ) -> JoinHandle<T> {
+        self.tasks.spawn(task)
+    }
+
+    /// The outcome of `work`, or `None` once the node is stopping.
+    async fn still_runs<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            () = self.stopping.cancelled() => None,
+            done = work => Some(done),
+        }
+    }
+}
+
+/// Gossip runs from before the driver exists until after it has stopped, so it says who it is by itself.
+fn gossip_sender(
+    parts: &Parts,
+    state: Arc<State>,
+) -> Arc<dyn Fn() -> crate::transport::Sender + Send + Sync> {
+    let (me, network) = (parts.me.clone(), Arc::clone(&parts.network));
+    Arc::new(move || crate::transport::Sender {
+        node: me.clone(),
+        clock: state.node().clock().last(),
+        network: Arc::clone(&network),
+        protocol: PROTOCOL,
+    })
 }

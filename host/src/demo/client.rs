@@ -1,0 +1,97 @@
+//! What the demonstration asks its nodes, over HTTP like anybody else.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use reqwest::Client;
+use serde_json::Value;
+
+/// How long the network may take to come to something.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A client of one node.
+#[derive(Clone)]
+pub(super) struct Voice {
+    client: Client,
+    base: String,
+}
+
+/// What a read brought.
+pub(super) struct Read {
+    pub(super) source: String,
+    pub(super) hops: u32,
+    pub(super) body: Vec<u8>,
+    pub(super) took: Duration,
+}
+
+impl Voice {
+    pub(super) fn of(http: std::net::SocketAddr) -> Self {
+        Self {
+            client: Client::new(),
+            base: format!("http://{http}"),
+        }
+    }
+
+    pub(super) async fn json(&self, path: &str) -> anyhow::Result<Value> {
+        let response = self.client.get(format!("{}{path}", self.base)).send();
+        let response = response.await?.error_for_status()?;
+        Ok(response.json().await?)
+    }
+
+    pub(super) async fn link(&self, address: &str) -> anyhow::Result<()> {
+        let request = self
+            .client
+            .post(format!("{}/v1/links", self.base))
+            .json(&serde_json::json!({ "address": address }));
+        request.send().await?.error_for_status()?;
+        Ok(())
+    }
+
+    /// Uploads a file and returns the names of the nodes that hold it.
+    pub(super) async fn upload(
+        &self,
+        key: &str,
+        content: Vec<u8>,
+        factor: u32,
+    ) -> anyhow::Result<Vec<String>> {
+        let request = self
+            .client
+            .put(format!("{}/v1/files/{key}", self.base))
+            .header("Dataverse-Factor", factor)
+            .body(content);
+        let answer: Value = request.send().await?.error_for_status()?.json().await?;
+        let replicas = answer["replicas"].as_array().context("no replicas named")?;
+        let names = replicas.iter().filter_map(Value::as_str);
+        Ok(names.map(str::to_owned).collect())
+    }
+
+    pub(super) async fn read(&self, key: &str) -> anyhow::Result<Read> {
+        let began = Instant::now();
+        let request = self.client.get(format!("{}/v1/files/{key}", self.base));
+        let response = request.send().await?.error_for_status()?;
+        let header = |name: &str| -> anyhow::Result<String> {
+            let value = response.headers().get(name).context("a header is missing")?;
+            Ok(value.to_str()?.to_owned())
+        };
+        let (source, hops) = (header("dataverse-source")?, header("dataverse-hops")?);
+        Ok(Read {
+            source,
+            hops: hops.parse()?,
+            body: response.bytes().await?.to_vec(),
+            took: began.elapsed(),
+        })
+    }
+}
+
+/// Waits until the condition holds and returns how long that took.
+pub(super) async fn until(
+    what: &str,
+    mut holds: impl AsyncFnMut() -> anyhow::Result<bool>,
+) -> anyhow::Result<Duration> {
+    let began = Instant::now();
+    while !holds().await? {
+        ensure!(began.elapsed() < PATIENCE, "{what} did not come to pass");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Ok(began.elapsed())
+}

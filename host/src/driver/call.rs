@@ -1,0 +1,69 @@
+//! Talking to other nodes: every message out carries who we are and our clock, every message in is
+//! checked for the same before anything else is done with it.
+
+use std::sync::Arc;
+
+use dataverse_core::search::Peer;
+
+use super::Driver;
+use crate::transport::{CallError, Message, Refusal, Sender};
+
+/// The version of the overlay protocol. Nodes of different versions do not link.
+pub const PROTOCOL: u32 = 1;
+
+impl Driver {
+    /// Who we are, with the clock as it stands.
+    pub(super) fn sender(&self) -> Sender {
+        Sender {
+            node: self.me.clone(),
+            clock: self.state.node().clock().last(),
+            network: Arc::clone(&self.network),
+            protocol: PROTOCOL,
+        }
+    }
+
+    pub(super) fn message<T>(&self, body: T) -> Message<T> {
+        Message {
+            sender: self.sender(),
+            body,
+        }
+    }
+
+    /// Checks who speaks and takes in its clock.
+    pub(super) fn admit_sender(&self, sender: &Sender) -> Result<(), Refusal> {
+        if sender.protocol != PROTOCOL {
+            return Err(Refusal::Invalid(format!(
+                "node {} speaks overlay protocol {}, node {} speaks {PROTOCOL}: run the same version of dataverse on both",
+                sender.node.name, sender.protocol, self.me.name
+            )));
+        }
+        if sender.network != self.network {
+            return Err(Refusal::Invalid(format!(
+                "node {} belongs to network `{}`, node {} to `{}`: start both with the same --network to link them",
+                sender.node.name, sender.network, self.me.name, self.network
+            )));
+        }
+        let observed = self.state.node().observe(sender.clock, self.now());
+        observed.map_err(|error| {
+            self.metrics.clock_refused();
+            tracing::warn!(node = %sender.node.name, ahead_ms = error.ahead_ms, "refused a clock that is too far ahead");
+            Refusal::Invalid(format!("node {}: {error}", sender.node.name))
+        })
+    }
+
+    /// The body of an answer, once it is clear that it comes from the node that was asked.
+    pub(super) fn answer_of<T>(&self, asked: &Peer, answer: Message<T>) -> Result<T, CallError> {
+        self.admit_sender(&answer.sender)
+            .map_err(CallError::Refused)?;
+        if answer.sender.node.id != asked.id {
+            return Err(CallError::Unreachable {
+                address: asked.address.to_string(),
+                reason: format!(
+                    "node {} listens there now, not {}",
+                    answer.sender.node.name, asked.name
+                ),
+            });
+        }
+        Ok(answer.body)
+    }
+}

@@ -1,0 +1,60 @@
+//! Time: the wall clock as a port, and the ceiling of the hybrid logical clock kept ahead of use.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use dataverse_core::limits;
+use dataverse_core::version::{Millis, Stamp};
+
+use super::Driver;
+use crate::store::StoreError;
+
+/// The wall clock: milliseconds since the Unix epoch.
+pub type Now = Arc<dyn Fn() -> Millis + Send + Sync>;
+
+/// The machine's own wall clock.
+#[must_use]
+pub fn system_now() -> Now {
+    Arc::new(|| {
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
+        since_epoch.map_or(0, |elapsed| elapsed.as_millis() as Millis)
+    })
+}
+
+impl Driver {
+    pub(super) fn now(&self) -> Millis {
+        (self.now)()
+    }
+
+    /// A stamp above everything this node has given out or heard of.
+    pub(super) async fn stamp(&self) -> Result<Stamp, StoreError> {
+        loop {
+            let stamp = self.state.node().clock().tick(self.now());
+            if let Some(stamp) = stamp {
+                return Ok(stamp);
+            }
+            self.raise_ceiling().await?;
+        }
+    }
+
+    /// Persists a higher ceiling when the present one is nearly used up.
+    pub(super) async fn raise_ceiling(&self) -> Result<(), StoreError> {
+        let due = self.state.node().clock().ceiling_due(self.now());
+        if let Some(ceiling) = due {
+            self.store.save_ceiling(ceiling).await?;
+            self.state.node().clock().raise(ceiling);
+        }
+        Ok(())
+    }
+
+    /// Keeps the ceiling ahead, so that no write has to wait for it.
+    pub(super) async fn keep_ceiling(self: Arc<Self>) {
+        let mut tick =
+            tokio::time::interval(Duration::from_millis(limits::CLOCK_CEILING_MS / 4));
+        while self.still_runs(tick.tick()).await.is_some() {
+            if let Err(error) = self.raise_ceiling().await {
+                tracing::error!(%error, "the clock could not be persisted; writes will be refused");
+            }
+        }
+    }
+}

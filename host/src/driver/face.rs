@@ -1,0 +1,300 @@
+//! What people ask of a node and what it answers: the vocabulary of the driver's face.
+//!
+//! HTTP and gRPC for clients speak in these types and nothing deeper.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use dataverse_core::content::Digest;
+use dataverse_core::holdings::{Role, Total};
+use dataverse_core::id::NodeId;
+use dataverse_core::key::Key;
+use dataverse_core::pattern::Pattern;
+use dataverse_core::record::Record;
+use dataverse_core::search::Peer;
+use futures_util::stream::BoxStream;
+
+use super::read::Origin;
+
+/// Content on its way to or from a client.
+pub type Body = BoxStream<'static, Result<Bytes, BodyError>>;
+
+/// Why content stopped on its way.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum BodyError {
+    /// The client went away or sent something broken.
+    #[error("the upload ended early: {0}")]
+    Client(String),
+    /// Nothing came for too long.
+    #[error("the upload stalled: nothing arrived for {seconds} s")]
+    Stalled {
+        /// How long was waited.
+        seconds: u64,
+    },
+    /// Every holder failed in mid-transfer.
+    #[error("{0}")]
+    Source(String),
+}
+
+/// When a write is to happen at all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Condition {
+    /// Always.
+    #[default]
+    Always,
+    /// Only if there is no such file (`If-None-Match: *`).
+    Absent,
+    /// Only if the file is there (`If-Match: *`).
+    Present,
+    /// Only if the file's content has one of these digests (`If-Match: "…"`).
+    Matches(Vec<Digest>),
+}
+
+/// How to write.
+#[derive(Debug, Clone, Default)]
+pub struct WriteOptions {
+    /// Replicas wanted; the node's default when `None`.
+    pub factor: Option<u32>,
+    /// Guessed from the name when `None`.
+    pub content_type: Option<String>,
+    /// When to write at all.
+    pub condition: Condition,
+    /// Bytes to come, where known beforehand.
+    pub size: Option<u64>,
+}
+
+/// A write that was acknowledged.
+#[derive(Debug, Clone)]
+pub struct Written {
+    /// What is known of the file now.
+    pub record: Arc<Record>,
+    /// Names of the nodes that hold its replicas, in the layout's order.
+    pub replicas: Vec<String>,
+    /// Whether an earlier version was there, as far as the replicas knew.
+    pub replaced: bool,
+    /// The same content was there already and nothing was written.
+    pub unchanged: bool,
+}
+
+/// Why a write was not acknowledged.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// A header or option that makes no sense.
+    #[error("{0}")]
+    Invalid(String),
+    /// The condition did not hold.
+    #[error("{0}")]
+    Condition(String),
+    /// The file is larger than any file may be.
+    #[error("{0}")]
+    TooLarge(String),
+    /// No room here.
+    #[error("{0}")]
+    NoRoom(String),
+    /// The body broke off.
+    #[error(transparent)]
+    Body(#[from] BodyError),
+    /// Too few nodes took it, or it can't be known whether the condition holds.
+    #[error("{0}")]
+    Unavailable(String),
+    /// The node's own disk failed.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// How fresh a read has to be.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Consistency {
+    /// As fresh as the node knows.
+    #[default]
+    Usual,
+    /// Not without a replica's word (`consistency=newest`).
+    Newest,
+}
+
+/// A file that was found, before its content flows.
+pub struct Located {
+    /// What is known of it.
+    pub record: Arc<Record>,
+    /// Name of the node that the content comes from.
+    pub source: String,
+    /// Links between this node and that one.
+    pub hops: u32,
+    /// It could not be confirmed that this is the newest version.
+    pub stale: bool,
+    pub(crate) origin: Origin,
+}
+
+/// Why a file could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The whole reachable graph said no.
+    #[error("no node that can be reached has {key}")]
+    NotFound {
+        /// The file.
+        key: Key,
+    },
+    /// It may exist: the search could not know.
+    #[error(
+        "{key} was not found, but the search could not ask every node ({outcome}); it may exist, try again"
+    )]
+    Unknown {
+        /// The file.
+        key: Key,
+        /// How the search ended.
+        outcome: &'static str,
+    },
+    /// `consistency=newest` was asked and no replica could be reached.
+    #[error("no replica of {key} can be reached to confirm that the copy here is the newest")]
+    Unconfirmed {
+        /// The file.
+        key: Key,
+    },
+    /// The node's own disk failed, and nobody else has it.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// Why a file was not deleted.
+#[derive(Debug, thiserror::Error)]
+pub enum DeleteError {
+    /// There is no such file.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The deletion could not be made durable on enough nodes.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+/// What is searched for.
+#[derive(Debug, Clone)]
+pub enum Query {
+    /// One file.
+    Exact(Key),
+    /// Every file that matches.
+    Pattern(Pattern),
+}
+
+/// How to search; `None` is the node's setting.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SearchOptions {
+    /// Links crossed at most.
+    pub hops: Option<u32>,
+    /// Hits wanted at most.
+    pub limit: Option<u32>,
+}
+
+/// How a search ended and what it found.
+#[derive(Debug, Clone)]
+pub struct SearchReport {
+    /// `found`, `not_found`, `horizon`, `partial`, `deadline` or `budget`.
+    pub outcome: &'static str,
+    /// No nearer copy can exist: every nearer node said no.
+    pub exact: bool,
+    /// What was found, nearest first.
+    pub hits: Vec<FoundHit>,
+    /// Names of the nodes from this one to the hit of an exact query.
+    pub path: Vec<String>,
+    /// Nodes asked over the network.
+    pub probes: u32,
+    /// Levels asked, the node itself (level 0) not counted.
+    pub levels: u32,
+    /// Nodes that gave no answer.
+    pub unanswered: Vec<Peer>,
+    /// How long it took.
+    pub elapsed_ms: f64,
+}
+
+/// One hit of a [`SearchReport`].
+#[derive(Debug, Clone)]
+pub struct FoundHit {
+    /// What is known of the file.
+    pub record: Arc<Record>,
+    /// Name of the node that has it.
+    pub node: String,
+    /// Links from here.
+    pub hops: u32,
+    /// As what it is held there.
+    pub role: Role,
+}
+
+/// A link of this node.
+#[derive(Debug, Clone)]
+pub struct LinkView {
+    /// The neighbour's name.
+    pub name: String,
+    /// The neighbour's id.
+    pub id: NodeId,
+    /// Where it listens.
+    pub address: String,
+    /// Whether it answers.
+    pub up: bool,
+}
+
+/// Why a link was not made or cut.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// The address makes no sense.
+    #[error("{0}")]
+    Invalid(String),
+    /// The other node said no: itself, another network, another protocol.
+    #[error("{0}")]
+    Refused(String),
+    /// The other node can't be reached.
+    #[error("{0}")]
+    Unreachable(String),
+    /// There is no such link, or the name fits several.
+    #[error("{0}")]
+    Unknown(String),
+    /// The node's own disk failed.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// A member of the network as this node sees it.
+#[derive(Debug, Clone)]
+pub struct NodeSeen {
+    /// Its name.
+    pub name: String,
+    /// Its id.
+    pub id: NodeId,
+    /// Where it listens for nodes.
+    pub address: String,
+    /// Where it listens for HTTP.
+    pub http: String,
+    /// Its failure domain; may be empty.
+    pub zone: String,
+    /// Links from here; `None` when there is no way over links.
+    pub hops: Option<u32>,
+    /// Bytes that it may use.
+    pub capacity: u64,
+    /// Bytes that it has left.
+    pub free: u64,
+    /// Requests it answered per second, lately.
+    pub load: u32,
+    /// `alive`, `suspect` or `gone`.
+    pub state: &'static str,
+}
+
+/// What a node says of itself.
+#[derive(Debug, Clone)]
+pub struct NodeStatus {
+    /// Its name.
+    pub name: String,
+    /// Its id.
+    pub id: NodeId,
+    /// Its network.
+    pub network: String,
+    /// Seconds since it started.
+    pub uptime_s: u64,
+    /// Bytes that it may use.
+    pub capacity: u64,
+    /// Bytes that it has left.
+    pub free: u64,
+    /// What it holds as replicas.
+    pub replicas: Total,
+    /// What it holds as cached copies.
+    pub cached: Total,
+    /// How many links it has.
+    pub links: usize,
+}

@@ -1,0 +1,204 @@
+//! Content on its way to a reader, from whatever has it: the own disk, a copy that is still arriving, or
+//! other nodes. When one source fails the next takes over at the very byte; the reader sees one stream.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use dataverse_core::holdings::Holding;
+use dataverse_core::limits;
+use dataverse_core::limits::GROUP_BYTES;
+use dataverse_core::record::Record;
+use dataverse_core::search::Peer;
+use futures_util::StreamExt;
+use futures_util::stream::{self, BoxStream};
+
+use super::Driver;
+use super::face::{Body, BodyError, ReadError};
+use super::fetch::Groups;
+use crate::store::{StoreError, Tail};
+
+/// Searches for another source before a flow gives up.
+const SEARCHES_MAX: u32 = 2;
+
+enum Source {
+    Disk(BoxStream<'static, Result<Bytes, StoreError>>),
+    Arriving(Tail),
+    Nodes(Box<Groups>),
+    /// To be searched for.
+    Unknown,
+}
+
+pub(super) struct Flow {
+    driver: Arc<Driver>,
+    record: Arc<Record>,
+    /// Nodes known to have it, asked when the present source fails.
+    spare: Vec<Peer>,
+    source: Source,
+    at: u64,
+    end: u64,
+    searches: u32,
+}
+
+impl Flow {
+    /// From this node's own store.
+    pub(super) async fn here(driver: Arc<Driver>, holding: Holding, at: u64, end: u64) -> Self {
+        let record = Arc::clone(&holding.record);
+        let source = match driver.stream_of(&holding, at, end - at).await {
+            Ok(stream) => Source::Disk(stream),
+            Err(error) => {
+                driver.content_failed(&record, &error).await;
+                Source::Unknown
+            }
+        };
+        Self::new(driver, record, Vec::new(), source, at, end)
+    }
+
+    /// From other nodes, or from the copy that is arriving here, where that is near enough.
+    pub(super) fn elsewhere(
+        driver: Arc<Driver>,
+        record: Arc<Record>,
+        sources: Vec<Peer>,
+        tail: Option<Tail>,
+        at: u64,
+        end: u64,
+    ) -> Self {
+        // A reader of the end of a long file does not wait until all of it has arrived.
+        let near = tail.filter(|tail| at <= tail.available() + limits::TAIL_AHEAD_BYTES_MAX);
+        let source = match near {
+            Some(tail) => Source::Arriving(tail),
+            None => Source::Nodes(Box::new(Groups::new(
+                Arc::clone(&driver),
+                Arc::clone(&record),
+                sources.clone(),
+                at,
+                end - at,
+            ))),
+        };
+        Self::new(driver, record, sources, source, at, end)
+    }
+
+    fn new(
+        driver: Arc<Driver>,
+        record: Arc<Record>,
+        spare: Vec<Peer>,
+        source: Source,
+        at: u64,
+        end: u64,
+    ) -> Self {
+        Self {
+            driver,
+            record,
+            spare,
+            source,
+            at,
+            end,
+            searches: 0,
+        }
+    }
+
+    /// The stream. Its first piece is there already, so that a failure to begin is an answer and not a
+    /// broken transfer.
+    pub(super) async fn into_body(mut self) -> Result<Body, ReadError> {
+        if self.at == self.end {
+            return Ok(stream::empty().boxed());
+        }
+        let first = self
+            .next()
+            .await
+            .map_err(|error| ReadError::Failed(error.to_string()))?;
+        let rest = stream::try_unfold(self, |mut flow| async move {
+            if flow.at == flow.end {
+                return Ok(None);
+            }
+            let bytes = flow.next().await?;
+            Ok(Some((bytes, flow)))
+        });
+        Ok(stream::once(async move { Ok(first) }).chain(rest).boxed())
+    }
+
+    /// The next piece, from whichever source can give it.
+    async fn next(&mut self) -> Result<Bytes, BodyError> {
+        loop {
+            let failed = match self.pull().await {
+                Ok(bytes) => {
+                    self.at += bytes.len() as u64;
+                    self.driver.metrics.bytes_out(bytes.len() as u64);
+                    return Ok(bytes);
+                }
+                Err(reason) => reason,
+            };
+            tracing::debug!(key = %self.record.key, at = self.at, reason = %failed, "a source failed");
+            self.change_source(failed).await?;
+        }
+    }
+
+    async fn pull(&mut self) -> Result<Bytes, String> {
+        let ended = || "the content ended early".to_owned();
+        let left = self.end - self.at;
+        let bytes = match &mut self.source {
+            Source::Disk(stream) => match stream.next().await.ok_or_else(ended)? {
+                Ok(bytes) => bytes,
+                Err(error) => {
+                    self.driver.content_failed(&self.record, &error).await;
+                    return Err(error.to_string());
+                }
+            },
+            Source::Arriving(tail) => {
+                let max = limits::CHUNK_BYTES.min(usize::try_from(left).unwrap_or(usize::MAX));
+                let read = tail.read(self.at, max).await;
+                read.map_err(|error| error.to_string())?
+                    .ok_or_else(ended)?
+            }
+            Source::Nodes(groups) => {
+                let group = groups.next().await.ok_or_else(ended)?;
+                let mut group = group.map_err(|error| error.to_string())?;
+                // The first group may begin before the range, the last may end after it.
+                let skip = self.at % GROUP_BYTES;
+                group.split_to(skip as usize);
+                group.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+                group
+            }
+            Source::Unknown => return Err("no source is known".to_owned()),
+        };
+        Ok(bytes)
+    }
+
+    /// Goes over to the nodes that are known, then to those that a search finds.
+    async fn change_source(&mut self, failed: String) -> Result<(), BodyError> {
+        let mut sources = Vec::new();
+        if matches!(self.source, Source::Arriving(_)) {
+            sources = std::mem::take(&mut self.spare);
+        }
+        if sources.is_empty() {
+            if self.searches == SEARCHES_MAX {
+                return Err(BodyError::Source(failed));
+            }
+            self.searches += 1;
+            sources = self.search_again().await;
+        }
+        if sources.is_empty() {
+            return Err(BodyError::Source(failed));
+        }
+        self.source = Source::Nodes(Box::new(Groups::new(
+            Arc::clone(&self.driver),
+            Arc::clone(&self.record),
+            sources,
+            self.at,
+            self.end - self.at,
+        )));
+        Ok(())
+    }
+
+    async fn search_again(&self) -> Vec<Peer> {
+        let record = &self.record;
+        let report = self
+            .driver
+            .search_elsewhere(&record.key, Some(record.version))
+            .await;
+        let same = report
+            .hits
+            .iter()
+            .filter(|found| found.hit.record.version == record.version);
+        same.map(|found| found.peer.clone()).collect()
+    }
+}

@@ -1,0 +1,113 @@
+//! Content from this node's own disk, checked on its way out when it was last checked too long ago.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use dataverse_core::content::GroupTree;
+use dataverse_core::holdings::Holding;
+use dataverse_core::limits::GROUP_BYTES;
+use dataverse_core::record::Record;
+use futures_util::StreamExt;
+use futures_util::stream::{self, BoxStream};
+
+use super::Driver;
+use crate::store::{Change, Content, StoreError};
+
+/// A pass over the groups of a content that checks each of them.
+struct Checking {
+    driver: Arc<Driver>,
+    record: Arc<Record>,
+    content: Content,
+    tree: GroupTree,
+    from: u64,
+    at: u64,
+    end: u64,
+}
+
+impl Driver {
+    /// The bytes `offset..offset + length` of a holding.
+    pub(super) async fn stream_of(
+        &self,
+        holding: &Holding,
+        offset: u64,
+        length: u64,
+    ) -> Result<BoxStream<'static, Result<Bytes, StoreError>>, StoreError> {
+        let content = self.store.open(&holding.record).await?;
+        let unchecked_ms = self.now().saturating_sub(holding.verified);
+        if unchecked_ms <= self.settings.verify_every.as_millis() as u64 {
+            return Ok(content.stream(offset, length));
+        }
+        let checking = Checking {
+            driver: self.shared(),
+            record: Arc::clone(&holding.record),
+            tree: content.tree().await?,
+            content,
+            from: offset,
+            at: offset,
+            end: offset + length,
+        };
+        Ok(stream::try_unfold(checking, Checking::step).boxed())
+    }
+
+    /// A content could not be read from this disk: a bad one is put aside, so that nobody gets it.
+    pub(super) async fn content_failed(&self, record: &Arc<Record>, error: &StoreError) {
+        if !matches!(error, StoreError::Corrupt(_)) {
+            tracing::warn!(key = %record.key, %error, "a copy on this disk could not be read; others are asked");
+            return;
+        }
+        self.metrics.corrupt_copy();
+        tracing::error!(key = %record.key, version = %record.version, "a copy on this disk does not match its digest; it was moved to quarantine and others are asked");
+        let change = Change::Quarantine {
+            key: record.key.clone(),
+            version: record.version,
+        };
+        if let Err(error) = self.store.apply(change).await {
+            tracing::error!(key = %record.key, %error, "a bad copy could not be put aside");
+        }
+    }
+}
+
+impl Checking {
+    async fn step(mut self) -> Result<Option<(Bytes, Self)>, StoreError> {
+        if self.at >= self.end {
+            self.passed().await;
+            return Ok(None);
+        }
+        let index = self.at / GROUP_BYTES;
+        let begin = index * GROUP_BYTES;
+        let size = (self.record.size - begin).min(GROUP_BYTES);
+        let mut group = self.read_whole(begin, size).await?;
+        if !self.tree.verifies(self.record.digest, index, &group) {
+            return Err(StoreError::Corrupt(self.record.key.clone()));
+        }
+        let skip = (self.at - begin) as usize;
+        let keep = (self.end - begin).min(size) as usize;
+        let bytes = group.split_to(keep).split_off(skip);
+        self.at = begin + keep as u64;
+        Ok(Some((bytes, self)))
+    }
+
+    async fn read_whole(&self, begin: u64, size: u64) -> Result<Bytes, StoreError> {
+        let mut parts = self.content.stream(begin, size);
+        let mut group = BytesMut::with_capacity(size as usize);
+        while let Some(part) = parts.next().await {
+            group.extend_from_slice(&part?);
+        }
+        Ok(group.freeze())
+    }
+
+    /// Notes that the whole content was found to be good.
+    async fn passed(&self) {
+        if self.from != 0 || self.end != self.record.size {
+            return;
+        }
+        let change = Change::Verified {
+            key: self.record.key.clone(),
+            version: self.record.version,
+            at: self.driver.now(),
+        };
+        if let Err(error) = self.driver.store.apply(change).await {
+            tracing::debug!(key = %self.record.key, %error, "a check was not noted");
+        }
+    }
+}

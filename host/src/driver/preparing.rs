@@ -1,0 +1,170 @@
+//! Sends one upload's content to the nodes that are to hold it, while it still arrives.
+//!
+//! Every replica reads the spool as it grows, at its own pace; the client never waits for the slowest. A
+//! node that fails is replaced by the next in placement's order, which reads the same spool from the
+//! beginning. Dropping a [`Preparing`] breaks its streams, which the other nodes see as broken.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use dataverse_core::content::Digest;
+use dataverse_core::floors::Heard;
+use dataverse_core::key::Key;
+use dataverse_core::limits;
+use dataverse_core::search::Peer;
+use futures_util::stream::{self, BoxStream, StreamExt};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::Driver;
+use crate::store::Tail;
+use crate::transport::{CallError, CommitAsk, PrepareAnswer, PrepareAsk, PrepareBroken};
+
+/// A node on which the content is durable and waits for its commit.
+#[derive(Debug, Clone)]
+pub(super) struct Ready {
+    pub(super) peer: Peer,
+    pub(super) preparation: u128,
+    pub(super) known: Option<Heard>,
+}
+
+/// What became of all preparations of a write.
+#[derive(Debug, Default)]
+pub(super) struct Readied {
+    /// The nodes that are ready, in the order in which they became it.
+    pub(super) others: Vec<Ready>,
+    /// Whether placement's order has come to this node itself.
+    pub(super) own: bool,
+}
+
+type Outcome = (Peer, u128, Result<PrepareAnswer, CallError>);
+
+pub(super) struct Preparing {
+    driver: Arc<Driver>,
+    key: Key,
+    size: Option<u64>,
+    tail: Tail,
+    factor: usize,
+    ranked: VecDeque<Peer>,
+    running: JoinSet<Outcome>,
+    readied: Readied,
+}
+
+impl Preparing {
+    /// Starts with the first `factor` of `ranked`, best first; the rest are spares.
+    pub(super) fn begin(
+        driver: Arc<Driver>,
+        key: Key,
+        size: Option<u64>,
+        factor: usize,
+        ranked: Vec<Peer>,
+        tail: Tail,
+    ) -> Self {
+        let mut preparing = Self {
+            driver,
+            key,
+            size,
+            tail,
+            factor,
+            ranked: ranked.into(),
+            running: JoinSet::new(),
+            readied: Readied::default(),
+        };
+        preparing.fill_up();
+        preparing
+    }
+
+    /// Waits until enough nodes are ready, nobody is left to try, or the deadline has passed.
+    pub(super) async fn finish(mut self, digest: Digest, deadline: Instant) -> Readied {
+        while !self.running.is_empty() {
+            let Ok(Some(joined)) = tokio::time::timeout_at(deadline, self.running.join_next()).await
+            else {
+                tracing::warn!(key = %self.key, "nodes did not take their replica before the deadline");
+                break;
+            };
+            let (peer, preparation, outcome) = joined.expect("a preparation never panics");
+            match outcome {
+                Ok(answer) if answer.digest == digest => self.readied.others.push(Ready {
+                    peer,
+                    preparation,
+                    known: answer.known,
+                }),
+                Ok(_) => {
+                    tracing::warn!(key = %self.key, node = %peer.name, "a node received other bytes than were sent");
+                    self.driver.abandon(peer, preparation);
+                }
+                Err(error) => {
+                    tracing::warn!(key = %self.key, node = %peer.name, %error, "a node did not take its replica");
+                }
+            }
+            self.fill_up();
+        }
+        self.readied
+    }
+
+    /// Keeps as many preparations under way as are still wanted.
+    fn fill_up(&mut self) {
+        while self.under_way() < self.factor {
+            let Some(peer) = self.ranked.pop_front() else {
+                return;
+            };
+            if peer.id == self.driver.me.id {
+                self.readied.own = true;
+            } else {
+                self.start(peer);
+            }
+        }
+    }
+
+    fn under_way(&self) -> usize {
+        self.readied.others.len() + self.running.len() + usize::from(self.readied.own)
+    }
+
+    fn start(&mut self, peer: Peer) {
+        let driver = Arc::clone(&self.driver);
+        let preparation = rand::random();
+        let ask = PrepareAsk {
+            preparation,
+            key: self.key.clone(),
+            size: self.size,
+        };
+        let chunks = chunks_of(self.tail.clone());
+        self.running.spawn(async move {
+            let answer = driver
+                .transport
+                .prepare(&peer, driver.message(ask), chunks)
+                .await
+                .and_then(|answer| driver.answer_of(&peer, answer));
+            (peer, preparation, answer)
+        });
+    }
+}
+
+/// The spool from its beginning to its end, as it grows.
+fn chunks_of(tail: Tail) -> BoxStream<'static, Result<Bytes, PrepareBroken>> {
+    stream::try_unfold((tail, 0u64), |(tail, offset)| async move {
+        match tail.read(offset, limits::CHUNK_BYTES).await {
+            Ok(Some(bytes)) => {
+                let next = offset + bytes.len() as u64;
+                Ok(Some((bytes, (tail, next))))
+            }
+            Ok(None) => Ok(None),
+            Err(_) => Err(PrepareBroken),
+        }
+    })
+    .boxed()
+}
+
+impl Driver {
+    /// Tells a node in the background that a preparation will not be committed.
+    pub(super) fn abandon(&self, peer: Peer, preparation: u128) {
+        let driver = self.shared();
+        self.spawn(async move {
+            let ask = driver.message(CommitAsk::Abandon { preparation });
+            if let Err(error) = driver.transport.commit(&peer, ask).await {
+                tracing::debug!(node = %peer.name, %error, "a preparation was not abandoned; it will expire");
+            }
+        });
+    }
+}

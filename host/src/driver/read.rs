@@ -1,0 +1,308 @@
+//! The read flow: find the newest copy that is near, then let it flow.
+//!
+//! Finding and flowing are two steps, so that a face can send headers, refuse a range or answer "not
+//! modified" before any content moves. Relocation is asked once a remote read, before the content flows.
+
+use std::sync::Arc;
+
+use dataverse_core::holdings::{Holding, Role};
+use dataverse_core::key::Key;
+use dataverse_core::node::LocalRead;
+use dataverse_core::record::Record;
+use dataverse_core::search::{FoundHit, Outcome, Peer, Question, Report};
+use dataverse_core::version::Version;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+
+use super::Driver;
+use super::face::{Body, Consistency, Located, ReadError};
+use super::flow::Flow;
+use crate::transport::PullAsk;
+
+/// Where the content of a [`Located`] file comes from.
+pub(crate) enum Origin {
+    /// This node's own store.
+    Here(Holding),
+    /// Other nodes.
+    Elsewhere(Elsewhere),
+}
+
+/// The copies that a search found, nearest and best first, and the way to the first.
+#[derive(Clone)]
+pub(crate) struct Elsewhere {
+    pub(super) hits: Vec<FoundHit>,
+    pub(super) path: Vec<Peer>,
+}
+
+impl Elsewhere {
+    /// The nodes that have this version, in the order in which they are to be asked.
+    pub(super) fn sources(&self, version: Version) -> Vec<Peer> {
+        let same = |found: &&FoundHit| found.hit.record.version == version;
+        let hits = self.hits.iter().filter(same);
+        hits.map(|found| found.peer.clone()).collect()
+    }
+}
+
+/// What the replicas say of a copy.
+enum Word {
+    /// It is the newest.
+    Newest,
+    /// There is a newer version.
+    Newer(Version),
+    /// No replica answered.
+    Unknown,
+}
+
+impl Driver {
+    /// Finds a file. Content flows only when [`Driver::body`] is asked for it.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn locate(
+        &self,
+        key: &Key,
+        consistency: Consistency,
+    ) -> Result<Located, ReadError> {
+        let revalidate_after_ms = self.settings.read_revalidate_after.as_millis() as u64;
+        let local = {
+            let node = self.state.node();
+            node.read(key, self.now(), revalidate_after_ms)
+        };
+        let floor = match local {
+            LocalRead::Serve(holding)
+                if holding.role == Role::Replica || consistency == Consistency::Usual =>
+            {
+                return Ok(self.here(holding, false));
+            }
+            LocalRead::Serve(holding) | LocalRead::Confirm(holding) => {
+                match self.confirm(&holding.record).await {
+                    Word::Newest => return Ok(self.here(holding, false)),
+                    Word::Unknown if consistency == Consistency::Usual => {
+                        return Ok(self.here(holding, true));
+                    }
+                    Word::Unknown => return Err(ReadError::Unconfirmed { key: key.clone() }),
+                    Word::Newer(version) => Some(version),
+                }
+            }
+            LocalRead::Search { floor } => floor,
+        };
+        self.metrics.cache_missed();
+        self.locate_elsewhere(key, floor, consistency).await
+    }
+
+    async fn locate_elsewhere(
+        &self,
+        key: &Key,
+        mut floor: Option<Version>,
+        consistency: Consistency,
+    ) -> Result<Located, ReadError> {
+        // A copy found may turn out to be old; the search is then repeated above it, a bounded number of
+        // times, because writers could go on for ever.
+        for _ in 0..3 {
+            let report = self.search_elsewhere(key, floor).await;
+            let Some(nearest) = report.hits.first().cloned() else {
+                return Err(missed(key, &report));
+            };
+            let stale = match self.confirm_hit(&nearest, consistency).await {
+                Word::Newest => false,
+                Word::Newer(version) => {
+                    floor = Some(version);
+                    continue;
+                }
+                Word::Unknown if consistency == Consistency::Newest => {
+                    return Err(ReadError::Unconfirmed { key: key.clone() });
+                }
+                Word::Unknown => true,
+            };
+            self.metrics.found_at(nearest.hops);
+            return Ok(Located {
+                record: Arc::clone(&nearest.hit.record),
+                source: nearest.peer.name.to_string(),
+                hops: nearest.hops,
+                stale,
+                origin: Origin::Elsewhere(Elsewhere {
+                    hits: report.hits,
+                    path: report.path,
+                }),
+            });
+        }
+        Err(ReadError::Unknown {
+            key: key.clone(),
+            outcome: Outcome::Deadline.as_str(),
+        })
+    }
+
+    /// A replica speaks for itself; a cached copy found elsewhere as long as it was confirmed a moment ago.
+    async fn confirm_hit(&self, found: &FoundHit, consistency: Consistency) -> Word {
+        let fresh_ms = self.settings.read_revalidate_after.as_millis() as u64;
+        let fresh = found.hit.role == Role::Replica
+            || (consistency == Consistency::Usual && found.hit.validated_age_ms <= fresh_ms);
+        if fresh {
+            return Word::Newest;
+        }
+        self.confirm(&found.hit.record).await
+    }
+
+    /// Asks the replicas of a version whether it is still the newest.
+    async fn confirm(&self, record: &Arc<Record>) -> Word {
+        let (key, version) = (&record.key, record.version);
+        let mut asked: FuturesUnordered<_> = record
+            .layout
+            .holders
+            .iter()
+            .filter_map(|id| self.peer_of(*id))
+            .filter(|peer| peer.id != self.me.id)
+            .map(|peer| self.ask_version(peer, key))
+            .collect();
+        let mut newest = false;
+        while let Some(answer) = asked.next().await {
+            let Some(answer) = answer else { continue };
+            if let Some(newer) = answer.known.filter(|known| *known > version) {
+                self.heard_of_newer(record, newer).await;
+                return Word::Newer(newer);
+            }
+            let confirms = |hit: &dataverse_core::search::Hit| {
+                hit.role == Role::Replica && hit.record.version == version
+            };
+            newest |= answer.hits.iter().any(confirms);
+            if newest {
+                break;
+            }
+        }
+        if !newest {
+            return Word::Unknown;
+        }
+        self.state.node().validated(key, version, self.now());
+        Word::Newest
+    }
+
+    async fn ask_version(
+        &self,
+        peer: Peer,
+        key: &Key,
+    ) -> Option<dataverse_core::search::Answer> {
+        let question = Question::Exact {
+            key: key.clone(),
+            floor: None,
+        };
+        let answer = self.transport.probe(&peer, self.message(question)).await;
+        answer
+            .and_then(|answer| self.answer_of(&peer, answer))
+            .ok()
+    }
+
+    /// Bytes `offset..offset + length` of a located file; the range must lie within it. An error in the
+    /// stream means that the bytes sent so far are right and the rest can't be had.
+    ///
+    /// # Errors
+    /// [`ReadError`] when it can't even begin.
+    pub async fn body(
+        &self,
+        located: Located,
+        offset: u64,
+        length: u64,
+    ) -> Result<Body, ReadError> {
+        let record = Arc::clone(&located.record);
+        let end = offset + length;
+        assert!(end <= record.size, "a face asks for ranges within the file");
+        let flow = match located.origin {
+            Origin::Here(holding) => {
+                if holding.role == Role::Cached {
+                    self.state.cache().hit(&record.key, self.now());
+                    self.metrics.cache_hit();
+                }
+                Flow::here(self.shared(), holding, offset, end).await
+            }
+            Origin::Elsewhere(elsewhere) => self.flow_from(&record, elsewhere, offset, end).await,
+        };
+        flow.into_body().await
+    }
+
+    async fn flow_from(
+        &self,
+        record: &Arc<Record>,
+        elsewhere: Elsewhere,
+        offset: u64,
+        end: u64,
+    ) -> Flow {
+        // A copy may have arrived between the search and now.
+        let arrived = self.state.node().holding(&record.key).cloned();
+        if let Some(holding) = arrived.filter(|holding| holding.record.version == record.version) {
+            return Flow::here(self.shared(), holding, offset, end).await;
+        }
+        let sources = elsewhere.sources(record.version);
+        let kept = self.relocate(record, &elsewhere, &sources).await;
+        if let Some(holding) = self.held_now(record) {
+            return Flow::here(self.shared(), holding, offset, end).await;
+        }
+        let tail = kept.or_else(|| self.transfers.under_way(record));
+        Flow::elsewhere(self.shared(), Arc::clone(record), sources, tail, offset, end)
+    }
+
+    fn held_now(&self, record: &Record) -> Option<Holding> {
+        let node = self.state.node();
+        let holding = node.holding(&record.key)?;
+        (holding.record.version == record.version).then(|| holding.clone())
+    }
+
+    /// Asks relocation, has the copies made that it wants, and returns the spool of this node's own.
+    async fn relocate(
+        &self,
+        record: &Arc<Record>,
+        elsewhere: &Elsewhere,
+        sources: &[Peer],
+    ) -> Option<crate::store::Tail> {
+        let nearest = elsewhere.hits.first()?;
+        let path = self.views_of(&elsewhere.path);
+        let plan = self
+            .judges
+            .on_read(record, nearest.hit.role, &path, self.now());
+        for id in plan.copy_to.iter().filter(|id| **id != self.me.id) {
+            let on_path = elsewhere.path.iter().position(|peer| peer.id == *id);
+            if let Some(at) = on_path {
+                let hops = nearest.hops.saturating_sub(at as u32);
+                self.ask_to_pull(&elsewhere.path[at], record, &nearest.peer, hops);
+            }
+        }
+        if !plan.copy_to.contains(&self.me.id) {
+            return None;
+        }
+        self.keep_copy(record, sources.to_vec(), nearest.hops).await
+    }
+
+    fn ask_to_pull(&self, peer: &Peer, record: &Arc<Record>, from: &Peer, hops: u32) {
+        let ask = PullAsk {
+            record: Arc::clone(record),
+            from: from.clone(),
+            hops,
+        };
+        let driver = self.shared();
+        let peer = peer.clone();
+        self.spawn(async move {
+            if let Err(error) = driver.transport.pull(&peer, driver.message(ask)).await {
+                tracing::debug!(node = %peer.name, %error, "a node on the way did not take a copy");
+            }
+        });
+    }
+
+    fn here(&self, holding: Holding, stale: bool) -> Located {
+        Located {
+            record: Arc::clone(&holding.record),
+            source: self.me.name.to_string(),
+            hops: 0,
+            stale,
+            origin: Origin::Here(holding),
+        }
+    }
+}
+
+fn missed(key: &Key, report: &Report) -> ReadError {
+    let key = key.clone();
+    match report.outcome {
+        Outcome::NotFound => ReadError::NotFound { key },
+        other => ReadError::Unknown {
+            key,
+            outcome: other.as_str(),
+        },
+    }
+}

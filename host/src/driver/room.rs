@@ -1,0 +1,147 @@
+//! Room for what arrives: cached copies give way to replicas, and to better cached copies.
+//!
+//! The store counts bytes and says no; the core's cache and the eviction policy say who goes; here the two
+//! meet. Only one question at a time is put to the policy, so that it sees events in their order.
+
+use std::sync::Arc;
+
+use dataverse_core::cache::{CachedCopy, Victim};
+use dataverse_core::holdings::Role;
+use dataverse_core::key::Key;
+use dataverse_core::limits;
+use dataverse_core::record::Record;
+use dataverse_core::version::Version;
+use futures_util::future::join_all;
+
+use super::Driver;
+use super::face::WriteError;
+use super::write::refused_by_store;
+use crate::store::{Change, Prepared, Spool, StoreError};
+
+impl Driver {
+    /// A spool for a replica, for which cached copies give way.
+    pub(super) async fn room_for_spool(&self, size: Option<u64>) -> Result<Spool, WriteError> {
+        let mut rounds = 0;
+        loop {
+            let error = match self.store.spool(size) {
+                Ok(spool) => return Ok(spool),
+                Err(error) => error,
+            };
+            rounds += 1;
+            self.give_way(error, size.unwrap_or(0), rounds).await?;
+        }
+    }
+
+    /// Makes sure that a spool of unknown length can take these bytes.
+    pub(super) async fn room_to_grow(
+        &self,
+        spool: &mut Spool,
+        bytes: u64,
+    ) -> Result<(), WriteError> {
+        let mut rounds = 0;
+        while let Err(error) = spool.reserve(bytes) {
+            rounds += 1;
+            self.give_way(error, bytes, rounds).await?;
+        }
+        Ok(())
+    }
+
+    /// Drops cached copies after the store said that there is no room, or passes the error on.
+    async fn give_way(
+        &self,
+        error: StoreError,
+        size: u64,
+        rounds: usize,
+    ) -> Result<(), WriteError> {
+        let short = match error {
+            StoreError::NoRoom { short } => short,
+            StoreError::DiskFull(_) => size.max(limits::GROUP_BYTES),
+            other => return Err(refused_by_store(other)),
+        };
+        if rounds > limits::ROOM_ROUNDS_MAX || !self.evict(short).await {
+            let error = refused_by_store(error);
+            tracing::warn!(%error, short, "a write was refused for want of room");
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    /// Asks for victims worth this many bytes and drops them. False when nothing could be freed.
+    async fn evict(&self, needed: u64) -> bool {
+        // The budget shrinks by what is needed, so that the room is not given away again.
+        let budget = self.cache_budget().saturating_sub(needed);
+        self.state.cache().set_capacity(budget);
+        let outcome = self.judges.make_room(&self.state, needed, self.now()).await;
+        let freed = !outcome.victims.is_empty();
+        self.drop_victims(outcome.victims).await;
+        freed
+    }
+
+    /// Whether a copy of this file, fetched over so many links, is to be cached from now on. Room is made
+    /// for it. Whoever gets a yes must commit the copy or call [`Driver::not_cached`].
+    pub(super) async fn admit(&self, record: &Record, hops: u32) -> bool {
+        self.let_go_of_older(record).await;
+        self.state.cache().set_capacity(self.cache_budget());
+        let copy = CachedCopy::of(record.key.clone(), record.version, record.size, hops);
+        let outcome = self.judges.admit(&self.state, copy, self.now()).await;
+        self.drop_victims(outcome.victims).await;
+        outcome.admitted
+    }
+
+    /// An admitted copy did not come about.
+    pub(super) fn not_cached(&self, record: &Record) {
+        self.state.cache().remove(&record.key, record.version);
+    }
+
+    /// Keeps content that is on this disk already as a cached copy, if the eviction policy wants it.
+    pub(super) async fn keep_cached(&self, record: &Arc<Record>, content: Prepared) {
+        if !self.admit(record, 1).await {
+            return;
+        }
+        if let Err(error) = self.hold(record, Role::Cached, Some(content)).await {
+            tracing::warn!(key = %record.key, %error, "a cached copy was not kept");
+            self.not_cached(record);
+        }
+    }
+
+    /// An older cached copy makes way before its slot is asked for again.
+    async fn let_go_of_older(&self, record: &Record) {
+        let older = self.state.node().holding(&record.key).map(|holding| {
+            let held = &holding.record;
+            (held.version < record.version && holding.role == Role::Cached).then_some(held.version)
+        });
+        if let Some(version) = older.flatten() {
+            self.drop_cached(record.key.clone(), version).await;
+        }
+    }
+
+    /// Bytes that cached copies may use now.
+    fn cache_budget(&self) -> u64 {
+        let usage = self.store.usage();
+        let free_of_replicas = usage
+            .capacity
+            .saturating_sub(usage.replicas)
+            .saturating_sub(usage.reserved);
+        let configured = self.settings.cache_capacity_bytes.unwrap_or(u64::MAX);
+        free_of_replicas.min(configured)
+    }
+
+    async fn drop_victims(&self, victims: Vec<Victim>) {
+        let drops = victims.into_iter().map(|victim| {
+            self.metrics.evicted(victim.size);
+            self.drop_cached(victim.key, victim.version)
+        });
+        join_all(drops).await;
+    }
+
+    async fn drop_cached(&self, key: Key, version: Version) {
+        let change = Change::Drop {
+            key: key.clone(),
+            version,
+            only: Some(Role::Cached),
+        };
+        if let Err(error) = self.store.apply(change).await {
+            tracing::warn!(%key, %error, "a cached copy was not dropped");
+        }
+    }
+}

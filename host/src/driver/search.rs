@@ -1,0 +1,189 @@
+//! Performs a search: sends the probes that the core's state machine asks for and tells it the answers.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use dataverse_core::key::Key;
+use dataverse_core::limits;
+use dataverse_core::pattern::Pattern;
+use dataverse_core::search::{Answer, Bounds, Peer, Probe, Question, Report, Search};
+use dataverse_core::version::Version;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+
+use super::Driver;
+use super::face::{FoundHit, Query, SearchOptions, SearchReport};
+use crate::transport::{CallError, Refusal};
+
+impl Driver {
+    /// Searches and reports how it went.
+    pub async fn search(&self, query: Query, options: SearchOptions) -> SearchReport {
+        let began = Instant::now();
+        let report = match query {
+            Query::Exact(key) => {
+                let local = self.answer_locally(&key, None);
+                let floor = local.known;
+                let question = Question::Exact { key, floor };
+                self.run_search(question, local, options).await
+            }
+            Query::Pattern(pattern) => {
+                let limit = options.limit.unwrap_or(self.settings.search_limit);
+                let limit = limit.clamp(1, limits::SEARCH_HITS_MAX);
+                let local = self.answer_pattern(&pattern, limit).await;
+                let question = Question::Pattern { pattern, limit };
+                self.run_search(question, local, options).await
+            }
+        };
+        self.report_of(report, began.elapsed())
+    }
+
+    /// Searches the other nodes for a file, whatever is held here.
+    pub(super) async fn search_elsewhere(&self, key: &Key, floor: Option<Version>) -> Report {
+        let local = Answer {
+            hits: Vec::new(),
+            ..self.answer_locally(key, floor)
+        };
+        let question = Question::Exact {
+            key: key.clone(),
+            floor: floor.max(local.known),
+        };
+        self.run_search(question, local, SearchOptions::default())
+            .await
+    }
+
+    /// What this node answers when it is asked for one file.
+    pub(super) fn answer_locally(&self, key: &Key, floor: Option<Version>) -> Answer {
+        let neighbours = self.links.peers();
+        let load = self.load.per_second();
+        self.state
+            .node()
+            .answer(key, floor, self.now(), load, neighbours)
+    }
+
+    /// What this node answers when it is asked for a pattern, looking through its holdings in stretches.
+    pub(super) async fn answer_pattern(&self, pattern: &Pattern, limit: u32) -> Answer {
+        let now = self.now();
+        let limit = limit.min(limits::SEARCH_HITS_MAX) as usize;
+        let mut hits = Vec::new();
+        let mut after: Option<Key> = None;
+        loop {
+            let room = limit - hits.len();
+            let scan = self.state.node().scan(pattern, after.as_ref(), room, now);
+            hits.extend(scan.hits);
+            match scan.resume_after {
+                Some(key) if hits.len() < limit => after = Some(key),
+                _ => break,
+            }
+            tokio::task::yield_now().await;
+        }
+        Answer {
+            hits,
+            known: None,
+            load: self.load.per_second(),
+            neighbours: self.links.peers(),
+        }
+    }
+
+    async fn run_search(
+        &self,
+        question: Question,
+        local: Answer,
+        options: SearchOptions,
+    ) -> Report {
+        // Deadlines are of the search's own time, which no change of the wall clock moves.
+        let began = tokio::time::Instant::now();
+        let elapsed = || began.elapsed().as_millis() as u64;
+        let bounds = self.bounds(options);
+        let mut search = Search::new(question, self.me.clone(), local, bounds, elapsed());
+        let mut under_way = FuturesUnordered::new();
+        while search.report().is_none() {
+            for probe in search.poll(elapsed()) {
+                under_way.push(self.probe(probe));
+            }
+            let Some(wake_at) = search.wake_at() else {
+                break;
+            };
+            let wake_at = began + Duration::from_millis(wake_at);
+            tokio::select! {
+                Some((peer, answer)) = under_way.next(), if !under_way.is_empty() => match answer {
+                    Ok(answer) => search.answered(peer.id, answer, elapsed()),
+                    Err(error) => {
+                        tracing::debug!(node = %peer.name, %error, "a probe was not answered");
+                        search.failed(peer.id, elapsed());
+                    }
+                },
+                () = tokio::time::sleep_until(wake_at) => {}
+            }
+        }
+        let report = search
+            .into_report()
+            .expect("a search that wants nothing more has ended");
+        let hops = report.hits.first().map(|found| found.hops);
+        let outcome = report.outcome.as_str();
+        self.metrics
+            .search(outcome, hops, report.probes, began.elapsed());
+        report
+    }
+
+    async fn probe(&self, probe: Probe) -> (Peer, Result<Answer, CallError>) {
+        let Probe { peer, question, .. } = probe;
+        if self.links.is_down(peer.id) {
+            let error = CallError::Unreachable {
+                address: peer.address.to_string(),
+                reason: "the link to it is down".to_owned(),
+            };
+            return (peer, Err(error));
+        }
+        let answer = self.transport.probe(&peer, self.message(question)).await;
+        let answer = answer
+            .and_then(|answer| self.answer_of(&peer, answer))
+            .and_then(|answer| self.believable(answer));
+        (peer, answer)
+    }
+
+    /// An answer with a version from the far future would void every real copy.
+    fn believable(&self, answer: Answer) -> Result<Answer, CallError> {
+        let hits = answer.hits.iter().map(|hit| hit.record.version);
+        for version in hits.chain(answer.known) {
+            let observed = self.state.node().observe(version.stamp, self.now());
+            observed
+                .map_err(|error| CallError::Refused(Refusal::Invalid(error.to_string())))?;
+        }
+        Ok(answer)
+    }
+
+    fn bounds(&self, options: SearchOptions) -> Bounds {
+        let settings = &self.settings;
+        Bounds {
+            hops: options.hops.unwrap_or(settings.search_hops),
+            fanout: settings.search_fanout,
+            probe_deadline_ms: settings.search_probe_deadline.as_millis() as u64,
+            deadline_ms: settings.search_deadline.as_millis() as u64,
+            budget: settings.search_budget,
+            settle_ms: limits::SEARCH_SETTLE_MS,
+        }
+    }
+
+    fn report_of(&self, report: Report, elapsed: Duration) -> SearchReport {
+        let name = |peer: &Peer| peer.name.to_string();
+        SearchReport {
+            outcome: report.outcome.as_str(),
+            exact: report.exact,
+            hits: report
+                .hits
+                .iter()
+                .map(|found| FoundHit {
+                    record: Arc::clone(&found.hit.record),
+                    node: name(&found.peer),
+                    hops: found.hops,
+                    role: found.hit.role,
+                })
+                .collect(),
+            path: report.path.iter().map(name).collect(),
+            probes: report.probes,
+            levels: report.levels,
+            unanswered: report.unanswered,
+            elapsed_ms: elapsed.as_secs_f64() * 1_000.0,
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! What this node does when another asks: the receiving end of the transport port.
+//!
+//! Nothing a peer says is believed before its sender is checked, and nothing it says can do more than the
+//! core's rules allow: a commit needs its content, a fetch gets exactly one version, a probe gets no less
+//! than the floor.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use dataverse_core::holdings::Role;
+use dataverse_core::limits;
+use dataverse_core::record::Record;
+use dataverse_core::search::{Answer, Question};
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+use tokio::time::Instant;
+
+use super::Driver;
+use super::face::{LinkError, WriteError};
+use crate::store::{Applied, Change, Prepared, StoreError};
+use crate::transport::{
+    Announcement, CallError, CommitAnswer, CommitAsk, FetchAsk, Fetched, IntroduceAsk, LinkAnswer,
+    LinkAsk, Message, PrepareAnswer, PrepareAsk, PullAsk, Refusal, Serve,
+};
+
+/// Contents that wait for their commit.
+#[derive(Default)]
+pub(super) struct Preparations(Mutex<BTreeMap<u128, (Instant, Prepared)>>);
+
+impl Preparations {
+    fn keep(&self, name: u128, until: Instant, content: Prepared) -> Result<(), Refusal> {
+        let mut waiting = self.lock();
+        if waiting.len() >= limits::PREPARATIONS_MAX {
+            return Err(Refusal::Busy(
+                "too many uploads wait for their commit here".to_owned(),
+            ));
+        }
+        if waiting.contains_key(&name) {
+            return Err(Refusal::Invalid(
+                "that preparation exists already".to_owned(),
+            ));
+        }
+        waiting.insert(name, (until, content));
+        Ok(())
+    }
+
+    fn take(&self, name: u128) -> Option<Prepared> {
+        self.lock().remove(&name).map(|(_, content)| content)
+    }
+
+    /// Forgets those whose commit did not come in time.
+    pub(super) fn expire(&self, now: Instant) {
+        let expired: Vec<Prepared> = {
+            let mut waiting = self.lock();
+            let late = waiting.extract_if(.., |_, (until, _)| *until <= now);
+            late.map(|(_, (_, content))| content).collect()
+        };
+        drop(expired);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<u128, (Instant, Prepared)>> {
+        self.0
+            .lock()
+            .expect("no one panics while holding the preparations")
+    }
+}
+
+fn refusal(error: &StoreError) -> Refusal {
+    let reason = error.to_string();
+    match error {
+        StoreError::NoRoom { .. } | StoreError::DiskFull(_) => Refusal::NoRoom(reason),
+        StoreError::Absent(_) => Refusal::Absent(reason),
+        StoreError::Corrupt(_) => Refusal::Corrupt(reason),
+        StoreError::Closed => Refusal::Busy(reason),
+        StoreError::Failed { .. } => Refusal::Failed(reason),
+    }
+}
+
+fn write_refusal(error: WriteError) -> Refusal {
+    match error {
+        WriteError::NoRoom(reason) => Refusal::NoRoom(reason),
+        other => Refusal::Failed(other.to_string()),
+    }
+}
+
+#[async_trait]
+impl Serve for Driver {
+    async fn link(&self, ask: Message<LinkAsk>) -> Result<Message<LinkAnswer>, Refusal> {
+        self.admit_sender(&ask.sender)?;
+        let answer = self.accept_link(ask.sender.node, ask.body.explicit).await?;
+        Ok(self.message(answer))
+    }
+
+    async fn introduce(&self, ask: Message<IntroduceAsk>) -> Result<Message<()>, Refusal> {
+        self.admit_sender(&ask.sender)?;
+        match Driver::link(self, &ask.body.other).await {
+            Ok(_) => Ok(self.message(())),
+            Err(LinkError::Failed(reason)) => Err(Refusal::Failed(reason)),
+            Err(LinkError::Unreachable(reason)) => Err(Refusal::Absent(reason)),
+            Err(error) => Err(Refusal::Invalid(error.to_string())),
+        }
+    }
+
+    async fn unlink(&self, ask: Message<()>) -> Result<Message<()>, Refusal> {
+        self.admit_sender(&ask.sender)?;
+        self.forget_link(ask.sender.node.id).await?;
+        Ok(self.message(()))
+    }
+
+    async fn probe(&self, ask: Message<Question>) -> Result<Message<Answer>, Refusal> {
+        self.admit_sender(&ask.sender)?;
+        self.load.count();
+        let answer = match ask.body {
+            Question::Exact { key, floor } => self.answer_locally(&key, floor),
+            Question::Pattern { pattern, limit } => self.answer_pattern(&pattern, limit).await,
+        };
+        Ok(self.message(answer))
+    }
+
+    async fn fetch(&self, ask: Message<FetchAsk>) -> Result<Message<Fetched>, Refusal> {
+        self.admit_sender(&ask.sender)?;
+        self.load.count();
+        let FetchAsk {
+            key,
+            version,
+            offset,
+            length,
+        } = ask.body;
+        let absent = || Refusal::Absent(format!("{key} is not here in version {version}"));
+        let holding = self.state.node().holding(&key).cloned();
+        let holding = holding
+            .filter(|holding| holding.record.version == version && !holding.record.deleted)
+            .ok_or_else(absent)?;
+        let record = Arc::clone(&holding.record);
+        if !offset.is_multiple_of(limits::GROUP_BYTES) || offset > record.size {
+            return Err(Refusal::Invalid(format!(
+                "a fetch of {key} begins at a group within it, not at byte {offset}"
+            )));
+        }
+        // Whole groups, because the other side verifies whole groups.
+        let end = offset.saturating_add(length).min(record.size);
+        let end = end
+            .next_multiple_of(limits::GROUP_BYTES)
+            .min(record.size);
+        let content = self.store.open(&record).await;
+        let tree = match content {
+            Ok(content) => content.tree().await,
+            Err(error) => Err(error),
+        };
+        let tree = tree.map_err(|error| refusal(&error))?;
+        let stream = self.stream_of(&holding, offset, end - offset).await;
+        let stream = stream.map_err(|error| refusal(&error))?;
+        if holding.role == Role::Cached {
+            self.state.cache().hit(&key, self.now());
+        }
+        let driver = self.shared();
+        let of = Arc::clone(&record);
+        let chunks = stream.then(move |chunk| {
+            let (driver, of) = (Arc::clone(&driver), Arc::clone(&of));
+            async move {
+                match chunk {
+                    Ok(bytes) => Ok(bytes),
+                    Err(error) => {
+                        driver.content_failed(&of, &error).await;
+                        Err(CallError::Refused(refusal(&error)))
+                    }
+                }
+            }
+        });
+        Ok(self.message(Fetched {
+            record,
+            tree: tree.to_bytes(),
+            chunks: chunks.boxed(),
+        }))
+    }
+
+    async fn prepare(
+        &self,
+        ask: Message<PrepareAsk>,
+        mut chunks: BoxStream<'static, Result<Bytes, CallError>>,
+    ) -> Result<Message<PrepareAnswer>, Refusal> {
+        self.admit_sender(&ask.sender)?;
+        self.load.count();
+        let PrepareAsk {
+            preparation,
+            key,
+            size,
+        } = ask.body;
+        let mut spool = self.room_for_spool(size).await.map_err(write_refusal)?;
+        while let Some(chunk) = chunks.next().await {
+            let chunk = chunk.map_err(|error| Refusal::Invalid(error.to_string()))?;
+            let grown = self.room_to_grow(&mut spool, chunk.len() as u64).await;
+            grown.map_err(write_refusal)?;
+            let written = spool.write(chunk).await;
+            written.map_err(|error| refusal(&error))?;
+        }
+        let content = spool.seal().await.map_err(|error| refusal(&error))?;
+        let answer = PrepareAnswer {
+            digest: content.digest(),
+            size: content.size(),
+            known: self.state.node().known(&key),
+        };
+        let until = Instant::now() + self.settings.write_prepared;
+        self.preparations.keep(preparation, until, content)?;
+        Ok(self.message(answer))
+    }
+
+    async fn commit(&self, ask: Message<CommitAsk>) -> Result<Message<CommitAnswer>, Refusal> {
+        self.admit_sender(&ask.sender)?;
+        let (preparation, record) = match ask.body {
+            CommitAsk::Abandon { preparation } => {
+                drop(self.preparations.take(preparation));
+                return Ok(self.message(CommitAnswer::Done));
+            }
+            CommitAsk::Commit {
+                preparation,
+                record,
+            } => (preparation, record),
+        };
+        self.check_commit(&record)?;
+        let content = match preparation {
+            None => None,
+            Some(preparation) => Some(self.prepared_for(preparation, &record)?),
+        };
+        let now = self.now();
+        let change = Change::Put {
+            record: Arc::clone(&record),
+            role: Role::Replica,
+            content,
+            validated: now,
+            verified: now,
+        };
+        let applied = self.store.apply(change).await;
+        match applied.map_err(|error| refusal(&error))? {
+            Applied::Done { .. } => Ok(self.message(CommitAnswer::Done)),
+            Applied::Superseded(greater) => Ok(self.message(CommitAnswer::Superseded(greater))),
+            Applied::Nothing => Err(Refusal::Absent(format!(
+                "the content of {} in version {} is not here",
+                record.key, record.version
+            ))),
+        }
+    }
+
+    async fn pull(&self, ask: Message<PullAsk>) -> Result<Message<()>, Refusal> {
+        self.admit_sender(&ask.sender)?;
+        let PullAsk { record, from, hops } = ask.body;
+        if record.deleted {
+            return Err(Refusal::Invalid(
+                "a deleted file has no content to keep".to_owned(),
+            ));
+        }
+        let known = self.state.node().known(&record.key);
+        if known.is_some_and(|heard| heard.version > record.version) {
+            return Err(Refusal::Absent(format!(
+                "{} is known here in a newer version",
+                record.key
+            )));
+        }
+        let driver = self.shared();
+        self.spawn(async move {
+            driver.keep_copy(&record, vec![from], hops).await;
+        });
+        Ok(self.message(()))
+    }
+
+    async fn announce(&self, ask: Message<Announcement>) -> Result<Message<()>, Refusal> {
+        self.admit_sender(&ask.sender)?;
+        let Announcement { record, hops_left } = ask.body;
+        self.check_stamp(&record)?;
+        let hops_left = hops_left.min(self.settings.announce_hops);
+        self.learn(&record, hops_left, Some(ask.sender.node.id))
+            .await;
+        Ok(self.message(()))
+    }
+
+    async fn gossip(&self, ask: Message<Bytes>) -> Result<Message<()>, Refusal> {
+        self.admit_sender(&ask.sender)?;
+        self.members.packet(ask.body);
+        Ok(self.message(()))
+    }
+}
+
+impl Driver {
+    /// A record is only taken as a replica when its layout names this node and its stamp is believable.
+    fn check_commit(&self, record: &Record) -> Result<(), Refusal> {
+        self.check_stamp(record)?;
+        if !record.layout.names(self.me.id) && !record.deleted {
+            return Err(Refusal::Invalid(format!(
+                "the layout of {} does not name node {}",
+                record.key, self.me.name
+            )));
+        }
+        Ok(())
+    }
+
+    /// A version from the far future would outlive every later write.
+    fn check_stamp(&self, record: &Record) -> Result<(), Refusal> {
+        let observed = self
+            .state
+            .node()
+            .observe(record.version.stamp, self.now());
+        observed.map_err(|error| {
+            Refusal::Invalid(format!("the version of {} is refused: {error}", record.key))
+        })
+    }
+
+    fn prepared_for(&self, preparation: u128, record: &Record) -> Result<Prepared, Refusal> {
+        let content = self.preparations.take(preparation).ok_or_else(|| {
+            Refusal::Absent(format!(
+                "nothing is prepared here for {}; it may have expired",
+                record.key
+            ))
+        })?;
+        if content.digest() == record.digest && content.size() == record.size {
+            return Ok(content);
+        }
+        Err(Refusal::Corrupt(format!(
+            "what was prepared for {} is not what is committed",
+            record.key
+        )))
+    }
+}

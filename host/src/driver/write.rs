@@ -1,0 +1,316 @@
+//! The write flow at the entry node: spool, prepare, stamp, commit, announce.
+//!
+//! The body is spooled to disk once, hashed as it goes, and streamed to the replicas as it arrives. Until
+//! the commit nothing is visible anywhere, and a client that goes away leaves nothing. From the end of the
+//! body on, the work goes on whether or not the client waits: a commit is never left half-done.
+
+use std::sync::Arc;
+
+use dataverse_core::floors::Heard;
+use dataverse_core::id::NodeId;
+use dataverse_core::key::Key;
+use dataverse_core::limits;
+use dataverse_core::policy::PlacementRequest;
+use dataverse_core::record::Record;
+use dataverse_core::search::Peer;
+use dataverse_core::version::Version;
+use futures_util::StreamExt;
+use tokio::time::Instant;
+
+use super::Driver;
+use super::face::{Body, BodyError, Condition, Consistency, ReadError};
+use super::face::{WriteError, WriteOptions, Written};
+use super::judges::view_of;
+use super::preparing::{Preparing, Readied};
+use crate::store::{Prepared, Spool, StoreError};
+
+/// A write whose body has arrived.
+struct Arrived {
+    key: Key,
+    content: Prepared,
+    content_type: Arc<str>,
+    factor: u32,
+    readied: Readied,
+}
+
+impl Driver {
+    /// Stores a file.
+    ///
+    /// # Errors
+    /// [`WriteError`]; then nothing was acknowledged and nothing half-written is visible.
+    pub async fn write(
+        &self,
+        key: &Key,
+        options: WriteOptions,
+        body: Body,
+    ) -> Result<Written, WriteError> {
+        let factor = self.wanted_factor(options.factor)?;
+        let content_type = content_type_of(key, options.content_type)?;
+        too_large(options.size.unwrap_or(0))?;
+        self.check_condition(key, &options.condition).await?;
+
+        let mut spool = self.room_for_spool(options.size).await?;
+        let ranked = self.place(key, factor, options.size.unwrap_or(0));
+        let preparing = Preparing::begin(
+            self.shared(),
+            key.clone(),
+            options.size,
+            factor as usize,
+            ranked,
+            spool.tail(),
+        );
+        self.take_in(&mut spool, body, options.size).await?;
+
+        let driver = self.shared();
+        let key = key.clone();
+        let rest = self.spawn(async move {
+            let content = spool.seal().await.map_err(refused_by_store)?;
+            let deadline = Instant::now() + driver.settings.write_deadline;
+            let readied = preparing.finish(content.digest(), deadline).await;
+            let arrived = Arrived {
+                key,
+                content,
+                content_type,
+                factor,
+                readied,
+            };
+            driver.commit_write(arrived).await
+        });
+        rest.await
+            .map_err(|_| WriteError::Unavailable("the node is stopping".to_owned()))?
+    }
+
+    /// Moves the body into the spool, making room as it grows.
+    async fn take_in(
+        &self,
+        spool: &mut Spool,
+        mut body: Body,
+        declared: Option<u64>,
+    ) -> Result<(), WriteError> {
+        let stall = self.settings.write_stall;
+        let mut arrived = 0u64;
+        loop {
+            let next = tokio::time::timeout(stall, body.next()).await;
+            let next = next.map_err(|_| BodyError::Stalled {
+                seconds: stall.as_secs(),
+            })?;
+            let Some(chunk) = next else { break };
+            let chunk = chunk?;
+            arrived += chunk.len() as u64;
+            too_large(arrived)?;
+            self.room_to_grow(spool, chunk.len() as u64).await?;
+            spool.write(chunk).await.map_err(refused_by_store)?;
+        }
+        self.metrics.bytes_in(arrived);
+        match declared {
+            Some(declared) if declared != arrived => Err(BodyError::Client(format!(
+                "{declared} bytes were announced and {arrived} arrived"
+            ))
+            .into()),
+            _ => Ok(()),
+        }
+    }
+
+    async fn commit_write(&self, arrived: Arrived) -> Result<Written, WriteError> {
+        let Arrived { key, readied, .. } = &arrived;
+        let known = self.known_of_all(key, readied);
+        if let Some(record) = self.unchanged(&arrived, known) {
+            self.abandon_all(readied);
+            return Ok(self.written(record, true, true));
+        }
+        let version = self.version_above(known).await?;
+        let keeps_own = readied.own || readied.others.len() < arrived.factor as usize;
+        let durable = readied.others.len() + usize::from(keeps_own);
+        if durable < self.settings.write_min_replicas as usize {
+            self.abandon_all(readied);
+            return Err(WriteError::Unavailable(format!(
+                "{key} could be made durable on {durable} nodes and {} are required; nothing was kept, try again when more nodes are there",
+                self.settings.write_min_replicas
+            )));
+        }
+        let others = readied.others.iter().map(|ready| ready.peer.id);
+        let holders: Vec<NodeId> = keeps_own
+            .then_some(self.me.id)
+            .into_iter()
+            .chain(others)
+            .collect();
+        let record = Arc::new(Record {
+            version,
+            layout: self.state.node().first_layout(holders),
+            deleted: false,
+            size: arrived.content.size(),
+            digest: arrived.content.digest(),
+            content_type: arrived.content_type,
+            factor: arrived.factor,
+            key: arrived.key,
+        });
+        let replaced = known.is_some_and(|heard| !heard.deleted);
+        let readied = arrived.readied;
+        let record = self
+            .commit_everywhere(record, arrived.content, readied)
+            .await?;
+        self.announce(&record).await;
+        Ok(self.written(record, replaced, false))
+    }
+
+    /// The highest version that anybody who takes part has heard of.
+    fn known_of_all(&self, key: &Key, readied: &Readied) -> Option<Heard> {
+        let own = self.state.node().known(key);
+        let others = readied.others.iter().filter_map(|ready| ready.known);
+        others.chain(own).max()
+    }
+
+    /// A version above all that were heard of, stamped by this node.
+    pub(super) async fn version_above(&self, known: Option<Heard>) -> Result<Version, WriteError> {
+        if let Some(heard) = known {
+            let observed = self.state.node().observe(heard.version.stamp, self.now());
+            observed.map_err(|error| {
+                WriteError::Unavailable(format!("the version before can't be surpassed: {error}"))
+            })?;
+        }
+        let stamp = self.stamp().await.map_err(refused_by_store)?;
+        Ok(Version {
+            stamp,
+            writer: self.me.id,
+        })
+    }
+
+    /// The record that is there already, when this write would change nothing: this node holds the very
+    /// same file as the newest that any of its replicas has heard of.
+    fn unchanged(&self, arrived: &Arrived, known: Option<Heard>) -> Option<Arc<Record>> {
+        let node = self.state.node();
+        let record = &node.holding(&arrived.key)?.record;
+        let prepared = |holder: &NodeId| {
+            *holder == self.me.id
+                || (arrived.readied.others.iter()).any(|ready| ready.peer.id == *holder)
+        };
+        let same = !record.deleted
+            && record.digest == arrived.content.digest()
+            && record.content_type == arrived.content_type
+            && record.factor == arrived.factor
+            && !record.is_degraded()
+            && known.is_some_and(|heard| heard.version == record.version)
+            && record.layout.holders.iter().all(prepared);
+        same.then(|| Arc::clone(record))
+    }
+
+    fn abandon_all(&self, readied: &Readied) {
+        for ready in &readied.others {
+            self.abandon(ready.peer.clone(), ready.preparation);
+        }
+    }
+
+    fn written(&self, record: Arc<Record>, replaced: bool, unchanged: bool) -> Written {
+        let replicas = record.layout.holders.iter().map(|id| self.name_of(*id));
+        Written {
+            replicas: replicas.collect(),
+            record,
+            replaced,
+            unchanged,
+        }
+    }
+
+    /// The nodes for a file, best first: this node's own judgement over the members in reach.
+    fn place(&self, key: &Key, factor: u32, size: u64) -> Vec<Peer> {
+        let held = self.state.node().holding(key).map(|holding| {
+            let holders = holding.record.layout.holders.clone();
+            (!holding.record.deleted).then_some(holders)
+        });
+        let first = held.flatten().unwrap_or_default();
+        let first: Vec<NodeId> = first
+            .into_iter()
+            .filter(|id| self.is_alive(*id))
+            .collect();
+        let request = PlacementRequest {
+            file: view_of(key, size),
+            factor,
+            now: self.now(),
+        };
+        let ranked = self.judges.rank(&request, self.candidates(size), &first);
+        ranked
+            .into_iter()
+            .filter_map(|id| self.peer_of(id))
+            .collect()
+    }
+
+    async fn check_condition(&self, key: &Key, condition: &Condition) -> Result<(), WriteError> {
+        if *condition == Condition::Always {
+            return Ok(());
+        }
+        let found = match self.locate(key, Consistency::Newest).await {
+            Ok(located) => Some(located.record),
+            Err(ReadError::NotFound { .. }) => None,
+            Err(error) => {
+                return Err(WriteError::Unavailable(format!(
+                    "whether the condition holds can't be known: {error}"
+                )));
+            }
+        };
+        match (condition, found) {
+            (Condition::Absent, Some(record)) => Err(WriteError::Condition(format!(
+                "{key} is there already, with digest {}",
+                record.digest
+            ))),
+            (Condition::Present | Condition::Matches(_), None) => {
+                Err(WriteError::Condition(format!("there is no {key}")))
+            }
+            (Condition::Matches(digests), Some(record)) if !digests.contains(&record.digest) => {
+                Err(WriteError::Condition(format!(
+                    "{key} has digest {} now, which is none of those given",
+                    record.digest
+                )))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn wanted_factor(&self, factor: Option<u32>) -> Result<u32, WriteError> {
+        let factor = factor.unwrap_or(self.factor);
+        if (1..=limits::FACTOR_MAX).contains(&factor) {
+            return Ok(factor);
+        }
+        Err(WriteError::Invalid(format!(
+            "a factor is between 1 and {}; {factor} was asked for",
+            limits::FACTOR_MAX
+        )))
+    }
+}
+
+fn content_type_of(key: &Key, given: Option<String>) -> Result<Arc<str>, WriteError> {
+    let guessed = || {
+        mime_guess::from_path(key.name())
+            .first_or_octet_stream()
+            .to_string()
+    };
+    let content_type = given.unwrap_or_else(guessed);
+    let printable = content_type
+        .bytes()
+        .all(|byte| byte.is_ascii_graphic() || byte == b' ');
+    if !printable || content_type.is_empty() || content_type.len() > limits::CONTENT_TYPE_BYTES_MAX
+    {
+        return Err(WriteError::Invalid(format!(
+            "a content type is 1 to {} printable ASCII characters",
+            limits::CONTENT_TYPE_BYTES_MAX
+        )));
+    }
+    Ok(content_type.into())
+}
+
+fn too_large(bytes: u64) -> Result<(), WriteError> {
+    if bytes <= limits::FILE_BYTES_MAX {
+        return Ok(());
+    }
+    Err(WriteError::TooLarge(format!(
+        "a file has at most {} bytes",
+        limits::FILE_BYTES_MAX
+    )))
+}
+
+pub(super) fn refused_by_store(error: StoreError) -> WriteError {
+    match error {
+        StoreError::NoRoom { .. } | StoreError::DiskFull(_) => {
+            WriteError::NoRoom(error.to_string())
+        }
+        other => WriteError::Failed(other.to_string()),
+    }
+}

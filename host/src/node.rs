@@ -1,0 +1,224 @@
+//! One node from its configuration to its end: store, transport, driver and the two faces put together.
+//!
+//! Shutdown runs from the outside in: the faces take nothing new and finish what is in flight, then the
+//! driver ends its background work and leaves the membership, then the store closes.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use dataverse_core::id::NodeId;
+use dataverse_core::search::Peer;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::NodeConfig;
+use crate::driver::{Driver, Judges, Parts, system_now};
+use crate::net::GrpcTransport;
+use crate::store::{DiskOptions, DiskStore, MemoryStore, Store};
+use crate::{http, net};
+
+/// Capacity of a node that keeps everything in memory, unless told otherwise.
+const EPHEMERAL_BYTES: u64 = 1 << 30;
+
+/// Where a node keeps what it stores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keeping {
+    /// In the configured folder.
+    OnDisk,
+    /// In memory; gone with the node.
+    InMemory,
+}
+
+/// A node that runs.
+pub struct RunningNode {
+    driver: Arc<Driver>,
+    http: SocketAddr,
+    address: String,
+    closing: CancellationToken,
+    faces: JoinSet<anyhow::Result<()>>,
+    shutdown: Duration,
+}
+
+impl RunningNode {
+    /// Starts a node. It serves when this returns.
+    ///
+    /// # Errors
+    /// What kept it from starting: a port that is taken, a folder that is refused.
+    pub async fn start(config: NodeConfig, keeping: Keeping) -> anyhow::Result<Self> {
+        let grpc = bind(config.listen, "--listen").await?;
+        let http = bind(config.http, "--http").await?;
+        let (store, id) = open_store(&config, keeping).await?;
+        let http_address = http.local_addr()?;
+        let address = match &config.advertise {
+            Some(address) => address.clone(),
+            None => grpc.local_addr()?.to_string(),
+        };
+        let settings = config.settings.clone();
+        let driver = Driver::start(Parts {
+            me: Peer {
+                id,
+                name: config.name.unwrap_or_else(|| id.default_name()).into(),
+                address: address.as_str().into(),
+            },
+            http: http_address.to_string(),
+            network: config.network.into(),
+            zone: config.zone,
+            factor: config.factor,
+            settings: config.settings,
+            store,
+            transport: Arc::new(GrpcTransport::new(&settings)),
+            judges: Judges::baselines(),
+            now: system_now(),
+        })
+        .await?;
+
+        let closing = CancellationToken::new();
+        let mut faces = JoinSet::new();
+        let (of_grpc, at_end) = (Arc::clone(&driver), closing.clone());
+        let of_settings = settings.clone();
+        faces.spawn(async move {
+            let overlay = Arc::clone(&of_grpc);
+            let end = at_end.cancelled_owned();
+            net::serve(grpc, overlay, of_grpc, &of_settings, end).await
+        });
+        let (of_http, at_end) = (Arc::clone(&driver), closing.clone());
+        faces.spawn(async move {
+            let end = at_end.cancelled_owned();
+            let served = http::serve(http, of_http, &settings, end).await;
+            served.context("serving HTTP")
+        });
+        driver.link_with(config.links);
+        let shutdown = driver.settings().node_shutdown;
+        Ok(Self {
+            driver,
+            http: http_address,
+            address,
+            closing,
+            faces,
+            shutdown,
+        })
+    }
+
+    /// What the node prints when it is ready.
+    #[must_use]
+    pub fn ready_line(&self) -> String {
+        format!(
+            "ready name={} id={} http={} grpc={}",
+            self.driver.name(),
+            self.driver.id(),
+            self.http,
+            self.address
+        )
+    }
+
+    /// Where it answers HTTP.
+    #[must_use]
+    pub const fn http(&self) -> SocketAddr {
+        self.http
+    }
+
+    /// Where other nodes reach it.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.driver.name()
+    }
+
+    /// Ends when a face fails, which none does by itself.
+    async fn face_failed(&mut self) -> anyhow::Error {
+        match self.faces.join_next().await {
+            Some(Ok(Err(error))) => error,
+            Some(Err(error)) => error.into(),
+            Some(Ok(Ok(()))) | None => anyhow::anyhow!("a server ended"),
+        }
+    }
+
+    /// Finishes what is in flight within `node.shutdown` and ends.
+    pub async fn stop(mut self) {
+        self.closing.cancel();
+        let ended = async { while self.faces.join_next().await.is_some() {} };
+        if tokio::time::timeout(self.shutdown, ended).await.is_err() {
+            tracing::warn!("requests in flight did not end in time and are cut off");
+        }
+        self.faces.shutdown().await;
+        self.driver.stop().await;
+    }
+
+    /// Ends at once, as if the machine had failed: connections break, nobody is told.
+    pub async fn kill(mut self) {
+        self.faces.shutdown().await;
+        self.driver.crash().await;
+    }
+}
+
+/// Runs a node until it is told to stop.
+///
+/// # Errors
+/// What kept it from starting, or from stopping cleanly.
+pub async fn run(config: NodeConfig) -> anyhow::Result<()> {
+    let mut terminated = signal(SignalKind::terminate())?;
+    let mut interrupted = signal(SignalKind::interrupt())?;
+    let mut node = RunningNode::start(config, Keeping::OnDisk).await?;
+    print_ready(&node.ready_line());
+    tokio::select! {
+        _ = terminated.recv() => tracing::info!("told to stop"),
+        _ = interrupted.recv() => tracing::info!("interrupted"),
+        error = node.face_failed() => {
+            node.stop().await;
+            return Err(error);
+        }
+    }
+    node.stop().await;
+    Ok(())
+}
+
+/// Whoever waits for this line may have gone away, which is no reason to stop.
+#[expect(clippy::print_stdout, reason = "the ready line is the command's output")]
+fn print_ready(line: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| {
+        format!("listening on {address} ({flag}); is another node running there? port 0 picks a free one")
+    })
+}
+
+async fn open_store(
+    config: &NodeConfig,
+    keeping: Keeping,
+) -> anyhow::Result<(Arc<dyn Store>, NodeId)> {
+    let id = NodeId::from(rand::random::<u128>());
+    if keeping == Keeping::InMemory {
+        let capacity = config.capacity.unwrap_or(EPHEMERAL_BYTES);
+        return Ok((Arc::new(MemoryStore::new(capacity)), id));
+    }
+    let options = DiskOptions {
+        folder: config.folder.clone(),
+        capacity: config.capacity,
+        network: config.network.clone(),
+        node_if_new: id,
+    };
+    let opened = tokio::task::spawn_blocking(move || DiskStore::open(options)).await?;
+    let (store, id) = opened?;
+    make_policies_folder(config.policies.as_deref(), &config.folder)?;
+    Ok((store, id))
+}
+
+/// The folder from which policies will be loaded is there from the first start on.
+fn make_policies_folder(given: Option<&Path>, data: &Path) -> anyhow::Result<()> {
+    let folder = given.map_or_else(|| data.join("policies"), Path::to_owned);
+    std::fs::create_dir_all(&folder)
+        .with_context(|| format!("making the folder of policies {}", folder.display()))
+}

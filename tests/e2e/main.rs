@@ -1,0 +1,13 @@
+//! End-to-end tests: the real binary, real processes, real sockets on ports the system picks, real files.
+//!
+//! `world` starts and stops nodes and knows nothing of what is tested. Each other module is one subject and
+//! reads as a list of behaviours.
+
+mod cli;
+mod contract;
+mod failures;
+mod large;
+mod refusals;
+mod story;
+mod world;
+mod writers;

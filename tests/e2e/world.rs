@@ -1,0 +1,271 @@
+//! Nodes as processes: started on free ports, waited for, killed when dropped.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use reqwest::{Client, RequestBuilder, Response, StatusCode};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// How long any awaited condition may take. Generous: machines are shared.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+pub const BINARY: &str = env!("CARGO_BIN_EXE_dataverse");
+
+/// One node as a process.
+pub struct Node {
+    pub name: String,
+    pub http: String,
+    pub grpc: String,
+    pub id: String,
+    pub folder: TempDir,
+    child: Child,
+    client: Client,
+    arguments: Vec<String>,
+}
+
+impl Node {
+    /// Starts a node with these further arguments and waits until it is ready.
+    pub fn start(name: &str, arguments: &[&str]) -> Self {
+        let folder = TempDir::new().expect("a temporary folder can be made");
+        let arguments = arguments.iter().map(ToString::to_string).collect();
+        Self::start_in(name, folder, arguments, "127.0.0.1:0", "127.0.0.1:0")
+    }
+
+    fn start_in(
+        name: &str,
+        folder: TempDir,
+        arguments: Vec<String>,
+        listen: &str,
+        http: &str,
+    ) -> Self {
+        let mut child = Command::new(BINARY)
+            .args(["node", "--name", name, "--listen", listen, "--http", http])
+            .arg("--data")
+            .arg(folder.path())
+            .args(&arguments)
+            .env("RUST_LOG", std::env::var("RUST_LOG").unwrap_or("warn".into()))
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the binary starts");
+        let stdout = child.stdout.take().expect("its output is piped");
+        let mut ready = String::new();
+        BufReader::new(stdout)
+            .read_line(&mut ready)
+            .expect("its output can be read");
+        let field = |name: &str| {
+            let found = ready
+                .split_whitespace()
+                .find_map(|word| word.strip_prefix(&format!("{name}=")));
+            found
+                .unwrap_or_else(|| panic!("no {name} in the ready line {ready:?}"))
+                .to_owned()
+        };
+        assert!(ready.starts_with("ready "), "{ready:?}");
+        Self {
+            name: name.to_owned(),
+            http: field("http"),
+            grpc: field("grpc"),
+            id: field("id"),
+            folder,
+            child,
+            client: Client::new(),
+            arguments,
+        }
+    }
+
+    /// `kill -9`.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("it runs");
+        self.child.wait().expect("it can be waited for");
+    }
+
+    /// SIGTERM; returns the exit code.
+    pub fn terminate(&mut self) -> Option<i32> {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it runs");
+        self.child.wait().expect("it can be waited for").code()
+    }
+
+    /// The same node again, in the same folder and on the same ports.
+    pub fn restart(mut self) -> Self {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let folder = std::mem::replace(
+            &mut self.folder,
+            TempDir::new().expect("a temporary folder can be made"),
+        );
+        let arguments = std::mem::take(&mut self.arguments);
+        Self::start_in(&self.name, folder, arguments, &self.grpc, &self.http)
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.http)
+    }
+
+    pub fn file_url(&self, key: &str) -> String {
+        self.url(&format!("/v1/files/{key}"))
+    }
+
+    pub fn put(&self, key: &str, body: impl Into<reqwest::Body>) -> RequestBuilder {
+        self.client.put(self.file_url(key)).body(body)
+    }
+
+    pub fn get(&self, key: &str) -> RequestBuilder {
+        self.client.get(self.file_url(key))
+    }
+
+    pub fn head(&self, key: &str) -> RequestBuilder {
+        self.client.head(self.file_url(key))
+    }
+
+    pub fn delete(&self, key: &str) -> RequestBuilder {
+        self.client.delete(self.file_url(key))
+    }
+
+    pub fn request(&self, method: reqwest::Method, path: &str) -> RequestBuilder {
+        self.client.request(method, self.url(path))
+    }
+
+    pub async fn json(&self, path: &str) -> Value {
+        let response = self.client.get(self.url(path)).send().await;
+        let response = response.expect("the node answers");
+        assert_eq!(response.status(), StatusCode::OK, "{path}");
+        response.json().await.expect("the answer is JSON")
+    }
+
+    pub async fn search(&self, query: &str) -> Value {
+        self.json(&format!("/v1/search?{query}")).await
+    }
+
+    /// Stores a file and returns the answer.
+    pub async fn store(&self, key: &str, body: impl Into<reqwest::Body>) -> Value {
+        let response = sent(self.put(key, body)).await;
+        assert!(response.status().is_success(), "{key}: {}", response.status());
+        response.json().await.expect("the answer is JSON")
+    }
+
+    /// Stores a file on exactly so many nodes.
+    pub async fn store_on(&self, key: &str, body: impl Into<reqwest::Body>, factor: u32) -> Value {
+        let request = self.put(key, body).header("Dataverse-Factor", factor);
+        let response = sent(request).await;
+        assert!(response.status().is_success(), "{key}: {}", response.status());
+        response.json().await.expect("the answer is JSON")
+    }
+
+    /// Reads a file that must be there.
+    pub async fn read(&self, key: &str) -> Read {
+        let response = sent(self.get(key)).await;
+        assert_eq!(response.status(), StatusCode::OK, "{key} at {}", self.name);
+        let header = |name: &str| {
+            let value = response.headers().get(name).map(|value| value.to_str());
+            value.expect("the header is there").expect("it is text").to_owned()
+        };
+        Read {
+            source: header("dataverse-source"),
+            hops: header("dataverse-hops").parse().expect("hops are a number"),
+            body: response.bytes().await.expect("the body arrives").to_vec(),
+        }
+    }
+
+    /// Links with another node and waits until both ends say so.
+    pub async fn link(&self, other: &Self) {
+        let body = serde_json::json!({ "address": other.grpc });
+        let request = self.request(reqwest::Method::POST, "/v1/links").json(&body);
+        assert_eq!(sent(request).await.status(), StatusCode::CREATED);
+    }
+
+    /// Waits until this node sees exactly so many members alive, itself included.
+    pub async fn sees_alive(&self, count: usize) {
+        eventually(&format!("{} sees {count} alive", self.name), async || {
+            let nodes = self.json("/v1/nodes").await;
+            let nodes = nodes.as_array().expect("it is a list");
+            let ready = |node: &&Value| node["state"] == "alive" && node["capacity"] != 0;
+            nodes.iter().filter(ready).count() == count
+        })
+        .await;
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What a read brought.
+#[derive(Debug)]
+pub struct Read {
+    pub source: String,
+    pub hops: u32,
+    pub body: Vec<u8>,
+}
+
+pub async fn sent(request: RequestBuilder) -> Response {
+    request.send().await.expect("the node answers")
+}
+
+/// Nodes `A`, `B`, … with these links between them, who all know each other.
+pub async fn network(count: usize, links: &[(usize, usize)], arguments: &[&str]) -> Vec<Node> {
+    let nodes: Vec<Node> = (0..count)
+        .map(|at| Node::start(&name(at), arguments))
+        .collect();
+    for (a, b) in links {
+        nodes[*a].link(&nodes[*b]).await;
+    }
+    for node in &nodes {
+        node.sees_alive(count).await;
+    }
+    nodes
+}
+
+/// `A` – `B` – `C` – …
+pub async fn line(count: usize) -> Vec<Node> {
+    let links: Vec<_> = (1..count).map(|at| (at - 1, at)).collect();
+    network(count, &links, &[]).await
+}
+
+pub fn name(at: usize) -> String {
+    char::from(b'A' + u8::try_from(at).expect("there are few nodes")).to_string()
+}
+
+/// Waits until the condition holds.
+pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds().await {
+        assert!(Instant::now() < deadline, "it never came to pass that {what}");
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+}
+
+/// The names in a JSON list.
+pub fn names(list: &Value) -> Vec<String> {
+    let list = list.as_array().expect("it is a list");
+    let name = |value: &Value| value.as_str().expect("it is text").to_owned();
+    list.iter().map(name).collect()
+}
+
+/// Bytes that differ from place to place and from seed to seed.
+pub fn bytes(len: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    let mut bytes = Vec::with_capacity(len + 8);
+    while bytes.len() < len {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        bytes.extend_from_slice(&state.to_le_bytes());
+    }
+    bytes.truncate(len);
+    bytes
+}

@@ -1,0 +1,136 @@
+//! Many at once: writers of one key, readers of one remote file, clients that give up.
+
+use std::collections::BTreeSet;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use crate::world::{Node, bytes, eventually, line, names, sent};
+
+/// The sum of a counter over all its labels.
+async fn counted(node: &Node, metric: &str) -> f64 {
+    let metrics = sent(node.request(reqwest::Method::GET, "/metrics")).await;
+    let metrics = metrics.text().await.expect("it is text");
+    let lines = metrics.lines().filter(|line| line.starts_with(metric));
+    let value = |line: &str| line.rsplit(' ').next().and_then(|value| value.parse::<f64>().ok());
+    lines.filter_map(value).sum()
+}
+
+#[tokio::test]
+async fn concurrent_writers_of_one_key_end_with_one_content_everywhere() {
+    let nodes = line(4).await;
+    let writes = (0..32u64).map(|at| {
+        let node = &nodes[at as usize % nodes.len()];
+        async move {
+            let content = bytes(20_000 + at as usize * 100, at);
+            let stored = node.store("ada/contested", content.clone()).await;
+            let version = stored["version"].as_str().expect("it is text").to_owned();
+            (version, content)
+        }
+    });
+    let written = join_all(writes).await;
+    let versions: BTreeSet<&String> = written.iter().map(|(version, _)| version).collect();
+    assert_eq!(versions.len(), written.len(), "every write has a version of its own");
+    let (_, last) = written.iter().max_by_key(|(version, _)| version).expect("there are some");
+    for node in &nodes {
+        eventually("the greatest version is read everywhere", async || {
+            node.read("ada/contested").await.body == *last
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_remote_file_crosses_the_network_once_for_64_readers() {
+    let nodes = line(3).await;
+    let content = bytes(8_000_000, 21);
+    let stored = nodes[0].store_on("ada/popular", content.clone(), 1).await;
+    let holder = names(&stored["replicas"]).remove(0);
+    let reader = nodes.iter().rev().find(|node| node.name != holder).expect("there are three");
+    let reads = (0..64).map(|_| reader.read("ada/popular"));
+    for read in join_all(reads).await {
+        assert!(read.body == content);
+    }
+    let holder = nodes.iter().find(|node| node.name == holder).expect("it is one of them");
+    let sent_bytes = counted(holder, "dataverse_peer_bytes_total{direction=\"out\"").await;
+    let size = content.len() as f64;
+    assert!(sent_bytes >= size && sent_bytes < size * 1.5, "{sent_bytes} of {size} were sent");
+}
+
+#[tokio::test]
+async fn a_client_that_stops_half_way_leaves_nothing() {
+    let nodes = line(2).await;
+    let mut stream = TcpStream::connect(&nodes[0].http).expect("the node listens");
+    let head = "PUT /v1/files/ada/half HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10000000\r\n\r\n";
+    stream.write_all(head.as_bytes()).expect("it can be sent");
+    stream.write_all(&bytes(5_000_000, 22)).expect("it can be sent");
+    drop(stream);
+    for node in &nodes {
+        eventually("the room is free again", async || {
+            let status = node.json("/v1/status").await;
+            status["replicas"]["files"] == 0 && incoming(node) == 0
+        })
+        .await;
+        assert_eq!(sent(node.get("ada/half")).await.status(), 404);
+    }
+}
+
+/// Files in the folder of uploads under way.
+fn incoming(node: &Node) -> usize {
+    let folder = std::fs::read_dir(node.path().join("incoming"));
+    folder.map_or(0, Iterator::count)
+}
+
+#[tokio::test]
+async fn a_reader_that_goes_away_stops_the_work_behind_it() {
+    let nodes = line(2).await;
+    let stored = nodes[0].store_on("ada/long", bytes(40_000_000, 23), 1).await;
+    let holder = names(&stored["replicas"]).remove(0);
+    let holder = nodes.iter().find(|node| node.name == holder).expect("it is one of them");
+    for _ in 0..8 {
+        let mut stream = TcpStream::connect(&holder.http).expect("the node listens");
+        let head = "GET /v1/files/ada/long HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        stream.write_all(head.as_bytes()).expect("it can be sent");
+        let mut beginning = [0; 1000];
+        stream.read_exact(&mut beginning).expect("something arrives");
+    }
+    let open = || {
+        let files = std::fs::read_dir(format!("/proc/{}/fd", holder.pid()));
+        let files = files.expect("the node runs").flatten();
+        let targets = files.filter_map(|file| std::fs::read_link(file.path()).ok());
+        targets.filter(|target| target.to_string_lossy().contains("/content/")).count()
+    };
+    eventually("no content is open any more", async || open() == 0).await;
+}
+
+#[tokio::test]
+async fn a_slow_reader_does_not_make_the_node_pile_up_content() {
+    let nodes = line(2).await;
+    let size = 200_000_000;
+    nodes[0].store_on("ada/huge", vec![7; size], 1).await;
+    for node in &nodes {
+        let before = resident_bytes(node);
+        let mut stream = TcpStream::connect(&node.http).expect("the node listens");
+        let head = "GET /v1/files/ada/huge HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        stream.write_all(head.as_bytes()).expect("it can be sent");
+        let mut piece = [0; 65_536];
+        // Far less than arrives when nothing slows the sender.
+        for _ in 0..20 {
+            stream.read_exact(&mut piece).expect("something arrives");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let grown = resident_bytes(node).saturating_sub(before);
+        assert!(grown < 100_000_000, "{} grew by {grown} bytes", node.name);
+    }
+}
+
+/// Memory of a node as the system counts it.
+pub fn resident_bytes(node: &Node) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", node.pid()));
+    let status = status.expect("the node runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+    kib.and_then(|kib| kib.trim().parse::<u64>().ok()).expect("the system counts in kB") * 1024
+}

@@ -111,3 +111,18 @@ pub const STATUS_LINKS_MAX: usize = 256;
 pub const STATUS_POLICIES_MAX: usize = 16;
 /// Bytes in the name of a policy and its digest, as a status tells them.
 pub const STATUS_POLICY_BYTES_MAX: usize = 192;
+
+// The driver.
+
+/// Times that cached copies are asked to make room for one write.
+pub const ROOM_ROUNDS_MAX: usize = 8;
+/// Copies on their way to this node's disk at once.
+pub const TRANSFERS_MAX: usize = 256;
+/// A reader this far ahead of a copy that is arriving does not wait for it.
+pub const TAIL_AHEAD_BYTES_MAX: u64 = 8 << 20;
+/// Announcements waiting to be sent.
+pub const ANNOUNCEMENTS_QUEUE_MAX: usize = 4096;
+/// Announcements being sent at once.
+pub const ANNOUNCEMENTS_AT_ONCE_MAX: usize = 64;
+/// Contents waiting for their commit.
+pub const PREPARATIONS_MAX: usize = 4096;

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use dataverse_core::content::Digest;
+use dataverse_core::floors::Heard;
 use dataverse_core::key::Key;
 use dataverse_core::record::Record;
 use dataverse_core::search::{Answer, Peer, Question};
@@ -135,7 +136,7 @@ pub struct PrepareAnswer {
     /// Bytes that arrived.
     pub size: u64,
     /// The highest version of the key which that node has heard of.
-    pub known: Option<Version>,
+    pub known: Option<Heard>,
 }
 
 /// Ends a preparation, or hands over a record that needs none.

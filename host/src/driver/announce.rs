@@ -102,7 +102,7 @@ impl Driver {
             except,
         };
         if self.announcements.try_send(outgoing).is_err() {
-            self.metrics.announcement_dropped();
+            tracing::debug!("an announcement was dropped: too many wait to be sent");
         }
     }
 

@@ -45,7 +45,6 @@ impl Driver {
         }
         let observed = self.state.node().observe(sender.clock, self.now());
         observed.map_err(|error| {
-            self.metrics.clock_refused();
             tracing::warn!(node = %sender.node.name, ahead_ms = error.ahead_ms, "refused a clock that is too far ahead");
             Refusal::Invalid(format!("node {}: {error}", sender.node.name))
         })

@@ -14,6 +14,7 @@ use dataverse_core::search::Peer;
 use futures_util::StreamExt;
 
 use super::Driver;
+use crate::metrics::Direction;
 use crate::transport::{CallError, FetchAsk, Fetched, Refusal};
 
 /// No holder is left that could be asked.
@@ -98,7 +99,7 @@ impl Groups {
         Ok(())
     }
 
-    async fn open_at(&self, peer: Peer) -> Result<OpenFetch, CallError> {
+    async fn open_at(&mut self, peer: Peer) -> Result<OpenFetch, CallError> {
         let offset = self.next_group * GROUP_BYTES;
         let ask = FetchAsk {
             key: self.record.key.clone(),
@@ -119,13 +120,18 @@ impl Groups {
         })
     }
 
-    async fn read_group(&self, open: &mut OpenFetch) -> Result<Bytes, CallError> {
+    async fn read_group(&mut self, open: &mut OpenFetch) -> Result<Bytes, CallError> {
         let begin = self.next_group * GROUP_BYTES;
         let wanted = (self.record.size - begin).min(GROUP_BYTES) as usize;
         open.rest.reserve(wanted.saturating_sub(open.rest.len()));
         while open.rest.len() < wanted {
             match open.fetched.chunks.next().await {
-                Some(chunk) => open.rest.extend_from_slice(&chunk?),
+                Some(chunk) => {
+                    let chunk = chunk?;
+                    let received = self.driver.metrics.peer_bytes(Direction::In);
+                    received.increment(chunk.len() as u64);
+                    open.rest.extend_from_slice(&chunk);
+                }
                 None => {
                     return Err(CallError::Protocol {
                         address: open.peer.address.to_string(),
@@ -148,9 +154,6 @@ impl Groups {
     }
 
     fn give_up(&mut self, peer: &Peer, error: &CallError) {
-        if matches!(error, CallError::Refused(Refusal::Corrupt(_))) {
-            self.driver.metrics.corrupt_copy();
-        }
         tracing::warn!(key = %self.record.key, node = %peer.name, group = self.next_group, %error, "a holder could not send a copy; the next is asked");
         self.last_error = format!("{}: {error}", peer.name);
     }

@@ -122,7 +122,6 @@ impl Flow {
             let failed = match self.pull().await {
                 Ok(bytes) => {
                     self.at += bytes.len() as u64;
-                    self.driver.metrics.bytes_out(bytes.len() as u64);
                     return Ok(bytes);
                 }
                 Err(reason) => reason,
@@ -189,7 +188,7 @@ impl Flow {
         Ok(())
     }
 
-    async fn search_again(&self) -> Vec<Peer> {
+    async fn search_again(&mut self) -> Vec<Peer> {
         let record = &self.record;
         let report = self
             .driver

@@ -18,7 +18,7 @@ struct Checking {
     driver: Arc<Driver>,
     record: Arc<Record>,
     content: Content,
-    tree: GroupTree,
+    tree: Arc<GroupTree>,
     from: u64,
     at: u64,
     end: u64,
@@ -55,7 +55,7 @@ impl Driver {
             tracing::warn!(key = %record.key, %error, "a copy on this disk could not be read; others are asked");
             return;
         }
-        self.metrics.corrupt_copy();
+        self.metrics.quarantined();
         tracing::error!(key = %record.key, version = %record.version, "a copy on this disk does not match its digest; it was moved to quarantine and others are asked");
         let change = Change::Quarantine {
             key: record.key.clone(),

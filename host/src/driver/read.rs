@@ -17,6 +17,7 @@ use futures_util::stream::FuturesUnordered;
 use super::Driver;
 use super::face::{Body, Consistency, Located, ReadError};
 use super::flow::Flow;
+use crate::metrics::ReadFrom;
 use crate::transport::PullAsk;
 
 /// Where the content of a [`Located`] file comes from.
@@ -86,7 +87,6 @@ impl Driver {
             }
             LocalRead::Search { floor } => floor,
         };
-        self.metrics.cache_missed();
         self.locate_elsewhere(key, floor, consistency).await
     }
 
@@ -114,7 +114,6 @@ impl Driver {
                 }
                 Word::Unknown => true,
             };
-            self.metrics.found_at(nearest.hops);
             return Ok(Located {
                 record: Arc::clone(&nearest.hit.record),
                 source: nearest.peer.name.to_string(),
@@ -207,15 +206,25 @@ impl Driver {
         assert!(end <= record.size, "a face asks for ranges within the file");
         let flow = match located.origin {
             Origin::Here(holding) => {
-                if holding.role == Role::Cached {
-                    self.state.cache().hit(&record.key, self.now());
-                    self.metrics.cache_hit();
-                }
+                self.count_local_read(&holding);
                 Flow::here(self.shared(), holding, offset, end).await
             }
-            Origin::Elsewhere(elsewhere) => self.flow_from(&record, elsewhere, offset, end).await,
+            Origin::Elsewhere(elsewhere) => {
+                self.metrics.read(ReadFrom::Remote);
+                self.flow_from(&record, elsewhere, offset, end).await
+            }
         };
         flow.into_body().await
+    }
+
+    fn count_local_read(&self, holding: &Holding) {
+        match holding.role {
+            Role::Replica => self.metrics.read(ReadFrom::Replica),
+            Role::Cached => {
+                self.state.cache().hit(&holding.record.key, self.now());
+                self.metrics.read(ReadFrom::Cached);
+            }
+        }
     }
 
     async fn flow_from(
@@ -225,9 +234,8 @@ impl Driver {
         offset: u64,
         end: u64,
     ) -> Flow {
-        // A copy may have arrived between the search and now.
-        let arrived = self.state.node().holding(&record.key).cloned();
-        if let Some(holding) = arrived.filter(|holding| holding.record.version == record.version) {
+        // A copy may have arrived between the search and now, or while relocation was asked.
+        if let Some(holding) = self.held_now(record) {
             return Flow::here(self.shared(), holding, offset, end).await;
         }
         let sources = elsewhere.sources(record.version);

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use dataverse_core::cache::{CachedCopy, Victim};
 use dataverse_core::holdings::Role;
 use dataverse_core::key::Key;
@@ -32,18 +33,19 @@ impl Driver {
         }
     }
 
-    /// Makes sure that a spool of unknown length can take these bytes.
-    pub(super) async fn room_to_grow(
-        &self,
-        spool: &mut Spool,
-        bytes: u64,
-    ) -> Result<(), WriteError> {
+    /// Writes to the spool of a replica, for which cached copies give way.
+    pub(super) async fn spool_in(&self, spool: &mut Spool, bytes: Bytes) -> Result<(), WriteError> {
         let mut rounds = 0;
-        while let Err(error) = spool.reserve(bytes) {
-            rounds += 1;
-            self.give_way(error, bytes, rounds).await?;
+        loop {
+            match spool.write(bytes.clone()).await {
+                Ok(()) => return Ok(()),
+                Err(error @ StoreError::NoRoom { .. }) => {
+                    rounds += 1;
+                    self.give_way(error, bytes.len() as u64, rounds).await?;
+                }
+                Err(error) => return Err(refused_by_store(error)),
+            }
         }
-        Ok(())
     }
 
     /// Drops cached copies after the store said that there is no room, or passes the error on.

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 
 use super::Driver;
 use super::face::{LinkError, WriteError};
+use crate::metrics::{Copied, Direction};
 use crate::store::{Applied, Change, Prepared, StoreError};
 use crate::transport::{
     Announcement, CallError, CommitAnswer, CommitAsk, FetchAsk, Fetched, IntroduceAsk, LinkAnswer,
@@ -157,8 +158,12 @@ impl Serve for Driver {
         }
         let driver = self.shared();
         let of = Arc::clone(&record);
+        let sent = self.metrics.peer_bytes(Direction::Out);
         let chunks = stream.then(move |chunk| {
             let (driver, of) = (Arc::clone(&driver), Arc::clone(&of));
+            if let Ok(bytes) = &chunk {
+                sent.increment(bytes.len() as u64);
+            }
             async move {
                 match chunk {
                     Ok(bytes) => Ok(bytes),
@@ -189,12 +194,12 @@ impl Serve for Driver {
             size,
         } = ask.body;
         let mut spool = self.room_for_spool(size).await.map_err(write_refusal)?;
+        let received = self.metrics.peer_bytes(Direction::In);
         while let Some(chunk) = chunks.next().await {
             let chunk = chunk.map_err(|error| Refusal::Invalid(error.to_string()))?;
-            let grown = self.room_to_grow(&mut spool, chunk.len() as u64).await;
-            grown.map_err(write_refusal)?;
-            let written = spool.write(chunk).await;
-            written.map_err(|error| refusal(&error))?;
+            received.increment(chunk.len() as u64);
+            let written = self.spool_in(&mut spool, chunk).await;
+            written.map_err(write_refusal)?;
         }
         let content = spool.seal().await.map_err(|error| refusal(&error))?;
         let answer = PrepareAnswer {
@@ -234,7 +239,10 @@ impl Serve for Driver {
         };
         let applied = self.store.apply(change).await;
         match applied.map_err(|error| refusal(&error))? {
-            Applied::Done { .. } => Ok(self.message(CommitAnswer::Done)),
+            Applied::Done { .. } => {
+                self.metrics.copied(Copied::Replica);
+                Ok(self.message(CommitAnswer::Done))
+            }
             Applied::Superseded(greater) => Ok(self.message(CommitAnswer::Superseded(greater))),
             Applied::Nothing => Err(Refusal::Absent(format!(
                 "the content of {} in version {} is not here",

@@ -17,6 +17,7 @@ use tokio::sync::OnceCell;
 
 use super::Driver;
 use super::fetch::Groups;
+use crate::metrics::Copied;
 use crate::store::{Spool, Tail};
 
 type Name = (Key, Version);
@@ -127,7 +128,7 @@ impl Driver {
         }
         .await;
         match arrived {
-            Ok(()) => self.metrics.copy_made(record.size),
+            Ok(()) => self.metrics.copied(Copied::Cached),
             Err(error) => {
                 tracing::warn!(key = %record.key, %error, "a cached copy did not come about");
                 self.not_cached(record);

@@ -98,10 +98,8 @@ impl Driver {
             let chunk = chunk?;
             arrived += chunk.len() as u64;
             too_large(arrived)?;
-            self.room_to_grow(spool, chunk.len() as u64).await?;
-            spool.write(chunk).await.map_err(refused_by_store)?;
+            self.spool_in(spool, chunk).await?;
         }
-        self.metrics.bytes_in(arrived);
         match declared {
             Some(declared) if declared != arrived => Err(BodyError::Client(format!(
                 "{declared} bytes were announced and {arrived} arrived"
@@ -201,6 +199,7 @@ impl Driver {
     }
 
     fn written(&self, record: Arc<Record>, replaced: bool, unchanged: bool) -> Written {
+        self.metrics.written(record.is_degraded());
         let replicas = record.layout.holders.iter().map(|id| self.name_of(*id));
         Written {
             replicas: replicas.collect(),

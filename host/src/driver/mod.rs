@@ -401,4 +401,9 @@ impl Driver {
     pub fn is_ready(&self) -> bool {
         todo!()
     }
+
+    /// What this node counts.
+    pub fn metrics(&self) -> &crate::metrics::Metrics {
+        todo!()
+    }
 }

@@ -1,0 +1,542 @@
+//! What a node counts, for Prometheus.
+//!
+//! Each node has a [`Metrics`] of its own, because several nodes may live in one process: nothing here
+//! is global. Names and help texts are in this file and nowhere else; whoever counts calls a method that
+//! says what happened. Nothing here decides anything.
+
+use std::time::Duration;
+
+use dataverse_core::holdings::Total;
+use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder, Unit};
+use metrics_exporter_prometheus::{
+    Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
+};
+
+static METADATA: Metadata<'static> =
+    Metadata::new(module_path!(), Level::INFO, Some(module_path!()));
+
+const SECONDS_BUCKETS: &[f64] = &[
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+];
+const HOPS_BUCKETS: &[f64] = &[0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0];
+const PROBES_BUCKETS: &[f64] = &[
+    0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 4096.0,
+];
+
+/// The face through which a client's request came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Surface {
+    /// HTTP.
+    Http,
+    /// gRPC.
+    Grpc,
+}
+
+impl Surface {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Grpc => "grpc",
+        }
+    }
+}
+
+/// What a read was served from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadFrom {
+    /// The node's own replica.
+    Replica,
+    /// The node's own cached copy: a cache hit.
+    Cached,
+    /// Another node: a cache miss.
+    Remote,
+}
+
+/// As what a copy was made on this node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Copied {
+    /// A replica of a new version.
+    Replica,
+    /// A cached copy.
+    Cached,
+}
+
+/// Which way something went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// To this node.
+    In,
+    /// From this node.
+    Out,
+}
+
+/// How big the store is at this moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct StoreSize {
+    /// What it holds as replicas.
+    pub replicas: Total,
+    /// What it holds as cached copies.
+    pub cached: Total,
+    /// Bytes that it may use.
+    pub capacity_bytes: u64,
+    /// Bytes that it has left.
+    pub free_bytes: u64,
+}
+
+/// The counters, gauges and histograms of one node.
+pub struct Metrics {
+    recorder: PrometheusRecorder,
+    handle: PrometheusHandle,
+    http_bytes: [Counter; 2],
+    grpc_bytes: [Counter; 2],
+    peer_bytes: [Counter; 2],
+    search_hops: Histogram,
+    search_probes: Histogram,
+    search_seconds: Histogram,
+    reads: [Counter; 3],
+    copies: [Counter; 2],
+    writes: Counter,
+    writes_degraded: Counter,
+    evictions: Counter,
+    evicted_bytes: Counter,
+    gossip: [Counter; 2],
+    quarantined: Counter,
+    store_files: [Gauge; 2],
+    store_bytes: [Gauge; 2],
+    store_capacity: Gauge,
+    store_free: Gauge,
+    links: [Gauge; 2],
+}
+
+impl std::fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+const IN_AND_OUT: [&str; 2] = ["in", "out"];
+const REPLICA_AND_CACHED: [&str; 2] = ["replica", "cached"];
+
+impl Metrics {
+    /// Everything at zero.
+    #[must_use]
+    pub fn new() -> Self {
+        let recorder = PrometheusBuilder::new()
+            .set_buckets(SECONDS_BUCKETS)
+            .and_then(|it| it.set_buckets_for_metric(name("search_hops"), HOPS_BUCKETS))
+            .and_then(|it| it.set_buckets_for_metric(name("search_probes"), PROBES_BUCKETS))
+            .expect("the bucket lists are not empty")
+            .build_recorder();
+        describe(&recorder);
+        let new = Registry(&recorder);
+        let bytes = |face| {
+            new.counters(
+                "dataverse_bytes_total",
+                &[("face", face)],
+                "direction",
+                IN_AND_OUT,
+            )
+        };
+        Self {
+            http_bytes: bytes("http"),
+            grpc_bytes: bytes("grpc"),
+            peer_bytes: bytes("peer"),
+            search_hops: new.histogram("dataverse_search_hops"),
+            search_probes: new.histogram("dataverse_search_probes"),
+            search_seconds: new.histogram("dataverse_search_seconds"),
+            reads: new.counters(
+                "dataverse_reads_total",
+                &[],
+                "from",
+                ["replica", "cached", "remote"],
+            ),
+            copies: new.counters("dataverse_copies_total", &[], "role", REPLICA_AND_CACHED),
+            writes: new.counter("dataverse_writes_total"),
+            writes_degraded: new.counter("dataverse_writes_degraded_total"),
+            evictions: new.counter("dataverse_evictions_total"),
+            evicted_bytes: new.counter("dataverse_evicted_bytes_total"),
+            gossip: new.counters(
+                "dataverse_gossip_packets_total",
+                &[],
+                "direction",
+                IN_AND_OUT,
+            ),
+            quarantined: new.counter("dataverse_quarantined_total"),
+            store_files: new.gauges("dataverse_store_files", "role", REPLICA_AND_CACHED),
+            store_bytes: new.gauges("dataverse_store_bytes", "role", REPLICA_AND_CACHED),
+            store_capacity: new.gauge("dataverse_store_capacity_bytes"),
+            store_free: new.gauge("dataverse_store_free_bytes"),
+            links: new.gauges("dataverse_links", "state", ["up", "down"]),
+            handle: recorder.handle(),
+            recorder,
+        }
+    }
+
+    /// A client's request was answered. `route` is the declared route, never the path itself, so that
+    /// the number of series stays bounded.
+    pub fn request(
+        &self,
+        surface: Surface,
+        method: &'static str,
+        route: &str,
+        status: u16,
+        took: Duration,
+    ) {
+        let face = Label::from_static_parts("face", surface.as_str());
+        let route = Label::new("route", route.to_owned());
+        let labels = vec![
+            face.clone(),
+            Label::from_static_parts("method", method),
+            route.clone(),
+            Label::new("status", status.to_string()),
+        ];
+        self.recorder
+            .register_counter(
+                &Key::from_parts("dataverse_requests_total", labels),
+                &METADATA,
+            )
+            .increment(1);
+        let key = Key::from_parts("dataverse_request_seconds", vec![face, route]);
+        self.recorder
+            .register_histogram(&key, &METADATA)
+            .record(took);
+    }
+
+    /// The counter of content bytes that clients send or are sent.
+    #[must_use]
+    pub fn client_bytes(&self, surface: Surface, direction: Direction) -> Counter {
+        let counters = match surface {
+            Surface::Http => &self.http_bytes,
+            Surface::Grpc => &self.grpc_bytes,
+        };
+        counters[direction as usize].clone()
+    }
+
+    /// The counter of content bytes that other nodes send or are sent.
+    #[must_use]
+    pub fn peer_bytes(&self, direction: Direction) -> Counter {
+        self.peer_bytes[direction as usize].clone()
+    }
+
+    /// A search ended: how, at which hop its nearest hit was, how many nodes were asked.
+    pub fn search(&self, outcome: &'static str, hops: Option<u32>, probes: u32, took: Duration) {
+        let label = Label::from_static_parts("outcome", outcome);
+        self.recorder
+            .register_counter(
+                &Key::from_parts("dataverse_searches_total", vec![label]),
+                &METADATA,
+            )
+            .increment(1);
+        if let Some(hops) = hops {
+            self.search_hops.record(f64::from(hops));
+        }
+        self.search_probes.record(f64::from(probes));
+        self.search_seconds.record(took);
+    }
+
+    /// A read began.
+    pub fn read(&self, from: ReadFrom) {
+        self.reads[from as usize].increment(1);
+    }
+
+    /// A write was acknowledged.
+    pub fn written(&self, degraded: bool) {
+        self.writes.increment(1);
+        if degraded {
+            self.writes_degraded.increment(1);
+        }
+    }
+
+    /// A copy was made on this node.
+    pub fn copied(&self, copied: Copied) {
+        self.copies[copied as usize].increment(1);
+    }
+
+    /// A cached copy made room.
+    pub fn evicted(&self, bytes: u64) {
+        self.evictions.increment(1);
+        self.evicted_bytes.increment(bytes);
+    }
+
+    /// A packet of the membership protocol went in or out.
+    pub fn gossip(&self, direction: Direction) {
+        self.gossip[direction as usize].increment(1);
+    }
+
+    /// A copy did not match its digest and was set aside.
+    pub fn quarantined(&self) {
+        self.quarantined.increment(1);
+    }
+
+    /// The store is this big now.
+    pub fn set_store(&self, size: StoreSize) {
+        for (gauges, total) in [(0, size.replicas), (1, size.cached)] {
+            self.store_files[gauges].set(as_gauge(total.files));
+            self.store_bytes[gauges].set(as_gauge(total.bytes));
+        }
+        self.store_capacity.set(as_gauge(size.capacity_bytes));
+        self.store_free.set(as_gauge(size.free_bytes));
+    }
+
+    /// This many links answer and do not.
+    pub fn set_links(&self, up: usize, down: usize) {
+        self.links[0].set(as_gauge(up as u64));
+        self.links[1].set(as_gauge(down as u64));
+    }
+
+    /// Folds recorded samples into their buckets. Samples pile up until this or [`Metrics::render`] is
+    /// called, so someone must call it every few seconds.
+    pub fn fold(&self) {
+        self.handle.run_upkeep();
+    }
+
+    /// Everything in Prometheus' text format.
+    #[must_use]
+    pub fn render(&self) -> String {
+        self.handle.render()
+    }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a gauge is a float; beyond 2^53 bytes the last ones do not matter"
+)]
+const fn as_gauge(value: u64) -> f64 {
+    value as f64
+}
+
+fn name(short: &str) -> Matcher {
+    Matcher::Full(format!("dataverse_{short}"))
+}
+
+struct Registry<'a>(&'a PrometheusRecorder);
+
+impl Registry<'_> {
+    fn counter(&self, name: &'static str) -> Counter {
+        self.0
+            .register_counter(&Key::from_static_name(name), &METADATA)
+    }
+
+    fn gauge(&self, name: &'static str) -> Gauge {
+        self.0
+            .register_gauge(&Key::from_static_name(name), &METADATA)
+    }
+
+    fn histogram(&self, name: &'static str) -> Histogram {
+        self.0
+            .register_histogram(&Key::from_static_name(name), &METADATA)
+    }
+
+    fn counters<const N: usize>(
+        &self,
+        name: &'static str,
+        fixed: &[(&'static str, &'static str)],
+        label: &'static str,
+        values: [&'static str; N],
+    ) -> [Counter; N] {
+        values.map(|value| {
+            let labels = fixed.iter().copied().chain([(label, value)]);
+            let labels = labels.map(|(key, value)| Label::from_static_parts(key, value));
+            let key = Key::from_parts(name, labels.collect::<Vec<_>>());
+            self.0.register_counter(&key, &METADATA)
+        })
+    }
+
+    fn gauges<const N: usize>(
+        &self,
+        name: &'static str,
+        label: &'static str,
+        values: [&'static str; N],
+    ) -> [Gauge; N] {
+        values.map(|value| {
+            let labels = vec![Label::from_static_parts(label, value)];
+            self.0
+                .register_gauge(&Key::from_parts(name, labels), &METADATA)
+        })
+    }
+}
+
+fn describe(recorder: &PrometheusRecorder) {
+    let counters = [
+        (
+            "requests_total",
+            None,
+            "Requests of clients that were answered, by face, method, route and status.",
+        ),
+        (
+            "bytes_total",
+            Some(Unit::Bytes),
+            "Bytes of content to and from clients (http, grpc) and other nodes (peer).",
+        ),
+        ("searches_total", None, "Searches, by how they ended."),
+        (
+            "reads_total",
+            None,
+            "Reads, by what they were served from: `cached` is a cache hit, `remote` a miss.",
+        ),
+        ("copies_total", None, "Copies made on this node, by role."),
+        ("writes_total", None, "Writes that were acknowledged."),
+        (
+            "writes_degraded_total",
+            None,
+            "Acknowledged writes that got fewer replicas than were wanted.",
+        ),
+        ("evictions_total", None, "Cached copies that made room."),
+        (
+            "evicted_bytes_total",
+            Some(Unit::Bytes),
+            "Bytes of cached copies that made room.",
+        ),
+        (
+            "gossip_packets_total",
+            None,
+            "Packets of the membership protocol.",
+        ),
+        (
+            "quarantined_total",
+            None,
+            "Copies that did not match their digest and were set aside.",
+        ),
+    ];
+    for (short, unit, help) in counters {
+        recorder.describe_counter(format!("dataverse_{short}").into(), unit, help.into());
+    }
+    let gauges = [
+        ("store_files", None, "Files in the store, by role."),
+        (
+            "store_bytes",
+            Some(Unit::Bytes),
+            "Bytes of the files in the store, by role.",
+        ),
+        (
+            "store_capacity_bytes",
+            Some(Unit::Bytes),
+            "Bytes that the store may use.",
+        ),
+        (
+            "store_free_bytes",
+            Some(Unit::Bytes),
+            "Bytes that the store has left.",
+        ),
+        ("links", None, "Links of this node, by whether they answer."),
+    ];
+    for (short, unit, help) in gauges {
+        recorder.describe_gauge(format!("dataverse_{short}").into(), unit, help.into());
+    }
+    let histograms = [
+        (
+            "request_seconds",
+            Some(Unit::Seconds),
+            "Time until the head of the answer to a client's request.",
+        ),
+        (
+            "search_hops",
+            None,
+            "Links between this node and the nearest hit of a search.",
+        ),
+        ("search_probes", None, "Nodes asked in one search."),
+        (
+            "search_seconds",
+            Some(Unit::Seconds),
+            "Time that a search took.",
+        ),
+    ];
+    for (short, unit, help) in histograms {
+        recorder.describe_histogram(format!("dataverse_{short}").into(), unit, help.into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(metrics: &Metrics, line: &str) {
+        let text = metrics.render();
+        assert!(text.lines().any(|it| it == line), "no `{line}` in\n{text}");
+    }
+
+    #[test]
+    fn what_happened_is_counted_by_its_labels() {
+        let metrics = Metrics::new();
+        let took = Duration::from_millis(3);
+        metrics.request(Surface::Http, "GET", "/v1/files/{*key}", 200, took);
+        metrics.search("found", Some(2), 5, took);
+        metrics.read(ReadFrom::Cached);
+        metrics.read(ReadFrom::Remote);
+        metrics.copied(Copied::Cached);
+        metrics.written(true);
+        metrics.evicted(70);
+        metrics.gossip(Direction::Out);
+        metrics
+            .client_bytes(Surface::Http, Direction::In)
+            .increment(9);
+        let request = r#"face="http",method="GET",route="/v1/files/{*key}",status="200""#;
+        check(
+            &metrics,
+            &format!("dataverse_requests_total{{{request}}} 1"),
+        );
+        check(&metrics, r#"dataverse_searches_total{outcome="found"} 1"#);
+        check(&metrics, r#"dataverse_search_hops_bucket{le="1"} 0"#);
+        check(&metrics, r#"dataverse_search_hops_bucket{le="2"} 1"#);
+        check(&metrics, r#"dataverse_search_probes_sum 5"#);
+        check(&metrics, r#"dataverse_reads_total{from="cached"} 1"#);
+        check(&metrics, r#"dataverse_reads_total{from="remote"} 1"#);
+        check(&metrics, r#"dataverse_copies_total{role="cached"} 1"#);
+        check(&metrics, r#"dataverse_writes_degraded_total 1"#);
+        check(&metrics, r#"dataverse_evicted_bytes_total 70"#);
+        check(
+            &metrics,
+            r#"dataverse_gossip_packets_total{direction="out"} 1"#,
+        );
+        check(
+            &metrics,
+            r#"dataverse_bytes_total{face="http",direction="in"} 9"#,
+        );
+    }
+
+    #[test]
+    fn nodes_of_one_process_count_apart() {
+        let (one, other) = (Metrics::new(), Metrics::new());
+        one.evicted(1);
+        check(&one, "dataverse_evictions_total 1");
+        check(&other, "dataverse_evictions_total 0");
+    }
+
+    #[test]
+    fn the_store_is_shown_as_it_was_last_set() {
+        let metrics = Metrics::new();
+        metrics.set_store(StoreSize {
+            replicas: Total {
+                files: 2,
+                bytes: 30,
+            },
+            cached: Total { files: 1, bytes: 7 },
+            capacity_bytes: 100,
+            free_bytes: 63,
+        });
+        metrics.set_links(3, 1);
+        check(&metrics, r#"dataverse_store_files{role="replica"} 2"#);
+        check(&metrics, r#"dataverse_store_bytes{role="cached"} 7"#);
+        check(&metrics, "dataverse_store_free_bytes 63");
+        check(&metrics, r#"dataverse_links{state="down"} 1"#);
+    }
+
+    #[test]
+    fn every_metric_has_a_help_text() {
+        let metrics = Metrics::new();
+        metrics.request(Surface::Grpc, "Upload", "Upload", 0, Duration::ZERO);
+        metrics.search("found", Some(1), 1, Duration::ZERO);
+        let text = metrics.render();
+        for line in text.lines().filter(|line| line.starts_with("# TYPE ")) {
+            let name = line.split(' ').nth(2).expect("a type line has a name");
+            assert!(text.contains(&format!("# HELP {name} ")), "{name}");
+        }
+    }
+}

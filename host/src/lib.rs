@@ -2,6 +2,8 @@
 
 pub mod driver;
 pub mod membership;
+pub mod http;
+pub mod metrics;
 pub mod settings;
 pub mod store;
 pub mod transport;

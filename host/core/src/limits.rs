@@ -126,3 +126,26 @@ pub const ANNOUNCEMENTS_QUEUE_MAX: usize = 4096;
 pub const ANNOUNCEMENTS_AT_ONCE_MAX: usize = 64;
 /// Contents waiting for their commit.
 pub const PREPARATIONS_MAX: usize = 4096;
+
+// HTTP.
+
+/// HTTP connections open at once; more wait to be accepted.
+pub const HTTP_CONNECTIONS_MAX: usize = 1024;
+/// How long an HTTP connection may move no byte in either direction.
+pub const HTTP_IDLE_MS_MAX: u64 = 5 * 60 * 1000;
+/// Bytes in a request body that is JSON or a plain form.
+pub const HTTP_JSON_BYTES_MAX: usize = 64 << 10;
+/// Files in one upload form.
+pub const HTTP_FORM_FILES_MAX: usize = 1000;
+/// Bytes in a field of an upload form that is not a file.
+pub const HTTP_FORM_FIELD_BYTES_MAX: usize = 4 << 10;
+/// Chunks of a file in an upload form that wait to be stored.
+pub const HTTP_FORM_QUEUE_CHUNKS: usize = 4;
+/// Bytes of a refused upload that are read and dropped, so that its sender gets to read the refusal.
+pub const HTTP_LINGER_BYTES_MAX: u64 = 16 << 20;
+/// How long such bytes are waited for.
+pub const HTTP_LINGER_MS_MAX: u64 = 2 * 1000;
+/// Hits that one HTTP search may ask for.
+pub const HTTP_SEARCH_HITS_MAX: u32 = 10_000;
+/// Links that one HTTP search may ask to cross.
+pub const HTTP_SEARCH_HOPS_MAX: u32 = 1024;

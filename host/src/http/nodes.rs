@@ -1,0 +1,186 @@
+//! `/v1/nodes`, `/v1/status`, `/healthz`, `/readyz` and `/metrics`: the network and this node, as seen
+//! from here.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use dataverse_core::holdings;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::Site;
+use super::problem::{Problem, ProblemBody};
+use crate::driver::{NodeSeen, NodeStatus};
+use crate::metrics::StoreSize;
+
+/// A member of the network as this node sees it.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Node {
+    /// Its name.
+    name: String,
+    /// Its id: 32 hexadecimal digits.
+    id: String,
+    /// Where it listens for nodes.
+    address: String,
+    /// Where it listens for HTTP.
+    http: String,
+    /// Its failure domain; may be empty.
+    zone: String,
+    /// Links from here; null when no way over links is known.
+    hops: Option<u32>,
+    /// Bytes that it may use.
+    capacity: u64,
+    /// Bytes that it has left.
+    free: u64,
+    /// Requests that it answered per second, lately.
+    load: u32,
+    /// `alive`, `suspect` or `gone`.
+    #[schema(example = "alive")]
+    state: &'static str,
+}
+
+impl From<NodeSeen> for Node {
+    fn from(node: NodeSeen) -> Self {
+        Self {
+            name: node.name,
+            id: node.id.to_string(),
+            address: node.address,
+            http: node.http,
+            zone: node.zone,
+            hops: node.hops,
+            capacity: node.capacity,
+            free: node.free,
+            load: node.load,
+            state: node.state,
+        }
+    }
+}
+
+/// Files and bytes.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Total {
+    /// How many.
+    files: u64,
+    /// Their sizes added up.
+    bytes: u64,
+}
+
+impl From<holdings::Total> for Total {
+    fn from(total: holdings::Total) -> Self {
+        Self {
+            files: total.files,
+            bytes: total.bytes,
+        }
+    }
+}
+
+/// What this node says of itself.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Status {
+    /// Its name.
+    name: String,
+    /// Its id: 32 hexadecimal digits.
+    id: String,
+    /// Its network.
+    network: String,
+    /// The version of the program.
+    version: &'static str,
+    /// Seconds since it started.
+    uptime_s: u64,
+    /// Bytes that it may use.
+    capacity: u64,
+    /// Bytes that it has left.
+    free: u64,
+    /// What it holds as replicas.
+    replicas: Total,
+    /// What it holds as cached copies.
+    cached: Total,
+    /// How many links it has.
+    links: usize,
+}
+
+impl From<NodeStatus> for Status {
+    fn from(status: NodeStatus) -> Self {
+        Self {
+            name: status.name,
+            id: status.id.to_string(),
+            network: status.network,
+            version: env!("CARGO_PKG_VERSION"),
+            uptime_s: status.uptime_s,
+            capacity: status.capacity,
+            free: status.free,
+            replicas: status.replicas.into(),
+            cached: status.cached.into(),
+            links: status.links,
+        }
+    }
+}
+
+/// Lists the members of the network.
+///
+/// As this node knows them by gossip, itself included.
+#[utoipa::path(
+    get, path = "/v1/nodes", tag = "network",
+    responses((status = 200, description = "The members.", body = Vec<Node>))
+)]
+pub(crate) async fn list_nodes(State(site): State<Site>) -> Json<Vec<Node>> {
+    Json(site.face.nodes().into_iter().map(Node::from).collect())
+}
+
+/// Tells about this node.
+#[utoipa::path(
+    get, path = "/v1/status", tag = "node",
+    responses((status = 200, description = "What it says of itself.", body = Status))
+)]
+pub(crate) async fn status(State(site): State<Site>) -> Json<Status> {
+    Json(site.face.status().into())
+}
+
+/// Whether the program runs.
+#[utoipa::path(
+    get, path = "/healthz", tag = "node",
+    responses((status = 200, description = "It does.", body = String, content_type = "text/plain"))
+)]
+pub(crate) async fn health() -> &'static str {
+    "ok\n"
+}
+
+/// Whether the node serves.
+#[utoipa::path(
+    get, path = "/readyz", tag = "node",
+    responses(
+        (status = 200, description = "Its store is open and it isn't stopping.", body = String, content_type = "text/plain"),
+        (status = 503, description = "It does not serve now.", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn ready(State(site): State<Site>) -> Result<&'static str, Problem> {
+    if site.face.is_ready() {
+        Ok("ready\n")
+    } else {
+        let detail = "the node is starting or stopping";
+        Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail))
+    }
+}
+
+/// What the node counts, for Prometheus.
+#[utoipa::path(
+    get, path = "/metrics", tag = "node",
+    responses((status = 200, description = "Prometheus' text format.", body = String, content_type = "text/plain"))
+)]
+pub(crate) async fn metrics(State(site): State<Site>) -> Response {
+    let status = site.face.status();
+    let links = site.face.links();
+    let up = links.iter().filter(|link| link.up).count();
+    let metrics = site.face.metrics();
+    metrics.set_store(StoreSize {
+        replicas: status.replicas,
+        cached: status.cached,
+        capacity_bytes: status.capacity,
+        free_bytes: status.free,
+    });
+    metrics.set_links(up, links.len() - up);
+    let content_type = [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+    (content_type, metrics.render()).into_response()
+}

@@ -1,0 +1,94 @@
+//! Every route of the HTTP face, and the OpenAPI document that is made of the same declarations.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use dataverse_core::limits::HTTP_JSON_BYTES_MAX;
+use utoipa::OpenApi;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
+use utoipa_axum::routes;
+
+use super::face::Face;
+use super::files::{self, download, form, upload};
+use super::problem::{no_method, no_route};
+use super::{Site, links, nodes, page, search};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Dataverse",
+        description = "A peer-to-peer file store: files go in at one node and come out at any other.\n\nEvery error is `application/problem+json` (RFC 9457).",
+    ),
+    tags(
+        (name = "files", description = "Files go in, come out and go away."),
+        (name = "search", description = "Where files are."),
+        (name = "network", description = "Links and members."),
+        (name = "node", description = "This node."),
+        (name = "page", description = "What a person's browser loads."),
+    )
+)]
+struct Document;
+
+fn declared() -> OpenApiRouter<Site> {
+    // Files stream through the form; all other bodies that are collected are small.
+    let form = routes!(form::post_files).map(|route| route.layer(DefaultBodyLimit::disable()));
+    OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(
+            upload::put_file,
+            download::get_file,
+            download::head_file,
+            files::delete_file
+        ))
+        .routes(form)
+        .routes(routes!(search::search))
+        .routes(routes!(links::list_links, links::add_link))
+        .routes(routes!(links::cut_link))
+        .routes(routes!(links::introduce))
+        .routes(routes!(nodes::list_nodes))
+        .routes(routes!(nodes::status))
+        .routes(routes!(nodes::health))
+        .routes(routes!(nodes::ready))
+        .routes(routes!(nodes::metrics))
+        .routes(routes!(document))
+        .routes(routes!(page::page))
+        .routes(routes!(page::script))
+        .routes(routes!(page::style))
+}
+
+/// The routes, and what is answered where there is none.
+pub(super) fn router(face: Arc<dyn Face>, write_stall: Duration) -> Router {
+    let (router, mut document) = declared().split_for_parts();
+    // `*` is how the router says that a parameter goes across `/`; OpenAPI has no word for it.
+    let paths = std::mem::take(&mut document.paths.paths);
+    let paths = paths
+        .into_iter()
+        .map(|(path, item)| (path.replace("{*", "{"), item));
+    document.paths.paths = paths.collect();
+    let document = document
+        .to_json()
+        .expect("an OpenAPI document is plain JSON");
+    router
+        .fallback(no_route)
+        .method_not_allowed_fallback(no_method)
+        .layer(DefaultBodyLimit::max(HTTP_JSON_BYTES_MAX))
+        .with_state(Site {
+            face,
+            write_stall,
+            document: document.into(),
+        })
+}
+
+/// This document.
+#[utoipa::path(
+    get, path = "/v1/openapi.json", tag = "node",
+    responses((status = 200, description = "Every path, parameter and answer of this server.", content_type = "application/json"))
+)]
+async fn document(State(site): State<Site>) -> Response {
+    let document: Bytes = site.document.clone();
+    ([(CONTENT_TYPE, "application/json")], document).into_response()
+}

@@ -1,0 +1,146 @@
+//! The HTTP server's life: accept, serve, stop.
+//!
+//! Stopping is orderly at first: no new connection is accepted, idle ones are closed, requests under way
+//! go on. What isn't done by the deadline is cut off. When [`serve`] returns, or is dropped, nothing of
+//! it goes on.
+
+use std::future::Future;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{Method, StatusCode};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::{Router, serve as serve_axum};
+use tokio::net::TcpListener;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use super::connection::Door;
+use super::face::Face;
+use super::guard::guard;
+use super::linger::linger;
+use super::problem::Problem;
+use super::routes;
+use crate::driver::Driver;
+use crate::metrics::Surface;
+use crate::settings::Settings;
+
+/// How often recorded samples are folded into their buckets.
+const FOLD_EVERY: Duration = Duration::from_secs(5);
+/// How long connections may take to notice that they were cut off.
+const CUT_OFF: Duration = Duration::from_secs(1);
+
+/// Serves a node over HTTP until `shutdown` is done, then finishes what is in flight within
+/// `settings.node_shutdown`.
+///
+/// # Errors
+/// When the listener has no address.
+pub async fn serve(
+    listener: TcpListener,
+    driver: Arc<Driver>,
+    settings: &Settings,
+    shutdown: impl Future<Output = ()> + Send,
+) -> io::Result<()> {
+    serve_face(listener, driver, settings, shutdown).await
+}
+
+pub(super) async fn serve_face(
+    listener: TcpListener,
+    face: Arc<dyn Face>,
+    settings: &Settings,
+    shutdown: impl Future<Output = ()> + Send,
+) -> io::Result<()> {
+    let loopback = listener.local_addr()?.ip().is_loopback();
+    let stopping = CancellationToken::new();
+    let ended = CancellationToken::new();
+    // However this future ends, its connections end with it.
+    let _stop = stopping.clone().drop_guard();
+    let _end = ended.clone().drop_guard();
+    let router = app(Arc::clone(&face), settings, loopback, ended.clone());
+    let door = Door::new(listener, ended.clone());
+    let served =
+        serve_axum(door, router).with_graceful_shutdown(stopping.clone().cancelled_owned());
+    let mut served = pin!(served.into_future());
+    tokio::select! {
+        result = &mut served => return result,
+        () = shutdown => {}
+        () = fold(&*face) => {}
+    }
+    stopping.cancel();
+    if let Ok(result) = timeout(settings.node_shutdown, &mut served).await {
+        return result;
+    }
+    warn!(
+        waited_ms = settings.node_shutdown.as_millis(),
+        "requests were cut off"
+    );
+    ended.cancel();
+    timeout(CUT_OFF, &mut served).await.unwrap_or(Ok(()))
+}
+
+/// Never ends.
+async fn fold(face: &dyn Face) {
+    let mut ticks = interval(FOLD_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        face.metrics().fold();
+    }
+}
+
+fn app(
+    face: Arc<dyn Face>,
+    settings: &Settings,
+    loopback: bool,
+    ended: CancellationToken,
+) -> Router {
+    // The last layer is the outermost.
+    routes::router(Arc::clone(&face), settings.write_stall)
+        .layer(from_fn_with_state(loopback, guard))
+        .layer(from_fn(linger))
+        .layer(from_fn_with_state(ended, cut_off))
+        .layer(from_fn_with_state(face, observe))
+}
+
+/// Gives up on a request when the server has waited long enough.
+async fn cut_off(State(ended): State<CancellationToken>, request: Request, next: Next) -> Response {
+    tokio::select! {
+        response = next.run(request) => response,
+        () = ended.cancelled() => {
+            let detail = "the node is stopping";
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).into_response()
+        }
+    }
+}
+
+/// Counts and logs each request.
+async fn observe(State(face): State<Arc<dyn Face>>, request: Request, next: Next) -> Response {
+    let begun = Instant::now();
+    let method = request.method().clone();
+    let path = request.uri().path().to_owned();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let route = route.as_ref().map_or("none", MatchedPath::as_str);
+    let response = next.run(request).await;
+    let (status, took) = (response.status().as_u16(), begun.elapsed());
+    face.metrics()
+        .request(Surface::Http, method_label(&method), route, status, took);
+    debug!(%method, path, status, took_us = took.as_micros(), "answered");
+    response
+}
+
+/// A client may invent methods; the number of series must not grow with them.
+fn method_label(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::PUT => "PUT",
+        Method::POST => "POST",
+        Method::DELETE => "DELETE",
+        _ => "other",
+    }
+}

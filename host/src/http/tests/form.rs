@@ -1,0 +1,155 @@
+//! POST of an upload form.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{Reply, Running, head};
+use crate::settings::Settings;
+
+const FORM: (&str, &str) = ("Content-Type", "multipart/form-data; boundary=XX");
+
+fn field(name: &str, value: &str) -> String {
+    format!("--XX\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+}
+
+fn file(name: &str, content: &str) -> String {
+    let disposition = format!("form-data; name=\"selected_files\"; filename=\"{name}\"");
+    let content_type = "Content-Type: application/octet-stream";
+    format!("--XX\r\nContent-Disposition: {disposition}\r\n{content_type}\r\n\r\n{content}\r\n")
+}
+
+async fn post(node: &Running, parts: &[String]) -> Reply {
+    let body = format!("{}--XX--\r\n", parts.concat());
+    node.ask("POST /v1/files", &[FORM], body.as_bytes()).await
+}
+
+fn column(array: &Value, name: &str) -> Vec<Value> {
+    let rows = array.as_array().expect("it is an array");
+    rows.iter().map(|row| row[name].clone()).collect()
+}
+
+#[tokio::test]
+async fn every_file_of_a_form_is_stored() {
+    let node = Running::start().await;
+    let parts = [
+        field("username", "ada"),
+        file("notes.txt", "hello"),
+        file("empty", ""),
+        file("dir/ü.png", "x"),
+    ];
+    let reply = post(&node, &parts).await;
+    assert_eq!(reply.status, 201);
+    let written = reply.json();
+    assert_eq!(
+        column(&written, "key"),
+        ["ada/notes.txt", "ada/empty", "ada/dir/ü.png"]
+    );
+    assert_eq!(column(&written, "size"), [5, 0, 1]);
+    let types = ["text/plain", "application/octet-stream", "image/png"];
+    assert_eq!(column(&written, "content_type"), types);
+    assert_eq!(node.get("/v1/files/ada/notes.txt").await.body, b"hello");
+    assert_eq!(post(&node, &parts).await.status, 200);
+}
+
+#[tokio::test]
+async fn each_file_is_judged_by_itself() {
+    let node = Running::start().await;
+    let parts = [
+        field("username", "trouble"),
+        file("a.txt", "hello"),
+        file("full", &"x".repeat(3_000_000)),
+        file("..", "x"),
+        file("b.txt", "world"),
+    ];
+    let reply = post(&node, &parts).await;
+    assert_eq!(reply.status, 507);
+    assert_eq!(reply.header("content-type"), Some("application/json"));
+    let results = reply.json();
+    let keys = [
+        "trouble/a.txt",
+        "trouble/full",
+        "trouble/..",
+        "trouble/b.txt",
+    ];
+    assert_eq!(column(&results, "key"), keys);
+    assert_eq!(
+        column(&results, "status"),
+        [Value::Null, json!(507), json!(400), Value::Null]
+    );
+    assert!(node.face.holds("trouble/b.txt"));
+}
+
+#[tokio::test]
+async fn a_form_that_makes_no_sense_is_refused() {
+    let node = Running::start().await;
+    let check = async |parts: &[String], reason: &str| {
+        let (status, problem) = post(&node, parts).await.problem();
+        let detail = problem["detail"].as_str().unwrap_or_default();
+        assert!(
+            status == 400 && detail.contains(reason),
+            "{status} {detail}"
+        );
+    };
+    check(
+        &[file("a", "x"), field("username", "ada")],
+        "must come before",
+    )
+    .await;
+    check(&[field("username", "ada")], "no field `selected_files`").await;
+    check(
+        &[field("username", "ada"), file("", "")],
+        "no field `selected_files`",
+    )
+    .await;
+    check(&[field("username", &"u".repeat(5000))], "more than").await;
+    check(&["preamble".to_owned()], "no field `selected_files`").await;
+    check(
+        &["--XX\r\nContent-Disposition: \u{1}\r\n\r\nx".to_owned()],
+        "can not be read",
+    )
+    .await;
+    assert!(!node.face.holds("ada/a"));
+    let reply = node.ask("POST /v1/files", &[], b"x").await;
+    assert_eq!(reply.problem().0, 400);
+    let reply = node.ask("POST /v1/files", &[FORM], b"junk").await;
+    assert_eq!(reply.problem().0, 400);
+    let (status, text) = {
+        let parts = [field("username", "ada"), field("selected_files", "text")];
+        let reply = post(&node, &parts).await;
+        (reply.status, reply.json()[0]["detail"].to_string())
+    };
+    assert!(
+        status == 400 && text.contains("no `filename`"),
+        "{status} {text}"
+    );
+}
+
+#[tokio::test]
+async fn a_form_that_breaks_off_tells_what_became_of_the_files_before() {
+    let node = Running::start().await;
+    let last = file("b.txt", "wor");
+    let body = [field("username", "ada"), file("a.txt", "hello"), last].concat();
+    let reply = node
+        .ask("POST /v1/files", &[FORM], body.trim_end().as_bytes())
+        .await;
+    assert_eq!(reply.status, 400);
+    assert_eq!(column(&reply.json(), "key"), ["ada/a.txt", "ada/b.txt"]);
+    assert!(node.face.holds("ada/a.txt"));
+    assert!(!node.face.holds("ada/b.txt"));
+}
+
+#[tokio::test]
+async fn a_form_that_stalls_is_ended() {
+    let settings = Settings {
+        write_stall: Duration::from_millis(20),
+        ..Settings::default()
+    };
+    let node = Running::start_with(settings).await;
+    let body = [field("username", "ada"), file("a.txt", "hello")].concat();
+    let head = head("POST /v1/files", &[FORM]);
+    let request = format!("{head}Content-Length: 9999\r\n\r\n{body}");
+    let reply = Reply::read(node.send(request.as_bytes()).await).await;
+    assert_eq!(reply.status, 408);
+    assert!(!node.face.holds("ada/a.txt"));
+}

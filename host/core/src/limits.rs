@@ -53,3 +53,12 @@ pub const EVICTION_EVENTS_MAX: usize = 16_384;
 pub const HEARD_FLOORS_MAX: usize = 100_000;
 /// Announcements remembered, to tell a repeated one.
 pub const ANNOUNCEMENTS_MAX: usize = 65_536;
+
+// Configuration and command line.
+
+/// Bytes in a configuration file.
+pub const CONFIG_BYTES_MAX: u64 = 1 << 20;
+/// Bytes in an answer of a node that a command reads whole: everything but content.
+pub const ANSWER_BYTES_MAX: usize = 64 << 20;
+/// Nodes in a demonstration.
+pub const DEMO_NODES_MAX: usize = 64;

@@ -1,9 +1,18 @@
 //! The live driver of Dataverse: a node on real sockets and a real disk.
+//!
+//! `driver` performs what the core decides; behind its ports stand `net` (gRPC) and `store` (disk and
+//! memory); `membership` is gossip; `http` and `cli` are the faces; `node` puts one node together and `demo`
+//! several.
 
+pub mod cli;
+pub mod config;
+pub mod demo;
 pub mod driver;
-pub mod membership;
 pub mod http;
+pub mod membership;
 pub mod metrics;
+pub mod net;
+pub mod node;
 pub mod settings;
 pub mod store;
 pub mod transport;

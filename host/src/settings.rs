@@ -1,105 +1,173 @@
-//! What can be set on a node beside where it listens, with its defaults.
+//! What can be set on a node beside who it is and where it listens.
+//!
+//! Each setting is declared once, below: its field, name, meaning, default and range. The struct, its
+//! `Default` and the table that the configuration reads, checks and prints all come from that one line.
 
 use std::time::Duration;
 
-/// Every setting of the live driver. Durations end in what they bound, byte counts in `bytes`.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// `search.hops`: links a search crosses at most.
-    pub search_hops: u32,
-    /// `search.fanout`: probes of one search under way at once.
-    pub search_fanout: u32,
-    /// `search.probe_deadline`: how long one node may take to answer a probe.
-    pub search_probe_deadline: Duration,
-    /// `search.deadline`: how long a whole search may take.
-    pub search_deadline: Duration,
-    /// `search.budget`: nodes asked at most.
-    pub search_budget: u32,
-    /// `search.limit`: hits of a pattern search at most.
-    pub search_limit: u32,
-    /// `placement.radius`: links between the entry node and a replica at most.
-    pub placement_radius: u32,
-    /// `write.deadline`: how long a write may look for replicas after its body has arrived.
-    pub write_deadline: Duration,
-    /// `write.stall`: an upload from which nothing arrives for so long is ended.
-    pub write_stall: Duration,
-    /// `write.min_replicas`: durable copies without which a write is not acknowledged.
-    pub write_min_replicas: u32,
-    /// `write.prepared`: how long a preparation waits for its commit.
-    pub write_prepared: Duration,
-    /// `read.revalidate_after`: a cached copy is served this long without asking a replica.
-    pub read_revalidate_after: Duration,
-    /// `read.stall`: a holder from which nothing arrives for so long is given up.
-    pub read_stall: Duration,
-    /// `verify.every`: content that was last checked longer ago is checked while it is served.
-    pub verify_every: Duration,
-    /// `cache.capacity`: bytes of cached copies at most; what replicas leave free when `None`.
-    pub cache_capacity_bytes: Option<u64>,
-    /// `call.deadline`: how long a small call to another node may take.
-    pub call_deadline: Duration,
-    /// `call.connect`: how long a connection may take.
-    pub call_connect: Duration,
-    /// `announce.hops`: links that news crosses at most.
-    pub announce_hops: u32,
-    /// `link.retry_min`: the first pause before a broken link is tried again; doubles from there.
-    pub link_retry_min: Duration,
-    /// `link.retry_max`: the longest such pause.
-    pub link_retry_max: Duration,
-    /// `link.check`: how often a link that is up is confirmed.
-    pub link_check: Duration,
-    /// `gossip.interval`: how often news of members is passed on.
-    pub gossip_interval: Duration,
-    /// `gossip.probe_period`: how often a member is asked whether it lives.
-    pub gossip_probe_period: Duration,
-    /// `gossip.probe_rtt`: how long it may take to say so before others are asked to ask it.
-    pub gossip_probe_rtt: Duration,
-    /// `gossip.suspect`: how long a silent member is suspected before it counts as gone.
-    pub gossip_suspect: Duration,
-    /// `gossip.forget`: how long a member that is gone is remembered as gone.
-    pub gossip_forget: Duration,
-    /// `gossip.announce`: how often nodes that are gone are tried, so that a split network finds together.
-    pub gossip_announce: Duration,
-    /// `gossip.status`: the shortest pause between two tellings of how this node is.
-    pub gossip_status: Duration,
-    /// `node.shutdown`: how long a stopping node waits for what is in flight.
-    pub node_shutdown: Duration,
+use dataverse_core::limits;
+
+use crate::config::setting::{Setting, within};
+use crate::config::value::Value;
+
+const fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
 }
 
-impl Default for Settings {
-    fn default() -> Self {
-        const fn ms(millis: u64) -> Duration {
-            Duration::from_millis(millis)
+const fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+const HOUR: Duration = seconds(60 * 60);
+const DAY: Duration = seconds(24 * 60 * 60);
+const WEEK: Duration = seconds(7 * 24 * 60 * 60);
+
+macro_rules! settings {
+    ($($name:literal $field:ident: $kind:ty = $default:expr, $range:expr, $meaning:literal;)+) => {
+        /// Every setting of the live driver. Byte counts end in `bytes`.
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub struct Settings {
+            $(#[doc = concat!("`", $name, "`: ", $meaning, ".")] pub $field: $kind,)+
         }
-        Self {
-            search_hops: 16,
-            search_fanout: 32,
-            search_probe_deadline: ms(1_000),
-            search_deadline: ms(10_000),
-            search_budget: 4_096,
-            search_limit: 1_000,
-            placement_radius: 8,
-            write_deadline: ms(10_000),
-            write_stall: ms(30_000),
-            write_min_replicas: 1,
-            write_prepared: ms(10 * 60 * 1_000),
-            read_revalidate_after: ms(3_000),
-            read_stall: ms(10_000),
-            verify_every: ms(24 * 60 * 60 * 1_000),
-            cache_capacity_bytes: None,
-            call_deadline: ms(5_000),
-            call_connect: ms(2_000),
-            announce_hops: 32,
-            link_retry_min: ms(250),
-            link_retry_max: ms(30_000),
-            link_check: ms(5_000),
-            gossip_interval: ms(250),
-            gossip_probe_period: ms(1_000),
-            gossip_probe_rtt: ms(400),
-            gossip_suspect: ms(3_000),
-            gossip_forget: ms(60 * 60 * 1_000),
-            gossip_announce: ms(2_000),
-            gossip_status: ms(1_000),
-            node_shutdown: ms(10_000),
+
+        impl Default for Settings {
+            fn default() -> Self {
+                Self { $($field: $default,)+ }
+            }
         }
+
+        impl Settings {
+            /// How each setting is called, read and shown.
+            pub(crate) const TABLE: &'static [Setting<Self>] = &[$(Setting {
+                name: $name,
+                meaning: $meaning,
+                show: |settings| settings.$field.show(),
+                read: |settings, text| {
+                    settings.$field = within(text, $range)?;
+                    Ok(())
+                },
+            },)+];
+        }
+    };
+}
+
+settings! {
+    "search.hops" search_hops: u32 = 16, 0..=1_024,
+        "links a search crosses at most";
+    "search.fanout" search_fanout: u32 = 32, 1..=1_024,
+        "probes of one search under way at once";
+    "search.probe_deadline" search_probe_deadline: Duration = seconds(1), ms(1)..=HOUR,
+        "how long one node may take to answer a probe";
+    "search.deadline" search_deadline: Duration = seconds(10), ms(1)..=HOUR,
+        "how long a whole search may take";
+    "search.budget" search_budget: u32 = 4_096, 1..=1_000_000,
+        "nodes a search asks at most";
+    "search.limit" search_limit: u32 = 1_000, 1..=100_000,
+        "hits of a pattern search at most";
+    "placement.radius" placement_radius: u32 = 8, 0..=1_024,
+        "links between the entry node and a replica at most";
+    "write.deadline" write_deadline: Duration = seconds(10), ms(1)..=HOUR,
+        "how long a write may look for replicas after its body has arrived";
+    "write.stall" write_stall: Duration = seconds(30), ms(1)..=HOUR,
+        "an upload from which nothing arrives for so long is ended";
+    "write.min_replicas" write_min_replicas: u32 = 1, 1..=limits::FACTOR_MAX,
+        "durable copies without which a write is not acknowledged";
+    "write.prepared" write_prepared: Duration = seconds(10 * 60), seconds(1)..=DAY,
+        "how long a preparation waits for its commit";
+    "read.revalidate_after" read_revalidate_after: Duration = seconds(3), ms(0)..=DAY,
+        "a cached copy is served this long without asking a replica";
+    "read.stall" read_stall: Duration = seconds(10), ms(1)..=HOUR,
+        "a holder from which nothing arrives for so long is given up";
+    "verify.every" verify_every: Duration = DAY, ms(0)..=WEEK * 520,
+        "content that was last checked longer ago is checked while it is served";
+    "cache.capacity" cache_capacity_bytes: Option<u64> = None, None..=Some(u64::MAX),
+        "bytes of cached copies at most; what replicas leave free unless set";
+    "call.deadline" call_deadline: Duration = seconds(5), ms(1)..=HOUR,
+        "how long a small call to another node may take";
+    "call.connect" call_connect: Duration = seconds(2), ms(1)..=HOUR,
+        "how long a connection to another node may take";
+    "announce.hops" announce_hops: u32 = 32, 0..=1_024,
+        "links that news of a file crosses at most";
+    "link.retry_min" link_retry_min: Duration = ms(250), ms(1)..=HOUR,
+        "the first pause before a broken link is tried again; doubles from there";
+    "link.retry_max" link_retry_max: Duration = seconds(30), ms(1)..=DAY,
+        "the longest such pause";
+    "link.check" link_check: Duration = seconds(5), ms(1)..=HOUR,
+        "how often a link that is up is confirmed";
+    "gossip.interval" gossip_interval: Duration = ms(250), ms(1)..=HOUR,
+        "how often news of members is passed on";
+    "gossip.probe_period" gossip_probe_period: Duration = seconds(1), ms(2)..=HOUR,
+        "how often a member is asked whether it lives";
+    "gossip.probe_rtt" gossip_probe_rtt: Duration = ms(400), ms(1)..=HOUR,
+        "how long it may take to say so before others are asked to ask it";
+    "gossip.suspect" gossip_suspect: Duration = seconds(3), ms(1)..=DAY,
+        "how long a silent member is suspected before it counts as gone";
+    "gossip.forget" gossip_forget: Duration = HOUR, seconds(1)..=WEEK,
+        "how long a member that is gone is remembered as gone";
+    "gossip.announce" gossip_announce: Duration = seconds(2), ms(1)..=HOUR,
+        "how often nodes that are gone are tried, so that a split network finds together";
+    "gossip.status" gossip_status: Duration = seconds(1), ms(1)..=HOUR,
+        "the shortest pause between two tellings of how this node is";
+    "node.shutdown" node_shutdown: Duration = seconds(10), ms(0)..=HOUR,
+        "how long a stopping node waits for what is in flight";
+}
+
+impl Settings {
+    /// The first pair of settings that contradict each other, as a sentence.
+    pub(crate) fn contradiction(&self) -> Option<String> {
+        if self.link_retry_min > self.link_retry_max {
+            return Some(format!(
+                "link.retry_min ({}) is more than link.retry_max ({})",
+                self.link_retry_min.shown(),
+                self.link_retry_max.shown()
+            ));
+        }
+        if self.gossip_probe_rtt >= self.gossip_probe_period {
+            return Some(format!(
+                "gossip.probe_rtt ({}) has to be less than gossip.probe_period ({}), the pause between two probes",
+                self.gossip_probe_rtt.shown(),
+                self.gossip_probe_period.shown()
+            ));
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_default_lies_in_its_own_range_and_reads_back() {
+        let defaults = Settings::default();
+        for setting in Settings::TABLE {
+            let mut read = Settings::default();
+            if let Some(text) = (setting.show)(&defaults) {
+                assert_eq!((setting.read)(&mut read, &text), Ok(()), "{}", setting.name);
+            }
+            assert_eq!(read, defaults, "{}", setting.name);
+        }
+        assert_eq!(defaults.contradiction(), None);
+    }
+
+    #[test]
+    fn names_are_unique_and_every_one_has_a_table() {
+        let mut names: Vec<_> = Settings::TABLE.iter().map(|setting| setting.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), Settings::TABLE.len());
+        assert!(names.iter().all(|name| name.split('.').count() == 2));
+    }
+
+    #[test]
+    fn settings_that_contradict_each_other_are_named() {
+        let check = |change: fn(&mut Settings), name: &str| {
+            let mut settings = Settings::default();
+            change(&mut settings);
+            let sentence = settings.contradiction().expect("they contradict");
+            assert!(sentence.contains(name), "{sentence}");
+        };
+        check(|s| s.link_retry_min = HOUR, "link.retry_min");
+        check(|s| s.gossip_probe_rtt = HOUR, "gossip.probe_rtt");
     }
 }

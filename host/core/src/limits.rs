@@ -149,3 +149,12 @@ pub const HTTP_LINGER_MS_MAX: u64 = 2 * 1000;
 pub const HTTP_SEARCH_HITS_MAX: u32 = 10_000;
 /// Links that one HTTP search may ask to cross.
 pub const HTTP_SEARCH_HOPS_MAX: u32 = 1024;
+
+// Configuration and command line.
+
+/// Bytes in a configuration file.
+pub const CONFIG_BYTES_MAX: u64 = 1 << 20;
+/// Bytes in an answer of a node that a command reads whole: everything but content.
+pub const ANSWER_BYTES_MAX: usize = 64 << 20;
+/// Nodes in a demonstration.
+pub const DEMO_NODES_MAX: usize = 64;

@@ -255,11 +255,6 @@ impl Driver {
             done = work => Some(done),
         }
     }
-
-    /// What this node counts.
-    pub fn metrics(&self) -> &crate::metrics::Metrics {
-        todo!()
-    }
 }
 
 /// Gossip runs from before the driver exists until after it has stopped, so it says who it is by itself.

@@ -1,0 +1,95 @@
+//! What nodes answer, as far as it is printed for people. `--json` prints the answers themselves.
+
+use serde::Deserialize;
+
+/// A stored file.
+#[derive(Debug, Deserialize)]
+pub(super) struct Stored {
+    pub(super) key: String,
+    pub(super) size: u64,
+    pub(super) digest: String,
+    pub(super) factor: u32,
+    pub(super) replicas: Vec<String>,
+    pub(super) degraded: bool,
+    pub(super) unchanged: bool,
+}
+
+/// How a search went.
+#[derive(Debug, Deserialize)]
+pub(super) struct Found {
+    pub(super) outcome: String,
+    pub(super) exact: bool,
+    pub(super) hits: Vec<Hit>,
+    #[serde(default)]
+    pub(super) path: Vec<String>,
+    pub(super) probes: u32,
+    pub(super) levels: u32,
+    #[serde(default)]
+    pub(super) unanswered: Vec<Unanswered>,
+    pub(super) elapsed_ms: f64,
+}
+
+/// A file that was found.
+#[derive(Debug, Deserialize)]
+pub(super) struct Hit {
+    pub(super) key: String,
+    pub(super) size: u64,
+    pub(super) digest: String,
+    pub(super) version: String,
+    pub(super) content_type: String,
+    pub(super) node: String,
+    pub(super) hops: u32,
+    pub(super) role: String,
+}
+
+/// A node that gave a search no answer.
+#[derive(Debug, Deserialize)]
+pub(super) struct Unanswered {
+    pub(super) node: String,
+    pub(super) address: String,
+}
+
+/// A link.
+#[derive(Debug, Deserialize)]
+pub(super) struct Link {
+    pub(super) node: String,
+    pub(super) address: String,
+    pub(super) state: String,
+}
+
+/// A member of the network.
+#[derive(Debug, Deserialize)]
+pub(super) struct Member {
+    pub(super) name: String,
+    pub(super) id: String,
+    pub(super) address: String,
+    pub(super) http: String,
+    pub(super) zone: String,
+    pub(super) hops: Option<u32>,
+    pub(super) capacity: u64,
+    pub(super) free: u64,
+    pub(super) load: f64,
+    pub(super) state: String,
+}
+
+/// What a node says of itself.
+#[derive(Debug, Deserialize)]
+pub(super) struct Status {
+    pub(super) name: String,
+    pub(super) id: String,
+    pub(super) network: String,
+    pub(super) version: String,
+    pub(super) uptime_s: u64,
+    pub(super) capacity: u64,
+    pub(super) free: u64,
+    pub(super) replicas: Total,
+    pub(super) cached: Total,
+    pub(super) links: u64,
+}
+
+/// So many files of so many bytes.
+#[derive(Debug, Deserialize)]
+pub(super) struct Total {
+    pub(super) files: u64,
+    pub(super) bytes: u64,
+}

@@ -1,0 +1,80 @@
+//! What the program says about itself while it works: always on standard error.
+
+use std::io::IsTerminal as _;
+
+use clap::{ArgAction, ValueEnum};
+use tracing_subscriber::EnvFilter;
+
+/// How much is logged, and how it looks.
+#[derive(Debug, clap::Args)]
+pub(super) struct Logging {
+    /// Log more; twice for still more. `RUST_LOG`, where set, decides instead
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    verbose: u8,
+    /// How the log on standard error looks
+    #[arg(
+        long,
+        global = true,
+        value_name = "FORMAT",
+        env = "DATAVERSE_LOG_FORMAT",
+        default_value = "text"
+    )]
+    log_format: Format,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// A line for people
+    Text,
+    /// An object a line
+    Json,
+}
+
+impl Logging {
+    /// Starts logging. A node tells of its life, other commands of what is wrong.
+    pub(super) fn start(&self, is_node: bool) {
+        let filter = match std::env::var("RUST_LOG") {
+            Ok(filter) if !filter.is_empty() => EnvFilter::builder().parse_lossy(filter),
+            _ => EnvFilter::new(self.filter(is_node)),
+        };
+        let subscriber = tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(std::io::stderr)
+            .with_ansi(std::io::stderr().is_terminal());
+        // A second start in one process keeps the first log, which is what was asked for.
+        let _kept = match self.log_format {
+            Format::Text => subscriber.try_init(),
+            Format::Json => subscriber.json().try_init(),
+        };
+    }
+
+    fn filter(&self, is_node: bool) -> String {
+        const LEVELS: [&str; 4] = ["warn", "info", "debug", "trace"];
+        let own = usize::from(self.verbose) + usize::from(is_node);
+        let level = |verbosity: usize| LEVELS[verbosity.min(LEVELS.len() - 1)];
+        // What the libraries say rarely helps: they follow two steps behind.
+        let libraries = level(own.saturating_sub(2));
+        format!("{libraries},dataverse={own}", own = level(own))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_v_says_more_and_a_node_more_than_other_commands() {
+        let check = |verbose, is_node, expected: &str| {
+            let logging = Logging {
+                verbose,
+                log_format: Format::Text,
+            };
+            assert_eq!(logging.filter(is_node), expected);
+        };
+        check(0, false, "warn,dataverse=warn");
+        check(1, false, "warn,dataverse=info");
+        check(0, true, "warn,dataverse=info");
+        check(2, true, "info,dataverse=trace");
+        check(255, true, "trace,dataverse=trace");
+    }
+}

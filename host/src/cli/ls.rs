@@ -1,0 +1,51 @@
+//! `ls`: lists a user's files.
+
+use dataverse_core::key::Key;
+
+use super::Asking;
+use super::failure::Failure;
+use super::screen::Screen;
+use super::search::by_pattern;
+
+/// List a user's files
+///
+/// The same as `search 'USER/**'`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Ls {
+    /// Whose files
+    user: String,
+    #[command(flatten)]
+    asking: Asking,
+}
+
+impl Ls {
+    pub(super) async fn run(self, screen: &mut Screen<'_>) -> Result<(), Failure> {
+        let key = Key::of(&self.user, "name")
+            .map_err(|error| Failure::Usage(format!("{:?} is no user: {error}", self.user)))?;
+        by_pattern(&pattern(key.user()), None, None, &self.asking, screen).await
+    }
+}
+
+/// Every file of a user whose name may contain what a pattern gives a meaning to.
+fn pattern(user: &str) -> String {
+    let mut pattern = String::new();
+    for char in user.chars() {
+        if "?*[]{}\\".contains(char) {
+            pattern.extend(['[', char, ']']);
+        } else {
+            pattern.push(char);
+        }
+    }
+    pattern + "/**"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_users_name_is_taken_literally() {
+        assert_eq!(pattern("ada"), "ada/**");
+        assert_eq!(pattern("a*[b"), "a[*][[]b/**");
+    }
+}

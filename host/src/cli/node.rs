@@ -1,0 +1,173 @@
+//! `node`: runs a node, or prints what it would be told.
+
+use std::path::PathBuf;
+
+use super::failure::Failure;
+use super::screen::Screen;
+use crate::config::{self, Line, Resolved, Sources, Values, file};
+
+/// Run a node
+///
+/// Flags go before the environment (DATAVERSE_NAME, DATAVERSE_SEARCH_HOPS, …), the environment before the
+/// file, the file before the defaults; --print-config shows the outcome. When the node is ready it prints
+/// one line on standard output.
+#[derive(Debug, clap::Args)]
+pub(super) struct Node {
+    /// What people call the node [default: the beginning of its id]
+    #[arg(long)]
+    name: Option<String>,
+    /// The folder that everything is kept in [default: the user's data folder]
+    #[arg(long, value_name = "DIR")]
+    data: Option<String>,
+    /// Where nodes and gRPC clients are answered; port 0 picks one [default: 127.0.0.1:7400]
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<String>,
+    /// Where other nodes reach this one [default: where it listens]
+    #[arg(long, value_name = "HOST:PORT")]
+    advertise: Option<String>,
+    /// Where HTTP is answered; port 0 picks one [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR")]
+    http: Option<String>,
+    /// A node to link with; may be given several times
+    #[arg(long, value_name = "ADDR")]
+    link: Vec<String>,
+    /// Only nodes of the same network link [default: default]
+    #[arg(long)]
+    network: Option<String>,
+    /// The failure domain; copies of a file go to different zones first
+    #[arg(long)]
+    zone: Option<String>,
+    /// Bytes that the node may use, such as 10GiB [default: what the disk has free]
+    #[arg(long, value_name = "BYTES")]
+    capacity: Option<String>,
+    /// Copies of a file unless its upload says otherwise [default: 2]
+    #[arg(long, value_name = "N")]
+    factor: Option<String>,
+    /// The folder of policies [default: `policies` in the data folder]
+    #[arg(long, value_name = "DIR")]
+    policies: Option<String>,
+    /// Accept addresses that other machines can reach, though there is no authentication
+    #[arg(long)]
+    insecure: bool,
+    /// Any other setting, such as search.hops=4; may be given several times
+    #[arg(long, value_name = "NAME=VALUE")]
+    set: Vec<String>,
+    /// A file of settings, in TOML
+    #[arg(long, value_name = "FILE", env = "DATAVERSE_CONFIG")]
+    config: Option<PathBuf>,
+    /// Print every setting with its value, default and origin, and leave
+    #[arg(long)]
+    print_config: bool,
+    /// With --print-config: as JSON
+    #[arg(long, requires = "print_config")]
+    json: bool,
+}
+
+impl Node {
+    pub(super) async fn run(self, screen: &mut Screen<'_>) -> Result<(), Failure> {
+        let (print, json) = (self.print_config, self.json);
+        let resolved = config::resolve(&self.sources(environment()?)?)?;
+        for suspicion in &resolved.suspicions {
+            screen.note(&format!("warning: {suspicion}"));
+        }
+        if print {
+            return print_config(&resolved, json, screen);
+        }
+        Ok(crate::node::run(resolved.config).await?)
+    }
+
+    fn sources(self, environment: Values) -> Result<Sources, Failure> {
+        let file = match &self.config {
+            Some(path) => file::read(path)?,
+            None => Values::new(),
+        };
+        Ok(Sources {
+            flags: self.flags()?,
+            environment,
+            file,
+        })
+    }
+
+    fn flags(self) -> Result<Values, Failure> {
+        let links = (!self.link.is_empty()).then(|| self.link.join(","));
+        let given = [
+            ("name", self.name),
+            ("data", self.data),
+            ("listen", self.listen),
+            ("advertise", self.advertise),
+            ("http", self.http),
+            ("links", links),
+            ("network", self.network),
+            ("zone", self.zone),
+            ("capacity", self.capacity),
+            ("factor", self.factor),
+            ("policies", self.policies),
+            ("insecure", self.insecure.then(|| "true".to_owned())),
+        ];
+        let mut flags: Values = given
+            .into_iter()
+            .filter_map(|(name, text)| Some((name.to_owned(), text?)))
+            .collect();
+        for pair in self.set {
+            let Some((name, text)) = pair.split_once('=') else {
+                return Err(Failure::Usage(format!(
+                    "--set {pair}: expected NAME=VALUE, such as search.hops=4"
+                )));
+            };
+            if flags
+                .insert(name.trim().to_owned(), text.trim().to_owned())
+                .is_some()
+            {
+                return Err(Failure::Usage(format!("{name} is given twice")));
+            }
+        }
+        Ok(flags)
+    }
+}
+
+/// The variables that decide something here.
+fn environment() -> Result<Values, Failure> {
+    let ours =
+        |name: &str| name.starts_with("DATAVERSE_") || ["HOME", "XDG_DATA_HOME"].contains(&name);
+    let mut values = Values::new();
+    for (name, text) in std::env::vars_os() {
+        let Some(name) = name.to_str().filter(|name| ours(name)) else {
+            continue;
+        };
+        let text = text
+            .into_string()
+            .map_err(|_| Failure::Usage(format!("{name} in the environment is not UTF-8")))?;
+        values.insert(name.to_owned(), text);
+    }
+    Ok(values)
+}
+
+fn print_config(resolved: &Resolved, json: bool, screen: &mut Screen<'_>) -> Result<(), Failure> {
+    if json {
+        let lines: Vec<_> = resolved.lines.iter().map(as_json).collect();
+        let text = serde_json::Value::Array(lines);
+        return screen.line(&format!("{text:#}"));
+    }
+    let shown = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+    let rows = resolved.lines.iter().map(|line| {
+        vec![
+            line.name.to_owned(),
+            shown(&line.value),
+            shown(&line.default),
+            line.origin.word().to_owned(),
+            line.meaning.to_owned(),
+        ]
+    });
+    let head = ["setting", "value", "default", "origin", "meaning"];
+    screen.table(&head, rows.collect())
+}
+
+fn as_json(line: &Line) -> serde_json::Value {
+    serde_json::json!({
+        "name": line.name,
+        "value": line.value,
+        "default": line.default,
+        "origin": line.origin.word(),
+        "meaning": line.meaning,
+    })
+}

@@ -1,0 +1,58 @@
+//! A progress bar for transfers that take a while.
+
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// A transfer that is over sooner is not worth a bar.
+const SHOWN_AFTER: Duration = Duration::from_millis(500);
+
+/// How far a transfer has come.
+#[derive(Debug)]
+pub(super) struct Progress {
+    bar: ProgressBar,
+    began: Instant,
+    drawn: bool,
+}
+
+impl Progress {
+    /// A transfer of so many bytes, if that is known. Drawn on standard error, if at all.
+    pub(super) fn of(name: &str, size: Option<u64>, drawn: bool) -> Self {
+        let bar = ProgressBar::with_draw_target(size, ProgressDrawTarget::hidden());
+        let template = match size {
+            Some(_) => {
+                "{msg} [{bar:30}] {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta}"
+            }
+            None => "{msg} {spinner} {binary_bytes} {binary_bytes_per_sec}",
+        };
+        let style = ProgressStyle::with_template(template).expect("the template is constant");
+        bar.set_style(style.progress_chars("=> "));
+        bar.set_message(super::screen::printable(name));
+        Self {
+            bar,
+            began: Instant::now(),
+            drawn: !drawn,
+        }
+    }
+
+    /// So many bytes more.
+    pub(super) fn advance(&mut self, bytes: u64) {
+        self.bar.inc(bytes);
+        if !self.drawn && self.began.elapsed() >= SHOWN_AFTER {
+            self.drawn = true;
+            self.bar.set_draw_target(ProgressDrawTarget::stderr());
+        }
+    }
+
+    /// So many bytes were there already.
+    pub(super) fn begin_at(&mut self, bytes: u64) {
+        self.bar.set_position(bytes);
+        self.bar.reset_eta();
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}

@@ -1,0 +1,33 @@
+//! `rm`: deletes files.
+
+use dataverse_core::key::Key;
+use reqwest::Method;
+
+use super::Asking;
+use super::failure::{Failure, Judged};
+use super::screen::Screen;
+
+/// Delete files
+#[derive(Debug, clap::Args)]
+pub(super) struct Rm {
+    /// The files, as USER/NAME
+    #[arg(required = true, value_name = "KEY")]
+    keys: Vec<Key>,
+    #[command(flatten)]
+    asking: Asking,
+}
+
+impl Rm {
+    pub(super) async fn run(self, screen: &mut Screen<'_>) -> Result<(), Failure> {
+        let client = self.asking.client()?;
+        let mut judged = Judged::default();
+        for key in &self.keys {
+            let done = client.ask(client.file(Method::DELETE, key)).await;
+            if done.is_ok() {
+                screen.note(&format!("deleted {key}"));
+            }
+            judged.take(done.map(drop), screen)?;
+        }
+        judged.end()
+    }
+}

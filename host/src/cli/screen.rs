@@ -1,0 +1,144 @@
+//! Where commands print: data on one stream, everything else on the other.
+//!
+//! Names come from strangers. What is printed for people never carries a control character or one that
+//! reorders text, so no file name can move the cursor or pass for another.
+
+use std::io::{self, IsTerminal as _, Write};
+
+use super::failure::Failure;
+
+/// The two streams of a command.
+pub(super) struct Screen<'a> {
+    data: Box<dyn Write + 'a>,
+    notes: Box<dyn Write + 'a>,
+    /// Whether progress can be drawn.
+    pub(super) bars: bool,
+}
+
+impl Screen<'static> {
+    /// This process's standard output and error.
+    pub(super) fn of_the_process() -> Self {
+        Self {
+            data: Box::new(io::stdout()),
+            notes: Box::new(io::stderr()),
+            bars: io::stderr().is_terminal(),
+        }
+    }
+}
+
+impl<'a> Screen<'a> {
+    /// These two, without progress.
+    #[cfg(test)]
+    pub(super) fn of(data: impl Write + 'a, notes: impl Write + 'a) -> Self {
+        Self {
+            data: Box::new(data),
+            notes: Box::new(notes),
+            bars: false,
+        }
+    }
+
+    /// A line of data.
+    pub(super) fn line(&mut self, text: &str) -> Result<(), Failure> {
+        self.bytes(format!("{text}\n").as_bytes())
+    }
+
+    /// Data as it is.
+    pub(super) fn bytes(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        self.data.write_all(bytes).map_err(not_written)
+    }
+
+    /// A table of data.
+    pub(super) fn table(&mut self, head: &[&str], rows: Vec<Vec<String>>) -> Result<(), Failure> {
+        let mut table = comfy_table::Table::new();
+        table.load_style(comfy_table::presets::NOTHING);
+        if !head.is_empty() {
+            table.set_header(head);
+        }
+        for row in rows {
+            table.add_row(row.iter().map(|cell| printable(cell)));
+        }
+        for column in table.column_iter_mut() {
+            column.set_padding((0, 2));
+        }
+        let text = table.to_string();
+        for line in text.lines() {
+            self.line(line.trim_end())?;
+        }
+        Ok(())
+    }
+
+    /// Something to know that is no data. Nobody to tell it to is no failure.
+    pub(super) fn note(&mut self, text: &str) {
+        let _unheard = writeln!(self.notes, "{}", printable_lines(text));
+    }
+
+    /// Makes sure that all data is out.
+    pub(super) fn finish(&mut self) -> Result<(), Failure> {
+        self.data.flush().map_err(not_written)
+    }
+}
+
+fn not_written(error: io::Error) -> Failure {
+    if error.kind() == io::ErrorKind::BrokenPipe {
+        return Failure::Closed;
+    }
+    Failure::refused(format!("can't write the output: {error}"))
+}
+
+/// The text with everything escaped that would not show as what it is.
+pub(super) fn printable(text: &str) -> String {
+    text.chars().map(shown).collect()
+}
+
+/// The same for text of several lines.
+fn printable_lines(text: &str) -> String {
+    let lines: Vec<String> = text.lines().map(printable).collect();
+    lines.join("\n")
+}
+
+fn shown(char: char) -> String {
+    let misleading = matches!(char,
+        '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    if char.is_control() || misleading {
+        char.escape_default().to_string()
+    } else {
+        char.to_string()
+    }
+}
+
+/// A byte count for people.
+pub(super) fn size(bytes: u64) -> String {
+    indicatif::BinaryBytes(bytes).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_can_not_move_the_cursor_or_reorder_text() {
+        assert_eq!(printable("a\u{1b}[2Jb"), "a\\u{1b}[2Jb");
+        assert_eq!(printable("a\u{202e}txt.exe"), "a\\u{202e}txt.exe");
+        assert_eq!(printable("tab\tü 文"), "tab\\tü 文");
+    }
+
+    #[test]
+    fn a_closed_pipe_is_no_failure_to_tell() {
+        struct Closed;
+        impl Write for Closed {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::BrokenPipe.into())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let mut notes = Vec::new();
+        let mut screen = Screen::of(Closed, &mut notes);
+        let failure = screen.line("x").expect_err("nobody reads it");
+        failure.tell(&mut screen);
+        assert_eq!(failure.exit(), super::super::failure::Exit::Done);
+        drop(screen);
+        assert!(notes.is_empty());
+    }
+}

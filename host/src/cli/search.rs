@@ -1,0 +1,115 @@
+//! `search`: finds files by pattern, and prints what any search found.
+
+use dataverse_core::pattern::Pattern;
+use reqwest::Method;
+
+use super::Asking;
+use super::answers::Found;
+use super::client::{pairs, understood};
+use super::failure::{Exit, Failure};
+use super::screen::{Screen, size};
+
+/// Find files by pattern
+///
+/// The pattern is matched against the whole USER/NAME: `*` and `?` stay within a segment, `**` crosses
+/// segments, `[…]` and `{a,b}` choose. Ends with 1 when nothing was found.
+#[derive(Debug, clap::Args)]
+pub(super) struct Search {
+    /// The pattern, such as 'ada/**' or '*/*.txt'
+    glob: String,
+    /// How many links the search crosses at most
+    #[arg(long, value_name = "N")]
+    hops: Option<u32>,
+    /// How many files are found at most
+    #[arg(long, value_name = "N")]
+    limit: Option<u32>,
+    #[command(flatten)]
+    asking: Asking,
+}
+
+impl Search {
+    pub(super) async fn run(self, screen: &mut Screen<'_>) -> Result<(), Failure> {
+        by_pattern(&self.glob, self.hops, self.limit, &self.asking, screen).await
+    }
+}
+
+/// Searches for a pattern and prints what it found.
+pub(super) async fn by_pattern(
+    glob: &str,
+    hops: Option<u32>,
+    limit: Option<u32>,
+    asking: &Asking,
+    screen: &mut Screen<'_>,
+) -> Result<(), Failure> {
+    Pattern::parse(glob).map_err(|error| Failure::Usage(error.to_string()))?;
+    let client = asking.client()?;
+    let mut query = pairs(&[("q", glob)]);
+    for (name, number) in [("hops", hops), ("limit", limit)] {
+        if let Some(number) = number {
+            query.push_str(&format!("&{name}={number}"));
+        }
+    }
+    let request = client.request(Method::GET, &format!("/v1/search?{query}"));
+    let text = client.ask_text(request).await?;
+    let found: Found = understood(&text)?;
+    if asking.json {
+        screen.line(text.trim_end())?;
+    } else if !found.hits.is_empty() {
+        let rows = found.hits.iter().map(|hit| {
+            vec![
+                hit.key.clone(),
+                size(hit.size),
+                hit.node.clone(),
+                hit.hops.to_string(),
+                hit.role.clone(),
+            ]
+        });
+        screen.table(&["key", "size", "node", "hops", "role"], rows.collect())?;
+    }
+    end(&found, screen)
+}
+
+/// Says how a search ended; one that found nothing is a failure.
+pub(super) fn end(found: &Found, screen: &mut Screen<'_>) -> Result<(), Failure> {
+    let exact = match (found.outcome.as_str(), found.exact) {
+        ("found", false) => ", but a nearer copy may exist",
+        _ => "",
+    };
+    screen.note(&format!(
+        "{}{exact}: {} {}, {} probes in {} levels, {:.1} ms",
+        outcome(&found.outcome),
+        found.hits.len(),
+        if found.hits.len() == 1 {
+            "file"
+        } else {
+            "files"
+        },
+        found.probes,
+        found.levels,
+        found.elapsed_ms
+    ));
+    for silent in &found.unanswered {
+        screen.note(&format!(
+            "no answer from {} at {}",
+            silent.node, silent.address
+        ));
+    }
+    if found.hits.is_empty() {
+        return Err(Failure::Told(Exit::Refused));
+    }
+    Ok(())
+}
+
+/// What an outcome means.
+fn outcome(word: &str) -> String {
+    let meaning = match word {
+        "found" => return "found".to_owned(),
+        "not_found" => "every node that can be reached was asked",
+        "horizon" => "the hop limit was reached before the end of the network",
+        "partial" => "some nodes gave no answer",
+        "deadline" => "time ran out before every node was asked",
+        "budget" => "the limit of nodes to ask was reached",
+        _ => return word.to_owned(),
+    };
+    format!("{word} ({meaning})")
+}

@@ -1,0 +1,749 @@
+//! The commands against a small server that speaks the contract, and breaks it where asked to.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{Path as UrlPath, RawQuery, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use clap::Parser as _;
+use futures_util::StreamExt as _;
+
+use super::*;
+
+/// How the server treats the next downloads.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Mood {
+    #[default]
+    Honest,
+    /// The connection breaks after so many bytes.
+    Breaks(usize),
+    /// The last byte is another one.
+    Lies,
+}
+
+#[derive(Default)]
+struct World {
+    files: BTreeMap<String, Vec<u8>>,
+    mood: Mood,
+    /// `method path?query range body` of every request, as far as they matter.
+    heard: Vec<String>,
+}
+
+type Shared = Arc<Mutex<World>>;
+
+/// A server that ends with the test.
+struct Server {
+    world: Shared,
+    url: String,
+    serving: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+impl Server {
+    async fn start() -> Self {
+        let world = Shared::default();
+        let router = Router::new()
+            .route(
+                "/v1/files/{user}/{*name}",
+                get(download).put(upload).delete(delete),
+            )
+            .route("/v1/search", get(search))
+            .route("/v1/links", get(links).post(link))
+            .route("/v1/links/{node}", axum::routing::delete(unlink))
+            .route("/v1/status", get(|| async { "{\"name\":1}" }))
+            .route("/config", post(config))
+            .with_state(Arc::clone(&world));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("it is bound"));
+        let serving = tokio::spawn(async move {
+            axum::serve(listener, router).await.expect("it serves");
+        });
+        Self {
+            world,
+            url,
+            serving,
+        }
+    }
+
+    fn world(&self) -> std::sync::MutexGuard<'_, World> {
+        self.world.lock().expect("no test panicked holding it")
+    }
+
+    fn store(&self, key: &str, content: &[u8]) {
+        self.world().files.insert(key.to_owned(), content.to_vec());
+    }
+
+    fn last_heard(&self) -> String {
+        self.world()
+            .heard
+            .last()
+            .cloned()
+            .expect("something was asked")
+    }
+
+    async fn run(&self, arguments: &[&str]) -> Outcome {
+        let node = ["--node", &self.url];
+        let arguments: Vec<&str> = arguments.iter().chain(&node).copied().collect();
+        run(&arguments).await
+    }
+}
+
+/// How a command ended.
+#[derive(Debug)]
+struct Outcome {
+    exit: Exit,
+    data: String,
+    notes: String,
+}
+
+impl Outcome {
+    fn ended(&self, exit: Exit, notes: &[&str]) -> &Self {
+        assert_eq!(self.exit, exit, "{self:?}");
+        for note in notes {
+            assert!(self.notes.contains(note), "{note:?} in {self:?}");
+        }
+        self
+    }
+}
+
+async fn run(arguments: &[&str]) -> Outcome {
+    let (mut data, mut notes) = (Vec::new(), Vec::new());
+    let exit = match Cli::try_parse_from(std::iter::once(&"dataverse").chain(arguments)) {
+        Ok(cli) => cli.perform(&mut Screen::of(&mut data, &mut notes)).await,
+        Err(error) => {
+            assert_eq!(error.exit_code(), Exit::Usage as i32);
+            notes = error.to_string().into_bytes();
+            Exit::Usage
+        }
+    };
+    let text = |bytes| String::from_utf8(bytes).expect("it is UTF-8");
+    Outcome {
+        exit,
+        data: text(data),
+        notes: text(notes),
+    }
+}
+
+fn problem(status: StatusCode, detail: &str) -> Response {
+    let body = serde_json::json!({"title": "no", "detail": detail, "status": status.as_u16()});
+    let kind = [(header::CONTENT_TYPE, "application/problem+json")];
+    (status, kind, body.to_string()).into_response()
+}
+
+async fn upload(
+    State(world): State<Shared>,
+    UrlPath((user, name)): UrlPath<(String, String)>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let mut world = world.lock().expect("no test panicked");
+    let key = format!("{user}/{name}");
+    let header = |name: &str| {
+        headers
+            .get(name)
+            .map_or("-", |value| value.to_str().expect("text"))
+    };
+    let factor = header("dataverse-factor").to_owned();
+    world.heard.push(format!(
+        "PUT {key} factor={factor} length={}",
+        header("content-length")
+    ));
+    if name == "full" {
+        return problem(StatusCode::INSUFFICIENT_STORAGE, "no room for ada/full");
+    }
+    let lies = world.mood == Mood::Lies;
+    let digest = blake3::hash(if lies { b"other" } else { &body })
+        .to_hex()
+        .to_string();
+    let stored = serde_json::json!({"key": key, "size": body.len(), "digest": digest, "version": "1",
+        "content_type": "text/plain", "factor": 2, "replicas": ["A"], "degraded": true, "unchanged": false});
+    world.files.insert(key, body.to_vec());
+    (StatusCode::CREATED, stored.to_string()).into_response()
+}
+
+async fn download(
+    State(world): State<Shared>,
+    UrlPath((user, name)): UrlPath<(String, String)>,
+    headers: HeaderMap,
+) -> Response {
+    let mut world = world.lock().expect("no test panicked");
+    let key = format!("{user}/{name}");
+    let range = headers
+        .get(header::RANGE)
+        .map_or("-", |range| range.to_str().expect("text"));
+    world.heard.push(format!("GET {key} {range}"));
+    let Some(content) = world.files.get(&key).cloned() else {
+        return problem(StatusCode::NOT_FOUND, "no node that can be reached has it");
+    };
+    let etag = format!("\"{}\"", blake3::hash(&content).to_hex());
+    let fresh = headers
+        .get(header::IF_RANGE)
+        .is_some_and(|value| *value == *etag);
+    let offset = range
+        .strip_prefix("bytes=")
+        .and_then(|range| range.strip_suffix('-'));
+    let offset: usize = offset
+        .filter(|_| fresh)
+        .map_or(0, |offset| offset.parse().expect("a number"));
+    let mut rest = content[offset..].to_vec();
+    let mut response = Response::builder()
+        .header(header::ETAG, etag)
+        .header(header::CONTENT_LENGTH, rest.len())
+        .header("Dataverse-Source", "D")
+        .header("Dataverse-Hops", "3");
+    if offset > 0 {
+        let range = format!("bytes {offset}-{}/{}", content.len() - 1, content.len());
+        response = response.status(206).header(header::CONTENT_RANGE, range);
+    }
+    let body = match world.mood {
+        Mood::Honest => Body::from(rest),
+        Mood::Lies => {
+            *rest.last_mut().expect("it isn't empty") ^= 1;
+            Body::from(rest)
+        }
+        Mood::Breaks(after) => {
+            rest.truncate(after);
+            let sent = futures_util::stream::iter([Ok(rest)]);
+            let broken = futures_util::stream::once(async {
+                tokio::task::yield_now().await;
+                Err(std::io::Error::other("gone"))
+            });
+            Body::from_stream(sent.chain(broken))
+        }
+    };
+    response.body(body).expect("the response is complete")
+}
+
+async fn delete(
+    State(world): State<Shared>,
+    UrlPath((user, name)): UrlPath<(String, String)>,
+) -> Response {
+    let key = format!("{user}/{name}");
+    match world.lock().expect("no test panicked").files.remove(&key) {
+        Some(_) => StatusCode::NO_CONTENT.into_response(),
+        None => problem(StatusCode::NOT_FOUND, "there is no such file"),
+    }
+}
+
+async fn search(State(world): State<Shared>, RawQuery(query): RawQuery) -> Response {
+    let mut world = world.lock().expect("no test panicked");
+    let query = query.unwrap_or_default();
+    world.heard.push(format!("GET /v1/search?{query}"));
+    let hits: Vec<_> = world.files.iter().map(|(key, content)| serde_json::json!({
+        "key": key, "size": content.len(), "digest": "d", "version": "v", "content_type": "text/plain",
+        "node": "D", "hops": 3, "role": "replica"})).collect();
+    let outcome = if hits.is_empty() { "partial" } else { "found" };
+    let answer = serde_json::json!({"query": query, "outcome": outcome, "exact": true, "hits": hits,
+        "path": ["A", "B", "C", "D"], "probes": 3, "levels": 3,
+        "unanswered": [{"node": "E", "address": "e:1"}], "elapsed_ms": 1.5});
+    answer.to_string().into_response()
+}
+
+async fn links() -> String {
+    r#"[{"node":"B\u001b[2J","address":"b:1","state":"up"}]"#.to_owned()
+}
+
+async fn link(State(world): State<Shared>, body: String) -> Response {
+    world
+        .lock()
+        .expect("no test panicked")
+        .heard
+        .push(format!("POST /v1/links {body}"));
+    match body.contains("dead") {
+        true => problem(StatusCode::BAD_GATEWAY, "dead:1 can't be reached"),
+        false => (
+            StatusCode::CREATED,
+            r#"{"node":"B","address":"b:1","state":"up"}"#,
+        )
+            .into_response(),
+    }
+}
+
+async fn unlink(State(world): State<Shared>, UrlPath(node): UrlPath<String>) -> StatusCode {
+    world
+        .lock()
+        .expect("no test panicked")
+        .heard
+        .push(format!("DELETE {node}"));
+    StatusCode::NO_CONTENT
+}
+
+async fn config(State(world): State<Shared>, body: String) -> StatusCode {
+    world
+        .lock()
+        .expect("no test panicked")
+        .heard
+        .push(format!("POST /config {body}"));
+    StatusCode::CREATED
+}
+
+fn write(folder: &Path, name: &str, content: &[u8]) -> String {
+    let path = folder.join(name);
+    std::fs::write(&path, content).expect("it is written");
+    path.to_str().expect("UTF-8").to_owned()
+}
+
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a folder")
+}
+
+fn files_in(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).expect("it is a folder");
+    let mut names: Vec<_> = entries
+        .map(|entry| {
+            entry
+                .expect("an entry")
+                .file_name()
+                .into_string()
+                .expect("UTF-8")
+        })
+        .collect();
+    names.sort();
+    names
+}
+
+#[tokio::test]
+async fn put_streams_a_file_under_its_own_name_or_another() {
+    let (server, folder) = (Server::start().await, folder());
+    let file = write(folder.path(), "a b.txt", b"hello");
+    let put = server.run(&["put", &file, "--user", "ada"]).await;
+    put.ended(Exit::Done, &["warning: ada/a b.txt has 1 of 2 copies"]);
+    assert_eq!(put.data, "ada/a b.txt  5 B  on A\n");
+    assert_eq!(server.last_heard(), "PUT ada/a b.txt factor=- length=5");
+    let arguments = [
+        "put", &file, "--user", "ada", "--as", "d/e", "--factor", "3", "--json",
+    ];
+    let put = server.run(&arguments).await;
+    put.ended(Exit::Done, &[]);
+    let json: serde_json::Value = serde_json::from_str(&put.data).expect("it is JSON");
+    assert_eq!(json["key"], "ada/d/e");
+    assert_eq!(server.last_heard(), "PUT ada/d/e factor=3 length=5");
+}
+
+#[tokio::test]
+async fn an_empty_and_a_large_file_arrive_whole() {
+    let (server, folder) = (Server::start().await, folder());
+    let large: Vec<u8> = (0..1_500_000_u32).map(|n| n.to_le_bytes()[1]).collect();
+    for (name, content) in [("empty", &[][..]), ("large", &large)] {
+        let file = write(folder.path(), name, content);
+        server
+            .run(&["put", &file, "--user", "ada"])
+            .await
+            .ended(Exit::Done, &[]);
+        let copy = folder.path().join("copy");
+        let get = [
+            "get",
+            &format!("ada/{name}"),
+            "-o",
+            copy.to_str().expect("UTF-8"),
+        ];
+        server
+            .run(&get)
+            .await
+            .ended(Exit::Done, &["from D, 3 hops away"]);
+        assert!(
+            std::fs::read(copy).expect("it is there") == content,
+            "{name}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn each_file_of_a_put_is_judged_by_itself() {
+    let (server, folder) = (Server::start().await, folder());
+    let good = write(folder.path(), "good", b"x");
+    let full = write(folder.path(), "full", b"x");
+    let missing = folder.path().join("missing");
+    let missing = missing.to_str().expect("UTF-8");
+    let directory = folder.path().to_str().expect("UTF-8");
+    let put = server
+        .run(&["put", directory, missing, &full, &good, "--user", "ada"])
+        .await;
+    put.ended(
+        Exit::Refused,
+        &[
+            "it is a directory",
+            "missing: No such file",
+            "no room for ada/full",
+        ],
+    );
+    assert_eq!(
+        server.world().files.keys().collect::<Vec<_>>(),
+        ["ada/good"]
+    );
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_file_name_that_is_no_utf8_is_refused() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let (server, folder) = (Server::start().await, folder());
+    let file = folder.path().join(std::ffi::OsStr::from_bytes(b"\xff"));
+    std::fs::write(&file, b"x").expect("it is written");
+    let arguments: Vec<std::ffi::OsString> = vec![
+        "dataverse".into(),
+        "put".into(),
+        file.into(),
+        "--user=ada".into(),
+        format!("--node={}", server.url).into(),
+    ];
+    let cli = Cli::try_parse_from(arguments).expect("it is a path");
+    let (mut data, mut notes) = (Vec::new(), Vec::new());
+    let exit = cli.perform(&mut Screen::of(&mut data, &mut notes)).await;
+    assert_eq!(exit, Exit::Refused);
+    assert!(String::from_utf8_lossy(&notes).contains("not UTF-8"));
+}
+
+#[tokio::test]
+async fn a_put_that_makes_no_sense_is_a_usage_error() {
+    let server = Server::start().await;
+    let check = async |arguments: &[&str], note: &str| {
+        server.run(arguments).await.ended(Exit::Usage, &[note]);
+    };
+    check(&["put", "--user", "ada"], "required").await;
+    check(&["put", "x"], "--user").await;
+    check(&["put", "x", "y", "--user", "ada", "--as", "z"], "--as").await;
+    check(&["put", "-", "--user", "ada"], "--as").await;
+    check(&["put", "x", "--user", "a/b"], "--user").await;
+    check(&["put", "x", "--user", "ada", "--as", "../x"], "`..`").await;
+    check(&["put", "x", "--user", "ada", "--factor", "0"], "--factor").await;
+}
+
+#[tokio::test]
+async fn a_node_that_stored_other_bytes_is_told_of() {
+    let (server, folder) = (Server::start().await, folder());
+    server.world().mood = Mood::Lies;
+    let file = write(folder.path(), "x", b"x");
+    let put = server.run(&["put", &file, "--user", "ada"]).await;
+    put.ended(Exit::Refused, &["other bytes than were sent"]);
+}
+
+#[tokio::test]
+async fn an_interrupted_get_goes_on_where_it_stopped() {
+    let (server, folder) = (Server::start().await, folder());
+    let target = folder.path().join("x");
+    let get = ["get", "ada/x", "-o", target.to_str().expect("UTF-8")];
+    server.store("ada/x", b"0123456789");
+    server.world().mood = Mood::Breaks(4);
+    server
+        .run(&get)
+        .await
+        .ended(Exit::Unreachable, &["what arrived is kept"]);
+    assert_eq!(files_in(folder.path()), ["x.part", "x.part.json"]);
+    server.world().mood = Mood::Honest;
+    server
+        .run(&get)
+        .await
+        .ended(Exit::Done, &["resuming at 4 B of 10 B"]);
+    assert_eq!(server.last_heard(), "GET ada/x bytes=4-");
+    assert_eq!(files_in(folder.path()), ["x"]);
+    assert_eq!(std::fs::read(&target).expect("it is there"), b"0123456789");
+}
+
+#[tokio::test]
+async fn a_part_of_an_older_version_is_not_continued() {
+    let (server, folder) = (Server::start().await, folder());
+    let target = folder.path().join("x");
+    let get = ["get", "ada/x", "-o", target.to_str().expect("UTF-8")];
+    server.store("ada/x", b"0123456789");
+    server.world().mood = Mood::Breaks(4);
+    server.run(&get).await.ended(Exit::Unreachable, &[]);
+    server.world().mood = Mood::Honest;
+    server.store("ada/x", b"abc");
+    server.run(&get).await.ended(Exit::Done, &[]);
+    assert_eq!(std::fs::read(&target).expect("it is there"), b"abc");
+    assert_eq!(files_in(folder.path()), ["x"]);
+}
+
+#[tokio::test]
+async fn a_part_that_was_already_whole_is_finished() {
+    let (server, folder) = (Server::start().await, folder());
+    let target = folder.path().join("x");
+    server.store("ada/x", b"0123456789");
+    let etag = format!("\"{}\"", blake3::hash(b"0123456789").to_hex());
+    let note = serde_json::json!({"key": "ada/x", "etag": etag, "size": 10});
+    write(folder.path(), "x.part", b"0123456789");
+    write(folder.path(), "x.part.json", note.to_string().as_bytes());
+    let get = ["get", "ada/x", "-o", target.to_str().expect("UTF-8")];
+    server.run(&get).await.ended(Exit::Done, &[]);
+    assert_eq!(server.last_heard(), "GET ada/x bytes=9-");
+    assert_eq!(std::fs::read(&target).expect("it is there"), b"0123456789");
+}
+
+#[tokio::test]
+async fn wrong_bytes_never_get_the_files_name() {
+    let (server, folder) = (Server::start().await, folder());
+    let target = write(folder.path(), "x", b"old");
+    server.store("ada/x", b"0123456789");
+    server.world().mood = Mood::Lies;
+    let get = server.run(&["get", "ada/x", "-o", &target]).await;
+    get.ended(Exit::Refused, &["their digest is"]);
+    assert_eq!(std::fs::read(&target).expect("it is there"), b"old");
+    assert_eq!(files_in(folder.path()), ["x"]);
+    server
+        .run(&["get", "ada/x", "-o", "-"])
+        .await
+        .ended(Exit::Refused, &["do not use"]);
+    // A part that was changed on this side is noticed as well.
+    server.world().mood = Mood::Breaks(4);
+    server
+        .run(&["get", "ada/x", "-o", &target])
+        .await
+        .ended(Exit::Unreachable, &[]);
+    server.world().mood = Mood::Honest;
+    write(folder.path(), "x.part", b"9999");
+    server
+        .run(&["get", "ada/x", "-o", &target])
+        .await
+        .ended(Exit::Refused, &["try again"]);
+    server
+        .run(&["get", "ada/x", "-o", &target])
+        .await
+        .ended(Exit::Done, &[]);
+}
+
+#[tokio::test]
+async fn get_goes_to_standard_output_into_a_folder_and_nowhere_if_there_is_nothing() {
+    let (server, folder) = (Server::start().await, folder());
+    server.store("ada/d/x", b"hello");
+    let into = folder.path().to_str().expect("UTF-8");
+    let get = server.run(&["get", "ada/d/x", "-o", "-"]).await;
+    assert_eq!(get.ended(Exit::Done, &[]).data, "hello");
+    let get = server.run(&["get", "ada/d/x", "-o", into, "--json"]).await;
+    let json: serde_json::Value =
+        serde_json::from_str(&get.ended(Exit::Done, &[]).data).expect("JSON");
+    assert_eq!((&json["hops"], &json["source"]), (&3.into(), &"D".into()));
+    let missing = server.run(&["get", "ada/y", "-o", into]).await;
+    missing.ended(Exit::Refused, &["no node that can be reached has it"]);
+    assert_eq!(files_in(folder.path()), ["x"]);
+    server
+        .run(&["get", "ada/x", "-o", "-", "--json"])
+        .await
+        .ended(Exit::Usage, &["--json"]);
+    server
+        .run(&["get", "ada", "-o", "-"])
+        .await
+        .ended(Exit::Usage, &["user/name"]);
+}
+
+#[tokio::test]
+async fn the_longest_file_name_has_room_for_its_part() {
+    let (server, folder) = (Server::start().await, folder());
+    let name = "x".repeat(255);
+    server.store(&format!("ada/{name}"), b"hello");
+    let into = folder.path().to_str().expect("UTF-8");
+    server
+        .run(&["get", &format!("ada/{name}"), "-o", into])
+        .await
+        .ended(Exit::Done, &[]);
+    assert_eq!(files_in(folder.path()), [name]);
+}
+
+#[tokio::test]
+async fn searches_print_what_was_found_and_how_it_ended() {
+    let server = Server::start().await;
+    let none = server
+        .run(&["search", "ada/**", "--hops", "2", "--limit", "5"])
+        .await;
+    none.ended(
+        Exit::Refused,
+        &[
+            "partial (some nodes gave no answer)",
+            "no answer from E at e:1",
+        ],
+    );
+    assert_eq!(none.data, "");
+    assert_eq!(
+        server.last_heard(),
+        "GET /v1/search?q=ada%2F%2A%2A&hops=2&limit=5"
+    );
+    server.store("ada/x\u{1b}[2J", b"hello");
+    let found = server.run(&["ls", "ada"]).await;
+    found.ended(Exit::Done, &["found: 1 file, 3 probes in 3 levels"]);
+    let lines: Vec<Vec<&str>> = found
+        .data
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    assert_eq!(lines[0], ["key", "size", "node", "hops", "role"]);
+    assert_eq!(lines[1], ["ada/x\\u{1b}[2J", "5", "B", "D", "3", "replica"]);
+    let json = server.run(&["search", "**", "--json"]).await;
+    let json: serde_json::Value = serde_json::from_str(&json.data).expect("JSON");
+    assert_eq!(json["hits"][0]["node"], "D");
+}
+
+#[tokio::test]
+async fn stat_tells_the_way() {
+    let server = Server::start().await;
+    server.store("ada/x", b"hello");
+    let stat = server.run(&["stat", "ada/x"]).await;
+    assert!(
+        stat.ended(Exit::Done, &[]).data.contains("A → B → C → D"),
+        "{stat:?}"
+    );
+    assert_eq!(server.last_heard(), "GET /v1/search?key=ada%2Fx");
+}
+
+#[tokio::test]
+async fn rm_judges_each_key_by_itself() {
+    let server = Server::start().await;
+    server.store("ada/x", b"hello");
+    let rm = server.run(&["rm", "ada/y", "ada/x"]).await;
+    rm.ended(Exit::Refused, &["there is no such file", "deleted ada/x"]);
+    assert!(server.world().files.is_empty());
+}
+
+#[tokio::test]
+async fn links_are_made_listed_and_cut() {
+    let server = Server::start().await;
+    server
+        .run(&["link", "127.0.0.1:7401"])
+        .await
+        .ended(Exit::Done, &["linked with"]);
+    assert_eq!(
+        server.last_heard(),
+        r#"POST /v1/links {"address":"127.0.0.1:7401"}"#
+    );
+    server
+        .run(&["link", "127.0.0.1:1", "h:2"])
+        .await
+        .ended(Exit::Done, &["linked 127.0.0.1:1 and h:2"]);
+    assert_eq!(
+        server.last_heard(),
+        "POST /config IP1=127.0.0.1&PORT1=1&IP2=h&PORT2=2"
+    );
+    server
+        .run(&["link", "dead:1"])
+        .await
+        .ended(Exit::Unreachable, &["dead:1 can't be reached"]);
+    server
+        .run(&["link", "nowhere"])
+        .await
+        .ended(Exit::Usage, &["HOST:PORT"]);
+    server.run(&["unlink", "B c"]).await.ended(Exit::Done, &[]);
+    assert_eq!(server.last_heard(), "DELETE B c");
+    let links = server.run(&["links"]).await;
+    assert!(links.data.contains("B\\u{1b}[2J"), "{links:?}");
+}
+
+#[tokio::test]
+async fn a_node_that_is_not_there_or_talks_nonsense_is_told_of() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("it is bound").to_string();
+    drop(listener);
+    for command in [
+        &["status"][..],
+        &["get", "a/b", "-o", "-"],
+        &["ls", "a"],
+        &["rm", "a/b"],
+    ] {
+        let arguments: Vec<&str> = command
+            .iter()
+            .copied()
+            .chain(["--node", &address])
+            .collect();
+        run(&arguments)
+            .await
+            .ended(Exit::Unreachable, &["--node", "Is it running?"]);
+    }
+    run(&["status", "--node", "https://x"])
+        .await
+        .ended(Exit::Usage, &["http"]);
+    let server = Server::start().await;
+    server
+        .run(&["status"])
+        .await
+        .ended(Exit::Refused, &["can't be understood"]);
+    server.run(&["nodes"]).await.ended(Exit::Refused, &["404"]);
+}
+
+#[tokio::test]
+async fn the_configuration_is_printed_whatever_its_source() {
+    let folder = folder();
+    let file = write(folder.path(), "c.toml", b"factor = 3\n[search]\nhops = 4\n");
+    let arguments = [
+        "node",
+        "--print-config",
+        "--config",
+        &file,
+        "--set",
+        "search.hops=5",
+        "--link",
+        "a:1",
+        "--link",
+        "b:2",
+    ];
+    let text = run(&arguments).await;
+    let row = |name: &str| {
+        let line = text
+            .data
+            .lines()
+            .find(|line| line.starts_with(name))
+            .expect("it is listed");
+        line.split_whitespace()
+            .take(4)
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(row("factor"), ["factor", "3", "2", "file"]);
+    assert_eq!(row("search.hops"), ["search.hops", "5", "16", "flag"]);
+    assert_eq!(row("links"), ["links", "a:1,b:2", "-", "flag"]);
+    assert_eq!(
+        row("gossip.suspect"),
+        ["gossip.suspect", "3s", "3s", "default"]
+    );
+    let arguments: Vec<&str> = arguments.iter().copied().chain(["--json"]).collect();
+    let json: serde_json::Value = serde_json::from_str(&run(&arguments).await.data).expect("JSON");
+    let rows = json.as_array().expect("a list");
+    assert!(
+        rows.iter()
+            .any(|row| row["name"] == "factor" && row["origin"] == "file")
+    );
+}
+
+#[tokio::test]
+async fn a_wrong_configuration_is_a_usage_error() {
+    let folder = folder();
+    let file = write(folder.path(), "c.toml", b"[search]\nhop = 4\n");
+    let check = async |arguments: &[&str], notes: &[&str]| {
+        let arguments: Vec<&str> = ["node"].iter().chain(arguments).copied().collect();
+        run(&arguments).await.ended(Exit::Usage, notes);
+    };
+    check(&["--config", &file], &["`search.hop`", "`search.hops`"]).await;
+    check(&["--config", "/nonexistent.toml"], &["/nonexistent.toml"]).await;
+    check(&["--http", "0.0.0.0:0"], &["http 0.0.0.0:0", "--insecure"]).await;
+    check(&["--set", "search.hops"], &["NAME=VALUE"]).await;
+    check(&["--set", "factor=1", "--factor", "2"], &["twice"]).await;
+    check(&["--json"], &["--print-config"]).await;
+    check(&["--capacity", "10G"], &["capacity", "10GiB"]).await;
+}
+
+#[tokio::test]
+async fn the_manual_and_the_completions_name_every_command() {
+    let manual = run(&["man"]).await;
+    let completions = run(&["completions", "bash"]).await;
+    for command in [
+        "node", "demo", "put", "get", "search", "ls", "stat", "rm", "unlink", "links", "nodes",
+    ] {
+        let page = format!("dataverse\\-{command}");
+        assert!(manual.data.contains(&page), "{command}");
+        assert!(completions.data.contains(command), "{command}");
+    }
+}
+
+#[test]
+fn the_arguments_are_consistent() {
+    <Cli as clap::CommandFactory>::command().debug_assert();
+}

@@ -1,0 +1,229 @@
+//! Who goes before whom, and what is refused.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::*;
+
+fn values(pairs: &[(&str, &str)]) -> Values {
+    pairs
+        .iter()
+        .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
+        .collect()
+}
+
+fn sources(flags: &[(&str, &str)], environment: &[(&str, &str)], file: &str) -> Sources {
+    Sources {
+        flags: values(flags),
+        environment: values(environment),
+        file: file::parse(file).expect("the file is TOML"),
+    }
+}
+
+fn accepted(flags: &[(&str, &str)], environment: &[(&str, &str)], file: &str) -> Resolved {
+    resolve(&sources(flags, environment, file)).expect("it is accepted")
+}
+
+fn check_refused(
+    flags: &[(&str, &str)],
+    environment: &[(&str, &str)],
+    file: &str,
+    mentioned: &[&str],
+) {
+    let error = resolve(&sources(flags, environment, file)).expect_err("it is refused");
+    for word in mentioned {
+        assert!(error.to_string().contains(word), "{word} in `{error}`");
+    }
+}
+
+fn line<'a>(resolved: &'a Resolved, name: &str) -> &'a Line {
+    let mut lines = resolved.lines.iter();
+    lines.find(|line| line.name == name).expect("it is listed")
+}
+
+#[test]
+fn flags_go_before_the_environment_before_the_file_before_the_defaults() {
+    let flag: &[_] = &[("search.hops", "1")];
+    let environment: &[_] = &[("DATAVERSE_SEARCH_HOPS", "2")];
+    let file = "[search]\nhops = 3";
+    let check = |resolved: Resolved, hops: u32, origin: Origin| {
+        assert_eq!(resolved.config.settings.search_hops, hops);
+        assert_eq!(line(&resolved, "search.hops").origin, origin);
+        assert_eq!(line(&resolved, "search.hops").value, Some(hops.to_string()));
+        assert_eq!(
+            line(&resolved, "search.hops").default,
+            Some("16".to_owned())
+        );
+    };
+    check(accepted(flag, environment, file), 1, Origin::Flag);
+    check(accepted(&[], environment, file), 2, Origin::Environment);
+    check(accepted(&[], &[], file), 3, Origin::File);
+    check(accepted(&[], &[], ""), 16, Origin::Default);
+    let empty: &[_] = &[("DATAVERSE_SEARCH_HOPS", "")];
+    check(accepted(&[], empty, file), 3, Origin::File);
+}
+
+#[test]
+fn every_setting_can_be_given_by_every_source() {
+    let shown = accepted(
+        &[
+            ("links", "a:1"),
+            ("name", "A"),
+            ("zone", "z"),
+            ("advertise", "a:1"),
+            ("capacity", "1GiB"),
+            ("cache.capacity", "1MB"),
+        ],
+        &[],
+        "",
+    );
+    for expected in &shown.lines {
+        let text = expected.value.as_deref().expect("every one is set");
+        let variable = variable(expected.name);
+        let file = format!("{} = {text:?}", expected.name);
+        for resolved in [
+            accepted(&[(expected.name, text)], &[], ""),
+            accepted(&[], &[(&variable, text)], ""),
+            accepted(&[], &[], &file),
+        ] {
+            let line = line(&resolved, expected.name);
+            assert_eq!(line.value, expected.value, "{}", expected.name);
+            assert_ne!(line.origin, Origin::Default, "{}", expected.name);
+        }
+    }
+}
+
+#[test]
+fn a_whole_file_is_read() {
+    let file = r#"
+        name = "A"
+        data = "/srv/dataverse"
+        listen = "127.0.0.1:0"
+        links = ["127.0.0.1:7401", "[::1]:7402"]
+        capacity = "10GiB"
+        factor = 3
+        insecure = false
+        [search]
+        deadline = "2s500ms"
+        [cache]
+        capacity = 500
+    "#;
+    let config = accepted(&[], &[], file).config;
+    assert_eq!(config.name.as_deref(), Some("A"));
+    assert_eq!(config.folder, PathBuf::from("/srv/dataverse"));
+    assert_eq!(
+        config.policies_folder(),
+        PathBuf::from("/srv/dataverse/policies")
+    );
+    assert_eq!(config.listen.port(), 0);
+    assert_eq!(config.links, ["127.0.0.1:7401", "[::1]:7402"]);
+    assert_eq!(config.capacity, Some(10 << 30));
+    assert_eq!(config.factor, 3);
+    assert_eq!(
+        config.settings.search_deadline,
+        Duration::from_millis(2_500)
+    );
+    assert_eq!(config.settings.cache_capacity_bytes, Some(500));
+}
+
+#[test]
+fn unknown_names_are_refused_with_what_was_meant() {
+    check_refused(
+        &[],
+        &[],
+        "[search]\nhop = 1",
+        &["`search.hop`", "`search.hops`"],
+    );
+    check_refused(&[], &[], "[node]\nname = 'A'", &["`node.name`", "`name`"]);
+    check_refused(
+        &[("bikeshed.colour", "1")],
+        &[],
+        "",
+        &["`bikeshed.colour`", "--print-config"],
+    );
+}
+
+#[test]
+fn values_out_of_range_are_refused_with_the_range() {
+    check_refused(&[("factor", "0")], &[], "", &["factor", "1 to 64"]);
+    check_refused(&[("capacity", "0")], &[], "", &["capacity"]);
+    check_refused(
+        &[],
+        &[("DATAVERSE_SEARCH_FANOUT", "0")],
+        "",
+        &["search.fanout", "environment"],
+    );
+    check_refused(
+        &[],
+        &[],
+        "search.deadline = '2h'",
+        &["search.deadline", "1ms to 1h"],
+    );
+    check_refused(&[], &[], "search.deadline = 3", &["search.deadline", "3s"]);
+    check_refused(&[("name", "a b")], &[], "", &["name", "spaces"]);
+    check_refused(&[("name", "a/b")], &[], "", &["name"]);
+    check_refused(&[("links", "here")], &[], "", &["links", "HOST:PORT"]);
+    check_refused(
+        &[("listen", "example.org:1")],
+        &[],
+        "",
+        &["listen", "IP address"],
+    );
+    check_refused(&[("advertise", "0.0.0.0:1")], &[], "", &["advertise"]);
+}
+
+#[test]
+fn values_that_contradict_each_other_are_refused() {
+    let flags: &[_] = &[("factor", "1"), ("write.min_replicas", "2")];
+    check_refused(flags, &[], "", &["write.min_replicas", "factor"]);
+    check_refused(&[("link.retry_min", "1h")], &[], "", &["link.retry_max"]);
+}
+
+#[test]
+fn addresses_off_loopback_need_to_be_asked_for() {
+    for name in ["listen", "http"] {
+        check_refused(
+            &[(name, "0.0.0.0:0")],
+            &[],
+            "",
+            &[name, "--insecure", "authentication"],
+        );
+        let config = accepted(&[(name, "0.0.0.0:0"), ("insecure", "true")], &[], "").config;
+        assert!(config.insecure);
+    }
+}
+
+#[test]
+fn data_is_kept_where_the_xdg_specification_says() {
+    let check = |environment: &[_], folder: &str| {
+        let config = accepted(&[], environment, "").config;
+        assert_eq!(config.folder, PathBuf::from(folder));
+    };
+    check(&[("XDG_DATA_HOME", "/x"), ("HOME", "/h")], "/x/dataverse");
+    check(
+        &[("XDG_DATA_HOME", "x"), ("HOME", "/h")],
+        "/h/.local/share/dataverse",
+    );
+    check(&[], "dataverse-data");
+}
+
+#[test]
+fn a_misspelt_variable_is_suspected_and_a_foreign_one_left_alone() {
+    let environment: &[_] = &[
+        ("DATAVERSE_SERCH_HOPS", "1"),
+        ("DATAVERSE_SERVICE_PORT_GRPC", "1"),
+        ("DATAVERSE_NODE", "http://x"),
+        ("DATAVERSE_LINK", "a:1"),
+    ];
+    let resolved = accepted(&[], environment, "");
+    assert_eq!(resolved.suspicions.len(), 1, "{:?}", resolved.suspicions);
+    assert!(resolved.suspicions[0].contains("DATAVERSE_SEARCH_HOPS"));
+    assert_eq!(resolved.config.links, ["a:1"]);
+}
+
+#[test]
+fn a_file_that_is_missing_or_no_toml_is_refused() {
+    let missing = file::read(std::path::Path::new("/nonexistent/dataverse.toml"));
+    assert!(matches!(missing, Err(ConfigError::Unreadable { .. })));
+    assert!(file::parse("name = ").is_err());
+}

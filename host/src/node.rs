@@ -183,7 +183,10 @@ pub async fn run(config: NodeConfig) -> anyhow::Result<()> {
 }
 
 /// Whoever waits for this line may have gone away, which is no reason to stop.
-#[expect(clippy::print_stdout, reason = "the ready line is the command's output")]
+#[expect(
+    clippy::print_stdout,
+    reason = "the ready line is the command's output"
+)]
 fn print_ready(line: &str) {
     use std::io::Write;
     let _ = writeln!(std::io::stdout(), "{line}");
@@ -202,18 +205,19 @@ async fn open_store(
     let id = NodeId::from(rand::random::<u128>());
     if keeping == Keeping::InMemory {
         let capacity = config.capacity.unwrap_or(EPHEMERAL_BYTES);
-        return Ok((Arc::new(MemoryStore::new(capacity)), id));
+        return Ok((MemoryStore::new(capacity), id));
     }
     let options = DiskOptions {
         folder: config.folder.clone(),
         capacity: config.capacity,
         network: config.network.clone(),
         node_if_new: id,
+        now: system_now()(),
     };
-    let opened = tokio::task::spawn_blocking(move || DiskStore::open(options)).await?;
-    let (store, id) = opened?;
+    let opened = tokio::task::spawn_blocking(move || DiskStore::open(&options)).await?;
+    let (store, identity) = opened?;
     make_policies_folder(config.policies.as_deref(), &config.folder)?;
-    Ok((store, id))
+    Ok((store, identity.node))
 }
 
 /// The folder from which policies will be loaded is there from the first start on.

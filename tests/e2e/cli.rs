@@ -10,7 +10,9 @@ use crate::world::{BINARY, Node, bytes, line, names};
 
 fn run(node: &Node, arguments: &[&str]) -> Output {
     let mut command = Command::new(BINARY);
-    command.args(arguments).env("DATAVERSE_NODE", format!("http://{}", node.http));
+    command
+        .args(arguments)
+        .env("DATAVERSE_NODE", format!("http://{}", node.http));
     command.output().expect("the binary starts")
 }
 
@@ -41,10 +43,25 @@ async fn a_file_goes_in_and_comes_out_by_command() {
 
     done(&nodes[0], &["put", text(&source), "--user", "ada"]);
     let target = folder.path().join("out.bin");
-    done(&nodes[1], &["get", "ada/Grüße aus Köln.bin", "-o", text(&target)]);
+    done(
+        &nodes[1],
+        &["get", "ada/Grüße aus Köln.bin", "-o", text(&target)],
+    );
     assert!(std::fs::read(&target).expect("it is there") == content);
 
-    done(&nodes[0], &["put", text(&source), "--user", "ada", "--as", "b/c.bin", "--factor", "1"]);
+    done(
+        &nodes[0],
+        &[
+            "put",
+            text(&source),
+            "--user",
+            "ada",
+            "--as",
+            "b/c.bin",
+            "--factor",
+            "1",
+        ],
+    );
     let printed = run(&nodes[1], &["get", "ada/b/c.bin", "-o", "-"]);
     assert!(printed.stdout == content);
 
@@ -57,34 +74,62 @@ async fn a_file_goes_in_and_comes_out_by_command() {
         .collect();
     keys.sort_unstable();
     assert_eq!(keys, ["ada/Grüße aus Köln.bin", "ada/b/c.bin"]);
-    assert_eq!(json(&nodes[1], &["search", "ada/b/*"])["hits"][0]["key"], "ada/b/c.bin");
-    assert_eq!(json(&nodes[1], &["stat", "ada/b/c.bin"])["outcome"], "found");
+    assert_eq!(
+        json(&nodes[1], &["search", "ada/b/*"])["hits"][0]["key"],
+        "ada/b/c.bin"
+    );
+    assert_eq!(
+        json(&nodes[1], &["stat", "ada/b/c.bin"])["outcome"],
+        "found"
+    );
     done(&nodes[0], &["rm", "ada/b/c.bin"]);
-    assert_eq!(run(&nodes[0], &["get", "ada/b/c.bin", "-o", "-"]).status.code(), Some(1));
+    assert_eq!(
+        run(&nodes[0], &["get", "ada/b/c.bin", "-o", "-"])
+            .status
+            .code(),
+        Some(1)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn links_are_made_seen_and_cut_by_command() {
-    let nodes = [Node::start("A", &[]), Node::start("B", &[]), Node::start("C", &[])];
+    let nodes = [
+        Node::start("A", &[]),
+        Node::start("B", &[]),
+        Node::start("C", &[]),
+    ];
     done(&nodes[0], &["link", &nodes[1].grpc]);
     done(&nodes[0], &["link", &nodes[1].grpc, &nodes[2].grpc]);
     assert_eq!(json(&nodes[0], &["links"])[0]["node"], "B");
-    assert_eq!(json(&nodes[1], &["links"]).as_array().map(Vec::len), Some(2));
+    assert_eq!(
+        json(&nodes[1], &["links"]).as_array().map(Vec::len),
+        Some(2)
+    );
     assert_eq!(json(&nodes[0], &["status"])["links"], 1);
     nodes[0].sees_alive(3).await;
     let members = json(&nodes[0], &["nodes"]);
-    let members: Vec<&str> =
-        members.as_array().expect("it is a list").iter().filter_map(|node| node["name"].as_str()).collect();
+    let members: Vec<&str> = members
+        .as_array()
+        .expect("it is a list")
+        .iter()
+        .filter_map(|node| node["name"].as_str())
+        .collect();
     assert_eq!(members.len(), 3);
     done(&nodes[0], &["unlink", "B"]);
-    assert_eq!(json(&nodes[0], &["links"]).as_array().map(Vec::len), Some(0));
+    assert_eq!(
+        json(&nodes[0], &["links"]).as_array().map(Vec::len),
+        Some(0)
+    );
     assert_eq!(run(&nodes[0], &["unlink", "B"]).status.code(), Some(1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn exit_codes_tell_what_happened() {
     let mut node = Node::start("A", &[]);
-    assert_eq!(run(&node, &["get", "ada/none", "-o", "-"]).status.code(), Some(1));
+    assert_eq!(
+        run(&node, &["get", "ada/none", "-o", "-"]).status.code(),
+        Some(1)
+    );
     assert_eq!(run(&node, &["stat", "ada/none"]).status.code(), Some(1));
     assert_eq!(run(&node, &["put"]).status.code(), Some(2));
     assert_eq!(run(&node, &["nonsense"]).status.code(), Some(2));
@@ -120,7 +165,9 @@ fn every_setting_is_printed_with_its_origin() {
     let printed = String::from_utf8(output.stdout).expect("it is text");
     let line = |name: &str| {
         let found = printed.lines().find(|line| line.contains(name));
-        found.unwrap_or_else(|| panic!("no {name} in {printed}")).to_owned()
+        found
+            .unwrap_or_else(|| panic!("no {name} in {printed}"))
+            .to_owned()
     };
     assert!(line("search.hops").contains('7') && line("search.hops").contains("environment"));
     assert!(line("zone").contains("cellar") && line("zone").contains("flag"));
@@ -129,8 +176,15 @@ fn every_setting_is_printed_with_its_origin() {
 
 #[test]
 fn completions_and_the_manual_are_printed() {
-    for arguments in [vec!["completions", "bash"], vec!["completions", "zsh"], vec!["man"]] {
-        let output = Command::new(BINARY).args(&arguments).output().expect("the binary starts");
+    for arguments in [
+        vec!["completions", "bash"],
+        vec!["completions", "zsh"],
+        vec!["man"],
+    ] {
+        let output = Command::new(BINARY)
+            .args(&arguments)
+            .output()
+            .expect("the binary starts");
         assert_eq!(output.status.code(), Some(0), "{arguments:?}");
         let printed = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(printed.contains("dataverse"), "{arguments:?}");
@@ -145,6 +199,9 @@ async fn the_put_answer_is_the_contract_of_http() {
     std::fs::write(&empty, "").expect("it can be written");
     let stored = json(&node, &["put", text(&empty), "--user", "ada"]);
     let stored = stored.get(0).cloned().unwrap_or(stored);
-    assert_eq!((&stored["key"], &stored["size"]), (&"ada/empty.txt".into(), &0.into()));
+    assert_eq!(
+        (&stored["key"], &stored["size"]),
+        (&"ada/empty.txt".into(), &0.into())
+    );
     assert_eq!(names(&stored["replicas"]), ["A"]);
 }

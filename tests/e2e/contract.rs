@@ -18,12 +18,23 @@ fn header(response: &reqwest::Response, name: &str) -> String {
 #[tokio::test]
 async fn what_is_put_is_told_and_served_for_every_size() {
     let nodes = line(2).await;
-    for size in [0, 1, 16 * 1024, 16 * 1024 + 1, 1 << 20, (1 << 20) + 1, 5_000_000] {
+    for size in [
+        0,
+        1,
+        16 * 1024,
+        16 * 1024 + 1,
+        1 << 20,
+        (1 << 20) + 1,
+        5_000_000,
+    ] {
         let key = format!("ada/size-{size}.bin");
         let content = bytes(size, 9);
         let response = sent(nodes[0].put(&key, content.clone())).await;
         assert_eq!(response.status(), 201, "{key}");
-        assert_eq!(header(&response, "etag"), format!("\"{}\"", digest(&content)));
+        assert_eq!(
+            header(&response, "etag"),
+            format!("\"{}\"", digest(&content))
+        );
         let stored: Value = response.json().await.expect("it is JSON");
         assert_eq!(stored["key"], key.as_str());
         assert_eq!(stored["size"], size);
@@ -93,7 +104,10 @@ async fn ranges_are_served_from_every_distance() {
         for range in ["bytes=3000000-", "bytes=-0"] {
             let response = sent(node.get("ada/ranged").header("Range", range)).await;
             assert_eq!(response.status(), 416, "{range}");
-            assert_eq!(header(&response, "content-range"), format!("bytes */{size}"));
+            assert_eq!(
+                header(&response, "content-range"),
+                format!("bytes */{size}")
+            );
         }
         for ignored in ["bytes=5-1", "lines=1-2", "bytes=a-b", "bytes=0-1,5-6"] {
             let response = sent(node.get("ada/ranged").header("Range", ignored)).await;
@@ -128,7 +142,10 @@ async fn conditions_of_writes_hold() {
     let refused = sent(absent()).await;
     assert_eq!(refused.status(), 412);
     let problem: Value = refused.json().await.expect("it is JSON");
-    assert_eq!((&problem["status"], &problem["key"]), (&412.into(), &"ada/new".into()));
+    assert_eq!(
+        (&problem["status"], &problem["key"]),
+        (&412.into(), &"ada/new".into())
+    );
     let matching = |content: &[u8]| {
         let put = nodes[1].put("ada/new", "two");
         put.header("If-Match", format!("\"{}\"", digest(content)))
@@ -145,7 +162,10 @@ async fn conditions_of_writes_hold() {
 async fn names_with_spaces_umlauts_and_slashes_are_names_like_any_other() {
     let node = Node::start("A", &[]);
     let cases = [
-        ("ada/Grüße aus Köln.txt", "ada/Gr%C3%BC%C3%9Fe%20aus%20K%C3%B6ln.txt"),
+        (
+            "ada/Grüße aus Köln.txt",
+            "ada/Gr%C3%BC%C3%9Fe%20aus%20K%C3%B6ln.txt",
+        ),
         ("ada/a/b/c d.txt", "ada/a/b/c%20d.txt"),
         ("ada/100%.txt", "ada/100%25.txt"),
         ("ada/a?b#c.txt", "ada/a%3Fb%23c.txt"),
@@ -160,7 +180,10 @@ async fn names_with_spaces_umlauts_and_slashes_are_names_like_any_other() {
         assert_eq!(node.read(path).await.body, b"x");
         let download = format!("{path}?download=1");
         let response = sent(node.get(&download)).await;
-        assert!(header(&response, "content-disposition").starts_with("attachment"), "{key}");
+        assert!(
+            header(&response, "content-disposition").starts_with("attachment"),
+            "{key}"
+        );
     }
     let response = sent(node.get("ada/Gr%C3%BC%C3%9Fe%20aus%20K%C3%B6ln.txt?download=1")).await;
     let disposition = header(&response, "content-disposition");
@@ -194,8 +217,10 @@ async fn a_form_stores_several_files_and_judges_each_by_itself() {
 async fn an_upload_of_unknown_length_is_stored_whole() {
     let nodes = line(2).await;
     let content = bytes(3_333_333, 11);
-    let pieces: Vec<Result<Vec<u8>, std::io::Error>> =
-        content.chunks(77_777).map(|piece| Ok(piece.to_vec())).collect();
+    let pieces: Vec<Result<Vec<u8>, std::io::Error>> = content
+        .chunks(77_777)
+        .map(|piece| Ok(piece.to_vec()))
+        .collect();
     let body = reqwest::Body::wrap_stream(futures_util::stream::iter(pieces));
     nodes[0].store("ada/chunked", body).await;
     assert_eq!(nodes[1].read("ada/chunked").await.body, content);
@@ -210,8 +235,14 @@ async fn a_node_tells_how_it_is() {
     assert_eq!(status["id"], nodes[0].id.as_str());
     assert_eq!(status["network"], "default");
     assert_eq!(status["capacity"], 1u64 << 30);
-    assert_eq!(status["replicas"], serde_json::json!({ "files": 1, "bytes": 5 }));
-    assert_eq!(status["cached"], serde_json::json!({ "files": 0, "bytes": 0 }));
+    assert_eq!(
+        status["replicas"],
+        serde_json::json!({ "files": 1, "bytes": 5 })
+    );
+    assert_eq!(
+        status["cached"],
+        serde_json::json!({ "files": 0, "bytes": 0 })
+    );
     assert_eq!(status["links"], 1);
     assert!(status["free"].as_u64() < status["capacity"].as_u64());
     assert!(status["uptime_s"].is_u64() && status["version"].is_string());
@@ -222,12 +253,18 @@ async fn a_node_tells_how_it_is() {
         let found = members.iter().find(|member| member["name"] == name);
         found.expect("it is a member").clone()
     };
-    assert_eq!((&member("A")["hops"], &member("B")["hops"]), (&0.into(), &1.into()));
+    assert_eq!(
+        (&member("A")["hops"], &member("B")["hops"]),
+        (&0.into(), &1.into())
+    );
     let b = member("B");
     assert_eq!(b["id"], nodes[1].id.as_str());
     assert_eq!(b["address"], nodes[1].grpc.as_str());
     assert_eq!(b["http"], nodes[1].http.as_str());
-    assert_eq!((&b["zone"], &b["state"]), (&"cellar".into(), &"alive".into()));
+    assert_eq!(
+        (&b["zone"], &b["state"]),
+        (&"cellar".into(), &"alive".into())
+    );
     assert_eq!(b["capacity"], 1u64 << 30);
 }
 
@@ -235,7 +272,11 @@ async fn a_node_tells_how_it_is() {
 async fn the_node_answers_those_who_watch_it() {
     let node = Node::start("A", &[]);
     for path in ["/healthz", "/readyz"] {
-        assert_eq!(sent(node.request(Method::GET, path)).await.status(), 200, "{path}");
+        assert_eq!(
+            sent(node.request(Method::GET, path)).await.status(),
+            200,
+            "{path}"
+        );
     }
     node.store("ada/x", "12345").await;
     node.read("ada/x").await;

@@ -41,7 +41,11 @@ async fn an_entry_node_killed_in_mid_upload_leaves_nothing_half_written() {
         assert_eq!(status["replicas"]["files"], 0);
     }
     let incoming = std::fs::read_dir(a.path().join("incoming")).expect("the folder is there");
-    assert_eq!(incoming.count(), 0, "what was under way is cleared at start");
+    assert_eq!(
+        incoming.count(),
+        0,
+        "what was under way is cleared at start"
+    );
     a.store("ada/cut", content.clone()).await;
     assert_eq!(nodes[1].read("ada/cut").await.body, content);
 }
@@ -64,14 +68,26 @@ async fn a_replica_killed_in_mid_upload_is_replaced_by_a_spare() {
     })
     .await;
     nodes[victim].kill();
-    let response = upload.await.expect("it ends").expect("the entry node answers");
+    let response = upload
+        .await
+        .expect("it ends")
+        .expect("the entry node answers");
     assert_eq!(response.status(), StatusCode::CREATED);
     let stored: serde_json::Value = response.json().await.expect("it is JSON");
     let replicas = names(&stored["replicas"]);
-    assert!(!replicas.contains(&name(victim)), "{replicas:?} with {} dead", name(victim));
+    assert!(
+        !replicas.contains(&name(victim)),
+        "{replicas:?} with {} dead",
+        name(victim)
+    );
     assert_eq!((replicas.len(), &stored["degraded"]), (3, &false.into()));
     for (at, node) in nodes.iter().enumerate().filter(|(at, _)| *at != victim) {
-        assert_eq!(node.read("ada/spared").await.body, content, "at {}", name(at));
+        assert_eq!(
+            node.read("ada/spared").await.body,
+            content,
+            "at {}",
+            name(at)
+        );
     }
 }
 
@@ -133,7 +149,9 @@ async fn a_killed_node_is_known_to_be_gone_and_a_search_says_who_did_not_answer(
     eventually("the others know", async || {
         let members = nodes[0].json("/v1/nodes").await;
         let members = members.as_array().expect("it is a list").clone();
-        members.iter().any(|member| member["name"] == "C" && member["state"] == "gone")
+        members
+            .iter()
+            .any(|member| member["name"] == "C" && member["state"] == "gone")
     })
     .await;
     let report = nodes[0].search("key=ada/none").await;
@@ -142,7 +160,10 @@ async fn a_killed_node_is_known_to_be_gone_and_a_search_says_who_did_not_answer(
     let missed = sent(nodes[0].get("ada/none")).await;
     assert_eq!(missed.status(), StatusCode::SERVICE_UNAVAILABLE);
     let problem: serde_json::Value = missed.json().await.expect("it is JSON");
-    assert_eq!((&problem["outcome"], &problem["key"]), (&"partial".into(), &"ada/none".into()));
+    assert_eq!(
+        (&problem["outcome"], &problem["key"]),
+        (&"partial".into(), &"ada/none".into())
+    );
 }
 
 #[tokio::test]

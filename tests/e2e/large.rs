@@ -26,16 +26,22 @@ async fn a_file_of_3_gib_passes_through_in_bounded_memory() {
     }
     let digest = hasher.finalize().to_hex().to_string();
 
-    let stream = futures_util::stream::iter(0..pieces).map(|index| Ok::<_, std::io::Error>(piece(index)));
+    let stream =
+        futures_util::stream::iter(0..pieces).map(|index| Ok::<_, std::io::Error>(piece(index)));
     let body = reqwest::Body::wrap_stream(stream);
-    let put = nodes[0].put("ada/huge.bin", body).header("Dataverse-Factor", 1);
+    let put = nodes[0]
+        .put("ada/huge.bin", body)
+        .header("Dataverse-Factor", 1);
     let (response, most) = tokio::join!(sent(put), watch(&nodes[0], &nodes[1]));
     assert_eq!(response.status(), 201);
     let stored: serde_json::Value = response.json().await.expect("it is JSON");
     assert_eq!(stored["digest"], digest.as_str());
     assert_eq!(stored["size"], SIZE);
     let holder = names(&stored["replicas"]).remove(0);
-    let reader = nodes.iter().find(|node| node.name != holder).expect("there are two");
+    let reader = nodes
+        .iter()
+        .find(|node| node.name != holder)
+        .expect("there are two");
 
     let response = sent(reader.get("ada/huge.bin")).await;
     let mut body = response.bytes_stream();

@@ -12,7 +12,9 @@ use crate::world::{BINARY, Node, PATIENCE, bytes, eventually, sent};
 /// Sends these bytes as they are and returns the status line.
 fn raw(node: &Node, request: &[u8]) -> String {
     let mut stream = TcpStream::connect(&node.http).expect("the node listens");
-    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
+    stream
+        .set_read_timeout(Some(PATIENCE))
+        .expect("a timeout can be set");
     stream.write_all(request).expect("it can be sent");
     let mut answer = [0; 64];
     let read = stream.read(&mut answer).unwrap_or(0);
@@ -20,8 +22,10 @@ fn raw(node: &Node, request: &[u8]) -> String {
 }
 
 fn put(path: &str) -> Vec<u8> {
-    format!("PUT {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nConnection: close\r\n\r\nx")
-        .into_bytes()
+    format!(
+        "PUT {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nConnection: close\r\n\r\nx"
+    )
+    .into_bytes()
 }
 
 #[tokio::test]
@@ -52,8 +56,16 @@ async fn names_that_are_no_keys_are_refused_with_the_reason() {
     }
     let answer = raw(&node, &put("/v1/files/ada"));
     assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
-    let problem: Value = sent(node.put("ada/a%00b", "x")).await.json().await.expect("it is JSON");
-    assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains("control")));
+    let problem: Value = sent(node.put("ada/a%00b", "x"))
+        .await
+        .json()
+        .await
+        .expect("it is JSON");
+    assert!(
+        problem["detail"]
+            .as_str()
+            .is_some_and(|detail| detail.contains("control"))
+    );
     assert!(problem["title"].is_string());
     node.store("ada/fine", "x").await;
 }
@@ -64,14 +76,29 @@ async fn requests_that_make_no_sense_are_refused_and_the_node_goes_on() {
     for factor in ["0", "-1", "x", "65", "99999999999"] {
         let response = sent(node.put("ada/x", "x").header("Dataverse-Factor", factor)).await;
         assert_eq!(response.status(), 400, "factor {factor}");
-        let kind = response.headers()["content-type"].to_str().expect("it is text");
+        let kind = response.headers()["content-type"]
+            .to_str()
+            .expect("it is text");
         assert_eq!(kind, "application/problem+json");
     }
-    for query in ["", "key=x", "q=", "q=[", "key=ada/x&hops=x", "q=a*&limit=-1"] {
+    for query in [
+        "",
+        "key=x",
+        "q=",
+        "q=[",
+        "key=ada/x&hops=x",
+        "q=a*&limit=-1",
+    ] {
         let response = sent(node.request(Method::GET, &format!("/v1/search?{query}"))).await;
         assert_eq!(response.status(), 400, "{query}");
     }
-    for body in ["", "{}", "{\"address\": 5}", "{\"address\": \"nowhere\"}", "\0\0"] {
+    for body in [
+        "",
+        "{}",
+        "{\"address\": 5}",
+        "{\"address\": \"nowhere\"}",
+        "\0\0",
+    ] {
         let request = node.request(Method::POST, "/v1/links").body(body);
         let response = sent(request.header("content-type", "application/json")).await;
         let status = response.status();
@@ -87,9 +114,22 @@ async fn requests_that_make_no_sense_are_refused_and_the_node_goes_on() {
         .header("content-type", "multipart/form-data; boundary=x")
         .body("--x\r\nContent-Disposition: form-data; name=\"username\"\r\n\r\nad");
     assert!(sent(broken).await.status().is_client_error());
-    assert_eq!(sent(node.request(Method::GET, "/v1/nowhere")).await.status(), 404);
-    assert_eq!(sent(node.request(Method::POST, "/healthz")).await.status(), 405);
-    assert_eq!(sent(node.request(Method::DELETE, "/v1/links/nobody")).await.status(), 404);
+    assert_eq!(
+        sent(node.request(Method::GET, "/v1/nowhere"))
+            .await
+            .status(),
+        404
+    );
+    assert_eq!(
+        sent(node.request(Method::POST, "/healthz")).await.status(),
+        405
+    );
+    assert_eq!(
+        sent(node.request(Method::DELETE, "/v1/links/nobody"))
+            .await
+            .status(),
+        404
+    );
     assert_eq!(sent(node.delete("ada/none")).await.status(), 404);
     node.store("ada/fine", "x").await;
 }
@@ -122,15 +162,30 @@ async fn links_that_can_not_be_are_refused_with_the_reason() {
         let response = sent(node.request(Method::POST, "/v1/links").json(&body)).await;
         let status = response.status().as_u16();
         let problem: Value = response.json().await.expect("it is JSON");
-        (status, problem["detail"].as_str().unwrap_or_default().to_owned())
+        (
+            status,
+            problem["detail"].as_str().unwrap_or_default().to_owned(),
+        )
     };
     let (status, detail) = link(&node.grpc).await;
-    assert!((400..500).contains(&status) && detail.contains("itself"), "{status} {detail}");
+    assert!(
+        (400..500).contains(&status) && detail.contains("itself"),
+        "{status} {detail}"
+    );
     let (status, detail) = link(&stranger.grpc).await;
-    assert!((400..500).contains(&status) && detail.contains("network"), "{status} {detail}");
+    assert!(
+        (400..500).contains(&status) && detail.contains("network"),
+        "{status} {detail}"
+    );
     let (status, detail) = link("127.0.0.1:1").await;
-    assert!(status >= 500 && detail.contains("127.0.0.1:1"), "{status} {detail}");
-    assert_eq!(node.json("/v1/links").await.as_array().map(Vec::len), Some(0));
+    assert!(
+        status >= 500 && detail.contains("127.0.0.1:1"),
+        "{status} {detail}"
+    );
+    assert_eq!(
+        node.json("/v1/links").await.as_array().map(Vec::len),
+        Some(0)
+    );
 }
 
 #[tokio::test]
@@ -139,15 +194,20 @@ async fn a_write_that_does_not_fit_is_refused_and_nothing_is_lost() {
     node.store("ada/kept", bytes(2_000_000, 13)).await;
     let response = sent(node.put("ada/large", bytes(3_000_000, 14))).await;
     assert_eq!(response.status(), 507);
-    let pieces: Vec<Result<Vec<u8>, std::io::Error>> =
-        bytes(3_000_000, 15).chunks(50_000).map(|piece| Ok(piece.to_vec())).collect();
+    let pieces: Vec<Result<Vec<u8>, std::io::Error>> = bytes(3_000_000, 15)
+        .chunks(50_000)
+        .map(|piece| Ok(piece.to_vec()))
+        .collect();
     let body = reqwest::Body::wrap_stream(futures_util::stream::iter(pieces));
     assert_eq!(sent(node.put("ada/chunked", body)).await.status(), 507);
     assert_eq!(node.read("ada/kept").await.body, bytes(2_000_000, 13));
     node.store("ada/small", bytes(1_000_000, 16)).await;
     assert_eq!(sent(node.delete("ada/kept")).await.status(), 204);
     eventually("the room is free again", async || {
-        sent(node.put("ada/large", bytes(2_500_000, 14))).await.status() == 201
+        sent(node.put("ada/large", bytes(2_500_000, 14)))
+            .await
+            .status()
+            == 201
     })
     .await;
 }
@@ -162,7 +222,10 @@ async fn a_folder_that_is_in_use_or_belongs_to_another_is_refused() {
             .arg(folder)
             .output()
             .expect("the binary starts");
-        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+        (
+            output.status.code(),
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        )
     };
     let (code, words) = start(node.path(), "default");
     assert_eq!(code, Some(1), "{words}");

@@ -31,7 +31,10 @@ async fn a_search_says_which_way_it_found_the_nearest_copy() {
     // With one replica at a known place every distance is known.
     let stored = nodes[0].store_on("ada/one", bytes(100, 2), 1).await;
     let holder = holders(&stored).remove(0);
-    let at = nodes.iter().position(|node| node.name == holder).expect("it is one of them");
+    let at = nodes
+        .iter()
+        .position(|node| node.name == holder)
+        .expect("it is one of them");
     for (from, node) in nodes.iter().enumerate() {
         let report = node.search("key=ada/one").await;
         assert_eq!(report["outcome"], "found");
@@ -66,9 +69,16 @@ async fn a_second_read_is_local_because_data_moves_to_its_reader() {
     let content = bytes(2_500_000, 3);
     let stored = nodes[0].store_on("ada/far", content.clone(), 1).await;
     let holder = holders(&stored).remove(0);
-    let reader = if holder == "A" || holder == "B" { &nodes[3] } else { &nodes[0] };
+    let reader = if holder == "A" || holder == "B" {
+        &nodes[3]
+    } else {
+        &nodes[0]
+    };
     let first = reader.read("ada/far").await;
-    assert_eq!((first.source.as_str(), first.body == content), (holder.as_str(), true));
+    assert_eq!(
+        (first.source.as_str(), first.body == content),
+        (holder.as_str(), true)
+    );
     assert!(first.hops >= 2);
     eventually("the copy is kept", async || {
         reader.read("ada/far").await.source == reader.name
@@ -85,7 +95,10 @@ async fn a_file_outlives_a_node_that_held_it() {
     let content = bytes(50_000, 4);
     let stored = nodes[0].store("ada/safe", content.clone()).await;
     let holders = holders(&stored);
-    assert_eq!((holders.len(), &stored["degraded"]), (2, &Value::Bool(false)));
+    assert_eq!(
+        (holders.len(), &stored["degraded"]),
+        (2, &Value::Bool(false))
+    );
     // The end of the line can be taken away without cutting it.
     let victim = holders.iter().find(|name| *name == "A" || *name == "D");
     let Some(victim) = victim.cloned() else {
@@ -94,11 +107,19 @@ async fn a_file_outlives_a_node_that_held_it() {
         assert_eq!(nodes[3].read("ada/safe").await.body, content);
         return;
     };
-    let at = nodes.iter().position(|node| node.name == victim).expect("it is one of them");
+    let at = nodes
+        .iter()
+        .position(|node| node.name == victim)
+        .expect("it is one of them");
     nodes[at].kill();
     let survivors: Vec<&Node> = nodes.iter().filter(|node| node.name != victim).collect();
     for node in survivors {
-        assert_eq!(node.read("ada/safe").await.body, content, "at {}", node.name);
+        assert_eq!(
+            node.read("ada/safe").await.body,
+            content,
+            "at {}",
+            node.name
+        );
     }
 }
 
@@ -107,7 +128,10 @@ async fn a_ring_offers_the_shorter_way() {
     let nodes = network(5, &[(0, 1), (1, 2), (2, 3), (3, 4), (4, 0)], &[]).await;
     let stored = nodes[2].store_on("ada/ring", bytes(10, 5), 1).await;
     let holder = holders(&stored).remove(0);
-    let at = nodes.iter().position(|node| node.name == holder).expect("it is one of them");
+    let at = nodes
+        .iter()
+        .position(|node| node.name == holder)
+        .expect("it is one of them");
     for (from, node) in nodes.iter().enumerate() {
         let clockwise = (at + 5 - from) % 5;
         let report = node.search("key=ada/ring").await;
@@ -117,10 +141,20 @@ async fn a_ring_offers_the_shorter_way() {
 
 #[tokio::test]
 async fn in_a_graph_with_cycles_every_pattern_finds_each_file_once() {
-    let links = [(0, 1), (0, 2), (1, 2), (2, 3), (3, 4), (4, 5), (5, 3), (1, 5)];
+    let links = [
+        (0, 1),
+        (0, 2),
+        (1, 2),
+        (2, 3),
+        (3, 4),
+        (4, 5),
+        (5, 3),
+        (1, 5),
+    ];
     let nodes = network(6, &links, &[]).await;
     for (at, node) in nodes.iter().enumerate() {
-        node.store(&format!("ada/photos/{at}.jpg"), bytes(1_000 + at, 6)).await;
+        node.store(&format!("ada/photos/{at}.jpg"), bytes(1_000 + at, 6))
+            .await;
         node.store(&format!("bob/{at}.txt"), bytes(10, 7)).await;
     }
     for node in &nodes {
@@ -135,7 +169,12 @@ async fn in_a_graph_with_cycles_every_pattern_finds_each_file_once() {
         let expected: Vec<String> = (0..6).map(|at| format!("ada/photos/{at}.jpg")).collect();
         assert_eq!(keys, expected, "at {}", node.name);
         assert_eq!(report["outcome"], "found");
-        assert_eq!(node.search("q=ada/*").await["hits"].as_array().map(Vec::len), Some(0));
+        assert_eq!(
+            node.search("q=ada/*").await["hits"]
+                .as_array()
+                .map(Vec::len),
+            Some(0)
+        );
     }
 }
 
@@ -175,7 +214,10 @@ async fn a_link_is_kept_by_both_ends_and_can_be_cut_by_either() {
     let mut nodes = line(2).await;
     let count = async |node: &Node| node.json("/v1/links").await.as_array().map(Vec::len);
     nodes[0].link(&nodes[1]).await;
-    assert_eq!((count(&nodes[0]).await, count(&nodes[1]).await), (Some(1), Some(1)));
+    assert_eq!(
+        (count(&nodes[0]).await, count(&nodes[1]).await),
+        (Some(1), Some(1))
+    );
 
     // A node that comes back takes up its link by itself.
     let b = nodes.remove(1).restart();
@@ -187,7 +229,10 @@ async fn a_link_is_kept_by_both_ends_and_can_be_cut_by_either() {
 
     let cut = b.request(reqwest::Method::DELETE, "/v1/links/A");
     assert_eq!(sent(cut).await.status(), 204);
-    assert_eq!((count(&nodes[0]).await, count(&b).await), (Some(0), Some(0)));
+    assert_eq!(
+        (count(&nodes[0]).await, count(&b).await),
+        (Some(0), Some(0))
+    );
 }
 
 #[tokio::test]
@@ -211,14 +256,22 @@ async fn a_link_cut_while_the_other_side_is_away_stays_cut() {
 #[tokio::test]
 async fn any_node_can_have_two_others_linked() {
     let nodes: Vec<Node> = (0..3).map(|at| Node::start(&name(at), &[])).collect();
-    let port = |node: &Node| node.grpc.rsplit_once(':').expect("there is a port").1.to_owned();
+    let port = |node: &Node| {
+        node.grpc
+            .rsplit_once(':')
+            .expect("there is a port")
+            .1
+            .to_owned()
+    };
     let form = [
         ("IP1", "127.0.0.1".to_owned()),
         ("PORT1", port(&nodes[1])),
         ("IP2", "127.0.0.1".to_owned()),
         ("PORT2", port(&nodes[2])),
     ];
-    let body = form.map(|(name, value)| format!("{name}={value}")).join("&");
+    let body = form
+        .map(|(name, value)| format!("{name}={value}"))
+        .join("&");
     let request = nodes[0]
         .request(reqwest::Method::POST, "/config")
         .header("content-type", "application/x-www-form-urlencoded")
@@ -227,5 +280,8 @@ async fn any_node_can_have_two_others_linked() {
     assert!(response.status().is_success(), "{}", response.status());
     assert_eq!(nodes[1].json("/v1/links").await[0]["node"], "C");
     assert_eq!(nodes[2].json("/v1/links").await[0]["node"], "B");
-    assert_eq!(nodes[0].json("/v1/links").await.as_array().map(Vec::len), Some(0));
+    assert_eq!(
+        nodes[0].json("/v1/links").await.as_array().map(Vec::len),
+        Some(0)
+    );
 }

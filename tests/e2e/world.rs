@@ -46,7 +46,10 @@ impl Node {
             .arg("--data")
             .arg(folder.path())
             .args(&arguments)
-            .env("RUST_LOG", std::env::var("RUST_LOG").unwrap_or("warn".into()))
+            .env(
+                "RUST_LOG",
+                std::env::var("RUST_LOG").unwrap_or("warn".into()),
+            )
             .stdout(Stdio::piped())
             .spawn()
             .expect("the binary starts");
@@ -151,7 +154,11 @@ impl Node {
     /// Stores a file and returns the answer.
     pub async fn store(&self, key: &str, body: impl Into<reqwest::Body>) -> Value {
         let response = sent(self.put(key, body)).await;
-        assert!(response.status().is_success(), "{key}: {}", response.status());
+        assert!(
+            response.status().is_success(),
+            "{key}: {}",
+            response.status()
+        );
         response.json().await.expect("the answer is JSON")
     }
 
@@ -159,7 +166,11 @@ impl Node {
     pub async fn store_on(&self, key: &str, body: impl Into<reqwest::Body>, factor: u32) -> Value {
         let request = self.put(key, body).header("Dataverse-Factor", factor);
         let response = sent(request).await;
-        assert!(response.status().is_success(), "{key}: {}", response.status());
+        assert!(
+            response.status().is_success(),
+            "{key}: {}",
+            response.status()
+        );
         response.json().await.expect("the answer is JSON")
     }
 
@@ -169,7 +180,10 @@ impl Node {
         assert_eq!(response.status(), StatusCode::OK, "{key} at {}", self.name);
         let header = |name: &str| {
             let value = response.headers().get(name).map(|value| value.to_str());
-            value.expect("the header is there").expect("it is text").to_owned()
+            value
+                .expect("the header is there")
+                .expect("it is text")
+                .to_owned()
         };
         Read {
             source: header("dataverse-source"),
@@ -244,7 +258,10 @@ pub fn name(at: usize) -> String {
 pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !holds().await {
-        assert!(Instant::now() < deadline, "it never came to pass that {what}");
+        assert!(
+            Instant::now() < deadline,
+            "it never came to pass that {what}"
+        );
         tokio::time::sleep(Duration::from_millis(25)).await;
     }
 }

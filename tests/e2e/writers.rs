@@ -19,7 +19,11 @@ async fn sent_to_peers(node: &Node) -> f64 {
             && line.contains("direction=\"out\"")
     };
     let lines = metrics.lines().filter(ours);
-    let value = |line: &str| line.rsplit(' ').next().and_then(|value| value.parse::<f64>().ok());
+    let value = |line: &str| {
+        line.rsplit(' ')
+            .next()
+            .and_then(|value| value.parse::<f64>().ok())
+    };
     lines.filter_map(value).sum()
 }
 
@@ -37,8 +41,15 @@ async fn concurrent_writers_of_one_key_end_with_one_content_everywhere() {
     });
     let written = join_all(writes).await;
     let versions: BTreeSet<&String> = written.iter().map(|(version, _)| version).collect();
-    assert_eq!(versions.len(), written.len(), "every write has a version of its own");
-    let (_, last) = written.iter().max_by_key(|(version, _)| version).expect("there are some");
+    assert_eq!(
+        versions.len(),
+        written.len(),
+        "every write has a version of its own"
+    );
+    let (_, last) = written
+        .iter()
+        .max_by_key(|(version, _)| version)
+        .expect("there are some");
     for node in &nodes {
         eventually("the greatest version is read everywhere", async || {
             node.read("ada/contested").await.body == *last
@@ -53,24 +64,37 @@ async fn a_remote_file_crosses_the_network_once_for_64_readers() {
     let content = bytes(8_000_000, 21);
     let stored = nodes[0].store_on("ada/popular", content.clone(), 1).await;
     let holder = names(&stored["replicas"]).remove(0);
-    let reader = nodes.iter().rev().find(|node| node.name != holder).expect("there are three");
+    let reader = nodes
+        .iter()
+        .rev()
+        .find(|node| node.name != holder)
+        .expect("there are three");
     let reads = (0..64).map(|_| reader.read("ada/popular"));
     for read in join_all(reads).await {
         assert!(read.body == content);
     }
-    let holder = nodes.iter().find(|node| node.name == holder).expect("it is one of them");
+    let holder = nodes
+        .iter()
+        .find(|node| node.name == holder)
+        .expect("it is one of them");
     let sent_bytes = sent_to_peers(holder).await;
     let size = content.len() as f64;
-    assert!(sent_bytes >= size && sent_bytes < size * 1.5, "{sent_bytes} of {size} were sent");
+    assert!(
+        sent_bytes >= size && sent_bytes < size * 1.5,
+        "{sent_bytes} of {size} were sent"
+    );
 }
 
 #[tokio::test]
 async fn a_client_that_stops_half_way_leaves_nothing() {
     let nodes = line(2).await;
     let mut stream = TcpStream::connect(&nodes[0].http).expect("the node listens");
-    let head = "PUT /v1/files/ada/half HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10000000\r\n\r\n";
+    let head =
+        "PUT /v1/files/ada/half HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10000000\r\n\r\n";
     stream.write_all(head.as_bytes()).expect("it can be sent");
-    stream.write_all(&bytes(5_000_000, 22)).expect("it can be sent");
+    stream
+        .write_all(&bytes(5_000_000, 22))
+        .expect("it can be sent");
     drop(stream);
     for node in &nodes {
         eventually("the room is free again", async || {
@@ -91,21 +115,30 @@ fn incoming(node: &Node) -> usize {
 #[tokio::test]
 async fn a_reader_that_goes_away_stops_the_work_behind_it() {
     let nodes = line(2).await;
-    let stored = nodes[0].store_on("ada/long", bytes(40_000_000, 23), 1).await;
+    let stored = nodes[0]
+        .store_on("ada/long", bytes(40_000_000, 23), 1)
+        .await;
     let holder = names(&stored["replicas"]).remove(0);
-    let holder = nodes.iter().find(|node| node.name == holder).expect("it is one of them");
+    let holder = nodes
+        .iter()
+        .find(|node| node.name == holder)
+        .expect("it is one of them");
     for _ in 0..8 {
         let mut stream = TcpStream::connect(&holder.http).expect("the node listens");
         let head = "GET /v1/files/ada/long HTTP/1.1\r\nHost: localhost\r\n\r\n";
         stream.write_all(head.as_bytes()).expect("it can be sent");
         let mut beginning = [0; 1000];
-        stream.read_exact(&mut beginning).expect("something arrives");
+        stream
+            .read_exact(&mut beginning)
+            .expect("something arrives");
     }
     let open = || {
         let files = std::fs::read_dir(format!("/proc/{}/fd", holder.pid()));
         let files = files.expect("the node runs").flatten();
         let targets = files.filter_map(|file| std::fs::read_link(file.path()).ok());
-        targets.filter(|target| target.to_string_lossy().contains("/content/")).count()
+        targets
+            .filter(|target| target.to_string_lossy().contains("/content/"))
+            .count()
     };
     eventually("no content is open any more", async || open() == 0).await;
 }
@@ -137,5 +170,7 @@ pub fn resident_bytes(node: &Node) -> u64 {
     let status = status.expect("the node runs");
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
-    kib.and_then(|kib| kib.trim().parse::<u64>().ok()).expect("the system counts in kB") * 1024
+    kib.and_then(|kib| kib.trim().parse::<u64>().ok())
+        .expect("the system counts in kB")
+        * 1024
 }

@@ -158,3 +158,58 @@ pub const CONFIG_BYTES_MAX: u64 = 1 << 20;
 pub const ANSWER_BYTES_MAX: usize = 64 << 20;
 /// Nodes in a demonstration.
 pub const DEMO_NODES_MAX: usize = 64;
+
+// Transport.
+
+/// Bytes of content in one message that we accept. We send [`CHUNK_BYTES`].
+pub const CHUNK_BYTES_MAX: usize = 1 << 20;
+/// Hits in one answer to a probe. Records of the greatest size and [`LINKS_MAX`] neighbours, they still fit
+/// into [`MESSAGE_BYTES_MAX`].
+pub const PROBE_HITS_MAX: usize = 1000;
+/// Digests in the condition of one write.
+pub const CONDITION_DIGESTS_MAX: usize = 16;
+/// Bytes in the text of a refusal; the rest is cut off.
+pub const REFUSAL_BYTES_MAX: usize = 1024;
+/// Connections from others at once; more wait in the system's queue.
+pub const CONNECTIONS_MAX: usize = 4096;
+/// Connections to others that are kept open for the next call.
+pub const CHANNELS_MAX: usize = 1024;
+/// How long a connection to another node is kept open without a call.
+pub const CHANNEL_IDLE_MS_MAX: u64 = 5 * 60 * 1000;
+/// Calls under way on one connection; more wait.
+pub const CALLS_PER_CONNECTION_MAX: u32 = 256;
+/// Bytes of one stream that are on their way or not yet taken by its reader.
+pub const STREAM_WINDOW_BYTES: u32 = 2 << 20;
+/// Bytes of all streams of one connection that its accepting side has not yet taken.
+pub const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
+/// Bytes in one HTTP/2 frame.
+pub const FRAME_BYTES_MAX: u32 = 128 << 10;
+/// Bytes of headers of one call.
+pub const HEADER_BYTES_MAX: u32 = 16 << 10;
+/// A silent connection is asked whether it lives after so long …
+pub const KEEPALIVE_MS: u64 = 10_000;
+/// … and given up when it says nothing for so long after that.
+pub const KEEPALIVE_TIMEOUT_MS: u64 = 10_000;
+
+// The store.
+
+/// Bytes that a spool gathers before it hashes and writes them in one go.
+pub const SPOOL_WRITE_BYTES: u64 = 1 << 20;
+/// A growing file is sent to the disk each time it has grown by so many bytes, so that the last sync is short.
+pub const SPOOL_SYNC_BYTES: u64 = 32 << 20;
+/// A spool of unknown size asks for room in steps of so many bytes.
+pub const SPOOL_ROOM_STEP_BYTES: u64 = 8 << 20;
+/// Bytes that one read from the store returns at most.
+pub const STORE_READ_BYTES_MAX: usize = 1 << 20;
+/// Bytes in each part of a content that is streamed from a file.
+pub const STORE_STREAM_BYTES: usize = 512 << 10;
+/// Changes waiting for the store's writer.
+pub const STORE_QUEUE_MAX: usize = 1024;
+/// Changes that share one commit.
+pub const STORE_BATCH_MAX: usize = 512;
+/// Memory in which the index caches its pages, in bytes.
+pub const INDEX_CACHE_BYTES: usize = 12 << 20;
+/// Part of the capacity that is kept free: one hundredth.
+pub const STORE_RESERVE_DIVISOR: u64 = 100;
+/// How long content that no entry names is kept in `orphans/`.
+pub const ORPHAN_KEPT_MS: u64 = 7 * 24 * 60 * 60 * 1000;

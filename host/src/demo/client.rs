@@ -70,7 +70,10 @@ impl Voice {
         let request = self.client.get(format!("{}/v1/files/{key}", self.base));
         let response = request.send().await?.error_for_status()?;
         let header = |name: &str| -> anyhow::Result<String> {
-            let value = response.headers().get(name).context("a header is missing")?;
+            let value = response
+                .headers()
+                .get(name)
+                .context("a header is missing")?;
             Ok(value.to_str()?.to_owned())
         };
         let (source, hops) = (header("dataverse-source")?, header("dataverse-hops")?);

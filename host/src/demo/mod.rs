@@ -15,8 +15,8 @@ use anyhow::{Context, bail, ensure};
 use tempfile::TempDir;
 use tokio::signal::unix::{SignalKind, signal};
 
-pub use self::shape::Shape;
 use self::client::{Voice, until};
+pub use self::shape::Shape;
 use self::shape::{Edge, distances};
 use self::story::{Story, millis, say};
 use crate::config::NodeConfig;
@@ -90,11 +90,7 @@ struct World {
     edges: Vec<Edge>,
 }
 
-async fn tell(
-    options: &DemoOptions,
-    temporary: &TempDir,
-    world: &mut World,
-) -> anyhow::Result<()> {
+async fn tell(options: &DemoOptions, temporary: &TempDir, world: &mut World) -> anyhow::Result<()> {
     let mut story = Story::default();
     world.begin(options, temporary, &mut story).await?;
     let reader = 0;
@@ -244,12 +240,21 @@ async fn search(
     key: &str,
 ) -> anyhow::Result<()> {
     story.step(&format!("{} searches for it, hop by hop", name(from)));
-    let report = world.voice(from).json(&format!("/v1/search?key={key}")).await?;
+    let report = world
+        .voice(from)
+        .json(&format!("/v1/search?key={key}"))
+        .await?;
     ensure!(report["outcome"] == "found", "the search ended: {report}");
-    ensure!(report["hits"][0]["node"] == name(far).as_str(), "another node has it: {report}");
+    ensure!(
+        report["hits"][0]["node"] == name(far).as_str(),
+        "another node has it: {report}"
+    );
     ensure!(report["exact"] == true, "the hit is not exact: {report}");
     let distances = distances(&world.edges, from, None);
-    ensure!(report["hits"][0]["hops"] == distances[&far], "the distance is wrong: {report}");
+    ensure!(
+        report["hits"][0]["hops"] == distances[&far],
+        "the distance is wrong: {report}"
+    );
     for hop in 0..=distances[&far] {
         let level: BTreeSet<String> = distances
             .iter()
@@ -257,7 +262,11 @@ async fn search(
             .map(|(at, _)| name(*at))
             .collect();
         let level: Vec<String> = level.into_iter().collect();
-        let answer = if hop == distances[&far] { "found" } else { "not here" };
+        let answer = if hop == distances[&far] {
+            "found"
+        } else {
+            "not here"
+        };
         story.tell(&format!("hop {hop}: {} – {answer}", level.join(", ")));
     }
     let path: Vec<&str> = report["path"]
@@ -282,10 +291,17 @@ async fn read_twice(
     far: usize,
     key: &str,
 ) -> anyhow::Result<()> {
-    story.step(&format!("{} reads it, from afar and then from near", name(reader)));
+    story.step(&format!(
+        "{} reads it, from afar and then from near",
+        name(reader)
+    ));
     let voice = world.voice(reader);
     let first = voice.read(key).await?;
-    ensure!(first.body.len() == FAR_BYTES, "{} bytes were read", first.body.len());
+    ensure!(
+        first.body.len() == FAR_BYTES,
+        "{} bytes were read",
+        first.body.len()
+    );
     ensure!(first.source == name(far), "it came from {}", first.source);
     story.tell(&format!(
         "first read: from {}, {} hops away ({})",
@@ -299,7 +315,11 @@ async fn read_twice(
         Ok(again.hops == 0)
     })
     .await?;
-    ensure!(again.source == name(reader), "it came from {}", again.source);
+    ensure!(
+        again.source == name(reader),
+        "it came from {}",
+        again.source
+    );
     ensure!(again.body == first.body, "the copy differs");
     story.tell(&format!(
         "read again: from {} itself ({}); relocation kept a copy at its reader",
@@ -342,7 +362,10 @@ async fn upload_for_loss(
 ) -> anyhow::Result<(String, usize, usize)> {
     for tried in 1..=TRIES {
         let key = format!("demo/unread-{tried}.txt");
-        let holders = world.voice(reader).upload(&key, content.to_vec(), 2).await?;
+        let holders = world
+            .voice(reader)
+            .upload(&key, content.to_vec(), 2)
+            .await?;
         let holders: Vec<usize> = (0..world.nodes.len())
             .filter(|at| holders.contains(&name(*at)))
             .collect();
@@ -362,11 +385,17 @@ async fn upload_for_loss(
 fn stay(world: &World) {
     say("\nThe nodes stay up. Try:");
     for node in world.nodes.iter().flatten() {
-        say(&format!("   http://{}/   node {}", node.http(), node.name()));
+        say(&format!(
+            "   http://{}/   node {}",
+            node.http(),
+            node.name()
+        ));
     }
     if let Some(node) = world.nodes.iter().flatten().next() {
         let http = node.http();
-        say(&format!("   curl -T README.md http://{http}/v1/files/me/README.md"));
+        say(&format!(
+            "   curl -T README.md http://{http}/v1/files/me/README.md"
+        ));
         say(&format!("   curl 'http://{http}/v1/search?q=**'"));
     }
     say("Ctrl-C ends them.");

@@ -47,8 +47,14 @@ impl Shape {
 
 fn grid(nodes: usize) -> Vec<Edge> {
     let width = nodes.isqrt().max(1);
-    let width = if width * width < nodes { width + 1 } else { width };
-    let beside = (1..nodes).filter(|at| at % width != 0).map(|at| (at - 1, at));
+    let width = if width * width < nodes {
+        width + 1
+    } else {
+        width
+    };
+    let beside = (1..nodes)
+        .filter(|at| at % width != 0)
+        .map(|at| (at - 1, at));
     let below = (width..nodes).map(|at| (at - width, at));
     beside.chain(below).collect()
 }
@@ -98,7 +104,13 @@ mod tests {
 
     #[test]
     fn every_shape_is_connected_at_every_size() {
-        for shape in [Shape::Line, Shape::Ring, Shape::Star, Shape::Grid, Shape::Random] {
+        for shape in [
+            Shape::Line,
+            Shape::Ring,
+            Shape::Star,
+            Shape::Grid,
+            Shape::Random,
+        ] {
             for nodes in 1..=26 {
                 let reached = distances(&shape.edges(nodes), 0, None);
                 assert_eq!(reached.len(), nodes, "{shape:?} of {nodes}");

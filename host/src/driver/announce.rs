@@ -34,12 +34,7 @@ impl Driver {
     }
 
     /// Takes in news: acts on it and passes it on.
-    pub(super) async fn learn(
-        &self,
-        record: &Arc<Record>,
-        hops_left: u32,
-        from: Option<NodeId>,
-    ) {
+    pub(super) async fn learn(&self, record: &Arc<Record>, hops_left: u32, from: Option<NodeId>) {
         let effects = self.state.node().learn(record);
         for effect in effects {
             if let Err(error) = self.perform(effect, hops_left, from).await {
@@ -107,7 +102,10 @@ impl Driver {
     }
 
     /// Sends announcements, a bounded number of messages at once.
-    pub(super) async fn send_announcements(self: Arc<Self>, mut outgoing: mpsc::Receiver<Outgoing>) {
+    pub(super) async fn send_announcements(
+        self: Arc<Self>,
+        mut outgoing: mpsc::Receiver<Outgoing>,
+    ) {
         let mut sending = JoinSet::new();
         while let Some(Some(next)) = self.still_runs(outgoing.recv()).await {
             let others = self.links.up_peers().into_iter();

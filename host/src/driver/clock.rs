@@ -49,8 +49,7 @@ impl Driver {
 
     /// Keeps the ceiling ahead, so that no write has to wait for it.
     pub(super) async fn keep_ceiling(self: Arc<Self>) {
-        let mut tick =
-            tokio::time::interval(Duration::from_millis(limits::CLOCK_CEILING_MS / 4));
+        let mut tick = tokio::time::interval(Duration::from_millis(limits::CLOCK_CEILING_MS / 4));
         while self.still_runs(tick.tick()).await.is_some() {
             if let Err(error) = self.raise_ceiling().await {
                 tracing::error!(%error, "the clock could not be persisted; writes will be refused");

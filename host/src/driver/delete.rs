@@ -103,11 +103,7 @@ impl Driver {
     }
 
     /// The layout names exactly the nodes on which the tombstone is durable.
-    async fn settle_tombstone(
-        &self,
-        tombstone: Arc<Record>,
-        durable: Vec<NodeId>,
-    ) -> Arc<Record> {
+    async fn settle_tombstone(&self, tombstone: Arc<Record>, durable: Vec<NodeId>) -> Arc<Record> {
         if tombstone.layout.holders == durable {
             return tombstone;
         }

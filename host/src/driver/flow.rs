@@ -145,15 +145,14 @@ impl Flow {
             Source::Arriving(tail) => {
                 let max = limits::CHUNK_BYTES.min(usize::try_from(left).unwrap_or(usize::MAX));
                 let read = tail.read(self.at, max).await;
-                read.map_err(|error| error.to_string())?
-                    .ok_or_else(ended)?
+                read.map_err(|error| error.to_string())?.ok_or_else(ended)?
             }
             Source::Nodes(groups) => {
                 let group = groups.next().await.ok_or_else(ended)?;
-                let mut group = group.map_err(|error| error.to_string())?;
+                let group = group.map_err(|error| error.to_string())?;
                 // The first group may begin before the range, the last may end after it.
                 let skip = self.at % GROUP_BYTES;
-                group.split_to(skip as usize);
+                let mut group = group.slice(skip as usize..);
                 group.truncate(usize::try_from(left).unwrap_or(usize::MAX));
                 group
             }

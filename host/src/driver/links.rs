@@ -463,7 +463,9 @@ fn refused(error: CallError) -> LinkError {
 }
 
 fn check_address(address: &str) -> Result<(), LinkError> {
-    let port = address.rsplit_once(':').filter(|(host, _)| !host.is_empty());
+    let port = address
+        .rsplit_once(':')
+        .filter(|(host, _)| !host.is_empty());
     let port = port.and_then(|(_, port)| port.parse::<u16>().ok());
     if port.is_some_and(|port| port != 0) && address.len() <= limits::ADDRESS_BYTES_MAX {
         return Ok(());

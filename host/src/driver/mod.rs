@@ -33,9 +33,9 @@ use std::future::Future;
 use std::sync::{Arc, Weak};
 
 use dataverse_core::id::NodeId;
+use dataverse_core::limits;
 use dataverse_core::node::Node;
 use dataverse_core::search::Peer;
-use dataverse_core::limits;
 use dataverse_core::version::Stamp;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -120,9 +120,7 @@ impl Driver {
         let id = parts.me.id;
         let empty = Node::new(id, Stamp::default(), Vec::new());
         let state = Arc::new(State::new(empty));
-        let mut opened = parts
-            .store
-            .start(Arc::clone(&state) as Arc<dyn Observer>);
+        let mut opened = parts.store.start(Arc::clone(&state) as Arc<dyn Observer>);
         let (ceiling, saved) = (opened.ceiling, std::mem::take(&mut opened.links));
         state.load(id, opened);
 
@@ -190,7 +188,10 @@ impl Driver {
         self.tasks.close();
         let ended = tokio::time::timeout(self.settings.node_shutdown, self.tasks.wait()).await;
         if ended.is_err() {
-            tracing::warn!(tasks = self.tasks.len(), "work in flight did not end in time and is cut off");
+            tracing::warn!(
+                tasks = self.tasks.len(),
+                "work in flight did not end in time and is cut off"
+            );
         }
         self.members.leave().await;
         self.store.close().await;

@@ -78,7 +78,8 @@ impl Preparing {
     /// Waits until enough nodes are ready, nobody is left to try, or the deadline has passed.
     pub(super) async fn finish(mut self, digest: Digest, deadline: Instant) -> Readied {
         while !self.running.is_empty() {
-            let Ok(Some(joined)) = tokio::time::timeout_at(deadline, self.running.join_next()).await
+            let Ok(Some(joined)) =
+                tokio::time::timeout_at(deadline, self.running.join_next()).await
             else {
                 tracing::warn!(key = %self.key, "nodes did not take their replica before the deadline");
                 break;

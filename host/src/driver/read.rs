@@ -59,11 +59,7 @@ impl Driver {
     ///
     /// # Errors
     /// [`ReadError`].
-    pub async fn locate(
-        &self,
-        key: &Key,
-        consistency: Consistency,
-    ) -> Result<Located, ReadError> {
+    pub async fn locate(&self, key: &Key, consistency: Consistency) -> Result<Located, ReadError> {
         let revalidate_after_ms = self.settings.read_revalidate_after.as_millis() as u64;
         let local = {
             let node = self.state.node();
@@ -175,19 +171,13 @@ impl Driver {
         Word::Newest
     }
 
-    async fn ask_version(
-        &self,
-        peer: Peer,
-        key: &Key,
-    ) -> Option<dataverse_core::search::Answer> {
+    async fn ask_version(&self, peer: Peer, key: &Key) -> Option<dataverse_core::search::Answer> {
         let question = Question::Exact {
             key: key.clone(),
             floor: None,
         };
         let answer = self.transport.probe(&peer, self.message(question)).await;
-        answer
-            .and_then(|answer| self.answer_of(&peer, answer))
-            .ok()
+        answer.and_then(|answer| self.answer_of(&peer, answer)).ok()
     }
 
     /// Bytes `offset..offset + length` of a located file; the range must lie within it. An error in the
@@ -244,7 +234,14 @@ impl Driver {
             return Flow::here(self.shared(), holding, offset, end).await;
         }
         let tail = kept.or_else(|| self.transfers.under_way(record));
-        Flow::elsewhere(self.shared(), Arc::clone(record), sources, tail, offset, end)
+        Flow::elsewhere(
+            self.shared(),
+            Arc::clone(record),
+            sources,
+            tail,
+            offset,
+            end,
+        )
     }
 
     fn held_now(&self, record: &Record) -> Option<Holding> {

@@ -146,8 +146,7 @@ impl Driver {
         let hits = answer.hits.iter().map(|hit| hit.record.version);
         for version in hits.chain(answer.known) {
             let observed = self.state.node().observe(version.stamp, self.now());
-            observed
-                .map_err(|error| CallError::Refused(Refusal::Invalid(error.to_string())))?;
+            observed.map_err(|error| CallError::Refused(Refusal::Invalid(error.to_string())))?;
         }
         Ok(answer)
     }

@@ -142,9 +142,7 @@ impl Serve for Driver {
         }
         // Whole groups, because the other side verifies whole groups.
         let end = offset.saturating_add(length).min(record.size);
-        let end = end
-            .next_multiple_of(limits::GROUP_BYTES)
-            .min(record.size);
+        let end = end.next_multiple_of(limits::GROUP_BYTES).min(record.size);
         let content = self.store.open(&record).await;
         let tree = match content {
             Ok(content) => content.tree().await,
@@ -305,10 +303,7 @@ impl Driver {
 
     /// A version from the far future would outlive every later write.
     fn check_stamp(&self, record: &Record) -> Result<(), Refusal> {
-        let observed = self
-            .state
-            .node()
-            .observe(record.version.stamp, self.now());
+        let observed = self.state.node().observe(record.version.stamp, self.now());
         observed.map_err(|error| {
             Refusal::Invalid(format!("the version of {} is refused: {error}", record.key))
         })

@@ -216,10 +216,7 @@ impl Driver {
             (!holding.record.deleted).then_some(holders)
         });
         let first = held.flatten().unwrap_or_default();
-        let first: Vec<NodeId> = first
-            .into_iter()
-            .filter(|id| self.is_alive(*id))
-            .collect();
+        let first: Vec<NodeId> = first.into_iter().filter(|id| self.is_alive(*id)).collect();
         let request = PlacementRequest {
             file: view_of(key, size),
             factor,

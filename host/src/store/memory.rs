@@ -96,8 +96,12 @@ impl Store for MemoryStore {
                     _ => Rope::default(),
                 };
                 let before = before.map(|(held, _)| held);
-                state.held.insert(key.clone(), (after.clone(), rope));
                 self.tell(&key, before.as_ref(), Some(&after));
+                let kept = Holding {
+                    validated: 0,
+                    ..after
+                };
+                state.held.insert(key, (kept, rope));
                 Ok(Applied::Done { before })
             }
         }

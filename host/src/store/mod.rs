@@ -19,6 +19,7 @@ use async_trait::async_trait;
 use dataverse_core::holdings::{Holding, Role};
 use dataverse_core::id::NodeId;
 use dataverse_core::key::Key;
+use dataverse_core::limits;
 use dataverse_core::record::Record;
 use dataverse_core::version::{Millis, Stamp, Version};
 
@@ -73,6 +74,20 @@ pub struct Usage {
     pub cached: u64,
     /// Bytes promised to spools and preparations.
     pub reserved: u64,
+}
+
+impl Usage {
+    /// Bytes that are left: of the capacity, less a reserve that keeps deletions and the index going on a
+    /// full disk.
+    #[must_use]
+    pub const fn free(&self) -> u64 {
+        let reserve = self.capacity / limits::STORE_RESERVE_DIVISOR;
+        self.capacity
+            .saturating_sub(reserve)
+            .saturating_sub(self.replicas)
+            .saturating_sub(self.cached)
+            .saturating_sub(self.reserved)
+    }
 }
 
 /// Why the store could not do something.
@@ -200,7 +215,7 @@ impl Change {
 pub enum Applied {
     /// It is durable.
     Done {
-        /// The holding before, if there was one.
+        /// The holding before, if there was one (`validated` is not kept and is 0 in it).
         before: Option<Holding>,
     },
     /// A greater record was there; that one is durable.
@@ -212,6 +227,9 @@ pub enum Applied {
 /// Hears of every change, in order, once it is durable.
 pub trait Observer: Send + Sync + 'static {
     /// The holding of `key` is `after` from now on (`None`: there is none). Must return quickly.
+    ///
+    /// A store doesn't keep when a holding was validated: `after.validated` is what this change said, 0 when
+    /// it said nothing. Whoever mirrors the holdings keeps the later time for one version.
     fn changed(&self, key: &Key, after: Option<&Holding>);
 }
 
@@ -231,7 +249,7 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// [`StoreError`]; then nothing was changed.
     async fn apply(&self, change: Change) -> Result<Applied, StoreError>;
-    /// Opens the content of exactly this record's version.
+    /// Opens the content of exactly this record's version, as it is held.
     ///
     /// # Errors
     /// [`StoreError::Absent`] when it isn't held (any more).

@@ -1,6 +1,7 @@
 //! Which change wins: one function from the present holding and a change to a verdict.
 //!
 //! Every store asks it and then only carries the verdict out, so all stores agree. It touches nothing.
+//! When a holding was validated is not kept by a store: it is passed on and forgotten.
 
 use std::sync::Arc;
 
@@ -117,7 +118,7 @@ fn merge(held: &Holding, coming: &Holding) -> Verdict {
         after: Holding {
             record: Arc::clone(&record.record),
             role: held.role.max(coming.role),
-            validated: held.validated.max(coming.validated),
+            validated: coming.validated,
             // The content that is kept is the one that was checked.
             verified: held.verified,
         },

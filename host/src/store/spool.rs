@@ -89,11 +89,11 @@ impl Spool {
         let is_small = self.size <= limits::INLINE_BYTES_MAX as u64;
         let sealed = if is_small {
             self.growing.0.gather();
-            self.take_work()?.seal(&self.growing.0, 0, None)?
+            self.take_work()?.seal(&self.growing.0, None)?
         } else {
             let (work, growing) = (self.take_work()?, Arc::clone(&self.growing.0));
-            let (from, folder) = (self.handed_over, self.folder.take());
-            in_background(move || work.seal(&growing, from, folder.as_deref())).await??
+            let folder = self.folder.take();
+            in_background(move || work.seal(&growing, folder.as_deref())).await??
         };
         self.room.shrink(self.size);
         self.room.wrote(self.size);
@@ -113,7 +113,11 @@ impl Spool {
             let done = writing.await;
             self.writing = None;
             match done.map_err(|_| StoreError::Closed).flatten() {
-                Ok(work) => self.work = Some(work),
+                Ok(work) => {
+                    // What came while it was under way may have gone with it.
+                    self.handed_over = work.hasher.size();
+                    self.work = Some(work);
+                }
                 Err(error) => {
                     self.growing.0.end(Err(error.clone()));
                     return Err(error);
@@ -127,10 +131,9 @@ impl Spool {
     fn start_write(&mut self) -> Result<(), StoreError> {
         let mut work = self.take_work()?;
         let (growing, folder) = (Arc::clone(&self.growing.0), self.folder.clone());
-        let from = self.handed_over;
         self.handed_over = self.size;
         self.writing = Some(tokio::task::spawn_blocking(move || {
-            work.take_in(&growing, from, folder.as_deref())?;
+            work.take_in(&growing, folder.as_deref())?;
             Ok(work)
         }));
         Ok(())
@@ -298,14 +301,9 @@ struct Sealed {
 }
 
 impl Work {
-    /// Hashes the bytes in memory from `from` on and writes them to the file.
-    fn take_in(
-        &mut self,
-        growing: &Growing,
-        from: u64,
-        folder: Option<&Incoming>,
-    ) -> Result<(), StoreError> {
-        let chunks = growing.chunks_from(from);
+    /// Hashes the bytes that came since and writes them to the file.
+    fn take_in(&mut self, growing: &Growing, folder: Option<&Incoming>) -> Result<(), StoreError> {
+        let chunks = growing.chunks_from(self.hasher.size());
         let Some(folder) = folder else {
             chunks.iter().for_each(|chunk| self.hasher.update(chunk));
             return Ok(());
@@ -346,13 +344,8 @@ impl Work {
         }
     }
 
-    fn seal(
-        mut self,
-        growing: &Growing,
-        from: u64,
-        folder: Option<&Incoming>,
-    ) -> Result<Sealed, StoreError> {
-        self.take_in(growing, from, folder)?;
+    fn seal(mut self, growing: &Growing, folder: Option<&Incoming>) -> Result<Sealed, StoreError> {
+        self.take_in(growing, folder)?;
         let sent = self.await_sending();
         let (digest, tree) = self.hasher.finish();
         if let Some(file) = &self.file {

@@ -117,6 +117,12 @@ impl Growing {
 pub struct Tail(pub(super) Arc<Growing>);
 
 impl Tail {
+    /// Bytes that can be read now.
+    #[must_use]
+    pub fn available(&self) -> u64 {
+        self.0.seen.borrow().bytes
+    }
+
     /// At least one and at most `max` bytes (and at most [`limits::STORE_READ_BYTES_MAX`]) at `offset`,
     /// once they are there; `None` at the end of a sealed spool. Dropping the future loses nothing.
     ///

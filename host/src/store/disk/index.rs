@@ -164,7 +164,7 @@ impl Index {
         self.read(|database| {
             let contents = database.begin_read()?.open_table(CONTENTS)?;
             let mut whole = None;
-            for piece in contents.range(&piece_key(id, 0)..=&piece_key(id, u8::MAX))? {
+            for piece in contents.range::<&[u8; 33]>(&piece_key(id, 0)..=&piece_key(id, u8::MAX))? {
                 let whole: &mut Vec<u8> = whole.get_or_insert_default();
                 whole.extend_from_slice(piece?.1.value());
             }
@@ -327,7 +327,10 @@ fn write(database: &Database, writes: &[Write], number: u64) -> Result<(), redb:
                 Write::AddContent(id, bytes) => add_content(&mut contents, *id, bytes)?,
                 Write::RemoveContent(id) => {
                     let pieces = piece_key(*id, 0);
-                    contents.retain_in(&pieces..=&piece_key(*id, u8::MAX), |_, _| false)?;
+                    contents
+                        .retain_in::<&[u8; 33], _>(&pieces..=&piece_key(*id, u8::MAX), |_, _| {
+                            false
+                        })?;
                 }
                 Write::Links(links) => {
                     drop(meta.insert(LINKS, codec::encode_links(links).as_slice())?);

@@ -25,9 +25,10 @@ use std::thread::JoinHandle;
 use async_trait::async_trait;
 use dataverse_core::holdings::Holding;
 use dataverse_core::id::NodeId;
+use dataverse_core::key::Key;
 use dataverse_core::limits;
 use dataverse_core::record::Record;
-use dataverse_core::version::{Millis, Stamp};
+use dataverse_core::version::{Millis, Stamp, Version};
 use tokio::sync::{mpsc, oneshot};
 
 pub use self::identity::OpenError;
@@ -202,32 +203,9 @@ impl Store for DiskStore {
 
     async fn open(&self, record: &Record) -> Result<Content, StoreError> {
         self.queue()?;
-        let absent = || StoreError::Absent(record.key.clone());
-        if record.deleted {
-            return Err(absent());
-        }
-        let id = ContentId::of(record);
-        if record.size <= limits::INLINE_BYTES_MAX as u64 {
-            let index = Arc::clone(&self.index);
-            let bytes = in_background(move || index.content(id)).await??;
-            let mut rope = Rope::default();
-            rope.push(bytes.ok_or_else(absent)?);
-            if rope.end() != record.size {
-                return Err(StoreError::Corrupt(record.key.clone()));
-            }
-            return Ok(Content::new(record, Source::Memory(rope)));
-        }
-        let path = self.layout.content(id);
-        let file = match in_background(move || File::open(path)).await? {
-            Ok(file) => Arc::new(file),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(absent()),
-            Err(error) => {
-                let doing = format_args!("opening the content of {}", record.key);
-                return Err(StoreError::of_io(doing, &error));
-            }
-        };
-        let tree = self.layout.tree(id);
-        Ok(Content::new(record, Source::File { file, tree }))
+        let (index, layout) = (Arc::clone(&self.index), self.layout.clone());
+        let (key, version) = (record.key.clone(), record.version);
+        in_background(move || open_content(&index, &layout, &key, version)).await?
     }
 
     async fn save_links(&self, links: SavedLinks) -> Result<(), StoreError> {
@@ -249,6 +227,42 @@ impl Store for DiskStore {
             && !matches!(in_background(move || writer.join()).await, Ok(Ok(())))
         {
             tracing::error!("the store's writer did not end as it should");
+        }
+    }
+}
+
+fn open_content(
+    index: &Index,
+    layout: &Layout,
+    key: &Key,
+    version: Version,
+) -> Result<Content, StoreError> {
+    let absent = || StoreError::Absent(key.clone());
+    let is_meant = |held: &Holding| held.record.version == version && !held.record.deleted;
+    let held = index
+        .holdings()?
+        .find(key)?
+        .filter(is_meant)
+        .ok_or_else(absent)?;
+    let id = ContentId::of(&held.record);
+    if !reconcile::is_in_a_file(&held) {
+        let mut rope = Rope::default();
+        rope.push(index.content(id)?.ok_or_else(absent)?);
+        if rope.end() != held.record.size {
+            return Err(StoreError::Corrupt(key.clone()));
+        }
+        return Ok(Content::new(&held.record, Source::Memory(rope)));
+    }
+    match File::open(layout.content(id)) {
+        Ok(file) => {
+            let (file, tree) = (Arc::new(file), layout.tree(id));
+            Ok(Content::new(&held.record, Source::File { file, tree }))
+        }
+        // Its entry says so and it is missing, or it was let go of just now.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(absent()),
+        Err(error) => {
+            let doing = format_args!("opening the content of {key}");
+            Err(StoreError::of_io(doing, &error))
         }
     }
 }

@@ -233,11 +233,12 @@ impl Writer {
                 content.rope().read(0, limits::INLINE_BYTES_MAX),
             )),
             Some(file) => {
-                batch.placed.push(id);
-                self.move_in(file, id, record).map_err(|error| {
+                if let Err(error) = self.move_in(file, id, record) {
+                    self.remove(id);
                     let doing = format_args!("storing the content of {}", record.key);
-                    StoreError::of_io(doing, &error)
-                })?;
+                    return Err(StoreError::of_io(doing, &error));
+                }
+                batch.placed.push(id);
             }
         }
         batch.prepared.push(content);
@@ -420,7 +421,11 @@ impl Writer {
 
 impl Batch {
     fn change(&mut self, key: Key, before: Option<Holding>, after: Option<Holding>) -> Applied {
-        self.holdings.insert(key.clone(), after.clone());
+        let kept = after.clone().map(|after| Holding {
+            validated: 0,
+            ..after
+        });
+        self.holdings.insert(key.clone(), kept);
         self.changed.push((key, before.clone(), after));
         Applied::Done { before }
     }

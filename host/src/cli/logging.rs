@@ -9,12 +9,13 @@ use tracing_subscriber::EnvFilter;
 #[derive(Debug, clap::Args)]
 pub(super) struct Logging {
     /// Log more; twice for still more. `RUST_LOG`, where set, decides instead
-    #[arg(short, long, global = true, action = ArgAction::Count)]
+    #[arg(short, long, global = true, action = ArgAction::Count, help_heading = "Logging")]
     verbose: u8,
     /// How the log on standard error looks
     #[arg(
         long,
         global = true,
+        help_heading = "Logging",
         value_name = "FORMAT",
         env = "DATAVERSE_LOG_FORMAT",
         default_value = "text"

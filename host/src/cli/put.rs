@@ -90,7 +90,11 @@ impl Put {
         file: &Path,
         screen: &mut Screen<'_>,
     ) -> Result<(), Failure> {
-        let refused = |reason: String| Failure::refused(format!("{}: {reason}", file.display()));
+        let what = match file.to_str() {
+            Some("-") => "standard input".to_owned(),
+            _ => file.display().to_string(),
+        };
+        let refused = |reason: String| Failure::refused(format!("{what}: {reason}"));
         let name = match &self.name {
             Some(name) => name.as_str(),
             None => own_name(file).map_err(refused)?,

@@ -209,7 +209,6 @@ impl Metrics {
     }
 
     /// The counter of content bytes that clients send or are sent.
-    #[must_use]
     pub fn client_bytes(&self, surface: Surface, direction: Direction) -> Counter {
         let counters = match surface {
             Surface::Http => &self.http_bytes,
@@ -219,7 +218,6 @@ impl Metrics {
     }
 
     /// The counter of content bytes that other nodes send or are sent.
-    #[must_use]
     pub fn peer_bytes(&self, direction: Direction) -> Counter {
         self.peer_bytes[direction as usize].clone()
     }

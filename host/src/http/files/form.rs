@@ -90,15 +90,17 @@ pub(crate) async fn post_files(
     let mut form = Multipart::from_request(request, &()).await?;
     let mut outcome = Outcome::default();
     let mut user = None;
-    // A form that breaks in the middle of a file still tells what became of the files before.
-    while let Some(mut field) = match form.next_field().await {
-        Ok(field) => field,
-        Err(error) if outcome.results.is_empty() => return Err(broken(&error)),
-        Err(error) => {
-            outcome.refuse(broken(&error));
-            None
-        }
-    } {
+    loop {
+        let mut field = match form.next_field().await {
+            Ok(Some(field)) => field,
+            Ok(None) => break,
+            Err(error) if outcome.results.is_empty() => return Err(broken(&error)),
+            // A form that breaks later still tells what became of the files before.
+            Err(error) => {
+                outcome.refuse(broken(&error));
+                break;
+            }
+        };
         match field.name() {
             Some("username") => user = Some(text_of(field).await?),
             Some("selected_files") if is_empty_choice(&field) => {}

@@ -177,12 +177,14 @@ impl Face for Memory {
             content: Box::new(move |offset, length| {
                 let bytes = |at: u64| usize::try_from(at).expect("it fits");
                 let part = content.slice(bytes(offset)..bytes(offset + length));
-                let end = breaks.then(|| Err(BodyError::Source("every holder failed".into())));
-                let chunks = part
+                let mut chunks: Vec<_> = part
                     .chunks(3)
-                    .map(|it| Ok(Bytes::copy_from_slice(it)))
-                    .chain(end);
-                let chunks: Vec<_> = chunks.collect();
+                    .map(|chunk| Ok(Bytes::copy_from_slice(chunk)))
+                    .collect();
+                if breaks {
+                    chunks.truncate(1);
+                    chunks.push(Err(BodyError::Source("every holder failed".into())));
+                }
                 Box::pin(async move { Ok(stream::iter(chunks).boxed()) })
             }),
         })

@@ -53,3 +53,26 @@ pub const EVICTION_EVENTS_MAX: usize = 16_384;
 pub const HEARD_FLOORS_MAX: usize = 100_000;
 /// Announcements remembered, to tell a repeated one.
 pub const ANNOUNCEMENTS_MAX: usize = 65_536;
+
+// The store.
+
+/// Bytes that a spool gathers before it hashes and writes them in one go.
+pub const SPOOL_WRITE_BYTES: u64 = 1 << 20;
+/// A growing file is sent to the disk each time it has grown by so many bytes, so that the last sync is short.
+pub const SPOOL_SYNC_BYTES: u64 = 32 << 20;
+/// A spool of unknown size asks for room in steps of so many bytes.
+pub const SPOOL_ROOM_STEP_BYTES: u64 = 8 << 20;
+/// Bytes that one read from the store returns at most.
+pub const STORE_READ_BYTES_MAX: usize = 1 << 20;
+/// Bytes in each part of a content that is streamed from a file.
+pub const STORE_STREAM_BYTES: usize = 512 << 10;
+/// Changes waiting for the store's writer.
+pub const STORE_QUEUE_MAX: usize = 1024;
+/// Changes that share one commit.
+pub const STORE_BATCH_MAX: usize = 512;
+/// Memory in which the index caches its pages, in bytes.
+pub const INDEX_CACHE_BYTES: usize = 12 << 20;
+/// Part of the capacity that is kept free: one hundredth.
+pub const STORE_RESERVE_DIVISOR: u64 = 100;
+/// How long content that no entry names is kept in `orphans/`.
+pub const ORPHAN_KEPT_MS: u64 = 7 * 24 * 60 * 60 * 1000;

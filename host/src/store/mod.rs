@@ -4,11 +4,16 @@
 //! be read while it grows. Sealed, it is [`Prepared`]: durable (or, when small, still in memory) and
 //! invisible. [`Change::Put`] commits it. Dropping a spool or a preparation releases it, room and all.
 //!
+//! A store that runs out of room says so before anything is lost: [`Spool::write`] leaves the spool as it
+//! was, so that the same bytes can be written again once cached copies have made room.
+//!
 //! A store applies changes one after the other and only if they win (see [`Change`]); it tells its
 //! [`Observer`] of each in that order, before the caller hears of it. What the observer knows is therefore
 //! always what the index says.
 
-use std::sync::Arc;
+use std::fmt::Display;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use dataverse_core::holdings::{Holding, Role};
@@ -17,18 +22,35 @@ use dataverse_core::key::Key;
 use dataverse_core::record::Record;
 use dataverse_core::version::{Millis, Stamp, Version};
 
+mod content;
+mod disk;
+mod memory;
+mod room;
+mod rope;
+mod rules;
 mod spool;
-pub use spool::{Content, Prepared, Spool};
+#[cfg(test)]
+mod suite;
+mod tail;
+
+pub use content::Content;
+pub use disk::{DiskOptions, DiskStore, Identity, OpenError};
+pub use memory::MemoryStore;
+pub use spool::{Prepared, Spool};
+pub use tail::Tail;
 
 /// What a store found when it was opened.
 #[derive(Debug, Default)]
 pub struct Opened {
-    /// Every holding.
+    /// Every holding whose content is there, in order of the key.
     pub holdings: Vec<Holding>,
     /// The ceiling of the clock as it was persisted.
     pub ceiling: Stamp,
     /// The links kept, and the refusals of links that were cut.
     pub links: SavedLinks,
+    /// Files whose entry is there and whose content is gone. They are not held: nothing but a `Put` with
+    /// content brings them back. Their versions remain floors.
+    pub missing: Vec<Arc<Record>>,
 }
 
 /// The links of a node as they are persisted.
@@ -54,7 +76,7 @@ pub struct Usage {
 }
 
 /// Why the store could not do something.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
     /// The capacity is used up. Evicting cached copies may help.
     #[error("no room: {short} bytes more are needed than the node has left")]
@@ -84,6 +106,26 @@ pub enum StoreError {
     },
 }
 
+impl StoreError {
+    /// The error of the system, with a full disk told from the rest.
+    fn of_io(doing: impl Display, error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                Self::DiskFull(doing.to_string())
+            }
+            _ => Self::Failed {
+                doing: doing.to_string(),
+                reason: error.to_string(),
+            },
+        }
+    }
+}
+
+/// Locks, also after a panic elsewhere: what these locks guard is changed in single steps.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// A change of the index. Changes to one file are applied in the order in which they are handed in.
 #[derive(Debug)]
 pub enum Change {
@@ -91,7 +133,8 @@ pub enum Change {
     ///
     /// Wins over nothing, a lesser record, or the same version with a lesser layout or role. With the same
     /// version already held the content may be left out (a new layout, a cached copy made a replica) and
-    /// is dropped if it comes. A record of another version needs its content, except a tombstone. A cached
+    /// is dropped if it comes. A record of another version needs its content, except a tombstone
+    /// ([`StoreError::Absent`] without, [`StoreError::Corrupt`] with another content). A cached
     /// copy never replaces a replica of the same version: the record is merged and the role stays.
     Put {
         /// What is known of the file.
@@ -115,7 +158,8 @@ pub enum Change {
         /// Only when held as this.
         only: Option<Role>,
     },
-    /// Makes a replica of exactly this version a cached copy, keeping the content.
+    /// Makes a replica of exactly this version a cached copy, keeping the content. Superseded when the
+    /// replica is promised under a greater layout than the record's.
     Demote {
         /// The record with the layout that no longer names this node.
         record: Arc<Record>,
@@ -138,12 +182,25 @@ pub enum Change {
     },
 }
 
+impl Change {
+    /// The file that it is about.
+    #[must_use]
+    pub fn key(&self) -> &Key {
+        match self {
+            Self::Put { record, .. } | Self::Demote { record } => &record.key,
+            Self::Drop { key, .. } | Self::Verified { key, .. } | Self::Quarantine { key, .. } => {
+                key
+            }
+        }
+    }
+}
+
 /// What became of a [`Change`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Applied {
     /// It is durable.
     Done {
-        /// The holding before, if there was one.
+        /// The holding before, if there was one (`validated` is not kept and is 0 in it).
         before: Option<Holding>,
     },
     /// A greater record was there; that one is durable.
@@ -155,6 +212,9 @@ pub enum Applied {
 /// Hears of every change, in order, once it is durable.
 pub trait Observer: Send + Sync + 'static {
     /// The holding of `key` is `after` from now on (`None`: there is none). Must return quickly.
+    ///
+    /// A store doesn't keep when a holding was validated: `after.validated` is what this change said, 0 when
+    /// it said nothing. Whoever mirrors the holdings keeps the later time for one version.
     fn changed(&self, key: &Key, after: Option<&Holding>);
 }
 
@@ -174,7 +234,7 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// [`StoreError`]; then nothing was changed.
     async fn apply(&self, change: Change) -> Result<Applied, StoreError>;
-    /// Opens the content of exactly this record's version.
+    /// Opens the content of exactly this record's version, as it is held.
     ///
     /// # Errors
     /// [`StoreError::Absent`] when it isn't held (any more).

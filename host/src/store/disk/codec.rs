@@ -1,0 +1,224 @@
+//! How a holding lies in the index: a mirror of the core's types, so that those may change without
+//! changing what is on the disk.
+//!
+//! Format 1. A row is postcard, after the first eight bytes of the BLAKE3 digest of its key and itself: a
+//! damaged index is noticed, not believed. [`dataverse_core::limits::INLINE_BYTES_MAX`], which says where a content
+//! is, belongs to the format too.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use dataverse_core::content::Digest;
+use dataverse_core::holdings::{Holding, Role};
+use dataverse_core::id::NodeId;
+use dataverse_core::key::Key;
+use dataverse_core::record::{Layout, Record};
+use dataverse_core::version::{Stamp, Version};
+use serde::{Deserialize, Serialize};
+
+use super::super::SavedLinks;
+
+/// The format that this release writes and reads.
+pub(super) const FORMAT: u32 = 1;
+
+const CHECK_BYTES: usize = 8;
+
+#[derive(Serialize, Deserialize)]
+struct HoldingRow<'a> {
+    stamp: u64,
+    writer: [u8; 16],
+    layout_counter: u64,
+    layout_author: [u8; 16],
+    holders: Vec<[u8; 16]>,
+    is_deleted: bool,
+    size: u64,
+    digest: [u8; 32],
+    content_type: &'a str,
+    factor: u32,
+    is_replica: bool,
+    verified: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct LinksRow {
+    links: Vec<([u8; 16], String, String)>,
+    refused: Vec<[u8; 16]>,
+}
+
+/// Bytes in the index that are not what was written there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Damaged;
+
+/// The row of a holding.
+pub(super) fn encode_holding(holding: &Holding) -> Vec<u8> {
+    let record = &holding.record;
+    let row = HoldingRow {
+        stamp: record.version.stamp.0,
+        writer: *record.version.writer.as_bytes(),
+        layout_counter: record.layout.counter,
+        layout_author: *record.layout.author.as_bytes(),
+        holders: record
+            .layout
+            .holders
+            .iter()
+            .map(|id| *id.as_bytes())
+            .collect(),
+        is_deleted: record.deleted,
+        size: record.size,
+        digest: record.digest.0,
+        content_type: &record.content_type,
+        factor: record.factor,
+        is_replica: holding.role == Role::Replica,
+        verified: holding.verified,
+    };
+    seal(record.key.as_str(), &row)
+}
+
+/// Reads rows back, sharing what many of them have in common.
+#[derive(Default)]
+pub(super) struct Decoder {
+    content_types: HashSet<Arc<str>>,
+}
+
+/// Content types that are shared; others are kept by each record.
+const SHARED_TYPES_MAX: usize = 4096;
+
+impl Decoder {
+    /// The holding of `key`.
+    pub(super) fn holding(&mut self, key: &str, bytes: &[u8]) -> Result<Holding, Damaged> {
+        let row: HoldingRow<'_> = unseal(key, bytes)?;
+        let record = Record {
+            version: Version {
+                stamp: Stamp(row.stamp),
+                writer: NodeId::from_bytes(row.writer),
+            },
+            layout: Layout {
+                counter: row.layout_counter,
+                author: NodeId::from_bytes(row.layout_author),
+                holders: row.holders.into_iter().map(NodeId::from_bytes).collect(),
+            },
+            deleted: row.is_deleted,
+            size: row.size,
+            digest: Digest(row.digest),
+            content_type: self.share(row.content_type),
+            factor: row.factor,
+            key: Key::parse(key).map_err(|_| Damaged)?,
+        };
+        Ok(Holding {
+            record: Arc::new(record),
+            role: if row.is_replica {
+                Role::Replica
+            } else {
+                Role::Cached
+            },
+            validated: 0,
+            verified: row.verified,
+        })
+    }
+
+    fn share(&mut self, content_type: &str) -> Arc<str> {
+        if let Some(shared) = self.content_types.get(content_type) {
+            return Arc::clone(shared);
+        }
+        let shared: Arc<str> = content_type.into();
+        if self.content_types.len() < SHARED_TYPES_MAX {
+            self.content_types.insert(Arc::clone(&shared));
+        }
+        shared
+    }
+}
+
+const LINKS: &str = "links";
+
+/// The row of the links.
+pub(super) fn encode_links(links: &SavedLinks) -> Vec<u8> {
+    let row = LinksRow {
+        links: links
+            .links
+            .iter()
+            .map(|(id, name, address)| (*id.as_bytes(), name.clone(), address.clone()))
+            .collect(),
+        refused: links.refused.iter().map(|id| *id.as_bytes()).collect(),
+    };
+    seal(LINKS, &row)
+}
+
+/// The links in this row.
+pub(super) fn decode_links(bytes: &[u8]) -> Result<SavedLinks, Damaged> {
+    let row: LinksRow = unseal(LINKS, bytes)?;
+    let link = |(id, name, address)| (NodeId::from_bytes(id), name, address);
+    Ok(SavedLinks {
+        links: row.links.into_iter().map(link).collect(),
+        refused: row.refused.into_iter().map(NodeId::from_bytes).collect(),
+    })
+}
+
+fn seal<T: Serialize>(key: &str, row: &T) -> Vec<u8> {
+    let bytes = postcard::to_extend(row, vec![0; CHECK_BYTES])
+        .expect("rows hold nothing that postcard can not write");
+    let check = check(key, &bytes[CHECK_BYTES..]);
+    let mut bytes = bytes;
+    bytes[..CHECK_BYTES].copy_from_slice(&check);
+    bytes
+}
+
+fn unseal<'a, T: Deserialize<'a>>(key: &str, bytes: &'a [u8]) -> Result<T, Damaged> {
+    let (found, row) = bytes.split_at_checked(CHECK_BYTES).ok_or(Damaged)?;
+    if found != check(key, row) {
+        return Err(Damaged);
+    }
+    postcard::from_bytes(row).map_err(|_| Damaged)
+}
+
+fn check(key: &str, row: &[u8]) -> [u8; CHECK_BYTES] {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(key.as_bytes()).update(&[0]).update(row);
+    let mut check = [0; CHECK_BYTES];
+    check.copy_from_slice(&hasher.finalize().as_bytes()[..CHECK_BYTES]);
+    check
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::suite::record;
+
+    fn holding() -> Holding {
+        let mut record = record("ada/x", 7, b"content");
+        record.layout.holders = vec![NodeId::from(1), NodeId::from(2)];
+        Holding {
+            record: Arc::new(record),
+            role: Role::Replica,
+            validated: 0,
+            verified: 99,
+        }
+    }
+
+    #[test]
+    fn a_holding_reads_back() {
+        let row = encode_holding(&holding());
+        let again = Decoder::default().holding("ada/x", &row);
+        assert_eq!(again, Ok(holding()));
+    }
+
+    #[test]
+    fn a_flipped_bit_anywhere_is_noticed() {
+        let row = encode_holding(&holding());
+        for at in 0..row.len() {
+            let mut wrong = row.clone();
+            wrong[at] ^= 4;
+            assert_eq!(Decoder::default().holding("ada/x", &wrong), Err(Damaged));
+        }
+        assert_eq!(Decoder::default().holding("ada/y", &row), Err(Damaged));
+        assert_eq!(Decoder::default().holding("ada/x", &row[..5]), Err(Damaged));
+    }
+
+    #[test]
+    fn links_read_back() {
+        let links = SavedLinks {
+            links: vec![(NodeId::from(1), "a".into(), "127.0.0.1:1".into())],
+            refused: vec![NodeId::from(2)],
+        };
+        assert_eq!(decode_links(&encode_links(&links)), Ok(links));
+    }
+}

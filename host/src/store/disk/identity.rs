@@ -1,0 +1,199 @@
+//! Whose folder it is: refuses to start where starting would do harm.
+//!
+//! The node's id is in the index and in `node.id` beside it, so that an index which was copied in from
+//! elsewhere, or lost, is noticed before anything is served or written.
+
+use std::fs::{File, TryLockError};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use dataverse_core::id::NodeId;
+
+use super::index::{Index, LoadError, Loaded};
+use super::layout::{Layout, sync_folder};
+
+/// Why a data folder was not opened. Each text says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another node runs in it.
+    #[error(
+        "the folder {folder} is in use by a running node; stop that node or choose another folder with --data"
+    )]
+    InUse {
+        /// The data folder.
+        folder: PathBuf,
+    },
+    /// Two nodes' files are mixed in it.
+    #[error(
+        "the folder {folder} belongs to node {folder_of} but its index to node {index_of}: files of two nodes are mixed in it; put back the index.redb and node.id that belong together, or choose another folder with --data"
+    )]
+    OtherNode {
+        /// The data folder.
+        folder: PathBuf,
+        /// The node in `node.id`.
+        folder_of: String,
+        /// The node in the index.
+        index_of: NodeId,
+    },
+    /// It belongs to a node of another network.
+    #[error(
+        "the folder {folder} belongs to a node of the network {found:?}, not {asked:?}; start with --network {found} or choose another folder with --data"
+    )]
+    OtherNetwork {
+        /// The data folder.
+        folder: PathBuf,
+        /// The network that it belongs to.
+        found: String,
+        /// The network that was asked for.
+        asked: String,
+    },
+    /// A later release wrote it.
+    #[error(
+        "the folder {folder} was written by a newer release (format {found}; this one knows {known}); start that release, or choose another folder with --data"
+    )]
+    NewerFormat {
+        /// The data folder.
+        folder: PathBuf,
+        /// The format found.
+        found: u32,
+        /// The newest format known.
+        known: u32,
+    },
+    /// There are a node's files, but no index.
+    #[error(
+        "the folder {folder} holds a node's files but no index.redb, without which nobody knows what they are; put the index back, or move the folder aside and let the node start anew: it fetches its files from the other nodes"
+    )]
+    NoIndex {
+        /// The data folder.
+        folder: PathBuf,
+    },
+    /// The index can't be read.
+    #[error(
+        "the index {path} is damaged ({reason}); put back a good copy, or move the folder aside and let the node start anew: it fetches its files from the other nodes"
+    )]
+    Damaged {
+        /// The index.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The system refused.
+    #[error(
+        "the folder {folder} can not be used: {reason}; check that it exists, is writable and has room"
+    )]
+    Failed {
+        /// The data folder.
+        folder: PathBuf,
+        /// What the system said.
+        reason: String,
+    },
+}
+
+impl OpenError {
+    /// Something that the system refused.
+    pub(super) fn failed(layout: &Layout, error: impl ToString) -> Self {
+        Self::Failed {
+            folder: layout.root().to_owned(),
+            reason: error.to_string(),
+        }
+    }
+
+    fn loading(layout: &Layout, error: LoadError) -> Self {
+        let folder = layout.root().to_owned();
+        match error {
+            LoadError::Newer(found) => Self::NewerFormat {
+                folder,
+                found,
+                known: super::codec::FORMAT,
+            },
+            LoadError::Damaged(reason) => Self::Damaged {
+                path: layout.index(),
+                reason,
+            },
+            LoadError::Failed(reason) => Self::Failed { folder, reason },
+        }
+    }
+}
+
+/// Takes the lock of the folder; it is held until the file is dropped.
+pub(super) fn lock(layout: &Layout) -> Result<File, OpenError> {
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(layout.lock())
+        .map_err(|error| OpenError::failed(layout, error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse {
+            folder: layout.root().to_owned(),
+        }),
+        Err(TryLockError::Error(error)) => Err(OpenError::failed(layout, error)),
+    }
+}
+
+/// Opens the index of the node that the folder belongs to; a new folder becomes that of `node_if_new`.
+pub(super) fn open_index(
+    layout: &Layout,
+    node_if_new: NodeId,
+    network: &str,
+) -> Result<(Index, Loaded), OpenError> {
+    let folder_of =
+        read_node_id(&layout.node_id()).map_err(|error| OpenError::failed(layout, error))?;
+    let is_new = !layout.index().exists();
+    if is_new {
+        if folder_of.is_some() || holds_content(layout) {
+            return Err(OpenError::NoIndex {
+                folder: layout.root().to_owned(),
+            });
+        }
+        Index::create(&layout.index(), node_if_new, network)
+            .map_err(|error| OpenError::loading(layout, error))?;
+    }
+    let (index, mut loaded) =
+        Index::open(&layout.index()).map_err(|error| OpenError::loading(layout, error))?;
+    match folder_of {
+        Some(text) if text != loaded.node.to_string() => {
+            return Err(OpenError::OtherNode {
+                folder: layout.root().to_owned(),
+                folder_of: text,
+                index_of: loaded.node,
+            });
+        }
+        Some(_) => {}
+        None => {
+            write_node_id(layout, loaded.node).map_err(|error| OpenError::failed(layout, error))?;
+        }
+    }
+    if loaded.network != network {
+        return Err(OpenError::OtherNetwork {
+            folder: layout.root().to_owned(),
+            found: loaded.network,
+            asked: network.to_owned(),
+        });
+    }
+    loaded.is_new = is_new;
+    Ok((index, loaded))
+}
+
+fn holds_content(layout: &Layout) -> bool {
+    std::fs::read_dir(layout.contents()).is_ok_and(|mut folders| folders.next().is_some())
+}
+
+fn read_node_id(path: &Path) -> io::Result<Option<String>> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text.trim().to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The index is durable when this is called: the id is never known without it.
+fn write_node_id(layout: &Layout, node: NodeId) -> io::Result<()> {
+    let unfinished = layout.root().join("node.id.new");
+    let mut file = File::create(&unfinished)?;
+    writeln!(file, "{node}")?;
+    file.sync_all()?;
+    std::fs::rename(&unfinished, layout.node_id())?;
+    sync_folder(layout.root())
+}

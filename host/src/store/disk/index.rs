@@ -1,0 +1,367 @@
+//! The index: one redb file with every holding, the small contents, the links and the clock's ceiling.
+//!
+//! It is written by one thread and read by many. Each commit saves what redb needs to open quickly after
+//! a crash. redb refuses to go on after an I/O error, so a failed commit opens the file anew, and a number
+//! that every commit raises tells whether it had become durable after all.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{PoisonError, RwLock};
+
+use bytes::Bytes;
+use dataverse_core::holdings::Holding;
+use dataverse_core::id::NodeId;
+use dataverse_core::key::Key;
+use dataverse_core::limits;
+use dataverse_core::version::Stamp;
+use redb::{
+    Database, ReadOnlyTable, ReadableDatabase, ReadableTable, StorageError, TableDefinition,
+};
+
+use super::super::{SavedLinks, StoreError};
+use super::codec::{self, Damaged, Decoder};
+use super::layout::ContentId;
+
+/// `user/name` → row of the holding.
+const HOLDINGS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("holdings");
+/// Content id and number of the piece → piece of a small content.
+const CONTENTS: TableDefinition<'_, &[u8; 33], &[u8]> = TableDefinition::new("contents");
+/// Name → value, of which there is one each.
+const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
+
+const FORMAT: &str = "format";
+const NODE: &str = "node";
+const NETWORK: &str = "network";
+const CEILING: &str = "ceiling";
+const LINKS: &str = "links";
+const COMMITS: &str = "commits";
+
+/// Bytes of a piece of a small content. redb's pages are powers of two from 4 KiB up: one content of
+/// 16 KiB in one value takes a page of 32 KiB, in five pieces it takes 20.
+const PIECE_BYTES: usize = 3280;
+
+/// One step of a commit.
+#[derive(Debug)]
+pub(super) enum Write {
+    /// This is held.
+    Hold(Holding),
+    /// Nothing is held under this key.
+    Forget(Key),
+    /// A small content, in parts.
+    AddContent(ContentId, Bytes),
+    /// A small content is no longer needed.
+    RemoveContent(ContentId),
+    /// The links.
+    Links(SavedLinks),
+    /// The ceiling of the clock.
+    Ceiling(Stamp),
+}
+
+/// Why a commit did not succeed.
+#[derive(Debug)]
+pub(super) enum CommitError {
+    /// Nothing of it is durable; the index goes on.
+    Refused(StoreError),
+    /// It can't be known whether it is durable: the file does not open any more.
+    Unknown(StoreError),
+}
+
+/// Everything in an index.
+pub(super) struct Loaded {
+    pub(super) node: NodeId,
+    /// The folder was new.
+    pub(super) is_new: bool,
+    pub(super) network: String,
+    pub(super) holdings: Vec<Holding>,
+    pub(super) ceiling: Stamp,
+    pub(super) links: SavedLinks,
+}
+
+/// Why an index could not be loaded.
+#[derive(Debug)]
+pub(super) enum LoadError {
+    /// A later release wrote it.
+    Newer(u32),
+    /// It is not what was written.
+    Damaged(String),
+    /// The system refused.
+    Failed(String),
+}
+
+impl From<Damaged> for LoadError {
+    fn from(_: Damaged) -> Self {
+        Self::Damaged("a value in it is not what was written".to_owned())
+    }
+}
+
+impl<E: Into<redb::Error>> From<E> for LoadError {
+    fn from(error: E) -> Self {
+        match error.into() {
+            redb::Error::Io(error) if error.kind() != std::io::ErrorKind::InvalidData => {
+                Self::Failed(error.to_string())
+            }
+            error => Self::Damaged(error.to_string()),
+        }
+    }
+}
+
+/// The open index.
+pub(super) struct Index {
+    path: PathBuf,
+    /// `None` after it could not be opened anew.
+    database: RwLock<Option<Database>>,
+    commits: AtomicU64,
+}
+
+impl Index {
+    /// Makes an index for this node where there is none, complete or not at all.
+    pub(super) fn create(path: &Path, node: NodeId, network: &str) -> Result<(), LoadError> {
+        let unfinished = path.with_extension("new");
+        let failed = |error: std::io::Error| LoadError::Failed(error.to_string());
+        if unfinished.exists() {
+            std::fs::remove_file(&unfinished).map_err(failed)?;
+        }
+        let database = Database::create(&unfinished)?;
+        let transaction = database.begin_write()?;
+        transaction.open_table(HOLDINGS)?;
+        transaction.open_table(CONTENTS)?;
+        {
+            let mut meta = transaction.open_table(META)?;
+            meta.insert(FORMAT, codec::FORMAT.to_le_bytes().as_slice())?;
+            meta.insert(NODE, node.as_bytes().as_slice())?;
+            meta.insert(NETWORK, network.as_bytes())?;
+        }
+        transaction.commit()?;
+        drop(database);
+        std::fs::rename(&unfinished, path).map_err(failed)
+    }
+
+    /// Opens the index and reads all of it but the contents.
+    pub(super) fn open(path: &Path) -> Result<(Self, Loaded), LoadError> {
+        // redb panics on some damage.
+        let opened = catch_unwind(AssertUnwindSafe(|| {
+            let database = open_database(path)?;
+            let (loaded, commits) = load(&database)?;
+            let index = Self {
+                path: path.to_owned(),
+                database: RwLock::new(Some(database)),
+                commits: AtomicU64::new(commits),
+            };
+            Ok((index, loaded))
+        }));
+        opened.unwrap_or_else(|_| Err(LoadError::Damaged("its pages make no sense".to_owned())))
+    }
+
+    /// The holdings as of now.
+    pub(super) fn holdings(&self) -> Result<Snapshot, StoreError> {
+        self.read(|database| Ok(database.begin_read()?.open_table(HOLDINGS)?))
+            .map(Snapshot)
+    }
+
+    /// The small content with this id.
+    pub(super) fn content(&self, id: ContentId) -> Result<Option<Bytes>, StoreError> {
+        self.read(|database| {
+            let contents = database.begin_read()?.open_table(CONTENTS)?;
+            let mut whole = None;
+            for piece in contents.range::<&[u8; 33]>(&piece_key(id, 0)..=&piece_key(id, u8::MAX))? {
+                let whole: &mut Vec<u8> = whole.get_or_insert_default();
+                whole.extend_from_slice(piece?.1.value());
+            }
+            Ok(whole.map(Bytes::from))
+        })
+    }
+
+    /// Makes these writes durable, all of them or none.
+    pub(super) fn commit(&self, writes: &[Write]) -> Result<(), CommitError> {
+        let number = self.commits.load(Ordering::Relaxed) + 1;
+        let result = self.read(|database| write(database, writes, number));
+        let Err(error) = result else {
+            self.commits.store(number, Ordering::Relaxed);
+            return Ok(());
+        };
+        match self.reopen() {
+            Ok(durable) if durable == number => {
+                self.commits.store(number, Ordering::Relaxed);
+                Ok(())
+            }
+            Ok(_) => Err(CommitError::Refused(error)),
+            Err(reason) => Err(CommitError::Unknown(StoreError::Failed {
+                doing: format!("opening {} after a failure", self.path.display()),
+                reason: format!("{reason:?}; restart the node once the disk is well"),
+            })),
+        }
+    }
+
+    /// Opens the file anew and returns the number of the last commit in it.
+    fn reopen(&self) -> Result<u64, LoadError> {
+        let mut database = self
+            .database
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        // The file can't be opened twice.
+        *database = None;
+        let again = open_database(&self.path)?;
+        let commits = number_in(&again.begin_read()?.open_table(META)?, COMMITS)?;
+        *database = Some(again);
+        Ok(commits)
+    }
+
+    fn read<T>(
+        &self,
+        work: impl FnOnce(&Database) -> Result<T, redb::Error>,
+    ) -> Result<T, StoreError> {
+        let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
+        let database = database.as_ref().ok_or(StoreError::Closed)?;
+        work(database).map_err(|error| self.failed(error))
+    }
+
+    fn failed(&self, error: redb::Error) -> StoreError {
+        let doing = format_args!("using the index {}", self.path.display());
+        match error {
+            redb::Error::Io(error) => StoreError::of_io(doing, &error),
+            other => StoreError::Failed {
+                doing: doing.to_string(),
+                reason: other.to_string(),
+            },
+        }
+    }
+
+    /// Closes the file. Whoever reads afterwards hears that the store is closed.
+    pub(super) fn close(&self) {
+        *self
+            .database
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+/// The holdings as they were at one moment.
+pub(super) struct Snapshot(ReadOnlyTable<&'static str, &'static [u8]>);
+
+impl Snapshot {
+    /// The holding of this file.
+    pub(super) fn find(&self, key: &Key) -> Result<Option<Holding>, StoreError> {
+        let failed = |reason: String| StoreError::Failed {
+            doing: format!("reading the index entry of {key}"),
+            reason,
+        };
+        let row = self
+            .0
+            .get(key.as_str())
+            .map_err(|error| failed(error.to_string()))?;
+        row.map(|row| Decoder::default().holding(key.as_str(), row.value()))
+            .transpose()
+            .map_err(|Damaged| failed("it is not what was written".to_owned()))
+    }
+}
+
+fn open_database(path: &Path) -> Result<Database, LoadError> {
+    Ok(Database::builder()
+        .set_cache_size(limits::INDEX_CACHE_BYTES)
+        .open(path)?)
+}
+
+fn load(database: &Database) -> Result<(Loaded, u64), LoadError> {
+    let transaction = database.begin_read()?;
+    let meta = transaction.open_table(META)?;
+    let format = meta.get(FORMAT)?.ok_or(Damaged)?;
+    let format = u32::from_le_bytes(format.value().try_into().map_err(|_| Damaged)?);
+    if format > codec::FORMAT {
+        return Err(LoadError::Newer(format));
+    }
+    let node = meta.get(NODE)?.ok_or(Damaged)?;
+    let network = meta.get(NETWORK)?.ok_or(Damaged)?;
+    let links = meta.get(LINKS)?;
+    let mut decoder = Decoder::default();
+    let mut holdings = Vec::new();
+    for row in transaction.open_table(HOLDINGS)?.iter()? {
+        let (key, row) = row?;
+        let holding = decoder
+            .holding(key.value(), row.value())
+            .map_err(|Damaged| {
+                LoadError::Damaged(format!(
+                    "the entry of {:?} is not what was written",
+                    key.value()
+                ))
+            })?;
+        holdings.push(holding);
+    }
+    let loaded = Loaded {
+        is_new: false,
+        node: NodeId::from_bytes(node.value().try_into().map_err(|_| Damaged)?),
+        network: String::from_utf8(network.value().to_vec()).map_err(|_| Damaged)?,
+        holdings,
+        ceiling: Stamp(number_in(&meta, CEILING)?),
+        links: links
+            .map(|links| codec::decode_links(links.value()))
+            .transpose()?
+            .unwrap_or_default(),
+    };
+    Ok((loaded, number_in(&meta, COMMITS)?))
+}
+
+fn number_in(meta: &ReadOnlyTable<&str, &[u8]>, name: &str) -> Result<u64, LoadError> {
+    let Some(number) = meta.get(name)? else {
+        return Ok(0);
+    };
+    Ok(u64::from_le_bytes(
+        number.value().try_into().map_err(|_| Damaged)?,
+    ))
+}
+
+fn write(database: &Database, writes: &[Write], number: u64) -> Result<(), redb::Error> {
+    let mut transaction = database.begin_write()?;
+    transaction.set_quick_repair(true);
+    {
+        let mut holdings = transaction.open_table(HOLDINGS)?;
+        let mut contents = transaction.open_table(CONTENTS)?;
+        let mut meta = transaction.open_table(META)?;
+        for write in writes {
+            match write {
+                Write::Hold(holding) => {
+                    let row = codec::encode_holding(holding);
+                    holdings.insert(holding.record.key.as_str(), row.as_slice())?;
+                }
+                Write::Forget(key) => drop(holdings.remove(key.as_str())?),
+                Write::AddContent(id, bytes) => add_content(&mut contents, *id, bytes)?,
+                Write::RemoveContent(id) => {
+                    let pieces = piece_key(*id, 0);
+                    contents
+                        .retain_in::<&[u8; 33], _>(&pieces..=&piece_key(*id, u8::MAX), |_, _| {
+                            false
+                        })?;
+                }
+                Write::Links(links) => {
+                    drop(meta.insert(LINKS, codec::encode_links(links).as_slice())?);
+                }
+                Write::Ceiling(stamp) => {
+                    drop(meta.insert(CEILING, stamp.0.to_le_bytes().as_slice())?);
+                }
+            }
+        }
+        meta.insert(COMMITS, number.to_le_bytes().as_slice())?;
+    }
+    transaction.commit()?;
+    Ok(())
+}
+
+fn add_content(
+    contents: &mut redb::Table<'_, &'static [u8; 33], &'static [u8]>,
+    id: ContentId,
+    bytes: &[u8],
+) -> Result<(), StorageError> {
+    if bytes.is_empty() {
+        contents.insert(&piece_key(id, 0), bytes)?;
+    }
+    for (number, piece) in (0u8..).zip(bytes.chunks(PIECE_BYTES)) {
+        contents.insert(&piece_key(id, number), piece)?;
+    }
+    Ok(())
+}
+
+fn piece_key(id: ContentId, number: u8) -> [u8; 33] {
+    let mut key = [number; 33];
+    key[..32].copy_from_slice(&id.to_bytes());
+    key
+}

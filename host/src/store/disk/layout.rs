@@ -1,0 +1,191 @@
+//! Where things are in a data folder. Names are made of hashes and versions: no byte that a user chose is
+//! ever part of a path.
+//!
+//! ```text
+//! lock                    held by the running node
+//! node.id                 whose folder it is
+//! index.redb              the index, with small contents in it
+//! content/ab/cd/<id>      content of a version; <id>.tree beside it: its group tree
+//! incoming/               not committed yet
+//! orphans/                found at start without an entry; kept seven days
+//! quarantine/             did not match its digest
+//! ```
+
+use std::fmt;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use dataverse_core::id::FileId;
+use dataverse_core::record::Record;
+use dataverse_core::version::Version;
+
+/// Names one content: the file and the version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct ContentId {
+    file: FileId,
+    version: Version,
+}
+
+impl ContentId {
+    pub(super) fn of(record: &Record) -> Self {
+        Self {
+            file: record.key.file_id(),
+            version: record.version,
+        }
+    }
+
+    /// 32 bytes, most significant first.
+    pub(super) fn to_bytes(self) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        bytes[..8].copy_from_slice(&self.file.0.to_be_bytes());
+        bytes[8..16].copy_from_slice(&self.version.stamp.0.to_be_bytes());
+        bytes[16..].copy_from_slice(self.version.writer.as_bytes());
+        bytes
+    }
+
+    /// The first two bytes, which name the folders that the content is in.
+    pub(super) fn shelf(self) -> u16 {
+        (self.file.0 >> 48) as u16
+    }
+}
+
+impl fmt::Display for ContentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.file, self.version)
+    }
+}
+
+/// A name that the store did not give.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Stray;
+
+impl FromStr for ContentId {
+    type Err = Stray;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        let (file, version) = name.split_once('-').ok_or(Stray)?;
+        let id = Self {
+            file: FileId(u64::from_str_radix(file, 16).map_err(|_| Stray)?),
+            version: version.parse().map_err(|_| Stray)?,
+        };
+        // One content has one name: other spellings of the same numbers are strays.
+        (id.to_string() == name).then_some(id).ok_or(Stray)
+    }
+}
+
+/// The paths in one data folder.
+#[derive(Debug, Clone)]
+pub(super) struct Layout {
+    root: PathBuf,
+}
+
+impl Layout {
+    pub(super) fn new(root: &Path) -> Self {
+        Self {
+            root: root.to_owned(),
+        }
+    }
+
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(super) fn lock(&self) -> PathBuf {
+        self.root.join("lock")
+    }
+
+    pub(super) fn node_id(&self) -> PathBuf {
+        self.root.join("node.id")
+    }
+
+    pub(super) fn index(&self) -> PathBuf {
+        self.root.join("index.redb")
+    }
+
+    pub(super) fn contents(&self) -> PathBuf {
+        self.root.join("content")
+    }
+
+    pub(super) fn incoming(&self) -> PathBuf {
+        self.root.join("incoming")
+    }
+
+    pub(super) fn orphans(&self) -> PathBuf {
+        self.root.join("orphans")
+    }
+
+    pub(super) fn quarantine(&self) -> PathBuf {
+        self.root.join("quarantine")
+    }
+
+    /// The folder that a content is in.
+    pub(super) fn shelf(&self, id: ContentId) -> PathBuf {
+        let [outer, inner] = id.shelf().to_be_bytes();
+        self.contents()
+            .join(format!("{outer:02x}"))
+            .join(format!("{inner:02x}"))
+    }
+
+    pub(super) fn content(&self, id: ContentId) -> PathBuf {
+        self.shelf(id).join(id.to_string())
+    }
+
+    pub(super) fn tree(&self, id: ContentId) -> PathBuf {
+        self.content(id).with_extension("tree")
+    }
+
+    /// Makes every folder of the store.
+    pub(super) fn make_folders(&self) -> io::Result<()> {
+        for folder in [
+            self.contents(),
+            self.incoming(),
+            self.orphans(),
+            self.quarantine(),
+        ] {
+            std::fs::create_dir_all(folder)?;
+        }
+        sync_folder(&self.root)
+    }
+}
+
+/// Makes the names in this folder durable.
+pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::suite::record;
+
+    #[test]
+    fn a_content_is_found_again_by_its_name() {
+        let id = ContentId::of(&record("ada/x", 7, b"x"));
+        assert_eq!(id.to_string().parse(), Ok(id));
+        assert_eq!(id.to_string().len(), 16 + 1 + 16 + 1 + 32);
+        let name = id.to_string();
+        for stray in [
+            "",
+            "x-y",
+            &name[1..],
+            &name.to_uppercase(),
+            &format!("{name}.tree"),
+        ] {
+            assert_eq!(stray.parse::<ContentId>(), Err(Stray), "{stray}");
+        }
+    }
+
+    #[test]
+    fn no_part_of_a_key_is_part_of_a_path() {
+        let record = record("ada/..a\\..b%2e%2e/secret", 7, b"x");
+        let path = Layout::new(Path::new("/data")).content(ContentId::of(&record));
+        let path = path.to_str().expect("it is text");
+        let rest = path.strip_prefix("/data/content/").expect("it is below");
+        assert!(
+            rest.bytes()
+                .all(|byte| byte.is_ascii_hexdigit() || b"/-".contains(&byte))
+        );
+    }
+}

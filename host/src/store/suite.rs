@@ -55,8 +55,18 @@ pub(super) fn content(seed: u8, len: usize) -> Vec<u8> {
 /// Remembers what it was told.
 #[derive(Default)]
 pub(super) struct Mirror {
-    pub(super) holdings: Mutex<Holdings>,
+    holdings: Mutex<Holdings>,
     told: Mutex<Vec<(Key, Option<Version>)>>,
+}
+
+impl Mirror {
+    pub(super) fn held(&self, key: &Key) -> Option<Holding> {
+        locked(&self.holdings).find(key).cloned()
+    }
+
+    pub(super) fn files(&self) -> u64 {
+        locked(&self.holdings).replicas().files
+    }
 }
 
 impl Observer for Mirror {
@@ -140,7 +150,7 @@ impl Bench {
 
     fn held(&self, key: &str) -> Option<Holding> {
         let key = Key::parse(key).expect("it is a key");
-        locked(&self.mirror.holdings).find(&key).cloned()
+        self.mirror.held(&key)
     }
 
     fn check_used(&self, replicas: u64, cached: u64) {

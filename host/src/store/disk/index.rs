@@ -112,6 +112,9 @@ pub(super) struct Index {
     /// `None` after it could not be opened anew.
     database: RwLock<Option<Database>>,
     commits: AtomicU64,
+    /// The next commit finds the disk full.
+    #[cfg(test)]
+    fails_next: std::sync::atomic::AtomicBool,
 }
 
 impl Index {
@@ -147,6 +150,8 @@ impl Index {
                 path: path.to_owned(),
                 database: RwLock::new(Some(database)),
                 commits: AtomicU64::new(commits),
+                #[cfg(test)]
+                fails_next: false.into(),
             };
             Ok((index, loaded))
         }));
@@ -175,11 +180,21 @@ impl Index {
     /// Makes these writes durable, all of them or none.
     pub(super) fn commit(&self, writes: &[Write]) -> Result<(), CommitError> {
         let number = self.commits.load(Ordering::Relaxed) + 1;
+        #[cfg(test)]
+        if self.fails_next.swap(false, Ordering::Relaxed) {
+            let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
+            return self.after_failure(number, self.failed(redb::Error::Io(full)));
+        }
         let result = self.read(|database| write(database, writes, number));
         let Err(error) = result else {
             self.commits.store(number, Ordering::Relaxed);
             return Ok(());
         };
+        self.after_failure(number, error)
+    }
+
+    /// redb does not go on after an I/O error, and can't tell whether the commit is durable.
+    fn after_failure(&self, number: u64, error: StoreError) -> Result<(), CommitError> {
         match self.reopen() {
             Ok(durable) if durable == number => {
                 self.commits.store(number, Ordering::Relaxed);
@@ -205,6 +220,11 @@ impl Index {
         let commits = number_in(&again.begin_read()?.open_table(META)?, COMMITS)?;
         *database = Some(again);
         Ok(commits)
+    }
+
+    #[cfg(test)]
+    pub(super) fn fail_next_commit(&self) {
+        self.fails_next.store(true, Ordering::Relaxed);
     }
 
     fn read<T>(
@@ -364,4 +384,16 @@ fn piece_key(id: ContentId, number: u8) -> [u8; 33] {
     let mut key = [number; 33];
     key[..32].copy_from_slice(&id.to_bytes());
     key
+}
+
+/// Writes another format into an index.
+#[cfg(test)]
+pub(super) fn claim_format(path: &Path, format: u32) {
+    let database = Database::open(path).expect("it opens");
+    let transaction = database.begin_write().expect("it begins");
+    let mut meta = transaction.open_table(META).expect("it is there");
+    meta.insert(FORMAT, format.to_le_bytes().as_slice())
+        .expect("it is written");
+    drop(meta);
+    transaction.commit().expect("it is durable");
 }

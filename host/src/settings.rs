@@ -57,7 +57,8 @@ pub struct Settings {
     pub gossip_suspect: Duration,
     /// `gossip.forget`: how long a member that is gone is remembered as gone.
     pub gossip_forget: Duration,
-    /// `gossip.announce`: how often nodes that are gone are tried, so that a split network finds together.
+    /// `gossip.announce`: how often a member is asked for all that it knows, and nodes that are gone are
+    /// tried, so that a split network finds together.
     pub gossip_announce: Duration,
     /// `gossip.status`: the shortest pause between two tellings of how this node is.
     pub gossip_status: Duration,

@@ -13,7 +13,9 @@
 
 mod identity;
 mod outbox;
+mod pace;
 mod packet;
+mod sending;
 mod status;
 mod swim;
 mod table;
@@ -30,8 +32,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::identity::Identity;
+use self::sending::Wire;
 pub use self::status::{MemberSeen, MemberState, Status};
-use self::swim::{Mailbox, Swim, Wire};
+use self::swim::{Mailbox, Swim};
 use self::table::Shared;
 use crate::settings::Settings;
 use crate::transport::{Sender, Transport};

@@ -13,7 +13,7 @@ use tracing::{info, warn};
 use super::identity::Identity;
 use super::packet::Packet;
 use super::status::{MemberState, StatusError, StatusNote};
-use super::table::Shared;
+use super::table::{Heard, Shared};
 
 /// The state machine's door to the world.
 pub(super) struct Outbox {
@@ -42,6 +42,11 @@ impl Outbox {
 
     pub(super) fn take_sends(&mut self) -> Vec<(Identity, Bytes)> {
         std::mem::take(&mut self.sends)
+    }
+
+    /// Drops every timer: the state machine that set them is no more.
+    pub(super) fn forget_timers(&mut self) {
+        self.timers.clear();
     }
 
     /// Whether the last living member was lost since this was last asked.
@@ -126,8 +131,9 @@ impl BroadcastHandler<Identity> for StatusNews {
         sender: Option<&Identity>,
     ) -> Result<Option<About>, StatusError> {
         let (node, status) = StatusNote::from_bytes(item)?.read()?;
-        // Without a sender it is this node's own, on its way out.
-        let news = sender.is_none() || self.0.lock().hear(node, status, Instant::now());
+        // Without a sender this node itself asks to spread it.
+        let hear = || self.0.lock().hear(node, status, Instant::now());
+        let news = sender.is_none() || hear() != Heard::Known;
         Ok(news.then_some(About(node)))
     }
 }

@@ -3,46 +3,32 @@
 //! Everything between two waits is synchronous. Packets go out in tasks of their own, bounded in number
 //! and time; losing one is nothing that the protocol could not bear.
 
-use std::num::{NonZeroU8, NonZeroUsize};
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use dataverse_core::id::NodeId;
-use dataverse_core::limits::{GOSSIP_SENDS_MAX, STATUS_ASKS_MAX};
+use dataverse_core::limits::STATUS_ASKS_MAX;
 use dataverse_core::search::Peer;
-use foca::{Config, Foca, PeriodicParams, State};
+use foca::{Config, Foca, State};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
 use tokio::time::{self, Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, trace, warn};
+use tracing::{debug, warn};
 
 use super::identity::Identity;
 use super::outbox::{Outbox, StatusNews};
-use super::packet::{GuardedCodec, Packet, PacketError, SWIM_BYTES_MAX};
+use super::pace::{Pace, positive, protocol};
+use super::packet::{GuardedCodec, Packet, PacketError};
+use super::sending::{Sending, Wire};
 use super::status::{MemberState, Status, StatusNote};
-use super::table::Shared;
+use super::table::{Heard, Shared};
 use crate::settings::Settings;
-use crate::transport::{Message, Sender, Transport};
 
-/// Members to which news goes in every interval, and which help to reach a silent one.
-const FANOUT: NonZeroUsize = NonZeroUsize::new(3).expect("3 is not 0");
-/// How often one node passes the same news on.
-const TRANSMISSIONS: NonZeroU8 = NonZeroU8::new(10).expect("10 is not 0");
-/// Tries of gone nodes to one question for all members: its answer is long, and news spreads without it.
-const TRIES_A_FEED: u32 = 5;
 /// Nodes that together try one that is gone, in each interval, however many nodes there are.
 const HEALERS: usize = 3;
-
-/// How packets leave.
-pub(super) struct Wire {
-    pub(super) transport: Arc<dyn Transport>,
-    pub(super) sender: Arc<dyn Fn() -> Sender + Send + Sync>,
-}
 
 /// What others hand in to the task.
 pub(super) struct Mailbox {
@@ -61,22 +47,16 @@ pub(super) struct Swim {
     config: Config,
     outbox: Outbox,
     table: Shared,
-    wire: Wire,
+    sending: Sending,
     revision: watch::Sender<u64>,
-    sends: JoinSet<()>,
     /// What was last told of this node, and when.
     told: Option<(Status, Instant)>,
     started_ms: u64,
+    /// Rounds since anything was heard of anybody. Counted in rounds, not in time, so that a node that stood
+    /// still as a whole does not take that for silence.
+    silent_rounds: u32,
     chance: StdRng,
     pace: Pace,
-}
-
-struct Pace {
-    interval: Duration,
-    announce: Duration,
-    status: Duration,
-    forget: Duration,
-    send: Duration,
 }
 
 impl Swim {
@@ -90,25 +70,19 @@ impl Swim {
     ) -> Self {
         let started_ms = me.epoch_ms;
         let mut chance = StdRng::seed_from_u64(seed);
-        let config = config(settings);
+        let config = protocol(settings);
         Self {
             foca: machine(me, &config, &table, &mut chance),
             config,
             outbox: Outbox::new(table.clone()),
             table,
-            wire,
+            sending: Sending::new(wire, positive(settings.gossip_probe_period)),
             revision,
-            sends: JoinSet::new(),
             told: None,
             started_ms,
+            silent_rounds: 0,
             chance,
-            pace: Pace {
-                interval: positive(settings.gossip_interval),
-                announce: positive(settings.gossip_announce),
-                status: settings.gossip_status,
-                forget: settings.gossip_forget,
-                send: positive(settings.gossip_probe_period),
-            },
+            pace: Pace::new(settings),
         }
     }
 
@@ -126,9 +100,9 @@ impl Swim {
                 () = until(due) => self.fire_timers(),
                 _ = round.tick() => self.round(&mail.own.borrow()),
                 _ = heal.tick() => self.heal(),
-                Some(_) = self.sends.join_next() => {}
+                Some(()) = self.sending.sent() => {}
             }
-            if self.outbox.take_left_alone() {
+            if self.outbox.take_left_alone() || self.is_cut_off() {
                 self.begin_anew();
             }
             self.dispatch();
@@ -139,9 +113,12 @@ impl Swim {
     }
 
     fn take_in(&mut self, bytes: &[u8]) {
-        if let Err(error) = self.read(bytes) {
-            metrics::counter!("dataverse_gossip_refused_total").increment(1);
-            debug!(%error, "a membership packet was not taken in");
+        match self.read(bytes) {
+            Ok(()) => self.silent_rounds = 0,
+            Err(error) => {
+                metrics::counter!("dataverse_gossip_refused_total").increment(1);
+                debug!(%error, "a membership packet was not taken in");
+            }
         }
     }
 
@@ -164,16 +141,28 @@ impl Swim {
     fn hear(&mut self, note: StatusNote) -> Result<(), PacketError> {
         let (node, status) = note.read()?;
         let stamp = status.stamp();
-        let mut table = self.table.lock();
-        table.hear(node, status, Instant::now());
+        let note = StatusNote::new(node, &status);
+        let (heard, member) = {
+            let mut table = self.table.lock();
+            (table.hear(node, status, Instant::now()), table.living(node))
+        };
+        // A change has to go on from here: what is known already is not passed on when it comes again. The
+        // first of its node is most likely old news, and who lacks it asks.
+        if heard == Heard::Later {
+            self.spread(&note)?;
+        }
         // Where a later one is known its clock went back; told of that, it speaks under a later stamp.
-        if let Some((member, Some(known))) = table.living(node)
+        if let Some((member, Some(known))) = member
             && stamp < known.stamp()
         {
             let later = StatusNote::new(node, &known);
             self.outbox.send(member, &Packet::Tell(later));
         }
         Ok(())
+    }
+
+    fn spread(&mut self, note: &StatusNote) -> Result<(), foca::Error> {
+        self.foca.add_broadcast(&note.to_bytes()).map(|_| ())
     }
 
     fn announce(&mut self, to: Identity) {
@@ -192,6 +181,7 @@ impl Swim {
     /// What is looked after in every interval: the table, the own status, those of others.
     fn round(&mut self, own: &Option<Status>) {
         let now = Instant::now();
+        self.silent_rounds = self.silent_rounds.saturating_add(1);
         let known = self.foca.iter_membership_state();
         let known = known.map(|member| (member.id(), seen_as(member.state())));
         self.table.lock().agree(known, now);
@@ -237,8 +227,7 @@ impl Swim {
         let status = own.clone().stamped((started_ms, counter.saturating_add(1)));
         let note = StatusNote::new(self.foca.identity().node, &status);
         self.told = Some((status, now));
-        let outcome = self.foca.add_broadcast(&note.to_bytes());
-        report(outcome.map(|_| ()), "telling the own status");
+        report(self.spread(&note), "telling the own status");
     }
 
     fn own_note(&self) -> Option<StatusNote> {
@@ -261,49 +250,39 @@ impl Swim {
         }
     }
 
-    /// Nobody answers any more: then it is as likely that this node was cut off as that all others died.
-    /// What it believes of them is void and must not be spread when they are back, so the state machine
-    /// starts over. The table still shows them as gone and is where to try them from.
+    /// Whether nobody has spoken for as long as a single silent member is given before it counts as gone.
+    fn is_cut_off(&self) -> bool {
+        self.foca.num_members() > 0 && self.silent_rounds >= self.pace.silent_rounds_max
+    }
+
+    /// Nobody answers any more: then it is likelier that this node was cut off than that all others died at
+    /// once. What it believes of them is void and must not be spread when they are back, so the state machine
+    /// starts over. The table shows them as gone and is where to try them from.
     fn begin_anew(&mut self) {
+        warn!("no member answers any more: this node is on its own");
         let me = self.foca.identity().clone();
+        self.silent_rounds = 0;
+        self.outbox.forget_timers();
+        self.table.lock().lose_all(Instant::now());
         self.foca = machine(me, &self.config, &self.table, &mut self.chance);
         if let Some(own) = self.own_note() {
-            let outcome = self.foca.add_broadcast(&own.to_bytes());
-            report(outcome.map(|_| ()), "telling the own status again");
+            report(self.spread(&own), "telling the own status again");
         }
     }
 
     fn dispatch(&mut self) {
         for (to, packet) in self.outbox.take_sends() {
-            while self.sends.try_join_next().is_some() {}
-            if self.sends.len() >= GOSSIP_SENDS_MAX {
-                metrics::counter!("dataverse_gossip_dropped_total", "way" => "out").increment(1);
-                continue;
-            }
-            let transport = Arc::clone(&self.wire.transport);
-            let message = Message {
-                sender: (self.wire.sender)(),
-                body: packet,
-            };
-            let deadline = self.pace.send;
-            self.sends.spawn(async move {
-                let call = transport.gossip(&to.address, message);
-                match time::timeout(deadline, call).await {
-                    Ok(Ok(_)) => {}
-                    Ok(Err(error)) => trace!(%error, "a membership packet was not delivered"),
-                    Err(_) => trace!(address = %to.address, "a membership packet took too long"),
-                }
-            });
+            self.sending.send(to.address, packet);
         }
     }
 
     /// Says farewell and waits until it is said, for as long as one packet may take.
     async fn leave(mut self) {
-        self.sends.shutdown().await;
+        self.sending.abandon().await;
         let outcome = self.foca.leave_cluster(&mut self.outbox);
         report(outcome, "leaving");
         self.dispatch();
-        while self.sends.join_next().await.is_some() {}
+        while self.sending.sent().await.is_some() {}
     }
 }
 
@@ -342,34 +321,4 @@ fn ticking(period: Duration) -> time::Interval {
     let mut interval = time::interval(period);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     interval
-}
-
-/// Timers of no length would spin.
-fn positive(duration: Duration) -> Duration {
-    duration.max(Duration::from_millis(1))
-}
-
-fn config(settings: &Settings) -> Config {
-    let probe_period = settings.gossip_probe_period.max(Duration::from_millis(2));
-    let periodic = |frequency, num_members| {
-        Some(PeriodicParams {
-            frequency: positive(frequency),
-            num_members,
-        })
-    };
-    Config {
-        probe_period,
-        // The protocol demands less than the period; half of it leaves the other half to the indirect way.
-        probe_rtt: positive(settings.gossip_probe_rtt.min(probe_period / 2)),
-        num_indirect_probes: FANOUT,
-        max_transmissions: TRANSMISSIONS,
-        suspect_to_down_after: positive(settings.gossip_suspect),
-        // Forgotten by the table's own sweep instead, which is bounded by members, not by deaths.
-        remove_down_after: None,
-        max_packet_size: NonZeroUsize::new(SWIM_BYTES_MAX).expect("packets have a size"),
-        notify_down_members: true,
-        periodic_announce: periodic(settings.gossip_announce * TRIES_A_FEED, NonZeroUsize::MIN),
-        periodic_announce_to_down_members: None,
-        periodic_gossip: periodic(settings.gossip_interval, FANOUT),
-    }
 }

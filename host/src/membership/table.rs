@@ -40,6 +40,17 @@ impl Shared {
     }
 }
 
+/// What a status that came in is worth.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Heard {
+    /// Nothing: one as late is known, or the node is not.
+    Known,
+    /// The first of its node.
+    First,
+    /// Later than the one that was known.
+    Later,
+}
+
 /// All that is known of the members.
 pub(super) struct Table {
     me: Identity,
@@ -187,24 +198,34 @@ impl Table {
         self.strangers = 0;
     }
 
-    /// A status came in; true if it is news of a known member, to be passed on.
-    pub(super) fn hear(&mut self, node: NodeId, status: Status, now: Instant) -> bool {
+    /// Nobody can be reached any more.
+    pub(super) fn lose_all(&mut self, now: Instant) {
+        let living = |entry: &&mut Entry| entry.state != MemberState::Gone;
+        for entry in self.entries.values_mut().filter(living) {
+            (entry.state, entry.since) = (MemberState::Gone, now);
+        }
+        self.note_change();
+    }
+
+    /// A status came in.
+    pub(super) fn hear(&mut self, node: NodeId, status: Status, now: Instant) -> Heard {
         if node == self.me.node {
             self.own_stamp_heard = self.own_stamp_heard.max(Some(status.stamp()));
-            return false;
+            return Heard::Known;
         }
         let Some(entry) = self.entries.get_mut(&node) else {
-            return false;
+            return Heard::Known;
         };
         entry.ask_at = now + ASK_ANYHOW;
         entry.asks = 0;
-        let newer = |known: &Arc<Status>| status.stamp() > known.stamp();
-        if !entry.status.as_ref().is_none_or(newer) {
-            return false;
-        }
+        let heard = match &entry.status {
+            None => Heard::First,
+            Some(known) if status.stamp() > known.stamp() => Heard::Later,
+            Some(_) => return Heard::Known,
+        };
         entry.status = Some(Arc::new(status));
         self.note_change();
-        true
+        heard
     }
 
     /// The latest stamp under which somebody tells a status of this node; later than its own only after a
@@ -292,7 +313,10 @@ mod tests {
         let (mut table, now) = (table(8), Instant::now());
         table.see(&identity(2, 1), MemberState::Alive, now);
         let news = [3, 5, 4, 5].map(|counter| table.hear(NodeId::from(2), status(counter), now));
-        assert_eq!(news, [true, true, false, false]);
+        assert_eq!(
+            news,
+            [Heard::First, Heard::Later, Heard::Known, Heard::Known]
+        );
         let kept = table.members()[0].status.clone().expect("a status");
         assert_eq!(kept.counter, 5);
     }
@@ -300,7 +324,7 @@ mod tests {
     #[test]
     fn a_status_of_nobody_known_is_not_kept() {
         let (mut table, now) = (table(8), Instant::now());
-        assert!(!table.hear(NodeId::from(2), status(1), now));
+        assert_eq!(table.hear(NodeId::from(2), status(1), now), Heard::Known);
         assert!(!table.take_changed());
     }
 

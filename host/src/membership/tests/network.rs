@@ -14,7 +14,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio::time::{self, Instant};
 
-use crate::membership::swim::Wire;
+use crate::membership::sending::Wire;
 use crate::membership::{MemberSeen, MemberState, Membership, Status};
 use crate::settings::Settings;
 use crate::transport::{

@@ -1,0 +1,77 @@
+//! The timings of membership, from the settings: what the state machine goes by, and what the task does
+//! beside it.
+
+use std::num::{NonZeroU8, NonZeroUsize};
+use std::time::Duration;
+
+use foca::{Config, PeriodicParams};
+
+use super::packet::SWIM_BYTES_MAX;
+use crate::settings::Settings;
+
+/// Members to which news goes in every interval, and which help to reach a silent one.
+const FANOUT: NonZeroUsize = NonZeroUsize::new(3).expect("3 is not 0");
+/// How often one node passes the same news on. If each of n nodes does so to members drawn at random, news
+/// misses one of them with a probability of about n / e^12.
+const TRANSMISSIONS: NonZeroU8 = NonZeroU8::new(12).expect("12 is not 0");
+
+/// How often the task looks after what.
+pub(super) struct Pace {
+    /// Between two rounds.
+    pub(super) interval: Duration,
+    /// Between two tries of nodes that are gone.
+    pub(super) announce: Duration,
+    /// Between two tellings of the own status, at least.
+    pub(super) status: Duration,
+    /// Until one that is gone is forgotten.
+    pub(super) forget: Duration,
+    /// Rounds of silence after which a node takes itself for cut off.
+    pub(super) silent_rounds_max: u32,
+}
+
+impl Pace {
+    pub(super) fn new(settings: &Settings) -> Self {
+        let interval = positive(settings.gossip_interval);
+        // As long as one silent member is given from the probe that it missed.
+        let patience = settings.gossip_probe_period + settings.gossip_suspect;
+        let rounds = patience.as_millis() / interval.as_millis();
+        Self {
+            interval,
+            announce: positive(settings.gossip_announce),
+            status: settings.gossip_status,
+            forget: settings.gossip_forget,
+            silent_rounds_max: u32::try_from(rounds).unwrap_or(u32::MAX).max(2),
+        }
+    }
+}
+
+/// Timers of no length would spin.
+pub(super) fn positive(duration: Duration) -> Duration {
+    duration.max(Duration::from_millis(1))
+}
+
+/// What the state machine goes by.
+pub(super) fn protocol(settings: &Settings) -> Config {
+    let probe_period = settings.gossip_probe_period.max(Duration::from_millis(2));
+    let periodic = |frequency, num_members| {
+        Some(PeriodicParams {
+            frequency: positive(frequency),
+            num_members,
+        })
+    };
+    Config {
+        probe_period,
+        // The protocol demands less than the period; half of it leaves the other half to the indirect way.
+        probe_rtt: positive(settings.gossip_probe_rtt.min(probe_period / 2)),
+        num_indirect_probes: FANOUT,
+        max_transmissions: TRANSMISSIONS,
+        suspect_to_down_after: positive(settings.gossip_suspect),
+        // Forgotten by the table's own sweep instead, which is bounded by members, not by deaths.
+        remove_down_after: None,
+        max_packet_size: NonZeroUsize::new(SWIM_BYTES_MAX).expect("packets have a size"),
+        notify_down_members: true,
+        periodic_announce: periodic(settings.gossip_announce, NonZeroUsize::MIN),
+        periodic_announce_to_down_members: None,
+        periodic_gossip: periodic(settings.gossip_interval, FANOUT),
+    }
+}

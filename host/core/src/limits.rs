@@ -53,3 +53,37 @@ pub const EVICTION_EVENTS_MAX: usize = 16_384;
 pub const HEARD_FLOORS_MAX: usize = 100_000;
 /// Announcements remembered, to tell a repeated one.
 pub const ANNOUNCEMENTS_MAX: usize = 65_536;
+
+// Transport.
+
+/// Bytes of content in one message that we accept. We send [`CHUNK_BYTES`].
+pub const CHUNK_BYTES_MAX: usize = 1 << 20;
+/// Hits in one answer to a probe. Records of the greatest size and [`LINKS_MAX`] neighbours, they still fit
+/// into [`MESSAGE_BYTES_MAX`].
+pub const PROBE_HITS_MAX: usize = 1000;
+/// Bytes in one packet of the membership protocol.
+pub const GOSSIP_PACKET_BYTES_MAX: usize = 64 << 10;
+/// Digests in the condition of one write.
+pub const CONDITION_DIGESTS_MAX: usize = 16;
+/// Bytes in the text of a refusal; the rest is cut off.
+pub const REFUSAL_BYTES_MAX: usize = 1024;
+/// Connections from others at once; more wait in the system's queue.
+pub const CONNECTIONS_MAX: usize = 4096;
+/// Connections to others that are kept open for the next call.
+pub const CHANNELS_MAX: usize = 1024;
+/// How long a connection to another node is kept open without a call.
+pub const CHANNEL_IDLE_MS_MAX: u64 = 5 * 60 * 1000;
+/// Calls under way on one connection; more wait.
+pub const CALLS_PER_CONNECTION_MAX: u32 = 256;
+/// Bytes of one stream that are on their way or not yet taken by its reader.
+pub const STREAM_WINDOW_BYTES: u32 = 2 << 20;
+/// Bytes of all streams of one connection that its accepting side has not yet taken.
+pub const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
+/// Bytes in one HTTP/2 frame.
+pub const FRAME_BYTES_MAX: u32 = 128 << 10;
+/// Bytes of headers of one call.
+pub const HEADER_BYTES_MAX: u32 = 16 << 10;
+/// A silent connection is asked whether it lives after so long …
+pub const KEEPALIVE_MS: u64 = 10_000;
+/// … and given up when it says nothing for so long after that.
+pub const KEEPALIVE_TIMEOUT_MS: u64 = 10_000;

@@ -1,0 +1,228 @@
+//! The messages of the overlay, except those of a search.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use dataverse_core::content::GroupTree;
+use dataverse_core::limits;
+use dataverse_core::record::Record;
+
+use super::fields::{Malformed, address, at_most, digest, key, preparation, required, wire_bytes};
+use super::record::{record, sender};
+use crate::net::proto;
+use crate::net::proto::commit_request::Ask;
+use crate::transport::{
+    Announcement, CommitAnswer, CommitAsk, FetchAsk, IntroduceAsk, LinkAnswer, LinkAsk, Message,
+    PrepareAnswer, PrepareAsk, PullAsk, Sender,
+};
+
+/// Writes both directions of a message: how its body becomes fields beside the sender, and how the
+/// fields become its body again.
+macro_rules! message {
+    ($wire:ident <=> $body:ty, |$out:ident| { $($field:ident: $value:expr),* $(,)? }, |$in:ident| $parse:expr) => {
+        impl From<Message<$body>> for proto::$wire {
+            fn from(message: Message<$body>) -> Self {
+                let $out = message.body;
+                Self { sender: Some((&message.sender).into()), $($field: $value),* }
+            }
+        }
+
+        impl TryFrom<proto::$wire> for Message<$body> {
+            type Error = Malformed;
+
+            fn try_from($in: proto::$wire) -> Result<Self, Malformed> {
+                let sender = sender($in.sender)?;
+                let body = $parse;
+                Ok(Self { sender, body })
+            }
+        }
+    };
+}
+
+message!(Ack <=> (), |_nothing| {}, |wire| ());
+
+message!(UnlinkRequest <=> (), |_nothing| {}, |wire| ());
+
+message!(LinkRequest <=> LinkAsk, |ask| { explicit: ask.explicit }, |wire| LinkAsk {
+    explicit: wire.explicit,
+});
+
+message!(LinkReply <=> LinkAnswer, |answer| { cut: answer == LinkAnswer::Cut }, |wire| {
+    if wire.cut { LinkAnswer::Cut } else { LinkAnswer::Linked }
+});
+
+message!(IntroduceRequest <=> IntroduceAsk, |ask| { other: ask.other }, |wire| IntroduceAsk {
+    other: address("other", &wire.other)?.to_string(),
+});
+
+message!(
+    FetchRequest <=> FetchAsk,
+    |ask| {
+        key: ask.key.as_str().to_owned(),
+        version: Some(ask.version.into()),
+        offset: ask.offset,
+        length: ask.length,
+    },
+    |wire| {
+        if !wire.offset.is_multiple_of(limits::GROUP_BYTES) {
+            return Err(Malformed::new("offset", "it is not the beginning of a group"));
+        }
+        FetchAsk {
+            key: key(&wire.key)?,
+            version: required("version", wire.version)?.try_into()?,
+            offset: at_most("offset", wire.offset, limits::FILE_BYTES_MAX)?,
+            length: wire.length,
+        }
+    }
+);
+
+message!(
+    PrepareHeader <=> PrepareAsk,
+    |ask| {
+        preparation: wire_bytes(&ask.preparation.to_be_bytes()),
+        key: ask.key.as_str().to_owned(),
+        size: ask.size,
+    },
+    |wire| PrepareAsk {
+        preparation: preparation(&wire.preparation)?,
+        key: key(&wire.key)?,
+        size: wire.size.map(|size| at_most("size", size, limits::FILE_BYTES_MAX)).transpose()?,
+    }
+);
+
+message!(
+    PrepareReply <=> PrepareAnswer,
+    |answer| {
+        digest: wire_bytes(&answer.digest.0),
+        size: answer.size,
+        known: answer.known.map(Into::into),
+    },
+    |wire| PrepareAnswer {
+        digest: digest("digest", &wire.digest)?,
+        size: at_most("size", wire.size, limits::FILE_BYTES_MAX)?,
+        known: wire.known.map(TryInto::try_into).transpose()?,
+    }
+);
+
+message!(
+    CommitRequest <=> CommitAsk,
+    |ask| {
+        ask: Some(match ask {
+            CommitAsk::Commit { preparation, record } => Ask::Commit(proto::CommitRecord {
+                preparation: preparation.map(|number| wire_bytes(&number.to_be_bytes())),
+                record: Some((&*record).into()),
+            }),
+            CommitAsk::Abandon { preparation } => {
+                Ask::Abandon(wire_bytes(&preparation.to_be_bytes()))
+            }
+        }),
+    },
+    |wire| match required("ask", wire.ask)? {
+        Ask::Commit(commit) => CommitAsk::Commit {
+            preparation: commit.preparation.as_ref().map(preparation).transpose()?,
+            record: record(commit.record)?,
+        },
+        Ask::Abandon(number) => CommitAsk::Abandon { preparation: preparation(&number)? },
+    }
+);
+
+message!(
+    CommitReply <=> CommitAnswer,
+    |answer| {
+        superseded: match answer {
+            CommitAnswer::Done => None,
+            CommitAnswer::Superseded(record) => Some((&*record).into()),
+        },
+    },
+    |wire| match wire.superseded {
+        None => CommitAnswer::Done,
+        greater => CommitAnswer::Superseded(record(greater)?),
+    }
+);
+
+message!(
+    PullRequest <=> PullAsk,
+    |ask| {
+        record: Some((&*ask.record).into()),
+        from: Some((&ask.from).into()),
+        hops: ask.hops,
+    },
+    |wire| PullAsk {
+        record: record(wire.record)?,
+        from: required("from", wire.from)?.try_into()?,
+        hops: wire.hops,
+    }
+);
+
+message!(
+    AnnounceRequest <=> Announcement,
+    |news| { record: Some((&*news.record).into()), hops_left: news.hops_left },
+    |wire| Announcement { record: record(wire.record)?, hops_left: wire.hops_left }
+);
+
+message!(GossipRequest <=> Bytes, |packet| { packet: packet }, |wire| {
+    at_most("packet", wire.packet.len(), limits::GOSSIP_PACKET_BYTES_MAX)?;
+    wire.packet
+});
+
+/// The first part of a preparation, checked.
+pub(in crate::net) type PrepareStart = Message<PrepareAsk>;
+
+/// The first part of a fetch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::net) struct FetchStart {
+    pub(in crate::net) sender: Sender,
+    pub(in crate::net) record: Arc<Record>,
+    pub(in crate::net) tree_bytes: u64,
+    pub(in crate::net) content_bytes: u64,
+}
+
+impl From<FetchStart> for proto::FetchHeader {
+    fn from(start: FetchStart) -> Self {
+        Self {
+            sender: Some((&start.sender).into()),
+            record: Some((&*start.record).into()),
+            tree_bytes: start.tree_bytes,
+            content_bytes: start.content_bytes,
+        }
+    }
+}
+
+impl TryFrom<proto::FetchHeader> for FetchStart {
+    type Error = Malformed;
+
+    fn try_from(wire: proto::FetchHeader) -> Result<Self, Malformed> {
+        let sender = sender(wire.sender)?;
+        let record = record(wire.record)?;
+        let expected = group_tree_bytes(record.size);
+        if wire.tree_bytes != expected {
+            let reason = format!(
+                "{} does not fit the size, expected {expected}",
+                wire.tree_bytes
+            );
+            return Err(Malformed::new("tree_bytes", reason));
+        }
+        Ok(Self {
+            tree_bytes: wire.tree_bytes,
+            content_bytes: at_most("content_bytes", wire.content_bytes, record.size)?,
+            sender,
+            record,
+        })
+    }
+}
+
+/// Bytes in the group tree of a content of this size.
+pub(in crate::net) const fn group_tree_bytes(size: u64) -> u64 {
+    match GroupTree::groups_in(size) {
+        0 | 1 => 0,
+        groups => 32 * groups,
+    }
+}
+
+/// Bytes that answer a fetch from a content of this size: up to the end of the group in which the
+/// wanted bytes end.
+pub(in crate::net) fn fetched_bytes(size: u64, offset: u64, length: u64) -> u64 {
+    let end = offset.saturating_add(length).min(size);
+    let whole = end.next_multiple_of(limits::GROUP_BYTES).min(size);
+    whole.saturating_sub(offset)
+}

@@ -1,0 +1,38 @@
+//! Between machines: gRPC behind the transport port, and the service that clients call.
+//!
+//! ```text
+//!  driver ──Transport──▶ client ──▶ pool ──HTTP/2──▶ connections ──▶ overlay ──Serve──▶ driver
+//!                          └──────── convert ────────────┘             dataverse ─────▶ driver
+//! ```
+//!
+//! Generated protobuf types live here and nowhere else; [`convert`](self) is the only way between them
+//! and core types, and the only place that judges what a peer sent. Nothing here decides anything about
+//! files or nodes, and nothing is kept: content flows through in chunks, as fast as its reader takes it.
+//!
+//! [`memory`] is the same port without sockets, for tests of whole networks in one thread.
+
+mod client;
+mod connections;
+mod convert;
+mod dataverse;
+mod deadlines;
+pub mod memory;
+mod overlay;
+mod pool;
+mod server;
+mod status;
+mod streams;
+#[cfg(test)]
+mod tests;
+
+pub use client::GrpcTransport;
+pub use convert::Malformed;
+pub use server::serve;
+
+/// What protoc would make of `proto/`: messages, clients and servers.
+pub mod proto {
+    tonic::include_proto!("dataverse.v1");
+
+    /// The files of `proto/` as gRPC reflection tells them.
+    pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+}

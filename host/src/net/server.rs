@@ -1,0 +1,140 @@
+//! The gRPC server of a node: both services, health and reflection behind one port.
+//!
+//! It lives as long as [`serve`] runs. When asked to stop, it says so to health checks, takes no new
+//! connections and calls, lets what is in flight finish, and after a deadline breaks what is left; when
+//! `serve` returns (or is dropped), every connection is closed.
+
+use std::convert::Infallible;
+use std::future::pending;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, BodyDataStream, HttpBody};
+use dataverse_core::limits;
+use futures_util::stream::{self, StreamExt};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+use tonic::service::Routes;
+use tonic::transport::Server;
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
+
+use super::connections::incoming;
+use super::dataverse::ClientService;
+use super::overlay::OverlayService;
+use super::proto;
+use super::proto::dataverse_server::DataverseServer;
+use super::proto::overlay_server::OverlayServer;
+use crate::driver::Driver;
+use crate::settings::Settings;
+use crate::transport::Serve;
+
+/// Serves other nodes and clients on `listener` until `shutdown` ends.
+///
+/// # Errors
+/// Only what the server can't be started with; a bad call or connection is no error of the server.
+pub async fn serve(
+    listener: TcpListener,
+    overlay: Arc<dyn Serve>,
+    driver: Arc<Driver>,
+    settings: &Settings,
+    shutdown: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    let clients = DataverseServer::new(ClientService::new(driver, settings))
+        .max_decoding_message_size(limits::MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(limits::MESSAGE_BYTES_MAX);
+    let routes = overlay_routes(overlay, settings).add_service(clients);
+    run(listener, routes, settings, shutdown).await
+}
+
+/// What other nodes call.
+pub(super) fn overlay_routes(overlay: Arc<dyn Serve>, settings: &Settings) -> Routes {
+    let overlay = OverlayServer::new(OverlayService::new(overlay, settings))
+        .max_decoding_message_size(limits::MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(limits::MESSAGE_BYTES_MAX);
+    Routes::new(overlay)
+}
+
+/// Serves these services, health and reflection.
+pub(super) async fn run(
+    listener: TcpListener,
+    routes: Routes,
+    settings: &Settings,
+    shutdown: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    let (health, health_service) = tonic_health::server::health_reporter();
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
+        .build_v1()?;
+    let routes = routes.add_service(health_service).add_service(reflection);
+    set_health(&health, ServingStatus::Serving).await;
+
+    let closing = CancellationToken::new();
+    let _closed_at_the_end = closing.clone().drop_guard();
+    let stopping = CancellationToken::new();
+    let connections = incoming(listener, settings.call_deadline, closing.clone());
+    let server = builder()
+        .add_routes(unbroken(routes))
+        .serve_with_incoming_shutdown(connections, async {
+            shutdown.await;
+            set_health(&health, ServingStatus::NotServing).await;
+            stopping.cancel();
+        });
+    let break_off = async {
+        stopping.cancelled().await;
+        tokio::time::sleep(settings.node_shutdown).await;
+        closing.cancel();
+        pending::<Infallible>().await
+    };
+    tokio::select! {
+        ended = server => Ok(ended?),
+        never = break_off => match never {},
+    }
+}
+
+fn builder() -> Server {
+    Server::builder()
+        .initial_stream_window_size(limits::STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(limits::CONNECTION_WINDOW_BYTES)
+        .max_concurrent_streams(limits::CALLS_PER_CONNECTION_MAX)
+        .max_frame_size(limits::FRAME_BYTES_MAX)
+        .http2_max_header_list_size(limits::HEADER_BYTES_MAX)
+        .http2_keepalive_interval(Some(Duration::from_millis(limits::KEEPALIVE_MS)))
+        .http2_keepalive_timeout(Some(Duration::from_millis(limits::KEEPALIVE_TIMEOUT_MS)))
+}
+
+async fn set_health(health: &HealthReporter, status: ServingStatus) {
+    health.set_service_status("", status).await;
+    for service in ["dataverse.v1.Dataverse", "dataverse.v1.Overlay"] {
+        health.set_service_status(service, status).await;
+    }
+}
+
+/// Has a request that breaks off end in an error.
+///
+/// The libraries below take some ways in which a stream is cut (a reset by the client among them) for its
+/// end. An upload ends with its stream, so half of one would pass for a whole file.
+fn unbroken(routes: Routes) -> Routes {
+    let watch = |request: axum::extract::Request| async { request.map(watched) };
+    let router = routes.into_axum_router();
+    Routes::from(router.layer(axum::middleware::map_request(watch)))
+}
+
+fn watched(body: Body) -> Body {
+    if body.is_end_stream() {
+        return body;
+    }
+    let frames = stream::unfold(Some(body.into_data_stream()), |state| async {
+        let mut body: BodyDataStream = state?;
+        match body.next().await {
+            Some(Ok(bytes)) => Some((Ok(bytes), Some(body))),
+            None if body.is_end_stream() => None,
+            None | Some(Err(_)) => Some((
+                Err(Status::aborted("the call broke off before its end")),
+                None,
+            )),
+        }
+    });
+    Body::from_stream(frames)
+}

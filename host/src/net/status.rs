@@ -1,0 +1,173 @@
+//! Refusals and broken calls as gRPC statuses, and back.
+//!
+//! A refusal keeps its kind in metadata and its text in the message. Whatever else comes back (a
+//! connection that broke, a server that is no Dataverse node) is told in our own words: the text of a
+//! status that is no refusal of ours is never shown to people.
+
+use std::error::Error;
+use std::io;
+
+use dataverse_core::limits;
+use tonic::metadata::MetadataValue;
+use tonic::{Code, Status};
+
+use super::convert::Malformed;
+use crate::transport::{CallError, Refusal};
+
+const KIND: &str = "dataverse-refusal";
+
+impl From<Refusal> for Status {
+    fn from(refusal: Refusal) -> Self {
+        let (code, kind, text) = match refusal {
+            Refusal::Invalid(text) => (Code::InvalidArgument, "invalid", text),
+            Refusal::Absent(text) => (Code::NotFound, "absent", text),
+            Refusal::NoRoom(text) => (Code::ResourceExhausted, "no-room", text),
+            Refusal::Busy(text) => (Code::Unavailable, "busy", text),
+            Refusal::Corrupt(text) => (Code::DataLoss, "corrupt", text),
+            Refusal::Failed(text) => (Code::Internal, "failed", text),
+        };
+        let mut status = Self::new(code, printable(&text));
+        let kind = MetadataValue::from_static(kind);
+        status.metadata_mut().insert(KIND, kind);
+        status
+    }
+}
+
+impl From<Malformed> for Status {
+    fn from(wrong: Malformed) -> Self {
+        Refusal::from(wrong).into()
+    }
+}
+
+/// What a broken source of content is to the node that asked for the content.
+pub(super) fn source_failed(error: CallError) -> Status {
+    match error {
+        CallError::Refused(refusal) => refusal.into(),
+        other => Refusal::Failed(other.to_string()).into(),
+    }
+}
+
+/// What a status says about a call to `address`.
+pub(super) fn call_error(address: &str, status: &Status) -> CallError {
+    if let Some(refusal) = refusal(status) {
+        return CallError::Refused(refusal);
+    }
+    let address = address.to_owned();
+    if status.source().is_some() {
+        let reason = broken(status);
+        return CallError::Unreachable { address, reason };
+    }
+    match status.code() {
+        Code::DeadlineExceeded | Code::Cancelled => CallError::Deadline { address },
+        code => {
+            let reason = format!(
+                "it answered with status {} ({code}); is it the gRPC port of a Dataverse node?",
+                i32::from(code)
+            );
+            CallError::Protocol { address, reason }
+        }
+    }
+}
+
+/// A message from `address` that breaks the protocol.
+pub(super) fn protocol(address: &str, reason: impl ToString) -> CallError {
+    CallError::Protocol {
+        address: address.to_owned(),
+        reason: reason.to_string(),
+    }
+}
+
+/// The node at `address` was too slow.
+pub(super) fn late(address: &str) -> CallError {
+    CallError::Deadline {
+        address: address.to_owned(),
+    }
+}
+
+/// The node at `from` stopped sending content before its end.
+pub(super) fn gave_up(from: &str) -> CallError {
+    CallError::Unreachable {
+        address: from.to_owned(),
+        reason: "the sender gave up before the end".to_owned(),
+    }
+}
+
+fn refusal(status: &Status) -> Option<Refusal> {
+    let kind = status.metadata().get(KIND)?.to_str().ok()?;
+    let text = printable(status.message());
+    Some(match kind {
+        "invalid" => Refusal::Invalid(text),
+        "absent" => Refusal::Absent(text),
+        "no-room" => Refusal::NoRoom(text),
+        "busy" => Refusal::Busy(text),
+        "corrupt" => Refusal::Corrupt(text),
+        "failed" => Refusal::Failed(text),
+        _ => return None,
+    })
+}
+
+/// Why a connection broke, in plain words: the deepest system error, if there is one.
+fn broken(status: &Status) -> String {
+    let mut cause = status.source();
+    let mut found = None;
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            found = Some(error);
+        }
+        cause = error.source();
+    }
+    match found {
+        Some(error) => error.kind().to_string(),
+        None if status.code() == Code::Unavailable => "no connection could be made".to_owned(),
+        None => "the connection broke".to_owned(),
+    }
+}
+
+/// At most [`limits::REFUSAL_BYTES_MAX`] bytes of the text, without control characters.
+fn printable(text: &str) -> String {
+    let end = text.floor_char_boundary(limits::REFUSAL_BYTES_MAX);
+    text[..end].replace(char::is_control, " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusals() -> Vec<Refusal> {
+        let text = || "ähm: `ada/x` is 5 % too large".to_owned();
+        vec![
+            Refusal::Invalid(text()),
+            Refusal::Absent(text()),
+            Refusal::NoRoom(text()),
+            Refusal::Busy(text()),
+            Refusal::Corrupt(text()),
+            Refusal::Failed(text()),
+        ]
+    }
+
+    #[test]
+    fn every_refusal_comes_back_as_it_was() {
+        for refusal in refusals() {
+            let status = Status::from(refusal.clone());
+            assert_eq!(call_error("b:1", &status), CallError::Refused(refusal));
+        }
+    }
+
+    #[test]
+    fn a_long_or_unprintable_text_is_cut_to_what_can_be_shown() {
+        let text = format!("a\nb{}", "ä".repeat(limits::REFUSAL_BYTES_MAX));
+        let status = Status::from(Refusal::Failed(text));
+        assert!(status.message().starts_with("a bä"));
+        assert!(status.message().len() <= limits::REFUSAL_BYTES_MAX);
+    }
+
+    #[test]
+    fn the_text_of_a_strange_server_is_not_passed_on() {
+        let status = Status::unknown("<html><h1>panic at line 3</h1></html>");
+        let told = call_error("b:1", &status).to_string();
+        assert!(
+            told.contains("b:1") && !told.contains('<') && !told.contains("panic"),
+            "{told}"
+        );
+    }
+}

@@ -32,6 +32,7 @@ pub use server::serve;
 /// What protoc would make of `proto/`: messages, clients and servers.
 #[expect(
     clippy::allow_attributes_without_reason,
+    clippy::large_enum_variant,
     reason = "the code is generated"
 )]
 pub mod proto {

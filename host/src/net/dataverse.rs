@@ -8,6 +8,9 @@ mod reply;
 mod status;
 mod upload;
 
+#[cfg(test)]
+pub(super) use upload::body as upload_body;
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -5,7 +5,7 @@
 //!                          └──────── convert ────────────┘             dataverse ─────▶ driver
 //! ```
 //!
-//! Generated protobuf types live here and nowhere else; [`convert`](self) is the only way between them
+//! Generated protobuf types live here and nowhere else; `convert` is the only way between them
 //! and core types, and the only place that judges what a peer sent. Nothing here decides anything about
 //! files or nodes, and nothing is kept: content flows through in chunks, as fast as its reader takes it.
 //!
@@ -30,6 +30,11 @@ pub use convert::Malformed;
 pub use server::serve;
 
 /// What protoc would make of `proto/`: messages, clients and servers.
+#[expect(
+    clippy::allow_attributes_without_reason,
+    clippy::large_enum_variant,
+    reason = "the code is generated"
+)]
 pub mod proto {
     tonic::include_proto!("dataverse.v1");
 

@@ -73,7 +73,7 @@ fn condition(absent: bool, present: bool, digests: &[String]) -> Result<Conditio
 }
 
 /// The content: whole and of the `declared` size, or ended by an error.
-pub(super) fn body(parts: Parts, declared: Option<u64>, stall: Duration) -> Body {
+pub(in crate::net) fn body(parts: Parts, declared: Option<u64>, stall: Duration) -> Body {
     stream::unfold(Some((parts, 0)), move |state| async move {
         let (mut parts, received) = state?;
         let next = timeout(stall, next_bytes(&mut parts, received, declared)).await;

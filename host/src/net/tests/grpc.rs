@@ -1,0 +1,480 @@
+//! What only sockets can show: hostile bytes, other people's servers, restarts, health and reflection.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use axum::response::IntoResponse;
+use bytes::Bytes;
+use dataverse_core::limits;
+use dataverse_core::search::{Peer, Question};
+use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, mpsc};
+use tokio::time::timeout;
+use tonic::service::Routes;
+use tonic::transport::Channel;
+use tonic::{Code, Request, Response, Status, Streaming};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+use tonic_reflection::pb::v1::ServerReflectionRequest;
+use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
+use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
+use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
+
+use super::fake::{key, version};
+use super::{Bench, PATIENCE, Server, from_a, impatient, patient, peer, until};
+use crate::driver::BodyError;
+use crate::net::dataverse::upload_body;
+use crate::net::proto;
+use crate::net::proto::dataverse_client::DataverseClient;
+use crate::net::proto::dataverse_server::{Dataverse, DataverseServer};
+use crate::net::proto::overlay_client::OverlayClient;
+use crate::net::proto::upload_request::Part;
+use crate::transport::{CallError, FetchAsk, Transport};
+
+async fn channel(to: &Peer) -> Channel {
+    let endpoint = Channel::from_shared(format!("http://{}", to.address));
+    let endpoint = endpoint.expect("it is an address");
+    endpoint.connect().await.expect("it listens")
+}
+
+async fn probe(bench: &Bench) -> Result<(), CallError> {
+    let question = Question::Exact {
+        key: key("ada/x"),
+        floor: None,
+    };
+    bench
+        .transport
+        .probe(&bench.to, from_a(question))
+        .await
+        .map(|_| ())
+}
+
+async fn bound() -> (TcpListener, Peer) {
+    let listener = TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("loopback is there");
+    let to = peer(&listener.local_addr().expect("it is bound").to_string());
+    (listener, to)
+}
+
+#[tokio::test]
+async fn garbage_on_the_socket_leaves_the_node_unharmed() {
+    const GREETING: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    let bench = Bench::grpc(&patient()).await;
+    let noise: Vec<u8> = (0..9999_u32).map(|at| (at * 7919 % 251) as u8).collect();
+    let huge_frame = [GREETING, b"\xff\xff\xff\0\0\0\0\0\x01", &noise].concat();
+    let noise_after_greeting = [GREETING, &noise].concat();
+    let http = b"GET / HTTP/1.1\r\nHost: b\r\n\r\n".to_vec();
+    for bytes in [
+        noise,
+        huge_frame,
+        noise_after_greeting,
+        http,
+        GREETING.to_vec(),
+    ] {
+        let mut socket = TcpStream::connect(&*bench.to.address)
+            .await
+            .expect("it listens");
+        // The node may hang up before it has everything.
+        drop(socket.write_all(&bytes).await);
+        drop(socket.shutdown().await);
+        let mut answer = Vec::new();
+        let closed = timeout(PATIENCE, socket.read_to_end(&mut answer)).await;
+        assert!(closed.is_ok(), "the node hangs up");
+        assert_eq!(probe(&bench).await, Ok(()));
+    }
+}
+
+#[tokio::test]
+async fn who_never_greets_is_hung_up_on() {
+    let bench = Bench::grpc(&impatient()).await;
+    let mut socket = TcpStream::connect(&*bench.to.address)
+        .await
+        .expect("it listens");
+    let mut answer = Vec::new();
+    let closed = timeout(PATIENCE, socket.read_to_end(&mut answer)).await;
+    assert!(closed.is_ok(), "the node hangs up");
+}
+
+#[tokio::test]
+async fn oversize_and_malformed_messages_are_refused_and_the_node_goes_on() {
+    let bench = Bench::grpc(&patient()).await;
+    let mut client = OverlayClient::new(channel(&bench.to).await);
+    let large = proto::GossipRequest {
+        sender: None,
+        packet: vec![0; limits::MESSAGE_BYTES_MAX + 1].into(),
+    };
+    let refused = client.gossip(large).await.expect_err("it is too large");
+    assert_eq!(refused.code(), Code::OutOfRange);
+    let large = proto::GossipRequest {
+        sender: Some((&from_a(()).sender).into()),
+        packet: vec![0; limits::GOSSIP_PACKET_BYTES_MAX + 1].into(),
+    };
+    let refused = client.gossip(large).await.expect_err("it is too large");
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    assert!(refused.message().contains("packet"), "{refused}");
+    let refused = client.probe(proto::ProbeRequest::default()).await;
+    let refused = refused.expect_err("it asks nothing");
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    assert!(refused.message().contains("question"), "{refused}");
+    assert!(bench.node.heard().is_empty());
+    assert_eq!(probe(&bench).await, Ok(()));
+}
+
+#[tokio::test]
+async fn a_preparation_out_of_order_is_refused() {
+    use proto::prepare_part::Part;
+    let bench = Bench::grpc(&patient()).await;
+    let mut client = OverlayClient::new(channel(&bench.to).await);
+    let header = || {
+        Part::Header(proto::PrepareHeader {
+            sender: Some((&from_a(()).sender).into()),
+            preparation: vec![0; 16].into(),
+            key: "ada/x".to_owned(),
+            size: None,
+        })
+    };
+    let chunk = |size: usize| Part::Chunk(vec![7; size].into());
+    let end = |size| Part::End(proto::PrepareEnd { size });
+    for parts in [
+        vec![],
+        vec![chunk(1)],
+        vec![header()],
+        vec![header(), chunk(1)],
+        vec![header(), chunk(1), end(2)],
+        vec![header(), header(), end(0)],
+        vec![header(), chunk(0), end(0)],
+        vec![
+            header(),
+            chunk(limits::CHUNK_BYTES_MAX + 1),
+            end(limits::CHUNK_BYTES_MAX as u64 + 1),
+        ],
+    ] {
+        let text = format!("{:?}", parts.len());
+        let parts = parts
+            .into_iter()
+            .map(|part| proto::PreparePart { part: Some(part) });
+        let reply = client.prepare(stream::iter(parts)).await;
+        assert!(reply.is_err(), "{text}");
+    }
+    let parts = [
+        header(),
+        chunk(limits::CHUNK_BYTES_MAX),
+        end(limits::CHUNK_BYTES_MAX as u64),
+    ];
+    let parts = parts
+        .into_iter()
+        .map(|part| proto::PreparePart { part: Some(part) });
+    assert!(client.prepare(stream::iter(parts)).await.is_ok());
+}
+
+#[tokio::test]
+async fn both_services_are_told_by_reflection_and_by_health() {
+    let bench = Bench::grpc(&patient()).await;
+    let channel = channel(&bench.to).await;
+    let ask = ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(MessageRequest::ListServices(String::new())),
+    };
+    let mut reflection = ServerReflectionClient::new(channel.clone());
+    let mut replies = reflection
+        .server_reflection_info(stream::iter([ask]))
+        .await
+        .expect("it answers")
+        .into_inner();
+    let reply = replies
+        .message()
+        .await
+        .expect("it answers")
+        .expect("there is an answer");
+    let Some(MessageResponse::ListServicesResponse(list)) = reply.message_response else {
+        panic!("{reply:?}");
+    };
+    let names: Vec<_> = list
+        .service
+        .into_iter()
+        .map(|service| service.name)
+        .collect();
+    let mut health = HealthClient::new(channel);
+    for service in ["dataverse.v1.Dataverse", "dataverse.v1.Overlay"] {
+        assert!(names.iter().any(|name| name == service), "{names:?}");
+    }
+    for service in ["", "dataverse.v1.Dataverse", "dataverse.v1.Overlay"] {
+        let ask = HealthCheckRequest {
+            service: service.to_owned(),
+        };
+        let reply = health.check(ask).await.expect("it answers").into_inner();
+        assert_eq!(reply.status(), ServingStatus::Serving, "{service}");
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_comes_back_is_reached_by_the_next_call() {
+    let settings = patient();
+    let mut bench = Bench::grpc(&settings).await;
+    assert_eq!(probe(&bench).await, Ok(()));
+    bench._server.take().expect("it was started").stop().await;
+    let gone = probe(&bench).await;
+    assert!(
+        matches!(gone, Err(CallError::Unreachable { .. })),
+        "{gone:?}"
+    );
+    let listener = TcpListener::bind(&*bench.to.address)
+        .await
+        .expect("it is free again");
+    let _server = Server::start(listener, bench.node.clone(), &settings);
+    assert_eq!(probe(&bench).await, Ok(()));
+}
+
+#[tokio::test]
+async fn a_stopping_server_breaks_off_what_does_not_end_in_time() {
+    let mut bench = Bench::grpc(&impatient()).await;
+    let size = 64 << 20;
+    let ask = FetchAsk {
+        key: key(&format!("ada/{size}")),
+        version: version(),
+        offset: 0,
+        length: size,
+    };
+    let fetched = bench
+        .transport
+        .fetch(&bench.to, from_a(ask))
+        .await
+        .expect("it is there");
+    bench._server.take().expect("it was started").stop().await;
+    let chunks: Result<Vec<_>, _> = fetched.body.chunks.try_collect().await;
+    assert!(chunks.is_err());
+    let dropped = &bench.node.dropped;
+    until("the sender's stream is dropped", || {
+        dropped.load(std::sync::atomic::Ordering::SeqCst) == 1
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_peer_that_accepts_and_says_nothing_is_late() {
+    let (_listener, to) = bound().await;
+    let transport = crate::net::GrpcTransport::new(&impatient());
+    let question = Question::Exact {
+        key: key("ada/x"),
+        floor: None,
+    };
+    let reply = transport.probe(&to, from_a(question)).await.map(|_| ());
+    assert_eq!(
+        reply,
+        Err(CallError::Deadline {
+            address: to.address.to_string()
+        })
+    );
+}
+
+/// Calls a server that is no Dataverse node and answers everything like this.
+async fn told_by_stranger<R: IntoResponse + Clone + Send + Sync + 'static>(answer: R) -> String {
+    let (listener, to) = bound().await;
+    let router = axum::Router::new().fallback(move || std::future::ready(answer.clone()));
+    let _server = Server::with_routes(listener, Routes::from(router), &patient());
+    let transport = crate::net::GrpcTransport::new(&patient());
+    let question = Question::Exact {
+        key: key("ada/x"),
+        floor: None,
+    };
+    let reply = transport.probe(&to, from_a(question)).await.map(|_| ());
+    assert!(
+        matches!(reply, Err(CallError::Protocol { .. })),
+        "{reply:?}"
+    );
+    reply.expect_err("it is no node").to_string()
+}
+
+#[tokio::test]
+async fn what_another_server_says_is_not_passed_on() {
+    let page = "<html>Apache/2.4 at /srv/secret</html>";
+    let told = told_by_stranger(axum::response::Html(page)).await;
+    assert!(!told.contains("html") && !told.contains("secret"), "{told}");
+    let told = told_by_stranger((axum::http::StatusCode::NOT_FOUND, page)).await;
+    assert!(!told.contains("html") && !told.contains("secret"), "{told}");
+}
+
+#[tokio::test]
+async fn a_status_that_is_no_status_does_not_harm_the_caller() {
+    let headers = [
+        ("content-type", "application/grpc"),
+        ("grpc-status", "3"),
+        ("grpc-status-details-bin", "!!! this is not base64 !!!"),
+    ];
+    told_by_stranger(headers).await;
+}
+
+/// How the body of an upload ended: its bytes, or what broke it.
+type Ended = Result<usize, BodyError>;
+
+/// Takes uploads as the real service does and tells how they ended. The body is read in a task of its
+/// own, because the work of a real upload may be a step behind the call.
+struct Uploads {
+    began: Arc<Notify>,
+    ended: mpsc::Sender<Ended>,
+}
+
+#[async_trait]
+impl Dataverse for Uploads {
+    type DownloadStream = BoxStream<'static, Result<proto::DownloadResponse, Status>>;
+
+    async fn upload(
+        &self,
+        request: Request<Streaming<proto::UploadRequest>>,
+    ) -> Result<Response<proto::UploadResponse>, Status> {
+        let mut parts = request.into_inner();
+        let first = parts.message().await?.and_then(|message| message.part);
+        let Some(Part::Header(header)) = first else {
+            return Err(Status::invalid_argument("no header"));
+        };
+        let body = upload_body(parts, header.size, PATIENCE);
+        self.began.notify_one();
+        let ended = self.ended.clone();
+        let reading = tokio::spawn(async move {
+            let body = body.try_fold(0, |sum, bytes| std::future::ready(Ok(sum + bytes.len())));
+            drop(ended.send(body.await).await);
+        });
+        drop(reading.await);
+        Ok(Response::new(proto::UploadResponse::default()))
+    }
+
+    async fn download(
+        &self,
+        _: Request<proto::DownloadRequest>,
+    ) -> Result<Response<Self::DownloadStream>, Status> {
+        Err(Status::unimplemented("uploads only"))
+    }
+
+    async fn search(
+        &self,
+        _: Request<proto::SearchRequest>,
+    ) -> Result<Response<proto::SearchResponse>, Status> {
+        Err(Status::unimplemented("uploads only"))
+    }
+
+    async fn delete(
+        &self,
+        _: Request<proto::DeleteRequest>,
+    ) -> Result<Response<proto::DeleteResponse>, Status> {
+        Err(Status::unimplemented("uploads only"))
+    }
+
+    async fn config(
+        &self,
+        _: Request<proto::ConfigRequest>,
+    ) -> Result<Response<proto::ConfigResponse>, Status> {
+        Err(Status::unimplemented("uploads only"))
+    }
+
+    async fn status(
+        &self,
+        _: Request<proto::StatusRequest>,
+    ) -> Result<Response<proto::StatusResponse>, Status> {
+        Err(Status::unimplemented("uploads only"))
+    }
+}
+
+struct UploadBench {
+    client: DataverseClient<Channel>,
+    began: Arc<Notify>,
+    ended: mpsc::Receiver<Ended>,
+    _server: Server,
+}
+
+impl UploadBench {
+    async fn start() -> Self {
+        let (listener, to) = bound().await;
+        let (tell, ended) = mpsc::channel(1);
+        let began = Arc::new(Notify::new());
+        let uploads = Uploads {
+            began: Arc::clone(&began),
+            ended: tell,
+        };
+        let routes = Routes::new(DataverseServer::new(uploads));
+        let _server = Server::with_routes(listener, routes, &patient());
+        let client = DataverseClient::new(channel(&to).await);
+        Self {
+            client,
+            began,
+            ended,
+            _server,
+        }
+    }
+
+    async fn ended(&mut self) -> Ended {
+        let ended = timeout(PATIENCE, self.ended.recv()).await;
+        ended.expect("it ends in time").expect("the server tells")
+    }
+}
+
+fn upload(size: Option<u64>, chunks: &[usize]) -> Vec<proto::UploadRequest> {
+    let header = proto::UploadHeader {
+        key: "ada/x".to_owned(),
+        size,
+        ..Default::default()
+    };
+    let chunks = chunks
+        .iter()
+        .map(|size| Part::Chunk(Bytes::from(vec![7; *size])));
+    std::iter::once(Part::Header(header))
+        .chain(chunks)
+        .map(|part| proto::UploadRequest { part: Some(part) })
+        .collect()
+}
+
+#[tokio::test]
+async fn an_upload_ends_with_its_stream() {
+    let mut bench = UploadBench::start().await;
+    let mut check = async |size, chunks: &[usize], expected: Option<usize>| {
+        let messages = upload(size, chunks);
+        drop(bench.client.upload(stream::iter(messages)).await);
+        assert_eq!(bench.ended().await.ok(), expected, "{size:?} {chunks:?}");
+    };
+    check(None, &[], Some(0)).await;
+    check(None, &[3, 0, 4], Some(7)).await;
+    check(Some(7), &[3, 4], Some(7)).await;
+    check(Some(0), &[0], Some(0)).await;
+    check(Some(8), &[3, 4], None).await;
+    check(Some(6), &[3, 4], None).await;
+    check(
+        None,
+        &[limits::CHUNK_BYTES_MAX],
+        Some(limits::CHUNK_BYTES_MAX),
+    )
+    .await;
+    check(None, &[limits::CHUNK_BYTES_MAX + 1], None).await;
+}
+
+#[tokio::test]
+async fn an_upload_that_is_given_up_is_not_taken_for_whole() {
+    let mut bench = UploadBench::start().await;
+    let endless = stream::iter(upload(None, &[100_000; 3])).chain(stream::pending());
+    let mut client = bench.client.clone();
+    let header_is_read = bench.began.notified();
+    tokio::select! {
+        _ = client.upload(endless) => panic!("the upload has no end"),
+        () = header_is_read => {}
+    }
+    assert!(matches!(bench.ended().await, Err(BodyError::Client(_))));
+}
+
+#[tokio::test]
+async fn an_upload_whose_connection_breaks_is_not_taken_for_whole() {
+    let mut bench = UploadBench::start().await;
+    let endless = stream::iter(upload(None, &[100_000; 3])).chain(stream::pending());
+    let mut client = bench.client.clone();
+    let call = tokio::spawn(async move { client.upload(endless).await.map(|_| ()) });
+    bench.began.notified().await;
+    // Everything is torn down without a word, as when the node that runs it is.
+    bench._server.tasks.shutdown().await;
+    assert!(matches!(bench.ended().await, Err(BodyError::Client(_))));
+    let reply = timeout(PATIENCE, call)
+        .await
+        .expect("it ends")
+        .expect("it does not panic");
+    assert!(reply.is_err());
+}

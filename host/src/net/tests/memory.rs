@@ -1,0 +1,106 @@
+//! Faults that a test can put into the network in memory.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dataverse_core::search::Question;
+use futures_util::stream::StreamExt;
+use tokio::time::Instant;
+
+use super::fake::{Fake, key, version};
+use super::{from_a, peer};
+use crate::net::memory::{MemoryNetwork, MemoryTransport};
+use crate::settings::Settings;
+use crate::transport::{CallError, FetchAsk, Transport};
+
+const A: &str = "a.example:1";
+const B: &str = "b.example:1";
+
+fn world() -> (MemoryNetwork, MemoryTransport) {
+    let network = MemoryNetwork::new(&Settings::default());
+    network.listen(B, Arc::new(Fake::new(peer(B))));
+    let transport = network.transport(A);
+    (network, transport)
+}
+
+async fn probe(transport: &MemoryTransport) -> Result<(), CallError> {
+    let question = Question::Exact {
+        key: key("ada/x"),
+        floor: None,
+    };
+    transport
+        .probe(&peer(B), from_a(question))
+        .await
+        .map(|_| ())
+}
+
+fn unreachable<T>(reply: &Result<T, CallError>) -> bool {
+    matches!(reply, Err(CallError::Unreachable { .. }))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cut_is_felt_at_once_and_healed() {
+    let (network, transport) = world();
+    assert_eq!(probe(&transport).await, Ok(()));
+    network.cut(B, A);
+    assert!(unreachable(&probe(&transport).await));
+    network.heal(A, B);
+    assert_eq!(probe(&transport).await, Ok(()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stopped_node_neither_answers_nor_calls_until_it_is_back() {
+    let (network, transport) = world();
+    network.stop(B);
+    assert!(unreachable(&probe(&transport).await));
+    network.listen(B, Arc::new(Fake::new(peer(B))));
+    assert_eq!(probe(&transport).await, Ok(()));
+    network.stop(A);
+    assert!(unreachable(&probe(&transport).await));
+}
+
+#[tokio::test(start_paused = true)]
+async fn silence_lasts_until_the_deadline_or_until_the_node_wakes() {
+    let (network, transport) = world();
+    network.silence(B);
+    let late = CallError::Deadline {
+        address: B.to_owned(),
+    };
+    assert_eq!(probe(&transport).await, Err(late));
+    let wake = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        network.wake(B);
+    };
+    let (reply, ()) = tokio::join!(probe(&transport), wake);
+    assert_eq!(reply, Ok(()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delay_is_paid_in_each_direction() {
+    let (network, transport) = world();
+    network.delay(A, B, Duration::from_millis(30));
+    let before = Instant::now();
+    assert_eq!(probe(&transport).await, Ok(()));
+    assert_eq!(before.elapsed(), Duration::from_millis(60));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_breaks_when_its_sender_stops_even_if_another_takes_its_place() {
+    let (network, transport) = world();
+    let ask = FetchAsk {
+        key: key("ada/5000000"),
+        version: version(),
+        offset: 0,
+        length: 5_000_000,
+    };
+    let fetched = transport
+        .fetch(&peer(B), from_a(ask))
+        .await
+        .expect("it is there");
+    let mut chunks = fetched.body.chunks;
+    assert!(matches!(chunks.next().await, Some(Ok(_))));
+    network.stop(B);
+    network.listen(B, Arc::new(Fake::new(peer(B))));
+    let rest: Vec<_> = chunks.collect().await;
+    assert!(rest.last().is_some_and(unreachable));
+}

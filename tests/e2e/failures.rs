@@ -166,7 +166,7 @@ async fn a_killed_node_is_known_to_be_gone_and_a_search_says_who_did_not_answer(
     );
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_node_told_to_stop_finishes_what_is_in_flight() {
     let mut node = Node::start("A", &[]);
     let content = bytes(3_000_000, 33);

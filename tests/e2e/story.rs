@@ -2,13 +2,7 @@
 
 use serde_json::Value;
 
-use crate::world::{Node, bytes, eventually, line, name, names, network, sent};
-
-/// The node whose name this is.
-fn named<'a>(nodes: &'a [Node], name: &str) -> &'a Node {
-    let found = nodes.iter().find(|node| node.name == name);
-    found.unwrap_or_else(|| panic!("there is no node {name}"))
-}
+use crate::world::{Node, bytes, eventually, line, name, names, network, sent, store_only_at};
 
 fn holders(stored: &Value) -> Vec<String> {
     names(&stored["replicas"])
@@ -28,18 +22,13 @@ async fn a_file_that_goes_in_at_one_end_of_a_line_comes_out_at_the_other() {
 #[tokio::test]
 async fn a_search_says_which_way_it_found_the_nearest_copy() {
     let nodes = line(4).await;
-    // With one replica at a known place every distance is known.
-    let stored = nodes[0].store_on("ada/one", bytes(100, 2), 1).await;
-    let holder = holders(&stored).remove(0);
-    let at = nodes
-        .iter()
-        .position(|node| node.name == holder)
-        .expect("it is one of them");
+    let at = 2;
+    let key = store_only_at(&nodes, at, "one", b"only here").await;
     for (from, node) in nodes.iter().enumerate() {
-        let report = node.search("key=ada/one").await;
+        let report = node.search(&format!("key={key}")).await;
         assert_eq!(report["outcome"], "found");
         assert_eq!(report["exact"], true);
-        assert_eq!(report["hits"][0]["node"], holder.as_str());
+        assert_eq!(report["hits"][0]["node"], name(at));
         assert_eq!(report["hits"][0]["hops"], from.abs_diff(at));
         let mut way: Vec<String> = (from.min(at)..=from.max(at)).map(name).collect();
         if from > at {
@@ -67,25 +56,17 @@ async fn a_miss_in_a_whole_graph_is_certain() {
 async fn a_second_read_is_local_because_data_moves_to_its_reader() {
     let nodes = line(4).await;
     let content = bytes(2_500_000, 3);
-    let stored = nodes[0].store_on("ada/far", content.clone(), 1).await;
-    let holder = holders(&stored).remove(0);
-    let reader = if holder == "A" || holder == "B" {
-        &nodes[3]
-    } else {
-        &nodes[0]
-    };
-    let first = reader.read("ada/far").await;
-    assert_eq!(
-        (first.source.as_str(), first.body == content),
-        (holder.as_str(), true)
-    );
-    assert!(first.hops >= 2);
+    let key = store_only_at(&nodes, 3, "far", &content).await;
+    let reader = &nodes[0];
+    let first = reader.read(&key).await;
+    assert_eq!((first.source.as_str(), first.hops), ("D", 3));
+    assert!(first.body == content);
     eventually("the copy is kept", async || {
-        reader.read("ada/far").await.source == reader.name
+        reader.read(&key).await.source == reader.name
     })
     .await;
-    assert_eq!(reader.read("ada/far").await.body, content);
-    let report = reader.search("key=ada/far").await;
+    assert_eq!(reader.read(&key).await.body, content);
+    let report = reader.search(&format!("key={key}")).await;
     assert_eq!(report["hits"][0]["role"], "cached");
 }
 
@@ -126,15 +107,11 @@ async fn a_file_outlives_a_node_that_held_it() {
 #[tokio::test]
 async fn a_ring_offers_the_shorter_way() {
     let nodes = network(5, &[(0, 1), (1, 2), (2, 3), (3, 4), (4, 0)], &[]).await;
-    let stored = nodes[2].store_on("ada/ring", bytes(10, 5), 1).await;
-    let holder = holders(&stored).remove(0);
-    let at = nodes
-        .iter()
-        .position(|node| node.name == holder)
-        .expect("it is one of them");
+    let at = 2;
+    let key = store_only_at(&nodes, at, "ring", b"only here").await;
     for (from, node) in nodes.iter().enumerate() {
         let clockwise = (at + 5 - from) % 5;
-        let report = node.search("key=ada/ring").await;
+        let report = node.search(&format!("key={key}")).await;
         assert_eq!(report["hits"][0]["hops"], clockwise.min(5 - clockwise));
     }
 }

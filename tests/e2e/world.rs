@@ -10,17 +10,17 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// How long any awaited condition may take. Generous: machines are shared.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-pub const BINARY: &str = env!("CARGO_BIN_EXE_dataverse");
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_dataverse");
 
 /// One node as a process.
-pub struct Node {
-    pub name: String,
-    pub http: String,
-    pub grpc: String,
-    pub id: String,
-    pub folder: TempDir,
+pub(crate) struct Node {
+    pub(crate) name: String,
+    pub(crate) http: String,
+    pub(crate) grpc: String,
+    pub(crate) id: String,
+    pub(crate) folder: TempDir,
     child: Child,
     client: Client,
     arguments: Vec<String>,
@@ -28,7 +28,7 @@ pub struct Node {
 
 impl Node {
     /// Starts a node with these further arguments and waits until it is ready.
-    pub fn start(name: &str, arguments: &[&str]) -> Self {
+    pub(crate) fn start(name: &str, arguments: &[&str]) -> Self {
         let folder = TempDir::new().expect("a temporary folder can be made");
         let arguments = arguments.iter().map(ToString::to_string).collect();
         Self::start_in(name, folder, arguments, "127.0.0.1:0", "127.0.0.1:0")
@@ -80,20 +80,20 @@ impl Node {
     }
 
     /// `kill -9`.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.child.kill().expect("it runs");
         self.child.wait().expect("it can be waited for");
     }
 
     /// SIGTERM; returns the exit code.
-    pub fn terminate(&mut self) -> Option<i32> {
+    pub(crate) fn terminate(&mut self) -> Option<i32> {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it runs");
         self.child.wait().expect("it can be waited for").code()
     }
 
     /// The same node again, in the same folder and on the same ports.
-    pub fn restart(mut self) -> Self {
+    pub(crate) fn restart(mut self) -> Self {
         let _ = self.child.kill();
         let _ = self.child.wait();
         let folder = std::mem::replace(
@@ -104,55 +104,55 @@ impl Node {
         Self::start_in(&self.name, folder, arguments, &self.grpc, &self.http)
     }
 
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
 
-    pub fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.http)
     }
 
-    pub fn file_url(&self, key: &str) -> String {
+    pub(crate) fn file_url(&self, key: &str) -> String {
         self.url(&format!("/v1/files/{key}"))
     }
 
-    pub fn put(&self, key: &str, body: impl Into<reqwest::Body>) -> RequestBuilder {
+    pub(crate) fn put(&self, key: &str, body: impl Into<reqwest::Body>) -> RequestBuilder {
         self.client.put(self.file_url(key)).body(body)
     }
 
-    pub fn get(&self, key: &str) -> RequestBuilder {
+    pub(crate) fn get(&self, key: &str) -> RequestBuilder {
         self.client.get(self.file_url(key))
     }
 
-    pub fn head(&self, key: &str) -> RequestBuilder {
+    pub(crate) fn head(&self, key: &str) -> RequestBuilder {
         self.client.head(self.file_url(key))
     }
 
-    pub fn delete(&self, key: &str) -> RequestBuilder {
+    pub(crate) fn delete(&self, key: &str) -> RequestBuilder {
         self.client.delete(self.file_url(key))
     }
 
-    pub fn request(&self, method: reqwest::Method, path: &str) -> RequestBuilder {
+    pub(crate) fn request(&self, method: reqwest::Method, path: &str) -> RequestBuilder {
         self.client.request(method, self.url(path))
     }
 
-    pub async fn json(&self, path: &str) -> Value {
+    pub(crate) async fn json(&self, path: &str) -> Value {
         let response = self.client.get(self.url(path)).send().await;
         let response = response.expect("the node answers");
         assert_eq!(response.status(), StatusCode::OK, "{path}");
         response.json().await.expect("the answer is JSON")
     }
 
-    pub async fn search(&self, query: &str) -> Value {
+    pub(crate) async fn search(&self, query: &str) -> Value {
         self.json(&format!("/v1/search?{query}")).await
     }
 
     /// Stores a file and returns the answer.
-    pub async fn store(&self, key: &str, body: impl Into<reqwest::Body>) -> Value {
+    pub(crate) async fn store(&self, key: &str, body: impl Into<reqwest::Body>) -> Value {
         let response = sent(self.put(key, body)).await;
         assert!(
             response.status().is_success(),
@@ -163,7 +163,12 @@ impl Node {
     }
 
     /// Stores a file on exactly so many nodes.
-    pub async fn store_on(&self, key: &str, body: impl Into<reqwest::Body>, factor: u32) -> Value {
+    pub(crate) async fn store_on(
+        &self,
+        key: &str,
+        body: impl Into<reqwest::Body>,
+        factor: u32,
+    ) -> Value {
         let request = self.put(key, body).header("Dataverse-Factor", factor);
         let response = sent(request).await;
         assert!(
@@ -175,7 +180,7 @@ impl Node {
     }
 
     /// Reads a file that must be there.
-    pub async fn read(&self, key: &str) -> Read {
+    pub(crate) async fn read(&self, key: &str) -> Read {
         let response = sent(self.get(key)).await;
         assert_eq!(response.status(), StatusCode::OK, "{key} at {}", self.name);
         let header = |name: &str| {
@@ -193,14 +198,14 @@ impl Node {
     }
 
     /// Links with another node and waits until both ends say so.
-    pub async fn link(&self, other: &Self) {
+    pub(crate) async fn link(&self, other: &Self) {
         let body = serde_json::json!({ "address": other.grpc });
         let request = self.request(reqwest::Method::POST, "/v1/links").json(&body);
         assert_eq!(sent(request).await.status(), StatusCode::CREATED);
     }
 
     /// Waits until this node sees exactly so many members alive, itself included.
-    pub async fn sees_alive(&self, count: usize) {
+    pub(crate) async fn sees_alive(&self, count: usize) {
         eventually(&format!("{} sees {count} alive", self.name), async || {
             let nodes = self.json("/v1/nodes").await;
             let nodes = nodes.as_array().expect("it is a list");
@@ -220,18 +225,22 @@ impl Drop for Node {
 
 /// What a read brought.
 #[derive(Debug)]
-pub struct Read {
-    pub source: String,
-    pub hops: u32,
-    pub body: Vec<u8>,
+pub(crate) struct Read {
+    pub(crate) source: String,
+    pub(crate) hops: u32,
+    pub(crate) body: Vec<u8>,
 }
 
-pub async fn sent(request: RequestBuilder) -> Response {
+pub(crate) async fn sent(request: RequestBuilder) -> Response {
     request.send().await.expect("the node answers")
 }
 
 /// Nodes `A`, `B`, … with these links between them, who all know each other.
-pub async fn network(count: usize, links: &[(usize, usize)], arguments: &[&str]) -> Vec<Node> {
+pub(crate) async fn network(
+    count: usize,
+    links: &[(usize, usize)],
+    arguments: &[&str],
+) -> Vec<Node> {
     let nodes: Vec<Node> = (0..count)
         .map(|at| Node::start(&name(at), arguments))
         .collect();
@@ -245,17 +254,30 @@ pub async fn network(count: usize, links: &[(usize, usize)], arguments: &[&str])
 }
 
 /// `A` – `B` – `C` – …
-pub async fn line(count: usize) -> Vec<Node> {
+pub(crate) async fn line(count: usize) -> Vec<Node> {
     let links: Vec<_> = (1..count).map(|at| (at - 1, at)).collect();
     network(count, &links, &[]).await
 }
 
-pub fn name(at: usize) -> String {
+pub(crate) fn name(at: usize) -> String {
     char::from(b'A' + u8::try_from(at).expect("there are few nodes")).to_string()
 }
 
+/// Stores a file whose only replica is on the node at this place, and returns its key. Placement goes by
+/// the hash of the name, so names are tried until one is placed there.
+pub(crate) async fn store_only_at(nodes: &[Node], at: usize, name: &str, content: &[u8]) -> String {
+    for tried in 0..500 {
+        let key = format!("ada/{name}-{tried}");
+        let stored = nodes[at].store_on(&key, content.to_vec(), 1).await;
+        if names(&stored["replicas"]) == [nodes[at].name.as_str()] {
+            return key;
+        }
+    }
+    panic!("placement never chose {}", nodes[at].name);
+}
+
 /// Waits until the condition holds.
-pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+pub(crate) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !holds().await {
         assert!(
@@ -267,14 +289,14 @@ pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
 }
 
 /// The names in a JSON list.
-pub fn names(list: &Value) -> Vec<String> {
+pub(crate) fn names(list: &Value) -> Vec<String> {
     let list = list.as_array().expect("it is a list");
     let name = |value: &Value| value.as_str().expect("it is text").to_owned();
     list.iter().map(name).collect()
 }
 
 /// Bytes that differ from place to place and from seed to seed.
-pub fn bytes(len: usize, seed: u64) -> Vec<u8> {
+pub(crate) fn bytes(len: usize, seed: u64) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     let mut bytes = Vec::with_capacity(len + 8);
     while bytes.len() < len {

@@ -10,7 +10,7 @@ use dataverse_core::pattern::Pattern;
 use dataverse_core::search::{Answer, Question};
 use futures_util::stream::{self, BoxStream, StreamExt};
 
-use super::fake::{answer, heard, key, record, version};
+use super::fake::{answer, heard_of, key, record, version};
 use super::{Bench, from_a, impatient, patient, until};
 use crate::transport::{
     Announcement, CallError, CommitAnswer, CommitAsk, FetchAsk, Fetched, IntroduceAsk, LinkAnswer,
@@ -371,7 +371,7 @@ async fn a_preparation_arrives_whole(bench: Bench) {
             let expected = PrepareAnswer {
                 digest,
                 size: size as u64,
-                known: Some(heard()),
+                known: Some(heard_of()),
             };
             assert_eq!(reply, Ok(expected));
             assert_eq!(prepared(&bench), [Ok(size as u64)]);

@@ -56,7 +56,7 @@ pub(super) fn version() -> Version {
     }
 }
 
-pub(super) fn heard() -> Heard {
+pub(super) fn heard_of() -> Heard {
     Heard {
         version: version(),
         deleted: true,
@@ -238,7 +238,7 @@ impl Serve for Fake {
             .expect("nobody panics with it")
             .push(Ok(size));
         let (digest, _) = hasher.finish();
-        let known = Some(heard());
+        let known = Some(heard_of());
         self.say(PrepareAnswer {
             digest,
             size,

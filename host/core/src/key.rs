@@ -3,7 +3,7 @@
 //! A key never becomes a path: the store names its files by hash and version. The rules here keep keys
 //! readable, comparable and safe to print, whatever a client sends.
 
-use std::borrow::Borrow;
+use std::borrow::{Borrow, Cow};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -71,7 +71,11 @@ impl Key {
         if let Some(code) = text.chars().find(|char| char.is_control()) {
             return Err(KeyError::Control { code: code.into() });
         }
-        let text: String = text.nfc().collect();
+        // ASCII is in normal form C as it stands, and most keys are ASCII.
+        let text: Cow<'_, str> = match text.is_ascii() {
+            true => text.into(),
+            false => text.nfc().collect::<String>().into(),
+        };
         for segment in text.split('/') {
             match segment {
                 "" => return Err(KeyError::EmptySegment),
@@ -88,7 +92,7 @@ impl Key {
         if !text.contains('/') {
             return Err(KeyError::NoName);
         }
-        Ok(Self(text.into()))
+        Ok(Self(Arc::from(&*text)))
     }
 
     /// The key with these bytes.

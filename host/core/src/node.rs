@@ -113,7 +113,15 @@ impl Node {
     pub fn changed(&mut self, key: &Key, after: Option<&Holding>) {
         match after {
             Some(holding) => {
-                self.holdings.put(holding.clone());
+                // A change of the same version does not undo what a replica confirmed meanwhile.
+                let before = self.holdings.find(key);
+                let confirmed = before
+                    .filter(|before| before.record.version == holding.record.version)
+                    .map_or(0, |before| before.validated);
+                self.holdings.put(Holding {
+                    validated: holding.validated.max(confirmed),
+                    ..holding.clone()
+                });
             }
             None => {
                 if let Some(gone) = self.holdings.remove(key) {
@@ -438,6 +446,16 @@ mod tests {
         node.changed(&key("a/x"), None);
         let floor = Some(version(4));
         assert_eq!(node.read(&key("a/x"), 0, 0), LocalRead::Search { floor });
+    }
+
+    #[test]
+    fn a_change_of_the_same_version_keeps_what_was_confirmed() {
+        let cached = holding(record("a/x", 4, 0, &[7]), Role::Cached, 0);
+        let mut node = node(vec![cached.clone()]);
+        node.validated(&key("a/x"), version(4), 1_000);
+        node.changed(&key("a/x"), Some(&cached));
+        let read = node.read(&key("a/x"), 1_500, 3_000);
+        assert!(matches!(read, LocalRead::Serve(_)), "{read:?}");
     }
 
     #[test]

@@ -6,6 +6,7 @@
 use std::sync::{Mutex, MutexGuard};
 
 use dataverse_core::cache::{Cache, CachedCopy};
+use dataverse_core::floors::Heard;
 use dataverse_core::holdings::{Holding, Role};
 use dataverse_core::id::NodeId;
 use dataverse_core::key::Key;
@@ -37,7 +38,16 @@ impl State {
             cache.adopt(copy_of(holding, 1), 0);
         }
         drop(cache);
-        *self.node() = Node::new(id, opened.ceiling, opened.holdings);
+        let mut node = Node::new(id, opened.ceiling, opened.holdings);
+        // Of files whose content is missing nothing older is served or passed on.
+        for record in opened.missing {
+            let heard = Heard {
+                version: record.version,
+                deleted: record.deleted,
+            };
+            node.hear(&record.key, heard);
+        }
+        *self.node() = node;
     }
 
     pub(super) fn node(&self) -> MutexGuard<'_, Node> {

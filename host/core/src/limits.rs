@@ -196,7 +196,7 @@ pub const KEEPALIVE_TIMEOUT_MS: u64 = 10_000;
 /// Bytes that a spool gathers before it hashes and writes them in one go.
 pub const SPOOL_WRITE_BYTES: u64 = 1 << 20;
 /// A growing file is sent to the disk each time it has grown by so many bytes, so that the last sync is short.
-pub const SPOOL_SYNC_BYTES: u64 = 32 << 20;
+pub const SPOOL_SYNC_BYTES: u64 = 64 << 20;
 /// A spool of unknown size asks for room in steps of so many bytes.
 pub const SPOOL_ROOM_STEP_BYTES: u64 = 8 << 20;
 /// Bytes that one read from the store returns at most.

@@ -236,6 +236,7 @@ impl Incoming {
         Ok(IncomingFile {
             file: Arc::new(file),
             path,
+            has_tree: false,
             is_committed: false,
         })
     }
@@ -246,6 +247,7 @@ impl Incoming {
 pub(super) struct IncomingFile {
     file: Arc<File>,
     path: PathBuf,
+    has_tree: bool,
     is_committed: bool,
 }
 
@@ -253,6 +255,11 @@ impl IncomingFile {
     /// Where the content is.
     pub(super) fn path(&self) -> &PathBuf {
         &self.path
+    }
+
+    /// Whether there is a group tree beside it.
+    pub(super) fn has_tree(&self) -> bool {
+        self.has_tree
     }
 
     /// Where its group tree is, if it has one.
@@ -348,7 +355,7 @@ impl Work {
         self.take_in(growing, folder)?;
         let sent = self.await_sending();
         let (digest, tree) = self.hasher.finish();
-        if let Some(file) = &self.file {
+        if let Some(file) = &mut self.file {
             let durable = sent
                 .and_then(|()| file.file.sync_all())
                 .and_then(|()| write_tree(file, &tree));
@@ -364,12 +371,13 @@ impl Work {
     }
 }
 
-fn write_tree(file: &IncomingFile, tree: &GroupTree) -> io::Result<()> {
+fn write_tree(file: &mut IncomingFile, tree: &GroupTree) -> io::Result<()> {
     let bytes = tree.to_bytes();
     if bytes.is_empty() {
         return Ok(());
     }
     let mut beside = File::create_new(file.tree_path())?;
+    file.has_tree = true;
     beside.write_all(&bytes)?;
     beside.sync_all()
 }

@@ -2,7 +2,7 @@
 //! changing what is on the disk.
 //!
 //! Format 1. A row is postcard, after the first eight bytes of the BLAKE3 digest of its key and itself: a
-//! damaged index is noticed, not believed. [`dataverse_core::limits::INLINE_BYTES_MAX`], which says where a content
+//! damaged index is noticed, not believed. [`limits::INLINE_BYTES_MAX`], which says where a content
 //! is, belongs to the format too.
 
 use std::collections::HashSet;
@@ -12,11 +12,37 @@ use dataverse_core::content::Digest;
 use dataverse_core::holdings::{Holding, Role};
 use dataverse_core::id::NodeId;
 use dataverse_core::key::Key;
+use dataverse_core::limits;
 use dataverse_core::record::{Layout, Record};
 use dataverse_core::version::{Stamp, Version};
 use serde::{Deserialize, Serialize};
 
 use super::super::SavedLinks;
+use super::layout::{ContentId, Place, Shelf};
+
+/// A holding and where its content is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) holding: Holding,
+    /// The shelf, if the content is in a file.
+    pub(super) shelf: Shelf,
+}
+
+impl Entry {
+    /// The name of the content and where it is, if it is in a file.
+    pub(super) fn place(&self) -> Place {
+        Place {
+            id: ContentId::of(&self.holding.record),
+            shelf: self.shelf,
+        }
+    }
+
+    /// Whether the content is in a file.
+    pub(super) fn is_in_a_file(&self) -> bool {
+        let record = &self.holding.record;
+        !record.deleted && record.size > limits::INLINE_BYTES_MAX as u64
+    }
+}
 
 /// The format that this release writes and reads.
 pub(super) const FORMAT: u32 = 1;
@@ -37,6 +63,7 @@ struct HoldingRow<'a> {
     factor: u32,
     is_replica: bool,
     verified: u64,
+    shelf: u16,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -49,8 +76,9 @@ struct LinksRow {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Damaged;
 
-/// The row of a holding.
-pub(super) fn encode_holding(holding: &Holding) -> Vec<u8> {
+/// The row of an entry.
+pub(super) fn encode_entry(entry: &Entry) -> Vec<u8> {
+    let holding = &entry.holding;
     let record = &holding.record;
     let row = HoldingRow {
         stamp: record.version.stamp.0,
@@ -70,6 +98,7 @@ pub(super) fn encode_holding(holding: &Holding) -> Vec<u8> {
         factor: record.factor,
         is_replica: holding.role == Role::Replica,
         verified: holding.verified,
+        shelf: entry.shelf.0,
     };
     seal(record.key.as_str(), &row)
 }
@@ -84,8 +113,8 @@ pub(super) struct Decoder {
 const SHARED_TYPES_MAX: usize = 4096;
 
 impl Decoder {
-    /// The holding of `key`.
-    pub(super) fn holding(&mut self, key: &str, bytes: &[u8]) -> Result<Holding, Damaged> {
+    /// The entry of `key`.
+    pub(super) fn entry(&mut self, key: &str, bytes: &[u8]) -> Result<Entry, Damaged> {
         let row: HoldingRow<'_> = unseal(key, bytes)?;
         let record = Record {
             version: Version {
@@ -104,15 +133,19 @@ impl Decoder {
             factor: row.factor,
             key: Key::parse(key).map_err(|_| Damaged)?,
         };
-        Ok(Holding {
-            record: Arc::new(record),
-            role: if row.is_replica {
-                Role::Replica
-            } else {
-                Role::Cached
+        let role = if row.is_replica {
+            Role::Replica
+        } else {
+            Role::Cached
+        };
+        Ok(Entry {
+            holding: Holding {
+                record: Arc::new(record),
+                role,
+                validated: 0,
+                verified: row.verified,
             },
-            validated: 0,
-            verified: row.verified,
+            shelf: Shelf(row.shelf),
         })
     }
 
@@ -183,34 +216,37 @@ mod tests {
     use super::*;
     use crate::store::suite::record;
 
-    fn holding() -> Holding {
+    fn entry() -> Entry {
         let mut record = record("ada/x", 7, b"content");
         record.layout.holders = vec![NodeId::from(1), NodeId::from(2)];
-        Holding {
-            record: Arc::new(record),
-            role: Role::Replica,
-            validated: 0,
-            verified: 99,
+        Entry {
+            holding: Holding {
+                record: Arc::new(record),
+                role: Role::Replica,
+                validated: 0,
+                verified: 99,
+            },
+            shelf: Shelf(0xabcd),
         }
     }
 
     #[test]
-    fn a_holding_reads_back() {
-        let row = encode_holding(&holding());
-        let again = Decoder::default().holding("ada/x", &row);
-        assert_eq!(again, Ok(holding()));
+    fn an_entry_reads_back() {
+        let row = encode_entry(&entry());
+        let again = Decoder::default().entry("ada/x", &row);
+        assert_eq!(again, Ok(entry()));
     }
 
     #[test]
     fn a_flipped_bit_anywhere_is_noticed() {
-        let row = encode_holding(&holding());
+        let row = encode_entry(&entry());
         for at in 0..row.len() {
             let mut wrong = row.clone();
             wrong[at] ^= 4;
-            assert_eq!(Decoder::default().holding("ada/x", &wrong), Err(Damaged));
+            assert_eq!(Decoder::default().entry("ada/x", &wrong), Err(Damaged));
         }
-        assert_eq!(Decoder::default().holding("ada/y", &row), Err(Damaged));
-        assert_eq!(Decoder::default().holding("ada/x", &row[..5]), Err(Damaged));
+        assert_eq!(Decoder::default().entry("ada/y", &row), Err(Damaged));
+        assert_eq!(Decoder::default().entry("ada/x", &row[..5]), Err(Damaged));
     }
 
     #[test]

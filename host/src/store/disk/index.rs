@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};
 
 use bytes::Bytes;
-use dataverse_core::holdings::Holding;
 use dataverse_core::id::NodeId;
 use dataverse_core::key::Key;
 use dataverse_core::limits;
@@ -20,8 +19,8 @@ use redb::{
 };
 
 use super::super::{SavedLinks, StoreError};
-use super::codec::{self, Damaged, Decoder};
-use super::layout::ContentId;
+use super::codec::{self, Damaged, Decoder, Entry};
+use super::layout::{ContentId, Shelf};
 
 /// `user/name` → row of the holding.
 const HOLDINGS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("holdings");
@@ -37,15 +36,15 @@ const CEILING: &str = "ceiling";
 const LINKS: &str = "links";
 const COMMITS: &str = "commits";
 
-/// Bytes of a piece of a small content. redb's pages are powers of two from 4 KiB up: one content of
-/// 16 KiB in one value takes a page of 32 KiB, in five pieces it takes 20.
-const PIECE_BYTES: usize = 3280;
+/// Bytes of a piece of a small content. redb's pages are powers of two from 4 KiB up: a content of 16 KiB
+/// takes a page of 32 KiB as one value, and three of 8 KiB in three pieces.
+const PIECE_BYTES: usize = 5470;
 
 /// One step of a commit.
 #[derive(Debug)]
 pub(super) enum Write {
     /// This is held.
-    Hold(Holding),
+    Hold(Entry),
     /// Nothing is held under this key.
     Forget(Key),
     /// A small content, in parts.
@@ -73,7 +72,7 @@ pub(super) struct Loaded {
     /// The folder was new.
     pub(super) is_new: bool,
     pub(super) network: String,
-    pub(super) holdings: Vec<Holding>,
+    pub(super) entries: Vec<Entry>,
     pub(super) ceiling: Stamp,
     pub(super) links: SavedLinks,
 }
@@ -177,6 +176,11 @@ impl Index {
         })
     }
 
+    /// Where the contents of the next commit go.
+    pub(super) fn next_shelf(&self) -> Shelf {
+        Shelf::of_commit(self.commits.load(Ordering::Relaxed) + 1)
+    }
+
     /// Makes these writes durable, all of them or none.
     pub(super) fn commit(&self, writes: &[Write]) -> Result<(), CommitError> {
         let number = self.commits.load(Ordering::Relaxed) + 1;
@@ -260,8 +264,8 @@ impl Index {
 pub(super) struct Snapshot(ReadOnlyTable<&'static str, &'static [u8]>);
 
 impl Snapshot {
-    /// The holding of this file.
-    pub(super) fn find(&self, key: &Key) -> Result<Option<Holding>, StoreError> {
+    /// The entry of this file.
+    pub(super) fn find(&self, key: &Key) -> Result<Option<Entry>, StoreError> {
         let failed = |reason: String| StoreError::Failed {
             doing: format!("reading the index entry of {key}"),
             reason,
@@ -270,7 +274,7 @@ impl Snapshot {
             .0
             .get(key.as_str())
             .map_err(|error| failed(error.to_string()))?;
-        row.map(|row| Decoder::default().holding(key.as_str(), row.value()))
+        row.map(|row| Decoder::default().entry(key.as_str(), row.value()))
             .transpose()
             .map_err(|Damaged| failed("it is not what was written".to_owned()))
     }
@@ -294,24 +298,22 @@ fn load(database: &Database) -> Result<(Loaded, u64), LoadError> {
     let network = meta.get(NETWORK)?.ok_or(Damaged)?;
     let links = meta.get(LINKS)?;
     let mut decoder = Decoder::default();
-    let mut holdings = Vec::new();
+    let mut entries = Vec::new();
     for row in transaction.open_table(HOLDINGS)?.iter()? {
         let (key, row) = row?;
-        let holding = decoder
-            .holding(key.value(), row.value())
-            .map_err(|Damaged| {
-                LoadError::Damaged(format!(
-                    "the entry of {:?} is not what was written",
-                    key.value()
-                ))
-            })?;
-        holdings.push(holding);
+        let entry = decoder.entry(key.value(), row.value()).map_err(|Damaged| {
+            LoadError::Damaged(format!(
+                "the entry of {:?} is not what was written",
+                key.value()
+            ))
+        })?;
+        entries.push(entry);
     }
     let loaded = Loaded {
         is_new: false,
         node: NodeId::from_bytes(node.value().try_into().map_err(|_| Damaged)?),
         network: String::from_utf8(network.value().to_vec()).map_err(|_| Damaged)?,
-        holdings,
+        entries,
         ceiling: Stamp(number_in(&meta, CEILING)?),
         links: links
             .map(|links| codec::decode_links(links.value()))
@@ -339,9 +341,9 @@ fn write(database: &Database, writes: &[Write], number: u64) -> Result<(), redb:
         let mut meta = transaction.open_table(META)?;
         for write in writes {
             match write {
-                Write::Hold(holding) => {
-                    let row = codec::encode_holding(holding);
-                    holdings.insert(holding.record.key.as_str(), row.as_slice())?;
+                Write::Hold(entry) => {
+                    let row = codec::encode_entry(entry);
+                    holdings.insert(entry.holding.record.key.as_str(), row.as_slice())?;
                 }
                 Write::Forget(key) => drop(holdings.remove(key.as_str())?),
                 Write::AddContent(id, bytes) => add_content(&mut contents, *id, bytes)?,

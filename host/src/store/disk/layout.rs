@@ -5,7 +5,8 @@
 //! lock                    held by the running node
 //! node.id                 whose folder it is
 //! index.redb              the index, with small contents in it
-//! content/ab/cd/<id>      content of a version; <id>.tree beside it: its group tree
+//! content/ab/cd/<id>      content of a version; <id>.tree beside it: its group tree. `ab/cd` is a *shelf*:
+//!                         contents that are committed together share one, and so one sync of it
 //! incoming/               not committed yet
 //! orphans/                found at start without an entry; kept seven days
 //! quarantine/             did not match its digest
@@ -44,17 +45,34 @@ impl ContentId {
         bytes[16..].copy_from_slice(self.version.writer.as_bytes());
         bytes
     }
-
-    /// The first two bytes, which name the folders that the content is in.
-    pub(super) fn shelf(self) -> u16 {
-        (self.file.0 >> 48) as u16
-    }
 }
 
 impl fmt::Display for ContentId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{}", self.file, self.version)
     }
+}
+
+/// One of the folders that content is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub(super) struct Shelf(pub(super) u16);
+
+/// Commits that share a shelf. A thousand files in one folder are no burden, and a new folder costs as much
+/// as a commit.
+const COMMITS_ON_A_SHELF: u64 = 64;
+
+impl Shelf {
+    /// Where the contents of this commit go.
+    pub(super) fn of_commit(number: u64) -> Self {
+        Self((number / COMMITS_ON_A_SHELF) as u16)
+    }
+}
+
+/// Where one content is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) id: ContentId,
+    pub(super) shelf: Shelf,
 }
 
 /// A name that the store did not give.
@@ -120,20 +138,20 @@ impl Layout {
         self.root.join("quarantine")
     }
 
-    /// The folder that a content is in.
-    pub(super) fn shelf(&self, id: ContentId) -> PathBuf {
-        let [outer, inner] = id.shelf().to_be_bytes();
+    /// The folder of a shelf.
+    pub(super) fn shelf(&self, shelf: Shelf) -> PathBuf {
+        let [outer, inner] = shelf.0.to_be_bytes();
         self.contents()
             .join(format!("{outer:02x}"))
             .join(format!("{inner:02x}"))
     }
 
-    pub(super) fn content(&self, id: ContentId) -> PathBuf {
-        self.shelf(id).join(id.to_string())
+    pub(super) fn content(&self, place: Place) -> PathBuf {
+        self.shelf(place.shelf).join(place.id.to_string())
     }
 
-    pub(super) fn tree(&self, id: ContentId) -> PathBuf {
-        self.content(id).with_extension("tree")
+    pub(super) fn tree(&self, place: Place) -> PathBuf {
+        self.content(place).with_extension("tree")
     }
 
     /// Makes every folder of the store.
@@ -180,7 +198,10 @@ mod tests {
     #[test]
     fn no_part_of_a_key_is_part_of_a_path() {
         let record = record("ada/..a\\..b%2e%2e/secret", 7, b"x");
-        let path = Layout::new(Path::new("/data")).content(ContentId::of(&record));
+        let path = Layout::new(Path::new("/data")).content(Place {
+            id: ContentId::of(&record),
+            shelf: Shelf(0xab_01),
+        });
         let path = path.to_str().expect("it is text");
         let rest = path.strip_prefix("/data/content/").expect("it is below");
         assert!(

@@ -8,6 +8,7 @@
 //! What is acknowledged was made durable in this order: content (and the group tree beside it) while it
 //! was spooled, its name in the folder, the index. What is let go of goes in the opposite order.
 
+mod batch;
 mod codec;
 mod identity;
 mod index;
@@ -31,10 +32,11 @@ use dataverse_core::record::Record;
 use dataverse_core::version::{Millis, Stamp, Version};
 use tokio::sync::{mpsc, oneshot};
 
+use self::batch::Ask;
 pub use self::identity::OpenError;
 use self::index::Index;
-use self::layout::{ContentId, Layout};
-use self::writer::{Ask, Writer};
+use self::layout::Layout;
+use self::writer::Writer;
 use super::content::{Source, in_background};
 use super::room::Room;
 use super::rope::Rope;
@@ -96,9 +98,12 @@ impl DiskStore {
             node: loaded.node,
             is_new: loaded.is_new,
         };
-        let mut holdings = loaded.holdings;
-        let missing = reconcile::reconcile(&layout, &mut holdings, options.now).map_err(failed)?;
-        let missing: Vec<_> = missing.into_iter().map(|holding| holding.record).collect();
+        let mut entries = loaded.entries;
+        let missing = reconcile::reconcile(&layout, &mut entries, options.now).map_err(failed)?;
+        let missing: Vec<_> = missing
+            .into_iter()
+            .map(|entry| entry.holding.record)
+            .collect();
         if let Some(first) = missing.first() {
             tracing::warn!(
                 files = missing.len(),
@@ -107,6 +112,7 @@ impl DiskStore {
             );
         }
         let room = Room::new(options.capacity, Some(layout.root().to_owned()));
+        let holdings: Vec<_> = entries.into_iter().map(|entry| entry.holding).collect();
         let count = |holding: &Holding| room.changed(None, Some(holding));
         holdings.iter().for_each(count);
         let incoming = Incoming::new(layout.incoming());
@@ -238,25 +244,24 @@ fn open_content(
     version: Version,
 ) -> Result<Content, StoreError> {
     let absent = || StoreError::Absent(key.clone());
-    let is_meant = |held: &Holding| held.record.version == version && !held.record.deleted;
-    let held = index
-        .holdings()?
-        .find(key)?
-        .filter(is_meant)
+    let is_meant = |record: &Record| record.version == version && !record.deleted;
+    let entry = index.holdings()?.find(key)?;
+    let held = entry
+        .filter(|entry| is_meant(&entry.holding.record))
         .ok_or_else(absent)?;
-    let id = ContentId::of(&held.record);
-    if !reconcile::is_in_a_file(&held) {
+    let (place, record) = (held.place(), &held.holding.record);
+    if !held.is_in_a_file() {
         let mut rope = Rope::default();
-        rope.push(index.content(id)?.ok_or_else(absent)?);
-        if rope.end() != held.record.size {
+        rope.push(index.content(place.id)?.ok_or_else(absent)?);
+        if rope.end() != record.size {
             return Err(StoreError::Corrupt(key.clone()));
         }
-        return Ok(Content::new(&held.record, Source::Memory(rope)));
+        return Ok(Content::new(record, Source::Memory(rope)));
     }
-    match File::open(layout.content(id)) {
+    match File::open(layout.content(place)) {
         Ok(file) => {
-            let (file, tree) = (Arc::new(file), layout.tree(id));
-            Ok(Content::new(&held.record, Source::File { file, tree }))
+            let (file, tree) = (Arc::new(file), layout.tree(place));
+            Ok(Content::new(record, Source::File { file, tree }))
         }
         // Its entry says so and it is missing, or it was let go of just now.
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(absent()),

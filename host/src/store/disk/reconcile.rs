@@ -5,40 +5,35 @@
 //! that the node does not claim to have what it has not. Only names are read, so that a million files
 //! take a second.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
-use dataverse_core::holdings::Holding;
 use dataverse_core::limits;
 use dataverse_core::version::Millis;
 
 use super::super::locked;
-use super::layout::{ContentId, Layout};
+use super::codec::Entry;
+use super::layout::{ContentId, Layout, Shelf};
 
-/// Whether the content of this holding is in a file.
-pub(super) fn is_in_a_file(holding: &Holding) -> bool {
-    !holding.record.deleted && holding.record.size > limits::INLINE_BYTES_MAX as u64
-}
-
-/// Sets the folder in order and returns the holdings whose content is gone, removing them from `held`.
+/// Sets the folder in order and returns the entries whose content is gone, removing them from `entries`.
 pub(super) fn reconcile(
     layout: &Layout,
-    held: &mut Vec<Holding>,
+    entries: &mut Vec<Entry>,
     now: Millis,
-) -> io::Result<Vec<Holding>> {
+) -> io::Result<Vec<Entry>> {
     for entry in fs::read_dir(layout.incoming())? {
         fs::remove_file(entry?.path())?;
     }
     let now = SystemTime::UNIX_EPOCH + Duration::from_millis(now);
     expire_orphans(layout, now)?;
-    let expected: HashSet<ContentId> = held
+    let expected: HashMap<ContentId, Shelf> = entries
         .iter()
-        .filter(|holding| is_in_a_file(holding))
-        .map(|holding| ContentId::of(&holding.record))
+        .filter(|entry| entry.is_in_a_file())
+        .map(|entry| (entry.place().id, entry.shelf))
         .collect();
     let walk = walk(layout, &expected)?;
     for stray in &walk.strays {
@@ -55,10 +50,8 @@ pub(super) fn reconcile(
         return Ok(Vec::new());
     }
     let found: HashSet<ContentId> = walk.found.into_iter().collect();
-    let is_missing = |holding: &mut Holding| {
-        is_in_a_file(holding) && !found.contains(&ContentId::of(&holding.record))
-    };
-    Ok(held.extract_if(.., is_missing).collect())
+    let is_missing = |entry: &mut Entry| entry.is_in_a_file() && !found.contains(&entry.place().id);
+    Ok(entries.extract_if(.., is_missing).collect())
 }
 
 #[derive(Default)]
@@ -68,7 +61,7 @@ struct Walk {
 }
 
 /// Looks into every content folder, from several threads: most of the time goes into system calls.
-fn walk(layout: &Layout, expected: &HashSet<ContentId>) -> io::Result<Walk> {
+fn walk(layout: &Layout, expected: &HashMap<ContentId, Shelf>) -> io::Result<Walk> {
     let mut whole = Walk::default();
     let mut outer = Vec::new();
     for entry in fs::read_dir(layout.contents())? {
@@ -104,19 +97,24 @@ fn walk(layout: &Layout, expected: &HashSet<ContentId>) -> io::Result<Walk> {
     Ok(whole)
 }
 
-fn walk_outer(folder: &Path, expected: &HashSet<ContentId>, walk: &mut Walk) -> io::Result<()> {
+fn walk_outer(
+    folder: &Path,
+    expected: &HashMap<ContentId, Shelf>,
+    walk: &mut Walk,
+) -> io::Result<()> {
     let mut inner = Vec::new();
     for entry in fs::read_dir(folder)? {
         sort_in(&entry?, &mut inner, &mut walk.strays)?;
     }
     for folder in inner {
+        let shelf = shelf_of(&folder);
         for entry in fs::read_dir(folder)? {
             let entry = entry?;
             let name = entry.file_name();
             let name = name.to_str().unwrap_or_default();
             let stem = name.strip_suffix(".tree");
             let id = stem.unwrap_or(name).parse().ok();
-            match id.filter(|id| expected.contains(id)) {
+            match id.filter(|id| shelf.is_some() && expected.get(id) == shelf.as_ref()) {
                 Some(id) if stem.is_none() => walk.found.push(id),
                 Some(_) => {}
                 None => walk.strays.push(entry.path()),
@@ -124,6 +122,16 @@ fn walk_outer(folder: &Path, expected: &HashSet<ContentId>, walk: &mut Walk) -> 
         }
     }
     Ok(())
+}
+
+/// The shelf that this folder is, if it is one.
+fn shelf_of(folder: &Path) -> Option<Shelf> {
+    let digits = |path: &Path| {
+        let name = path.file_name()?.to_str().filter(|name| name.len() == 2)?;
+        u8::from_str_radix(name, 16).ok()
+    };
+    let outer = digits(folder.parent()?)?;
+    Some(Shelf(u16::from_be_bytes([outer, digits(folder)?])))
 }
 
 fn sort_in(

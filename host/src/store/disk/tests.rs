@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 
 use super::super::suite::{Bench, content, eventually, put, record};
 use super::super::{Applied, Change, SavedLinks, StoreError};
+use super::layout::{ContentId, Shelf};
 use super::*;
 
 const NOW: Millis = 1_800_000_000_000;
@@ -44,6 +45,14 @@ fn refusal(options: &DiskOptions) -> OpenError {
 
 fn folder() -> tempfile::TempDir {
     tempfile::tempdir().expect("a folder can be made")
+}
+
+/// Where the content of a version is, as its name says.
+fn find(folder: &Path, record: &Record) -> PathBuf {
+    let name = ContentId::of(record).to_string();
+    let is_it = |path: &PathBuf| path.file_name().is_some_and(|found| *found == *name);
+    let found = files(&folder.join("content")).into_iter().find(is_it);
+    found.expect("the content is there")
 }
 
 /// Every file below a folder.
@@ -283,7 +292,7 @@ impl Observer for Silent {
 async fn content_without_an_entry_is_kept_as_an_orphan_for_seven_days() {
     let folder = folder();
     let [_, (large, _)] = two_files(folder.path()).await;
-    let held = Layout::new(folder.path()).content(ContentId::of(&large));
+    let held = find(folder.path(), &large);
     let other = ContentId::of(&record("ada/other", 1, b"x")).to_string();
     let shelf = held.parent().expect("it has one").to_owned();
     let strays = [shelf.join(&other), folder.path().join("content/stray")];
@@ -318,7 +327,7 @@ async fn content_without_an_entry_is_kept_as_an_orphan_for_seven_days() {
 async fn an_entry_without_content_is_missing_until_the_content_comes_again() {
     let folder = folder();
     let [(small, _), (large, bytes)] = two_files(folder.path()).await;
-    let path = Layout::new(folder.path()).content(ContentId::of(&large));
+    let path = find(folder.path(), &large);
     fs::remove_file(path).expect("it can be removed");
     let again = bench(folder.path());
     assert_eq!(again.opened.missing, [Arc::new(large.clone())]);
@@ -345,7 +354,7 @@ async fn an_entry_without_content_is_missing_until_the_content_comes_again() {
 async fn a_missing_file_can_be_let_go_of() {
     let folder = folder();
     let [_, (large, _)] = two_files(folder.path()).await;
-    let path = Layout::new(folder.path()).content(ContentId::of(&large));
+    let path = find(folder.path(), &large);
     fs::remove_file(path).expect("it can be removed");
     let again = bench(folder.path());
     let applied = again
@@ -407,14 +416,12 @@ async fn content_that_was_cut_short_is_corrupt_and_a_lost_tree_is_made_anew() {
     let bytes = content(1, 3 << 20);
     let record = record("ada/x", 1, &bytes);
     bench.put(&record, Role::Replica, &bytes).await;
-    let layout = Layout::new(folder.path());
-    fs::write(layout.tree(ContentId::of(&record)), b"nonsense").expect("it can be written");
+    let path = find(folder.path(), &record);
+    fs::write(path.with_extension("tree"), b"nonsense").expect("it can be written");
     let opened = bench.store.open(&record).await.expect("it is held");
     let tree = opened.tree().await.expect("it is made anew");
     assert!(tree.verifies(record.digest, 1, &bytes[1 << 20..2 << 20]));
-    let file = fs::File::options()
-        .write(true)
-        .open(layout.content(ContentId::of(&record)));
+    let file = fs::File::options().write(true).open(&path);
     file.expect("it opens").set_len(5).expect("it can be cut");
     let opened = bench.store.open(&record).await.expect("it is held");
     assert!(matches!(
@@ -429,12 +436,15 @@ async fn content_that_can_not_be_moved_into_place_harms_nothing_else() {
     let folder = folder();
     let bench = bench(folder.path());
     let bytes = content(1, FILE);
-    let (bad, good) = (record("ada/bad", 1, &bytes), record("ada/good", 1, &bytes));
+    let (bad, good) = (
+        record("ada/bad", 1, &bytes),
+        record("ada/good", 1, b"small"),
+    );
     // A file where the folder should be.
-    let shelf = Layout::new(folder.path()).shelf(ContentId::of(&bad));
+    let shelf = Layout::new(folder.path()).shelf(Shelf(0));
     let outer = shelf.parent().expect("it has one");
     fs::write(outer, b"in the way").expect("it can be written");
-    let contents = (bench.prepare(&bytes).await, bench.prepare(&bytes).await);
+    let contents = (bench.prepare(&bytes).await, bench.prepare(b"small").await);
     let (first, second) = tokio::join!(
         bench
             .store
@@ -451,7 +461,7 @@ async fn content_that_can_not_be_moved_into_place_harms_nothing_else() {
     fs::remove_file(outer).expect("it can be removed");
     bench.put(&bad, Role::Replica, &bytes).await;
     assert!(bench.read(&bad).await.expect("it is held") == bytes);
-    assert_eq!(bench.store.usage().replicas, 2 * FILE as u64);
+    assert_eq!(bench.store.usage().replicas, FILE as u64 + 5);
     assert_eq!(bench.store.usage().reserved, 0);
 }
 
@@ -540,6 +550,15 @@ async fn a_full_disk_is_a_clean_error() {
         }
     }
     assert!(matches!(result, Err(StoreError::DiskFull(_))), "{result:?}");
+    // The index can't grow either.
+    let name = "x".repeat(limits::NAME_BYTES_MAX);
+    let link = |id| (NodeId::from(id), name.repeat(100), name.clone());
+    let many = SavedLinks {
+        links: (0..1024).map(link).collect(),
+        refused: Vec::new(),
+    };
+    let saved = bench.store.save_links(many).await;
+    assert!(matches!(saved, Err(StoreError::DiskFull(_))), "{saved:?}");
     drop(spool);
     assert!(bench.read(&held).await.expect("it is held") == kept);
     fs::remove_file(&ballast).expect("it can be removed");

@@ -5,40 +5,27 @@
 //! then does it tell the observer, answer, and remove what is no longer needed. When a commit fails,
 //! nothing of the batch was done.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io;
-use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
-use bytes::Bytes;
 use dataverse_core::holdings::Holding;
 use dataverse_core::key::Key;
 use dataverse_core::limits;
 use dataverse_core::record::Record;
-use dataverse_core::version::Stamp;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use super::super::room::Room;
 use super::super::rules::{Fate, Verdict, decide};
 use super::super::spool::{IncomingFile, Prepared};
-use super::super::{Applied, Change, Observer, SavedLinks, StoreError};
+use super::super::{Applied, Change, Observer, StoreError};
+use super::batch::{Answer, Ask, Batch, Released, ReleasedFate};
+use super::codec::Entry;
 use super::index::{CommitError, Index, Snapshot, Write};
-use super::layout::{ContentId, Layout, sync_folder};
-use super::reconcile::{is_in_a_file, set_aside};
-
-type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
-
-/// What the writer is asked to do.
-pub(super) enum Ask {
-    /// Apply a change.
-    Change(Change, Reply<Applied>),
-    /// Persist the links.
-    Links(SavedLinks, Reply<()>),
-    /// Persist the ceiling of the clock.
-    Ceiling(Stamp, Reply<()>),
-}
+use super::layout::{Layout, Place, Shelf, sync_folder};
+use super::reconcile::set_aside;
 
 pub(super) struct Writer {
     layout: Layout,
@@ -47,54 +34,10 @@ pub(super) struct Writer {
     observer: Arc<OnceLock<Arc<dyn Observer>>>,
     /// Entries whose content is gone. They are not held, but nothing older takes their place.
     missing: HashMap<Key, Arc<Record>>,
-    /// Content folders whose own names this process made durable.
-    durable_shelves: HashSet<u16>,
+    /// Shelves whose own names this process made durable.
+    durable_shelves: HashSet<Shelf>,
     /// Why nothing can be written any more.
     broken: Option<StoreError>,
-}
-
-/// Changes that become durable together.
-#[derive(Default)]
-struct Batch {
-    writes: Vec<Write>,
-    /// Holdings as they will be.
-    holdings: HashMap<Key, Option<Holding>>,
-    /// Holdings before and after, in order.
-    changed: Vec<(Key, Option<Holding>, Option<Holding>)>,
-    /// Contents that were moved into place.
-    placed: Vec<ContentId>,
-    /// What came in, kept until it is known whether it stays.
-    prepared: Vec<Prepared>,
-    released: Vec<Released>,
-    answers: Vec<Answer>,
-}
-
-/// Content that is no longer needed once the batch is durable.
-struct Released {
-    id: ContentId,
-    fate: ReleasedFate,
-}
-
-enum ReleasedFate {
-    RemoveFile,
-    QuarantineFile,
-    QuarantineBytes(Bytes),
-}
-
-enum Answer {
-    Change(Reply<Applied>, Result<Applied, StoreError>),
-    Saved(Reply<()>),
-}
-
-impl Answer {
-    /// Sends the answer, or the error of the whole batch. Whoever asked may have gone away.
-    fn send(self, error: Option<&StoreError>) {
-        let failed = error.map_or(Ok(()), |error| Err(error.clone()));
-        match self {
-            Self::Change(reply, result) => drop(reply.send(failed.and(result))),
-            Self::Saved(reply) => drop(reply.send(failed)),
-        }
-    }
 }
 
 impl Writer {
@@ -163,8 +106,8 @@ impl Writer {
         batch: &mut Batch,
     ) -> Result<Applied, StoreError> {
         let key = change.key().clone();
-        let present = match batch.holdings.get(&key) {
-            Some(holding) => holding.clone(),
+        let present = match batch.entries.get(&key) {
+            Some(entry) => entry.clone(),
             None if self.missing.contains_key(&key) => {
                 if let Some(applied) = self.stage_missing(&change, batch) {
                     return Ok(applied);
@@ -173,7 +116,7 @@ impl Writer {
             }
             None => before.find(&key)?,
         };
-        match decide(present.as_ref(), &change)? {
+        match decide(present.as_ref().map(|held| &held.holding), &change)? {
             Verdict::Nothing => Ok(Applied::Nothing),
             Verdict::Superseded(record) => Ok(Applied::Superseded(record)),
             Verdict::Remove { quarantine } => {
@@ -184,22 +127,42 @@ impl Writer {
                 Ok(batch.change(key, present, None))
             }
             Verdict::Hold { after, content } => {
-                if content == Fate::Replaced {
-                    if let Change::Put { content, .. } = change
-                        && let Some(content) = content.filter(|_| !after.record.deleted)
-                    {
-                        self.place(&after.record, content, batch)?;
-                    }
-                    if let Some(held) = &present {
-                        self.release(held, false, batch)?;
-                    }
-                }
+                let after = match (content, &present) {
+                    (Fate::Kept, Some(held)) => Entry {
+                        holding: after,
+                        shelf: held.shelf,
+                    },
+                    _ => self.replace(present.as_ref(), after, change, batch)?,
+                };
                 if present.as_ref().is_none_or(|held| differs(held, &after)) {
                     batch.writes.push(Write::Hold(after.clone()));
                 }
                 Ok(batch.change(key, present, Some(after)))
             }
         }
+    }
+
+    /// Puts the content that came in the place of the one that is held.
+    fn replace(
+        &self,
+        present: Option<&Entry>,
+        after: Holding,
+        change: Change,
+        batch: &mut Batch,
+    ) -> Result<Entry, StoreError> {
+        let after = Entry {
+            holding: after,
+            shelf: self.index.next_shelf(),
+        };
+        if let Change::Put { content, .. } = change
+            && let Some(content) = content.filter(|_| !after.holding.record.deleted)
+        {
+            self.place(&after, content, batch)?;
+        }
+        if let Some(held) = present {
+            self.release(held, false, batch)?;
+        }
+        Ok(after)
     }
 
     /// A change to a file whose content is gone, where it does not go on as if nothing were held.
@@ -212,7 +175,7 @@ impl Writer {
             }
             Change::Drop { version, .. } if *version >= lost.version => {
                 batch.writes.push(Write::Forget(key.clone()));
-                batch.holdings.insert(key.clone(), None);
+                batch.entries.insert(key.clone(), None);
             }
             _ => {}
         }
@@ -222,71 +185,61 @@ impl Writer {
     /// Moves content to where it belongs, not yet durably.
     fn place(
         &self,
-        record: &Record,
+        entry: &Entry,
         mut content: Prepared,
         batch: &mut Batch,
     ) -> Result<(), StoreError> {
-        let id = ContentId::of(record);
-        match content.file() {
-            None => batch.writes.push(Write::AddContent(
-                id,
-                content.rope().read(0, limits::INLINE_BYTES_MAX),
-            )),
-            Some(file) => {
-                if let Err(error) = self.move_in(file, id, record) {
-                    self.remove(id);
-                    let doing = format_args!("storing the content of {}", record.key);
-                    return Err(StoreError::of_io(doing, &error));
-                }
-                batch.placed.push(id);
+        let place = entry.place();
+        if let Some(file) = content.file() {
+            if let Err(error) = self.move_in(file, place) {
+                self.remove(place);
+                let key = &entry.holding.record.key;
+                let doing = format_args!("storing the content of {key}");
+                return Err(StoreError::of_io(doing, &error));
             }
+            batch.placed.push(place);
+        } else {
+            let bytes = content.rope().read(0, limits::INLINE_BYTES_MAX);
+            batch.writes.push(Write::AddContent(place.id, bytes));
         }
         batch.prepared.push(content);
         Ok(())
     }
 
-    fn move_in(&self, file: &IncomingFile, id: ContentId, record: &Record) -> io::Result<()> {
+    fn move_in(&self, file: &IncomingFile, place: Place) -> io::Result<()> {
         let rename = || {
             // Content without its tree would be slow to serve; a tree without content is only a stray.
-            if record.size > limits::GROUP_BYTES {
-                fs::rename(file.tree_path(), self.layout.tree(id))?;
+            if file.has_tree() {
+                fs::rename(file.tree_path(), self.layout.tree(place))?;
             }
-            fs::rename(file.path(), self.layout.content(id))
+            fs::rename(file.path(), self.layout.content(place))
         };
-        match rename() {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                fs::create_dir_all(self.layout.shelf(id))?;
-                rename()
-            }
-            done => done,
+        if !self.durable_shelves.contains(&place.shelf) {
+            fs::create_dir_all(self.layout.shelf(place.shelf))?;
         }
+        rename()
     }
 
-    fn release(
-        &self,
-        held: &Holding,
-        quarantine: bool,
-        batch: &mut Batch,
-    ) -> Result<(), StoreError> {
-        let id = ContentId::of(&held.record);
-        if held.record.deleted {
+    fn release(&self, held: &Entry, quarantine: bool, batch: &mut Batch) -> Result<(), StoreError> {
+        if held.holding.record.deleted {
             return Ok(());
         }
-        let fate = match (is_in_a_file(held), quarantine) {
+        let place = held.place();
+        let fate = match (held.is_in_a_file(), quarantine) {
             (true, true) => ReleasedFate::QuarantineFile,
             (true, false) => ReleasedFate::RemoveFile,
             (false, is_bad) => {
                 let bytes = if is_bad {
-                    self.index.content(id)?
+                    self.index.content(place.id)?
                 } else {
                     None
                 };
-                batch.writes.push(Write::RemoveContent(id));
+                batch.writes.push(Write::RemoveContent(place.id));
                 let Some(bytes) = bytes else { return Ok(()) };
                 ReleasedFate::QuarantineBytes(bytes)
             }
         };
-        batch.released.push(Released { id, fate });
+        batch.released.push(Released { place, fate });
         Ok(())
     }
 
@@ -314,8 +267,8 @@ impl Writer {
                 observer.changed(key, after.as_ref());
             }
         }
-        for (key, holding) in &batch.holdings {
-            if holding.is_none() {
+        for (key, entry) in &batch.entries {
+            if entry.is_none() {
                 self.missing.remove(key);
             }
         }
@@ -358,57 +311,48 @@ impl Writer {
     }
 
     fn sync_shelves(&mut self, batch: &Batch) -> io::Result<()> {
-        let mut folders = BTreeSet::new();
-        for id in &batch.placed {
-            let shelf = self.layout.shelf(*id);
-            if !self.durable_shelves.contains(&id.shelf()) {
-                folders.extend(shelf.parent().map(PathBuf::from));
-                folders.insert(self.layout.contents());
+        let shelves: HashSet<Shelf> = batch.placed.iter().map(|place| place.shelf).collect();
+        for shelf in shelves {
+            let folder = self.layout.shelf(shelf);
+            sync_folder(&folder)?;
+            if self.durable_shelves.contains(&shelf) {
+                continue;
             }
-            folders.insert(shelf);
+            sync_folder(folder.parent().unwrap_or(&folder))?;
+            sync_folder(&self.layout.contents())?;
+            self.durable_shelves.insert(shelf);
         }
-        for folder in &folders {
-            sync_folder(folder)?;
-        }
-        self.durable_shelves
-            .extend(batch.placed.iter().map(|id| id.shelf()));
         Ok(())
     }
 
     fn take_back(&self, batch: &Batch) {
-        for id in &batch.placed {
-            self.remove(*id);
+        for place in &batch.placed {
+            self.remove(*place);
         }
     }
 
     fn let_go(&self, released: &Released) {
-        let quarantine = self.layout.quarantine();
-        let kept_aside = match &released.fate {
+        let (place, folder) = (released.place, self.layout.quarantine());
+        let kept = match &released.fate {
             ReleasedFate::RemoveFile => Ok(()),
             ReleasedFate::QuarantineFile => {
-                let path = self.layout.content(released.id);
-                set_aside(&path, &quarantine, SystemTime::now())
+                set_aside(&self.layout.content(place), &folder, SystemTime::now())
             }
             ReleasedFate::QuarantineBytes(bytes) => {
-                return self.keep(
-                    released.id,
-                    fs::write(quarantine.join(released.id.to_string()), bytes),
-                );
+                fs::write(folder.join(place.id.to_string()), bytes)
             }
         };
-        self.keep(released.id, kept_aside);
-        self.remove(released.id);
-    }
-
-    fn keep(&self, id: ContentId, kept: io::Result<()>) {
         if let Err(error) = kept {
-            tracing::warn!(content = %id, %error, "bad content could not be kept in quarantine");
+            tracing::warn!(content = %place.id, %error, "bad content could not be kept in quarantine");
+        }
+        if !matches!(released.fate, ReleasedFate::QuarantineBytes(_)) {
+            self.remove(place);
         }
     }
 
     /// Best effort: what stays behind is found at the next start.
-    fn remove(&self, id: ContentId) {
-        for path in [self.layout.content(id), self.layout.tree(id)] {
+    fn remove(&self, place: Place) {
+        for path in [self.layout.content(place), self.layout.tree(place)] {
             match fs::remove_file(&path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     tracing::warn!(path = %path.display(), %error, "content could not be removed");
@@ -419,29 +363,8 @@ impl Writer {
     }
 }
 
-impl Batch {
-    fn change(&mut self, key: Key, before: Option<Holding>, after: Option<Holding>) -> Applied {
-        let kept = after.clone().map(|after| Holding {
-            validated: 0,
-            ..after
-        });
-        self.holdings.insert(key.clone(), kept);
-        self.changed.push((key, before.clone(), after));
-        Applied::Done { before }
-    }
-
-    /// Whether this brings a content again that the batch lets go of: the two would have one name, so the
-    /// first has to be gone before the second comes.
-    fn releases_what_comes(&self, ask: &Ask) -> bool {
-        let Ask::Change(Change::Put { record, .. }, _) = ask else {
-            return false;
-        };
-        let id = ContentId::of(record);
-        self.released.iter().any(|released| released.id == id)
-    }
-}
-
 /// Whether the row of a holding changes; when it was validated is not in it.
-fn differs(before: &Holding, after: &Holding) -> bool {
-    (&before.record, before.role, before.verified) != (&after.record, after.role, after.verified)
+fn differs(before: &Entry, after: &Entry) -> bool {
+    let row = |entry: &Entry| (entry.holding.role, entry.holding.verified, entry.shelf);
+    before.holding.record != after.holding.record || row(before) != row(after)
 }

@@ -1,0 +1,101 @@
+//! What the writer is asked, and what it gathers until it is durable.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use dataverse_core::holdings::Holding;
+use dataverse_core::key::Key;
+use dataverse_core::version::Stamp;
+use tokio::sync::oneshot;
+
+use super::super::spool::Prepared;
+use super::super::{Applied, Change, SavedLinks, StoreError};
+use super::codec::Entry;
+use super::index::Write;
+use super::layout::{ContentId, Place};
+
+/// Where the answer goes.
+type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
+
+/// What the writer is asked to do.
+pub(super) enum Ask {
+    /// Apply a change.
+    Change(Change, Reply<Applied>),
+    /// Persist the links.
+    Links(SavedLinks, Reply<()>),
+    /// Persist the ceiling of the clock.
+    Ceiling(Stamp, Reply<()>),
+}
+
+/// Changes that become durable together.
+#[derive(Default)]
+pub(super) struct Batch {
+    pub(super) writes: Vec<Write>,
+    /// Entries as they will be.
+    pub(super) entries: HashMap<Key, Option<Entry>>,
+    /// Holdings before and after, in order.
+    pub(super) changed: Vec<(Key, Option<Holding>, Option<Holding>)>,
+    /// Contents that were moved into place.
+    pub(super) placed: Vec<Place>,
+    /// What came in, kept until it is known whether it stays.
+    pub(super) prepared: Vec<Prepared>,
+    pub(super) released: Vec<Released>,
+    pub(super) answers: Vec<Answer>,
+}
+
+/// Content that is no longer needed once the batch is durable.
+pub(super) struct Released {
+    pub(super) place: Place,
+    pub(super) fate: ReleasedFate,
+}
+
+pub(super) enum ReleasedFate {
+    RemoveFile,
+    QuarantineFile,
+    QuarantineBytes(Bytes),
+}
+
+pub(super) enum Answer {
+    Change(Reply<Applied>, Result<Applied, StoreError>),
+    Saved(Reply<()>),
+}
+
+impl Answer {
+    /// Sends the answer, or the error of the whole batch. Whoever asked may have gone away.
+    pub(super) fn send(self, error: Option<&StoreError>) {
+        let failed = error.map_or(Ok(()), |error| Err(error.clone()));
+        match self {
+            Self::Change(reply, result) => drop(reply.send(failed.and(result))),
+            Self::Saved(reply) => drop(reply.send(failed)),
+        }
+    }
+}
+
+impl Batch {
+    pub(super) fn change(
+        &mut self,
+        key: Key,
+        before: Option<Entry>,
+        after: Option<Entry>,
+    ) -> Applied {
+        let before = before.map(|before| before.holding);
+        let told = after.as_ref().map(|after| after.holding.clone());
+        let kept = after.map(|mut after| {
+            after.holding.validated = 0;
+            after
+        });
+        self.entries.insert(key.clone(), kept);
+        self.changed.push((key, before.clone(), told));
+        Applied::Done { before }
+    }
+
+    /// Whether this brings a content again that the batch lets go of: the two would have one name, so the
+    /// first has to be gone before the second comes.
+    pub(super) fn releases_what_comes(&self, ask: &Ask) -> bool {
+        let Ask::Change(Change::Put { record, .. }, _) = ask else {
+            return false;
+        };
+        let id = ContentId::of(record);
+        self.released.iter().any(|released| released.place.id == id)
+    }
+}

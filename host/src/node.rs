@@ -183,10 +183,6 @@ pub async fn run(config: NodeConfig) -> anyhow::Result<()> {
 }
 
 /// Whoever waits for this line may have gone away, which is no reason to stop.
-#[expect(
-    clippy::print_stdout,
-    reason = "the ready line is the command's output"
-)]
 fn print_ready(line: &str) {
     use std::io::Write;
     let _ = writeln!(std::io::stdout(), "{line}");

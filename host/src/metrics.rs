@@ -100,6 +100,8 @@ pub struct Metrics {
     evictions: Counter,
     evicted_bytes: Counter,
     gossip: [Counter; 2],
+    gossip_dropped: Counter,
+    gossip_refused: Counter,
     quarantined: Counter,
     store_files: [Gauge; 2],
     store_bytes: [Gauge; 2],
@@ -161,6 +163,8 @@ impl Metrics {
             writes_degraded: new.counter("dataverse_writes_degraded_total"),
             evictions: new.counter("dataverse_evictions_total"),
             evicted_bytes: new.counter("dataverse_evicted_bytes_total"),
+            gossip_dropped: new.counter("dataverse_gossip_dropped_total"),
+            gossip_refused: new.counter("dataverse_gossip_refused_total"),
             gossip: new.counters(
                 "dataverse_gossip_packets_total",
                 &[],
@@ -265,6 +269,16 @@ impl Metrics {
     /// A packet of the membership protocol went in or out.
     pub fn gossip(&self, direction: Direction) {
         self.gossip[direction as usize].increment(1);
+    }
+
+    /// A packet of the membership protocol was dropped because too many wait.
+    pub fn gossip_dropped(&self) {
+        self.gossip_dropped.increment(1);
+    }
+
+    /// A packet of the membership protocol made no sense.
+    pub fn gossip_refused(&self) {
+        self.gossip_refused.increment(1);
     }
 
     /// A copy did not match its digest and was set aside.
@@ -384,6 +398,16 @@ fn describe(recorder: &PrometheusRecorder) {
             "writes_degraded_total",
             None,
             "Acknowledged writes that got fewer replicas than were wanted.",
+        ),
+        (
+            "gossip_dropped_total",
+            None,
+            "Packets of the membership protocol that were dropped because too many wait.",
+        ),
+        (
+            "gossip_refused_total",
+            None,
+            "Packets of the membership protocol that made no sense.",
         ),
         ("evictions_total", None, "Cached copies that made room."),
         (

@@ -62,7 +62,7 @@ settings! {
         "how long a whole search may take";
     "search.budget" search_budget: u32 = 4_096, 1..=1_000_000,
         "nodes a search asks at most";
-    "search.limit" search_limit: u32 = 1_000, 1..=100_000,
+    "search.limit" search_limit: u32 = limits::SEARCH_HITS_MAX, 1..=limits::SEARCH_HITS_MAX,
         "hits of a pattern search at most";
     "placement.radius" placement_radius: u32 = 8, 0..=1_024,
         "links between the entry node and a replica at most";

@@ -54,6 +54,9 @@ pub const EVICTION_EVENTS_MAX: usize = 16_384;
 pub const HEARD_FLOORS_MAX: usize = 100_000;
 /// Announcements remembered, to tell a repeated one.
 pub const ANNOUNCEMENTS_MAX: usize = 65_536;
+
+// The node.
+
 /// Holdings that a pattern scan looks at before it lets others have their turn.
 pub const SCAN_KEYS_MAX: usize = 4096;
 
@@ -145,8 +148,6 @@ pub const HTTP_FORM_QUEUE_CHUNKS: usize = 4;
 pub const HTTP_LINGER_BYTES_MAX: u64 = 16 << 20;
 /// How long such bytes are waited for.
 pub const HTTP_LINGER_MS_MAX: u64 = 2 * 1000;
-/// Hits that one HTTP search may ask for.
-pub const HTTP_SEARCH_HITS_MAX: u32 = 10_000;
 /// Links that one HTTP search may ask to cross.
 pub const HTTP_SEARCH_HOPS_MAX: u32 = 1024;
 
@@ -163,9 +164,6 @@ pub const DEMO_NODES_MAX: usize = 64;
 
 /// Bytes of content in one message that we accept. We send [`CHUNK_BYTES`].
 pub const CHUNK_BYTES_MAX: usize = 1 << 20;
-/// Hits in one answer to a probe. Records of the greatest size and [`LINKS_MAX`] neighbours, they still fit
-/// into [`MESSAGE_BYTES_MAX`].
-pub const PROBE_HITS_MAX: usize = 1000;
 /// Digests in the condition of one write.
 pub const CONDITION_DIGESTS_MAX: usize = 16;
 /// Bytes in the text of a refusal; the rest is cut off.

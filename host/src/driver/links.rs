@@ -346,8 +346,9 @@ impl Driver {
         };
         if returned {
             tracing::info!(node = %heard.name, "link up");
-            self.members.announce_to(&heard);
         }
+        // An announcement may be lost, so it is repeated with every check.
+        self.members.announce_to(&heard);
         if moved && let Err(error) = self.save_links().await {
             tracing::error!(%error, "a neighbour's new address could not be persisted");
         }

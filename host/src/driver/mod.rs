@@ -131,6 +131,7 @@ impl Driver {
             state.node().clock().raise(ceiling);
         }
         let (announcements, outgoing) = mpsc::channel(limits::ANNOUNCEMENTS_QUEUE_MAX);
+        let metrics = Arc::new(Metrics::new());
         let driver = Arc::new_cyclic(|this: &Weak<Self>| {
             let (weak, transport) = (this.clone(), Arc::clone(&parts.transport));
             let members = Membership::start(
@@ -139,6 +140,7 @@ impl Driver {
                 &parts.settings,
                 transport,
                 gossip_sender(&parts, Arc::clone(&state)),
+                Arc::clone(&metrics),
             );
             Self {
                 this: weak,
@@ -161,7 +163,7 @@ impl Driver {
                 preparations: Preparations::default(),
                 announcements,
                 load: Load::default(),
-                metrics: Arc::new(Metrics::new()),
+                metrics,
                 tasks: TaskTracker::new(),
                 stopping: CancellationToken::new(),
             }

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query as UrlQuery, State};
 use dataverse_core::key::Key;
-use dataverse_core::limits::{HTTP_SEARCH_HITS_MAX, HTTP_SEARCH_HOPS_MAX};
+use dataverse_core::limits::{HTTP_SEARCH_HOPS_MAX, SEARCH_HITS_MAX};
 use dataverse_core::pattern::Pattern;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -144,12 +144,12 @@ fn asked(parameters: &SearchParameters) -> Result<(Query, SearchOptions), Proble
         let detail = format!("`hops` is at most {HTTP_SEARCH_HOPS_MAX}");
         return Err(Problem::bad_request(detail));
     }
-    let limits = 1..=HTTP_SEARCH_HITS_MAX;
+    let limits = 1..=SEARCH_HITS_MAX;
     if parameters
         .limit
         .is_some_and(|limit| !limits.contains(&limit))
     {
-        let detail = format!("`limit` is from 1 to {HTTP_SEARCH_HITS_MAX}");
+        let detail = format!("`limit` is from 1 to {SEARCH_HITS_MAX}");
         return Err(Problem::bad_request(detail));
     }
     let options = SearchOptions {

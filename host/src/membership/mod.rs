@@ -36,12 +36,14 @@ use self::sending::Wire;
 pub use self::status::{MemberSeen, MemberState, Status};
 use self::swim::{Mailbox, Swim};
 use self::table::Shared;
+use crate::metrics::{Direction, Metrics};
 use crate::settings::Settings;
 use crate::transport::{Sender, Transport};
 
 /// The running membership of one node.
 pub struct Membership {
     table: Shared,
+    metrics: Arc<Metrics>,
     revision: watch::Receiver<u64>,
     own: watch::Sender<Option<Status>>,
     packets: mpsc::Sender<Bytes>,
@@ -64,8 +66,13 @@ impl Membership {
         settings: &Settings,
         transport: Arc<dyn Transport>,
         sender: Arc<dyn Fn() -> Sender + Send + Sync>,
+        metrics: Arc<Metrics>,
     ) -> Self {
-        let wire = Wire { transport, sender };
+        let wire = Wire {
+            transport,
+            sender,
+            metrics,
+        };
         Self::start_seeded(me, started_ms, settings, wire, rand::random())
     }
 
@@ -90,12 +97,14 @@ impl Membership {
             leave: leave.clone(),
             stop: stop.clone(),
         };
+        let metrics = Arc::clone(&wire.metrics);
         let swim = Swim::new(me, settings, wire, table.clone(), revisions, seed);
         let task = TaskTracker::new();
         task.spawn(swim.run(mail));
         task.close();
         Self {
             table,
+            metrics,
             revision,
             own,
             packets,
@@ -108,8 +117,9 @@ impl Membership {
 
     /// Takes in a packet from another node. Never waits: under a flood packets are dropped and counted.
     pub fn packet(&self, packet: Bytes) {
+        self.metrics.gossip(Direction::In);
         if self.packets.try_send(packet).is_err() {
-            metrics::counter!("dataverse_gossip_dropped_total", "way" => "in").increment(1);
+            self.metrics.gossip_dropped();
         }
     }
 
@@ -117,7 +127,7 @@ impl Membership {
     /// other end of every link, when it is made and whenever it is confirmed.
     pub fn announce_to(&self, peer: &Peer) {
         if self.announces.try_send(peer.clone()).is_err() {
-            metrics::counter!("dataverse_gossip_dropped_total", "way" => "announce").increment(1);
+            self.metrics.gossip_dropped();
         }
     }
 

@@ -10,12 +10,14 @@ use tokio::task::JoinSet;
 use tokio::time;
 use tracing::trace;
 
+use crate::metrics::{Direction, Metrics};
 use crate::transport::{Message, Sender, Transport};
 
 /// The way to others.
 pub(super) struct Wire {
     pub(super) transport: Arc<dyn Transport>,
     pub(super) sender: Arc<dyn Fn() -> Sender + Send + Sync>,
+    pub(super) metrics: Arc<Metrics>,
 }
 
 /// Packets on their way.
@@ -34,13 +36,19 @@ impl Sending {
         }
     }
 
+    /// Notes that a packet made no sense.
+    pub(super) fn refused(&self) {
+        self.wire.metrics.gossip_refused();
+    }
+
     /// Sends a packet; drops it when too many are under way.
     pub(super) fn send(&mut self, address: Arc<str>, packet: Bytes) {
         while self.under_way.try_join_next().is_some() {}
         if self.under_way.len() >= GOSSIP_SENDS_MAX {
-            metrics::counter!("dataverse_gossip_dropped_total", "way" => "out").increment(1);
+            self.wire.metrics.gossip_dropped();
             return;
         }
+        self.wire.metrics.gossip(Direction::Out);
         let transport = Arc::clone(&self.wire.transport);
         let message = Message {
             sender: (self.wire.sender)(),

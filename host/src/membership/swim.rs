@@ -116,7 +116,7 @@ impl Swim {
         match self.read(bytes) {
             Ok(()) => self.silent_rounds = 0,
             Err(error) => {
-                metrics::counter!("dataverse_gossip_refused_total").increment(1);
+                self.sending.refused();
                 debug!(%error, "a membership packet was not taken in");
             }
         }

@@ -49,7 +49,7 @@ impl ClientService {
 }
 
 /// As many hits as are sure to fit into one message.
-const HITS_MAX: u32 = limits::PROBE_HITS_MAX as u32;
+const HITS_MAX: u32 = limits::SEARCH_HITS_MAX;
 
 #[async_trait]
 impl Dataverse for ClientService {

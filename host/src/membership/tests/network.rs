@@ -69,6 +69,7 @@ impl Network {
         let wire = Wire {
             transport: Arc::clone(self) as Arc<dyn Transport>,
             sender: Arc::new(move || speaker.clone()),
+            metrics: Arc::default(),
         };
         let seed = self.seed.wrapping_mul(1_000) + u64::from(node);
         let settings = Settings::default();

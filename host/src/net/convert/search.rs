@@ -13,7 +13,7 @@ use crate::net::proto;
 use crate::net::proto::probe_request::Question as WireQuestion;
 use crate::transport::Message;
 
-const HITS_MAX: u32 = limits::PROBE_HITS_MAX as u32;
+const HITS_MAX: u32 = limits::SEARCH_HITS_MAX;
 
 impl From<Message<Question>> for proto::ProbeRequest {
     fn from(ask: Message<Question>) -> Self {
@@ -74,7 +74,12 @@ impl TryFrom<proto::ProbeReply> for Message<Answer> {
 
     fn try_from(reply: proto::ProbeReply) -> Result<Self, Malformed> {
         let body = Answer {
-            hits: list("hits", reply.hits, limits::PROBE_HITS_MAX, Hit::try_from)?,
+            hits: list(
+                "hits",
+                reply.hits,
+                limits::SEARCH_HITS_MAX as usize,
+                Hit::try_from,
+            )?,
             known: reply.known.map(TryInto::try_into).transpose()?,
             load: reply.load,
             neighbours: list(

@@ -123,7 +123,7 @@ fn hit() -> impl Strategy<Value = Hit> {
 
 fn question() -> impl Strategy<Value = Question> {
     let exact = (key(), option::of(version()));
-    let pattern = ("[a-z]{1,9}/[a-z]{1,9}", 0..=limits::PROBE_HITS_MAX as u32);
+    let pattern = ("[a-z]{1,9}/[a-z]{1,9}", 0..=limits::SEARCH_HITS_MAX);
     prop_oneof![
         exact.prop_map(|(key, floor)| Question::Exact { key, floor }),
         pattern.prop_map(|(text, limit)| Question::Pattern {
@@ -424,7 +424,7 @@ fn a_spoilt_answer_is_refused_by_the_name_of_its_field() {
         });
     });
     check("hits", &|reply| {
-        reply.hits = vec![hit(); limits::PROBE_HITS_MAX + 1]
+        reply.hits = vec![hit(); limits::SEARCH_HITS_MAX as usize + 1]
     });
     check("neighbours", &|reply| {
         reply.neighbours = vec![wire_peer(); limits::LINKS_MAX + 1]
@@ -456,7 +456,7 @@ fn the_largest_answer_fits_into_a_message() {
     };
     let reply = proto::ProbeReply {
         sender: None,
-        hits: vec![hit; limits::PROBE_HITS_MAX],
+        hits: vec![hit; limits::SEARCH_HITS_MAX as usize],
         neighbours: vec![peer; limits::LINKS_MAX],
         ..Default::default()
     };

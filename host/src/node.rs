@@ -39,6 +39,7 @@ pub struct RunningNode {
     driver: Arc<Driver>,
     http: SocketAddr,
     address: String,
+    listens: SocketAddr,
     closing: CancellationToken,
     faces: JoinSet<anyhow::Result<()>>,
     shutdown: Duration,
@@ -54,10 +55,9 @@ impl RunningNode {
         let http = bind(config.http, "--http").await?;
         let (store, id) = open_store(&config, keeping).await?;
         let http_address = http.local_addr()?;
-        let address = match &config.advertise {
-            Some(address) => address.clone(),
-            None => grpc.local_addr()?.to_string(),
-        };
+        let listens = grpc.local_addr()?;
+        let advertised = config.advertise.clone();
+        let address = advertised.unwrap_or_else(|| listens.to_string());
         let settings = config.settings.clone();
         let driver = Driver::start(Parts {
             me: Peer {
@@ -98,6 +98,7 @@ impl RunningNode {
             driver,
             http: http_address,
             address,
+            listens,
             closing,
             faces,
             shutdown,
@@ -112,7 +113,7 @@ impl RunningNode {
             self.driver.name(),
             self.driver.id(),
             self.http,
-            self.address
+            self.listens
         )
     }
 

@@ -154,6 +154,28 @@ async fn the_demo_tells_its_story_and_leaves() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demo_can_be_told_again_in_the_same_folder_and_in_another_shape() {
+    let folder = TempDir::new().expect("a temporary folder can be made");
+    for shape in ["line", "line", "ring", "star"] {
+        let output = Command::new(BINARY)
+            .args([
+                "demo",
+                "--exit",
+                "--http",
+                "127.0.0.1:0",
+                "--shape",
+                shape,
+                "--data",
+            ])
+            .arg(folder.path())
+            .output()
+            .expect("the binary starts");
+        let words = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(0), "{shape}: {words}");
+    }
+}
+
 #[test]
 fn every_setting_is_printed_with_its_origin() {
     let output = Command::new(BINARY)

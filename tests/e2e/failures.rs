@@ -189,7 +189,7 @@ async fn bytes_that_rot_on_disk_are_never_passed_on() {
     let nodes = network(2, &[(0, 1)], &["--set", "verify.every=0s"]).await;
     let content = bytes(3_000_000, 34);
     nodes[0].store("ada/rot", content.clone()).await;
-    let path = first_content(nodes[0].path());
+    let path = contents(nodes[0].path()).remove(0);
     let mut rotten = std::fs::read(&path).expect("it is there");
     rotten[2_000_000] ^= 1;
     std::fs::write(&path, rotten).expect("it can be written");
@@ -198,18 +198,63 @@ async fn bytes_that_rot_on_disk_are_never_passed_on() {
     assert_eq!(nodes[0].read("ada/rot").await.body, content);
 }
 
-/// A content file of a node, whichever comes first.
-fn first_content(folder: &std::path::Path) -> std::path::PathBuf {
+#[tokio::test]
+async fn when_the_nearest_copy_is_bad_the_next_holder_is_asked() {
+    let nodes = line(3).await;
+    let content = bytes(3_000_000, 35);
+    // In the end the middle node, which is nearest, and the far one hold it.
+    let mut found = None;
+    for tried in 0..200 {
+        let key = format!("ada/nearest-{tried}");
+        let stored = nodes[2].store(&key, content.clone()).await;
+        let mut replicas = names(&stored["replicas"]);
+        replicas.sort();
+        if replicas == ["B", "C"] {
+            found = Some((key, stored));
+            break;
+        }
+        assert_eq!(
+            sent(nodes[2].delete(&key)).await.status(),
+            StatusCode::NO_CONTENT
+        );
+    }
+    let (key, stored) = found.expect("placement chooses these two sooner or later");
+    let version = stored["version"].as_str().expect("it is text");
+    let stamp = version
+        .split('-')
+        .next()
+        .expect("a version begins with a stamp");
+    let path = contents(nodes[1].path())
+        .into_iter()
+        .find(|path| path.to_string_lossy().contains(stamp))
+        .expect("the middle node has it");
+    let mut rotten = std::fs::read(&path).expect("it is there");
+    rotten[10] ^= 1;
+    std::fs::write(&path, rotten).expect("it can be written");
+    assert_eq!(nodes[0].read(&key).await.body, content);
+    eventually("the bad copy is put aside", async || !path.exists()).await;
+    // Whoever is named as a holder makes its replica good when it reads the file.
+    assert_eq!(nodes[1].read(&key).await.body, content);
+    eventually("the replica is good again", async || {
+        let report = nodes[1].search(&format!("key={key}")).await;
+        report["hits"][0]["node"] == "B" && report["hits"][0]["role"] == "replica"
+    })
+    .await;
+}
+
+/// The content files of a node.
+fn contents(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
     let mut folders = vec![folder.join("content")];
+    let mut contents = Vec::new();
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).expect("it is a folder").flatten() {
             let path = entry.path();
             if path.is_dir() {
                 folders.push(path);
             } else if path.extension().is_none() {
-                return path;
+                contents.push(path);
             }
         }
     }
-    panic!("there is no content in {}", folder.display());
+    contents
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use crate::world::{Node, bytes, eventually, line, names, sent, store_only_at};
+use crate::world::{Node, bytes, eventually, line, names, network, sent, store_only_at};
 
 /// Bytes of content that a node has sent to other nodes.
 async fn sent_to_peers(node: &Node) -> f64 {
@@ -75,6 +75,73 @@ async fn a_remote_file_crosses_the_network_once_for_64_readers() {
         sent_bytes >= size && sent_bytes < size * 1.5,
         "{sent_bytes} of {size} were sent"
     );
+}
+
+#[tokio::test]
+async fn a_file_that_is_overwritten_all_the_time_can_be_read_all_the_time() {
+    let nodes = line(2).await;
+    nodes[0].store("ada/busy", bytes(40_000, 0)).await;
+    let writes = async {
+        for round in 1..60 {
+            nodes[0].store("ada/busy", bytes(40_000, round)).await;
+        }
+    };
+    let reads = async {
+        for _ in 0..120 {
+            for node in &nodes {
+                assert_eq!(node.read("ada/busy").await.body.len(), 40_000);
+            }
+        }
+    };
+    tokio::join!(writes, reads);
+}
+
+#[tokio::test]
+async fn a_full_cache_makes_room_and_a_write_that_can_never_fit_costs_it_nothing() {
+    let nodes = network(2, &[(0, 1)], &["--capacity", "10MiB"]).await;
+    // B reads more than fits beside what it holds; A holds as much as it can.
+    let mut keys = Vec::new();
+    for at in 0..150 {
+        let key = format!("ada/{at}");
+        let stored = nodes[0].store_on(&key, bytes(80_000, at), 1).await;
+        if names(&stored["replicas"]) == ["A"] {
+            keys.push(key);
+        }
+    }
+    for round in 0..3 {
+        for key in &keys {
+            let read = nodes[1].read(key).await;
+            assert_eq!(read.body.len(), 80_000, "{key} in round {round}");
+        }
+    }
+    let last = keys.last().expect("placement uses both nodes");
+    eventually("what was read last is kept", async || {
+        nodes[1].read(last).await.source == "B"
+    })
+    .await;
+    let cached = async || nodes[1].json("/v1/status").await["cached"]["bytes"].as_u64();
+    let before = cached().await;
+    assert!(before > Some(1_000_000), "{before:?}");
+    let hopeless = "PUT /v1/files/ada/hopeless HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000000\r\n\r\nx";
+    let mut stream = TcpStream::connect(&nodes[1].http).expect("the node listens");
+    stream
+        .write_all(hopeless.as_bytes())
+        .expect("it can be sent");
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).expect("it is answered");
+    assert_eq!(&answer, b"HTTP/1.1 507");
+    assert_eq!(cached().await, before);
+}
+
+#[tokio::test]
+async fn an_empty_file_moves_to_its_reader_like_any_other() {
+    let nodes = line(3).await;
+    let key = store_only_at(&nodes, 2, "empty", b"").await;
+    assert_eq!(nodes[0].read(&key).await.source, "C");
+    eventually("the copy is kept", async || {
+        nodes[0].read(&key).await.source == "A"
+    })
+    .await;
 }
 
 #[tokio::test]

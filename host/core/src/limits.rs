@@ -127,6 +127,8 @@ pub const TAIL_AHEAD_BYTES_MAX: u64 = 8 << 20;
 pub const ANNOUNCEMENTS_QUEUE_MAX: usize = 4096;
 /// Announcements being sent at once.
 pub const ANNOUNCEMENTS_AT_ONCE_MAX: usize = 64;
+/// Times that a file is found again which was replaced before it could be read.
+pub const READ_TRIES_MAX: u32 = 5;
 /// Contents waiting for their commit.
 pub const PREPARATIONS_MAX: usize = 4096;
 

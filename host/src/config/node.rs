@@ -88,6 +88,11 @@ impl NodeConfig {
             .find_map(|(setting, address)| address::exposure(setting, address));
         match exposed {
             Some(sentence) if !self.insecure => Err(sentence),
+            // Every node would take such an address for its own.
+            _ if self.listen.ip().is_unspecified() && self.advertise.is_none() => Err(format!(
+                "listen ({}) is every address of this machine, which tells other nodes nothing: name one of them with advertise (--advertise HOST:PORT)",
+                self.listen
+            )),
             _ => Ok(()),
         }
     }

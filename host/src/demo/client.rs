@@ -47,6 +47,12 @@ impl Voice {
         Ok(())
     }
 
+    pub(super) async fn unlink(&self, node: &str) -> anyhow::Result<()> {
+        let request = self.client.delete(format!("{}/v1/links/{node}", self.base));
+        request.send().await?.error_for_status()?;
+        Ok(())
+    }
+
     /// Uploads a file and returns the names of the nodes that hold it.
     pub(super) async fn upload(
         &self,

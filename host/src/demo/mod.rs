@@ -61,11 +61,14 @@ pub async fn run(options: DemoOptions) -> anyhow::Result<()> {
     let mut interrupted = signal(SignalKind::interrupt())?;
     let mut terminated = signal(SignalKind::terminate())?;
     let temporary = TempDir::new().context("making a temporary folder")?;
-    let mut world = World::default();
+    let mut world = World {
+        run: format!("{:08x}", rand::random::<u32>()),
+        ..World::default()
+    };
     let told = tokio::select! {
         told = tell(&options, &temporary, &mut world) => told,
-        _ = interrupted.recv() => Ok(()),
-        _ = terminated.recv() => Ok(()),
+        _ = interrupted.recv() => Err(anyhow::anyhow!("interrupted before the story was told")),
+        _ = terminated.recv() => Err(anyhow::anyhow!("told to stop before the story was told")),
     };
     if told.is_ok() && !options.exit && !world.nodes.is_empty() {
         stay(&world);
@@ -83,6 +86,8 @@ pub async fn run(options: DemoOptions) -> anyhow::Result<()> {
 struct World {
     nodes: Vec<Option<RunningNode>>,
     edges: Vec<Edge>,
+    /// Names this telling, so that files of an earlier one in the same folder are not in its way.
+    run: String,
 }
 
 async fn tell(options: &DemoOptions, temporary: &TempDir, world: &mut World) -> anyhow::Result<()> {
@@ -113,6 +118,7 @@ impl World {
             story.tell(&node.ready_line());
             self.nodes.push(Some(node));
         }
+        self.cut_other_links().await?;
         let began = Instant::now();
         for &(a, b) in &self.edges {
             self.voice(a).link(self.node(b).address()).await?;
@@ -133,6 +139,24 @@ impl World {
             "every node knows every other by gossip after {}",
             millis(took)
         ));
+        Ok(())
+    }
+
+    /// Links that an earlier story of another shape left in the folder are cut.
+    async fn cut_other_links(&self) -> anyhow::Result<()> {
+        for at in 0..self.nodes.len() {
+            let links = self.voice(at).json("/v1/links").await?;
+            let links = links.as_array().context("links are a list")?;
+            for other in links.iter().filter_map(|link| link["node"].as_str()) {
+                let place = (0..self.nodes.len()).find(|place| name(*place) == other);
+                let wanted = place.is_some_and(|place| {
+                    self.edges.contains(&(at, place)) || self.edges.contains(&(place, at))
+                });
+                if !wanted {
+                    self.voice(at).unlink(other).await?;
+                }
+            }
+        }
         Ok(())
     }
 
@@ -192,6 +216,9 @@ async fn start(
     let mut config = NodeConfig::new(folder.join(name(at)));
     config.name = Some(name(at));
     config.network = "demo".to_owned();
+    // The story may go from one end of the network to the other.
+    config.settings.search_hops = options.nodes as u32;
+    config.settings.placement_radius = options.nodes as u32;
     config.listen.set_port(0);
     config.http = options.http;
     if at > 0 {
@@ -205,7 +232,7 @@ async fn upload_far(story: &mut Story, world: &World, far: usize) -> anyhow::Res
     story.step(&format!("A file is uploaded at the far end, {}", name(far)));
     let content = vec![b'~'; FAR_BYTES];
     for tried in 1..=TRIES {
-        let key = format!("demo/far-{tried}.txt");
+        let key = format!("demo/{}/far-{tried}.txt", world.run);
         let began = Instant::now();
         let holders = world.voice(far).upload(&key, content.clone(), 1).await?;
         if holders == [name(far)] {
@@ -358,7 +385,7 @@ async fn upload_for_loss(
 ) -> anyhow::Result<(String, usize, usize)> {
     let entry = world.farthest_from(reader);
     for tried in 1..=TRIES {
-        let key = format!("demo/unread-{tried}.txt");
+        let key = format!("demo/{}/unread-{tried}.txt", world.run);
         let holders = world.voice(entry).upload(&key, content.to_vec(), 2).await?;
         let holders: Vec<usize> = (0..world.nodes.len())
             .filter(|at| holders.contains(&name(*at)))

@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::Driver;
-use crate::store::{Change, StoreError};
+use crate::store::{Applied, Change, StoreError};
 use crate::transport::Announcement;
 
 /// An announcement on its way out.
@@ -66,7 +66,8 @@ impl Driver {
                     record,
                     role,
                     content: None,
-                    validated: now,
+                    // That it was laid anew says nothing about whether it is the newest.
+                    validated: 0,
                     verified: now,
                 }
             }
@@ -76,16 +77,23 @@ impl Driver {
 
     /// A replica that a newer layout leaves out stays as a cached copy, if the eviction policy wants it.
     async fn demote(&self, record: Arc<Record>) -> Result<(), StoreError> {
-        let change = if self.admit(&record, 1).await {
-            Change::Demote { record }
-        } else {
-            Change::Drop {
+        // Its bytes are counted as a replica's until it is demoted.
+        if !self.admit(&record, 1, record.size).await {
+            let change = Change::Drop {
                 key: record.key.clone(),
                 version: record.version,
                 only: None,
-            }
+            };
+            return self.store.apply(change).await.map(|_| ());
+        }
+        let change = Change::Demote {
+            record: Arc::clone(&record),
         };
-        self.store.apply(change).await.map(|_| ())
+        let applied = self.store.apply(change).await;
+        if !matches!(applied, Ok(Applied::Done { .. })) {
+            self.not_cached(&record);
+        }
+        applied.map(|_| ())
     }
 
     fn pass_on(&self, record: Arc<Record>, hops_left: u32, except: Option<NodeId>) {

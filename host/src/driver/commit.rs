@@ -6,12 +6,14 @@ use dataverse_core::holdings::Role;
 use dataverse_core::id::NodeId;
 use dataverse_core::record::Record;
 use dataverse_core::search::Peer;
+use dataverse_core::version::Millis;
 use futures_util::future::join_all;
 
 use super::Driver;
 use super::face::WriteError;
 use super::preparing::{Readied, Ready};
 use super::write::refused_by_store;
+use crate::metrics::Copied;
 use crate::store::{Applied, Change, Prepared};
 use crate::transport::{CallError, CommitAnswer, CommitAsk};
 
@@ -31,9 +33,10 @@ impl Driver {
                 spare = Some(content);
                 return Ok(false);
             }
-            self.hold(&record, Role::Replica, Some(content))
+            let now = self.now();
+            self.hold(&record, Role::Replica, Some(content), now)
                 .await
-                .map(|()| true)
+                .map(|_| true)
         };
         let others = readied
             .others
@@ -61,16 +64,19 @@ impl Driver {
         &self,
         peer: &Peer,
         record: &Arc<Record>,
-    ) -> Result<(), CallError> {
+    ) -> Result<Held, CallError> {
         let ask = CommitAsk::Commit {
             preparation: None,
             record: Arc::clone(record),
         };
         let answer = self.transport.commit(peer, self.message(ask)).await?;
-        self.answer_of(peer, answer).map(|_| ())
+        Ok(match self.answer_of(peer, answer)? {
+            CommitAnswer::Done => Held::Here,
+            CommitAnswer::Superseded(greater) => Held::Greater(greater),
+        })
     }
 
-    async fn commit_on(&self, ready: &Ready, record: &Arc<Record>) -> Option<NodeId> {
+    pub(super) async fn commit_on(&self, ready: &Ready, record: &Arc<Record>) -> Option<NodeId> {
         let ask = CommitAsk::Commit {
             preparation: Some(ready.preparation),
             record: Arc::clone(record),
@@ -87,50 +93,76 @@ impl Driver {
     }
 
     /// Where every holder committed, the layout stands. Else the next layout names those that did, and
-    /// this node, which still has the content, in place of one that did not.
-    async fn settle_layout(
+    /// this node, if it still has the content and can make it durable. Nothing is named that is not.
+    pub(super) async fn settle_layout(
         &self,
         record: Arc<Record>,
-        mut durable: Vec<NodeId>,
+        durable: Vec<NodeId>,
         spare: &mut Option<Prepared>,
     ) -> Result<Arc<Record>, WriteError> {
         if durable.len() == record.layout.holders.len() {
             return Ok(record);
         }
-        let takes_own = spare.is_some();
-        if takes_own {
-            durable.insert(0, self.me.id);
+        let mut record = record;
+        if let Some(content) = spare.take() {
+            let with_own = std::iter::once(self.me.id).chain(durable.iter().copied());
+            record = self.laid_anew(&record, with_own.collect());
+            let now = self.now();
+            match self.hold(&record, Role::Replica, Some(content), now).await {
+                Ok(_) if record.layout.holders.len() >= self.min_replicas() => {
+                    self.spread_layout(&record).await;
+                    return Ok(record);
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::error!(key = %record.key, %error, "this node could not keep a replica in place of another");
+                }
+            }
         }
-        if durable.is_empty() {
+        if durable.len() < self.min_replicas() {
             return Err(WriteError::Unavailable(format!(
-                "{} was not made durable on any node; try again",
-                record.key
+                "{} was made durable on {} nodes and {} are required; try again",
+                record.key,
+                durable.len(),
+                self.min_replicas()
             )));
         }
-        let layout = self.state.node().next_layout(&record.layout, durable);
-        let record = Arc::new(Record {
-            layout,
-            ..(*record).clone()
-        });
-        if record.layout.names(self.me.id) {
-            let content = spare.take();
-            let kept = self.hold(&record, Role::Replica, content).await;
-            if takes_own && record.layout.holders.len() == 1 {
-                kept?;
-            }
-        }
-        let peers = record
-            .layout
-            .holders
-            .iter()
-            .filter(|id| **id != self.me.id)
-            .filter_map(|id| self.peer_of(*id));
-        for peer in peers {
-            if let Err(error) = self.commit_record(&peer, &record).await {
-                tracing::warn!(key = %record.key, node = %peer.name, %error, "a replica did not hear of its newer layout");
-            }
-        }
+        let record = self.laid_anew(&record, durable);
+        self.spread_layout(&record).await;
         Ok(record)
+    }
+
+    pub(super) fn min_replicas(&self) -> usize {
+        self.settings.write_min_replicas.max(1) as usize
+    }
+
+    fn laid_anew(&self, record: &Record, holders: Vec<NodeId>) -> Arc<Record> {
+        let layout = self.state.node().next_layout(&record.layout, holders);
+        Arc::new(Record {
+            layout,
+            ..record.clone()
+        })
+    }
+
+    /// Tells the holders of a layout of it, this node included.
+    async fn spread_layout(&self, record: &Arc<Record>) {
+        let commits = record.layout.holders.iter().map(|id| async move {
+            let outcome = match self.peer_of(*id) {
+                Some(peer) if peer.id == self.me.id => {
+                    let held = self.hold(record, Role::Replica, None, self.now()).await;
+                    held.map(|_| ()).map_err(|error| error.to_string())
+                }
+                Some(peer) => {
+                    let held = self.commit_record(&peer, record).await;
+                    held.map(|_| ()).map_err(|error| error.to_string())
+                }
+                None => Err("nothing is known of the node".to_owned()),
+            };
+            if let Err(error) = outcome {
+                tracing::warn!(key = %record.key, node = %self.name_of(*id), error, "a replica did not hear of its newer layout");
+            }
+        });
+        join_all(commits).await;
     }
 
     /// Makes a record durable in this node's own index, content and all.
@@ -139,21 +171,41 @@ impl Driver {
         record: &Arc<Record>,
         role: Role,
         content: Option<Prepared>,
-    ) -> Result<(), WriteError> {
-        let now = self.now();
+        validated: Millis,
+    ) -> Result<Held, WriteError> {
         let change = Change::Put {
             record: Arc::clone(record),
             role,
             content,
-            validated: now,
-            verified: now,
+            validated,
+            verified: self.now(),
         };
         match self.store.apply(change).await.map_err(refused_by_store)? {
-            Applied::Done { .. } | Applied::Superseded(_) => Ok(()),
-            Applied::Nothing => Err(WriteError::Failed(format!(
-                "the content of {} is not here",
-                record.key
-            ))),
+            Applied::Done { .. } => {
+                if role == Role::Replica {
+                    self.metrics.copied(Copied::Replica);
+                }
+                Ok(Held::Here)
+            }
+            Applied::Superseded(greater) => Ok(Held::Greater(greater)),
+            Applied::Nothing => Ok(Held::Not),
         }
+    }
+}
+
+/// What became of a record that was to be held.
+#[derive(Debug)]
+pub(super) enum Held {
+    /// It is durable.
+    Here,
+    /// A greater one was durable already.
+    Greater(Arc<Record>),
+    /// Something that is worth more is in its place.
+    Not,
+}
+
+impl Held {
+    pub(super) const fn is_here(&self) -> bool {
+        matches!(self, Self::Here)
     }
 }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use dataverse_core::content::Digest;
+use dataverse_core::floors::Heard;
 use dataverse_core::holdings::Role;
 use dataverse_core::id::NodeId;
 use dataverse_core::key::Key;
@@ -11,7 +12,20 @@ use dataverse_core::record::Record;
 use futures_util::future::join_all;
 
 use super::Driver;
-use super::face::{Consistency, DeleteError, WriteError};
+use super::commit::Held;
+use super::face::{Consistency, DeleteError, ReadError, WriteError};
+
+/// Newer versions above which a deletion is tried again.
+const BURIALS_MAX: usize = 3;
+
+/// What the nodes said to a tombstone.
+#[derive(Default)]
+struct Burial {
+    /// Those on which it is durable.
+    durable: Vec<NodeId>,
+    /// The greatest record that was there already and is greater.
+    greater: Option<Arc<Record>>,
+}
 
 impl Driver {
     /// Deletes a file.
@@ -19,87 +33,113 @@ impl Driver {
     /// # Errors
     /// [`DeleteError`].
     pub async fn delete(&self, key: &Key) -> Result<(), DeleteError> {
-        let located = self.locate(key, Consistency::Usual).await?;
+        let located = match self.locate(key, Consistency::Newest).await {
+            // No replica can be asked: what is known is deleted, and a newer version stays.
+            Err(ReadError::Unconfirmed { .. }) => self.locate(key, Consistency::Usual).await?,
+            located => located?,
+        };
         let driver = self.shared();
         let record = located.record;
-        let buried = self.spawn(async move { driver.bury(&record).await });
+        let buried = self.spawn(async move { driver.bury(record).await });
         buried
             .await
             .map_err(|_| DeleteError::Unavailable("the node is stopping".to_owned()))?
     }
 
-    async fn bury(&self, record: &Arc<Record>) -> Result<(), DeleteError> {
+    /// Writes a tombstone above a record; above a newer one, if that turns up on the way.
+    async fn bury(&self, mut record: Arc<Record>) -> Result<(), DeleteError> {
+        for _ in 0..BURIALS_MAX {
+            let tombstone = self.tombstone_of(&record).await?;
+            let mut burial = Burial::default();
+            let holders = tombstone.layout.holders.clone();
+            self.commit_tombstone(&tombstone, holders, &mut burial)
+                .await;
+            let missing = (tombstone.factor as usize).saturating_sub(burial.durable.len());
+            if missing > 0 && burial.greater.is_none() {
+                let spares = self.spares_for(&tombstone, missing);
+                self.commit_tombstone(&tombstone, spares, &mut burial).await;
+            }
+            if let Some(greater) = burial.greater.filter(|greater| !greater.deleted) {
+                record = greater;
+                continue;
+            }
+            if burial.durable.is_empty() {
+                break;
+            }
+            let settled = self.settle_tombstone(tombstone, burial.durable).await;
+            self.announce(&settled).await;
+            return Ok(());
+        }
+        Err(DeleteError::Unavailable(format!(
+            "the deletion of {} could not be made durable; try again",
+            record.key
+        )))
+    }
+
+    async fn tombstone_of(&self, record: &Record) -> Result<Arc<Record>, DeleteError> {
         let unavailable = |error: WriteError| DeleteError::Unavailable(error.to_string());
-        let known = self.state.node().known(&record.key);
-        let above = known.max(Some(dataverse_core::floors::Heard {
+        let own = self.state.node().known(&record.key);
+        let above = own.max(Some(Heard {
             version: record.version,
             deleted: false,
         }));
         let version = self.version_above(above).await.map_err(unavailable)?;
-        let tombstone = Arc::new(Record {
+        let holders = record.layout.holders.clone();
+        Ok(Arc::new(Record {
             version,
-            layout: self
-                .state
-                .node()
-                .first_layout(record.layout.holders.clone()),
+            layout: self.state.node().first_layout(holders),
             deleted: true,
             size: 0,
             digest: Digest::of(&[]),
             content_type: Arc::clone(&record.content_type),
             factor: record.factor,
             key: record.key.clone(),
-        });
-        let mut durable = self
-            .commit_tombstone(&tombstone, tombstone.layout.holders.clone())
-            .await;
-        let missing = (tombstone.factor as usize).saturating_sub(durable.len());
-        if missing > 0 {
-            let spares = self.spares_for(&tombstone, missing);
-            durable.extend(self.commit_tombstone(&tombstone, spares).await);
-        }
-        if durable.is_empty() {
-            return Err(DeleteError::Unavailable(format!(
-                "no node could make the deletion of {} durable; try again",
-                record.key
-            )));
-        }
-        let settled = self.settle_tombstone(tombstone, durable).await;
-        self.announce(&settled).await;
-        Ok(())
+        }))
     }
 
     /// Nodes that do not hold the file yet and are to remember that it is gone.
     fn spares_for(&self, tombstone: &Record, missing: usize) -> Vec<NodeId> {
-        self.candidates(0)
-            .into_iter()
+        let candidates = self.candidates(0).into_iter();
+        candidates
             .map(|candidate| candidate.id)
             .filter(|id| !tombstone.layout.names(*id))
             .take(missing)
             .collect()
     }
 
-    /// Commits the tombstone on these nodes and returns those on which it is durable.
-    async fn commit_tombstone(&self, record: &Arc<Record>, nodes: Vec<NodeId>) -> Vec<NodeId> {
+    /// Commits the tombstone on these nodes and notes what each said.
+    async fn commit_tombstone(
+        &self,
+        record: &Arc<Record>,
+        nodes: Vec<NodeId>,
+        burial: &mut Burial,
+    ) {
         let commits = nodes.into_iter().map(|id| async move {
-            if id == self.me.id {
-                return match self.hold(record, Role::Replica, None).await {
-                    Ok(()) => Some(id),
-                    Err(error) => {
-                        tracing::error!(key = %record.key, %error, "a deletion was not kept here");
-                        None
-                    }
-                };
-            }
-            let peer = self.peer_of(id)?;
-            match self.commit_record(&peer, record).await {
-                Ok(()) => Some(id),
+            let held = match self.peer_of(id) {
+                Some(peer) if peer.id == self.me.id => {
+                    let held = self.hold(record, Role::Replica, None, 0).await;
+                    held.map_err(|error| error.to_string())
+                }
+                Some(peer) => {
+                    let held = self.commit_record(&peer, record).await;
+                    held.map_err(|error| error.to_string())
+                }
+                None => Err("nothing is known of the node".to_owned()),
+            };
+            (id, held)
+        });
+        for (id, held) in join_all(commits).await {
+            match held {
+                Ok(Held::Here) => burial.durable.push(id),
+                Ok(Held::Greater(greater)) => {
+                    burial.greater = burial.greater.take().max(Some(greater))
+                }
+                Ok(Held::Not) => {}
                 Err(error) => {
-                    tracing::warn!(key = %record.key, node = %peer.name, %error, "a holder did not take a deletion");
-                    None
+                    tracing::warn!(key = %record.key, node = %self.name_of(id), error, "a node did not take a deletion");
                 }
             }
-        });
-        join_all(commits).await.into_iter().flatten().collect()
+        }
     }
 
     /// The layout names exactly the nodes on which the tombstone is durable.
@@ -113,7 +153,8 @@ impl Driver {
             layout,
             ..(*tombstone).clone()
         });
-        self.commit_tombstone(&settled, holders).await;
+        self.commit_tombstone(&settled, holders, &mut Burial::default())
+            .await;
         settled
     }
 }

@@ -150,7 +150,13 @@ pub enum ReadError {
         /// The file.
         key: Key,
     },
-    /// The node's own disk failed, and nobody else has it.
+    /// It was replaced between being found and being read; finding it again may do.
+    #[error("{key} was replaced while it was read; try again")]
+    Superseded {
+        /// The file.
+        key: Key,
+    },
+    /// No copy of it could be read.
     #[error("{0}")]
     Failed(String),
 }
@@ -243,9 +249,12 @@ pub enum LinkError {
     /// The other node can't be reached.
     #[error("{0}")]
     Unreachable(String),
-    /// There is no such link, or the name fits several.
+    /// There is no such link.
     #[error("{0}")]
     Unknown(String),
+    /// The name fits several neighbours.
+    #[error("{0}")]
+    Ambiguous(String),
     /// The node's own disk failed.
     #[error("{0}")]
     Failed(String),

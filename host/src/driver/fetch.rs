@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use dataverse_core::content::GroupTree;
+use dataverse_core::id::NodeId;
 use dataverse_core::limits::GROUP_BYTES;
 use dataverse_core::record::Record;
 use dataverse_core::search::Peer;
@@ -34,6 +35,7 @@ pub(super) struct Groups {
     next_group: u64,
     end_group: u64,
     last_error: String,
+    failed: Vec<NodeId>,
 }
 
 struct OpenFetch {
@@ -61,7 +63,13 @@ impl Groups {
             end_group: (offset + length).min(record.size).div_ceil(GROUP_BYTES),
             record,
             last_error: "no node has it".to_owned(),
+            failed: Vec::new(),
         }
+    }
+
+    /// The nodes that could not send it.
+    pub(super) fn failed(&self) -> &[NodeId] {
+        &self.failed
     }
 
     /// The next group, or `None` after the last.
@@ -155,6 +163,7 @@ impl Groups {
 
     fn give_up(&mut self, peer: &Peer, error: &CallError) {
         tracing::warn!(key = %self.record.key, node = %peer.name, group = self.next_group, %error, "a holder could not send a copy; the next is asked");
+        self.failed.push(peer.id);
         self.last_error = format!("{}: {error}", peer.name);
     }
 }

@@ -1,10 +1,12 @@
 //! Content on its way to a reader, from whatever has it: the own disk, a copy that is still arriving, or
 //! other nodes. When one source fails the next takes over at the very byte; the reader sees one stream.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use dataverse_core::holdings::Holding;
+use dataverse_core::id::NodeId;
 use dataverse_core::limits;
 use dataverse_core::limits::GROUP_BYTES;
 use dataverse_core::record::Record;
@@ -37,6 +39,10 @@ pub(super) struct Flow {
     at: u64,
     end: u64,
     searches: u32,
+    /// Nodes that could not send it.
+    failed: BTreeSet<NodeId>,
+    /// A search found that there is a newer version.
+    superseded: bool,
 }
 
 impl Flow {
@@ -93,6 +99,8 @@ impl Flow {
             at,
             end,
             searches: 0,
+            failed: BTreeSet::new(),
+            superseded: false,
         }
     }
 
@@ -102,10 +110,14 @@ impl Flow {
         if self.at == self.end {
             return Ok(stream::empty().boxed());
         }
-        let first = self
-            .next()
-            .await
-            .map_err(|error| ReadError::Failed(error.to_string()))?;
+        let first = match self.next().await {
+            Ok(first) => first,
+            Err(_) if self.superseded => {
+                let key = self.record.key.clone();
+                return Err(ReadError::Superseded { key });
+            }
+            Err(error) => return Err(ReadError::Failed(error.to_string())),
+        };
         let rest = stream::try_unfold(self, |mut flow| async move {
             if flow.at == flow.end {
                 return Ok(None);
@@ -163,10 +175,14 @@ impl Flow {
 
     /// Goes over to the nodes that are known, then to those that a search finds.
     async fn change_source(&mut self, failed: String) -> Result<(), BodyError> {
-        let mut sources = Vec::new();
-        if matches!(self.source, Source::Arriving(_)) {
-            sources = std::mem::take(&mut self.spare);
+        if let Source::Nodes(groups) = &self.source {
+            self.failed.extend(groups.failed());
         }
+        let mut sources = std::mem::take(&mut self.spare);
+        if self.searches == 0 {
+            self.driver.add_holders(&mut sources, &self.record);
+        }
+        sources.retain(|peer| !self.failed.contains(&peer.id));
         if sources.is_empty() {
             if self.searches == SEARCHES_MAX {
                 return Err(BodyError::Source(failed));
@@ -191,8 +207,9 @@ impl Flow {
         let record = &self.record;
         let report = self
             .driver
-            .search_elsewhere(&record.key, Some(record.version))
+            .search_elsewhere(&record.key, Some(record.version), &self.failed)
             .await;
+        self.superseded |= report.floor > Some(record.version);
         let same = report
             .hits
             .iter()

@@ -81,11 +81,6 @@ impl Links {
         self.table().links.get(&id).map(|link| link.peer.clone())
     }
 
-    /// Whether there is a link with this node and it does not answer.
-    pub(super) fn is_down(&self, id: NodeId) -> bool {
-        self.table().links.get(&id).is_some_and(|link| !link.up)
-    }
-
     pub(super) fn views(&self) -> Vec<LinkView> {
         self.table().links.values().map(Link::view).collect()
     }
@@ -192,22 +187,18 @@ impl Driver {
         let peer = self.neighbour(node)?;
         self.change_links(|table| {
             table.links.remove(&peer.id);
-            // Kept until the other end has heard of it.
+            if table.refused.len() >= limits::LINKS_MAX {
+                table.refused.pop_first();
+            }
             table.refused.insert(peer.id);
         })
         .await?;
         tracing::info!(node = %peer.name, "link cut");
         let answer = self.transport.unlink(&peer, self.message(())).await;
-        match answer.and_then(|answer| self.answer_of(&peer, answer)) {
-            Ok(()) => self.change_links(|table| {
-                table.refused.remove(&peer.id);
-            }),
-            Err(error) => {
-                tracing::warn!(node = %peer.name, %error, "the other end does not know yet that the link was cut; it is told when it returns");
-                return Ok(());
-            }
+        if let Err(error) = answer.and_then(|answer| self.answer_of(&peer, answer)) {
+            tracing::warn!(node = %peer.name, %error, "the other end does not know yet that the link was cut; it is told when it returns");
         }
-        .await
+        Ok(())
     }
 
     /// Another node asks for a link, or takes up one that it has.
@@ -222,13 +213,8 @@ impl Driver {
                 peer.address, self.me.name
             )));
         }
+        // The refusal stays: this answer may be lost, and only a new explicit link lifts it.
         if !explicit && self.links.table().refused.contains(&peer.id) {
-            let forgiven = self.change_links(|table| {
-                table.refused.remove(&peer.id);
-            });
-            forgiven
-                .await
-                .map_err(|error| Refusal::Failed(error.to_string()))?;
             return Ok(LinkAnswer::Cut);
         }
         let added = self.add_link(peer.clone(), explicit).await;
@@ -366,14 +352,10 @@ impl Driver {
         link.failed(&self.settings);
     }
 
-    /// The membership protocol says that a node is gone: its link is down before its next check.
-    pub(super) fn member_gone(&self, id: NodeId) {
-        let mut table = self.links.table();
-        if let Some(link) = table.links.get_mut(&id)
-            && link.up
-        {
-            tracing::warn!(node = %link.peer.name, "link down: its node is gone");
-            link.failed(&self.settings);
+    /// The membership protocol says that a node is gone, or back: its link is checked at once.
+    pub(super) fn check_soon(&self, id: NodeId) {
+        if let Some(link) = self.links.table().links.get_mut(&id) {
+            link.due = Instant::now();
         }
     }
 
@@ -446,7 +428,7 @@ impl Driver {
                 "node {} has no link with `{node}`",
                 self.me.name
             ))),
-            _ => Err(LinkError::Unknown(format!(
+            _ => Err(LinkError::Ambiguous(format!(
                 "several neighbours are called `{node}`; give the id"
             ))),
         }

@@ -37,6 +37,18 @@ impl Driver {
         if unchecked_ms <= self.settings.verify_every.as_millis() as u64 {
             return Ok(content.stream(offset, length));
         }
+        self.checked_stream_of(holding, content, offset, length)
+            .await
+    }
+
+    /// The same, every group checked before it is passed on.
+    pub(super) async fn checked_stream_of(
+        &self,
+        holding: &Holding,
+        content: Content,
+        offset: u64,
+        length: u64,
+    ) -> Result<BoxStream<'static, Result<Bytes, StoreError>>, StoreError> {
         let checking = Checking {
             driver: self.shared(),
             record: Arc::clone(&holding.record),
@@ -70,7 +82,6 @@ impl Driver {
 impl Checking {
     async fn step(mut self) -> Result<Option<(Bytes, Self)>, StoreError> {
         if self.at >= self.end {
-            self.passed().await;
             return Ok(None);
         }
         let index = self.at / GROUP_BYTES;
@@ -84,6 +95,9 @@ impl Checking {
         let keep = (self.end - begin).min(size) as usize;
         let bytes = group.split_to(keep).split_off(skip);
         self.at = begin + keep as u64;
+        if self.at >= self.end {
+            self.passed().await;
+        }
         Ok(Some((bytes, self)))
     }
 

@@ -3,6 +3,7 @@
 //! Finding and flowing are two steps, so that a face can send headers, refuse a range or answer "not
 //! modified" before any content moves. Relocation is asked once a remote read, before the content flows.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use dataverse_core::holdings::{Holding, Role};
@@ -10,13 +11,14 @@ use dataverse_core::key::Key;
 use dataverse_core::node::LocalRead;
 use dataverse_core::record::Record;
 use dataverse_core::search::{FoundHit, Outcome, Peer, Question, Report};
-use dataverse_core::version::Version;
+use dataverse_core::version::{Millis, Version};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
 use super::Driver;
 use super::face::{Body, Consistency, Located, ReadError};
 use super::flow::Flow;
+use super::transfer::Wanted;
 use crate::metrics::ReadFrom;
 use crate::transport::PullAsk;
 
@@ -33,6 +35,8 @@ pub(crate) enum Origin {
 pub(crate) struct Elsewhere {
     pub(super) hits: Vec<FoundHit>,
     pub(super) path: Vec<Peer>,
+    /// When the first was last known to be the newest version; 0 when that is not known.
+    pub(super) validated: Millis,
 }
 
 impl Elsewhere {
@@ -95,7 +99,7 @@ impl Driver {
         // A copy found may turn out to be old; the search is then repeated above it, a bounded number of
         // times, because writers could go on for ever.
         for _ in 0..3 {
-            let report = self.search_elsewhere(key, floor).await;
+            let report = self.search_elsewhere(key, floor, &BTreeSet::new()).await;
             let Some(nearest) = report.hits.first().cloned() else {
                 return Err(missed(key, &report));
             };
@@ -116,6 +120,7 @@ impl Driver {
                 hops: nearest.hops,
                 stale,
                 origin: Origin::Elsewhere(Elsewhere {
+                    validated: self.validated_of(&nearest, stale),
                     hits: report.hits,
                     path: report.path,
                 }),
@@ -136,6 +141,18 @@ impl Driver {
             return Word::Newest;
         }
         self.confirm(&found.hit.record).await
+    }
+
+    /// When a hit is known to have been the newest version: a copy of it is no fresher.
+    fn validated_of(&self, found: &FoundHit, stale: bool) -> Millis {
+        let fresh_ms = self.settings.read_revalidate_after.as_millis() as u64;
+        let age_ms = found.hit.validated_age_ms;
+        match stale {
+            true => 0,
+            // Older than that, a replica was asked just now.
+            false if age_ms > fresh_ms => self.now(),
+            false => self.now().saturating_sub(age_ms),
+        }
     }
 
     /// Asks the replicas of a version whether it is still the newest.
@@ -177,7 +194,10 @@ impl Driver {
             floor: None,
         };
         let answer = self.transport.probe(&peer, self.message(question)).await;
-        answer.and_then(|answer| self.answer_of(&peer, answer)).ok()
+        answer
+            .and_then(|answer| self.answer_of(&peer, answer))
+            .and_then(|answer| self.believable(answer))
+            .ok()
     }
 
     /// Bytes `offset..offset + length` of a located file; the range must lie within it. An error in the
@@ -228,7 +248,8 @@ impl Driver {
         if let Some(holding) = self.held_now(record) {
             return Flow::here(self.shared(), holding, offset, end).await;
         }
-        let sources = elsewhere.sources(record.version);
+        let mut sources = elsewhere.sources(record.version);
+        self.add_holders(&mut sources, record);
         let kept = self.relocate(record, &elsewhere, &sources).await;
         if let Some(holding) = self.held_now(record) {
             return Flow::here(self.shared(), holding, offset, end).await;
@@ -272,7 +293,24 @@ impl Driver {
         if !plan.copy_to.contains(&self.me.id) {
             return None;
         }
-        self.keep_copy(record, sources.to_vec(), nearest.hops).await
+        let wanted = Wanted {
+            record: Arc::clone(record),
+            sources: sources.to_vec(),
+            hops: nearest.hops,
+            validated: elsewhere.validated,
+        };
+        self.keep_copy(wanted).await
+    }
+
+    /// Adds the holders of the layout that are not among the sources yet.
+    pub(super) fn add_holders(&self, sources: &mut Vec<Peer>, record: &Record) {
+        let holders = record.layout.holders.iter();
+        for peer in holders.filter_map(|id| self.peer_of(*id)) {
+            let known = peer.id == self.me.id || sources.iter().any(|other| other.id == peer.id);
+            if !known {
+                sources.push(peer);
+            }
+        }
     }
 
     fn ask_to_pull(&self, peer: &Peer, record: &Arc<Record>, from: &Peer, hops: u32) {

@@ -60,7 +60,9 @@ impl Driver {
             StoreError::DiskFull(_) => size.max(limits::GROUP_BYTES),
             other => return Err(refused_by_store(other)),
         };
-        if rounds > limits::ROOM_ROUNDS_MAX || !self.evict(short).await {
+        // What could not be freed by dropping everything is refused before anything is dropped.
+        let hopeless = short > self.store.usage().cached + self.arriving();
+        if hopeless || rounds > limits::ROOM_ROUNDS_MAX || !self.evict(short).await {
             let error = refused_by_store(error);
             tracing::warn!(%error, short, "a write was refused for want of room");
             return Err(error);
@@ -69,9 +71,9 @@ impl Driver {
     }
 
     /// Asks for victims worth this many bytes and drops them. False when nothing could be freed.
-    async fn evict(&self, needed: u64) -> bool {
+    pub(super) async fn evict(&self, needed: u64) -> bool {
         // The budget shrinks by what is needed, so that the room is not given away again.
-        let budget = self.cache_budget().saturating_sub(needed);
+        let budget = self.cache_budget(0).saturating_sub(needed);
         self.state.cache().set_capacity(budget);
         let outcome = self.judges.make_room(&self.state, needed, self.now()).await;
         let freed = !outcome.victims.is_empty();
@@ -80,10 +82,12 @@ impl Driver {
     }
 
     /// Whether a copy of this file, fetched over so many links, is to be cached from now on. Room is made
-    /// for it. Whoever gets a yes must commit the copy or call [`Driver::not_cached`].
-    pub(super) async fn admit(&self, record: &Record, hops: u32) -> bool {
+    /// for it, beside the bytes that are `promised` to it already. Whoever gets a yes must commit the copy
+    /// or call [`Driver::not_cached`].
+    pub(super) async fn admit(&self, record: &Record, hops: u32, promised: u64) -> bool {
         self.let_go_of_older(record).await;
-        self.state.cache().set_capacity(self.cache_budget());
+        let budget = self.cache_budget(promised);
+        self.state.cache().set_capacity(budget);
         let copy = CachedCopy::of(record.key.clone(), record.version, record.size, hops);
         let outcome = self.judges.admit(&self.state, copy, self.now()).await;
         self.drop_victims(outcome.victims).await;
@@ -97,11 +101,15 @@ impl Driver {
 
     /// Keeps content that is on this disk already as a cached copy, if the eviction policy wants it.
     pub(super) async fn keep_cached(&self, record: &Arc<Record>, content: Prepared) {
-        if !self.admit(record, 1).await {
+        if !self.admit(record, 1, content.size()).await {
             return;
         }
-        if let Err(error) = self.hold(record, Role::Cached, Some(content)).await {
+        let now = self.now();
+        let held = self.hold(record, Role::Cached, Some(content), now).await;
+        if let Err(error) = &held {
             tracing::warn!(key = %record.key, %error, "a cached copy was not kept");
+        }
+        if !held.is_ok_and(|held| held.is_here()) {
             self.not_cached(record);
         }
     }
@@ -117,26 +125,38 @@ impl Driver {
         }
     }
 
-    /// Bytes that cached copies may use now.
-    fn cache_budget(&self) -> u64 {
-        let usage = self.store.usage();
-        let free_of_replicas = usage
-            .capacity
-            .saturating_sub(usage.replicas)
-            .saturating_sub(usage.reserved);
-        let configured = self.settings.cache_capacity_bytes.unwrap_or(u64::MAX);
-        free_of_replicas.min(configured)
+    /// Bytes that cached copies may use now: what they use, those on their way included, and what is free
+    /// or promised to the copy that is asked about.
+    fn cache_budget(&self, promised: u64) -> u64 {
+        let used = self.state.cache().used();
+        let budget = used + self.store.usage().free() + promised;
+        budget.min(self.settings.cache_capacity_bytes.unwrap_or(u64::MAX))
     }
 
+    /// Bytes of cached copies that are on their way.
+    fn arriving(&self) -> u64 {
+        let used = self.state.cache().used();
+        used.saturating_sub(self.store.usage().cached)
+    }
+
+    /// Drops what has left the cache. A copy on its way is stopped. It is done whether or not whoever asked
+    /// still waits, because the cache has forgotten the victims already.
     async fn drop_victims(&self, victims: Vec<Victim>) {
-        let drops = victims.into_iter().map(|victim| {
-            self.metrics.evicted(victim.size);
-            self.drop_cached(victim.key, victim.version)
+        let driver = self.shared();
+        let dropped = self.spawn(async move {
+            let drops = victims.into_iter().map(|victim| {
+                driver.metrics.evicted(victim.size);
+                driver.drop_cached(victim.key, victim.version)
+            });
+            join_all(drops).await;
         });
-        join_all(drops).await;
+        if dropped.await.is_err() {
+            tracing::debug!("the node stopped while cached copies were dropped");
+        }
     }
 
     async fn drop_cached(&self, key: Key, version: Version) {
+        self.transfers.stop(&key, version).await;
         let change = Change::Drop {
             key: key.clone(),
             version,

@@ -1,8 +1,11 @@
 //! Performs a search: sends the probes that the core's state machine asks for and tells it the answers.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use dataverse_core::floors::Heard;
+use dataverse_core::id::NodeId;
 use dataverse_core::key::Key;
 use dataverse_core::limits;
 use dataverse_core::pattern::Pattern;
@@ -19,26 +22,33 @@ impl Driver {
     /// Searches and reports how it went.
     pub async fn search(&self, query: Query, options: SearchOptions) -> SearchReport {
         let began = Instant::now();
+        let nobody = BTreeSet::new();
         let report = match query {
             Query::Exact(key) => {
                 let local = self.answer_locally(&key, None);
                 let floor = local.known;
                 let question = Question::Exact { key, floor };
-                self.run_search(question, local, options).await
+                self.run_search(question, local, options, &nobody).await
             }
             Query::Pattern(pattern) => {
                 let limit = options.limit.unwrap_or(self.settings.search_limit);
                 let limit = limit.clamp(1, limits::SEARCH_HITS_MAX);
                 let local = self.answer_pattern(&pattern, limit).await;
                 let question = Question::Pattern { pattern, limit };
-                self.run_search(question, local, options).await
+                self.run_search(question, local, options, &nobody).await
             }
         };
         self.report_of(report, began.elapsed())
     }
 
-    /// Searches the other nodes for a file, whatever is held here.
-    pub(super) async fn search_elsewhere(&self, key: &Key, floor: Option<Version>) -> Report {
+    /// Searches the other nodes for a file, whatever is held here, and passes over the copies of those that
+    /// have failed to send theirs.
+    pub(super) async fn search_elsewhere(
+        &self,
+        key: &Key,
+        floor: Option<Version>,
+        without: &BTreeSet<NodeId>,
+    ) -> Report {
         let local = Answer {
             hits: Vec::new(),
             ..self.answer_locally(key, floor)
@@ -47,7 +57,7 @@ impl Driver {
             key: key.clone(),
             floor: floor.max(local.known),
         };
-        self.run_search(question, local, SearchOptions::default())
+        self.run_search(question, local, SearchOptions::default(), without)
             .await
     }
 
@@ -89,7 +99,12 @@ impl Driver {
         question: Question,
         local: Answer,
         options: SearchOptions,
+        without: &BTreeSet<NodeId>,
     ) -> Report {
+        let asked_for = match &question {
+            Question::Exact { key, .. } => Some(key.clone()),
+            Question::Pattern { .. } => None,
+        };
         // Deadlines are of the search's own time, which no change of the wall clock moves.
         let began = tokio::time::Instant::now();
         let elapsed = || began.elapsed().as_millis() as u64;
@@ -106,7 +121,12 @@ impl Driver {
             let wake_at = began + Duration::from_millis(wake_at);
             tokio::select! {
                 Some((peer, answer)) = under_way.next(), if !under_way.is_empty() => match answer {
-                    Ok(answer) => search.answered(peer.id, answer, elapsed()),
+                    Ok(mut answer) => {
+                        if without.contains(&peer.id) {
+                            answer.hits.clear();
+                        }
+                        search.answered(peer.id, answer, elapsed());
+                    }
                     Err(error) => {
                         tracing::debug!(node = %peer.name, %error, "a probe was not answered");
                         search.failed(peer.id, elapsed());
@@ -118,6 +138,7 @@ impl Driver {
         let report = search
             .into_report()
             .expect("a search that wants nothing more has ended");
+        self.remember_floor(asked_for, report.floor);
         let hops = report.hits.first().map(|found| found.hops);
         let outcome = report.outcome.as_str();
         self.metrics
@@ -127,13 +148,6 @@ impl Driver {
 
     async fn probe(&self, probe: Probe) -> (Peer, Result<Answer, CallError>) {
         let Probe { peer, question, .. } = probe;
-        if self.links.is_down(peer.id) {
-            let error = CallError::Unreachable {
-                address: peer.address.to_string(),
-                reason: "the link to it is down".to_owned(),
-            };
-            return (peer, Err(error));
-        }
         let answer = self.transport.probe(&peer, self.message(question)).await;
         let answer = answer
             .and_then(|answer| self.answer_of(&peer, answer))
@@ -141,8 +155,20 @@ impl Driver {
         (peer, answer)
     }
 
+    /// What a search heard of is not forgotten when whoever said it goes away.
+    fn remember_floor(&self, key: Option<Key>, floor: Option<Version>) {
+        let (Some(key), Some(version)) = (key, floor) else {
+            return;
+        };
+        let heard = Heard {
+            version,
+            deleted: false,
+        };
+        self.state.node().hear(&key, heard);
+    }
+
     /// An answer with a version from the far future would void every real copy.
-    fn believable(&self, answer: Answer) -> Result<Answer, CallError> {
+    pub(super) fn believable(&self, answer: Answer) -> Result<Answer, CallError> {
         let hits = answer.hits.iter().map(|hit| hit.record.version);
         for version in hits.chain(answer.known) {
             let observed = self.state.node().observe(version.stamp, self.now());

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 
 use super::Driver;
 use super::face::{LinkError, WriteError};
+use super::transfer::Wanted;
 use crate::metrics::{Copied, Direction};
 use crate::store::{Applied, Change, Prepared, StoreError};
 use crate::transport::{
@@ -130,10 +131,17 @@ impl Serve for Driver {
             length,
         } = ask.body;
         let absent = || Refusal::Absent(format!("{key} is not here in version {version}"));
-        let holding = self.state.node().holding(&key).cloned();
-        let holding = holding
-            .filter(|holding| holding.record.version == version && !holding.record.deleted)
-            .ok_or_else(absent)?;
+        let holding = {
+            let node = self.state.node();
+            let known = node.known(&key).map(|heard| heard.version);
+            let holding = node.holding(&key).cloned();
+            holding.filter(|holding| {
+                holding.record.version == version
+                    && !holding.record.deleted
+                    && Some(version) >= known
+            })
+        };
+        let holding = holding.ok_or_else(absent)?;
         let record = Arc::clone(&holding.record);
         if !offset.is_multiple_of(limits::GROUP_BYTES) || offset > record.size {
             return Err(Refusal::Invalid(format!(
@@ -144,12 +152,12 @@ impl Serve for Driver {
         let end = offset.saturating_add(length).min(record.size);
         let end = end.next_multiple_of(limits::GROUP_BYTES).min(record.size);
         let content = self.store.open(&record).await;
-        let tree = match content {
-            Ok(content) => content.tree().await,
-            Err(error) => Err(error),
-        };
-        let tree = tree.map_err(|error| refusal(&error))?;
-        let stream = self.stream_of(&holding, offset, end - offset).await;
+        let content = content.map_err(|error| refusal(&error))?;
+        let tree = content.tree().await.map_err(|error| refusal(&error))?;
+        // Checked here as well as there, so that a bad copy is put aside where it is.
+        let stream = self
+            .checked_stream_of(&holding, content, offset, end - offset)
+            .await;
         let stream = stream.map_err(|error| refusal(&error))?;
         if holding.role == Role::Cached {
             self.state.cache().hit(&key, self.now());
@@ -264,9 +272,18 @@ impl Serve for Driver {
                 record.key
             )));
         }
+        self.check_stamp(&record)?;
+        let mut sources = vec![from];
+        self.add_holders(&mut sources, &record);
+        let wanted = Wanted {
+            record,
+            sources,
+            hops,
+            validated: 0,
+        };
         let driver = self.shared();
         self.spawn(async move {
-            driver.keep_copy(&record, vec![from], hops).await;
+            driver.keep_copy(wanted).await;
         });
         Ok(self.message(()))
     }

@@ -18,6 +18,7 @@ use dataverse_core::search::Peer;
 use super::Driver;
 use super::face::{NodeSeen, NodeStatus};
 use crate::membership;
+use crate::store::Usage;
 
 /// How often a node looks whether its status has changed.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -119,7 +120,7 @@ impl Driver {
             network: self.network.to_string(),
             uptime_s: self.started.elapsed().as_secs(),
             capacity: usage.capacity,
-            free: usage.free(),
+            free: free_for_replicas(usage),
             replicas,
             cached,
             links: self.links.peers().len(),
@@ -244,8 +245,8 @@ impl Driver {
                 }
             }
             self.seen.replace(members);
-            for id in gone.difference(&gone_before) {
-                self.member_gone(*id);
+            for id in gone.symmetric_difference(&gone_before) {
+                self.check_soon(*id);
             }
             gone_before = gone;
             match self.still_runs(news.changed()).await {
@@ -262,8 +263,7 @@ impl Driver {
             zone: self.zone.clone(),
             hops: 0,
             capacity: usage.capacity,
-            // Cached copies make room for replicas.
-            free: usage.free() + usage.cached,
+            free: free_for_replicas(usage),
             load: self.load.per_second(),
         }
     }
@@ -271,6 +271,11 @@ impl Driver {
     fn neighbours(&self) -> Vec<NodeId> {
         self.links.peers().iter().map(|peer| peer.id).collect()
     }
+}
+
+/// Bytes that are left for replicas, for which cached copies make room.
+fn free_for_replicas(usage: Usage) -> u64 {
+    usage.free() + usage.cached
 }
 
 /// Free bytes to about a hundredth of the capacity, so that not every write is news to everybody.

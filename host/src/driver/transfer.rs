@@ -1,143 +1,236 @@
 //! Copies on their way to this node's disk: one transfer a version, however many readers.
 //!
-//! A transfer runs at its own pace. Readers tail its spool, which holds verified groups only. When it has
-//! ended the copy is in the index before the transfer leaves the table, so a reader always finds one or
-//! the other, and the content crosses the network once.
+//! A transfer is a task of its own: it asks for admission, opens a spool, fetches and commits, and no reader
+//! who goes away disturbs it. Readers tail its spool, which holds verified groups only. When it has ended the
+//! copy is in the index before the transfer leaves the table, so a reader always finds one or the other, and
+//! the content crosses the network once. A copy that has to make room again is stopped on its way.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use dataverse_core::holdings::Role;
 use dataverse_core::key::Key;
 use dataverse_core::limits;
 use dataverse_core::record::Record;
 use dataverse_core::search::Peer;
-use dataverse_core::version::Version;
-use tokio::sync::OnceCell;
+use dataverse_core::version::{Millis, Version};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use super::Driver;
 use super::fetch::Groups;
 use crate::metrics::Copied;
-use crate::store::{Spool, Tail};
+use crate::store::{Spool, StoreError, Tail};
+
+/// How long a stopped transfer may take to let go of its spool.
+const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
 type Name = (Key, Version);
-type Starting = Arc<OnceCell<Option<Tail>>>;
+
+/// A copy that is to be kept here.
+pub(super) struct Wanted {
+    pub(super) record: Arc<Record>,
+    /// Who can send it, in the order in which they are to be asked.
+    pub(super) sources: Vec<Peer>,
+    /// Links to the first of them.
+    pub(super) hops: u32,
+    /// When it was last known to be the newest version; 0 when that is not known.
+    pub(super) validated: Millis,
+}
+
+/// How far a transfer is.
+#[derive(Clone)]
+enum Progress {
+    Starting,
+    Arriving(Tail),
+    /// No copy is kept.
+    Refused,
+}
+
+struct Transfer {
+    progress: watch::Sender<Progress>,
+    stop: CancellationToken,
+    ended: CancellationToken,
+}
 
 /// The transfers under way.
 #[derive(Default)]
-pub(super) struct Transfers(Mutex<BTreeMap<Name, Starting>>);
+pub(super) struct Transfers(Mutex<BTreeMap<Name, Arc<Transfer>>>);
 
 impl Transfers {
-    /// The transfer of this version, begun or about to begin; `None` when there are too many.
-    fn enter(&self, name: &Name) -> Option<Starting> {
+    /// The transfer of this version and whether it is to be begun; `None` when there are too many.
+    fn enter(&self, name: &Name) -> Option<(Arc<Transfer>, bool)> {
         let mut transfers = self.lock();
-        if let Some(starting) = transfers.get(name) {
-            return Some(Arc::clone(starting));
+        if let Some(transfer) = transfers.get(name) {
+            return Some((Arc::clone(transfer), false));
         }
         if transfers.len() >= limits::TRANSFERS_MAX {
             return None;
         }
-        let starting = Starting::default();
-        transfers.insert(name.clone(), Arc::clone(&starting));
-        Some(starting)
+        let transfer = Arc::new(Transfer {
+            progress: watch::Sender::new(Progress::Starting),
+            stop: CancellationToken::new(),
+            ended: CancellationToken::new(),
+        });
+        transfers.insert(name.clone(), Arc::clone(&transfer));
+        Some((transfer, true))
+    }
+
+    fn find(&self, name: &Name) -> Option<Arc<Transfer>> {
+        self.lock().get(name).cloned()
     }
 
     /// The spool of the transfer of this version, if it is under way.
     pub(super) fn under_way(&self, record: &Record) -> Option<Tail> {
         let name = (record.key.clone(), record.version);
-        let transfers = self.lock();
-        transfers.get(&name)?.get()?.clone()
+        match &*self.find(&name)?.progress.borrow() {
+            Progress::Arriving(tail) => Some(tail.clone()),
+            Progress::Starting | Progress::Refused => None,
+        }
     }
 
-    fn leave(&self, name: &Name) {
-        self.lock().remove(name);
+    /// Stops the transfer of this version, if there is one, and waits until its spool is gone.
+    pub(super) async fn stop(&self, key: &Key, version: Version) {
+        let Some(transfer) = self.find(&(key.clone(), version)) else {
+            return;
+        };
+        transfer.stop.cancel();
+        let ended = tokio::time::timeout(STOP_PATIENCE, transfer.ended.cancelled()).await;
+        if ended.is_err() {
+            tracing::warn!(%key, "a transfer that was stopped did not end");
+        }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Name, Starting>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Name, Arc<Transfer>>> {
         self.0
             .lock()
             .expect("no one panics while holding the transfers")
     }
 }
 
+/// Takes a transfer out of the table however its task ends.
+struct Leaving {
+    driver: Arc<Driver>,
+    name: Name,
+    transfer: Arc<Transfer>,
+}
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        let progress = &self.transfer.progress;
+        progress.send_if_modified(|progress| {
+            let starting = matches!(progress, Progress::Starting);
+            if starting {
+                *progress = Progress::Refused;
+            }
+            starting
+        });
+        self.driver.transfers.lock().remove(&self.name);
+        self.transfer.ended.cancel();
+    }
+}
+
 impl Driver {
-    /// Keeps a cached copy, if the eviction policy wants it, and returns the spool that it arrives in. A
-    /// transfer under way is joined. `None`: no copy is kept.
-    pub(super) async fn keep_copy(
-        &self,
-        record: &Arc<Record>,
-        sources: Vec<Peer>,
-        hops: u32,
-    ) -> Option<Tail> {
-        let name = (record.key.clone(), record.version);
-        let starting = self.transfers.enter(&name)?;
-        let tail = starting
-            .get_or_init(|| self.begin_transfer(record, sources, hops))
-            .await
-            .clone();
-        if tail.is_none() {
-            self.transfers.leave(&name);
+    /// Keeps a copy, if the eviction policy wants it, and returns the spool that it arrives in. A transfer
+    /// under way is joined. `None`: no copy is on its way.
+    pub(super) async fn keep_copy(&self, wanted: Wanted) -> Option<Tail> {
+        let name = (wanted.record.key.clone(), wanted.record.version);
+        let (transfer, is_new) = self.transfers.enter(&name)?;
+        let mut progress = transfer.progress.subscribe();
+        if is_new {
+            let leaving = Leaving {
+                driver: self.shared(),
+                name,
+                transfer: Arc::clone(&transfer),
+            };
+            self.spawn(async move {
+                let driver = Arc::clone(&leaving.driver);
+                let transfer = Arc::clone(&leaving.transfer);
+                tokio::select! {
+                    () = transfer.stop.cancelled() => driver.not_cached(&wanted.record),
+                    () = driver.stopping.cancelled() => driver.not_cached(&wanted.record),
+                    () = driver.run_transfer(&wanted, &transfer) => {}
+                }
+                drop(leaving);
+            });
         }
-        tail
+        let begun = progress
+            .wait_for(|progress| !matches!(progress, Progress::Starting))
+            .await;
+        match &*begun.ok()? {
+            Progress::Arriving(tail) => Some(tail.clone()),
+            Progress::Starting | Progress::Refused => None,
+        }
     }
 
-    async fn begin_transfer(
-        &self,
-        record: &Arc<Record>,
-        sources: Vec<Peer>,
-        hops: u32,
-    ) -> Option<Tail> {
-        if self.holds(record) || !self.admit(record, hops).await {
+    async fn run_transfer(&self, wanted: &Wanted, transfer: &Transfer) {
+        let record = &wanted.record;
+        let Some((spool, role)) = self.room_for_copy(wanted).await else {
+            return;
+        };
+        let arriving = Progress::Arriving(spool.tail());
+        transfer.progress.send_replace(arriving);
+        match self.receive(wanted, spool, role).await {
+            Ok(true) if role == Role::Cached => self.metrics.copied(Copied::Cached),
+            Ok(true) => {}
+            Ok(false) => self.not_cached(record),
+            Err(error) => {
+                tracing::warn!(key = %record.key, %error, "a copy did not come about");
+                self.not_cached(record);
+            }
+        }
+    }
+
+    /// A replica that the layout names and that is not here (any more) is made good as a replica; every
+    /// other copy is a cached one, if the eviction policy wants it.
+    async fn room_for_copy(&self, wanted: &Wanted) -> Option<(Spool, Role)> {
+        let record = &wanted.record;
+        if self.holds(record) {
             return None;
         }
-        let spool = match self.store.spool(Some(record.size)) {
-            Ok(spool) => spool,
-            Err(error) => {
-                tracing::debug!(key = %record.key, %error, "no room for a cached copy");
-                self.not_cached(record);
-                return None;
-            }
-        };
-        let tail = spool.tail();
-        let driver = self.shared();
-        let record = Arc::clone(record);
-        self.spawn(async move {
-            let groups = Groups::new(
-                Arc::clone(&driver),
-                Arc::clone(&record),
-                sources,
-                0,
-                record.size,
-            );
-            driver.run_transfer(&record, spool, groups).await;
-            driver
-                .transfers
-                .leave(&(record.key.clone(), record.version));
-        });
-        Some(tail)
+        if record.layout.names(self.me.id) {
+            let spool = self.room_for_spool(Some(record.size)).await;
+            return spool.ok().map(|spool| (spool, Role::Replica));
+        }
+        if !self.admit(record, wanted.hops, 0).await {
+            return None;
+        }
+        let mut spool = self.store.spool(Some(record.size));
+        if let Err(StoreError::NoRoom { short }) = &spool
+            && self.evict(*short).await
+        {
+            spool = self.store.spool(Some(record.size));
+        }
+        if let Err(error) = &spool {
+            tracing::debug!(key = %record.key, %error, "no room for a cached copy");
+            self.not_cached(record);
+        }
+        spool.ok().map(|spool| (spool, Role::Cached))
     }
 
-    async fn run_transfer(&self, record: &Arc<Record>, mut spool: Spool, mut groups: Groups) {
-        let arrived: anyhow::Result<()> = async {
-            while let Some(group) = groups.next().await {
-                spool.write(group?).await?;
-            }
-            let content = spool.seal().await?;
-            self.hold(record, Role::Cached, Some(content)).await?;
-            Ok(())
+    /// Fetches the content and commits it. False: somebody else's newer version is there.
+    async fn receive(&self, wanted: &Wanted, mut spool: Spool, role: Role) -> anyhow::Result<bool> {
+        let record = &wanted.record;
+        let sources = wanted.sources.clone();
+        let mut groups = Groups::new(self.shared(), Arc::clone(record), sources, 0, record.size);
+        while let Some(group) = groups.next().await {
+            spool.write(group?).await?;
         }
-        .await;
-        match arrived {
-            Ok(()) => self.metrics.copied(Copied::Cached),
-            Err(error) => {
-                tracing::warn!(key = %record.key, %error, "a cached copy did not come about");
-                self.not_cached(record);
-            }
+        let content = spool.seal().await?;
+        let made_room = role == Role::Cached
+            && self.state.cache().version_of(&record.key) != Some(record.version);
+        if made_room {
+            return Ok(false);
         }
+        let held = self
+            .hold(record, role, Some(content), wanted.validated)
+            .await?;
+        Ok(held.is_here())
     }
 
     /// Whether this very version is held here.
-    pub(super) fn holds(&self, record: &Record) -> bool {
+    fn holds(&self, record: &Record) -> bool {
         let node = self.state.node();
         let held = node.holding(&record.key);
         held.is_some_and(|holding| holding.record.version == record.version)

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use dataverse_core::floors::Heard;
+use dataverse_core::holdings::Role;
 use dataverse_core::id::NodeId;
 use dataverse_core::key::Key;
 use dataverse_core::limits;
@@ -15,13 +16,14 @@ use dataverse_core::record::Record;
 use dataverse_core::search::Peer;
 use dataverse_core::version::Version;
 use futures_util::StreamExt;
+use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use super::Driver;
 use super::face::{Body, BodyError, Condition, Consistency, ReadError};
 use super::face::{WriteError, WriteOptions, Written};
 use super::judges::view_of;
-use super::preparing::{Preparing, Readied};
+use super::preparing::{Preparing, Readied, Ready};
 use crate::store::{Prepared, Spool, StoreError};
 
 /// A write whose body has arrived.
@@ -113,17 +115,17 @@ impl Driver {
         let Arrived { key, readied, .. } = &arrived;
         let known = self.known_of_all(key, readied);
         if let Some(record) = self.unchanged(&arrived, known) {
-            self.abandon_all(readied);
+            let record = self.confirm_unchanged(record, &readied.others).await?;
             return Ok(self.written(record, true, true));
         }
         let version = self.version_above(known).await?;
         let keeps_own = readied.own || readied.others.len() < arrived.factor as usize;
         let durable = readied.others.len() + usize::from(keeps_own);
-        if durable < self.settings.write_min_replicas as usize {
+        if durable < self.min_replicas() {
             self.abandon_all(readied);
             return Err(WriteError::Unavailable(format!(
                 "{key} could be made durable on {durable} nodes and {} are required; nothing was kept, try again when more nodes are there",
-                self.settings.write_min_replicas
+                self.min_replicas()
             )));
         }
         let others = readied.others.iter().map(|ready| ready.peer.id);
@@ -177,12 +179,15 @@ impl Driver {
     /// same file as the newest that any of its replicas has heard of.
     fn unchanged(&self, arrived: &Arrived, known: Option<Heard>) -> Option<Arc<Record>> {
         let node = self.state.node();
-        let record = &node.holding(&arrived.key)?.record;
+        let holding = node.holding(&arrived.key)?;
+        let record = &holding.record;
+        let is_right_role = (holding.role == Role::Replica) == record.layout.names(self.me.id);
         let prepared = |holder: &NodeId| {
             *holder == self.me.id
                 || (arrived.readied.others.iter()).any(|ready| ready.peer.id == *holder)
         };
-        let same = !record.deleted
+        let same = is_right_role
+            && !record.deleted
             && record.digest == arrived.content.digest()
             && record.content_type == arrived.content_type
             && record.factor == arrived.factor
@@ -190,6 +195,29 @@ impl Driver {
             && known.is_some_and(|heard| heard.version == record.version)
             && record.layout.holders.iter().all(prepared);
         same.then(|| Arc::clone(record))
+    }
+
+    /// The record stands, once every holder has it. What was prepared is committed under it, which is
+    /// nothing new for a node that has the content, and makes it good for one that has lost it.
+    async fn confirm_unchanged(
+        &self,
+        record: Arc<Record>,
+        others: &[Ready],
+    ) -> Result<Arc<Record>, WriteError> {
+        let named = others
+            .iter()
+            .filter(|ready| record.layout.names(ready.peer.id));
+        let commits = named.map(|ready| self.commit_on(ready, &record));
+        let mut durable: Vec<NodeId> = join_all(commits).await.into_iter().flatten().collect();
+        for ready in others {
+            if !record.layout.names(ready.peer.id) {
+                self.abandon(ready.peer.clone(), ready.preparation);
+            }
+        }
+        if record.layout.names(self.me.id) {
+            durable.insert(0, self.me.id);
+        }
+        self.settle_layout(record, durable, &mut None).await
     }
 
     fn abandon_all(&self, readied: &Readied) {

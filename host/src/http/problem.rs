@@ -151,6 +151,7 @@ impl From<ReadError> for Problem {
                 (StatusCode::SERVICE_UNAVAILABLE, Some(key), Some(*outcome))
             }
             ReadError::Unconfirmed { key } => (StatusCode::SERVICE_UNAVAILABLE, Some(key), None),
+            ReadError::Superseded { key } => (StatusCode::SERVICE_UNAVAILABLE, Some(key), None),
             ReadError::Failed(_) => (StatusCode::INTERNAL_SERVER_ERROR, None, None),
         };
         let mut problem = Self::new(status, detail);
@@ -173,7 +174,9 @@ impl From<LinkError> for Problem {
     fn from(error: LinkError) -> Self {
         let (status, detail) = match error {
             LinkError::Invalid(detail) => (StatusCode::BAD_REQUEST, detail),
-            LinkError::Refused(detail) => (StatusCode::CONFLICT, detail),
+            LinkError::Refused(detail) | LinkError::Ambiguous(detail) => {
+                (StatusCode::CONFLICT, detail)
+            }
             LinkError::Unreachable(detail) => (StatusCode::BAD_GATEWAY, detail),
             LinkError::Unknown(detail) => (StatusCode::NOT_FOUND, detail),
             LinkError::Failed(detail) => (StatusCode::INTERNAL_SERVER_ERROR, detail),

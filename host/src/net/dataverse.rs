@@ -26,7 +26,8 @@ use super::proto::dataverse_server::Dataverse;
 use super::proto::download_response::Part;
 use super::proto::search_request;
 use super::streams::in_pieces;
-use crate::driver::{Consistency, Driver, Query, SearchOptions};
+use crate::driver::{Consistency, Driver, Query, ReadError, SearchOptions};
+use crate::metrics::{Direction, Surface};
 use crate::settings::Settings;
 
 /// Answers clients.
@@ -46,6 +47,10 @@ impl ClientService {
             search_limit: settings.search_limit.min(HITS_MAX),
         }
     }
+
+    fn bytes(&self, direction: Direction) -> metrics::Counter {
+        self.driver.metrics().client_bytes(Surface::Grpc, direction)
+    }
 }
 
 /// As many hits as are sure to fit into one message.
@@ -63,7 +68,10 @@ impl Dataverse for ClientService {
         let header = upload::header(&mut parts, self.stall).await?;
         let key = key(&header.key)?;
         let options = upload::options(header)?;
-        let body = upload::body(parts, options.size, self.stall);
+        let received = self.bytes(Direction::In);
+        let body = upload::body(parts, options.size, self.stall)
+            .inspect_ok(move |chunk| received.increment(chunk.len() as u64))
+            .boxed();
         let written = self.driver.write(&key, options, body).await;
         written
             .map(|written| Response::new(reply::written(written)))
@@ -79,17 +87,28 @@ impl Dataverse for ClientService {
             true => Consistency::Newest,
             false => Consistency::Usual,
         };
-        let located = self.driver.locate(&key(&request.key)?, consistency).await;
-        let located = located.map_err(status::read)?;
-        let (offset, length) = part_of(located.record.size, request.offset, request.length)?;
-        let header = reply::located(&located, offset, length);
-        let body = self
-            .driver
-            .body(located, offset, length)
-            .await
-            .map_err(status::read)?;
+        let key = key(&request.key)?;
+        let mut tries = 1;
+        let (header, body) = loop {
+            let located = self.driver.locate(&key, consistency).await;
+            let located = located.map_err(status::read)?;
+            let (offset, length) = part_of(located.record.size, request.offset, request.length)?;
+            let header = reply::located(&located, offset, length);
+            match self.driver.body(located, offset, length).await {
+                // Somebody replaced it between being found and being read: it is found again.
+                Err(ReadError::Superseded { .. }) if tries < limits::READ_TRIES_MAX => tries += 1,
+                Err(error) => return Err(status::read(error)),
+                Ok(body) => break (header, body),
+            }
+        };
+        let sent = self.bytes(Direction::Out);
         let parts = stream::iter([Ok(Part::Header(header))])
-            .chain(in_pieces(body).map_ok(Part::Chunk).map_err(status::body))
+            .chain(
+                in_pieces(body)
+                    .inspect_ok(move |chunk| sent.increment(chunk.len() as u64))
+                    .map_ok(Part::Chunk)
+                    .map_err(status::body),
+            )
             .map_ok(|part| proto::DownloadResponse { part: Some(part) });
         Ok(Response::new(parts.boxed()))
     }

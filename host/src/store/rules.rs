@@ -92,6 +92,9 @@ fn put(present: Option<&Holding>, change: &Change) -> Result<Verdict, StoreError
             Ok(Verdict::Superseded(Arc::clone(&held.record)))
         }
         Some(held) if held.record.version == record.version => Ok(merge(held, &coming)),
+        // A replica goes for a replica, or when its newer version is known to be durable; an extra copy of
+        // a newer one is no reason.
+        Some(held) if held.role == Role::Replica && *role == Role::Cached => Ok(Verdict::Nothing),
         _ => {
             let content = content
                 .as_ref()

@@ -15,6 +15,7 @@ use axum::http::header::{
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use dataverse_core::key::Key;
+use dataverse_core::limits;
 use dataverse_core::record::Record;
 use futures_util::TryStreamExt;
 use percent_encoding::{CONTROLS, utf8_percent_encode};
@@ -25,7 +26,7 @@ use super::condition::{Present, Verdict};
 use super::disposition::attachment;
 use super::path::PathKey;
 use super::range::{Part, Wanted, wanted};
-use crate::driver::Consistency;
+use crate::driver::{Consistency, ReadError};
 use crate::http::Site;
 use crate::http::face::Opened;
 use crate::http::problem::{Problem, ProblemBody};
@@ -88,13 +89,44 @@ pub(crate) async fn get_file(
     parameters: Parameters,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let (opened, head) = match find(&site, &key, parameters, &headers).await? {
+    let Query(parameters) = parameters?;
+    let mut tries = 1;
+    loop {
+        match read_once(&site, &key, &parameters, &headers).await {
+            // Somebody replaced it between being found and being read: it is found again.
+            Err(Unread::Superseded(_)) if tries < limits::READ_TRIES_MAX => tries += 1,
+            Err(Unread::Superseded(problem) | Unread::Refused(problem)) => return Err(problem),
+            Ok(response) => return Ok(response),
+        }
+    }
+}
+
+/// Why a read was not answered.
+enum Unread {
+    /// Another version took its place meanwhile.
+    Superseded(Problem),
+    Refused(Problem),
+}
+
+impl From<Problem> for Unread {
+    fn from(problem: Problem) -> Self {
+        Self::Refused(problem)
+    }
+}
+
+async fn read_once(
+    site: &Site,
+    key: &Key,
+    parameters: &ReadParameters,
+    headers: &HeaderMap,
+) -> Result<Response, Unread> {
+    let (opened, head) = match find(site, key, parameters, headers).await? {
         Found::Serve(opened, head) => (opened, head),
         Found::NotModified(response) => return Ok(response),
     };
     let size = opened.record.size;
-    let part = match part_wanted(&opened.record, &headers) {
-        Wanted::Outside => return Ok(outside(&key, size)),
+    let part = match part_wanted(&opened.record, headers) {
+        Wanted::Outside => return Ok(outside(key, size)),
         Wanted::Part(part) => Some(part),
         Wanted::Whole => None,
     };
@@ -102,17 +134,21 @@ pub(crate) async fn get_file(
         offset: 0,
         length: size,
     });
-    let body = if length == 0 {
-        Body::empty()
-    } else {
-        let content = (opened.content)(offset, length).await;
-        let content = content.map_err(|error| Problem::from(error).with_key(&key))?;
-        let sent = site
-            .face
-            .metrics()
-            .client_bytes(Surface::Http, Direction::Out);
-        Body::from_stream(content.inspect_ok(move |chunk| sent.increment(chunk.len() as u64)))
-    };
+    let content = (opened.content)(offset, length).await;
+    let content = content.map_err(|error| {
+        let superseded = matches!(error, ReadError::Superseded { .. });
+        let problem = Problem::from(error).with_key(key);
+        match superseded {
+            true => Unread::Superseded(problem),
+            false => Unread::Refused(problem),
+        }
+    })?;
+    let sent = site
+        .face
+        .metrics()
+        .client_bytes(Surface::Http, Direction::Out);
+    let content = content.inspect_ok(move |chunk| sent.increment(chunk.len() as u64));
+    let body = Body::from_stream(content);
     let status = match part {
         Some(_) => StatusCode::PARTIAL_CONTENT,
         None => StatusCode::OK,
@@ -153,7 +189,8 @@ pub(crate) async fn head_file(
     parameters: Parameters,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    match find(&site, &key, parameters, &headers).await? {
+    let Query(parameters) = parameters?;
+    match find(&site, &key, &parameters, &headers).await? {
         Found::Serve(opened, head) => {
             let length = [(CONTENT_LENGTH, HeaderValue::from(opened.record.size))];
             Ok((StatusCode::OK, head, length, Body::empty()).into_response())
@@ -170,10 +207,9 @@ enum Found {
 async fn find(
     site: &Site,
     key: &Key,
-    parameters: Parameters,
+    parameters: &ReadParameters,
     headers: &HeaderMap,
 ) -> Result<Found, Problem> {
-    let Query(parameters) = parameters?;
     let consistency = consistency(parameters.consistency.as_deref())?;
     let download = is_download(parameters.download.as_deref())?;
     let opened = site.face.clone().open(key, consistency).await;

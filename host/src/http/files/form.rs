@@ -142,6 +142,12 @@ async fn text_of(mut field: Field<'_>) -> Result<String, Problem> {
     String::from_utf8(bytes).map_err(|_| Problem::bad_request("`username` is not UTF-8"))
 }
 
+/// Browsers escape three characters in the file names of a form (WHATWG HTML, multipart/form-data).
+fn unescaped(name: &str) -> String {
+    let name = name.replace("%22", "\"").replace("%0D", "\r");
+    name.replace("%0A", "\n")
+}
+
 async fn store(
     site: &Site,
     user: &str,
@@ -151,7 +157,8 @@ async fn store(
     let name = field.file_name().ok_or_else(|| {
         Problem::bad_request("a part `selected_files` has no `filename`; send it as a file")
     })?;
-    let key = Key::of(user, name).map_err(|error| {
+    let name = unescaped(name);
+    let key = Key::of(user, &name).map_err(|error| {
         Problem::bad_request(error.to_string()).with_refused_key(&format!("{user}/{name}"))
     })?;
     // Clients send octet-stream for whatever they do not know; the name may tell more.

@@ -30,7 +30,9 @@ pub(super) fn read(error: ReadError) -> Status {
     let text = error.to_string();
     match error {
         ReadError::NotFound { .. } => Status::not_found(text),
-        ReadError::Unknown { .. } | ReadError::Unconfirmed { .. } => Status::unavailable(text),
+        ReadError::Unknown { .. }
+        | ReadError::Unconfirmed { .. }
+        | ReadError::Superseded { .. } => Status::unavailable(text),
         ReadError::Failed(_) => Status::internal(text),
     }
 }
@@ -46,7 +48,7 @@ pub(super) fn link(error: LinkError) -> Status {
     let text = error.to_string();
     match error {
         LinkError::Invalid(_) => Status::invalid_argument(text),
-        LinkError::Refused(_) => Status::failed_precondition(text),
+        LinkError::Refused(_) | LinkError::Ambiguous(_) => Status::failed_precondition(text),
         LinkError::Unreachable(_) => Status::unavailable(text),
         LinkError::Unknown(_) => Status::not_found(text),
         LinkError::Failed(_) => Status::internal(text),

@@ -188,9 +188,20 @@ fn addresses_off_loopback_need_to_be_asked_for() {
             "",
             &[name, "--insecure", "authentication"],
         );
-        let config = accepted(&[(name, "0.0.0.0:0"), ("insecure", "true")], &[], "").config;
+        let address = "192.0.2.7:0";
+        let config = accepted(&[(name, address), ("insecure", "true")], &[], "").config;
         assert!(config.insecure);
     }
+}
+
+#[test]
+fn a_node_that_listens_everywhere_has_to_say_where_it_is_reached() {
+    let everywhere = [("listen", "0.0.0.0:7400"), ("insecure", "true")];
+    check_refused(&everywhere, &[], "", &["listen", "--advertise"]);
+    let mut advertised = everywhere.to_vec();
+    advertised.push(("advertise", "node.example:7400"));
+    let config = accepted(&advertised, &[], "").config;
+    assert_eq!(config.advertise.as_deref(), Some("node.example:7400"));
 }
 
 #[test]

@@ -207,6 +207,10 @@ pub const STORE_STREAM_BYTES: usize = 512 << 10;
 pub const STORE_QUEUE_MAX: usize = 1024;
 /// Changes that share one commit.
 pub const STORE_BATCH_MAX: usize = 512;
+/// Contents that wait to be opened before a further thread opens some.
+pub const OPENING_QUEUE: usize = 8;
+/// Threads that open contents at once.
+pub const OPENING_THREADS_MAX: usize = 16;
 /// Memory in which the index caches its pages, in bytes.
 pub const INDEX_CACHE_BYTES: usize = 12 << 20;
 /// Part of the capacity that is kept free: one hundredth.

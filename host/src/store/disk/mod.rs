@@ -13,6 +13,7 @@ mod codec;
 mod identity;
 mod index;
 mod layout;
+mod opening;
 mod reconcile;
 #[cfg(test)]
 mod tests;
@@ -36,6 +37,7 @@ use self::batch::Ask;
 pub use self::identity::OpenError;
 use self::index::Index;
 use self::layout::Layout;
+use self::opening::Opening;
 use self::writer::Writer;
 use super::content::{Source, in_background};
 use super::room::Room;
@@ -75,6 +77,7 @@ pub struct DiskStore {
     index: Arc<Index>,
     room: Arc<Room>,
     incoming: Arc<Incoming>,
+    opening: Arc<Opening>,
     observer: Arc<OnceLock<Arc<dyn Observer>>>,
     opened: Mutex<Option<Opened>>,
     /// `None` once the store is closed.
@@ -163,6 +166,7 @@ impl DiskStore {
             index,
             room,
             incoming,
+            opening: Arc::default(),
             observer,
             opened: Mutex::new(Some(opened)),
             asks: Mutex::new(Some(asks)),
@@ -211,7 +215,9 @@ impl Store for DiskStore {
         self.queue()?;
         let (index, layout) = (Arc::clone(&self.index), self.layout.clone());
         let (key, version) = (record.key.clone(), record.version);
-        in_background(move || open_content(&index, &layout, &key, version)).await?
+        self.opening
+            .run(move || open_content(&index, &layout, &key, version))
+            .await?
     }
 
     async fn save_links(&self, links: SavedLinks) -> Result<(), StoreError> {

@@ -1,0 +1,245 @@
+//! A client that is lean enough not to be the limit: one blocking socket, one buffer that is used again and
+//! again, nothing parsed but the status, the length and the header that is asked for.
+
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+
+const BUFFER: usize = 256 << 10;
+const ANSWERS: &str = "the server answers";
+
+/// A connection that is kept alive.
+pub(crate) struct Connection {
+    stream: TcpStream,
+    host: String,
+    buffer: Vec<u8>,
+    filled: usize,
+}
+
+/// The head of an answer, and its body where that was kept.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) length: u64,
+    pub(crate) body: Vec<u8>,
+}
+
+/// Whether the bytes of a body are wanted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Keep {
+    Body,
+    Nothing,
+}
+
+impl Connection {
+    pub(crate) fn open(address: &str) -> Self {
+        let stream = TcpStream::connect(address).expect("the server accepts connections");
+        stream.set_nodelay(true).expect("the socket takes options");
+        Self {
+            stream,
+            host: address.to_owned(),
+            buffer: vec![0; BUFFER],
+            filled: 0,
+        }
+    }
+
+    /// Sends a request without a body.
+    pub(crate) fn ask(&mut self, method: &str, path: &str) {
+        let head = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n\r\n", self.host);
+        self.stream
+            .write_all(head.as_bytes())
+            .expect("the server reads");
+    }
+
+    /// Sends a body of so many bytes: the piece, over and over, its beginning marked with the place and
+    /// the seed so that no two mebibytes and no two bodies are alike.
+    pub(crate) fn put(
+        &mut self,
+        path: &str,
+        headers: &str,
+        size: u64,
+        piece: &mut [u8],
+        seed: u64,
+    ) -> Answer {
+        let answer = self.try_put(path, headers, size, piece, seed);
+        answer.expect("the server takes the body and answers")
+    }
+
+    /// The same, where the server may go away.
+    pub(crate) fn try_put(
+        &mut self,
+        path: &str,
+        headers: &str,
+        size: u64,
+        piece: &mut [u8],
+        seed: u64,
+    ) -> io::Result<Answer> {
+        let mut head = format!(
+            "PUT {path} HTTP/1.1\r\nHost: {}\r\nContent-Length: {size}\r\n{headers}\r\n",
+            self.host
+        )
+        .into_bytes();
+        if size <= piece.len() as u64 {
+            // One write, so that a small request is one packet.
+            mark(piece, seed, 0);
+            head.extend_from_slice(&piece[..size as usize]);
+            self.stream.write_all(&head)?;
+        } else {
+            self.stream.write_all(&head)?;
+            let mut sent = 0;
+            while sent < size {
+                mark(piece, seed, sent);
+                let part = piece.len().min((size - sent) as usize);
+                self.stream.write_all(&piece[..part])?;
+                sent += part as u64;
+            }
+        }
+        self.answer(Keep::Body)
+    }
+
+    /// Sends a request and returns its answer with the body.
+    pub(crate) fn request(&mut self, method: &str, path: &str) -> Answer {
+        self.ask(method, path);
+        self.answer(Keep::Body).expect(ANSWERS)
+    }
+
+    /// Reads the answer to a GET and drops the body.
+    pub(crate) fn drain(&mut self) -> Answer {
+        self.answer(Keep::Nothing).expect(ANSWERS)
+    }
+
+    /// Waits until the first byte of a body is here. What follows is taken by [`Self::rest`].
+    pub(crate) fn first_byte(&mut self) -> Begun {
+        let (head, status, length) = self.head().expect(ANSWERS);
+        while self.filled == head {
+            self.fill().expect(ANSWERS);
+        }
+        Begun {
+            head,
+            status,
+            length,
+        }
+    }
+
+    /// Reads the rest of a body that began.
+    pub(crate) fn rest(&mut self, begun: Begun) -> Answer {
+        let Begun {
+            head,
+            status,
+            length,
+        } = begun;
+        let body = self.body(head, length, Keep::Nothing).expect(ANSWERS);
+        Answer {
+            status,
+            length,
+            body,
+        }
+    }
+
+    fn answer(&mut self, keep: Keep) -> io::Result<Answer> {
+        let (head, status, length) = self.head()?;
+        let body = self.body(head, length, keep)?;
+        Ok(Answer {
+            status,
+            length,
+            body,
+        })
+    }
+
+    /// Reads a head; returns where it ends in the buffer, the status and the length of the body.
+    fn head(&mut self) -> io::Result<(usize, u16, u64)> {
+        let end = loop {
+            let mut windows = self.buffer[..self.filled].windows(4);
+            if let Some(at) = windows.position(|it| it == b"\r\n\r\n") {
+                break at + 4;
+            }
+            self.fill()?;
+        };
+        let head = std::str::from_utf8(&self.buffer[..end]).expect("a head is text");
+        let status = head.split(' ').nth(1).and_then(|it| it.parse().ok());
+        let length = head.lines().find_map(|line| {
+            let (name, value) = line.split_once(':')?;
+            let is_length = name.eq_ignore_ascii_case("content-length");
+            is_length.then(|| value.trim().parse().ok())?
+        });
+        Ok((
+            end,
+            status.expect("an answer has a status"),
+            length.unwrap_or(0),
+        ))
+    }
+
+    fn fill(&mut self) -> io::Result<()> {
+        match self.stream.read(&mut self.buffer[self.filled..])? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            read => {
+                self.filled += read;
+                Ok(())
+            }
+        }
+    }
+
+    fn body(&mut self, head: usize, length: u64, keep: Keep) -> io::Result<Vec<u8>> {
+        let mut left = length - (self.filled - head) as u64;
+        let mut body = Vec::new();
+        if keep == Keep::Body {
+            body.extend_from_slice(&self.buffer[head..self.filled]);
+        }
+        self.filled = 0;
+        while left > 0 {
+            let room = self.buffer.len().min(left as usize);
+            let read = self.stream.read(&mut self.buffer[..room])?;
+            if read == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            left -= read as u64;
+            if keep == Keep::Body {
+                body.extend_from_slice(&self.buffer[..read]);
+            }
+        }
+        Ok(body)
+    }
+}
+
+/// An answer of which the first byte of the body has come.
+pub(crate) struct Begun {
+    head: usize,
+    status: u16,
+    length: u64,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).expect("the answer is JSON")
+    }
+
+    #[track_caller]
+    pub(crate) fn expect_success(self) -> Self {
+        let body = String::from_utf8_lossy(&self.body);
+        assert!(
+            (200..300).contains(&self.status),
+            "status {}: {body}",
+            self.status
+        );
+        self
+    }
+}
+
+/// Bytes that do not compress.
+pub(crate) fn piece(size: usize) -> Vec<u8> {
+    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+    let mut bytes = Vec::with_capacity(size + 8);
+    while bytes.len() < size {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        bytes.extend_from_slice(&state.to_le_bytes());
+    }
+    bytes.truncate(size);
+    bytes
+}
+
+/// Makes a piece unlike any other.
+pub(crate) fn mark(piece: &mut [u8], seed: u64, place: u64) {
+    for (slot, value) in piece.chunks_exact_mut(8).zip([seed, place]) {
+        slot.copy_from_slice(&value.to_le_bytes());
+    }
+}

@@ -108,11 +108,15 @@ impl Clock {
         Some(next)
     }
 
-    /// Takes in a stamp from elsewhere, so that later stamps are greater.
+    /// Takes in a stamp from elsewhere, so that later stamps are greater. One that the clock has reached
+    /// already is no news, also when the wall clock was set back since.
     ///
     /// # Errors
     /// [`ClockAhead`] when it lies more than ten minutes ahead of `now`; the clock is left as it was.
     pub fn observe(&mut self, stamp: Stamp, now: Millis) -> Result<(), ClockAhead> {
+        if stamp <= self.last {
+            return Ok(());
+        }
         let ahead_ms = stamp.millis().saturating_sub(now);
         if ahead_ms > limits::CLOCK_AHEAD_MS_MAX {
             return Err(ClockAhead { ahead_ms });
@@ -179,6 +183,15 @@ mod tests {
         let near = Stamp::at(1_000 + limits::CLOCK_AHEAD_MS_MAX);
         assert_eq!(clock.observe(near, 1_000), Ok(()));
         assert_eq!(clock.last(), near);
+    }
+
+    #[test]
+    fn what_the_clock_has_reached_is_believed_after_the_wall_clock_was_set_back() {
+        let hour = 3_600_000;
+        let mut clock = running(2 * hour);
+        let own = clock.tick(2 * hour).expect("there is room");
+        assert_eq!(clock.observe(own, hour), Ok(()));
+        assert!(clock.tick(hour).expect("there is room") > own);
     }
 
     #[test]

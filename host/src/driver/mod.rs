@@ -26,6 +26,8 @@ mod search;
 mod serve;
 mod state;
 mod status;
+#[cfg(test)]
+mod tests;
 mod transfer;
 mod write;
 

@@ -1,0 +1,144 @@
+//! What the driver does when the network, a node or a clock fails.
+
+use std::time::Duration;
+
+use dataverse_core::limits::CLOCK_AHEAD_MS_MAX;
+
+use super::world::World;
+use crate::driver::{Consistency, LinkError, Query, ReadError, SearchOptions};
+
+/// Longer than a cached copy is served unasked.
+const LATER: Duration = Duration::from_secs(4);
+
+#[tokio::test(start_paused = true)]
+async fn a_copy_that_no_replica_can_confirm_is_served_as_stale_or_not_at_all() {
+    let world = World::line(&["A", "B"]).await;
+    let name = world.write_only_at("B", "first").await;
+    let usual = Consistency::Usual;
+    world.read("A", &name, usual).await.expect("it is found");
+    world
+        .eventually("A keeps a copy", async || {
+            world.node("A").status().cached.files > 0
+        })
+        .await;
+    world.cut("A", "B");
+    tokio::time::sleep(LATER).await;
+    let read = world.read("A", &name, usual).await;
+    assert_eq!(read.expect("the copy is there"), ("first".to_owned(), true));
+    let newest = world.read("A", &name, Consistency::Newest).await;
+    assert!(
+        matches!(newest, Err(ReadError::Unconfirmed { .. })),
+        "{newest:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_overwrite_that_a_node_did_not_hear_of_is_found_when_its_copy_is_confirmed() {
+    let world = World::line(&["A", "B"]).await;
+    let name = world.write_only_at("B", "first").await;
+    let usual = Consistency::Usual;
+    world.read("A", &name, usual).await.expect("it is found");
+    world.cut("A", "B");
+    world
+        .write("B", &name, "second", 1)
+        .await
+        .expect("B keeps it");
+    world.heal("A", "B");
+    tokio::time::sleep(LATER).await;
+    let read = world.read("A", &name, usual).await;
+    assert_eq!(read.expect("B is asked"), ("second".to_owned(), false));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_of_another_network_is_refused_with_both_names() {
+    let mut world = World::of(&["A"]).await;
+    world.start("S", "other").await;
+    let refused = world.link("A", "S").await;
+    let Err(LinkError::Refused(reason)) = refused else {
+        panic!("{refused:?}");
+    };
+    assert!(
+        reason.contains("`test`") && reason.contains("`other`"),
+        "{reason}"
+    );
+    assert!(world.node("S").links().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_far_ahead_is_refused_and_one_that_is_back_goes_on() {
+    let world = World::of(&["A", "B"]).await;
+    world.set_clock("B", CLOCK_AHEAD_MS_MAX as i64 * 2);
+    world
+        .write("B", "ada/x", "from the future", 1)
+        .await
+        .expect("B is alone");
+    let refused = world.link("A", "B").await;
+    let Err(LinkError::Refused(reason)) = refused else {
+        panic!("{refused:?}");
+    };
+    assert!(reason.contains("clock"), "{reason}");
+
+    let first = world
+        .write("A", "ada/y", "one", 1)
+        .await
+        .expect("it is stored");
+    world.set_clock("A", -3_600_000);
+    let second = world
+        .write("A", "ada/y", "two", 1)
+        .await
+        .expect("it is stored");
+    assert!(second.record.version > first.record.version);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_node_costs_a_search_its_probe_deadline_and_is_named() {
+    let world = World::line(&["A", "B", "C"]).await;
+    world.silence("B");
+    let key = "ada/none".parse().expect("it is a key");
+    let began = tokio::time::Instant::now();
+    let options = SearchOptions::default();
+    let report = world.node("A").search(Query::Exact(key), options).await;
+    assert_eq!((report.outcome, report.exact), ("partial", false));
+    assert_eq!(&*report.unanswered[0].name, "B");
+    let settings = world.node("A").settings();
+    assert!(began.elapsed() <= settings.search_probe_deadline * 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replica_that_dies_before_the_commit_is_not_named_in_the_answer() {
+    let world = World::line(&["A", "B", "C"]).await;
+    world.kill("C");
+    for at in 0..10 {
+        let written = world.write("A", &format!("ada/{at}"), "content", 2).await;
+        let written = written.expect("two nodes are left");
+        assert!(!written.replicas.contains(&"C".to_owned()), "{written:?}");
+        assert_eq!(written.replicas.len(), 2, "{written:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deletion_is_above_a_version_that_the_node_did_not_know() {
+    let world = World::line(&["A", "B"]).await;
+    let name = world.write_only_at("B", "first").await;
+    world
+        .read("A", &name, Consistency::Usual)
+        .await
+        .expect("it is found");
+    // B writes with a clock that is ahead, and A does not hear of it.
+    world.cut("A", "B");
+    world.set_clock("B", 60_000);
+    world
+        .write("B", &name, "second", 1)
+        .await
+        .expect("B keeps it");
+    world.heal("A", "B");
+    let key = name.parse().expect("it is a key");
+    world.node("A").delete(&key).await.expect("it is deleted");
+    for at in ["A", "B"] {
+        let read = world.read(at, &name, Consistency::Usual).await;
+        assert!(
+            matches!(read, Err(ReadError::NotFound { .. })),
+            "{at}: {read:?}"
+        );
+    }
+}

@@ -1,0 +1,191 @@
+//! The world that the tests make: nodes by name, links, cuts, deaths, clocks that are wrong.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use dataverse_core::id::NodeId;
+use dataverse_core::key::Key;
+use dataverse_core::search::Peer;
+use dataverse_core::version::Millis;
+use futures_util::{StreamExt, stream};
+use tokio::time::Instant;
+
+use crate::driver::{
+    Body, Consistency, Driver, Judges, LinkError, LinkView, Now, Parts, ReadError, WriteError,
+    WriteOptions, Written,
+};
+use crate::net::memory::MemoryNetwork;
+use crate::settings::Settings;
+use crate::store::MemoryStore;
+use crate::transport::Serve;
+
+/// Where the clocks begin, in milliseconds.
+const BEGINNING: Millis = 1_700_000_000_000;
+
+pub(super) struct World {
+    network: MemoryNetwork,
+    began: Instant,
+    nodes: BTreeMap<&'static str, Arc<Driver>>,
+    clocks: BTreeMap<&'static str, Arc<AtomicI64>>,
+}
+
+impl World {
+    /// Nodes with these names, of one network, linked with nobody.
+    pub(super) async fn of(names: &[&'static str]) -> Self {
+        let mut world = Self {
+            network: MemoryNetwork::new(&Settings::default()),
+            began: Instant::now(),
+            nodes: BTreeMap::new(),
+            clocks: BTreeMap::new(),
+        };
+        for name in names {
+            world.start(name, "test").await;
+        }
+        world
+    }
+
+    /// These nodes in a line, who know each other.
+    pub(super) async fn line(names: &[&'static str]) -> Self {
+        let world = Self::of(names).await;
+        for pair in names.windows(2) {
+            world.link(pair[0], pair[1]).await.expect("they link");
+        }
+        for name in names {
+            world
+                .eventually("all know each other", async || {
+                    let seen = world.node(name).nodes();
+                    seen.len() == names.len() && seen.iter().all(|node| node.capacity > 0)
+                })
+                .await;
+        }
+        world
+    }
+
+    pub(super) async fn start(&mut self, name: &'static str, network: &str) {
+        let ahead = Arc::new(AtomicI64::new(0));
+        let (began, clock) = (self.began, Arc::clone(&ahead));
+        let now: Now = Arc::new(move || {
+            let passed = began.elapsed().as_millis() as u64;
+            (BEGINNING + passed).saturating_add_signed(clock.load(Ordering::Relaxed))
+        });
+        let driver = Driver::start(Parts {
+            me: Peer {
+                id: NodeId::from(rand::random::<u128>()),
+                name: name.into(),
+                address: address(name).into(),
+            },
+            http: "127.0.0.1:1".to_owned(),
+            network: network.into(),
+            zone: String::new(),
+            factor: 2,
+            settings: Settings::default(),
+            store: MemoryStore::new(64 << 20),
+            transport: Arc::new(self.network.transport(&address(name))),
+            judges: Judges::baselines(),
+            now,
+        })
+        .await
+        .expect("a store in memory starts");
+        self.network
+            .listen(&address(name), Arc::clone(&driver) as Arc<dyn Serve>);
+        self.nodes.insert(name, driver);
+        self.clocks.insert(name, ahead);
+    }
+
+    pub(super) fn node(&self, name: &str) -> &Arc<Driver> {
+        &self.nodes[name]
+    }
+
+    /// Sets a node's wall clock forward, or back.
+    pub(super) fn set_clock(&self, name: &str, ahead_ms: i64) {
+        self.clocks[name].store(ahead_ms, Ordering::Relaxed);
+    }
+
+    pub(super) async fn link(&self, a: &str, b: &str) -> Result<LinkView, LinkError> {
+        self.node(a).link(&address(b)).await
+    }
+
+    pub(super) fn cut(&self, a: &str, b: &str) {
+        self.network.cut(&address(a), &address(b));
+    }
+
+    pub(super) fn heal(&self, a: &str, b: &str) {
+        self.network.heal(&address(a), &address(b));
+    }
+
+    pub(super) fn kill(&self, name: &str) {
+        self.network.stop(&address(name));
+    }
+
+    pub(super) fn silence(&self, name: &str) {
+        self.network.silence(&address(name));
+    }
+
+    pub(super) async fn write(
+        &self,
+        at: &str,
+        name: &str,
+        content: &str,
+        factor: u32,
+    ) -> Result<Written, WriteError> {
+        let options = WriteOptions {
+            factor: Some(factor),
+            ..WriteOptions::default()
+        };
+        let body: Body = stream::iter([Ok(Bytes::from(content.to_owned()))]).boxed();
+        self.node(at).write(&key(name), options, body).await
+    }
+
+    /// What is read, and whether it is said to be stale.
+    pub(super) async fn read(
+        &self,
+        at: &str,
+        name: &str,
+        consistency: Consistency,
+    ) -> Result<(String, bool), ReadError> {
+        let node = self.node(at);
+        let located = node.locate(&key(name), consistency).await?;
+        let (size, stale) = (located.record.size, located.stale);
+        let mut body = node.body(located, 0, size).await?;
+        let mut content = Vec::new();
+        while let Some(bytes) = body.next().await {
+            content.extend_from_slice(&bytes.expect("the body arrives"));
+        }
+        Ok((String::from_utf8(content).expect("it is text"), stale))
+    }
+
+    /// Stores a file whose only replica is on the node itself, and returns its name.
+    pub(super) async fn write_only_at(&self, at: &str, content: &str) -> String {
+        for tried in 0..200 {
+            let name = format!("ada/{tried}");
+            let written = self.write(at, &name, content, 1).await;
+            if written.expect("it is stored").replicas == [at] {
+                return name;
+            }
+        }
+        panic!("placement never chose {at}");
+    }
+
+    /// Waits until the condition holds. Time passes by itself.
+    pub(super) async fn eventually(&self, what: &str, mut holds: impl AsyncFnMut() -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(120);
+        while !holds().await {
+            assert!(
+                Instant::now() < deadline,
+                "it never came to pass that {what}"
+            );
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+fn address(name: &str) -> String {
+    format!("{}.test:1", name.to_lowercase())
+}
+
+fn key(name: &str) -> Key {
+    Key::parse(name).expect("it is a key")
+}

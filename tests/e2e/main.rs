@@ -6,6 +6,7 @@
 mod cli;
 mod contract;
 mod failures;
+mod grpc;
 mod large;
 mod refusals;
 mod story;

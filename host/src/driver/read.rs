@@ -211,6 +211,7 @@ impl Driver {
         offset: u64,
         length: u64,
     ) -> Result<Body, ReadError> {
+        self.load.count();
         let record = Arc::clone(&located.record);
         let end = offset + length;
         assert!(end <= record.size, "a face asks for ranges within the file");

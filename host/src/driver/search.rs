@@ -21,6 +21,7 @@ use crate::transport::{CallError, Refusal};
 impl Driver {
     /// Searches and reports how it went.
     pub async fn search(&self, query: Query, options: SearchOptions) -> SearchReport {
+        self.load.count();
         let began = Instant::now();
         let nobody = BTreeSet::new();
         let report = match query {

@@ -127,11 +127,6 @@ impl Driver {
         }
     }
 
-    /// Counts a client's request.
-    pub fn count_request(&self) {
-        self.load.count();
-    }
-
     /// Nodes that could take a replica of so many bytes, this one included.
     pub(super) fn candidates(&self, size: u64) -> Vec<Candidate> {
         let me = Candidate {

@@ -46,6 +46,7 @@ impl Driver {
         options: WriteOptions,
         body: Body,
     ) -> Result<Written, WriteError> {
+        self.load.count();
         let factor = self.wanted_factor(options.factor)?;
         let content_type = content_type_of(key, options.content_type)?;
         too_large(options.size.unwrap_or(0))?;

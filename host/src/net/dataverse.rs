@@ -12,14 +12,14 @@ mod upload;
 pub(super) use upload::body as upload_body;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use dataverse_core::key::Key;
 use dataverse_core::limits;
 use dataverse_core::pattern::Pattern;
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Code, Request, Response, Status, Streaming};
 
 use super::proto;
 use super::proto::dataverse_server::Dataverse;
@@ -48,6 +48,20 @@ impl ClientService {
         }
     }
 
+    /// Counts a call, by how it was answered.
+    async fn counted<T>(
+        &self,
+        call: &'static str,
+        answer: impl Future<Output = Result<T, Status>>,
+    ) -> Result<T, Status> {
+        let began = Instant::now();
+        let answered = answer.await;
+        let code = answered.as_ref().err().map_or(Code::Ok, Status::code);
+        let metrics = self.driver.metrics();
+        metrics.request(Surface::Grpc, "CALL", call, code as u16, began.elapsed());
+        answered
+    }
+
     fn bytes(&self, direction: Direction) -> metrics::Counter {
         self.driver.metrics().client_bytes(Surface::Grpc, direction)
     }
@@ -56,11 +70,58 @@ impl ClientService {
 /// As many hits as are sure to fit into one message.
 const HITS_MAX: u32 = limits::SEARCH_HITS_MAX;
 
+type DownloadParts = BoxStream<'static, Result<proto::DownloadResponse, Status>>;
+
 #[async_trait]
 impl Dataverse for ClientService {
-    type DownloadStream = BoxStream<'static, Result<proto::DownloadResponse, Status>>;
+    type DownloadStream = DownloadParts;
 
     async fn upload(
+        &self,
+        request: Request<Streaming<proto::UploadRequest>>,
+    ) -> Result<Response<proto::UploadResponse>, Status> {
+        self.counted("Upload", self.answer_upload(request)).await
+    }
+
+    async fn download(
+        &self,
+        request: Request<proto::DownloadRequest>,
+    ) -> Result<Response<DownloadParts>, Status> {
+        self.counted("Download", self.answer_download(request))
+            .await
+    }
+
+    async fn search(
+        &self,
+        request: Request<proto::SearchRequest>,
+    ) -> Result<Response<proto::SearchResponse>, Status> {
+        self.counted("Search", self.answer_search(request)).await
+    }
+
+    async fn delete(
+        &self,
+        request: Request<proto::DeleteRequest>,
+    ) -> Result<Response<proto::DeleteResponse>, Status> {
+        self.counted("Delete", self.answer_delete(request)).await
+    }
+
+    async fn config(
+        &self,
+        request: Request<proto::ConfigRequest>,
+    ) -> Result<Response<proto::ConfigResponse>, Status> {
+        self.counted("Config", self.answer_config(request)).await
+    }
+
+    async fn status(
+        &self,
+        request: Request<proto::StatusRequest>,
+    ) -> Result<Response<proto::StatusResponse>, Status> {
+        self.counted("Status", self.answer_status(request)).await
+    }
+}
+
+impl ClientService {
+    async fn answer_upload(
         &self,
         request: Request<Streaming<proto::UploadRequest>>,
     ) -> Result<Response<proto::UploadResponse>, Status> {
@@ -78,10 +139,10 @@ impl Dataverse for ClientService {
             .map_err(status::write)
     }
 
-    async fn download(
+    async fn answer_download(
         &self,
         request: Request<proto::DownloadRequest>,
-    ) -> Result<Response<Self::DownloadStream>, Status> {
+    ) -> Result<Response<DownloadParts>, Status> {
         let request = request.into_inner();
         let consistency = match request.newest {
             true => Consistency::Newest,
@@ -113,7 +174,7 @@ impl Dataverse for ClientService {
         Ok(Response::new(parts.boxed()))
     }
 
-    async fn search(
+    async fn answer_search(
         &self,
         request: Request<proto::SearchRequest>,
     ) -> Result<Response<proto::SearchResponse>, Status> {
@@ -126,7 +187,7 @@ impl Dataverse for ClientService {
         Ok(Response::new(reply::search(report)))
     }
 
-    async fn delete(
+    async fn answer_delete(
         &self,
         request: Request<proto::DeleteRequest>,
     ) -> Result<Response<proto::DeleteResponse>, Status> {
@@ -135,7 +196,7 @@ impl Dataverse for ClientService {
         Ok(Response::new(proto::DeleteResponse {}))
     }
 
-    async fn config(
+    async fn answer_config(
         &self,
         request: Request<proto::ConfigRequest>,
     ) -> Result<Response<proto::ConfigResponse>, Status> {
@@ -152,7 +213,7 @@ impl Dataverse for ClientService {
         Ok(Response::new(proto::ConfigResponse {}))
     }
 
-    async fn status(
+    async fn answer_status(
         &self,
         _request: Request<proto::StatusRequest>,
     ) -> Result<Response<proto::StatusResponse>, Status> {

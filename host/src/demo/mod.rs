@@ -18,7 +18,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use self::client::{Voice, until};
 pub use self::shape::Shape;
 use self::shape::{Edge, distances};
-use self::story::{Story, millis, say};
+use self::story::{Story, counted, millis, say};
 use crate::config::NodeConfig;
 use crate::node::{Keeping, RunningNode};
 
@@ -244,8 +244,8 @@ async fn upload_far(story: &mut Story, world: &World, far: usize) -> anyhow::Res
             ));
             if tried > 1 {
                 story.tell(&format!(
-                    "placement spreads files by the hash of their names; the {} names before it went elsewhere",
-                    tried - 1
+                    "placement spreads files by the hash of their names; {} before it went elsewhere",
+                    counted(tried as u64 - 1, "name")
                 ));
             }
             return Ok(key);
@@ -326,9 +326,9 @@ async fn read_twice(
     );
     ensure!(first.source == name(far), "it came from {}", first.source);
     story.tell(&format!(
-        "first read: from {}, {} hops away ({})",
+        "first read: from {}, {} away ({})",
         first.source,
-        first.hops,
+        counted(u64::from(first.hops), "hop"),
         millis(first.took)
     ));
     let mut again = voice.read(key).await?;
@@ -367,10 +367,10 @@ async fn lose_a_node(story: &mut Story, world: &mut World, reader: usize) -> any
     ensure!(read.body == content, "other bytes were read");
     ensure!(read.source == name(other), "it came from {}", read.source);
     story.tell(&format!(
-        "{} reads it: from {}, {} hops away ({}); nothing was lost",
+        "{} reads it: from {}, {} away ({}); nothing was lost",
         name(reader),
         read.source,
-        read.hops,
+        counted(u64::from(read.hops), "hop"),
         millis(read.took)
     ));
     Ok(())

@@ -94,6 +94,9 @@ function send(key, file, onProgress) {
   });
 }
 
+// A browser resolves these itself and would ask for another address.
+const isDots = (segment) => segment === "." || segment === "..";
+
 async function upload(user, file) {
   const key = `${user}/${file.name}`;
   const note = element("span", {}, "waiting");
@@ -103,6 +106,9 @@ async function upload(user, file) {
   byId("uploads").prepend(item);
   return async () => {
     try {
+      if (key.split("/").some(isDots)) {
+        throw new Error("no part of a name may be . or ..");
+      }
       const written = await send(key, file, (loaded, total) => {
         bar.value = total ? loaded / total : 1;
         note.textContent = loaded < total ? `${Math.floor((100 * loaded) / total)} %` : "storing";

@@ -213,13 +213,12 @@ async fn open_store(
     };
     let opened = tokio::task::spawn_blocking(move || DiskStore::open(&options)).await?;
     let (store, identity) = opened?;
-    make_policies_folder(config.policies.as_deref(), &config.folder)?;
+    make_policies_folder(&config.policies_folder())?;
     Ok((store, identity.node))
 }
 
 /// The folder from which policies will be loaded is there from the first start on.
-fn make_policies_folder(given: Option<&Path>, data: &Path) -> anyhow::Result<()> {
-    let folder = given.map_or_else(|| data.join("policies"), Path::to_owned);
-    std::fs::create_dir_all(&folder)
+fn make_policies_folder(folder: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(folder)
         .with_context(|| format!("making the folder of policies {}", folder.display()))
 }

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::id::FileId;
 use crate::limits::HEARD_FLOORS_MAX;
+use crate::record::Record;
 use crate::version::Version;
 
 /// A version that was heard of.
@@ -16,6 +17,17 @@ pub struct Heard {
     pub version: Version,
     /// Whether it is a deletion.
     pub deleted: bool,
+}
+
+impl Heard {
+    /// What a record says.
+    #[must_use]
+    pub const fn of(record: &Record) -> Self {
+        Self {
+            version: record.version,
+            deleted: record.deleted,
+        }
+    }
 }
 
 /// The highest version heard of each file, for a bounded number of files.

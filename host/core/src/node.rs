@@ -125,7 +125,7 @@ impl Node {
             }
             None => {
                 if let Some(gone) = self.holdings.remove(key) {
-                    self.floors.hear(key.file_id(), heard_of(&gone.record));
+                    self.floors.hear(key.file_id(), Heard::of(&gone.record));
                 }
             }
         }
@@ -143,7 +143,7 @@ impl Node {
         let held = self
             .holdings
             .find(key)
-            .map(|holding| heard_of(&holding.record));
+            .map(|holding| Heard::of(&holding.record));
         held.max(self.floors.of(key.file_id()))
     }
 
@@ -242,7 +242,7 @@ impl Node {
                 record: Arc::clone(record),
             });
         }
-        self.floors.hear(record.key.file_id(), heard_of(record));
+        self.floors.hear(record.key.file_id(), Heard::of(record));
         if let Some(effect) = self.reaction(record) {
             effects.push(effect);
         }
@@ -296,13 +296,6 @@ impl Node {
         let holding = self.holdings.find(key)?;
         let floor = self.floors.of(key.file_id()).map(|heard| heard.version);
         (!holding.record.deleted && Some(holding.record.version) >= floor).then_some(holding)
-    }
-}
-
-fn heard_of(record: &Record) -> Heard {
-    Heard {
-        version: record.version,
-        deleted: record.deleted,
     }
 }
 

@@ -59,12 +59,8 @@ impl Driver {
         Ok(record)
     }
 
-    /// Commits a record that needs no content (a tombstone, a newer layout) on a node.
-    pub(super) async fn commit_record(
-        &self,
-        peer: &Peer,
-        record: &Arc<Record>,
-    ) -> Result<Held, CallError> {
+    /// Commits a record that needs no content (a tombstone, a newer layout) on another node.
+    async fn commit_record(&self, peer: &Peer, record: &Arc<Record>) -> Result<Held, CallError> {
         let ask = CommitAsk::Commit {
             preparation: None,
             record: Arc::clone(record),
@@ -136,7 +132,8 @@ impl Driver {
         self.settings.write_min_replicas.max(1) as usize
     }
 
-    fn laid_anew(&self, record: &Record, holders: Vec<NodeId>) -> Arc<Record> {
+    /// The same record with these holders, in the layout that follows.
+    pub(super) fn laid_anew(&self, record: &Record, holders: Vec<NodeId>) -> Arc<Record> {
         let layout = self.state.node().next_layout(&record.layout, holders);
         Arc::new(Record {
             layout,
@@ -145,24 +142,26 @@ impl Driver {
     }
 
     /// Tells the holders of a layout of it, this node included.
-    async fn spread_layout(&self, record: &Arc<Record>) {
+    pub(super) async fn spread_layout(&self, record: &Arc<Record>) {
         let commits = record.layout.holders.iter().map(|id| async move {
-            let outcome = match self.peer_of(*id) {
-                Some(peer) if peer.id == self.me.id => {
-                    let held = self.hold(record, Role::Replica, None, self.now()).await;
-                    held.map(|_| ()).map_err(|error| error.to_string())
-                }
-                Some(peer) => {
-                    let held = self.commit_record(&peer, record).await;
-                    held.map(|_| ()).map_err(|error| error.to_string())
-                }
-                None => Err("nothing is known of the node".to_owned()),
-            };
-            if let Err(error) = outcome {
+            if let Err(error) = self.commit_at(*id, record).await {
                 tracing::warn!(key = %record.key, node = %self.name_of(*id), error, "a replica did not hear of its newer layout");
             }
         });
         join_all(commits).await;
+    }
+
+    /// Commits a record that needs no content at a node, which may be this one.
+    pub(super) async fn commit_at(&self, id: NodeId, record: &Arc<Record>) -> Result<Held, String> {
+        let Some(peer) = self.peer_of(id) else {
+            return Err("nothing is known of the node".to_owned());
+        };
+        if id == self.me.id {
+            let held = self.hold(record, Role::Replica, None, self.now()).await;
+            return held.map_err(|error| error.to_string());
+        }
+        let held = self.commit_record(&peer, record).await;
+        held.map_err(|error| error.to_string())
     }
 
     /// Makes a record durable in this node's own index, content and all.

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use dataverse_core::content::Digest;
 use dataverse_core::floors::Heard;
-use dataverse_core::holdings::Role;
 use dataverse_core::id::NodeId;
 use dataverse_core::key::Key;
 use dataverse_core::record::Record;
@@ -79,10 +78,7 @@ impl Driver {
     async fn tombstone_of(&self, record: &Record) -> Result<Arc<Record>, DeleteError> {
         let unavailable = |error: WriteError| DeleteError::Unavailable(error.to_string());
         let own = self.state.node().known(&record.key);
-        let above = own.max(Some(Heard {
-            version: record.version,
-            deleted: false,
-        }));
+        let above = own.max(Some(Heard::of(record)));
         let version = self.version_above(above).await.map_err(unavailable)?;
         let holders = record.layout.holders.clone();
         Ok(Arc::new(Record {
@@ -114,20 +110,9 @@ impl Driver {
         nodes: Vec<NodeId>,
         burial: &mut Burial,
     ) {
-        let commits = nodes.into_iter().map(|id| async move {
-            let held = match self.peer_of(id) {
-                Some(peer) if peer.id == self.me.id => {
-                    let held = self.hold(record, Role::Replica, None, 0).await;
-                    held.map_err(|error| error.to_string())
-                }
-                Some(peer) => {
-                    let held = self.commit_record(&peer, record).await;
-                    held.map_err(|error| error.to_string())
-                }
-                None => Err("nothing is known of the node".to_owned()),
-            };
-            (id, held)
-        });
+        let commits = nodes
+            .into_iter()
+            .map(|id| async move { (id, self.commit_at(id, record).await) });
         for (id, held) in join_all(commits).await {
             match held {
                 Ok(Held::Here) => burial.durable.push(id),
@@ -147,14 +132,8 @@ impl Driver {
         if tombstone.layout.holders == durable {
             return tombstone;
         }
-        let layout = self.state.node().next_layout(&tombstone.layout, durable);
-        let holders = layout.holders.clone();
-        let settled = Arc::new(Record {
-            layout,
-            ..(*tombstone).clone()
-        });
-        self.commit_tombstone(&settled, holders, &mut Burial::default())
-            .await;
+        let settled = self.laid_anew(&tombstone, durable);
+        self.spread_layout(&settled).await;
         settled
     }
 }

@@ -5,7 +5,7 @@
 
 use std::sync::{Mutex, MutexGuard};
 
-use dataverse_core::cache::{CachedCopy, Next, Outcome, Step};
+use dataverse_core::cache::{CachedCopy, Outcome, Step};
 use dataverse_core::holdings::Role;
 use dataverse_core::id::NodeId;
 use dataverse_core::key::Key;
@@ -90,23 +90,18 @@ fn converse(
     state: &State,
     first: Step,
 ) -> Outcome {
-    let mut outcome = Outcome::default();
-    let mut step = first;
+    let (mut outcome, mut step) = (Outcome::default(), first);
     loop {
         noted(step.fault.as_ref(), "eviction");
-        outcome.victims.append(&mut step.victims);
-        outcome.fault = outcome.fault.or(step.fault);
-        let question = match step.next {
-            Next::Done { admitted } => {
-                outcome.admitted = admitted;
-                return outcome;
-            }
-            Next::Ask(question) => question,
+        let (so_far, next) = outcome.after(step);
+        let Some(question) = next else {
+            return so_far;
         };
         let verdict = match judge.as_deref_mut() {
             Some(judge) => question.put_to(judge),
             None => Err(Fault::Failed("no policy is loaded".to_owned())),
         };
+        outcome = so_far;
         step = state.cache().settle(question, verdict);
     }
 }

@@ -41,11 +41,7 @@ impl State {
         let mut node = Node::new(id, opened.ceiling, opened.holdings);
         // Of files whose content is missing nothing older is served or passed on.
         for record in opened.missing {
-            let heard = Heard {
-                version: record.version,
-                deleted: record.deleted,
-            };
-            node.hear(&record.key, heard);
+            node.hear(&record.key, Heard::of(&record));
         }
         *self.node() = node;
     }

@@ -102,7 +102,7 @@ fn ask(
 
 fn check(indices: &[u32], candidates: usize) -> Result<Vec<usize>, Fault> {
     if indices.len() > limits::VERDICT_ENTRIES_MAX {
-        return Err(Fault::Verdict(format!(
+        return Err(Fault::verdict(format!(
             "it names {} nodes; at most {} are allowed",
             indices.len(),
             limits::VERDICT_ENTRIES_MAX
@@ -248,12 +248,12 @@ mod tests {
         check_fault(Ok(vec![0, 5]));
         check_fault(Ok(vec![1, 1]));
         check_fault(Ok(vec![0; limits::VERDICT_ENTRIES_MAX + 1]));
-        check_fault(Err(Fault::Failed("out of fuel".to_owned())));
+        check_fault(Err(Fault::trap("out of fuel")));
     }
 
     #[test]
     fn nobody_is_asked_about_no_candidates() {
-        let failing = &mut Says(Err(Fault::Failed("it was asked".to_owned())));
+        let failing = &mut Says(Err(Fault::trap("it was asked")));
         let ranked = rank(failing, &request(2), Vec::new(), &ids(&[1]));
         assert_eq!(
             ranked,

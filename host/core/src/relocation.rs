@@ -260,7 +260,7 @@ mod tests {
         check_fault(says(&[4], None));
         check_fault(says(&[1, 1], None));
         check_fault(says(&[1], Some(4)));
-        check_fault(Err(Fault::Failed("out of fuel".to_owned())));
+        check_fault(Err(Fault::trap("out of fuel")));
     }
 
     #[test]

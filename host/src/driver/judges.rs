@@ -99,7 +99,7 @@ fn converse(
         };
         let verdict = match judge.as_deref_mut() {
             Some(judge) => question.put_to(judge),
-            None => Err(Fault::Failed("no policy is loaded".to_owned())),
+            None => Err(Fault::trap("no policy is loaded")),
         };
         outcome = so_far;
         step = state.cache().settle(question, verdict);

@@ -77,7 +77,7 @@ impl Guest {
                 .map(|entry| entry.slot)
                 .take(1)
                 .collect(),
-            Mood::Traps => return Err(Fault::Failed("trap".to_owned())),
+            Mood::Traps => return Err(Fault::trap("trap")),
             Mood::NamesNothing => Vec::new(),
             Mood::NamesTwice => coldest.iter().chain(&coldest).copied().collect(),
             Mood::NamesNoCopy => {

@@ -25,7 +25,7 @@ impl Cache {
     /// policy is asked again for the bytes still missing.
     ///
     /// Victims are gone from the cache when this returns. A fault is answered by the baseline; after one
-    /// of the policy itself ([`Fault::Failed`]), no policy follows the cache until the next
+    /// of the policy itself ([`FaultKind::ends_instance`](crate::policy::FaultKind::ends_instance)), no policy follows the cache until the next
     /// [`Cache::hand_over`].
     pub fn settle(&mut self, question: Question, verdict: Result<Verdict, Fault>) -> Step {
         let Some(asking) = self.take_asking(question.number) else {
@@ -112,7 +112,7 @@ impl Cache {
 
     /// Slots are judged as they were when the policy was asked: it knows of no later change.
     fn check(&self, question: &Question, named: &[Slot]) -> Result<Named, Fault> {
-        let wrong = |reason: String| Err(Fault::Verdict(reason));
+        let wrong = |reason: String| Err(Fault::verdict(reason));
         if named.len() > limits::VERDICT_ENTRIES_MAX {
             let max = limits::VERDICT_ENTRIES_MAX;
             return wrong(format!(

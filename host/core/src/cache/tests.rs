@@ -3,7 +3,7 @@
 use super::*;
 use crate::id::NodeId;
 use crate::limits;
-use crate::policy::{Admission, CacheEntry, Fault, Slot};
+use crate::policy::{Admission, CacheEntry, Fault, FaultKind, Slot};
 use crate::version::Stamp;
 
 /// A copy of file `number` in its first version.
@@ -106,7 +106,7 @@ fn named(slots: &[Slot]) -> Result<Admission, Fault> {
 }
 
 fn trap() -> Result<Admission, Fault> {
-    Err(Fault::Failed("out of fuel".to_owned()))
+    Err(Fault::trap("out of fuel"))
 }
 
 /// A full cache of 30 bytes with files 0, 1 and 2 under the slots of these numbers, 0 the coldest.
@@ -248,7 +248,7 @@ fn a_policy_that_fails_while_it_takes_over_is_not_asked() {
     struct Fails;
     impl Eviction for Fails {
         fn set_capacity(&mut self, _: u64) -> Result<(), Fault> {
-            Err(Fault::Failed("no memory".to_owned()))
+            Err(Fault::trap("no memory"))
         }
         fn restore(&mut self, _: &[CacheEntry]) -> Result<(), Fault> {
             panic!("it has failed")
@@ -457,7 +457,7 @@ fn a_policy_can_not_name_a_copy_that_it_was_never_told_of() {
     assert!(cache.admit(None, copy(5, 10), 1).admitted);
     let verdict = question.put_to(&mut script);
     let step = cache.settle(question, verdict);
-    assert!(matches!(step.fault, Some(Fault::Verdict(_))));
+    assert!(step.fault.is_some_and(|fault| fault.kind == FaultKind::Verdict));
     assert_eq!(keys(&step.victims), victims(&[1]));
 }
 

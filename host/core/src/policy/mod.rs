@@ -10,9 +10,13 @@ use std::collections::BTreeSet;
 
 use crate::version::Millis;
 
+mod fault;
+mod kind;
 mod reader_keeps_copy;
 mod rendezvous;
 
+pub use fault::{Fault, FaultKind};
+pub use kind::{Kind, UnknownKind};
 pub use reader_keeps_copy::ReaderKeepsCopy;
 pub use rendezvous::Rendezvous;
 
@@ -44,17 +48,6 @@ pub struct NodeView {
     pub free: u64,
     /// Requests it answered per second, lately.
     pub load: u32,
-}
-
-/// Why a policy gave no usable verdict.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
-    /// The policy itself failed: a trap or an exhausted budget.
-    #[error("the policy failed: {0}")]
-    Failed(String),
-    /// Its verdict broke a rule.
-    #[error("invalid verdict: {0}")]
-    Verdict(String),
 }
 
 /// What a placement policy is asked.
@@ -177,19 +170,19 @@ pub trait Relocation: Send {
 /// The indices as `usize`, when all are below `length` and distinct.
 ///
 /// # Errors
-/// [`Fault::Verdict`] that names the first index that is not.
+/// [`FaultKind::Verdict`] that names the first index that is not.
 pub(crate) fn distinct_indices(indices: &[u32], length: usize) -> Result<Vec<usize>, Fault> {
     let mut seen = BTreeSet::new();
     let mut checked = Vec::with_capacity(indices.len().min(length));
     for &index in indices {
         let place = index as usize;
         if place >= length {
-            return Err(Fault::Verdict(format!(
+            return Err(Fault::verdict(format!(
                 "index {index} names none of the {length} nodes"
             )));
         }
         if !seen.insert(place) {
-            return Err(Fault::Verdict(format!("index {index} is named twice")));
+            return Err(Fault::verdict(format!("index {index} is named twice")));
         }
         checked.push(place);
     }

@@ -1,0 +1,79 @@
+//! What can be wrong with a policy's answer.
+
+/// The ways in which a policy fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FaultKind {
+    /// It trapped: a panic, an impossible operation, an exhausted stack.
+    Trap,
+    /// It used up its fuel.
+    Fuel,
+    /// It used up its wall-clock time.
+    Deadline,
+    /// It asked for more memory, tables or instances than it may have.
+    Memory,
+    /// Its verdict broke a rule.
+    Verdict,
+    /// Its answer was longer than an answer may be.
+    TooLong,
+}
+
+impl FaultKind {
+    /// Every kind.
+    pub const ALL: [Self; 6] = [
+        Self::Trap,
+        Self::Fuel,
+        Self::Deadline,
+        Self::Memory,
+        Self::Verdict,
+        Self::TooLong,
+    ];
+
+    /// The word for it in answers, metrics and logs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Trap => "trap",
+            Self::Fuel => "fuel",
+            Self::Deadline => "deadline",
+            Self::Memory => "memory",
+            Self::Verdict => "verdict",
+            Self::TooLong => "too_long",
+        }
+    }
+
+    /// Whether the instance that failed so can't be asked again: only an invalid verdict leaves it whole.
+    #[must_use]
+    pub const fn ends_instance(self) -> bool {
+        !matches!(self, Self::Verdict)
+    }
+}
+
+/// Why a policy gave no usable verdict.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}: {reason}", .kind.as_str())]
+pub struct Fault {
+    /// Which way.
+    pub kind: FaultKind,
+    /// What happened, for people.
+    pub reason: String,
+}
+
+impl Fault {
+    /// A fault of this kind.
+    pub fn new(kind: FaultKind, reason: impl Into<String>) -> Self {
+        Self {
+            kind,
+            reason: reason.into(),
+        }
+    }
+
+    /// A verdict that broke a rule.
+    pub fn verdict(reason: impl Into<String>) -> Self {
+        Self::new(FaultKind::Verdict, reason)
+    }
+
+    /// The policy trapped.
+    pub fn trap(reason: impl Into<String>) -> Self {
+        Self::new(FaultKind::Trap, reason)
+    }
+}

@@ -13,6 +13,7 @@ pub mod membership;
 pub mod metrics;
 pub mod net;
 pub mod node;
+pub mod policies;
 pub mod settings;
 pub mod store;
 pub mod transport;

@@ -72,7 +72,7 @@ impl RunningNode {
             settings: config.settings,
             store,
             transport: Arc::new(GrpcTransport::new(&settings)),
-            judges: Judges::baselines(),
+            judges: Arc::new(Judges::default()),
             now: system_now(),
         })
         .await?;

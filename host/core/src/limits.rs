@@ -217,3 +217,36 @@ pub const INDEX_CACHE_BYTES: usize = 12 << 20;
 pub const STORE_RESERVE_DIVISOR: u64 = 100;
 /// How long content that no entry names is kept in `orphans/`.
 pub const ORPHAN_KEPT_MS: u64 = 7 * 24 * 60 * 60 * 1000;
+
+// Policies.
+
+/// Fuel for one decision, unless the operator says otherwise.
+pub const POLICY_FUEL_DEFAULT: u64 = 50_000_000;
+/// Wall-clock time for one decision, unless the operator says otherwise.
+pub const POLICY_WALL_MS_DEFAULT: u64 = 100;
+/// Memory of one instance, unless the operator says otherwise.
+pub const POLICY_MEMORY_MIB_DEFAULT: u64 = 64;
+/// Bytes in the file of a policy.
+pub const POLICY_FILE_BYTES_MAX: usize = 32 << 20;
+/// Faults one after the other from which on a policy is not trusted.
+pub const FAULTS_IN_A_ROW: u32 = 5;
+/// Decisions that are looked back on to tell how often a policy fails.
+pub const FAULT_WINDOW: usize = 200;
+/// Decisions from which on that can be told.
+pub const FAULT_RATE_FROM: usize = 40;
+/// More than one fault in so many decisions is too many.
+pub const FAULT_RATE_DIVISOR: usize = 20;
+/// Decisions after which a policy has passed its probation …
+pub const PROBATION_DECISIONS: u64 = 500;
+/// … or time, whichever comes first.
+pub const PROBATION_MS: u64 = 60 * 1000;
+/// How long a policy is suspended the first time; each further time is twice as long …
+pub const SUSPENSION_MS_MIN: u64 = 5 * 1000;
+/// … up to this.
+pub const SUSPENSION_MS_MAX: u64 = 10 * 60 * 1000;
+/// Good decisions after a suspension, before which a single fault suspends again.
+pub const TRIAL_DECISIONS: u32 = 40;
+/// Decisions whose fuel and time are kept, to tell what is usual.
+pub const POLICY_COSTS_KEPT: usize = 1024;
+/// Questions waiting for a shadow policy; more are dropped, and counted.
+pub const SHADOW_QUEUE_MAX: usize = 4096;

@@ -54,11 +54,14 @@ impl Driver {
                 self.pass_on(record, hops_left, from);
                 return Ok(());
             }
-            Effect::Drop { key, version } => Change::Drop {
-                key,
-                version,
-                only: None,
-            },
+            Effect::Drop { key, version } => {
+                self.judges.file_is_gone(&key, version);
+                Change::Drop {
+                    key,
+                    version,
+                    only: None,
+                }
+            }
             Effect::Demote { record } => return self.demote(record).await,
             Effect::Adopt { record, role } => {
                 let now = self.now();

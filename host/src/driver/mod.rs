@@ -48,7 +48,7 @@ use tokio_util::task::TaskTracker;
 pub use call::PROTOCOL;
 pub use clock::{Now, system_now};
 pub use face::*;
-pub use judges::Judges;
+pub use judges::*;
 
 use crate::membership::Membership;
 use crate::metrics::Metrics;
@@ -81,7 +81,7 @@ pub struct Parts {
     /// How it reaches others.
     pub transport: Arc<dyn Transport>,
     /// Who decides placement, eviction and relocation.
-    pub judges: Judges,
+    pub judges: Arc<Judges>,
     /// The wall clock.
     pub now: Now,
 }
@@ -99,7 +99,7 @@ pub struct Driver {
     now: Now,
     store: Arc<dyn Store>,
     transport: Arc<dyn Transport>,
-    judges: Judges,
+    judges: Arc<Judges>,
     state: Arc<State>,
     members: Membership,
     seen: Seen,
@@ -125,6 +125,7 @@ impl Driver {
         let mut opened = parts.store.start(Arc::clone(&state) as Arc<dyn Observer>);
         let (ceiling, saved) = (opened.ceiling, std::mem::take(&mut opened.links));
         state.load(id, opened);
+        parts.judges.judge_for(&state);
 
         let now = (parts.now)();
         let due = state.node().clock().ceiling_due(now);

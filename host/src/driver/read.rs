@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use dataverse_core::cache::CachedCopy;
 use dataverse_core::holdings::{Holding, Role};
 use dataverse_core::key::Key;
 use dataverse_core::node::LocalRead;
@@ -232,7 +233,10 @@ impl Driver {
         match holding.role {
             Role::Replica => self.metrics.read(ReadFrom::Replica),
             Role::Cached => {
-                self.state.cache().hit(&holding.record.key, self.now());
+                let (record, now) = (&holding.record, self.now());
+                self.state.cache().hit(&record.key, now);
+                let copy = || CachedCopy::of(record.key.clone(), record.version, record.size, 1);
+                self.judges.cache_was_read(&self.state, copy, now, true);
                 self.metrics.read(ReadFrom::Cached);
             }
         }
@@ -283,7 +287,8 @@ impl Driver {
         let path = self.views_of(&elsewhere.path);
         let plan = self
             .judges
-            .on_read(record, nearest.hit.role, &path, self.now());
+            .on_read(record, nearest.hit.role, path, self.now())
+            .await;
         for id in plan.copy_to.iter().filter(|id| **id != self.me.id) {
             let on_path = elsewhere.path.iter().position(|peer| peer.id == *id);
             if let Some(at) = on_path {

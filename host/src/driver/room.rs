@@ -1,7 +1,8 @@
 //! Room for what arrives: cached copies give way to replicas, and to better cached copies.
 //!
 //! The store counts bytes and says no; the core's cache and the eviction policy say who goes; here the two
-//! meet. Only one question at a time is put to the policy, so that it sees events in their order.
+//! meet. Only one question at a time is put to the policy, so that it sees events in their order. What it
+//! answered is carried out whether or not whoever asked still waits, because the cache has moved on already.
 
 use std::sync::Arc;
 
@@ -13,11 +14,34 @@ use dataverse_core::limits;
 use dataverse_core::record::Record;
 use dataverse_core::version::Version;
 use futures_util::future::join_all;
+use tokio::sync::oneshot;
 
 use super::Driver;
 use super::face::WriteError;
 use super::write::refused_by_store;
 use crate::store::{Change, Prepared, Spool, StoreError};
+
+/// An answer of the eviction policy that is on its way to whoever asked. The policy and the cache have acted
+/// on it already, so an admission that nobody claims is taken back.
+struct Unclaimed {
+    driver: Arc<Driver>,
+    record: Arc<Record>,
+    admitted: bool,
+}
+
+impl Unclaimed {
+    fn claim(mut self) -> bool {
+        std::mem::take(&mut self.admitted)
+    }
+}
+
+impl Drop for Unclaimed {
+    fn drop(&mut self) {
+        if self.admitted {
+            self.driver.not_cached(&self.record);
+        }
+    }
+}
 
 impl Driver {
     /// A spool for a replica, for which cached copies give way.
@@ -75,23 +99,44 @@ impl Driver {
         // The budget shrinks by what is needed, so that the room is not given away again.
         let budget = self.cache_budget(0).saturating_sub(needed);
         self.state.cache().set_capacity(budget);
-        let outcome = self.judges.make_room(&self.state, needed, self.now()).await;
-        let freed = !outcome.victims.is_empty();
-        self.drop_victims(outcome.victims).await;
-        freed
+        let driver = self.shared();
+        let evicting = self.spawn(async move {
+            let now = driver.now();
+            let outcome = driver.judges.make_room(&driver.state, needed, now).await;
+            let freed = !outcome.victims.is_empty();
+            driver.drop_victims(outcome.victims).await;
+            freed
+        });
+        evicting.await.unwrap_or(false)
     }
 
     /// Whether a copy of this file, fetched over so many links, is to be cached from now on. Room is made
     /// for it, beside the bytes that are `promised` to it already. Whoever gets a yes must commit the copy
-    /// or call [`Driver::not_cached`].
-    pub(super) async fn admit(&self, record: &Record, hops: u32, promised: u64) -> bool {
+    /// or call [`Driver::not_cached`]; whoever does not wait for the answer need not.
+    pub(super) async fn admit(&self, record: &Arc<Record>, hops: u32, promised: u64) -> bool {
         self.let_go_of_older(record).await;
         let budget = self.cache_budget(promised);
         self.state.cache().set_capacity(budget);
         let copy = CachedCopy::of(record.key.clone(), record.version, record.size, hops);
-        let outcome = self.judges.admit(&self.state, copy, self.now()).await;
-        self.drop_victims(outcome.victims).await;
-        outcome.admitted
+        let (answer, waiting) = oneshot::channel();
+        let mut unclaimed = Unclaimed {
+            driver: self.shared(),
+            record: Arc::clone(record),
+            admitted: false,
+        };
+        self.spawn(async move {
+            let driver = Arc::clone(&unclaimed.driver);
+            let now = driver.now();
+            driver
+                .judges
+                .cache_was_read(&driver.state, || copy.clone(), now, false);
+            let outcome = driver.judges.admit(&driver.state, copy, now).await;
+            unclaimed.admitted = outcome.admitted;
+            driver.drop_victims(outcome.victims).await;
+            // If nobody waits any more, it is dropped, and the admission with it.
+            let _ = answer.send(unclaimed);
+        });
+        waiting.await.is_ok_and(Unclaimed::claim)
     }
 
     /// An admitted copy did not come about.
@@ -139,20 +184,13 @@ impl Driver {
         used.saturating_sub(self.store.usage().cached)
     }
 
-    /// Drops what has left the cache. A copy on its way is stopped. It is done whether or not whoever asked
-    /// still waits, because the cache has forgotten the victims already.
+    /// Drops what has left the cache. A copy on its way is stopped.
     async fn drop_victims(&self, victims: Vec<Victim>) {
-        let driver = self.shared();
-        let dropped = self.spawn(async move {
-            let drops = victims.into_iter().map(|victim| {
-                driver.metrics.evicted(victim.size);
-                driver.drop_cached(victim.key, victim.version)
-            });
-            join_all(drops).await;
+        let drops = victims.into_iter().map(|victim| {
+            self.metrics.evicted(victim.size);
+            self.drop_cached(victim.key, victim.version)
         });
-        if dropped.await.is_err() {
-            tracing::debug!("the node stopped while cached copies were dropped");
-        }
+        join_all(drops).await;
     }
 
     async fn drop_cached(&self, key: Key, version: Version) {

@@ -53,7 +53,7 @@ impl Driver {
         self.check_condition(key, &options.condition).await?;
 
         let mut spool = self.room_for_spool(options.size).await?;
-        let ranked = self.place(key, factor, options.size.unwrap_or(0));
+        let ranked = self.place(key, factor, options.size.unwrap_or(0)).await;
         let preparing = Preparing::begin(
             self.shared(),
             key.clone(),
@@ -239,7 +239,7 @@ impl Driver {
     }
 
     /// The nodes for a file, best first: this node's own judgement over the members in reach.
-    fn place(&self, key: &Key, factor: u32, size: u64) -> Vec<Peer> {
+    async fn place(&self, key: &Key, factor: u32, size: u64) -> Vec<Peer> {
         let held = self.state.node().holding(key).map(|holding| {
             let holders = holding.record.layout.holders.clone();
             (!holding.record.deleted).then_some(holders)
@@ -251,7 +251,8 @@ impl Driver {
             factor,
             now: self.now(),
         };
-        let ranked = self.judges.rank(&request, self.candidates(size), &first);
+        let candidates = self.candidates(size);
+        let ranked = self.judges.rank(request, candidates, first).await;
         ranked
             .into_iter()
             .filter_map(|id| self.peer_of(id))

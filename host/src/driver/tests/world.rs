@@ -84,7 +84,7 @@ impl World {
             settings: Settings::default(),
             store: MemoryStore::new(64 << 20),
             transport: Arc::new(self.network.transport(&address(name))),
-            judges: Judges::baselines(),
+            judges: Arc::new(Judges::default()),
             now,
         })
         .await

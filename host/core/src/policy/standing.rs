@@ -1,0 +1,295 @@
+//! `Standing`: how a policy has behaved, and what follows from it.
+//!
+//! A policy that was just swapped in is on *probation*. Whoever fails too often is *suspended*: the baseline
+//! answers, and after a growing delay the policy is tried again. In its probation it is not tried again but
+//! *rolled back*, which is for whoever swapped it in to do.
+//!
+//! Times are those of a clock that never goes back. Nothing here asks anybody anything.
+
+use std::collections::VecDeque;
+
+use super::FaultKind;
+use crate::limits;
+use crate::version::Millis;
+
+/// What a policy may do at the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Conduct {
+    /// It decides, and a fault too many rolls it back.
+    Probation,
+    /// It decides.
+    Active,
+    /// The baseline decides in its stead.
+    Suspended,
+}
+
+impl Conduct {
+    /// The word for it in answers.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Probation => "probation",
+            Self::Active => "active",
+            Self::Suspended => "suspended",
+        }
+    }
+}
+
+/// What a fault led to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// The policy is suspended for so long.
+    Suspended {
+        /// Until it is tried again.
+        delay_ms: u64,
+    },
+    /// It failed in its probation and is not asked again.
+    RolledBack,
+}
+
+/// How a policy has behaved since it was swapped in.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    since: Millis,
+    decisions: u64,
+    faults: [u64; FaultKind::ALL.len()],
+    /// Whether each of the last decisions was a fault, oldest first.
+    recent: VecDeque<bool>,
+    in_a_row: u32,
+    probation: Probation,
+    suspended_until: Option<Millis>,
+    delay_ms: u64,
+    /// It was suspended and is being tried again: good answers since then.
+    on_trial: Option<u32>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Probation {
+    Running,
+    Passed,
+    Failed,
+}
+
+impl Standing {
+    /// Of a policy that is swapped in now and has to prove itself.
+    #[must_use]
+    pub fn on_probation(now: Millis) -> Self {
+        Self {
+            since: now,
+            decisions: 0,
+            faults: [0; FaultKind::ALL.len()],
+            recent: VecDeque::new(),
+            in_a_row: 0,
+            probation: Probation::Running,
+            suspended_until: None,
+            delay_ms: limits::SUSPENSION_MS_MIN,
+            on_trial: None,
+        }
+    }
+
+    /// Of a policy that has proved itself before, or that there is nothing to roll back from.
+    #[must_use]
+    pub fn proven(now: Millis) -> Self {
+        Self {
+            probation: Probation::Passed,
+            ..Self::on_probation(now)
+        }
+    }
+
+    /// What it may do now.
+    #[must_use]
+    pub fn conduct(&self, now: Millis) -> Conduct {
+        let waits = self.suspended_until.is_some_and(|until| now < until);
+        if waits || self.probation == Probation::Failed {
+            Conduct::Suspended
+        } else if self.is_on_probation(now) {
+            Conduct::Probation
+        } else {
+            Conduct::Active
+        }
+    }
+
+    /// Whether it was rolled back: it will not be asked again.
+    #[must_use]
+    pub fn has_failed_probation(&self) -> bool {
+        self.probation == Probation::Failed
+    }
+
+    /// Decisions that it was asked for.
+    #[must_use]
+    pub const fn decisions(&self) -> u64 {
+        self.decisions
+    }
+
+    /// How often it failed in this way.
+    #[must_use]
+    pub const fn faults(&self, kind: FaultKind) -> u64 {
+        self.faults[kind as usize]
+    }
+
+    /// Notes one decision. What follows from it, if it was a fault too many, is up to the caller.
+    pub fn note(&mut self, fault: Option<FaultKind>, now: Millis) -> Option<Trouble> {
+        if self.probation == Probation::Running && !self.is_on_probation(now) {
+            self.probation = Probation::Passed;
+        }
+        self.decisions += 1;
+        if self.recent.len() == limits::FAULT_WINDOW {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(fault.is_some());
+        let Some(kind) = fault else {
+            self.note_good();
+            return None;
+        };
+        self.faults[kind as usize] += 1;
+        self.in_a_row += 1;
+        if !self.is_too_much() {
+            return None;
+        }
+        if self.probation == Probation::Running {
+            self.probation = Probation::Failed;
+            return Some(Trouble::RolledBack);
+        }
+        Some(self.suspend(now))
+    }
+
+    fn note_good(&mut self) {
+        self.in_a_row = 0;
+        self.suspended_until = None;
+        if let Some(good) = &mut self.on_trial {
+            *good += 1;
+            if *good >= limits::TRIAL_DECISIONS {
+                self.on_trial = None;
+                self.delay_ms = limits::SUSPENSION_MS_MIN;
+            }
+        }
+    }
+
+    fn is_too_much(&self) -> bool {
+        let failed = self.recent.iter().filter(|&&fault| fault).count();
+        let often = self.recent.len() >= limits::FAULT_RATE_FROM
+            && failed * limits::FAULT_RATE_DIVISOR > self.recent.len();
+        self.on_trial.is_some() || self.in_a_row >= limits::FAULTS_IN_A_ROW || often
+    }
+
+    fn suspend(&mut self, now: Millis) -> Trouble {
+        let delay_ms = self.delay_ms;
+        self.suspended_until = Some(now.saturating_add(delay_ms));
+        self.delay_ms = (delay_ms * 2).min(limits::SUSPENSION_MS_MAX);
+        self.on_trial = Some(0);
+        self.in_a_row = 0;
+        self.recent.clear();
+        Trouble::Suspended { delay_ms }
+    }
+
+    fn is_on_probation(&self, now: Millis) -> bool {
+        self.probation == Probation::Running
+            && self.decisions < limits::PROBATION_DECISIONS
+            && now.saturating_sub(self.since) < limits::PROBATION_MS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FAULT: Option<FaultKind> = Some(FaultKind::Trap);
+    const LATER: Millis = limits::PROBATION_MS;
+
+    /// Notes these decisions (`x` is a fault, anything else is none) and says what the last one led to.
+    fn after(standing: &mut Standing, decisions: &str, now: Millis) -> Option<Trouble> {
+        let mut last = None;
+        for decision in decisions.chars() {
+            assert_eq!(last, None, "trouble came early in {decisions}");
+            last = standing.note((decision == 'x').then_some(FaultKind::Trap), now);
+        }
+        last
+    }
+
+    #[test]
+    fn five_faults_in_a_row_are_too_many_and_four_are_not() {
+        let mut standing = Standing::proven(0);
+        assert_eq!(after(&mut standing, "xxxx.xxxx", 1), None);
+        let delay_ms = limits::SUSPENSION_MS_MIN;
+        assert_eq!(
+            after(&mut standing, "x", 1),
+            Some(Trouble::Suspended { delay_ms })
+        );
+        assert_eq!(standing.conduct(1), Conduct::Suspended);
+        assert_eq!(
+            (standing.decisions(), standing.faults(FaultKind::Trap)),
+            (10, 9)
+        );
+    }
+
+    #[test]
+    fn more_than_one_fault_in_twenty_is_too_many_from_the_fortieth_decision_on() {
+        let mut standing = Standing::proven(0);
+        assert_eq!(
+            after(&mut standing, &format!("x.x{}", ".".repeat(36)), 1),
+            None
+        );
+        assert!(after(&mut standing, "x", 1).is_some());
+        let mut standing = Standing::proven(0);
+        assert_eq!(
+            after(&mut standing, &format!("{}x", ".".repeat(19)).repeat(30), 1),
+            None
+        );
+    }
+
+    #[test]
+    fn in_its_probation_a_policy_is_rolled_back_and_never_asked_again() {
+        let mut standing = Standing::on_probation(10);
+        assert_eq!(standing.conduct(10), Conduct::Probation);
+        assert_eq!(after(&mut standing, "xxxxx", 11), Some(Trouble::RolledBack));
+        assert!(standing.has_failed_probation());
+        assert_eq!(standing.conduct(u64::MAX), Conduct::Suspended);
+    }
+
+    #[test]
+    fn probation_ends_after_five_hundred_decisions_or_a_minute() {
+        let mut standing = Standing::on_probation(0);
+        (0..limits::PROBATION_DECISIONS).for_each(|_| assert_eq!(standing.note(None, 1), None));
+        assert_eq!(standing.conduct(1), Conduct::Active);
+        assert!(matches!(
+            after(&mut standing, "xxxxx", 1),
+            Some(Trouble::Suspended { .. })
+        ));
+
+        let mut standing = Standing::on_probation(0);
+        assert_eq!(standing.conduct(LATER), Conduct::Active);
+        assert!(matches!(
+            after(&mut standing, "xxxxx", LATER),
+            Some(Trouble::Suspended { .. })
+        ));
+    }
+
+    #[test]
+    fn a_suspended_policy_is_tried_again_after_a_delay_that_grows() {
+        let mut standing = Standing::proven(0);
+        let (mut now, mut delays) = (0, Vec::new());
+        let mut trouble = after(&mut standing, "xxxxx", now);
+        for _ in 0..12 {
+            let Some(Trouble::Suspended { delay_ms }) = trouble else {
+                panic!("{trouble:?}");
+            };
+            delays.push(delay_ms);
+            assert_eq!(standing.conduct(now + delay_ms - 1), Conduct::Suspended);
+            now += delay_ms;
+            assert_eq!(standing.conduct(now), Conduct::Active);
+            trouble = standing.note(FAULT, now);
+        }
+        assert!(delays.is_sorted() && delays[1] == 2 * delays[0]);
+        assert_eq!(delays.last(), Some(&limits::SUSPENSION_MS_MAX));
+    }
+
+    #[test]
+    fn a_policy_that_has_recovered_may_fail_now_and_then_again() {
+        let mut standing = Standing::proven(0);
+        after(&mut standing, "xxxxx", 0);
+        let now = limits::SUSPENSION_MS_MIN;
+        let good = ".".repeat(limits::TRIAL_DECISIONS as usize);
+        assert_eq!(after(&mut standing, &format!("{good}x"), now), None);
+        assert_eq!(standing.conduct(now), Conduct::Active);
+    }
+}

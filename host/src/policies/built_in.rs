@@ -1,0 +1,51 @@
+//! The policies that come with the program, embedded by `build.rs`.
+
+use dataverse_core::policy::Kind;
+
+/// A policy that comes with the program.
+#[derive(Clone, Copy, Debug)]
+pub struct BuiltIn {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its name.
+    pub name: &'static str,
+    /// Its file: a core module that carries its component type.
+    pub wasm: &'static [u8],
+}
+
+/// Every one, by kind and name.
+#[must_use]
+pub fn all() -> Vec<BuiltIn> {
+    embedded::POLICIES
+        .iter()
+        .map(|&(kind, name, wasm)| BuiltIn {
+            kind: kind
+                .parse()
+                .expect("build.rs embeds policies of known kinds"),
+            name,
+            wasm,
+        })
+        .collect()
+}
+
+/// The one with this name.
+#[must_use]
+pub fn find(kind: Kind, name: &str) -> Option<BuiltIn> {
+    all()
+        .into_iter()
+        .find(|policy| (policy.kind, policy.name) == (kind, name))
+}
+
+/// The name of the policy of this kind that a node starts with.
+#[must_use]
+pub const fn default_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Placement => "rendezvous",
+        Kind::Eviction => "gdsf",
+        Kind::Relocation => "reader",
+    }
+}
+
+mod embedded {
+    include!(concat!(env!("OUT_DIR"), "/policies.rs"));
+}

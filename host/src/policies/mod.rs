@@ -5,6 +5,11 @@
 //! the driver's judges; nothing here takes one.
 
 pub mod built_in;
+mod folder;
+mod table;
+mod name;
+mod watcher;
+mod wishes;
 pub mod desk;
 pub mod view;
 pub mod wish;

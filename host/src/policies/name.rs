@@ -9,7 +9,7 @@ use dataverse_core::limits;
 
 /// A name that a policy may have.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PolicyName(Arc<str>);
+pub(super) struct PolicyName(Arc<str>);
 
 /// A name that no policy may have.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -17,12 +17,12 @@ pub struct PolicyName(Arc<str>);
     "{0:?} can't be the name of a policy: take up to {most} of A-Z, a-z, 0-9, `.`, `_` and `-`, not beginning with `.`",
     most = limits::POLICY_NAME_BYTES_MAX
 )]
-pub struct BadName(String);
+pub(super) struct BadName(String);
 
 impl PolicyName {
     /// The name itself.
     #[must_use]
-    pub fn as_str(&self) -> &str {
+    pub(super) fn as_str(&self) -> &str {
         &self.0
     }
 

@@ -47,6 +47,15 @@ impl KindWish {
         self.limits.map_or(Ok(()), LimitsWish::check)
     }
 
+    /// The table that the shadow would have if it were the one to decide.
+    pub(super) fn of_shadow(&self) -> Option<Self> {
+        let shadow = self.shadow.as_deref()?;
+        Some(Self {
+            limits: self.limits,
+            ..Self::plain(shadow)
+        })
+    }
+
     /// The configuration, as the policy is told it.
     pub(super) fn config_json(&self) -> String {
         self.config.to_string()

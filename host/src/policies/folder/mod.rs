@@ -36,7 +36,7 @@ const SETTLED_AFTER: Duration = Duration::from_secs(2);
 pub(super) struct Folder(PathBuf);
 
 /// What is in it.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Listing {
     /// The text of `policies.toml`, if there is one, or what is wrong with it.
     pub(super) wishes: Option<Result<String, String>>,
@@ -202,6 +202,14 @@ impl Folder {
 }
 
 impl Listing {
+    /// The same, but for what this file was found to be since.
+    pub(super) fn with(&self, name: &PolicyName, found: Result<Found, String>) -> Self {
+        let mut listing = self.clone();
+        listing.stamps.remove(name);
+        listing.files.insert(name.clone(), found);
+        listing
+    }
+
     fn look_at(&mut self, path: &Path, name: PolicyName, before: &Self) {
         let looked = open(path).and_then(|file| {
             let stamp = Stamp::of(&file.metadata()?);

@@ -10,6 +10,7 @@ mod types;
 pub mod eviction;
 pub mod placement;
 pub mod relocation;
+pub mod slots;
 
 pub use about::About;
 pub use config::{NoConfig, parse as parse_config};

@@ -132,7 +132,9 @@ impl Hasher for Mixed {
     }
 
     fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|&byte| self.write_u64(u64::from(byte)));
+        bytes
+            .iter()
+            .for_each(|&byte| self.write_u64(u64::from(byte)));
     }
 }
 
@@ -147,7 +149,10 @@ mod tests {
         ghosts.push(0, 2, 10);
         ghosts.push(1, 1, 30);
         assert_eq!((ghosts.bytes(0), ghosts.bytes(1)), (10, 30));
-        assert_eq!((ghosts.find(1), ghosts.find(2), ghosts.find(3)), (Some(1), Some(0), None));
+        assert_eq!(
+            (ghosts.find(1), ghosts.find(2), ghosts.find(3)),
+            (Some(1), Some(0), None)
+        );
         assert_eq!((ghosts.take(1), ghosts.take(1)), (Some(1), None));
     }
 
@@ -155,7 +160,10 @@ mod tests {
     fn the_oldest_go_for_bytes() {
         let mut ghosts = Ghosts::new(1);
         (1..=5).for_each(|file| ghosts.push_within(30, 0, file, 10));
-        assert_eq!((ghosts.find(2), ghosts.find(3), ghosts.bytes(0)), (None, Some(0), 30));
+        assert_eq!(
+            (ghosts.find(2), ghosts.find(3), ghosts.bytes(0)),
+            (None, Some(0), 30)
+        );
         ghosts.push_within(30, 0, 9, 31);
         assert_eq!((ghosts.find(9), ghosts.len(0)), (None, 3));
         ghosts.trim(0, 10);
@@ -169,6 +177,9 @@ mod tests {
         ghosts.push(1, 0, 1);
         (1..=u64::from(GHOSTS_MAX)).for_each(|file| ghosts.push(0, file, 1));
         assert_eq!((ghosts.len(0), ghosts.len(1)), (GHOSTS_MAX - 1, 1));
-        assert_eq!((ghosts.find(1), ghosts.find(2), ghosts.find(0)), (None, Some(0), Some(1)));
+        assert_eq!(
+            (ghosts.find(1), ghosts.find(2), ghosts.find(0)),
+            (None, Some(0), Some(1))
+        );
     }
 }

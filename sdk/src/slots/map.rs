@@ -76,7 +76,10 @@ mod tests {
     fn what_was_never_written_is_blank() {
         let mut map = SlotMap::new(-1);
         map[5000] = 3;
-        assert_eq!([map[0], map[4999], map[5000], map[u32::MAX]], [-1, -1, 3, -1]);
+        assert_eq!(
+            [map[0], map[4999], map[5000], map[u32::MAX]],
+            [-1, -1, 3, -1]
+        );
     }
 
     #[test]

@@ -230,7 +230,8 @@ mod tests {
     /// Slots of a queue from the oldest on, walked both by popping and by links.
     fn order(queues: &Queues<u64>, queue: u32) -> Vec<Slot> {
         let first = queues.oldest(queue);
-        let walked: Vec<Slot> = std::iter::successors(first, |&slot| queues.younger(slot)).collect();
+        let walked: Vec<Slot> =
+            std::iter::successors(first, |&slot| queues.younger(slot)).collect();
         let mut popped = queues.clone();
         let taken: Vec<Slot> = std::iter::from_fn(|| Some(popped.pop(queue)?.slot)).collect();
         assert_eq!(walked, taken);
@@ -248,7 +249,9 @@ mod tests {
             let (slot, queue) = (random.below(20) as Slot, random.below(3) as usize);
             let known = models.iter().any(|model| model.contains(&slot));
             let leave = |models: &mut [VecDeque<Slot>; 3]| {
-                models.iter_mut().for_each(|model| model.retain(|&it| it != slot));
+                models
+                    .iter_mut()
+                    .for_each(|model| model.retain(|&it| it != slot));
             };
             match random.below(4) {
                 0 => {
@@ -268,14 +271,19 @@ mod tests {
                     assert_eq!(queues.remove(slot).is_some(), known);
                 }
                 _ => {
-                    let popped = queues.pop(queue as u32).map(|it| (it.slot, it.size, it.item));
+                    let popped = queues
+                        .pop(queue as u32)
+                        .map(|it| (it.slot, it.size, it.item));
                     let expected = models[queue].pop_front();
                     assert_eq!(popped, expected.map(|slot| (slot, size(slot), 9)));
                 }
             }
             for (queue, model) in (0..).zip(&models) {
                 assert_eq!(queues.len(queue) as usize, model.len());
-                assert_eq!(queues.bytes(queue), model.iter().map(|&slot| size(slot)).sum::<u64>());
+                assert_eq!(
+                    queues.bytes(queue),
+                    model.iter().map(|&slot| size(slot)).sum::<u64>()
+                );
             }
         }
         for (queue, model) in (0..).zip(models) {
@@ -299,7 +307,10 @@ mod tests {
         let mut queues: Queues = Queues::new(1);
         queues.move_to(0, 9);
         queues.set_mark(9, 1);
-        assert_eq!((queues.find(9), queues.remove(9), queues.pop(0)), (None, None, None));
+        assert_eq!(
+            (queues.find(9), queues.remove(9), queues.pop(0)),
+            (None, None, None)
+        );
         assert_eq!(queues.younger(9), None);
     }
 

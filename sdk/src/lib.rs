@@ -3,13 +3,15 @@
 
 mod about;
 mod config;
+#[cfg(target_arch = "wasm32")]
+#[doc(hidden)]
+pub mod guest;
 mod log;
 mod random;
 mod types;
 
 pub mod eviction;
-#[doc(hidden)]
-pub mod export;
+mod export;
 pub mod placement;
 pub mod relocation;
 #[cfg(not(target_arch = "wasm32"))]

@@ -14,6 +14,7 @@ pub mod eviction;
 mod export;
 pub mod placement;
 pub mod relocation;
+pub mod slots;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
 

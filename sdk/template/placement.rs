@@ -31,7 +31,12 @@ impl Roomy {
     /// What orders nodes: the smallest goes first.
     fn order(&self, node: &Node) -> (bool, u32, u64, u64) {
         let percent = node.free.saturating_mul(100) / node.capacity.max(1);
-        (percent < self.low_percent, node.hops, 100 - percent.min(100), node.id)
+        (
+            percent < self.low_percent,
+            node.hops,
+            100 - percent.min(100),
+            node.id,
+        )
     }
 }
 
@@ -39,14 +44,22 @@ impl PlacementPolicy for Roomy {
     type Config = Config;
 
     fn about() -> About {
-        about!("near nodes first, the fuller after the emptier", CONFIG_SCHEMA)
+        about!(
+            "near nodes first, the fuller after the emptier",
+            CONFIG_SCHEMA
+        )
     }
 
     fn new(config: Config, _seed: u64) -> Result<Self, String> {
         if config.low_percent > 100 {
-            return Err(format!("low_percent is {}, but at most 100", config.low_percent));
+            return Err(format!(
+                "low_percent is {}, but at most 100",
+                config.low_percent
+            ));
         }
-        Ok(Self { low_percent: config.low_percent })
+        Ok(Self {
+            low_percent: config.low_percent,
+        })
     }
 
     fn place(&mut self, request: &Request, candidates: &[Node]) -> Vec<u32> {
@@ -70,9 +83,16 @@ mod tests {
     fn a_nearly_full_node_comes_last() {
         let mut candidates = nodes(4);
         candidates[0].free = candidates[0].capacity / 20;
-        let request = Request { file: file(1), factor: 2, now: 0 };
+        let request = Request {
+            file: file(1),
+            factor: 2,
+            now: 0,
+        };
         let mut policy = Roomy::new(Config { low_percent: 10 }, 7).unwrap();
-        assert_eq!(check_placement(&mut policy, &request, &candidates), [1, 2, 3, 0]);
+        assert_eq!(
+            check_placement(&mut policy, &request, &candidates),
+            [1, 2, 3, 0]
+        );
     }
 
     #[test]

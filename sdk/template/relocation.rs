@@ -31,17 +31,30 @@ impl RelocationPolicy for Often {
     type Config = Config;
 
     fn about() -> About {
-        about!("the node that is asked keeps a copy of what it is asked for often", CONFIG_SCHEMA)
+        about!(
+            "the node that is asked keeps a copy of what it is asked for often",
+            CONFIG_SCHEMA
+        )
     }
 
     fn new(config: Config, _seed: u64) -> Result<Self, String> {
-        Ok(Self { reads: config.reads })
+        match config.reads {
+            0 => Err("reads is 0, but a copy is kept after one read at the earliest".to_owned()),
+            reads => Ok(Self { reads }),
+        }
     }
 
     fn on_read(&mut self, read: &Read) -> Verdict {
         // The first node of the path is the one that was asked.
-        let copy_to = if read.reads >= self.reads { vec![0] } else { Vec::new() };
-        Verdict { copy_to, move_to: None }
+        let copy_to = if read.reads >= self.reads {
+            vec![0]
+        } else {
+            Vec::new()
+        };
+        Verdict {
+            copy_to,
+            move_to: None,
+        }
     }
 }
 
@@ -56,7 +69,12 @@ mod tests {
     #[test]
     fn a_copy_is_kept_from_the_second_read_on() {
         let mut policy = Often::new(Config { reads: 2 }, 7).unwrap();
-        let mut read = Read { file: file(1), reads: 1, path: path(3), now: 0 };
+        let mut read = Read {
+            file: file(1),
+            reads: 1,
+            path: path(3),
+            now: 0,
+        };
         assert_eq!(check_relocation(&mut policy, &read), Verdict::default());
         read.reads = 2;
         assert_eq!(check_relocation(&mut policy, &read).copy_to, [0]);

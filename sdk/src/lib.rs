@@ -11,6 +11,7 @@ pub mod eviction;
 #[doc(hidden)]
 pub mod export;
 pub mod placement;
+pub mod ranking;
 pub mod relocation;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;

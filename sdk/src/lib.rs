@@ -13,6 +13,7 @@ mod types;
 pub mod eviction;
 mod export;
 pub mod placement;
+pub mod ranking;
 pub mod relocation;
 pub mod slots;
 #[cfg(not(target_arch = "wasm32"))]

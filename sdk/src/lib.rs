@@ -3,14 +3,17 @@
 
 mod about;
 mod config;
+#[cfg(target_arch = "wasm32")]
+#[doc(hidden)]
+pub mod guest;
 mod log;
 mod random;
 mod types;
 
 pub mod eviction;
-#[doc(hidden)]
-pub mod export;
+mod export;
 pub mod placement;
+pub mod ranking;
 pub mod relocation;
 pub mod slots;
 #[cfg(not(target_arch = "wasm32"))]

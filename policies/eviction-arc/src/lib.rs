@@ -4,7 +4,7 @@
 //!
 //! N. Megiddo and D. S. Modha, "ARC: a self-tuning, low overhead replacement cache", FAST 2003, figure 4. T1,
 //! T2, B1 and B2 there are [`ONCE`] and [`AGAIN`] among the cached and among the ghosts here. Sizes are counted
-//! in bytes, the balance in steps of at least one byte, as in libCacheSim.
+//! in bytes, the balance in steps of one byte or a few, as in libCacheSim; so with large files it moves slowly.
 
 use dataverse_sdk::slots::{Ghosts, Queues, Victims};
 use dataverse_sdk::{About, Admission, Entry, EvictionPolicy, Millis, NoConfig, Slot, about};
@@ -165,7 +165,7 @@ mod tests {
     use dataverse_sdk::testing::{Cache, storm};
 
     fn arc() -> Arc {
-        Arc::new(NoConfig {}, 0).unwrap()
+        Arc::new(NoConfig {}, 0).expect("it takes no configuration")
     }
 
     /// A cache of four, asked for these files in turn.

@@ -71,7 +71,7 @@ mod tests {
     use dataverse_sdk::testing::{Cache, storm};
 
     fn fifo() -> Fifo {
-        Fifo::new(NoConfig {}, 0).unwrap()
+        Fifo::new(NoConfig {}, 0).expect("it takes no configuration")
     }
 
     #[test]

@@ -185,7 +185,11 @@ mod tests {
                 }
                 _ => {
                     let known = (0..40).filter(|&slot| model[slot].is_some());
-                    let least = known.min_by(|&a, &b| model[a].partial_cmp(&model[b]).unwrap());
+                    let least = known.min_by(|&a, &b| {
+                        model[a]
+                            .partial_cmp(&model[b])
+                            .expect("priorities are numbers")
+                    });
                     let lowest = ranking.pop();
                     assert_eq!(lowest.map(|it| it.slot as usize), least);
                     clock = lowest.map_or(clock, |it| it.priority);

@@ -74,7 +74,7 @@ mod tests {
     use dataverse_sdk::testing::{Cache, storm};
 
     fn lfu() -> Lfu {
-        Lfu::new(NoConfig {}, 0).unwrap()
+        Lfu::new(NoConfig {}, 0).expect("it takes no configuration")
     }
 
     #[test]

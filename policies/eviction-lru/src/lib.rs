@@ -76,7 +76,7 @@ mod tests {
     use dataverse_sdk::testing::{Cache, storm};
 
     fn lru() -> Lru {
-        Lru::new(NoConfig {}, 0).unwrap()
+        Lru::new(NoConfig {}, 0).expect("it takes no configuration")
     }
 
     #[test]

@@ -112,7 +112,7 @@ mod tests {
     use dataverse_sdk::testing::{Cache, Zipf, storm};
 
     fn random(seed: u64) -> AnyCopy {
-        AnyCopy::new(NoConfig {}, seed).unwrap()
+        AnyCopy::new(NoConfig {}, seed).expect("it takes no configuration")
     }
 
     #[test]
@@ -122,7 +122,7 @@ mod tests {
             let mut cache = Cache::new(random(seed), 8);
             cache.replay((0..9).map(|file| (file, 1)));
             let gone = (0..8).find(|&file| !cache.contains(file));
-            first_victims[gone.unwrap() as usize] += 1;
+            first_victims[gone.expect("one of nine has to go") as usize] += 1;
         }
         // Five standard deviations of a binomial count are 148 here.
         assert!(

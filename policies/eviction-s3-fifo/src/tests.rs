@@ -3,7 +3,7 @@ use dataverse_sdk::parse_config;
 use dataverse_sdk::testing::{Cache, storm};
 
 fn s3_fifo() -> S3Fifo {
-    S3Fifo::new(Config::default(), 0).unwrap()
+    S3Fifo::new(Config::default(), 0).expect("the defaults are accepted")
 }
 
 /// A cache of ten that is full: file 1 in the small queue, 2 to 10 in the main one.
@@ -60,8 +60,8 @@ fn the_coldest_of_what_it_takes_over_go_first() {
 #[test]
 fn a_configuration_out_of_bounds_is_refused() {
     let refusal = |json| {
-        let config: Config = parse_config(json).unwrap();
-        S3Fifo::new(config, 0).err().unwrap()
+        let config: Config = parse_config(json).expect("its form is right");
+        S3Fifo::new(config, 0).err().expect("a refusal")
     };
     assert!(refusal(r#"{"small": 1.5}"#).contains("between 0 and 1"));
     assert!(refusal(r#"{"ghost": -1}"#).contains("between 0 and 10"));

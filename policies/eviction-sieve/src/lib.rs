@@ -107,7 +107,7 @@ mod tests {
     use dataverse_sdk::testing::{Cache, storm};
 
     fn sieve() -> Sieve {
-        Sieve::new(NoConfig {}, 0).unwrap()
+        Sieve::new(NoConfig {}, 0).expect("it takes no configuration")
     }
 
     /// Files 1 to 5 in a cache of five, of which these are read again.

@@ -162,7 +162,7 @@ mod tests {
     use dataverse_sdk::testing::{Cache, storm};
 
     fn two_q() -> TwoQ {
-        TwoQ::new(Config::default(), 0).unwrap()
+        TwoQ::new(Config::default(), 0).expect("the defaults are accepted")
     }
 
     /// A cache of eight, asked for these files in turn.
@@ -197,7 +197,7 @@ mod tests {
 
     #[test]
     fn a_configuration_out_of_bounds_is_refused() {
-        let refused = |json| TwoQ::new(parse_config(json).unwrap(), 0).is_err();
+        let refused = |json| TwoQ::new(parse_config(json).expect("its form is right"), 0).is_err();
         assert!(refused(r#"{"in": 1.1}"#) && refused(r#"{"out": -0.1}"#));
         assert!(!refused(r#"{"in": 0.3, "out": 2}"#));
     }

@@ -12,8 +12,8 @@
 //! with, counts what is read in the main part, what comes in and, once more, what leaves the window; it raises
 //! all counters of a file, and has so few that where many files come by they soon say the same of all; and it
 //! takes no file that is larger than the window. On `web07` it misses up to 0.02 more for that, and with
-//! files of several sizes as well; on a steady Zipf trace the two are within 0.01. Replayed with its rules and
-//! such counters, this trace gives its ratios to within 0.003 at all but the smallest capacity.
+//! files of several sizes as well; on a steady Zipf trace the two are within 0.01. With its rules and such
+//! counters, `web07` gives its ratios to within 0.003 at all but the smallest capacity.
 
 mod sketch;
 

@@ -3,7 +3,7 @@ use dataverse_sdk::parse_config;
 use dataverse_sdk::testing::{Cache, Zipf, storm};
 
 fn tiny() -> WTinyLfu {
-    WTinyLfu::new(Config::default(), 0).unwrap()
+    WTinyLfu::new(Config::default(), 0).expect("the defaults are accepted")
 }
 
 /// A cache of a hundred, asked for these files in turn: its window has room for one.
@@ -62,7 +62,7 @@ fn parts_follow_the_budget() {
 
 #[test]
 fn a_configuration_out_of_bounds_is_refused() {
-    let refused = |json| WTinyLfu::new(parse_config(json).unwrap(), 0).is_err();
+    let refused = |json| WTinyLfu::new(parse_config(json).expect("its form is right"), 0).is_err();
     assert!(refused(r#"{"window": -0.1}"#) && refused(r#"{"protected": 2}"#));
     assert!(!refused(r#"{"window": 0.2, "protected": 0.5}"#));
 }

@@ -63,11 +63,14 @@ async fn files_that_are_no_policy_are_refused_with_a_reason_and_change_nothing()
     for (name, wasm, reason) in guests::unacceptable() {
         stage.drop_in(Kind::Eviction, name, &wasm);
         let mut told = String::new();
-        eventually(&format!("{name} is refused because of {reason:?}, not {told:?}"), async || {
-            let kind = stage.kind(Kind::Eviction).await;
-            told = kind["last_error"].as_str().unwrap_or_default().to_owned();
-            told.contains(name) && told.contains(reason)
-        })
+        eventually(
+            &format!("{name} is refused because of {reason:?}, not {told:?}"),
+            async || {
+                let kind = stage.kind(Kind::Eviction).await;
+                told = kind["last_error"].as_str().unwrap_or_default().to_owned();
+                told.contains(name) && told.contains(reason)
+            },
+        )
         .await;
         let active = stage.kind(Kind::Eviction).await["active"].take();
         assert_eq!(active["name"], "gdsf", "{name}: {active}");
@@ -76,8 +79,15 @@ async fn files_that_are_no_policy_are_refused_with_a_reason_and_change_nothing()
             &format!("/v1/policies/files/{name}-again"),
         );
         let answer = request.body(wasm).send().await.expect("the node answers");
-        let refused = [StatusCode::UNPROCESSABLE_ENTITY, StatusCode::PAYLOAD_TOO_LARGE];
-        assert!(refused.contains(&answer.status()), "{name}: {}", answer.status());
+        let refused = [
+            StatusCode::UNPROCESSABLE_ENTITY,
+            StatusCode::PAYLOAD_TOO_LARGE,
+        ];
+        assert!(
+            refused.contains(&answer.status()),
+            "{name}: {}",
+            answer.status()
+        );
     }
     stage.serves().await;
 }
@@ -99,7 +109,11 @@ async fn evil_guests_cost_no_request_and_no_byte_and_are_rolled_back() {
             // It did no harm so far; what harm it did was noted.
             let noted = faults.as_object().map_or(0, serde_json::Map::len);
             let state = active["state"].as_str();
-            assert!(noted == 0 || state == Some("probation"), "{}: {kind}", evil.name);
+            assert!(
+                noted == 0 || state == Some("probation"),
+                "{}: {kind}",
+                evil.name
+            );
         } else {
             assert!(told(&kind).contains(evil.name), "{}: {kind}", evil.name);
         }
@@ -117,7 +131,11 @@ async fn evil_guests_cost_no_request_and_no_byte_and_are_rolled_back() {
     stage.serves().await;
     for file in 1..=stage.files {
         for key in [format!("ada/evil-{file}"), format!("ada/far-{file}")] {
-            assert_eq!(stage.node().read(&key).await.body, bytes(3000, file), "{key}");
+            assert_eq!(
+                stage.node().read(&key).await.body,
+                bytes(3000, file),
+                "{key}"
+            );
         }
     }
 }

@@ -62,19 +62,39 @@ fn shipped(kind: Kind, name: &str) -> Vec<u8> {
 #[tokio::test]
 async fn a_node_starts_with_the_usual_policies_and_a_folder_that_explains_itself() {
     let node = Node::start("A", &[]);
-    for (kind, name) in [("placement", "rendezvous"), ("eviction", "gdsf"), ("relocation", "reader")] {
+    for (kind, name) in [
+        ("placement", "rendezvous"),
+        ("eviction", "gdsf"),
+        ("relocation", "reader"),
+    ] {
         let active = node.kind(kind).await["active"].take();
         assert_eq!(active["name"], name, "{active}");
-        assert_eq!((&active["origin"], &active["state"]), (&json!("built-in"), &json!("active")));
-        assert_eq!(active["digest"].as_str().map(str::len), Some(64), "{active}");
+        assert_eq!(
+            (&active["origin"], &active["state"]),
+            (&json!("built-in"), &json!("active"))
+        );
+        assert_eq!(
+            active["digest"].as_str().map(str::len),
+            Some(64),
+            "{active}"
+        );
     }
     let toml = std::fs::read_to_string(node.policies_folder().join("policies.toml"));
     let toml = toml.expect("it is there");
-    for word in ["[placement]", "[eviction]", "[relocation]", "shadow", "limits"] {
+    for word in [
+        "[placement]",
+        "[eviction]",
+        "[relocation]",
+        "shadow",
+        "limits",
+    ] {
         assert!(toml.contains(word), "{word} is not explained: {toml}");
     }
     let available = node.json("/v1/policies").await["available"].take();
-    assert!(available.as_array().is_some_and(|all| all.len() >= 22), "{available}");
+    assert!(
+        available.as_array().is_some_and(|all| all.len() >= 22),
+        "{available}"
+    );
 }
 
 #[tokio::test]
@@ -90,7 +110,9 @@ async fn a_file_dropped_into_the_folder_decides_from_then_on() {
     .await;
     // Another content under the same name is another policy.
     std::fs::write(&file, shipped(Kind::Eviction, "lru")).expect("it can be written");
-    let lru = blake3::hash(&shipped(Kind::Eviction, "lru")).to_hex().to_string();
+    let lru = blake3::hash(&shipped(Kind::Eviction, "lru"))
+        .to_hex()
+        .to_string();
     eventually("the new file decides", async || {
         node.kind("eviction").await["active"]["digest"] == lru.as_str()
     })
@@ -107,7 +129,9 @@ async fn a_wish_that_cannot_be_met_changes_nothing_and_says_why() {
         let policies = node.json("/v1/policies").await;
         policies["eviction"]["active"]["name"] == "lru"
             && policies["placement"]["active"]["name"] == "rendezvous"
-            && policies["placement"]["last_error"].as_str().is_some_and(|it| it.contains("nobody"))
+            && policies["placement"]["last_error"]
+                .as_str()
+                .is_some_and(|it| it.contains("nobody"))
     })
     .await;
     node.write_toml("[eviction\npolicy = ");
@@ -135,7 +159,9 @@ async fn files_are_checked_before_they_are_written_and_kept_while_they_are_used(
     let (status, problem) = node.install("bad", b"not wasm".to_vec()).await;
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{problem}");
     assert!(!node.policies_folder().join("bad.wasm").exists());
-    let (status, answer) = node.install("mine", shipped(Kind::Relocation, "never")).await;
+    let (status, answer) = node
+        .install("mine", shipped(Kind::Relocation, "never"))
+        .await;
     assert_eq!(status, StatusCode::CREATED, "{answer}");
     node.must_use("relocation", "mine").await;
     let delete = || node.request(Method::DELETE, "/v1/policies/files/mine");
@@ -153,7 +179,9 @@ async fn a_rollback_brings_back_the_policy_before_with_its_file() {
     node.must_use("eviction", "mine").await;
     node.install("mine", shipped(Kind::Eviction, "fifo")).await;
     eventually("the new file decides", async || {
-        let digest = blake3::hash(&shipped(Kind::Eviction, "fifo")).to_hex().to_string();
+        let digest = blake3::hash(&shipped(Kind::Eviction, "fifo"))
+            .to_hex()
+            .to_string();
         node.kind("eviction").await["active"]["digest"] == digest.as_str()
     })
     .await;
@@ -186,7 +214,10 @@ async fn a_shadow_is_compared_and_can_be_promoted() {
     let promoted = sent(reader.request(Method::POST, "/v1/policies/eviction/promote")).await;
     assert_eq!(promoted.status(), StatusCode::OK);
     let kind = reader.kind("eviction").await;
-    assert_eq!((&kind["active"]["name"], &kind["shadow"]), (&json!("sieve"), &Value::Null));
+    assert_eq!(
+        (&kind["active"]["name"], &kind["shadow"]),
+        (&json!("sieve"), &Value::Null)
+    );
     let again = sent(reader.request(Method::POST, "/v1/policies/eviction/promote")).await;
     assert_eq!(again.status(), StatusCode::NOT_FOUND);
 }
@@ -199,7 +230,10 @@ async fn the_wish_holds_across_a_restart() {
     node.must_use("eviction", "arc").await;
     let node = node.restart();
     let policies = node.json("/v1/policies").await;
-    assert_eq!(policies["placement"]["active"]["name"], "mine", "{policies}");
+    assert_eq!(
+        policies["placement"]["active"]["name"], "mine",
+        "{policies}"
+    );
     assert_eq!(policies["eviction"]["active"]["name"], "arc", "{policies}");
 }
 
@@ -226,12 +260,24 @@ async fn two_hundred_swaps_under_load_fail_no_request_and_lose_no_file() {
     over.store(true, Ordering::Relaxed);
     let mut written = BTreeMap::new();
     for client in clients {
-        written.extend(client.await.expect("every request of a client is answered right"));
+        written.extend(
+            client
+                .await
+                .expect("every request of a client is answered right"),
+        );
     }
-    assert!(requests.load(Ordering::Relaxed) > 10 * CLIENTS, "there was hardly any load");
+    assert!(
+        requests.load(Ordering::Relaxed) > 10 * CLIENTS,
+        "there was hardly any load"
+    );
     for (key, content) in &written {
         for node in nodes.iter() {
-            assert_eq!(node.read(key).await.body, *content, "{key} at {}", node.name);
+            assert_eq!(
+                node.read(key).await.body,
+                *content,
+                "{key} at {}",
+                node.name
+            );
         }
     }
     for node in nodes.iter() {

@@ -6,8 +6,8 @@
 use std::fmt::Debug;
 
 use dataverse_core::policy::{
-    Admission, CacheEntry, Eviction, Fault, Kind, NodeView, Placement, PlacementRequest, Relocation,
-    RelocationVerdict, RemoteRead, Rendezvous, Slot,
+    Admission, CacheEntry, Eviction, Fault, Kind, NodeView, Placement, PlacementRequest,
+    Relocation, RelocationVerdict, RemoteRead, Rendezvous, Slot,
 };
 use dataverse_core::version::Millis;
 use dataverse_sandbox::conformance;
@@ -26,7 +26,9 @@ fn agreed<T: PartialEq + Debug>(
     if one == other {
         return one;
     }
-    Err(Fault::trap(format!("one says {one:?}, the other {other:?}")))
+    Err(Fault::trap(format!(
+        "one says {one:?}, the other {other:?}"
+    )))
 }
 
 impl Placement for Twins<dyn Placement> {
@@ -55,7 +57,10 @@ impl Eviction for Twins<dyn Eviction> {
     }
 
     fn admit(&mut self, incoming: CacheEntry, needed: u64) -> Result<Admission, Fault> {
-        agreed(self.0.admit(incoming, needed), self.1.admit(incoming, needed))
+        agreed(
+            self.0.admit(incoming, needed),
+            self.1.admit(incoming, needed),
+        )
     }
 
     fn make_room(&mut self, needed: u64, now: Millis) -> Result<Vec<Slot>, Fault> {

@@ -46,5 +46,4 @@ pub const fn default_name(kind: Kind) -> &'static str {
     }
 }
 
-static POLICIES: &[(&str, &str, &[u8])] =
-    &include!(concat!(env!("OUT_DIR"), "/policies.rs"));
+static POLICIES: &[(&str, &str, &[u8])] = &include!(concat!(env!("OUT_DIR"), "/policies.rs"));

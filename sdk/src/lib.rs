@@ -3,13 +3,21 @@
 
 mod about;
 mod config;
+#[cfg(target_arch = "wasm32")]
+#[doc(hidden)]
+pub mod guest;
 mod log;
 mod random;
 mod types;
 
 pub mod eviction;
+mod export;
 pub mod placement;
+pub mod ranking;
 pub mod relocation;
+pub mod slots;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod testing;
 
 pub use about::About;
 pub use config::{NoConfig, parse as parse_config};

@@ -5,9 +5,13 @@
 
 mod cli;
 mod contract;
+mod evil;
 mod failures;
 mod grpc;
+#[path = "../../host/sandbox/tests/guests/mod.rs"]
+mod guests;
 mod large;
+mod policies;
 mod refusals;
 mod story;
 mod world;

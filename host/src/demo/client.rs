@@ -38,6 +38,16 @@ impl Voice {
         Ok(response.json().await?)
     }
 
+    pub(super) async fn put_json(&self, path: &str, body: &Value) -> anyhow::Result<()> {
+        let request = self.client.put(format!("{}{path}", self.base)).json(body);
+        answered(request.send().await?).await
+    }
+
+    pub(super) async fn post(&self, path: &str) -> anyhow::Result<()> {
+        let request = self.client.post(format!("{}{path}", self.base));
+        answered(request.send().await?).await
+    }
+
     pub(super) async fn link(&self, address: &str) -> anyhow::Result<()> {
         let request = self
             .client
@@ -90,6 +100,14 @@ impl Voice {
             took: began.elapsed(),
         })
     }
+}
+
+/// A refusal with the node's own words.
+async fn answered(response: reqwest::Response) -> anyhow::Result<()> {
+    let status = response.status();
+    let words = response.text().await?;
+    ensure!(status.is_success(), "{status}: {words}");
+    Ok(())
 }
 
 /// Waits until the condition holds and returns how long that took.

@@ -16,7 +16,7 @@ pub struct BuiltIn {
 /// Every one, by kind and name.
 #[must_use]
 pub fn all() -> Vec<BuiltIn> {
-    embedded::POLICIES
+    POLICIES
         .iter()
         .map(|&(kind, name, wasm)| BuiltIn {
             kind: kind
@@ -46,6 +46,4 @@ pub const fn default_name(kind: Kind) -> &'static str {
     }
 }
 
-mod embedded {
-    include!(concat!(env!("OUT_DIR"), "/policies.rs"));
-}
+static POLICIES: &[(&str, &str, &[u8])] = &include!(concat!(env!("OUT_DIR"), "/policies.rs"));

@@ -1,0 +1,164 @@
+//! Policies are swapped while clients read and write, and no request fails.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use serde_json::{Value, json};
+
+use super::client::until;
+use super::story::{Story, counted, millis};
+use super::traffic::{Request, Traffic};
+use super::world::{World, name};
+
+/// How long traffic is watched before and after.
+const WATCHED: Duration = Duration::from_millis(1500);
+/// Files whose places are shown.
+const SHOWN: usize = 3;
+
+/// The eviction and the placement policy are swapped at every node, and swapped back.
+pub(super) async fn swap_under_traffic(story: &mut Story, world: &World) -> anyhow::Result<()> {
+    story.step("Policies are swapped while clients read and write");
+    story.tell(&format!(
+        "the nodes share the folder {}",
+        world.policies().display()
+    ));
+    let voices: Vec<_> = (0..world.len()).map(|at| world.voice(at)).collect();
+    let traffic = Traffic::start(&voices, &format!("demo/{}/traffic", world.run()));
+    tokio::time::sleep(WATCHED).await;
+
+    let began = Instant::now();
+    let before = [
+        world.kind("eviction").await?,
+        world.kind("placement").await?,
+    ];
+    place_some(story, world, "before").await?;
+    world.use_policy("eviction", "sieve").await?;
+    world.use_policy("placement", "near").await?;
+    place_some(story, world, "after").await?;
+    tokio::time::sleep(WATCHED).await;
+    let after = [
+        world.kind("eviction").await?,
+        world.kind("placement").await?,
+    ];
+    for at in 0..2 {
+        tell_swap(story, &before[at], &after[at])?;
+    }
+    for kind in ["placement", "eviction"] {
+        world
+            .voice(0)
+            .post(&format!("/v1/policies/{kind}/rollback"))
+            .await?;
+    }
+    world.all_use("eviction", name_of(&before[0])?).await?;
+    world.all_use("placement", name_of(&before[1])?).await?;
+    story.tell("rolled back: every node runs the policies that it ran before");
+    let ended = Instant::now();
+    tell_traffic(story, &traffic.stop().await, began, ended)
+}
+
+impl World {
+    /// What the first node says of a kind of policy.
+    async fn kind(&self, kind: &str) -> anyhow::Result<Value> {
+        let mut policies = self.voice(0).json("/v1/policies").await?;
+        Ok(policies[kind].take())
+    }
+
+    /// Writes the shared folder at the first node, and waits for all.
+    async fn use_policy(&self, kind: &str, policy: &str) -> anyhow::Result<()> {
+        let wish = json!({ "policy": policy });
+        let path = format!("/v1/policies/{kind}");
+        self.voice(0).put_json(&path, &wish).await?;
+        self.all_use(kind, policy).await
+    }
+
+    async fn all_use(&self, kind: &str, policy: &str) -> anyhow::Result<()> {
+        until(&format!("that every node runs {policy}"), async || {
+            for at in 0..self.len() {
+                let policies = self.voice(at).json("/v1/policies").await?;
+                if policies[kind]["active"]["name"] != policy {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
+        })
+        .await
+        .map(|_| ())
+    }
+}
+
+/// Uploads a few files at the first node and tells where their replicas went.
+async fn place_some(story: &Story, world: &World, when: &str) -> anyhow::Result<()> {
+    let mut placed = Vec::new();
+    for file in 0..SHOWN {
+        let key = format!("demo/{}/{when}-{file}.txt", world.run());
+        let holders = world.voice(0).upload(&key, b"placed".to_vec(), 2).await?;
+        placed.push(holders.join("+"));
+    }
+    let policy = world.kind("placement").await?;
+    story.tell(&format!(
+        "{} places {} written at {} on {}",
+        name_of(&policy)?,
+        counted(SHOWN as u64, "file"),
+        name(0),
+        placed.join(", ")
+    ));
+    Ok(())
+}
+
+fn tell_swap(story: &Story, before: &Value, after: &Value) -> anyhow::Result<()> {
+    let (old, new) = (&before["active"], &after["active"]);
+    ensure!(old["name"] != new["name"], "the policy is still {old}");
+    ensure!(new["state"] != "suspended", "it is suspended: {new}");
+    story.tell(&format!(
+        "{} ({} decisions) made way for {} ({} decisions since, no fault)",
+        name_of(before)?,
+        old["decisions"],
+        name_of(after)?,
+        new["decisions"],
+    ));
+    let faults = new["faults"]
+        .as_object()
+        .is_some_and(|faults| !faults.is_empty());
+    ensure!(!faults, "it failed: {new}");
+    Ok(())
+}
+
+fn tell_traffic(
+    story: &Story,
+    requests: &[Request],
+    began: Instant,
+    ended: Instant,
+) -> anyhow::Result<()> {
+    let failed = requests.iter().filter_map(|request| request.error.as_ref());
+    let failed: Vec<&String> = failed.collect();
+    let (before, during): (Vec<_>, Vec<_>) = requests
+        .iter()
+        .filter(|request| request.at < ended)
+        .partition(|request| request.at < began);
+    for (when, part) in [("before", before), ("across the swaps", during)] {
+        let mut took: Vec<Duration> = part.iter().map(|request| request.took).collect();
+        took.sort_unstable();
+        ensure!(!took.is_empty(), "there was no traffic {when}");
+        let at = |share: usize| millis(took[(took.len() - 1) * share / 100]);
+        let count = counted(took.len() as u64, "request");
+        story.tell(&format!(
+            "{when}: {count}, half within {}, 99 in 100 within {}",
+            at(50),
+            at(99)
+        ));
+    }
+    ensure!(
+        failed.is_empty(),
+        "{} failed, the first: {}",
+        failed.len(),
+        failed[0]
+    );
+    story.tell("requests failed: 0");
+    Ok(())
+}
+
+fn name_of(kind: &Value) -> anyhow::Result<&str> {
+    kind["active"]["name"]
+        .as_str()
+        .context("a policy has a name")
+}

@@ -1,0 +1,95 @@
+//! Readers and writers that go on all the time, and what became of their requests.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::client::Voice;
+
+/// Clients at once.
+const CLIENTS: usize = 8;
+/// Files of each client: small enough to be read often, enough to be new now and then.
+const FILES: u64 = 40;
+const FILE_BYTES: usize = 16 << 10;
+
+/// One request.
+#[derive(Clone)]
+pub(super) struct Request {
+    pub(super) at: Instant,
+    pub(super) took: Duration,
+    pub(super) error: Option<String>,
+}
+
+/// Clients that read and write until they are stopped.
+pub(super) struct Traffic {
+    clients: JoinSet<()>,
+    stop: CancellationToken,
+    requests: Arc<Mutex<Vec<Request>>>,
+}
+
+impl Traffic {
+    /// Starts clients of these nodes. Each writes at one node and reads at the next, where the bytes that it
+    /// wrote must come back.
+    pub(super) fn start(voices: &[Voice], prefix: &str) -> Self {
+        let stop = CancellationToken::new();
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let mut clients = JoinSet::new();
+        for client in 0..CLIENTS {
+            let writer = voices[client % voices.len()].clone();
+            let reader = voices[(client + 1) % voices.len()].clone();
+            let (stop, requests) = (stop.clone(), Arc::clone(&requests));
+            let prefix = format!("{prefix}/{client}");
+            clients.spawn(async move {
+                for turn in 0u64.. {
+                    if stop.is_cancelled() {
+                        return;
+                    }
+                    let key = format!("{prefix}-{}.bin", turn % FILES);
+                    let content = vec![(turn % FILES) as u8; FILE_BYTES];
+                    if turn < FILES {
+                        note(&requests, write(&writer, &key, content.clone())).await;
+                    }
+                    note(&requests, read(&reader, &key, &content)).await;
+                }
+            });
+        }
+        Self {
+            clients,
+            stop,
+            requests,
+        }
+    }
+
+    /// Ends the clients and returns what they did.
+    pub(super) async fn stop(mut self) -> Vec<Request> {
+        self.stop.cancel();
+        while self.clients.join_next().await.is_some() {}
+        let requests = self.requests.lock();
+        requests.expect("no one panics while noting").clone()
+    }
+}
+
+async fn note(requests: &Mutex<Vec<Request>>, request: impl Future<Output = anyhow::Result<()>>) {
+    let at = Instant::now();
+    let error = request.await.err().map(|error| format!("{error:#}"));
+    let took = at.elapsed();
+    let mut requests = requests.lock().expect("no one panics while noting");
+    requests.push(Request { at, took, error });
+}
+
+async fn write(writer: &Voice, key: &str, content: Vec<u8>) -> anyhow::Result<()> {
+    let written = writer.upload(key, content, 2).await;
+    written
+        .map(|_| ())
+        .with_context(|| format!("writing {key}"))
+}
+
+async fn read(reader: &Voice, key: &str, content: &[u8]) -> anyhow::Result<()> {
+    let read = reader.read(key).await;
+    let read = read.with_context(|| format!("reading {key}"))?;
+    ensure!(read.body == content, "{key} came back with other bytes");
+    Ok(())
+}

@@ -1,0 +1,48 @@
+//! The conformance suite of each kind, on every shipped policy, native and as WebAssembly.
+
+use dataverse_core::policy::Kind;
+use dataverse_sandbox::conformance::{self, Report};
+
+use crate::{native, wasm};
+
+const SEED: u64 = 11;
+
+fn check(kind: Kind, question: impl Fn(&str) -> [Report; 2]) {
+    let names = wasm::names(kind);
+    assert!(names.len() >= 6, "{kind} has only {names:?}");
+    for name in names {
+        for (form, report) in ["native", "wasm"].into_iter().zip(question(name)) {
+            assert!(report.passed(), "{form} {kind} {name}: {report:?}");
+        }
+    }
+}
+
+#[test]
+fn placement_policies_conform() {
+    check(Kind::Placement, |name| {
+        [
+            conformance::placement(&mut || Ok(native::placement(name, SEED))),
+            conformance::placement(&mut || Ok(wasm::placement(name, SEED))),
+        ]
+    });
+}
+
+#[test]
+fn eviction_policies_conform() {
+    check(Kind::Eviction, |name| {
+        [
+            conformance::eviction(&mut || Ok(native::eviction(name, SEED))),
+            conformance::eviction(&mut || Ok(wasm::eviction(name, SEED))),
+        ]
+    });
+}
+
+#[test]
+fn relocation_policies_conform() {
+    check(Kind::Relocation, |name| {
+        [
+            conformance::relocation(&mut || Ok(native::relocation(name, SEED))),
+            conformance::relocation(&mut || Ok(wasm::relocation(name, SEED))),
+        ]
+    });
+}

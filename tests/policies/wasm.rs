@@ -1,0 +1,60 @@
+//! The shipped policies as guests, compiled once a test run.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
+
+use dataverse::policies::built_in;
+use dataverse_core::policy::{Eviction, Kind, Placement, Relocation};
+use dataverse_sandbox::{GuestLimits, Program, Sandbox, SandboxOptions, Setup};
+
+/// Nothing here is about time, and machines are shared.
+const WALL_MS: u64 = 60_000;
+
+static PROGRAMS: LazyLock<BTreeMap<(Kind, &'static str), Program>> = LazyLock::new(|| {
+    let sandbox: Arc<Sandbox> =
+        Sandbox::new(SandboxOptions { cache: None }).expect("an engine can be made");
+    let compiled = built_in::all().into_iter().map(|policy| {
+        let program = sandbox.compile(policy.wasm);
+        let program = program.unwrap_or_else(|error| panic!("{}: {error}", policy.name));
+        assert_eq!(program.kind(), policy.kind, "{}", policy.name);
+        ((policy.kind, policy.name), program)
+    });
+    compiled.collect()
+});
+
+/// Names of the shipped policies of a kind.
+pub(crate) fn names(kind: Kind) -> Vec<&'static str> {
+    let names = PROGRAMS.keys().filter(|(of, _)| *of == kind);
+    names.map(|(_, name)| *name).collect()
+}
+
+pub(crate) fn placement(name: &str, seed: u64) -> Box<dyn Placement> {
+    let (program, setup) = made(Kind::Placement, name, seed);
+    Box::new(program.placement(&setup).expect("it can be made"))
+}
+
+pub(crate) fn eviction(name: &str, seed: u64) -> Box<dyn Eviction> {
+    let (program, setup) = made(Kind::Eviction, name, seed);
+    Box::new(program.eviction(&setup).expect("it can be made"))
+}
+
+pub(crate) fn relocation(name: &str, seed: u64) -> Box<dyn Relocation> {
+    let (program, setup) = made(Kind::Relocation, name, seed);
+    Box::new(program.relocation(&setup).expect("it can be made"))
+}
+
+fn made(kind: Kind, name: &str, seed: u64) -> (&'static Program, Setup) {
+    let program = PROGRAMS
+        .iter()
+        .find(|((of, called), _)| (*of, *called) == (kind, name));
+    let setup = Setup {
+        name: name.to_owned(),
+        seed,
+        limits: GuestLimits {
+            wall_ms: WALL_MS,
+            ..GuestLimits::default()
+        },
+        ..Setup::default()
+    };
+    (program.expect("it is shipped").1, setup)
+}

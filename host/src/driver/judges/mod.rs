@@ -90,7 +90,7 @@ impl Judges {
     }
 
     /// The nodes for a file, best first.
-    pub(super) async fn rank(
+    pub(crate) async fn rank(
         &self,
         request: PlacementRequest,
         candidates: Vec<Candidate>,

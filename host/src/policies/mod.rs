@@ -6,5 +6,6 @@
 
 pub mod built_in;
 pub mod desk;
+pub mod shadow;
 pub mod view;
 pub mod wish;

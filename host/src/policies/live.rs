@@ -117,7 +117,10 @@ impl Policies {
         };
         tasks.spawn(watcher::watch(place.folder, pace, look, stopping.clone()));
         let end = stopping.clone();
-        tasks.spawn(async move { end.run_until_cancelled(steward.run(waiting)).await });
+        tasks.spawn(async move {
+            end.run_until_cancelled(steward.run(waiting)).await;
+            steward.end().await;
+        });
         Ok(Arc::new(Self {
             told,
             errands,

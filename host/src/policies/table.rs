@@ -17,6 +17,15 @@ pub(super) fn with_table(text: &str, kind: Kind, wish: &KindWish) -> Result<Stri
     let mut document: DocumentMut = text
         .parse()
         .map_err(|error| format!("{FILE} does not parse: {error}"))?;
+    // Comments with nothing beneath them belong to no table: they stay where they are, at the top.
+    let mut comments = String::new();
+    if document.is_empty() {
+        comments = text.to_owned();
+        if !comments.is_empty() {
+            comments = format!("{}\n\n", comments.trim_end());
+        }
+        document = DocumentMut::new();
+    }
     let config = inline(&wish.config)?;
     let entry = document.entry(kind.as_str()).or_insert(Item::None);
     if !entry.is_table_like() {
@@ -26,13 +35,17 @@ pub(super) fn with_table(text: &str, kind: Kind, wish: &KindWish) -> Result<Stri
     for key in unknown_keys(table) {
         table.remove(&key);
     }
-    set(table, "policy", Item::from(value(wish.policy.as_str())));
+    set(table, "policy", value(wish.policy.as_str()));
     // What means the same may be written in more than one way; its author's stays.
     let before = Wishes::parse(text)?;
     let before = before.of(kind).as_ref().map(|wished| wished.table(kind));
     if !before.is_ok_and(|before| before.config == wish.config) || table.get("config").is_none() {
         table.remove("config");
-        if wish.config.as_object().is_some_and(|fields| !fields.is_empty()) {
+        if wish
+            .config
+            .as_object()
+            .is_some_and(|fields| !fields.is_empty())
+        {
             set(table, "config", value(config));
         }
     }
@@ -41,7 +54,7 @@ pub(super) fn with_table(text: &str, kind: Kind, wish: &KindWish) -> Result<Stri
         None => drop(table.remove("shadow")),
     }
     set_limits(table, wish.limits.unwrap_or_default())?;
-    Ok(document.to_string())
+    Ok(comments + &document.to_string())
 }
 
 fn unknown_keys(table: &dyn TableLike) -> Vec<String> {
@@ -93,7 +106,9 @@ fn set_limits(table: &mut dyn TableLike, wish: LimitsWish) -> Result<(), String>
 /// JSON as TOML that fits on a line.
 fn inline(json: &Value) -> Result<toml_edit::Value, String> {
     Ok(match json {
-        Value::Null => return Err("config holds null, which TOML can't say: leave it out".to_owned()),
+        Value::Null => {
+            return Err("config holds null, which TOML can't say: leave it out".to_owned());
+        }
         Value::Bool(boolean) => (*boolean).into(),
         Value::Number(number) => match (number.as_i64(), number.as_f64()) {
             (Some(integer), _) => integer.into(),
@@ -106,7 +121,9 @@ fn inline(json: &Value) -> Result<toml_edit::Value, String> {
             items.collect::<Result<Array, String>>()?.into()
         }
         Value::Object(fields) => {
-            let fields = fields.iter().map(|(key, field)| Ok((key.as_str(), inline(field)?)));
+            let fields = fields
+                .iter()
+                .map(|(key, field)| Ok((key.as_str(), inline(field)?)));
             fields.collect::<Result<InlineTable, String>>()?.into()
         }
     })
@@ -136,7 +153,11 @@ mod tests {
     fn check(before: &str, wish: &KindWish) -> String {
         let after = with_table(before, Kind::Eviction, wish).unwrap();
         let read = Wishes::parse(&after).unwrap();
-        assert_eq!(read.of(Kind::Eviction), &Ok(Wished::Table(wish.clone())), "{after}");
+        assert_eq!(
+            read.of(Kind::Eviction),
+            &Ok(Wished::Table(wish.clone())),
+            "{after}"
+        );
         for other in [Kind::Placement, Kind::Relocation] {
             assert_eq!(read.of(other), Wishes::parse(before).unwrap().of(other));
         }
@@ -171,7 +192,9 @@ mod tests {
         let after = check(before, &same_config);
         assert_eq!(after, before.replace("policy = \"a\"", "policy = \"b\""));
         let after = check(before, &KindWish::plain("b"));
-        assert!(after.contains("policy = \"b\" # since May") && after.contains("# why\n[eviction]"));
+        assert!(
+            after.contains("policy = \"b\" # since May") && after.contains("# why\n[eviction]")
+        );
         assert!(check(TEMPLATE, &wish()).starts_with(TEMPLATE.trim_end()));
     }
 

@@ -8,6 +8,7 @@ use std::io;
 
 use bytes::Bytes;
 use dataverse_core::content::Digest;
+use dataverse_core::limits;
 use dataverse_core::policy::Kind;
 use tokio::sync::oneshot;
 
@@ -83,7 +84,10 @@ impl Steward {
         tracing::info!(policy = name.as_str(), %digest, "a policy was put into the folder");
         self.reconcile().await;
         let office = &self.offices[kind as usize];
-        let decides = office.active.as_ref().is_some_and(|it| it.pick.digest == digest);
+        let decides = office
+            .active
+            .as_ref()
+            .is_some_and(|it| it.pick.digest == digest);
         match office.error() {
             Some(reason) if wished.policy == name.as_str() && !decides => {
                 Err(PolicyError::Refused(reason))
@@ -109,7 +113,9 @@ impl Steward {
         self.look_at_folder().await;
         let file = name.file();
         if !self.listing.files.contains_key(name) {
-            return Err(PolicyError::NotFound(format!("there is no {file} in the folder")));
+            return Err(PolicyError::NotFound(format!(
+                "there is no {file} in the folder"
+            )));
         }
         for kind in Kind::ALL {
             if let Some(role) = self.role(name, kind) {
@@ -123,7 +129,10 @@ impl Steward {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 return Err(failed(&file, &error));
             }
-            _ => tracing::info!(policy = name.as_str(), "a policy was taken out of the folder"),
+            _ => tracing::info!(
+                policy = name.as_str(),
+                "a policy was taken out of the folder"
+            ),
         }
         self.reconcile().await;
         Ok(())
@@ -138,9 +147,17 @@ impl Steward {
             wished == name.as_str() && file.is_ok_and(|it| it.origin() == Origin::Folder)
         };
         let table = self.table(kind);
-        if office.active.as_ref().is_some_and(|running| is_file(&running.pick)) {
+        if office
+            .active
+            .as_ref()
+            .is_some_and(|running| is_file(&running.pick))
+        {
             Some("the active")
-        } else if office.shadow.as_ref().is_some_and(|shadow| is_file(&shadow.pick)) {
+        } else if office
+            .shadow
+            .as_ref()
+            .is_some_and(|shadow| is_file(&shadow.pick))
+        {
             Some("the shadow of the")
         } else if provides(&table.policy) {
             Some("the wished")
@@ -153,8 +170,11 @@ impl Steward {
 
     async fn wish(&mut self, kind: Kind, wish: &KindWish) -> Result<KindView, PolicyError> {
         self.look_at_folder().await;
-        self.check(kind, wish).await.inspect_err(|_| self.told.count(kind, Swap::Refused))?;
-        self.write_table(kind, wish).await?;
+        self.check(kind, wish)
+            .await
+            .inspect_err(|_| self.told.count(kind, Swap::Refused))?;
+        let text = self.with_table(kind, wish)?;
+        self.write_wishes(text).await?;
         self.settle(kind).await
     }
 
@@ -177,7 +197,9 @@ impl Steward {
 
     async fn may_run(&self, kind: Kind, pick: &Pick) -> Result<(), PolicyError> {
         let pick = pick.clone();
-        let bar = self.kept(move |kept| kept.bar_of(kind, &pick).map(str::to_owned)).await;
+        let bar = self
+            .kept(move |kept| kept.bar_of(kind, &pick).map(str::to_owned))
+            .await;
         bar.map_or(Ok(()), |reason| Err(PolicyError::Refused(reason)))
     }
 
@@ -197,16 +219,23 @@ impl Steward {
         rehearsed.map(drop).map_err(PolicyError::Refused)
     }
 
-    async fn write_table(&self, kind: Kind, wish: &KindWish) -> Result<(), PolicyError> {
+    /// `policies.toml` with this table.
+    fn with_table(&self, kind: Kind, wish: &KindWish) -> Result<String, PolicyError> {
         let before = match &self.listing.wishes {
             None => TEMPLATE,
             Some(Ok(text)) => text,
             Some(Err(reason)) => return Err(PolicyError::Refused(reason.clone())),
         };
         let text = table::with_table(before, kind, wish).map_err(PolicyError::Refused)?;
-        if text.len() as u64 > dataverse_core::limits::POLICIES_TOML_BYTES_MAX {
-            return Err(PolicyError::Refused("policies.toml would become too long".to_owned()));
+        if text.len() as u64 > limits::POLICIES_TOML_BYTES_MAX {
+            let most = limits::POLICIES_TOML_BYTES_MAX;
+            let reason = format!("policies.toml would be longer than {most} bytes");
+            return Err(PolicyError::Refused(reason));
         }
+        Ok(text)
+    }
+
+    async fn write_wishes(&self, text: String) -> Result<(), PolicyError> {
         let folder = self.folder.clone();
         let written = blocking(move || folder.put_wishes(&text)).await;
         written.map_err(|error| failed("policies.toml", &error))
@@ -254,7 +283,9 @@ impl Steward {
         let wish = pick.wish(table.shadow.filter(|shadow| pick.name.as_str() != shadow));
         let found = source::find(&self.listing, &self.workshop, kind, &pick.name);
         let found = found.map(|source| supposed(&pick.name, source, &wish));
-        let is_there = found.as_ref().is_ok_and(|found| found.digest == pick.digest);
+        let is_there = found
+            .as_ref()
+            .is_ok_and(|found| found.digest == pick.digest);
         let returning = if is_there {
             found.unwrap_or_else(|_| pick.clone())
         } else {
@@ -264,13 +295,14 @@ impl Steward {
             }
         };
         self.rehearse_bytes(kind, returning.clone(), &wasm).await?;
+        let text = self.with_table(kind, &wish)?;
         if !is_there {
             self.may_be_replaced(&pick.name, kind)?;
             let (folder, name) = (self.folder.clone(), pick.name.clone());
             let written = blocking(move || folder.put(&name, &wasm)).await;
             written.map_err(|error| failed(&pick.name.file(), &error))?;
         }
-        self.write_table(kind, &wish).await?;
+        self.write_wishes(text).await?;
         tracing::info!(decision = kind.as_str(), policy = %pick, "the policy before is gone back to");
         self.offices[kind as usize].returning = Some(returning);
         self.settle(kind).await

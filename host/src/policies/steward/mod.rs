@@ -95,7 +95,7 @@ impl Steward {
     }
 
     /// Looks after the policies until nobody can ask anything any more.
-    pub(super) async fn run(mut self, mut errands: mpsc::Receiver<Errand>) {
+    pub(super) async fn run(&mut self, mut errands: mpsc::Receiver<Errand>) {
         let look = Arc::clone(&self.look);
         let mut review = interval(REVIEW_EVERY);
         review.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -116,6 +116,13 @@ impl Steward {
                     self.publish();
                 }
             }
+        }
+    }
+
+    /// Asks nobody beside any more. Who decides goes on.
+    pub(super) async fn end(&mut self) {
+        for kind in Kind::ALL {
+            self.end_shadow(kind).await;
         }
     }
 
@@ -157,7 +164,10 @@ impl Steward {
             }
             Err(reason) => {
                 if self.refused_whole.as_ref() != Some(&reason) {
-                    tracing::warn!(reason, "the wishes for policies are refused; what ran goes on");
+                    tracing::warn!(
+                        reason,
+                        "the wishes for policies are refused; what ran goes on"
+                    );
                 }
                 self.refused_whole = Some(reason);
             }

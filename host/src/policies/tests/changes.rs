@@ -20,12 +20,19 @@ async fn a_new_folder_wishes_nothing_and_the_built_in_policies_decide() {
     ] {
         let active = &of_kind.active;
         assert_eq!(active.name, built_in::default_name(kind));
-        assert_eq!((active.origin, active.state.as_str()), (Origin::BuiltIn, "active"));
+        assert_eq!(
+            (active.origin, active.state.as_str()),
+            (Origin::BuiltIn, "active")
+        );
         assert!(!active.summary.is_empty() && !active.loaded_at.is_empty());
         assert_eq!(of_kind.last_error, None);
     }
     assert_eq!(view.available.len(), built_in::all().len());
-    assert!(String::from_utf8(world.read("policies.toml")).unwrap().starts_with("# Which"));
+    assert!(
+        String::from_utf8(world.read("policies.toml"))
+            .unwrap()
+            .starts_with("# Which")
+    );
     let named = world.named.lock().unwrap().clone();
     let digest = &view.placement.active.digest[..12];
     assert_eq!(named[0], format!("placement:rendezvous@{digest}"));
@@ -40,14 +47,21 @@ async fn a_file_that_is_wished_decides_and_so_does_its_successor() {
     world.toml(MINE);
     world.decides("mine", &one).await;
     let active = world.placement().active;
-    assert_eq!((active.origin, active.state.as_str()), (Origin::Folder, "probation"));
+    assert_eq!(
+        (active.origin, active.state.as_str()),
+        (Origin::Folder, "probation")
+    );
     world.place(4).await;
     let active = world.placement().active;
     assert_eq!((active.decisions, active.faults.len()), (1, 0));
     assert!(active.fuel.p50 > 0.0 && active.latency_us.p99 > 0.0);
 
     world.write("next", &two);
-    fs::rename(world.folder().join("next"), world.folder().join("mine.wasm")).unwrap();
+    fs::rename(
+        world.folder().join("next"),
+        world.folder().join("mine.wasm"),
+    )
+    .unwrap();
     world.decides("mine", &two).await;
     let previous = world.placement().previous;
     assert_eq!(previous[0].digest, Digest::of(&one).to_string());
@@ -57,7 +71,9 @@ async fn a_file_that_is_wished_decides_and_so_does_its_successor() {
     assert_eq!(figures[0].decisions, 1, "of the one before");
 
     world.toml("");
-    world.eventually(|view| view.placement.active.name == "rendezvous").await;
+    world
+        .eventually(|view| view.placement.active.name == "rendezvous")
+        .await;
     assert_eq!(world.placement().active.state, "active");
     world.stop().await;
 }
@@ -76,12 +92,18 @@ async fn what_means_the_same_is_no_swap_and_what_does_not_is_one() {
         (with("config = {}"), "path", 1),
         (with("config = { a = 1 }"), "never", 2),
         (with("shadow = \"near\"\nconfig = { a = 1 }"), "path", 2),
-        (with("config = { a = 1 }\nlimits = { fuel = 9000000 }"), "never", 3),
+        (
+            with("config = { a = 1 }\nlimits = { fuel = 9000000 }"),
+            "never",
+            3,
+        ),
         (with(""), "path", 4),
     ] {
         world.write("mine.wasm", policy("one"));
         world.toml(&format!("{text}\n[relocation]\npolicy = \"{relocation}\""));
-        world.eventually(|view| view.relocation.active.name == relocation).await;
+        world
+            .eventually(|view| view.relocation.active.name == relocation)
+            .await;
         assert_eq!(world.placement().last_error, None, "{text}");
         assert_eq!(world.swaps(Kind::Placement), swaps, "{text}");
     }
@@ -100,7 +122,9 @@ async fn a_table_is_refused_by_itself_and_a_file_that_does_not_parse_whole() {
 
     world.toml("[placement]\npolicy = \"near\"\nfoo = 1\n[relocation]\npolicy = \"path\"");
     world.refused("foo").await;
-    world.eventually(|view| view.relocation.active.name == "path").await;
+    world
+        .eventually(|view| view.relocation.active.name == "path")
+        .await;
     assert_eq!(world.placement().active.name, "rendezvous");
 
     world.toml("[placement]\npolicy = \"near\"\n[relocation\n");
@@ -111,7 +135,9 @@ async fn a_table_is_refused_by_itself_and_a_file_that_does_not_parse_whole() {
     assert!(view.relocation.last_error.unwrap().contains("line 3"));
 
     world.toml("[placement]\npolicy = \"near\"");
-    world.eventually(|view| view.placement.active.name == "near").await;
+    world
+        .eventually(|view| view.placement.active.name == "near")
+        .await;
     let view = world.view();
     assert_eq!((view.placement.last_error, view.last_error), (None, None));
     assert_eq!(view.relocation.active.name, "reader");
@@ -153,7 +179,10 @@ async fn a_file_that_is_half_there_is_refused_until_the_rest_comes() {
     world.decides("mine", &whole).await;
     world.write("mine.wasm", "");
     world.refused("mine: ").await;
-    assert_eq!(world.placement().active.digest, Digest::of(&whole).to_string());
+    assert_eq!(
+        world.placement().active.digest,
+        Digest::of(&whole).to_string()
+    );
     world.stop().await;
 }
 
@@ -170,7 +199,10 @@ async fn every_file_of_the_folder_is_told_with_what_is_wrong_with_it() {
         })
         .await;
     let available = world.view().available;
-    assert_eq!((available[0].name.as_str(), available[0].kind.as_deref()), ("bad", None));
+    assert_eq!(
+        (available[0].name.as_str(), available[0].kind.as_deref()),
+        ("bad", None)
+    );
     assert_eq!(available[1].version, "1.2.3");
     assert_eq!(available[1].size, policy("one").len() as u64);
     world.stop().await;
@@ -212,7 +244,9 @@ async fn a_mount_that_is_swapped_by_a_link_is_followed() {
     assert_eq!(world.placement().active.config["version"], 1);
     symlink("..2", folder.join("..data_tmp")).unwrap();
     fs::rename(folder.join("..data_tmp"), folder.join("..data")).unwrap();
-    world.eventually(|view| view.placement.active.config["version"] == 2).await;
+    world
+        .eventually(|view| view.placement.active.config["version"] == 2)
+        .await;
     world.stop().await;
 }
 
@@ -223,7 +257,9 @@ async fn after_a_thousand_changes_the_last_one_decides() {
     for change in 0..1000 {
         world.toml(&format!("{MINE}config = {{ change = {change} }}"));
     }
-    world.eventually(|view| view.placement.active.config["change"] == 999).await;
+    world
+        .eventually(|view| view.placement.active.config["change"] == 999)
+        .await;
     assert!(world.swaps(Kind::Placement) < 1000);
     assert_eq!(world.placement().last_error, None);
     world.stop().await;

@@ -49,7 +49,10 @@ fn in_use<T: std::fmt::Debug>(outcome: Result<T, PolicyError>) {
 
 #[track_caller]
 fn not_found<T: std::fmt::Debug>(outcome: Result<T, PolicyError>) {
-    assert!(matches!(outcome, Err(PolicyError::NotFound(_))), "{outcome:?}");
+    assert!(
+        matches!(outcome, Err(PolicyError::NotFound(_))),
+        "{outcome:?}"
+    );
 }
 
 #[tokio::test]
@@ -60,7 +63,10 @@ async fn a_wish_is_written_into_the_table_and_decides_when_it_is_answered() {
     assert_eq!((view.active.name.as_str(), view.last_error), ("near", None));
     assert_eq!(world.view().relocation.active.name, "never");
     let text = String::from_utf8(world.read("policies.toml")).unwrap();
-    assert!(text.starts_with("# ours\n[relocation]\npolicy = \"never\" # final\n"), "{text}");
+    assert!(
+        text.starts_with("# ours\n[relocation]\npolicy = \"never\" # final\n"),
+        "{text}"
+    );
     let swaps = world.swaps(Kind::Placement);
     let again = world.wish(wish("near", json!({}))).await.unwrap();
     assert_eq!(again.active.loaded_at, view.active.loaded_at);
@@ -77,17 +83,32 @@ async fn a_wish_that_can_not_be_met_is_not_written() {
     world.install("mine", policy("one")).await.unwrap();
     let never = guests::guest(Kind::Placement, &[("place", "(unreachable)")]);
     world.write("never.wasm", never);
-    refused(world.wish(wish("nobody", json!({}))).await, "there is no placement policy");
-    refused(world.wish(wish("../mine", json!({}))).await, "can't be the name");
-    refused(world.wish(wish("lru", json!({}))).await, "there is no placement policy");
+    refused(
+        world.wish(wish("nobody", json!({}))).await,
+        "there is no placement policy",
+    );
+    refused(
+        world.wish(wish("../mine", json!({}))).await,
+        "can't be the name",
+    );
+    refused(
+        world.wish(wish("lru", json!({}))).await,
+        "there is no placement policy",
+    );
     refused(world.wish(wish("mine", json!({"x": null}))).await, "null");
-    refused(world.wish(wish("mine", json!([]))).await, "table of settings");
+    refused(
+        world.wish(wish("mine", json!([]))).await,
+        "table of settings",
+    );
     refused(world.wish(wish("never", json!({}))).await, "trap");
     let shadowed = KindWish {
         shadow: Some("nobody".to_owned()),
         ..KindWish::plain("mine")
     };
-    refused(world.wish(shadowed).await, "shadow: there is no placement policy");
+    refused(
+        world.wish(shadowed).await,
+        "shadow: there is no placement policy",
+    );
     assert_eq!(world.read("policies.toml"), before);
     world.toml("[placement\n");
     refused(world.wish(wish("mine", json!({}))).await, "line 1");
@@ -102,7 +123,10 @@ async fn a_file_is_checked_before_it_is_written() {
         refused(world.install(name, wasm).await, part);
     }
     for name in ["", "..", "a/b", ".hidden", "../../escape"] {
-        refused(world.install(name, policy("one")).await, "can't be the name");
+        refused(
+            world.install(name, policy("one")).await,
+            "can't be the name",
+        );
     }
     assert_eq!(world.entries(), ["policies.toml"]);
     let digest = world.install("mine", policy("one")).await.unwrap();
@@ -119,8 +143,15 @@ async fn a_file_that_is_installed_over_the_one_that_decides_decides_at_once() {
     world.wish(wish("mine", json!({}))).await.unwrap();
     let digest = world.install("mine", policy("two")).await.unwrap();
     assert_eq!(world.placement().active.digest, digest);
-    in_use(world.install("mine", guests::honest(Kind::Relocation)).await);
-    refused(world.install("mine", guests::evil("trap-in-place")).await, "trap");
+    in_use(
+        world
+            .install("mine", guests::honest(Kind::Relocation))
+            .await,
+    );
+    refused(
+        world.install("mine", guests::evil("trap-in-place")).await,
+        "trap",
+    );
     assert_eq!(world.placement().active.digest, digest);
     assert_eq!(world.read("mine.wasm"), policy("two"));
     world.stop().await;
@@ -180,7 +211,10 @@ async fn a_rollback_brings_back_file_and_table_and_another_one_undoes_it() {
     let is = |view: &KindView, wasm: &[u8], of: u64| {
         let active = &view.active;
         assert_eq!(active.digest, Digest::of(wasm).to_string());
-        assert_eq!((active.config["of"].as_u64(), active.state.as_str()), (Some(of), "active"));
+        assert_eq!(
+            (active.config["of"].as_u64(), active.state.as_str()),
+            (Some(of), "active")
+        );
         assert_eq!(world.read("mine.wasm"), wasm);
     };
     is(&view, &two, 1);
@@ -202,7 +236,10 @@ async fn a_rollback_reaches_a_built_in_policy_behind_a_file_of_its_name() {
     assert_eq!(world.placement().active.origin, Origin::Folder);
     let view = world.policies.rollback(Kind::Placement).await.unwrap();
     assert_eq!(view.active.digest, built_in);
-    assert_eq!(Digest::of(&world.read("rendezvous.wasm")).to_string(), built_in);
+    assert_eq!(
+        Digest::of(&world.read("rendezvous.wasm")).to_string(),
+        built_in
+    );
     world.stop().await;
 }
 

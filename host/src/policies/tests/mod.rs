@@ -4,7 +4,11 @@
 mod changes;
 mod errands;
 #[path = "../../../sandbox/tests/guests/mod.rs"]
-#[expect(dead_code, reason = "the guests are shared with tests that need others of them")]
+#[expect(
+    dead_code,
+    unreachable_pub,
+    reason = "the guests are shared with tests that need others of them"
+)]
 mod guests;
 mod trouble;
 
@@ -86,7 +90,9 @@ impl World {
     }
 
     async fn stop(&self) {
-        timeout(DEADLINE, self.policies.stop()).await.expect("it stops");
+        timeout(DEADLINE, self.policies.stop())
+            .await
+            .expect("it stops");
     }
 
     fn folder(&self) -> PathBuf {

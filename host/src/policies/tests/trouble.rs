@@ -34,14 +34,29 @@ async fn a_policy_that_fails_in_its_probation_makes_way_for_the_one_before() {
     let world = with_traitor().await;
     let placement = world.placement();
     assert_eq!(placement.active.name, "good");
-    assert_eq!((placement.active.config["of"].as_u64(), placement.active.state.as_str()), (Some(1), "active"));
-    assert_eq!(placement.previous[0].name, "rendezvous", "and not the traitor");
+    assert_eq!(
+        (
+            placement.active.config["of"].as_u64(),
+            placement.active.state.as_str()
+        ),
+        (Some(1), "active")
+    );
+    assert_eq!(
+        placement.previous[0].name, "rendezvous",
+        "and not the traitor"
+    );
     let error = placement.last_error.unwrap();
-    assert!(error.contains("mine") && error.contains("5 trap"), "{error}");
+    assert!(
+        error.contains("mine") && error.contains("5 trap"),
+        "{error}"
+    );
     assert_eq!(world.read("policies.toml"), MINE.as_bytes());
     assert_eq!(world.read("mine.wasm"), traitor());
     let figures = &world.policies.figures()[0];
-    assert_eq!((figures.swaps[2], figures.faults[0], figures.decisions), (1, 5, 5));
+    assert_eq!(
+        (figures.swaps[2], figures.faults[0], figures.decisions),
+        (1, 5, 5)
+    );
     world.stop().await;
 }
 
@@ -50,14 +65,24 @@ async fn it_stays_barred_until_its_file_or_its_table_changes() {
     let world = with_traitor().await;
     let swaps = world.swaps(Kind::Placement);
     world.toml(&format!("{MINE}\n[relocation]\npolicy = \"never\""));
-    world.eventually(|view| view.relocation.active.name == "never").await;
+    world
+        .eventually(|view| view.relocation.active.name == "never")
+        .await;
     assert_eq!(world.swaps(Kind::Placement), swaps);
-    assert!(world.placement().last_error.unwrap().contains("rolled back"));
+    assert!(
+        world
+            .placement()
+            .last_error
+            .unwrap()
+            .contains("rolled back")
+    );
 
     world.toml(&format!("{MINE}config = {{ another = true }}"));
     world.decides("mine", &traitor()).await;
     world.toml(MINE);
-    world.eventually(|view| view.placement.active.config == serde_json::json!({})).await;
+    world
+        .eventually(|view| view.placement.active.config == serde_json::json!({}))
+        .await;
     assert_eq!(world.placement().active.name, "mine", "the bar was lifted");
     world.stop().await;
 }
@@ -66,7 +91,10 @@ async fn it_stays_barred_until_its_file_or_its_table_changes() {
 async fn it_stays_barred_across_a_restart() {
     let world = with_traitor().await.restart(|_| {}).await;
     let placement = world.placement();
-    assert_eq!((placement.active.name.as_str(), placement.active.origin), ("good", Origin::Folder));
+    assert_eq!(
+        (placement.active.name.as_str(), placement.active.origin),
+        ("good", Origin::Folder)
+    );
     assert!(placement.last_error.unwrap().contains("rolled back"));
     world.write("mine.wasm", policy("mended"));
     world.decides("mine", &policy("mended")).await;
@@ -86,7 +114,10 @@ async fn a_policy_that_has_proved_itself_is_suspended_and_stays() {
         world.place(4).await;
     }
     let active = world.placement().active;
-    assert_eq!((active.name.as_str(), active.state.as_str()), ("mine", "suspended"));
+    assert_eq!(
+        (active.name.as_str(), active.state.as_str()),
+        ("mine", "suspended")
+    );
     assert_eq!(active.faults["trap"], 5);
     world.stop().await;
 }
@@ -103,7 +134,11 @@ async fn at_the_start_the_last_good_one_decides_if_the_wish_can_not_be_met() {
             let _ = fs::remove_file(folder.join("good.wasm"));
         }
     };
-    for text in ["[placement\n", "[placement]\npolicy = 3", "[placement]\npolicy = \"nobody\""] {
+    for text in [
+        "[placement\n",
+        "[placement]\npolicy = 3",
+        "[placement]\npolicy = \"nobody\"",
+    ] {
         let world = World::begin(copy_of(&world).await, Arc::clone(&world.workshop)).await;
         let world = world.restart(break_it(text)).await;
         let placement = world.placement();
@@ -145,8 +180,14 @@ async fn the_wish_holds_across_a_restart_and_the_first_needs_no_probation() {
     let world = with_good().await;
     let world = world.restart(|_| {}).await;
     let active = world.placement().active;
-    assert_eq!((active.name.as_str(), active.config["of"].as_u64()), ("good", Some(1)));
-    assert_eq!(active.state, "probation", "rendezvous could be gone back to");
+    assert_eq!(
+        (active.name.as_str(), active.config["of"].as_u64()),
+        ("good", Some(1))
+    );
+    assert_eq!(
+        active.state, "probation",
+        "rendezvous could be gone back to"
+    );
     world.stop().await;
 
     let root = tempfile::tempdir().unwrap();
@@ -156,7 +197,10 @@ async fn the_wish_holds_across_a_restart_and_the_first_needs_no_probation() {
     fs::write(folder.join("policies.toml"), MINE).unwrap();
     let world = World::in_folder(root).await;
     let active = world.placement().active;
-    assert_eq!((active.name.as_str(), active.state.as_str()), ("mine", "active"));
+    assert_eq!(
+        (active.name.as_str(), active.state.as_str()),
+        ("mine", "active")
+    );
     world.stop().await;
 }
 

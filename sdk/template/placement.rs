@@ -1,5 +1,6 @@
-//! A placement policy to start from: the nodes with the largest free share come first, near ones before far.
+//! A placement policy to start from: near nodes first, the emptier of equally near ones, nearly full ones last.
 
+use dataverse_sdk::ranking::sorted;
 use dataverse_sdk::serde::Deserialize;
 use dataverse_sdk::{About, Node, PlacementPolicy, Request, about, export};
 
@@ -22,7 +23,7 @@ const CONFIG_SCHEMA: &str = r#"{
     "additionalProperties": false
 }"#;
 
-/// Ranks nodes by what they have free.
+/// Ranks nodes by distance and by what they have free.
 pub struct Roomy {
     low_percent: u64,
 }
@@ -31,7 +32,12 @@ impl Roomy {
     /// What orders nodes: the smallest goes first.
     fn order(&self, node: &Node) -> (bool, u32, u64, u64) {
         let percent = node.free.saturating_mul(100) / node.capacity.max(1);
-        (percent < self.low_percent, node.hops, 100 - percent.min(100), node.id)
+        (
+            percent < self.low_percent,
+            node.hops,
+            100 - percent.min(100),
+            node.id,
+        )
     }
 }
 
@@ -39,21 +45,28 @@ impl PlacementPolicy for Roomy {
     type Config = Config;
 
     fn about() -> About {
-        about!("near nodes first, the fuller after the emptier", CONFIG_SCHEMA)
+        about!(
+            "near nodes first, nearly full ones last",
+            CONFIG_SCHEMA
+        )
     }
 
     fn new(config: Config, _seed: u64) -> Result<Self, String> {
         if config.low_percent > 100 {
-            return Err(format!("low_percent is {}, but at most 100", config.low_percent));
+            return Err(format!(
+                "low_percent is {}, but at most 100",
+                config.low_percent
+            ));
         }
-        Ok(Self { low_percent: config.low_percent })
+        Ok(Self {
+            low_percent: config.low_percent,
+        })
     }
 
     fn place(&mut self, request: &Request, candidates: &[Node]) -> Vec<u32> {
-        let mut ranking: Vec<u32> = (0..candidates.len() as u32).collect();
-        ranking.sort_by_key(|&index| self.order(&candidates[index as usize]));
-        // Spares, should some refuse.
-        ranking.truncate(request.factor as usize + 2);
+        let mut ranking = sorted(candidates, |node| self.order(node), Ord::cmp);
+        // Two spares, should a node refuse.
+        ranking.truncate(request.factor.saturating_add(2) as usize);
         ranking
     }
 }
@@ -62,21 +75,36 @@ export!(placement: Roomy);
 
 #[cfg(test)]
 mod tests {
-    use dataverse_sdk::testing::{check_placement, file, nodes};
+    use dataverse_sdk::testing::{check_placement, file, nodes, placement_storm};
 
     use super::*;
+
+    fn roomy() -> Roomy {
+        Roomy::new(Config { low_percent: 10 }, 7).unwrap()
+    }
 
     #[test]
     fn a_nearly_full_node_comes_last() {
         let mut candidates = nodes(4);
         candidates[0].free = candidates[0].capacity / 20;
-        let request = Request { file: file(1), factor: 2, now: 0 };
-        let mut policy = Roomy::new(Config { low_percent: 10 }, 7).unwrap();
-        assert_eq!(check_placement(&mut policy, &request, &candidates), [1, 2, 3, 0]);
+        let request = Request {
+            file: file(1),
+            factor: 2,
+            now: 0,
+        };
+        assert_eq!(
+            check_placement(&mut roomy(), &request, &candidates),
+            [1, 2, 3, 0]
+        );
     }
 
     #[test]
     fn more_than_all_of_a_node_can_not_be_asked_for() {
         assert!(Roomy::new(Config { low_percent: 101 }, 7).is_err());
+    }
+
+    #[test]
+    fn it_keeps_to_the_rules_whatever_is_asked() {
+        placement_storm(roomy);
     }
 }

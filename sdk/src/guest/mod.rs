@@ -7,7 +7,7 @@ use std::cell::RefCell;
 
 use crate::{
     About, Admission, Entry, EvictionPolicy, Level, Millis, Node, PlacementPolicy, Read,
-    RelocationPolicy, Request, Slot, Verdict, config,
+    RelocationPolicy, Request, Slot, Verdict,
 };
 
 pub mod bindings;

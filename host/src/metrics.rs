@@ -4,6 +4,9 @@
 //! is global. Names and help texts are in this file and nowhere else; whoever counts calls a method that
 //! says what happened. Nothing here decides anything.
 
+mod policies;
+
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use dataverse_core::holdings::Total;
@@ -11,6 +14,8 @@ use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder, 
 use metrics_exporter_prometheus::{
     Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
 };
+
+pub use policies::{PolicyFigures, ShadowFigures, Swap};
 
 static METADATA: Metadata<'static> =
     Metadata::new(module_path!(), Level::INFO, Some(module_path!()));
@@ -108,7 +113,11 @@ pub struct Metrics {
     store_capacity: Gauge,
     store_free: Gauge,
     links: [Gauge; 2],
+    policies: OnceLock<PoliciesSource>,
 }
+
+/// Tells the figures of a node's policies.
+type PoliciesSource = Box<dyn Fn() -> Vec<PolicyFigures> + Send + Sync>;
 
 impl std::fmt::Debug for Metrics {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -177,6 +186,7 @@ impl Metrics {
             store_capacity: new.gauge("dataverse_store_capacity_bytes"),
             store_free: new.gauge("dataverse_store_free_bytes"),
             links: new.gauges("dataverse_links", "state", ["up", "down"]),
+            policies: OnceLock::new(),
             handle: recorder.handle(),
             recorder,
         }
@@ -302,6 +312,15 @@ impl Metrics {
         self.links[1].set(as_gauge(down as u64));
     }
 
+    /// Says once who tells the figures of the node's policies, whenever they are asked for.
+    pub fn show_policies(
+        &self,
+        figures: impl Fn() -> Vec<PolicyFigures> + Send + Sync + 'static,
+    ) {
+        // A node has its policies for as long as it has its metrics.
+        let _ = self.policies.set(Box::new(figures));
+    }
+
     /// Folds recorded samples into their buckets. Samples pile up until this or [`Metrics::render`] is
     /// called, so someone must call it every few seconds.
     pub fn fold(&self) {
@@ -311,7 +330,8 @@ impl Metrics {
     /// Everything in Prometheus' text format.
     #[must_use]
     pub fn render(&self) -> String {
-        self.handle.render()
+        let figures = self.policies.get().map(|figures| figures());
+        self.handle.render() + &policies::render(&figures.unwrap_or_default())
     }
 }
 

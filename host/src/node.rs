@@ -1,16 +1,17 @@
 //! One node from its configuration to its end: store, transport, driver and the two faces put together.
 //!
-//! Shutdown runs from the outside in: the faces take nothing new and finish what is in flight, then the
-//! driver ends its background work and leaves the membership, then the store closes.
+//! Shutdown runs from the outside in: the faces take nothing new and finish what is in flight, then nobody
+//! looks after the policies any more, the driver ends its background work and leaves the membership, and the
+//! store closes.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use dataverse_core::id::NodeId;
 use dataverse_core::search::Peer;
+use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
@@ -19,11 +20,17 @@ use tokio_util::sync::CancellationToken;
 use crate::config::NodeConfig;
 use crate::driver::{Driver, Judges, Parts, system_now};
 use crate::net::GrpcTransport;
+use crate::policies::desk::Desk;
+use crate::policies::{Place, Policies, Workshop};
 use crate::store::{DiskOptions, DiskStore, MemoryStore, Store};
 use crate::{http, net};
 
 /// Capacity of a node that keeps everything in memory, unless told otherwise.
 const EPHEMERAL_BYTES: u64 = 1 << 30;
+
+/// In the data folder, policies that can be gone back to, and compiled ones.
+const KEPT: &str = "policies-kept";
+const COMPILED: &str = "policies-compiled";
 
 /// Where a node keeps what it stores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,12 +44,15 @@ pub enum Keeping {
 /// A node that runs.
 pub struct RunningNode {
     driver: Arc<Driver>,
+    policies: Arc<Policies>,
     http: SocketAddr,
     address: String,
     listens: SocketAddr,
     closing: CancellationToken,
     faces: JoinSet<anyhow::Result<()>>,
     shutdown: Duration,
+    /// What a node writes that keeps nothing; goes with it.
+    _scratch: Option<TempDir>,
 }
 
 impl RunningNode {
@@ -51,6 +61,20 @@ impl RunningNode {
     /// # Errors
     /// What kept it from starting: a port that is taken, a folder that is refused.
     pub async fn start(config: NodeConfig, keeping: Keeping) -> anyhow::Result<Self> {
+        let cache = (keeping == Keeping::OnDisk).then(|| config.folder.join(COMPILED));
+        let workshop = tokio::task::spawn_blocking(|| Workshop::new(cache)).await??;
+        Self::start_with(config, keeping, workshop).await
+    }
+
+    /// Starts a node whose policies are compiled in this workshop, which other nodes may share.
+    ///
+    /// # Errors
+    /// See [`RunningNode::start`].
+    pub async fn start_with(
+        config: NodeConfig,
+        keeping: Keeping,
+        workshop: Arc<Workshop>,
+    ) -> anyhow::Result<Self> {
         let grpc = bind(config.listen, "--listen").await?;
         let http = bind(config.http, "--http").await?;
         let (store, id) = open_store(&config, keeping).await?;
@@ -59,6 +83,7 @@ impl RunningNode {
         let advertised = config.advertise.clone();
         let address = advertised.unwrap_or_else(|| listens.to_string());
         let settings = config.settings.clone();
+        let (scratch, place) = place_policies(&config, keeping, workshop)?;
         let driver = Driver::start(Parts {
             me: Peer {
                 id,
@@ -76,6 +101,14 @@ impl RunningNode {
             now: system_now(),
         })
         .await?;
+
+        let policies = match Policies::start(place, &driver).await {
+            Ok(policies) => policies,
+            Err(error) => {
+                driver.stop().await;
+                return Err(error);
+            }
+        };
 
         let closing = CancellationToken::new();
         let mut faces = JoinSet::new();
@@ -96,12 +129,14 @@ impl RunningNode {
         let shutdown = driver.settings().node_shutdown;
         Ok(Self {
             driver,
+            policies,
             http: http_address,
             address,
             listens,
             closing,
             faces,
             shutdown,
+            _scratch: scratch,
         })
     }
 
@@ -135,6 +170,12 @@ impl RunningNode {
         self.driver.name()
     }
 
+    /// Its policies.
+    #[must_use]
+    pub fn policies(&self) -> Arc<dyn Desk> {
+        Arc::clone(&self.policies) as Arc<dyn Desk>
+    }
+
     /// Ends when a face fails, which none does by itself.
     async fn face_failed(&mut self) -> anyhow::Error {
         match self.faces.join_next().await {
@@ -152,12 +193,14 @@ impl RunningNode {
             tracing::warn!("requests in flight did not end in time and are cut off");
         }
         self.faces.shutdown().await;
+        self.policies.stop().await;
         self.driver.stop().await;
     }
 
     /// Ends at once, as if the machine had failed: connections break, nobody is told.
     pub async fn kill(mut self) {
         self.faces.shutdown().await;
+        self.policies.stop().await;
         self.driver.crash().await;
     }
 }
@@ -213,12 +256,31 @@ async fn open_store(
     };
     let opened = tokio::task::spawn_blocking(move || DiskStore::open(&options)).await?;
     let (store, identity) = opened?;
-    make_policies_folder(&config.policies_folder())?;
     Ok((store, identity.node))
 }
 
-/// The folder from which policies will be loaded is there from the first start on.
-fn make_policies_folder(folder: &Path) -> anyhow::Result<()> {
-    std::fs::create_dir_all(folder)
-        .with_context(|| format!("making the folder of policies {}", folder.display()))
+/// Where a node's policies are. One that keeps nothing has no data folder to put them in.
+fn place_policies(
+    config: &NodeConfig,
+    keeping: Keeping,
+    workshop: Arc<Workshop>,
+) -> anyhow::Result<(Option<TempDir>, Place)> {
+    let scratch = match keeping {
+        Keeping::OnDisk => None,
+        Keeping::InMemory => Some(tempfile::tempdir().context("making a temporary folder")?),
+    };
+    let (folder, kept) = match &scratch {
+        None => (config.policies_folder(), config.folder.join(KEPT)),
+        Some(scratch) => {
+            let own = || scratch.path().join("policies");
+            let folder = config.policies.clone().unwrap_or_else(own);
+            (folder, scratch.path().join(KEPT))
+        }
+    };
+    let place = Place {
+        folder,
+        kept,
+        workshop,
+    };
+    Ok((scratch, place))
 }

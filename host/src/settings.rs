@@ -108,6 +108,10 @@ settings! {
         "how often nodes that are gone are tried, so that a split network finds together";
     "gossip.status" gossip_status: Duration = seconds(1), ms(1)..=HOUR,
         "the shortest pause between two tellings of how this node is";
+    "policies.debounce" policies_debounce: Duration = ms(200), ms(1)..=HOUR,
+        "the folder of policies is acted on when nothing has changed in it for so long";
+    "policies.rescan" policies_rescan: Duration = seconds(10), ms(10)..=HOUR,
+        "how often that folder is looked at even if the system tells of no change";
     "node.shutdown" node_shutdown: Duration = seconds(10), ms(0)..=HOUR,
         "how long a stopping node waits for what is in flight";
 }

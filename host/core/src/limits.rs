@@ -243,6 +243,41 @@ pub const POLICY_COSTS_KEPT: usize = 1024;
 /// Questions waiting for a shadow policy; more are dropped, and counted.
 pub const SHADOW_QUEUE_MAX: usize = 4096;
 
+// Live policies.
+
+/// Bytes in the name of a policy.
+pub const POLICY_NAME_BYTES_MAX: usize = 64;
+/// Bytes in `policies.toml`.
+pub const POLICIES_TOML_BYTES_MAX: u64 = 256 << 10;
+/// Bytes in the configuration of a policy, as JSON.
+pub const POLICY_CONFIG_BYTES_MAX: usize = 64 << 10;
+/// Levels in the configuration of a policy.
+pub const POLICY_CONFIG_DEPTH_MAX: usize = 32;
+/// Longest wall-clock time for one decision that can be configured.
+pub const POLICY_WALL_MS_MAX: u64 = 10_000;
+/// Most memory of one instance that can be configured: all that 32 bits reach.
+pub const POLICY_MEMORY_MIB_MAX: u64 = 4096;
+/// Entries of the folder of policies that are looked at.
+pub const POLICY_FOLDER_ENTRIES_MAX: usize = 4096;
+/// Files of policies in the folder that are known; the first by name.
+pub const POLICY_FILES_MAX: usize = 256;
+/// A folder that never comes to rest is looked at after so many times the pause that would be rest.
+pub const POLICY_DEBOUNCES_MAX: u32 = 5;
+/// Good policies of each kind that are kept beside the one that decides.
+pub const POLICIES_KEPT: usize = 3;
+/// Bytes in the list of those.
+pub const POLICIES_KEPT_BYTES_MAX: u64 = 2 << 20;
+/// Compiled policies that are kept in memory, beside those in use.
+pub const POLICY_PROGRAMS_KEPT: usize = 8;
+/// Files of which is remembered what compiling them led to.
+pub const POLICY_FINDINGS_KEPT: usize = 1024;
+/// Times that a canary is tried which ran out of time, as one may on a busy machine.
+pub const POLICY_CANARIES_MAX: u32 = 3;
+/// Changes of policies waiting for their turn; more wait to be taken in.
+pub const POLICY_ERRANDS_MAX: usize = 16;
+/// How long the answer to a change of policies may take.
+pub const POLICY_ERRAND_MS_MAX: u64 = 60 * 1000;
+
 // The sandbox of policies.
 
 /// Fuel of one decision unless told otherwise; most instructions cost one.

@@ -59,7 +59,7 @@ use announce::Outgoing;
 use links::Links;
 use serve::Preparations;
 use state::State;
-use status::{Load, Seen};
+use status::{Load, PolicyNames, Seen};
 use transfer::Transfers;
 
 /// What a driver is made of.
@@ -108,6 +108,7 @@ pub struct Driver {
     preparations: Preparations,
     announcements: mpsc::Sender<Outgoing>,
     load: Load,
+    policies: PolicyNames,
     metrics: Arc<Metrics>,
     tasks: TaskTracker,
     stopping: CancellationToken,
@@ -166,6 +167,7 @@ impl Driver {
                 preparations: Preparations::default(),
                 announcements,
                 load: Load::default(),
+                policies: PolicyNames::default(),
                 metrics,
                 tasks: TaskTracker::new(),
                 stopping: CancellationToken::new(),
@@ -226,6 +228,12 @@ impl Driver {
     #[must_use]
     pub const fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// Who decides for it.
+    #[must_use]
+    pub const fn judges(&self) -> &Arc<Judges> {
+        &self.judges
     }
 
     /// What it counts.

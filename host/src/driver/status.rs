@@ -49,6 +49,17 @@ impl Load {
     }
 }
 
+/// What its policies are called, for others to see whether they run the same.
+#[derive(Default)]
+pub(super) struct PolicyNames(Mutex<Vec<String>>);
+
+impl PolicyNames {
+    fn names(&self) -> Vec<String> {
+        let names = self.0.lock();
+        names.expect("no one panics while naming policies").clone()
+    }
+}
+
 /// The core's table of members, as of the last news.
 #[derive(Default)]
 pub(super) struct Seen(Mutex<Arc<Members>>);
@@ -196,6 +207,12 @@ impl Driver {
         path.iter().enumerate().map(node).collect()
     }
 
+    /// From now on the policies that decide are called so in what others are told.
+    pub fn name_policies(&self, names: Vec<String>) {
+        let policies = self.policies.0.lock();
+        *policies.expect("no one panics while naming policies") = names;
+    }
+
     /// Tells the others how this node is. What has not changed is not told again.
     pub(super) fn publish_status(&self) {
         let own = self.own_view();
@@ -206,7 +223,7 @@ impl Driver {
             free: coarse(own.free, own.capacity),
             load: own.load,
             links: self.neighbours(),
-            policies: Vec::new(),
+            policies: self.policies.names(),
             started_ms: 0,
             counter: 0,
         });

@@ -1,10 +1,32 @@
 //! The policies of a node: which ones it has, which of them decides now, and how one takes over from another.
 //!
-//! `wish` is what the operator asked for (`policies.toml`), `view` what is told of it, `desk` what may be
-//! asked of it; `built_in` are the policies that come with the program. The decisions themselves go through
-//! the driver's judges; nothing here takes one.
+//! `wish` is what the operator asked for (`policies.toml`, read by `wishes` and written by `table`), `view`
+//! what is told of it (`told`), `desk` what may be asked of it. `folder` is where policies lie and `watcher`
+//! says when to look there again; `workshop` compiles them, `instance` makes them fit the driver's seats,
+//! `steward` puts the right ones there and `kept` remembers the good ones. `built_in` are the policies that
+//! come with the program. The decisions themselves go through the driver's judges; nothing here takes one.
 
 pub mod built_in;
 pub mod desk;
+mod folder;
+mod instance;
+mod kept;
+mod live;
+mod name;
+mod pick;
+mod running;
+mod shadow;
+mod shadowing;
+mod steward;
+mod table;
+#[cfg(test)]
+mod tests;
+mod told;
 pub mod view;
+mod watcher;
 pub mod wish;
+mod wishes;
+mod workshop;
+
+pub use live::{Place, Policies};
+pub use workshop::Workshop;

@@ -5,6 +5,8 @@ use dataverse_sandbox::GuestLimits;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::name::PolicyName;
+
 /// Which policy of a kind is to run, and how.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -24,6 +26,41 @@ pub struct KindWish {
 }
 
 impl KindWish {
+    /// The first thing that is wrong with it, whatever policies there are.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let bad = |error: super::name::BadName| error.to_string();
+        self.policy.parse::<PolicyName>().map_err(bad)?;
+        if let Some(shadow) = &self.shadow {
+            shadow.parse::<PolicyName>().map_err(bad)?;
+        }
+        if !self.config.is_object() {
+            return Err("config has to be a table of settings, `{ }` if there are none".to_owned());
+        }
+        if deeper_than(&self.config, limits::POLICY_CONFIG_DEPTH_MAX) {
+            let most = limits::POLICY_CONFIG_DEPTH_MAX;
+            return Err(format!("config has more than {most} levels"));
+        }
+        let (bytes, most) = (self.config_json().len(), limits::POLICY_CONFIG_BYTES_MAX);
+        if bytes > most {
+            return Err(format!("config has {bytes} bytes; at most {most} are allowed"));
+        }
+        self.limits.map_or(Ok(()), LimitsWish::check)
+    }
+
+    /// The table that the shadow would have if it were the one to decide.
+    pub(super) fn of_shadow(&self) -> Option<Self> {
+        let shadow = self.shadow.as_deref()?;
+        Some(Self {
+            limits: self.limits,
+            ..Self::plain(shadow)
+        })
+    }
+
+    /// The configuration, as the policy is told it.
+    pub(super) fn config_json(&self) -> String {
+        self.config.to_string()
+    }
+
     /// This policy with no configuration and no shadow.
     #[must_use]
     pub fn plain(policy: &str) -> Self {
@@ -52,6 +89,23 @@ pub struct LimitsWish {
 }
 
 impl LimitsWish {
+    fn check(self) -> Result<(), String> {
+        for (name, asked, most) in [
+            ("fuel", self.fuel, u64::MAX),
+            ("wall_ms", self.wall_ms, limits::POLICY_WALL_MS_MAX),
+            ("memory_mib", self.memory_mib, limits::POLICY_MEMORY_MIB_MAX),
+        ] {
+            match asked {
+                Some(0) => return Err(format!("limits.{name} is 0, with which nothing can be decided")),
+                Some(asked) if asked > most => {
+                    return Err(format!("limits.{name} is {asked}; at most {most} is allowed"));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     /// The limits with the usual ones filled in.
     #[must_use]
     pub fn filled(self) -> GuestLimits {
@@ -61,6 +115,16 @@ impl LimitsWish {
             memory_mib: self.memory_mib.unwrap_or(limits::POLICY_MEMORY_MIB_DEFAULT),
         }
     }
+}
+
+/// Whether something is nested deeper than so many levels; looks no deeper than that.
+fn deeper_than(value: &serde_json::Value, levels: usize) -> bool {
+    let mut inner: Box<dyn Iterator<Item = &serde_json::Value>> = match value {
+        serde_json::Value::Array(items) => Box::new(items.iter()),
+        serde_json::Value::Object(fields) => Box::new(fields.values()),
+        _ => return false,
+    };
+    levels == 0 || inner.any(|value| deeper_than(value, levels - 1))
 }
 
 fn empty() -> serde_json::Value {

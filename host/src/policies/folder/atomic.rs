@@ -1,0 +1,75 @@
+//! Writing a file so that whoever reads it sees all of the old or all of the new, even after a power cut:
+//! under a hidden name beside it, synced, renamed.
+
+use std::fs::{self, File, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use tempfile::{Builder, NamedTempFile};
+
+/// Who may read a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::policies) enum Access {
+    /// Whoever could read the one before, else whoever the system lets.
+    Usual,
+    /// Its owner.
+    Owner,
+}
+
+/// Writes a file, in place of one that may be there.
+///
+/// # Errors
+/// When that fails; what was there is still there then.
+pub(in crate::policies) fn write(path: &Path, bytes: &[u8], access: Access) -> io::Result<()> {
+    let (folder, file) = finished(path, bytes, access)?;
+    file.persist(path).map_err(|error| error.error)?;
+    sync_folder(folder)
+}
+
+/// Writes a file unless there is one.
+///
+/// # Errors
+/// See [`write`].
+pub(in crate::policies) fn write_new(path: &Path, bytes: &[u8], access: Access) -> io::Result<()> {
+    let (folder, file) = finished(path, bytes, access)?;
+    file.persist_noclobber(path).map_err(|error| error.error)?;
+    sync_folder(folder)
+}
+
+fn finished<'a>(
+    path: &'a Path,
+    bytes: &[u8],
+    access: Access,
+) -> io::Result<(&'a Path, NamedTempFile)> {
+    let folder = path
+        .parent()
+        .ok_or_else(|| io::Error::other("it has no folder"))?;
+    let mode = match access {
+        Access::Owner => 0o600,
+        Access::Usual => 0o666,
+    };
+    let mut file = Builder::new()
+        .prefix(".")
+        .suffix(".part")
+        // Of which the system takes away what it does not let others do.
+        .permissions(Permissions::from_mode(mode))
+        .tempfile_in(folder)?;
+    if access == Access::Usual
+        && let Ok(before) = fs::metadata(path)
+    {
+        let mode = before.permissions().mode() & 0o777;
+        file.as_file().set_permissions(Permissions::from_mode(mode))?;
+    }
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    Ok((folder, file))
+}
+
+/// Makes the names in this folder durable.
+///
+/// # Errors
+/// When that fails.
+pub(in crate::policies) fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}

@@ -1,0 +1,195 @@
+//! Instances of policies, as the driver's seats and shadows take them: guests that say what they used up.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dataverse_core::policy::{
+    Admission, CacheEntry, Eviction, Fault, NodeView, Placement, PlacementRequest, Relocation,
+    RelocationVerdict, RemoteRead, Slot,
+};
+use dataverse_core::policy::Kind;
+use dataverse_core::version::Millis;
+use dataverse_sandbox::{
+    EvictionGuest, PlacementGuest, Program, Refusal, RelocationGuest, Setup,
+};
+
+use super::workshop::blocking;
+use crate::driver::{
+    AnyEviction, AnyPlacement, AnyRelocation, Cost, Judges, Maker, Occupant, Priced, Tenure,
+};
+
+/// Makes the instances of a policy, whatever its kind.
+#[derive(Clone)]
+pub(super) enum AnyMaker {
+    /// Of one that places.
+    Placement(Maker<AnyPlacement>),
+    /// Of one that evicts.
+    Eviction(Maker<AnyEviction>),
+    /// Of one that relocates.
+    Relocation(Maker<AnyRelocation>),
+}
+
+/// What makes instances of this program.
+pub(super) fn maker(program: &Program, setup: &Setup) -> AnyMaker {
+    let (program, setup) = (program.clone(), setup.clone());
+    match program.kind() {
+        Kind::Placement => AnyMaker::Placement(Arc::new(move || {
+            let guest = program.placement(&setup).map_err(fault)?;
+            Ok(Box::new(Measured::new(guest)))
+        })),
+        Kind::Eviction => AnyMaker::Eviction(Arc::new(move || {
+            let guest = program.eviction(&setup).map_err(fault)?;
+            Ok(Box::new(Measured::new(guest)))
+        })),
+        Kind::Relocation => AnyMaker::Relocation(Arc::new(move || {
+            let guest = program.relocation(&setup).map_err(fault)?;
+            Ok(Box::new(Measured::new(guest)))
+        })),
+    }
+}
+
+/// Lets a policy decide from the next decision on. Its first instance is made beforehand.
+pub(super) async fn seat(
+    judges: &Judges,
+    maker: AnyMaker,
+    tenure: Arc<Tenure>,
+) -> Result<(), Fault> {
+    match maker {
+        AnyMaker::Placement(make) => {
+            let occupant = occupant(make, tenure).await?;
+            judges.placement.take(Some(occupant)).await;
+        }
+        AnyMaker::Eviction(make) => {
+            let occupant = occupant(make, tenure).await?;
+            judges.eviction.take(Some(occupant)).await;
+            judges.hand_over_cache().await;
+        }
+        AnyMaker::Relocation(make) => {
+            let occupant = occupant(make, tenure).await?;
+            judges.relocation.take(Some(occupant)).await;
+        }
+    }
+    Ok(())
+}
+
+/// Lets the native baseline decide from the next decision on.
+pub(super) async fn vacate(judges: &Judges, kind: Kind) {
+    match kind {
+        Kind::Placement => judges.placement.take(None).await,
+        Kind::Eviction => judges.eviction.take(None).await,
+        Kind::Relocation => judges.relocation.take(None).await,
+    }
+}
+
+async fn occupant<J: ?Sized + Priced + 'static>(
+    make: Maker<J>,
+    tenure: Arc<Tenure>,
+) -> Result<Occupant<J>, Fault> {
+    let first = Arc::clone(&make);
+    let first = blocking(move || first()).await?;
+    Ok(Occupant::new(make, Some(first), tenure))
+}
+
+fn fault(refusal: Refusal) -> Fault {
+    match refusal {
+        Refusal::Fault(fault) => fault,
+        refusal => Fault::trap(refusal.to_string()),
+    }
+}
+
+/// A guest and what it has used up since that was last taken.
+struct Measured<G> {
+    guest: G,
+    spent: Cost,
+}
+
+/// What the guests of all kinds tell.
+trait Guest: Send {
+    fn last_cost(&self) -> dataverse_sandbox::Cost;
+}
+
+impl<G: Guest> Measured<G> {
+    fn new(guest: G) -> Self {
+        Self {
+            guest,
+            spent: Cost {
+                fuel: 0,
+                elapsed: Duration::ZERO,
+            },
+        }
+    }
+
+    fn spend<T>(&mut self, call: impl FnOnce(&mut G) -> Result<T, Fault>) -> Result<T, Fault> {
+        let answer = call(&mut self.guest);
+        let cost = self.guest.last_cost();
+        self.spent.fuel = self.spent.fuel.saturating_add(cost.fuel);
+        self.spent.elapsed = self.spent.elapsed.saturating_add(cost.elapsed);
+        answer
+    }
+}
+
+impl<G: Guest> Priced for Measured<G> {
+    fn take_cost(&mut self) -> Cost {
+        std::mem::take(&mut self.spent)
+    }
+}
+
+impl Guest for PlacementGuest {
+    fn last_cost(&self) -> dataverse_sandbox::Cost {
+        self.last_cost()
+    }
+}
+
+impl Guest for EvictionGuest {
+    fn last_cost(&self) -> dataverse_sandbox::Cost {
+        self.last_cost()
+    }
+}
+
+impl Guest for RelocationGuest {
+    fn last_cost(&self) -> dataverse_sandbox::Cost {
+        self.last_cost()
+    }
+}
+
+impl Placement for Measured<PlacementGuest> {
+    fn place(
+        &mut self,
+        request: &PlacementRequest,
+        candidates: &[NodeView],
+    ) -> Result<Vec<u32>, Fault> {
+        self.spend(|guest| guest.place(request, candidates))
+    }
+}
+
+impl Eviction for Measured<EvictionGuest> {
+    fn set_capacity(&mut self, bytes: u64) -> Result<(), Fault> {
+        self.spend(|guest| guest.set_capacity(bytes))
+    }
+
+    fn restore(&mut self, entries: &[CacheEntry]) -> Result<(), Fault> {
+        self.spend(|guest| guest.restore(entries))
+    }
+
+    fn hit(&mut self, slots: &[Slot]) -> Result<(), Fault> {
+        self.spend(|guest| guest.hit(slots))
+    }
+
+    fn admit(&mut self, incoming: CacheEntry, needed: u64) -> Result<Admission, Fault> {
+        self.spend(|guest| guest.admit(incoming, needed))
+    }
+
+    fn make_room(&mut self, needed: u64, now: Millis) -> Result<Vec<Slot>, Fault> {
+        self.spend(|guest| guest.make_room(needed, now))
+    }
+
+    fn removed(&mut self, slots: &[Slot]) -> Result<(), Fault> {
+        self.spend(|guest| guest.removed(slots))
+    }
+}
+
+impl Relocation for Measured<RelocationGuest> {
+    fn on_read(&mut self, read: &RemoteRead) -> Result<RelocationVerdict, Fault> {
+        self.spend(|guest| guest.on_read(read))
+    }
+}

@@ -1,0 +1,196 @@
+//! `Policies`: the policies of a running node, from its start to its end.
+//!
+//! Starting fills the seats: with what is wished, else with the last good ones, else with the built-in
+//! defaults. From then on two tasks run, the watcher of the folder and the steward who acts on it; stopping
+//! waits for both. Whoever sits in a seat goes on deciding until the node itself is gone.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use async_trait::async_trait;
+use bytes::Bytes;
+use dataverse_core::id::NodeId;
+use dataverse_core::limits;
+use dataverse_core::policy::Kind;
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::desk::{Desk, PolicyError};
+use super::folder::Folder;
+use super::kept::Kept;
+use super::name::PolicyName;
+use super::steward::{Errand, Means, Steward};
+use super::told::Told;
+use super::view::{Available, KindView, PoliciesView};
+use super::watcher::{self, Pace};
+use super::wish::KindWish;
+use super::workshop::{Workshop, blocking};
+use crate::driver::Driver;
+use crate::metrics::PolicyFigures;
+use crate::settings::Settings;
+
+/// Where the policies of a node are, and who runs them.
+pub struct Place {
+    /// The folder of policies; made if need be.
+    pub folder: PathBuf,
+    /// The folder in which good ones are kept; made if need be. A node has its own.
+    pub kept: PathBuf,
+    /// Where they are compiled.
+    pub workshop: Arc<Workshop>,
+}
+
+/// The policies of a running node.
+pub struct Policies {
+    told: Arc<Told>,
+    errands: mpsc::Sender<Errand>,
+    tasks: TaskTracker,
+    stopping: CancellationToken,
+}
+
+/// What policies decide for.
+pub(super) struct Whom {
+    pub(super) node: NodeId,
+    pub(super) judges: Arc<crate::driver::Judges>,
+    pub(super) naming: Box<dyn Fn(Vec<String>) + Send + Sync>,
+}
+
+impl Policies {
+    /// Fills the seats of this node and keeps them filled. What is wished decides when this returns.
+    ///
+    /// # Errors
+    /// When a folder can't be made.
+    pub async fn start(place: Place, driver: &Arc<Driver>) -> anyhow::Result<Arc<Self>> {
+        let node = Arc::downgrade(driver);
+        let whom = Whom {
+            node: driver.id(),
+            judges: Arc::clone(driver.judges()),
+            naming: Box::new(move |names| {
+                if let Some(node) = node.upgrade() {
+                    node.name_policies(names);
+                }
+            }),
+        };
+        let policies = Self::of(place, driver.settings(), whom).await?;
+        let told = Arc::clone(&policies.told);
+        driver.metrics().show_policies(move || told.figures());
+        Ok(policies)
+    }
+
+    /// Fills the seats of these judges.
+    pub(super) async fn of(
+        place: Place,
+        settings: &Settings,
+        whom: Whom,
+    ) -> anyhow::Result<Arc<Self>> {
+        let folder = Folder::new(place.folder.clone());
+        let made = folder.clone();
+        blocking(move || made.make()).await.with_context(|| {
+            let folder = place.folder.display();
+            format!("making the folder of policies {folder}; choose another one with --policies")
+        })?;
+        let (kept, shown) = (place.kept.clone(), place.kept.display().to_string());
+        let kept = blocking(move || Kept::open(kept)).await;
+        let kept = kept.with_context(|| format!("opening the folder of good policies {shown}"))?;
+        let told = Arc::new(Told::new(place.folder.display().to_string()));
+        let look = Arc::new(Notify::new());
+        let mut steward = Steward::new(Means {
+            folder,
+            kept,
+            workshop: place.workshop,
+            judges: whom.judges,
+            node: whom.node,
+            told: Arc::clone(&told),
+            look: Arc::clone(&look),
+            naming: whom.naming,
+        });
+        steward.reconcile().await;
+
+        let (errands, waiting) = mpsc::channel(limits::POLICY_ERRANDS_MAX);
+        let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
+        let pace = Pace {
+            debounce: settings.policies_debounce,
+            rescan: settings.policies_rescan,
+        };
+        tasks.spawn(watcher::watch(place.folder, pace, look, stopping.clone()));
+        let end = stopping.clone();
+        tasks.spawn(async move { end.run_until_cancelled(steward.run(waiting)).await });
+        Ok(Arc::new(Self {
+            told,
+            errands,
+            tasks,
+            stopping,
+        }))
+    }
+
+    /// Ends the watching and waits for it. A change that is under way is left as it is: what is in the
+    /// folder is whole, and is acted on at the next start.
+    pub async fn stop(&self) {
+        self.stopping.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    /// The figures of this moment.
+    #[must_use]
+    pub fn figures(&self) -> Vec<PolicyFigures> {
+        self.told.figures()
+    }
+
+    async fn ask<T>(
+        &self,
+        errand: impl FnOnce(oneshot::Sender<Result<T, PolicyError>>) -> Errand,
+    ) -> Result<T, PolicyError> {
+        let (answer, answered) = oneshot::channel();
+        let errand = errand(answer);
+        let done = async {
+            let stopping = || PolicyError::Failed("the node is stopping".to_owned());
+            self.errands.send(errand).await.map_err(|_| stopping())?;
+            answered.await.unwrap_or_else(|_| Err(stopping()))
+        };
+        let deadline = Duration::from_millis(limits::POLICY_ERRAND_MS_MAX);
+        timeout(deadline, done).await.unwrap_or_else(|_| {
+            Err(PolicyError::Failed(
+                "the change takes longer than a request may; it goes on, and `policy list` will tell what became of it"
+                    .to_owned(),
+            ))
+        })
+    }
+}
+
+fn named(name: &str) -> Result<PolicyName, PolicyError> {
+    name.parse()
+        .map_err(|bad: super::name::BadName| PolicyError::Refused(bad.to_string()))
+}
+
+#[async_trait]
+impl Desk for Policies {
+    fn view(&self) -> PoliciesView {
+        self.told.view()
+    }
+
+    async fn install(&self, name: &str, wasm: Bytes) -> Result<Available, PolicyError> {
+        let name = named(name)?;
+        self.ask(|answer| Errand::Install(name, wasm, answer)).await
+    }
+
+    async fn remove(&self, name: &str) -> Result<(), PolicyError> {
+        let name = named(name)?;
+        self.ask(|answer| Errand::Remove(name, answer)).await
+    }
+
+    async fn wish(&self, kind: Kind, wish: KindWish) -> Result<KindView, PolicyError> {
+        self.ask(|answer| Errand::Wish(kind, wish, answer)).await
+    }
+
+    async fn promote(&self, kind: Kind) -> Result<KindView, PolicyError> {
+        self.ask(|answer| Errand::Promote(kind, answer)).await
+    }
+
+    async fn rollback(&self, kind: Kind) -> Result<KindView, PolicyError> {
+        self.ask(|answer| Errand::Rollback(kind, answer)).await
+    }
+}

@@ -1,0 +1,292 @@
+//! What may be asked of the steward: to put a policy into the folder or take it out, to wish for another
+//! one, to go back.
+//!
+//! Everything is checked before anything is written, and what is written is what an operator would write:
+//! the folder says what is wished, and stays the only one that does.
+
+use std::io;
+
+use bytes::Bytes;
+use dataverse_core::content::Digest;
+use dataverse_core::policy::Kind;
+use tokio::sync::oneshot;
+
+use super::super::desk::PolicyError;
+use super::super::name::PolicyName;
+use super::super::pick::Pick;
+use super::super::table;
+use super::super::view::{Available, KindView, Origin};
+use super::super::wish::KindWish;
+use super::super::wishes::{TEMPLATE, Wished};
+use super::super::workshop::blocking;
+use super::swap::supposed;
+use super::{Steward, source};
+use crate::metrics::Swap;
+
+/// Whoever asked is told here what became of it.
+pub(in crate::policies) type Answer<T> = oneshot::Sender<Result<T, PolicyError>>;
+
+/// Something that is asked.
+pub(in crate::policies) enum Errand {
+    /// To put a file into the folder.
+    Install(PolicyName, Bytes, Answer<Available>),
+    /// To take one out.
+    Remove(PolicyName, Answer<()>),
+    /// To replace the table of a kind.
+    Wish(Kind, KindWish, Answer<KindView>),
+    /// To let the shadow decide.
+    Promote(Kind, Answer<KindView>),
+    /// To let the one before decide.
+    Rollback(Kind, Answer<KindView>),
+}
+
+impl Steward {
+    /// Does it. Whoever asked may have gone away since, which changes nothing.
+    pub(super) async fn perform(&mut self, errand: Errand) {
+        match errand {
+            Errand::Install(name, wasm, answer) => {
+                let _ = answer.send(self.install(&name, wasm).await);
+            }
+            Errand::Remove(name, answer) => {
+                let _ = answer.send(self.remove(&name).await);
+            }
+            Errand::Wish(kind, wish, answer) => {
+                let _ = answer.send(self.wish(kind, &wish).await);
+            }
+            Errand::Promote(kind, answer) => {
+                let _ = answer.send(self.promote(kind).await);
+            }
+            Errand::Rollback(kind, answer) => {
+                let _ = answer.send(self.go_to_previous(kind).await);
+            }
+        }
+    }
+
+    async fn install(&mut self, name: &PolicyName, wasm: Bytes) -> Result<Available, PolicyError> {
+        self.look_at_folder().await;
+        let finding = self.workshop.inspect(&wasm).await;
+        let kind = finding.kind.map_err(refused)?;
+        let digest = Digest::of(&wasm);
+        let about = source::of_file(&self.workshop, name, digest, wasm.len() as u64);
+        if let Some(reason) = &about.error {
+            return Err(PolicyError::Refused(format!("{name}: {reason}")));
+        }
+        self.may_be_replaced(name, kind)?;
+        let wished = self.table(kind);
+        if wished.policy == name.as_str() {
+            let pick = Pick::new(name, Origin::Folder, digest, &wished);
+            self.rehearse_bytes(kind, pick, &wasm).await?;
+        }
+        let (folder, file) = (self.folder.clone(), name.clone());
+        let written = blocking(move || folder.put(&file, &wasm)).await;
+        written.map_err(|error| failed(&name.file(), &error))?;
+        tracing::info!(policy = name.as_str(), %digest, "a policy was put into the folder");
+        self.reconcile().await;
+        let office = &self.offices[kind as usize];
+        let decides = office.active.as_ref().is_some_and(|it| it.pick.digest == digest);
+        match office.error() {
+            Some(reason) if wished.policy == name.as_str() && !decides => {
+                Err(PolicyError::Refused(reason))
+            }
+            _ => Ok(source::of_file(&self.workshop, name, digest, about.size)),
+        }
+    }
+
+    /// Whether a policy of this kind may take the place of the file of this name.
+    fn may_be_replaced(&self, name: &PolicyName, kind: Kind) -> Result<(), PolicyError> {
+        let others = Kind::ALL.into_iter().filter(|&other| other != kind);
+        for other in others {
+            if let Some(role) = self.role(name, other) {
+                return Err(PolicyError::InUse(format!(
+                    "{name}.wasm is {role} {other} policy and this is a policy for {kind}: choose another name"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    async fn remove(&mut self, name: &PolicyName) -> Result<(), PolicyError> {
+        self.look_at_folder().await;
+        let file = name.file();
+        if !self.listing.files.contains_key(name) {
+            return Err(PolicyError::NotFound(format!("there is no {file} in the folder")));
+        }
+        for kind in Kind::ALL {
+            if let Some(role) = self.role(name, kind) {
+                return Err(PolicyError::InUse(format!(
+                    "{file} is {role} {kind} policy: let another one decide first"
+                )));
+            }
+        }
+        let (folder, removed) = (self.folder.clone(), name.clone());
+        match blocking(move || folder.remove(&removed)).await {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(failed(&file, &error));
+            }
+            _ => tracing::info!(policy = name.as_str(), "a policy was taken out of the folder"),
+        }
+        self.reconcile().await;
+        Ok(())
+    }
+
+    /// For what the file of this name is needed by this kind.
+    fn role(&self, name: &PolicyName, kind: Kind) -> Option<&'static str> {
+        let office = &self.offices[kind as usize];
+        let is_file = |pick: &Pick| pick.name == *name && pick.origin == Origin::Folder;
+        let provides = |wished: &str| {
+            let file = source::find(&self.listing, &self.workshop, kind, name);
+            wished == name.as_str() && file.is_ok_and(|it| it.origin() == Origin::Folder)
+        };
+        let table = self.table(kind);
+        if office.active.as_ref().is_some_and(|running| is_file(&running.pick)) {
+            Some("the active")
+        } else if office.shadow.as_ref().is_some_and(|shadow| is_file(&shadow.pick)) {
+            Some("the shadow of the")
+        } else if provides(&table.policy) {
+            Some("the wished")
+        } else if table.shadow.as_deref().is_some_and(provides) {
+            Some("the wished shadow of the")
+        } else {
+            None
+        }
+    }
+
+    async fn wish(&mut self, kind: Kind, wish: &KindWish) -> Result<KindView, PolicyError> {
+        self.look_at_folder().await;
+        self.check(kind, wish).await.inspect_err(|_| self.told.count(kind, Swap::Refused))?;
+        self.write_table(kind, wish).await?;
+        self.settle(kind).await
+    }
+
+    /// Checks that a table would be fulfilled.
+    async fn check(&mut self, kind: Kind, wish: &KindWish) -> Result<(), PolicyError> {
+        let refuse = |reason: String| PolicyError::Refused(reason);
+        wish.check().map_err(refuse)?;
+        let candidate = self.fetch(kind, wish).await;
+        let candidate = candidate.map_err(|(_, reason)| refuse(reason))?;
+        self.may_run(kind, &candidate.pick).await?;
+        self.rehearse(kind, &candidate).await.map_err(refuse)?;
+        if let Some(table) = wish.of_shadow() {
+            let beside = |reason: String| refuse(format!("shadow: {reason}"));
+            let candidate = self.fetch(kind, &table).await;
+            let candidate = candidate.map_err(|(_, reason)| beside(reason))?;
+            self.rehearse(kind, &candidate).await.map_err(beside)?;
+        }
+        Ok(())
+    }
+
+    async fn may_run(&self, kind: Kind, pick: &Pick) -> Result<(), PolicyError> {
+        let pick = pick.clone();
+        let bar = self.kept(move |kept| kept.bar_of(kind, &pick).map(str::to_owned)).await;
+        bar.map_or(Ok(()), |reason| Err(PolicyError::Refused(reason)))
+    }
+
+    async fn rehearse_bytes(
+        &self,
+        kind: Kind,
+        pick: Pick,
+        wasm: &Bytes,
+    ) -> Result<(), PolicyError> {
+        self.may_run(kind, &pick).await?;
+        let candidate = super::swap::Candidate {
+            program: self.workshop.compile(wasm).await.map_err(refused)?,
+            wasm: wasm.clone(),
+            pick,
+        };
+        let rehearsed = self.rehearse(kind, &candidate).await;
+        rehearsed.map(drop).map_err(PolicyError::Refused)
+    }
+
+    async fn write_table(&self, kind: Kind, wish: &KindWish) -> Result<(), PolicyError> {
+        let before = match &self.listing.wishes {
+            None => TEMPLATE,
+            Some(Ok(text)) => text,
+            Some(Err(reason)) => return Err(PolicyError::Refused(reason.clone())),
+        };
+        let text = table::with_table(before, kind, wish).map_err(PolicyError::Refused)?;
+        if text.len() as u64 > dataverse_core::limits::POLICIES_TOML_BYTES_MAX {
+            return Err(PolicyError::Refused("policies.toml would become too long".to_owned()));
+        }
+        let folder = self.folder.clone();
+        let written = blocking(move || folder.put_wishes(&text)).await;
+        written.map_err(|error| failed("policies.toml", &error))
+    }
+
+    /// Acts on what was written.
+    async fn settle(&mut self, kind: Kind) -> Result<KindView, PolicyError> {
+        self.reconcile().await;
+        let office = &self.offices[kind as usize];
+        match self.refused_whole.clone().or_else(|| office.error()) {
+            Some(reason) => Err(PolicyError::Refused(reason)),
+            None => Ok(self.told.view_of(kind)),
+        }
+    }
+
+    async fn promote(&mut self, kind: Kind) -> Result<KindView, PolicyError> {
+        self.look_at_folder().await;
+        let table = self.table(kind);
+        match table.of_shadow() {
+            Some(wish) => self.wish(kind, &wish).await,
+            None => Err(PolicyError::NotFound(format!(
+                "the {kind} policy has no shadow to promote"
+            ))),
+        }
+    }
+
+    /// Goes back to the policy that decided before this one; done twice, it ends where it began.
+    async fn go_to_previous(&mut self, kind: Kind) -> Result<KindView, PolicyError> {
+        self.look_at_folder().await;
+        let now = self.offices[kind as usize].active.clone();
+        let previous = self
+            .kept(move |kept| {
+                let now = now.as_ref().map(|running| &running.pick);
+                let previous = kept.before(kind, now).next();
+                previous.map(|past| (past.pick.clone(), kept.get(past.pick.digest)))
+            })
+            .await;
+        let Some((pick, wasm)) = previous else {
+            return Err(PolicyError::NotFound(format!(
+                "there is no {kind} policy to go back to"
+            )));
+        };
+        let wasm = wasm.map_err(|error| failed(&pick.to_string(), &error))?;
+        let table = self.table(kind);
+        let wish = pick.wish(table.shadow.filter(|shadow| pick.name.as_str() != shadow));
+        let found = source::find(&self.listing, &self.workshop, kind, &pick.name);
+        let found = found.map(|source| supposed(&pick.name, source, &wish));
+        let is_there = found.as_ref().is_ok_and(|found| found.digest == pick.digest);
+        let returning = if is_there {
+            found.unwrap_or_else(|_| pick.clone())
+        } else {
+            Pick {
+                origin: Origin::Folder,
+                ..pick.clone()
+            }
+        };
+        self.rehearse_bytes(kind, returning.clone(), &wasm).await?;
+        if !is_there {
+            self.may_be_replaced(&pick.name, kind)?;
+            let (folder, name) = (self.folder.clone(), pick.name.clone());
+            let written = blocking(move || folder.put(&name, &wasm)).await;
+            written.map_err(|error| failed(&pick.name.file(), &error))?;
+        }
+        self.write_table(kind, &wish).await?;
+        tracing::info!(decision = kind.as_str(), policy = %pick, "the policy before is gone back to");
+        self.offices[kind as usize].returning = Some(returning);
+        self.settle(kind).await
+    }
+
+    /// What is wished of a kind.
+    fn table(&self, kind: Kind) -> KindWish {
+        let wished = self.offices[kind as usize].wished.as_ref();
+        wished.unwrap_or(&Wished::Default).table(kind)
+    }
+}
+
+fn refused(refusal: dataverse_sandbox::Refusal) -> PolicyError {
+    PolicyError::Refused(refusal.to_string())
+}
+
+fn failed(file: &str, error: &io::Error) -> PolicyError {
+    PolicyError::Failed(format!("{file} can't be written or read: {error}"))
+}

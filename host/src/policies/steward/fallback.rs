@@ -1,0 +1,94 @@
+//! Who decides when the policy that is wished can't: the last good one, else the built-in default, else the
+//! native baseline.
+
+use bytes::Bytes;
+use dataverse_core::policy::Kind;
+
+use super::super::built_in;
+use super::super::instance::vacate;
+use super::super::kept::Barred;
+use super::super::pick::{Pick, short};
+use super::super::running::Running;
+use super::super::wish::KindWish;
+use super::Steward;
+use super::source::Source;
+use super::swap::{Candidate, Trust, supposed};
+use crate::metrics::Swap;
+
+impl Steward {
+    /// Lets someone else decide in place of one that failed in its probation.
+    pub(super) async fn roll_back(&mut self, kind: Kind, failed: &Running) {
+        let reason = format!(
+            "{} ({}) failed in its probation and was rolled back: {}; it is not run again until its file or its table changes",
+            failed.pick.name,
+            short(failed.pick.digest),
+            failed.faults_in_words()
+        );
+        tracing::error!(decision = kind.as_str(), policy = %failed.pick, reason, "a policy is rolled back");
+        self.told.count(kind, Swap::RolledBack);
+        let barred = Barred {
+            pick: failed.pick.clone(),
+            reason: reason.clone(),
+        };
+        self.kept(move |kept| kept.bar(kind, barred)).await;
+        self.save_kept().await;
+        self.fall_back(kind).await;
+        self.offices[kind as usize].note_swap(kind, Err(reason));
+    }
+
+    /// Lets the last good one decide, else the built-in default, else the baseline.
+    pub(super) async fn fall_back(&mut self, kind: Kind) {
+        let now = self.offices[kind as usize].active.clone();
+        let failed = now.map(|running| running.pick.clone());
+        let before = self
+            .kept(move |kept| {
+                let before = kept.before(kind, failed.as_ref());
+                let files = before.map(|past| (past.pick.clone(), kept.get(past.pick.digest)));
+                files.collect::<Vec<_>>()
+            })
+            .await;
+        for (pick, wasm) in before {
+            let went_back = match wasm {
+                Ok(wasm) => self.go_back(kind, pick.clone(), wasm).await,
+                Err(error) => Err(error.to_string()),
+            };
+            match went_back {
+                Ok(()) => return,
+                Err(reason) => tracing::warn!(policy = %pick, reason, "a good policy can't be gone back to"),
+            }
+        }
+        if let Some(policy) = built_in::find(kind, built_in::default_name(kind)) {
+            let wish = KindWish::plain(policy.name);
+            let name = policy.name.parse().expect("built-in policies are named well");
+            let pick = supposed(&name, Source::BuiltIn(policy), &wish);
+            let barred = pick.clone();
+            let is_barred = self.kept(move |kept| kept.bar_of(kind, &barred).is_some()).await;
+            let wasm = Bytes::from_static(policy.wasm);
+            if !is_barred && self.go_back(kind, pick, wasm).await.is_ok() {
+                return;
+            }
+        }
+        self.leave_to_baseline(kind).await;
+    }
+
+    async fn go_back(&mut self, kind: Kind, pick: Pick, wasm: Bytes) -> Result<(), String> {
+        let compiled = self.workshop.compile(&wasm).await;
+        let program = compiled.map_err(|refusal| refusal.to_string())?;
+        let candidate = Candidate {
+            pick,
+            program,
+            wasm,
+        };
+        self.swap(kind, candidate, Trust::Proven).await
+    }
+
+    /// Lets the native baseline decide, unless it does.
+    pub(super) async fn leave_to_baseline(&mut self, kind: Kind) {
+        let office = &self.offices[kind as usize];
+        if office.begun && office.active.is_none() {
+            return;
+        }
+        vacate(&self.judges, kind).await;
+        self.now_decides(kind, None).await;
+    }
+}

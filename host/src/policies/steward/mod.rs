@@ -1,0 +1,274 @@
+//! The steward of a node's policies: one task that brings what runs in line with what is wished, and makes
+//! the changes that are asked of it, one at a time.
+//!
+//! It is woken when the folder may have changed, when a policy is in trouble, and by errands. What it finds
+//! wrong it reports and leaves: what ran goes on. `swap` is how one policy follows another, `source` where a
+//! policy is found, `fallback` who decides when the one that is wished can't, `shadow` who is asked beside,
+//! `errands` what may be asked of the steward.
+
+mod errands;
+mod fallback;
+mod office;
+mod shadow;
+mod source;
+mod swap;
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use dataverse_core::content::Digest;
+use dataverse_core::id::NodeId;
+use dataverse_core::policy::Kind;
+use tokio::sync::{Notify, mpsc};
+use tokio::time::{MissedTickBehavior, interval};
+
+pub(super) use errands::Errand;
+
+use super::folder::{Folder, Found, Listing};
+use super::kept::Kept;
+use super::name::PolicyName;
+use super::told::{Report, Told};
+use super::wishes::Wishes;
+use super::workshop::{Workshop, blocking};
+use crate::driver::Judges;
+use office::Office;
+
+/// How often it looks whether a policy has proved itself.
+const REVIEW_EVERY: Duration = Duration::from_secs(1);
+
+/// Tells others what the policies that decide are called.
+pub(super) type Naming = Box<dyn Fn(Vec<String>) + Send + Sync>;
+
+/// What a steward needs.
+pub(super) struct Means {
+    /// The folder of policies.
+    pub(super) folder: Folder,
+    /// What is remembered.
+    pub(super) kept: Kept,
+    /// Where policies are compiled.
+    pub(super) workshop: Arc<Workshop>,
+    /// Whose seats it fills.
+    pub(super) judges: Arc<Judges>,
+    /// Of whom it is the steward.
+    pub(super) node: NodeId,
+    /// Where it tells how things stand.
+    pub(super) told: Arc<Told>,
+    /// Wakes it.
+    pub(super) look: Arc<Notify>,
+    /// Tells others.
+    pub(super) naming: Naming,
+}
+
+/// The steward.
+pub(super) struct Steward {
+    folder: Folder,
+    kept: Arc<Mutex<Kept>>,
+    workshop: Arc<Workshop>,
+    judges: Arc<Judges>,
+    node: NodeId,
+    told: Arc<Told>,
+    look: Arc<Notify>,
+    naming: Naming,
+    listing: Arc<Listing>,
+    offices: [Office; Kind::ALL.len()],
+    /// Why `policies.toml` or the folder as a whole is refused.
+    refused_whole: Option<String>,
+}
+
+impl Steward {
+    /// A steward who has not looked yet.
+    pub(super) fn new(means: Means) -> Self {
+        Self {
+            folder: means.folder,
+            kept: Arc::new(Mutex::new(means.kept)),
+            workshop: means.workshop,
+            judges: means.judges,
+            node: means.node,
+            told: means.told,
+            look: means.look,
+            naming: means.naming,
+            listing: Arc::default(),
+            offices: Default::default(),
+            refused_whole: None,
+        }
+    }
+
+    /// Looks after the policies until nobody can ask anything any more.
+    pub(super) async fn run(mut self, mut errands: mpsc::Receiver<Errand>) {
+        let look = Arc::clone(&self.look);
+        let mut review = interval(REVIEW_EVERY);
+        review.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let unknown = self.next_unknown();
+            tokio::select! {
+                biased;
+                errand = errands.recv() => match errand {
+                    Some(errand) => self.perform(errand).await,
+                    None => return,
+                },
+                () = look.notified() => self.reconcile().await,
+                _ = review.tick() => if self.review().await {
+                    self.publish();
+                },
+                () = std::future::ready(()), if unknown.is_some() => {
+                    self.get_to_know(unknown).await;
+                    self.publish();
+                }
+            }
+        }
+    }
+
+    /// Brings what runs in line with what is wished.
+    pub(super) async fn reconcile(&mut self) {
+        self.review().await;
+        self.look_at_folder().await;
+        for kind in Kind::ALL {
+            self.fulfil(kind).await;
+            self.fulfil_shadow(kind).await;
+        }
+        self.publish();
+    }
+
+    /// Reads what is there and what is wished.
+    async fn look_at_folder(&mut self) {
+        let (folder, before) = (self.folder.clone(), Arc::clone(&self.listing));
+        let listed = blocking(move || folder.list(&before)).await;
+        let wishes = match listed {
+            Err(error) => {
+                let folder = self.folder.path().display();
+                Err(format!("the folder {folder} can't be read: {error}"))
+            }
+            Ok(listing) => {
+                self.listing = Arc::new(listing);
+                match &self.listing.wishes {
+                    None => Ok(Wishes::none()),
+                    Some(Err(reason)) => Err(reason.clone()),
+                    Some(Ok(text)) => Wishes::parse(text),
+                }
+            }
+        };
+        match wishes {
+            Ok(wishes) => {
+                self.refused_whole = None;
+                for kind in Kind::ALL {
+                    self.offices[kind as usize].take_note(wishes.of(kind));
+                }
+            }
+            Err(reason) => {
+                if self.refused_whole.as_ref() != Some(&reason) {
+                    tracing::warn!(reason, "the wishes for policies are refused; what ran goes on");
+                }
+                self.refused_whole = Some(reason);
+            }
+        }
+    }
+
+    /// Looks how the policies do that decide. True when something has changed.
+    async fn review(&mut self) -> bool {
+        let mut changed = false;
+        for kind in Kind::ALL {
+            let Some(running) = self.offices[kind as usize].active.clone() else {
+                continue;
+            };
+            if running.has_failed() {
+                self.roll_back(kind, &running).await;
+                changed = true;
+            } else if !self.offices[kind as usize].proved && running.has_proved_itself() {
+                self.offices[kind as usize].proved = true;
+                let (policy, decision) = (running.pick.to_string(), kind.as_str());
+                tracing::info!(decision, policy, "a policy has passed its probation");
+                self.note_good(kind, &running).await;
+                changed = true;
+            }
+        }
+        changed
+    }
+
+    /// A file of which is not known yet what it is.
+    fn next_unknown(&self) -> Option<PolicyName> {
+        let unknown = self.listing.files.iter().find(|(_, found)| {
+            let Ok(found) = found else {
+                return false;
+            };
+            let finding = self.workshop.finding(found.digest);
+            finding.is_none_or(|finding| finding.about.is_none())
+        });
+        unknown.map(|(name, _)| name.clone())
+    }
+
+    /// Finds out what this file is, so that it can be told before anybody wishes for it.
+    async fn get_to_know(&mut self, name: Option<PolicyName>) {
+        let Some(name) = name else {
+            return;
+        };
+        let (folder, file) = (self.folder.clone(), name.clone());
+        let read = blocking(move || folder.read(&file)).await;
+        let found = match &read {
+            Ok(wasm) => Ok(Found {
+                digest: Digest::of(wasm),
+                size: wasm.len() as u64,
+            }),
+            Err(error) => Err(format!("{} can't be read: {error}", name.file())),
+        };
+        if self.listing.files.get(&name) != Some(&found) {
+            // It has changed since, which the system may not tell.
+            self.listing = Arc::new(self.listing.with(&name, found));
+            self.look.notify_one();
+        }
+        if let Ok(wasm) = read {
+            self.workshop.inspect(&wasm).await;
+        }
+    }
+
+    /// Does something with what is remembered, on a thread that may block.
+    async fn kept<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Kept) -> T + Send + 'static,
+    ) -> T {
+        let kept = Arc::clone(&self.kept);
+        blocking(move || {
+            // A step that panicked has left a list of whole entries.
+            let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+            work(&mut kept)
+        })
+        .await
+    }
+
+    /// Makes what is remembered durable.
+    async fn save_kept(&self) {
+        let active = self.offices.iter().filter_map(|it| it.active.as_ref());
+        let in_use: BTreeSet<_> = active.map(|running| running.pick.digest.0).collect();
+        if let Err(error) = self.kept(move |kept| kept.save(&in_use)).await {
+            tracing::warn!(%error, "which policies were good can't be written down");
+        }
+    }
+
+    /// The only randomness that a policy gets: another one on every node, and the same after a restart.
+    fn seed(&self, kind: Kind) -> u64 {
+        let mut of = self.node.as_bytes().to_vec();
+        of.extend(kind.as_str().bytes());
+        let digest = Digest::of(&of).0;
+        u64::from_be_bytes(digest[..8].try_into().expect("a digest is longer"))
+    }
+
+    /// Tells how things stand.
+    fn publish(&self) {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut report = Report::default();
+        for kind in Kind::ALL {
+            let whole = self.refused_whole.as_deref();
+            report.kinds[kind as usize] = self.offices[kind as usize].report(kind, &kept, whole);
+        }
+        drop(kept);
+        report.available = source::available(&self.listing, &self.workshop);
+        let passed_over = self.listing.passed_over.clone();
+        report.last_error = self.refused_whole.clone().or(passed_over);
+        self.told.tell(report);
+        let named = Kind::ALL.into_iter().filter_map(|kind| {
+            let active = self.offices[kind as usize].active.as_ref()?;
+            Some(active.pick.tag(kind))
+        });
+        (self.naming)(named.collect());
+    }
+}

@@ -1,0 +1,262 @@
+//! How one policy follows another: find → read once → compile → try → let decide → remember.
+//!
+//! Whatever fails on the way, the one before goes on. Nothing is tried twice as it is.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use dataverse_core::content::Digest;
+use dataverse_core::policy::{Kind, Trouble};
+use dataverse_sandbox::{About, Program, Refusal};
+
+use super::super::built_in;
+use super::super::instance::{maker, seat};
+use super::super::name::PolicyName;
+use super::super::pick::Pick;
+use super::super::running::{Running, now};
+use super::super::view::Origin;
+use super::super::wish::KindWish;
+use super::super::wishes::Wished;
+use super::source::{self, Source};
+use super::Steward;
+use crate::driver::{OnTrouble, Tenure};
+use crate::metrics::Swap;
+
+/// A policy that was read and compiled, and is of the right kind.
+pub(super) struct Candidate {
+    pub(super) pick: Pick,
+    pub(super) program: Program,
+    pub(super) wasm: Bytes,
+}
+
+/// Whether a policy has to prove itself first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Trust {
+    OnProbation,
+    Proven,
+}
+
+impl Steward {
+    /// Lets the policy decide that is wished, unless it does.
+    pub(super) async fn fulfil(&mut self, kind: Kind) {
+        let office = &self.offices[kind as usize];
+        let outcome = match office.wished.clone() {
+            Some(wished) => self.attempt(kind, &wished).await,
+            None => Ok(()),
+        };
+        if self.offices[kind as usize].note_swap(kind, outcome) {
+            self.told.count(kind, Swap::Refused);
+        }
+        if !self.offices[kind as usize].begun {
+            self.fall_back(kind).await;
+        }
+    }
+
+    async fn attempt(&mut self, kind: Kind, wished: &Wished) -> Result<(), String> {
+        let table = wished.table(kind);
+        let name: PolicyName = table.policy.parse().map_err(|bad| format!("{bad}"))?;
+        let found = source::find(&self.listing, &self.workshop, kind, &name);
+        if *wished == Wished::Default && found.is_err() && !self.listing.files.contains_key(&name) {
+            self.leave_to_baseline(kind).await;
+            return Ok(());
+        }
+        let supposed = supposed(&name, found?, &table);
+        if self.is_settled(kind, &supposed).await? {
+            return Ok(());
+        }
+        let candidate = self.fetch(kind, &table).await;
+        let candidate = candidate.map_err(|(pick, reason)| {
+            if let Some(pick) = pick {
+                self.offices[kind as usize].refused = Some((pick, reason.clone()));
+            }
+            reason
+        })?;
+        if candidate.pick != supposed && self.is_settled(kind, &candidate.pick).await? {
+            return Ok(());
+        }
+        let (pick, trust) = (candidate.pick.clone(), self.trust(kind, wished, &candidate.pick));
+        let swapped = self.swap(kind, candidate, trust).await;
+        swapped.inspect_err(|reason| {
+            self.offices[kind as usize].refused = Some((pick, reason.clone()));
+        })
+    }
+
+    /// True when this one decides already.
+    ///
+    /// # Errors
+    /// When it is barred, or was refused as it is.
+    async fn is_settled(&mut self, kind: Kind, pick: &Pick) -> Result<bool, String> {
+        let looked_up = pick.clone();
+        let (bar, lifted) = self
+            .kept(move |kept| {
+                let bar = kept.bar_of(kind, &looked_up).map(str::to_owned);
+                let lifted = bar.is_none() && kept.lift(kind);
+                (bar, lifted)
+            })
+            .await;
+        if lifted {
+            self.save_kept().await;
+        }
+        if let Some(reason) = bar {
+            return Err(reason);
+        }
+        let office = &self.offices[kind as usize];
+        match &office.refused {
+            Some((refused, reason)) if refused == pick => Err(reason.clone()),
+            _ => Ok((office.active.as_ref()).is_some_and(|running| running.pick == *pick)),
+        }
+    }
+
+    /// Reads and compiles the policy that a table wishes.
+    ///
+    /// # Errors
+    /// Why it can't be had, and which it is if it was read.
+    pub(super) async fn fetch(
+        &mut self,
+        kind: Kind,
+        table: &KindWish,
+    ) -> Result<Candidate, (Option<Pick>, String)> {
+        let unread = |reason: String| (None, reason);
+        let name: PolicyName = (table.policy.parse()).map_err(|bad| unread(format!("{bad}")))?;
+        let source = source::find(&self.listing, &self.workshop, kind, &name).map_err(unread)?;
+        let decision = kind.as_str();
+        tracing::debug!(decision, policy = name.as_str(), "a policy is read and checked");
+        let candidate = self.compile(source, &name, table).await?;
+        let found = candidate.program.kind();
+        if found == kind {
+            return Ok(candidate);
+        }
+        match built_in::find(kind, name.as_str()) {
+            Some(policy) => self.compile(Source::BuiltIn(policy), &name, table).await,
+            None => {
+                let other = Refusal::OtherKind {
+                    found,
+                    wanted: kind,
+                };
+                Err((Some(candidate.pick), format!("{name}: {other}")))
+            }
+        }
+    }
+
+    async fn compile(
+        &self,
+        source: Source,
+        name: &PolicyName,
+        table: &KindWish,
+    ) -> Result<Candidate, (Option<Pick>, String)> {
+        let read = source.read(&self.folder, name).await;
+        let wasm = read.map_err(|error| (None, format!("{} can't be read: {error}", name.file())))?;
+        let pick = Pick::new(name, source.origin(), Digest::of(&wasm), table);
+        match self.workshop.compile(&wasm).await {
+            Ok(program) => Ok(Candidate {
+                pick,
+                program,
+                wasm,
+            }),
+            Err(refusal) => Err((Some(pick), format!("{name}: {refusal}"))),
+        }
+    }
+
+    /// Tries a policy as it is to be run.
+    pub(super) async fn rehearse(&self, kind: Kind, candidate: &Candidate) -> Result<About, String> {
+        let setup = candidate.pick.setup(self.seed(kind));
+        let canary = self.workshop.canary(&candidate.program, &setup).await;
+        let canary = canary.map_err(|refusal| format!("{}: {refusal}", candidate.pick.name))?;
+        let digest = candidate.pick.digest;
+        self.workshop.introduce(digest, kind, canary.about.clone());
+        Ok(canary.about)
+    }
+
+    /// Lets this one decide.
+    pub(super) async fn swap(&mut self, kind: Kind, next: Candidate, trust: Trust) -> Result<(), String> {
+        let about = self.rehearse(kind, &next).await?;
+        let Candidate {
+            pick,
+            program,
+            wasm,
+        } = next;
+        let digest = pick.digest;
+        if let Err(error) = self.kept(move |kept| kept.put(digest, &wasm)).await {
+            tracing::warn!(%error, policy = %pick, "a policy can't be kept to go back to");
+        }
+        let setup = pick.setup(self.seed(kind));
+        let tenure = Arc::new(Tenure::new(
+            kind,
+            pick.name.as_str(),
+            setup.limits.wall_ms,
+            trust == Trust::OnProbation,
+            self.on_trouble(kind, &pick),
+        ));
+        let seated = seat(&self.judges, maker(&program, &setup), Arc::clone(&tenure)).await;
+        seated.map_err(|fault| format!("{}: {}", pick.name, Refusal::Fault(fault)))?;
+        let running = Arc::new(Running::new(pick, about, tenure));
+        self.now_decides(kind, Some(running)).await;
+        Ok(())
+    }
+
+    /// Notes who decides from now on, and parts with who did before.
+    pub(super) async fn now_decides(&mut self, kind: Kind, running: Option<Arc<Running>>) {
+        let office = &mut self.offices[kind as usize];
+        let before = std::mem::replace(&mut office.active, running);
+        (office.proved, office.refused, office.returning) = (false, None, None);
+        if office.active.is_none() {
+            office.baseline_since = now();
+        }
+        let shown = |running: &Option<Arc<Running>>| match running {
+            Some(running) => running.pick.to_string(),
+            None => "baseline".to_owned(),
+        };
+        let (from, to) = (shown(&before), shown(&office.active));
+        let from = if office.begun { from } else { "nobody".to_owned() };
+        tracing::info!(decision = kind.as_str(), from, to, "another policy decides");
+        if office.begun {
+            self.told.count(kind, Swap::Swapped);
+        }
+        self.offices[kind as usize].begun = true;
+        if let Some(before) = before {
+            self.told.part_with(kind, &before);
+            if before.is_sound() {
+                self.note_good(kind, &before).await;
+            }
+        }
+    }
+
+    /// Remembers this one as one to go back to.
+    pub(super) async fn note_good(&self, kind: Kind, running: &Running) {
+        let past = running.as_past();
+        self.kept(move |kept| kept.note_good(kind, past)).await;
+        self.save_kept().await;
+    }
+
+    fn trust(&self, kind: Kind, wished: &Wished, pick: &Pick) -> Trust {
+        let office = &self.offices[kind as usize];
+        let default = *wished == Wished::Default && pick.origin == Origin::BuiltIn;
+        let returns = office.returning.as_ref() == Some(pick);
+        // At the start there is nothing to go back to, or it is known to be good, or it has to prove itself.
+        let proven_before = !office.begun && {
+            let kept = self.kept.lock().expect("no one panics while remembering");
+            let good = kept.good(kind);
+            good.is_empty() || good.iter().any(|past| past.pick.runs_like(pick))
+        };
+        if default || returns || proven_before {
+            Trust::Proven
+        } else {
+            Trust::OnProbation
+        }
+    }
+
+    fn on_trouble(&self, kind: Kind, pick: &Pick) -> OnTrouble {
+        let (look, policy, decision) = (Arc::clone(&self.look), pick.to_string(), kind.as_str());
+        Box::new(move |trouble| {
+            if let Trouble::Suspended { delay_ms } = trouble {
+                tracing::warn!(decision, policy, delay_ms, "a policy failed too often and is suspended; the baseline answers");
+            }
+            look.notify_one();
+        })
+    }
+}
+
+/// What a table wishes, if its policy still is what it was when the folder was last looked at.
+pub(super) fn supposed(name: &PolicyName, source: Source, table: &KindWish) -> Pick {
+    Pick::new(name, source.origin(), source.digest(), table)
+}

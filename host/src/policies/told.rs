@@ -1,0 +1,174 @@
+//! What is told of a node's policies: the steward says how things stand after each step, and whoever asks
+//! gets the figures of that moment. Asking waits for nothing, least of all for a compilation.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use dataverse_core::policy::{FaultKind, Kind};
+use serde_json::json;
+
+use super::running::Running;
+use super::shadowing::Shadowing;
+use super::view::{ActiveView, Available, KindView, Origin, PoliciesView, PreviousView, Spread};
+use crate::metrics::{PolicyFigures, Swap};
+
+/// What is told.
+pub(super) struct Told {
+    folder: String,
+    report: Mutex<Arc<Report>>,
+    counts: [Counts; Kind::ALL.len()],
+}
+
+/// How things stand.
+#[derive(Default)]
+pub(super) struct Report {
+    /// Kind by kind.
+    pub(super) kinds: [OfKind; Kind::ALL.len()],
+    /// What could be chosen.
+    pub(super) available: Vec<Available>,
+    /// What is wrong with the whole.
+    pub(super) last_error: Option<String>,
+}
+
+/// How things stand with one kind.
+#[derive(Clone, Default)]
+pub(super) struct OfKind {
+    /// Who decides; the baseline if nobody.
+    pub(super) active: Option<Arc<Running>>,
+    /// Since when the baseline does.
+    pub(super) baseline_since: String,
+    /// Who is asked beside.
+    pub(super) shadow: Option<Arc<Shadowing>>,
+    /// Who decided before.
+    pub(super) previous: Vec<PreviousView>,
+    /// Why what runs is not what is wished.
+    pub(super) last_error: Option<String>,
+}
+
+/// What happened since the node started.
+#[derive(Default)]
+struct Counts {
+    swaps: [AtomicU64; Swap::ALL.len()],
+    decisions: AtomicU64,
+    faults: [AtomicU64; FaultKind::ALL.len()],
+}
+
+impl Told {
+    pub(super) fn new(folder: String) -> Self {
+        Self {
+            folder,
+            report: Mutex::default(),
+            counts: Default::default(),
+        }
+    }
+
+    /// From now on this is how things stand.
+    pub(super) fn tell(&self, report: Report) {
+        *self.report.lock().expect("no one panics while telling") = Arc::new(report);
+    }
+
+    /// Counts a swap, or what there was instead of one.
+    pub(super) fn count(&self, kind: Kind, swap: Swap) {
+        self.counts[kind as usize].swaps[swap as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Adds what a policy that goes has done to what was done before it.
+    pub(super) fn part_with(&self, kind: Kind, running: &Running) {
+        let counts = &self.counts[kind as usize];
+        let decisions = running.tenure.behaviour().decisions();
+        counts.decisions.fetch_add(decisions, Ordering::Relaxed);
+        for (fault, times) in running.tenure.faults() {
+            counts.faults[fault as usize].fetch_add(times, Ordering::Relaxed);
+        }
+    }
+
+    /// All that there is to tell.
+    pub(super) fn view(&self) -> PoliciesView {
+        let report = self.report();
+        let of = |kind: Kind| report.kinds[kind as usize].view(kind);
+        PoliciesView {
+            placement: of(Kind::Placement),
+            eviction: of(Kind::Eviction),
+            relocation: of(Kind::Relocation),
+            available: report.available.clone(),
+            last_error: report.last_error.clone(),
+            folder: self.folder.clone(),
+        }
+    }
+
+    /// What there is to tell of one kind.
+    pub(super) fn view_of(&self, kind: Kind) -> KindView {
+        self.report().kinds[kind as usize].view(kind)
+    }
+
+    /// The figures of this moment.
+    pub(super) fn figures(&self) -> Vec<PolicyFigures> {
+        let report = self.report();
+        Kind::ALL
+            .map(|kind| {
+                let (now, counts) = (&report.kinds[kind as usize], &self.counts[kind as usize]);
+                now.figures(kind, counts)
+            })
+            .into()
+    }
+
+    fn report(&self) -> Arc<Report> {
+        Arc::clone(&self.report.lock().expect("no one panics while telling"))
+    }
+}
+
+impl OfKind {
+    fn view(&self, kind: Kind) -> KindView {
+        KindView {
+            active: match &self.active {
+                Some(running) => running.view(),
+                None => self.baseline(kind),
+            },
+            shadow: self.shadow.as_ref().and_then(|shadow| shadow.view()),
+            previous: self.previous.clone(),
+            last_error: self.last_error.clone(),
+        }
+    }
+
+    fn baseline(&self, kind: Kind) -> ActiveView {
+        let summary = match kind {
+            Kind::Placement => "weighted rendezvous over zones",
+            Kind::Eviction => "coldest first",
+            Kind::Relocation => "the reader keeps a copy",
+        };
+        ActiveView {
+            name: "baseline".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            summary: format!("{summary}; native, the stand-in for a policy"),
+            digest: String::new(),
+            origin: Origin::Baseline,
+            state: "active".to_owned(),
+            config: json!({}),
+            loaded_at: self.baseline_since.clone(),
+            decisions: 0,
+            faults: std::collections::BTreeMap::new(),
+            fuel: Spread::default(),
+            latency_us: Spread::default(),
+        }
+    }
+
+    fn figures(&self, kind: Kind, counts: &Counts) -> PolicyFigures {
+        let active = self.view(kind).active;
+        let faults = FaultKind::ALL.map(|fault| {
+            let now = active.faults.get(fault.as_str()).copied().unwrap_or(0);
+            counts.faults[fault as usize].load(Ordering::Relaxed) + now
+        });
+        PolicyFigures {
+            kind,
+            policy: active.name,
+            digest: active.digest,
+            state: active.state,
+            decisions: counts.decisions.load(Ordering::Relaxed) + active.decisions,
+            faults,
+            swaps: Swap::ALL.map(|swap| counts.swaps[swap as usize].load(Ordering::Relaxed)),
+            fuel: (active.fuel.p50, active.fuel.p99),
+            latency_us: (active.latency_us.p50, active.latency_us.p99),
+            shadow: self.shadow.as_ref().and_then(|shadow| shadow.figures()),
+        }
+    }
+}

@@ -313,10 +313,7 @@ impl Metrics {
     }
 
     /// Says once who tells the figures of the node's policies, whenever they are asked for.
-    pub fn show_policies(
-        &self,
-        figures: impl Fn() -> Vec<PolicyFigures> + Send + Sync + 'static,
-    ) {
+    pub fn show_policies(&self, figures: impl Fn() -> Vec<PolicyFigures> + Send + Sync + 'static) {
         // A node has its policies for as long as it has its metrics.
         let _ = self.policies.set(Box::new(figures));
     }

@@ -83,8 +83,13 @@ struct Family {
 pub(super) fn render(figures: &[PolicyFigures]) -> String {
     let mut text = String::new();
     for family in families(figures).iter().filter(|it| !it.samples.is_empty()) {
-        let Family { name, form, help, .. } = family;
-        let _ = writeln!(text, "# HELP dataverse_{name} {help}\n# TYPE dataverse_{name} {form}");
+        let Family {
+            name, form, help, ..
+        } = family;
+        let _ = writeln!(
+            text,
+            "# HELP dataverse_{name} {help}\n# TYPE dataverse_{name} {form}"
+        );
         for (labels, value) in &family.samples {
             let _ = writeln!(text, "dataverse_{name}{{{labels}}} {value}");
         }
@@ -109,23 +114,51 @@ fn families(figures: &[PolicyFigures]) -> Vec<Family> {
     let decisions = each(figures, |it| vec![(String::new(), it.decisions as f64)]);
     let faults = each(figures, |it| {
         let faults = FaultKind::ALL.iter().zip(it.faults);
-        faults.map(|(fault, times)| (label("fault", fault.as_str()), times as f64)).collect()
+        faults
+            .map(|(fault, times)| (label("fault", fault.as_str()), times as f64))
+            .collect()
     });
     let swaps = each(figures, |it| {
         let swaps = Swap::ALL.iter().zip(it.swaps);
-        swaps.map(|(swap, times)| (label("outcome", swap.as_str()), times as f64)).collect()
+        swaps
+            .map(|(swap, times)| (label("outcome", swap.as_str()), times as f64))
+            .collect()
     });
     let state = each(figures, |it| {
         let labels = named(&it.policy, &it.digest) + &label("state", &it.state);
         vec![(labels, 1.0)]
     });
     let mut all = vec![
-        counter("policy_decisions_total", "Decisions that policies were asked for.", decisions),
-        counter("policy_faults_total", "Decisions in which a policy failed and the baseline answered, by how.", faults),
-        counter("policy_swaps_total", "Swaps of policies, and what there was instead of one.", swaps),
-        gauge("policy_state", "The policy that decides and how it stands; always 1.", state),
-        gauge("policy_fuel", "Fuel of a decision, lately.", each(figures, |it| quantiles(it.fuel))),
-        gauge("policy_latency_microseconds", "Time of a decision, lately.", each(figures, |it| quantiles(it.latency_us))),
+        counter(
+            "policy_decisions_total",
+            "Decisions that policies were asked for.",
+            decisions,
+        ),
+        counter(
+            "policy_faults_total",
+            "Decisions in which a policy failed and the baseline answered, by how.",
+            faults,
+        ),
+        counter(
+            "policy_swaps_total",
+            "Swaps of policies, and what there was instead of one.",
+            swaps,
+        ),
+        gauge(
+            "policy_state",
+            "The policy that decides and how it stands; always 1.",
+            state,
+        ),
+        gauge(
+            "policy_fuel",
+            "Fuel of a decision, lately.",
+            each(figures, |it| quantiles(it.fuel)),
+        ),
+        gauge(
+            "policy_latency_microseconds",
+            "Time of a decision, lately.",
+            each(figures, |it| quantiles(it.latency_us)),
+        ),
     ];
     let of_shadow = |figure: fn(&ShadowFigures) -> Vec<(String, f64)>| {
         each(figures, |it| {
@@ -134,17 +167,37 @@ fn families(figures: &[PolicyFigures]) -> Vec<Family> {
             };
             let named = named(&shadow.policy, &shadow.digest);
             let figures = figure(shadow).into_iter();
-            figures.map(|(labels, value)| (format!("{named}{labels}"), value)).collect()
+            figures
+                .map(|(labels, value)| (format!("{named}{labels}"), value))
+                .collect()
         })
     };
     all.extend([
-        counter("policy_shadow_decisions_total", "Questions that the shadow answered.", of_shadow(|it| vec![(String::new(), it.decisions as f64)])),
-        counter("policy_shadow_faults_total", "Questions in which the shadow failed.", of_shadow(|it| vec![(String::new(), it.faults as f64)])),
-        counter("policy_shadow_dropped_total", "Questions that the shadow did not get because it was behind.", of_shadow(|it| vec![(String::new(), it.dropped as f64)])),
-        gauge("policy_shadow_comparison", "How the shadow compares with the policy that decides.", of_shadow(|it| {
-            let compared = it.comparison.iter();
-            compared.map(|&(what, value)| (label("what", what), value)).collect()
-        })),
+        counter(
+            "policy_shadow_decisions_total",
+            "Questions that the shadow answered.",
+            of_shadow(|it| vec![(String::new(), it.decisions as f64)]),
+        ),
+        counter(
+            "policy_shadow_faults_total",
+            "Questions in which the shadow failed.",
+            of_shadow(|it| vec![(String::new(), it.faults as f64)]),
+        ),
+        counter(
+            "policy_shadow_dropped_total",
+            "Questions that the shadow did not get because it was behind.",
+            of_shadow(|it| vec![(String::new(), it.dropped as f64)]),
+        ),
+        gauge(
+            "policy_shadow_comparison",
+            "How the shadow compares with the policy that decides.",
+            of_shadow(|it| {
+                let compared = it.comparison.iter();
+                compared
+                    .map(|&(what, value)| (label("what", what), value))
+                    .collect()
+            }),
+        ),
     ]);
     all
 }
@@ -175,7 +228,10 @@ fn named(policy: &str, digest: &str) -> String {
 }
 
 fn quantiles((p50, p99): (f64, f64)) -> Vec<(String, f64)> {
-    vec![(label("quantile", "0.5"), p50), (label("quantile", "0.99"), p99)]
+    vec![
+        (label("quantile", "0.5"), p50),
+        (label("quantile", "0.99"), p99),
+    ]
 }
 
 #[cfg(test)]
@@ -237,8 +293,14 @@ mod tests {
     #[test]
     fn every_metric_has_a_help_text() {
         let text = render(&[figures()]);
-        let types = text.lines().filter(|line| line.starts_with("# TYPE ")).count();
-        let helps = text.lines().filter(|line| line.starts_with("# HELP ")).count();
+        let types = text
+            .lines()
+            .filter(|line| line.starts_with("# TYPE "))
+            .count();
+        let helps = text
+            .lines()
+            .filter(|line| line.starts_with("# HELP "))
+            .count();
         assert_eq!((types, helps), (6, 6));
     }
 }

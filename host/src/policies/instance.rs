@@ -3,15 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use dataverse_core::policy::Kind;
 use dataverse_core::policy::{
     Admission, CacheEntry, Eviction, Fault, NodeView, Placement, PlacementRequest, Relocation,
     RelocationVerdict, RemoteRead, Slot,
 };
-use dataverse_core::policy::Kind;
 use dataverse_core::version::Millis;
-use dataverse_sandbox::{
-    EvictionGuest, PlacementGuest, Program, Refusal, RelocationGuest, Setup,
-};
+use dataverse_sandbox::{EvictionGuest, PlacementGuest, Program, Refusal, RelocationGuest, Setup};
 
 use super::workshop::blocking;
 use crate::driver::{

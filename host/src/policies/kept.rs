@@ -66,7 +66,10 @@ impl Kept {
     /// # Errors
     /// When there is no such folder and none can be made.
     pub(super) fn open(folder: PathBuf) -> io::Result<Self> {
-        DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&folder)?;
         fs::set_permissions(&folder, Permissions::from_mode(0o700))?;
         let mut kept = Self {
             folder,
@@ -185,7 +188,10 @@ fn read(path: PathBuf, most: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > most {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is too large"));
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            "it is too large",
+        ));
     }
     Ok(bytes)
 }
@@ -222,7 +228,9 @@ impl List {
     fn of(kinds: &[OfKind; Kind::ALL.len()]) -> Self {
         let of = |kind: Kind| {
             let OfKind { good, barred } = &kinds[kind as usize];
-            let good = good.iter().map(|past| Entry::of(&past.pick, &past.loaded_at));
+            let good = good
+                .iter()
+                .map(|past| Entry::of(&past.pick, &past.loaded_at));
             let barred = barred.as_ref();
             ListOfKind {
                 good: good.collect(),
@@ -300,7 +308,10 @@ mod tests {
     }
 
     fn names<'a>(pasts: impl IntoIterator<Item = &'a Past>) -> Vec<&'a str> {
-        pasts.into_iter().map(|past| past.pick.name.as_str()).collect()
+        pasts
+            .into_iter()
+            .map(|past| past.pick.name.as_str())
+            .collect()
     }
 
     fn open(root: &TempDir) -> Kept {
@@ -324,11 +335,17 @@ mod tests {
         assert_eq!(names(kept.good(Kind::Eviction)), ["c", "e", "d", "b"]);
         assert_eq!(names(kept.before(Kind::Eviction, Some(&now))), ["e", "b"]);
         assert_eq!(names(kept.good(Kind::Placement)), [""; 0]);
-        assert_eq!(kept.bar_of(Kind::Eviction, &past("d").pick), Some("it trapped"));
+        assert_eq!(
+            kept.bar_of(Kind::Eviction, &past("d").pick),
+            Some("it trapped")
+        );
         assert_eq!(kept.get(past("b").pick.digest).unwrap(), "b");
         assert!(kept.get(past("a").pick.digest).is_err(), "a is forgotten");
         assert!(kept.lift(Kind::Eviction));
-        assert_eq!(names(kept.before(Kind::Eviction, Some(&now))), ["e", "d", "b"]);
+        assert_eq!(
+            names(kept.before(Kind::Eviction, Some(&now))),
+            ["e", "d", "b"]
+        );
     }
 
     #[test]
@@ -359,7 +376,10 @@ mod tests {
         let folder = root.path().join("kept");
         let mode = |path: PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(folder.clone()), 0o700);
-        let files: Vec<_> = fs::read_dir(folder).unwrap().map(|it| it.unwrap().path()).collect();
+        let files: Vec<_> = fs::read_dir(folder)
+            .unwrap()
+            .map(|it| it.unwrap().path())
+            .collect();
         assert_eq!(files.len(), 2);
         assert!(files.into_iter().all(|file| mode(file) == 0o600));
     }
@@ -371,7 +391,10 @@ mod tests {
         let digest = Digest::of(b"x");
         kept.put(digest, b"x").unwrap();
         fs::write(kept.file(digest), "y").unwrap();
-        assert_eq!(kept.get(digest).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        assert_eq!(
+            kept.get(digest).unwrap_err().kind(),
+            io::ErrorKind::InvalidData
+        );
         kept.put(digest, b"x").unwrap();
         assert_eq!(kept.get(digest).unwrap(), "x");
     }

@@ -66,7 +66,19 @@ mod tests {
         for good in ["a", "s3-fifo", "My_policy.v2", &"x".repeat(64)] {
             assert_eq!(good.parse::<PolicyName>().unwrap().as_str(), good);
         }
-        for bad in ["", ".", "..", ".a", "a/b", "../a", "a\\b", "a b", "ä", "a\0", &"x".repeat(65)] {
+        for bad in [
+            "",
+            ".",
+            "..",
+            ".a",
+            "a/b",
+            "../a",
+            "a\\b",
+            "a b",
+            "ä",
+            "a\0",
+            &"x".repeat(65),
+        ] {
             assert!(bad.parse::<PolicyName>().is_err(), "{bad:?}");
         }
     }
@@ -75,7 +87,14 @@ mod tests {
     fn only_files_that_end_in_wasm_are_policies() {
         let name = PolicyName::of_file("lru.wasm").unwrap();
         assert_eq!((name.as_str(), name.file().as_str()), ("lru", "lru.wasm"));
-        for other in ["lru", "lru.wat", ".lru.wasm", ".wasm", "lru.wasm~", "lru.wasm.tmp"] {
+        for other in [
+            "lru",
+            "lru.wat",
+            ".lru.wasm",
+            ".wasm",
+            "lru.wasm~",
+            "lru.wasm.tmp",
+        ] {
             assert_eq!(PolicyName::of_file(other), None, "{other:?}");
         }
     }

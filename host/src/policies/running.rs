@@ -68,7 +68,9 @@ impl Running {
     /// Its faults, for people.
     pub(super) fn faults_in_words(&self) -> String {
         let faults = self.tenure.faults();
-        let counted = faults.iter().map(|(kind, times)| format!("{times} {}", kind.as_str()));
+        let counted = faults
+            .iter()
+            .map(|(kind, times)| format!("{times} {}", kind.as_str()));
         let counted: Vec<_> = counted.collect();
         format!(
             "{} of {} decisions failed: {}",
@@ -118,7 +120,9 @@ pub(super) fn now() -> String {
 
 /// Faults by their words.
 pub(super) fn by_word(faults: &[(FaultKind, u64)]) -> BTreeMap<String, u64> {
-    let words = faults.iter().map(|&(kind, times)| (kind.as_str().to_owned(), times));
+    let words = faults
+        .iter()
+        .map(|&(kind, times)| (kind.as_str().to_owned(), times));
     words.collect()
 }
 

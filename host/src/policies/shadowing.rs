@@ -39,9 +39,7 @@ impl Shadowing {
         let shadow = blocking(move || match maker {
             AnyMaker::Placement(make) => Shadow::placement(&judges, name.as_str(), wall_ms, make),
             AnyMaker::Eviction(make) => Shadow::eviction(&judges, name.as_str(), wall_ms, make),
-            AnyMaker::Relocation(make) => {
-                Shadow::relocation(&judges, name.as_str(), wall_ms, make)
-            }
+            AnyMaker::Relocation(make) => Shadow::relocation(&judges, name.as_str(), wall_ms, make),
         });
         Ok(Self {
             pick,
@@ -58,7 +56,9 @@ impl Shadowing {
     }
 
     fn shadow(&self) -> MutexGuard<'_, Option<Shadow>> {
-        self.shadow.lock().expect("no one panics while looking at a shadow")
+        self.shadow
+            .lock()
+            .expect("no one panics while looking at a shadow")
     }
 
     fn report(&self) -> Option<ShadowReport> {
@@ -131,5 +131,7 @@ fn compared(comparison: &Comparison) -> Vec<(&'static str, f64)> {
         ],
     };
     let known = figures.into_iter();
-    known.filter_map(|(what, figure)| Some((what, figure?))).collect()
+    known
+        .filter_map(|(what, figure)| Some((what, figure?)))
+        .collect()
 }

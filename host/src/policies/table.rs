@@ -32,7 +32,11 @@ pub(super) fn with_table(text: &str, kind: Kind, wish: &KindWish) -> Result<Stri
     let before = before.of(kind).as_ref().map(|wished| wished.table(kind));
     if !before.is_ok_and(|before| before.config == wish.config) || table.get("config").is_none() {
         table.remove("config");
-        if wish.config.as_object().is_some_and(|fields| !fields.is_empty()) {
+        if wish
+            .config
+            .as_object()
+            .is_some_and(|fields| !fields.is_empty())
+        {
             set(table, "config", value(config));
         }
     }
@@ -93,7 +97,9 @@ fn set_limits(table: &mut dyn TableLike, wish: LimitsWish) -> Result<(), String>
 /// JSON as TOML that fits on a line.
 fn inline(json: &Value) -> Result<toml_edit::Value, String> {
     Ok(match json {
-        Value::Null => return Err("config holds null, which TOML can't say: leave it out".to_owned()),
+        Value::Null => {
+            return Err("config holds null, which TOML can't say: leave it out".to_owned());
+        }
         Value::Bool(boolean) => (*boolean).into(),
         Value::Number(number) => match (number.as_i64(), number.as_f64()) {
             (Some(integer), _) => integer.into(),
@@ -106,7 +112,9 @@ fn inline(json: &Value) -> Result<toml_edit::Value, String> {
             items.collect::<Result<Array, String>>()?.into()
         }
         Value::Object(fields) => {
-            let fields = fields.iter().map(|(key, field)| Ok((key.as_str(), inline(field)?)));
+            let fields = fields
+                .iter()
+                .map(|(key, field)| Ok((key.as_str(), inline(field)?)));
             fields.collect::<Result<InlineTable, String>>()?.into()
         }
     })
@@ -136,7 +144,11 @@ mod tests {
     fn check(before: &str, wish: &KindWish) -> String {
         let after = with_table(before, Kind::Eviction, wish).unwrap();
         let read = Wishes::parse(&after).unwrap();
-        assert_eq!(read.of(Kind::Eviction), &Ok(Wished::Table(wish.clone())), "{after}");
+        assert_eq!(
+            read.of(Kind::Eviction),
+            &Ok(Wished::Table(wish.clone())),
+            "{after}"
+        );
         for other in [Kind::Placement, Kind::Relocation] {
             assert_eq!(read.of(other), Wishes::parse(before).unwrap().of(other));
         }
@@ -171,7 +183,9 @@ mod tests {
         let after = check(before, &same_config);
         assert_eq!(after, before.replace("policy = \"a\"", "policy = \"b\""));
         let after = check(before, &KindWish::plain("b"));
-        assert!(after.contains("policy = \"b\" # since May") && after.contains("# why\n[eviction]"));
+        assert!(
+            after.contains("policy = \"b\" # since May") && after.contains("# why\n[eviction]")
+        );
         assert!(check(TEMPLATE, &wish()).starts_with(TEMPLATE.trim_end()));
     }
 

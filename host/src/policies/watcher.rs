@@ -98,7 +98,9 @@ impl Watches {
         let inner = place(&self.folder);
         let around = around(&self.folder);
         // The data folder is written to all the time, so it is watched only where it has to be.
-        let outer = (is_link || inner.is_none()).then(|| place(&around)).flatten();
+        let outer = (is_link || inner.is_none())
+            .then(|| place(&around))
+            .flatten();
         let lost = self.lost.swap(false, Ordering::AcqRel);
         let same = (inner, outer) == (self.inner, self.outer) && self.watcher.is_some();
         if same && !lost {
@@ -238,19 +240,26 @@ mod tests {
                     }
                 }
             };
-            timeout(DEADLINE, noticed).await.expect("the change is noticed");
+            timeout(DEADLINE, noticed)
+                .await
+                .expect("the change is noticed");
         }
 
         async fn end(self) {
             self.stopping.cancel();
-            timeout(DEADLINE, self.task).await.expect("it ends").unwrap();
+            timeout(DEADLINE, self.task)
+                .await
+                .expect("it ends")
+                .unwrap();
         }
     }
 
     #[tokio::test]
     async fn a_file_that_is_written_renamed_or_removed_is_noticed() {
         let world = World::new(NEVER);
-        world.notices(|root| fs::write(root.join("real/a"), "x").unwrap()).await;
+        world
+            .notices(|root| fs::write(root.join("real/a"), "x").unwrap())
+            .await;
         world
             .notices(|root| {
                 fs::write(root.join("b"), "x").unwrap();
@@ -279,7 +288,9 @@ mod tests {
         for _ in 0..3 {
             world.notices(goes).await;
             world.notices(comes).await;
-            world.notices(|root| fs::write(root.join("real/a"), "x").unwrap()).await;
+            world
+                .notices(|root| fs::write(root.join("real/a"), "x").unwrap())
+                .await;
         }
         world.end().await;
     }
@@ -300,9 +311,13 @@ mod tests {
             }
         };
         world.notices(turn("two")).await;
-        world.notices(|root| fs::write(root.join("two/a"), "x").unwrap()).await;
+        world
+            .notices(|root| fs::write(root.join("two/a"), "x").unwrap())
+            .await;
         world.notices(turn("one")).await;
-        world.notices(|root| fs::write(root.join("one/a"), "x").unwrap()).await;
+        world
+            .notices(|root| fs::write(root.join("one/a"), "x").unwrap())
+            .await;
         world.end().await;
     }
 
@@ -347,7 +362,11 @@ mod tests {
         }
         let minute = began.elapsed();
         assert!(minute >= Duration::from_secs(60), "{minute:?}");
-        let fewest = minute.as_millis() / (debounce * (limits::POLICY_DEBOUNCES_MAX + 1)).as_millis();
-        assert!((fewest..=70).contains(&looks), "{looks} looks in {minute:?}");
+        let fewest =
+            minute.as_millis() / (debounce * (limits::POLICY_DEBOUNCES_MAX + 1)).as_millis();
+        assert!(
+            (fewest..=70).contains(&looks),
+            "{looks} looks in {minute:?}"
+        );
     }
 }

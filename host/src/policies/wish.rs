@@ -42,7 +42,9 @@ impl KindWish {
         }
         let (bytes, most) = (self.config_json().len(), limits::POLICY_CONFIG_BYTES_MAX);
         if bytes > most {
-            return Err(format!("config has {bytes} bytes; at most {most} are allowed"));
+            return Err(format!(
+                "config has {bytes} bytes; at most {most} are allowed"
+            ));
         }
         self.limits.map_or(Ok(()), LimitsWish::check)
     }
@@ -96,9 +98,15 @@ impl LimitsWish {
             ("memory_mib", self.memory_mib, limits::POLICY_MEMORY_MIB_MAX),
         ] {
             match asked {
-                Some(0) => return Err(format!("limits.{name} is 0, with which nothing can be decided")),
+                Some(0) => {
+                    return Err(format!(
+                        "limits.{name} is 0, with which nothing can be decided"
+                    ));
+                }
                 Some(asked) if asked > most => {
-                    return Err(format!("limits.{name} is {asked}; at most {most} is allowed"));
+                    return Err(format!(
+                        "limits.{name} is {asked}; at most {most} is allowed"
+                    ));
                 }
                 _ => {}
             }

@@ -95,7 +95,9 @@ fn to_json(value: toml::Value) -> Result<Value, String> {
             Value::Array(items.collect::<Result<_, _>>()?)
         }
         toml::Value::Table(fields) => {
-            let fields = fields.into_iter().map(|(key, value)| Ok((key, to_json(value)?)));
+            let fields = fields
+                .into_iter()
+                .map(|(key, value)| Ok((key, to_json(value)?)));
             Value::Object(fields.collect::<Result<_, String>>()?)
         }
     })
@@ -125,7 +127,10 @@ mod tests {
         let wishes = Wishes::parse(text).unwrap();
         let reason = wishes.of(Kind::Eviction).clone().unwrap_err();
         assert!(reason.contains(part), "{reason}");
-        assert!(reason.starts_with("policies.toml, [eviction]: "), "{reason}");
+        assert!(
+            reason.starts_with("policies.toml, [eviction]: "),
+            "{reason}"
+        );
         assert!(wishes.of(Kind::Placement).is_ok());
     }
 
@@ -167,7 +172,10 @@ mod tests {
         let Ok(Wished::Table(wish)) = of(text, Kind::Eviction) else {
             panic!("refused");
         };
-        assert_eq!((wish.policy.as_str(), wish.shadow.as_deref()), ("mine", Some("lru")));
+        assert_eq!(
+            (wish.policy.as_str(), wish.shadow.as_deref()),
+            ("mine", Some("lru"))
+        );
         let config = json!({"depth": 3, "ratio": 0.5, "since": "2026-01-02", "names": ["a"]});
         assert_eq!(wish.config, config);
         assert_eq!(wish.limits.unwrap().fuel, Some(7));
@@ -189,19 +197,35 @@ mod tests {
         refused("[eviction]\nconfig = {}", "policy");
         refused("[eviction]\npolicy = \"../a\"", "../a");
         refused("[eviction]\npolicy = \"a\"\nshadow = \".b\"", ".b");
-        refused("[eviction]\npolicy = \"a\"\nconfig = 7", "table of settings");
+        refused(
+            "[eviction]\npolicy = \"a\"\nconfig = 7",
+            "table of settings",
+        );
         refused("[eviction]\npolicy = \"a\"\nconfig = { x = nan }", "NaN");
-        refused("[eviction]\npolicy = \"a\"\nlimits = { fuel = 0 }", "limits.fuel");
-        refused("[eviction]\npolicy = \"a\"\nlimits = { wall_ms = 99999999 }", "limits.wall_ms");
+        refused(
+            "[eviction]\npolicy = \"a\"\nlimits = { fuel = 0 }",
+            "limits.fuel",
+        );
+        refused(
+            "[eviction]\npolicy = \"a\"\nlimits = { wall_ms = 99999999 }",
+            "limits.wall_ms",
+        );
         refused("[eviction]\npolicy = \"a\"\nlimits = { fule = 1 }", "fule");
         refused("eviction = 1", "table");
     }
 
     #[test]
     fn a_config_without_end_is_refused() {
-        let deep = format!("[eviction]\npolicy = \"a\"\nconfig.x = {}{}", "[".repeat(40), "]".repeat(40));
+        let deep = format!(
+            "[eviction]\npolicy = \"a\"\nconfig.x = {}{}",
+            "[".repeat(40),
+            "]".repeat(40)
+        );
         refused(&deep, "levels");
-        let long = format!("[eviction]\npolicy = \"a\"\nconfig.x = \"{}\"", "x".repeat(70_000));
+        let long = format!(
+            "[eviction]\npolicy = \"a\"\nconfig.x = \"{}\"",
+            "x".repeat(70_000)
+        );
         refused(&long, "bytes");
     }
 }

@@ -59,7 +59,8 @@ fn finished<'a>(
         && let Ok(before) = fs::metadata(path)
     {
         let mode = before.permissions().mode() & 0o777;
-        file.as_file().set_permissions(Permissions::from_mode(mode))?;
+        file.as_file()
+            .set_permissions(Permissions::from_mode(mode))?;
     }
     file.write_all(bytes)?;
     file.as_file().sync_all()?;

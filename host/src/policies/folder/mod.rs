@@ -130,8 +130,9 @@ impl Folder {
                 Some(name) => names.push(name),
                 None if file.ends_with(".wasm") && !file.starts_with('.') => {
                     let shown: String = file.chars().take(80).collect();
-                    listing.passed_over =
-                        Some(format!("{shown:?} is passed over: no policy can have that name"));
+                    listing.passed_over = Some(format!(
+                        "{shown:?} is passed over: no policy can have that name"
+                    ));
                 }
                 None => {}
             }
@@ -169,9 +170,9 @@ impl Folder {
         match read {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => Some(Err(format!("{} can't be read: {error}", wishes::FILE))),
-            Ok(bytes) => Some(
-                String::from_utf8(bytes).map_err(|_| format!("{} is not UTF-8", wishes::FILE)),
-            ),
+            Ok(bytes) => {
+                Some(String::from_utf8(bytes).map_err(|_| format!("{} is not UTF-8", wishes::FILE)))
+            }
         }
     }
 
@@ -213,9 +214,10 @@ impl Listing {
     fn look_at(&mut self, path: &Path, name: PolicyName, before: &Self) {
         let looked = open(path).and_then(|file| {
             let stamp = Stamp::of(&file.metadata()?);
-            let known = before.files.get(&name).filter(|_| {
-                stamp.settled && before.stamps.get(&name) == Some(&stamp)
-            });
+            let known = before
+                .files
+                .get(&name)
+                .filter(|_| stamp.settled && before.stamps.get(&name) == Some(&stamp));
             match known {
                 Some(known) => Ok((stamp, known.clone())),
                 None => Ok((stamp, digest_of(file)?)),

@@ -37,7 +37,14 @@ fn it_is_made_with_an_example_that_is_not_written_again() {
 #[test]
 fn only_policies_and_their_toml_matter() {
     let (_root, folder) = folder();
-    for file in ["b.wasm", "a.wasm", ".c.wasm", "d.wasm~", "e.txt", ".f.wasm.swp"] {
+    for file in [
+        "b.wasm",
+        "a.wasm",
+        ".c.wasm",
+        "d.wasm~",
+        "e.txt",
+        ".f.wasm.swp",
+    ] {
         fs::write(folder.path().join(file), file).unwrap();
     }
     fs::create_dir(folder.path().join("g.wasm")).unwrap();
@@ -68,7 +75,9 @@ fn a_pipe_is_not_waited_for_and_a_huge_file_is_not_read() {
     let huge = File::create(folder.path().join("huge.wasm")).unwrap();
     huge.set_len(1 << 40).unwrap();
     let huge_toml = File::create(folder.path().join(wishes::FILE)).unwrap();
-    huge_toml.set_len(limits::POLICIES_TOML_BYTES_MAX + 1).unwrap();
+    huge_toml
+        .set_len(limits::POLICIES_TOML_BYTES_MAX + 1)
+        .unwrap();
     let listing = list(&folder);
     let pipe = listing.files[&name("pipe")].clone().unwrap_err();
     assert!(pipe.contains("plain file"), "{pipe}");
@@ -98,11 +107,17 @@ fn links_are_followed_the_way_mounts_are_swapped() {
     symlink("..data/p.wasm", mount.join("p.wasm")).unwrap();
     let folder = Folder::new(mount.clone());
     let first = list(&folder);
-    assert_eq!(first.files[&name("p")].clone().unwrap().digest, Digest::of(b"one"));
+    assert_eq!(
+        first.files[&name("p")].clone().unwrap().digest,
+        Digest::of(b"one")
+    );
     symlink("..2", mount.join("..next")).unwrap();
     fs::rename(mount.join("..next"), mount.join("..data")).unwrap();
     let second = folder.list(&first).unwrap();
-    assert_eq!(second.files[&name("p")].clone().unwrap().digest, Digest::of(b"two"));
+    assert_eq!(
+        second.files[&name("p")].clone().unwrap().digest,
+        Digest::of(b"two")
+    );
     assert_eq!(folder.read(&name("p")).unwrap(), "two");
 }
 
@@ -114,9 +129,17 @@ fn a_change_of_the_same_length_and_time_is_seen() {
     let time = fs::metadata(&path).unwrap().modified().unwrap();
     let first = list(&folder);
     fs::write(&path, "two").unwrap();
-    File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
+    File::options()
+        .write(true)
+        .open(&path)
+        .unwrap()
+        .set_modified(time)
+        .unwrap();
     let second = folder.list(&first).unwrap();
-    assert_eq!(second.files[&name("p")].clone().unwrap().digest, Digest::of(b"two"));
+    assert_eq!(
+        second.files[&name("p")].clone().unwrap().digest,
+        Digest::of(b"two")
+    );
 }
 
 #[test]
@@ -129,11 +152,17 @@ fn writing_replaces_at_once_and_leaves_nothing_else_behind() {
     folder.put(&name("p"), b"two").unwrap();
     assert_eq!(folder.read(&name("p")).unwrap(), "two");
     assert_eq!(io::read_to_string(open_before).unwrap(), "one");
-    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
+    assert_eq!(
+        fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+        0o640
+    );
     let entries = fs::read_dir(folder.path()).unwrap().count();
     assert_eq!(entries, 2, "the policy and policies.toml");
     folder.remove(&name("p")).unwrap();
-    assert_eq!(folder.read(&name("p")).unwrap_err().kind(), io::ErrorKind::NotFound);
+    assert_eq!(
+        folder.read(&name("p")).unwrap_err().kind(),
+        io::ErrorKind::NotFound
+    );
 }
 
 #[test]
@@ -155,4 +184,3 @@ fn more_policies_than_are_known_are_told() {
     assert_eq!(listing.files.len(), limits::POLICY_FILES_MAX);
     assert!(listing.passed_over.unwrap().contains("p0255"));
 }
-

@@ -83,7 +83,10 @@ impl Steward {
         tracing::info!(policy = name.as_str(), %digest, "a policy was put into the folder");
         self.reconcile().await;
         let office = &self.offices[kind as usize];
-        let decides = office.active.as_ref().is_some_and(|it| it.pick.digest == digest);
+        let decides = office
+            .active
+            .as_ref()
+            .is_some_and(|it| it.pick.digest == digest);
         match office.error() {
             Some(reason) if wished.policy == name.as_str() && !decides => {
                 Err(PolicyError::Refused(reason))
@@ -109,7 +112,9 @@ impl Steward {
         self.look_at_folder().await;
         let file = name.file();
         if !self.listing.files.contains_key(name) {
-            return Err(PolicyError::NotFound(format!("there is no {file} in the folder")));
+            return Err(PolicyError::NotFound(format!(
+                "there is no {file} in the folder"
+            )));
         }
         for kind in Kind::ALL {
             if let Some(role) = self.role(name, kind) {
@@ -123,7 +128,10 @@ impl Steward {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 return Err(failed(&file, &error));
             }
-            _ => tracing::info!(policy = name.as_str(), "a policy was taken out of the folder"),
+            _ => tracing::info!(
+                policy = name.as_str(),
+                "a policy was taken out of the folder"
+            ),
         }
         self.reconcile().await;
         Ok(())
@@ -138,9 +146,17 @@ impl Steward {
             wished == name.as_str() && file.is_ok_and(|it| it.origin() == Origin::Folder)
         };
         let table = self.table(kind);
-        if office.active.as_ref().is_some_and(|running| is_file(&running.pick)) {
+        if office
+            .active
+            .as_ref()
+            .is_some_and(|running| is_file(&running.pick))
+        {
             Some("the active")
-        } else if office.shadow.as_ref().is_some_and(|shadow| is_file(&shadow.pick)) {
+        } else if office
+            .shadow
+            .as_ref()
+            .is_some_and(|shadow| is_file(&shadow.pick))
+        {
             Some("the shadow of the")
         } else if provides(&table.policy) {
             Some("the wished")
@@ -153,7 +169,9 @@ impl Steward {
 
     async fn wish(&mut self, kind: Kind, wish: &KindWish) -> Result<KindView, PolicyError> {
         self.look_at_folder().await;
-        self.check(kind, wish).await.inspect_err(|_| self.told.count(kind, Swap::Refused))?;
+        self.check(kind, wish)
+            .await
+            .inspect_err(|_| self.told.count(kind, Swap::Refused))?;
         self.write_table(kind, wish).await?;
         self.settle(kind).await
     }
@@ -177,7 +195,9 @@ impl Steward {
 
     async fn may_run(&self, kind: Kind, pick: &Pick) -> Result<(), PolicyError> {
         let pick = pick.clone();
-        let bar = self.kept(move |kept| kept.bar_of(kind, &pick).map(str::to_owned)).await;
+        let bar = self
+            .kept(move |kept| kept.bar_of(kind, &pick).map(str::to_owned))
+            .await;
         bar.map_or(Ok(()), |reason| Err(PolicyError::Refused(reason)))
     }
 
@@ -205,7 +225,9 @@ impl Steward {
         };
         let text = table::with_table(before, kind, wish).map_err(PolicyError::Refused)?;
         if text.len() as u64 > dataverse_core::limits::POLICIES_TOML_BYTES_MAX {
-            return Err(PolicyError::Refused("policies.toml would become too long".to_owned()));
+            return Err(PolicyError::Refused(
+                "policies.toml would become too long".to_owned(),
+            ));
         }
         let folder = self.folder.clone();
         let written = blocking(move || folder.put_wishes(&text)).await;
@@ -254,7 +276,9 @@ impl Steward {
         let wish = pick.wish(table.shadow.filter(|shadow| pick.name.as_str() != shadow));
         let found = source::find(&self.listing, &self.workshop, kind, &pick.name);
         let found = found.map(|source| supposed(&pick.name, source, &wish));
-        let is_there = found.as_ref().is_ok_and(|found| found.digest == pick.digest);
+        let is_there = found
+            .as_ref()
+            .is_ok_and(|found| found.digest == pick.digest);
         let returning = if is_there {
             found.unwrap_or_else(|_| pick.clone())
         } else {

@@ -54,15 +54,22 @@ impl Steward {
             };
             match went_back {
                 Ok(()) => return,
-                Err(reason) => tracing::warn!(policy = %pick, reason, "a good policy can't be gone back to"),
+                Err(reason) => {
+                    tracing::warn!(policy = %pick, reason, "a good policy can't be gone back to")
+                }
             }
         }
         if let Some(policy) = built_in::find(kind, built_in::default_name(kind)) {
             let wish = KindWish::plain(policy.name);
-            let name = policy.name.parse().expect("built-in policies are named well");
+            let name = policy
+                .name
+                .parse()
+                .expect("built-in policies are named well");
             let pick = supposed(&name, Source::BuiltIn(policy), &wish);
             let barred = pick.clone();
-            let is_barred = self.kept(move |kept| kept.bar_of(kind, &barred).is_some()).await;
+            let is_barred = self
+                .kept(move |kept| kept.bar_of(kind, &barred).is_some())
+                .await;
             let wasm = Bytes::from_static(policy.wasm);
             if !is_barred && self.go_back(kind, pick, wasm).await.is_ok() {
                 return;

@@ -157,7 +157,10 @@ impl Steward {
             }
             Err(reason) => {
                 if self.refused_whole.as_ref() != Some(&reason) {
-                    tracing::warn!(reason, "the wishes for policies are refused; what ran goes on");
+                    tracing::warn!(
+                        reason,
+                        "the wishes for policies are refused; what ran goes on"
+                    );
                 }
                 self.refused_whole = Some(reason);
             }

@@ -30,11 +30,22 @@ impl Steward {
     }
 
     async fn attempt_shadow(&mut self, kind: Kind, table: &KindWish) -> Result<(), String> {
-        let name: PolicyName = table.policy.parse().map_err(|bad| format!("shadow: {bad}"))?;
+        let name: PolicyName = table
+            .policy
+            .parse()
+            .map_err(|bad| format!("shadow: {bad}"))?;
         let found = source::find(&self.listing, &self.workshop, kind, &name);
-        let supposed = supposed(&name, found.map_err(|reason| format!("shadow: {reason}"))?, table);
+        let supposed = supposed(
+            &name,
+            found.map_err(|reason| format!("shadow: {reason}"))?,
+            table,
+        );
         let office = &self.offices[kind as usize];
-        if office.shadow.as_ref().is_some_and(|shadow| shadow.pick == supposed) {
+        if office
+            .shadow
+            .as_ref()
+            .is_some_and(|shadow| shadow.pick == supposed)
+        {
             return Ok(());
         }
         if let Some((refused, reason)) = &office.refused_shadow

@@ -17,8 +17,8 @@ use super::super::running::{Running, now};
 use super::super::view::Origin;
 use super::super::wish::KindWish;
 use super::super::wishes::Wished;
-use super::source::{self, Source};
 use super::Steward;
+use super::source::{self, Source};
 use crate::driver::{OnTrouble, Tenure};
 use crate::metrics::Swap;
 
@@ -74,7 +74,10 @@ impl Steward {
         if candidate.pick != supposed && self.is_settled(kind, &candidate.pick).await? {
             return Ok(());
         }
-        let (pick, trust) = (candidate.pick.clone(), self.trust(kind, wished, &candidate.pick));
+        let (pick, trust) = (
+            candidate.pick.clone(),
+            self.trust(kind, wished, &candidate.pick),
+        );
         let swapped = self.swap(kind, candidate, trust).await;
         swapped.inspect_err(|reason| {
             self.offices[kind as usize].refused = Some((pick, reason.clone()));
@@ -120,7 +123,11 @@ impl Steward {
         let name: PolicyName = (table.policy.parse()).map_err(|bad| unread(format!("{bad}")))?;
         let source = source::find(&self.listing, &self.workshop, kind, &name).map_err(unread)?;
         let decision = kind.as_str();
-        tracing::debug!(decision, policy = name.as_str(), "a policy is read and checked");
+        tracing::debug!(
+            decision,
+            policy = name.as_str(),
+            "a policy is read and checked"
+        );
         let candidate = self.compile(source, &name, table).await?;
         let found = candidate.program.kind();
         if found == kind {
@@ -145,7 +152,8 @@ impl Steward {
         table: &KindWish,
     ) -> Result<Candidate, (Option<Pick>, String)> {
         let read = source.read(&self.folder, name).await;
-        let wasm = read.map_err(|error| (None, format!("{} can't be read: {error}", name.file())))?;
+        let wasm =
+            read.map_err(|error| (None, format!("{} can't be read: {error}", name.file())))?;
         let pick = Pick::new(name, source.origin(), Digest::of(&wasm), table);
         match self.workshop.compile(&wasm).await {
             Ok(program) => Ok(Candidate {
@@ -158,7 +166,11 @@ impl Steward {
     }
 
     /// Tries a policy as it is to be run.
-    pub(super) async fn rehearse(&self, kind: Kind, candidate: &Candidate) -> Result<About, String> {
+    pub(super) async fn rehearse(
+        &self,
+        kind: Kind,
+        candidate: &Candidate,
+    ) -> Result<About, String> {
         let setup = candidate.pick.setup(self.seed(kind));
         let canary = self.workshop.canary(&candidate.program, &setup).await;
         let canary = canary.map_err(|refusal| format!("{}: {refusal}", candidate.pick.name))?;
@@ -168,7 +180,12 @@ impl Steward {
     }
 
     /// Lets this one decide.
-    pub(super) async fn swap(&mut self, kind: Kind, next: Candidate, trust: Trust) -> Result<(), String> {
+    pub(super) async fn swap(
+        &mut self,
+        kind: Kind,
+        next: Candidate,
+        trust: Trust,
+    ) -> Result<(), String> {
         let about = self.rehearse(kind, &next).await?;
         let Candidate {
             pick,
@@ -207,7 +224,11 @@ impl Steward {
             None => "baseline".to_owned(),
         };
         let (from, to) = (shown(&before), shown(&office.active));
-        let from = if office.begun { from } else { "nobody".to_owned() };
+        let from = if office.begun {
+            from
+        } else {
+            "nobody".to_owned()
+        };
         tracing::info!(decision = kind.as_str(), from, to, "another policy decides");
         if office.begun {
             self.told.count(kind, Swap::Swapped);
@@ -249,7 +270,12 @@ impl Steward {
         let (look, policy, decision) = (Arc::clone(&self.look), pick.to_string(), kind.as_str());
         Box::new(move |trouble| {
             if let Trouble::Suspended { delay_ms } = trouble {
-                tracing::warn!(decision, policy, delay_ms, "a policy failed too often and is suspended; the baseline answers");
+                tracing::warn!(
+                    decision,
+                    policy,
+                    delay_ms,
+                    "a policy failed too often and is suspended; the baseline answers"
+                );
             }
             look.notify_one();
         })

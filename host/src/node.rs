@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
 use dataverse_core::id::NodeId;
@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::NodeConfig;
 use crate::driver::{Driver, Judges, Parts, system_now};
 use crate::net::GrpcTransport;
+use crate::policies::baselines::Baselines;
 use crate::store::{DiskOptions, DiskStore, MemoryStore, Store};
 use crate::{http, net};
 
@@ -59,6 +60,7 @@ impl RunningNode {
         let advertised = config.advertise.clone();
         let address = advertised.unwrap_or_else(|| listens.to_string());
         let settings = config.settings.clone();
+        let policies_folder = config.policies_folder().display().to_string();
         let driver = Driver::start(Parts {
             me: Peer {
                 id,
@@ -87,9 +89,13 @@ impl RunningNode {
             net::serve(grpc, overlay, of_grpc, &of_settings, end).await
         });
         let (of_http, at_end) = (Arc::clone(&driver), closing.clone());
+        let desk = Arc::new(Baselines {
+            folder: policies_folder,
+            since: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
+        });
         faces.spawn(async move {
             let end = at_end.cancelled_owned();
-            let served = http::serve(http, of_http, &settings, end).await;
+            let served = http::serve(http, of_http, desk, &settings, end).await;
             served.context("serving HTTP")
         });
         driver.link_with(config.links);

@@ -250,3 +250,12 @@ pub const TRIAL_DECISIONS: u32 = 40;
 pub const POLICY_COSTS_KEPT: usize = 1024;
 /// Questions waiting for a shadow policy; more are dropped, and counted.
 pub const SHADOW_QUEUE_MAX: usize = 4096;
+
+// The faces of policies.
+
+/// Bytes in the name of a policy.
+pub const POLICY_NAME_BYTES_MAX: usize = 64;
+/// Files of policies that are received and checked at once; more wait.
+pub const HTTP_POLICY_UPLOADS_MAX: usize = 2;
+/// Decisions whose cost a check of a policy keeps.
+pub const CHECK_COSTS_MAX: usize = 1 << 16;

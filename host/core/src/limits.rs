@@ -220,14 +220,6 @@ pub const ORPHAN_KEPT_MS: u64 = 7 * 24 * 60 * 60 * 1000;
 
 // Policies.
 
-/// Fuel for one decision, unless the operator says otherwise.
-pub const POLICY_FUEL_DEFAULT: u64 = 50_000_000;
-/// Wall-clock time for one decision, unless the operator says otherwise.
-pub const POLICY_WALL_MS_DEFAULT: u64 = 100;
-/// Memory of one instance, unless the operator says otherwise.
-pub const POLICY_MEMORY_MIB_DEFAULT: u64 = 64;
-/// Bytes in the file of a policy.
-pub const POLICY_FILE_BYTES_MAX: usize = 32 << 20;
 /// Faults one after the other from which on a policy is not trusted.
 pub const FAULTS_IN_A_ROW: u32 = 5;
 /// Decisions that are looked back on to tell how often a policy fails.
@@ -259,3 +251,58 @@ pub const POLICY_NAME_BYTES_MAX: usize = 64;
 pub const HTTP_POLICY_UPLOADS_MAX: usize = 2;
 /// Decisions whose cost a check of a policy keeps.
 pub const CHECK_COSTS_MAX: usize = 1 << 16;
+
+// The sandbox of policies.
+
+/// Fuel of one decision unless told otherwise; most instructions cost one.
+pub const POLICY_FUEL_DEFAULT: u64 = 50_000_000;
+/// Wall-clock time of one decision unless told otherwise.
+pub const POLICY_WALL_MS_DEFAULT: u64 = 100;
+/// Memory of one instance of a policy unless told otherwise.
+pub const POLICY_MEMORY_MIB_DEFAULT: u64 = 64;
+/// An instance's first breath (instantiation, introduction, configuration) has so many times the fuel and
+/// time of a decision: it comes once, off the hot path.
+pub const POLICY_START_BUDGETS: u64 = 10;
+/// How often the clock advances by which calls into policies are cut off.
+pub const POLICY_TICK_MS: u64 = 5;
+/// Bytes in a policy's file.
+pub const POLICY_FILE_BYTES_MAX: usize = 32 << 20;
+/// Bytes of native stack that a policy may use; it must fit well within a thread's 2 MiB.
+pub const POLICY_STACK_BYTES_MAX: usize = 512 << 10;
+/// Elements in all tables of one instance of a policy.
+pub const POLICY_TABLE_ELEMENTS_MAX: usize = 128 << 10;
+/// Core instances in one instance of a policy; as many tables, as many memories.
+pub const POLICY_INSTANCES_MAX: usize = 128;
+/// Bytes that a policy may hand to its host in one go.
+pub const POLICY_HANDED_BYTES_MAX: usize = 1 << 20;
+/// Bytes in the name, the version and the summary of a policy, as it tells them itself, each.
+pub const POLICY_ABOUT_BYTES_MAX: usize = 1024;
+/// Bytes in the schema of a policy's configuration.
+pub const POLICY_SCHEMA_BYTES_MAX: usize = 64 << 10;
+/// Bytes of what a policy, or the compiler, says is wrong; the rest is cut off.
+pub const POLICY_REASON_BYTES_MAX: usize = 1024;
+/// Bytes of a line that a policy logs; the rest is cut off.
+pub const POLICY_LOG_BYTES_MAX: usize = 1024;
+/// Lines that an instance of a policy may log in a second; the rest is counted.
+pub const POLICY_LOG_LINES_PER_SECOND_MAX: u32 = 20;
+/// Functions in a policy.
+pub const POLICY_FUNCTIONS_MAX: usize = 100_000;
+/// Bytes in one function of a policy.
+pub const POLICY_FUNCTION_BYTES_MAX: usize = 1 << 20;
+/// Compilation work in one function of a policy: values that are live at once times places where the flow
+/// turns, at most.
+pub const POLICY_FUNCTION_WORK_MAX: u64 = 20_000_000;
+/// Compilation work in all functions of a policy.
+pub const POLICY_WORK_MAX: u64 = 1_000_000_000;
+/// Components within a policy, each counted as often as it can be instantiated.
+pub const POLICY_PARTS_MAX: u64 = 4096;
+/// Names of imports and exports that a policy is described with.
+pub const POLICY_NAMES_MAX: usize = 64;
+/// Bytes of stack of the thread that compiles policies.
+pub const POLICY_COMPILE_STACK_BYTES: usize = 16 << 20;
+/// Compiled policies kept on disk, and …
+pub const POLICY_CACHE_FILES_MAX: u64 = 256;
+/// … their bytes, both kept roughly.
+pub const POLICY_CACHE_BYTES_MAX: u64 = 512 << 20;
+/// Faults told of one run of a conformance suite; the rest is counted.
+pub const CONFORMANCE_FAULTS_MAX: usize = 16;

@@ -1,0 +1,297 @@
+//! What a file is, before anything of it is compiled: a component with the imports and exports of exactly
+//! one kind of policy, of the version of the contract that this host speaks, and not too costly.
+//!
+//! Names only. Types are compared when the component is linked.
+
+use std::borrow::Cow;
+
+use dataverse_core::limits;
+use dataverse_core::policy::Kind;
+use wasmparser::{Encoding, Parser, Payload};
+
+use crate::contract;
+use crate::cost::Cost;
+use crate::refusal::{Refusal, cut};
+use crate::wrap::componentize;
+
+const BUILT_FOR_WASI: &str = "it was built for wasm32-wasip1, wasm32-wasip2 or linked against WASI; build \
+                              it for wasm32-unknown-unknown, or stub WASI out where the language's tools \
+                              need it (componentize-py and componentize-qjs: --stub-wasi)";
+const BUILT_WITH_BINDGEN: &str = "it was built with wasm-bindgen, for browsers; leave out that crate and \
+                                  the features of others that pull it in (such as `js`)";
+const ONLY_HOST: &str =
+    "a policy may import dataverse:policy/host and dataverse:policy/types, nothing else";
+
+/// What is known of a policy before it is compiled.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Checked {
+    pub(crate) kind: Kind,
+    pub(crate) imports: Vec<String>,
+    pub(crate) exports: Vec<String>,
+}
+
+/// The component that these bytes are or hold, and what it is.
+pub(crate) fn check(bytes: &[u8]) -> Result<(Cow<'_, [u8]>, Checked), Refusal> {
+    let component = match encoding(bytes)? {
+        Encoding::Component => Cow::Borrowed(bytes),
+        Encoding::Module => Cow::Owned(componentize(bytes)?),
+    };
+    let checked = component_names(&component)?;
+    Ok((component, checked))
+}
+
+/// Refuses what is no core module with a component type, or imports what the toolchains for others leave.
+pub(crate) fn core_module(bytes: &[u8]) -> Result<(), Refusal> {
+    if encoding(bytes)? == Encoding::Component {
+        return Err(Refusal::NotAComponent(
+            "it is a component already".to_owned(),
+        ));
+    }
+    let mut typed = false;
+    for payload in Parser::new(0).parse_all(bytes) {
+        match payload.map_err(broken)? {
+            Payload::ImportSection(section) => {
+                for import in section.into_imports() {
+                    core_import(import.map_err(broken)?.module)?;
+                }
+            }
+            Payload::CustomSection(section) => {
+                typed |= section.name().starts_with("component-type");
+            }
+            _ => {}
+        }
+    }
+    if typed {
+        return Ok(());
+    }
+    Err(Refusal::NotAComponent(
+        "and it does not carry a component type: export it with dataverse_sdk::export!, or wrap it with \
+         `wasm-tools component embed` and `component new`"
+            .to_owned(),
+    ))
+}
+
+/// Which of both formats it is, by its first bytes.
+fn encoding(bytes: &[u8]) -> Result<Encoding, Refusal> {
+    if Parser::is_component(bytes) {
+        Ok(Encoding::Component)
+    } else if Parser::is_core_wasm(bytes) {
+        Ok(Encoding::Module)
+    } else if bytes.trim_ascii_start().starts_with(b"(") {
+        Err(Refusal::NotWasm(
+            "it looks like the text format; `wasm-tools parse` makes it binary".to_owned(),
+        ))
+    } else {
+        Err(Refusal::NotWasm(
+            "it does not begin with the bytes that WebAssembly begins with".to_owned(),
+        ))
+    }
+}
+
+fn broken(error: wasmparser::BinaryReaderError) -> Refusal {
+    Refusal::NotWasm(format!(
+        "it is broken or cut off: {}",
+        cut(&error.to_string())
+    ))
+}
+
+/// Whatever else a module imports is for wit-component to judge, by the component type.
+fn core_import(module: &str) -> Result<(), Refusal> {
+    contract_version(module)?;
+    let advice = foreign_advice(module);
+    let foreign = advice != ONLY_HOST || module == "env";
+    foreign
+        .then(|| refuse_import(module, advice))
+        .map_or(Ok(()), Err)
+}
+
+fn refuse_import(name: &str, advice: &'static str) -> Refusal {
+    Refusal::ForeignImport {
+        name: cut(name),
+        advice,
+    }
+}
+
+fn foreign_advice(name: &str) -> &'static str {
+    if name.starts_with("wasi") {
+        BUILT_FOR_WASI
+    } else if name.starts_with("__wbindgen") || name == "wbg" {
+        BUILT_WITH_BINDGEN
+    } else {
+        ONLY_HOST
+    }
+}
+
+/// Refuses a name of our package in another version.
+fn contract_version(name: &str) -> Result<(), Refusal> {
+    let Some(interface) = name.strip_prefix(contract::PACKAGE) else {
+        return Ok(());
+    };
+    match interface.split_once('@') {
+        Some((_, contract::VERSION)) => Ok(()),
+        versioned => Err(Refusal::WrongContract {
+            name: cut(name),
+            version: cut(versioned.map_or("(none)", |(_, version)| version)),
+        }),
+    }
+}
+
+fn component_names(component: &[u8]) -> Result<Checked, Refusal> {
+    let mut cost = Cost::default();
+    let mut depth = 0usize;
+    let (mut imports, mut exports) = (Vec::new(), Vec::new());
+    for payload in Parser::new(0).parse_all(component) {
+        let payload = payload.map_err(broken)?;
+        cost.count(&payload)?;
+        match payload {
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            Payload::ComponentImportSection(section) if depth == 0 => {
+                for import in section {
+                    let name = import.map_err(broken)?.name.name;
+                    component_import(name)?;
+                    note(&mut imports, name);
+                }
+            }
+            Payload::ComponentExportSection(section) if depth == 0 => {
+                for export in section {
+                    let name = export.map_err(broken)?.name.name;
+                    contract_version(name)?;
+                    note(&mut exports, name);
+                }
+            }
+            _ => {}
+        }
+    }
+    let kind = kind_of(&exports)?;
+    Ok(Checked {
+        kind,
+        imports,
+        exports,
+    })
+}
+
+fn component_import(name: &str) -> Result<(), Refusal> {
+    contract_version(name)?;
+    if name == contract::HOST || name == contract::TYPES {
+        return Ok(());
+    }
+    Err(refuse_import(name, foreign_advice(name)))
+}
+
+/// Names of the contract always, others while there is room.
+fn note(names: &mut Vec<String>, name: &str) {
+    if names.len() < limits::POLICY_NAMES_MAX || name.starts_with(contract::PACKAGE) {
+        names.push(cut(name));
+    }
+}
+
+fn kind_of(exports: &[String]) -> Result<Kind, Refusal> {
+    let exported = |name: &str| exports.iter().any(|export| export == name);
+    let kinds: Vec<Kind> = Kind::ALL
+        .into_iter()
+        .filter(|&kind| exported(contract::interface(kind)))
+        .collect();
+    match kinds[..] {
+        [] => Err(Refusal::NoKind),
+        [_] if !exported(contract::POLICY) => Err(Refusal::NoIntroduction),
+        [kind] => Ok(kind),
+        _ => {
+            let names = kinds.into_iter().map(contract::interface);
+            Err(Refusal::SeveralKinds(names.map(str::to_owned).collect()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(wat: &str) -> Refusal {
+        check(&wat::parse_str(wat).unwrap()).unwrap_err()
+    }
+
+    fn message(wat: &str) -> String {
+        refused(wat).to_string()
+    }
+
+    #[test]
+    fn other_bytes_are_refused_with_what_they_look_like() {
+        for bytes in [&b""[..], b"GIF89a", b"\0asm"] {
+            assert!(
+                matches!(check(bytes), Err(Refusal::NotWasm(_))),
+                "{bytes:?}"
+            );
+        }
+        let text = check(b"\n(component)").unwrap_err().to_string();
+        assert!(text.contains("wasm-tools parse"), "{text}");
+    }
+
+    #[test]
+    fn a_file_that_was_cut_off_is_refused() {
+        let whole = wat::parse_str("(component (core module (func) (func)))").unwrap();
+        for end in 8..whole.len() {
+            assert!(check(&whole[..end]).is_err(), "{end}");
+        }
+    }
+
+    #[test]
+    fn a_core_module_without_a_component_type_is_told_what_to_do() {
+        let message = message("(module)");
+        assert!(message.contains("dataverse_sdk::export!"), "{message}");
+    }
+
+    #[test]
+    fn imports_of_other_toolchains_are_named_with_advice() {
+        let wasi = r#"(module (import "wasi_snapshot_preview1" "fd_write" (func)))"#;
+        assert!(message(wasi).contains("build it for wasm32-unknown-unknown"));
+        let bindgen = r#"(module (import "__wbindgen_placeholder__" "f" (func)))"#;
+        assert!(message(bindgen).contains("wasm-bindgen"));
+        let wasip2 = r#"(component (import "wasi:cli/environment@0.2.3" (instance)))"#;
+        assert!(message(wasip2).contains("`wasi:cli/environment@0.2.3`"));
+        let other = r#"(component (import "phone-home" (func)))"#;
+        assert!(message(other).contains("dataverse:policy/host"));
+    }
+
+    #[test]
+    fn another_version_is_refused_naming_both() {
+        for wat in [
+            r#"(component (import "dataverse:policy/host@0.2.0" (instance)))"#,
+            r#"(component (instance $i) (export "dataverse:policy/eviction@0.2.0" (instance $i)))"#,
+            r#"(module (import "dataverse:policy/host@0.2.0" "log" (func)))"#,
+        ] {
+            let message = message(wat);
+            assert!(
+                message.contains("version 0.2.0") && message.contains("0.1.0"),
+                "{message}"
+            );
+        }
+    }
+
+    #[test]
+    fn exports_tell_the_kind() {
+        let exporting = |names: &[&str]| {
+            let export = |name| format!("(export \"dataverse:policy/{name}@0.1.0\" (instance $i))");
+            let exports: String = names.iter().map(export).collect();
+            let bytes = wat::parse_str(format!("(component (instance $i) {exports})")).unwrap();
+            check(&bytes).map(|(_, checked)| checked.kind)
+        };
+        assert_eq!(exporting(&["policy", "placement"]), Ok(Kind::Placement));
+        assert_eq!(exporting(&["eviction", "policy"]), Ok(Kind::Eviction));
+        assert_eq!(exporting(&["policy"]), Err(Refusal::NoKind));
+        assert_eq!(exporting(&["relocation"]), Err(Refusal::NoIntroduction));
+        let both = exporting(&["policy", "placement", "eviction"])
+            .unwrap_err()
+            .to_string();
+        assert!(
+            both.contains("placement@0.1.0 and dataverse:policy/eviction@0.1.0"),
+            "{both}"
+        );
+    }
+
+    #[test]
+    fn what_a_nested_component_imports_is_its_own_business() {
+        let wat = r#"(component (component (import "x" (func))))"#;
+        assert_eq!(refused(wat), Refusal::NoKind);
+    }
+}

@@ -1,0 +1,115 @@
+//! What every policy of a kind must answer well, whoever runs it: one suite of questions for each port, for
+//! native policies and guests alike.
+//!
+//! The suites ask through the core's own drivers, so they judge verdicts exactly as a node does: indices in
+//! range and distinct, slots that are cached now and named once, a round of victims that frees something.
+//! They ask an answer of everyone, and the same answer of two instances with the same past. Whether answers
+//! are *good* is for the lab.
+//!
+//! Questions are drawn from a fixed seed, so a suite asks the same in every run.
+
+use dataverse_core::limits;
+use dataverse_core::policy::{Fault, FileView, NodeView};
+
+mod eviction;
+mod placement;
+mod relocation;
+
+pub use eviction::eviction;
+pub use placement::placement;
+pub use relocation::relocation;
+
+/// How a policy did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[must_use = "a report may hold faults"]
+pub struct Report {
+    /// Questions that were put, each to two instances.
+    pub questions: u64,
+    /// How many of them ended in a fault. A suite stops early when there are too many.
+    pub faulted: u64,
+    /// The first faults, the question in their reason.
+    pub faults: Vec<Fault>,
+}
+
+impl Report {
+    /// Whether there was no fault.
+    #[must_use]
+    pub fn passed(&self) -> bool {
+        self.faulted == 0
+    }
+
+    fn note(&mut self, question: &str, fault: Fault) {
+        self.faulted += 1;
+        if self.faults.len() < limits::CONFORMANCE_FAULTS_MAX {
+            let reason = format!("{} ({question})", fault.reason);
+            self.faults.push(Fault::new(fault.kind, reason));
+        }
+    }
+
+    fn is_hopeless(&self) -> bool {
+        self.faulted >= limits::CONFORMANCE_FAULTS_MAX as u64
+    }
+}
+
+/// splitmix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014).
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// Below `end`, which is not 0.
+    fn below(&mut self, end: u64) -> u64 {
+        self.next() % end
+    }
+
+    /// Of any magnitude up to `most`: small ones as often as large ones, 0 among them.
+    fn magnitude(&mut self, most: u64) -> u64 {
+        let bits = self.below(65);
+        let drawn = self
+            .next()
+            .checked_shr(u32::try_from(bits).unwrap_or(0))
+            .unwrap_or(0);
+        drawn.min(most)
+    }
+
+    fn file(&mut self) -> FileView {
+        let number = self.below(1000);
+        FileView {
+            id: self.next(),
+            user: format!("user-{}", number % 7),
+            name: format!("año/{number}.txt"),
+            size: self.magnitude(limits::FILE_BYTES_MAX),
+        }
+    }
+
+    /// In one of `zones` failure domains, or in none of name.
+    fn node(&mut self, zones: u64, hops: u32) -> NodeView {
+        let zone = self.below(zones + 1);
+        let capacity = self.magnitude(1 << 50);
+        NodeView {
+            id: self.next(),
+            zone: if zone == 0 {
+                String::new()
+            } else {
+                format!("zone-{zone}")
+            },
+            hops,
+            capacity,
+            free: self.magnitude(capacity),
+            load: u32::try_from(self.magnitude(100_000)).unwrap_or(0),
+        }
+    }
+}
+
+/// The fault of two instances that did not answer alike.
+fn unlike(one: &impl std::fmt::Debug, other: &impl std::fmt::Debug) -> Fault {
+    Fault::verdict(format!(
+        "two instances with the same seed and past answer differently: {one:?} and {other:?}"
+    ))
+}

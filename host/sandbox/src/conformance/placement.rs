@@ -1,0 +1,176 @@
+//! Placement: candidate sets of many sizes and shapes.
+
+use dataverse_core::id::NodeId;
+use dataverse_core::placement::{Candidate, rank};
+use dataverse_core::policy::{Fault, NodeView, Placement, PlacementRequest};
+
+use super::{Random, Report, unlike};
+
+const QUESTIONS: u64 = 512;
+const CANDIDATES_MAX: u64 = 64;
+
+/// Asks two instances for the places of many files among 1 to 64 candidates: in no zone, one or several,
+/// some without capacity, fewer than the factor.
+///
+/// `make` makes instances with the same seed; it is called again when one has failed.
+pub fn placement(make: &mut dyn FnMut() -> Result<Box<dyn Placement>, Fault>) -> Report {
+    let mut report = Report::default();
+    let mut random = Random(1);
+    let mut pair = None;
+    for number in 0..QUESTIONS {
+        if report.is_hopeless() {
+            break;
+        }
+        let (request, candidates) = question(&mut random, number);
+        let text = format!("{} of {} candidates", request.factor, candidates.len());
+        report.questions += 1;
+        let policies = pair.take().map_or_else(|| Ok((make()?, make()?)), Ok);
+        let asked = policies.and_then(|(mut one, mut other)| {
+            let answers = (
+                ask(&mut *one, &request, &candidates)?,
+                ask(&mut *other, &request, &candidates)?,
+            );
+            pair = Some((one, other));
+            if answers.0 == answers.1 {
+                Ok(())
+            } else {
+                Err(unlike(&answers.0, &answers.1))
+            }
+        });
+        if let Err(fault) = asked {
+            report.note(&text, fault);
+        }
+    }
+    report
+}
+
+fn question(random: &mut Random, number: u64) -> (PlacementRequest, Vec<Candidate>) {
+    let request = PlacementRequest {
+        file: random.file(),
+        factor: u32::try_from(1 + random.below(8)).unwrap_or(1),
+        now: 1_700_000_000_000 + number * 10,
+    };
+    let zones = random.below(5);
+    let count = 1 + number % CANDIDATES_MAX;
+    let candidate = |hops: u64| {
+        let hops = u32::try_from(hops / 3).unwrap_or(0);
+        let view = random.node(zones, hops);
+        Candidate {
+            id: NodeId::from(u128::from(view.id) << 64),
+            view,
+        }
+    };
+    (request, (0..count).map(candidate).collect())
+}
+
+/// The policy's own words, if they are a valid answer.
+fn ask(
+    policy: &mut dyn Placement,
+    request: &PlacementRequest,
+    candidates: &[Candidate],
+) -> Result<Vec<u32>, Fault> {
+    let mut listening = Listening {
+        policy,
+        heard: Vec::new(),
+    };
+    if let Some(fault) = rank(&mut listening, request, candidates.to_vec(), &[]).fault {
+        return Err(fault);
+    }
+    if listening.heard.is_empty() {
+        return Err(Fault::verdict("it names no candidate"));
+    }
+    Ok(listening.heard)
+}
+
+/// Keeps what the policy said, before anything is filled up.
+struct Listening<'a> {
+    policy: &'a mut dyn Placement,
+    heard: Vec<u32>,
+}
+
+impl Placement for Listening<'_> {
+    fn place(
+        &mut self,
+        request: &PlacementRequest,
+        candidates: &[NodeView],
+    ) -> Result<Vec<u32>, Fault> {
+        self.heard = self.policy.place(request, candidates)?;
+        Ok(self.heard.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dataverse_core::policy::{FaultKind, Rendezvous};
+
+    /// Answers by a function of the number of its calls and of candidates.
+    struct Scripted(u32, fn(u32, u32) -> Vec<u32>);
+
+    impl Placement for Scripted {
+        fn place(
+            &mut self,
+            _: &PlacementRequest,
+            candidates: &[NodeView],
+        ) -> Result<Vec<u32>, Fault> {
+            self.0 += 1;
+            Ok((self.1)(self.0, u32::try_from(candidates.len()).unwrap()))
+        }
+    }
+
+    fn check(answer: fn(u32, u32) -> Vec<u32>) -> Report {
+        placement(&mut || Ok(Box::new(Scripted(0, answer))))
+    }
+
+    #[test]
+    fn the_baseline_passes() {
+        let report = placement(&mut || Ok(Box::new(Rendezvous)));
+        assert!(report.passed(), "{report:?}");
+        assert_eq!(report.questions, QUESTIONS);
+    }
+
+    #[test]
+    fn an_answer_that_hangs_on_the_calls_before_passes() {
+        let report = check(|calls, candidates| vec![calls % candidates]);
+        assert!(report.passed(), "{report:?}");
+    }
+
+    #[test]
+    fn invalid_and_empty_answers_fail() {
+        for answer in [
+            (|_, candidates| vec![candidates]) as fn(u32, u32) -> Vec<u32>,
+            |_, _| vec![0, 0],
+            |_, _| Vec::new(),
+        ] {
+            let report = check(answer);
+            assert!(!report.passed());
+            assert_eq!(report.faults[0].kind, FaultKind::Verdict);
+        }
+    }
+
+    #[test]
+    fn instances_that_answer_differently_fail() {
+        let mut made = 0;
+        let report = placement(&mut || {
+            made += 1;
+            let first = made % 2 == 0;
+            let answer: fn(u32, u32) -> Vec<u32> = if first {
+                |_, _| vec![0]
+            } else {
+                |_, n| vec![n - 1]
+            };
+            Ok(Box::new(Scripted(0, answer)))
+        });
+        assert!(
+            report.faults[0].reason.contains("differently"),
+            "{report:?}"
+        );
+    }
+
+    #[test]
+    fn a_policy_that_can_not_be_made_fails_without_end_in_vain() {
+        let report = placement(&mut || Err(Fault::trap("no")));
+        assert_eq!(report.questions, 16);
+        assert_eq!(report.faulted, 16);
+    }
+}

@@ -1,0 +1,130 @@
+//! Relocation: reads over paths of many lengths.
+
+use dataverse_core::holdings::Role;
+use dataverse_core::id::NodeId;
+use dataverse_core::policy::{Fault, FileView, Relocation};
+use dataverse_core::relocation::{PathNode, RelocationPlan, plan};
+use dataverse_core::version::Millis;
+
+use super::{Random, Report, unlike};
+
+const QUESTIONS: u64 = 512;
+const PATH_MAX: u64 = 8;
+
+/// Asks two instances about many reads over paths of 1 to 8 nodes, of the same file and of others, from a
+/// replica and from a cached copy.
+///
+/// `make` makes instances with the same seed; it is called again when one has failed.
+pub fn relocation(make: &mut dyn FnMut() -> Result<Box<dyn Relocation>, Fault>) -> Report {
+    let mut report = Report::default();
+    let mut random = Random(2);
+    let mut pair = None;
+    for number in 0..QUESTIONS {
+        if report.is_hopeless() {
+            break;
+        }
+        let read = Read::drawn(&mut random, number);
+        let text = format!("a path of {}, read {} times", read.path.len(), read.reads);
+        report.questions += 1;
+        let policies = pair.take().map_or_else(|| Ok((make()?, make()?)), Ok);
+        let asked = policies.and_then(|(mut one, mut other)| {
+            let plans = (read.ask(&mut *one)?, read.ask(&mut *other)?);
+            pair = Some((one, other));
+            if plans.0 == plans.1 {
+                Ok(())
+            } else {
+                Err(unlike(&plans.0, &plans.1))
+            }
+        });
+        if let Err(fault) = asked {
+            report.note(&text, fault);
+        }
+    }
+    report
+}
+
+struct Read {
+    file: FileView,
+    reads: u32,
+    path: Vec<PathNode>,
+    role: Role,
+    now: Millis,
+}
+
+impl Read {
+    fn drawn(random: &mut Random, number: u64) -> Self {
+        let zones = random.below(3);
+        let length = 1 + number % PATH_MAX;
+        let node = |place: u64| {
+            let view = random.node(zones, u32::try_from(place).unwrap_or(0));
+            PathNode {
+                id: NodeId::from(u128::from(view.id)),
+                view,
+                has_copy: place + 1 == length,
+            }
+        };
+        let path = (0..length).map(node).collect();
+        Self {
+            path,
+            file: random.file(),
+            reads: 1 + u32::try_from(random.magnitude(1_000_000)).unwrap_or(0),
+            role: if random.below(2) == 0 {
+                Role::Replica
+            } else {
+                Role::Cached
+            },
+            now: 1_700_000_000_000 + number * 10,
+        }
+    }
+
+    fn ask(&self, policy: &mut dyn Relocation) -> Result<RelocationPlan, Fault> {
+        let file = self.file.clone();
+        let plan = plan(policy, file, self.reads, &self.path, self.role, self.now);
+        match plan.fault {
+            Some(fault) => Err(fault),
+            None => Ok(plan),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dataverse_core::policy::{ReaderKeepsCopy, RelocationVerdict, RemoteRead};
+
+    struct Scripted(fn(u32) -> RelocationVerdict);
+
+    impl Relocation for Scripted {
+        fn on_read(&mut self, read: &RemoteRead) -> Result<RelocationVerdict, Fault> {
+            Ok((self.0)(u32::try_from(read.path.len()).unwrap()))
+        }
+    }
+
+    #[test]
+    fn the_baseline_passes() {
+        let report = relocation(&mut || Ok(Box::new(ReaderKeepsCopy)));
+        assert!(report.passed(), "{report:?}");
+        assert_eq!(report.questions, QUESTIONS);
+    }
+
+    #[test]
+    fn nodes_that_are_not_on_the_path_fail() {
+        for verdict in [
+            (|length| RelocationVerdict {
+                copy_to: vec![length],
+                move_to: None,
+            }) as fn(u32) -> RelocationVerdict,
+            |length| RelocationVerdict {
+                copy_to: Vec::new(),
+                move_to: Some(length),
+            },
+            |_| RelocationVerdict {
+                copy_to: vec![0, 0],
+                move_to: None,
+            },
+        ] {
+            let report = relocation(&mut || Ok(Box::new(Scripted(verdict))));
+            assert!(!report.passed());
+        }
+    }
+}

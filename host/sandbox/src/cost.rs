@@ -1,0 +1,239 @@
+//! What a component costs to compile, found by counting before anything is compiled.
+//!
+//! The compiler has no time limit, and a few kilobytes can keep it busy for hours. It is about linear in the
+//! bytes of code but for these, which are bounded:
+//!
+//! - *Live values times turns of the flow.* Each local can become an argument of each block, and each branch
+//!   or call hands over as many values as the widest signature has. The work of a function is counted as
+//!   (locals + parameters + widest signature) × (blocks + branches + targets of tables + calls).
+//! - *The size of one function*, for register allocation.
+//! - *Instances of instances.* A component that instantiates another twice, which instantiates a third twice,
+//!   and so on, is small and expands without end; the number after expansion is bounded from above by the
+//!   product of the numbers of instances in each.
+//!
+//! The bounds leave room for what language runtimes compile to: their interpreters' main loops are the
+//! largest functions there are, of about a tenth of the bounds.
+
+use dataverse_core::limits;
+use wasmparser::{BinaryReaderError, ComponentInstance, FunctionBody, Operator, Payload, TypeRef};
+
+use crate::refusal::{Refusal, cut};
+
+/// What was counted so far.
+#[derive(Default)]
+pub(crate) struct Cost {
+    functions: u64,
+    work: u64,
+    /// Values in the widest signature of the module at hand.
+    widest: u64,
+    /// Parameters of each type of the module at hand.
+    parameters: Vec<u64>,
+    /// The type of each function of the module at hand that has a body, and how many bodies came.
+    declared: Vec<u32>,
+    bodies: usize,
+    /// Components instantiated by each component that has begun and not ended; modules stand here too.
+    open: Vec<u64>,
+    /// Instances after expansion, at most; 0 before the first component has ended.
+    parts: u64,
+}
+
+impl Cost {
+    /// Counts a part of the file.
+    pub(crate) fn count(&mut self, payload: &Payload<'_>) -> Result<(), Refusal> {
+        self.try_count(payload)
+            .map_err(|error| Refusal::Compile(cut(&error.to_string())))?;
+        within(
+            "functions",
+            self.functions,
+            limits::POLICY_FUNCTIONS_MAX as u64,
+        )?;
+        within("units of work", self.work, limits::POLICY_WORK_MAX)?;
+        within(
+            "instances of instances",
+            self.parts,
+            limits::POLICY_PARTS_MAX,
+        )?;
+        if let Payload::CodeSectionEntry(body) = payload {
+            let most = limits::POLICY_FUNCTION_BYTES_MAX as u64;
+            within("bytes in one function", body.range().len() as u64, most)?;
+            let work = self
+                .work_of(body)
+                .map_err(|e| Refusal::Compile(cut(&e.to_string())))?;
+            within(
+                "units of work in one function",
+                work,
+                limits::POLICY_FUNCTION_WORK_MAX,
+            )?;
+            self.work = self.work.saturating_add(work);
+        }
+        Ok(())
+    }
+
+    fn try_count(&mut self, payload: &Payload<'_>) -> Result<(), BinaryReaderError> {
+        match payload {
+            Payload::Version { .. } => self.open.push(0),
+            Payload::End(_) => {
+                let instances = self.open.pop().unwrap_or(0);
+                self.parts = self.parts.max(1).saturating_mul(instances.max(1));
+            }
+            Payload::ComponentInstanceSection(section) => {
+                for instance in section.clone() {
+                    if let ComponentInstance::Instantiate { .. } = instance?
+                        && let Some(instances) = self.open.last_mut()
+                    {
+                        *instances += 1;
+                    }
+                }
+            }
+            Payload::ModuleSection { .. } => {
+                self.widest = 0;
+                self.bodies = 0;
+                self.parameters.clear();
+                self.declared.clear();
+            }
+            Payload::TypeSection(section) => {
+                for group in section.clone() {
+                    for sub_type in group?.into_types() {
+                        self.count_type(&sub_type);
+                    }
+                }
+            }
+            Payload::FunctionSection(section) => {
+                for declared in section.clone() {
+                    self.declared.push(declared?);
+                }
+            }
+            Payload::ImportSection(section) => {
+                for import in section.clone().into_imports() {
+                    self.functions += u64::from(matches!(import?.ty, TypeRef::Func(_)));
+                }
+            }
+            Payload::CodeSectionStart { count, .. } => self.functions += u64::from(*count),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn count_type(&mut self, sub_type: &wasmparser::SubType) {
+        let inner = &sub_type.composite_type.inner;
+        let (parameters, results) = match inner {
+            wasmparser::CompositeInnerType::Func(func) => {
+                (func.params().len(), func.results().len())
+            }
+            _ => (0, 0),
+        };
+        self.parameters.push(parameters as u64);
+        self.widest = self.widest.max((parameters + results) as u64);
+    }
+
+    fn work_of(&mut self, body: &FunctionBody<'_>) -> Result<u64, BinaryReaderError> {
+        let declared = self.declared.get(self.bodies).copied();
+        self.bodies += 1;
+        let parameters = declared.and_then(|index| self.parameters.get(index as usize));
+        let mut values = self.widest + parameters.copied().unwrap_or(0);
+        for locals in body.get_locals_reader()? {
+            values += u64::from(locals?.0);
+        }
+        let mut turns = 0u64;
+        for operator in body.get_operators_reader()? {
+            turns += turns_of(&operator?);
+        }
+        Ok(values.saturating_mul(turns))
+    }
+}
+
+/// Places to which this operator lets the flow go.
+fn turns_of(operator: &Operator<'_>) -> u64 {
+    match operator {
+        Operator::BrTable { targets } => 1 + u64::from(targets.len()),
+        Operator::Block { .. }
+        | Operator::Loop { .. }
+        | Operator::If { .. }
+        | Operator::Else
+        | Operator::Br { .. }
+        | Operator::BrIf { .. }
+        | Operator::Return
+        | Operator::Call { .. }
+        | Operator::CallIndirect { .. }
+        | Operator::ReturnCall { .. }
+        | Operator::ReturnCallIndirect { .. } => 1,
+        _ => 0,
+    }
+}
+
+fn within(what: &'static str, found: u64, most: u64) -> Result<(), Refusal> {
+    if found <= most {
+        return Ok(());
+    }
+    Err(Refusal::TooCostly { what, found, most })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wasmparser::Parser;
+
+    fn counted(wat: &str) -> Result<Cost, Refusal> {
+        let bytes = wat::parse_str(wat).unwrap();
+        let mut cost = Cost::default();
+        for payload in Parser::new(0).parse_all(&bytes) {
+            cost.count(&payload.unwrap())?;
+        }
+        Ok(cost)
+    }
+
+    fn too_much_of(wat: &str) -> &'static str {
+        match counted(wat).err() {
+            Some(Refusal::TooCostly { what, .. }) => what,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn work_is_live_values_times_turns() {
+        let wat = "(module (func (param i32 i32) (result i32) (local i64)
+            (block (br_if 0 (local.get 0)) (br_table 0 0 0 (local.get 1))) (i32.const 7)))";
+        // Two parameters, one local and a signature of three; a block, a branch, a table of two and its
+        // default.
+        assert_eq!(counted(wat).unwrap().work, 6 * 5);
+    }
+
+    #[test]
+    fn a_function_of_many_locals_and_many_turns_is_too_much() {
+        let locals = "i64 ".repeat(5000);
+        let blocks = "(block)".repeat(5000);
+        let wat = format!("(component (core module (func (local {locals}) {blocks})))");
+        assert_eq!(too_much_of(&wat), "units of work in one function");
+    }
+
+    #[test]
+    fn a_function_of_a_megabyte_is_too_much() {
+        let wat = format!(
+            "(component (core module (func {})))",
+            "nop ".repeat(1 << 20)
+        );
+        assert_eq!(too_much_of(&wat), "bytes in one function");
+    }
+
+    #[test]
+    fn very_many_functions_are_too_much() {
+        let wat = format!("(component (core module {}))", "(func)".repeat(100_001));
+        assert_eq!(too_much_of(&wat), "functions");
+    }
+
+    #[test]
+    fn components_that_double_each_other_are_too_much() {
+        let mut wat = String::from("(component $c0)");
+        for level in 1..=20 {
+            let inner = level - 1;
+            wat += &format!(
+                "(component $c{level} (alias outer 1 $c{inner} (component $x))
+                   (instance (instantiate $x)) (instance (instantiate $x)))"
+            );
+        }
+        assert_eq!(
+            too_much_of(&format!("(component {wat})")),
+            "instances of instances"
+        );
+    }
+}

@@ -1,0 +1,308 @@
+//! `Instance`: one policy with a memory of its own, and how it is called.
+//!
+//! Every call gets the same fuel and time anew. When one fails in any way, the instance is dead: what it was
+//! doing was broken off in the middle, so it is never entered again and answers with a fault from then on.
+
+use std::time::{Duration, Instant};
+
+use dataverse_core::limits;
+use dataverse_core::policy::{Fault, FaultKind};
+use wasmtime::component::{ComponentNamedList, Func, Lift, Lower};
+use wasmtime::{Store, Trap};
+
+use crate::allowance::Allowance;
+use crate::contract;
+use crate::journal::{Journal, LogSink};
+use crate::program::Program;
+use crate::refusal::{Refusal, cut, reason};
+use crate::ticker::Ticker;
+
+/// What one decision may take.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct GuestLimits {
+    /// Fuel; most instructions cost one.
+    pub fuel: u64,
+    /// Wall-clock time, in milliseconds.
+    pub wall_ms: u64,
+    /// Memory of the instance, in MiB.
+    pub memory_mib: u64,
+}
+
+impl Default for GuestLimits {
+    fn default() -> Self {
+        Self {
+            fuel: limits::POLICY_FUEL_DEFAULT,
+            wall_ms: limits::POLICY_WALL_MS_DEFAULT,
+            memory_mib: limits::POLICY_MEMORY_MIB_DEFAULT,
+        }
+    }
+}
+
+impl GuestLimits {
+    /// What the first breath of an instance may take.
+    fn to_start(self) -> Self {
+        Self {
+            fuel: self.fuel.saturating_mul(limits::POLICY_START_BUDGETS),
+            wall_ms: self.wall_ms.saturating_mul(limits::POLICY_START_BUDGETS),
+            ..self
+        }
+    }
+}
+
+/// How an instance is made.
+#[derive(Clone, Default)]
+pub struct Setup {
+    /// The policy's name, for its lines in the log.
+    pub name: String,
+    /// Its configuration, in JSON.
+    pub config: String,
+    /// The only randomness that it gets.
+    pub seed: u64,
+    /// What each of its decisions may take.
+    pub limits: GuestLimits,
+    /// Where its lines go; to the node's log if nowhere else.
+    pub log: Option<LogSink>,
+}
+
+/// How a policy introduces itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct About {
+    /// Its name; the node goes by the file's.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// What it does, in a line.
+    pub summary: String,
+    /// JSON Schema of its configuration; empty when it takes none.
+    pub config_schema: String,
+}
+
+/// What a call took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// Fuel; the same in every run of the same calls.
+    pub fuel: u64,
+    /// Time, with carrying arguments and answers across.
+    pub elapsed: Duration,
+}
+
+/// What the host keeps for an instance.
+pub(crate) struct State {
+    allowance: Allowance,
+    pub(crate) journal: Journal,
+}
+
+pub(crate) struct Instance {
+    store: Store<State>,
+    entered: wasmtime::component::Instance,
+    limits: GuestLimits,
+    about: About,
+    cost: Cost,
+    dead: Option<Fault>,
+    // Last, because it keeps the ticker running.
+    program: Program,
+}
+
+impl Instance {
+    /// Instantiates, introduces and configures.
+    pub(crate) fn start(program: Program, setup: &Setup) -> Result<Self, Refusal> {
+        let mut store = Store::new(
+            program.sandbox().engine(),
+            State {
+                allowance: Allowance::new(setup.limits.memory_mib),
+                journal: Journal::new(setup.name.clone(), setup.log.clone()),
+            },
+        );
+        store.limiter(|state| &mut state.allowance);
+        store.set_hostcall_fuel(limits::POLICY_HANDED_BYTES_MAX);
+        refill(&mut store, setup.limits.to_start());
+        let entered = program
+            .linked()
+            .instantiate(&mut store)
+            .map_err(|error| fault_of(&error, &mut store))?;
+        let mut instance = Self {
+            store,
+            entered,
+            limits: setup.limits.to_start(),
+            about: About {
+                name: String::new(),
+                version: String::new(),
+                summary: String::new(),
+                config_schema: String::new(),
+            },
+            cost: Cost::default(),
+            dead: None,
+            program,
+        };
+        instance.introduce()?;
+        instance.configure(setup)?;
+        instance.limits = setup.limits;
+        Ok(instance)
+    }
+
+    fn introduce(&mut self) -> Result<(), Refusal> {
+        let describe = self.function(contract::POLICY, "describe")?;
+        let describe = self.typed::<(), (contract::About,)>(describe, "describe")?;
+        let (about,) = self.call(|store| describe.call(store, ()))?;
+        let short = limits::POLICY_ABOUT_BYTES_MAX;
+        for (what, text, most) in [
+            ("name", &about.name, short),
+            ("version", &about.version, short),
+            ("summary", &about.summary, short),
+            (
+                "config-schema",
+                &about.config_schema,
+                limits::POLICY_SCHEMA_BYTES_MAX,
+            ),
+        ] {
+            if text.len() > most {
+                let bytes = text.len();
+                let reason = format!("its {what} has {bytes} bytes; at most {most} are allowed");
+                return Err(Fault::new(FaultKind::TooLong, reason).into());
+            }
+        }
+        self.about = About {
+            name: about.name,
+            version: about.version,
+            summary: about.summary,
+            config_schema: about.config_schema,
+        };
+        Ok(())
+    }
+
+    fn configure(&mut self, setup: &Setup) -> Result<(), Refusal> {
+        type Answer = (Result<(), String>,);
+        let configure = self.function(contract::POLICY, "configure")?;
+        let configure = self.typed::<(&str, u64), Answer>(configure, "configure")?;
+        let config = (setup.config.as_str(), setup.seed);
+        let (answer,) = self.call(|store| configure.call(store, config))?;
+        answer.map_err(|complaint| Refusal::Config(cut(&complaint)))
+    }
+
+    /// An exported function, its types not compared yet.
+    pub(crate) fn function(&mut self, interface: &str, name: &str) -> Result<Func, Refusal> {
+        let missing = || Refusal::WrongTypes {
+            name: format!("{interface}.{name}"),
+            reason: "it is not a function there".to_owned(),
+        };
+        let index = self
+            .entered
+            .get_export_index(&mut self.store, None, interface);
+        let index = self
+            .entered
+            .get_export_index(&mut self.store, index.as_ref(), name);
+        let function = index.and_then(|index| self.entered.get_func(&mut self.store, index));
+        function.ok_or_else(missing)
+    }
+
+    /// The function with these types.
+    pub(crate) fn typed<P, R>(
+        &self,
+        function: Func,
+        name: &str,
+    ) -> Result<wasmtime::component::TypedFunc<P, R>, Refusal>
+    where
+        P: ComponentNamedList + Lower,
+        R: ComponentNamedList + Lift,
+    {
+        function
+            .typed(&self.store)
+            .map_err(|error| Refusal::WrongTypes {
+                name: name.to_owned(),
+                reason: reason(&*error),
+            })
+    }
+
+    /// Lets the guest run, within its limits.
+    pub(crate) fn call<R>(
+        &mut self,
+        enter: impl FnOnce(&mut Store<State>) -> wasmtime::Result<R>,
+    ) -> Result<R, Fault> {
+        if let Some(fault) = &self.dead {
+            return Err(fault.clone());
+        }
+        refill(&mut self.store, self.limits);
+        let begun = Instant::now();
+        let answer = enter(&mut self.store);
+        self.cost = Cost {
+            fuel: self.limits.fuel.saturating_sub(fuel_left(&self.store)),
+            elapsed: begun.elapsed(),
+        };
+        answer.map_err(|error| {
+            let fault = fault_of(&error, &mut self.store);
+            self.end(fault)
+        })
+    }
+
+    /// An answer that is not too long.
+    pub(crate) fn bounded(&mut self, answer: Vec<u32>) -> Result<Vec<u32>, Fault> {
+        let (found, most) = (answer.len(), limits::VERDICT_ENTRIES_MAX);
+        if found <= most {
+            return Ok(answer);
+        }
+        let reason = format!("its answer has {found} entries; at most {most} are allowed");
+        Err(self.end(Fault::new(FaultKind::TooLong, reason)))
+    }
+
+    fn end(&mut self, fault: Fault) -> Fault {
+        let later = format!("it is not asked again after a fault: {}", fault.reason);
+        self.dead = Some(Fault::new(fault.kind, later));
+        fault
+    }
+
+    pub(crate) fn about(&self) -> &About {
+        &self.about
+    }
+
+    pub(crate) fn last_cost(&self) -> Cost {
+        self.cost
+    }
+
+    pub(crate) fn program(&self) -> &Program {
+        &self.program
+    }
+}
+
+fn refill(store: &mut Store<State>, limits: GuestLimits) {
+    store.set_fuel(limits.fuel).expect("the engine meters fuel");
+    store.set_epoch_deadline(Ticker::ticks(limits.wall_ms));
+    store.data_mut().allowance.forget_denial();
+    store.data_mut().journal.forget_error();
+}
+
+fn fuel_left(store: &Store<State>) -> u64 {
+    store.get_fuel().expect("the engine meters fuel")
+}
+
+/// What kind of failure this is. A trap after a denied growth is put down to the denial: that is how
+/// languages end when an allocation fails.
+fn fault_of(error: &wasmtime::Error, store: &mut Store<State>) -> Fault {
+    let said = store.data_mut().journal.take_error();
+    let denied = store.data().allowance.denied();
+    let trap = error.downcast_ref::<Trap>();
+    let what = match trap {
+        Some(trap) => trap.to_string(),
+        None => reason(&**error),
+    };
+    match trap {
+        Some(Trap::OutOfFuel) => Fault::new(FaultKind::Fuel, "it used up its fuel"),
+        Some(Trap::Interrupt) => Fault::new(FaultKind::Deadline, "it used up its time"),
+        _ if denied => Fault::new(
+            FaultKind::Memory,
+            format!("it wanted more memory or table elements than it may have; {what}"),
+        ),
+        // These two have no type of their own in wasmtime.
+        None if what.contains("fuel allocated for hostcalls") => {
+            let most = limits::POLICY_HANDED_BYTES_MAX;
+            Fault::new(
+                FaultKind::TooLong,
+                format!("it handed over more than {most} bytes at once"),
+            )
+        }
+        None if what.contains("resource limit exceeded") => Fault::new(FaultKind::Memory, what),
+        _ => Fault::trap(match said {
+            Some(line) => cut(&format!("{what}; it said: {line}")),
+            None => what,
+        }),
+    }
+}

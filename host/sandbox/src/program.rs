@@ -1,0 +1,226 @@
+//! `Program`: a compiled policy, from which instances are made.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dataverse_core::content::Digest;
+use dataverse_core::policy::{
+    CacheEntry, Eviction, Fault, FileView, Kind, NodeView, Placement, PlacementRequest, Relocation,
+    RemoteRead,
+};
+use wasmtime::component::InstancePre;
+
+use crate::check::Checked;
+use crate::instance::{About, Cost, Instance, Setup, State};
+use crate::refusal::Refusal;
+use crate::sandbox::Sandbox;
+use crate::{EvictionGuest, PlacementGuest, RelocationGuest};
+
+/// A compiled policy. Cheap to clone: clones share the code.
+#[derive(Clone)]
+pub struct Program(Arc<Compiled>);
+
+struct Compiled {
+    // Dropped before the sandbox, and with it the ticker that every instance counts on.
+    linked: InstancePre<State>,
+    checked: Checked,
+    digest: Digest,
+    size_bytes: usize,
+    compile_time: Duration,
+    sandbox: Arc<Sandbox>,
+}
+
+/// What became of a trial.
+#[derive(Clone, Debug)]
+pub struct Canary {
+    /// How the policy introduced itself.
+    pub about: About,
+    /// Fuel that the trial decision took.
+    pub fuel: u64,
+    /// How long the trial decision took.
+    pub elapsed: Duration,
+}
+
+impl Program {
+    pub(crate) fn new(
+        sandbox: Arc<Sandbox>,
+        linked: InstancePre<State>,
+        checked: Checked,
+        digest: Digest,
+        size_bytes: usize,
+        compile_time: Duration,
+    ) -> Self {
+        Self(Arc::new(Compiled {
+            linked,
+            checked,
+            digest,
+            size_bytes,
+            compile_time,
+            sandbox,
+        }))
+    }
+
+    /// What it decides.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.0.checked.kind
+    }
+
+    /// BLAKE3 of the file, as it was given.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        self.0.digest
+    }
+
+    /// Bytes of the file, as it was given.
+    #[must_use]
+    pub fn size_bytes(&self) -> usize {
+        self.0.size_bytes
+    }
+
+    /// How long checking and compiling took, the wait for other compilations included; little when it came
+    /// from the compile cache.
+    #[must_use]
+    pub fn compile_time(&self) -> Duration {
+        self.0.compile_time
+    }
+
+    /// Names of what the component imports.
+    #[must_use]
+    pub fn imports(&self) -> &[String] {
+        &self.0.checked.imports
+    }
+
+    /// Names of what the component exports; of those foreign to the contract only so many.
+    #[must_use]
+    pub fn exports(&self) -> &[String] {
+        &self.0.checked.exports
+    }
+
+    /// An instance that places, introduced and configured.
+    ///
+    /// # Errors
+    /// [`Refusal`] when it is of another kind, fails, or does not take its configuration; so for the other
+    /// kinds.
+    pub fn placement(&self, setup: &Setup) -> Result<PlacementGuest, Refusal> {
+        self.instance(Kind::Placement, setup)
+            .and_then(PlacementGuest::new)
+    }
+
+    /// An instance that evicts, introduced and configured.
+    ///
+    /// # Errors
+    /// See [`Program::placement`].
+    pub fn eviction(&self, setup: &Setup) -> Result<EvictionGuest, Refusal> {
+        self.instance(Kind::Eviction, setup)
+            .and_then(EvictionGuest::new)
+    }
+
+    /// An instance that relocates, introduced and configured.
+    ///
+    /// # Errors
+    /// See [`Program::placement`].
+    pub fn relocation(&self, setup: &Setup) -> Result<RelocationGuest, Refusal> {
+        self.instance(Kind::Relocation, setup)
+            .and_then(RelocationGuest::new)
+    }
+
+    /// The canary: an instance is made, introduced and configured, takes one decision of its kind and is
+    /// thrown away. Whether that decision is any good is not asked.
+    ///
+    /// # Errors
+    /// [`Refusal`] when any of it fails.
+    pub fn canary(&self, setup: &Setup) -> Result<Canary, Refusal> {
+        let (about, cost) = match self.kind() {
+            Kind::Placement => {
+                let mut guest = self.placement(setup)?;
+                trial_placement(&mut guest)?;
+                (guest.about().clone(), guest.last_cost())
+            }
+            Kind::Eviction => {
+                let mut guest = self.eviction(setup)?;
+                trial_eviction(&mut guest)?;
+                (guest.about().clone(), guest.last_cost())
+            }
+            Kind::Relocation => {
+                let mut guest = self.relocation(setup)?;
+                trial_relocation(&mut guest)?;
+                (guest.about().clone(), guest.last_cost())
+            }
+        };
+        let Cost { fuel, elapsed } = cost;
+        Ok(Canary {
+            about,
+            fuel,
+            elapsed,
+        })
+    }
+
+    fn instance(&self, wanted: Kind, setup: &Setup) -> Result<Instance, Refusal> {
+        let found = self.kind();
+        if found != wanted {
+            return Err(Refusal::OtherKind { found, wanted });
+        }
+        Instance::start(self.clone(), setup)
+    }
+
+    pub(crate) fn linked(&self) -> &InstancePre<State> {
+        &self.0.linked
+    }
+
+    pub(crate) fn sandbox(&self) -> &Sandbox {
+        &self.0.sandbox
+    }
+}
+
+fn trial_placement(guest: &mut PlacementGuest) -> Result<(), Fault> {
+    let request = PlacementRequest {
+        file: trial_file(),
+        factor: 2,
+        now: 0,
+    };
+    let candidates: Vec<NodeView> = (0..3).map(trial_node).collect();
+    guest.place(&request, &candidates).map(drop)
+}
+
+fn trial_eviction(guest: &mut EvictionGuest) -> Result<(), Fault> {
+    let incoming = CacheEntry {
+        slot: 0,
+        file: 7,
+        size: 1000,
+        cost: 1,
+        now: 0,
+    };
+    guest.set_capacity(1 << 20)?;
+    guest.admit(incoming, 0).map(drop)
+}
+
+fn trial_relocation(guest: &mut RelocationGuest) -> Result<(), Fault> {
+    let read = RemoteRead {
+        file: trial_file(),
+        reads: 1,
+        path: (0..3).map(trial_node).collect(),
+        now: 0,
+    };
+    guest.on_read(&read).map(drop)
+}
+
+fn trial_file() -> FileView {
+    FileView {
+        id: 7,
+        user: "ada".to_owned(),
+        name: "notes.txt".to_owned(),
+        size: 1000,
+    }
+}
+
+fn trial_node(hops: u32) -> NodeView {
+    NodeView {
+        id: u64::from(hops) << 60 | 5,
+        zone: String::new(),
+        hops,
+        capacity: 1 << 30,
+        free: 1 << 29,
+        load: 0,
+    }
+}

@@ -1,0 +1,262 @@
+//! `Sandbox`: the engine that all policies share, its epoch ticker and its compile cache.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Instant;
+
+use dataverse_core::content::Digest;
+use dataverse_core::limits;
+use wasmtime::component::{Component, InstancePre, Linker, WasmStr};
+use wasmtime::{Cache, CacheConfig, Config, Engine, StoreContextMut};
+
+use crate::check::{self, Checked};
+use crate::contract;
+use crate::instance::State;
+use crate::journal::Level;
+use crate::program::Program;
+use crate::refusal::{Refusal, cut, reason};
+use crate::ticker::Ticker;
+
+/// How a sandbox is set up.
+#[derive(Clone, Debug, Default)]
+pub struct SandboxOptions {
+    /// The folder of the compile cache, an absolute path; made, and owner-only, if need be. What lies there
+    /// is run as native code. Without one, everything is compiled anew in each process.
+    pub cache: Option<PathBuf>,
+}
+
+/// Why there is no sandbox.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    /// The compile cache can't be used.
+    #[error("the compile cache {} can't be used: {reason}; make it a folder of one's own", path.display())]
+    Cache {
+        /// Its folder.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// The engine does not run on this machine.
+    #[error("WebAssembly can't be run on this machine: {0}")]
+    Engine(String),
+    /// The system gives no thread.
+    #[error("no thread for the clock of policies: {0}")]
+    Thread(#[from] io::Error),
+}
+
+/// What runs guests: one engine, one ticker thread for deadlines, one compile cache.
+///
+/// Shared by everything it compiled and every instance of that; the thread ends when the last of them is
+/// dropped. A process needs one.
+pub struct Sandbox {
+    linker: Linker<State>,
+    engine: Engine,
+    /// Held while something compiles: one policy at a time leaves the other cores to requests, and bounds
+    /// the memory that compilation takes.
+    compiling: Mutex<()>,
+    _ticker: Ticker,
+}
+
+impl Sandbox {
+    /// A sandbox.
+    ///
+    /// # Errors
+    /// [`SandboxError`] when the cache folder can't be used or the machine has no means to run guests.
+    pub fn new(options: SandboxOptions) -> Result<Arc<Self>, SandboxError> {
+        let cache = options.cache.as_deref().map(open_cache).transpose()?;
+        let engine = Engine::new(&config(cache)).map_err(|e| SandboxError::Engine(reason(&*e)))?;
+        let linker = link_host(&engine).map_err(|e| SandboxError::Engine(reason(&*e)))?;
+        Ok(Arc::new(Self {
+            _ticker: Ticker::start(&engine)?,
+            compiling: Mutex::new(()),
+            linker,
+            engine,
+        }))
+    }
+
+    /// Checks and compiles a policy: a component, or a core module that carries its component type.
+    ///
+    /// Blocks, for seconds if the file is large; one compilation runs at a time.
+    ///
+    /// # Errors
+    /// [`Refusal`] when the bytes are no policy for this node.
+    pub fn compile(self: &Arc<Self>, bytes: &[u8]) -> Result<Program, Refusal> {
+        if bytes.len() > limits::POLICY_FILE_BYTES_MAX {
+            return Err(Refusal::TooLarge {
+                bytes: bytes.len(),
+                most: limits::POLICY_FILE_BYTES_MAX,
+            });
+        }
+        let begun = Instant::now();
+        let (checked, linked) = {
+            // The lock guards no state, so a compilation that panicked leaves nothing half-done.
+            let _turn = self
+                .compiling
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            on_deep_stack(|| self.check_and_compile(bytes))?
+        };
+        Ok(Program::new(
+            Arc::clone(self),
+            linked,
+            checked,
+            Digest::of(bytes),
+            bytes.len(),
+            begun.elapsed(),
+        ))
+    }
+
+    fn check_and_compile(&self, bytes: &[u8]) -> Result<(Checked, InstancePre<State>), Refusal> {
+        let (component, checked) = check::check(bytes)?;
+        let compiled = Component::from_binary(&self.engine, &component)
+            .map_err(|e| Refusal::Compile(reason(&*e)))?;
+        // All that is left to go wrong is a type: the names are known.
+        let linked = self
+            .linker
+            .instantiate_pre(&compiled)
+            .map_err(|e| Refusal::WrongTypes {
+                name: contract::HOST.to_owned(),
+                reason: reason(&*e),
+            })?;
+        Ok((checked, linked))
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+}
+
+/// Runs `work` on a thread of its own with a deep stack: what a file makes the parsers and the compiler do
+/// must neither exhaust the caller's stack nor take the caller down with it.
+fn on_deep_stack<T: Send>(work: impl FnOnce() -> Result<T, Refusal> + Send) -> Result<T, Refusal> {
+    thread::scope(|scope| {
+        let thread = thread::Builder::new()
+            .name("policy-compile".to_owned())
+            .stack_size(limits::POLICY_COMPILE_STACK_BYTES)
+            .spawn_scoped(scope, work);
+        match thread {
+            Err(error) => Err(Refusal::Compile(format!("no thread for it: {error}"))),
+            Ok(thread) => thread.join().unwrap_or_else(|panic| {
+                let said = panic.downcast_ref::<String>().map(String::as_str);
+                let said = said.or_else(|| panic.downcast_ref::<&str>().copied());
+                Err(Refusal::Compile(
+                    cut(said.unwrap_or("the compiler gave up")),
+                ))
+            }),
+        }
+    })
+}
+
+fn config(cache: Option<Cache>) -> Config {
+    let mut config = Config::new();
+    config
+        .consume_fuel(true)
+        .epoch_interruption(true)
+        .max_wasm_stack(limits::POLICY_STACK_BYTES_MAX)
+        // Answers must be the same on every machine.
+        .cranelift_nan_canonicalization(true)
+        .relaxed_simd_deterministic(true)
+        // What no policy needs, and what could let one reach out or never come back.
+        .wasm_memory64(false)
+        .wasm_custom_page_sizes(false)
+        .concurrency_support(false)
+        .memory_init_cow(true)
+        .cache(cache);
+    config
+}
+
+/// The one interface that guests may call, and the type-only one.
+fn link_host(engine: &Engine) -> wasmtime::Result<Linker<State>> {
+    let mut linker = Linker::new(engine);
+    linker.instance(contract::TYPES)?;
+    linker.instance(contract::HOST)?.func_wrap("log", log)?;
+    Ok(linker)
+}
+
+/// `WasmStr` is a place in the guest's memory: nothing is copied before the line is known to be wanted.
+fn log(
+    mut store: StoreContextMut<'_, State>,
+    (level, message): (Level, WasmStr),
+) -> wasmtime::Result<()> {
+    if !store.data_mut().journal.accepts(Instant::now()) {
+        return Ok(());
+    }
+    let message = message.to_str(&store)?;
+    let end = message.floor_char_boundary(limits::POLICY_LOG_BYTES_MAX);
+    let beginning = message[..end].to_owned();
+    store.data_mut().journal.write(level, &beginning);
+    Ok(())
+}
+
+fn open_cache(folder: &Path) -> Result<Cache, SandboxError> {
+    let refuse = |reason: String| SandboxError::Cache {
+        path: folder.to_owned(),
+        reason,
+    };
+    make_private(folder).map_err(|error| refuse(error.to_string()))?;
+    let mut config = CacheConfig::new();
+    config
+        .with_directory(folder)
+        .with_file_count_soft_limit(limits::POLICY_CACHE_FILES_MAX)
+        .with_files_total_size_soft_limit(limits::POLICY_CACHE_BYTES_MAX);
+    Cache::new(config).map_err(|error| refuse(reason(&*error)))
+}
+
+/// Makes the folder if it is missing, and nobody else's business. Fails when it is someone else's.
+fn make_private(folder: &Path) -> io::Result<()> {
+    use std::fs::{self, DirBuilder, Permissions};
+    use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)?;
+    fs::set_permissions(folder, Permissions::from_mode(0o700))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cache_folder_is_made_owner_only() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let root = tempfile::tempdir().unwrap();
+        let cache = root.path().join("a/compiled");
+        for mode in [0o700, 0o755] {
+            std::fs::create_dir_all(&cache).unwrap();
+            std::fs::set_permissions(&cache, PermissionsExt::from_mode(mode)).unwrap();
+            let options = SandboxOptions {
+                cache: Some(cache.clone()),
+            };
+            Sandbox::new(options).unwrap();
+            let found = std::fs::metadata(&cache).unwrap().permissions().mode();
+            assert_eq!(found & 0o777, 0o700);
+        }
+    }
+
+    #[test]
+    fn a_cache_that_is_a_file_is_refused_by_name() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let options = SandboxOptions {
+            cache: Some(file.path().to_owned()),
+        };
+        let error = Sandbox::new(options).err().unwrap().to_string();
+        assert!(
+            error.contains(&file.path().display().to_string()),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_compilation_that_panics_is_a_refusal() {
+        let refused = on_deep_stack::<()>(|| panic!("out of registers"));
+        assert_eq!(
+            refused,
+            Err(Refusal::Compile("out of registers".to_owned()))
+        );
+    }
+}

@@ -1,0 +1,84 @@
+//! `Ticker`: the thread that advances the engine's epoch, by which calls into guests are cut off.
+//!
+//! It runs as long as its owner lives and is joined when that is dropped. Without it an endless loop with
+//! enough fuel would never end.
+
+use std::io;
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use dataverse_core::limits;
+use wasmtime::Engine;
+
+const TICK: Duration = Duration::from_millis(limits::POLICY_TICK_MS);
+
+pub(crate) struct Ticker {
+    /// Dropped to stop the thread.
+    alive: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Ticker {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub(crate) fn start(engine: &Engine) -> io::Result<Self> {
+        let (alive, stopped) = mpsc::channel::<()>();
+        let engine = engine.weak();
+        let thread = thread::Builder::new()
+            .name("policy-epochs".to_owned())
+            .spawn(move || {
+                while stopped.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
+                    if let Some(engine) = engine.upgrade() {
+                        engine.increment_epoch();
+                    }
+                }
+            })?;
+        Ok(Self {
+            alive: Some(alive),
+            thread: Some(thread),
+        })
+    }
+
+    /// Ticks after which so many milliseconds have passed for certain.
+    pub(crate) const fn ticks(wall_ms: u64) -> u64 {
+        // One more, because the tick under way may be about to end.
+        wall_ms.div_ceil(limits::POLICY_TICK_MS).saturating_add(1)
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        self.alive.take();
+        if let Some(thread) = self.thread.take() {
+            // It runs nothing that panics, and there is nobody to tell if it did.
+            let _ = thread.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_is_never_early() {
+        assert_eq!(Ticker::ticks(0), 1);
+        assert_eq!(Ticker::ticks(1), 2);
+        assert_eq!(Ticker::ticks(100), 21);
+        assert_eq!(
+            Ticker::ticks(u64::MAX),
+            u64::MAX / limits::POLICY_TICK_MS + 1
+        );
+    }
+
+    #[test]
+    fn the_thread_ends_with_its_owner() {
+        let engine = Engine::default();
+        let ticker = Ticker::start(&engine).unwrap();
+        // Joins; a thread that did not stop would hang the test.
+        drop(ticker);
+    }
+}

@@ -1,22 +1,33 @@
-//! Compiles `proto/` into Rust, without protoc: the files are parsed by protox, in Rust.
+//! Compiles `proto/` into Rust, and the shipped policies into WebAssembly.
 //!
-//! What comes out is included by `host/src/net/` and nowhere else.
+//! - `proto/` without protoc: the files are parsed by protox, in Rust. What comes out is included by
+//!   `host/src/net/` and nowhere else.
+//! - `policies/` by a cargo of its own, for `wasm32-unknown-unknown`, in its own target folder: the outer one
+//!   holds the lock of its own. `policies.rs` in the output folder holds the modules.
+//! - `sdk.rs` in the output folder holds the sources of the SDK, which go beside every new policy.
 
 use std::error::Error;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use protox::prost::Message;
 
+type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
+
 const PROTOS: [&str; 2] = ["dataverse/v1/dataverse.proto", "dataverse/v1/overlay.proto"];
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> Result {
+    let out_dir = PathBuf::from(env::var("OUT_DIR")?);
     println!("cargo:rerun-if-changed=build.rs");
-    println!("cargo:rerun-if-changed=proto");
+    protocols(&out_dir)?;
+    policies::build(&out_dir)?;
+    sdk::embed(&out_dir)
+}
 
+fn protocols(out_dir: &Path) -> Result {
+    println!("cargo:rerun-if-changed=proto");
     // The same set of files makes the Rust code and answers reflection.
     let files = protox::compile(PROTOS, ["proto"])?;
-    let out_dir = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out_dir.join("descriptors.bin"), files.encode_to_vec())?;
     tonic_prost_build::configure()
         .bytes(".")
@@ -26,4 +37,168 @@ fn main() -> Result<(), Box<dyn Error>> {
         "pub(super) static POLICIES: [(&str, &str, &[u8]); 0] = [];",
     )?;
     Ok(())
+}
+
+/// The shipped policies: each crate in `policies/` is named for its kind and itself, `eviction-lru`.
+mod policies {
+    use std::ffi::OsString;
+    use std::fmt::Write;
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    const TARGET: &str = "wasm32-unknown-unknown";
+    const PROFILE: &str = "policy";
+    /// What the outer build says of itself and must not say of this one: flags of its coverage, its target
+    /// folder, clippy in the place of the compiler.
+    const NOT_INHERITED: [&str; 9] = [
+        "CARGO_BUILD_RUSTFLAGS",
+        "CARGO_BUILD_TARGET",
+        "CARGO_BUILD_TARGET_DIR",
+        "CARGO_ENCODED_RUSTFLAGS",
+        "CARGO_TARGET_DIR",
+        "CLIPPY_ARGS",
+        "RUSTC_WORKSPACE_WRAPPER",
+        "RUSTC_WRAPPER",
+        "RUSTFLAGS",
+    ];
+
+    pub(super) fn build(out_dir: &Path) -> Result {
+        for watched in ["policies", "Cargo.toml", "Cargo.lock"] {
+            println!("cargo:rerun-if-changed={watched}");
+        }
+        let packages = packages()?;
+        let modules = out_dir.join("policies");
+        fs::create_dir_all(&modules)?;
+        if !packages.is_empty() {
+            require_target()?;
+            compile(&packages, &target_dir(out_dir), &modules)?;
+        }
+        fs::write(out_dir.join("policies.rs"), index(&packages)?)?;
+        Ok(())
+    }
+
+    /// The names of the crates, in order.
+    fn packages() -> Result<Vec<String>> {
+        let mut packages = Vec::new();
+        if Path::new("policies").is_dir() {
+            for folder in fs::read_dir("policies")? {
+                let folder = folder?;
+                if folder.path().join("Cargo.toml").is_file() {
+                    let name = folder.file_name().into_string();
+                    packages.push(name.map_err(|name| format!("{name:?} is no name for a crate"))?);
+                }
+            }
+        }
+        packages.sort();
+        Ok(packages)
+    }
+
+    /// Makes sure that the compiler can build for WebAssembly.
+    fn require_target() -> Result {
+        if has_target()? {
+            return Ok(());
+        }
+        println!("cargo:warning=the target {TARGET} is missing; asking rustup for it");
+        let added = Command::new("rustup")
+            .args(["target", "add", TARGET])
+            .status();
+        if added.is_ok_and(|status| status.success()) && has_target()? {
+            return Ok(());
+        }
+        Err(format!(
+            "the shipped policies are built for {TARGET}, which this toolchain lacks; \
+             add it with `rustup target add {TARGET}`"
+        )
+        .into())
+    }
+
+    fn has_target() -> Result<bool> {
+        let rustc = env::var_os("RUSTC").unwrap_or_else(|| OsString::from("rustc"));
+        let output = Command::new(rustc)
+            .args(["--print", "target-libdir", "--target", TARGET])
+            .output()?;
+        let libraries = String::from_utf8(output.stdout)?;
+        Ok(output.status.success() && Path::new(libraries.trim()).is_dir())
+    }
+
+    /// One folder for every profile of the outer build: `policies`, beside those of the profiles.
+    fn target_dir(out_dir: &Path) -> PathBuf {
+        let profile = out_dir.ancestors().find(|it| it.ends_with("build"));
+        let target = profile.and_then(Path::parent).and_then(Path::parent);
+        target.unwrap_or(out_dir).join("policies")
+    }
+
+    fn compile(packages: &[String], target_dir: &Path, modules: &Path) -> Result {
+        let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        NOT_INHERITED.iter().for_each(|name| {
+            cargo.env_remove(name);
+        });
+        cargo
+            .args(["build", "--locked", "--profile", PROFILE])
+            .args(["--target", TARGET, "--target-dir"])
+            .arg(target_dir)
+            .args(packages.iter().flat_map(|package| ["--package", package]))
+            // What a build script prints there is for the outer cargo.
+            .stdout(Stdio::null());
+        if !cargo.status()?.success() {
+            return Err("the shipped policies do not build".into());
+        }
+        for package in packages {
+            let file = format!("{}.wasm", package.replace('-', "_"));
+            let built = target_dir.join(TARGET).join(PROFILE).join(file);
+            fs::copy(built, modules.join(package).with_extension("wasm"))?;
+        }
+        Ok(())
+    }
+
+    /// An expression: kind, name and module of every policy.
+    fn index(packages: &[String]) -> Result<String> {
+        let mut index = "[\n".to_owned();
+        for package in packages {
+            let (kind, name) = package
+                .split_once('-')
+                .filter(|(kind, _)| ["placement", "eviction", "relocation"].contains(kind))
+                .ok_or_else(|| format!("policies/{package} is not named for a kind of policy"))?;
+            let module =
+                format!("include_bytes!(concat!(env!(\"OUT_DIR\"), \"/policies/{package}.wasm\"))");
+            writeln!(index, "    ({kind:?}, {name:?}, {module}.as_slice()),")?;
+        }
+        Ok(index + "]\n")
+    }
+}
+
+/// The SDK, as it is written beside a new policy.
+mod sdk {
+    use super::*;
+
+    /// An expression: path and content of every file.
+    pub(super) fn embed(out_dir: &Path) -> Result {
+        let mut files = vec![PathBuf::from("sdk/Cargo.toml")];
+        for folder in ["sdk/src", "sdk/wit"] {
+            println!("cargo:rerun-if-changed={folder}");
+            collect(Path::new(folder), &mut files)?;
+        }
+        println!("cargo:rerun-if-changed=sdk/Cargo.toml");
+        files.sort();
+        let mut index = "[\n".to_owned();
+        for file in files {
+            let (path, source) = (file.strip_prefix("sdk")?, fs::canonicalize(&file)?);
+            index += &format!("    ({path:?}, include_str!({source:?})),\n");
+        }
+        fs::write(out_dir.join("sdk.rs"), index + "]\n")?;
+        Ok(())
+    }
+
+    fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result {
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                collect(&path, files)?;
+            } else {
+                files.push(path);
+            }
+        }
+        Ok(())
+    }
 }

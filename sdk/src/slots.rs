@@ -1,0 +1,23 @@
+//! What eviction policies keep about cached copies, indexed by slot and bounded in memory.
+//!
+//! [`SlotMap`] is a value a slot, [`Queues`] are first-in-first-out or least-recently-used orders over slots in
+//! which everything takes constant time, [`Ghosts`] remember what was evicted, and [`Victims`] collects one
+//! verdict. None of it depends on a random state: the same calls give the same answers on every machine.
+//!
+//! A guest has 64 MiB. A million copies in [`Queues`] take 24 MiB, or 32 MiB with a file id each.
+
+mod ghosts;
+mod map;
+mod queues;
+mod victims;
+
+pub use ghosts::{GHOSTS_MAX, Ghosts};
+pub use map::SlotMap;
+pub use queues::{Queued, Queues};
+pub use victims::Victims;
+
+/// This share of so many bytes, rounded down.
+#[must_use]
+pub fn share(bytes: u64, ratio: f64) -> u64 {
+    (bytes as f64 * ratio) as u64
+}

@@ -1,0 +1,321 @@
+//! `Queues`: orders over slots, from the oldest to the youngest.
+
+use super::SlotMap;
+use crate::Slot;
+
+/// No slot: ends every chain.
+const NONE: Slot = Slot::MAX;
+/// The queue of a slot that is in none.
+const NOWHERE: u32 = u32::MAX;
+
+/// A number of queues over slots. A slot is in one of them at most; everything takes constant time.
+///
+/// With each slot go the copy's size, a mark whose meaning is the policy's, and an item.
+///
+/// ```
+/// let mut recent = dataverse_sdk::slots::Queues::new(1);
+/// recent.push(0, 7, 100, ());
+/// recent.push(0, 8, 100, ());
+/// recent.move_to(0, 7);
+/// assert_eq!(recent.pop(0).map(|oldest| oldest.slot), Some(8));
+/// ```
+#[derive(Clone, Debug)]
+pub struct Queues<T = ()> {
+    nodes: SlotMap<Node<T>>,
+    ends: Vec<Ends>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Node<T> {
+    size: u64,
+    older: Slot,
+    younger: Slot,
+    queue: u32,
+    mark: u8,
+    item: T,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Ends {
+    oldest: Slot,
+    youngest: Slot,
+    length: u32,
+    bytes: u64,
+}
+
+/// A slot in a queue, and what goes with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Queued<T> {
+    /// The slot.
+    pub slot: Slot,
+    /// The queue that it is in, or was in when it was taken out.
+    pub queue: u32,
+    /// Bytes.
+    pub size: u64,
+    /// What [`Queues::set_mark`] set; 0 at first.
+    pub mark: u8,
+    /// What the policy keeps about it.
+    pub item: T,
+}
+
+impl<T: Copy + Default> Queues<T> {
+    /// So many empty queues, counted from 0.
+    #[must_use]
+    pub fn new(queues: u32) -> Self {
+        let blank = Node {
+            size: 0,
+            older: NONE,
+            younger: NONE,
+            queue: NOWHERE,
+            mark: 0,
+            item: T::default(),
+        };
+        let mut made = Self {
+            nodes: SlotMap::new(blank),
+            ends: Vec::new(),
+        };
+        (0..queues).for_each(|_| {
+            made.add_queue();
+        });
+        made
+    }
+
+    /// One more queue; returns its number.
+    pub fn add_queue(&mut self) -> u32 {
+        self.ends.push(Ends {
+            oldest: NONE,
+            youngest: NONE,
+            length: 0,
+            bytes: 0,
+        });
+        self.ends.len() as u32 - 1
+    }
+
+    /// Puts a slot at the young end of a queue. If it was in one, it leaves that.
+    ///
+    /// # Panics
+    /// When the slot is `u32::MAX`; nodes count slots from 0.
+    pub fn push(&mut self, queue: u32, slot: Slot, size: u64, item: T) {
+        assert_ne!(slot, NONE, "the highest slot is never given out");
+        self.remove(slot);
+        self.nodes[slot] = Node {
+            size,
+            older: NONE,
+            younger: NONE,
+            queue,
+            mark: 0,
+            item,
+        };
+        self.link(queue, slot, size);
+    }
+
+    /// Moves a slot to the young end of a queue, its own or another. A slot in no queue stays out.
+    #[inline]
+    pub fn move_to(&mut self, queue: u32, slot: Slot) {
+        let node = self.nodes[slot];
+        if node.queue != NOWHERE && self.ends[queue as usize].youngest != slot {
+            self.unlink(&node);
+            self.link(queue, slot, node.size);
+        }
+    }
+
+    /// Takes the oldest out of a queue.
+    pub fn pop(&mut self, queue: u32) -> Option<Queued<T>> {
+        self.remove(self.ends[queue as usize].oldest)
+    }
+
+    /// Takes a slot out of its queue.
+    pub fn remove(&mut self, slot: Slot) -> Option<Queued<T>> {
+        let queued = self.find(slot)?;
+        let node = self.nodes[slot];
+        self.unlink(&node);
+        self.nodes[slot].queue = NOWHERE;
+        Some(queued)
+    }
+
+    /// What goes with this slot, when it is in a queue.
+    #[must_use]
+    #[inline]
+    pub fn find(&self, slot: Slot) -> Option<Queued<T>> {
+        let node = &self.nodes[slot];
+        (node.queue != NOWHERE).then_some(Queued {
+            slot,
+            queue: node.queue,
+            size: node.size,
+            mark: node.mark,
+            item: node.item,
+        })
+    }
+
+    /// Marks a slot. One in no queue stays without.
+    #[inline]
+    pub fn set_mark(&mut self, slot: Slot, mark: u8) {
+        if self.nodes[slot].queue != NOWHERE {
+            self.nodes[slot].mark = mark;
+        }
+    }
+
+    /// The old end of a queue.
+    #[must_use]
+    pub fn oldest(&self, queue: u32) -> Option<Slot> {
+        Some(self.ends[queue as usize].oldest).filter(|&slot| slot != NONE)
+    }
+
+    /// The next younger in the same queue.
+    #[must_use]
+    pub fn younger(&self, slot: Slot) -> Option<Slot> {
+        let node = &self.nodes[slot];
+        (node.queue != NOWHERE && node.younger != NONE).then_some(node.younger)
+    }
+
+    /// Slots in a queue.
+    #[must_use]
+    pub fn len(&self, queue: u32) -> u32 {
+        self.ends[queue as usize].length
+    }
+
+    /// Whether a queue is empty.
+    #[must_use]
+    pub fn is_empty(&self, queue: u32) -> bool {
+        self.len(queue) == 0
+    }
+
+    /// Bytes of the copies in a queue.
+    #[must_use]
+    pub fn bytes(&self, queue: u32) -> u64 {
+        self.ends[queue as usize].bytes
+    }
+
+    fn link(&mut self, queue: u32, slot: Slot, size: u64) {
+        let ends = &mut self.ends[queue as usize];
+        let older = std::mem::replace(&mut ends.youngest, slot);
+        ends.length += 1;
+        ends.bytes += size;
+        if older == NONE {
+            ends.oldest = slot;
+        } else {
+            self.nodes[older].younger = slot;
+        }
+        let node = &mut self.nodes[slot];
+        node.older = older;
+        node.younger = NONE;
+        node.queue = queue;
+    }
+
+    fn unlink(&mut self, node: &Node<T>) {
+        let ends = &mut self.ends[node.queue as usize];
+        ends.length -= 1;
+        ends.bytes -= node.size;
+        if node.older == NONE {
+            ends.oldest = node.younger;
+        }
+        if node.younger == NONE {
+            ends.youngest = node.older;
+        }
+        if node.older != NONE {
+            self.nodes[node.older].younger = node.younger;
+        }
+        if node.younger != NONE {
+            self.nodes[node.younger].older = node.older;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Random;
+    use std::collections::VecDeque;
+
+    /// Slots of a queue from the oldest on, walked both by popping and by links.
+    fn order(queues: &Queues<u64>, queue: u32) -> Vec<Slot> {
+        let first = queues.oldest(queue);
+        let walked: Vec<Slot> =
+            std::iter::successors(first, |&slot| queues.younger(slot)).collect();
+        let mut popped = queues.clone();
+        let taken: Vec<Slot> = std::iter::from_fn(|| Some(popped.pop(queue)?.slot)).collect();
+        assert_eq!(walked, taken);
+        assert_eq!((popped.len(queue), popped.bytes(queue)), (0, 0));
+        walked
+    }
+
+    #[test]
+    fn queues_do_what_deques_do() {
+        let mut queues = Queues::new(3);
+        let mut models: [VecDeque<Slot>; 3] = Default::default();
+        let size = |slot: Slot| u64::from(slot) * 3;
+        let mut random = Random::new(1);
+        for _ in 0..5_000 {
+            let (slot, queue) = (random.below(20) as Slot, random.below(3) as usize);
+            let known = models.iter().any(|model| model.contains(&slot));
+            let leave = |models: &mut [VecDeque<Slot>; 3]| {
+                models
+                    .iter_mut()
+                    .for_each(|model| model.retain(|&it| it != slot));
+            };
+            match random.below(4) {
+                0 => {
+                    leave(&mut models);
+                    models[queue].push_back(slot);
+                    queues.push(queue as u32, slot, size(slot), 9);
+                }
+                1 => {
+                    if known {
+                        leave(&mut models);
+                        models[queue].push_back(slot);
+                    }
+                    queues.move_to(queue as u32, slot);
+                }
+                2 => {
+                    leave(&mut models);
+                    assert_eq!(queues.remove(slot).is_some(), known);
+                }
+                _ => {
+                    let popped = queues
+                        .pop(queue as u32)
+                        .map(|it| (it.slot, it.size, it.item));
+                    let expected = models[queue].pop_front();
+                    assert_eq!(popped, expected.map(|slot| (slot, size(slot), 9)));
+                }
+            }
+            for (queue, model) in (0..).zip(&models) {
+                assert_eq!(queues.len(queue) as usize, model.len());
+                assert_eq!(
+                    queues.bytes(queue),
+                    model.iter().map(|&slot| size(slot)).sum::<u64>()
+                );
+            }
+        }
+        for (queue, model) in (0..).zip(models) {
+            assert_eq!(order(&queues, queue), Vec::from(model));
+        }
+    }
+
+    #[test]
+    fn a_mark_stays_until_the_slot_is_pushed_anew() {
+        let mut queues = Queues::new(2);
+        queues.push(0, 4, 1, ());
+        queues.set_mark(4, 3);
+        queues.move_to(1, 4);
+        assert_eq!(queues.find(4).map(|it| (it.queue, it.mark)), Some((1, 3)));
+        queues.push(0, 4, 1, ());
+        assert_eq!(queues.find(4).map(|it| (it.queue, it.mark)), Some((0, 0)));
+    }
+
+    #[test]
+    fn slots_in_no_queue_are_passed_by() {
+        let mut queues: Queues = Queues::new(1);
+        queues.move_to(0, 9);
+        queues.set_mark(9, 1);
+        assert_eq!(
+            (queues.find(9), queues.remove(9), queues.pop(0)),
+            (None, None, None)
+        );
+        assert_eq!(queues.younger(9), None);
+    }
+
+    #[test]
+    fn a_node_is_as_small_as_the_documentation_says() {
+        assert_eq!((size_of::<Node<()>>(), size_of::<Node<u64>>()), (24, 32));
+    }
+}

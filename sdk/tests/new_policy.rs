@@ -1,0 +1,116 @@
+//! A policy made from each template, with this crate beside it, as `dataverse policy new` makes it: its own
+//! tests pass as they stand, and what it is built to is a component of its kind and nothing else.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use wit_component::{ComponentEncoder, DecodedWasm};
+
+const SDK: &str = env!("CARGO_MANIFEST_DIR");
+
+/// Makes the crate, tests it, builds it and looks at what came out.
+fn check(kind: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let name = format!("my-{kind}");
+    write_crate(folder.path(), kind, &name);
+    // The three kinds share what they depend on.
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("new-policy");
+    cargo(folder.path(), &target, &["test"]);
+    cargo(
+        folder.path(),
+        &target,
+        &["build", "--release", "--target", "wasm32-unknown-unknown"],
+    );
+    let module = format!("wasm32-unknown-unknown/release/my_{kind}.wasm");
+    let module = fs::read(target.join(module)).unwrap();
+    let (imports, exports) = interfaces(&module);
+    let expected = BTreeSet::from([interface("policy"), interface(kind)]);
+    assert_eq!(exports, expected);
+    // There is no function in `types`.
+    let expected = BTreeSet::from([interface("host"), interface("types")]);
+    assert_eq!(imports, expected);
+    assert!(
+        module.len() < 256 * 1024,
+        "{kind} has {} bytes",
+        module.len()
+    );
+}
+
+fn write_crate(folder: &Path, kind: &str, name: &str) {
+    let sdk = Path::new(SDK);
+    let template = sdk.join("template");
+    let manifest = fs::read_to_string(template.join("Cargo.toml.template")).unwrap();
+    let manifest = manifest.replace("{{name}}", name);
+    fs::write(folder.join("Cargo.toml"), manifest).unwrap();
+    fs::create_dir(folder.join("src")).unwrap();
+    let source = template.join(format!("{kind}.rs"));
+    fs::copy(source, folder.join("src/lib.rs")).unwrap();
+    let beside = folder.join("dataverse-sdk");
+    for part in ["Cargo.toml", "src", "wit"] {
+        copy(&sdk.join(part), &beside.join(part));
+    }
+    // The versions that everything else here is built with.
+    let lock = sdk.join("../Cargo.lock");
+    if lock.exists() {
+        fs::copy(lock, folder.join("Cargo.lock")).unwrap();
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    if from.is_dir() {
+        for entry in fs::read_dir(from).unwrap() {
+            let path = entry.unwrap().path();
+            copy(&path, &to.join(path.file_name().unwrap()));
+        }
+    } else {
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::copy(from, to).unwrap();
+    }
+}
+
+fn cargo(folder: &Path, target: &Path, words: &[&str]) {
+    let output = Command::new(env!("CARGO"))
+        .args(words)
+        .current_dir(folder)
+        .env("CARGO_TARGET_DIR", target)
+        .env_remove("RUSTFLAGS")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "cargo {words:?}:\n{told}");
+}
+
+/// What the component that becomes of this module imports and exports.
+fn interfaces(module: &[u8]) -> (BTreeSet<String>, BTreeSet<String>) {
+    let encoder = ComponentEncoder::default().module(module).unwrap();
+    let component = encoder.validate(true).encode().unwrap();
+    let DecodedWasm::Component(resolve, world) = wit_component::decode(&component).unwrap() else {
+        panic!("it is no component");
+    };
+    let world = &resolve.worlds[world];
+    let imports = world.imports.keys().map(|key| resolve.name_world_key(key));
+    let exports = world.exports.keys().map(|key| resolve.name_world_key(key));
+    (imports.collect(), exports.collect())
+}
+
+fn interface(name: &str) -> String {
+    format!("dataverse:policy/{name}@0.1.0")
+}
+
+#[test]
+fn a_placement_policy_is_tested_and_built_as_it_stands() {
+    check("placement");
+}
+
+#[test]
+fn an_eviction_policy_is_tested_and_built_as_it_stands() {
+    check("eviction");
+}
+
+#[test]
+fn a_relocation_policy_is_tested_and_built_as_it_stands() {
+    check("relocation");
+}

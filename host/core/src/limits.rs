@@ -278,6 +278,13 @@ pub const POLICY_ERRANDS_MAX: usize = 16;
 /// How long the answer to a change of policies may take.
 pub const POLICY_ERRAND_MS_MAX: u64 = 60 * 1000;
 
+// The faces of policies.
+
+/// Files of policies that are received and checked at once; more wait.
+pub const HTTP_POLICY_UPLOADS_MAX: usize = 2;
+/// Decisions whose cost a check of a policy keeps.
+pub const CHECK_COSTS_MAX: usize = 1 << 16;
+
 // The sandbox of policies.
 
 /// Fuel of one decision unless told otherwise; most instructions cost one.

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use dataverse_core::floors::Heard;
+use dataverse_core::holdings::Role;
 use dataverse_core::id::NodeId;
 use dataverse_core::limits;
 use dataverse_core::node::Effect;
@@ -16,6 +17,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::Driver;
+use super::room::Occasion;
 use crate::store::{Applied, Change, StoreError};
 use crate::transport::Announcement;
 
@@ -35,6 +37,7 @@ impl Driver {
 
     /// Takes in news: acts on it and passes it on.
     pub(super) async fn learn(&self, record: &Arc<Record>, hops_left: u32, from: Option<NodeId>) {
+        self.judges.file_was_superseded(&record.key, record.version);
         let effects = self.state.node().learn(record);
         for effect in effects {
             if let Err(error) = self.perform(effect, hops_left, from).await {
@@ -54,17 +57,17 @@ impl Driver {
                 self.pass_on(record, hops_left, from);
                 return Ok(());
             }
-            Effect::Drop { key, version } => {
-                self.judges.file_is_gone(&key, version);
-                Change::Drop {
-                    key,
-                    version,
-                    only: None,
-                }
-            }
+            Effect::Drop { key, version } => Change::Drop {
+                key,
+                version,
+                only: None,
+            },
             Effect::Demote { record } => return self.demote(record).await,
             Effect::Adopt { record, role } => {
                 let now = self.now();
+                if role == Role::Replica {
+                    self.judges.file_is_replica(&record.key, record.version);
+                }
                 Change::Put {
                     record,
                     role,
@@ -81,7 +84,7 @@ impl Driver {
     /// A replica that a newer layout leaves out stays as a cached copy, if the eviction policy wants it.
     async fn demote(&self, record: Arc<Record>) -> Result<(), StoreError> {
         // Its bytes are counted as a replica's until it is demoted.
-        if !self.admit(&record, 1, record.size).await {
+        if !self.admit(&record, 1, record.size, Occasion::Other).await {
             let change = Change::Drop {
                 key: record.key.clone(),
                 version: record.version,
@@ -140,6 +143,7 @@ impl Driver {
 
     /// A replica knows of a newer version than a copy held here: the copy is not served again.
     pub(super) async fn heard_of_newer(&self, record: &Arc<Record>, newer: Version) {
+        self.judges.file_was_superseded(&record.key, newer);
         let held = {
             let mut node = self.state.node();
             let heard = Heard {
@@ -156,7 +160,7 @@ impl Driver {
         let change = Change::Drop {
             key: record.key.clone(),
             version: record.version,
-            only: Some(dataverse_core::holdings::Role::Cached),
+            only: Some(Role::Cached),
         };
         if let Err(error) = self.store.apply(change).await {
             tracing::warn!(key = %record.key, %error, "an old cached copy was not dropped");

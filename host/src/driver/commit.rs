@@ -183,6 +183,7 @@ impl Driver {
             Applied::Done { .. } => {
                 if role == Role::Replica {
                     self.metrics.copied(Copied::Replica);
+                    self.judges.file_is_replica(&record.key, record.version);
                 }
                 Ok(Held::Here)
             }

@@ -192,6 +192,7 @@ impl Driver {
     /// and the store is closed.
     pub async fn stop(&self) {
         self.stopping.cancel();
+        self.judges.close();
         self.tasks.close();
         let ended = tokio::time::timeout(self.settings.node_shutdown, self.tasks.wait()).await;
         if ended.is_err() {
@@ -208,6 +209,7 @@ impl Driver {
     /// The demo kills nodes with it.
     pub async fn crash(&self) {
         self.stopping.cancel();
+        self.judges.close();
         self.members.stop().await;
         self.store.close().await;
     }

@@ -6,7 +6,6 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use dataverse_core::cache::CachedCopy;
 use dataverse_core::holdings::{Holding, Role};
 use dataverse_core::key::Key;
 use dataverse_core::node::LocalRead;
@@ -19,6 +18,7 @@ use futures_util::stream::FuturesUnordered;
 use super::Driver;
 use super::face::{Body, Consistency, Located, ReadError};
 use super::flow::Flow;
+use super::room::Occasion;
 use super::transfer::Wanted;
 use crate::metrics::ReadFrom;
 use crate::transport::PullAsk;
@@ -233,10 +233,7 @@ impl Driver {
         match holding.role {
             Role::Replica => self.metrics.read(ReadFrom::Replica),
             Role::Cached => {
-                let (record, now) = (&holding.record, self.now());
-                self.state.cache().hit(&record.key, now);
-                let copy = || CachedCopy::of(record.key.clone(), record.version, record.size, 1);
-                self.judges.cache_was_read(&self.state, copy, now, true);
+                self.count_cached_read(&holding.record);
                 self.metrics.read(ReadFrom::Cached);
             }
         }
@@ -251,6 +248,9 @@ impl Driver {
     ) -> Flow {
         // A copy may have arrived between the search and now, or while relocation was asked.
         if let Some(holding) = self.held_now(record) {
+            if holding.role == Role::Cached {
+                self.count_cached_read(record);
+            }
             return Flow::here(self.shared(), holding, offset, end).await;
         }
         let mut sources = elsewhere.sources(record.version);
@@ -304,6 +304,7 @@ impl Driver {
             sources: sources.to_vec(),
             hops: nearest.hops,
             validated: elsewhere.validated,
+            occasion: Occasion::Read,
         };
         self.keep_copy(wanted).await
     }

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use dataverse_core::cache::{CachedCopy, Victim};
+use dataverse_core::cache::{Cache, CachedCopy, Victim};
 use dataverse_core::holdings::Role;
 use dataverse_core::key::Key;
 use dataverse_core::limits;
@@ -20,6 +20,15 @@ use super::Driver;
 use super::face::WriteError;
 use super::write::refused_by_store;
 use crate::store::{Change, Prepared, Spool, StoreError};
+
+/// Why a copy is offered to the cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Occasion {
+    /// A reader here wants it.
+    Read,
+    /// Anything else: it is here already, or another node asked for it to be kept.
+    Other,
+}
 
 /// An answer of the eviction policy that is on its way to whoever asked. The policy and the cache have acted
 /// on it already, so an admission that nobody claims is taken back.
@@ -113,11 +122,17 @@ impl Driver {
     /// Whether a copy of this file, fetched over so many links, is to be cached from now on. Room is made
     /// for it, beside the bytes that are `promised` to it already. Whoever gets a yes must commit the copy
     /// or call [`Driver::not_cached`]; whoever does not wait for the answer need not.
-    pub(super) async fn admit(&self, record: &Arc<Record>, hops: u32, promised: u64) -> bool {
+    pub(super) async fn admit(
+        &self,
+        record: &Arc<Record>,
+        hops: u32,
+        promised: u64,
+        occasion: Occasion,
+    ) -> bool {
         self.let_go_of_older(record).await;
         let budget = self.cache_budget(promised);
         self.state.cache().set_capacity(budget);
-        let copy = CachedCopy::of(record.key.clone(), record.version, record.size, hops);
+        let copy = copy_of(record, hops);
         let (answer, waiting) = oneshot::channel();
         let mut unclaimed = Unclaimed {
             driver: self.shared(),
@@ -126,17 +141,45 @@ impl Driver {
         };
         self.spawn(async move {
             let driver = Arc::clone(&unclaimed.driver);
-            let now = driver.now();
-            driver
-                .judges
-                .cache_was_read(&driver.state, || copy.clone(), now, false);
-            let outcome = driver.judges.admit(&driver.state, copy, now).await;
+            let (judges, now) = (&driver.judges, driver.now());
+            match occasion {
+                Occasion::Read => {
+                    judges.cache_was_read(&driver.state, |_| copy.clone(), now, false);
+                }
+                Occasion::Other => judges.cache_was_offered(&driver.state, &copy, now),
+            }
+            let outcome = judges.admit(&driver.state, copy, now).await;
             unclaimed.admitted = outcome.admitted;
             driver.drop_victims(outcome.victims).await;
             // If nobody waits any more, it is dropped, and the admission with it.
             let _ = answer.send(unclaimed);
         });
         waiting.await.is_ok_and(Unclaimed::claim)
+    }
+
+    /// A reader found a file cached here.
+    pub(super) fn count_cached_read(&self, record: &Record) {
+        let now = self.now();
+        self.state.cache().hit(&record.key, now);
+        let copy = |cache: &Cache| match cache.copy_of(&record.key) {
+            Some(copy) if copy.version == record.version => copy.clone(),
+            _ => copy_of(record, 1),
+        };
+        self.judges.cache_was_read(&self.state, copy, now, true);
+    }
+
+    /// A reader joined a transfer. Where it brings a cached copy, the cache is used: the content crosses the
+    /// network once for all of them.
+    pub(super) fn count_joined_read(&self, record: &Record, hops: u32, arrives: bool) {
+        if record.layout.names(self.me.id) {
+            // A replica is made good, which is no matter for the cache.
+        } else if arrives {
+            self.count_cached_read(record);
+        } else {
+            let copy = |_: &Cache| copy_of(record, hops);
+            let now = self.now();
+            self.judges.cache_was_read(&self.state, copy, now, false);
+        }
     }
 
     /// An admitted copy did not come about.
@@ -146,7 +189,8 @@ impl Driver {
 
     /// Keeps content that is on this disk already as a cached copy, if the eviction policy wants it.
     pub(super) async fn keep_cached(&self, record: &Arc<Record>, content: Prepared) {
-        if !self.admit(record, 1, content.size()).await {
+        let size = content.size();
+        if !self.admit(record, 1, size, Occasion::Other).await {
             return;
         }
         let now = self.now();
@@ -204,4 +248,8 @@ impl Driver {
             tracing::warn!(%key, %error, "a cached copy was not dropped");
         }
     }
+}
+
+fn copy_of(record: &Record, hops: u32) -> CachedCopy {
+    CachedCopy::of(record.key.clone(), record.version, record.size, hops)
 }

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 
 use super::Driver;
 use super::face::{LinkError, WriteError};
+use super::room::Occasion;
 use super::transfer::Wanted;
 use crate::metrics::{Copied, Direction};
 use crate::store::{Applied, Change, Prepared, StoreError};
@@ -160,7 +161,9 @@ impl Serve for Driver {
             .await;
         let stream = stream.map_err(|error| refusal(&error))?;
         if holding.role == Role::Cached {
-            self.state.cache().hit(&key, self.now());
+            let now = self.now();
+            self.state.cache().hit(&key, now);
+            self.judges.cached_was_sent(&key, now);
         }
         let driver = self.shared();
         let of = Arc::clone(&record);
@@ -247,6 +250,7 @@ impl Serve for Driver {
         match applied.map_err(|error| refusal(&error))? {
             Applied::Done { .. } => {
                 self.metrics.copied(Copied::Replica);
+                self.judges.file_is_replica(&record.key, record.version);
                 Ok(self.message(CommitAnswer::Done))
             }
             Applied::Superseded(greater) => Ok(self.message(CommitAnswer::Superseded(greater))),
@@ -280,6 +284,7 @@ impl Serve for Driver {
             sources,
             hops,
             validated: 0,
+            occasion: Occasion::Other,
         };
         let driver = self.shared();
         self.spawn(async move {

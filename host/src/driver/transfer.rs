@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Driver;
 use super::fetch::Groups;
+use super::room::Occasion;
 use crate::metrics::Copied;
 use crate::store::{Spool, StoreError, Tail};
 
@@ -37,6 +38,7 @@ pub(super) struct Wanted {
     pub(super) hops: u32,
     /// When it was last known to be the newest version; 0 when that is not known.
     pub(super) validated: Millis,
+    pub(super) occasion: Occasion,
 }
 
 /// How far a transfer is.
@@ -102,6 +104,22 @@ impl Transfers {
         }
     }
 
+    /// The only transfer under way.
+    #[cfg(test)]
+    pub(super) fn only(&self) -> Name {
+        let transfers = self.lock();
+        assert_eq!(transfers.len(), 1, "one transfer is under way");
+        transfers.keys().next().expect("there is one").clone()
+    }
+
+    /// Readers who wait for transfers to begin.
+    #[cfg(test)]
+    pub(super) fn readers(&self) -> usize {
+        let transfers = self.lock();
+        let readers = transfers.values().map(|it| it.progress.receiver_count());
+        readers.sum()
+    }
+
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Name, Arc<Transfer>>> {
         self.0
             .lock()
@@ -138,6 +156,8 @@ impl Driver {
         let name = (wanted.record.key.clone(), wanted.record.version);
         let (transfer, is_new) = self.transfers.enter(&name)?;
         let mut progress = transfer.progress.subscribe();
+        let joins = (!is_new && wanted.occasion == Occasion::Read)
+            .then(|| (Arc::clone(&wanted.record), wanted.hops));
         if is_new {
             let leaving = Leaving {
                 driver: self.shared(),
@@ -158,10 +178,14 @@ impl Driver {
         let begun = progress
             .wait_for(|progress| !matches!(progress, Progress::Starting))
             .await;
-        match &*begun.ok()? {
+        let tail = match &*begun.ok()? {
             Progress::Arriving(tail) => Some(tail.clone()),
             Progress::Starting | Progress::Refused => None,
+        };
+        if let Some((record, hops)) = joins {
+            self.count_joined_read(&record, hops, tail.is_some());
         }
+        tail
     }
 
     async fn run_transfer(&self, wanted: &Wanted, transfer: &Transfer) {
@@ -193,7 +217,7 @@ impl Driver {
             let spool = self.room_for_spool(Some(record.size)).await;
             return spool.ok().map(|spool| (spool, Role::Replica));
         }
-        if !self.admit(record, wanted.hops, 0).await {
+        if !self.admit(record, wanted.hops, 0, wanted.occasion).await {
             return None;
         }
         let mut spool = self.store.spool(Some(record.size));

@@ -136,8 +136,14 @@ impl Cache {
     /// The version of this file that is cached.
     #[must_use]
     pub fn version_of(&self, key: &Key) -> Option<Version> {
+        self.copy_of(key).map(|copy| copy.version)
+    }
+
+    /// The copy of this file that is cached.
+    #[must_use]
+    pub fn copy_of(&self, key: &Key) -> Option<&CachedCopy> {
         let cached = self.slots.cached_at(self.slots.find(key)?)?;
-        Some(cached.copy.version)
+        Some(&cached.copy)
     }
 
     /// What is cached, coldest first, with the time of its last use.

@@ -1,33 +1,53 @@
 //! The judges of a node: whoever answers for placement, eviction and relocation at the moment.
 //!
 //! Each question goes view → ask → check → plan: the view is taken under a short lock, the judge is asked
-//! under no lock but its own (`seat`), and the core checks the verdict. A fault is answered by the baseline
-//! and noted (`tenure`). What was asked and answered is handed to shadows (`case`).
+//! under no lock but its own, and the core checks the verdict. A fault is answered by the baseline and noted.
+//! What was asked and answered is handed to shadows.
+//!
+//! `seat` is where questions come in and whoever answers is replaced; `occupant` is who answers, `place` what
+//! surrounds it, `asked` what is called of it; `tenure` is what is noted of it; `following` is how an
+//! eviction policy keeps up with the cache; `case` is what shadows are given.
+//!
+//! The order of locks: a seat's occupant, then the cache's, which is only ever held for a moment; the
+//! feeds' and the tenures' are taken with no other.
 
+#[cfg(test)]
+pub(crate) mod actor;
+mod asked;
 mod case;
+mod following;
+mod occupant;
+mod place;
 mod seat;
 mod tenure;
+#[cfg(test)]
+mod tests;
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
-use dataverse_core::cache::{CachedCopy, Outcome, Step};
+use dataverse_core::cache::{Cache, CachedCopy, Outcome};
 use dataverse_core::holdings::Role;
 use dataverse_core::id::NodeId;
 use dataverse_core::key::Key;
 use dataverse_core::placement::{self, Candidate};
 use dataverse_core::policy::{
-    Eviction, Fault, FileView, Placement, PlacementRequest, ReaderKeepsCopy, Relocation, Rendezvous,
+    Eviction, FileView, Placement, PlacementRequest, ReaderKeepsCopy, Relocation, Rendezvous,
 };
 use dataverse_core::record::Record;
 use dataverse_core::relocation::{self, PathNode, Reads, RelocationPlan};
 use dataverse_core::version::{Millis, Version};
 
 pub use case::{CacheCase, Fed, Feed, PlacementCase, RelocationCase};
-pub use seat::{Maker, Occupant, Priced, Seat};
+pub use occupant::{Maker, Occupant, Priced};
+pub use seat::Seat;
 pub use tenure::{Cost, OnTrouble, Tenure};
 
+pub(crate) use asked::Asked;
+pub(crate) use following::{Caches, Following, ask_admission, ask_room};
+pub(crate) use occupant::{Answered, Readiness};
+pub(crate) use place::Place;
+
 use super::state::State;
-use seat::Answered;
 
 /// An instance of a placement policy.
 pub trait PlacementJudge: Placement + Priced {}
@@ -65,7 +85,7 @@ pub struct Judges {
     /// Relocations that were decided.
     pub relocation_shadow: Fed<RelocationCase>,
     reads: Mutex<Reads>,
-    state: std::sync::OnceLock<Arc<State>>,
+    state: OnceLock<Arc<State>>,
 }
 
 impl Judges {
@@ -73,24 +93,37 @@ impl Judges {
     pub(super) fn judge_for(&self, state: &Arc<State>) {
         // Said once, by the driver that they belong to.
         let _ = self.state.set(Arc::clone(state));
-        let cache = Arc::clone(state);
-        self.eviction.when_left(move || cache.cache().dismiss());
+        let following = Following(Arc::clone(state));
+        self.eviction.brief_with(Box::new(following));
     }
 
-    /// Lets the eviction policy take over the cache before it is asked anything.
+    /// The baselines judge from now on. Whoever is asked just now is cut off after the call under way.
+    pub(super) fn close(&self) {
+        self.placement.close();
+        self.eviction.close();
+        self.relocation.close();
+    }
+
+    /// Lets the eviction policy take over the cache before it is asked anything. Without this it happens
+    /// with the first question.
     pub async fn hand_over_cache(&self) {
-        let Some(state) = self.state.get().map(Arc::clone) else {
-            return;
+        self.eviction.settle_in().await;
+    }
+
+    /// The budget of the cache and what is in it, coldest first, with the time of its last use.
+    pub(crate) fn cached(&self) -> (u64, Vec<(CachedCopy, Millis)>) {
+        let Some(state) = self.state.get() else {
+            return (u64::MAX, Vec::new());
         };
-        let introduction = move |judge: Option<&mut AnyEviction>| Answered {
-            value: (),
-            fault: judge.and_then(|judge| follow(judge, &state).err()),
-        };
-        self.eviction.settle_in(introduction).await;
+        let cache = state.cache();
+        let copies = cache
+            .copies()
+            .map(|(copy, used_at)| (copy.clone(), used_at));
+        (cache.capacity(), copies.collect())
     }
 
     /// The nodes for a file, best first.
-    pub(super) async fn rank(
+    pub(crate) async fn rank(
         &self,
         request: PlacementRequest,
         candidates: Vec<Candidate>,
@@ -100,9 +133,11 @@ impl Judges {
             let asked = (request.clone(), candidates.clone());
             (asked, holders_first.clone())
         });
-        let ask = move |judge: Option<&mut AnyPlacement>| {
+        let ask = move |judge: Option<Asked<'_, AnyPlacement>>| {
             let ranked = match judge {
-                Some(judge) => placement::rank(judge, &request, candidates, &holders_first),
+                Some(mut judge) => {
+                    placement::rank(&mut judge, &request, candidates, &holders_first)
+                }
                 None => placement::rank(&mut Rendezvous, &request, candidates, &holders_first),
             };
             Answered {
@@ -137,9 +172,9 @@ impl Judges {
         let file = view_of(&record.key, record.size);
         let fed = self.relocation_shadow.is_fed();
         let shadowed = fed.then(|| (file.clone(), path.clone()));
-        let ask = move |judge: Option<&mut AnyRelocation>| {
+        let ask = move |judge: Option<Asked<'_, AnyRelocation>>| {
             let plan = match judge {
-                Some(judge) => relocation::plan(judge, file, reads, &path, hit, now),
+                Some(mut judge) => relocation::plan(&mut judge, file, reads, &path, hit, now),
                 None => relocation::plan(&mut ReaderKeepsCopy, file, reads, &path, hit, now),
             };
             Answered {
@@ -165,103 +200,74 @@ impl Judges {
     /// Whether a copy is cached from now on, and what goes for it.
     pub(super) async fn admit(&self, state: &Arc<State>, copy: CachedCopy, now: Millis) -> Outcome {
         let state = Arc::clone(state);
-        let ask = move |judge: Option<&mut AnyEviction>| {
-            let begin = |judge: &mut AnyEviction| {
-                follow(judge, &state)?;
-                let first = state.cache().ask_admit(copy.clone(), now);
-                Ok(converse(judge, &state, first))
-            };
-            answered(judge.map(begin), || {
-                state.cache().admit(None, copy.clone(), now)
-            })
-        };
+        let ask =
+            move |judge: Option<Asked<'_, AnyEviction>>| ask_admission(&*state, judge, copy, now);
         self.eviction.ask(ask).await
     }
 
     /// What goes to free so many bytes for something that is not cached.
     pub(super) async fn make_room(&self, state: &Arc<State>, bytes: u64, now: Millis) -> Outcome {
         let state = Arc::clone(state);
-        let ask = move |judge: Option<&mut AnyEviction>| {
-            let begin = |judge: &mut AnyEviction| {
-                follow(judge, &state)?;
-                let first = state.cache().ask_room(bytes, now);
-                Ok(converse(judge, &state, first))
-            };
-            answered(judge.map(begin), || {
-                state.cache().make_room(None, bytes, now)
-            })
-        };
+        let ask = move |judge: Option<Asked<'_, AnyEviction>>| ask_room(&*state, judge, bytes, now);
         self.eviction.ask(ask).await
     }
 
-    /// Notes for the shadow that a file was read that is no replica here.
+    /// Notes for the shadow that a file was read that is no replica here and that the cache had or was
+    /// offered.
     pub(super) fn cache_was_read(
         &self,
         state: &State,
-        copy: impl FnOnce() -> CachedCopy,
+        copy: impl FnOnce(&Cache) -> CachedCopy,
         now: Millis,
         hit: bool,
     ) {
-        self.eviction_shadow.hand(|| CacheCase::Read {
-            copy: copy(),
+        self.eviction_shadow.hand(|| {
+            let cache = state.cache();
+            CacheCase::Read {
+                copy: copy(&cache),
+                now,
+                hit,
+                capacity: cache.capacity(),
+            }
+        });
+    }
+
+    /// Notes for the shadow that the cache was offered a copy without its being read.
+    pub(super) fn cache_was_offered(&self, state: &State, copy: &CachedCopy, now: Millis) {
+        self.eviction_shadow.hand(|| CacheCase::Offered {
+            copy: copy.clone(),
             now,
-            hit,
             capacity: state.cache().capacity(),
         });
     }
 
-    /// Notes for the shadow that a version of a file is not to be cached any more.
-    pub(super) fn file_is_gone(&self, key: &Key, version: Version) {
-        self.eviction_shadow.hand(|| CacheCase::Gone {
+    /// Notes for the shadow that a cached copy was sent to another node.
+    pub(super) fn cached_was_sent(&self, key: &Key, now: Millis) {
+        let key = || key.clone();
+        self.eviction_shadow
+            .hand(|| CacheCase::Sent { key: key(), now });
+    }
+
+    /// Notes for the shadow that there is a newer version of a file, or that it is gone.
+    pub(super) fn file_was_superseded(&self, key: &Key, by: Version) {
+        let key = || key.clone();
+        self.eviction_shadow
+            .hand(|| CacheCase::Superseded { key: key(), by });
+    }
+
+    /// Notes for the shadow that a file is a replica here.
+    pub(super) fn file_is_replica(&self, key: &Key, version: Version) {
+        self.eviction_shadow.hand(|| CacheCase::Replica {
             key: key.clone(),
             version,
         });
     }
 }
 
-/// Sees to it that this policy follows the cache.
-fn follow(judge: &mut AnyEviction, state: &State) -> Result<(), Fault> {
-    let handover = {
-        let mut cache = state.cache();
-        if cache.is_followed() {
-            return Ok(());
-        }
-        cache.hand_over()
-    };
-    handover
-        .put_to(judge)
-        .inspect_err(|_| state.cache().dismiss())
-}
-
-fn answered(
-    asked: Option<Result<Outcome, Fault>>,
-    baseline: impl FnOnce() -> Outcome,
-) -> Answered<Outcome> {
-    match asked {
-        Some(Ok(value)) => Answered {
-            fault: value.fault.clone(),
-            value,
-        },
-        Some(Err(fault)) => Answered {
-            fault: Some(fault),
-            value: baseline(),
-        },
-        None => Answered {
-            fault: None,
-            value: baseline(),
-        },
+impl Caches for State {
+    fn cache(&self) -> MutexGuard<'_, Cache> {
+        Self::cache(self)
     }
-}
-
-/// Puts questions to the judge, the cache's lock free meanwhile, until there is nothing left to ask.
-fn converse(judge: &mut AnyEviction, state: &State, first: Step) -> Outcome {
-    let (mut outcome, mut next) = Outcome::default().after(first);
-    while let Some(question) = next {
-        let verdict = question.put_to(judge);
-        let step = state.cache().settle(question, verdict);
-        (outcome, next) = outcome.after(step);
-    }
-    outcome
 }
 
 /// A file, as policies see it.

@@ -17,7 +17,8 @@ pub struct Cost {
     pub elapsed: Duration,
 }
 
-/// What is done about a policy that failed too often.
+/// What is done about a policy that failed too often. It is told on the thread that asked, whose seat can't be
+/// taken before this returns.
 pub type OnTrouble = Box<dyn Fn(Trouble) + Send + Sync>;
 
 /// What is noted of a policy from when it is swapped in until another takes its place.
@@ -25,6 +26,7 @@ pub struct Tenure {
     kind: Kind,
     name: String,
     wall_ms: u64,
+    is_shadow: bool,
     began: Instant,
     standing: Mutex<Standing>,
     costs: Mutex<VecDeque<Cost>>,
@@ -45,6 +47,7 @@ impl Tenure {
             kind,
             name: name.to_owned(),
             wall_ms,
+            is_shadow: false,
             began: Instant::now(),
             standing: Mutex::new(if on_probation {
                 Standing::on_probation(0)
@@ -54,6 +57,21 @@ impl Tenure {
             costs: Mutex::default(),
             on_trouble,
         }
+    }
+
+    /// Of a policy that is asked and not obeyed: there is nothing to roll back.
+    #[must_use]
+    pub fn of_shadow(kind: Kind, name: &str, wall_ms: u64) -> Self {
+        Self {
+            is_shadow: true,
+            ..Self::new(kind, name, wall_ms, false, Box::new(|_| {}))
+        }
+    }
+
+    /// What it decides.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        self.kind
     }
 
     /// How long it may think.
@@ -80,7 +98,8 @@ impl Tenure {
         self.kept_costs().iter().copied().collect()
     }
 
-    pub(super) fn may_decide(&self) -> bool {
+    /// Whether it is not suspended.
+    pub(crate) fn may_decide(&self) -> bool {
         self.conduct() != Conduct::Suspended
     }
 
@@ -99,7 +118,7 @@ impl Tenure {
         };
         if let Some(fault) = fault {
             let (policy, decision) = (self.name.as_str(), self.kind.as_str());
-            tracing::warn!(decision, policy, %fault, "a policy gave no usable verdict; the baseline answered");
+            tracing::warn!(decision, policy, shadow = self.is_shadow, %fault, "a policy gave no usable verdict; the baseline answered");
         }
         if let Some(trouble) = trouble {
             (self.on_trouble)(trouble);

@@ -2,4 +2,5 @@
 //! when nothing is left to do, and faults on demand.
 
 mod faults;
+mod judging;
 mod world;

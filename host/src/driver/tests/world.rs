@@ -169,6 +169,23 @@ impl World {
         panic!("placement never chose {at}");
     }
 
+    /// Stores so many files whose only replicas are on the node itself, and returns their names, which are
+    /// what is in them.
+    pub(super) async fn write_many_only_at(&self, at: &str, count: usize) -> Vec<String> {
+        let mut names = Vec::new();
+        for tried in 0..1000 {
+            if names.len() == count {
+                return names;
+            }
+            let name = format!("{}/{tried}", at.to_lowercase());
+            let written = self.write(at, &name, &name, 1).await;
+            if written.expect("it is stored").replicas == [at] {
+                names.push(name);
+            }
+        }
+        panic!("placement did not choose {at} often enough");
+    }
+
     /// Waits until the condition holds. Time passes by itself.
     pub(super) async fn eventually(&self, what: &str, mut holds: impl AsyncFnMut() -> bool) {
         let deadline = Instant::now() + Duration::from_secs(120);

@@ -1,0 +1,90 @@
+//! A policy while it is asked: every call into it goes through here.
+//!
+//! Before each call it is made sure that there is time for it, so that a decision of many calls ends soon
+//! after its time is over, and one call after the node stops. A panic in the call is a trap: guests can't
+//! panic, but what runs them might, and whoever asked shall get the baseline's answer all the same.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use dataverse_core::policy::{
+    Admission, CacheEntry, Eviction, Fault, NodeView, Placement, PlacementRequest, Relocation,
+    RelocationVerdict, RemoteRead, Slot,
+};
+use dataverse_core::version::Millis;
+
+/// Whether another call may be made.
+pub(super) type MayGoOn<'a> = &'a (dyn Fn() -> Result<(), Fault> + Sync);
+
+/// A policy for as long as one question takes.
+pub(crate) struct Asked<'a, J: ?Sized> {
+    judge: &'a mut J,
+    may_go_on: MayGoOn<'a>,
+}
+
+impl<'a, J: ?Sized> Asked<'a, J> {
+    pub(super) fn new(judge: &'a mut J, may_go_on: MayGoOn<'a>) -> Self {
+        Self { judge, may_go_on }
+    }
+
+    fn call<T>(&mut self, call: impl FnOnce(&mut J) -> Result<T, Fault>) -> Result<T, Fault> {
+        (self.may_go_on)()?;
+        caught(|| call(self.judge))
+    }
+}
+
+/// What the call answers; a trap if it panics. Whatever the call worked on is to be thrown away then.
+pub(super) fn caught<T>(call: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| {
+        let reason = text_of(&*panic);
+        Err(Fault::trap(format!("running it panicked: {reason}")))
+    })
+}
+
+fn text_of(panic: &(dyn Any + Send)) -> &str {
+    let owned = panic.downcast_ref::<String>().map(String::as_str);
+    let fixed = || panic.downcast_ref::<&str>().copied();
+    owned.or_else(fixed).unwrap_or("it did not say why")
+}
+
+impl<J: ?Sized + Placement> Placement for Asked<'_, J> {
+    fn place(
+        &mut self,
+        request: &PlacementRequest,
+        candidates: &[NodeView],
+    ) -> Result<Vec<u32>, Fault> {
+        self.call(|judge| judge.place(request, candidates))
+    }
+}
+
+impl<J: ?Sized + Relocation> Relocation for Asked<'_, J> {
+    fn on_read(&mut self, read: &RemoteRead) -> Result<RelocationVerdict, Fault> {
+        self.call(|judge| judge.on_read(read))
+    }
+}
+
+impl<J: ?Sized + Eviction> Eviction for Asked<'_, J> {
+    fn set_capacity(&mut self, bytes: u64) -> Result<(), Fault> {
+        self.call(|judge| judge.set_capacity(bytes))
+    }
+
+    fn restore(&mut self, entries: &[CacheEntry]) -> Result<(), Fault> {
+        self.call(|judge| judge.restore(entries))
+    }
+
+    fn hit(&mut self, slots: &[Slot]) -> Result<(), Fault> {
+        self.call(|judge| judge.hit(slots))
+    }
+
+    fn admit(&mut self, incoming: CacheEntry, needed: u64) -> Result<Admission, Fault> {
+        self.call(|judge| judge.admit(incoming, needed))
+    }
+
+    fn make_room(&mut self, needed: u64, now: Millis) -> Result<Vec<Slot>, Fault> {
+        self.call(|judge| judge.make_room(needed, now))
+    }
+
+    fn removed(&mut self, slots: &[Slot]) -> Result<(), Fault> {
+        self.call(|judge| judge.removed(slots))
+    }
+}

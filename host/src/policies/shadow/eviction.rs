@@ -1,0 +1,187 @@
+//! An eviction policy in the shadow: a ghost cache tells what its hit ratio would be.
+//!
+//! The ghost is a cache without content that the shadow policy follows. It begins with what the real cache
+//! holds, so that neither has to warm up, has the same budget at every moment, and lives through the same
+//! reads, offers and deletions: the simulation of Waldspurger et al., "Cache modeling and optimization using
+//! miniature simulations", 2017, with every file in the sample.
+//!
+//! Counted are the reads that a cache could have answered: those that it did, and those whose copy was
+//! offered to it. Both caches count the same ones. A copy counts from the moment that it is admitted, on its
+//! way as well; that its transfer may fail is not simulated.
+//!
+//! A decision that fails is the baseline's, as it would be if the shadow decided, and counts. While the
+//! shadow is suspended nothing is counted, for either: the baseline only keeps the ghost warm, and the
+//! policy takes over the ghost when it is tried again.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use dataverse_core::cache::{Cache, CachedCopy};
+use dataverse_core::key::Key;
+use dataverse_core::version::{Millis, Version};
+
+use super::{Looks, Questioner, Tally, counts, share};
+use crate::driver::{AnyEviction, CacheCase, Caches, Following, ask_admission, ask_room};
+use crate::policies::view::Comparison;
+
+pub(super) struct Ghost {
+    policy: Questioner<AnyEviction>,
+    ghost: Arc<GhostCache>,
+    /// What the real cache had at the beginning, until it is taken up.
+    inherited: Vec<(CachedCopy, Millis)>,
+    counts: Arc<Mutex<Counts>>,
+}
+
+/// The ghost cache, whose lock is there because the policy's briefing needs it as well.
+struct GhostCache(Mutex<Cache>);
+
+/// What was read.
+#[derive(Default)]
+pub(super) struct Counts {
+    reads: u64,
+    hits: u64,
+    active_hits: u64,
+    bytes: u64,
+    hit_bytes: u64,
+    active_hit_bytes: u64,
+}
+
+impl Caches for GhostCache {
+    fn cache(&self) -> MutexGuard<'_, Cache> {
+        self.0.lock().expect("no one panics while holding a ghost")
+    }
+}
+
+impl Ghost {
+    pub(super) fn new(
+        policy: Questioner<AnyEviction>,
+        capacity: u64,
+        inherited: Vec<(CachedCopy, Millis)>,
+    ) -> Self {
+        let ghost = Arc::new(GhostCache(Mutex::new(Cache::new(capacity))));
+        let following = Following(Arc::clone(&ghost));
+        policy.place.brief_with(Box::new(following));
+        Self {
+            policy,
+            ghost,
+            inherited,
+            counts: Arc::default(),
+        }
+    }
+
+    /// Takes up what the real cache had. On the shadow's own thread, for it may be much.
+    fn inherit(&mut self) {
+        let inherited = std::mem::take(&mut self.inherited);
+        let mut cache = self.ghost.cache();
+        for (copy, used_at) in inherited {
+            cache.adopt(copy, used_at);
+        }
+    }
+
+    /// Gives the ghost the budget that the real cache has.
+    fn resize(&mut self, capacity: u64, now: Millis) {
+        let is_over = {
+            let mut cache = self.ghost.cache();
+            cache.set_capacity(capacity);
+            cache.used() > capacity
+        };
+        if is_over {
+            let ghost = Arc::clone(&self.ghost);
+            // A ghost has nothing that would have to be dropped.
+            let _ = self.policy.ask(|judge| ask_room(&*ghost, judge, 0, now));
+        }
+    }
+
+    fn read(&mut self, copy: CachedCopy, now: Millis, active_hit: bool) {
+        let size = copy.size;
+        let is_counted = self.policy.may_ask();
+        let hit = {
+            let mut cache = self.ghost.cache();
+            cache.version_of(&copy.key) == Some(copy.version) && cache.hit(&copy.key, now)
+        };
+        if !hit {
+            self.offer(copy, now);
+        }
+        if is_counted {
+            counts(&self.counts).count(size, hit, active_hit);
+        }
+    }
+
+    fn offer(&mut self, copy: CachedCopy, now: Millis) {
+        let ghost = Arc::clone(&self.ghost);
+        let _ = self
+            .policy
+            .ask(|judge| ask_admission(&*ghost, judge, copy, now));
+    }
+
+    /// Forgets a copy whose version makes it so.
+    fn forget(&self, key: &Key, goes: impl FnOnce(Version) -> bool) {
+        let mut cache = self.ghost.cache();
+        if let Some(version) = cache.version_of(key).filter(|&version| goes(version)) {
+            cache.remove(key, version);
+        }
+    }
+}
+
+impl Looks for Ghost {
+    type Case = CacheCase;
+    type Tally = Counts;
+
+    fn close(&self) -> Box<dyn Fn() + Send + Sync> {
+        self.policy.close()
+    }
+
+    fn tally(&self) -> Arc<Mutex<Counts>> {
+        Arc::clone(&self.counts)
+    }
+
+    fn look(&mut self, case: CacheCase) {
+        self.inherit();
+        match case {
+            CacheCase::Read {
+                copy,
+                now,
+                hit,
+                capacity,
+            } => {
+                self.resize(capacity, now);
+                self.read(copy, now, hit);
+            }
+            CacheCase::Offered {
+                copy,
+                now,
+                capacity,
+            } => {
+                self.resize(capacity, now);
+                self.offer(copy, now);
+            }
+            CacheCase::Sent { key, now } => {
+                self.ghost.cache().hit(&key, now);
+            }
+            CacheCase::Superseded { key, by } => self.forget(&key, |version| version < by),
+            CacheCase::Replica { key, version: of } => self.forget(&key, |version| version <= of),
+        }
+    }
+}
+
+impl Counts {
+    fn count(&mut self, size: u64, hit: bool, active_hit: bool) {
+        let bytes = |hit: bool| if hit { size } else { 0 };
+        self.reads += 1;
+        self.hits += u64::from(hit);
+        self.active_hits += u64::from(active_hit);
+        self.bytes = self.bytes.saturating_add(size);
+        self.hit_bytes = self.hit_bytes.saturating_add(bytes(hit));
+        self.active_hit_bytes = self.active_hit_bytes.saturating_add(bytes(active_hit));
+    }
+}
+
+impl Tally for Counts {
+    fn comparison(&self) -> Comparison {
+        Comparison::Eviction {
+            hit_ratio: share(self.hits, self.reads),
+            active_hit_ratio: share(self.active_hits, self.reads),
+            byte_hit_ratio: share(self.hit_bytes, self.bytes),
+            active_byte_hit_ratio: share(self.active_hit_bytes, self.bytes),
+        }
+    }
+}

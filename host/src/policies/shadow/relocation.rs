@@ -1,0 +1,107 @@
+//! A relocation policy in the shadow: does it want the same copies, and how many bytes would it move?
+//!
+//! Verdicts are checked as those that are obeyed. Faulty answers are not compared, because the baseline gave
+//! them. Bytes are those that were wanted: a node may refuse a copy, which nobody knows of a shadow's.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+
+use dataverse_core::id::NodeId;
+use dataverse_core::relocation;
+
+use super::{Looks, Questioner, Tally, counts, share};
+use crate::driver::{Answered, AnyRelocation, RelocationCase};
+use crate::policies::view::Comparison;
+
+pub(super) struct Relocations {
+    policy: Questioner<AnyRelocation>,
+    counts: Arc<Mutex<Counts>>,
+}
+
+/// What was wanted.
+#[derive(Default)]
+pub(super) struct Counts {
+    compared: u64,
+    agreed: u64,
+    bytes: u64,
+    active_bytes: u64,
+}
+
+/// What is to be done about a read.
+#[derive(PartialEq, Eq)]
+struct Wish {
+    copy_to: BTreeSet<NodeId>,
+    move_to: Option<NodeId>,
+}
+
+impl Wish {
+    fn new(copy_to: Vec<NodeId>, move_to: Option<NodeId>) -> Self {
+        Self {
+            copy_to: copy_to.into_iter().collect(),
+            move_to,
+        }
+    }
+
+    /// Bytes that cross the network for it. A copy that then becomes the replica crosses once.
+    fn bytes(&self, size: u64) -> u64 {
+        let moved = self.move_to.filter(|to| !self.copy_to.contains(to));
+        let nodes = self.copy_to.len() as u64 + u64::from(moved.is_some());
+        nodes.saturating_mul(size)
+    }
+}
+
+impl Relocations {
+    pub(super) fn new(policy: Questioner<AnyRelocation>) -> Self {
+        Self {
+            policy,
+            counts: Arc::default(),
+        }
+    }
+}
+
+impl Looks for Relocations {
+    type Case = RelocationCase;
+    type Tally = Counts;
+
+    fn close(&self) -> Box<dyn Fn() + Send + Sync> {
+        self.policy.close()
+    }
+
+    fn tally(&self) -> Arc<Mutex<Counts>> {
+        Arc::clone(&self.counts)
+    }
+
+    fn look(&mut self, case: RelocationCase) {
+        let size = case.file.size;
+        let plan = self.policy.ask(|judge| {
+            let plan = judge.map(|mut judge| {
+                let path = &case.path;
+                relocation::plan(&mut judge, case.file, case.reads, path, case.hit, case.now)
+            });
+            Answered {
+                fault: plan.as_ref().and_then(|plan| plan.fault.clone()),
+                value: plan.filter(|plan| plan.fault.is_none()),
+            }
+        });
+        let Some(plan) = plan else {
+            return;
+        };
+        let by_shadow = Wish::new(plan.copy_to, plan.move_to);
+        let by_active = Wish::new(case.copy_to, case.move_to);
+        let mut counts = counts(&self.counts);
+        counts.compared += 1;
+        counts.agreed += u64::from(by_shadow == by_active);
+        counts.bytes = counts.bytes.saturating_add(by_shadow.bytes(size));
+        counts.active_bytes = counts.active_bytes.saturating_add(by_active.bytes(size));
+    }
+}
+
+impl Tally for Counts {
+    fn comparison(&self) -> Comparison {
+        Comparison::Relocation {
+            agreement: share(self.agreed, self.compared),
+            bytes: self.bytes,
+            active_bytes: self.active_bytes,
+        }
+    }
+}

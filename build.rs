@@ -32,10 +32,6 @@ fn protocols(out_dir: &Path) -> Result {
     tonic_prost_build::configure()
         .bytes(".")
         .compile_fds(files)?;
-    fs::write(
-        out_dir.join("policies.rs"),
-        "pub(super) static POLICIES: [(&str, &str, &[u8]); 0] = [];",
-    )?;
     Ok(())
 }
 

@@ -13,10 +13,13 @@ pub struct BuiltIn {
     pub wasm: &'static [u8],
 }
 
+/// Kind, name and file of each.
+static EMBEDDED: &[(&str, &str, &[u8])] = &include!(concat!(env!("OUT_DIR"), "/policies.rs"));
+
 /// Every one, by kind and name.
 #[must_use]
 pub fn all() -> Vec<BuiltIn> {
-    embedded::POLICIES
+    EMBEDDED
         .iter()
         .map(|&(kind, name, wasm)| BuiltIn {
             kind: kind
@@ -44,8 +47,4 @@ pub const fn default_name(kind: Kind) -> &'static str {
         Kind::Eviction => "gdsf",
         Kind::Relocation => "reader",
     }
-}
-
-mod embedded {
-    include!(concat!(env!("OUT_DIR"), "/policies.rs"));
 }

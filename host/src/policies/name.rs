@@ -1,66 +1,57 @@
-//! `PolicyName`: a name that a policy can go by, checked once.
-//!
-//! A name becomes a file in the policies' folder, a word in metrics and a line on a screen. What it may
-//! consist of is the same everywhere and can neither leave the folder nor hide in it.
+//! `PolicyName`: what a policy goes by. The name of its file without `.wasm`, so it is one plain segment of a
+//! path and can lead nowhere.
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
-use dataverse_core::limits::POLICY_NAME_BYTES_MAX;
+use dataverse_core::limits;
 
-/// What the files of policies end in.
-const SUFFIX: &str = ".wasm";
-
-/// The name of a policy, without `.wasm`.
+/// A name that a policy may have.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PolicyName(String);
+pub struct PolicyName(Arc<str>);
 
-/// Why a text is no name of a policy.
+/// A name that no policy may have.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} is no name for a policy: it has 1 to {max} letters, digits, `-`, `_` and `.`, and begins with a \
-     letter or digit",
-    max = POLICY_NAME_BYTES_MAX
+    "{0:?} can't be the name of a policy: take up to {most} of A-Z, a-z, 0-9, `.`, `_` and `-`, not beginning with `.`",
+    most = limits::POLICY_NAME_BYTES_MAX
 )]
-pub struct BadPolicyName(String);
+pub struct BadName(String);
 
 impl PolicyName {
-    /// The name as text.
+    /// The name itself.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The name that is meant by a person, who may say the file's.
+    ///
+    /// # Errors
+    /// [`BadName`] when no policy can be called so.
+    pub fn said(text: &str) -> Result<Self, BadName> {
+        text.strip_suffix(".wasm").unwrap_or(text).parse()
+    }
+}
+
+impl FromStr for PolicyName {
+    type Err = BadName;
+
+    fn from_str(text: &str) -> Result<Self, BadName> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        let fits = (1..=limits::POLICY_NAME_BYTES_MAX).contains(&text.len());
+        if fits && !text.starts_with('.') && text.bytes().all(plain) {
+            Ok(Self(text.into()))
+        } else {
+            Err(BadName(text.chars().take(80).collect()))
+        }
+    }
 }
 
 impl fmt::Display for PolicyName {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.pad(&self.0)
-    }
-}
-
-impl From<PolicyName> for String {
-    fn from(name: PolicyName) -> Self {
-        name.0
-    }
-}
-
-/// With or without `.wasm`.
-impl FromStr for PolicyName {
-    type Err = BadPolicyName;
-
-    fn from_str(text: &str) -> Result<Self, BadPolicyName> {
-        let name = text.strip_suffix(SUFFIX).unwrap_or(text);
-        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-        let fits = name.len() <= POLICY_NAME_BYTES_MAX
-            && name.starts_with(|first: char| first.is_ascii_alphanumeric())
-            && name.bytes().all(is_plain);
-        if fits {
-            return Ok(Self(name.to_owned()));
-        }
-        // Whoever sent it knows the rest.
-        Err(BadPolicyName(
-            text.chars().take(POLICY_NAME_BYTES_MAX).collect(),
-        ))
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
     }
 }
 
@@ -68,28 +59,38 @@ impl FromStr for PolicyName {
 mod tests {
     use super::*;
 
-    fn check(text: &str, expected: Option<&str>) {
-        let found = text.parse::<PolicyName>().ok();
-        assert_eq!(found.as_ref().map(PolicyName::as_str), expected, "{text:?}");
-    }
-
     #[test]
-    fn a_name_goes_with_or_without_its_suffix() {
-        check("s3-fifo", Some("s3-fifo"));
-        check("s3-fifo.wasm", Some("s3-fifo"));
-        check("My_policy.2", Some("My_policy.2"));
-        check("a.wasm.wasm", Some("a.wasm"));
-    }
-
-    #[test]
-    fn a_name_can_neither_leave_the_folder_nor_hide_in_it() {
-        for text in [
-            "", ".wasm", ".", "..", "../x", "a/b", "a\\b", ".hidden", "-x", "a b", "a\n", "a\0",
-            "ü",
-        ] {
-            check(text, None);
+    fn a_name_is_one_plain_segment_of_a_path() {
+        for good in ["a", "s3-fifo", "My_policy.v2", &"x".repeat(64)] {
+            assert_eq!(good.parse::<PolicyName>().unwrap().as_str(), good);
         }
-        check(&"x".repeat(POLICY_NAME_BYTES_MAX), Some(&"x".repeat(64)));
-        check(&"x".repeat(POLICY_NAME_BYTES_MAX + 1), None);
+        for bad in [
+            "",
+            ".",
+            "..",
+            ".a",
+            "a/b",
+            "../a",
+            "a\\b",
+            "a b",
+            "ä",
+            "a\0",
+            &"x".repeat(65),
+        ] {
+            assert!(bad.parse::<PolicyName>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_person_may_say_the_name_of_the_file() {
+        let check = |text: &str, expected: Option<&str>| {
+            let found = PolicyName::said(text).ok();
+            assert_eq!(found.as_ref().map(PolicyName::as_str), expected, "{text:?}");
+        };
+        check("lru", Some("lru"));
+        check("lru.wasm", Some("lru"));
+        check("a.wasm.wasm", Some("a.wasm"));
+        check(".wasm", None);
+        check("../lru.wasm", None);
     }
 }

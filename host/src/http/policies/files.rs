@@ -7,7 +7,7 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use axum::http::header::CONTENT_LENGTH;
+use axum::http::header::{CONTENT_LENGTH, EXPECT};
 use axum::http::{HeaderMap, StatusCode};
 use bytes::{Bytes, BytesMut};
 use dataverse_core::limits::POLICY_FILE_BYTES_MAX;
@@ -17,7 +17,7 @@ use crate::http::Site;
 use crate::http::files::inflow::Inflow;
 use crate::http::problem::{Problem, ProblemBody};
 use crate::metrics::{Direction, Surface};
-use crate::policies::name::{BadPolicyName, PolicyName};
+use crate::policies::name::PolicyName;
 use crate::policies::view::{Available, Origin};
 
 /// Puts a policy into the folder.
@@ -47,7 +47,9 @@ pub(crate) async fn put_policy(
     let name = name_in(name)?;
     let stated = headers.get(CONTENT_LENGTH);
     let stated = stated.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    if stated.is_some_and(|bytes| bytes > POLICY_FILE_BYTES_MAX) {
+    // Others are read as far as a file may go, so that they get to read the refusal.
+    let waits_for_continue = headers.contains_key(EXPECT);
+    if waits_for_continue && stated.is_some_and(|bytes| bytes > POLICY_FILE_BYTES_MAX) {
         return Err(too_large());
     }
     let turn = site.uploads.acquire().await;
@@ -90,8 +92,7 @@ pub(crate) async fn delete_policy(
 
 fn name_in(path: Result<Path<String>, PathRejection>) -> Result<PolicyName, Problem> {
     let Path(name) = path?;
-    name.parse()
-        .map_err(|bad: BadPolicyName| Problem::bad_request(bad.to_string()))
+    PolicyName::said(&name).map_err(|bad| Problem::bad_request(bad.to_string()))
 }
 
 /// The whole body, unless it is too large for a policy or stalls.

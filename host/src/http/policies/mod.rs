@@ -104,10 +104,9 @@ fn kind_in(path: Result<Path<String>, PathRejection>) -> Result<Kind, Problem> {
 fn with_plain_names(mut wish: KindWish) -> Result<KindWish, Problem> {
     for name in [Some(&mut wish.policy), wish.shadow.as_mut()] {
         let Some(name) = name else { continue };
-        let plain = name
-            .parse::<PolicyName>()
+        let plain = PolicyName::said(name)
             .map_err(|bad| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, bad.to_string()))?;
-        *name = plain.into();
+        *name = plain.to_string();
     }
     Ok(wish)
 }

@@ -226,7 +226,7 @@ mod tests {
         check(None, "No such file");
         check(Some("[workspace]"), "package");
         check(Some("["), "DIR is the folder of a crate");
-        check(Some("[package]\nname = \"a b\""), "is no name");
+        check(Some("[package]\nname = \"a b\""), "can't be the name");
         std::fs::write(&manifest, "[package]\nname = \"my-policy\"").expect("it is written");
         assert_eq!(name_in(&manifest).expect("a crate").as_str(), "my-policy");
     }

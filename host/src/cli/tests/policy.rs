@@ -378,7 +378,7 @@ async fn a_new_policy_is_a_folder_of_its_own() {
         "rust",
     ];
     run(&again).await.ended(Exit::Refused, &["mine", "exists"]);
-    let lost = ["policy", "new", &path("no/where"), "--kind", "eviction"];
+    let lost = ["policy", "new", &path("no/such"), "--kind", "eviction"];
     run(&lost).await.ended(Exit::Refused, &["No such file"]);
     for arguments in [
         &["policy", "new", "a b", "--kind", "eviction"][..],

@@ -7,7 +7,7 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use axum::http::header::CONTENT_LENGTH;
+use axum::http::header::{CONTENT_LENGTH, EXPECT};
 use axum::http::{HeaderMap, StatusCode};
 use bytes::{Bytes, BytesMut};
 use dataverse_core::limits::POLICY_FILE_BYTES_MAX;
@@ -47,7 +47,9 @@ pub(crate) async fn put_policy(
     let name = name_in(name)?;
     let stated = headers.get(CONTENT_LENGTH);
     let stated = stated.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    if stated.is_some_and(|bytes| bytes > POLICY_FILE_BYTES_MAX) {
+    // Others are read as far as a file may go, so that they get to read the refusal.
+    let waits_for_continue = headers.contains_key(EXPECT);
+    if waits_for_continue && stated.is_some_and(|bytes| bytes > POLICY_FILE_BYTES_MAX) {
         return Err(too_large());
     }
     let turn = site.uploads.acquire().await;

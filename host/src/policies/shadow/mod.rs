@@ -64,7 +64,7 @@ pub(crate) struct ShadowReport {
 trait Looks: Send + 'static {
     type Case: Send + 'static;
     type Tally: Tally;
-    /// The place where its policy answers.
+    /// What keeps its policy from being asked again, when it is called.
     fn close(&self) -> Box<dyn Fn() + Send + Sync>;
     /// Where it keeps count.
     fn tally(&self) -> Arc<Mutex<Self::Tally>>;

@@ -26,7 +26,7 @@ pub(super) fn with_table(text: &str, kind: Kind, wish: &KindWish) -> Result<Stri
     for key in unknown_keys(table) {
         table.remove(&key);
     }
-    set(table, "policy", Item::from(value(wish.policy.as_str())));
+    set(table, "policy", value(wish.policy.as_str()));
     // What means the same may be written in more than one way; its author's stays.
     let before = Wishes::parse(text)?;
     let before = before.of(kind).as_ref().map(|wished| wished.table(kind));

@@ -157,7 +157,7 @@ async fn a_policy_that_failed_its_probation_stays_barred_until_it_changes() {
     let kind = stage.kind(Kind::Placement).await;
     assert_eq!(kind["active"]["name"], "rendezvous", "{kind}");
     assert!(told(&kind).contains("mine"), "{kind}");
-    stage.drop_in(Kind::Placement, "mine", &guests::honest(Kind::Placement));
+    stage.drop_in(Kind::Placement, "mine", &guests::component(Kind::Placement));
     eventually("the mended file decides", async || {
         stage.kind(Kind::Placement).await["active"]["name"] == "mine"
     })

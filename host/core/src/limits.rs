@@ -243,6 +243,15 @@ pub const POLICY_COSTS_KEPT: usize = 1024;
 /// Questions waiting for a shadow policy; more are dropped, and counted.
 pub const SHADOW_QUEUE_MAX: usize = 4096;
 
+// Seats and shadows.
+
+/// A decision that takes several calls may take so many times as long as one call may.
+pub const POLICY_WALLS_A_DECISION: u32 = 4;
+/// Placements waiting for a shadow policy: each may name [`CANDIDATES_MAX`] nodes.
+pub const SHADOW_PLACEMENTS_MAX: usize = 256;
+/// Nodes whose bytes are added up to tell how evenly a shadow places; later ones are left out.
+pub const SHADOW_NODES_MAX: usize = 2 * CANDIDATES_MAX;
+
 // Live policies.
 
 /// Bytes in the name of a policy.

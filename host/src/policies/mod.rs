@@ -15,7 +15,7 @@ mod live;
 pub mod name;
 mod pick;
 mod running;
-mod shadow;
+pub mod shadow;
 mod shadowing;
 mod steward;
 mod table;

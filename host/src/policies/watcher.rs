@@ -39,6 +39,8 @@ pub(super) async fn watch(
     let changed = Arc::new(Notify::new());
     let mut watches = Watches::new(folder, Arc::clone(&changed));
     watches.renew();
+    // What changed before it was watched.
+    look.notify_one();
     loop {
         tokio::select! {
             () = stopping.cancelled() => return,

@@ -40,7 +40,7 @@ pub(super) struct Folder(PathBuf);
 pub(super) struct Listing {
     /// The text of `policies.toml`, if there is one, or what is wrong with it.
     pub(super) wishes: Option<Result<String, String>>,
-    /// The policies, or what is wrong with a file.
+    /// The policies, or what is wrong with the file of one.
     pub(super) files: BTreeMap<PolicyName, Result<Found, String>>,
     /// What was passed over though it looks like a policy.
     pub(super) passed_over: Option<String>,
@@ -227,8 +227,8 @@ impl Listing {
             // It went, or is a folder: there is no such policy.
             Err(error) if is_nothing(&error) => {}
             Err(error) => {
-                let problem = format!("{} can't be read: {error}", name.file());
-                self.files.insert(name, Err(problem));
+                self.files
+                    .insert(name, Err(format!("it can't be read: {error}")));
             }
             Ok((stamp, found)) => {
                 self.stamps.insert(name.clone(), stamp);
@@ -262,33 +262,36 @@ fn open(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-fn too_large(most: u64) -> String {
-    format!("it has more than {most} bytes")
+fn too_large(len: u64, most: u64) -> String {
+    format!("the file has {len} bytes; at most {most} are allowed")
 }
 
 /// All that is in a file, unless it is too much.
 fn read_bounded(file: File, most: u64) -> io::Result<Vec<u8>> {
     let len = file.metadata()?.len();
+    let refused = |len| io::Error::new(io::ErrorKind::FileTooLarge, too_large(len, most));
     if len > most {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, too_large(most)));
+        return Err(refused(len));
     }
     let mut bytes = Vec::with_capacity(usize::try_from(len).unwrap_or(0));
     file.take(most + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > most {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, too_large(most)));
+    // It may have grown meanwhile.
+    match bytes.len() as u64 {
+        len if len > most => Err(refused(len)),
+        _ => Ok(bytes),
     }
-    Ok(bytes)
 }
 
 fn digest_of(file: File) -> io::Result<Result<Found, String>> {
     let most = limits::POLICY_FILE_BYTES_MAX as u64;
-    if file.metadata()?.len() > most {
-        return Ok(Err(too_large(most)));
+    let len = file.metadata()?.len();
+    if len > most {
+        return Ok(Err(too_large(len, most)));
     }
     let mut hasher = blake3::Hasher::new();
     hasher.update_reader(file.take(most + 1))?;
     if hasher.count() > most {
-        return Ok(Err(too_large(most)));
+        return Ok(Err(too_large(hasher.count(), most)));
     }
     Ok(Ok(Found {
         digest: Digest(*hasher.finalize().as_bytes()),

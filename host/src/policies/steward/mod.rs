@@ -212,7 +212,7 @@ impl Steward {
                 digest: Digest::of(wasm),
                 size: wasm.len() as u64,
             }),
-            Err(error) => Err(format!("{} can't be read: {error}", name.file())),
+            Err(error) => Err(format!("it can't be read: {error}")),
         };
         if self.listing.files.get(&name) != Some(&found) {
             // It has changed since, which the system may not tell.

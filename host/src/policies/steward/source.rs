@@ -67,7 +67,7 @@ pub(super) fn find(
             Ok(built_in)
         }
         (Some(Ok(found)), _) => Ok(Source::File(found.digest)),
-        (Some(Err(problem)), _) => Err(problem.clone()),
+        (Some(Err(problem)), _) => Err(format!("{name}: {problem}")),
         (None, Some(built_in)) => Ok(built_in),
         (None, None) => Err(unknown(kind, name)),
     }

@@ -1,0 +1,258 @@
+//! What may be asked of the policies of a node.
+
+use bytes::Bytes;
+use serde_json::json;
+
+use super::*;
+use crate::policies::desk::PolicyError;
+use crate::policies::view::Origin;
+use crate::policies::wish::KindWish;
+
+impl World {
+    async fn wish(&self, wish: KindWish) -> Result<KindView, PolicyError> {
+        self.policies.wish(Kind::Placement, wish).await
+    }
+
+    async fn install(&self, name: &str, wasm: Vec<u8>) -> Result<String, PolicyError> {
+        let installed = self.policies.install(name, Bytes::from(wasm)).await;
+        installed.map(|available| available.digest)
+    }
+
+    fn entries(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.folder()).unwrap();
+        let names = entries.map(|it| it.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<_> = names.collect();
+        names.sort();
+        names
+    }
+}
+
+fn wish(name: &str, config: serde_json::Value) -> KindWish {
+    KindWish {
+        config,
+        ..KindWish::plain(name)
+    }
+}
+
+#[track_caller]
+fn refused<T: std::fmt::Debug>(outcome: Result<T, PolicyError>, part: &str) {
+    match outcome {
+        Err(PolicyError::Refused(reason)) => assert!(reason.contains(part), "{reason}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[track_caller]
+fn in_use<T: std::fmt::Debug>(outcome: Result<T, PolicyError>) {
+    assert!(matches!(outcome, Err(PolicyError::InUse(_))), "{outcome:?}");
+}
+
+#[track_caller]
+fn not_found<T: std::fmt::Debug>(outcome: Result<T, PolicyError>) {
+    assert!(
+        matches!(outcome, Err(PolicyError::NotFound(_))),
+        "{outcome:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_wish_is_written_into_the_table_and_decides_when_it_is_answered() {
+    let world = World::new().await;
+    world.toml("# ours\n[relocation]\npolicy = \"never\" # final\n");
+    let view = world.wish(wish("near", json!({}))).await.unwrap();
+    assert_eq!((view.active.name.as_str(), view.last_error), ("near", None));
+    assert_eq!(world.view().relocation.active.name, "never");
+    let text = String::from_utf8(world.read("policies.toml")).unwrap();
+    assert!(
+        text.starts_with("# ours\n[relocation]\npolicy = \"never\" # final\n"),
+        "{text}"
+    );
+    let swaps = world.swaps(Kind::Placement);
+    let again = world.wish(wish("near", json!({}))).await.unwrap();
+    assert_eq!(again.active.loaded_at, view.active.loaded_at);
+    assert_eq!(world.swaps(Kind::Placement), swaps);
+    world.stop().await;
+    let late = world.wish(wish("ring", json!({}))).await;
+    assert!(matches!(late, Err(PolicyError::Failed(_))), "{late:?}");
+}
+
+#[tokio::test]
+async fn a_wish_that_can_not_be_met_is_not_written() {
+    let world = World::new().await;
+    let before = world.read("policies.toml");
+    world.install("mine", policy("one")).await.unwrap();
+    let never = guests::guest(Kind::Placement, &[("place", "(unreachable)")]);
+    world.write("never.wasm", never);
+    refused(
+        world.wish(wish("nobody", json!({}))).await,
+        "there is no placement policy",
+    );
+    refused(
+        world.wish(wish("../mine", json!({}))).await,
+        "can't be the name",
+    );
+    refused(
+        world.wish(wish("lru", json!({}))).await,
+        "there is no placement policy",
+    );
+    refused(world.wish(wish("mine", json!({"x": null}))).await, "null");
+    refused(
+        world.wish(wish("mine", json!([]))).await,
+        "table of settings",
+    );
+    refused(world.wish(wish("never", json!({}))).await, "trap");
+    let shadowed = KindWish {
+        shadow: Some("nobody".to_owned()),
+        ..KindWish::plain("mine")
+    };
+    refused(
+        world.wish(shadowed).await,
+        "shadow: there is no placement policy",
+    );
+    assert_eq!(world.read("policies.toml"), before);
+    world.toml("[placement\n");
+    refused(world.wish(wish("mine", json!({}))).await, "line 1");
+    assert_eq!(world.read("policies.toml"), b"[placement\n");
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_file_is_checked_before_it_is_written() {
+    let world = World::new().await;
+    for (name, wasm, part) in guests::unacceptable() {
+        refused(world.install(name, wasm).await, part);
+    }
+    for name in ["", "..", "a/b", ".hidden", "../../escape"] {
+        refused(
+            world.install(name, policy("one")).await,
+            "can't be the name",
+        );
+    }
+    assert_eq!(world.entries(), ["policies.toml"]);
+    let digest = world.install("mine", policy("one")).await.unwrap();
+    assert_eq!(digest, Digest::of(&policy("one")).to_string());
+    assert_eq!(world.entries(), ["mine.wasm", "policies.toml"]);
+    assert_eq!(world.placement().active.name, "rendezvous");
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_file_that_is_installed_over_the_one_that_decides_decides_at_once() {
+    let world = World::new().await;
+    world.install("mine", policy("one")).await.unwrap();
+    world.wish(wish("mine", json!({}))).await.unwrap();
+    let digest = world.install("mine", policy("two")).await.unwrap();
+    assert_eq!(world.placement().active.digest, digest);
+    in_use(
+        world
+            .install("mine", guests::honest(Kind::Relocation))
+            .await,
+    );
+    refused(
+        world.install("mine", guests::evil("trap-in-place")).await,
+        "trap",
+    );
+    assert_eq!(world.placement().active.digest, digest);
+    assert_eq!(world.read("mine.wasm"), policy("two"));
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_file_is_removed_unless_it_is_needed() {
+    let world = World::new().await;
+    not_found(world.policies.remove("mine").await);
+    not_found(world.policies.remove("rendezvous").await);
+    world.install("mine", policy("one")).await.unwrap();
+    world.install("beside", policy("two")).await.unwrap();
+    let shadowed = KindWish {
+        shadow: Some("beside".to_owned()),
+        ..KindWish::plain("mine")
+    };
+    world.wish(shadowed).await.unwrap();
+    in_use(world.policies.remove("mine").await);
+    in_use(world.policies.remove("beside").await);
+    world.wish(wish("near", json!({}))).await.unwrap();
+    world.policies.remove("mine").await.unwrap();
+    world.policies.remove("beside").await.unwrap();
+    assert_eq!(world.entries(), ["policies.toml"]);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn the_shadow_can_be_promoted_once() {
+    let world = World::new().await;
+    world.install("beside", policy("two")).await.unwrap();
+    let shadowed = KindWish {
+        shadow: Some("beside".to_owned()),
+        ..wish("near", json!({}))
+    };
+    let view = world.wish(shadowed).await.unwrap();
+    assert_eq!(view.shadow.unwrap().name, "beside");
+    let view = world.policies.promote(Kind::Placement).await.unwrap();
+    assert_eq!((view.active.name.as_str(), view.shadow), ("beside", None));
+    assert_eq!(view.previous[0].name, "near");
+    not_found(world.policies.promote(Kind::Placement).await);
+    not_found(world.policies.promote(Kind::Eviction).await);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_rollback_brings_back_file_and_table_and_another_one_undoes_it() {
+    let world = World::new().await;
+    not_found(world.policies.rollback(Kind::Placement).await);
+    let (one, two) = (policy("one"), policy("two"));
+    world.install("mine", one.clone()).await.unwrap();
+    world.wish(wish("mine", json!({"of": 1}))).await.unwrap();
+    world.install("mine", two.clone()).await.unwrap();
+    world.wish(wish("mine", json!({"of": 2}))).await.unwrap();
+
+    // What decided in between, the second file with the first configuration, is skipped by asking twice.
+    let view = world.policies.rollback(Kind::Placement).await.unwrap();
+    let is = |view: &KindView, wasm: &[u8], of: u64| {
+        let active = &view.active;
+        assert_eq!(active.digest, Digest::of(wasm).to_string());
+        assert_eq!(
+            (active.config["of"].as_u64(), active.state.as_str()),
+            (Some(of), "active")
+        );
+        assert_eq!(world.read("mine.wasm"), wasm);
+    };
+    is(&view, &two, 1);
+    let view = world.policies.rollback(Kind::Placement).await.unwrap();
+    is(&view, &two, 2);
+
+    world.install("mine", one.clone()).await.unwrap();
+    let view = world.policies.rollback(Kind::Placement).await.unwrap();
+    is(&view, &two, 2);
+    world.policies.remove("nothing").await.unwrap_err();
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_rollback_reaches_a_built_in_policy_behind_a_file_of_its_name() {
+    let world = World::new().await;
+    let built_in = world.placement().active.digest;
+    world.install("rendezvous", policy("one")).await.unwrap();
+    assert_eq!(world.placement().active.origin, Origin::Folder);
+    let view = world.policies.rollback(Kind::Placement).await.unwrap();
+    assert_eq!(view.active.digest, built_in);
+    assert_eq!(
+        Digest::of(&world.read("rendezvous.wasm")).to_string(),
+        built_in
+    );
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn what_was_removed_from_the_folder_can_still_be_gone_back_to() {
+    let world = World::new().await;
+    world.install("mine", policy("one")).await.unwrap();
+    world.wish(wish("mine", json!({}))).await.unwrap();
+    world.wish(wish("near", json!({}))).await.unwrap();
+    world.policies.remove("mine").await.unwrap();
+    let world = world.restart(|_| {}).await;
+    let view = world.policies.rollback(Kind::Placement).await.unwrap();
+    assert_eq!(view.active.name, "mine");
+    assert_eq!(world.read("mine.wasm"), policy("one"));
+    world.stop().await;
+}

@@ -348,11 +348,3 @@ pub const POLICY_CACHE_FILES_MAX: u64 = 256;
 pub const POLICY_CACHE_BYTES_MAX: u64 = 512 << 20;
 /// Faults told of one run of a conformance suite; the rest is counted.
 pub const CONFORMANCE_FAULTS_MAX: usize = 16;
-// Seats and shadows.
-
-/// A decision that takes several calls may take so many times as long as one call may.
-pub const POLICY_WALLS_A_DECISION: u32 = 4;
-/// Placements waiting for a shadow policy: each may name [`CANDIDATES_MAX`] nodes.
-pub const SHADOW_PLACEMENTS_MAX: usize = 256;
-/// Nodes whose bytes are added up to tell how evenly a shadow places; later ones are left out.
-pub const SHADOW_NODES_MAX: usize = 2 * CANDIDATES_MAX;

@@ -17,6 +17,15 @@ pub(super) fn with_table(text: &str, kind: Kind, wish: &KindWish) -> Result<Stri
     let mut document: DocumentMut = text
         .parse()
         .map_err(|error| format!("{FILE} does not parse: {error}"))?;
+    // Comments with nothing beneath them belong to no table: they stay where they are, at the top.
+    let mut comments = String::new();
+    if document.is_empty() {
+        comments = text.to_owned();
+        if !comments.is_empty() {
+            comments = format!("{}\n\n", comments.trim_end());
+        }
+        document = DocumentMut::new();
+    }
     let config = inline(&wish.config)?;
     let entry = document.entry(kind.as_str()).or_insert(Item::None);
     if !entry.is_table_like() {
@@ -45,7 +54,7 @@ pub(super) fn with_table(text: &str, kind: Kind, wish: &KindWish) -> Result<Stri
         None => drop(table.remove("shadow")),
     }
     set_limits(table, wish.limits.unwrap_or_default())?;
-    Ok(document.to_string())
+    Ok(comments + &document.to_string())
 }
 
 fn unknown_keys(table: &dyn TableLike) -> Vec<String> {

@@ -120,9 +120,10 @@ impl RunningNode {
             net::serve(grpc, overlay, of_grpc, &of_settings, end).await
         });
         let (of_http, at_end) = (Arc::clone(&driver), closing.clone());
+        let desk = Arc::clone(&policies) as Arc<dyn Desk>;
         faces.spawn(async move {
             let end = at_end.cancelled_owned();
-            let served = http::serve(http, of_http, &settings, end).await;
+            let served = http::serve(http, of_http, desk, &settings, end).await;
             served.context("serving HTTP")
         });
         driver.link_with(config.links);
@@ -168,12 +169,6 @@ impl RunningNode {
     #[must_use]
     pub fn name(&self) -> &str {
         self.driver.name()
-    }
-
-    /// Its policies.
-    #[must_use]
-    pub fn policies(&self) -> Arc<dyn Desk> {
-        Arc::clone(&self.policies) as Arc<dyn Desk>
     }
 
     /// Ends when a face fails, which none does by itself.

@@ -8,6 +8,8 @@ use crate::{About, Millis};
 pub type Slot = u32;
 
 /// One cached copy, or one that might become one.
+// Laid out as the contract lays it out, because lists of it cross into a guest as they are.
+#[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// Its slot.
@@ -69,4 +71,23 @@ pub trait EvictionPolicy: Sized + 'static {
 
     /// Gone for another reason: deleted, overwritten, fetch failed, made a replica.
     fn removed(&mut self, slots: &[Slot]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_lies_in_memory_as_the_contract_says() {
+        // The canonical ABI: each field at the next multiple of its size, in the order of the record.
+        let offsets = [
+            std::mem::offset_of!(Entry, slot),
+            std::mem::offset_of!(Entry, file),
+            std::mem::offset_of!(Entry, size),
+            std::mem::offset_of!(Entry, cost),
+            std::mem::offset_of!(Entry, now),
+        ];
+        assert_eq!(offsets, [0, 8, 16, 24, 32]);
+        assert_eq!(size_of::<Entry>(), 40);
+    }
 }

@@ -1,5 +1,6 @@
-//! A placement policy to start from: the nodes with the largest free share come first, near ones before far.
+//! A placement policy to start from: near nodes first, the emptier of equally near ones, nearly full ones last.
 
+use dataverse_sdk::ranking::sorted;
 use dataverse_sdk::serde::Deserialize;
 use dataverse_sdk::{About, Node, PlacementPolicy, Request, about, export};
 
@@ -22,7 +23,7 @@ const CONFIG_SCHEMA: &str = r#"{
     "additionalProperties": false
 }"#;
 
-/// Ranks nodes by what they have free.
+/// Ranks nodes by distance and by what they have free.
 pub struct Roomy {
     low_percent: u64,
 }
@@ -45,7 +46,7 @@ impl PlacementPolicy for Roomy {
 
     fn about() -> About {
         about!(
-            "near nodes first, the fuller after the emptier",
+            "near nodes first, nearly full ones last",
             CONFIG_SCHEMA
         )
     }
@@ -63,10 +64,9 @@ impl PlacementPolicy for Roomy {
     }
 
     fn place(&mut self, request: &Request, candidates: &[Node]) -> Vec<u32> {
-        let mut ranking: Vec<u32> = (0..candidates.len() as u32).collect();
-        ranking.sort_by_key(|&index| self.order(&candidates[index as usize]));
-        // Spares, should some refuse.
-        ranking.truncate(request.factor as usize + 2);
+        let mut ranking = sorted(candidates, |node| self.order(node), Ord::cmp);
+        // Two spares, should a node refuse.
+        ranking.truncate(request.factor.saturating_add(2) as usize);
         ranking
     }
 }
@@ -75,9 +75,13 @@ export!(placement: Roomy);
 
 #[cfg(test)]
 mod tests {
-    use dataverse_sdk::testing::{check_placement, file, nodes};
+    use dataverse_sdk::testing::{check_placement, file, nodes, placement_storm};
 
     use super::*;
+
+    fn roomy() -> Roomy {
+        Roomy::new(Config { low_percent: 10 }, 7).unwrap()
+    }
 
     #[test]
     fn a_nearly_full_node_comes_last() {
@@ -88,9 +92,8 @@ mod tests {
             factor: 2,
             now: 0,
         };
-        let mut policy = Roomy::new(Config { low_percent: 10 }, 7).unwrap();
         assert_eq!(
-            check_placement(&mut policy, &request, &candidates),
+            check_placement(&mut roomy(), &request, &candidates),
             [1, 2, 3, 0]
         );
     }
@@ -98,5 +101,10 @@ mod tests {
     #[test]
     fn more_than_all_of_a_node_can_not_be_asked_for() {
         assert!(Roomy::new(Config { low_percent: 101 }, 7).is_err());
+    }
+
+    #[test]
+    fn it_keeps_to_the_rules_whatever_is_asked() {
+        placement_storm(roomy);
     }
 }

@@ -46,13 +46,9 @@ impl RelocationPolicy for Often {
 
     fn on_read(&mut self, read: &Read) -> Verdict {
         // The first node of the path is the one that was asked.
-        let copy_to = if read.reads >= self.reads {
-            vec![0]
-        } else {
-            Vec::new()
-        };
+        let often = read.reads >= self.reads && !read.path.is_empty();
         Verdict {
-            copy_to,
+            copy_to: if often { vec![0] } else { Vec::new() },
             move_to: None,
         }
     }
@@ -62,13 +58,17 @@ export!(relocation: Often);
 
 #[cfg(test)]
 mod tests {
-    use dataverse_sdk::testing::{check_relocation, file, path};
+    use dataverse_sdk::testing::{check_relocation, file, path, relocation_storm};
 
     use super::*;
 
+    fn often() -> Often {
+        Often::new(Config { reads: 2 }, 7).unwrap()
+    }
+
     #[test]
     fn a_copy_is_kept_from_the_second_read_on() {
-        let mut policy = Often::new(Config { reads: 2 }, 7).unwrap();
+        let mut policy = often();
         let mut read = Read {
             file: file(1),
             reads: 1,
@@ -78,5 +78,10 @@ mod tests {
         assert_eq!(check_relocation(&mut policy, &read), Verdict::default());
         read.reads = 2;
         assert_eq!(check_relocation(&mut policy, &read).copy_to, [0]);
+    }
+
+    #[test]
+    fn it_keeps_to_the_rules_whatever_is_asked() {
+        relocation_storm(often);
     }
 }

@@ -15,6 +15,7 @@ mod many_files;
 mod memory;
 mod nginx;
 mod node;
+mod policies;
 mod replicated;
 mod report;
 mod search;
@@ -68,6 +69,11 @@ const CASES: &[Case] = &[
         "many-files",
         "start-up and memory with 100,000 files",
         many_files::measure,
+    ),
+    (
+        "policies",
+        "decisions native and as WebAssembly, instances, swaps",
+        policies::measure,
     ),
 ];
 

@@ -95,6 +95,18 @@ impl Connection {
         self.answer(Keep::Body)
     }
 
+    /// Sends JSON and returns the answer.
+    pub(crate) fn put_json(&mut self, path: &str, body: &str) -> Answer {
+        let length = body.len();
+        let head = format!(
+            "PUT {path} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n",
+            self.host
+        );
+        let request = [head.as_bytes(), body.as_bytes()].concat();
+        self.stream.write_all(&request).expect("the server reads");
+        self.answer(Keep::Body).expect(ANSWERS)
+    }
+
     /// Sends a request and returns its answer with the body.
     pub(crate) fn request(&mut self, method: &str, path: &str) -> Answer {
         self.ask(method, path);

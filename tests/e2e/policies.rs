@@ -300,7 +300,7 @@ async fn client_of(
     let mut turn = 0u64;
     while !over.load(Ordering::Relaxed) || turn < 4 {
         let at = |shift: u64| &nodes[((client + turn) / shift) as usize % nodes.len()];
-        if turn % 4 == 0 && written.len() < FILES {
+        if turn.is_multiple_of(4) && written.len() < FILES {
             let key = format!("load/{client}-{turn}");
             let content = bytes(30_000 + turn as usize, client * 1000 + turn);
             at(1).store(&key, content.clone()).await;

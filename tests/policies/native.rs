@@ -19,7 +19,7 @@ pub(crate) fn placement(name: &str, seed: u64) -> Box<dyn Placement> {
     match name {
         "rendezvous" => made::<placement_rendezvous::Rendezvous>(seed),
         "near" => made::<placement_near::Near>(seed),
-        "random" => made::<placement_random::Random>(seed),
+        "random" => made::<placement_random::RandomNodes>(seed),
         "ring" => made::<placement_ring::Ring>(seed),
         "two-choices" => made::<placement_two_choices::TwoChoices>(seed),
         "copyset" => made::<placement_copyset::Copyset>(seed),

@@ -28,7 +28,7 @@ const STILL: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(super) struct Client {
     http: reqwest::Client,
-    /// For uploads, in which nothing comes back for as long as they take.
+    /// For uploads and swaps, in which nothing comes back for as long as they take.
     patient: reqwest::Client,
     base: String,
 }
@@ -76,6 +76,11 @@ impl Client {
     /// A request to any other path, given escaped.
     pub(super) fn request(&self, method: reqwest::Method, path: &str) -> RequestBuilder {
         self.http.request(method, format!("{}{path}", self.base))
+    }
+
+    /// The same for what takes a node longer than answers usually do.
+    pub(super) fn patient_request(&self, method: reqwest::Method, path: &str) -> RequestBuilder {
+        self.patient.request(method, format!("{}{path}", self.base))
     }
 
     /// Sends a request; any answer is one.

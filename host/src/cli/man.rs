@@ -16,15 +16,17 @@ impl Man {
         let mut program = Cli::command().disable_help_subcommand(true);
         program.build();
         let mut manual = Vec::new();
-        let failed = |error| Failure::refused(format!("can't write the manual: {error}"));
-        Page::new(program.clone())
-            .render(&mut manual)
-            .map_err(failed)?;
-        for command in program.get_subcommands() {
-            Page::new(command.clone())
-                .render(&mut manual)
-                .map_err(failed)?;
-        }
+        render(&program, &mut manual)
+            .map_err(|error| Failure::refused(format!("can't write the manual: {error}")))?;
         screen.bytes(&manual)
     }
+}
+
+/// The page of a command, and those of the commands within it.
+fn render(command: &clap::Command, manual: &mut Vec<u8>) -> std::io::Result<()> {
+    Page::new(command.clone()).render(manual)?;
+    command
+        .get_subcommands()
+        .filter(|within| within.get_name() != "help")
+        .try_for_each(|within| render(within, manual))
 }

@@ -1,7 +1,8 @@
 //! The command line: one file a command, holding its parsing, its action and its output.
 //!
-//! Data goes to standard output, everything else to standard error. Commands other than `node` and `demo`
-//! are clients of a running node's HTTP interface and know nothing else of it.
+//! Data goes to standard output, everything else to standard error. Commands other than `node`, `demo`
+//! and those that work on policies' files are clients of a running node's HTTP interface and know nothing
+//! else of it.
 
 mod answers;
 mod client;
@@ -17,6 +18,7 @@ mod man;
 mod node;
 mod nodes;
 mod part;
+mod policy;
 mod progress;
 mod put;
 mod rm;
@@ -62,6 +64,7 @@ enum Command {
     Links(links::Links),
     Nodes(nodes::Nodes),
     Status(status::Status),
+    Policy(Box<policy::Policy>),
     Completions(completions::Completions),
     Man(man::Man),
 }
@@ -125,6 +128,7 @@ impl Cli {
             Command::Links(command) => command.run(screen).await,
             Command::Nodes(command) => command.run(screen).await,
             Command::Status(command) => command.run(screen).await,
+            Command::Policy(command) => command.run(screen).await,
             Command::Completions(command) => command.run(screen),
             Command::Man(command) => command.run(screen),
         };

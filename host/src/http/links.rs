@@ -1,7 +1,7 @@
 //! `/v1/links` and `/config`: which nodes are linked.
 
 use axum::Json;
-use axum::extract::rejection::JsonRejection;
+use axum::extract::rejection::{JsonRejection, PathRejection};
 use axum::extract::{Form, FromRequest, Path, Request, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
@@ -90,10 +90,9 @@ pub(crate) async fn add_link(
 )]
 pub(crate) async fn cut_link(
     State(site): State<Site>,
-    node: Result<Path<String>, axum::extract::rejection::PathRejection>,
+    node: Result<Path<String>, PathRejection>,
 ) -> Result<StatusCode, Problem> {
-    let Path(node) =
-        node.map_err(|rejection| Problem::new(rejection.status(), rejection.body_text()))?;
+    let Path(node) = node?;
     match site.face.unlink(&node).await {
         Ok(()) => Ok(StatusCode::NO_CONTENT),
         Err(error) => Err(Problem::from(error).with_node(&node)),

@@ -1,8 +1,8 @@
 //! HTTP: how people, browsers and programs use a node.
 //!
 //! Paths, field names and statuses are a contract that others build on. This module translates between
-//! HTTP and the driver's face; it decides nothing about files, searches or links, and it knows neither
-//! disk nor peers. Routes and the OpenAPI document come from one declaration in `routes`.
+//! HTTP, the driver's face and the policies' desk; it decides nothing about files, searches, links or
+//! policies, and it knows neither disk nor peers. Routes and the OpenAPI document come from one declaration in `routes`.
 
 mod connection;
 mod face;
@@ -12,6 +12,7 @@ mod linger;
 mod links;
 mod nodes;
 mod page;
+mod policies;
 mod problem;
 mod routes;
 mod search;
@@ -23,14 +24,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::sync::Semaphore;
 
 use self::face::Face;
 pub use self::server::serve;
+use crate::policies::desk::Desk;
 
 /// What every handler works with.
 #[derive(Clone)]
 struct Site {
     face: Arc<dyn Face>,
+    desk: Arc<dyn Desk>,
+    /// A turn to send a policy's file, which is held in memory while it is checked.
+    uploads: Arc<Semaphore>,
     write_stall: Duration,
     document: Bytes,
 }

@@ -4,7 +4,9 @@
 //! nowhere else, so that the same failure has the same status wherever it shows.
 
 use axum::extract::multipart::MultipartRejection;
-use axum::extract::rejection::{FormRejection, JsonRejection, QueryRejection};
+use axum::extract::rejection::{
+    BytesRejection, FormRejection, JsonRejection, PathRejection, QueryRejection,
+};
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
@@ -13,6 +15,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::driver::{BodyError, DeleteError, LinkError, ReadError, WriteError};
+use crate::policies::desk::PolicyError;
 
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
 
@@ -182,6 +185,30 @@ impl From<LinkError> for Problem {
             LinkError::Failed(detail) => (StatusCode::INTERNAL_SERVER_ERROR, detail),
         };
         Self::new(status, detail)
+    }
+}
+
+impl From<PolicyError> for Problem {
+    fn from(error: PolicyError) -> Self {
+        let (status, detail) = match error {
+            PolicyError::Refused(detail) => (StatusCode::UNPROCESSABLE_ENTITY, detail),
+            PolicyError::InUse(detail) => (StatusCode::CONFLICT, detail),
+            PolicyError::NotFound(detail) => (StatusCode::NOT_FOUND, detail),
+            PolicyError::Failed(detail) => (StatusCode::INTERNAL_SERVER_ERROR, detail),
+        };
+        Self::new(status, detail)
+    }
+}
+
+impl From<PathRejection> for Problem {
+    fn from(rejection: PathRejection) -> Self {
+        Self::new(rejection.status(), rejection.body_text())
+    }
+}
+
+impl From<BytesRejection> for Problem {
+    fn from(rejection: BytesRejection) -> Self {
+        Self::new(rejection.status(), rejection.body_text())
     }
 }
 

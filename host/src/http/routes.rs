@@ -8,7 +8,8 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use dataverse_core::limits::HTTP_JSON_BYTES_MAX;
+use dataverse_core::limits::{HTTP_JSON_BYTES_MAX, HTTP_POLICY_UPLOADS_MAX};
+use tokio::sync::Semaphore;
 use utoipa::OpenApi;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
 use utoipa_axum::routes;
@@ -16,7 +17,8 @@ use utoipa_axum::routes;
 use super::face::Face;
 use super::files::{self, download, form, upload};
 use super::problem::{no_method, no_route};
-use super::{Site, links, nodes, page, search};
+use super::{Site, links, nodes, page, policies, search};
+use crate::policies::desk::Desk;
 
 #[derive(OpenApi)]
 #[openapi(
@@ -29,14 +31,18 @@ use super::{Site, links, nodes, page, search};
         (name = "search", description = "Where files are."),
         (name = "network", description = "Links and members."),
         (name = "node", description = "This node."),
+        (name = "policies", description = "Who decides placement, eviction and relocation here, and how that changes while it runs."),
         (name = "page", description = "What a person's browser loads."),
     )
 )]
 struct Document;
 
 fn declared() -> OpenApiRouter<Site> {
-    // Files stream through the form; all other bodies that are collected are small.
+    // Files stream through the form, and those of policies have a bound of their own; all other bodies that
+    // are collected are small.
     let form = routes!(form::post_files).map(|route| route.layer(DefaultBodyLimit::disable()));
+    let files_of_policies = routes!(policies::files::put_policy, policies::files::delete_policy)
+        .map(|route| route.layer(DefaultBodyLimit::disable()));
     OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(
             upload::put_file,
@@ -54,6 +60,11 @@ fn declared() -> OpenApiRouter<Site> {
         .routes(routes!(nodes::health))
         .routes(routes!(nodes::ready))
         .routes(routes!(nodes::metrics))
+        .routes(routes!(policies::list_policies))
+        .routes(routes!(policies::set_kind))
+        .routes(routes!(policies::promote_shadow))
+        .routes(routes!(policies::roll_back))
+        .routes(files_of_policies)
         .routes(routes!(document))
         .routes(routes!(page::page))
         .routes(routes!(page::script))
@@ -61,7 +72,7 @@ fn declared() -> OpenApiRouter<Site> {
 }
 
 /// The routes, and what is answered where there is none.
-pub(super) fn router(face: Arc<dyn Face>, write_stall: Duration) -> Router {
+pub(super) fn router(face: Arc<dyn Face>, desk: Arc<dyn Desk>, write_stall: Duration) -> Router {
     let (router, mut document) = declared().split_for_parts();
     // `*` is how the router says that a parameter goes across `/`; OpenAPI has no word for it.
     let paths = std::mem::take(&mut document.paths.paths);
@@ -78,6 +89,8 @@ pub(super) fn router(face: Arc<dyn Face>, write_stall: Duration) -> Router {
         .layer(DefaultBodyLimit::max(HTTP_JSON_BYTES_MAX))
         .with_state(Site {
             face,
+            desk,
+            uploads: Arc::new(Semaphore::new(HTTP_POLICY_UPLOADS_MAX)),
             write_stall,
             document: document.into(),
         })

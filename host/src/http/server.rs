@@ -28,6 +28,7 @@ use super::problem::Problem;
 use super::routes;
 use crate::driver::Driver;
 use crate::metrics::Surface;
+use crate::policies::desk::Desk;
 use crate::settings::Settings;
 
 /// How often recorded samples are folded into their buckets.
@@ -35,7 +36,7 @@ const FOLD_EVERY: Duration = Duration::from_secs(5);
 /// How long connections may take to notice that they were cut off.
 const CUT_OFF: Duration = Duration::from_secs(1);
 
-/// Serves a node over HTTP until `shutdown` is done, then finishes what is in flight within
+/// Serves a node and the desk of its policies over HTTP until `shutdown` is done, then finishes what is in flight within
 /// `settings.node_shutdown`.
 ///
 /// # Errors
@@ -43,15 +44,17 @@ const CUT_OFF: Duration = Duration::from_secs(1);
 pub async fn serve(
     listener: TcpListener,
     driver: Arc<Driver>,
+    desk: Arc<dyn Desk>,
     settings: &Settings,
     shutdown: impl Future<Output = ()> + Send,
 ) -> io::Result<()> {
-    serve_face(listener, driver, settings, shutdown).await
+    serve_face(listener, driver, desk, settings, shutdown).await
 }
 
 pub(super) async fn serve_face(
     listener: TcpListener,
     face: Arc<dyn Face>,
+    desk: Arc<dyn Desk>,
     settings: &Settings,
     shutdown: impl Future<Output = ()> + Send,
 ) -> io::Result<()> {
@@ -61,7 +64,7 @@ pub(super) async fn serve_face(
     // However this future ends, its connections end with it.
     let _stop = stopping.clone().drop_guard();
     let _end = ended.clone().drop_guard();
-    let router = app(Arc::clone(&face), settings, loopback, ended.clone());
+    let router = app(Arc::clone(&face), desk, settings, loopback, ended.clone());
     let door = Door::new(listener, ended.clone());
     let served =
         serve_axum(door, router).with_graceful_shutdown(stopping.clone().cancelled_owned());
@@ -95,12 +98,13 @@ async fn fold(face: &dyn Face) {
 
 fn app(
     face: Arc<dyn Face>,
+    desk: Arc<dyn Desk>,
     settings: &Settings,
     loopback: bool,
     ended: CancellationToken,
 ) -> Router {
     // The last layer is the outermost.
-    routes::router(Arc::clone(&face), settings.write_stall)
+    routes::router(Arc::clone(&face), desk, settings.write_stall)
         .layer(from_fn_with_state(loopback, guard))
         .layer(from_fn(linger))
         .layer(from_fn_with_state(ended, cut_off))

@@ -12,7 +12,7 @@ mod folder;
 mod instance;
 mod kept;
 mod live;
-mod name;
+pub mod name;
 mod pick;
 mod running;
 pub mod shadow;

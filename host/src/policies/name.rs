@@ -9,7 +9,7 @@ use dataverse_core::limits;
 
 /// A name that a policy may have.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct PolicyName(Arc<str>);
+pub struct PolicyName(Arc<str>);
 
 /// A name that no policy may have.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -17,13 +17,21 @@ pub(super) struct PolicyName(Arc<str>);
     "{0:?} can't be the name of a policy: take up to {most} of A-Z, a-z, 0-9, `.`, `_` and `-`, not beginning with `.`",
     most = limits::POLICY_NAME_BYTES_MAX
 )]
-pub(super) struct BadName(String);
+pub struct BadName(String);
 
 impl PolicyName {
     /// The name itself.
     #[must_use]
-    pub(super) fn as_str(&self) -> &str {
+    pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The name that is meant by a person, who may say the file's.
+    ///
+    /// # Errors
+    /// [`BadName`] when no policy can be called so.
+    pub fn said(text: &str) -> Result<Self, BadName> {
+        text.strip_suffix(".wasm").unwrap_or(text).parse()
     }
 
     /// The name of its file.

@@ -1,5 +1,7 @@
 //! The commands against a small server: what they ask, what they print, how they end.
 
+mod members;
+mod policy;
 mod server;
 
 use std::path::Path;
@@ -499,11 +501,27 @@ async fn the_manual_and_the_completions_name_every_command() {
     let manual = run(&["man"]).await;
     let completions = run(&["completions", "bash"]).await;
     for command in [
-        "node", "demo", "put", "get", "search", "ls", "stat", "rm", "unlink", "links", "nodes",
+        "node",
+        "demo",
+        "put",
+        "get",
+        "search",
+        "ls",
+        "stat",
+        "rm",
+        "unlink",
+        "links",
+        "nodes",
+        "policy",
+        "policy-list",
+        "policy-check",
+        "policy-use",
+        "policy-new",
     ] {
-        let page = format!("dataverse\\-{command}");
+        let page = format!("dataverse\\-{}", command.replace('-', "\\-"));
         assert!(manual.data.contains(&page), "{command}");
-        assert!(completions.data.contains(command), "{command}");
+        let word = command.rsplit('-').next().expect("there is a word");
+        assert!(completions.data.contains(word), "{command}");
     }
 }
 

@@ -14,7 +14,7 @@ use crate::driver::BodyError;
 
 /// A stream of chunks that ends with [`BodyError::Stalled`] when none comes for too long. Only time in
 /// which someone waits for a chunk counts: a slow store does not make an upload stall.
-pub(super) struct Inflow<S> {
+pub(crate) struct Inflow<S> {
     chunks: Option<S>,
     stall: Duration,
     waiting: Option<Pin<Box<Sleep>>>,
@@ -22,7 +22,7 @@ pub(super) struct Inflow<S> {
 }
 
 impl<S> Inflow<S> {
-    pub(super) const fn new(chunks: S, stall: Duration, received: Counter) -> Self {
+    pub(crate) const fn new(chunks: S, stall: Duration, received: Counter) -> Self {
         Self {
             chunks: Some(chunks),
             stall,

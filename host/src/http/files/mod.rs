@@ -7,7 +7,7 @@ mod condition;
 mod disposition;
 pub(crate) mod download;
 pub(crate) mod form;
-mod inflow;
+pub(super) mod inflow;
 mod path;
 mod range;
 pub(crate) mod upload;

@@ -1,9 +1,11 @@
 //! The contract, tested through real sockets against a node that keeps its files in memory.
 
+mod desk;
 mod files;
 mod form;
 mod memory;
 mod network;
+mod policies;
 mod routes;
 mod server;
 
@@ -18,6 +20,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use self::desk::Tray;
 use self::memory::Memory;
 use super::server::serve_face;
 use crate::settings::Settings;
@@ -28,6 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// A server with a node in memory behind it; stops when dropped.
 struct Running {
     face: Arc<Memory>,
+    desk: Arc<Tray>,
     address: SocketAddr,
     stop: CancellationToken,
     served: JoinHandle<std::io::Result<()>>,
@@ -54,12 +58,16 @@ impl Running {
         let address = listener.local_addr().expect("it is bound");
         let face = Arc::new(Memory::default());
         let stop = CancellationToken::new();
+        let desk = Arc::new(Tray::default());
         let (served_face, stopped) = (Arc::clone(&face), stop.clone());
+        let served_desk = Arc::clone(&desk);
         let served = tokio::spawn(async move {
-            serve_face(listener, served_face, &settings, stopped.cancelled()).await
+            let end = stopped.cancelled();
+            serve_face(listener, served_face, served_desk, &settings, end).await
         });
         Self {
             face,
+            desk,
             address,
             _stop_at_last: stop.clone().drop_guard(),
             stop,

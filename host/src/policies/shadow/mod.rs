@@ -36,7 +36,7 @@ use relocation::Relocations;
 /// A policy that is asked and not obeyed.
 ///
 /// Dropping it waits for the call under way, so drop it where blocking is fine.
-pub struct Shadow {
+pub(crate) struct Shadow {
     tenure: Arc<Tenure>,
     dropped: Arc<AtomicU64>,
     comparison: Box<dyn Fn() -> Comparison + Send + Sync>,
@@ -46,7 +46,7 @@ pub struct Shadow {
 
 /// How a shadow does.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ShadowReport {
+pub(crate) struct ShadowReport {
     /// Questions that it was asked.
     pub decisions: u64,
     /// Its faults, those kinds that happened.
@@ -82,7 +82,7 @@ impl Shadow {
     ///
     /// # Errors
     /// When no thread can be started.
-    pub fn placement(
+    pub(crate) fn placement(
         judges: &Arc<Judges>,
         name: &str,
         wall_ms: u64,
@@ -100,7 +100,7 @@ impl Shadow {
     ///
     /// # Errors
     /// When no thread can be started.
-    pub fn eviction(
+    pub(crate) fn eviction(
         judges: &Arc<Judges>,
         name: &str,
         wall_ms: u64,
@@ -119,7 +119,7 @@ impl Shadow {
     ///
     /// # Errors
     /// When no thread can be started.
-    pub fn relocation(
+    pub(crate) fn relocation(
         judges: &Arc<Judges>,
         name: &str,
         wall_ms: u64,
@@ -135,7 +135,7 @@ impl Shadow {
 
     /// How it does.
     #[must_use]
-    pub fn report(&self) -> ShadowReport {
+    pub(crate) fn report(&self) -> ShadowReport {
         ShadowReport {
             decisions: self.tenure.behaviour().decisions(),
             faults: self.tenure.faults(),

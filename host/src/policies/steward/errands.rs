@@ -20,7 +20,7 @@ use super::super::view::{Available, KindView, Origin};
 use super::super::wish::KindWish;
 use super::super::wishes::{TEMPLATE, Wished};
 use super::super::workshop::blocking;
-use super::swap::supposed;
+use super::swap::Candidate;
 use super::{Steward, source};
 use crate::metrics::Swap;
 
@@ -97,7 +97,7 @@ impl Steward {
     }
 
     /// Whether a policy of this kind may take the place of the file of this name.
-    fn may_be_replaced(&self, name: &PolicyName, kind: Kind) -> Result<(), PolicyError> {
+    pub(super) fn may_be_replaced(&self, name: &PolicyName, kind: Kind) -> Result<(), PolicyError> {
         let others = Kind::ALL.into_iter().filter(|&other| other != kind);
         for other in others {
             if let Some(role) = self.role(name, other) {
@@ -203,14 +203,15 @@ impl Steward {
         bar.map_or(Ok(()), |reason| Err(PolicyError::Refused(reason)))
     }
 
-    async fn rehearse_bytes(
+    /// Tries a policy as it is to be run, if it may.
+    pub(super) async fn rehearse_bytes(
         &self,
         kind: Kind,
         pick: Pick,
         wasm: &Bytes,
     ) -> Result<(), PolicyError> {
         self.may_run(kind, &pick).await?;
-        let candidate = super::swap::Candidate {
+        let candidate = Candidate {
             program: self.workshop.compile(wasm).await.map_err(refused)?,
             wasm: wasm.clone(),
             pick,
@@ -220,7 +221,7 @@ impl Steward {
     }
 
     /// `policies.toml` with this table.
-    fn with_table(&self, kind: Kind, wish: &KindWish) -> Result<String, PolicyError> {
+    pub(super) fn with_table(&self, kind: Kind, wish: &KindWish) -> Result<String, PolicyError> {
         let before = match &self.listing.wishes {
             None => TEMPLATE,
             Some(Ok(text)) => text,
@@ -235,14 +236,15 @@ impl Steward {
         Ok(text)
     }
 
-    async fn write_wishes(&self, text: String) -> Result<(), PolicyError> {
+    /// Writes `policies.toml`.
+    pub(super) async fn write_wishes(&self, text: String) -> Result<(), PolicyError> {
         let folder = self.folder.clone();
         let written = blocking(move || folder.put_wishes(&text)).await;
         written.map_err(|error| failed("policies.toml", &error))
     }
 
     /// Acts on what was written.
-    async fn settle(&mut self, kind: Kind) -> Result<KindView, PolicyError> {
+    pub(super) async fn settle(&mut self, kind: Kind) -> Result<KindView, PolicyError> {
         self.reconcile().await;
         let office = &self.offices[kind as usize];
         match self.refused_whole.clone().or_else(|| office.error()) {
@@ -262,54 +264,8 @@ impl Steward {
         }
     }
 
-    /// Goes back to the policy that decided before this one; done twice, it ends where it began.
-    async fn go_to_previous(&mut self, kind: Kind) -> Result<KindView, PolicyError> {
-        self.look_at_folder().await;
-        let now = self.offices[kind as usize].active.clone();
-        let previous = self
-            .kept(move |kept| {
-                let now = now.as_ref().map(|running| &running.pick);
-                let previous = kept.before(kind, now).next();
-                previous.map(|past| (past.pick.clone(), kept.get(past.pick.digest)))
-            })
-            .await;
-        let Some((pick, wasm)) = previous else {
-            return Err(PolicyError::NotFound(format!(
-                "there is no {kind} policy to go back to"
-            )));
-        };
-        let wasm = wasm.map_err(|error| failed(&pick.to_string(), &error))?;
-        let table = self.table(kind);
-        let wish = pick.wish(table.shadow.filter(|shadow| pick.name.as_str() != shadow));
-        let found = source::find(&self.listing, &self.workshop, kind, &pick.name);
-        let found = found.map(|source| supposed(&pick.name, source, &wish));
-        let is_there = found
-            .as_ref()
-            .is_ok_and(|found| found.digest == pick.digest);
-        let returning = if is_there {
-            found.unwrap_or_else(|_| pick.clone())
-        } else {
-            Pick {
-                origin: Origin::Folder,
-                ..pick.clone()
-            }
-        };
-        self.rehearse_bytes(kind, returning.clone(), &wasm).await?;
-        let text = self.with_table(kind, &wish)?;
-        if !is_there {
-            self.may_be_replaced(&pick.name, kind)?;
-            let (folder, name) = (self.folder.clone(), pick.name.clone());
-            let written = blocking(move || folder.put(&name, &wasm)).await;
-            written.map_err(|error| failed(&pick.name.file(), &error))?;
-        }
-        self.write_wishes(text).await?;
-        tracing::info!(decision = kind.as_str(), policy = %pick, "the policy before is gone back to");
-        self.offices[kind as usize].returning = Some(returning);
-        self.settle(kind).await
-    }
-
     /// What is wished of a kind.
-    fn table(&self, kind: Kind) -> KindWish {
+    pub(super) fn table(&self, kind: Kind) -> KindWish {
         let wished = self.offices[kind as usize].wished.as_ref();
         wished.unwrap_or(&Wished::Default).table(kind)
     }
@@ -319,6 +275,7 @@ fn refused(refusal: dataverse_sandbox::Refusal) -> PolicyError {
     PolicyError::Refused(refusal.to_string())
 }
 
-fn failed(file: &str, error: &io::Error) -> PolicyError {
+/// What is said when a file can't be had.
+pub(super) fn failed(file: &str, error: &io::Error) -> PolicyError {
     PolicyError::Failed(format!("{file} can't be written or read: {error}"))
 }

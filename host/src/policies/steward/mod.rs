@@ -4,11 +4,12 @@
 //! It is woken when the folder may have changed, when a policy is in trouble, and by errands. What it finds
 //! wrong it reports and leaves: what ran goes on. `swap` is how one policy follows another, `source` where a
 //! policy is found, `fallback` who decides when the one that is wished can't, `shadow` who is asked beside,
-//! `errands` what may be asked of the steward.
+//! `errands` what may be asked of the steward and `returning` the way back by hand.
 
 mod errands;
 mod fallback;
 mod office;
+mod returning;
 mod shadow;
 mod source;
 mod swap;

@@ -6,7 +6,6 @@ mod errands;
 #[path = "../../../sandbox/tests/guests/mod.rs"]
 #[expect(
     dead_code,
-    unreachable_pub,
     reason = "the guests are shared with tests that need others of them"
 )]
 mod guests;

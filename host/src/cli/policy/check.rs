@@ -1,0 +1,171 @@
+//! `policy check`: tells, without a node, whether a node would take a policy, and how it does.
+//!
+//! It goes the way of a node (check, compile, canary) and then puts the questions of the policy's kind, which
+//! a node does not. Nothing is written.
+
+use std::path::PathBuf;
+
+use dataverse_core::policy::{Fault, Kind};
+use dataverse_sandbox::conformance::Report;
+use dataverse_sandbox::{Canary, Program, Refusal, Sandbox, SandboxOptions, Setup};
+use serde_json::json;
+
+use super::install::read;
+use super::trial::{Costs, examine};
+use super::{config_of, kind_of, list};
+use crate::cli::failure::Failure;
+use crate::cli::screen::{Screen, size};
+
+/// The only randomness that a policy gets here, so that a check finds the same each time.
+const SEED: u64 = 1;
+
+/// Tell whether a node would take a policy, and how it does
+///
+/// Asks no node. Ends with 1 when a node would refuse the file, or when one of its answers breaks a rule, which
+/// a node would not obey.
+#[derive(Debug, clap::Args)]
+pub(super) struct Check {
+    /// The policy: a component, or a core module that carries its component type
+    #[arg(value_name = "FILE.wasm")]
+    file: PathBuf,
+    /// What it has to decide: placement, eviction or relocation
+    #[arg(long, value_name = "KIND", value_parser = kind_of)]
+    kind: Option<Kind>,
+    /// The configuration to check it with
+    #[arg(long, value_name = "JSON", value_parser = config_of)]
+    config: Option<serde_json::Value>,
+    /// Print what was found, as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// All that was found of a policy that a node would take.
+struct Findings {
+    program: Program,
+    canary: Canary,
+    report: Report,
+    costs: Costs,
+}
+
+impl Check {
+    pub(super) fn run(self, screen: &mut Screen<'_>) -> Result<(), Failure> {
+        let found = match self.examine() {
+            Ok(found) => found,
+            Err(failure) => {
+                if self.json {
+                    let told = json!({"accepted": false, "error": failure.to_string()});
+                    screen.line(&told.to_string())?;
+                }
+                return Err(failure);
+            }
+        };
+        if self.json {
+            screen.line(&found.told().to_string())?;
+        } else {
+            screen.table(&[], found.rows())?;
+        }
+        self.judge(&found.report)
+    }
+
+    fn examine(&self) -> Result<Findings, Failure> {
+        let bytes = read(&self.file)?;
+        let sandbox = Sandbox::new(SandboxOptions::default()).map_err(Failure::refused)?;
+        let refused = |refusal: Refusal| self.refused(&refusal);
+        let program = sandbox.compile(&bytes).map_err(refused)?;
+        if let Some(wanted) = self.kind.filter(|wanted| *wanted != program.kind()) {
+            let found = program.kind();
+            return Err(refused(Refusal::OtherKind { found, wanted }));
+        }
+        let name = self.file.file_stem().unwrap_or_default();
+        let config = self.config.as_ref();
+        let setup = Setup {
+            name: name.to_string_lossy().into_owned(),
+            config: config.map_or_else(|| "{}".to_owned(), ToString::to_string),
+            seed: SEED,
+            ..Setup::default()
+        };
+        let canary = program.canary(&setup).map_err(refused)?;
+        let (report, costs) = examine(&program, &setup);
+        Ok(Findings {
+            program,
+            canary,
+            report,
+            costs,
+        })
+    }
+
+    fn refused(&self, reason: &dyn std::fmt::Display) -> Failure {
+        Failure::refused(format!("{}: {reason}", self.file.display()))
+    }
+
+    fn judge(&self, report: &Report) -> Result<(), Failure> {
+        if report.passed() {
+            return Ok(());
+        }
+        Err(self.refused(&format_args!(
+            "{} of {} questions end in a fault, which a node answers by its baseline; it suspends a policy \
+             with too many",
+            report.faulted, report.questions
+        )))
+    }
+}
+
+impl Findings {
+    fn rows(&self) -> Vec<Vec<String>> {
+        let (program, about) = (&self.program, &self.canary.about);
+        let mut rows = vec![
+            ("name", about.name.clone()),
+            ("version", about.version.clone()),
+            ("kind", program.kind().to_string()),
+            ("summary", about.summary.clone()),
+            ("imports", program.imports().join(", ")),
+            (
+                "size",
+                format!(
+                    "{} ({} bytes)",
+                    size(program.size_bytes() as u64),
+                    program.size_bytes()
+                ),
+            ),
+            ("digest", program.digest().to_string()),
+            ("compiled in", format!("{:.1} ms", self.compile_ms())),
+            ("fuel", list::spread(self.costs.fuel())),
+            ("µs", list::spread(self.costs.elapsed_us())),
+            ("questions", self.report.questions.to_string()),
+            ("faults", self.report.faulted.to_string()),
+        ];
+        let faults = self.report.faults.iter();
+        rows.extend(faults.map(|fault| ("", fault.to_string())));
+        rows.into_iter()
+            .map(|(name, value)| vec![name.to_owned(), value])
+            .collect()
+    }
+
+    fn told(&self) -> serde_json::Value {
+        let (program, about) = (&self.program, &self.canary.about);
+        let fault = |fault: &Fault| json!({"kind": fault.kind.as_str(), "reason": fault.reason});
+        json!({
+            "accepted": true,
+            "error": null,
+            "name": about.name,
+            "version": about.version,
+            "kind": program.kind().as_str(),
+            "summary": about.summary,
+            "config_schema": about.config_schema,
+            "imports": program.imports(),
+            "exports": program.exports(),
+            "size": program.size_bytes(),
+            "digest": program.digest().to_string(),
+            "compile_ms": self.compile_ms(),
+            "fuel": self.costs.fuel(),
+            "latency_us": self.costs.elapsed_us(),
+            "questions": self.report.questions,
+            "faulted": self.report.faulted,
+            "faults": self.report.faults.iter().map(fault).collect::<Vec<_>>(),
+        })
+    }
+
+    fn compile_ms(&self) -> f64 {
+        self.program.compile_time().as_secs_f64() * 1e3
+    }
+}

@@ -1,0 +1,27 @@
+//! `policy rollback`: goes back to the policy before.
+
+use dataverse_core::policy::Kind;
+
+use super::change::Change;
+use super::everywhere::Reach;
+use super::kind_of;
+use crate::cli::failure::Failure;
+use crate::cli::screen::Screen;
+
+/// Go back to the policy that decided before
+///
+/// Its file and its table in `policies.toml` come back with it.
+#[derive(Debug, clap::Args)]
+pub(super) struct Rollback {
+    /// What it decides: placement, eviction or relocation
+    #[arg(value_name = "KIND", value_parser = kind_of)]
+    kind: Kind,
+    #[command(flatten)]
+    reach: Reach,
+}
+
+impl Rollback {
+    pub(super) async fn run(self, screen: &mut Screen<'_>) -> Result<(), Failure> {
+        self.reach.make(&Change::Rollback(self.kind), screen).await
+    }
+}

@@ -1,0 +1,119 @@
+//! `/v1/policies/files/…`: the files of the policies' folder.
+//!
+//! A file is held in memory while it is received and checked, so its size has a bound and only a few are
+//! sent at once. Nothing is written before the desk has found the file good.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::http::header::{CONTENT_LENGTH, EXPECT};
+use axum::http::{HeaderMap, StatusCode};
+use bytes::{Bytes, BytesMut};
+use dataverse_core::limits::POLICY_FILE_BYTES_MAX;
+use futures_util::StreamExt;
+
+use crate::http::Site;
+use crate::http::files::inflow::Inflow;
+use crate::http::problem::{Problem, ProblemBody};
+use crate::metrics::{Direction, Surface};
+use crate::policies::name::PolicyName;
+use crate::policies::view::{Available, Origin};
+
+/// Puts a policy into the folder.
+///
+/// The raw body is the file. It is checked before it is written; whoever had that name is replaced, and if
+/// that one decides, this one takes over.
+#[utoipa::path(
+    put, path = "/v1/policies/files/{name}", tag = "policies",
+    params(("name" = String, Path, description = "What it is called; `.wasm` may be left out.")),
+    request_body(content_type = "application/wasm", description = "A component, or a core module that carries its component type; at most 32 MiB."),
+    responses(
+        (status = 201, description = "It is there.", body = Available),
+        (status = 200, description = "It is there in place of another of its name.", body = Available),
+        (status = 400, description = "That is no name for a policy, or the body broke off.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 408, description = "The upload stalled.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 413, description = "The file is larger than a policy may be.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "Refused: it is no policy, or one that fails.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 500, description = "The folder could not be written.", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn put_policy(
+    State(site): State<Site>,
+    name: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<(StatusCode, Json<Available>), Problem> {
+    let name = name_in(name)?;
+    let stated = headers.get(CONTENT_LENGTH);
+    let stated = stated.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    // Others are read as far as a file may go, so that they get to read the refusal.
+    let waits_for_continue = headers.contains_key(EXPECT);
+    if waits_for_continue && stated.is_some_and(|bytes| bytes > POLICY_FILE_BYTES_MAX) {
+        return Err(too_large());
+    }
+    let turn = site.uploads.acquire().await;
+    let _turn = turn.expect("the semaphore is never closed");
+    let wasm = receive(&site, body).await?;
+    let replaces = site
+        .desk
+        .view()
+        .available
+        .iter()
+        .any(|there| there.origin == Origin::Folder && there.name == name.as_str());
+    let installed = site.desk.install(name.as_str(), wasm).await?;
+    let status = if replaces {
+        StatusCode::OK
+    } else {
+        StatusCode::CREATED
+    };
+    Ok((status, Json(installed)))
+}
+
+/// Takes a policy out of the folder.
+#[utoipa::path(
+    delete, path = "/v1/policies/files/{name}", tag = "policies",
+    params(("name" = String, Path, description = "What it is called; `.wasm` may be left out.")),
+    responses(
+        (status = 204, description = "It is gone."),
+        (status = 400, description = "That is no name for a policy.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "The folder has no such file.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "It decides, or is a shadow.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 500, description = "The folder could not be written.", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn delete_policy(
+    State(site): State<Site>,
+    name: Result<Path<String>, PathRejection>,
+) -> Result<StatusCode, Problem> {
+    site.desk.remove(name_in(name)?.as_str()).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn name_in(path: Result<Path<String>, PathRejection>) -> Result<PolicyName, Problem> {
+    let Path(name) = path?;
+    PolicyName::said(&name).map_err(|bad| Problem::bad_request(bad.to_string()))
+}
+
+/// The whole body, unless it is too large for a policy or stalls.
+async fn receive(site: &Site, body: Body) -> Result<Bytes, Problem> {
+    let received = site
+        .face
+        .metrics()
+        .client_bytes(Surface::Http, Direction::In);
+    let mut inflow = Inflow::new(body.into_data_stream(), site.write_stall, received);
+    let mut wasm = BytesMut::new();
+    while let Some(chunk) = inflow.next().await {
+        let chunk = chunk?;
+        if wasm.len() + chunk.len() > POLICY_FILE_BYTES_MAX {
+            return Err(too_large());
+        }
+        wasm.extend_from_slice(&chunk);
+    }
+    Ok(wasm.freeze())
+}
+
+fn too_large() -> Problem {
+    let detail = format!("the file of a policy has at most {POLICY_FILE_BYTES_MAX} bytes");
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
+}

@@ -1,0 +1,112 @@
+//! `/v1/policies`: who decides here, and how that changes while the node runs.
+//!
+//! Changes are wishes: the desk writes them down and answers when what runs has followed them or refused
+//! to. Files of policies are in `files`.
+
+pub(super) mod files;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, PathRejection};
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use dataverse_core::policy::{Kind, UnknownKind};
+
+use super::Site;
+use super::problem::{Problem, ProblemBody};
+use crate::policies::name::PolicyName;
+use crate::policies::view::{KindView, PoliciesView};
+use crate::policies::wish::KindWish;
+
+/// Tells about this node's policies.
+///
+/// Who decides, who is a shadow, who decided before, what went wrong, and what could be chosen.
+#[utoipa::path(
+    get, path = "/v1/policies", tag = "policies",
+    responses((status = 200, description = "Its policies.", body = PoliciesView))
+)]
+pub(crate) async fn list_policies(State(site): State<Site>) -> Json<PoliciesView> {
+    Json(site.desk.view())
+}
+
+/// Chooses who decides a kind.
+///
+/// Replaces the whole table of this kind in `policies.toml`: what the body leaves out is as usual. The
+/// answer comes when the policy has taken over or was refused; if it was, the one before goes on.
+#[utoipa::path(
+    put, path = "/v1/policies/{kind}", tag = "policies", request_body = KindWish,
+    params(("kind" = String, Path, description = "`placement`, `eviction` or `relocation`.")),
+    responses(
+        (status = 200, description = "It decides from now on.", body = KindView),
+        (status = 400, description = "The body is not JSON.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such kind, or no such policy.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 413, description = "The body is too large.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "Refused: unknown or wrong fields, no such policy, or one that fails.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 500, description = "The folder could not be written.", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn set_kind(
+    State(site): State<Site>,
+    kind: Result<Path<String>, PathRejection>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Json<KindView>, Problem> {
+    let kind = kind_in(kind)?;
+    let Json(wish) = Json::<KindWish>::from_bytes(&body?)?;
+    let wish = with_plain_names(wish)?;
+    Ok(Json(site.desk.wish(kind, wish).await?))
+}
+
+/// Puts the shadow of a kind in charge.
+#[utoipa::path(
+    post, path = "/v1/policies/{kind}/promote", tag = "policies",
+    params(("kind" = String, Path, description = "`placement`, `eviction` or `relocation`.")),
+    responses(
+        (status = 200, description = "It decides from now on.", body = KindView),
+        (status = 404, description = "There is no such kind, or no shadow.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "Refused: it fails.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 500, description = "The folder could not be written.", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn promote_shadow(
+    State(site): State<Site>,
+    kind: Result<Path<String>, PathRejection>,
+) -> Result<Json<KindView>, Problem> {
+    Ok(Json(site.desk.promote(kind_in(kind)?).await?))
+}
+
+/// Goes back to the policy before.
+///
+/// Its file and its table in `policies.toml` come back with it.
+#[utoipa::path(
+    post, path = "/v1/policies/{kind}/rollback", tag = "policies",
+    params(("kind" = String, Path, description = "`placement`, `eviction` or `relocation`.")),
+    responses(
+        (status = 200, description = "It decides again.", body = KindView),
+        (status = 404, description = "There is no such kind, or nobody decided before.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "Refused: it fails.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 500, description = "The folder could not be written.", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn roll_back(
+    State(site): State<Site>,
+    kind: Result<Path<String>, PathRejection>,
+) -> Result<Json<KindView>, Problem> {
+    Ok(Json(site.desk.rollback(kind_in(kind)?).await?))
+}
+
+fn kind_in(path: Result<Path<String>, PathRejection>) -> Result<Kind, Problem> {
+    let Path(word) = path?;
+    word.parse()
+        .map_err(|unknown: UnknownKind| Problem::new(StatusCode::NOT_FOUND, unknown.to_string()))
+}
+
+/// The wish with its names checked, and without `.wasm`.
+fn with_plain_names(mut wish: KindWish) -> Result<KindWish, Problem> {
+    for name in [Some(&mut wish.policy), wish.shadow.as_mut()] {
+        let Some(name) = name else { continue };
+        let plain = PolicyName::said(name)
+            .map_err(|bad| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, bad.to_string()))?;
+        *name = plain.to_string();
+    }
+    Ok(wish)
+}

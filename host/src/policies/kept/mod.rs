@@ -1,0 +1,198 @@
+//! What is remembered of policies in the data folder: the last good ones of each kind, with their files, so
+//! that there is something to go back to; and which one was rolled back, so that it is not run again.
+//!
+//! A *good* policy has decided long enough, or was replaced while there was nothing against it. All of it is
+//! for its owner alone, since what lies here is run. A list that can't be read is begun anew: nothing but
+//! the way back is lost.
+//!
+//! Every function blocks.
+
+mod list;
+
+use std::collections::BTreeSet;
+use std::fs::{self, DirBuilder, File, Permissions};
+use std::io::{self, Read};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use dataverse_core::content::Digest;
+use dataverse_core::limits;
+use dataverse_core::policy::Kind;
+
+use super::folder::{Access, write};
+use super::pick::Pick;
+use list::List;
+
+const LIST: &str = "kept.json";
+
+/// A policy that decided, or was to.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Past {
+    /// Which.
+    pub(super) pick: Pick,
+    /// When it took over, RFC 3339.
+    pub(super) loaded_at: String,
+}
+
+/// A policy that is not to run.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Barred {
+    /// Which.
+    pub(super) pick: Pick,
+    /// Why.
+    pub(super) reason: String,
+}
+
+/// What is remembered.
+#[derive(Debug)]
+pub(super) struct Kept {
+    folder: PathBuf,
+    kinds: [OfKind; Kind::ALL.len()],
+}
+
+#[derive(Clone, Debug, Default)]
+struct OfKind {
+    /// The last first; with the one that decides now there is one more.
+    good: Vec<Past>,
+    barred: Option<Barred>,
+}
+
+impl Kept {
+    /// What is remembered in this folder, which is made if need be.
+    ///
+    /// # Errors
+    /// When there is no such folder and none can be made.
+    pub(super) fn open(folder: PathBuf) -> io::Result<Self> {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&folder)?;
+        fs::set_permissions(&folder, Permissions::from_mode(0o700))?;
+        let mut kept = Self {
+            folder,
+            kinds: Default::default(),
+        };
+        match kept.read() {
+            Ok(kinds) => kept.kinds = kinds,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => tracing::warn!(
+                file = %kept.folder.join(LIST).display(),
+                %error,
+                "the list of good policies can't be read and is begun anew"
+            ),
+        }
+        Ok(kept)
+    }
+
+    /// The good ones, the last first.
+    pub(super) fn good(&self, kind: Kind) -> &[Past] {
+        &self.kinds[kind as usize].good
+    }
+
+    /// Those that can be gone back to from `now`, the last first.
+    pub(super) fn before(&self, kind: Kind, now: Option<&Pick>) -> impl Iterator<Item = &Past> {
+        let good = self.good(kind).iter();
+        good.filter(move |past| now.is_none_or(|now| !past.pick.runs_like(now)))
+            .filter(move |past| self.bar_of(kind, &past.pick).is_none())
+            .take(limits::POLICIES_KEPT)
+    }
+
+    /// Notes that this one is good.
+    pub(super) fn note_good(&mut self, kind: Kind, past: Past) {
+        let good = &mut self.kinds[kind as usize].good;
+        good.retain(|other| !other.pick.runs_like(&past.pick));
+        good.insert(0, past);
+        good.truncate(limits::POLICIES_KEPT + 1);
+    }
+
+    /// Why this one is not to run.
+    pub(super) fn bar_of(&self, kind: Kind, pick: &Pick) -> Option<&str> {
+        let barred = self.kinds[kind as usize].barred.as_ref();
+        let barred = barred.filter(|barred| barred.pick.runs_like(pick));
+        barred.map(|barred| barred.reason.as_str())
+    }
+
+    /// Bars one from running. Whichever was barred before is no longer.
+    pub(super) fn bar(&mut self, kind: Kind, barred: Barred) {
+        self.kinds[kind as usize].barred = Some(barred);
+    }
+
+    /// Lifts the bar, since another one than the barred is wished now. True when there was one.
+    pub(super) fn lift(&mut self, kind: Kind) -> bool {
+        self.kinds[kind as usize].barred.take().is_some()
+    }
+
+    /// Keeps a file.
+    ///
+    /// # Errors
+    /// When it can't be written. So for the others.
+    pub(super) fn put(&self, digest: Digest, wasm: &[u8]) -> io::Result<()> {
+        let path = self.file(digest);
+        if self.get(digest).is_ok() {
+            return Ok(());
+        }
+        write(&path, wasm, Access::Owner)
+    }
+
+    /// A file that was kept.
+    ///
+    /// # Errors
+    /// When it can't be read, or is not what was kept.
+    pub(super) fn get(&self, digest: Digest) -> io::Result<Bytes> {
+        let bytes = read(self.file(digest), limits::POLICY_FILE_BYTES_MAX as u64)?;
+        if Digest::of(&bytes) != digest {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "the copy kept in the data folder is damaged",
+            ));
+        }
+        Ok(bytes.into())
+    }
+
+    /// Makes what is remembered durable, and forgets files of none of these and of no good one.
+    ///
+    /// # Errors
+    /// See [`Kept::put`].
+    pub(super) fn save(&self, in_use: &BTreeSet<[u8; 32]>) -> io::Result<()> {
+        let list = serde_json::to_vec_pretty(&List::of(&self.kinds))?;
+        write(&self.folder.join(LIST), &list, Access::Owner)?;
+        let good = self.kinds.iter().flat_map(|kind| &kind.good);
+        let mut needed: BTreeSet<_> = good.map(|past| past.pick.digest.0).collect();
+        needed.extend(in_use);
+        for entry in fs::read_dir(&self.folder)? {
+            let path = entry?.path();
+            let digest = path.file_stem().and_then(|stem| stem.to_str());
+            let digest = digest.and_then(|stem| stem.parse::<Digest>().ok());
+            if digest.is_some_and(|digest| !needed.contains(&digest.0)) {
+                fs::remove_file(path)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn file(&self, digest: Digest) -> PathBuf {
+        self.folder.join(format!("{digest}.wasm"))
+    }
+
+    fn read(&self) -> io::Result<[OfKind; Kind::ALL.len()]> {
+        let list = read(self.folder.join(LIST), limits::POLICIES_KEPT_BYTES_MAX)?;
+        let list: List = serde_json::from_slice(&list)?;
+        list.kinds().map_err(io::Error::other)
+    }
+}
+
+fn read(path: PathBuf, most: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most {
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            "it is too large",
+        ));
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,125 @@
+use serde_json::json;
+use tempfile::TempDir;
+
+use super::super::view::Origin;
+use super::super::wish::LimitsWish;
+use super::*;
+
+fn past(name: &str) -> Past {
+    Past {
+        pick: Pick {
+            name: name.parse().unwrap(),
+            origin: Origin::Folder,
+            digest: Digest::of(name.as_bytes()),
+            config: json!({"of": name}),
+            limits: LimitsWish::default(),
+        },
+        loaded_at: "2026-01-02T03:04:05Z".to_owned(),
+    }
+}
+
+fn names<'a>(pasts: impl IntoIterator<Item = &'a Past>) -> Vec<&'a str> {
+    pasts
+        .into_iter()
+        .map(|past| past.pick.name.as_str())
+        .collect()
+}
+
+fn open(root: &TempDir) -> Kept {
+    Kept::open(root.path().join("kept")).unwrap()
+}
+
+#[test]
+fn the_last_good_ones_and_the_bar_outlive_a_restart() {
+    let root = tempfile::tempdir().unwrap();
+    let mut kept = open(&root);
+    for name in ["a", "b", "c", "d", "e", "c"] {
+        kept.put(past(name).pick.digest, name.as_bytes()).unwrap();
+        kept.note_good(Kind::Eviction, past(name));
+    }
+    let (pick, reason) = (past("d").pick, "it trapped".to_owned());
+    kept.bar(Kind::Eviction, Barred { pick, reason });
+    kept.save(&BTreeSet::new()).unwrap();
+
+    let mut kept = open(&root);
+    let now = past("c").pick;
+    assert_eq!(names(kept.good(Kind::Eviction)), ["c", "e", "d", "b"]);
+    assert_eq!(names(kept.before(Kind::Eviction, Some(&now))), ["e", "b"]);
+    assert_eq!(names(kept.good(Kind::Placement)), [""; 0]);
+    assert_eq!(
+        kept.bar_of(Kind::Eviction, &past("d").pick),
+        Some("it trapped")
+    );
+    assert_eq!(kept.get(past("b").pick.digest).unwrap(), "b");
+    assert!(kept.get(past("a").pick.digest).is_err(), "a is forgotten");
+    assert!(kept.lift(Kind::Eviction));
+    assert_eq!(
+        names(kept.before(Kind::Eviction, Some(&now))),
+        ["e", "d", "b"]
+    );
+}
+
+#[test]
+fn what_is_barred_is_code_and_how_it_is_run() {
+    let root = tempfile::tempdir().unwrap();
+    let mut kept = open(&root);
+    let (pick, reason) = (past("d").pick, String::new());
+    kept.bar(Kind::Eviction, Barred { pick, reason });
+    let renamed = Pick {
+        name: "other".parse().unwrap(),
+        ..past("d").pick
+    };
+    assert!(kept.bar_of(Kind::Eviction, &renamed).is_some());
+    let configured = Pick {
+        config: json!({}),
+        ..past("d").pick
+    };
+    assert!(kept.bar_of(Kind::Eviction, &configured).is_none());
+    assert!(kept.bar_of(Kind::Placement, &past("d").pick).is_none());
+}
+
+#[test]
+fn everything_is_for_its_owner_alone() {
+    let root = tempfile::tempdir().unwrap();
+    let kept = open(&root);
+    kept.put(Digest::of(b"x"), b"x").unwrap();
+    kept.save(&BTreeSet::from([Digest::of(b"x").0])).unwrap();
+    let folder = root.path().join("kept");
+    let mode = |path: PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(folder.clone()), 0o700);
+    let files: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|it| it.unwrap().path())
+        .collect();
+    assert_eq!(files.len(), 2);
+    assert!(files.into_iter().all(|file| mode(file) == 0o600));
+}
+
+#[test]
+fn a_damaged_copy_is_refused_and_mended() {
+    let root = tempfile::tempdir().unwrap();
+    let kept = open(&root);
+    let digest = Digest::of(b"x");
+    kept.put(digest, b"x").unwrap();
+    fs::write(kept.file(digest), "y").unwrap();
+    assert_eq!(
+        kept.get(digest).unwrap_err().kind(),
+        io::ErrorKind::InvalidData
+    );
+    kept.put(digest, b"x").unwrap();
+    assert_eq!(kept.get(digest).unwrap(), "x");
+}
+
+#[test]
+fn a_list_that_makes_no_sense_is_begun_anew() {
+    let root = tempfile::tempdir().unwrap();
+    let mut kept = open(&root);
+    kept.note_good(Kind::Eviction, past("a"));
+    kept.save(&BTreeSet::new()).unwrap();
+    let list = root.path().join("kept").join(LIST);
+    let good = fs::read_to_string(&list).unwrap();
+    for bad in ["", "{}", "[", &good.replace("\"a\"", "\"../a\"")] {
+        fs::write(&list, bad).unwrap();
+        assert_eq!(names(open(&root).good(Kind::Eviction)), [""; 0], "{bad}");
+    }
+}

@@ -130,7 +130,13 @@ mod policies {
         NOT_INHERITED.iter().for_each(|name| {
             cargo.env_remove(name);
         });
+        // Panics name their source files, so without this the bytes would differ from machine to machine.
+        let home = env::var_os("CARGO_HOME").map(PathBuf::from);
+        let home = home.or_else(|| Some(env::home_dir()?.join(".cargo")));
+        let home = home.ok_or("neither CARGO_HOME nor a home folder is known")?;
+        let remap = format!("--remap-path-prefix={}=/cargo", home.display());
         cargo
+            .env("CARGO_ENCODED_RUSTFLAGS", remap)
             .args(["build", "--locked", "--profile", PROFILE])
             .args(["--target", TARGET, "--target-dir"])
             .arg(target_dir)

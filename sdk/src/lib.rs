@@ -66,7 +66,7 @@
 //!     fn admit(&mut self, incoming: Entry, needed: u64) -> Admission {
 //!         let victims = self.victims(needed);
 //!         self.0.push(0, incoming.slot, incoming.size, ());
-//!         victims.admission()
+//!         Admission::Admit(victims.into_slots())
 //!     }
 //!     fn make_room(&mut self, needed: u64, _: Millis) -> Vec<Slot> { self.victims(needed).into_slots() }
 //!     fn removed(&mut self, slots: &[Slot]) {

@@ -1,15 +1,13 @@
 //! `Victims`: one verdict on what makes room.
 
-use crate::{Admission, Slot, VERDICT_ENTRIES_MAX};
+use crate::{Slot, VERDICT_ENTRIES_MAX};
 
 /// The slots that one verdict names, and what they free.
 ///
 /// ```
-/// use dataverse_sdk::{Admission, slots::Victims};
-///
 /// let mut oldest_first = [(7, 60), (8, 60), (9, 60)].into_iter();
-/// let victims = Victims::gather(100, || oldest_first.next());
-/// assert_eq!(victims.admission(), Admission::Admit(vec![7, 8]));
+/// let victims = dataverse_sdk::slots::Victims::gather(100, || oldest_first.next());
+/// assert_eq!(victims.into_slots(), [7, 8]);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Victims {
@@ -59,23 +57,7 @@ impl Victims {
         }
     }
 
-    /// Whether bytes are needed and none are freed: the verdict would be a fault.
-    #[must_use]
-    pub const fn in_vain(&self) -> bool {
-        self.needed > 0 && self.freed == 0
-    }
-
-    /// The verdict on an incoming copy: admitted for these, unless they free nothing.
-    #[must_use]
-    pub fn admission(self) -> Admission {
-        if self.in_vain() {
-            Admission::Refuse
-        } else {
-            Admission::Admit(self.slots)
-        }
-    }
-
-    /// The verdict on what makes room.
+    /// The slots, in the order in which they were named.
     #[must_use]
     pub fn into_slots(self) -> Vec<Slot> {
         self.slots
@@ -89,7 +71,7 @@ mod tests {
     #[test]
     fn nothing_is_named_when_nothing_is_needed() {
         let victims = Victims::gather(0, || Some((1, 1)));
-        assert_eq!(victims.admission(), Admission::Admit(Vec::new()));
+        assert!(victims.into_slots().is_empty());
     }
 
     #[test]
@@ -105,10 +87,5 @@ mod tests {
         let slots = Victims::gather(1, || copies.next()).into_slots();
         assert_eq!(slots.len(), VERDICT_ENTRIES_MAX);
         assert_eq!(slots.last(), Some(&9_999));
-    }
-
-    #[test]
-    fn without_a_byte_to_free_nothing_is_admitted() {
-        assert_eq!(Victims::gather(1, || None).admission(), Admission::Refuse);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! [`Cache`] drives an eviction policy the way a node does and panics, with a sentence, when a verdict breaks
 //! a rule; [`storm`] does so with everything that can happen to a cache. [`Zipf`] is traffic to drive it
-//! with. [`nodes`], [`path`] and [`file`] make up what placement and relocation policies are asked about,
+//! with. [`nodes`], [`path`] and [`file()`] make up what placement and relocation policies are asked about,
 //! and [`check_placement`] and [`check_relocation`] judge their verdicts; [`placement_storm`] and
 //! [`relocation_storm`] ask them what a node might ask on its worst day.
 //!

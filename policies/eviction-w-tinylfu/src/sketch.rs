@@ -1,0 +1,151 @@
+//! `Sketch`: how often each file was asked for lately, roughly, in half a byte for each of four guesses.
+//!
+//! A count-min sketch with conservative update (G. Cormode and S. Muthukrishnan, "An improved data stream
+//! summary: the count-min sketch and its applications", 2005) whose counters are halved once a sample has been
+//! counted (G. Einziger, R. Friedman and B. Manes, "TinyLFU: a highly efficient cache admission policy", ACM
+//! Transactions on Storage 13(4), 2017, section 3.3). An estimate is never too low, but for what was halved.
+
+use dataverse_sdk::mix;
+
+/// Counters go up to this.
+pub(crate) const COUNT_MAX: u8 = 15;
+/// Words at first. A word holds sixteen counters: four for each guess.
+const WORDS_MIN: usize = 64;
+/// Words at most, 8 MiB. A larger cache gets worse estimates.
+const WORDS_MAX: usize = 1 << 20;
+/// Guesses, each with a hash of its own; the lowest is the estimate.
+const GUESSES: u32 = 4;
+/// Counts after which all are halved, in times of the words. What takes a larger share of such a sample than
+/// its place in the cache is worth needs no higher count than this (section 3.4.1), so half a byte holds it.
+const SAMPLE: usize = 16;
+
+/// How often each file was asked for lately.
+pub(crate) struct Sketch {
+    words: Vec<u64>,
+    counted: usize,
+}
+
+impl Sketch {
+    pub(crate) fn new() -> Self {
+        Self {
+            words: vec![0; WORDS_MIN],
+            counted: 0,
+        }
+    }
+
+    /// Makes it wide enough for so many cached copies.
+    ///
+    /// A file's words in a table twice as long are those in the short one, or as far behind its end. So what is
+    /// known is written twice, and every estimate stays what it was.
+    pub(crate) fn widen(&mut self, copies: usize) {
+        while self.words.len() < copies.min(WORDS_MAX) {
+            self.words.extend_from_within(..);
+        }
+    }
+
+    /// Counts a request.
+    pub(crate) fn count(&mut self, file: u64) {
+        let estimate = self.estimate(file);
+        if estimate < COUNT_MAX {
+            for (word, shift) in places(file, self.words.len()) {
+                if counter(self.words[word], shift) == estimate {
+                    self.words[word] += 1 << shift;
+                }
+            }
+        }
+        self.counted += 1;
+        if self.counted >= SAMPLE * self.words.len() {
+            self.counted /= 2;
+            self.words.iter_mut().for_each(|word| *word = halved(*word));
+        }
+    }
+
+    /// How often this file was asked for, [`COUNT_MAX`] at most.
+    pub(crate) fn estimate(&self, file: u64) -> u8 {
+        let guesses = places(file, self.words.len());
+        let counts = guesses.map(|(word, shift)| counter(self.words[word], shift));
+        counts.min().unwrap_or(0)
+    }
+}
+
+/// The word and the shift of each guess.
+fn places(file: u64, words: usize) -> impl Iterator<Item = (usize, u32)> {
+    let even = mix(file);
+    // Two hashes make four (A. Kirsch and M. Mitzenmacher, "Less hashing, same performance", 2006).
+    let (first, step) = (even as u32, (even >> 32) as u32 | 1);
+    (0..GUESSES).map(move |guess| {
+        let hash = first.wrapping_add(guess.wrapping_mul(step));
+        // The length is a power of two. Which of the guess's four counters: bits that no word number uses.
+        let word = hash as usize & (words - 1);
+        let counter = guess * 4 + (mix(u64::from(hash)) >> 62) as u32;
+        (word, counter * 4)
+    })
+}
+
+const fn counter(word: u64, shift: u32) -> u8 {
+    (word >> shift) as u8 & COUNT_MAX
+}
+
+const fn halved(word: u64) -> u64 {
+    (word >> 1) & 0x7777_7777_7777_7777
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_counted_up_to_fifteen() {
+        let mut sketch = Sketch::new();
+        let counts: Vec<u8> = (0..20)
+            .map(|_| {
+                sketch.count(7);
+                sketch.estimate(7)
+            })
+            .collect();
+        assert_eq!(counts[..3], [1, 2, 3]);
+        assert_eq!(counts[14..], [15; 6]);
+        assert_eq!(sketch.estimate(8), 0);
+    }
+
+    #[test]
+    fn estimates_are_hardly_ever_too_high_and_never_too_low() {
+        let mut sketch = Sketch::new();
+        sketch.widen(1024);
+        // As many files as words, the file n asked for n mod 5 times.
+        for file in 0..1024 {
+            (0..file % 5).for_each(|_| sketch.count(file));
+        }
+        let above = |file: u64| i64::from(sketch.estimate(file)) - (file % 5) as i64;
+        assert!((0..1024).all(|file| above(file) >= 0));
+        let wrong = (0..1024).filter(|&file| above(file) > 0).count();
+        assert!(wrong < 20, "{wrong} of 1024");
+    }
+
+    #[test]
+    fn after_a_sample_all_are_halved() {
+        let mut sketch = Sketch::new();
+        (0..8).for_each(|_| sketch.count(1));
+        // What is counted fifteen times changes nothing but the sample.
+        (8..SAMPLE * WORDS_MIN).for_each(|_| sketch.count(2));
+        assert_eq!((sketch.estimate(1), sketch.estimate(2)), (4, 7));
+    }
+
+    #[test]
+    fn a_wider_sketch_knows_the_same() {
+        let mut sketch = Sketch::new();
+        (0..200).for_each(|file| sketch.count(file % 50));
+        let known =
+            |sketch: &Sketch| -> Vec<u8> { (0..60).map(|file| sketch.estimate(file)).collect() };
+        let before = known(&sketch);
+        sketch.widen(1000);
+        assert_eq!((sketch.words.len(), known(&sketch)), (1024, before));
+    }
+
+    #[test]
+    fn it_is_bounded() {
+        let mut sketch = Sketch::new();
+        sketch.widen(usize::MAX);
+        assert_eq!(sketch.words.len(), WORDS_MAX);
+    }
+}

@@ -158,10 +158,10 @@ pub mod testing;
 pub use about::About;
 pub use config::{NoConfig, parse as parse_config};
 pub use eviction::{Admission, Entry, EvictionPolicy, Slot};
-pub use log::{Level, log};
 pub use placement::{PlacementPolicy, Request};
-pub use random::{Random, mix};
 pub use relocation::{Read, RelocationPolicy, Verdict};
+pub use log::{Level, log};
+pub use random::{Random, mix};
 pub use types::{File, Millis, Node, VERDICT_ENTRIES_MAX};
 
 pub use serde;

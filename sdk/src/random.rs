@@ -67,10 +67,7 @@ mod tests {
         let mut random = Random::new(7);
         let mut counts = [0u32; 6];
         (0..6000).for_each(|_| counts[random.below(6) as usize] += 1);
-        assert!(
-            counts.iter().all(|&count| (800..1200).contains(&count)),
-            "{counts:?}"
-        );
+        assert!(counts.iter().all(|&count| (800..1200).contains(&count)), "{counts:?}");
         assert_eq!(random.below(0), 0);
     }
 }

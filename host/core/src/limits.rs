@@ -291,9 +291,9 @@ pub const POLICY_FUNCTIONS_MAX: usize = 100_000;
 pub const POLICY_FUNCTION_BYTES_MAX: usize = 1 << 20;
 /// Compilation work in one function of a policy: values that are live at once times places where the flow
 /// turns, at most.
-pub const POLICY_FUNCTION_WORK_MAX: u64 = 20_000_000;
+pub const POLICY_FUNCTION_WORK_MAX: u64 = 4_000_000;
 /// Compilation work in all functions of a policy.
-pub const POLICY_WORK_MAX: u64 = 1_000_000_000;
+pub const POLICY_WORK_MAX: u64 = 100_000_000;
 /// Components within a policy, each counted as often as it can be instantiated.
 pub const POLICY_PARTS_MAX: u64 = 4096;
 /// Names of imports and exports that a policy is described with.

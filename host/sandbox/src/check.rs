@@ -208,7 +208,7 @@ mod tests {
     use super::*;
 
     fn refused(wat: &str) -> Refusal {
-        check(&wat::parse_str(wat).unwrap()).unwrap_err()
+        check(&wat::parse_str(wat).expect("the text is right")).expect_err("it is refused")
     }
 
     fn message(wat: &str) -> String {
@@ -223,13 +223,16 @@ mod tests {
                 "{bytes:?}"
             );
         }
-        let text = check(b"\n(component)").unwrap_err().to_string();
+        let text = check(b"\n(component)")
+            .expect_err("it is refused")
+            .to_string();
         assert!(text.contains("wasm-tools parse"), "{text}");
     }
 
     #[test]
     fn a_file_that_was_cut_off_is_refused() {
-        let whole = wat::parse_str("(component (core module (func) (func)))").unwrap();
+        let whole =
+            wat::parse_str("(component (core module (func) (func)))").expect("the text is right");
         for end in 8..whole.len() {
             assert!(check(&whole[..end]).is_err(), "{end}");
         }
@@ -273,7 +276,8 @@ mod tests {
         let exporting = |names: &[&str]| {
             let export = |name| format!("(export \"dataverse:policy/{name}@0.1.0\" (instance $i))");
             let exports: String = names.iter().map(export).collect();
-            let bytes = wat::parse_str(format!("(component (instance $i) {exports})")).unwrap();
+            let bytes = wat::parse_str(format!("(component (instance $i) {exports})"))
+                .expect("the text is right");
             check(&bytes).map(|(_, checked)| checked.kind)
         };
         assert_eq!(exporting(&["policy", "placement"]), Ok(Kind::Placement));
@@ -281,7 +285,7 @@ mod tests {
         assert_eq!(exporting(&["policy"]), Err(Refusal::NoKind));
         assert_eq!(exporting(&["relocation"]), Err(Refusal::NoIntroduction));
         let both = exporting(&["policy", "placement", "eviction"])
-            .unwrap_err()
+            .expect_err("it is refused")
             .to_string();
         assert!(
             both.contains("placement@0.1.0 and dataverse:policy/eviction@0.1.0"),

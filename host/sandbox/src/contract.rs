@@ -1,8 +1,13 @@
 //! The policy contract as wasmtime sees it: names, and the types that cross the border.
 //!
 //! Written by hand after `sdk/wit/policy.wit`, field by field. wasmtime compares them with the types of
-//! each component when it is linked, so a mistake here shows at once. Arguments borrow from the core's types;
-//! answers are owned, and bounded by what a store lets a guest hand over.
+//! each component when it is linked, so a mistake here shows at once.
+//!
+//! Arguments are copies that an instance keeps and overwrites ([`Reused`]): a function whose types borrow
+//! would have to be compared again at every call, which takes longer than the call. Answers are owned, and
+//! bounded by what a store lets a guest hand over.
+
+use std::sync::Arc;
 
 use dataverse_core::policy::{CacheEntry, FileView, Kind, NodeView};
 use wasmtime::component::{ComponentType, Lift, Lower};
@@ -28,54 +33,69 @@ pub(crate) const fn interface(kind: Kind) -> &'static str {
     }
 }
 
-#[derive(Clone, Copy, ComponentType, Lower)]
-#[component(record)]
-pub(crate) struct File<'a> {
-    id: u64,
-    user: &'a str,
-    name: &'a str,
-    size: u64,
-}
+/// An argument that is made once and overwritten before each call. What is passed to the call is a second
+/// reference to it, gone when the call ends.
+#[derive(Default)]
+pub(crate) struct Reused<T>(Arc<T>);
 
-impl<'a> From<&'a FileView> for File<'a> {
-    fn from(view: &'a FileView) -> Self {
-        Self {
-            id: view.id,
-            user: &view.user,
-            name: &view.name,
-            size: view.size,
-        }
+impl<T: Clone> Reused<T> {
+    pub(crate) fn overwrite(&mut self, write: impl FnOnce(&mut T)) -> Arc<T> {
+        write(Arc::make_mut(&mut self.0));
+        Arc::clone(&self.0)
     }
 }
 
-#[derive(Clone, Copy, ComponentType, Lower)]
+#[derive(Clone, Default, ComponentType, Lower)]
 #[component(record)]
-pub(crate) struct Node<'a> {
+pub(crate) struct File {
     id: u64,
-    zone: &'a str,
+    user: String,
+    name: String,
+    size: u64,
+}
+
+impl File {
+    pub(crate) fn overwrite(&mut self, view: &FileView) {
+        self.id = view.id;
+        self.user.clone_from(&view.user);
+        self.name.clone_from(&view.name);
+        self.size = view.size;
+    }
+}
+
+#[derive(Clone, Default, ComponentType, Lower)]
+#[component(record)]
+pub(crate) struct Node {
+    id: u64,
+    zone: String,
     hops: u32,
     capacity: u64,
     free: u64,
     load: u32,
 }
 
-impl<'a> From<&'a NodeView> for Node<'a> {
-    fn from(view: &'a NodeView) -> Self {
-        Self {
-            id: view.id,
-            zone: &view.zone,
-            hops: view.hops,
-            capacity: view.capacity,
-            free: view.free,
-            load: view.load,
+impl Node {
+    fn overwrite(&mut self, view: &NodeView) {
+        self.id = view.id;
+        self.zone.clone_from(&view.zone);
+        self.hops = view.hops;
+        self.capacity = view.capacity;
+        self.free = view.free;
+        self.load = view.load;
+    }
+
+    pub(crate) fn overwrite_all(nodes: &mut Vec<Self>, views: &[NodeView]) {
+        nodes.resize_with(views.len(), Self::default);
+        for (node, view) in nodes.iter_mut().zip(views) {
+            node.overwrite(view);
         }
     }
 }
 
-#[derive(Clone, Copy, ComponentType, Lower)]
+#[derive(Clone, Default, ComponentType, Lower)]
 #[component(record)]
-pub(crate) struct Request<'a> {
-    pub(crate) file: File<'a>,
+pub(crate) struct Request {
+    pub(crate) file: File,
     pub(crate) factor: u32,
     pub(crate) now: u64,
 }
@@ -111,12 +131,12 @@ pub(crate) enum Admission {
     Refuse,
 }
 
-#[derive(Clone, Copy, ComponentType, Lower)]
+#[derive(Clone, Default, ComponentType, Lower)]
 #[component(record)]
-pub(crate) struct Read<'a> {
-    pub(crate) file: File<'a>,
+pub(crate) struct Read {
+    pub(crate) file: File,
     pub(crate) reads: u32,
-    pub(crate) path: &'a [Node<'a>],
+    pub(crate) path: Vec<Node>,
     pub(crate) now: u64,
 }
 

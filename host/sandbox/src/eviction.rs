@@ -3,26 +3,30 @@
 //! The port that is called most: what can be resolved beforehand is, and a call allocates nothing but its
 //! answer.
 
+use std::sync::Arc;
+
 use dataverse_core::policy::{Admission, CacheEntry, Eviction, Fault, Slot};
 use dataverse_core::version::Millis;
-use wasmtime::component::{Func, TypedFunc};
+use wasmtime::component::TypedFunc;
 
-use crate::contract::{self, Entry};
+use crate::contract::{self, Entry, Reused};
 use crate::instance::{About, Cost, Instance};
 use crate::program::Program;
 use crate::refusal::Refusal;
+
+type Tell<T> = TypedFunc<(Arc<Vec<T>>,), ()>;
 
 /// One instance of an eviction policy.
 pub struct EvictionGuest {
     instance: Instance,
     set_capacity: TypedFunc<(u64,), ()>,
-    restore: Func,
-    hit: Func,
+    restore: Tell<Entry>,
+    hit: Tell<Slot>,
     admit: TypedFunc<(Entry, u64), (contract::Admission,)>,
     make_room: TypedFunc<(u64, u64), (Vec<u32>,)>,
-    removed: Func,
-    /// The batch under way in the types of the contract; kept for its memory.
-    batch: Vec<Entry>,
+    removed: Tell<Slot>,
+    entries: Reused<Vec<Entry>>,
+    slots: Reused<Vec<Slot>>,
 }
 
 impl EvictionGuest {
@@ -31,18 +35,16 @@ impl EvictionGuest {
         let (set_capacity, restore) = (function("set-capacity")?, function("restore")?);
         let (hit, admit) = (function("hit")?, function("admit")?);
         let (make_room, removed) = (function("make-room")?, function("removed")?);
-        instance.typed::<(&[Entry],), ()>(restore, "restore")?;
-        instance.typed::<(&[u32],), ()>(hit, "hit")?;
-        instance.typed::<(&[u32],), ()>(removed, "removed")?;
         Ok(Self {
             set_capacity: instance.typed(set_capacity, "set-capacity")?,
+            restore: instance.typed(restore, "restore")?,
+            hit: instance.typed(hit, "hit")?,
             admit: instance.typed(admit, "admit")?,
             make_room: instance.typed(make_room, "make-room")?,
+            removed: instance.typed(removed, "removed")?,
             instance,
-            restore,
-            hit,
-            removed,
-            batch: Vec::new(),
+            entries: Reused::default(),
+            slots: Reused::default(),
         })
     }
 
@@ -63,14 +65,6 @@ impl EvictionGuest {
     pub fn program(&self) -> &Program {
         self.instance.program()
     }
-
-    fn tell(&mut self, function: Func, slots: &[Slot]) -> Result<(), Fault> {
-        self.instance.call(|store| {
-            // Types that borrow can't be kept, so they are compared again; one list is soon compared.
-            let function = function.typed::<(&[u32],), ()>(&*store)?;
-            function.call(store, (slots,))
-        })
-    }
 }
 
 impl Eviction for EvictionGuest {
@@ -81,17 +75,18 @@ impl Eviction for EvictionGuest {
     }
 
     fn restore(&mut self, entries: &[CacheEntry]) -> Result<(), Fault> {
-        self.batch.clear();
-        self.batch.extend(entries.iter().map(Entry::from));
-        let (restore, batch) = (self.restore, self.batch.as_slice());
-        self.instance.call(|store| {
-            let restore = restore.typed::<(&[Entry],), ()>(&*store)?;
-            restore.call(store, (batch,))
-        })
+        let entries = self.entries.overwrite(|kept| {
+            kept.clear();
+            kept.extend(entries.iter().map(Entry::from));
+        });
+        let restore = &self.restore;
+        self.instance.call(|store| restore.call(store, (entries,)))
     }
 
     fn hit(&mut self, slots: &[Slot]) -> Result<(), Fault> {
-        self.tell(self.hit, slots)
+        let slots = overwritten(&mut self.slots, slots);
+        let hit = &self.hit;
+        self.instance.call(|store| hit.call(store, (slots,)))
     }
 
     fn admit(&mut self, incoming: CacheEntry, needed: u64) -> Result<Admission, Fault> {
@@ -115,6 +110,15 @@ impl Eviction for EvictionGuest {
     }
 
     fn removed(&mut self, slots: &[Slot]) -> Result<(), Fault> {
-        self.tell(self.removed, slots)
+        let slots = overwritten(&mut self.slots, slots);
+        let removed = &self.removed;
+        self.instance.call(|store| removed.call(store, (slots,)))
     }
+}
+
+fn overwritten(kept: &mut Reused<Vec<Slot>>, slots: &[Slot]) -> Arc<Vec<Slot>> {
+    kept.overwrite(|kept| {
+        kept.clear();
+        kept.extend_from_slice(slots);
+    })
 }

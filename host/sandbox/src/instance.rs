@@ -54,7 +54,7 @@ impl GuestLimits {
 pub struct Setup {
     /// The policy's name, for its lines in the log.
     pub name: String,
-    /// Its configuration, in JSON.
+    /// Its configuration, a JSON object; when empty, it is told `{}`.
     pub config: String,
     /// The only randomness that it gets.
     pub seed: u64,
@@ -174,7 +174,11 @@ impl Instance {
         type Answer = (Result<(), String>,);
         let configure = self.function(contract::POLICY, "configure")?;
         let configure = self.typed::<(&str, u64), Answer>(configure, "configure")?;
-        let config = (setup.config.as_str(), setup.seed);
+        let config = match setup.config.as_str() {
+            "" => "{}",
+            config => config,
+        };
+        let config = (config, setup.seed);
         let (answer,) = self.call(|store| configure.call(store, config))?;
         answer.map_err(|complaint| Refusal::Config(cut(&complaint)))
     }

@@ -143,7 +143,8 @@ mod tests {
     fn recording() -> (Journal, Arc<Mutex<Vec<String>>>) {
         let lines = Arc::new(Mutex::new(Vec::new()));
         let kept = Arc::clone(&lines);
-        let sink: LogSink = Arc::new(move |_, line| kept.lock().unwrap().push(line.to_owned()));
+        let sink: LogSink =
+            Arc::new(move |_, line| kept.lock().expect("nobody panicked").push(line.to_owned()));
         (Journal::new("p".to_owned(), Some(sink)), lines)
     }
 
@@ -167,10 +168,10 @@ mod tests {
                 journal.write(Level::Info, "again");
             }
         }
-        assert_eq!(lines.lock().unwrap().len(), 20);
+        assert_eq!(lines.lock().expect("nobody panicked").len(), 20);
         assert!(journal.accepts(begin + WINDOW));
         journal.write(Level::Info, "later");
-        let lines = lines.lock().unwrap();
+        let lines = lines.lock().expect("nobody panicked");
         assert!(lines[20].starts_with("7 more lines"), "{}", lines[20]);
         assert_eq!(lines[21], "later");
     }
@@ -182,6 +183,6 @@ mod tests {
         let accepted = (0..21).filter(|_| journal.accepts(begin)).count();
         assert_eq!(accepted, 20);
         drop(journal);
-        assert!(lines.lock().unwrap()[0].starts_with("1 more lines"));
+        assert!(lines.lock().expect("nobody panicked")[0].starts_with("1 more lines"));
     }
 }

@@ -1,27 +1,34 @@
 //! `PlacementGuest`: a placement policy in the sandbox.
 
-use dataverse_core::policy::{Fault, NodeView, Placement, PlacementRequest};
-use wasmtime::component::Func;
+use std::sync::Arc;
 
-use crate::contract::{self, Node, Request};
+use dataverse_core::policy::{Fault, NodeView, Placement, PlacementRequest};
+use wasmtime::component::TypedFunc;
+
+use crate::contract::{self, Node, Request, Reused};
 use crate::instance::{About, Cost, Instance};
 use crate::program::Program;
 use crate::refusal::Refusal;
 
-type Arguments<'a> = (Request<'a>, &'a [Node<'a>]);
-type Answer = (Vec<u32>,);
+type Place = TypedFunc<(Arc<Request>, Arc<Vec<Node>>), (Vec<u32>,)>;
 
 /// One instance of a placement policy.
 pub struct PlacementGuest {
     instance: Instance,
-    place: Func,
+    place: Place,
+    request: Reused<Request>,
+    candidates: Reused<Vec<Node>>,
 }
 
 impl PlacementGuest {
     pub(crate) fn new(mut instance: Instance) -> Result<Self, Refusal> {
         let place = instance.function(contract::PLACEMENT, "place")?;
-        instance.typed::<Arguments<'_>, Answer>(place, "place")?;
-        Ok(Self { instance, place })
+        Ok(Self {
+            place: instance.typed(place, "place")?,
+            instance,
+            request: Reused::default(),
+            candidates: Reused::default(),
+        })
     }
 
     /// How the policy introduced itself.
@@ -49,18 +56,19 @@ impl Placement for PlacementGuest {
         request: &PlacementRequest,
         candidates: &[NodeView],
     ) -> Result<Vec<u32>, Fault> {
-        let candidates: Vec<Node<'_>> = candidates.iter().map(Node::from).collect();
-        let request = Request {
-            file: (&request.file).into(),
-            factor: request.factor,
-            now: request.now,
-        };
-        let place = self.place;
-        let (order,) = self.instance.call(|store| {
-            // Types that borrow can't be kept, so they are compared again; it takes a fraction of the call.
-            let place = place.typed::<Arguments<'_>, Answer>(&*store)?;
-            place.call(store, (request, &candidates))
-        })?;
+        let request = self.request.overwrite(|kept| {
+            kept.file.overwrite(&request.file);
+            kept.factor = request.factor;
+            kept.now = request.now;
+        });
+        let views = candidates;
+        let candidates = self
+            .candidates
+            .overwrite(|kept| Node::overwrite_all(kept, views));
+        let place = &self.place;
+        let (order,) = self
+            .instance
+            .call(|store| place.call(store, (request, candidates)))?;
         self.instance.bounded(order)
     }
 }

@@ -1,5 +1,6 @@
 //! `Program`: a compiled policy, from which instances are made.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,12 @@ use crate::{EvictionGuest, PlacementGuest, RelocationGuest};
 /// A compiled policy. Cheap to clone: clones share the code.
 #[derive(Clone)]
 pub struct Program(Arc<Compiled>);
+
+impl fmt::Debug for Program {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "Program({}, {})", self.kind(), self.digest())
+    }
+}
 
 struct Compiled {
     // Dropped before the sandbox, and with it the ticker that every instance counts on.

@@ -1,9 +1,11 @@
 //! `RelocationGuest`: a relocation policy in the sandbox.
 
-use dataverse_core::policy::{Fault, Relocation, RelocationVerdict, RemoteRead};
-use wasmtime::component::Func;
+use std::sync::Arc;
 
-use crate::contract::{self, Node, Read, Verdict};
+use dataverse_core::policy::{Fault, Relocation, RelocationVerdict, RemoteRead};
+use wasmtime::component::TypedFunc;
+
+use crate::contract::{self, Node, Read, Reused, Verdict};
 use crate::instance::{About, Cost, Instance};
 use crate::program::Program;
 use crate::refusal::Refusal;
@@ -11,14 +13,18 @@ use crate::refusal::Refusal;
 /// One instance of a relocation policy.
 pub struct RelocationGuest {
     instance: Instance,
-    on_read: Func,
+    on_read: TypedFunc<(Arc<Read>,), (Verdict,)>,
+    read: Reused<Read>,
 }
 
 impl RelocationGuest {
     pub(crate) fn new(mut instance: Instance) -> Result<Self, Refusal> {
         let on_read = instance.function(contract::RELOCATION, "on-read")?;
-        instance.typed::<(Read<'_>,), (Verdict,)>(on_read, "on-read")?;
-        Ok(Self { instance, on_read })
+        Ok(Self {
+            on_read: instance.typed(on_read, "on-read")?,
+            instance,
+            read: Reused::default(),
+        })
     }
 
     /// How the policy introduced itself.
@@ -42,19 +48,14 @@ impl RelocationGuest {
 
 impl Relocation for RelocationGuest {
     fn on_read(&mut self, read: &RemoteRead) -> Result<RelocationVerdict, Fault> {
-        let path: Vec<Node<'_>> = read.path.iter().map(Node::from).collect();
-        let read = Read {
-            file: (&read.file).into(),
-            reads: read.reads,
-            path: &path,
-            now: read.now,
-        };
-        let on_read = self.on_read;
-        let (verdict,) = self.instance.call(|store| {
-            // Types that borrow can't be kept, so they are compared again; it takes a fraction of the call.
-            let on_read = on_read.typed::<(Read<'_>,), (Verdict,)>(&*store)?;
-            on_read.call(store, (read,))
-        })?;
+        let read = self.read.overwrite(|kept| {
+            kept.file.overwrite(&read.file);
+            kept.reads = read.reads;
+            Node::overwrite_all(&mut kept.path, &read.path);
+            kept.now = read.now;
+        });
+        let on_read = &self.on_read;
+        let (verdict,) = self.instance.call(|store| on_read.call(store, (read,)))?;
         Ok(RelocationVerdict {
             copy_to: self.instance.bounded(verdict.copy_to)?,
             move_to: verdict.move_to,

@@ -224,27 +224,34 @@ mod tests {
     fn the_cache_folder_is_made_owner_only() {
         use std::os::unix::fs::PermissionsExt;
 
-        let root = tempfile::tempdir().unwrap();
+        let root = tempfile::tempdir().expect("it can be done here");
         let cache = root.path().join("a/compiled");
         for mode in [0o700, 0o755] {
-            std::fs::create_dir_all(&cache).unwrap();
-            std::fs::set_permissions(&cache, PermissionsExt::from_mode(mode)).unwrap();
+            std::fs::create_dir_all(&cache).expect("it can be done here");
+            std::fs::set_permissions(&cache, PermissionsExt::from_mode(mode))
+                .expect("it can be done here");
             let options = SandboxOptions {
                 cache: Some(cache.clone()),
             };
-            Sandbox::new(options).unwrap();
-            let found = std::fs::metadata(&cache).unwrap().permissions().mode();
+            Sandbox::new(options).expect("it can be done here");
+            let found = std::fs::metadata(&cache)
+                .expect("it can be done here")
+                .permissions()
+                .mode();
             assert_eq!(found & 0o777, 0o700);
         }
     }
 
     #[test]
     fn a_cache_that_is_a_file_is_refused_by_name() {
-        let file = tempfile::NamedTempFile::new().unwrap();
+        let file = tempfile::NamedTempFile::new().expect("it can be done here");
         let options = SandboxOptions {
             cache: Some(file.path().to_owned()),
         };
-        let error = Sandbox::new(options).err().unwrap().to_string();
+        let error = Sandbox::new(options)
+            .err()
+            .expect("it can be done here")
+            .to_string();
         assert!(
             error.contains(&file.path().display().to_string()),
             "{error}"

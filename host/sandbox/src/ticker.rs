@@ -77,7 +77,7 @@ mod tests {
     #[test]
     fn the_thread_ends_with_its_owner() {
         let engine = Engine::default();
-        let ticker = Ticker::start(&engine).unwrap();
+        let ticker = Ticker::start(&engine).expect("there is a thread");
         // Joins; a thread that did not stop would hang the test.
         drop(ticker);
     }

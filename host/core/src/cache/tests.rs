@@ -457,10 +457,7 @@ fn a_policy_can_not_name_a_copy_that_it_was_never_told_of() {
     assert!(cache.admit(None, copy(5, 10), 1).admitted);
     let verdict = question.put_to(&mut script);
     let step = cache.settle(question, verdict);
-    assert!(
-        step.fault
-            .is_some_and(|fault| fault.kind == FaultKind::Verdict)
-    );
+    assert!(step.fault.is_some_and(|fault| fault.kind == FaultKind::Verdict));
     assert_eq!(keys(&step.victims), victims(&[1]));
 }
 

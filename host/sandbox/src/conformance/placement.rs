@@ -114,7 +114,10 @@ mod tests {
             candidates: &[NodeView],
         ) -> Result<Vec<u32>, Fault> {
             self.0 += 1;
-            Ok((self.1)(self.0, u32::try_from(candidates.len()).unwrap()))
+            Ok((self.1)(
+                self.0,
+                u32::try_from(candidates.len()).expect("they are few"),
+            ))
         }
     }
 

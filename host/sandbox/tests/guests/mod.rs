@@ -22,37 +22,41 @@ const EVICTION: &str = include_str!("eviction.wat");
 const RELOCATION: &str = include_str!("relocation.wat");
 
 /// A guest with other code in some places: pairs of a place and what comes first there.
-pub fn guest(kind: Kind, inserted: &[(&str, &str)]) -> Vec<u8> {
+pub(crate) fn guest(kind: Kind, inserted: &[(&str, &str)]) -> Vec<u8> {
     typed(&text(kind, inserted), CONTRACT, &format!("{kind}-policy"))
 }
 
 /// A policy that keeps to the contract: candidates as they come; first in, first out; the reader keeps a
 /// copy.
-pub fn honest(kind: Kind) -> Vec<u8> {
+pub(crate) fn honest(kind: Kind) -> Vec<u8> {
     guest(kind, &[])
 }
 
 /// The honest policy as a component.
-pub fn component(kind: Kind) -> Vec<u8> {
+pub(crate) fn component(kind: Kind) -> Vec<u8> {
     let encoder = wit_component::ComponentEncoder::default();
-    encoder.module(&honest(kind)).unwrap().encode().unwrap()
+    encoder
+        .module(&honest(kind))
+        .expect("the guest is well-formed")
+        .encode()
+        .expect("the guest is well-formed")
 }
 
 /// An evil guest: its name, its kind, and the code at the places that make it evil.
-pub struct Evil {
-    pub name: &'static str,
-    pub kind: Kind,
-    pub code: &'static [(&'static str, &'static str)],
+pub(crate) struct Evil {
+    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
+    pub(crate) code: &'static [(&'static str, &'static str)],
 }
 
 impl Evil {
-    pub fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         guest(self.kind, self.code)
     }
 }
 
 /// The evil guest of this name.
-pub fn evil(name: &str) -> Vec<u8> {
+pub(crate) fn evil(name: &str) -> Vec<u8> {
     let found = EVIL.iter().find(|evil| evil.name == name);
     found
         .unwrap_or_else(|| panic!("no evil guest is called {name}"))
@@ -61,7 +65,7 @@ pub fn evil(name: &str) -> Vec<u8> {
 
 /// Guests that compile and misbehave when they are made or asked. Those whose name ends in `-later` do so
 /// from the hundredth call on.
-pub const EVIL: &[Evil] = &[
+pub(crate) const EVIL: &[Evil] = &[
     eviction("endless-loop-later", &[("admit", LATER_LOOP)]),
     eviction("endless-loop", &[("admit", "(loop (br 0))")]),
     eviction("endless-loop-in-hit", &[("hit", "(loop (br 0))")]),
@@ -198,16 +202,22 @@ const fn relocation(name: &'static str, code: &'static [(&'static str, &'static 
 }
 
 /// Files that no node accepts: their names, their bytes, and what the refusal must mention.
-pub fn unacceptable() -> Vec<(&'static str, Vec<u8>, &'static str)> {
+pub(crate) fn unacceptable() -> Vec<(&'static str, Vec<u8>, &'static str)> {
     let honest_text = text(Kind::Eviction, &[]);
     let two_kinds = format!(
         "{CONTRACT}\nworld two {{ import host; export policy; export placement; export relocation; }}"
     );
     // Both kinds in one module: the second one's export put before the first one's end.
-    let relocation = RELOCATION.split_once("(; common ;)").unwrap().1;
+    let relocation = RELOCATION
+        .split_once("(; common ;)")
+        .expect("the guest is well-formed")
+        .1;
     let both = text(
         Kind::Placement,
-        &[("module", &relocation[..relocation.rfind(')').unwrap()])],
+        &[(
+            "module",
+            &relocation[..relocation.rfind(')').expect("the guest is well-formed")],
+        )],
     );
     vec![
         (
@@ -237,17 +247,17 @@ pub fn unacceptable() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ),
         (
             "no-component-type",
-            wat::parse_str(&honest_text).unwrap(),
+            wat::parse_str(&honest_text).expect("the guest is well-formed"),
             "component type",
         ),
         (
             "imports-wasi",
-            wat::parse_str(IMPORTS_WASI).unwrap(),
+            wat::parse_str(IMPORTS_WASI).expect("the guest is well-formed"),
             "wasi:cli/environment@0.2.3",
         ),
         (
             "imports-wasi-core",
-            wat::parse_str(IMPORTS_WASI_CORE).unwrap(),
+            wat::parse_str(IMPORTS_WASI_CORE).expect("the guest is well-formed"),
             "wasm32-unknown-unknown",
         ),
         (
@@ -307,7 +317,7 @@ fn huge_compile() -> Vec<u8> {
 
 /// With a custom section that makes it this long at least.
 fn padded(mut bytes: Vec<u8>, length: usize) -> Vec<u8> {
-    let size = u32::try_from(length).unwrap();
+    let size = u32::try_from(length).expect("the guest is well-formed");
     bytes.push(0);
     // A number of five bytes in LEB128.
     bytes
@@ -339,8 +349,13 @@ fn text(kind: Kind, inserted: &[(&str, &str)]) -> String {
 fn typed(text: &str, contract: &str, world: &str) -> Vec<u8> {
     let mut module = wat::parse_str(text).unwrap_or_else(|error| panic!("{error}\n{text}"));
     let mut resolve = Resolve::default();
-    let package = resolve.push_str("policy.wit", contract).unwrap();
-    let world = resolve.select_world(&[package], Some(world)).unwrap();
-    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).unwrap();
+    let package = resolve
+        .push_str("policy.wit", contract)
+        .expect("the guest is well-formed");
+    let world = resolve
+        .select_world(&[package], Some(world))
+        .expect("the guest is well-formed");
+    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)
+        .expect("the guest is well-formed");
     module
 }

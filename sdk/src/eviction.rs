@@ -8,7 +8,10 @@ use crate::{About, Millis};
 pub type Slot = u32;
 
 /// One cached copy, or one that might become one.
+///
+/// Laid out as in the contract: lists of it are handed over as they lie in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
 pub struct Entry {
     /// Its slot.
     pub slot: Slot,

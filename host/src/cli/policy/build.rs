@@ -151,12 +151,12 @@ fn module_in(told: &str, manifest: &Path) -> Result<PathBuf, Failure> {
     let told = told
         .lines()
         .filter_map(|line| serde_json::from_str(line).ok());
-    let modules = told
+    let mut modules = told
         .filter(|told: &Told| told.reason == "compiler-artifact")
         .filter(|told| real(&told.manifest_path) == ours)
         .flat_map(|told| told.filenames)
         .filter(|file| file.extension().is_some_and(|it| it == "wasm"));
-    modules.last().ok_or_else(|| {
+    modules.next_back().ok_or_else(|| {
         Failure::refused(format!(
             "{} makes no WebAssembly module; it needs `crate-type = [\"cdylib\", \"rlib\"]` in [lib]",
             manifest.display()

@@ -72,7 +72,10 @@ mod tests {
     #[test]
     fn a_name_is_one_plain_segment_of_a_path() {
         for good in ["a", "s3-fifo", "My_policy.v2", &"x".repeat(64)] {
-            assert_eq!(good.parse::<PolicyName>().unwrap().as_str(), good);
+            assert_eq!(
+                good.parse::<PolicyName>().expect("it is a name").as_str(),
+                good
+            );
         }
         for bad in [
             "",

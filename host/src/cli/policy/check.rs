@@ -169,3 +169,26 @@ impl Findings {
         self.program.compile_time().as_secs_f64() * 1e3
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_policy_that_breaks_a_rule_does_not_pass() {
+        let check = Check {
+            file: "x.wasm".into(),
+            kind: None,
+            config: None,
+            json: false,
+        };
+        let mut report = Report {
+            questions: 512,
+            ..Report::default()
+        };
+        assert!(check.judge(&report).is_ok());
+        report.faulted = 2;
+        let told = check.judge(&report).expect_err("it broke one").to_string();
+        assert!(told.starts_with("x.wasm: 2 of 512 questions"), "{told}");
+    }
+}

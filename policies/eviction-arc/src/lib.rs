@@ -3,7 +3,7 @@
 //! whether recency or frequency serves it better.
 //!
 //! N. Megiddo and D. S. Modha, "ARC: a self-tuning, low overhead replacement cache", FAST 2003, figure 4. T1,
-//! T2, B1 and B2 there are [`ONCE`] and [`AGAIN`] among the cached and among the ghosts here. Sizes are counted
+//! T2, B1 and B2 there are `ONCE` and `AGAIN` among the cached and among the ghosts here. Sizes are counted
 //! in bytes, the balance in steps of one byte or a few, as in libCacheSim; so with large files it moves slowly.
 
 use dataverse_sdk::slots::{Ghosts, Queues, Victims};

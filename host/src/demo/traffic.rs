@@ -11,8 +11,8 @@ use super::client::Voice;
 
 /// Clients at once.
 const CLIENTS: usize = 8;
-/// Files of each client: small enough to be read often, enough to be new now and then.
-const FILES: u64 = 40;
+/// So many reads follow each write of a new file, of that file and of those before it.
+const READS: u64 = 32;
 const FILE_BYTES: usize = 16 << 10;
 
 /// One request.
@@ -47,11 +47,12 @@ impl Traffic {
                     if stop.is_cancelled() {
                         return;
                     }
-                    let key = format!("{prefix}-{}.bin", turn % FILES);
-                    let content = vec![(turn % FILES) as u8; FILE_BYTES];
-                    if turn < FILES {
-                        note(&requests, write(&writer, &key, content.clone())).await;
+                    let newest = turn / READS;
+                    if turn.is_multiple_of(READS) {
+                        let (key, content) = file(&prefix, newest);
+                        note(&requests, write(&writer, &key, content)).await;
                     }
+                    let (key, content) = file(&prefix, newest - turn % (newest + 1));
                     note(&requests, read(&reader, &key, &content)).await;
                 }
             });
@@ -70,6 +71,12 @@ impl Traffic {
         let requests = self.requests.lock();
         requests.expect("no one panics while noting").clone()
     }
+}
+
+/// A client's file of this number, and what is in it.
+fn file(prefix: &str, number: u64) -> (String, Vec<u8>) {
+    let content = vec![(number % 251) as u8; FILE_BYTES];
+    (format!("{prefix}-{number}.bin"), content)
 }
 
 async fn note(requests: &Mutex<Vec<Request>>, request: impl Future<Output = anyhow::Result<()>>) {

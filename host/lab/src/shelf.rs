@@ -1,0 +1,217 @@
+//! `Shelf`: the policies at hand, each compiled once, by digest.
+//!
+//! A policy is named as an experiment or the command line names it: by the name of one that comes with the
+//! program, by the path of a `.wasm` file, or as `baseline`, the node's native stand-in.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use dataverse_core::content::Digest;
+use dataverse_core::limits;
+use dataverse_core::policy::{Kind, Placement, ReaderKeepsCopy, Relocation, Rendezvous};
+use dataverse_sandbox::{EvictionGuest, GuestLimits, Program, Refusal, Sandbox, Setup};
+
+/// The name of the native stand-in of each kind.
+pub const BASELINE: &str = "baseline";
+
+/// A policy that comes with the program.
+#[derive(Clone, Copy, Debug)]
+pub struct BuiltIn {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its name.
+    pub name: &'static str,
+    /// Its file.
+    pub wasm: &'static [u8],
+}
+
+/// Why a policy can't be had.
+#[derive(Debug, thiserror::Error)]
+pub enum ShelfError {
+    /// No built-in policy of this kind has the name, and it is no path of a `.wasm` file.
+    #[error(
+        "there is no {kind} policy `{name}`; there are {known}, or give the path of a .wasm file"
+    )]
+    Unknown {
+        /// The kind.
+        kind: Kind,
+        /// The name.
+        name: String,
+        /// The names there are.
+        known: String,
+    },
+    /// The file can't be read.
+    #[error("{path} can't be read: {reason}")]
+    Unreadable {
+        /// The file.
+        path: String,
+        /// Why.
+        reason: String,
+    },
+    /// It is no policy that a node would run.
+    #[error("{name}: {refusal}")]
+    Refused {
+        /// Its name or path.
+        name: String,
+        /// Why.
+        refusal: Refusal,
+    },
+}
+
+/// A policy that was chosen: what to make instances of.
+#[derive(Clone, Debug)]
+pub struct Chosen {
+    /// Its name: the built-in's, or the file's stem.
+    pub name: String,
+    /// Its configuration, a JSON object.
+    pub config: String,
+    /// The code; none for the native stand-in.
+    program: Option<Program>,
+    limits: GuestLimits,
+}
+
+impl Chosen {
+    /// BLAKE3 of its file; none for the native stand-in.
+    #[must_use]
+    pub fn digest(&self) -> Option<Digest> {
+        self.program.as_ref().map(Program::digest)
+    }
+
+    /// An instance that evicts; none when the cache's own order is to answer.
+    ///
+    /// # Errors
+    /// [`Refusal`] when it does not start or does not take its configuration; so for the other kinds.
+    pub fn eviction(&self, seed: u64) -> Result<Option<EvictionGuest>, Refusal> {
+        self.program
+            .as_ref()
+            .map(|program| program.eviction(&self.setup(seed)))
+            .transpose()
+    }
+
+    /// An instance that places.
+    ///
+    /// # Errors
+    /// See [`Chosen::eviction`].
+    pub fn placement(&self, seed: u64) -> Result<Box<dyn Placement>, Refusal> {
+        Ok(match &self.program {
+            None => Box::new(Rendezvous),
+            Some(program) => Box::new(program.placement(&self.setup(seed))?),
+        })
+    }
+
+    /// An instance that relocates.
+    ///
+    /// # Errors
+    /// See [`Chosen::eviction`].
+    pub fn relocation(&self, seed: u64) -> Result<Box<dyn Relocation>, Refusal> {
+        Ok(match &self.program {
+            None => Box::new(ReaderKeepsCopy),
+            Some(program) => Box::new(program.relocation(&self.setup(seed))?),
+        })
+    }
+
+    fn setup(&self, seed: u64) -> Setup {
+        Setup {
+            name: self.name.clone(),
+            config: self.config.clone(),
+            seed,
+            limits: self.limits,
+            ..Setup::default()
+        }
+    }
+}
+
+/// The policies at hand.
+pub struct Shelf {
+    sandbox: Arc<Sandbox>,
+    built_in: Vec<BuiltIn>,
+    compiled: Mutex<BTreeMap<Digest, Program>>,
+}
+
+impl Shelf {
+    /// A shelf of these, and of all files.
+    #[must_use]
+    pub fn new(sandbox: Arc<Sandbox>, built_in: Vec<BuiltIn>) -> Self {
+        Self {
+            sandbox,
+            built_in,
+            compiled: Mutex::default(),
+        }
+    }
+
+    /// The policy of this name or path, with this configuration: a JSON object, or nothing. It is tried once, so
+    /// that a configuration it does not take is refused here.
+    ///
+    /// # Errors
+    /// [`ShelfError`] when there is none, or none that a node would run.
+    pub fn choose(&self, kind: Kind, policy: &str, config: &str) -> Result<Chosen, ShelfError> {
+        if policy == BASELINE {
+            return Ok(Chosen {
+                name: policy.to_owned(),
+                config: config.to_owned(),
+                program: None,
+                limits: GuestLimits::default(),
+            });
+        }
+        let (name, bytes) = self.read(kind, policy)?;
+        let refused = |refusal| ShelfError::Refused {
+            name: policy.to_owned(),
+            refusal,
+        };
+        let program = self.compile(&bytes).map_err(refused)?;
+        let chosen = Chosen {
+            name,
+            config: config.to_owned(),
+            program: Some(program.clone()),
+            limits: GuestLimits::default(),
+        };
+        if program.kind() != kind {
+            return Err(refused(Refusal::OtherKind {
+                found: program.kind(),
+                wanted: kind,
+            }));
+        }
+        program.canary(&chosen.setup(0)).map_err(refused)?;
+        Ok(chosen)
+    }
+
+    fn read(&self, kind: Kind, policy: &str) -> Result<(String, Cow<'static, [u8]>), ShelfError> {
+        let of_kind = || self.built_in.iter().filter(|it| it.kind == kind);
+        if let Some(found) = of_kind().find(|it| it.name == policy) {
+            return Ok((found.name.to_owned(), Cow::Borrowed(found.wasm)));
+        }
+        let path = Path::new(policy);
+        let Some(stem) = path.file_stem().filter(|_| policy.ends_with(".wasm")) else {
+            return Err(ShelfError::Unknown {
+                kind,
+                name: policy.to_owned(),
+                known: of_kind().map(|it| it.name).collect::<Vec<_>>().join(", "),
+            });
+        };
+        let unreadable = |reason: String| ShelfError::Unreadable {
+            path: policy.to_owned(),
+            reason,
+        };
+        let length = std::fs::metadata(path)
+            .map_err(|e| unreadable(e.to_string()))?
+            .len();
+        if length > limits::POLICY_FILE_BYTES_MAX as u64 {
+            return Err(unreadable(format!("it has {length} bytes")));
+        }
+        let bytes = std::fs::read(path).map_err(|e| unreadable(e.to_string()))?;
+        Ok((stem.to_string_lossy().into_owned(), Cow::Owned(bytes)))
+    }
+
+    fn compile(&self, bytes: &[u8]) -> Result<Program, Refusal> {
+        let digest = Digest::of(bytes);
+        let mut compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(program) = compiled.get(&digest) {
+            return Ok(program.clone());
+        }
+        let program = self.sandbox.compile(bytes)?;
+        compiled.insert(digest, program.clone());
+        Ok(program)
+    }
+}

@@ -10,7 +10,7 @@ use dataverse_core::policy::{
 };
 use dataverse_sandbox::{Program, Sandbox, SandboxOptions, Setup};
 
-use crate::http::piece;
+use crate::http::{Connection, piece};
 use crate::large::ALONE;
 use crate::node::{Node, folder};
 use crate::report::{Row, median, timed};
@@ -20,6 +20,10 @@ const DECISIONS: usize = 2_000;
 const BATCHES: usize = 25;
 const INSTANCES: usize = 500;
 const SWAPS: usize = 30;
+const READERS: usize = 8;
+const READS_EACH: usize = 1_000;
+const READ_FILES: usize = 200;
+const READ_ROUNDS: usize = 5;
 /// Copies in the cache that makes room.
 const SLOTS: u32 = 10_000;
 
@@ -50,6 +54,7 @@ pub(crate) fn measure() -> Vec<Row> {
     }
     rows.extend(instances(&eviction));
     rows.extend(swaps());
+    rows.extend(reads());
     rows
 }
 
@@ -206,6 +211,86 @@ fn swaps() -> Vec<Row> {
         Row::times("GET of 16 KiB before swaps", &before, None),
         Row::times("GET of 16 KiB during swaps", &during, None),
     ]
+}
+
+/// GETs of cached copies by several readers, where a policy in Wasm hears of each, where the native baseline does, and
+/// where nobody does: those of replicas.
+fn reads() -> Vec<Row> {
+    let (home, away) = (folder(), folder());
+    let holder = Node::start("A", home.path(), &[]);
+    let options = ["--link", holder.grpc.as_str(), "--set", "read.revalidate_after=1h"];
+    let reader = Node::start("B", away.path(), &options.map(str::to_owned));
+    let mut content = piece(16 << 10);
+    let cached: Vec<String> = (0..READ_FILES)
+        .map(|at| format!("/v1/files/ada/{at}"))
+        .collect();
+    let kept: Vec<String> = (0..READ_FILES)
+        .map(|at| format!("/v1/files/bob/{at}"))
+        .collect();
+    let (mut to_holder, mut to_reader) = (holder.connect(), reader.connect());
+    let mut put = |to: &mut Connection, path: &str, seed: usize| {
+        to.put(path, ALONE, 16 << 10, &mut content, seed as u64)
+            .expect_success();
+    };
+    for (at, path) in cached.iter().enumerate() {
+        put(&mut to_holder, path, at);
+    }
+    for (at, path) in kept.iter().enumerate() {
+        put(&mut to_reader, path, READ_FILES + at);
+    }
+    for path in cached.iter().chain(&kept) {
+        to_reader.request("GET", path).expect_success();
+    }
+    let mut take = |policy: Option<&str>| {
+        if let Some(policy) = policy {
+            let body = format!(r#"{{"policy":"{policy}"}}"#);
+            to_reader
+                .put_json("/v1/policies/eviction", &body)
+                .expect_success();
+        }
+        let paths = if policy.is_some() { &cached } else { &kept };
+        reads_per_second(&reader, paths)
+    };
+    take(Some("gdsf"));
+    let (mut wasm, mut native, mut none) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..READ_ROUNDS {
+        wasm.push(take(Some("gdsf")));
+        native.push(take(Some(built_in::BASELINE)));
+        none.push(take(None));
+    }
+    vec![
+        Row::rates(
+            "GET of cached copies, eviction in Wasm",
+            "/s",
+            &wasm,
+            ("native baseline", &native),
+            Some(0.99),
+        ),
+        Row::rates(
+            "GET of cached copies, eviction in Wasm",
+            "/s",
+            &wasm,
+            ("replicas, no eviction", &none),
+            None,
+        ),
+    ]
+}
+
+fn reads_per_second(node: &Node, paths: &[String]) -> f64 {
+    let took = timed(|| {
+        std::thread::scope(|scope| {
+            for first in 0..READERS {
+                let mut connection = node.connect();
+                scope.spawn(move || {
+                    for turn in 0..READS_EACH {
+                        let path = &paths[(first * 37 + turn) % paths.len()];
+                        connection.request("GET", path).expect_success();
+                    }
+                });
+            }
+        });
+    });
+    (READERS * READS_EACH) as f64 / took
 }
 
 fn resident_kib() -> f64 {

@@ -36,6 +36,9 @@ pub fn find(kind: Kind, name: &str) -> Option<BuiltIn> {
         .find(|policy| (policy.kind, policy.name) == (kind, name))
 }
 
+/// What `policies.toml` says when no policy is to decide: the node's native stand-in then does.
+pub const BASELINE: &str = "baseline";
+
 /// The name of the policy of this kind that a node starts with.
 #[must_use]
 pub const fn default_name(kind: Kind) -> &'static str {

@@ -15,6 +15,11 @@ mod panics;
 
 use bindings::{eviction, introduction, placement, relocation};
 
+/// Smaller and several times as fast as the default for this target; a question hands over many short strings.
+#[cfg(feature = "allocator")]
+#[global_allocator]
+static ALLOCATOR: talc::wasm::WasmDynamicTalc = talc::wasm::new_wasm_dynamic_allocator();
+
 /// Where a policy's only instance is kept: nowhere until it is configured.
 pub type Instance<P> = RefCell<Option<P>>;
 

@@ -182,10 +182,13 @@ impl Steward {
     async fn check(&mut self, kind: Kind, wish: &KindWish) -> Result<(), PolicyError> {
         let refuse = |reason: String| PolicyError::Refused(reason);
         wish.check().map_err(refuse)?;
-        let candidate = self.fetch(kind, wish).await;
-        let candidate = candidate.map_err(|(_, reason)| refuse(reason))?;
-        self.may_run(kind, &candidate.pick).await?;
-        self.rehearse(kind, &candidate).await.map_err(refuse)?;
+        let name: PolicyName = (wish.policy.parse()).map_err(|bad| refuse(format!("{bad}")))?;
+        if !source::is_baseline(&self.listing, &name) {
+            let candidate = self.fetch(kind, wish).await;
+            let candidate = candidate.map_err(|(_, reason)| refuse(reason))?;
+            self.may_run(kind, &candidate.pick).await?;
+            self.rehearse(kind, &candidate).await.map_err(refuse)?;
+        }
         if let Some(table) = wish.of_shadow() {
             let beside = |reason: String| refuse(format!("shadow: {reason}"));
             let candidate = self.fetch(kind, &table).await;

@@ -73,13 +73,22 @@ pub(super) fn find(
     }
 }
 
+/// Whether no policy is wished by this name but the native baseline. A file of that name is a policy.
+pub(super) fn is_baseline(listing: &Listing, name: &PolicyName) -> bool {
+    name.as_str() == built_in::BASELINE && !listing.files.contains_key(name)
+}
+
 fn unknown(kind: Kind, name: &PolicyName) -> String {
     let known = built_in::all();
     let known = known.iter().filter(|policy| policy.kind == kind);
     let known: Vec<_> = known.map(|policy| policy.name).collect();
     let built_in = match known.as_slice() {
         [] => "none is built in".to_owned(),
-        names => format!("built in are {}", names.join(", ")),
+        names => format!(
+            "built in are {} and {}",
+            names.join(", "),
+            built_in::BASELINE
+        ),
     };
     format!("there is no {kind} policy `{name}`: the folder has no {name}.wasm, and {built_in}")
 }

@@ -56,7 +56,9 @@ impl Steward {
         let table = wished.table(kind);
         let name: PolicyName = table.policy.parse().map_err(|bad| format!("{bad}"))?;
         let found = source::find(&self.listing, &self.workshop, kind, &name);
-        if *wished == Wished::Default && found.is_err() && !self.listing.files.contains_key(&name) {
+        let none_shipped =
+            *wished == Wished::Default && found.is_err() && !self.listing.files.contains_key(&name);
+        if none_shipped || source::is_baseline(&self.listing, &name) {
             self.leave_to_baseline(kind).await;
             return Ok(());
         }

@@ -229,6 +229,23 @@ async fn a_rollback_brings_back_file_and_table_and_another_one_undoes_it() {
 }
 
 #[tokio::test]
+async fn the_baseline_may_be_wished_for_and_parted_with() {
+    let world = World::new().await;
+    let before = world.placement().active.name;
+    let view = world.wish(wish("baseline", json!({}))).await.unwrap();
+    assert_eq!(
+        (view.active.name.as_str(), view.last_error),
+        ("baseline", None)
+    );
+    assert_eq!(view.active.origin, Origin::Baseline);
+
+    let view = world.policies.rollback(Kind::Placement).await.unwrap();
+    assert_eq!(view.active.name, before);
+    assert!(world.wish(wish("baselin", json!({}))).await.is_err());
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn a_rollback_reaches_a_built_in_policy_behind_a_file_of_its_name() {
     let world = World::new().await;
     let built_in = world.placement().active.digest;

@@ -16,3 +16,5 @@
 pub mod measures;
 pub mod seed;
 pub mod shelf;
+pub mod single;
+pub mod trace;

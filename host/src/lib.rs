@@ -14,6 +14,7 @@ pub mod metrics;
 pub mod net;
 pub mod node;
 pub mod policies;
+pub mod recorder;
 pub mod settings;
 pub mod store;
 pub mod transport;

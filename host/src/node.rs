@@ -22,6 +22,7 @@ use crate::driver::{Driver, Judges, Parts, system_now};
 use crate::net::GrpcTransport;
 use crate::policies::desk::Desk;
 use crate::policies::{Place, Policies, Workshop};
+use crate::recorder::{Recorder, Recording};
 use crate::store::{DiskOptions, DiskStore, MemoryStore, Store};
 use crate::{http, net};
 
@@ -83,6 +84,15 @@ impl RunningNode {
         let advertised = config.advertise.clone();
         let address = advertised.unwrap_or_else(|| listens.to_string());
         let settings = config.settings.clone();
+        let record = config.record.clone().map(|file| Recording {
+            file,
+            names: settings.record_names,
+            bytes: settings.record_bytes.unwrap_or(u64::MAX),
+            kept: settings.record_files,
+        });
+        let recorder = record
+            .map(|recording| Recorder::start(recording, id))
+            .transpose()?;
         let (scratch, place) = place_policies(&config, keeping, workshop)?;
         let driver = Driver::start(Parts {
             me: Peer {
@@ -98,6 +108,7 @@ impl RunningNode {
             store,
             transport: Arc::new(GrpcTransport::new(&settings)),
             judges: Arc::new(Judges::default()),
+            recorder: recorder.map(Arc::new),
             now: system_now(),
         })
         .await?;

@@ -48,6 +48,31 @@ pub fn by_rendezvous(file: u64, candidates: &[Node]) -> Vec<u32> {
     sorted(candidates, score, |a, b| b.total_cmp(a))
 }
 
+/// How often each zone was taken. Networks have few zones, and looking through a few is quicker than a tree.
+#[derive(Default)]
+struct Taken<'a> {
+    few: Vec<(&'a str, u64)>,
+    more: BTreeMap<&'a str, u64>,
+}
+
+impl<'a> Taken<'a> {
+    const FEW: usize = 8;
+
+    /// How often it was taken before this time.
+    fn count(&mut self, zone: &'a str) -> u64 {
+        let before = match self.few.iter_mut().find(|(it, _)| *it == zone) {
+            Some((_, times)) => times,
+            None if self.few.len() < Self::FEW => {
+                self.few.push((zone, 1));
+                return 0;
+            }
+            None => self.more.entry(zone).or_default(),
+        };
+        *before += 1;
+        *before - 1
+    }
+}
+
 /// The same nodes, different zones first: the first of each zone, then the second of each, and so on; within
 /// a round the order stays. A node without a zone is a zone of its own.
 ///
@@ -55,16 +80,14 @@ pub fn by_rendezvous(file: u64, candidates: &[Node]) -> Vec<u32> {
 /// When `order` names a node that is not among the candidates.
 #[must_use]
 pub fn over_zones(order: Vec<u32>, candidates: &[Node]) -> Vec<u32> {
-    let mut taken: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut taken = Taken::default();
     let mut rounds: Vec<u64> = Vec::with_capacity(order.len());
     let mut last_round = 0;
     for (&index, place) in order.iter().zip(0u64..) {
         let zone = candidates[index as usize].zone.as_str();
         let mut round = 0;
         if !zone.is_empty() {
-            let used = taken.entry(zone).or_default();
-            round = *used;
-            *used += 1;
+            round = taken.count(zone);
         }
         last_round = last_round.max(round);
         // Round and place in one number: sorting it keeps the order within a round.
@@ -101,6 +124,19 @@ mod tests {
         check_spread(&["a", "a", "b", "a", "b", "c"], &[0, 2, 5, 1, 4, 3]);
         check_spread(&["a", "a", "a"], &[0, 1, 2]);
         check_spread(&[], &[]);
+    }
+
+    #[test]
+    fn many_zones_go_round_by_round_as_few_do() {
+        let zones: Vec<String> = (0..40).map(|at| format!("zone-{}", at * at % 13)).collect();
+        let names: Vec<&str> = zones.iter().map(String::as_str).collect();
+        let round = |at: usize| names[..at].iter().filter(|it| **it == names[at]).count();
+        let mut expected: Vec<u32> = (0..40).collect();
+        expected.sort_by_key(|&at| round(at as usize));
+        let many: Vec<String> = (0..40).map(|at| format!("zone-{}", at % 20)).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        check_spread(&names, &expected);
+        check_spread(&many, &(0..40).collect::<Vec<u32>>());
     }
 
     #[test]

@@ -40,9 +40,11 @@ pub(crate) fn measure() -> Vec<Row> {
     rows.push(place("placement of 16, native", &mut Rendezvous, None));
     let mut guest = placement.placement(&setup).expect("it can be made");
     rows.push(place("placement of 16, Wasm", &mut guest, Some(2.0)));
+    rows.push(fuel("placement of 16, Wasm", guest.last_cost().fuel));
     rows.push(read("relocation, native", &mut ReaderKeepsCopy));
     let mut guest = relocation.relocation(&setup).expect("it can be made");
     rows.push(read("relocation, Wasm", &mut guest));
+    rows.push(fuel("relocation, Wasm", guest.last_cost().fuel));
     for name in ["lru", "gdsf"] {
         let program = if name == "gdsf" {
             eviction.clone()
@@ -95,6 +97,11 @@ fn place(what: &str, policy: &mut dyn Placement, most: Option<f64>) -> Row {
         assert!(order.is_ok_and(|order| order.len() >= 2));
     });
     Row::at_most(what, "µs", took, most)
+}
+
+/// Most instructions of a guest take one unit of fuel: a figure that no other work on the machine changes.
+fn fuel(what: &str, units: u64) -> Row {
+    Row::at_most(&format!("{what}, fuel"), "units", units as f64, None)
 }
 
 fn read(what: &str, policy: &mut dyn Relocation) -> Row {
@@ -218,7 +225,12 @@ fn swaps() -> Vec<Row> {
 fn reads() -> Vec<Row> {
     let (home, away) = (folder(), folder());
     let holder = Node::start("A", home.path(), &[]);
-    let options = ["--link", holder.grpc.as_str(), "--set", "read.revalidate_after=1h"];
+    let options = [
+        "--link",
+        holder.grpc.as_str(),
+        "--set",
+        "read.revalidate_after=1h",
+    ];
     let reader = Node::start("B", away.path(), &options.map(str::to_owned));
     let mut content = piece(16 << 10);
     let cached: Vec<String> = (0..READ_FILES)

@@ -12,6 +12,7 @@ mod grpc;
 mod guests;
 mod large;
 mod policies;
+mod recording;
 mod refusals;
 mod story;
 mod world;

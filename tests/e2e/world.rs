@@ -1,5 +1,6 @@
 //! Nodes as processes: started on free ports, waited for, killed when dropped.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -31,7 +32,21 @@ impl Node {
     pub(crate) fn start(name: &str, arguments: &[&str]) -> Self {
         let folder = TempDir::new().expect("a temporary folder can be made");
         let arguments = arguments.iter().map(ToString::to_string).collect();
-        Self::start_in(name, folder, arguments, "127.0.0.1:0", "127.0.0.1:0")
+        Self::start_in(name, folder, arguments, "127.0.0.1:0", "127.0.0.1:0", None)
+    }
+
+    /// The same, with what it does in this file, an object a line.
+    pub(crate) fn start_telling(name: &str, arguments: &[&str], log: File) -> Self {
+        let folder = TempDir::new().expect("a temporary folder can be made");
+        let arguments = arguments.iter().map(ToString::to_string).collect();
+        Self::start_in(
+            name,
+            folder,
+            arguments,
+            "127.0.0.1:0",
+            "127.0.0.1:0",
+            Some(log),
+        )
     }
 
     fn start_in(
@@ -40,16 +55,21 @@ impl Node {
         arguments: Vec<String>,
         listen: &str,
         http: &str,
+        log: Option<File>,
     ) -> Self {
+        let usual = std::env::var("RUST_LOG").unwrap_or("warn".into());
+        let (level, format, stderr) = match log {
+            Some(file) => ("dataverse=debug".to_owned(), "json", Stdio::from(file)),
+            None => (usual, "text", Stdio::inherit()),
+        };
         let mut child = Command::new(BINARY)
             .args(["node", "--name", name, "--listen", listen, "--http", http])
             .arg("--data")
             .arg(folder.path())
             .args(&arguments)
-            .env(
-                "RUST_LOG",
-                std::env::var("RUST_LOG").unwrap_or("warn".into()),
-            )
+            .env("RUST_LOG", level)
+            .env("DATAVERSE_LOG_FORMAT", format)
+            .stderr(stderr)
             .stdout(Stdio::piped())
             .spawn()
             .expect("the binary starts");
@@ -101,7 +121,7 @@ impl Node {
             TempDir::new().expect("a temporary folder can be made"),
         );
         let arguments = std::mem::take(&mut self.arguments);
-        Self::start_in(&self.name, folder, arguments, &self.grpc, &self.http)
+        Self::start_in(&self.name, folder, arguments, &self.grpc, &self.http, None)
     }
 
     pub(crate) fn pid(&self) -> u32 {

@@ -371,3 +371,8 @@ pub const TRACE_RESIZED_TOLD_MAX: usize = 8;
 pub const TRACE_CACHES_MAX: usize = 4096;
 /// Times that a policy may need a new instance in one run before it is asked no more.
 pub const TRACE_INSTANCES_MAX: u64 = 1000;
+
+// Recording of requests.
+
+/// Requests that wait to be written down; more are left out of the recording.
+pub const RECORDING_QUEUE_MAX: usize = 8_192;

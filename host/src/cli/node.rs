@@ -46,6 +46,10 @@ pub(super) struct Node {
     /// The folder of policies [default: `policies` in the data folder]
     #[arg(long, value_name = "DIR")]
     policies: Option<String>,
+    /// Write down what the node is asked, for `dataverse lab`: time, file id, size and outcome of each request;
+    /// with --set record.names=true the files' names too
+    #[arg(long, value_name = "FILE")]
+    record: Option<String>,
     /// Accept addresses that other machines can reach, though there is no authentication
     #[arg(long)]
     insecure: bool,
@@ -102,6 +106,7 @@ impl Node {
             ("capacity", self.capacity),
             ("factor", self.factor),
             ("policies", self.policies),
+            ("record", self.record),
             ("insecure", self.insecure.then(|| "true".to_owned())),
         ];
         let mut flags: Values = given

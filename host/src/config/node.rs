@@ -37,6 +37,8 @@ pub struct NodeConfig {
     pub factor: u32,
     /// The folder of policies; `policies` in the data folder when `None`.
     pub policies: Option<PathBuf>,
+    /// Where requests are written down, if at all.
+    pub record: Option<PathBuf>,
     /// Addresses that other machines can reach are accepted.
     pub insecure: bool,
     /// Everything else.
@@ -59,6 +61,7 @@ impl NodeConfig {
             capacity: None,
             factor: limits::FACTOR_DEFAULT,
             policies: None,
+            record: None,
             insecure: false,
             settings: Settings::default(),
         }
@@ -198,6 +201,20 @@ impl NodeConfig {
             show: |config| Some(config.policies_folder().display().to_string()),
             read: |config, text| {
                 config.policies = Some(folder(text)?);
+                Ok(())
+            },
+        },
+        Setting {
+            name: "record",
+            meaning: "the file in which requests are written down, for the lab; none unless set",
+            show: |config| {
+                config
+                    .record
+                    .as_ref()
+                    .map(|file| file.display().to_string())
+            },
+            read: |config, text| {
+                config.record = Some(folder(text).map_err(|_| "expected a file".to_owned())?);
                 Ok(())
             },
         },

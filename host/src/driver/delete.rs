@@ -13,6 +13,7 @@ use futures_util::future::join_all;
 use super::Driver;
 use super::commit::Held;
 use super::face::{Consistency, DeleteError, ReadError, WriteError};
+use crate::recorder::{Op, Outcome};
 
 /// Newer versions above which a deletion is tried again.
 const BURIALS_MAX: usize = 3;
@@ -32,9 +33,20 @@ impl Driver {
     /// # Errors
     /// [`DeleteError`].
     pub async fn delete(&self, key: &Key) -> Result<(), DeleteError> {
-        let located = match self.locate(key, Consistency::Newest).await {
+        let deleted = self.find_and_bury(key).await;
+        let outcome = match &deleted {
+            Ok(()) => Outcome::Done,
+            Err(DeleteError::Read(ReadError::NotFound { .. })) => Outcome::Missing,
+            Err(_) => Outcome::Failed,
+        };
+        self.take_down(Op::Delete, key, 0, outcome, 0);
+        deleted
+    }
+
+    async fn find_and_bury(&self, key: &Key) -> Result<(), DeleteError> {
+        let located = match self.find(key, Consistency::Newest).await {
             // No replica can be asked: what is known is deleted, and a newer version stays.
-            Err(ReadError::Unconfirmed { .. }) => self.locate(key, Consistency::Usual).await?,
+            Err(ReadError::Unconfirmed { .. }) => self.find(key, Consistency::Usual).await?,
             located => located?,
         };
         let driver = self.shared();

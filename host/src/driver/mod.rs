@@ -35,6 +35,7 @@ use std::future::Future;
 use std::sync::{Arc, Weak};
 
 use dataverse_core::id::NodeId;
+use dataverse_core::key::Key;
 use dataverse_core::limits;
 use dataverse_core::node::Node;
 use dataverse_core::search::Peer;
@@ -52,6 +53,7 @@ pub use judges::*;
 
 use crate::membership::Membership;
 use crate::metrics::Metrics;
+use crate::recorder::{self, Op, Recorder};
 use crate::settings::Settings;
 use crate::store::{Observer, Store};
 use crate::transport::Transport;
@@ -82,6 +84,8 @@ pub struct Parts {
     pub transport: Arc<dyn Transport>,
     /// Who decides placement, eviction and relocation.
     pub judges: Arc<Judges>,
+    /// Writes down what is asked, if that is wanted.
+    pub recorder: Option<Arc<Recorder>>,
     /// The wall clock.
     pub now: Now,
 }
@@ -100,6 +104,7 @@ pub struct Driver {
     store: Arc<dyn Store>,
     transport: Arc<dyn Transport>,
     judges: Arc<Judges>,
+    recorder: Option<Arc<Recorder>>,
     state: Arc<State>,
     members: Membership,
     seen: Seen,
@@ -159,6 +164,7 @@ impl Driver {
                 store: parts.store,
                 transport: parts.transport,
                 judges: parts.judges,
+                recorder: parts.recorder,
                 state,
                 members,
                 seen: Seen::default(),
@@ -203,6 +209,10 @@ impl Driver {
         }
         self.members.leave().await;
         self.store.close().await;
+        if let Some(recorder) = self.recorder.clone() {
+            // It waits for its thread, and that for the disk.
+            let _ = tokio::task::spawn_blocking(move || recorder.stop()).await;
+        }
     }
 
     /// Stops at once and without a word, as a crash would, but for what the store has been handed already.
@@ -248,6 +258,20 @@ impl Driver {
     #[must_use]
     pub fn is_ready(&self) -> bool {
         !self.stopping.is_cancelled()
+    }
+
+    /// Writes down what was asked and what became of it, if that is wanted.
+    fn take_down(&self, op: Op, key: &Key, size: u64, outcome: recorder::Outcome, hops: u32) {
+        if let Some(to) = &self.recorder {
+            to.take_down(recorder::Asked {
+                time: self.now(),
+                op,
+                key: key.clone(),
+                size,
+                outcome,
+                hops,
+            });
+        }
     }
 
     fn shared(&self) -> Arc<Self> {

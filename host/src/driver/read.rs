@@ -21,6 +21,7 @@ use super::flow::Flow;
 use super::room::Occasion;
 use super::transfer::Wanted;
 use crate::metrics::ReadFrom;
+use crate::recorder::{self, Op};
 use crate::transport::PullAsk;
 
 /// Where the content of a [`Located`] file comes from.
@@ -60,11 +61,28 @@ enum Word {
 }
 
 impl Driver {
-    /// Finds a file. Content flows only when [`Driver::body`] is asked for it.
+    /// Finds a file for a reader. Content flows only when [`Driver::body`] is asked for it.
     ///
     /// # Errors
     /// [`ReadError`].
     pub async fn locate(&self, key: &Key, consistency: Consistency) -> Result<Located, ReadError> {
+        let found = self.find(key, consistency).await;
+        if let Err(error) = &found {
+            let outcome = match error {
+                ReadError::NotFound { .. } => recorder::Outcome::Missing,
+                _ => recorder::Outcome::Failed,
+            };
+            self.take_down(Op::Read, key, 0, outcome, 0);
+        }
+        found
+    }
+
+    /// Finds a file.
+    pub(super) async fn find(
+        &self,
+        key: &Key,
+        consistency: Consistency,
+    ) -> Result<Located, ReadError> {
         let revalidate_after_ms = self.settings.read_revalidate_after.as_millis() as u64;
         let local = {
             let node = self.state.node();
@@ -216,6 +234,12 @@ impl Driver {
         let record = Arc::clone(&located.record);
         let end = offset + length;
         assert!(end <= record.size, "a face asks for ranges within the file");
+        let outcome = match &located.origin {
+            Origin::Here(holding) if holding.role == Role::Replica => recorder::Outcome::Replica,
+            Origin::Here(_) => recorder::Outcome::Cached,
+            Origin::Elsewhere(_) => recorder::Outcome::Remote,
+        };
+        self.take_down(Op::Read, &record.key, record.size, outcome, located.hops);
         let flow = match located.origin {
             Origin::Here(holding) => {
                 self.count_local_read(&holding);

@@ -232,6 +232,8 @@ impl Driver {
     async fn drop_victims(&self, victims: Vec<Victim>) {
         let drops = victims.into_iter().map(|victim| {
             self.metrics.evicted(victim.size);
+            let (key, size) = (&victim.key, victim.size);
+            tracing::debug!(%key, size, "a cached copy makes room");
             self.drop_cached(victim.key, victim.version)
         });
         join_all(drops).await;

@@ -24,6 +24,7 @@ use super::face::{Body, BodyError, Condition, Consistency, ReadError};
 use super::face::{WriteError, WriteOptions, Written};
 use super::judges::view_of;
 use super::preparing::{Preparing, Readied, Ready};
+use crate::recorder::{Op, Outcome};
 use crate::store::{Prepared, Spool, StoreError};
 
 /// A write whose body has arrived.
@@ -41,6 +42,21 @@ impl Driver {
     /// # Errors
     /// [`WriteError`]; then nothing was acknowledged and nothing half-written is visible.
     pub async fn write(
+        &self,
+        key: &Key,
+        options: WriteOptions,
+        body: Body,
+    ) -> Result<Written, WriteError> {
+        let written = self.take_and_commit(key, options, body).await;
+        let (size, outcome) = match &written {
+            Ok(written) => (written.record.size, Outcome::Done),
+            Err(_) => (0, Outcome::Failed),
+        };
+        self.take_down(Op::Write, key, size, outcome, 0);
+        written
+    }
+
+    async fn take_and_commit(
         &self,
         key: &Key,
         options: WriteOptions,

@@ -84,6 +84,7 @@ impl World {
             settings: Settings::default(),
             store: MemoryStore::new(64 << 20),
             transport: Arc::new(self.network.transport(&address(name))),
+            recorder: None,
             judges: Arc::new(Judges::default()),
             now,
         })

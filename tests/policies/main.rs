@@ -2,6 +2,7 @@
 //! both, and the miss ratios that another simulator measured.
 
 mod conformance;
+mod miss_ratios;
 mod native;
 mod parity;
 mod reference;

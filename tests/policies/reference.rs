@@ -6,14 +6,14 @@
 //! `shared/data/traces/web07.csv.gz` beside the project's folder, with libCacheSim's ratios in
 //! `shared/data/miss-ratios.csv`.
 //!
-//! Every check takes a way to replay a trace, so that the same policies are checked natively and as Wasm.
+//! Every check takes a way to replay a trace, so that the same policies are checked natively here and, in the lab,
+//! as Wasm under the cache of a node.
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::PathBuf;
 
-use dataverse_sdk::testing::{Cache, Counts, Zipf, file_size};
-use dataverse_sdk::{EvictionPolicy, parse_config};
+use dataverse_sdk::testing::{Counts, Zipf, file_size};
 
 /// An object or a file, and its bytes.
 pub(crate) type Request = (u64, u64);
@@ -200,42 +200,4 @@ fn fields<const N: usize>(line: &str) -> [&str; N] {
 
 fn number(field: &str) -> u64 {
     field.parse().expect("a number")
-}
-
-/// Replays with the policy compiled into this test.
-pub(crate) fn natively(policy: &str, capacity: u64, requests: &[Request]) -> Counts {
-    let replay = match policy {
-        "fifo" => replay::<eviction_fifo::Fifo>,
-        "lru" => replay::<eviction_lru::Lru>,
-        "lfu" => replay::<eviction_lfu::Lfu>,
-        "sieve" => replay::<eviction_sieve::Sieve>,
-        "s3-fifo" => replay::<eviction_s3_fifo::S3Fifo>,
-        "arc" => replay::<eviction_arc::Arc>,
-        "two-q" => replay::<eviction_two_q::TwoQ>,
-        "gdsf" => replay::<eviction_gdsf::Gdsf>,
-        "w-tinylfu" => replay::<eviction_w_tinylfu::WTinyLfu>,
-        _ => panic!("{policy} is not shipped"),
-    };
-    replay(capacity, requests)
-}
-
-fn replay<P: EvictionPolicy>(capacity: u64, requests: &[Request]) -> Counts {
-    let config = parse_config("{}").expect("every policy has defaults");
-    let policy = P::new(config, 7).expect("the defaults are accepted");
-    Cache::new(policy, capacity).replay(requests.iter().copied())
-}
-
-#[test]
-fn objects_by_zipf_are_missed_as_often_as_in_libcachesim() {
-    check_objects(&mut natively);
-}
-
-#[test]
-fn files_by_zipf_are_missed_as_often_as_in_libcachesim() {
-    check_files(&mut natively);
-}
-
-#[test]
-fn a_product_page_is_missed_as_often_as_in_libcachesim() {
-    check_web07(&mut natively);
 }

@@ -1,13 +1,13 @@
-//! A progress bar for transfers that take a while.
+//! A progress bar for what takes a while.
 
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// A transfer that is over sooner is not worth a bar.
+/// What is over sooner is not worth a bar.
 const SHOWN_AFTER: Duration = Duration::from_millis(500);
 
-/// How far a transfer has come.
+/// How far it has come.
 #[derive(Debug)]
 pub(super) struct Progress {
     bar: ProgressBar,
@@ -18,13 +18,26 @@ pub(super) struct Progress {
 impl Progress {
     /// A transfer of so many bytes, if that is known. Drawn on standard error, if at all.
     pub(super) fn of(name: &str, size: Option<u64>, drawn: bool) -> Self {
-        let bar = ProgressBar::with_draw_target(size, ProgressDrawTarget::hidden());
         let template = match size {
             Some(_) => {
                 "{msg} [{bar:30}] {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta}"
             }
             None => "{msg} {spinner} {binary_bytes} {binary_bytes_per_sec}",
         };
+        Self::with(template, name, size, drawn)
+    }
+
+    /// So many steps, if that is known.
+    pub(super) fn of_steps(name: &str, steps: Option<u64>, drawn: bool) -> Self {
+        let template = match steps {
+            Some(_) => "{msg} [{bar:30}] {human_pos}/{human_len} {eta} left",
+            None => "{msg} {spinner} {human_pos}",
+        };
+        Self::with(template, name, steps, drawn)
+    }
+
+    fn with(template: &str, name: &str, length: Option<u64>, drawn: bool) -> Self {
+        let bar = ProgressBar::with_draw_target(length, ProgressDrawTarget::hidden());
         let style = ProgressStyle::with_template(template).expect("the template is constant");
         bar.set_style(style.progress_chars("=> "));
         bar.set_message(super::screen::printable(name));
@@ -38,6 +51,16 @@ impl Progress {
     /// So many bytes more.
     pub(super) fn advance(&mut self, bytes: u64) {
         self.bar.inc(bytes);
+        self.show();
+    }
+
+    /// So many steps are done.
+    pub(super) fn reach(&mut self, steps: u64) {
+        self.bar.set_position(steps);
+        self.show();
+    }
+
+    fn show(&mut self) {
         if !self.drawn && self.began.elapsed() >= SHOWN_AFTER {
             self.drawn = true;
             self.bar.set_draw_target(ProgressDrawTarget::stderr());

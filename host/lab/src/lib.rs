@@ -14,5 +14,10 @@
 //! ```
 
 pub mod measures;
+pub mod quantity;
 pub mod seed;
 pub mod shelf;
+pub mod topology;
+pub mod workload;
+pub mod world;
+pub mod wrong;

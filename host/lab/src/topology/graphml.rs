@@ -1,6 +1,6 @@
 //! GraphML, as the Internet Topology Zoo writes it (Knight et al. 2011).
 //!
-//! Understood of a node: `label` (its name), `Country` or `geocode_country`, `Latitude` and `Longitude`; of an edge: `LinkSpeedRaw` (bits a
+//! Understood of a node: `label` (its name), `Country`, `Latitude` and `Longitude`; of an edge: `LinkSpeedRaw` (bits a
 //! second), `latency_ms` and `bandwidth_mbit`. A link between two places that are known takes as long as light in fibre
 //! on the great circle: two thirds of its speed in empty space. Links between the same two nodes count as one, the
 //! fastest of them.
@@ -114,10 +114,7 @@ impl<'a, 'b> Reader<'a, 'b> {
             let latitude = self.number(node, "Latitude")?;
             nodes.push(Place {
                 name,
-                country: self
-                    .data(node, "Country")
-                    .or(self.data(node, "geocode_country"))
-                    .map(str::to_owned),
+                country: self.data(node, "Country").map(str::to_owned),
                 position: longitude.zip(latitude),
             });
         }

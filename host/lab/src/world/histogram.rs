@@ -27,10 +27,6 @@ impl Histogram {
         (self.count > 0).then(|| self.sum as f64 / self.count as f64)
     }
 
-    pub(super) const fn sum(&self) -> u128 {
-        self.sum
-    }
-
     /// The least number that this share of all does not exceed (nearest rank); none of nothing.
     pub(super) fn quantile(&self, share: f64) -> Option<u64> {
         let rank = (libm::ceil(share * self.count as f64) as u64).max(1);

@@ -243,18 +243,25 @@ impl<'a> Run<'a> {
 
     /// Carries out what is left.
     fn go_on(&mut self, progress: &dyn Fn(u64) -> bool) -> Result<(), RunError> {
-        let warm_up = self.scenario.warm_up.of(self.scenario.requests);
-        while let Some(request) = self.requests.next() {
-            if self.done == warm_up {
-                self.world.tally.begin();
-            }
-            self.carry_out(request?)?;
-            self.done += 1;
+        while self.step()? {
             if self.done.is_multiple_of(PROGRESS_EVERY) && !progress(self.done) {
                 return Err(RunError::Stopped);
             }
         }
         Ok(())
+    }
+
+    /// Carries out the next request. False when there is none.
+    pub(super) fn step(&mut self) -> Result<bool, RunError> {
+        let Some(request) = self.requests.next() else {
+            return Ok(false);
+        };
+        if self.done == self.scenario.warm_up.of(self.scenario.requests) {
+            self.world.tally.begin();
+        }
+        self.carry_out(request?)?;
+        self.done += 1;
+        Ok(true)
     }
 
     /// Carries out a request, and before it what is due by then.

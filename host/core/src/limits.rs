@@ -349,6 +349,27 @@ pub const POLICY_CACHE_BYTES_MAX: u64 = 512 << 20;
 /// Faults told of one run of a conformance suite; the rest is counted.
 pub const CONFORMANCE_FAULTS_MAX: usize = 16;
 
+// The lab: the simulated network.
+
+/// Nodes in a topology.
+pub const LAB_NODES_MAX: usize = 16_384;
+/// Links in a topology.
+pub const LAB_LINKS_MAX: usize = 1 << 20;
+/// Bytes in the file of a topology, or of sizes.
+pub const LAB_FILE_BYTES_MAX: u64 = 64 << 20;
+/// Times that a random topology is drawn until it is in one part.
+pub const LAB_DRAWS_MAX: u32 = 100;
+/// Files in a simulated network.
+pub const LAB_FILES_MAX: usize = 1 << 22;
+/// Requests in a run.
+pub const LAB_REQUESTS_MAX: u64 = 1 << 36;
+/// Events in a run.
+pub const LAB_EVENTS_MAX: usize = 4096;
+/// Wall-clock time of one decision in the lab, where fuel is to end it first on any machine.
+pub const LAB_WALL_MS_MAX: u64 = 10 * 60 * 1000;
+/// Memory in which the ways through a simulated network are kept, in bytes.
+pub const LAB_WAYS_BYTES_MAX: usize = 256 << 20;
+
 // Traces of the lab.
 
 /// Bytes in a line of a trace, and so in a request of it.

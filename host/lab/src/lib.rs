@@ -13,8 +13,14 @@
 //! trace ──► single cache ──► miss ratios        placement, search: studies of their own
 //! ```
 
+mod draw;
 pub mod measures;
+pub mod quantity;
 pub mod seed;
 pub mod shelf;
 pub mod single;
+pub mod topology;
 pub mod trace;
+pub mod workload;
+pub mod world;
+pub mod wrong;

@@ -1,0 +1,158 @@
+//! Requests that were recorded: what a trace says, in the words of the simulated network.
+//!
+//! Files get indices in the order in which they turn up. A reader that the trace names is always the same node, drawn
+//! for it; where it names none, one is drawn for each request. Times count from the first request; where the trace has
+//! none, they are drawn.
+
+use std::collections::BTreeMap;
+
+use dataverse_core::limits;
+
+use super::synthetic::{Askers, Times};
+use super::{Op, Request, WorkloadError};
+use crate::single::OnResize;
+use crate::trace::{self, TraceError};
+
+/// What is in a trace.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Footprint {
+    /// Requests.
+    pub requests: u64,
+    /// Objects.
+    pub objects: u64,
+    /// Their bytes, each as it was first.
+    pub bytes: u64,
+    /// Reads of an object with another size than it had before.
+    pub resized: u64,
+}
+
+impl Footprint {
+    /// Goes through a trace.
+    pub(super) fn of(requests: trace::Requests) -> Result<Self, WorkloadError> {
+        let mut sizes = BTreeMap::new();
+        let mut footprint = Self::default();
+        for request in requests {
+            let request = request.map_err(wrong)?;
+            footprint.requests += 1;
+            let size = request.size.clamp(1, limits::FILE_BYTES_MAX);
+            if let Some(known) = sizes.get_mut(&request.id) {
+                let changed = request.size > 0 && *known != size;
+                footprint.resized += u64::from(changed && request.op == trace::Op::Read);
+                if changed {
+                    *known = size;
+                }
+                continue;
+            }
+            sizes.insert(request.id, size);
+            footprint.bytes = footprint.bytes.saturating_add(size);
+            few_enough(sizes.len())?;
+        }
+        footprint.objects = sizes.len() as u64;
+        Ok(footprint)
+    }
+}
+
+fn wrong(error: TraceError) -> WorkloadError {
+    WorkloadError::Trace(error.to_string())
+}
+
+fn few_enough(objects: usize) -> Result<(), WorkloadError> {
+    match objects {
+        ..=limits::LAB_FILES_MAX => Ok(()),
+        _ => {
+            let max = limits::LAB_FILES_MAX;
+            Err(WorkloadError::Trace(format!(
+                "it has more than {max} objects"
+            )))
+        }
+    }
+}
+
+struct Known {
+    index: u32,
+    size: u64,
+}
+
+/// Recorded requests, until they end.
+pub(super) struct Replay {
+    recorded: trace::Requests,
+    on_resize: OnResize,
+    askers: Askers,
+    /// When requests come, where the trace does not say.
+    drawn_times: Option<Times>,
+    began_ms: Option<u64>,
+    last_us: u64,
+    known: BTreeMap<u64, Known>,
+}
+
+impl Replay {
+    /// `drawn_times` are for a trace without times.
+    pub(super) fn new(
+        recorded: trace::Requests,
+        on_resize: OnResize,
+        askers: Askers,
+        drawn_times: Option<Times>,
+    ) -> Self {
+        Self {
+            recorded,
+            on_resize,
+            askers,
+            drawn_times,
+            began_ms: None,
+            last_us: 0,
+            known: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn next(&mut self) -> Option<Result<Request, WorkloadError>> {
+        let recorded = self.recorded.next()?.map_err(wrong);
+        Some(recorded.and_then(|recorded| self.request(&recorded)))
+    }
+
+    fn request(&mut self, recorded: &trace::Request) -> Result<Request, WorkloadError> {
+        let index = self.known.len() as u32;
+        let size = recorded.size.clamp(1, limits::FILE_BYTES_MAX);
+        let known = self
+            .known
+            .entry(recorded.id)
+            .or_insert(Known { index, size });
+        // Where a trace has no size for a request, the one before stands.
+        let is_resized = recorded.size > 0 && size != known.size;
+        let op = match recorded.op {
+            trace::Op::Read if is_resized && self.on_resize == OnResize::Write => Op::Write,
+            trace::Op::Read => Op::Read,
+            trace::Op::Write => Op::Write,
+            trace::Op::Delete => Op::Delete,
+        };
+        if op == Op::Write && is_resized {
+            known.size = size;
+        }
+        let (file, size) = (known.index, known.size);
+        few_enough(self.known.len())?;
+        let drawn = self.askers.next();
+        let node = match recorded.reader {
+            0 => drawn,
+            reader => self.askers.of(reader),
+        };
+        Ok(Request {
+            at_us: self.time_us(recorded.time),
+            node,
+            file,
+            size,
+            op,
+        })
+    }
+
+    /// Never before the request before: some traces are not quite in order.
+    fn time_us(&mut self, time_ms: u64) -> u64 {
+        let at_us = match &mut self.drawn_times {
+            Some(times) => times.next_us(),
+            None => {
+                let began_ms = *self.began_ms.get_or_insert(time_ms);
+                time_ms.saturating_sub(began_ms).saturating_mul(1_000)
+            }
+        };
+        self.last_us = self.last_us.max(at_us);
+        self.last_us
+    }
+}

@@ -14,5 +14,6 @@
 //! ```
 
 pub mod measures;
+pub mod results;
 pub mod seed;
 pub mod shelf;

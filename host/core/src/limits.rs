@@ -348,3 +348,10 @@ pub const POLICY_CACHE_FILES_MAX: u64 = 256;
 pub const POLICY_CACHE_BYTES_MAX: u64 = 512 << 20;
 /// Faults told of one run of a conformance suite; the rest is counted.
 pub const CONFORMANCE_FAULTS_MAX: usize = 16;
+
+// The lab's placement study.
+
+/// Nodes in a placement study: as many as a node keeps track of.
+pub const PLACEMENT_STUDY_NODES_MAX: u32 = 65_536;
+/// Files in a placement study.
+pub const PLACEMENT_STUDY_FILES_MAX: u32 = 1_000_000;

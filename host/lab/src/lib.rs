@@ -14,6 +14,7 @@
 //! ```
 
 pub mod measures;
+pub mod placement;
 pub mod results;
 pub mod seed;
 pub mod shelf;

@@ -49,6 +49,8 @@ pub struct Study {
     pub files: u32,
     /// Nodes that fail at once: the chance of a loss is told for each of these.
     pub fail: Vec<u32>,
+    /// Changes of the nodes that are looked at; each takes as long as all else.
+    pub changes: Vec<Change>,
     /// What ids of nodes and files and the policies' seeds derive from.
     pub seed: u64,
 }
@@ -152,9 +154,10 @@ impl Study {
     pub fn run(&self, policies: &[Chosen]) -> Result<Vec<Finding>, StudyError> {
         self.check()?;
         let before = Nodes::new(self);
-        let passes: Vec<(&Chosen, Change)> = policies
+        let changes = || std::iter::once(None).chain(self.changes.iter().copied().map(Some));
+        let passes: Vec<(&Chosen, Option<Change>)> = policies
             .iter()
-            .flat_map(|chosen| Change::ALL.map(|change| (chosen, change)))
+            .flat_map(|chosen| changes().map(move |change| (chosen, change)))
             .collect();
         let mut placed = passes
             .par_iter()
@@ -163,13 +166,17 @@ impl Study {
             .into_iter();
         let mut findings = Vec::with_capacity(policies.len());
         for chosen in policies {
-            let of_policy: Vec<Placed> = placed.by_ref().take(Change::ALL.len()).collect();
+            let of_policy: Vec<Placed> = placed.by_ref().take(changes().count()).collect();
             findings.push(self.finding(chosen, &before, &of_policy));
         }
         Ok(findings)
     }
 
-    fn check(&self) -> Result<(), StudyError> {
+    /// Whether a study can be made of these numbers; [`Study::run`] checks it too.
+    ///
+    /// # Errors
+    /// [`StudyError::OutOfBounds`] that names the first one that is wrong.
+    pub fn check(&self) -> Result<(), StudyError> {
         let bounded = |what, value, least, most| {
             if (least..=most).contains(&value) {
                 return Ok(());
@@ -191,19 +198,27 @@ impl Study {
         Ok(())
     }
 
-    fn pass(&self, chosen: &Chosen, change: Change, before: &Nodes) -> Result<Placed, StudyError> {
-        let nodes = before.after(change, self);
-        let seed = crate::seed::derive(self.seed, &["policy", change.as_str()]);
+    /// All files once, as the nodes are `before` or after a change.
+    fn pass(
+        &self,
+        chosen: &Chosen,
+        change: Option<Change>,
+        before: &Nodes,
+    ) -> Result<Placed, StudyError> {
+        let name = change.map_or("first", Change::as_str);
+        let seed = crate::seed::derive(self.seed, &["policy", name]);
+        let after = change.map(|change| before.after(change, self));
+        let nodes = after.as_ref().unwrap_or(before);
         let mut policy = chosen
             .placement(seed)
             .map_err(|refusal| StudyError::Refused {
                 name: chosen.name.clone(),
                 refusal,
             })?;
-        Ok(ask::ask(policy.as_mut(), &nodes, self))
+        Ok(ask::ask(policy.as_mut(), nodes, self))
     }
 
-    /// `placed` is by change, in the order of [`Change::ALL`]: at first as the nodes are.
+    /// `placed` is where the copies lie at first, and then after each change.
     fn finding(&self, chosen: &Chosen, before: &Nodes, placed: &[Placed]) -> Finding {
         let (first, later) = placed.split_first().expect("the first pass is always made");
         let sets = ReplicaSets::new(first.factor, self.nodes, &first.nodes);
@@ -219,7 +234,7 @@ impl Study {
             seed: self.seed,
             faults: placed.iter().map(|it| it.faults).sum(),
             balance: balance::balance(before, first),
-            moves: (Change::ALL.iter().skip(1).zip(later))
+            moves: (self.changes.iter().zip(later))
                 .map(|(&change, after)| moves::moves(change, before, self, first, after))
                 .collect(),
             zones_per_file: (self.zones > 0).then(|| zones_per_file(before, first)),

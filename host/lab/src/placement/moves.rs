@@ -12,8 +12,6 @@ use crate::seed::derive;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Change {
-    /// None: where the copies lie at first.
-    None,
     /// None, but another instance of the policy is asked.
     Again,
     /// A node joins; the next in the order of weights and zones.
@@ -25,19 +23,13 @@ pub enum Change {
 }
 
 impl Change {
-    pub(super) const ALL: [Self; 5] = [
-        Self::None,
-        Self::Again,
-        Self::Join,
-        Self::Leave,
-        Self::Double,
-    ];
+    /// Every change.
+    pub const ALL: [Self; 4] = [Self::Again, Self::Join, Self::Leave, Self::Double];
 
     /// The word for it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::None => "none",
             Self::Again => "again",
             Self::Join => "join",
             Self::Leave => "leave",
@@ -109,7 +101,7 @@ pub(super) fn moves(
 fn least(change: Change, changed: u32, nodes: &Nodes, study: &Study, before: &Placed) -> f64 {
     let node = changed as usize;
     match change {
-        Change::None | Change::Again => 0.0,
+        Change::Again => 0.0,
         Change::Leave => {
             let held = copies(before, study.nodes as usize)[node];
             held as f64 / before.nodes.len() as f64

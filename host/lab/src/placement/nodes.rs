@@ -115,7 +115,7 @@ impl Nodes {
         let mut weights = self.weights.clone();
         let node = change.node(study);
         match change {
-            Change::None | Change::Again => self.clone(),
+            Change::Again => self.clone(),
             Change::Join => {
                 weights.push(study.weights.of(node));
                 Self::of(study, weights, None)
@@ -231,6 +231,7 @@ mod tests {
             factor: 1,
             files: 1,
             fail: Vec::new(),
+            changes: Vec::new(),
             seed: 1,
         })
     }

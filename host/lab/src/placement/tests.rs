@@ -14,6 +14,7 @@ fn study(nodes: u32, factor: u32) -> Study {
         factor,
         files: 20_000,
         fail: vec![factor],
+        changes: Change::ALL.to_vec(),
         seed: 1,
     }
 }

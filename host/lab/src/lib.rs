@@ -15,6 +15,7 @@
 
 pub mod measures;
 pub mod placement;
+pub mod report;
 pub mod results;
 pub mod seed;
 pub mod shelf;

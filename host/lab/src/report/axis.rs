@@ -5,7 +5,7 @@ use super::text::{number, short};
 /// Marks that an axis has about.
 const MARKS: f64 = 5.0;
 /// From this ratio of the greatest to the least value on, an axis of given values is logarithmic.
-const LOGARITHMIC_FROM: f64 = 25.0;
+const LOGARITHMIC_FROM: f64 = 10.0;
 /// Part of an axis that stays free beyond the first and last given value.
 const EDGE: f64 = 0.04;
 /// Characters of a mark at most.
@@ -46,12 +46,41 @@ impl Axis {
     /// An axis over these values, exactly from the least to the greatest.
     pub(super) fn within(label: &str, values: impl Iterator<Item = f64>) -> Self {
         let (low, high) = ends(values);
-        let (low, high) = if high <= low { around(low) } else { (low, high) };
+        let (low, high) = if high <= low {
+            around(low)
+        } else {
+            (low, high)
+        };
         Self {
             label: label.to_owned(),
             marks: round_marks(low, high),
             ends: (low, high),
             logarithmic: false,
+        }
+    }
+
+    /// A logarithmic axis over these values, all above zero, marked at powers of ten.
+    pub(super) fn decades(label: &str, values: impl Iterator<Item = f64>) -> Self {
+        let (low, high) = ends(values.filter(|value| *value > 0.0));
+        let (low, high) = (
+            low.max(f64::MIN_POSITIVE).log10(),
+            high.max(f64::MIN_POSITIVE).log10(),
+        );
+        let (low, high) = if high <= low {
+            around(low)
+        } else {
+            (low, high)
+        };
+        let powers = low.ceil() as i32..=high.floor() as i32;
+        let marks = powers.map(|power| {
+            let value = 10f64.powi(power);
+            (f64::from(power), mark(value, value))
+        });
+        Self {
+            label: label.to_owned(),
+            ends: (low, high),
+            marks: marks.collect(),
+            logarithmic: true,
         }
     }
 
@@ -61,7 +90,11 @@ impl Axis {
         let logarithmic = low > 0.0 && high / low >= LOGARITHMIC_FROM;
         let place = |value: f64| if logarithmic { value.log10() } else { value };
         let (first, last) = (place(low), place(high));
-        let (first, last) = if last <= first { around(first) } else { (first, last) };
+        let (first, last) = if last <= first {
+            around(first)
+        } else {
+            (first, last)
+        };
         let spare = (last - first) * EDGE;
         Self {
             label: label.to_owned(),
@@ -88,7 +121,11 @@ impl Axis {
 
     /// Where this value lies.
     pub(super) fn place(&self, value: f64) -> f64 {
-        if self.logarithmic { value.log10() } else { value }
+        if self.logarithmic {
+            value.log10()
+        } else {
+            value
+        }
     }
 
     /// The mark at this place.
@@ -136,7 +173,10 @@ fn round_marks(low: f64, high: f64) -> Vec<(f64, String)> {
     let rough = (high - low) / MARKS;
     let power = 10f64.powf(rough.log10().floor());
     let steps = [1.0, 2.0, 2.5, 5.0, 10.0].map(|it| it * power);
-    let step = steps.into_iter().find(|step| *step >= rough).unwrap_or(rough);
+    let step = steps
+        .into_iter()
+        .find(|step| *step >= rough)
+        .unwrap_or(rough);
     let first = (low / step).ceil() as i64;
     let last = (high / step).floor() as i64;
     // Bounded whatever the ends are.
@@ -188,7 +228,10 @@ mod tests {
         let values = [1.0, 10.0, 100.0].map(|it| (it, it.to_string()));
         let axis = Axis::at("capacity", &values);
         assert_eq!(marks(&axis), ["1", "10", "100"]);
-        assert_eq!([axis.place(1.0), axis.place(10.0), axis.place(100.0)], [0.0, 1.0, 2.0]);
+        assert_eq!(
+            [axis.place(1.0), axis.place(10.0), axis.place(100.0)],
+            [0.0, 1.0, 2.0]
+        );
         assert_eq!(axis.mark(1.0), "10");
     }
 

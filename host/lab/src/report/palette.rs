@@ -86,7 +86,8 @@ mod tests {
                 ((value + 0.055) / 1.055).powf(2.4)
             }
         };
-        let light = |it: RGBColor| 0.2126 * part(it.0) + 0.7152 * part(it.1) + 0.0722 * part(it.2) + 0.05;
+        let light =
+            |it: RGBColor| 0.2126 * part(it.0) + 0.7152 * part(it.1) + 0.0722 * part(it.2) + 0.05;
         let (a, b) = (light(a), light(b));
         f64::max(a, b) / f64::min(a, b)
     }
@@ -94,8 +95,16 @@ mod tests {
     #[test]
     fn lines_and_text_stand_out_from_both_papers() {
         for tone in &LINES {
-            assert!(contrast(tone.light, PAPER.light) >= 3.0, "{}", written(tone.light));
-            assert!(contrast(tone.dark, PAPER.dark) >= 3.0, "{}", written(tone.dark));
+            assert!(
+                contrast(tone.light, PAPER.light) >= 3.0,
+                "{}",
+                written(tone.light)
+            );
+            assert!(
+                contrast(tone.dark, PAPER.dark) >= 3.0,
+                "{}",
+                written(tone.dark)
+            );
         }
         for tone in [INK, MUTED] {
             assert!(contrast(tone.light, PAPER.light) >= 4.5);
@@ -106,7 +115,8 @@ mod tests {
     #[test]
     fn no_two_colours_are_the_same() {
         let all = LINES.iter().chain([&INK, &MUTED, &RULE, &LINK, &PAPER]);
-        let different: std::collections::BTreeSet<String> = all.map(|it| written(it.light)).collect();
+        let different: std::collections::BTreeSet<String> =
+            all.map(|it| written(it.light)).collect();
         assert_eq!(different.len(), LINES.len() + 5);
     }
 }

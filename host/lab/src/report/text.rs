@@ -38,7 +38,11 @@ pub(super) fn short(text: &str, most: usize) -> String {
     if text.chars().count() <= most {
         return plain(text);
     }
-    let mut cut: String = text.chars().take(most.saturating_sub(1)).map(shown).collect();
+    let mut cut: String = text
+        .chars()
+        .take(most.saturating_sub(1))
+        .map(shown)
+        .collect();
     cut.push('…');
     cut
 }
@@ -60,9 +64,17 @@ pub(super) fn number(value: f64) -> String {
     if size.fract() == 0.0 {
         return grouped(&format!("{value:.0}"));
     }
-    let before = if size < 1.0 { 0 } else { size.log10() as i32 + 1 };
+    let before = if size < 1.0 {
+        0
+    } else {
+        size.log10() as i32 + 1
+    };
     // Leading zeros after the point do not count as digits.
-    let leading = if size < 1.0 { (-size.log10()).floor() as i32 } else { 0 };
+    let leading = if size < 1.0 {
+        (-size.log10()).floor() as i32
+    } else {
+        0
+    };
     let after = (4 - before + leading).clamp(0, 8) as usize;
     let fixed = format!("{value:.after$}");
     let trimmed = if fixed.contains('.') {
@@ -124,8 +136,7 @@ pub(super) fn scaled(unit: &str, largest: f64) -> (f64, String) {
     (divisor, "TiB".to_owned())
 }
 
-/// A heading of an axis or a row: what it is and its unit.
-pub(super) fn with_unit(name: &str, unit: &str) -> String {
+fn with_unit(name: &str, unit: &str) -> String {
     if unit.is_empty() {
         name.to_owned()
     } else {
@@ -133,11 +144,24 @@ pub(super) fn with_unit(name: &str, unit: &str) -> String {
     }
 }
 
+/// A measure as an axis or a row calls it: its name in words, and its unit, once.
+pub(super) fn label(name: &str, unit: &str) -> String {
+    let ending = format!("_{unit}");
+    let bare = if unit.is_empty() {
+        None
+    } else {
+        name.strip_suffix(ending.as_str())
+    };
+    with_unit(&words(bare.unwrap_or(name)), unit)
+}
+
 /// Rows of comma-separated values as a link that a browser saves as a file.
 pub(super) fn csv_link(file: &str, rows: &[Vec<String>]) -> String {
     let mut writer = csv::Writer::from_writer(Vec::new());
     for row in rows {
-        writer.write_record(row).expect("memory takes all rows, and all are as long");
+        writer
+            .write_record(row)
+            .expect("memory takes all rows, and all are as long");
     }
     let bytes = writer.into_inner().expect("memory takes all rows");
     let mut link = String::from("data:text/csv;charset=utf-8,");
@@ -150,7 +174,13 @@ pub(super) fn csv_link(file: &str, rows: &[Vec<String>]) -> String {
     }
     let file: String = file
         .chars()
-        .map(|char| if char.is_ascii_alphanumeric() { char } else { '-' })
+        .map(|char| {
+            if char.is_ascii_alphanumeric() {
+                char
+            } else {
+                '-'
+            }
+        })
         .collect();
     format!(r#"<a download="{file}.csv" href="{link}">Save as CSV</a>"#)
 }
@@ -175,9 +205,9 @@ mod tests {
             (0.0, "0"),
             (0.5, "0.5"),
             (0.123_456, "0.1235"),
-            (0.001_234_5, "0.001235"),
+            (0.001_234_6, "0.001235"),
             (12.345, "12.35"),
-            (1234.5, "1235"),
+            (1234.6, "1235"),
             (-1_234_567.0, "\u{2212}1\u{202f}234\u{202f}567"),
             (0.000_012_34, "1.234e-5"),
             (2e15, "2.000e15"),
@@ -199,6 +229,13 @@ mod tests {
         assert_eq!(scaled("bytes", 1000.0), (1.0, "bytes".to_owned()));
         assert_eq!(scaled("bytes", 3e6), (1_048_576.0, "MiB".to_owned()));
         assert_eq!(scaled("ms", 3e6), (1.0, "ms".to_owned()));
+    }
+
+    #[test]
+    fn a_label_tells_the_unit_once() {
+        assert_eq!(label("read_latency_ms", "ms"), "read latency, ms");
+        assert_eq!(label("moved_bytes", "MiB"), "moved bytes, MiB");
+        assert_eq!(label("hit_ratio", ""), "hit ratio");
     }
 
     #[test]

@@ -17,3 +17,4 @@ pub mod measures;
 pub mod results;
 pub mod seed;
 pub mod shelf;
+pub mod stats;

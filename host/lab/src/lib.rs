@@ -14,7 +14,12 @@
 //! ```
 
 pub mod measures;
+pub mod quantity;
 pub mod results;
 pub mod seed;
 pub mod shelf;
 pub mod stats;
+pub mod topology;
+pub mod workload;
+pub mod world;
+pub mod wrong;

@@ -191,11 +191,7 @@ mod tests {
         let difference = paired_difference(&some(&first), &some(&second)).expect("ten pairs");
         // R: t.test(extra ~ group, data = sleep, paired = TRUE) gives −1.58 and −2.4598858 … −0.7001142.
         close(difference.mean, -1.58, 1e-12);
-        close(
-            difference.interval.expect("ten pairs"),
-            0.879_885_8,
-            1e-6,
-        );
+        close(difference.interval.expect("ten pairs"), 0.879_885_8, 1e-6);
         assert_eq!(difference.n, 10);
     }
 
@@ -226,7 +222,13 @@ mod tests {
     fn quantiles_are_those_of_r() {
         // R: quantile(c(1, 2, 4, 8), c(0, 0.25, 0.5, 0.99, 1)).
         let values = [1.0, 2.0, 4.0, 8.0];
-        for (share, expected) in [(0.0, 1.0), (0.25, 1.75), (0.5, 3.0), (0.99, 7.88), (1.0, 8.0)] {
+        for (share, expected) in [
+            (0.0, 1.0),
+            (0.25, 1.75),
+            (0.5, 3.0),
+            (0.99, 7.88),
+            (1.0, 8.0),
+        ] {
             close(quantile(&values, share).expect("values"), expected, 1e-12);
         }
         assert_eq!(quantile(&[], 0.5), None);
@@ -257,10 +259,20 @@ mod tests {
 
     #[test]
     fn one_run_tells_places_but_nothing_sure() {
-        let contenders = [vec![Some(2.0)], vec![None], vec![Some(2.0)], vec![Some(5.0)]];
+        let contenders = [
+            vec![Some(2.0)],
+            vec![None],
+            vec![Some(2.0)],
+            vec![Some(5.0)],
+        ];
         assert_eq!(
             ranks(&contenders, false),
-            [standing(2, 1, 3), None, standing(2, 1, 3), standing(1, 1, 3)]
+            [
+                standing(2, 1, 3),
+                None,
+                standing(2, 1, 3),
+                standing(1, 1, 3)
+            ]
         );
     }
 }

@@ -8,8 +8,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use dataverse_core::limits;
-use serde::Deserialize;
-use serde::de::IntoDeserializer as _;
+use serde::de::{DeserializeOwned, IntoDeserializer as _};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -63,9 +62,9 @@ impl fmt::Display for Malformed {
 }
 
 /// A table of the tree.
-pub(super) type Table = DeTable<'static>;
+pub(super) type Table<'a> = DeTable<'a>;
 /// A value of the tree.
-pub(super) type Value = Spanned<DeValue<'static>>;
+pub(super) type Value<'a> = Spanned<DeValue<'a>>;
 /// Where something stands, in bytes.
 pub(super) type Span = Range<usize>;
 
@@ -116,11 +115,10 @@ impl Document {
     ///
     /// # Errors
     /// [`Malformed`] when it is not TOML.
-    pub(super) fn tree(&self) -> Result<Table, Malformed> {
-        let mut tree = DeTable::parse(&self.text)
+    pub(super) fn tree(&self) -> Result<Table<'_>, Malformed> {
+        let tree = DeTable::parse(&self.text)
             .map_err(|error| self.refusal(&error, None))?
             .into_inner();
-        tree.make_owned();
         Ok(tree)
     }
 
@@ -128,9 +126,10 @@ impl Document {
     ///
     /// # Errors
     /// [`Malformed`] at the value, or at that part of it which is wrong.
-    pub(super) fn section<'de, T: Deserialize<'de>>(&self, value: Value) -> Result<T, Malformed> {
+    pub(super) fn section<T: DeserializeOwned>(&self, value: Value<'_>) -> Result<T, Malformed> {
         let whole = value.clone();
-        T::deserialize(value.into_deserializer()).map_err(|error| self.refusal(&error, Some(&whole)))
+        T::deserialize(value.into_deserializer())
+            .map_err(|error| self.refusal(&error, Some(&whole)))
     }
 
     /// Refuses what stands here.
@@ -156,7 +155,7 @@ impl Document {
         self.place(span).line
     }
 
-    fn refusal(&self, error: &toml::de::Error, within: Option<&Value>) -> Malformed {
+    fn refusal(&self, error: &toml::de::Error, within: Option<&Value<'_>>) -> Malformed {
         let named = within.and_then(|value| key_named_by(error.message(), value));
         let span = named.or_else(|| error.span());
         match span.or_else(|| within.map(Spanned::span)) {
@@ -189,13 +188,13 @@ impl Document {
 
 /// Where the key stands that an error complains of. Sections whose shape depends on one of their keys lose the
 /// places of their values on the way, but not in the tree.
-fn key_named_by(message: &str, value: &Value) -> Option<Span> {
+fn key_named_by(message: &str, value: &Value<'_>) -> Option<Span> {
     let rest = message.strip_prefix("unknown field `")?;
     let (name, _) = rest.split_once('`')?;
     find_key(name, value)
 }
 
-fn find_key(name: &str, value: &Value) -> Option<Span> {
+fn find_key(name: &str, value: &Value<'_>) -> Option<Span> {
     match value.get_ref() {
         DeValue::Table(table) => {
             let here = table.keys().find(|key| key.get_ref() == name);
@@ -209,6 +208,8 @@ fn find_key(name: &str, value: &Value) -> Option<Span> {
 
 #[cfg(test)]
 mod tests {
+    use serde::Deserialize;
+
     use super::*;
 
     fn document(text: &str) -> Document {

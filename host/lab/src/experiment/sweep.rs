@@ -25,27 +25,27 @@ const FIXED: &[&str] = &[
 
 /// The axes of a sweep.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Sweep {
-    axes: Vec<SweptKey>,
+pub(super) struct Sweep<'a> {
+    axes: Vec<SweptKey<'a>>,
 }
 
 #[derive(Clone, Debug)]
-struct SweptKey {
+struct SweptKey<'a> {
     key: String,
     span: Span,
-    values: Vec<Value>,
+    values: Vec<Value<'a>>,
 }
 
 /// One point of a sweep: which value each axis has there.
 #[derive(Clone, Debug)]
-pub(super) struct SweepPoint<'a>(Vec<(&'a SweptKey, &'a Value)>);
+pub(super) struct SweepPoint<'s, 'a>(Vec<(&'s SweptKey<'a>, &'s Value<'a>)>);
 
-impl Sweep {
+impl<'a> Sweep<'a> {
     /// Takes the section out of the tree.
     ///
     /// # Errors
     /// [`Malformed`] when it is no table of lists, or makes too many points.
-    pub(super) fn take(document: &Document, tree: &mut Table) -> Result<Self, Malformed> {
+    pub(super) fn take(document: &Document, tree: &mut Table<'a>) -> Result<Self, Malformed> {
         let Some(section) = tree.remove("sweep") else {
             return Ok(Self::default());
         };
@@ -64,13 +64,23 @@ impl Sweep {
             let refused = |reason: String| Err(document.malformed(&axis.span, reason));
             let key = &axis.key;
             if FIXED.contains(&key.as_str()) || key.starts_with("expect.") {
-                return refused(format!("`{key}` is one for the whole experiment and can't be swept"));
+                return refused(format!(
+                    "`{key}` is one for the whole experiment and can't be swept"
+                ));
             }
             if let Some(other) = self.axes[..place].iter().find(|it| overlap(&it.key, key)) {
                 return refused(format!("`{key}` and `{}` sweep the same thing", other.key));
             }
             if axis.values.is_empty() {
                 return refused(format!("`{key}` has no values to take"));
+            }
+            let twice = (1..axis.values.len())
+                .map(|place| (as_json(&axis.values[place]), place))
+                .find(|(value, place)| {
+                    axis.values[..*place].iter().any(|it| as_json(it) == *value)
+                });
+            if let Some((value, _)) = twice {
+                return refused(format!("`{key}` takes {value} twice"));
             }
             points = points.saturating_mul(axis.values.len());
             if points > limits::EXPERIMENT_POINTS_MAX {
@@ -95,7 +105,7 @@ impl Sweep {
     }
 
     /// All points in order; one that changes nothing without a sweep.
-    pub(super) fn points(&self) -> Vec<SweepPoint<'_>> {
+    pub(super) fn points(&self) -> Vec<SweepPoint<'_, 'a>> {
         let mut points = vec![SweepPoint(Vec::new())];
         for axis in &self.axes {
             points = points
@@ -113,7 +123,7 @@ impl Sweep {
     }
 }
 
-impl SweepPoint<'_> {
+impl<'a> SweepPoint<'_, 'a> {
     /// As results name it.
     pub(super) fn named(&self) -> Point {
         self.0
@@ -126,7 +136,11 @@ impl SweepPoint<'_> {
     ///
     /// # Errors
     /// [`Malformed`] at a key that leads nowhere.
-    pub(super) fn put_into(&self, document: &Document, tree: &mut Table) -> Result<(), Malformed> {
+    pub(super) fn put_into(
+        &self,
+        document: &Document,
+        tree: &mut Table<'a>,
+    ) -> Result<(), Malformed> {
         for (axis, value) in &self.0 {
             let segments: Vec<&str> = axis.key.split('.').collect();
             put(tree, &segments, &axis.span, value).map_err(|reason| {
@@ -138,11 +152,11 @@ impl SweepPoint<'_> {
 }
 
 /// Keys with lists, however they are written: `"a.b" = […]`, `a.b = […]`.
-fn collect(
+fn collect<'a>(
     document: &Document,
     prefix: &str,
-    value: Value,
-    axes: &mut Vec<SweptKey>,
+    value: Value<'a>,
+    axes: &mut Vec<SweptKey<'a>>,
 ) -> Result<(), Malformed> {
     let span = value.span();
     let DeValue::Table(table) = value.into_inner() else {
@@ -182,7 +196,12 @@ fn overlap(one: &str, other: &str) -> bool {
     within(one, other) || within(other, one)
 }
 
-fn put(tree: &mut Table, path: &[&str], span: &Span, value: &Value) -> Result<(), String> {
+fn put<'a>(
+    tree: &mut Table<'a>,
+    path: &[&str],
+    span: &Span,
+    value: &Value<'a>,
+) -> Result<(), String> {
     let Some((first, rest)) = path.split_first() else {
         return Ok(());
     };
@@ -219,11 +238,11 @@ fn put(tree: &mut Table, path: &[&str], span: &Span, value: &Value) -> Result<()
 }
 
 /// A number names one entry, a key means all of them.
-fn put_into_entries(
-    entries: &mut toml::de::DeArray<'static>,
+fn put_into_entries<'a>(
+    entries: &mut toml::de::DeArray<'a>,
     path: &[&str],
     span: &Span,
-    value: &Value,
+    value: &Value<'a>,
 ) -> Result<(), String> {
     let length = entries.len();
     let (chosen, path) = match path.split_first() {
@@ -250,7 +269,7 @@ fn put_into_entries(
 }
 
 /// A value as results name it.
-pub(super) fn as_json(value: &Value) -> serde_json::Value {
+pub(super) fn as_json(value: &Value<'_>) -> serde_json::Value {
     match value.get_ref() {
         DeValue::String(text) => text.as_ref().into(),
         DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
@@ -295,17 +314,8 @@ mod tests {
     }
 
     fn check(text: &str, expected: &[&str]) {
-        assert_eq!(points(text).as_deref(), Ok(&expected.map_to_owned()[..]));
-    }
-
-    trait MapToOwned {
-        fn map_to_owned(&self) -> Vec<String>;
-    }
-
-    impl MapToOwned for &[&str] {
-        fn map_to_owned(&self) -> Vec<String> {
-            self.iter().map(|text| (*text).to_owned()).collect()
-        }
+        let found = points(text).expect("it is a sweep");
+        assert_eq!(found, expected);
     }
 
     #[test]
@@ -360,13 +370,19 @@ mod tests {
         check("event.0.at.x = [1]", "`at` has no parts");
         check("nodes.capacity = 5", "needs a list of the values");
         check("nodes.capacity = []", "has no values");
-        check("nodes = [1]\n\"nodes.x\" = [1]", "");
         check("\"nodes..x\" = [1]", "a part of the key is empty");
-        let values: Vec<String> = (0..200).map(|value| value.to_string()).collect();
-        let values = values.join(",");
-        check(
-            &format!("a.x = [{values}]; ").replace("; ", ""),
-            "",
-        );
+        check("nodes.x = [2, 1, 2]", "takes 2 twice");
+        let many = (0..=100).map(|value| value.to_string());
+        let many = many.collect::<Vec<_>>().join(",");
+        check(&format!("a = {{ x = [{many}], y = [{many}] }}"), "points");
+    }
+
+    #[test]
+    fn two_keys_do_not_sweep_the_same() {
+        let refused = points("[sweep]\nnodes = [1]\n\"nodes.x\" = [1]\n").expect_err("twice");
+        assert!(refused.starts_with("x.toml:3:1:"), "{refused}");
+        assert!(refused.contains("sweep the same thing"), "{refused}");
+        let apart = "[nodes]\n[sweep]\n\"nodes.x\" = [1]\n\"nodes.xy\" = [1]\n";
+        check(apart, &[r#"{"nodes":{"x":1,"xy":1}}"#]);
     }
 }

@@ -371,3 +371,22 @@ pub const EXPERIMENT_REPETITIONS_MAX: u32 = 10_000;
 pub const EXPERIMENT_REQUESTS_DEFAULT: u64 = 10_000;
 /// Threads that run the cells of an experiment.
 pub const EXPERIMENT_JOBS_MAX: usize = 1024;
+
+// The lab: the simulated network.
+
+/// Nodes in a topology.
+pub const LAB_NODES_MAX: usize = 16_384;
+/// Links in a topology.
+pub const LAB_LINKS_MAX: usize = 1 << 20;
+/// Bytes in the file of a topology, or of sizes.
+pub const LAB_FILE_BYTES_MAX: u64 = 64 << 20;
+/// Times that a random topology is drawn until it is in one part.
+pub const LAB_DRAWS_MAX: u32 = 100;
+/// Files in a simulated network.
+pub const LAB_FILES_MAX: usize = 1 << 22;
+/// Requests in a run.
+pub const LAB_REQUESTS_MAX: u64 = 1 << 36;
+/// Events in a run.
+pub const LAB_EVENTS_MAX: usize = 4096;
+/// Memory in which the ways through a simulated network are kept, in bytes.
+pub const LAB_WAYS_BYTES_MAX: usize = 256 << 20;

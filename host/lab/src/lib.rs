@@ -13,6 +13,7 @@
 //! trace ──► single cache ──► miss ratios        placement, search: studies of their own
 //! ```
 
+mod draw;
 pub mod experiment;
 pub mod measures;
 pub mod quantity;

@@ -35,6 +35,26 @@ pub enum Shape {
     File,
 }
 
+impl Shape {
+    /// As it is called in a file.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Line => "line",
+            Self::Ring => "ring",
+            Self::Star => "star",
+            Self::Grid => "grid",
+            Self::Tree => "tree",
+            Self::Complete => "complete",
+            Self::ErdosRenyi => "erdos-renyi",
+            Self::BarabasiAlbert => "barabasi-albert",
+            Self::WattsStrogatz => "watts-strogatz",
+            Self::Demo => "demo",
+            Self::File => "file",
+        }
+    }
+}
+
 /// The table `[topology]`. Which keys go with which shape is checked when the network is opened.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

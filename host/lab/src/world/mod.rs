@@ -3,6 +3,8 @@
 mod event;
 mod scenario;
 mod spec;
+mod tour;
+mod ways;
 
 pub use event::{Event, EventSpec, Occurrence, PolicyWish, What};
 pub use scenario::{Judges, RunError, Scenario, run};

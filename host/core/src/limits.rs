@@ -359,8 +359,6 @@ pub const EXPERIMENT_COMPARE_MAX: usize = 64;
 pub const EXPERIMENT_NAME_BYTES_MAX: usize = 64;
 /// Points of an experiment's sweep.
 pub const EXPERIMENT_POINTS_MAX: usize = 4096;
-/// Events of an experiment.
-pub const EXPERIMENT_EVENTS_MAX: usize = 10_000;
 /// Assertions of an experiment.
 pub const EXPERIMENT_EXPECTS_MAX: usize = 1024;
 /// Repetitions of each cell of an experiment unless told otherwise, and …
@@ -390,3 +388,10 @@ pub const LAB_REQUESTS_MAX: u64 = 1 << 36;
 pub const LAB_EVENTS_MAX: usize = 4096;
 /// Memory in which the ways through a simulated network are kept, in bytes.
 pub const LAB_WAYS_BYTES_MAX: usize = 256 << 20;
+
+// The lab's placement study.
+
+/// Nodes in a placement study: as many as a node keeps track of.
+pub const PLACEMENT_STUDY_NODES_MAX: u32 = 65_536;
+/// Files in a placement study.
+pub const PLACEMENT_STUDY_FILES_MAX: u32 = 1_000_000;

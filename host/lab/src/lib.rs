@@ -16,6 +16,7 @@
 mod draw;
 pub mod experiment;
 pub mod measures;
+pub mod placement;
 pub mod quantity;
 pub mod results;
 pub mod seed;

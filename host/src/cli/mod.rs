@@ -1,6 +1,6 @@
 //! The command line: one file a command, holding its parsing, its action and its output.
 //!
-//! Data goes to standard output, everything else to standard error. Commands other than `node`, `demo`
+//! Data goes to standard output, everything else to standard error. Commands other than `node`, `demo`, `lab`
 //! and those that work on policies' files are clients of a running node's HTTP interface and know nothing
 //! else of it.
 
@@ -10,6 +10,7 @@ mod completions;
 mod demo;
 mod failure;
 mod get;
+mod lab;
 mod link;
 mod links;
 mod logging;
@@ -65,6 +66,7 @@ enum Command {
     Nodes(nodes::Nodes),
     Status(status::Status),
     Policy(Box<policy::Policy>),
+    Lab(Box<lab::Lab>),
     Completions(completions::Completions),
     Man(man::Man),
 }
@@ -129,6 +131,7 @@ impl Cli {
             Command::Nodes(command) => command.run(screen).await,
             Command::Status(command) => command.run(screen).await,
             Command::Policy(command) => command.run(screen).await,
+            Command::Lab(command) => command.run(screen),
             Command::Completions(command) => command.run(screen),
             Command::Man(command) => command.run(screen),
         };

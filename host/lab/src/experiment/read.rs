@@ -212,10 +212,10 @@ impl<'a> Reader<'a> {
     fn events(&mut self, tree: &Table<'_>) -> Result<Vec<Event>, Malformed> {
         let document = self.document;
         let tables = list(document, tree.get("event").cloned(), "event")?;
-        if tables.len() > limits::EXPERIMENT_EVENTS_MAX {
+        if tables.len() > limits::LAB_EVENTS_MAX {
             return Err(document.incomplete(format!(
                 "an experiment has at most {} events",
-                limits::EXPERIMENT_EVENTS_MAX
+                limits::LAB_EVENTS_MAX
             )));
         }
         let mut events = Vec::new();

@@ -1,0 +1,42 @@
+//! `lab`: compares policies on simulated networks and recorded traces. It needs no node.
+
+mod placement;
+
+use clap::Subcommand;
+use dataverse_lab::shelf::{BuiltIn, Shelf};
+use dataverse_sandbox::{Sandbox, SandboxOptions};
+
+use super::failure::Failure;
+use super::screen::Screen;
+use crate::policies::built_in;
+
+/// Compare policies on simulated networks and recorded traces
+#[derive(Debug, clap::Args)]
+pub(super) struct Lab {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Placement(placement::Placement),
+}
+
+impl Lab {
+    pub(super) fn run(self, screen: &mut Screen<'_>) -> Result<(), Failure> {
+        match self.command {
+            Command::Placement(command) => command.run(screen),
+        }
+    }
+}
+
+/// The policies that come with the program, and all files.
+fn shelf() -> Result<Shelf, Failure> {
+    let sandbox = Sandbox::new(SandboxOptions::default()).map_err(Failure::refused)?;
+    let built_in = built_in::all().into_iter().map(|it| BuiltIn {
+        kind: it.kind,
+        name: it.name,
+        wasm: it.wasm,
+    });
+    Ok(Shelf::new(sandbox, built_in.collect()))
+}

@@ -367,6 +367,8 @@ pub const EXPERIMENT_REPETITIONS_DEFAULT: u32 = 5;
 pub const EXPERIMENT_REPETITIONS_MAX: u32 = 10_000;
 /// Requests of each run of a generated load unless told otherwise.
 pub const EXPERIMENT_REQUESTS_DEFAULT: u64 = 10_000;
+/// Runs of an experiment: compare entries times points of the sweep times repetitions.
+pub const EXPERIMENT_RUNS_MAX: usize = 100_000;
 /// Threads that run the cells of an experiment.
 pub const EXPERIMENT_JOBS_MAX: usize = 1024;
 

@@ -16,6 +16,8 @@ mod table;
 
 use std::path::PathBuf;
 
+use dataverse_core::limits;
+
 use crate::results::{Digests, ExperimentFile, Plan, Point, Versions};
 use crate::world::Scenario;
 
@@ -24,6 +26,9 @@ pub use folder::{NoResultsFolder, ResultsFolder, to_csv};
 pub use read::Reading;
 pub use runner::{EndedRun, NoThreads, Running, Unwatched, Watch, World};
 pub use shown::{TableShown, table};
+
+/// An experiment that runs as it stands, with a comment on all that it says: what to begin one of one's own with.
+pub const TEMPLATE: &str = include_str!("template.toml");
 
 /// An experiment that makes sense: every file is there, every policy starts.
 #[derive(Debug)]
@@ -71,10 +76,10 @@ impl Experiment {
     /// Requests in all runs; what [`Watch::advanced`] adds up to. None when a trace tells only at its end.
     #[must_use]
     pub fn requests(&self) -> Option<u64> {
-        let one_round = self
-            .cells
-            .iter()
-            .try_fold(0_u64, |sum, cell| sum.checked_add(cell.scenario.requests))?;
+        let known = |requests: &u64| *requests < limits::LAB_REQUESTS_MAX;
+        let one_round = self.cells.iter().try_fold(0_u64, |sum, cell| {
+            sum.checked_add(Some(cell.scenario.requests).filter(known)?)
+        })?;
         one_round.checked_mul(self.plan.repetitions.into())
     }
 }

@@ -100,6 +100,7 @@ impl<'a> Reader<'a> {
             *run.repetitions.get_mut() = most.clamp(1, *run.repetitions.get_ref());
         }
         let plan = plan(document, &tree, &sweep, &run)?;
+        check_runs(document, &plan, sweep.points().len())?;
         let assertions = assertions(document, expects, &plan)?;
         let mut cells = Vec::new();
         for point in sweep.points() {
@@ -197,6 +198,13 @@ impl<'a> Reader<'a> {
         let workload = Workload::open(&spec, &self.folder)
             .map_err(|wrong| self.document.wrong(tree, &wrong))?;
         self.note_file(spec.trace.as_deref(), workload.digest());
+        if let Some(sizes) = &spec.sizes_file {
+            let content = std::fs::read(self.folder.join(sizes));
+            self.note_file(
+                Some(sizes),
+                content.ok().map(|content| Digest::of(&content)),
+            );
+        }
         let workload = Arc::new(workload);
         self.workloads.push((spec, Arc::clone(&workload)));
         Ok(workload)
@@ -371,6 +379,21 @@ fn plan(
         sweep: sweep.axes(),
         repetitions: *run.repetitions.get_ref(),
     })
+}
+
+/// Every run's numbers are kept until the end.
+fn check_runs(document: &Document, plan: &Plan, points: usize) -> Result<(), Malformed> {
+    let cells = points.saturating_mul(plan.compare.len());
+    let runs = cells.saturating_mul(plan.repetitions as usize);
+    if runs <= limits::EXPERIMENT_RUNS_MAX {
+        return Ok(());
+    }
+    Err(document.incomplete(format!(
+        "{points} points of the sweep, {} entries and {} repetitions are {runs} runs; at most {} are kept",
+        plan.compare.len(),
+        plan.repetitions,
+        limits::EXPERIMENT_RUNS_MAX
+    )))
 }
 
 fn assertions(

@@ -42,7 +42,7 @@ impl Run {
     pub(super) fn requests(&self, is_trace: bool) -> u64 {
         match self.requests {
             Some(requests) => requests,
-            None if is_trace => u64::MAX,
+            None if is_trace => limits::LAB_REQUESTS_MAX,
             None => limits::EXPERIMENT_REQUESTS_DEFAULT,
         }
     }

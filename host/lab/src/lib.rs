@@ -13,9 +13,17 @@
 //! trace ──► single cache ──► miss ratios        placement, search: studies of their own
 //! ```
 
+mod draw;
+pub mod experiment;
 pub mod measures;
 pub mod placement;
+pub mod quantity;
 pub mod report;
 pub mod results;
 pub mod seed;
 pub mod shelf;
+pub mod stats;
+pub mod topology;
+pub mod workload;
+pub mod world;
+pub mod wrong;

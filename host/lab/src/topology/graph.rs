@@ -1,0 +1,92 @@
+//! `Topology`: nodes and links as plain lists.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use petgraph::unionfind::UnionFind;
+
+/// A node, before anything runs on it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Place {
+    /// Its name, which no other node has.
+    pub name: String,
+    /// Its country, where the file says.
+    pub country: Option<String>,
+    /// Longitude and latitude in degrees, where the file says.
+    pub position: Option<(f64, f64)>,
+}
+
+/// A two-way link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Link {
+    /// Its ends, as indices into the nodes, the lesser first.
+    pub ends: (u32, u32),
+    /// One-way delay in microseconds.
+    pub latency_us: u64,
+    /// Pace in bits a second.
+    pub bits_per_second: u64,
+}
+
+/// Nodes and links. No node is linked with itself and no two twice.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Topology {
+    /// The nodes.
+    pub nodes: Vec<Place>,
+    /// The links, by their ends.
+    pub links: Vec<Link>,
+}
+
+/// Two nodes, by index.
+pub(super) type Edge = (u32, u32);
+
+impl Topology {
+    /// So many nodes called `n0`, `n1`, … with these links, all alike.
+    pub(super) fn plain(nodes: u32, edges: BTreeSet<Edge>, like: Link) -> Self {
+        let place = |number| Place {
+            name: format!("n{number}"),
+            country: None,
+            position: None,
+        };
+        Self {
+            nodes: (0..nodes).map(place).collect(),
+            links: edges
+                .into_iter()
+                .map(|ends| Link { ends, ..like })
+                .collect(),
+        }
+    }
+
+    /// The node of this name.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<u32> {
+        let at = self.nodes.iter().position(|place| place.name == name)?;
+        Some(at as u32)
+    }
+
+    /// How many parts there are that no link connects.
+    #[must_use]
+    pub fn parts(&self) -> usize {
+        let mut parts = self.nodes.len();
+        let mut sets = UnionFind::<u32>::new(parts);
+        for link in &self.links {
+            parts -= usize::from(sets.union(link.ends.0, link.ends.1));
+        }
+        parts
+    }
+
+    /// The most links that one node has, and which node that is.
+    #[must_use]
+    pub fn most_links(&self) -> Option<(usize, u32)> {
+        let mut counts = BTreeMap::<u32, usize>::new();
+        for link in &self.links {
+            for end in [link.ends.0, link.ends.1] {
+                *counts.entry(end).or_default() += 1;
+            }
+        }
+        counts.into_iter().map(|(node, count)| (count, node)).max()
+    }
+}
+
+/// The two, the lesser first; none when they are one.
+pub(super) fn edge(a: u32, b: u32) -> Option<Edge> {
+    (a != b).then(|| (a.min(b), a.max(b)))
+}

@@ -1,0 +1,124 @@
+//! What an experiment says of its network: the table `[topology]`.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::quantity::{NotNegative, Positive, Share};
+
+/// The shape of a network.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Shape {
+    /// Each node with the next.
+    Line,
+    /// A line whose ends are linked.
+    Ring,
+    /// Each node with the first.
+    Star,
+    /// `width` × `height` nodes, each with those beside, above and below it.
+    Grid,
+    /// Each node with the `branching` below it, level by level.
+    Tree,
+    /// Each node with every other.
+    Complete,
+    /// Each pair with `probability` (Erdős, Rényi 1959; Gilbert's G(n, p)).
+    ErdosRenyi,
+    /// Nodes come one by one and link to `links` others, the likelier the more links those have (Barabási, Albert
+    /// 1999).
+    BarabasiAlbert,
+    /// A ring with `neighbours` each, whose links are bent elsewhere with probability `rewire` (Watts, Strogatz 1998).
+    WattsStrogatz,
+    /// The four nodes of the demonstration: A, B, C, D in a line.
+    Demo,
+    /// A GraphML file (`.graphml`, `.xml`, as of the Internet Topology Zoo) or a list of edges.
+    File,
+}
+
+impl Shape {
+    /// As it is called in a file.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Line => "line",
+            Self::Ring => "ring",
+            Self::Star => "star",
+            Self::Grid => "grid",
+            Self::Tree => "tree",
+            Self::Complete => "complete",
+            Self::ErdosRenyi => "erdos-renyi",
+            Self::BarabasiAlbert => "barabasi-albert",
+            Self::WattsStrogatz => "watts-strogatz",
+            Self::Demo => "demo",
+            Self::File => "file",
+        }
+    }
+}
+
+/// The table `[topology]`. Which keys go with which shape is checked when the network is opened.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Spec {
+    /// The shape.
+    pub kind: Shape,
+    /// How many nodes; of all shapes but `grid`, `demo` and `file`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nodes: Option<u32>,
+    /// Of a grid: nodes in a row.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub width: Option<u32>,
+    /// Of a grid: rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub height: Option<u32>,
+    /// Of a tree: nodes below each (2 unless given).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branching: Option<u32>,
+    /// Of `erdos-renyi`: chance of each link.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probability: Option<Share>,
+    /// Of `barabasi-albert`: links that each newcomer makes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub links: Option<u32>,
+    /// Of `watts-strogatz`: neighbours of each on the ring, an even number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub neighbours: Option<u32>,
+    /// Of `watts-strogatz`: chance that a link is bent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rewire: Option<Share>,
+    /// Of `file`: where it is, from the experiment's folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<PathBuf>,
+    /// Whether a network in several parts is refused (unless `false`). A random one is drawn again until it is in
+    /// one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connected: Option<bool>,
+    /// One-way delay of a link, unless the file knows better (10 unless given).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency_ms: Option<NotNegative>,
+    /// Pace of a link in millions of bits a second, unless the file knows better (1000 unless given).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bandwidth_mbit: Option<Positive>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_key_names_its_line() {
+        let error = toml::from_str::<Spec>("kind = \"ring\"\nnodes = 4\nnoodles = 5\n")
+            .expect_err("there are no noodles")
+            .to_string();
+        assert!(error.contains("line 3"), "{error}");
+        assert!(error.contains("noodles"), "{error}");
+    }
+
+    #[test]
+    fn a_share_beyond_one_names_its_line() {
+        let text = "kind = \"erdos-renyi\"\nnodes = 4\nprobability = 2\n";
+        let error = toml::from_str::<Spec>(text)
+            .expect_err("2 is no probability")
+            .to_string();
+        assert!(error.contains("line 3"), "{error}");
+    }
+}

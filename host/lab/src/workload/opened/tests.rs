@@ -1,0 +1,129 @@
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::workload::Op;
+
+fn open(text: &str) -> Result<Workload, Wrong> {
+    let spec = toml::from_str(text).expect("it can be read");
+    Workload::open(&spec, Path::new("."))
+}
+
+fn drawn(text: &str, seed: u64, nodes: u32, count: u64) -> Vec<Request> {
+    let workload = open(text).expect("it can be had");
+    let requests = workload.requests(seed, nodes, None, count);
+    requests
+        .map(|request| request.expect("nothing is read"))
+        .collect()
+}
+
+fn counts<K: Ord>(requests: &[Request], of: impl Fn(&Request) -> K) -> BTreeMap<K, u64> {
+    let mut counts = BTreeMap::new();
+    for request in requests {
+        *counts.entry(of(request)).or_default() += 1;
+    }
+    counts
+}
+
+#[test]
+fn the_same_seed_draws_the_same_requests() {
+    let text = "writes = 0.1\nsizes = 'pareto'\nreaders = 'zipf'";
+    assert_eq!(drawn(text, 1, 5, 500), drawn(text, 1, 5, 500));
+    assert_ne!(drawn(text, 1, 5, 500), drawn(text, 2, 5, 500));
+}
+
+#[test]
+fn what_is_changed_in_one_respect_stays_in_the_others() {
+    let one = drawn("rate = 10", 1, 5, 500);
+    let other = drawn("rate = 50\nwrites = 0.2", 1, 5, 500);
+    let of =
+        |requests: &[Request]| -> Vec<_> { requests.iter().map(|it| (it.node, it.file)).collect() };
+    assert_eq!(of(&one), of(&other));
+}
+
+#[test]
+fn requests_come_at_the_rate_that_is_asked_for() {
+    for arrivals in ["poisson", "regular"] {
+        let text = format!("rate = 200\narrivals = '{arrivals}'");
+        let requests = drawn(&text, 1, 5, 20_000);
+        let end_s = requests.last().expect("there are some").at_us as f64 / 1e6;
+        assert!((end_s / 100.0 - 1.0).abs() < 0.03, "{arrivals}: {end_s}");
+        assert!(requests.is_sorted_by_key(|request| request.at_us));
+    }
+}
+
+#[test]
+fn kinds_come_in_proportion() {
+    let requests = drawn("writes = 0.2\ndeletes = 0.05", 1, 5, 20_000);
+    let kinds = counts(&requests, |request| format!("{:?}", request.op));
+    assert!(kinds["Write"].abs_diff(4_000) < 200, "{kinds:?}");
+    assert!(kinds["Delete"].abs_diff(1_000) < 150, "{kinds:?}");
+    assert!(
+        drawn("", 1, 5, 1_000)
+            .iter()
+            .all(|request| request.op == Op::Read)
+    );
+}
+
+#[test]
+fn readers_are_alike_or_skewed() {
+    let even = counts(&drawn("", 1, 10, 20_000), |request| request.node);
+    assert!(
+        even.values().all(|count| count.abs_diff(2_000) < 250),
+        "{even:?}"
+    );
+    let skewed = counts(&drawn("readers = 'zipf'", 1, 10, 20_000), |request| {
+        request.node
+    });
+    let most = skewed.values().max().expect("there are some");
+    assert!(most.abs_diff(6_828) < 300, "{skewed:?}");
+}
+
+#[test]
+fn favourites_drift_by_so_many_ranks_a_second() {
+    let favourite = |requests: &[Request]| {
+        let counts = counts(requests, |request| request.file);
+        counts
+            .into_iter()
+            .max_by_key(|&(_, count)| count)
+            .map(|(file, _)| file)
+    };
+    let text = "rate = 1000\narrivals = 'regular'\nfiles = 100\nexponent = 2\ndrift = 1";
+    let requests = drawn(text, 1, 5, 10_000);
+    assert_eq!(favourite(&requests[..999]), Some(0));
+    assert_eq!(favourite(&requests[3_000..3_999]), Some(97));
+}
+
+#[test]
+fn favourites_change_at_a_moment() {
+    for moment in ["5", "'50%'"] {
+        let text = format!("rate = 1000\narrivals = 'regular'\nexponent = 3\nchange_at = {moment}");
+        let requests = drawn(&text, 1, 5, 10_000);
+        let share = |requests: &[Request]| {
+            let first = requests.iter().filter(|request| request.file == 0);
+            first.count() as f64 / requests.len() as f64
+        };
+        assert!(share(&requests[..4_999]) > 0.8, "{moment}");
+        assert!(share(&requests[5_000..]) < 0.3, "{moment}");
+    }
+}
+
+#[test]
+fn what_can_not_be_is_refused_by_key() {
+    for (text, key) in [
+        ("files = 0", "workload.files"),
+        ("files = 99999999", "workload.files"),
+        ("writes = 0.6\ndeletes = 0.6", "workload.deletes"),
+        ("size = 0", "workload.size"),
+        ("rate = 1e9", "workload.rate"),
+        ("sizes = 'pareto'\nshape = 1", "workload.shape"),
+        ("sizes = 'file'", "workload.sizes"),
+        ("sizes_file = 'x'", "workload.sizes_file"),
+        (
+            "sizes = 'file'\nsizes_file = 'no/such'",
+            "workload.sizes_file",
+        ),
+        ("readers = []", "workload.readers"),
+    ] {
+        assert_eq!(open(text).expect_err(text).key, key, "{text}");
+    }
+}

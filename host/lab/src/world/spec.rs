@@ -1,0 +1,66 @@
+//! What an experiment says of its nodes: the table `[nodes]`.
+
+use dataverse_core::limits;
+use serde::{Deserialize, Serialize};
+
+use crate::quantity::{Amount, NotNegative};
+
+/// Failure domains: a number of them, dealt in turn, or `"country"`, as the topology's file says.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(untagged, expecting = "expected a number of zones, or \"country\"")]
+pub enum Zones {
+    /// So many, dealt to the nodes in turn; 0 and 1 are one for all.
+    Count(u32),
+    /// By a word.
+    Named(ZonesFrom),
+}
+
+/// Where names of zones come from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ZonesFrom {
+    /// The country of each node in the topology's file.
+    Country,
+}
+
+/// The table `[nodes]`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Nodes {
+    /// Bytes of each node, replicas and cached copies together; without end unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<Amount>,
+    /// Bytes of cached copies at most. Unless given, what replicas leave free of `capacity`; and if neither is
+    /// given, one hundredth of the bytes of all files.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache: Option<Amount>,
+    /// Failure domains (1).
+    pub zones: Zones,
+    /// Replicas of each file (2).
+    pub factor: u32,
+    /// Links between the writing node and a replica at most (8, as of a live node).
+    pub placement_radius: u32,
+    /// Links that a search crosses at most (16, as of a live node).
+    pub search_hops: u32,
+    /// Seconds for which a cached copy is served without asking a replica (3, as of a live node).
+    pub revalidate_after: NotNegative,
+    /// Seconds after which the replicas of a node that is gone are made anew elsewhere (600); never if the run
+    /// ends before.
+    pub repair_after: NotNegative,
+}
+
+impl Default for Nodes {
+    fn default() -> Self {
+        let seconds = |number| NotNegative::try_from(number).expect("it is at least 0");
+        Self {
+            capacity: None,
+            cache: None,
+            zones: Zones::Count(1),
+            factor: limits::FACTOR_DEFAULT,
+            placement_radius: 8,
+            search_hops: 16,
+            revalidate_after: seconds(3.0),
+            repair_after: seconds(600.0),
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! `Tour`: what a search from one node meets, level by level, and when.
+//!
+//! The core's search ([`dataverse_core::search::Search`]) asks level after level, at most [`FANOUT`] nodes at once, and
+//! none of a level before the one before has settled. Until a level has a hit nothing in that depends on the file, so
+//! it is worked out once: whom the search asks and when, when each answers, and who named whom. A search for a file is
+//! then a look at the nodes that have it. That both find the same hits over the same path with as many probes in the
+//! same time is tested against the core's own machine.
+//!
+//! A probe and its answer take the fastest way over the links. Answers take no time to think of, and no search runs out
+//! of time or budget: a slow network shows in the latencies.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use dataverse_core::limits;
+
+use super::ways::Ways;
+
+/// Probes of one search under way at once, as of a live node.
+pub(super) const FANOUT: usize = 32;
+
+/// The level of a node that no way leads to.
+const UNREACHED: u32 = u32::MAX;
+
+/// What a search from one node meets.
+pub(super) struct Tour {
+    from: u32,
+    /// Of each node: links between, as the search walks.
+    level: Vec<u32>,
+    /// Of each node: when its answer is there, in microseconds from the beginning.
+    answered_us: Vec<u64>,
+    /// Of each node: who named it first.
+    named_by: Vec<u32>,
+    /// Of each node: the fastest way there, in microseconds.
+    delay_us: Vec<u64>,
+    /// The nodes in the order in which they are asked.
+    order: Vec<u32>,
+    /// When each is asked, in that order.
+    asked_us: Vec<u64>,
+    /// How many are asked up to each level, the level included; the node itself is not.
+    asked_up_to: Vec<usize>,
+    /// When each level has settled.
+    settled_us: Vec<u64>,
+}
+
+/// What a search found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Found {
+    /// Nodes of the nearest level that have the file and answered in time, by number. Empty: nobody in reach.
+    pub(super) hits: Vec<u32>,
+    /// Links to them.
+    pub(super) hops: u32,
+    /// Nodes asked.
+    pub(super) probes: usize,
+    /// How long it took, in microseconds.
+    pub(super) elapsed_us: u64,
+}
+
+impl Tour {
+    /// Roughly the memory that a tour of so many nodes takes.
+    pub(super) const fn bytes(nodes: usize) -> usize {
+        nodes * (4 + 8 + 4 + 8 + 4 + 8)
+    }
+
+    /// From this node over the ways as they are.
+    pub(super) fn new(ways: &Ways, from: u32) -> Self {
+        let nodes = ways.ranks().len();
+        let mut tour = Self {
+            from,
+            level: vec![UNREACHED; nodes],
+            answered_us: vec![0; nodes],
+            named_by: vec![from; nodes],
+            delay_us: delays(ways, from),
+            order: Vec::new(),
+            asked_us: Vec::new(),
+            asked_up_to: vec![0],
+            settled_us: vec![0],
+        };
+        tour.level[from as usize] = 0;
+        let mut next = Vec::new();
+        tour.name(ways, from, 0, &mut next);
+        let mut now_us = 0;
+        while !next.is_empty() {
+            next.sort_unstable_by_key(|&node| ways.ranks()[node as usize]);
+            let waiting = std::mem::take(&mut next);
+            now_us = tour.ask(ways, &waiting, now_us, &mut next);
+            tour.asked_up_to.push(tour.order.len());
+            tour.settled_us.push(now_us);
+        }
+        tour
+    }
+
+    /// Takes in the neighbours that a node names.
+    fn name(&mut self, ways: &Ways, by: u32, level: u32, next: &mut Vec<u32>) {
+        for (node, _) in ways.neighbours(by) {
+            if self.level[node as usize] == UNREACHED {
+                self.level[node as usize] = level + 1;
+                self.named_by[node as usize] = by;
+                next.push(node);
+            }
+        }
+    }
+
+    /// Asks the nodes of a level and returns when the last has answered.
+    fn ask(&mut self, ways: &Ways, waiting: &[u32], began_us: u64, next: &mut Vec<u32>) -> u64 {
+        let mut under_way = BinaryHeap::with_capacity(FANOUT);
+        let mut now_us = began_us;
+        let mut asked = 0;
+        loop {
+            while under_way.len() < FANOUT && asked < waiting.len() {
+                let node = waiting[asked];
+                let answered_us = now_us + 2 * self.delay_us[node as usize];
+                self.answered_us[node as usize] = answered_us;
+                self.order.push(node);
+                self.asked_us.push(now_us);
+                under_way.push(Reverse((answered_us, asked, node)));
+                asked += 1;
+            }
+            let Some(Reverse((answered_us, _, node))) = under_way.pop() else {
+                return now_us;
+            };
+            now_us = answered_us;
+            self.name(ways, node, self.level[node as usize], next);
+        }
+    }
+
+    /// A search for what these nodes have, that crosses at most `hops_max` links. The node itself is passed over.
+    pub(super) fn search(
+        &self,
+        holders: impl Iterator<Item = u32> + Clone,
+        hops_max: u32,
+    ) -> Found {
+        let elsewhere = holders.filter(|&node| node != self.from);
+        let level = elsewhere
+            .clone()
+            .map(|node| self.level[node as usize])
+            .min();
+        let Some(level) = level.filter(|&level| level <= hops_max) else {
+            let last = (self.settled_us.len() - 1).min(hops_max as usize);
+            return Found {
+                hits: Vec::new(),
+                hops: 0,
+                probes: self.asked_up_to[last],
+                elapsed_us: self.settled_us[last],
+            };
+        };
+        let mut hits: Vec<u32> = elsewhere
+            .filter(|&it| self.level[it as usize] == level)
+            .collect();
+        let answered_us = |node: &u32| self.answered_us[*node as usize];
+        let first_us = hits.iter().map(answered_us).min();
+        let first_us = first_us.expect("a level with holders has a first");
+        // The core counts in whole milliseconds.
+        let commit_us = (first_us / 1_000 + limits::SEARCH_SETTLE_MS) * 1_000;
+        let settled_us = self.settled_us[level as usize];
+        let (from, to) = (
+            self.asked_up_to[level as usize - 1],
+            self.asked_up_to[level as usize],
+        );
+        if settled_us < commit_us {
+            hits.sort_unstable();
+            return Found {
+                hits,
+                hops: level,
+                probes: to,
+                elapsed_us: settled_us,
+            };
+        }
+        hits.retain(|node| answered_us(node) < commit_us);
+        hits.sort_unstable();
+        let asked = self.asked_us[from..to].partition_point(|&asked_us| asked_us < commit_us);
+        Found {
+            hits,
+            hops: level,
+            probes: from + asked,
+            elapsed_us: commit_us,
+        }
+    }
+
+    /// Links between, as the search walks; none when no way leads there.
+    pub(super) fn hops(&self, to: u32) -> Option<u32> {
+        let level = self.level[to as usize];
+        (level != UNREACHED).then_some(level)
+    }
+
+    /// The fastest way there, in microseconds.
+    pub(super) fn delay_us(&self, to: u32) -> u64 {
+        self.delay_us[to as usize]
+    }
+
+    /// The nodes of a search's path, this one and the last included.
+    pub(super) fn path(&self, to: u32) -> Vec<u32> {
+        let mut path = vec![to];
+        let mut at = to;
+        while at != self.from {
+            at = self.named_by[at as usize];
+            path.push(at);
+        }
+        path.reverse();
+        path
+    }
+
+    /// The first `probes` nodes that a search asks.
+    pub(super) fn asked(&self, probes: usize) -> &[u32] {
+        &self.order[..probes]
+    }
+
+    /// This node and all within so many links, nearest first, then by id.
+    pub(super) fn within(&self, hops: u32) -> impl Iterator<Item = (u32, u32)> {
+        let last = (self.asked_up_to.len() - 1).min(hops as usize);
+        let others = self.order[..self.asked_up_to[last]].iter();
+        let others = others.map(|&node| (node, self.level[node as usize]));
+        std::iter::once((self.from, 0)).chain(others)
+    }
+}
+
+/// The fastest way to each node, in microseconds (Dijkstra 1959).
+fn delays(ways: &Ways, from: u32) -> Vec<u64> {
+    let mut delays = vec![u64::MAX; ways.ranks().len()];
+    delays[from as usize] = 0;
+    let mut open = BinaryHeap::from([Reverse((0, from))]);
+    while let Some(Reverse((delay_us, node))) = open.pop() {
+        if delay_us > delays[node as usize] {
+            continue;
+        }
+        for (next, latency_us) in ways.neighbours(node) {
+            let over = delay_us + latency_us;
+            if over < delays[next as usize] {
+                delays[next as usize] = over;
+                open.push(Reverse((over, next)));
+            }
+        }
+    }
+    delays
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,133 @@
+//! `Ways`: who is linked with whom now, and the ways over these links.
+//!
+//! What a search from one node meets, and when, depends on the links alone as long as nobody has the file; it is
+//! worked out once for each node ([`Tour`]) and forgotten when a link or a node comes or goes.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use dataverse_core::limits;
+use rustc_hash::FxHashMap;
+
+use super::tour::Tour;
+use crate::topology::Link;
+
+/// Nodes and links that are up, and the ways over them.
+pub(super) struct Ways {
+    links: Vec<Link>,
+    is_up: Vec<bool>,
+    is_alive: Vec<bool>,
+    /// Of each node: its neighbours and the links to them.
+    around: Vec<Vec<(u32, u32)>>,
+    by_ends: FxHashMap<(u32, u32), u32>,
+    /// The nodes' places in the order of their ids.
+    ranks: Vec<u32>,
+    tours: Vec<Option<Arc<Tour>>>,
+    kept: VecDeque<u32>,
+    kept_max: usize,
+}
+
+impl Ways {
+    /// Over these links between nodes of these ranks; those from `absent` on are not there yet.
+    pub(super) fn new(links: Vec<Link>, ranks: Vec<u32>, absent: usize) -> Self {
+        let nodes = ranks.len();
+        let tour_bytes = Tour::bytes(nodes).max(1);
+        let mut ways = Self {
+            links: Vec::new(),
+            is_up: Vec::new(),
+            is_alive: (0..nodes).map(|node| node < absent).collect(),
+            around: vec![Vec::new(); nodes],
+            by_ends: FxHashMap::default(),
+            ranks,
+            tours: vec![None; nodes],
+            kept: VecDeque::new(),
+            kept_max: (limits::LAB_WAYS_BYTES_MAX / tour_bytes).max(1),
+        };
+        for link in links {
+            ways.add(link);
+        }
+        ways
+    }
+
+    /// Adds a link, or puts up again the one between these two.
+    pub(super) fn add(&mut self, link: Link) {
+        self.forget();
+        let (a, b) = link.ends;
+        if let Some(&known) = self.by_ends.get(&link.ends) {
+            self.is_up[known as usize] = true;
+            return;
+        }
+        let number = self.links.len() as u32;
+        self.links.push(link);
+        self.is_up.push(true);
+        self.by_ends.insert((a, b), number);
+        self.by_ends.insert((b, a), number);
+        self.around[a as usize].push((b, number));
+        self.around[b as usize].push((a, number));
+    }
+
+    /// Cuts the link between two nodes. False when there is none.
+    pub(super) fn cut(&mut self, a: u32, b: u32) -> bool {
+        self.forget();
+        let Some(&link) = self.by_ends.get(&(a, b)) else {
+            return false;
+        };
+        std::mem::take(&mut self.is_up[link as usize])
+    }
+
+    /// Says whether a node is there.
+    pub(super) fn set_alive(&mut self, node: u32, is_alive: bool) {
+        self.forget();
+        self.is_alive[node as usize] = is_alive;
+    }
+
+    /// Whether a node is there.
+    pub(super) fn is_alive(&self, node: u32) -> bool {
+        self.is_alive[node as usize]
+    }
+
+    /// Every link there ever was.
+    pub(super) fn links(&self) -> &[Link] {
+        &self.links
+    }
+
+    /// The number of the link between two neighbours.
+    pub(super) fn link_between(&self, a: u32, b: u32) -> u32 {
+        self.by_ends[&(a, b)]
+    }
+
+    pub(super) fn ranks(&self) -> &[u32] {
+        &self.ranks
+    }
+
+    /// The neighbours of a node that are there, with the delay of the links to them in microseconds.
+    pub(super) fn neighbours(&self, node: u32) -> impl Iterator<Item = (u32, u64)> {
+        let is_there = |&&(other, link): &&(u32, u32)| {
+            self.is_up[link as usize] && self.is_alive[other as usize]
+        };
+        let around = self.around[node as usize].iter().filter(is_there);
+        around.map(|&(other, link)| (other, self.links[link as usize].latency_us))
+    }
+
+    /// What a search from this node meets.
+    pub(super) fn tour(&mut self, from: u32) -> Arc<Tour> {
+        if let Some(tour) = &self.tours[from as usize] {
+            return Arc::clone(tour);
+        }
+        let tour = Arc::new(Tour::new(self, from));
+        if self.kept.len() >= self.kept_max
+            && let Some(oldest) = self.kept.pop_front()
+        {
+            self.tours[oldest as usize] = None;
+        }
+        self.kept.push_back(from);
+        self.tours[from as usize] = Some(Arc::clone(&tour));
+        tour
+    }
+
+    fn forget(&mut self) {
+        for from in self.kept.drain(..) {
+            self.tours[from as usize] = None;
+        }
+    }
+}

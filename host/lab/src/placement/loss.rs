@@ -128,6 +128,6 @@ mod tests {
             low < expected && expected < high,
             "{low} to {high} for {expected}"
         );
-        assert!(low > 0.9995, "{low}");
+        assert!(low > 0.999, "{low}");
     }
 }

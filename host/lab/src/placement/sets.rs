@@ -1,8 +1,6 @@
 //! `ReplicaSets`: the different sets of nodes that hold all copies of some file.
 
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng as _;
-use rand_distr::{Distribution as _, Uniform};
+use crate::draw::Draw;
 
 /// Different sets of nodes, all of one size.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,7 +109,7 @@ impl ReplicaSets {
 #[must_use]
 pub fn copysets(nodes: u32, size: usize, scatter_width: u32, seed: u64) -> ReplicaSets {
     assert!(size >= 2, "a single copy has no scatter width");
-    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let mut random = Draw::new(seed);
     let mut sets = Vec::new();
     for _ in 0..(scatter_width as usize).div_ceil(size - 1) {
         let mut order: Vec<u32> = (0..nodes).collect();
@@ -131,7 +129,7 @@ pub fn copysets(nodes: u32, size: usize, scatter_width: u32, seed: u64) -> Repli
 #[must_use]
 pub fn random_sets(nodes: u32, size: usize, files: usize, seed: u64) -> ReplicaSets {
     assert!(size <= nodes as usize, "a set has distinct nodes");
-    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let mut random = Draw::new(seed);
     let mut order: Vec<u32> = (0..nodes).collect();
     let mut sets = Vec::with_capacity(files * size);
     for _ in 0..files {
@@ -145,10 +143,9 @@ pub fn random_sets(nodes: u32, size: usize, files: usize, seed: u64) -> ReplicaS
 
 /// Draws `count` of these evenly and puts them first (Fisher and Yates). What order they were in before is no
 /// matter.
-pub(super) fn draw(order: &mut [u32], count: usize, random: &mut ChaCha8Rng) {
+pub(super) fn draw(order: &mut [u32], count: usize, random: &mut Draw) {
     for place in 0..count.min(order.len()) {
-        let left = Uniform::new(place, order.len()).expect("some are left");
-        order.swap(place, left.sample(random));
+        order.swap(place, place + random.below(order.len() - place));
     }
 }
 
@@ -184,7 +181,7 @@ mod tests {
     #[test]
     fn every_set_is_drawn_equally_often() {
         let mut counts = std::collections::BTreeMap::<Vec<u32>, u32>::new();
-        let mut random = ChaCha8Rng::seed_from_u64(3);
+        let mut random = Draw::new(3);
         let mut order: Vec<u32> = (0..6).collect();
         for _ in 0..20_000 {
             draw(&mut order, 3, &mut random);

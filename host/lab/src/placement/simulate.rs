@@ -1,10 +1,9 @@
 //! The chance that some replica set fails as a whole, by drawing failed nodes again and again.
 
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng as _;
 use rayon::prelude::*;
 
 use super::sets::{ReplicaSets, draw};
+use crate::draw::Draw;
 use crate::seed::derive;
 
 /// Parts that the draws are split into, each with a seed of its own: the same on any number of threads.
@@ -71,7 +70,7 @@ pub fn simulate(sets: &ReplicaSets, fail: u32, trials: u64, seed: u64) -> Estima
 }
 
 fn lost_of(sets: &ReplicaSets, fail: usize, trials: u64, seed: u64) -> u64 {
-    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let mut random = Draw::new(seed);
     let mut order: Vec<u32> = (0..sets.nodes()).collect();
     let mut is_failed = vec![false; order.len()];
     let mut lost = 0;

@@ -50,6 +50,7 @@ fn runs(cell: &Cell) -> impl Iterator<Item = &std::collections::BTreeMap<String,
 }
 
 fn figure(results: &Results, name: &str, point: &Point) -> Option<Figure> {
+    let joined = joined(name);
     let mut axes: Option<(&str, &str)> = None;
     let mut lines = Vec::new();
     let mut rows = Vec::new();
@@ -60,7 +61,11 @@ fn figure(results: &Results, name: &str, point: &Point) -> Option<Figure> {
             continue;
         };
         axes.get_or_insert((&first.x_axis, &first.y_axis));
-        let (points, of_all) = mean(&series);
+        let (points, of_all) = if joined == Joined::Steps {
+            (mean_of_steps(&series), true)
+        } else {
+            mean(&series)
+        };
         averaged &= of_all;
         let every = points.len().div_ceil(NUMBERS_MAX).max(1);
         let kept = points.iter().step_by(every);
@@ -79,14 +84,15 @@ fn figure(results: &Results, name: &str, point: &Point) -> Option<Figure> {
     let (x_axis, y_axis) = axes?;
     let shown = || lines.iter().take(LINES_MAX).flat_map(|line| &line.points);
     let xs = shown().map(|it| it.0);
-    let by_rank = x_axis.contains("rank") || x_axis.contains("popularity");
-    let x = if by_rank && xs.clone().all(|x| x > 0.0) && xs.clone().any(|x| x >= 50.0) {
+    let x = if name.ends_with("_by_rank")
+        && xs.clone().all(|x| x > 0.0)
+        && xs.clone().any(|x| x >= 50.0)
+    {
         Axis::decades(x_axis, xs)
     } else {
         Axis::within(x_axis, xs)
     };
     let ys = shown().map(|it| it.1);
-    let joined = joined(name);
     let y = if joined == Joined::Steps && ys.clone().all(|y| (0.0..=1.0).contains(&y)) {
         Axis::over(y_axis, ys.chain([0.0, 1.0]))
     } else {
@@ -149,6 +155,28 @@ fn mean(series: &[&Series]) -> (Vec<(f64, f64)>, bool) {
     ((0..first.len()).map(mean).collect(), true)
 }
 
+/// The mean of series whose value holds until their next point, and is 0 before their first.
+fn mean_of_steps(series: &[&Series]) -> Vec<(f64, f64)> {
+    let all = series.iter().flat_map(|it| &it.points);
+    let mut places: Vec<f64> = all.map(|it| it.0).collect();
+    places.sort_by(f64::total_cmp);
+    places.dedup();
+    let mut next = vec![0; series.len()];
+    let mean = |place: f64| {
+        let mut sum = 0.0;
+        for (series, next) in series.iter().zip(&mut next) {
+            while series.points.get(*next).is_some_and(|it| it.0 <= place) {
+                *next += 1;
+            }
+            sum += next
+                .checked_sub(1)
+                .map_or(0.0, |last| series.points[last].1);
+        }
+        (place, sum / series.len() as f64)
+    };
+    places.into_iter().map(mean).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -166,5 +194,19 @@ mod tests {
         assert_eq!(mean(&[&a, &b]), (vec![(0.0, 2.0), (1.0, 4.0)], true));
         let other = series(&[(0.0, 3.0), (2.0, 6.0)]);
         assert_eq!(mean(&[&a, &other]), (a.points.clone(), false));
+    }
+
+    #[test]
+    fn steps_are_averaged_wherever_they_are() {
+        let series = |points: &[(f64, f64)]| Series {
+            points: points.to_vec(),
+            ..Series::default()
+        };
+        let (a, b) = (
+            series(&[(0.0, 0.5), (2.0, 1.0)]),
+            series(&[(1.0, 0.5), (3.0, 1.0)]),
+        );
+        let expected = [(0.0, 0.25), (1.0, 0.5), (2.0, 0.75), (3.0, 1.0)];
+        assert_eq!(mean_of_steps(&[&a, &b]), expected);
     }
 }

@@ -49,7 +49,10 @@ pub(super) fn short(text: &str, most: usize) -> String {
 
 /// A name from a program as words: `hit_ratio` is `hit ratio`.
 pub(super) fn words(name: &str) -> String {
-    name.replace('_', " ")
+    match name.strip_suffix("_cdf") {
+        Some(of) => format!("{}, cumulative", of.replace('_', " ")),
+        None => name.replace('_', " "),
+    }
 }
 
 /// A number to four significant digits, whole ones in full, thousands apart.
@@ -146,13 +149,18 @@ fn with_unit(name: &str, unit: &str) -> String {
 
 /// A measure as an axis or a row calls it: its name in words, and its unit, once.
 pub(super) fn label(name: &str, unit: &str) -> String {
-    let ending = format!("_{unit}");
-    let bare = if unit.is_empty() {
-        None
-    } else {
-        name.strip_suffix(ending.as_str())
-    };
-    with_unit(&words(bare.unwrap_or(name)), unit)
+    let words: Vec<&str> = name.split('_').collect();
+    let is_abbreviation = unit.len() <= 2;
+    match words.contains(&unit) {
+        // `latency_ms_mean` is a mean latency in milliseconds, …
+        true if is_abbreviation && words.len() > 1 => {
+            let others: Vec<&str> = words.into_iter().filter(|word| *word != unit).collect();
+            with_unit(&others.join(" "), unit)
+        }
+        // … and `hops_mean` says what it counts.
+        true => words.join(" "),
+        false => with_unit(&words.join(" "), unit),
+    }
 }
 
 /// Rows of comma-separated values as a link that a browser saves as a file.
@@ -233,7 +241,9 @@ mod tests {
 
     #[test]
     fn a_label_tells_the_unit_once() {
-        assert_eq!(label("read_latency_ms", "ms"), "read latency, ms");
+        assert_eq!(label("latency_ms_mean", "ms"), "latency mean, ms");
+        assert_eq!(label("hops_mean", "hops"), "hops mean");
+        assert_eq!(label("probes_per_search", "probes"), "probes per search");
         assert_eq!(label("moved_bytes", "MiB"), "moved bytes, MiB");
         assert_eq!(label("hit_ratio", ""), "hit ratio");
     }

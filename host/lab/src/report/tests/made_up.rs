@@ -97,7 +97,7 @@ fn means(number: usize, place: usize) -> [(&'static str, f64); 5] {
     [
         ("hit_ratio", hit),
         ("hops_mean", 2.6 * (1.0 - hit) + 0.05 * wobble),
-        ("read_latency_p99_ms", 180.0 * (1.0 - hit) + 9.0 * wobble),
+        ("latency_ms_p99", 180.0 * (1.0 - hit) + 9.0 * wobble),
         (
             "relocated_bytes",
             3.2e9 * (1.0 + number as f64) * (1.0 - hit),
@@ -187,11 +187,11 @@ fn series(number: usize, place: usize, repetition: usize) -> BTreeMap<String, Se
         ),
         (
             "hit_ratio_over_time".to_owned(),
-            series("time, s", "hit ratio", over_time.collect()),
+            series("time (s)", "hit ratio", over_time.collect()),
         ),
         (
-            "copies_by_popularity".to_owned(),
-            series("rank of popularity", "copies", copies.collect()),
+            "replicas_by_rank".to_owned(),
+            series("file, most read first", "copies", copies.collect()),
         ),
     ])
 }

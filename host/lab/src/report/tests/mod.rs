@@ -69,7 +69,7 @@ fn a_page_shows_all_that_the_results_have() {
             .replace("hit ratio", "hit_ratio")
             .as_str(),
         "does not hold",
-        "Hops cdf at nodes.capacity = 1%",
+        "Hops, cumulative at nodes.capacity = 1%",
         "Network under gdsf",
         "dataverse:policy@0.1.0",
         "fedcba9876543210",

@@ -159,6 +159,26 @@ fn an_assertion_names_what_there_is() {
 }
 
 #[test]
+fn an_assertion_can_be_about_a_part_of_the_sweep() {
+    let swept =
+        "[sweep]\nnodes.factor = [1, 3]\n[[expect]]\nmeasure = \"hit_ratio\"\nat_least = 0.25\n";
+    check_refused(
+        &format!("{swept}at = {{ \"nodes.cache\" = 1 }}\n"),
+        6,
+        "`nodes.cache` is not swept",
+    );
+    check_refused(
+        &format!("{swept}at = {{ \"nodes.factor\" = 2 }}\n"),
+        6,
+        "`nodes.factor` never has the value 2",
+    );
+    let text = format!("{TWO}{swept}at = {{ \"nodes.factor\" = 3 }}\n");
+    let results = run(&read(&text).expect("it makes sense"), 1, &simple);
+    let judged: Vec<bool> = results.expectations.iter().map(|it| it.holds).collect();
+    assert_eq!(judged, [true, true], "one an entry, at one of the points");
+}
+
+#[test]
 fn what_is_missing_as_a_whole_has_no_line() {
     let (line, reason) = refused("[[compare]]\nname = \"x\"\n");
     assert_eq!(line, None);

@@ -88,7 +88,7 @@ fn what_makes_no_sense_is_refused_with_its_line() {
         "no compare entry is called `three`",
     );
     check_refused("[run]\nseed = -1\n", 2, "invalid value: integer `-1`");
-    check_refused("[run]\nrequests = 0\n", 2, "a run of no requests");
+    check_refused("[run]\nrequests = 0\n", 2, "a run has 1 to");
     check_refused("[event]\nat = 1\n", 1, "write [[event]]");
     check_refused(
         "[[event]]\nat = 1\nkind = \"explode\"\n",
@@ -120,11 +120,7 @@ fn a_sweep_is_checked_like_the_sections() {
         3,
         "no eviction policy",
     );
-    check_refused(
-        "[sweep]\n\"run.requests\" = [9,\n0]\n",
-        3,
-        "a run of no requests",
-    );
+    check_refused("[sweep]\n\"run.requests\" = [9,\n0]\n", 3, "a run has 1 to");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The lab with the policies that come with the program, as WebAssembly, and its commands.
 
+mod experiments;
 mod placement;
 
 use dataverse::policies::built_in;

@@ -388,6 +388,8 @@ pub const LAB_FILES_MAX: usize = 1 << 22;
 pub const LAB_REQUESTS_MAX: u64 = 1 << 36;
 /// Events in a run.
 pub const LAB_EVENTS_MAX: usize = 4096;
+/// Wall-clock time of one decision in the lab, where fuel is to end it first on any machine.
+pub const LAB_WALL_MS_MAX: u64 = 10 * 60 * 1000;
 /// Memory in which the ways through a simulated network are kept, in bytes.
 pub const LAB_WAYS_BYTES_MAX: usize = 256 << 20;
 
@@ -397,3 +399,26 @@ pub const LAB_WAYS_BYTES_MAX: usize = 256 << 20;
 pub const PLACEMENT_STUDY_NODES_MAX: u32 = 65_536;
 /// Files in a placement study.
 pub const PLACEMENT_STUDY_FILES_MAX: u32 = 1_000_000;
+
+// Traces of the lab.
+
+/// Bytes in a line of a trace, and so in a request of it.
+pub const TRACE_LINE_BYTES_MAX: usize = 64 << 10;
+/// Columns of a trace that is a table.
+pub const TRACE_COLUMNS_MAX: usize = 256;
+/// Requests in a trace: the position of each is kept in 32 bits for the optimum, and one value means never.
+pub const TRACE_REQUESTS_MAX: u64 = u32::MAX as u64;
+/// Objects in a trace; what is known of each is kept in memory.
+pub const TRACE_OBJECTS_MAX: usize = 1 << 27;
+/// Objects of a generated trace.
+pub const TRACE_ZIPF_OBJECTS_MAX: u32 = 10_000_000;
+/// The latest time in a trace, in milliseconds; whole numbers up to this are exact in 64-bit floats.
+pub const TRACE_TIME_MS_MAX: u64 = 1 << 53;
+/// Requests that are read and then put to all caches at once.
+pub const TRACE_CHUNK_REQUESTS: usize = 1 << 16;
+/// Objects named in the report that changed their size; the rest is counted.
+pub const TRACE_RESIZED_TOLD_MAX: usize = 8;
+/// Caches that one run drives.
+pub const TRACE_CACHES_MAX: usize = 4096;
+/// Times that a policy may need a new instance in one run before it is asked no more.
+pub const TRACE_INSTANCES_MAX: u64 = 1000;

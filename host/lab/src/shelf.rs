@@ -10,8 +10,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use dataverse_core::content::Digest;
 use dataverse_core::limits;
-use dataverse_core::policy::{Kind, Placement, ReaderKeepsCopy, Relocation, Rendezvous};
-use dataverse_sandbox::{EvictionGuest, GuestLimits, Program, Refusal, Sandbox, Setup};
+use dataverse_core::policy::{Eviction, Kind, Placement, ReaderKeepsCopy, Relocation, Rendezvous};
+use dataverse_sandbox::{
+    EvictionGuest, GuestLimits, PlacementGuest, Program, Refusal, RelocationGuest, Sandbox, Setup,
+};
 
 /// The name of the native stand-in of each kind.
 pub const BASELINE: &str = "baseline";
@@ -60,6 +62,49 @@ pub enum ShelfError {
     },
 }
 
+/// Whose calls cost fuel.
+pub trait Priced {
+    /// Fuel of the last call; 0 for native code.
+    fn last_fuel(&self) -> u64 {
+        0
+    }
+}
+
+/// An instance that places.
+pub trait PlacementJudge: Placement + Priced {}
+/// An instance that evicts.
+pub trait EvictionJudge: Eviction + Priced {}
+/// An instance that relocates.
+pub trait RelocationJudge: Relocation + Priced {}
+
+impl<P: Placement + Priced> PlacementJudge for P {}
+impl<P: Eviction + Priced> EvictionJudge for P {}
+impl<P: Relocation + Priced> RelocationJudge for P {}
+
+impl Priced for Rendezvous {}
+impl Priced for ReaderKeepsCopy {}
+
+macro_rules! priced_guests {
+    ($($guest:ty),+) => {$(
+        impl Priced for $guest {
+            fn last_fuel(&self) -> u64 {
+                self.last_cost().fuel
+            }
+        }
+    )+};
+}
+
+priced_guests!(PlacementGuest, EvictionGuest, RelocationGuest);
+
+/// What a decision may take in the lab: as much fuel and memory as on a node. Time is left to fuel, which is the same
+/// on every machine: with the wall clock of a node, a busy machine would turn a decision into a fault.
+fn guest_limits() -> GuestLimits {
+    GuestLimits {
+        wall_ms: limits::LAB_WALL_MS_MAX,
+        ..GuestLimits::default()
+    }
+}
+
 /// A policy that was chosen: what to make instances of.
 #[derive(Clone, Debug)]
 pub struct Chosen {
@@ -94,7 +139,7 @@ impl Chosen {
     ///
     /// # Errors
     /// See [`Chosen::eviction`].
-    pub fn placement(&self, seed: u64) -> Result<Box<dyn Placement>, Refusal> {
+    pub fn placement(&self, seed: u64) -> Result<Box<dyn PlacementJudge>, Refusal> {
         Ok(match &self.program {
             None => Box::new(Rendezvous),
             Some(program) => Box::new(program.placement(&self.setup(seed))?),
@@ -105,7 +150,7 @@ impl Chosen {
     ///
     /// # Errors
     /// See [`Chosen::eviction`].
-    pub fn relocation(&self, seed: u64) -> Result<Box<dyn Relocation>, Refusal> {
+    pub fn relocation(&self, seed: u64) -> Result<Box<dyn RelocationJudge>, Refusal> {
         Ok(match &self.program {
             None => Box::new(ReaderKeepsCopy),
             Some(program) => Box::new(program.relocation(&self.setup(seed))?),
@@ -152,7 +197,7 @@ impl Shelf {
                 name: policy.to_owned(),
                 config: config.to_owned(),
                 program: None,
-                limits: GuestLimits::default(),
+                limits: guest_limits(),
             });
         }
         let (name, bytes) = self.read(kind, policy)?;
@@ -165,7 +210,7 @@ impl Shelf {
             name,
             config: config.to_owned(),
             program: Some(program.clone()),
-            limits: GuestLimits::default(),
+            limits: guest_limits(),
         };
         if program.kind() != kind {
             return Err(refused(Refusal::OtherKind {

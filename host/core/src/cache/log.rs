@@ -5,10 +5,10 @@
 
 use std::collections::VecDeque;
 
-use super::question::Batch;
-use super::slots::{Place, Slots};
+use super::Name;
+use super::slots::{Cached, Place, Slots};
 use crate::limits;
-use crate::policy::{CacheEntry, Slot};
+use crate::policy::{CacheEntry, Eviction, Fault, Slot};
 
 /// Turns that may lie about without use before they are cleared away, beside two a slot.
 const IDLE_TURNS: usize = 64;
@@ -34,6 +34,8 @@ pub(super) struct Log {
     sequence: u64,
     hits: VecDeque<Mark>,
     turns: VecDeque<(Mark, Turn)>,
+    /// Memory for the next news.
+    spare: News,
 }
 
 impl Log {
@@ -42,7 +44,7 @@ impl Log {
         self.turns.clear();
     }
 
-    pub(super) fn hit(&mut self, slot: Slot, slots: &Slots) {
+    pub(super) fn hit<K: Name>(&mut self, slot: Slot, slots: &Slots<K>) {
         if self.hits.len() >= limits::EVICTION_EVENTS_MAX {
             self.hits.pop_front();
         }
@@ -50,7 +52,7 @@ impl Log {
         self.hits.push_back(mark);
     }
 
-    pub(super) fn turn(&mut self, slot: Slot, turn: Turn, slots: &Slots) {
+    pub(super) fn turn<K: Name>(&mut self, slot: Slot, turn: Turn, slots: &Slots<K>) {
         if self.turns.len() >= 2 * slots.width() + IDLE_TURNS {
             // What remains is at most one a slot, so as many again can come before the next time.
             self.turns
@@ -60,22 +62,28 @@ impl Log {
         self.turns.push_back((mark, turn));
     }
 
-    /// Everything that is still of use, in order, in batches; the log is empty afterwards.
-    pub(super) fn take(&mut self, slots: &mut Slots) -> Vec<Batch> {
-        let mut batches = Vec::new();
+    /// Everything that is still of use, in order; the log is empty afterwards.
+    pub(super) fn take<K: Name>(&mut self, slots: &mut Slots<K>) -> News {
+        let mut news = std::mem::take(&mut self.spare);
         let mut hits = self.hits.drain(..).peekable();
         for (mark, turn) in self.turns.drain(..) {
             while let Some(hit) = hits.next_if(|hit| hit.sequence < mark.sequence) {
-                add_hit(&mut batches, slots, hit);
+                news.add_hit(slots, hit);
             }
             if turn_is_due(slots, mark, turn) {
-                add_turn(&mut batches, slots, mark.slot);
+                news.add_turn(slots, mark.slot);
             }
         }
         for hit in hits {
-            add_hit(&mut batches, slots, hit);
+            news.add_hit(slots, hit);
         }
-        batches
+        news
+    }
+
+    /// Takes news back that were told, so that the next need no memory of their own.
+    pub(super) fn take_back(&mut self, mut told: News) {
+        told.clear();
+        self.spare = told;
     }
 
     #[cfg(test)]
@@ -83,7 +91,7 @@ impl Log {
         (self.hits.len(), self.turns.len())
     }
 
-    fn mark(&mut self, slot: Slot, slots: &Slots) -> Mark {
+    fn mark<K: Name>(&mut self, slot: Slot, slots: &Slots<K>) -> Mark {
         self.sequence += 1;
         Mark {
             sequence: self.sequence,
@@ -95,7 +103,7 @@ impl Log {
 
 /// Whether the policy still has to hear of it. A copy that went before the policy heard that it came gave
 /// its slot back at once, and with it the generation.
-fn turn_is_due(slots: &Slots, mark: Mark, turn: Turn) -> bool {
+fn turn_is_due<K: Name>(slots: &Slots<K>, mark: Mark, turn: Turn) -> bool {
     slots.generation(mark.slot) == mark.generation
         && match slots.place(mark.slot) {
             Some(Place::Cached(cached)) => turn == Turn::Cached && !cached.told,
@@ -104,36 +112,96 @@ fn turn_is_due(slots: &Slots, mark: Mark, turn: Turn) -> bool {
         }
 }
 
-fn add_hit(batches: &mut Vec<Batch>, slots: &Slots, mark: Mark) {
-    // The same generation means that the policy has not been relieved of this copy since.
-    if slots.generation(mark.slot) != mark.generation {
-        return;
-    }
-    match batches.last_mut() {
-        Some(Batch::Hit(batch)) if batch.len() < limits::EVICTION_BATCH_MAX => {
-            batch.push(mark.slot);
+/// What happened since the policy was last asked, in order.
+#[derive(Debug, Default)]
+pub(super) struct News {
+    /// Events of one kind that follow each other, how many.
+    batches: Vec<(Event, usize)>,
+    /// Of the reads and removals among them.
+    slots: Vec<Slot>,
+    /// Of the others.
+    entries: Vec<CacheEntry>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Event {
+    Hit,
+    Removed,
+    Restored,
+}
+
+impl News {
+    /// Tells the policy.
+    pub(super) fn put_to(&self, policy: &mut dyn Eviction) -> Result<(), Fault> {
+        let (mut slots, mut entries) = (&self.slots[..], &self.entries[..]);
+        for &(event, length) in &self.batches {
+            match event {
+                Event::Hit => policy.hit(first(&mut slots, length))?,
+                Event::Removed => policy.removed(first(&mut slots, length))?,
+                Event::Restored => policy.restore(first(&mut entries, length))?,
+            }
         }
-        _ => batches.push(Batch::Hit(vec![mark.slot])),
+        Ok(())
+    }
+
+    /// The slots of copies that it says are gone.
+    pub(super) fn removed(&self) -> impl Iterator<Item = Slot> {
+        let mut slots = &self.slots[..];
+        let of_batch = move |&(event, length): &(Event, usize)| match event {
+            Event::Hit => {
+                first(&mut slots, length);
+                &[][..]
+            }
+            Event::Removed => first(&mut slots, length),
+            Event::Restored => &[],
+        };
+        self.batches.iter().flat_map(of_batch).copied()
+    }
+
+    fn clear(&mut self) {
+        self.batches.clear();
+        self.slots.clear();
+        self.entries.clear();
+    }
+
+    fn add_hit<K: Name>(&mut self, slots: &Slots<K>, mark: Mark) {
+        // The same generation means that the policy has not been relieved of this copy since.
+        if slots.generation(mark.slot) == mark.generation {
+            self.slots.push(mark.slot);
+            self.count(Event::Hit);
+        }
+    }
+
+    fn add_turn<K: Name>(&mut self, slots: &mut Slots<K>, slot: Slot) {
+        slots.tell(slot);
+        if let Some(cached) = slots.cached_at(slot) {
+            self.entries.push(entry(slot, cached));
+            self.count(Event::Restored);
+        } else {
+            self.slots.push(slot);
+            self.count(Event::Removed);
+        }
+    }
+
+    fn count(&mut self, event: Event) {
+        match self.batches.last_mut() {
+            Some((last, length)) if *last == event && *length < limits::EVICTION_BATCH_MAX => {
+                *length += 1;
+            }
+            _ => self.batches.push((event, 1)),
+        }
     }
 }
 
-fn add_turn(batches: &mut Vec<Batch>, slots: &mut Slots, slot: Slot) {
-    slots.tell(slot);
-    let came = slots.cached_at(slot).map(|cached| entry(slot, cached));
-    match (batches.last_mut(), came) {
-        (Some(Batch::Restored(batch)), Some(entry)) if batch.len() < limits::EVICTION_BATCH_MAX => {
-            batch.push(entry);
-        }
-        (Some(Batch::Removed(batch)), None) if batch.len() < limits::EVICTION_BATCH_MAX => {
-            batch.push(slot);
-        }
-        (_, Some(entry)) => batches.push(Batch::Restored(vec![entry])),
-        (_, None) => batches.push(Batch::Removed(vec![slot])),
-    }
+/// Takes the first so many.
+fn first<'a, T>(rest: &mut &'a [T], length: usize) -> &'a [T] {
+    let (taken, after) = rest.split_at(length);
+    *rest = after;
+    taken
 }
 
 /// What the policy is told of a cached copy.
-pub(super) fn entry(slot: Slot, cached: &super::slots::Cached) -> CacheEntry {
+pub(super) fn entry<K>(slot: Slot, cached: &Cached<K>) -> CacheEntry {
     CacheEntry {
         slot,
         file: cached.copy.file.0,

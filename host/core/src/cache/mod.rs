@@ -15,6 +15,8 @@
 //! A policy *follows* the cache from [`Cache::hand_over`] on. A slot means the same copy to both: resident
 //! from the moment that the policy admits it, given out again only when the policy named it as a victim,
 //! refused it, has been told that it was removed, or never heard of it.
+//!
+//! Copies go by a [`Name`]: a key on a node, a number in the lab.
 
 use crate::id::FileId;
 use crate::key::Key;
@@ -22,6 +24,7 @@ use crate::policy::Eviction;
 use crate::version::{Millis, Version};
 
 mod log;
+mod name;
 mod question;
 mod settle;
 mod slots;
@@ -31,6 +34,7 @@ mod model;
 #[cfg(test)]
 mod tests;
 
+pub use name::{Folded, Name};
 pub use question::{Handover, Next, Outcome, Question, Step, Verdict, Victim};
 
 use log::{Log, Turn};
@@ -39,9 +43,9 @@ use slots::Slots;
 
 /// A copy that is cached or might be.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CachedCopy {
+pub struct CachedCopy<K = Key> {
     /// The file.
-    pub key: Key,
+    pub key: K,
     /// The file's id.
     pub file: FileId,
     /// Which version of it.
@@ -52,10 +56,10 @@ pub struct CachedCopy {
     pub cost: u32,
 }
 
-impl CachedCopy {
+impl<K: Name> CachedCopy<K> {
     /// A copy of this version of the file with this key.
     #[must_use]
-    pub fn of(key: Key, version: Version, size: u64, cost: u32) -> Self {
+    pub fn of(key: K, version: Version, size: u64, cost: u32) -> Self {
         Self {
             file: key.file_id(),
             key,
@@ -70,33 +74,32 @@ impl CachedCopy {
 ///
 /// Their bytes never grow beyond the budget. They exceed it only when the budget shrinks, until room is
 /// made ([`Cache::ask_room`]).
-pub struct Cache {
+pub struct Cache<K: Name = Key> {
     capacity: u64,
-    slots: Slots,
+    slots: Slots<K>,
     log: Log,
-    follower: Option<Follower>,
+    follower: Option<Follower<K>>,
     /// Questions asked so far: numbers them.
     questions: u64,
 }
 
 /// What the cache knows of the policy that follows it.
-#[derive(Default)]
-struct Follower {
+struct Follower<K> {
     /// The budget has changed since the policy was told.
     capacity_due: bool,
-    asking: Option<Asking>,
+    asking: Option<Asking<K>>,
 }
 
 /// The question under way.
-struct Asking {
+struct Asking<K> {
     number: u64,
     /// What it is about.
-    incoming: Option<(Key, Version)>,
+    incoming: Option<(K, Version)>,
     /// That copy was removed before it was admitted.
     withdrawn: bool,
 }
 
-impl Cache {
+impl<K: Name> Cache<K> {
     /// An empty cache with this many bytes that no policy follows.
     #[must_use]
     pub fn new(capacity: u64) -> Self {
@@ -135,19 +138,19 @@ impl Cache {
 
     /// The version of this file that is cached.
     #[must_use]
-    pub fn version_of(&self, key: &Key) -> Option<Version> {
+    pub fn version_of(&self, key: &K) -> Option<Version> {
         self.copy_of(key).map(|copy| copy.version)
     }
 
     /// The copy of this file that is cached.
     #[must_use]
-    pub fn copy_of(&self, key: &Key) -> Option<&CachedCopy> {
+    pub fn copy_of(&self, key: &K) -> Option<&CachedCopy<K>> {
         let cached = self.slots.cached_at(self.slots.find(key)?)?;
         Some(&cached.copy)
     }
 
     /// What is cached, coldest first, with the time of its last use.
-    pub fn copies(&self) -> impl Iterator<Item = (&CachedCopy, Millis)> {
+    pub fn copies(&self) -> impl Iterator<Item = (&CachedCopy<K>, Millis)> {
         self.slots
             .coldest_first()
             .map(|(_, cached)| (&cached.copy, cached.used_at))
@@ -171,7 +174,7 @@ impl Cache {
     /// Takes up a copy that is there already, as the one used last: at the start of a node, coldest first.
     /// False, and nothing changed, when the file is cached already or there are too many copies. The
     /// budget may be exceeded; ask for room afterwards.
-    pub fn adopt(&mut self, copy: CachedCopy, used_at: Millis) -> bool {
+    pub fn adopt(&mut self, copy: CachedCopy<K>, used_at: Millis) -> bool {
         if self.slots.find(&copy.key).is_some() {
             return false;
         }
@@ -186,7 +189,7 @@ impl Cache {
     }
 
     /// Notes that the cached copy of this file is read. False when there is none. Constant time.
-    pub fn hit(&mut self, key: &Key, now: Millis) -> bool {
+    pub fn hit(&mut self, key: &K, now: Millis) -> bool {
         let Some(slot) = self.slots.find(key) else {
             return false;
         };
@@ -200,7 +203,7 @@ impl Cache {
     /// Forgets the cached copy of this version: it was deleted, overwritten, its fetch failed, or it was
     /// made a replica. False when that version is not cached. If it is just being asked about, it will not
     /// be admitted.
-    pub fn remove(&mut self, key: &Key, version: Version) -> bool {
+    pub fn remove(&mut self, key: &K, version: Version) -> bool {
         let asking = self.follower.as_mut().and_then(|it| it.asking.as_mut());
         if let Some(asking) = asking
             && let Some(incoming) = &asking.incoming
@@ -221,7 +224,10 @@ impl Cache {
     /// more; a question that it was asked is answered by the baseline when it is settled.
     pub fn hand_over(&mut self) -> Handover {
         self.dismiss();
-        self.follower = Some(Follower::default());
+        self.follower = Some(Follower {
+            capacity_due: false,
+            asking: None,
+        });
         let entries: Vec<_> = self
             .slots
             .coldest_first()
@@ -248,7 +254,7 @@ impl Cache {
     /// Answered at once when it is cached already (yes), when a newer version is, when it is larger than
     /// the whole budget or there are too many copies (no), and, by the baseline, when no policy follows.
     /// An older version of the file leaves the cache in any case.
-    pub fn ask_admit(&mut self, copy: CachedCopy, now: Millis) -> Step {
+    pub fn ask_admit(&mut self, copy: CachedCopy<K>, now: Millis) -> Step<K> {
         if !self.can_ask() {
             return self.admit_by_baseline(copy, now);
         }
@@ -275,7 +281,7 @@ impl Cache {
     ///
     /// The freed bytes are free for the next admission again, so lower the budget first if they are for
     /// something else.
-    pub fn ask_room(&mut self, bytes: u64, now: Millis) -> Step {
+    pub fn ask_room(&mut self, bytes: u64, now: Millis) -> Step<K> {
         if self.short(0, bytes) == 0 {
             return Step::done(Vec::new(), false);
         }
@@ -294,9 +300,9 @@ impl Cache {
     pub fn admit(
         &mut self,
         policy: Option<&mut dyn Eviction>,
-        copy: CachedCopy,
+        copy: CachedCopy<K>,
         now: Millis,
-    ) -> Outcome {
+    ) -> Outcome<K> {
         match policy {
             None => {
                 Outcome::default()
@@ -317,7 +323,7 @@ impl Cache {
         policy: Option<&mut dyn Eviction>,
         bytes: u64,
         now: Millis,
-    ) -> Outcome {
+    ) -> Outcome<K> {
         match policy {
             None => {
                 Outcome::default()

@@ -2,6 +2,7 @@
 //! policy without it, and settled under it again.
 
 use super::CachedCopy;
+use super::log::News;
 use crate::key::Key;
 use crate::limits;
 use crate::policy::{Admission, CacheEntry, Eviction, Fault, Slot};
@@ -29,19 +30,11 @@ impl Handover {
     }
 }
 
-/// Events of one kind that follow each other.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Batch {
-    Hit(Vec<Slot>),
-    Removed(Vec<Slot>),
-    Restored(Vec<CacheEntry>),
-}
-
 /// The copy that a question is about.
 #[derive(Debug)]
-pub(super) struct Incoming {
+pub(super) struct Incoming<K> {
     pub(super) slot: Slot,
-    pub(super) copy: CachedCopy,
+    pub(super) copy: CachedCopy<K>,
     /// The policy has admitted it; only room is lacking.
     pub(super) admitted: bool,
 }
@@ -52,12 +45,12 @@ pub(super) struct Incoming {
 /// asks has the policy to itself from [`super::Cache::ask_admit`] to [`super::Cache::settle`].
 #[derive(Debug)]
 #[must_use = "a question that is not settled leaves the policy out of step"]
-pub struct Question {
+pub struct Question<K = Key> {
     pub(super) number: u64,
     /// The budget, if the policy does not know it yet.
     pub(super) capacity: Option<u64>,
-    pub(super) batches: Vec<Batch>,
-    pub(super) incoming: Option<Incoming>,
+    pub(super) news: News,
+    pub(super) incoming: Option<Incoming<K>>,
     /// Bytes to be freed, as far as was known when it was asked.
     pub(super) needed: u64,
     /// Bytes still to be freed for something that is not cached.
@@ -71,7 +64,7 @@ pub struct Question {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict(pub(super) Admission);
 
-impl Question {
+impl<K> Question<K> {
     /// Bytes that the policy is asked to free; 0 when it is only asked whether a copy is worth caching.
     #[must_use]
     pub const fn needed(&self) -> u64 {
@@ -93,13 +86,7 @@ impl Question {
         if let Some(capacity) = self.capacity {
             policy.set_capacity(capacity)?;
         }
-        for batch in &self.batches {
-            match batch {
-                Batch::Hit(slots) => policy.hit(slots)?,
-                Batch::Removed(slots) => policy.removed(slots)?,
-                Batch::Restored(entries) => policy.restore(entries)?,
-            }
-        }
+        self.news.put_to(policy)?;
         match &self.incoming {
             Some(incoming) if !incoming.admitted => {
                 let entry = CacheEntry {
@@ -120,17 +107,17 @@ impl Question {
 
 /// A cached copy that left the cache: its content is to be dropped.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Victim {
+pub struct Victim<K = Key> {
     /// The file.
-    pub key: Key,
+    pub key: K,
     /// Which version of it.
     pub version: Version,
     /// Bytes.
     pub size: u64,
 }
 
-impl From<CachedCopy> for Victim {
-    fn from(copy: CachedCopy) -> Self {
+impl<K> From<CachedCopy<K>> for Victim<K> {
+    fn from(copy: CachedCopy<K>) -> Self {
         Self {
             key: copy.key,
             version: copy.version,
@@ -142,17 +129,17 @@ impl From<CachedCopy> for Victim {
 /// One step on the way to an answer.
 #[derive(Debug)]
 #[must_use = "victims are to be dropped, and a question is to be put"]
-pub struct Step {
+pub struct Step<K = Key> {
     /// What left the cache in this step; the content is to be dropped, whatever comes next.
-    pub victims: Vec<Victim>,
+    pub victims: Vec<Victim<K>>,
     /// What the policy did wrong, if the baseline answered in its stead.
     pub fault: Option<Fault>,
     /// What comes next.
-    pub next: Next,
+    pub next: Next<K>,
 }
 
-impl Step {
-    pub(super) fn done(victims: Vec<Victim>, admitted: bool) -> Self {
+impl<K> Step<K> {
+    pub(super) fn done(victims: Vec<Victim<K>>, admitted: bool) -> Self {
         Self {
             victims,
             fault: None,
@@ -160,7 +147,7 @@ impl Step {
         }
     }
 
-    pub(super) fn ask(victims: Vec<Victim>, question: Question) -> Self {
+    pub(super) fn ask(victims: Vec<Victim<K>>, question: Question<K>) -> Self {
         Self {
             victims,
             fault: None,
@@ -175,9 +162,9 @@ impl Step {
 
 /// What comes after a [`Step`].
 #[derive(Debug)]
-pub enum Next {
+pub enum Next<K = Key> {
     /// The policy is to be asked.
-    Ask(Question),
+    Ask(Question<K>),
     /// It is settled.
     Done {
         /// Whether the copy that it was about is cached from now on.
@@ -186,21 +173,35 @@ pub enum Next {
 }
 
 /// How the whole of it went, when one call did it all.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 #[must_use = "victims are to be dropped"]
-pub struct Outcome {
+pub struct Outcome<K = Key> {
     /// Whether the copy that it was about is cached from now on.
     pub admitted: bool,
     /// What left the cache; the content is to be dropped.
-    pub victims: Vec<Victim>,
+    pub victims: Vec<Victim<K>>,
     /// The first thing that the policy did wrong.
     pub fault: Option<Fault>,
 }
 
-impl Outcome {
+impl<K> Default for Outcome<K> {
+    fn default() -> Self {
+        Self {
+            admitted: false,
+            victims: Vec::new(),
+            fault: None,
+        }
+    }
+}
+
+impl<K> Outcome<K> {
     /// This outcome and then that step, and the question that comes next.
-    pub fn after(mut self, step: Step) -> (Self, Option<Question>) {
-        self.victims.extend(step.victims);
+    pub fn after(mut self, step: Step<K>) -> (Self, Option<Question<K>>) {
+        if self.victims.is_empty() {
+            self.victims = step.victims;
+        } else {
+            self.victims.extend(step.victims);
+        }
         self.fault = self.fault.or(step.fault);
         match step.next {
             Next::Ask(question) => (self, Some(question)),

@@ -3,40 +3,35 @@
 use std::collections::BTreeSet;
 
 use super::log::Turn;
-use super::question::{Batch, Incoming};
+use super::question::Incoming;
 use super::slots::Place;
-use super::{Asking, Cache, CachedCopy, Outcome, Question, Step, Verdict, Victim};
+use super::{Asking, Cache, CachedCopy, Name, Outcome, Question, Step, Verdict, Victim};
 use crate::limits;
 use crate::policy::{Admission, Eviction, Fault, Slot};
 use crate::version::Millis;
 
-/// A verdict that broke no rule.
-#[derive(Default)]
-struct Named {
-    victims: Vec<Slot>,
-    /// Removed since the policy was asked.
-    gone: Vec<Slot>,
-    /// The policy admitted the incoming copy, and then let it go.
-    withdrawn: bool,
-}
+/// In a verdict of so many slots, a slot named twice is found by looking at all before it.
+const FEW: usize = 32;
 
-impl Cache {
+impl<K: Name> Cache<K> {
     /// Checks what the policy said and applies it. Whatever it said, the question is answered, or the same
     /// policy is asked again for the bytes still missing.
     ///
     /// Victims are gone from the cache when this returns. A fault is answered by the baseline; after one
     /// of the policy itself ([`FaultKind::ends_instance`](crate::policy::FaultKind::ends_instance)), no policy follows the cache until the next
     /// [`Cache::hand_over`].
-    pub fn settle(&mut self, question: Question, verdict: Result<Verdict, Fault>) -> Step {
+    pub fn settle(
+        &mut self,
+        mut question: Question<K>,
+        verdict: Result<Verdict, Fault>,
+    ) -> Step<K> {
         let Some(asking) = self.take_asking(question.number) else {
             // The policy was dismissed meanwhile, and its slots with it.
             return self.answer_by_baseline(question, None);
         };
-        for batch in &question.batches {
-            if let Batch::Removed(slots) = batch {
-                slots.iter().for_each(|&slot| self.slots.release(slot));
-            }
-        }
+        let told = std::mem::take(&mut question.news);
+        told.removed().for_each(|slot| self.slots.release(slot));
+        self.log.take_back(told);
         match verdict {
             Err(fault) => {
                 self.dismiss();
@@ -54,16 +49,14 @@ impl Cache {
 
     /// Applies the slots that the policy named. With them it has admitted the incoming copy, if there is
     /// one.
-    fn apply(&mut self, mut question: Question, asking: &Asking, named: &[Slot]) -> Step {
+    fn apply(&mut self, mut question: Question<K>, asking: &Asking<K>, named: &[Slot]) -> Step<K> {
         let used_before = self.used();
         let (mut victims, fault) = match self.check(&question, named) {
-            Ok(checked) => {
-                if checked.withdrawn
-                    && let Some(incoming) = question.incoming.take()
-                {
+            Ok(withdrawn) => {
+                if withdrawn && let Some(incoming) = question.incoming.take() {
                     self.slots.release(incoming.slot);
                 }
-                (self.drop_named(&checked), None)
+                (self.drop_named(named), None)
             }
             Err(fault) => {
                 self.set_aside(named);
@@ -110,8 +103,10 @@ impl Cache {
         Step::done(victims, admitted).with(fault)
     }
 
+    /// Whether the policy, in a verdict that breaks no rule, let go of the incoming copy that it had admitted.
+    ///
     /// Slots are judged as they were when the policy was asked: it knows of no later change.
-    fn check(&self, question: &Question, named: &[Slot]) -> Result<Named, Fault> {
+    fn check(&self, question: &Question<K>, named: &[Slot]) -> Result<bool, Fault> {
         let wrong = |reason: String| Err(Fault::verdict(reason));
         if named.len() > limits::VERDICT_ENTRIES_MAX {
             let max = limits::VERDICT_ENTRIES_MAX;
@@ -120,42 +115,49 @@ impl Cache {
                 named.len()
             ));
         }
-        let mut seen = BTreeSet::new();
-        let mut checked = Named::default();
-        let mut freed = 0;
-        for &slot in named {
-            if !seen.insert(slot) {
+        let mut many = BTreeSet::new();
+        let (mut freed, mut gone, mut withdrawn) = (0, false, false);
+        for (place, &slot) in named.iter().enumerate() {
+            let twice = match named.len() {
+                ..=FEW => named[..place].contains(&slot),
+                _ => !many.insert(slot),
+            };
+            if twice {
                 return wrong(format!("slot {slot} is named twice"));
             }
             match self.slots.place(slot) {
-                Some(Place::Cached(cached)) if cached.told => {
-                    freed += cached.copy.size;
-                    checked.victims.push(slot);
-                }
-                Some(Place::Leaving { told: false }) => checked.gone.push(slot),
-                Some(Place::Offered) if question.waits_for_room(slot) => checked.withdrawn = true,
+                Some(Place::Cached(cached)) if cached.told => freed += cached.copy.size,
+                // Removed since the policy was asked.
+                Some(Place::Leaving { told: false }) => gone = true,
+                Some(Place::Offered) if question.waits_for_room(slot) => withdrawn = true,
                 _ => return wrong(format!("slot {slot} names no cached copy")),
             }
         }
-        let in_vain = freed == 0 && checked.gone.is_empty() && !checked.withdrawn;
+        let in_vain = freed == 0 && !gone && !withdrawn;
         if question.needed > 0 && in_vain {
             let needed = question.needed;
             return wrong(format!(
                 "it frees none of the {needed} bytes that are needed"
             ));
         }
-        Ok(checked)
+        Ok(withdrawn)
     }
 
     /// The policy has named these itself, so it need not be told and their slots are free at once.
-    fn drop_named(&mut self, named: &Named) -> Vec<Victim> {
-        named.gone.iter().for_each(|&slot| self.slots.release(slot));
-        let take = |&slot: &Slot| {
-            let copy = self.slots.take(slot);
-            self.slots.release(slot);
-            Victim::from(copy)
-        };
-        named.victims.iter().map(take).collect()
+    fn drop_named(&mut self, named: &[Slot]) -> Vec<Victim<K>> {
+        for &slot in named {
+            if let Some(Place::Leaving { .. }) = self.slots.place(slot) {
+                self.slots.release(slot);
+            }
+        }
+        let mut victims = Vec::with_capacity(named.len());
+        for &slot in named {
+            if self.slots.cached_at(slot).is_some() {
+                victims.push(Victim::from(self.slots.take(slot)));
+                self.slots.release(slot);
+            }
+        }
+        victims
     }
 
     /// An invalid verdict changes nothing, but the policy counts what it named as gone. Copies that stay
@@ -183,7 +185,7 @@ impl Cache {
         }
     }
 
-    pub(super) fn admit_by_baseline(&mut self, copy: CachedCopy, now: Millis) -> Step {
+    pub(super) fn admit_by_baseline(&mut self, copy: CachedCopy<K>, now: Millis) -> Step<K> {
         let mut victims = Vec::new();
         if let Some(admitted) = self.give_way(&copy, &mut victims) {
             return Step::done(victims, admitted);
@@ -194,14 +196,14 @@ impl Cache {
         Step::done(victims, admitted)
     }
 
-    pub(super) fn make_room_by_baseline(&mut self, bytes: u64) -> Step {
+    pub(super) fn make_room_by_baseline(&mut self, bytes: u64) -> Step<K> {
         let mut victims = Vec::new();
         self.drop_coldest(self.short(0, bytes), &mut victims);
         Step::done(victims, false)
     }
 
     /// Answers in the stead of a policy that no longer follows.
-    fn answer_by_baseline(&mut self, question: Question, fault: Option<Fault>) -> Step {
+    fn answer_by_baseline(&mut self, question: Question<K>, fault: Option<Fault>) -> Step<K> {
         let step = match question.incoming {
             Some(incoming) => self.admit_by_baseline(incoming.copy, question.now),
             None => self.make_room_by_baseline(question.room),
@@ -212,8 +214,8 @@ impl Cache {
     /// Lets an older version of the file leave for `copy`. `Some` when that settles whether it is cached.
     pub(super) fn give_way(
         &mut self,
-        copy: &CachedCopy,
-        victims: &mut Vec<Victim>,
+        copy: &CachedCopy<K>,
+        victims: &mut Vec<Victim<K>>,
     ) -> Option<bool> {
         if let Some(cached) = self.version_of(&copy.key) {
             if cached >= copy.version {
@@ -234,7 +236,7 @@ impl Cache {
     }
 
     /// The baseline: coldest first, until this many bytes are freed.
-    fn drop_coldest(&mut self, bytes: u64, victims: &mut Vec<Victim>) {
+    fn drop_coldest(&mut self, bytes: u64, victims: &mut Vec<Victim<K>>) {
         let mut freed = 0;
         while freed < bytes {
             let coldest = self.slots.coldest();
@@ -246,7 +248,7 @@ impl Cache {
     }
 
     /// Takes a cached copy out without the policy's word.
-    pub(super) fn expel(&mut self, slot: Slot) -> Victim {
+    pub(super) fn expel(&mut self, slot: Slot) -> Victim<K> {
         let known = self.slots.cached_at(slot).is_some_and(|it| it.told) && self.is_followed();
         let copy = self.slots.take(slot);
         if known {
@@ -270,11 +272,11 @@ impl Cache {
 
     pub(super) fn question(
         &mut self,
-        incoming: Option<Incoming>,
+        incoming: Option<Incoming<K>>,
         room: u64,
         round: u32,
         now: Millis,
-    ) -> Question {
+    ) -> Question<K> {
         let size = incoming.as_ref().map_or(0, |incoming| incoming.copy.size);
         let needed = self.short(size, room);
         self.questions += 1;
@@ -291,7 +293,7 @@ impl Cache {
         Question {
             number: self.questions,
             capacity: capacity_due.then_some(self.capacity),
-            batches: self.log.take(&mut self.slots),
+            news: self.log.take(&mut self.slots),
             incoming,
             needed,
             room,
@@ -300,7 +302,7 @@ impl Cache {
         }
     }
 
-    fn take_asking(&mut self, number: u64) -> Option<Asking> {
+    fn take_asking(&mut self, number: u64) -> Option<Asking<K>> {
         self.follower
             .as_mut()?
             .asking
@@ -322,9 +324,9 @@ impl Cache {
     pub(super) fn converse(
         &mut self,
         policy: &mut dyn Eviction,
-        first: Step,
+        first: Step<K>,
         fault: Option<Fault>,
-    ) -> Outcome {
+    ) -> Outcome<K> {
         let begun = Outcome {
             fault,
             ..Outcome::default()

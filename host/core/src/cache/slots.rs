@@ -10,8 +10,7 @@
 
 use std::collections::HashMap;
 
-use super::CachedCopy;
-use crate::key::Key;
+use super::{CachedCopy, Name};
 use crate::limits;
 use crate::policy::Slot;
 use crate::version::Millis;
@@ -20,13 +19,13 @@ use crate::version::Millis;
 const NONE: Slot = Slot::MAX;
 
 /// What a slot stands for.
-pub(super) enum Place {
+pub(super) enum Place<K> {
     /// Nothing; it may be given out.
     Free,
     /// A copy that the policy is being asked about.
     Offered,
     /// A cached copy.
-    Cached(Cached),
+    Cached(Cached<K>),
     /// A copy that is gone; the policy does not know yet, or is being told.
     Leaving {
         /// The question under way tells it.
@@ -35,8 +34,8 @@ pub(super) enum Place {
 }
 
 /// A cached copy in the table.
-pub(super) struct Cached {
-    pub(super) copy: CachedCopy,
+pub(super) struct Cached<K> {
+    pub(super) copy: CachedCopy<K>,
     /// When it was last used.
     pub(super) used_at: Millis,
     /// Whether the policy knows of it, or is being told by the question under way.
@@ -45,27 +44,27 @@ pub(super) struct Cached {
     hotter: Slot,
 }
 
-struct Entry {
+struct Entry<K> {
     generation: u32,
-    place: Place,
+    place: Place<K>,
 }
 
 /// The slot table.
-pub(super) struct Slots {
-    entries: Vec<Entry>,
+pub(super) struct Slots<K: Name> {
+    entries: Vec<Entry<K>>,
     free: Vec<Slot>,
-    by_key: HashMap<Key, Slot>,
+    by_key: HashMap<K, Slot, K::Spread>,
     coldest: Slot,
     hottest: Slot,
     bytes: u64,
 }
 
-impl Slots {
+impl<K: Name> Slots<K> {
     pub(super) fn new() -> Self {
         Self {
             entries: Vec::new(),
             free: Vec::new(),
-            by_key: HashMap::new(),
+            by_key: HashMap::default(),
             coldest: NONE,
             hottest: NONE,
             bytes: 0,
@@ -87,15 +86,15 @@ impl Slots {
         self.bytes
     }
 
-    pub(super) fn find(&self, key: &Key) -> Option<Slot> {
+    pub(super) fn find(&self, key: &K) -> Option<Slot> {
         self.by_key.get(key).copied()
     }
 
-    pub(super) fn place(&self, slot: Slot) -> Option<&Place> {
+    pub(super) fn place(&self, slot: Slot) -> Option<&Place<K>> {
         self.entries.get(slot as usize).map(|entry| &entry.place)
     }
 
-    pub(super) fn cached_at(&self, slot: Slot) -> Option<&Cached> {
+    pub(super) fn cached_at(&self, slot: Slot) -> Option<&Cached<K>> {
         match self.place(slot) {
             Some(Place::Cached(cached)) => Some(cached),
             _ => None,
@@ -112,7 +111,7 @@ impl Slots {
     }
 
     /// Cached copies, coldest first.
-    pub(super) fn coldest_first(&self) -> impl Iterator<Item = (Slot, &Cached)> {
+    pub(super) fn coldest_first(&self) -> impl Iterator<Item = (Slot, &Cached<K>)> {
         std::iter::successors(self.coldest(), |&slot| {
             let hotter = self.linked(slot).hotter;
             (hotter != NONE).then_some(hotter)
@@ -138,7 +137,7 @@ impl Slots {
     }
 
     /// Puts a copy into its offered slot, as the one used last. No copy of its key may be cached.
-    pub(super) fn fill(&mut self, slot: Slot, copy: CachedCopy, now: Millis, told: bool) {
+    pub(super) fn fill(&mut self, slot: Slot, copy: CachedCopy<K>, now: Millis, told: bool) {
         let earlier = self.by_key.insert(copy.key.clone(), slot);
         assert!(earlier.is_none(), "a key is cached once");
         self.bytes += copy.size;
@@ -160,7 +159,7 @@ impl Slots {
     }
 
     /// Takes a cached copy out. Its slot is left to the caller: [`Slots::leave`] or [`Slots::release`].
-    pub(super) fn take(&mut self, slot: Slot) -> CachedCopy {
+    pub(super) fn take(&mut self, slot: Slot) -> CachedCopy<K> {
         self.unlink(slot);
         let place = std::mem::replace(&mut self.entries[slot as usize].place, Place::Offered);
         let Place::Cached(cached) = place else {
@@ -232,12 +231,12 @@ impl Slots {
         }
     }
 
-    fn linked(&self, slot: Slot) -> &Cached {
+    fn linked(&self, slot: Slot) -> &Cached<K> {
         self.cached_at(slot)
             .expect("the list links cached copies only")
     }
 
-    fn linked_mut(&mut self, slot: Slot) -> &mut Cached {
+    fn linked_mut(&mut self, slot: Slot) -> &mut Cached<K> {
         match &mut self.entries[slot as usize].place {
             Place::Cached(cached) => cached,
             _ => unreachable!("the list links cached copies only"),

@@ -208,6 +208,35 @@ fn invalid_verdicts_are_faults_and_the_coldest_goes() {
 }
 
 #[test]
+fn a_slot_named_twice_is_found_among_many() {
+    let verdict = |last: Slot| named(&(0..99).chain([last]).collect::<Vec<_>>());
+    for (last, is_fault) in [(99, false), (7, true)] {
+        let mut cache = Cache::new(100);
+        for number in 0..100 {
+            assert!(cache.adopt(copy(number, 1), 0));
+        }
+        let mut script = Script::answering([verdict(last)]);
+        let outcome = cache.make_room(Some(&mut script), 99, 1);
+        assert_eq!(outcome.fault.is_some(), is_fault, "{:?}", outcome.fault);
+    }
+}
+
+#[test]
+fn copies_may_go_by_numbers() {
+    let copy = |id: u64| CachedCopy::of(id, version(1), 10, 1);
+    let mut cache = Cache::new(30);
+    for id in [5, u64::MAX, 0] {
+        assert!(cache.admit(None, copy(id), 0).admitted);
+    }
+    assert!(cache.hit(&5, 1) && !cache.hit(&6, 1));
+    let mut script = Script::answering([named(&[2, 0])]);
+    let outcome = cache.admit(Some(&mut script), copy(7), 2);
+    let gone: Vec<u64> = outcome.victims.iter().map(|victim| victim.key).collect();
+    assert_eq!((outcome.admitted, gone), (true, vec![0, 5]));
+    assert_eq!(cache.copy_of(&7).map(|copy| copy.file.0), Some(7));
+}
+
+#[test]
 fn a_later_round_that_frees_nothing_is_a_fault() {
     let (mut cache, mut script) = (full(), Script::answering([named(&[2]), named(&[])]));
     let outcome = cache.admit(Some(&mut script), copy(3, 15), 1);

@@ -4,13 +4,15 @@
 //! compare entry. With `sure = true` it only holds when the whole interval lies beyond the bound: of a mean
 //! against a number, of the paired difference against an entry.
 
+use std::collections::BTreeMap;
+
 use dataverse_core::limits;
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::document::{Document, Malformed, Value};
 use crate::measures;
-use crate::results::{Expectation, Outcome, Point, Results};
+use crate::results::{Expectation, Outcome, Plan, Point, Results};
 use crate::stats::{self, Estimate};
 
 /// A bound: a number, or what another entry has.
@@ -44,6 +46,9 @@ struct Written {
     by: f64,
     #[serde(default)]
     sure: Option<Spanned<bool>>,
+    /// Where in the sweep; everywhere, unless given.
+    #[serde(default)]
+    at: BTreeMap<Spanned<String>, Spanned<toml::Value>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +70,7 @@ pub(super) struct Expect {
     bound: Bound,
     by: f64,
     sure: bool,
+    at: Point,
 }
 
 /// Reads one table: an assertion for each of its bounds.
@@ -74,10 +80,9 @@ pub(super) struct Expect {
 pub(super) fn read(
     document: &Document,
     value: Value<'_>,
-    entries: &[String],
-    repetitions: u32,
+    plan: &Plan,
 ) -> Result<Vec<Expect>, Malformed> {
-    let span = value.span();
+    let (span, entries) = (value.span(), &plan.compare);
     let written: Written = document.section(value)?;
     let check_entry = |name: &str, span| match entries.iter().any(|entry| entry == name) {
         true => Ok(()),
@@ -104,12 +109,17 @@ pub(super) fn read(
         check_entry(of.get_ref(), of.span())?;
     }
     let sure = written.sure.as_ref().is_some_and(|sure| *sure.get_ref());
-    if let Some(asked) = written.sure.as_ref().filter(|_| sure && repetitions < 2) {
+    if let Some(asked) = written
+        .sure
+        .as_ref()
+        .filter(|_| sure && plan.repetitions < 2)
+    {
         return Err(document.malformed(
             &asked.span(),
             "one repetition has no interval; set `repetitions` in [run] to 2 or more",
         ));
     }
+    let at = point(document, written.at, plan)?;
     let bounds = [
         (Side::AtLeast, &written.at_least),
         (Side::AtMost, &written.at_most),
@@ -136,6 +146,7 @@ pub(super) fn read(
             bound: bound.get_ref().clone(),
             by: written.by,
             sure,
+            at: at.clone(),
         });
     }
     match expects.is_empty() {
@@ -147,11 +158,41 @@ pub(super) fn read(
     }
 }
 
+/// The part of the sweep that an assertion is about.
+fn point(
+    document: &Document,
+    at: BTreeMap<Spanned<String>, Spanned<toml::Value>>,
+    plan: &Plan,
+) -> Result<Point, Malformed> {
+    let mut point = Point::new();
+    for (key, value) in at {
+        let Some(axis) = plan.sweep.iter().find(|axis| axis.key == *key.get_ref()) else {
+            return Err(
+                document.malformed(&key.span(), format!("`{}` is not swept", key.get_ref()))
+            );
+        };
+        let wanted = serde_json::to_value(value.get_ref()).unwrap_or_default();
+        if !axis.values.contains(&wanted) {
+            return Err(document.malformed(
+                &value.span(),
+                format!("`{}` never has the value {wanted}", key.get_ref()),
+            ));
+        }
+        point.insert(key.into_inner(), wanted);
+    }
+    Ok(point)
+}
+
 impl Expect {
     /// Judges it at every point of the sweep.
     pub(super) fn judge(&self, results: &Results) -> Vec<Expectation> {
         let mut judged = Vec::new();
-        for point in results.points() {
+        let is_meant = |point: &&Point| {
+            self.at
+                .iter()
+                .all(|(key, value)| point.get(key) == Some(value))
+        };
+        for point in results.points().into_iter().filter(is_meant) {
             for entry in &results.plan.compare {
                 if self.is_about(entry) {
                     judged.push(self.judge_one(results, entry, point));

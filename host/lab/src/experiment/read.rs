@@ -404,12 +404,7 @@ fn assertions(
     expect::check_count(document, &tables)?;
     let mut read = Vec::new();
     for table in tables {
-        read.extend(expect::read(
-            document,
-            table,
-            &plan.compare,
-            plan.repetitions,
-        )?);
+        read.extend(expect::read(document, table, plan)?);
     }
     Ok(read)
 }

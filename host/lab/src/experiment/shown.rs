@@ -3,10 +3,21 @@
 use super::expect::digits;
 use crate::results::{Rank, Results, Row, Summary, shown};
 
-/// What a table of a terminal's width has room for: the first of these that any row has.
-const MAIN: &[&str] = &["hit_ratio"];
-/// How many measures are shown.
-const SHOWN_MAX: usize = 5;
+/// What is shown of every experiment, if it has it.
+const MAIN: &[&str] = &[
+    "hit_ratio",
+    "hops_mean",
+    "latency_ms_mean",
+    "link_bytes_per_read",
+    "stored_cv",
+];
+/// What is shown when it is not zero everywhere.
+const ALARMING: &[&str] = &[
+    "unavailable_ratio",
+    "files_lost",
+    "writes_refused_ratio",
+    "faults",
+];
 
 /// A table of texts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,16 +32,24 @@ pub struct TableShown {
 /// told from the others that it overlaps.
 #[must_use]
 pub fn table(results: &Results) -> TableShown {
+    let has = |name: &str| {
+        results
+            .table
+            .iter()
+            .any(|row| row.measures.contains_key(name))
+    };
+    let alarms = |name: &str| {
+        let found = results
+            .table
+            .iter()
+            .filter_map(|row| row.measures.get(name));
+        found.into_iter().any(|summary| summary.mean != 0.0)
+    };
     let measures: Vec<&str> = MAIN
         .iter()
         .copied()
-        .filter(|name| {
-            results
-                .table
-                .iter()
-                .any(|row| row.measures.contains_key(*name))
-        })
-        .take(SHOWN_MAX)
+        .filter(|name| has(name))
+        .chain(ALARMING.iter().copied().filter(|name| alarms(name)))
         .collect();
     let axes: Vec<&str> = results
         .plan

@@ -88,7 +88,7 @@ fn what_makes_no_sense_is_refused_with_its_line() {
         "no compare entry is called `three`",
     );
     check_refused("[run]\nseed = -1\n", 2, "invalid value: integer `-1`");
-    check_refused("[run]\nrequests = 0\n", 2, "a run of no requests");
+    check_refused("[run]\nrequests = 0\n", 2, "a run has 1 to");
     check_refused("[event]\nat = 1\n", 1, "write [[event]]");
     check_refused(
         "[[event]]\nat = 1\nkind = \"explode\"\n",
@@ -120,11 +120,7 @@ fn a_sweep_is_checked_like_the_sections() {
         3,
         "no eviction policy",
     );
-    check_refused(
-        "[sweep]\n\"run.requests\" = [9,\n0]\n",
-        3,
-        "a run of no requests",
-    );
+    check_refused("[sweep]\n\"run.requests\" = [9,\n0]\n", 3, "a run has 1 to");
 }
 
 #[test]
@@ -156,6 +152,26 @@ fn an_assertion_names_what_there_is() {
         4,
         "one repetition has no interval",
     );
+}
+
+#[test]
+fn an_assertion_can_be_about_a_part_of_the_sweep() {
+    let swept =
+        "[sweep]\nnodes.factor = [1, 3]\n[[expect]]\nmeasure = \"hit_ratio\"\nat_least = 0.25\n";
+    check_refused(
+        &format!("{swept}at = {{ \"nodes.cache\" = 1 }}\n"),
+        6,
+        "`nodes.cache` is not swept",
+    );
+    check_refused(
+        &format!("{swept}at = {{ \"nodes.factor\" = 2 }}\n"),
+        6,
+        "`nodes.factor` never has the value 2",
+    );
+    let text = format!("{TWO}{swept}at = {{ \"nodes.factor\" = 3 }}\n");
+    let results = run(&read(&text).expect("it makes sense"), 1, &simple);
+    let judged: Vec<bool> = results.expectations.iter().map(|it| it.holds).collect();
+    assert_eq!(judged, [true, true], "one an entry, at one of the points");
 }
 
 #[test]

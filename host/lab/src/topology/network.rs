@@ -89,6 +89,11 @@ impl Network {
         &self.spec
     }
 
+    /// Latency and pace of a link of which nobody says more.
+    pub(crate) const fn like(&self) -> Link {
+        self.like
+    }
+
     /// BLAKE3 of its file, if it has one.
     #[must_use]
     pub fn digest(&self) -> Option<Digest> {

@@ -87,7 +87,7 @@ impl Workload {
         seed: u64,
         nodes: u32,
         listed: Option<&[u32]>,
-    ) -> impl FnMut() -> u32 {
+    ) -> impl FnMut() -> u32 + use<> {
         let mut askers = Askers::new(&self.spec, nodes, listed, seed, "writers");
         move || askers.next()
     }

@@ -1,16 +1,21 @@
-//! `Scenario`: everything that a run depends on, but its seed.
+//! `Scenario`: everything that a run depends on, but its seed; and the run itself.
 
 use std::sync::Arc;
 
-use dataverse_sandbox::Refusal;
+use dataverse_core::limits;
 
-use super::{Event, Nodes};
+use super::simulation::{World, check_nodes};
+use super::{Event, Nodes, What};
 use crate::measures::Measures;
-use crate::quantity::Portion;
+use crate::quantity::{Moment, Portion};
+use crate::seed::derive;
 use crate::shelf::Chosen;
-use crate::topology::{Network, TopologyError};
-use crate::workload::{Workload, WorkloadError};
+use crate::topology::{Network, Topology, TopologyError};
+use crate::workload::{Op, Request, Workload, WorkloadError};
 use crate::wrong::Wrong;
+
+/// Requests between two reports of progress.
+const PROGRESS_EVERY: u64 = 1024;
 
 /// Who decides.
 #[derive(Clone, Debug)]
@@ -43,7 +48,7 @@ pub struct Scenario {
 }
 
 /// Why a run came to nothing.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RunError {
     /// The network can't be made.
     #[error(transparent)]
@@ -54,14 +59,6 @@ pub enum RunError {
     /// The scenario asks for what can't be.
     #[error(transparent)]
     Wrong(#[from] Wrong),
-    /// A policy did not start.
-    #[error("{name}: {refusal}")]
-    Policy {
-        /// Its name.
-        name: String,
-        /// Why.
-        refusal: Refusal,
-    },
     /// Whoever watches the progress said so.
     #[error("the run was stopped")]
     Stopped,
@@ -73,13 +70,82 @@ impl Scenario {
     /// # Errors
     /// The key that asks for it.
     pub fn check(&self) -> Result<(), Wrong> {
-        match self.requests {
-            0 => Err(Wrong::new(
-                "run.requests",
-                "a run of no requests tells nothing",
-            )),
-            _ => Ok(()),
+        let run = |key: &str, reason: String| Err(Wrong::new(format!("run.{key}"), reason));
+        if !(1..=limits::LAB_REQUESTS_MAX).contains(&self.requests) {
+            let max = limits::LAB_REQUESTS_MAX;
+            return run("requests", format!("a run has 1 to {max} requests"));
         }
+        if self.warm_up.of(self.requests) >= self.requests {
+            return run(
+                "warm_up",
+                "the warm-up leaves no request to be counted".to_owned(),
+            );
+        }
+        check_nodes(self)?;
+        let drawn = self.network.topology(0);
+        let topology = drawn.map_err(|error| Wrong::new("topology.kind", error.to_string()))?;
+        self.readers_in(&topology)?;
+        self.check_events(&topology)
+    }
+
+    /// The readers that the load names, as nodes; none when it names none.
+    fn readers_in(&self, topology: &Topology) -> Result<Option<Vec<u32>>, Wrong> {
+        let Some(names) = self.workload.named_readers() else {
+            return Ok(None);
+        };
+        let find = |name: &String| {
+            let reason = format!("there is no node `{name}`");
+            topology
+                .find(name)
+                .ok_or_else(|| Wrong::new("workload.readers", reason))
+        };
+        names.iter().map(find).collect::<Result<_, _>>().map(Some)
+    }
+
+    /// Names of nodes in events must be those of nodes that there are or will be.
+    fn check_events(&self, topology: &Topology) -> Result<(), Wrong> {
+        if self.events.len() > limits::LAB_EVENTS_MAX {
+            let max = limits::LAB_EVENTS_MAX;
+            return Err(Wrong::new(
+                "event",
+                format!("at most {max} events are simulated"),
+            ));
+        }
+        let joining = self.events.iter().filter_map(|event| match &event.what {
+            What::Join { node, .. } => Some(node.as_str()),
+            _ => None,
+        });
+        let joining: Vec<&str> = joining.collect();
+        let is_known = |name: &str| topology.find(name).is_some() || joining.contains(&name);
+        for (number, event) in self.events.iter().enumerate() {
+            let wrong = |key: &str, reason: String| {
+                Err(Wrong::new(format!("event.{number}.{key}"), reason))
+            };
+            let (key, names): (&str, Vec<&String>) = match &event.what {
+                What::Join { node, links } => {
+                    let namesakes = joining.iter().filter(|it| **it == node.as_str()).count();
+                    if topology.find(node).is_some() || namesakes > 1 {
+                        return wrong("node", format!("there is a node `{node}` already"));
+                    }
+                    (
+                        "links",
+                        links.iter().filter(|other| *other != node).collect(),
+                    )
+                }
+                What::Leave(node) | What::Fail(node) | What::Return(node) => ("node", vec![node]),
+                What::Cut(a, b) | What::Link(a, b) => {
+                    if a == b {
+                        return wrong("link", "a node is not linked with itself".to_owned());
+                    }
+                    ("link", vec![a, b])
+                }
+                What::Swap(_) => continue,
+            };
+            if let Some(name) = names.into_iter().find(|name| !is_known(name)) {
+                return wrong(key, format!("there is no node `{name}`"));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -94,7 +160,149 @@ pub fn run(
     seed: u64,
     progress: &(dyn Fn(u64) -> bool + Sync),
 ) -> Result<Measures, RunError> {
-    scenario.check()?;
-    let _ = (seed, progress);
-    Err(Wrong::new("run", "nothing is simulated yet").into())
+    let mut run = Run::begin(scenario, seed, progress)?;
+    run.go_on(progress)?;
+    Ok(run.world.finish())
+}
+
+/// A run under way.
+pub(super) struct Run<'a> {
+    scenario: &'a Scenario,
+    pub(super) world: World<'a>,
+    requests: crate::workload::Requests,
+    writers: Box<dyn FnMut() -> u32>,
+    /// Events at times, in their order, and those at shares of the requests.
+    timed: std::collections::VecDeque<(u64, usize)>,
+    counted: std::collections::VecDeque<(u64, usize)>,
+    done: u64,
+}
+
+impl<'a> Run<'a> {
+    /// The nodes are there and hold the files.
+    pub(super) fn begin(
+        scenario: &'a Scenario,
+        seed: u64,
+        progress: &dyn Fn(u64) -> bool,
+    ) -> Result<Self, RunError> {
+        scenario.check()?;
+        let topology = scenario.network.topology(derive(seed, &["network"]))?;
+        let listed = scenario.readers_in(&topology)?;
+        let present = topology.nodes.len() as u32;
+        let workload = &scenario.workload;
+        let catalogue = workload.catalogue(seed);
+        let bytes = catalogue.iter().sum();
+        let world = World::new(scenario, topology, bytes, seed)?;
+        let nodes = world.sites.len() as u32;
+        let (mut timed, mut counted) = (Vec::new(), Vec::new());
+        for (number, event) in scenario.events.iter().enumerate() {
+            match event.at {
+                Moment::Seconds(seconds) => {
+                    timed.push((libm::round(seconds * 1e6) as u64, number));
+                }
+                Moment::OfRequests(share) => {
+                    let request = libm::round(share * scenario.requests as f64) as u64;
+                    counted.push((request, number));
+                }
+            }
+        }
+        timed.sort_unstable();
+        counted.sort_unstable();
+        let mut run = Self {
+            scenario,
+            world,
+            requests: workload.requests(seed, nodes, listed.as_deref(), scenario.requests),
+            writers: Box::new(workload.writers(seed, present, None)),
+            timed: timed.into(),
+            counted: counted.into(),
+            done: 0,
+        };
+        for (file, &size) in (0..).zip(&catalogue) {
+            run.found(file, size)?;
+            if u64::from(file).is_multiple_of(PROGRESS_EVERY) && !progress(0) {
+                return Err(RunError::Stopped);
+            }
+        }
+        run.world.tally.begin();
+        Ok(run)
+    }
+
+    /// Writes a file for the first time.
+    fn found(&mut self, file: u32, size: u64) -> Result<(), RunError> {
+        // Another writer has room, if any node has; the order is that of the draws.
+        let tries = self.world.sites.len();
+        self.world.file(file);
+        for _ in 0..tries {
+            let writer = (self.writers)();
+            if self.world.ways.is_alive(writer) && self.world.found(writer, file, size).is_ok() {
+                return Ok(());
+            }
+        }
+        let reason = format!("the nodes have no room for file {file} of {size} bytes");
+        Err(Wrong::new("nodes.capacity", reason).into())
+    }
+
+    /// Carries out what is left.
+    fn go_on(&mut self, progress: &dyn Fn(u64) -> bool) -> Result<(), RunError> {
+        while self.step()? {
+            if self.done.is_multiple_of(PROGRESS_EVERY) && !progress(self.done) {
+                return Err(RunError::Stopped);
+            }
+        }
+        Ok(())
+    }
+
+    /// Carries out the next request. False when there is none.
+    pub(super) fn step(&mut self) -> Result<bool, RunError> {
+        let Some(request) = self.requests.next() else {
+            return Ok(false);
+        };
+        if self.done == self.scenario.warm_up.of(self.scenario.requests) {
+            self.world.tally.begin();
+        }
+        self.carry_out(request?)?;
+        self.done += 1;
+        Ok(true)
+    }
+
+    /// Carries out a request, and before it what is due by then.
+    pub(super) fn carry_out(&mut self, request: Request) -> Result<(), RunError> {
+        while let Some(&(at_us, number)) = self.timed.front()
+            && at_us <= request.at_us
+        {
+            self.timed.pop_front();
+            self.world.repair_what_is_due(at_us);
+            self.world.now_us = at_us;
+            self.world.happen(number)?;
+        }
+        self.world.repair_what_is_due(request.at_us);
+        self.world.now_us = request.at_us;
+        while let Some(&(at, number)) = self.counted.front()
+            && at <= self.done
+        {
+            self.counted.pop_front();
+            self.world.happen(number)?;
+        }
+        self.world.tally.request(request.at_us);
+        let Request {
+            node,
+            file,
+            size,
+            op,
+            ..
+        } = request;
+        if !self.world.ways.is_alive(node) {
+            self.world.tally.counts.not_asked += 1;
+            return Ok(());
+        }
+        // What a trace reads for the first time was there before it began.
+        if self.world.file(file).record.is_none() && op == Op::Read {
+            self.found(file, size)?;
+        }
+        match op {
+            Op::Read => self.world.read(node, file),
+            Op::Write => self.world.write(node, file, size),
+            Op::Delete => self.world.delete(node, file),
+        }
+        Ok(())
+    }
 }

@@ -135,7 +135,8 @@ impl Tour {
             .clone()
             .map(|node| self.level[node as usize])
             .min();
-        let Some(level) = level.filter(|&level| level <= hops_max) else {
+        let in_reach = |&level: &u32| level != UNREACHED && level <= hops_max;
+        let Some(level) = level.filter(in_reach) else {
             let last = (self.settled_us.len() - 1).min(hops_max as usize);
             return Found {
                 hits: Vec::new(),

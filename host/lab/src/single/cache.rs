@@ -1,0 +1,314 @@
+//! `SingleCache`: the node's cache under one policy, driven by the accesses of a trace.
+//!
+//! It reads no clock: how long it took is for whoever drives it to measure.
+
+use std::cmp::Ordering;
+
+use dataverse_core::cache::{Cache, CachedCopy, Victim};
+use dataverse_core::id::NodeId;
+use dataverse_core::limits;
+use dataverse_core::policy::{Admission, CacheEntry, Eviction, Fault, FaultKind, Slot};
+use dataverse_core::version::{Millis, Stamp, Version};
+use dataverse_sandbox::{EvictionGuest, Refusal};
+
+use super::access::{Access, Kind};
+use crate::seed;
+use crate::shelf::Chosen;
+
+/// What became of a run of requests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Reads.
+    pub requests: u64,
+    /// Those that found no copy.
+    pub misses: u64,
+    /// Those of objects that were never there before.
+    pub compulsory: u64,
+    /// Bytes read.
+    pub bytes: u128,
+    /// Bytes read that were not cached.
+    pub missed_bytes: u128,
+}
+
+impl Counts {
+    pub(super) fn note(&mut self, access: &Access, hit: bool) {
+        self.requests += 1;
+        self.bytes += u128::from(access.size);
+        if !hit {
+            self.misses += 1;
+            self.compulsory += u64::from(access.first);
+            self.missed_bytes += u128::from(access.size);
+        }
+    }
+
+    /// Misses a request.
+    #[must_use]
+    pub fn object_miss(&self) -> f64 {
+        self.misses as f64 / self.requests as f64
+    }
+
+    /// Bytes missed a byte asked for; 0 when every object is empty.
+    #[must_use]
+    pub fn byte_miss(&self) -> f64 {
+        match self.bytes {
+            0 => 0.0,
+            bytes => self.missed_bytes as f64 / bytes as f64,
+        }
+    }
+
+    /// Misses a request that no cache could have avoided.
+    #[must_use]
+    pub fn compulsory_miss(&self) -> f64 {
+        self.compulsory as f64 / self.requests as f64
+    }
+}
+
+/// How often a policy failed, in which way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Faults([u64; FaultKind::ALL.len()]);
+
+impl Faults {
+    fn note(&mut self, kind: FaultKind) {
+        let place = FaultKind::ALL.iter().position(|&it| it == kind);
+        self.0[place.expect("ALL has every kind")] += 1;
+    }
+
+    /// How often in all.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.0.iter().sum()
+    }
+
+    /// The ways in which it failed at all, and how often.
+    pub fn by_kind(&self) -> impl Iterator<Item = (FaultKind, u64)> {
+        let all = FaultKind::ALL.into_iter().zip(self.0);
+        all.filter(|&(_, times)| times > 0)
+    }
+}
+
+/// What became of one access.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Put {
+    /// A copy was found.
+    pub hit: bool,
+    /// A copy is cached that was not cached before.
+    pub admitted: bool,
+    /// What left the cache, in this order: first the copy of old content, then what went to make room.
+    pub victims: Vec<Victim<u64>>,
+}
+
+/// Copies of a trace have one version: of an object that changed, the old copy is dropped first.
+const VERSION: Version = Version {
+    stamp: Stamp(1),
+    writer: NodeId::from_bytes([0; 16]),
+};
+
+/// The node's cache under one policy.
+pub struct SingleCache {
+    cache: Cache<u64>,
+    judge: Judge,
+    counts: Counts,
+}
+
+/// Who decides.
+struct Judge {
+    chosen: Chosen,
+    seed: u64,
+    /// None when the cache's own order decides.
+    guest: Option<EvictionGuest>,
+    /// Instances that came to an end.
+    ended: u64,
+    faults: Faults,
+    fuel: u64,
+}
+
+impl SingleCache {
+    /// An empty cache with so much room under this policy, whose instances get seeds derived from this one.
+    ///
+    /// # Errors
+    /// [`Refusal`] when the policy does not start.
+    pub fn new(chosen: &Chosen, capacity: u64, seed: u64) -> Result<Self, Refusal> {
+        Ok(Self {
+            cache: Cache::new(capacity),
+            judge: Judge {
+                guest: instance(chosen, seed, 0)?,
+                chosen: chosen.clone(),
+                seed,
+                ended: 0,
+                faults: Faults::default(),
+                fuel: 0,
+            },
+            counts: Counts::default(),
+        })
+    }
+
+    /// Puts accesses to it, in this order.
+    pub fn advance(&mut self, accesses: &[Access]) {
+        for access in accesses {
+            self.put(access);
+        }
+    }
+
+    /// Puts one access to it.
+    pub fn put(&mut self, access: &Access) -> Put {
+        let mut old = None;
+        if access.kind != Kind::Read {
+            old = self.drop_copy(access.id);
+        }
+        let hit = match access.kind {
+            Kind::Read => self.cache.hit(&access.id, access.now),
+            Kind::ReadChanged => false,
+            Kind::Write | Kind::Delete => {
+                let offered = access.kind == Kind::Write;
+                return with_old(
+                    old,
+                    if offered {
+                        self.offer(access)
+                    } else {
+                        Put::default()
+                    },
+                );
+            }
+        };
+        self.counts.note(access, hit);
+        if hit {
+            return Put {
+                hit,
+                ..Put::default()
+            };
+        }
+        with_old(old, self.offer(access))
+    }
+
+    /// What became of the reads since the beginning, or since [`SingleCache::forget_counts`].
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Counts reads from here on.
+    pub fn forget_counts(&mut self) {
+        self.counts = Counts::default();
+    }
+
+    /// How often the policy failed.
+    #[must_use]
+    pub fn faults(&self) -> Faults {
+        self.judge.faults
+    }
+
+    /// Fuel that the policy took.
+    #[must_use]
+    pub fn fuel(&self) -> u64 {
+        self.judge.fuel
+    }
+
+    /// Whether the policy failed so often that the cache's own order decides now.
+    #[must_use]
+    pub fn is_given_up(&self) -> bool {
+        self.judge.ended > 0 && self.judge.guest.is_none()
+    }
+
+    /// The ids of what is cached, coldest first.
+    pub fn cached(&self) -> impl Iterator<Item = u64> {
+        self.cache.copies().map(|(copy, _)| copy.key)
+    }
+
+    fn drop_copy(&mut self, id: u64) -> Option<Victim<u64>> {
+        let old = self.cache.copy_of(&id).cloned().map(Victim::from);
+        self.cache.remove(&id, VERSION);
+        old
+    }
+
+    fn offer(&mut self, access: &Access) -> Put {
+        let copy = CachedCopy::of(access.id, VERSION, access.size, access.hops);
+        let judge = &mut self.judge;
+        let outcome = match &mut judge.guest {
+            None => self.cache.admit(None, copy, access.now),
+            Some(guest) => {
+                let mut metered = Metered {
+                    guest,
+                    fuel: &mut judge.fuel,
+                };
+                self.cache.admit(Some(&mut metered), copy, access.now)
+            }
+        };
+        if let Some(fault) = &outcome.fault {
+            judge.failed(fault);
+        }
+        Put {
+            hit: false,
+            admitted: outcome.admitted,
+            victims: outcome.victims,
+        }
+    }
+}
+
+fn with_old(old: Option<Victim<u64>>, mut put: Put) -> Put {
+    if let Some(old) = old {
+        put.victims.insert(0, old);
+    }
+    put
+}
+
+impl Judge {
+    /// As on a node: an instance that failed is never asked again, and the next one is handed the cache over.
+    fn failed(&mut self, fault: &Fault) {
+        self.faults.note(fault.kind);
+        if !fault.kind.ends_instance() {
+            return;
+        }
+        self.ended += 1;
+        self.guest = match self.ended.cmp(&limits::TRACE_INSTANCES_MAX) {
+            Ordering::Less => instance(&self.chosen, self.seed, self.ended).unwrap_or_default(),
+            Ordering::Equal | Ordering::Greater => None,
+        };
+    }
+}
+
+fn instance(chosen: &Chosen, seed: u64, number: u64) -> Result<Option<EvictionGuest>, Refusal> {
+    chosen.eviction(seed::derive(seed, &["eviction", &number.to_string()]))
+}
+
+/// A guest whose fuel is added up.
+struct Metered<'a> {
+    guest: &'a mut EvictionGuest,
+    fuel: &'a mut u64,
+}
+
+impl Metered<'_> {
+    fn ask<T>(
+        &mut self,
+        question: impl FnOnce(&mut EvictionGuest) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        let answer = question(self.guest);
+        *self.fuel += self.guest.last_cost().fuel;
+        answer
+    }
+}
+
+impl Eviction for Metered<'_> {
+    fn set_capacity(&mut self, bytes: u64) -> Result<(), Fault> {
+        self.ask(|guest| guest.set_capacity(bytes))
+    }
+
+    fn restore(&mut self, entries: &[CacheEntry]) -> Result<(), Fault> {
+        self.ask(|guest| guest.restore(entries))
+    }
+
+    fn hit(&mut self, slots: &[Slot]) -> Result<(), Fault> {
+        self.ask(|guest| guest.hit(slots))
+    }
+
+    fn admit(&mut self, incoming: CacheEntry, needed: u64) -> Result<Admission, Fault> {
+        self.ask(|guest| guest.admit(incoming, needed))
+    }
+
+    fn make_room(&mut self, needed: u64, now: Millis) -> Result<Vec<Slot>, Fault> {
+        self.ask(|guest| guest.make_room(needed, now))
+    }
+
+    fn removed(&mut self, slots: &[Slot]) -> Result<(), Fault> {
+        self.ask(|guest| guest.removed(slots))
+    }
+}

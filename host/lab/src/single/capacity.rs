@@ -1,0 +1,49 @@
+//! `Capacity`: how much room a cache has, as someone asks for it.
+
+use super::access::Unit;
+use super::survey::Survey;
+
+/// How much room a cache has.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Capacity {
+    /// So many of the unit.
+    Plain(u64),
+    /// So many bytes.
+    Bytes(u64),
+    /// This share of all objects of the trace, or of their bytes: above 0, 1 for all.
+    Share(f64),
+}
+
+impl Capacity {
+    /// So many of the unit, for this trace.
+    ///
+    /// # Errors
+    /// Why that is no capacity, for people.
+    pub fn resolve(self, unit: Unit, survey: &Survey) -> Result<u64, String> {
+        let resolved = match (self, unit) {
+            (Self::Plain(units), _) | (Self::Bytes(units), Unit::Bytes) => units,
+            (Self::Bytes(bytes), Unit::Objects) => {
+                return Err(format!(
+                    "a capacity of {bytes} bytes makes no sense where objects are counted: say --unit bytes"
+                ));
+            }
+            (Self::Share(share), unit) if share > 0.0 && share <= 1.0 => {
+                let whole = match unit {
+                    Unit::Objects => survey.objects as f64,
+                    Unit::Bytes => survey.object_bytes as f64,
+                };
+                (whole * share).max(1.0) as u64
+            }
+            (Self::Share(share), _) => {
+                let percent = 100.0 * share;
+                return Err(format!(
+                    "{percent}% is no capacity: a share is above 0% and at most 100%"
+                ));
+            }
+        };
+        match resolved {
+            0 => Err("a capacity of 0 caches nothing".to_owned()),
+            resolved => Ok(resolved),
+        }
+    }
+}

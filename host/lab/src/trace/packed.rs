@@ -1,0 +1,36 @@
+//! Opens a file and unpacks it on the way, whatever its name says: gzip and zstd begin with bytes of their own.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::Path;
+
+use flate2::bufread::MultiGzDecoder;
+
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+const BUFFER_BYTES: usize = 256 << 10;
+
+/// The bytes of a file, unpacked.
+pub(super) type Bytes = Box<dyn BufRead + Send>;
+
+/// Opens the file.
+pub(super) fn open(path: &Path) -> io::Result<Bytes> {
+    unpacked(File::open(path)?)
+}
+
+/// Unpacks what is packed.
+pub(super) fn unpacked(bytes: impl Read + Send + 'static) -> io::Result<Bytes> {
+    let mut bytes = BufReader::with_capacity(BUFFER_BYTES, bytes);
+    let first = bytes.fill_buf()?;
+    if first.starts_with(&GZIP) {
+        Ok(buffered(MultiGzDecoder::new(bytes)))
+    } else if first.starts_with(&ZSTD) {
+        Ok(buffered(zstd::stream::read::Decoder::with_buffer(bytes)?))
+    } else {
+        Ok(Box::new(bytes))
+    }
+}
+
+fn buffered(bytes: impl Read + Send + 'static) -> Bytes {
+    Box::new(BufReader::with_capacity(BUFFER_BYTES, bytes))
+}

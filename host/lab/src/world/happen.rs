@@ -1,0 +1,143 @@
+//! Events: nodes and links that come and go, and policies that are swapped.
+//!
+//! Others notice at once; a live network takes seconds. What a node missed while it was away it hears when it returns,
+//! or when a cut is mended.
+
+use std::sync::Arc;
+
+use dataverse_core::policy::Kind;
+
+use super::event::What;
+use super::simulation::World;
+use crate::shelf::Chosen;
+use crate::topology::Link;
+use crate::wrong::Wrong;
+
+impl World<'_> {
+    /// Carries out the event of this number.
+    pub(super) fn happen(&mut self, number: usize) -> Result<(), Wrong> {
+        let scenario = self.scenario;
+        match &scenario.events[number].what {
+            What::Join { node, links } => {
+                let node = self.known(number, "node", node)?;
+                self.ways.set_alive(node, true);
+                for other in links {
+                    let other = self.known(number, "links", other)?;
+                    self.link(node, other);
+                }
+            }
+            What::Leave(node) => {
+                let node = self.known(number, "node", node)?;
+                if self.ways.is_alive(node) {
+                    self.drain(node);
+                    self.ways.set_alive(node, false);
+                    self.was_apart = true;
+                }
+            }
+            What::Fail(node) => {
+                let node = self.known(number, "node", node)?;
+                if self.ways.is_alive(node) {
+                    self.fail(node);
+                }
+            }
+            What::Return(node) => {
+                let node = self.known(number, "node", node)?;
+                self.repairs.retain(|&(_, gone)| gone != node);
+                self.ways.set_alive(node, true);
+                self.catch_up(node);
+            }
+            What::Cut(a, b) => {
+                let (from, to) = (
+                    self.known(number, "link", a)?,
+                    self.known(number, "link", b)?,
+                );
+                if !self.ways.cut(from, to) {
+                    let reason = format!("there is no link between {a} and {b} to cut");
+                    return Err(Wrong::new(format!("event.{number}.link"), reason));
+                }
+                self.was_apart = true;
+            }
+            What::Link(a, b) => {
+                let (from, to) = (
+                    self.known(number, "link", a)?,
+                    self.known(number, "link", b)?,
+                );
+                self.link(from, to);
+                self.catch_up(from);
+            }
+            What::Swap(chosen) => {
+                for (kind, chosen) in chosen {
+                    self.swap(*kind, chosen);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn known(&self, number: usize, key: &str, name: &str) -> Result<u32, Wrong> {
+        let unknown = || {
+            let reason = format!("there is no node `{name}`");
+            Wrong::new(format!("event.{number}.{key}"), reason)
+        };
+        self.named(name).ok_or_else(unknown)
+    }
+
+    fn fail(&mut self, node: u32) {
+        self.ways.set_alive(node, false);
+        self.was_apart = true;
+        let patience_s = self.scenario.nodes.repair_after.value();
+        let due_us = self
+            .now_us
+            .saturating_add(libm::round(patience_s * 1e6) as u64);
+        self.repairs.insert((due_us, node));
+    }
+
+    /// The repairs that are due by now, one after the other.
+    pub(super) fn repair_what_is_due(&mut self, now_us: u64) {
+        while let Some(&(due_us, node)) = self.repairs.first()
+            && due_us <= now_us
+        {
+            self.repairs.pop_first();
+            self.now_us = due_us;
+            self.repair(node);
+        }
+    }
+
+    fn link(&mut self, a: u32, b: u32) {
+        self.ways.add(Link {
+            ends: (a.min(b), a.max(b)),
+            ..self.scenario.network.like()
+        });
+    }
+
+    /// Whoever is in reach of this node hears of the newest version of what it holds.
+    fn catch_up(&mut self, node: u32) {
+        let tour = self.tour(node);
+        for file in 0..self.files.len() as u32 {
+            let known = &self.files[file as usize];
+            let Some(newest) = known.record.clone() else {
+                continue;
+            };
+            let holders = known.copies.iter().chain(&known.buried).copied();
+            let in_reach: Vec<u32> = holders.filter(|&it| tour.hops(it).is_some()).collect();
+            for holder in in_reach {
+                let held = self.sites[holder as usize].core.holding(&newest.key);
+                let is_behind = held.is_some_and(|held| *held.record < *newest);
+                if is_behind {
+                    self.learn(holder, file, &Arc::clone(&newest));
+                }
+            }
+        }
+    }
+
+    fn swap(&mut self, kind: Kind, chosen: &Chosen) {
+        let now = self.now();
+        for site in &mut self.sites {
+            match kind {
+                Kind::Placement => site.placement.swap(chosen.clone(), now),
+                Kind::Eviction => site.eviction.swap_at(&mut site.cache, chosen.clone(), now),
+                Kind::Relocation => site.relocation.swap(chosen.clone(), now),
+            }
+        }
+    }
+}

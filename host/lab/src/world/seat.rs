@@ -1,0 +1,225 @@
+//! `Seat`: the place of whoever decides one kind of question at one simulated node.
+//!
+//! It does what the live driver's seat does, without its threads: a fault is answered by the baseline and noted; an
+//! instance that can't be asked again is replaced; a policy that fails too often is suspended for a while. There is no
+//! probation, since a study wants to see what a bad policy does.
+
+use dataverse_core::cache::{Cache, CachedCopy, Outcome};
+use dataverse_core::policy::{
+    Admission, CacheEntry, Conduct, Eviction, Fault, FaultKind, Slot, Standing,
+};
+use dataverse_core::version::Millis;
+use dataverse_sandbox::Refusal;
+
+use crate::seed::derive;
+use crate::shelf::{Chosen, EvictionJudge, PlacementJudge, Priced, RelocationJudge};
+
+/// What those who sat in a seat were asked and what it cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Spent {
+    pub(super) decisions: u64,
+    pub(super) faults: u64,
+    pub(super) fuel: u64,
+}
+
+impl Spent {
+    pub(super) fn add(&mut self, other: Self) {
+        self.decisions += other.decisions;
+        self.faults += other.faults;
+        self.fuel += other.fuel;
+    }
+}
+
+/// A kind of instance that sits in a seat.
+pub(super) trait Sits: Priced {
+    /// An instance of what was chosen; none when the baseline is to answer.
+    fn of(chosen: &Chosen, seed: u64) -> Result<Option<Box<Self>>, Refusal>;
+}
+
+impl Sits for dyn PlacementJudge {
+    fn of(chosen: &Chosen, seed: u64) -> Result<Option<Box<Self>>, Refusal> {
+        chosen.placement(seed).map(Some)
+    }
+}
+
+impl Sits for dyn RelocationJudge {
+    fn of(chosen: &Chosen, seed: u64) -> Result<Option<Box<Self>>, Refusal> {
+        chosen.relocation(seed).map(Some)
+    }
+}
+
+impl Sits for dyn EvictionJudge {
+    fn of(chosen: &Chosen, seed: u64) -> Result<Option<Box<Self>>, Refusal> {
+        let guest = chosen.eviction(seed)?;
+        Ok(guest.map(|guest| -> Box<Self> { Box::new(guest) }))
+    }
+}
+
+/// The place of whoever decides. An instance is made when it is first asked.
+pub(super) struct Seat<J: ?Sized> {
+    chosen: Chosen,
+    seed: u64,
+    made: u32,
+    instance: Option<Box<J>>,
+    standing: Standing,
+    pub(super) spent: Spent,
+}
+
+impl<J: ?Sized + Sits> Seat<J> {
+    pub(super) fn new(chosen: Chosen, seed: u64) -> Self {
+        Self {
+            chosen,
+            seed,
+            made: 0,
+            instance: None,
+            standing: Standing::proven(0),
+            spent: Spent::default(),
+        }
+    }
+
+    /// Lets someone else decide from now on. The costs go on being added up.
+    pub(super) fn swap(&mut self, chosen: Chosen, now: Millis) {
+        self.chosen = chosen;
+        self.instance = None;
+        self.standing = Standing::proven(now);
+    }
+
+    /// Takes the instance that is to be asked now, if there is one.
+    fn take(&mut self, now: Millis) -> Option<Box<J>> {
+        self.spent.decisions += 1;
+        if self.standing.conduct(now) == Conduct::Suspended {
+            return None;
+        }
+        if let Some(instance) = self.instance.take() {
+            return Some(instance);
+        }
+        self.made += 1;
+        match J::of(&self.chosen, derive(self.seed, &[&self.made.to_string()])) {
+            Ok(instance) => instance,
+            Err(_) => {
+                self.spent.faults += 1;
+                self.standing.note(Some(FaultKind::Trap), now);
+                None
+            }
+        }
+    }
+
+    /// Puts an instance back after it was asked, unless it is not to be asked again. False then.
+    fn put_back(
+        &mut self,
+        instance: Box<J>,
+        fuel: u64,
+        fault: Option<&Fault>,
+        now: Millis,
+    ) -> bool {
+        self.spent.fuel += fuel;
+        self.spent.faults += u64::from(fault.is_some());
+        let trouble = self.standing.note(fault.map(|fault| fault.kind), now);
+        let has_ended = fault.is_some_and(|fault| fault.kind.ends_instance());
+        let stays = trouble.is_none() && !has_ended;
+        if stays {
+            self.instance = Some(instance);
+        }
+        stays
+    }
+
+    /// Puts a question that takes one call, to `baseline` when no instance can be asked.
+    pub(super) fn ask<T>(
+        &mut self,
+        baseline: &mut J,
+        now: Millis,
+        question: impl FnOnce(&mut J) -> (T, Option<Fault>),
+    ) -> T {
+        let Some(mut instance) = self.take(now) else {
+            return question(baseline).0;
+        };
+        let (answer, fault) = question(&mut instance);
+        let fuel = instance.last_fuel();
+        self.put_back(instance, fuel, fault.as_ref(), now);
+        answer
+    }
+}
+
+impl Seat<dyn EvictionJudge> {
+    /// Whether a copy is cached from now on, and what goes for it.
+    pub(super) fn admit(&mut self, cache: &mut Cache, copy: CachedCopy, now: Millis) -> Outcome {
+        self.converse(cache, now, |cache, policy| cache.admit(policy, copy, now))
+    }
+
+    /// What goes to free so many bytes for something that is not cached.
+    pub(super) fn make_room(&mut self, cache: &mut Cache, bytes: u64, now: Millis) -> Outcome {
+        self.converse(cache, now, |cache, policy| {
+            cache.make_room(policy, bytes, now)
+        })
+    }
+
+    /// Lets someone else evict from now on; whoever does is handed the cache over before the first question.
+    pub(super) fn swap_at(&mut self, cache: &mut Cache, chosen: Chosen, now: Millis) {
+        self.swap(chosen, now);
+        cache.dismiss();
+    }
+
+    fn converse(
+        &mut self,
+        cache: &mut Cache,
+        now: Millis,
+        question: impl FnOnce(&mut Cache, Option<&mut dyn Eviction>) -> Outcome,
+    ) -> Outcome {
+        let Some(mut instance) = self.take(now) else {
+            return question(cache, None);
+        };
+        let mut metered = Metered {
+            judge: &mut *instance,
+            fuel: 0,
+        };
+        let outcome = question(cache, Some(&mut metered));
+        let fuel = metered.fuel;
+        if !self.put_back(instance, fuel, outcome.fault.as_ref(), now) {
+            cache.dismiss();
+        }
+        outcome
+    }
+}
+
+/// An eviction policy while it is asked: adds up what its calls cost.
+struct Metered<'a> {
+    judge: &'a mut dyn EvictionJudge,
+    fuel: u64,
+}
+
+impl Metered<'_> {
+    fn call<T>(
+        &mut self,
+        call: impl FnOnce(&mut dyn EvictionJudge) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        let answer = call(self.judge);
+        self.fuel += self.judge.last_fuel();
+        answer
+    }
+}
+
+impl Eviction for Metered<'_> {
+    fn set_capacity(&mut self, bytes: u64) -> Result<(), Fault> {
+        self.call(|judge| judge.set_capacity(bytes))
+    }
+
+    fn restore(&mut self, entries: &[CacheEntry]) -> Result<(), Fault> {
+        self.call(|judge| judge.restore(entries))
+    }
+
+    fn hit(&mut self, slots: &[Slot]) -> Result<(), Fault> {
+        self.call(|judge| judge.hit(slots))
+    }
+
+    fn admit(&mut self, incoming: CacheEntry, needed: u64) -> Result<Admission, Fault> {
+        self.call(|judge| judge.admit(incoming, needed))
+    }
+
+    fn make_room(&mut self, needed: u64, now: Millis) -> Result<Vec<Slot>, Fault> {
+        self.call(|judge| judge.make_room(needed, now))
+    }
+
+    fn removed(&mut self, slots: &[Slot]) -> Result<(), Fault> {
+        self.call(|judge| judge.removed(slots))
+    }
+}

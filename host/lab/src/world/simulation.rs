@@ -1,0 +1,242 @@
+//! `World`: the nodes, the files, and what happens to them in simulated time.
+//!
+//! Requests are carried out one after the other in the order of their times, each as a whole: what a transfer changes
+//! is so from the time of its request on, and news of it has reached every node in reach. How long each would have
+//! taken is worked out beside that, with links that are never busy. Copies that a search finds are therefore never
+//! older than the newest version in reach; only a network in parts can serve an older one.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use dataverse_core::cache::Victim;
+use dataverse_core::id::NodeId;
+use dataverse_core::key::Key;
+use dataverse_core::limits;
+use dataverse_core::record::Record;
+use dataverse_core::version::Millis;
+use rustc_hash::FxHashMap;
+
+use super::scenario::Scenario;
+use super::site::{Room, Site};
+use super::spec::{Zones, ZonesFrom};
+use super::tally::Tally;
+use super::tour::Tour;
+use super::ways::Ways;
+use super::{RunError, What};
+use crate::seed::derive;
+use crate::topology::Topology;
+use crate::wrong::Wrong;
+
+/// The clock's time when a run begins, so that no time of a run is 0, which means never.
+const EPOCH_MS: Millis = 24 * 60 * 60 * 1000;
+
+/// A file of the simulated network.
+pub(super) struct File {
+    pub(super) key: Key,
+    /// What was last acknowledged; none before it was first written.
+    pub(super) record: Option<Arc<Record>>,
+    /// The nodes that hold content of it, by number, whether they are there or not.
+    pub(super) copies: Vec<u32>,
+    /// Those that may hold a tombstone of it.
+    pub(super) buried: Vec<u32>,
+}
+
+impl File {
+    /// Whether it was written and not deleted.
+    pub(super) fn exists(&self) -> bool {
+        self.record.as_ref().is_some_and(|record| !record.deleted)
+    }
+}
+
+/// Everything that a run simulates.
+pub(super) struct World<'a> {
+    pub(super) scenario: &'a Scenario,
+    pub(super) topology: Topology,
+    pub(super) ways: Ways,
+    pub(super) sites: Vec<Site>,
+    pub(super) by_id: FxHashMap<NodeId, u32>,
+    pub(super) files: Vec<File>,
+    pub(super) by_file: FxHashMap<u64, u32>,
+    pub(super) tally: Tally,
+    pub(super) now_us: u64,
+    /// A node or a link was gone at some time, so some copies may not have been told of the newest version.
+    pub(super) was_apart: bool,
+    /// Nodes whose replicas are made anew elsewhere if they are still gone by then, by time.
+    pub(super) repairs: BTreeSet<(u64, u32)>,
+}
+
+impl<'a> World<'a> {
+    /// The nodes of this topology, empty, and those that join later, not there yet. `catalogue_bytes` is what shares
+    /// of capacities are of.
+    pub(super) fn new(
+        scenario: &'a Scenario,
+        mut topology: Topology,
+        catalogue_bytes: u64,
+        seed: u64,
+    ) -> Result<Self, RunError> {
+        let present = topology.nodes.len();
+        for event in &scenario.events {
+            if let What::Join { node, .. } = &event.what {
+                topology.nodes.push(crate::topology::Place {
+                    name: node.clone(),
+                    country: None,
+                    position: None,
+                });
+            }
+        }
+        let room = room(scenario, catalogue_bytes);
+        let sites: Vec<Site> = topology
+            .nodes
+            .iter()
+            .enumerate()
+            .map(|(number, place)| {
+                let zone = match &scenario.nodes.zones {
+                    Zones::Count(0 | 1) => String::new(),
+                    Zones::Count(zones) => format!("z{}", number as u32 % zones),
+                    Zones::Named(ZonesFrom::Country) => place.country.clone().unwrap_or_default(),
+                };
+                let id = id_of(&place.name, seed);
+                Site::new(id, place.name.clone(), zone, room, &scenario.judges, seed)
+            })
+            .collect();
+        let mut order: Vec<u32> = (0..sites.len() as u32).collect();
+        order.sort_unstable_by_key(|&site| sites[site as usize].id);
+        let mut ranks = vec![0; sites.len()];
+        for (rank, site) in order.into_iter().enumerate() {
+            ranks[site as usize] = rank as u32;
+        }
+        Ok(Self {
+            scenario,
+            ways: Ways::new(topology.links.clone(), ranks, present),
+            by_id: (0..)
+                .zip(&sites)
+                .map(|(number, site)| (site.id, number))
+                .collect(),
+            topology,
+            sites,
+            files: Vec::new(),
+            by_file: FxHashMap::default(),
+            tally: Tally::new(scenario.requests),
+            now_us: 0,
+            was_apart: false,
+            repairs: BTreeSet::new(),
+        })
+    }
+
+    /// The file of this index, which is made known if it was not.
+    pub(super) fn file(&mut self, index: u32) -> &mut File {
+        while self.files.len() <= index as usize {
+            let number = self.files.len() as u32;
+            let key = Key::parse(&format!("lab/{number}")).expect("it is a key");
+            self.by_file.insert(key.file_id().0, number);
+            self.files.push(File {
+                key,
+                record: None,
+                copies: Vec::new(),
+                buried: Vec::new(),
+            });
+        }
+        &mut self.files[index as usize]
+    }
+
+    /// The time as nodes tell it.
+    pub(super) const fn now(&self) -> Millis {
+        EPOCH_MS + self.now_us / 1_000
+    }
+
+    pub(super) fn site(&mut self, node: u32) -> &mut Site {
+        &mut self.sites[node as usize]
+    }
+
+    pub(super) fn tour(&mut self, from: u32) -> Arc<Tour> {
+        self.ways.tour(from)
+    }
+
+    /// The node of this name.
+    pub(super) fn named(&self, name: &str) -> Option<u32> {
+        self.topology.find(name)
+    }
+
+    /// Notes that a node holds content of a file.
+    pub(super) fn note_copy(&mut self, file: u32, node: u32) {
+        let copies = &mut self.files[file as usize].copies;
+        if let Err(at) = copies.binary_search(&node) {
+            copies.insert(at, node);
+        }
+    }
+
+    /// Notes that a node holds no content of a file.
+    pub(super) fn note_gone(&mut self, file: u32, node: u32) {
+        let copies = &mut self.files[file as usize].copies;
+        if let Ok(at) = copies.binary_search(&node) {
+            copies.remove(at);
+        }
+    }
+
+    /// Notes what has left a node's cache.
+    pub(super) fn note_victims(&mut self, node: u32, victims: &[Victim]) {
+        self.tally.counts.evictions += victims.len() as u64;
+        for victim in victims {
+            let file = self.by_file[&victim.key.file_id().0];
+            self.note_gone(file, node);
+        }
+    }
+
+    /// Sends content over a path and returns how long it takes, in microseconds: the delay of every link, and the time
+    /// in which the slowest passes the content on.
+    pub(super) fn carry(&mut self, path: &[u32], bytes: u64) -> u64 {
+        let (mut delay_us, mut slowest) = (0, u64::MAX);
+        for ends in path.windows(2) {
+            let number = self.ways.link_between(ends[0], ends[1]);
+            let link = self.ways.links()[number as usize];
+            delay_us += link.latency_us;
+            slowest = slowest.min(link.bits_per_second);
+            self.tally.carried(number, bytes);
+        }
+        let sent_us = match slowest {
+            u64::MAX => 0,
+            slowest => u128::from(bytes) * 8_000_000 / u128::from(slowest.max(1)),
+        };
+        delay_us + sent_us as u64
+    }
+}
+
+/// The bytes of each node.
+fn room(scenario: &Scenario, catalogue_bytes: u64) -> Room {
+    let nodes = &scenario.nodes;
+    let capacity = nodes.capacity.map(|amount| amount.of(catalogue_bytes));
+    let cache_max = match (nodes.cache, capacity) {
+        (Some(amount), _) => amount.of(catalogue_bytes),
+        (None, Some(_)) => u64::MAX,
+        (None, None) => catalogue_bytes / 100,
+    };
+    Room {
+        capacity,
+        cache_max,
+    }
+}
+
+/// The id of a node: the same in every run under a seed.
+fn id_of(name: &str, seed: u64) -> NodeId {
+    let half = |which| u128::from(derive(seed, &["node", name, which]));
+    NodeId::from(half("first") << 64 | half("second"))
+}
+
+/// Refuses nodes that can't be.
+pub(super) fn check_nodes(scenario: &Scenario) -> Result<(), Wrong> {
+    let nodes = &scenario.nodes;
+    let wrong = |key: &str, reason: String| Err(Wrong::new(format!("nodes.{key}"), reason));
+    if !(1..=limits::FACTOR_MAX).contains(&nodes.factor) {
+        return wrong(
+            "factor",
+            format!("a factor is between 1 and {}", limits::FACTOR_MAX),
+        );
+    }
+    if nodes
+        .capacity
+        .is_some_and(|amount| amount.of(u64::MAX) == 0)
+    {
+        return wrong("capacity", "a node without room keeps nothing".to_owned());
+    }
+    Ok(())
+}

@@ -1,0 +1,175 @@
+//! `Tally`: what is counted while a run goes on. Nothing here decides anything.
+
+use rustc_hash::FxHashSet;
+
+use super::histogram::Histogram;
+
+/// Parts of a run that curves over time are drawn from.
+pub(super) const WINDOWS: u64 = 50;
+
+/// How a read was answered.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Answered {
+    pub(super) node: u32,
+    pub(super) file: u32,
+    pub(super) size: u64,
+    /// The node whose copy it was.
+    pub(super) by: u32,
+    /// That copy was a cached one.
+    pub(super) cached: bool,
+    /// Nobody could confirm that it was the newest, and it was not.
+    pub(super) outdated: bool,
+    pub(super) hops: u32,
+    /// Links to the nearest replica, when there is one in reach.
+    pub(super) replica_hops: Option<u32>,
+    pub(super) latency_us: u64,
+}
+
+/// What is counted after the warm-up.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Counts {
+    pub(super) reads: u64,
+    pub(super) read_bytes: u64,
+    pub(super) hits: u64,
+    pub(super) hit_bytes: u64,
+    pub(super) compulsory: u64,
+    /// Reads that a cached copy answered, here or elsewhere.
+    pub(super) by_cached: u64,
+    pub(super) unavailable: u64,
+    pub(super) outdated: u64,
+    pub(super) absent: u64,
+    pub(super) not_asked: u64,
+    pub(super) hops: Histogram,
+    pub(super) latency_us: Histogram,
+    /// Links taken and links to the nearest replica, of reads with one in reach.
+    pub(super) taken: u64,
+    pub(super) to_replica: u64,
+    pub(super) searches: u64,
+    pub(super) probes: u64,
+    pub(super) search_us: u64,
+    pub(super) writes: u64,
+    pub(super) writes_refused: u64,
+    pub(super) writes_degraded: u64,
+    pub(super) copies: u64,
+    pub(super) evictions: u64,
+    pub(super) moves: u64,
+    pub(super) relocated_bytes: u64,
+    pub(super) repaired_bytes: u64,
+    /// By link: bytes of content.
+    pub(super) link_bytes: Vec<u64>,
+    /// By node: reads that its copies answered.
+    pub(super) served: Vec<u64>,
+    /// By file: reads.
+    pub(super) asked_for: Vec<u64>,
+}
+
+/// One part of the run.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Window {
+    pub(super) ends_us: u64,
+    pub(super) reads: u64,
+    pub(super) hits: u64,
+    pub(super) answered: u64,
+    pub(super) hops: u64,
+}
+
+/// Everything that is counted.
+pub(super) struct Tally {
+    pub(super) counts: Counts,
+    pub(super) windows: Vec<Window>,
+    window_requests: u64,
+    requests: u64,
+    /// Files that each node has asked for, from the beginning on.
+    asked_before: FxHashSet<(u32, u32)>,
+}
+
+impl Tally {
+    pub(super) fn new(requests: u64) -> Self {
+        Self {
+            counts: Counts::default(),
+            windows: Vec::new(),
+            window_requests: requests.div_ceil(WINDOWS).max(1),
+            requests: 0,
+            asked_before: FxHashSet::default(),
+        }
+    }
+
+    /// The warm-up is over, or the files are there: counting begins anew.
+    pub(super) fn begin(&mut self) {
+        self.counts = Counts::default();
+    }
+
+    /// A request comes.
+    pub(super) fn request(&mut self, at_us: u64) {
+        if self.requests.is_multiple_of(self.window_requests) {
+            self.windows.push(Window::default());
+        }
+        self.requests += 1;
+        self.window().ends_us = at_us;
+    }
+
+    pub(super) fn answered(&mut self, read: Answered) {
+        let is_first = self.asked_before.insert((read.node, read.file));
+        let is_hit = read.by == read.node;
+        let window = self.window();
+        window.reads += 1;
+        window.hits += u64::from(is_hit);
+        window.answered += 1;
+        window.hops += u64::from(read.hops);
+        let counts = &mut self.counts;
+        counts.reads += 1;
+        counts.read_bytes += read.size;
+        if is_hit {
+            counts.hits += 1;
+            counts.hit_bytes += read.size;
+        } else if is_first {
+            counts.compulsory += 1;
+        }
+        counts.by_cached += u64::from(read.cached);
+        counts.outdated += u64::from(read.outdated);
+        counts.hops.add(u64::from(read.hops));
+        counts.latency_us.add(read.latency_us);
+        if let Some(replica_hops) = read.replica_hops {
+            counts.taken += u64::from(read.hops);
+            counts.to_replica += u64::from(replica_hops);
+        }
+        *at(&mut counts.served, read.by) += 1;
+        *at(&mut counts.asked_for, read.file) += 1;
+    }
+
+    /// A read found no copy of a file that there is.
+    pub(super) fn unavailable(&mut self, node: u32, file: u32, size: u64) {
+        self.asked_before.insert((node, file));
+        self.window().reads += 1;
+        self.counts.reads += 1;
+        self.counts.read_bytes += size;
+        self.counts.unavailable += 1;
+        *at(&mut self.counts.asked_for, file) += 1;
+    }
+
+    pub(super) fn searched(&mut self, probes: usize, elapsed_us: u64) {
+        self.counts.searches += 1;
+        self.counts.probes += probes as u64;
+        self.counts.search_us += elapsed_us;
+    }
+
+    pub(super) fn carried(&mut self, link: u32, bytes: u64) {
+        *at(&mut self.counts.link_bytes, link) += bytes;
+    }
+
+    fn window(&mut self) -> &mut Window {
+        if self.windows.is_empty() {
+            self.windows.push(Window::default());
+        }
+        self.windows.last_mut().expect("there is one now")
+    }
+}
+
+/// The entry of a list that is as long as need be.
+fn at(list: &mut Vec<u64>, index: u32) -> &mut u64 {
+    let index = index as usize;
+    if list.len() <= index {
+        list.resize(index + 1, 0);
+    }
+    &mut list[index]
+}

@@ -1,0 +1,78 @@
+//! Whole runs: by hand, twice, and looked at from inside.
+
+mod by_hand;
+mod events;
+mod invariants;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use dataverse_core::policy::Kind;
+use dataverse_sandbox::{Sandbox, SandboxOptions};
+
+use super::scenario::Run;
+use super::*;
+use crate::measures::Measures;
+use crate::quantity::Portion;
+use crate::shelf::{BASELINE, Chosen, Shelf};
+use crate::topology::Network;
+use crate::workload::{Op, Request, Workload};
+
+/// What an experiment says, but for its policies.
+#[derive(serde::Deserialize)]
+struct Written {
+    topology: crate::topology::Spec,
+    #[serde(default)]
+    workload: crate::workload::Spec,
+    #[serde(default)]
+    nodes: Nodes,
+    #[serde(default)]
+    event: Vec<EventSpec>,
+    requests: u64,
+    warm_up: Option<Portion>,
+}
+
+fn shelf() -> Shelf {
+    let sandbox = Sandbox::new(SandboxOptions::default()).expect("the machine runs Wasm");
+    Shelf::new(sandbox, Vec::new())
+}
+
+fn baseline(kind: Kind) -> Chosen {
+    let chosen = shelf().choose(kind, BASELINE, "");
+    chosen.expect("there is a baseline of each kind")
+}
+
+fn scenario(text: &str) -> Scenario {
+    let written: Written = toml::from_str(text).unwrap_or_else(|error| panic!("{error}"));
+    let shelf = shelf();
+    let mut choose = |kind, policy: &str, config: &str| {
+        shelf
+            .choose(kind, policy, config)
+            .map_err(|error| error.to_string())
+    };
+    let events = written.event.iter().enumerate();
+    let events = events.map(|(index, spec)| Event::resolve(index, spec, &mut choose));
+    Scenario {
+        network: Arc::new(
+            Network::open(&written.topology, Path::new(".")).expect("it is a network"),
+        ),
+        workload: Arc::new(
+            Workload::open(&written.workload, Path::new(".")).expect("it is a load"),
+        ),
+        nodes: written.nodes,
+        judges: Judges {
+            placement: baseline(Kind::Placement),
+            eviction: baseline(Kind::Eviction),
+            relocation: baseline(Kind::Relocation),
+        },
+        events: events
+            .collect::<Result<_, _>>()
+            .unwrap_or_else(|wrong| panic!("{wrong}")),
+        requests: written.requests,
+        warm_up: written.warm_up.unwrap_or(Portion::Count(0)),
+    }
+}
+
+fn ran(text: &str, seed: u64) -> Measures {
+    run(&scenario(text), seed, &|_| true).unwrap_or_else(|error| panic!("{error}"))
+}

@@ -1,0 +1,279 @@
+//! Writes and deletions, as the live driver carries them out: placement ranks, the first that have room hold the
+//! replicas, the others are spares; then the news reaches whoever is in reach.
+
+use std::sync::Arc;
+
+use dataverse_core::content::Digest;
+use dataverse_core::holdings::Role;
+use dataverse_core::id::NodeId;
+use dataverse_core::node::Effect;
+use dataverse_core::placement::Candidate;
+use dataverse_core::policy::PlacementRequest;
+use dataverse_core::record::{Layout, Record};
+
+use super::simulation::World;
+use super::site::{NoRoom, view_of};
+
+/// A file was not written: the node that was asked has no room for it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Refused;
+
+impl World<'_> {
+    /// A write at a node, which keeps a cached copy if its eviction policy wants it and it is no holder.
+    pub(super) fn write(&mut self, node: u32, file: u32, size: u64) {
+        self.tally.counts.writes += 1;
+        let now = self.now();
+        self.site(node).load.count(now);
+        match self.store(node, file, size) {
+            Err(Refused) => self.tally.counts.writes_refused += 1,
+            Ok(record) => {
+                if record.is_degraded() {
+                    self.tally.counts.writes_degraded += 1;
+                }
+                self.keep_spool(node, file, &record);
+                self.announce(node, file, &record);
+            }
+        }
+    }
+
+    /// Writes a file for the first time, before the run: nothing is cached for it.
+    pub(super) fn found(&mut self, node: u32, file: u32, size: u64) -> Result<(), Refused> {
+        self.store(node, file, size).map(|_| ())
+    }
+
+    /// Places a new version and makes it durable.
+    fn store(&mut self, node: u32, file: u32, size: u64) -> Result<Arc<Record>, Refused> {
+        let now = self.now();
+        let key = self.file(file).key.clone();
+        // The node spools what it is sent, whoever keeps it.
+        let victims = self
+            .site(node)
+            .make_room(size, now)
+            .map_err(|NoRoom| Refused)?;
+        self.note_victims(node, &victims);
+        let first = self.holders_known_at(node, file);
+        let factor = self.scenario.nodes.factor;
+        let ranked = self.place(node, file, size, &first, None);
+        let mut holders = self.accepting(Some(node), None, &ranked, size);
+        if (holders.len() as u64) < u64::from(factor) && !holders.contains(&node) {
+            holders.insert(0, node);
+        }
+        let known = self.files[file as usize]
+            .record
+            .as_ref()
+            .map(|record| record.version.stamp);
+        let version = self.site(node).version_above(known, now);
+        let ids = holders
+            .iter()
+            .map(|&holder| self.sites[holder as usize].id)
+            .collect();
+        let record = Arc::new(Record {
+            version,
+            layout: self.sites[node as usize].core.first_layout(ids),
+            deleted: false,
+            size,
+            // No content is simulated; its digest is that of its name.
+            digest: Digest::of(format!("{key} {version}").as_bytes()),
+            content_type: "application/octet-stream".into(),
+            factor,
+            key,
+        });
+        let tour = self.tour(node);
+        for &holder in &holders {
+            if holder != node {
+                self.carry(&tour.path(holder), size);
+            }
+            self.site(holder).hold(&record, Role::Replica, now, now);
+            self.note_copy(file, holder);
+        }
+        self.files[file as usize].record = Some(Arc::clone(&record));
+        Ok(record)
+    }
+
+    /// The live holders of a file that the node holds itself: they come first.
+    fn holders_known_at(&mut self, node: u32, file: u32) -> Vec<NodeId> {
+        let tour = self.tour(node);
+        let held = self.sites[node as usize]
+            .core
+            .holding(&self.files[file as usize].key);
+        let layout = held
+            .filter(|held| !held.record.deleted)
+            .map(|held| &held.record.layout);
+        let holders = layout.map_or(&[][..], |layout| &layout.holders);
+        let in_reach = |id: &&NodeId| tour.hops(self.by_id[*id]).is_some();
+        holders.iter().filter(in_reach).copied().collect()
+    }
+
+    /// The nodes for a file, best first, as a node's placement policy judges those in its reach that have room.
+    pub(super) fn place(
+        &mut self,
+        node: u32,
+        file: u32,
+        size: u64,
+        first: &[NodeId],
+        without: Option<u32>,
+    ) -> Vec<u32> {
+        let now = self.now();
+        let tour = self.tour(node);
+        let within = tour.within(self.scenario.nodes.placement_radius);
+        let candidates: Vec<Candidate> = within
+            .filter(|&(other, _)| Some(other) != without)
+            .filter_map(|(other, hops)| {
+                let site = &mut self.sites[other as usize];
+                let fits = site.free_for_replicas() >= size;
+                fits.then(|| Candidate {
+                    id: site.id,
+                    view: site.view(hops, now),
+                })
+            })
+            .collect();
+        let request = PlacementRequest {
+            file: view_of(&self.files[file as usize].key, size),
+            factor: self.scenario.nodes.factor,
+            now,
+        };
+        let ranked = self.site(node).rank(&request, candidates, first);
+        ranked.iter().map(|id| self.by_id[id]).collect()
+    }
+
+    /// The first of these that make room, as many as the factor. `ready` has made it before; who holds `record` needs
+    /// none.
+    pub(super) fn accepting(
+        &mut self,
+        ready: Option<u32>,
+        record: Option<&Record>,
+        ranked: &[u32],
+        size: u64,
+    ) -> Vec<u32> {
+        let now = self.now();
+        let mut accepting = Vec::new();
+        for &node in ranked {
+            if accepting.len() == self.scenario.nodes.factor as usize {
+                break;
+            }
+            let site = self.site(node);
+            if ready == Some(node) || record.is_some_and(|record| site.holds(record)) {
+                accepting.push(node);
+                continue;
+            }
+            if let Ok(victims) = site.make_room(size, now) {
+                self.note_victims(node, &victims);
+                accepting.push(node);
+            }
+        }
+        accepting
+    }
+
+    /// What a node spooled becomes a cached copy, unless it is a replica or the eviction policy does not want it.
+    fn keep_spool(&mut self, node: u32, file: u32, record: &Arc<Record>) {
+        let now = self.now();
+        let site = self.site(node);
+        if record.layout.names(site.id) {
+            return;
+        }
+        let (admitted, victims) = site.admit(record, 1, 0, now);
+        if admitted {
+            site.hold(record, Role::Cached, now, now);
+        }
+        self.note_victims(node, &victims);
+        if admitted {
+            self.note_copy(file, node);
+        }
+    }
+
+    /// A deletion at a node: a tombstone on every holder in reach.
+    pub(super) fn delete(&mut self, node: u32, file: u32) {
+        let now = self.now();
+        self.site(node).load.count(now);
+        if !self.file(file).exists() {
+            self.tally.counts.absent += 1;
+            return;
+        }
+        let tour = self.tour(node);
+        let copies = self.files[file as usize].copies.iter();
+        let known = copies
+            .copied()
+            .filter(|&copy| tour.hops(copy).is_some())
+            .min();
+        let (Some(_), Some(record)) = (known, self.files[file as usize].record.clone()) else {
+            return;
+        };
+        let version = self
+            .site(node)
+            .version_above(Some(record.version.stamp), now);
+        let holders = record.layout.holders.iter().map(|id| self.by_id[id]);
+        let mut holders: Vec<u32> = holders.filter(|&it| tour.hops(it).is_some()).collect();
+        if holders.is_empty() {
+            holders.push(node);
+        }
+        let ids = holders
+            .iter()
+            .map(|&holder| self.sites[holder as usize].id)
+            .collect();
+        let tombstone = Arc::new(Record {
+            version,
+            layout: Layout {
+                holders: ids,
+                ..self.sites[node as usize].core.first_layout(Vec::new())
+            },
+            deleted: true,
+            size: 0,
+            digest: Digest::of(b""),
+            ..(*record).clone()
+        });
+        for holder in holders {
+            self.site(holder).hold(&tombstone, Role::Replica, now, now);
+            self.note_gone(file, holder);
+            self.files[file as usize].buried.push(holder);
+        }
+        self.announce(node, file, &tombstone);
+        self.files[file as usize].record = Some(tombstone);
+    }
+
+    /// News of a record reaches every node in reach that has to do with the file.
+    pub(super) fn announce(&mut self, from: u32, file: u32, record: &Arc<Record>) {
+        let tour = self.tour(from);
+        let known = &mut self.files[file as usize];
+        let is_told = |node: &u32| tour.hops(*node).is_some();
+        let mut told: Vec<u32> = known.copies.iter().copied().filter(is_told).collect();
+        if !record.deleted {
+            told.extend(known.buried.extract_if(.., |node| is_told(node)));
+        }
+        for node in told {
+            self.learn(node, file, record);
+        }
+    }
+
+    /// A node takes in news of a record and acts on it.
+    pub(super) fn learn(&mut self, node: u32, file: u32, record: &Arc<Record>) {
+        let now = self.now();
+        let effects = self.site(node).core.learn(record);
+        for effect in effects {
+            match effect {
+                Effect::Announce { .. } => {}
+                Effect::Drop { key, .. } => {
+                    self.site(node).let_go(&key);
+                    self.note_gone(file, node);
+                }
+                Effect::Adopt { record, role } => self.site(node).hold(&record, role, 0, now),
+                Effect::Demote { record } => self.demote(node, file, &record),
+            }
+        }
+    }
+
+    /// A replica that a newer layout leaves out stays as a cached copy, if the eviction policy wants it.
+    fn demote(&mut self, node: u32, file: u32, record: &Arc<Record>) {
+        let now = self.now();
+        let site = self.site(node);
+        // Its bytes are counted as a replica's until it is demoted.
+        let (admitted, victims) = site.admit(record, 1, record.size, now);
+        match admitted {
+            true => site.hold(record, Role::Cached, 0, now),
+            false => site.let_go(&record.key),
+        }
+        self.note_victims(node, &victims);
+        if !admitted {
+            self.note_gone(file, node);
+        }
+    }
+}

@@ -14,7 +14,8 @@ mod synthetic;
 
 pub use law::Law;
 pub use opened::{Workload, WorkloadError};
-pub use spec::{Arrivals, Popularity, Readers, ReadersKind, Sizes, Spec};
+pub use replay::Footprint;
+pub use spec::{Arrivals, OnResizeWord, Popularity, Readers, ReadersKind, Sizes, Spec};
 
 pub(crate) use opened::Requests;
 

@@ -10,30 +10,62 @@ use dataverse_core::limits;
 
 use super::synthetic::{Askers, Times};
 use super::{Op, Request, WorkloadError};
-use crate::seed::derive;
+use crate::single::OnResize;
+use crate::trace::{self, TraceError};
 
-/// What a trace says of one request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Recorded {
-    /// Milliseconds since a moment that the trace chose.
-    pub(super) time_ms: u64,
-    /// Who asked; 0 when it does not say.
-    pub(super) reader: u64,
-    /// The object.
-    pub(super) id: u64,
-    /// Its bytes.
-    pub(super) size: u64,
-    /// What was asked.
-    pub(super) op: Op,
+/// What is in a trace.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Footprint {
+    /// Requests.
+    pub requests: u64,
+    /// Objects.
+    pub objects: u64,
+    /// Their bytes, each as it was first.
+    pub bytes: u64,
+    /// Reads of an object with another size than it had before.
+    pub resized: u64,
 }
 
-/// What is taken from a size that changes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum OnResize {
-    /// Nothing: the first size stays.
-    First,
-    /// The file was written anew.
-    Write,
+impl Footprint {
+    /// Goes through a trace.
+    pub(super) fn of(requests: trace::Requests) -> Result<Self, WorkloadError> {
+        let mut sizes = BTreeMap::new();
+        let mut footprint = Self::default();
+        for request in requests {
+            let request = request.map_err(wrong)?;
+            footprint.requests += 1;
+            let size = request.size.clamp(1, limits::FILE_BYTES_MAX);
+            if let Some(known) = sizes.get_mut(&request.id) {
+                let changed = request.size > 0 && *known != size;
+                footprint.resized += u64::from(changed && request.op == trace::Op::Read);
+                if changed {
+                    *known = size;
+                }
+                continue;
+            }
+            sizes.insert(request.id, size);
+            footprint.bytes = footprint.bytes.saturating_add(size);
+            few_enough(sizes.len())?;
+        }
+        footprint.objects = sizes.len() as u64;
+        Ok(footprint)
+    }
+}
+
+fn wrong(error: TraceError) -> WorkloadError {
+    WorkloadError::Trace(error.to_string())
+}
+
+fn few_enough(objects: usize) -> Result<(), WorkloadError> {
+    match objects {
+        ..=limits::LAB_FILES_MAX => Ok(()),
+        _ => {
+            let max = limits::LAB_FILES_MAX;
+            Err(WorkloadError::Trace(format!(
+                "it has more than {max} objects"
+            )))
+        }
+    }
 }
 
 struct Known {
@@ -42,87 +74,68 @@ struct Known {
 }
 
 /// Recorded requests, until they end.
-pub(super) struct Replay<T> {
-    recorded: T,
+pub(super) struct Replay {
+    recorded: trace::Requests,
     on_resize: OnResize,
-    nodes: u32,
-    seed: u64,
     askers: Askers,
-    times: Times,
+    /// When requests come, where the trace does not say.
+    drawn_times: Option<Times>,
     began_ms: Option<u64>,
-    has_times: bool,
     last_us: u64,
     known: BTreeMap<u64, Known>,
 }
 
-impl<T: Iterator<Item = Result<Recorded, String>>> Replay<T> {
-    /// `has_times` says whether the trace does.
+impl Replay {
+    /// `drawn_times` are for a trace without times.
     pub(super) fn new(
-        recorded: T,
-        has_times: bool,
+        recorded: trace::Requests,
         on_resize: OnResize,
-        nodes: u32,
         askers: Askers,
-        times: Times,
-        seed: u64,
+        drawn_times: Option<Times>,
     ) -> Self {
         Self {
             recorded,
             on_resize,
-            nodes,
-            seed,
             askers,
-            times,
+            drawn_times,
             began_ms: None,
-            has_times,
             last_us: 0,
             known: BTreeMap::new(),
         }
     }
 
     pub(super) fn next(&mut self) -> Option<Result<Request, WorkloadError>> {
-        let recorded = match self.recorded.next()? {
-            Ok(recorded) => recorded,
-            Err(reason) => return Some(Err(WorkloadError::Trace(reason))),
-        };
-        Some(self.request(recorded))
+        let recorded = self.recorded.next()?.map_err(wrong);
+        Some(recorded.and_then(|recorded| self.request(&recorded)))
     }
 
-    fn request(&mut self, recorded: Recorded) -> Result<Request, WorkloadError> {
-        let count = self.known.len();
-        if count >= limits::LAB_FILES_MAX && !self.known.contains_key(&recorded.id) {
-            return Err(WorkloadError::Trace(format!(
-                "it has more than {} objects",
-                limits::LAB_FILES_MAX
-            )));
-        }
-        let known = self.known.entry(recorded.id).or_insert(Known {
-            index: count as u32,
-            size: recorded.size.clamp(1, limits::FILE_BYTES_MAX),
-        });
-        let mut op = recorded.op;
+    fn request(&mut self, recorded: &trace::Request) -> Result<Request, WorkloadError> {
+        let index = self.known.len() as u32;
+        let size = recorded.size.clamp(1, limits::FILE_BYTES_MAX);
+        let known = self
+            .known
+            .entry(recorded.id)
+            .or_insert(Known { index, size });
         // Where a trace has no size for a request, the one before stands.
-        let resized = recorded.size > 0 && recorded.size != known.size;
-        if op == Op::Write || (resized && self.on_resize == OnResize::Write) {
-            if recorded.size > 0 {
-                known.size = recorded.size.min(limits::FILE_BYTES_MAX);
-            }
-            op = match op {
-                Op::Read => Op::Write,
-                other => other,
-            };
+        let is_resized = recorded.size > 0 && size != known.size;
+        let op = match recorded.op {
+            trace::Op::Read if is_resized && self.on_resize == OnResize::Write => Op::Write,
+            trace::Op::Read => Op::Read,
+            trace::Op::Write => Op::Write,
+            trace::Op::Delete => Op::Delete,
+        };
+        if op == Op::Write && is_resized {
+            known.size = size;
         }
         let (file, size) = (known.index, known.size);
+        few_enough(self.known.len())?;
         let drawn = self.askers.next();
         let node = match recorded.reader {
             0 => drawn,
-            reader => {
-                let drawn = derive(self.seed, &["workload", "reader", &reader.to_string()]);
-                (drawn % u64::from(self.nodes)) as u32
-            }
+            reader => self.askers.of(reader),
         };
         Ok(Request {
-            at_us: self.time_us(recorded.time_ms),
+            at_us: self.time_us(recorded.time),
             node,
             file,
             size,
@@ -132,9 +145,9 @@ impl<T: Iterator<Item = Result<Recorded, String>>> Replay<T> {
 
     /// Never before the request before: some traces are not quite in order.
     fn time_us(&mut self, time_ms: u64) -> u64 {
-        let at_us = match self.has_times {
-            false => self.times.next_us(),
-            true => {
+        let at_us = match &mut self.drawn_times {
+            Some(times) => times.next_us(),
+            None => {
                 let began_ms = *self.began_ms.get_or_insert(time_ms);
                 time_ms.saturating_sub(began_ms).saturating_mul(1_000)
             }

@@ -112,19 +112,34 @@ pub struct Spec {
     pub writes: Share,
     /// Share of the requests that delete a file (0); the rest reads.
     pub deletes: Share,
-    /// A recorded trace in place of all of the above but `readers` and `rate`, which are for traces that name no
-    /// reader or no time.
+    /// A recorded trace in place of all of the above but `readers`, which are for a trace that names no reader, and
+    /// `rate` and `arrivals`, which are for one that has no times. A path from the experiment's folder, or
+    /// `zipf:OBJECTS,REQUESTS,SEED`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trace: Option<PathBuf>,
-    /// The trace's format: `csv`, `oracle-general` or `dataverse`; told by its name unless given.
+    /// The trace's format: `csv`, `oracle-general` or `dataverse`; told by its content unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub format: Option<String>,
-    /// Of a CSV trace: which columns are what, as in `"time=1,key=2,size=3"`.
+    /// Of a CSV trace: which columns are what, as in `"time=ts,id=key,size=bytes"`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub columns: Option<String>,
-    /// What a size that changes in a trace is: `first` (the first size stays) or `write`.
+    /// Of a CSV trace: what its times count: `s`, `ms`, `us` or `ns`; seconds unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub on_resize: Option<String>,
+    pub time_unit: Option<String>,
+    /// What a read with another size than before is: `keep` (it is a read, and the first size stays; unless given) or
+    /// `write`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_resize: Option<OnResizeWord>,
+}
+
+/// What a read of a trace with another size than before is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnResizeWord {
+    /// A read; the first size stays.
+    Keep,
+    /// A write.
+    Write,
 }
 
 impl Default for Spec {
@@ -151,6 +166,7 @@ impl Default for Spec {
             trace: None,
             format: None,
             columns: None,
+            time_unit: None,
             on_resize: None,
         }
     }

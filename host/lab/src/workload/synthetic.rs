@@ -13,6 +13,7 @@ pub(super) struct Askers {
     nodes: Vec<u32>,
     law: Law,
     draw: Draw,
+    seed: u64,
 }
 
 impl Askers {
@@ -39,7 +40,14 @@ impl Askers {
             law: Law::zipf(among.len(), exponent),
             nodes: among,
             draw: Draw::new(derive(seed, &["workload", name])),
+            seed,
         }
+    }
+
+    /// The node that this reader of a trace always asks; all nodes have as many readers.
+    pub(super) fn of(&self, reader: u64) -> u32 {
+        let drawn = derive(self.seed, &["workload", "reader", &reader.to_string()]);
+        self.nodes[(drawn % self.nodes.len() as u64) as usize]
     }
 
     /// The next node that is asked.

@@ -190,7 +190,13 @@ impl<'a> Run<'a> {
         let present = topology.nodes.len() as u32;
         let workload = &scenario.workload;
         let catalogue = workload.catalogue(seed);
-        let bytes = catalogue.iter().sum();
+        let bytes = match scenario.nodes.are_shares() {
+            true => match workload.footprint()? {
+                Some(footprint) => footprint.bytes,
+                None => catalogue.iter().sum(),
+            },
+            false => 0,
+        };
         let world = World::new(scenario, topology, bytes, seed)?;
         let nodes = world.sites.len() as u32;
         let (mut timed, mut counted) = (Vec::new(), Vec::new());
@@ -210,8 +216,8 @@ impl<'a> Run<'a> {
         let mut run = Self {
             scenario,
             world,
-            requests: workload.requests(seed, nodes, listed.as_deref(), scenario.requests),
-            writers: Box::new(workload.writers(seed, present, None)),
+            requests: workload.requests(seed, nodes, listed.as_deref(), scenario.requests)?,
+            writers: Box::new(workload.writers(seed, present)),
             timed: timed.into(),
             counted: counted.into(),
             done: 0,

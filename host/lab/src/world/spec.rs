@@ -49,6 +49,15 @@ pub struct Nodes {
     pub repair_after: NotNegative,
 }
 
+impl Nodes {
+    /// Whether anything is said as a share of the bytes of all files.
+    pub(super) fn are_shares(&self) -> bool {
+        let is_share = |amount| matches!(amount, Some(Amount::OfCatalogue(_)));
+        let is_unsaid = self.capacity.is_none() && self.cache.is_none();
+        is_share(self.capacity) || is_share(self.cache) || is_unsaid
+    }
+}
+
 impl Default for Nodes {
     fn default() -> Self {
         let seconds = |number| NotNegative::try_from(number).expect("it is at least 0");

@@ -10,7 +10,9 @@ fn open(text: &str) -> Result<Workload, Wrong> {
 
 fn drawn(text: &str, seed: u64, nodes: u32, count: u64) -> Vec<Request> {
     let workload = open(text).expect("it can be had");
-    let requests = workload.requests(seed, nodes, None, count);
+    let requests = workload
+        .requests(seed, nodes, None, count)
+        .expect("nothing is opened");
     requests
         .map(|request| request.expect("nothing is read"))
         .collect()
@@ -123,7 +125,90 @@ fn what_can_not_be_is_refused_by_key() {
             "workload.sizes_file",
         ),
         ("readers = []", "workload.readers"),
+        ("trace = 'no/such'", "workload.trace"),
+        (
+            "trace = 'zipf:10,100,1'\nformat = 'tape'",
+            "workload.format",
+        ),
+        (
+            "trace = 'zipf:10,100,1'\ncolumns = 'id=x'",
+            "workload.columns",
+        ),
+        ("columns = 'id=x'", "workload.columns"),
+        ("on_resize = 'write'", "workload.on_resize"),
     ] {
         assert_eq!(open(text).expect_err(text).key, key, "{text}");
     }
+}
+
+/// A trace of these lines, and the requests it replays on so many nodes.
+fn replayed(lines: &str, more: &str, nodes: u32) -> Vec<Request> {
+    let folder = tempfile::tempdir().expect("there is room");
+    std::fs::write(folder.path().join("it.csv"), lines).expect("it can be written");
+    let spec = toml::from_str(&format!("trace = 'it.csv'\n{more}")).expect("it can be read");
+    let workload = Workload::open(&spec, folder.path()).expect("it is a trace");
+    let requests = workload
+        .requests(1, nodes, None, 100)
+        .expect("it is still there");
+    requests
+        .map(|request| request.expect("it is whole"))
+        .collect()
+}
+
+#[test]
+fn a_trace_is_told_in_the_words_of_the_network() {
+    let lines = "time,id,size,reader,op\n5,900,10,7,read\n6.5,77,20,8,read\n6,900,10,7,write\n8,77,0,7,delete\n";
+    let requests = replayed(lines, "", 5);
+    let told: Vec<_> = requests
+        .iter()
+        .map(|it| (it.at_us, it.file, it.size, it.op))
+        .collect();
+    let expected = [
+        (0, 0, 10, Op::Read),
+        (1_500_000, 1, 20, Op::Read),
+        // The trace is not quite in order.
+        (1_500_000, 0, 10, Op::Write),
+        (3_000_000, 1, 20, Op::Delete),
+    ];
+    assert_eq!(told, expected);
+    // A reader always asks the same node.
+    assert_eq!(requests[0].node, requests[2].node);
+    assert!(requests.iter().all(|request| request.node < 5));
+}
+
+#[test]
+fn a_size_that_changes_is_kept_or_is_a_write() {
+    let lines = "time,id,size\n1,1,10\n2,1,30\n3,1,30\n";
+    let told = |more: &str| -> Vec<_> {
+        replayed(lines, more, 2)
+            .iter()
+            .map(|it| (it.size, it.op))
+            .collect()
+    };
+    assert_eq!(told(""), [(10, Op::Read), (10, Op::Read), (10, Op::Read)]);
+    let written = [(10, Op::Read), (30, Op::Write), (30, Op::Read)];
+    assert_eq!(told("on_resize = 'write'"), written);
+}
+
+#[test]
+fn a_trace_without_times_or_readers_gets_them_drawn() {
+    let lines = format!("id\n{}", "1\n2\n3\n".repeat(33));
+    let requests = replayed(&lines, "columns = 'time=,size='\nrate = 10", 4);
+    let end_s = requests.last().expect("there are some").at_us as f64 / 1e6;
+    assert!((5.0..20.0).contains(&end_s), "{end_s}");
+    assert_eq!(counts(&requests, |request| request.node).len(), 4);
+}
+
+#[test]
+fn a_footprint_is_what_is_in_a_trace() {
+    let workload = open("trace = 'zipf:50,1000,1'").expect("it is generated");
+    let footprint = workload
+        .footprint()
+        .expect("it is whole")
+        .expect("it has a trace");
+    assert_eq!((footprint.requests, footprint.resized), (1_000, 0));
+    assert!((40..=50).contains(&footprint.objects), "{footprint:?}");
+    assert!(footprint.bytes > footprint.objects);
+    assert!(workload.digest().is_some());
+    assert_eq!(open("").expect("it is drawn").footprint(), Ok(None));
 }

@@ -55,7 +55,9 @@ impl Run {
         };
         let folder = ResultsFolder::claim(&out).map_err(Failure::refused)?;
         let results = carry_out(experiment, self.jobs(), screen).await?;
-        folder.write(&results, Some(&report::html(&results))).map_err(Failure::refused)?;
+        folder
+            .write(&results, Some(&report::html(&results)))
+            .map_err(Failure::refused)?;
         if self.json {
             let json = serde_json::to_string_pretty(&results).context("the results")?;
             screen.line(&json)?;

@@ -6,6 +6,8 @@ mod guests;
 #[path = "../policies/reference.rs"]
 mod reference;
 mod trace;
+mod experiments;
+mod placement;
 
 use dataverse::policies::built_in;
 use dataverse_lab::shelf::{BuiltIn, Shelf};

@@ -349,6 +349,29 @@ pub const POLICY_CACHE_BYTES_MAX: u64 = 512 << 20;
 /// Faults told of one run of a conformance suite; the rest is counted.
 pub const CONFORMANCE_FAULTS_MAX: usize = 16;
 
+// The lab's experiments.
+
+/// Bytes of an experiment's file.
+pub const EXPERIMENT_BYTES_MAX: u64 = 1 << 20;
+/// Entries that an experiment compares.
+pub const EXPERIMENT_COMPARE_MAX: usize = 64;
+/// Bytes of the name of an entry.
+pub const EXPERIMENT_NAME_BYTES_MAX: usize = 64;
+/// Points of an experiment's sweep.
+pub const EXPERIMENT_POINTS_MAX: usize = 4096;
+/// Assertions of an experiment.
+pub const EXPERIMENT_EXPECTS_MAX: usize = 1024;
+/// Repetitions of each cell of an experiment unless told otherwise, and …
+pub const EXPERIMENT_REPETITIONS_DEFAULT: u32 = 5;
+/// … at most.
+pub const EXPERIMENT_REPETITIONS_MAX: u32 = 10_000;
+/// Requests of each run of a generated load unless told otherwise.
+pub const EXPERIMENT_REQUESTS_DEFAULT: u64 = 10_000;
+/// Runs of an experiment: compare entries times points of the sweep times repetitions.
+pub const EXPERIMENT_RUNS_MAX: usize = 100_000;
+/// Threads that run the cells of an experiment.
+pub const EXPERIMENT_JOBS_MAX: usize = 1024;
+
 // The lab: the simulated network.
 
 /// Nodes in a topology.
@@ -369,6 +392,13 @@ pub const LAB_EVENTS_MAX: usize = 4096;
 pub const LAB_WALL_MS_MAX: u64 = 10 * 60 * 1000;
 /// Memory in which the ways through a simulated network are kept, in bytes.
 pub const LAB_WAYS_BYTES_MAX: usize = 256 << 20;
+
+// The lab's placement study.
+
+/// Nodes in a placement study: as many as a node keeps track of.
+pub const PLACEMENT_STUDY_NODES_MAX: u32 = 65_536;
+/// Files in a placement study.
+pub const PLACEMENT_STUDY_FILES_MAX: u32 = 1_000_000;
 
 // Traces of the lab.
 

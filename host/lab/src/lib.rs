@@ -14,11 +14,16 @@
 //! ```
 
 mod draw;
+pub mod experiment;
 pub mod measures;
+pub mod placement;
 pub mod quantity;
+pub mod report;
+pub mod results;
 pub mod seed;
 pub mod shelf;
 pub mod single;
+pub mod stats;
 pub mod topology;
 pub mod trace;
 pub mod workload;

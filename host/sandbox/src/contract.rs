@@ -13,7 +13,7 @@ use dataverse_core::policy::{CacheEntry, FileView, Kind, NodeView};
 use wasmtime::component::{ComponentType, Lift, Lower};
 
 /// The version that this host speaks.
-pub(crate) const VERSION: &str = "0.1.0";
+pub const VERSION: &str = "0.1.0";
 /// What every interface's name begins with.
 pub(crate) const PACKAGE: &str = "dataverse:policy/";
 

@@ -42,6 +42,7 @@ mod wrap;
 
 pub mod conformance;
 
+pub use contract::VERSION as CONTRACT_VERSION;
 pub use eviction::EvictionGuest;
 pub use instance::{About, Cost, GuestLimits, Setup};
 pub use journal::{Level, LogSink};

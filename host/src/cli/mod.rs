@@ -131,7 +131,7 @@ impl Cli {
             Command::Nodes(command) => command.run(screen).await,
             Command::Status(command) => command.run(screen).await,
             Command::Policy(command) => command.run(screen).await,
-            Command::Lab(command) => command.run(screen),
+            Command::Lab(command) => command.run(screen).await,
             Command::Completions(command) => command.run(screen),
             Command::Man(command) => command.run(screen),
         };

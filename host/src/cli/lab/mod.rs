@@ -1,5 +1,9 @@
 //! `lab`: compares policies on simulated networks and recorded traces. It needs no node.
 
+mod new;
+mod placement;
+mod run;
+mod told;
 mod trace;
 
 use clap::Subcommand;
@@ -19,12 +23,18 @@ pub(super) struct Lab {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    New(new::New),
+    Run(run::Run),
+    Placement(placement::Placement),
     Trace(Box<trace::Trace>),
 }
 
 impl Lab {
-    pub(super) fn run(self, screen: &mut Screen<'_>) -> Result<(), Failure> {
+    pub(super) async fn run(self, screen: &mut Screen<'_>) -> Result<(), Failure> {
         match self.command {
+            Command::New(command) => command.run(screen),
+            Command::Run(command) => command.run(screen).await,
+            Command::Placement(command) => command.run(screen),
             Command::Trace(command) => command.run(screen),
         }
     }

@@ -1,0 +1,327 @@
+//! `[[expect]]`: what the numbers have to be, for grading and for machines that watch over a policy.
+//!
+//! An assertion names a measure, a compare entry (or means all of them) and bounds, each a number or another
+//! compare entry. With `sure = true` it only holds when the whole interval lies beyond the bound: of a mean
+//! against a number, of the paired difference against an entry.
+
+use std::collections::BTreeMap;
+
+use dataverse_core::limits;
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::document::{Document, Malformed, Value};
+use crate::measures;
+use crate::results::{Expectation, Outcome, Plan, Point, Results};
+use crate::stats::{self, Estimate};
+
+/// A bound: a number, or what another entry has.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "expected a number or the name of a compare entry"
+)]
+enum Bound {
+    Number(f64),
+    Entry(String),
+}
+
+/// One table `[[expect]]`, as it is written.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    measure: Spanned<String>,
+    #[serde(default)]
+    of: Option<Spanned<String>>,
+    #[serde(default)]
+    at_least: Option<Spanned<Bound>>,
+    #[serde(default)]
+    at_most: Option<Spanned<Bound>>,
+    #[serde(default)]
+    more_than: Option<Spanned<Bound>>,
+    #[serde(default)]
+    less_than: Option<Spanned<Bound>>,
+    /// How far beyond the bound it has to be; below 0 it may fall short by so much.
+    #[serde(default)]
+    by: f64,
+    #[serde(default)]
+    sure: Option<Spanned<bool>>,
+    /// Where in the sweep; everywhere, unless given.
+    #[serde(default)]
+    at: BTreeMap<Spanned<String>, Spanned<toml::Value>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    AtLeast,
+    AtMost,
+    MoreThan,
+    LessThan,
+}
+
+/// An assertion: one measure, one bound.
+#[derive(Clone, Debug)]
+pub(super) struct Expect {
+    line: u32,
+    measure: String,
+    /// All entries but that of the bound, if none is named.
+    of: Option<String>,
+    side: Side,
+    bound: Bound,
+    by: f64,
+    sure: bool,
+    at: Point,
+}
+
+/// Reads one table: an assertion for each of its bounds.
+///
+/// # Errors
+/// [`Malformed`] when it names what there is not, or says nothing.
+pub(super) fn read(
+    document: &Document,
+    value: Value<'_>,
+    plan: &Plan,
+) -> Result<Vec<Expect>, Malformed> {
+    let (span, entries) = (value.span(), &plan.compare);
+    let written: Written = document.section(value)?;
+    let check_entry = |name: &str, span| match entries.iter().any(|entry| entry == name) {
+        true => Ok(()),
+        false => Err(document.malformed(
+            &span,
+            format!(
+                "no compare entry is called `{name}`; there are {}",
+                entries.join(", ")
+            ),
+        )),
+    };
+    let measure = written.measure.get_ref();
+    if measures::find(measure).is_none() {
+        let known: Vec<_> = measures::ALL.iter().map(|measure| measure.name).collect();
+        return Err(document.malformed(
+            &written.measure.span(),
+            format!(
+                "there is no measure `{measure}`; there are {}",
+                known.join(", ")
+            ),
+        ));
+    }
+    if let Some(of) = &written.of {
+        check_entry(of.get_ref(), of.span())?;
+    }
+    let sure = written.sure.as_ref().is_some_and(|sure| *sure.get_ref());
+    if let Some(asked) = written
+        .sure
+        .as_ref()
+        .filter(|_| sure && plan.repetitions < 2)
+    {
+        return Err(document.malformed(
+            &asked.span(),
+            "one repetition has no interval; set `repetitions` in [run] to 2 or more",
+        ));
+    }
+    let at = point(document, written.at, plan)?;
+    let bounds = [
+        (Side::AtLeast, &written.at_least),
+        (Side::AtMost, &written.at_most),
+        (Side::MoreThan, &written.more_than),
+        (Side::LessThan, &written.less_than),
+    ];
+    let mut expects = Vec::new();
+    for (side, bound) in bounds {
+        let Some(bound) = bound else { continue };
+        if let Bound::Entry(name) = bound.get_ref() {
+            check_entry(name, bound.span())?;
+            if written.of.as_ref().is_some_and(|of| of.get_ref() == name) {
+                return Err(document.malformed(
+                    &bound.span(),
+                    format!("`{name}` can't be compared with itself"),
+                ));
+            }
+        }
+        expects.push(Expect {
+            line: document.line(&span),
+            measure: measure.clone(),
+            of: written.of.as_ref().map(|of| of.get_ref().clone()),
+            side,
+            bound: bound.get_ref().clone(),
+            by: written.by,
+            sure,
+            at: at.clone(),
+        });
+    }
+    match expects.is_empty() {
+        true => Err(document.malformed(
+            &span,
+            "it expects nothing: give `at_least`, `at_most`, `more_than` or `less_than`",
+        )),
+        false => Ok(expects),
+    }
+}
+
+/// The part of the sweep that an assertion is about.
+fn point(
+    document: &Document,
+    at: BTreeMap<Spanned<String>, Spanned<toml::Value>>,
+    plan: &Plan,
+) -> Result<Point, Malformed> {
+    let mut point = Point::new();
+    for (key, value) in at {
+        let Some(axis) = plan.sweep.iter().find(|axis| axis.key == *key.get_ref()) else {
+            return Err(
+                document.malformed(&key.span(), format!("`{}` is not swept", key.get_ref()))
+            );
+        };
+        let wanted = serde_json::to_value(value.get_ref()).unwrap_or_default();
+        if !axis.values.contains(&wanted) {
+            return Err(document.malformed(
+                &value.span(),
+                format!("`{}` never has the value {wanted}", key.get_ref()),
+            ));
+        }
+        point.insert(key.into_inner(), wanted);
+    }
+    Ok(point)
+}
+
+impl Expect {
+    /// Judges it at every point of the sweep.
+    pub(super) fn judge(&self, results: &Results) -> Vec<Expectation> {
+        let mut judged = Vec::new();
+        let is_meant = |point: &&Point| {
+            self.at
+                .iter()
+                .all(|(key, value)| point.get(key) == Some(value))
+        };
+        for point in results.points().into_iter().filter(is_meant) {
+            for entry in &results.plan.compare {
+                if self.is_about(entry) {
+                    judged.push(self.judge_one(results, entry, point));
+                }
+            }
+        }
+        judged
+    }
+
+    fn is_about(&self, entry: &str) -> bool {
+        match (&self.of, &self.bound) {
+            (Some(of), _) => of == entry,
+            (None, Bound::Entry(other)) => other != entry,
+            (None, Bound::Number(_)) => true,
+        }
+    }
+
+    fn judge_one(&self, results: &Results, entry: &str, point: &Point) -> Expectation {
+        let ours = values(results, entry, point, &self.measure);
+        let (found, against) = match &self.bound {
+            Bound::Number(number) => {
+                let present: Vec<f64> = ours.iter().flatten().copied().collect();
+                (stats::estimate(&present), *number)
+            }
+            Bound::Entry(other) => {
+                let theirs = values(results, other, point, &self.measure);
+                (stats::paired_difference(&ours, &theirs), 0.0)
+            }
+        };
+        Expectation {
+            expected: self.sentence(entry),
+            line: self.line,
+            point: point.clone(),
+            holds: found.is_some_and(|found| self.holds(found, against)),
+            found: self.told(found),
+        }
+    }
+
+    fn holds(&self, found: Estimate, against: f64) -> bool {
+        let half = match (self.sure, found.interval) {
+            (false, _) => 0.0,
+            (true, Some(half)) => half,
+            (true, None) => return false,
+        };
+        match self.side {
+            Side::AtLeast => found.mean - half >= against + self.by,
+            Side::MoreThan => found.mean - half > against + self.by,
+            Side::AtMost => found.mean + half <= against - self.by,
+            Side::LessThan => found.mean + half < against - self.by,
+        }
+    }
+
+    fn sentence(&self, entry: &str) -> String {
+        let side = match self.side {
+            Side::AtLeast => "at least",
+            Side::AtMost => "at most",
+            Side::MoreThan => "more than",
+            Side::LessThan => "less than",
+        };
+        let bound = match &self.bound {
+            Bound::Number(number) => number.to_string(),
+            Bound::Entry(other) => format!("that of {other}"),
+        };
+        let by = match self.by {
+            by if by == 0.0 => String::new(),
+            by => format!(" by {by}"),
+        };
+        let surely = if self.sure { "surely " } else { "" };
+        format!("{} of {entry} is {surely}{side} {bound}{by}", self.measure)
+    }
+
+    fn told(&self, found: Option<Estimate>) -> String {
+        let Some(Estimate { n, mean, interval }) = found else {
+            return "no run has this number".to_owned();
+        };
+        let what = match self.bound {
+            Bound::Number(_) => "",
+            Bound::Entry(_) => "a difference of ",
+        };
+        let interval = interval.map_or_else(String::new, |half| format!(" ± {}", digits(half)));
+        let runs = if n == 1 { "run" } else { "runs" };
+        format!("{what}{}{interval} in {n} {runs}", digits(mean))
+    }
+}
+
+/// One measure of a cell, by repetition: none where the run failed or has no such number.
+pub(super) fn values(
+    results: &Results,
+    entry: &str,
+    point: &Point,
+    measure: &str,
+) -> Vec<Option<f64>> {
+    let cell = results
+        .cells
+        .iter()
+        .find(|cell| cell.compare == entry && &cell.point == point);
+    let mut values = vec![None; results.plan.repetitions as usize];
+    for run in cell.into_iter().flat_map(|cell| &cell.repetitions) {
+        let Outcome::Measures(measures) = &run.outcome else {
+            continue;
+        };
+        if let Some(value) = values.get_mut(run.repetition as usize) {
+            *value = measures.numbers.get(measure).copied();
+        }
+    }
+    values
+}
+
+/// A number in as many digits as people compare.
+pub(super) fn digits(number: f64) -> String {
+    const SIGNIFICANT: i32 = 4;
+    if number == 0.0 || !number.is_finite() {
+        return number.to_string();
+    }
+    let magnitude = libm::floor(libm::log10(number.abs())) as i32;
+    let decimals = (SIGNIFICANT - 1 - magnitude).clamp(0, 9) as usize;
+    format!("{number:.decimals$}")
+}
+
+/// Bounds the number of assertions.
+pub(super) fn check_count(document: &Document, tables: &[Value<'_>]) -> Result<(), Malformed> {
+    match tables.get(limits::EXPERIMENT_EXPECTS_MAX) {
+        None => Ok(()),
+        Some(one_too_many) => Err(document.malformed(
+            &one_too_many.span(),
+            format!(
+                "an experiment has at most {} assertions",
+                limits::EXPERIMENT_EXPECTS_MAX
+            ),
+        )),
+    }
+}

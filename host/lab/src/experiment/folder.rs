@@ -1,0 +1,157 @@
+//! The folder of an experiment's results: `results.json`, `results.csv`, `report.html`.
+//!
+//! It replaces results by newer ones and nothing else: a folder with anything but results in it is refused before
+//! the experiment runs.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::table::names;
+use crate::results::{Cell, Outcome, Repetition, Results, shown};
+
+const JSON: &str = "results.json";
+const CSV: &str = "results.csv";
+const REPORT: &str = "report.html";
+/// What a file is called until it is whole.
+const UNFINISHED: &str = ".unfinished";
+
+/// A folder that results may be written to.
+#[derive(Clone, Debug)]
+pub struct ResultsFolder {
+    path: PathBuf,
+}
+
+/// Why results can't be written.
+#[derive(Debug, thiserror::Error)]
+pub enum NoResultsFolder {
+    /// There is something else.
+    #[error(
+        "{folder} holds `{found}`, which are no results; choose another folder with --out, or empty this one"
+    )]
+    Taken {
+        /// The folder.
+        folder: String,
+        /// What is in it.
+        found: String,
+    },
+    /// The disk says no.
+    #[error("can't write results to {path}: {reason}")]
+    Unwritable {
+        /// The folder or file.
+        path: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+impl ResultsFolder {
+    /// Makes the folder, or takes one that is empty or holds results.
+    ///
+    /// # Errors
+    /// [`NoResultsFolder`] when something else is there, or nothing can be made.
+    pub fn claim(path: &Path) -> Result<Self, NoResultsFolder> {
+        let unwritable = |error: io::Error| unwritable(path, &error);
+        fs::create_dir_all(path).map_err(unwritable)?;
+        for entry in fs::read_dir(path).map_err(unwritable)? {
+            let name = entry.map_err(unwritable)?.file_name();
+            let name = name.to_string_lossy();
+            let plain = name.strip_suffix(UNFINISHED).unwrap_or(&name);
+            if ![JSON, CSV, REPORT].contains(&plain) {
+                return Err(NoResultsFolder::Taken {
+                    folder: path.display().to_string(),
+                    found: name.into_owned(),
+                });
+            }
+        }
+        Ok(Self {
+            path: path.to_owned(),
+        })
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes all that there is: each file whole or not at all.
+    ///
+    /// # Errors
+    /// [`NoResultsFolder::Unwritable`].
+    pub fn write(&self, results: &Results, report: Option<&str>) -> Result<(), NoResultsFolder> {
+        let json = serde_json::to_string_pretty(results)
+            .map_err(|error| unwritable(&self.path.join(JSON), &error))?;
+        self.put(JSON, &json)?;
+        self.put(CSV, &to_csv(results))?;
+        match report {
+            Some(report) => self.put(REPORT, report),
+            None => Ok(()),
+        }
+    }
+
+    fn put(&self, name: &str, text: &str) -> Result<(), NoResultsFolder> {
+        let path = self.path.join(name);
+        let unfinished = self.path.join(format!("{name}{UNFINISHED}"));
+        fs::write(&unfinished, text)
+            .and_then(|()| fs::rename(&unfinished, &path))
+            .map_err(|error| unwritable(&path, &error))
+    }
+}
+
+fn unwritable(path: &Path, reason: &dyn std::fmt::Display) -> NoResultsFolder {
+    NoResultsFolder::Unwritable {
+        path: path.display().to_string(),
+        reason: reason.to_string(),
+    }
+}
+
+/// All runs as a table of one line each: compare, the sweep's keys, repetition, seed, every measure that any run
+/// has, and why a run failed.
+#[must_use]
+pub fn to_csv(results: &Results) -> String {
+    let cells: Vec<&Cell> = results.cells.iter().collect();
+    let measures = names(&cells);
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let axes = || results.plan.sweep.iter().map(|axis| axis.key.as_str());
+    let header: Vec<&str> = std::iter::once("compare")
+        .chain(axes())
+        .chain(["repetition", "seed"])
+        .chain(measures.iter().copied())
+        .chain(["error"])
+        .collect();
+    let mut written = writer.write_record(&header);
+    for cell in &results.cells {
+        for run in &cell.repetitions {
+            written =
+                written.and_then(|()| writer.write_record(line(cell, run, axes(), &measures)));
+        }
+    }
+    let bytes = written
+        .map_err(io::Error::from)
+        .and_then(|()| writer.into_inner().map_err(|error| error.into_error()))
+        .expect("memory takes all that is written");
+    String::from_utf8(bytes).expect("what went in was text")
+}
+
+fn line<'a>(
+    cell: &Cell,
+    run: &Repetition,
+    axes: impl Iterator<Item = &'a str>,
+    measures: &BTreeSet<&str>,
+) -> Vec<String> {
+    let mut line = vec![cell.compare.clone()];
+    line.extend(axes.map(|key| cell.point.get(key).map(shown).unwrap_or_default()));
+    line.extend([run.repetition.to_string(), run.seed.to_string()]);
+    let (numbers, error) = match &run.outcome {
+        Outcome::Measures(found) => (Some(&found.numbers), ""),
+        Outcome::Error(error) => (None, error.as_str()),
+    };
+    line.extend(measures.iter().map(|name| {
+        let number = numbers.and_then(|numbers| numbers.get(*name));
+        number.map(f64::to_string).unwrap_or_default()
+    }));
+    line.push(error.to_owned());
+    line
+}

@@ -1,0 +1,88 @@
+//! Experiments: what to compare, over which sweep, how often, and what has to come of it.
+//!
+//! An experiment is a TOML file. [`Experiment::read`] checks all of it before anything runs, and refuses with
+//! file, line and reason; [`Experiment::run`] runs every repetition of every cell and sums them up. Neither
+//! prints anything, and only [`ResultsFolder`] writes files.
+
+mod document;
+mod expect;
+mod folder;
+mod read;
+mod runner;
+mod settings;
+mod shown;
+mod sweep;
+mod table;
+
+use std::path::PathBuf;
+
+use dataverse_core::limits;
+
+use crate::results::{Digests, ExperimentFile, Plan, Point, Versions};
+use crate::world::Scenario;
+
+pub use document::{Malformed, Place};
+pub use folder::{NoResultsFolder, ResultsFolder, to_csv};
+pub use read::Reading;
+pub use runner::{EndedRun, NoThreads, Running, Unwatched, Watch, World};
+pub use shown::{TableShown, table};
+
+/// An experiment that runs as it stands, with a comment on all that it says: what to begin one of one's own with.
+pub const TEMPLATE: &str = include_str!("template.toml");
+
+/// An experiment that makes sense: every file is there, every policy starts.
+#[derive(Debug)]
+pub struct Experiment {
+    file: PathBuf,
+    written: ExperimentFile,
+    versions: Versions,
+    seed: u64,
+    plan: Plan,
+    digests: Digests,
+    notes: Vec<String>,
+    cells: Vec<PlannedCell>,
+    expects: Vec<expect::Expect>,
+}
+
+/// One compare entry at one point of the sweep: what to run.
+#[derive(Debug)]
+struct PlannedCell {
+    compare: String,
+    point: Point,
+    point_shown: String,
+    scenario: Scenario,
+}
+
+impl Experiment {
+    /// The name of its file without the ending, for naming what comes of it.
+    #[must_use]
+    pub fn stem(&self) -> String {
+        let stem = self.file.file_stem().unwrap_or_default();
+        stem.to_string_lossy().into_owned()
+    }
+
+    /// What is to be compared.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Runs that there are to be: cells times repetitions.
+    #[must_use]
+    pub fn runs(&self) -> usize {
+        self.cells.len() * self.plan.repetitions as usize
+    }
+
+    /// Requests in all runs; what [`Watch::advanced`] adds up to. None when a trace tells only at its end.
+    #[must_use]
+    pub fn requests(&self) -> Option<u64> {
+        let known = |requests: &u64| *requests < limits::LAB_REQUESTS_MAX;
+        let one_round = self.cells.iter().try_fold(0_u64, |sum, cell| {
+            sum.checked_add(Some(cell.scenario.requests).filter(known)?)
+        })?;
+        one_round.checked_mul(self.plan.repetitions.into())
+    }
+}
+
+#[cfg(test)]
+mod tests;

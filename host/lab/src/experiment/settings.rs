@@ -1,0 +1,109 @@
+//! `[run]` and `[[compare]]`: how often and how long it runs, and who is compared.
+
+use dataverse_core::limits;
+use dataverse_core::policy::Kind;
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::document::{Document, Malformed};
+use crate::quantity::Portion;
+use crate::world::PolicyWish;
+
+/// The table `[run]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Run {
+    /// What all seeds derive from (1).
+    pub(super) seed: u64,
+    /// Runs of each cell, each under a seed of its own (5).
+    pub(super) repetitions: Spanned<u32>,
+    /// Requests of a run (10 000; all of a trace).
+    pub(super) requests: Option<u64>,
+    /// Requests at the beginning that are not counted (none).
+    pub(super) warm_up: Spanned<Portion>,
+    /// Whom the others are set against (the first).
+    pub(super) baseline: Option<Spanned<String>>,
+}
+
+impl Default for Run {
+    fn default() -> Self {
+        Self {
+            seed: 1,
+            repetitions: Spanned::new(0..0, limits::EXPERIMENT_REPETITIONS_DEFAULT),
+            requests: None,
+            warm_up: Spanned::new(0..0, Portion::Count(0)),
+            baseline: None,
+        }
+    }
+}
+
+impl Run {
+    /// How many requests a run has, where the load is generated or a trace.
+    pub(super) fn requests(&self, is_trace: bool) -> u64 {
+        match self.requests {
+            Some(requests) => requests,
+            None if is_trace => limits::LAB_REQUESTS_MAX,
+            None => limits::EXPERIMENT_REQUESTS_DEFAULT,
+        }
+    }
+
+    pub(super) fn check(&self, document: &Document) -> Result<(), Malformed> {
+        let repetitions = *self.repetitions.get_ref();
+        if !(1..=limits::EXPERIMENT_REPETITIONS_MAX).contains(&repetitions) {
+            return Err(document.malformed(
+                &self.repetitions.span(),
+                format!(
+                    "{repetitions} repetitions can't be run; choose 1 to {}",
+                    limits::EXPERIMENT_REPETITIONS_MAX
+                ),
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// One table `[[compare]]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Compare {
+    /// What tables and plots call it.
+    pub(super) name: Spanned<String>,
+    #[serde(default)]
+    placement: Option<Spanned<PolicyWish>>,
+    #[serde(default)]
+    eviction: Option<Spanned<PolicyWish>>,
+    #[serde(default)]
+    relocation: Option<Spanned<PolicyWish>>,
+}
+
+impl Compare {
+    /// Who decides this, if the entry says so.
+    pub(super) fn wish(&self, kind: Kind) -> Option<&Spanned<PolicyWish>> {
+        match kind {
+            Kind::Placement => self.placement.as_ref(),
+            Kind::Eviction => self.eviction.as_ref(),
+            Kind::Relocation => self.relocation.as_ref(),
+        }
+    }
+}
+
+/// Refuses entries that tables and assertions could not tell apart.
+pub(super) fn check_names(document: &Document, entries: &[Compare]) -> Result<(), Malformed> {
+    for (place, entry) in entries.iter().enumerate() {
+        let name = entry.name.get_ref();
+        let refused = |reason: String| Err(document.malformed(&entry.name.span(), reason));
+        if name.is_empty() || name.len() > limits::EXPERIMENT_NAME_BYTES_MAX {
+            return refused(format!(
+                "a name has 1 to {} bytes",
+                limits::EXPERIMENT_NAME_BYTES_MAX
+            ));
+        }
+        if name.chars().any(char::is_control) {
+            return refused(format!("{name:?} has a character that can't be shown"));
+        }
+        if entries[..place].iter().any(|it| it.name.get_ref() == name) {
+            return refused(format!("two entries are called `{name}`"));
+        }
+    }
+    Ok(())
+}

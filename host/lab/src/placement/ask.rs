@@ -1,0 +1,81 @@
+//! One pass: the policy is asked about every file, in order, while the nodes fill.
+
+use dataverse_core::id::FileId;
+use dataverse_core::placement::{Candidate, rank};
+use dataverse_core::policy::{FileView, Placement, PlacementRequest};
+
+use super::Study;
+use super::nodes::{Nodes, node_of};
+
+/// The files together take up one part in so many of all bytes, so that no node is full.
+const FILLED_DIVISOR: u128 = 100;
+/// Milliseconds from one file to the next.
+const FILE_EVERY_MS: u64 = 1000;
+
+/// Where the copies of all files lie.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Placed {
+    /// Copies of each file.
+    pub(super) factor: usize,
+    /// The nodes with a copy, file by file; ascending in each file.
+    pub(super) nodes: Vec<u32>,
+    /// Answers in which the policy failed.
+    pub(super) faults: u64,
+}
+
+impl Placed {
+    /// The nodes with a copy of each file.
+    pub(super) fn files(&self) -> std::slice::ChunksExact<'_, u32> {
+        self.nodes.chunks_exact(self.factor)
+    }
+}
+
+/// Asks about all files of the study.
+pub(super) fn ask(policy: &mut dyn Placement, nodes: &Nodes, study: &Study) -> Placed {
+    let mut candidates = nodes.candidates().to_vec();
+    let factor = candidates.len().min(study.factor as usize);
+    let copies = u128::from(study.files) * factor as u128;
+    let size = (nodes.capacity() / FILLED_DIVISOR / copies).max(1);
+    let mut request = PlacementRequest {
+        file: FileView {
+            id: 0,
+            user: "lab".to_owned(),
+            name: String::new(),
+            size: u64::try_from(size).unwrap_or(u64::MAX),
+        },
+        factor: study.factor,
+        now: 0,
+    };
+    let mut placed = Placed {
+        factor,
+        nodes: Vec::with_capacity(copies as usize),
+        faults: 0,
+    };
+    let places = places(&candidates);
+    for file in 0..study.files {
+        request.file.name = format!("{:x}/{file}", study.seed);
+        request.file.id = FileId::of(&format!("lab/{}", request.file.name)).0;
+        request.now = u64::from(file) * FILE_EVERY_MS;
+        let ranked = rank(policy, &request, candidates.clone(), &[]);
+        placed.faults += u64::from(ranked.fault.is_some());
+        let start = placed.nodes.len();
+        for &id in &ranked.order[..factor] {
+            let node = node_of(id);
+            let view = &mut candidates[places[node as usize] as usize].view;
+            view.free = view.free.saturating_sub(request.file.size);
+            placed.nodes.push(node);
+        }
+        placed.nodes[start..].sort_unstable();
+    }
+    placed
+}
+
+/// Which place each node has among the candidates.
+fn places(candidates: &[Candidate]) -> Vec<u32> {
+    let last = candidates.iter().map(|it| node_of(it.id)).max();
+    let mut places = vec![0; last.map_or(0, |node| node as usize + 1)];
+    for (place, candidate) in (0..).zip(candidates) {
+        places[node_of(candidate.id) as usize] = place;
+    }
+    places
+}

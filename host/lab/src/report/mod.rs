@@ -1,0 +1,194 @@
+//! The report: what an experiment yielded, as one page that needs nothing else, and charts as files.
+//!
+//! The page loads nothing and runs nothing: its style, its drawings and the files to save are in it, and it tells
+//! the browser to fetch nothing for it. Every name in it may come from a stranger and is escaped. It is
+//! well-formed XML, so that a mistake in that is found by any reader of XML.
+//!
+//! It reads results and computes nothing but where things are drawn.
+
+mod axis;
+mod canvas;
+mod chart;
+mod dots;
+mod figure;
+mod layout;
+mod made;
+mod network;
+mod palette;
+mod series;
+mod sweep;
+mod table;
+mod text;
+
+use axis::Axis;
+use chart::{Chart, Joined, Line};
+use figure::Figure;
+use text::{escaped, number};
+
+use crate::results::Results;
+
+const STYLE: &str = include_str!("page.css");
+/// Figures of a section that are shown at once; the others are folded.
+const SHOWN_MAX: usize = 6;
+/// Values of an axis up to which each is marked.
+const MARKED_VALUES_MAX: usize = 14;
+
+/// One line of a chart.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Curve {
+    /// Its name.
+    pub name: String,
+    /// `x` and `y`, `x` ascending.
+    pub points: Vec<(f64, f64)>,
+}
+
+/// A chart of these curves, as an SVG file. At most twelve are drawn. What the axes mean is told with the unit.
+#[must_use]
+pub fn curves_svg(title: &str, x_axis: &str, y_axis: &str, curves: &[Curve]) -> String {
+    let all = || curves.iter().flat_map(|curve| &curve.points);
+    let mut values: Vec<f64> = all().map(|it| it.0).collect();
+    values.sort_by(f64::total_cmp);
+    values.dedup();
+    let marks: Vec<(f64, String)> = values
+        .iter()
+        .map(|value| (*value, number(*value)))
+        .collect();
+    let chart = Chart {
+        x: if marks.len() <= MARKED_VALUES_MAX {
+            Axis::at(x_axis, &marks)
+        } else {
+            Axis::within(x_axis, values.into_iter())
+        },
+        y: Axis::over(y_axis, all().map(|it| it.1)),
+        joined: Joined::Straight,
+        title: Some(title.to_owned()),
+        lines: (curves.iter().enumerate())
+            .map(|(number, curve)| Line {
+                name: curve.name.clone(),
+                number,
+                points: curve.points.iter().map(|&(x, y)| (x, y, None)).collect(),
+            })
+            .collect(),
+    };
+    let names: Vec<&str> = curves.iter().map(|curve| curve.name.as_str()).collect();
+    let description = format!("{y_axis} over {x_axis} for {}", names.join(", "));
+    chart.drawing().alone(title, &description)
+}
+
+/// A section of the page.
+struct Section {
+    id: &'static str,
+    name: &'static str,
+    /// Empty when there is nothing to show.
+    body: String,
+}
+
+/// The page of these results.
+#[must_use]
+pub fn html(results: &Results) -> String {
+    let mut number = 0;
+    let mut plots = |figures: &[Figure], shown: usize| {
+        let mut html = figures.iter().map(|figure| {
+            number += 1;
+            figure.html(number)
+        });
+        let first: String = html.by_ref().take(shown).collect();
+        let rest: String = html.collect();
+        if first.is_empty() {
+            return first;
+        }
+        let more = match figures.len().saturating_sub(shown) {
+            0 => String::new(),
+            left => format!(
+                "<details><summary>{left} more</summary><div class=\"plots\">{rest}</div></details>\n"
+            ),
+        };
+        format!("<div class=\"plots\">{first}</div>{more}")
+    };
+    let section = |id, name, body| Section { id, name, body };
+    let (series, first_series) = series::figures(results);
+    let sections = [
+        section("failures", "Runs that failed", made::failures(results)),
+        section("expectations", "Expectations", made::expectations(results)),
+        section(
+            "charts",
+            "Comparison",
+            plots(&sweep::figures(results), SHOWN_MAX),
+        ),
+        section("numbers", "In numbers", in_numbers(results)),
+        section(
+            "series",
+            "Distributions and series",
+            plots(&series, first_series),
+        ),
+        section(
+            "network",
+            "Network and load",
+            drawn(&plots(&network::figures(results), SHOWN_MAX), results),
+        ),
+        section("run", "What was run", made::html(results)),
+    ];
+    let present = || sections.iter().filter(|section| !section.body.is_empty());
+    let links: String = present()
+        .map(|it| format!("<li><a href=\"#{}\">{}</a></li>", it.id, it.name))
+        .collect();
+    let body: String = present()
+        .map(|it| {
+            format!(
+                "<section id=\"{}\"><h2>{}</h2>\n{}</section>\n",
+                it.id, it.name, it.body
+            )
+        })
+        .collect();
+    let title = match results.experiment.file.strip_suffix(".toml") {
+        Some(name) if !name.is_empty() => name,
+        _ => "Experiment",
+    };
+    format!(
+        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"/>\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\"/>\
+         <meta name=\"color-scheme\" content=\"light dark\"/><title>{title} – Dataverse lab</title>\
+         <style>{STYLE}{}</style></head>\n<body><header><h1>{title}</h1><p class=\"lead\">{}</p>{}\
+         <nav aria-label=\"Sections\"><ul>{links}</ul></nav></header>\n<main>\n{body}</main></body></html>\n",
+        palette::dark_rules(),
+        made::summary(results),
+        made::notes(results),
+        title = escaped(title),
+    )
+}
+
+fn in_numbers(results: &Results) -> String {
+    if results.table.is_empty() {
+        return String::new();
+    }
+    let several = results.plan.compare.len() > 1;
+    let how = if several {
+        "Means over the repetitions with half their 95 % Student-t interval; below, the paired difference from the \
+         baseline, coloured where its interval leaves zero out. The rank beside a mean is a range where the \
+         repetitions can't tell entries apart; ranks from 1 are dark."
+    } else {
+        "Means over the repetitions with half their 95 % Student-t interval."
+    };
+    format!("<p class=\"hint\">{how}</p>{}", table::html(results))
+}
+
+fn drawn(plots: &str, results: &Results) -> String {
+    if plots.is_empty() {
+        return String::new();
+    }
+    let repetitions = results.plan.repetitions;
+    let which = if repetitions > 1 || results.points().len() > 1 {
+        " Drawn are the sweep's first point and the first repetition."
+    } else {
+        ""
+    };
+    format!(
+        "<p class=\"hint\">A node's area is the reads it answered, a link's width the bytes it carried; all drawings \
+         have one scale.{which}</p>{}{plots}",
+        network::zones(results)
+    )
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,212 @@
+//! Distributions and series of the runs as charts: one a series and point of the sweep, a line an entry.
+
+use super::axis::Axis;
+use super::chart::{Chart, Joined, LINES_MAX, Line};
+use super::figure::Figure;
+use super::sweep::sentence;
+use super::text::words;
+use crate::measures::Series;
+use crate::results::{Cell, Outcome, Point, Results, shown_point};
+
+/// Points of the sweep that get charts, at most.
+const POINTS_MAX: usize = 4;
+/// Points of one line that are among the figure's numbers; of more, every so many-th is.
+const NUMBERS_MAX: usize = 400;
+/// Series that get charts, at most.
+const SERIES_MAX: usize = 16;
+
+/// Charts of the series, and how many of them are of the sweep's first point: these come first.
+pub(super) fn figures(results: &Results) -> (Vec<Figure>, usize) {
+    let mut names: Vec<&str> = Vec::new();
+    for cell in &results.cells {
+        for series in runs(cell) {
+            names.extend(series.keys().map(String::as_str));
+        }
+    }
+    names.sort_unstable();
+    names.dedup();
+    names.truncate(SERIES_MAX);
+    let at = |point: &Point| -> Vec<Figure> {
+        names
+            .iter()
+            .filter_map(|name| figure(results, name, point))
+            .collect()
+    };
+    let mut points = results.points().into_iter().take(POINTS_MAX);
+    let mut figures = points.next().map_or_else(Vec::new, at);
+    let first = figures.len();
+    figures.extend(points.flat_map(at));
+    (figures, first)
+}
+
+/// The series of each run of the cell that came to its end.
+fn runs(cell: &Cell) -> impl Iterator<Item = &std::collections::BTreeMap<String, Series>> {
+    cell.repetitions
+        .iter()
+        .filter_map(|run| match &run.outcome {
+            Outcome::Measures(measures) => Some(&measures.series),
+            Outcome::Error(_) => None,
+        })
+}
+
+fn figure(results: &Results, name: &str, point: &Point) -> Option<Figure> {
+    let joined = joined(name);
+    let mut axes: Option<(&str, &str)> = None;
+    let mut lines = Vec::new();
+    let mut rows = Vec::new();
+    let mut averaged = true;
+    for cell in results.cells.iter().filter(|cell| cell.point == *point) {
+        let series: Vec<&Series> = runs(cell).filter_map(|run| run.get(name)).collect();
+        let Some(first) = series.first().filter(|it| !it.points.is_empty()) else {
+            continue;
+        };
+        axes.get_or_insert((&first.x_axis, &first.y_axis));
+        let (points, of_all) = if joined == Joined::Steps {
+            (mean_of_steps(&series), true)
+        } else {
+            mean(&series)
+        };
+        averaged &= of_all;
+        let every = points.len().div_ceil(NUMBERS_MAX).max(1);
+        let kept = points.iter().step_by(every);
+        rows.extend(kept.map(|(x, y)| vec![x.to_string(), cell.compare.clone(), y.to_string()]));
+        let number = results
+            .plan
+            .compare
+            .iter()
+            .position(|it| *it == cell.compare);
+        lines.push(Line {
+            name: cell.compare.clone(),
+            number: number.unwrap_or(0),
+            points: points.into_iter().map(|(x, y)| (x, y, None)).collect(),
+        });
+    }
+    let (x_axis, y_axis) = axes?;
+    let shown = || lines.iter().take(LINES_MAX).flat_map(|line| &line.points);
+    let xs = shown().map(|it| it.0);
+    let x = if name.ends_with("_by_rank")
+        && xs.clone().all(|x| x > 0.0)
+        && xs.clone().any(|x| x >= 50.0)
+    {
+        Axis::decades(x_axis, xs)
+    } else {
+        Axis::within(x_axis, xs)
+    };
+    let ys = shown().map(|it| it.1);
+    let y = if joined == Joined::Steps && ys.clone().all(|y| (0.0..=1.0).contains(&y)) {
+        Axis::over(y_axis, ys.chain([0.0, 1.0]))
+    } else {
+        Axis::over(y_axis, ys)
+    };
+    let at = shown_point(point);
+    let at = if at.is_empty() {
+        at
+    } else {
+        format!(" at {at}")
+    };
+    let title = format!("{}{at}", sentence(&words(name)));
+    let drawing = Chart {
+        x,
+        y,
+        joined,
+        title: None,
+        lines,
+    }
+    .drawing();
+    Some(Figure {
+        caption: match (results.plan.repetitions, averaged) {
+            (0 | 1, _) => String::new(),
+            (runs, true) => format!("Mean of {runs} repetitions."),
+            (_, false) => "Of the first repetition.".to_owned(),
+        },
+        description: format!(
+            "{y_axis} over {x_axis} for {}",
+            results.plan.compare.join(", ")
+        ),
+        head: vec![x_axis.to_owned(), "entry".to_owned(), y_axis.to_owned()],
+        drawing,
+        title,
+        rows,
+    })
+}
+
+/// Distributions hold their value until the next one.
+fn joined(name: &str) -> Joined {
+    if name.contains("cdf") || name.contains("distribution") {
+        Joined::Steps
+    } else {
+        Joined::Straight
+    }
+}
+
+/// The mean of series over the same `x`, and true; the first one and false where they are over others.
+fn mean(series: &[&Series]) -> (Vec<(f64, f64)>, bool) {
+    let first = &series[0].points;
+    let alike = |other: &&&Series| {
+        other.points.len() == first.len() && other.points.iter().zip(first).all(|(a, b)| a.0 == b.0)
+    };
+    if series.iter().filter(alike).count() < series.len() {
+        return (first.clone(), false);
+    }
+    let mean = |place: usize| {
+        let sum: f64 = series.iter().map(|it| it.points[place].1).sum();
+        (first[place].0, sum / series.len() as f64)
+    };
+    ((0..first.len()).map(mean).collect(), true)
+}
+
+/// The mean of series whose value holds until their next point, and is 0 before their first.
+fn mean_of_steps(series: &[&Series]) -> Vec<(f64, f64)> {
+    let all = series.iter().flat_map(|it| &it.points);
+    let mut places: Vec<f64> = all.map(|it| it.0).collect();
+    places.sort_by(f64::total_cmp);
+    places.dedup();
+    let mut next = vec![0; series.len()];
+    let mean = |place: f64| {
+        let mut sum = 0.0;
+        for (series, next) in series.iter().zip(&mut next) {
+            while series.points.get(*next).is_some_and(|it| it.0 <= place) {
+                *next += 1;
+            }
+            sum += next
+                .checked_sub(1)
+                .map_or(0.0, |last| series.points[last].1);
+        }
+        (place, sum / series.len() as f64)
+    };
+    places.into_iter().map(mean).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_series_over_the_same_places_are_averaged() {
+        let series = |points: &[(f64, f64)]| Series {
+            points: points.to_vec(),
+            ..Series::default()
+        };
+        let (a, b) = (
+            series(&[(0.0, 1.0), (1.0, 2.0)]),
+            series(&[(0.0, 3.0), (1.0, 6.0)]),
+        );
+        assert_eq!(mean(&[&a, &b]), (vec![(0.0, 2.0), (1.0, 4.0)], true));
+        let other = series(&[(0.0, 3.0), (2.0, 6.0)]);
+        assert_eq!(mean(&[&a, &other]), (a.points.clone(), false));
+    }
+
+    #[test]
+    fn steps_are_averaged_wherever_they_are() {
+        let series = |points: &[(f64, f64)]| Series {
+            points: points.to_vec(),
+            ..Series::default()
+        };
+        let (a, b) = (
+            series(&[(0.0, 0.5), (2.0, 1.0)]),
+            series(&[(1.0, 0.5), (3.0, 1.0)]),
+        );
+        let expected = [(0.0, 0.25), (1.0, 0.5), (2.0, 0.75), (3.0, 1.0)];
+        assert_eq!(mean_of_steps(&[&a, &b]), expected);
+    }
+}

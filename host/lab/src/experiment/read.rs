@@ -19,7 +19,7 @@ use crate::quantity::Portion;
 use crate::results::{self, Digests, ExperimentFile, Plan, Versions};
 use crate::shelf::{BASELINE, Chosen, Shelf};
 use crate::topology::{self, Network};
-use crate::workload::{self, Workload};
+use crate::workload::{self, OnResizeWord, Workload};
 use crate::world::{Event, EventSpec, Judges, Nodes, Scenario};
 use crate::wrong::Wrong;
 
@@ -440,8 +440,8 @@ fn notes(cells: &[PlannedCell]) -> Vec<String> {
         };
         let spec = scenario.workload.spec();
         let resized = spec.trace.as_ref().map(|trace| {
-            let rule = match spec.on_resize.as_deref() {
-                Some("write") => "is written anew",
+            let rule = match spec.on_resize {
+                Some(OnResizeWord::Write) => "is written anew",
                 _ => "keeps its first size",
             };
             format!(

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::Context as _;
 use dataverse_core::limits::EXPERIMENT_JOBS_MAX;
 use dataverse_lab::experiment::{Experiment, NoThreads, Reading, ResultsFolder, Running, table};
+use dataverse_lab::report;
 use dataverse_lab::results::{self, Results};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -55,7 +56,9 @@ impl Run {
         };
         let folder = ResultsFolder::claim(&out).map_err(Failure::refused)?;
         let results = carry_out(experiment, self.jobs(), screen).await?;
-        folder.write(&results, Some(&report::html(&results))).map_err(Failure::refused)?;
+        folder
+            .write(&results, Some(&report::html(&results)))
+            .map_err(Failure::refused)?;
         if self.json {
             let json = serde_json::to_string_pretty(&results).context("the results")?;
             screen.line(&json)?;

@@ -60,16 +60,17 @@ impl<'a> Taken<'a> {
 
     /// How often it was taken before this time.
     fn count(&mut self, zone: &'a str) -> u64 {
-        let before = match self.few.iter_mut().find(|(it, _)| *it == zone) {
-            Some((_, times)) => times,
+        let place = self.few.iter().position(|(it, _)| *it == zone);
+        let times = match place {
+            Some(place) => &mut self.few[place].1,
             None if self.few.len() < Self::FEW => {
                 self.few.push((zone, 1));
                 return 0;
             }
             None => self.more.entry(zone).or_default(),
         };
-        *before += 1;
-        *before - 1
+        *times += 1;
+        *times - 1
     }
 }
 

@@ -60,6 +60,14 @@ impl EvictionGuest {
         self.instance.last_cost()
     }
 
+    /// The same instance, whose calls are not timed: for whoever puts millions of questions and asks for fuel
+    /// only. They are bounded in time all the same.
+    #[must_use]
+    pub fn untimed(mut self) -> Self {
+        self.instance.stop_timing();
+        self
+    }
+
     /// What it is an instance of.
     #[must_use]
     pub fn program(&self) -> &Program {

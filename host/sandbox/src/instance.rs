@@ -82,7 +82,7 @@ pub struct About {
 pub struct Cost {
     /// Fuel; the same in every run of the same calls.
     pub fuel: u64,
-    /// Time, with carrying arguments and answers across.
+    /// Time, with carrying arguments and answers across; nothing when calls are not timed.
     pub elapsed: Duration,
 }
 
@@ -98,6 +98,8 @@ pub(crate) struct Instance {
     limits: GuestLimits,
     about: About,
     cost: Cost,
+    /// Whether calls are timed, which takes a good part of a short one.
+    timed: bool,
     dead: Option<Fault>,
     // Last, because it keeps the ticker running.
     program: Program,
@@ -131,6 +133,7 @@ impl Instance {
                 config_schema: String::new(),
             },
             cost: Cost::default(),
+            timed: true,
             dead: None,
             program,
         };
@@ -226,11 +229,11 @@ impl Instance {
             return Err(fault.clone());
         }
         refill(&mut self.store, self.limits);
-        let begun = Instant::now();
+        let begun = self.timed.then(Instant::now);
         let answer = enter(&mut self.store);
         self.cost = Cost {
             fuel: self.limits.fuel.saturating_sub(fuel_left(&self.store)),
-            elapsed: begun.elapsed(),
+            elapsed: begun.map_or(Duration::ZERO, |begun| begun.elapsed()),
         };
         answer.map_err(|error| {
             let fault = fault_of(&error, &mut self.store);
@@ -260,6 +263,11 @@ impl Instance {
 
     pub(crate) fn last_cost(&self) -> Cost {
         self.cost
+    }
+
+    /// Calls are not timed from now on.
+    pub(crate) fn stop_timing(&mut self) {
+        self.timed = false;
     }
 
     pub(crate) fn program(&self) -> &Program {

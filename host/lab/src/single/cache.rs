@@ -267,7 +267,9 @@ impl Judge {
 }
 
 fn instance(chosen: &Chosen, seed: u64, number: u64) -> Result<Option<EvictionGuest>, Refusal> {
-    chosen.eviction(seed::derive(seed, &["eviction", &number.to_string()]))
+    let seed = seed::derive(seed, &["eviction", &number.to_string()]);
+    let guest = chosen.eviction(seed)?;
+    Ok(guest.map(EvictionGuest::untimed))
 }
 
 /// A guest whose fuel is added up.

@@ -119,3 +119,17 @@ fn instances_of_one_program_know_nothing_of_each_other() {
     assert_eq!(other.make_room(10, 0), Ok(vec![]));
     assert_eq!(one.make_room(10, 0), Ok(vec![0]));
 }
+
+#[test]
+fn an_instance_whose_calls_are_not_timed_still_tells_its_fuel() {
+    let program = compile(&guests::honest(Kind::Eviction));
+    let cost = |mut guest: EvictionGuest| {
+        fill(&mut guest).unwrap();
+        guest.admit(entry(77, 15), 15).unwrap();
+        guest.last_cost()
+    };
+    let timed = cost(program.eviction(&patient()).unwrap());
+    let untimed = cost(program.eviction(&patient()).unwrap().untimed());
+    assert!(!timed.elapsed.is_zero() && untimed.elapsed.is_zero());
+    assert_eq!(timed.fuel, untimed.fuel);
+}

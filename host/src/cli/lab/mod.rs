@@ -3,6 +3,7 @@
 mod new;
 mod placement;
 mod run;
+mod search;
 mod told;
 
 use clap::Subcommand;
@@ -25,6 +26,7 @@ enum Command {
     New(new::New),
     Run(run::Run),
     Placement(placement::Placement),
+    Search(search::Search),
 }
 
 impl Lab {
@@ -33,6 +35,7 @@ impl Lab {
             Command::New(command) => command.run(screen),
             Command::Run(command) => command.run(screen).await,
             Command::Placement(command) => command.run(screen),
+            Command::Search(command) => command.run(screen),
         }
     }
 }

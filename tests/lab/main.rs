@@ -8,6 +8,12 @@ mod reference;
 mod trace;
 mod experiments;
 mod placement;
+mod search;
+mod world;
+
+#[path = "../../host/sandbox/tests/guests/mod.rs"]
+#[expect(dead_code, reason = "other tests use the rest")]
+mod guests;
 
 use dataverse::policies::built_in;
 use dataverse_lab::shelf::{BuiltIn, Shelf};

@@ -388,6 +388,10 @@ pub const LAB_FILES_MAX: usize = 1 << 22;
 pub const LAB_REQUESTS_MAX: u64 = 1 << 36;
 /// Events in a run.
 pub const LAB_EVENTS_MAX: usize = 4096;
+/// Searches of each kind in a study of searching.
+pub const LAB_SEARCHES_MAX: u64 = 10_000_000;
+/// Walkers of one search.
+pub const LAB_WALKERS_MAX: u64 = 4096;
 /// Wall-clock time of one decision in the lab, where fuel is to end it first on any machine.
 pub const LAB_WALL_MS_MAX: u64 = 10 * 60 * 1000;
 /// Memory in which the ways through a simulated network are kept, in bytes.

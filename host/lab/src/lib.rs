@@ -20,6 +20,7 @@ pub mod placement;
 pub mod quantity;
 pub mod report;
 pub mod results;
+pub mod search;
 pub mod seed;
 pub mod shelf;
 pub mod single;

@@ -13,4 +13,4 @@ mod spec;
 
 pub use graph::{Link, Place, Topology};
 pub use network::{Network, TopologyError};
-pub use spec::{Shape, Spec};
+pub use spec::{Shape, Spec, SpecError};

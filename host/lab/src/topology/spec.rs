@@ -1,6 +1,7 @@
 //! What an experiment says of its network: the table `[topology]`.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -100,6 +101,47 @@ pub struct Spec {
     pub bandwidth_mbit: Option<Positive>,
 }
 
+/// Text that is no topology.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is no topology: {reason}")]
+pub struct SpecError {
+    text: String,
+    reason: String,
+}
+
+/// From a command line: `ring:100`, `erdos-renyi:1000,probability=0.01`, `grid:width=8,height=5`, or the path of a file.
+impl FromStr for Spec {
+    type Err = SpecError;
+
+    fn from_str(text: &str) -> Result<Self, SpecError> {
+        let (kind, rest) = text.split_once(':').unwrap_or((text, ""));
+        let mut table = toml::Table::new();
+        let is_file = text.contains(['/', '.']) && !text.contains('=');
+        let kind = if is_file { "file" } else { kind };
+        table.insert("kind".to_owned(), kind.into());
+        if is_file {
+            table.insert("path".to_owned(), text.into());
+        }
+        let wrong = |reason: String| SpecError {
+            text: text.to_owned(),
+            reason: reason.trim().to_owned(),
+        };
+        for part in rest.split(',').filter(|part| !is_file && !part.is_empty()) {
+            let (key, value) = part.split_once('=').unwrap_or(("nodes", part));
+            // A word that is no number stays a text: "5%".
+            let value = toml::from_str::<toml::Table>(&format!("it = {value}"));
+            let value = value.ok().and_then(|mut table| table.remove("it"));
+            let value = value.unwrap_or_else(|| part.rsplit('=').next().unwrap_or(part).into());
+            if table.insert(key.to_owned(), value).is_some() {
+                return Err(wrong(format!("`{key}` is given twice")));
+            }
+        }
+        table
+            .try_into()
+            .map_err(|error: toml::de::Error| wrong(error.message().to_owned()))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -120,5 +162,37 @@ mod tests {
             .expect_err("2 is no probability")
             .to_string();
         assert!(error.contains("line 3"), "{error}");
+    }
+
+    #[test]
+    fn a_command_line_names_a_topology() {
+        for (text, expected) in [
+            ("ring:100", "kind = 'ring'\nnodes = 100"),
+            ("demo", "kind = 'demo'"),
+            (
+                "grid:width=8,height=5",
+                "kind = 'grid'\nwidth = 8\nheight = 5",
+            ),
+            (
+                "erdos-renyi:1000,probability=5%,latency_ms=2.5",
+                "kind = 'erdos-renyi'\nnodes = 1000\nprobability = 0.05\nlatency_ms = 2.5",
+            ),
+            (
+                "nets/Abilene.graphml",
+                "kind = 'file'\npath = 'nets/Abilene.graphml'",
+            ),
+        ] {
+            let expected: Spec = toml::from_str(expected).expect("it can be read");
+            assert_eq!(text.parse(), Ok(expected), "{text}");
+        }
+        for (text, reason) in [
+            ("rind:4", "unknown variant `rind`"),
+            ("ring:4,noodles=5", "unknown field `noodles`"),
+            ("ring:4,nodes=5", "`nodes` is given twice"),
+            ("ring:many", "invalid type"),
+        ] {
+            let error = text.parse::<Spec>().expect_err(text).to_string();
+            assert!(error.contains(reason), "{error}");
+        }
     }
 }

@@ -129,17 +129,7 @@ pub struct Spec {
     /// What a read with another size than before is: `keep` (it is a read, and the first size stays; unless given) or
     /// `write`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub on_resize: Option<OnResizeWord>,
-}
-
-/// What a read of a trace with another size than before is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum OnResizeWord {
-    /// A read; the first size stays.
-    Keep,
-    /// A write.
-    Write,
+    pub on_resize: Option<String>,
 }
 
 impl Default for Spec {

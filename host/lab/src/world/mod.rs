@@ -38,3 +38,6 @@ mod tests;
 pub use event::{Event, EventSpec, Occurrence, PolicyWish, What};
 pub use scenario::{Judges, RunError, Scenario, run};
 pub use spec::{Nodes, Zones, ZonesFrom};
+
+pub(crate) use tour::Tour;
+pub(crate) use ways::Ways;

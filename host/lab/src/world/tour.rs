@@ -23,7 +23,7 @@ pub(super) const FANOUT: usize = 32;
 const UNREACHED: u32 = u32::MAX;
 
 /// What a search from one node meets.
-pub(super) struct Tour {
+pub(crate) struct Tour {
     from: u32,
     /// Of each node: links between, as the search walks.
     level: Vec<u32>,
@@ -45,18 +45,23 @@ pub(super) struct Tour {
 
 /// What a search found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Found {
+pub(crate) struct Found {
     /// Nodes of the nearest level that have the file and answered in time, by number. Empty: nobody in reach.
-    pub(super) hits: Vec<u32>,
+    pub(crate) hits: Vec<u32>,
     /// Links to them.
-    pub(super) hops: u32,
+    pub(crate) hops: u32,
     /// Nodes asked.
-    pub(super) probes: usize,
+    pub(crate) probes: usize,
     /// How long it took, in microseconds.
-    pub(super) elapsed_us: u64,
+    pub(crate) elapsed_us: u64,
 }
 
 impl Tour {
+    /// Whose tour it is.
+    pub(crate) const fn from(&self) -> u32 {
+        self.from
+    }
+
     /// Roughly the memory that a tour of so many nodes takes.
     pub(super) const fn bytes(nodes: usize) -> usize {
         nodes * (4 + 8 + 4 + 8 + 4 + 8)
@@ -125,7 +130,7 @@ impl Tour {
     }
 
     /// A search for what these nodes have, that crosses at most `hops_max` links. The node itself is passed over.
-    pub(super) fn search(
+    pub(crate) fn search(
         &self,
         holders: impl Iterator<Item = u32> + Clone,
         hops_max: u32,
@@ -179,7 +184,7 @@ impl Tour {
     }
 
     /// Links between, as the search walks; none when no way leads there.
-    pub(super) fn hops(&self, to: u32) -> Option<u32> {
+    pub(crate) fn hops(&self, to: u32) -> Option<u32> {
         let level = self.level[to as usize];
         (level != UNREACHED).then_some(level)
     }
@@ -207,7 +212,7 @@ impl Tour {
     }
 
     /// This node and all within so many links, nearest first, then by id.
-    pub(super) fn within(&self, hops: u32) -> impl Iterator<Item = (u32, u32)> {
+    pub(crate) fn within(&self, hops: u32) -> impl Iterator<Item = (u32, u32)> {
         let last = (self.asked_up_to.len() - 1).min(hops as usize);
         let others = self.order[..self.asked_up_to[last]].iter();
         let others = others.map(|&node| (node, self.level[node as usize]));

@@ -13,7 +13,7 @@ use super::tour::Tour;
 use crate::topology::Link;
 
 /// Nodes and links that are up, and the ways over them.
-pub(super) struct Ways {
+pub(crate) struct Ways {
     links: Vec<Link>,
     is_up: Vec<bool>,
     is_alive: Vec<bool>,
@@ -29,7 +29,7 @@ pub(super) struct Ways {
 
 impl Ways {
     /// Over these links between nodes of these ranks; those from `absent` on are not there yet.
-    pub(super) fn new(links: Vec<Link>, ranks: Vec<u32>, absent: usize) -> Self {
+    pub(crate) fn new(links: Vec<Link>, ranks: Vec<u32>, absent: usize) -> Self {
         let nodes = ranks.len();
         let tour_bytes = Tour::bytes(nodes).max(1);
         let mut ways = Self {
@@ -96,12 +96,12 @@ impl Ways {
         self.by_ends[&(a, b)]
     }
 
-    pub(super) fn ranks(&self) -> &[u32] {
+    pub(crate) fn ranks(&self) -> &[u32] {
         &self.ranks
     }
 
     /// The neighbours of a node that are there, with the delay of the links to them in microseconds.
-    pub(super) fn neighbours(&self, node: u32) -> impl Iterator<Item = (u32, u64)> {
+    pub(crate) fn neighbours(&self, node: u32) -> impl Iterator<Item = (u32, u64)> {
         let is_there = |&&(other, link): &&(u32, u32)| {
             self.is_up[link as usize] && self.is_alive[other as usize]
         };
@@ -110,7 +110,7 @@ impl Ways {
     }
 
     /// What a search from this node meets.
-    pub(super) fn tour(&mut self, from: u32) -> Arc<Tour> {
+    pub(crate) fn tour(&mut self, from: u32) -> Arc<Tour> {
         if let Some(tour) = &self.tours[from as usize] {
             return Arc::clone(tour);
         }

@@ -3,6 +3,7 @@
 mod new;
 mod placement;
 mod run;
+mod search;
 mod told;
 mod trace;
 
@@ -27,6 +28,7 @@ enum Command {
     Run(run::Run),
     Placement(placement::Placement),
     Trace(Box<trace::Trace>),
+    Search(search::Search),
 }
 
 impl Lab {
@@ -36,6 +38,7 @@ impl Lab {
             Command::Run(command) => command.run(screen).await,
             Command::Placement(command) => command.run(screen),
             Command::Trace(command) => command.run(screen),
+            Command::Search(command) => command.run(screen),
         }
     }
 }

@@ -1,0 +1,173 @@
+//! The simulated network under policies in WebAssembly, the shipped ones and evil ones.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use dataverse_core::policy::Kind;
+use dataverse_lab::measures::Measures;
+use dataverse_lab::quantity::Portion;
+use dataverse_lab::shelf::{Chosen, Shelf};
+use dataverse_lab::topology::Network;
+use dataverse_lab::workload::Workload;
+use dataverse_lab::world::{Event, EventSpec, Judges, Scenario, run};
+
+use crate::{guests, shelf};
+
+const TOPOLOGY: &str = "kind = 'watts-strogatz'\nnodes = 24\nneighbours = 4\nrewire = 0.1";
+const WORKLOAD: &str = "files = 300\nsize = 1000\nexponent = 0.8\nwrites = 0.02";
+
+struct Trial {
+    shelf: Shelf,
+    judges: Judges,
+    events: Vec<Event>,
+}
+
+impl Trial {
+    fn of(placement: &str, eviction: &str, relocation: &str) -> Self {
+        let shelf = shelf();
+        let judges = Judges {
+            placement: choose(&shelf, Kind::Placement, placement),
+            eviction: choose(&shelf, Kind::Eviction, eviction),
+            relocation: choose(&shelf, Kind::Relocation, relocation),
+        };
+        Self {
+            shelf,
+            judges,
+            events: Vec::new(),
+        }
+    }
+
+    fn with(mut self, event: &str) -> Self {
+        let spec: EventSpec = toml::from_str(event).expect("it can be read");
+        let shelf = &self.shelf;
+        let resolved = Event::resolve(0, &spec, &mut |kind, policy, config| {
+            shelf
+                .choose(kind, policy, config)
+                .map_err(|error| error.to_string())
+        });
+        self.events.push(resolved.expect("it makes sense"));
+        self
+    }
+
+    fn run(&self, seed: u64) -> Measures {
+        let topology = toml::from_str(TOPOLOGY).expect("it can be read");
+        let workload = toml::from_str(WORKLOAD).expect("it can be read");
+        let nodes = "cache = '3%'\nfactor = 2\nzones = 3";
+        let scenario = Scenario {
+            network: Arc::new(Network::open(&topology, Path::new(".")).expect("it is one")),
+            workload: Arc::new(Workload::open(&workload, Path::new(".")).expect("it is one")),
+            nodes: toml::from_str(nodes).expect("it can be read"),
+            judges: self.judges.clone(),
+            events: self.events.clone(),
+            requests: 4_000,
+            warm_up: Portion::Share(0.25),
+        };
+        run(&scenario, seed, &|_| true).unwrap_or_else(|error| panic!("{error}"))
+    }
+}
+
+fn choose(shelf: &Shelf, kind: Kind, policy: &str) -> Chosen {
+    shelf
+        .choose(kind, policy, "")
+        .unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The path of a file with this evil guest.
+fn evil(folder: &Path, name: &str) -> String {
+    let path = folder.join(format!("{name}.wasm"));
+    std::fs::write(&path, guests::evil(name)).expect("there is room");
+    path.to_string_lossy().into_owned()
+}
+
+#[test]
+fn shipped_policies_yield_the_same_to_the_bit_and_fail_at_nothing() {
+    let all = dataverse::policies::built_in::all();
+    let relocations = all.iter().filter(|it| it.kind == Kind::Relocation);
+    for relocation in relocations {
+        let trial = Trial::of("rendezvous", "lru", relocation.name);
+        let (one, other) = (trial.run(7), trial.run(7));
+        assert_eq!(one, other, "{}", relocation.name);
+        assert_eq!(one.numbers["faults"], 0.0, "{}", relocation.name);
+        assert!(one.numbers["fuel_per_decision"] > 0.0);
+    }
+    for eviction in all.iter().filter(|it| it.kind == Kind::Eviction) {
+        let measures = Trial::of("two-choices", eviction.name, "reader").run(3);
+        assert_eq!(measures.numbers["faults"], 0.0, "{}", eviction.name);
+        assert!(measures.numbers["hit_ratio"] > 0.0, "{}", eviction.name);
+    }
+}
+
+#[test]
+fn the_shipped_stand_in_of_the_baseline_decides_as_the_baseline_does() {
+    let guest = Trial::of("rendezvous", "lru", "reader").run(5);
+    let native = Trial::of("baseline", "baseline", "baseline").run(5);
+    let without_fuel = |measures: Measures| {
+        let mut numbers = measures.numbers;
+        numbers.remove("fuel_per_decision");
+        (numbers, measures.series, measures.network)
+    };
+    assert_eq!(without_fuel(guest), without_fuel(native));
+}
+
+#[test]
+fn relocation_policies_do_what_they_are_called() {
+    let numbers = |relocation| Trial::of("rendezvous", "lru", relocation).run(2).numbers;
+    let (never, reader, path) = (numbers("never"), numbers("reader"), numbers("path"));
+    assert_eq!((never["copies_made"], never["relocated_bytes"]), (0.0, 0.0));
+    assert_eq!(reader["relocated_bytes"], 0.0);
+    assert!(path["relocated_bytes"] > 0.0);
+    assert!(reader["hit_ratio"] > never["hit_ratio"]);
+    assert!(path["copies_made"] > reader["copies_made"]);
+}
+
+#[test]
+fn faults_are_counted_and_answered_by_the_baseline() {
+    let folder = tempfile::tempdir().expect("there is room");
+    for (kind, name) in [
+        (Kind::Eviction, "trap-later"),
+        (Kind::Placement, "trap-on-the-hundredth-call"),
+    ] {
+        let path = evil(folder.path(), name);
+        let trial = match kind {
+            Kind::Eviction => Trial::of("rendezvous", &path, "reader"),
+            _ => Trial::of(&path, "lru", "reader"),
+        };
+        let measures = trial.run(1);
+        let faults = measures.numbers["faults"];
+        assert!(
+            faults > 0.0 && faults < measures.numbers["decisions"] / 2.0,
+            "{name}: {faults}"
+        );
+        assert_eq!(measures.numbers["unavailable_ratio"], 0.0);
+        assert_eq!(measures, trial.run(1), "{name}");
+    }
+}
+
+#[test]
+fn a_policy_that_is_swapped_takes_over_the_cache_and_decides_from_then_on() {
+    let swap = "at = '50%'\nkind = 'swap'\nrelocation = 'never'\neviction = 'fifo'";
+    let swapped = Trial::of("rendezvous", "lru", "reader").with(swap).run(4);
+    let kept = Trial::of("rendezvous", "lru", "reader").run(4);
+    assert_eq!(swapped.numbers["faults"], 0.0);
+    assert!(swapped.numbers["copies_made"] < kept.numbers["copies_made"]);
+    assert!(
+        swapped.numbers["cached_per_file"] > 0.0,
+        "what was cached is still there"
+    );
+    let before = |measures: &Measures| measures.series["hit_ratio_over_time"].points[..24].to_vec();
+    assert_eq!(before(&swapped), before(&kept));
+}
+
+#[test]
+fn replicas_move_towards_their_readers() {
+    let mut trial = Trial::of("rendezvous", "lru", "reader");
+    let chosen = trial
+        .shelf
+        .choose(Kind::Relocation, "follow-demand", r#"{"reads": 3}"#);
+    trial.judges.relocation = chosen.unwrap_or_else(|error| panic!("{error}"));
+    let measures = trial.run(6).numbers;
+    assert!(measures["moves"] > 0.0, "{measures:?}");
+    assert!(measures["relocated_bytes"] >= 1000.0 * measures["moves"]);
+    assert_eq!(measures["replicas_per_file"], 2.0);
+    assert_eq!(measures["unavailable_ratio"], 0.0);
+}

@@ -38,8 +38,9 @@ pub trait Desk: Send + Sync + 'static {
     async fn remove(&self, name: &str) -> Result<(), PolicyError>;
     /// Replaces the whole table of this kind in `policies.toml`, and answers when the swap has happened.
     async fn wish(&self, kind: Kind, wish: KindWish) -> Result<KindView, PolicyError>;
-    /// Makes the shadow the active policy.
-    async fn promote(&self, kind: Kind) -> Result<KindView, PolicyError>;
-    /// Goes back to the policy before, file and table included.
-    async fn rollback(&self, kind: Kind) -> Result<KindView, PolicyError>;
+    /// Makes the shadow the active policy. If something else is wished by now than at the revision that whoever
+    /// asks has `seen`, nothing is changed: nodes may share a folder, and then the first changes it for all.
+    async fn promote(&self, kind: Kind, seen: Option<String>) -> Result<KindView, PolicyError>;
+    /// Goes back to the policy before, file and table included; `seen` as for [`Desk::promote`].
+    async fn rollback(&self, kind: Kind, seen: Option<String>) -> Result<KindView, PolicyError>;
 }

@@ -189,11 +189,12 @@ impl Desk for Policies {
         self.ask(|answer| Errand::Wish(kind, wish, answer)).await
     }
 
-    async fn promote(&self, kind: Kind) -> Result<KindView, PolicyError> {
-        self.ask(|answer| Errand::Promote(kind, answer)).await
+    async fn promote(&self, kind: Kind, seen: Option<String>) -> Result<KindView, PolicyError> {
+        self.ask(|answer| Errand::Promote(kind, seen, answer)).await
     }
 
-    async fn rollback(&self, kind: Kind) -> Result<KindView, PolicyError> {
-        self.ask(|answer| Errand::Rollback(kind, answer)).await
+    async fn rollback(&self, kind: Kind, seen: Option<String>) -> Result<KindView, PolicyError> {
+        self.ask(|answer| Errand::Rollback(kind, seen, answer))
+            .await
     }
 }

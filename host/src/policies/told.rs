@@ -43,6 +43,8 @@ pub(super) struct OfKind {
     pub(super) previous: Vec<PreviousView>,
     /// Why what runs is not what is wished.
     pub(super) last_error: Option<String>,
+    /// What is wished, as a word.
+    pub(super) revision: String,
 }
 
 /// What happened since the node started.
@@ -127,6 +129,7 @@ impl OfKind {
             shadow: self.shadow.as_ref().and_then(|shadow| shadow.view()),
             previous: self.previous.clone(),
             last_error: self.last_error.clone(),
+            revision: self.revision.clone(),
         }
     }
 

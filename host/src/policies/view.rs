@@ -33,6 +33,10 @@ pub struct KindView {
     pub previous: Vec<PreviousView>,
     /// Why what runs is not what is wished, until the wish or the file changes.
     pub last_error: Option<String>,
+    /// What is wished, as a word: another one whenever this kind's table, or a file that it names, changes.
+    /// Whoever promotes or rolls back may say it, so that what has changed since is not changed once more.
+    #[schema(example = "5f0c6f8a2b9d4e11")]
+    pub revision: String,
 }
 
 /// The policy that decides.

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::http::uri::PathAndQuery;
 use axum::http::{Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
@@ -118,7 +119,8 @@ impl Member {
     /// Remembers what was asked, and refuses it if it shall.
     fn hear(&self, method: &Method, uri: &Uri, body: &[u8]) -> Option<Response> {
         let body = String::from_utf8_lossy(body);
-        let heard = format!("{method} {} {body}", uri.path());
+        let path = uri.path_and_query().map_or("", PathAndQuery::as_str);
+        let heard = format!("{method} {path} {body}");
         locked(&self.heard).push(heard.trim_end().to_owned());
         let (status, reason) = (*locked(&self.refusal))?;
         let body = json!({"title": "no", "detail": reason, "status": status.as_u16()});
@@ -211,6 +213,7 @@ fn kind(name: &str) -> KindView {
         shadow: None,
         previous: Vec::new(),
         last_error: None,
+        revision: format!("{name}-wished"),
     }
 }
 

@@ -214,7 +214,16 @@ async fn all_members_change_one_after_the_other() {
         ];
         assert_eq!(row, &expected);
     }
-    assert_eq!(rows.len(), 4);
+    assert_eq!(rows[4], ["C", "-", "-", "-", "-", "gone"]);
+    assert_eq!(rows.len(), 5);
+    let used = members
+        .run(&["use", "eviction", "gdsf", "--all", "--json"])
+        .await;
+    let told = parsed(&used.ended(Exit::Done, &[]).data);
+    let gone = json!({
+        "node": "C", "id": "id-of-C", "changed": false, "answer": null, "error": "it is gone",
+    });
+    assert_eq!((&told[2]["changed"], &told[3]), (&json!(true), &gone));
     let file = write(folder.path(), "lru.wasm", b"code");
     members
         .run(&["install", &file, "--all"])
@@ -230,9 +239,10 @@ async fn all_members_change_one_after_the_other() {
         .ended(Exit::Done, &[]);
     let heard = [
         r#"PUT /v1/policies/eviction {"policy":"gdsf"}"#,
+        r#"PUT /v1/policies/eviction {"policy":"gdsf"}"#,
         "PUT /v1/policies/files/lru code",
-        "POST /v1/policies/eviction/promote",
-        "POST /v1/policies/eviction/rollback",
+        "POST /v1/policies/eviction/promote?revision=lru-wished",
+        "POST /v1/policies/eviction/rollback?revision=lru-wished",
     ];
     for name in ["A", "B", "D"] {
         assert_eq!(members.heard(name), heard, "{name}");

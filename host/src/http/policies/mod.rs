@@ -7,16 +7,28 @@ pub(super) mod files;
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::rejection::{BytesRejection, PathRejection};
-use axum::extract::{Path, State};
+use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use dataverse_core::policy::{Kind, UnknownKind};
+use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::Site;
 use super::problem::{Problem, ProblemBody};
 use crate::policies::name::PolicyName;
 use crate::policies::view::{KindView, PoliciesView};
 use crate::policies::wish::KindWish;
+
+/// What whoever asks has seen.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Seen {
+    /// The kind's `revision` when it was last looked at. If another one holds by now, nothing is changed and
+    /// the answer tells how things stand: nodes that share a folder all follow the first that is asked.
+    revision: Option<String>,
+}
 
 /// Tells about this node's policies.
 ///
@@ -59,9 +71,9 @@ pub(crate) async fn set_kind(
 /// Puts the shadow of a kind in charge.
 #[utoipa::path(
     post, path = "/v1/policies/{kind}/promote", tag = "policies",
-    params(("kind" = String, Path, description = "`placement`, `eviction` or `relocation`.")),
+    params(("kind" = String, Path, description = "`placement`, `eviction` or `relocation`."), Seen),
     responses(
-        (status = 200, description = "It decides from now on.", body = KindView),
+        (status = 200, description = "It decides from now on; or another revision than the one seen holds, and nothing was changed.", body = KindView),
         (status = 404, description = "There is no such kind, or no shadow.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 422, description = "Refused: it fails.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 500, description = "The folder could not be written.", body = ProblemBody, content_type = "application/problem+json"),
@@ -70,8 +82,10 @@ pub(crate) async fn set_kind(
 pub(crate) async fn promote_shadow(
     State(site): State<Site>,
     kind: Result<Path<String>, PathRejection>,
+    seen: Result<Query<Seen>, QueryRejection>,
 ) -> Result<Json<KindView>, Problem> {
-    Ok(Json(site.desk.promote(kind_in(kind)?).await?))
+    let (kind, Query(seen)) = (kind_in(kind)?, seen?);
+    Ok(Json(site.desk.promote(kind, seen.revision).await?))
 }
 
 /// Goes back to the policy before.
@@ -79,9 +93,9 @@ pub(crate) async fn promote_shadow(
 /// Its file and its table in `policies.toml` come back with it.
 #[utoipa::path(
     post, path = "/v1/policies/{kind}/rollback", tag = "policies",
-    params(("kind" = String, Path, description = "`placement`, `eviction` or `relocation`.")),
+    params(("kind" = String, Path, description = "`placement`, `eviction` or `relocation`."), Seen),
     responses(
-        (status = 200, description = "It decides again.", body = KindView),
+        (status = 200, description = "It decides again; or another revision than the one seen holds, and nothing was changed.", body = KindView),
         (status = 404, description = "There is no such kind, or nobody decided before.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 422, description = "Refused: it fails.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 500, description = "The folder could not be written.", body = ProblemBody, content_type = "application/problem+json"),
@@ -90,8 +104,10 @@ pub(crate) async fn promote_shadow(
 pub(crate) async fn roll_back(
     State(site): State<Site>,
     kind: Result<Path<String>, PathRejection>,
+    seen: Result<Query<Seen>, QueryRejection>,
 ) -> Result<Json<KindView>, Problem> {
-    Ok(Json(site.desk.rollback(kind_in(kind)?).await?))
+    let (kind, Query(seen)) = (kind_in(kind)?, seen?);
+    Ok(Json(site.desk.rollback(kind, seen.revision).await?))
 }
 
 fn kind_in(path: Result<Path<String>, PathRejection>) -> Result<Kind, Problem> {

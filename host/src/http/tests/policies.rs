@@ -60,7 +60,7 @@ async fn the_policies_are_told_field_by_field() {
                     "byte_hit_ratio": null, "active_byte_hit_ratio": null,
                 },
             },
-            "previous": [], "last_error": null,
+            "previous": [], "last_error": null, "revision": "1",
         })
     );
     assert_eq!(
@@ -298,6 +298,17 @@ async fn a_shadow_is_promoted_and_rolled_back() {
         (back.status, &back.json()["active"]["name"]),
         (200, &json!("lru"))
     );
+    // What has changed since it was seen is not changed once more.
+    for path in [promote, rollback] {
+        let late = node.post(&format!("{path}?revision=7")).await;
+        assert_eq!(
+            (late.status, &late.json()["active"]["name"]),
+            (200, &json!("lru"))
+        );
+        assert_eq!(node.post(&format!("{path}?revison=7")).await.problem().0, 400);
+    }
+    let back = node.post(&format!("{rollback}?revision=1")).await;
+    assert_eq!(back.json()["active"]["name"], "fifo");
     for kind in ["evict", "EVICTION"] {
         for path in [promote, rollback] {
             let path = path.replace("eviction", kind);

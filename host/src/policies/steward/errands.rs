@@ -35,10 +35,10 @@ pub(in crate::policies) enum Errand {
     Remove(PolicyName, Answer<()>),
     /// To replace the table of a kind.
     Wish(Kind, KindWish, Answer<KindView>),
-    /// To let the shadow decide.
-    Promote(Kind, Answer<KindView>),
-    /// To let the one before decide.
-    Rollback(Kind, Answer<KindView>),
+    /// To let the shadow decide, if this still is what is wished.
+    Promote(Kind, Option<String>, Answer<KindView>),
+    /// To let the one before decide, if this still is what is wished.
+    Rollback(Kind, Option<String>, Answer<KindView>),
 }
 
 impl Steward {
@@ -54,11 +54,19 @@ impl Steward {
             Errand::Wish(kind, wish, answer) => {
                 let _ = answer.send(self.wish(kind, &wish).await);
             }
-            Errand::Promote(kind, answer) => {
-                let _ = answer.send(self.promote(kind).await);
+            Errand::Promote(kind, seen, answer) => {
+                let promoted = match self.moved_on(kind, seen).await {
+                    Some(view) => view,
+                    None => self.promote(kind).await,
+                };
+                let _ = answer.send(promoted);
             }
-            Errand::Rollback(kind, answer) => {
-                let _ = answer.send(self.go_to_previous(kind).await);
+            Errand::Rollback(kind, seen, answer) => {
+                let returned = match self.moved_on(kind, seen).await {
+                    Some(view) => view,
+                    None => self.go_to_previous(kind).await,
+                };
+                let _ = answer.send(returned);
             }
         }
     }
@@ -246,9 +254,26 @@ impl Steward {
         written.map_err(|error| failed("policies.toml", &error))
     }
 
+    /// How things stand, if something else is wished by now than whoever asks has seen. The folder may be
+    /// shared: then what is asked for was done already, and once more would be once too often.
+    async fn moved_on(
+        &mut self,
+        kind: Kind,
+        seen: Option<String>,
+    ) -> Option<Result<KindView, PolicyError>> {
+        let seen = seen?;
+        self.reconcile().await;
+        (self.revision(kind) != seen).then(|| self.stands(kind))
+    }
+
     /// Acts on what was written.
     pub(super) async fn settle(&mut self, kind: Kind) -> Result<KindView, PolicyError> {
         self.reconcile().await;
+        self.stands(kind)
+    }
+
+    /// How things stand with a kind.
+    fn stands(&self, kind: Kind) -> Result<KindView, PolicyError> {
         let office = &self.offices[kind as usize];
         match self.refused_whole.clone().or_else(|| office.error()) {
             Some(reason) => Err(PolicyError::Refused(reason)),
@@ -265,6 +290,24 @@ impl Steward {
                 "the {kind} policy has no shadow to promote"
             ))),
         }
+    }
+
+    /// What is wished of a kind, as a word: the same at all nodes that see the same folder.
+    pub(super) fn revision(&self, kind: Kind) -> String {
+        const SHOWN_DIGITS: usize = 16;
+        let table = self.table(kind);
+        let file = |name: &str| {
+            let found = self.listing.files.get(&name.parse().ok()?)?;
+            Some(found.as_ref().ok()?.digest.to_string())
+        };
+        let files = [
+            file(&table.policy),
+            table.shadow.as_deref().and_then(file),
+        ];
+        let wished = serde_json::json!([kind.as_str(), table, files]).to_string();
+        let mut revision = Digest::of(wished.as_bytes()).to_string();
+        revision.truncate(SHOWN_DIGITS);
+        revision
     }
 
     /// What is wished of a kind.

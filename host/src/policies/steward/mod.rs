@@ -269,7 +269,8 @@ impl Steward {
         let mut report = Report::default();
         for kind in Kind::ALL {
             let whole = self.refused_whole.as_deref();
-            report.kinds[kind as usize] = self.offices[kind as usize].report(kind, &kept, whole);
+            let (office, revision) = (&self.offices[kind as usize], self.revision(kind));
+            report.kinds[kind as usize] = office.report(kind, &kept, whole, revision);
         }
         drop(kept);
         report.available = source::available(&self.listing, &self.workshop);

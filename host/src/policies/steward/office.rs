@@ -65,7 +65,13 @@ impl Office {
     }
 
     /// What is told.
-    pub(super) fn report(&self, kind: Kind, kept: &Kept, whole: Option<&str>) -> OfKind {
+    pub(super) fn report(
+        &self,
+        kind: Kind,
+        kept: &Kept,
+        whole: Option<&str>,
+        revision: String,
+    ) -> OfKind {
         let now = self.active.as_ref().map(|running| &running.pick);
         OfKind {
             active: self.active.clone(),
@@ -73,6 +79,7 @@ impl Office {
             shadow: self.shadow.clone(),
             previous: kept.before(kind, now).map(Past::view).collect(),
             last_error: joined(whole.into_iter().chain(self.error().as_deref())),
+            revision,
         }
     }
 }

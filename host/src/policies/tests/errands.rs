@@ -188,18 +188,18 @@ async fn the_shadow_can_be_promoted_once() {
     };
     let view = world.wish(shadowed).await.unwrap();
     assert_eq!(view.shadow.unwrap().name, "beside");
-    let view = world.policies.promote(Kind::Placement).await.unwrap();
+    let view = world.policies.promote(Kind::Placement, None).await.unwrap();
     assert_eq!((view.active.name.as_str(), view.shadow), ("beside", None));
     assert_eq!(view.previous[0].name, "near");
-    not_found(world.policies.promote(Kind::Placement).await);
-    not_found(world.policies.promote(Kind::Eviction).await);
+    not_found(world.policies.promote(Kind::Placement, None).await);
+    not_found(world.policies.promote(Kind::Eviction, None).await);
     world.stop().await;
 }
 
 #[tokio::test]
 async fn a_rollback_brings_back_file_and_table_and_another_one_undoes_it() {
     let world = World::new().await;
-    not_found(world.policies.rollback(Kind::Placement).await);
+    not_found(world.policies.rollback(Kind::Placement, None).await);
     let (one, two) = (policy("one"), policy("two"));
     world.install("mine", one.clone()).await.unwrap();
     world.wish(wish("mine", json!({"of": 1}))).await.unwrap();
@@ -207,7 +207,7 @@ async fn a_rollback_brings_back_file_and_table_and_another_one_undoes_it() {
     world.wish(wish("mine", json!({"of": 2}))).await.unwrap();
 
     // What decided in between, the second file with the first configuration, is skipped by asking twice.
-    let view = world.policies.rollback(Kind::Placement).await.unwrap();
+    let view = world.policies.rollback(Kind::Placement, None).await.unwrap();
     let is = |view: &KindView, wasm: &[u8], of: u64| {
         let active = &view.active;
         assert_eq!(active.digest, Digest::of(wasm).to_string());
@@ -218,11 +218,11 @@ async fn a_rollback_brings_back_file_and_table_and_another_one_undoes_it() {
         assert_eq!(world.read("mine.wasm"), wasm);
     };
     is(&view, &two, 1);
-    let view = world.policies.rollback(Kind::Placement).await.unwrap();
+    let view = world.policies.rollback(Kind::Placement, None).await.unwrap();
     is(&view, &two, 2);
 
     world.install("mine", one.clone()).await.unwrap();
-    let view = world.policies.rollback(Kind::Placement).await.unwrap();
+    let view = world.policies.rollback(Kind::Placement, None).await.unwrap();
     is(&view, &two, 2);
     world.policies.remove("nothing").await.unwrap_err();
     world.stop().await;
@@ -239,7 +239,7 @@ async fn the_baseline_may_be_wished_for_and_parted_with() {
     );
     assert_eq!(view.active.origin, Origin::Baseline);
 
-    let view = world.policies.rollback(Kind::Placement).await.unwrap();
+    let view = world.policies.rollback(Kind::Placement, None).await.unwrap();
     assert_eq!(view.active.name, before);
     assert!(world.wish(wish("baselin", json!({}))).await.is_err());
     world.stop().await;
@@ -251,7 +251,7 @@ async fn a_rollback_reaches_a_built_in_policy_behind_a_file_of_its_name() {
     let built_in = world.placement().active.digest;
     world.install("rendezvous", policy("one")).await.unwrap();
     assert_eq!(world.placement().active.origin, Origin::Folder);
-    let view = world.policies.rollback(Kind::Placement).await.unwrap();
+    let view = world.policies.rollback(Kind::Placement, None).await.unwrap();
     assert_eq!(view.active.digest, built_in);
     assert_eq!(
         Digest::of(&world.read("rendezvous.wasm")).to_string(),
@@ -268,7 +268,7 @@ async fn what_was_removed_from_the_folder_can_still_be_gone_back_to() {
     world.wish(wish("near", json!({}))).await.unwrap();
     world.policies.remove("mine").await.unwrap();
     let world = world.restart(|_| {}).await;
-    let view = world.policies.rollback(Kind::Placement).await.unwrap();
+    let view = world.policies.rollback(Kind::Placement, None).await.unwrap();
     assert_eq!(view.active.name, "mine");
     assert_eq!(world.read("mine.wasm"), policy("one"));
     world.stop().await;

@@ -282,6 +282,8 @@ pub const POLICY_PROGRAMS_KEPT: usize = 8;
 pub const POLICY_FINDINGS_KEPT: usize = 1024;
 /// Times that a canary is tried which ran out of time, as one may on a busy machine.
 pub const POLICY_CANARIES_MAX: u32 = 3;
+/// How long a change of the folder of policies waits for one that another program makes.
+pub const POLICY_LOCK_MS_MAX: u64 = 5 * 1000;
 /// Changes of policies waiting for their turn; more wait to be taken in.
 pub const POLICY_ERRANDS_MAX: usize = 16;
 /// How long the answer to a change of policies may take.

@@ -192,7 +192,9 @@ impl From<PolicyError> for Problem {
     fn from(error: PolicyError) -> Self {
         let (status, detail) = match error {
             PolicyError::Refused(detail) => (StatusCode::UNPROCESSABLE_ENTITY, detail),
-            PolicyError::InUse(detail) => (StatusCode::CONFLICT, detail),
+            PolicyError::InUse(detail) | PolicyError::Conflict(detail) => {
+                (StatusCode::CONFLICT, detail)
+            }
             PolicyError::NotFound(detail) => (StatusCode::NOT_FOUND, detail),
             PolicyError::Failed(detail) => (StatusCode::INTERNAL_SERVER_ERROR, detail),
         };

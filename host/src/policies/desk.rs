@@ -19,6 +19,9 @@ pub enum PolicyError {
     /// It is in use.
     #[error("{0}")]
     InUse(String),
+    /// Something else has changed at the same time, or would be lost.
+    #[error("{0}")]
+    Conflict(String),
     /// There is no such policy, or none to go back to.
     #[error("{0}")]
     NotFound(String),

@@ -49,6 +49,12 @@ impl KindWish {
         self.limits.map_or(Ok(()), LimitsWish::check)
     }
 
+    /// Whether both wish the same, though they may be written otherwise.
+    pub(super) fn means(&self, other: &Self) -> bool {
+        (&self.policy, &self.config, &self.shadow) == (&other.policy, &other.config, &other.shadow)
+            && self.limits.unwrap_or_default() == other.limits.unwrap_or_default()
+    }
+
     /// The table that the shadow would have if it were the one to decide.
     pub(super) fn of_shadow(&self) -> Option<Self> {
         let shadow = self.shadow.as_deref()?;

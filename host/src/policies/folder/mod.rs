@@ -4,11 +4,13 @@
 //! are passed over. Links are followed, the way Kubernetes mounts a folder. A file is read again when
 //! anything about it has changed (its place, length, times), and also when it changed so shortly before it
 //! was read that its times might not tell. Nothing is ever written but by renaming a finished file into
-//! place, and no name leads out of the folder.
+//! place, and no name leads out of the folder. Nodes may share it: who changes something that it has read
+//! holds the [`Lock`] from before it reads.
 //!
 //! Every function blocks.
 
 mod atomic;
+mod lock;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, Metadata};
@@ -23,6 +25,7 @@ use dataverse_core::limits;
 use rustix::fs::OFlags;
 
 pub(super) use atomic::{Access, write, write_new};
+pub(super) use lock::Lock;
 
 use super::name::PolicyName;
 use super::wishes;
@@ -105,6 +108,14 @@ impl Folder {
             tracing::debug!(file = %wishes.display(), %error, "no example of it was written");
         }
         Ok(())
+    }
+
+    /// Waits for the right to change it.
+    ///
+    /// # Errors
+    /// When the folder can't be written, or somebody else does not cease to change it.
+    pub(super) fn lock(&self) -> io::Result<Lock> {
+        Lock::of(&self.0)
     }
 
     /// What is in it now; `before` saves reading what has not changed.

@@ -13,8 +13,9 @@ use dataverse_core::policy::Kind;
 use tokio::sync::oneshot;
 
 use super::super::desk::PolicyError;
+use super::super::folder::{Found, Lock};
 use super::super::name::PolicyName;
-use super::super::pick::Pick;
+use super::super::pick::{Pick, short};
 use super::super::table;
 use super::super::view::{Available, KindView, Origin};
 use super::super::wish::KindWish;
@@ -80,17 +81,28 @@ impl Steward {
         if let Some(reason) = &about.error {
             return Err(PolicyError::Refused(format!("{name}: {reason}")));
         }
-        self.may_be_replaced(name, kind)?;
         let wished = self.table(kind);
         if wished.policy == name.as_str() {
             let pick = Pick::new(name, Origin::Folder, digest, &wished);
             self.rehearse_bytes(kind, pick, &wasm).await?;
         }
-        let (folder, file) = (self.folder.clone(), name.clone());
-        let written = blocking(move || folder.put(&file, &wasm)).await;
-        written.map_err(|error| failed(&name.file(), &error))?;
+        {
+            let _lock = self.lock().await?;
+            self.look_at_folder().await;
+            self.may_be_replaced(name, kind)?;
+            let (folder, file) = (self.folder.clone(), name.clone());
+            let written = blocking(move || folder.put(&file, &wasm)).await;
+            written.map_err(|error| failed(&name.file(), &error))?;
+        }
         tracing::info!(policy = name.as_str(), %digest, "a policy was put into the folder");
         self.reconcile().await;
+        let found = self.listing.files.get(name);
+        if let Some(Ok(found)) = found.filter(|found| !is_file_of(found, digest)) {
+            let other = short(found.digest);
+            return Err(PolicyError::Conflict(format!(
+                "{name}.wasm is another file by now (digest {other}): somebody else changed it at the same time"
+            )));
+        }
         let office = &self.offices[kind as usize];
         let decides = office
             .active
@@ -118,6 +130,13 @@ impl Steward {
     }
 
     async fn remove(&mut self, name: &PolicyName) -> Result<(), PolicyError> {
+        self.take_out(name).await?;
+        self.reconcile().await;
+        Ok(())
+    }
+
+    async fn take_out(&mut self, name: &PolicyName) -> Result<(), PolicyError> {
+        let _lock = self.lock().await?;
         self.look_at_folder().await;
         let file = name.file();
         if !self.listing.files.contains_key(name) {
@@ -142,7 +161,6 @@ impl Steward {
                 "a policy was taken out of the folder"
             ),
         }
-        self.reconcile().await;
         Ok(())
     }
 
@@ -181,9 +199,12 @@ impl Steward {
         self.check(kind, wish)
             .await
             .inspect_err(|_| self.told.count(kind, Swap::Refused))?;
-        let text = self.with_table(kind, wish)?;
-        self.write_wishes(text).await?;
-        self.settle(kind).await
+        {
+            let _lock = self.lock().await?;
+            self.look_at_folder().await;
+            self.write_table(kind, wish).await?;
+        }
+        self.settle(kind, wish).await
     }
 
     /// Checks that a table would be fulfilled.
@@ -231,8 +252,26 @@ impl Steward {
         rehearsed.map(drop).map_err(PolicyError::Refused)
     }
 
+    /// Waits for the right to change the folder. It is held while files are read and written, and never while
+    /// something is compiled.
+    pub(super) async fn lock(&self) -> Result<Lock, PolicyError> {
+        let folder = self.folder.clone();
+        let locked = blocking(move || folder.lock()).await;
+        locked.map_err(|error| failed("the folder of policies", &error))
+    }
+
+    /// Refuses to go on if something else is wished of a kind than when that was looked at.
+    pub(super) fn must_be(&self, kind: Kind, seen: &str) -> Result<(), PolicyError> {
+        if self.revision(kind) == seen {
+            return Ok(());
+        }
+        Err(PolicyError::Conflict(format!(
+            "what is wished for {kind} was changed by somebody else at the same time; nothing was changed"
+        )))
+    }
+
     /// `policies.toml` with this table.
-    pub(super) fn with_table(&self, kind: Kind, wish: &KindWish) -> Result<String, PolicyError> {
+    fn with_table(&self, kind: Kind, wish: &KindWish) -> Result<String, PolicyError> {
         let before = match &self.listing.wishes {
             None => TEMPLATE,
             Some(Ok(text)) => text,
@@ -247,8 +286,9 @@ impl Steward {
         Ok(text)
     }
 
-    /// Writes `policies.toml`.
-    pub(super) async fn write_wishes(&self, text: String) -> Result<(), PolicyError> {
+    /// Writes this table into `policies.toml` as that was when it was last looked at.
+    pub(super) async fn write_table(&self, kind: Kind, wish: &KindWish) -> Result<(), PolicyError> {
+        let text = self.with_table(kind, wish)?;
         let folder = self.folder.clone();
         let written = blocking(move || folder.put_wishes(&text)).await;
         written.map_err(|error| failed("policies.toml", &error))
@@ -266,10 +306,20 @@ impl Steward {
         (self.revision(kind) != seen).then(|| self.stands(kind))
     }
 
-    /// Acts on what was written.
-    pub(super) async fn settle(&mut self, kind: Kind) -> Result<KindView, PolicyError> {
+    /// Acts on what was written, if it still is what is wished.
+    pub(super) async fn settle(
+        &mut self,
+        kind: Kind,
+        wish: &KindWish,
+    ) -> Result<KindView, PolicyError> {
         self.reconcile().await;
-        self.stands(kind)
+        let view = self.stands(kind)?;
+        if self.table(kind).means(wish) {
+            return Ok(view);
+        }
+        Err(PolicyError::Conflict(format!(
+            "policies.toml wishes something else for {kind} by now: somebody else changed it at the same time"
+        )))
     }
 
     /// How things stand with a kind.
@@ -283,13 +333,20 @@ impl Steward {
 
     async fn promote(&mut self, kind: Kind) -> Result<KindView, PolicyError> {
         self.look_at_folder().await;
-        let table = self.table(kind);
-        match table.of_shadow() {
-            Some(wish) => self.wish(kind, &wish).await,
-            None => Err(PolicyError::NotFound(format!(
-                "the {kind} policy has no shadow to promote"
-            ))),
+        let seen = self.revision(kind);
+        let wish = self.table(kind).of_shadow().ok_or_else(|| {
+            PolicyError::NotFound(format!("the {kind} policy has no shadow to promote"))
+        })?;
+        self.check(kind, &wish)
+            .await
+            .inspect_err(|_| self.told.count(kind, Swap::Refused))?;
+        {
+            let _lock = self.lock().await?;
+            self.look_at_folder().await;
+            self.must_be(kind, &seen)?;
+            self.write_table(kind, &wish).await?;
         }
+        self.settle(kind, &wish).await
     }
 
     /// What is wished of a kind, as a word: the same at all nodes that see the same folder.
@@ -315,6 +372,10 @@ impl Steward {
         let wished = self.offices[kind as usize].wished.as_ref();
         wished.unwrap_or(&Wished::Default).table(kind)
     }
+}
+
+fn is_file_of(found: &Result<Found, String>, digest: Digest) -> bool {
+    found.as_ref().is_ok_and(|found| found.digest == digest)
 }
 
 fn refused(refusal: dataverse_sandbox::Refusal) -> PolicyError {

@@ -19,6 +19,7 @@ impl Steward {
     /// Goes back to the policy that decided before this one.
     pub(super) async fn go_to_previous(&mut self, kind: Kind) -> Result<KindView, PolicyError> {
         self.look_at_folder().await;
+        let seen = self.revision(kind);
         let (pick, wasm) = self.previous(kind).await?;
         let shadow = self.table(kind).shadow;
         let wish = pick.wish(shadow.filter(|shadow| pick.name.as_str() != shadow));
@@ -28,17 +29,21 @@ impl Steward {
             ..pick.clone()
         });
         self.rehearse_bytes(kind, returning.clone(), &wasm).await?;
-        let text = self.with_table(kind, &wish)?;
-        if there.is_none() {
-            self.may_be_replaced(&pick.name, kind)?;
-            let (folder, name) = (self.folder.clone(), pick.name.clone());
-            let written = blocking(move || folder.put(&name, &wasm)).await;
-            written.map_err(|error| failed(&pick.name.file(), &error))?;
+        {
+            let _lock = self.lock().await?;
+            self.look_at_folder().await;
+            self.must_be(kind, &seen)?;
+            if there.is_none() {
+                self.may_be_replaced(&pick.name, kind)?;
+                let (folder, name) = (self.folder.clone(), pick.name.clone());
+                let written = blocking(move || folder.put(&name, &wasm)).await;
+                written.map_err(|error| failed(&pick.name.file(), &error))?;
+            }
+            self.write_table(kind, &wish).await?;
         }
-        self.write_wishes(text).await?;
         tracing::info!(decision = kind.as_str(), policy = %pick, "the policy before is gone back to");
         self.offices[kind as usize].returning = Some(returning);
-        let settled = self.settle(kind).await;
+        let settled = self.settle(kind, &wish).await;
         self.offices[kind as usize].returning = None;
         settled
     }

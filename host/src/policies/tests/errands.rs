@@ -21,7 +21,8 @@ impl World {
     fn entries(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.folder()).unwrap();
         let names = entries.map(|it| it.unwrap().file_name().into_string().unwrap());
-        let mut names: Vec<_> = names.collect();
+        // The file that is locked stays.
+        let mut names: Vec<_> = names.filter(|it| it != ".policies.lock").collect();
         names.sort();
         names
     }

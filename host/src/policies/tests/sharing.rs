@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::*;
+use crate::policies::desk::PolicyError;
 use crate::policies::wish::KindWish;
 
 /// Nodes on one folder.
@@ -93,5 +94,56 @@ async fn a_shadow_that_is_promoted_at_each_of_them_decides_on_all() {
         assert_eq!(promoted.unwrap().active.digest, digest);
     }
     worlds.all_run("beside", &digest).await;
+    worlds.stop().await;
+}
+
+#[tokio::test]
+async fn changes_that_are_asked_of_several_at_once_are_all_made() {
+    let worlds = Worlds::new(3).await;
+    let wish = async |world: &World, kind: Kind, policy: &str| {
+        let view = world.policies.wish(kind, KindWish::plain(policy)).await;
+        assert_eq!(view.unwrap().active.name, policy);
+    };
+    let [one, two, three] = &worlds.0[..] else {
+        panic!("there are three");
+    };
+    for round in 0..8 {
+        let of = |even: &'static str, odd: &'static str| if round % 2 == 0 { even } else { odd };
+        tokio::join!(
+            wish(one, Kind::Placement, of("near", "random")),
+            wish(two, Kind::Eviction, of("fifo", "random")),
+            wish(three, Kind::Relocation, of("never", "reader")),
+        );
+        let text = String::from_utf8(one.read("policies.toml")).unwrap();
+        for policy in [of("near", "random"), of("fifo", "random"), of("never", "reader")] {
+            assert!(text.contains(&format!("policy = \"{policy}\"")), "{text}");
+        }
+    }
+    worlds.stop().await;
+}
+
+#[tokio::test]
+async fn of_two_wishes_for_one_kind_the_one_that_is_lost_is_told_so() {
+    let worlds = Worlds::new(2).await;
+    let [one, two] = &worlds.0[..] else {
+        panic!("there are two");
+    };
+    for round in 0..8 {
+        let wish = |of: &str| KindWish {
+            config: serde_json::json!({ "of": of, "round": round }),
+            ..KindWish::plain("mine")
+        };
+        one.write("mine.wasm", policy("one"));
+        let (ours, theirs) = tokio::join!(
+            one.policies.wish(Kind::Placement, wish("ours")),
+            two.policies.wish(Kind::Placement, wish("theirs")),
+        );
+        for (said, of) in [(ours, "ours"), (theirs, "theirs")] {
+            match said {
+                Ok(view) => assert_eq!(view.active.config["of"], of),
+                Err(error) => assert!(matches!(error, PolicyError::Conflict(_)), "{error}"),
+            }
+        }
+    }
     worlds.stop().await;
 }

@@ -218,7 +218,12 @@ fn swaps() -> Vec<Row> {
 fn reads() -> Vec<Row> {
     let (home, away) = (folder(), folder());
     let holder = Node::start("A", home.path(), &[]);
-    let options = ["--link", holder.grpc.as_str(), "--set", "read.revalidate_after=1h"];
+    let options = [
+        "--link",
+        holder.grpc.as_str(),
+        "--set",
+        "read.revalidate_after=1h",
+    ];
     let reader = Node::start("B", away.path(), &options.map(str::to_owned));
     let mut content = piece(16 << 10);
     let cached: Vec<String> = (0..READ_FILES)

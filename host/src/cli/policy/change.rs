@@ -64,17 +64,17 @@ impl Change {
         client: &Client,
         before: Option<&Before>,
     ) -> Result<(String, Outcome), Failure> {
-        let mut request = self.request(client).timeout(PATIENCE);
-        if let Some(Before(before)) = before {
-            request = request.query(&[("revision", &before.revision)]);
-        }
+        let request = self.request(client, before).timeout(PATIENCE);
         let text = client.ask_text(request).await?;
         let mut outcome = self.outcome(&text)?;
         outcome.changed = before.is_none_or(|before| before.differs_from(&outcome));
         Ok((text, outcome))
     }
 
-    fn request(&self, client: &Client) -> RequestBuilder {
+    fn request(&self, client: &Client, before: Option<&Before>) -> RequestBuilder {
+        let seen = before.map_or_else(String::new, |Before(before)| {
+            format!("?revision={}", escaped(&before.revision))
+        });
         match self {
             Self::Install(name, wasm) => {
                 let path = format!("/v1/policies/files/{}", escaped(name.as_str()));
@@ -88,10 +88,10 @@ impl Change {
                 client.patient_request(Method::PUT, &path).json(wish)
             }
             Self::Promote(kind) => {
-                client.patient_request(Method::POST, &format!("/v1/policies/{kind}/promote"))
+                client.patient_request(Method::POST, &format!("/v1/policies/{kind}/promote{seen}"))
             }
             Self::Rollback(kind) => {
-                client.patient_request(Method::POST, &format!("/v1/policies/{kind}/rollback"))
+                client.patient_request(Method::POST, &format!("/v1/policies/{kind}/rollback{seen}"))
             }
         }
     }

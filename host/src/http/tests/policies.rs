@@ -305,7 +305,10 @@ async fn a_shadow_is_promoted_and_rolled_back() {
             (late.status, &late.json()["active"]["name"]),
             (200, &json!("lru"))
         );
-        assert_eq!(node.post(&format!("{path}?revison=7")).await.problem().0, 400);
+        assert_eq!(
+            node.post(&format!("{path}?revison=7")).await.problem().0,
+            400
+        );
     }
     let back = node.post(&format!("{rollback}?revision=1")).await;
     assert_eq!(back.json()["active"]["name"], "fifo");

@@ -30,10 +30,9 @@ impl Lock {
         let path = folder.join(NAME);
         // It is opened for writing only to make it, since that looks like a change to those who watch.
         let file = match File::open(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => File::options()
-                .create(true)
-                .append(true)
-                .open(&path)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                File::options().create(true).append(true).open(&path)?
+            }
             opened => opened?,
         };
         let until = Instant::now() + Duration::from_millis(limits::POLICY_LOCK_MS_MAX);
@@ -41,9 +40,7 @@ impl Lock {
             match file.try_lock() {
                 Ok(()) => return Ok(Self { _file: file }),
                 // Some file systems know no locks; there it is as good as it was without one.
-                Err(TryLockError::Error(error))
-                    if error.kind() == io::ErrorKind::Unsupported =>
-                {
+                Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
                     return Ok(Self { _file: file });
                 }
                 Err(TryLockError::Error(error)) => return Err(error),

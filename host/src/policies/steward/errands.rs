@@ -357,10 +357,7 @@ impl Steward {
             let found = self.listing.files.get(&name.parse().ok()?)?;
             Some(found.as_ref().ok()?.digest.to_string())
         };
-        let files = [
-            file(&table.policy),
-            table.shadow.as_deref().and_then(file),
-        ];
+        let files = [file(&table.policy), table.shadow.as_deref().and_then(file)];
         let wished = serde_json::json!([kind.as_str(), table, files]).to_string();
         let mut revision = Digest::of(wished.as_bytes()).to_string();
         revision.truncate(SHOWN_DIGITS);

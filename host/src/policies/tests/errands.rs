@@ -208,7 +208,11 @@ async fn a_rollback_brings_back_file_and_table_and_another_one_undoes_it() {
     world.wish(wish("mine", json!({"of": 2}))).await.unwrap();
 
     // What decided in between, the second file with the first configuration, is skipped by asking twice.
-    let view = world.policies.rollback(Kind::Placement, None).await.unwrap();
+    let view = world
+        .policies
+        .rollback(Kind::Placement, None)
+        .await
+        .unwrap();
     let is = |view: &KindView, wasm: &[u8], of: u64| {
         let active = &view.active;
         assert_eq!(active.digest, Digest::of(wasm).to_string());
@@ -219,11 +223,19 @@ async fn a_rollback_brings_back_file_and_table_and_another_one_undoes_it() {
         assert_eq!(world.read("mine.wasm"), wasm);
     };
     is(&view, &two, 1);
-    let view = world.policies.rollback(Kind::Placement, None).await.unwrap();
+    let view = world
+        .policies
+        .rollback(Kind::Placement, None)
+        .await
+        .unwrap();
     is(&view, &two, 2);
 
     world.install("mine", one.clone()).await.unwrap();
-    let view = world.policies.rollback(Kind::Placement, None).await.unwrap();
+    let view = world
+        .policies
+        .rollback(Kind::Placement, None)
+        .await
+        .unwrap();
     is(&view, &two, 2);
     world.policies.remove("nothing").await.unwrap_err();
     world.stop().await;
@@ -240,7 +252,11 @@ async fn the_baseline_may_be_wished_for_and_parted_with() {
     );
     assert_eq!(view.active.origin, Origin::Baseline);
 
-    let view = world.policies.rollback(Kind::Placement, None).await.unwrap();
+    let view = world
+        .policies
+        .rollback(Kind::Placement, None)
+        .await
+        .unwrap();
     assert_eq!(view.active.name, before);
     assert!(world.wish(wish("baselin", json!({}))).await.is_err());
     world.stop().await;
@@ -252,7 +268,11 @@ async fn a_rollback_reaches_a_built_in_policy_behind_a_file_of_its_name() {
     let built_in = world.placement().active.digest;
     world.install("rendezvous", policy("one")).await.unwrap();
     assert_eq!(world.placement().active.origin, Origin::Folder);
-    let view = world.policies.rollback(Kind::Placement, None).await.unwrap();
+    let view = world
+        .policies
+        .rollback(Kind::Placement, None)
+        .await
+        .unwrap();
     assert_eq!(view.active.digest, built_in);
     assert_eq!(
         Digest::of(&world.read("rendezvous.wasm")).to_string(),
@@ -269,7 +289,11 @@ async fn what_was_removed_from_the_folder_can_still_be_gone_back_to() {
     world.wish(wish("near", json!({}))).await.unwrap();
     world.policies.remove("mine").await.unwrap();
     let world = world.restart(|_| {}).await;
-    let view = world.policies.rollback(Kind::Placement, None).await.unwrap();
+    let view = world
+        .policies
+        .rollback(Kind::Placement, None)
+        .await
+        .unwrap();
     assert_eq!(view.active.name, "mine");
     assert_eq!(world.read("mine.wasm"), policy("one"));
     world.stop().await;

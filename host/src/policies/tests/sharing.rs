@@ -1,7 +1,5 @@
 //! Nodes that share a folder of policies: what is asked of one reaches all, and nothing is done twice.
 
-use bytes::Bytes;
-
 use super::*;
 use crate::policies::desk::PolicyError;
 use crate::policies::wish::KindWish;
@@ -83,7 +81,11 @@ async fn a_shadow_that_is_promoted_at_each_of_them_decides_on_all() {
         shadow: Some("beside".to_owned()),
         ..KindWish::plain("near")
     };
-    first.policies.wish(Kind::Placement, shadowed).await.unwrap();
+    first
+        .policies
+        .wish(Kind::Placement, shadowed)
+        .await
+        .unwrap();
     for world in &worlds.0 {
         world
             .eventually(|view| view.placement.shadow.is_some())
@@ -115,7 +117,11 @@ async fn changes_that_are_asked_of_several_at_once_are_all_made() {
             wish(three, Kind::Relocation, of("never", "reader")),
         );
         let text = String::from_utf8(one.read("policies.toml")).unwrap();
-        for policy in [of("near", "random"), of("fifo", "random"), of("never", "reader")] {
+        for policy in [
+            of("near", "random"),
+            of("fifo", "random"),
+            of("never", "reader"),
+        ] {
             assert!(text.contains(&format!("policy = \"{policy}\"")), "{text}");
         }
     }

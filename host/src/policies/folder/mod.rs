@@ -195,6 +195,14 @@ impl Folder {
         write(&self.0.join(name.file()), wasm, Access::Usual)
     }
 
+    /// Puts the file of a policy there unless there is one.
+    ///
+    /// # Errors
+    /// See [`Folder::put`].
+    pub(super) fn put_new(&self, name: &PolicyName, wasm: &[u8]) -> io::Result<()> {
+        write_new(&self.0.join(name.file()), wasm, Access::Usual)
+    }
+
     /// Puts `policies.toml` there.
     ///
     /// # Errors

@@ -150,7 +150,15 @@ impl Kept {
         Ok(bytes.into())
     }
 
-    /// Makes what is remembered durable, and forgets files of none of these and of no good one.
+    /// Whether the file of a policy of this kind is kept.
+    pub(super) fn has(&self, kind: Kind, digest: Digest) -> bool {
+        let OfKind { good, barred } = &self.kinds[kind as usize];
+        let good = good.iter().map(|past| past.pick.digest);
+        let barred = barred.iter().map(|barred| barred.pick.digest);
+        good.chain(barred).any(|it| it == digest) && self.get(digest).is_ok()
+    }
+
+    /// Makes what is remembered durable, and forgets files of none of these and of nothing that is.
     ///
     /// # Errors
     /// See [`Kept::put`].
@@ -159,6 +167,8 @@ impl Kept {
         write(&self.folder.join(LIST), &list, Access::Owner)?;
         let good = self.kinds.iter().flat_map(|kind| &kind.good);
         let mut needed: BTreeSet<_> = good.map(|past| past.pick.digest.0).collect();
+        let barred = self.kinds.iter().filter_map(|kind| kind.barred.as_ref());
+        needed.extend(barred.map(|barred| barred.pick.digest.0));
         needed.extend(in_use);
         for entry in fs::read_dir(&self.folder)? {
             let path = entry?.path();

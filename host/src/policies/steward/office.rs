@@ -58,6 +58,11 @@ impl Office {
         note(kind, &mut self.shadow_error, outcome)
     }
 
+    /// Whether what runs is not what is wished.
+    pub(super) fn is_unmet(&self) -> bool {
+        self.table_error.is_some() || self.swap_error.is_some()
+    }
+
     /// Why what runs is not what is wished.
     pub(super) fn error(&self) -> Option<String> {
         let errors = [&self.table_error, &self.swap_error, &self.shadow_error];

@@ -298,3 +298,56 @@ async fn what_was_removed_from_the_folder_can_still_be_gone_back_to() {
     assert_eq!(world.read("mine.wasm"), policy("one"));
     world.stop().await;
 }
+
+#[tokio::test]
+async fn a_rollback_overwrites_no_file_that_is_kept_nowhere_else() {
+    let world = World::new().await;
+    world.install("mine", policy("one")).await.unwrap();
+    world.wish(wish("mine", json!({}))).await.unwrap();
+    world.wish(wish("near", json!({}))).await.unwrap();
+    let before = world.read("policies.toml");
+    let mut unknown = [
+        policy("unknown"),
+        guests::honest(Kind::Relocation),
+        b"no policy".to_vec(),
+    ];
+    for file in &mut unknown {
+        world.write("mine.wasm", &file);
+        let digest = Digest::of(file).to_string();
+        match world.policies.rollback(Kind::Placement, None).await {
+            Err(PolicyError::Conflict(reason)) => {
+                let named = reason.contains("mine.wasm") && reason.contains(&digest[..12]);
+                assert!(named && reason.contains("rename it first"), "{reason}");
+            }
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(world.read("mine.wasm"), *file);
+        assert_eq!(world.read("policies.toml"), before);
+        assert_eq!(world.placement().active.name, "near");
+    }
+    std::fs::rename(
+        world.folder().join("mine.wasm"),
+        world.folder().join("theirs.wasm"),
+    )
+    .unwrap();
+    let view = world
+        .policies
+        .rollback(Kind::Placement, None)
+        .await
+        .unwrap();
+    assert_eq!(view.active.name, "mine");
+    assert_eq!(world.read("mine.wasm"), policy("one"));
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_built_in_policy_does_not_come_back_over_a_file_of_its_name() {
+    let world = World::new().await;
+    world.wish(wish("near", json!({}))).await.unwrap();
+    world.write("rendezvous.wasm", policy("own"));
+    let back = world.policies.rollback(Kind::Placement, None).await;
+    assert!(matches!(back, Err(PolicyError::Conflict(_))), "{back:?}");
+    assert_eq!(world.read("rendezvous.wasm"), policy("own"));
+    assert_eq!(world.placement().active.name, "near");
+    world.stop().await;
+}

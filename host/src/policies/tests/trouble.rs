@@ -61,6 +61,43 @@ async fn a_policy_that_fails_in_its_probation_makes_way_for_the_one_before() {
 }
 
 #[tokio::test]
+async fn a_rollback_by_hand_after_it_writes_down_what_runs_and_goes_no_further() {
+    let world = with_traitor().await;
+    let view = world
+        .policies
+        .rollback(Kind::Placement, None)
+        .await
+        .unwrap();
+    assert_eq!((view.active.name.as_str(), view.last_error), ("good", None));
+    assert_eq!(view.active.config["of"], 1);
+    assert_eq!(view.previous[0].name, "rendezvous");
+    let text = String::from_utf8(world.read("policies.toml")).unwrap();
+    assert!(
+        text.contains("\"good\"") && !text.contains("mine"),
+        "{text}"
+    );
+
+    // A file that failed has a copy, so the good one of its name may come back over it.
+    world.write("good.wasm", traitor());
+    world
+        .eventually(|view| view.placement.active.digest == Digest::of(&traitor()).to_string())
+        .await;
+    for _ in 0..5 {
+        world.place(4).await;
+    }
+    world.refused("rolled back").await;
+    assert_eq!(world.read("good.wasm"), traitor());
+    let view = world
+        .policies
+        .rollback(Kind::Placement, None)
+        .await
+        .unwrap();
+    assert_eq!((view.active.name.as_str(), view.last_error), ("good", None));
+    assert_eq!(world.read("good.wasm"), policy("good"));
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn it_stays_barred_until_its_file_or_its_table_changes() {
     let world = with_traitor().await;
     let swaps = world.swaps(Kind::Placement);

@@ -274,8 +274,15 @@ pub const POLICY_FILES_MAX: usize = 256;
 pub const POLICY_DEBOUNCES_MAX: u32 = 5;
 /// Good policies of each kind that are kept beside the one that decides.
 pub const POLICIES_KEPT: usize = 3;
-/// Bytes in the list of those.
-pub const POLICIES_KEPT_BYTES_MAX: u64 = 2 << 20;
+/// Bytes that are said of one of those beside its configuration: its name, digest and limits, and when it took
+/// over or why it is barred.
+pub const POLICY_KEPT_NOTE_BYTES_MAX: usize = 4 << 10;
+/// Bytes in the list of those: of each kind the one that decides, those before it and the one that is barred,
+/// each with the longest configuration.
+pub const POLICIES_KEPT_BYTES_MAX: u64 = (crate::policy::Kind::ALL.len()
+    * (POLICIES_KEPT + 2)
+    * (POLICY_CONFIG_BYTES_MAX + POLICY_KEPT_NOTE_BYTES_MAX))
+    as u64;
 /// Compiled policies that are kept in memory, beside those in use.
 pub const POLICY_PROGRAMS_KEPT: usize = 8;
 /// Files of which is remembered what compiling them led to.

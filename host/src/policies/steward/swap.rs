@@ -259,7 +259,8 @@ impl Steward {
         let proven_before = !office.begun && {
             let kept = self.kept.lock().expect("no one panics while remembering");
             let good = kept.good(kind);
-            good.is_empty() || good.iter().any(|past| past.pick.runs_like(pick))
+            let never_was = good.is_empty() && !kept.was_lost();
+            never_was || good.iter().any(|past| past.pick.runs_like(pick))
         };
         if default || returns || proven_before {
             Trust::Proven

@@ -252,3 +252,18 @@ async fn kept_files_that_are_damaged_are_passed_over() {
     assert_eq!(world.placement().active.name, "rendezvous");
     world.stop().await;
 }
+
+#[tokio::test]
+async fn without_the_list_of_good_ones_nobody_is_trusted() {
+    let world = with_good().await;
+    let kept = world.root.path().join("kept/kept.json");
+    let world = world
+        .restart(|_| fs::write(kept, "[").expect("it can be written"))
+        .await;
+    let active = world.placement().active;
+    assert_eq!(
+        (active.name.as_str(), active.state.as_str()),
+        ("good", "probation")
+    );
+    world.stop().await;
+}

@@ -29,6 +29,8 @@ pub struct KindView {
     pub active: ActiveView,
     /// Who is asked and not obeyed.
     pub shadow: Option<ShadowView>,
+    /// Who is being compiled, to decide or to be the shadow.
+    pub pending: Option<String>,
     /// Who decided before, the last first.
     pub previous: Vec<PreviousView>,
     /// Why what runs is not what is wished, until the wish or the file changes.

@@ -17,7 +17,8 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crate::policies::view::{
-    ActiveView, Available, Comparison, KindView, Origin, PoliciesView, ShadowView, Spread,
+    ActiveView, Available, Comparison, KindView, Origin, PoliciesView, PreviousView, ShadowView,
+    Spread,
 };
 
 /// Servers that end with the test.
@@ -211,9 +212,20 @@ fn kind(name: &str) -> KindView {
             },
         },
         shadow: None,
+        pending: None,
         previous: Vec::new(),
         last_error: None,
         revision: format!("{name}-wished"),
+    }
+}
+
+fn before(name: &str, digest: &str) -> PreviousView {
+    PreviousView {
+        name: name.into(),
+        digest: digest.into(),
+        origin: Origin::Folder,
+        config: json!({}),
+        loaded_at: "2026-01-01T00:00:00Z".into(),
     }
 }
 
@@ -226,6 +238,11 @@ fn policies() -> PoliciesView {
     let mut eviction = kind("lru");
     eviction.active.faults = BTreeMap::from([("fuel".into(), 1), ("trap".into(), 2)]);
     eviction.last_error = Some("it does\u{1b}[2J not compile".into());
+    eviction.pending = Some("w-tinylfu".into());
+    eviction.previous = vec![
+        before("fifo", "0123456789abcdef"),
+        before("mine", "fedcba9876543210"),
+    ];
     eviction.shadow = Some(ShadowView {
         name: "sieve".into(),
         version: "0.2.0".into(),

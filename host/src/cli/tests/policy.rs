@@ -40,6 +40,8 @@ async fn the_list_tells_who_decides_who_is_compared_and_what_went_wrong() {
         "eviction    lru     0.1.0    built-in  probation  12         3 (fuel 1, trap 2)  1234 / 5678  1.2 / 20",
         "relocation  reader  0.1.0    built-in  probation  12         0                   1234 / 5678  1.2 / 20",
         "eviction shadow: sieve 0.2.0 (folder, active), 11 decisions, 3 dropped, faults 0: hits 50.0 % against 37.5 %, of bytes - against -",
+        "eviction pending: w-tinylfu is being compiled",
+        "eviction previous: fifo (0123456789ab), mine (fedcba987654)",
         "eviction last error: it does\\u{1b}[2J not compile",
         "/policies: policies.toml: line 3",
         "",

@@ -57,6 +57,7 @@ impl Tray {
         });
         KindView {
             shadow: now.shadow.as_deref().map(shadow),
+            pending: None,
             previous: previous.collect(),
             active: active(now),
             last_error: None,

@@ -60,7 +60,7 @@ async fn the_policies_are_told_field_by_field() {
                     "byte_hit_ratio": null, "active_byte_hit_ratio": null,
                 },
             },
-            "previous": [], "last_error": null, "revision": "1",
+            "pending": null, "previous": [], "last_error": null, "revision": "1",
         })
     );
     assert_eq!(

@@ -29,6 +29,7 @@ pub(super) use errands::Errand;
 use super::folder::{Folder, Found, Listing};
 use super::kept::Kept;
 use super::name::PolicyName;
+use super::running::Running;
 use super::told::{Report, Told};
 use super::wishes::Wishes;
 use super::workshop::{Workshop, blocking};
@@ -264,7 +265,18 @@ impl Steward {
     }
 
     /// Tells how things stand.
-    fn publish(&self) {
+    pub(super) fn publish(&self) {
+        self.told.tell(self.report());
+        self.name();
+    }
+
+    /// Tells how things stand, now that somebody else decides.
+    pub(super) fn publish_change(&self, kind: Kind, before: Option<&Running>) {
+        self.told.tell_of_change(kind, before, self.report());
+        self.name();
+    }
+
+    fn report(&self) -> Report {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let mut report = Report::default();
         for kind in Kind::ALL {
@@ -276,7 +288,11 @@ impl Steward {
         report.available = source::available(&self.listing, &self.workshop);
         let passed_over = self.listing.passed_over.clone();
         report.last_error = self.refused_whole.clone().or(passed_over);
-        self.told.tell(report);
+        report
+    }
+
+    /// Tells others who decides.
+    fn name(&self) {
         let named = Kind::ALL.into_iter().filter_map(|kind| {
             let active = self.offices[kind as usize].active.as_ref()?;
             Some(active.pick.tag(kind))

@@ -26,6 +26,8 @@ pub(super) struct Office {
     pub(super) baseline_since: String,
     /// The last one that was refused, and why; it is not tried again as it is.
     pub(super) refused: Option<(Pick, String)>,
+    /// The one that is being compiled.
+    pub(super) pending: Option<String>,
     /// The one that is gone back to needs no probation.
     pub(super) returning: Option<Pick>,
     /// Who is asked beside.
@@ -82,6 +84,7 @@ impl Office {
             active: self.active.clone(),
             baseline_since: self.baseline_since.clone(),
             shadow: self.shadow.clone(),
+            pending: self.pending.clone(),
             previous: kept.before(kind, now).map(Past::view).collect(),
             last_error: joined(whole.into_iter().chain(self.error().as_deref())),
             revision,

@@ -125,18 +125,36 @@ impl Steward {
         let name: PolicyName = (table.policy.parse()).map_err(|bad| unread(format!("{bad}")))?;
         let source = source::find(&self.listing, &self.workshop, kind, &name).map_err(unread)?;
         let decision = kind.as_str();
-        tracing::debug!(
+        tracing::info!(
             decision,
             policy = name.as_str(),
             "a policy is read and checked"
         );
-        let candidate = self.compile(source, &name, table).await?;
+        if self.workshop.is_compiled(source.digest()) {
+            return self.compile_for(kind, source, &name, table).await;
+        }
+        self.offices[kind as usize].pending = Some(name.to_string());
+        self.publish();
+        let candidate = self.compile_for(kind, source, &name, table).await;
+        self.offices[kind as usize].pending = None;
+        self.publish();
+        candidate
+    }
+
+    async fn compile_for(
+        &self,
+        kind: Kind,
+        source: Source,
+        name: &PolicyName,
+        table: &KindWish,
+    ) -> Result<Candidate, (Option<Pick>, String)> {
+        let candidate = self.compile(source, name, table).await?;
         let found = candidate.program.kind();
         if found == kind {
             return Ok(candidate);
         }
         match built_in::find(kind, name.as_str()) {
-            Some(policy) => self.compile(Source::BuiltIn(policy), &name, table).await,
+            Some(policy) => self.compile(Source::BuiltIn(policy), name, table).await,
             None => {
                 let other = Refusal::OtherKind {
                     found,
@@ -236,11 +254,13 @@ impl Steward {
             self.told.count(kind, Swap::Swapped);
         }
         self.offices[kind as usize].begun = true;
-        if let Some(before) = before {
-            self.told.part_with(kind, &before);
-            if before.is_sound() {
-                self.note_good(kind, &before).await;
-            }
+        let good = before.clone().filter(|before| before.is_sound());
+        if let Some(past) = good.as_ref().map(|before| before.as_past()) {
+            self.kept(move |kept| kept.note_good(kind, past)).await;
+        }
+        self.publish_change(kind, before.as_deref());
+        if good.is_some() {
+            self.save_kept().await;
         }
     }
 

@@ -112,6 +112,8 @@ settings! {
         "the folder of policies is acted on when nothing has changed in it for so long";
     "policies.rescan" policies_rescan: Duration = seconds(10), ms(10)..=HOUR,
         "how often that folder is looked at even if the system tells of no change";
+    "policies.start" policies_start: Duration = seconds(2), ms(0)..=HOUR,
+        "how long a node that starts waits for its policies; after that the native stand-ins decide until they are ready";
     "node.shutdown" node_shutdown: Duration = seconds(10), ms(0)..=HOUR,
         "how long a stopping node waits for what is in flight";
 }

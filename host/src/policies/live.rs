@@ -1,8 +1,9 @@
 //! `Policies`: the policies of a running node, from its start to its end.
 //!
-//! Starting fills the seats: with what is wished, else with the last good ones, else with the built-in
-//! defaults. From then on two tasks run, the watcher of the folder and the steward who acts on it; stopping
-//! waits for both. Whoever sits in a seat goes on deciding until the node itself is gone.
+//! Two tasks run, the watcher of the folder and the steward who acts on it; stopping waits for both. First the
+//! steward fills the seats: with what is wished, else with the last good ones, else with the built-in defaults.
+//! Starting waits for that, but not for long: a seat that is not filled by then is the native baseline's until
+//! it is. Whoever sits in a seat goes on deciding until the node itself is gone.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -59,7 +60,8 @@ pub(super) struct Whom {
 }
 
 impl Policies {
-    /// Fills the seats of this node and keeps them filled. What is wished decides when this returns.
+    /// Fills the seats of this node and keeps them filled. What is wished decides when this returns, unless it
+    /// takes longer than `policies.start` to compile.
     ///
     /// # Errors
     /// When a folder can't be made.
@@ -107,8 +109,6 @@ impl Policies {
             look: Arc::clone(&look),
             naming: whom.naming,
         });
-        steward.reconcile().await;
-
         let (errands, waiting) = mpsc::channel(limits::POLICY_ERRANDS_MAX);
         let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
         let pace = Pace {
@@ -117,10 +117,22 @@ impl Policies {
         };
         tasks.spawn(watcher::watch(place.folder, pace, look, stopping.clone()));
         let end = stopping.clone();
+        let (began, has_begun) = oneshot::channel();
         tasks.spawn(async move {
-            end.run_until_cancelled(steward.run(waiting)).await;
+            let looking_after = async {
+                steward.begin().await;
+                // Whoever starts may not have waited for it.
+                let _ = began.send(());
+                steward.run(waiting).await;
+            };
+            end.run_until_cancelled(looking_after).await;
             steward.end().await;
         });
+        if timeout(settings.policies_start, has_begun).await.is_err() {
+            tracing::warn!(
+                "policies take long to compile; native stand-ins decide until they are ready"
+            );
+        }
         Ok(Arc::new(Self {
             told,
             errands,

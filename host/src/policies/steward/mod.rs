@@ -29,7 +29,7 @@ pub(super) use errands::Errand;
 use super::folder::{Folder, Found, Listing};
 use super::kept::Kept;
 use super::name::PolicyName;
-use super::running::Running;
+use super::running::{Running, now};
 use super::told::{Report, Told};
 use super::wishes::Wishes;
 use super::workshop::{Workshop, blocking};
@@ -94,6 +94,15 @@ impl Steward {
             offices: Default::default(),
             refused_whole: None,
         }
+    }
+
+    /// Fills the seats for the first time.
+    pub(super) async fn begin(&mut self) {
+        for office in &mut self.offices {
+            office.baseline_since = now();
+        }
+        self.publish();
+        self.reconcile().await;
     }
 
     /// Looks after the policies until nobody can ask anything any more.

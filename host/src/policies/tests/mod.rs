@@ -67,6 +67,16 @@ impl World {
     }
 
     async fn with_folder(root: TempDir, folder: PathBuf, workshop: Arc<Workshop>) -> Self {
+        Self::waiting(root, folder, workshop, DEADLINE).await
+    }
+
+    /// Policies that are waited for so long.
+    async fn waiting(
+        root: TempDir,
+        folder: PathBuf,
+        workshop: Arc<Workshop>,
+        policies_start: Duration,
+    ) -> Self {
         let judges = Arc::new(Judges::default());
         let named = Arc::new(Mutex::new(Vec::new()));
         let heard = Arc::clone(&named);
@@ -83,6 +93,7 @@ impl World {
         let settings = Settings {
             policies_debounce: Duration::from_millis(20),
             policies_rescan: Duration::from_secs(3600),
+            policies_start,
             ..Settings::default()
         };
         let policies = Policies::of(place, &settings, whom).await.unwrap();

@@ -267,3 +267,30 @@ async fn without_the_list_of_good_ones_nobody_is_trusted() {
     );
     world.stop().await;
 }
+
+#[tokio::test]
+async fn a_node_does_not_wait_for_what_takes_long_to_compile() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("policies");
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("mine.wasm"), policy("one")).unwrap();
+    fs::write(folder.join("policies.toml"), MINE).unwrap();
+    let workshop = Workshop::new(None).unwrap();
+    let compiling = Arc::clone(&workshop);
+    let turn = compiling.turn.acquire().await.unwrap();
+    let wait = Duration::from_millis(1);
+    let world = World::waiting(root, folder, workshop, wait).await;
+    world
+        .eventually(|view| view.placement.pending.as_deref() == Some("mine"))
+        .await;
+    let active = world.placement().active;
+    assert_eq!(active.origin, Origin::Baseline);
+    assert!(!active.loaded_at.is_empty());
+    world.place(4).await;
+    drop(turn);
+    world.decides("mine", &policy("one")).await;
+    world
+        .eventually(|view| view.relocation.active.name == "reader")
+        .await;
+    world.stop().await;
+}

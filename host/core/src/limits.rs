@@ -312,7 +312,7 @@ pub const POLICY_WALL_MS_DEFAULT: u64 = 100;
 /// Memory of one instance of a policy unless told otherwise.
 pub const POLICY_MEMORY_MIB_DEFAULT: u64 = 64;
 /// An instance's first breath (instantiation, introduction, configuration) has so many times the fuel and
-/// time of a decision: it comes once, off the hot path.
+/// time of a decision: it comes when an instance is made, and no request waits for that.
 pub const POLICY_START_BUDGETS: u64 = 10;
 /// How often the clock advances by which calls into policies are cut off.
 pub const POLICY_TICK_MS: u64 = 5;

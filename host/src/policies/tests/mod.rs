@@ -213,6 +213,8 @@ impl World {
         let candidates = (1..=nodes).map(candidate).collect();
         let chosen = self.judges.rank(request, candidates, Vec::new()).await;
         assert!(!chosen.is_empty(), "somebody always answers");
+        // An instance that failed is replaced before the next question.
+        self.judges.placement.rest().await;
     }
 }
 

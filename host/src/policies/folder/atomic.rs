@@ -1,12 +1,22 @@
 //! Writing a file so that whoever reads it sees all of the old or all of the new, even after a power cut:
-//! under a hidden name beside it, synced, renamed.
+//! under a hidden name beside it, synced, renamed. What a power cut leaves of that is swept away later.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::Duration;
 
+use dataverse_core::limits;
 use tempfile::{Builder, NamedTempFile};
+
+/// How a file is called until it is finished.
+const PREFIX: &str = ".dataverse-";
+/// And how that ends.
+const SUFFIX: &str = ".part";
+
+/// Nobody goes on writing a file that was last written to so long ago.
+const ABANDONED_AFTER: Duration = Duration::from_secs(60 * 60);
 
 /// Who may read a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,8 +60,8 @@ fn finished<'a>(
         Access::Usual => 0o666,
     };
     let mut file = Builder::new()
-        .prefix(".")
-        .suffix(".part")
+        .prefix(PREFIX)
+        .suffix(SUFFIX)
         // Of which the system takes away what it does not let others do.
         .permissions(Permissions::from_mode(mode))
         .tempfile_in(folder)?;
@@ -65,6 +75,21 @@ fn finished<'a>(
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
     Ok((folder, file))
+}
+
+/// Removes files that were never finished. One that can't be removed is left: it is in nobody's way.
+pub(in crate::policies) fn sweep(folder: &Path) {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    for entry in entries.take(limits::POLICY_FOLDER_ENTRIES_MAX) {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let is_part = name.starts_with(PREFIX) && name.ends_with(SUFFIX);
+        let written_at = || entry.metadata().ok()?.modified().ok()?.elapsed().ok();
+        if is_part && written_at().is_some_and(|age| age > ABANDONED_AFTER) {
+            let removed = fs::remove_file(entry.path());
+            tracing::info!(file = %entry.path().display(), is_removed = removed.is_ok(), "a file was never finished");
+        }
+    }
 }
 
 /// Makes the names in this folder durable.

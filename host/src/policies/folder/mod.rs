@@ -24,7 +24,7 @@ use dataverse_core::content::Digest;
 use dataverse_core::limits;
 use rustix::fs::OFlags;
 
-pub(super) use atomic::{Access, write, write_new};
+pub(super) use atomic::{Access, sweep, write, write_new};
 pub(super) use lock::Lock;
 
 use super::name::PolicyName;
@@ -101,6 +101,7 @@ impl Folder {
     /// When there is no folder and none can be made.
     pub(super) fn make(&self) -> io::Result<()> {
         fs::create_dir_all(&self.0)?;
+        sweep(&self.0);
         let wishes = self.0.join(wishes::FILE);
         if !wishes.exists()
             && let Err(error) = write_new(&wishes, wishes::TEMPLATE.as_bytes(), Access::Usual)

@@ -184,3 +184,26 @@ fn more_policies_than_are_known_are_told() {
     assert_eq!(listing.files.len(), limits::POLICY_FILES_MAX);
     assert!(listing.passed_over.unwrap().contains("p0255"));
 }
+
+#[test]
+fn what_was_never_finished_is_swept_away_in_time() {
+    let (_root, folder) = folder();
+    let hours_ago = SystemTime::now() - Duration::from_secs(2 * 60 * 60);
+    for (name, is_old) in [
+        (".dataverse-old.part", true),
+        (".dataverse-new.part", false),
+        (".others.part", true),
+        ("mine.wasm", true),
+    ] {
+        let file = File::create(folder.path().join(name)).unwrap();
+        if is_old {
+            file.set_modified(hours_ago).unwrap();
+        }
+    }
+    folder.make().unwrap();
+    let is_there = |name: &str| folder.path().join(name).exists();
+    assert!(!is_there(".dataverse-old.part"));
+    for name in [".dataverse-new.part", ".others.part", "mine.wasm"] {
+        assert!(is_there(name), "{name}");
+    }
+}

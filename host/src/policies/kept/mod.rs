@@ -21,7 +21,7 @@ use dataverse_core::content::Digest;
 use dataverse_core::limits;
 use dataverse_core::policy::Kind;
 
-use super::folder::{Access, write};
+use super::folder::{Access, sweep, write};
 use super::pick::Pick;
 use list::List;
 
@@ -75,6 +75,7 @@ impl Kept {
             .mode(0o700)
             .create(&folder)?;
         fs::set_permissions(&folder, Permissions::from_mode(0o700))?;
+        sweep(&folder);
         let mut kept = Self {
             folder,
             kinds: Default::default(),

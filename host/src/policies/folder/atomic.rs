@@ -27,11 +27,17 @@ pub(in crate::policies) enum Access {
     Owner,
 }
 
-/// Writes a file, in place of one that may be there.
+/// Writes a file, in place of one that may be there. A link is not replaced: whoever made it wants the file
+/// changed that it leads to, which may be anywhere.
 ///
 /// # Errors
 /// When that fails; what was there is still there then.
 pub(in crate::policies) fn write(path: &Path, bytes: &[u8], access: Access) -> io::Result<()> {
+    if let Ok(target) = fs::read_link(path) {
+        let target = target.display();
+        let reason = format!("it is a link to {target}: change that file, or remove the link");
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, reason));
+    }
     let (folder, file) = finished(path, bytes, access)?;
     file.persist(path).map_err(|error| error.error)?;
     sync_folder(folder)

@@ -181,10 +181,24 @@ impl Folder {
             .and_then(|file| read_bounded(file, limits::POLICIES_TOML_BYTES_MAX));
         match read {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => Some(Err(format!("{} can't be read: {error}", wishes::FILE))),
-            Ok(bytes) => {
-                Some(String::from_utf8(bytes).map_err(|_| format!("{} is not UTF-8", wishes::FILE)))
+            Err(error) => {
+                let advice = match error.kind() {
+                    io::ErrorKind::IsADirectory => "; there is a folder of that name: rename it",
+                    io::ErrorKind::PermissionDenied => "; let the user that runs the node read it",
+                    _ => "",
+                };
+                let file = wishes::FILE;
+                Some(Err(format!("{file} can't be read: {error}{advice}")))
             }
+            Ok(bytes) => Some(String::from_utf8(bytes).map_err(|error| {
+                let file = wishes::FILE;
+                let valid = error.utf8_error().valid_up_to();
+                let line = 1 + error.as_bytes()[..valid]
+                    .iter()
+                    .filter(|&&it| it == b'\n')
+                    .count();
+                format!("{file} is not UTF-8, line {line}: save it as UTF-8")
+            })),
         }
     }
 
@@ -277,7 +291,7 @@ fn open(path: &Path) -> io::Result<File> {
         return Err(io::ErrorKind::IsADirectory.into());
     }
     if !metadata.is_file() {
-        return Err(io::Error::other("it is no plain file"));
+        return Err(io::Error::other("it is no plain file: put one there"));
     }
     Ok(file)
 }

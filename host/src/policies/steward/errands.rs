@@ -379,7 +379,22 @@ fn refused(refusal: dataverse_sandbox::Refusal) -> PolicyError {
     PolicyError::Refused(refusal.to_string())
 }
 
-/// What is said when a file can't be had.
+/// What is said when a file can't be had, and what is to be done.
 pub(super) fn failed(file: &str, error: &io::Error) -> PolicyError {
-    PolicyError::Failed(format!("{file} can't be written or read: {error}"))
+    let advice = match error.kind() {
+        // There is something else in its place, of which the error tells.
+        io::ErrorKind::AlreadyExists => {
+            return PolicyError::Conflict(format!("{file} can't be written: {error}"));
+        }
+        io::ErrorKind::NotFound => "is the folder of policies still there? make it again",
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            "let the user that runs the node write the folder of policies, or change the file yourself: the node will follow"
+        }
+        io::ErrorKind::IsADirectory => "there is a folder of that name: rename it",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room on that disk",
+        _ => "see the log, and try again",
+    };
+    PolicyError::Failed(format!(
+        "{file} can't be written or read: {error}; {advice}"
+    ))
 }

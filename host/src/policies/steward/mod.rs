@@ -15,6 +15,7 @@ mod source;
 mod swap;
 
 use std::collections::BTreeSet;
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -155,7 +156,17 @@ impl Steward {
         let wishes = match listed {
             Err(error) => {
                 let folder = self.folder.path().display();
-                Err(format!("the folder {folder} can't be read: {error}"))
+                let advice = match error.kind() {
+                    io::ErrorKind::NotFound => {
+                        "; make it again, or start the node with --policies DIR"
+                    }
+                    io::ErrorKind::PermissionDenied => "; let the user that runs the node read it",
+                    io::ErrorKind::NotADirectory => "; there is a file in its place: rename it",
+                    _ => "",
+                };
+                Err(format!(
+                    "the folder {folder} can't be read: {error}{advice}"
+                ))
             }
             Ok(listing) => {
                 self.listing = Arc::new(listing);

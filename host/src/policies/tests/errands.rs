@@ -351,3 +351,36 @@ async fn a_built_in_policy_does_not_come_back_over_a_file_of_its_name() {
     assert_eq!(world.placement().active.name, "near");
     world.stop().await;
 }
+
+#[tokio::test]
+async fn links_are_left_to_whoever_made_them() {
+    let world = World::new().await;
+    let theirs = world.root.path().join("theirs.toml");
+    std::fs::rename(world.folder().join("policies.toml"), &theirs).unwrap();
+    std::os::unix::fs::symlink(&theirs, world.folder().join("policies.toml")).unwrap();
+    let before = world.read("policies.toml");
+    match world.wish(wish("near", json!({}))).await {
+        Err(PolicyError::Conflict(reason)) => assert!(reason.contains("theirs.toml"), "{reason}"),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(world.read("policies.toml"), before);
+    assert_eq!(world.placement().active.name, "rendezvous");
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_folder_that_is_gone_is_named_with_what_to_do() {
+    let world = World::new().await;
+    std::fs::remove_dir_all(world.folder()).unwrap();
+    match world.wish(wish("near", json!({}))).await {
+        Err(PolicyError::Failed(reason)) => assert!(reason.contains("make it again"), "{reason}"),
+        other => panic!("{other:?}"),
+    }
+    world
+        .eventually(|view| {
+            let error = view.last_error.as_deref().unwrap_or_default();
+            error.contains("--policies DIR")
+        })
+        .await;
+    world.stop().await;
+}

@@ -11,6 +11,7 @@ use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use dataverse_core::key::Key;
+use dataverse_core::limits::HTTP_JSON_BYTES_MAX;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -210,7 +211,13 @@ impl From<PathRejection> for Problem {
 
 impl From<BytesRejection> for Problem {
     fn from(rejection: BytesRejection) -> Self {
-        Self::new(rejection.status(), rejection.body_text())
+        let detail = match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => {
+                format!("a body here has at most {HTTP_JSON_BYTES_MAX} bytes")
+            }
+            _ => rejection.body_text(),
+        };
+        Self::new(rejection.status(), detail)
     }
 }
 

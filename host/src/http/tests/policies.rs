@@ -263,7 +263,7 @@ async fn a_wish_that_makes_no_sense_is_refused() {
     check(
         &format!("{{\"policy\":\"{}\"}}", "x".repeat(70_000)),
         413,
-        "",
+        "at most 65536 bytes",
     )
     .await;
     let (status, problem) = put("evictions", r#"{"policy": "lru"}"#).await;

@@ -32,6 +32,7 @@ use crate::policies::view::{Available, Origin};
         (status = 201, description = "It is there.", body = Available),
         (status = 200, description = "It is there in place of another of its name.", body = Available),
         (status = 400, description = "That is no name for a policy, or the body broke off.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "The file of that name is a link, or is needed as a policy of another kind; or somebody else changed it at the same time.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 408, description = "The upload stalled.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 413, description = "The file is larger than a policy may be.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 422, description = "Refused: it is no policy, or one that fails.", body = ProblemBody, content_type = "application/problem+json"),

@@ -51,7 +51,8 @@ pub(crate) async fn list_policies(State(site): State<Site>) -> Json<PoliciesView
     responses(
         (status = 200, description = "It decides from now on.", body = KindView),
         (status = 400, description = "The body is not JSON.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 404, description = "There is no such kind, or no such policy.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such kind.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "`policies.toml` is a link, or somebody else changed this kind at the same time.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 413, description = "The body is too large.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 422, description = "Refused: unknown or wrong fields, no such policy, or one that fails.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 500, description = "The folder could not be written.", body = ProblemBody, content_type = "application/problem+json"),
@@ -75,6 +76,7 @@ pub(crate) async fn set_kind(
     responses(
         (status = 200, description = "It decides from now on; or another revision than the one seen holds, and nothing was changed.", body = KindView),
         (status = 404, description = "There is no such kind, or no shadow.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "`policies.toml` is a link, or somebody else changed this kind at the same time.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 422, description = "Refused: it fails.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 500, description = "The folder could not be written.", body = ProblemBody, content_type = "application/problem+json"),
     )
@@ -97,6 +99,7 @@ pub(crate) async fn promote_shadow(
     responses(
         (status = 200, description = "It decides again; or another revision than the one seen holds, and nothing was changed.", body = KindView),
         (status = 404, description = "There is no such kind, or nobody decided before.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "Another file is in the way of which there is no copy, or is of another kind; a file to be written is a link; or somebody else changed this kind at the same time.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 422, description = "Refused: it fails.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 500, description = "The folder could not be written.", body = ProblemBody, content_type = "application/problem+json"),
     )

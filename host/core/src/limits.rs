@@ -293,7 +293,9 @@ pub const POLICY_CANARIES_MAX: u32 = 3;
 pub const POLICY_LOCK_MS_MAX: u64 = 5 * 1000;
 /// Changes of policies waiting for their turn; more wait to be taken in.
 pub const POLICY_ERRANDS_MAX: usize = 16;
-/// How long the answer to a change of policies may take.
+/// How long a change of policies may wait for its turn.
+pub const POLICY_TURN_MS_MAX: u64 = 30 * 1000;
+/// How long the answer to a change of policies may take from then on.
 pub const POLICY_ERRAND_MS_MAX: u64 = 60 * 1000;
 
 // The faces of policies.

@@ -197,6 +197,7 @@ impl From<PolicyError> for Problem {
                 (StatusCode::CONFLICT, detail)
             }
             PolicyError::NotFound(detail) => (StatusCode::NOT_FOUND, detail),
+            PolicyError::Unavailable(detail) => (StatusCode::SERVICE_UNAVAILABLE, detail),
             PolicyError::Failed(detail) => (StatusCode::INTERNAL_SERVER_ERROR, detail),
         };
         Self::new(status, detail)

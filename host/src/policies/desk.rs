@@ -25,6 +25,9 @@ pub enum PolicyError {
     /// There is no such policy, or none to go back to.
     #[error("{0}")]
     NotFound(String),
+    /// It can't be done now; nothing has changed.
+    #[error("{0}")]
+    Unavailable(String),
     /// The folder could not be written or read.
     #[error("{0}")]
     Failed(String),

@@ -24,7 +24,7 @@ use super::desk::{Desk, PolicyError};
 use super::folder::Folder;
 use super::kept::Kept;
 use super::name::PolicyName;
-use super::steward::{Errand, Means, Steward};
+use super::steward::{Answer, Errand, Means, Steward, Task};
 use super::told::Told;
 use super::view::{Available, KindView, PoliciesView};
 use super::watcher::{self, Pace};
@@ -155,25 +155,45 @@ impl Policies {
         self.told.figures()
     }
 
-    async fn ask<T>(
-        &self,
-        errand: impl FnOnce(oneshot::Sender<Result<T, PolicyError>>) -> Errand,
-    ) -> Result<T, PolicyError> {
+    async fn ask<T>(&self, task: impl FnOnce(Answer<T>) -> Task) -> Result<T, PolicyError> {
         let (answer, answered) = oneshot::channel();
-        let errand = errand(answer);
-        let done = async {
-            let stopping = || PolicyError::Failed("the node is stopping".to_owned());
+        let (begins, mut begun) = oneshot::channel();
+        let task = task(answer);
+        let turn = async {
+            let errand = Errand { begins, task };
             self.errands.send(errand).await.map_err(|_| stopping())?;
-            answered.await.unwrap_or_else(|_| Err(stopping()))
+            (&mut begun).await.map_err(|_| stopping())
         };
+        let patience = Duration::from_millis(limits::POLICY_TURN_MS_MAX);
+        match timeout(patience, turn).await {
+            Ok(came) => came?,
+            Err(_) => {
+                begun.close();
+                // Its turn may have come at the last moment.
+                begun.try_recv().map_err(|_| {
+                    PolicyError::Unavailable(
+                        "too many changes of policies are waiting; nothing was changed, so try again later".to_owned(),
+                    )
+                })?;
+            }
+        }
         let deadline = Duration::from_millis(limits::POLICY_ERRAND_MS_MAX);
-        timeout(deadline, done).await.unwrap_or_else(|_| {
-            Err(PolicyError::Failed(
+        match timeout(deadline, answered).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) if self.stopping.is_cancelled() => Err(stopping()),
+            Ok(Err(_)) => Err(PolicyError::Failed(
+                "the change broke off for a reason that lies in the node; its log has it".to_owned(),
+            )),
+            Err(_) => Err(PolicyError::Failed(
                 "the change takes longer than a request may; it goes on, and `policy list` will tell what became of it"
                     .to_owned(),
-            ))
-        })
+            )),
+        }
     }
+}
+
+fn stopping() -> PolicyError {
+    PolicyError::Unavailable("the node is stopping".to_owned())
 }
 
 fn named(name: &str) -> Result<PolicyName, PolicyError> {
@@ -189,24 +209,23 @@ impl Desk for Policies {
 
     async fn install(&self, name: &str, wasm: Bytes) -> Result<Available, PolicyError> {
         let name = named(name)?;
-        self.ask(|answer| Errand::Install(name, wasm, answer)).await
+        self.ask(|answer| Task::Install(name, wasm, answer)).await
     }
 
     async fn remove(&self, name: &str) -> Result<(), PolicyError> {
         let name = named(name)?;
-        self.ask(|answer| Errand::Remove(name, answer)).await
+        self.ask(|answer| Task::Remove(name, answer)).await
     }
 
     async fn wish(&self, kind: Kind, wish: KindWish) -> Result<KindView, PolicyError> {
-        self.ask(|answer| Errand::Wish(kind, wish, answer)).await
+        self.ask(|answer| Task::Wish(kind, wish, answer)).await
     }
 
     async fn promote(&self, kind: Kind, seen: Option<String>) -> Result<KindView, PolicyError> {
-        self.ask(|answer| Errand::Promote(kind, seen, answer)).await
+        self.ask(|answer| Task::Promote(kind, seen, answer)).await
     }
 
     async fn rollback(&self, kind: Kind, seen: Option<String>) -> Result<KindView, PolicyError> {
-        self.ask(|answer| Errand::Rollback(kind, seen, answer))
-            .await
+        self.ask(|answer| Task::Rollback(kind, seen, answer)).await
     }
 }

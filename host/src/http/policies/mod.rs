@@ -56,6 +56,7 @@ pub(crate) async fn list_policies(State(site): State<Site>) -> Json<PoliciesView
         (status = 413, description = "The body is too large.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 422, description = "Refused: unknown or wrong fields, no such policy, or one that fails.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 500, description = "The folder could not be written.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "Too many changes are waiting, or the node is stopping; nothing was changed.", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn set_kind(
@@ -79,6 +80,7 @@ pub(crate) async fn set_kind(
         (status = 409, description = "`policies.toml` is a link, or somebody else changed this kind at the same time.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 422, description = "Refused: it fails.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 500, description = "The folder could not be written.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "Too many changes are waiting, or the node is stopping; nothing was changed.", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn promote_shadow(
@@ -102,6 +104,7 @@ pub(crate) async fn promote_shadow(
         (status = 409, description = "Another file is in the way of which there is no copy, or is of another kind; a file to be written is a link; or somebody else changed this kind at the same time.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 422, description = "Refused: it fails.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 500, description = "The folder could not be written.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "Too many changes are waiting, or the node is stopping; nothing was changed.", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn roll_back(

@@ -28,8 +28,16 @@ use crate::metrics::Swap;
 /// Whoever asked is told here what became of it.
 pub(in crate::policies) type Answer<T> = oneshot::Sender<Result<T, PolicyError>>;
 
-/// Something that is asked.
-pub(in crate::policies) enum Errand {
+/// Something that is asked, when its turn comes.
+pub(in crate::policies) struct Errand {
+    /// Told that the turn has come. Whoever asked may have given up by then, and then it is not done.
+    pub(in crate::policies) begins: oneshot::Sender<()>,
+    /// What is to be done.
+    pub(in crate::policies) task: Task,
+}
+
+/// Something to be done.
+pub(in crate::policies) enum Task {
     /// To put a file into the folder.
     Install(PolicyName, Bytes, Answer<Available>),
     /// To take one out.
@@ -43,26 +51,29 @@ pub(in crate::policies) enum Errand {
 }
 
 impl Steward {
-    /// Does it. Whoever asked may have gone away since, which changes nothing.
+    /// Does it, unless nobody waits for it any more. Once begun it is carried through.
     pub(super) async fn perform(&mut self, errand: Errand) {
-        match errand {
-            Errand::Install(name, wasm, answer) => {
+        if errand.begins.send(()).is_err() {
+            return;
+        }
+        match errand.task {
+            Task::Install(name, wasm, answer) => {
                 let _ = answer.send(self.install(&name, wasm).await);
             }
-            Errand::Remove(name, answer) => {
+            Task::Remove(name, answer) => {
                 let _ = answer.send(self.remove(&name).await);
             }
-            Errand::Wish(kind, wish, answer) => {
+            Task::Wish(kind, wish, answer) => {
                 let _ = answer.send(self.wish(kind, &wish).await);
             }
-            Errand::Promote(kind, seen, answer) => {
+            Task::Promote(kind, seen, answer) => {
                 let promoted = match self.moved_on(kind, seen).await {
                     Some(view) => view,
                     None => self.promote(kind).await,
                 };
                 let _ = answer.send(promoted);
             }
-            Errand::Rollback(kind, seen, answer) => {
+            Task::Rollback(kind, seen, answer) => {
                 let returned = match self.moved_on(kind, seen).await {
                     Some(view) => view,
                     None => self.go_to_previous(kind).await,

@@ -25,7 +25,7 @@ use dataverse_core::policy::Kind;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{MissedTickBehavior, interval};
 
-pub(super) use errands::Errand;
+pub(super) use errands::{Answer, Errand, Task};
 
 use super::folder::{Folder, Found, Listing};
 use super::kept::Kept;

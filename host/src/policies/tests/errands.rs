@@ -74,7 +74,7 @@ async fn a_wish_is_written_into_the_table_and_decides_when_it_is_answered() {
     assert_eq!(world.swaps(Kind::Placement), swaps);
     world.stop().await;
     let late = world.wish(wish("ring", json!({}))).await;
-    assert!(matches!(late, Err(PolicyError::Failed(_))), "{late:?}");
+    assert!(matches!(late, Err(PolicyError::Unavailable(_))), "{late:?}");
 }
 
 #[tokio::test]
@@ -382,5 +382,39 @@ async fn a_folder_that_is_gone_is_named_with_what_to_do() {
             error.contains("--policies DIR")
         })
         .await;
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn what_nobody_waits_for_any_more_is_not_begun() {
+    let world = World::new().await;
+    let turn = world.workshop.turn.acquire().await.unwrap();
+    let install = |name: &'static str| {
+        let policies = Arc::clone(&world.policies);
+        let wasm = Bytes::from(policy(name));
+        tokio::spawn(async move { policies.install(name, wasm).await })
+    };
+    let under_way = install("first");
+    tokio::task::yield_now().await;
+    let given_up = install("second");
+    tokio::task::yield_now().await;
+    given_up.abort();
+    assert!(given_up.await.unwrap_err().is_cancelled());
+
+    // The clock goes on by itself as long as it is stopped: one waits for its turn in vain.
+    tokio::time::pause();
+    let late = world.install("third", policy("third")).await;
+    tokio::time::resume();
+    match late {
+        Err(PolicyError::Unavailable(reason)) => {
+            assert!(reason.contains("nothing was changed"), "{reason}");
+        }
+        other => panic!("{other:?}"),
+    }
+    drop(turn);
+    under_way.await.unwrap().unwrap();
+    world.install("fourth", policy("fourth")).await.unwrap();
+    let there = ["first.wasm", "fourth.wasm", "policies.toml"];
+    assert_eq!(world.entries(), there);
     world.stop().await;
 }

@@ -76,6 +76,7 @@ fn read(table: toml::Value) -> Result<KindWish, String> {
     }
     let wish: KindWish =
         serde_json::from_value(to_json(table)?).map_err(|error| error.to_string())?;
+    let wish = wish.said().map_err(|bad| bad.to_string())?;
     wish.check()?;
     Ok(wish)
 }
@@ -191,6 +192,18 @@ mod tests {
     }
 
     #[test]
+    fn a_policy_may_be_called_as_its_file_is() {
+        let text = "[eviction]\npolicy = \"mine.wasm\"\nshadow = \"other.wasm\"";
+        let Ok(Wished::Table(wish)) = of(text, Kind::Eviction) else {
+            panic!("refused");
+        };
+        assert_eq!(
+            (wish.policy, wish.shadow),
+            ("mine".into(), Some("other".into()))
+        );
+    }
+
+    #[test]
     fn a_file_that_does_not_parse_is_refused_whole_and_the_line_is_named() {
         let reason = Wishes::parse("[eviction]\npolicy = \"a\"\nx = = 1\n").unwrap_err();
         assert!(reason.contains("line 3, column "), "{reason}");
@@ -222,6 +235,8 @@ mod tests {
             "limits.wall_ms",
         );
         refused("[eviction]\npolicy = \"a\"\nlimits = { fule = 1 }", "fule");
+        refused("[eviction]\npolicy = \"a\"\nlimits = [1, 2, 3]", "map");
+        refused("[eviction]\npolicy = \"a.wasm.wasm\"", "a.wasm");
         refused("eviction = 1", "table");
     }
 

@@ -16,7 +16,7 @@ use utoipa::IntoParams;
 
 use super::Site;
 use super::problem::{Problem, ProblemBody};
-use crate::policies::name::PolicyName;
+use crate::policies::name::BadName;
 use crate::policies::view::{KindView, PoliciesView};
 use crate::policies::wish::KindWish;
 
@@ -65,8 +65,14 @@ pub(crate) async fn set_kind(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<KindView>, Problem> {
     let kind = kind_in(kind)?;
-    let Json(wish) = Json::<KindWish>::from_bytes(&body?)?;
-    let wish = with_plain_names(wish)?;
+    let body = body?;
+    if body.trim_ascii_start().starts_with(b"[") {
+        let reason = "a wish is a JSON object with a `policy`, and this is a list";
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, reason));
+    }
+    let Json(wish) = Json::<KindWish>::from_bytes(&body)?;
+    let refused = |bad: BadName| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, bad.to_string());
+    let wish = wish.said().map_err(refused)?;
     Ok(Json(site.desk.wish(kind, wish).await?))
 }
 
@@ -120,15 +126,4 @@ fn kind_in(path: Result<Path<String>, PathRejection>) -> Result<Kind, Problem> {
     let Path(word) = path?;
     word.parse()
         .map_err(|unknown: UnknownKind| Problem::new(StatusCode::NOT_FOUND, unknown.to_string()))
-}
-
-/// The wish with its names checked, and without `.wasm`.
-fn with_plain_names(mut wish: KindWish) -> Result<KindWish, Problem> {
-    for name in [Some(&mut wish.policy), wish.shadow.as_mut()] {
-        let Some(name) = name else { continue };
-        let plain = PolicyName::said(name)
-            .map_err(|bad| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, bad.to_string()))?;
-        *name = plain.to_string();
-    }
-    Ok(wish)
 }

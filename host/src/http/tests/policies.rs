@@ -248,7 +248,10 @@ async fn a_wish_that_makes_no_sense_is_refused() {
     check("{", 400, "JSON").await;
     check("policy = \"lru\"", 400, "JSON").await;
     check("{}", 422, "policy").await;
-    check("[]", 422, "").await;
+    check("[]", 422, "list").await;
+    check(r#" ["lru"]"#, 422, "list").await;
+    check(r#"{"policy": "lru", "limits": [5, 6, 7]}"#, 422, "map").await;
+    check(r#"{"policy": "lru.wasm.wasm"}"#, 422, "can't be the name").await;
     check(r#"{"policy": 1}"#, 422, "string").await;
     check(r#"{"policy": "lru", "polcy": "x"}"#, 422, "polcy").await;
     check(r#"{"policy": "lru", "limits": {"fule": 1}}"#, 422, "fule").await;

@@ -5,6 +5,7 @@
 //! Starting waits for that, but not for long: a seat that is not filled by then is the native baseline's until
 //! it is. Whoever sits in a seat goes on deciding until the node itself is gone.
 
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,8 +16,9 @@ use bytes::Bytes;
 use dataverse_core::id::NodeId;
 use dataverse_core::limits;
 use dataverse_core::policy::Kind;
+use futures_util::FutureExt as _;
 use tokio::sync::{Notify, mpsc, oneshot};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -30,9 +32,12 @@ use super::view::{Available, KindView, PoliciesView};
 use super::watcher::{self, Pace};
 use super::wish::KindWish;
 use super::workshop::{Workshop, blocking};
-use crate::driver::Driver;
+use crate::driver::{Driver, panic_text};
 use crate::metrics::PolicyFigures;
 use crate::settings::Settings;
+
+/// How long the steward rests after a panic.
+const PAUSE_AFTER_PANIC: Duration = Duration::from_secs(1);
 
 /// Where the policies of a node are, and who runs them.
 pub struct Place {
@@ -109,7 +114,7 @@ impl Policies {
             look: Arc::clone(&look),
             naming: whom.naming,
         });
-        let (errands, waiting) = mpsc::channel(limits::POLICY_ERRANDS_MAX);
+        let (errands, mut waiting) = mpsc::channel(limits::POLICY_ERRANDS_MAX);
         let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
         let pace = Pace {
             debounce: settings.policies_debounce,
@@ -118,12 +123,16 @@ impl Policies {
         tasks.spawn(watcher::watch(place.folder, pace, look, stopping.clone()));
         let end = stopping.clone();
         let (began, has_begun) = oneshot::channel();
+        let of_steward = Arc::clone(&told);
         tasks.spawn(async move {
             let looking_after = async {
-                steward.begin().await;
+                carried_on(steward.begin(), &of_steward).await;
                 // Whoever starts may not have waited for it.
                 let _ = began.send(());
-                steward.run(waiting).await;
+                while !carried_on(steward.run(&mut waiting), &of_steward).await {
+                    // It may go wrong again at once.
+                    sleep(PAUSE_AFTER_PANIC).await;
+                }
             };
             end.run_until_cancelled(looking_after).await;
             steward.end().await;
@@ -141,10 +150,15 @@ impl Policies {
         }))
     }
 
+    /// Begins no change any more, and lets those go that wait for one.
+    pub fn cease(&self) {
+        self.stopping.cancel();
+    }
+
     /// Ends the watching and waits for it. A change that is under way is left as it is: what is in the
     /// folder is whole, and is acted on at the next start.
     pub async fn stop(&self) {
-        self.stopping.cancel();
+        self.cease();
         self.tasks.close();
         self.tasks.wait().await;
     }
@@ -190,6 +204,22 @@ impl Policies {
             )),
         }
     }
+}
+
+/// Whether this went to its end. If it panicked, that is told, and whoever decides goes on.
+async fn carried_on(work: impl Future<Output = ()>, told: &Told) -> bool {
+    let Err(panic) = AssertUnwindSafe(work).catch_unwind().await else {
+        return true;
+    };
+    let reason = panic_text(&*panic);
+    tracing::error!(
+        reason,
+        "looking after the policies panicked; who decides goes on"
+    );
+    told.tell_of_mishap(Some(format!(
+        "looking after the policies failed inside the node: {reason}; who decides goes on"
+    )));
+    false
 }
 
 fn stopping() -> PolicyError {

@@ -22,6 +22,8 @@ pub(super) struct Told {
 struct Stand {
     report: Arc<Report>,
     counts: [Counts; Kind::ALL.len()],
+    /// What went wrong that should not be able to.
+    mishap: Option<String>,
 }
 
 /// How things stand.
@@ -90,6 +92,11 @@ impl Told {
         }
     }
 
+    /// What went wrong inside, until it went well again.
+    pub(super) fn tell_of_mishap(&self, mishap: Option<String>) {
+        self.stand().mishap = mishap;
+    }
+
     /// Counts a swap, or what there was instead of one.
     pub(super) fn count(&self, kind: Kind, swap: Swap) {
         self.stand().counts[kind as usize].swaps[swap as usize] += 1;
@@ -97,14 +104,14 @@ impl Told {
 
     /// All that there is to tell.
     pub(super) fn view(&self) -> PoliciesView {
-        let report = self.report();
+        let Stand { report, mishap, .. } = self.stand().clone();
         let of = |kind: Kind| report.kinds[kind as usize].view(kind);
         PoliciesView {
             placement: of(Kind::Placement),
             eviction: of(Kind::Eviction),
             relocation: of(Kind::Relocation),
             available: report.available.clone(),
-            last_error: report.last_error.clone(),
+            last_error: mishap.or_else(|| report.last_error.clone()),
             folder: self.folder.clone(),
         }
     }
@@ -116,7 +123,7 @@ impl Told {
 
     /// The figures of this moment.
     pub(super) fn figures(&self) -> Vec<PolicyFigures> {
-        let Stand { report, counts } = self.stand().clone();
+        let Stand { report, counts, .. } = self.stand().clone();
         Kind::ALL
             .map(|kind| {
                 let (now, counts) = (&report.kinds[kind as usize], &counts[kind as usize]);

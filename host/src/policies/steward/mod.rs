@@ -107,7 +107,7 @@ impl Steward {
     }
 
     /// Looks after the policies until nobody can ask anything any more.
-    pub(super) async fn run(&mut self, mut errands: mpsc::Receiver<Errand>) {
+    pub(super) async fn run(&mut self, errands: &mut mpsc::Receiver<Errand>) {
         let look = Arc::clone(&self.look);
         let mut review = interval(REVIEW_EVERY);
         review.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -147,6 +147,7 @@ impl Steward {
             self.fulfil_shadow(kind).await;
         }
         self.publish();
+        self.told.tell_of_mishap(None);
     }
 
     /// Reads what is there and what is wished.

@@ -2,7 +2,7 @@
 //!
 //! Whatever fails on the way, the one before goes on. Nothing is tried twice as it is.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
 use dataverse_core::content::Digest;
@@ -277,7 +277,7 @@ impl Steward {
         let returns = office.returning.as_ref() == Some(pick);
         // At the start there is nothing to go back to, or it is known to be good, or it has to prove itself.
         let proven_before = !office.begun && {
-            let kept = self.kept.lock().expect("no one panics while remembering");
+            let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
             let good = kept.good(kind);
             let never_was = good.is_empty() && !kept.was_lost();
             never_was || good.iter().any(|past| past.pick.runs_like(pick))

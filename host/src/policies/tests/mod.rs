@@ -83,7 +83,10 @@ impl World {
         let whom = Whom {
             node: NodeId::from(7),
             judges: Arc::clone(&judges),
-            naming: Box::new(move |names| *heard.lock().unwrap() = names),
+            naming: Box::new(move |names: Vec<String>| {
+                assert!(!names.iter().any(|name| name.contains(":boom@")), "boom");
+                *heard.lock().unwrap() = names;
+            }),
         };
         let place = Place {
             folder: folder.clone(),

@@ -3,6 +3,7 @@
 use std::fs;
 
 use super::*;
+use crate::policies::desk::PolicyError;
 use crate::policies::view::Origin;
 
 const MINE: &str = "[placement]\npolicy = \"mine\"\n";
@@ -292,5 +293,49 @@ async fn a_node_does_not_wait_for_what_takes_long_to_compile() {
     world
         .eventually(|view| view.relocation.active.name == "reader")
         .await;
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_panic_while_policies_are_looked_after_is_told_and_they_are_looked_after_again() {
+    let world = World::new().await;
+    world.write("boom.wasm", policy("one"));
+    let boom = crate::policies::wish::KindWish::plain("boom");
+    let broken = world.policies.wish(Kind::Placement, boom).await;
+    assert!(
+        matches!(&broken, Err(PolicyError::Failed(reason)) if reason.contains("log")),
+        "{broken:?}"
+    );
+    world
+        .eventually(|view| {
+            let error = view.last_error.as_deref().unwrap_or_default();
+            error.contains("boom") && error.contains("who decides goes on")
+        })
+        .await;
+    world.place(4).await;
+    world.toml("[placement]\npolicy = \"near\"\n");
+    world
+        .eventually(|view| view.placement.active.name == "near" && view.last_error.is_none())
+        .await;
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn who_waits_for_a_change_is_let_go_when_the_node_stops() {
+    let world = World::new().await;
+    let turn = world.workshop.turn.acquire().await.unwrap();
+    let near = crate::policies::wish::KindWish::plain("near");
+    let waiting = world.policies.wish(Kind::Placement, near);
+    let (answer, ()) = tokio::join!(waiting, async {
+        world
+            .eventually(|view| view.placement.pending.is_some())
+            .await;
+        world.policies.cease();
+    });
+    assert!(
+        matches!(answer, Err(PolicyError::Unavailable(_))),
+        "{answer:?}"
+    );
+    drop(turn);
     world.stop().await;
 }

@@ -193,6 +193,8 @@ impl RunningNode {
 
     /// Finishes what is in flight within `node.shutdown` and ends.
     pub async fn stop(mut self) {
+        // Requests that wait for a change of policies are answered, so that the faces need not wait for them.
+        self.policies.cease();
         self.closing.cancel();
         let ended = async { while self.faces.join_next().await.is_some() {} };
         if tokio::time::timeout(self.shutdown, ended).await.is_err() {

@@ -112,6 +112,8 @@ settings! {
         "the folder of policies is acted on when nothing has changed in it for so long";
     "policies.rescan" policies_rescan: Duration = seconds(10), ms(10)..=HOUR,
         "how often that folder is looked at even if the system tells of no change";
+    "policies.start" policies_start: Duration = seconds(2), ms(0)..=HOUR,
+        "how long a node that starts waits for its policies; after that the native stand-ins decide until they are ready";
     "record.names" record_names: bool = false, false..=true,
         "a recording has the names of files and not only their ids";
     "record.bytes" record_bytes: Option<u64> = Some(256 << 20), Some(1_000)..=Some(u64::MAX),

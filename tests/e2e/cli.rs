@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::world::{BINARY, Node, bytes, line, names};
+use crate::world::{BINARY, Node, bytes, eventually, line, names, network};
 
 fn run(node: &Node, arguments: &[&str]) -> Output {
     let mut command = Command::new(BINARY);
@@ -226,4 +226,35 @@ async fn the_put_answer_is_the_contract_of_http() {
         (&"ada/empty.txt".into(), &0.into())
     );
     assert_eq!(names(&stored["replicas"]), ["A"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_that_share_a_folder_of_policies_change_together_and_once() {
+    let shared = TempDir::new().expect("a temporary folder can be made");
+    let arguments = ["--policies", text(shared.path())];
+    let nodes = network(3, &[(0, 1), (1, 2)], &arguments).await;
+    let all_run = async |policy: &str| {
+        for node in &nodes {
+            eventually(&format!("{policy} decides on {}", node.name), async || {
+                node.json("/v1/policies").await["eviction"]["active"]["name"] == policy
+            })
+            .await;
+        }
+    };
+    let change = |arguments: &[&str]| {
+        let arguments: Vec<&str> = ["policy"].iter().chain(arguments).copied().collect();
+        let told = json(&nodes[0], &[arguments.as_slice(), &["--all"]].concat());
+        let answers = told.as_array().expect("a list").iter();
+        let ran = answers.map(|told| told["answer"]["active"]["name"].to_string());
+        ran.collect::<Vec<_>>()
+    };
+    assert_eq!(change(&["use", "eviction", "lru"]), ["\"lru\""; 3]);
+    all_run("lru").await;
+    let shadowed = ["use", "eviction", "sieve", "--shadow", "arc"];
+    assert_eq!(change(&shadowed), ["\"sieve\""; 3]);
+    all_run("sieve").await;
+    assert_eq!(change(&["rollback", "eviction"]), ["\"lru\""; 3]);
+    all_run("lru").await;
+    assert_eq!(change(&["promote", "eviction"]), ["\"arc\""; 3]);
+    all_run("arc").await;
 }

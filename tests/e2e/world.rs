@@ -66,6 +66,8 @@ impl Node {
             .args(["node", "--name", name, "--listen", listen, "--http", http])
             .arg("--data")
             .arg(folder.path())
+            // Tests that ask who decides ask at once.
+            .args(["--set", "policies.start=60s"])
             .args(&arguments)
             .env("RUST_LOG", level)
             .env("DATAVERSE_LOG_FORMAT", format)

@@ -13,6 +13,7 @@ fn check(kind: Kind, question: impl Fn(&str) -> [Report; 2]) {
     for name in names {
         for (form, report) in ["native", "wasm"].into_iter().zip(question(name)) {
             assert!(report.passed(), "{form} {kind} {name}: {report:?}");
+            assert_eq!(report.warned, 0, "{form} {kind} {name}: {report:?}");
         }
     }
 }

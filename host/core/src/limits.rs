@@ -274,17 +274,28 @@ pub const POLICY_FILES_MAX: usize = 256;
 pub const POLICY_DEBOUNCES_MAX: u32 = 5;
 /// Good policies of each kind that are kept beside the one that decides.
 pub const POLICIES_KEPT: usize = 3;
-/// Bytes in the list of those.
-pub const POLICIES_KEPT_BYTES_MAX: u64 = 2 << 20;
+/// Bytes that are said of one of those beside its configuration: its name, digest and limits, and when it took
+/// over or why it is barred.
+pub const POLICY_KEPT_NOTE_BYTES_MAX: usize = 4 << 10;
+/// Bytes in the list of those: of each kind the one that decides, those before it and the one that is barred,
+/// each with the longest configuration.
+pub const POLICIES_KEPT_BYTES_MAX: u64 = (crate::policy::Kind::ALL.len()
+    * (POLICIES_KEPT + 2)
+    * (POLICY_CONFIG_BYTES_MAX + POLICY_KEPT_NOTE_BYTES_MAX))
+    as u64;
 /// Compiled policies that are kept in memory, beside those in use.
 pub const POLICY_PROGRAMS_KEPT: usize = 8;
 /// Files of which is remembered what compiling them led to.
 pub const POLICY_FINDINGS_KEPT: usize = 1024;
 /// Times that a canary is tried which ran out of time, as one may on a busy machine.
 pub const POLICY_CANARIES_MAX: u32 = 3;
+/// How long a change of the folder of policies waits for one that another program makes.
+pub const POLICY_LOCK_MS_MAX: u64 = 5 * 1000;
 /// Changes of policies waiting for their turn; more wait to be taken in.
 pub const POLICY_ERRANDS_MAX: usize = 16;
-/// How long the answer to a change of policies may take.
+/// How long a change of policies may wait for its turn.
+pub const POLICY_TURN_MS_MAX: u64 = 30 * 1000;
+/// How long the answer to a change of policies may take from then on.
 pub const POLICY_ERRAND_MS_MAX: u64 = 60 * 1000;
 
 // The faces of policies.
@@ -303,7 +314,7 @@ pub const POLICY_WALL_MS_DEFAULT: u64 = 100;
 /// Memory of one instance of a policy unless told otherwise.
 pub const POLICY_MEMORY_MIB_DEFAULT: u64 = 64;
 /// An instance's first breath (instantiation, introduction, configuration) has so many times the fuel and
-/// time of a decision: it comes once, off the hot path.
+/// time of a decision: it comes when an instance is made, and no request waits for that.
 pub const POLICY_START_BUDGETS: u64 = 10;
 /// How often the clock advances by which calls into policies are cut off.
 pub const POLICY_TICK_MS: u64 = 5;

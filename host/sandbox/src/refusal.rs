@@ -1,7 +1,7 @@
 //! Why a file, or an instance of it, is not accepted.
 
 use dataverse_core::limits;
-use dataverse_core::policy::{Fault, Kind};
+use dataverse_core::policy::{Fault, FaultKind, Kind};
 
 use crate::contract;
 
@@ -96,8 +96,18 @@ pub enum Refusal {
     #[error("it does not take its configuration: {0}")]
     Config(String),
     /// It failed before or at its trial decision.
-    #[error("it fails: {0}")]
+    #[error("it fails: {0}{advice}", advice = advice(.0.kind))]
     Fault(#[from] Fault),
+}
+
+/// What to do about a fault of this kind.
+const fn advice(kind: FaultKind) -> &'static str {
+    match kind {
+        FaultKind::Fuel => "; if it needs more, raise `fuel` in its limits",
+        FaultKind::Deadline => "; if it needs longer, raise `wall_ms` in its limits",
+        FaultKind::Memory => "; if it needs more, raise `memory_mib` in its limits",
+        FaultKind::Trap | FaultKind::Verdict | FaultKind::TooLong => "",
+    }
 }
 
 /// What `error` says, with its causes, cut to a length that may be shown.
@@ -116,4 +126,24 @@ pub(crate) fn reason(error: &dyn std::error::Error) -> String {
 pub(crate) fn cut(text: &str) -> String {
     let end = text.floor_char_boundary(limits::POLICY_REASON_BYTES_MAX);
     text[..end].split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_policy_that_wants_more_than_it_gets_is_told_where_to_ask() {
+        for (kind, setting) in [
+            (FaultKind::Fuel, "`fuel`"),
+            (FaultKind::Deadline, "`wall_ms`"),
+            (FaultKind::Memory, "`memory_mib`"),
+        ] {
+            let told = Refusal::Fault(Fault::new(kind, "too much")).to_string();
+            assert!(
+                told.contains("too much") && told.contains(setting),
+                "{told}"
+            );
+        }
+    }
 }

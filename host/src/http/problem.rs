@@ -11,6 +11,7 @@ use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use dataverse_core::key::Key;
+use dataverse_core::limits::HTTP_JSON_BYTES_MAX;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -192,8 +193,11 @@ impl From<PolicyError> for Problem {
     fn from(error: PolicyError) -> Self {
         let (status, detail) = match error {
             PolicyError::Refused(detail) => (StatusCode::UNPROCESSABLE_ENTITY, detail),
-            PolicyError::InUse(detail) => (StatusCode::CONFLICT, detail),
+            PolicyError::InUse(detail) | PolicyError::Conflict(detail) => {
+                (StatusCode::CONFLICT, detail)
+            }
             PolicyError::NotFound(detail) => (StatusCode::NOT_FOUND, detail),
+            PolicyError::Unavailable(detail) => (StatusCode::SERVICE_UNAVAILABLE, detail),
             PolicyError::Failed(detail) => (StatusCode::INTERNAL_SERVER_ERROR, detail),
         };
         Self::new(status, detail)
@@ -208,7 +212,13 @@ impl From<PathRejection> for Problem {
 
 impl From<BytesRejection> for Problem {
     fn from(rejection: BytesRejection) -> Self {
-        Self::new(rejection.status(), rejection.body_text())
+        let detail = match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => {
+                format!("a body here has at most {HTTP_JSON_BYTES_MAX} bytes")
+            }
+            _ => rejection.body_text(),
+        };
+        Self::new(rejection.status(), detail)
     }
 }
 

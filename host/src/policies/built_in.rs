@@ -1,5 +1,8 @@
 //! The policies that come with the program, embedded by `build.rs`.
 
+use std::sync::LazyLock;
+
+use dataverse_core::content::Digest;
 use dataverse_core::policy::Kind;
 
 /// A policy that comes with the program.
@@ -11,21 +14,25 @@ pub struct BuiltIn {
     pub name: &'static str,
     /// Its file: a core module that carries its component type.
     pub wasm: &'static [u8],
+    /// BLAKE3 of its file.
+    pub digest: Digest,
 }
 
 /// Every one, by kind and name.
 #[must_use]
 pub fn all() -> Vec<BuiltIn> {
-    POLICIES
-        .iter()
-        .map(|&(kind, name, wasm)| BuiltIn {
+    static ALL: LazyLock<Vec<BuiltIn>> = LazyLock::new(|| {
+        let embedded = POLICIES.iter().map(|&(kind, name, wasm)| BuiltIn {
             kind: kind
                 .parse()
                 .expect("build.rs embeds policies of known kinds"),
             name,
             wasm,
-        })
-        .collect()
+            digest: Digest::of(wasm),
+        });
+        embedded.collect()
+    });
+    ALL.clone()
 }
 
 /// The one with this name.

@@ -19,9 +19,15 @@ pub enum PolicyError {
     /// It is in use.
     #[error("{0}")]
     InUse(String),
+    /// Something else has changed at the same time, or would be lost.
+    #[error("{0}")]
+    Conflict(String),
     /// There is no such policy, or none to go back to.
     #[error("{0}")]
     NotFound(String),
+    /// It can't be done now; nothing has changed.
+    #[error("{0}")]
+    Unavailable(String),
     /// The folder could not be written or read.
     #[error("{0}")]
     Failed(String),
@@ -38,8 +44,9 @@ pub trait Desk: Send + Sync + 'static {
     async fn remove(&self, name: &str) -> Result<(), PolicyError>;
     /// Replaces the whole table of this kind in `policies.toml`, and answers when the swap has happened.
     async fn wish(&self, kind: Kind, wish: KindWish) -> Result<KindView, PolicyError>;
-    /// Makes the shadow the active policy.
-    async fn promote(&self, kind: Kind) -> Result<KindView, PolicyError>;
-    /// Goes back to the policy before, file and table included.
-    async fn rollback(&self, kind: Kind) -> Result<KindView, PolicyError>;
+    /// Makes the shadow the active policy. If something else is wished by now than at the revision that whoever
+    /// asks has `seen`, nothing is changed: nodes may share a folder, and then the first changes it for all.
+    async fn promote(&self, kind: Kind, seen: Option<String>) -> Result<KindView, PolicyError>;
+    /// Goes back to the policy before, file and table included; `seen` as for [`Desk::promote`].
+    async fn rollback(&self, kind: Kind, seen: Option<String>) -> Result<KindView, PolicyError>;
 }

@@ -1,9 +1,11 @@
 //! `Policies`: the policies of a running node, from its start to its end.
 //!
-//! Starting fills the seats: with what is wished, else with the last good ones, else with the built-in
-//! defaults. From then on two tasks run, the watcher of the folder and the steward who acts on it; stopping
-//! waits for both. Whoever sits in a seat goes on deciding until the node itself is gone.
+//! Two tasks run, the watcher of the folder and the steward who acts on it; stopping waits for both. First the
+//! steward fills the seats: with what is wished, else with the last good ones, else with the built-in defaults.
+//! Starting waits for that, but not for long: a seat that is not filled by then is the native baseline's until
+//! it is. Whoever sits in a seat goes on deciding until the node itself is gone.
 
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,8 +16,9 @@ use bytes::Bytes;
 use dataverse_core::id::NodeId;
 use dataverse_core::limits;
 use dataverse_core::policy::Kind;
+use futures_util::FutureExt as _;
 use tokio::sync::{Notify, mpsc, oneshot};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -23,15 +26,18 @@ use super::desk::{Desk, PolicyError};
 use super::folder::Folder;
 use super::kept::Kept;
 use super::name::PolicyName;
-use super::steward::{Errand, Means, Steward};
+use super::steward::{Answer, Errand, Means, Steward, Task};
 use super::told::Told;
 use super::view::{Available, KindView, PoliciesView};
 use super::watcher::{self, Pace};
 use super::wish::KindWish;
 use super::workshop::{Workshop, blocking};
-use crate::driver::Driver;
+use crate::driver::{Driver, panic_text};
 use crate::metrics::PolicyFigures;
 use crate::settings::Settings;
+
+/// How long the steward rests after a panic.
+const PAUSE_AFTER_PANIC: Duration = Duration::from_secs(1);
 
 /// Where the policies of a node are, and who runs them.
 pub struct Place {
@@ -59,7 +65,8 @@ pub(super) struct Whom {
 }
 
 impl Policies {
-    /// Fills the seats of this node and keeps them filled. What is wished decides when this returns.
+    /// Fills the seats of this node and keeps them filled. What is wished decides when this returns, unless it
+    /// takes longer than `policies.start` to compile.
     ///
     /// # Errors
     /// When a folder can't be made.
@@ -107,9 +114,7 @@ impl Policies {
             look: Arc::clone(&look),
             naming: whom.naming,
         });
-        steward.reconcile().await;
-
-        let (errands, waiting) = mpsc::channel(limits::POLICY_ERRANDS_MAX);
+        let (errands, mut waiting) = mpsc::channel(limits::POLICY_ERRANDS_MAX);
         let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
         let pace = Pace {
             debounce: settings.policies_debounce,
@@ -117,10 +122,26 @@ impl Policies {
         };
         tasks.spawn(watcher::watch(place.folder, pace, look, stopping.clone()));
         let end = stopping.clone();
+        let (began, has_begun) = oneshot::channel();
+        let of_steward = Arc::clone(&told);
         tasks.spawn(async move {
-            end.run_until_cancelled(steward.run(waiting)).await;
+            let looking_after = async {
+                carried_on(steward.begin(), &of_steward).await;
+                // Whoever starts may not have waited for it.
+                let _ = began.send(());
+                while !carried_on(steward.run(&mut waiting), &of_steward).await {
+                    // It may go wrong again at once.
+                    sleep(PAUSE_AFTER_PANIC).await;
+                }
+            };
+            end.run_until_cancelled(looking_after).await;
             steward.end().await;
         });
+        if timeout(settings.policies_start, has_begun).await.is_err() {
+            tracing::warn!(
+                "policies take long to compile; native stand-ins decide until they are ready"
+            );
+        }
         Ok(Arc::new(Self {
             told,
             errands,
@@ -129,10 +150,15 @@ impl Policies {
         }))
     }
 
+    /// Begins no change any more, and lets those go that wait for one.
+    pub fn cease(&self) {
+        self.stopping.cancel();
+    }
+
     /// Ends the watching and waits for it. A change that is under way is left as it is: what is in the
     /// folder is whole, and is acted on at the next start.
     pub async fn stop(&self) {
-        self.stopping.cancel();
+        self.cease();
         self.tasks.close();
         self.tasks.wait().await;
     }
@@ -143,25 +169,61 @@ impl Policies {
         self.told.figures()
     }
 
-    async fn ask<T>(
-        &self,
-        errand: impl FnOnce(oneshot::Sender<Result<T, PolicyError>>) -> Errand,
-    ) -> Result<T, PolicyError> {
+    async fn ask<T>(&self, task: impl FnOnce(Answer<T>) -> Task) -> Result<T, PolicyError> {
         let (answer, answered) = oneshot::channel();
-        let errand = errand(answer);
-        let done = async {
-            let stopping = || PolicyError::Failed("the node is stopping".to_owned());
+        let (begins, mut begun) = oneshot::channel();
+        let task = task(answer);
+        let turn = async {
+            let errand = Errand { begins, task };
             self.errands.send(errand).await.map_err(|_| stopping())?;
-            answered.await.unwrap_or_else(|_| Err(stopping()))
+            (&mut begun).await.map_err(|_| stopping())
         };
+        let patience = Duration::from_millis(limits::POLICY_TURN_MS_MAX);
+        match timeout(patience, turn).await {
+            Ok(came) => came?,
+            Err(_) => {
+                begun.close();
+                // Its turn may have come at the last moment.
+                begun.try_recv().map_err(|_| {
+                    PolicyError::Unavailable(
+                        "too many changes of policies are waiting; nothing was changed, so try again later".to_owned(),
+                    )
+                })?;
+            }
+        }
         let deadline = Duration::from_millis(limits::POLICY_ERRAND_MS_MAX);
-        timeout(deadline, done).await.unwrap_or_else(|_| {
-            Err(PolicyError::Failed(
+        match timeout(deadline, answered).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) if self.stopping.is_cancelled() => Err(stopping()),
+            Ok(Err(_)) => Err(PolicyError::Failed(
+                "the change broke off for a reason that lies in the node; its log has it".to_owned(),
+            )),
+            Err(_) => Err(PolicyError::Failed(
                 "the change takes longer than a request may; it goes on, and `policy list` will tell what became of it"
                     .to_owned(),
-            ))
-        })
+            )),
+        }
     }
+}
+
+/// Whether this went to its end. If it panicked, that is told, and whoever decides goes on.
+async fn carried_on(work: impl Future<Output = ()>, told: &Told) -> bool {
+    let Err(panic) = AssertUnwindSafe(work).catch_unwind().await else {
+        return true;
+    };
+    let reason = panic_text(&*panic);
+    tracing::error!(
+        reason,
+        "looking after the policies panicked; who decides goes on"
+    );
+    told.tell_of_mishap(Some(format!(
+        "looking after the policies failed inside the node: {reason}; who decides goes on"
+    )));
+    false
+}
+
+fn stopping() -> PolicyError {
+    PolicyError::Unavailable("the node is stopping".to_owned())
 }
 
 fn named(name: &str) -> Result<PolicyName, PolicyError> {
@@ -177,23 +239,23 @@ impl Desk for Policies {
 
     async fn install(&self, name: &str, wasm: Bytes) -> Result<Available, PolicyError> {
         let name = named(name)?;
-        self.ask(|answer| Errand::Install(name, wasm, answer)).await
+        self.ask(|answer| Task::Install(name, wasm, answer)).await
     }
 
     async fn remove(&self, name: &str) -> Result<(), PolicyError> {
         let name = named(name)?;
-        self.ask(|answer| Errand::Remove(name, answer)).await
+        self.ask(|answer| Task::Remove(name, answer)).await
     }
 
     async fn wish(&self, kind: Kind, wish: KindWish) -> Result<KindView, PolicyError> {
-        self.ask(|answer| Errand::Wish(kind, wish, answer)).await
+        self.ask(|answer| Task::Wish(kind, wish, answer)).await
     }
 
-    async fn promote(&self, kind: Kind) -> Result<KindView, PolicyError> {
-        self.ask(|answer| Errand::Promote(kind, answer)).await
+    async fn promote(&self, kind: Kind, seen: Option<String>) -> Result<KindView, PolicyError> {
+        self.ask(|answer| Task::Promote(kind, seen, answer)).await
     }
 
-    async fn rollback(&self, kind: Kind) -> Result<KindView, PolicyError> {
-        self.ask(|answer| Errand::Rollback(kind, answer)).await
+    async fn rollback(&self, kind: Kind, seen: Option<String>) -> Result<KindView, PolicyError> {
+        self.ask(|answer| Task::Rollback(kind, seen, answer)).await
     }
 }

@@ -14,7 +14,7 @@ pub struct PolicyName(Arc<str>);
 /// A name that no policy may have.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} can't be the name of a policy: take up to {most} of A-Z, a-z, 0-9, `.`, `_` and `-`, not beginning with `.`",
+    "{0:?} can't be the name of a policy: take up to {most} of A-Z, a-z, 0-9, `.`, `_` and `-`, neither beginning with `.` nor ending in `.wasm`",
     most = limits::POLICY_NAME_BYTES_MAX
 )]
 pub struct BadName(String);
@@ -51,7 +51,9 @@ impl FromStr for PolicyName {
     fn from_str(text: &str) -> Result<Self, BadName> {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
         let fits = (1..=limits::POLICY_NAME_BYTES_MAX).contains(&text.len());
-        if fits && !text.starts_with('.') && text.bytes().all(plain) {
+        // With the ending, nobody could tell whether it is a part of the name.
+        let is_ambiguous = text.starts_with('.') || text.ends_with(".wasm");
+        if fits && !is_ambiguous && text.bytes().all(plain) {
             Ok(Self(text.into()))
         } else {
             Err(BadName(text.chars().take(80).collect()))
@@ -88,6 +90,7 @@ mod tests {
             "a b",
             "ä",
             "a\0",
+            "a.wasm",
             &"x".repeat(65),
         ] {
             assert!(bad.parse::<PolicyName>().is_err(), "{bad:?}");
@@ -105,6 +108,7 @@ mod tests {
             ".wasm",
             "lru.wasm~",
             "lru.wasm.tmp",
+            "lru.wasm.wasm",
         ] {
             assert_eq!(PolicyName::of_file(other), None, "{other:?}");
         }

@@ -1,8 +1,7 @@
 //! What is told of a node's policies: the steward says how things stand after each step, and whoever asks
 //! gets the figures of that moment. Asking waits for nothing, least of all for a compilation.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use dataverse_core::policy::{FaultKind, Kind};
 use serde_json::json;
@@ -15,8 +14,16 @@ use crate::metrics::{PolicyFigures, Swap};
 /// What is told.
 pub(super) struct Told {
     folder: String,
-    report: Mutex<Arc<Report>>,
+    stand: Mutex<Stand>,
+}
+
+/// How things stand, and what led there; told together, so that nothing counts twice.
+#[derive(Clone, Default)]
+struct Stand {
+    report: Arc<Report>,
     counts: [Counts; Kind::ALL.len()],
+    /// What went wrong that should not be able to.
+    mishap: Option<String>,
 }
 
 /// How things stand.
@@ -39,59 +46,72 @@ pub(super) struct OfKind {
     pub(super) baseline_since: String,
     /// Who is asked beside.
     pub(super) shadow: Option<Arc<Shadowing>>,
+    /// Who is being compiled.
+    pub(super) pending: Option<String>,
     /// Who decided before.
     pub(super) previous: Vec<PreviousView>,
     /// Why what runs is not what is wished.
     pub(super) last_error: Option<String>,
+    /// What is wished, as a word.
+    pub(super) revision: String,
 }
 
-/// What happened since the node started.
-#[derive(Default)]
+/// What happened since the node started, but for what the one did that decides.
+#[derive(Clone, Default)]
 struct Counts {
-    swaps: [AtomicU64; Swap::ALL.len()],
-    decisions: AtomicU64,
-    faults: [AtomicU64; FaultKind::ALL.len()],
+    swaps: [u64; Swap::ALL.len()],
+    decisions: u64,
+    faults: [u64; FaultKind::ALL.len()],
 }
 
 impl Told {
     pub(super) fn new(folder: String) -> Self {
         Self {
             folder,
-            report: Mutex::default(),
-            counts: Default::default(),
+            stand: Mutex::default(),
         }
     }
 
     /// From now on this is how things stand.
     pub(super) fn tell(&self, report: Report) {
-        *self.report.lock().expect("no one panics while telling") = Arc::new(report);
+        self.stand().report = Arc::new(report);
+    }
+
+    /// From now on this is how things stand, since somebody else decides a kind than before. What who did so
+    /// before has done is added to what was done before it.
+    pub(super) fn tell_of_change(&self, kind: Kind, before: Option<&Running>, report: Report) {
+        let mut stand = self.stand();
+        stand.report = Arc::new(report);
+        let Some(before) = before else {
+            return;
+        };
+        let counts = &mut stand.counts[kind as usize];
+        counts.decisions += before.tenure.behaviour().decisions();
+        for (fault, times) in before.tenure.faults() {
+            counts.faults[fault as usize] += times;
+        }
+    }
+
+    /// What went wrong inside, until it went well again.
+    pub(super) fn tell_of_mishap(&self, mishap: Option<String>) {
+        self.stand().mishap = mishap;
     }
 
     /// Counts a swap, or what there was instead of one.
     pub(super) fn count(&self, kind: Kind, swap: Swap) {
-        self.counts[kind as usize].swaps[swap as usize].fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Adds what a policy that goes has done to what was done before it.
-    pub(super) fn part_with(&self, kind: Kind, running: &Running) {
-        let counts = &self.counts[kind as usize];
-        let decisions = running.tenure.behaviour().decisions();
-        counts.decisions.fetch_add(decisions, Ordering::Relaxed);
-        for (fault, times) in running.tenure.faults() {
-            counts.faults[fault as usize].fetch_add(times, Ordering::Relaxed);
-        }
+        self.stand().counts[kind as usize].swaps[swap as usize] += 1;
     }
 
     /// All that there is to tell.
     pub(super) fn view(&self) -> PoliciesView {
-        let report = self.report();
+        let Stand { report, mishap, .. } = self.stand().clone();
         let of = |kind: Kind| report.kinds[kind as usize].view(kind);
         PoliciesView {
             placement: of(Kind::Placement),
             eviction: of(Kind::Eviction),
             relocation: of(Kind::Relocation),
             available: report.available.clone(),
-            last_error: report.last_error.clone(),
+            last_error: mishap.or_else(|| report.last_error.clone()),
             folder: self.folder.clone(),
         }
     }
@@ -103,17 +123,21 @@ impl Told {
 
     /// The figures of this moment.
     pub(super) fn figures(&self) -> Vec<PolicyFigures> {
-        let report = self.report();
+        let Stand { report, counts, .. } = self.stand().clone();
         Kind::ALL
             .map(|kind| {
-                let (now, counts) = (&report.kinds[kind as usize], &self.counts[kind as usize]);
+                let (now, counts) = (&report.kinds[kind as usize], &counts[kind as usize]);
                 now.figures(kind, counts)
             })
             .into()
     }
 
     fn report(&self) -> Arc<Report> {
-        Arc::clone(&self.report.lock().expect("no one panics while telling"))
+        Arc::clone(&self.stand().report)
+    }
+
+    fn stand(&self) -> MutexGuard<'_, Stand> {
+        self.stand.lock().expect("no one panics while telling")
     }
 }
 
@@ -125,8 +149,10 @@ impl OfKind {
                 None => self.baseline(kind),
             },
             shadow: self.shadow.as_ref().and_then(|shadow| shadow.view()),
+            pending: self.pending.clone(),
             previous: self.previous.clone(),
             last_error: self.last_error.clone(),
+            revision: self.revision.clone(),
         }
     }
 
@@ -156,16 +182,16 @@ impl OfKind {
         let active = self.view(kind).active;
         let faults = FaultKind::ALL.map(|fault| {
             let now = active.faults.get(fault.as_str()).copied().unwrap_or(0);
-            counts.faults[fault as usize].load(Ordering::Relaxed) + now
+            counts.faults[fault as usize] + now
         });
         PolicyFigures {
             kind,
             policy: active.name,
             digest: active.digest,
             state: active.state,
-            decisions: counts.decisions.load(Ordering::Relaxed) + active.decisions,
+            decisions: counts.decisions + active.decisions,
             faults,
-            swaps: Swap::ALL.map(|swap| counts.swaps[swap as usize].load(Ordering::Relaxed)),
+            swaps: Swap::ALL.map(|swap| counts.swaps[swap as usize]),
             fuel: (active.fuel.p50, active.fuel.p99),
             latency_us: (active.latency_us.p50, active.latency_us.p99),
             shadow: self.shadow.as_ref().and_then(|shadow| shadow.figures()),

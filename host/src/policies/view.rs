@@ -29,10 +29,16 @@ pub struct KindView {
     pub active: ActiveView,
     /// Who is asked and not obeyed.
     pub shadow: Option<ShadowView>,
+    /// Who is being compiled, to decide or to be the shadow.
+    pub pending: Option<String>,
     /// Who decided before, the last first.
     pub previous: Vec<PreviousView>,
     /// Why what runs is not what is wished, until the wish or the file changes.
     pub last_error: Option<String>,
+    /// What is wished, as a word: another one whenever this kind's table, or a file that it names, changes.
+    /// Whoever promotes or rolls back may say it, so that what has changed since is not changed once more.
+    #[schema(example = "5f0c6f8a2b9d4e11")]
+    pub revision: String,
 }
 
 /// The policy that decides.

@@ -2,10 +2,11 @@
 
 use dataverse_core::limits;
 use dataverse_sandbox::GuestLimits;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
-use super::name::PolicyName;
+use super::name::{BadName, PolicyName};
 
 /// Which policy of a kind is to run, and how.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -21,14 +22,18 @@ pub struct KindWish {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shadow: Option<String>,
     /// What it may use up.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "limits_by_name"
+    )]
     pub limits: Option<LimitsWish>,
 }
 
 impl KindWish {
     /// The first thing that is wrong with it, whatever policies there are.
     pub(super) fn check(&self) -> Result<(), String> {
-        let bad = |error: super::name::BadName| error.to_string();
+        let bad = |error: BadName| error.to_string();
         self.policy.parse::<PolicyName>().map_err(bad)?;
         if let Some(shadow) = &self.shadow {
             shadow.parse::<PolicyName>().map_err(bad)?;
@@ -47,6 +52,24 @@ impl KindWish {
             ));
         }
         self.limits.map_or(Ok(()), LimitsWish::check)
+    }
+
+    /// The wish with the names that are meant by a person, who may say the files'.
+    ///
+    /// # Errors
+    /// [`BadName`] when no policy can be called so.
+    pub fn said(mut self) -> Result<Self, BadName> {
+        for name in [Some(&mut self.policy), self.shadow.as_mut()] {
+            let Some(name) = name else { continue };
+            *name = PolicyName::said(name)?.to_string();
+        }
+        Ok(self)
+    }
+
+    /// Whether both wish the same, though they may be written otherwise.
+    pub(super) fn means(&self, other: &Self) -> bool {
+        (&self.policy, &self.config, &self.shadow) == (&other.policy, &other.config, &other.shadow)
+            && self.limits.unwrap_or_default() == other.limits.unwrap_or_default()
     }
 
     /// The table that the shadow would have if it were the one to decide.
@@ -123,6 +146,13 @@ impl LimitsWish {
             memory_mib: self.memory_mib.unwrap_or(limits::POLICY_MEMORY_MIB_DEFAULT),
         }
     }
+}
+
+/// Limits that say which is which: a list of numbers is none.
+fn limits_by_name<'de, D: Deserializer<'de>>(read: D) -> Result<Option<LimitsWish>, D::Error> {
+    let fields = Option::<serde_json::Map<String, serde_json::Value>>::deserialize(read)?;
+    let limits = fields.map(|fields| LimitsWish::deserialize(serde_json::Value::Object(fields)));
+    limits.transpose().map_err(D::Error::custom)
 }
 
 /// Whether something is nested deeper than so many levels; looks no deeper than that.

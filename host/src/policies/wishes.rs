@@ -76,6 +76,7 @@ fn read(table: toml::Value) -> Result<KindWish, String> {
     }
     let wish: KindWish =
         serde_json::from_value(to_json(table)?).map_err(|error| error.to_string())?;
+    let wish = wish.said().map_err(|bad| bad.to_string())?;
     wish.check()?;
     Ok(wish)
 }
@@ -104,12 +105,20 @@ fn to_json(value: toml::Value) -> Result<Value, String> {
 }
 
 fn complaint(text: &str, error: &toml::de::Error) -> String {
-    let line = error.span().map_or(0, |span| {
-        let before = text.as_bytes().get(..span.start).unwrap_or_default();
-        before.iter().filter(|&&byte| byte == b'\n').count() + 1
-    });
     let message = error.message().replace('\n', "; ");
-    format!("{FILE} does not parse, line {line}: {message}")
+    let place = error.span().map_or_else(String::new, |span| {
+        let (line, column) = place(text, span.start);
+        format!(", line {line}, column {column}")
+    });
+    format!("{FILE} does not parse{place}: {message}")
+}
+
+/// The line and the column of a byte, as editors count them.
+fn place(text: &str, at: usize) -> (usize, usize) {
+    let before = &text[..text.floor_char_boundary(at)];
+    let line_begins = before.rfind('\n').map_or(0, |end| end + 1);
+    let line = 1 + before.bytes().filter(|&byte| byte == b'\n').count();
+    (line, 1 + before[line_begins..].chars().count())
 }
 
 #[cfg(test)]
@@ -183,9 +192,24 @@ mod tests {
     }
 
     #[test]
+    fn a_policy_may_be_called_as_its_file_is() {
+        let text = "[eviction]\npolicy = \"mine.wasm\"\nshadow = \"other.wasm\"";
+        let Ok(Wished::Table(wish)) = of(text, Kind::Eviction) else {
+            panic!("refused");
+        };
+        assert_eq!(
+            (wish.policy, wish.shadow),
+            ("mine".into(), Some("other".into()))
+        );
+    }
+
+    #[test]
     fn a_file_that_does_not_parse_is_refused_whole_and_the_line_is_named() {
         let reason = Wishes::parse("[eviction]\npolicy = \"a\"\nx = = 1\n").unwrap_err();
-        assert!(reason.contains("line 3"), "{reason}");
+        assert!(reason.contains("line 3, column "), "{reason}");
+        assert_eq!(place("ab\né = = 1", 8), (2, 5));
+        assert_eq!(place("", 0), (1, 1));
+        assert_eq!(place("a\n", 2), (2, 1));
         let reason = Wishes::parse("[evicton]\npolicy = \"a\"").unwrap_err();
         assert!(reason.contains("`evicton`"), "{reason}");
         assert!(Wishes::parse("version = 1").is_err());
@@ -211,6 +235,8 @@ mod tests {
             "limits.wall_ms",
         );
         refused("[eviction]\npolicy = \"a\"\nlimits = { fule = 1 }", "fule");
+        refused("[eviction]\npolicy = \"a\"\nlimits = [1, 2, 3]", "map");
+        refused("[eviction]\npolicy = \"a.wasm.wasm\"", "a.wasm");
         refused("eviction = 1", "table");
     }
 

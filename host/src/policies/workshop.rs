@@ -19,7 +19,8 @@ use tokio::sync::Semaphore;
 /// Where policies are compiled.
 pub struct Workshop {
     sandbox: Arc<Sandbox>,
-    turn: Semaphore,
+    /// Whoever compiles has it.
+    pub(super) turn: Semaphore,
     shelf: Mutex<Shelf>,
 }
 
@@ -77,7 +78,7 @@ impl Workshop {
         let compiled = blocking(move || sandbox.compile(&bytes)).await;
         if let Ok(program) = &compiled {
             let compile_ms = program.compile_time().as_millis();
-            tracing::debug!(%digest, compile_ms, "a policy was compiled");
+            tracing::info!(%digest, compile_ms, "a policy was compiled");
         }
         self.shelf().put(digest, &compiled);
         compiled
@@ -133,6 +134,11 @@ impl Workshop {
             about: Some(Ok(about)),
         };
         self.shelf().remember(digest, finding);
+    }
+
+    /// Whether it is known what compiling a file leads to, so that it takes no time.
+    pub(super) fn is_compiled(&self, digest: Digest) -> bool {
+        self.known(digest).is_some()
     }
 
     fn known(&self, digest: Digest) -> Option<Result<Program, Refusal>> {

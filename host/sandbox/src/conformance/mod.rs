@@ -29,6 +29,10 @@ pub struct Report {
     pub faulted: u64,
     /// The first faults, the question in their reason.
     pub faults: Vec<Fault>,
+    /// How many answers a node takes though they can hardly be meant.
+    pub warned: u64,
+    /// The first of those, the question beside them.
+    pub warnings: Vec<String>,
 }
 
 impl Report {
@@ -43,6 +47,13 @@ impl Report {
         if self.faults.len() < limits::CONFORMANCE_FAULTS_MAX {
             let reason = format!("{} ({question})", fault.reason);
             self.faults.push(Fault::new(fault.kind, reason));
+        }
+    }
+
+    fn warn(&mut self, question: &str, what: &str) {
+        self.warned += 1;
+        if self.warnings.len() < limits::CONFORMANCE_FAULTS_MAX {
+            self.warnings.push(format!("{what} ({question})"));
         }
     }
 

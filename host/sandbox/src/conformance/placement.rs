@@ -32,6 +32,9 @@ pub fn placement(make: &mut dyn FnMut() -> Result<Box<dyn Placement>, Fault>) ->
             );
             pair = Some((one, other));
             if answers.0 == answers.1 {
+                if answers.0.is_empty() {
+                    report.warn(&text, "it names no candidate, so the baseline chooses");
+                }
                 Ok(())
             } else {
                 Err(unlike(&answers.0, &answers.1))
@@ -75,9 +78,6 @@ fn ask(
     };
     if let Some(fault) = rank(&mut listening, request, candidates.to_vec(), &[]).fault {
         return Err(fault);
-    }
-    if listening.heard.is_empty() {
-        return Err(Fault::verdict("it names no candidate"));
     }
     Ok(listening.heard)
 }
@@ -139,11 +139,20 @@ mod tests {
     }
 
     #[test]
-    fn invalid_and_empty_answers_fail() {
+    fn an_answer_that_names_nobody_is_valid_and_warned_of() {
+        let report = check(|_, _| Vec::new());
+        assert!(report.passed(), "{report:?}");
+        assert_eq!(report.warned, QUESTIONS);
+        assert!(report.warnings[0].contains("no candidate"), "{report:?}");
+        let report = check(|_, _| vec![0]);
+        assert_eq!((report.warned, report.warnings.len()), (0, 0));
+    }
+
+    #[test]
+    fn invalid_answers_fail() {
         for answer in [
             (|_, candidates| vec![candidates]) as fn(u32, u32) -> Vec<u32>,
             |_, _| vec![0, 0],
-            |_, _| Vec::new(),
         ] {
             let report = check(answer);
             assert!(!report.passed());

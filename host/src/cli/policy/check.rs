@@ -136,6 +136,9 @@ impl Findings {
         ];
         let faults = self.report.faults.iter();
         rows.extend(faults.map(|fault| ("", fault.to_string())));
+        rows.push(("warnings", self.report.warned.to_string()));
+        let warnings = self.report.warnings.iter();
+        rows.extend(warnings.map(|warning| ("", warning.clone())));
         rows.into_iter()
             .map(|(name, value)| vec![name.to_owned(), value])
             .collect()
@@ -162,6 +165,8 @@ impl Findings {
             "questions": self.report.questions,
             "faulted": self.report.faulted,
             "faults": self.report.faults.iter().map(fault).collect::<Vec<_>>(),
+            "warned": self.report.warned,
+            "warnings": self.report.warnings,
         })
     }
 
@@ -187,6 +192,8 @@ mod tests {
             ..Report::default()
         };
         assert!(check.judge(&report).is_ok());
+        report.warned = 512;
+        assert!(check.judge(&report).is_ok(), "a node takes it");
         report.faulted = 2;
         let told = check.judge(&report).expect_err("it broke one").to_string();
         assert!(told.starts_with("x.wasm: 2 of 512 questions"), "{told}");

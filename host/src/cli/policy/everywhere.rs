@@ -2,13 +2,16 @@
 //!
 //! The first member that refuses or can't be reached ends it. Those before it keep what they have taken;
 //! which ones they are is said, so that someone can go on or go back.
+//!
+//! Members may share a folder of policies, so that the first change reaches all. How things stand is therefore
+//! looked up everywhere before anything is changed, and nobody goes a step further than from there.
 
 use std::net::SocketAddr;
 
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::change::{Change, Outcome};
+use super::change::{Before, Change, Outcome};
 use crate::cli::Asking;
 use crate::cli::answers::{Member, Status};
 use crate::cli::client::{Client, understood};
@@ -34,6 +37,9 @@ struct Rollout {
     changed: Vec<String>,
 }
 
+/// The member that ended a rollout, and why.
+type Stopped<'a> = (&'a Member, Failure);
+
 impl Reach {
     /// Makes the change wherever it is for, and says who runs what.
     pub(super) async fn make(
@@ -45,7 +51,7 @@ impl Reach {
         if self.all {
             return self.everywhere(asked, change, screen).await;
         }
-        let (text, outcome) = change.make(&asked).await?;
+        let (text, outcome) = change.make(&asked, None).await?;
         if self.asking.json {
             return screen.line(text.trim_end());
         }
@@ -58,30 +64,35 @@ impl Reach {
         change: &Change,
         screen: &mut Screen<'_>,
     ) -> Result<(), Failure> {
-        let members = alive(&asked, screen).await?;
-        let mut rollout = Rollout::default();
-        let mut waiting = members.iter();
-        let mut stopped = None;
-        for member in waiting.by_ref() {
-            match change_at(member, &asked, change).await {
-                Ok((text, outcome)) => {
-                    screen.note(&format!("{} has changed", member.name));
-                    rollout.took(member, &text, outcome)?;
-                }
-                Err(failure) => {
-                    rollout.refused(member, &failure);
-                    stopped = Some((member, failure));
-                    break;
-                }
-            }
+        let (alive, away) = members(&asked).await?;
+        for member in &away {
+            let (name, state) = (&member.name, &member.state);
+            screen.note(&format!("{name} is {state} and stays as it is"));
         }
-        let unasked: Vec<&Member> = waiting.collect();
-        let changed = rollout.tell(self.asking.json, &unasked, screen)?;
+        let mut rollout = Rollout::default();
+        let stopped = match look_everywhere(&alive, &asked, change).await {
+            Ok(before) => {
+                let each = alive.iter().zip(before);
+                rollout.go_round(each, &asked, change, screen).await?
+            }
+            Err(stopped) => Some(stopped),
+        };
+        let asked_so_far = rollout.told.len();
+        if let Some((member, failure)) = &stopped {
+            rollout.leave(member, Some(failure.to_string()));
+        }
+        for member in alive.iter().skip(asked_so_far + 1) {
+            rollout.leave(member, None);
+        }
+        for member in &away {
+            rollout.pass_over(member);
+        }
+        let changed = rollout.tell(self.asking.json, screen)?;
         let Some((member, failure)) = stopped else {
             return Ok(());
         };
-        let mut unchanged = vec![member.name.clone()];
-        unchanged.extend(unasked.iter().map(|member| member.name.clone()));
+        let unchanged = alive.iter().map(|member| member.name.clone());
+        let unchanged: Vec<_> = unchanged.filter(|name| !changed.contains(name)).collect();
         screen.note(&format!(
             "changed: {}; not changed: {}",
             listed(&changed),
@@ -92,39 +103,67 @@ impl Reach {
 }
 
 impl Rollout {
+    /// Makes the change at one member after the other, until one refuses.
+    async fn go_round<'a>(
+        &mut self,
+        members: impl Iterator<Item = (&'a Member, Option<Before>)>,
+        asked: &Client,
+        change: &Change,
+        screen: &mut Screen<'_>,
+    ) -> Result<Option<Stopped<'a>>, Failure> {
+        for (member, before) in members {
+            let made = at_member(member, asked, async |client| {
+                change.make(client, before.as_ref()).await
+            });
+            match made.await {
+                Ok((text, outcome)) => {
+                    let what = match outcome.changed {
+                        true => "has changed",
+                        false => "runs what it ran",
+                    };
+                    screen.note(&format!("{} {what}", member.name));
+                    self.took(member, &text, outcome)?;
+                }
+                Err(failure) => return Ok(Some((member, failure))),
+            }
+        }
+        Ok(None)
+    }
+
     fn took(&mut self, member: &Member, text: &str, outcome: Outcome) -> Result<(), Failure> {
         let answer: Value = understood(text)?;
         self.told.push(json!({
-            "node": member.name, "id": member.id, "changed": true, "answer": answer, "error": null,
+            "node": member.name, "id": member.id, "changed": outcome.changed, "answer": answer,
+            "error": null,
         }));
+        if outcome.changed {
+            self.changed.push(member.name.clone());
+        }
         let mut row = vec![member.name.clone()];
         row.extend(outcome.into_row());
         self.rows.push(row);
-        self.changed.push(member.name.clone());
         Ok(())
     }
 
-    fn refused(&mut self, member: &Member, failure: &Failure) {
+    /// Notes a member that is as it was.
+    fn leave(&mut self, member: &Member, reason: Option<String>) {
         self.told.push(json!({
-            "node": member.name, "id": member.id, "changed": false, "answer": null,
-            "error": failure.to_string(),
+            "node": member.name, "id": member.id, "changed": false, "answer": null, "error": reason,
         }));
     }
 
+    /// Notes a member that could not be asked at all.
+    fn pass_over(&mut self, member: &Member) {
+        self.leave(member, Some(format!("it is {}", member.state)));
+        let mut row = vec![member.name.clone()];
+        row.resize(Outcome::HEAD.len(), "-".to_owned());
+        row.push(member.state.clone());
+        self.rows.push(row);
+    }
+
     /// Prints who runs what, and returns who has changed.
-    fn tell(
-        mut self,
-        json: bool,
-        unasked: &[&Member],
-        screen: &mut Screen<'_>,
-    ) -> Result<Vec<String>, Failure> {
+    fn tell(self, json: bool, screen: &mut Screen<'_>) -> Result<Vec<String>, Failure> {
         if json {
-            self.told.extend(unasked.iter().map(|member| {
-                json!({
-                    "node": member.name, "id": member.id, "changed": false, "answer": null,
-                    "error": null,
-                })
-            }));
             screen.line(&Value::Array(self.told).to_string())?;
         } else if !self.rows.is_empty() {
             let head: Vec<&str> = ["node"].into_iter().chain(Outcome::HEAD).collect();
@@ -134,35 +173,48 @@ impl Rollout {
     }
 }
 
-/// The members that live, the one that is asked first, then by distance and name.
-async fn alive(asked: &Client, screen: &mut Screen<'_>) -> Result<Vec<Member>, Failure> {
+/// The members that live, the one that is asked first, then by distance and name; and those that do not.
+async fn members(asked: &Client) -> Result<(Vec<Member>, Vec<Member>), Failure> {
     let text = asked
         .ask_text(asked.request(Method::GET, "/v1/nodes"))
         .await?;
-    let members: Vec<Member> = understood(&text)?;
-    let (mut alive, away): (Vec<_>, Vec<_>) = members
-        .into_iter()
-        .partition(|member| member.state == "alive");
-    for member in away {
-        screen.note(&format!(
-            "{} is {} and stays as it is",
-            member.name, member.state
-        ));
-    }
-    alive.sort_by(|a, b| {
+    let mut members: Vec<Member> = understood(&text)?;
+    members.sort_by(|a, b| {
         let rank = |member: &Member| member.hops.unwrap_or(u32::MAX);
         (rank(a), &a.name, &a.id).cmp(&(rank(b), &b.name, &b.id))
     });
-    Ok(alive)
+    let alive = |member: &Member| member.state == "alive";
+    Ok(members.into_iter().partition(alive))
 }
 
-async fn change_at(
-    member: &Member,
+/// Looks how things stand at every member, before anything is changed at one.
+async fn look_everywhere<'a>(
+    members: &'a [Member],
     asked: &Client,
     change: &Change,
-) -> Result<(String, Outcome), Failure> {
+) -> Result<Vec<Option<Before>>, Stopped<'a>> {
+    let mut before = Vec::new();
+    for member in members {
+        let looked = match change.goes_on_from() {
+            Some(kind) => {
+                let look = async |client: &Client| Before::look(client, kind).await;
+                at_member(member, asked, look).await.map(Some)
+            }
+            None => Ok(None),
+        };
+        before.push(looked.map_err(|failure| (member, failure))?);
+    }
+    Ok(before)
+}
+
+/// Asks something of a member.
+async fn at_member<T>(
+    member: &Member,
+    asked: &Client,
+    ask: impl AsyncFnOnce(&Client) -> Result<T, Failure>,
+) -> Result<T, Failure> {
     if member.hops == Some(0) {
-        return change.make(asked).await;
+        return ask(asked).await;
     }
     let client = Client::new(&http_of(member))?;
     // An address on loopback, or one that is reused, may lead to another node than is meant.
@@ -176,7 +228,7 @@ async fn change_at(
             answers.name, member.http
         )));
     }
-    change.make(&client).await
+    ask(&client).await
 }
 
 /// Where a member answers HTTP: one that listens on every address of its machine is where other nodes

@@ -95,9 +95,20 @@ fn active_row(kind: Kind, active: &ActiveView) -> Vec<String> {
 fn lines_below(kind: Kind, view: &KindView) -> Vec<String> {
     let shadow = view.shadow.as_ref();
     let shadow = shadow.map(|shadow| format!("{kind} shadow: {}", shadow_line(shadow)));
+    let pending = view.pending.as_ref();
+    let pending = pending.map(|name| format!("{kind} pending: {name} is being compiled"));
+    let previous = view.previous.iter();
+    let previous: Vec<_> = previous
+        .map(|before| format!("{} ({})", before.name, prefix(&before.digest)))
+        .collect();
+    let previous = match previous.as_slice() {
+        [] => None,
+        before => Some(format!("{kind} previous: {}", before.join(", "))),
+    };
     let error = view.last_error.as_ref();
     let error = error.map(|error| format!("{kind} last error: {error}"));
-    shadow.into_iter().chain(error).collect()
+    let lines = [shadow, pending, previous, error];
+    lines.into_iter().flatten().collect()
 }
 
 fn shadow_line(shadow: &ShadowView) -> String {

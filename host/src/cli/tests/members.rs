@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::http::uri::PathAndQuery;
 use axum::http::{Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
@@ -16,7 +17,8 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crate::policies::view::{
-    ActiveView, Available, Comparison, KindView, Origin, PoliciesView, ShadowView, Spread,
+    ActiveView, Available, Comparison, KindView, Origin, PoliciesView, PreviousView, ShadowView,
+    Spread,
 };
 
 /// Servers that end with the test.
@@ -118,7 +120,8 @@ impl Member {
     /// Remembers what was asked, and refuses it if it shall.
     fn hear(&self, method: &Method, uri: &Uri, body: &[u8]) -> Option<Response> {
         let body = String::from_utf8_lossy(body);
-        let heard = format!("{method} {} {body}", uri.path());
+        let path = uri.path_and_query().map_or("", PathAndQuery::as_str);
+        let heard = format!("{method} {path} {body}");
         locked(&self.heard).push(heard.trim_end().to_owned());
         let (status, reason) = (*locked(&self.refusal))?;
         let body = json!({"title": "no", "detail": reason, "status": status.as_u16()});
@@ -209,8 +212,20 @@ fn kind(name: &str) -> KindView {
             },
         },
         shadow: None,
+        pending: None,
         previous: Vec::new(),
         last_error: None,
+        revision: format!("{name}-wished"),
+    }
+}
+
+fn before(name: &str, digest: &str) -> PreviousView {
+    PreviousView {
+        name: name.into(),
+        digest: digest.into(),
+        origin: Origin::Folder,
+        config: json!({}),
+        loaded_at: "2026-01-01T00:00:00Z".into(),
     }
 }
 
@@ -223,6 +238,11 @@ fn policies() -> PoliciesView {
     let mut eviction = kind("lru");
     eviction.active.faults = BTreeMap::from([("fuel".into(), 1), ("trap".into(), 2)]);
     eviction.last_error = Some("it does\u{1b}[2J not compile".into());
+    eviction.pending = Some("w-tinylfu".into());
+    eviction.previous = vec![
+        before("fifo", "0123456789abcdef"),
+        before("mine", "fedcba9876543210"),
+    ];
     eviction.shadow = Some(ShadowView {
         name: "sieve".into(),
         version: "0.2.0".into(),

@@ -40,6 +40,8 @@ async fn the_list_tells_who_decides_who_is_compared_and_what_went_wrong() {
         "eviction    lru     0.1.0    built-in  probation  12         3 (fuel 1, trap 2)  1234 / 5678  1.2 / 20",
         "relocation  reader  0.1.0    built-in  probation  12         0                   1234 / 5678  1.2 / 20",
         "eviction shadow: sieve 0.2.0 (folder, active), 11 decisions, 3 dropped, faults 0: hits 50.0 % against 37.5 %, of bytes - against -",
+        "eviction pending: w-tinylfu is being compiled",
+        "eviction previous: fifo (0123456789ab), mine (fedcba987654)",
         "eviction last error: it does\\u{1b}[2J not compile",
         "/policies: policies.toml: line 3",
         "",
@@ -214,7 +216,16 @@ async fn all_members_change_one_after_the_other() {
         ];
         assert_eq!(row, &expected);
     }
-    assert_eq!(rows.len(), 4);
+    assert_eq!(rows[4], ["C", "-", "-", "-", "-", "gone"]);
+    assert_eq!(rows.len(), 5);
+    let used = members
+        .run(&["use", "eviction", "gdsf", "--all", "--json"])
+        .await;
+    let told = parsed(&used.ended(Exit::Done, &[]).data);
+    let gone = json!({
+        "node": "C", "id": "id-of-C", "changed": false, "answer": null, "error": "it is gone",
+    });
+    assert_eq!((&told[2]["changed"], &told[3]), (&json!(true), &gone));
     let file = write(folder.path(), "lru.wasm", b"code");
     members
         .run(&["install", &file, "--all"])
@@ -230,9 +241,10 @@ async fn all_members_change_one_after_the_other() {
         .ended(Exit::Done, &[]);
     let heard = [
         r#"PUT /v1/policies/eviction {"policy":"gdsf"}"#,
+        r#"PUT /v1/policies/eviction {"policy":"gdsf"}"#,
         "PUT /v1/policies/files/lru code",
-        "POST /v1/policies/eviction/promote",
-        "POST /v1/policies/eviction/rollback",
+        "POST /v1/policies/eviction/promote?revision=lru-wished",
+        "POST /v1/policies/eviction/rollback?revision=lru-wished",
     ];
     for name in ["A", "B", "D"] {
         assert_eq!(members.heard(name), heard, "{name}");

@@ -94,7 +94,7 @@ pub(crate) enum Heard {
 #[derive(Default)]
 pub(crate) struct Troupe {
     /// What happens when an instance is made; it is, if there is nothing here.
-    pub(crate) entrances: Mutex<VecDeque<Act>>,
+    entrances: Mutex<VecDeque<Act>>,
     /// What happens at each decision.
     pub(crate) decisions: Mutex<VecDeque<Act>>,
     /// What happens at each batch that it is told at first.
@@ -114,6 +114,10 @@ impl Troupe {
     /// One that always fails so at its decisions.
     pub(crate) fn failing(kind: FaultKind) -> Arc<Self> {
         Self::deciding((0..10_000).map(|_| Act::Fault(kind)))
+    }
+
+    pub(crate) fn will_enter(&self, act: Act) {
+        lock(&self.entrances).push_back(act);
     }
 
     pub(crate) fn will_hear(&self, act: Act) {

@@ -36,12 +36,13 @@ impl<'a, J: ?Sized> Asked<'a, J> {
 /// What the call answers; a trap if it panics. Whatever the call worked on is to be thrown away then.
 pub(super) fn caught<T>(call: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
     catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| {
-        let reason = text_of(&*panic);
+        let reason = panic_text(&*panic);
         Err(Fault::trap(format!("running it panicked: {reason}")))
     })
 }
 
-fn text_of(panic: &(dyn Any + Send)) -> &str {
+/// What a panic says.
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
     let owned = panic.downcast_ref::<String>().map(String::as_str);
     let fixed = || panic.downcast_ref::<&str>().copied();
     owned.or_else(fixed).unwrap_or("it did not say why")

@@ -42,7 +42,7 @@ pub use occupant::{Maker, Occupant, Priced};
 pub use seat::Seat;
 pub use tenure::{Cost, OnTrouble, Tenure};
 
-pub(crate) use asked::Asked;
+pub(crate) use asked::{Asked, panic_text};
 pub(crate) use following::{Caches, Following, ask_admission, ask_room};
 pub(crate) use occupant::{Answered, Readiness};
 pub(crate) use place::Place;

@@ -1,5 +1,5 @@
-//! `Occupant`: whoever answers. Its instances come and go: one that failed is thrown away, and the next
-//! question gets a new one.
+//! `Occupant`: whoever answers. Its instances come and go: one that failed is thrown away, and a new one is made
+//! when nobody waits for it.
 //!
 //! It is asked on threads that may block, by one at a time, and none of the node's locks is held meanwhile.
 
@@ -27,6 +27,8 @@ pub type Maker<J> = Arc<dyn Fn() -> Result<Box<J>, Fault> + Send + Sync>;
 pub struct Occupant<J: ?Sized> {
     make: Maker<J>,
     instance: Option<Box<J>>,
+    /// What making instances took since it was last noted.
+    making: Duration,
     tenure: Arc<Tenure>,
 }
 
@@ -41,9 +43,9 @@ pub(crate) struct Answered<T> {
 pub(crate) enum Readiness {
     /// There is.
     Ready,
-    /// There is none, which was noted if it was a fault.
+    /// There is none, since the one that there was failed at listening.
     Unfit,
-    /// There is one that has much to be told first: [`Occupant::settle`].
+    /// There is none, or one that has much to be told first: [`Occupant::settle`].
     Unfamiliar,
 }
 
@@ -54,6 +56,7 @@ impl<J: ?Sized + Priced> Occupant<J> {
         Self {
             make,
             instance,
+            making: Duration::ZERO,
             tenure,
         }
     }
@@ -67,17 +70,15 @@ impl<J: ?Sized + Priced> Occupant<J> {
         self.tenure.may_decide()
     }
 
+    /// Whether a new instance is to be made.
+    pub(super) fn wants_instance(&self) -> bool {
+        self.instance.is_none() && self.may_decide()
+    }
+
     /// Sees to it that there is an instance that can be asked, as far as that goes quickly.
     pub(crate) fn ready(&mut self, place: &Place<J>) -> Readiness {
         if self.instance.is_none() {
-            place.void();
-            match caught(|| (self.make)()) {
-                Ok(made) => self.instance = Some(made),
-                Err(fault) => {
-                    self.tenure.note(Some(&fault), Cost::default());
-                    return Readiness::Unfit;
-                }
-            }
+            return Readiness::Unfamiliar;
         }
         if place.is_current() {
             return Readiness::Ready;
@@ -90,10 +91,32 @@ impl<J: ?Sized + Priced> Occupant<J> {
         }
     }
 
-    /// Tells the instance what it has to know before it can be asked. False when it could not be told.
-    /// That is no decision, so only a fault is noted.
+    /// Makes an instance. That may take many times as long as a decision, so nobody shall wait for it; it adds
+    /// to what the next decision costs.
+    fn make(&mut self, place: &Place<J>) -> Option<Box<J>> {
+        place.void();
+        place.may_settle().ok()?;
+        let began = Instant::now();
+        let made = caught(|| (self.make)());
+        self.making += began.elapsed();
+        if let Err(fault) = &made {
+            let cost = self.with_making(Cost::default());
+            self.tenure.note(Some(fault), cost);
+        }
+        made.ok()
+    }
+
+    fn with_making(&mut self, cost: Cost) -> Cost {
+        Cost {
+            elapsed: cost.elapsed + std::mem::take(&mut self.making),
+            ..cost
+        }
+    }
+
+    /// Makes an instance if there is none, and tells it what it has to know before it can be asked. False when
+    /// that could not be done. It is no decision, so only a fault is noted.
     pub(crate) fn settle(&mut self, place: &Place<J>) -> bool {
-        let Some(mut instance) = self.instance.take() else {
+        let Some(mut instance) = self.instance.take().or_else(|| self.make(place)) else {
             return false;
         };
         let may_go_on = || place.may_settle();
@@ -131,7 +154,7 @@ impl<J: ?Sized + Priced> Occupant<J> {
         let may_go_on = || place.may_answer(until);
         let asked = Asked::new(&mut *instance, &may_go_on);
         let Answered { value, fault } = question(Some(asked));
-        let cost = instance.take_cost();
+        let cost = self.with_making(instance.take_cost());
         let is_cut_off = place.is_closed();
         let trouble = !is_cut_off && self.tenure.note(fault.as_ref(), cost);
         let has_ended = fault.is_some_and(|fault| fault.kind.ends_instance());

@@ -2,8 +2,8 @@
 //!
 //! A policy answers on a blocking thread, one question at a time, and none of the node's locks is held
 //! meanwhile. Whoever finds it busy for longer than its wall-clock limit is answered by the baseline, which
-//! is no fault. So is everybody while the policy is suspended, and while it is told much at once: that
-//! happens after an answer, so that nobody waits for it.
+//! is no fault. So is everybody while the policy is suspended, and while a new instance is made or told much at
+//! once: that happens after an answer, so that nobody waits for it.
 //!
 //! A question that was put is answered to its end, even if nobody waits for the answer any more. A panic
 //! that is not the policy's own goes to whoever asked; the instance is thrown away, and the seat goes on.
@@ -107,6 +107,12 @@ impl<J: ?Sized + Priced + 'static> Seat<J> {
         joined(settled).await;
     }
 
+    /// Waits until nothing is done any more that follows an answer.
+    #[cfg(test)]
+    pub(crate) async fn rest(&self) {
+        drop(self.occupant.lock().await);
+    }
+
     /// The occupant, when it can be asked now.
     async fn free(&self) -> Option<Seated<J>> {
         let is_open = self.is_taken.load(Ordering::Acquire) && !self.place.is_closed();
@@ -121,7 +127,7 @@ impl<J: ?Sized + Priced + 'static> Seat<J> {
     }
 }
 
-/// Answers a question, and afterwards tells the occupant what it did not know yet.
+/// Answers a question, and afterwards makes the instance that is missing and tells it what it does not know yet.
 fn attend<J: ?Sized + Priced, T>(
     seated: &mut Seated<J>,
     question: impl FnOnce(Option<Asked<'_, J>>) -> Answered<T>,
@@ -137,11 +143,16 @@ fn attend<J: ?Sized + Priced, T>(
         Readiness::Ready => occupant.answer(question, place),
         Readiness::Unfit | Readiness::Unfamiliar => question(None).value,
     };
+    // One that has just failed is replaced now and not when the next question comes.
+    let has_to_settle = match readiness {
+        Readiness::Ready => occupant.wants_instance(),
+        Readiness::Unfit => false,
+        Readiness::Unfamiliar => true,
+    };
+    let _settling = has_to_settle.then(|| place.settling());
     // Whoever asked may be gone.
-    let is_unfamiliar = readiness == Readiness::Unfamiliar;
-    let _settling = is_unfamiliar.then(|| place.settling());
     let _ = reply.send(answer);
-    if is_unfamiliar {
+    if has_to_settle {
         occupant.settle(place);
     }
 }

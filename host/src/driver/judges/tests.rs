@@ -83,14 +83,18 @@ impl Court {
 
     async fn seat_placement(&self, troupe: &Arc<Troupe>, on_probation: bool) -> Arc<Tenure> {
         let tenure = self.tenure(Kind::Placement, on_probation);
-        let occupant = Occupant::new(troupe.placement(), None, Arc::clone(&tenure));
+        let make = troupe.placement();
+        let first = make().expect("it is made");
+        let occupant = Occupant::new(make, Some(first), Arc::clone(&tenure));
         self.judges.placement.take(Some(occupant)).await;
         tenure
     }
 
     async fn seat_eviction(&self, troupe: &Arc<Troupe>) -> Arc<Tenure> {
         let tenure = self.tenure(Kind::Eviction, false);
-        let occupant = Occupant::new(troupe.eviction(), None, Arc::clone(&tenure));
+        let make = troupe.eviction();
+        let first = make().expect("it is made");
+        let occupant = Occupant::new(make, Some(first), Arc::clone(&tenure));
         self.judges.eviction.take(Some(occupant)).await;
         tenure
     }
@@ -113,7 +117,15 @@ impl Court {
     async fn place_times(&self, times: usize, by: By) {
         for _ in 0..times {
             assert_eq!(self.place().await, by);
+            self.rest().await;
         }
+    }
+
+    /// Waits until what follows an answer is done.
+    async fn rest(&self) {
+        self.judges.placement.rest().await;
+        self.judges.eviction.rest().await;
+        self.judges.relocation.rest().await;
     }
 
     fn admit(&self, name: &str) -> impl Future<Output = Outcome> + Send + use<> {
@@ -235,12 +247,32 @@ async fn after_a_fault_that_ends_it_an_instance_is_replaced() {
     let court = Court::new();
     let troupe = Troupe::deciding([Act::Fault(FaultKind::Trap)]);
     let tenure = court.seat_placement(&troupe, false).await;
-    assert_eq!(court.place().await, By::Baseline);
+    court.place_times(1, By::Baseline).await;
     assert_eq!(court.place().await, By::Policy);
     assert_eq!(troupe.made(), 2);
     assert_eq!(tenure.faults(), [(FaultKind::Trap, 1)]);
     let fuel = tenure.costs().into_iter().map(|cost| cost.fuel);
     assert_eq!(fuel.collect::<Vec<_>>(), [1, 1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_an_instance_to_be_made() {
+    let court = Court::new();
+    let troupe = Troupe::deciding([Act::Fault(FaultKind::Trap)]);
+    let tenure = court.seat_placement(&troupe, false).await;
+    let (hold, wait) = Hold::before(Act::Last(WALL * 2, Box::new(Act::Answer)));
+    troupe.will_enter(wait);
+    // The answer comes before the new instance is made, and so do those of others meanwhile.
+    assert_eq!(court.place().await, By::Baseline);
+    hold.reached().await;
+    assert_eq!(court.place().await, By::Baseline);
+    assert_eq!((troupe.made(), troupe.asked()), (1, 1));
+    hold.release();
+    court.rest().await;
+    assert_eq!(court.place().await, By::Policy);
+    assert_eq!(tenure.faults(), [(FaultKind::Trap, 1)]);
+    // Making it is part of what the policy costs.
+    assert_eq!(tenure.costs()[1].elapsed, WALL * 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -258,13 +290,12 @@ async fn after_an_invalid_verdict_the_same_instance_goes_on() {
 async fn an_instance_that_can_not_be_made_is_a_fault_and_is_tried_again() {
     let court = Court::new();
     let troupe = Troupe::deciding([]);
-    {
-        let mut entrances = troupe.entrances.lock().expect("nobody panicked with it");
-        entrances.extend([Act::Fault(FaultKind::Memory), Act::Panic]);
-    }
-    let tenure = court.seat_placement(&troupe, false).await;
-    assert_eq!(court.place().await, By::Baseline);
-    assert_eq!(court.place().await, By::Baseline);
+    troupe.will_enter(Act::Fault(FaultKind::Memory));
+    troupe.will_enter(Act::Panic);
+    let tenure = court.tenure(Kind::Placement, false);
+    let occupant = Occupant::new(troupe.placement(), None, Arc::clone(&tenure));
+    court.judges.placement.take(Some(occupant)).await;
+    court.place_times(3, By::Baseline).await;
     assert_eq!(court.place().await, By::Policy);
     let faults = [(FaultKind::Trap, 1), (FaultKind::Memory, 1)];
     assert_eq!(tenure.faults(), faults);
@@ -276,9 +307,9 @@ async fn the_next_instance_of_an_eviction_policy_is_told_what_is_cached_coldest_
     let troupe = Troupe::deciding([Act::Fault(FaultKind::Fuel)]);
     let tenure = court.seat_eviction(&troupe).await;
     court.state.cache().hit(&key("a0"), 1);
-    // The baseline admits b and tells nobody, for there is no instance any more.
+    // The baseline admits b, and then an instance is made that knows of it.
     assert!(court.admit("b").await.admitted);
-    assert!(!court.state.cache().is_followed());
+    court.rest().await;
     let told = Heard::Restored(files(&["a1", "a2", "a0"]));
     assert_eq!(troupe.heard_by(1)[1], told);
     // The actor drops what came last: b, not a1 as the baseline would.
@@ -310,9 +341,10 @@ async fn an_eviction_policy_that_is_out_of_step_is_replaced_whatever_its_fault_i
     court.seat_eviction(&troupe).await;
     for name in ["b", "c", "d"] {
         assert!(court.admit(name).await.admitted);
+        court.rest().await;
     }
     assert_eq!(troupe.made(), 3);
-    let told = Heard::Restored(files(&["a0", "a1", "b", "c"]));
+    let told = Heard::Restored(files(&["a1", "b", "c", "d"]));
     assert_eq!(troupe.heard_by(3)[1], told);
 }
 
@@ -333,6 +365,8 @@ async fn five_faults_suspend_a_policy_and_it_is_tried_again_later() {
         .expect("nobody panicked with it")
         .clear();
     advance(Duration::from_millis(delay_ms)).await;
+    // The first question after it has an instance made for those that follow.
+    court.place_times(1, By::Baseline).await;
     assert_eq!(court.place().await, By::Policy);
     assert_eq!((troupe.asked(), troupe.made()), (6, 6));
     assert_eq!(tenure.conduct(), Conduct::Active);
@@ -388,7 +422,9 @@ async fn a_relocation_policy_decides_and_fails_as_the_others_do() {
     let court = Court::new();
     let tenure = court.tenure(Kind::Relocation, false);
     let troupe = Troupe::deciding([Act::Fault(FaultKind::Trap)]);
-    let occupant = Occupant::new(troupe.relocation(), None, Arc::clone(&tenure));
+    let make = troupe.relocation();
+    let first = make().expect("it is made");
+    let occupant = Occupant::new(make, Some(first), Arc::clone(&tenure));
     court.judges.relocation.take(Some(occupant)).await;
     let path = || -> Vec<_> {
         let nodes = candidates().into_iter();
@@ -402,7 +438,9 @@ async fn a_relocation_policy_decides_and_fails_as_the_others_do() {
     let record = record("x");
     let plan = async || {
         let on_read = court.judges.on_read(&record, Role::Replica, path(), 0);
-        on_read.await.copy_to.len()
+        let copies = on_read.await.copy_to.len();
+        court.rest().await;
+        copies
     };
     assert_eq!((plan().await, plan().await), (1, 5));
     assert_eq!(tenure.faults(), [(FaultKind::Trap, 1)]);
@@ -413,7 +451,7 @@ async fn a_policy_whose_host_panics_has_trapped() {
     let court = Court::new();
     let troupe = Troupe::deciding([Act::Panic]);
     let tenure = court.seat_placement(&troupe, false).await;
-    assert_eq!(court.place().await, By::Baseline);
+    court.place_times(1, By::Baseline).await;
     assert_eq!(court.place().await, By::Policy);
     assert_eq!(troupe.made(), 2);
     assert_eq!(tenure.faults(), [(FaultKind::Trap, 1)]);
@@ -427,6 +465,7 @@ async fn a_panic_in_the_midst_of_an_admission_is_answered_by_the_baseline() {
     let outcome = court.admit("b").await;
     assert!(outcome.admitted);
     assert_eq!(victims(&outcome), ["a0"]);
+    court.rest().await;
     assert_eq!(victims(&court.admit("c").await), ["b"]);
 }
 
@@ -443,6 +482,7 @@ async fn a_panic_that_is_not_the_policys_goes_to_who_asked_and_the_seat_goes_on(
         judges.placement.ask(broken).await;
     });
     assert!(asked.await.expect_err("it panicked").is_panic());
+    court.place_times(1, By::Baseline).await;
     assert_eq!(court.place().await, By::Policy);
     assert_eq!(troupe.made(), 2);
 }
@@ -493,11 +533,11 @@ async fn nobody_waits_for_a_large_cache_to_be_taken_over_after_a_fault() {
     let troupe = Troupe::deciding([Act::Fault(FaultKind::Trap)]);
     let tenure = court.seat_eviction(&troupe).await;
     court.judges.hand_over_cache().await;
-    assert_eq!(victims(&court.admit("b").await), ["a0"]);
-    assert_eq!(tenure.faults(), [(FaultKind::Trap, 1)]);
     let (hold, wait) = Hold::new();
     troupe.will_hear(wait);
-    // It asks for the take-over and does not wait for it, nor does the one after it.
+    // It brings about the take-over and does not wait for it, nor do those after it.
+    assert_eq!(victims(&court.admit("b").await), ["a0"]);
+    assert_eq!(tenure.faults(), [(FaultKind::Trap, 1)]);
     assert_eq!(victims(&court.admit("c").await), ["a1"]);
     hold.reached().await;
     assert_eq!(victims(&court.admit("d").await), ["a2"]);

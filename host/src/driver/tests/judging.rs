@@ -24,7 +24,9 @@ async fn seat_eviction(world: &World, at: &str, troupe: &Arc<Troupe>) -> Arc<Ten
 
 async fn seat_relocation(world: &World, at: &str, troupe: &Arc<Troupe>) {
     let tenure = Tenure::new(Kind::Relocation, "actor", 100, false, Box::new(|_| {}));
-    let occupant = Occupant::new(troupe.relocation(), None, Arc::new(tenure));
+    let make = troupe.relocation();
+    let first = make().expect("it is made");
+    let occupant = Occupant::new(make, Some(first), Arc::new(tenure));
     let judges = &world.node(at).judges;
     judges.relocation.take(Some(occupant)).await;
 }

@@ -1,7 +1,11 @@
 //! `/v1/policies/files/…`: the files of the policies' folder.
 //!
 //! A file is held in memory while it is received and checked, so its size has a bound and only a few are
-//! sent at once. Nothing is written before the desk has found the file good.
+//! there at once: also those that wait to be checked for somebody who has gone away since. Nothing is written
+//! before the desk has found the file good.
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::body::Body;
@@ -10,8 +14,10 @@ use axum::extract::{Path, State};
 use axum::http::header::{CONTENT_LENGTH, EXPECT};
 use axum::http::{HeaderMap, StatusCode};
 use bytes::{Bytes, BytesMut};
-use dataverse_core::limits::POLICY_FILE_BYTES_MAX;
+use dataverse_core::limits::{POLICY_FILE_BYTES_MAX, POLICY_TURN_MS_MAX};
 use futures_util::StreamExt;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::timeout;
 
 use crate::http::Site;
 use crate::http::files::inflow::Inflow;
@@ -32,10 +38,12 @@ use crate::policies::view::{Available, Origin};
         (status = 201, description = "It is there.", body = Available),
         (status = 200, description = "It is there in place of another of its name.", body = Available),
         (status = 400, description = "That is no name for a policy, or the body broke off.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "The file of that name is a link, or is needed as a policy of another kind; or somebody else changed it at the same time.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 408, description = "The upload stalled.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 413, description = "The file is larger than a policy may be.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 422, description = "Refused: it is no policy, or one that fails.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 500, description = "The folder could not be written.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "Too many changes are waiting, or the node is stopping; nothing was changed.", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn put_policy(
@@ -52,9 +60,11 @@ pub(crate) async fn put_policy(
     if waits_for_continue && stated.is_some_and(|bytes| bytes > POLICY_FILE_BYTES_MAX) {
         return Err(too_large());
     }
-    let turn = site.uploads.acquire().await;
-    let _turn = turn.expect("the semaphore is never closed");
-    let wasm = receive(&site, body).await?;
+    let patience = Duration::from_millis(POLICY_TURN_MS_MAX);
+    let turn = timeout(patience, Arc::clone(&site.uploads).acquire_owned()).await;
+    let turn = turn.map_err(|_| too_many())?;
+    let turn = turn.expect("the semaphore is never closed");
+    let wasm = with_turn(receive(&site, body).await?, turn);
     let replaces = site
         .desk
         .view()
@@ -80,6 +90,7 @@ pub(crate) async fn put_policy(
         (status = 404, description = "The folder has no such file.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 409, description = "It decides, or is a shadow.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 500, description = "The folder could not be written.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "Too many changes are waiting, or the node is stopping; nothing was changed.", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn delete_policy(
@@ -113,7 +124,48 @@ async fn receive(site: &Site, body: Body) -> Result<Bytes, Problem> {
     Ok(wasm.freeze())
 }
 
+/// The bytes, with which the turn ends that somebody had to send them: when the last part of them is gone.
+fn with_turn(bytes: Bytes, turn: OwnedSemaphorePermit) -> Bytes {
+    struct Sent(
+        Bytes,
+        #[expect(dead_code, reason = "it is given back when it goes")] OwnedSemaphorePermit,
+    );
+    impl AsRef<[u8]> for Sent {
+        fn as_ref(&self) -> &[u8] {
+            &self.0
+        }
+    }
+    Bytes::from_owner(Sent(bytes, turn))
+}
+
+fn too_many() -> Problem {
+    let detail =
+        "too many files of policies are being checked; nothing was changed, so try again later";
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+}
+
 fn too_large() -> Problem {
     let detail = format!("the file of a policy has at most {POLICY_FILE_BYTES_MAX} bytes");
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::sync::Semaphore;
+
+    #[tokio::test]
+    async fn a_turn_ends_with_the_last_part_of_what_was_sent() {
+        let turns = Arc::new(Semaphore::new(1));
+        let turn = Arc::clone(&turns)
+            .acquire_owned()
+            .await
+            .expect("it is open");
+        let sent = with_turn(Bytes::from_static(b"file"), turn);
+        let part = sent.slice(1..);
+        drop(sent);
+        assert_eq!((&part[..], turns.available_permits()), (&b"ile"[..], 0));
+        drop(part);
+        assert_eq!(turns.available_permits(), 1);
+    }
 }

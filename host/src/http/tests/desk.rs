@@ -57,9 +57,11 @@ impl Tray {
         });
         KindView {
             shadow: now.shadow.as_deref().map(shadow),
+            pending: None,
             previous: previous.collect(),
             active: active(now),
             last_error: None,
+            revision: wishes.len().to_string(),
         }
     }
 }
@@ -164,13 +166,21 @@ impl Desk for Tray {
         Ok(self.kind(kind))
     }
 
-    async fn promote(&self, kind: Kind) -> Result<KindView, PolicyError> {
+    async fn promote(&self, kind: Kind, seen: Option<String>) -> Result<KindView, PolicyError> {
+        let now = self.kind(kind);
+        if seen.is_some_and(|seen| seen != now.revision) {
+            return Ok(now);
+        }
         let name = self.kind(kind).shadow.map(|shadow| shadow.name);
         let name = name.ok_or_else(|| PolicyError::NotFound(format!("{kind} has no shadow")))?;
         self.wish(kind, KindWish::plain(&name)).await
     }
 
-    async fn rollback(&self, kind: Kind) -> Result<KindView, PolicyError> {
+    async fn rollback(&self, kind: Kind, seen: Option<String>) -> Result<KindView, PolicyError> {
+        let now = self.kind(kind);
+        if seen.is_some_and(|seen| seen != now.revision) {
+            return Ok(now);
+        }
         let mut wishes = locked(&self.wishes);
         let last = wishes.iter().rposition(|(of, _)| *of == kind);
         let last = last.ok_or_else(|| PolicyError::NotFound(format!("{kind} had none before")))?;

@@ -60,7 +60,7 @@ async fn the_policies_are_told_field_by_field() {
                     "byte_hit_ratio": null, "active_byte_hit_ratio": null,
                 },
             },
-            "previous": [], "last_error": null,
+            "pending": null, "previous": [], "last_error": null, "revision": "1",
         })
     );
     assert_eq!(
@@ -248,7 +248,10 @@ async fn a_wish_that_makes_no_sense_is_refused() {
     check("{", 400, "JSON").await;
     check("policy = \"lru\"", 400, "JSON").await;
     check("{}", 422, "policy").await;
-    check("[]", 422, "").await;
+    check("[]", 422, "list").await;
+    check(r#" ["lru"]"#, 422, "list").await;
+    check(r#"{"policy": "lru", "limits": [5, 6, 7]}"#, 422, "map").await;
+    check(r#"{"policy": "lru.wasm.wasm"}"#, 422, "can't be the name").await;
     check(r#"{"policy": 1}"#, 422, "string").await;
     check(r#"{"policy": "lru", "polcy": "x"}"#, 422, "polcy").await;
     check(r#"{"policy": "lru", "limits": {"fule": 1}}"#, 422, "fule").await;
@@ -263,7 +266,7 @@ async fn a_wish_that_makes_no_sense_is_refused() {
     check(
         &format!("{{\"policy\":\"{}\"}}", "x".repeat(70_000)),
         413,
-        "",
+        "at most 65536 bytes",
     )
     .await;
     let (status, problem) = put("evictions", r#"{"policy": "lru"}"#).await;
@@ -298,6 +301,20 @@ async fn a_shadow_is_promoted_and_rolled_back() {
         (back.status, &back.json()["active"]["name"]),
         (200, &json!("lru"))
     );
+    // What has changed since it was seen is not changed once more.
+    for path in [promote, rollback] {
+        let late = node.post(&format!("{path}?revision=7")).await;
+        assert_eq!(
+            (late.status, &late.json()["active"]["name"]),
+            (200, &json!("lru"))
+        );
+        assert_eq!(
+            node.post(&format!("{path}?revison=7")).await.problem().0,
+            400
+        );
+    }
+    let back = node.post(&format!("{rollback}?revision=1")).await;
+    assert_eq!(back.json()["active"]["name"], "fifo");
     for kind in ["evict", "EVICTION"] {
         for path in [promote, rollback] {
             let path = path.replace("eviction", kind);

@@ -4,11 +4,13 @@
 //! are passed over. Links are followed, the way Kubernetes mounts a folder. A file is read again when
 //! anything about it has changed (its place, length, times), and also when it changed so shortly before it
 //! was read that its times might not tell. Nothing is ever written but by renaming a finished file into
-//! place, and no name leads out of the folder.
+//! place, and no name leads out of the folder. Nodes may share it: who changes something that it has read
+//! holds the [`Lock`] from before it reads.
 //!
 //! Every function blocks.
 
 mod atomic;
+mod lock;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, Metadata};
@@ -22,7 +24,8 @@ use dataverse_core::content::Digest;
 use dataverse_core::limits;
 use rustix::fs::OFlags;
 
-pub(super) use atomic::{Access, write, write_new};
+pub(super) use atomic::{Access, sweep, write, write_new};
+pub(super) use lock::Lock;
 
 use super::name::PolicyName;
 use super::wishes;
@@ -98,6 +101,7 @@ impl Folder {
     /// When there is no folder and none can be made.
     pub(super) fn make(&self) -> io::Result<()> {
         fs::create_dir_all(&self.0)?;
+        sweep(&self.0);
         let wishes = self.0.join(wishes::FILE);
         if !wishes.exists()
             && let Err(error) = write_new(&wishes, wishes::TEMPLATE.as_bytes(), Access::Usual)
@@ -105,6 +109,14 @@ impl Folder {
             tracing::debug!(file = %wishes.display(), %error, "no example of it was written");
         }
         Ok(())
+    }
+
+    /// Waits for the right to change it.
+    ///
+    /// # Errors
+    /// When the folder can't be written, or somebody else does not cease to change it.
+    pub(super) fn lock(&self) -> io::Result<Lock> {
+        Lock::of(&self.0)
     }
 
     /// What is in it now; `before` saves reading what has not changed.
@@ -169,10 +181,24 @@ impl Folder {
             .and_then(|file| read_bounded(file, limits::POLICIES_TOML_BYTES_MAX));
         match read {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => Some(Err(format!("{} can't be read: {error}", wishes::FILE))),
-            Ok(bytes) => {
-                Some(String::from_utf8(bytes).map_err(|_| format!("{} is not UTF-8", wishes::FILE)))
+            Err(error) => {
+                let advice = match error.kind() {
+                    io::ErrorKind::IsADirectory => "; there is a folder of that name: rename it",
+                    io::ErrorKind::PermissionDenied => "; let the user that runs the node read it",
+                    _ => "",
+                };
+                let file = wishes::FILE;
+                Some(Err(format!("{file} can't be read: {error}{advice}")))
             }
+            Ok(bytes) => Some(String::from_utf8(bytes).map_err(|error| {
+                let file = wishes::FILE;
+                let valid = error.utf8_error().valid_up_to();
+                let line = 1 + error.as_bytes()[..valid]
+                    .iter()
+                    .filter(|&&it| it == b'\n')
+                    .count();
+                format!("{file} is not UTF-8, line {line}: save it as UTF-8")
+            })),
         }
     }
 
@@ -182,6 +208,14 @@ impl Folder {
     /// When it can't be written; nothing has changed then. So for the others.
     pub(super) fn put(&self, name: &PolicyName, wasm: &[u8]) -> io::Result<()> {
         write(&self.0.join(name.file()), wasm, Access::Usual)
+    }
+
+    /// Puts the file of a policy there unless there is one.
+    ///
+    /// # Errors
+    /// See [`Folder::put`].
+    pub(super) fn put_new(&self, name: &PolicyName, wasm: &[u8]) -> io::Result<()> {
+        write_new(&self.0.join(name.file()), wasm, Access::Usual)
     }
 
     /// Puts `policies.toml` there.
@@ -257,7 +291,7 @@ fn open(path: &Path) -> io::Result<File> {
         return Err(io::ErrorKind::IsADirectory.into());
     }
     if !metadata.is_file() {
-        return Err(io::Error::other("it is no plain file"));
+        return Err(io::Error::other("it is no plain file: put one there"));
     }
     Ok(file)
 }

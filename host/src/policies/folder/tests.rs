@@ -184,3 +184,62 @@ fn more_policies_than_are_known_are_told() {
     assert_eq!(listing.files.len(), limits::POLICY_FILES_MAX);
     assert!(listing.passed_over.unwrap().contains("p0255"));
 }
+
+#[test]
+fn what_was_never_finished_is_swept_away_in_time() {
+    let (_root, folder) = folder();
+    let hours_ago = SystemTime::now() - Duration::from_secs(2 * 60 * 60);
+    for (name, is_old) in [
+        (".dataverse-old.part", true),
+        (".dataverse-new.part", false),
+        (".others.part", true),
+        ("mine.wasm", true),
+    ] {
+        let file = File::create(folder.path().join(name)).unwrap();
+        if is_old {
+            file.set_modified(hours_ago).unwrap();
+        }
+    }
+    folder.make().unwrap();
+    let is_there = |name: &str| folder.path().join(name).exists();
+    assert!(!is_there(".dataverse-old.part"));
+    for name in [".dataverse-new.part", ".others.part", "mine.wasm"] {
+        assert!(is_there(name), "{name}");
+    }
+}
+
+#[test]
+fn a_link_is_not_replaced_by_a_file() {
+    let (root, folder) = folder();
+    let elsewhere = root.path().join("elsewhere");
+    fs::write(&elsewhere, "theirs").unwrap();
+    for file in [wishes::FILE, "p.wasm"] {
+        let link = folder.path().join(file);
+        let _ = fs::remove_file(&link);
+        symlink(&elsewhere, &link).unwrap();
+    }
+    let refused = [
+        folder.put_wishes("ours").unwrap_err(),
+        folder.put(&name("p"), b"ours").unwrap_err(),
+        folder.put_new(&name("p"), b"ours").unwrap_err(),
+    ];
+    assert!(refused[0].to_string().contains("elsewhere: change that"));
+    for refused in refused {
+        assert_eq!(refused.kind(), io::ErrorKind::AlreadyExists);
+    }
+    assert_eq!(fs::read_to_string(&elsewhere).unwrap(), "theirs");
+    assert!(fs::read_link(folder.path().join("p.wasm")).is_ok());
+}
+
+#[test]
+fn what_is_wrong_with_the_wishes_is_said_with_what_to_do() {
+    let (_root, folder) = folder();
+    let wishes = folder.path().join(wishes::FILE);
+    fs::write(&wishes, b"a = 1\n# caf\xe9\n").unwrap();
+    let reason = list(&folder).wishes.unwrap().unwrap_err();
+    assert!(reason.contains("line 2: save it as UTF-8"), "{reason}");
+    fs::remove_file(&wishes).unwrap();
+    fs::create_dir(&wishes).unwrap();
+    let reason = list(&folder).wishes.unwrap().unwrap_err();
+    assert!(reason.contains("rename it"), "{reason}");
+}

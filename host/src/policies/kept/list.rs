@@ -90,7 +90,7 @@ impl Entry {
             digest: pick.digest.to_string(),
             config: pick.config.clone(),
             limits: pick.limits,
-            note: note.to_owned(),
+            note: note[..note.floor_char_boundary(limits::POLICY_REASON_BYTES_MAX)].to_owned(),
         }
     }
 

@@ -2,29 +2,33 @@
 //! that there is something to go back to; and which one was rolled back, so that it is not run again.
 //!
 //! A *good* policy has decided long enough, or was replaced while there was nothing against it. All of it is
-//! for its owner alone, since what lies here is run. A list that can't be read is begun anew: nothing but
-//! the way back is lost.
+//! for its owner alone, since what lies here is run. A list that can't be read is set aside and begun anew;
+//! the files that it may have named stay, and nobody is trusted for its loss.
 //!
 //! Every function blocks.
 
 mod list;
 
 use std::collections::BTreeSet;
-use std::fs::{self, DirBuilder, File, Permissions};
+use std::fs::{self, DirBuilder, DirEntry, File, Permissions};
 use std::io::{self, Read};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use dataverse_core::content::Digest;
 use dataverse_core::limits;
 use dataverse_core::policy::Kind;
 
-use super::folder::{Access, write};
+use super::folder::{Access, sweep, write};
 use super::pick::Pick;
 use list::List;
 
 const LIST: &str = "kept.json";
+
+/// A list that could not be read.
+const SET_ASIDE: &str = "kept.json.bad";
 
 /// A policy that decided, or was to.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,6 +53,8 @@ pub(super) struct Barred {
 pub(super) struct Kept {
     folder: PathBuf,
     kinds: [OfKind; Kind::ALL.len()],
+    /// When a list was set aside that could not be read; files from before then may be those that it named.
+    lost_at: Option<SystemTime>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -69,20 +75,39 @@ impl Kept {
             .mode(0o700)
             .create(&folder)?;
         fs::set_permissions(&folder, Permissions::from_mode(0o700))?;
+        sweep(&folder);
         let mut kept = Self {
             folder,
             kinds: Default::default(),
+            lost_at: None,
         };
         match kept.read() {
             Ok(kinds) => kept.kinds = kinds,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => tracing::warn!(
-                file = %kept.folder.join(LIST).display(),
-                %error,
-                "the list of good policies can't be read and is begun anew"
-            ),
+            Err(error) => kept.set_aside(&error),
         }
+        let set_aside = fs::metadata(kept.folder.join(SET_ASIDE)).ok();
+        // Renaming it changed nothing of it but this time.
+        let set_aside_s = set_aside.and_then(|it| u64::try_from(it.ctime()).ok());
+        let end_of = |second| SystemTime::UNIX_EPOCH + Duration::from_secs(second + 1);
+        kept.lost_at = set_aside_s.map(end_of);
         Ok(kept)
+    }
+
+    fn set_aside(&self, error: &io::Error) {
+        let (list, aside) = (self.folder.join(LIST), self.folder.join(SET_ASIDE));
+        let renamed = fs::rename(&list, &aside);
+        tracing::error!(
+            file = %list.display(),
+            %error,
+            is_set_aside = renamed.is_ok(),
+            "the list of good policies can't be read and is begun anew; see kept.json.bad, and remove it when nothing in it is needed"
+        );
+    }
+
+    /// Whether a list was lost, so that it is not known whether nobody was good.
+    pub(super) fn was_lost(&self) -> bool {
+        self.lost_at.is_some()
     }
 
     /// The good ones, the last first.
@@ -150,18 +175,34 @@ impl Kept {
         Ok(bytes.into())
     }
 
-    /// Makes what is remembered durable, and forgets files of none of these and of no good one.
+    /// Whether the file of a policy of this kind is kept.
+    pub(super) fn has(&self, kind: Kind, digest: Digest) -> bool {
+        let OfKind { good, barred } = &self.kinds[kind as usize];
+        let good = good.iter().map(|past| past.pick.digest);
+        let barred = barred.iter().map(|barred| barred.pick.digest);
+        good.chain(barred).any(|it| it == digest) && self.get(digest).is_ok()
+    }
+
+    /// Makes what is remembered durable, and forgets files of none of these and of nothing that is.
     ///
     /// # Errors
     /// See [`Kept::put`].
     pub(super) fn save(&self, in_use: &BTreeSet<[u8; 32]>) -> io::Result<()> {
-        let list = serde_json::to_vec_pretty(&List::of(&self.kinds))?;
+        let list = serde_json::to_vec(&List::of(&self.kinds))?;
+        // What could not be read again would be lost.
+        understood(&list)?;
         write(&self.folder.join(LIST), &list, Access::Owner)?;
         let good = self.kinds.iter().flat_map(|kind| &kind.good);
         let mut needed: BTreeSet<_> = good.map(|past| past.pick.digest.0).collect();
+        let barred = self.kinds.iter().filter_map(|kind| kind.barred.as_ref());
+        needed.extend(barred.map(|barred| barred.pick.digest.0));
         needed.extend(in_use);
         for entry in fs::read_dir(&self.folder)? {
-            let path = entry?.path();
+            let entry = entry?;
+            if self.may_be_of_lost_list(&entry) {
+                continue;
+            }
+            let path = entry.path();
             let digest = path.file_stem().and_then(|stem| stem.to_str());
             let digest = digest.and_then(|stem| stem.parse::<Digest>().ok());
             if digest.is_some_and(|digest| !needed.contains(&digest.0)) {
@@ -177,19 +218,33 @@ impl Kept {
 
     fn read(&self) -> io::Result<[OfKind; Kind::ALL.len()]> {
         let list = read(self.folder.join(LIST), limits::POLICIES_KEPT_BYTES_MAX)?;
-        let list: List = serde_json::from_slice(&list)?;
-        list.kinds().map_err(io::Error::other)
+        understood(&list)
     }
+
+    fn may_be_of_lost_list(&self, entry: &DirEntry) -> bool {
+        let written_at = || entry.metadata().and_then(|it| it.modified()).ok();
+        self.lost_at
+            .is_some_and(|lost_at| written_at().is_none_or(|written_at| written_at <= lost_at))
+    }
+}
+
+fn understood(list: &[u8]) -> io::Result<[OfKind; Kind::ALL.len()]> {
+    if list.len() as u64 > limits::POLICIES_KEPT_BYTES_MAX {
+        return Err(too_large());
+    }
+    let list: List = serde_json::from_slice(list)?;
+    list.kinds().map_err(io::Error::other)
+}
+
+fn too_large() -> io::Error {
+    io::Error::new(io::ErrorKind::FileTooLarge, "it is too large")
 }
 
 fn read(path: PathBuf, most: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > most {
-        return Err(io::Error::new(
-            io::ErrorKind::FileTooLarge,
-            "it is too large",
-        ));
+        return Err(too_large());
     }
     Ok(bytes)
 }

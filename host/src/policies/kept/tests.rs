@@ -111,15 +111,69 @@ fn a_damaged_copy_is_refused_and_mended() {
 }
 
 #[test]
-fn a_list_that_makes_no_sense_is_begun_anew() {
+fn a_list_that_makes_no_sense_is_set_aside_and_the_files_stay() {
+    let root = tempfile::tempdir().unwrap();
+    let mut kept = open(&root);
+    assert!(!kept.was_lost());
+    let digest = past("a").pick.digest;
+    kept.put(digest, b"a").unwrap();
+    kept.note_good(Kind::Eviction, past("a"));
+    kept.save(&BTreeSet::new()).unwrap();
+    let folder = root.path().join("kept");
+    let list = folder.join(LIST);
+    let good = fs::read_to_string(&list).unwrap();
+    for bad in ["", "{}", "[", &good.replace("\"a\"", "\"../a\"")] {
+        fs::write(&list, bad).unwrap();
+        let kept = open(&root);
+        assert_eq!(names(kept.good(Kind::Eviction)), [""; 0], "{bad}");
+        assert!(kept.was_lost());
+        assert_eq!(fs::read_to_string(folder.join(SET_ASIDE)).unwrap(), bad);
+        kept.save(&BTreeSet::new()).unwrap();
+        assert_eq!(kept.get(digest).unwrap(), "a");
+    }
+    assert!(open(&root).was_lost(), "until someone has seen to it");
+    fs::remove_file(folder.join(SET_ASIDE)).unwrap();
+    let kept = open(&root);
+    assert!(!kept.was_lost());
+    kept.save(&BTreeSet::new()).unwrap();
+    assert!(kept.get(digest).is_err());
+}
+
+#[test]
+fn the_longest_list_can_be_read_again() {
+    let root = tempfile::tempdir().unwrap();
+    let mut kept = open(&root);
+    for kind in Kind::ALL {
+        for index in 0..=limits::POLICIES_KEPT + 1 {
+            let mut past = past(&format!("{index}{}", "x".repeat(63)));
+            // As many short values as there may be, which would be far longer written for people.
+            let mut values = vec![json!(0); (limits::POLICY_CONFIG_BYTES_MAX - 9) / 2];
+            values[0] = json!(index);
+            past.pick.config = json!({ "of": values });
+            past.pick.wish(None).check().unwrap();
+            let (pick, reason) = (past.pick.clone(), "é".repeat(5000));
+            kept.bar(kind, Barred { pick, reason });
+            kept.note_good(kind, past);
+        }
+    }
+    kept.save(&BTreeSet::new()).unwrap();
+    let again = open(&root);
+    assert!(!again.was_lost());
+    for kind in Kind::ALL {
+        assert_eq!(again.good(kind), kept.good(kind));
+        assert_eq!(again.good(kind).len(), limits::POLICIES_KEPT + 1);
+    }
+}
+
+#[test]
+fn what_could_not_be_read_again_is_not_written() {
     let root = tempfile::tempdir().unwrap();
     let mut kept = open(&root);
     kept.note_good(Kind::Eviction, past("a"));
     kept.save(&BTreeSet::new()).unwrap();
-    let list = root.path().join("kept").join(LIST);
-    let good = fs::read_to_string(&list).unwrap();
-    for bad in ["", "{}", "[", &good.replace("\"a\"", "\"../a\"")] {
-        fs::write(&list, bad).unwrap();
-        assert_eq!(names(open(&root).good(Kind::Eviction)), [""; 0], "{bad}");
-    }
+    let mut long = past("b");
+    long.pick.config = json!({ "of": "x".repeat(limits::POLICY_CONFIG_BYTES_MAX) });
+    kept.note_good(Kind::Eviction, long);
+    kept.save(&BTreeSet::new()).unwrap_err();
+    assert_eq!(names(open(&root).good(Kind::Eviction)), ["a"]);
 }

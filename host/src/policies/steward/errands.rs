@@ -13,8 +13,9 @@ use dataverse_core::policy::Kind;
 use tokio::sync::oneshot;
 
 use super::super::desk::PolicyError;
+use super::super::folder::{Found, Lock};
 use super::super::name::PolicyName;
-use super::super::pick::Pick;
+use super::super::pick::{Pick, short};
 use super::super::table;
 use super::super::view::{Available, KindView, Origin};
 use super::super::wish::KindWish;
@@ -27,38 +28,57 @@ use crate::metrics::Swap;
 /// Whoever asked is told here what became of it.
 pub(in crate::policies) type Answer<T> = oneshot::Sender<Result<T, PolicyError>>;
 
-/// Something that is asked.
-pub(in crate::policies) enum Errand {
+/// Something that is asked, when its turn comes.
+pub(in crate::policies) struct Errand {
+    /// Told that the turn has come. Whoever asked may have given up by then, and then it is not done.
+    pub(in crate::policies) begins: oneshot::Sender<()>,
+    /// What is to be done.
+    pub(in crate::policies) task: Task,
+}
+
+/// Something to be done.
+pub(in crate::policies) enum Task {
     /// To put a file into the folder.
     Install(PolicyName, Bytes, Answer<Available>),
     /// To take one out.
     Remove(PolicyName, Answer<()>),
     /// To replace the table of a kind.
     Wish(Kind, KindWish, Answer<KindView>),
-    /// To let the shadow decide.
-    Promote(Kind, Answer<KindView>),
-    /// To let the one before decide.
-    Rollback(Kind, Answer<KindView>),
+    /// To let the shadow decide, if this still is what is wished.
+    Promote(Kind, Option<String>, Answer<KindView>),
+    /// To let the one before decide, if this still is what is wished.
+    Rollback(Kind, Option<String>, Answer<KindView>),
 }
 
 impl Steward {
-    /// Does it. Whoever asked may have gone away since, which changes nothing.
+    /// Does it, unless nobody waits for it any more. Once begun it is carried through.
     pub(super) async fn perform(&mut self, errand: Errand) {
-        match errand {
-            Errand::Install(name, wasm, answer) => {
+        if errand.begins.send(()).is_err() {
+            return;
+        }
+        match errand.task {
+            Task::Install(name, wasm, answer) => {
                 let _ = answer.send(self.install(&name, wasm).await);
             }
-            Errand::Remove(name, answer) => {
+            Task::Remove(name, answer) => {
                 let _ = answer.send(self.remove(&name).await);
             }
-            Errand::Wish(kind, wish, answer) => {
+            Task::Wish(kind, wish, answer) => {
                 let _ = answer.send(self.wish(kind, &wish).await);
             }
-            Errand::Promote(kind, answer) => {
-                let _ = answer.send(self.promote(kind).await);
+            Task::Promote(kind, seen, answer) => {
+                let promoted = match self.moved_on(kind, seen).await {
+                    Some(view) => view,
+                    None => self.promote(kind).await,
+                };
+                let _ = answer.send(promoted);
             }
-            Errand::Rollback(kind, answer) => {
-                let _ = answer.send(self.go_to_previous(kind).await);
+            Task::Rollback(kind, seen, answer) => {
+                let returned = match self.moved_on(kind, seen).await {
+                    Some(view) => view,
+                    None => self.go_to_previous(kind).await,
+                };
+                let _ = answer.send(returned);
             }
         }
     }
@@ -72,17 +92,28 @@ impl Steward {
         if let Some(reason) = &about.error {
             return Err(PolicyError::Refused(format!("{name}: {reason}")));
         }
-        self.may_be_replaced(name, kind)?;
         let wished = self.table(kind);
         if wished.policy == name.as_str() {
             let pick = Pick::new(name, Origin::Folder, digest, &wished);
             self.rehearse_bytes(kind, pick, &wasm).await?;
         }
-        let (folder, file) = (self.folder.clone(), name.clone());
-        let written = blocking(move || folder.put(&file, &wasm)).await;
-        written.map_err(|error| failed(&name.file(), &error))?;
+        {
+            let _lock = self.lock().await?;
+            self.look_at_folder().await;
+            self.may_be_replaced(name, kind)?;
+            let (folder, file) = (self.folder.clone(), name.clone());
+            let written = blocking(move || folder.put(&file, &wasm)).await;
+            written.map_err(|error| failed(&name.file(), &error))?;
+        }
         tracing::info!(policy = name.as_str(), %digest, "a policy was put into the folder");
         self.reconcile().await;
+        let found = self.listing.files.get(name);
+        if let Some(Ok(found)) = found.filter(|found| !is_file_of(found, digest)) {
+            let other = short(found.digest);
+            return Err(PolicyError::Conflict(format!(
+                "{name}.wasm is another file by now (digest {other}): somebody else changed it at the same time"
+            )));
+        }
         let office = &self.offices[kind as usize];
         let decides = office
             .active
@@ -110,6 +141,13 @@ impl Steward {
     }
 
     async fn remove(&mut self, name: &PolicyName) -> Result<(), PolicyError> {
+        self.take_out(name).await?;
+        self.reconcile().await;
+        Ok(())
+    }
+
+    async fn take_out(&mut self, name: &PolicyName) -> Result<(), PolicyError> {
+        let _lock = self.lock().await?;
         self.look_at_folder().await;
         let file = name.file();
         if !self.listing.files.contains_key(name) {
@@ -134,7 +172,6 @@ impl Steward {
                 "a policy was taken out of the folder"
             ),
         }
-        self.reconcile().await;
         Ok(())
     }
 
@@ -173,9 +210,12 @@ impl Steward {
         self.check(kind, wish)
             .await
             .inspect_err(|_| self.told.count(kind, Swap::Refused))?;
-        let text = self.with_table(kind, wish)?;
-        self.write_wishes(text).await?;
-        self.settle(kind).await
+        {
+            let _lock = self.lock().await?;
+            self.look_at_folder().await;
+            self.write_table(kind, wish).await?;
+        }
+        self.settle(kind, wish).await
     }
 
     /// Checks that a table would be fulfilled.
@@ -223,8 +263,26 @@ impl Steward {
         rehearsed.map(drop).map_err(PolicyError::Refused)
     }
 
+    /// Waits for the right to change the folder. It is held while files are read and written, and never while
+    /// something is compiled.
+    pub(super) async fn lock(&self) -> Result<Lock, PolicyError> {
+        let folder = self.folder.clone();
+        let locked = blocking(move || folder.lock()).await;
+        locked.map_err(|error| failed("the folder of policies", &error))
+    }
+
+    /// Refuses to go on if something else is wished of a kind than when that was looked at.
+    pub(super) fn must_be(&self, kind: Kind, seen: &str) -> Result<(), PolicyError> {
+        if self.revision(kind) == seen {
+            return Ok(());
+        }
+        Err(PolicyError::Conflict(format!(
+            "what is wished for {kind} was changed by somebody else at the same time; nothing was changed"
+        )))
+    }
+
     /// `policies.toml` with this table.
-    pub(super) fn with_table(&self, kind: Kind, wish: &KindWish) -> Result<String, PolicyError> {
+    fn with_table(&self, kind: Kind, wish: &KindWish) -> Result<String, PolicyError> {
         let before = match &self.listing.wishes {
             None => TEMPLATE,
             Some(Ok(text)) => text,
@@ -239,16 +297,44 @@ impl Steward {
         Ok(text)
     }
 
-    /// Writes `policies.toml`.
-    pub(super) async fn write_wishes(&self, text: String) -> Result<(), PolicyError> {
+    /// Writes this table into `policies.toml` as that was when it was last looked at.
+    pub(super) async fn write_table(&self, kind: Kind, wish: &KindWish) -> Result<(), PolicyError> {
+        let text = self.with_table(kind, wish)?;
         let folder = self.folder.clone();
         let written = blocking(move || folder.put_wishes(&text)).await;
         written.map_err(|error| failed("policies.toml", &error))
     }
 
-    /// Acts on what was written.
-    pub(super) async fn settle(&mut self, kind: Kind) -> Result<KindView, PolicyError> {
+    /// How things stand, if something else is wished by now than whoever asks has seen. The folder may be
+    /// shared: then what is asked for was done already, and once more would be once too often.
+    async fn moved_on(
+        &mut self,
+        kind: Kind,
+        seen: Option<String>,
+    ) -> Option<Result<KindView, PolicyError>> {
+        let seen = seen?;
         self.reconcile().await;
+        (self.revision(kind) != seen).then(|| self.stands(kind))
+    }
+
+    /// Acts on what was written, if it still is what is wished.
+    pub(super) async fn settle(
+        &mut self,
+        kind: Kind,
+        wish: &KindWish,
+    ) -> Result<KindView, PolicyError> {
+        self.reconcile().await;
+        let view = self.stands(kind)?;
+        if self.table(kind).means(wish) {
+            return Ok(view);
+        }
+        Err(PolicyError::Conflict(format!(
+            "policies.toml wishes something else for {kind} by now: somebody else changed it at the same time"
+        )))
+    }
+
+    /// How things stand with a kind.
+    fn stands(&self, kind: Kind) -> Result<KindView, PolicyError> {
         let office = &self.offices[kind as usize];
         match self.refused_whole.clone().or_else(|| office.error()) {
             Some(reason) => Err(PolicyError::Refused(reason)),
@@ -258,13 +344,35 @@ impl Steward {
 
     async fn promote(&mut self, kind: Kind) -> Result<KindView, PolicyError> {
         self.look_at_folder().await;
-        let table = self.table(kind);
-        match table.of_shadow() {
-            Some(wish) => self.wish(kind, &wish).await,
-            None => Err(PolicyError::NotFound(format!(
-                "the {kind} policy has no shadow to promote"
-            ))),
+        let seen = self.revision(kind);
+        let wish = self.table(kind).of_shadow().ok_or_else(|| {
+            PolicyError::NotFound(format!("the {kind} policy has no shadow to promote"))
+        })?;
+        self.check(kind, &wish)
+            .await
+            .inspect_err(|_| self.told.count(kind, Swap::Refused))?;
+        {
+            let _lock = self.lock().await?;
+            self.look_at_folder().await;
+            self.must_be(kind, &seen)?;
+            self.write_table(kind, &wish).await?;
         }
+        self.settle(kind, &wish).await
+    }
+
+    /// What is wished of a kind, as a word: the same at all nodes that see the same folder.
+    pub(super) fn revision(&self, kind: Kind) -> String {
+        const SHOWN_DIGITS: usize = 16;
+        let table = self.table(kind);
+        let file = |name: &str| {
+            let found = self.listing.files.get(&name.parse().ok()?)?;
+            Some(found.as_ref().ok()?.digest.to_string())
+        };
+        let files = [file(&table.policy), table.shadow.as_deref().and_then(file)];
+        let wished = serde_json::json!([kind.as_str(), table, files]).to_string();
+        let mut revision = Digest::of(wished.as_bytes()).to_string();
+        revision.truncate(SHOWN_DIGITS);
+        revision
     }
 
     /// What is wished of a kind.
@@ -274,11 +382,30 @@ impl Steward {
     }
 }
 
+fn is_file_of(found: &Result<Found, String>, digest: Digest) -> bool {
+    found.as_ref().is_ok_and(|found| found.digest == digest)
+}
+
 fn refused(refusal: dataverse_sandbox::Refusal) -> PolicyError {
     PolicyError::Refused(refusal.to_string())
 }
 
-/// What is said when a file can't be had.
+/// What is said when a file can't be had, and what is to be done.
 pub(super) fn failed(file: &str, error: &io::Error) -> PolicyError {
-    PolicyError::Failed(format!("{file} can't be written or read: {error}"))
+    let advice = match error.kind() {
+        // There is something else in its place, of which the error tells.
+        io::ErrorKind::AlreadyExists => {
+            return PolicyError::Conflict(format!("{file} can't be written: {error}"));
+        }
+        io::ErrorKind::NotFound => "is the folder of policies still there? make it again",
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            "let the user that runs the node write the folder of policies, or change the file yourself: the node will follow"
+        }
+        io::ErrorKind::IsADirectory => "there is a folder of that name: rename it",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room on that disk",
+        _ => "see the log, and try again",
+    };
+    PolicyError::Failed(format!(
+        "{file} can't be written or read: {error}; {advice}"
+    ))
 }

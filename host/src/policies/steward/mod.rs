@@ -15,6 +15,7 @@ mod source;
 mod swap;
 
 use std::collections::BTreeSet;
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -24,11 +25,12 @@ use dataverse_core::policy::Kind;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{MissedTickBehavior, interval};
 
-pub(super) use errands::Errand;
+pub(super) use errands::{Answer, Errand, Task};
 
 use super::folder::{Folder, Found, Listing};
 use super::kept::Kept;
 use super::name::PolicyName;
+use super::running::{Running, now};
 use super::told::{Report, Told};
 use super::wishes::Wishes;
 use super::workshop::{Workshop, blocking};
@@ -95,8 +97,17 @@ impl Steward {
         }
     }
 
+    /// Fills the seats for the first time.
+    pub(super) async fn begin(&mut self) {
+        for office in &mut self.offices {
+            office.baseline_since = now();
+        }
+        self.publish();
+        self.reconcile().await;
+    }
+
     /// Looks after the policies until nobody can ask anything any more.
-    pub(super) async fn run(&mut self, mut errands: mpsc::Receiver<Errand>) {
+    pub(super) async fn run(&mut self, errands: &mut mpsc::Receiver<Errand>) {
         let look = Arc::clone(&self.look);
         let mut review = interval(REVIEW_EVERY);
         review.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -136,6 +147,7 @@ impl Steward {
             self.fulfil_shadow(kind).await;
         }
         self.publish();
+        self.told.tell_of_mishap(None);
     }
 
     /// Reads what is there and what is wished.
@@ -145,7 +157,17 @@ impl Steward {
         let wishes = match listed {
             Err(error) => {
                 let folder = self.folder.path().display();
-                Err(format!("the folder {folder} can't be read: {error}"))
+                let advice = match error.kind() {
+                    io::ErrorKind::NotFound => {
+                        "; make it again, or start the node with --policies DIR"
+                    }
+                    io::ErrorKind::PermissionDenied => "; let the user that runs the node read it",
+                    io::ErrorKind::NotADirectory => "; there is a file in its place: rename it",
+                    _ => "",
+                };
+                Err(format!(
+                    "the folder {folder} can't be read: {error}{advice}"
+                ))
             }
             Ok(listing) => {
                 self.listing = Arc::new(listing);
@@ -264,18 +286,34 @@ impl Steward {
     }
 
     /// Tells how things stand.
-    fn publish(&self) {
+    pub(super) fn publish(&self) {
+        self.told.tell(self.report());
+        self.name();
+    }
+
+    /// Tells how things stand, now that somebody else decides.
+    pub(super) fn publish_change(&self, kind: Kind, before: Option<&Running>) {
+        self.told.tell_of_change(kind, before, self.report());
+        self.name();
+    }
+
+    fn report(&self) -> Report {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let mut report = Report::default();
         for kind in Kind::ALL {
             let whole = self.refused_whole.as_deref();
-            report.kinds[kind as usize] = self.offices[kind as usize].report(kind, &kept, whole);
+            let (office, revision) = (&self.offices[kind as usize], self.revision(kind));
+            report.kinds[kind as usize] = office.report(kind, &kept, whole, revision);
         }
         drop(kept);
         report.available = source::available(&self.listing, &self.workshop);
         let passed_over = self.listing.passed_over.clone();
         report.last_error = self.refused_whole.clone().or(passed_over);
-        self.told.tell(report);
+        report
+    }
+
+    /// Tells others who decides.
+    fn name(&self) {
         let named = Kind::ALL.into_iter().filter_map(|kind| {
             let active = self.offices[kind as usize].active.as_ref()?;
             Some(active.pick.tag(kind))

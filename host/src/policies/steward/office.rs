@@ -26,6 +26,8 @@ pub(super) struct Office {
     pub(super) baseline_since: String,
     /// The last one that was refused, and why; it is not tried again as it is.
     pub(super) refused: Option<(Pick, String)>,
+    /// The one that is being compiled.
+    pub(super) pending: Option<String>,
     /// The one that is gone back to needs no probation.
     pub(super) returning: Option<Pick>,
     /// Who is asked beside.
@@ -58,6 +60,11 @@ impl Office {
         note(kind, &mut self.shadow_error, outcome)
     }
 
+    /// Whether what runs is not what is wished.
+    pub(super) fn is_unmet(&self) -> bool {
+        self.table_error.is_some() || self.swap_error.is_some()
+    }
+
     /// Why what runs is not what is wished.
     pub(super) fn error(&self) -> Option<String> {
         let errors = [&self.table_error, &self.swap_error, &self.shadow_error];
@@ -65,14 +72,22 @@ impl Office {
     }
 
     /// What is told.
-    pub(super) fn report(&self, kind: Kind, kept: &Kept, whole: Option<&str>) -> OfKind {
+    pub(super) fn report(
+        &self,
+        kind: Kind,
+        kept: &Kept,
+        whole: Option<&str>,
+        revision: String,
+    ) -> OfKind {
         let now = self.active.as_ref().map(|running| &running.pick);
         OfKind {
             active: self.active.clone(),
             baseline_since: self.baseline_since.clone(),
             shadow: self.shadow.clone(),
+            pending: self.pending.clone(),
             previous: kept.before(kind, now).map(Past::view).collect(),
             last_error: joined(whole.into_iter().chain(self.error().as_deref())),
+            revision,
         }
     }
 }

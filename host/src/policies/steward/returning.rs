@@ -1,13 +1,17 @@
 //! The way back by hand: file and table are written so that the policy before is what is wished.
 //!
 //! It goes to the policy that decided before the one that does now, so done twice it ends where it began.
-//! That policy was good already and needs no probation.
+//! That policy was good already and needs no probation. After a policy was rolled back by itself, the way back
+//! by hand leads to what runs: it is written down, and no more.
+//!
+//! No file is overwritten of which there is no other copy.
 
 use bytes::Bytes;
 use dataverse_core::policy::Kind;
 
 use super::super::desk::PolicyError;
-use super::super::pick::Pick;
+use super::super::folder::Found;
+use super::super::pick::{Pick, short};
 use super::super::view::{KindView, Origin};
 use super::super::wish::KindWish;
 use super::super::workshop::blocking;
@@ -18,29 +22,99 @@ use super::{Steward, source};
 impl Steward {
     /// Goes back to the policy that decided before this one.
     pub(super) async fn go_to_previous(&mut self, kind: Kind) -> Result<KindView, PolicyError> {
-        self.look_at_folder().await;
-        let (pick, wasm) = self.previous(kind).await?;
+        self.reconcile().await;
+        let seen = self.revision(kind);
+        let (pick, wasm) = self.destination(kind).await?;
         let shadow = self.table(kind).shadow;
         let wish = pick.wish(shadow.filter(|shadow| pick.name.as_str() != shadow));
         let there = self.as_wished(kind, &pick, &wish);
-        let returning = there.clone().unwrap_or_else(|| Pick {
+        let returning = there.unwrap_or_else(|| Pick {
             origin: Origin::Folder,
             ..pick.clone()
         });
         self.rehearse_bytes(kind, returning.clone(), &wasm).await?;
-        let text = self.with_table(kind, &wish)?;
-        if there.is_none() {
-            self.may_be_replaced(&pick.name, kind)?;
-            let (folder, name) = (self.folder.clone(), pick.name.clone());
-            let written = blocking(move || folder.put(&name, &wasm)).await;
-            written.map_err(|error| failed(&pick.name.file(), &error))?;
+        {
+            let _lock = self.lock().await?;
+            self.look_at_folder().await;
+            self.must_be(kind, &seen)?;
+            if self.as_wished(kind, &pick, &wish).is_none() {
+                self.bring_back(kind, &pick, wasm).await?;
+            }
+            self.write_table(kind, &wish).await?;
         }
-        self.write_wishes(text).await?;
         tracing::info!(decision = kind.as_str(), policy = %pick, "the policy before is gone back to");
         self.offices[kind as usize].returning = Some(returning);
-        let settled = self.settle(kind).await;
+        let settled = self.settle(kind, &wish).await;
         self.offices[kind as usize].returning = None;
         settled
+    }
+
+    /// What is gone back to, and its file: what runs, when that is not what is wished, for then the way back
+    /// was gone already and is only to be written down.
+    async fn destination(&self, kind: Kind) -> Result<(Pick, Bytes), PolicyError> {
+        let office = &self.offices[kind as usize];
+        let Some(running) = office.active.as_ref().filter(|_| office.is_unmet()) else {
+            return self.previous(kind).await;
+        };
+        let pick = running.pick.clone();
+        let digest = pick.digest;
+        let wasm = self.kept(move |kept| kept.get(digest)).await;
+        let wasm = wasm.map_err(|error| failed(&pick.to_string(), &error))?;
+        Ok((pick, wasm))
+    }
+
+    /// Writes the file of a policy that is gone back to.
+    async fn bring_back(&self, kind: Kind, pick: &Pick, wasm: Bytes) -> Result<(), PolicyError> {
+        self.may_be_replaced(&pick.name, kind)?;
+        let in_the_way = self.listing.files.get(&pick.name).cloned();
+        let is_new = in_the_way.is_none();
+        if let Some(found) = in_the_way {
+            self.must_be_kept(kind, pick, found).await?;
+        }
+        let (folder, name) = (self.folder.clone(), pick.name.clone());
+        let written = blocking(move || match is_new {
+            true => folder.put_new(&name, &wasm),
+            false => folder.put(&name, &wasm),
+        });
+        written
+            .await
+            .map_err(|error| failed(&pick.name.file(), &error))
+    }
+
+    /// Refuses to overwrite a file of which there is no other copy: one that is neither what runs of this kind
+    /// nor one that can be gone back to.
+    async fn must_be_kept(
+        &self,
+        kind: Kind,
+        pick: &Pick,
+        found: Result<Found, String>,
+    ) -> Result<(), PolicyError> {
+        let file = pick.name.file();
+        let found = found.map_err(|problem| {
+            PolicyError::Conflict(format!(
+                "{file} is in the way, and {problem}: rename it first"
+            ))
+        })?;
+        let active = self.offices[kind as usize].active.as_ref();
+        let runs = active.is_some_and(|running| running.pick.digest == found.digest);
+        let (folder, name) = (self.folder.clone(), pick.name.clone());
+        let is_kept = self
+            .kept(move |kept| {
+                let keep = || {
+                    let wasm = folder.read(&name)?;
+                    kept.put(found.digest, &wasm)
+                };
+                kept.has(kind, found.digest)
+                    || runs && (kept.get(found.digest).is_ok() || keep().is_ok())
+            })
+            .await;
+        if is_kept {
+            return Ok(());
+        }
+        let (digest, back) = (short(found.digest), short(pick.digest));
+        Err(PolicyError::Conflict(format!(
+            "{file} is another file (digest {digest}) than the one that is gone back to ({back}), and there is no copy of it: rename it first"
+        )))
     }
 
     /// The last good one but for the one that decides now, and its file.

@@ -35,7 +35,7 @@ impl Source {
     pub(super) fn digest(self) -> Digest {
         match self {
             Self::File(digest) => digest,
-            Self::BuiltIn(policy) => Digest::of(policy.wasm),
+            Self::BuiltIn(policy) => policy.digest,
         }
     }
 
@@ -102,17 +102,14 @@ pub(super) fn available(listing: &Listing, workshop: &Workshop) -> Vec<Available
             ..nothing_known(name.as_str(), Origin::Folder)
         },
     });
-    let built_in = built_in::all().into_iter().map(|policy| {
-        let digest = Digest::of(policy.wasm);
-        Available {
-            kind: Some(policy.kind.to_string()),
-            ..described(
-                workshop,
-                nothing_known(policy.name, Origin::BuiltIn),
-                digest,
-                policy.wasm.len() as u64,
-            )
-        }
+    let built_in = built_in::all().into_iter().map(|policy| Available {
+        kind: Some(policy.kind.to_string()),
+        ..described(
+            workshop,
+            nothing_known(policy.name, Origin::BuiltIn),
+            policy.digest,
+            policy.wasm.len() as u64,
+        )
     });
     files.chain(built_in).collect()
 }

@@ -2,7 +2,7 @@
 //!
 //! Whatever fails on the way, the one before goes on. Nothing is tried twice as it is.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
 use dataverse_core::content::Digest;
@@ -125,18 +125,36 @@ impl Steward {
         let name: PolicyName = (table.policy.parse()).map_err(|bad| unread(format!("{bad}")))?;
         let source = source::find(&self.listing, &self.workshop, kind, &name).map_err(unread)?;
         let decision = kind.as_str();
-        tracing::debug!(
+        tracing::info!(
             decision,
             policy = name.as_str(),
             "a policy is read and checked"
         );
-        let candidate = self.compile(source, &name, table).await?;
+        if self.workshop.is_compiled(source.digest()) {
+            return self.compile_for(kind, source, &name, table).await;
+        }
+        self.offices[kind as usize].pending = Some(name.to_string());
+        self.publish();
+        let candidate = self.compile_for(kind, source, &name, table).await;
+        self.offices[kind as usize].pending = None;
+        self.publish();
+        candidate
+    }
+
+    async fn compile_for(
+        &self,
+        kind: Kind,
+        source: Source,
+        name: &PolicyName,
+        table: &KindWish,
+    ) -> Result<Candidate, (Option<Pick>, String)> {
+        let candidate = self.compile(source, name, table).await?;
         let found = candidate.program.kind();
         if found == kind {
             return Ok(candidate);
         }
         match built_in::find(kind, name.as_str()) {
-            Some(policy) => self.compile(Source::BuiltIn(policy), &name, table).await,
+            Some(policy) => self.compile(Source::BuiltIn(policy), name, table).await,
             None => {
                 let other = Refusal::OtherKind {
                     found,
@@ -236,11 +254,13 @@ impl Steward {
             self.told.count(kind, Swap::Swapped);
         }
         self.offices[kind as usize].begun = true;
-        if let Some(before) = before {
-            self.told.part_with(kind, &before);
-            if before.is_sound() {
-                self.note_good(kind, &before).await;
-            }
+        let good = before.clone().filter(|before| before.is_sound());
+        if let Some(past) = good.as_ref().map(|before| before.as_past()) {
+            self.kept(move |kept| kept.note_good(kind, past)).await;
+        }
+        self.publish_change(kind, before.as_deref());
+        if good.is_some() {
+            self.save_kept().await;
         }
     }
 
@@ -257,9 +277,10 @@ impl Steward {
         let returns = office.returning.as_ref() == Some(pick);
         // At the start there is nothing to go back to, or it is known to be good, or it has to prove itself.
         let proven_before = !office.begun && {
-            let kept = self.kept.lock().expect("no one panics while remembering");
+            let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
             let good = kept.good(kind);
-            good.is_empty() || good.iter().any(|past| past.pick.runs_like(pick))
+            let never_was = good.is_empty() && !kept.was_lost();
+            never_was || good.iter().any(|past| past.pick.runs_like(pick))
         };
         if default || returns || proven_before {
             Trust::Proven

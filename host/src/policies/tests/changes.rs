@@ -6,6 +6,7 @@ use std::os::unix::fs::symlink;
 use super::*;
 use crate::policies::built_in;
 use crate::policies::view::Origin;
+use crate::policies::wish::KindWish;
 
 const MINE: &str = "[placement]\npolicy = \"mine\"\n";
 
@@ -262,5 +263,35 @@ async fn after_a_thousand_changes_the_last_one_decides() {
         .await;
     assert!(world.swaps(Kind::Placement) < 1000);
     assert_eq!(world.placement().last_error, None);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_kind_that_has_swapped_is_told_so_while_another_is_compiled() {
+    let world = World::new().await;
+    world.place(4).await;
+    world.place(4).await;
+    let decisions = |world: &World| world.policies.figures()[0].decisions;
+    assert_eq!(decisions(&world), 2);
+    // `near` is compiled; who wants to compile anything else has to wait.
+    world
+        .policies
+        .wish(Kind::Placement, KindWish::plain("near"))
+        .await
+        .unwrap();
+    let turn = world.workshop.turn.acquire().await.unwrap();
+    world.toml("[placement]\npolicy = \"rendezvous\"\n[eviction]\npolicy = \"arc\"\n");
+    world
+        .eventually(|view| view.eviction.pending.as_deref() == Some("arc"))
+        .await;
+    let view = world.view();
+    assert_eq!(view.placement.active.name, "rendezvous");
+    assert_eq!(view.placement.previous[0].name, "near");
+    assert_eq!(view.eviction.active.name, "gdsf");
+    assert_eq!(decisions(&world), 2, "of the first tenure, once");
+    drop(turn);
+    world
+        .eventually(|view| view.eviction.active.name == "arc" && view.eviction.pending.is_none())
+        .await;
     world.stop().await;
 }

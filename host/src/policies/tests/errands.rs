@@ -21,7 +21,8 @@ impl World {
     fn entries(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.folder()).unwrap();
         let names = entries.map(|it| it.unwrap().file_name().into_string().unwrap());
-        let mut names: Vec<_> = names.collect();
+        // The file that is locked stays.
+        let mut names: Vec<_> = names.filter(|it| it != ".policies.lock").collect();
         names.sort();
         names
     }
@@ -73,7 +74,7 @@ async fn a_wish_is_written_into_the_table_and_decides_when_it_is_answered() {
     assert_eq!(world.swaps(Kind::Placement), swaps);
     world.stop().await;
     let late = world.wish(wish("ring", json!({}))).await;
-    assert!(matches!(late, Err(PolicyError::Failed(_))), "{late:?}");
+    assert!(matches!(late, Err(PolicyError::Unavailable(_))), "{late:?}");
 }
 
 #[tokio::test]
@@ -188,18 +189,18 @@ async fn the_shadow_can_be_promoted_once() {
     };
     let view = world.wish(shadowed).await.unwrap();
     assert_eq!(view.shadow.unwrap().name, "beside");
-    let view = world.policies.promote(Kind::Placement).await.unwrap();
+    let view = world.policies.promote(Kind::Placement, None).await.unwrap();
     assert_eq!((view.active.name.as_str(), view.shadow), ("beside", None));
     assert_eq!(view.previous[0].name, "near");
-    not_found(world.policies.promote(Kind::Placement).await);
-    not_found(world.policies.promote(Kind::Eviction).await);
+    not_found(world.policies.promote(Kind::Placement, None).await);
+    not_found(world.policies.promote(Kind::Eviction, None).await);
     world.stop().await;
 }
 
 #[tokio::test]
 async fn a_rollback_brings_back_file_and_table_and_another_one_undoes_it() {
     let world = World::new().await;
-    not_found(world.policies.rollback(Kind::Placement).await);
+    not_found(world.policies.rollback(Kind::Placement, None).await);
     let (one, two) = (policy("one"), policy("two"));
     world.install("mine", one.clone()).await.unwrap();
     world.wish(wish("mine", json!({"of": 1}))).await.unwrap();
@@ -207,7 +208,11 @@ async fn a_rollback_brings_back_file_and_table_and_another_one_undoes_it() {
     world.wish(wish("mine", json!({"of": 2}))).await.unwrap();
 
     // What decided in between, the second file with the first configuration, is skipped by asking twice.
-    let view = world.policies.rollback(Kind::Placement).await.unwrap();
+    let view = world
+        .policies
+        .rollback(Kind::Placement, None)
+        .await
+        .unwrap();
     let is = |view: &KindView, wasm: &[u8], of: u64| {
         let active = &view.active;
         assert_eq!(active.digest, Digest::of(wasm).to_string());
@@ -218,11 +223,19 @@ async fn a_rollback_brings_back_file_and_table_and_another_one_undoes_it() {
         assert_eq!(world.read("mine.wasm"), wasm);
     };
     is(&view, &two, 1);
-    let view = world.policies.rollback(Kind::Placement).await.unwrap();
+    let view = world
+        .policies
+        .rollback(Kind::Placement, None)
+        .await
+        .unwrap();
     is(&view, &two, 2);
 
     world.install("mine", one.clone()).await.unwrap();
-    let view = world.policies.rollback(Kind::Placement).await.unwrap();
+    let view = world
+        .policies
+        .rollback(Kind::Placement, None)
+        .await
+        .unwrap();
     is(&view, &two, 2);
     world.policies.remove("nothing").await.unwrap_err();
     world.stop().await;
@@ -239,7 +252,11 @@ async fn the_baseline_may_be_wished_for_and_parted_with() {
     );
     assert_eq!(view.active.origin, Origin::Baseline);
 
-    let view = world.policies.rollback(Kind::Placement).await.unwrap();
+    let view = world
+        .policies
+        .rollback(Kind::Placement, None)
+        .await
+        .unwrap();
     assert_eq!(view.active.name, before);
     assert!(world.wish(wish("baselin", json!({}))).await.is_err());
     world.stop().await;
@@ -251,7 +268,11 @@ async fn a_rollback_reaches_a_built_in_policy_behind_a_file_of_its_name() {
     let built_in = world.placement().active.digest;
     world.install("rendezvous", policy("one")).await.unwrap();
     assert_eq!(world.placement().active.origin, Origin::Folder);
-    let view = world.policies.rollback(Kind::Placement).await.unwrap();
+    let view = world
+        .policies
+        .rollback(Kind::Placement, None)
+        .await
+        .unwrap();
     assert_eq!(view.active.digest, built_in);
     assert_eq!(
         Digest::of(&world.read("rendezvous.wasm")).to_string(),
@@ -268,8 +289,132 @@ async fn what_was_removed_from_the_folder_can_still_be_gone_back_to() {
     world.wish(wish("near", json!({}))).await.unwrap();
     world.policies.remove("mine").await.unwrap();
     let world = world.restart(|_| {}).await;
-    let view = world.policies.rollback(Kind::Placement).await.unwrap();
+    let view = world
+        .policies
+        .rollback(Kind::Placement, None)
+        .await
+        .unwrap();
     assert_eq!(view.active.name, "mine");
     assert_eq!(world.read("mine.wasm"), policy("one"));
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_rollback_overwrites_no_file_that_is_kept_nowhere_else() {
+    let world = World::new().await;
+    world.install("mine", policy("one")).await.unwrap();
+    world.wish(wish("mine", json!({}))).await.unwrap();
+    world.wish(wish("near", json!({}))).await.unwrap();
+    let before = world.read("policies.toml");
+    let mut unknown = [
+        policy("unknown"),
+        guests::honest(Kind::Relocation),
+        b"no policy".to_vec(),
+    ];
+    for file in &mut unknown {
+        world.write("mine.wasm", &file);
+        let digest = Digest::of(file).to_string();
+        match world.policies.rollback(Kind::Placement, None).await {
+            Err(PolicyError::Conflict(reason)) => {
+                let named = reason.contains("mine.wasm") && reason.contains(&digest[..12]);
+                assert!(named && reason.contains("rename it first"), "{reason}");
+            }
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(world.read("mine.wasm"), *file);
+        assert_eq!(world.read("policies.toml"), before);
+        assert_eq!(world.placement().active.name, "near");
+    }
+    std::fs::rename(
+        world.folder().join("mine.wasm"),
+        world.folder().join("theirs.wasm"),
+    )
+    .unwrap();
+    let view = world
+        .policies
+        .rollback(Kind::Placement, None)
+        .await
+        .unwrap();
+    assert_eq!(view.active.name, "mine");
+    assert_eq!(world.read("mine.wasm"), policy("one"));
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_built_in_policy_does_not_come_back_over_a_file_of_its_name() {
+    let world = World::new().await;
+    world.wish(wish("near", json!({}))).await.unwrap();
+    world.write("rendezvous.wasm", policy("own"));
+    let back = world.policies.rollback(Kind::Placement, None).await;
+    assert!(matches!(back, Err(PolicyError::Conflict(_))), "{back:?}");
+    assert_eq!(world.read("rendezvous.wasm"), policy("own"));
+    assert_eq!(world.placement().active.name, "near");
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn links_are_left_to_whoever_made_them() {
+    let world = World::new().await;
+    let theirs = world.root.path().join("theirs.toml");
+    std::fs::rename(world.folder().join("policies.toml"), &theirs).unwrap();
+    std::os::unix::fs::symlink(&theirs, world.folder().join("policies.toml")).unwrap();
+    let before = world.read("policies.toml");
+    match world.wish(wish("near", json!({}))).await {
+        Err(PolicyError::Conflict(reason)) => assert!(reason.contains("theirs.toml"), "{reason}"),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(world.read("policies.toml"), before);
+    assert_eq!(world.placement().active.name, "rendezvous");
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_folder_that_is_gone_is_named_with_what_to_do() {
+    let world = World::new().await;
+    std::fs::remove_dir_all(world.folder()).unwrap();
+    match world.wish(wish("near", json!({}))).await {
+        Err(PolicyError::Failed(reason)) => assert!(reason.contains("make it again"), "{reason}"),
+        other => panic!("{other:?}"),
+    }
+    world
+        .eventually(|view| {
+            let error = view.last_error.as_deref().unwrap_or_default();
+            error.contains("--policies DIR")
+        })
+        .await;
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn what_nobody_waits_for_any_more_is_not_begun() {
+    let world = World::new().await;
+    let turn = world.workshop.turn.acquire().await.unwrap();
+    let install = |name: &'static str| {
+        let policies = Arc::clone(&world.policies);
+        let wasm = Bytes::from(policy(name));
+        tokio::spawn(async move { policies.install(name, wasm).await })
+    };
+    let under_way = install("first");
+    tokio::task::yield_now().await;
+    let given_up = install("second");
+    tokio::task::yield_now().await;
+    given_up.abort();
+    assert!(given_up.await.unwrap_err().is_cancelled());
+
+    // The clock goes on by itself as long as it is stopped: one waits for its turn in vain.
+    tokio::time::pause();
+    let late = world.install("third", policy("third")).await;
+    tokio::time::resume();
+    match late {
+        Err(PolicyError::Unavailable(reason)) => {
+            assert!(reason.contains("nothing was changed"), "{reason}");
+        }
+        other => panic!("{other:?}"),
+    }
+    drop(turn);
+    under_way.await.unwrap().unwrap();
+    world.install("fourth", policy("fourth")).await.unwrap();
+    let there = ["first.wasm", "fourth.wasm", "policies.toml"];
+    assert_eq!(world.entries(), there);
     world.stop().await;
 }

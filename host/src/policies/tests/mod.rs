@@ -9,6 +9,7 @@ mod errands;
     reason = "the guests are shared with tests that need others of them"
 )]
 mod guests;
+mod sharing;
 mod trouble;
 
 use std::path::PathBuf;
@@ -34,6 +35,7 @@ const DEADLINE: Duration = Duration::from_secs(60);
 /// A folder of policies, and whoever looks after them.
 struct World {
     root: TempDir,
+    folder: PathBuf,
     workshop: Arc<Workshop>,
     judges: Arc<Judges>,
     policies: Arc<Policies>,
@@ -53,27 +55,54 @@ impl World {
     }
 
     async fn begin(root: TempDir, workshop: Arc<Workshop>) -> Self {
+        let folder = root.path().join("policies");
+        Self::with_folder(root, folder, workshop).await
+    }
+
+    /// Another node with this one's folder of policies.
+    async fn beside(&self) -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let workshop = Arc::clone(&self.workshop);
+        Self::with_folder(root, self.folder(), workshop).await
+    }
+
+    async fn with_folder(root: TempDir, folder: PathBuf, workshop: Arc<Workshop>) -> Self {
+        Self::waiting(root, folder, workshop, DEADLINE).await
+    }
+
+    /// Policies that are waited for so long.
+    async fn waiting(
+        root: TempDir,
+        folder: PathBuf,
+        workshop: Arc<Workshop>,
+        policies_start: Duration,
+    ) -> Self {
         let judges = Arc::new(Judges::default());
         let named = Arc::new(Mutex::new(Vec::new()));
         let heard = Arc::clone(&named);
         let whom = Whom {
             node: NodeId::from(7),
             judges: Arc::clone(&judges),
-            naming: Box::new(move |names| *heard.lock().unwrap() = names),
+            naming: Box::new(move |names: Vec<String>| {
+                assert!(!names.iter().any(|name| name.contains(":boom@")), "boom");
+                *heard.lock().unwrap() = names;
+            }),
         };
         let place = Place {
-            folder: root.path().join("policies"),
+            folder: folder.clone(),
             kept: root.path().join("kept"),
             workshop: Arc::clone(&workshop),
         };
         let settings = Settings {
             policies_debounce: Duration::from_millis(20),
             policies_rescan: Duration::from_secs(3600),
+            policies_start,
             ..Settings::default()
         };
         let policies = Policies::of(place, &settings, whom).await.unwrap();
         Self {
             root,
+            folder,
             workshop,
             judges,
             policies,
@@ -85,7 +114,7 @@ impl World {
     async fn restart(self, between: impl FnOnce(&PathBuf)) -> Self {
         self.stop().await;
         between(&self.folder());
-        Self::begin(self.root, self.workshop).await
+        Self::with_folder(self.root, self.folder, self.workshop).await
     }
 
     async fn stop(&self) {
@@ -95,7 +124,7 @@ impl World {
     }
 
     fn folder(&self) -> PathBuf {
-        self.root.path().join("policies")
+        self.folder.clone()
     }
 
     fn write(&self, file: &str, bytes: impl AsRef<[u8]>) {
@@ -187,6 +216,8 @@ impl World {
         let candidates = (1..=nodes).map(candidate).collect();
         let chosen = self.judges.rank(request, candidates, Vec::new()).await;
         assert!(!chosen.is_empty(), "somebody always answers");
+        // An instance that failed is replaced before the next question.
+        self.judges.placement.rest().await;
     }
 }
 

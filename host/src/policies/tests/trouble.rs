@@ -3,6 +3,7 @@
 use std::fs;
 
 use super::*;
+use crate::policies::desk::PolicyError;
 use crate::policies::view::Origin;
 
 const MINE: &str = "[placement]\npolicy = \"mine\"\n";
@@ -57,6 +58,43 @@ async fn a_policy_that_fails_in_its_probation_makes_way_for_the_one_before() {
         (figures.swaps[2], figures.faults[0], figures.decisions),
         (1, 5, 5)
     );
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_rollback_by_hand_after_it_writes_down_what_runs_and_goes_no_further() {
+    let world = with_traitor().await;
+    let view = world
+        .policies
+        .rollback(Kind::Placement, None)
+        .await
+        .unwrap();
+    assert_eq!((view.active.name.as_str(), view.last_error), ("good", None));
+    assert_eq!(view.active.config["of"], 1);
+    assert_eq!(view.previous[0].name, "rendezvous");
+    let text = String::from_utf8(world.read("policies.toml")).unwrap();
+    assert!(
+        text.contains("\"good\"") && !text.contains("mine"),
+        "{text}"
+    );
+
+    // A file that failed has a copy, so the good one of its name may come back over it.
+    world.write("good.wasm", traitor());
+    world
+        .eventually(|view| view.placement.active.digest == Digest::of(&traitor()).to_string())
+        .await;
+    for _ in 0..5 {
+        world.place(4).await;
+    }
+    world.refused("rolled back").await;
+    assert_eq!(world.read("good.wasm"), traitor());
+    let view = world
+        .policies
+        .rollback(Kind::Placement, None)
+        .await
+        .unwrap();
+    assert_eq!((view.active.name.as_str(), view.last_error), ("good", None));
+    assert_eq!(world.read("good.wasm"), policy("good"));
     world.stop().await;
 }
 
@@ -213,5 +251,91 @@ async fn kept_files_that_are_damaged_are_passed_over() {
     fs::write(good, "damaged").unwrap();
     let world = World::begin(world.root, world.workshop).await;
     assert_eq!(world.placement().active.name, "rendezvous");
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn without_the_list_of_good_ones_nobody_is_trusted() {
+    let world = with_good().await;
+    let kept = world.root.path().join("kept/kept.json");
+    let world = world
+        .restart(|_| fs::write(kept, "[").expect("it can be written"))
+        .await;
+    let active = world.placement().active;
+    assert_eq!(
+        (active.name.as_str(), active.state.as_str()),
+        ("good", "probation")
+    );
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_node_does_not_wait_for_what_takes_long_to_compile() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("policies");
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("mine.wasm"), policy("one")).unwrap();
+    fs::write(folder.join("policies.toml"), MINE).unwrap();
+    let workshop = Workshop::new(None).unwrap();
+    let compiling = Arc::clone(&workshop);
+    let turn = compiling.turn.acquire().await.unwrap();
+    let wait = Duration::from_millis(1);
+    let world = World::waiting(root, folder, workshop, wait).await;
+    world
+        .eventually(|view| view.placement.pending.as_deref() == Some("mine"))
+        .await;
+    let active = world.placement().active;
+    assert_eq!(active.origin, Origin::Baseline);
+    assert!(!active.loaded_at.is_empty());
+    world.place(4).await;
+    drop(turn);
+    world.decides("mine", &policy("one")).await;
+    world
+        .eventually(|view| view.relocation.active.name == "reader")
+        .await;
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_panic_while_policies_are_looked_after_is_told_and_they_are_looked_after_again() {
+    let world = World::new().await;
+    world.write("boom.wasm", policy("one"));
+    let boom = crate::policies::wish::KindWish::plain("boom");
+    let broken = world.policies.wish(Kind::Placement, boom).await;
+    assert!(
+        matches!(&broken, Err(PolicyError::Failed(reason)) if reason.contains("log")),
+        "{broken:?}"
+    );
+    world
+        .eventually(|view| {
+            let error = view.last_error.as_deref().unwrap_or_default();
+            error.contains("boom") && error.contains("who decides goes on")
+        })
+        .await;
+    world.place(4).await;
+    world.toml("[placement]\npolicy = \"near\"\n");
+    world
+        .eventually(|view| view.placement.active.name == "near" && view.last_error.is_none())
+        .await;
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn who_waits_for_a_change_is_let_go_when_the_node_stops() {
+    let world = World::new().await;
+    let turn = world.workshop.turn.acquire().await.unwrap();
+    let near = crate::policies::wish::KindWish::plain("near");
+    let waiting = world.policies.wish(Kind::Placement, near);
+    let (answer, ()) = tokio::join!(waiting, async {
+        world
+            .eventually(|view| view.placement.pending.is_some())
+            .await;
+        world.policies.cease();
+    });
+    assert!(
+        matches!(answer, Err(PolicyError::Unavailable(_))),
+        "{answer:?}"
+    );
+    drop(turn);
     world.stop().await;
 }

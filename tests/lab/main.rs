@@ -1,14 +1,14 @@
 //! The lab with the policies that come with the program, as WebAssembly, and its commands.
 
+mod experiments;
 #[path = "../../host/sandbox/tests/guests/mod.rs"]
 #[expect(dead_code, reason = "other tests need the rest")]
 mod guests;
+mod placement;
 #[path = "../policies/reference.rs"]
 mod reference;
-mod trace;
-mod experiments;
-mod placement;
 mod search;
+mod trace;
 mod world;
 
 #[path = "../../host/sandbox/tests/guests/mod.rs"]

@@ -257,7 +257,7 @@ impl Expect {
             Bound::Entry(other) => format!("that of {other}"),
         };
         let by = match self.by {
-            by if by == 0.0 => String::new(),
+            0.0 => String::new(),
             by => format!(" by {by}"),
         };
         let surely = if self.sure { "surely " } else { "" };

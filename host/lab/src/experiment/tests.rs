@@ -345,7 +345,7 @@ fn what_fails_is_told_and_stops_nothing_else() {
             .factor
         {
             1 => Err(Wrong::new("nodes.factor", "one copy is none").into()),
-            _ if seed % 2 == 0 => panic!("seed {seed} is even"),
+            _ if seed.is_multiple_of(2) => panic!("seed {seed} is even"),
             _ => simple(scenario, seed, progress),
         };
     let results = run(&swept(), 2, &world);
@@ -425,7 +425,7 @@ fn whoever_watches_sees_all_requests() {
     let experiment = swept();
     let world = |scenario: &Scenario, seed: u64, progress: &(dyn Fn(u64) -> bool + Sync)| {
         let _ = progress(10) && progress(30);
-        if seed % 2 == 0 {
+        if seed.is_multiple_of(2) {
             Err(RunError::Stopped)
         } else {
             simple(scenario, seed, progress)

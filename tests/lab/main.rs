@@ -11,10 +11,6 @@ mod search;
 mod trace;
 mod world;
 
-#[path = "../../host/sandbox/tests/guests/mod.rs"]
-#[expect(dead_code, reason = "other tests use the rest")]
-mod guests;
-
 use dataverse::policies::built_in;
 use dataverse_lab::shelf::{BuiltIn, Shelf};
 use dataverse_sandbox::{Sandbox, SandboxOptions};

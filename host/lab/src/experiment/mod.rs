@@ -16,8 +16,6 @@ mod table;
 
 use std::path::PathBuf;
 
-use dataverse_core::limits;
-
 use crate::results::{Digests, ExperimentFile, Plan, Point, Versions};
 use crate::world::Scenario;
 
@@ -73,14 +71,11 @@ impl Experiment {
         self.cells.len() * self.plan.repetitions as usize
     }
 
-    /// Requests in all runs; what [`Watch::advanced`] adds up to. None when a trace tells only at its end.
+    /// Requests in all runs; what [`Watch`] is told adds up to it.
     #[must_use]
-    pub fn requests(&self) -> Option<u64> {
-        let known = |requests: &u64| *requests < limits::LAB_REQUESTS_MAX;
-        let one_round = self.cells.iter().try_fold(0_u64, |sum, cell| {
-            sum.checked_add(Some(cell.scenario.requests).filter(known)?)
-        })?;
-        one_round.checked_mul(self.plan.repetitions.into())
+    pub fn requests(&self) -> u64 {
+        let cells = self.cells.iter().map(|cell| cell.scenario.requests);
+        cells.sum::<u64>() * u64::from(self.plan.repetitions)
     }
 }
 

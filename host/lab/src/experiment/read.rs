@@ -19,7 +19,7 @@ use crate::quantity::Portion;
 use crate::results::{self, Digests, ExperimentFile, Plan, Versions};
 use crate::shelf::{BASELINE, Chosen, Shelf};
 use crate::topology::{self, Network};
-use crate::workload::{self, Workload};
+use crate::workload::{self, OnResizeWord, Workload};
 use crate::world::{Event, EventSpec, Judges, Nodes, Scenario};
 use crate::wrong::Wrong;
 
@@ -143,11 +143,10 @@ impl<'a> Reader<'a> {
         let nodes: Nodes = section(document, tree, "nodes")?.unwrap_or_default();
         let run: Run = section(document, tree, "run")?.unwrap_or_default();
         let events = self.events(tree)?;
-        let is_trace = workload.spec().trace.is_some();
-        if run.requests.is_none() && is_trace {
-            refuse_a_share_of_the_unknown(document, &run)?;
-        }
-        let mut requests = run.requests(is_trace);
+        let footprint = workload
+            .footprint()
+            .map_err(|error| at(Wrong::new("workload.trace", error.to_string())))?;
+        let mut requests = run.requests(footprint.map(|footprint| footprint.requests));
         if let Some(most) = self.reading.requests_max {
             requests = requests.min(most);
         }
@@ -409,16 +408,6 @@ fn assertions(
     Ok(read)
 }
 
-fn refuse_a_share_of_the_unknown(document: &Document, run: &Run) -> Result<(), Malformed> {
-    match run.warm_up.get_ref() {
-        Portion::Share(share) if *share > 0.0 => Err(document.malformed(
-            &run.warm_up.span(),
-            "how many requests a trace has shows at its end; give `requests`, or a warm-up as a number of requests",
-        )),
-        _ => Ok(()),
-    }
-}
-
 /// What a reader of the numbers has to know.
 fn notes(cells: &[PlannedCell]) -> Vec<String> {
     let mut notes: Vec<String> = Vec::new();
@@ -438,17 +427,7 @@ fn notes(cells: &[PlannedCell]) -> Vec<String> {
                     .trim_end_matches('.')
             ),
         };
-        let spec = scenario.workload.spec();
-        let resized = spec.trace.as_ref().map(|trace| {
-            let rule = match spec.on_resize.as_deref() {
-                Some("write") => "is written anew",
-                _ => "keeps its first size",
-            };
-            format!(
-                "An object that changes its size in {} {rule}.",
-                trace.display()
-            )
-        });
+        let resized = note_of_sizes(&scenario.workload);
         for note in std::iter::once(warm_up).chain(resized) {
             if !notes.contains(&note) {
                 notes.push(note);
@@ -456,6 +435,20 @@ fn notes(cells: &[PlannedCell]) -> Vec<String> {
         }
     }
     notes
+}
+
+/// What became of objects that change their size in a trace.
+fn note_of_sizes(workload: &Workload) -> Option<String> {
+    let trace = workload.spec().trace.as_ref()?.display();
+    let resized = workload.footprint().ok()??.resized;
+    let became = match workload.spec().on_resize {
+        Some(OnResizeWord::Write) => "count as writes",
+        Some(OnResizeWord::Keep) | None => "are reads of the first size",
+    };
+    Some(match resized {
+        0 => format!("No object of {trace} is read with another size than before."),
+        resized => format!("{resized} reads of {trace} with another size than before {became}."),
+    })
 }
 
 impl Document {

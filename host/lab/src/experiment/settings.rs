@@ -38,12 +38,12 @@ impl Default for Run {
 }
 
 impl Run {
-    /// How many requests a run has, where the load is generated or a trace.
-    pub(super) fn requests(&self, is_trace: bool) -> u64 {
-        match self.requests {
-            Some(requests) => requests,
-            None if is_trace => limits::LAB_REQUESTS_MAX,
-            None => limits::EXPERIMENT_REQUESTS_DEFAULT,
+    /// How many requests a run has, where a trace has so many.
+    pub(super) fn requests(&self, of_trace: Option<u64>) -> u64 {
+        match (self.requests, of_trace) {
+            (Some(requests), Some(there_are)) => requests.min(there_are),
+            (Some(requests), None) | (None, Some(requests)) => requests,
+            (None, None) => limits::EXPERIMENT_REQUESTS_DEFAULT,
         }
     }
 

@@ -439,8 +439,8 @@ fn whoever_watches_sees_all_requests() {
     };
     experiment.run(&running).expect("threads");
     assert_eq!(counting.ended.into_inner(), experiment.runs());
-    assert_eq!(Some(counting.requests.into_inner()), experiment.requests());
-    assert_eq!(experiment.requests(), Some(16 * 10_000));
+    assert_eq!(counting.requests.into_inner(), experiment.requests());
+    assert_eq!(experiment.requests(), 16 * 10_000);
 }
 
 #[test]
@@ -456,7 +456,7 @@ fn an_experiment_is_made_smaller_to_try_it() {
         ..Reading::new(&shelf)
     };
     let experiment = Experiment::read(&file, &reading).expect("it makes sense");
-    assert_eq!(experiment.requests(), Some(4 * 2 * 100));
+    assert_eq!(experiment.requests(), 4 * 2 * 100);
     assert_eq!(experiment.stem(), "it");
     let results = run(&experiment, 1, &simple);
     assert_eq!((results.seed, results.plan.repetitions), (77, 2));
@@ -512,4 +512,56 @@ fn people_see_means_with_intervals_and_ranks() {
         cell.starts_with("0.3") && cell.contains(" ± ") && cell.ends_with("(1–2)"),
         "{cell}"
     );
+}
+
+#[test]
+fn a_trace_is_replayed_as_far_as_it_goes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut trace = "time,id,size\n".to_owned();
+    for request in 0..40 {
+        trace.push_str(&format!(
+            "{request},{},{}\n",
+            request % 7,
+            100 + request / 20
+        ));
+    }
+    std::fs::write(folder.path().join("requests.csv"), &trace).expect("it is written");
+    let file = folder.path().join("it.toml");
+    let read = |run: &str| {
+        let load = "[workload]\ntrace = \"requests.csv\"\n";
+        std::fs::write(&file, format!("{TWO}{load}[run]\n{run}")).expect("it is written");
+        Experiment::read(&file, &Reading::new(&shelf())).expect("it makes sense")
+    };
+    let requests = |run: &str| read(run).cells[0].scenario.requests;
+    assert_eq!(requests(""), 40);
+    assert_eq!(requests("requests = 100"), 40);
+    assert_eq!(requests("requests = 30"), 30);
+    let whole = read("warm_up = \"50%\"");
+    assert_eq!(
+        whole.digests.files.keys().collect::<Vec<_>>(),
+        ["requests.csv"]
+    );
+    assert_eq!(
+        whole.notes[1],
+        "7 reads of requests.csv with another size than before are reads of the first size."
+    );
+    check_refused("[workload]\ntrace = \"nowhere.csv\"\n", 2, "nowhere.csv");
+}
+
+#[test]
+fn a_digest_is_that_of_the_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let files = [("sizes.txt", "10\n20\n"), ("net.txt", "a b\nb c\n")];
+    for (name, content) in files {
+        std::fs::write(folder.path().join(name), content).expect("it is written");
+    }
+    let file = folder.path().join("it.toml");
+    let text = "[topology]\nkind = \"file\"\npath = \"net.txt\"\n[workload]\nsizes = \"file\"\n\
+                sizes_file = \"sizes.txt\"\n[[compare]]\nname = \"x\"\n";
+    std::fs::write(&file, text).expect("it is written");
+    let experiment = Experiment::read(&file, &Reading::new(&shelf())).expect("it makes sense");
+    for (name, content) in files {
+        let digest = dataverse_core::content::Digest::of(content.as_bytes()).to_string();
+        assert_eq!(experiment.digests.files.get(name), Some(&digest), "{name}");
+    }
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::Context as _;
 use dataverse_core::limits::EXPERIMENT_JOBS_MAX;
 use dataverse_lab::experiment::{Experiment, NoThreads, Reading, ResultsFolder, Running, table};
+use dataverse_lab::report;
 use dataverse_lab::results::{self, Results};
 use tokio::signal::unix::{SignalKind, signal};
 

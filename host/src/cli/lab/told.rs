@@ -17,7 +17,6 @@ const LINE_EVERY: Duration = Duration::from_secs(15);
 pub(super) struct Told {
     bar: ProgressBar,
     is_drawn: bool,
-    counts_requests: bool,
     runs: usize,
     ended: AtomicU64,
     began: Instant,
@@ -26,20 +25,17 @@ pub(super) struct Told {
 
 impl Told {
     pub(super) fn of(experiment: &Experiment, is_drawn: bool) -> Self {
-        let requests = experiment.requests();
-        let length = requests.unwrap_or(experiment.runs() as u64);
         let target = match is_drawn {
             true => ProgressDrawTarget::stderr(),
             false => ProgressDrawTarget::hidden(),
         };
-        let bar = ProgressBar::with_draw_target(Some(length), target);
+        let bar = ProgressBar::with_draw_target(Some(experiment.requests()), target);
         let template = "[{bar:30}] {percent} %  {msg}  {eta} left";
         let style = ProgressStyle::with_template(template).expect("the template is constant");
         bar.set_style(style.progress_chars("=> "));
         let told = Self {
             bar,
             is_drawn,
-            counts_requests: requests.is_some(),
             runs: experiment.runs(),
             ended: AtomicU64::new(0),
             began: Instant::now(),
@@ -98,19 +94,14 @@ impl Told {
 
 impl Watch for Told {
     fn advanced(&self, requests: u64) {
-        if self.counts_requests {
-            self.bar.inc(requests);
-        }
+        self.bar.inc(requests);
         self.line_now_and_then();
     }
 
     fn ended(&self, run: &EndedRun<'_>) {
         self.ended.fetch_add(1, Ordering::Relaxed);
         self.bar.set_message(self.runs_ended());
-        self.bar.inc(match self.counts_requests {
-            true => run.left_out,
-            false => 1,
-        });
+        self.bar.inc(run.left_out);
         if let Some(error) = run.error {
             let at = match run.point {
                 "" => String::new(),

@@ -131,8 +131,10 @@ impl Steward {
         }
     }
 
-    /// Asks nobody beside any more. Who decides goes on.
+    /// Asks nobody beside any more, and makes durable what is remembered, of which the last step may have been
+    /// cut off. Who decides goes on.
     pub(super) async fn end(&mut self) {
+        self.save_kept().await;
         for kind in Kind::ALL {
             self.end_shadow(kind).await;
         }

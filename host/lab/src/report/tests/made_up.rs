@@ -114,7 +114,7 @@ fn row(entry: &str, number: usize, place: usize, point: &Point, repetitions: u32
             n: repetitions,
             mean,
             interval: half,
-            difference: (number > 0).then(|| Difference {
+            difference: (number > 0).then_some(Difference {
                 n: repetitions,
                 mean: mean - before,
                 interval: half,

@@ -1,12 +1,17 @@
 //! The placement study of the shipped policies, and `lab placement`.
 
 use std::process::{Command, Output};
+use std::sync::LazyLock;
 
 use dataverse_core::policy::Kind;
 use dataverse_lab::placement::{Change, Finding, Method, Moves, Study, Weights, closed_form};
+use dataverse_lab::shelf::Shelf;
 use serde_json::Value;
 
 use crate::shelf;
+
+/// One for all tests, so that each policy is compiled once.
+static SHELF: LazyLock<Shelf> = LazyLock::new(shelf);
 
 const BINARY: &str = env!("CARGO_BIN_EXE_dataverse");
 
@@ -24,7 +29,7 @@ fn study(nodes: u32, factor: u32, files: u32) -> Study {
 }
 
 fn found(study: &Study, policy: &str, config: &str) -> Finding {
-    let chosen = shelf().choose(Kind::Placement, policy, config);
+    let chosen = SHELF.choose(Kind::Placement, policy, config);
     let chosen = chosen.expect("it comes with the program");
     let mut findings = study.run(&[chosen]).expect("the study is sound");
     let finding = findings.remove(0);
@@ -77,7 +82,7 @@ fn rendezvous_finds_what_the_baseline_finds() {
 #[test]
 fn the_rings_coefficient_of_variation_falls_as_one_over_the_root_of_its_points() {
     const NODES: u32 = 32;
-    const FILES: u32 = 20_000;
+    const FILES: u32 = 10_000;
     let (mut above, mut below) = (0.0, 0.0);
     let points = [1u32, 4, 16, 64, 256];
     let middle = f64::ln(16.0);

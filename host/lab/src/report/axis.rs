@@ -25,8 +25,9 @@ pub(super) struct Axis {
 
 impl Axis {
     /// An axis over these values with marks at round numbers; from zero where that wastes little of it.
-    pub(super) fn over(label: &str, values: impl Iterator<Item = f64>) -> Self {
-        let (low, high) = ends(values);
+    pub(super) fn over(label: &str, values: impl Iterator<Item = f64> + Clone) -> Self {
+        let (low, high) = ends(values.clone());
+        let whole = are_whole(values);
         let spare = (high - low) * EDGE;
         let (low, high) = if high <= low {
             around(low)
@@ -37,15 +38,16 @@ impl Axis {
         };
         Self {
             label: label.to_owned(),
-            marks: round_marks(low, high),
+            marks: round_marks(low, high, whole),
             ends: (low, high),
             logarithmic: false,
         }
     }
 
     /// An axis over these values, exactly from the least to the greatest.
-    pub(super) fn within(label: &str, values: impl Iterator<Item = f64>) -> Self {
-        let (low, high) = ends(values);
+    pub(super) fn within(label: &str, values: impl Iterator<Item = f64> + Clone) -> Self {
+        let (low, high) = ends(values.clone());
+        let whole = are_whole(values);
         let (low, high) = if high <= low {
             around(low)
         } else {
@@ -53,7 +55,7 @@ impl Axis {
         };
         Self {
             label: label.to_owned(),
-            marks: round_marks(low, high),
+            marks: round_marks(low, high, whole),
             ends: (low, high),
             logarithmic: false,
         }
@@ -168,15 +170,20 @@ fn around(value: f64) -> (f64, f64) {
     (value - half, value + half)
 }
 
+/// Whether an axis of these values has no use for marks between whole numbers.
+fn are_whole(mut values: impl Iterator<Item = f64> + Clone) -> bool {
+    let (low, high) = ends(values.clone());
+    high - low >= 2.0 && values.all(|value| value.fract() == 0.0)
+}
+
 /// Round numbers from `low` to `high`.
-fn round_marks(low: f64, high: f64) -> Vec<(f64, String)> {
+fn round_marks(low: f64, high: f64, whole: bool) -> Vec<(f64, String)> {
     let rough = (high - low) / MARKS;
+    let rough = if whole { rough.max(1.0) } else { rough };
     let power = 10f64.powf(rough.log10().floor());
     let steps = [1.0, 2.0, 2.5, 5.0, 10.0].map(|it| it * power);
-    let step = steps
-        .into_iter()
-        .find(|step| *step >= rough)
-        .unwrap_or(rough);
+    let fits = |step: &f64| *step >= rough && (!whole || step.fract() == 0.0);
+    let step = steps.into_iter().find(fits).unwrap_or(rough);
     let first = (low / step).ceil() as i64;
     let last = (high / step).floor() as i64;
     // Bounded whatever the ends are.
@@ -218,6 +225,7 @@ mod tests {
         check([0.0, 1.0], &["0", "0.25", "0.5", "0.75", "1"]);
         check([0.41, 0.47], &["0.42", "0.44", "0.46"]);
         check([0.0, 5_300_000.0], &["0", "2M", "4M"]);
+        check([1.0, 12.0], &["0", "5", "10"]);
         check([3.0, 3.0], &["2.8", "3", "3.2"]);
         check([0.0, 0.0], &["0", "0.2", "0.4", "0.6", "0.8", "1"]);
         check([f64::NAN, 2.0], &["1.8", "1.9", "2", "2.1", "2.2"]);

@@ -28,6 +28,10 @@ pub(super) const LINES_MAX: usize = 12;
 const MARKED_POINTS_MAX: usize = 24;
 /// Points of a line that are drawn; of more, every so many-th is.
 const DRAWN_POINTS_MAX: usize = 600;
+/// Part of the axis over which whiskers of one value are spread.
+const ASIDE: f64 = 0.03;
+/// Letters of what the upright axis means.
+const LABEL_CHARS_MAX: usize = 36;
 /// Letters of a name beside its line.
 const NAME_CHARS_MAX: usize = 17;
 
@@ -111,6 +115,24 @@ impl Chart {
         Drawing::new((WIDTH, HEIGHT + above), |canvas| self.draw(canvas, above))
     }
 
+    /// Which lines hide each other, in a sentence; empty when none do.
+    pub(super) fn hidden(&self) -> String {
+        let shown: Vec<&Line> = self.shown().collect();
+        let is_hidden = |place: usize| {
+            let later = shown[place + 1..].iter();
+            later
+                .clone()
+                .any(|other| other.points == shown[place].points)
+        };
+        let hidden = (0..shown.len()).filter(|place| is_hidden(*place));
+        let names: Vec<&str> = hidden.map(|place| shown[place].name.as_str()).collect();
+        match names[..] {
+            [] => String::new(),
+            [one] => format!(" {one} lies under a line that is the same."),
+            _ => format!(" {} lie under lines that are the same.", names.join(", ")),
+        }
+    }
+
     fn shown(&self) -> impl Iterator<Item = &Line> {
         let shown = self.lines.iter().filter(|line| !line.points.is_empty());
         shown.take(LINES_MAX)
@@ -140,7 +162,7 @@ impl Chart {
             .label_style(text(MUTED_COLOUR))
             .axis_desc_style(text(INK_COLOUR))
             .x_desc(plain(&self.x.label))
-            .y_desc(plain(&self.y.label))
+            .y_desc(short(&self.y.label, LABEL_CHARS_MAX))
             .x_label_formatter(&|place| x.mark(*place))
             .y_label_formatter(&|place| self.y.mark(*place))
             .draw()?;
@@ -166,7 +188,14 @@ impl Chart {
         let kept = (line.points.iter().enumerate())
             .filter(|(place, _)| place % every == 0 || *place == last)
             .map(|(_, &(x, y, half))| (self.x.place(x), self.y.place(y), half));
-        let kept: Vec<(f64, f64, Option<f64>)> = kept.collect();
+        let mut kept: Vec<(f64, f64, Option<f64>)> = kept.collect();
+        if few && kept.iter().any(|it| it.2.is_some()) && self.joined == Joined::Straight {
+            // A little beside each other, so that whiskers don't hide each other.
+            let lines = self.lines.len().min(LINES_MAX) as f64;
+            let aside = (line.number as f64 + 0.5) / lines - 0.5;
+            let width = (self.x.ends.1 - self.x.ends.0) * ASIDE;
+            kept.iter_mut().for_each(|it| it.0 += aside * width);
+        }
         let whole: Vec<(f64, f64)> = kept.iter().map(|&(x, y, _)| (x, y)).collect();
         if !few && kept.iter().any(|it| it.2.is_some()) {
             axes.draw_series([band(&kept, colour)])?;
@@ -322,6 +351,31 @@ mod tests {
         check(&[20, 21, 22], &[20, 30, 40]);
         check(&[20, 95, 96], &[20, 90, 100]);
         check(&[100, 100, 100], &[80, 90, 100]);
+    }
+
+    #[test]
+    fn a_line_under_another_is_told() {
+        let line = |name: &str, y: f64| Line {
+            name: name.to_owned(),
+            number: 0,
+            points: vec![(0.0, y, None)],
+        };
+        let axis = || Axis::over("x", [0.0, 1.0].into_iter());
+        let hidden = |lines: Vec<Line>| {
+            let chart = Chart {
+                x: axis(),
+                y: axis(),
+                joined: Joined::Straight,
+                title: None,
+                lines,
+            };
+            chart.hidden()
+        };
+        assert_eq!(hidden(vec![line("a", 1.0), line("b", 0.5)]), "");
+        assert_eq!(
+            hidden(vec![line("a", 1.0), line("b", 0.5), line("c", 1.0)]),
+            " a lies under a line that is the same."
+        );
     }
 
     #[test]

@@ -166,7 +166,7 @@ fn in_numbers(results: &Results) -> String {
     let how = if several {
         "Means over the repetitions with half their 95 % Student-t interval; below, the paired difference from the \
          baseline, coloured where its interval leaves zero out. The rank beside a mean is a range where the \
-         repetitions can't tell entries apart; ranks from 1 are dark."
+         repetitions can't tell entries apart; those that may be the best are dark."
     } else {
         "Means over the repetitions with half their 95 % Student-t interval."
     };

@@ -54,19 +54,17 @@ fn figure(results: &Results, name: &str, point: &Point) -> Option<Figure> {
     let mut axes: Option<(&str, &str)> = None;
     let mut lines = Vec::new();
     let mut rows = Vec::new();
-    let mut averaged = true;
     for cell in results.cells.iter().filter(|cell| cell.point == *point) {
         let series: Vec<&Series> = runs(cell).filter_map(|run| run.get(name)).collect();
         let Some(first) = series.first().filter(|it| !it.points.is_empty()) else {
             continue;
         };
         axes.get_or_insert((&first.x_axis, &first.y_axis));
-        let (points, of_all) = if joined == Joined::Steps {
-            (mean_of_steps(&series), true)
+        let points = if joined == Joined::Steps {
+            mean_of_steps(&series)
         } else {
             mean(&series)
         };
-        averaged &= of_all;
         let every = points.len().div_ceil(NUMBERS_MAX).max(1);
         let kept = points.iter().step_by(every);
         rows.extend(kept.map(|(x, y)| vec![x.to_string(), cell.compare.clone(), y.to_string()]));
@@ -82,6 +80,9 @@ fn figure(results: &Results, name: &str, point: &Point) -> Option<Figure> {
         });
     }
     let (x_axis, y_axis) = axes?;
+    if joined == Joined::Steps {
+        to_the_end(&mut lines);
+    }
     let shown = || lines.iter().take(LINES_MAX).flat_map(|line| &line.points);
     let xs = shown().map(|it| it.0);
     let x = if name.ends_with("_by_rank")
@@ -105,29 +106,39 @@ fn figure(results: &Results, name: &str, point: &Point) -> Option<Figure> {
         format!(" at {at}")
     };
     let title = format!("{}{at}", sentence(&words(name)));
-    let drawing = Chart {
+    let chart = Chart {
         x,
         y,
         joined,
         title: None,
         lines,
-    }
-    .drawing();
+    };
+    let which = match results.plan.repetitions {
+        0 | 1 => String::new(),
+        runs => format!("Mean of {runs} repetitions."),
+    };
     Some(Figure {
-        caption: match (results.plan.repetitions, averaged) {
-            (0 | 1, _) => String::new(),
-            (runs, true) => format!("Mean of {runs} repetitions."),
-            (_, false) => "Of the first repetition.".to_owned(),
-        },
+        caption: which + &chart.hidden(),
         description: format!(
             "{y_axis} over {x_axis} for {}",
             results.plan.compare.join(", ")
         ),
         head: vec![x_axis.to_owned(), "entry".to_owned(), y_axis.to_owned()],
-        drawing,
+        drawing: chart.drawing(),
         title,
         rows,
     })
+}
+
+/// Draws distributions on to where the last of them ends: each holds its last value.
+fn to_the_end(lines: &mut [Line]) {
+    let ends = lines.iter().filter_map(|line| line.points.last());
+    let end = ends.map(|it| it.0).fold(f64::NEG_INFINITY, f64::max);
+    for line in lines {
+        if let Some(&(_, y, _)) = line.points.last().filter(|it| it.0 < end) {
+            line.points.push((end, y, None));
+        }
+    }
 }
 
 /// Distributions hold their value until the next one.
@@ -139,20 +150,33 @@ fn joined(name: &str) -> Joined {
     }
 }
 
-/// The mean of series over the same `x`, and true; the first one and false where they are over others.
-fn mean(series: &[&Series]) -> (Vec<(f64, f64)>, bool) {
-    let first = &series[0].points;
-    let alike = |other: &&&Series| {
-        other.points.len() == first.len() && other.points.iter().zip(first).all(|(a, b)| a.0 == b.0)
+/// The mean of series, at the places of the first one that all of them reach, with straight lines between the
+/// points of the others.
+fn mean(series: &[&Series]) -> Vec<(f64, f64)> {
+    let end = |of: fn(&[(f64, f64)]) -> Option<&(f64, f64)>| {
+        let ends = series.iter().filter_map(move |it| of(&it.points));
+        ends.map(|it| it.0)
     };
-    if series.iter().filter(alike).count() < series.len() {
-        return (first.clone(), false);
+    let from = end(<[_]>::first).fold(f64::NEG_INFINITY, f64::max);
+    let to = end(<[_]>::last).fold(f64::INFINITY, f64::min);
+    let places = series[0].points.iter().map(|it| it.0);
+    places
+        .filter(|place| (from..=to).contains(place))
+        .map(|place| {
+            let sum: f64 = series.iter().map(|it| at(&it.points, place)).sum();
+            (place, sum / series.len() as f64)
+        })
+        .collect()
+}
+
+/// The value at a place that is between the first and the last point.
+fn at(points: &[(f64, f64)], place: f64) -> f64 {
+    let after = points.partition_point(|it| it.0 < place);
+    let (right, left) = (points[after], points[after.saturating_sub(1)]);
+    if right.0 == place || right.0 <= left.0 {
+        return right.1;
     }
-    let mean = |place: usize| {
-        let sum: f64 = series.iter().map(|it| it.points[place].1).sum();
-        (first[place].0, sum / series.len() as f64)
-    };
-    ((0..first.len()).map(mean).collect(), true)
+    left.1 + (right.1 - left.1) * (place - left.0) / (right.0 - left.0)
 }
 
 /// The mean of series whose value holds until their next point, and is 0 before their first.
@@ -182,18 +206,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_series_over_the_same_places_are_averaged() {
+    fn lines_are_averaged_where_all_of_them_are() {
         let series = |points: &[(f64, f64)]| Series {
             points: points.to_vec(),
             ..Series::default()
         };
-        let (a, b) = (
-            series(&[(0.0, 1.0), (1.0, 2.0)]),
-            series(&[(0.0, 3.0), (1.0, 6.0)]),
-        );
-        assert_eq!(mean(&[&a, &b]), (vec![(0.0, 2.0), (1.0, 4.0)], true));
-        let other = series(&[(0.0, 3.0), (2.0, 6.0)]);
-        assert_eq!(mean(&[&a, &other]), (a.points.clone(), false));
+        let a = series(&[(0.0, 1.0), (1.0, 2.0), (2.0, 3.0)]);
+        let same = series(&[(0.0, 3.0), (1.0, 6.0), (2.0, 3.0)]);
+        assert_eq!(mean(&[&a, &same]), [(0.0, 2.0), (1.0, 4.0), (2.0, 3.0)]);
+        let between = series(&[(0.5, 2.0), (1.5, 4.0), (2.5, 6.0)]);
+        assert_eq!(mean(&[&a, &between]), [(1.0, 2.5), (2.0, 4.0)]);
+        assert_eq!(mean(&[&a, &series(&[(9.0, 1.0)])]), []);
     }
 
     #[test]

@@ -6,10 +6,21 @@ use super::axis::Axis;
 use super::chart::{Chart, Joined, LINES_MAX, Line};
 use super::dots::Dots;
 use super::figure::Figure;
-use super::table::{largest, measured, unit};
+use super::table::{differs, largest, measured, unit};
 use super::text::{self, scaled, words};
 use crate::results::{Axis as SweepAxis, Point, Results, Summary, shown, shown_point};
 
+/// What is asked for most, in this order; all else that judges comes after, in the order of the list of measures.
+const ASKED_MOST: [&str; 8] = [
+    "hit_ratio",
+    "hops_mean",
+    "latency_ms_mean",
+    "link_bytes_per_read",
+    "served_cv",
+    "unavailable_ratio",
+    "byte_hit_ratio",
+    "probes_per_search",
+];
 /// Measures that get charts, at most.
 const MEASURES_MAX: usize = 12;
 /// Combinations of the other axes' values that get charts, at most, for each measure and axis.
@@ -53,22 +64,24 @@ pub(super) fn figures(results: &Results) -> Vec<Figure> {
     figures
 }
 
-/// The measures worth a chart: those that differ between cells.
+/// The measures worth a chart, that is those that differ: those of which something was expected, those asked for
+/// most, the others.
 fn telling(results: &Results) -> Vec<&str> {
-    let differs = |name: &&str| {
-        let mut means = results
-            .table
-            .iter()
-            .filter_map(|row| row.measures.get(*name))
-            .map(|it| it.mean);
-        let first = means.next();
-        means.any(|mean| Some(mean) != first)
-    };
-    measured(results)
+    let mut names: Vec<&str> = measured(results)
         .into_iter()
-        .filter(differs)
-        .take(MEASURES_MAX)
-        .collect()
+        .filter(|name| differs(results, name))
+        .collect();
+    let is_expected = |name: &str| {
+        let mut expected = results.expectations.iter().map(|it| it.expected.as_str());
+        expected.any(|text| text.split(' ').any(|word| word == name))
+    };
+    // A stable sort: within each group the order stays.
+    names.sort_by_key(|name| {
+        let asked = ASKED_MOST.iter().position(|it| it == name);
+        (!is_expected(name), asked.unwrap_or(usize::MAX))
+    });
+    names.truncate(MEASURES_MAX);
+    names
 }
 
 /// The points of the sweep without this axis, each once.
@@ -188,8 +201,12 @@ fn over(results: &Results, name: &str, axis: &SweepAxis, other: &Point) -> Figur
         format!(" at {at}")
     };
     Figure {
-        title: format!("{} over {}{at}", sentence(&words(name)), axis.key),
-        caption: caption(results),
+        title: format!(
+            "{} over {}{at}",
+            sentence(&text::bare(name, &unit)),
+            axis.key
+        ),
+        caption: caption(results) + &chart.hidden(),
         description: format!(
             "{label} over {} for {}{at}, with 95 % intervals",
             axis.key,
@@ -236,7 +253,7 @@ fn dots(results: &Results, name: &str, point: &Point) -> Option<Figure> {
         vec![entry.clone(), it.mean.to_string(), half, it.n.to_string()]
     });
     Some(Figure {
-        title: sentence(&words(name)),
+        title: sentence(&text::bare(name, &unit)),
         caption: if first.2.interval.is_some() {
             INTERVALS.to_owned()
         } else {

@@ -45,18 +45,35 @@ pub(super) fn largest(results: &Results, name: &str) -> f64 {
     means.map(|summary| summary.mean.abs()).fold(0.0, f64::max)
 }
 
+/// Whether this measure has more than one mean.
+pub(super) fn differs(results: &Results, name: &str) -> bool {
+    let measures = results
+        .table
+        .iter()
+        .filter_map(|row| row.measures.get(name));
+    let mut means = measures.map(|summary| summary.mean);
+    let first = means.next();
+    means.any(|mean| Some(mean) != first)
+}
+
 /// All numbers: without a sweep one table with a row a measure; with one, a table a measure with a row a point.
+/// Measures that are the same everywhere follow by themselves.
 pub(super) fn html(results: &Results) -> String {
-    let names = measured(results);
+    let (names, same): (Vec<&str>, Vec<&str>) = measured(results)
+        .into_iter()
+        .partition(|name| differs(results, name));
     let points = results.points();
+    let mut html = String::new();
     if let [point] = points[..] {
         let rows: Vec<(String, &str, Vec<Option<&Row>>)> = names
             .iter()
             .map(|name| (heading(results, name), *name, row_of(results, point)))
             .collect();
-        return comparison(results, "Measures", "Measure", &rows);
+        if !rows.is_empty() {
+            html = comparison(results, "Measures", "Measure", &rows);
+        }
+        return html + &alike(results, &same);
     }
-    let mut html = String::new();
     for (place, name) in names.iter().enumerate() {
         let rows: Vec<(String, &str, Vec<Option<&Row>>)> = points
             .iter()
@@ -69,7 +86,44 @@ pub(super) fn html(results: &Results) -> String {
             comparison(results, &words(name), "Sweep", &rows)
         ));
     }
-    html
+    html + &alike(results, &same)
+}
+
+/// The measures that have one value in all cells.
+fn alike(results: &Results, names: &[&str]) -> String {
+    let rows: String = names
+        .iter()
+        .map(|name| {
+            let value = common_mean(results, name);
+            let (divisor, _) = scaled(unit(name), value);
+            let heading = heading(results, name);
+            format!(
+                "<tr><th scope=\"row\">{heading}</th><td>{}</td></tr>",
+                number(value / divisor)
+            )
+        })
+        .collect();
+    if rows.is_empty() {
+        return rows;
+    }
+    let table = format!(
+        "<table class=\"compare\"><thead><tr><th scope=\"col\">Measure</th><th scope=\"col\">Mean</th></tr></thead>\
+         <tbody>{rows}</tbody></table>"
+    );
+    format!(
+        "<details><summary>The same everywhere: {}</summary>{}</details>\n",
+        names.len(),
+        scrolling("Measures that are the same everywhere", &table)
+    )
+}
+
+/// The mean that all cells have.
+fn common_mean(results: &Results, name: &str) -> f64 {
+    let mut summaries = results
+        .table
+        .iter()
+        .filter_map(|row| row.measures.get(name));
+    summaries.next().map_or(0.0, |summary| summary.mean)
 }
 
 fn row_of<'a>(results: &'a Results, point: &crate::results::Point) -> Vec<Option<&'a Row>> {
@@ -120,7 +174,14 @@ fn comparison(
             let summary = row.and_then(|row| row.measures.get(*measure));
             body.push_str(&summary.map_or_else(
                 || "<td class=\"none\">–</td>".to_owned(),
-                |summary| cell(summary, divisor, better(measure)),
+                |summary| {
+                    cell(
+                        summary,
+                        divisor,
+                        better(measure),
+                        results.plan.compare.len(),
+                    )
+                },
             ));
         }
         body.push_str("</tr>");
@@ -131,7 +192,7 @@ fn comparison(
     scrolling(name, &table)
 }
 
-fn cell(summary: &Summary, divisor: f64, better: Better) -> String {
+fn cell(summary: &Summary, divisor: f64, better: Better, entries: usize) -> String {
     let scale = |half: Option<f64>| half.map(|half| half / divisor);
     let mean = with_interval(summary.mean / divisor, scale(summary.interval));
     let rank = summary.rank.map_or_else(String::new, |rank| {
@@ -140,7 +201,12 @@ fn cell(summary: &Summary, divisor: f64, better: Better) -> String {
         } else {
             format!("{}–{}", rank.from, rank.to)
         };
-        let best = if rank.from == 1 { " best" } else { "" };
+        // Nobody is best where all may be.
+        let best = if rank.from == 1 && (rank.to as usize) < entries {
+            " best"
+        } else {
+            ""
+        };
         format!("<b class=\"rank{best}\" title=\"rank\">{shown}</b>")
     });
     let difference = summary

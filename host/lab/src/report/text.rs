@@ -147,19 +147,28 @@ fn with_unit(name: &str, unit: &str) -> String {
     }
 }
 
-/// A measure as an axis or a row calls it: its name in words, and its unit, once.
+/// A measure's name in words, without the abbreviation of its unit: `latency_ms_mean` is `latency mean`.
+pub(super) fn bare(name: &str, unit: &str) -> String {
+    let parts: Vec<&str> = name.split('_').collect();
+    let others: Vec<&str> = parts
+        .iter()
+        .filter(|part| **part != unit)
+        .copied()
+        .collect();
+    if unit.len() <= 2 && !others.is_empty() {
+        others.join(" ")
+    } else {
+        words(name)
+    }
+}
+
+/// A measure as an axis or a row calls it: its name in words, and its unit unless the name tells what it counts.
 pub(super) fn label(name: &str, unit: &str) -> String {
-    let words: Vec<&str> = name.split('_').collect();
-    let is_abbreviation = unit.len() <= 2;
-    match words.contains(&unit) {
-        // `latency_ms_mean` is a mean latency in milliseconds, …
-        true if is_abbreviation && words.len() > 1 => {
-            let others: Vec<&str> = words.into_iter().filter(|word| *word != unit).collect();
-            with_unit(&others.join(" "), unit)
-        }
-        // … and `hops_mean` says what it counts.
-        true => words.join(" "),
-        false => with_unit(&words.join(" "), unit),
+    let bare = bare(name, unit);
+    if bare.split(' ').any(|word| word == unit) {
+        bare
+    } else {
+        with_unit(&bare, unit)
     }
 }
 

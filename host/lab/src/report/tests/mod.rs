@@ -65,6 +65,7 @@ fn a_page_shows_all_that_the_results_have() {
     for part in [
         "3 entries at 5 points of the sweep, 5 repetitions each, from seed 7.",
         "Hit ratio over nodes.capacity",
+        "The same everywhere: 1",
         "hit ratio of lru is at least 0.3"
             .replace("hit ratio", "hit_ratio")
             .as_str(),

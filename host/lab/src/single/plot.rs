@@ -14,8 +14,8 @@ const STYLE: &str = "<style>\
     [stroke=\"#040506\"]{stroke:#d9dde1}\
     @media(prefers-color-scheme:dark){svg{background:#14171a}text,[fill=\"#010203\"]{fill:#e6e8ea}\
     [stroke=\"#010203\"]{stroke:#e6e8ea}[stroke=\"#040506\"]{stroke:#3a4046}}</style>";
-/// Okabe and Ito's colours, told apart by the colour-blind and readable on light and on dark.
-const COLOURS: [RGBColor; 7] = [
+/// Okabe and Ito's colours, told apart by the colour-blind and readable on light and on dark, and three more.
+const COLOURS: [RGBColor; 10] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
     RGBColor(0, 158, 115),
@@ -23,6 +23,9 @@ const COLOURS: [RGBColor; 7] = [
     RGBColor(230, 159, 0),
     RGBColor(86, 180, 233),
     RGBColor(128, 128, 128),
+    RGBColor(124, 92, 214),
+    RGBColor(178, 34, 52),
+    RGBColor(112, 130, 20),
 ];
 
 /// The curves as an SVG: object miss ratio over capacity, which goes up by factors.
@@ -88,6 +91,7 @@ fn draw(
     chart
         .configure_mesh()
         .disable_x_mesh()
+        .x_labels(6)
         .bold_line_style(GRID)
         .light_line_style(TRANSPARENT)
         .axis_style(INK)

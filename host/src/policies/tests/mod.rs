@@ -13,6 +13,7 @@ mod sharing;
 mod trouble;
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -80,11 +81,14 @@ impl World {
         let judges = Arc::new(Judges::default());
         let named = Arc::new(Mutex::new(Vec::new()));
         let heard = Arc::clone(&named);
+        // A policy called `boom` makes the steward panic, once.
+        let boomed = AtomicBool::new(false);
         let whom = Whom {
             node: NodeId::from(7),
             judges: Arc::clone(&judges),
             naming: Box::new(move |names: Vec<String>| {
-                assert!(!names.iter().any(|name| name.contains(":boom@")), "boom");
+                let is_boom = names.iter().any(|name| name.contains(":boom@"));
+                assert!(!is_boom || boomed.swap(true, Ordering::AcqRel), "boom");
                 *heard.lock().unwrap() = names;
             }),
         };

@@ -168,15 +168,6 @@ impl Chosen {
     }
 }
 
-/// A node's limits but for the wall clock, which is wide open: a busy machine must not change a result, and fuel
-/// bounds every call just as well.
-fn guest_limits() -> GuestLimits {
-    GuestLimits {
-        wall_ms: limits::POLICY_WALL_MS_MAX,
-        ..GuestLimits::default()
-    }
-}
-
 /// The policies at hand.
 pub struct Shelf {
     sandbox: Arc<Sandbox>,

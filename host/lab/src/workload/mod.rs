@@ -15,7 +15,7 @@ mod synthetic;
 pub use law::Law;
 pub use opened::{Workload, WorkloadError};
 pub use replay::Footprint;
-pub use spec::{Arrivals, Popularity, Readers, ReadersKind, Sizes, Spec};
+pub use spec::{Arrivals, OnResizeWord, Popularity, Readers, ReadersKind, Sizes, Spec};
 
 pub(crate) use opened::Requests;
 

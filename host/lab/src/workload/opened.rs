@@ -7,7 +7,7 @@ use dataverse_core::content::Digest;
 use dataverse_core::limits;
 
 use super::replay::{Footprint, Replay};
-use super::spec::{Readers, Sizes, Spec};
+use super::spec::{OnResizeWord, Readers, Sizes, Spec};
 use super::synthetic::{Askers, Synthetic, Times};
 use super::{Request, sizes};
 use crate::draw::Draw;
@@ -120,9 +120,9 @@ impl Workload {
             Some(recorded) => {
                 let read = recorded.trace.requests();
                 let read = read.map_err(|error| WorkloadError::Trace(error.to_string()))?;
-                let on_resize = match self.spec.on_resize.as_deref() {
-                    Some("write") => OnResize::Write,
-                    _ => OnResize::Keep,
+                let on_resize = match self.spec.on_resize {
+                    None | Some(OnResizeWord::Keep) => OnResize::Keep,
+                    Some(OnResizeWord::Write) => OnResize::Write,
                 };
                 let times = (!recorded.has_times).then(|| Times::new(&self.spec, seed));
                 Source::Recorded(Box::new(Replay::new(read, on_resize, askers, times)))
@@ -287,13 +287,6 @@ fn check(spec: &Spec) -> Result<(), Wrong> {
             "it is for recorded traces; say which with `trace`".to_owned(),
         )?;
     }
-    let word = spec.on_resize.as_deref().unwrap_or("keep");
-    let is_known = matches!(word, "keep" | "write");
-    fits(
-        is_known,
-        "on_resize",
-        format!("`{word}` is neither `keep` nor `write`"),
-    )?;
     let named = match &spec.readers {
         Readers::All(_) => true,
         Readers::Listed(names) => !names.is_empty(),

@@ -129,7 +129,17 @@ pub struct Spec {
     /// What a read with another size than before is: `keep` (it is a read, and the first size stays; unless given) or
     /// `write`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub on_resize: Option<String>,
+    pub on_resize: Option<OnResizeWord>,
+}
+
+/// What a read of a trace with another size than before is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnResizeWord {
+    /// A read; the first size stays.
+    Keep,
+    /// A write.
+    Write,
 }
 
 impl Default for Spec {

@@ -136,10 +136,6 @@ fn what_can_not_be_is_refused_by_key() {
         ),
         ("columns = 'id=x'", "workload.columns"),
         ("on_resize = 'write'", "workload.on_resize"),
-        (
-            "trace = 'zipf:10,100,1'\non_resize = 'last'",
-            "workload.on_resize",
-        ),
     ] {
         assert_eq!(open(text).expect_err(text).key, key, "{text}");
     }

@@ -123,24 +123,17 @@ fn relocation_policies_do_what_they_are_called() {
 #[test]
 fn faults_are_counted_and_answered_by_the_baseline() {
     let folder = tempfile::tempdir().expect("there is room");
-    for (kind, name) in [
-        (Kind::Eviction, "trap-later"),
-        (Kind::Placement, "trap-on-the-hundredth-call"),
-    ] {
-        let path = evil(folder.path(), name);
-        let trial = match kind {
-            Kind::Eviction => Trial::of("rendezvous", &path, "reader"),
-            _ => Trial::of(&path, "lru", "reader"),
-        };
-        let measures = trial.run(1);
-        let faults = measures.numbers["faults"];
-        assert!(
-            faults > 0.0 && faults < measures.numbers["decisions"] / 2.0,
-            "{name}: {faults}"
-        );
-        assert_eq!(measures.numbers["unavailable_ratio"], 0.0);
-        assert_eq!(measures, trial.run(1), "{name}");
-    }
+    // Each instance does well until it has been asked a hundred times.
+    let trial = Trial::of("rendezvous", &evil(folder.path(), "trap-later"), "reader");
+    let measures = trial.run(1);
+    let faults = measures.numbers["faults"];
+    assert!(
+        faults > 0.0 && faults < measures.numbers["eviction_decisions"] / 2.0,
+        "{faults}"
+    );
+    assert_eq!(measures.numbers["unavailable_ratio"], 0.0);
+    assert!(measures.numbers["hit_ratio"] > 0.1);
+    assert_eq!(measures, trial.run(1));
 }
 
 #[test]
@@ -167,7 +160,8 @@ fn replicas_move_towards_their_readers() {
     trial.judges.relocation = chosen.unwrap_or_else(|error| panic!("{error}"));
     let measures = trial.run(6).numbers;
     assert!(measures["moves"] > 0.0, "{measures:?}");
-    assert!(measures["relocated_bytes"] >= 1000.0 * measures["moves"]);
+    // The reader's copy came along with the read and becomes the replica.
+    assert_eq!(measures["relocated_bytes"], 0.0);
     assert_eq!(measures["replicas_per_file"], 2.0);
     assert_eq!(measures["unavailable_ratio"], 0.0);
 }

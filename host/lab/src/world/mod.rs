@@ -12,8 +12,9 @@
 //! think. A request is carried out as a whole at its time; failures are noticed at once; news reaches everybody in
 //! reach at once.
 //!
-//! Memory: about 60 KiB for each instance of a Wasm policy that was asked something, 36 bytes for each pair of nodes
-//! of which one was searched from (within a bound), and a few hundred bytes a copy.
+//! Memory: about 60 KiB for each instance of a Wasm policy that was asked something and what the sandbox keeps beside
+//! it, 36 bytes for each pair of nodes of which one was searched from (within a bound), and a few hundred bytes a copy.
+//! A thousand nodes with three Wasm policies each, five thousand files and a hundred thousand reads: 430 MiB.
 
 mod event;
 mod finish;

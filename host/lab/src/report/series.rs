@@ -153,12 +153,10 @@ fn joined(name: &str) -> Joined {
 /// The mean of series, at the places of the first one that all of them reach, with straight lines between the
 /// points of the others.
 fn mean(series: &[&Series]) -> Vec<(f64, f64)> {
-    let end = |of: fn(&[(f64, f64)]) -> Option<&(f64, f64)>| {
-        let ends = series.iter().filter_map(move |it| of(&it.points));
-        ends.map(|it| it.0)
-    };
-    let from = end(<[_]>::first).fold(f64::NEG_INFINITY, f64::max);
-    let to = end(<[_]>::last).fold(f64::INFINITY, f64::min);
+    let firsts = series.iter().filter_map(|it| it.points.first());
+    let lasts = series.iter().filter_map(|it| it.points.last());
+    let from = firsts.map(|it| it.0).fold(f64::NEG_INFINITY, f64::max);
+    let to = lasts.map(|it| it.0).fold(f64::INFINITY, f64::min);
     let places = series[0].points.iter().map(|it| it.0);
     places
         .filter(|place| (from..=to).contains(place))

@@ -114,11 +114,11 @@ settings! {
         "how often that folder is looked at even if the system tells of no change";
     "policies.start" policies_start: Duration = seconds(2), ms(0)..=HOUR,
         "how long a node that starts waits for its policies; after that the native stand-ins decide until they are ready";
-    "record.names" record_names: bool = false, false..=true,
+    "recording.names" record_names: bool = false, false..=true,
         "a recording has the names of files and not only their ids";
-    "record.bytes" record_bytes: Option<u64> = Some(256 << 20), Some(1_000)..=Some(u64::MAX),
+    "recording.bytes" record_bytes: Option<u64> = Some(256 << 20), Some(1_000)..=Some(u64::MAX),
         "a recording of so many bytes is put aside and another one begun";
-    "record.files" record_files: u32 = 4, 0..=1_000,
+    "recording.files" record_files: u32 = 4, 0..=1_000,
         "recordings put aside that are kept";
     "node.shutdown" node_shutdown: Duration = seconds(10), ms(0)..=HOUR,
         "how long a stopping node waits for what is in flight";

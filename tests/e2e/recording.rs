@@ -159,7 +159,7 @@ async fn a_recording_tells_reads_writes_and_deletions_and_names_only_when_asked(
     for (names, said) in [(false, false), (true, true)] {
         let recording = scratch.path().join(format!("{names}.csv"));
         let record = recording.to_str().expect("the path is text").to_owned();
-        let set = format!("record.names={names}");
+        let set = format!("recording.names={names}");
         let mut node = Node::start("A", &["--record", &record, "--set", &set]);
         node.store("ada/böse, \"Datei\".txt", b"abc".to_vec()).await;
         node.read("ada/böse, \"Datei\".txt").await;

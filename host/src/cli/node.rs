@@ -47,7 +47,7 @@ pub(super) struct Node {
     #[arg(long, value_name = "DIR")]
     policies: Option<String>,
     /// Write down what the node is asked, for `dataverse lab`: time, file id, size and outcome of each request;
-    /// with --set record.names=true the files' names too
+    /// with --set recording.names=true the files' names too
     #[arg(long, value_name = "FILE")]
     record: Option<String>,
     /// Accept addresses that other machines can reach, though there is no authentication

@@ -73,6 +73,7 @@ fn every_setting_can_be_given_by_every_source() {
             ("advertise", "a:1"),
             ("capacity", "1GiB"),
             ("cache.capacity", "1MB"),
+            ("record", "requests.csv"),
         ],
         &[],
         "",

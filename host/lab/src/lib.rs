@@ -15,7 +15,9 @@
 
 mod draw;
 pub mod experiment;
+mod file;
 pub mod measures;
+mod metered;
 pub mod placement;
 pub mod quantity;
 pub mod report;

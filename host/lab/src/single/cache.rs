@@ -7,11 +7,12 @@ use std::cmp::Ordering;
 use dataverse_core::cache::{Cache, CachedCopy, Victim};
 use dataverse_core::id::NodeId;
 use dataverse_core::limits;
-use dataverse_core::policy::{Admission, CacheEntry, Eviction, Fault, FaultKind, Slot};
-use dataverse_core::version::{Millis, Stamp, Version};
+use dataverse_core::policy::{Fault, FaultKind};
+use dataverse_core::version::{Stamp, Version};
 use dataverse_sandbox::{EvictionGuest, Refusal};
 
 use super::access::{Access, Kind};
+use crate::metered::Metered;
 use crate::seed;
 use crate::shelf::Chosen;
 
@@ -226,11 +227,10 @@ impl SingleCache {
         let outcome = match &mut judge.guest {
             None => self.cache.admit(None, copy, access.now),
             Some(guest) => {
-                let mut metered = Metered {
-                    guest,
-                    fuel: &mut judge.fuel,
-                };
-                self.cache.admit(Some(&mut metered), copy, access.now)
+                let mut metered = Metered::new(guest);
+                let outcome = self.cache.admit(Some(&mut metered), copy, access.now);
+                judge.fuel += metered.fuel();
+                outcome
             }
         };
         if let Some(fault) = &outcome.fault {
@@ -270,47 +270,4 @@ fn instance(chosen: &Chosen, seed: u64, number: u64) -> Result<Option<EvictionGu
     let seed = seed::derive(seed, &["eviction", &number.to_string()]);
     let guest = chosen.eviction(seed)?;
     Ok(guest.map(EvictionGuest::untimed))
-}
-
-/// A guest whose fuel is added up.
-struct Metered<'a> {
-    guest: &'a mut EvictionGuest,
-    fuel: &'a mut u64,
-}
-
-impl Metered<'_> {
-    fn ask<T>(
-        &mut self,
-        question: impl FnOnce(&mut EvictionGuest) -> Result<T, Fault>,
-    ) -> Result<T, Fault> {
-        let answer = question(self.guest);
-        *self.fuel += self.guest.last_cost().fuel;
-        answer
-    }
-}
-
-impl Eviction for Metered<'_> {
-    fn set_capacity(&mut self, bytes: u64) -> Result<(), Fault> {
-        self.ask(|guest| guest.set_capacity(bytes))
-    }
-
-    fn restore(&mut self, entries: &[CacheEntry]) -> Result<(), Fault> {
-        self.ask(|guest| guest.restore(entries))
-    }
-
-    fn hit(&mut self, slots: &[Slot]) -> Result<(), Fault> {
-        self.ask(|guest| guest.hit(slots))
-    }
-
-    fn admit(&mut self, incoming: CacheEntry, needed: u64) -> Result<Admission, Fault> {
-        self.ask(|guest| guest.admit(incoming, needed))
-    }
-
-    fn make_room(&mut self, needed: u64, now: Millis) -> Result<Vec<Slot>, Fault> {
-        self.ask(|guest| guest.make_room(needed, now))
-    }
-
-    fn removed(&mut self, slots: &[Slot]) -> Result<(), Fault> {
-        self.ask(|guest| guest.removed(slots))
-    }
 }

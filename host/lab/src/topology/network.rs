@@ -189,13 +189,7 @@ fn nodes_of(spec: &Spec) -> u32 {
 
 fn read(path: &Path, like: Link) -> Result<(Topology, Digest), String> {
     let shown = path.display();
-    let unreadable = |error: std::io::Error| format!("{shown} can't be read: {error}");
-    let bytes = std::fs::metadata(path).map_err(unreadable)?.len();
-    if bytes > limits::LAB_FILE_BYTES_MAX {
-        let max = limits::LAB_FILE_BYTES_MAX;
-        return Err(format!("{shown} has {bytes} bytes; at most {max} are read"));
-    }
-    let text = std::fs::read_to_string(path).map_err(unreadable)?;
+    let text = crate::file::text(path)?;
     let is_xml = path
         .extension()
         .is_some_and(|it| it.eq_ignore_ascii_case("graphml") || it.eq_ignore_ascii_case("xml"));

@@ -13,13 +13,7 @@ use crate::draw::Draw;
 /// Why it can't be used, with the line.
 pub(super) fn read(path: &Path) -> Result<Vec<u64>, String> {
     let shown = path.display();
-    let unreadable = |error: std::io::Error| format!("{shown} can't be read: {error}");
-    let bytes = std::fs::metadata(path).map_err(unreadable)?.len();
-    if bytes > limits::LAB_FILE_BYTES_MAX {
-        let max = limits::LAB_FILE_BYTES_MAX;
-        return Err(format!("{shown} has {bytes} bytes; at most {max} are read"));
-    }
-    let text = std::fs::read_to_string(path).map_err(unreadable)?;
+    let text = crate::file::text(path)?;
     let mut sizes = Vec::new();
     for (number, line) in text.lines().enumerate() {
         let line = line.split('#').next().unwrap_or_default().trim();

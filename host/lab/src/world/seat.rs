@@ -5,12 +5,11 @@
 //! probation, since a study wants to see what a bad policy does.
 
 use dataverse_core::cache::{Cache, CachedCopy, Outcome};
-use dataverse_core::policy::{
-    Admission, CacheEntry, Conduct, Eviction, Fault, FaultKind, Slot, Standing,
-};
+use dataverse_core::policy::{Conduct, Eviction, Fault, FaultKind, Standing};
 use dataverse_core::version::Millis;
 use dataverse_sandbox::Refusal;
 
+use crate::metered::Metered;
 use crate::seed::derive;
 use crate::shelf::{Chosen, EvictionJudge, PlacementJudge, Priced, RelocationJudge};
 
@@ -168,58 +167,12 @@ impl Seat<dyn EvictionJudge> {
         let Some(mut instance) = self.take(now) else {
             return question(cache, None);
         };
-        let mut metered = Metered {
-            judge: &mut *instance,
-            fuel: 0,
-        };
+        let mut metered = Metered::new(&mut *instance);
         let outcome = question(cache, Some(&mut metered));
-        let fuel = metered.fuel;
+        let fuel = metered.fuel();
         if !self.put_back(instance, fuel, outcome.fault.as_ref(), now) {
             cache.dismiss();
         }
         outcome
-    }
-}
-
-/// An eviction policy while it is asked: adds up what its calls cost.
-struct Metered<'a> {
-    judge: &'a mut dyn EvictionJudge,
-    fuel: u64,
-}
-
-impl Metered<'_> {
-    fn call<T>(
-        &mut self,
-        call: impl FnOnce(&mut dyn EvictionJudge) -> Result<T, Fault>,
-    ) -> Result<T, Fault> {
-        let answer = call(self.judge);
-        self.fuel += self.judge.last_fuel();
-        answer
-    }
-}
-
-impl Eviction for Metered<'_> {
-    fn set_capacity(&mut self, bytes: u64) -> Result<(), Fault> {
-        self.call(|judge| judge.set_capacity(bytes))
-    }
-
-    fn restore(&mut self, entries: &[CacheEntry]) -> Result<(), Fault> {
-        self.call(|judge| judge.restore(entries))
-    }
-
-    fn hit(&mut self, slots: &[Slot]) -> Result<(), Fault> {
-        self.call(|judge| judge.hit(slots))
-    }
-
-    fn admit(&mut self, incoming: CacheEntry, needed: u64) -> Result<Admission, Fault> {
-        self.call(|judge| judge.admit(incoming, needed))
-    }
-
-    fn make_room(&mut self, needed: u64, now: Millis) -> Result<Vec<Slot>, Fault> {
-        self.call(|judge| judge.make_room(needed, now))
-    }
-
-    fn removed(&mut self, slots: &[Slot]) -> Result<(), Fault> {
-        self.call(|judge| judge.removed(slots))
     }
 }

@@ -1,0 +1,54 @@
+//! `Metered`: an eviction policy while it is asked one thing, which may take several calls; adds up their fuel.
+
+use dataverse_core::policy::{Admission, CacheEntry, Eviction, Fault, Slot};
+use dataverse_core::version::Millis;
+
+use crate::shelf::EvictionJudge;
+
+pub(crate) struct Metered<'a, J: ?Sized> {
+    judge: &'a mut J,
+    fuel: u64,
+}
+
+impl<'a, J: ?Sized + EvictionJudge> Metered<'a, J> {
+    pub(crate) fn new(judge: &'a mut J) -> Self {
+        Self { judge, fuel: 0 }
+    }
+
+    /// Fuel of all calls so far.
+    pub(crate) fn fuel(&self) -> u64 {
+        self.fuel
+    }
+
+    fn call<T>(&mut self, call: impl FnOnce(&mut J) -> Result<T, Fault>) -> Result<T, Fault> {
+        let answer = call(self.judge);
+        self.fuel += self.judge.last_fuel();
+        answer
+    }
+}
+
+impl<J: ?Sized + EvictionJudge> Eviction for Metered<'_, J> {
+    fn set_capacity(&mut self, bytes: u64) -> Result<(), Fault> {
+        self.call(|judge| judge.set_capacity(bytes))
+    }
+
+    fn restore(&mut self, entries: &[CacheEntry]) -> Result<(), Fault> {
+        self.call(|judge| judge.restore(entries))
+    }
+
+    fn hit(&mut self, slots: &[Slot]) -> Result<(), Fault> {
+        self.call(|judge| judge.hit(slots))
+    }
+
+    fn admit(&mut self, incoming: CacheEntry, needed: u64) -> Result<Admission, Fault> {
+        self.call(|judge| judge.admit(incoming, needed))
+    }
+
+    fn make_room(&mut self, needed: u64, now: Millis) -> Result<Vec<Slot>, Fault> {
+        self.call(|judge| judge.make_room(needed, now))
+    }
+
+    fn removed(&mut self, slots: &[Slot]) -> Result<(), Fault> {
+        self.call(|judge| judge.removed(slots))
+    }
+}

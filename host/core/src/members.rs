@@ -31,6 +31,8 @@ pub struct Status {
     pub load: u32,
     /// The nodes that it is linked with.
     pub links: Vec<NodeId>,
+    /// An operator empties it: nothing is to be placed on it.
+    pub draining: bool,
 }
 
 /// The order of what one node publishes, also across its restarts.
@@ -192,8 +194,8 @@ impl Members {
         hops
     }
 
-    /// The nodes that could take a copy of `size` bytes: alive, within `radius` links of `me`, with room;
-    /// `me` included. Nearest first, [`limits::CANDIDATES_MAX`] at most.
+    /// The nodes that could take a copy of `size` bytes: alive, not being emptied, within `radius` links of
+    /// `me`, with room; `me` included. Nearest first, [`limits::CANDIDATES_MAX`] at most.
     #[must_use]
     pub fn candidates(
         &self,
@@ -212,7 +214,7 @@ impl Members {
         let others = self
             .hops_from(me.id, my_links)
             .into_iter()
-            .filter(|&(id, hops)| id != me.id && hops <= radius)
+            .filter(|&(id, hops)| id != me.id && hops <= radius && !self.is_draining(id))
             .filter_map(|(id, hops)| self.seen_from_afar(id, hops));
         let with_room = std::iter::once(itself)
             .chain(others)
@@ -255,6 +257,11 @@ impl Members {
     fn is_alive(&self, id: NodeId) -> bool {
         self.find(id)
             .is_some_and(|member| member.state == State::Alive)
+    }
+
+    fn is_draining(&self, id: NodeId) -> bool {
+        let status = self.find(id).and_then(|member| member.status.as_ref());
+        status.is_some_and(|status| status.draining)
     }
 
     /// The links between live nodes, from each end.
@@ -325,6 +332,7 @@ mod tests {
             free,
             load: 0,
             links: links.iter().copied().map(id).collect(),
+            draining: false,
         }
     }
 

@@ -17,6 +17,7 @@ mod face;
 mod fetch;
 mod flow;
 mod judges;
+mod life;
 mod links;
 mod local;
 mod preparing;
@@ -58,6 +59,7 @@ use crate::settings::Settings;
 use crate::store::{Observer, Store};
 use crate::transport::Transport;
 use announce::Outgoing;
+use life::Living;
 use links::Links;
 use serve::Preparations;
 use state::State;
@@ -109,6 +111,7 @@ pub struct Driver {
     members: Membership,
     seen: Seen,
     links: Links,
+    living: Living,
     transfers: Transfers,
     preparations: Preparations,
     announcements: mpsc::Sender<Outgoing>,
@@ -129,7 +132,8 @@ impl Driver {
         let empty = Node::new(id, Stamp::default(), Vec::new());
         let state = Arc::new(State::new(empty));
         let mut opened = parts.store.start(Arc::clone(&state) as Arc<dyn Observer>);
-        let (ceiling, saved) = (opened.ceiling, std::mem::take(&mut opened.links));
+        let (ceiling, life) = (opened.ceiling, opened.life);
+        let saved = std::mem::take(&mut opened.links);
         state.load(id, opened);
         parts.judges.judge_for(&state);
 
@@ -169,6 +173,7 @@ impl Driver {
                 members,
                 seen: Seen::default(),
                 links: Links::new(saved),
+                living: Living::new(life),
                 transfers: Transfers::default(),
                 preparations: Preparations::default(),
                 announcements,
@@ -182,6 +187,7 @@ impl Driver {
         driver.spawn(Arc::clone(&driver).keep_links());
         driver.spawn(Arc::clone(&driver).keep_ceiling());
         driver.spawn(Arc::clone(&driver).keep_status());
+        driver.spawn(Arc::clone(&driver).keep_life());
         driver.spawn(Arc::clone(&driver).watch_members());
         driver.spawn(Arc::clone(&driver).send_announcements(outgoing));
         Ok(driver)

@@ -146,7 +146,11 @@ impl Driver {
         };
         let radius = self.settings.placement_radius;
         let table = self.seen.table();
-        table.candidates(&me, &self.neighbours(), radius, size)
+        let mut candidates = table.candidates(&me, &self.neighbours(), radius, size);
+        if self.living.now().draining {
+            candidates.retain(|candidate| candidate.id != self.me.id);
+        }
+        candidates
     }
 
     /// Whether gossip counts this node among the living.
@@ -154,6 +158,14 @@ impl Driver {
         let table = self.seen.table();
         id == self.me.id
             || (table.find(id)).is_some_and(|member| member.state == MemberState::Alive)
+    }
+
+    /// Whether any other member lives, as far as gossip knows.
+    pub(super) fn is_with_others(&self) -> bool {
+        let table = self.seen.table();
+        table
+            .iter()
+            .any(|member| member.state == MemberState::Alive)
     }
 
     /// The peer with this id, where anything is known of it.
@@ -224,6 +236,7 @@ impl Driver {
             load: own.load,
             links: self.neighbours(),
             policies: self.policies.names(),
+            draining: self.living.now().draining,
             started_ms: 0,
             counter: 0,
         });
@@ -327,5 +340,6 @@ fn status_of(status: &membership::Status) -> Status {
         free: status.free,
         load: status.load,
         links: status.links.clone(),
+        draining: status.draining,
     }
 }

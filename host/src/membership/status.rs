@@ -31,6 +31,8 @@ pub struct Status {
     pub links: Vec<NodeId>,
     /// Its policies, each with what tells whether another node runs the same.
     pub policies: Vec<String>,
+    /// An operator empties it: nothing is to be placed on it.
+    pub draining: bool,
     /// When it started. Set on publishing.
     pub started_ms: u64,
     /// Counts its tellings since then. Set on publishing.
@@ -101,6 +103,7 @@ pub(super) struct StatusNote {
     load: u32,
     links: Vec<[u8; 16]>,
     policies: Vec<String>,
+    is_draining: bool,
 }
 
 /// A status that no honest node tells.
@@ -127,6 +130,7 @@ impl StatusNote {
             load: status.load,
             links: status.links.iter().map(|link| *link.as_bytes()).collect(),
             policies: status.policies.clone(),
+            is_draining: status.draining,
         }
     }
 
@@ -162,6 +166,7 @@ impl StatusNote {
             load: self.load,
             links: self.links.into_iter().map(NodeId::from_bytes).collect(),
             policies: self.policies,
+            draining: self.is_draining,
             started_ms: self.started_ms,
             counter: self.counter,
         };
@@ -187,6 +192,7 @@ mod tests {
             load: 9,
             links: vec![NodeId::from(8); STATUS_LINKS_MAX + 1],
             policies: vec!["p".repeat(STATUS_POLICY_BYTES_MAX + 1); STATUS_POLICIES_MAX + 1],
+            draining: true,
             started_ms: 4,
             counter: 5,
         }

@@ -16,7 +16,8 @@ use super::room::Room;
 use super::rope::Rope;
 use super::rules::{Fate, Verdict, decide};
 use super::{
-    Applied, Change, Content, Observer, Opened, SavedLinks, Spool, Store, StoreError, Usage, locked,
+    Applied, Change, Content, Life, Observer, Opened, SavedLinks, Spool, Store, StoreError, Usage,
+    locked,
 };
 
 /// A store in memory.
@@ -121,6 +122,10 @@ impl Store for MemoryStore {
     }
 
     async fn save_ceiling(&self, _ceiling: Stamp) -> Result<(), StoreError> {
+        self.check_open()
+    }
+
+    async fn save_life(&self, _life: Life) -> Result<(), StoreError> {
         self.check_open()
     }
 

@@ -49,6 +49,8 @@ pub struct Opened {
     pub ceiling: Stamp,
     /// The links kept, and the refusals of links that were cut.
     pub links: SavedLinks,
+    /// What the node keeps of its own life.
+    pub life: Life,
     /// Files whose entry is there and whose content is gone. They are not held: nothing but a `Put` with
     /// content brings them back. Their versions remain floors.
     pub missing: Vec<Arc<Record>>,
@@ -61,6 +63,19 @@ pub struct SavedLinks {
     pub links: Vec<(NodeId, String, String)>,
     /// Nodes whose link was cut while they were away.
     pub refused: Vec<NodeId>,
+}
+
+/// What a node keeps of its own life: small facts that outlive a restart.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Life {
+    /// How long it has run, all its runs added up, in milliseconds. Late by what it is saved apart.
+    pub ran_ms: u64,
+    /// When it was last in touch with another member; 0 when it never was.
+    pub together: Millis,
+    /// Whether an operator empties it.
+    pub draining: bool,
+    /// When the check of all content that is under way was begun; 0 when none is.
+    pub scrub_began: Millis,
 }
 
 /// Bytes by what they are used for.
@@ -264,6 +279,11 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// [`StoreError`].
     async fn save_ceiling(&self, ceiling: Stamp) -> Result<(), StoreError>;
+    /// Persists what the node keeps of its own life.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn save_life(&self, life: Life) -> Result<(), StoreError>;
     /// What is used.
     fn usage(&self) -> Usage;
     /// Ends the store: what was handed in before is applied first.

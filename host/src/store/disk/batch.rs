@@ -9,7 +9,7 @@ use dataverse_core::version::Stamp;
 use tokio::sync::oneshot;
 
 use super::super::spool::Prepared;
-use super::super::{Applied, Change, SavedLinks, StoreError};
+use super::super::{Applied, Change, Life, SavedLinks, StoreError};
 use super::codec::Entry;
 use super::index::Write;
 use super::layout::{ContentId, Place};
@@ -25,6 +25,8 @@ pub(super) enum Ask {
     Links(SavedLinks, Reply<()>),
     /// Persist the ceiling of the clock.
     Ceiling(Stamp, Reply<()>),
+    /// Persist what the node keeps of its own life.
+    Life(Life, Reply<()>),
 }
 
 /// Changes that become durable together.

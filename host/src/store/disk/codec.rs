@@ -17,7 +17,7 @@ use dataverse_core::record::{Layout, Record};
 use dataverse_core::version::{Stamp, Version};
 use serde::{Deserialize, Serialize};
 
-use super::super::SavedLinks;
+use super::super::{Life, SavedLinks};
 use super::layout::{ContentId, Place, Shelf};
 
 /// A holding and where its content is.
@@ -70,6 +70,14 @@ struct HoldingRow<'a> {
 struct LinksRow {
     links: Vec<([u8; 16], String, String)>,
     refused: Vec<[u8; 16]>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct LifeRow {
+    ran_ms: u64,
+    together: u64,
+    is_draining: bool,
+    scrub_began: u64,
 }
 
 /// Bytes in the index that are not what was written there.
@@ -183,6 +191,30 @@ pub(super) fn decode_links(bytes: &[u8]) -> Result<SavedLinks, Damaged> {
     Ok(SavedLinks {
         links: row.links.into_iter().map(link).collect(),
         refused: row.refused.into_iter().map(NodeId::from_bytes).collect(),
+    })
+}
+
+const LIFE: &str = "life";
+
+/// The row of what a node keeps of its own life.
+pub(super) fn encode_life(life: Life) -> Vec<u8> {
+    let row = LifeRow {
+        ran_ms: life.ran_ms,
+        together: life.together,
+        is_draining: life.draining,
+        scrub_began: life.scrub_began,
+    };
+    seal(LIFE, &row)
+}
+
+/// What this row says of a node's own life.
+pub(super) fn decode_life(bytes: &[u8]) -> Result<Life, Damaged> {
+    let row: LifeRow = unseal(LIFE, bytes)?;
+    Ok(Life {
+        ran_ms: row.ran_ms,
+        together: row.together,
+        draining: row.is_draining,
+        scrub_began: row.scrub_began,
     })
 }
 

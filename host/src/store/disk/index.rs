@@ -18,7 +18,7 @@ use redb::{
     Database, ReadOnlyTable, ReadableDatabase, ReadableTable, StorageError, TableDefinition,
 };
 
-use super::super::{SavedLinks, StoreError};
+use super::super::{Life, SavedLinks, StoreError};
 use super::codec::{self, Damaged, Decoder, Entry};
 use super::layout::{ContentId, Shelf};
 
@@ -34,6 +34,7 @@ const NODE: &str = "node";
 const NETWORK: &str = "network";
 const CEILING: &str = "ceiling";
 const LINKS: &str = "links";
+const LIFE: &str = "life";
 const COMMITS: &str = "commits";
 
 /// Bytes of a piece of a small content. redb's pages are powers of two from 4 KiB up: a content of 16 KiB
@@ -55,6 +56,8 @@ pub(super) enum Write {
     Links(SavedLinks),
     /// The ceiling of the clock.
     Ceiling(Stamp),
+    /// What the node keeps of its own life.
+    Life(Life),
 }
 
 /// Why a commit did not succeed.
@@ -75,6 +78,7 @@ pub(super) struct Loaded {
     pub(super) entries: Vec<Entry>,
     pub(super) ceiling: Stamp,
     pub(super) links: SavedLinks,
+    pub(super) life: Life,
 }
 
 /// Why an index could not be loaded.
@@ -297,6 +301,7 @@ fn load(database: &Database) -> Result<(Loaded, u64), LoadError> {
     let node = meta.get(NODE)?.ok_or(Damaged)?;
     let network = meta.get(NETWORK)?.ok_or(Damaged)?;
     let links = meta.get(LINKS)?;
+    let life = meta.get(LIFE)?;
     let mut decoder = Decoder::default();
     let mut entries = Vec::new();
     for row in transaction.open_table(HOLDINGS)?.iter()? {
@@ -317,6 +322,10 @@ fn load(database: &Database) -> Result<(Loaded, u64), LoadError> {
         ceiling: Stamp(number_in(&meta, CEILING)?),
         links: links
             .map(|links| codec::decode_links(links.value()))
+            .transpose()?
+            .unwrap_or_default(),
+        life: life
+            .map(|life| codec::decode_life(life.value()))
             .transpose()?
             .unwrap_or_default(),
     };
@@ -359,6 +368,9 @@ fn write(database: &Database, writes: &[Write], number: u64) -> Result<(), redb:
                 }
                 Write::Ceiling(stamp) => {
                     drop(meta.insert(CEILING, stamp.0.to_le_bytes().as_slice())?);
+                }
+                Write::Life(life) => {
+                    drop(meta.insert(LIFE, codec::encode_life(*life).as_slice())?);
                 }
             }
         }

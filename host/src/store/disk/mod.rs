@@ -44,7 +44,8 @@ use super::room::Room;
 use super::rope::Rope;
 use super::spool::Incoming;
 use super::{
-    Applied, Change, Content, Observer, Opened, SavedLinks, Spool, Store, StoreError, Usage, locked,
+    Applied, Change, Content, Life, Observer, Opened, SavedLinks, Spool, Store, StoreError, Usage,
+    locked,
 };
 
 /// How to open a [`DiskStore`].
@@ -129,6 +130,7 @@ impl DiskStore {
                 holdings,
                 ceiling: loaded.ceiling,
                 links: loaded.links,
+                life: loaded.life,
                 missing,
             },
         )?;
@@ -226,6 +228,10 @@ impl Store for DiskStore {
 
     async fn save_ceiling(&self, ceiling: Stamp) -> Result<(), StoreError> {
         self.ask(|reply| Ask::Ceiling(ceiling, reply)).await
+    }
+
+    async fn save_life(&self, life: Life) -> Result<(), StoreError> {
+        self.ask(|reply| Ask::Life(life, reply)).await
     }
 
     fn usage(&self) -> Usage {

@@ -15,7 +15,7 @@ use dataverse_core::version::{Millis, Stamp};
 use tokio::task::JoinSet;
 
 use super::super::suite::{Bench, content, eventually, put, record};
-use super::super::{Applied, Change, SavedLinks, StoreError};
+use super::super::{Applied, Change, Life, SavedLinks, StoreError};
 use super::layout::{ContentId, Shelf};
 use super::*;
 
@@ -111,11 +111,18 @@ async fn everything_is_there_after_a_restart() {
         .save_ceiling(Stamp(99))
         .await
         .expect("it is saved");
+    let life = Life {
+        ran_ms: 5,
+        together: 6,
+        draining: true,
+        scrub_began: 7,
+    };
+    again.store.save_life(life).await.expect("it is saved");
     again.store.close().await;
     let last = bench(folder.path());
     assert_eq!(
-        (&last.opened.links, last.opened.ceiling),
-        (&links, Stamp(99))
+        (&last.opened.links, last.opened.ceiling, last.opened.life),
+        (&links, Stamp(99), life)
     );
     assert!(last.opened.missing.is_empty());
     for (record, bytes) in &both {

@@ -96,6 +96,10 @@ impl Writer {
                 batch.writes.push(Write::Ceiling(stamp));
                 batch.answers.push(Answer::Saved(reply));
             }
+            Ask::Life(life, reply) => {
+                batch.writes.push(Write::Life(life));
+                batch.answers.push(Answer::Saved(reply));
+            }
         }
     }
 

@@ -18,6 +18,7 @@ pub mod pattern;
 pub mod placement;
 pub mod policy;
 pub mod record;
+pub mod relayout;
 pub mod relocation;
 pub mod search;
 pub mod version;

@@ -108,6 +108,9 @@ pub struct Metrics {
     gossip_dropped: Counter,
     gossip_refused: Counter,
     quarantined: Counter,
+    repair_copies: Counter,
+    repair_bytes: Counter,
+    repair_waiting: Gauge,
     store_files: [Gauge; 2],
     store_bytes: [Gauge; 2],
     store_capacity: Gauge,
@@ -181,6 +184,9 @@ impl Metrics {
                 IN_AND_OUT,
             ),
             quarantined: new.counter("dataverse_quarantined_total"),
+            repair_copies: new.counter("dataverse_repair_copies_total"),
+            repair_bytes: new.counter("dataverse_repair_bytes_total"),
+            repair_waiting: new.gauge("dataverse_repair_waiting_files"),
             store_files: new.gauges("dataverse_store_files", "role", REPLICA_AND_CACHED),
             store_bytes: new.gauges("dataverse_store_bytes", "role", REPLICA_AND_CACHED),
             store_capacity: new.gauge("dataverse_store_capacity_bytes"),
@@ -268,6 +274,17 @@ impl Metrics {
     /// A copy was made on this node.
     pub fn copied(&self, copied: Copied) {
         self.copies[copied as usize].increment(1);
+    }
+
+    /// Replicas of a file were made anew on other nodes.
+    pub fn relaid(&self, copies: u64, bytes: u64) {
+        self.repair_copies.increment(copies);
+        self.repair_bytes.increment(bytes);
+    }
+
+    /// So many files lack replicas, or are to leave this node.
+    pub fn set_repair_waiting(&self, files: u64) {
+        self.repair_waiting.set(files as f64);
     }
 
     /// A cached copy made room.
@@ -442,6 +459,16 @@ fn describe(recorder: &PrometheusRecorder) {
             None,
             "Copies that did not match their digest and were set aside.",
         ),
+        (
+            "repair_copies_total",
+            None,
+            "Replicas made anew on other nodes: after a node was gone, after a degraded write, when this node is emptied.",
+        ),
+        (
+            "repair_bytes_total",
+            Some(Unit::Bytes),
+            "Bytes of those replicas.",
+        ),
     ];
     for (short, unit, help) in counters {
         recorder.describe_counter(format!("dataverse_{short}").into(), unit, help.into());
@@ -462,6 +489,11 @@ fn describe(recorder: &PrometheusRecorder) {
             "store_free_bytes",
             Some(Unit::Bytes),
             "Bytes that the store has left.",
+        ),
+        (
+            "repair_waiting_files",
+            None,
+            "Files here that lack replicas, or are to leave this node.",
         ),
         ("links", None, "Links of this node, by whether they answer."),
     ];

@@ -78,6 +78,12 @@ settings! {
         "a cached copy is served this long without asking a replica";
     "read.stall" read_stall: Duration = seconds(10), ms(1)..=HOUR,
         "a holder from which nothing arrives for so long is given up";
+    "repair.after" repair_after: Duration = seconds(60), ms(1)..=WEEK,
+        "how long a holder may be silent before its replicas are made anew elsewhere";
+    "repair.concurrent" repair_concurrent: u32 = 4, 1..=256,
+        "files whose replicas are made anew at once";
+    "repair.bytes_per_second" repair_bytes_per_second: Option<u64> = Some(64 << 20), Some(1)..=Some(u64::MAX),
+        "bytes that repair copies in a second at most";
     "verify.every" verify_every: Duration = DAY, ms(0)..=WEEK * 520,
         "content that was last checked longer ago is checked while it is served";
     "cache.capacity" cache_capacity_bytes: Option<u64> = None, None..=Some(u64::MAX),

@@ -132,6 +132,21 @@ pub const READ_TRIES_MAX: u32 = 5;
 /// Contents waiting for their commit.
 pub const PREPARATIONS_MAX: usize = 4096;
 
+// Replicas that change nodes.
+
+/// How long the copies of one relayout may take to be made; a tebibyte at 12 MiB a second.
+pub const RELAYOUT_MS_MAX: u64 = 24 * 60 * 60 * 1000;
+/// Files that one look of repair takes in; the less endangered wait for the next.
+pub const REPAIR_QUEUE_MAX: usize = 16_384;
+/// Replicas remembered that are to be let go of.
+pub const LINGERING_MAX: usize = 65_536;
+/// Layouts remembered that nodes could not be told of.
+pub const LAYOUTS_OWED_MAX: usize = 65_536;
+/// Replicas whose holders are asked at once whether they may be let go of.
+pub const LETTING_GO_AT_ONCE_MAX: usize = 16;
+/// Moves of replicas under way at once that others have asked for.
+pub const MOVES_MAX: usize = 64;
+
 // HTTP.
 
 /// HTTP connections open at once; more wait to be accepted.

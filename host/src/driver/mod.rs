@@ -13,15 +13,22 @@ mod call;
 mod clock;
 mod commit;
 mod delete;
+mod drain;
 mod face;
 mod fetch;
 mod flow;
 mod judges;
+mod let_go;
 mod life;
 mod links;
 mod local;
+mod owed;
+mod pace;
 mod preparing;
+mod presence;
 mod read;
+mod relayout;
+mod repair;
 mod room;
 mod search;
 mod serve;
@@ -59,8 +66,13 @@ use crate::settings::Settings;
 use crate::store::{Observer, Store};
 use crate::transport::Transport;
 use announce::Outgoing;
+use let_go::Lingering;
 use life::Living;
 use links::Links;
+use owed::Owed;
+use presence::Presence;
+use relayout::Relaying;
+use repair::Repair;
 use serve::Preparations;
 use state::State;
 use status::{Load, PolicyNames, Seen};
@@ -112,6 +124,11 @@ pub struct Driver {
     seen: Seen,
     links: Links,
     living: Living,
+    presence: Presence,
+    relaying: Relaying,
+    lingering: Lingering,
+    owed: Owed,
+    repair: Repair,
     transfers: Transfers,
     preparations: Preparations,
     announcements: mpsc::Sender<Outgoing>,
@@ -174,6 +191,11 @@ impl Driver {
                 seen: Seen::default(),
                 links: Links::new(saved),
                 living: Living::new(life),
+                presence: Presence::default(),
+                relaying: Relaying::default(),
+                lingering: Lingering::default(),
+                owed: Owed::default(),
+                repair: Repair::default(),
                 transfers: Transfers::default(),
                 preparations: Preparations::default(),
                 announcements,
@@ -188,6 +210,7 @@ impl Driver {
         driver.spawn(Arc::clone(&driver).keep_ceiling());
         driver.spawn(Arc::clone(&driver).keep_status());
         driver.spawn(Arc::clone(&driver).keep_life());
+        driver.spawn(Arc::clone(&driver).keep_replicas());
         driver.spawn(Arc::clone(&driver).watch_members());
         driver.spawn(Arc::clone(&driver).send_announcements(outgoing));
         Ok(driver)

@@ -25,7 +25,7 @@ use crate::metrics::{Copied, Direction};
 use crate::store::{Applied, Change, Prepared, StoreError};
 use crate::transport::{
     Announcement, CallError, CommitAnswer, CommitAsk, FetchAsk, Fetched, IntroduceAsk, LinkAnswer,
-    LinkAsk, Message, PrepareAnswer, PrepareAsk, PullAsk, Refusal, Serve,
+    LinkAsk, Message, MoveAsk, PrepareAnswer, PrepareAsk, PullAsk, Refusal, Serve,
 };
 
 /// Contents that wait for their commit.
@@ -290,6 +290,12 @@ impl Serve for Driver {
         self.spawn(async move {
             driver.keep_copy(wanted).await;
         });
+        Ok(self.message(()))
+    }
+
+    async fn move_replica(&self, ask: Message<MoveAsk>) -> Result<Message<()>, Refusal> {
+        self.admit_sender(&ask.sender)?;
+        self.move_soon(ask.body.key, ask.body.to)?;
         Ok(self.message(()))
     }
 

@@ -23,7 +23,7 @@ use super::Driver;
 use super::face::{Body, BodyError, Condition, Consistency, ReadError};
 use super::face::{WriteError, WriteOptions, Written};
 use super::judges::view_of;
-use super::preparing::{Preparing, Readied, Ready};
+use super::preparing::{Preparing, Readied, Ready, Source};
 use crate::recorder::{Op, Outcome};
 use crate::store::{Prepared, Spool, StoreError};
 
@@ -76,7 +76,7 @@ impl Driver {
             options.size,
             factor as usize,
             ranked,
-            spool.tail(),
+            Source::Spool(spool.tail()),
         );
         self.take_in(&mut spool, body, options.size).await?;
 
@@ -228,19 +228,13 @@ impl Driver {
         let mut durable: Vec<NodeId> = join_all(commits).await.into_iter().flatten().collect();
         for ready in others {
             if !record.layout.names(ready.peer.id) {
-                self.abandon(ready.peer.clone(), ready.preparation);
+                self.abandon_ready(ready);
             }
         }
         if record.layout.names(self.me.id) {
             durable.insert(0, self.me.id);
         }
         self.settle_layout(record, durable, &mut None).await
-    }
-
-    fn abandon_all(&self, readied: &Readied) {
-        for ready in &readied.others {
-            self.abandon(ready.peer.clone(), ready.preparation);
-        }
     }
 
     fn written(&self, record: Arc<Record>, replaced: bool, unchanged: bool) -> Written {
@@ -261,12 +255,22 @@ impl Driver {
             (!holding.record.deleted).then_some(holders)
         });
         let first = held.flatten().unwrap_or_default();
-        let first: Vec<NodeId> = first.into_iter().filter(|id| self.is_alive(*id)).collect();
+        let first: Vec<NodeId> = first.into_iter().filter(|id| self.may_hold(*id)).collect();
         let request = PlacementRequest {
             file: view_of(key, size),
             factor,
             now: self.now(),
         };
+        self.ranked_peers(request, size, first).await
+    }
+
+    /// The nodes in reach that could take this file, best first: `first` before what placement says.
+    pub(super) async fn ranked_peers(
+        &self,
+        request: PlacementRequest,
+        size: u64,
+        first: Vec<NodeId>,
+    ) -> Vec<Peer> {
         let candidates = self.candidates(size);
         let ranked = self.judges.rank(request, candidates, first).await;
         ranked

@@ -11,8 +11,8 @@ use dataverse_core::record::Record;
 use futures_util::future::BoxFuture;
 
 use crate::driver::{
-    Body, Consistency, DeleteError, Driver, LinkError, LinkView, NodeSeen, NodeStatus, Query,
-    ReadError, SearchOptions, SearchReport, WriteError, WriteOptions, Written,
+    Body, Consistency, DeleteError, DrainError, DrainStatus, Driver, LinkError, LinkView, NodeSeen,
+    NodeStatus, Query, ReadError, SearchOptions, SearchReport, WriteError, WriteOptions, Written,
 };
 use crate::metrics::Metrics;
 
@@ -56,6 +56,8 @@ pub(crate) trait Face: Send + Sync + 'static {
     fn links(&self) -> Vec<LinkView>;
     fn nodes(&self) -> Vec<NodeSeen>;
     fn status(&self) -> NodeStatus;
+    async fn drain(&self) -> Result<DrainStatus, DrainError>;
+    async fn undrain(&self) -> Result<DrainStatus, DrainError>;
     fn is_ready(&self) -> bool;
     fn metrics(&self) -> &Metrics;
 }
@@ -118,6 +120,14 @@ impl Face for Driver {
 
     fn status(&self) -> NodeStatus {
         Self::status(self)
+    }
+
+    async fn drain(&self) -> Result<DrainStatus, DrainError> {
+        Self::drain(self).await
+    }
+
+    async fn undrain(&self) -> Result<DrainStatus, DrainError> {
+        Self::undrain(self).await
     }
 
     fn is_ready(&self) -> bool {

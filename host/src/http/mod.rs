@@ -5,6 +5,7 @@
 //! policies, and it knows neither disk nor peers. Routes and the OpenAPI document come from one declaration in `routes`.
 
 mod connection;
+mod drain;
 mod face;
 mod files;
 mod guard;

@@ -15,7 +15,7 @@ use dataverse_core::limits::HTTP_JSON_BYTES_MAX;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::driver::{BodyError, DeleteError, LinkError, ReadError, WriteError};
+use crate::driver::{BodyError, DeleteError, DrainError, LinkError, ReadError, WriteError};
 use crate::policies::desk::PolicyError;
 
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
@@ -184,6 +184,16 @@ impl From<LinkError> for Problem {
             LinkError::Unreachable(detail) => (StatusCode::BAD_GATEWAY, detail),
             LinkError::Unknown(detail) => (StatusCode::NOT_FOUND, detail),
             LinkError::Failed(detail) => (StatusCode::INTERNAL_SERVER_ERROR, detail),
+        };
+        Self::new(status, detail)
+    }
+}
+
+impl From<DrainError> for Problem {
+    fn from(error: DrainError) -> Self {
+        let (status, detail) = match error {
+            DrainError::Refused(detail) => (StatusCode::CONFLICT, detail),
+            DrainError::Failed(detail) => (StatusCode::INTERNAL_SERVER_ERROR, detail),
         };
         Self::new(status, detail)
     }

@@ -108,6 +108,7 @@ pub struct Metrics {
     gossip_dropped: Counter,
     gossip_refused: Counter,
     quarantined: Counter,
+    circuits_opened: Counter,
     repair_copies: Counter,
     repair_bytes: Counter,
     repair_waiting: Gauge,
@@ -184,6 +185,7 @@ impl Metrics {
                 IN_AND_OUT,
             ),
             quarantined: new.counter("dataverse_quarantined_total"),
+            circuits_opened: new.counter("dataverse_circuits_opened_total"),
             repair_copies: new.counter("dataverse_repair_copies_total"),
             repair_bytes: new.counter("dataverse_repair_bytes_total"),
             repair_waiting: new.gauge("dataverse_repair_waiting_files"),
@@ -274,6 +276,11 @@ impl Metrics {
     /// A copy was made on this node.
     pub fn copied(&self, copied: Copied) {
         self.copies[copied as usize].increment(1);
+    }
+
+    /// A node failed so often that it is spared calls for a while.
+    pub fn circuit_opened(&self) {
+        self.circuits_opened.increment(1);
     }
 
     /// Replicas of a file were made anew on other nodes.
@@ -458,6 +465,11 @@ fn describe(recorder: &PrometheusRecorder) {
             "quarantined_total",
             None,
             "Copies that did not match their digest and were set aside.",
+        ),
+        (
+            "circuits_opened_total",
+            None,
+            "Times that another node failed so often that it was spared calls for a while.",
         ),
         (
             "repair_copies_total",

@@ -92,6 +92,14 @@ settings! {
         "how long a small call to another node may take";
     "call.connect" call_connect: Duration = seconds(2), ms(1)..=HOUR,
         "how long a connection to another node may take";
+    "limit.requests" limit_requests: u32 = 1_024, 1..=1_000_000,
+        "HTTP requests answered at once; more are refused with 503";
+    "limit.uploads" limit_uploads: u32 = 256, 1..=1_000_000,
+        "uploads taken in at once; more are refused with 429";
+    "limit.searches" limit_searches: u32 = 256, 1..=1_000_000,
+        "searches for clients run at once; more are refused with 429";
+    "limit.peer_calls" limit_peer_calls: u32 = 2_048, 1..=1_000_000,
+        "calls of other nodes answered at once; more are told to come again";
     "announce.hops" announce_hops: u32 = 32, 0..=1_024,
         "links that news of a file crosses at most";
     "link.retry_min" link_retry_min: Duration = ms(250), ms(1)..=HOUR,

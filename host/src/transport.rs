@@ -6,6 +6,8 @@
 //! Every message carries its [`Sender`], so that clocks meet on every call and a node of another network
 //! is noticed at the first word.
 
+mod breaker;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -17,6 +19,8 @@ use dataverse_core::record::Record;
 use dataverse_core::search::{Answer, Peer, Question};
 use dataverse_core::version::{Stamp, Version};
 use futures_util::stream::BoxStream;
+
+pub(crate) use breaker::Breaker;
 
 /// Who speaks: part of every message in both directions.
 #[derive(Clone, Debug, PartialEq, Eq)]

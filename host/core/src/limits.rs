@@ -206,6 +206,15 @@ pub const KEEPALIVE_MS: u64 = 10_000;
 /// … and given up when it says nothing for so long after that.
 pub const KEEPALIVE_TIMEOUT_MS: u64 = 10_000;
 
+/// Calls to a peer that fail in a row before it is spared …
+pub const CIRCUIT_FAILURES: u32 = 5;
+/// … for so long at first …
+pub const CIRCUIT_PAUSE_MS_MIN: u64 = 1_000;
+/// … and for so long at most.
+pub const CIRCUIT_PAUSE_MS_MAX: u64 = 15_000;
+/// Peers whose failures are counted.
+pub const CIRCUITS_MAX: usize = 4096;
+
 // The store.
 
 /// Bytes that a spool gathers before it hashes and writes them in one go.

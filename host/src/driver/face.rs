@@ -76,6 +76,11 @@ pub struct Written {
     pub unchanged: bool,
 }
 
+/// The node does as much of this at once as it can.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Busy(pub String);
+
 /// Why a write was not acknowledged.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
@@ -97,6 +102,9 @@ pub enum WriteError {
     /// Too few nodes took it, or it can't be known whether the condition holds.
     #[error("{0}")]
     Unavailable(String),
+    /// The node takes in as many uploads as it can.
+    #[error(transparent)]
+    Busy(#[from] Busy),
     /// The node's own disk failed.
     #[error("{0}")]
     Failed(String),

@@ -17,6 +17,7 @@ mod drain;
 mod face;
 mod fetch;
 mod flow;
+mod gates;
 mod judges;
 mod let_go;
 mod life;
@@ -64,8 +65,9 @@ use crate::metrics::Metrics;
 use crate::recorder::{self, Op, Recorder};
 use crate::settings::Settings;
 use crate::store::{Observer, Store};
-use crate::transport::Transport;
+use crate::transport::{Breaker, Transport};
 use announce::Outgoing;
+use gates::Gates;
 use let_go::Lingering;
 use life::Living;
 use links::Links;
@@ -126,6 +128,7 @@ pub struct Driver {
     living: Living,
     presence: Presence,
     relaying: Relaying,
+    gates: Gates,
     lingering: Lingering,
     owed: Owed,
     repair: Repair,
@@ -162,6 +165,8 @@ impl Driver {
         }
         let (announcements, outgoing) = mpsc::channel(limits::ANNOUNCEMENTS_QUEUE_MAX);
         let metrics = Arc::new(Metrics::new());
+        let gates = Gates::new(&parts.settings);
+        let calls = Breaker::around(Arc::clone(&parts.transport), Arc::clone(&metrics));
         let driver = Arc::new_cyclic(|this: &Weak<Self>| {
             let (weak, transport) = (this.clone(), Arc::clone(&parts.transport));
             let members = Membership::start(
@@ -183,7 +188,7 @@ impl Driver {
                 started: Instant::now(),
                 now: parts.now,
                 store: parts.store,
-                transport: parts.transport,
+                transport: Arc::new(calls),
                 judges: parts.judges,
                 recorder: parts.recorder,
                 state,
@@ -193,6 +198,7 @@ impl Driver {
                 living: Living::new(life),
                 presence: Presence::default(),
                 relaying: Relaying::default(),
+                gates,
                 lingering: Lingering::default(),
                 owed: Owed::default(),
                 repair: Repair::default(),

@@ -114,6 +114,7 @@ impl Serve for Driver {
 
     async fn probe(&self, ask: Message<Question>) -> Result<Message<Answer>, Refusal> {
         self.admit_sender(&ask.sender)?;
+        let _turn = self.gates.peer_call()?;
         self.load.count();
         let answer = match ask.body {
             Question::Exact { key, floor } => self.answer_locally(&key, floor),
@@ -124,6 +125,7 @@ impl Serve for Driver {
 
     async fn fetch(&self, ask: Message<FetchAsk>) -> Result<Message<Fetched>, Refusal> {
         self.admit_sender(&ask.sender)?;
+        let turn = self.gates.peer_call()?;
         self.load.count();
         let FetchAsk {
             key,
@@ -170,6 +172,8 @@ impl Serve for Driver {
         let sent = self.metrics.peer_bytes(Direction::Out);
         let chunks = stream.then(move |chunk| {
             let (driver, of) = (Arc::clone(&driver), Arc::clone(&of));
+            // It is answered once the last byte is sent.
+            let _turn = &turn;
             if let Ok(bytes) = &chunk {
                 sent.increment(bytes.len() as u64);
             }
@@ -196,6 +200,7 @@ impl Serve for Driver {
         mut chunks: BoxStream<'static, Result<Bytes, CallError>>,
     ) -> Result<Message<PrepareAnswer>, Refusal> {
         self.admit_sender(&ask.sender)?;
+        let _turn = self.gates.peer_call()?;
         self.load.count();
         let PrepareAsk {
             preparation,
@@ -223,6 +228,7 @@ impl Serve for Driver {
 
     async fn commit(&self, ask: Message<CommitAsk>) -> Result<Message<CommitAnswer>, Refusal> {
         self.admit_sender(&ask.sender)?;
+        let _turn = self.gates.peer_call()?;
         let (preparation, record) = match ask.body {
             CommitAsk::Abandon { preparation } => {
                 drop(self.preparations.take(preparation));
@@ -263,6 +269,7 @@ impl Serve for Driver {
 
     async fn pull(&self, ask: Message<PullAsk>) -> Result<Message<()>, Refusal> {
         self.admit_sender(&ask.sender)?;
+        let _turn = self.gates.peer_call()?;
         let PullAsk { record, from, hops } = ask.body;
         if record.deleted {
             return Err(Refusal::Invalid(
@@ -295,12 +302,14 @@ impl Serve for Driver {
 
     async fn move_replica(&self, ask: Message<MoveAsk>) -> Result<Message<()>, Refusal> {
         self.admit_sender(&ask.sender)?;
+        let _turn = self.gates.peer_call()?;
         self.move_soon(ask.body.key, ask.body.to)?;
         Ok(self.message(()))
     }
 
     async fn announce(&self, ask: Message<Announcement>) -> Result<Message<()>, Refusal> {
         self.admit_sender(&ask.sender)?;
+        let _turn = self.gates.peer_call()?;
         let Announcement { record, hops_left } = ask.body;
         self.check_stamp(&record)?;
         let hops_left = hops_left.min(self.settings.announce_hops);

@@ -63,6 +63,7 @@ impl Driver {
         body: Body,
     ) -> Result<Written, WriteError> {
         self.load.count();
+        let turn = self.gates.upload()?;
         let factor = self.wanted_factor(options.factor)?;
         let content_type = content_type_of(key, options.content_type)?;
         too_large(options.size.unwrap_or(0))?;
@@ -93,7 +94,9 @@ impl Driver {
                 factor,
                 readied,
             };
-            driver.commit_write(arrived).await
+            let written = driver.commit_write(arrived).await;
+            drop(turn);
+            written
         });
         rest.await
             .map_err(|_| WriteError::Unavailable("the node is stopping".to_owned()))?

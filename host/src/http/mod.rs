@@ -12,6 +12,7 @@ mod guard;
 mod linger;
 mod links;
 mod nodes;
+mod overload;
 mod page;
 mod policies;
 mod problem;

@@ -18,7 +18,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::sync::Notify;
 
 use crate::driver::{
-    Body, BodyError, Condition, Consistency, DeleteError, DrainError, DrainStatus, FoundHit,
+    Body, BodyError, Busy, Condition, Consistency, DeleteError, DrainError, DrainStatus, FoundHit,
     LinkError, LinkView, NodeSeen, NodeStatus, Query, ReadError, RepairStatus, SearchOptions,
     SearchReport, WriteError, WriteOptions, Written,
 };
@@ -197,7 +197,10 @@ impl Face for Memory {
             .ok_or_else(|| ReadError::NotFound { key: key.clone() }.into())
     }
 
-    async fn search(&self, query: Query, options: SearchOptions) -> SearchReport {
+    async fn search(&self, query: Query, options: SearchOptions) -> Result<SearchReport, Busy> {
+        if self.holds("trouble/busy") {
+            return Err(Busy("too many searches".into()));
+        }
         self.called(format!("search {:?} {:?}", options.hops, options.limit));
         let hits = self
             .files()
@@ -218,7 +221,7 @@ impl Face for Memory {
             name: "X".into(),
             address: "127.0.0.1:9".into(),
         };
-        SearchReport {
+        Ok(SearchReport {
             outcome: if hits.is_empty() { "partial" } else { "found" },
             exact: !hits.is_empty(),
             path: vec!["A".into(), "B".into(), "D".into()],
@@ -227,7 +230,7 @@ impl Face for Memory {
             levels: 2,
             unanswered: vec![unanswered],
             elapsed_ms: 1.5,
-        }
+        })
     }
 
     async fn link(&self, address: &str) -> Result<LinkView, LinkError> {

@@ -19,6 +19,7 @@ use futures_util::{StreamExt, stream};
 use super::Driver;
 use super::commit::Held;
 use super::room::Occasion;
+use crate::crash;
 use crate::store::{Applied, Change, StoreError};
 use crate::transport::PullAsk;
 
@@ -108,8 +109,12 @@ impl Driver {
         if holders.is_empty() || !held.iter().all(|held| matches!(held, Ok(Held::Here))) {
             return;
         }
+        crash::point("let_go.confirmed");
         match self.demote(Arc::clone(record)).await {
-            Ok(()) => self.lingering.settle(record),
+            Ok(()) => {
+                crash::point("let_go.done");
+                self.lingering.settle(record);
+            }
             Err(error) => {
                 tracing::warn!(key = %record.key, %error, "a replica that is held elsewhere could not be let go of; it stays until the next try");
             }

@@ -24,6 +24,7 @@ use super::Driver;
 use super::commit::Held;
 use super::judges::view_of;
 use super::preparing::{Preparing, Readied, Ready, Source};
+use crate::crash;
 use crate::transport::{Announcement, Refusal};
 
 /// Why replicas did not change nodes. The layout is as it was, or a greater one that loses nothing.
@@ -166,10 +167,12 @@ impl Driver {
             self.abandon_all(&readied);
             return Err(no_taker(took));
         }
+        crash::point("relayout.copied");
         let (laid, took) = self.commit_new_holders(record, need, readied).await?;
         if !enough(took) {
             return Err(no_taker(took));
         }
+        crash::point("relayout.committed");
         self.tell_holders(record, &laid, need).await;
         Ok(took)
     }
@@ -256,11 +259,13 @@ impl Driver {
             }
         });
         join_all(commits).await;
+        crash::point("relayout.told");
         if need.keep.contains(&self.me.id)
             && let Err(error) = self.commit_at(self.me.id, laid).await
         {
             tracing::warn!(key = %laid.key, error, "this node could not keep the newer layout");
         }
+        crash::point("relayout.own");
         let left = record.layout.holders.iter();
         for id in left.filter(|id| **id != self.me.id && !laid.layout.names(**id)) {
             if !self.tell(*id, laid).await {

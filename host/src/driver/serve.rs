@@ -21,6 +21,7 @@ use super::Driver;
 use super::face::{LinkError, WriteError};
 use super::room::Occasion;
 use super::transfer::Wanted;
+use crate::crash;
 use crate::metrics::{Copied, Direction};
 use crate::store::{Applied, Change, Prepared, StoreError};
 use crate::transport::{
@@ -223,6 +224,7 @@ impl Serve for Driver {
         };
         let until = Instant::now() + self.settings.write_prepared;
         self.preparations.keep(preparation, until, content)?;
+        crash::point("prepare.sealed");
         Ok(self.message(answer))
     }
 
@@ -240,6 +242,7 @@ impl Serve for Driver {
             } => (preparation, record),
         };
         self.check_commit(&record)?;
+        crash::point("commit.asked");
         let content = match preparation {
             None => None,
             Some(preparation) => Some(self.prepared_for(preparation, &record)?),
@@ -253,6 +256,7 @@ impl Serve for Driver {
             verified: now,
         };
         let applied = self.store.apply(change).await;
+        crash::point("commit.applied");
         match applied.map_err(|error| refusal(&error))? {
             Applied::Done { .. } => {
                 self.metrics.copied(Copied::Replica);

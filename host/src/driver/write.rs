@@ -24,6 +24,7 @@ use super::face::{Body, BodyError, Condition, Consistency, ReadError};
 use super::face::{WriteError, WriteOptions, Written};
 use super::judges::view_of;
 use super::preparing::{Preparing, Readied, Ready, Source};
+use crate::crash;
 use crate::recorder::{Op, Outcome};
 use crate::store::{Prepared, Spool, StoreError};
 
@@ -85,8 +86,10 @@ impl Driver {
         let key = key.clone();
         let rest = self.spawn(async move {
             let content = spool.seal().await.map_err(refused_by_store)?;
+            crash::point("write.spooled");
             let deadline = Instant::now() + driver.settings.write_deadline;
             let readied = preparing.finish(content.digest(), deadline).await;
+            crash::point("write.prepared");
             let arrived = Arrived {
                 key,
                 content,
@@ -164,12 +167,15 @@ impl Driver {
             factor: arrived.factor,
             key: arrived.key,
         });
+        crash::point("write.stamped");
         let replaced = known.is_some_and(|heard| !heard.deleted);
         let readied = arrived.readied;
         let record = self
             .commit_everywhere(record, arrived.content, readied)
             .await?;
+        crash::point("write.committed");
         self.announce(&record).await;
+        crash::point("write.announced");
         Ok(self.written(record, replaced, false))
     }
 

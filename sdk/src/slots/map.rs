@@ -32,6 +32,15 @@ impl<T: Copy> SlotMap<T> {
         }
     }
 
+    /// The value of a slot that may be changed, when one near it was ever written. Where nothing is to be
+    /// written that was not there before, this is cheaper than indexing, which may have to make room.
+    #[must_use]
+    #[inline]
+    pub fn existing_mut(&mut self, slot: Slot) -> Option<&mut T> {
+        let page = self.pages.get_mut(slot as usize / PAGE)?.as_mut()?;
+        Some(&mut page[slot as usize % PAGE])
+    }
+
     #[cold]
     fn add_page(&mut self, number: usize) {
         if number >= self.pages.len() {

@@ -43,6 +43,19 @@ struct Ends {
     bytes: u64,
 }
 
+impl<T: Copy> Node<T> {
+    #[inline]
+    fn queued(&self, slot: Slot) -> Queued<T> {
+        Queued {
+            slot,
+            queue: self.queue,
+            size: self.size,
+            mark: self.mark,
+            item: self.item,
+        }
+    }
+}
+
 /// A slot in a queue, and what goes with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Queued<T> {
@@ -98,25 +111,41 @@ impl<T: Copy + Default> Queues<T> {
     pub fn push(&mut self, queue: u32, slot: Slot, size: u64, item: T) {
         assert_ne!(slot, NONE, "the highest slot is never given out");
         self.remove(slot);
+        let older = self.append(queue, slot, size);
         self.nodes[slot] = Node {
             size,
-            older: NONE,
+            older,
             younger: NONE,
             queue,
             mark: 0,
             item,
         };
-        self.link(queue, slot, size);
     }
 
     /// Moves a slot to the young end of a queue, its own or another. A slot in no queue stays out.
     #[inline]
     pub fn move_to(&mut self, queue: u32, slot: Slot) {
-        let node = self.nodes[slot];
-        if node.queue != NOWHERE && self.ends[queue as usize].youngest != slot {
-            self.unlink(&node);
-            self.link(queue, slot, node.size);
+        let Some(node) = self.nodes.existing_mut(slot) else {
+            return;
+        };
+        if node.queue != queue {
+            return self.change_queue(queue, slot);
         }
+        // Within its queue, as nearly every move is: neither length nor bytes change.
+        let (older, younger) = (node.older, node.younger);
+        if younger == NONE {
+            return;
+        }
+        let ends = &mut self.ends[queue as usize];
+        let youngest = std::mem::replace(&mut ends.youngest, slot);
+        (node.older, node.younger) = (youngest, NONE);
+        if older == NONE {
+            ends.oldest = younger;
+        } else {
+            self.set_younger(older, younger);
+        }
+        self.set_older(younger, older);
+        self.set_younger(youngest, slot);
     }
 
     /// Takes the oldest out of a queue.
@@ -126,11 +155,14 @@ impl<T: Copy + Default> Queues<T> {
 
     /// Takes a slot out of its queue.
     pub fn remove(&mut self, slot: Slot) -> Option<Queued<T>> {
-        let queued = self.find(slot)?;
-        let node = self.nodes[slot];
-        self.unlink(&node);
-        self.nodes[slot].queue = NOWHERE;
-        Some(queued)
+        let node = self.nodes.existing_mut(slot)?;
+        if node.queue == NOWHERE {
+            return None;
+        }
+        let left = *node;
+        node.queue = NOWHERE;
+        self.unlink(&left);
+        Some(left.queued(slot))
     }
 
     /// What goes with this slot, when it is in a queue.
@@ -138,13 +170,7 @@ impl<T: Copy + Default> Queues<T> {
     #[inline]
     pub fn find(&self, slot: Slot) -> Option<Queued<T>> {
         let node = &self.nodes[slot];
-        (node.queue != NOWHERE).then_some(Queued {
-            slot,
-            queue: node.queue,
-            size: node.size,
-            mark: node.mark,
-            item: node.item,
-        })
+        (node.queue != NOWHERE).then(|| node.queued(slot))
     }
 
     /// Marks a slot. One in no queue stays without.
@@ -186,7 +212,22 @@ impl<T: Copy + Default> Queues<T> {
         self.ends[queue as usize].bytes
     }
 
-    fn link(&mut self, queue: u32, slot: Slot, size: u64) {
+    fn change_queue(&mut self, queue: u32, slot: Slot) {
+        let node = self.nodes[slot];
+        if node.queue != NOWHERE {
+            self.unlink(&node);
+            let older = self.append(queue, slot, node.size);
+            self.nodes[slot] = Node {
+                older,
+                younger: NONE,
+                queue,
+                ..node
+            };
+        }
+    }
+
+    /// Makes a slot the youngest of a queue, but for its own node; returns what was the youngest before.
+    fn append(&mut self, queue: u32, slot: Slot, size: u64) -> Slot {
         let ends = &mut self.ends[queue as usize];
         let older = std::mem::replace(&mut ends.youngest, slot);
         ends.length += 1;
@@ -194,14 +235,12 @@ impl<T: Copy + Default> Queues<T> {
         if older == NONE {
             ends.oldest = slot;
         } else {
-            self.nodes[older].younger = slot;
+            self.set_younger(older, slot);
         }
-        let node = &mut self.nodes[slot];
-        node.older = older;
-        node.younger = NONE;
-        node.queue = queue;
+        older
     }
 
+    /// Joins the neighbours of a node that leaves.
     fn unlink(&mut self, node: &Node<T>) {
         let ends = &mut self.ends[node.queue as usize];
         ends.length -= 1;
@@ -213,10 +252,24 @@ impl<T: Copy + Default> Queues<T> {
             ends.youngest = node.older;
         }
         if node.older != NONE {
-            self.nodes[node.older].younger = node.younger;
+            self.set_younger(node.older, node.younger);
         }
         if node.younger != NONE {
-            self.nodes[node.younger].older = node.older;
+            self.set_older(node.younger, node.older);
+        }
+    }
+
+    #[inline]
+    fn set_younger(&mut self, slot: Slot, younger: Slot) {
+        if let Some(node) = self.nodes.existing_mut(slot) {
+            node.younger = younger;
+        }
+    }
+
+    #[inline]
+    fn set_older(&mut self, slot: Slot, older: Slot) {
+        if let Some(node) = self.nodes.existing_mut(slot) {
+            node.older = older;
         }
     }
 }

@@ -52,6 +52,10 @@ impl Victims {
     pub fn name(&mut self, slot: Slot, size: u64) {
         let last = self.slots.len() + 1 == VERDICT_ENTRIES_MAX;
         if size > 0 || self.freed > 0 || !last {
+            if self.slots.is_empty() {
+                // Most verdicts name one. With room for just that, nothing need be given back on the way out.
+                self.slots.reserve_exact(1);
+            }
             self.slots.push(slot);
             self.freed = self.freed.saturating_add(size);
         }

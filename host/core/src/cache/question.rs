@@ -197,15 +197,26 @@ impl<K> Default for Outcome<K> {
 impl<K> Outcome<K> {
     /// This outcome and then that step, and the question that comes next.
     pub fn after(mut self, step: Step<K>) -> (Self, Option<Question<K>>) {
+        let next = self.absorb(step);
+        (self, next)
+    }
+
+    /// As [`Outcome::after`], in place.
+    pub(super) fn absorb(&mut self, step: Step<K>) -> Option<Question<K>> {
         if self.victims.is_empty() {
             self.victims = step.victims;
         } else {
             self.victims.extend(step.victims);
         }
-        self.fault = self.fault.or(step.fault);
+        if self.fault.is_none() {
+            self.fault = step.fault;
+        }
         match step.next {
-            Next::Ask(question) => (self, Some(question)),
-            Next::Done { admitted } => (Self { admitted, ..self }, None),
+            Next::Ask(question) => Some(question),
+            Next::Done { admitted } => {
+                self.admitted = admitted;
+                None
+            }
         }
     }
 }

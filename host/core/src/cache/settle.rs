@@ -327,14 +327,14 @@ impl<K: Name> Cache<K> {
         first: Step<K>,
         fault: Option<Fault>,
     ) -> Outcome<K> {
-        let begun = Outcome {
+        let mut outcome = Outcome {
             fault,
             ..Outcome::default()
         };
-        let (mut outcome, mut next) = begun.after(first);
+        let mut next = outcome.absorb(first);
         while let Some(question) = next {
             let verdict = question.put_to(policy);
-            (outcome, next) = outcome.after(self.settle(question, verdict));
+            next = outcome.absorb(self.settle(question, verdict));
         }
         outcome
     }

@@ -153,9 +153,12 @@ impl<K: Name> Slots<K> {
 
     /// Makes this cached copy the one used last.
     pub(super) fn touch(&mut self, slot: Slot, now: Millis) {
-        self.unlink(slot);
-        self.link_hottest(slot);
         self.linked_mut(slot).used_at = now;
+        // What was used last is often used next.
+        if slot != self.hottest {
+            self.unlink(slot);
+            self.link_hottest(slot);
+        }
     }
 
     /// Takes a cached copy out. Its slot is left to the caller: [`Slots::leave`] or [`Slots::release`].
@@ -220,7 +223,8 @@ impl<K: Name> Slots<K> {
     }
 
     fn unlink(&mut self, slot: Slot) {
-        let (colder, hotter) = (self.linked(slot).colder, self.linked(slot).hotter);
+        let cached = self.linked(slot);
+        let (colder, hotter) = (cached.colder, cached.hotter);
         match colder {
             NONE => self.coldest = hotter,
             colder => self.linked_mut(colder).hotter = hotter,

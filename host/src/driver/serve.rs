@@ -244,7 +244,7 @@ impl Serve for Driver {
             role: Role::Replica,
             content,
             validated: now,
-            verified: now,
+            verified: self.checked_now(&record),
         };
         let applied = self.store.apply(change).await;
         match applied.map_err(|error| refusal(&error))? {

@@ -55,7 +55,7 @@ pub(super) fn decide(present: Option<&Holding>, change: &Change) -> Result<Verdi
             .map_or(Verdict::Nothing, |_| Verdict::Remove { quarantine: false }),
         Change::Demote { record } => demote(present, record),
         Change::Verified { version, at, .. } => present
-            .filter(|held| held.record.version == *version)
+            .filter(|held| held.record.version == *version && !held.record.deleted)
             .map_or(Verdict::Nothing, |held| Verdict::Hold {
                 after: Holding {
                     verified: held.verified.max(*at),

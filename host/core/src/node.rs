@@ -14,6 +14,7 @@ use crate::limits;
 use crate::news::News;
 use crate::pattern::Pattern;
 use crate::record::{Layout, Record};
+use crate::scrub;
 use crate::search::{Answer, Hit, Peer};
 use crate::version::{Clock, ClockAhead, Millis, Stamp, Version};
 
@@ -231,6 +232,12 @@ impl Node {
             }
         }
         scan
+    }
+
+    /// The holdings in one stretch whose content was last checked before a pass began: see [`scrub::unchecked`].
+    #[must_use]
+    pub fn unchecked(&self, began: Millis, now: Millis, after: Option<&Key>) -> scrub::Stretch {
+        scrub::unchecked(&self.holdings, began, now, after)
     }
 
     /// Takes in a record that was announced, which means: it is durable on every node its layout names.

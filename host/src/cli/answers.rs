@@ -85,6 +85,26 @@ pub(super) struct Status {
     pub(super) replicas: Total,
     pub(super) cached: Total,
     pub(super) links: u64,
+    /// Earlier releases don't say.
+    pub(super) scrub: Option<Scrub>,
+}
+
+/// How far the check of all content is.
+#[derive(Debug, Deserialize)]
+pub(super) struct Scrub {
+    pub(super) running: bool,
+    pub(super) ended: Option<u64>,
+    pub(super) files_done: u64,
+    pub(super) files_total: u64,
+    pub(super) bytes_done: u64,
+    pub(super) bytes_total: u64,
+    pub(super) bad: u64,
+    pub(super) unreadable: u64,
+    pub(super) mended: u64,
+    pub(super) mending: u64,
+    pub(super) waiting: u64,
+    pub(super) lost: Vec<String>,
+    pub(super) lost_total: u64,
 }
 
 /// So many files of so many bytes.

@@ -24,6 +24,7 @@ mod progress;
 mod put;
 mod rm;
 mod screen;
+mod scrub;
 mod search;
 mod stat;
 mod status;
@@ -65,6 +66,7 @@ enum Command {
     Links(links::Links),
     Nodes(nodes::Nodes),
     Status(status::Status),
+    Scrub(scrub::Scrub),
     Policy(Box<policy::Policy>),
     Lab(Box<lab::Lab>),
     Completions(completions::Completions),
@@ -130,6 +132,7 @@ impl Cli {
             Command::Links(command) => command.run(screen).await,
             Command::Nodes(command) => command.run(screen).await,
             Command::Status(command) => command.run(screen).await,
+            Command::Scrub(command) => command.run(screen).await,
             Command::Policy(command) => command.run(screen).await,
             Command::Lab(command) => command.run(screen).await,
             Command::Completions(command) => command.run(screen),

@@ -20,9 +20,12 @@ mod judges;
 mod life;
 mod links;
 mod local;
+mod mend;
+mod pace;
 mod preparing;
 mod read;
 mod room;
+mod scrub;
 mod search;
 mod serve;
 mod state;
@@ -61,6 +64,7 @@ use crate::transport::Transport;
 use announce::Outgoing;
 use life::Living;
 use links::Links;
+use scrub::Scrubbing;
 use serve::Preparations;
 use state::State;
 use status::{Load, PolicyNames, Seen};
@@ -112,6 +116,7 @@ pub struct Driver {
     seen: Seen,
     links: Links,
     living: Living,
+    scrubbing: Scrubbing,
     transfers: Transfers,
     preparations: Preparations,
     announcements: mpsc::Sender<Outgoing>,
@@ -134,6 +139,7 @@ impl Driver {
         let mut opened = parts.store.start(Arc::clone(&state) as Arc<dyn Observer>);
         let (ceiling, life) = (opened.ceiling, opened.life);
         let saved = std::mem::take(&mut opened.links);
+        let missing = opened.missing.clone();
         state.load(id, opened);
         parts.judges.judge_for(&state);
 
@@ -174,6 +180,7 @@ impl Driver {
                 seen: Seen::default(),
                 links: Links::new(saved),
                 living: Living::new(life),
+                scrubbing: Scrubbing::default(),
                 transfers: Transfers::default(),
                 preparations: Preparations::default(),
                 announcements,
@@ -188,6 +195,8 @@ impl Driver {
         driver.spawn(Arc::clone(&driver).keep_ceiling());
         driver.spawn(Arc::clone(&driver).keep_status());
         driver.spawn(Arc::clone(&driver).keep_life());
+        driver.spawn(Arc::clone(&driver).keep_mending(missing));
+        driver.spawn(Arc::clone(&driver).keep_scrubbing());
         driver.spawn(Arc::clone(&driver).watch_members());
         driver.spawn(Arc::clone(&driver).send_announcements(outgoing));
         Ok(driver)

@@ -135,6 +135,7 @@ impl Driver {
             replicas,
             cached,
             links: self.links.peers().len(),
+            scrub: self.scrub_status(),
         }
     }
 

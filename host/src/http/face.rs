@@ -12,9 +12,10 @@ use futures_util::future::BoxFuture;
 
 use crate::driver::{
     Body, Consistency, DeleteError, Driver, LinkError, LinkView, NodeSeen, NodeStatus, Query,
-    ReadError, SearchOptions, SearchReport, WriteError, WriteOptions, Written,
+    ReadError, ScrubStatus, SearchOptions, SearchReport, WriteError, WriteOptions, Written,
 };
 use crate::metrics::Metrics;
+use crate::store::StoreError;
 
 /// A file that was found. Its content flows only when it is asked for.
 pub(crate) struct Opened {
@@ -56,6 +57,8 @@ pub(crate) trait Face: Send + Sync + 'static {
     fn links(&self) -> Vec<LinkView>;
     fn nodes(&self) -> Vec<NodeSeen>;
     fn status(&self) -> NodeStatus;
+    fn scrub_status(&self) -> ScrubStatus;
+    async fn begin_scrub(&self) -> Result<bool, StoreError>;
     fn is_ready(&self) -> bool;
     fn metrics(&self) -> &Metrics;
 }
@@ -118,6 +121,14 @@ impl Face for Driver {
 
     fn status(&self) -> NodeStatus {
         Self::status(self)
+    }
+
+    fn scrub_status(&self) -> ScrubStatus {
+        Self::scrub_status(self)
+    }
+
+    async fn begin_scrub(&self) -> Result<bool, StoreError> {
+        Self::begin_scrub(self).await
     }
 
     fn is_ready(&self) -> bool {

@@ -12,8 +12,9 @@ use utoipa::ToSchema;
 
 use super::Site;
 use super::problem::{Problem, ProblemBody};
+use super::scrub::Scrub;
 use crate::driver::{NodeSeen, NodeStatus};
-use crate::metrics::StoreSize;
+use crate::metrics::{ScrubFigures, StoreSize};
 
 /// A member of the network as this node sees it.
 #[derive(Serialize, ToSchema)]
@@ -99,6 +100,8 @@ pub(crate) struct Status {
     cached: Total,
     /// How many links it has.
     links: usize,
+    /// How far the check of all content is.
+    scrub: Scrub,
 }
 
 impl From<NodeStatus> for Status {
@@ -114,6 +117,7 @@ impl From<NodeStatus> for Status {
             replicas: status.replicas.into(),
             cached: status.cached.into(),
             links: status.links,
+            scrub: status.scrub.into(),
         }
     }
 }
@@ -181,6 +185,19 @@ pub(crate) async fn metrics(State(site): State<Site>) -> Response {
         free_bytes: status.free,
     });
     metrics.set_links(up, links.len() - up);
+    let scrub = status.scrub;
+    metrics.set_scrub(&ScrubFigures {
+        checked: scrub.checked_since_start,
+        bad: scrub.bad_since_start,
+        mended: scrub.mended_since_start,
+        is_running: scrub.running,
+        left: holdings::Total {
+            files: scrub.total.files - scrub.done.files,
+            bytes: scrub.total.bytes - scrub.done.bytes,
+        },
+        ended_ms: scrub.ended,
+        missing: [scrub.mending, scrub.waiting, scrub.lost],
+    });
     let content_type = [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
     (content_type, metrics.render()).into_response()
 }

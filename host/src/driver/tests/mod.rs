@@ -3,4 +3,5 @@
 
 mod faults;
 mod judging;
+mod scrubbing;
 mod world;

@@ -19,10 +19,12 @@ use tokio::sync::Notify;
 
 use crate::driver::{
     Body, BodyError, Condition, Consistency, DeleteError, FoundHit, LinkError, LinkView, NodeSeen,
-    NodeStatus, Query, ReadError, SearchOptions, SearchReport, WriteError, WriteOptions, Written,
+    NodeStatus, Query, ReadError, ScrubStatus, SearchOptions, SearchReport, WriteError,
+    WriteOptions, Written,
 };
 use crate::http::face::{Face, Opened};
 use crate::metrics::Metrics;
+use crate::store::StoreError;
 
 /// When every file in memory was written: Sun, 06 Nov 1994 08:49:37 GMT.
 const WRITTEN_MS: u64 = 784_111_777_000;
@@ -292,7 +294,29 @@ impl Face for Memory {
             replicas: Total { files: 1, bytes: 2 },
             cached: Total { files: 3, bytes: 4 },
             links: 2,
+            scrub: self.scrub_status(),
         }
+    }
+
+    fn scrub_status(&self) -> ScrubStatus {
+        ScrubStatus {
+            running: self.calls().contains(&"scrub".to_owned()),
+            began: 7,
+            done: Total { files: 1, bytes: 2 },
+            total: Total { files: 3, bytes: 4 },
+            bad: 5,
+            mended: 4,
+            lost: 1,
+            lost_keys: vec![Key::parse("ada/lost").expect("it is a key")],
+            bytes_per_second: Some(9),
+            ..ScrubStatus::default()
+        }
+    }
+
+    async fn begin_scrub(&self) -> Result<bool, StoreError> {
+        let begun = !self.scrub_status().running;
+        self.called("scrub".to_owned());
+        Ok(begun)
     }
 
     fn is_ready(&self) -> bool {

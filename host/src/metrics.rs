@@ -5,6 +5,7 @@
 //! says what happened. Nothing here decides anything.
 
 mod policies;
+mod scrub;
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use metrics_exporter_prometheus::{
 };
 
 pub use policies::{PolicyFigures, ShadowFigures, Swap};
+pub use scrub::ScrubFigures;
 
 static METADATA: Metadata<'static> =
     Metadata::new(module_path!(), Level::INFO, Some(module_path!()));
@@ -117,6 +119,7 @@ pub struct Metrics {
     store_capacity: Gauge,
     store_free: Gauge,
     links: [Gauge; 2],
+    scrub: scrub::ScrubMetrics,
     policies: OnceLock<PoliciesSource>,
 }
 
@@ -194,6 +197,7 @@ impl Metrics {
             store_capacity: new.gauge("dataverse_store_capacity_bytes"),
             store_free: new.gauge("dataverse_store_free_bytes"),
             links: new.gauges("dataverse_links", "state", ["up", "down"]),
+            scrub: scrub::ScrubMetrics::new(&new),
             policies: OnceLock::new(),
             handle: recorder.handle(),
             recorder,
@@ -334,6 +338,11 @@ impl Metrics {
     pub fn set_links(&self, up: usize, down: usize) {
         self.links[0].set(as_gauge(up as u64));
         self.links[1].set(as_gauge(down as u64));
+    }
+
+    /// The check of all content is so far now.
+    pub fn set_scrub(&self, figures: &ScrubFigures) {
+        self.scrub.set(figures);
     }
 
     /// Says once who tells the figures of the node's policies, whenever they are asked for.
@@ -512,6 +521,7 @@ fn describe(recorder: &PrometheusRecorder) {
     for (short, unit, help) in gauges {
         recorder.describe_gauge(format!("dataverse_{short}").into(), unit, help.into());
     }
+    scrub::describe(recorder);
     let histograms = [
         (
             "request_seconds",

@@ -86,6 +86,10 @@ settings! {
         "bytes that repair copies in a second at most";
     "verify.every" verify_every: Duration = DAY, ms(0)..=WEEK * 520,
         "content that was last checked longer ago is checked while it is served";
+    "scrub.every" scrub_every: Duration = DAY * 30, seconds(1)..=WEEK * 520,
+        "all content is checked anew when the last such pass began longer ago";
+    "scrub.bytes_per_second" scrub_bytes_per_second: Option<u64> = Some(8 << 20), Some(1)..=Some(u64::MAX),
+        "bytes of content that such a pass reads in a second at most";
     "cache.capacity" cache_capacity_bytes: Option<u64> = None, None..=Some(u64::MAX),
         "bytes of cached copies at most; what replicas leave free unless set";
     "call.deadline" call_deadline: Duration = seconds(5), ms(1)..=HOUR,

@@ -243,7 +243,7 @@ async fn when_the_nearest_copy_is_bad_the_next_holder_is_asked() {
 }
 
 /// The content files of a node.
-fn contents(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+pub(crate) fn contents(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
     let mut folders = vec![folder.join("content")];
     let mut contents = Vec::new();
     while let Some(folder) = folders.pop() {

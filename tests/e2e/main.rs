@@ -16,6 +16,7 @@ mod large;
 mod policies;
 mod recording;
 mod refusals;
+mod scrub;
 mod story;
 mod world;
 mod writers;

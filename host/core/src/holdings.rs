@@ -40,7 +40,9 @@ pub struct Holding {
     pub role: Role,
     /// When a cached copy was last known to be the newest version; 0 when never since the node started.
     pub validated: Millis,
-    /// When the content was last checked against the digest.
+    /// When the content was last checked against the digest. A tombstone has no content: here it says for how
+    /// long the node had run (all its runs added up, in milliseconds) when the tombstone was put, and 0 when that
+    /// was before it began to count.
     pub verified: Millis,
 }
 

@@ -20,5 +20,6 @@ pub mod policy;
 pub mod record;
 pub mod relayout;
 pub mod relocation;
+pub mod scrub;
 pub mod search;
 pub mod version;

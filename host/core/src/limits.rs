@@ -129,6 +129,23 @@ pub const ANNOUNCEMENTS_QUEUE_MAX: usize = 4096;
 pub const ANNOUNCEMENTS_AT_ONCE_MAX: usize = 64;
 /// Times that a file is found again which was replaced before it could be read.
 pub const READ_TRIES_MAX: u32 = 5;
+// Content that is checked, and made good.
+
+/// Each file counts as at least so many bytes for the pace at which content is checked.
+pub const SCRUB_FILE_BYTES_MIN: u64 = 4 << 10;
+/// Contents found to be good that are noted together.
+pub const SCRUB_NOTES_MAX: usize = 256;
+/// Replicas that are to be made good; what goes beyond is taken up at the next start.
+pub const MEND_FILES_MAX: usize = 100_000;
+/// Replicas that are made good at once.
+pub const MEND_AT_ONCE_MAX: usize = 4;
+/// The first pause before a replica that can't be had is asked for again; doubles from there …
+pub const MEND_RETRY_MS_MIN: u64 = 1000;
+/// … up to this.
+pub const MEND_RETRY_MS_MAX: u64 = 5 * 60 * 1000;
+/// Lost files that a status names; the rest is counted.
+pub const LOST_KEYS_TOLD_MAX: usize = 100;
+
 /// Contents waiting for their commit.
 pub const PREPARATIONS_MAX: usize = 4096;
 

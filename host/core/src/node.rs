@@ -14,6 +14,7 @@ use crate::limits;
 use crate::news::News;
 use crate::pattern::Pattern;
 use crate::record::{Layout, Record};
+use crate::scrub;
 use crate::search::{Answer, Hit, Peer};
 use crate::version::{Clock, ClockAhead, Millis, Stamp, Version};
 
@@ -241,6 +242,12 @@ impl Node {
             }
         }
         scan
+    }
+
+    /// The holdings in one stretch whose content was last checked before a pass began: see [`scrub::unchecked`].
+    #[must_use]
+    pub fn unchecked(&self, began: Millis, now: Millis, after: Option<&Key>) -> scrub::Stretch {
+        scrub::unchecked(&self.holdings, began, now, after)
     }
 
     /// The replicas among the next [`limits::SCAN_KEYS_MAX`] holdings; called again with where it stopped, so

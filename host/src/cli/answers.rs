@@ -89,6 +89,8 @@ pub(super) struct Status {
     pub(super) repair: Repair,
     #[serde(default)]
     pub(super) drain: Drained,
+    /// Earlier releases don't say.
+    pub(super) scrub: Option<Scrub>,
 }
 
 /// How far repair is.
@@ -106,6 +108,24 @@ pub(super) struct Drained {
     pub(super) draining: bool,
     pub(super) drained: bool,
     pub(super) left: Total,
+}
+
+/// How far the check of all content is.
+#[derive(Debug, Deserialize)]
+pub(super) struct Scrub {
+    pub(super) running: bool,
+    pub(super) ended: Option<u64>,
+    pub(super) files_done: u64,
+    pub(super) files_total: u64,
+    pub(super) bytes_done: u64,
+    pub(super) bytes_total: u64,
+    pub(super) bad: u64,
+    pub(super) unreadable: u64,
+    pub(super) mended: u64,
+    pub(super) mending: u64,
+    pub(super) waiting: u64,
+    pub(super) lost: Vec<String>,
+    pub(super) lost_total: u64,
 }
 
 /// So many files of so many bytes.

@@ -26,6 +26,7 @@ mod progress;
 mod put;
 mod rm;
 mod screen;
+mod scrub;
 mod search;
 mod stat;
 mod status;
@@ -69,6 +70,7 @@ enum Command {
     Status(status::Status),
     Drain(drain::Drain),
     Undrain(drain::Undrain),
+    Scrub(scrub::Scrub),
     Policy(Box<policy::Policy>),
     Lab(Box<lab::Lab>),
     Completions(completions::Completions),
@@ -136,6 +138,7 @@ impl Cli {
             Command::Status(command) => command.run(screen).await,
             Command::Drain(command) => command.run(screen).await,
             Command::Undrain(command) => command.run(screen).await,
+            Command::Scrub(command) => command.run(screen).await,
             Command::Policy(command) => command.run(screen).await,
             Command::Lab(command) => command.run(screen).await,
             Command::Completions(command) => command.run(screen),

@@ -7,6 +7,7 @@ use super::answers::{self, Total};
 use super::client::understood;
 use super::failure::Failure;
 use super::screen::{Screen, size};
+use super::scrub;
 
 /// Show what a node says of itself
 #[derive(Debug, clap::Args)]
@@ -64,6 +65,19 @@ fn rows(status: answers::Status) -> Vec<Vec<String>> {
         ("drain", drain),
     ]
     .into_iter()
+    .chain(status.scrub.as_ref().map(|it| ("scrub", scrub_of(it))))
     .map(|(name, value)| vec![name.to_owned(), value])
     .collect()
+}
+
+/// The last check of all content, and what there is to know of bad copies.
+fn scrub_of(scrub: &answers::Scrub) -> String {
+    let missing = [
+        (scrub.mending, "being made good"),
+        (scrub.waiting, "waiting for a node that has them"),
+        (scrub.lost_total, "lost"),
+    ];
+    let missing = missing.into_iter().filter(|(count, _)| *count > 0);
+    let missing = missing.map(|(count, what)| format!(", {count} replicas {what}"));
+    scrub::state(scrub) + &missing.collect::<String>()
 }

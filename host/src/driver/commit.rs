@@ -179,7 +179,7 @@ impl Driver {
             role,
             content,
             validated,
-            verified: self.now(),
+            verified: self.checked_now(record),
         };
         match self.store.apply(change).await.map_err(refused_by_store)? {
             Applied::Done { .. } => {

@@ -47,11 +47,16 @@ impl Driver {
     async fn find_and_bury(&self, key: &Key) -> Result<(), DeleteError> {
         let located = match self.find(key, Consistency::Newest).await {
             // No replica can be asked: what is known is deleted, and a newer version stays.
-            Err(ReadError::Unconfirmed { .. }) => self.find(key, Consistency::Usual).await?,
-            located => located?,
+            Err(ReadError::Unconfirmed { .. }) => self.find(key, Consistency::Usual).await,
+            located => located,
+        };
+        let record = match located {
+            Ok(located) => located.record,
+            // What nobody can read any more can still be deleted.
+            Err(ReadError::Lost { record }) => record,
+            Err(error) => return Err(error.into()),
         };
         let driver = self.shared();
-        let record = located.record;
         let buried = self.spawn(async move { driver.bury(record).await });
         buried
             .await

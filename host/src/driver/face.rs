@@ -12,6 +12,7 @@ use dataverse_core::key::Key;
 use dataverse_core::pattern::Pattern;
 use dataverse_core::record::Record;
 use dataverse_core::search::Peer;
+use dataverse_core::version::Millis;
 use futures_util::stream::BoxStream;
 
 use super::read::Origin;
@@ -151,6 +152,15 @@ pub enum ReadError {
         key: Key,
         /// How the search ended.
         outcome: &'static str,
+    },
+    /// It exists, and there is no copy of it that can be read.
+    #[error(
+        "{} is known, but every copy of it that can be reached is bad or gone; it may be on a node that is away",
+        record.key
+    )]
+    Lost {
+        /// What is known of it.
+        record: Arc<Record>,
     },
     /// `consistency=newest` was asked and no replica could be reached.
     #[error("no replica of {key} can be reached to confirm that the copy here is the newest")]
@@ -318,6 +328,8 @@ pub struct NodeStatus {
     pub repair: RepairStatus,
     /// Whether it is being emptied.
     pub drain: DrainStatus,
+    /// How far the check of all content is.
+    pub scrub: ScrubStatus,
 }
 
 /// Replicas that this node makes anew elsewhere: after a node is gone, after a degraded write, and when it is
@@ -358,4 +370,41 @@ pub enum DrainError {
     /// The node's own disk failed.
     #[error("{0}")]
     Failed(String),
+}
+
+/// How far the check of all content is, and what became of copies that were found to be bad, whoever found them.
+#[derive(Debug, Clone, Default)]
+pub struct ScrubStatus {
+    /// A pass is under way.
+    pub running: bool,
+    /// When the last pass began; 0 when none ever did.
+    pub began: Millis,
+    /// When a pass last ended; 0 when none ever did.
+    pub ended: Millis,
+    /// What the pass has checked since it began, or since the node started.
+    pub done: Total,
+    /// That, and what it has still to check.
+    pub total: Total,
+    /// Bad copies found in that time.
+    pub bad: u64,
+    /// Copies that could not be read in that time, and stay.
+    pub unreadable: u64,
+    /// Replicas that were made good in that time.
+    pub mended: u64,
+    /// Replicas that are being made good.
+    pub mending: u64,
+    /// Replicas that can't be made good now, because nobody who is there has them.
+    pub waiting: u64,
+    /// Replicas of which no good copy is left.
+    pub lost: u64,
+    /// Of those the first by key, at most [`LOST_KEYS_TOLD_MAX`](dataverse_core::limits::LOST_KEYS_TOLD_MAX).
+    pub lost_keys: Vec<Key>,
+    /// The pace, if there is one.
+    pub bytes_per_second: Option<u64>,
+    /// What was checked since the node started.
+    pub checked_since_start: Total,
+    /// Bad copies found since the node started.
+    pub bad_since_start: u64,
+    /// Replicas made good since the node started.
+    pub mended_since_start: u64,
 }

@@ -7,6 +7,8 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use dataverse_core::record::Record;
+use dataverse_core::version::Millis;
 use tokio::time::Instant;
 
 use super::Driver;
@@ -49,6 +51,16 @@ impl Living {
 }
 
 impl Driver {
+    /// What a holding of this record that is put now says of when it was checked: content was checked as it
+    /// came, and a tombstone, which has none, says for how long the node has run.
+    pub(super) fn checked_now(&self, record: &Record) -> Millis {
+        if record.deleted {
+            self.living.now().ran_ms
+        } else {
+            self.now()
+        }
+    }
+
     /// Changes what is kept of the node's life; it counts once it is durable.
     pub(super) async fn change_life(&self, change: impl Fn(&mut Life)) -> Result<(), StoreError> {
         let _turn = self.living.saving.lock().await;

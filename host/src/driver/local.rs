@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use dataverse_core::content::GroupTree;
-use dataverse_core::holdings::Holding;
+use dataverse_core::holdings::{Holding, Role};
 use dataverse_core::limits::GROUP_BYTES;
 use dataverse_core::record::Record;
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 
 use super::Driver;
-use crate::store::{Change, Content, StoreError};
+use crate::store::{Applied, Change, Content, StoreError};
 
 /// A pass over the groups of a content that checks each of them.
 struct Checking {
@@ -61,21 +61,65 @@ impl Driver {
         Ok(stream::try_unfold(checking, Checking::step).boxed())
     }
 
-    /// A content could not be read from this disk: a bad one is put aside, so that nobody gets it.
+    /// A content could not be read from this disk: a bad one is put aside, so that nobody gets it, and a replica
+    /// is made good from another.
     pub(super) async fn content_failed(&self, record: &Arc<Record>, error: &StoreError) {
-        if !matches!(error, StoreError::Corrupt(_)) {
+        let is_bad = match error {
+            StoreError::Corrupt(_) => true,
+            StoreError::Absent(_) => self.is_gone(record).await,
+            _ => false,
+        };
+        if !is_bad {
             tracing::warn!(key = %record.key, %error, "a copy on this disk could not be read; others are asked");
             return;
         }
-        self.metrics.quarantined();
-        tracing::error!(key = %record.key, version = %record.version, "a copy on this disk does not match its digest; it was moved to quarantine and others are asked");
-        let change = Change::Quarantine {
-            key: record.key.clone(),
-            version: record.version,
-        };
-        if let Err(error) = self.store.apply(change).await {
-            tracing::error!(key = %record.key, %error, "a bad copy could not be put aside");
+        match self.store.apply(self.putting_aside(record)).await {
+            Ok(Applied::Done {
+                before: Some(before),
+            }) => self.was_put_aside(&before, error),
+            // Somebody else did, or it was replaced.
+            Ok(_) => {}
+            Err(error) => {
+                tracing::error!(key = %record.key, %error, "a bad copy could not be put aside");
+            }
         }
+    }
+
+    /// Whether a content that could not be found is held all the same: then its file is gone. What was let go of
+    /// or replaced meanwhile has left the holdings before its file went.
+    async fn is_gone(&self, record: &Arc<Record>) -> bool {
+        self.holds(record)
+            && matches!(self.store.open(record).await, Err(StoreError::Absent(_)))
+            && self.holds(record)
+    }
+
+    /// An extra copy is dropped, a replica is kept aside and missed from then on.
+    fn putting_aside(&self, record: &Record) -> Change {
+        let held = self.state.node();
+        let held = held.holding(&record.key);
+        let (key, version) = (record.key.clone(), record.version);
+        match held {
+            Some(held) if held.role == Role::Cached && held.record.version == version => {
+                Change::Drop {
+                    key,
+                    version,
+                    only: Some(Role::Cached),
+                }
+            }
+            _ => Change::Quarantine { key, version },
+        }
+    }
+
+    fn was_put_aside(&self, bad: &Holding, error: &StoreError) {
+        let record = &bad.record;
+        self.scrubbing.found_bad();
+        if bad.role == Role::Cached {
+            tracing::warn!(key = %record.key, version = %record.version, %error, "a bad cached copy was dropped");
+            return;
+        }
+        self.metrics.quarantined();
+        tracing::error!(key = %record.key, version = %record.version, %error, "a replica on this disk is bad; it was moved to quarantine and is made good from another");
+        self.state.mending.add(Arc::clone(record));
     }
 }
 

@@ -23,6 +23,7 @@ mod let_go;
 mod life;
 mod links;
 mod local;
+mod mend;
 mod owed;
 mod pace;
 mod preparing;
@@ -31,6 +32,7 @@ mod read;
 mod relayout;
 mod repair;
 mod room;
+mod scrub;
 mod search;
 mod serve;
 mod state;
@@ -75,6 +77,7 @@ use owed::Owed;
 use presence::Presence;
 use relayout::Relaying;
 use repair::Repair;
+use scrub::Scrubbing;
 use serve::Preparations;
 use state::State;
 use status::{Load, PolicyNames, Seen};
@@ -132,6 +135,7 @@ pub struct Driver {
     lingering: Lingering,
     owed: Owed,
     repair: Repair,
+    scrubbing: Scrubbing,
     transfers: Transfers,
     preparations: Preparations,
     announcements: mpsc::Sender<Outgoing>,
@@ -154,6 +158,7 @@ impl Driver {
         let mut opened = parts.store.start(Arc::clone(&state) as Arc<dyn Observer>);
         let (ceiling, life) = (opened.ceiling, opened.life);
         let saved = std::mem::take(&mut opened.links);
+        let missing = opened.missing.clone();
         state.load(id, opened);
         parts.judges.judge_for(&state);
 
@@ -202,6 +207,7 @@ impl Driver {
                 lingering: Lingering::default(),
                 owed: Owed::default(),
                 repair: Repair::default(),
+                scrubbing: Scrubbing::default(),
                 transfers: Transfers::default(),
                 preparations: Preparations::default(),
                 announcements,
@@ -217,6 +223,8 @@ impl Driver {
         driver.spawn(Arc::clone(&driver).keep_status());
         driver.spawn(Arc::clone(&driver).keep_life());
         driver.spawn(Arc::clone(&driver).keep_replicas());
+        driver.spawn(Arc::clone(&driver).keep_mending(missing));
+        driver.spawn(Arc::clone(&driver).keep_scrubbing());
         driver.spawn(Arc::clone(&driver).watch_members());
         driver.spawn(Arc::clone(&driver).send_announcements(outgoing));
         Ok(driver)

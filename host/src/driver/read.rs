@@ -120,7 +120,7 @@ impl Driver {
         for _ in 0..3 {
             let report = self.search_elsewhere(key, floor, &BTreeSet::new()).await;
             let Some(nearest) = report.hits.first().cloned() else {
-                return Err(missed(key, &report));
+                return Err(self.missed(key, &report));
             };
             let stale = match self.confirm_hit(&nearest, consistency).await {
                 Word::Newest => false,
@@ -207,7 +207,11 @@ impl Driver {
         Word::Newest
     }
 
-    async fn ask_version(&self, peer: Peer, key: &Key) -> Option<dataverse_core::search::Answer> {
+    pub(super) async fn ask_version(
+        &self,
+        peer: Peer,
+        key: &Key,
+    ) -> Option<dataverse_core::search::Answer> {
         let question = Question::Exact {
             key: key.clone(),
             floor: None,
@@ -380,6 +384,19 @@ impl Driver {
         });
     }
 
+    /// What a search without a hit means to the reader.
+    fn missed(&self, key: &Key, report: &Report) -> ReadError {
+        let key = key.clone();
+        match (report.outcome, self.state.mending.find(&key)) {
+            (Outcome::NotFound, Some(record)) => ReadError::Lost { record },
+            (Outcome::NotFound, None) => ReadError::NotFound { key },
+            (other, _) => ReadError::Unknown {
+                key,
+                outcome: other.as_str(),
+            },
+        }
+    }
+
     fn here(&self, holding: Holding, stale: bool) -> Located {
         Located {
             record: Arc::clone(&holding.record),
@@ -388,16 +405,5 @@ impl Driver {
             stale,
             origin: Origin::Here(holding),
         }
-    }
-}
-
-fn missed(key: &Key, report: &Report) -> ReadError {
-    let key = key.clone();
-    match report.outcome {
-        Outcome::NotFound => ReadError::NotFound { key },
-        other => ReadError::Unknown {
-            key,
-            outcome: other.as_str(),
-        },
     }
 }

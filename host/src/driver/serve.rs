@@ -155,14 +155,22 @@ impl Serve for Driver {
         // Whole groups, because the other side verifies whole groups.
         let end = offset.saturating_add(length).min(record.size);
         let end = end.next_multiple_of(limits::GROUP_BYTES).min(record.size);
-        let content = self.store.open(&record).await;
-        let content = content.map_err(|error| refusal(&error))?;
-        let tree = content.tree().await.map_err(|error| refusal(&error))?;
         // Checked here as well as there, so that a bad copy is put aside where it is.
-        let stream = self
-            .checked_stream_of(&holding, content, offset, end - offset)
-            .await;
-        let stream = stream.map_err(|error| refusal(&error))?;
+        let opened = async {
+            let content = self.store.open(&record).await?;
+            let tree = content.tree().await?;
+            let stream = self
+                .checked_stream_of(&holding, content, offset, end - offset)
+                .await?;
+            Ok((tree, stream))
+        };
+        let (tree, stream) = match opened.await {
+            Ok(opened) => opened,
+            Err(error) => {
+                self.content_failed(&record, &error).await;
+                return Err(refusal(&error));
+            }
+        };
         if holding.role == Role::Cached {
             let now = self.now();
             self.state.cache().hit(&key, now);
@@ -253,7 +261,7 @@ impl Serve for Driver {
             role: Role::Replica,
             content,
             validated: now,
-            verified: now,
+            verified: self.checked_now(&record),
         };
         let applied = self.store.apply(change).await;
         crash::point("commit.applied");

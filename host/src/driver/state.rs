@@ -12,12 +12,15 @@ use dataverse_core::id::NodeId;
 use dataverse_core::key::Key;
 use dataverse_core::node::Node;
 
+use super::mend::Mending;
 use crate::store::{Observer, Opened};
 
 /// The core's node and cache.
 pub(crate) struct State {
     node: Mutex<Node>,
     cache: Mutex<Cache>,
+    /// Replicas that are to be made good.
+    pub(super) mending: Mending,
 }
 
 impl State {
@@ -26,6 +29,7 @@ impl State {
         Self {
             node: Mutex::new(node),
             cache: Mutex::new(Cache::new(u64::MAX)),
+            mending: Mending::default(),
         }
     }
 
@@ -67,6 +71,9 @@ impl Observer for State {
             node.changed(key, after);
             before
         };
+        if let Some(after) = after {
+            self.mending.held(key, after.record.version, after.role);
+        }
         let mut cache = self.cache();
         let Some(cached) = cache.version_of(key) else {
             if let Some(holding) = after.filter(|holding| holding.role == Role::Cached) {

@@ -137,6 +137,7 @@ impl Driver {
             links: self.links.peers().len(),
             repair: self.repair_status(),
             drain: self.drain_status(),
+            scrub: self.scrub_status(),
         }
     }
 

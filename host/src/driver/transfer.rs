@@ -105,6 +105,13 @@ impl Transfers {
         }
     }
 
+    /// Waits until the transfer of this version has ended, if there is one.
+    pub(super) async fn ended(&self, key: &Key, version: Version) {
+        if let Some(transfer) = self.find(&(key.clone(), version)) {
+            transfer.ended.cancelled().await;
+        }
+    }
+
     /// The only transfer under way.
     #[cfg(test)]
     pub(super) fn only(&self) -> Name {
@@ -256,7 +263,7 @@ impl Driver {
     }
 
     /// Whether this very version is held here.
-    fn holds(&self, record: &Record) -> bool {
+    pub(super) fn holds(&self, record: &Record) -> bool {
         let node = self.state.node();
         let held = node.holding(&record.key);
         held.is_some_and(|holding| holding.record.version == record.version)

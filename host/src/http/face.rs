@@ -12,10 +12,11 @@ use futures_util::future::BoxFuture;
 
 use crate::driver::{
     Body, Busy, Consistency, DeleteError, DrainError, DrainStatus, Driver, LinkError, LinkView,
-    NodeSeen, NodeStatus, Query, ReadError, SearchOptions, SearchReport, WriteError, WriteOptions,
-    Written,
+    NodeSeen, NodeStatus, Query, ReadError, ScrubStatus, SearchOptions, SearchReport, WriteError,
+    WriteOptions, Written,
 };
 use crate::metrics::Metrics;
+use crate::store::StoreError;
 
 /// A file that was found. Its content flows only when it is asked for.
 pub(crate) struct Opened {
@@ -59,6 +60,8 @@ pub(crate) trait Face: Send + Sync + 'static {
     fn status(&self) -> NodeStatus;
     async fn drain(&self) -> Result<DrainStatus, DrainError>;
     async fn undrain(&self) -> Result<DrainStatus, DrainError>;
+    fn scrub_status(&self) -> ScrubStatus;
+    async fn begin_scrub(&self) -> Result<bool, StoreError>;
     fn is_ready(&self) -> bool;
     fn metrics(&self) -> &Metrics;
 }
@@ -129,6 +132,14 @@ impl Face for Driver {
 
     async fn undrain(&self) -> Result<DrainStatus, DrainError> {
         Self::undrain(self).await
+    }
+
+    fn scrub_status(&self) -> ScrubStatus {
+        Self::scrub_status(self)
+    }
+
+    async fn begin_scrub(&self) -> Result<bool, StoreError> {
+        Self::begin_scrub(self).await
     }
 
     fn is_ready(&self) -> bool {

@@ -17,6 +17,7 @@ mod page;
 mod policies;
 mod problem;
 mod routes;
+mod scrub;
 mod search;
 mod server;
 #[cfg(test)]

@@ -13,8 +13,9 @@ use utoipa::ToSchema;
 use super::Site;
 use super::drain::Drain;
 use super::problem::{Problem, ProblemBody};
+use super::scrub::Scrub;
 use crate::driver::{NodeSeen, NodeStatus, RepairStatus};
-use crate::metrics::StoreSize;
+use crate::metrics::{ScrubFigures, StoreSize};
 
 /// A member of the network as this node sees it.
 #[derive(Serialize, ToSchema)]
@@ -136,6 +137,8 @@ pub(crate) struct Status {
     repair: Repair,
     /// Whether it is being emptied.
     drain: Drain,
+    /// How far the check of all content is.
+    scrub: Scrub,
 }
 
 impl From<NodeStatus> for Status {
@@ -153,6 +156,7 @@ impl From<NodeStatus> for Status {
             links: status.links,
             repair: status.repair.into(),
             drain: status.drain.into(),
+            scrub: status.scrub.into(),
         }
     }
 }
@@ -221,6 +225,19 @@ pub(crate) async fn metrics(State(site): State<Site>) -> Response {
     });
     metrics.set_links(up, links.len() - up);
     metrics.set_repair_waiting(status.repair.waiting.files);
+    let scrub = status.scrub;
+    metrics.set_scrub(&ScrubFigures {
+        checked: scrub.checked_since_start,
+        bad: scrub.bad_since_start,
+        mended: scrub.mended_since_start,
+        is_running: scrub.running,
+        left: holdings::Total {
+            files: scrub.total.files - scrub.done.files,
+            bytes: scrub.total.bytes - scrub.done.bytes,
+        },
+        ended_ms: scrub.ended,
+        missing: [scrub.mending, scrub.waiting, scrub.lost],
+    });
     let content_type = [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
     (content_type, metrics.render()).into_response()
 }

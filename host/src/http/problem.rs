@@ -165,6 +165,11 @@ impl From<ReadError> for Problem {
             ReadError::Unknown { key, outcome } => {
                 (StatusCode::SERVICE_UNAVAILABLE, Some(key), Some(*outcome))
             }
+            ReadError::Lost { record } => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                Some(&record.key),
+                Some("lost"),
+            ),
             ReadError::Unconfirmed { key } => (StatusCode::SERVICE_UNAVAILABLE, Some(key), None),
             ReadError::Superseded { key } => (StatusCode::SERVICE_UNAVAILABLE, Some(key), None),
             ReadError::Failed(_) => (StatusCode::INTERNAL_SERVER_ERROR, None, None),

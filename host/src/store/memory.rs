@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use async_trait::async_trait;
-use dataverse_core::holdings::Holding;
+use dataverse_core::holdings::{Holding, Role};
 use dataverse_core::key::Key;
 use dataverse_core::record::Record;
 use dataverse_core::version::Stamp;
@@ -30,6 +30,8 @@ pub struct MemoryStore {
 #[derive(Default)]
 struct State {
     held: BTreeMap<Key, (Holding, Rope)>,
+    /// Replicas that were put into quarantine and not made good yet.
+    missing: BTreeMap<Key, Arc<Record>>,
     is_closed: bool,
 }
 
@@ -42,6 +44,17 @@ impl MemoryStore {
             observer: OnceLock::new(),
             state: Mutex::default(),
         })
+    }
+
+    /// Flips a bit of a content, as a disk might.
+    #[cfg(test)]
+    pub(crate) fn rot(&self, key: &Key) {
+        let mut state = locked(&self.state);
+        let (held, rope) = state.held.get_mut(key).expect("it is held");
+        let mut bytes = rope.from(0).concat();
+        bytes[held.record.size as usize / 2] ^= 1;
+        *rope = Rope::default();
+        rope.push(bytes.into());
     }
 
     fn check_open(&self) -> Result<(), StoreError> {
@@ -78,16 +91,31 @@ impl Store for MemoryStore {
             return Err(StoreError::Closed);
         }
         let key = change.key().clone();
+        match (state.missing.get(&key), &change) {
+            (Some(lost), Change::Put { record, .. }) if record.version < lost.version => {
+                return Ok(Applied::Superseded(Arc::clone(lost)));
+            }
+            (Some(lost), Change::Drop { version, .. }) if *version >= lost.version => {
+                state.missing.remove(&key);
+            }
+            _ => {}
+        }
         let present = state.held.get(&key).map(|(held, _)| held);
         match decide(present, &change)? {
             Verdict::Nothing => Ok(Applied::Nothing),
             Verdict::Superseded(record) => Ok(Applied::Superseded(record)),
-            Verdict::Remove { .. } => {
+            Verdict::Remove { quarantine } => {
                 let before = state.held.remove(&key).map(|(held, _)| held);
+                let bad = before.as_ref();
+                if let Some(bad) = bad.filter(|held| quarantine && held.role == Role::Replica) {
+                    let record = Arc::clone(&bad.record);
+                    state.missing.insert(key.clone(), record);
+                }
                 self.tell(&key, before.as_ref(), None);
                 Ok(Applied::Done { before })
             }
             Verdict::Hold { after, content } => {
+                state.missing.remove(&key);
                 let before = state.held.remove(&key);
                 let rope = match (content, change, &before) {
                     (Fate::Kept, _, Some((_, rope))) => rope.clone(),

@@ -51,8 +51,8 @@ pub struct Opened {
     pub links: SavedLinks,
     /// What the node keeps of its own life.
     pub life: Life,
-    /// Files whose entry is there and whose content is gone. They are not held: nothing but a `Put` with
-    /// content brings them back. Their versions remain floors.
+    /// Files whose entry is there and whose content is gone, and replicas that were put into quarantine. They
+    /// are not held: nothing but a `Put` with content brings them back. Their versions remain floors.
     pub missing: Vec<Arc<Record>>,
 }
 
@@ -74,8 +74,18 @@ pub struct Life {
     pub together: Millis,
     /// Whether an operator empties it.
     pub draining: bool,
-    /// When the check of all content that is under way was begun; 0 when none is.
+    /// When the last check of all content was begun; 0 when none ever was.
     pub scrub_began: Millis,
+    /// When a check of all content last ended. The last one is under way while this is before it began.
+    pub scrub_ended: Millis,
+}
+
+impl Life {
+    /// Whether a check of all content is under way.
+    #[must_use]
+    pub const fn is_scrubbing(&self) -> bool {
+        self.scrub_ended < self.scrub_began
+    }
 }
 
 /// Bytes by what they are used for.
@@ -175,7 +185,7 @@ pub enum Change {
         content: Option<Prepared>,
         /// When it was last known to be the newest version.
         validated: Millis,
-        /// When the content was last checked: the time it was written.
+        /// See [`Holding::verified`]: for content the time it was written.
         verified: Millis,
     },
     /// Lets go of the holding of this file if its version is at most `version` (and, where `only` names a
@@ -209,7 +219,8 @@ pub enum Change {
         /// When.
         at: Millis,
     },
-    /// The content is bad: it goes to `quarantine/` and the holding with it.
+    /// The content is bad: it goes to `quarantine/` and the holding with it. A replica is missing from then on
+    /// (see [`Opened::missing`]): nothing older takes its place, and it is still known after a restart.
     Quarantine {
         /// The file.
         key: Key,

@@ -56,7 +56,7 @@ pub(super) fn decide(present: Option<&Holding>, change: &Change) -> Result<Verdi
         Change::Demote { record } => demote(present, record),
         Change::Release { record } => release(present, record),
         Change::Verified { version, at, .. } => present
-            .filter(|held| held.record.version == *version)
+            .filter(|held| held.record.version == *version && !held.record.deleted)
             .map_or(Verdict::Nothing, |held| Verdict::Hold {
                 after: Holding {
                     verified: held.verified.max(*at),

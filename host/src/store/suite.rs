@@ -222,6 +222,7 @@ on_every_store! {
     letting_go_minds_version_and_role;
     a_tombstone_hides_the_file_and_frees_its_room;
     bad_content_is_no_longer_held_and_may_come_again;
+    nothing_older_takes_the_place_of_a_bad_replica;
     what_was_checked_is_remembered;
     another_content_than_the_record_names_is_refused;
     a_tail_reads_while_the_spool_grows_and_after_it_was_committed;
@@ -437,6 +438,33 @@ async fn bad_content_is_no_longer_held_and_may_come_again(bench: Bench) {
     }
 }
 
+async fn nothing_older_takes_the_place_of_a_bad_replica(bench: Bench) {
+    for len in [10, 50_000] {
+        let bytes = content(1, len);
+        let bad = record("ada/x", len as u64, &bytes);
+        bench.put(&bad, Role::Replica, &bytes).await;
+        let quarantine = Change::Quarantine {
+            key: bad.key.clone(),
+            version: bad.version,
+        };
+        let older = record("ada/x", len as u64 - 1, &bytes);
+        let content = Some(bench.prepare(&bytes).await);
+        let (gone, back) = tokio::join!(
+            bench.store.apply(quarantine),
+            bench.store.apply(put(&older, Role::Replica, content))
+        );
+        assert!(is_done(&gone.expect("it is applied")));
+        let superseded = Applied::Superseded(Arc::new(bad.clone()));
+        assert_eq!(back.expect("it is applied"), superseded);
+        let applied = bench.put(&older, Role::Cached, &bytes).await;
+        assert_eq!(applied, superseded);
+        bench.check_used(0, 0);
+        // Let go of, it is no longer missing.
+        bench.apply(drop_of(&bad, None)).await;
+        assert!(is_done(&bench.put(&older, Role::Replica, &bytes).await));
+    }
+}
+
 async fn what_was_checked_is_remembered(bench: Bench) {
     let record = record("ada/x", 1, b"x");
     bench.put(&record, Role::Replica, b"x").await;
@@ -448,6 +476,17 @@ async fn what_was_checked_is_remembered(bench: Bench) {
     assert!(is_done(&bench.apply(verified(70)).await));
     assert!(is_done(&bench.apply(verified(60)).await));
     assert_eq!(bench.held("ada/x").map(|held| held.verified), Some(70));
+    let mut tombstone = super::suite::record("ada/x", 2, b"");
+    tombstone.deleted = true;
+    bench.apply(put(&tombstone, Role::Replica, None)).await;
+    let put_at = bench.held("ada/x").map(|held| held.verified);
+    let checked = Change::Verified {
+        key: tombstone.key.clone(),
+        version: tombstone.version,
+        at: 99,
+    };
+    assert_eq!(bench.apply(checked).await, Applied::Nothing);
+    assert_eq!(bench.held("ada/x").map(|held| held.verified), put_at);
 }
 
 async fn another_content_than_the_record_names_is_refused(bench: Bench) {

@@ -4,4 +4,5 @@
 mod faults;
 mod judging;
 mod relayout;
+mod scrubbing;
 mod world;

@@ -30,6 +30,9 @@ pub(super) struct World {
     began: Instant,
     nodes: BTreeMap<&'static str, Arc<Driver>>,
     clocks: BTreeMap<&'static str, Arc<AtomicI64>>,
+    stores: BTreeMap<&'static str, Arc<MemoryStore>>,
+    /// Of the nodes that are started from now on.
+    pub(super) settings: Settings,
 }
 
 impl World {
@@ -40,6 +43,8 @@ impl World {
             began: Instant::now(),
             nodes: BTreeMap::new(),
             clocks: BTreeMap::new(),
+            stores: BTreeMap::new(),
+            settings: Settings::default(),
         };
         for name in names {
             world.start(name, "test").await;
@@ -82,6 +87,7 @@ impl World {
             let passed = began.elapsed().as_millis() as u64;
             (BEGINNING + passed).saturating_add_signed(clock.load(Ordering::Relaxed))
         });
+        self.stores.insert(name, Arc::clone(&store));
         let driver = Driver::start(Parts {
             me: Peer {
                 id: NodeId::from(rand::random::<u128>()),
@@ -92,7 +98,7 @@ impl World {
             network: network.into(),
             zone: String::new(),
             factor: 2,
-            settings: Settings::default(),
+            settings: self.settings.clone(),
             store,
             transport: Arc::new(self.network.transport(&address(name))),
             recorder: None,
@@ -126,6 +132,11 @@ impl World {
     pub(super) fn rejoin(&self, name: &str) {
         let others = self.names().filter(|other| *other != name);
         others.for_each(|other| self.heal(name, other));
+    }
+
+    /// Flips a bit of what a node holds.
+    pub(super) fn rot(&self, at: &str, name: &str) {
+        self.stores[at].rot(&key(name));
     }
 
     /// Sets a node's wall clock forward, or back.

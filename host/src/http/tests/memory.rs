@@ -19,11 +19,12 @@ use tokio::sync::Notify;
 
 use crate::driver::{
     Body, BodyError, Busy, Condition, Consistency, DeleteError, DrainError, DrainStatus, FoundHit,
-    LinkError, LinkView, NodeSeen, NodeStatus, Query, ReadError, RepairStatus, SearchOptions,
-    SearchReport, WriteError, WriteOptions, Written,
+    LinkError, LinkView, NodeSeen, NodeStatus, Query, ReadError, RepairStatus, ScrubStatus,
+    SearchOptions, SearchReport, WriteError, WriteOptions, Written,
 };
 use crate::http::face::{Face, Opened};
 use crate::metrics::Metrics;
+use crate::store::StoreError;
 
 /// When every file in memory was written: Sun, 06 Nov 1994 08:49:37 GMT.
 const WRITTEN_MS: u64 = 784_111_777_000;
@@ -305,6 +306,7 @@ impl Face for Memory {
                 failed: 9,
             },
             drain: drained(false),
+            scrub: self.scrub_status(),
         }
     }
 
@@ -317,6 +319,27 @@ impl Face for Memory {
 
     async fn undrain(&self) -> Result<DrainStatus, DrainError> {
         Ok(drained(false))
+    }
+
+    fn scrub_status(&self) -> ScrubStatus {
+        ScrubStatus {
+            running: self.calls().contains(&"scrub".to_owned()),
+            began: 7,
+            done: Total { files: 1, bytes: 2 },
+            total: Total { files: 3, bytes: 4 },
+            bad: 5,
+            mended: 4,
+            lost: 1,
+            lost_keys: vec![Key::parse("ada/lost").expect("it is a key")],
+            bytes_per_second: Some(9),
+            ..ScrubStatus::default()
+        }
+    }
+
+    async fn begin_scrub(&self) -> Result<bool, StoreError> {
+        let begun = !self.scrub_status().running;
+        self.called("scrub".to_owned());
+        Ok(begun)
     }
 
     fn is_ready(&self) -> bool {

@@ -1,6 +1,6 @@
 //! Search, links, nodes and what a node says of itself.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Running;
 
@@ -169,8 +169,36 @@ async fn nodes_and_status_have_their_fields() {
             "failed": 9,
         },
         "drain": {"draining": false, "drained": false, "left": {"files": 1, "bytes": 2}},
+        "scrub": scrub(false),
     });
     assert_eq!(node.get("/v1/status").await.json(), expected);
+}
+
+/// What the node in memory says of its scrub.
+fn scrub(running: bool) -> Value {
+    json!({
+        "running": running, "began": 7, "ended": null, "files_done": 1, "files_total": 3,
+        "bytes_done": 2, "bytes_total": 4, "bad": 5, "unreadable": 0, "mended": 4, "mending": 0,
+        "waiting": 0, "lost": ["ada/lost"], "lost_total": 1, "bytes_per_second": 9,
+    })
+}
+
+#[tokio::test]
+async fn a_scrub_is_begun_once_and_shown() {
+    let node = Running::start().await;
+    assert_eq!(node.get("/v1/scrub").await.json(), scrub(false));
+    let begun = node.ask("POST /v1/scrub", &[], b"").await;
+    assert_eq!((begun.status, begun.json()), (202, scrub(true)));
+    let again = node.ask("POST /v1/scrub", &[], b"").await;
+    assert_eq!((again.status, again.json()), (200, scrub(true)));
+    let text = String::from_utf8(node.get("/metrics").await.body).expect("it is text");
+    for line in [
+        "dataverse_scrub_running 1",
+        "dataverse_scrub_left_files 2",
+        r#"dataverse_missing_replicas{state="lost"} 1"#,
+    ] {
+        assert!(text.lines().any(|it| it == line), "no `{line}` in\n{text}");
+    }
 }
 
 #[tokio::test]

@@ -27,6 +27,7 @@ const CONTRACT: &[(&str, &str)] = &[
     ("/v1/policies/{kind}", "PUT"),
     ("/v1/policies/{kind}/promote", "POST"),
     ("/v1/policies/{kind}/rollback", "POST"),
+    ("/v1/scrub", "GET POST"),
     ("/v1/search", "GET"),
     ("/v1/status", "GET"),
 ];

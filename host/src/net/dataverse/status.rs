@@ -31,6 +31,7 @@ pub(super) fn read(error: ReadError) -> Status {
     match error {
         ReadError::NotFound { .. } => Status::not_found(text),
         ReadError::Unknown { .. }
+        | ReadError::Lost { .. }
         | ReadError::Unconfirmed { .. }
         | ReadError::Superseded { .. } => Status::unavailable(text),
         ReadError::Failed(_) => Status::internal(text),

@@ -1,10 +1,12 @@
 //! What the writer is asked, and what it gathers until it is durable.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use dataverse_core::holdings::Holding;
 use dataverse_core::key::Key;
+use dataverse_core::record::Record;
 use dataverse_core::version::Stamp;
 use tokio::sync::oneshot;
 
@@ -35,6 +37,8 @@ pub(super) struct Batch {
     pub(super) writes: Vec<Write>,
     /// Entries as they will be.
     pub(super) entries: HashMap<Key, Option<Entry>>,
+    /// Files that are missing from then on, and that are not any more.
+    pub(super) missing: HashMap<Key, Option<Arc<Record>>>,
     /// Holdings before and after, in order.
     pub(super) changed: Vec<(Key, Option<Holding>, Option<Holding>)>,
     /// Contents that were moved into place.

@@ -1,9 +1,13 @@
 //! How a holding lies in the index: a mirror of the core's types, so that those may change without
 //! changing what is on the disk.
 //!
-//! Format 1. A row is postcard, after the first eight bytes of the BLAKE3 digest of its key and itself: a
+//! Format 2. A row is postcard, after the first eight bytes of the BLAKE3 digest of its key and itself: a
 //! damaged index is noticed, not believed. [`limits::INLINE_BYTES_MAX`], which says where a content
-//! is, belongs to the format too.
+//! is, belongs to the format too. In every format the format itself, the node's id and the network are found
+//! under the same names and read the same way, so that a folder can be refused before it is upgraded.
+//!
+//! `verified` of a row is when its content was last checked, in milliseconds since the Unix epoch. A tombstone
+//! has no content: there it is for how long the node had run, in milliseconds, when the tombstone was put.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -37,6 +41,11 @@ impl Entry {
         }
     }
 
+    /// Whether it is held as a replica.
+    pub(super) fn is_replica(&self) -> bool {
+        self.holding.role == Role::Replica
+    }
+
     /// Whether the content is in a file.
     pub(super) fn is_in_a_file(&self) -> bool {
         let record = &self.holding.record;
@@ -45,7 +54,7 @@ impl Entry {
 }
 
 /// The format that this release writes and reads.
-pub(super) const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 2;
 
 const CHECK_BYTES: usize = 8;
 
@@ -74,6 +83,16 @@ struct LinksRow {
 
 #[derive(Serialize, Deserialize)]
 struct LifeRow {
+    ran_ms: u64,
+    together: u64,
+    is_draining: bool,
+    scrub_began: u64,
+    scrub_ended: u64,
+}
+
+/// As format 1 has it, where it has one at all.
+#[derive(Serialize, Deserialize)]
+struct LifeRow1 {
     ran_ms: u64,
     together: u64,
     is_draining: bool,
@@ -203,6 +222,7 @@ pub(super) fn encode_life(life: Life) -> Vec<u8> {
         together: life.together,
         is_draining: life.draining,
         scrub_began: life.scrub_began,
+        scrub_ended: life.scrub_ended,
     };
     seal(LIFE, &row)
 }
@@ -215,6 +235,19 @@ pub(super) fn decode_life(bytes: &[u8]) -> Result<Life, Damaged> {
         together: row.together,
         draining: row.is_draining,
         scrub_began: row.scrub_began,
+        scrub_ended: row.scrub_ended,
+    })
+}
+
+/// What such a row of format 1 says.
+pub(super) fn decode_life_1(bytes: &[u8]) -> Result<Life, Damaged> {
+    let row: LifeRow1 = unseal(LIFE, bytes)?;
+    Ok(Life {
+        ran_ms: row.ran_ms,
+        together: row.together,
+        draining: row.is_draining,
+        scrub_began: row.scrub_began,
+        scrub_ended: 0,
     })
 }
 

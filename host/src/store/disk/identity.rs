@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 
 use dataverse_core::id::NodeId;
 
-use super::index::{Index, LoadError, Loaded};
+use super::index::{Index, LoadError, Loaded, Owner};
 use super::layout::{Layout, sync_folder};
+use super::upgrade::{UpgradeError, upgrade};
 
 /// Why a data folder was not opened. Each text says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +59,18 @@ pub enum OpenError {
         found: u32,
         /// The newest format known.
         known: u32,
+    },
+    /// An earlier release wrote it, and no copy of its index could be made before the upgrade.
+    #[error(
+        "the index in {folder} was written by an earlier release and is copied to {backup} before it is upgraded, which failed: {reason}; nothing was changed; make room on that disk and start again, or start the earlier release"
+    )]
+    Backup {
+        /// The data folder.
+        folder: PathBuf,
+        /// Where the copy was to be.
+        backup: PathBuf,
+        /// What the system said.
+        reason: String,
     },
     /// There are a node's files, but no index.
     #[error(
@@ -111,6 +124,22 @@ impl OpenError {
                 reason,
             },
             LoadError::Failed(reason) => Self::Failed { folder, reason },
+            // Whoever opens an index upgrades it first.
+            LoadError::Older(older) => Self::Failed {
+                folder,
+                reason: format!("its index is of format {} after the upgrade", older.format),
+            },
+        }
+    }
+
+    fn upgrading(layout: &Layout, error: UpgradeError) -> Self {
+        match error {
+            UpgradeError::Backup(backup, error) => Self::Backup {
+                folder: layout.root().to_owned(),
+                backup,
+                reason: error.to_string(),
+            },
+            UpgradeError::Index(error) => Self::loading(layout, error),
         }
     }
 }
@@ -150,30 +179,47 @@ pub(super) fn open_index(
         Index::create(&layout.index(), node_if_new, network)
             .map_err(|error| OpenError::loading(layout, error))?;
     }
-    let (index, mut loaded) =
-        Index::open(&layout.index()).map_err(|error| OpenError::loading(layout, error))?;
-    match folder_of {
-        Some(text) if text != loaded.node.to_string() => {
-            return Err(OpenError::OtherNode {
-                folder: layout.root().to_owned(),
-                folder_of: text,
-                index_of: loaded.node,
-            });
+    let opened = match Index::open(&layout.index()) {
+        Err(LoadError::Older(older)) => {
+            check_owner(layout, folder_of.as_deref(), &older.owner, network)?;
+            upgrade(layout, &older).map_err(|error| OpenError::upgrading(layout, error))?;
+            Index::open(&layout.index())
         }
-        Some(_) => {}
-        None => {
-            write_node_id(layout, loaded.node).map_err(|error| OpenError::failed(layout, error))?;
-        }
-    }
-    if loaded.network != network {
-        return Err(OpenError::OtherNetwork {
-            folder: layout.root().to_owned(),
-            found: loaded.network,
-            asked: network.to_owned(),
-        });
+        opened => opened,
+    };
+    let (index, mut loaded) = opened.map_err(|error| OpenError::loading(layout, error))?;
+    check_owner(layout, folder_of.as_deref(), &loaded.owner, network)?;
+    if folder_of.is_none() {
+        write_node_id(layout, loaded.owner.node)
+            .map_err(|error| OpenError::failed(layout, error))?;
     }
     loaded.is_new = is_new;
     Ok((index, loaded))
+}
+
+/// Refuses an index of another node than the folder's, or of another network.
+fn check_owner(
+    layout: &Layout,
+    folder_of: Option<&str>,
+    owner: &Owner,
+    network: &str,
+) -> Result<(), OpenError> {
+    let folder = || layout.root().to_owned();
+    if let Some(text) = folder_of.filter(|text| *text != owner.node.to_string()) {
+        return Err(OpenError::OtherNode {
+            folder: folder(),
+            folder_of: text.to_owned(),
+            index_of: owner.node,
+        });
+    }
+    if owner.network != network {
+        return Err(OpenError::OtherNetwork {
+            folder: folder(),
+            found: owner.network.clone(),
+            asked: network.to_owned(),
+        });
+    }
+    Ok(())
 }
 
 fn holds_content(layout: &Layout) -> bool {

@@ -23,19 +23,21 @@ use super::codec::{self, Damaged, Decoder, Entry};
 use super::layout::{ContentId, Shelf};
 
 /// `user/name` → row of the holding.
-const HOLDINGS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("holdings");
+pub(super) const HOLDINGS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("holdings");
 /// Content id and number of the piece → piece of a small content.
 const CONTENTS: TableDefinition<'_, &[u8; 33], &[u8]> = TableDefinition::new("contents");
+/// `user/name` → row of a replica that was put into quarantine and is to be made good.
+pub(super) const MISSING: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("missing");
 /// Name → value, of which there is one each.
-const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
+pub(super) const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 
-const FORMAT: &str = "format";
+pub(super) const FORMAT: &str = "format";
 const NODE: &str = "node";
 const NETWORK: &str = "network";
 const CEILING: &str = "ceiling";
 const LINKS: &str = "links";
-const LIFE: &str = "life";
-const COMMITS: &str = "commits";
+pub(super) const LIFE: &str = "life";
+pub(super) const COMMITS: &str = "commits";
 
 /// Bytes of a piece of a small content. redb's pages are powers of two from 4 KiB up: a content of 16 KiB
 /// takes a page of 32 KiB as one value, and three of 8 KiB in three pieces.
@@ -48,6 +50,10 @@ pub(super) enum Write {
     Hold(Entry),
     /// Nothing is held under this key.
     Forget(Key),
+    /// This was held and is to be made good.
+    Miss(Entry),
+    /// What is missing under this key is not missing any more.
+    Found(Key),
     /// A small content, in parts.
     AddContent(ContentId, Bytes),
     /// A small content is no longer needed.
@@ -71,14 +77,31 @@ pub(super) enum CommitError {
 
 /// Everything in an index.
 pub(super) struct Loaded {
-    pub(super) node: NodeId,
+    pub(super) owner: Owner,
     /// The folder was new.
     pub(super) is_new: bool,
-    pub(super) network: String,
     pub(super) entries: Vec<Entry>,
+    /// Replicas that were put into quarantine and not made good yet.
+    pub(super) missing: Vec<Entry>,
     pub(super) ceiling: Stamp,
     pub(super) links: SavedLinks,
     pub(super) life: Life,
+}
+
+/// An index of an older format.
+#[derive(Debug)]
+pub(super) struct Older {
+    pub(super) format: u32,
+    pub(super) owner: Owner,
+    /// How many commits went into it.
+    pub(super) commits: u64,
+}
+
+/// Whose an index is. In every format this is found in the same way.
+#[derive(Debug)]
+pub(super) struct Owner {
+    pub(super) node: NodeId,
+    pub(super) network: String,
 }
 
 /// Why an index could not be loaded.
@@ -86,6 +109,8 @@ pub(super) struct Loaded {
 pub(super) enum LoadError {
     /// A later release wrote it.
     Newer(u32),
+    /// An earlier release wrote it.
+    Older(Older),
     /// It is not what was written.
     Damaged(String),
     /// The system refused.
@@ -132,11 +157,13 @@ impl Index {
         let transaction = database.begin_write()?;
         transaction.open_table(HOLDINGS)?;
         transaction.open_table(CONTENTS)?;
+        transaction.open_table(MISSING)?;
         {
             let mut meta = transaction.open_table(META)?;
             meta.insert(FORMAT, codec::FORMAT.to_le_bytes().as_slice())?;
             meta.insert(NODE, node.as_bytes().as_slice())?;
             meta.insert(NETWORK, network.as_bytes())?;
+            meta.insert(LIFE, codec::encode_life(Life::default()).as_slice())?;
         }
         transaction.commit()?;
         drop(database);
@@ -145,8 +172,7 @@ impl Index {
 
     /// Opens the index and reads all of it but the contents.
     pub(super) fn open(path: &Path) -> Result<(Self, Loaded), LoadError> {
-        // redb panics on some damage.
-        let opened = catch_unwind(AssertUnwindSafe(|| {
+        without_panic(|| {
             let database = open_database(path)?;
             let (loaded, commits) = load(&database)?;
             let index = Self {
@@ -157,8 +183,7 @@ impl Index {
                 fails_next: false.into(),
             };
             Ok((index, loaded))
-        }));
-        opened.unwrap_or_else(|_| Err(LoadError::Damaged("its pages make no sense".to_owned())))
+        })
     }
 
     /// The holdings as of now.
@@ -284,7 +309,15 @@ impl Snapshot {
     }
 }
 
-fn open_database(path: &Path) -> Result<Database, LoadError> {
+/// Does something with an index on whose damage redb may panic.
+pub(super) fn without_panic<T>(
+    work: impl FnOnce() -> Result<T, LoadError>,
+) -> Result<T, LoadError> {
+    let done = catch_unwind(AssertUnwindSafe(work));
+    done.unwrap_or_else(|_| Err(LoadError::Damaged("its pages make no sense".to_owned())))
+}
+
+pub(super) fn open_database(path: &Path) -> Result<Database, LoadError> {
     Ok(Database::builder()
         .set_cache_size(limits::INDEX_CACHE_BYTES)
         .open(path)?)
@@ -293,18 +326,42 @@ fn open_database(path: &Path) -> Result<Database, LoadError> {
 fn load(database: &Database) -> Result<(Loaded, u64), LoadError> {
     let transaction = database.begin_read()?;
     let meta = transaction.open_table(META)?;
-    let format = meta.get(FORMAT)?.ok_or(Damaged)?;
-    let format = u32::from_le_bytes(format.value().try_into().map_err(|_| Damaged)?);
+    let format = format_in(&meta)?;
     if format > codec::FORMAT {
         return Err(LoadError::Newer(format));
     }
-    let node = meta.get(NODE)?.ok_or(Damaged)?;
-    let network = meta.get(NETWORK)?.ok_or(Damaged)?;
+    let owner = owner_in(&meta)?;
+    if format < codec::FORMAT {
+        return Err(LoadError::Older(Older {
+            format,
+            owner,
+            commits: number_in(&meta, COMMITS)?,
+        }));
+    }
     let links = meta.get(LINKS)?;
-    let life = meta.get(LIFE)?;
+    let life = meta.get(LIFE)?.ok_or(Damaged)?;
     let mut decoder = Decoder::default();
+    let loaded = Loaded {
+        is_new: false,
+        owner,
+        entries: entries_in(&transaction.open_table(HOLDINGS)?, &mut decoder)?,
+        missing: entries_in(&transaction.open_table(MISSING)?, &mut decoder)?,
+        ceiling: Stamp(number_in(&meta, CEILING)?),
+        links: links
+            .map(|links| codec::decode_links(links.value()))
+            .transpose()?
+            .unwrap_or_default(),
+        life: codec::decode_life(life.value())?,
+    };
+    Ok((loaded, number_in(&meta, COMMITS)?))
+}
+
+fn entries_in(
+    table: &ReadOnlyTable<&str, &[u8]>,
+    decoder: &mut Decoder,
+) -> Result<Vec<Entry>, LoadError> {
     let mut entries = Vec::new();
-    for row in transaction.open_table(HOLDINGS)?.iter()? {
+    for row in table.iter()? {
         let (key, row) = row?;
         let entry = decoder.entry(key.value(), row.value()).map_err(|Damaged| {
             LoadError::Damaged(format!(
@@ -314,25 +371,26 @@ fn load(database: &Database) -> Result<(Loaded, u64), LoadError> {
         })?;
         entries.push(entry);
     }
-    let loaded = Loaded {
-        is_new: false,
-        node: NodeId::from_bytes(node.value().try_into().map_err(|_| Damaged)?),
-        network: String::from_utf8(network.value().to_vec()).map_err(|_| Damaged)?,
-        entries,
-        ceiling: Stamp(number_in(&meta, CEILING)?),
-        links: links
-            .map(|links| codec::decode_links(links.value()))
-            .transpose()?
-            .unwrap_or_default(),
-        life: life
-            .map(|life| codec::decode_life(life.value()))
-            .transpose()?
-            .unwrap_or_default(),
-    };
-    Ok((loaded, number_in(&meta, COMMITS)?))
+    Ok(entries)
 }
 
-fn number_in(meta: &ReadOnlyTable<&str, &[u8]>, name: &str) -> Result<u64, LoadError> {
+pub(super) fn format_in(meta: &ReadOnlyTable<&str, &[u8]>) -> Result<u32, LoadError> {
+    let format = meta.get(FORMAT)?.ok_or(Damaged)?;
+    Ok(u32::from_le_bytes(
+        format.value().try_into().map_err(|_| Damaged)?,
+    ))
+}
+
+fn owner_in(meta: &ReadOnlyTable<&str, &[u8]>) -> Result<Owner, LoadError> {
+    let node = meta.get(NODE)?.ok_or(Damaged)?;
+    let network = meta.get(NETWORK)?.ok_or(Damaged)?;
+    Ok(Owner {
+        node: NodeId::from_bytes(node.value().try_into().map_err(|_| Damaged)?),
+        network: String::from_utf8(network.value().to_vec()).map_err(|_| Damaged)?,
+    })
+}
+
+pub(super) fn number_in(meta: &ReadOnlyTable<&str, &[u8]>, name: &str) -> Result<u64, LoadError> {
     let Some(number) = meta.get(name)? else {
         return Ok(0);
     };
@@ -347,6 +405,7 @@ fn write(database: &Database, writes: &[Write], number: u64) -> Result<(), redb:
     {
         let mut holdings = transaction.open_table(HOLDINGS)?;
         let mut contents = transaction.open_table(CONTENTS)?;
+        let mut missing = transaction.open_table(MISSING)?;
         let mut meta = transaction.open_table(META)?;
         for write in writes {
             match write {
@@ -355,6 +414,11 @@ fn write(database: &Database, writes: &[Write], number: u64) -> Result<(), redb:
                     holdings.insert(entry.holding.record.key.as_str(), row.as_slice())?;
                 }
                 Write::Forget(key) => drop(holdings.remove(key.as_str())?),
+                Write::Miss(entry) => {
+                    let row = codec::encode_entry(entry);
+                    missing.insert(entry.holding.record.key.as_str(), row.as_slice())?;
+                }
+                Write::Found(key) => drop(missing.remove(key.as_str())?),
                 Write::AddContent(id, bytes) => add_content(&mut contents, *id, bytes)?,
                 Write::RemoveContent(id) => {
                     let pieces = piece_key(*id, 0);

@@ -5,6 +5,7 @@
 //! lock                    held by the running node
 //! node.id                 whose folder it is
 //! index.redb              the index, with small contents in it
+//! index.redb.format-<n>   the index as it was before it was upgraded from that format
 //! content/ab/cd/<id>      content of a version; <id>.tree beside it: its group tree. `ab/cd` is a *shelf*:
 //!                         contents that are committed together share one, and so one sync of it
 //! incoming/               not committed yet
@@ -120,6 +121,16 @@ impl Layout {
 
     pub(super) fn index(&self) -> PathBuf {
         self.root.join("index.redb")
+    }
+
+    /// The copy of an index of this format that is made before it is upgraded: the first, the second, …
+    pub(super) fn backup(&self, format: u32, number: u32) -> PathBuf {
+        let index = self.index();
+        let first = index.with_added_extension(format!("format-{format}"));
+        match number {
+            0 | 1 => first,
+            number => first.with_added_extension(number.to_string()),
+        }
     }
 
     pub(super) fn contents(&self) -> PathBuf {

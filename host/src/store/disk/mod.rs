@@ -17,6 +17,9 @@ mod opening;
 mod reconcile;
 #[cfg(test)]
 mod tests;
+mod upgrade;
+#[cfg(test)]
+mod upgrade_tests;
 mod writer;
 
 use std::fs::File;
@@ -99,20 +102,22 @@ impl DiskStore {
         let (index, loaded) = identity::open_index(&layout, options.node_if_new, &options.network)?;
         layout.make_folders().map_err(failed)?;
         let identity = Identity {
-            node: loaded.node,
+            node: loaded.owner.node,
             is_new: loaded.is_new,
         };
         let mut entries = loaded.entries;
         let missing = reconcile::reconcile(&layout, &mut entries, options.now).map_err(failed)?;
+        // What was put into quarantine and came again is in the entries.
         let missing: Vec<_> = missing
             .into_iter()
+            .chain(loaded.missing)
             .map(|entry| entry.holding.record)
             .collect();
         if let Some(first) = missing.first() {
             tracing::warn!(
                 files = missing.len(),
                 first = %first.key,
-                "files are missing: their content is not in the data folder"
+                "files are missing: their content is bad or not in the data folder"
             );
         }
         let room = Room::new(options.capacity, Some(layout.root().to_owned()));

@@ -70,7 +70,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// What a process that dies now leaves behind.
-fn copy(from: &Path, to: &Path) {
+pub(super) fn copy(from: &Path, to: &Path) {
     for path in files(from) {
         let target = to.join(path.strip_prefix(from).expect("it is below"));
         fs::create_dir_all(target.parent().expect("it has one")).expect("it can be made");
@@ -116,6 +116,7 @@ async fn everything_is_there_after_a_restart() {
         together: 6,
         draining: true,
         scrub_began: 7,
+        scrub_ended: 8,
     };
     again.store.save_life(life).await.expect("it is saved");
     again.store.close().await;
@@ -247,8 +248,8 @@ async fn a_newer_format_is_refused() {
     assert!(matches!(
         refused,
         OpenError::NewerFormat {
-            found: 2,
-            known: 1,
+            found: 3,
+            known: 2,
             ..
         }
     ));
@@ -399,6 +400,60 @@ async fn bad_content_is_kept_in_quarantine() {
 }
 
 #[tokio::test]
+async fn a_replica_in_quarantine_is_missing_until_it_comes_again_also_after_a_restart() {
+    let folder = folder();
+    let both = two_files(folder.path()).await;
+    let first = bench(folder.path());
+    for (record, _) in &both {
+        first.apply(quarantine(record)).await;
+    }
+    first.store.close().await;
+    let again = bench(folder.path());
+    let [(small, bytes), (large, _)] = &both;
+    let missing: Vec<_> = again
+        .opened
+        .missing
+        .iter()
+        .map(|record| &**record)
+        .collect();
+    assert_eq!(missing, [large, small]);
+    let older = record("ada/small", 0, b"older");
+    let applied = again.put(&older, Role::Replica, b"older").await;
+    assert_eq!(applied, Applied::Superseded(Arc::new(small.clone())));
+    again.put(small, Role::Replica, bytes).await;
+    // A newer version elsewhere is one way of not being missing any more.
+    again
+        .apply(Change::Drop {
+            key: large.key.clone(),
+            version: large.version,
+            only: None,
+        })
+        .await;
+    again.store.close().await;
+    let last = bench(folder.path());
+    assert!(last.opened.missing.is_empty());
+    assert_eq!(last.read(small).await.expect("it is held"), *bytes);
+}
+
+#[tokio::test]
+async fn a_bad_cached_copy_is_not_missed() {
+    let folder = folder();
+    let first = bench(folder.path());
+    let cached = record("ada/cached", 1, b"cached");
+    first.put(&cached, Role::Cached, b"cached").await;
+    first.apply(quarantine(&cached)).await;
+    first.store.close().await;
+    assert!(bench(folder.path()).opened.missing.is_empty());
+}
+
+fn quarantine(record: &Record) -> Change {
+    Change::Quarantine {
+        key: record.key.clone(),
+        version: record.version,
+    }
+}
+
+#[tokio::test]
 async fn a_spool_given_up_leaves_no_file_behind() {
     let folder = folder();
     let bench = bench(folder.path());
@@ -519,18 +574,10 @@ async fn a_commit_that_fails_leaves_everything_as_it_was_and_the_next_one_works(
 #[tokio::test]
 async fn a_full_disk_is_a_clean_error() {
     let folder = folder();
-    let mount = |args: &[&str]| {
-        let done = std::process::Command::new("mount")
-            .args(args)
-            .arg(folder.path())
-            .output();
-        done.is_ok_and(|done| done.status.success())
-    };
-    if !mount(&["-t", "tmpfs", "-o", "size=24m", "dataverse-test"]) {
+    let Some(_mounted) = mount(folder.path(), "24m") else {
         eprintln!("skipped: a file system can not be mounted here");
         return;
-    }
-    let _unmounted = Unmount(folder.path());
+    };
     let larger = DiskOptions {
         capacity: Some(1 << 30),
         ..options(folder.path())
@@ -576,7 +623,23 @@ async fn a_full_disk_is_a_clean_error() {
     bench.store.close().await;
 }
 
-struct Unmount<'a>(&'a Path);
+/// A file system of this size in the folder, until it is dropped; `None` where that is not permitted.
+pub(super) fn mount<'a>(folder: &'a Path, size: &str) -> Option<Unmount<'a>> {
+    let done = std::process::Command::new("mount")
+        .args([
+            "-t",
+            "tmpfs",
+            "-o",
+            &format!("size={size}"),
+            "dataverse-test",
+        ])
+        .arg(folder)
+        .output();
+    done.is_ok_and(|done| done.status.success())
+        .then_some(Unmount(folder))
+}
+
+pub(super) struct Unmount<'a>(&'a Path);
 
 impl Drop for Unmount<'_> {
     fn drop(&mut self) {

@@ -33,7 +33,7 @@ pub(super) struct Writer {
     index: Arc<Index>,
     room: Arc<Room>,
     observer: Arc<OnceLock<Arc<dyn Observer>>>,
-    /// Entries whose content is gone. They are not held, but nothing older takes their place.
+    /// Files whose content is gone or bad. They are not held, but nothing older takes their place.
     missing: HashMap<Key, Arc<Record>>,
     /// Shelves whose own names this process made durable.
     durable_shelves: HashSet<Shelf>,
@@ -111,15 +111,16 @@ impl Writer {
         batch: &mut Batch,
     ) -> Result<Applied, StoreError> {
         let key = change.key().clone();
-        let present = match batch.entries.get(&key) {
-            Some(entry) => entry.clone(),
-            None if self.missing.contains_key(&key) => {
-                if let Some(applied) = self.stage_missing(&change, batch) {
+        let missing = self.missing_with(&key, batch);
+        let present = match (&missing, batch.entries.get(&key)) {
+            (Some(lost), _) => {
+                if let Some(applied) = stage_missing(&change, lost, batch) {
                     return Ok(applied);
                 }
                 None
             }
-            None => before.find(&key)?,
+            (None, Some(entry)) => entry.clone(),
+            (None, None) => before.find(&key)?,
         };
         match decide(present.as_ref().map(|held| &held.holding), &change)? {
             Verdict::Nothing => Ok(Applied::Nothing),
@@ -127,6 +128,14 @@ impl Writer {
             Verdict::Remove { quarantine } => {
                 if let Some(held) = &present {
                     self.release(held, quarantine, batch)?;
+                }
+                if let Some(held) = present
+                    .as_ref()
+                    .filter(|held| quarantine && held.is_replica())
+                {
+                    let record = Arc::clone(&held.holding.record);
+                    batch.missing.insert(key.clone(), Some(record));
+                    batch.writes.push(Write::Miss(held.clone()));
                 }
                 batch.writes.push(Write::Forget(key.clone()));
                 Ok(batch.change(key, present, None))
@@ -141,6 +150,10 @@ impl Writer {
                 };
                 if present.as_ref().is_none_or(|held| differs(held, &after)) {
                     batch.writes.push(Write::Hold(after.clone()));
+                }
+                if missing.is_some() {
+                    batch.missing.insert(key.clone(), None);
+                    batch.writes.push(Write::Found(key.clone()));
                 }
                 Ok(batch.change(key, present, Some(after)))
             }
@@ -170,21 +183,10 @@ impl Writer {
         Ok(after)
     }
 
-    /// A change to a file whose content is gone, where it does not go on as if nothing were held.
-    fn stage_missing(&mut self, change: &Change, batch: &mut Batch) -> Option<Applied> {
-        let key = change.key();
-        let lost = self.missing.get(key)?;
-        match change {
-            Change::Put { record, .. } if record.version < lost.version => {
-                return Some(Applied::Superseded(Arc::clone(lost)));
-            }
-            Change::Drop { version, .. } if *version >= lost.version => {
-                batch.writes.push(Write::Forget(key.clone()));
-                batch.entries.insert(key.clone(), None);
-            }
-            _ => {}
-        }
-        None
+    /// What is missing under this key once the batch is durable.
+    fn missing_with(&self, key: &Key, batch: &Batch) -> Option<Arc<Record>> {
+        let of_batch = batch.missing.get(key);
+        of_batch.map_or_else(|| self.missing.get(key).cloned(), Clone::clone)
     }
 
     /// Moves content to where it belongs, not yet durably.
@@ -269,15 +271,15 @@ impl Writer {
             }
         }
         for (key, before, after) in &batch.changed {
-            self.missing.remove(key);
             self.room.changed(before.as_ref(), after.as_ref());
             if let Some(observer) = self.observer.get() {
                 observer.changed(key, after.as_ref());
             }
         }
-        for (key, entry) in &batch.entries {
-            if entry.is_none() {
-                self.missing.remove(key);
+        for (key, missing) in batch.missing.drain() {
+            match missing {
+                Some(record) => drop(self.missing.insert(key, record)),
+                None => drop(self.missing.remove(&key)),
             }
         }
         // Their room is counted with the holdings now.
@@ -374,6 +376,23 @@ impl Writer {
                 _ => {}
             }
         }
+    }
+}
+
+/// A change to a file whose content is gone, where it does not go on as if nothing were held.
+fn stage_missing(change: &Change, lost: &Arc<Record>, batch: &mut Batch) -> Option<Applied> {
+    match change {
+        Change::Put { record, .. } if record.version < lost.version => {
+            Some(Applied::Superseded(Arc::clone(lost)))
+        }
+        Change::Drop { key, version, .. } if *version >= lost.version => {
+            batch.writes.push(Write::Forget(key.clone()));
+            batch.writes.push(Write::Found(key.clone()));
+            batch.entries.insert(key.clone(), None);
+            batch.missing.insert(key.clone(), None);
+            Some(Applied::Nothing)
+        }
+        _ => None,
     }
 }
 

@@ -1,0 +1,128 @@
+//! Which holdings a check of all content has still to do.
+//!
+//! A pass goes through the holdings in the order of their keys, because that order needs no list of its own: where
+//! the pass stopped is one key, and after a restart what it has done already is told by when each holding was last
+//! checked. Oldest first would sort a million holdings to come to the same end, since a pass leaves none out.
+
+use crate::holdings::{Holding, Holdings};
+use crate::key::Key;
+use crate::limits;
+use crate::version::Millis;
+
+/// One stretch of the holdings.
+#[derive(Debug, Default)]
+pub struct Stretch {
+    /// Those that are still to be checked, in the order of the key.
+    pub due: Vec<Holding>,
+    /// Where to go on, unless everything was seen.
+    pub resume_after: Option<Key>,
+}
+
+/// Looks through at most [`limits::SCAN_KEYS_MAX`] holdings for those whose content was not checked after a pass
+/// `began`; called again with where it stopped, so that no lock is held for the length of a whole look. Content
+/// that seems to have been checked after `now`, by a clock that was wrong, counts as unchecked. Tombstones have no
+/// content.
+#[must_use]
+pub fn unchecked(holdings: &Holdings, began: Millis, now: Millis, after: Option<&Key>) -> Stretch {
+    let mut stretch = Stretch::default();
+    let seen = holdings
+        .from(after.map_or("", Key::as_str))
+        .filter(|holding| Some(&holding.record.key) != after);
+    for (count, holding) in seen.enumerate() {
+        let is_checked = holding.verified > began && holding.verified <= now.max(began + 1);
+        if !holding.record.deleted && !is_checked {
+            stretch.due.push(holding.clone());
+        }
+        if count + 1 >= limits::SCAN_KEYS_MAX {
+            stretch.resume_after = Some(holding.record.key.clone());
+            break;
+        }
+    }
+    stretch
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::content::Digest;
+    use crate::holdings::Role;
+    use crate::id::NodeId;
+    use crate::record::{Layout, Record};
+    use crate::version::{Stamp, Version};
+
+    fn holding(name: &str, verified: Millis, deleted: bool) -> Holding {
+        let record = Record {
+            version: Version {
+                stamp: Stamp(1),
+                writer: NodeId::from(1),
+            },
+            layout: Layout {
+                counter: 0,
+                author: NodeId::from(1),
+                holders: vec![NodeId::from(1)],
+            },
+            deleted,
+            size: 3,
+            digest: Digest::of(b"abc"),
+            content_type: "text/plain".into(),
+            factor: 1,
+            key: Key::parse(name).expect("it is a key"),
+        };
+        Holding {
+            record: Arc::new(record),
+            role: Role::Cached,
+            validated: 0,
+            verified,
+        }
+    }
+
+    fn names(stretch: &Stretch) -> Vec<&str> {
+        let due = stretch.due.iter();
+        due.map(|holding| holding.record.key.as_str()).collect()
+    }
+
+    #[test]
+    fn what_was_checked_since_the_pass_began_is_done_and_a_tombstone_has_nothing_to_check() {
+        let mut holdings = Holdings::default();
+        for (name, verified, deleted) in [
+            ("a/before", 99, false),
+            ("a/as-it-began", 100, false),
+            ("a/since", 101, false),
+            ("a/just-now", 200, false),
+            ("a/by-a-wrong-clock", 201, false),
+            ("a/gone", 5, true),
+        ] {
+            holdings.put(holding(name, verified, deleted));
+        }
+        let stretch = unchecked(&holdings, 100, 200, None);
+        let due = ["a/as-it-began", "a/before", "a/by-a-wrong-clock"];
+        assert_eq!(names(&stretch), due);
+        assert_eq!(stretch.resume_after, None);
+        // The clock was set back since the pass began.
+        let stretch = unchecked(&holdings, 100, 50, None);
+        assert_eq!(stretch.due.len(), 4);
+    }
+
+    #[test]
+    fn a_long_list_is_seen_in_stretches_and_nothing_twice() {
+        let mut holdings = Holdings::default();
+        let total = limits::SCAN_KEYS_MAX * 2 + 7;
+        for number in 0..total {
+            holdings.put(holding(&format!("a/{number:06}"), 0, false));
+        }
+        let (mut seen, mut after, mut stretches) = (Vec::new(), None, 0);
+        loop {
+            let stretch = unchecked(&holdings, 1, 1, after.as_ref());
+            seen.extend(names(&stretch).into_iter().map(str::to_owned));
+            stretches += 1;
+            after = stretch.resume_after;
+            if after.is_none() {
+                break;
+            }
+        }
+        assert_eq!((seen.len(), stretches), (total, 3));
+        assert!(seen.is_sorted_by(|one, next| one < next));
+    }
+}

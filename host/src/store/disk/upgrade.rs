@@ -1,0 +1,172 @@
+//! Brings an index of an older format to the present one, with a copy of it put aside first.
+//!
+//! The copy is durable before the first byte of the index changes, and the whole way from the old format to
+//! the present one is a single transaction. So a crash at any point leaves an index of the old format, which
+//! upgrades at the next start, or one of the present format; never one in between. The copy stays until
+//! somebody removes it, and is never overwritten: another upgrade (after the copy was put back, say) puts
+//! its own copy beside it.
+//!
+//! A new format is a new [`Step`] at the end of the list, and [`codec::FORMAT`] one higher.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use redb::{ReadOnlyDatabase, ReadableDatabase, ReadableTable, WriteTransaction};
+
+use super::codec::{self, Damaged, Decoder};
+use super::index::{self, HOLDINGS, LIFE, LoadError, META, MISSING, Older};
+use super::layout::{Layout, sync_folder};
+
+/// The way from one format to the next.
+struct Step {
+    from: u32,
+    /// What becomes of it, for the log.
+    what: &'static str,
+    take: fn(&WriteTransaction) -> Result<(), LoadError>,
+}
+
+/// Each begins where the one before ends.
+const STEPS: &[Step] = &[Step {
+    from: 1,
+    what: "what a node keeps of its own life is always there, tombstones say when they were put, and replicas \
+           that are to be made good are listed",
+    take: from_1_to_2,
+}];
+
+/// Why an index was not upgraded. It is as it was.
+#[derive(Debug)]
+pub(super) enum UpgradeError {
+    /// The copy could not be made.
+    Backup(PathBuf, io::Error),
+    /// The upgrade itself failed.
+    Index(LoadError),
+}
+
+impl From<LoadError> for UpgradeError {
+    fn from(error: LoadError) -> Self {
+        Self::Index(error)
+    }
+}
+
+/// Upgrades the index in this folder, which is closed.
+pub(super) fn upgrade(layout: &Layout, older: &Older) -> Result<(), UpgradeError> {
+    let from = older.format;
+    let backup = back_up(layout, older)?;
+    index::without_panic(|| {
+        let database = index::open_database(&layout.index())?;
+        let mut transaction = database.begin_write()?;
+        transaction.set_quick_repair(true);
+        take_steps(&transaction, from)?;
+        transaction.commit()?;
+        Ok(())
+    })?;
+    for step in STEPS.iter().filter(|step| step.from >= from) {
+        tracing::info!(
+            from = step.from,
+            to = step.from + 1,
+            changed = step.what,
+            "the index was brought to a newer format"
+        );
+    }
+    tracing::warn!(
+        backup = %backup.display(),
+        from,
+        to = codec::FORMAT,
+        "the index was upgraded; a copy of it as it was is kept, and can be removed once all is well"
+    );
+    Ok(())
+}
+
+/// Takes every step from this format on. Nothing of it counts before the transaction is committed.
+pub(super) fn take_steps(transaction: &WriteTransaction, from: u32) -> Result<(), LoadError> {
+    for step in STEPS.iter().filter(|step| step.from >= from) {
+        (step.take)(transaction)?;
+    }
+    let mut meta = transaction.open_table(META)?;
+    meta.insert(index::FORMAT, codec::FORMAT.to_le_bytes().as_slice())?;
+    Ok(())
+}
+
+/// Makes sure that there is a durable copy of the index and returns where it is.
+fn back_up(layout: &Layout, older: &Older) -> Result<PathBuf, UpgradeError> {
+    for number in 1u32.. {
+        let backup = layout.backup(older.format, number);
+        if !backup.exists() {
+            copy(&layout.index(), &backup, layout.root())
+                .map_err(|error| UpgradeError::Backup(backup.clone(), error))?;
+            return Ok(backup);
+        }
+        // An upgrade that did not come to its end made it, of this very index.
+        if commits_in(&backup, older.format).is_ok_and(|commits| commits == older.commits) {
+            return Ok(backup);
+        }
+    }
+    unreachable!("a folder holds fewer files than there are numbers")
+}
+
+/// How many commits went into this index, which has to be of that format.
+fn commits_in(path: &Path, format: u32) -> Result<u64, LoadError> {
+    index::without_panic(|| {
+        let database = ReadOnlyDatabase::open(path)?;
+        let meta = database.begin_read()?.open_table(META)?;
+        if index::format_in(&meta)? != format {
+            return Err(Damaged.into());
+        }
+        index::number_in(&meta, index::COMMITS)
+    })
+}
+
+/// A whole, durable copy under its name, or none.
+fn copy(from: &Path, to: &Path, folder: &Path) -> io::Result<()> {
+    let unfinished = to.with_added_extension("new");
+    let copied = fs::copy(from, &unfinished)
+        .and_then(|_| File::open(&unfinished)?.sync_all())
+        .and_then(|()| fs::rename(&unfinished, to));
+    if let Err(error) = copied {
+        // What there is of it only takes up room, of which there may be none.
+        let _ = fs::remove_file(&unfinished);
+        return Err(error);
+    }
+    sync_folder(folder)
+}
+
+/// Format 2: the row of the node's life is always there and says when the last check of all content ended;
+/// tombstones carry for how long the node had run when they were put, which is not known of those that are
+/// there and so counts as "when it began to count"; a table lists the replicas that are to be made good.
+fn from_1_to_2(transaction: &WriteTransaction) -> Result<(), LoadError> {
+    transaction.open_table(MISSING)?;
+    let mut meta = transaction.open_table(META)?;
+    let life = match meta.get(LIFE)? {
+        Some(row) => codec::decode_life_1(row.value())?,
+        None => super::super::Life::default(),
+    };
+    meta.insert(LIFE, codec::encode_life(life).as_slice())?;
+    let mut holdings = transaction.open_table(HOLDINGS)?;
+    let mut decoder = Decoder::default();
+    let mut tombstones = Vec::new();
+    for row in holdings.iter()? {
+        let (key, row) = row?;
+        let mut entry = decoder.entry(key.value(), row.value())?;
+        if entry.holding.record.deleted {
+            entry.holding.verified = 0;
+            tombstones.push(entry);
+        }
+    }
+    for entry in tombstones {
+        let row = codec::encode_entry(&entry);
+        holdings.insert(entry.holding.record.key.as_str(), row.as_slice())?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_steps_lead_from_the_first_format_to_the_present_one() {
+        let from: Vec<u32> = STEPS.iter().map(|step| step.from).collect();
+        assert_eq!(from, (1..codec::FORMAT).collect::<Vec<_>>());
+    }
+}

@@ -26,6 +26,15 @@ fn examples() -> Vec<PathBuf> {
     files
 }
 
+/// As `lab run` reads it.
+pub(super) fn read_whole(file: &Path, shelf: &Shelf) -> Result<Experiment, Malformed> {
+    let reading = Reading {
+        default_policy: built_in::default_name,
+        ..Reading::new(shelf)
+    };
+    Experiment::read(file, &reading)
+}
+
 fn read_small(file: &Path, shelf: &Shelf) -> Result<Experiment, Malformed> {
     let reading = Reading {
         default_policy: built_in::default_name,
@@ -36,14 +45,14 @@ fn read_small(file: &Path, shelf: &Shelf) -> Result<Experiment, Malformed> {
     Experiment::read(file, &reading)
 }
 
-fn run(experiment: &Experiment, jobs: usize) -> Results {
+pub(super) fn run(experiment: &Experiment, jobs: usize) -> Results {
     let stop = AtomicBool::new(false);
     let results = experiment.run(&Running::new(jobs, &stop, &Unwatched));
     results.expect("threads")
 }
 
 /// Why runs failed.
-fn errors(results: &Results) -> Vec<&str> {
+pub(super) fn errors(results: &Results) -> Vec<&str> {
     let runs = results.cells.iter().flat_map(|cell| &cell.repetitions);
     runs.filter_map(|run| match &run.outcome {
         Outcome::Error(error) => Some(error.as_str()),

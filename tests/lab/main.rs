@@ -1,6 +1,7 @@
 //! The lab with the policies that come with the program, as WebAssembly, and its commands.
 
 mod experiments;
+mod geant;
 #[path = "../../host/sandbox/tests/guests/mod.rs"]
 #[expect(dead_code, reason = "other tests need the rest")]
 mod guests;

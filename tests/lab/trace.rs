@@ -290,6 +290,13 @@ fn what_can_not_be_done_is_refused_before_anything_runs() {
     check(&[&zipf, &["--policy", "lru", "lru"], &ten], 2, &["twice"]);
     check(&[&zipf, &["--policy", "lru:{\"x\": 1}"], &ten], 1, &["lru"]);
     check(&[&zipf, &lru, &ten, &["--config", "arc={}"]], 2, &["arc"]);
+    let belady = ["--config", "belady={\"x\": 1}"];
+    check(&[&zipf, &lru, &ten, &belady], 2, &["knows the future"]);
+    let stand_in = ["--policy", "baseline:{\"x\": 1}"];
+    check(&[&zipf, &stand_in, &ten], 1, &["takes no configuration"]);
+    for jobs in ["0", "99999999"] {
+        check(&[&zipf, &lru, &ten, &["--jobs", jobs]], 2, &["1 to 1024"]);
+    }
     check(&[&zipf, &lru, &["--capacity", "0"]], 2, &["caches nothing"]);
     check(&[&zipf, &lru, &["--capacity", "10,1MiB"]], 2, &["--unit"]);
     let objects = ["--capacity", "1MiB", "--unit", "objects"];

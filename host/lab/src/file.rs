@@ -1,5 +1,7 @@
 //! Files that an experiment names, read whole: a topology, a list of sizes.
 
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::Path;
 
 use dataverse_core::limits;
@@ -10,11 +12,36 @@ use dataverse_core::limits;
 /// Why it can't be read, with its name: it is not there, no text, or longer than [`limits::LAB_FILE_BYTES_MAX`].
 pub(crate) fn text(path: &Path) -> Result<String, String> {
     let shown = path.display();
-    let unreadable = |error: std::io::Error| format!("{shown} can't be read: {error}");
-    let bytes = std::fs::metadata(path).map_err(unreadable)?.len();
-    if bytes > limits::LAB_FILE_BYTES_MAX {
-        let max = limits::LAB_FILE_BYTES_MAX;
-        return Err(format!("{shown} has {bytes} bytes; at most {max} are read"));
+    let bytes = bytes(path, limits::LAB_FILE_BYTES_MAX);
+    let bytes = bytes.map_err(|error| format!("{shown} can't be read: {error}"))?;
+    String::from_utf8(bytes).map_err(|_| format!("{shown} can't be read: it is no text in UTF-8"))
+}
+
+/// The bytes of a file. No more than `max` are ever read, whatever the file says of its length: a device or a pipe says
+/// nothing.
+///
+/// # Errors
+/// It can't be read, or has more.
+pub(crate) fn bytes(path: &Path, max: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let file = File::open(path)?;
+    file.take(max.saturating_add(1)).read_to_end(&mut bytes)?;
+    match bytes.len() as u64 > max {
+        true => Err(io::Error::other(format!(
+            "it has more than the {max} bytes that are read"
+        ))),
+        false => Ok(bytes),
     }
-    std::fs::read_to_string(path).map_err(unreadable)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_without_end_is_not_read_to_its_end() {
+        let refused = bytes(Path::new("/dev/zero"), 1000).expect_err("it has no end");
+        assert!(refused.to_string().contains("more than the 1000 bytes"));
+        assert_eq!(bytes(Path::new("/dev/null"), 0).ok(), Some(Vec::new()));
+    }
 }

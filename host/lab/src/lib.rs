@@ -13,6 +13,7 @@
 //! trace ──► single cache ──► miss ratios        placement, search: studies of their own
 //! ```
 
+pub mod dealt;
 mod draw;
 pub mod experiment;
 mod file;

@@ -271,6 +271,12 @@ pub const ALL: &[Measure] = &[
         "requests that nothing could come of: reads and deletions of files that were deleted, and requests at nodes that were not there",
     ),
     measure(
+        "events_missed",
+        "events",
+        Better::Neither,
+        "events that did not happen, because the run ended before they were due; only where there are events",
+    ),
+    measure(
         "served_max_over_mean",
         "",
         Better::Lower,

@@ -52,6 +52,9 @@ pub enum ShelfError {
         /// Why.
         reason: String,
     },
+    /// The native stand-in was given a configuration.
+    #[error("`{BASELINE}` takes no configuration; leave it out")]
+    Unconfigurable,
     /// It is no policy that a node would run.
     #[error("{name}: {refusal}")]
     Refused {
@@ -193,6 +196,9 @@ impl Shelf {
     /// [`ShelfError`] when there is none, or none that a node would run.
     pub fn choose(&self, kind: Kind, policy: &str, config: &str) -> Result<Chosen, ShelfError> {
         if policy == BASELINE {
+            if !matches!(config.trim(), "" | "{}") {
+                return Err(ShelfError::Unconfigurable);
+            }
             return Ok(Chosen {
                 name: policy.to_owned(),
                 config: config.to_owned(),
@@ -239,13 +245,8 @@ impl Shelf {
             path: policy.to_owned(),
             reason,
         };
-        let length = std::fs::metadata(path)
-            .map_err(|e| unreadable(e.to_string()))?
-            .len();
-        if length > limits::POLICY_FILE_BYTES_MAX as u64 {
-            return Err(unreadable(format!("it has {length} bytes")));
-        }
-        let bytes = std::fs::read(path).map_err(|e| unreadable(e.to_string()))?;
+        let bytes = crate::file::bytes(path, limits::POLICY_FILE_BYTES_MAX as u64)
+            .map_err(|error| unreadable(error.to_string()))?;
         Ok((stem.to_string_lossy().into_owned(), Cow::Owned(bytes)))
     }
 

@@ -88,15 +88,10 @@ impl Document {
             place: None,
             reason,
         };
-        let unreadable = |error: std::io::Error| refused(format!("can't be read: {error}"));
-        let length = std::fs::metadata(file).map_err(unreadable)?.len();
-        if length > limits::EXPERIMENT_BYTES_MAX {
-            return Err(refused(format!(
-                "it has {length} bytes; an experiment has at most {}",
-                limits::EXPERIMENT_BYTES_MAX
-            )));
-        }
-        let text = std::fs::read_to_string(file).map_err(unreadable)?;
+        let bytes = crate::file::bytes(file, limits::EXPERIMENT_BYTES_MAX)
+            .map_err(|error| refused(format!("can't be read: {error}")))?;
+        let text = String::from_utf8(bytes)
+            .map_err(|_| refused("can't be read: it is no text in UTF-8".to_owned()))?;
         Ok(Self {
             file: file.to_owned(),
             text,
@@ -156,8 +151,15 @@ impl Document {
     }
 
     fn refusal(&self, error: &toml::de::Error, within: Option<&Value<'_>>) -> Malformed {
-        let named = within.and_then(|value| key_named_by(error.message(), value));
-        let span = named.or_else(|| error.span());
+        let unknown = unknown_key(error.message());
+        let is_that_key = |span: &Span| {
+            let text = self.text.get(span.clone()).unwrap_or_default();
+            unknown.is_some_and(|name| text.trim_matches(['"', '\'']) == name)
+        };
+        // Where the error has no place, or that of the table around, the key is looked for.
+        let own = error.span();
+        let found = || find_key(unknown?, within?);
+        let span = own.clone().filter(is_that_key).or_else(found).or(own);
         match span.or_else(|| within.map(Spanned::span)) {
             Some(span) => self.malformed(&span, error.message()),
             None => self.incomplete(error.message()),
@@ -186,14 +188,14 @@ impl Document {
     }
 }
 
-/// Where the key stands that an error complains of. Sections whose shape depends on one of their keys lose the
-/// places of their values on the way, but not in the tree.
-fn key_named_by(message: &str, value: &Value<'_>) -> Option<Span> {
+/// The key that an error complains of, if it is that one is unknown.
+fn unknown_key(message: &str) -> Option<&str> {
     let rest = message.strip_prefix("unknown field `")?;
-    let (name, _) = rest.split_once('`')?;
-    find_key(name, value)
+    rest.split_once('`').map(|(name, _)| name)
 }
 
+/// Where a key stands. Sections whose shape depends on one of their keys lose the places of their values on the way, but
+/// not in the tree.
 fn find_key(name: &str, value: &Value<'_>) -> Option<Span> {
     match value.get_ref() {
         DeValue::Table(table) => {

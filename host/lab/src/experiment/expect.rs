@@ -42,13 +42,17 @@ struct Written {
     #[serde(default)]
     less_than: Option<Spanned<Bound>>,
     /// How far beyond the bound it has to be; below 0 it may fall short by so much.
-    #[serde(default)]
-    by: f64,
+    #[serde(default = "nothing")]
+    by: Spanned<f64>,
     #[serde(default)]
     sure: Option<Spanned<bool>>,
     /// Where in the sweep; everywhere, unless given.
     #[serde(default)]
     at: BTreeMap<Spanned<String>, Spanned<toml::Value>>,
+}
+
+fn nothing() -> Spanned<f64> {
+    Spanned::new(0..0, 0.0)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,6 +112,10 @@ pub(super) fn read(
     if let Some(of) = &written.of {
         check_entry(of.get_ref(), of.span())?;
     }
+    if !written.by.get_ref().is_finite() {
+        let reason = "it is no number that anything can be compared with";
+        return Err(document.malformed(&written.by.span(), reason));
+    }
     let sure = written.sure.as_ref().is_some_and(|sure| *sure.get_ref());
     if let Some(asked) = written
         .sure
@@ -129,8 +137,19 @@ pub(super) fn read(
     let mut expects = Vec::new();
     for (side, bound) in bounds {
         let Some(bound) = bound else { continue };
+        if let Bound::Number(number) = bound.get_ref()
+            && !number.is_finite()
+        {
+            let reason = format!("{number} is no number that anything can be compared with");
+            return Err(document.malformed(&bound.span(), reason));
+        }
         if let Bound::Entry(name) = bound.get_ref() {
             check_entry(name, bound.span())?;
+            if written.of.is_none() && entries.len() < 2 {
+                let reason =
+                    format!("there is no other compare entry than `{name}` to expect it of");
+                return Err(document.malformed(&bound.span(), reason));
+            }
             if written.of.as_ref().is_some_and(|of| of.get_ref() == name) {
                 return Err(document.malformed(
                     &bound.span(),
@@ -144,7 +163,7 @@ pub(super) fn read(
             of: written.of.as_ref().map(|of| of.get_ref().clone()),
             side,
             bound: bound.get_ref().clone(),
-            by: written.by,
+            by: *written.by.get_ref(),
             sure,
             at: at.clone(),
         });

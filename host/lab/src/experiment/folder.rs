@@ -47,7 +47,7 @@ pub enum NoResultsFolder {
 }
 
 impl ResultsFolder {
-    /// Makes the folder, or takes one that is empty or holds results.
+    /// Makes the folder, or takes one that is empty or holds results. It can be written to.
     ///
     /// # Errors
     /// [`NoResultsFolder`] when something else is there, or nothing can be made.
@@ -65,9 +65,15 @@ impl ResultsFolder {
                 });
             }
         }
-        Ok(Self {
+        let folder = Self {
             path: path.to_owned(),
-        })
+        };
+        // Not after hours of work.
+        let probe = path.join(format!("{JSON}{UNFINISHED}"));
+        fs::write(&probe, "")
+            .and_then(|()| fs::remove_file(&probe))
+            .map_err(unwritable)?;
+        Ok(folder)
     }
 
     /// Where it is.

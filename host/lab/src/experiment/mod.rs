@@ -7,8 +7,12 @@
 mod document;
 mod expect;
 mod folder;
+mod notes;
+mod opened;
+mod plan;
 mod read;
 mod runner;
+mod sections;
 mod settings;
 mod shown;
 mod sweep;

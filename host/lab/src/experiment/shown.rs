@@ -17,6 +17,7 @@ const ALARMING: &[&str] = &[
     "files_lost",
     "writes_refused_ratio",
     "faults",
+    "events_missed",
 ];
 
 /// A table of texts.

@@ -63,7 +63,7 @@ impl<'a> Sweep<'a> {
         for (place, axis) in self.axes.iter().enumerate() {
             let refused = |reason: String| Err(document.malformed(&axis.span, reason));
             let key = &axis.key;
-            if FIXED.contains(&key.as_str()) || key.starts_with("expect.") {
+            if is_fixed(key) {
                 return refused(format!(
                     "`{key}` is one for the whole experiment and can't be swept"
                 ));
@@ -187,6 +187,13 @@ fn collect<'a>(
     Ok(())
 }
 
+/// Whether a key is of the whole experiment, be it that of every entry (`compare.name`) or of one (`compare.0.name`).
+fn is_fixed(key: &str) -> bool {
+    let is_number = |part: &&str| !part.is_empty() && part.bytes().all(|it| it.is_ascii_digit());
+    let words: Vec<&str> = key.split('.').filter(|part| !is_number(part)).collect();
+    FIXED.contains(&words.join(".").as_str()) || words.first() == Some(&"expect")
+}
+
 fn overlap(one: &str, other: &str) -> bool {
     let within = |inner: &str, outer: &str| {
         inner
@@ -217,21 +224,23 @@ fn put<'a>(
     }
     if !tree.contains_key(*first) {
         let empty = DeValue::Table(DeTable::new());
-        tree.insert(key, Spanned::new(span.clone(), empty));
+        tree.insert(key.clone(), Spanned::new(span.clone(), empty));
     }
     let below = tree.get_mut(*first).map(Spanned::get_mut);
     match below {
         Some(DeValue::Table(table)) => put(table, rest, span, value),
         Some(DeValue::Array(entries)) => put_into_entries(entries, rest, span, value),
-        // A word stands for a table with nothing but that word in it, as `eviction = "lru"` does.
+        // A word stands for a table with nothing but that word in it, as `eviction = "lru"` does. It is the sweep's then,
+        // and so is what is wrong with it.
         Some(below @ DeValue::String(_)) if *first != "name" => {
-            let word = std::mem::replace(below, DeValue::Table(DeTable::new()));
-            let DeValue::Table(table) = below else {
-                return Ok(());
-            };
+            let word = std::mem::replace(below, DeValue::Boolean(false));
             let policy = Spanned::new(span.clone(), "policy".to_owned().into());
+            let mut table = DeTable::new();
             table.insert(policy, Spanned::new(span.clone(), word));
-            put(table, rest, span, value)
+            put(&mut table, rest, span, value)?;
+            tree.remove(*first);
+            tree.insert(key, Spanned::new(span.clone(), DeValue::Table(table)));
+            Ok(())
         }
         _ => Err(format!("`{first}` has no parts")),
     }
@@ -366,6 +375,8 @@ mod tests {
         };
         check("run.seed = [1]", "can't be swept");
         check("expect.at_least = [1]", "can't be swept");
+        check("compare.0.name = ['x']", "can't be swept");
+        check("compare.0 = [{ name = 'x' }]", "can't be swept");
         check("event.3.at = [1]", "there is no entry 3; there are 1");
         check("event.0.at.x = [1]", "`at` has no parts");
         check("nodes.capacity = 5", "needs a list of the values");

@@ -1,6 +1,7 @@
 //! Experiments from text to results, on a world that is simple enough to foretell.
 
-use std::path::Path;
+mod refusals;
+
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use dataverse_sandbox::{Sandbox, SandboxOptions};
@@ -53,108 +54,6 @@ fn check_refused(rest: &str, line: u32, reason: &str) {
 }
 
 #[test]
-fn what_makes_no_sense_is_refused_with_its_line() {
-    check_refused(
-        "[nodse]\n",
-        1,
-        "there is no section `nodse`; there are topology",
-    );
-    check_refused("[nodes]\ncapcity = 5\n", 2, "unknown field `capcity`");
-    check_refused(
-        "[[compare]]\nname = \"one\"\n",
-        2,
-        "two entries are called `one`",
-    );
-    check_refused("[[compare]]\nname = \"\"\n", 2, "a name has 1 to 64 bytes");
-    check_refused(
-        "[[compare]]\nname = \"x\"\neviction = \"lru\"\n",
-        3,
-        "there is no eviction policy `lru`",
-    );
-    check_refused(
-        "[[compare]]\nname = \"x\"\n\neviction = \"no.wasm\"\n",
-        4,
-        "no.wasm can't be read",
-    );
-    check_refused(
-        "[[compare]]\nname = \"x\"\neviction = 5\n",
-        3,
-        "expected the name of a policy",
-    );
-    check_refused("[run]\nrepetitions = 0\n", 2, "choose 1 to");
-    check_refused(
-        "[run]\nbaseline = \"three\"\n",
-        2,
-        "no compare entry is called `three`",
-    );
-    check_refused("[run]\nseed = -1\n", 2, "invalid value: integer `-1`");
-    check_refused("[run]\nrequests = 0\n", 2, "a run has 1 to");
-    check_refused("[event]\nat = 1\n", 1, "write [[event]]");
-    check_refused(
-        "[[event]]\nat = 1\nkind = \"explode\"\n",
-        3,
-        "unknown variant `explode`",
-    );
-    check_refused("[[event]]\nat = 1\nkind = \"fail\"\n", 3, "needs `node`");
-}
-
-#[test]
-fn a_sweep_is_checked_like_the_sections() {
-    check_refused(
-        "[sweep]\n\"nodes.capcity\" = [1]\n",
-        2,
-        "unknown field `capcity`",
-    );
-    check_refused(
-        "[sweep]\n\"nodse.capacity\" = [1]\n",
-        2,
-        "there is no section `nodse`",
-    );
-    check_refused(
-        "[sweep]\n\"nodes.factor\" = [1,\n \"two\"]\n",
-        3,
-        "invalid type: string \"two\"",
-    );
-    check_refused(
-        "[sweep]\n\"compare.eviction\" = [\"baseline\",\n\"lru\"]\n",
-        3,
-        "no eviction policy",
-    );
-    check_refused("[sweep]\n\"run.requests\" = [9,\n0]\n", 3, "a run has 1 to");
-}
-
-#[test]
-fn an_assertion_names_what_there_is() {
-    let measure = "[[expect]]\nmeasure = \"hit_ratio\"\n";
-    check_refused(
-        "[[expect]]\nmeasure = \"hit_rate\"\nat_least = 1\n",
-        2,
-        "no measure `hit_rate`",
-    );
-    check_refused(
-        &format!("{measure}of = \"six\"\nat_least = 1\n"),
-        3,
-        "is called `six`",
-    );
-    check_refused(
-        &format!("{measure}more_than = \"six\"\n"),
-        3,
-        "is called `six`",
-    );
-    check_refused(measure, 1, "it expects nothing");
-    check_refused(
-        &format!("{measure}of = \"one\"\nmore_than = \"one\"\n"),
-        4,
-        "can't be compared with itself",
-    );
-    check_refused(
-        &format!("{measure}at_least = 0.1\nsure = true\n[run]\nrepetitions = 1\n"),
-        4,
-        "one repetition has no interval",
-    );
-}
-
-#[test]
 fn an_assertion_can_be_about_a_part_of_the_sweep() {
     let swept =
         "[sweep]\nnodes.factor = [1, 3]\n[[expect]]\nmeasure = \"hit_ratio\"\nat_least = 0.25\n";
@@ -172,22 +71,6 @@ fn an_assertion_can_be_about_a_part_of_the_sweep() {
     let results = run(&read(&text).expect("it makes sense"), 1, &simple);
     let judged: Vec<bool> = results.expectations.iter().map(|it| it.holds).collect();
     assert_eq!(judged, [true, true], "one an entry, at one of the points");
-}
-
-#[test]
-fn what_is_missing_as_a_whole_has_no_line() {
-    let (line, reason) = refused("[[compare]]\nname = \"x\"\n");
-    assert_eq!(line, None);
-    assert!(reason.contains("there is no [topology]"), "{reason}");
-    let (line, reason) = refused("[topology]\nkind = \"demo\"\n");
-    assert_eq!(line, None);
-    assert!(reason.contains("1 to 64 [[compare]] entries"), "{reason}");
-    let missing = Experiment::read(Path::new("/nowhere/it.toml"), &Reading::new(&shelf()));
-    let told = missing.expect_err("it is not there").to_string();
-    assert!(
-        told.starts_with("/nowhere/it.toml: can't be read: "),
-        "{told}"
-    );
 }
 
 /// A hit ratio that depends on the seed and on what is swept, and says who is better.
@@ -546,6 +429,11 @@ fn a_trace_is_replayed_as_far_as_it_goes() {
         "7 reads of requests.csv with another size than before are reads of the first size."
     );
     check_refused("[workload]\ntrace = \"nowhere.csv\"\n", 2, "nowhere.csv");
+    std::fs::write(folder.path().join("empty.csv"), "time,id,size\n").expect("it is written");
+    let empty = format!("{TWO}[workload]\ntrace = \"empty.csv\"\n");
+    std::fs::write(&file, empty).expect("it is written");
+    let refused = Experiment::read(&file, &Reading::new(&shelf())).expect_err("nothing to do");
+    assert!(refused.reason.contains("it has no request"), "{refused}");
 }
 
 #[test]

@@ -62,6 +62,14 @@ impl Topology {
         Some(at as u32)
     }
 
+    /// Whether there is a link between the nodes of these names.
+    #[must_use]
+    pub fn are_linked(&self, a: &str, b: &str) -> bool {
+        let ends = self.find(a).zip(self.find(b));
+        let ends = ends.and_then(|(a, b)| edge(a, b));
+        ends.is_some_and(|ends| self.links.iter().any(|link| link.ends == ends))
+    }
+
     /// How many parts there are that no link connects.
     #[must_use]
     pub fn parts(&self) -> usize {

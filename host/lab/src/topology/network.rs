@@ -100,16 +100,21 @@ impl Network {
         self.from_file.as_ref().map(|(_, digest)| *digest)
     }
 
+    /// Whether each seed draws another topology.
+    #[must_use]
+    pub const fn is_random(&self) -> bool {
+        matches!(
+            self.spec.kind,
+            Shape::ErdosRenyi | Shape::BarabasiAlbert | Shape::WattsStrogatz
+        )
+    }
+
     /// The topology under this seed.
     ///
     /// # Errors
     /// [`TopologyError`].
     pub fn topology(&self, seed: u64) -> Result<Topology, TopologyError> {
         let may_be_apart = self.spec.connected == Some(false);
-        let is_random = matches!(
-            self.spec.kind,
-            Shape::ErdosRenyi | Shape::BarabasiAlbert | Shape::WattsStrogatz
-        );
         for draw in 0..limits::LAB_DRAWS_MAX {
             let topology = self.drawn(derive(seed, &["topology", &draw.to_string()]))?;
             if let Some((links, node)) = topology.most_links()
@@ -121,7 +126,7 @@ impl Network {
             match topology.parts() {
                 0 | 1 => return Ok(topology),
                 _ if may_be_apart => return Ok(topology),
-                parts if !is_random => return Err(TopologyError::InParts { parts }),
+                parts if !self.is_random() => return Err(TopologyError::InParts { parts }),
                 _ => {}
             }
         }

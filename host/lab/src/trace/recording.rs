@@ -81,6 +81,12 @@ impl Outcome {
         }
     }
 
+    /// Whether there was a file to read, or one that changed: else the request says nothing about what there is.
+    #[must_use]
+    pub const fn is_of_a_file(self) -> bool {
+        !matches!(self, Self::Missing | Self::Failed)
+    }
+
     /// Whether the node's cache had anything to do with it: a file that is not there, or that the node keeps for
     /// good, says nothing about what to cache.
     #[must_use]

@@ -224,6 +224,9 @@ impl Iterator for Requests {
     }
 }
 
+/// Of log-normal sizes; those of real file systems have 2 to 3.
+const SIGMA_MAX: f64 = 10.0;
+
 fn check(spec: &Spec) -> Result<(), Wrong> {
     let fits = |fits: bool, key: &str, reason: String| match fits {
         true => Ok(()),
@@ -259,6 +262,11 @@ fn check(spec: &Spec) -> Result<(), Wrong> {
         spec.sizes != Sizes::Pareto || shape > 1.0,
         "shape",
         "Pareto's law has a mean for shapes above 1 only".to_owned(),
+    )?;
+    fits(
+        spec.sigma.value() <= SIGMA_MAX,
+        "sigma",
+        format!("it is at most {SIGMA_MAX}: beyond, sizes are of one byte or endless"),
     )?;
     let lists = spec.sizes_file.is_some();
     fits(

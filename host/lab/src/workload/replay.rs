@@ -24,30 +24,44 @@ pub struct Footprint {
     pub bytes: u64,
     /// Reads of an object with another size than it had before.
     pub resized: u64,
+    /// Requests of a recording that are none of these, since there was no such file or nothing was done.
+    pub left_out: u64,
+}
+
+/// Whether a request is replayed. A recording also tells of files that were not there, which must not come about by
+/// being asked for, and of what failed.
+fn is_replayed(request: &trace::Request) -> bool {
+    request.outcome.is_none_or(trace::Outcome::is_of_a_file)
 }
 
 impl Footprint {
     /// Goes through a trace.
     pub(super) fn of(requests: trace::Requests) -> Result<Self, WorkloadError> {
-        let mut sizes = BTreeMap::new();
+        // The size that each object had first and the one it had last; 0 as long as no request told any.
+        let mut sizes = BTreeMap::<u64, (u64, u64)>::new();
         let mut footprint = Self::default();
         for request in requests {
             let request = request.map_err(wrong)?;
-            footprint.requests += 1;
-            let size = request.size.clamp(1, limits::FILE_BYTES_MAX);
-            if let Some(known) = sizes.get_mut(&request.id) {
-                let changed = request.size > 0 && *known != size;
-                footprint.resized += u64::from(changed && request.op == trace::Op::Read);
-                if changed {
-                    *known = size;
-                }
+            if !is_replayed(&request) {
+                footprint.left_out += 1;
                 continue;
             }
-            sizes.insert(request.id, size);
-            footprint.bytes = footprint.bytes.saturating_add(size);
+            footprint.requests += 1;
+            let size = request.size.min(limits::FILE_BYTES_MAX);
+            let (first, last) = sizes.entry(request.id).or_default();
+            if size > 0 {
+                let changed = *last > 0 && *last != size;
+                footprint.resized += u64::from(changed && request.op == trace::Op::Read);
+                if *first == 0 {
+                    *first = size;
+                }
+                *last = size;
+            }
             few_enough(sizes.len())?;
         }
         footprint.objects = sizes.len() as u64;
+        let bytes = sizes.values().map(|(first, _)| (*first).max(1));
+        footprint.bytes = bytes.fold(0, u64::saturating_add);
         Ok(footprint)
     }
 }
@@ -70,6 +84,7 @@ fn few_enough(objects: usize) -> Result<(), WorkloadError> {
 
 struct Known {
     index: u32,
+    /// 0 as long as no request told it.
     size: u64,
 }
 
@@ -105,19 +120,25 @@ impl Replay {
     }
 
     pub(super) fn next(&mut self) -> Option<Result<Request, WorkloadError>> {
-        let recorded = self.recorded.next()?.map_err(wrong);
+        let mut replayed = (self.recorded)
+            .by_ref()
+            .filter(|recorded| recorded.as_ref().map_or(true, is_replayed));
+        let recorded = replayed.next()?.map_err(wrong);
         Some(recorded.and_then(|recorded| self.request(&recorded)))
     }
 
     fn request(&mut self, recorded: &trace::Request) -> Result<Request, WorkloadError> {
         let index = self.known.len() as u32;
-        let size = recorded.size.clamp(1, limits::FILE_BYTES_MAX);
+        let size = recorded.size.min(limits::FILE_BYTES_MAX);
         let known = self
             .known
             .entry(recorded.id)
             .or_insert(Known { index, size });
         // Where a trace has no size for a request, the one before stands.
-        let is_resized = recorded.size > 0 && size != known.size;
+        let is_resized = size > 0 && known.size > 0 && size != known.size;
+        if known.size == 0 {
+            known.size = size;
+        }
         let op = match recorded.op {
             trace::Op::Read if is_resized && self.on_resize == OnResize::Write => Op::Write,
             trace::Op::Read => Op::Read,
@@ -127,7 +148,7 @@ impl Replay {
         if op == Op::Write && is_resized {
             known.size = size;
         }
-        let (file, size) = (known.index, known.size);
+        let (file, size) = (known.index, known.size.max(1));
         few_enough(self.known.len())?;
         let drawn = self.askers.next();
         let node = match recorded.reader {

@@ -3,6 +3,7 @@
 use dataverse_core::policy::Kind;
 use serde::{Deserialize, Serialize};
 
+use super::wish::PolicyWish;
 use crate::quantity::Moment;
 use crate::shelf::Chosen;
 use crate::wrong::Wrong;
@@ -25,48 +26,6 @@ pub enum Occurrence {
     Link,
     /// Policies are swapped on every node: those of `placement`, `eviction`, `relocation` that are given.
     Swap,
-}
-
-/// A policy by name or path, with its configuration: `"lru"` or `{ policy = "lru", config = { … } }`.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(
-    untagged,
-    expecting = "expected the name of a policy, or { policy = \"…\", config = { … } }"
-)]
-pub enum PolicyWish {
-    /// By name or path alone.
-    Name(String),
-    /// With configuration.
-    Configured {
-        /// Name or path.
-        policy: String,
-        /// As the policy's own schema says.
-        #[serde(default)]
-        config: toml::Table,
-    },
-}
-
-impl PolicyWish {
-    /// Name or path.
-    #[must_use]
-    pub fn policy(&self) -> &str {
-        match self {
-            Self::Name(policy) | Self::Configured { policy, .. } => policy,
-        }
-    }
-
-    /// The configuration as JSON; empty when none was given.
-    ///
-    /// # Errors
-    /// Why it can't be said in JSON.
-    pub fn config(&self) -> Result<String, String> {
-        match self {
-            Self::Configured { config, .. } if !config.is_empty() => {
-                serde_json::to_string(config).map_err(|error| error.to_string())
-            }
-            _ => Ok(String::new()),
-        }
-    }
 }
 
 /// One table `[[event]]`. Which keys go with which kind is checked when the events are resolved.

@@ -135,6 +135,9 @@ impl World<'_> {
             to.put("writes_refused_ratio", of_writes(counts.writes_refused));
             to.put("writes_degraded_ratio", of_writes(counts.writes_degraded));
         }
+        if !self.scenario.events.is_empty() {
+            to.put("events_missed", self.tally.events_missed as f64);
+        }
         let not_carried_out = counts.absent + counts.not_asked;
         to.put("passed_over", not_carried_out as f64);
     }

@@ -31,14 +31,16 @@ mod spec;
 mod tally;
 mod tour;
 mod ways;
+mod wish;
 mod write;
 
 #[cfg(test)]
 mod tests;
 
-pub use event::{Event, EventSpec, Occurrence, PolicyWish, What};
+pub use event::{Event, EventSpec, Occurrence, What};
 pub use scenario::{Judges, RunError, Scenario, run};
 pub use spec::{Nodes, Zones, ZonesFrom};
+pub use wish::PolicyWish;
 
 pub(crate) use tour::Tour;
 pub(crate) use ways::Ways;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use dataverse_core::limits;
 
 use super::simulation::{World, check_nodes};
-use super::{Event, Nodes, What};
+use super::{Event, Nodes, What, Zones, ZonesFrom};
 use crate::measures::Measures;
 use crate::quantity::{Moment, Portion};
 use crate::seed::derive;
@@ -84,6 +84,12 @@ impl Scenario {
         check_nodes(self)?;
         let drawn = self.network.topology(0);
         let topology = drawn.map_err(|error| Wrong::new("topology.kind", error.to_string()))?;
+        if self.nodes.zones == Zones::Named(ZonesFrom::Country)
+            && topology.nodes.iter().all(|node| node.country.is_none())
+        {
+            let reason = "the topology says no country of any node; give a number of zones";
+            return Err(Wrong::new("nodes.zones", reason));
+        }
         self.readers_in(&topology)?;
         self.check_events(&topology)
     }
@@ -144,8 +150,29 @@ impl Scenario {
             if let Some(name) = names.into_iter().find(|name| !is_known(name)) {
                 return wrong(key, format!("there is no node `{name}`"));
             }
+            if let What::Cut(a, b) = &event.what
+                && !self.may_be_linked(topology, a, b)
+            {
+                return wrong(key, format!("there is no link between {a} and {b} to cut"));
+            }
         }
         Ok(())
+    }
+}
+
+impl Scenario {
+    /// Whether two nodes have a link at some time: by the topology, which a random one only knows once it is drawn, or by
+    /// an event.
+    fn may_be_linked(&self, topology: &Topology, a: &str, b: &str) -> bool {
+        let made = self.events.iter().any(|event| match &event.what {
+            What::Join { node, links } => {
+                (node == a && links.iter().any(|it| it == b))
+                    || (node == b && links.iter().any(|it| it == a))
+            }
+            What::Link(one, other) => (one == a && other == b) || (one == b && other == a),
+            _ => false,
+        });
+        made || self.network.is_random() || topology.are_linked(a, b)
     }
 }
 
@@ -162,6 +189,7 @@ pub fn run(
 ) -> Result<Measures, RunError> {
     let mut run = Run::begin(scenario, seed, progress)?;
     run.go_on(progress)?;
+    run.world.tally.events_missed = run.timed.len() + run.counted.len();
     Ok(run.world.finish())
 }
 
@@ -234,11 +262,15 @@ impl<'a> Run<'a> {
 
     /// Writes a file for the first time.
     fn found(&mut self, file: u32, size: u64) -> Result<(), RunError> {
-        // Another writer has room, if any node has; the order is that of the draws.
-        let tries = self.world.sites.len();
+        // Another writer has room, if any node has: first in the order of the draws, then one after the other, since
+        // draws may miss the one that has.
+        let nodes = self.world.sites.len() as u32;
         self.world.file(file);
-        for _ in 0..tries {
-            let writer = (self.writers)();
+        for attempt in 0..2 * nodes {
+            let writer = match attempt.checked_sub(nodes) {
+                None => (self.writers)(),
+                Some(next) => next,
+            };
             if self.world.ways.is_alive(writer) && self.world.found(writer, file, size).is_ok() {
                 return Ok(());
             }

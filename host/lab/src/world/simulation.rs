@@ -23,6 +23,8 @@ use super::tally::Tally;
 use super::tour::Tour;
 use super::ways::Ways;
 use super::{RunError, What};
+use crate::dealt::Dealt;
+use crate::quantity::Amount;
 use crate::seed::derive;
 use crate::topology::Topology;
 use crate::wrong::Wrong;
@@ -84,7 +86,6 @@ impl<'a> World<'a> {
                 });
             }
         }
-        let room = room(scenario, catalogue_bytes);
         let sites: Vec<Site> = topology
             .nodes
             .iter()
@@ -96,6 +97,7 @@ impl<'a> World<'a> {
                     Zones::Named(ZonesFrom::Country) => place.country.clone().unwrap_or_default(),
                 };
                 let id = id_of(&place.name, seed);
+                let room = room(scenario, number as u32, catalogue_bytes);
                 Site::new(id, place.name.clone(), zone, room, &scenario.judges, seed)
             })
             .collect();
@@ -201,12 +203,15 @@ impl<'a> World<'a> {
     }
 }
 
-/// The bytes of each node.
-fn room(scenario: &Scenario, catalogue_bytes: u64) -> Room {
-    let nodes = &scenario.nodes;
-    let capacity = nodes.capacity.map(|amount| amount.of(catalogue_bytes));
-    let cache_max = match (nodes.cache, capacity) {
-        (Some(amount), _) => amount.of(catalogue_bytes),
+/// The bytes of this node.
+fn room(scenario: &Scenario, node: u32, catalogue_bytes: u64) -> Room {
+    let of = |dealt: &Option<Dealt<Amount>>| {
+        let dealt = dealt.as_ref()?;
+        Some(dealt.of(node).of(catalogue_bytes))
+    };
+    let capacity = of(&scenario.nodes.capacity);
+    let cache_max = match (of(&scenario.nodes.cache), capacity) {
+        (Some(bytes), _) => bytes,
         (None, Some(_)) => u64::MAX,
         (None, None) => catalogue_bytes / 100,
     };
@@ -232,9 +237,10 @@ pub(super) fn check_nodes(scenario: &Scenario) -> Result<(), Wrong> {
             format!("a factor is between 1 and {}", limits::FACTOR_MAX),
         );
     }
-    if nodes
-        .capacity
-        .is_some_and(|amount| amount.of(u64::MAX) == 0)
+    let capacities = nodes.capacity.iter().flat_map(Dealt::values);
+    if capacities
+        .into_iter()
+        .any(|amount| amount.of(u64::MAX) == 0)
     {
         return wrong("capacity", "a node without room keeps nothing".to_owned());
     }

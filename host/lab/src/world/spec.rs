@@ -3,6 +3,7 @@
 use dataverse_core::limits;
 use serde::{Deserialize, Serialize};
 
+use crate::dealt::Dealt;
 use crate::quantity::{Amount, NotNegative};
 
 /// Failure domains: a number of them, dealt in turn, or `"country"`, as the topology's file says.
@@ -27,13 +28,14 @@ pub enum ZonesFrom {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Nodes {
-    /// Bytes of each node, replicas and cached copies together; without end unless given.
+    /// Bytes of each node, replicas and cached copies together; without end unless given. A list is dealt to the nodes
+    /// in turn, as zones are: one of as many values as there are zones gives each zone its own.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub capacity: Option<Amount>,
+    pub capacity: Option<Dealt<Amount>>,
     /// Bytes of cached copies at most. Unless given, what replicas leave free of `capacity`; and if neither is
-    /// given, one hundredth of the bytes of all files.
+    /// given, one hundredth of the bytes of all files. A list is dealt likewise.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub cache: Option<Amount>,
+    pub cache: Option<Dealt<Amount>>,
     /// Failure domains (1).
     pub zones: Zones,
     /// Replicas of each file (2).
@@ -52,9 +54,9 @@ pub struct Nodes {
 impl Nodes {
     /// Whether anything is said as a share of the bytes of all files.
     pub(super) fn are_shares(&self) -> bool {
-        let is_share = |amount| matches!(amount, Some(Amount::OfCatalogue(_)));
-        let is_unsaid = self.capacity.is_none() && self.cache.is_none();
-        is_share(self.capacity) || is_share(self.cache) || is_unsaid
+        let is_share = |amount: &Amount| matches!(amount, Amount::OfCatalogue(_));
+        let said = || [&self.capacity, &self.cache].into_iter().flatten();
+        said().next().is_none() || said().any(|dealt| dealt.values().iter().any(is_share))
     }
 }
 

@@ -77,6 +77,8 @@ pub(super) struct Window {
 pub(super) struct Tally {
     pub(super) counts: Counts,
     pub(super) windows: Vec<Window>,
+    /// Events that were not due before the last request.
+    pub(super) events_missed: usize,
     window_requests: u64,
     requests: u64,
     /// Files that each node has asked for, from the beginning on.
@@ -88,6 +90,7 @@ impl Tally {
         Self {
             counts: Counts::default(),
             windows: Vec::new(),
+            events_missed: 0,
             window_requests: requests.div_ceil(WINDOWS).max(1),
             requests: 0,
             asked_before: FxHashSet::default(),

@@ -43,6 +43,11 @@ fn baseline(kind: Kind) -> Chosen {
 }
 
 fn scenario(text: &str) -> Scenario {
+    scenario_in(Path::new("."), text)
+}
+
+/// Whose files are in this folder.
+fn scenario_in(folder: &Path, text: &str) -> Scenario {
     let written: Written = toml::from_str(text).unwrap_or_else(|error| panic!("{error}"));
     let shelf = shelf();
     let mut choose = |kind, policy: &str, config: &str| {
@@ -53,12 +58,8 @@ fn scenario(text: &str) -> Scenario {
     let events = written.event.iter().enumerate();
     let events = events.map(|(index, spec)| Event::resolve(index, spec, &mut choose));
     Scenario {
-        network: Arc::new(
-            Network::open(&written.topology, Path::new(".")).expect("it is a network"),
-        ),
-        workload: Arc::new(
-            Workload::open(&written.workload, Path::new(".")).expect("it is a load"),
-        ),
+        network: Arc::new(Network::open(&written.topology, folder).expect("it is a network")),
+        workload: Arc::new(Workload::open(&written.workload, folder).expect("it is a load")),
         nodes: written.nodes,
         judges: Judges {
             placement: baseline(Kind::Placement),
@@ -74,5 +75,9 @@ fn scenario(text: &str) -> Scenario {
 }
 
 fn ran(text: &str, seed: u64) -> Measures {
-    run(&scenario(text), seed, &|_| true).unwrap_or_else(|error| panic!("{error}"))
+    ran_in(Path::new("."), text, seed)
+}
+
+fn ran_in(folder: &Path, text: &str, seed: u64) -> Measures {
+    run(&scenario_in(folder, text), seed, &|_| true).unwrap_or_else(|error| panic!("{error}"))
 }

@@ -30,13 +30,14 @@ impl World<'_> {
                 if record.is_degraded() {
                     self.tally.counts.writes_degraded += 1;
                 }
+                self.send_to_holders(node, &record);
                 self.keep_spool(node, file, &record);
                 self.announce(node, file, &record);
             }
         }
     }
 
-    /// Writes a file for the first time, before the run: nothing is cached for it.
+    /// Puts a file there that was there before anybody asked for it: nothing goes over links and nothing is cached.
     pub(super) fn found(&mut self, node: u32, file: u32, size: u64) -> Result<(), Refused> {
         self.store(node, file, size).map(|_| ())
     }
@@ -78,16 +79,23 @@ impl World<'_> {
             factor,
             key,
         });
-        let tour = self.tour(node);
         for &holder in &holders {
-            if holder != node {
-                self.carry(&tour.path(holder), size);
-            }
             self.site(holder).hold(&record, Role::Replica, now, now);
             self.note_copy(file, holder);
         }
         self.files[file as usize].record = Some(Arc::clone(&record));
         Ok(record)
+    }
+
+    /// The content goes from the node that was asked to every other holder.
+    fn send_to_holders(&mut self, node: u32, record: &Record) {
+        let tour = self.tour(node);
+        for id in &record.layout.holders {
+            let holder = self.by_id[id];
+            if holder != node {
+                self.carry(&tour.path(holder), record.size);
+            }
+        }
     }
 
     /// The live holders of a file that the node holds itself: they come first.

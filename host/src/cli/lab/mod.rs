@@ -8,6 +8,7 @@ mod told;
 mod trace;
 
 use clap::Subcommand;
+use dataverse_core::limits::EXPERIMENT_JOBS_MAX;
 use dataverse_lab::shelf::{BuiltIn, Shelf};
 use dataverse_sandbox::{Sandbox, SandboxOptions};
 
@@ -41,6 +42,14 @@ impl Lab {
             Command::Search(command) => command.run(screen),
         }
     }
+}
+
+/// A number of threads, as commands take it.
+fn jobs(text: &str) -> Result<usize, String> {
+    text.parse()
+        .ok()
+        .filter(|jobs| (1..=EXPERIMENT_JOBS_MAX).contains(jobs))
+        .ok_or_else(|| format!("expected 1 to {EXPERIMENT_JOBS_MAX}"))
 }
 
 /// The policies that come with the program, and all files.

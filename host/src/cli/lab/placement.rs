@@ -141,7 +141,10 @@ fn rows(findings: &[Finding]) -> Vec<Vec<String>> {
             // Nothing has changed, so nothing had to move and all that does is stray.
             continue;
         }
-        row(format!("{word}: the least possible"), &told(|it| it.least));
+        row(
+            format!("{word}: the least for loads in proportion"),
+            &told(|it| it.least),
+        );
         row(format!("{word}: stray"), &told(|it| it.stray));
     }
     if first.zones_per_file.is_some() {

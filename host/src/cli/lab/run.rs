@@ -11,8 +11,8 @@ use dataverse_lab::report;
 use dataverse_lab::results::{self, Results};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::shelf;
 use super::told::Told;
+use super::{jobs, shelf};
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::screen::{Screen, printable};
 use crate::policies::built_in;
@@ -76,13 +76,6 @@ impl Run {
             processors.min(EXPERIMENT_JOBS_MAX)
         })
     }
-}
-
-fn jobs(text: &str) -> Result<usize, String> {
-    text.parse()
-        .ok()
-        .filter(|jobs| (1..=EXPERIMENT_JOBS_MAX).contains(jobs))
-        .ok_or_else(|| format!("expected 1 to {EXPERIMENT_JOBS_MAX}"))
 }
 
 /// Runs it on threads of its own, until its end or a signal. A second signal does not wait for the first.

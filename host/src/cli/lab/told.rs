@@ -1,6 +1,7 @@
 //! What is said while an experiment runs: a bar with the time left, or a line now and then where there is no
 //! terminal to draw on.
 
+use std::io::{self, Write as _};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -80,16 +81,21 @@ impl Told {
         let left = self.left().map_or_else(String::new, |left| {
             format!(", {} left", FormattedDuration(left))
         });
-        eprintln!("{}{left}", self.runs_ended());
+        unheard(&format!("{}{left}", self.runs_ended()));
     }
 
     fn line(&self, text: &str) {
         if self.is_drawn {
             self.bar.println(text);
         } else {
-            eprintln!("{text}");
+            unheard(text);
         }
     }
+}
+
+/// A line on standard error. That nobody listens any more is no reason for a run to fail.
+fn unheard(text: &str) {
+    let _unheard = writeln!(io::stderr(), "{text}");
 }
 
 impl Watch for Told {

@@ -68,7 +68,7 @@ pub(super) struct Trace {
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
     /// Caches driven at once [default: one a core]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = super::jobs)]
     jobs: Option<usize>,
     /// Draw the object miss ratio over the capacity
     #[arg(long, value_name = "FILE.svg")]
@@ -141,6 +141,11 @@ impl Trace {
                 "--config {}: no --policy goes by this name",
                 config.name
             )));
+        }
+        if self.config.iter().any(|config| config.name == BELADY) {
+            let reason =
+                format!("--config {BELADY}: it knows the future and takes no configuration");
+            return Err(Failure::Usage(reason));
         }
         let mut contenders: Vec<Contender> = Vec::new();
         for policy in &asked {

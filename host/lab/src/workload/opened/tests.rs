@@ -118,6 +118,7 @@ fn what_can_not_be_is_refused_by_key() {
         ("size = 0", "workload.size"),
         ("rate = 1e9", "workload.rate"),
         ("sizes = 'pareto'\nshape = 1", "workload.shape"),
+        ("sizes = 'log-normal'\nsigma = 11", "workload.sigma"),
         ("sizes = 'file'", "workload.sizes"),
         ("sizes_file = 'x'", "workload.sizes_file"),
         (
@@ -211,4 +212,46 @@ fn a_footprint_is_what_is_in_a_trace() {
     assert!(footprint.bytes > footprint.objects);
     assert!(workload.digest().is_some());
     assert_eq!(open("").expect("it is drawn").footprint(), Ok(None));
+}
+
+#[test]
+fn a_size_that_is_told_later_is_the_first() {
+    let lines = "time,id,size,op\n1,1,0,delete\n2,1,500,read\n3,1,900,read\n";
+    let told: Vec<u64> = replayed(lines, "", 2).iter().map(|it| it.size).collect();
+    assert_eq!(told, [1, 500, 500]);
+}
+
+#[test]
+fn a_recording_replays_files_that_there_were() {
+    let folder = tempfile::tempdir().expect("there is room");
+    let lines = [
+        "read,0000000000000001,0,missing",
+        "read,0000000000000002,10,remote",
+        "write,0000000000000003,10,failed",
+        "delete,0000000000000002,0,done",
+    ];
+    let lines = lines.map(|line| {
+        let (op, rest) = line.split_once(',').expect("it has columns");
+        format!("1,0000000000000007,{op},{rest},0\n")
+    });
+    let head = "# dataverse recording 1\ntime,reader,op,id,size,outcome,hops\n";
+    let text = format!("{head}{}", lines.concat());
+    std::fs::write(folder.path().join("it.rec"), text).expect("it can be written");
+    let spec = toml::from_str("trace = 'it.rec'").expect("it can be read");
+    let workload = Workload::open(&spec, folder.path()).expect("it is a trace");
+    let found = workload.footprint().expect("it is whole");
+    let expected = Footprint {
+        requests: 2,
+        objects: 1,
+        bytes: 10,
+        resized: 0,
+        left_out: 2,
+    };
+    assert_eq!(found, Some(expected));
+    let requests = workload.requests(1, 3, None, 2).expect("it is still there");
+    let told: Vec<(u32, Op)> = requests
+        .map(|it| it.expect("it is whole"))
+        .map(|it| (it.file, it.op))
+        .collect();
+    assert_eq!(told, [(0, Op::Read), (0, Op::Delete)]);
 }

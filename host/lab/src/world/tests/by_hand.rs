@@ -188,3 +188,38 @@ fn the_writer_keeps_a_copy_of_what_others_hold() {
     assert!(!measures.numbers.contains_key("stretch"));
     assert!(!measures.numbers.contains_key("probes_per_search"));
 }
+
+#[test]
+fn what_was_there_before_a_trace_began_crosses_no_link() {
+    let folder = tempfile::tempdir().expect("there is room");
+    std::fs::write(
+        folder.path().join("it.csv"),
+        "id,size\n1,500\n2,500\n3,500\n",
+    )
+    .expect("it can be written");
+    // Every node holds a replica of all files, so no read needs a link.
+    let everywhere = LINE
+        .replace(
+            "files = 1\nsize = 1000",
+            "trace = 'it.csv'\ncolumns = 'time='",
+        )
+        .replace("factor = 1\nplacement_radius = 0", "factor = 4")
+        .replace("requests = 1", "requests = 3");
+    let measures = ran_in(folder.path(), &everywhere, 1);
+    check(
+        &measures,
+        &[("reads", 3.0), ("hit_ratio", 1.0), ("link_bytes", 0.0)],
+    );
+}
+
+#[test]
+fn capacities_are_dealt_to_the_nodes_in_turn() {
+    // A and C have room for two files each but not for a third, B and D for none.
+    let text = LINE
+        .replace("files = 1", "files = 4")
+        .replace("cache = 10000", "capacity = [2900, 900]");
+    let measures = ran(&text, 1);
+    let stored = measures.network.nodes.iter();
+    let stored: Vec<u64> = stored.map(|node| node.replica_bytes).collect();
+    assert_eq!(stored, [2_000, 0, 2_000, 0]);
+}

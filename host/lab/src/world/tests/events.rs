@@ -188,3 +188,11 @@ fn events_say_what_they_need() {
     let swap = resolve("at = 1\nkind = 'swap'\nrelocation = { policy = 'baseline' }");
     assert!(matches!(swap.expect("it is whole").what, What::Swap(chosen) if chosen.len() == 1));
 }
+
+#[test]
+fn what_is_due_after_the_end_is_told_as_missed() {
+    let missed = |more: &str| ran(&eight("1", more), 1).numbers["events_missed"];
+    assert_eq!(missed(""), 0.0);
+    let late = format!("{}{}", fail("99999", "n5"), fail("'100%'", "n6"));
+    assert_eq!(missed(&late), 2.0);
+}

@@ -182,6 +182,7 @@ fn what_can_not_be_is_refused_by_key() {
         (format!("warm_up = 400\n{BUSY}"), "run.warm_up"),
         (format!("{BUSY}[nodes]\nfactor = 0"), "nodes.factor"),
         (format!("{BUSY}[nodes]\ncapacity = 0"), "nodes.capacity"),
+        (format!("{BUSY}[nodes]\nzones = 'country'"), "nodes.zones"),
         (format!("{BUSY}readers = ['n1', 'x']"), "workload.readers"),
         (
             format!("{BUSY}[[event]]\nat = 1\nkind = 'fail'\nnode = 'x'"),

@@ -1,0 +1,62 @@
+//! What a reader of an experiment's numbers has to know of how they came about, in sentences.
+
+use super::{PlannedCell, expect};
+use crate::quantity::Portion;
+use crate::workload::{OnResizeWord, Workload};
+
+/// What a reader of the numbers has to know.
+pub(super) fn notes(cells: &[PlannedCell]) -> Vec<String> {
+    let mut notes: Vec<String> = Vec::new();
+    for cell in cells {
+        let scenario = &cell.scenario;
+        let warm_up = match scenario.warm_up {
+            Portion::Count(0) => "Every request counts: there is no warm-up.".to_owned(),
+            Portion::Count(count) => {
+                format!(
+                    "The first {count} requests of each run warm the caches up and are not counted."
+                )
+            }
+            Portion::Share(share) => format!(
+                "The first {} % of each run's requests warm the caches up and are not counted.",
+                expect::digits(share * 100.0)
+                    .trim_end_matches('0')
+                    .trim_end_matches('.')
+            ),
+        };
+        let of_trace = [
+            note_of_sizes(&scenario.workload),
+            note_of_what_is_left_out(&scenario.workload),
+        ];
+        for note in std::iter::once(warm_up).chain(of_trace.into_iter().flatten()) {
+            if !notes.contains(&note) {
+                notes.push(note);
+            }
+        }
+    }
+    notes
+}
+
+/// What became of objects that change their size in a trace.
+fn note_of_sizes(workload: &Workload) -> Option<String> {
+    let trace = workload.spec().trace.as_ref()?.display();
+    let resized = workload.footprint().ok()??.resized;
+    let became = match workload.spec().on_resize {
+        Some(OnResizeWord::Write) => "count as writes",
+        Some(OnResizeWord::Keep) | None => "are reads of the first size",
+    };
+    Some(match resized {
+        0 => format!("No object of {trace} is read with another size than before."),
+        resized => format!("{resized} reads of {trace} with another size than before {became}."),
+    })
+}
+
+/// What a recording tells that is not replayed.
+fn note_of_what_is_left_out(workload: &Workload) -> Option<String> {
+    let trace = workload.spec().trace.as_ref()?.display();
+    let left_out = workload.footprint().ok()??.left_out;
+    (left_out > 0).then(|| {
+        format!(
+            "{left_out} requests of {trace} are left out: there was no such file, or they failed."
+        )
+    })
+}

@@ -1,0 +1,76 @@
+//! `PolicyWish`: a policy as an experiment names it.
+
+use std::fmt;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
+use serde::{Deserialize as Read, Serialize};
+
+/// A policy by name or path, with its configuration: `"lru"` or `{ policy = "lru", config = { … } }`.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+#[serde(untagged)]
+pub enum PolicyWish {
+    /// By name or path alone.
+    Name(String),
+    /// With configuration.
+    Configured(ConfiguredPolicy),
+}
+
+/// A policy with its configuration. Any other key is refused, since a mistyped `config` would leave the policy as it is
+/// and nobody would know.
+#[derive(Clone, PartialEq, Debug, Serialize, Read)]
+#[serde(deny_unknown_fields)]
+pub struct ConfiguredPolicy {
+    /// Name or path.
+    policy: String,
+    /// As the policy's own schema says.
+    #[serde(default)]
+    config: toml::Table,
+}
+
+impl PolicyWish {
+    /// Name or path.
+    #[must_use]
+    pub fn policy(&self) -> &str {
+        match self {
+            Self::Name(policy) | Self::Configured(ConfiguredPolicy { policy, .. }) => policy,
+        }
+    }
+
+    /// The configuration as JSON; empty when none was given.
+    ///
+    /// # Errors
+    /// Why it can't be said in JSON.
+    pub fn config(&self) -> Result<String, String> {
+        match self {
+            Self::Configured(ConfiguredPolicy { config, .. }) if !config.is_empty() => {
+                serde_json::to_string(config).map_err(|error| error.to_string())
+            }
+            _ => Ok(String::new()),
+        }
+    }
+}
+
+struct Reading;
+
+impl<'de> Visitor<'de> for Reading {
+    type Value = PolicyWish;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the name of a policy, or { policy = \"…\", config = { … } }")
+    }
+
+    fn visit_str<E: Error>(self, name: &str) -> Result<PolicyWish, E> {
+        Ok(PolicyWish::Name(name.to_owned()))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, keys: A) -> Result<PolicyWish, A::Error> {
+        ConfiguredPolicy::deserialize(MapAccessDeserializer::new(keys)).map(PolicyWish::Configured)
+    }
+}
+
+impl<'de> Deserialize<'de> for PolicyWish {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Reading)
+    }
+}

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::NodeConfig;
 use crate::driver::{Driver, Judges, Parts, system_now};
+use crate::entropy::Entropy;
 use crate::net::GrpcTransport;
 use crate::policies::desk::Desk;
 use crate::policies::{Place, Policies, Workshop};
@@ -110,6 +111,7 @@ impl RunningNode {
             judges: Arc::new(Judges::default()),
             recorder: recorder.map(Arc::new),
             now: system_now(),
+            entropy: Entropy::of_system(),
         })
         .await?;
 

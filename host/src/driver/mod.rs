@@ -52,7 +52,8 @@ pub use clock::{Now, system_now};
 pub use face::*;
 pub use judges::*;
 
-use crate::membership::Membership;
+use crate::entropy::Entropy;
+use crate::membership::{Beginning, Membership};
 use crate::metrics::Metrics;
 use crate::recorder::{self, Op, Recorder};
 use crate::settings::Settings;
@@ -90,6 +91,8 @@ pub struct Parts {
     pub recorder: Option<Arc<Recorder>>,
     /// The wall clock.
     pub now: Now,
+    /// Where its chance comes from.
+    pub entropy: Entropy,
 }
 
 /// One running node.
@@ -103,6 +106,7 @@ pub struct Driver {
     settings: Settings,
     started: Instant,
     now: Now,
+    entropy: Entropy,
     store: Arc<dyn Store>,
     transport: Arc<dyn Transport>,
     judges: Arc<Judges>,
@@ -149,7 +153,11 @@ impl Driver {
             let (weak, transport) = (this.clone(), Arc::clone(&parts.transport));
             let members = Membership::start(
                 &parts.me,
-                ceiling.millis().max(now),
+                Beginning {
+                    started_ms: ceiling.millis().max(now),
+                    now: Arc::clone(&parts.now),
+                    seed: parts.entropy.seed(),
+                },
                 &parts.settings,
                 transport,
                 gossip_sender(&parts, Arc::clone(&state)),
@@ -165,6 +173,7 @@ impl Driver {
                 settings: parts.settings,
                 started: Instant::now(),
                 now: parts.now,
+                entropy: parts.entropy,
                 store: parts.store,
                 transport: parts.transport,
                 judges: parts.judges,
@@ -297,6 +306,7 @@ impl Driver {
     /// The outcome of `work`, or `None` once the node is stopping.
     async fn still_runs<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
+            biased;
             () = self.stopping.cancelled() => None,
             done = work => Some(done),
         }

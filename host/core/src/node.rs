@@ -249,6 +249,15 @@ impl Node {
         effects
     }
 
+    /// Whether this record came to be held here after a greater version of the file had been announced. Nobody
+    /// will announce that again, so what is held is to go now: the greater one is durable elsewhere.
+    #[must_use]
+    pub fn came_late(&self, record: &Record) -> bool {
+        let held = self.holdings.find(&record.key);
+        let is_held = held.is_some_and(|held| held.record.version == record.version);
+        is_held && self.news.greatest(record.key.file_id()) > Some(record.version)
+    }
+
     /// The layout that this node gives a version at first.
     #[must_use]
     pub fn first_layout(&self, holders: Vec<NodeId>) -> Layout {

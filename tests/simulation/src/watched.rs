@@ -124,11 +124,11 @@ impl Store for Watched {
             self.name,
             outcome(&applied)
         ));
-        if let Ok(Applied::Done {
-            before: Some(before),
-        }) = &applied
-        {
-            self.judge(word, before);
+        if let Ok(Applied::Done { before }) = &applied {
+            self.disks.note_settled(&key);
+            if let Some(before) = before {
+                self.judge(word, before);
+            }
         }
         self.check_capacity();
         applied

@@ -1,6 +1,6 @@
 //! The world of a run: disks that outlive nodes, nodes that start and crash, clocks that jump, links that are cut.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -15,7 +15,7 @@ use dataverse_core::id::NodeId;
 use dataverse_core::key::Key;
 use dataverse_core::record::Record;
 use dataverse_core::search::Peer;
-use dataverse_core::version::Millis;
+use dataverse_core::version::{Millis, Version};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -62,14 +62,19 @@ pub struct Running {
 pub struct Disks {
     disks: Vec<(NodeId, Arc<MemoryDisk>)>,
     lost: Mutex<BTreeSet<NodeId>>,
+    /// The greatest record of each file that was at some moment durable on every node that it names. Since then
+    /// each of them has it or something greater, or has let go of it for something greater.
+    settled: Mutex<BTreeMap<Key, Rank>>,
 }
+
+/// What orders the records of one file.
+type Rank = (Version, u64, NodeId);
 
 impl Disks {
     /// What a node's disk has of this file.
     #[must_use]
     pub fn holding(&self, node: NodeId, key: &Key) -> Option<Holding> {
-        let mut held = self.disk(node)?.holdings().into_iter();
-        held.find(|holding| holding.record.key == *key)
+        self.disk(node)?.holding(key)
     }
 
     /// A node's disk.
@@ -98,17 +103,30 @@ impl Disks {
         holders.all(|node| lost.contains(node) || has(node))
     }
 
-    /// Whether a record greater than this one is durable on every node that it names.
+    /// Something of this file became durable somewhere: notes what is durable everywhere now.
+    pub fn note_settled(&self, key: &Key) {
+        let held = self.disks.iter().filter_map(|(_, disk)| disk.holding(key));
+        let durable = held.filter(|held| self.is_durable(&held.record));
+        let Some(greatest) = durable.map(|held| rank(&held.record)).max() else {
+            return;
+        };
+        let mut settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = settled.entry(key.clone()).or_insert(greatest);
+        *known = greatest.max(*known);
+    }
+
+    /// Whether a record greater than this one was durable on every node that it names.
     #[must_use]
     pub fn is_superseded(&self, record: &Record) -> bool {
-        let held = self.disks.iter().flat_map(|(_, disk)| disk.holdings());
-        let mut of_file = held.filter(|held| held.record.key == record.key);
-        of_file.any(|held| rank(&held.record) > rank(record) && self.is_durable(&held.record))
+        self.note_settled(&record.key);
+        let settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
+        settled
+            .get(&record.key)
+            .is_some_and(|settled| *settled > rank(record))
     }
 }
 
-/// What orders the records of one file.
-fn rank(record: &Record) -> impl Ord + use<> {
+fn rank(record: &Record) -> Rank {
     (record.version, record.layout.counter, record.layout.author)
 }
 
@@ -154,6 +172,7 @@ impl World {
         let disks = Disks {
             disks: disks.collect(),
             lost: Mutex::default(),
+            settled: Mutex::default(),
         };
         let slow = chance.pick(&sites).address.clone();
         let weather = SeededWeather::new(seed, profile, slow, Arc::clone(&log));

@@ -115,6 +115,14 @@ impl MemoryDisk {
         self.state().kept.holdings().cloned().collect()
     }
 
+    /// What is held of this file, durably.
+    #[must_use]
+    pub fn holding(&self, key: &Key) -> Option<Holding> {
+        let state = self.state();
+        let stored = state.kept.held.get(key);
+        stored.map(|stored| stored.holding.clone())
+    }
+
     /// The content of what is held of this file, as it lies there.
     #[must_use]
     pub fn content(&self, key: &Key) -> Option<Bytes> {

@@ -380,6 +380,24 @@ mod tests {
     }
 
     #[test]
+    fn what_is_held_after_something_greater_was_announced_came_late() {
+        let old = record("a/x", 4, 0, &[ME]);
+        let mut node = node(vec![holding(Arc::clone(&old), Role::Replica, 0)]);
+        assert!(!node.came_late(&old));
+        // That a greater version exists somewhere is no reason: it may not be durable.
+        node.hear(&key("a/x"), Heard::of(&record("a/x", 5, 0, &[7])));
+        let _ = node.learn(&record("a/y", 9, 0, &[7]));
+        let _ = node.learn(&record("a/x", 4, 1, &[ME, 7]));
+        assert!(!node.came_late(&old));
+        let _ = node.learn(&record("a/x", 5, 0, &[7]));
+        assert!(node.came_late(&old));
+        assert!(
+            !node.came_late(&record("a/x", 3, 0, &[ME])),
+            "it is not held"
+        );
+    }
+
+    #[test]
     fn nothing_below_the_floor_is_served_or_answered() {
         let old = record("a/x", 1, 0, &[ME]);
         let mut node = node(vec![holding(old, Role::Replica, 0)]);

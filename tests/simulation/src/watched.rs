@@ -11,6 +11,8 @@ use dataverse::store::{
     StoreError, Usage,
 };
 use dataverse_core::holdings::{Holding, Role};
+use dataverse_core::id::NodeId;
+use dataverse_core::key::Key;
 use dataverse_core::record::Record;
 use dataverse_core::version::Stamp;
 
@@ -20,6 +22,8 @@ use crate::world::Disks;
 
 /// The store of one node in one of its lives.
 pub struct Watched {
+    /// The node.
+    pub node: NodeId,
     /// The node's name.
     pub name: String,
     /// The store itself.
@@ -32,22 +36,43 @@ pub struct Watched {
     pub findings: Arc<Findings>,
 }
 
-impl Watched {
-    fn judge(&self, word: &str, before: &Holding) {
-        let record = &before.record;
-        let lets_go = matches!(word, "drop" | "demote") && before.role == Role::Replica;
-        if lets_go && !record.deleted && !self.disks.is_superseded(record) {
-            self.wrong(format!(
-                "a replica of {} is let go ({word}) while nothing greater is durable: {}",
-                record.key,
-                brief(record)
-            ));
-        }
-        if word == "quarantine" {
-            self.wrong(format!("a good copy of {} is put aside", record.key));
-        }
-    }
+/// Hears of every change before the node itself does.
+struct Listening {
+    node: NodeId,
+    name: String,
+    disks: Arc<Disks>,
+    log: Arc<Log>,
+    findings: Arc<Findings>,
+    observer: Arc<dyn Observer>,
+}
 
+impl Observer for Listening {
+    fn changed(&self, key: &Key, after: Option<&Holding>) {
+        let before = self.disks.changed(self.node, key, after);
+        if let Some(before) = before
+            && lets_go(&before, after)
+            && !self.disks.is_superseded(&before.record)
+        {
+            let wrong = format!(
+                "{}: a replica of {key} is let go while nothing greater is durable: {}",
+                self.name,
+                brief(&before.record)
+            );
+            self.findings.add(&self.log, wrong);
+        }
+        self.observer.changed(key, after);
+    }
+}
+
+/// Whether a replica of content is none any more, and no newer version is in its place.
+fn lets_go(before: &Holding, after: Option<&Holding>) -> bool {
+    let replaced = after.is_some_and(|after| {
+        after.role == Role::Replica || after.record.version > before.record.version
+    });
+    before.role == Role::Replica && !before.record.deleted && !replaced
+}
+
+impl Watched {
     fn check_capacity(&self) {
         if let Some(wrong) = beyond_capacity(self.inner.usage()) {
             self.wrong(wrong);
@@ -106,7 +131,17 @@ fn outcome(applied: &Result<Applied, StoreError>) -> &'static str {
 #[async_trait]
 impl Store for Watched {
     fn start(&self, observer: Arc<dyn Observer>) -> Opened {
-        self.inner.start(observer)
+        let listening = Listening {
+            node: self.node,
+            name: self.name.clone(),
+            disks: Arc::clone(&self.disks),
+            log: Arc::clone(&self.log),
+            findings: Arc::clone(&self.findings),
+            observer,
+        };
+        let opened = self.inner.start(Arc::new(listening));
+        self.disks.opened(self.node, &opened.holdings);
+        opened
     }
 
     fn spool(&self, size: Option<u64>) -> Result<Spool, StoreError> {
@@ -124,11 +159,8 @@ impl Store for Watched {
             self.name,
             outcome(&applied)
         ));
-        if let Ok(Applied::Done { before }) = &applied {
-            self.disks.note_settled(&key);
-            if let Some(before) = before {
-                self.judge(word, before);
-            }
+        if word == "quarantine" && matches!(applied, Ok(Applied::Done { .. })) {
+            self.wrong(format!("a good copy of {key} is put aside"));
         }
         self.check_capacity();
         applied

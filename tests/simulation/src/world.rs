@@ -62,15 +62,33 @@ pub struct Running {
 pub struct Disks {
     disks: Vec<(NodeId, Arc<MemoryDisk>)>,
     lost: Mutex<BTreeSet<NodeId>>,
+    mirror: Mutex<Mirror>,
+}
+
+/// What the nodes say is on their disks, change by change.
+#[derive(Default)]
+struct Mirror {
+    held: BTreeMap<(NodeId, Key), Holding>,
     /// The greatest record of each file that was at some moment durable on every node that it names. Since then
     /// each of them has it or something greater, or has let go of it for something greater.
-    settled: Mutex<BTreeMap<Key, Rank>>,
+    settled: BTreeMap<Key, Rank>,
 }
 
 /// What orders the records of one file.
 type Rank = (Version, u64, NodeId);
 
 impl Disks {
+    /// Empty disks of these nodes, on which everything is durable at once.
+    #[must_use]
+    pub fn of(nodes: impl IntoIterator<Item = NodeId>) -> Self {
+        let disks = nodes.into_iter().map(|node| (node, MemoryDisk::new()));
+        Self {
+            disks: disks.collect(),
+            lost: Mutex::default(),
+            mirror: Mutex::default(),
+        }
+    }
+
     /// What a node's disk has of this file.
     #[must_use]
     pub fn holding(&self, node: NodeId, key: &Key) -> Option<Holding> {
@@ -91,38 +109,64 @@ impl Disks {
         lost.clone()
     }
 
-    /// Whether this record, or a greater one, is durable on every node that it names.
-    #[must_use]
-    pub fn is_durable(&self, record: &Record) -> bool {
+    /// A node starts with these holdings.
+    pub fn opened(&self, node: NodeId, holdings: &[Holding]) {
+        let mut mirror = self.mirror();
+        mirror.held.retain(|(of, _), _| *of != node);
+        for holding in holdings {
+            let name = (node, holding.record.key.clone());
+            mirror.held.insert(name, holding.clone());
+        }
+    }
+
+    /// A holding of a node changed, durably. Says what it was before.
+    pub fn changed(&self, node: NodeId, key: &Key, after: Option<&Holding>) -> Option<Holding> {
         let lost = self.lost();
-        let has = |node: &NodeId| {
-            let held = self.holding(*node, &record.key);
-            held.is_some_and(|held| rank(&held.record) >= rank(record))
+        let mut mirror = self.mirror();
+        let name = (node, key.clone());
+        let before = match after {
+            Some(after) => mirror.held.insert(name, after.clone()),
+            None => mirror.held.remove(&name),
         };
-        let mut holders = record.layout.holders.iter();
-        holders.all(|node| lost.contains(node) || has(node))
+        mirror.note_settled(key, &lost);
+        before
     }
 
-    /// Something of this file became durable somewhere: notes what is durable everywhere now.
-    pub fn note_settled(&self, key: &Key) {
-        let held = self.disks.iter().filter_map(|(_, disk)| disk.holding(key));
-        let durable = held.filter(|held| self.is_durable(&held.record));
-        let Some(greatest) = durable.map(|held| rank(&held.record)).max() else {
-            return;
-        };
-        let mut settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = settled.entry(key.clone()).or_insert(greatest);
-        *known = greatest.max(*known);
-    }
-
-    /// Whether a record greater than this one was durable on every node that it names.
+    /// Whether a record greater than this one was at some moment durable on every node that it names.
     #[must_use]
     pub fn is_superseded(&self, record: &Record) -> bool {
-        self.note_settled(&record.key);
-        let settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
-        settled
-            .get(&record.key)
-            .is_some_and(|settled| *settled > rank(record))
+        let mirror = self.mirror();
+        let settled = mirror.settled.get(&record.key);
+        settled.is_some_and(|settled| *settled > rank(record))
+    }
+
+    fn mirror(&self) -> std::sync::MutexGuard<'_, Mirror> {
+        self.mirror.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Mirror {
+    /// Something of this file became durable somewhere: notes what is durable everywhere now.
+    fn note_settled(&mut self, key: &Key, lost: &BTreeSet<NodeId>) {
+        let held: BTreeMap<NodeId, &Record> = self
+            .held
+            .iter()
+            .filter(|((_, of), _)| of == key)
+            .map(|((node, _), holding)| (*node, &*holding.record))
+            .collect();
+        let has = |node: &NodeId, wanted: &Record| {
+            let held = held.get(node);
+            lost.contains(node) || held.is_some_and(|record| rank(record) >= rank(wanted))
+        };
+        let durable = held.values().filter(|record| {
+            let mut holders = record.layout.holders.iter();
+            holders.all(|node| has(node, record))
+        });
+        let Some(greatest) = durable.map(|record| rank(record)).max() else {
+            return;
+        };
+        let known = self.settled.entry(key.clone()).or_insert(greatest);
+        *known = greatest.max(*known);
     }
 }
 
@@ -171,8 +215,7 @@ impl World {
         let disks = sites.iter().enumerate().map(|(at, site)| disk(at, site));
         let disks = Disks {
             disks: disks.collect(),
-            lost: Mutex::default(),
-            settled: Mutex::default(),
+            ..Disks::of([])
         };
         let slow = chance.pick(&sites).address.clone();
         let weather = SeededWeather::new(seed, profile, slow, Arc::clone(&log));
@@ -227,6 +270,7 @@ impl World {
         });
         let disk = self.disks.disk(site.id).expect("every site has a disk");
         let store = Arc::new(Watched {
+            node: site.id,
             name: site.name.clone(),
             inner: disk.open(self.profile.capacity),
             disks: Arc::clone(&self.disks),
@@ -305,6 +349,7 @@ impl World {
         if let Some(disk) = self.disks.disk(site.id) {
             disk.wipe();
         }
+        self.disks.opened(site.id, &[]);
         let mut lost = self
             .disks
             .lost

@@ -4,11 +4,13 @@
 //! memory); `membership` is gossip; `http` and `cli` are the faces; `node` puts one node together and `demo`
 //! several.
 
+mod changing;
 pub mod cli;
 pub mod config;
 pub mod crash;
 pub mod demo;
 pub mod driver;
+pub mod entropy;
 pub mod http;
 pub mod membership;
 pub mod metrics;

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::NodeConfig;
 use crate::driver::{Driver, Judges, Parts, system_now};
+use crate::entropy::Entropy;
 use crate::net::GrpcTransport;
 use crate::policies::desk::Desk;
 use crate::policies::{Place, Policies, Workshop};
@@ -62,7 +63,10 @@ impl RunningNode {
     /// # Errors
     /// What kept it from starting: a port that is taken, a folder that is refused.
     pub async fn start(config: NodeConfig, keeping: Keeping) -> anyhow::Result<Self> {
-        let cache = (keeping == Keeping::OnDisk).then(|| config.folder.join(COMPILED));
+        // Where compiled policies are kept has to be said from the root on.
+        let cache = (keeping == Keeping::OnDisk)
+            .then(|| std::path::absolute(config.folder.join(COMPILED)))
+            .transpose()?;
         let workshop = tokio::task::spawn_blocking(|| Workshop::new(cache)).await??;
         Self::start_with(config, keeping, workshop).await
     }
@@ -110,6 +114,7 @@ impl RunningNode {
             judges: Arc::new(Judges::default()),
             recorder: recorder.map(Arc::new),
             now: system_now(),
+            entropy: Entropy::of_system(),
         })
         .await?;
 

@@ -1,11 +1,12 @@
-//! `News`: which announcements a node has seen, so that each is passed on once.
+//! `News`: which announcements a node has seen, so that each is passed on once, and so that what comes late is
+//! known to be late: a record is announced when it is durable on every node that it names.
 
 use std::collections::{BTreeSet, VecDeque};
 
 use crate::id::{FileId, NodeId};
 use crate::limits::ANNOUNCEMENTS_MAX;
 use crate::record::Record;
-use crate::version::Version;
+use crate::version::{Stamp, Version};
 
 type Seen = (FileId, Version, u64, NodeId);
 
@@ -36,5 +37,20 @@ impl News {
             self.seen.remove(&oldest);
         }
         true
+    }
+
+    /// The greatest version of this file that was announced, as far as that is remembered.
+    #[must_use]
+    pub fn greatest(&self, file: FileId) -> Option<Version> {
+        let no_node_is_greater = NodeId::from_bytes([u8::MAX; 16]);
+        let last = Version {
+            stamp: Stamp(u64::MAX),
+            writer: no_node_is_greater,
+        };
+        let up_to = (file, last, u64::MAX, no_node_is_greater);
+        let greatest = self.seen.range(..=up_to).next_back();
+        greatest
+            .filter(|seen| seen.0 == file)
+            .map(|(_, version, ..)| *version)
     }
 }

@@ -289,6 +289,15 @@ impl Node {
         effects
     }
 
+    /// Whether this record came to be held here after a greater version of the file had been announced. Nobody
+    /// will announce that again, so what is held is to go now: the greater one is durable elsewhere.
+    #[must_use]
+    pub fn came_late(&self, record: &Record) -> bool {
+        let held = self.holdings.find(&record.key);
+        let is_held = held.is_some_and(|held| held.record.version == record.version);
+        is_held && self.news.greatest(record.key.file_id()) > Some(record.version)
+    }
+
     /// The layout that this node gives a version at first.
     #[must_use]
     pub fn first_layout(&self, holders: Vec<NodeId>) -> Layout {
@@ -408,6 +417,24 @@ mod tests {
         assert_eq!(read("a/c", 4_000), LocalRead::Serve(cached.clone()));
         assert_eq!(read("a/c", 4_001), LocalRead::Confirm(cached));
         assert_eq!(read("a/none", 0), LocalRead::Search { floor: None });
+    }
+
+    #[test]
+    fn what_is_held_after_something_greater_was_announced_came_late() {
+        let old = record("a/x", 4, 0, &[ME]);
+        let mut node = node(vec![holding(Arc::clone(&old), Role::Replica, 0)]);
+        assert!(!node.came_late(&old));
+        // That a greater version exists somewhere is no reason: it may not be durable.
+        node.hear(&key("a/x"), Heard::of(&record("a/x", 5, 0, &[7])));
+        let _ = node.learn(&record("a/y", 9, 0, &[7]));
+        let _ = node.learn(&record("a/x", 4, 1, &[ME, 7]));
+        assert!(!node.came_late(&old));
+        let _ = node.learn(&record("a/x", 5, 0, &[7]));
+        assert!(node.came_late(&old));
+        assert!(
+            !node.came_late(&record("a/x", 3, 0, &[ME])),
+            "it is not held"
+        );
     }
 
     #[test]

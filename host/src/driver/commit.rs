@@ -166,6 +166,22 @@ impl Driver {
         held.map_err(|error| error.to_string())
     }
 
+    /// Lets go of what has just been committed here when a greater version was announced before: its
+    /// announcement, which would have let this go, is over.
+    pub(super) async fn let_go_if_late(&self, record: &Record) {
+        if !self.state.node().came_late(record) {
+            return;
+        }
+        let change = Change::Drop {
+            key: record.key.clone(),
+            version: record.version,
+            only: None,
+        };
+        if let Err(error) = self.store.apply(change).await {
+            tracing::warn!(key = %record.key, %error, "a replica that came late was not let go");
+        }
+    }
+
     /// Makes a record durable in this node's own index, content and all.
     pub(super) async fn hold(
         &self,
@@ -186,6 +202,7 @@ impl Driver {
                 if role == Role::Replica {
                     self.metrics.copied(Copied::Replica);
                     self.judges.file_is_replica(&record.key, record.version);
+                    self.let_go_if_late(record).await;
                 }
                 Ok(Held::Here)
             }

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use super::Driver;
 use super::face::{LinkError, LinkView};
+use crate::entropy::Entropy;
 use crate::settings::Settings;
 use crate::store::SavedLinks;
 use crate::transport::{CallError, IntroduceAsk, LinkAnswer, LinkAsk, Refusal};
@@ -112,23 +113,19 @@ impl Link {
         }
     }
 
-    fn answered(&mut self, peer: Peer, settings: &Settings) {
+    /// It answered; it is confirmed again after this pause.
+    fn answered(&mut self, peer: Peer, pause: Duration) {
         self.peer = peer;
         self.up = true;
         self.pause = Duration::ZERO;
-        self.due = Instant::now() + jittered(settings.link_check);
+        self.due = Instant::now() + pause;
     }
 
-    fn failed(&mut self, settings: &Settings) {
+    fn failed(&mut self, settings: &Settings, entropy: &Entropy) {
         self.up = false;
         self.pause = (self.pause * 2).clamp(settings.link_retry_min, settings.link_retry_max);
-        self.due = Instant::now() + jittered(self.pause);
+        self.due = Instant::now() + entropy.jittered(self.pause);
     }
-}
-
-/// Between half and the whole of it, so that nodes that failed together do not return together.
-fn jittered(pause: Duration) -> Duration {
-    pause.mul_f64(rand::random_range(0.5..1.0))
 }
 
 impl Driver {
@@ -257,7 +254,7 @@ impl Driver {
                 }
             }
             if self
-                .still_runs(tokio::time::sleep(jittered(pause)))
+                .still_runs(tokio::time::sleep(self.entropy.jittered(pause)))
                 .await
                 .is_none()
             {
@@ -327,7 +324,7 @@ impl Driver {
             let returned = !link.up;
             let moved = link.peer != heard;
             link.checking = false;
-            link.answered(heard.clone(), &self.settings);
+            link.answered(heard.clone(), self.until_check());
             (returned, moved)
         };
         if returned {
@@ -349,7 +346,7 @@ impl Driver {
         if link.up {
             tracing::warn!(node = %peer.name, %error, "link down; it is tried again");
         }
-        link.failed(&self.settings);
+        link.failed(&self.settings, &self.entropy);
     }
 
     /// The membership protocol says that a node is gone, or back: its link is checked at once.
@@ -357,6 +354,11 @@ impl Driver {
         if let Some(link) = self.links.table().links.get_mut(&id) {
             link.due = Instant::now();
         }
+    }
+
+    /// How long a link that is up goes unconfirmed.
+    fn until_check(&self) -> Duration {
+        self.entropy.jittered(self.settings.link_check)
     }
 
     async fn add_link(&self, peer: Peer, explicit: bool) -> Result<(), LinkError> {
@@ -372,7 +374,7 @@ impl Driver {
             )));
         }
         let known = self.links.peer(peer.id).as_ref() == Some(&peer);
-        let settings = &self.settings;
+        let until_check = self.until_check();
         let add = |table: &mut Table| {
             if explicit {
                 table.refused.remove(&peer.id);
@@ -382,7 +384,7 @@ impl Driver {
                 .links
                 .entry(peer.id)
                 .or_insert(link)
-                .answered(peer.clone(), settings);
+                .answered(peer.clone(), until_check);
         };
         if known {
             add(&mut self.links.table());

@@ -62,7 +62,8 @@ pub use clock::{Now, system_now};
 pub use face::*;
 pub use judges::*;
 
-use crate::membership::Membership;
+use crate::entropy::Entropy;
+use crate::membership::{Beginning, Membership};
 use crate::metrics::Metrics;
 use crate::recorder::{self, Op, Recorder};
 use crate::settings::Settings;
@@ -107,6 +108,8 @@ pub struct Parts {
     pub recorder: Option<Arc<Recorder>>,
     /// The wall clock.
     pub now: Now,
+    /// Where its chance comes from.
+    pub entropy: Entropy,
 }
 
 /// One running node.
@@ -120,6 +123,7 @@ pub struct Driver {
     settings: Settings,
     started: Instant,
     now: Now,
+    entropy: Entropy,
     store: Arc<dyn Store>,
     transport: Arc<dyn Transport>,
     judges: Arc<Judges>,
@@ -176,7 +180,11 @@ impl Driver {
             let (weak, transport) = (this.clone(), Arc::clone(&parts.transport));
             let members = Membership::start(
                 &parts.me,
-                ceiling.millis().max(now),
+                Beginning {
+                    started_ms: ceiling.millis().max(now),
+                    now: Arc::clone(&parts.now),
+                    seed: parts.entropy.seed(),
+                },
                 &parts.settings,
                 transport,
                 gossip_sender(&parts, Arc::clone(&state)),
@@ -192,6 +200,7 @@ impl Driver {
                 settings: parts.settings,
                 started: Instant::now(),
                 now: parts.now,
+                entropy: parts.entropy,
                 store: parts.store,
                 transport: Arc::new(calls),
                 judges: parts.judges,
@@ -334,6 +343,7 @@ impl Driver {
     /// The outcome of `work`, or `None` once the node is stopping.
     async fn still_runs<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
+            biased;
             () = self.stopping.cancelled() => None,
             done = work => Some(done),
         }

@@ -136,7 +136,7 @@ impl Preparing {
 
     fn start(&mut self, peer: Peer) {
         let driver = Arc::clone(&self.driver);
-        let preparation = rand::random();
+        let preparation = self.driver.entropy.name();
         let ask = PrepareAsk {
             preparation,
             key: self.key.clone(),

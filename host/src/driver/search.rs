@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use dataverse_core::floors::Heard;
 use dataverse_core::id::NodeId;
@@ -13,6 +13,7 @@ use dataverse_core::search::{Answer, Bounds, Peer, Probe, Question, Report, Sear
 use dataverse_core::version::Version;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use tokio::time::Instant;
 
 use super::Driver;
 use super::face::{Busy, FoundHit, Query, SearchOptions, SearchReport};
@@ -111,7 +112,7 @@ impl Driver {
             Question::Pattern { .. } => None,
         };
         // Deadlines are of the search's own time, which no change of the wall clock moves.
-        let began = tokio::time::Instant::now();
+        let began = Instant::now();
         let elapsed = || began.elapsed().as_millis() as u64;
         let bounds = self.bounds(options);
         let mut search = Search::new(question, self.me.clone(), local, bounds, elapsed());
@@ -124,7 +125,10 @@ impl Driver {
                 break;
             };
             let wake_at = began + Duration::from_millis(wake_at);
+            // Answers first: one that is there when the time is up counts. What is due by then is looked at
+            // before every wait, so that answers do not keep it waiting.
             tokio::select! {
+                biased;
                 Some((peer, answer)) = under_way.next(), if !under_way.is_empty() => match answer {
                     Ok(mut answer) => {
                         if without.contains(&peer.id) {

@@ -269,6 +269,7 @@ impl Serve for Driver {
             Applied::Done { .. } => {
                 self.metrics.copied(Copied::Replica);
                 self.judges.file_is_replica(&record.key, record.version);
+                self.let_go_if_late(&record).await;
                 Ok(self.message(CommitAnswer::Done))
             }
             Applied::Superseded(greater) => Ok(self.message(CommitAnswer::Superseded(greater))),

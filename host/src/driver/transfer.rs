@@ -15,12 +15,12 @@ use dataverse_core::limits;
 use dataverse_core::record::Record;
 use dataverse_core::search::Peer;
 use dataverse_core::version::{Millis, Version};
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::Driver;
 use super::fetch::Groups;
 use super::room::Occasion;
+use crate::changing::Changing;
 use crate::crash;
 use crate::metrics::Copied;
 use crate::store::{Spool, StoreError, Tail};
@@ -52,7 +52,7 @@ enum Progress {
 }
 
 struct Transfer {
-    progress: watch::Sender<Progress>,
+    progress: Changing<Progress>,
     stop: CancellationToken,
     ended: CancellationToken,
 }
@@ -72,7 +72,7 @@ impl Transfers {
             return None;
         }
         let transfer = Arc::new(Transfer {
-            progress: watch::Sender::new(Progress::Starting),
+            progress: Changing::new(Progress::Starting),
             stop: CancellationToken::new(),
             ended: CancellationToken::new(),
         });
@@ -87,7 +87,7 @@ impl Transfers {
     /// The spool of the transfer of this version, if it is under way.
     pub(super) fn under_way(&self, record: &Record) -> Option<Tail> {
         let name = (record.key.clone(), record.version);
-        match &*self.find(&name)?.progress.borrow() {
+        match &*self.find(&name)?.progress.now() {
             Progress::Arriving(tail) => Some(tail.clone()),
             Progress::Starting | Progress::Refused => None,
         }
@@ -124,7 +124,8 @@ impl Transfers {
     #[cfg(test)]
     pub(super) fn readers(&self) -> usize {
         let transfers = self.lock();
-        let readers = transfers.values().map(|it| it.progress.receiver_count());
+        // Three hold on to it whoever reads: the table, its task, and what takes it out of the table.
+        let readers = transfers.values().map(|it| Arc::strong_count(it) - 3);
         readers.sum()
     }
 
@@ -144,13 +145,10 @@ struct Leaving {
 
 impl Drop for Leaving {
     fn drop(&mut self) {
-        let progress = &self.transfer.progress;
-        progress.send_if_modified(|progress| {
-            let starting = matches!(progress, Progress::Starting);
-            if starting {
+        self.transfer.progress.change(|progress| {
+            if matches!(progress, Progress::Starting) {
                 *progress = Progress::Refused;
             }
-            starting
         });
         self.driver.transfers.lock().remove(&self.name);
         self.transfer.ended.cancel();
@@ -163,7 +161,6 @@ impl Driver {
     pub(super) async fn keep_copy(&self, wanted: Wanted) -> Option<Tail> {
         let name = (wanted.record.key.clone(), wanted.record.version);
         let (transfer, is_new) = self.transfers.enter(&name)?;
-        let mut progress = transfer.progress.subscribe();
         let joins = (!is_new && wanted.occasion == Occasion::Read)
             .then(|| (Arc::clone(&wanted.record), wanted.hops));
         if is_new {
@@ -176,6 +173,7 @@ impl Driver {
                 let driver = Arc::clone(&leaving.driver);
                 let transfer = Arc::clone(&leaving.transfer);
                 tokio::select! {
+                    biased;
                     () = transfer.stop.cancelled() => driver.not_cached(&wanted.record),
                     () = driver.stopping.cancelled() => driver.not_cached(&wanted.record),
                     () = driver.run_transfer(&wanted, &transfer) => {}
@@ -183,13 +181,12 @@ impl Driver {
                 drop(leaving);
             });
         }
-        let begun = progress
-            .wait_for(|progress| !matches!(progress, Progress::Starting))
-            .await;
-        let tail = match &*begun.ok()? {
-            Progress::Arriving(tail) => Some(tail.clone()),
-            Progress::Starting | Progress::Refused => None,
+        let begun = |progress: &Progress| match progress {
+            Progress::Starting => None,
+            Progress::Arriving(tail) => Some(Some(tail.clone())),
+            Progress::Refused => Some(None),
         };
+        let tail = transfer.progress.until(begun).await;
         if let Some((record, hops)) = joins {
             self.count_joined_read(&record, hops, tail.is_some());
         }
@@ -202,7 +199,7 @@ impl Driver {
             return;
         };
         let arriving = Progress::Arriving(spool.tail());
-        transfer.progress.send_replace(arriving);
+        transfer.progress.change(|progress| *progress = arriving);
         match self.receive(wanted, spool, role).await {
             Ok(true) if role == Role::Cached => self.metrics.copied(Copied::Cached),
             Ok(true) => {}

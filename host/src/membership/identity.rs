@@ -4,13 +4,15 @@
 //! renewed one. Of two identities of one node the later wins, everywhere alike. Nothing here knows what
 //! is alive.
 
+use std::fmt;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use dataverse_core::id::NodeId;
 use dataverse_core::limits::{ADDRESS_BYTES_MAX, NAME_BYTES_MAX};
 use dataverse_core::search::Peer;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use crate::driver::Now;
 
 /// No epoch is later: room is left above it so that sums can't overflow.
 const EPOCH_MS_MAX: u64 = 1 << 62;
@@ -31,9 +33,37 @@ pub(super) struct Identity {
     pub(super) epoch_ms: u64,
     /// Renewals that followed each other quickly.
     pub(super) renewals: u32,
+    clock: Clock,
+}
+
+/// What a node's own identity takes the time from when it is renewed. Those of others have none: nobody but
+/// the node itself renews its identity. It is no part of what an identity is.
+#[derive(Clone, Default)]
+struct Clock(Option<Now>);
+
+impl PartialEq for Clock {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Clock {}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(if self.0.is_some() { "own" } else { "none" })
+    }
 }
 
 impl Identity {
+    /// The first identity of this node itself, which started at this time and goes by this clock.
+    pub(super) fn own(peer: &Peer, started_ms: u64, now: Now) -> Self {
+        Self {
+            clock: Clock(Some(now)),
+            ..Self::of(peer, started_ms)
+        }
+    }
+
     /// The first identity of a node that started at this time.
     pub(super) fn of(peer: &Peer, started_ms: u64) -> Self {
         Self {
@@ -42,6 +72,7 @@ impl Identity {
             name: Arc::clone(&peer.name),
             epoch_ms: started_ms.min(EPOCH_MS_MAX),
             renewals: 0,
+            clock: Clock::default(),
         }
     }
 
@@ -87,8 +118,7 @@ impl foca::Identity for Identity {
     }
 
     fn renew(&self) -> Option<Self> {
-        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
-        let now_ms = since_1970.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(0));
+        let now_ms = self.clock.0.as_ref().map_or(0, |now| now());
         self.renewed(now_ms)
     }
 
@@ -124,6 +154,7 @@ impl<'de> Deserialize<'de> for Identity {
             name: name.into(),
             epoch_ms,
             renewals,
+            clock: Clock::default(),
         })
     }
 }
@@ -156,6 +187,7 @@ mod tests {
             name: "A".into(),
             epoch_ms,
             renewals: 0,
+            clock: Clock::default(),
         }
     }
 

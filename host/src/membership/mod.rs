@@ -36,9 +36,21 @@ use self::sending::Wire;
 pub use self::status::{MemberSeen, MemberState, Status};
 use self::swim::{Mailbox, Swim};
 use self::table::Shared;
+use crate::driver::Now;
 use crate::metrics::{Direction, Metrics};
 use crate::settings::Settings;
 use crate::transport::{Sender, Transport};
+
+/// How a node begins to take part.
+pub struct Beginning {
+    /// Decides which of two lives of a node is the later: take it from the hybrid logical clock, which
+    /// survives restarts.
+    pub started_ms: u64,
+    /// The wall clock, for identities that are renewed.
+    pub now: Now,
+    /// Of whatever the protocol leaves to chance.
+    pub seed: u64,
+}
 
 /// The running membership of one node.
 pub struct Membership {
@@ -57,12 +69,10 @@ impl Membership {
     /// Starts taking part as `me`, in the runtime that this is called in. It knows nobody until it
     /// [announces](Self::announce_to) itself to somebody, or somebody to it.
     ///
-    /// `started_ms` decides which of two lives of a node is the later: take it from the hybrid logical
-    /// clock, which survives restarts.
     #[must_use]
     pub fn start(
         me: &Peer,
-        started_ms: u64,
+        beginning: Beginning,
         settings: &Settings,
         transport: Arc<dyn Transport>,
         sender: Arc<dyn Fn() -> Sender + Send + Sync>,
@@ -73,17 +83,16 @@ impl Membership {
             sender,
             metrics,
         };
-        Self::start_seeded(me, started_ms, settings, wire, rand::random())
+        Self::start_over(me, beginning, settings, wire)
     }
 
-    fn start_seeded(
-        me: &Peer,
-        started_ms: u64,
-        settings: &Settings,
-        wire: Wire,
-        seed: u64,
-    ) -> Self {
-        let me = Identity::of(me, started_ms);
+    fn start_over(me: &Peer, beginning: Beginning, settings: &Settings, wire: Wire) -> Self {
+        let Beginning {
+            started_ms,
+            now,
+            seed,
+        } = beginning;
+        let me = Identity::own(me, started_ms, now);
         let table = Shared::new(me.clone());
         let (revisions, revision) = watch::channel(0);
         let (own, own_seen) = watch::channel(None);

@@ -92,15 +92,18 @@ impl Swim {
         let mut heal = ticking(self.pace.announce);
         loop {
             let due = self.outbox.due();
+            // What comes by time goes first and is rare; then what this node itself has to say, of which there
+            // is little; what others send, which may be a flood, goes last and holds up nothing.
             tokio::select! {
+                biased;
                 () = mail.stop.cancelled() => return,
                 () = mail.leave.cancelled() => return self.leave().await,
-                Some(packet) = mail.packets.recv() => self.take_in(&packet),
-                Some(peer) = mail.announces.recv() => self.announce(Identity::of(&peer, 0)),
                 () = until(due) => self.fire_timers(),
                 _ = round.tick() => self.round(&mail.own.borrow()),
                 _ = heal.tick() => self.heal(),
                 Some(()) = self.sending.sent() => {}
+                Some(peer) = mail.announces.recv() => self.announce(Identity::of(&peer, 0)),
+                Some(packet) = mail.packets.recv() => self.take_in(&packet),
             }
             if self.outbox.take_left_alone() || self.is_cut_off() {
                 self.begin_anew();

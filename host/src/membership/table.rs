@@ -3,8 +3,8 @@
 //! A plain table without clock or network. The task that runs the protocol writes it, everybody may read
 //! it; it is locked only for a moment and never while anything is awaited.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry as Slot;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry as Slot;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -56,7 +56,7 @@ pub(super) struct Table {
     me: Identity,
     renewed: Option<Instant>,
     members_max: usize,
-    entries: HashMap<NodeId, Entry>,
+    entries: BTreeMap<NodeId, Entry>,
     /// Nodes let in since the table last agreed with the protocol, which may not be in it yet.
     strangers: usize,
     /// The latest stamp under which somebody tells a status of this node.
@@ -108,7 +108,7 @@ impl Table {
             me,
             renewed: None,
             members_max,
-            entries: HashMap::new(),
+            entries: BTreeMap::new(),
             strangers: 0,
             own_stamp_heard: None,
             snapshot: None,
@@ -266,7 +266,7 @@ impl Table {
         let full = self.entries.len() >= self.members_max;
         let forgotten: Vec<_> = self
             .entries
-            .extract_if(|_, entry| {
+            .extract_if(.., |_, entry| {
                 entry.state == MemberState::Gone && (full || now >= entry.since + after)
             })
             .map(|(_, entry)| entry.identity)
@@ -285,16 +285,17 @@ impl Table {
 
 #[cfg(test)]
 mod tests {
+    use dataverse_core::search::Peer;
+
     use super::*;
 
     fn identity(node: u128, epoch_ms: u64) -> Identity {
-        Identity {
-            node: NodeId::from(node),
-            address: format!("127.0.0.1:{node}").into(),
+        let peer = Peer {
+            id: NodeId::from(node),
             name: format!("node-{node}").into(),
-            epoch_ms,
-            renewals: 0,
-        }
+            address: format!("127.0.0.1:{node}").into(),
+        };
+        Identity::of(&peer, epoch_ms)
     }
 
     fn table(members_max: usize) -> Table {

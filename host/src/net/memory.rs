@@ -1,23 +1,25 @@
 //! The transport port without sockets: whole networks of live drivers in one thread, with faults.
 //!
 //! A [`MemoryNetwork`] is the wire. Nodes listen on it under addresses, stop, fall silent and come back;
-//! links between them are cut, healed and slowed. Calls keep the promises of the port, with the same
+//! links between them are cut (also one way), healed and slowed. Beyond that a [`Weather`] says what becomes of
+//! every single call: late, lost, doubled. The network draws no lots itself. Calls keep the promises of the port, with the same
 //! deadlines and by the same rules for streams as over gRPC. All waiting is on tokio's clock, which a
 //! test may pause. For tests and experiments only: a real node never uses it.
 
 mod transport;
+mod weather;
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, MutexGuard, OnceLock};
 use std::time::Duration;
 
-use tokio::sync::watch;
-
 use super::deadlines::Deadlines;
+use crate::changing::Changing;
 use crate::settings::Settings;
 use crate::transport::{CallError, Serve};
 
 pub use transport::MemoryTransport;
+pub use weather::{Call, Fate, Lost, Weather};
 
 /// A network in memory. Clones are the same network.
 #[derive(Clone)]
@@ -26,19 +28,22 @@ pub struct MemoryNetwork {
 }
 
 struct World {
-    state: Mutex<State>,
-    /// Counts the changes of `state`, for whoever waits for one.
-    changes: watch::Sender<u64>,
+    state: Changing<State>,
     deadlines: Deadlines,
+    weather: OnceLock<Arc<dyn Weather>>,
 }
 
 #[derive(Default)]
 struct State {
-    nodes: HashMap<String, Listening>,
-    stopped: HashSet<String>,
-    silent: HashSet<String>,
-    cut: HashSet<(String, String)>,
-    delays: HashMap<(String, String), Duration>,
+    nodes: BTreeMap<String, Listening>,
+    stopped: BTreeSet<String>,
+    /// How often the node at an address was stopped. Whoever called from there before speaks no more.
+    lives: BTreeMap<String, u64>,
+    silent: BTreeSet<String>,
+    cut: BTreeSet<(String, String)>,
+    /// From whom nothing arrives, and where.
+    cut_one_way: BTreeSet<(String, String)>,
+    delays: BTreeMap<(String, String), Duration>,
     started: u64,
 }
 
@@ -58,16 +63,22 @@ impl MemoryNetwork {
     #[must_use]
     pub fn new(settings: &Settings) -> Self {
         let world = World {
-            state: Mutex::default(),
-            changes: watch::Sender::default(),
+            state: Changing::default(),
             deadlines: Deadlines::new(settings),
+            weather: OnceLock::new(),
         };
         Self {
             world: Arc::new(world),
         }
     }
 
-    /// What the node at this address calls others with.
+    /// From now on this decides what becomes of every call. It is said once.
+    pub fn make_weather(&self, weather: Arc<dyn Weather>) {
+        let first = self.world.weather.set(weather).is_ok();
+        assert!(first, "a network has one weather");
+    }
+
+    /// What the node at this address calls others with, until it is stopped.
     #[must_use]
     pub fn transport(&self, address: &str) -> MemoryTransport {
         MemoryTransport::new(Arc::clone(&self.world), address)
@@ -91,6 +102,7 @@ impl MemoryNetwork {
         self.world.change(|state| {
             state.nodes.remove(address);
             state.stopped.insert(address.to_owned());
+            *state.lives.entry(address.to_owned()).or_default() += 1;
         });
     }
 
@@ -115,10 +127,22 @@ impl MemoryNetwork {
         });
     }
 
-    /// Undoes [`MemoryNetwork::cut`].
+    /// What one says does not reach the other any more, neither asks nor answers nor content. Neither side is
+    /// told: whoever waits for it waits until its deadline.
+    pub fn cut_one_way(&self, from: &str, to: &str) {
+        self.world.change(|state| {
+            state.cut_one_way.insert((from.to_owned(), to.to_owned()));
+        });
+    }
+
+    /// Undoes [`MemoryNetwork::cut`] and [`MemoryNetwork::cut_one_way`], both ways.
     pub fn heal(&self, a: &str, b: &str) {
         self.world.change(|state| {
             state.cut.remove(&pair(a, b));
+            for (from, to) in [(a, b), (b, a)] {
+                let way = (from.to_owned(), to.to_owned());
+                state.cut_one_way.remove(&way);
+            }
         });
     }
 
@@ -132,38 +156,27 @@ impl MemoryNetwork {
 
 impl World {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.now()
     }
 
     fn change(&self, change: impl FnOnce(&mut State)) {
-        change(&mut self.state());
-        self.changes.send_modify(|count| *count += 1);
+        self.state.change(change);
     }
 
-    /// Waits until `wanted` holds.
-    async fn until<T>(&self, wanted: impl Fn(&State) -> Option<T>) -> T {
-        let mut changes = self.changes.subscribe();
-        loop {
-            changes.mark_unchanged();
-            let found = wanted(&self.state());
-            if let Some(found) = found {
-                return found;
-            }
-            if changes.changed().await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        }
+    fn fate(&self, from: &str, to: &str, call: Call) -> Fate {
+        let weather = self.weather.get();
+        weather.map_or_else(Fate::default, |weather| weather.fate(from, to, call))
     }
 }
 
 impl State {
     /// Who listens at `to`, as `from` sees it.
-    fn route(&self, from: &str, to: &str) -> Result<Listening, CallError> {
+    fn route(&self, from: &str, life: u64, to: &str) -> Result<Listening, CallError> {
         let unreachable = |reason: &str| CallError::Unreachable {
             address: to.to_owned(),
             reason: reason.to_owned(),
         };
-        if self.stopped.contains(from) {
+        if self.stopped.contains(from) || self.life(from) != life {
             return Err(unreachable("this node is stopped"));
         }
         if self.cut.contains(&pair(from, to)) {
@@ -173,9 +186,25 @@ impl State {
         listening.ok_or_else(|| unreachable("connection refused"))
     }
 
+    /// How often the node at this address was stopped.
+    fn life(&self, address: &str) -> u64 {
+        self.lives.get(address).copied().unwrap_or(0)
+    }
+
+    /// Whether what one says reaches the other just now.
+    fn hears(&self, from: &str, to: &str) -> bool {
+        let way = (from.to_owned(), to.to_owned());
+        !self.silent.contains(from) && !self.silent.contains(to) && !self.cut_one_way.contains(&way)
+    }
+
+    /// Whether the node that listened under this number still does.
+    fn listens(&self, to: &str, start: u64) -> bool {
+        self.nodes.get(to).is_some_and(|node| node.start == start)
+    }
+
     /// Why what is under way between the two breaks, if it does.
-    fn broken(&self, from: &str, to: &str, start: u64) -> Option<CallError> {
-        match self.route(from, to) {
+    fn broken(&self, from: &str, life: u64, to: &str, start: u64) -> Option<CallError> {
+        match self.route(from, life, to) {
             Ok(listening) if listening.start == start => None,
             Ok(_) => Some(CallError::Unreachable {
                 address: to.to_owned(),

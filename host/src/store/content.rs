@@ -52,6 +52,15 @@ impl Content {
         }))
     }
 
+    /// The same for whoever has the group tree at hand.
+    pub(super) fn with_tree(record: &Record, source: Source, tree: Arc<GroupTree>) -> Self {
+        Self(Arc::new(Opened {
+            record: record.clone(),
+            source,
+            tree: OnceCell::new_with(Some(tree)),
+        }))
+    }
+
     /// Bytes.
     #[must_use]
     pub fn size(&self) -> u64 {

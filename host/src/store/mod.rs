@@ -36,7 +36,7 @@ mod tail;
 
 pub use content::Content;
 pub use disk::{DiskOptions, DiskStore, Identity, OpenError};
-pub use memory::MemoryStore;
+pub use memory::{CommitPace, MemoryDisk, MemoryStore};
 pub use spool::{Prepared, Spool};
 pub use tail::Tail;
 

@@ -90,6 +90,8 @@ impl Spool {
         let sealed = if is_small {
             self.growing.0.gather();
             self.take_work()?.seal(&self.growing.0, None)?
+        } else if self.folder.is_none() {
+            self.take_work()?.seal(&self.growing.0, None)?
         } else {
             let (work, growing) = (self.take_work()?, Arc::clone(&self.growing.0));
             let folder = self.folder.take();
@@ -130,6 +132,13 @@ impl Spool {
 
     fn start_write(&mut self) -> Result<(), StoreError> {
         let mut work = self.take_work()?;
+        // Without a file there is nothing but a mebibyte to hash.
+        if self.folder.is_none() {
+            work.take_in(&self.growing.0, None)?;
+            self.handed_over = self.size;
+            self.work = Some(work);
+            return Ok(());
+        }
         let (growing, folder) = (Arc::clone(&self.growing.0), self.folder.clone());
         self.handed_over = self.size;
         self.writing = Some(tokio::task::spawn_blocking(move || {

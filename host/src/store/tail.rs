@@ -8,18 +8,18 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt};
-use tokio::sync::watch;
 
 use super::content::read_file;
 use super::rope::Rope;
 use super::{StoreError, locked};
+use crate::changing::Changing;
 use dataverse_core::limits;
 
 /// The bytes of a spool, shared by the one who writes and those who read.
 #[derive(Debug)]
 pub(super) struct Growing {
     parts: Mutex<Parts>,
-    seen: watch::Sender<Seen>,
+    seen: Changing<Seen>,
 }
 
 #[derive(Debug, Default)]
@@ -41,7 +41,7 @@ impl Growing {
     pub(super) fn new() -> Arc<Self> {
         Arc::new(Self {
             parts: Mutex::default(),
-            seen: watch::Sender::new(Seen::default()),
+            seen: Changing::default(),
         })
     }
 
@@ -52,7 +52,7 @@ impl Growing {
             parts.rope.push(bytes);
             parts.rope.end()
         };
-        self.seen.send_modify(|seen| seen.bytes = end);
+        self.seen.change(|seen| seen.bytes = end);
     }
 
     /// The chunks in memory from this offset on.
@@ -83,12 +83,8 @@ impl Growing {
 
     /// No more bytes will come: all of them are there, or this went wrong. Only the first word counts.
     pub(super) fn end(&self, how: Result<(), StoreError>) {
-        self.seen.send_if_modified(|seen| {
-            let first = seen.end.is_none();
-            if first {
-                seen.end = Some(how);
-            }
-            first
+        self.seen.change(|seen| {
+            seen.end.get_or_insert(how);
         });
     }
 
@@ -120,7 +116,7 @@ impl Tail {
     /// Bytes that can be read now.
     #[must_use]
     pub fn available(&self) -> u64 {
-        self.0.seen.borrow().bytes
+        self.0.seen.now().bytes
     }
 
     /// At least one and at most `max` bytes (and at most [`limits::STORE_READ_BYTES_MAX`]) at `offset`,
@@ -129,12 +125,12 @@ impl Tail {
     /// # Errors
     /// [`StoreError`] when the spool failed or was dropped before it was sealed, or the disk fails.
     pub async fn read(&self, offset: u64, max: usize) -> Result<Option<Bytes>, StoreError> {
-        let mut seen = self.0.seen.subscribe();
-        let reached = seen
-            .wait_for(|seen| seen.bytes > offset || seen.end.is_some())
-            .await
-            .map_err(|_| StoreError::Closed)?
-            .clone();
+        let far_enough = |seen: &Seen| seen.bytes > offset || seen.end.is_some();
+        let reached = self
+            .0
+            .seen
+            .until(|seen| far_enough(seen).then(|| seen.clone()))
+            .await;
         match reached.end {
             Some(Err(error)) => Err(error),
             Some(Ok(())) if reached.bytes <= offset => Ok(None),

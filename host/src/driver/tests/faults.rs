@@ -1,11 +1,15 @@
 //! What the driver does when the network, a node or a clock fails.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use dataverse_core::content::Digest;
 use dataverse_core::limits::CLOCK_AHEAD_MS_MAX;
+use dataverse_core::record::Record;
 
 use super::world::World;
 use crate::driver::{Consistency, LinkError, Query, ReadError, SearchOptions};
+use crate::transport::{CommitAnswer, CommitAsk, Serve};
 
 /// Longer than a cached copy is served unasked.
 const LATER: Duration = Duration::from_secs(4);
@@ -142,4 +146,40 @@ async fn a_deletion_is_above_a_version_that_the_node_did_not_know() {
             "{at}: {read:?}"
         );
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_committed_after_a_newer_version_was_announced_does_not_stay() {
+    let world = World::line(&["A", "B"]).await;
+    let name = world.write_only_at("B", "first").await;
+    let key = name.parse().expect("it is a key");
+    let (a, b) = (world.node("A"), world.node("B"));
+    let first = b.state.node().holding(&key).cloned().expect("B holds it");
+    world
+        .write("B", &name, "second", 1)
+        .await
+        .expect("it is stored");
+    world
+        .eventually("A hears of it", async || {
+            let known = a.state.node().known(&key);
+            known.map(|heard| heard.version) > Some(first.record.version)
+        })
+        .await;
+    // A deletion between the two comes late, or for the second time.
+    let mut late = Record::clone(&first.record);
+    late.version.stamp.0 += 1;
+    late.deleted = true;
+    late.size = 0;
+    late.digest = Digest::of(&[]);
+    late.layout.holders = vec![a.id()];
+    let ask = CommitAsk::Commit {
+        preparation: None,
+        record: Arc::new(late),
+    };
+    let answer = a.commit(b.message(ask)).await.expect("it is believed");
+    assert_eq!(answer.body, CommitAnswer::Done);
+    let held = a.state.node().holding(&key).cloned();
+    assert!(held.is_none(), "{held:?}");
+    let read = world.read("A", &name, Consistency::Usual).await;
+    assert_eq!(read.expect("B has it").0, "second");
 }

@@ -17,6 +17,7 @@ use crate::driver::{
     Body, Consistency, Driver, Judges, LinkError, LinkView, Now, Parts, ReadError, WriteError,
     WriteOptions, Written,
 };
+use crate::entropy::Entropy;
 use crate::net::memory::MemoryNetwork;
 use crate::settings::Settings;
 use crate::store::MemoryStore;
@@ -104,6 +105,7 @@ impl World {
             recorder: None,
             judges: Arc::new(Judges::default()),
             now,
+            entropy: Entropy::of_system(),
         })
         .await
         .expect("a store in memory starts");

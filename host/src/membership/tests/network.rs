@@ -14,8 +14,9 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio::time::{self, Instant};
 
+use crate::driver::system_now;
 use crate::membership::sending::Wire;
-use crate::membership::{MemberSeen, MemberState, Membership, Status};
+use crate::membership::{Beginning, MemberSeen, MemberState, Membership, Status};
 use crate::settings::Settings;
 use crate::transport::{
     Announcement, CallError, CommitAnswer, CommitAsk, FetchAsk, Fetched, IntroduceAsk, LinkAnswer,
@@ -74,7 +75,16 @@ impl Network {
         };
         let seed = self.seed.wrapping_mul(1_000) + u64::from(node);
         let settings = Settings::default();
-        let membership = Membership::start_seeded(&peer, started_ms, &settings, wire, seed);
+        let membership = Membership::start_over(
+            &peer,
+            Beginning {
+                started_ms,
+                now: system_now(),
+                seed,
+            },
+            &settings,
+            wire,
+        );
         membership.publish(status(node));
         let membership = Arc::new(membership);
         let mut listeners = self.listeners.lock().expect("no test panics here");

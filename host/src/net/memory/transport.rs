@@ -1,5 +1,6 @@
 //! The calls of one node over a network in memory.
 
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use dataverse_core::search::{Answer, Peer, Question};
 use futures_util::stream::{self, BoxStream, StreamExt};
 use tokio::time::{sleep, timeout};
 
-use super::{State, World, pair};
+use super::{Call, Fate, Lost, State, World, pair};
 use crate::net::convert::fetched_bytes;
 use crate::net::status::{gave_up, late, protocol};
 use crate::net::streams::{Chunks, exactly, in_pieces, paced, unstalled};
@@ -19,111 +20,194 @@ use crate::transport::{
     Transport,
 };
 
-/// The calls of one node over a [`MemoryNetwork`](super::MemoryNetwork).
+/// The calls of one node over a [`MemoryNetwork`](super::MemoryNetwork), until the node is stopped.
 pub struct MemoryTransport {
     world: Arc<World>,
     here: String,
+    life: u64,
 }
 
 impl MemoryTransport {
     pub(super) fn new(world: Arc<World>, here: &str) -> Self {
+        let life = world.state().life(here);
         let here = here.to_owned();
-        Self { world, here }
+        Self { world, here, life }
     }
 
-    fn route(&self, to: &str) -> Result<(Arc<dyn Serve>, Wire), CallError> {
-        let listening = self.world.state().route(&self.here, to)?;
+    fn route(&self, to: &str, call: Call) -> Result<(Arc<dyn Serve>, Wire), CallError> {
+        let listening = self.world.state().route(&self.here, self.life, to)?;
         let wire = Wire {
             world: Arc::clone(&self.world),
             from: self.here.clone(),
+            life: self.life,
             to: to.to_owned(),
             start: listening.start,
+            fate: self.world.fate(&self.here, to, call),
         };
         Ok((listening.node, wire))
     }
 
-    async fn call<A, F>(
+    async fn call<Q, A, F>(
         &self,
-        to: &str,
+        (to, call): (&str, Call),
         deadline: Duration,
-        serve: impl FnOnce(Arc<dyn Serve>) -> F,
+        ask: Message<Q>,
+        serve: impl Fn(Arc<dyn Serve>, Message<Q>) -> F,
     ) -> Result<A, CallError>
     where
-        F: Future<Output = Result<A, Refusal>>,
+        Q: Clone,
+        A: Send + 'static,
+        F: Future<Output = Result<A, Refusal>> + Send + 'static,
     {
-        let (node, wire) = self.route(to)?;
-        let called = timeout(deadline, wire.carry(serve(node))).await;
+        let (node, wire) = self.route(to, call)?;
+        if let Some(after) = wire.fate.again_after {
+            wire.repeat(after, serve(Arc::clone(&node), ask.clone()));
+        }
+        let called = timeout(deadline, wire.carry(serve(node, ask))).await;
         called.unwrap_or_else(|_| Err(late(to)))
     }
 }
 
 /// One way between two nodes, as long as both stay and nobody cuts it.
+#[derive(Clone)]
 struct Wire {
     world: Arc<World>,
     from: String,
+    life: u64,
     to: String,
     start: u64,
+    fate: Fate,
+}
+
+/// Who of the two ends of a [`Wire`] speaks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Speaker {
+    Caller,
+    Called,
 }
 
 impl Wire {
     /// Ends when the way is gone.
     async fn broken(&self) -> CallError {
-        let broken = |state: &State| state.broken(&self.from, &self.to, self.start);
-        self.world.until(broken).await
+        let broken = |state: &State| state.broken(&self.from, self.life, &self.to, self.start);
+        self.world.state.until(broken).await
     }
 
-    /// Waits while either side is silent.
-    async fn heard(&self) {
-        let heard = |state: &State| {
-            let silent = state.silent.contains(&self.from) || state.silent.contains(&self.to);
-            (!silent).then_some(())
+    /// Ends when the node that is called is gone.
+    async fn called_is_gone(&self) {
+        let gone = |state: &State| (!state.listens(&self.to, self.start)).then_some(());
+        self.world.state.until(gone).await;
+    }
+
+    /// Waits while what is said does not arrive.
+    async fn heard(&self, speaker: Speaker) {
+        let (from, to) = match speaker {
+            Speaker::Caller => (&self.from, &self.to),
+            Speaker::Called => (&self.to, &self.from),
         };
-        self.world.until(heard).await;
+        let heard = |state: &State| state.hears(from, to).then_some(());
+        self.world.state.until(heard).await;
     }
 
-    /// Lets one message pass: it takes its time, and stays away as long as either side is silent.
-    async fn pass(&self) {
-        let delay = self
-            .world
-            .state()
-            .delays
-            .get(&pair(&self.from, &self.to))
-            .copied();
-        if let Some(delay) = delay {
-            sleep(delay).await;
+    /// Lets one message pass: it takes its time, and stays away as long as nothing arrives.
+    async fn pass(&self, speaker: Speaker) {
+        let way = pair(&self.from, &self.to);
+        let delay = self.world.state().delays.get(&way).copied();
+        let takes = match speaker {
+            Speaker::Caller => self.fate.ask_takes,
+            Speaker::Called => self.fate.answer_takes,
+        };
+        let takes = takes + delay.unwrap_or_default();
+        if !takes.is_zero() {
+            sleep(takes).await;
         }
-        self.heard().await;
+        self.heard(speaker).await;
     }
 
-    async fn carry<A>(
+    async fn carry<A: Send + 'static>(
         &self,
-        answer: impl Future<Output = Result<A, Refusal>>,
+        answer: impl Future<Output = Result<A, Refusal>> + Send + 'static,
     ) -> Result<A, CallError> {
         let exchange = async {
-            self.pass().await;
-            let answer = answer.await;
-            self.pass().await;
+            self.pass(Speaker::Caller).await;
+            if self.fate.lost == Some(Lost::Ask) {
+                pending::<()>().await;
+            }
+            let answer = match self.fate.goes_on {
+                true => self.served_to_its_end(answer).await,
+                false => answer.await,
+            };
+            if self.fate.lost == Some(Lost::Answer) {
+                pending::<()>().await;
+            }
+            self.pass(Speaker::Called).await;
             answer.map_err(CallError::Refused)
         };
         tokio::select! {
-            answer = exchange => answer,
+            biased;
             broken = self.broken() => Err(broken),
+            answer = exchange => answer,
         }
     }
 
-    /// The stream, as long as the way lasts. Each chunk waits while a side is silent; the delay of the
+    /// Has the other node do what was asked for as long as it lives, whatever becomes of the call.
+    async fn served_to_its_end<A: Send + 'static>(
+        &self,
+        answer: impl Future<Output = Result<A, Refusal>> + Send + 'static,
+    ) -> Result<A, Refusal> {
+        let wire = self.clone();
+        let served = tokio::spawn(async move {
+            tokio::select! {
+                biased;
+                () = wire.called_is_gone() => None,
+                answer = answer => Some(answer),
+            }
+        });
+        match served.await {
+            Ok(Some(answer)) => answer,
+            // The way is broken, and the call ends with that.
+            Ok(None) => pending().await,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => pending().await,
+            },
+        }
+    }
+
+    /// Has the same ask arrive once more.
+    fn repeat<A: Send + 'static>(
+        &self,
+        after: Duration,
+        again: impl Future<Output = Result<A, Refusal>> + Send + 'static,
+    ) {
+        let wire = self.clone();
+        tokio::spawn(async move {
+            sleep(after).await;
+            tokio::select! {
+                biased;
+                () = wire.called_is_gone() => {}
+                _ = again => {}
+            }
+        });
+    }
+
+    /// The stream, as long as the way lasts. Each chunk waits while nothing arrives; the delay of the
     /// way is paid by the call, not by every chunk.
-    fn stream(self, chunks: Chunks) -> Chunks {
-        stream::unfold(Some((self, chunks)), |state| async move {
+    fn stream(self, speaker: Speaker, chunks: Chunks) -> Chunks {
+        stream::unfold(Some((self, chunks)), move |state| async move {
             let (wire, mut chunks) = state?;
             let next = async {
                 let next = chunks.next().await;
-                wire.heard().await;
+                if !wire.fate.chunk_takes.is_zero() {
+                    sleep(wire.fate.chunk_takes).await;
+                }
+                wire.heard(speaker).await;
                 next
             };
             let next = tokio::select! {
-                next = next => next,
+                biased;
                 broken = wire.broken() => Some(Err(broken)),
+                next = next => next,
             };
             match next {
                 Some(Ok(bytes)) => Some((Ok(bytes), Some((wire, chunks)))),
@@ -142,8 +226,9 @@ impl Transport for MemoryTransport {
         address: &str,
         ask: Message<LinkAsk>,
     ) -> Result<Message<LinkAnswer>, CallError> {
-        let serve = |node: Arc<dyn Serve>| async move { node.link(ask).await };
-        self.call(address, self.world.deadlines.call, serve).await
+        let serve = |node: Arc<dyn Serve>, ask| async move { node.link(ask).await };
+        let to = (address, Call::Link);
+        self.call(to, self.world.deadlines.call, ask, serve).await
     }
 
     async fn introduce(
@@ -151,21 +236,22 @@ impl Transport for MemoryTransport {
         address: &str,
         ask: Message<IntroduceAsk>,
     ) -> Result<Message<()>, CallError> {
-        let serve = |node: Arc<dyn Serve>| async move { node.introduce(ask).await };
-        self.call(address, self.world.deadlines.introduce, serve)
+        let serve = |node: Arc<dyn Serve>, ask| async move { node.introduce(ask).await };
+        let to = (address, Call::Introduce);
+        self.call(to, self.world.deadlines.introduce, ask, serve)
             .await
     }
 
     async fn unlink(&self, to: &Peer, ask: Message<()>) -> Result<Message<()>, CallError> {
-        let serve = |node: Arc<dyn Serve>| async move { node.unlink(ask).await };
-        self.call(&to.address, self.world.deadlines.call, serve)
-            .await
+        let serve = |node: Arc<dyn Serve>, ask| async move { node.unlink(ask).await };
+        let to = (&*to.address, Call::Unlink);
+        self.call(to, self.world.deadlines.call, ask, serve).await
     }
 
     async fn probe(&self, to: &Peer, ask: Message<Question>) -> Result<Message<Answer>, CallError> {
-        let serve = |node: Arc<dyn Serve>| async move { node.probe(ask).await };
-        self.call(&to.address, self.world.deadlines.probe, serve)
-            .await
+        let serve = |node: Arc<dyn Serve>, ask| async move { node.probe(ask).await };
+        let to = (&*to.address, Call::Probe);
+        self.call(to, self.world.deadlines.probe, ask, serve).await
     }
 
     async fn fetch(
@@ -175,12 +261,13 @@ impl Transport for MemoryTransport {
     ) -> Result<Message<Fetched>, CallError> {
         let (offset, length) = (ask.body.offset, ask.body.length);
         let deadlines = self.world.deadlines;
-        let (node, wire) = self.route(&to.address)?;
-        let answer = timeout(deadlines.call, wire.carry(node.fetch(ask))).await;
+        let (node, wire) = self.route(&to.address, Call::Fetch)?;
+        let answer = async move { node.fetch(ask).await };
+        let answer = timeout(deadlines.call, wire.carry(answer)).await;
         let Message { sender, body } = answer.unwrap_or_else(|_| Err(late(&to.address)))?;
         let from = || to.address.to_string();
         let expected = fetched_bytes(body.record.size, offset, length);
-        let chunks = wire.stream(in_pieces(body.chunks));
+        let chunks = wire.stream(Speaker::Called, in_pieces(body.chunks));
         let chunks = exactly(
             unstalled(chunks, deadlines.read_stall, from()),
             expected,
@@ -199,14 +286,17 @@ impl Transport for MemoryTransport {
         chunks: BoxStream<'static, Result<Bytes, PrepareBroken>>,
     ) -> Result<Message<PrepareAnswer>, CallError> {
         let deadlines = self.world.deadlines;
-        let (node, wire) = self.route(&to.address)?;
-        let (_, content_wire) = self.route(&to.address)?;
+        let (node, wire) = self.route(&to.address, Call::Prepare)?;
+        let content_wire = wire.clone();
         let (chunks, mut pace) = paced(in_pieces(chunks));
         let whole = whole(chunks, ask.body.size, self.here.clone());
         let stall = deadlines.prepared_stall;
-        let chunks = unstalled(content_wire.stream(whole), stall, self.here.clone());
+        let chunks = content_wire.stream(Speaker::Caller, whole);
+        let chunks = unstalled(chunks, stall, self.here.clone());
+        let answer = async move { node.prepare(ask, chunks).await };
         let answer = tokio::select! {
-            answer = wire.carry(node.prepare(ask, chunks)) => answer?,
+            biased;
+            answer = wire.carry(answer) => answer?,
             () = pace.too_slow(deadlines.prepare) => return Err(late(&to.address)),
         };
         if pace.is_broken() {
@@ -223,15 +313,15 @@ impl Transport for MemoryTransport {
         to: &Peer,
         ask: Message<CommitAsk>,
     ) -> Result<Message<CommitAnswer>, CallError> {
-        let serve = |node: Arc<dyn Serve>| async move { node.commit(ask).await };
-        self.call(&to.address, self.world.deadlines.call, serve)
-            .await
+        let serve = |node: Arc<dyn Serve>, ask| async move { node.commit(ask).await };
+        let to = (&*to.address, Call::Commit);
+        self.call(to, self.world.deadlines.call, ask, serve).await
     }
 
     async fn pull(&self, to: &Peer, ask: Message<PullAsk>) -> Result<Message<()>, CallError> {
-        let serve = |node: Arc<dyn Serve>| async move { node.pull(ask).await };
-        self.call(&to.address, self.world.deadlines.call, serve)
-            .await
+        let serve = |node: Arc<dyn Serve>, ask| async move { node.pull(ask).await };
+        let to = (&*to.address, Call::Pull);
+        self.call(to, self.world.deadlines.call, ask, serve).await
     }
 
     async fn move_replica(
@@ -239,9 +329,9 @@ impl Transport for MemoryTransport {
         to: &Peer,
         ask: Message<MoveAsk>,
     ) -> Result<Message<()>, CallError> {
-        let serve = |node: Arc<dyn Serve>| async move { node.move_replica(ask).await };
-        self.call(&to.address, self.world.deadlines.call, serve)
-            .await
+        let serve = |node: Arc<dyn Serve>, ask| async move { node.move_replica(ask).await };
+        let to = (&*to.address, Call::Move);
+        self.call(to, self.world.deadlines.call, ask, serve).await
     }
 
     async fn announce(
@@ -249,14 +339,15 @@ impl Transport for MemoryTransport {
         to: &Peer,
         ask: Message<Announcement>,
     ) -> Result<Message<()>, CallError> {
-        let serve = |node: Arc<dyn Serve>| async move { node.announce(ask).await };
-        self.call(&to.address, self.world.deadlines.call, serve)
-            .await
+        let serve = |node: Arc<dyn Serve>, ask| async move { node.announce(ask).await };
+        let to = (&*to.address, Call::Announce);
+        self.call(to, self.world.deadlines.call, ask, serve).await
     }
 
     async fn gossip(&self, address: &str, ask: Message<Bytes>) -> Result<Message<()>, CallError> {
-        let serve = |node: Arc<dyn Serve>| async move { node.gossip(ask).await };
-        self.call(address, self.world.deadlines.probe, serve).await
+        let serve = |node: Arc<dyn Serve>, ask| async move { node.gossip(ask).await };
+        let to = (address, Call::Gossip);
+        self.call(to, self.world.deadlines.probe, ask, serve).await
     }
 }
 

@@ -1,0 +1,90 @@
+//! What lies on the disks: nothing that nobody wrote, everything that was acknowledged.
+
+use dataverse_core::content::Digest;
+use dataverse_core::holdings::Role;
+
+use crate::history::History;
+use crate::snapshot::Snapshot;
+use crate::watched::brief;
+
+/// Every entry is of a file that some client tried to write or delete, through the node that stamped it, and its
+/// bytes are that client's.
+pub(super) fn nothing_is_invented(history: &History, snapshot: &Snapshot) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for node in &snapshot.nodes {
+        for (key, held) in &node.held {
+            let record = &held.holding.record;
+            let asked = match record.deleted {
+                true => {
+                    let mut deletions = history.deletions.values();
+                    deletions.any(|it| it.key == *key && it.entry == record.version.writer)
+                }
+                false => {
+                    let mut puts = history.puts.values();
+                    puts.any(|put| {
+                        put.key == *key
+                            && put.digest == record.digest
+                            && put.size == record.size
+                            && put.entry == record.version.writer
+                    })
+                }
+            };
+            if !asked {
+                let record = brief(record);
+                wrong.push(format!(
+                    "{} holds {key} as nobody wrote it: {record}",
+                    node.name
+                ));
+            }
+            let expected = match record.deleted {
+                true => Digest::of(&[]),
+                false => record.digest,
+            };
+            if held.content != expected {
+                wrong.push(format!(
+                    "{} holds {key} with other bytes than its record says",
+                    node.name
+                ));
+            }
+        }
+    }
+    wrong
+}
+
+/// The greatest version of a file that was acknowledged, or a later one, is held as a replica by some node, unless
+/// every node that it was acknowledged on is lost.
+pub(super) fn acknowledged_writes_survive(history: &History, snapshot: &Snapshot) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for key in history.keys() {
+        let Some((version, holders)) = history.acknowledged(&key) else {
+            continue;
+        };
+        if holders.iter().all(|holder| snapshot.lost.contains(holder)) {
+            continue;
+        }
+        match snapshot.greatest(&key) {
+            None => wrong.push(format!(
+                "{key} was acknowledged as {version} and is nowhere"
+            )),
+            Some(record) if record.version < version => wrong.push(format!(
+                "{key} was acknowledged as {version}; the newest that is left is {}",
+                brief(record)
+            )),
+            Some(record) if record.deleted && !history.was_deleted(&key) => {
+                wrong.push(format!("{key} is deleted, and nobody asked for that"));
+            }
+            Some(_) => {}
+        }
+    }
+    for node in &snapshot.nodes {
+        for (key, held) in &node.held {
+            if held.holding.record.deleted && held.holding.role == Role::Cached {
+                wrong.push(format!(
+                    "{} holds the deletion of {key} as a cached copy",
+                    node.name
+                ));
+            }
+        }
+    }
+    wrong
+}

@@ -1,0 +1,88 @@
+//! Where replicas are, and what is said of that.
+
+use std::collections::BTreeSet;
+
+use dataverse_core::holdings::Role;
+use dataverse_core::id::NodeId;
+
+use crate::history::History;
+use crate::snapshot::Snapshot;
+use crate::watched::brief;
+
+/// Every holder of a file has the same record, and the nodes that it names are exactly those that hold a replica.
+/// No copy of anything older is left.
+pub(super) fn name_exactly_those_that_hold(history: &History, snapshot: &Snapshot) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for key in history.keys() {
+        let Some(newest) = snapshot.greatest(&key) else {
+            continue;
+        };
+        let mut holders = BTreeSet::new();
+        for node in &snapshot.nodes {
+            let Some(held) = node.held.get(&key) else {
+                continue;
+            };
+            let record = &held.holding.record;
+            if record.version < newest.version {
+                let role = held.holding.role.as_str();
+                wrong.push(format!(
+                    "{} still has {key} as {role} of {} where {} is the newest",
+                    node.name,
+                    brief(record),
+                    brief(newest)
+                ));
+                continue;
+            }
+            if held.holding.role == Role::Replica {
+                holders.insert(node.id);
+                if **record != *newest {
+                    wrong.push(format!(
+                        "{} has {key} as {}, others as {}",
+                        node.name,
+                        brief(record),
+                        brief(newest)
+                    ));
+                }
+            }
+        }
+        let lost = |id: &&NodeId| !snapshot.lost.contains(id);
+        let named: BTreeSet<NodeId> = newest.layout.holders.iter().filter(lost).copied().collect();
+        if named != holders {
+            let names = |ids: &BTreeSet<NodeId>| {
+                let names: Vec<String> = ids.iter().map(|id| id.default_name()).collect();
+                names.join(" ")
+            };
+            wrong.push(format!(
+                "the layout of {key} names [{}], and [{}] hold it: {}",
+                names(&named),
+                names(&holders),
+                brief(newest)
+            ));
+        }
+    }
+    wrong
+}
+
+/// Every file has as many replicas as were wanted, or one on every node.
+pub(super) fn have_their_factor(history: &History, snapshot: &Snapshot) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for key in history.keys() {
+        let Some(newest) = snapshot.greatest(&key) else {
+            continue;
+        };
+        let wanted = (newest.factor as usize).min(snapshot.nodes.len());
+        let has = snapshot.nodes.iter().filter(|node| {
+            let replica = node.replica(&key);
+            replica.is_some_and(|record| record.version == newest.version)
+        });
+        let has = has.count();
+        // A deletion is remembered by those that were there; more need not learn of it.
+        if has < wanted && !newest.deleted {
+            wrong.push(format!(
+                "{key} has {has} replicas of {wanted}: {}",
+                brief(newest)
+            ));
+        }
+    }
+    wrong
+}

@@ -1,0 +1,23 @@
+//! Links: both ends keep them.
+
+use crate::snapshot::Snapshot;
+
+/// A node that has a link with another that runs is linked with by it.
+pub(super) fn are_symmetric(snapshot: &Snapshot) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for node in &snapshot.nodes {
+        for other in snapshot
+            .nodes
+            .iter()
+            .filter(|other| node.links.contains(&other.id))
+        {
+            if !other.links.contains(&node.id) {
+                wrong.push(format!(
+                    "{} has a link with {}, which has none with it",
+                    node.name, other.name
+                ));
+            }
+        }
+    }
+    wrong
+}

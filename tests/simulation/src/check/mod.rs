@@ -1,0 +1,59 @@
+//! The checkers: what must be so of a quiet world, given what its clients were told.
+//!
+//! Each takes the history and a snapshot and says what is wrong, in words. They know the promises of the design and
+//! nothing of how they are kept.
+
+mod accounts;
+mod content;
+mod layouts;
+mod links;
+mod reads;
+
+use crate::history::History;
+use crate::snapshot::Snapshot;
+
+/// What is asked of a world beside what holds in every one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Expect {
+    /// Every node knows the newest version of every file: all readers get it, nobody keeps an older replica, and
+    /// every holder has the same record, which names exactly the holders.
+    pub converged: bool,
+    /// Every file has as many replicas as were wanted.
+    pub whole_factor: bool,
+}
+
+impl Expect {
+    /// All of it.
+    pub const EVERYTHING: Self = Self {
+        converged: true,
+        whole_factor: true,
+    };
+
+    /// After messages were lost or nodes were away. Both need what makes up for that in the background:
+    /// `converged` reconciliation, `whole_factor` repair. Without them neither can be asked.
+    pub const AFTER_FAULTS: Self = Self {
+        converged: false,
+        whole_factor: false,
+    };
+}
+
+/// Everything that is wrong.
+#[must_use]
+pub fn all(history: &History, snapshot: &Snapshot, expect: Expect) -> Vec<String> {
+    let mut wrong = content::nothing_is_invented(history, snapshot);
+    wrong.extend(content::acknowledged_writes_survive(history, snapshot));
+    wrong.extend(reads::readers_get_what_is_right(history, snapshot));
+    wrong.extend(reads::nobody_serves_less_than_it_has(history, snapshot));
+    wrong.extend(accounts::capacity_is_kept(snapshot));
+    wrong.extend(accounts::every_byte_is_accounted_for(snapshot));
+    wrong.extend(links::are_symmetric(snapshot));
+    if expect.converged {
+        wrong.extend(reads::all_get_the_newest(history, snapshot));
+        wrong.extend(reads::what_was_deleted_stays_deleted(history, snapshot));
+        wrong.extend(layouts::name_exactly_those_that_hold(history, snapshot));
+    }
+    if expect.whole_factor {
+        wrong.extend(layouts::have_their_factor(history, snapshot));
+    }
+    wrong
+}

@@ -1,0 +1,111 @@
+//! What readers get.
+
+use dataverse_core::holdings::Role;
+use dataverse_core::key::Key;
+
+use crate::history::History;
+use crate::snapshot::{NodeShot, Read, Snapshot};
+
+/// Whatever comes is what somebody wrote under that name, to the byte.
+pub(super) fn readers_get_what_is_right(history: &History, snapshot: &Snapshot) -> Vec<String> {
+    each_read(snapshot, |node, key, read| {
+        let Read::Content { promised, came, .. } = read else {
+            return None;
+        };
+        let right = promised == came && history.put_of(key, *came).is_some();
+        (!right).then(|| format!("{} serves wrong bytes of {key}", node.name))
+    })
+}
+
+/// A node that has the greatest version of a file as a replica serves that, and one that knows of its deletion
+/// serves nothing.
+pub(super) fn nobody_serves_less_than_it_has(
+    history: &History,
+    snapshot: &Snapshot,
+) -> Vec<String> {
+    each_read(snapshot, |node, key, read| {
+        let held = node.held.get(key)?;
+        if held.holding.role != Role::Replica {
+            return None;
+        }
+        let record = &held.holding.record;
+        match read {
+            Read::Content { version, .. } if *version < record.version => Some(format!(
+                "{} has {key} as {} and serves {version}",
+                node.name, record.version
+            )),
+            Read::Missing | Read::Failed(_)
+                if !record.deleted && is_greatest(snapshot, node, key) =>
+            {
+                Some(format!(
+                    "{} has the newest {key} and does not serve it: {read:?}",
+                    node.name
+                ))
+            }
+            Read::Content { version, .. }
+                if record.deleted && !history.puts.is_empty() && *version <= record.version =>
+            {
+                Some(format!(
+                    "{} knows that {key} is deleted and serves it",
+                    node.name
+                ))
+            }
+            _ => None,
+        }
+    })
+}
+
+/// Every reader gets the newest version, or hears that the file is deleted.
+pub(super) fn all_get_the_newest(_: &History, snapshot: &Snapshot) -> Vec<String> {
+    each_read(snapshot, |node, key, read| {
+        let newest = snapshot.greatest(key);
+        match (newest, read) {
+            (Some(record), Read::Content { version, .. })
+                if !record.deleted && *version == record.version =>
+            {
+                None
+            }
+            (Some(record), Read::Missing) if record.deleted => None,
+            (None, Read::Missing) => None,
+            (newest, read) => Some(format!(
+                "the newest {key} is {}, and a reader at {} gets {read:?}",
+                newest.map_or("nowhere".to_owned(), crate::watched::brief),
+                node.name
+            )),
+        }
+    })
+}
+
+/// A file whose deletion was the last that happened to it is gone for every reader.
+pub(super) fn what_was_deleted_stays_deleted(
+    history: &History,
+    snapshot: &Snapshot,
+) -> Vec<String> {
+    each_read(snapshot, |node, key, read| {
+        let comes = matches!(read, Read::Content { .. });
+        (comes && history.ends_deleted(key)).then(|| {
+            format!(
+                "{key} was deleted, that was acknowledged, and {} serves it",
+                node.name
+            )
+        })
+    })
+}
+
+fn is_greatest(snapshot: &Snapshot, node: &NodeShot, key: &Key) -> bool {
+    let own = node.replica(key).map(|record| record.version);
+    own == snapshot.greatest(key).map(|record| record.version)
+}
+
+fn each_read(
+    snapshot: &Snapshot,
+    wrong: impl Fn(&NodeShot, &Key, &Read) -> Option<String>,
+) -> Vec<String> {
+    let reads = snapshot.nodes.iter().flat_map(|node| {
+        let reads = node.reads.iter();
+        reads.map(move |(key, read)| (node, key, read))
+    });
+    reads
+        .filter_map(|(node, key, read)| wrong(node, key, read))
+        .collect()
+}

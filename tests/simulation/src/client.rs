@@ -1,0 +1,317 @@
+//! Clients: what they do, what they are told, and what is wrong with that at once.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use dataverse::driver::{
+    Body, Condition, Consistency, DeleteError, Driver, ReadError, WriteOptions, Written,
+};
+use dataverse_core::content::{ContentHasher, Digest};
+use dataverse_core::id::NodeId;
+use dataverse_core::key::Key;
+use dataverse_core::version::Version;
+use futures_util::{StreamExt, stream};
+use tokio_util::sync::CancellationToken;
+
+use crate::findings::Findings;
+use crate::history::{Deletion, History, Put, Told};
+use crate::log::Log;
+use crate::snapshot::Read;
+use crate::world::Disks;
+
+/// No request of any client takes longer.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// Bytes of a chunk of an upload.
+const CHUNK_BYTES: usize = 100_000;
+
+/// The node that a client speaks with.
+#[derive(Clone)]
+pub struct Door {
+    /// The node.
+    pub driver: Arc<Driver>,
+    /// Cancelled when it crashes.
+    pub died: CancellationToken,
+    /// Which of its lives it is.
+    pub life: u64,
+}
+
+/// A write that a client is to try.
+pub struct Upload {
+    /// Of the operation; the content follows from it.
+    pub number: u64,
+    /// Which file.
+    pub key: Key,
+    /// Of the content.
+    pub size: u64,
+    /// Replicas wanted.
+    pub factor: u32,
+    /// When to write at all.
+    pub condition: Condition,
+    /// Between two chunks.
+    pub pause: Duration,
+    /// The client goes away after so long.
+    pub patience: Duration,
+}
+
+/// All clients of a run.
+pub struct Clients {
+    log: Arc<Log>,
+    findings: Arc<Findings>,
+    disks: Arc<Disks>,
+    history: Mutex<History>,
+    /// The greatest version of a file that readers got from a node in one of its lives.
+    served: Mutex<BTreeMap<(NodeId, u64, Key), Version>>,
+}
+
+impl Clients {
+    /// Clients who have done nothing yet.
+    #[must_use]
+    pub fn new(log: Arc<Log>, findings: Arc<Findings>, disks: Arc<Disks>) -> Self {
+        Self {
+            log,
+            findings,
+            disks,
+            history: Mutex::default(),
+            served: Mutex::default(),
+        }
+    }
+
+    /// What they did and were told.
+    pub fn history(&self) -> MutexGuard<'_, History> {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Stores a file.
+    pub async fn put(&self, door: Door, upload: Upload) {
+        let Upload { number, key, .. } = &upload;
+        let (number, key) = (*number, key.clone());
+        let content = content_of(number, upload.size);
+        let digest = Digest::of(&content);
+        self.log.note(format_args!(
+            "{} put {number} {key} {} bytes, factor {}, {:?}",
+            door.driver.name(),
+            upload.size,
+            upload.factor,
+            upload.condition
+        ));
+        {
+            let mut history = self.history();
+            let put = Put {
+                key: key.clone(),
+                digest,
+                size: upload.size,
+                factor: upload.factor,
+                entry: door.driver.id(),
+                began: history.moment(),
+                ended: None,
+                told: Told::Nothing,
+            };
+            history.puts.insert(number, put);
+        }
+        let options = WriteOptions {
+            factor: Some(upload.factor),
+            condition: upload.condition,
+            size: number.is_multiple_of(2).then_some(upload.size),
+            ..WriteOptions::default()
+        };
+        let body = body_of(content, upload.pause);
+        let patience = upload.patience.min(PATIENCE);
+        let work = door.driver.write(&key, options, body);
+        let written = self.waits(&door, patience, "put", work).await;
+        let told = match written {
+            Some(Ok(written)) => self.acknowledged(number, &key, digest, &written),
+            Some(Err(error)) => {
+                self.log.note(format_args!("put {number}: {error}"));
+                Told::Nothing
+            }
+            None => Told::Nothing,
+        };
+        let mut history = self.history();
+        let ended = history.moment();
+        if let Some(put) = history.puts.get_mut(&number) {
+            put.ended = Some(ended);
+            put.told = told;
+        }
+    }
+
+    fn acknowledged(&self, number: u64, key: &Key, digest: Digest, written: &Written) -> Told {
+        let record = &written.record;
+        let holders = record.layout.holders.clone();
+        self.log.note(format_args!(
+            "put {number}: {} on {}",
+            record.version,
+            written.replicas.join(" ")
+        ));
+        if record.digest != digest || record.key != *key {
+            self.wrong(format!(
+                "put {number} of {key} is answered with another file"
+            ));
+        }
+        if holders.is_empty() {
+            self.wrong(format!("put {number} of {key} is acknowledged on no node"));
+        }
+        let lost = self.disks.lost();
+        for holder in holders.iter().filter(|holder| !lost.contains(holder)) {
+            let held = self.disks.holding(*holder, key);
+            let has = held.is_some_and(|held| held.record.version >= record.version);
+            if !has && !self.disks.is_superseded(record) {
+                self.wrong(format!(
+                    "put {number} of {key} is acknowledged on {}, which does not hold it",
+                    holder.default_name()
+                ));
+            }
+        }
+        Told::Acknowledged {
+            version: record.version,
+            holders,
+        }
+    }
+
+    /// Deletes a file.
+    pub async fn delete(&self, door: Door, number: u64, key: Key) {
+        self.log
+            .note(format_args!("{} delete {number} {key}", door.driver.name()));
+        {
+            let mut history = self.history();
+            let deletion = Deletion {
+                key: key.clone(),
+                entry: door.driver.id(),
+                began: history.moment(),
+                ended: None,
+                acknowledged: false,
+            };
+            history.deletions.insert(number, deletion);
+        }
+        let work = door.driver.delete(&key);
+        let deleted = self.waits(&door, PATIENCE, "delete", work).await;
+        match &deleted {
+            Some(Ok(())) => self.log.note(format_args!("delete {number}: done")),
+            Some(Err(DeleteError::Read(error))) => {
+                self.log.note(format_args!("delete {number}: {error}"));
+            }
+            Some(Err(error)) => self.log.note(format_args!("delete {number}: {error}")),
+            None => {}
+        }
+        let mut history = self.history();
+        let ended = history.moment();
+        if let Some(deletion) = history.deletions.get_mut(&number) {
+            deletion.ended = Some(ended);
+            deletion.acknowledged = matches!(deleted, Some(Ok(())));
+        }
+    }
+
+    /// Reads a file, and judges what came.
+    pub async fn get(&self, door: Door, key: Key, consistency: Consistency) -> Read {
+        let name = (door.driver.id(), door.life, key.clone());
+        let before = self.served().get(&name).copied();
+        let work = read(&door.driver, &key, consistency);
+        let Some(came) = self.waits(&door, PATIENCE, "get", work).await else {
+            return Read::Failed("nobody waited for it".to_owned());
+        };
+        self.log
+            .note(format_args!("{} get {key}: {came:?}", door.driver.name()));
+        if let Read::Content {
+            version,
+            promised,
+            came,
+        } = &came
+        {
+            if promised != came || self.history().put_of(&key, *came).is_none() {
+                self.wrong(format!("{}: wrong bytes of {key}", door.driver.name()));
+            }
+            if Some(*version) < before {
+                self.wrong(format!(
+                    "{}: {key} went back from a version that it has served to {version}",
+                    door.driver.name()
+                ));
+            }
+            let mut served = self.served();
+            let greatest = served.entry(name).or_insert(*version);
+            *greatest = (*greatest).max(*version);
+        }
+        came
+    }
+
+    fn served(&self) -> MutexGuard<'_, BTreeMap<(NodeId, u64, Key), Version>> {
+        self.served.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What comes of it, unless the node dies or the client goes away.
+    async fn waits<T>(
+        &self,
+        door: &Door,
+        patience: Duration,
+        what: &str,
+        work: impl Future<Output = T>,
+    ) -> Option<T> {
+        tokio::select! {
+            biased;
+            () = door.died.cancelled() => None,
+            done = tokio::time::timeout(patience, work) => match done {
+                Ok(done) => Some(done),
+                Err(_) if patience < PATIENCE => None,
+                Err(_) => {
+                    self.wrong(format!("{}: a {what} was not answered in {PATIENCE:?}", door.driver.name()));
+                    None
+                }
+            },
+        }
+    }
+
+    fn wrong(&self, what: String) {
+        self.findings.add(&self.log, what);
+    }
+}
+
+/// Reads a file to its end.
+async fn read(driver: &Driver, key: &Key, consistency: Consistency) -> Read {
+    let located = match driver.locate(key, consistency).await {
+        Ok(located) => located,
+        Err(ReadError::NotFound { .. }) => return Read::Missing,
+        Err(error) => return Read::Failed(error.to_string()),
+    };
+    let record = Arc::clone(&located.record);
+    let mut body = match driver.body(located, 0, record.size).await {
+        Ok(body) => body,
+        Err(error) => return Read::Failed(error.to_string()),
+    };
+    let mut hasher = ContentHasher::default();
+    while let Some(bytes) = body.next().await {
+        match bytes {
+            Ok(bytes) => hasher.update(&bytes),
+            Err(error) => return Read::Failed(error.to_string()),
+        }
+    }
+    Read::Content {
+        version: record.version,
+        promised: record.digest,
+        came: hasher.finish().0,
+    }
+}
+
+/// The content of one operation: no other has the same, not even when it is empty of bytes but for its number.
+fn content_of(number: u64, size: u64) -> Bytes {
+    let mut content = vec![0; usize::try_from(size).expect("files are small")];
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&number.to_be_bytes());
+    hasher.finalize_xof().fill(&mut content);
+    content.into()
+}
+
+fn body_of(mut content: Bytes, pause: Duration) -> Body {
+    let mut chunks = Vec::new();
+    while !content.is_empty() {
+        let chunk = content.split_to(content.len().min(CHUNK_BYTES));
+        chunks.push(chunk);
+    }
+    let chunks = stream::iter(chunks).then(move |chunk| async move {
+        if !pause.is_zero() {
+            tokio::time::sleep(pause).await;
+        }
+        Ok(chunk)
+    });
+    chunks.boxed()
+}

@@ -1,0 +1,130 @@
+//! What clients asked for and what they were told: all that a checker knows of what should be there.
+
+use std::collections::BTreeMap;
+
+use dataverse_core::content::Digest;
+use dataverse_core::id::NodeId;
+use dataverse_core::key::Key;
+use dataverse_core::version::Version;
+
+/// When something happened: its place in the order of all events of all clients.
+pub type Moment = u64;
+
+/// What a client was told of a write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Told {
+    /// It is stored.
+    Acknowledged {
+        /// Under which version.
+        version: Version,
+        /// On which nodes.
+        holders: Vec<NodeId>,
+    },
+    /// It did not succeed, or nothing was said: it may have happened, now or later.
+    Nothing,
+}
+
+/// A file that somebody tried to store.
+#[derive(Debug, Clone)]
+pub struct Put {
+    /// Which file.
+    pub key: Key,
+    /// Of the content, which no other put has.
+    pub digest: Digest,
+    /// Of the content.
+    pub size: u64,
+    /// Replicas wanted.
+    pub factor: u32,
+    /// The node that was asked.
+    pub entry: NodeId,
+    /// When it was asked.
+    pub began: Moment,
+    /// When the client was told, or gave up.
+    pub ended: Option<Moment>,
+    /// What it was told.
+    pub told: Told,
+}
+
+/// A deletion that somebody tried.
+#[derive(Debug, Clone)]
+pub struct Deletion {
+    /// Which file.
+    pub key: Key,
+    /// The node that was asked.
+    pub entry: NodeId,
+    /// When it was asked.
+    pub began: Moment,
+    /// When the client was told, or gave up.
+    pub ended: Option<Moment>,
+    /// Whether the client was told that it is done.
+    pub acknowledged: bool,
+}
+
+/// Everything that clients did.
+#[derive(Debug, Clone, Default)]
+pub struct History {
+    /// Writes, by the number of their operation.
+    pub puts: BTreeMap<u64, Put>,
+    /// Deletions, by the number of their operation.
+    pub deletions: BTreeMap<u64, Deletion>,
+    moments: Moment,
+}
+
+impl History {
+    /// The next moment.
+    pub fn moment(&mut self) -> Moment {
+        self.moments += 1;
+        self.moments
+    }
+
+    /// The file names that anybody wrote or deleted.
+    #[must_use]
+    pub fn keys(&self) -> Vec<Key> {
+        let written = self.puts.values().map(|put| &put.key);
+        let deleted = self.deletions.values().map(|deletion| &deletion.key);
+        let mut keys: Vec<Key> = written.chain(deleted).cloned().collect();
+        keys.sort();
+        keys.dedup();
+        keys
+    }
+
+    /// The put of this file that brought this content.
+    #[must_use]
+    pub fn put_of(&self, key: &Key, digest: Digest) -> Option<&Put> {
+        let mut puts = self.puts.values();
+        puts.find(|put| put.key == *key && put.digest == digest)
+    }
+
+    /// The greatest version of this file that was acknowledged, and on which nodes.
+    #[must_use]
+    pub fn acknowledged(&self, key: &Key) -> Option<(Version, &[NodeId])> {
+        let puts = self.puts.values().filter(|put| put.key == *key);
+        let acknowledged = puts.filter_map(|put| match &put.told {
+            Told::Acknowledged { version, holders } => Some((*version, &holders[..])),
+            Told::Nothing => None,
+        });
+        acknowledged.max_by_key(|(version, _)| *version)
+    }
+
+    /// Whether anybody tried to delete this file.
+    #[must_use]
+    pub fn was_deleted(&self, key: &Key) -> bool {
+        let mut deletions = self.deletions.values();
+        deletions.any(|deletion| deletion.key == *key)
+    }
+
+    /// Whether the last that clients did to this file was a deletion that was acknowledged: every write had ended
+    /// when it began, and none began after.
+    #[must_use]
+    pub fn ends_deleted(&self, key: &Key) -> bool {
+        let puts: Vec<&Put> = self.puts.values().filter(|put| put.key == *key).collect();
+        let mut deletions = self.deletions.values();
+        deletions.any(|deletion| {
+            let all_before = || {
+                puts.iter()
+                    .all(|put| put.ended < Some(deletion.began) && put.ended.is_some())
+            };
+            deletion.key == *key && deletion.acknowledged && all_before()
+        })
+    }
+}

@@ -1,0 +1,64 @@
+//! The log of a run: one line an event, hashed as it goes. Two runs that did the same have the same hash.
+
+use std::fmt::Display;
+use std::sync::{Mutex, PoisonError};
+
+use tokio::time::Instant;
+
+/// What happened, in order.
+pub struct Log {
+    began: Instant,
+    state: Mutex<State>,
+}
+
+struct State {
+    hasher: blake3::Hasher,
+    events: u64,
+    prints: bool,
+}
+
+/// What a log comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Trace {
+    /// How many events there were.
+    pub events: u64,
+    /// Of all of them, times included.
+    pub hash: [u8; 32],
+}
+
+impl Log {
+    /// A log that begins now, and prints every line if that is wanted.
+    #[must_use]
+    pub fn new(prints: bool) -> Self {
+        Self {
+            began: Instant::now(),
+            state: Mutex::new(State {
+                hasher: blake3::Hasher::new(),
+                events: 0,
+                prints,
+            }),
+        }
+    }
+
+    /// Notes an event.
+    pub fn note(&self, event: impl Display) {
+        let at = self.began.elapsed();
+        let line = format!("{:>9.3} {event}\n", at.as_secs_f64());
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.hasher.update(line.as_bytes());
+        state.events += 1;
+        if state.prints {
+            eprint!("{line}");
+        }
+    }
+
+    /// What it has come to.
+    #[must_use]
+    pub fn trace(&self) -> Trace {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        Trace {
+            events: state.events,
+            hash: *state.hasher.finalize().as_bytes(),
+        }
+    }
+}

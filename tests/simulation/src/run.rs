@@ -1,0 +1,485 @@
+//! One run: a seed makes a world, clients work in it while faults happen, everything is healed, and when it is
+//! quiet the checkers judge.
+
+use std::cell::RefCell;
+use std::sync::{Arc, Once};
+use std::time::Duration;
+
+use dataverse::driver::{Condition, Consistency};
+use dataverse_core::content::Digest;
+use dataverse_core::key::Key;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::chance::Chance;
+use crate::check::{self, Expect};
+use crate::client::{Clients, Door, Upload};
+use crate::history::Told;
+use crate::log::{Log, Trace};
+use crate::profile::{Profile, Sky};
+use crate::snapshot::{Held, NodeShot, Snapshot};
+use crate::world::World;
+
+/// No clock is further ahead, or behind: two that differ by more than ten minutes do not believe each other.
+const AHEAD_MS_MAX: u64 = 4 * 60 * 1000;
+/// How long nodes may take to know each other, at the beginning and after everything is healed.
+const ACQUAINTED: Duration = Duration::from_secs(180);
+/// How long nothing happens before a quiet world is judged.
+const QUIET: Duration = Duration::from_secs(45);
+
+/// What became of a run.
+#[derive(Debug)]
+pub struct Report {
+    /// The seed that gives it again.
+    pub seed: u64,
+    /// What it was like.
+    pub profile: Profile,
+    /// What is wrong.
+    pub findings: Vec<String>,
+    /// All that happened, as a hash.
+    pub trace: Trace,
+    /// Time that passed in it.
+    pub simulated: Duration,
+    /// Writes that were acknowledged, of so many that were tried.
+    pub acknowledged: (usize, usize),
+}
+
+thread_local! {
+    static PANICS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Runs a seed, and prints every event if that is wanted.
+///
+/// # Panics
+/// When the runtime can't be made.
+#[must_use]
+pub fn run(seed: u64, prints: bool) -> Report {
+    note_panics();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime without sockets can be made");
+    let mut report = runtime.block_on(drive(seed, prints));
+    drop(runtime);
+    let panics = PANICS.with_borrow_mut(std::mem::take);
+    let panicked = panics
+        .into_iter()
+        .map(|panic| format!("a task panicked: {panic}"));
+    report.findings.extend(panicked);
+    report
+}
+
+/// Tasks that panic end in silence; here each is a finding.
+fn note_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            PANICS.with_borrow_mut(|panics| panics.push(panic.to_string()));
+            before(panic);
+        }));
+    });
+    PANICS.with_borrow_mut(Vec::clear);
+}
+
+async fn drive(seed: u64, prints: bool) -> Report {
+    let profile = Profile::of(seed);
+    let log = Arc::new(Log::new(prints));
+    log.note(format_args!("{profile:?}"));
+    let began = Instant::now();
+    let world = World::new(seed, &profile, Arc::clone(&log)).await;
+    let clients = Clients::new(
+        Arc::clone(&log),
+        Arc::clone(&world.findings),
+        Arc::clone(&world.disks),
+    );
+    let mut run = Run {
+        chance: Chance::of(seed, "schedule"),
+        keys: keys(profile.keys),
+        profile,
+        world,
+        clients: Arc::new(clients),
+        work: JoinSet::new(),
+        operations: 0,
+    };
+    run.link_up().await;
+    run.go().await;
+    run.heal().await;
+    let snapshot = run.take_snapshot().await;
+    let history = run.clients.history().clone();
+    let expect = Expect::of(run.profile.sky);
+    for wrong in check::all(&history, &snapshot, expect) {
+        run.world.findings.add(&log, wrong);
+    }
+    let told = history.puts.values();
+    let acknowledged = told.filter(|put| matches!(put.told, Told::Acknowledged { .. }));
+    Report {
+        seed,
+        findings: run.world.findings.all(),
+        trace: log.trace(),
+        simulated: began.elapsed(),
+        acknowledged: (acknowledged.count(), history.puts.len()),
+        profile: run.profile,
+    }
+}
+
+fn keys(count: usize) -> Vec<Key> {
+    let name = |number: usize| format!("ada/file-{number}");
+    let key = |name: String| Key::parse(&name).expect("it is a key");
+    (0..count).map(name).map(key).collect()
+}
+
+struct Run {
+    chance: Chance,
+    keys: Vec<Key>,
+    profile: Profile,
+    world: World,
+    clients: Arc<Clients>,
+    work: JoinSet<()>,
+    operations: u64,
+}
+
+impl Run {
+    /// Links the nodes to a whole graph, before the weather breaks.
+    async fn link_up(&mut self) {
+        for at in 1..self.world.sites.len() {
+            let other = self.chance.below(at as u64) as usize;
+            self.link(at, other).await;
+        }
+        for _ in 0..self.profile.more_links {
+            let (a, b) = self.chance.two_below(self.world.sites.len());
+            self.link(a, b).await;
+        }
+        let known = self.world.wait_for(ACQUAINTED, World::is_acquainted).await;
+        if !known {
+            let what = "the nodes did not come to know each other at the beginning";
+            self.wrong(what.to_owned());
+        }
+    }
+
+    async fn link(&self, a: usize, b: usize) -> bool {
+        let address = &self.world.sites[b].address;
+        match &self.world.sites[a].node {
+            Some(node) => node.driver.link(address).await.is_ok(),
+            None => false,
+        }
+    }
+
+    async fn go(&mut self) {
+        self.world.weather.break_out();
+        let lost_at = self.profile.steps / 2;
+        for step in 0..self.profile.steps {
+            tokio::time::sleep(self.chance.millis(self.profile.pause_ms)).await;
+            while self.work.try_join_next().is_some() {}
+            if step == lost_at && self.profile.loses_a_node && self.world.running().len() > 3 {
+                let at = *self.chance.pick(&self.world.running());
+                self.world.lose(at, &mut self.chance).await;
+            }
+            self.mend().await;
+            self.step().await;
+        }
+        // Whoever still works ends within its patience.
+        while self.work.join_next().await.is_some() {}
+    }
+
+    /// Some of what is broken is mended on the way.
+    async fn mend(&mut self) {
+        if self.chance.permille(200) {
+            let (a, b) = self.pair();
+            self.world.network.heal(&a, &b);
+        }
+        if self.chance.permille(300) {
+            let at = self.chance.below(self.world.sites.len() as u64) as usize;
+            self.world.network.wake(&self.world.sites[at].address);
+        }
+        let down = self.world.down();
+        if !down.is_empty() && self.chance.permille(200) {
+            let at = *self.chance.pick(&down);
+            self.world.start(at).await;
+        }
+    }
+
+    fn pair(&mut self) -> (String, String) {
+        let (a, b) = self.chance.two_below(self.world.sites.len());
+        let sites = &self.world.sites;
+        (sites[a].address.clone(), sites[b].address.clone())
+    }
+
+    async fn step(&mut self) {
+        let profile = self.profile.clone();
+        let mut lot = self.chance.below(1_000);
+        let mut falls_on = |share: u64| {
+            let falls = lot < share;
+            lot = lot.wrapping_sub(share);
+            falls
+        };
+        let site = self.chance.below(self.world.sites.len() as u64) as usize;
+        if falls_on(profile.cuts) {
+            let (a, b) = self.pair();
+            self.world.log.note(format_args!("cut {a} {b}"));
+            self.world.network.cut(&a, &b);
+        } else if falls_on(profile.one_way) {
+            let (a, b) = self.pair();
+            self.world.log.note(format_args!("cut {a} > {b}"));
+            self.world.network.cut_one_way(&a, &b);
+        } else if falls_on(profile.silences) {
+            let address = self.world.sites[site].address.clone();
+            self.world.log.note(format_args!("{address} is silent"));
+            self.world.network.silence(&address);
+        } else if falls_on(profile.crashes) {
+            match self.chance.permille(250) {
+                true => self.world.stop(site).await,
+                false => self.world.crash(site, &mut self.chance).await,
+            }
+        } else if falls_on(profile.jumps) {
+            let ahead = self.chance.below(2 * AHEAD_MS_MAX + 1) as i64 - AHEAD_MS_MAX as i64;
+            self.world.set_clock(site, ahead);
+        } else if falls_on(profile.links) {
+            self.relink(site);
+        } else {
+            self.operate();
+        }
+    }
+
+    /// An operator links a node with another, or cuts a link.
+    fn relink(&mut self, at: usize) {
+        let Some(node) = self.world.sites[at].node.clone() else {
+            return;
+        };
+        let links = node.driver.links();
+        if !links.is_empty() && self.chance.permille(500) {
+            let other = self.chance.pick(&links).id.to_string();
+            self.work.spawn(async move {
+                // That the other end does not know yet is no failure.
+                let _ = node.driver.unlink(&other).await;
+            });
+            return;
+        }
+        let other = self.chance.below(self.world.sites.len() as u64) as usize;
+        let address = self.world.sites[other].address.clone();
+        self.work.spawn(async move {
+            // Itself, or a node that is down, is refused.
+            let _ = node.driver.link(&address).await;
+        });
+    }
+
+    /// A client does something at some node.
+    fn operate(&mut self) {
+        let running = self.world.running();
+        if running.is_empty() {
+            return;
+        }
+        let key = self.chance.pick(&self.keys.clone()).clone();
+        let at = *self.chance.pick(&running);
+        match self.chance.below(100) {
+            0..45 => self.put(at, key),
+            45..55 => {
+                let other = *self.chance.pick(&running);
+                self.put(at, key.clone());
+                self.put(other, key);
+            }
+            55..70 => self.delete(at, key),
+            _ => self.get(at, key),
+        }
+    }
+
+    fn door(&self, at: usize) -> Option<Door> {
+        let node = self.world.sites[at].node.as_ref()?;
+        Some(Door {
+            driver: Arc::clone(&node.driver),
+            died: node.died.clone(),
+            life: node.life,
+        })
+    }
+
+    fn put(&mut self, at: usize, key: Key) {
+        let Some(door) = self.door(at) else { return };
+        let chance = &mut self.chance;
+        self.operations += 1;
+        let condition = match chance.below(20) {
+            0 => Condition::Absent,
+            1 => Condition::Present,
+            2 => Condition::Matches(vec![Digest::of(b"no content has this")]),
+            _ => Condition::Always,
+        };
+        let size = match chance.below(20) {
+            0 => 0,
+            1 => chance.between(1 << 20, 3 << 20),
+            2..8 => chance.between(16, 16 << 10),
+            _ => chance.between(16 << 10, 300 << 10),
+        };
+        let upload = Upload {
+            number: self.operations,
+            key,
+            size,
+            factor: chance.between(1, 3) as u32,
+            condition,
+            pause: match chance.permille(200) {
+                true => chance.millis(300),
+                false => Duration::ZERO,
+            },
+            patience: match chance.permille(50) {
+                true => chance.millis(1_000),
+                false => Duration::MAX,
+            },
+        };
+        let clients = Arc::clone(&self.clients);
+        self.work
+            .spawn(async move { clients.put(door, upload).await });
+    }
+
+    fn delete(&mut self, at: usize, key: Key) {
+        let Some(door) = self.door(at) else { return };
+        self.operations += 1;
+        let (clients, number) = (Arc::clone(&self.clients), self.operations);
+        self.work
+            .spawn(async move { clients.delete(door, number, key).await });
+    }
+
+    fn get(&mut self, at: usize, key: Key) {
+        let Some(door) = self.door(at) else { return };
+        let consistency =
+            *self
+                .chance
+                .pick(&[Consistency::Usual, Consistency::Usual, Consistency::Newest]);
+        let clients = Arc::clone(&self.clients);
+        self.work.spawn(async move {
+            clients.get(door, key, consistency).await;
+        });
+    }
+
+    /// The weather clears up, what is broken is mended, who is down comes back, and all is given time to settle.
+    async fn heal(&mut self) {
+        self.world.log.note("everything is healed");
+        self.world.weather.clear_up();
+        let addresses: Vec<String> = self
+            .world
+            .sites
+            .iter()
+            .map(|site| site.address.clone())
+            .collect();
+        for a in &addresses {
+            self.world.network.wake(a);
+            for b in &addresses {
+                self.world.network.heal(a, b);
+            }
+        }
+        for at in self.world.down() {
+            self.world.start(at).await;
+        }
+        self.forget_the_lost().await;
+        let running = self.world.running();
+        for pair in running.windows(2) {
+            self.link(pair[0], pair[1]).await;
+        }
+        let whole = |world: &World| world.is_acquainted() && world.is_linked();
+        if !self.world.wait_for(ACQUAINTED, whole).await {
+            let what = self.why_not_whole();
+            self.wrong(what);
+        }
+        tokio::time::sleep(QUIET).await;
+    }
+
+    fn why_not_whole(&self) -> String {
+        let mut why = "the network did not become whole again:".to_owned();
+        for site in &self.world.sites {
+            let Some(node) = &site.node else { continue };
+            let seen = node.driver.nodes();
+            let seen = seen
+                .iter()
+                .map(|node| format!("{} {} {:?}", node.name, node.state, node.hops));
+            let links = node.driver.links();
+            let links = links
+                .iter()
+                .map(|link| format!("{}{}", link.name, if link.up { "" } else { " (down)" }));
+            why.push_str(&format!(
+                "\n      {} sees [{}], is linked with [{}]",
+                site.name,
+                seen.collect::<Vec<_>>().join(", "),
+                links.collect::<Vec<_>>().join(", ")
+            ));
+        }
+        why
+    }
+
+    /// An operator cuts the links with nodes that will not come back.
+    async fn forget_the_lost(&self) {
+        let lost = self.world.disks.lost();
+        for at in self.world.running() {
+            let Some(node) = &self.world.sites[at].node else {
+                continue;
+            };
+            for link in node.driver.links() {
+                if lost.contains(&link.id) {
+                    let cut = node.driver.unlink(&link.id.to_string()).await;
+                    if let Err(error) = cut {
+                        self.wrong(format!("a link with a lost node was not cut: {error}"));
+                    }
+                }
+            }
+        }
+    }
+
+    async fn take_snapshot(&self) -> Snapshot {
+        let mut nodes = Vec::new();
+        for (at, site) in self.world.sites.iter().enumerate() {
+            let (Some(node), Some(door)) = (&site.node, self.door(at)) else {
+                continue;
+            };
+            let mut shot = NodeShot {
+                id: site.id,
+                name: site.name.clone(),
+                held: Default::default(),
+                links: node.driver.links().iter().map(|link| link.id).collect(),
+                usage: Default::default(),
+                reads: Default::default(),
+            };
+            for key in &self.keys {
+                let read = self
+                    .clients
+                    .get(door.clone(), key.clone(), Consistency::Usual)
+                    .await;
+                shot.reads.insert(key.clone(), read);
+            }
+            nodes.push(shot);
+        }
+        // Copies that these reads made are on their way.
+        tokio::time::sleep(Duration::from_secs(15)).await;
+        let running = self
+            .world
+            .sites
+            .iter()
+            .filter_map(|site| site.node.as_ref());
+        for (shot, node) in nodes.iter_mut().zip(running) {
+            shot.usage = dataverse::store::Store::usage(&*node.store);
+            let Some(disk) = self.world.disks.disk(shot.id) else {
+                continue;
+            };
+            let held = disk.holdings().into_iter().map(|holding| {
+                let key = holding.record.key.clone();
+                let content = Digest::of(&disk.content(&key).unwrap_or_default());
+                (key, Held { holding, content })
+            });
+            shot.held = held.collect();
+        }
+        Snapshot {
+            nodes,
+            lost: self.world.disks.lost(),
+        }
+    }
+
+    fn wrong(&self, what: String) {
+        self.world.findings.add(&self.world.log, what);
+    }
+}
+
+impl Expect {
+    /// What may be asked of a run under this sky.
+    fn of(sky: Sky) -> Self {
+        match sky {
+            Sky::Calm => Self::EVERYTHING,
+            Sky::Rough => Self::AFTER_FAULTS,
+        }
+    }
+}

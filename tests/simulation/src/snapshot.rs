@@ -1,0 +1,82 @@
+//! What the world is like at one moment, as plain values that a checker judges and a test can doctor.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use dataverse::store::Usage;
+use dataverse_core::content::Digest;
+use dataverse_core::holdings::{Holding, Role};
+use dataverse_core::id::NodeId;
+use dataverse_core::key::Key;
+use dataverse_core::record::Record;
+use dataverse_core::version::Version;
+
+/// What came of a read of one file at one node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Read {
+    /// Content came to its end.
+    Content {
+        /// As what version.
+        version: Version,
+        /// The digest that its record names.
+        promised: Digest,
+        /// Of the bytes that came.
+        came: Digest,
+    },
+    /// There is no such file.
+    Missing,
+    /// It could not be had, for this reason.
+    Failed(String),
+}
+
+/// A file on a disk.
+#[derive(Debug, Clone)]
+pub struct Held {
+    /// The entry.
+    pub holding: Holding,
+    /// Of the bytes that are there.
+    pub content: Digest,
+}
+
+/// One node.
+#[derive(Debug, Clone)]
+pub struct NodeShot {
+    /// Its id.
+    pub id: NodeId,
+    /// Its name.
+    pub name: String,
+    /// What lies on its disk.
+    pub held: BTreeMap<Key, Held>,
+    /// Whom it is linked with.
+    pub links: BTreeSet<NodeId>,
+    /// What it says is used.
+    pub usage: Usage,
+    /// What its readers get.
+    pub reads: BTreeMap<Key, Read>,
+}
+
+impl NodeShot {
+    /// The record of a replica of this file.
+    #[must_use]
+    pub fn replica(&self, key: &Key) -> Option<&Record> {
+        let held = self.held.get(key)?;
+        (held.holding.role == Role::Replica).then_some(&*held.holding.record)
+    }
+}
+
+/// The whole world.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// The nodes that run.
+    pub nodes: Vec<NodeShot>,
+    /// Those that are lost for good.
+    pub lost: BTreeSet<NodeId>,
+}
+
+impl Snapshot {
+    /// The greatest record of this file that any node holds as a replica.
+    #[must_use]
+    pub fn greatest(&self, key: &Key) -> Option<&Record> {
+        let replicas = self.nodes.iter().filter_map(|node| node.replica(key));
+        replicas.max_by_key(|record| (record.version, record.layout.clone()))
+    }
+}

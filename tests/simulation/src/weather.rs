@@ -1,0 +1,101 @@
+//! What the wire does to every call, drawn from the seed in the order of the calls.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use dataverse::net::memory::{Call, Fate, Lost, Weather};
+
+use crate::chance::Chance;
+use crate::log::Log;
+use crate::profile::Profile;
+
+/// The weather of a run: clear, until it breaks out.
+pub struct SeededWeather {
+    log: Arc<Log>,
+    profile: Profile,
+    /// The node that is slow, and its address.
+    slow: String,
+    /// The lots, and whether the weather is clear.
+    state: Mutex<(Chance, bool)>,
+}
+
+impl SeededWeather {
+    /// The weather of a seed.
+    #[must_use]
+    pub fn new(seed: u64, profile: &Profile, slow: String, log: Arc<Log>) -> Self {
+        let chance = Chance::of(seed, "weather");
+        Self {
+            log,
+            profile: profile.clone(),
+            slow,
+            state: Mutex::new((chance, true)),
+        }
+    }
+
+    /// From now on everything happens that the profile says.
+    pub fn break_out(&self) {
+        self.state().1 = false;
+    }
+
+    /// From now on nothing is lost or doubled, and little is late.
+    pub fn clear_up(&self) {
+        self.state().1 = true;
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, (Chance, bool)> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn draw(&self, from: &str, to: &str) -> Fate {
+        let profile = &self.profile;
+        let mut state = self.state();
+        let (chance, is_clear) = &mut *state;
+        if *is_clear {
+            let takes = chance.millis(2);
+            return Fate {
+                ask_takes: takes,
+                answer_takes: takes,
+                ..Fate::default()
+            };
+        }
+        let is_slow = from == self.slow || to == self.slow;
+        let slow = |chance: &mut Chance| match is_slow {
+            true => chance.millis(profile.slow_ms),
+            false => Duration::ZERO,
+        };
+        // Most messages are quick; a few are so late that others overtake them.
+        let takes = |chance: &mut Chance| match chance.permille(20) {
+            true => chance.millis(20 * profile.delay_ms),
+            false => chance.millis(profile.delay_ms),
+        };
+        let lost = chance.permille(profile.loss);
+        Fate {
+            ask_takes: takes(chance) + slow(chance),
+            answer_takes: takes(chance) + slow(chance),
+            chunk_takes: slow(chance) / 4,
+            lost: lost.then(|| *chance.pick(&[Lost::Ask, Lost::Answer])),
+            again_after: chance
+                .permille(profile.doubled)
+                .then(|| chance.millis(3_000)),
+            goes_on: chance.permille(profile.goes_on),
+        }
+    }
+}
+
+impl Weather for SeededWeather {
+    fn fate(&self, from: &str, to: &str, call: Call) -> Fate {
+        let fate = self.draw(from, to);
+        self.log.note(format_args!(
+            "{from} > {to} {call:?} {:?}/{:?}{}{}",
+            fate.ask_takes,
+            fate.answer_takes,
+            if fate.lost.is_some() { " lost" } else { "" },
+            if fate.again_after.is_some() {
+                " doubled"
+            } else {
+                ""
+            },
+        ));
+        fate
+    }
+}

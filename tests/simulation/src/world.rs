@@ -1,0 +1,415 @@
+//! The world of a run: disks that outlive nodes, nodes that start and crash, clocks that jump, links that are cut.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use dataverse::driver::{Driver, Judges, Now, Parts};
+use dataverse::entropy::Entropy;
+use dataverse::net::memory::MemoryNetwork;
+use dataverse::store::{CommitPace, MemoryDisk, Store};
+use dataverse::transport::Serve;
+use dataverse_core::holdings::Holding;
+use dataverse_core::id::NodeId;
+use dataverse_core::key::Key;
+use dataverse_core::record::Record;
+use dataverse_core::search::Peer;
+use dataverse_core::version::{Millis, Version};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::chance::Chance;
+use crate::findings::Findings;
+use crate::log::Log;
+use crate::lying::Lying;
+use crate::profile::{Profile, settings};
+use crate::watched::Watched;
+use crate::weather::SeededWeather;
+
+/// Where the clocks begin, in milliseconds.
+const BEGINNING: Millis = 1_700_000_000_000;
+
+/// A node's place in the world: what stays when the node goes.
+pub struct Site {
+    /// Its name.
+    pub name: String,
+    /// Its id.
+    pub id: NodeId,
+    /// Where it listens.
+    pub address: String,
+    /// The node, while it runs.
+    pub node: Option<Running>,
+    /// How many nodes ran here so far.
+    pub lives: u64,
+    ahead_ms: Arc<AtomicI64>,
+}
+
+/// A node that runs.
+#[derive(Clone)]
+pub struct Running {
+    /// The node.
+    pub driver: Arc<Driver>,
+    /// Its store.
+    pub store: Arc<Watched>,
+    /// Cancelled when it crashes: its clients lose their connections.
+    pub died: CancellationToken,
+    /// Which of the nodes that ran at its site it is.
+    pub life: u64,
+}
+
+/// The disks of all nodes: what is durable.
+pub struct Disks {
+    disks: Vec<(NodeId, Arc<MemoryDisk>)>,
+    lost: Mutex<BTreeSet<NodeId>>,
+    mirror: Mutex<Mirror>,
+}
+
+/// What the nodes say is on their disks, change by change.
+#[derive(Default)]
+struct Mirror {
+    held: BTreeMap<(NodeId, Key), Holding>,
+    /// The greatest record of each file that was at some moment durable on every node that it names. Since then
+    /// each of them has it or something greater, or has let go of it for something greater.
+    settled: BTreeMap<Key, Rank>,
+}
+
+/// What orders the records of one file.
+type Rank = (Version, u64, NodeId);
+
+impl Disks {
+    /// Empty disks of these nodes, on which everything is durable at once.
+    #[must_use]
+    pub fn of(nodes: impl IntoIterator<Item = NodeId>) -> Self {
+        let disks = nodes.into_iter().map(|node| (node, MemoryDisk::new()));
+        Self {
+            disks: disks.collect(),
+            lost: Mutex::default(),
+            mirror: Mutex::default(),
+        }
+    }
+
+    /// What a node's disk has of this file.
+    #[must_use]
+    pub fn holding(&self, node: NodeId, key: &Key) -> Option<Holding> {
+        self.disk(node)?.holding(key)
+    }
+
+    /// A node's disk.
+    #[must_use]
+    pub fn disk(&self, node: NodeId) -> Option<&Arc<MemoryDisk>> {
+        let disk = self.disks.iter().find(|(id, _)| *id == node);
+        disk.map(|(_, disk)| disk)
+    }
+
+    /// The nodes that were lost for good.
+    #[must_use]
+    pub fn lost(&self) -> BTreeSet<NodeId> {
+        let lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        lost.clone()
+    }
+
+    /// A node starts with these holdings.
+    pub fn opened(&self, node: NodeId, holdings: &[Holding]) {
+        let mut mirror = self.mirror();
+        mirror.held.retain(|(of, _), _| *of != node);
+        for holding in holdings {
+            let name = (node, holding.record.key.clone());
+            mirror.held.insert(name, holding.clone());
+        }
+    }
+
+    /// A holding of a node changed, durably. Says what it was before.
+    pub fn changed(&self, node: NodeId, key: &Key, after: Option<&Holding>) -> Option<Holding> {
+        let lost = self.lost();
+        let mut mirror = self.mirror();
+        let name = (node, key.clone());
+        let before = match after {
+            Some(after) => mirror.held.insert(name, after.clone()),
+            None => mirror.held.remove(&name),
+        };
+        mirror.note_settled(key, &lost);
+        before
+    }
+
+    /// Whether a record greater than this one was at some moment durable on every node that it names.
+    #[must_use]
+    pub fn is_superseded(&self, record: &Record) -> bool {
+        let mirror = self.mirror();
+        let settled = mirror.settled.get(&record.key);
+        settled.is_some_and(|settled| *settled > rank(record))
+    }
+
+    fn mirror(&self) -> std::sync::MutexGuard<'_, Mirror> {
+        self.mirror.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Mirror {
+    /// Something of this file became durable somewhere: notes what is durable everywhere now.
+    fn note_settled(&mut self, key: &Key, lost: &BTreeSet<NodeId>) {
+        let held: BTreeMap<NodeId, &Record> = self
+            .held
+            .iter()
+            .filter(|((_, of), _)| of == key)
+            .map(|((node, _), holding)| (*node, &*holding.record))
+            .collect();
+        let has = |node: &NodeId, wanted: &Record| {
+            let held = held.get(node);
+            lost.contains(node) || held.is_some_and(|record| rank(record) >= rank(wanted))
+        };
+        let durable = held.values().filter(|record| {
+            let mut holders = record.layout.holders.iter();
+            holders.all(|node| has(node, record))
+        });
+        let Some(greatest) = durable.map(|record| rank(record)).max() else {
+            return;
+        };
+        let known = self.settled.entry(key.clone()).or_insert(greatest);
+        *known = greatest.max(*known);
+    }
+}
+
+fn rank(record: &Record) -> Rank {
+    (record.version, record.layout.counter, record.layout.author)
+}
+
+/// Everything that nodes live in.
+pub struct World {
+    /// The wire.
+    pub network: MemoryNetwork,
+    /// What it does to calls.
+    pub weather: Arc<SeededWeather>,
+    /// The nodes, in order of their names.
+    pub sites: Vec<Site>,
+    /// Their disks.
+    pub disks: Arc<Disks>,
+    /// What happens.
+    pub log: Arc<Log>,
+    /// What is wrong.
+    pub findings: Arc<Findings>,
+    profile: Profile,
+    seed: u64,
+    began: Instant,
+    liar: usize,
+}
+
+impl World {
+    /// Nodes of one network that know nobody. Nothing happens in it yet.
+    pub async fn new(seed: u64, profile: &Profile, log: Arc<Log>) -> Self {
+        let mut chance = Chance::of(seed, "world");
+        let sites: Vec<Site> = (0..profile.nodes)
+            .map(|at| {
+                let name = char::from(b'A' + at as u8).to_string();
+                Site {
+                    address: format!("{}.test:1", name.to_lowercase()),
+                    name,
+                    id: NodeId::from(chance.wide()),
+                    node: None,
+                    lives: 0,
+                    ahead_ms: Arc::default(),
+                }
+            })
+            .collect();
+        let disk = |at: usize, site: &Site| (site.id, disk_of(seed, at, profile));
+        let disks = sites.iter().enumerate().map(|(at, site)| disk(at, site));
+        let disks = Disks {
+            disks: disks.collect(),
+            ..Disks::of([])
+        };
+        let slow = chance.pick(&sites).address.clone();
+        let weather = SeededWeather::new(seed, profile, slow, Arc::clone(&log));
+        let weather = Arc::new(weather);
+        let network = MemoryNetwork::new(&settings());
+        network.make_weather(Arc::clone(&weather) as _);
+        let mut world = Self {
+            network,
+            weather,
+            disks: Arc::new(disks),
+            liar: chance.below(sites.len() as u64) as usize,
+            sites,
+            findings: Arc::default(),
+            profile: profile.clone(),
+            seed,
+            began: Instant::now(),
+            log,
+        };
+        for at in 0..world.sites.len() {
+            world.start(at).await;
+        }
+        world
+    }
+
+    /// The sites at which a node runs.
+    #[must_use]
+    pub fn running(&self) -> Vec<usize> {
+        let at = 0..self.sites.len();
+        at.filter(|at| self.sites[*at].node.is_some()).collect()
+    }
+
+    /// The sites at which none runs and one could.
+    #[must_use]
+    pub fn down(&self) -> Vec<usize> {
+        let lost = self.disks.lost();
+        let is_down = |at: &usize| {
+            let site = &self.sites[*at];
+            site.node.is_none() && !lost.contains(&site.id)
+        };
+        (0..self.sites.len()).filter(is_down).collect()
+    }
+
+    /// Starts a node at this site with what its disk has.
+    pub async fn start(&mut self, at: usize) {
+        let life = self.sites[at].lives;
+        let site = &self.sites[at];
+        self.log.note(format_args!("{} starts", site.name));
+        let (began, ahead) = (self.began, Arc::clone(&site.ahead_ms));
+        let now: Now = Arc::new(move || {
+            let passed = began.elapsed().as_millis() as u64;
+            (BEGINNING + passed).saturating_add_signed(ahead.load(Ordering::Relaxed))
+        });
+        let disk = self.disks.disk(site.id).expect("every site has a disk");
+        let store = Arc::new(Watched {
+            node: site.id,
+            name: site.name.clone(),
+            inner: disk.open(self.profile.capacity),
+            disks: Arc::clone(&self.disks),
+            log: Arc::clone(&self.log),
+            findings: Arc::clone(&self.findings),
+        });
+        let mut chance = Chance::of(self.seed, &format!("node {} {life}", site.name));
+        let driver = Driver::start(Parts {
+            me: Peer {
+                id: site.id,
+                name: site.name.as_str().into(),
+                address: site.address.as_str().into(),
+            },
+            http: "127.0.0.1:1".to_owned(),
+            network: "test".into(),
+            zone: String::new(),
+            factor: 2,
+            settings: settings(),
+            store: Arc::clone(&store) as Arc<dyn Store>,
+            transport: Arc::new(self.network.transport(&site.address)),
+            judges: Arc::new(Judges::default()),
+            recorder: None,
+            now,
+            entropy: Entropy::seeded(chance.number()),
+        })
+        .await
+        .expect("a store in memory starts");
+        let serves: Arc<dyn Serve> = match at == self.liar && self.profile.lies > 0 {
+            true => Arc::new(Lying {
+                node: Arc::clone(&driver),
+                lies: self.profile.lies,
+                chance: Mutex::new(chance),
+            }),
+            false => Arc::clone(&driver) as Arc<dyn Serve>,
+        };
+        self.network.listen(&site.address, serves);
+        let site = &mut self.sites[at];
+        site.lives += 1;
+        site.node = Some(Running {
+            driver,
+            store,
+            died: CancellationToken::new(),
+            life,
+        });
+    }
+
+    /// The machine at this site fails. Of what its disk was just writing, the lot says how much is left.
+    pub async fn crash(&mut self, at: usize, chance: &mut Chance) {
+        let site = &mut self.sites[at];
+        let Some(node) = site.node.take() else { return };
+        self.log.note(format_args!("{} crashes", site.name));
+        self.network.stop(&site.address);
+        let disk = self.disks.disk(site.id).expect("every site has a disk");
+        disk.crash(|waiting| chance.below(waiting as u64 + 1) as usize);
+        node.died.cancel();
+        node.driver.crash().await;
+    }
+
+    /// The node at this site is told to stop, and does.
+    pub async fn stop(&mut self, at: usize) {
+        let Some(node) = self.sites[at].node.take() else {
+            return;
+        };
+        self.log
+            .note(format_args!("{} is stopped", self.sites[at].name));
+        node.driver.stop().await;
+        node.died.cancel();
+        self.network.stop(&self.sites[at].address);
+    }
+
+    /// The machine at this site burns down with its disk.
+    pub async fn lose(&mut self, at: usize, chance: &mut Chance) {
+        self.crash(at, chance).await;
+        let site = &self.sites[at];
+        self.log.note(format_args!("{} is lost", site.name));
+        if let Some(disk) = self.disks.disk(site.id) {
+            disk.wipe();
+        }
+        self.disks.opened(site.id, &[]);
+        let mut lost = self
+            .disks
+            .lost
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        lost.insert(site.id);
+    }
+
+    /// Sets a node's wall clock forward, or back.
+    pub fn set_clock(&self, at: usize, ahead_ms: i64) {
+        let site = &self.sites[at];
+        self.log
+            .note(format_args!("{} clock {ahead_ms:+} ms", site.name));
+        site.ahead_ms.store(ahead_ms, Ordering::Relaxed);
+    }
+
+    /// Waits until the condition holds, for so long at most. Time passes by itself.
+    pub async fn wait_for(&self, at_most: Duration, mut holds: impl FnMut(&Self) -> bool) -> bool {
+        let deadline = Instant::now() + at_most;
+        while !holds(self) {
+            if Instant::now() >= deadline {
+                return false;
+            }
+            tokio::time::sleep(Duration::from_millis(250)).await;
+        }
+        true
+    }
+
+    /// Whether every node that runs counts every other among the living, and none that does not run.
+    #[must_use]
+    pub fn is_acquainted(&self) -> bool {
+        let running = self.running();
+        let knows_all = |at: &usize| {
+            let seen = self.sites[*at]
+                .node
+                .as_ref()
+                .map(|node| node.driver.nodes());
+            let seen = seen.unwrap_or_default();
+            let alive = seen.iter().filter(|node| node.state == "alive");
+            let known = alive.filter(|node| node.capacity > 0 && node.hops.is_some());
+            known.count() == running.len()
+        };
+        running.iter().all(knows_all)
+    }
+
+    /// Whether every link of every node that runs is up.
+    #[must_use]
+    pub fn is_linked(&self) -> bool {
+        let nodes = self.sites.iter().filter_map(|site| site.node.as_ref());
+        let mut links = nodes.flat_map(|node| node.driver.links());
+        links.all(|link| link.up)
+    }
+}
+
+fn disk_of(seed: u64, at: usize, profile: &Profile) -> Arc<MemoryDisk> {
+    let chance = Mutex::new(Chance::of(seed, &format!("disk {at}")));
+    let commit_ms = profile.commit_ms;
+    let pace: CommitPace = Arc::new(move || {
+        let mut chance = chance.lock().unwrap_or_else(PoisonError::into_inner);
+        chance.millis(commit_ms)
+    });
+    MemoryDisk::paced(pace)
+}

@@ -1,0 +1,327 @@
+//! The checkers can fail: each is shown a good world, which it accepts, and the same world with one thing wrong.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use dataverse::store::Usage;
+use dataverse_core::content::Digest;
+use dataverse_core::holdings::{Holding, Role};
+use dataverse_core::id::NodeId;
+use dataverse_core::key::Key;
+use dataverse_core::record::{Layout, Record};
+use dataverse_core::version::{Stamp, Version};
+use dataverse_simulation::check::{self, Expect};
+use dataverse_simulation::history::{Deletion, History, Put, Told};
+use dataverse_simulation::snapshot::{Held, NodeShot, Read, Snapshot};
+use dataverse_simulation::world::Disks;
+
+const NEW: &[u8] = b"the newer content";
+const OLD: &[u8] = b"old";
+
+fn id(node: u128) -> NodeId {
+    NodeId::from(node)
+}
+
+fn key() -> Key {
+    Key::parse("ada/x").expect("it is a key")
+}
+
+fn version(stamp: u64) -> Version {
+    Version {
+        stamp: Stamp(stamp),
+        writer: id(1),
+    }
+}
+
+fn record(stamp: u64, content: &[u8], holders: &[u128]) -> Record {
+    Record {
+        version: version(stamp),
+        layout: Layout {
+            counter: 0,
+            author: id(1),
+            holders: holders.iter().map(|holder| id(*holder)).collect(),
+        },
+        deleted: false,
+        size: content.len() as u64,
+        digest: Digest::of(content),
+        content_type: "text/plain".into(),
+        factor: 2,
+        key: key(),
+    }
+}
+
+fn held(record: Record, content: &[u8]) -> Held {
+    Held {
+        holding: Holding {
+            record: Arc::new(record),
+            role: Role::Replica,
+            validated: 0,
+            verified: 0,
+        },
+        content: Digest::of(content),
+    }
+}
+
+fn read(stamp: u64, content: &[u8]) -> Read {
+    Read::Content {
+        version: version(stamp),
+        promised: Digest::of(content),
+        came: Digest::of(content),
+    }
+}
+
+fn put(stamp: u64, content: &[u8], began: u64) -> Put {
+    Put {
+        key: key(),
+        digest: Digest::of(content),
+        size: content.len() as u64,
+        factor: 2,
+        entry: id(1),
+        began,
+        ended: Some(began + 1),
+        told: Told::Acknowledged {
+            version: version(stamp),
+            holders: vec![id(1), id(2)],
+        },
+    }
+}
+
+fn node(number: u128, name: &str) -> NodeShot {
+    let others = (1..=3).filter(|other| *other != number).map(id);
+    NodeShot {
+        id: id(number),
+        name: name.to_owned(),
+        held: BTreeMap::new(),
+        links: others.collect(),
+        usage: Usage {
+            capacity: 1_000,
+            ..Usage::default()
+        },
+        reads: BTreeMap::from([(key(), read(5, NEW))]),
+    }
+}
+
+/// A file that was written and overwritten: on A and B, read at all three nodes.
+fn good() -> (History, Snapshot) {
+    let mut history = History::default();
+    history.puts.insert(1, put(4, OLD, 1));
+    history.puts.insert(2, put(5, NEW, 3));
+    let mut nodes = vec![node(1, "A"), node(2, "B"), node(3, "C")];
+    for node in &mut nodes[..2] {
+        let holding = held(record(5, NEW, &[1, 2]), NEW);
+        node.held.insert(key(), holding);
+        node.usage.replicas = NEW.len() as u64;
+    }
+    let lost = BTreeSet::new();
+    (history, Snapshot { nodes, lost })
+}
+
+/// What is found in the good world once this is wrong with it.
+fn found(expect: Expect, spoil: impl FnOnce(&mut History, &mut Snapshot)) -> String {
+    let (mut history, mut snapshot) = good();
+    spoil(&mut history, &mut snapshot);
+    check::all(&history, &snapshot, expect).join("\n")
+}
+
+fn check_found(expect: Expect, words: &str, spoil: impl FnOnce(&mut History, &mut Snapshot)) {
+    let found = found(expect, spoil);
+    assert!(found.contains(words), "{words:?} is not found in: {found}");
+}
+
+const ALWAYS: Expect = Expect::AFTER_FAULTS;
+
+#[test]
+fn a_good_world_is_accepted() {
+    assert_eq!(found(Expect::EVERYTHING, |_, _| {}), "");
+}
+
+#[test]
+fn an_acknowledged_write_that_is_gone_is_noticed() {
+    check_found(ALWAYS, "is nowhere", |_, world| {
+        world.nodes.iter_mut().for_each(|node| node.held.clear());
+    });
+    check_found(ALWAYS, "the newest that is left", |_, world| {
+        for node in &mut world.nodes[..2] {
+            node.held.insert(key(), held(record(4, OLD, &[1, 2]), OLD));
+        }
+    });
+    // A cached copy is no durable one.
+    check_found(ALWAYS, "is nowhere", |_, world| {
+        for node in &mut world.nodes[..2] {
+            let held = node.held.get_mut(&key()).expect("it is held");
+            held.holding.role = Role::Cached;
+        }
+    });
+}
+
+#[test]
+fn what_only_lost_nodes_had_may_be_gone_and_nothing_else() {
+    let lose = |lost: &'static [u128]| {
+        found(ALWAYS, |_, world| {
+            world.lost = lost.iter().map(|node| id(*node)).collect();
+            world.nodes.retain(|node| node.id == id(3));
+            for node in &mut world.nodes {
+                node.reads.insert(key(), Read::Missing);
+            }
+        })
+    };
+    assert_eq!(lose(&[1, 2]), "");
+    assert!(lose(&[1]).contains("is nowhere"));
+}
+
+#[test]
+fn wrong_bytes_are_noticed_on_disk_and_on_their_way() {
+    check_found(ALWAYS, "other bytes than its record says", |_, world| {
+        let held = world.nodes[1].held.get_mut(&key()).expect("it is held");
+        held.content = Digest::of(b"rotten");
+    });
+    check_found(ALWAYS, "serves wrong bytes", |_, world| {
+        let read = Read::Content {
+            version: version(5),
+            promised: Digest::of(NEW),
+            came: Digest::of(b"garbled"),
+        };
+        world.nodes[2].reads.insert(key(), read);
+    });
+}
+
+#[test]
+fn what_nobody_wrote_is_noticed() {
+    check_found(ALWAYS, "as nobody wrote it", |_, world| {
+        let invented = b"who wrote this?";
+        let holding = held(record(6, invented, &[3]), invented);
+        world.nodes[2].held.insert(key(), holding);
+    });
+    check_found(ALWAYS, "as nobody wrote it", |_, world| {
+        let deletion = Record {
+            deleted: true,
+            ..record(6, b"", &[3])
+        };
+        world.nodes[2].held.insert(key(), held(deletion, b""));
+    });
+}
+
+#[test]
+fn a_reader_who_gets_less_than_there_is_is_noticed() {
+    check_found(ALWAYS, "does not serve it", |_, world| {
+        world.nodes[0].reads.insert(key(), Read::Missing);
+    });
+    check_found(ALWAYS, "and serves", |_, world| {
+        world.nodes[0].reads.insert(key(), read(4, OLD));
+    });
+    // Only once all is made up for, a node without a replica has to know the newest.
+    let old = |_: &mut History, world: &mut Snapshot| {
+        world.nodes[2].reads.insert(key(), read(4, OLD));
+    };
+    assert_eq!(found(ALWAYS, old), "");
+    check_found(Expect::EVERYTHING, "a reader at C gets", old);
+}
+
+#[test]
+fn a_deleted_file_that_is_read_is_noticed() {
+    let delete = |history: &mut History, world: &mut Snapshot| {
+        let deletion = Deletion {
+            key: key(),
+            entry: id(1),
+            began: 10,
+            ended: Some(11),
+            acknowledged: true,
+        };
+        history.deletions.insert(3, deletion);
+        for node in &mut world.nodes {
+            node.usage.replicas = 0;
+            node.reads.insert(key(), Read::Missing);
+            if let Some(of_node) = node.held.get_mut(&key()) {
+                let record = Record {
+                    deleted: true,
+                    ..record(6, b"", &[1, 2])
+                };
+                *of_node = held(record, b"");
+            }
+        }
+    };
+    assert_eq!(found(Expect::EVERYTHING, delete), "");
+    check_found(
+        Expect::EVERYTHING,
+        "that was acknowledged, and C serves it",
+        |history, world| {
+            delete(history, world);
+            world.nodes[2].reads.insert(key(), read(5, NEW));
+        },
+    );
+    check_found(ALWAYS, "knows that ada/x is deleted", |history, world| {
+        delete(history, world);
+        world.nodes[0].reads.insert(key(), read(5, NEW));
+    });
+}
+
+#[test]
+fn a_layout_that_names_others_than_hold_is_noticed() {
+    check_found(
+        Expect::EVERYTHING,
+        "the layout of ada/x names",
+        |_, world| {
+            world.nodes[1].held.clear();
+            world.nodes[1].usage.replicas = 0;
+        },
+    );
+    check_found(Expect::EVERYTHING, "others as", |_, world| {
+        let mut laid_anew = record(5, NEW, &[1, 2]);
+        laid_anew.layout.counter = 1;
+        world.nodes[1].held.insert(key(), held(laid_anew, NEW));
+    });
+    check_found(Expect::EVERYTHING, "still has ada/x", |_, world| {
+        world.nodes[2]
+            .held
+            .insert(key(), held(record(4, OLD, &[3]), OLD));
+        world.nodes[2].usage.replicas = OLD.len() as u64;
+    });
+}
+
+#[test]
+fn a_factor_that_is_not_restored_is_noticed() {
+    let degraded = |_: &mut History, world: &mut Snapshot| {
+        world.nodes[1].held.clear();
+        world.nodes[1].usage.replicas = 0;
+        let alone = held(record(5, NEW, &[1]), NEW);
+        world.nodes[0].held.insert(key(), alone);
+    };
+    assert_eq!(found(ALWAYS, degraded), "");
+    check_found(Expect::EVERYTHING, "has 1 replicas of 2", degraded);
+}
+
+#[test]
+fn bytes_that_are_not_there_or_too_many_are_noticed() {
+    check_found(ALWAYS, "bytes are used of", |_, world| {
+        world.nodes[0].usage.capacity = 3;
+    });
+    check_found(ALWAYS, "are said to be", |_, world| {
+        world.nodes[0].usage.reserved = 1;
+    });
+}
+
+#[test]
+fn a_link_that_one_end_does_not_know_is_noticed() {
+    check_found(ALWAYS, "A has a link with C, which has none", |_, world| {
+        world.nodes[2].links.remove(&id(1));
+    });
+}
+
+#[test]
+fn a_replica_may_go_only_once_something_greater_was_durable_wherever_it_is_named() {
+    let disks = Disks::of([id(1), id(2), id(3)]);
+    let see = |node: u128, record: &Record| {
+        let holding = held(record.clone(), NEW).holding;
+        disks.changed(id(node), &key(), Some(&holding));
+    };
+    let (old, new) = (record(4, OLD, &[1]), record(5, NEW, &[2, 3]));
+    see(1, &old);
+    see(2, &new);
+    assert!(!disks.is_superseded(&old));
+    see(3, &new);
+    assert!(disks.is_superseded(&old));
+    assert!(!disks.is_superseded(&new));
+    // It was, and that is enough: what came after took its place.
+    see(3, &record(6, OLD, &[1, 3]));
+    assert!(disks.is_superseded(&old));
+}

@@ -1,0 +1,34 @@
+//! A fixed set of seeds, which every change has to pass.
+
+use dataverse_simulation::run::run;
+
+fn check(seeds: impl IntoIterator<Item = u64>) {
+    for seed in seeds {
+        let report = run(seed, false);
+        assert!(
+            report.findings.is_empty(),
+            "seed {seed}: {:#?}\nagain: cargo run -p dataverse-simulation -- replay {seed}",
+            report.findings
+        );
+    }
+}
+
+#[test]
+fn in_calm_weather_everything_converges() {
+    check([0, 4, 8, 12]);
+}
+
+#[test]
+fn under_faults_nothing_that_was_acknowledged_is_lost() {
+    check([1, 2, 3, 5, 6, 7, 9, 10, 11]);
+}
+
+#[test]
+fn the_same_seed_happens_again_as_it_did() {
+    for seed in [13, 16] {
+        let (first, second) = (run(seed, false), run(seed, false));
+        assert_eq!(first.trace, second.trace, "seed {seed}");
+        assert!(first.trace.events > 1_000, "{:?}", first.trace);
+    }
+    assert_ne!(run(13, false).trace, run(14, false).trace);
+}

@@ -28,7 +28,12 @@ pub enum Finding {
     /// The file exists: this record was found at a node that does not doubt it.
     Found(Arc<Record>),
     /// Somebody knows of a greater version, which may be a deletion.
-    Superseded(Version),
+    Superseded {
+        /// Which.
+        version: Version,
+        /// Who knows of it.
+        by: NodeId,
+    },
     /// A node that was to hold the file is there and has never heard of it: it was deleted, and that was forgotten.
     Forgotten(NodeId),
     /// Nobody who is there knows better: the copy stands.
@@ -69,9 +74,13 @@ impl Inquiry {
         if let Some(found) = self.found {
             return Finding::Found(found);
         }
-        let greatest = self.heard.values().flatten().max();
-        if let Some(greater) = greatest.filter(|known| **known > version) {
-            return Finding::Superseded(*greater);
+        let heard = self.heard.iter();
+        let heard = heard.filter_map(|(by, known)| Some(((*known)?, *by)));
+        if let Some((greater, by)) = heard.max().filter(|(known, _)| *known > version) {
+            return Finding::Superseded {
+                version: greater,
+                by,
+            };
         }
         if !complete {
             return Finding::Unclear;
@@ -165,7 +174,11 @@ mod tests {
     #[test]
     fn a_deletion_that_somebody_remembers_goes_before_everything_but_a_newer_replica() {
         let answers = vec![(OTHER, knows(Some(6))), (HOLDER, knows(None))];
-        check(answers, false, Finding::Superseded(version(6)));
+        let superseded = Finding::Superseded {
+            version: version(6),
+            by: id(OTHER),
+        };
+        check(answers, false, superseded);
     }
 
     #[test]

@@ -111,10 +111,7 @@ mod tests {
 
     #[test]
     fn a_million_files_take_a_mebibyte_and_a_quarter() {
-        assert_eq!(
-            Filter::with_room_for(1_000_000).as_bytes().len(),
-            1_250_000
-        );
+        assert_eq!(Filter::with_room_for(1_000_000).as_bytes().len(), 1_250_000);
         let most = Filter::with_room_for(usize::MAX);
         assert_eq!(most.as_bytes().len(), FILTER_BYTES_MAX);
     }

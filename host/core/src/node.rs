@@ -21,7 +21,7 @@ use crate::record::{Layout, Record};
 use crate::search::{Answer, Hit, Peer};
 use crate::version::{Clock, ClockAhead, Millis, Stamp, Version};
 
-pub use reconciling::Weighed;
+pub use reconciling::{Marked, Weighed};
 
 /// Something that the driver has to do.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::id::{FileId, NodeId};
-use crate::limits::{RECONCILE_RECORDS_MAX, RECONCILE_BUCKETS as BUCKETS};
+use crate::limits::{RECONCILE_BUCKETS as BUCKETS, RECONCILE_RECORDS_MAX};
 use crate::record::Record;
 
 const BUCKET_BITS: u32 = BUCKETS.trailing_zeros();

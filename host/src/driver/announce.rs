@@ -64,7 +64,7 @@ impl Driver {
             },
             Effect::Demote { record } => return self.demote(record).await,
             Effect::Adopt { record, role } => {
-                let now = self.now();
+                let verified = self.put_at(&record);
                 if role == Role::Replica {
                     self.judges.file_is_replica(&record.key, record.version);
                 }
@@ -74,7 +74,7 @@ impl Driver {
                     content: None,
                     // That it was laid anew says nothing about whether it is the newest.
                     validated: 0,
-                    verified: now,
+                    verified,
                 }
             }
         };

@@ -177,7 +177,7 @@ impl Driver {
             role,
             content,
             validated,
-            verified: self.now(),
+            verified: self.put_at(record),
         };
         match self.store.apply(change).await.map_err(refused_by_store)? {
             Applied::Done { .. } => {

@@ -13,6 +13,7 @@ mod call;
 mod clock;
 mod commit;
 mod delete;
+mod doubts;
 mod face;
 mod fetch;
 mod flow;
@@ -22,6 +23,7 @@ mod links;
 mod local;
 mod preparing;
 mod read;
+mod reconcile;
 mod room;
 mod search;
 mod serve;
@@ -29,6 +31,7 @@ mod state;
 mod status;
 #[cfg(test)]
 mod tests;
+mod tombstones;
 mod transfer;
 mod write;
 
@@ -59,8 +62,10 @@ use crate::settings::Settings;
 use crate::store::{Observer, Store};
 use crate::transport::Transport;
 use announce::Outgoing;
+use doubts::Doubting;
 use life::Living;
 use links::Links;
+use reconcile::Reconciling;
 use serve::Preparations;
 use state::State;
 use status::{Load, PolicyNames, Seen};
@@ -112,6 +117,8 @@ pub struct Driver {
     seen: Seen,
     links: Links,
     living: Living,
+    reconciling: Reconciling,
+    doubting: Doubting,
     transfers: Transfers,
     preparations: Preparations,
     announcements: mpsc::Sender<Outgoing>,
@@ -174,6 +181,8 @@ impl Driver {
                 seen: Seen::default(),
                 links: Links::new(saved),
                 living: Living::new(life),
+                reconciling: Reconciling::default(),
+                doubting: Doubting::default(),
                 transfers: Transfers::default(),
                 preparations: Preparations::default(),
                 announcements,
@@ -184,12 +193,16 @@ impl Driver {
                 stopping: CancellationToken::new(),
             }
         });
+        driver.doubt_if_long_away();
         driver.spawn(Arc::clone(&driver).keep_links());
         driver.spawn(Arc::clone(&driver).keep_ceiling());
         driver.spawn(Arc::clone(&driver).keep_status());
         driver.spawn(Arc::clone(&driver).keep_life());
         driver.spawn(Arc::clone(&driver).watch_members());
         driver.spawn(Arc::clone(&driver).send_announcements(outgoing));
+        driver.spawn(Arc::clone(&driver).keep_reconciled());
+        driver.spawn(Arc::clone(&driver).resolve_doubts());
+        driver.spawn(Arc::clone(&driver).forget_tombstones());
         Ok(driver)
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use dataverse_core::doubt::Inquiry;
 use dataverse_core::floors::Heard;
 use dataverse_core::id::NodeId;
 use dataverse_core::key::Key;
@@ -23,20 +24,19 @@ impl Driver {
     pub async fn search(&self, query: Query, options: SearchOptions) -> SearchReport {
         self.load.count();
         let began = Instant::now();
-        let nobody = BTreeSet::new();
         let report = match query {
             Query::Exact(key) => {
                 let local = self.answer_locally(&key, None);
                 let floor = local.known;
                 let question = Question::Exact { key, floor };
-                self.run_search(question, local, options, &nobody).await
+                self.run_search(question, local, options, as_they_are).await
             }
             Query::Pattern(pattern) => {
                 let limit = options.limit.unwrap_or(self.settings.search_limit);
                 let limit = limit.clamp(1, limits::SEARCH_HITS_MAX);
                 let local = self.answer_pattern(&pattern, limit).await;
                 let question = Question::Pattern { pattern, limit };
-                self.run_search(question, local, options, &nobody).await
+                self.run_search(question, local, options, as_they_are).await
             }
         };
         self.report_of(report, began.elapsed())
@@ -58,7 +58,33 @@ impl Driver {
             key: key.clone(),
             floor: floor.max(local.known),
         };
-        self.run_search(question, local, SearchOptions::default(), without)
+        let screen = |from: NodeId, answer: &mut Answer| {
+            if without.contains(&from) {
+                answer.hits.clear();
+            }
+        };
+        self.run_search(question, local, SearchOptions::default(), screen)
+            .await
+    }
+
+    /// Searches for a file whose copy here is doubted. Only a replica that its own node does not doubt ends it.
+    pub(super) async fn search_inquiring(
+        &self,
+        key: &Key,
+        version: Version,
+        inquiry: &mut Inquiry,
+    ) -> Report {
+        let local = Answer {
+            hits: Vec::new(),
+            known: Some(version),
+            ..self.answer_locally(key, None)
+        };
+        let question = Question::Exact {
+            key: key.clone(),
+            floor: Some(version),
+        };
+        let screen = |from: NodeId, answer: &mut Answer| inquiry.hear(from, answer);
+        self.run_search(question, local, SearchOptions::default(), screen)
             .await
     }
 
@@ -100,7 +126,7 @@ impl Driver {
         question: Question,
         local: Answer,
         options: SearchOptions,
-        without: &BTreeSet<NodeId>,
+        mut screen: impl FnMut(NodeId, &mut Answer) + Send,
     ) -> Report {
         let asked_for = match &question {
             Question::Exact { key, .. } => Some(key.clone()),
@@ -123,9 +149,7 @@ impl Driver {
             tokio::select! {
                 Some((peer, answer)) = under_way.next(), if !under_way.is_empty() => match answer {
                     Ok(mut answer) => {
-                        if without.contains(&peer.id) {
-                            answer.hits.clear();
-                        }
+                        screen(peer.id, &mut answer);
                         search.answered(peer.id, answer, elapsed());
                     }
                     Err(error) => {
@@ -213,3 +237,6 @@ impl Driver {
         }
     }
 }
+
+/// Takes answers as they come.
+fn as_they_are(_: NodeId, _: &mut Answer) {}

@@ -25,7 +25,8 @@ use crate::metrics::{Copied, Direction};
 use crate::store::{Applied, Change, Prepared, StoreError};
 use crate::transport::{
     Announcement, CallError, CommitAnswer, CommitAsk, FetchAsk, Fetched, IntroduceAsk, LinkAnswer,
-    LinkAsk, Message, PrepareAnswer, PrepareAsk, PullAsk, Refusal, Serve,
+    LinkAsk, Message, PrepareAnswer, PrepareAsk, PullAsk, ReconcileAnswer, ReconcileAsk, Refusal,
+    Serve,
 };
 
 /// Contents that wait for their commit.
@@ -132,6 +133,7 @@ impl Serve for Driver {
             length,
         } = ask.body;
         let absent = || Refusal::Absent(format!("{key} is not here in version {version}"));
+        self.resolve_doubt_of(&key).await;
         let holding = {
             let node = self.state.node();
             let known = node.known(&key).map(|heard| heard.version);
@@ -244,7 +246,7 @@ impl Serve for Driver {
             role: Role::Replica,
             content,
             validated: now,
-            verified: now,
+            verified: self.put_at(&record),
         };
         let applied = self.store.apply(change).await;
         match applied.map_err(|error| refusal(&error))? {
@@ -303,6 +305,15 @@ impl Serve for Driver {
         Ok(self.message(()))
     }
 
+    async fn reconcile(
+        &self,
+        ask: Message<ReconcileAsk>,
+    ) -> Result<Message<ReconcileAnswer>, Refusal> {
+        self.admit_sender(&ask.sender)?;
+        let answer = self.compare_for(ask.sender.node.id, ask.body).await?;
+        Ok(self.message(answer))
+    }
+
     async fn gossip(&self, ask: Message<Bytes>) -> Result<Message<()>, Refusal> {
         self.admit_sender(&ask.sender)?;
         self.members.packet(ask.body);
@@ -324,7 +335,7 @@ impl Driver {
     }
 
     /// A version from the far future would outlive every later write.
-    fn check_stamp(&self, record: &Record) -> Result<(), Refusal> {
+    pub(super) fn check_stamp(&self, record: &Record) -> Result<(), Refusal> {
         let observed = self.state.node().observe(record.version.stamp, self.now());
         observed.map_err(|error| {
             Refusal::Invalid(format!("the version of {} is refused: {error}", record.key))

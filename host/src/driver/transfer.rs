@@ -92,6 +92,13 @@ impl Transfers {
         }
     }
 
+    /// Waits until no transfer of this version is under way.
+    pub(super) async fn ended(&self, record: &Record) {
+        if let Some(transfer) = self.find(&(record.key.clone(), record.version)) {
+            transfer.ended.cancelled().await;
+        }
+    }
+
     /// Stops the transfer of this version, if there is one, and waits until its spool is gone.
     pub(super) async fn stop(&self, key: &Key, version: Version) {
         let Some(transfer) = self.find(&(key.clone(), version)) else {

@@ -3,4 +3,5 @@
 
 mod faults;
 mod judging;
+mod reconciling;
 mod world;

@@ -15,7 +15,8 @@ use crate::net::status::{gave_up, late, protocol};
 use crate::net::streams::{Chunks, exactly, in_pieces, paced, unstalled};
 use crate::transport::{
     Announcement, CallError, CommitAnswer, CommitAsk, FetchAsk, Fetched, IntroduceAsk, LinkAnswer,
-    LinkAsk, Message, PrepareAnswer, PrepareAsk, PrepareBroken, PullAsk, Refusal, Serve, Transport,
+    LinkAsk, Message, PrepareAnswer, PrepareAsk, PrepareBroken, PullAsk, ReconcileAnswer,
+    ReconcileAsk, Refusal, Serve, Transport,
 };
 
 /// The calls of one node over a [`MemoryNetwork`](super::MemoryNetwork).
@@ -239,6 +240,16 @@ impl Transport for MemoryTransport {
         ask: Message<Announcement>,
     ) -> Result<Message<()>, CallError> {
         let serve = |node: Arc<dyn Serve>| async move { node.announce(ask).await };
+        self.call(&to.address, self.world.deadlines.call, serve)
+            .await
+    }
+
+    async fn reconcile(
+        &self,
+        to: &Peer,
+        ask: Message<ReconcileAsk>,
+    ) -> Result<Message<ReconcileAnswer>, CallError> {
+        let serve = |node: Arc<dyn Serve>| async move { node.reconcile(ask).await };
         self.call(&to.address, self.world.deadlines.call, serve)
             .await
     }

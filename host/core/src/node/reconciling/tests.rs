@@ -81,7 +81,12 @@ fn through(mut stretch: impl FnMut(Option<&Key>) -> Option<Key>) {
 }
 
 /// One message of a comparison, answered.
-fn compare(peer: &Node, asker: u128, span: Option<Span>, marks: Vec<Mark>) -> crate::reconcile::Compared {
+fn compare(
+    peer: &Node,
+    asker: u128,
+    span: Option<Span>,
+    marks: Vec<Mark>,
+) -> crate::reconcile::Compared {
     let mut comparison = Comparison::new(id(asker), span, marks);
     let mut confirmed = Vec::new();
     through(|after| peer.compare(&mut comparison, &mut confirmed, after));
@@ -108,7 +113,11 @@ fn round(asker: &mut Node, peer: &mut Node) -> usize {
         return messages;
     }
     let sums = peer.shared_with(me).sums();
-    let buckets: BTreeSet<u16> = asker.shared_with(other).differing(&sums).into_iter().collect();
+    let buckets: BTreeSet<u16> = asker
+        .shared_with(other)
+        .differing(&sums)
+        .into_iter()
+        .collect();
     let whole = Span {
         buckets,
         after: None,
@@ -116,7 +125,10 @@ fn round(asker: &mut Node, peer: &mut Node) -> usize {
     };
     let mut marked = Vec::new();
     through(|after| asker.mark_shared(other, &whole, &mut marked, after));
-    assert!(marked.len() <= RECONCILE_MARKS_MAX, "one message is enough here");
+    assert!(
+        marked.len() <= RECONCILE_MARKS_MAX,
+        "one message is enough here"
+    );
     let mine: BTreeMap<FileId, Arc<Record>> = marked
         .iter()
         .map(|(mark, record)| (mark.file, Arc::clone(record)))
@@ -214,7 +226,10 @@ fn a_doubted_copy_is_shown_as_never_confirmed_and_is_not_counted() {
     assert!(hits[0].is_doubted() && hits[0].role == Role::Cached);
     let pattern = Pattern::parse("ada/*").expect("it is a pattern");
     assert!(node.scan(&pattern, None, 10, 0).hits[0].is_doubted());
-    assert!(matches!(node.read(&key(0), 0, u64::MAX), LocalRead::Confirm(_)));
+    assert!(matches!(
+        node.read(&key(0), 0, u64::MAX),
+        LocalRead::Confirm(_)
+    ));
     assert_eq!(node.weigh(&record(0, 4, 0, &[A, B])), Weighed::Nothing);
 
     node.trust(&key(0), version(4));
@@ -299,15 +314,29 @@ fn held() -> impl Strategy<Value = Option<(u64, u64, bool, bool)>> {
 
 fn records_of(
     me: u128,
-    files: &[(Option<(u64, u64, bool, bool)>, Option<(u64, u64, bool, bool)>)],
-    mine: impl Fn(&(Option<(u64, u64, bool, bool)>, Option<(u64, u64, bool, bool)>)) -> Option<(u64, u64, bool, bool)>,
+    files: &[(
+        Option<(u64, u64, bool, bool)>,
+        Option<(u64, u64, bool, bool)>,
+    )],
+    mine: impl Fn(
+        &(
+            Option<(u64, u64, bool, bool)>,
+            Option<(u64, u64, bool, bool)>,
+        ),
+    ) -> Option<(u64, u64, bool, bool)>,
 ) -> Vec<Record> {
     let files = files.iter().enumerate();
     files
         .filter_map(|(number, file)| {
             let (stamp, counter, both, gone) = mine(file)?;
             // One version and layout names one thing: what is told of it follows from its numbers and its author.
-            let holders: &[u128] = if both { &[A, B] } else if me == A { &[A, OTHER] } else { &[B, OTHER] };
+            let holders: &[u128] = if both {
+                &[A, B]
+            } else if me == A {
+                &[A, OTHER]
+            } else {
+                &[B, OTHER]
+            };
             let mut record = record(number as u32, stamp, counter, holders);
             if !both {
                 record.layout.author = id(me);
@@ -315,7 +344,10 @@ fn records_of(
             if gone {
                 record.version.writer = id(8);
             }
-            Some(Record { deleted: gone, ..record })
+            Some(Record {
+                deleted: gone,
+                ..record
+            })
         })
         .collect()
 }

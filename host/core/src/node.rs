@@ -226,9 +226,15 @@ impl Node {
             .current(key)
             .filter(|holding| Some(holding.record.version) >= floor)
             .map(|holding| self.hit_of(holding, now));
+        let hits: Vec<Hit> = hits.into_iter().collect();
+        let known = self.known(key).map(|heard| heard.version);
         Answer {
-            hits: hits.into_iter().collect(),
-            known: self.known(key).map(|heard| heard.version),
+            // Nobody is to have heard of a copy from a node that doubts it, only of what is greater.
+            known: match hits.first() {
+                Some(hit) if hit.is_doubted() => known.filter(|known| *known > hit.record.version),
+                _ => known,
+            },
+            hits,
             load,
             neighbours,
         }

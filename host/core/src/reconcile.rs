@@ -82,22 +82,20 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Puts a record in.
-    pub fn add(&mut self, record: &Record) {
-        let file = record.key.file_id();
+    /// Puts in a file with this hash.
+    fn add(&mut self, file: FileId, print: u128) {
         let bucket = self.buckets.entry(bucket_of(file)).or_default();
-        bucket.sum = bucket.sum.wrapping_add(print_of(file, record));
+        bucket.sum = bucket.sum.wrapping_add(print);
         bucket.files += 1;
     }
 
-    /// Takes out a record that was put in.
-    pub fn take(&mut self, record: &Record) {
-        let file = record.key.file_id();
+    /// Takes out a file that was put in with this hash.
+    fn take(&mut self, file: FileId, print: u128) {
         let at = bucket_of(file);
         let Some(bucket) = self.buckets.get_mut(&at) else {
             return;
         };
-        bucket.sum = bucket.sum.wrapping_sub(print_of(file, record));
+        bucket.sum = bucket.sum.wrapping_sub(print);
         bucket.files = bucket.files.saturating_sub(1);
         if bucket.files == 0 {
             self.buckets.remove(&at);
@@ -157,19 +155,23 @@ pub struct Shared {
 impl Shared {
     /// A replica is held from now on.
     pub fn add(&mut self, me: NodeId, record: &Record) {
+        let file = record.key.file_id();
+        let print = print_of(file, record);
         for other in others_of(me, record) {
-            self.with.entry(other).or_default().add(record);
+            self.with.entry(other).or_default().add(file, print);
         }
     }
 
     /// A replica that was added is held no more.
     pub fn take(&mut self, me: NodeId, record: &Record) {
+        let file = record.key.file_id();
+        let print = print_of(file, record);
         for other in others_of(me, record) {
             let Some(summary) = self.with.get_mut(&other) else {
                 continue;
             };
-            summary.take(record);
-            if summary.files() == 0 {
+            summary.take(file, print);
+            if summary.buckets.is_empty() {
                 self.with.remove(&other);
             }
         }
@@ -322,15 +324,25 @@ mod tests {
         }
     }
 
+    fn add(summary: &mut Summary, record: &Record) {
+        let file = record.key.file_id();
+        summary.add(file, print_of(file, record));
+    }
+
+    fn take(summary: &mut Summary, record: &Record) {
+        let file = record.key.file_id();
+        summary.take(file, print_of(file, record));
+    }
+
     #[test]
     fn a_sum_that_came_and_went_leaves_nothing() {
         let mut summary = Summary::default();
         for number in 0..100 {
-            summary.add(&record(number, 1));
+            add(&mut summary, &record(number, 1));
         }
         assert_eq!(summary.files(), 100);
         for number in (0..100).rev() {
-            summary.take(&record(number, 1));
+            take(&mut summary, &record(number, 1));
         }
         assert_eq!(summary, Summary::default());
         assert_eq!(summary.root(), Summary::default().root());
@@ -340,8 +352,8 @@ mod tests {
     fn what_differs_is_found_in_its_bucket() {
         let (mut one, mut other) = (Summary::default(), Summary::default());
         for number in 0..5_000 {
-            one.add(&record(number, 1));
-            other.add(&record(number, 1 + u64::from(number == 77)));
+            add(&mut one, &record(number, 1));
+            add(&mut other, &record(number, 1 + u64::from(number == 77)));
         }
         assert_ne!(one.root(), other.root());
         let bucket = bucket_of(record(77, 1).key.file_id());
@@ -388,7 +400,7 @@ mod tests {
         ) {
             let sum = |numbers: &[u32]| {
                 let mut summary = Summary::default();
-                numbers.iter().for_each(|number| summary.add(&record(*number, 1)));
+                numbers.iter().for_each(|number| add(&mut summary, &record(*number, 1)));
                 summary
             };
             let one = sum(&numbers);

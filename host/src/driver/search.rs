@@ -67,6 +67,25 @@ impl Driver {
             .await
     }
 
+    /// Searches the whole reachable graph for a version above this one; copies of it end nothing.
+    pub(super) async fn search_above(&self, key: &Key, version: Version) -> Report {
+        let local = Answer {
+            hits: Vec::new(),
+            ..self.answer_locally(key, None)
+        };
+        let question = Question::Exact {
+            key: key.clone(),
+            floor: Some(version),
+        };
+        let screen = |_: NodeId, answer: &mut Answer| {
+            answer
+                .hits
+                .retain(|hit| hit.record.version > version && !hit.is_doubted());
+        };
+        self.run_search(question, local, SearchOptions::default(), screen)
+            .await
+    }
+
     /// Searches for a file whose copy here is doubted. Only a replica that its own node does not doubt ends it.
     pub(super) async fn search_inquiring(
         &self,
@@ -138,6 +157,7 @@ impl Driver {
         let bounds = self.bounds(options);
         let mut search = Search::new(question, self.me.clone(), local, bounds, elapsed());
         let mut under_way = FuturesUnordered::new();
+        let mut heard = None;
         while search.report().is_none() {
             for probe in search.poll(elapsed()) {
                 under_way.push(self.probe(probe));
@@ -149,6 +169,7 @@ impl Driver {
             tokio::select! {
                 Some((peer, answer)) = under_way.next(), if !under_way.is_empty() => match answer {
                     Ok(mut answer) => {
+                        heard = heard.max(soundly_known(&answer));
                         screen(peer.id, &mut answer);
                         search.answered(peer.id, answer, elapsed());
                     }
@@ -163,7 +184,7 @@ impl Driver {
         let report = search
             .into_report()
             .expect("a search that wants nothing more has ended");
-        self.remember_floor(asked_for, report.floor);
+        self.remember_floor(asked_for, heard);
         let hops = report.hits.first().map(|found| found.hops);
         let outcome = report.outcome.as_str();
         self.metrics
@@ -236,6 +257,14 @@ impl Driver {
             elapsed_ms: elapsed.as_secs_f64() * 1_000.0,
         }
     }
+}
+
+/// The highest version that an answer speaks of, copies left out that their own node doubts: of a file that may have been
+/// deleted nobody is to have heard.
+fn soundly_known(answer: &Answer) -> Option<Version> {
+    let sound = answer.hits.iter().filter(|hit| !hit.is_doubted());
+    let sound = sound.map(|hit| hit.record.version);
+    sound.chain(answer.known).max()
 }
 
 /// Takes answers as they come.

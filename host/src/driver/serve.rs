@@ -134,6 +134,12 @@ impl Serve for Driver {
         } = ask.body;
         let absent = || Refusal::Absent(format!("{key} is not here in version {version}"));
         self.resolve_doubt_of(&key).await;
+        if self.is_doubted(&key) {
+            return Err(Refusal::Busy(format!(
+                "node {} was away for long and can't tell yet whether {key} still exists",
+                self.me.name
+            )));
+        }
         let holding = {
             let node = self.state.node();
             let known = node.known(&key).map(|heard| heard.version);

@@ -266,13 +266,9 @@ impl Driver {
 
     /// Whether a search finds nothing newer. What it finds is learned.
     async fn is_newest(&self, record: &Arc<Record>) -> bool {
-        let nobody = std::collections::BTreeSet::new();
-        let report = self
-            .search_elsewhere(&record.key, Some(record.version), &nobody)
-            .await;
+        let report = self.search_above(&record.key, record.version).await;
         let newer = report.hits.iter().map(|found| &found.hit.record);
-        let newer = newer.filter(|found| found.version > record.version).max();
-        if let Some(newer) = newer.cloned() {
+        if let Some(newer) = newer.max().cloned() {
             Box::pin(self.take_greater(&newer, None)).await;
         }
         report.floor <= Some(record.version)

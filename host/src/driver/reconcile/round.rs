@@ -46,8 +46,14 @@ impl Driver {
     fn buckets_to_compare(&self, peer: &Peer, sums: &[u128]) -> BTreeSet<u16> {
         let shared = self.state.node().shared_with(peer.id);
         let mut files = 0;
-        let differing = shared.differing(sums).into_iter();
+        let mut differing = shared.differing(sums);
+        // Where there are too many for one round, none is always among those that wait.
+        if !differing.is_empty() {
+            let first = rand::random_range(0..differing.len());
+            differing.rotate_left(first);
+        }
         differing
+            .into_iter()
             .take_while(|bucket| {
                 let before = files;
                 files += shared.files_in(*bucket);

@@ -1,12 +1,15 @@
 //! What was missed is made up: overwrites, deletions, layouts and replicas, and what a node that was away brings back.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use dataverse_core::floors::Heard;
 use dataverse_core::holdings::{Holding, Role};
 use dataverse_core::id::NodeId;
 use dataverse_core::key::Key;
 use dataverse_core::limits;
+use dataverse_core::record::Record;
 use dataverse_core::version::{Stamp, Version};
 
 use super::world::World;
@@ -129,7 +132,11 @@ async fn two_halves_of_a_cut_network_that_wrote_the_same_file_agree_after_it_is_
             .iter()
             .all(|name| !other.replicas.contains(name))
     );
-    let winner = one.record.version.max(other.record.version);
+    // Both were stamped in the same millisecond, so either may be the greater.
+    let (winner, content) = match one.record.version > other.record.version {
+        true => (one.record.version, "from A"),
+        false => (other.record.version, "from D"),
+    };
     tokio::time::sleep(NOTICED).await;
     world.join(&["A", "B"]);
     world
@@ -143,10 +150,88 @@ async fn two_halves_of_a_cut_network_that_wrote_the_same_file_agree_after_it_is_
         let read = world.read(at, "ada/same", USUAL).await;
         assert_eq!(
             read.expect("it is found"),
-            ("from D".to_owned(), false),
+            (content.to_owned(), false),
             "{at}"
         );
     }
+}
+
+/// Makes `at` hold a version above `name`'s that was never acknowledged: its layout names `holders`.
+async fn half_written(world: &World, at: &str, name: &str, holders: &[&str]) -> Arc<Record> {
+    let node = world.node(at);
+    let mut spool = node.store.spool(Some(6)).expect("there is room");
+    let content = Bytes::from_static(b"second");
+    spool.write(content).await.expect("it is written");
+    let content = spool.seal().await.expect("it is sealed");
+    let before = held(world, at, name).expect("it is held").record;
+    let holders = holders.iter().map(|name| world.node(name).id());
+    let record = Arc::new(Record {
+        version: Version {
+            stamp: node.stamp().await.expect("the clock is kept"),
+            writer: node.id(),
+        },
+        layout: node.state.node().first_layout(holders.collect()),
+        size: content.size(),
+        digest: content.digest(),
+        ..Record::clone(&before)
+    });
+    let now = node.now();
+    let held = node.hold(&record, Role::Replica, Some(content), now).await;
+    assert!(held.expect("it is kept").is_here());
+    record
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replica_goes_only_when_every_holder_of_the_newer_version_has_it() {
+    let world = World::line(&["A", "B", "C"]).await;
+    let name = world.write_on(&["A", "B"], "first").await;
+    tokio::time::sleep(NOTICED).await;
+    // The writer died after it had committed on B only.
+    world.part(&["C"]);
+    let newer = half_written(&world, "B", &name, &["B", "C"]).await;
+    tokio::time::sleep(Duration::from_secs(300)).await;
+    let old = held(&world, "A", &name).expect("A keeps what it has");
+    assert!(old.record.version < newer.version && old.role == Role::Replica);
+    let read = world.read("A", &name, USUAL).await;
+    assert_eq!(read.expect("B has it"), ("second".to_owned(), false));
+
+    world.join(&["C"]);
+    world
+        .eventually("C has it and A lets go", async || {
+            let is_there = held(&world, "C", &name)
+                .is_some_and(|held| held.role == Role::Replica && held.record == newer);
+            let is_gone = version_at(&world, "A", &name).is_none_or(|at| at == newer.version);
+            assert!(is_there || !is_gone, "A let go before C had it");
+            is_there && is_gone
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_replicas_than_fit_into_one_answer_are_made_good() {
+    let world = World::line(&["A", "B"]).await;
+    let names: Vec<String> = (0..limits::RECONCILE_RECORDS_MAX + 200)
+        .map(|at| format!("ada/{at}"))
+        .collect();
+    for name in &names {
+        let written = world.write("A", name, "content", 2).await;
+        written.expect("both take it");
+    }
+    tokio::time::sleep(NOTICED).await;
+    for name in &names {
+        let version = version_at(&world, "B", name).expect("B has it");
+        let lost = Change::Drop {
+            key: key(name),
+            version,
+            only: None,
+        };
+        world.node("B").store.apply(lost).await.expect("it is lost");
+    }
+    world
+        .eventually_within(Duration::from_secs(600), "all are back", async || {
+            world.node("B").status().replicas.files == names.len() as u64
+        })
+        .await;
 }
 
 #[tokio::test(start_paused = true)]

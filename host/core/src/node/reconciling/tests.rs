@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::*;
 use crate::content::Digest;
 use crate::id::FileId;
-use crate::limits::{RECONCILE_BUCKETS, RECONCILE_MARKS_MAX};
+use crate::limits::RECONCILE_MARKS_MAX;
 use crate::node::LocalRead;
 use crate::pattern::Pattern;
 use crate::record::Layout;
@@ -220,10 +220,15 @@ fn a_copy_that_shares_no_layout_is_met_through_the_filter() {
 fn a_doubted_copy_is_shown_as_never_confirmed_and_is_not_counted() {
     let mut node = node(A, [record(0, 5, 0, &[A, B])]);
     let trusted = node.shared_root(id(B));
+    let _ = node.learn(&Arc::new(record(0, 5, 0, &[A, B])));
     node.doubt_everything();
     assert_eq!(node.shared_with(id(B)), Summary::default());
-    let hits = node.answer(&key(0), None, 0, 0, Vec::new()).hits;
-    assert!(hits[0].is_doubted() && hits[0].role == Role::Cached);
+    let answer = node.answer(&key(0), None, 0, 0, Vec::new());
+    assert!(answer.hits[0].is_doubted() && answer.hits[0].role == Role::Cached);
+    assert_eq!(
+        answer.known, None,
+        "nobody is to have heard of it from here"
+    );
     let pattern = Pattern::parse("ada/*").expect("it is a pattern");
     assert!(node.scan(&pattern, None, 10, 0).hits[0].is_doubted());
     assert!(matches!(

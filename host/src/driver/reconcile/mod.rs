@@ -116,7 +116,12 @@ impl Driver {
                     return;
                 };
                 self.count_round(&peer, &outcome);
-                turns.taken(peer.id, kind, &outcome.unwrap_or_default(), Instant::now());
+                // What came to nothing is not done.
+                let outcome = outcome.unwrap_or(Outcome {
+                    left: 1,
+                    ..Outcome::default()
+                });
+                turns.taken(peer.id, kind, &outcome, Instant::now());
             }
         }
     }

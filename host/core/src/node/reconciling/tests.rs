@@ -313,48 +313,38 @@ fn a_floor_above_what_is_held_outlasts_all_other_news() {
 
 /// What one of two nodes holds of a file: version, layout counter, whether the layout names the other, whether it is a
 /// deletion.
-fn held() -> impl Strategy<Value = Option<(u64, u64, bool, bool)>> {
+type Drawn = Option<(u64, u64, bool, bool)>;
+
+fn held() -> impl Strategy<Value = Drawn> {
     prop::option::of((0u64..3, 0u64..3, prop::bool::weighted(0.8), any::<bool>()))
 }
 
 fn records_of(
     me: u128,
-    files: &[(
-        Option<(u64, u64, bool, bool)>,
-        Option<(u64, u64, bool, bool)>,
-    )],
-    mine: impl Fn(
-        &(
-            Option<(u64, u64, bool, bool)>,
-            Option<(u64, u64, bool, bool)>,
-        ),
-    ) -> Option<(u64, u64, bool, bool)>,
+    files: &[(Drawn, Drawn)],
+    mine: fn(&(Drawn, Drawn)) -> Drawn,
 ) -> Vec<Record> {
-    let files = files.iter().enumerate();
-    files
-        .filter_map(|(number, file)| {
-            let (stamp, counter, both, gone) = mine(file)?;
-            // One version and layout names one thing: what is told of it follows from its numbers and its author.
-            let holders: &[u128] = if both {
-                &[A, B]
-            } else if me == A {
-                &[A, OTHER]
-            } else {
-                &[B, OTHER]
-            };
-            let mut record = record(number as u32, stamp, counter, holders);
-            if !both {
-                record.layout.author = id(me);
-            }
-            if gone {
-                record.version.writer = id(8);
-            }
-            Some(Record {
-                deleted: gone,
-                ..record
-            })
+    let record_of = |(number, file)| {
+        let (stamp, counter, both, gone) = mine(file)?;
+        let holders: &[u128] = match (both, me) {
+            (true, _) => &[A, B],
+            (false, A) => &[A, OTHER],
+            (false, _) => &[B, OTHER],
+        };
+        let mut record = record(number as u32, stamp, counter, holders);
+        // One version and layout names one thing: whatever differs follows from who wrote or laid it.
+        if !both {
+            record.layout.author = id(me);
+        }
+        if gone {
+            record.version.writer = id(8);
+        }
+        Some(Record {
+            deleted: gone,
+            ..record
         })
-        .collect()
+    };
+    files.iter().enumerate().filter_map(record_of).collect()
 }
 
 proptest! {

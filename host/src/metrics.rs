@@ -146,6 +146,10 @@ pub struct Metrics {
     reconcile_records: [Counter; 3],
     reconcile_bytes: [Counter; 2],
     doubts_resolved: [Counter; 3],
+    circuits_opened: Counter,
+    repair_copies: Counter,
+    repair_bytes: Counter,
+    repair_waiting: Gauge,
     store_files: [Gauge; 2],
     store_bytes: [Gauge; 2],
     store_capacity: Gauge,
@@ -244,6 +248,10 @@ impl Metrics {
                 "as",
                 ["trusted", "superseded", "put_aside"],
             ),
+            circuits_opened: new.counter("dataverse_circuits_opened_total"),
+            repair_copies: new.counter("dataverse_repair_copies_total"),
+            repair_bytes: new.counter("dataverse_repair_bytes_total"),
+            repair_waiting: new.gauge("dataverse_repair_waiting_files"),
             store_files: new.gauges("dataverse_store_files", "role", REPLICA_AND_CACHED),
             store_bytes: new.gauges("dataverse_store_bytes", "role", REPLICA_AND_CACHED),
             store_capacity: new.gauge("dataverse_store_capacity_bytes"),
@@ -331,6 +339,22 @@ impl Metrics {
     /// A copy was made on this node.
     pub fn copied(&self, copied: Copied) {
         self.copies[copied as usize].increment(1);
+    }
+
+    /// A node failed so often that it is spared calls for a while.
+    pub fn circuit_opened(&self) {
+        self.circuits_opened.increment(1);
+    }
+
+    /// Replicas of a file were made anew on other nodes.
+    pub fn relaid(&self, copies: u64, bytes: u64) {
+        self.repair_copies.increment(copies);
+        self.repair_bytes.increment(bytes);
+    }
+
+    /// So many files lack replicas, or are to leave this node.
+    pub fn set_repair_waiting(&self, files: u64) {
+        self.repair_waiting.set(files as f64);
     }
 
     /// A cached copy made room.
@@ -555,6 +579,21 @@ fn describe(recorder: &PrometheusRecorder) {
             None,
             "Copies that did not match their digest and were set aside.",
         ),
+        (
+            "circuits_opened_total",
+            None,
+            "Times that another node failed so often that it was spared calls for a while.",
+        ),
+        (
+            "repair_copies_total",
+            None,
+            "Replicas made anew on other nodes: after a node was gone, after a degraded write, when this node is emptied.",
+        ),
+        (
+            "repair_bytes_total",
+            Some(Unit::Bytes),
+            "Bytes of those replicas.",
+        ),
     ];
     for (short, unit, help) in counters {
         recorder.describe_counter(format!("dataverse_{short}").into(), unit, help.into());
@@ -575,6 +614,11 @@ fn describe(recorder: &PrometheusRecorder) {
             "store_free_bytes",
             Some(Unit::Bytes),
             "Bytes that the store has left.",
+        ),
+        (
+            "repair_waiting_files",
+            None,
+            "Files here that lack replicas, or are to leave this node.",
         ),
         ("links", None, "Links of this node, by whether they answer."),
     ];

@@ -78,6 +78,12 @@ settings! {
         "a cached copy is served this long without asking a replica";
     "read.stall" read_stall: Duration = seconds(10), ms(1)..=HOUR,
         "a holder from which nothing arrives for so long is given up";
+    "repair.after" repair_after: Duration = seconds(60), ms(1)..=WEEK,
+        "how long a holder may be silent before its replicas are made anew elsewhere";
+    "repair.concurrent" repair_concurrent: u32 = 4, 1..=256,
+        "files whose replicas are made anew at once";
+    "repair.bytes_per_second" repair_bytes_per_second: Option<u64> = Some(64 << 20), Some(1)..=Some(u64::MAX),
+        "bytes that repair copies in a second at most";
     "verify.every" verify_every: Duration = DAY, ms(0)..=WEEK * 520,
         "content that was last checked longer ago is checked while it is served";
     "cache.capacity" cache_capacity_bytes: Option<u64> = None, None..=Some(u64::MAX),
@@ -86,6 +92,14 @@ settings! {
         "how long a small call to another node may take";
     "call.connect" call_connect: Duration = seconds(2), ms(1)..=HOUR,
         "how long a connection to another node may take";
+    "limit.requests" limit_requests: u32 = 1_024, 1..=1_000_000,
+        "HTTP requests answered at once; more are refused with 503";
+    "limit.uploads" limit_uploads: u32 = 256, 1..=1_000_000,
+        "uploads taken in at once; more are refused with 429";
+    "limit.searches" limit_searches: u32 = 256, 1..=1_000_000,
+        "searches for clients run at once; more are refused with 429";
+    "limit.peer_calls" limit_peer_calls: u32 = 2_048, 1..=1_000_000,
+        "calls of other nodes answered at once; more are told to come again";
     "announce.hops" announce_hops: u32 = 32, 0..=1_024,
         "links that news of a file crosses at most";
     "reconcile.every" reconcile_every: Duration = seconds(60), ms(100)..=DAY,

@@ -6,6 +6,8 @@
 //! Every message carries its [`Sender`], so that clocks meet on every call and a node of another network
 //! is noticed at the first word.
 
+mod breaker;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -19,6 +21,8 @@ use dataverse_core::record::Record;
 use dataverse_core::search::{Answer, Peer, Question};
 use dataverse_core::version::{Stamp, Version};
 use futures_util::stream::BoxStream;
+
+pub(crate) use breaker::Breaker;
 
 /// Who speaks: part of every message in both directions.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -202,6 +206,15 @@ pub struct PullAsk {
     pub hops: u32,
 }
 
+/// Asks a node to hand its replica of a file to another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MoveAsk {
+    /// The file.
+    pub key: Key,
+    /// Who is to hold it instead.
+    pub to: Peer,
+}
+
 /// A record that floods over the links.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Announcement {
@@ -314,6 +327,12 @@ pub trait Transport: Send + Sync + 'static {
     ) -> Result<Message<CommitAnswer>, CallError>;
     /// Asks for a cached copy to be kept.
     async fn pull(&self, to: &Peer, ask: Message<PullAsk>) -> Result<Message<()>, CallError>;
+    /// Asks for a replica to be moved. The answer says that it is tried, not that it is done.
+    async fn move_replica(
+        &self,
+        to: &Peer,
+        ask: Message<MoveAsk>,
+    ) -> Result<Message<()>, CallError>;
     /// Passes news on.
     async fn announce(
         &self,
@@ -358,6 +377,8 @@ pub trait Serve: Send + Sync + 'static {
     async fn commit(&self, ask: Message<CommitAsk>) -> Result<Message<CommitAnswer>, Refusal>;
     /// See [`Transport::pull`].
     async fn pull(&self, ask: Message<PullAsk>) -> Result<Message<()>, Refusal>;
+    /// See [`Transport::move_replica`].
+    async fn move_replica(&self, ask: Message<MoveAsk>) -> Result<Message<()>, Refusal>;
     /// See [`Transport::announce`].
     async fn announce(&self, ask: Message<Announcement>) -> Result<Message<()>, Refusal>;
     /// See [`Transport::reconcile`].

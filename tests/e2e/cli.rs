@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use crate::world::{BINARY, Node, bytes, eventually, line, names, network};
 
-fn run(node: &Node, arguments: &[&str]) -> Output {
+pub(crate) fn run(node: &Node, arguments: &[&str]) -> Output {
     let mut command = Command::new(BINARY);
     command
         .args(arguments)
@@ -17,7 +17,7 @@ fn run(node: &Node, arguments: &[&str]) -> Output {
 }
 
 /// Runs a command that must succeed and returns what it printed.
-fn done(node: &Node, arguments: &[&str]) -> String {
+pub(crate) fn done(node: &Node, arguments: &[&str]) -> String {
     let output = run(node, arguments);
     let words = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(0), "{arguments:?}: {words}");

@@ -5,6 +5,8 @@
 
 mod cli;
 mod contract;
+mod crashes;
+mod drain;
 mod evil;
 mod failures;
 mod grpc;

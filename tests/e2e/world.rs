@@ -32,30 +32,25 @@ impl Node {
     pub(crate) fn start(name: &str, arguments: &[&str]) -> Self {
         let folder = TempDir::new().expect("a temporary folder can be made");
         let arguments = arguments.iter().map(ToString::to_string).collect();
-        Self::start_in(name, folder, arguments, "127.0.0.1:0", "127.0.0.1:0", None)
+        let found = ["127.0.0.1:0"; 2];
+        Self::start_in(name, folder, arguments, found, None, None)
     }
 
     /// The same, with what it does in this file, an object a line.
     pub(crate) fn start_telling(name: &str, arguments: &[&str], log: File) -> Self {
         let folder = TempDir::new().expect("a temporary folder can be made");
         let arguments = arguments.iter().map(ToString::to_string).collect();
-        Self::start_in(
-            name,
-            folder,
-            arguments,
-            "127.0.0.1:0",
-            "127.0.0.1:0",
-            Some(log),
-        )
+        let found = ["127.0.0.1:0"; 2];
+        Self::start_in(name, folder, arguments, found, Some(log), None)
     }
 
     fn start_in(
         name: &str,
         folder: TempDir,
         arguments: Vec<String>,
-        listen: &str,
-        http: &str,
+        [listen, http]: [&str; 2],
         log: Option<File>,
+        crash_at: Option<&str>,
     ) -> Self {
         let usual = std::env::var("RUST_LOG").unwrap_or("warn".into());
         let (level, format, stderr) = match log {
@@ -71,6 +66,7 @@ impl Node {
             .args(&arguments)
             .env("RUST_LOG", level)
             .env("DATAVERSE_LOG_FORMAT", format)
+            .env("DATAVERSE_CRASH_AT", crash_at.unwrap_or(""))
             .stderr(stderr)
             .stdout(Stdio::piped())
             .spawn()
@@ -115,7 +111,22 @@ impl Node {
     }
 
     /// The same node again, in the same folder and on the same ports.
-    pub(crate) fn restart(mut self) -> Self {
+    pub(crate) fn restart(self) -> Self {
+        self.restart_to(None)
+    }
+
+    /// The same, and it dies as by `kill -9` when it comes to this crash point.
+    pub(crate) fn restart_to_die_at(self, point: &str) -> Self {
+        self.restart_to(Some(point))
+    }
+
+    /// Whether its process has ended.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        let ended = self.child.try_wait().expect("it can be waited for");
+        ended.is_some()
+    }
+
+    fn restart_to(mut self, crash_at: Option<&str>) -> Self {
         let _ = self.child.kill();
         let _ = self.child.wait();
         let folder = std::mem::replace(
@@ -123,7 +134,8 @@ impl Node {
             TempDir::new().expect("a temporary folder can be made"),
         );
         let arguments = std::mem::take(&mut self.arguments);
-        Self::start_in(&self.name, folder, arguments, &self.grpc, &self.http, None)
+        let places = [self.grpc.as_str(), self.http.as_str()];
+        Self::start_in(&self.name, folder, arguments, places, None, crash_at)
     }
 
     pub(crate) fn pid(&self) -> u32 {

@@ -170,6 +170,21 @@ pub const READ_TRIES_MAX: u32 = 5;
 /// Contents waiting for their commit.
 pub const PREPARATIONS_MAX: usize = 4096;
 
+// Replicas that change nodes.
+
+/// How long the copies of one relayout may take to be made; a tebibyte at 12 MiB a second.
+pub const RELAYOUT_MS_MAX: u64 = 24 * 60 * 60 * 1000;
+/// Files that one look of repair takes in; the less endangered wait for the next.
+pub const REPAIR_QUEUE_MAX: usize = 16_384;
+/// Replicas remembered that are to be let go of.
+pub const LINGERING_MAX: usize = 65_536;
+/// Layouts remembered that nodes could not be told of.
+pub const LAYOUTS_OWED_MAX: usize = 65_536;
+/// Replicas whose holders are asked at once whether they may be let go of.
+pub const LETTING_GO_AT_ONCE_MAX: usize = 16;
+/// Moves of replicas under way at once that others have asked for.
+pub const MOVES_MAX: usize = 64;
+
 // HTTP.
 
 /// HTTP connections open at once; more wait to be accepted.
@@ -228,6 +243,15 @@ pub const HEADER_BYTES_MAX: u32 = 16 << 10;
 pub const KEEPALIVE_MS: u64 = 10_000;
 /// … and given up when it says nothing for so long after that.
 pub const KEEPALIVE_TIMEOUT_MS: u64 = 10_000;
+
+/// Calls to a peer that fail in a row before it is spared …
+pub const CIRCUIT_FAILURES: u32 = 5;
+/// … for so long at first …
+pub const CIRCUIT_PAUSE_MS_MIN: u64 = 1_000;
+/// … and for so long at most.
+pub const CIRCUIT_PAUSE_MS_MAX: u64 = 15_000;
+/// Peers whose failures are counted.
+pub const CIRCUITS_MAX: usize = 4096;
 
 // The store.
 

@@ -40,7 +40,8 @@ pub enum Effect {
         /// As what it is held.
         role: Role,
     },
-    /// The newer layout does not name this node any more: the replica becomes a cached copy.
+    /// The newer layout does not name this node any more: once every holder that it names has said that it
+    /// holds, the replica becomes a cached copy.
     Demote {
         /// With the newer layout.
         record: Arc<Record>,
@@ -71,6 +72,15 @@ pub enum LocalRead {
 pub struct Scan {
     /// What matched.
     pub hits: Vec<Hit>,
+    /// Where to go on, unless everything was seen.
+    pub resume_after: Option<Key>,
+}
+
+/// The replicas in one stretch of what a node holds.
+#[derive(Debug, Default)]
+pub struct Stretch {
+    /// Their records, tombstones included, in the order of the key.
+    pub records: Vec<Arc<Record>>,
     /// Where to go on, unless everything was seen.
     pub resume_after: Option<Key>,
 }
@@ -268,7 +278,31 @@ impl Node {
         scan
     }
 
-    /// Takes in a record that was announced, which means: it is durable on every node its layout names.
+    /// The replicas among the next [`limits::SCAN_KEYS_MAX`] holdings; called again with where it stopped, so
+    /// that no lock is held for the length of a whole look.
+    #[must_use]
+    pub fn replicas_after(&self, after: Option<&Key>) -> Stretch {
+        let mut stretch = Stretch::default();
+        let from = after.map_or("", Key::as_str);
+        let seen = self
+            .holdings
+            .from(from)
+            .filter(|holding| Some(&holding.record.key) != after);
+        for (count, holding) in seen.enumerate() {
+            // A copy that is doubted is not spread before it is known whether the file still exists.
+            if holding.role == Role::Replica && !self.is_doubted(&holding.record.key) {
+                stretch.records.push(Arc::clone(&holding.record));
+            }
+            if count + 1 >= limits::SCAN_KEYS_MAX {
+                stretch.resume_after = Some(holding.record.key.clone());
+                break;
+            }
+        }
+        stretch
+    }
+
+    /// Takes in a record that was announced: of a greater version, it is durable on nodes that its layout names; of a
+    /// greater layout, whoever is not named asks its holders before it lets go.
     #[must_use]
     pub fn learn(&mut self, record: &Arc<Record>) -> Vec<Effect> {
         let mut effects = Vec::new();

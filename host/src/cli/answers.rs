@@ -85,10 +85,31 @@ pub(super) struct Status {
     pub(super) replicas: Total,
     pub(super) cached: Total,
     pub(super) links: u64,
+    #[serde(default)]
+    pub(super) repair: Repair,
+    #[serde(default)]
+    pub(super) drain: Drained,
+}
+
+/// How far repair is.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Repair {
+    pub(super) waiting: Total,
+    pub(super) letting_go: u64,
+    pub(super) copies: u64,
+    pub(super) bytes: u64,
+}
+
+/// How far the emptying of a node is.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Drained {
+    pub(super) draining: bool,
+    pub(super) drained: bool,
+    pub(super) left: Total,
 }
 
 /// So many files of so many bytes.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 pub(super) struct Total {
     pub(super) files: u64,
     pub(super) bytes: u64,

@@ -8,6 +8,7 @@ mod answers;
 mod client;
 mod completions;
 mod demo;
+mod drain;
 mod failure;
 mod get;
 mod lab;
@@ -16,6 +17,7 @@ mod links;
 mod logging;
 mod ls;
 mod man;
+mod member;
 mod node;
 mod nodes;
 mod part;
@@ -65,6 +67,8 @@ enum Command {
     Links(links::Links),
     Nodes(nodes::Nodes),
     Status(status::Status),
+    Drain(drain::Drain),
+    Undrain(drain::Undrain),
     Policy(Box<policy::Policy>),
     Lab(Box<lab::Lab>),
     Completions(completions::Completions),
@@ -130,6 +134,8 @@ impl Cli {
             Command::Links(command) => command.run(screen).await,
             Command::Nodes(command) => command.run(screen).await,
             Command::Status(command) => command.run(screen).await,
+            Command::Drain(command) => command.run(screen).await,
+            Command::Undrain(command) => command.run(screen).await,
             Command::Policy(command) => command.run(screen).await,
             Command::Lab(command) => command.run(screen).await,
             Command::Completions(command) => command.run(screen),

@@ -30,6 +30,23 @@ impl Status {
 
 fn rows(status: answers::Status) -> Vec<Vec<String>> {
     let total = |total: Total| format!("{} files, {}", total.files, size(total.bytes));
+    let repair = match (status.repair.waiting.files, status.repair.letting_go) {
+        (0, 0) => "nothing to do".to_owned(),
+        (files, letting_go) => format!(
+            "{files} files, {} wait; {letting_go} replicas are to go",
+            size(status.repair.waiting.bytes)
+        ),
+    };
+    let repaired = format!(
+        "{} copies, {} since it started",
+        status.repair.copies,
+        size(status.repair.bytes)
+    );
+    let drain = match (status.drain.draining, status.drain.drained) {
+        (false, _) => "no".to_owned(),
+        (true, false) => format!("under way, {} files are left", status.drain.left.files),
+        (true, true) => "done: the node can be stopped".to_owned(),
+    };
     let uptime = std::time::Duration::from_secs(status.uptime_s);
     [
         ("name", status.name),
@@ -42,6 +59,9 @@ fn rows(status: answers::Status) -> Vec<Vec<String>> {
         ("replicas", total(status.replicas)),
         ("cached", total(status.cached)),
         ("links", status.links.to_string()),
+        ("repair", repair),
+        ("repaired", repaired),
+        ("drain", drain),
     ]
     .into_iter()
     .map(|(name, value)| vec![name.to_owned(), value])

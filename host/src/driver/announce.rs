@@ -17,8 +17,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::Driver;
-use super::room::Occasion;
-use crate::store::{Applied, Change, StoreError};
+use crate::store::{Change, StoreError};
 use crate::transport::Announcement;
 
 /// An announcement on its way out.
@@ -62,7 +61,10 @@ impl Driver {
                 version,
                 only: None,
             },
-            Effect::Demote { record } => return self.demote(record).await,
+            Effect::Demote { record } => {
+                self.let_go_soon(record);
+                return Ok(());
+            }
             Effect::Adopt { record, role } => {
                 let verified = self.put_at(&record);
                 if role == Role::Replica {
@@ -79,27 +81,6 @@ impl Driver {
             }
         };
         self.store.apply(change).await.map(|_| ())
-    }
-
-    /// A replica that a newer layout leaves out stays as a cached copy, if the eviction policy wants it.
-    async fn demote(&self, record: Arc<Record>) -> Result<(), StoreError> {
-        // Its bytes are counted as a replica's until it is demoted.
-        if !self.admit(&record, 1, record.size, Occasion::Other).await {
-            let change = Change::Drop {
-                key: record.key.clone(),
-                version: record.version,
-                only: None,
-            };
-            return self.store.apply(change).await.map(|_| ());
-        }
-        let change = Change::Demote {
-            record: Arc::clone(&record),
-        };
-        let applied = self.store.apply(change).await;
-        if !matches!(applied, Ok(Applied::Done { .. })) {
-            self.not_cached(&record);
-        }
-        applied.map(|_| ())
     }
 
     fn pass_on(&self, record: Arc<Record>, hops_left: u32, except: Option<NodeId>) {

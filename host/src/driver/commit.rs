@@ -59,10 +59,16 @@ impl Driver {
         Ok(record)
     }
 
-    /// Commits a record that needs no content (a tombstone, a newer layout) on another node.
-    async fn commit_record(&self, peer: &Peer, record: &Arc<Record>) -> Result<Held, CallError> {
+    /// Commits a record on another node: with the content prepared there, or without (a tombstone, a newer
+    /// layout of what it has).
+    pub(super) async fn commit_record(
+        &self,
+        peer: &Peer,
+        preparation: Option<u128>,
+        record: &Arc<Record>,
+    ) -> Result<Held, CallError> {
         let ask = CommitAsk::Commit {
-            preparation: None,
+            preparation,
             record: Arc::clone(record),
         };
         let answer = self.transport.commit(peer, self.message(ask)).await?;
@@ -73,14 +79,10 @@ impl Driver {
     }
 
     pub(super) async fn commit_on(&self, ready: &Ready, record: &Arc<Record>) -> Option<NodeId> {
-        let ask = CommitAsk::Commit {
-            preparation: Some(ready.preparation),
-            record: Arc::clone(record),
-        };
-        let answer = self.transport.commit(&ready.peer, self.message(ask)).await;
-        match answer.and_then(|answer| self.answer_of(&ready.peer, answer)) {
+        let held = self.commit_record(&ready.peer, ready.preparation, record);
+        match held.await {
             // A greater record there means that a later write has already replaced this one.
-            Ok(CommitAnswer::Done | CommitAnswer::Superseded(_)) => Some(ready.peer.id),
+            Ok(_) => Some(ready.peer.id),
             Err(error) => {
                 tracing::warn!(key = %record.key, node = %ready.peer.name, %error, "a prepared replica was not committed");
                 None
@@ -160,7 +162,7 @@ impl Driver {
             let held = self.hold(record, Role::Replica, None, self.now()).await;
             return held.map_err(|error| error.to_string());
         }
-        let held = self.commit_record(&peer, record).await;
+        let held = self.commit_record(&peer, None, record).await;
         held.map_err(|error| error.to_string())
     }
 

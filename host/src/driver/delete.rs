@@ -13,6 +13,7 @@ use futures_util::future::join_all;
 use super::Driver;
 use super::commit::Held;
 use super::face::{Consistency, DeleteError, ReadError, WriteError};
+use crate::crash;
 use crate::recorder::{Op, Outcome};
 
 /// Newer versions above which a deletion is tried again.
@@ -61,6 +62,7 @@ impl Driver {
     async fn bury(&self, mut record: Arc<Record>) -> Result<(), DeleteError> {
         for _ in 0..BURIALS_MAX {
             let tombstone = self.tombstone_of(&record).await?;
+            crash::point("delete.stamped");
             let mut burial = Burial::default();
             let holders = tombstone.layout.holders.clone();
             self.commit_tombstone(&tombstone, holders, &mut burial)
@@ -77,6 +79,7 @@ impl Driver {
             if burial.durable.is_empty() {
                 break;
             }
+            crash::point("delete.committed");
             let settled = self.settle_tombstone(tombstone, burial.durable).await;
             self.announce(&settled).await;
             return Ok(());

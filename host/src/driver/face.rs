@@ -76,6 +76,11 @@ pub struct Written {
     pub unchanged: bool,
 }
 
+/// The node does as much of this at once as it can.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Busy(pub String);
+
 /// Why a write was not acknowledged.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
@@ -97,6 +102,9 @@ pub enum WriteError {
     /// Too few nodes took it, or it can't be known whether the condition holds.
     #[error("{0}")]
     Unavailable(String),
+    /// The node takes in as many uploads as it can.
+    #[error(transparent)]
+    Busy(#[from] Busy),
     /// The node's own disk failed.
     #[error("{0}")]
     Failed(String),
@@ -306,4 +314,48 @@ pub struct NodeStatus {
     pub cached: Total,
     /// How many links it has.
     pub links: usize,
+    /// How far repair is.
+    pub repair: RepairStatus,
+    /// Whether it is being emptied.
+    pub drain: DrainStatus,
+}
+
+/// Replicas that this node makes anew elsewhere: after a node is gone, after a degraded write, and when it is
+/// emptied.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RepairStatus {
+    /// Files that need something of this node.
+    pub waiting: Total,
+    /// Files that are seen to just now.
+    pub active: u64,
+    /// Replicas here that are held elsewhere now, and stay until every holder has confirmed it.
+    pub letting_go: u64,
+    /// Copies made since the node started.
+    pub copies: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Times that no node could take a copy.
+    pub failed: u64,
+}
+
+/// How far the emptying of a node is.
+#[derive(Debug, Clone, Copy)]
+pub struct DrainStatus {
+    /// It is being emptied: nothing is placed on it.
+    pub draining: bool,
+    /// It holds no replica any more and can be stopped.
+    pub drained: bool,
+    /// Replicas that it still holds.
+    pub left: Total,
+}
+
+/// Why a node is not emptied.
+#[derive(Debug, thiserror::Error)]
+pub enum DrainError {
+    /// The others can't take what it holds.
+    #[error("{0}")]
+    Refused(String),
+    /// The node's own disk failed.
+    #[error("{0}")]
+    Failed(String),
 }

@@ -14,16 +14,24 @@ mod clock;
 mod commit;
 mod delete;
 mod doubts;
+mod drain;
 mod face;
 mod fetch;
 mod flow;
+mod gates;
 mod judges;
+mod let_go;
 mod life;
 mod links;
 mod local;
+mod owed;
+mod pace;
 mod preparing;
+mod presence;
 mod read;
 mod reconcile;
+mod relayout;
+mod repair;
 mod room;
 mod search;
 mod serve;
@@ -60,12 +68,18 @@ use crate::metrics::Metrics;
 use crate::recorder::{self, Op, Recorder};
 use crate::settings::Settings;
 use crate::store::{Observer, Store};
-use crate::transport::Transport;
+use crate::transport::{Breaker, Transport};
 use announce::Outgoing;
 use doubts::Doubting;
+use gates::Gates;
+use let_go::Lingering;
 use life::Living;
 use links::Links;
+use owed::Owed;
+use presence::Presence;
 use reconcile::Reconciling;
+use relayout::Relaying;
+use repair::Repair;
 use serve::Preparations;
 use state::State;
 use status::{Load, PolicyNames, Seen};
@@ -119,6 +133,12 @@ pub struct Driver {
     living: Living,
     reconciling: Reconciling,
     doubting: Doubting,
+    presence: Presence,
+    relaying: Relaying,
+    gates: Gates,
+    lingering: Lingering,
+    owed: Owed,
+    repair: Repair,
     transfers: Transfers,
     preparations: Preparations,
     announcements: mpsc::Sender<Outgoing>,
@@ -152,6 +172,8 @@ impl Driver {
         }
         let (announcements, outgoing) = mpsc::channel(limits::ANNOUNCEMENTS_QUEUE_MAX);
         let metrics = Arc::new(Metrics::new());
+        let gates = Gates::new(&parts.settings);
+        let calls = Breaker::around(Arc::clone(&parts.transport), Arc::clone(&metrics));
         let driver = Arc::new_cyclic(|this: &Weak<Self>| {
             let (weak, transport) = (this.clone(), Arc::clone(&parts.transport));
             let members = Membership::start(
@@ -173,7 +195,7 @@ impl Driver {
                 started: Instant::now(),
                 now: parts.now,
                 store: parts.store,
-                transport: parts.transport,
+                transport: Arc::new(calls),
                 judges: parts.judges,
                 recorder: parts.recorder,
                 state,
@@ -183,6 +205,12 @@ impl Driver {
                 living: Living::new(life),
                 reconciling: Reconciling::default(),
                 doubting: Doubting::default(),
+                presence: Presence::default(),
+                relaying: Relaying::default(),
+                gates,
+                lingering: Lingering::default(),
+                owed: Owed::default(),
+                repair: Repair::default(),
                 transfers: Transfers::default(),
                 preparations: Preparations::default(),
                 announcements,
@@ -198,6 +226,7 @@ impl Driver {
         driver.spawn(Arc::clone(&driver).keep_ceiling());
         driver.spawn(Arc::clone(&driver).keep_status());
         driver.spawn(Arc::clone(&driver).keep_life());
+        driver.spawn(Arc::clone(&driver).keep_replicas());
         driver.spawn(Arc::clone(&driver).watch_members());
         driver.spawn(Arc::clone(&driver).send_announcements(outgoing));
         driver.spawn(Arc::clone(&driver).keep_reconciled());

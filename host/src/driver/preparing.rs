@@ -1,7 +1,8 @@
-//! Sends one upload's content to the nodes that are to hold it, while it still arrives.
+//! Sends one content to the nodes that are to hold it: an upload while it still arrives, or a replica of this
+//! node that is copied.
 //!
 //! Every replica reads the spool as it grows, at its own pace; the client never waits for the slowest. A
-//! node that fails is replaced by the next in placement's order, which reads the same spool from the
+//! node that fails is replaced by the next in placement's order, which reads the same content from the
 //! beginning. Dropping a [`Preparing`] breaks its streams, which the other nodes see as broken.
 
 use std::collections::VecDeque;
@@ -10,10 +11,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use dataverse_core::content::Digest;
 use dataverse_core::floors::Heard;
+use dataverse_core::holdings::Holding;
 use dataverse_core::key::Key;
 use dataverse_core::limits;
 use dataverse_core::search::Peer;
-use futures_util::stream::{self, BoxStream, StreamExt};
+use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -25,7 +27,8 @@ use crate::transport::{CallError, CommitAsk, PrepareAnswer, PrepareAsk, PrepareB
 #[derive(Debug, Clone)]
 pub(super) struct Ready {
     pub(super) peer: Peer,
-    pub(super) preparation: u128,
+    /// Its number; none where there is no content to be prepared.
+    pub(super) preparation: Option<u128>,
     pub(super) known: Option<Heard>,
 }
 
@@ -38,13 +41,22 @@ pub(super) struct Readied {
     pub(super) own: bool,
 }
 
+/// Where the content comes from.
+#[derive(Debug, Clone)]
+pub(super) enum Source {
+    /// An upload, as it arrives.
+    Spool(Tail),
+    /// What this node holds, every group checked before it goes out.
+    Held(Holding),
+}
+
 type Outcome = (Peer, u128, Result<PrepareAnswer, CallError>);
 
 pub(super) struct Preparing {
     driver: Arc<Driver>,
     key: Key,
     size: Option<u64>,
-    tail: Tail,
+    source: Source,
     factor: usize,
     ranked: VecDeque<Peer>,
     running: JoinSet<Outcome>,
@@ -59,13 +71,13 @@ impl Preparing {
         size: Option<u64>,
         factor: usize,
         ranked: Vec<Peer>,
-        tail: Tail,
+        source: Source,
     ) -> Self {
         let mut preparing = Self {
             driver,
             key,
             size,
-            tail,
+            source,
             factor,
             ranked: ranked.into(),
             running: JoinSet::new(),
@@ -88,7 +100,7 @@ impl Preparing {
             match outcome {
                 Ok(answer) if answer.digest == digest => self.readied.others.push(Ready {
                     peer,
-                    preparation,
+                    preparation: Some(preparation),
                     known: answer.known,
                 }),
                 Ok(_) => {
@@ -130,7 +142,10 @@ impl Preparing {
             key: self.key.clone(),
             size: self.size,
         };
-        let chunks = chunks_of(self.tail.clone());
+        let chunks = match &self.source {
+            Source::Spool(tail) => chunks_of(tail.clone()),
+            Source::Held(holding) => driver.chunks_held(holding.clone()),
+        };
         self.running.spawn(async move {
             let answer = driver
                 .transport
@@ -158,6 +173,46 @@ fn chunks_of(tail: Tail) -> BoxStream<'static, Result<Bytes, PrepareBroken>> {
 }
 
 impl Driver {
+    /// The content of a holding from its beginning. A bad one is put aside and breaks the stream.
+    fn chunks_held(&self, holding: Holding) -> BoxStream<'static, Result<Bytes, PrepareBroken>> {
+        let (driver, of) = (self.shared(), self.shared());
+        let record = Arc::clone(&holding.record);
+        let opened = async move {
+            let content = driver.store.open(&holding.record).await?;
+            let size = holding.record.size;
+            driver.checked_stream_of(&holding, content, 0, size).await
+        };
+        stream::once(opened)
+            .try_flatten()
+            .then(move |chunk| {
+                let (driver, record) = (Arc::clone(&of), Arc::clone(&record));
+                async move {
+                    match chunk {
+                        Ok(bytes) => Ok(bytes),
+                        Err(error) => {
+                            driver.content_failed(&record, &error).await;
+                            Err(PrepareBroken)
+                        }
+                    }
+                }
+            })
+            .boxed()
+    }
+
+    /// Gives up all that is prepared.
+    pub(super) fn abandon_all(&self, readied: &Readied) {
+        for ready in &readied.others {
+            self.abandon_ready(ready);
+        }
+    }
+
+    /// Gives up what is prepared on one node.
+    pub(super) fn abandon_ready(&self, ready: &Ready) {
+        if let Some(preparation) = ready.preparation {
+            self.abandon(ready.peer.clone(), preparation);
+        }
+    }
+
     /// Tells a node in the background that a preparation will not be committed.
     pub(super) fn abandon(&self, peer: Peer, preparation: u128) {
         let driver = self.shared();

@@ -22,7 +22,7 @@ use super::room::Occasion;
 use super::transfer::Wanted;
 use crate::metrics::ReadFrom;
 use crate::recorder::{self, Op};
-use crate::transport::PullAsk;
+use crate::transport::{MoveAsk, PullAsk};
 
 /// Where the content of a [`Located`] file comes from.
 pub(crate) enum Origin {
@@ -335,6 +335,12 @@ impl Driver {
                 self.ask_to_pull(&elsewhere.path[at], record, &nearest.peer, hops);
             }
         }
+        if let Some(to) = plan.move_to {
+            let to = elsewhere.path.iter().find(|peer| peer.id == to);
+            if let Some(to) = to {
+                self.ask_to_move(&nearest.peer, &record.key, to);
+            }
+        }
         if !plan.copy_to.contains(&self.me.id) {
             return None;
         }
@@ -370,6 +376,21 @@ impl Driver {
         self.spawn(async move {
             if let Err(error) = driver.transport.pull(&peer, driver.message(ask)).await {
                 tracing::debug!(node = %peer.name, %error, "a node on the way did not take a copy");
+            }
+        });
+    }
+
+    fn ask_to_move(&self, holder: &Peer, key: &Key, to: &Peer) {
+        let ask = MoveAsk {
+            key: key.clone(),
+            to: to.clone(),
+        };
+        let (driver, holder) = (self.shared(), holder.clone());
+        self.spawn(async move {
+            let message = driver.message(ask);
+            let answer = driver.transport.move_replica(&holder, message).await;
+            if let Err(error) = answer.and_then(|answer| driver.answer_of(&holder, answer)) {
+                tracing::debug!(node = %holder.name, %error, "a holder does not move its replica");
             }
         });
     }

@@ -16,12 +16,16 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
 use super::Driver;
-use super::face::{FoundHit, Query, SearchOptions, SearchReport};
+use super::face::{Busy, FoundHit, Query, SearchOptions, SearchReport};
 use crate::transport::{CallError, Refusal};
 
 impl Driver {
     /// Searches and reports how it went.
-    pub async fn search(&self, query: Query, options: SearchOptions) -> SearchReport {
+    ///
+    /// # Errors
+    /// [`Busy`] when as many searches are under way as may be.
+    pub async fn search(&self, query: Query, options: SearchOptions) -> Result<SearchReport, Busy> {
+        let _turn = self.gates.search()?;
         self.load.count();
         let began = Instant::now();
         let report = match query {
@@ -39,7 +43,7 @@ impl Driver {
                 self.run_search(question, local, options, as_they_are).await
             }
         };
-        self.report_of(report, began.elapsed())
+        Ok(self.report_of(report, began.elapsed()))
     }
 
     /// Searches the other nodes for a file, whatever is held here, and passes over the copies of those that

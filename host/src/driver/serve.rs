@@ -21,12 +21,13 @@ use super::Driver;
 use super::face::{LinkError, WriteError};
 use super::room::Occasion;
 use super::transfer::Wanted;
+use crate::crash;
 use crate::metrics::{Copied, Direction};
 use crate::store::{Applied, Change, Prepared, StoreError};
 use crate::transport::{
     Announcement, CallError, CommitAnswer, CommitAsk, FetchAsk, Fetched, IntroduceAsk, LinkAnswer,
-    LinkAsk, Message, PrepareAnswer, PrepareAsk, PullAsk, ReconcileAnswer, ReconcileAsk, Refusal,
-    Serve,
+    LinkAsk, Message, MoveAsk, PrepareAnswer, PrepareAsk, PullAsk, ReconcileAnswer, ReconcileAsk,
+    Refusal, Serve,
 };
 
 /// Contents that wait for their commit.
@@ -115,6 +116,7 @@ impl Serve for Driver {
 
     async fn probe(&self, ask: Message<Question>) -> Result<Message<Answer>, Refusal> {
         self.admit_sender(&ask.sender)?;
+        let _turn = self.gates.peer_call()?;
         self.load.count();
         let answer = match ask.body {
             Question::Exact { key, floor } => self.answer_locally(&key, floor),
@@ -125,6 +127,7 @@ impl Serve for Driver {
 
     async fn fetch(&self, ask: Message<FetchAsk>) -> Result<Message<Fetched>, Refusal> {
         self.admit_sender(&ask.sender)?;
+        let turn = self.gates.peer_call()?;
         self.load.count();
         let FetchAsk {
             key,
@@ -178,6 +181,8 @@ impl Serve for Driver {
         let sent = self.metrics.peer_bytes(Direction::Out);
         let chunks = stream.then(move |chunk| {
             let (driver, of) = (Arc::clone(&driver), Arc::clone(&of));
+            // It is answered once the last byte is sent.
+            let _turn = &turn;
             if let Ok(bytes) = &chunk {
                 sent.increment(bytes.len() as u64);
             }
@@ -204,6 +209,7 @@ impl Serve for Driver {
         mut chunks: BoxStream<'static, Result<Bytes, CallError>>,
     ) -> Result<Message<PrepareAnswer>, Refusal> {
         self.admit_sender(&ask.sender)?;
+        let _turn = self.gates.peer_call()?;
         self.load.count();
         let PrepareAsk {
             preparation,
@@ -226,11 +232,13 @@ impl Serve for Driver {
         };
         let until = Instant::now() + self.settings.write_prepared;
         self.preparations.keep(preparation, until, content)?;
+        crash::point("prepare.sealed");
         Ok(self.message(answer))
     }
 
     async fn commit(&self, ask: Message<CommitAsk>) -> Result<Message<CommitAnswer>, Refusal> {
         self.admit_sender(&ask.sender)?;
+        let _turn = self.gates.peer_call()?;
         let (preparation, record) = match ask.body {
             CommitAsk::Abandon { preparation } => {
                 drop(self.preparations.take(preparation));
@@ -242,6 +250,7 @@ impl Serve for Driver {
             } => (preparation, record),
         };
         self.check_commit(&record)?;
+        crash::point("commit.asked");
         let content = match preparation {
             None => None,
             Some(preparation) => Some(self.prepared_for(preparation, &record)?),
@@ -255,6 +264,7 @@ impl Serve for Driver {
             verified: self.put_at(&record),
         };
         let applied = self.store.apply(change).await;
+        crash::point("commit.applied");
         match applied.map_err(|error| refusal(&error))? {
             Applied::Done { .. } => {
                 self.metrics.copied(Copied::Replica);
@@ -271,6 +281,7 @@ impl Serve for Driver {
 
     async fn pull(&self, ask: Message<PullAsk>) -> Result<Message<()>, Refusal> {
         self.admit_sender(&ask.sender)?;
+        let _turn = self.gates.peer_call()?;
         let PullAsk { record, from, hops } = ask.body;
         if record.deleted {
             return Err(Refusal::Invalid(
@@ -301,8 +312,16 @@ impl Serve for Driver {
         Ok(self.message(()))
     }
 
+    async fn move_replica(&self, ask: Message<MoveAsk>) -> Result<Message<()>, Refusal> {
+        self.admit_sender(&ask.sender)?;
+        let _turn = self.gates.peer_call()?;
+        self.move_soon(ask.body.key, ask.body.to)?;
+        Ok(self.message(()))
+    }
+
     async fn announce(&self, ask: Message<Announcement>) -> Result<Message<()>, Refusal> {
         self.admit_sender(&ask.sender)?;
+        let _turn = self.gates.peer_call()?;
         let Announcement { record, hops_left } = ask.body;
         self.check_stamp(&record)?;
         let hops_left = hops_left.min(self.settings.announce_hops);
@@ -316,6 +335,7 @@ impl Serve for Driver {
         ask: Message<ReconcileAsk>,
     ) -> Result<Message<ReconcileAnswer>, Refusal> {
         self.admit_sender(&ask.sender)?;
+        let _turn = self.gates.peer_call()?;
         let answer = self.compare_for(ask.sender.node.id, ask.body).await?;
         Ok(self.message(answer))
     }

@@ -135,6 +135,8 @@ impl Driver {
             replicas,
             cached,
             links: self.links.peers().len(),
+            repair: self.repair_status(),
+            drain: self.drain_status(),
         }
     }
 
@@ -158,6 +160,18 @@ impl Driver {
         let table = self.seen.table();
         id == self.me.id
             || (table.find(id)).is_some_and(|member| member.state == MemberState::Alive)
+    }
+
+    /// Whether a replica may be put on this node: it lives and nobody empties it.
+    pub(super) fn may_hold(&self, id: NodeId) -> bool {
+        if id == self.me.id {
+            return !self.living.now().draining;
+        }
+        let table = self.seen.table();
+        let draining = |status: &Status| status.draining;
+        table.find(id).is_some_and(|member| {
+            member.state == MemberState::Alive && !member.status.as_ref().is_some_and(draining)
+        })
     }
 
     /// Whether any other member lives, as far as gossip knows.
@@ -278,6 +292,10 @@ impl Driver {
                     members.publish(seen.peer.id, status_of(status));
                 }
             }
+            let seen = self.members.members();
+            let alive = |state| state == membership::MemberState::Alive;
+            let presence = seen.iter().map(|seen| (seen.peer.id, alive(seen.state)));
+            self.presence.see(presence, tokio::time::Instant::now());
             self.seen.replace(members);
             for id in gone.symmetric_difference(&gone_before) {
                 self.check_soon(*id);

@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::Driver;
 use super::fetch::Groups;
 use super::room::Occasion;
+use crate::crash;
 use crate::metrics::Copied;
 use crate::store::{Spool, StoreError, Tail};
 
@@ -249,6 +250,7 @@ impl Driver {
             spool.write(group?).await?;
         }
         let content = spool.seal().await?;
+        crash::point("transfer.received");
         let made_room = role == Role::Cached
             && self.state.cache().version_of(&record.key) != Some(record.version);
         if made_room {

@@ -23,7 +23,8 @@ use super::Driver;
 use super::face::{Body, BodyError, Condition, Consistency, ReadError};
 use super::face::{WriteError, WriteOptions, Written};
 use super::judges::view_of;
-use super::preparing::{Preparing, Readied, Ready};
+use super::preparing::{Preparing, Readied, Ready, Source};
+use crate::crash;
 use crate::recorder::{Op, Outcome};
 use crate::store::{Prepared, Spool, StoreError};
 
@@ -63,6 +64,7 @@ impl Driver {
         body: Body,
     ) -> Result<Written, WriteError> {
         self.load.count();
+        let turn = self.gates.upload()?;
         let factor = self.wanted_factor(options.factor)?;
         let content_type = content_type_of(key, options.content_type)?;
         too_large(options.size.unwrap_or(0))?;
@@ -76,7 +78,7 @@ impl Driver {
             options.size,
             factor as usize,
             ranked,
-            spool.tail(),
+            Source::Spool(spool.tail()),
         );
         self.take_in(&mut spool, body, options.size).await?;
 
@@ -84,8 +86,10 @@ impl Driver {
         let key = key.clone();
         let rest = self.spawn(async move {
             let content = spool.seal().await.map_err(refused_by_store)?;
+            crash::point("write.spooled");
             let deadline = Instant::now() + driver.settings.write_deadline;
             let readied = preparing.finish(content.digest(), deadline).await;
+            crash::point("write.prepared");
             let arrived = Arrived {
                 key,
                 content,
@@ -93,7 +97,9 @@ impl Driver {
                 factor,
                 readied,
             };
-            driver.commit_write(arrived).await
+            let written = driver.commit_write(arrived).await;
+            drop(turn);
+            written
         });
         rest.await
             .map_err(|_| WriteError::Unavailable("the node is stopping".to_owned()))?
@@ -161,12 +167,15 @@ impl Driver {
             factor: arrived.factor,
             key: arrived.key,
         });
+        crash::point("write.stamped");
         let replaced = known.is_some_and(|heard| !heard.deleted);
         let readied = arrived.readied;
         let record = self
             .commit_everywhere(record, arrived.content, readied)
             .await?;
+        crash::point("write.committed");
         self.announce(&record).await;
+        crash::point("write.announced");
         Ok(self.written(record, replaced, false))
     }
 
@@ -228,19 +237,13 @@ impl Driver {
         let mut durable: Vec<NodeId> = join_all(commits).await.into_iter().flatten().collect();
         for ready in others {
             if !record.layout.names(ready.peer.id) {
-                self.abandon(ready.peer.clone(), ready.preparation);
+                self.abandon_ready(ready);
             }
         }
         if record.layout.names(self.me.id) {
             durable.insert(0, self.me.id);
         }
         self.settle_layout(record, durable, &mut None).await
-    }
-
-    fn abandon_all(&self, readied: &Readied) {
-        for ready in &readied.others {
-            self.abandon(ready.peer.clone(), ready.preparation);
-        }
     }
 
     fn written(&self, record: Arc<Record>, replaced: bool, unchanged: bool) -> Written {
@@ -261,12 +264,22 @@ impl Driver {
             (!holding.record.deleted).then_some(holders)
         });
         let first = held.flatten().unwrap_or_default();
-        let first: Vec<NodeId> = first.into_iter().filter(|id| self.is_alive(*id)).collect();
+        let first: Vec<NodeId> = first.into_iter().filter(|id| self.may_hold(*id)).collect();
         let request = PlacementRequest {
             file: view_of(key, size),
             factor,
             now: self.now(),
         };
+        self.ranked_peers(request, size, first).await
+    }
+
+    /// The nodes in reach that could take this file, best first: `first` before what placement says.
+    pub(super) async fn ranked_peers(
+        &self,
+        request: PlacementRequest,
+        size: u64,
+        first: Vec<NodeId>,
+    ) -> Vec<Peer> {
         let candidates = self.candidates(size);
         let ranked = self.judges.rank(request, candidates, first).await;
         ranked

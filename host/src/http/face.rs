@@ -11,8 +11,9 @@ use dataverse_core::record::Record;
 use futures_util::future::BoxFuture;
 
 use crate::driver::{
-    Body, Consistency, DeleteError, Driver, LinkError, LinkView, NodeSeen, NodeStatus, Query,
-    ReadError, SearchOptions, SearchReport, WriteError, WriteOptions, Written,
+    Body, Busy, Consistency, DeleteError, DrainError, DrainStatus, Driver, LinkError, LinkView,
+    NodeSeen, NodeStatus, Query, ReadError, SearchOptions, SearchReport, WriteError, WriteOptions,
+    Written,
 };
 use crate::metrics::Metrics;
 
@@ -49,13 +50,15 @@ pub(crate) trait Face: Send + Sync + 'static {
         consistency: Consistency,
     ) -> Result<Opened, ReadError>;
     async fn delete(&self, key: &Key) -> Result<(), DeleteError>;
-    async fn search(&self, query: Query, options: SearchOptions) -> SearchReport;
+    async fn search(&self, query: Query, options: SearchOptions) -> Result<SearchReport, Busy>;
     async fn link(&self, address: &str) -> Result<LinkView, LinkError>;
     async fn link_pair(&self, a: &str, b: &str) -> Result<(), LinkError>;
     async fn unlink(&self, node: &str) -> Result<(), LinkError>;
     fn links(&self) -> Vec<LinkView>;
     fn nodes(&self) -> Vec<NodeSeen>;
     fn status(&self) -> NodeStatus;
+    async fn drain(&self) -> Result<DrainStatus, DrainError>;
+    async fn undrain(&self) -> Result<DrainStatus, DrainError>;
     fn is_ready(&self) -> bool;
     fn metrics(&self) -> &Metrics;
 }
@@ -92,7 +95,7 @@ impl Face for Driver {
         Self::delete(self, key).await
     }
 
-    async fn search(&self, query: Query, options: SearchOptions) -> SearchReport {
+    async fn search(&self, query: Query, options: SearchOptions) -> Result<SearchReport, Busy> {
         Self::search(self, query, options).await
     }
 
@@ -118,6 +121,14 @@ impl Face for Driver {
 
     fn status(&self) -> NodeStatus {
         Self::status(self)
+    }
+
+    async fn drain(&self) -> Result<DrainStatus, DrainError> {
+        Self::drain(self).await
+    }
+
+    async fn undrain(&self) -> Result<DrainStatus, DrainError> {
+        Self::undrain(self).await
     }
 
     fn is_ready(&self) -> bool {

@@ -5,12 +5,14 @@
 //! policies, and it knows neither disk nor peers. Routes and the OpenAPI document come from one declaration in `routes`.
 
 mod connection;
+mod drain;
 mod face;
 mod files;
 mod guard;
 mod linger;
 mod links;
 mod nodes;
+mod overload;
 mod page;
 mod policies;
 mod problem;

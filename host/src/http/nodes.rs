@@ -11,8 +11,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Site;
+use super::drain::Drain;
 use super::problem::{Problem, ProblemBody};
-use crate::driver::{NodeSeen, NodeStatus};
+use crate::driver::{NodeSeen, NodeStatus, RepairStatus};
 use crate::metrics::StoreSize;
 
 /// A member of the network as this node sees it.
@@ -76,6 +77,38 @@ impl From<holdings::Total> for Total {
     }
 }
 
+/// Replicas that this node makes anew elsewhere.
+///
+/// After a node is gone, after a write that got too few, and when this node is emptied.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Repair {
+    /// What still lacks replicas, or is to leave this node.
+    waiting: Total,
+    /// Files that are seen to just now.
+    active: u64,
+    /// Replicas here that other nodes hold now and that go once every holder has confirmed it.
+    letting_go: u64,
+    /// Copies made since the node started.
+    copies: u64,
+    /// Their bytes.
+    bytes: u64,
+    /// Times that no node could take a copy.
+    failed: u64,
+}
+
+impl From<RepairStatus> for Repair {
+    fn from(repair: RepairStatus) -> Self {
+        Self {
+            waiting: repair.waiting.into(),
+            active: repair.active,
+            letting_go: repair.letting_go,
+            copies: repair.copies,
+            bytes: repair.bytes,
+            failed: repair.failed,
+        }
+    }
+}
+
 /// What this node says of itself.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Status {
@@ -99,6 +132,10 @@ pub(crate) struct Status {
     cached: Total,
     /// How many links it has.
     links: usize,
+    /// How far repair is.
+    repair: Repair,
+    /// Whether it is being emptied.
+    drain: Drain,
 }
 
 impl From<NodeStatus> for Status {
@@ -114,6 +151,8 @@ impl From<NodeStatus> for Status {
             replicas: status.replicas.into(),
             cached: status.cached.into(),
             links: status.links,
+            repair: status.repair.into(),
+            drain: status.drain.into(),
         }
     }
 }
@@ -181,6 +220,7 @@ pub(crate) async fn metrics(State(site): State<Site>) -> Response {
         free_bytes: status.free,
     });
     metrics.set_links(up, links.len() - up);
+    metrics.set_repair_waiting(status.repair.waiting.files);
     let content_type = [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
     (content_type, metrics.render()).into_response()
 }

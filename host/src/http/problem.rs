@@ -15,7 +15,7 @@ use dataverse_core::limits::HTTP_JSON_BYTES_MAX;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::driver::{BodyError, DeleteError, LinkError, ReadError, WriteError};
+use crate::driver::{BodyError, Busy, DeleteError, DrainError, LinkError, ReadError, WriteError};
 use crate::policies::desk::PolicyError;
 
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
@@ -111,7 +111,11 @@ impl IntoResponse for Problem {
         let body = serde_json::to_vec(&self.into_body()).expect("a problem is plain JSON");
         let content_type = HeaderValue::from_static("application/problem+json");
         let mut response = (status, [(CONTENT_TYPE, content_type)], body).into_response();
-        if status == StatusCode::SERVICE_UNAVAILABLE {
+        let later = [
+            StatusCode::SERVICE_UNAVAILABLE,
+            StatusCode::TOO_MANY_REQUESTS,
+        ];
+        if later.contains(&status) {
             response
                 .headers_mut()
                 .insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
@@ -140,9 +144,16 @@ impl From<WriteError> for Problem {
             WriteError::TooLarge(detail) => (StatusCode::PAYLOAD_TOO_LARGE, detail),
             WriteError::NoRoom(detail) => (StatusCode::INSUFFICIENT_STORAGE, detail),
             WriteError::Unavailable(detail) => (StatusCode::SERVICE_UNAVAILABLE, detail),
+            WriteError::Busy(error) => return error.into(),
             WriteError::Failed(detail) => (StatusCode::INTERNAL_SERVER_ERROR, detail),
         };
         Self::new(status, detail)
+    }
+}
+
+impl From<Busy> for Problem {
+    fn from(Busy(detail): Busy) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, detail)
     }
 }
 
@@ -184,6 +195,16 @@ impl From<LinkError> for Problem {
             LinkError::Unreachable(detail) => (StatusCode::BAD_GATEWAY, detail),
             LinkError::Unknown(detail) => (StatusCode::NOT_FOUND, detail),
             LinkError::Failed(detail) => (StatusCode::INTERNAL_SERVER_ERROR, detail),
+        };
+        Self::new(status, detail)
+    }
+}
+
+impl From<DrainError> for Problem {
+    fn from(error: DrainError) -> Self {
+        let (status, detail) = match error {
+            DrainError::Refused(detail) => (StatusCode::CONFLICT, detail),
+            DrainError::Failed(detail) => (StatusCode::INTERNAL_SERVER_ERROR, detail),
         };
         Self::new(status, detail)
     }

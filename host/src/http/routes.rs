@@ -17,7 +17,7 @@ use utoipa_axum::routes;
 use super::face::Face;
 use super::files::{self, download, form, upload};
 use super::problem::{no_method, no_route};
-use super::{Site, links, nodes, page, policies, search};
+use super::{Site, drain, links, nodes, page, policies, search};
 use crate::policies::desk::Desk;
 
 #[derive(OpenApi)]
@@ -57,6 +57,7 @@ fn declared() -> OpenApiRouter<Site> {
         .routes(routes!(links::introduce))
         .routes(routes!(nodes::list_nodes))
         .routes(routes!(nodes::status))
+        .routes(routes!(drain::drain, drain::undrain))
         .routes(routes!(nodes::health))
         .routes(routes!(nodes::ready))
         .routes(routes!(nodes::metrics))

@@ -109,6 +109,7 @@ impl From<FoundHit> for Hit {
     responses(
         (status = 200, description = "How the search ended; a miss is an answer too.", body = SearchResult),
         (status = 400, description = "A parameter makes no sense.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 429, description = "As many searches are under way as may be; `Retry-After` says when to come again.", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn search(
@@ -119,7 +120,7 @@ pub(crate) async fn search(
     let (query, options) = asked(&parameters)?;
     let text = parameters.key.or(parameters.q).unwrap_or_default();
     let is_exact = matches!(query, Query::Exact(_));
-    let report = site.face.search(query, options).await;
+    let report = site.face.search(query, options).await?;
     Ok(Json(shown(text, is_exact, report)))
 }
 

@@ -16,6 +16,7 @@ use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::{Router, serve as serve_axum};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
@@ -24,6 +25,7 @@ use super::connection::Door;
 use super::face::Face;
 use super::guard::guard;
 use super::linger::linger;
+use super::overload::overload;
 use super::problem::Problem;
 use super::routes;
 use crate::driver::Driver;
@@ -103,8 +105,10 @@ fn app(
     loopback: bool,
     ended: CancellationToken,
 ) -> Router {
+    let turns = Arc::new(Semaphore::new(settings.limit_requests as usize));
     // The last layer is the outermost.
     routes::router(Arc::clone(&face), desk, settings.write_stall)
+        .layer(from_fn_with_state(turns, overload))
         .layer(from_fn_with_state(loopback, guard))
         .layer(from_fn(linger))
         .layer(from_fn_with_state(ended, cut_off))

@@ -30,7 +30,7 @@ use super::streams::{exactly, in_pieces, paced, unstalled};
 use crate::settings::Settings;
 use crate::transport::{
     Announcement, CallError, CommitAnswer, CommitAsk, FetchAsk, Fetched, IntroduceAsk, LinkAnswer,
-    LinkAsk, Message, PrepareAnswer, PrepareAsk, PrepareBroken, PullAsk, ReconcileAnswer,
+    LinkAsk, Message, MoveAsk, PrepareAnswer, PrepareAsk, PrepareBroken, PullAsk, ReconcileAnswer,
     ReconcileAsk, Transport,
 };
 
@@ -190,6 +190,16 @@ impl Transport for GrpcTransport {
     async fn pull(&self, to: &Peer, ask: Message<PullAsk>) -> Result<Message<()>, CallError> {
         let ask = proto::PullRequest::from(ask);
         let call = |mut client: Client| async move { client.pull(ask).await };
+        self.call(&to.address, self.deadlines.call, call).await
+    }
+
+    async fn move_replica(
+        &self,
+        to: &Peer,
+        ask: Message<MoveAsk>,
+    ) -> Result<Message<()>, CallError> {
+        let ask = proto::MoveRequest::from(ask);
+        let call = |mut client: Client| async move { client.r#move(ask).await };
         self.call(&to.address, self.deadlines.call, call).await
     }
 

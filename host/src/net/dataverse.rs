@@ -184,6 +184,7 @@ impl ClientService {
             limit: Some(search_limit(request.limit, self.search_limit)?),
         };
         let report = self.driver.search(query(request.query)?, options).await;
+        let report = report.map_err(|busy| Status::resource_exhausted(busy.to_string()))?;
         Ok(Response::new(reply::search(report)))
     }
 

@@ -121,6 +121,14 @@ impl Overlay for OverlayService {
         Ok(Response::new(self.overlay.pull(ask).await?.into()))
     }
 
+    async fn r#move(
+        &self,
+        request: Request<proto::MoveRequest>,
+    ) -> Result<Response<proto::Ack>, Status> {
+        let ask = request.into_inner().try_into()?;
+        Ok(Response::new(self.overlay.move_replica(ask).await?.into()))
+    }
+
     async fn announce(
         &self,
         request: Request<proto::AnnounceRequest>,

@@ -194,6 +194,12 @@ pub enum Change {
         /// The record with the layout that no longer names this node.
         record: Arc<Record>,
     },
+    /// Lets go of the replica of exactly this version. Superseded when it is promised under a layout that is not
+    /// lesser than the record's.
+    Release {
+        /// The record with the layout that no longer names this node.
+        record: Arc<Record>,
+    },
     /// The content matched its digest at this time.
     Verified {
         /// The file.
@@ -217,7 +223,9 @@ impl Change {
     #[must_use]
     pub fn key(&self) -> &Key {
         match self {
-            Self::Put { record, .. } | Self::Demote { record } => &record.key,
+            Self::Put { record, .. } | Self::Demote { record } | Self::Release { record } => {
+                &record.key
+            }
             Self::Drop { key, .. } | Self::Verified { key, .. } | Self::Quarantine { key, .. } => {
                 key
             }

@@ -54,6 +54,7 @@ pub(super) fn decide(present: Option<&Holding>, change: &Change) -> Result<Verdi
             .filter(|held| only.is_none_or(|role| role == held.role))
             .map_or(Verdict::Nothing, |_| Verdict::Remove { quarantine: false }),
         Change::Demote { record } => demote(present, record),
+        Change::Release { record } => release(present, record),
         Change::Verified { version, at, .. } => present
             .filter(|held| held.record.version == *version)
             .map_or(Verdict::Nothing, |held| Verdict::Hold {
@@ -158,6 +159,17 @@ fn demote(present: Option<&Holding>, record: &Arc<Record>) -> Verdict {
             ..held.clone()
         },
         content: Fate::Kept,
+    }
+}
+
+fn release(present: Option<&Holding>, record: &Record) -> Verdict {
+    match present.filter(|held| held.record.version == record.version) {
+        None => Verdict::Nothing,
+        // A copy promised under a layout is kept until a greater one.
+        Some(held) if held.record.layout >= record.layout => {
+            Verdict::Superseded(Arc::clone(&held.record))
+        }
+        Some(_) => Verdict::Remove { quarantine: false },
     }
 }
 
@@ -275,5 +287,18 @@ mod tests {
         };
         assert_eq!(decide(Some(&held), &other).ok(), Some(Verdict::Nothing));
         assert_eq!(held.record.version.stamp, Stamp(1));
+    }
+
+    #[test]
+    fn a_replica_promised_under_the_same_or_a_greater_layout_is_not_released() {
+        let held = holding(1, 5, Role::Replica);
+        let release = |stamp, layout| {
+            let record = Arc::clone(&holding(stamp, layout, Role::Replica).record);
+            decide(Some(&held), &Change::Release { record }).expect("no content is needed")
+        };
+        assert!(matches!(release(1, 4), Verdict::Superseded(_)));
+        assert!(matches!(release(1, 5), Verdict::Superseded(_)));
+        assert_eq!(release(1, 6), Verdict::Remove { quarantine: false });
+        assert_eq!(release(2, 6), Verdict::Nothing);
     }
 }

@@ -6,18 +6,15 @@
 //! Members may share a folder of policies, so that the first change reaches all. How things stand is therefore
 //! looked up everywhere before anything is changed, and nobody goes a step further than from there.
 
-use std::net::SocketAddr;
-
-use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::change::{Before, Change, Outcome};
 use crate::cli::Asking;
-use crate::cli::answers::{Member, Status};
+use crate::cli::answers::Member;
 use crate::cli::client::{Client, understood};
 use crate::cli::failure::Failure;
+use crate::cli::member::{at_member, members};
 use crate::cli::screen::Screen;
-use crate::config::address::host_and_port;
 
 /// Which nodes a change is for.
 #[derive(Debug, clap::Args)]
@@ -173,20 +170,6 @@ impl Rollout {
     }
 }
 
-/// The members that live, the one that is asked first, then by distance and name; and those that do not.
-async fn members(asked: &Client) -> Result<(Vec<Member>, Vec<Member>), Failure> {
-    let text = asked
-        .ask_text(asked.request(Method::GET, "/v1/nodes"))
-        .await?;
-    let mut members: Vec<Member> = understood(&text)?;
-    members.sort_by(|a, b| {
-        let rank = |member: &Member| member.hops.unwrap_or(u32::MAX);
-        (rank(a), &a.name, &a.id).cmp(&(rank(b), &b.name, &b.id))
-    });
-    let alive = |member: &Member| member.state == "alive";
-    Ok(members.into_iter().partition(alive))
-}
-
 /// Looks how things stand at every member, before anything is changed at one.
 async fn look_everywhere<'a>(
     members: &'a [Member],
@@ -207,46 +190,6 @@ async fn look_everywhere<'a>(
     Ok(before)
 }
 
-/// Asks something of a member.
-async fn at_member<T>(
-    member: &Member,
-    asked: &Client,
-    ask: impl AsyncFnOnce(&Client) -> Result<T, Failure>,
-) -> Result<T, Failure> {
-    if member.hops == Some(0) {
-        return ask(asked).await;
-    }
-    let client = Client::new(&http_of(member))?;
-    // An address on loopback, or one that is reused, may lead to another node than is meant.
-    let text = client
-        .ask_text(client.request(Method::GET, "/v1/status"))
-        .await?;
-    let answers: Status = understood(&text)?;
-    if answers.id != member.id {
-        return Err(Failure::Unreachable(format!(
-            "{} answers at its address {}; it can't be told from here what to do",
-            answers.name, member.http
-        )));
-    }
-    ask(&client).await
-}
-
-/// Where a member answers HTTP: one that listens on every address of its machine is where other nodes
-/// reach it.
-fn http_of(member: &Member) -> String {
-    let everywhere = member
-        .http
-        .parse::<SocketAddr>()
-        .ok()
-        .filter(|http| http.ip().to_canonical().is_unspecified());
-    let host = host_and_port(&member.address).map(|(host, _)| host);
-    match (everywhere, host) {
-        (Some(http), Ok(host)) if host.contains(':') => format!("[{host}]:{}", http.port()),
-        (Some(http), Ok(host)) => format!("{host}:{}", http.port()),
-        _ => member.http.clone(),
-    }
-}
-
 /// The failure, with the member's name before it.
 fn at(member: &Member, failure: Failure) -> Failure {
     let named = |reason: &dyn std::fmt::Display| format!("{}: {reason}", member.name);
@@ -262,27 +205,5 @@ fn listed(names: &[String]) -> String {
     match names {
         [] => "nobody".to_owned(),
         names => names.join(", "),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(http: &str, address: &str, expected: &str) {
-        let member = json!({
-            "name": "A", "id": "1", "address": address, "http": http, "zone": "", "hops": 1,
-            "capacity": 0, "free": 0, "load": 0, "state": "alive",
-        });
-        let member = serde_json::from_value(member).expect("it is a member");
-        assert_eq!(http_of(&member), expected);
-    }
-
-    #[test]
-    fn a_member_that_listens_everywhere_is_where_nodes_reach_it() {
-        check("127.0.0.1:80", "10.0.0.1:7400", "127.0.0.1:80");
-        check("0.0.0.0:80", "node.example:7400", "node.example:80");
-        check("[::]:80", "[fd00::1]:7400", "[fd00::1]:80");
-        check("0.0.0.0:80", "10.0.0.1:7400", "10.0.0.1:80");
     }
 }

@@ -98,6 +98,7 @@ async fn a_silent_node_costs_a_search_its_probe_deadline_and_is_named() {
     let began = tokio::time::Instant::now();
     let options = SearchOptions::default();
     let report = world.node("A").search(Query::Exact(key), options).await;
+    let report = report.expect("nobody else searches");
     assert_eq!((report.outcome, report.exact), ("partial", false));
     assert_eq!(&*report.unanswered[0].name, "B");
     let settings = world.node("A").settings();

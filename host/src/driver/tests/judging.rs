@@ -22,7 +22,7 @@ async fn seat_eviction(world: &World, at: &str, troupe: &Arc<Troupe>) -> Arc<Ten
     tenure
 }
 
-async fn seat_relocation(world: &World, at: &str, troupe: &Arc<Troupe>) {
+pub(super) async fn seat_relocation(world: &World, at: &str, troupe: &Arc<Troupe>) {
     let tenure = Tenure::new(Kind::Relocation, "actor", 100, false, Box::new(|_| {}));
     let make = troupe.relocation();
     let first = make().expect("it is made");

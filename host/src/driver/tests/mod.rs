@@ -4,4 +4,5 @@
 mod faults;
 mod judging;
 mod reconciling;
+mod relayout;
 mod world;

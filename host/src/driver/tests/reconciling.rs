@@ -183,7 +183,7 @@ async fn half_written(world: &World, at: &str, name: &str, holders: &[&str]) -> 
 
 #[tokio::test(start_paused = true)]
 async fn a_replica_goes_only_when_every_holder_of_the_newer_version_has_it() {
-    let world = World::line(&["A", "B", "C"]).await;
+    let world = World::line_with(&["A", "B", "C"], steady()).await;
     let name = world.write_on(&["A", "B"], "first").await;
     tokio::time::sleep(NOTICED).await;
     // The writer died after it had committed on B only.
@@ -256,11 +256,19 @@ async fn a_cached_copy_that_missed_the_deletion_of_its_file_goes() {
     assert!(is_gone(&world, "A", &name).await);
 }
 
-/// Settings under which a deletion is remembered for five minutes.
+/// Settings under which nothing is laid anew because a node is gone.
+fn steady() -> Settings {
+    Settings {
+        repair_after: Duration::from_secs(24 * 60 * 60),
+        ..Settings::default()
+    }
+}
+
+/// Settings under which, besides, a deletion is remembered for five minutes.
 fn forgetful() -> Settings {
     Settings {
         tombstone_keep: Duration::from_secs(300),
-        ..Settings::default()
+        ..steady()
     }
 }
 

@@ -77,6 +77,17 @@ impl World {
     }
 
     pub(super) async fn start(&mut self, name: &'static str, network: &str) {
+        self.start_on(name, network, MemoryStore::new(64 << 20))
+            .await;
+    }
+
+    /// A node of the network that has room for so many bytes.
+    pub(super) async fn start_with_room(&mut self, name: &'static str, capacity: u64) {
+        self.start_on(name, "test", MemoryStore::new(capacity))
+            .await;
+    }
+
+    async fn start_on(&mut self, name: &'static str, network: &str, store: Arc<MemoryStore>) {
         let ahead = Arc::new(AtomicI64::new(0));
         let (began, clock) = (self.began, Arc::clone(&ahead));
         let now: Now = Arc::new(move || {
@@ -94,7 +105,7 @@ impl World {
             zone: String::new(),
             factor: 2,
             settings: self.settings.clone(),
-            store: MemoryStore::new(64 << 20),
+            store,
             transport: Arc::new(self.network.transport(&address(name))),
             recorder: None,
             judges: Arc::new(Judges::default()),
@@ -110,6 +121,23 @@ impl World {
 
     pub(super) fn node(&self, name: &str) -> &Arc<Driver> {
         &self.nodes[name]
+    }
+
+    /// All of them, by name.
+    pub(super) fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.nodes.keys().copied()
+    }
+
+    /// Cuts a node off from all others.
+    pub(super) fn isolate(&self, name: &str) {
+        let others = self.names().filter(|other| *other != name);
+        others.for_each(|other| self.cut(name, other));
+    }
+
+    /// Undoes [`World::isolate`].
+    pub(super) fn rejoin(&self, name: &str) {
+        let others = self.names().filter(|other| *other != name);
+        others.for_each(|other| self.heal(name, other));
     }
 
     /// Sets a node's wall clock forward, or back.
@@ -153,6 +181,10 @@ impl World {
 
     pub(super) fn silence(&self, name: &str) {
         self.network.silence(&address(name));
+    }
+
+    pub(super) fn wake(&self, name: &str) {
+        self.network.wake(&address(name));
     }
 
     pub(super) async fn write(
@@ -259,6 +291,6 @@ fn address(name: &str) -> String {
     format!("{}.test:1", name.to_lowercase())
 }
 
-fn key(name: &str) -> Key {
+pub(super) fn key(name: &str) -> Key {
     Key::parse(name).expect("it is a key")
 }

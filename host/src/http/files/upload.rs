@@ -41,6 +41,7 @@ pub(super) const FACTOR: HeaderName = HeaderName::from_static("dataverse-factor"
         (status = 412, description = "The condition did not hold.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 413, description = "The file is larger than any file may be.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 415, description = "The body has a `Content-Encoding`.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 429, description = "As many uploads are under way as may be; `Retry-After` says when to come again.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 503, description = "Too few nodes took it, or it can not be known whether the condition holds.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 507, description = "There is no room.", body = ProblemBody, content_type = "application/problem+json"),
     )

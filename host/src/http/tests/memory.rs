@@ -18,8 +18,9 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::sync::Notify;
 
 use crate::driver::{
-    Body, BodyError, Condition, Consistency, DeleteError, FoundHit, LinkError, LinkView, NodeSeen,
-    NodeStatus, Query, ReadError, SearchOptions, SearchReport, WriteError, WriteOptions, Written,
+    Body, BodyError, Busy, Condition, Consistency, DeleteError, DrainError, DrainStatus, FoundHit,
+    LinkError, LinkView, NodeSeen, NodeStatus, Query, ReadError, RepairStatus, SearchOptions,
+    SearchReport, WriteError, WriteOptions, Written,
 };
 use crate::http::face::{Face, Opened};
 use crate::metrics::Metrics;
@@ -196,7 +197,10 @@ impl Face for Memory {
             .ok_or_else(|| ReadError::NotFound { key: key.clone() }.into())
     }
 
-    async fn search(&self, query: Query, options: SearchOptions) -> SearchReport {
+    async fn search(&self, query: Query, options: SearchOptions) -> Result<SearchReport, Busy> {
+        if self.holds("trouble/busy") {
+            return Err(Busy("too many searches".into()));
+        }
         self.called(format!("search {:?} {:?}", options.hops, options.limit));
         let hits = self
             .files()
@@ -217,7 +221,7 @@ impl Face for Memory {
             name: "X".into(),
             address: "127.0.0.1:9".into(),
         };
-        SearchReport {
+        Ok(SearchReport {
             outcome: if hits.is_empty() { "partial" } else { "found" },
             exact: !hits.is_empty(),
             path: vec!["A".into(), "B".into(), "D".into()],
@@ -226,7 +230,7 @@ impl Face for Memory {
             levels: 2,
             unanswered: vec![unanswered],
             elapsed_ms: 1.5,
-        }
+        })
     }
 
     async fn link(&self, address: &str) -> Result<LinkView, LinkError> {
@@ -292,7 +296,27 @@ impl Face for Memory {
             replicas: Total { files: 1, bytes: 2 },
             cached: Total { files: 3, bytes: 4 },
             links: 2,
+            repair: RepairStatus {
+                waiting: Total { files: 5, bytes: 6 },
+                active: 1,
+                letting_go: 2,
+                copies: 7,
+                bytes: 8,
+                failed: 9,
+            },
+            drain: drained(false),
         }
+    }
+
+    async fn drain(&self) -> Result<DrainStatus, DrainError> {
+        if self.holds("trouble/drain") {
+            return Err(DrainError::Refused("5 bytes are missing".into()));
+        }
+        Ok(drained(true))
+    }
+
+    async fn undrain(&self) -> Result<DrainStatus, DrainError> {
+        Ok(drained(false))
     }
 
     fn is_ready(&self) -> bool {
@@ -301,5 +325,13 @@ impl Face for Memory {
 
     fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+}
+
+fn drained(draining: bool) -> DrainStatus {
+    DrainStatus {
+        draining,
+        drained: false,
+        left: Total { files: 1, bytes: 2 },
     }
 }

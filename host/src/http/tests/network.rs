@@ -164,8 +164,27 @@ async fn nodes_and_status_have_their_fields() {
         "name": "A", "id": id, "network": "main", "version": env!("CARGO_PKG_VERSION"),
         "uptime_s": 5, "capacity": 10, "free": 4, "replicas": {"files": 1, "bytes": 2},
         "cached": {"files": 3, "bytes": 4}, "links": 2,
+        "repair": {
+            "waiting": {"files": 5, "bytes": 6}, "active": 1, "letting_go": 2, "copies": 7, "bytes": 8,
+            "failed": 9,
+        },
+        "drain": {"draining": false, "drained": false, "left": {"files": 1, "bytes": 2}},
     });
     assert_eq!(node.get("/v1/status").await.json(), expected);
+}
+
+#[tokio::test]
+async fn a_node_is_emptied_and_says_why_not() {
+    let node = Running::start().await;
+    let left = json!({"files": 1, "bytes": 2});
+    let drained = |draining| json!({"draining": draining, "drained": false, "left": left});
+    let ask = async |method| node.ask(&format!("{method} /v1/drain"), &[], b"").await;
+    assert_eq!(ask("POST").await.json(), drained(true));
+    assert_eq!(ask("DELETE").await.json(), drained(false));
+    node.put("/v1/files/trouble/drain", b"").await;
+    let (status, problem) = ask("POST").await.problem();
+    let detail = problem["detail"].as_str();
+    assert_eq!((status, detail), (409, Some("5 bytes are missing")));
 }
 
 #[tokio::test]

@@ -52,6 +52,41 @@ async fn what_takes_too_long_is_cut_off() {
 }
 
 #[tokio::test]
+async fn requests_beyond_the_limit_are_told_when_to_come_again() {
+    let settings = Settings {
+        limit_requests: 1,
+        ..Settings::default()
+    };
+    let node = Running::start_with(settings).await;
+    let beside = async {
+        node.face.begun.notified().await;
+        let refused = node.get("/v1/nodes").await;
+        assert_eq!(refused.header("retry-after"), Some("1"));
+        assert_eq!(refused.problem().0, 503);
+        for path in ["/healthz", "/readyz", "/metrics", "/v1/status"] {
+            assert_eq!(node.get(path).await.status, 200, "{path}");
+        }
+        node.face.go_on.notify_one();
+    };
+    let (reply, ()) = tokio::join!(node.ask(WAITS, &[], b"hello"), beside);
+    assert_eq!(reply.status, 201);
+    assert_eq!(
+        node.get("/v1/nodes").await.status,
+        200,
+        "there is a turn again"
+    );
+}
+
+#[tokio::test]
+async fn searches_beyond_the_limit_are_told_when_to_come_again() {
+    let node = Running::start().await;
+    node.put("/v1/files/trouble/busy", b"").await;
+    let refused = node.get("/v1/search?key=ada/x").await;
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    assert_eq!(refused.problem().0, 429);
+}
+
+#[tokio::test]
 async fn an_upload_that_stalls_is_ended() {
     let settings = Settings {
         write_stall: Duration::from_millis(20),

@@ -19,7 +19,7 @@ use crate::membership::{MemberSeen, MemberState, Membership, Status};
 use crate::settings::Settings;
 use crate::transport::{
     Announcement, CallError, CommitAnswer, CommitAsk, FetchAsk, Fetched, IntroduceAsk, LinkAnswer,
-    LinkAsk, Message, PrepareAnswer, PrepareAsk, PrepareBroken, PullAsk, ReconcileAnswer,
+    LinkAsk, Message, MoveAsk, PrepareAnswer, PrepareAsk, PrepareBroken, PullAsk, ReconcileAnswer,
     ReconcileAsk, Sender, Transport,
 };
 
@@ -250,6 +250,9 @@ impl Transport for Network {
         _: &Peer,
         _: Message<ReconcileAsk>,
     ) -> Result<Message<ReconcileAnswer>, CallError> {
+        unreachable!("membership only gossips")
+    }
+    async fn move_replica(&self, _: &Peer, _: Message<MoveAsk>) -> Result<Message<()>, CallError> {
         unreachable!("membership only gossips")
     }
     async fn announce(&self, _: &Peer, _: Message<Announcement>) -> Result<Message<()>, CallError> {

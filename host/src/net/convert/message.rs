@@ -14,7 +14,7 @@ use crate::net::proto;
 use crate::net::proto::commit_request::Ask;
 use crate::transport::{
     Announcement, CommitAnswer, CommitAsk, FetchAsk, IntroduceAsk, LinkAnswer, LinkAsk, Message,
-    PrepareAnswer, PrepareAsk, PullAsk, Sender,
+    MoveAsk, PrepareAnswer, PrepareAsk, PullAsk, Sender,
 };
 
 /// Writes both directions of a message: how its body becomes fields beside the sender, and how the
@@ -154,6 +154,12 @@ message!(
         from: required("from", wire.from)?.try_into()?,
         hops: wire.hops,
     }
+);
+
+message!(
+    MoveRequest <=> MoveAsk,
+    |ask| { key: ask.key.to_string(), to: Some((&ask.to).into()) },
+    |wire| MoveAsk { key: key(&wire.key)?, to: required("to", wire.to)?.try_into()? }
 );
 
 message!(

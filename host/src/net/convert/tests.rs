@@ -25,7 +25,7 @@ use super::{FetchStart, Malformed, fetched_bytes, group_tree_bytes};
 use crate::net::proto;
 use crate::transport::{
     Announcement, CommitAnswer, CommitAsk, FetchAsk, IntroduceAsk, LinkAnswer, LinkAsk, Message,
-    PrepareAnswer, PrepareAsk, PullAsk, ReconcileAnswer, ReconcileAsk, Sender,
+    MoveAsk, PrepareAnswer, PrepareAsk, PullAsk, ReconcileAnswer, ReconcileAsk, Sender,
 };
 
 fn node_id() -> impl Strategy<Value = NodeId> {
@@ -229,6 +229,8 @@ proptest! {
         check::<_, proto::CommitReply>(&from, &CommitAnswer::Superseded(record.clone()))?;
         let news = Announcement { record: record.clone(), hops_left: count };
         check::<_, proto::AnnounceRequest>(&from, &news)?;
+        let moved = MoveAsk { key: record.key.clone(), to: holder.clone() };
+        check::<_, proto::MoveRequest>(&from, &moved)?;
         check::<_, proto::PullRequest>(&from, &PullAsk { record, from: holder, hops: count })?;
     }
 
@@ -320,6 +322,7 @@ fn decode_all(bytes: &[u8]) {
     try_as::<Message<CommitAsk>, proto::CommitRequest>(bytes);
     try_as::<Message<CommitAnswer>, proto::CommitReply>(bytes);
     try_as::<Message<PullAsk>, proto::PullRequest>(bytes);
+    try_as::<Message<MoveAsk>, proto::MoveRequest>(bytes);
     try_as::<Message<Announcement>, proto::AnnounceRequest>(bytes);
     try_as::<Message<ReconcileAsk>, proto::ReconcileRequest>(bytes);
     try_as::<Message<ReconcileAnswer>, proto::ReconcileReply>(bytes);

@@ -15,7 +15,7 @@ use crate::net::status::{gave_up, late, protocol};
 use crate::net::streams::{Chunks, exactly, in_pieces, paced, unstalled};
 use crate::transport::{
     Announcement, CallError, CommitAnswer, CommitAsk, FetchAsk, Fetched, IntroduceAsk, LinkAnswer,
-    LinkAsk, Message, PrepareAnswer, PrepareAsk, PrepareBroken, PullAsk, ReconcileAnswer,
+    LinkAsk, Message, MoveAsk, PrepareAnswer, PrepareAsk, PrepareBroken, PullAsk, ReconcileAnswer,
     ReconcileAsk, Refusal, Serve, Transport,
 };
 
@@ -230,6 +230,16 @@ impl Transport for MemoryTransport {
 
     async fn pull(&self, to: &Peer, ask: Message<PullAsk>) -> Result<Message<()>, CallError> {
         let serve = |node: Arc<dyn Serve>| async move { node.pull(ask).await };
+        self.call(&to.address, self.world.deadlines.call, serve)
+            .await
+    }
+
+    async fn move_replica(
+        &self,
+        to: &Peer,
+        ask: Message<MoveAsk>,
+    ) -> Result<Message<()>, CallError> {
+        let serve = |node: Arc<dyn Serve>| async move { node.move_replica(ask).await };
         self.call(&to.address, self.world.deadlines.call, serve)
             .await
     }

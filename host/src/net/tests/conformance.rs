@@ -16,7 +16,8 @@ use super::fake::{answer, heard_of, key, reconciled, record, version};
 use super::{Bench, from_a, impatient, patient, until};
 use crate::transport::{
     Announcement, CallError, CommitAnswer, CommitAsk, FetchAsk, Fetched, IntroduceAsk, LinkAnswer,
-    LinkAsk, Message, PrepareAnswer, PrepareAsk, PrepareBroken, PullAsk, ReconcileAsk, Refusal,
+    LinkAsk, Message, MoveAsk, PrepareAnswer, PrepareAsk, PrepareBroken, PullAsk, ReconcileAsk,
+    Refusal,
 };
 
 /// Runs each of these on every implementation.
@@ -122,6 +123,13 @@ async fn small_calls_arrive_as_they_were_sent(bench: Bench) {
         hops: 2,
     });
     transport.pull(to, ask.clone()).await.expect("it answers");
+    heard(&bench, &ask);
+    let ask = from_a(MoveAsk {
+        key: record("ada/x", 5).key.clone(),
+        to: bench.dead.clone(),
+    });
+    let answer = transport.move_replica(to, ask.clone()).await;
+    answer.expect("it answers");
     heard(&bench, &ask);
 }
 

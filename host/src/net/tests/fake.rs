@@ -22,8 +22,8 @@ use futures_util::stream::{self, BoxStream, StreamExt};
 use crate::net::convert::{fetched_bytes, group_tree_bytes};
 use crate::transport::{
     Announcement, CallError, CommitAnswer, CommitAsk, FetchAsk, Fetched, IntroduceAsk, LinkAnswer,
-    LinkAsk, Message, PrepareAnswer, PrepareAsk, PullAsk, ReconcileAnswer, ReconcileAsk, Refusal,
-    Sender, Serve,
+    LinkAsk, Message, MoveAsk, PrepareAnswer, PrepareAsk, PullAsk, ReconcileAnswer, ReconcileAsk,
+    Refusal, Sender, Serve,
 };
 
 /// See the module.
@@ -260,6 +260,11 @@ impl Serve for Fake {
     }
 
     async fn pull(&self, ask: Message<PullAsk>) -> Result<Message<()>, Refusal> {
+        self.hear(&ask);
+        self.say(())
+    }
+
+    async fn move_replica(&self, ask: Message<MoveAsk>) -> Result<Message<()>, Refusal> {
         self.hear(&ask);
         self.say(())
     }

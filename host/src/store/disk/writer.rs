@@ -26,6 +26,7 @@ use super::codec::Entry;
 use super::index::{CommitError, Index, Snapshot, Write};
 use super::layout::{Layout, Place, Shelf, sync_folder};
 use super::reconcile::set_aside;
+use crate::crash;
 
 pub(super) struct Writer {
     layout: Layout,
@@ -259,6 +260,9 @@ impl Writer {
                 .for_each(|answer| answer.send(Some(&error)));
             return;
         }
+        if !batch.changed.is_empty() {
+            crash::point("store.committed");
+        }
         for prepared in &mut batch.prepared {
             if let Some(file) = prepared.file() {
                 file.committed();
@@ -282,6 +286,9 @@ impl Writer {
             .answers
             .into_iter()
             .for_each(|answer| answer.send(None));
+        if !batch.released.is_empty() {
+            crash::point("store.released");
+        }
         batch
             .released
             .iter()
@@ -299,6 +306,9 @@ impl Writer {
         if let Err(error) = self.sync_shelves(batch) {
             self.take_back(batch);
             return Err(StoreError::of_io("making a content folder durable", &error));
+        }
+        if !batch.changed.is_empty() {
+            crash::point("store.placed");
         }
         match self.index.commit(&batch.writes) {
             Ok(()) => Ok(()),

@@ -1,0 +1,98 @@
+//! `drain` and `undrain`: empties a node, so that it can be stopped for good, or takes that back.
+
+use std::time::Duration;
+
+use reqwest::Method;
+
+use super::Asking;
+use super::answers::{Drained, Member};
+use super::client::{Client, understood};
+use super::failure::Failure;
+use super::member::{at_member, member_named};
+use super::progress::Progress;
+use super::screen::{Screen, size};
+
+/// How often is looked how far it is.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// Move the replicas of a node elsewhere, then say that it can be stopped
+///
+/// Nothing is placed on it meanwhile, and it goes on across a restart of the node. Refused when the other
+/// nodes have no room, or when a file would be left with fewer copies.
+#[derive(Debug, clap::Args)]
+pub(super) struct Drain {
+    /// The node's name or id
+    #[arg(value_name = "NODE", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    member: String,
+    /// Return at once and let it go on by itself
+    #[arg(long)]
+    no_wait: bool,
+    #[command(flatten)]
+    asking: Asking,
+}
+
+/// Let a node that was drained take replicas again
+#[derive(Debug, clap::Args)]
+pub(super) struct Undrain {
+    /// The node's name or id
+    #[arg(value_name = "NODE", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    member: String,
+    #[command(flatten)]
+    asking: Asking,
+}
+
+impl Drain {
+    pub(super) async fn run(self, screen: &mut Screen<'_>) -> Result<(), Failure> {
+        let asked = self.asking.client()?;
+        let member = member_named(&asked, &self.member).await?;
+        let (mut text, mut drained) = ask(Method::POST, &asked, &member).await?;
+        if !self.no_wait && !drained.drained {
+            let files = drained.left.files;
+            let name = format!("emptying {}", member.name);
+            let mut progress = Progress::of_steps(&name, Some(files), !self.asking.json);
+            while !drained.drained {
+                tokio::time::sleep(LOOK_EVERY).await;
+                (text, drained) = ask(Method::POST, &asked, &member).await?;
+                progress.reach(files.saturating_sub(drained.left.files));
+            }
+        }
+        if self.asking.json {
+            return screen.line(text.trim_end());
+        }
+        let name = &member.name;
+        screen.line(&match drained.drained {
+            true => format!("{name} holds no replicas any more and can be stopped"),
+            false => format!(
+                "{name} is being emptied: {} files, {} are left",
+                drained.left.files,
+                size(drained.left.bytes)
+            ),
+        })
+    }
+}
+
+impl Undrain {
+    pub(super) async fn run(self, screen: &mut Screen<'_>) -> Result<(), Failure> {
+        let asked = self.asking.client()?;
+        let member = member_named(&asked, &self.member).await?;
+        let (text, _) = ask(Method::DELETE, &asked, &member).await?;
+        if self.asking.json {
+            return screen.line(text.trim_end());
+        }
+        screen.line(&format!("{} takes replicas again", member.name))
+    }
+}
+
+/// Asks the member itself. Asking again for what is under way changes nothing.
+async fn ask(
+    method: Method,
+    asked: &Client,
+    member: &Member,
+) -> Result<(String, Drained), Failure> {
+    let text = at_member(member, asked, async |client| {
+        client.ask_text(client.request(method, "/v1/drain")).await
+    });
+    let text = text.await?;
+    let drained = understood(&text)?;
+    Ok((text, drained))
+}

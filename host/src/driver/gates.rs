@@ -1,0 +1,74 @@
+//! Gates: how much this node does at once. What is beyond is refused at once, with a word when to come again,
+//! instead of queueing until everything is slow.
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::face::Busy;
+use crate::settings::Settings;
+use crate::transport::Refusal;
+
+/// A turn. Whoever has it lets another in by dropping it.
+pub(super) type Turn = OwnedSemaphorePermit;
+
+/// One gate for each kind of work.
+pub(super) struct Gates {
+    uploads: Arc<Semaphore>,
+    searches: Arc<Semaphore>,
+    peers: Arc<Semaphore>,
+}
+
+impl Gates {
+    pub(super) fn new(settings: &Settings) -> Self {
+        let gate = |turns: u32| Arc::new(Semaphore::new(turns as usize));
+        Self {
+            uploads: gate(settings.limit_uploads),
+            searches: gate(settings.limit_searches),
+            peers: gate(settings.limit_peer_calls),
+        }
+    }
+
+    pub(super) fn upload(&self) -> Result<Turn, Busy> {
+        let busy =
+            "this node takes in as many uploads as it can (limit.uploads); try again in a second";
+        enter(&self.uploads).ok_or_else(|| Busy(busy.to_owned()))
+    }
+
+    pub(super) fn search(&self) -> Result<Turn, Busy> {
+        let busy =
+            "this node runs as many searches as it can (limit.searches); try again in a second";
+        enter(&self.searches).ok_or_else(|| Busy(busy.to_owned()))
+    }
+
+    /// A call of another node.
+    pub(super) fn peer_call(&self) -> Result<Turn, Refusal> {
+        let busy = "this node answers as many calls of others as it can; try again";
+        enter(&self.peers).ok_or_else(|| Refusal::Busy(busy.to_owned()))
+    }
+}
+
+fn enter(gate: &Arc<Semaphore>) -> Option<Turn> {
+    Arc::clone(gate).try_acquire_owned().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gate_lets_in_so_many_and_another_when_one_has_left() {
+        let settings = Settings {
+            limit_uploads: 2,
+            ..Settings::default()
+        };
+        let gates = Gates::new(&settings);
+        let turns = [gates.upload(), gates.upload()];
+        assert!(turns.iter().all(Result::is_ok));
+        let Busy(reason) = gates.upload().expect_err("two are in");
+        assert!(reason.contains("limit.uploads"), "{reason}");
+        assert!(gates.search().is_ok(), "another gate is open");
+        drop(turns);
+        assert!(gates.upload().is_ok());
+    }
+}

@@ -1,0 +1,76 @@
+//! Since when members are silent: what tells a brief outage from a node that is gone.
+//!
+//! Gossip says how a member seems to be now; here it is kept since when it has not been alive, for longer than
+//! gossip remembers it. A node that was never seen counts as silent since this one started.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
+
+use dataverse_core::id::NodeId;
+use dataverse_core::limits;
+use dataverse_core::relayout::Standing;
+use tokio::time::Instant;
+
+use super::Driver;
+
+/// Since when each member that is not alive is silent.
+#[derive(Default)]
+pub(super) struct Presence(Mutex<BTreeMap<NodeId, Instant>>);
+
+impl Presence {
+    /// Takes note of how the members seem to be now.
+    pub(super) fn see(&self, members: impl Iterator<Item = (NodeId, bool)>, now: Instant) {
+        let mut silent = self.lock();
+        for (id, is_alive) in members {
+            if is_alive {
+                silent.remove(&id);
+            } else if silent.len() < limits::MEMBERS_MAX {
+                silent.entry(id).or_insert(now);
+            }
+        }
+    }
+
+    fn since(&self, id: NodeId) -> Option<Instant> {
+        self.lock().get(&id).copied()
+    }
+
+    /// Who is silent, and for how long.
+    fn silent(&self, now: Instant) -> Vec<(NodeId, Duration)> {
+        let silent = self.lock();
+        let silent = silent.iter();
+        silent
+            .map(|(id, since)| (*id, now.saturating_duration_since(*since)))
+            .collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<NodeId, Instant>> {
+        self.0
+            .lock()
+            .expect("no one panics while holding the silent members")
+    }
+}
+
+impl Driver {
+    /// How a holder stands, as far as this node knows.
+    pub(super) fn standing_of(&self, id: NodeId) -> Standing {
+        if self.is_alive(id) {
+            return Standing::Here;
+        }
+        let since = self.presence.since(id).unwrap_or(self.started);
+        if since.elapsed() >= self.settings.repair_after {
+            Standing::Gone
+        } else {
+            Standing::Away
+        }
+    }
+
+    /// The members that have been silent for so long that they count as gone.
+    pub(super) fn long_gone(&self) -> Vec<NodeId> {
+        let silent = self.presence.silent(Instant::now()).into_iter();
+        silent
+            .filter(|(_, silent_for)| *silent_for >= self.settings.repair_after)
+            .map(|(id, _)| id)
+            .collect()
+    }
+}

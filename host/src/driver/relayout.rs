@@ -1,0 +1,295 @@
+//! Performs a relayout: copies, verifies, commits the greater layout, announces it.
+//!
+//! What is to be done is the core's decision (`Need`); who takes the copies, placement's. The new holders commit first, then
+//! those that stay, this node last. So at every moment of it, whoever dies, the holders of the old layout
+//! still hold, and the greater layout names only nodes that have the content. Who is not named any more lets
+//! go by itself, when every holder of the greater layout has said that it holds (`let_go`).
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use dataverse_core::holdings::{Holding, Role};
+use dataverse_core::id::NodeId;
+use dataverse_core::key::Key;
+use dataverse_core::limits;
+use dataverse_core::policy::PlacementRequest;
+use dataverse_core::record::Record;
+use dataverse_core::relayout::{Need, move_away};
+use dataverse_core::search::Peer;
+use futures_util::future::join_all;
+use tokio::time::Instant;
+
+use super::Driver;
+use super::commit::Held;
+use super::judges::view_of;
+use super::preparing::{Preparing, Readied, Ready, Source};
+use crate::crash;
+use crate::transport::{Announcement, Refusal};
+
+/// Why replicas did not change nodes. The layout is as it was, or a greater one that loses nothing.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RelayoutError {
+    /// The file is not held any more as it was when this was decided.
+    #[error("it has changed meanwhile")]
+    Changed,
+    /// Another relayout of it is under way here.
+    #[error("its replicas are changing nodes already")]
+    UnderWay,
+    /// Too few nodes took a copy.
+    #[error("{took} of {wanted} nodes took a copy")]
+    NoTaker {
+        /// Copies that were to be made.
+        wanted: usize,
+        /// Copies that were made.
+        took: usize,
+    },
+}
+
+/// The files whose replicas change nodes at the moment, on this node's account.
+#[derive(Default)]
+pub(super) struct Relaying(Mutex<BTreeSet<Key>>);
+
+/// One of them, until it is dropped.
+struct Turn<'a> {
+    relaying: &'a Relaying,
+    key: Key,
+}
+
+impl Relaying {
+    fn enter(&self, key: &Key) -> Option<Turn<'_>> {
+        self.lock().insert(key.clone()).then(|| Turn {
+            relaying: self,
+            key: key.clone(),
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeSet<Key>> {
+        self.0
+            .lock()
+            .expect("no one panics while holding the relayouts")
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.relaying.lock().remove(&self.key);
+    }
+}
+
+impl Driver {
+    /// Does for a file what it needs, on the nodes that placement says. Returns how many copies were made.
+    pub(super) async fn relayout(
+        &self,
+        record: &Arc<Record>,
+        need: &Need,
+    ) -> Result<usize, RelayoutError> {
+        let takers = self.takers_of(record, need).await;
+        self.relayout_onto(record, need, takers).await
+    }
+
+    /// Begins to move this node's replica of a file to another node, if it has one and the other has none.
+    ///
+    /// # Errors
+    /// [`Refusal`], which says why not.
+    pub(super) fn move_soon(&self, key: Key, to: Peer) -> Result<(), Refusal> {
+        let holding = self.state.node().holding(&key).cloned();
+        let replica = holding.filter(|holding| holding.role == Role::Replica);
+        let Some(record) = replica.map(|holding| holding.record) else {
+            return Err(Refusal::Absent(format!("{key} is no replica here")));
+        };
+        let Some(need) = move_away(&record, self.me.id, to.id) else {
+            return Ok(());
+        };
+        if !self.may_hold(to.id) {
+            return Err(Refusal::Invalid(format!(
+                "nothing moves to node {} now: it is not alive, or it is being emptied",
+                to.name
+            )));
+        }
+        if self.relaying.lock().len() >= limits::MOVES_MAX {
+            return Err(Refusal::Busy(
+                "too many replicas change nodes here".to_owned(),
+            ));
+        }
+        let driver = self.shared();
+        self.spawn(async move {
+            let moving = driver.relayout_onto(&record, &need, vec![to.clone()]);
+            match driver.still_runs(moving).await {
+                Some(Ok(_)) => {
+                    tracing::info!(%key, to = %to.name, "a replica moved towards its readers");
+                }
+                Some(Err(error)) => {
+                    tracing::debug!(%key, to = %to.name, %error, "a replica did not move");
+                }
+                None => {}
+            }
+        });
+        Ok(())
+    }
+
+    /// The nodes that could take a copy, best first: none that is in the layout already.
+    async fn takers_of(&self, record: &Record, need: &Need) -> Vec<Peer> {
+        let request = PlacementRequest {
+            file: view_of(&record.key, record.size),
+            factor: record.factor,
+            now: self.now(),
+        };
+        let keep = need.keep.clone();
+        let ranked = self.ranked_peers(request, record.size, keep).await;
+        let is_new = |peer: &Peer| peer.id != self.me.id && !record.layout.names(peer.id);
+        ranked.into_iter().filter(is_new).collect()
+    }
+
+    async fn relayout_onto(
+        &self,
+        record: &Arc<Record>,
+        need: &Need,
+        takers: Vec<Peer>,
+    ) -> Result<usize, RelayoutError> {
+        let turn = self.relaying.enter(&record.key);
+        let _turn = turn.ok_or(RelayoutError::UnderWay)?;
+        let holding = self.replica_of(record).ok_or(RelayoutError::Changed)?;
+        let readied = self.copy_to(&holding, need.wanted, takers).await;
+        let newer = readied.others.iter().filter_map(|ready| ready.known);
+        if let Some(newer) = newer.max().filter(|known| known.version > record.version) {
+            self.abandon_all(&readied);
+            self.heard_of_newer(record, newer.version).await;
+            return Err(RelayoutError::Changed);
+        }
+        let no_taker = |took: usize| RelayoutError::NoTaker {
+            wanted: need.wanted,
+            took,
+        };
+        let enough = |took: usize| need.keep.len() + took >= need.holders_min;
+        if !enough(readied.others.len()) || self.replica_of(record).is_none() {
+            let took = readied.others.len();
+            self.abandon_all(&readied);
+            return Err(no_taker(took));
+        }
+        crash::point("relayout.copied");
+        let (laid, took) = self.commit_new_holders(record, need, readied).await?;
+        if !enough(took) {
+            return Err(no_taker(took));
+        }
+        crash::point("relayout.committed");
+        self.tell_holders(record, &laid, need).await;
+        Ok(took)
+    }
+
+    /// The holding, as long as it is a replica under exactly this record.
+    fn replica_of(&self, record: &Record) -> Option<Holding> {
+        let node = self.state.node();
+        let holding = node.holding(&record.key)?;
+        let same = holding.role == Role::Replica && *holding.record == *record;
+        same.then(|| holding.clone())
+    }
+
+    /// Makes the content durable and invisible on so many nodes. A tombstone has none to be copied.
+    async fn copy_to(&self, holding: &Holding, wanted: usize, takers: Vec<Peer>) -> Readied {
+        let record = &holding.record;
+        if wanted == 0 || record.deleted {
+            let ready = |peer| Ready {
+                peer,
+                preparation: None,
+                known: None,
+            };
+            return Readied {
+                others: takers.into_iter().take(wanted).map(ready).collect(),
+                own: false,
+            };
+        }
+        let preparing = Preparing::begin(
+            self.shared(),
+            record.key.clone(),
+            Some(record.size),
+            wanted,
+            takers,
+            Source::Held(holding.clone()),
+        );
+        let deadline = Instant::now() + Duration::from_millis(limits::RELAYOUT_MS_MAX);
+        preparing.finish(record.digest, deadline).await
+    }
+
+    /// The greater layout becomes durable on the new holders. It names those on which it did.
+    async fn commit_new_holders(
+        &self,
+        record: &Arc<Record>,
+        need: &Need,
+        readied: Readied,
+    ) -> Result<(Arc<Record>, usize), RelayoutError> {
+        let with = |new: &[NodeId]| need.keep.iter().chain(new).copied().collect::<Vec<_>>();
+        let all: Vec<NodeId> = readied.others.iter().map(|ready| ready.peer.id).collect();
+        let laid = self.laid_anew(record, with(&all));
+        let commits = readied.others.iter().map(|ready| async {
+            let (peer, preparation) = (&ready.peer, ready.preparation);
+            (peer, self.commit_record(peer, preparation, &laid).await)
+        });
+        let mut durable = Vec::new();
+        for (peer, held) in join_all(commits).await {
+            match held {
+                Ok(Held::Here) => durable.push(peer.id),
+                Ok(Held::Greater(greater)) => {
+                    self.learn(&greater, 0, None).await;
+                    return Err(RelayoutError::Changed);
+                }
+                Ok(Held::Not) => {}
+                Err(error) => {
+                    tracing::warn!(key = %record.key, node = %peer.name, %error, "a node did not take a replica in the end");
+                }
+            }
+        }
+        if durable.len() == all.len() {
+            return Ok((laid, durable.len()));
+        }
+        let laid = self.laid_anew(&laid, with(&durable));
+        let again = durable.iter().map(|id| self.commit_at(*id, &laid));
+        join_all(again).await;
+        Ok((laid, durable.len()))
+    }
+
+    /// The holders that stay take the greater layout, this node last, and the news goes round. Who does not
+    /// hear of it now does so later, and keeps what it has until then.
+    async fn tell_holders(&self, record: &Arc<Record>, laid: &Arc<Record>, need: &Need) {
+        let others = need.keep.iter().filter(|id| **id != self.me.id);
+        let commits = others.map(|id| async move {
+            if let Err(error) = self.commit_at(*id, laid).await {
+                tracing::debug!(key = %laid.key, node = %self.name_of(*id), error, "a holder has yet to hear of its newer layout");
+                self.owed.add(*id, &laid.key);
+            }
+        });
+        join_all(commits).await;
+        crash::point("relayout.told");
+        if need.keep.contains(&self.me.id)
+            && let Err(error) = self.commit_at(self.me.id, laid).await
+        {
+            tracing::warn!(key = %laid.key, error, "this node could not keep the newer layout");
+        }
+        crash::point("relayout.own");
+        let left = record.layout.holders.iter();
+        for id in left.filter(|id| **id != self.me.id && !laid.layout.names(**id)) {
+            if !self.tell(*id, laid).await {
+                self.owed.add(*id, &laid.key);
+            }
+        }
+        self.announce(laid).await;
+    }
+
+    /// Tells one node of a record, which need not be a neighbour, and says whether it heard.
+    pub(super) async fn tell(&self, id: NodeId, record: &Arc<Record>) -> bool {
+        let Some(peer) = self.peer_of(id) else {
+            return false;
+        };
+        let news = Announcement {
+            record: Arc::clone(record),
+            // On the other side of what was a cut, others hold under the lesser layout and have to hear of it too.
+            hops_left: self.settings.announce_hops,
+        };
+        let answer = self.transport.announce(&peer, self.message(news)).await;
+        let heard = answer.and_then(|answer| self.answer_of(&peer, answer));
+        if let Err(error) = &heard {
+            tracing::debug!(key = %record.key, node = %peer.name, %error, "a node did not hear of a newer layout");
+        }
+        heard.is_ok()
+    }
+}

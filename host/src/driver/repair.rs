@@ -1,0 +1,243 @@
+//! Keeps every file at its factor: repair after a node is gone, the making up of degraded writes, and the emptying of
+//! this node when an operator drains it. All three are relayouts; here is when, in which order and how fast.
+//!
+//! The node looks through what it holds when who is there has changed, and now and then. What it finds is done most endangered
+//! first: the files with the fewest living holders, the small ones before the large. A
+//! brief outage moves nothing: a holder counts as gone after `repair.after`.
+
+use std::collections::BinaryHeap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use dataverse_core::holdings::Total;
+use dataverse_core::id::NodeId;
+use dataverse_core::key::Key;
+use dataverse_core::limits;
+use dataverse_core::record::Record;
+use dataverse_core::relayout::{self, Need};
+use futures_util::{StreamExt, stream};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::Driver;
+use super::face::RepairStatus;
+use super::pace::Pace;
+use super::relayout::RelayoutError;
+
+/// What repair has done and has yet to do.
+pub(super) struct Repair {
+    /// Files that were found to need something and have not got it.
+    waiting: Mutex<Total>,
+    active: AtomicU64,
+    copies: AtomicU64,
+    copied_bytes: AtomicU64,
+    failed: AtomicU64,
+    /// Somebody wants it to look at once.
+    look: Notify,
+    pace: Pace,
+}
+
+impl Default for Repair {
+    fn default() -> Self {
+        Self {
+            waiting: Mutex::default(),
+            active: AtomicU64::new(0),
+            copies: AtomicU64::new(0),
+            copied_bytes: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            look: Notify::new(),
+            pace: Pace::default(),
+        }
+    }
+}
+
+impl Repair {
+    /// Has it look through all files soon.
+    pub(super) fn look_soon(&self) {
+        self.look.notify_one();
+    }
+
+    pub(super) fn waiting(&self) -> Total {
+        *self.waiting.lock().expect("no one panics while counting")
+    }
+
+    fn set_waiting(&self, total: Total) {
+        *self.waiting.lock().expect("no one panics while counting") = total;
+    }
+
+    fn done_with(&self, bytes: u64) {
+        let mut waiting = self.waiting.lock().expect("no one panics while counting");
+        waiting.files = waiting.files.saturating_sub(1);
+        waiting.bytes = waiting.bytes.saturating_sub(bytes);
+    }
+}
+
+/// A file that needs something. The greatest is the least endangered.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Endangered {
+    living: usize,
+    size: u64,
+    key: Key,
+}
+
+/// Who is there: as long as it is the same, what a look found stays true.
+#[derive(PartialEq, Eq, Default)]
+struct Scene {
+    gone: Vec<NodeId>,
+    candidates: Vec<NodeId>,
+    draining: bool,
+}
+
+impl Driver {
+    /// Looks after the replicas for as long as the node runs.
+    pub(super) async fn keep_replicas(self: Arc<Self>) {
+        let pause = (self.settings.repair_after / 4).clamp(LOOK_EVERY_MIN, LOOK_EVERY_MAX);
+        let mut before = None;
+        let mut looked = Instant::now();
+        loop {
+            let woken = self.still_runs(async {
+                tokio::select! {
+                    biased;
+                    () = self.repair.look.notified() => true,
+                    () = tokio::time::sleep(pause) => false,
+                }
+            });
+            let Some(woken) = woken.await else { return };
+            let work = async {
+                self.pay_what_is_owed().await;
+                self.let_go_of_lingering().await;
+                let scene = self.scene();
+                let is_due = looked.elapsed() >= LOOK_ANYWAY_EVERY;
+                let unfinished = self.repair.waiting().files > 0;
+                if woken || is_due || unfinished || before.as_ref() != Some(&scene) {
+                    looked = Instant::now();
+                    self.repair_round().await;
+                    before = Some(scene);
+                }
+            };
+            if self.still_runs(work).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// How far repair is.
+    pub(super) fn repair_status(&self) -> RepairStatus {
+        let repair = &self.repair;
+        RepairStatus {
+            waiting: repair.waiting(),
+            active: repair.active.load(Ordering::Relaxed),
+            letting_go: self.lingering.count() as u64,
+            copies: repair.copies.load(Ordering::Relaxed),
+            bytes: repair.copied_bytes.load(Ordering::Relaxed),
+            failed: repair.failed.load(Ordering::Relaxed),
+        }
+    }
+
+    fn scene(&self) -> Scene {
+        let candidates = self.candidates(0).into_iter();
+        let mut candidates: Vec<NodeId> = candidates.map(|candidate| candidate.id).collect();
+        candidates.sort_unstable();
+        Scene {
+            gone: self.long_gone(),
+            candidates,
+            draining: self.living.now().draining,
+        }
+    }
+
+    /// What this file needs of this node now.
+    fn need_of(&self, record: &Record) -> Option<Need> {
+        let leaving = self.living.now().draining;
+        relayout::need(record, self.me.id, leaving, |id| self.standing_of(id))
+    }
+
+    /// One look through all files, and what it finds done.
+    async fn repair_round(&self) {
+        let (found, total) = self.endangered().await;
+        self.repair.set_waiting(total);
+        if found.is_empty() {
+            return;
+        }
+        tracing::info!(
+            files = total.files,
+            bytes = total.bytes,
+            "files lack replicas or are to leave this node"
+        );
+        stream::iter(found)
+            .for_each_concurrent(self.settings.repair_concurrent as usize, |file| {
+                self.repair_file(file.key)
+            })
+            .await;
+    }
+
+    /// The most endangered files, in the order in which they are to be seen to, and how much there is in all.
+    async fn endangered(&self) -> (Vec<Endangered>, Total) {
+        let mut worst = BinaryHeap::new();
+        let mut total = Total::default();
+        let mut after: Option<Key> = None;
+        loop {
+            let stretch = self.state.node().replicas_after(after.as_ref());
+            for record in stretch.records {
+                let Some(need) = self.need_of(&record) else {
+                    continue;
+                };
+                total.files += 1;
+                total.bytes += record.size;
+                worst.push(Endangered {
+                    living: need.living,
+                    size: record.size,
+                    key: record.key.clone(),
+                });
+                if worst.len() > limits::REPAIR_QUEUE_MAX {
+                    worst.pop();
+                }
+            }
+            after = stretch.resume_after;
+            if after.is_none() {
+                return (worst.into_sorted_vec(), total);
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    async fn repair_file(&self, key: Key) {
+        let held = self.state.node().holding(&key).cloned();
+        let Some(record) = held.map(|holding| holding.record) else {
+            return self.repair.done_with(0);
+        };
+        let Some(need) = self.need_of(&record) else {
+            return self.repair.done_with(record.size);
+        };
+        let bytes = record.size * need.wanted as u64;
+        if let Some(rate) = self.settings.repair_bytes_per_second {
+            self.repair.pace.take(bytes, rate).await;
+        }
+        self.repair.active.fetch_add(1, Ordering::Relaxed);
+        let relaid = self.relayout(&record, &need).await;
+        self.repair.active.fetch_sub(1, Ordering::Relaxed);
+        match relaid {
+            Ok(copies) => {
+                self.repair.done_with(record.size);
+                let bytes = record.size * copies as u64;
+                self.repair
+                    .copies
+                    .fetch_add(copies as u64, Ordering::Relaxed);
+                self.repair.copied_bytes.fetch_add(bytes, Ordering::Relaxed);
+                self.metrics.relaid(copies as u64, bytes);
+                tracing::debug!(key = %record.key, copies, "replicas were made anew");
+            }
+            Err(RelayoutError::Changed | RelayoutError::UnderWay) => {}
+            Err(error @ RelayoutError::NoTaker { .. }) => {
+                self.repair.failed.fetch_add(1, Ordering::Relaxed);
+                tracing::debug!(key = %record.key, %error, "a file still lacks replicas");
+            }
+        }
+    }
+}
+
+/// The shortest and the longest pause between two looks at who is there.
+const LOOK_EVERY_MIN: Duration = Duration::from_millis(50);
+const LOOK_EVERY_MAX: Duration = Duration::from_secs(5);
+/// How often all files are looked through although nobody came or went.
+const LOOK_ANYWAY_EVERY: Duration = Duration::from_secs(60);

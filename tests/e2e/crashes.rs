@@ -1,0 +1,217 @@
+//! A node that dies at any step of what it does: nothing acknowledged is lost, nothing half-done is seen, what was
+//! deleted stays deleted, and afterwards every file has its replicas again.
+
+use std::collections::BTreeMap;
+
+use dataverse::crash::POINTS;
+use reqwest::{Method, StatusCode};
+
+use crate::world::{Node, bytes, eventually, network, sent};
+
+/// Low, so that repair and comparison come soon.
+const QUICK: [&str; 4] = ["--set", "repair.after=2s", "--set", "gossip.suspect=1s"];
+const VICTIM: usize = 1;
+const BYTES: usize = 60_000;
+
+/// Four nodes in a ring, one of which dies again and again, and what a reader must find.
+struct Trial {
+    nodes: Vec<Node>,
+    /// Each file's content; `None` once it was deleted.
+    expected: BTreeMap<String, Option<Vec<u8>>>,
+    writes: u64,
+}
+
+impl Trial {
+    async fn begin() -> Self {
+        let ring = [(0, 1), (1, 2), (2, 3), (3, 0)];
+        let mut trial = Self {
+            nodes: network(4, &ring, &QUICK).await,
+            expected: BTreeMap::new(),
+            writes: 0,
+        };
+        for _ in 0..12 {
+            trial.store_something(0).await;
+        }
+        trial
+    }
+
+    fn content(&mut self) -> Vec<u8> {
+        self.writes += 1;
+        bytes(BYTES, self.writes)
+    }
+
+    async fn store_something(&mut self, at: usize) {
+        let content = self.content();
+        let key = format!("ada/{}", self.writes);
+        self.nodes[at].store_on(&key, content.clone(), 2).await;
+        self.expected.insert(key, Some(content));
+    }
+
+    fn some_key(&self) -> String {
+        let there = self.expected.iter().find(|(_, content)| content.is_some());
+        there.expect("some file is there").0.clone()
+    }
+
+    /// The node dies at this point, while it does what leads there, and starts again.
+    async fn die_at(&mut self, point: &str) {
+        let victim = self.nodes.remove(VICTIM).restart_to_die_at(point);
+        self.nodes.insert(VICTIM, victim);
+        self.all_are_there().await;
+        let step = point.split('.').next().expect("a point has a step");
+        match step {
+            "write" => self.overwrite_until_it_dies(VICTIM, 2, point).await,
+            "prepare" | "commit" => self.overwrite_until_it_dies(0, 4, point).await,
+            "store" => self.overwrite_until_it_dies(VICTIM, 4, point).await,
+            "delete" => self.delete_until_it_dies(point).await,
+            "transfer" => self.read_until_it_dies(point).await,
+            "relayout" | "let_go" => self.drain_until_it_dies(point).await,
+            step => panic!("nothing leads to {step}"),
+        }
+        let victim = self.nodes.remove(VICTIM).restart();
+        self.nodes.insert(VICTIM, victim);
+        self.all_are_there().await;
+        if matches!(step, "relayout" | "let_go") {
+            // It goes on where it was, and ends.
+            let drained = async || self.nodes[VICTIM].json("/v1/status").await;
+            eventually(&format!("it is empty after {point}"), async || {
+                drained().await["drain"]["drained"] == true
+            })
+            .await;
+            let undrain = self.nodes[VICTIM].request(Method::DELETE, "/v1/drain");
+            assert_eq!(sent(undrain).await.status(), StatusCode::OK);
+        }
+    }
+
+    async fn all_are_there(&self) {
+        for node in &self.nodes {
+            node.sees_alive(self.nodes.len()).await;
+        }
+    }
+
+    async fn until_it_dies(&mut self, point: &str, mut act: impl AsyncFnMut(&[Node], u64)) {
+        let mut tried = 0;
+        let nodes = &mut self.nodes;
+        eventually(&format!("the node dies at {point}"), async || {
+            if !nodes[VICTIM].has_ended() {
+                tried += 1;
+                act(nodes, tried).await;
+            }
+            nodes[VICTIM].has_ended()
+        })
+        .await;
+    }
+
+    /// Whether the last of these writes happened is not known: it may be read, or the one before.
+    async fn overwrite_until_it_dies(&mut self, at: usize, factor: u32, point: &str) {
+        let key = self.some_key();
+        let content = self.content();
+        self.until_it_dies(point, async |nodes, tried| {
+            let mut body = content.clone();
+            body.extend(tried.to_le_bytes());
+            let put = nodes[at].put(&key, body);
+            let _ = put.header("Dataverse-Factor", factor).send().await;
+        })
+        .await;
+        self.expected.remove(&key);
+        let left = if at == VICTIM { 0 } else { at };
+        // Written again, it is known.
+        let content = self.content();
+        eventually("it is written again", async || {
+            let put = self.nodes[left].put(&key, content.clone());
+            let put = put.header("Dataverse-Factor", 2);
+            put.send()
+                .await
+                .is_ok_and(|answer| answer.status().is_success())
+        })
+        .await;
+        self.expected.insert(key, Some(content));
+    }
+
+    async fn delete_until_it_dies(&mut self, point: &str) {
+        let key = self.some_key();
+        self.until_it_dies(point, async |nodes, _| {
+            let _ = nodes[VICTIM].delete(&key).send().await;
+        })
+        .await;
+        self.expected.remove(&key);
+        eventually("it is deleted by another", async || {
+            let status = sent(self.nodes[0].delete(&key)).await.status();
+            status == StatusCode::NO_CONTENT || status == StatusCode::NOT_FOUND
+        })
+        .await;
+        self.expected.insert(key, None);
+    }
+
+    async fn read_until_it_dies(&mut self, point: &str) {
+        let expected = self.expected.clone();
+        let keys = expected.iter().filter(|(_, content)| content.is_some());
+        let mut keys = keys.map(|(key, _)| key.clone()).cycle();
+        self.until_it_dies(point, async |nodes, _| {
+            let key = keys.next().expect("some file is there");
+            if let Ok(answer) = nodes[VICTIM].get(&key).send().await {
+                let _ = answer.bytes().await;
+            }
+        })
+        .await;
+    }
+
+    async fn drain_until_it_dies(&mut self, point: &str) {
+        self.until_it_dies(point, async |nodes, _| {
+            let drain = nodes[VICTIM].request(Method::POST, "/v1/drain");
+            let _ = drain.send().await;
+        })
+        .await;
+    }
+
+    /// Every reader finds what was acknowledged last, at every node.
+    async fn check(&self, after: &str) {
+        for (key, content) in &self.expected {
+            for node in &self.nodes {
+                let what = format!("{key} is right at {} after {after}", node.name);
+                eventually(&what, async || {
+                    let answer = sent(node.get(key)).await;
+                    match content {
+                        None => answer.status() == StatusCode::NOT_FOUND,
+                        Some(content) => {
+                            answer.status() == StatusCode::OK
+                                && answer.bytes().await.is_ok_and(|body| body == content)
+                        }
+                    }
+                })
+                .await;
+            }
+        }
+    }
+
+    /// In the end every file has exactly its replicas.
+    async fn check_factor(&self) {
+        let files = self.expected.values().filter(|content| content.is_some());
+        let files = files.count() as u64;
+        eventually("every file has two replicas", async || {
+            let mut replicas = 0;
+            for node in &self.nodes {
+                let status = node.json("/v1/status").await;
+                replicas += status["replicas"]["files"]
+                    .as_u64()
+                    .expect("it is a number");
+            }
+            replicas == files * 2
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_dies_at_any_step_loses_nothing() {
+    let mut trial = Trial::begin().await;
+    let tried = POINTS.iter().filter(|point| {
+        let elsewhere = ["scrub.", "upgrade."];
+        !elsewhere.iter().any(|step| point.starts_with(step))
+    });
+    for point in tried {
+        trial.die_at(point).await;
+        trial.store_something(VICTIM).await;
+        trial.check(point).await;
+    }
+    trial.check_factor().await;
+}

@@ -68,6 +68,39 @@ pub enum Copied {
     Cached,
 }
 
+/// How a comparison with another node ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reconciled {
+    /// Both hold the same.
+    Agreed,
+    /// Something differed.
+    Differed,
+    /// The other node did not answer, or not well.
+    Failed,
+}
+
+/// What was made up after a comparison.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MadeUp {
+    /// This node took in a greater record.
+    Learned,
+    /// The other node was told of a greater record.
+    Told,
+    /// A replica that was lacking is made good.
+    Copied,
+}
+
+/// What became of a copy that the node doubted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resolved {
+    /// It stays.
+    Trusted,
+    /// The file was deleted, or written anew elsewhere.
+    Superseded,
+    /// The file was deleted and that was forgotten: the copy was put aside.
+    PutAside,
+}
+
 /// Which way something went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
@@ -110,6 +143,11 @@ pub struct Metrics {
     gossip_dropped: Counter,
     gossip_refused: Counter,
     quarantined: Counter,
+    reconcile_rounds: [Counter; 3],
+    reconcile_buckets: Counter,
+    reconcile_records: [Counter; 3],
+    reconcile_bytes: [Counter; 2],
+    doubts_resolved: [Counter; 3],
     circuits_opened: Counter,
     repair_copies: Counter,
     repair_bytes: Counter,
@@ -188,6 +226,31 @@ impl Metrics {
                 IN_AND_OUT,
             ),
             quarantined: new.counter("dataverse_quarantined_total"),
+            reconcile_rounds: new.counters(
+                "dataverse_reconcile_rounds_total",
+                &[],
+                "outcome",
+                ["agreed", "differed", "failed"],
+            ),
+            reconcile_buckets: new.counter("dataverse_reconcile_buckets_total"),
+            reconcile_records: new.counters(
+                "dataverse_reconcile_records_total",
+                &[],
+                "as",
+                ["learned", "told", "copied"],
+            ),
+            reconcile_bytes: new.counters(
+                "dataverse_reconcile_bytes_total",
+                &[],
+                "direction",
+                IN_AND_OUT,
+            ),
+            doubts_resolved: new.counters(
+                "dataverse_doubts_resolved_total",
+                &[],
+                "as",
+                ["trusted", "superseded", "put_aside"],
+            ),
             circuits_opened: new.counter("dataverse_circuits_opened_total"),
             repair_copies: new.counter("dataverse_repair_copies_total"),
             repair_bytes: new.counter("dataverse_repair_bytes_total"),
@@ -322,6 +385,31 @@ impl Metrics {
     /// A copy did not match its digest and was set aside.
     pub fn quarantined(&self) {
         self.quarantined.increment(1);
+    }
+
+    /// A comparison with another node ended.
+    pub fn reconciled(&self, reconciled: Reconciled) {
+        self.reconcile_rounds[reconciled as usize].increment(1);
+    }
+
+    /// So many buckets of what is shared with another node differ.
+    pub fn buckets_differ(&self, buckets: usize) {
+        self.reconcile_buckets.increment(buckets as u64);
+    }
+
+    /// A record was made up.
+    pub fn made_up(&self, made_up: MadeUp) {
+        self.reconcile_records[made_up as usize].increment(1);
+    }
+
+    /// Bytes of comparisons went in or out, what names the nodes left out.
+    pub fn reconcile_bytes(&self, direction: Direction, bytes: u64) {
+        self.reconcile_bytes[direction as usize].increment(bytes);
+    }
+
+    /// It was found out about a copy that the node doubted.
+    pub fn doubt_resolved(&self, resolved: Resolved) {
+        self.doubts_resolved[resolved as usize].increment(1);
     }
 
     /// The store is this big now.
@@ -469,6 +557,31 @@ fn describe(recorder: &PrometheusRecorder) {
             "gossip_packets_total",
             None,
             "Packets of the membership protocol.",
+        ),
+        (
+            "reconcile_rounds_total",
+            None,
+            "Comparisons with other nodes of what both are to hold, by how they ended.",
+        ),
+        (
+            "reconcile_buckets_total",
+            None,
+            "Parts of what is shared with another node that were found to differ.",
+        ),
+        (
+            "reconcile_records_total",
+            None,
+            "Records made up after a comparison: learned here, told to the other node, or a replica copied.",
+        ),
+        (
+            "reconcile_bytes_total",
+            Some(Unit::Bytes),
+            "Bytes of comparisons with other nodes, what names the nodes left out.",
+        ),
+        (
+            "doubts_resolved_total",
+            None,
+            "Copies of a node that was away for long, by what became of them.",
         ),
         (
             "quarantined_total",

@@ -106,6 +106,12 @@ settings! {
         "calls of other nodes answered at once; more are told to come again";
     "announce.hops" announce_hops: u32 = 32, 0..=1_024,
         "links that news of a file crosses at most";
+    "reconcile.every" reconcile_every: Duration = seconds(60), ms(100)..=DAY,
+        "how often a node compares with each other what both are to hold";
+    "reconcile.survey" reconcile_survey: Duration = HOUR, ms(100)..=WEEK * 4,
+        "how often it looks for files that the other has as well though no layout says so";
+    "tombstone.keep" tombstone_keep: Duration = DAY * 30, seconds(1)..=WEEK * 520,
+        "how long a deletion is remembered, in running time of the node; away for half of it, a node doubts its copies";
     "link.retry_min" link_retry_min: Duration = ms(250), ms(1)..=HOUR,
         "the first pause before a broken link is tried again; doubles from there";
     "link.retry_max" link_retry_max: Duration = seconds(30), ms(1)..=DAY,

@@ -13,8 +13,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use dataverse_core::content::Digest;
+use dataverse_core::filter::Filter;
 use dataverse_core::floors::Heard;
 use dataverse_core::key::Key;
+use dataverse_core::reconcile::{Compared, Mark, Span};
 use dataverse_core::record::Record;
 use dataverse_core::search::{Answer, Peer, Question};
 use dataverse_core::version::{Stamp, Version};
@@ -222,6 +224,70 @@ pub struct Announcement {
     pub hops_left: u32,
 }
 
+/// Asks a node to compare what it holds with what the asker holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReconcileAsk {
+    /// Is this the root of what we are both to hold?
+    Root(u128),
+    /// Which of these files are otherwise there? With a span, what is shared in it and not marked is told as well.
+    Compare {
+        /// A part of what we are both to hold.
+        span: Option<Span>,
+        /// Files of the asker.
+        marks: Vec<Mark>,
+    },
+    /// Which files do you hold or remember as deleted, unless it is still this filter?
+    Filter {
+        /// The tag of a filter, or 0.
+        known: u128,
+    },
+}
+
+/// The answer to a [`ReconcileAsk`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReconcileAnswer {
+    /// It is just as the asker said: the same root, or still the same filter.
+    Agreed,
+    /// The sums of every bucket.
+    Sums(Vec<u128>),
+    /// What was found to differ.
+    Compared(Compared),
+    /// Which files are held or remembered as deleted.
+    Filter(Filter),
+}
+
+impl ReconcileAsk {
+    /// Bytes of it, beside who asks.
+    #[must_use]
+    pub fn payload_bytes(&self) -> u64 {
+        match self {
+            Self::Root(_) | Self::Filter { .. } => 16,
+            Self::Compare { span, marks } => {
+                let buckets = span.as_ref().map_or(0, |span| span.buckets.len());
+                (16 * marks.len() + 2 * buckets + 16) as u64
+            }
+        }
+    }
+}
+
+impl ReconcileAnswer {
+    /// Bytes of it, beside who answers; records are taken to be as long as their texts and 150 bytes.
+    #[must_use]
+    pub fn payload_bytes(&self) -> u64 {
+        let bytes = match self {
+            Self::Agreed => 0,
+            Self::Sums(sums) => 16 * sums.len(),
+            Self::Filter(filter) => filter.as_bytes().len(),
+            Self::Compared(compared) => {
+                let texts = compared.records.iter();
+                let texts = texts.map(|it| 150 + it.key.as_str().len() + it.content_type.len());
+                texts.sum::<usize>() + 8 * compared.unknown.len() + 8
+            }
+        };
+        bytes as u64
+    }
+}
+
 /// Calls to other nodes. Each has a deadline of its own, set where the transport is made; a stream ends
 /// with an error when it stalls.
 #[async_trait]
@@ -273,6 +339,12 @@ pub trait Transport: Send + Sync + 'static {
         to: &Peer,
         ask: Message<Announcement>,
     ) -> Result<Message<()>, CallError>;
+    /// Compares what two nodes hold.
+    async fn reconcile(
+        &self,
+        to: &Peer,
+        ask: Message<ReconcileAsk>,
+    ) -> Result<Message<ReconcileAnswer>, CallError>;
     /// Carries one packet of the membership protocol.
     async fn gossip(&self, address: &str, ask: Message<Bytes>) -> Result<Message<()>, CallError>;
 }
@@ -309,6 +381,11 @@ pub trait Serve: Send + Sync + 'static {
     async fn move_replica(&self, ask: Message<MoveAsk>) -> Result<Message<()>, Refusal>;
     /// See [`Transport::announce`].
     async fn announce(&self, ask: Message<Announcement>) -> Result<Message<()>, Refusal>;
+    /// See [`Transport::reconcile`].
+    async fn reconcile(
+        &self,
+        ask: Message<ReconcileAsk>,
+    ) -> Result<Message<ReconcileAnswer>, Refusal>;
     /// See [`Transport::gossip`].
     async fn gossip(&self, ask: Message<Bytes>) -> Result<Message<()>, Refusal>;
 }

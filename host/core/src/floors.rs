@@ -1,7 +1,8 @@
 //! What a node has heard of files that it does not hold: the highest version of each.
 //!
-//! Bounded, and what was heard longest ago is forgotten first. Floors of held files are not here: there
-//! the record itself is the floor.
+//! Bounded, and what was heard longest ago is forgotten first. Floors of held files are not here, because there
+//! the record itself is the floor; but where something higher was heard of a file that is held, that is *pinned* for as
+//! long as the lower version is held, so that no amount of other news makes the node serve it again.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -36,6 +37,8 @@ pub struct Floors {
     heard: BTreeMap<FileId, Heard>,
     /// In the order in which files were first heard of.
     order: VecDeque<FileId>,
+    /// Of files that are held in a lower version: no more than are held.
+    pinned: BTreeMap<FileId, Heard>,
 }
 
 impl Floors {
@@ -56,10 +59,24 @@ impl Floors {
         true
     }
 
+    /// Takes note of a version above the one that is held.
+    pub fn pin(&mut self, file: FileId, heard: Heard) {
+        let pinned = self.pinned.entry(file).or_insert(heard);
+        *pinned = heard.max(*pinned);
+    }
+
+    /// The version that was held is held no more: what was pinned is kept like everything else.
+    pub fn unpin(&mut self, file: FileId) {
+        if let Some(heard) = self.pinned.remove(&file) {
+            self.hear(file, heard);
+        }
+    }
+
     /// The highest version heard of this file.
     #[must_use]
     pub fn of(&self, file: FileId) -> Option<Heard> {
-        self.heard.get(&file).copied()
+        let heard = self.heard.get(&file).copied();
+        heard.max(self.pinned.get(&file).copied())
     }
 }
 
@@ -87,6 +104,20 @@ mod tests {
         assert!(!floors.hear(FileId(1), heard(5)));
         assert!(floors.hear(FileId(1), heard(6)));
         assert_eq!(floors.of(FileId(1)), Some(heard(6)));
+    }
+
+    #[test]
+    fn what_is_pinned_is_not_forgotten_for_other_news() {
+        let mut floors = Floors::default();
+        floors.pin(FileId(7), heard(5));
+        floors.pin(FileId(7), heard(4));
+        for file in 100..=100 + HEARD_FLOORS_MAX as u64 {
+            floors.hear(FileId(file), heard(1));
+        }
+        assert_eq!(floors.of(FileId(7)), Some(heard(5)));
+        floors.unpin(FileId(7));
+        assert_eq!(floors.of(FileId(7)), Some(heard(5)));
+        assert!(floors.pinned.is_empty());
     }
 
     #[test]

@@ -122,6 +122,18 @@ impl Holdings {
             .map(|(_, holding)| holding)
     }
 
+    /// How many there are, tombstones included.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.by_key.len()
+    }
+
+    /// Whether nothing is held.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.by_key.is_empty()
+    }
+
     /// Replicas, tombstones not counted.
     #[must_use]
     pub const fn replicas(&self) -> Total {

@@ -6,6 +6,8 @@
 
 pub mod cache;
 pub mod content;
+pub mod doubt;
+pub mod filter;
 pub mod floors;
 pub mod holdings;
 pub mod id;
@@ -17,6 +19,7 @@ pub mod node;
 pub mod pattern;
 pub mod placement;
 pub mod policy;
+pub mod reconcile;
 pub mod record;
 pub mod relayout;
 pub mod relocation;

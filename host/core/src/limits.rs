@@ -60,6 +60,44 @@ pub const ANNOUNCEMENTS_MAX: usize = 65_536;
 /// Holdings that a pattern scan looks at before it lets others have their turn.
 pub const SCAN_KEYS_MAX: usize = 4096;
 
+// Reconciliation.
+
+/// Buckets into which the files that two nodes share are summed up; a power of two.
+pub const RECONCILE_BUCKETS: usize = 1024;
+/// Files marked in one message of a comparison: 128 KiB.
+pub const RECONCILE_MARKS_MAX: usize = 8192;
+/// Files marked in one round with one node; the rest waits for the next.
+pub const RECONCILE_MARKS_A_ROUND_MAX: usize = 65_536;
+/// Records in one answer to a comparison: as many as fit into a message at their greatest.
+pub const RECONCILE_RECORDS_MAX: usize = SEARCH_HITS_MAX as usize;
+/// Copies that one round makes good, here and there; the rest waits for the next.
+pub const RECONCILE_COPIES_MAX: usize = 1024;
+/// Of those so many at once.
+pub const RECONCILE_COPIES_AT_ONCE_MAX: usize = 4;
+/// A write may still be under way for so long: until then, that it is not everywhere means nothing.
+pub const RECONCILE_GRACE_MS: u64 = 30 * 1000;
+/// Rounds that led to nothing, after which the pause until the next grows no more: it doubles with each.
+pub const RECONCILE_FRUITLESS_MAX: u32 = 3;
+/// Nodes compared with in one round; with more, each gets its turn in a later one.
+pub const RECONCILE_PEERS_MAX: usize = 1024;
+/// Bits of a filter for each file in it …
+pub const FILTER_BITS_A_FILE: usize = 10;
+/// … of which so many are set …
+pub const FILTER_HASHES: usize = 7;
+/// … and its bytes at most; above three million files it grows vaguer instead of longer.
+pub const FILTER_BYTES_MAX: usize = 3 << 20;
+/// How long a filter that was made is told again.
+pub const FILTER_KEPT_MS: u64 = 10 * 1000;
+
+// Doubts.
+
+/// The age at which a node that was away for long shows its copies: older than any that was ever confirmed.
+pub const DOUBTED_AGE_MS: u64 = u64::MAX;
+/// Copies that are searched for at once, of those that a node doubts.
+pub const DOUBTS_AT_ONCE_MAX: usize = 4;
+/// How long a node that comes back waits for news of the members before it draws conclusions from who is silent.
+pub const DOUBTS_WAIT_MS: u64 = 10 * 1000;
+
 // Search.
 
 /// How long a search waits, after the first hit of a level, for the rest of that level.

@@ -4,19 +4,25 @@
 //! driver does, and tells it of every durable change of the index ([`Node::changed`]) in the order of the
 //! commits. So what the node answers is always something that survives a crash.
 
+mod reconciling;
+
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::floors::{Floors, Heard};
 use crate::holdings::{Holding, Holdings, Role, Total};
-use crate::id::NodeId;
+use crate::id::{FileId, NodeId};
 use crate::key::Key;
 use crate::limits;
 use crate::news::News;
 use crate::pattern::Pattern;
+use crate::reconcile::Shared;
 use crate::record::{Layout, Record};
 use crate::scrub;
 use crate::search::{Answer, Hit, Peer};
 use crate::version::{Clock, ClockAhead, Millis, Stamp, Version};
+
+pub use reconciling::{Marked, Weighed};
 
 /// Something that the driver has to do.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -88,23 +94,33 @@ pub struct Node {
     holdings: Holdings,
     floors: Floors,
     news: News,
+    /// The sums over what is held as replicas, for each node that the layouts name.
+    shared: Shared,
+    /// Files whose copy here may have been deleted while the node was away.
+    doubts: BTreeSet<FileId>,
+    /// Grows with every change of the index.
+    changes: u64,
 }
 
 impl Node {
     /// The node as its index left it.
     #[must_use]
     pub fn new(id: NodeId, ceiling: Stamp, held: Vec<Holding>) -> Self {
-        let mut holdings = Holdings::default();
-        for holding in held {
-            holdings.put(holding);
-        }
-        Self {
+        let mut node = Self {
             id,
             clock: Clock::starting_at(ceiling),
-            holdings,
+            holdings: Holdings::default(),
             floors: Floors::default(),
             news: News::default(),
+            shared: Shared::default(),
+            doubts: BTreeSet::new(),
+            changes: 0,
+        };
+        for holding in held {
+            node.sum_up(&holding);
+            node.holdings.put(holding);
         }
+        node
     }
 
     /// Its clock.
@@ -122,6 +138,8 @@ impl Node {
 
     /// The index changed, durably: this is the holding of `key` from now on.
     pub fn changed(&mut self, key: &Key, after: Option<&Holding>) {
+        self.changes += 1;
+        self.recount(key, after);
         match after {
             Some(holding) => {
                 // A change of the same version does not undo what a replica confirmed meanwhile.
@@ -133,11 +151,16 @@ impl Node {
                     validated: holding.validated.max(confirmed),
                     ..holding.clone()
                 });
+                let file = key.file_id();
+                if self.floors.of(file) <= Some(Heard::of(&holding.record)) {
+                    self.floors.unpin(file);
+                }
             }
             None => {
                 if let Some(gone) = self.holdings.remove(key) {
                     self.floors.hear(key.file_id(), Heard::of(&gone.record));
                 }
+                self.floors.unpin(key.file_id());
             }
         }
     }
@@ -176,6 +199,7 @@ impl Node {
         let floor = self.known(key).map(|heard| heard.version);
         match self.current(key) {
             None => LocalRead::Search { floor },
+            Some(holding) if self.is_doubted(key) => LocalRead::Confirm(holding.clone()),
             Some(holding) if holding.role == Role::Replica => LocalRead::Serve(holding.clone()),
             Some(holding) if now.saturating_sub(holding.validated) <= revalidate_after_ms => {
                 LocalRead::Serve(holding.clone())
@@ -186,7 +210,12 @@ impl Node {
 
     /// Notes a version of a file that exists somewhere.
     pub fn hear(&mut self, key: &Key, heard: Heard) {
-        self.floors.hear(key.file_id(), heard);
+        let held = self.holdings.find(key);
+        if held.is_some_and(|held| held.record.version < heard.version) {
+            self.floors.pin(key.file_id(), heard);
+        } else {
+            self.floors.hear(key.file_id(), heard);
+        }
     }
 
     /// A replica confirmed at `now` that this version is the newest.
@@ -207,10 +236,16 @@ impl Node {
         let hits = self
             .current(key)
             .filter(|holding| Some(holding.record.version) >= floor)
-            .map(|holding| hit_of(holding, now));
+            .map(|holding| self.hit_of(holding, now));
+        let hits: Vec<Hit> = hits.into_iter().collect();
+        let known = self.known(key).map(|heard| heard.version);
         Answer {
-            hits: hits.into_iter().collect(),
-            known: self.known(key).map(|heard| heard.version),
+            // Nobody is to have heard of a copy from a node that doubts it, only of what is greater.
+            known: match hits.first() {
+                Some(hit) if hit.is_doubted() => known.filter(|known| *known > hit.record.version),
+                _ => known,
+            },
+            hits,
             load,
             neighbours,
         }
@@ -231,7 +266,7 @@ impl Node {
         for (count, holding) in seen.enumerate() {
             let key = &holding.record.key;
             if pattern.matches(key) && self.current(key).is_some() {
-                scan.hits.push(hit_of(holding, now));
+                scan.hits.push(self.hit_of(holding, now));
             }
             if scan.hits.len() >= limit {
                 return scan;
@@ -261,7 +296,8 @@ impl Node {
             .from(from)
             .filter(|holding| Some(&holding.record.key) != after);
         for (count, holding) in seen.enumerate() {
-            if holding.role == Role::Replica {
+            // A copy that is doubted is not spread before it is known whether the file still exists.
+            if holding.role == Role::Replica && !self.is_doubted(&holding.record.key) {
                 stretch.records.push(Arc::clone(&holding.record));
             }
             if count + 1 >= limits::SCAN_KEYS_MAX {
@@ -282,7 +318,7 @@ impl Node {
                 record: Arc::clone(record),
             });
         }
-        self.floors.hear(record.key.file_id(), Heard::of(record));
+        self.hear(&record.key, Heard::of(record));
         if let Some(effect) = self.reaction(record) {
             effects.push(effect);
         }
@@ -346,16 +382,19 @@ impl Node {
         let floor = self.floors.of(key.file_id()).map(|heard| heard.version);
         (!holding.record.deleted && Some(holding.record.version) >= floor).then_some(holding)
     }
-}
 
-fn hit_of(holding: &Holding, now: Millis) -> Hit {
-    Hit {
-        record: Arc::clone(&holding.record),
-        role: holding.role,
-        validated_age_ms: match holding.role {
-            Role::Replica => 0,
-            Role::Cached => now.saturating_sub(holding.validated),
-        },
+    /// A doubted copy is shown as a cached one that nobody ever confirmed.
+    fn hit_of(&self, holding: &Holding, now: Millis) -> Hit {
+        let (role, validated_age_ms) = match holding.role {
+            _ if self.is_doubted(&holding.record.key) => (Role::Cached, limits::DOUBTED_AGE_MS),
+            Role::Replica => (Role::Replica, 0),
+            Role::Cached => (Role::Cached, now.saturating_sub(holding.validated)),
+        };
+        Hit {
+            record: Arc::clone(&holding.record),
+            role,
+            validated_age_ms,
+        }
     }
 }
 

@@ -66,7 +66,7 @@ impl Driver {
                 return Ok(());
             }
             Effect::Adopt { record, role } => {
-                let now = self.now();
+                let verified = self.checked_now(&record);
                 if role == Role::Replica {
                     self.judges.file_is_replica(&record.key, record.version);
                 }
@@ -76,7 +76,7 @@ impl Driver {
                     content: None,
                     // That it was laid anew says nothing about whether it is the newest.
                     validated: 0,
-                    verified: now,
+                    verified,
                 }
             }
         };

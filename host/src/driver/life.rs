@@ -75,7 +75,9 @@ impl Driver {
     pub(super) async fn keep_life(self: Arc<Self>) {
         let mut tick = tokio::time::interval(SAVE_EVERY);
         while self.still_runs(tick.tick()).await.is_some() {
-            let (now, together) = (self.now(), self.is_with_others());
+            // A node that was away for long counts as away until it has gone through its copies.
+            self.doubt_if_long_away();
+            let (now, together) = (self.now(), self.is_with_others() && !self.doubts_anything());
             let saved = self.change_life(|life| {
                 if together {
                     life.together = life.together.max(now);

@@ -308,7 +308,7 @@ impl Driver {
             occasion: Occasion::Other,
         };
         self.keep_copy(wanted).await;
-        self.transfers.ended(&record.key, record.version).await;
+        self.transfers.ended(record).await;
         // When it is here it has left the list by itself.
         Tried::Waits
     }

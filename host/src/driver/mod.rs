@@ -13,6 +13,7 @@ mod call;
 mod clock;
 mod commit;
 mod delete;
+mod doubts;
 mod drain;
 mod face;
 mod fetch;
@@ -29,6 +30,7 @@ mod pace;
 mod preparing;
 mod presence;
 mod read;
+mod reconcile;
 mod relayout;
 mod repair;
 mod room;
@@ -39,6 +41,7 @@ mod state;
 mod status;
 #[cfg(test)]
 mod tests;
+mod tombstones;
 mod transfer;
 mod write;
 
@@ -70,12 +73,14 @@ use crate::settings::Settings;
 use crate::store::{Observer, Store};
 use crate::transport::{Breaker, Transport};
 use announce::Outgoing;
+use doubts::Doubting;
 use gates::Gates;
 use let_go::Lingering;
 use life::Living;
 use links::Links;
 use owed::Owed;
 use presence::Presence;
+use reconcile::Reconciling;
 use relayout::Relaying;
 use repair::Repair;
 use scrub::Scrubbing;
@@ -133,6 +138,8 @@ pub struct Driver {
     seen: Seen,
     links: Links,
     living: Living,
+    reconciling: Reconciling,
+    doubting: Doubting,
     presence: Presence,
     relaying: Relaying,
     gates: Gates,
@@ -210,6 +217,8 @@ impl Driver {
                 seen: Seen::default(),
                 links: Links::new(saved),
                 living: Living::new(life),
+                reconciling: Reconciling::default(),
+                doubting: Doubting::default(),
                 presence: Presence::default(),
                 relaying: Relaying::default(),
                 gates,
@@ -227,6 +236,7 @@ impl Driver {
                 stopping: CancellationToken::new(),
             }
         });
+        driver.doubt_if_long_away();
         driver.spawn(Arc::clone(&driver).keep_links());
         driver.spawn(Arc::clone(&driver).keep_ceiling());
         driver.spawn(Arc::clone(&driver).keep_status());
@@ -236,6 +246,9 @@ impl Driver {
         driver.spawn(Arc::clone(&driver).keep_scrubbing());
         driver.spawn(Arc::clone(&driver).watch_members());
         driver.spawn(Arc::clone(&driver).send_announcements(outgoing));
+        driver.spawn(Arc::clone(&driver).keep_reconciled());
+        driver.spawn(Arc::clone(&driver).resolve_doubts());
+        driver.spawn(Arc::clone(&driver).forget_tombstones());
         Ok(driver)
     }
 

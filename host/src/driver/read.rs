@@ -84,10 +84,21 @@ impl Driver {
         consistency: Consistency,
     ) -> Result<Located, ReadError> {
         let revalidate_after_ms = self.settings.read_revalidate_after.as_millis() as u64;
-        let local = {
+        let read = || {
             let node = self.state.node();
             node.read(key, self.now(), revalidate_after_ms)
         };
+        let mut local = read();
+        if let LocalRead::Confirm(holding) = &local
+            && self.is_doubted(key)
+        {
+            if self.is_alone() {
+                let stale = !self.knows_members();
+                return Ok(self.here(holding.clone(), stale));
+            }
+            self.resolve_doubt(&holding.record).await;
+            local = read();
+        }
         let floor = match local {
             LocalRead::Serve(holding)
                 if holding.role == Role::Replica || consistency == Consistency::Usual =>

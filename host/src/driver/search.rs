@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use dataverse_core::doubt::Inquiry;
 use dataverse_core::floors::Heard;
 use dataverse_core::id::NodeId;
 use dataverse_core::key::Key;
@@ -28,20 +29,19 @@ impl Driver {
         let _turn = self.gates.search()?;
         self.load.count();
         let began = Instant::now();
-        let nobody = BTreeSet::new();
         let report = match query {
             Query::Exact(key) => {
                 let local = self.answer_locally(&key, None);
                 let floor = local.known;
                 let question = Question::Exact { key, floor };
-                self.run_search(question, local, options, &nobody).await
+                self.run_search(question, local, options, as_they_are).await
             }
             Query::Pattern(pattern) => {
                 let limit = options.limit.unwrap_or(self.settings.search_limit);
                 let limit = limit.clamp(1, limits::SEARCH_HITS_MAX);
                 let local = self.answer_pattern(&pattern, limit).await;
                 let question = Question::Pattern { pattern, limit };
-                self.run_search(question, local, options, &nobody).await
+                self.run_search(question, local, options, as_they_are).await
             }
         };
         Ok(self.report_of(report, began.elapsed()))
@@ -63,7 +63,52 @@ impl Driver {
             key: key.clone(),
             floor: floor.max(local.known),
         };
-        self.run_search(question, local, SearchOptions::default(), without)
+        let screen = |from: NodeId, answer: &mut Answer| {
+            if without.contains(&from) {
+                answer.hits.clear();
+            }
+        };
+        self.run_search(question, local, SearchOptions::default(), screen)
+            .await
+    }
+
+    /// Searches the whole reachable graph for a version above this one; copies of it end nothing.
+    pub(super) async fn search_above(&self, key: &Key, version: Version) -> Report {
+        let local = Answer {
+            hits: Vec::new(),
+            ..self.answer_locally(key, None)
+        };
+        let question = Question::Exact {
+            key: key.clone(),
+            floor: Some(version),
+        };
+        let screen = |_: NodeId, answer: &mut Answer| {
+            answer
+                .hits
+                .retain(|hit| hit.record.version > version && !hit.is_doubted());
+        };
+        self.run_search(question, local, SearchOptions::default(), screen)
+            .await
+    }
+
+    /// Searches for a file whose copy here is doubted. Only a replica that its own node does not doubt ends it.
+    pub(super) async fn search_inquiring(
+        &self,
+        key: &Key,
+        version: Version,
+        inquiry: &mut Inquiry,
+    ) -> Report {
+        let local = Answer {
+            hits: Vec::new(),
+            known: Some(version),
+            ..self.answer_locally(key, None)
+        };
+        let question = Question::Exact {
+            key: key.clone(),
+            floor: Some(version),
+        };
+        let screen = |from: NodeId, answer: &mut Answer| inquiry.hear(from, answer);
+        self.run_search(question, local, SearchOptions::default(), screen)
             .await
     }
 
@@ -105,7 +150,7 @@ impl Driver {
         question: Question,
         local: Answer,
         options: SearchOptions,
-        without: &BTreeSet<NodeId>,
+        mut screen: impl FnMut(NodeId, &mut Answer) + Send,
     ) -> Report {
         let asked_for = match &question {
             Question::Exact { key, .. } => Some(key.clone()),
@@ -117,6 +162,7 @@ impl Driver {
         let bounds = self.bounds(options);
         let mut search = Search::new(question, self.me.clone(), local, bounds, elapsed());
         let mut under_way = FuturesUnordered::new();
+        let mut heard = None;
         while search.report().is_none() {
             for probe in search.poll(elapsed()) {
                 under_way.push(self.probe(probe));
@@ -131,9 +177,8 @@ impl Driver {
                 biased;
                 Some((peer, answer)) = under_way.next(), if !under_way.is_empty() => match answer {
                     Ok(mut answer) => {
-                        if without.contains(&peer.id) {
-                            answer.hits.clear();
-                        }
+                        heard = heard.max(soundly_known(&answer));
+                        screen(peer.id, &mut answer);
                         search.answered(peer.id, answer, elapsed());
                     }
                     Err(error) => {
@@ -147,7 +192,7 @@ impl Driver {
         let report = search
             .into_report()
             .expect("a search that wants nothing more has ended");
-        self.remember_floor(asked_for, report.floor);
+        self.remember_floor(asked_for, heard);
         let hops = report.hits.first().map(|found| found.hops);
         let outcome = report.outcome.as_str();
         self.metrics
@@ -221,3 +266,14 @@ impl Driver {
         }
     }
 }
+
+/// The highest version that an answer speaks of, copies left out that their own node doubts: of a file that may have been
+/// deleted nobody is to have heard.
+fn soundly_known(answer: &Answer) -> Option<Version> {
+    let sound = answer.hits.iter().filter(|hit| !hit.is_doubted());
+    let sound = sound.map(|hit| hit.record.version);
+    sound.chain(answer.known).max()
+}
+
+/// Takes answers as they come.
+fn as_they_are(_: NodeId, _: &mut Answer) {}

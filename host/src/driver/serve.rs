@@ -26,7 +26,8 @@ use crate::metrics::{Copied, Direction};
 use crate::store::{Applied, Change, Prepared, StoreError};
 use crate::transport::{
     Announcement, CallError, CommitAnswer, CommitAsk, FetchAsk, Fetched, IntroduceAsk, LinkAnswer,
-    LinkAsk, Message, MoveAsk, PrepareAnswer, PrepareAsk, PullAsk, Refusal, Serve,
+    LinkAsk, Message, MoveAsk, PrepareAnswer, PrepareAsk, PullAsk, ReconcileAnswer, ReconcileAsk,
+    Refusal, Serve,
 };
 
 /// Contents that wait for their commit.
@@ -135,6 +136,13 @@ impl Serve for Driver {
             length,
         } = ask.body;
         let absent = || Refusal::Absent(format!("{key} is not here in version {version}"));
+        self.resolve_doubt_of(&key).await;
+        if self.is_doubted(&key) {
+            return Err(Refusal::Busy(format!(
+                "node {} was away for long and can't tell yet whether {key} still exists",
+                self.me.name
+            )));
+        }
         let holding = {
             let node = self.state.node();
             let known = node.known(&key).map(|heard| heard.version);
@@ -331,6 +339,16 @@ impl Serve for Driver {
         Ok(self.message(()))
     }
 
+    async fn reconcile(
+        &self,
+        ask: Message<ReconcileAsk>,
+    ) -> Result<Message<ReconcileAnswer>, Refusal> {
+        self.admit_sender(&ask.sender)?;
+        let _turn = self.gates.peer_call()?;
+        let answer = self.compare_for(ask.sender.node.id, ask.body).await?;
+        Ok(self.message(answer))
+    }
+
     async fn gossip(&self, ask: Message<Bytes>) -> Result<Message<()>, Refusal> {
         self.admit_sender(&ask.sender)?;
         self.members.packet(ask.body);
@@ -352,7 +370,7 @@ impl Driver {
     }
 
     /// A version from the far future would outlive every later write.
-    fn check_stamp(&self, record: &Record) -> Result<(), Refusal> {
+    pub(super) fn check_stamp(&self, record: &Record) -> Result<(), Refusal> {
         let observed = self.state.node().observe(record.version.stamp, self.now());
         observed.map_err(|error| {
             Refusal::Invalid(format!("the version of {} is refused: {error}", record.key))

@@ -183,6 +183,15 @@ impl Driver {
             .any(|member| member.state == MemberState::Alive)
     }
 
+    /// The other members that live, as far as gossip knows.
+    pub(super) fn living_members(&self) -> Vec<Peer> {
+        let table = self.seen.table();
+        let alive = table
+            .iter()
+            .filter(|member| member.state == MemberState::Alive);
+        alive.map(|member| member.peer.clone()).collect()
+    }
+
     /// The peer with this id, where anything is known of it.
     pub(super) fn peer_of(&self, id: NodeId) -> Option<Peer> {
         if id == self.me.id {

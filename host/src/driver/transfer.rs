@@ -93,6 +93,13 @@ impl Transfers {
         }
     }
 
+    /// Waits until no transfer of this version is under way.
+    pub(super) async fn ended(&self, record: &Record) {
+        if let Some(transfer) = self.find(&(record.key.clone(), record.version)) {
+            transfer.ended.cancelled().await;
+        }
+    }
+
     /// Stops the transfer of this version, if there is one, and waits until its spool is gone.
     pub(super) async fn stop(&self, key: &Key, version: Version) {
         let Some(transfer) = self.find(&(key.clone(), version)) else {
@@ -102,13 +109,6 @@ impl Transfers {
         let ended = tokio::time::timeout(STOP_PATIENCE, transfer.ended.cancelled()).await;
         if ended.is_err() {
             tracing::warn!(%key, "a transfer that was stopped did not end");
-        }
-    }
-
-    /// Waits until the transfer of this version has ended, if there is one.
-    pub(super) async fn ended(&self, key: &Key, version: Version) {
-        if let Some(transfer) = self.find(&(key.clone(), version)) {
-            transfer.ended.cancelled().await;
         }
     }
 

@@ -30,7 +30,8 @@ use super::streams::{exactly, in_pieces, paced, unstalled};
 use crate::settings::Settings;
 use crate::transport::{
     Announcement, CallError, CommitAnswer, CommitAsk, FetchAsk, Fetched, IntroduceAsk, LinkAnswer,
-    LinkAsk, Message, MoveAsk, PrepareAnswer, PrepareAsk, PrepareBroken, PullAsk, Transport,
+    LinkAsk, Message, MoveAsk, PrepareAnswer, PrepareAsk, PrepareBroken, PullAsk, ReconcileAnswer,
+    ReconcileAsk, Transport,
 };
 
 type Client = OverlayClient<tonic::transport::Channel>;
@@ -209,6 +210,16 @@ impl Transport for GrpcTransport {
     ) -> Result<Message<()>, CallError> {
         let ask = proto::AnnounceRequest::from(ask);
         let call = |mut client: Client| async move { client.announce(ask).await };
+        self.call(&to.address, self.deadlines.call, call).await
+    }
+
+    async fn reconcile(
+        &self,
+        to: &Peer,
+        ask: Message<ReconcileAsk>,
+    ) -> Result<Message<ReconcileAnswer>, CallError> {
+        let ask = proto::ReconcileRequest::from(ask);
+        let call = |mut client: Client| async move { client.reconcile(ask).await };
         self.call(&to.address, self.deadlines.call, call).await
     }
 

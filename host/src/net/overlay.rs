@@ -137,6 +137,14 @@ impl Overlay for OverlayService {
         Ok(Response::new(self.overlay.announce(ask).await?.into()))
     }
 
+    async fn reconcile(
+        &self,
+        request: Request<proto::ReconcileRequest>,
+    ) -> Result<Response<proto::ReconcileReply>, Status> {
+        let ask = request.into_inner().try_into()?;
+        Ok(Response::new(self.overlay.reconcile(ask).await?.into()))
+    }
+
     async fn gossip(
         &self,
         request: Request<proto::GossipRequest>,

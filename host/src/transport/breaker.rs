@@ -20,7 +20,8 @@ use tokio::time::Instant;
 
 use super::{
     Announcement, CallError, CommitAnswer, CommitAsk, FetchAsk, Fetched, IntroduceAsk, LinkAnswer,
-    LinkAsk, Message, MoveAsk, PrepareAnswer, PrepareAsk, PrepareBroken, PullAsk, Transport,
+    LinkAsk, Message, MoveAsk, PrepareAnswer, PrepareAsk, PrepareBroken, PullAsk, ReconcileAnswer,
+    ReconcileAsk, Transport,
 };
 use crate::metrics::Metrics;
 
@@ -213,6 +214,14 @@ impl Transport for Breaker {
         ask: Message<Announcement>,
     ) -> Result<Message<()>, CallError> {
         self.guarded(to, self.calls.announce(to, ask)).await
+    }
+
+    async fn reconcile(
+        &self,
+        to: &Peer,
+        ask: Message<ReconcileAsk>,
+    ) -> Result<Message<ReconcileAnswer>, CallError> {
+        self.guarded(to, self.calls.reconcile(to, ask)).await
     }
 
     async fn gossip(&self, address: &str, ask: Message<Bytes>) -> Result<Message<()>, CallError> {

@@ -7,7 +7,8 @@ use bytes::Bytes;
 use dataverse::driver::Driver;
 use dataverse::transport::{
     Announcement, CallError, CommitAnswer, CommitAsk, FetchAsk, Fetched, IntroduceAsk, LinkAnswer,
-    LinkAsk, Message, MoveAsk, PrepareAnswer, PrepareAsk, PullAsk, Refusal, Serve,
+    LinkAsk, Message, MoveAsk, PrepareAnswer, PrepareAsk, PullAsk, ReconcileAnswer, ReconcileAsk,
+    Refusal, Serve,
 };
 use dataverse_core::search::{Answer, Question};
 use futures_util::StreamExt;
@@ -87,6 +88,13 @@ impl Serve for Lying {
 
     async fn move_replica(&self, ask: Message<MoveAsk>) -> Result<Message<()>, Refusal> {
         self.node.move_replica(ask).await
+    }
+
+    async fn reconcile(
+        &self,
+        ask: Message<ReconcileAsk>,
+    ) -> Result<Message<ReconcileAnswer>, Refusal> {
+        self.node.reconcile(ask).await
     }
 
     async fn announce(&self, ask: Message<Announcement>) -> Result<Message<()>, Refusal> {

@@ -61,8 +61,17 @@ pub struct Hit {
     pub record: Arc<Record>,
     /// As what it is held.
     pub role: Role,
-    /// Milliseconds since a cached copy was known to be the newest; 0 for a replica.
+    /// Milliseconds since a cached copy was known to be the newest; 0 for a replica, and
+    /// [`DOUBTED_AGE_MS`](crate::limits::DOUBTED_AGE_MS) for a copy that its own node doubts.
     pub validated_age_ms: u64,
+}
+
+impl Hit {
+    /// Whether the node that has it was away for so long that it doesn't know whether the file still exists.
+    #[must_use]
+    pub const fn is_doubted(&self) -> bool {
+        self.validated_age_ms == crate::limits::DOUBTED_AGE_MS
+    }
 }
 
 /// What a node answers to a [`Question`].

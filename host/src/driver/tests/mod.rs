@@ -3,6 +3,7 @@
 
 mod faults;
 mod judging;
+mod reconciling;
 mod relayout;
 mod scrubbing;
 mod world;

@@ -39,13 +39,18 @@ pub(super) struct World {
 impl World {
     /// Nodes with these names, of one network, linked with nobody.
     pub(super) async fn of(names: &[&'static str]) -> Self {
+        Self::of_with(names, Settings::default()).await
+    }
+
+    /// The same, set otherwise.
+    pub(super) async fn of_with(names: &[&'static str], settings: Settings) -> Self {
         let mut world = Self {
             network: MemoryNetwork::new(&Settings::default()),
             began: Instant::now(),
             nodes: BTreeMap::new(),
             clocks: BTreeMap::new(),
             stores: BTreeMap::new(),
-            settings: Settings::default(),
+            settings,
         };
         for name in names {
             world.start(name, "test").await;
@@ -55,7 +60,12 @@ impl World {
 
     /// These nodes in a line, who know each other.
     pub(super) async fn line(names: &[&'static str]) -> Self {
-        let world = Self::of(names).await;
+        Self::line_with(names, Settings::default()).await
+    }
+
+    /// The same, set otherwise.
+    pub(super) async fn line_with(names: &[&'static str], settings: Settings) -> Self {
+        let world = Self::of_with(names, settings).await;
         for pair in names.windows(2) {
             world.link(pair[0], pair[1]).await.expect("they link");
         }
@@ -158,6 +168,24 @@ impl World {
         self.network.heal(&address(a), &address(b));
     }
 
+    /// Nothing passes between these nodes and all others any more.
+    pub(super) fn part(&self, names: &[&str]) {
+        self.between(names, |a, b| self.cut(a, b));
+    }
+
+    /// Undoes [`World::part`].
+    pub(super) fn join(&self, names: &[&str]) {
+        self.between(names, |a, b| self.heal(a, b));
+    }
+
+    fn between(&self, names: &[&str], each: impl Fn(&str, &str)) {
+        for name in names {
+            for other in self.nodes.keys().filter(|other| !names.contains(other)) {
+                each(name, other);
+            }
+        }
+    }
+
     pub(super) fn kill(&self, name: &str) {
         self.network.stop(&address(name));
     }
@@ -215,6 +243,20 @@ impl World {
         panic!("placement never chose {at}");
     }
 
+    /// Stores a file whose replicas are on just these nodes, and returns its name.
+    pub(super) async fn write_on(&self, names: &[&str], content: &str) -> String {
+        for tried in 0..500 {
+            let name = format!("ben/{tried}");
+            let written = self.write(names[0], &name, content, names.len() as u32);
+            let mut replicas = written.await.expect("it is stored").replicas;
+            replicas.sort_unstable();
+            if replicas == names {
+                return name;
+            }
+        }
+        panic!("placement never chose {names:?}");
+    }
+
     /// Stores so many files whose only replicas are on the node itself, and returns their names, which are
     /// what is in them.
     pub(super) async fn write_many_only_at(&self, at: &str, count: usize) -> Vec<String> {
@@ -233,8 +275,19 @@ impl World {
     }
 
     /// Waits until the condition holds. Time passes by itself.
-    pub(super) async fn eventually(&self, what: &str, mut holds: impl AsyncFnMut() -> bool) {
-        let deadline = Instant::now() + Duration::from_secs(120);
+    pub(super) async fn eventually(&self, what: &str, holds: impl AsyncFnMut() -> bool) {
+        let patience = Duration::from_secs(240);
+        self.eventually_within(patience, what, holds).await;
+    }
+
+    /// The same, with more or less patience.
+    pub(super) async fn eventually_within(
+        &self,
+        patience: Duration,
+        what: &str,
+        mut holds: impl AsyncFnMut() -> bool,
+    ) {
+        let deadline = Instant::now() + patience;
         while !holds().await {
             assert!(
                 Instant::now() < deadline,

@@ -20,8 +20,8 @@ use crate::membership::{Beginning, MemberSeen, MemberState, Membership, Status};
 use crate::settings::Settings;
 use crate::transport::{
     Announcement, CallError, CommitAnswer, CommitAsk, FetchAsk, Fetched, IntroduceAsk, LinkAnswer,
-    LinkAsk, Message, MoveAsk, PrepareAnswer, PrepareAsk, PrepareBroken, PullAsk, Sender,
-    Transport,
+    LinkAsk, Message, MoveAsk, PrepareAnswer, PrepareAsk, PrepareBroken, PullAsk, ReconcileAnswer,
+    ReconcileAsk, Sender, Transport,
 };
 
 /// Who listens where, and how well the network carries.
@@ -253,6 +253,13 @@ impl Transport for Network {
         unreachable!("membership only gossips")
     }
     async fn pull(&self, _: &Peer, _: Message<PullAsk>) -> Result<Message<()>, CallError> {
+        unreachable!("membership only gossips")
+    }
+    async fn reconcile(
+        &self,
+        _: &Peer,
+        _: Message<ReconcileAsk>,
+    ) -> Result<Message<ReconcileAnswer>, CallError> {
         unreachable!("membership only gossips")
     }
     async fn move_replica(&self, _: &Peer, _: Message<MoveAsk>) -> Result<Message<()>, CallError> {

@@ -136,6 +136,22 @@ pub(super) fn preparation(value: &Bytes) -> Result<u128, Malformed> {
     bytes("preparation", value).map(u128::from_be_bytes)
 }
 
+/// A list of fixed-length entries, packed one after the other.
+pub(super) fn packed<const N: usize, T>(
+    field: &'static str,
+    value: &Bytes,
+    max: usize,
+    each: impl FnMut(&[u8; N]) -> T,
+) -> Result<Vec<T>, Malformed> {
+    let (entries, rest) = value.as_chunks::<N>();
+    if !rest.is_empty() {
+        let reason = format!("its {} bytes are no multiple of {N}", value.len());
+        return Err(Malformed::new(field, reason));
+    }
+    at_most(field, entries.len(), max)?;
+    Ok(entries.iter().map(each).collect())
+}
+
 pub(super) fn wire_bytes<const N: usize>(value: &[u8; N]) -> Bytes {
     Bytes::copy_from_slice(value)
 }

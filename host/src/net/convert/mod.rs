@@ -6,6 +6,7 @@
 
 mod fields;
 mod message;
+mod reconcile;
 mod record;
 mod search;
 #[cfg(test)]

@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use dataverse_core::content::Digest;
+use dataverse_core::filter::Filter;
 use dataverse_core::floors::Heard;
 use dataverse_core::holdings::Role;
-use dataverse_core::id::NodeId;
+use dataverse_core::id::{FileId, NodeId};
 use dataverse_core::key::Key;
 use dataverse_core::limits;
 use dataverse_core::pattern::Pattern;
+use dataverse_core::reconcile::{Compared, Mark, Span};
 use dataverse_core::record::{Layout, Record};
 use dataverse_core::search::{Answer, Hit, Peer, Question};
 use dataverse_core::version::{Stamp, Version};
@@ -23,7 +25,7 @@ use super::{FetchStart, Malformed, fetched_bytes, group_tree_bytes};
 use crate::net::proto;
 use crate::transport::{
     Announcement, CommitAnswer, CommitAsk, FetchAsk, IntroduceAsk, LinkAnswer, LinkAsk, Message,
-    MoveAsk, PrepareAnswer, PrepareAsk, PullAsk, Sender,
+    MoveAsk, PrepareAnswer, PrepareAsk, PullAsk, ReconcileAnswer, ReconcileAsk, Sender,
 };
 
 fn node_id() -> impl Strategy<Value = NodeId> {
@@ -233,6 +235,33 @@ proptest! {
     }
 
     #[test]
+    fn comparisons_come_back_as_they_were(
+        from in sender(), root in 1..=u128::MAX, buckets in btree_set(0u16..1024, 0..20),
+        files in vec(any::<u64>(), 0..20), record in record(), bytes in vec(any::<u8>(), 1..99),
+    ) {
+        check::<_, proto::ReconcileRequest>(&from, &ReconcileAsk::Root(root))?;
+        check::<_, proto::ReconcileRequest>(&from, &ReconcileAsk::Filter { known: root })?;
+        let ids: Vec<FileId> = files.iter().copied().map(FileId).collect();
+        let span = Span { buckets, after: ids.first().copied(), until: FileId(root as u64) };
+        let marks: Vec<Mark> = ids.iter().map(|file| Mark { file: *file, print: !file.0 }).collect();
+        for span in [None, Some(span)] {
+            let ask = ReconcileAsk::Compare { span, marks: marks.clone() };
+            check::<_, proto::ReconcileRequest>(&from, &ask)?;
+        }
+        let sums = ReconcileAnswer::Sums(vec![root; limits::RECONCILE_BUCKETS]);
+        let filter = Filter::from_bytes(bytes).expect("it is neither empty nor long");
+        let compared = Compared { records: vec![record], unknown: ids, until: FileId(root as u64) };
+        for answer in [
+            ReconcileAnswer::Agreed,
+            sums,
+            ReconcileAnswer::Filter(filter),
+            ReconcileAnswer::Compared(compared),
+        ] {
+            check::<_, proto::ReconcileReply>(&from, &answer)?;
+        }
+    }
+
+    #[test]
     fn any_bytes_are_a_message_or_refused(bytes in vec(any::<u8>(), 0..300)) {
         decode_all(&bytes);
     }
@@ -295,6 +324,8 @@ fn decode_all(bytes: &[u8]) {
     try_as::<Message<PullAsk>, proto::PullRequest>(bytes);
     try_as::<Message<MoveAsk>, proto::MoveRequest>(bytes);
     try_as::<Message<Announcement>, proto::AnnounceRequest>(bytes);
+    try_as::<Message<ReconcileAsk>, proto::ReconcileRequest>(bytes);
+    try_as::<Message<ReconcileAnswer>, proto::ReconcileReply>(bytes);
     try_as::<Message<Bytes>, proto::GossipRequest>(bytes);
 }
 

@@ -16,8 +16,8 @@ use crate::net::status::{gave_up, late, protocol};
 use crate::net::streams::{Chunks, exactly, in_pieces, paced, unstalled};
 use crate::transport::{
     Announcement, CallError, CommitAnswer, CommitAsk, FetchAsk, Fetched, IntroduceAsk, LinkAnswer,
-    LinkAsk, Message, MoveAsk, PrepareAnswer, PrepareAsk, PrepareBroken, PullAsk, Refusal, Serve,
-    Transport,
+    LinkAsk, Message, MoveAsk, PrepareAnswer, PrepareAsk, PrepareBroken, PullAsk, ReconcileAnswer,
+    ReconcileAsk, Refusal, Serve, Transport,
 };
 
 /// The calls of one node over a [`MemoryNetwork`](super::MemoryNetwork), until the node is stopped.
@@ -341,6 +341,16 @@ impl Transport for MemoryTransport {
     ) -> Result<Message<()>, CallError> {
         let serve = |node: Arc<dyn Serve>, ask| async move { node.announce(ask).await };
         let to = (&*to.address, Call::Announce);
+        self.call(to, self.world.deadlines.call, ask, serve).await
+    }
+
+    async fn reconcile(
+        &self,
+        to: &Peer,
+        ask: Message<ReconcileAsk>,
+    ) -> Result<Message<ReconcileAnswer>, CallError> {
+        let serve = |node: Arc<dyn Serve>, ask| async move { node.reconcile(ask).await };
+        let to = (&*to.address, Call::Reconcile);
         self.call(to, self.world.deadlines.call, ask, serve).await
     }
 

@@ -24,6 +24,8 @@ pub enum Call {
     /// See there.
     Move,
     /// See there.
+    Reconcile,
+    /// See there.
     Announce,
     /// See there.
     Gossip,

@@ -5,16 +5,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use dataverse_core::content::Digest;
-use dataverse_core::limits::GROUP_BYTES;
+use dataverse_core::id::FileId;
+use dataverse_core::limits::{GROUP_BYTES, RECONCILE_BUCKETS, RECONCILE_MARKS_MAX};
 use dataverse_core::pattern::Pattern;
+use dataverse_core::reconcile::{Mark, Span};
 use dataverse_core::search::{Answer, Question};
 use futures_util::stream::{self, BoxStream, StreamExt};
 
-use super::fake::{answer, heard_of, key, record, version};
+use super::fake::{answer, heard_of, key, reconciled, record, version};
 use super::{Bench, from_a, impatient, patient, until};
 use crate::transport::{
     Announcement, CallError, CommitAnswer, CommitAsk, FetchAsk, Fetched, IntroduceAsk, LinkAnswer,
-    LinkAsk, Message, MoveAsk, PrepareAnswer, PrepareAsk, PrepareBroken, PullAsk, Refusal,
+    LinkAsk, Message, MoveAsk, PrepareAnswer, PrepareAsk, PrepareBroken, PullAsk, ReconcileAsk,
+    Refusal,
 };
 
 /// Runs each of these on every implementation.
@@ -42,6 +45,7 @@ on_every_transport! {
     patient: small_calls_arrive_as_they_were_sent,
     patient: commits_arrive_as_they_were_sent,
     patient: a_probe_brings_its_answer,
+    patient: a_comparison_brings_its_answer,
     patient: every_kind_of_refusal_survives,
     patient: a_fetch_brings_exactly_what_was_asked_for,
     patient: an_empty_file_is_fetched,
@@ -169,6 +173,45 @@ async fn a_probe_brings_its_answer(bench: Bench) {
         .expect("it answers");
     heard(&bench, &ask);
     assert_eq!(reply.body, Answer::default());
+}
+
+async fn a_comparison_brings_its_answer(bench: Bench) {
+    let marks: Vec<Mark> = (0..RECONCILE_MARKS_MAX as u64)
+        .map(|at| Mark {
+            file: FileId(u64::MAX - at),
+            print: at,
+        })
+        .collect();
+    let span = Span {
+        buckets: (0..RECONCILE_BUCKETS as u16).collect(),
+        after: Some(FileId(0)),
+        until: FileId(u64::MAX),
+    };
+    let first = Span {
+        buckets: [1023].into(),
+        after: None,
+        until: FileId(1),
+    };
+    for body in [
+        ReconcileAsk::Root(7),
+        ReconcileAsk::Root(u128::MAX),
+        ReconcileAsk::Filter { known: 7 },
+        ReconcileAsk::Filter { known: 0 },
+        ReconcileAsk::Compare {
+            span: Some(span),
+            marks: marks.clone(),
+        },
+        ReconcileAsk::Compare {
+            span: Some(first),
+            marks: Vec::new(),
+        },
+        ReconcileAsk::Compare { span: None, marks },
+    ] {
+        let ask = from_a(body);
+        let reply = bench.transport.reconcile(&bench.to, ask.clone()).await;
+        assert_eq!(reply.expect("it answers").body, reconciled(&ask.body));
+        heard(&bench, &ask);
+    }
 }
 
 async fn every_kind_of_refusal_survives(bench: Bench) {

@@ -7,11 +7,13 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use bytes::Bytes;
 use dataverse_core::content::{ContentHasher, Digest};
+use dataverse_core::filter::Filter;
 use dataverse_core::floors::Heard;
 use dataverse_core::holdings::Role;
-use dataverse_core::id::NodeId;
+use dataverse_core::id::{FileId, NodeId};
 use dataverse_core::key::Key;
-use dataverse_core::limits::GROUP_BYTES;
+use dataverse_core::limits::{GROUP_BYTES, RECONCILE_BUCKETS};
+use dataverse_core::reconcile::Compared;
 use dataverse_core::record::{Layout, Record};
 use dataverse_core::search::{Answer, Hit, Peer, Question};
 use dataverse_core::version::{Stamp, Version};
@@ -20,7 +22,8 @@ use futures_util::stream::{self, BoxStream, StreamExt};
 use crate::net::convert::{fetched_bytes, group_tree_bytes};
 use crate::transport::{
     Announcement, CallError, CommitAnswer, CommitAsk, FetchAsk, Fetched, IntroduceAsk, LinkAnswer,
-    LinkAsk, Message, MoveAsk, PrepareAnswer, PrepareAsk, PullAsk, Refusal, Sender, Serve,
+    LinkAsk, Message, MoveAsk, PrepareAnswer, PrepareAsk, PullAsk, ReconcileAnswer, ReconcileAsk,
+    Refusal, Sender, Serve,
 };
 
 /// See the module.
@@ -271,9 +274,38 @@ impl Serve for Fake {
         self.say(())
     }
 
+    async fn reconcile(
+        &self,
+        ask: Message<ReconcileAsk>,
+    ) -> Result<Message<ReconcileAnswer>, Refusal> {
+        self.hear(&ask);
+        self.say(reconciled(&ask.body))
+    }
+
     async fn gossip(&self, ask: Message<Bytes>) -> Result<Message<()>, Refusal> {
         self.hear(&ask);
         self.say(())
+    }
+}
+
+/// What the node answers to a comparison.
+pub(super) fn reconciled(ask: &ReconcileAsk) -> ReconcileAnswer {
+    match ask {
+        ReconcileAsk::Root(7) | ReconcileAsk::Filter { known: 7 } => ReconcileAnswer::Agreed,
+        ReconcileAsk::Root(_) => {
+            let sums = (0..RECONCILE_BUCKETS).map(|at| u128::MAX - at as u128);
+            ReconcileAnswer::Sums(sums.collect())
+        }
+        ReconcileAsk::Filter { .. } => {
+            let mut filter = Filter::with_room_for(1000);
+            filter.put(FileId(9));
+            ReconcileAnswer::Filter(filter)
+        }
+        ReconcileAsk::Compare { marks, .. } => ReconcileAnswer::Compared(Compared {
+            records: vec![record("ada/x", 5), record("ada/y", 6)],
+            unknown: marks.iter().map(|mark| mark.file).collect(),
+            until: FileId(u64::MAX - 1),
+        }),
     }
 }
 

@@ -1,0 +1,209 @@
+//! Doubt: what a node that was away for long makes of its own copies, one file at a time.
+//!
+//! While it was away a file may have been deleted, and the others may have forgotten that meanwhile. So each copy is
+//! searched for. What the others answered is judged here; searching and what follows are the driver's. The
+//! reasoning, also about what can be lost and what can come back, is in docs/decisions/0013.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::holdings::Role;
+use crate::id::NodeId;
+use crate::record::Record;
+use crate::search::Answer;
+use crate::version::Version;
+
+/// What one search for a doubted file has brought so far.
+#[derive(Debug)]
+pub struct Inquiry {
+    record: Arc<Record>,
+    found: Option<Arc<Record>>,
+    /// What each node that answered knew of the file: `None` when it had never heard of it.
+    heard: BTreeMap<NodeId, Option<Version>>,
+}
+
+/// What is to become of a doubted copy.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Finding {
+    /// The file exists: this record was found at a node that does not doubt it.
+    Found(Arc<Record>),
+    /// Somebody knows of a greater version, which may be a deletion.
+    Superseded {
+        /// Which.
+        version: Version,
+        /// Who knows of it.
+        by: NodeId,
+    },
+    /// A node that was to hold the file is there and has never heard of it: it was deleted, and that was forgotten.
+    Forgotten(NodeId),
+    /// Nobody who is there knows better: the copy stands.
+    Stands,
+    /// Not everyone who is there could be asked.
+    Unclear,
+}
+
+impl Inquiry {
+    /// An inquiry into this copy.
+    #[must_use]
+    pub const fn into(record: Arc<Record>) -> Self {
+        Self {
+            record,
+            found: None,
+            heard: BTreeMap::new(),
+        }
+    }
+
+    /// Takes in what a node answered, and leaves in it only what ends the search: a replica that its node does not doubt.
+    pub fn hear(&mut self, from: NodeId, answer: &mut Answer) {
+        let known = answer.hits.iter().map(|hit| hit.record.version);
+        let known = known.chain(answer.known).max();
+        self.heard.insert(from, known);
+        answer.hits.retain(|hit| {
+            let sound = hit.role == Role::Replica && !hit.is_doubted();
+            sound && hit.record.version >= self.record.version
+        });
+        if let Some(hit) = answer.hits.first() {
+            self.found = self.found.take().max(Some(Arc::clone(&hit.record)));
+        }
+    }
+
+    /// What is to become of the copy on `me`. `complete` says whether everyone who is there was asked and answered.
+    #[must_use]
+    pub fn finding(self, me: NodeId, complete: bool) -> Finding {
+        let version = self.record.version;
+        if let Some(found) = self.found {
+            return Finding::Found(found);
+        }
+        let heard = self.heard.iter();
+        let heard = heard.filter_map(|(by, known)| Some(((*known)?, *by)));
+        if let Some((greater, by)) = heard.max().filter(|(known, _)| *known > version) {
+            return Finding::Superseded {
+                version: greater,
+                by,
+            };
+        }
+        if !complete {
+            return Finding::Unclear;
+        }
+        let holders = self.record.layout.holders.iter();
+        let forgetful = holders
+            .filter(|holder| **holder != me)
+            .find(|holder| self.heard.get(holder) == Some(&None));
+        forgetful.map_or(Finding::Stands, |holder| Finding::Forgotten(*holder))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::content::Digest;
+    use crate::key::Key;
+    use crate::limits::DOUBTED_AGE_MS;
+    use crate::record::Layout;
+    use crate::search::Hit;
+    use crate::version::Stamp;
+
+    const ME: u128 = 1;
+    const HOLDER: u128 = 2;
+    const OTHER: u128 = 7;
+
+    fn id(number: u128) -> NodeId {
+        NodeId::from(number)
+    }
+
+    fn version(stamp: u64) -> Version {
+        Version {
+            stamp: Stamp(stamp),
+            writer: id(9),
+        }
+    }
+
+    fn record(stamp: u64) -> Arc<Record> {
+        Arc::new(Record {
+            version: version(stamp),
+            layout: Layout {
+                counter: 0,
+                author: id(9),
+                holders: vec![id(ME), id(HOLDER)],
+            },
+            deleted: false,
+            size: 3,
+            digest: Digest::of(b"abc"),
+            content_type: "text/plain".into(),
+            factor: 2,
+            key: Key::parse("ada/x").expect("it is a key"),
+        })
+    }
+
+    fn has(stamp: u64, role: Role, validated_age_ms: u64) -> Answer {
+        Answer {
+            hits: vec![Hit {
+                record: record(stamp),
+                role,
+                validated_age_ms,
+            }],
+            known: Some(version(stamp)),
+            ..Answer::default()
+        }
+    }
+
+    fn knows(stamp: Option<u64>) -> Answer {
+        Answer {
+            known: stamp.map(version),
+            ..Answer::default()
+        }
+    }
+
+    /// What becomes of a copy of version 5 after these answers.
+    fn check(answers: Vec<(u128, Answer)>, complete: bool, expected: Finding) {
+        let mut inquiry = Inquiry::into(record(5));
+        for (from, mut answer) in answers {
+            inquiry.hear(id(from), &mut answer);
+        }
+        assert_eq!(inquiry.finding(id(ME), complete), expected);
+    }
+
+    #[test]
+    fn a_replica_that_nobody_doubts_confirms_the_copy() {
+        let answers = || vec![(OTHER, has(5, Role::Replica, 0)), (HOLDER, knows(None))];
+        check(answers(), false, Finding::Found(record(5)));
+        let newer = vec![(OTHER, has(6, Role::Replica, 0))];
+        check(newer, true, Finding::Found(record(6)));
+    }
+
+    #[test]
+    fn a_deletion_that_somebody_remembers_goes_before_everything_but_a_newer_replica() {
+        let answers = vec![(OTHER, knows(Some(6))), (HOLDER, knows(None))];
+        let superseded = Finding::Superseded {
+            version: version(6),
+            by: id(OTHER),
+        };
+        check(answers, false, superseded);
+    }
+
+    #[test]
+    fn a_holder_that_never_heard_of_it_has_forgotten_that_it_was_deleted() {
+        let answers = || vec![(HOLDER, knows(None)), (OTHER, knows(None))];
+        check(answers(), true, Finding::Forgotten(id(HOLDER)));
+        check(answers(), false, Finding::Unclear);
+    }
+
+    #[test]
+    fn a_group_that_was_away_together_trusts_what_it_has_in_common() {
+        let answers = vec![(HOLDER, has(5, Role::Cached, DOUBTED_AGE_MS))];
+        check(answers, true, Finding::Stands);
+    }
+
+    #[test]
+    fn a_cached_copy_confirms_nothing() {
+        let answers = vec![(OTHER, has(5, Role::Cached, 0)), (HOLDER, knows(None))];
+        check(answers, true, Finding::Forgotten(id(HOLDER)));
+    }
+
+    #[test]
+    fn a_copy_stands_where_no_holder_is_there_or_one_still_knows_of_it() {
+        check(vec![(OTHER, knows(None))], true, Finding::Stands);
+        check(vec![(HOLDER, knows(Some(5)))], true, Finding::Stands);
+        check(Vec::new(), true, Finding::Stands);
+    }
+}

@@ -1,0 +1,289 @@
+//! What a node decides when it compares itself with another, and which of its own copies it doubts.
+//!
+//! The comparison goes through the holdings in stretches, so that no lock is held for the length of all of them.
+//! A doubted copy is neither offered nor counted until it is trusted again: see docs/decisions/0013.
+
+use std::sync::Arc;
+
+use crate::filter::Filter;
+use crate::floors::Heard;
+use crate::holdings::{Holding, Role};
+use crate::id::NodeId;
+use crate::key::Key;
+use crate::limits::SCAN_KEYS_MAX;
+use crate::node::Node;
+use crate::reconcile::{Comparison, Mark, Span, Summary};
+use crate::record::Record;
+use crate::version::{Millis, Version};
+
+/// How a record that another node holds stands to what is held here.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Weighed {
+    /// It is held here just so.
+    Same,
+    /// It is greater than what is held here, or than all that was heard.
+    Greater,
+    /// This greater one is held here.
+    Less(Arc<Record>),
+    /// This node is to hold it as a replica and doesn't.
+    Lacking,
+    /// It says nothing: it is old, or what is held here is doubted itself.
+    Nothing,
+}
+
+/// A marked holding of this node.
+pub type Marked = (Mark, Arc<Record>);
+
+impl Node {
+    /// The sums over what is shared with this node.
+    #[must_use]
+    pub fn shared_with(&self, other: NodeId) -> Summary {
+        self.shared.with(other).cloned().unwrap_or_default()
+    }
+
+    /// The root of what is shared with this node.
+    #[must_use]
+    pub fn shared_root(&self, other: NodeId) -> u128 {
+        let shared = self.shared.with(other).map(Summary::root);
+        shared.unwrap_or_else(|| Summary::default().root())
+    }
+
+    /// The nodes with which any replica is shared.
+    pub fn sharing(&self) -> Vec<NodeId> {
+        self.shared.nodes().collect()
+    }
+
+    /// How often the index has changed.
+    #[must_use]
+    pub const fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    /// How many files are held, tombstones included.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.holdings.len()
+    }
+
+    /// Compares the next stretch of the holdings. Returns where to go on, unless everything was seen.
+    ///
+    /// Copies that are doubted here say nothing, so they are neither told nor reported missing. `confirmed` takes
+    /// those of them that the other holds just so.
+    pub fn compare(
+        &self,
+        comparison: &mut Comparison,
+        confirmed: &mut Vec<(Key, Version)>,
+        after: Option<&Key>,
+    ) -> Option<Key> {
+        self.stretch(after, |holding| {
+            let record = &holding.record;
+            let file = record.key.file_id();
+            let doubted = self.doubts.contains(&file);
+            if let Some(print) = comparison.take_mark(file) {
+                let same = Mark::of(record).print == print;
+                if doubted && same {
+                    confirmed.push((record.key.clone(), record.version));
+                } else if !doubted && !same {
+                    comparison.tell(file, record);
+                }
+                return;
+            }
+            let Some(span) = &comparison.span else { return };
+            let shared = is_summed(holding)
+                && !doubted
+                && record.layout.names(self.id)
+                && record.layout.names(comparison.asker);
+            if shared && span.has(file) {
+                comparison.tell(file, record);
+            }
+        })
+    }
+
+    /// Marks what is shared with `other` in this span, in the next stretch of the holdings.
+    pub fn mark_shared(
+        &self,
+        other: NodeId,
+        span: &Span,
+        marked: &mut Vec<Marked>,
+        after: Option<&Key>,
+    ) -> Option<Key> {
+        self.stretch(after, |holding| {
+            let file = holding.record.key.file_id();
+            if span.has(file) && self.shares(holding, other) {
+                marked.push((Mark::of(&holding.record), Arc::clone(&holding.record)));
+            }
+        })
+    }
+
+    /// Marks what is held here, not shared with `other` and yet in its filter, in the next stretch of the holdings.
+    pub fn mark_met(
+        &self,
+        other: NodeId,
+        filter: &Filter,
+        marked: &mut Vec<Marked>,
+        after: Option<&Key>,
+    ) -> Option<Key> {
+        self.stretch(after, |holding| {
+            let record = &holding.record;
+            let file = record.key.file_id();
+            let met = !record.deleted && filter.may_have(file) && !self.doubts.contains(&file);
+            if met && !self.shares(holding, other) {
+                marked.push((Mark::of(record), Arc::clone(record)));
+            }
+        })
+    }
+
+    /// Puts the replicas and tombstones of the next stretch into a filter.
+    pub fn filter(&self, filter: &mut Filter, after: Option<&Key>) -> Option<Key> {
+        self.stretch(after, |holding| {
+            if holding.role == Role::Replica || holding.record.deleted {
+                filter.put(holding.record.key.file_id());
+            }
+        })
+    }
+
+    /// Weighs a record that another node holds against what is held here.
+    #[must_use]
+    pub fn weigh(&self, record: &Record) -> Weighed {
+        let order = |record: &Record| {
+            let layout = &record.layout;
+            (record.version, layout.counter, layout.author)
+        };
+        let Some(held) = self.holdings.find(&record.key) else {
+            return self.weigh_unheld(record);
+        };
+        let names_me = record.layout.names(self.id) && !record.deleted;
+        match order(record).cmp(&order(&held.record)) {
+            std::cmp::Ordering::Greater => Weighed::Greater,
+            std::cmp::Ordering::Equal if names_me && held.role == Role::Cached => Weighed::Lacking,
+            std::cmp::Ordering::Equal => Weighed::Same,
+            std::cmp::Ordering::Less if self.is_doubted(&record.key) => Weighed::Nothing,
+            std::cmp::Ordering::Less => Weighed::Less(Arc::clone(&held.record)),
+        }
+    }
+
+    fn weigh_unheld(&self, record: &Record) -> Weighed {
+        let heard = self.floors.of(record.key.file_id());
+        if heard.is_some_and(|heard| heard.version > record.version) {
+            Weighed::Nothing
+        } else if !record.deleted && record.layout.names(self.id) {
+            Weighed::Lacking
+        } else if heard < Some(Heard::of(record)) {
+            Weighed::Greater
+        } else {
+            Weighed::Nothing
+        }
+    }
+
+    /// Tombstones that were put here at or before `put_by` of the node's running time, in the next stretch.
+    pub fn tombstones_by(
+        &self,
+        put_by: Millis,
+        found: &mut Vec<(Key, Version)>,
+        after: Option<&Key>,
+    ) -> Option<Key> {
+        self.stretch(after, |holding| {
+            let record = &holding.record;
+            if record.deleted && holding.verified <= put_by {
+                found.push((record.key.clone(), record.version));
+            }
+        })
+    }
+
+    /// Doubts every copy that is held now: the node was away for so long that others may have forgotten what they
+    /// deleted meanwhile.
+    pub fn doubt_everything(&mut self) {
+        let copies = self.holdings.from("");
+        let copies = copies.filter(|holding| !holding.record.deleted);
+        self.doubts = copies.map(|holding| holding.record.key.file_id()).collect();
+        self.shared.clear();
+    }
+
+    /// Whether the copy of this file is doubted.
+    #[must_use]
+    pub fn is_doubted(&self, key: &Key) -> bool {
+        !self.doubts.is_empty() && self.doubts.contains(&key.file_id())
+    }
+
+    /// How many copies are doubted.
+    #[must_use]
+    pub fn doubts(&self) -> usize {
+        self.doubts.len()
+    }
+
+    /// The doubted copies in the next stretch.
+    pub fn doubted(&self, found: &mut Vec<Arc<Record>>, after: Option<&Key>) -> Option<Key> {
+        self.stretch(after, |holding| {
+            if self.is_doubted(&holding.record.key) {
+                found.push(Arc::clone(&holding.record));
+            }
+        })
+    }
+
+    /// This version was found to exist elsewhere, or nobody knows better: its copy is doubted no more.
+    pub fn trust(&mut self, key: &Key, version: Version) {
+        let held = self.holdings.find(key);
+        let Some(held) = held.filter(|held| held.record.version == version) else {
+            return;
+        };
+        if self.doubts.remove(&key.file_id()) && is_summed(held) {
+            self.shared.add(self.id, &held.record);
+        }
+    }
+
+    /// Adds a holding to the sums.
+    pub(super) fn sum_up(&mut self, holding: &Holding) {
+        if is_summed(holding) {
+            self.shared.add(self.id, &holding.record);
+        }
+    }
+
+    /// Brings the sums and the doubts up to date with a change of the index.
+    pub(super) fn recount(&mut self, key: &Key, after: Option<&Holding>) {
+        let file = key.file_id();
+        let doubted = self.doubts.contains(&file);
+        let before = self.holdings.find(key);
+        if let Some(before) = before.filter(|before| is_summed(before) && !doubted) {
+            self.shared.take(self.id, &before.record);
+        }
+        // Another record is news from somebody, and so no matter of what happened while the node was away.
+        let record = |holding: &Holding| Arc::clone(&holding.record);
+        let same = before.map(record) == after.map(record);
+        if !same {
+            self.doubts.remove(&file);
+        }
+        if let Some(after) = after.filter(|_| !(doubted && same)) {
+            self.sum_up(after);
+        }
+    }
+
+    /// Whether a holding is counted among what is shared with `other`.
+    fn shares(&self, holding: &Holding, other: NodeId) -> bool {
+        let record = &holding.record;
+        is_summed(holding)
+            && record.layout.names(self.id)
+            && record.layout.names(other)
+            && !self.is_doubted(&record.key)
+    }
+
+    fn stretch(&self, after: Option<&Key>, mut each: impl FnMut(&Holding)) -> Option<Key> {
+        let from = after.map_or("", Key::as_str);
+        let holdings = self.holdings.from(from);
+        let rest = holdings.filter(|holding| Some(&holding.record.key) != after);
+        for (count, holding) in rest.enumerate() {
+            each(holding);
+            if count + 1 >= SCAN_KEYS_MAX {
+                return Some(holding.record.key.clone());
+            }
+        }
+        None
+    }
+}
+
+/// Only live replicas are summed up: a tombstone that one node forgets before another is no difference.
+fn is_summed(holding: &Holding) -> bool {
+    holding.role == Role::Replica && !holding.record.deleted
+}
+
+#[cfg(test)]
+mod tests;

@@ -153,12 +153,19 @@ impl Store for Watched {
     async fn apply(&self, change: Change) -> Result<Applied, StoreError> {
         let key = change.key().clone();
         let (word, what) = describe(&change);
+        let coming = match &change {
+            Change::Put { record, .. } => Some(Arc::clone(record)),
+            _ => None,
+        };
         let applied = self.inner.apply(change).await;
         self.log.note(format_args!(
             "{} {word} {key} {what}: {}",
             self.name,
             outcome(&applied)
         ));
+        if let (Some(record), Ok(Applied::Superseded(_))) = (coming, &applied) {
+            self.disks.refused(&record);
+        }
         if word == "quarantine" && matches!(applied, Ok(Applied::Done { .. })) {
             self.wrong(format!("a good copy of {key} is put aside"));
         }

@@ -132,6 +132,13 @@ impl Disks {
         before
     }
 
+    /// A node did not take this record, because it has a greater one. Where all that it names have, it is as good
+    /// as durable: a later write has replaced it.
+    pub fn refused(&self, record: &Record) {
+        let lost = self.lost();
+        self.mirror().note_if_settled(record, &lost);
+    }
+
     /// Whether a record greater than this one was at some moment durable on every node that it names.
     #[must_use]
     pub fn is_superseded(&self, record: &Record) -> bool {
@@ -148,25 +155,26 @@ impl Disks {
 impl Mirror {
     /// Something of this file became durable somewhere: notes what is durable everywhere now.
     fn note_settled(&mut self, key: &Key, lost: &BTreeSet<NodeId>) {
-        let held: BTreeMap<NodeId, &Record> = self
-            .held
-            .iter()
-            .filter(|((_, of), _)| of == key)
-            .map(|((node, _), holding)| (*node, &*holding.record))
+        let held = self.held.iter().filter(|((_, of), _)| of == key);
+        let records: Vec<Arc<Record>> = held
+            .map(|(_, holding)| Arc::clone(&holding.record))
             .collect();
-        let has = |node: &NodeId, wanted: &Record| {
-            let held = held.get(node);
-            lost.contains(node) || held.is_some_and(|record| rank(record) >= rank(wanted))
+        for record in records {
+            self.note_if_settled(&record, lost);
+        }
+    }
+
+    fn note_if_settled(&mut self, record: &Record, lost: &BTreeSet<NodeId>) {
+        let has = |node: &NodeId| {
+            let held = self.held.get(&(*node, record.key.clone()));
+            let has = held.is_some_and(|held| rank(&held.record) >= rank(record));
+            has || lost.contains(node)
         };
-        let durable = held.values().filter(|record| {
-            let mut holders = record.layout.holders.iter();
-            holders.all(|node| has(node, record))
-        });
-        let Some(greatest) = durable.map(|record| rank(record)).max() else {
-            return;
-        };
-        let known = self.settled.entry(key.clone()).or_insert(greatest);
-        *known = greatest.max(*known);
+        if record.layout.holders.iter().all(has) {
+            let rank = rank(record);
+            let known = self.settled.entry(record.key.clone()).or_insert(rank);
+            *known = rank.max(*known);
+        }
     }
 }
 

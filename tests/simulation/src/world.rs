@@ -72,6 +72,8 @@ struct Mirror {
     /// The greatest record of each file that was at some moment durable on every node that it names. Since then
     /// each of them has it or something greater, or has let go of it for something greater.
     settled: BTreeMap<Key, Rank>,
+    /// The same, where the layout is not looked at: every node that it names had that version.
+    settled_versions: BTreeMap<Key, Version>,
 }
 
 /// What orders the records of one file.
@@ -139,12 +141,28 @@ impl Disks {
         self.mirror().note_if_settled(record, &lost);
     }
 
-    /// Whether a record greater than this one was at some moment durable on every node that it names.
+    /// Whether a greater version than this record's was at some moment durable on every node that it was to be
+    /// on, or the same under a greater layout, with that layout.
     #[must_use]
     pub fn is_superseded(&self, record: &Record) -> bool {
         let mirror = self.mirror();
+        let version = mirror.settled_versions.get(&record.key);
         let settled = mirror.settled.get(&record.key);
-        settled.is_some_and(|settled| *settled > rank(record))
+        version.is_some_and(|version| *version > record.version)
+            || settled.is_some_and(|settled| *settled > rank(record))
+    }
+
+    /// Whether some node holds the same version under a greater layout.
+    #[must_use]
+    pub fn is_laid_anew(&self, record: &Record) -> bool {
+        let mirror = self.mirror();
+        let mut of_file = mirror
+            .held
+            .iter()
+            .filter(|((_, key), _)| *key == record.key);
+        of_file.any(|(_, held)| {
+            held.record.version == record.version && rank(&held.record) > rank(record)
+        })
     }
 
     fn mirror(&self) -> std::sync::MutexGuard<'_, Mirror> {
@@ -165,14 +183,23 @@ impl Mirror {
     }
 
     fn note_if_settled(&mut self, record: &Record, lost: &BTreeSet<NodeId>) {
-        let has = |node: &NodeId| {
-            let held = self.held.get(&(*node, record.key.clone()));
-            let has = held.is_some_and(|held| rank(&held.record) >= rank(record));
-            has || lost.contains(node)
+        let all = |has: &dyn Fn(&Record) -> bool| {
+            let mut holders = record.layout.holders.iter();
+            holders.all(|node| {
+                let held = self.held.get(&(*node, record.key.clone()));
+                lost.contains(node) || held.is_some_and(|held| has(&held.record))
+            })
         };
-        if record.layout.holders.iter().all(has) {
-            let rank = rank(record);
-            let known = self.settled.entry(record.key.clone()).or_insert(rank);
+        let has_version = all(&|held| held.version >= record.version);
+        let has_layout = all(&|held| rank(held) >= rank(record));
+        let (key, rank) = (&record.key, rank(record));
+        if has_version {
+            let known = self.settled_versions.entry(key.clone());
+            let known = known.or_insert(record.version);
+            *known = record.version.max(*known);
+        }
+        if has_layout {
+            let known = self.settled.entry(key.clone()).or_insert(rank);
             *known = rank.max(*known);
         }
     }

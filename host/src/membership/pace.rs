@@ -25,6 +25,8 @@ pub(super) struct Pace {
     pub(super) status: Duration,
     /// Until one that is gone is forgotten.
     pub(super) forget: Duration,
+    /// Until a suspicion ends, whoever raised it.
+    pub(super) suspicion: Duration,
     /// Rounds of silence after which a node takes itself for cut off.
     pub(super) silent_rounds_max: u32,
 }
@@ -40,6 +42,8 @@ impl Pace {
             announce: positive(settings.gossip_announce),
             status: settings.gossip_status,
             forget: settings.gossip_forget,
+            // Whoever raised it goes first, and has the time to tell the others.
+            suspicion: 3 * patience,
             silent_rounds_max: u32::try_from(rounds).unwrap_or(u32::MAX).max(2),
         }
     }

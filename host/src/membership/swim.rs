@@ -9,7 +9,7 @@ use bytes::Bytes;
 use dataverse_core::id::NodeId;
 use dataverse_core::limits::STATUS_ASKS_MAX;
 use dataverse_core::search::Peer;
-use foca::{Config, Foca, State};
+use foca::{Config, Foca, Member, State};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
@@ -188,6 +188,7 @@ impl Swim {
         let known = self.foca.iter_membership_state();
         let known = known.map(|member| (member.id(), seen_as(member.state())));
         self.table.lock().agree(known, now);
+        self.settle_suspicions(now);
         self.forget(now);
         if let Some(own) = own {
             self.tell(own, now);
@@ -200,6 +201,29 @@ impl Swim {
             };
             self.outbox.send(member, &ask);
         }
+    }
+
+    /// Declares dead whoever was suspected for too long. Whoever raised a suspicion does that in time; but one
+    /// that joined again or began anew meanwhile has forgotten that it did, and the others would suspect for ever.
+    /// A node that lives hears of it and joins again.
+    fn settle_suspicions(&mut self, now: Instant) {
+        let overdue = self.table.lock().suspected_for(self.pace.suspicion, now);
+        if overdue.is_empty() {
+            return;
+        }
+        let known = self.foca.iter_membership_state();
+        let suspects = known.filter(|member| {
+            member.state() == State::Suspect && overdue.contains(&member.id().node)
+        });
+        let dead = suspects.map(|member| {
+            let identity = member.id().clone();
+            Member::new(identity, member.incarnation(), State::Down)
+        });
+        let dead: Vec<_> = dead.collect();
+        let outcome = self
+            .foca
+            .apply_many(dead.into_iter(), true, &mut self.outbox);
+        report(outcome, "ending a suspicion");
     }
 
     fn forget(&mut self, now: Instant) {

@@ -260,6 +260,14 @@ impl Table {
         entries.map(|entry| entry.identity.clone()).collect()
     }
 
+    /// Members that have been suspected for so long.
+    pub(super) fn suspected_for(&self, patience: Duration, now: Instant) -> Vec<NodeId> {
+        let overdue = self.entries.iter().filter(|(_, entry)| {
+            entry.state == MemberState::Suspect && now >= entry.since + patience
+        });
+        overdue.map(|(node, _)| *node).collect()
+    }
+
     /// Removes the members that were gone for long enough, or all that are gone when there is no room left
     /// for others, and returns them.
     pub(super) fn forget(&mut self, after: Duration, now: Instant) -> Vec<Identity> {
@@ -351,6 +359,20 @@ mod tests {
         table.see(&identity(4, 1), MemberState::Alive, now);
         assert_eq!(table.forget(hour, now), [identity(3, 1)]);
         assert_eq!(table.members().len(), 1);
+    }
+
+    #[test]
+    fn a_suspicion_is_overdue_when_it_lasted_however_often_it_is_repeated() {
+        let (mut table, start) = (table(8), Instant::now());
+        let second = Duration::from_secs(1);
+        table.see(&identity(2, 1), MemberState::Alive, start);
+        table.see(&identity(2, 1), MemberState::Suspect, start + second);
+        table.see(&identity(2, 1), MemberState::Suspect, start + 3 * second);
+        assert_eq!(table.suspected_for(4 * second, start + 4 * second), []);
+        let overdue = table.suspected_for(4 * second, start + 5 * second);
+        assert_eq!(overdue, [NodeId::from(2)]);
+        table.see(&identity(2, 1), MemberState::Alive, start + 5 * second);
+        assert_eq!(table.suspected_for(4 * second, start + 9 * second), []);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dataverse::driver::{
-    Body, Condition, Consistency, DeleteError, Driver, ReadError, WriteOptions, Written,
+    Body, Condition, Consistency, DeleteError, Driver, ReadError, WriteError, WriteOptions, Written,
 };
 use dataverse_core::content::{ContentHasher, Digest};
 use dataverse_core::id::NodeId;
@@ -125,7 +125,10 @@ impl Clients {
             Some(Ok(written)) => self.acknowledged(number, &key, digest, &written),
             Some(Err(error)) => {
                 self.log.note(format_args!("put {number}: {error}"));
-                Told::Nothing
+                match error {
+                    WriteError::Condition(_) => Told::Refused,
+                    _ => Told::Nothing,
+                }
             }
             None => Told::Nothing,
         };

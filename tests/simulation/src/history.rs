@@ -20,6 +20,8 @@ pub enum Told {
         /// On which nodes.
         holders: Vec<NodeId>,
     },
+    /// Its condition does not hold: it did not happen and will not.
+    Refused,
     /// It did not succeed, or nothing was said: it may have happened, now or later.
     Nothing,
 }
@@ -101,7 +103,7 @@ impl History {
         let puts = self.puts.values().filter(|put| put.key == *key);
         let acknowledged = puts.filter_map(|put| match &put.told {
             Told::Acknowledged { version, holders } => Some((*version, &holders[..])),
-            Told::Nothing => None,
+            Told::Refused | Told::Nothing => None,
         });
         acknowledged.max_by_key(|(version, _)| *version)
     }
@@ -113,18 +115,25 @@ impl History {
         deletions.any(|deletion| deletion.key == *key)
     }
 
-    /// Whether the last that clients did to this file was a deletion that was acknowledged: every write had ended
-    /// when it began, and none began after.
+    /// Whether the last that happened to this file was a deletion that was acknowledged: every write was answered
+    /// when it began, and none began after. Of a write that nobody waited for, nothing can be said.
     #[must_use]
     pub fn ends_deleted(&self, key: &Key) -> bool {
-        let puts: Vec<&Put> = self.puts.values().filter(|put| put.key == *key).collect();
-        let mut deletions = self.deletions.values();
-        deletions.any(|deletion| {
-            let all_before = || {
-                puts.iter()
-                    .all(|put| put.ended < Some(deletion.began) && put.ended.is_some())
-            };
-            deletion.key == *key && deletion.acknowledged && all_before()
+        let mut puts = self.puts.values().filter(|put| put.key == *key);
+        let Some(deleted) = self.deleted_at(key) else {
+            return false;
+        };
+        puts.all(|put| match put.told {
+            Told::Acknowledged { .. } => put.ended.is_some_and(|ended| ended < deleted),
+            Told::Refused => true,
+            Told::Nothing => false,
         })
+    }
+
+    /// When the last deletion of this file began that was acknowledged.
+    fn deleted_at(&self, key: &Key) -> Option<Moment> {
+        let deletions = self.deletions.values();
+        let done = deletions.filter(|deletion| deletion.key == *key && deletion.acknowledged);
+        done.map(|deletion| deletion.began).max()
     }
 }

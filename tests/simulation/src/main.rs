@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use clap::{Parser, Subcommand};
 use dataverse_simulation::profile::Sky;
 use dataverse_simulation::run::{Report, run};
+use tracing_subscriber::EnvFilter;
 
 /// Simulates whole networks of nodes under faults, from seeds.
 #[derive(Parser)]
@@ -31,7 +32,7 @@ enum Command {
         #[arg(long)]
         all: bool,
     },
-    /// Runs one seed and prints every event.
+    /// Runs one seed and prints every event, and what the nodes log as `RUST_LOG` says.
     Replay {
         /// Which.
         seed: u64,
@@ -47,6 +48,11 @@ fn main() -> ExitCode {
             all,
         } => soak(seed, seeds, Duration::from_secs(60 * minutes), all),
         Command::Replay { seed } => {
+            tracing_subscriber::fmt()
+                .with_env_filter(EnvFilter::from_default_env())
+                .with_writer(std::io::stderr)
+                .without_time()
+                .init();
             let report = run(seed, true);
             tell(&report);
             code(report.findings.is_empty())

@@ -110,7 +110,7 @@ pub fn settings() -> Settings {
     Settings {
         write_stall: seconds(6),
         write_deadline: seconds(6),
-        write_prepared: seconds(60),
+        write_prepared: seconds(30),
         read_stall: seconds(4),
         call_deadline: seconds(3),
         verify_every: seconds(60),

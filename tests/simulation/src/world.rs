@@ -72,6 +72,8 @@ struct Mirror {
     /// The greatest record of each file that was at some moment durable on every node that it names. Since then
     /// each of them has it or something greater, or has let go of it for something greater.
     settled: BTreeMap<Key, Rank>,
+    /// The same, where the layout is not looked at: every node that it names had that version.
+    settled_versions: BTreeMap<Key, Version>,
 }
 
 /// What orders the records of one file.
@@ -132,12 +134,35 @@ impl Disks {
         before
     }
 
-    /// Whether a record greater than this one was at some moment durable on every node that it names.
+    /// A node did not take this record, because it has a greater one. Where all that it names have, it is as good
+    /// as durable: a later write has replaced it.
+    pub fn refused(&self, record: &Record) {
+        let lost = self.lost();
+        self.mirror().note_if_settled(record, &lost);
+    }
+
+    /// Whether a greater version than this record's was at some moment durable on every node that it was to be
+    /// on, or the same under a greater layout, with that layout.
     #[must_use]
     pub fn is_superseded(&self, record: &Record) -> bool {
         let mirror = self.mirror();
+        let version = mirror.settled_versions.get(&record.key);
         let settled = mirror.settled.get(&record.key);
-        settled.is_some_and(|settled| *settled > rank(record))
+        version.is_some_and(|version| *version > record.version)
+            || settled.is_some_and(|settled| *settled > rank(record))
+    }
+
+    /// Whether some node holds the same version under a greater layout.
+    #[must_use]
+    pub fn is_laid_anew(&self, record: &Record) -> bool {
+        let mirror = self.mirror();
+        let mut of_file = mirror
+            .held
+            .iter()
+            .filter(|((_, key), _)| *key == record.key);
+        of_file.any(|(_, held)| {
+            held.record.version == record.version && rank(&held.record) > rank(record)
+        })
     }
 
     fn mirror(&self) -> std::sync::MutexGuard<'_, Mirror> {
@@ -148,25 +173,35 @@ impl Disks {
 impl Mirror {
     /// Something of this file became durable somewhere: notes what is durable everywhere now.
     fn note_settled(&mut self, key: &Key, lost: &BTreeSet<NodeId>) {
-        let held: BTreeMap<NodeId, &Record> = self
-            .held
-            .iter()
-            .filter(|((_, of), _)| of == key)
-            .map(|((node, _), holding)| (*node, &*holding.record))
+        let held = self.held.iter().filter(|((_, of), _)| of == key);
+        let records: Vec<Arc<Record>> = held
+            .map(|(_, holding)| Arc::clone(&holding.record))
             .collect();
-        let has = |node: &NodeId, wanted: &Record| {
-            let held = held.get(node);
-            lost.contains(node) || held.is_some_and(|record| rank(record) >= rank(wanted))
-        };
-        let durable = held.values().filter(|record| {
+        for record in records {
+            self.note_if_settled(&record, lost);
+        }
+    }
+
+    fn note_if_settled(&mut self, record: &Record, lost: &BTreeSet<NodeId>) {
+        let all = |has: &dyn Fn(&Record) -> bool| {
             let mut holders = record.layout.holders.iter();
-            holders.all(|node| has(node, record))
-        });
-        let Some(greatest) = durable.map(|record| rank(record)).max() else {
-            return;
+            holders.all(|node| {
+                let held = self.held.get(&(*node, record.key.clone()));
+                lost.contains(node) || held.is_some_and(|held| has(&held.record))
+            })
         };
-        let known = self.settled.entry(key.clone()).or_insert(greatest);
-        *known = greatest.max(*known);
+        let has_version = all(&|held| held.version >= record.version);
+        let has_layout = all(&|held| rank(held) >= rank(record));
+        let (key, rank) = (&record.key, rank(record));
+        if has_version {
+            let known = self.settled_versions.entry(key.clone());
+            let known = known.or_insert(record.version);
+            *known = record.version.max(*known);
+        }
+        if has_layout {
+            let known = self.settled.entry(key.clone()).or_insert(rank);
+            *known = rank.max(*known);
+        }
     }
 }
 

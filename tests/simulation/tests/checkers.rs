@@ -202,6 +202,16 @@ fn what_nobody_wrote_is_noticed() {
 }
 
 #[test]
+fn a_write_that_was_refused_and_happened_is_noticed() {
+    check_found(ALWAYS, "as nobody wrote it", |history, _| {
+        history
+            .puts
+            .entry(2)
+            .and_modify(|put| put.told = Told::Refused);
+    });
+}
+
+#[test]
 fn a_reader_who_gets_less_than_there_is_is_noticed() {
     check_found(ALWAYS, "does not serve it", |_, world| {
         world.nodes[0].reads.insert(key(), Read::Missing);
@@ -249,7 +259,7 @@ fn a_deleted_file_that_is_read_is_noticed() {
             world.nodes[2].reads.insert(key(), read(5, NEW));
         },
     );
-    check_found(ALWAYS, "knows that ada/x is deleted", |history, world| {
+    check_found(ALWAYS, "and serves", |history, world| {
         delete(history, world);
         world.nodes[0].reads.insert(key(), read(5, NEW));
     });
@@ -321,6 +331,14 @@ fn a_replica_may_go_only_once_something_greater_was_durable_wherever_it_is_named
     see(3, &new);
     assert!(disks.is_superseded(&old));
     assert!(!disks.is_superseded(&new));
+    // One that all refuse for something greater was replaced before it was there.
+    let refused = record(5, OLD, &[2]);
+    disks.refused(&Record {
+        version: version(7),
+        ..refused.clone()
+    });
+    assert!(!disks.is_superseded(&record(6, NEW, &[1])));
+    disks.refused(&refused);
     // It was, and that is enough: what came after took its place.
     see(3, &record(6, OLD, &[1, 3]));
     assert!(disks.is_superseded(&old));

@@ -155,6 +155,7 @@ async fn what_is_committed_after_a_newer_version_was_announced_does_not_stay() {
     let key = name.parse().expect("it is a key");
     let (a, b) = (world.node("A"), world.node("B"));
     let first = b.state.node().holding(&key).cloned().expect("B holds it");
+    tokio::time::sleep(LATER).await;
     world
         .write("B", &name, "second", 1)
         .await

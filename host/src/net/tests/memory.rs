@@ -110,7 +110,10 @@ struct Always(Call, Fate);
 
 impl Weather for Always {
     fn fate(&self, _: &str, _: &str, call: Call) -> Fate {
-        (call == self.0).then_some(self.1).unwrap_or_default()
+        match call == self.0 {
+            true => self.1,
+            false => Fate::default(),
+        }
     }
 }
 

@@ -43,12 +43,12 @@ pub fn all(history: &History, snapshot: &Snapshot, expect: Expect) -> Vec<String
     let mut wrong = content::nothing_is_invented(history, snapshot);
     wrong.extend(content::acknowledged_writes_survive(history, snapshot));
     wrong.extend(reads::readers_get_what_is_right(history, snapshot));
-    wrong.extend(reads::nobody_serves_less_than_it_has(history, snapshot));
+    wrong.extend(reads::nobody_serves_less_than_it_has(snapshot));
     wrong.extend(accounts::capacity_is_kept(snapshot));
     wrong.extend(accounts::every_byte_is_accounted_for(snapshot));
     wrong.extend(links::are_symmetric(snapshot));
     if expect.converged {
-        wrong.extend(reads::all_get_the_newest(history, snapshot));
+        wrong.extend(reads::all_get_the_newest(snapshot));
         wrong.extend(reads::what_was_deleted_stays_deleted(history, snapshot));
         wrong.extend(layouts::name_exactly_those_that_hold(history, snapshot));
     }

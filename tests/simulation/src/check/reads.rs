@@ -17,12 +17,8 @@ pub(super) fn readers_get_what_is_right(history: &History, snapshot: &Snapshot) 
     })
 }
 
-/// A node that has the greatest version of a file as a replica serves that, and one that knows of its deletion
-/// serves nothing.
-pub(super) fn nobody_serves_less_than_it_has(
-    history: &History,
-    snapshot: &Snapshot,
-) -> Vec<String> {
+/// A node serves nothing older than the replica or the deletion that it has, and who has the newest serves it.
+pub(super) fn nobody_serves_less_than_it_has(snapshot: &Snapshot) -> Vec<String> {
     each_read(snapshot, |node, key, read| {
         let held = node.held.get(key)?;
         if held.holding.role != Role::Replica {
@@ -42,21 +38,13 @@ pub(super) fn nobody_serves_less_than_it_has(
                     node.name
                 ))
             }
-            Read::Content { version, .. }
-                if record.deleted && !history.puts.is_empty() && *version <= record.version =>
-            {
-                Some(format!(
-                    "{} knows that {key} is deleted and serves it",
-                    node.name
-                ))
-            }
             _ => None,
         }
     })
 }
 
 /// Every reader gets the newest version, or hears that the file is deleted.
-pub(super) fn all_get_the_newest(_: &History, snapshot: &Snapshot) -> Vec<String> {
+pub(super) fn all_get_the_newest(snapshot: &Snapshot) -> Vec<String> {
     each_read(snapshot, |node, key, read| {
         let newest = snapshot.greatest(key);
         match (newest, read) {

@@ -9,7 +9,14 @@ use reqwest::{Method, StatusCode};
 use crate::world::{Node, bytes, eventually, network, sent};
 
 /// Low, so that repair and comparison come soon.
-const QUICK: [&str; 4] = ["--set", "repair.after=2s", "--set", "gossip.suspect=1s"];
+const QUICK: [&str; 6] = [
+    "--set",
+    "repair.after=2s",
+    "--set",
+    "reconcile.every=1s",
+    "--set",
+    "gossip.suspect=1s",
+];
 const VICTIM: usize = 1;
 const BYTES: usize = 60_000;
 

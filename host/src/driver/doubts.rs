@@ -244,6 +244,11 @@ impl Driver {
     async fn put_aside(&self, record: &Arc<Record>, holder: &str) {
         let (key, version) = (record.key.clone(), record.version);
         let role = self.state.node().holding(&key).map(|held| held.role);
+        let dropped = Change::Drop {
+            key: key.clone(),
+            version,
+            only: None,
+        };
         let change = match role {
             Some(Role::Replica) => {
                 tracing::warn!(%key, %version, holder, "a file was deleted while this node was away; its copy was moved to quarantine");
@@ -255,7 +260,12 @@ impl Driver {
                 only: Some(Role::Cached),
             },
         };
-        if let Err(error) = self.store.apply(change).await {
+        let mut applied = self.store.apply(change).await;
+        if applied.is_ok() {
+            // Nor is it missed from then on: it is not to be made good.
+            applied = self.store.apply(dropped).await;
+        }
+        if let Err(error) = applied {
             tracing::error!(key = %record.key, %error, "a copy of a deleted file could not be put aside");
         }
     }

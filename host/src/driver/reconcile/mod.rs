@@ -100,6 +100,7 @@ impl Driver {
         let mut turns = Turns::new(
             self.settings.reconcile_every,
             self.settings.reconcile_survey,
+            self.entropy.clone(),
         );
         let mut look = tokio::time::interval(LOOK_EVERY);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

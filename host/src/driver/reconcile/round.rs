@@ -49,7 +49,7 @@ impl Driver {
         let mut differing = shared.differing(sums);
         // Where there are too many for one round, none is always among those that wait.
         if !differing.is_empty() {
-            let first = rand::random_range(0..differing.len());
+            let first = self.entropy.seed() as usize % differing.len();
             differing.rotate_left(first);
         }
         differing

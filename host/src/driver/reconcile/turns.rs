@@ -9,6 +9,7 @@ use dataverse_core::search::Peer;
 use tokio::time::Instant;
 
 use super::Outcome;
+use crate::entropy::Entropy;
 
 /// After a node appeared, the first comparison comes within this part of the usual pause.
 const SOON_DIVISOR: u32 = 20;
@@ -39,18 +40,20 @@ struct Turn {
 }
 
 /// The turns of all nodes.
-#[derive(Debug)]
 pub(super) struct Turns {
     every: Duration,
     survey_every: Duration,
+    /// So that nodes that started together do not go on together.
+    entropy: Entropy,
     of: BTreeMap<NodeId, Turn>,
 }
 
 impl Turns {
-    pub(super) fn new(every: Duration, survey_every: Duration) -> Self {
+    pub(super) fn new(every: Duration, survey_every: Duration, entropy: Entropy) -> Self {
         Self {
             every,
             survey_every,
+            entropy,
             of: BTreeMap::new(),
         }
     }
@@ -61,7 +64,7 @@ impl Turns {
         let mut gone: std::collections::BTreeSet<NodeId> = before.into_iter().collect();
         for peer in living {
             gone.remove(&peer.id);
-            let soon = now + jittered(self.every / SOON_DIVISOR);
+            let soon = now + self.entropy.jittered(self.every / SOON_DIVISOR);
             if let Some(turn) = self.of.get_mut(&peer.id) {
                 turn.peer = peer;
                 if !turn.here {
@@ -131,19 +134,17 @@ impl Turns {
                     true => (turn.fruitless + 1).min(limits::RECONCILE_FRUITLESS_MAX),
                     false => 0,
                 };
-                turn.round = now + jittered(self.every * 2_u32.pow(turn.fruitless));
+                turn.round = now
+                    + self
+                        .entropy
+                        .jittered(self.every * 2_u32.pow(turn.fruitless));
             }
             Kind::Survey { .. } if outcome.left > 0 => {
-                turn.survey = now + jittered(self.every.min(self.survey_every));
+                turn.survey = now + self.entropy.jittered(self.every.min(self.survey_every));
             }
-            Kind::Survey { .. } => turn.survey = now + jittered(self.survey_every),
+            Kind::Survey { .. } => turn.survey = now + self.entropy.jittered(self.survey_every),
         }
     }
-}
-
-/// Between half and the whole of it, so that nodes that started together do not go on together.
-fn jittered(pause: Duration) -> Duration {
-    pause.mul_f64(rand::random_range(0.5..1.0))
 }
 
 #[cfg(test)]
@@ -159,7 +160,8 @@ mod tests {
     }
 
     fn turns() -> Turns {
-        Turns::new(Duration::from_secs(60), Duration::from_secs(3600))
+        let hour = Duration::from_secs(3600);
+        Turns::new(Duration::from_secs(60), hour, Entropy::seeded(7))
     }
 
     fn differed(acted: usize, left: usize) -> Outcome {

@@ -202,8 +202,8 @@ impl Driver {
                 if role == Role::Replica {
                     self.metrics.copied(Copied::Replica);
                     self.judges.file_is_replica(&record.key, record.version);
-                    self.let_go_if_late(record).await;
                 }
+                self.let_go_if_late(record).await;
                 Ok(Held::Here)
             }
             Applied::Superseded(greater) => Ok(Held::Greater(greater)),

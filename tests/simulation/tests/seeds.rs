@@ -28,6 +28,8 @@ fn under_faults_nothing_that_was_acknowledged_is_lost() {
 fn what_went_wrong_once_does_not_again() {
     // A replica, or a deletion, was committed after a newer version had been announced, and stayed.
     check([80, 84]);
+    // The same with a cached copy.
+    check([5072]);
     // A member stayed suspected for ever, because whoever had raised the suspicion joined again meanwhile.
     check([2054]);
 }

@@ -52,8 +52,11 @@ impl Elsewhere {
 
 /// What the replicas say of a copy.
 enum Word {
-    /// It is the newest.
-    Newest,
+    /// It is the newest, as far as those say who could be asked.
+    Newest {
+        /// Every replica could be asked.
+        by_all: bool,
+    },
     /// There is a newer version.
     Newer(Version),
     /// No replica answered.
@@ -101,13 +104,17 @@ impl Driver {
         }
         let floor = match local {
             LocalRead::Serve(holding)
-                if holding.role == Role::Replica || consistency == Consistency::Usual =>
+                if consistency == Consistency::Usual && !self.slept_through(&holding) =>
             {
                 return Ok(self.here(holding, false));
             }
             LocalRead::Serve(holding) | LocalRead::Confirm(holding) => {
-                match self.confirm(&holding.record).await {
-                    Word::Newest => return Ok(self.here(holding, false)),
+                let own = holding.role == Role::Replica;
+                match self.confirm(&holding.record, own, consistency).await {
+                    Word::Newest { by_all } => {
+                        let stale = consistency == Consistency::Newest && !by_all;
+                        return Ok(self.here(holding, stale));
+                    }
                     Word::Unknown if consistency == Consistency::Usual => {
                         return Ok(self.here(holding, true));
                     }
@@ -134,7 +141,7 @@ impl Driver {
                 return Err(self.missed(key, &report));
             };
             let stale = match self.confirm_hit(&nearest, consistency).await {
-                Word::Newest => false,
+                Word::Newest { by_all } => consistency == Consistency::Newest && !by_all,
                 Word::Newer(version) => {
                     floor = Some(version);
                     continue;
@@ -165,12 +172,21 @@ impl Driver {
     /// A replica speaks for itself; a cached copy found elsewhere as long as it was confirmed a moment ago.
     async fn confirm_hit(&self, found: &FoundHit, consistency: Consistency) -> Word {
         let fresh_ms = self.settings.read_revalidate_after.as_millis() as u64;
-        let fresh = found.hit.role == Role::Replica
-            || (consistency == Consistency::Usual && found.hit.validated_age_ms <= fresh_ms);
-        if fresh {
-            return Word::Newest;
+        let replica = found.hit.role == Role::Replica;
+        let fresh = replica || found.hit.validated_age_ms <= fresh_ms;
+        if fresh && consistency == Consistency::Usual {
+            return Word::Newest { by_all: false };
         }
-        self.confirm(&found.hit.record).await
+        self.confirm(&found.hit.record, replica, consistency).await
+    }
+
+    /// Whether this replica may have been overwritten while the node was not running: nobody has confirmed it
+    /// since the start, and there are others who could.
+    fn slept_through(&self, holding: &Holding) -> bool {
+        let others = holding.record.layout.holders.iter();
+        holding.role == Role::Replica
+            && holding.validated == 0
+            && others.filter(|id| **id != self.me.id).count() > 0
     }
 
     /// When a hit is known to have been the newest version: a copy of it is no fresher.
@@ -185,20 +201,23 @@ impl Driver {
         }
     }
 
-    /// Asks the replicas of a version whether it is still the newest.
-    async fn confirm(&self, record: &Arc<Record>) -> Word {
+    /// Asks the replicas of a version whether it is still the newest: all of them if the newest is wanted, else
+    /// until one says so. `replica` says that a replica has spoken already: any answer that knows of nothing
+    /// newer confirms it then, and if nobody else holds one, none is needed.
+    async fn confirm(&self, record: &Arc<Record>, replica: bool, consistency: Consistency) -> Word {
         let (key, version) = (&record.key, record.version);
-        let mut asked: FuturesUnordered<_> = record
-            .layout
-            .holders
+        let others = record.layout.holders.iter();
+        let others: Vec<_> = others.filter(|id| **id != self.me.id).collect();
+        let mut asked: FuturesUnordered<_> = others
             .iter()
-            .filter_map(|id| self.peer_of(*id))
-            .filter(|peer| peer.id != self.me.id)
+            .filter_map(|id| self.peer_of(**id))
             .map(|peer| self.ask_version(peer, key))
             .collect();
-        let mut newest = false;
+        let mut newest = replica && others.is_empty();
+        let mut answers = 0;
         while let Some(answer) = asked.next().await {
             let Some(answer) = answer else { continue };
+            answers += 1;
             if let Some(newer) = answer.known.filter(|known| *known > version) {
                 self.heard_of_newer(record, newer).await;
                 return Word::Newer(newer);
@@ -206,8 +225,8 @@ impl Driver {
             let confirms = |hit: &dataverse_core::search::Hit| {
                 hit.role == Role::Replica && hit.record.version == version
             };
-            newest |= answer.hits.iter().any(confirms);
-            if newest {
+            newest |= replica || answer.hits.iter().any(confirms);
+            if newest && consistency == Consistency::Usual {
                 break;
             }
         }
@@ -215,7 +234,9 @@ impl Driver {
             return Word::Unknown;
         }
         self.state.node().validated(key, version, self.now());
-        Word::Newest
+        Word::Newest {
+            by_all: answers == others.len(),
+        }
     }
 
     pub(super) async fn ask_version(

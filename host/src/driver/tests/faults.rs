@@ -37,6 +37,29 @@ async fn a_copy_that_no_replica_can_confirm_is_served_as_stale_or_not_at_all() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_newest_is_asked_of_every_replica_and_it_is_said_when_one_can_not_be_asked() {
+    let world = World::line(&["A", "B", "C"]).await;
+    world
+        .write("A", "ada/x", "content", 3)
+        .await
+        .expect("it is stored");
+    let newest = async || world.read("A", "ada/x", Consistency::Newest).await;
+    let read = newest().await.expect("all can be asked");
+    assert_eq!(read, ("content".to_owned(), false));
+    world.cut("A", "C");
+    let read = newest().await.expect("one can be asked");
+    assert_eq!(read, ("content".to_owned(), true));
+    world.cut("A", "B");
+    let refused = newest().await;
+    assert!(
+        matches!(refused, Err(ReadError::Unconfirmed { .. })),
+        "{refused:?}"
+    );
+    let usual = world.read("A", "ada/x", Consistency::Usual).await;
+    assert_eq!(usual.expect("it is here"), ("content".to_owned(), false));
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_overwrite_that_a_node_did_not_hear_of_is_found_when_its_copy_is_confirmed() {
     let world = World::line(&["A", "B"]).await;
     let name = world.write_only_at("B", "first").await;

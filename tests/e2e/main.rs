@@ -17,6 +17,7 @@ mod policies;
 mod recording;
 mod refusals;
 mod scrub;
+mod soak;
 mod story;
 mod world;
 mod writers;

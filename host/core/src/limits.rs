@@ -27,8 +27,9 @@ pub const INLINE_BYTES_MAX: usize = 16 << 10;
 
 /// How far ahead of ours a peer's clock may be.
 pub const CLOCK_AHEAD_MS_MAX: u64 = 10 * 60 * 1000;
-/// How far ahead of use the clock is persisted.
-pub const CLOCK_CEILING_MS: u64 = 60 * 1000;
+/// How far ahead of use the clock is persisted. A node that crashes again and again gets ahead by as much each time,
+/// and must never get ahead by [`CLOCK_AHEAD_MS_MAX`].
+pub const CLOCK_CEILING_MS: u64 = 3 * 1000;
 
 /// Replicas of a file unless told otherwise.
 pub const FACTOR_DEFAULT: u32 = 2;

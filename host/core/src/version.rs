@@ -85,6 +85,8 @@ pub struct ClockAhead {
 pub struct Clock {
     last: Stamp,
     ceiling: Stamp,
+    /// A stamp was given out since the ceiling was last raised.
+    is_used: bool,
 }
 
 impl Clock {
@@ -94,6 +96,7 @@ impl Clock {
         Self {
             last: persisted_ceiling,
             ceiling: persisted_ceiling,
+            is_used: false,
         }
     }
 
@@ -105,6 +108,7 @@ impl Clock {
             return None;
         }
         self.last = next;
+        self.is_used = true;
         Some(next)
     }
 
@@ -131,6 +135,19 @@ impl Clock {
         self.last
     }
 
+    /// The ceiling to persist when a node starts: above everything before it, so that no two starts look alike,
+    /// and no further than that. Starting again and again does not carry the clock away from the wall clock.
+    #[must_use]
+    pub fn ceiling_at_start(&self, now: Millis) -> Stamp {
+        Stamp::at(self.last.millis().max(now) + 1)
+    }
+
+    /// The same as [`Clock::ceiling_due`], but only as long as stamps are given out: an idle clock needs none.
+    #[must_use]
+    pub fn ceiling_due_in_use(&self, now: Millis) -> Option<Stamp> {
+        self.ceiling_due(now).filter(|_| self.is_used)
+    }
+
     /// The ceiling to persist next when the present one is nearly used up.
     #[must_use]
     pub fn ceiling_due(&self, now: Millis) -> Option<Stamp> {
@@ -142,6 +159,7 @@ impl Clock {
     /// Stamps below `ceiling` may be given out: it is durable.
     pub fn raise(&mut self, ceiling: Stamp) {
         self.ceiling = self.ceiling.max(ceiling);
+        self.is_used = false;
     }
 }
 
@@ -172,6 +190,39 @@ mod tests {
         let mut again = Clock::starting_at(clock.ceiling);
         again.raise(again.ceiling_due(1).expect("it is due"));
         assert!(again.tick(1).expect("there is room") > last);
+    }
+
+    #[test]
+    fn a_node_that_crashes_again_and_again_stays_near_the_wall_clock() {
+        let (mut now, mut ceiling) = (1_000_000, Stamp::default());
+        let mut started = Stamp::default();
+        for restart in 0..500 {
+            let mut clock = Clock::starting_at(ceiling);
+            ceiling = clock.ceiling_at_start(now);
+            assert!(ceiling > started, "two starts look alike");
+            started = ceiling;
+            clock.raise(ceiling);
+            // It writes something now and then, and is up again after a tenth of a second.
+            if restart % 5 == 0 {
+                clock.raise(clock.ceiling_due(now).expect("there is no room yet"));
+                ceiling = clock.ceiling;
+                clock.tick(now).expect("there is room");
+            }
+            now += 100;
+        }
+        let ahead_ms = ceiling.millis() - now;
+        assert!(
+            ahead_ms < limits::CLOCK_AHEAD_MS_MAX / 2,
+            "{ahead_ms} ms ahead"
+        );
+    }
+
+    #[test]
+    fn an_idle_clock_needs_no_ceiling() {
+        let mut clock = running(1_000);
+        assert_eq!(clock.ceiling_due_in_use(99_000), None);
+        clock.tick(1_000).expect("there is room");
+        assert!(clock.ceiling_due_in_use(99_000).is_some());
     }
 
     #[test]

@@ -38,8 +38,12 @@ impl Driver {
     }
 
     /// Persists a higher ceiling when the present one is nearly used up.
-    pub(super) async fn raise_ceiling(&self) -> Result<(), StoreError> {
+    async fn raise_ceiling(&self) -> Result<(), StoreError> {
         let due = self.state.node().clock().ceiling_due(self.now());
+        self.persist_ceiling(due).await
+    }
+
+    async fn persist_ceiling(&self, due: Option<Stamp>) -> Result<(), StoreError> {
         if let Some(ceiling) = due {
             self.store.save_ceiling(ceiling).await?;
             self.state.node().clock().raise(ceiling);
@@ -47,11 +51,12 @@ impl Driver {
         Ok(())
     }
 
-    /// Keeps the ceiling ahead, so that no write has to wait for it.
+    /// Keeps the ceiling ahead while the node writes, so that only the first write after a pause waits for it.
     pub(super) async fn keep_ceiling(self: Arc<Self>) {
         let mut tick = tokio::time::interval(Duration::from_millis(limits::CLOCK_CEILING_MS / 4));
         while self.still_runs(tick.tick()).await.is_some() {
-            if let Err(error) = self.raise_ceiling().await {
+            let due = self.state.node().clock().ceiling_due_in_use(self.now());
+            if let Err(error) = self.persist_ceiling(due).await {
                 tracing::error!(%error, "the clock could not be persisted; writes will be refused");
             }
         }

@@ -167,18 +167,16 @@ impl Driver {
         let empty = Node::new(id, Stamp::default(), Vec::new());
         let state = Arc::new(State::new(empty));
         let mut opened = parts.store.start(Arc::clone(&state) as Arc<dyn Observer>);
-        let (ceiling, life) = (opened.ceiling, opened.life);
+        let life = opened.life;
         let saved = std::mem::take(&mut opened.links);
         let missing = opened.missing.clone();
         state.load(id, opened);
         parts.judges.judge_for(&state);
 
         let now = (parts.now)();
-        let due = state.node().clock().ceiling_due(now);
-        if let Some(ceiling) = due {
-            parts.store.save_ceiling(ceiling).await?;
-            state.node().clock().raise(ceiling);
-        }
+        let ceiling = state.node().clock().ceiling_at_start(now);
+        parts.store.save_ceiling(ceiling).await?;
+        state.node().clock().raise(ceiling);
         let (announcements, outgoing) = mpsc::channel(limits::ANNOUNCEMENTS_QUEUE_MAX);
         let metrics = Arc::new(Metrics::new());
         let gates = Gates::new(&parts.settings);
@@ -188,7 +186,7 @@ impl Driver {
             let members = Membership::start(
                 &parts.me,
                 Beginning {
-                    started_ms: ceiling.millis().max(now),
+                    started_ms: ceiling.millis(),
                     now: Arc::clone(&parts.now),
                     seed: parts.entropy.seed(),
                 },

@@ -61,6 +61,13 @@ impl Trial {
 
     /// The node dies at this point, while it does what leads there, and starts again.
     async fn die_at(&mut self, point: &str) {
+        if point.starts_with("relayout") || point.starts_with("let_go") {
+            // It was emptied before: there has to be something to move.
+            let held = async |trial: &Self| trial.nodes[VICTIM].json("/v1/status").await;
+            while held(self).await["replicas"]["files"] == 0 {
+                self.store_something(VICTIM).await;
+            }
+        }
         let victim = self.nodes.remove(VICTIM).restart_to_die_at(point);
         self.nodes.insert(VICTIM, victim);
         self.all_are_there().await;

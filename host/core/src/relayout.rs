@@ -67,7 +67,10 @@ pub fn need(
         return None;
     }
     Some(Need {
-        holders_min: if leaving {
+        holders_min: if leaving && record.deleted {
+            // That a file is gone has to be remembered by one.
+            1
+        } else if leaving {
             living.min(record.factor as usize).max(1)
         } else {
             keep.len() + 1

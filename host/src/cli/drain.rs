@@ -52,7 +52,13 @@ impl Drain {
             let mut progress = Progress::of_steps(&name, Some(files), !self.asking.json);
             while !drained.drained {
                 tokio::time::sleep(LOOK_EVERY).await;
-                (text, drained) = ask(Method::POST, &asked, &member).await?;
+                (text, drained) = ask(Method::GET, &asked, &member).await?;
+                if !drained.draining {
+                    return Err(Failure::refused(format!(
+                        "somebody ended the emptying of {}",
+                        member.name
+                    )));
+                }
                 progress.reach(files.saturating_sub(drained.left.files));
             }
         }
@@ -83,7 +89,7 @@ impl Undrain {
     }
 }
 
-/// Asks the member itself. Asking again for what is under way changes nothing.
+/// Asks the member itself.
 async fn ask(
     method: Method,
     asked: &Client,

@@ -62,7 +62,7 @@ impl Driver {
                 only: None,
             },
             Effect::Demote { record } => {
-                self.let_go_soon(record);
+                self.let_go_soon(&record);
                 return Ok(());
             }
             Effect::Adopt { record, role } => {

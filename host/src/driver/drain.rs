@@ -4,7 +4,10 @@
 //! with fewer copies; it says how much is missing otherwise. That it drains is durable, so a restart
 //! goes on with it.
 
+use std::sync::Arc;
+
 use dataverse_core::key::Key;
+use dataverse_core::record::Record;
 use dataverse_core::relayout;
 
 use super::Driver;
@@ -19,6 +22,8 @@ struct Lack {
     stuck: u64,
     /// One of them.
     example: Option<Key>,
+    /// A file for which no node that could take it has room, and how much the roomiest is short of.
+    too_large: Option<(Key, u64)>,
 }
 
 impl Driver {
@@ -54,7 +59,7 @@ impl Driver {
         let draining = self.living.now().draining;
         DrainStatus {
             draining,
-            drained: draining && left.files == 0 && self.repair.waiting().files == 0,
+            drained: draining && left.files == 0 && self.repair.found_this_node_empty(),
             left,
         }
     }
@@ -62,6 +67,7 @@ impl Driver {
     async fn set_draining(&self, draining: bool) -> Result<(), DrainError> {
         let changed = self.change_life(|life| life.draining = draining).await;
         changed.map_err(|error| DrainError::Failed(error.to_string()))?;
+        self.repair.drain_begins();
         self.publish_status();
         self.repair.look_soon();
         Ok(())
@@ -77,19 +83,32 @@ impl Driver {
         let mut after = None;
         loop {
             let stretch = self.state.node().replicas_after(after.as_ref());
-            for record in stretch.records.iter().filter(|record| !record.deleted) {
+            // Somebody has to remember what is deleted, too; one who does suffices.
+            let alone = others.is_empty();
+            let matters = |record: &&Arc<Record>| alone || !record.deleted;
+            for record in stretch.records.iter().filter(matters) {
                 let standing = |id| self.standing_of(id);
                 let Some(need) = relayout::need(record, self.me.id, true, standing) else {
                     continue;
                 };
-                let takers = others.iter().filter(|other| !record.layout.names(other.id));
+                let without = others.iter().filter(|other| !record.layout.names(other.id));
+                let roomiest = without.clone().map(|other| other.view.free).max();
+                let takers = without.filter(|other| other.view.free >= record.size);
                 let takers = takers.take(need.wanted).count();
                 lack.bytes = lack
                     .bytes
                     .saturating_add(record.size.saturating_mul(takers as u64));
-                if need.keep.len() + takers < need.holders_min {
-                    lack.stuck += 1;
-                    lack.example.get_or_insert_with(|| record.key.clone());
+                if need.keep.len() + takers >= need.holders_min {
+                    continue;
+                }
+                match roomiest.map(|free| record.size.saturating_sub(free)) {
+                    Some(short) if short > 0 => {
+                        lack.too_large.get_or_insert((record.key.clone(), short));
+                    }
+                    _ => {
+                        lack.stuck += 1;
+                        lack.example.get_or_insert_with(|| record.key.clone());
+                    }
                 }
             }
             after = stretch.resume_after;
@@ -103,6 +122,11 @@ impl Driver {
                 "{} files, {example} among them, would be left with fewer copies: {} other nodes can take replicas; add a node within reach, then drain again",
                 lack.stuck,
                 others.len()
+            )));
+        }
+        if let Some((key, short)) = lack.too_large {
+            return Err(DrainError::Refused(format!(
+                "no other node has room for {key}: {short} bytes are missing where there is most; add a node or room, then drain again"
             )));
         }
         if lack.bytes > free {

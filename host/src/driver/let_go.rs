@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use dataverse_core::holdings::Role;
 use dataverse_core::id::NodeId;
@@ -15,6 +16,7 @@ use dataverse_core::limits;
 use dataverse_core::record::Record;
 use futures_util::future::join_all;
 use futures_util::{StreamExt, stream};
+use tokio::sync::Notify;
 
 use super::Driver;
 use super::commit::Held;
@@ -23,9 +25,15 @@ use crate::crash;
 use crate::store::{Applied, Change, StoreError};
 use crate::transport::PullAsk;
 
+/// How often is tried again what could not be let go of, or told, before.
+const TRY_AGAIN_EVERY: Duration = Duration::from_secs(2);
+
 /// Replicas that a greater layout does not name, and that layout's record.
 #[derive(Default)]
-pub(super) struct Lingering(Mutex<BTreeMap<Key, Arc<Record>>>);
+pub(super) struct Lingering {
+    records: Mutex<BTreeMap<Key, Arc<Record>>>,
+    wake: Notify,
+}
 
 impl Lingering {
     /// Remembers one. What does not fit is found again when the holders next compare what they hold.
@@ -62,7 +70,7 @@ impl Lingering {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Key, Arc<Record>>> {
-        self.0
+        self.records
             .lock()
             .expect("no one panics while holding what lingers")
     }
@@ -70,16 +78,31 @@ impl Lingering {
 
 impl Driver {
     /// The greater layout of `record` does not name this node: its replica goes as soon as that is safe.
-    pub(super) fn let_go_soon(&self, record: Arc<Record>) {
-        self.lingering.add(&record);
-        let driver = self.shared();
-        self.spawn(async move {
-            driver.still_runs(driver.let_go(&record)).await;
-        });
+    pub(super) fn let_go_soon(&self, record: &Arc<Record>) {
+        self.lingering.add(record);
+        self.lingering.wake.notify_one();
+    }
+
+    /// Lets go of what may go, and tells nodes that are back what they are owed, for as long as the node runs.
+    pub(super) async fn keep_letting_go(self: Arc<Self>) {
+        loop {
+            let turn = async {
+                tokio::select! {
+                    biased;
+                    () = self.lingering.wake.notified() => {}
+                    () = tokio::time::sleep(TRY_AGAIN_EVERY) => {}
+                }
+                self.pay_what_is_owed().await;
+                self.let_go_of_lingering().await;
+            };
+            if self.still_runs(turn).await.is_none() {
+                return;
+            }
+        }
     }
 
     /// Tries again to let go of what could not be let go of before.
-    pub(super) async fn let_go_of_lingering(&self) {
+    async fn let_go_of_lingering(&self) {
         let lingering = self.lingering.all();
         stream::iter(lingering)
             .for_each_concurrent(limits::LETTING_GO_AT_ONCE_MAX, |record| async move {
@@ -121,10 +144,11 @@ impl Driver {
         }
     }
 
-    /// Learns in a task of its own, because learning may lead back to letting go.
+    /// In a task of its own, because it may lead back to letting go. That one holder has a greater version does not
+    /// say that it is durable: that is looked into before anything goes.
     fn learn_from_holder(&self, record: &Arc<Record>) {
         let (driver, record) = (self.shared(), Arc::clone(record));
-        self.spawn(async move { driver.learn(&record, 0, None).await });
+        self.spawn(async move { driver.take_greater(&record, None).await });
     }
 
     /// Whether this node still holds a replica that this record's layout is greater than and does not name.

@@ -240,6 +240,7 @@ impl Driver {
         driver.spawn(Arc::clone(&driver).keep_status());
         driver.spawn(Arc::clone(&driver).keep_life());
         driver.spawn(Arc::clone(&driver).keep_replicas());
+        driver.spawn(Arc::clone(&driver).keep_letting_go());
         driver.spawn(Arc::clone(&driver).keep_mending(missing));
         driver.spawn(Arc::clone(&driver).keep_scrubbing());
         driver.spawn(Arc::clone(&driver).watch_members());

@@ -5,25 +5,28 @@
 //! them when they are back; the greater of the two layouts wins. Kept in memory and bounded: what is
 //! forgotten costs a copy too many until the file is written again, never one too few.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
 
 use dataverse_core::id::NodeId;
 use dataverse_core::key::Key;
 use dataverse_core::limits;
+use dataverse_core::record::Record;
 use dataverse_core::relayout::Standing;
+use dataverse_core::version::Version;
 
 use super::Driver;
 
-/// Files whose layout a node has yet to hear of, by node.
+/// Files whose layout a node has yet to hear of, by node, and the version that was laid anew.
 #[derive(Default)]
-pub(super) struct Owed(Mutex<BTreeMap<NodeId, BTreeSet<Key>>>);
+pub(super) struct Owed(Mutex<BTreeMap<NodeId, BTreeMap<Key, Version>>>);
 
 impl Owed {
-    pub(super) fn add(&self, node: NodeId, key: &Key) {
+    pub(super) fn add(&self, node: NodeId, record: &Record) {
         let mut owed = self.lock();
-        if owed.values().map(BTreeSet::len).sum::<usize>() < limits::LAYOUTS_OWED_MAX {
-            owed.entry(node).or_default().insert(key.clone());
+        if owed.values().map(BTreeMap::len).sum::<usize>() < limits::LAYOUTS_OWED_MAX {
+            let of_node = owed.entry(node).or_default();
+            of_node.insert(record.key.clone(), record.version);
         }
     }
 
@@ -31,11 +34,11 @@ impl Owed {
         self.lock().keys().copied().collect()
     }
 
-    fn take(&self, node: NodeId) -> BTreeSet<Key> {
+    fn take(&self, node: NodeId) -> BTreeMap<Key, Version> {
         self.lock().remove(&node).unwrap_or_default()
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<NodeId, BTreeSet<Key>>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<NodeId, BTreeMap<Key, Version>>> {
         self.0
             .lock()
             .expect("no one panics while holding what is owed")
@@ -49,11 +52,15 @@ impl Driver {
             if self.standing_of(node) != Standing::Here {
                 continue;
             }
-            for key in self.owed.take(node) {
+            for (key, version) in self.owed.take(node) {
                 let held = self.state.node().holding(&key).cloned();
-                let Some(holding) = held else { continue };
-                if !self.tell(node, &holding.record).await {
-                    self.owed.add(node, &key);
+                let record = held.map(|holding| holding.record);
+                // Of a version that came since, it is not known here whether it is durable.
+                let Some(record) = record.filter(|record| record.version == version) else {
+                    continue;
+                };
+                if !self.tell(node, &record).await {
+                    self.owed.add(node, &record);
                 }
             }
         }

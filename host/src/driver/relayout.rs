@@ -6,6 +6,7 @@
 //! go by itself, when every holder of the greater layout has said that it holds (`let_go`).
 
 use std::collections::BTreeSet;
+use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -78,13 +79,22 @@ impl Drop for Turn<'_> {
 }
 
 impl Driver {
-    /// Does for a file what it needs, on the nodes that placement says. Returns how many copies were made.
+    /// Does for a file what it needs, on the nodes that placement says, in its turn of this pace. Returns how many
+    /// copies were made.
     pub(super) async fn relayout(
         &self,
         record: &Arc<Record>,
         need: &Need,
+        pace: impl Future<Output = ()>,
     ) -> Result<usize, RelayoutError> {
         let takers = self.takers_of(record, need).await;
+        if need.keep.len() + takers.len() < need.holders_min {
+            return Err(RelayoutError::NoTaker {
+                wanted: need.wanted,
+                took: 0,
+            });
+        }
+        pace.await;
         self.relayout_onto(record, need, takers).await
     }
 
@@ -230,7 +240,7 @@ impl Driver {
             match held {
                 Ok(Held::Here) => durable.push(peer.id),
                 Ok(Held::Greater(greater)) => {
-                    self.learn(&greater, 0, None).await;
+                    self.take_greater(&greater, Some(peer)).await;
                     return Err(RelayoutError::Changed);
                 }
                 Ok(Held::Not) => {}
@@ -242,9 +252,20 @@ impl Driver {
         if durable.len() == all.len() {
             return Ok((laid, durable.len()));
         }
-        let laid = self.laid_anew(&laid, with(&durable));
-        let again = durable.iter().map(|id| self.commit_at(*id, &laid));
-        join_all(again).await;
+        // Who failed may have taken the layout all the same; a greater one says that it counts no more.
+        let failed = all.iter().filter(|id| !durable.contains(id));
+        let laid = match durable.is_empty() {
+            true => self.laid_anew(&laid, record.layout.holders.clone()),
+            false => self.laid_anew(&laid, with(&durable)),
+        };
+        failed.for_each(|id| self.owed.add(*id, &laid));
+        match durable.is_empty() {
+            true => self.spread_layout(&laid).await,
+            false => {
+                let again = durable.iter().map(|id| self.commit_at(*id, &laid));
+                join_all(again).await;
+            }
+        }
         Ok((laid, durable.len()))
     }
 
@@ -255,7 +276,7 @@ impl Driver {
         let commits = others.map(|id| async move {
             if let Err(error) = self.commit_at(*id, laid).await {
                 tracing::debug!(key = %laid.key, node = %self.name_of(*id), error, "a holder has yet to hear of its newer layout");
-                self.owed.add(*id, &laid.key);
+                self.owed.add(*id, laid);
             }
         });
         join_all(commits).await;
@@ -269,7 +290,7 @@ impl Driver {
         let left = record.layout.holders.iter();
         for id in left.filter(|id| **id != self.me.id && !laid.layout.names(**id)) {
             if !self.tell(*id, laid).await {
-                self.owed.add(*id, &laid.key);
+                self.owed.add(*id, laid);
             }
         }
         self.announce(laid).await;

@@ -33,6 +33,8 @@ pub(super) struct Repair {
     copies: AtomicU64,
     copied_bytes: AtomicU64,
     failed: AtomicU64,
+    /// Since when this node is being emptied, and whether a look since then found it empty.
+    drain: Mutex<(Instant, bool)>,
     /// Somebody wants it to look at once.
     look: Notify,
     pace: Pace,
@@ -46,6 +48,7 @@ impl Default for Repair {
             copies: AtomicU64::new(0),
             copied_bytes: AtomicU64::new(0),
             failed: AtomicU64::new(0),
+            drain: Mutex::new((Instant::now(), false)),
             look: Notify::new(),
             pace: Pace::default(),
         }
@@ -56,6 +59,21 @@ impl Repair {
     /// Has it look through all files soon.
     pub(super) fn look_soon(&self) {
         self.look.notify_one();
+    }
+
+    /// This node is being emptied from now on, or is so no more.
+    pub(super) fn drain_begins(&self) {
+        *self.drain() = (Instant::now(), false);
+    }
+
+    /// Whether nothing was left here when it was last looked, after all others could know that nothing is to be
+    /// placed here.
+    pub(super) fn found_this_node_empty(&self) -> bool {
+        self.drain().1
+    }
+
+    fn drain(&self) -> std::sync::MutexGuard<'_, (Instant, bool)> {
+        self.drain.lock().expect("no one panics while looking")
     }
 
     pub(super) fn waiting(&self) -> Total {
@@ -92,7 +110,8 @@ struct Scene {
 impl Driver {
     /// Looks after the replicas for as long as the node runs.
     pub(super) async fn keep_replicas(self: Arc<Self>) {
-        let pause = (self.settings.repair_after / 4).clamp(LOOK_EVERY_MIN, LOOK_EVERY_MAX);
+        let usual = (self.settings.repair_after / 4).clamp(LOOK_EVERY_MIN, LOOK_EVERY_MAX);
+        let mut pause = usual;
         let mut before = None;
         let mut looked = Instant::now();
         loop {
@@ -105,14 +124,22 @@ impl Driver {
             });
             let Some(woken) = woken.await else { return };
             let work = async {
-                self.pay_what_is_owed().await;
-                self.let_go_of_lingering().await;
                 let scene = self.scene();
                 let is_due = looked.elapsed() >= LOOK_ANYWAY_EVERY;
-                let unfinished = self.repair.waiting().files > 0;
-                if woken || is_due || unfinished || before.as_ref() != Some(&scene) {
+                let emptying = scene.draining && !self.repair.found_this_node_empty();
+                let unfinished = self.repair.waiting().files > 0 || emptying;
+                let is_news = before.as_ref() != Some(&scene);
+                if woken || is_due || unfinished || is_news {
                     looked = Instant::now();
-                    self.repair_round().await;
+                    let made = self.repair_round().await;
+                    // What nobody could do just now, nobody can do at once either.
+                    pause = match made || woken || is_news {
+                        true => usual,
+                        false => (pause * 2).min(LOOK_ANYWAY_EVERY),
+                    };
+                    if scene.draining {
+                        pause = usual;
+                    }
                     before = Some(scene);
                 }
             };
@@ -152,23 +179,38 @@ impl Driver {
         relayout::need(record, self.me.id, leaving, |id| self.standing_of(id))
     }
 
-    /// One look through all files, and what it finds done.
-    async fn repair_round(&self) {
+    /// One look through all files, and what it finds done. Says whether anything came of it.
+    async fn repair_round(&self) -> bool {
+        let (began, copies) = (Instant::now(), self.repair.copies.load(Ordering::Relaxed));
         let (found, total) = self.endangered().await;
+        let before = self.repair.waiting();
         self.repair.set_waiting(total);
+        self.note_whether_empty(began, found.is_empty());
         if found.is_empty() {
-            return;
+            return before.files > 0;
         }
-        tracing::info!(
-            files = total.files,
-            bytes = total.bytes,
-            "files lack replicas or are to leave this node"
-        );
+        if before != total {
+            tracing::info!(
+                files = total.files,
+                bytes = total.bytes,
+                "files lack replicas or are to leave this node"
+            );
+        }
         stream::iter(found)
             .for_each_concurrent(self.settings.repair_concurrent as usize, |file| {
                 self.repair_file(file.key)
             })
             .await;
+        self.repair.copies.load(Ordering::Relaxed) > copies || self.repair.waiting() != total
+    }
+
+    /// A drained node is empty when a look finds nothing that began after all others could have heard that it is
+    /// emptied, and nothing that was prepared before waits for its commit.
+    fn note_whether_empty(&self, began: Instant, found_nothing: bool) {
+        let mut drain = self.repair.drain();
+        let told = began.saturating_duration_since(drain.0) >= self.settings.gossip_status * 3;
+        drain.1 =
+            self.living.now().draining && found_nothing && told && self.preparations.is_empty();
     }
 
     /// The most endangered files, in the order in which they are to be seen to, and how much there is in all.
@@ -210,11 +252,13 @@ impl Driver {
             return self.repair.done_with(record.size);
         };
         let bytes = record.size * need.wanted as u64;
-        if let Some(rate) = self.settings.repair_bytes_per_second {
-            self.repair.pace.take(bytes, rate).await;
-        }
+        let pace = async {
+            if let Some(rate) = self.settings.repair_bytes_per_second {
+                self.repair.pace.take(bytes, rate).await;
+            }
+        };
         self.repair.active.fetch_add(1, Ordering::Relaxed);
-        let relaid = self.relayout(&record, &need).await;
+        let relaid = self.relayout(&record, &need, pace).await;
         self.repair.active.fetch_sub(1, Ordering::Relaxed);
         match relaid {
             Ok(copies) => {

@@ -55,6 +55,11 @@ impl Preparations {
         self.lock().remove(&name).map(|(_, content)| content)
     }
 
+    /// Whether none waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+
     /// Forgets those whose commit did not come in time.
     pub(super) fn expire(&self, now: Instant) {
         let expired: Vec<Prepared> = {
@@ -224,6 +229,7 @@ impl Serve for Driver {
             key,
             size,
         } = ask.body;
+        self.refuse_while_drained()?;
         let mut spool = self.room_for_spool(size).await.map_err(write_refusal)?;
         let received = self.metrics.peer_bytes(Direction::In);
         while let Some(chunk) = chunks.next().await {
@@ -305,6 +311,9 @@ impl Serve for Driver {
             )));
         }
         self.check_stamp(&record)?;
+        if record.layout.names(self.me.id) {
+            self.refuse_while_drained()?;
+        }
         let mut sources = vec![from];
         self.add_holders(&mut sources, &record);
         let wanted = Wanted {
@@ -357,6 +366,17 @@ impl Serve for Driver {
 }
 
 impl Driver {
+    /// Nothing is placed on a node that is emptied, also by one that has not heard of it yet.
+    fn refuse_while_drained(&self) -> Result<(), Refusal> {
+        if self.living.now().draining {
+            return Err(Refusal::NoRoom(format!(
+                "node {} is being emptied",
+                self.me.name
+            )));
+        }
+        Ok(())
+    }
+
     /// A record is only taken as a replica when its layout names this node and its stamp is believable.
     fn check_commit(&self, record: &Record) -> Result<(), Refusal> {
         self.check_stamp(record)?;

@@ -142,7 +142,10 @@ impl Driver {
             return Ok(self.written(record, true, true));
         }
         let version = self.version_above(known).await?;
-        let keeps_own = readied.own || readied.others.len() < arrived.factor as usize;
+        let too_few = readied.others.len() < arrived.factor as usize;
+        // A node that is emptied keeps one only when there is nobody else at all.
+        let may_keep = self.may_hold(self.me.id) || readied.others.is_empty();
+        let keeps_own = readied.own || too_few && may_keep;
         let durable = readied.others.len() + usize::from(keeps_own);
         if durable < self.min_replicas() {
             self.abandon_all(readied);
@@ -321,6 +324,12 @@ impl Driver {
 
     fn wanted_factor(&self, factor: Option<u32>) -> Result<u32, WriteError> {
         let factor = factor.unwrap_or(self.factor);
+        if (factor as usize) < self.min_replicas() {
+            return Err(WriteError::Invalid(format!(
+                "a factor of {factor} is less than the {} replicas that this node requires (write.min_replicas); ask for more or lower that",
+                self.min_replicas()
+            )));
+        }
         if (1..=limits::FACTOR_MAX).contains(&factor) {
             return Ok(factor);
         }

@@ -31,6 +31,15 @@ impl From<DrainStatus> for Drain {
     }
 }
 
+/// Tells how far the emptying of this node is.
+#[utoipa::path(
+    get, path = "/v1/drain", tag = "node",
+    responses((status = 200, description = "How far it is.", body = Drain))
+)]
+pub(crate) async fn show_drain(State(site): State<Site>) -> Json<Drain> {
+    Json(site.face.status().drain.into())
+}
+
 /// Empties this node.
 ///
 /// Its replicas move to other nodes in the background; no file is left with fewer copies. It goes on across

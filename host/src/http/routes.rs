@@ -57,7 +57,7 @@ fn declared() -> OpenApiRouter<Site> {
         .routes(routes!(links::introduce))
         .routes(routes!(nodes::list_nodes))
         .routes(routes!(nodes::status))
-        .routes(routes!(drain::drain, drain::undrain))
+        .routes(routes!(drain::show_drain, drain::drain, drain::undrain))
         .routes(routes!(scrub::show_scrub, scrub::begin_scrub))
         .routes(routes!(nodes::health))
         .routes(routes!(nodes::ready))

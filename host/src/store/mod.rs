@@ -171,7 +171,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub enum Change {
     /// Holds a file under this record and role.
     ///
-    /// Wins over nothing, a lesser record, or the same version with a lesser layout or role. With the same
+    /// Wins over nothing, a lesser record, or the same version with a layout that is not greater. With the same
     /// version already held the content may be left out (a new layout, a cached copy made a replica) and
     /// is dropped if it comes. A record of another version needs its content, except a tombstone
     /// ([`StoreError::Absent`] without, [`StoreError::Corrupt`] with another content). A cached

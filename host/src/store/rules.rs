@@ -114,13 +114,13 @@ fn merge(held: &Holding, coming: &Holding) -> Verdict {
     let what = |record: &Record| (record.deleted, record.size, record.digest);
     let layout_wins = coming.record.layout >= held.record.layout;
     // A version names one content. Whoever says otherwise is wrong, however great the layout.
-    if what(&held.record) != what(&coming.record) || !layout_wins && coming.role <= held.role {
+    // Nor is a copy promised again under a layout that counts no more.
+    if what(&held.record) != what(&coming.record) || !layout_wins {
         return Verdict::Superseded(Arc::clone(&held.record));
     }
-    let record = if layout_wins { coming } else { held };
     Verdict::Hold {
         after: Holding {
-            record: Arc::clone(&record.record),
+            record: Arc::clone(&coming.record),
             role: held.role.max(coming.role),
             validated: coming.validated,
             // The content that is kept is the one that was checked.
@@ -219,9 +219,10 @@ mod tests {
         check_put(&held, &holding(1, 2, Cached), Some(&holding(1, 2, Replica)));
         check_put(&held, &holding(1, 0, Replica), None);
         let held = holding(1, 1, Cached);
+        check_put(&held, &holding(1, 0, Replica), None);
         check_put(
             &held,
-            &holding(1, 0, Replica),
+            &holding(1, 1, Replica),
             Some(&holding(1, 1, Replica)),
         );
         check_put(&held, &holding(1, 0, Cached), None);

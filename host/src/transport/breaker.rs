@@ -75,7 +75,18 @@ impl Breaker {
         peer: &Peer,
         call: impl Future<Output = Result<T, CallError>>,
     ) -> Result<T, CallError> {
-        let _passage = self.pass(peer)?;
+        self.guarded_as(peer, true, call).await
+    }
+
+    /// A call that may take as long as somebody's upload is not the one by which is seen whether a peer is back:
+    /// the others would wait for it.
+    async fn guarded_as<T>(
+        &self,
+        peer: &Peer,
+        may_try: bool,
+        call: impl Future<Output = Result<T, CallError>>,
+    ) -> Result<T, CallError> {
+        let _passage = self.pass(peer, may_try)?;
         let outcome = call.await;
         match &outcome {
             Err(CallError::Unreachable { .. } | CallError::Deadline { .. }) => self.failed(peer),
@@ -84,7 +95,7 @@ impl Breaker {
         outcome
     }
 
-    fn pass<'a>(&'a self, peer: &'a Peer) -> Result<Passage<'a>, CallError> {
+    fn pass<'a>(&'a self, peer: &'a Peer, may_try: bool) -> Result<Passage<'a>, CallError> {
         let mut circuits = self.lock();
         let mut is_trial = false;
         if let Some(circuit) = circuits.get_mut(&peer.id)
@@ -101,8 +112,8 @@ impl Breaker {
                     ),
                 });
             }
-            circuit.trying = true;
-            is_trial = true;
+            circuit.trying = may_try;
+            is_trial = may_try;
         }
         Ok(Passage {
             breaker: self,
@@ -118,7 +129,11 @@ impl Breaker {
         }
         let circuit = circuits.entry(peer.id).or_default();
         circuit.failures = circuit.failures.saturating_add(1);
-        if circuit.failures < limits::CIRCUIT_FAILURES {
+        // Calls that were under way when it opened say nothing new.
+        let is_open = circuit
+            .open_until
+            .is_some_and(|until| until > Instant::now());
+        if circuit.failures < limits::CIRCUIT_FAILURES || is_open {
             return;
         }
         if circuit.open_until.is_none() {
@@ -185,7 +200,8 @@ impl Transport for Breaker {
         ask: Message<PrepareAsk>,
         chunks: BoxStream<'static, Result<Bytes, PrepareBroken>>,
     ) -> Result<Message<PrepareAnswer>, CallError> {
-        self.guarded(to, self.calls.prepare(to, ask, chunks)).await
+        let call = self.calls.prepare(to, ask, chunks);
+        self.guarded_as(to, false, call).await
     }
 
     async fn commit(

@@ -106,6 +106,10 @@ impl Driver {
         let held = held.map(|held| (held.record.version, held.role));
         let written_anew = held.is_some_and(|(version, _)| version < record.version);
         let replica = held.is_some_and(|(_, role)| role == Role::Replica);
+        if written_anew {
+            // From here on the old version is not served, whatever becomes of it.
+            self.state.node().hear(&record.key, Heard::of(record));
+        }
         if written_anew && self.may_be_under_way(record) {
             return Act::Later;
         }
@@ -119,8 +123,6 @@ impl Driver {
         } else if written_anew && record.layout.names(self.me.id) && !record.deleted {
             return self.make_good_here(record, from);
         } else if written_anew && replica && !record.deleted && !self.is_settled(record).await {
-            // From here on the old version is not served, but neither is it let go.
-            self.state.node().hear(&record.key, Heard::of(record));
             return Act::Later;
         }
         // Others will have missed a write that was missed here; what was laid anew concerns its holders only.

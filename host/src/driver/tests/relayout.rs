@@ -270,3 +270,38 @@ async fn a_node_is_not_drained_when_the_others_have_no_room_and_it_says_how_much
     };
     assert!(reason.contains("are missing"), "{reason}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_node_with_nothing_but_a_deletion_is_drained_though_no_third_node_is_there() {
+    let world = World::line(&["A", "B"]).await;
+    world
+        .write("A", "ada/x", "content", 2)
+        .await
+        .expect("it is stored");
+    world
+        .node("A")
+        .delete(&key("ada/x"))
+        .await
+        .expect("it is deleted");
+    world.node("B").drain().await.expect("nothing is to move");
+    world
+        .eventually("B is empty", async || {
+            world.node("B").drain_status().drained
+        })
+        .await;
+    let read = world.read("B", "ada/x", Consistency::Usual).await;
+    assert!(read.is_err(), "{read:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drained_node_takes_nothing_from_one_that_has_not_heard_of_it() {
+    let world = World::line(&["A", "B"]).await;
+    let name = world.write_only_at("A", "content").await;
+    let drained = world.node("B").drain().await.expect("it is empty");
+    assert!(!drained.drained, "others may not have heard of it");
+    // At once, before gossip has told A.
+    for number in 0..20 {
+        let written = world.write("A", &format!("bea/{number}"), "x", 2).await;
+        assert_eq!(written.expect("it is stored").replicas, ["A"], "{name}");
+    }
+}

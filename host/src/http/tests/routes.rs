@@ -15,7 +15,7 @@ const CONTRACT: &[(&str, &str)] = &[
     ("/page.css", "GET"),
     ("/page.js", "GET"),
     ("/readyz", "GET"),
-    ("/v1/drain", "DELETE POST"),
+    ("/v1/drain", "DELETE GET POST"),
     ("/v1/files", "POST"),
     ("/v1/files/{key}", "DELETE GET HEAD PUT"),
     ("/v1/links", "GET POST"),

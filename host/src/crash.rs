@@ -26,6 +26,9 @@ pub const POINTS: &[&str] = &[
     "delete.stamped",
     "delete.committed",
     "transfer.received",
+    "scrub.noted",
+    "scrub.bad",
+    "mend.done",
 ];
 
 /// Marks a crash point.

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use dataverse::crash::POINTS;
 use reqwest::{Method, StatusCode};
 
+use crate::failures::contents;
+use crate::scrub::flip;
 use crate::world::{Node, bytes, eventually, network, sent};
 
 /// Low, so that repair and comparison come soon.
@@ -26,6 +28,8 @@ struct Trial {
     /// Each file's content; `None` once it was deleted.
     expected: BTreeMap<String, Option<Vec<u8>>>,
     writes: u64,
+    /// A file whose deletion the node died in.
+    half_deleted: Option<String>,
 }
 
 impl Trial {
@@ -35,6 +39,7 @@ impl Trial {
             nodes: network(4, &ring, &QUICK).await,
             expected: BTreeMap::new(),
             writes: 0,
+            half_deleted: None,
         };
         for _ in 0..12 {
             trial.store_something(0).await;
@@ -61,7 +66,8 @@ impl Trial {
 
     /// The node dies at this point, while it does what leads there, and starts again.
     async fn die_at(&mut self, point: &str) {
-        if point.starts_with("relayout") || point.starts_with("let_go") {
+        if ["relayout", "let_go", "scrub", "mend"].contains(&point.split('.').next().unwrap_or(""))
+        {
             // It was emptied before: there has to be something to move.
             let held = async |trial: &Self| trial.nodes[VICTIM].json("/v1/status").await;
             while held(self).await["replicas"]["files"] == 0 {
@@ -79,11 +85,13 @@ impl Trial {
             "delete" => self.delete_until_it_dies(point).await,
             "transfer" => self.read_until_it_dies(point).await,
             "relayout" | "let_go" => self.drain_until_it_dies(point).await,
+            "scrub" | "mend" => self.scrub_until_it_dies(point).await,
             step => panic!("nothing leads to {step}"),
         }
         let victim = self.nodes.remove(VICTIM).restart();
         self.nodes.insert(VICTIM, victim);
         self.all_are_there().await;
+        self.delete_again().await;
         if matches!(step, "relayout" | "let_go") {
             // It goes on where it was, and ends.
             let drained = async || self.nodes[VICTIM].json("/v1/status").await;
@@ -147,7 +155,15 @@ impl Trial {
             let _ = nodes[VICTIM].delete(&key).send().await;
         })
         .await;
+        // Whether that happened is not known before the node is back and others can ask it.
         self.expected.remove(&key);
+        self.half_deleted = Some(key);
+    }
+
+    async fn delete_again(&mut self) {
+        let Some(key) = self.half_deleted.take() else {
+            return;
+        };
         eventually("it is deleted by another", async || {
             let status = sent(self.nodes[0].delete(&key)).await.status();
             status == StatusCode::NO_CONTENT || status == StatusCode::NOT_FOUND
@@ -156,23 +172,39 @@ impl Trial {
         self.expected.insert(key, None);
     }
 
+    /// Reads files that are new to it, of which it then keeps copies.
     async fn read_until_it_dies(&mut self, point: &str) {
-        let expected = self.expected.clone();
-        let keys = expected.iter().filter(|(_, content)| content.is_some());
-        let mut keys = keys.map(|(key, _)| key.clone()).cycle();
-        self.until_it_dies(point, async |nodes, _| {
-            let key = keys.next().expect("some file is there");
+        let mut stored = Vec::new();
+        self.until_it_dies(point, async |nodes, tried| {
+            let (key, content) = (format!("ada/fresh-{tried}"), bytes(BYTES, 1_000 + tried));
+            nodes[0].store_on(&key, content.clone(), 2).await;
             if let Ok(answer) = nodes[VICTIM].get(&key).send().await {
                 let _ = answer.bytes().await;
             }
+            stored.push((key, Some(content)));
         })
         .await;
+        self.expected.extend(stored);
     }
 
     async fn drain_until_it_dies(&mut self, point: &str) {
         self.until_it_dies(point, async |nodes, _| {
             let drain = nodes[VICTIM].request(Method::POST, "/v1/drain");
             let _ = drain.send().await;
+        })
+        .await;
+    }
+
+    /// Bits have turned on its disk, in whatever it holds; every file has another copy.
+    async fn scrub_until_it_dies(&mut self, point: &str) {
+        if point != "scrub.noted" {
+            for content in contents(self.nodes[VICTIM].path()) {
+                flip(&content);
+            }
+        }
+        self.until_it_dies(point, async |nodes, _| {
+            let scrub = nodes[VICTIM].request(Method::POST, "/v1/scrub");
+            let _ = scrub.send().await;
         })
         .await;
     }
@@ -218,11 +250,7 @@ impl Trial {
 #[tokio::test]
 async fn a_node_that_dies_at_any_step_loses_nothing() {
     let mut trial = Trial::begin().await;
-    let tried = POINTS.iter().filter(|point| {
-        let elsewhere = ["scrub.", "upgrade."];
-        !elsewhere.iter().any(|step| point.starts_with(step))
-    });
-    for point in tried {
+    for point in POINTS {
         trial.die_at(point).await;
         trial.store_something(VICTIM).await;
         trial.check(point).await;

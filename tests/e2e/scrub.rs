@@ -9,7 +9,7 @@ use crate::failures::contents;
 use crate::world::{BINARY, Node, bytes, eventually, network, sent};
 
 /// Flips a bit of a file in the middle.
-fn flip(path: &Path) {
+pub(crate) fn flip(path: &Path) {
     let mut content = std::fs::read(path).expect("it is there");
     let middle = content.len() / 2;
     content[middle] ^= 1;

@@ -11,6 +11,7 @@ use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 
 use super::Driver;
+use crate::crash;
 use crate::store::{Applied, Change, Content, StoreError};
 
 /// A pass over the groups of a content that checks each of them.
@@ -117,6 +118,7 @@ impl Driver {
             tracing::warn!(key = %record.key, version = %record.version, %error, "a bad cached copy was dropped");
             return;
         }
+        crash::point("scrub.bad");
         self.metrics.quarantined();
         tracing::error!(key = %record.key, version = %record.version, %error, "a replica on this disk is bad; it was moved to quarantine and is made good from another");
         self.state.mending.add(Arc::clone(record));

@@ -28,6 +28,7 @@ use tokio::time::{Instant, sleep_until};
 use super::Driver;
 use super::room::Occasion;
 use super::transfer::Wanted;
+use crate::crash;
 use crate::store::Change;
 
 /// How a replica that is to be made good stands.
@@ -309,6 +310,7 @@ impl Driver {
         };
         self.keep_copy(wanted).await;
         self.transfers.ended(record).await;
+        crash::point("mend.done");
         // When it is here it has left the list by itself.
         Tried::Waits
     }

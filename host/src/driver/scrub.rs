@@ -22,6 +22,7 @@ use tokio::time::Instant;
 use super::Driver;
 use super::face::ScrubStatus;
 use super::pace::Pace;
+use crate::crash;
 use crate::store::{Change, StoreError};
 
 /// How often it is looked whether a pass is due, at most.
@@ -335,6 +336,7 @@ impl Driver {
 
     /// Notes what was found to be good, all of it in a commit or two.
     async fn note_good(&self, good: &mut Good, began: Millis) {
+        let notes_any = !good.files.is_empty();
         // After the pass began, whatever the clock says: else it would be checked again after a restart.
         let at = self.now().max(began + 1);
         let notes = good.files.drain(..).map(|(key, version)| {
@@ -345,6 +347,9 @@ impl Driver {
             if let Err(error) = noted {
                 tracing::debug!(%error, "a check was not noted");
             }
+        }
+        if notes_any {
+            crash::point("scrub.noted");
         }
         good.noted = Instant::now();
     }

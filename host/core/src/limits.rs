@@ -76,6 +76,8 @@ pub const RECONCILE_COPIES_MAX: usize = 1024;
 pub const RECONCILE_COPIES_AT_ONCE_MAX: usize = 4;
 /// A write may still be under way for so long: until then, that it is not everywhere means nothing.
 pub const RECONCILE_GRACE_MS: u64 = 30 * 1000;
+/// Versions of which it is kept since when they are known, because their stamps say that they are young.
+pub const RECONCILE_YOUNG_MAX: usize = 4096;
 /// Rounds that led to nothing, after which the pause until the next grows no more: it doubles with each.
 pub const RECONCILE_FRUITLESS_MAX: u32 = 3;
 /// Nodes compared with in one round; with more, each gets its turn in a later one.

@@ -25,7 +25,7 @@ const AHEAD_MS_MAX: u64 = 4 * 60 * 1000;
 /// How long nodes may take to know each other, at the beginning and after everything is healed.
 const ACQUAINTED: Duration = Duration::from_secs(180);
 /// How long nothing happens before a quiet world is judged.
-const QUIET: Duration = Duration::from_secs(45);
+const QUIET: Duration = Duration::from_secs(180);
 
 /// What became of a run.
 #[derive(Debug)]

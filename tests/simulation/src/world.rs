@@ -338,6 +338,7 @@ impl World {
                 node: Arc::clone(&driver),
                 lies: self.profile.lies,
                 chance: Mutex::new(chance),
+                weather: Arc::clone(&self.weather),
             }),
             false => Arc::clone(&driver) as Arc<dyn Serve>,
         };

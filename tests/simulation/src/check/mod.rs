@@ -32,8 +32,8 @@ impl Expect {
     /// After messages were lost or nodes were away. Both need what makes up for that in the background:
     /// `converged` reconciliation, `whole_factor` repair. Without them neither can be asked.
     pub const AFTER_FAULTS: Self = Self {
-        converged: false,
-        whole_factor: false,
+        converged: true,
+        whole_factor: true,
     };
 }
 

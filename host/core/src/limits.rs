@@ -29,6 +29,8 @@ pub const INLINE_BYTES_MAX: usize = 16 << 10;
 pub const CLOCK_AHEAD_MS_MAX: u64 = 10 * 60 * 1000;
 /// How far ahead of use the clock is persisted.
 pub const CLOCK_CEILING_MS: u64 = 60 * 1000;
+/// The same for a clock that is ahead of the wall and only counts its stamps: room for 65 million of them.
+pub const CLOCK_COUNT_MS: u64 = 1000;
 
 /// Replicas of a file unless told otherwise.
 pub const FACTOR_DEFAULT: u32 = 2;

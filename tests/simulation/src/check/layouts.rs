@@ -23,6 +23,14 @@ pub(super) fn name_exactly_those_that_hold(history: &History, snapshot: &Snapsho
                 continue;
             };
             let record = &held.holding.record;
+            if record.deleted && newest.deleted {
+                // Deletions are no part of what nodes compare in rounds: a node may remember an earlier one, or one under
+                // a lesser layout. All say the same of the file.
+                if record.version == newest.version {
+                    holders.insert(node.id);
+                }
+                continue;
+            }
             if record.version < newest.version {
                 let role = held.holding.role.as_str();
                 wrong.push(format!(

@@ -30,6 +30,8 @@ pub const CLOCK_AHEAD_MS_MAX: u64 = 10 * 60 * 1000;
 /// How far ahead of use the clock is persisted. A node that crashes again and again gets ahead by as much each time,
 /// and must never get ahead by [`CLOCK_AHEAD_MS_MAX`].
 pub const CLOCK_CEILING_MS: u64 = 3 * 1000;
+/// The same for a clock that is ahead of the wall and only counts its stamps: room for 65 million of them.
+pub const CLOCK_COUNT_MS: u64 = 1000;
 
 /// Replicas of a file unless told otherwise.
 pub const FACTOR_DEFAULT: u32 = 2;
@@ -77,6 +79,8 @@ pub const RECONCILE_COPIES_MAX: usize = 1024;
 pub const RECONCILE_COPIES_AT_ONCE_MAX: usize = 4;
 /// A write may still be under way for so long: until then, that it is not everywhere means nothing.
 pub const RECONCILE_GRACE_MS: u64 = 30 * 1000;
+/// Versions of which it is kept since when they are known, because their stamps say that they are young.
+pub const RECONCILE_YOUNG_MAX: usize = 4096;
 /// Rounds that led to nothing, after which the pause until the next grows no more: it doubles with each.
 pub const RECONCILE_FRUITLESS_MAX: u32 = 3;
 /// Nodes compared with in one round; with more, each gets its turn in a later one.

@@ -358,6 +358,11 @@ impl Node {
     fn reaction(&self, record: &Arc<Record>) -> Option<Effect> {
         let held = self.holdings.find(&record.key)?;
         if record.version > held.record.version {
+            let is_replica = held.role == Role::Replica && !held.record.deleted;
+            if is_replica && !record.deleted && record.layout.names(self.id) {
+                // The greater version is to be here too and is not yet: so it is not durable on all that it names.
+                return None;
+            }
             return Some(Effect::Drop {
                 key: record.key.clone(),
                 version: held.record.version,
@@ -509,6 +514,25 @@ mod tests {
             version: version(1),
         };
         assert_eq!(effects, [Effect::Announce { record: news }, dropped]);
+    }
+
+    #[test]
+    fn a_replica_stays_until_the_greater_version_that_is_to_be_here_is_here() {
+        let react = |role, news: Arc<Record>| {
+            let mut node = node(vec![holding(record("a/x", 1, 0, &[ME]), role, 0)]);
+            let effects = node.learn(&news);
+            let read = node.read(&key("a/x"), 0, 0);
+            assert!(matches!(read, LocalRead::Search { .. }), "{read:?}");
+            effects.len() - 1
+        };
+        let news = record("a/x", 2, 1, &[7, ME]);
+        assert_eq!(react(Role::Replica, Arc::clone(&news)), 0);
+        assert_eq!(react(Role::Cached, Arc::clone(&news)), 1);
+        let deleted = Arc::new(Record {
+            deleted: true,
+            ..Record::clone(&news)
+        });
+        assert_eq!(react(Role::Replica, deleted), 1);
     }
 
     #[test]

@@ -149,11 +149,18 @@ impl Clock {
     }
 
     /// The ceiling to persist next when the present one is nearly used up.
+    ///
+    /// A clock that is ahead of the wall already only counts on, and needs little room: with more, each restart, which
+    /// begins at the ceiling, would carry it as much further ahead, and every node that hears of it.
     #[must_use]
     pub fn ceiling_due(&self, now: Millis) -> Option<Stamp> {
-        let soon = Stamp::at(self.last.millis().max(now) + limits::CLOCK_CEILING_MS / 2);
-        (soon >= self.ceiling)
-            .then(|| Stamp::at(self.last.millis().max(now) + limits::CLOCK_CEILING_MS))
+        let above = |wall_ms: Millis, count_ms: Millis| {
+            let counted = self.last.millis() + count_ms;
+            Stamp::at(counted.max(now + wall_ms))
+        };
+        let soon = above(limits::CLOCK_CEILING_MS / 2, limits::CLOCK_COUNT_MS / 2);
+        let next = above(limits::CLOCK_CEILING_MS, limits::CLOCK_COUNT_MS);
+        (soon >= self.ceiling).then_some(next)
     }
 
     /// Stamps below `ceiling` may be given out: it is durable.
@@ -223,6 +230,20 @@ mod tests {
         assert_eq!(clock.ceiling_due_in_use(99_000), None);
         clock.tick(1_000).expect("there is room");
         assert!(clock.ceiling_due_in_use(99_000).is_some());
+    }
+
+    #[test]
+    fn restarts_one_after_the_other_do_not_carry_the_clock_away() {
+        let (restarts, now) = (100, 1_000_000);
+        let mut clock = running(now);
+        for _ in 0..restarts {
+            let last = clock.tick(now).expect("there is room");
+            clock = Clock::starting_at(clock.ceiling);
+            clock.raise(clock.ceiling_due(now).expect("there is none"));
+            assert!(clock.tick(now).expect("there is room") > last);
+        }
+        let ahead_ms = clock.last().millis() - now;
+        assert!(ahead_ms <= limits::CLOCK_CEILING_MS + restarts * limits::CLOCK_COUNT_MS);
     }
 
     #[test]

@@ -261,6 +261,7 @@ impl Driver {
                     };
                     let woken = async {
                         tokio::select! {
+                            biased;
                             () = mending.more.notified() => {}
                             () = wait => {}
                         }

@@ -269,22 +269,26 @@ impl Driver {
         Ok((laid, durable.len()))
     }
 
-    /// The holders that stay take the greater layout, this node last, and the news goes round. Who does not
-    /// hear of it now does so later, and keeps what it has until then.
+    /// The holders that stay take the greater layout, this node last, and the news goes round once all of them
+    /// have: who holds an older version lets go of it for that. Who does not hear of it now does so later, and keeps
+    /// what it has until then.
     async fn tell_holders(&self, record: &Arc<Record>, laid: &Arc<Record>, need: &Need) {
         let others = need.keep.iter().filter(|id| **id != self.me.id);
         let commits = others.map(|id| async move {
-            if let Err(error) = self.commit_at(*id, laid).await {
+            let held = self.commit_at(*id, laid).await;
+            if let Err(error) = &held {
                 tracing::debug!(key = %laid.key, node = %self.name_of(*id), error, "a holder has yet to hear of its newer layout");
                 self.owed.add(*id, laid);
             }
+            held.is_ok()
         });
-        join_all(commits).await;
+        let mut all_hold = join_all(commits).await.into_iter().all(|holds| holds);
         crash::point("relayout.told");
         if need.keep.contains(&self.me.id)
             && let Err(error) = self.commit_at(self.me.id, laid).await
         {
             tracing::warn!(key = %laid.key, error, "this node could not keep the newer layout");
+            all_hold = false;
         }
         crash::point("relayout.own");
         let left = record.layout.holders.iter();
@@ -293,7 +297,11 @@ impl Driver {
                 self.owed.add(*id, laid);
             }
         }
-        self.announce(laid).await;
+        if all_hold {
+            self.announce(laid).await;
+        } else {
+            self.learn(laid, 0, None).await;
+        }
     }
 
     /// Tells one node of a record, which need not be a neighbour, and says whether it heard.

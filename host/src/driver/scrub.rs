@@ -156,6 +156,7 @@ impl Driver {
             }
             let begun_or_time_to_look = async {
                 tokio::select! {
+                    biased;
                     () = self.scrubbing.begun.notified() => {}
                     () = tokio::time::sleep(look_every) => {}
                 }

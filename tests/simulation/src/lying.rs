@@ -1,4 +1,5 @@
-//! A node that sends wrong bytes: the real one, with a bit turned in some of what it is fetched for.
+//! A node that sends wrong bytes: the real one, with a bit turned in some of what it is fetched for, for as long as
+//! the weather is bad. A file that only it has could not be had from it otherwise.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,6 +16,7 @@ use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 
 use crate::chance::Chance;
+use crate::weather::SeededWeather;
 
 /// A node of which some fetches come with a wrong byte.
 pub struct Lying {
@@ -24,12 +26,14 @@ pub struct Lying {
     pub lies: u64,
     /// Which ones.
     pub chance: Mutex<Chance>,
+    /// It lies until this clears up.
+    pub weather: Arc<SeededWeather>,
 }
 
 impl Lying {
     fn lies_now(&self) -> bool {
         let mut chance = self.chance.lock().unwrap_or_else(PoisonError::into_inner);
-        chance.permille(self.lies)
+        chance.permille(self.lies) && !self.weather.is_clear()
     }
 }
 

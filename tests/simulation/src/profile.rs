@@ -116,6 +116,9 @@ pub fn settings() -> Settings {
         verify_every: seconds(60),
         link_retry_max: seconds(8),
         gossip_interval: Duration::from_millis(500),
+        repair_after: seconds(15),
+        reconcile_every: seconds(5),
+        reconcile_survey: seconds(10),
         ..Settings::default()
     }
 }

@@ -25,7 +25,7 @@ const AHEAD_MS_MAX: u64 = 4 * 60 * 1000;
 /// How long nodes may take to know each other, at the beginning and after everything is healed.
 const ACQUAINTED: Duration = Duration::from_secs(180);
 /// How long nothing happens before a quiet world is judged.
-const QUIET: Duration = Duration::from_secs(45);
+const QUIET: Duration = Duration::from_secs(180);
 
 /// What became of a run.
 #[derive(Debug)]
@@ -108,7 +108,7 @@ async fn drive(seed: u64, prints: bool) -> Report {
     run.heal().await;
     let snapshot = run.take_snapshot().await;
     let history = run.clients.history().clone();
-    let expect = Expect::of(run.profile.sky);
+    let expect = Expect::of(&run.profile);
     for wrong in check::all(&history, &snapshot, expect) {
         run.world.findings.add(&log, wrong);
     }
@@ -466,6 +466,7 @@ impl Run {
         Snapshot {
             nodes,
             lost: self.world.disks.lost(),
+            buried: self.world.disks.buried(),
         }
     }
 
@@ -475,11 +476,14 @@ impl Run {
 }
 
 impl Expect {
-    /// What may be asked of a run under this sky.
-    fn of(sky: Sky) -> Self {
-        match sky {
+    /// What may be asked of such a run.
+    fn of(profile: &Profile) -> Self {
+        match profile.sky {
             Sky::Calm => Self::EVERYTHING,
-            Sky::Rough => Self::AFTER_FAULTS,
+            Sky::Rough => Self {
+                clocks_agree: profile.jumps == 0 && profile.crashes == 0,
+                ..Self::AFTER_FAULTS
+            },
         }
     }
 }

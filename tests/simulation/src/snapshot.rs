@@ -70,6 +70,8 @@ pub struct Snapshot {
     pub nodes: Vec<NodeShot>,
     /// Those that are lost for good.
     pub lost: BTreeSet<NodeId>,
+    /// The greatest version of each file under which its deletion was durable on a node that is not lost.
+    pub buried: BTreeMap<Key, Version>,
 }
 
 impl Snapshot {

@@ -23,7 +23,7 @@ use crate::world::Disks;
 /// Whether a replica that a greater layout of its version leaves out may go only once all that this layout names
 /// have it (rule 8 to the letter). Not yet asked: a write whose commit failed on a node is laid anew and announced
 /// even if another one that holds the version did not hear of the new layout.
-const LAYOUTS_SETTLE: bool = false;
+const LAYOUTS_SETTLE: bool = true;
 
 /// The store of one node in one of its lives.
 pub struct Watched {

@@ -42,6 +42,12 @@ impl SeededWeather {
         self.state().1 = true;
     }
 
+    /// Whether nothing goes wrong now.
+    #[must_use]
+    pub fn is_clear(&self) -> bool {
+        self.state().1
+    }
+
     fn state(&self) -> std::sync::MutexGuard<'_, (Chance, bool)> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -74,6 +74,8 @@ struct Mirror {
     settled: BTreeMap<Key, Rank>,
     /// The same, where the layout is not looked at: every node that it names had that version.
     settled_versions: BTreeMap<Key, Version>,
+    /// The deletions that were durable, by who held them.
+    buried: BTreeMap<(NodeId, Key), Version>,
 }
 
 /// What orders the records of one file.
@@ -130,8 +132,27 @@ impl Disks {
             Some(after) => mirror.held.insert(name, after.clone()),
             None => mirror.held.remove(&name),
         };
+        if let Some(after) = after.filter(|after| after.record.deleted) {
+            let buried = mirror.buried.entry((node, key.clone()));
+            let buried = buried.or_insert(after.record.version);
+            *buried = after.record.version.max(*buried);
+        }
         mirror.note_settled(key, &lost);
         before
+    }
+
+    /// The greatest version of each file under which its deletion was durable on a node that is not lost.
+    #[must_use]
+    pub fn buried(&self) -> BTreeMap<Key, Version> {
+        let lost = self.lost();
+        let mut greatest = BTreeMap::new();
+        for ((node, key), version) in &self.mirror().buried {
+            if !lost.contains(node) {
+                let known = greatest.entry(key.clone()).or_insert(*version);
+                *known = (*version).max(*known);
+            }
+        }
+        greatest
     }
 
     /// A node did not take this record, because it has a greater one. Where all that it names have, it is as good
@@ -338,6 +359,7 @@ impl World {
                 node: Arc::clone(&driver),
                 lies: self.profile.lies,
                 chance: Mutex::new(chance),
+                weather: Arc::clone(&self.weather),
             }),
             false => Arc::clone(&driver) as Arc<dyn Serve>,
         };

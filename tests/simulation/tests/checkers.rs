@@ -112,8 +112,12 @@ fn good() -> (History, Snapshot) {
         node.held.insert(key(), holding);
         node.usage.replicas = NEW.len() as u64;
     }
-    let lost = BTreeSet::new();
-    (history, Snapshot { nodes, lost })
+    let snapshot = Snapshot {
+        nodes,
+        lost: BTreeSet::new(),
+        buried: BTreeMap::new(),
+    };
+    (history, snapshot)
 }
 
 /// What is found in the good world once this is wrong with it.

@@ -32,6 +32,12 @@ fn what_went_wrong_once_does_not_again() {
     check([5072]);
     // A member stayed suspected for ever, because whoever had raised the suspicion joined again meanwhile.
     check([2054]);
+    // What a node whose clock is ahead had written was compared only when the others' clocks had caught up.
+    check([21, 49]);
+    // A replica went for a greater version that was to be here too, and was not yet.
+    check([370]);
+    // Restarts one after the other carried a node's clock so far ahead that the others refused it.
+    check([1286]);
 }
 
 #[test]

@@ -17,6 +17,7 @@ use dataverse_core::reconcile::Compared;
 use dataverse_core::record::Record;
 use dataverse_core::search::Peer;
 use futures_util::future::join_all;
+use tokio::time::Instant;
 
 use super::Outcome;
 use crate::driver::Driver;
@@ -169,8 +170,8 @@ impl Driver {
 
     /// Whether a version is so young that its write may not have reached all of its holders yet.
     fn may_be_under_way(&self, record: &Record) -> bool {
-        let age_ms = self.now().saturating_sub(record.version.stamp.millis());
-        age_ms < limits::RECONCILE_GRACE_MS
+        let young = &self.reconciling.young;
+        young.is_young(record, self.now(), Instant::now())
     }
 
     /// Whether every other holder that a record names has it, or something greater.

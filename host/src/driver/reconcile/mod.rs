@@ -11,6 +11,7 @@ mod differences;
 mod round;
 mod survey;
 mod turns;
+mod young;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -28,6 +29,7 @@ use super::Driver;
 use crate::metrics::{Direction, Reconciled};
 use crate::transport::{CallError, ReconcileAnswer, ReconcileAsk};
 use turns::{Kind, Turns};
+use young::Young;
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Comparisons that are answered at once; whoever asks beyond that comes again.
@@ -40,6 +42,7 @@ pub(super) struct Reconciling {
     making_turns: Arc<Semaphore>,
     answering: Semaphore,
     filter: Mutex<Option<MadeFilter>>,
+    young: Young,
 }
 
 /// A filter over what is held here, and when it was made.
@@ -57,6 +60,7 @@ impl Default for Reconciling {
             making_turns: Arc::new(Semaphore::new(limits::RECONCILE_COPIES_AT_ONCE_MAX)),
             answering: Semaphore::new(ANSWERS_AT_ONCE_MAX),
             filter: Mutex::default(),
+            young: Young::default(),
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::snapshot::Snapshot;
 use crate::watched::brief;
 
 /// Every holder of a file has the same record, and the nodes that it names are exactly those that hold a replica.
-/// No copy of anything older is left.
+/// No copy of anything older is left. A deletion may be remembered by more.
 pub(super) fn name_exactly_those_that_hold(history: &History, snapshot: &Snapshot) -> Vec<String> {
     let mut wrong = Vec::new();
     for key in history.keys() {
@@ -23,6 +23,14 @@ pub(super) fn name_exactly_those_that_hold(history: &History, snapshot: &Snapsho
                 continue;
             };
             let record = &held.holding.record;
+            if record.deleted && newest.deleted {
+                // Deletions are no part of what nodes compare in rounds: a node may remember an earlier one, or one under
+                // a lesser layout. All say the same of the file.
+                if record.version == newest.version {
+                    holders.insert(node.id);
+                }
+                continue;
+            }
             if record.version < newest.version {
                 let role = held.holding.role.as_str();
                 wrong.push(format!(
@@ -47,7 +55,13 @@ pub(super) fn name_exactly_those_that_hold(history: &History, snapshot: &Snapsho
         }
         let lost = |id: &&NodeId| !snapshot.lost.contains(id);
         let named: BTreeSet<NodeId> = newest.layout.holders.iter().filter(lost).copied().collect();
-        if named != holders {
+        // A node that held what was deleted takes the deletion over when it hears of it, named or not: more that
+        // remember it do no harm, and cost next to nothing.
+        let right = match newest.deleted {
+            true => named.is_subset(&holders),
+            false => named == holders,
+        };
+        if !right {
             let names = |ids: &BTreeSet<NodeId>| {
                 let names: Vec<String> = ids.iter().map(|id| id.default_name()).collect();
                 names.join(" ")

@@ -80,6 +80,26 @@ pub(super) fn what_was_deleted_stays_deleted(
     })
 }
 
+/// No version is served that is older than a deletion which was durable anywhere. One that was durable only on a node
+/// that is lost may be forgotten with it.
+pub(super) fn nothing_comes_back(snapshot: &Snapshot) -> Vec<String> {
+    each_read(snapshot, |node, key, read| {
+        let Read::Content { version, .. } = read else {
+            return None;
+        };
+        let buried = snapshot
+            .buried
+            .get(key)
+            .filter(|buried| *version < **buried);
+        buried.map(|buried| {
+            format!(
+                "{key} was deleted as {buried}, and {} serves {version}",
+                node.name
+            )
+        })
+    })
+}
+
 fn is_greatest(snapshot: &Snapshot, node: &NodeShot, key: &Key) -> bool {
     let own = node.replica(key).map(|record| record.version);
     own == snapshot.greatest(key).map(|record| record.version)

@@ -60,6 +60,10 @@ pub struct Profile {
     pub loses_a_node: bool,
     /// A commit of a store takes so long at most.
     pub commit_ms: u64,
+    /// Steps in which a bit of a replica turns on its disk, or a node is emptied, or takes replicas again.
+    pub rots: u64,
+    /// See there.
+    pub drains: u64,
 }
 
 impl Profile {
@@ -76,7 +80,7 @@ impl Profile {
         let (loss, cuts, one_way, silences) = (rate(60), rate(60), rate(60), rate(50));
         let (crashes, jumps, links, lies) = (rate(80), rate(40), rate(40), rate(500));
         let (slow_ms, loses_a_node) = (rate(400), rate(1) > 0);
-        Self {
+        let mut profile = Self {
             sky: if rough { Sky::Rough } else { Sky::Calm },
             nodes: chance.between(3, 8) as usize,
             more_links: chance.below(5) as usize,
@@ -98,7 +102,15 @@ impl Profile {
             slow_ms,
             loses_a_node,
             commit_ms: *chance.pick(&[0, 3, 30]),
-        }
+            rots: 0,
+            drains: 0,
+        };
+        let mut rate = |at_most: u64| match rough && chance.permille(500) {
+            true => chance.between(1, at_most),
+            false => 0,
+        };
+        (profile.rots, profile.drains) = (rate(60), rate(60));
+        profile
     }
 }
 

@@ -93,6 +93,7 @@ async fn drive(seed: u64, prints: bool) -> Report {
         Arc::clone(&log),
         Arc::clone(&world.findings),
         Arc::clone(&world.disks),
+        &profile,
     );
     let mut run = Run {
         chance: Chance::of(seed, "schedule"),
@@ -172,7 +173,9 @@ impl Run {
         for step in 0..self.profile.steps {
             tokio::time::sleep(self.chance.millis(self.profile.pause_ms)).await;
             while self.work.try_join_next().is_some() {}
-            if step == lost_at && self.profile.loses_a_node && self.world.running().len() > 3 {
+            // The only good copy may be there while the others have yet to be found to be bad.
+            let may_lose = self.world.running().len() > 3 && !self.world.disks.any_is_bad();
+            if step == lost_at && self.profile.loses_a_node && may_lose {
                 let at = *self.chance.pick(&self.world.running());
                 self.world.lose(at, &mut self.chance).await;
             }
@@ -237,6 +240,10 @@ impl Run {
             self.world.set_clock(site, ahead);
         } else if falls_on(profile.links) {
             self.relink(site);
+        } else if falls_on(profile.rots) {
+            self.world.rot(site, &mut self.chance);
+        } else if falls_on(profile.drains) {
+            self.drain(site);
         } else {
             self.operate();
         }
@@ -261,6 +268,25 @@ impl Run {
         self.work.spawn(async move {
             // Itself, or a node that is down, is refused.
             let _ = node.driver.link(&address).await;
+        });
+    }
+
+    /// An operator empties a node, or has one that is being emptied take replicas again.
+    fn drain(&mut self, at: usize) {
+        let Some(node) = self.world.sites[at].node.clone() else {
+            return;
+        };
+        let log = Arc::clone(&self.world.log);
+        self.work.spawn(async move {
+            let name = node.driver.name();
+            if node.driver.drain_status().draining {
+                log.note(format_args!("{name} is to take replicas again"));
+                // A node that has crashed meanwhile does not.
+                let _ = node.driver.undrain().await;
+            } else {
+                let drains = node.driver.drain().await.is_ok();
+                log.note(format_args!("{name} is to be emptied: {drains}"));
+            }
         });
     }
 
@@ -378,7 +404,24 @@ impl Run {
             let what = self.why_not_whole();
             self.wrong(what);
         }
+        self.look_after_disks().await;
         tokio::time::sleep(QUIET).await;
+    }
+
+    /// An operator has every node take replicas, and check what it has.
+    async fn look_after_disks(&self) {
+        for at in self.world.running() {
+            let Some(node) = &self.world.sites[at].node else {
+                continue;
+            };
+            let name = node.driver.name();
+            if let Err(error) = node.driver.undrain().await {
+                self.wrong(format!("{name} does not take replicas again: {error}"));
+            }
+            if let Err(error) = node.driver.begin_scrub().await {
+                self.wrong(format!("{name} does not check what it has: {error}"));
+            }
+        }
     }
 
     fn why_not_whole(&self) -> String {

@@ -3,7 +3,8 @@
 //! A replica is let go only when a greater record is durable on every node that it names (design, rules 2 and 8).
 //! No more bytes are used than there are. No good copy is put aside as a bad one.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use dataverse::store::{
@@ -20,11 +21,6 @@ use crate::findings::Findings;
 use crate::log::Log;
 use crate::world::Disks;
 
-/// Whether a replica that a greater layout of its version leaves out may go only once all that this layout names
-/// have it (rule 8 to the letter). Not yet asked: a write whose commit failed on a node is laid anew and announced
-/// even if another one that holds the version did not hear of the new layout.
-const LAYOUTS_SETTLE: bool = true;
-
 /// The store of one node in one of its lives.
 pub struct Watched {
     /// The node.
@@ -39,6 +35,8 @@ pub struct Watched {
     pub log: Arc<Log>,
     /// Where what is wrong is noted.
     pub findings: Arc<Findings>,
+    /// Bad copies that are being put aside.
+    pub putting_aside: Arc<Mutex<BTreeSet<Key>>>,
 }
 
 /// Hears of every change before the node itself does.
@@ -48,7 +46,18 @@ struct Listening {
     disks: Arc<Disks>,
     log: Arc<Log>,
     findings: Arc<Findings>,
+    putting_aside: Arc<Mutex<BTreeSet<Key>>>,
     observer: Arc<dyn Observer>,
+}
+
+impl Listening {
+    fn is_put_aside(&self, key: &Key) -> bool {
+        let aside = &self.putting_aside;
+        aside
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(key)
+    }
 }
 
 impl Observer for Listening {
@@ -57,7 +66,7 @@ impl Observer for Listening {
         if let Some(before) = before
             && lets_go(&before, after)
             && !self.disks.is_superseded(&before.record)
-            && (LAYOUTS_SETTLE || !self.disks.is_laid_anew(&before.record))
+            && !self.is_put_aside(key)
         {
             let wrong = format!(
                 "{}: a replica of {key} is let go while nothing greater is durable: {}",
@@ -79,6 +88,11 @@ fn lets_go(before: &Holding, after: Option<&Holding>) -> bool {
 }
 
 impl Watched {
+    fn putting_aside(&self) -> MutexGuard<'_, BTreeSet<Key>> {
+        let aside = &self.putting_aside;
+        aside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn check_capacity(&self) {
         if let Some(wrong) = beyond_capacity(self.inner.usage()) {
             self.wrong(wrong);
@@ -144,6 +158,7 @@ impl Store for Watched {
             disks: Arc::clone(&self.disks),
             log: Arc::clone(&self.log),
             findings: Arc::clone(&self.findings),
+            putting_aside: Arc::clone(&self.putting_aside),
             observer,
         };
         let opened = self.inner.start(Arc::new(listening));
@@ -164,7 +179,14 @@ impl Store for Watched {
             Change::Put { record, .. } => Some(Arc::clone(record)),
             _ => None,
         };
+        let is_bad = word == "quarantine" && self.disks.is_bad(self.node, &key);
+        if is_bad {
+            self.putting_aside().insert(key.clone());
+        }
         let applied = self.inner.apply(change).await;
+        if is_bad {
+            self.putting_aside().remove(&key);
+        }
         self.log.note(format_args!(
             "{} {word} {key} {what}: {}",
             self.name,
@@ -173,7 +195,7 @@ impl Store for Watched {
         if let (Some(record), Ok(Applied::Superseded(_))) = (coming, &applied) {
             self.disks.refused(&record);
         }
-        if word == "quarantine" && matches!(applied, Ok(Applied::Done { .. })) {
+        if word == "quarantine" && !is_bad && matches!(applied, Ok(Applied::Done { .. })) {
             self.wrong(format!("a good copy of {key} is put aside"));
         }
         self.check_capacity();

@@ -10,7 +10,8 @@ use dataverse::entropy::Entropy;
 use dataverse::net::memory::MemoryNetwork;
 use dataverse::store::{CommitPace, MemoryDisk, Store};
 use dataverse::transport::Serve;
-use dataverse_core::holdings::Holding;
+use dataverse_core::content::Digest;
+use dataverse_core::holdings::{Holding, Role};
 use dataverse_core::id::NodeId;
 use dataverse_core::key::Key;
 use dataverse_core::record::Record;
@@ -62,6 +63,7 @@ pub struct Running {
 pub struct Disks {
     disks: Vec<(NodeId, Arc<MemoryDisk>)>,
     lost: Mutex<BTreeSet<NodeId>>,
+    rotted: Mutex<BTreeMap<(NodeId, Key), Instant>>,
     mirror: Mutex<Mirror>,
 }
 
@@ -89,6 +91,7 @@ impl Disks {
         Self {
             disks: disks.collect(),
             lost: Mutex::default(),
+            rotted: Mutex::default(),
             mirror: Mutex::default(),
         }
     }
@@ -173,17 +176,58 @@ impl Disks {
             || settled.is_some_and(|settled| *settled > rank(record))
     }
 
-    /// Whether some node holds the same version under a greater layout.
+    /// Whether what this node has of a file is not what its record says.
     #[must_use]
-    pub fn is_laid_anew(&self, record: &Record) -> bool {
-        let mirror = self.mirror();
-        let mut of_file = mirror
-            .held
-            .iter()
-            .filter(|((_, key), _)| *key == record.key);
-        of_file.any(|(_, held)| {
-            held.record.version == record.version && rank(&held.record) > rank(record)
+    pub fn is_bad(&self, node: NodeId, key: &Key) -> bool {
+        let Some(disk) = self.disk(node) else {
+            return false;
+        };
+        let (held, content) = (disk.holding(key), disk.content(key));
+        held.zip(content).is_some_and(|(held, content)| {
+            !held.record.deleted && held.record.digest != Digest::of(&content)
         })
+    }
+
+    /// Whether a bit of what this node has of a file turned no longer ago than this.
+    #[must_use]
+    pub fn has_rotted(&self, node: NodeId, key: &Key, within: Duration) -> bool {
+        let rotted = self.rotted.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = rotted.get(&(node, key.clone()));
+        at.is_some_and(|at| at.elapsed() <= within)
+    }
+
+    /// Whether any node has a copy that is bad.
+    #[must_use]
+    pub fn any_is_bad(&self) -> bool {
+        self.disks.iter().any(|(node, disk)| {
+            let held = disk.holdings();
+            held.iter().any(|held| self.is_bad(*node, &held.record.key))
+        })
+    }
+
+    /// The replicas of a node that may rot: each of the other nodes that their layouts name has a good one, and there
+    /// are such nodes.
+    fn may_rot(&self, node: NodeId) -> Vec<Holding> {
+        let lost = self.lost();
+        let has_good = |other: &NodeId, held: &Holding| {
+            let key = &held.record.key;
+            let theirs = self.holding(*other, key);
+            let same = theirs
+                .is_some_and(|theirs| theirs.role == Role::Replica && theirs.record == held.record);
+            same && !lost.contains(other) && !self.is_bad(*other, key)
+        };
+        let held = self.disk(node).map(|disk| disk.holdings());
+        let mut held = held.unwrap_or_default();
+        held.retain(|held| {
+            let holders = &held.record.layout.holders;
+            let mut others = holders.iter().filter(|other| **other != node);
+            held.role == Role::Replica
+                && held.record.size > 0
+                && holders.len() > 1
+                && holders.contains(&node)
+                && others.all(|other| has_good(other, held))
+        });
+        held
     }
 
     fn mirror(&self) -> std::sync::MutexGuard<'_, Mirror> {
@@ -332,6 +376,7 @@ impl World {
             disks: Arc::clone(&self.disks),
             log: Arc::clone(&self.log),
             findings: Arc::clone(&self.findings),
+            putting_aside: Arc::default(),
         });
         let mut chance = Chance::of(self.seed, &format!("node {} {life}", site.name));
         let driver = Driver::start(Parts {
@@ -413,6 +458,26 @@ impl World {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         lost.insert(site.id);
+    }
+
+    /// A bit of a replica turns on the disk at this site, if others have it.
+    pub fn rot(&self, at: usize, chance: &mut Chance) {
+        let site = &self.sites[at];
+        let may_rot = self.disks.may_rot(site.id);
+        if may_rot.is_empty() {
+            return;
+        }
+        let record = &chance.pick(&may_rot).record;
+        let offset = chance.below(record.size);
+        let disk = self.disks.disk(site.id).expect("every site has a disk");
+        let turned = disk.rot(&record.key, offset);
+        self.disks
+            .rotted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert((site.id, record.key.clone()), Instant::now());
+        self.log
+            .note(format_args!("{} rots {} {turned}", site.name, record.key));
     }
 
     /// Sets a node's wall clock forward, or back.

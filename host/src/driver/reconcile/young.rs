@@ -71,7 +71,11 @@ mod tests {
                 stamp: Stamp::at(millis),
                 writer: NodeId::from(1),
             },
-            layout: Layout::default(),
+            layout: Layout {
+                counter: 0,
+                author: NodeId::from(1),
+                holders: Vec::new(),
+            },
             deleted: false,
             size: 0,
             digest: Digest::of(&[]),
@@ -92,7 +96,7 @@ mod tests {
     #[test]
     fn one_from_a_clock_that_is_ahead_is_young_for_no_longer() {
         let (young, now) = (Young::default(), Instant::now());
-        let ahead = |seconds| stamped(WALL + 1000 * seconds);
+        let ahead = |seconds: Millis| stamped(WALL + 1000 * seconds);
         assert!(young.is_young(&ahead(300), WALL, now));
         assert!(young.is_young(&ahead(300), WALL, now + GRACE / 2));
         assert!(!young.is_young(&ahead(300), WALL, now + GRACE));

@@ -58,6 +58,8 @@ pub struct Profile {
     pub slow_ms: u64,
     /// Whether one node is lost for good on the way.
     pub loses_a_node: bool,
+    /// Whether another one is, after there was time to repair.
+    pub loses_another: bool,
     /// A commit of a store takes so long at most.
     pub commit_ms: u64,
     /// Steps in which a bit of a replica turns on its disk, or a node is emptied, or takes replicas again.
@@ -101,6 +103,7 @@ impl Profile {
             lies,
             slow_ms,
             loses_a_node,
+            loses_another: false,
             commit_ms: *chance.pick(&[0, 3, 30]),
             rots: 0,
             drains: 0,
@@ -110,6 +113,7 @@ impl Profile {
             false => 0,
         };
         (profile.rots, profile.drains) = (rate(60), rate(60));
+        profile.loses_another = profile.loses_a_node && chance.permille(500);
         profile
     }
 }

@@ -2,12 +2,14 @@
 //! quiet the checkers judge.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use dataverse::driver::{Condition, Consistency};
 use dataverse_core::content::Digest;
 use dataverse_core::key::Key;
+use dataverse_core::version::Version;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -103,11 +105,13 @@ async fn drive(seed: u64, prints: bool) -> Report {
         clients: Arc::new(clients),
         work: JoinSet::new(),
         operations: 0,
+        safe: BTreeMap::new(),
     };
     run.link_up().await;
     run.go().await;
     run.heal().await;
     let snapshot = run.take_snapshot().await;
+    run.check_safe(&snapshot);
     let history = run.clients.history().clone();
     let expect = Expect::of(&run.profile);
     for wrong in check::all(&history, &snapshot, expect) {
@@ -139,6 +143,8 @@ struct Run {
     clients: Arc<Clients>,
     work: JoinSet<()>,
     operations: u64,
+    /// What nobody may lose any more, at least in these versions.
+    safe: BTreeMap<Key, Version>,
 }
 
 impl Run {
@@ -170,6 +176,7 @@ impl Run {
     async fn go(&mut self) {
         self.world.weather.break_out();
         let lost_at = self.profile.steps / 2;
+        let lost_again_at = self.profile.steps * 5 / 6;
         for step in 0..self.profile.steps {
             tokio::time::sleep(self.chance.millis(self.profile.pause_ms)).await;
             while self.work.try_join_next().is_some() {}
@@ -179,11 +186,46 @@ impl Run {
                 let at = *self.chance.pick(&self.world.running());
                 self.world.lose(at, &mut self.chance).await;
             }
+            if step == lost_again_at && self.profile.loses_another {
+                self.lose_another().await;
+            }
             self.mend().await;
             self.step().await;
         }
         // Whoever still works ends within its patience.
         while self.work.join_next().await.is_some() {}
+    }
+
+    /// A second node is lost, after there was time to repair what went with the first: nothing goes with it that any
+    /// other node has.
+    async fn lose_another(&mut self) {
+        while self.work.join_next().await.is_some() {}
+        self.heal().await;
+        let running = self.world.running();
+        if running.len() <= 3 || self.world.disks.lost().is_empty() {
+            self.world.weather.break_out();
+            return;
+        }
+        if self.world.disks.any_is_bad() {
+            self.wrong("a bad copy was not found by those who looked for it".to_owned());
+            return;
+        }
+        self.safe = self.world.disks.held_twice();
+        let at = *self.chance.pick(&running);
+        self.world.lose(at, &mut self.chance).await;
+        self.world.weather.break_out();
+    }
+
+    /// What was safe is not older than it was.
+    fn check_safe(&self, snapshot: &Snapshot) {
+        for (key, version) in &self.safe {
+            let left = snapshot.greatest(key).map(|record| record.version);
+            if left < Some(*version) {
+                self.wrong(format!(
+                    "{key} was on two nodes as {version} before one was lost, and what is left is {left:?}"
+                ));
+            }
+        }
     }
 
     /// Some of what is broken is mended on the way.

@@ -188,6 +188,27 @@ impl Disks {
         })
     }
 
+    /// The newest version of each file, where two nodes or more have it as a replica.
+    #[must_use]
+    pub fn held_twice(&self) -> BTreeMap<Key, Version> {
+        let lost = self.lost();
+        let mut newest: BTreeMap<Key, (Version, usize)> = BTreeMap::new();
+        for (_, disk) in self.disks.iter().filter(|(node, _)| !lost.contains(node)) {
+            let held = disk.holdings().into_iter();
+            for held in held.filter(|held| held.role == Role::Replica) {
+                let version = held.record.version;
+                let known = newest.entry(held.record.key.clone());
+                let (greatest, holders) = known.or_insert((version, 0));
+                if version > *greatest {
+                    (*greatest, *holders) = (version, 0);
+                }
+                *holders += usize::from(version == *greatest);
+            }
+        }
+        let twice = newest.into_iter().filter(|(_, (_, holders))| *holders > 1);
+        twice.map(|(key, (version, _))| (key, version)).collect()
+    }
+
     /// Whether a bit of what this node has of a file turned no longer ago than this.
     #[must_use]
     pub fn has_rotted(&self, node: NodeId, key: &Key, within: Duration) -> bool {

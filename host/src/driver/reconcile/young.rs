@@ -96,7 +96,7 @@ mod tests {
     #[test]
     fn one_from_a_clock_that_is_ahead_is_young_for_no_longer() {
         let (young, now) = (Young::default(), Instant::now());
-        let ahead = |seconds: u64| stamped(WALL + 1000 * seconds);
+        let ahead = |seconds: Millis| stamped(WALL + 1000 * seconds);
         assert!(young.is_young(&ahead(300), WALL, now));
         assert!(young.is_young(&ahead(300), WALL, now + GRACE / 2));
         assert!(!young.is_young(&ahead(300), WALL, now + GRACE));

@@ -103,7 +103,7 @@ settings! {
     "limit.searches" limit_searches: u32 = 256, 1..=1_000_000,
         "searches for clients run at once; more are refused with 429";
     "limit.peer_calls" limit_peer_calls: u32 = 2_048, 1..=1_000_000,
-        "calls of other nodes answered at once; more are told to come again";
+        "small calls of other nodes answered at once, and as many streams of content; more are told to come again";
     "announce.hops" announce_hops: u32 = 32, 0..=1_024,
         "links that news of a file crosses at most";
     "reconcile.every" reconcile_every: Duration = seconds(60), ms(100)..=DAY,

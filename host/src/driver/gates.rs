@@ -17,6 +17,7 @@ pub(super) struct Gates {
     uploads: Arc<Semaphore>,
     searches: Arc<Semaphore>,
     peers: Arc<Semaphore>,
+    streams: Arc<Semaphore>,
 }
 
 impl Gates {
@@ -26,6 +27,7 @@ impl Gates {
             uploads: gate(settings.limit_uploads),
             searches: gate(settings.limit_searches),
             peers: gate(settings.limit_peer_calls),
+            streams: gate(settings.limit_peer_calls),
         }
     }
 
@@ -41,11 +43,21 @@ impl Gates {
         enter(&self.searches).ok_or_else(|| Busy(busy.to_owned()))
     }
 
-    /// A call of another node.
+    /// A small call of another node.
     pub(super) fn peer_call(&self) -> Result<Turn, Refusal> {
-        let busy = "this node answers as many calls of others as it can; try again";
-        enter(&self.peers).ok_or_else(|| Refusal::Busy(busy.to_owned()))
+        enter(&self.peers).ok_or_else(busy_with_others)
     }
+
+    /// Content from or for another node. It has a gate of its own: however many slow streams there are, a commit or
+    /// a probe gets through.
+    pub(super) fn peer_stream(&self) -> Result<Turn, Refusal> {
+        enter(&self.streams).ok_or_else(busy_with_others)
+    }
+}
+
+fn busy_with_others() -> Refusal {
+    let busy = "this node answers as many calls of others as it can (limit.peer_calls); try again";
+    Refusal::Busy(busy.to_owned())
 }
 
 fn enter(gate: &Arc<Semaphore>) -> Option<Turn> {

@@ -132,7 +132,7 @@ impl Serve for Driver {
 
     async fn fetch(&self, ask: Message<FetchAsk>) -> Result<Message<Fetched>, Refusal> {
         self.admit_sender(&ask.sender)?;
-        let turn = self.gates.peer_call()?;
+        let turn = self.gates.peer_stream()?;
         self.load.count();
         let FetchAsk {
             key,
@@ -222,7 +222,7 @@ impl Serve for Driver {
         mut chunks: BoxStream<'static, Result<Bytes, CallError>>,
     ) -> Result<Message<PrepareAnswer>, Refusal> {
         self.admit_sender(&ask.sender)?;
-        let _turn = self.gates.peer_call()?;
+        let _turn = self.gates.peer_stream()?;
         self.load.count();
         let PrepareAsk {
             preparation,

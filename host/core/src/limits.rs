@@ -189,6 +189,8 @@ pub const MEND_RETRY_MS_MAX: u64 = 5 * 60 * 1000;
 /// Lost files that a status names; the rest is counted.
 pub const LOST_KEYS_TOLD_MAX: usize = 100;
 
+/// Times that a commit is asked for when no answer comes.
+pub const COMMIT_TRIES_MAX: u32 = 3;
 /// Contents waiting for their commit.
 pub const PREPARATIONS_MAX: usize = 4096;
 

@@ -1,9 +1,11 @@
 //! Commits a record on every node of its layout, and settles the layout on those that made it durable.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use dataverse_core::holdings::Role;
 use dataverse_core::id::NodeId;
+use dataverse_core::limits;
 use dataverse_core::record::Record;
 use dataverse_core::search::Peer;
 use dataverse_core::version::Millis;
@@ -15,7 +17,10 @@ use super::preparing::{Readied, Ready};
 use super::write::refused_by_store;
 use crate::metrics::Copied;
 use crate::store::{Applied, Change, Prepared};
-use crate::transport::{CallError, CommitAnswer, CommitAsk};
+use crate::transport::{CallError, CommitAnswer, CommitAsk, Refusal};
+
+/// How long after a commit without an answer it is tried again.
+const COMMIT_AGAIN_AFTER: Duration = Duration::from_millis(200);
 
 impl Driver {
     /// Commits a new version on the nodes that are ready and, where the layout names it, here. Returns
@@ -78,9 +83,32 @@ impl Driver {
         })
     }
 
+    /// Commits what is prepared, and asks again when no answer came: a commit that was carried out and whose answer
+    /// was lost is no failure. Then nothing is prepared there any more, and the record alone says whether it is held.
+    async fn commit_surely(&self, ready: &Ready, record: &Arc<Record>) -> Result<Held, CallError> {
+        let mut preparation = ready.preparation;
+        for _ in 1..limits::COMMIT_TRIES_MAX {
+            let error = match self.commit_record(&ready.peer, preparation, record).await {
+                Ok(held) => return Ok(held),
+                Err(error) => error,
+            };
+            match error {
+                CallError::Refused(Refusal::Absent(_)) if preparation.is_some() => {
+                    preparation = None;
+                    continue;
+                }
+                CallError::Unreachable { .. }
+                | CallError::Deadline { .. }
+                | CallError::Refused(Refusal::Busy(_)) => {}
+                other => return Err(other),
+            }
+            tokio::time::sleep(COMMIT_AGAIN_AFTER).await;
+        }
+        self.commit_record(&ready.peer, preparation, record).await
+    }
+
     pub(super) async fn commit_on(&self, ready: &Ready, record: &Arc<Record>) -> Option<NodeId> {
-        let held = self.commit_record(&ready.peer, ready.preparation, record);
-        match held.await {
+        match self.commit_surely(ready, record).await {
             // A greater record there means that a later write has already replaced this one.
             Ok(_) => Some(ready.peer.id),
             Err(error) => {

@@ -234,8 +234,16 @@ impl Driver {
             return Word::Unknown;
         }
         self.state.node().validated(key, version, self.now());
-        Word::Newest {
-            by_all: answers == others.len(),
+        if consistency == Consistency::Usual {
+            return Word::Newest { by_all: false };
+        }
+        // There may be replicas that this layout knows nothing of, after a cut for one.
+        let report = self.search_above(key, version).await;
+        match report.floor.filter(|floor| *floor > version) {
+            Some(newer) => Word::Newer(newer),
+            None => Word::Newest {
+                by_all: answers == others.len() && report.outcome == Outcome::NotFound,
+            },
         }
     }
 

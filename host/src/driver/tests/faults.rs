@@ -207,3 +207,22 @@ async fn what_is_committed_after_a_newer_version_was_announced_does_not_stay() {
     let read = world.read("A", &name, Consistency::Usual).await;
     assert_eq!(read.expect("B has it").0, "second");
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_newest_is_found_where_no_known_layout_has_it() {
+    let world = World::line(&["A", "B", "C"]).await;
+    let name = world.write_only_at("A", "first").await;
+    // Nobody else hears of the second, which C keeps for itself.
+    world.cut("B", "C");
+    world.cut("A", "C");
+    world
+        .write("C", &name, "second", 1)
+        .await
+        .expect("C keeps it");
+    // Nodes are asked by the one that searches, not by those on the way.
+    world.heal("A", "C");
+    let known = world.read("A", &name, Consistency::Usual).await;
+    assert_eq!(known.expect("A has it").0, "first");
+    let newest = world.read("A", &name, Consistency::Newest).await;
+    assert_eq!(newest.expect("C is asked").0, "second");
+}

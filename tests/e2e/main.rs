@@ -19,5 +19,6 @@ mod refusals;
 mod scrub;
 mod soak;
 mod story;
+mod weather;
 mod world;
 mod writers;

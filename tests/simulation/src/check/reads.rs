@@ -2,6 +2,7 @@
 
 use dataverse_core::holdings::Role;
 use dataverse_core::key::Key;
+use dataverse_core::version::Version;
 
 use crate::history::History;
 use crate::snapshot::{NodeShot, Read, Snapshot};
@@ -55,6 +56,12 @@ pub(super) fn all_get_the_newest(snapshot: &Snapshot) -> Vec<String> {
             }
             (Some(record), Read::Missing) if record.deleted => None,
             (None, Read::Missing) => None,
+            // Its only replica was on a disk that is lost. That somebody still has a copy is luck, and no fault.
+            (None, Read::Content { version, .. })
+                if newest_copy(snapshot, key) == Some(*version) =>
+            {
+                None
+            }
             (newest, read) => Some(format!(
                 "the newest {key} is {}, and a reader at {} gets {read:?}",
                 newest.map_or("nowhere".to_owned(), crate::watched::brief),
@@ -62,6 +69,16 @@ pub(super) fn all_get_the_newest(snapshot: &Snapshot) -> Vec<String> {
             )),
         }
     })
+}
+
+/// The greatest version of which any node has the content.
+fn newest_copy(snapshot: &Snapshot, key: &Key) -> Option<Version> {
+    let held = snapshot.nodes.iter().filter_map(|node| node.held.get(key));
+    let records = held.map(|held| &held.holding.record);
+    records
+        .filter(|record| !record.deleted)
+        .map(|record| record.version)
+        .max()
 }
 
 /// A file whose deletion was the last that happened to it is gone for every reader.

@@ -16,7 +16,7 @@ use dataverse_core::key::Key;
 use dataverse_core::limits;
 use dataverse_core::record::Record;
 use dataverse_core::relayout::{self, Need};
-use futures_util::{StreamExt, stream};
+use futures_util::{StreamExt, future, stream};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -131,7 +131,7 @@ impl Driver {
                 let is_news = before.as_ref() != Some(&scene);
                 if woken || is_due || unfinished || is_news {
                     looked = Instant::now();
-                    let made = self.repair_round().await;
+                    let made = self.repair_round(&scene).await;
                     // What nobody could do just now, nobody can do at once either.
                     pause = match made || woken || is_news {
                         true => usual,
@@ -180,7 +180,7 @@ impl Driver {
     }
 
     /// One look through all files, and what it finds done. Says whether anything came of it.
-    async fn repair_round(&self) -> bool {
+    async fn repair_round(&self, scene: &Scene) -> bool {
         let (began, copies) = (Instant::now(), self.repair.copies.load(Ordering::Relaxed));
         let (found, total) = self.endangered().await;
         let before = self.repair.waiting();
@@ -196,7 +196,10 @@ impl Driver {
                 "files lack replicas or are to leave this node"
             );
         }
+        // Who comes or goes meanwhile makes other files the most endangered: the next look begins anew.
+        let as_it_was = |_: &Endangered| future::ready(self.scene() == *scene);
         stream::iter(found)
+            .take_while(as_it_was)
             .for_each_concurrent(self.settings.repair_concurrent as usize, |file| {
                 self.repair_file(file.key)
             })

@@ -6,6 +6,7 @@
 //! take a second.
 
 use std::collections::{HashMap, HashSet};
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -169,17 +170,22 @@ fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Moves a file into `folder` under a name that is free there, as of `now`.
-pub(super) fn set_aside(path: &Path, folder: &Path, now: SystemTime) -> io::Result<()> {
-    let name = path.file_name().unwrap_or_default().to_owned();
-    let mut target = folder.join(&name);
+/// A path in the folder that is not taken: the name, or the name and a number.
+pub(super) fn free_name(folder: &Path, name: &OsStr) -> PathBuf {
+    let mut target = folder.join(name);
     let mut number = 0u32;
     while target.symlink_metadata().is_ok() {
         number += 1;
-        let mut name = name.clone();
+        let mut name = name.to_owned();
         name.push(format!(".{number}"));
         target = folder.join(name);
     }
+    target
+}
+
+/// Moves a file into `folder` under a name that is free there, as of `now`.
+pub(super) fn set_aside(path: &Path, folder: &Path, now: SystemTime) -> io::Result<()> {
+    let target = free_name(folder, path.file_name().unwrap_or_default());
     fs::rename(path, &target)?;
     // Its age counts from now, not from when it was written. A folder or a link keeps its own.
     if target.symlink_metadata()?.is_file() {

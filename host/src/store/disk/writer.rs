@@ -7,7 +7,8 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
@@ -25,7 +26,7 @@ use super::batch::{Answer, Ask, Batch, Released, ReleasedFate};
 use super::codec::Entry;
 use super::index::{CommitError, Index, Snapshot, Write};
 use super::layout::{Layout, Place, Shelf, sync_folder};
-use super::reconcile::set_aside;
+use super::reconcile::{free_name, set_aside};
 use crate::crash;
 
 pub(super) struct Writer {
@@ -355,7 +356,8 @@ impl Writer {
                 set_aside(&self.layout.content(place), &folder, SystemTime::now())
             }
             ReleasedFate::QuarantineBytes(bytes) => {
-                fs::write(folder.join(place.id.to_string()), bytes)
+                let name = place.id.to_string();
+                keep_bytes(&free_name(&folder, name.as_ref()), bytes)
             }
         };
         if let Err(error) = kept {
@@ -400,4 +402,11 @@ fn stage_missing(change: &Change, lost: &Arc<Record>, batch: &mut Batch) -> Opti
 fn differs(before: &Entry, after: &Entry) -> bool {
     let row = |entry: &Entry| (entry.holding.role, entry.holding.verified, entry.shelf);
     before.holding.record != after.holding.record || row(before) != row(after)
+}
+
+/// Durably: somebody may want them back.
+fn keep_bytes(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = fs::File::create_new(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
 }

@@ -359,9 +359,13 @@ impl Node {
         let held = self.holdings.find(&record.key)?;
         if record.version > held.record.version {
             let is_replica = held.role == Role::Replica && !held.record.deleted;
-            if is_replica && !record.deleted && record.layout.names(self.id) {
+            if is_replica && record.layout.names(self.id) {
                 // The greater version is to be here too and is not yet: so it is not durable on all that it names.
-                return None;
+                // A deletion needs no content and takes the replica's place; a write is waited for.
+                return record.deleted.then(|| Effect::Adopt {
+                    record: Arc::clone(record),
+                    role: Role::Replica,
+                });
             }
             return Some(Effect::Drop {
                 key: record.key.clone(),
@@ -533,6 +537,24 @@ mod tests {
             ..Record::clone(&news)
         });
         assert_eq!(react(Role::Replica, deleted), 1);
+    }
+
+    #[test]
+    fn a_deletion_that_is_to_be_remembered_here_takes_the_place_of_the_replica() {
+        let mut node = node(vec![holding(record("a/x", 1, 0, &[ME]), Role::Replica, 0)]);
+        let mut gone = Record::clone(&record("a/x", 2, 0, &[ME, 7]));
+        gone.deleted = true;
+        let gone = Arc::new(gone);
+        let adopted = Effect::Adopt {
+            record: Arc::clone(&gone),
+            role: Role::Replica,
+        };
+        assert_eq!(node.learn(&gone).pop(), Some(adopted));
+        let write = record("a/x", 3, 0, &[ME, 7]);
+        let announced = Effect::Announce {
+            record: Arc::clone(&write),
+        };
+        assert_eq!(node.learn(&write), [announced], "its content is waited for");
     }
 
     #[test]

@@ -108,6 +108,24 @@ impl History {
         acknowledged.max_by_key(|(version, _)| *version)
     }
 
+    /// Whether a deletion that was acknowledged may have come after the write that was acknowledged as this version:
+    /// it had not ended when that began.
+    #[must_use]
+    pub fn may_be_deleted_since(&self, key: &Key, version: Version) -> bool {
+        let mut puts = self.puts.values().filter(|put| put.key == *key);
+        let put = puts.find(|put| match put.told {
+            Told::Acknowledged { version: told, .. } => told == version,
+            Told::Refused | Told::Nothing => false,
+        });
+        let mut deletions = self.deletions.values();
+        put.is_some_and(|put| {
+            deletions.any(|deletion| {
+                let since = deletion.ended.is_some_and(|ended| ended > put.began);
+                deletion.key == *key && deletion.acknowledged && since
+            })
+        })
+    }
+
     /// Whether anybody tried to delete this file.
     #[must_use]
     pub fn was_deleted(&self, key: &Key) -> bool {

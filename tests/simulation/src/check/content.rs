@@ -63,7 +63,10 @@ pub(super) fn acknowledged_writes_survive(history: &History, snapshot: &Snapshot
         if holders.iter().all(|holder| snapshot.lost.contains(holder)) {
             continue;
         }
+        // Who alone remembered the deletion may be lost; the file is gone all the same.
+        let is_deleted = !snapshot.lost.is_empty() && history.may_be_deleted_since(&key, version);
         match snapshot.greatest(&key) {
+            None if is_deleted => {}
             None => wrong.push(format!(
                 "{key} was acknowledged as {version} and is nowhere"
             )),

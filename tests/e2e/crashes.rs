@@ -8,17 +8,8 @@ use reqwest::{Method, StatusCode};
 
 use crate::failures::contents;
 use crate::scrub::flip;
-use crate::world::{Node, bytes, eventually, network, sent};
+use crate::world::{Node, QUICK, bytes, eventually, network, replicas, sent};
 
-/// Low, so that repair and comparison come soon.
-const QUICK: [&str; 6] = [
-    "--set",
-    "repair.after=2s",
-    "--set",
-    "reconcile.every=1s",
-    "--set",
-    "gossip.suspect=1s",
-];
 const VICTIM: usize = 1;
 const BYTES: usize = 60_000;
 
@@ -234,14 +225,7 @@ impl Trial {
         let files = self.expected.values().filter(|content| content.is_some());
         let files = files.count() as u64;
         eventually("every file has two replicas", async || {
-            let mut replicas = 0;
-            for node in &self.nodes {
-                let status = node.json("/v1/status").await;
-                replicas += status["replicas"]["files"]
-                    .as_u64()
-                    .expect("it is a number");
-            }
-            replicas == files * 2
+            replicas(&self.nodes).await == files * 2
         })
         .await;
     }

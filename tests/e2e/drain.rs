@@ -3,7 +3,7 @@
 use reqwest::StatusCode;
 
 use crate::cli::{done, run};
-use crate::world::{bytes, eventually, names, network, sent};
+use crate::world::{bytes, eventually, names, network, replicas, sent};
 
 const RING: [(usize, usize); 4] = [(0, 1), (1, 2), (2, 3), (3, 0)];
 
@@ -53,14 +53,7 @@ async fn what_a_dead_node_held_is_made_anew_and_the_node_that_returns_gives_its_
     }
     nodes[3].kill();
     eventually("the others hold two replicas of each", async || {
-        let mut replicas = 0;
-        for node in &nodes[..3] {
-            let status = node.json("/v1/status").await;
-            replicas += status["replicas"]["files"]
-                .as_u64()
-                .expect("it is a number");
-        }
-        replicas == 24
+        replicas(&nodes[..3]).await == 24
     })
     .await;
     let d = nodes.remove(3).restart();

@@ -10,16 +10,8 @@ use std::time::{Duration, Instant};
 
 use reqwest::{Client, StatusCode};
 
-use crate::world::{Node, bytes, eventually, network};
+use crate::world::{Node, QUICK, bytes, eventually, network, replicas};
 
-const QUICK: [&str; 6] = [
-    "--set",
-    "repair.after=2s",
-    "--set",
-    "reconcile.every=1s",
-    "--set",
-    "gossip.suspect=1s",
-];
 const RING: [(usize, usize); 6] = [(0, 1), (1, 2), (2, 3), (3, 4), (4, 0), (0, 2)];
 const CLIENTS: u64 = 4;
 const KEYS: u64 = 8;
@@ -112,14 +104,7 @@ async fn check_factor(nodes: &[Node], model: &BTreeMap<String, Possible>) {
         for key in model.keys() {
             files += u64::from(matches!(read(&nodes[0], key).await, Some(Some(_))));
         }
-        let mut replicas = 0;
-        for node in nodes {
-            let status = node.json("/v1/status").await;
-            replicas += status["replicas"]["files"]
-                .as_u64()
-                .expect("it is a number");
-        }
-        replicas == files * 2
+        replicas(nodes).await == files * 2
     })
     .await;
 }

@@ -1,12 +1,11 @@
 //! Nodes on a bad network: late, lost, doubled and reordered packets, by the kernel's own `netem` in a network
 //! namespace. Skipped, with a word, where namespaces or `netem` are not to be had (both need root).
 
-use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Output, Stdio};
 
 use tempfile::TempDir;
 
-use crate::world::{BINARY, bytes, eventually, name};
+use crate::world::{BINARY, Ready, bytes, eventually, name};
 
 const WEATHER: &str = "delay 15ms 10ms loss 2% duplicate 1% reorder 10%";
 
@@ -75,19 +74,10 @@ impl Inside {
             .stdout(Stdio::piped())
             .spawn()
             .expect("the binary starts");
-        let stdout = child.stdout.take().expect("its output is piped");
-        let mut ready = String::new();
-        BufReader::new(stdout)
-            .read_line(&mut ready)
-            .expect("its output can be read");
-        let field = |name: &str| {
-            let mut words = ready.split_whitespace();
-            let found = words.find_map(|word| word.strip_prefix(&format!("{name}=")));
-            found.expect("the ready line has it").to_owned()
-        };
+        let ready = Ready::of(&mut child);
         Self {
-            http: field("http"),
-            grpc: field("grpc"),
+            http: ready.field("http"),
+            grpc: ready.field("grpc"),
             child,
             _folder: folder,
         }

@@ -15,6 +15,40 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_dataverse");
 
+/// Low, so that repair and comparison come soon.
+pub(crate) const QUICK: [&str; 6] = [
+    "--set",
+    "repair.after=2s",
+    "--set",
+    "reconcile.every=1s",
+    "--set",
+    "gossip.suspect=1s",
+];
+
+/// The line with which a node says that it serves, and where.
+pub(crate) struct Ready(String);
+
+impl Ready {
+    /// Waits for it. The node's output is piped.
+    pub(crate) fn of(node: &mut Child) -> Self {
+        let stdout = node.stdout.take().expect("its output is piped");
+        let mut line = String::new();
+        BufReader::new(stdout)
+            .read_line(&mut line)
+            .expect("its output can be read");
+        assert!(line.starts_with("ready "), "{line:?}");
+        Self(line)
+    }
+
+    pub(crate) fn field(&self, name: &str) -> String {
+        let mut words = self.0.split_whitespace();
+        let found = words.find_map(|word| word.strip_prefix(&format!("{name}=")));
+        found
+            .unwrap_or_else(|| panic!("no {name} in the ready line {:?}", self.0))
+            .to_owned()
+    }
+}
+
 /// One node as a process.
 pub(crate) struct Node {
     pub(crate) name: String,
@@ -71,25 +105,12 @@ impl Node {
             .stdout(Stdio::piped())
             .spawn()
             .expect("the binary starts");
-        let stdout = child.stdout.take().expect("its output is piped");
-        let mut ready = String::new();
-        BufReader::new(stdout)
-            .read_line(&mut ready)
-            .expect("its output can be read");
-        let field = |name: &str| {
-            let found = ready
-                .split_whitespace()
-                .find_map(|word| word.strip_prefix(&format!("{name}=")));
-            found
-                .unwrap_or_else(|| panic!("no {name} in the ready line {ready:?}"))
-                .to_owned()
-        };
-        assert!(ready.starts_with("ready "), "{ready:?}");
+        let ready = Ready::of(&mut child);
         Self {
             name: name.to_owned(),
-            http: field("http"),
-            grpc: field("grpc"),
-            id: field("id"),
+            http: ready.field("http"),
+            grpc: ready.field("grpc"),
+            id: ready.field("id"),
             folder,
             child,
             client: Client::new(),
@@ -290,6 +311,18 @@ pub(crate) async fn network(
         node.sees_alive(count).await;
     }
     nodes
+}
+
+/// Replicas of files that these nodes hold, added up.
+pub(crate) async fn replicas(nodes: &[Node]) -> u64 {
+    let mut replicas = 0;
+    for node in nodes {
+        let status = node.json("/v1/status").await;
+        replicas += status["replicas"]["files"]
+            .as_u64()
+            .expect("it is a number");
+    }
+    replicas
 }
 
 /// `A` – `B` – `C` – …

@@ -94,6 +94,26 @@ impl Driver {
             && self.holds(record)
     }
 
+    /// The same stream; should it fail, that is acted on before whoever reads it hears of it.
+    pub(super) fn noting_failure(
+        &self,
+        record: Arc<Record>,
+        content: BoxStream<'static, Result<Bytes, StoreError>>,
+    ) -> BoxStream<'static, Result<Bytes, StoreError>> {
+        let driver = self.shared();
+        content
+            .then(move |chunk| {
+                let (driver, record) = (Arc::clone(&driver), Arc::clone(&record));
+                async move {
+                    if let Err(error) = &chunk {
+                        driver.content_failed(&record, error).await;
+                    }
+                    chunk
+                }
+            })
+            .boxed()
+    }
+
     /// An extra copy is dropped, a replica is kept aside and missed from then on.
     fn putting_aside(&self, record: &Record) -> Change {
         let held = self.state.node();

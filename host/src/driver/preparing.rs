@@ -175,27 +175,16 @@ fn chunks_of(tail: Tail) -> BoxStream<'static, Result<Bytes, PrepareBroken>> {
 impl Driver {
     /// The content of a holding from its beginning. A bad one is put aside and breaks the stream.
     fn chunks_held(&self, holding: Holding) -> BoxStream<'static, Result<Bytes, PrepareBroken>> {
-        let (driver, of) = (self.shared(), self.shared());
+        let driver = self.shared();
         let record = Arc::clone(&holding.record);
         let opened = async move {
             let content = driver.store.open(&holding.record).await?;
             let size = holding.record.size;
             driver.checked_stream_of(&holding, content, 0, size).await
         };
-        stream::once(opened)
-            .try_flatten()
-            .then(move |chunk| {
-                let (driver, record) = (Arc::clone(&of), Arc::clone(&record));
-                async move {
-                    match chunk {
-                        Ok(bytes) => Ok(bytes),
-                        Err(error) => {
-                            driver.content_failed(&record, &error).await;
-                            Err(PrepareBroken)
-                        }
-                    }
-                }
-            })
+        let content = stream::once(opened).try_flatten().boxed();
+        self.noting_failure(record, content)
+            .map_err(|_| PrepareBroken)
             .boxed()
     }
 

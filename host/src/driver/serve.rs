@@ -189,25 +189,15 @@ impl Serve for Driver {
             self.state.cache().hit(&key, now);
             self.judges.cached_was_sent(&key, now);
         }
-        let driver = self.shared();
-        let of = Arc::clone(&record);
         let sent = self.metrics.peer_bytes(Direction::Out);
-        let chunks = stream.then(move |chunk| {
-            let (driver, of) = (Arc::clone(&driver), Arc::clone(&of));
+        let chunks = self.noting_failure(Arc::clone(&record), stream);
+        let chunks = chunks.map(move |chunk| {
             // It is answered once the last byte is sent.
             let _turn = &turn;
             if let Ok(bytes) = &chunk {
                 sent.increment(bytes.len() as u64);
             }
-            async move {
-                match chunk {
-                    Ok(bytes) => Ok(bytes),
-                    Err(error) => {
-                        driver.content_failed(&of, &error).await;
-                        Err(CallError::Refused(refusal(&error)))
-                    }
-                }
-            }
+            chunk.map_err(|error| CallError::Refused(refusal(&error)))
         });
         Ok(self.message(Fetched {
             record,

@@ -166,6 +166,10 @@ async fn at_the_start_the_last_good_one_decides_if_the_wish_can_not_be_met() {
     world.toml(MINE);
     world.write("mine.wasm", policy("one"));
     world.decides("mine", &policy("one")).await;
+    // Who decides is shown a moment before the good ones are on the disk, which is what is copied.
+    let list = world.root.path().join("kept").join("kept.json");
+    let is_kept = move |_: &_| fs::read_to_string(&list).is_ok_and(|kept| kept.contains("good"));
+    world.eventually(is_kept).await;
     let break_it = |text: &'static str| {
         move |folder: &PathBuf| {
             fs::write(folder.join("policies.toml"), text).unwrap();

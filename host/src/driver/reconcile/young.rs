@@ -29,7 +29,13 @@ impl Young {
             .lock()
             .expect("no one panics while holding the young versions");
         if age_ms >= limits::RECONCILE_GRACE_MS {
-            met.remove(&record.key);
+            // A later version may be met as well, and goes on to be: this one says nothing about it.
+            if met
+                .get(&record.key)
+                .is_some_and(|(version, _)| *version <= record.version)
+            {
+                met.remove(&record.key);
+            }
             return false;
         }
         if met.len() >= limits::RECONCILE_YOUNG_MAX {
@@ -96,9 +102,12 @@ mod tests {
     #[test]
     fn one_from_a_clock_that_is_ahead_is_young_for_no_longer() {
         let (young, now) = (Young::default(), Instant::now());
-        let ahead = |seconds: Millis| stamped(WALL + 1000 * seconds);
+        let ahead = |seconds: i64| stamped(WALL.saturating_add_signed(1000 * seconds));
         assert!(young.is_young(&ahead(300), WALL, now));
         assert!(young.is_young(&ahead(300), WALL, now + GRACE / 2));
+        assert!(!young.is_young(&ahead(300), WALL, now + GRACE));
+        // That an older version is met besides, which is not young at all, makes it no younger.
+        assert!(!young.is_young(&ahead(-300), WALL, now));
         assert!(!young.is_young(&ahead(300), WALL, now + GRACE));
         // The next version is another write, and one before it is no younger than itself.
         assert!(young.is_young(&ahead(310), WALL, now + GRACE));

@@ -29,6 +29,10 @@ pub const POINTS: &[&str] = &[
     "scrub.noted",
     "scrub.bad",
     "mend.done",
+    "upgrade.copied",
+    "upgrade.backed_up",
+    "upgrade.stepped",
+    "upgrade.committed",
 ];
 
 /// Marks a crash point.

@@ -2,8 +2,10 @@
 //! deleted stays deleted, and afterwards every file has its replicas again.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use dataverse::crash::POINTS;
+use redb::{Database, TableDefinition};
 use reqwest::{Method, StatusCode};
 
 use crate::failures::contents;
@@ -65,11 +67,18 @@ impl Trial {
                 self.store_something(VICTIM).await;
             }
         }
-        let victim = self.nodes.remove(VICTIM).restart_to_die_at(point);
-        self.nodes.insert(VICTIM, victim);
-        self.all_are_there().await;
         let step = point.split('.').next().expect("a point has a step");
+        if step == "upgrade" {
+            self.nodes[VICTIM].terminate();
+            make_older(self.nodes[VICTIM].path());
+            self.nodes[VICTIM].die_starting_at(point);
+        } else {
+            let victim = self.nodes.remove(VICTIM).restart_to_die_at(point);
+            self.nodes.insert(VICTIM, victim);
+            self.all_are_there().await;
+        }
         match step {
+            "upgrade" => {}
             "write" => self.overwrite_until_it_dies(VICTIM, 2, point).await,
             "prepare" | "commit" => self.overwrite_until_it_dies(0, 4, point).await,
             "store" => self.overwrite_until_it_dies(VICTIM, 4, point).await,
@@ -229,6 +238,24 @@ impl Trial {
         })
         .await;
     }
+}
+
+/// Turns a node's index into one of format 1: it had no list of replicas to be made good, and its row of the node's
+/// life was not always there.
+fn make_older(folder: &Path) {
+    let meta = TableDefinition::<&str, &[u8]>::new("meta");
+    let missing = TableDefinition::<&str, &[u8]>::new("missing");
+    let index = Database::open(folder.join("index.redb")).expect("it is closed");
+    let change = index.begin_write().expect("it can be changed");
+    change.delete_table(missing).expect("it can be deleted");
+    {
+        let mut meta = change.open_table(meta).expect("it is there");
+        let one = 1u32.to_le_bytes();
+        meta.remove("life").expect("it can be removed");
+        meta.insert("format", one.as_slice())
+            .expect("it can be written");
+    }
+    change.commit().expect("it is durable");
 }
 
 #[tokio::test]

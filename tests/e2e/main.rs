@@ -4,6 +4,7 @@
 //! reads as a list of behaviours.
 
 mod cli;
+mod clocks;
 mod contract;
 mod crashes;
 mod drain;

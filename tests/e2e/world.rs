@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::clocks::Clock;
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -59,6 +60,15 @@ pub(crate) struct Node {
     child: Child,
     client: Client,
     arguments: Vec<String>,
+    clock: Option<Clock>,
+}
+
+/// What a process is given besides its arguments.
+#[derive(Default)]
+struct Surroundings<'a> {
+    log: Option<File>,
+    crash_at: Option<&'a str>,
+    clock: Option<Clock>,
 }
 
 impl Node {
@@ -67,7 +77,18 @@ impl Node {
         let folder = TempDir::new().expect("a temporary folder can be made");
         let arguments = arguments.iter().map(ToString::to_string).collect();
         let found = ["127.0.0.1:0"; 2];
-        Self::start_in(name, folder, arguments, found, None, None)
+        Self::start_in(name, folder, arguments, found, Surroundings::default())
+    }
+
+    /// The same, with a wall clock of its own.
+    pub(crate) fn start_at(name: &str, arguments: &[&str], clock: Clock) -> Self {
+        let folder = TempDir::new().expect("a temporary folder can be made");
+        let arguments = arguments.iter().map(ToString::to_string).collect();
+        let surroundings = Surroundings {
+            clock: Some(clock),
+            ..Surroundings::default()
+        };
+        Self::start_in(name, folder, arguments, ["127.0.0.1:0"; 2], surroundings)
     }
 
     /// The same, with what it does in this file, an object a line.
@@ -75,36 +96,22 @@ impl Node {
         let folder = TempDir::new().expect("a temporary folder can be made");
         let arguments = arguments.iter().map(ToString::to_string).collect();
         let found = ["127.0.0.1:0"; 2];
-        Self::start_in(name, folder, arguments, found, Some(log), None)
+        let surroundings = Surroundings {
+            log: Some(log),
+            ..Surroundings::default()
+        };
+        Self::start_in(name, folder, arguments, found, surroundings)
     }
 
     fn start_in(
         name: &str,
         folder: TempDir,
         arguments: Vec<String>,
-        [listen, http]: [&str; 2],
-        log: Option<File>,
-        crash_at: Option<&str>,
+        places: [&str; 2],
+        surroundings: Surroundings<'_>,
     ) -> Self {
-        let usual = std::env::var("RUST_LOG").unwrap_or("warn".into());
-        let (level, format, stderr) = match log {
-            Some(file) => ("dataverse=debug".to_owned(), "json", Stdio::from(file)),
-            None => (usual, "text", Stdio::inherit()),
-        };
-        let mut child = Command::new(BINARY)
-            .args(["node", "--name", name, "--listen", listen, "--http", http])
-            .arg("--data")
-            .arg(folder.path())
-            // Tests that ask who decides ask at once.
-            .args(["--set", "policies.start=60s"])
-            .args(&arguments)
-            .env("RUST_LOG", level)
-            .env("DATAVERSE_LOG_FORMAT", format)
-            .env("DATAVERSE_CRASH_AT", crash_at.unwrap_or(""))
-            .stderr(stderr)
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the binary starts");
+        let clock = surroundings.clock.clone();
+        let mut child = spawn(name, folder.path(), &arguments, places, surroundings);
         let ready = Ready::of(&mut child);
         Self {
             name: name.to_owned(),
@@ -115,6 +122,7 @@ impl Node {
             child,
             client: Client::new(),
             arguments,
+            clock,
         }
     }
 
@@ -152,6 +160,20 @@ impl Node {
         ended.is_some()
     }
 
+    /// Has the node, which was stopped, start again and die at this crash point before it is ready.
+    pub(crate) fn die_starting_at(&mut self, point: &str) {
+        let surroundings = Surroundings {
+            crash_at: Some(point),
+            clock: self.clock.clone(),
+            log: None,
+        };
+        let places = [self.grpc.as_str(), self.http.as_str()];
+        let (name, folder) = (&self.name, self.folder.path());
+        let mut child = spawn(name, folder, &self.arguments, places, surroundings);
+        let ended = child.wait().expect("it can be waited for");
+        assert_eq!(ended.code(), None, "it was to die at {point}");
+    }
+
     fn restart_to(mut self, crash_at: Option<&str>) -> Self {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -161,7 +183,12 @@ impl Node {
         );
         let arguments = std::mem::take(&mut self.arguments);
         let places = [self.grpc.as_str(), self.http.as_str()];
-        Self::start_in(&self.name, folder, arguments, places, None, crash_at)
+        let surroundings = Surroundings {
+            log: None,
+            crash_at,
+            clock: self.clock.take(),
+        };
+        Self::start_in(&self.name, folder, arguments, places, surroundings)
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -289,6 +316,39 @@ pub(crate) struct Read {
     pub(crate) source: String,
     pub(crate) hops: u32,
     pub(crate) body: Vec<u8>,
+}
+
+/// Starts the process of a node.
+fn spawn(
+    name: &str,
+    folder: &Path,
+    arguments: &[String],
+    [listen, http]: [&str; 2],
+    surroundings: Surroundings<'_>,
+) -> Child {
+    let usual = std::env::var("RUST_LOG").unwrap_or("warn".into());
+    let (level, format, stderr) = match surroundings.log {
+        Some(file) => ("dataverse=debug".to_owned(), "json", Stdio::from(file)),
+        None => (usual, "text", Stdio::inherit()),
+    };
+    let mut command = Command::new(BINARY);
+    if let Some(clock) = &surroundings.clock {
+        clock.give_to(&mut command);
+    }
+    command
+        .args(["node", "--name", name, "--listen", listen, "--http", http])
+        .arg("--data")
+        .arg(folder)
+        // Tests that ask who decides ask at once.
+        .args(["--set", "policies.start=60s"])
+        .args(arguments)
+        .env("RUST_LOG", level)
+        .env("DATAVERSE_LOG_FORMAT", format)
+        .env("DATAVERSE_CRASH_AT", surroundings.crash_at.unwrap_or(""))
+        .stderr(stderr)
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the binary starts")
 }
 
 pub(crate) async fn sent(request: RequestBuilder) -> Response {

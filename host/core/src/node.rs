@@ -344,11 +344,14 @@ impl Node {
         }
     }
 
-    /// The layout that follows `layout`, with these holders.
+    /// The layout that follows `layout`, with these holders, laid at this reading of the clock.
+    ///
+    /// A reading is given out once, whatever happens to the node between. So no two layouts go by the same counter
+    /// and author, not even when the node died before it had one of them on its own disk.
     #[must_use]
-    pub fn next_layout(&self, layout: &Layout, holders: Vec<NodeId>) -> Layout {
+    pub fn next_layout(&self, layout: &Layout, at: Stamp, holders: Vec<NodeId>) -> Layout {
         Layout {
-            counter: layout.counter + 1,
+            counter: layout.counter.saturating_add(1).max(at.0),
             author: self.id,
             holders,
         }

@@ -14,7 +14,8 @@ use crate::version::Version;
 /// Which nodes hold the replicas of a version, and which re-laying that was.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Layout {
-    /// Grows by one each time the replicas of a version change nodes.
+    /// Zero at first, then the author's clock ([`Stamp`](crate::version::Stamp)) when the replicas of a version
+    /// changed nodes; always greater than the one before.
     pub counter: u64,
     /// Who laid it; breaks ties between two that re-lay at once.
     pub author: NodeId,

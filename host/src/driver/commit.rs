@@ -16,7 +16,7 @@ use super::face::WriteError;
 use super::preparing::{Readied, Ready};
 use super::write::refused_by_store;
 use crate::metrics::Copied;
-use crate::store::{Applied, Change, Prepared};
+use crate::store::{Applied, Change, Prepared, StoreError};
 use crate::transport::{CallError, CommitAnswer, CommitAsk, Refusal};
 
 /// How long after a commit without an answer it is tried again.
@@ -85,7 +85,11 @@ impl Driver {
 
     /// Commits what is prepared, and asks again when no answer came: a commit that was carried out and whose answer
     /// was lost is no failure. Then nothing is prepared there any more, and the record alone says whether it is held.
-    async fn commit_surely(&self, ready: &Ready, record: &Arc<Record>) -> Result<Held, CallError> {
+    pub(super) async fn commit_surely(
+        &self,
+        ready: &Ready,
+        record: &Arc<Record>,
+    ) -> Result<Held, CallError> {
         let mut preparation = ready.preparation;
         for _ in 1..limits::COMMIT_TRIES_MAX {
             let error = match self.commit_record(&ready.peer, preparation, record).await {
@@ -132,7 +136,8 @@ impl Driver {
         let mut record = record;
         if let Some(content) = spare.take() {
             let with_own = std::iter::once(self.me.id).chain(durable.iter().copied());
-            record = self.laid_anew(&record, with_own.collect());
+            let laid = self.laid_anew(&record, with_own.collect()).await;
+            record = laid.map_err(refused_by_store)?;
             let now = self.now();
             match self.hold(&record, Role::Replica, Some(content), now).await {
                 Ok(_) if record.layout.holders.len() >= self.min_replicas() => {
@@ -153,7 +158,8 @@ impl Driver {
                 self.min_replicas()
             )));
         }
-        let record = self.laid_anew(&record, durable);
+        let laid = self.laid_anew(&record, durable).await;
+        let record = laid.map_err(refused_by_store)?;
         self.spread_layout(&record).await;
         Ok(record)
     }
@@ -163,12 +169,17 @@ impl Driver {
     }
 
     /// The same record with these holders, in the layout that follows.
-    pub(super) fn laid_anew(&self, record: &Record, holders: Vec<NodeId>) -> Arc<Record> {
-        let layout = self.state.node().next_layout(&record.layout, holders);
-        Arc::new(Record {
+    pub(super) async fn laid_anew(
+        &self,
+        record: &Record,
+        holders: Vec<NodeId>,
+    ) -> Result<Arc<Record>, StoreError> {
+        let at = self.stamp().await?;
+        let layout = self.state.node().next_layout(&record.layout, at, holders);
+        Ok(Arc::new(Record {
             layout,
             ..record.clone()
-        })
+        }))
     }
 
     /// Tells the holders of a layout of it, this node included.

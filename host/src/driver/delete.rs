@@ -85,7 +85,7 @@ impl Driver {
                 break;
             }
             crash::point("delete.committed");
-            let settled = self.settle_tombstone(tombstone, burial.durable).await;
+            let settled = self.settle_tombstone(tombstone, burial.durable).await?;
             self.announce(&settled).await;
             return Ok(());
         }
@@ -148,12 +148,17 @@ impl Driver {
     }
 
     /// The layout names exactly the nodes on which the tombstone is durable.
-    async fn settle_tombstone(&self, tombstone: Arc<Record>, durable: Vec<NodeId>) -> Arc<Record> {
+    async fn settle_tombstone(
+        &self,
+        tombstone: Arc<Record>,
+        durable: Vec<NodeId>,
+    ) -> Result<Arc<Record>, DeleteError> {
         if tombstone.layout.holders == durable {
-            return tombstone;
+            return Ok(tombstone);
         }
-        let settled = self.laid_anew(&tombstone, durable);
+        let settled = self.laid_anew(&tombstone, durable).await;
+        let settled = settled.map_err(|error| DeleteError::Unavailable(error.to_string()))?;
         self.spread_layout(&settled).await;
-        settled
+        Ok(settled)
     }
 }

@@ -26,6 +26,7 @@ use super::commit::Held;
 use super::judges::view_of;
 use super::preparing::{Preparing, Readied, Ready, Source};
 use crate::crash;
+use crate::store::StoreError;
 use crate::transport::{Announcement, Refusal};
 
 /// Why replicas did not change nodes. The layout is as it was, or a greater one that loses nothing.
@@ -45,6 +46,9 @@ pub(super) enum RelayoutError {
         /// Copies that were made.
         took: usize,
     },
+    /// No number could be given to the layout, because the clock could not be persisted.
+    #[error("the layout could not be numbered: {0}")]
+    Unnumbered(#[from] StoreError),
 }
 
 /// The files whose replicas change nodes at the moment, on this node's account.
@@ -178,7 +182,7 @@ impl Driver {
             return Err(no_taker(took));
         }
         crash::point("relayout.copied");
-        let (laid, took) = self.commit_new_holders(record, need, readied).await?;
+        let (laid, took) = self.commit_new_holders(record, need, &readied).await?;
         if !enough(took) {
             return Err(no_taker(took));
         }
@@ -226,14 +230,15 @@ impl Driver {
         &self,
         record: &Arc<Record>,
         need: &Need,
-        readied: Readied,
+        readied: &Readied,
     ) -> Result<(Arc<Record>, usize), RelayoutError> {
         let with = |new: &[NodeId]| need.keep.iter().chain(new).copied().collect::<Vec<_>>();
         let all: Vec<NodeId> = readied.others.iter().map(|ready| ready.peer.id).collect();
-        let laid = self.laid_anew(record, with(&all));
+        let laid = self.laid_anew(record, with(&all)).await;
+        let laid = laid.inspect_err(|_| self.abandon_all(readied))?;
         let commits = readied.others.iter().map(|ready| async {
-            let (peer, preparation) = (&ready.peer, ready.preparation);
-            (peer, self.commit_record(peer, preparation, &laid).await)
+            let held = self.commit_surely(ready, &laid).await;
+            (&ready.peer, held)
         });
         let mut durable = Vec::new();
         for (peer, held) in join_all(commits).await {
@@ -257,7 +262,8 @@ impl Driver {
         let laid = match durable.is_empty() {
             true => self.laid_anew(&laid, record.layout.holders.clone()),
             false => self.laid_anew(&laid, with(&durable)),
-        };
+        }
+        .await?;
         failed.for_each(|id| self.owed.add(*id, &laid));
         match durable.is_empty() {
             true => self.spread_layout(&laid).await,

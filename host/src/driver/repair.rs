@@ -275,7 +275,7 @@ impl Driver {
                 tracing::debug!(key = %record.key, copies, "replicas were made anew");
             }
             Err(RelayoutError::Changed | RelayoutError::UnderWay) => {}
-            Err(error @ RelayoutError::NoTaker { .. }) => {
+            Err(error @ (RelayoutError::NoTaker { .. } | RelayoutError::Unnumbered(_))) => {
                 self.repair.failed.fetch_add(1, Ordering::Relaxed);
                 tracing::debug!(key = %record.key, %error, "a file still lacks replicas");
             }

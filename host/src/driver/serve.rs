@@ -13,6 +13,7 @@ use dataverse_core::holdings::Role;
 use dataverse_core::limits;
 use dataverse_core::record::Record;
 use dataverse_core::search::{Answer, Question};
+use dataverse_core::version::Stamp;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use tokio::time::Instant;
@@ -379,9 +380,10 @@ impl Driver {
         Ok(())
     }
 
-    /// A version from the far future would outlive every later write.
+    /// A version from the far future would outlive every later write, and such a layout every later one.
     pub(super) fn check_stamp(&self, record: &Record) -> Result<(), Refusal> {
-        let observed = self.state.node().observe(record.version.stamp, self.now());
+        let latest = record.version.stamp.max(Stamp(record.layout.counter));
+        let observed = self.state.node().observe(latest, self.now());
         observed.map_err(|error| {
             Refusal::Invalid(format!("the version of {} is refused: {error}", record.key))
         })

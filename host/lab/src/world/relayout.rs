@@ -8,6 +8,7 @@ use std::sync::Arc;
 use dataverse_core::holdings::Role;
 use dataverse_core::id::NodeId;
 use dataverse_core::record::Record;
+use dataverse_core::version::Stamp;
 
 use super::simulation::World;
 
@@ -118,7 +119,8 @@ impl World<'_> {
     ) -> u64 {
         let now = self.now();
         let author_core = &self.sites[author as usize].core;
-        let layout = author_core.next_layout(&record.layout, holders);
+        // Nobody dies in the middle of it here, so counting on is enough.
+        let layout = author_core.next_layout(&record.layout, Stamp::default(), holders);
         let next = Arc::new(Record {
             layout,
             ..(**record).clone()

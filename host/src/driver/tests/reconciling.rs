@@ -86,7 +86,8 @@ async fn a_layout_that_a_replica_missed_is_made_up() {
     world.part(&["B"]);
     let node = world.node("A");
     let record = held(&world, "A", &name).expect("A has it").record;
-    let laid = node.laid_anew(&record, record.layout.holders.clone());
+    let laid = node.laid_anew(&record, record.layout.holders.clone()).await;
+    let laid = laid.expect("it has a clock");
     let held_anew = node.hold(&laid, Role::Replica, None, 0).await;
     assert!(held_anew.expect("A holds it").is_here());
     world.join(&["B"]);

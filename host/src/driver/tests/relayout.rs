@@ -160,7 +160,7 @@ async fn a_replica_is_kept_while_a_holder_of_the_greater_layout_can_not_be_asked
     // A rumour names two nodes that have no copy at all; neither can be asked.
     let node = world.node(first);
     let ids = others.iter().map(|other| world.node(other).id()).collect();
-    let rumour = node.laid_anew(&record, ids);
+    let rumour = node.laid_anew(&record, ids).await.expect("it has a clock");
     for other in &others {
         world.silence(other);
     }

@@ -17,6 +17,7 @@ use redb::{ReadOnlyDatabase, ReadableDatabase, ReadableTable, WriteTransaction};
 use super::codec::{self, Damaged, Decoder};
 use super::index::{self, HOLDINGS, LIFE, LoadError, META, MISSING, Older};
 use super::layout::{Layout, sync_folder};
+use crate::crash;
 
 /// The way from one format to the next.
 struct Step {
@@ -53,14 +54,17 @@ impl From<LoadError> for UpgradeError {
 pub(super) fn upgrade(layout: &Layout, older: &Older) -> Result<(), UpgradeError> {
     let from = older.format;
     let backup = back_up(layout, older)?;
+    crash::point("upgrade.backed_up");
     index::without_panic(|| {
         let database = index::open_database(&layout.index())?;
         let mut transaction = database.begin_write()?;
         transaction.set_quick_repair(true);
         take_steps(&transaction, from)?;
+        crash::point("upgrade.stepped");
         transaction.commit()?;
         Ok(())
     })?;
+    crash::point("upgrade.committed");
     for step in STEPS.iter().filter(|step| step.from >= from) {
         tracing::info!(
             from = step.from,
@@ -122,6 +126,7 @@ fn copy(from: &Path, to: &Path, folder: &Path) -> io::Result<()> {
     let unfinished = to.with_added_extension("new");
     let copied = fs::copy(from, &unfinished)
         .and_then(|_| File::open(&unfinished)?.sync_all())
+        .inspect(|()| crash::point("upgrade.copied"))
         .and_then(|()| fs::rename(&unfinished, to));
     if let Err(error) = copied {
         // What there is of it only takes up room, of which there may be none.

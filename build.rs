@@ -185,8 +185,10 @@ mod sdk {
         files.sort();
         let mut index = "[\n".to_owned();
         for file in files {
-            let (path, source) = (file.strip_prefix("sdk")?, fs::canonicalize(&file)?);
-            index += &format!("    ({path:?}, include_str!({source:?})),\n");
+            let (path, below) = (file.strip_prefix("sdk")?, Path::new("/").join(&file));
+            // Where the checkout lies is asked for when this is compiled: it may have been moved since.
+            let source = format!("concat!(env!(\"CARGO_MANIFEST_DIR\"), {below:?})");
+            index += &format!("    ({path:?}, include_str!({source})),\n");
         }
         fs::write(out_dir.join("sdk.rs"), index + "]\n")?;
         Ok(())

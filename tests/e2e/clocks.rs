@@ -13,7 +13,7 @@ use crate::world::{Node, QUICK, bytes, eventually, replicas, sent};
 /// A wall clock that can be set while the process that was given it runs. Its monotonic clock is the machine's.
 #[derive(Clone)]
 pub(crate) struct Clock {
-    library: PathBuf,
+    faketime: PathBuf,
     folder: Arc<TempDir>,
 }
 
@@ -21,7 +21,7 @@ impl Clock {
     /// One that is right, if there is what it takes.
     fn new() -> Option<Self> {
         let clock = Self {
-            library: library()?,
+            faketime: library()?,
             folder: Arc::new(TempDir::new().expect("a temporary folder can be made")),
         };
         clock.set_ahead(0);
@@ -42,7 +42,7 @@ impl Clock {
     /// Has the command go by this clock.
     pub(crate) fn give_to(&self, command: &mut Command) {
         command
-            .env("LD_PRELOAD", &self.library)
+            .env("LD_PRELOAD", &self.faketime)
             .env("FAKETIME_TIMESTAMP_FILE", self.file())
             .env("FAKETIME_NO_CACHE", "1")
             .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use reqwest::StatusCode;
 use tempfile::TempDir;
 
-use crate::world::{Node, QUICK, bytes, eventually, replicas, sent};
+use crate::world::{Node, QUICK, all_read, bytes, eventually, replicas, sent};
 
 /// A wall clock that can be set while the process that was given it runs. Its monotonic clock is the machine's.
 #[derive(Clone)]
@@ -82,23 +82,6 @@ async fn trio() -> Option<(Vec<Node>, Vec<Clock>)> {
     Some((nodes, clocks))
 }
 
-async fn all_read(nodes: &[Node], key: &str, content: Option<&[u8]>, when: &str) {
-    for node in nodes {
-        let what = format!("{key} is right at {} when {when}", node.name);
-        eventually(&what, async || {
-            let answer = sent(node.get(key)).await;
-            match content {
-                None => answer.status() == StatusCode::NOT_FOUND,
-                Some(content) => {
-                    answer.status() == StatusCode::OK
-                        && answer.bytes().await.is_ok_and(|body| body == content)
-                }
-            }
-        })
-        .await;
-    }
-}
-
 /// In seconds.
 const MINUTE: i64 = 60;
 const HOUR: i64 = 60 * MINUTE;
@@ -119,7 +102,7 @@ async fn the_last_write_counts_while_clocks_jump() {
     for (round, (b, c)) in (0u64..).zip(skies) {
         clocks[1].set_ahead(b);
         clocks[2].set_ahead(c);
-        let when = format!("B is {b} s ahead and C {c} s");
+        let when = format!("when B is {b} s ahead and C {c} s");
         let content = |turn: u64| bytes(50_000, 10 * round + turn);
         let gone = format!("ada/gone-{round}");
         nodes[2].store_on(&gone, content(9), 2).await;
@@ -159,12 +142,18 @@ async fn a_node_whose_clock_is_an_hour_behind_harms_nobody_and_is_back_when_it_i
         let key = format!("ada/{at}");
         nodes[at].store("ada/x", content(2)).await;
         nodes[at].store(&key, content(3)).await;
-        all_read(&nodes[at..=at], "ada/x", Some(&content(2)), "B is behind").await;
+        all_read(
+            &nodes[at..=at],
+            "ada/x",
+            Some(&content(2)),
+            "when B is behind",
+        )
+        .await;
     }
     clocks[1].set_ahead(0);
     nodes[1].store_on("ada/b", content(4), 2).await;
     for (key, turn) in [("ada/x", 2), ("ada/0", 3), ("ada/2", 3), ("ada/b", 4)] {
-        all_read(&nodes, key, Some(&content(turn)), "B is right again").await;
+        all_read(&nodes, key, Some(&content(turn)), "when B is right again").await;
     }
     eventually("there are two replicas each", async || {
         replicas(&nodes).await == 8

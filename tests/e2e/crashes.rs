@@ -10,7 +10,7 @@ use reqwest::{Method, StatusCode};
 
 use crate::failures::contents;
 use crate::scrub::flip;
-use crate::world::{Node, QUICK, bytes, eventually, network, replicas, sent};
+use crate::world::{Node, QUICK, all_read, bytes, eventually, network, replicas, sent};
 
 const VICTIM: usize = 1;
 const BYTES: usize = 60_000;
@@ -212,20 +212,13 @@ impl Trial {
     /// Every reader finds what was acknowledged last, at every node.
     async fn check(&self, after: &str) {
         for (key, content) in &self.expected {
-            for node in &self.nodes {
-                let what = format!("{key} is right at {} after {after}", node.name);
-                eventually(&what, async || {
-                    let answer = sent(node.get(key)).await;
-                    match content {
-                        None => answer.status() == StatusCode::NOT_FOUND,
-                        Some(content) => {
-                            answer.status() == StatusCode::OK
-                                && answer.bytes().await.is_ok_and(|body| body == content)
-                        }
-                    }
-                })
-                .await;
-            }
+            all_read(
+                &self.nodes,
+                key,
+                content.as_deref(),
+                &format!("after {after}"),
+            )
+            .await;
         }
     }
 

@@ -373,6 +373,24 @@ pub(crate) async fn network(
     nodes
 }
 
+/// Waits until a reader at each of these nodes finds this content, or, without one, nothing.
+pub(crate) async fn all_read(nodes: &[Node], key: &str, content: Option<&[u8]>, when: &str) {
+    for node in nodes {
+        let what = format!("{key} is right at {} {when}", node.name);
+        eventually(&what, async || {
+            let answer = sent(node.get(key)).await;
+            match content {
+                None => answer.status() == StatusCode::NOT_FOUND,
+                Some(content) => {
+                    answer.status() == StatusCode::OK
+                        && answer.bytes().await.is_ok_and(|body| body == content)
+                }
+            }
+        })
+        .await;
+    }
+}
+
 /// Replicas of files that these nodes hold, added up.
 pub(crate) async fn replicas(nodes: &[Node]) -> u64 {
     let mut replicas = 0;

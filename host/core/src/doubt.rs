@@ -56,7 +56,7 @@ impl Inquiry {
     /// Takes in what a node answered, and leaves in it only what ends the search: a replica that its node does not doubt.
     pub fn hear(&mut self, from: NodeId, answer: &mut Answer) {
         let known = answer.hits.iter().map(|hit| hit.record.version);
-        let known = known.chain(answer.known).max();
+        let known = known.chain(answer.known.map(|heard| heard.version)).max();
         self.heard.insert(from, known);
         answer.hits.retain(|hit| {
             let sound = hit.role == Role::Replica && !hit.is_doubted();
@@ -97,6 +97,7 @@ impl Inquiry {
 mod tests {
     use super::*;
     use crate::content::Digest;
+    use crate::floors::Heard;
     use crate::key::Key;
     use crate::limits::DOUBTED_AGE_MS;
     use crate::record::Layout;
@@ -142,14 +143,14 @@ mod tests {
                 role,
                 validated_age_ms,
             }],
-            known: Some(version(stamp)),
+            known: Some(Heard::alive(version(stamp))),
             ..Answer::default()
         }
     }
 
     fn knows(stamp: Option<u64>) -> Answer {
         Answer {
-            known: stamp.map(version),
+            known: stamp.map(version).map(Heard::alive),
             ..Answer::default()
         }
     }

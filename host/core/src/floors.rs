@@ -11,23 +11,63 @@ use crate::limits::HEARD_FLOORS_MAX;
 use crate::record::Record;
 use crate::version::Version;
 
-/// A version that was heard of.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+/// What was heard of a file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Heard {
-    /// Which.
+    /// The highest version.
     pub version: Version,
-    /// Whether it is a deletion.
-    pub deleted: bool,
+    /// The highest version that is a deletion; no higher than `version`. What is older than that is never read again,
+    /// whatever becomes of what was written since.
+    pub buried: Option<Version>,
 }
 
 impl Heard {
+    /// A version that is not known to be a deletion.
+    #[must_use]
+    pub const fn alive(version: Version) -> Self {
+        Self {
+            version,
+            buried: None,
+        }
+    }
+
+    /// A deletion.
+    #[must_use]
+    pub const fn deletion(version: Version) -> Self {
+        Self {
+            version,
+            buried: Some(version),
+        }
+    }
+
     /// What a record says.
     #[must_use]
     pub const fn of(record: &Record) -> Self {
-        Self {
-            version: record.version,
-            deleted: record.deleted,
+        match record.deleted {
+            true => Self::deletion(record.version),
+            false => Self::alive(record.version),
         }
+    }
+
+    /// Whether the highest version is a deletion.
+    #[must_use]
+    pub fn is_deletion(&self) -> bool {
+        self.buried == Some(self.version)
+    }
+
+    /// What both say.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            version: self.version.max(other.version),
+            buried: self.buried.max(other.buried),
+        }
+    }
+
+    /// What all of them say.
+    #[must_use]
+    pub fn merged(all: impl IntoIterator<Item = Self>) -> Option<Self> {
+        all.into_iter().reduce(Self::and)
     }
 }
 
@@ -45,9 +85,9 @@ impl Floors {
     /// Takes note of a version and says whether it is higher than what was known.
     pub fn hear(&mut self, file: FileId, heard: Heard) -> bool {
         if let Some(known) = self.heard.get_mut(&file) {
-            let is_news = heard > *known;
-            *known = heard.max(*known);
-            return is_news;
+            let before = *known;
+            *known = before.and(heard);
+            return *known != before;
         }
         if self.order.len() == HEARD_FLOORS_MAX
             && let Some(oldest) = self.order.pop_front()
@@ -62,7 +102,7 @@ impl Floors {
     /// Takes note of a version above the one that is held.
     pub fn pin(&mut self, file: FileId, heard: Heard) {
         let pinned = self.pinned.entry(file).or_insert(heard);
-        *pinned = heard.max(*pinned);
+        *pinned = pinned.and(heard);
     }
 
     /// The version that was held is held no more: what was pinned is kept like everything else.
@@ -76,7 +116,7 @@ impl Floors {
     #[must_use]
     pub fn of(&self, file: FileId) -> Option<Heard> {
         let heard = self.heard.get(&file).copied();
-        heard.max(self.pinned.get(&file).copied())
+        Heard::merged(heard.into_iter().chain(self.pinned.get(&file).copied()))
     }
 }
 
@@ -87,12 +127,22 @@ mod tests {
     use crate::version::Stamp;
 
     fn heard(stamp: u64) -> Heard {
-        Heard {
-            version: Version {
-                stamp: Stamp(stamp),
-                writer: NodeId::from(1),
-            },
-            deleted: false,
+        Heard::alive(Version {
+            stamp: Stamp(stamp),
+            writer: NodeId::from(1),
+        })
+    }
+
+    #[test]
+    fn a_deletion_is_remembered_beside_what_was_written_since() {
+        let deletion = Heard::deletion(heard(5).version);
+        for (one, other) in [(deletion, heard(7)), (heard(7), deletion)] {
+            let mut floors = Floors::default();
+            assert!(floors.hear(FileId(1), one));
+            assert!(floors.hear(FileId(1), other));
+            let of = floors.of(FileId(1)).expect("it was heard of");
+            assert_eq!((of.version, of.buried), (heard(7).version, deletion.buried));
+            assert!(!of.is_deletion() && deletion.is_deletion());
         }
     }
 

@@ -152,7 +152,8 @@ impl Node {
                     ..holding.clone()
                 });
                 let file = key.file_id();
-                if self.floors.of(file) <= Some(Heard::of(&holding.record)) {
+                let heard = self.floors.of(file);
+                if heard.is_none_or(|heard| heard.version <= holding.record.version) {
                     self.floors.unpin(file);
                 }
             }
@@ -178,7 +179,7 @@ impl Node {
             .holdings
             .find(key)
             .map(|holding| Heard::of(&holding.record));
-        held.max(self.floors.of(key.file_id()))
+        Heard::merged(held.into_iter().chain(self.floors.of(key.file_id())))
     }
 
     /// What it holds as replicas.
@@ -238,14 +239,17 @@ impl Node {
             .filter(|holding| Some(holding.record.version) >= floor)
             .map(|holding| self.hit_of(holding, now));
         let hits: Vec<Hit> = hits.into_iter().collect();
-        let known = self.known(key).map(|heard| heard.version);
+        let known = self.known(key);
         Answer {
             // Nobody is to have heard of a copy from a node that doubts it, only of what is greater.
             known: match hits.first() {
-                Some(hit) if hit.is_doubted() => known.filter(|known| *known > hit.record.version),
+                Some(hit) if hit.is_doubted() => {
+                    known.filter(|known| known.version > hit.record.version)
+                }
                 _ => known,
             },
             hits,
+            overtaken: self.overtaken(key).map(|holding| self.hit_of(holding, now)),
             load,
             neighbours,
         }
@@ -389,10 +393,24 @@ impl Node {
     }
 
     /// The holding of a file if it may be served: not deleted, and nothing newer was heard of.
-    fn current(&self, key: &Key) -> Option<&Holding> {
+    #[must_use]
+    pub fn current(&self, key: &Key) -> Option<&Holding> {
         let holding = self.holdings.find(key)?;
         let floor = self.floors.of(key.file_id()).map(|heard| heard.version);
         (!holding.record.deleted && Some(holding.record.version) >= floor).then_some(holding)
+    }
+
+    /// A replica that is not served because a greater version was heard of, which is no deletion. It is kept until that one
+    /// is durable elsewhere, and is what there is to read if it never will be.
+    #[must_use]
+    pub fn overtaken(&self, key: &Key) -> Option<&Holding> {
+        let holding = self.holdings.find(key)?;
+        let heard = self.floors.of(key.file_id())?;
+        let is_sound =
+            holding.role == Role::Replica && !holding.record.deleted && !self.is_doubted(key);
+        let version = Some(holding.record.version);
+        let is_below = version < Some(heard.version) && version > heard.buried;
+        (is_sound && is_below).then_some(holding)
     }
 
     /// A doubted copy is shown as a cached one that nobody ever confirmed.
@@ -496,9 +514,28 @@ mod tests {
         let floor = Some(version(2));
         assert_eq!(node.read(&key("a/x"), 0, 0), LocalRead::Search { floor });
         let answer = node.answer(&key("a/x"), None, 0, 0, Vec::new());
-        assert_eq!((answer.hits.len(), answer.known), (0, floor));
+        let known = answer.known.map(|heard| heard.version);
+        assert_eq!((answer.hits.len(), known), (0, floor));
         let pattern = Pattern::parse("a/x").expect("it is a pattern");
         assert!(node.scan(&pattern, None, 10, 0).hits.is_empty());
+    }
+
+    #[test]
+    fn a_replica_that_was_overtaken_is_told_of_unless_the_file_was_deleted() {
+        let old = record("a/x", 1, 0, &[ME]);
+        let overtaken = |role: Role, heard: Heard| {
+            let mut node = node(vec![holding(Arc::clone(&old), role, 0)]);
+            node.hear(&key("a/x"), heard);
+            let answer = node.answer(&key("a/x"), None, 0, 0, Vec::new());
+            assert_eq!((answer.hits.len(), answer.known), (0, Some(heard)));
+            answer.overtaken.map(|hit| hit.record)
+        };
+        let newer = Heard::alive(version(2));
+        assert_eq!(overtaken(Role::Replica, newer), Some(Arc::clone(&old)));
+        assert_eq!(overtaken(Role::Cached, newer), None);
+        assert_eq!(overtaken(Role::Replica, Heard::deletion(version(2))), None);
+        let written_anew = Heard::alive(version(3)).and(Heard::deletion(version(2)));
+        assert_eq!(overtaken(Role::Replica, written_anew), None);
     }
 
     #[test]

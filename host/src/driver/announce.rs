@@ -12,7 +12,6 @@ use dataverse_core::limits;
 use dataverse_core::node::Effect;
 use dataverse_core::record::Record;
 use dataverse_core::search::Peer;
-use dataverse_core::version::Version;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -123,17 +122,13 @@ impl Driver {
     }
 
     /// A replica knows of a newer version than a copy held here: the copy is not served again.
-    pub(super) async fn heard_of_newer(&self, record: &Arc<Record>, newer: Version) {
-        self.judges.file_was_superseded(&record.key, newer);
+    pub(super) async fn heard_of_newer(&self, record: &Arc<Record>, newer: Heard) {
+        self.judges.file_was_superseded(&record.key, newer.version);
         let held = {
             let mut node = self.state.node();
-            let heard = Heard {
-                version: newer,
-                deleted: false,
-            };
-            node.hear(&record.key, heard);
+            node.hear(&record.key, newer);
             let held = node.holding(&record.key);
-            held.is_some_and(|holding| holding.record.version < newer)
+            held.is_some_and(|holding| holding.record.version < newer.version)
         };
         if !held {
             return;

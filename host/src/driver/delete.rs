@@ -8,6 +8,7 @@ use dataverse_core::floors::Heard;
 use dataverse_core::id::NodeId;
 use dataverse_core::key::Key;
 use dataverse_core::record::Record;
+use dataverse_core::version::Version;
 use futures_util::future::join_all;
 
 use super::Driver;
@@ -54,6 +55,7 @@ impl Driver {
             Ok(located) => located.record,
             // What nobody can read any more can still be deleted.
             Err(ReadError::Lost { record }) => record,
+            Err(ReadError::Away { key, version }) => self.nothing_of(key, version),
             Err(error) => return Err(error.into()),
         };
         let driver = self.shared();
@@ -61,6 +63,20 @@ impl Driver {
         buried
             .await
             .map_err(|_| DeleteError::Unavailable("the node is stopping".to_owned()))?
+    }
+
+    /// Stands for a version of which nothing is known but that it was written.
+    fn nothing_of(&self, key: Key, version: Version) -> Arc<Record> {
+        Arc::new(Record {
+            key,
+            version,
+            layout: self.state.node().first_layout(vec![self.me.id]),
+            deleted: false,
+            size: 0,
+            digest: Digest::of(&[]),
+            content_type: "application/octet-stream".into(),
+            factor: self.factor,
+        })
     }
 
     /// Writes a tombstone above a record; above a newer one, if that turns up on the way.
@@ -98,7 +114,7 @@ impl Driver {
     async fn tombstone_of(&self, record: &Record) -> Result<Arc<Record>, DeleteError> {
         let unavailable = |error: WriteError| DeleteError::Unavailable(error.to_string());
         let own = self.state.node().known(&record.key);
-        let above = own.max(Some(Heard::of(record)));
+        let above = Heard::merged(own.into_iter().chain([Heard::of(record)]));
         let version = self.version_above(above).await.map_err(unavailable)?;
         let holders = record.layout.holders.clone();
         Ok(Arc::new(Record {

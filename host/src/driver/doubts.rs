@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use dataverse_core::doubt::{Finding, Inquiry};
+use dataverse_core::floors::Heard;
 use dataverse_core::holdings::Role;
 use dataverse_core::key::Key;
 use dataverse_core::limits;
@@ -243,6 +244,8 @@ impl Driver {
     /// The file was deleted while the node was away, and those who deleted it have forgotten that.
     async fn put_aside(&self, record: &Arc<Record>, holder: &str) {
         let (key, version) = (record.key.clone(), record.version);
+        // Without this the file would count as one that exists and can't be found.
+        self.state.node().hear(&key, Heard::deletion(version));
         let role = self.state.node().holding(&key).map(|held| held.role);
         let dropped = Change::Drop {
             key: key.clone(),

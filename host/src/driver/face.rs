@@ -12,7 +12,7 @@ use dataverse_core::key::Key;
 use dataverse_core::pattern::Pattern;
 use dataverse_core::record::Record;
 use dataverse_core::search::Peer;
-use dataverse_core::version::Millis;
+use dataverse_core::version::{Millis, Version};
 use futures_util::stream::BoxStream;
 
 use super::read::Origin;
@@ -161,6 +161,16 @@ pub enum ReadError {
     Lost {
         /// What is known of it.
         record: Arc<Record>,
+    },
+    /// A version was heard of, every node that is there was asked, and none of them has it.
+    #[error(
+        "{key} is known to exist, but no node that can be reached has it; it may be on a node that is away, else write it again"
+    )]
+    Away {
+        /// The file.
+        key: Key,
+        /// The version that was heard of.
+        version: Version,
     },
     /// `consistency=newest` was asked and no replica could be reached.
     #[error("no replica of {key} can be reached to confirm that the copy here is the newest")]

@@ -209,7 +209,9 @@ impl Flow {
             .driver
             .search_elsewhere(&record.key, Some(record.version), &self.failed)
             .await;
-        self.superseded |= report.floor > Some(record.version);
+        self.superseded |= report
+            .floor
+            .is_some_and(|floor| floor.version > record.version);
         let same = report
             .hits
             .iter()

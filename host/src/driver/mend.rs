@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use dataverse_core::floors::Heard;
 use dataverse_core::holdings::Role;
 use dataverse_core::key::Key;
 use dataverse_core::limits;
@@ -85,7 +86,7 @@ struct Elsewhere {
     /// With the greatest layout that was heard of.
     record: Arc<Record>,
     sources: Vec<Peer>,
-    newer: Option<Version>,
+    newer: Option<Heard>,
     /// Everyone who might have it was asked and has answered.
     all_answered: bool,
 }
@@ -100,14 +101,14 @@ impl Elsewhere {
         }
     }
 
-    fn hear_of(&mut self, version: Version) {
-        if version > self.record.version {
-            self.newer = self.newer.max(Some(version));
+    fn hear_of(&mut self, heard: Heard) {
+        if heard.version > self.record.version {
+            self.newer = Heard::merged(self.newer.into_iter().chain([heard]));
         }
     }
 
     fn found(&mut self, peer: &Peer, record: &Arc<Record>) {
-        self.hear_of(record.version);
+        self.hear_of(Heard::of(record));
         if record.version != self.record.version || record.digest != self.record.digest {
             return;
         }
@@ -320,7 +321,7 @@ impl Driver {
     async fn look_elsewhere(&self, record: &Arc<Record>) -> Elsewhere {
         let mut found = Elsewhere::of(record);
         if let Some(known) = self.state.node().known(&record.key) {
-            found.hear_of(known.version);
+            found.hear_of(known);
         }
         let others = record.layout.holders.iter().filter(|id| **id != self.me.id);
         let asked = others.map(|id| async move {

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use dataverse_core::floors::Heard;
 use dataverse_core::holdings::{Holding, Role};
 use dataverse_core::key::Key;
 use dataverse_core::node::LocalRead;
@@ -30,6 +31,9 @@ pub(crate) enum Origin {
     Here(Holding),
     /// Other nodes.
     Elsewhere(Elsewhere),
+    /// Replicas on other nodes, the best first, that these do not serve: nobody who is there has the greater version that
+    /// they have heard of.
+    Overtaken(Vec<Peer>),
 }
 
 /// The copies that a search found, nearest and best first, and the way to the first.
@@ -58,7 +62,7 @@ enum Word {
         by_all: bool,
     },
     /// There is a newer version.
-    Newer(Version),
+    Newer(Heard),
     /// No replica answered.
     Unknown,
 }
@@ -119,7 +123,7 @@ impl Driver {
                         return Ok(self.here(holding, true));
                     }
                     Word::Unknown => return Err(ReadError::Unconfirmed { key: key.clone() }),
-                    Word::Newer(version) => Some(version),
+                    Word::Newer(heard) => Some(heard.version),
                 }
             }
             LocalRead::Search { floor } => floor,
@@ -138,12 +142,12 @@ impl Driver {
         for _ in 0..3 {
             let report = self.search_elsewhere(key, floor, &BTreeSet::new()).await;
             let Some(nearest) = report.hits.first().cloned() else {
-                return Err(self.missed(key, &report));
+                return self.missed(key, &report, consistency);
             };
             let stale = match self.confirm_hit(&nearest, consistency).await {
                 Word::Newest { by_all } => consistency == Consistency::Newest && !by_all,
-                Word::Newer(version) => {
-                    floor = Some(version);
+                Word::Newer(heard) => {
+                    floor = Some(heard.version);
                     continue;
                 }
                 Word::Unknown if consistency == Consistency::Newest => {
@@ -218,7 +222,7 @@ impl Driver {
         while let Some(answer) = asked.next().await {
             let Some(answer) = answer else { continue };
             answers += 1;
-            if let Some(newer) = answer.known.filter(|known| *known > version) {
+            if let Some(newer) = answer.known.filter(|known| known.version > version) {
                 self.heard_of_newer(record, newer).await;
                 return Word::Newer(newer);
             }
@@ -239,7 +243,7 @@ impl Driver {
         }
         // There may be replicas that this layout knows nothing of, after a cut for one.
         let report = self.search_above(key, version).await;
-        match report.floor.filter(|floor| *floor > version) {
+        match report.floor.filter(|floor| floor.version > version) {
             Some(newer) => Word::Newer(newer),
             None => Word::Newest {
                 by_all: answers == others.len() && report.outcome == Outcome::NotFound,
@@ -281,7 +285,7 @@ impl Driver {
         let outcome = match &located.origin {
             Origin::Here(holding) if holding.role == Role::Replica => recorder::Outcome::Replica,
             Origin::Here(_) => recorder::Outcome::Cached,
-            Origin::Elsewhere(_) => recorder::Outcome::Remote,
+            Origin::Elsewhere(_) | Origin::Overtaken(_) => recorder::Outcome::Remote,
         };
         self.take_down(Op::Read, &record.key, record.size, outcome, located.hops);
         let flow = match located.origin {
@@ -292,6 +296,11 @@ impl Driver {
             Origin::Elsewhere(elsewhere) => {
                 self.metrics.read(ReadFrom::Remote);
                 self.flow_from(&record, elsewhere, offset, end).await
+            }
+            // No copy is made of it: none would be served.
+            Origin::Overtaken(sources) => {
+                self.metrics.read(ReadFrom::Remote);
+                Flow::elsewhere(self.shared(), record, sources, None, offset, end)
             }
         };
         flow.into_body().await
@@ -425,16 +434,66 @@ impl Driver {
     }
 
     /// What a search without a hit means to the reader.
-    fn missed(&self, key: &Key, report: &Report) -> ReadError {
+    ///
+    /// # Errors
+    /// Why the file can't be read, unless a replica that was overtaken by a version which nobody has is good enough.
+    fn missed(
+        &self,
+        key: &Key,
+        report: &Report,
+        consistency: Consistency,
+    ) -> Result<Located, ReadError> {
         let key = key.clone();
-        match (report.outcome, self.state.mending.find(&key)) {
+        let known = report.floor.filter(|heard| !heard.is_deletion());
+        if let Some(Heard { version, .. }) = known
+            && self.has_asked_who_is_there(report)
+        {
+            let overtaken = self.located_overtaken(&report.overtaken);
+            return match (overtaken, self.state.mending.find(&key)) {
+                (Some(_), _) if consistency == Consistency::Newest => {
+                    Err(ReadError::Unconfirmed { key })
+                }
+                (Some(located), _) => Ok(located),
+                (None, Some(record)) => Err(ReadError::Lost { record }),
+                (None, None) => Err(ReadError::Away { key, version }),
+            };
+        }
+        Err(match (report.outcome, self.state.mending.find(&key)) {
             (Outcome::NotFound, Some(record)) => ReadError::Lost { record },
             (Outcome::NotFound, None) => ReadError::NotFound { key },
             (other, _) => ReadError::Unknown {
                 key,
                 outcome: other.as_str(),
             },
+        })
+    }
+
+    /// Whether every node was asked that was there not long ago.
+    fn has_asked_who_is_there(&self, report: &Report) -> bool {
+        match report.outcome {
+            Outcome::NotFound => true,
+            Outcome::Partial => {
+                let gone = self.long_gone();
+                report.unanswered.iter().all(|peer| gone.contains(&peer.id))
+            }
+            _ => false,
         }
+    }
+
+    /// The older version that there is to read when nobody has the newest. Its readers are told that it is stale.
+    fn located_overtaken(&self, overtaken: &[FoundHit]) -> Option<Located> {
+        let nearest = overtaken.first()?;
+        let record = &nearest.hit.record;
+        if let Some(holding) = self.held_now(record) {
+            return Some(self.here(holding, true));
+        }
+        Some(Located {
+            record: Arc::clone(record),
+            source: nearest.peer.name.to_string(),
+            hops: nearest.hops,
+            stale: true,
+            origin: Origin::Overtaken(overtaken.iter().map(|found| found.peer.clone()).collect()),
+        })
     }
 
     fn here(&self, holding: Holding, stale: bool) -> Located {

@@ -10,6 +10,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use dataverse_core::floors::Heard;
 use dataverse_core::holdings::{Holding, Role};
 use dataverse_core::id::NodeId;
 use dataverse_core::key::Key;
@@ -166,9 +167,9 @@ impl Driver {
         let holding = self.replica_of(record).ok_or(RelayoutError::Changed)?;
         let readied = self.copy_to(&holding, need.wanted, takers).await;
         let newer = readied.others.iter().filter_map(|ready| ready.known);
-        if let Some(newer) = newer.max().filter(|known| known.version > record.version) {
+        if let Some(newer) = Heard::merged(newer).filter(|known| known.version > record.version) {
             self.abandon_all(&readied);
-            self.heard_of_newer(record, newer.version).await;
+            self.heard_of_newer(record, newer).await;
             return Err(RelayoutError::Changed);
         }
         let no_taker = |took: usize| RelayoutError::NoTaker {

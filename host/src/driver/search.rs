@@ -32,7 +32,7 @@ impl Driver {
         let report = match query {
             Query::Exact(key) => {
                 let local = self.answer_locally(&key, None);
-                let floor = local.known;
+                let floor = local.known.map(|heard| heard.version);
                 let question = Question::Exact { key, floor };
                 self.run_search(question, local, options, as_they_are).await
             }
@@ -61,7 +61,7 @@ impl Driver {
         };
         let question = Question::Exact {
             key: key.clone(),
-            floor: floor.max(local.known),
+            floor: floor.max(local.known.map(|heard| heard.version)),
         };
         let screen = |from: NodeId, answer: &mut Answer| {
             if without.contains(&from) {
@@ -100,7 +100,7 @@ impl Driver {
     ) -> Report {
         let local = Answer {
             hits: Vec::new(),
-            known: Some(version),
+            known: Some(Heard::alive(version)),
             ..self.answer_locally(key, None)
         };
         let question = Question::Exact {
@@ -140,6 +140,7 @@ impl Driver {
         Answer {
             hits,
             known: None,
+            overtaken: None,
             load: self.load.per_second(),
             neighbours: self.links.peers(),
         }
@@ -177,7 +178,7 @@ impl Driver {
                 biased;
                 Some((peer, answer)) = under_way.next(), if !under_way.is_empty() => match answer {
                     Ok(mut answer) => {
-                        heard = heard.max(soundly_known(&answer));
+                        heard = Heard::merged(heard.into_iter().chain(soundly_known(&answer)));
                         screen(peer.id, &mut answer);
                         search.answered(peer.id, answer, elapsed());
                     }
@@ -210,21 +211,17 @@ impl Driver {
     }
 
     /// What a search heard of is not forgotten when whoever said it goes away.
-    fn remember_floor(&self, key: Option<Key>, floor: Option<Version>) {
-        let (Some(key), Some(version)) = (key, floor) else {
-            return;
-        };
-        let heard = Heard {
-            version,
-            deleted: false,
-        };
-        self.state.node().hear(&key, heard);
+    fn remember_floor(&self, key: Option<Key>, floor: Option<Heard>) {
+        if let (Some(key), Some(heard)) = (key, floor) {
+            self.state.node().hear(&key, heard);
+        }
     }
 
     /// An answer with a version from the far future would void every real copy.
     pub(super) fn believable(&self, answer: Answer) -> Result<Answer, CallError> {
         let hits = answer.hits.iter().map(|hit| hit.record.version);
-        for version in hits.chain(answer.known) {
+        let known = answer.known.map(|heard| heard.version);
+        for version in hits.chain(known) {
             let observed = self.state.node().observe(version.stamp, self.now());
             observed.map_err(|error| CallError::Refused(Refusal::Invalid(error.to_string())))?;
         }
@@ -267,12 +264,12 @@ impl Driver {
     }
 }
 
-/// The highest version that an answer speaks of, copies left out that their own node doubts: of a file that may have been
+/// What an answer says of the file, copies left out that their own node doubts: of a file that may have been
 /// deleted nobody is to have heard.
-fn soundly_known(answer: &Answer) -> Option<Version> {
+fn soundly_known(answer: &Answer) -> Option<Heard> {
     let sound = answer.hits.iter().filter(|hit| !hit.is_doubted());
-    let sound = sound.map(|hit| hit.record.version);
-    sound.chain(answer.known).max()
+    let sound = sound.map(|hit| Heard::of(&hit.record));
+    Heard::merged(sound.chain(answer.known))
 }
 
 /// Takes answers as they come.

@@ -151,13 +151,11 @@ impl Serve for Driver {
         }
         let holding = {
             let node = self.state.node();
-            let known = node.known(&key).map(|heard| heard.version);
-            let holding = node.holding(&key).cloned();
-            holding.filter(|holding| {
-                holding.record.version == version
-                    && !holding.record.deleted
-                    && Some(version) >= known
-            })
+            // An overtaken replica goes to whoever asks for just that version: it knows that nobody has the greater one.
+            let holding = node.current(&key).or_else(|| node.overtaken(&key));
+            holding
+                .filter(|holding| holding.record.version == version)
+                .cloned()
         };
         let holding = holding.ok_or_else(absent)?;
         let record = Arc::clone(&holding.record);

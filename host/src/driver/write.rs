@@ -171,7 +171,7 @@ impl Driver {
             key: arrived.key,
         });
         crash::point("write.stamped");
-        let replaced = known.is_some_and(|heard| !heard.deleted);
+        let replaced = known.is_some_and(|heard| !heard.is_deletion());
         let readied = arrived.readied;
         let record = self
             .commit_everywhere(record, arrived.content, readied)
@@ -182,11 +182,11 @@ impl Driver {
         Ok(self.written(record, replaced, false))
     }
 
-    /// The highest version that anybody who takes part has heard of.
+    /// What those who take part have heard of the file.
     fn known_of_all(&self, key: &Key, readied: &Readied) -> Option<Heard> {
         let own = self.state.node().known(key);
         let others = readied.others.iter().filter_map(|ready| ready.known);
-        others.chain(own).max()
+        Heard::merged(others.chain(own))
     }
 
     /// A version above all that were heard of, stamped by this node.

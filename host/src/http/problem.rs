@@ -170,6 +170,9 @@ impl From<ReadError> for Problem {
                 Some(&record.key),
                 Some("lost"),
             ),
+            ReadError::Away { key, .. } => {
+                (StatusCode::SERVICE_UNAVAILABLE, Some(key), Some("away"))
+            }
             ReadError::Unconfirmed { key } => (StatusCode::SERVICE_UNAVAILABLE, Some(key), None),
             ReadError::Superseded { key } => (StatusCode::SERVICE_UNAVAILABLE, Some(key), None),
             ReadError::Failed(_) => (StatusCode::INTERNAL_SERVER_ERROR, None, None),

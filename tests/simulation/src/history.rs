@@ -1,6 +1,6 @@
 //! What clients asked for and what they were told: all that a checker knows of what should be there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dataverse_core::content::Digest;
 use dataverse_core::id::NodeId;
@@ -123,6 +123,28 @@ impl History {
                 let since = deletion.ended.is_some_and(|ended| ended > put.began);
                 deletion.key == *key && deletion.acknowledged && since
             })
+        })
+    }
+
+    /// Whether a write that came after the one with this content may have been stored on lost nodes and nowhere else:
+    /// others may have heard of it, and do not make copies of anything older.
+    #[must_use]
+    pub fn may_be_overtaken_by_what_is_lost(
+        &self,
+        key: &Key,
+        digest: Digest,
+        lost: &BTreeSet<NodeId>,
+    ) -> bool {
+        let Some(put) = self.put_of(key, digest) else {
+            return false;
+        };
+        self.puts.values().any(|later| {
+            let is_lost = match &later.told {
+                Told::Acknowledged { holders, .. } => holders.iter().all(|id| lost.contains(id)),
+                Told::Nothing => lost.contains(&later.entry),
+                Told::Refused => false,
+            };
+            later.key == *key && later.began > put.began && is_lost
         })
     }
 

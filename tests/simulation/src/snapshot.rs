@@ -21,6 +21,8 @@ pub enum Read {
         promised: Digest,
         /// Of the bytes that came.
         came: Digest,
+        /// Whether the reader was told that there may be something newer.
+        stale: bool,
     },
     /// There is no such file.
     Missing,

@@ -67,6 +67,7 @@ fn read(stamp: u64, content: &[u8]) -> Read {
         version: version(stamp),
         promised: Digest::of(content),
         came: Digest::of(content),
+        stale: false,
     }
 }
 
@@ -189,6 +190,7 @@ fn wrong_bytes_are_noticed_on_disk_and_on_their_way() {
             version: version(5),
             promised: Digest::of(NEW),
             came: Digest::of(b"garbled"),
+            stale: false,
         };
         world.nodes[2].reads.insert(key(), read);
     });
@@ -369,4 +371,33 @@ fn a_replica_may_go_only_once_something_greater_was_durable_wherever_it_is_named
     // It was, and that is enough: what came after took its place.
     see(3, &record(6, OLD, &[1, 3]));
     assert!(disks.is_superseded(&old));
+}
+
+#[test]
+fn what_was_overtaken_by_a_write_that_is_lost_needs_no_more_copies() {
+    let with_later = |lost: &'static [u128], told: Told| {
+        found(Expect::EVERYTHING, |history, world| {
+            let later = Put {
+                entry: id(9),
+                told,
+                ..put(7, b"later", 5)
+            };
+            history.puts.insert(3, later);
+            world.lost = lost.iter().map(|node| id(*node)).collect();
+            world.nodes[1].held.clear();
+            world.nodes[1].usage.replicas = 0;
+        })
+    };
+    let acknowledged = || Told::Acknowledged {
+        version: version(7),
+        holders: vec![id(9)],
+    };
+    assert_eq!(with_later(&[9], acknowledged()), "");
+    assert_eq!(with_later(&[9], Told::Nothing), "");
+    for found in [
+        with_later(&[9], Told::Refused),
+        with_later(&[8], Told::Nothing),
+    ] {
+        assert!(found.contains("has 1 replicas of 2"), "{found}");
+    }
 }

@@ -168,7 +168,7 @@ impl Node {
             Weighed::Nothing
         } else if !record.deleted && record.layout.names(self.id) {
             Weighed::Lacking
-        } else if heard < Some(Heard::of(record)) {
+        } else if heard.is_none_or(|heard| heard.and(Heard::of(record)) != heard) {
             Weighed::Greater
         } else {
             Weighed::Nothing

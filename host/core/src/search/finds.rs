@@ -34,8 +34,8 @@ impl FoundHit {
     }
 }
 
-/// The hits of one level of an exact search: those that stand against the floor, which are all of one
-/// version, the highest heard of.
+/// Hits of an exact search that are all to be of one version, the highest: those of one level that stand against the
+/// floor, or the replicas that were overtaken.
 #[derive(Default)]
 pub(super) struct LevelHits {
     hits: Vec<FoundHit>,
@@ -50,6 +50,15 @@ impl LevelHits {
 
     pub(super) fn push(&mut self, found: FoundHit) {
         self.hits.push(found);
+    }
+
+    /// Keeps a hit unless there are higher ones, and then only those as high.
+    pub(super) fn push_highest(&mut self, found: FoundHit) {
+        let highest = self.hits.iter().map(|found| found.hit.record.version).max();
+        if Some(found.hit.record.version) >= highest {
+            self.void_below(Some(found.hit.record.version));
+            self.hits.push(found);
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -8,16 +8,19 @@
 
 use std::collections::BTreeSet;
 
+use crate::floors::Heard;
+use crate::holdings::Role;
 use crate::limits;
 use crate::search::{Answer, Hit, Peer, Question};
-use crate::version::Version;
 
 /// An answer after it was looked through.
 pub(super) struct Judged {
     /// Hits that fit the question; none when the answer is unsound.
     pub(super) hits: Vec<Hit>,
     /// The highest version heard of; `None` for patterns.
-    pub(super) known: Option<Version>,
+    pub(super) known: Option<Heard>,
+    /// A replica that fits the question but for its version; none when the answer is unsound.
+    pub(super) overtaken: Option<Hit>,
     /// Nodes named, well-formed ones only, no more than a node may have links.
     pub(super) neighbours: Vec<Peer>,
     /// Whether the answer can be relied on.
@@ -44,12 +47,16 @@ pub(super) fn judge(question: &Question, answer: Answer) -> Judged {
     let links_fit = answer.neighbours.len() <= limits::LINKS_MAX
         && answer.neighbours.iter().all(is_well_formed);
     let is_sound = hits_fit && links_fit;
+    let overtaken = answer
+        .overtaken
+        .filter(|hit| was_overtaken(question, known, hit));
     let mut neighbours = answer.neighbours;
     neighbours.truncate(limits::LINKS_MAX);
     neighbours.retain(is_well_formed);
     Judged {
         hits: if is_sound { answer.hits } else { Vec::new() },
         known,
+        overtaken: overtaken.filter(|_| is_sound),
         neighbours,
         is_sound,
     }
@@ -57,15 +64,24 @@ pub(super) fn judge(question: &Question, answer: Answer) -> Judged {
 
 /// Whether a hit is one of the file or files asked for, living, and no less than what its holder was
 /// told of and has heard of itself.
-fn fits(question: &Question, known: Option<Version>, hit: &Hit) -> bool {
+fn fits(question: &Question, known: Option<Heard>, hit: &Hit) -> bool {
     let record = &hit.record;
     let of_the_question = match question {
         Question::Exact { key, floor } => {
+            let known = known.map(|heard| heard.version);
             record.key == *key && Some(record.version) >= (*floor).max(known)
         }
         Question::Pattern { pattern, .. } => pattern.matches(&record.key),
     };
     of_the_question && !record.deleted
+}
+
+/// Whether this is a living replica of the file asked for, below what its holder has heard of.
+fn was_overtaken(question: &Question, known: Option<Heard>, hit: &Hit) -> bool {
+    let record = &hit.record;
+    let of_the_question = matches!(question, Question::Exact { key, .. } if record.key == *key);
+    let is_below = known.is_some_and(|heard| heard.version > record.version);
+    of_the_question && is_below && hit.role == Role::Replica && !record.deleted && !hit.is_doubted()
 }
 
 fn is_well_formed(peer: &Peer) -> bool {

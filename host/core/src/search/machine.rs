@@ -11,13 +11,14 @@
 
 use std::collections::BTreeMap;
 
+use crate::floors::Heard;
 use crate::id::NodeId;
 use crate::limits;
 use crate::search::finds::{Harvest, LevelHits};
 use crate::search::frontier::Frontier;
 use crate::search::judge::{Judged, judge};
-use crate::search::{Answer, Bounds, FoundHit, Outcome, Peer, Probe, Question, Report};
-use crate::version::{Millis, Version};
+use crate::search::{Answer, Bounds, FoundHit, Hit, Outcome, Peer, Probe, Question, Report};
+use crate::version::Millis;
 
 /// A probe under way.
 struct Asked {
@@ -36,6 +37,10 @@ pub struct Search {
     frontier: Frontier,
     in_flight: BTreeMap<NodeId, Asked>,
     level_hits: LevelHits,
+    /// What was heard of the file: what the question's floor says, in full.
+    heard: Option<Heard>,
+    /// Replicas that their nodes do not serve.
+    overtaken: LevelHits,
     /// When the level under way is committed, settled or not.
     commit_at: Option<Millis>,
     harvest: Harvest,
@@ -74,6 +79,11 @@ impl Search {
             frontier: Frontier::new(me, budget),
             in_flight: BTreeMap::new(),
             level_hits: LevelHits::default(),
+            heard: match &question {
+                Question::Exact { floor, .. } => floor.map(Heard::alive),
+                Question::Pattern { .. } => None,
+            },
+            overtaken: LevelHits::default(),
             commit_at: None,
             harvest: Harvest::new(wanted),
             nearer_answered: true,
@@ -176,6 +186,7 @@ impl Search {
         let Judged {
             hits,
             known,
+            overtaken,
             neighbours,
             is_sound,
         } = judge(asked, answer);
@@ -183,14 +194,19 @@ impl Search {
             self.unanswered.push(self.frontier.peer(from).clone());
         }
         self.raise_floor(known);
+        let peer = self.frontier.peer(from).clone();
+        let hops = self.frontier.level();
+        let found = |hit: Hit| FoundHit {
+            hit,
+            peer: peer.clone(),
+            hops,
+            load,
+        };
+        if let Some(overtaken) = overtaken {
+            self.overtaken.push_highest(found(overtaken));
+        }
         for hit in hits {
-            let found = FoundHit {
-                hit,
-                peer: self.frontier.peer(from).clone(),
-                hops: self.frontier.level(),
-                load,
-            };
-            self.keep(found);
+            self.keep(found(hit));
         }
         self.frontier.name(from, neighbours);
     }
@@ -203,9 +219,9 @@ impl Search {
                 return;
             }
         } else {
-            let version = Some(found.hit.record.version);
-            self.raise_floor(version);
-            if version < self.floor() {
+            let version = found.hit.record.version;
+            self.raise_floor(Some(Heard::alive(version)));
+            if Some(version) < self.heard.map(|heard| heard.version) {
                 return;
             }
             self.level_hits.push(found);
@@ -215,11 +231,12 @@ impl Search {
     }
 
     /// A version that was heard of voids the hits below it.
-    fn raise_floor(&mut self, known: Option<Version>) {
+    fn raise_floor(&mut self, known: Option<Heard>) {
         let Question::Exact { floor, .. } = &mut self.question else {
             return;
         };
-        *floor = (*floor).max(known);
+        self.heard = Heard::merged(self.heard.into_iter().chain(known));
+        *floor = self.heard.map(|heard| heard.version);
         self.level_hits.void_below(*floor);
         if self.level_hits.is_empty() {
             self.commit_at = None;
@@ -228,13 +245,6 @@ impl Search {
 
     const fn is_pattern(&self) -> bool {
         matches!(self.question, Question::Pattern { .. })
-    }
-
-    const fn floor(&self) -> Option<Version> {
-        match self.question {
-            Question::Exact { floor, .. } => floor,
-            Question::Pattern { .. } => None,
-        }
     }
 
     /// Draws every conclusion that can be drawn at this time.
@@ -310,6 +320,9 @@ impl Search {
             Some(best) if !self.is_pattern() => self.frontier.path(best.peer.id),
             _ => Vec::new(),
         };
+        let buried = self.heard.and_then(|heard| heard.buried);
+        let mut overtaken = self.overtaken.take_sorted();
+        overtaken.retain(|found| Some(found.hit.record.version) > buried);
         self.report = Some(Report {
             outcome,
             exact,
@@ -318,7 +331,8 @@ impl Search {
             probes: self.probes,
             levels: self.levels,
             unanswered: std::mem::take(&mut self.unanswered),
-            floor: self.floor(),
+            floor: self.heard,
+            overtaken,
         });
     }
 }

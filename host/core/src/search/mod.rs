@@ -17,6 +17,7 @@ pub use finds::FoundHit;
 pub use machine::Search;
 pub use report::{Outcome, Report};
 
+use crate::floors::Heard;
 use crate::holdings::Role;
 use crate::id::NodeId;
 use crate::key::Key;
@@ -79,8 +80,11 @@ impl Hit {
 pub struct Answer {
     /// The files that it has; at most one for an exact question. Never a tombstone.
     pub hits: Vec<Hit>,
-    /// The highest version of an exact question's file that it has heard of, tombstones included.
-    pub known: Option<Version>,
+    /// What it has heard of an exact question's file.
+    pub known: Option<Heard>,
+    /// A replica of an exact question's file that it has and does not serve, because a greater version was heard of, and no
+    /// deletion of it. For the case that nobody has the greater one any more.
+    pub overtaken: Option<Hit>,
     /// Requests that it answered per second, lately.
     pub load: u32,
     /// The nodes that it is linked with.

@@ -1,7 +1,7 @@
 //! How a search ended, and what it found.
 
+use crate::floors::Heard;
 use crate::search::{FoundHit, Peer};
-use crate::version::Version;
 
 /// How a search ended.
 ///
@@ -63,6 +63,9 @@ pub struct Report {
     /// Nodes that were asked and gave no answer that can be relied on, in the order in which that was
     /// known. Those that a hit's level did not wait for are not among them.
     pub unanswered: Vec<Peer>,
-    /// The highest version of an exact search's file that was heard of, hits and tombstones included.
-    pub floor: Option<Version>,
+    /// What was heard of an exact search's file, hits and tombstones included.
+    pub floor: Option<Heard>,
+    /// Replicas of an exact search's file that their nodes do not serve because a greater version was heard of: those of
+    /// the greatest such version that was told of, the best first; none when that was deleted since.
+    pub overtaken: Vec<FoundHit>,
 }

@@ -1,5 +1,6 @@
 //! Small graphs whose answers can be worked out by hand.
 
+use dataverse_core::floors::Heard;
 use dataverse_core::holdings::Role::{Cached, Replica};
 use dataverse_core::pattern::Pattern;
 use dataverse_core::search::{Bounds, Outcome, Question, Search};
@@ -61,7 +62,7 @@ fn a_local_copy_is_found_without_a_probe() {
         ("found", true, &[(0, 0)], 0, 0),
     );
     assert_eq!(path(&trace), ["n0"]);
-    assert_eq!(trace.report.floor, Some(version(1)));
+    assert_eq!(trace.report.floor, Some(Heard::alive(version(1))));
 }
 
 #[test]
@@ -133,7 +134,7 @@ fn a_dead_node_beside_the_hit_does_no_harm() {
 fn a_tombstone_heard_of_nearer_voids_a_stale_copy() {
     let world = World::line(4).knows(1, 2).file(2, 1, Cached);
     let trace = check(&world, ("not_found", true, &[], 3, 3));
-    assert_eq!(trace.report.floor, Some(version(2)));
+    assert_eq!(trace.report.floor, Some(Heard::alive(version(2))));
 }
 
 #[test]
@@ -435,4 +436,35 @@ fn a_pattern_that_nothing_matches_is_not_found() {
         BOUNDS,
         ("not_found", true, &[], 3, 3),
     );
+}
+
+#[test]
+fn of_replicas_that_were_overtaken_the_highest_are_told_of_nearest_first() {
+    let world = World::line(5)
+        .file(1, 1, Replica)
+        .knows(1, 4)
+        .file(2, 2, Replica)
+        .knows(2, 3)
+        .file(3, 2, Replica)
+        .knows(3, 4)
+        .file(4, 2, Cached)
+        .knows(4, 4);
+    let trace = check(&world, ("not_found", true, &[], 4, 4));
+    let report = &trace.report;
+    assert_eq!(report.floor, Some(Heard::alive(version(4))));
+    let overtaken: Vec<_> = report
+        .overtaken
+        .iter()
+        .map(|found| (&*found.peer.name, found.hit.record.version, found.hops))
+        .collect();
+    assert_eq!(overtaken, [("n2", version(2), 2), ("n3", version(2), 3)]);
+}
+
+#[test]
+fn a_replica_that_was_overtaken_ends_no_search() {
+    let world = World::line(3)
+        .file(1, 1, Replica)
+        .knows(1, 2)
+        .file(2, 2, Cached);
+    check(&world, ("found", true, &[(2, 2)], 2, 2));
 }

@@ -197,15 +197,16 @@ impl<'a> Checker<'a> {
     /// What an exact search's hits claim.
     fn check_hits(&self) {
         let report = &self.trace.report;
+        let floor = report.floor.map(|heard| heard.version);
         let standing = |node: usize| {
             let (held, _) = self.world.nodes[node].serves()?;
-            (Some(version(held)) >= report.floor).then_some(held)
+            (Some(version(held)) >= floor).then_some(held)
         };
         for found in &report.hits {
             let node = number(found.peer.id, self.world.nodes.len()).expect("it is in the world");
             assert!(standing(node).is_some(), "n{node} has no copy that stands");
             assert!(self.is_reliable(node) && !self.is_unanswered(node));
-            assert_eq!(Some(found.hit.record.version), report.floor);
+            assert_eq!(Some(found.hit.record.version), floor);
             assert_eq!(found.hops, report.hits[0].hops);
         }
         let living = self

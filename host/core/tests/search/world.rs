@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use dataverse_core::content::Digest;
+use dataverse_core::floors::Heard;
 use dataverse_core::holdings::Role;
 use dataverse_core::id::NodeId;
 use dataverse_core::key::Key;
@@ -95,6 +96,12 @@ impl SimNode {
             .get(&0)
             .copied()
             .filter(|(held, _)| Some(*held) == self.heard())
+    }
+
+    /// Its replica of file 0 that it does not serve.
+    pub(crate) fn overtaken(&self) -> Option<u64> {
+        let (held, role) = self.files.get(&0).copied()?;
+        (role == Role::Replica && Some(held) < self.heard()).then_some(held)
     }
 }
 
@@ -213,7 +220,7 @@ impl World {
                 let fits = |hit: &Hit| Some(hit.record.version) >= *floor;
                 (
                     hit.into_iter().filter(fits).collect(),
-                    sim.heard().map(version),
+                    sim.heard().map(|number| Heard::alive(version(number))),
                 )
             }
             Question::Pattern { pattern, limit } => {
@@ -226,6 +233,10 @@ impl World {
         Answer {
             hits,
             known,
+            overtaken: match question {
+                Question::Exact { .. } => sim.overtaken().map(|held| hit(0, held, Role::Replica)),
+                Question::Pattern { .. } => None,
+            },
             load: sim.load,
             neighbours: sim.links.iter().map(|node| peer(*node)).collect(),
         }
@@ -241,7 +252,8 @@ impl World {
                 answer.hits = vec![tombstone];
             }
             Lie::BelowFloor => {
-                answer.known = answer.known.max(Some(version(1)));
+                let known = answer.known.into_iter();
+                answer.known = Heard::merged(known.chain([Heard::alive(version(1))]));
                 answer.hits = vec![hit(0, 0, Role::Replica)];
             }
             Lie::Twice => answer.hits = vec![hit(0, 9, Role::Replica); 2],

@@ -185,11 +185,10 @@ impl Driver {
             let Some(answer) = self.ask_version(peer, &record.key).await else {
                 return false;
             };
-            let holds = answer
-                .hits
-                .iter()
-                .any(|hit| hit.role == Role::Replica && hit.record.version >= record.version);
-            holds || answer.known > Some(record.version)
+            let deleted = answer.known.and_then(|known| known.buried);
+            let mut held = answer.hits.iter().chain(&answer.overtaken);
+            held.any(|hit| hit.role == Role::Replica && hit.record.version >= record.version)
+                || deleted > Some(record.version)
         });
         join_all(holds).await.into_iter().all(|holds| holds)
     }
@@ -274,7 +273,9 @@ impl Driver {
         if let Some(newer) = newer.max().cloned() {
             Box::pin(self.take_greater(&newer, None)).await;
         }
-        report.floor <= Some(record.version)
+        report
+            .floor
+            .is_none_or(|floor| floor.version <= record.version)
     }
 
     async fn pull_replica(&self, record: Arc<Record>, sources: Vec<Peer>) {

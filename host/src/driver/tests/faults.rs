@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dataverse_core::content::Digest;
+use dataverse_core::floors::Heard;
+use dataverse_core::key::Key;
 use dataverse_core::limits::CLOCK_AHEAD_MS_MAX;
 use dataverse_core::record::Record;
 
@@ -225,4 +227,85 @@ async fn the_newest_is_found_where_no_known_layout_has_it() {
     assert_eq!(known.expect("A has it").0, "first");
     let newest = world.read("A", &name, Consistency::Newest).await;
     assert_eq!(newest.expect("C is asked").0, "second");
+}
+
+/// Lets every node hear of a version that none of them has, and says of which.
+fn overtake(world: &World, name: &str) -> Heard {
+    let key = name.parse().expect("it is a key");
+    let known = world.names().filter_map(|at| {
+        let heard = world.node(at).state.node().known(&key)?;
+        Some(heard.version)
+    });
+    let mut version = known.max().expect("somebody has heard of it");
+    version.stamp.0 += 1;
+    for at in world.names() {
+        let mut node = world.node(at).state.node();
+        node.hear(&key, Heard::alive(version));
+    }
+    Heard::alive(version)
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_nobody_has_the_newest_version_the_one_before_it_is_read_as_stale() {
+    let world = World::line(&["A", "B", "C", "D"]).await;
+    let name = world.write_on(&["C", "D"], "first").await;
+    let newer = overtake(&world, &name);
+    let key = name.parse().expect("it is a key");
+    for at in ["A", "B", "C", "D"] {
+        let read = world.read(at, &name, Consistency::Usual).await;
+        let read = read.expect("a replica is left");
+        assert_eq!(read, ("first".to_owned(), true), "{at}");
+        let newest = world.read(at, &name, Consistency::Newest).await;
+        let refused = matches!(newest, Err(ReadError::Unconfirmed { .. }));
+        assert!(refused, "{at}: {newest:?}");
+        let known = world.node(at).state.node().known(&key);
+        assert_eq!(known, Some(newer), "{at} has forgotten");
+    }
+    // It goes on from there.
+    world
+        .write("A", &name, "third", 2)
+        .await
+        .expect("it is stored");
+    for at in ["A", "B", "C", "D"] {
+        let read = world.read(at, &name, Consistency::Usual).await;
+        assert_eq!(read.expect("it is there").0, "third", "{at}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_a_node_that_may_have_the_newest_version_was_there_a_moment_ago_it_is_waited_for() {
+    let world = World::line(&["A", "B", "C"]).await;
+    let name = world.write_on(&["A", "B"], "first").await;
+    overtake(&world, &name);
+    world.kill("C");
+    let read = world.read("A", &name, Consistency::Usual).await;
+    assert!(matches!(read, Err(ReadError::Unknown { .. })), "{read:?}");
+    let repair_after = world.node("A").settings.repair_after;
+    tokio::time::sleep(2 * repair_after).await;
+    let read = world.read("A", &name, Consistency::Usual).await;
+    let read = read.expect("who is gone is not waited for");
+    assert_eq!(read, ("first".to_owned(), true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_that_is_known_and_nowhere_is_no_miss_and_can_be_deleted() {
+    let world = World::line(&["A", "B", "C"]).await;
+    let name = world.write_only_at("C", "content").await;
+    let key: Key = name.parse().expect("it is a key");
+    let query = Query::Exact(key.clone());
+    let found = world.node("A").search(query, SearchOptions::default());
+    assert_eq!(found.await.expect("it is free").outcome, "found");
+    world.isolate("C");
+    let repair_after = world.node("A").settings.repair_after;
+    tokio::time::sleep(2 * repair_after).await;
+    let read = world.read("A", &name, Consistency::Usual).await;
+    assert!(matches!(read, Err(ReadError::Away { .. })), "{read:?}");
+    world.node("A").delete(&key).await.expect("it is deleted");
+    world.rejoin("C");
+    world
+        .eventually("C has heard of the deletion", async || {
+            let read = world.read("C", &name, Consistency::Usual).await;
+            matches!(read, Err(ReadError::NotFound { .. }))
+        })
+        .await;
 }

@@ -285,13 +285,10 @@ async fn forgets(world: &World, at: &str, name: &str) {
         .await;
     let mut node = world.node(at).state.node();
     for other in 0..=limits::HEARD_FLOORS_MAX {
-        let heard = Heard {
-            version: Version {
-                stamp: Stamp(1),
-                writer: NodeId::from(1),
-            },
-            deleted: false,
-        };
+        let heard = Heard::alive(Version {
+            stamp: Stamp(1),
+            writer: NodeId::from(1),
+        });
         node.hear(&key(&format!("other/{other}")), heard);
     }
     assert_eq!(node.known(&key(name)), None);

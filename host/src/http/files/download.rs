@@ -72,7 +72,7 @@ type Parameters = Result<Query<ReadParameters>, QueryRejection>;
             ("Dataverse-Source" = String, description = "Name of the node that the content comes from."),
             ("Dataverse-Hops" = u32, description = "Links between this node and that one."),
             ("Dataverse-Version" = String, description = "The version that is sent."),
-            ("Dataverse-Stale" = String, description = "`1` when it could not be confirmed that this is the newest version; with `consistency=newest`, when not every replica could be asked."),
+            ("Dataverse-Stale" = String, description = "`1` when it could not be confirmed that this is the newest version, or when no node that is there has the newest; with `consistency=newest`, when not every replica could be asked."),
         )),
         (status = 206, description = "The part that was asked for.", content_type = "application/octet-stream", headers(("Content-Range" = String, description = "Which part."))),
         (status = 304, description = "The client has it already."),

@@ -4,12 +4,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use dataverse_core::content::GroupTree;
-use dataverse_core::floors::Heard;
 use dataverse_core::limits;
 use dataverse_core::record::Record;
 
 use super::fields::{Malformed, address, at_most, digest, key, preparation, required, wire_bytes};
-use super::record::{record, sender};
+use super::record::{heard, record, sender};
 use crate::net::proto;
 use crate::net::proto::commit_request::Ask;
 use crate::transport::{
@@ -97,12 +96,12 @@ message!(
         digest: wire_bytes(&answer.digest.0),
         size: answer.size,
         known: answer.known.map(|heard| heard.version.into()),
-        known_deleted: answer.known.is_some_and(|heard| heard.deleted),
+        buried: answer.known.and_then(|heard| heard.buried).map(Into::into),
     },
     |wire| PrepareAnswer {
         digest: digest("digest", &wire.digest)?,
         size: at_most("size", wire.size, limits::FILE_BYTES_MAX)?,
-        known: wire.known.map(|version| heard(version, wire.known_deleted)).transpose()?,
+        known: heard(wire.known, wire.buried)?,
     }
 );
 
@@ -233,9 +232,4 @@ pub(in crate::net) fn fetched_bytes(size: u64, offset: u64, length: u64) -> u64 
     let end = offset.saturating_add(length).min(size);
     let whole = end.next_multiple_of(limits::GROUP_BYTES).min(size);
     whole.saturating_sub(offset)
-}
-
-fn heard(version: proto::Version, deleted: bool) -> Result<Heard, Malformed> {
-    let version = version.try_into()?;
-    Ok(Heard { version, deleted })
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use dataverse_core::floors::Heard;
 use dataverse_core::id::NodeId;
 use dataverse_core::limits;
 use dataverse_core::record::{Layout, Record};
@@ -83,6 +84,19 @@ impl TryFrom<proto::Version> for Version {
             writer: node_id("version.writer", &version.writer)?,
         })
     }
+}
+
+/// What was heard of a file: the highest version and the highest deletion, if anything.
+pub(super) fn heard(
+    known: Option<proto::Version>,
+    buried: Option<proto::Version>,
+) -> Result<Option<Heard>, Malformed> {
+    let known: Option<Version> = known.map(TryInto::try_into).transpose()?;
+    let buried: Option<Version> = buried.map(TryInto::try_into).transpose()?;
+    if buried > known {
+        return Err(Malformed::new("buried", "it is higher than `known`"));
+    }
+    Ok(known.map(|version| Heard { version, buried }))
 }
 
 impl From<&Layout> for proto::Layout {

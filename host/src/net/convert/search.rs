@@ -8,7 +8,7 @@ use dataverse_core::pattern::Pattern;
 use dataverse_core::search::{Answer, Hit, Peer, Question};
 
 use super::fields::{Malformed, at_most, key, list, required};
-use super::record::{record, sender};
+use super::record::{heard, record, sender};
 use crate::net::proto;
 use crate::net::proto::probe_request::Question as WireQuestion;
 use crate::transport::Message;
@@ -62,7 +62,9 @@ impl From<Message<Answer>> for proto::ProbeReply {
         Self {
             sender: Some((&reply.sender).into()),
             hits: answer.hits.iter().map(Into::into).collect(),
-            known: answer.known.map(Into::into),
+            known: answer.known.map(|heard| heard.version.into()),
+            buried: answer.known.and_then(|heard| heard.buried).map(Into::into),
+            overtaken: answer.overtaken.as_ref().map(Into::into),
             load: answer.load,
             neighbours: answer.neighbours.iter().map(Into::into).collect(),
         }
@@ -80,7 +82,8 @@ impl TryFrom<proto::ProbeReply> for Message<Answer> {
                 limits::SEARCH_HITS_MAX as usize,
                 Hit::try_from,
             )?,
-            known: reply.known.map(TryInto::try_into).transpose()?,
+            known: heard(reply.known, reply.buried)?,
+            overtaken: reply.overtaken.map(Hit::try_from).transpose()?,
             load: reply.load,
             neighbours: list(
                 "neighbours",

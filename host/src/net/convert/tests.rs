@@ -135,6 +135,19 @@ fn question() -> impl Strategy<Value = Question> {
     ]
 }
 
+/// What may have been heard beside a version.
+fn heard(version: Version, choice: u32) -> Heard {
+    let older = Version {
+        stamp: Stamp(version.stamp.0 / 2),
+        ..version
+    };
+    match choice % 3 {
+        0 => Heard::alive(version),
+        1 => Heard::deletion(version),
+        _ => Heard::alive(version).and(Heard::deletion(older)),
+    }
+}
+
 fn answer() -> impl Strategy<Value = Answer> {
     let parts = (
         vec(hit(), 0..4),
@@ -143,8 +156,9 @@ fn answer() -> impl Strategy<Value = Answer> {
         vec(peer(), 0..4),
     );
     parts.prop_map(|(hits, known, load, neighbours)| Answer {
+        overtaken: hits.first().filter(|_| load % 3 == 0).cloned(),
         hits,
-        known,
+        known: known.map(|version| heard(version, load)),
         load,
         neighbours,
     })
@@ -207,7 +221,7 @@ proptest! {
             let ask = PrepareAsk { preparation: number, key: key.clone(), size };
             check::<_, proto::PrepareHeader>(&from, &ask)?;
         }
-        check::<_, proto::PrepareReply>(&from, &PrepareAnswer { digest, size, known: known.map(|version| Heard { version, deleted: size % 2 == 0 }) })?;
+        check::<_, proto::PrepareReply>(&from, &PrepareAnswer { digest, size, known: known.map(|version| heard(version, number as u32)) })?;
         let content_bytes = record.size;
         let tree_bytes = group_tree_bytes(record.size);
         let start = FetchStart { sender: from, record, tree_bytes, content_bytes };

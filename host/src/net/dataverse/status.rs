@@ -32,6 +32,7 @@ pub(super) fn read(error: ReadError) -> Status {
         ReadError::NotFound { .. } => Status::not_found(text),
         ReadError::Unknown { .. }
         | ReadError::Lost { .. }
+        | ReadError::Away { .. }
         | ReadError::Unconfirmed { .. }
         | ReadError::Superseded { .. } => Status::unavailable(text),
         ReadError::Failed(_) => Status::internal(text),

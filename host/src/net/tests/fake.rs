@@ -60,10 +60,7 @@ pub(super) fn version() -> Version {
 }
 
 pub(super) fn heard_of() -> Heard {
-    Heard {
-        version: version(),
-        deleted: true,
-    }
+    Heard::deletion(version())
 }
 
 pub(super) fn record(text: &str, size: u64) -> Arc<Record> {
@@ -317,7 +314,8 @@ pub(super) fn answer(key: &Key, neighbour: &Peer) -> Answer {
             role: Role::Cached,
             validated_age_ms: 12,
         }],
-        known: Some(version()),
+        known: Some(heard_of()),
+        overtaken: None,
         load: 3,
         neighbours: vec![neighbour.clone()],
     }

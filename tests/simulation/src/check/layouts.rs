@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use dataverse_core::holdings::Role;
 use dataverse_core::id::NodeId;
+use dataverse_core::key::Key;
+use dataverse_core::record::Record;
 
 use crate::history::History;
 use crate::snapshot::Snapshot;
@@ -14,7 +16,7 @@ use crate::watched::brief;
 pub(super) fn name_exactly_those_that_hold(history: &History, snapshot: &Snapshot) -> Vec<String> {
     let mut wrong = Vec::new();
     for key in history.keys() {
-        let Some(newest) = snapshot.greatest(&key) else {
+        let Some(newest) = newest_of(history, snapshot, &key) else {
             continue;
         };
         let mut holders = BTreeSet::new();
@@ -81,7 +83,7 @@ pub(super) fn name_exactly_those_that_hold(history: &History, snapshot: &Snapsho
 pub(super) fn have_their_factor(history: &History, snapshot: &Snapshot) -> Vec<String> {
     let mut wrong = Vec::new();
     for key in history.keys() {
-        let Some(newest) = snapshot.greatest(&key) else {
+        let Some(newest) = newest_of(history, snapshot, &key) else {
             continue;
         };
         let wanted = (newest.factor as usize).min(snapshot.nodes.len());
@@ -99,4 +101,13 @@ pub(super) fn have_their_factor(history: &History, snapshot: &Snapshot) -> Vec<S
         }
     }
     wrong
+}
+
+/// The greatest record of a file that is held as a replica. Not of one that was overtaken by a write which only lost nodes
+/// had: that is kept and read, and copied no more.
+fn newest_of<'a>(history: &History, snapshot: &'a Snapshot, key: &Key) -> Option<&'a Record> {
+    let newest = snapshot.greatest(key)?;
+    let lost = &snapshot.lost;
+    let is_overtaken = history.may_be_overtaken_by_what_is_lost(key, newest.digest, lost);
+    (newest.deleted || !is_overtaken).then_some(newest)
 }

@@ -55,7 +55,8 @@ pub(super) fn all_get_the_newest(snapshot: &Snapshot) -> Vec<String> {
                 None
             }
             (Some(record), Read::Missing) if record.deleted => None,
-            (None, Read::Missing) => None,
+            // Whoever has heard of it says that it is out of reach.
+            (None, Read::Missing | Read::Failed(_)) => None,
             // Its only replica was on a disk that is lost. That somebody still has a copy is luck, and no fault.
             (None, Read::Content { version, .. })
                 if newest_copy(snapshot, key) == Some(*version) =>

@@ -206,11 +206,13 @@ pub struct PullAsk {
     pub hops: u32,
 }
 
-/// Asks a node to hand its replica of a file to another.
+/// Asks a node that holds a replica of a file to have one moved to another node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MoveAsk {
     /// The file.
     pub key: Key,
+    /// The one that moves is the asker's own, which it has no room for or can't read; else that of the node that is asked.
+    pub relieves: bool,
     /// Who is to hold it instead.
     pub to: Peer,
 }

@@ -81,15 +81,15 @@ pub fn need(
     })
 }
 
-/// What it takes to move the replica of `me` to another node. `None` when there is nothing to move, or when the other holds
-/// one already.
+/// What it takes to move the replica of node `from` to another. `None` when there is nothing to move, or when the other
+/// holds one already.
 #[must_use]
-pub fn move_away(record: &Record, me: NodeId, to: NodeId) -> Option<Need> {
+pub fn move_away(record: &Record, from: NodeId, to: NodeId) -> Option<Need> {
     let layout = &record.layout;
-    if record.deleted || !layout.names(me) || layout.names(to) {
+    if record.deleted || !layout.names(from) || layout.names(to) {
         return None;
     }
-    let others = layout.holders.iter().filter(|id| **id != me);
+    let others = layout.holders.iter().filter(|id| **id != from);
     Some(Need {
         keep: others.copied().collect(),
         wanted: 1,

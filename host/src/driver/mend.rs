@@ -3,14 +3,14 @@
 //! Whatever finds a bad replica (a check of all content, a read, another node's fetch, the start of the node) puts
 //! it on the list here. While it is on it the node neither serves nor promises it, and its version is a floor. It
 //! leaves the list when the content is there again, however it came; when a newer version or a layout without this
-//! node takes its place; and not otherwise. Where every other holder says that it has none either, and no node that
+//! node takes its place; and not otherwise. If there is no room for it here, another holder is asked for such a layout. Where every other holder says that it has none either, and no node that
 //! can be reached has a copy, the file is reported as lost and asked for again now and then: somebody may bring
 //! back a node or a disk.
 //!
 //! The list is as long as the store's own, which also outlives a restart, but for its bound: what goes beyond that
 //! is taken up at the next start.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -22,7 +22,9 @@ use dataverse_core::limits;
 use dataverse_core::record::Record;
 use dataverse_core::search::{Outcome, Peer};
 use dataverse_core::version::Version;
+use futures_util::StreamExt;
 use futures_util::future::join_all;
+use futures_util::stream::FuturesUnordered;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
@@ -50,10 +52,31 @@ struct Case {
     due: Instant,
 }
 
+/// The replicas that are to be made good, and in which order. Those that are being tried are not in the queue.
+#[derive(Default)]
+struct Cases {
+    by_key: BTreeMap<Key, Case>,
+    queue: BTreeSet<(Instant, Key)>,
+}
+
+impl Cases {
+    fn put(&mut self, case: Case) {
+        self.remove(&case.record.key.clone());
+        self.queue.insert((case.due, case.record.key.clone()));
+        self.by_key.insert(case.record.key.clone(), case);
+    }
+
+    fn remove(&mut self, key: &Key) {
+        if let Some(case) = self.by_key.remove(key) {
+            self.queue.remove(&(case.due, key.clone()));
+        }
+    }
+}
+
 /// Replicas that are to be made good.
 #[derive(Default)]
 pub(super) struct Mending {
-    cases: Mutex<BTreeMap<Key, Case>>,
+    cases: Mutex<Cases>,
     /// Cases that there was no room for.
     left_out: AtomicU64,
     mended: AtomicU64,
@@ -123,21 +146,20 @@ impl Mending {
     /// Adds a replica whose content is bad or gone.
     pub(super) fn add(&self, record: Arc<Record>) {
         let mut cases = self.lock();
-        let is_known = cases.get(&record.key);
+        let is_known = cases.by_key.get(&record.key);
         if is_known.is_some_and(|case| case.record.version >= record.version) {
             return;
         }
-        if is_known.is_none() && cases.len() >= limits::MEND_FILES_MAX {
+        if is_known.is_none() && cases.by_key.len() >= limits::MEND_FILES_MAX {
             self.left_out.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        let case = Case {
+        cases.put(Case {
             record,
             stage: Stage::Fresh,
             tries: 0,
             due: Instant::now(),
-        };
-        cases.insert(case.record.key.clone(), case);
+        });
         drop(cases);
         self.more.notify_one();
     }
@@ -145,7 +167,8 @@ impl Mending {
     /// This version of a file is held here from now on.
     pub(super) fn held(&self, key: &Key, version: Version, role: Role) {
         let mut cases = self.lock();
-        let Some(case) = cases.get(key).filter(|case| case.record.version <= version) else {
+        let case = cases.by_key.get(key);
+        let Some(case) = case.filter(|case| case.record.version <= version) else {
             return;
         };
         if case.record.version == version && role == Role::Replica {
@@ -158,7 +181,8 @@ impl Mending {
     /// The replica of this file that is missing here, if one is.
     pub(super) fn find(&self, key: &Key) -> Option<Arc<Record>> {
         let cases = self.lock();
-        cases.get(key).map(|case| Arc::clone(&case.record))
+        let case = cases.by_key.get(key);
+        case.map(|case| Arc::clone(&case.record))
     }
 
     /// Replicas that were made good since the node started.
@@ -173,7 +197,7 @@ impl Mending {
             waiting: self.left_out.load(Ordering::Relaxed),
             ..Missing::default()
         };
-        for (key, case) in &*cases {
+        for (key, case) in &cases.by_key {
             match case.stage {
                 Stage::Fresh => missing.mending += 1,
                 Stage::Waiting => missing.waiting += 1,
@@ -188,41 +212,47 @@ impl Mending {
         missing
     }
 
-    /// Some that are to be tried now, and else when the next is.
-    fn due(&self, now: Instant) -> Result<Vec<Arc<Record>>, Option<Instant>> {
-        let cases = self.lock();
-        let due = cases.values().filter(|case| case.due <= now);
-        let due = due.take(limits::MEND_AT_ONCE_MAX);
-        let due: Vec<_> = due.map(|case| Arc::clone(&case.record)).collect();
-        if due.is_empty() {
-            return Err(cases.values().map(|case| case.due).min());
+    /// Takes up to so many that are to be tried now off the queue, those that have waited longest first, and says when the
+    /// next is to be tried.
+    fn take_due(&self, at_most: usize, now: Instant) -> (Vec<Arc<Record>>, Option<Instant>) {
+        let mut cases = self.lock();
+        let mut due = Vec::new();
+        while due.len() < at_most
+            && let Some((at, _)) = cases.queue.first()
+            && *at <= now
+            && let Some((_, key)) = cases.queue.pop_first()
+        {
+            due.extend(cases.by_key.get(&key).map(|case| Arc::clone(&case.record)));
         }
-        Ok(due)
+        (due, cases.queue.first().map(|(at, _)| *at))
     }
 
     /// Notes what became of a try. True: it is only now known to be lost.
     fn tried(&self, record: &Record, tried: Tried, now: Instant) -> bool {
         let mut cases = self.lock();
-        let case = cases.get_mut(&record.key);
-        let Some(case) = case.filter(|case| case.record.version == record.version) else {
+        let case = cases.by_key.remove(&record.key);
+        let Some(case) = case else { return false };
+        if case.record.version != record.version {
+            // A later version is missing by now, and waits for its own turn.
+            cases.by_key.insert(record.key.clone(), case);
             return false;
-        };
+        }
         let stage = match tried {
-            Tried::Settled => {
-                cases.remove(&record.key);
-                return false;
-            }
+            Tried::Settled => return false,
             Tried::Waits => Stage::Waiting,
             Tried::Lost => Stage::Lost,
         };
         let is_news = stage == Stage::Lost && case.stage != stage;
-        case.stage = stage;
-        case.due = now + pause(case.tries);
-        case.tries = case.tries.saturating_add(1);
+        cases.put(Case {
+            stage,
+            due: now + pause(case.tries),
+            tries: case.tries.saturating_add(1),
+            ..case
+        });
         is_news
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Key, Case>> {
+    fn lock(&self) -> MutexGuard<'_, Cases> {
         self.cases
             .lock()
             .expect("no one panics while holding the replicas to be made good")
@@ -246,39 +276,36 @@ impl Driver {
                 self.give_up(&record).await;
             }
         }
+        let mending = &self.state.mending;
+        let mut tries = FuturesUnordered::new();
         loop {
-            let mending = &self.state.mending;
-            let worked = match mending.due(Instant::now()) {
-                Ok(due) => {
-                    let tries = due.iter().map(|record| self.mend(record));
-                    self.still_runs(join_all(tries)).await.is_some()
-                }
-                Err(next) => {
-                    let wait = async {
-                        match next {
-                            Some(next) => sleep_until(next).await,
-                            None => std::future::pending().await,
-                        }
-                    };
-                    let woken = async {
-                        tokio::select! {
-                            biased;
-                            () = mending.more.notified() => {}
-                            () = wait => {}
-                        }
-                    };
-                    self.still_runs(woken).await.is_some()
+            let free = limits::MEND_AT_ONCE_MAX - tries.len();
+            let (due, next) = mending.take_due(free, Instant::now());
+            tries.extend(due.into_iter().map(|record| self.mend(record)));
+            let is_full = tries.len() == limits::MEND_AT_ONCE_MAX;
+            let wait = async {
+                match next.filter(|_| !is_full) {
+                    Some(next) => sleep_until(next).await,
+                    None => std::future::pending().await,
                 }
             };
-            if !worked {
+            let woken = async {
+                tokio::select! {
+                    biased;
+                    Some(()) = tries.next(), if !tries.is_empty() => {}
+                    () = mending.more.notified(), if !is_full => {}
+                    () = wait => {}
+                }
+            };
+            if self.still_runs(woken).await.is_none() {
                 return;
             }
         }
     }
 
-    async fn mend(&self, record: &Arc<Record>) {
-        let tried = self.try_to_mend(record).await;
-        if self.state.mending.tried(record, tried, Instant::now()) {
+    async fn mend(&self, record: Arc<Record>) {
+        let tried = self.try_to_mend(&record).await;
+        if self.state.mending.tried(&record, tried, Instant::now()) {
             tracing::error!(key = %record.key, version = %record.version, "a file is lost: its replica here is bad or gone, and no node that can be reached has a good copy; bring back a node or a disk that has one, or write the file again");
         }
     }
@@ -304,7 +331,7 @@ impl Driver {
             };
         }
         let wanted = Wanted {
-            record: found.record,
+            record: Arc::clone(&found.record),
             sources: found.sources,
             hops: 1,
             validated: self.now(),
@@ -313,6 +340,10 @@ impl Driver {
         self.keep_copy(wanted).await;
         self.transfers.ended(record).await;
         crash::point("mend.done");
+        if !self.holds(record) && !self.has_room_for_replica(record.size) {
+            // The layout that then names another node takes this off the list.
+            self.ask_to_be_relieved(&found.record).await;
+        }
         // When it is here it has left the list by itself.
         Tried::Waits
     }

@@ -421,6 +421,7 @@ impl Driver {
     fn ask_to_move(&self, holder: &Peer, key: &Key, to: &Peer) {
         let ask = MoveAsk {
             key: key.clone(),
+            relieves: false,
             to: to.clone(),
         };
         let (driver, holder) = (self.shared(), holder.clone());

@@ -28,7 +28,7 @@ use super::judges::view_of;
 use super::preparing::{Preparing, Readied, Ready, Source};
 use crate::crash;
 use crate::store::StoreError;
-use crate::transport::{Announcement, Refusal};
+use crate::transport::{Announcement, MoveAsk, Refusal};
 
 /// Why replicas did not change nodes. The layout is as it was, or a greater one that loses nothing.
 #[derive(Debug, thiserror::Error)]
@@ -92,7 +92,7 @@ impl Driver {
         need: &Need,
         pace: impl Future<Output = ()>,
     ) -> Result<usize, RelayoutError> {
-        let takers = self.takers_of(record, need).await;
+        let takers = self.takers_of(record, need.keep.clone()).await;
         if need.keep.len() + takers.len() < need.holders_min {
             return Err(RelayoutError::NoTaker {
                 wanted: need.wanted,
@@ -103,17 +103,18 @@ impl Driver {
         self.relayout_onto(record, need, takers).await
     }
 
-    /// Begins to move this node's replica of a file to another node, if it has one and the other has none.
+    /// Begins to move the replica of one node, this or another holder, to a third that has none. This node has to have one
+    /// itself, since it is the one that sends.
     ///
     /// # Errors
     /// [`Refusal`], which says why not.
-    pub(super) fn move_soon(&self, key: Key, to: Peer) -> Result<(), Refusal> {
+    pub(super) fn move_soon(&self, key: Key, from: NodeId, to: Peer) -> Result<(), Refusal> {
         let holding = self.state.node().holding(&key).cloned();
         let replica = holding.filter(|holding| holding.role == Role::Replica);
         let Some(record) = replica.map(|holding| holding.record) else {
             return Err(Refusal::Absent(format!("{key} is no replica here")));
         };
-        let Some(need) = move_away(&record, self.me.id, to.id) else {
+        let Some(need) = move_away(&record, from, to.id) else {
             return Ok(());
         };
         if !self.may_hold(to.id) {
@@ -132,7 +133,8 @@ impl Driver {
             let moving = driver.relayout_onto(&record, &need, vec![to.clone()]);
             match driver.still_runs(moving).await {
                 Some(Ok(_)) => {
-                    tracing::info!(%key, to = %to.name, "a replica moved towards its readers");
+                    let from = driver.name_of(from);
+                    tracing::info!(%key, %from, to = %to.name, "a replica moved");
                 }
                 Some(Err(error)) => {
                     tracing::debug!(%key, to = %to.name, %error, "a replica did not move");
@@ -143,14 +145,44 @@ impl Driver {
         Ok(())
     }
 
-    /// The nodes that could take a copy, best first: none that is in the layout already.
-    async fn takers_of(&self, record: &Record, need: &Need) -> Vec<Peer> {
+    /// Asks another holder to move this node's replica elsewhere, because this node can't: it has no room for it, can't
+    /// read it or can't reach who could take it. The greater layout arrives when that is done.
+    pub(super) async fn ask_to_be_relieved(&self, record: &Record) {
+        let others = record.layout.holders.iter().copied();
+        let others: Vec<NodeId> = others.filter(|id| *id != self.me.id).collect();
+        let takers = self.takers_of(record, others.clone()).await;
+        let Some(to) = takers.into_iter().next() else {
+            return;
+        };
+        for holder in others.into_iter().filter_map(|id| self.peer_of(id)) {
+            let ask = MoveAsk {
+                key: record.key.clone(),
+                relieves: true,
+                to: to.clone(),
+            };
+            let answer = self
+                .transport
+                .move_replica(&holder, self.message(ask))
+                .await;
+            match answer.and_then(|answer| self.answer_of(&holder, answer)) {
+                Ok(()) => {
+                    tracing::info!(key = %record.key, holder = %holder.name, to = %to.name, "a replica that can't be held here is moved by another holder");
+                    return;
+                }
+                Err(error) => {
+                    tracing::debug!(key = %record.key, holder = %holder.name, %error, "a holder does not move a replica that can't be held here");
+                }
+            }
+        }
+    }
+
+    /// The nodes that could take a copy beside those that keep theirs, best first: none that is in the layout already.
+    async fn takers_of(&self, record: &Record, keep: Vec<NodeId>) -> Vec<Peer> {
         let request = PlacementRequest {
             file: view_of(&record.key, record.size),
             factor: record.factor,
             now: self.now(),
         };
-        let keep = need.keep.clone();
         let ranked = self.ranked_peers(request, record.size, keep).await;
         let is_new = |peer: &Peer| peer.id != self.me.id && !record.layout.names(peer.id);
         ranked.into_iter().filter(is_new).collect()

@@ -278,6 +278,9 @@ impl Driver {
             Err(error @ (RelayoutError::NoTaker { .. } | RelayoutError::Unnumbered(_))) => {
                 self.repair.failed.fetch_add(1, Ordering::Relaxed);
                 tracing::debug!(key = %record.key, %error, "a file still lacks replicas");
+                if !need.keep.contains(&self.me.id) && !record.deleted {
+                    self.ask_to_be_relieved(&record).await;
+                }
             }
         }
     }

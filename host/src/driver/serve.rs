@@ -322,7 +322,13 @@ impl Serve for Driver {
     async fn move_replica(&self, ask: Message<MoveAsk>) -> Result<Message<()>, Refusal> {
         self.admit_sender(&ask.sender)?;
         let _turn = self.gates.peer_call()?;
-        self.move_soon(ask.body.key, ask.body.to)?;
+        let MoveAsk { key, relieves, to } = ask.body;
+        let from = if relieves {
+            ask.sender.node.id
+        } else {
+            self.me.id
+        };
+        self.move_soon(key, from, to)?;
         Ok(self.message(()))
     }
 

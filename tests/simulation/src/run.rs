@@ -552,6 +552,7 @@ impl Run {
             nodes,
             lost: self.world.disks.lost(),
             buried: self.world.disks.buried(),
+            rotted: self.world.disks.rotted(),
         }
     }
 

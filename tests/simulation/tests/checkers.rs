@@ -117,6 +117,7 @@ fn good() -> (History, Snapshot) {
         nodes,
         lost: BTreeSet::new(),
         buried: BTreeMap::new(),
+        rotted: BTreeSet::new(),
     };
     (history, snapshot)
 }

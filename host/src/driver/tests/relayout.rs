@@ -305,3 +305,75 @@ async fn a_drained_node_takes_nothing_from_one_that_has_not_heard_of_it() {
         assert_eq!(written.expect("it is stored").replicas, ["A"], "{name}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_replica_that_finds_no_room_again_is_moved_by_another_holder() {
+    const SIZE: usize = 64 << 10;
+    let mut world = World::of(&["A", "C"]).await;
+    world.start_with_room("B", 4 << 20).await;
+    world.link("A", "B").await.expect("they link");
+    world.link("A", "C").await.expect("they link");
+    let name = world.write_on(&["A", "B"], &"x".repeat(SIZE)).await;
+    // B loses its copy while it can't ask A for it, and its room is taken.
+    world.isolate("B");
+    world.rot("B", &name);
+    let begun = world.node("B").begin_scrub().await;
+    assert!(begun.expect("memory does not fail"), "none is under way");
+    world
+        .eventually("B misses it", async || {
+            world.node("B").state.mending.missing().waiting == 1
+        })
+        .await;
+    for other in 0.. {
+        if !world.node("B").has_room_for_replica(SIZE as u64) {
+            break;
+        }
+        let (name, content) = (format!("eva/{other}"), "y".repeat(SIZE / 2));
+        let written = world.write("B", &name, &content, 1).await;
+        assert_eq!(written.expect("it is stored").replicas, ["B"]);
+    }
+    world.rejoin("B");
+    world
+        .eventually("A and C have it", async || {
+            let on = |at: &str| {
+                let node = world.node(at).state.node();
+                let held = node.holding(&key(&name))?;
+                let mut holders: Vec<_> = held.record.layout.holders.clone();
+                holders.sort_unstable();
+                (held.role == Role::Replica).then_some(holders)
+            };
+            let mut named = [world.node("A").id(), world.node("C").id()];
+            named.sort_unstable();
+            on("A") == Some(named.to_vec()) && on("C") == Some(named.to_vec())
+        })
+        .await;
+    world
+        .eventually("B misses it no more", async || {
+            let missing = world.node("B").state.mending.missing();
+            missing.mending + missing.waiting + missing.lost == 0
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_can_not_send_a_replica_itself_is_drained_by_the_other_holder() {
+    let world = World::line(&["A", "B", "C"]).await;
+    let name = world.write_on(&["A", "B"], "content").await;
+    // What B can't reach is as good as what it can't read.
+    world.cut("B", "C");
+    world.link("A", "C").await.expect("they link");
+    world.node("B").drain().await.expect("C has room");
+    world
+        .eventually("C has it, from A", async || {
+            replica_at(&world, "C", &name).is_some()
+        })
+        .await;
+    // B gives up what it has when C itself has said that it holds.
+    assert!(replica_at(&world, "B", &name).is_some());
+    world.heal("B", "C");
+    world
+        .eventually("B is empty", async || {
+            world.node("B").drain_status().drained
+        })
+        .await;
+}

@@ -157,8 +157,12 @@ message!(
 
 message!(
     MoveRequest <=> MoveAsk,
-    |ask| { key: ask.key.to_string(), to: Some((&ask.to).into()) },
-    |wire| MoveAsk { key: key(&wire.key)?, to: required("to", wire.to)?.try_into()? }
+    |ask| { key: ask.key.to_string(), to: Some((&ask.to).into()), relieves: ask.relieves },
+    |wire| MoveAsk {
+        key: key(&wire.key)?,
+        to: required("to", wire.to)?.try_into()?,
+        relieves: wire.relieves,
+    }
 );
 
 message!(

@@ -243,7 +243,7 @@ proptest! {
         check::<_, proto::CommitReply>(&from, &CommitAnswer::Superseded(record.clone()))?;
         let news = Announcement { record: record.clone(), hops_left: count };
         check::<_, proto::AnnounceRequest>(&from, &news)?;
-        let moved = MoveAsk { key: record.key.clone(), to: holder.clone() };
+        let moved = MoveAsk { key: record.key.clone(), relieves: number % 2 == 0, to: holder.clone() };
         check::<_, proto::MoveRequest>(&from, &moved)?;
         check::<_, proto::PullRequest>(&from, &PullAsk { record, from: holder, hops: count })?;
     }

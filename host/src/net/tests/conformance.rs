@@ -126,6 +126,7 @@ async fn small_calls_arrive_as_they_were_sent(bench: Bench) {
     heard(&bench, &ask);
     let ask = from_a(MoveAsk {
         key: record("ada/x", 5).key.clone(),
+        relieves: true,
         to: bench.dead.clone(),
     });
     let answer = transport.move_replica(to, ask.clone()).await;

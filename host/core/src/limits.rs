@@ -303,6 +303,10 @@ pub const INDEX_CACHE_BYTES: usize = 12 << 20;
 pub const STORE_RESERVE_DIVISOR: u64 = 100;
 /// How long content that no entry names is kept in `orphans/`.
 pub const ORPHAN_KEPT_MS: u64 = 7 * 24 * 60 * 60 * 1000;
+/// How long bad and deleted content is kept in `quarantine/`.
+pub const QUARANTINE_KEPT_MS: u64 = 30 * 24 * 60 * 60 * 1000;
+/// How often a node that puts content there looks for what has been there for so long.
+pub const QUARANTINE_SWEEP_MS: u64 = 60 * 60 * 1000;
 
 // Policies.
 

@@ -340,7 +340,7 @@ impl Driver {
         self.keep_copy(wanted).await;
         self.transfers.ended(record).await;
         crash::point("mend.done");
-        if !self.holds(record) && !self.has_room_for_replica(record.size) {
+        if !self.holds(record) && self.store.usage().free_for_replicas() < record.size {
             // The layout that then names another node takes this off the list.
             self.ask_to_be_relieved(&found.record).await;
         }

@@ -23,11 +23,16 @@ pub(super) struct Owed(Mutex<BTreeMap<NodeId, BTreeMap<Key, Version>>>);
 
 impl Owed {
     pub(super) fn add(&self, node: NodeId, record: &Record) {
-        let mut owed = self.lock();
-        if owed.values().map(BTreeMap::len).sum::<usize>() < limits::LAYOUTS_OWED_MAX {
+        if !self.is_full() {
+            let mut owed = self.lock();
             let of_node = owed.entry(node).or_default();
             of_node.insert(record.key.clone(), record.version);
         }
+    }
+
+    fn is_full(&self) -> bool {
+        let owed = self.lock();
+        owed.values().map(BTreeMap::len).sum::<usize>() >= limits::LAYOUTS_OWED_MAX
     }
 
     fn nodes(&self) -> Vec<NodeId> {
@@ -48,6 +53,9 @@ impl Owed {
 impl Driver {
     /// Tells the nodes that are back what they are owed.
     pub(super) async fn pay_what_is_owed(&self) {
+        if self.owed.is_full() {
+            self.forget_who_is_gone_longest();
+        }
         for node in self.owed.nodes() {
             if self.standing_of(node) != Standing::Here {
                 continue;
@@ -63,6 +71,15 @@ impl Driver {
                     self.owed.add(node, &record);
                 }
             }
+        }
+    }
+
+    /// Those that will never be back are not to take the room of those that will.
+    fn forget_who_is_gone_longest(&self) {
+        let longest = self.longest_gone(&self.owed.nodes());
+        if let Some(node) = longest {
+            let files = self.owed.take(node).len();
+            tracing::debug!(node = %self.name_of(node), files, "what a node that is gone would have to hear is not remembered any more");
         }
     }
 }

@@ -65,6 +65,15 @@ impl Driver {
         }
     }
 
+    /// Which of these has been silent for longest, of those that count as gone.
+    pub(super) fn longest_gone(&self, of: &[NodeId]) -> Option<NodeId> {
+        let gone = of
+            .iter()
+            .filter(|id| self.standing_of(**id) == Standing::Gone);
+        gone.copied()
+            .min_by_key(|id| self.presence.since(*id).unwrap_or(self.started))
+    }
+
     /// The members that have been silent for so long that they count as gone.
     pub(super) fn long_gone(&self) -> Vec<NodeId> {
         let silent = self.presence.silent(Instant::now()).into_iter();

@@ -186,11 +186,17 @@ impl Driver {
 
     /// Whether this replica may have been overwritten while the node was not running: nobody has confirmed it
     /// since the start, and there are others who could.
-    fn slept_through(&self, holding: &Holding) -> bool {
+    pub(super) fn slept_through(&self, holding: &Holding) -> bool {
         let others = holding.record.layout.holders.iter();
         holding.role == Role::Replica
             && holding.validated == 0
             && others.filter(|id| **id != self.me.id).count() > 0
+    }
+
+    /// Whether another holder knows of a newer version than this replica's.
+    pub(super) async fn is_replaced(&self, record: &Arc<Record>) -> bool {
+        let word = self.confirm(record, true, Consistency::Usual).await;
+        matches!(word, Word::Newer(_))
     }
 
     /// When a hit is known to have been the newest version: a copy of it is no fresher.

@@ -5,7 +5,8 @@
 //! first: the files with the fewest living holders, the small ones before the large. A
 //! brief outage moves nothing: a holder counts as gone after `repair.after`.
 
-use std::collections::BinaryHeap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -179,6 +180,21 @@ impl Driver {
         relayout::need(record, self.me.id, leaving, |id| self.standing_of(id))
     }
 
+    /// Those of a stretch of files that need something of this node now, and what. How each holder stands is looked up once.
+    fn needs_of(&self, records: Vec<Arc<Record>>) -> Vec<(Arc<Record>, Need)> {
+        let leaving = self.living.now().draining;
+        let seen = RefCell::new(BTreeMap::new());
+        let standing = |id| {
+            let mut seen = seen.borrow_mut();
+            *seen.entry(id).or_insert_with(|| self.standing_of(id))
+        };
+        let needs = records.into_iter().filter_map(|record| {
+            let need = relayout::need(&record, self.me.id, leaving, standing)?;
+            Some((record, need))
+        });
+        needs.collect()
+    }
+
     /// One look through all files, and what it finds done. Says whether anything came of it.
     async fn repair_round(&self, scene: &Scene) -> bool {
         let (began, copies) = (Instant::now(), self.repair.copies.load(Ordering::Relaxed));
@@ -223,10 +239,7 @@ impl Driver {
         let mut after: Option<Key> = None;
         loop {
             let stretch = self.state.node().replicas_after(after.as_ref());
-            for record in stretch.records {
-                let Some(need) = self.need_of(&record) else {
-                    continue;
-                };
+            for (record, need) in self.needs_of(stretch.records) {
                 total.files += 1;
                 total.bytes += record.size;
                 worst.push(Endangered {

@@ -53,12 +53,6 @@ impl Drop for Unclaimed {
 }
 
 impl Driver {
-    /// Whether so many bytes of a replica find room, once every cached copy has given way.
-    pub(super) fn has_room_for_replica(&self, size: u64) -> bool {
-        let usage = self.store.usage();
-        usage.free().saturating_add(usage.cached) >= size
-    }
-
     /// A spool for a replica, for which cached copies give way.
     pub(super) async fn room_for_spool(&self, size: Option<u64>) -> Result<Spool, WriteError> {
         let mut rounds = 0;

@@ -158,6 +158,10 @@ impl Serve for Driver {
                 .cloned()
         };
         let holding = holding.ok_or_else(absent)?;
+        let slept = self.slept_through(&holding);
+        if slept && self.is_replaced(&holding.record).await {
+            return Err(absent());
+        }
         let record = Arc::clone(&holding.record);
         if !offset.is_multiple_of(limits::GROUP_BYTES) || offset > record.size {
             return Err(Refusal::Invalid(format!(

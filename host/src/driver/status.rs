@@ -18,7 +18,6 @@ use dataverse_core::search::Peer;
 use super::Driver;
 use super::face::{NodeSeen, NodeStatus};
 use crate::membership;
-use crate::store::Usage;
 
 /// How often a node looks whether its status has changed.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -131,7 +130,7 @@ impl Driver {
             network: self.network.to_string(),
             uptime_s: self.started.elapsed().as_secs(),
             capacity: usage.capacity,
-            free: free_for_replicas(usage),
+            free: usage.free_for_replicas(),
             replicas,
             cached,
             links: self.links.peers().len(),
@@ -316,7 +315,7 @@ impl Driver {
             zone: self.zone.clone(),
             hops: 0,
             capacity: usage.capacity,
-            free: free_for_replicas(usage),
+            free: usage.free_for_replicas(),
             load: self.load.per_second(),
         }
     }
@@ -324,11 +323,6 @@ impl Driver {
     fn neighbours(&self) -> Vec<NodeId> {
         self.links.peers().iter().map(|peer| peer.id).collect()
     }
-}
-
-/// Bytes that are left for replicas, for which cached copies make room.
-fn free_for_replicas(usage: Usage) -> u64 {
-    usage.free() + usage.cached
 }
 
 /// Free bytes to about a hundredth of the capacity, so that not every write is news to everybody.

@@ -113,6 +113,12 @@ impl Usage {
             .saturating_sub(self.cached)
             .saturating_sub(self.reserved)
     }
+
+    /// Bytes that are left for replicas, for which cached copies give way.
+    #[must_use]
+    pub const fn free_for_replicas(&self) -> u64 {
+        self.free().saturating_add(self.cached)
+    }
 }
 
 /// Why the store could not do something.

@@ -325,7 +325,7 @@ async fn a_replica_that_finds_no_room_again_is_moved_by_another_holder() {
         })
         .await;
     for other in 0.. {
-        if !world.node("B").has_room_for_replica(SIZE as u64) {
+        if world.node("B").store.usage().free_for_replicas() < SIZE as u64 {
             break;
         }
         let (name, content) = (format!("eva/{other}"), "y".repeat(SIZE / 2));

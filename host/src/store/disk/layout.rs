@@ -10,7 +10,7 @@
 //!                         contents that are committed together share one, and so one sync of it
 //! incoming/               not committed yet
 //! orphans/                found at start without an entry; kept seven days
-//! quarantine/             did not match its digest
+//! quarantine/             did not match its digest, or was deleted while the node was away; kept thirty days
 //! ```
 
 use std::fmt;

@@ -1,7 +1,7 @@
 //! Compares what the index says with what is on the disk, once, at start.
 //!
 //! What was not committed is removed. Content that no entry names moves to `orphans/` and is kept there
-//! for seven days; nothing there is ever overwritten. Entries whose content is gone are told apart, so
+//! for seven days, as bad content is in `quarantine/` for thirty; nothing there is ever overwritten. Entries whose content is gone are told apart, so
 //! that the node does not claim to have what it has not. Only names are read, so that a million files
 //! take a second.
 
@@ -30,7 +30,8 @@ pub(super) fn reconcile(
         fs::remove_file(entry?.path())?;
     }
     let now = SystemTime::UNIX_EPOCH + Duration::from_millis(now);
-    expire_orphans(layout, now)?;
+    expire(&layout.orphans(), limits::ORPHAN_KEPT_MS, now)?;
+    expire(&layout.quarantine(), limits::QUARANTINE_KEPT_MS, now)?;
     let expected: HashMap<ContentId, Shelf> = entries
         .iter()
         .filter(|entry| entry.is_in_a_file())
@@ -149,13 +150,14 @@ fn sort_in(
     Ok(())
 }
 
-fn expire_orphans(layout: &Layout, now: SystemTime) -> io::Result<()> {
-    for entry in fs::read_dir(layout.orphans())? {
+/// Removes what has been in this folder for so many milliseconds.
+pub(super) fn expire(folder: &Path, kept_ms: u64, now: SystemTime) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let age = now
             .duration_since(entry.metadata()?.modified()?)
             .unwrap_or_default();
-        if age >= Duration::from_millis(limits::ORPHAN_KEPT_MS) {
+        if age >= Duration::from_millis(kept_ms) {
             remove(&entry.path())?;
         }
     }

@@ -332,6 +332,29 @@ async fn content_without_an_entry_is_kept_as_an_orphan_for_seven_days() {
 }
 
 #[tokio::test]
+async fn what_is_in_quarantine_is_kept_for_thirty_days() {
+    let folder = folder();
+    bench(folder.path()).store.close().await;
+    let kept = folder.path().join("quarantine/bad");
+    fs::write(&kept, b"rotten").expect("it can be written");
+    let file = fs::File::options().append(true).open(&kept);
+    let since = SystemTime::UNIX_EPOCH + Duration::from_millis(NOW);
+    let set = file.expect("it opens").set_modified(since);
+    set.expect("it can be set");
+    for (later, is_left) in [
+        (limits::QUARANTINE_KEPT_MS - 1, true),
+        (limits::QUARANTINE_KEPT_MS, false),
+    ] {
+        let later = DiskOptions {
+            now: NOW + later,
+            ..options(folder.path())
+        };
+        DiskStore::open(&later).expect("it opens").0.close().await;
+        assert_eq!(kept.exists(), is_left);
+    }
+}
+
+#[tokio::test]
 async fn an_entry_without_content_is_missing_until_the_content_comes_again() {
     let folder = folder();
     let [(small, _), (large, bytes)] = two_files(folder.path()).await;

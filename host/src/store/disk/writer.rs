@@ -10,7 +10,7 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use dataverse_core::holdings::Holding;
 use dataverse_core::key::Key;
@@ -26,7 +26,7 @@ use super::batch::{Answer, Ask, Batch, Released, ReleasedFate};
 use super::codec::Entry;
 use super::index::{CommitError, Index, Snapshot, Write};
 use super::layout::{Layout, Place, Shelf, sync_folder};
-use super::reconcile::{free_name, set_aside};
+use super::reconcile::{expire, free_name, set_aside};
 use crate::crash;
 
 pub(super) struct Writer {
@@ -38,6 +38,8 @@ pub(super) struct Writer {
     missing: HashMap<Key, Arc<Record>>,
     /// Shelves whose own names this process made durable.
     durable_shelves: HashSet<Shelf>,
+    /// When it was last looked for what has been in quarantine for long.
+    swept: Instant,
     /// Why nothing can be written any more.
     broken: Option<StoreError>,
 }
@@ -58,6 +60,7 @@ impl Writer {
             observer,
             missing: missing.iter().map(by_key).collect(),
             durable_shelves: HashSet::new(),
+            swept: Instant::now(),
             broken: None,
         }
     }
@@ -348,7 +351,7 @@ impl Writer {
         }
     }
 
-    fn let_go(&self, released: &Released) {
+    fn let_go(&mut self, released: &Released) {
         let (place, folder) = (released.place, self.layout.quarantine());
         let kept = match &released.fate {
             ReleasedFate::RemoveFile => Ok(()),
@@ -363,8 +366,21 @@ impl Writer {
         if let Err(error) = kept {
             tracing::warn!(content = %place.id, %error, "bad content could not be kept in quarantine");
         }
+        if !matches!(released.fate, ReleasedFate::RemoveFile) {
+            self.sweep_quarantine(&folder);
+        }
         if !matches!(released.fate, ReleasedFate::QuarantineBytes(_)) {
             self.remove(place);
+        }
+    }
+
+    fn sweep_quarantine(&mut self, folder: &Path) {
+        if self.swept.elapsed() < Duration::from_millis(limits::QUARANTINE_SWEEP_MS) {
+            return;
+        }
+        self.swept = Instant::now();
+        if let Err(error) = expire(folder, limits::QUARANTINE_KEPT_MS, SystemTime::now()) {
+            tracing::warn!(%error, "quarantine could not be swept");
         }
     }
 

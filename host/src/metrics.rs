@@ -1,26 +1,27 @@
 //! What a node counts, for Prometheus.
 //!
 //! Each node has a [`Metrics`] of its own, because several nodes may live in one process: nothing here
-//! is global. Names and help texts are in this file and nowhere else; whoever counts calls a method that
+//! is global. Names are in this file and its folder and nowhere else, help texts in `describe`; whoever counts calls a method that
 //! says what happened. Nothing here decides anything.
 
+mod describe;
 mod policies;
+mod registry;
 mod scrub;
 
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use dataverse_core::holdings::Total;
-use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder, Unit};
+use metrics::{Counter, Gauge, Histogram, Key, Label, Recorder};
 use metrics_exporter_prometheus::{
     Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
 };
 
+use registry::{METADATA, Registry};
+
 pub use policies::{PolicyFigures, ShadowFigures, Swap};
 pub use scrub::ScrubFigures;
-
-static METADATA: Metadata<'static> =
-    Metadata::new(module_path!(), Level::INFO, Some(module_path!()));
 
 const SECONDS_BUCKETS: &[f64] = &[
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
@@ -189,7 +190,7 @@ impl Metrics {
             .and_then(|it| it.set_buckets_for_metric(name("search_probes"), PROBES_BUCKETS))
             .expect("the bucket lists are not empty")
             .build_recorder();
-        describe(&recorder);
+        describe::describe(&recorder);
         let new = Registry(&recorder);
         let bytes = |face| {
             new.counters(
@@ -463,199 +464,6 @@ const fn as_gauge(value: u64) -> f64 {
 
 fn name(short: &str) -> Matcher {
     Matcher::Full(format!("dataverse_{short}"))
-}
-
-struct Registry<'a>(&'a PrometheusRecorder);
-
-impl Registry<'_> {
-    fn counter(&self, name: &'static str) -> Counter {
-        self.0
-            .register_counter(&Key::from_static_name(name), &METADATA)
-    }
-
-    fn gauge(&self, name: &'static str) -> Gauge {
-        self.0
-            .register_gauge(&Key::from_static_name(name), &METADATA)
-    }
-
-    fn histogram(&self, name: &'static str) -> Histogram {
-        self.0
-            .register_histogram(&Key::from_static_name(name), &METADATA)
-    }
-
-    fn counters<const N: usize>(
-        &self,
-        name: &'static str,
-        fixed: &[(&'static str, &'static str)],
-        label: &'static str,
-        values: [&'static str; N],
-    ) -> [Counter; N] {
-        values.map(|value| {
-            let labels = fixed.iter().copied().chain([(label, value)]);
-            let labels = labels.map(|(key, value)| Label::from_static_parts(key, value));
-            let key = Key::from_parts(name, labels.collect::<Vec<_>>());
-            self.0.register_counter(&key, &METADATA)
-        })
-    }
-
-    fn gauges<const N: usize>(
-        &self,
-        name: &'static str,
-        label: &'static str,
-        values: [&'static str; N],
-    ) -> [Gauge; N] {
-        values.map(|value| {
-            let labels = vec![Label::from_static_parts(label, value)];
-            self.0
-                .register_gauge(&Key::from_parts(name, labels), &METADATA)
-        })
-    }
-}
-
-fn describe(recorder: &PrometheusRecorder) {
-    let counters = [
-        (
-            "requests_total",
-            None,
-            "Requests of clients that were answered, by face, method, route and status.",
-        ),
-        (
-            "bytes_total",
-            Some(Unit::Bytes),
-            "Bytes of content to and from clients (http, grpc) and other nodes (peer).",
-        ),
-        ("searches_total", None, "Searches, by how they ended."),
-        (
-            "reads_total",
-            None,
-            "Reads, by what they were served from: `cached` is a cache hit, `remote` a miss.",
-        ),
-        ("copies_total", None, "Copies made on this node, by role."),
-        ("writes_total", None, "Writes that were acknowledged."),
-        (
-            "writes_degraded_total",
-            None,
-            "Acknowledged writes that got fewer replicas than were wanted.",
-        ),
-        (
-            "gossip_dropped_total",
-            None,
-            "Packets of the membership protocol that were dropped because too many wait.",
-        ),
-        (
-            "gossip_refused_total",
-            None,
-            "Packets of the membership protocol that made no sense.",
-        ),
-        ("evictions_total", None, "Cached copies that made room."),
-        (
-            "evicted_bytes_total",
-            Some(Unit::Bytes),
-            "Bytes of cached copies that made room.",
-        ),
-        (
-            "gossip_packets_total",
-            None,
-            "Packets of the membership protocol.",
-        ),
-        (
-            "reconcile_rounds_total",
-            None,
-            "Comparisons with other nodes of what both are to hold, by how they ended.",
-        ),
-        (
-            "reconcile_buckets_total",
-            None,
-            "Parts of what is shared with another node that were found to differ.",
-        ),
-        (
-            "reconcile_records_total",
-            None,
-            "Records made up after a comparison: learned here, told to the other node, or a replica copied.",
-        ),
-        (
-            "reconcile_bytes_total",
-            Some(Unit::Bytes),
-            "Bytes of comparisons with other nodes, what names the nodes left out.",
-        ),
-        (
-            "doubts_resolved_total",
-            None,
-            "Copies of a node that was away for long, by what became of them.",
-        ),
-        (
-            "quarantined_total",
-            None,
-            "Copies that did not match their digest and were set aside.",
-        ),
-        (
-            "circuits_opened_total",
-            None,
-            "Times that another node failed so often that it was spared calls for a while.",
-        ),
-        (
-            "repair_copies_total",
-            None,
-            "Replicas made anew on other nodes: after a node was gone, after a degraded write, when this node is emptied.",
-        ),
-        (
-            "repair_bytes_total",
-            Some(Unit::Bytes),
-            "Bytes of those replicas.",
-        ),
-    ];
-    for (short, unit, help) in counters {
-        recorder.describe_counter(format!("dataverse_{short}").into(), unit, help.into());
-    }
-    let gauges = [
-        ("store_files", None, "Files in the store, by role."),
-        (
-            "store_bytes",
-            Some(Unit::Bytes),
-            "Bytes of the files in the store, by role.",
-        ),
-        (
-            "store_capacity_bytes",
-            Some(Unit::Bytes),
-            "Bytes that the store may use.",
-        ),
-        (
-            "store_free_bytes",
-            Some(Unit::Bytes),
-            "Bytes that the store has left.",
-        ),
-        (
-            "repair_waiting_files",
-            None,
-            "Files here that lack replicas, or are to leave this node.",
-        ),
-        ("links", None, "Links of this node, by whether they answer."),
-    ];
-    for (short, unit, help) in gauges {
-        recorder.describe_gauge(format!("dataverse_{short}").into(), unit, help.into());
-    }
-    scrub::describe(recorder);
-    let histograms = [
-        (
-            "request_seconds",
-            Some(Unit::Seconds),
-            "Time until the head of the answer to a client's request.",
-        ),
-        (
-            "search_hops",
-            None,
-            "Links between this node and the nearest hit of a search.",
-        ),
-        ("search_probes", None, "Nodes asked in one search."),
-        (
-            "search_seconds",
-            Some(Unit::Seconds),
-            "Time that a search took.",
-        ),
-    ];
-    for (short, unit, help) in histograms {
-        recorder.describe_histogram(format!("dataverse_{short}").into(), unit, help.into());
-    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,8 @@ use dataverse_core::version::Millis;
 use metrics::{Counter, Gauge, Recorder, Unit};
 use metrics_exporter_prometheus::PrometheusRecorder;
 
-use super::{Registry, as_gauge};
+use super::as_gauge;
+use super::registry::Registry;
 
 /// How far the check of all content is at this moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

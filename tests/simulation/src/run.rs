@@ -552,6 +552,7 @@ impl Run {
             nodes,
             lost: self.world.disks.lost(),
             buried: self.world.disks.buried(),
+            lost_singles: self.world.disks.lost_singles(),
             rotted: self.world.disks.rotted(),
         }
     }

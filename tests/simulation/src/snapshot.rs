@@ -74,6 +74,8 @@ pub struct Snapshot {
     pub lost: BTreeSet<NodeId>,
     /// The greatest version of each file under which its deletion was durable on a node that is not lost.
     pub buried: BTreeMap<Key, Version>,
+    /// Files with one replica whose node was lost, and in which version.
+    pub lost_singles: BTreeMap<Key, Version>,
     /// The nodes on whose disk a copy of a file turned bad.
     pub rotted: BTreeSet<(NodeId, Key)>,
 }

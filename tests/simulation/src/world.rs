@@ -74,6 +74,8 @@ struct Mirror {
     /// The greatest record of each file that was at some moment durable on every node that it names. Since then
     /// each of them has it or something greater, or has let go of it for something greater.
     settled: BTreeMap<Key, Rank>,
+    /// Of files with one replica, those whose node was lost.
+    lost_singles: BTreeMap<Key, Version>,
     /// The same, where the layout is not looked at: every node that it names had that version.
     settled_versions: BTreeMap<Key, Version>,
     /// The deletions that were durable, by who held them.
@@ -156,6 +158,30 @@ impl Disks {
             }
         }
         greatest
+    }
+
+    /// The versions of files with one replica that were where that one replica was when its node was lost, which need not be
+    /// where it was written.
+    #[must_use]
+    pub fn lost_singles(&self) -> BTreeMap<Key, Version> {
+        self.mirror().lost_singles.clone()
+    }
+
+    fn note_single_replicas_on(&self, node: NodeId) {
+        let mut mirror = self.mirror();
+        let held: Vec<Holding> = mirror
+            .held
+            .iter()
+            .filter(|((of, _), held)| *of == node && held.role == Role::Replica)
+            .map(|(_, held)| held.clone())
+            .collect();
+        for Holding { record, .. } in held {
+            if record.factor == 1 && record.layout.holders == [node] {
+                mirror
+                    .lost_singles
+                    .insert(record.key.clone(), record.version);
+            }
+        }
     }
 
     /// A node did not take this record, because it has a greater one. Where all that it names have, it is as good
@@ -476,6 +502,7 @@ impl World {
         self.crash(at, chance).await;
         let site = &self.sites[at];
         self.log.note(format_args!("{} is lost", site.name));
+        self.disks.note_single_replicas_on(site.id);
         if let Some(disk) = self.disks.disk(site.id) {
             disk.wipe();
         }

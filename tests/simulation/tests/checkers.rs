@@ -117,6 +117,7 @@ fn good() -> (History, Snapshot) {
         nodes,
         lost: BTreeSet::new(),
         buried: BTreeMap::new(),
+        lost_singles: BTreeMap::new(),
         rotted: BTreeSet::new(),
     };
     (history, snapshot)
@@ -178,6 +179,17 @@ fn what_only_lost_nodes_had_may_be_gone_and_nothing_else() {
     };
     assert_eq!(lose(&[1, 2]), "");
     assert!(lose(&[1]).contains("is nowhere"));
+    let moved = |to_lost: u64| {
+        found(ALWAYS, |_, world| {
+            world.lost_singles.insert(key(), version(to_lost));
+            for node in &mut world.nodes {
+                node.held.clear();
+                node.reads.insert(key(), Read::Missing);
+            }
+        })
+    };
+    assert!(!moved(5).contains("is nowhere"));
+    assert!(moved(4).contains("is nowhere"));
 }
 
 #[test]

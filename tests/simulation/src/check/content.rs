@@ -60,7 +60,9 @@ pub(super) fn acknowledged_writes_survive(history: &History, snapshot: &Snapshot
         let Some((version, holders)) = history.acknowledged(&key) else {
             continue;
         };
-        if holders.iter().all(|holder| snapshot.lost.contains(holder)) {
+        // Its one replica may have moved since then.
+        let lost_since = snapshot.lost_singles.get(&key) >= Some(&version);
+        if lost_since || holders.iter().all(|holder| snapshot.lost.contains(holder)) {
             continue;
         }
         // Who alone remembered the deletion may be lost; the file is gone all the same.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use dataverse_core::content::Digest;
 use dataverse_core::id::NodeId;
 use dataverse_core::key::Key;
+use dataverse_core::record::Record;
 use dataverse_core::version::Version;
 
 /// When something happened: its place in the order of all events of all clients.
@@ -145,6 +146,14 @@ impl History {
                 Told::Refused => false,
             };
             later.key == *key && later.began > put.began && is_lost
+        })
+    }
+
+    /// Whether a deletion through the node that stamped this one was acknowledged.
+    #[must_use]
+    pub fn was_acknowledged_deleted(&self, tombstone: &Record) -> bool {
+        self.deletions.values().any(|it| {
+            it.acknowledged && it.key == tombstone.key && it.entry == tombstone.version.writer
         })
     }
 

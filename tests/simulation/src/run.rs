@@ -553,7 +553,6 @@ impl Run {
             lost: self.world.disks.lost(),
             buried: self.world.disks.buried(),
             lost_singles: self.world.disks.lost_singles(),
-            rotted: self.world.disks.rotted(),
         }
     }
 

@@ -76,8 +76,6 @@ pub struct Snapshot {
     pub buried: BTreeMap<Key, Version>,
     /// Files with one replica whose node was lost, and in which version.
     pub lost_singles: BTreeMap<Key, Version>,
-    /// The nodes on whose disk a copy of a file turned bad.
-    pub rotted: BTreeSet<(NodeId, Key)>,
 }
 
 impl Snapshot {

@@ -235,13 +235,6 @@ impl Disks {
         twice.map(|(key, (version, _))| (key, version)).collect()
     }
 
-    /// The nodes that had a bit turned in what they have of a file.
-    #[must_use]
-    pub fn rotted(&self) -> BTreeSet<(NodeId, Key)> {
-        let rotted = self.rotted.lock().unwrap_or_else(PoisonError::into_inner);
-        rotted.keys().cloned().collect()
-    }
-
     /// Whether a bit of what this node has of a file turned no longer ago than this.
     #[must_use]
     pub fn has_rotted(&self, node: NodeId, key: &Key, within: Duration) -> bool {

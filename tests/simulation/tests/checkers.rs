@@ -118,7 +118,6 @@ fn good() -> (History, Snapshot) {
         lost: BTreeSet::new(),
         buried: BTreeMap::new(),
         lost_singles: BTreeMap::new(),
-        rotted: BTreeSet::new(),
     };
     (history, snapshot)
 }

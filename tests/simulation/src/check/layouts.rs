@@ -57,12 +57,11 @@ pub(super) fn name_exactly_those_that_hold(history: &History, snapshot: &Snapsho
         }
         let lost = |id: &&NodeId| !snapshot.lost.contains(id);
         let named: BTreeSet<NodeId> = newest.layout.holders.iter().filter(lost).copied().collect();
-        // Who found its copy bad before it heard of the deletion had nothing that the deletion could take the place of.
-        let lost_its_copy = |id: NodeId| snapshot.rotted.contains(&(id, key.clone()));
         // A node that held what was deleted takes the deletion over when it hears of it, named or not: more that
-        // remember it do no harm, and cost next to nothing.
+        // remember it do no harm, and cost next to nothing. Of one that was not acknowledged not all that it names need
+        // hear: whose copy went for another reason has nothing that it could take the place of.
         let right = match newest.deleted {
-            true => named.difference(&holders).all(|id| lost_its_copy(*id)),
+            true => named.is_subset(&holders) || !history.was_acknowledged_deleted(newest),
             false => named == holders,
         };
         if !right {

@@ -249,7 +249,9 @@ impl Node {
                 _ => known,
             },
             hits,
-            overtaken: self.overtaken(key).map(|holding| self.hit_of(holding, now)),
+            overtaken: self
+                .overtaken(key, floor)
+                .map(|holding| self.hit_of(holding, now)),
             load,
             neighbours,
         }
@@ -400,12 +402,13 @@ impl Node {
         (!holding.record.deleted && Some(holding.record.version) >= floor).then_some(holding)
     }
 
-    /// A replica that is not served because a greater version was heard of, which is no deletion. It is kept until that one
-    /// is durable elsewhere, and is what there is to read if it never will be.
+    /// A replica that is not served because a greater version was heard of, here or by whoever asks with that floor, and no
+    /// deletion of it. It is kept until that one is durable elsewhere, and is what there is to read if it never will be.
     #[must_use]
-    pub fn overtaken(&self, key: &Key) -> Option<&Holding> {
+    pub fn overtaken(&self, key: &Key, floor: Option<Version>) -> Option<&Holding> {
         let holding = self.holdings.find(key)?;
-        let heard = self.floors.of(key.file_id())?;
+        let heard = self.floors.of(key.file_id()).into_iter();
+        let heard = Heard::merged(heard.chain(floor.map(Heard::alive)))?;
         let is_sound =
             holding.role == Role::Replica && !holding.record.deleted && !self.is_doubted(key);
         let version = Some(holding.record.version);
@@ -534,6 +537,10 @@ mod tests {
         assert_eq!(overtaken(Role::Replica, newer), Some(Arc::clone(&old)));
         assert_eq!(overtaken(Role::Cached, newer), None);
         assert_eq!(overtaken(Role::Replica, Heard::deletion(version(2))), None);
+        // Only whoever asks has heard of the greater one.
+        let node = node(vec![holding(Arc::clone(&old), Role::Replica, 0)]);
+        let answer = node.answer(&key("a/x"), Some(version(2)), 0, 0, Vec::new());
+        assert!(answer.hits.is_empty() && answer.overtaken.is_some());
         let written_anew = Heard::alive(version(3)).and(Heard::deletion(version(2)));
         assert_eq!(overtaken(Role::Replica, written_anew), None);
     }

@@ -9,6 +9,7 @@ use dataverse_core::limits;
 use dataverse_core::record::Record;
 use dataverse_core::search::Peer;
 use dataverse_core::version::Millis;
+use dataverse_core::version::Stamp;
 use futures_util::future::join_all;
 
 use super::Driver;
@@ -79,7 +80,10 @@ impl Driver {
         let answer = self.transport.commit(peer, self.message(ask)).await?;
         Ok(match self.answer_of(peer, answer)? {
             CommitAnswer::Done => Held::Here,
-            CommitAnswer::Superseded(greater) => Held::Greater(greater),
+            CommitAnswer::Superseded(greater) => {
+                self.check_stamp(&greater).map_err(CallError::Refused)?;
+                Held::Greater(greater)
+            }
         })
     }
 
@@ -174,6 +178,9 @@ impl Driver {
         record: &Record,
         holders: Vec<NodeId>,
     ) -> Result<Arc<Record>, StoreError> {
+        // A reading above the layout that it follows. Where that is from too far ahead it is only counted on.
+        let before = Stamp(record.layout.counter);
+        let _ = self.state.node().observe(before, self.now());
         let at = self.stamp().await?;
         let layout = self.state.node().next_layout(&record.layout, at, holders);
         Ok(Arc::new(Record {

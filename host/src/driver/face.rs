@@ -164,7 +164,7 @@ pub enum ReadError {
     },
     /// A version was heard of, every node that is there was asked, and none of them has it.
     #[error(
-        "{key} is known to exist, but no node that can be reached has it; it may be on a node that is away, else write it again"
+        "{key} is known to exist, but no node that can be reached has it; it may be on a node that is away, else write it again, without a condition"
     )]
     Away {
         /// The file.

@@ -11,6 +11,7 @@ use dataverse_core::holdings::{Holding, Role};
 use dataverse_core::key::Key;
 use dataverse_core::node::LocalRead;
 use dataverse_core::record::Record;
+use dataverse_core::relayout::Standing;
 use dataverse_core::search::{FoundHit, Outcome, Peer, Question, Report};
 use dataverse_core::version::{Millis, Version};
 use futures_util::StreamExt;
@@ -193,8 +194,12 @@ impl Driver {
             && others.filter(|id| **id != self.me.id).count() > 0
     }
 
-    /// Whether another holder knows of a newer version than this replica's.
+    /// Whether another holder that is there knows of a newer version than this replica's.
     pub(super) async fn is_replaced(&self, record: &Arc<Record>) -> bool {
+        let mut others = record.layout.holders.iter();
+        if !others.any(|id| *id != self.me.id && self.is_alive(*id)) {
+            return false;
+        }
         let word = self.confirm(record, true, Consistency::Usual).await;
         matches!(word, Word::Newer(_))
     }
@@ -461,8 +466,10 @@ impl Driver {
                     Err(ReadError::Unconfirmed { key })
                 }
                 (Some(located), _) => Ok(located),
-                (None, Some(record)) => Err(ReadError::Lost { record }),
-                (None, None) => Err(ReadError::Away { key, version }),
+                (None, Some(record)) if report.outcome == Outcome::NotFound => {
+                    Err(ReadError::Lost { record })
+                }
+                (None, _) => Err(ReadError::Away { key, version }),
             };
         }
         Err(match (report.outcome, self.state.mending.find(&key)) {
@@ -480,8 +487,8 @@ impl Driver {
         match report.outcome {
             Outcome::NotFound => true,
             Outcome::Partial => {
-                let gone = self.long_gone();
-                report.unanswered.iter().all(|peer| gone.contains(&peer.id))
+                let mut silent = report.unanswered.iter();
+                silent.all(|peer| self.standing_of(peer.id) == Standing::Gone)
             }
             _ => false,
         }

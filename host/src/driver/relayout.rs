@@ -53,19 +53,22 @@ pub(super) enum RelayoutError {
 }
 
 /// The files whose replicas change nodes at the moment, on this node's account.
-#[derive(Default)]
-pub(super) struct Relaying(Mutex<BTreeSet<Key>>);
+#[derive(Default, Clone)]
+pub(super) struct Relaying(Arc<Mutex<BTreeSet<Key>>>);
 
 /// One of them, until it is dropped.
-struct Turn<'a> {
-    relaying: &'a Relaying,
+struct Turn {
+    relaying: Relaying,
     key: Key,
 }
 
 impl Relaying {
-    fn enter(&self, key: &Key) -> Option<Turn<'_>> {
-        self.lock().insert(key.clone()).then(|| Turn {
-            relaying: self,
+    /// A turn for this file, if it has none and there are fewer than so many.
+    fn enter(&self, key: &Key, at_most: usize) -> Option<Turn> {
+        let mut keys = self.lock();
+        let entered = keys.len() < at_most && keys.insert(key.clone());
+        entered.then(|| Turn {
+            relaying: self.clone(),
             key: key.clone(),
         })
     }
@@ -77,7 +80,7 @@ impl Relaying {
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for Turn {
     fn drop(&mut self) {
         self.relaying.lock().remove(&self.key);
     }
@@ -100,6 +103,8 @@ impl Driver {
             });
         }
         pace.await;
+        let turn = self.relaying.enter(&record.key, usize::MAX);
+        let _turn = turn.ok_or(RelayoutError::UnderWay)?;
         self.relayout_onto(record, need, takers).await
     }
 
@@ -123,13 +128,23 @@ impl Driver {
                 to.name
             )));
         }
-        if self.relaying.lock().len() >= limits::MOVES_MAX {
+        // What others can't hold is no more urgent than what repair does, and goes at its pace.
+        let relieves = from != self.me.id;
+        let at_most = match relieves {
+            true => self.settings.repair_concurrent as usize,
+            false => limits::MOVES_MAX,
+        };
+        let Some(turn) = self.relaying.enter(&key, at_most) else {
             return Err(Refusal::Busy(
-                "too many replicas change nodes here".to_owned(),
+                "that replica, or too many others, change nodes here".to_owned(),
             ));
-        }
+        };
         let driver = self.shared();
         self.spawn(async move {
+            let _turn = turn;
+            if relieves {
+                driver.pace_repair(record.size).await;
+            }
             let moving = driver.relayout_onto(&record, &need, vec![to.clone()]);
             match driver.still_runs(moving).await {
                 Some(Ok(_)) => {
@@ -151,9 +166,11 @@ impl Driver {
         let others = record.layout.holders.iter().copied();
         let others: Vec<NodeId> = others.filter(|id| *id != self.me.id).collect();
         let takers = self.takers_of(record, others.clone()).await;
-        let Some(to) = takers.into_iter().next() else {
+        if takers.is_empty() {
             return;
-        };
+        }
+        // Another one each time: who refuses would be first again.
+        let to = &takers[self.repair.next_turn() % takers.len()];
         for holder in others.into_iter().filter_map(|id| self.peer_of(id)) {
             let ask = MoveAsk {
                 key: record.key.clone(),
@@ -166,7 +183,7 @@ impl Driver {
                 .await;
             match answer.and_then(|answer| self.answer_of(&holder, answer)) {
                 Ok(()) => {
-                    tracing::info!(key = %record.key, holder = %holder.name, to = %to.name, "a replica that can't be held here is moved by another holder");
+                    tracing::debug!(key = %record.key, holder = %holder.name, to = %to.name, "another holder was asked to move a replica that can't be held here");
                     return;
                 }
                 Err(error) => {
@@ -194,8 +211,6 @@ impl Driver {
         need: &Need,
         takers: Vec<Peer>,
     ) -> Result<usize, RelayoutError> {
-        let turn = self.relaying.enter(&record.key);
-        let _turn = turn.ok_or(RelayoutError::UnderWay)?;
         let holding = self.replica_of(record).ok_or(RelayoutError::Changed)?;
         let readied = self.copy_to(&holding, need.wanted, takers).await;
         let newer = readied.others.iter().filter_map(|ready| ready.known);

@@ -7,7 +7,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BinaryHeap};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -38,6 +38,10 @@ pub(super) struct Repair {
     drain: Mutex<(Instant, bool)>,
     /// Somebody wants it to look at once.
     look: Notify,
+    /// That the emptying can't end by itself was said.
+    said_stuck: AtomicBool,
+    /// Which of the nodes that could take a replica is named next when another holder is asked to move it.
+    turn: AtomicUsize,
     pace: Pace,
 }
 
@@ -51,6 +55,8 @@ impl Default for Repair {
             failed: AtomicU64::new(0),
             drain: Mutex::new((Instant::now(), false)),
             look: Notify::new(),
+            said_stuck: AtomicBool::new(false),
+            turn: AtomicUsize::new(0),
             pace: Pace::default(),
         }
     }
@@ -62,9 +68,15 @@ impl Repair {
         self.look.notify_one();
     }
 
+    /// A number that is another one each time.
+    pub(super) fn next_turn(&self) -> usize {
+        self.turn.fetch_add(1, Ordering::Relaxed)
+    }
+
     /// This node is being emptied from now on, or is so no more.
     pub(super) fn drain_begins(&self) {
         *self.drain() = (Instant::now(), false);
+        self.said_stuck.store(false, Ordering::Relaxed);
     }
 
     /// Whether nothing was left here when it was last looked, after all others could know that nothing is to be
@@ -180,6 +192,12 @@ impl Driver {
         relayout::need(record, self.me.id, leaving, |id| self.standing_of(id))
     }
 
+    /// Whether a greater version of a file was heard of.
+    fn is_overtaken(&self, record: &Record) -> bool {
+        let known = self.state.node().known(&record.key);
+        known.is_some_and(|heard| heard.version > record.version)
+    }
+
     /// Those of a stretch of files that need something of this node now, and what. How each holder stands is looked up once.
     fn needs_of(&self, records: Vec<Arc<Record>>) -> Vec<(Arc<Record>, Need)> {
         let leaving = self.living.now().draining;
@@ -189,6 +207,10 @@ impl Driver {
             *seen.entry(id).or_insert_with(|| self.standing_of(id))
         };
         let needs = records.into_iter().filter_map(|record| {
+            // What is about to go is not copied, nor is what was overtaken by a version that nobody has: no taker would keep it.
+            if self.is_overtaken(&record) {
+                return None;
+            }
             let need = relayout::need(&record, self.me.id, leaving, standing)?;
             Some((record, need))
         });
@@ -203,6 +225,7 @@ impl Driver {
         self.repair.set_waiting(total);
         self.note_whether_empty(began, found.is_empty());
         if found.is_empty() {
+            self.say_whether_stuck();
             return before.files > 0;
         }
         if before != total {
@@ -232,6 +255,18 @@ impl Driver {
             self.living.now().draining && found_nothing && told && self.preparations.is_empty();
     }
 
+    /// A replica that was overtaken by a version which nobody has does not leave a drained node by itself.
+    fn say_whether_stuck(&self) {
+        let left = self.state.node().replicas().files;
+        let is_stuck = self.living.now().draining && left > 0 && self.lingering.count() == 0;
+        if is_stuck && !self.repair.said_stuck.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                files = left,
+                "no other node takes what is left here, because a newer version of it was heard of that no node may have any more; write these files again or delete them, and the node is empty"
+            );
+        }
+    }
+
     /// The most endangered files, in the order in which they are to be seen to, and how much there is in all.
     async fn endangered(&self) -> (Vec<Endangered>, Total) {
         let mut worst = BinaryHeap::new();
@@ -259,6 +294,13 @@ impl Driver {
         }
     }
 
+    /// Waits until so many bytes may be copied.
+    pub(super) async fn pace_repair(&self, bytes: u64) {
+        if let Some(rate) = self.settings.repair_bytes_per_second {
+            self.repair.pace.take(bytes, rate).await;
+        }
+    }
+
     async fn repair_file(&self, key: Key) {
         let held = self.state.node().holding(&key).cloned();
         let Some(record) = held.map(|holding| holding.record) else {
@@ -268,11 +310,7 @@ impl Driver {
             return self.repair.done_with(record.size);
         };
         let bytes = record.size * need.wanted as u64;
-        let pace = async {
-            if let Some(rate) = self.settings.repair_bytes_per_second {
-                self.repair.pace.take(bytes, rate).await;
-            }
-        };
+        let pace = self.pace_repair(bytes);
         self.repair.active.fetch_add(1, Ordering::Relaxed);
         let relaid = self.relayout(&record, &need, pace).await;
         self.repair.active.fetch_sub(1, Ordering::Relaxed);

@@ -219,10 +219,11 @@ impl Driver {
 
     /// An answer with a version from the far future would void every real copy.
     pub(super) fn believable(&self, answer: Answer) -> Result<Answer, CallError> {
-        let hits = answer.hits.iter().map(|hit| hit.record.version);
-        let known = answer.known.map(|heard| heard.version);
-        for version in hits.chain(known) {
-            let observed = self.state.node().observe(version.stamp, self.now());
+        for hit in answer.hits.iter().chain(&answer.overtaken) {
+            self.check_stamp(&hit.record).map_err(CallError::Refused)?;
+        }
+        if let Some(known) = answer.known {
+            let observed = self.state.node().observe(known.version.stamp, self.now());
             observed.map_err(|error| CallError::Refused(Refusal::Invalid(error.to_string())))?;
         }
         Ok(answer)

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use dataverse_core::holdings::Role;
+use dataverse_core::holdings::{Holding, Role};
 use dataverse_core::limits;
 use dataverse_core::record::Record;
 use dataverse_core::search::{Answer, Question};
@@ -149,19 +149,23 @@ impl Serve for Driver {
                 self.me.name
             )));
         }
-        let holding = {
+        let of_this_version = |holding: &&Holding| holding.record.version == version;
+        let (current, overtaken) = {
             let node = self.state.node();
             // An overtaken replica goes to whoever asks for just that version: it knows that nobody has the greater one.
-            let holding = node.current(&key).or_else(|| node.overtaken(&key));
-            holding
-                .filter(|holding| holding.record.version == version)
-                .cloned()
+            let overtaken = node.overtaken(&key, None).filter(of_this_version).cloned();
+            (
+                node.current(&key).filter(of_this_version).cloned(),
+                overtaken,
+            )
         };
-        let holding = holding.ok_or_else(absent)?;
-        let slept = self.slept_through(&holding);
-        if slept && self.is_replaced(&holding.record).await {
+        if let Some(holding) = &current
+            && self.slept_through(holding)
+            && self.is_replaced(&holding.record).await
+        {
             return Err(absent());
         }
+        let holding = current.or(overtaken).ok_or_else(absent)?;
         let record = Arc::clone(&holding.record);
         if !offset.is_multiple_of(limits::GROUP_BYTES) || offset > record.size {
             return Err(Refusal::Invalid(format!(

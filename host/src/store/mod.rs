@@ -106,18 +106,17 @@ impl Usage {
     /// full disk.
     #[must_use]
     pub const fn free(&self) -> u64 {
-        let reserve = self.capacity / limits::STORE_RESERVE_DIVISOR;
-        self.capacity
-            .saturating_sub(reserve)
-            .saturating_sub(self.replicas)
-            .saturating_sub(self.cached)
-            .saturating_sub(self.reserved)
+        self.free_for_replicas().saturating_sub(self.cached)
     }
 
     /// Bytes that are left for replicas, for which cached copies give way.
     #[must_use]
     pub const fn free_for_replicas(&self) -> u64 {
-        self.free().saturating_add(self.cached)
+        let reserve = self.capacity / limits::STORE_RESERVE_DIVISOR;
+        self.capacity
+            .saturating_sub(reserve)
+            .saturating_sub(self.replicas)
+            .saturating_sub(self.reserved)
     }
 }
 
@@ -313,4 +312,25 @@ pub trait Store: Send + Sync + 'static {
     fn usage(&self) -> Usage;
     /// Ends the store: what was handed in before is applied first.
     async fn close(&self);
+}
+
+#[cfg(test)]
+mod usage_tests {
+    use super::Usage;
+
+    #[test]
+    fn what_is_used_beyond_the_capacity_is_not_made_up_by_cached_copies() {
+        let usage = Usage {
+            capacity: 80,
+            replicas: 90,
+            cached: 20,
+            reserved: 0,
+        };
+        assert_eq!((usage.free(), usage.free_for_replicas()), (0, 0));
+        let usage = Usage {
+            replicas: 30,
+            ..usage
+        };
+        assert_eq!((usage.free(), usage.free_for_replicas()), (30, 50));
+    }
 }

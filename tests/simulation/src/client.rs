@@ -242,8 +242,9 @@ impl Clients {
             if !is_right && !rotted {
                 self.wrong(format!("{}: wrong bytes of {key}", door.driver.name()));
             }
-            // Nobody may have the newer one any more: then an older one is what there is, and the reader is told.
-            if Some(*version) < before && !stale {
+            // Where nobody has the newer one any more an older one is what there is, and the reader is told.
+            let is_lost = *stale && self.disks.greatest_of(&key) < before;
+            if Some(*version) < before && !is_lost {
                 self.wrong(format!(
                     "{}: {key} went back from a version that it has served to {version}",
                     door.driver.name()

@@ -1,6 +1,7 @@
 //! What clients asked for and what they were told: all that a checker knows of what should be there.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use dataverse_core::content::Digest;
 use dataverse_core::id::NodeId;
@@ -135,6 +136,7 @@ impl History {
         key: &Key,
         digest: Digest,
         lost: &BTreeSet<NodeId>,
+        lost_replicas: &[(NodeId, Arc<Record>)],
     ) -> bool {
         let Some(put) = self.put_of(key, digest) else {
             return false;
@@ -142,19 +144,24 @@ impl History {
         self.puts.values().any(|later| {
             let is_lost = match &later.told {
                 Told::Acknowledged { holders, .. } => holders.iter().all(|id| lost.contains(id)),
-                Told::Nothing => lost.contains(&later.entry),
+                Told::Nothing => {
+                    let mut were = lost_replicas.iter();
+                    were.any(|(_, record)| record.key == *key && record.digest == later.digest)
+                }
                 Told::Refused => false,
             };
             later.key == *key && later.began > put.began && is_lost
         })
     }
 
-    /// Whether a deletion through the node that stamped this one was acknowledged.
+    /// Whether the last deletion through the node that stamped this one was acknowledged.
     #[must_use]
     pub fn was_acknowledged_deleted(&self, tombstone: &Record) -> bool {
-        self.deletions.values().any(|it| {
-            it.acknowledged && it.key == tombstone.key && it.entry == tombstone.version.writer
-        })
+        let through = self.deletions.values();
+        let through =
+            through.filter(|it| it.key == tombstone.key && it.entry == tombstone.version.writer);
+        let last = through.max_by_key(|it| it.began);
+        last.is_some_and(|it| it.acknowledged)
     }
 
     /// Whether anybody tried to delete this file.

@@ -552,7 +552,7 @@ impl Run {
             nodes,
             lost: self.world.disks.lost(),
             buried: self.world.disks.buried(),
-            lost_singles: self.world.disks.lost_singles(),
+            lost_replicas: self.world.disks.lost_replicas(),
         }
     }
 

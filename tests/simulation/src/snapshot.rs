@@ -1,6 +1,7 @@
 //! What the world is like at one moment, as plain values that a checker judges and a test can doctor.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use dataverse::store::Usage;
 use dataverse_core::content::Digest;
@@ -74,8 +75,8 @@ pub struct Snapshot {
     pub lost: BTreeSet<NodeId>,
     /// The greatest version of each file under which its deletion was durable on a node that is not lost.
     pub buried: BTreeMap<Key, Version>,
-    /// Files with one replica whose node was lost, and in which version.
-    pub lost_singles: BTreeMap<Key, Version>,
+    /// The replicas that were on the lost nodes when these were lost.
+    pub lost_replicas: Vec<(NodeId, Arc<Record>)>,
 }
 
 impl Snapshot {

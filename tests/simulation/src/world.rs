@@ -74,8 +74,8 @@ struct Mirror {
     /// The greatest record of each file that was at some moment durable on every node that it names. Since then
     /// each of them has it or something greater, or has let go of it for something greater.
     settled: BTreeMap<Key, Rank>,
-    /// Of files with one replica, those whose node was lost.
-    lost_singles: BTreeMap<Key, Version>,
+    /// What was held as a replica by nodes that were lost, when they were.
+    lost_replicas: Vec<(NodeId, Arc<Record>)>,
     /// The same, where the layout is not looked at: every node that it names had that version.
     settled_versions: BTreeMap<Key, Version>,
     /// The deletions that were durable, by who held them.
@@ -160,28 +160,28 @@ impl Disks {
         greatest
     }
 
-    /// The versions of files with one replica that were where that one replica was when its node was lost, which need not be
-    /// where it was written.
+    /// The greatest version of a file that lies on a disk, as a replica or a copy.
     #[must_use]
-    pub fn lost_singles(&self) -> BTreeMap<Key, Version> {
-        self.mirror().lost_singles.clone()
+    pub fn greatest_of(&self, key: &Key) -> Option<Version> {
+        let mirror = self.mirror();
+        let held = mirror.held.iter().filter(|((_, of), _)| of == key);
+        held.map(|(_, held)| held.record.version).max()
     }
 
-    fn note_single_replicas_on(&self, node: NodeId) {
+    /// The replicas that were on the nodes that are lost, as they were then.
+    #[must_use]
+    pub fn lost_replicas(&self) -> Vec<(NodeId, Arc<Record>)> {
+        self.mirror().lost_replicas.clone()
+    }
+
+    fn note_replicas_on(&self, node: NodeId) {
         let mut mirror = self.mirror();
-        let held: Vec<Holding> = mirror
-            .held
-            .iter()
-            .filter(|((of, _), held)| *of == node && held.role == Role::Replica)
-            .map(|(_, held)| held.clone())
+        let held = mirror.held.iter();
+        let held = held.filter(|((of, _), held)| *of == node && held.role == Role::Replica);
+        let lost: Vec<_> = held
+            .map(|(_, held)| (node, Arc::clone(&held.record)))
             .collect();
-        for Holding { record, .. } in held {
-            if record.factor == 1 && record.layout.holders == [node] {
-                mirror
-                    .lost_singles
-                    .insert(record.key.clone(), record.version);
-            }
-        }
+        mirror.lost_replicas.extend(lost);
     }
 
     /// A node did not take this record, because it has a greater one. Where all that it names have, it is as good
@@ -495,7 +495,7 @@ impl World {
         self.crash(at, chance).await;
         let site = &self.sites[at];
         self.log.note(format_args!("{} is lost", site.name));
-        self.disks.note_single_replicas_on(site.id);
+        self.disks.note_replicas_on(site.id);
         if let Some(disk) = self.disks.disk(site.id) {
             disk.wipe();
         }

@@ -117,7 +117,7 @@ fn good() -> (History, Snapshot) {
         nodes,
         lost: BTreeSet::new(),
         buried: BTreeMap::new(),
-        lost_singles: BTreeMap::new(),
+        lost_replicas: Vec::new(),
     };
     (history, snapshot)
 }
@@ -180,7 +180,9 @@ fn what_only_lost_nodes_had_may_be_gone_and_nothing_else() {
     assert!(lose(&[1]).contains("is nowhere"));
     let moved = |to_lost: u64| {
         found(ALWAYS, |_, world| {
-            world.lost_singles.insert(key(), version(to_lost));
+            let mut alone = record(to_lost, NEW, &[9]);
+            alone.factor = 1;
+            world.lost_replicas.push((id(9), Arc::new(alone)));
             for node in &mut world.nodes {
                 node.held.clear();
                 node.reads.insert(key(), Read::Missing);
@@ -396,6 +398,10 @@ fn what_was_overtaken_by_a_write_that_is_lost_needs_no_more_copies() {
             };
             history.puts.insert(3, later);
             world.lost = lost.iter().map(|node| id(*node)).collect();
+            if lost == [9] {
+                let replica = Arc::new(record(7, b"later", &[9]));
+                world.lost_replicas.push((id(9), replica));
+            }
             world.nodes[1].held.clear();
             world.nodes[1].usage.replicas = 0;
         })

@@ -76,12 +76,15 @@ fn fits(question: &Question, known: Option<Heard>, hit: &Hit) -> bool {
     of_the_question && !record.deleted
 }
 
-/// Whether this is a living replica of the file asked for, below what its holder has heard of.
+/// Whether this is a living replica of the file asked for, below what its holder has heard of or was told.
 fn was_overtaken(question: &Question, known: Option<Heard>, hit: &Hit) -> bool {
     let record = &hit.record;
-    let of_the_question = matches!(question, Question::Exact { key, .. } if record.key == *key);
-    let is_below = known.is_some_and(|heard| heard.version > record.version);
-    of_the_question && is_below && hit.role == Role::Replica && !record.deleted && !hit.is_doubted()
+    let Question::Exact { key, floor } = question else {
+        return false;
+    };
+    let highest = known.map(|heard| heard.version).max(*floor);
+    let is_below = record.key == *key && Some(record.version) < highest;
+    is_below && hit.role == Role::Replica && !record.deleted && !hit.is_doubted()
 }
 
 fn is_well_formed(peer: &Peer) -> bool {

@@ -468,3 +468,12 @@ fn a_replica_that_was_overtaken_ends_no_search() {
         .file(2, 2, Cached);
     check(&world, ("found", true, &[(2, 2)], 2, 2));
 }
+
+#[test]
+fn a_replica_below_what_only_the_asker_has_heard_of_is_told_of() {
+    let world = World::line(3).file(2, 1, Replica);
+    let trace = world.run(exact(Some(2)), BOUNDS, false);
+    let report = &trace.report;
+    assert_eq!((report.outcome, report.hits.len()), (Outcome::NotFound, 0));
+    assert_eq!(report.overtaken.len(), 1);
+}

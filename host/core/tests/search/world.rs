@@ -98,10 +98,11 @@ impl SimNode {
             .filter(|(held, _)| Some(*held) == self.heard())
     }
 
-    /// Its replica of file 0 that it does not serve.
-    pub(crate) fn overtaken(&self) -> Option<u64> {
+    /// Its replica of file 0 that it does not serve to one who asks with this floor.
+    pub(crate) fn overtaken(&self, floor: Option<Version>) -> Option<u64> {
         let (held, role) = self.files.get(&0).copied()?;
-        (role == Role::Replica && Some(held) < self.heard()).then_some(held)
+        let highest = self.heard().map(version).max(floor);
+        (role == Role::Replica && Some(version(held)) < highest).then_some(held)
     }
 }
 
@@ -234,7 +235,10 @@ impl World {
             hits,
             known,
             overtaken: match question {
-                Question::Exact { .. } => sim.overtaken().map(|held| hit(0, held, Role::Replica)),
+                Question::Exact { floor, .. } => {
+                    let held = sim.overtaken(*floor);
+                    held.map(|held| hit(0, held, Role::Replica))
+                }
                 Question::Pattern { .. } => None,
             },
             load: sim.load,

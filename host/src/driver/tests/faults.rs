@@ -309,3 +309,31 @@ async fn a_file_that_is_known_and_nowhere_is_no_miss_and_can_be_deleted() {
         })
         .await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_alone_has_heard_of_a_newer_version_reads_the_one_before_it_as_stale() {
+    let world = World::line(&["A", "B", "C"]).await;
+    let name = world.write_on(&["A", "B"], "first").await;
+    let key: Key = name.parse().expect("it is a key");
+    let held = world.node("A").state.node().holding(&key).cloned();
+    let mut newer = held.expect("A has it").record.version;
+    newer.stamp.0 += 1;
+    let heard = Heard::alive(newer);
+    world.node("C").state.node().hear(&key, heard);
+    let read = world.read("C", &name, Consistency::Usual).await;
+    assert_eq!(read.expect("it is left"), ("first".to_owned(), true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_overtaken_is_not_sent_to_nodes_that_would_not_keep_it() {
+    let world = World::line(&["A", "B", "C", "D"]).await;
+    let name = world.write_on(&["A", "B"], "first").await;
+    overtake(&world, &name);
+    world.isolate("B");
+    let repair_after = world.node("A").settings.repair_after;
+    tokio::time::sleep(4 * repair_after).await;
+    let repair = world.node("A").status().repair;
+    assert_eq!((repair.waiting.files, repair.failed), (0, 0), "{repair:?}");
+    let read = world.read("A", &name, Consistency::Usual).await;
+    assert_eq!(read.expect("it is left"), ("first".to_owned(), true));
+}

@@ -108,7 +108,11 @@ pub(super) fn have_their_factor(history: &History, snapshot: &Snapshot) -> Vec<S
 /// had: that is kept and read, and copied no more.
 fn newest_of<'a>(history: &History, snapshot: &'a Snapshot, key: &Key) -> Option<&'a Record> {
     let newest = snapshot.greatest(key)?;
-    let lost = &snapshot.lost;
-    let is_overtaken = history.may_be_overtaken_by_what_is_lost(key, newest.digest, lost);
+    let is_overtaken = history.may_be_overtaken_by_what_is_lost(
+        key,
+        newest.digest,
+        &snapshot.lost,
+        &snapshot.lost_replicas,
+    );
     (newest.deleted || !is_overtaken).then_some(newest)
 }

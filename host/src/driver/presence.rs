@@ -65,6 +65,16 @@ impl Driver {
         }
     }
 
+    /// Whether a node that did not answer just now counts as gone. One that gossip never told of is silent since it was
+    /// first asked for here.
+    pub(super) fn is_long_silent(&self, id: NodeId) -> bool {
+        let now = Instant::now();
+        self.presence
+            .see([(id, self.is_alive(id))].into_iter(), now);
+        let since = self.presence.since(id);
+        since.is_some_and(|since| since.elapsed() >= self.settings.repair_after)
+    }
+
     /// Which of these has been silent for longest, of those that count as gone.
     pub(super) fn longest_gone(&self, of: &[NodeId]) -> Option<NodeId> {
         let gone = of

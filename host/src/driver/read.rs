@@ -197,7 +197,7 @@ impl Driver {
     /// Whether another holder that is there knows of a newer version than this replica's.
     pub(super) async fn is_replaced(&self, record: &Arc<Record>) -> bool {
         let mut others = record.layout.holders.iter();
-        if !others.any(|id| *id != self.me.id && self.is_alive(*id)) {
+        if others.all(|id| *id == self.me.id || self.standing_of(*id) == Standing::Gone) {
             return false;
         }
         let word = self.confirm(record, true, Consistency::Usual).await;
@@ -488,7 +488,7 @@ impl Driver {
             Outcome::NotFound => true,
             Outcome::Partial => {
                 let mut silent = report.unanswered.iter();
-                silent.all(|peer| self.standing_of(peer.id) == Standing::Gone)
+                silent.all(|peer| self.is_long_silent(peer.id))
             }
             _ => false,
         }

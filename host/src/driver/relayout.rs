@@ -5,7 +5,7 @@
 //! still hold, and the greater layout names only nodes that have the content. Who is not named any more lets
 //! go by itself, when every holder of the greater layout has said that it holds (`let_go`).
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -36,6 +36,9 @@ pub(super) enum RelayoutError {
     /// The file is not held any more as it was when this was decided.
     #[error("it has changed meanwhile")]
     Changed,
+    /// Who was to take a copy has heard of a greater version.
+    #[error("a newer version of it was heard of")]
+    Overtaken,
     /// Another relayout of it is under way here.
     #[error("its replicas are changing nodes already")]
     UnderWay,
@@ -52,9 +55,20 @@ pub(super) enum RelayoutError {
     Unnumbered(#[from] StoreError),
 }
 
-/// The files whose replicas change nodes at the moment, on this node's account.
+/// The files whose replicas change nodes at the moment on this node's account, and why.
 #[derive(Default, Clone)]
-pub(super) struct Relaying(Arc<Mutex<BTreeSet<Key>>>);
+pub(super) struct Relaying(Arc<Mutex<BTreeMap<Key, Why>>>);
+
+/// Why the replicas of a file change nodes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Why {
+    /// Repair, or the emptying of this node.
+    Needed,
+    /// Somebody asked for it: towards a reader.
+    Moved,
+    /// Somebody asked for it that can't hold its own.
+    Relieves,
+}
 
 /// One of them, until it is dropped.
 struct Turn {
@@ -62,18 +76,32 @@ struct Turn {
     key: Key,
 }
 
+/// Why there is no turn.
+enum NoTurn {
+    /// The file has one.
+    UnderWay,
+    /// Too many have one.
+    Full,
+}
+
 impl Relaying {
-    /// A turn for this file, if it has none and there are fewer than so many.
-    fn enter(&self, key: &Key, at_most: usize) -> Option<Turn> {
-        let mut keys = self.lock();
-        let entered = keys.len() < at_most && keys.insert(key.clone());
-        entered.then(|| Turn {
+    /// A turn for this file, if there are fewer than so many for the same reason.
+    fn enter(&self, key: &Key, why: Why, at_most: usize) -> Result<Turn, NoTurn> {
+        let mut turns = self.lock();
+        if turns.contains_key(key) {
+            return Err(NoTurn::UnderWay);
+        }
+        if turns.values().filter(|other| **other == why).count() >= at_most {
+            return Err(NoTurn::Full);
+        }
+        turns.insert(key.clone(), why);
+        Ok(Turn {
             relaying: self.clone(),
             key: key.clone(),
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeSet<Key>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Key, Why>> {
         self.0
             .lock()
             .expect("no one panics while holding the relayouts")
@@ -103,8 +131,8 @@ impl Driver {
             });
         }
         pace.await;
-        let turn = self.relaying.enter(&record.key, usize::MAX);
-        let _turn = turn.ok_or(RelayoutError::UnderWay)?;
+        let turn = self.relaying.enter(&record.key, Why::Needed, usize::MAX);
+        let _turn = turn.map_err(|_| RelayoutError::UnderWay)?;
         self.relayout_onto(record, need, takers).await
     }
 
@@ -129,23 +157,28 @@ impl Driver {
             )));
         }
         // What others can't hold is no more urgent than what repair does, and goes at its pace.
-        let relieves = from != self.me.id;
-        let at_most = match relieves {
-            true => self.settings.repair_concurrent as usize,
-            false => limits::MOVES_MAX,
+        let (why, at_most) = match from == self.me.id {
+            true => (Why::Moved, limits::MOVES_MAX),
+            false => (Why::Relieves, self.settings.repair_concurrent as usize),
         };
-        let Some(turn) = self.relaying.enter(&key, at_most) else {
-            return Err(Refusal::Busy(
-                "that replica, or too many others, change nodes here".to_owned(),
-            ));
+        let turn = match self.relaying.enter(&key, why, at_most) {
+            Ok(turn) => turn,
+            Err(NoTurn::UnderWay) => return Ok(()),
+            Err(NoTurn::Full) => {
+                let full = "too many replicas change nodes here".to_owned();
+                return Err(Refusal::Busy(full));
+            }
         };
         let driver = self.shared();
         self.spawn(async move {
             let _turn = turn;
-            if relieves {
-                driver.pace_repair(record.size).await;
-            }
-            let moving = driver.relayout_onto(&record, &need, vec![to.clone()]);
+            let moving = async {
+                if why == Why::Relieves {
+                    driver.pace_repair(record.size).await;
+                }
+                let takers = vec![to.clone()];
+                driver.relayout_onto(&record, &need, takers).await
+            };
             match driver.still_runs(moving).await {
                 Some(Ok(_)) => {
                     let from = driver.name_of(from);
@@ -169,8 +202,8 @@ impl Driver {
         if takers.is_empty() {
             return;
         }
-        // Another one each time: who refuses would be first again.
-        let to = &takers[self.repair.next_turn() % takers.len()];
+        // The best first, and another one each time after that: who refused would be first again.
+        let to = &takers[self.repair.asked_before(&record.key) % takers.len()];
         for holder in others.into_iter().filter_map(|id| self.peer_of(id)) {
             let ask = MoveAsk {
                 key: record.key.clone(),
@@ -217,7 +250,7 @@ impl Driver {
         if let Some(newer) = Heard::merged(newer).filter(|known| known.version > record.version) {
             self.abandon_all(&readied);
             self.heard_of_newer(record, newer).await;
-            return Err(RelayoutError::Changed);
+            return Err(RelayoutError::Overtaken);
         }
         let no_taker = |took: usize| RelayoutError::NoTaker {
             wanted: need.wanted,

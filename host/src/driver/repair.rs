@@ -7,8 +7,8 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BinaryHeap};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use dataverse_core::holdings::Total;
@@ -17,6 +17,7 @@ use dataverse_core::key::Key;
 use dataverse_core::limits;
 use dataverse_core::record::Record;
 use dataverse_core::relayout::{self, Need};
+use dataverse_core::version::Version;
 use futures_util::{StreamExt, future, stream};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -40,8 +41,10 @@ pub(super) struct Repair {
     look: Notify,
     /// That the emptying can't end by itself was said.
     said_stuck: AtomicBool,
-    /// Which of the nodes that could take a replica is named next when another holder is asked to move it.
-    turn: AtomicUsize,
+    /// How often others were asked to move which replica.
+    asked: Mutex<BTreeMap<Key, usize>>,
+    /// Files that no node took because of a greater version, and when that was.
+    overtaken: Mutex<BTreeMap<Key, (Version, Instant)>>,
     pace: Pace,
 }
 
@@ -56,7 +59,8 @@ impl Default for Repair {
             drain: Mutex::new((Instant::now(), false)),
             look: Notify::new(),
             said_stuck: AtomicBool::new(false),
-            turn: AtomicUsize::new(0),
+            asked: Mutex::default(),
+            overtaken: Mutex::default(),
             pace: Pace::default(),
         }
     }
@@ -68,9 +72,39 @@ impl Repair {
         self.look.notify_one();
     }
 
-    /// A number that is another one each time.
-    pub(super) fn next_turn(&self) -> usize {
-        self.turn.fetch_add(1, Ordering::Relaxed)
+    /// How often another holder was asked before to move the replica of this file that is here.
+    pub(super) fn asked_before(&self, key: &Key) -> usize {
+        let mut asked = self.asked.lock().expect("no one panics while asking");
+        if asked.len() >= limits::REPAIR_QUEUE_MAX {
+            asked.clear();
+        }
+        let times = asked.entry(key.clone()).or_insert(0);
+        *times += 1;
+        *times - 1
+    }
+
+    /// The nodes that could take this replica have heard of a greater version, and would not keep it.
+    fn note_overtaken(&self, record: &Record) {
+        let mut overtaken = self.overtaken();
+        if overtaken.len() >= limits::REPAIR_QUEUE_MAX {
+            overtaken.clear();
+        }
+        overtaken.insert(record.key.clone(), (record.version, Instant::now()));
+    }
+
+    /// Whether that was so not long ago.
+    fn was_overtaken(&self, record: &Record) -> bool {
+        let overtaken = self.overtaken();
+        let noted = overtaken.get(&record.key);
+        noted.is_some_and(|(version, at)| {
+            *version == record.version && at.elapsed() < OVERTAKEN_LEFT_ALONE
+        })
+    }
+
+    fn overtaken(&self) -> MutexGuard<'_, BTreeMap<Key, (Version, Instant)>> {
+        self.overtaken
+            .lock()
+            .expect("no one panics while holding what was overtaken")
     }
 
     /// This node is being emptied from now on, or is so no more.
@@ -192,12 +226,6 @@ impl Driver {
         relayout::need(record, self.me.id, leaving, |id| self.standing_of(id))
     }
 
-    /// Whether a greater version of a file was heard of.
-    fn is_overtaken(&self, record: &Record) -> bool {
-        let known = self.state.node().known(&record.key);
-        known.is_some_and(|heard| heard.version > record.version)
-    }
-
     /// Those of a stretch of files that need something of this node now, and what. How each holder stands is looked up once.
     fn needs_of(&self, records: Vec<Arc<Record>>) -> Vec<(Arc<Record>, Need)> {
         let leaving = self.living.now().draining;
@@ -207,10 +235,6 @@ impl Driver {
             *seen.entry(id).or_insert_with(|| self.standing_of(id))
         };
         let needs = records.into_iter().filter_map(|record| {
-            // What is about to go is not copied, nor is what was overtaken by a version that nobody has: no taker would keep it.
-            if self.is_overtaken(&record) {
-                return None;
-            }
             let need = relayout::need(&record, self.me.id, leaving, standing)?;
             Some((record, need))
         });
@@ -220,12 +244,14 @@ impl Driver {
     /// One look through all files, and what it finds done. Says whether anything came of it.
     async fn repair_round(&self, scene: &Scene) -> bool {
         let (began, copies) = (Instant::now(), self.repair.copies.load(Ordering::Relaxed));
-        let (found, total) = self.endangered().await;
+        let (found, total, overtaken) = self.endangered().await;
         let before = self.repair.waiting();
         self.repair.set_waiting(total);
-        self.note_whether_empty(began, found.is_empty());
+        self.note_whether_empty(began, total.files == 0);
+        if scene.draining && overtaken > 0 {
+            self.say_what_is_stuck(overtaken);
+        }
         if found.is_empty() {
-            self.say_whether_stuck();
             return before.files > 0;
         }
         if before != total {
@@ -256,19 +282,19 @@ impl Driver {
     }
 
     /// A replica that was overtaken by a version which nobody has does not leave a drained node by itself.
-    fn say_whether_stuck(&self) {
-        let left = self.state.node().replicas().files;
-        let is_stuck = self.living.now().draining && left > 0 && self.lingering.count() == 0;
-        if is_stuck && !self.repair.said_stuck.swap(true, Ordering::Relaxed) {
+    fn say_what_is_stuck(&self, files: u64) {
+        if !self.repair.said_stuck.swap(true, Ordering::Relaxed) {
             tracing::warn!(
-                files = left,
-                "no other node takes what is left here, because a newer version of it was heard of that no node may have any more; write these files again or delete them, and the node is empty"
+                files,
+                "no other node takes some of what is left here, because it has heard of a newer version, which it may be that nobody has any more; `dataverse get` says \"stale\" of such files: write them again or delete them, and they leave"
             );
         }
     }
 
     /// The most endangered files, in the order in which they are to be seen to, and how much there is in all.
-    async fn endangered(&self) -> (Vec<Endangered>, Total) {
+    /// Those that no node took because of a greater version are counted apart, and left alone for a while.
+    async fn endangered(&self) -> (Vec<Endangered>, Total, u64) {
+        let mut overtaken = 0;
         let mut worst = BinaryHeap::new();
         let mut total = Total::default();
         let mut after: Option<Key> = None;
@@ -277,6 +303,10 @@ impl Driver {
             for (record, need) in self.needs_of(stretch.records) {
                 total.files += 1;
                 total.bytes += record.size;
+                if self.repair.was_overtaken(&record) {
+                    overtaken += 1;
+                    continue;
+                }
                 worst.push(Endangered {
                     living: need.living,
                     size: record.size,
@@ -288,7 +318,7 @@ impl Driver {
             }
             after = stretch.resume_after;
             if after.is_none() {
-                return (worst.into_sorted_vec(), total);
+                return (worst.into_sorted_vec(), total, overtaken);
             }
             tokio::task::yield_now().await;
         }
@@ -326,6 +356,7 @@ impl Driver {
                 tracing::debug!(key = %record.key, copies, "replicas were made anew");
             }
             Err(RelayoutError::Changed | RelayoutError::UnderWay) => {}
+            Err(RelayoutError::Overtaken) => self.repair.note_overtaken(&record),
             Err(error @ (RelayoutError::NoTaker { .. } | RelayoutError::Unnumbered(_))) => {
                 self.repair.failed.fetch_add(1, Ordering::Relaxed);
                 tracing::debug!(key = %record.key, %error, "a file still lacks replicas");
@@ -340,5 +371,7 @@ impl Driver {
 /// The shortest and the longest pause between two looks at who is there.
 const LOOK_EVERY_MIN: Duration = Duration::from_millis(50);
 const LOOK_EVERY_MAX: Duration = Duration::from_secs(5);
+/// How long a file that nobody would keep is left alone before it is tried again.
+const OVERTAKEN_LEFT_ALONE: Duration = Duration::from_secs(600);
 /// How often all files are looked through although nobody came or went.
 const LOOK_ANYWAY_EVERY: Duration = Duration::from_secs(60);

@@ -213,6 +213,10 @@ impl Clients {
         }
         let mut history = self.history();
         let ended = history.moment();
+        if let Some(Err(DeleteError::Read(ReadError::NotFound { .. }))) = &deleted {
+            // There was nothing to delete, and nothing was written.
+            history.deletions.remove(&number);
+        }
         if let Some(deletion) = history.deletions.get_mut(&number) {
             deletion.ended = Some(ended);
             deletion.acknowledged = matches!(deleted, Some(Ok(())));

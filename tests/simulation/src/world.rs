@@ -74,10 +74,10 @@ struct Mirror {
     /// The greatest record of each file that was at some moment durable on every node that it names. Since then
     /// each of them has it or something greater, or has let go of it for something greater.
     settled: BTreeMap<Key, Rank>,
-    /// What was held as a replica by nodes that were lost, when they were.
-    lost_replicas: Vec<(NodeId, Arc<Record>)>,
     /// The same, where the layout is not looked at: every node that it names had that version.
     settled_versions: BTreeMap<Key, Version>,
+    /// What was held as a replica by nodes that were lost, when they were.
+    lost_replicas: Vec<(NodeId, Arc<Record>)>,
     /// The deletions that were durable, by who held them.
     buried: BTreeMap<(NodeId, Key), Version>,
 }
@@ -168,7 +168,7 @@ impl Disks {
         held.map(|(_, held)| held.record.version).max()
     }
 
-    /// The replicas that were on the nodes that are lost, as they were then.
+    /// The replicas that were on the nodes that are lost, as they were then, and under the greatest layout.
     #[must_use]
     pub fn lost_replicas(&self) -> Vec<(NodeId, Arc<Record>)> {
         self.mirror().lost_replicas.clone()
@@ -179,7 +179,9 @@ impl Disks {
         let held = mirror.held.iter();
         let held = held.filter(|((of, _), held)| *of == node && held.role == Role::Replica);
         let lost: Vec<_> = held
-            .map(|(_, held)| (node, Arc::clone(&held.record)))
+            .map(|(_, held)| &held.record)
+            .filter(|record| mirror.settled.get(&record.key) <= Some(&rank(record)))
+            .map(|record| (node, Arc::clone(record)))
             .collect();
         mirror.lost_replicas.extend(lost);
     }

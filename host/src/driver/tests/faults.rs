@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use dataverse_core::content::Digest;
 use dataverse_core::floors::Heard;
+use dataverse_core::holdings::Role;
 use dataverse_core::key::Key;
 use dataverse_core::limits::CLOCK_AHEAD_MS_MAX;
 use dataverse_core::record::Record;
@@ -325,15 +326,28 @@ async fn a_reader_that_alone_has_heard_of_a_newer_version_reads_the_one_before_i
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_overtaken_is_not_sent_to_nodes_that_would_not_keep_it() {
-    let world = World::line(&["A", "B", "C", "D"]).await;
+async fn what_was_overtaken_waits_for_a_node_that_would_keep_it() {
+    let mut world = World::line(&["A", "B", "C", "D"]).await;
     let name = world.write_on(&["A", "B"], "first").await;
     overtake(&world, &name);
     world.isolate("B");
     let repair_after = world.node("A").settings.repair_after;
     tokio::time::sleep(4 * repair_after).await;
-    let repair = world.node("A").status().repair;
-    assert_eq!((repair.waiting.files, repair.failed), (0, 0), "{repair:?}");
+    let repair = || world.node("A").status().repair;
+    assert_eq!((repair().waiting.files, repair().copies), (1, 0));
     let read = world.read("A", &name, Consistency::Usual).await;
     assert_eq!(read.expect("it is left"), ("first".to_owned(), true));
+    // One that has heard of nothing takes it.
+    world.start("E", "test").await;
+    world.link("A", "E").await.expect("they link");
+    for gone in ["C", "D"] {
+        world.isolate(gone);
+    }
+    world
+        .eventually_within(Duration::from_secs(3600), "E has a replica", async || {
+            let node = world.node("E").state.node();
+            let held = node.holding(&name.parse().expect("it is a key"));
+            held.is_some_and(|held| held.role == Role::Replica)
+        })
+        .await;
 }

@@ -63,7 +63,7 @@ pub(super) fn acknowledged_writes_survive(history: &History, snapshot: &Snapshot
         // Its one replica may have moved since then.
         let lost_since = snapshot.lost_replicas.iter().any(|(node, record)| {
             let alone = record.factor == 1 && record.layout.holders == [*node];
-            record.key == key && alone && record.version >= version
+            record.key == key && alone && record.version == version
         });
         if lost_since || holders.iter().all(|holder| snapshot.lost.contains(holder)) {
             continue;

@@ -70,6 +70,7 @@ fn by_core(ways: &Ways, from: u32, holders: &BTreeSet<u32>, hops_max: u32) -> (F
             }],
         },
         known: None,
+        overtaken: None,
         load: 0,
         neighbours: ways
             .neighbours(node)

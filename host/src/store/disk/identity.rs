@@ -6,12 +6,17 @@
 use std::fs::{File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use dataverse_core::id::NodeId;
 
 use super::index::{Index, LoadError, Loaded, Owner};
 use super::layout::{Layout, sync_folder};
 use super::upgrade::{UpgradeError, upgrade};
+
+/// How long the lock of a folder is waited for.
+const LOCK_WAIT: Duration = Duration::from_secs(1);
+const LOCK_LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// Why a data folder was not opened. Each text says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -145,6 +150,9 @@ impl OpenError {
 }
 
 /// Takes the lock of the folder; it is held until the file is dropped.
+///
+/// A node that is just ending has it for a moment longer, as has a program that was being started when it ended: so it is
+/// waited for, but not for long.
 pub(super) fn lock(layout: &Layout) -> Result<File, OpenError> {
     let file = File::options()
         .create(true)
@@ -152,12 +160,20 @@ pub(super) fn lock(layout: &Layout) -> Result<File, OpenError> {
         .write(true)
         .open(layout.lock())
         .map_err(|error| OpenError::failed(layout, error))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenError::InUse {
-            folder: layout.root().to_owned(),
-        }),
-        Err(TryLockError::Error(error)) => Err(OpenError::failed(layout, error)),
+    let until = Instant::now() + LOCK_WAIT;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if Instant::now() < until => {
+                std::thread::sleep(LOCK_LOOK_EVERY);
+            }
+            Err(TryLockError::WouldBlock) => {
+                return Err(OpenError::InUse {
+                    folder: layout.root().to_owned(),
+                });
+            }
+            Err(TryLockError::Error(error)) => return Err(OpenError::failed(layout, error)),
+        }
     }
 }
 

@@ -271,7 +271,7 @@ async fn a_damaged_index_is_refused_or_harmless_never_believed() {
             .iter_mut()
             .for_each(|byte| *byte ^= 0x55);
         fs::write(&path, bad).expect("it can be written");
-        match open_once_free(&options(folder.path())) {
+        match DiskStore::open(&options(folder.path())) {
             Err(OpenError::Damaged { .. } | OpenError::NewerFormat { .. }) => refused += 1,
             Err(other) => panic!("{at}: {other}"),
             Ok((store, _)) => {
@@ -288,19 +288,6 @@ async fn a_damaged_index_is_refused_or_harmless_never_believed() {
         refusal(&options(folder.path())),
         OpenError::Damaged { .. }
     ));
-}
-
-/// Opens a folder that was closed just now. A process that another test starts at this moment has the lock for as long as
-/// it takes it to become another program.
-fn open_once_free(options: &DiskOptions) -> Result<(Arc<DiskStore>, Identity), OpenError> {
-    let mut tries = 0;
-    loop {
-        match DiskStore::open(options) {
-            Err(OpenError::InUse { .. }) if tries < 500 => tries += 1,
-            opened => return opened,
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
 }
 
 struct Silent;

@@ -12,6 +12,7 @@ mod announce;
 mod call;
 mod clock;
 mod commit;
+mod confirm;
 mod delete;
 mod doubts;
 mod drain;

@@ -1,7 +1,10 @@
-//! Nodes on a bad network: late, lost, doubled and reordered packets, by the kernel's own `netem` in a network
-//! namespace. Skipped, with a word, where namespaces or `netem` are not to be had (both need root).
+//! Nodes on a bad network, made by the kernel in a network namespace: late, lost, doubled and reordered packets by `netem`,
+//! and a cut in one direction by a routing rule. Skipped, with a word, where namespaces, `netem` or such rules are not to
+//! be had (all need root).
 
+use std::collections::BTreeMap;
 use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -9,18 +12,48 @@ use crate::world::{BINARY, Ready, bytes, eventually, name};
 
 const WEATHER: &str = "delay 15ms 10ms loss 2% duplicate 1% reorder 10%";
 
-/// A network of its own, with bad weather, until it is dropped.
+/// A network of its own, until it is dropped.
 struct Namespace(String);
 
 impl Namespace {
-    fn open() -> Result<Self, String> {
-        let namespace = Self(format!("dataverse-{}", std::process::id()));
+    fn open(name: &str) -> Result<Self, String> {
+        let namespace = Self(format!("dataverse-{name}-{}", std::process::id()));
         worked(Command::new("ip").args(["netns", "add", &namespace.0]))?;
         worked(namespace.command("ip").args(["link", "set", "lo", "up"]))?;
+        Ok(namespace)
+    }
+
+    /// One with bad weather.
+    fn with_weather() -> Result<Self, String> {
+        let namespace = Self::open("weather")?;
         let netem = ["qdisc", "add", "dev", "lo", "root", "netem"];
         let netem = netem.into_iter().chain(WEATHER.split(' '));
         worked(namespace.command("tc").args(netem))?;
         Ok(namespace)
+    }
+
+    /// One in which packets can be lost on their way to a port and not on their way back.
+    fn with_one_way_cuts() -> Result<Self, String> {
+        let namespace = Self::open("one-way")?;
+        let rule = |words: &str| worked(namespace.command("ip").arg("rule").args(words.split(' ')));
+        // What is for this machine is looked up later, so that a rule can come before it.
+        rule("add pref 10 lookup local")?;
+        rule("del pref 0")?;
+        // Whether this kernel knows such rules is seen now.
+        namespace.cut_off("127.0.0.1:9")?;
+        namespace.heal()?;
+        Ok(namespace)
+    }
+
+    /// Nothing that is sent to this address arrives any more, on no connection; what is sent from there does.
+    fn cut_off(&self, address: &str) -> Result<(), String> {
+        let (_, port) = address.rsplit_once(':').expect("an address has a port");
+        let rule = format!("rule add pref 5 ipproto tcp dport {port} blackhole");
+        worked(self.command("ip").args(rule.split(' ')))
+    }
+
+    fn heal(&self) -> Result<(), String> {
+        worked(self.command("ip").args(["rule", "del", "pref", "5"]))
     }
 
     /// A command that runs in it.
@@ -71,6 +104,8 @@ impl Inside {
             .args(["--http", "127.0.0.1:0", "--data"])
             .arg(folder.path())
             .env("RUST_LOG", "error")
+            .env("DATAVERSE_REPAIR_AFTER", "3s")
+            .env("DATAVERSE_RECONCILE_EVERY", "2s")
             .stdout(Stdio::piped())
             .spawn()
             .expect("the binary starts");
@@ -91,44 +126,128 @@ impl Drop for Inside {
     }
 }
 
+/// Three nodes in a namespace.
+struct Network {
+    nodes: Vec<Inside>,
+    namespace: Namespace,
+    folder: TempDir,
+}
+
+impl Network {
+    async fn start(namespace: Namespace, links: &[(usize, usize)]) -> Self {
+        let nodes: Vec<Inside> = (0..3)
+            .map(|at| Inside::start(&namespace, &name(at)))
+            .collect();
+        for (one, other) in links {
+            eventually("they link", async || {
+                let link = ["link", &nodes[*other].grpc];
+                let linked = namespace.dataverse(&nodes[*one].http, &link);
+                linked.status.success()
+            })
+            .await;
+        }
+        Self {
+            nodes,
+            namespace,
+            folder: TempDir::new().expect("a temporary folder can be made"),
+        }
+    }
+
+    fn path(&self, name: &str) -> String {
+        let path = self.folder.path().join(name);
+        path.to_str().expect("it is text").to_owned()
+    }
+
+    fn put(&self, at: usize, named: &str, content: &[u8]) -> bool {
+        let source = self.path("in");
+        std::fs::write(&source, content).expect("it can be written");
+        let put = ["put", &source, "--user", "ada", "--as", named];
+        let put = self.namespace.dataverse(&self.nodes[at].http, &put);
+        put.status.success()
+    }
+
+    fn get(&self, at: usize, named: &str) -> Option<Vec<u8>> {
+        let (key, target) = (format!("ada/{named}"), self.path("out"));
+        let _ = std::fs::remove_file(&target);
+        let get = ["get", &key, "-o", &target];
+        let got = self.namespace.dataverse(&self.nodes[at].http, &get);
+        let content = std::fs::read(&target).ok();
+        content.filter(|_| got.status.success())
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn files_pass_a_network_that_loses_doubles_and_reorders_packets() {
-    let namespace = match Namespace::open() {
+    let namespace = match Namespace::with_weather() {
         Ok(namespace) => namespace,
         Err(reason) => {
             eprintln!("skipped: no network namespace with netem can be had here: {reason}");
             return;
         }
     };
-    let nodes: Vec<Inside> = (0..3)
-        .map(|at| Inside::start(&namespace, &name(at)))
-        .collect();
-    for pair in nodes.windows(2) {
-        eventually("they link", async || {
-            let linked = namespace.dataverse(&pair[0].http, &["link", &pair[1].grpc]);
-            linked.status.success()
+    let network = Network::start(namespace, &[(0, 1), (1, 2)]).await;
+    for at in 0..8u64 {
+        let (named, content) = (format!("file-{at}"), bytes(150_000, at));
+        eventually(&format!("{named} is stored"), async || {
+            network.put(0, &named, &content)
+        })
+        .await;
+        eventually(&format!("{named} is read at the far end"), async || {
+            network.get(2, &named).as_ref() == Some(&content)
         })
         .await;
     }
-    let folder = TempDir::new().expect("a temporary folder can be made");
-    let (source, target) = (folder.path().join("in"), folder.path().join("out"));
-    let path = |path: &std::path::Path| path.to_str().expect("it is text").to_owned();
-    for at in 0..8u64 {
-        let content = bytes(150_000, at);
-        std::fs::write(&source, &content).expect("it can be written");
-        let named = format!("file-{at}");
-        eventually(&format!("{named} is stored"), async || {
-            let put = ["put", &path(&source), "--user", "ada", "--as", &named];
-            namespace.dataverse(&nodes[0].http, &put).status.success()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_can_call_and_can_not_be_called_loses_nothing() {
+    let namespace = match Namespace::with_one_way_cuts() {
+        Ok(namespace) => namespace,
+        Err(reason) => {
+            eprintln!("skipped: no network namespace with one-way cuts can be had here: {reason}");
+            return;
+        }
+    };
+    let network = Network::start(namespace, &[(0, 1), (1, 2), (0, 2)]).await;
+    let mut newest = BTreeMap::new();
+    for round in 0..3u64 {
+        // Each file is written before, during and after the cut, at another node each time.
+        for at in 0..6u64 {
+            let (named, content) = (format!("file-{at}"), bytes(40_000, 100 * round + at));
+            let entry = ((at + round) % 3) as usize;
+            eventually(&format!("{named} is stored at {entry}"), async || {
+                network.put(entry, &named, &content)
+            })
+            .await;
+            newest.insert(named, content);
+        }
+        match round {
+            0 => {
+                let cut = network.namespace.cut_off(&network.nodes[2].grpc);
+                cut.expect("it was possible before");
+                // Long enough for the others to take it for gone and to make copies anew.
+                tokio::time::sleep(Duration::from_secs(8)).await;
+            }
+            1 => {
+                // What was written at the node that can't be called may be on that node alone.
+                for at in (0..6u64).filter(|at| (at + round) % 3 != 2) {
+                    let named = format!("file-{at}");
+                    eventually(&format!("{named} is read by those that can be called"), {
+                        async || {
+                            (0..2).all(|at| network.get(at, &named) == newest.get(&named).cloned())
+                        }
+                    })
+                    .await;
+                }
+                network.namespace.heal().expect("the rule is there");
+            }
+            _ => {}
+        }
+    }
+    for (named, content) in &newest {
+        eventually(&format!("{named} is read everywhere"), async || {
+            (0..3).all(|at| network.get(at, named).as_ref() == Some(content))
         })
         .await;
-        let key = format!("ada/{named}");
-        eventually(&format!("{named} is read at the far end"), async || {
-            let get = ["get", &key, "-o", &path(&target)];
-            let got = namespace.dataverse(&nodes[2].http, &get);
-            got.status.success() && std::fs::read(&target).is_ok_and(|it| it == content)
-        })
-        .await;
-        let _ = std::fs::remove_file(&target);
     }
 }

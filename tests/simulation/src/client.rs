@@ -173,7 +173,9 @@ impl Clients {
         for holder in holders.iter().filter(|holder| !lost.contains(holder)) {
             let held = self.disks.holding(*holder, key);
             let has = held.is_some_and(|held| held.record.version >= record.version);
-            if !has && !self.disks.is_superseded(record) {
+            // It may have had it and found it bad by now.
+            let rotted = self.disks.has_rotted(*holder, key, self.unchecked);
+            if !has && !rotted && !self.disks.is_superseded(record) {
                 self.wrong(format!(
                     "put {number} of {key} is acknowledged on {}, which does not hold it",
                     holder.default_name()

@@ -67,7 +67,13 @@ impl Driver {
                 let Some(record) = record.filter(|record| record.version == version) else {
                     continue;
                 };
-                if !self.tell(node, &record).await {
+                // A holder is to have it; any other may let go of what it has once all holders do.
+                let has_heard = if record.layout.names(node) {
+                    self.commit_at(node, &record).await.is_ok()
+                } else {
+                    self.is_settled(&record).await && self.tell(node, &record).await
+                };
+                if !has_heard {
                     self.owed.add(node, &record);
                 }
             }

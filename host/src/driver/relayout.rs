@@ -380,7 +380,8 @@ impl Driver {
         crash::point("relayout.own");
         let left = record.layout.holders.iter();
         for id in left.filter(|id| **id != self.me.id && !laid.layout.names(**id)) {
-            if !self.tell(*id, laid).await {
+            // Who has something older lets go of it for this: so not before it is where it is to be.
+            if !all_hold || !self.tell(*id, laid).await {
                 self.owed.add(*id, laid);
             }
         }

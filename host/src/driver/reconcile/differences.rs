@@ -175,7 +175,7 @@ impl Driver {
     }
 
     /// Whether every other holder that a record names has it, or something greater.
-    async fn is_settled(&self, record: &Arc<Record>) -> bool {
+    pub(in crate::driver) async fn is_settled(&self, record: &Arc<Record>) -> bool {
         let holders = record.layout.holders.iter().copied();
         let holders = holders.filter(|id| *id != self.me.id);
         let holds = holders.map(|id| async move {
@@ -188,7 +188,7 @@ impl Driver {
             let deleted = answer.known.and_then(|known| known.buried);
             let mut held = answer.hits.iter().chain(&answer.overtaken);
             held.any(|hit| hit.role == Role::Replica && hit.record.version >= record.version)
-                || deleted > Some(record.version)
+                || deleted >= Some(record.version)
         });
         join_all(holds).await.into_iter().all(|holds| holds)
     }

@@ -194,9 +194,13 @@ impl Disks {
     }
 
     /// Whether a greater version than this record's was at some moment durable on every node that it was to be
-    /// on, or the same under a greater layout, with that layout.
+    /// on, or the same under a greater layout, with that layout; or a greater deletion is remembered.
     #[must_use]
     pub fn is_superseded(&self, record: &Record) -> bool {
+        // For a deletion one node that remembers it is enough: no bytes have to be anywhere.
+        if self.buried().get(&record.key) > Some(&record.version) {
+            return true;
+        }
         let mirror = self.mirror();
         let version = mirror.settled_versions.get(&record.key);
         let settled = mirror.settled.get(&record.key);

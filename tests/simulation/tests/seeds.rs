@@ -38,6 +38,8 @@ fn what_went_wrong_once_does_not_again() {
     check([370]);
     // A version that was announced and lost with its only node hid the one before it.
     check([80769]);
+    // A relayout of a write that was still under way was announced before all holders had it, and older replicas went.
+    check([85847]);
     // Restarts one after the other carried a node's clock so far ahead that the others refused it.
     check([1286]);
 }

@@ -64,10 +64,10 @@ impl Heard {
         }
     }
 
-    /// What all of them say.
+    /// What all of them say who say anything.
     #[must_use]
-    pub fn merged(all: impl IntoIterator<Item = Self>) -> Option<Self> {
-        all.into_iter().reduce(Self::and)
+    pub fn merged(all: impl IntoIterator<Item = Option<Self>>) -> Option<Self> {
+        all.into_iter().flatten().reduce(Self::and)
     }
 }
 
@@ -116,7 +116,7 @@ impl Floors {
     #[must_use]
     pub fn of(&self, file: FileId) -> Option<Heard> {
         let heard = self.heard.get(&file).copied();
-        Heard::merged(heard.into_iter().chain(self.pinned.get(&file).copied()))
+        Heard::merged([heard, self.pinned.get(&file).copied()])
     }
 }
 

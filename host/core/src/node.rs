@@ -179,7 +179,7 @@ impl Node {
             .holdings
             .find(key)
             .map(|holding| Heard::of(&holding.record));
-        Heard::merged(held.into_iter().chain(self.floors.of(key.file_id())))
+        Heard::merged([held, self.floors.of(key.file_id())])
     }
 
     /// What it holds as replicas.
@@ -407,8 +407,8 @@ impl Node {
     #[must_use]
     pub fn overtaken(&self, key: &Key, floor: Option<Version>) -> Option<&Holding> {
         let holding = self.holdings.find(key)?;
-        let heard = self.floors.of(key.file_id()).into_iter();
-        let heard = Heard::merged(heard.chain(floor.map(Heard::alive)))?;
+        let heard = self.floors.of(key.file_id());
+        let heard = Heard::merged([heard, floor.map(Heard::alive)])?;
         let is_sound =
             holding.role == Role::Replica && !holding.record.deleted && !self.is_doubted(key);
         let version = Some(holding.record.version);

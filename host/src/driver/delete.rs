@@ -114,7 +114,7 @@ impl Driver {
     async fn tombstone_of(&self, record: &Record) -> Result<Arc<Record>, DeleteError> {
         let unavailable = |error: WriteError| DeleteError::Unavailable(error.to_string());
         let own = self.state.node().known(&record.key);
-        let above = Heard::merged(own.into_iter().chain([Heard::of(record)]));
+        let above = Heard::merged([own, Some(Heard::of(record))]);
         let version = self.version_above(above).await.map_err(unavailable)?;
         let holders = record.layout.holders.clone();
         Ok(Arc::new(Record {

@@ -3,9 +3,9 @@
 //! Whatever finds a bad replica (a check of all content, a read, another node's fetch, the start of the node) puts
 //! it on the list here. While it is on it the node neither serves nor promises it, and its version is a floor. It
 //! leaves the list when the content is there again, however it came; when a newer version or a layout without this
-//! node takes its place; and not otherwise. If there is no room for it here, another holder is asked for such a layout. Where every other holder says that it has none either, and no node that
-//! can be reached has a copy, the file is reported as lost and asked for again now and then: somebody may bring
-//! back a node or a disk.
+//! node takes its place; and not otherwise. If there is no room for it here, another holder is asked for such a layout.
+//! Where every other holder says that it has none either, and no node that can be reached has a copy, the file is
+//! reported as lost and asked for again now and then: somebody may bring back a node or a disk.
 //!
 //! The list is as long as the store's own, which also outlives a restart, but for its bound: what goes beyond that
 //! is taken up at the next start.
@@ -61,7 +61,7 @@ struct Cases {
 
 impl Cases {
     fn put(&mut self, case: Case) {
-        self.remove(&case.record.key.clone());
+        self.remove(&case.record.key);
         self.queue.insert((case.due, case.record.key.clone()));
         self.by_key.insert(case.record.key.clone(), case);
     }
@@ -126,7 +126,7 @@ impl Elsewhere {
 
     fn hear_of(&mut self, heard: Heard) {
         if heard.version > self.record.version {
-            self.newer = Heard::merged(self.newer.into_iter().chain([heard]));
+            self.newer = Heard::merged([self.newer, Some(heard)]);
         }
     }
 

@@ -57,12 +57,15 @@ impl Driver {
         if self.is_alive(id) {
             return Standing::Here;
         }
-        let since = self.presence.since(id).unwrap_or(self.started);
-        if since.elapsed() >= self.settings.repair_after {
+        if self.silent_since(id).elapsed() >= self.settings.repair_after {
             Standing::Gone
         } else {
             Standing::Away
         }
+    }
+
+    fn silent_since(&self, id: NodeId) -> Instant {
+        self.presence.since(id).unwrap_or(self.started)
     }
 
     /// Whether a node that did not answer just now counts as gone. One that gossip never told of is silent since it was
@@ -80,8 +83,7 @@ impl Driver {
         let gone = of
             .iter()
             .filter(|id| self.standing_of(**id) == Standing::Gone);
-        gone.copied()
-            .min_by_key(|id| self.presence.since(*id).unwrap_or(self.started))
+        gone.copied().min_by_key(|id| self.silent_since(*id))
     }
 
     /// The members that have been silent for so long that they count as gone.

@@ -246,7 +246,7 @@ impl Driver {
     ) -> Result<usize, RelayoutError> {
         let holding = self.replica_of(record).ok_or(RelayoutError::Changed)?;
         let readied = self.copy_to(&holding, need.wanted, takers).await;
-        let newer = readied.others.iter().filter_map(|ready| ready.known);
+        let newer = readied.others.iter().map(|ready| ready.known);
         if let Some(newer) = Heard::merged(newer).filter(|known| known.version > record.version) {
             self.abandon_all(&readied);
             self.heard_of_newer(record, newer).await;

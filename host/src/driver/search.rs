@@ -178,7 +178,7 @@ impl Driver {
                 biased;
                 Some((peer, answer)) = under_way.next(), if !under_way.is_empty() => match answer {
                     Ok(mut answer) => {
-                        heard = Heard::merged(heard.into_iter().chain(soundly_known(&answer)));
+                        heard = Heard::merged([heard, soundly_known(&answer)]);
                         screen(peer.id, &mut answer);
                         search.answered(peer.id, answer, elapsed());
                     }
@@ -269,8 +269,8 @@ impl Driver {
 /// deleted nobody is to have heard.
 fn soundly_known(answer: &Answer) -> Option<Heard> {
     let sound = answer.hits.iter().filter(|hit| !hit.is_doubted());
-    let sound = sound.map(|hit| Heard::of(&hit.record));
-    Heard::merged(sound.chain(answer.known))
+    let sound = sound.map(|hit| Some(Heard::of(&hit.record)));
+    Heard::merged(sound.chain([answer.known]))
 }
 
 /// Takes answers as they come.

@@ -150,22 +150,21 @@ impl Serve for Driver {
             )));
         }
         let of_this_version = |holding: &&Holding| holding.record.version == version;
-        let (current, overtaken) = {
+        let (holding, is_current) = {
             let node = self.state.node();
-            // An overtaken replica goes to whoever asks for just that version: it knows that nobody has the greater one.
-            let overtaken = node.overtaken(&key, None).filter(of_this_version).cloned();
-            (
-                node.current(&key).filter(of_this_version).cloned(),
-                overtaken,
-            )
+            match node.current(&key).filter(of_this_version) {
+                Some(holding) => (Some(holding.clone()), true),
+                // An overtaken replica goes to whoever asks for just that version: it knows that nobody has the greater one.
+                None => {
+                    let overtaken = node.overtaken(&key, None);
+                    (overtaken.filter(of_this_version).cloned(), false)
+                }
+            }
         };
-        if let Some(holding) = &current
-            && self.slept_through(holding)
-            && self.is_replaced(&holding.record).await
-        {
+        let holding = holding.ok_or_else(absent)?;
+        if is_current && self.slept_through(&holding) && self.is_replaced(&holding.record).await {
             return Err(absent());
         }
-        let holding = current.or(overtaken).ok_or_else(absent)?;
         let record = Arc::clone(&holding.record);
         if !offset.is_multiple_of(limits::GROUP_BYTES) || offset > record.size {
             return Err(Refusal::Invalid(format!(

@@ -185,8 +185,8 @@ impl Driver {
     /// What those who take part have heard of the file.
     fn known_of_all(&self, key: &Key, readied: &Readied) -> Option<Heard> {
         let own = self.state.node().known(key);
-        let others = readied.others.iter().filter_map(|ready| ready.known);
-        Heard::merged(others.chain(own))
+        let others = readied.others.iter().map(|ready| ready.known);
+        Heard::merged(others.chain([own]))
     }
 
     /// A version above all that were heard of, stamped by this node.

@@ -235,7 +235,7 @@ impl Search {
         let Question::Exact { floor, .. } = &mut self.question else {
             return;
         };
-        self.heard = Heard::merged(self.heard.into_iter().chain(known));
+        self.heard = Heard::merged([self.heard, known]);
         *floor = self.heard.map(|heard| heard.version);
         self.level_hits.void_below(*floor);
         if self.level_hits.is_empty() {

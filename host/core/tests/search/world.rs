@@ -256,8 +256,7 @@ impl World {
                 answer.hits = vec![tombstone];
             }
             Lie::BelowFloor => {
-                let known = answer.known.into_iter();
-                answer.known = Heard::merged(known.chain([Heard::alive(version(1))]));
+                answer.known = Heard::merged([answer.known, Some(Heard::alive(version(1)))]);
                 answer.hits = vec![hit(0, 0, Role::Replica)];
             }
             Lie::Twice => answer.hits = vec![hit(0, 9, Role::Replica); 2],

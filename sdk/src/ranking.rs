@@ -9,17 +9,27 @@ use crate::{Node, VERDICT_ENTRIES_MAX, mix};
 
 /// How strongly this node attracts this file: the score of weighted rendezvous hashing.
 ///
-/// Each node draws an even number `u` in (0, 1) from the file's id and its own, and the highest score wins
-/// (Thaler and Ravishankar, "Using name-based mappings to increase hit rates", IEEE/ACM Transactions on
-/// Networking, 1998). With `-w / ln(u)` as the score a node wins in proportion to its weight `w`
-/// (Schindelhauer and Schomaker, "Weighted distributed hash tables", SPAA 2005, the logarithmic method);
-/// the weight is its capacity. When a node joins, files move to it and nowhere else.
+/// Each node draws even bits from the file's id and its own, and the highest [`weighted_score`] wins (Thaler and
+/// Ravishankar, "Using name-based mappings to increase hit rates", IEEE/ACM Transactions on Networking, 1998).
+/// The score depends on no other node: when a node joins or gets larger, files move to it and nowhere else, and
+/// when it leaves or gets smaller, only its own move.
 #[must_use]
 pub fn rendezvous_score(file: u64, node: &Node) -> f64 {
+    weighted_score(mix(file ^ mix(node.id)), node.capacity)
+}
+
+/// The score of a node of this capacity that drew these even bits; of nodes with draws of their own, the highest
+/// wins.
+///
+/// With `u` as the bits in (0, 1) and `-w / ln(u)` as the score, a node wins in proportion to its weight `w`
+/// (Schindelhauer and Schomaker, "Weighted distributed hash tables", SPAA 2005, the logarithmic method); the
+/// weight is its capacity. Without capacity the score is 0.
+#[must_use]
+pub fn weighted_score(bits: u64, capacity: u64) -> f64 {
     // 52 bits and a half: every value is exact, and none is 0 or 1.
-    let even = ((mix(file ^ mix(node.id)) >> 12) as f64 + 0.5) / (1u64 << 52) as f64;
+    let even = ((bits >> 12) as f64 + 0.5) / (1u64 << 52) as f64;
     // `libm` and not the platform's logarithm: the last bit must agree on every machine.
-    node.capacity as f64 / -libm::log(even)
+    capacity as f64 / -libm::log(even)
 }
 
 /// Indices of the candidates, lowest key first; equal ones in the order of their indices.

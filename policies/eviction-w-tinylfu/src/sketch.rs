@@ -4,24 +4,29 @@
 //! summary: the count-min sketch and its applications", 2005) whose counters are halved once a sample has been
 //! counted (G. Einziger, R. Friedman and B. Manes, "TinyLFU: a highly efficient cache admission policy", ACM
 //! Transactions on Storage 13(4), 2017, section 3.3). An estimate is never too low, but for what was halved.
+//!
+//! A sample is ten requests for each cached copy, whatever the length of the table: a longer one remembers what
+//! is out of fashion for too long, and then a larger cache misses more than a small one.
 
 use dataverse_sdk::mix;
 
 /// Counters go up to this.
 pub(crate) const COUNT_MAX: u8 = 15;
-/// Words at first. A word holds sixteen counters: four for each guess.
+/// Words at first, a power of two as ever. A word holds sixteen counters: four for each guess.
 const WORDS_MIN: usize = 64;
 /// Words at most, 8 MiB. A larger cache gets worse estimates.
 const WORDS_MAX: usize = 1 << 20;
 /// Guesses, each with a hash of its own; the lowest is the estimate.
 const GUESSES: u32 = 4;
-/// Counts after which all are halved, in times of the words. What takes a larger share of such a sample than
-/// its place in the cache is worth needs no higher count than this (section 3.4.1), so half a byte holds it.
-const SAMPLE: usize = 16;
+/// Requests of a sample for each cached copy, after which all counts are halved. What takes a larger share of
+/// such a sample than its place in the cache is worth needs no higher count than this (section 3.4.1), so half a
+/// byte holds it.
+const SAMPLE: usize = 10;
 
 /// How often each file was asked for lately.
 pub(crate) struct Sketch {
     words: Vec<u64>,
+    /// Requests since the last halving, and half a sample from before it.
     counted: usize,
 }
 
@@ -33,7 +38,7 @@ impl Sketch {
         }
     }
 
-    /// Makes it wide enough for so many cached copies.
+    /// Makes it wide enough for so many cached copies. That changes no sample.
     ///
     /// A file's words in a table twice as long are those in the short one, or as far behind its end. So what is
     /// known is written twice, and every estimate stays what it was.
@@ -43,8 +48,11 @@ impl Sketch {
         }
     }
 
-    /// Counts a request.
-    pub(crate) fn count(&mut self, file: u64) {
+    /// Counts a request to a cache of so many copies.
+    ///
+    /// Where copies differ in size, their number changes with what is cached, and the sample with it. A sample
+    /// that became shorter ends at once and the next one is whole, so nothing is halved twice for it.
+    pub(crate) fn count(&mut self, file: u64, copies: usize) {
         let estimate = self.estimate(file);
         if estimate < COUNT_MAX {
             for (word, shift) in places(file, self.words.len()) {
@@ -54,8 +62,9 @@ impl Sketch {
             }
         }
         self.counted += 1;
-        if self.counted >= SAMPLE * self.words.len() {
-            self.counted /= 2;
+        let sample = SAMPLE.saturating_mul(copies.max(1));
+        if self.counted >= sample {
+            self.counted = sample / 2;
             self.words.iter_mut().for_each(|word| *word = halved(*word));
         }
     }
@@ -99,7 +108,7 @@ mod tests {
         let mut sketch = Sketch::new();
         let counts: Vec<u8> = (0..20)
             .map(|_| {
-                sketch.count(7);
+                sketch.count(7, 100);
                 sketch.estimate(7)
             })
             .collect();
@@ -114,7 +123,7 @@ mod tests {
         sketch.widen(1024);
         // As many files as words, the file n asked for n mod 5 times.
         for file in 0..1024 {
-            (0..file % 5).for_each(|_| sketch.count(file));
+            (0..file % 5).for_each(|_| sketch.count(file, 1024));
         }
         let above = |file: u64| i64::from(sketch.estimate(file)) - (file % 5) as i64;
         assert!((0..1024).all(|file| above(file) >= 0));
@@ -123,18 +132,43 @@ mod tests {
     }
 
     #[test]
-    fn after_a_sample_all_are_halved() {
+    fn a_sample_is_ten_requests_for_each_copy_and_then_all_are_halved() {
+        for copies in [1, 3, 10, 64, 65, 100, 1_000, 6_400, 100_000] {
+            let mut sketch = Sketch::new();
+            sketch.widen(copies);
+            let estimates = |sketch: &Sketch| (sketch.estimate(1), sketch.estimate(2));
+            (0..8).for_each(|_| sketch.count(1, copies));
+            // What is counted fifteen times changes nothing but the sample.
+            (8..10 * copies - 1).for_each(|_| sketch.count(2, copies));
+            let last = (10 * copies - 9).min(15) as u8;
+            assert_eq!(estimates(&sketch), (8, last), "{copies} copies");
+            sketch.count(2, copies);
+            let last = (last + 1).min(15);
+            assert_eq!(estimates(&sketch), (4, last / 2), "{copies} copies");
+            // The next halving is half a sample away.
+            (1..5 * copies).for_each(|_| sketch.count(2, copies));
+            assert_eq!(sketch.estimate(1), 4, "{copies} copies");
+            sketch.count(2, copies);
+            assert_eq!(sketch.estimate(1), 2, "{copies} copies");
+        }
+    }
+
+    #[test]
+    fn a_cache_that_shrinks_halves_once_and_not_over_and_over() {
         let mut sketch = Sketch::new();
-        (0..8).for_each(|_| sketch.count(1));
-        // What is counted fifteen times changes nothing but the sample.
-        (8..SAMPLE * WORDS_MIN).for_each(|_| sketch.count(2));
-        assert_eq!((sketch.estimate(1), sketch.estimate(2)), (4, 7));
+        (0..900).for_each(|_| sketch.count(1, 100));
+        sketch.count(1, 10);
+        assert_eq!(sketch.estimate(1), 7);
+        (0..49).for_each(|_| sketch.count(2, 10));
+        assert_eq!(sketch.estimate(1), 7);
+        sketch.count(2, 10);
+        assert_eq!(sketch.estimate(1), 3);
     }
 
     #[test]
     fn a_wider_sketch_knows_the_same() {
         let mut sketch = Sketch::new();
-        (0..200).for_each(|file| sketch.count(file % 50));
+        (0..200).for_each(|file| sketch.count(file % 50, 50));
         let known =
             |sketch: &Sketch| -> Vec<u8> { (0..60).map(|file| sketch.estimate(file)).collect() };
         let before = known(&sketch);

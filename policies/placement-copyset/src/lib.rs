@@ -7,9 +7,12 @@
 //! fail at once, all copies of a file are lost only if the `R` are one of those few sets; the price is that a
 //! failed node's files are copied anew from no more than `S` others.
 //!
-//! The permutations come from the ids of the nodes and not from the policy's seed: every node that sees the
-//! same candidates makes the same sets. A node that comes or goes changes sets, and files keep those they
-//! were written to, so in a network that changes much there are more sets than the paper counts.
+//! The permutations come from the ids and zones of the nodes and not from the policy's seed: every node that sees
+//! the same candidates makes the same sets. A weight only says how often a node is drawn as the first, so when it
+//! changes, the sets stay, and only files whose first node that is, or was, change theirs, with all their copies.
+//! A node that comes or goes deals all sets anew: that moves far more than the least, and is the price of few sets.
+//! Files keep those they were written to, so in a network that changes much there are more sets than the paper
+//! counts.
 
 use std::collections::BTreeSet;
 

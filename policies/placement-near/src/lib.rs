@@ -3,6 +3,10 @@
 //! Candidates go by hops. Of those equally far the one comes first that the file's id draws (weighted
 //! rendezvous hashing, see `dataverse_sdk::ranking`), so that neighbours share what is written here by their
 //! capacity.
+//!
+//! When a node joins or changes its capacity, copies move to it or away from it and nowhere else. Distances are
+//! another matter: they are those from the node that is asked, so each node answers in its own way, and a link that
+//! comes or goes may bring many nodes nearer or take them farther at once.
 
 use dataverse_sdk::ranking::{over_zones, rendezvous_score, sorted};
 use dataverse_sdk::serde::Deserialize;

@@ -2,7 +2,8 @@
 //!
 //! Random replication is what HDFS, GFS and RAMCloud start from: Cidon et al., "Copysets: Reducing the
 //! frequency of data loss in cloud storage", USENIX ATC 2013, section 2. The order is drawn anew for every
-//! question (Fisher and Yates), from the policy's seed.
+//! question (Fisher and Yates), from the policy's seed: it promises nothing about what moves when nodes change, for
+//! a file asked about again lies elsewhere even when nothing has changed.
 
 use dataverse_sdk::ranking::over_zones;
 use dataverse_sdk::serde::Deserialize;

@@ -3,8 +3,10 @@
 //! Every node draws a score from the file's id and its own, and the highest win: Thaler and Ravishankar,
 //! "Using name-based mappings to increase hit rates", IEEE/ACM Transactions on Networking, 1998; weighted
 //! by capacity with the logarithmic method of Schindelhauer and Schomaker, "Weighted distributed hash
-//! tables", SPAA 2005. Any node that sees the same candidates names the same ones, and one that joins takes
-//! files over without moving any other.
+//! tables", SPAA 2005. Any node that sees the same candidates names the same ones.
+//!
+//! A score depends on no other node, so this policy promises: **when a node joins, or gets larger, copies move to
+//! it and nowhere else; when it leaves, or gets smaller, only its own copies move**, whatever the weights and zones.
 //!
 //! The order is that of the node's own baseline, to the last index.
 

@@ -7,6 +7,10 @@
 //!
 //! Each place in the order is drawn so, from the nodes that have none yet, by the file's id: a file gets the
 //! same draws every time it is written, and the load decides between them. Zones are spread round by round.
+//!
+//! It promises balance and not stability: draws go by a node's place among the candidates, and how full a node is
+//! depends on what the others were given. When a node joins, leaves or changes its size, most answers change; files
+//! that were written keep their nodes.
 
 use std::cmp::Ordering;
 

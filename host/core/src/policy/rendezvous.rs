@@ -3,8 +3,9 @@
 //! Each node gets a score from the file's id and its own; the highest win (Thaler and Ravishankar, "Using
 //! name-based mappings to increase hit rates", 1998). With `-w / ln(u)` as the score, `u` even in (0, 1),
 //! a node wins in proportion to its weight `w` (Schindelhauer and Schomaker, "Weighted distributed hash
-//! tables", 2005, the logarithmic method); the weight is its capacity. When a node joins, files move to it
-//! and nowhere else.
+//! tables", 2005, the logarithmic method); the weight is its capacity. A score depends on no other node: when a
+//! node joins or gets larger, files move to it and nowhere else, and when it leaves or gets smaller, only its own
+//! move.
 //!
 //! Zones go round by round: the best of each zone, then the second best of each, and so on.
 

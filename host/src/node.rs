@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::NodeConfig;
 use crate::driver::{Driver, Judges, Parts, system_now};
 use crate::entropy::Entropy;
+use crate::http::Around;
 use crate::net::GrpcTransport;
 use crate::policies::desk::Desk;
 use crate::policies::{Place, Policies, Workshop};
@@ -88,6 +89,7 @@ impl RunningNode {
         let advertised = config.advertise.clone();
         let address = advertised.unwrap_or_else(|| listens.to_string());
         let settings = config.settings.clone();
+        let data = config.folder.clone();
         let record = config.record.clone().map(|file| Recording {
             file,
             names: settings.record_names,
@@ -97,6 +99,7 @@ impl RunningNode {
         let recorder = record
             .map(|recording| Recorder::start(recording, id))
             .transpose()?;
+        let hosts = config.all_http_hosts();
         let (scratch, place) = place_policies(&config, keeping, workshop)?;
         let driver = Driver::start(Parts {
             me: Peer {
@@ -126,6 +129,11 @@ impl RunningNode {
             }
         };
 
+        let spool = match &scratch {
+            Some(scratch) => scratch.path().to_owned(),
+            None => data,
+        };
+        let around = Around { hosts, spool };
         let closing = CancellationToken::new();
         let mut faces = JoinSet::new();
         let (of_grpc, at_end) = (Arc::clone(&driver), closing.clone());
@@ -139,7 +147,7 @@ impl RunningNode {
         let desk = Arc::clone(&policies) as Arc<dyn Desk>;
         faces.spawn(async move {
             let end = at_end.cancelled_owned();
-            let served = http::serve(http, of_http, desk, &settings, end).await;
+            let served = http::serve(http, of_http, desk, &settings, around, end).await;
             served.context("serving HTTP")
         });
         driver.link_with(config.links);

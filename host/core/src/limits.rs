@@ -213,6 +213,8 @@ pub const MOVES_MAX: usize = 64;
 
 /// HTTP connections open at once; more wait to be accepted.
 pub const HTTP_CONNECTIONS_MAX: usize = 1024;
+/// Names by which HTTP clients may address one node.
+pub const HTTP_HOSTS_MAX: usize = 64;
 /// How long an HTTP connection may move no byte in either direction.
 pub const HTTP_IDLE_MS_MAX: u64 = 5 * 60 * 1000;
 /// Bytes in a request body that is JSON or a plain form.
@@ -221,6 +223,8 @@ pub const HTTP_JSON_BYTES_MAX: usize = 64 << 10;
 pub const HTTP_FORM_FILES_MAX: usize = 1000;
 /// Bytes in a field of an upload form that is not a file.
 pub const HTTP_FORM_FIELD_BYTES_MAX: usize = 4 << 10;
+/// Bytes of files in upload forms that wait to be told whose they are, all forms together.
+pub const HTTP_FORM_SPOOL_BYTES_MAX: u64 = 4 << 30;
 /// Chunks of a file in an upload form that wait to be stored.
 pub const HTTP_FORM_QUEUE_CHUNKS: usize = 4;
 /// Bytes of a refused upload that are read and dropped, so that its sender gets to read the refusal.

@@ -28,6 +28,10 @@ pub(super) struct Node {
     /// Where HTTP is answered; port 0 picks one [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR")]
     http: Option<String>,
+    /// A name by which HTTP clients may address the node; may be given several times [default: localhost, its numbers
+    /// and the name in --advertise]
+    #[arg(long, value_name = "NAME")]
+    http_host: Vec<String>,
     /// A node to link with; may be given several times
     #[arg(long, value_name = "ADDR")]
     link: Vec<String>,
@@ -94,12 +98,14 @@ impl Node {
 
     fn flags(self) -> Result<Values, Failure> {
         let links = (!self.link.is_empty()).then(|| self.link.join(","));
+        let http_hosts = (!self.http_host.is_empty()).then(|| self.http_host.join(","));
         let given = [
             ("name", self.name),
             ("data", self.data),
             ("listen", self.listen),
             ("advertise", self.advertise),
             ("http", self.http),
+            ("http_hosts", http_hosts),
             ("links", links),
             ("network", self.network),
             ("zone", self.zone),

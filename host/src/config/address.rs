@@ -9,7 +9,12 @@ use dataverse_core::limits;
 /// # Errors
 /// What is wrong with it, and how it should look.
 pub(crate) fn host_and_port(text: &str) -> Result<(&str, u16), String> {
-    let wrong = || format!("`{text}` is not HOST:PORT, such as 127.0.0.1:7400");
+    let wrong = || {
+        format!(
+            "`{text}` is not HOST:PORT, such as 127.0.0.1:7400{}",
+            hint(text)
+        )
+    };
     if text.len() > limits::ADDRESS_BYTES_MAX {
         return Err(format!(
             "an address has at most {} bytes; this one has {}",
@@ -26,14 +31,7 @@ pub(crate) fn host_and_port(text: &str) -> Result<(&str, u16), String> {
         }
         None => host,
     };
-    let bracketed = text.starts_with('[');
-    let foreign = |char: char| {
-        char.is_whitespace()
-            || char.is_control()
-            || "/?#@[]".contains(char)
-            || (char == ':' && !bracketed)
-    };
-    if host.is_empty() || host.contains(foreign) {
+    if !text.starts_with('[') && !is_host_name(host) {
         return Err(wrong());
     }
     if !port.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -41,6 +39,46 @@ pub(crate) fn host_and_port(text: &str) -> Result<(&str, u16), String> {
     }
     let port: u16 = port.parse().map_err(|_| wrong())?;
     Ok((host, port))
+}
+
+/// What is probably the matter with a text that is no address.
+fn hint(text: &str) -> &'static str {
+    let port = text.rsplit_once(':').map(|(_, port)| port);
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if text.contains("://") {
+        "; leave out what stands before the host and after the port"
+    } else if text.contains('@') {
+        "; leave out the user"
+    } else if text.contains('/') {
+        "; leave out the path"
+    } else if text.parse::<std::net::Ipv6Addr>().is_ok()
+        || (text.matches(':').count() > 1 && !text.starts_with('['))
+    {
+        "; an IPv6 address stands in brackets, as in [::1]:7400"
+    } else if port.is_some_and(is_number) {
+        "; a port is at most 65535, and a host is a name or an IP address"
+    } else {
+        ""
+    }
+}
+
+/// Whether this is a name or an IPv4 address, in the characters that every resolver takes.
+fn is_host_name(host: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+    !host.is_empty() && host.bytes().all(fits)
+}
+
+/// A host name without a port.
+///
+/// # Errors
+/// What is wrong with it, and how it should look.
+pub(crate) fn host_name(text: &str) -> Result<String, String> {
+    if is_host_name(text) && text.len() <= limits::ADDRESS_BYTES_MAX {
+        return Ok(text.to_ascii_lowercase());
+    }
+    Err(format!(
+        "`{text}` is no host name, such as files.example; leave out scheme, port and path"
+    ))
 }
 
 /// An address of another node, as text: a host name stays a name, so that it may move.
@@ -117,6 +155,17 @@ mod tests {
             "a b:1",
             "a@b:1",
             "h\n:1",
+            "http://h:1/",
+            "h:1/",
+            "u:p@h:1",
+            "grpc://[::1]:1",
+            "ü:1",
+            "h%20:1",
+            "h: 1",
+            " h:1",
+            "h:1 ",
+            "h:-1",
+            "h:٣",
         ] {
             check(text, None);
         }

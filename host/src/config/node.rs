@@ -25,6 +25,8 @@ pub struct NodeConfig {
     pub advertise: Option<String>,
     /// Where HTTP is answered; port 0 picks one.
     pub http: SocketAddr,
+    /// Names by which HTTP clients may address the node, beside `localhost` and its numbers.
+    pub http_hosts: Vec<String>,
     /// `host:port` of the nodes to link with.
     pub links: Vec<String>,
     /// Only nodes of the same network link.
@@ -55,6 +57,7 @@ impl NodeConfig {
             listen: SocketAddr::from(([127, 0, 0, 1], 7400)),
             advertise: None,
             http: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            http_hosts: Vec::new(),
             links: Vec::new(),
             network: "default".to_owned(),
             zone: String::new(),
@@ -65,6 +68,15 @@ impl NodeConfig {
             insecure: false,
             settings: Settings::default(),
         }
+    }
+
+    /// Every name by which HTTP clients may address the node.
+    #[must_use]
+    pub fn all_http_hosts(&self) -> Vec<String> {
+        let advertised = self.advertise.as_deref();
+        let advertised = advertised.and_then(|text| address::host_and_port(text).ok());
+        let advertised = advertised.map(|(host, _)| host.to_owned());
+        self.http_hosts.iter().cloned().chain(advertised).collect()
     }
 
     /// The folder of policies.
@@ -144,6 +156,15 @@ impl NodeConfig {
             show: |config| Some(config.http.to_string()),
             read: |config, text| {
                 config.http = address::to_listen_on(text)?;
+                Ok(())
+            },
+        },
+        Setting {
+            name: "http_hosts",
+            meaning: "names by which HTTP clients may address the node, beside localhost, its numbers and the name in advertise; several are separated by commas",
+            show: |config| (!config.http_hosts.is_empty()).then(|| config.http_hosts.join(",")),
+            read: |config, text| {
+                config.http_hosts = http_hosts(text)?;
                 Ok(())
             },
         },
@@ -273,6 +294,20 @@ fn advertised(text: &str) -> Result<String, String> {
         return Err("expected an address that other nodes can connect to".to_owned());
     }
     Ok(text.to_owned())
+}
+
+/// Host names, without ports: whoever reaches the node by a name may do so through a forwarded port.
+fn http_hosts(text: &str) -> Result<Vec<String>, String> {
+    let names: Vec<String> = text
+        .split(',')
+        .map(str::trim)
+        .filter(|name| !name.is_empty())
+        .map(address::host_name)
+        .collect::<Result<_, _>>()?;
+    if names.len() > limits::HTTP_HOSTS_MAX {
+        return Err(format!("expected at most {} names", limits::HTTP_HOSTS_MAX));
+    }
+    Ok(names)
 }
 
 fn links(text: &str) -> Result<Vec<String>, String> {

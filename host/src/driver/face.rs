@@ -35,6 +35,9 @@ pub enum BodyError {
     /// Every holder failed in mid-transfer.
     #[error("{0}")]
     Source(String),
+    /// The node's own disk failed.
+    #[error("{0}")]
+    Failed(String),
 }
 
 /// When a write is to happen at all.
@@ -184,7 +187,10 @@ pub enum ReadError {
         /// The file.
         key: Key,
     },
-    /// No copy of it could be read.
+    /// No node that has it sent it, or what they sent was wrong.
+    #[error("{0}")]
+    Source(String),
+    /// The copy on the node's own disk could not be read, and there is no other.
     #[error("{0}")]
     Failed(String),
 }
@@ -277,6 +283,9 @@ pub enum LinkError {
     /// The other node can't be reached.
     #[error("{0}")]
     Unreachable(String),
+    /// What listens there failed, or is no node, or answers what makes no sense.
+    #[error("{0}")]
+    Wrong(String),
     /// There is no such link.
     #[error("{0}")]
     Unknown(String),

@@ -36,6 +36,8 @@ pub(super) struct Flow {
     /// Nodes known to have it, asked when the present source fails.
     spare: Vec<Peer>,
     source: Source,
+    /// Why this node's own copy could not be opened, until that is told.
+    here: Option<BodyError>,
     at: u64,
     end: u64,
     searches: u32,
@@ -49,14 +51,20 @@ impl Flow {
     /// From this node's own store.
     pub(super) async fn here(driver: Arc<Driver>, holding: Holding, at: u64, end: u64) -> Self {
         let record = Arc::clone(&holding.record);
-        let source = match driver.stream_of(&holding, at, end - at).await {
-            Ok(stream) => Source::Disk(stream),
+        let opened = driver.stream_of(&holding, at, end - at).await;
+        let (source, failed) = match opened {
+            Ok(stream) => (Source::Disk(stream), None),
             Err(error) => {
                 driver.content_failed(&record, &error).await;
-                Source::Unknown
+                let failed = BodyError::Failed(error.to_string());
+                (Source::Unknown, Some(failed))
             }
         };
-        Self::new(driver, record, Vec::new(), source, at, end)
+        let flow = Self::new(driver, record, Vec::new(), source, at, end);
+        Self {
+            here: failed,
+            ..flow
+        }
     }
 
     /// From other nodes, or from the copy that is arriving here, where that is near enough.
@@ -96,6 +104,7 @@ impl Flow {
             record,
             spare,
             source,
+            here: None,
             at,
             end,
             searches: 0,
@@ -116,7 +125,8 @@ impl Flow {
                 let key = self.record.key.clone();
                 return Err(ReadError::Superseded { key });
             }
-            Err(error) => return Err(ReadError::Failed(error.to_string())),
+            Err(BodyError::Failed(reason)) => return Err(ReadError::Failed(reason)),
+            Err(error) => return Err(ReadError::Source(error.to_string())),
         };
         let rest = stream::try_unfold(self, |mut flow| async move {
             if flow.at == flow.end {
@@ -143,38 +153,46 @@ impl Flow {
         }
     }
 
-    async fn pull(&mut self) -> Result<Bytes, String> {
-        let ended = || "the content ended early".to_owned();
+    async fn pull(&mut self) -> Result<Bytes, BodyError> {
+        let ended = || BodyError::Source("the content ended early".to_owned());
         let left = self.end - self.at;
         let bytes = match &mut self.source {
             Source::Disk(stream) => match stream.next().await.ok_or_else(ended)? {
                 Ok(bytes) => bytes,
                 Err(error) => {
                     self.driver.content_failed(&self.record, &error).await;
-                    return Err(error.to_string());
+                    return Err(BodyError::Failed(error.to_string()));
                 }
             },
             Source::Arriving(tail) => {
                 let max = limits::CHUNK_BYTES.min(usize::try_from(left).unwrap_or(usize::MAX));
                 let read = tail.read(self.at, max).await;
-                read.map_err(|error| error.to_string())?.ok_or_else(ended)?
+                read.map_err(|error| BodyError::Failed(error.to_string()))?
+                    .ok_or_else(ended)?
             }
             Source::Nodes(groups) => {
                 let group = groups.next().await.ok_or_else(ended)?;
-                let group = group.map_err(|error| error.to_string())?;
+                let group = group.map_err(|error| BodyError::Source(error.to_string()))?;
                 // The first group may begin before the range, the last may end after it.
                 let skip = self.at % GROUP_BYTES;
                 let mut group = group.slice(skip as usize..);
                 group.truncate(usize::try_from(left).unwrap_or(usize::MAX));
                 group
             }
-            Source::Unknown => return Err("no source is known".to_owned()),
+            Source::Unknown => {
+                return Err(self.here.take().unwrap_or_else(|| {
+                    BodyError::Source(format!(
+                        "no node that can be reached sends {}",
+                        self.record.key
+                    ))
+                }));
+            }
         };
         Ok(bytes)
     }
 
     /// Goes over to the nodes that are known, then to those that a search finds.
-    async fn change_source(&mut self, failed: String) -> Result<(), BodyError> {
+    async fn change_source(&mut self, failed: BodyError) -> Result<(), BodyError> {
         if let Source::Nodes(groups) = &self.source {
             self.failed.extend(groups.failed());
         }
@@ -185,13 +203,13 @@ impl Flow {
         sources.retain(|peer| !self.failed.contains(&peer.id));
         if sources.is_empty() {
             if self.searches == SEARCHES_MAX {
-                return Err(BodyError::Source(failed));
+                return Err(failed);
             }
             self.searches += 1;
             sources = self.search_again().await;
         }
         if sources.is_empty() {
-            return Err(BodyError::Source(failed));
+            return Err(failed);
         }
         self.source = Source::Nodes(Box::new(Groups::new(
             Arc::clone(&self.driver),

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use super::Driver;
 use super::face::{LinkError, LinkView};
+use crate::config::address;
 use crate::entropy::Entropy;
 use crate::settings::Settings;
 use crate::store::SavedLinks;
@@ -141,7 +142,8 @@ impl Driver {
     pub async fn link(&self, address: &str) -> Result<LinkView, LinkError> {
         check_address(address)?;
         let ask = self.message(LinkAsk { explicit: true });
-        let answer = self.transport.link(address, ask).await.map_err(refused)?;
+        let answer = self.transport.link(address, ask).await;
+        let answer = answer.map_err(|error| refused(address, error))?;
         self.admit_sender(&answer.sender)
             .map_err(|refusal| LinkError::Refused(refusal.to_string()))?;
         let peer = answer.sender.node;
@@ -171,7 +173,8 @@ impl Driver {
         let ask = self.message(IntroduceAsk {
             other: b.to_owned(),
         });
-        let answer = self.transport.introduce(a, ask).await.map_err(refused)?;
+        let answer = self.transport.introduce(a, ask).await;
+        let answer = answer.map_err(|error| refused(a, error))?;
         self.admit_sender(&answer.sender)
             .map_err(|refusal| LinkError::Refused(refusal.to_string()))
     }
@@ -437,25 +440,25 @@ impl Driver {
     }
 }
 
-fn refused(error: CallError) -> LinkError {
+/// What an answer of the node at `address` means to whoever asked for the link.
+fn refused(address: &str, error: CallError) -> LinkError {
     match error {
         CallError::Unreachable { .. } | CallError::Deadline { .. } => {
             LinkError::Unreachable(error.to_string())
         }
+        CallError::Protocol { .. } => LinkError::Wrong(error.to_string()),
         CallError::Refused(Refusal::Absent(reason)) => LinkError::Unreachable(reason),
-        other => LinkError::Refused(other.to_string()),
+        CallError::Refused(Refusal::Busy(reason)) => {
+            LinkError::Unreachable(format!("{address} is busy: {reason}"))
+        }
+        CallError::Refused(refusal @ (Refusal::Failed(_) | Refusal::Corrupt(_))) => {
+            LinkError::Wrong(format!("{address} failed: {refusal}"))
+        }
+        CallError::Refused(refusal) => LinkError::Refused(refusal.to_string()),
     }
 }
 
 fn check_address(address: &str) -> Result<(), LinkError> {
-    let port = address
-        .rsplit_once(':')
-        .filter(|(host, _)| !host.is_empty());
-    let port = port.and_then(|(_, port)| port.parse::<u16>().ok());
-    if port.is_some_and(|port| port != 0) && address.len() <= limits::ADDRESS_BYTES_MAX {
-        return Ok(());
-    }
-    Err(LinkError::Invalid(format!(
-        "`{address}` is not an address of a node: expected host:port, as in 127.0.0.1:7400"
-    )))
+    let checked = address::of_a_node(address);
+    checked.map(drop).map_err(LinkError::Invalid)
 }

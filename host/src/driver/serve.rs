@@ -109,7 +109,9 @@ impl Serve for Driver {
         match Driver::link(self, &ask.body.other).await {
             Ok(_) => Ok(self.message(())),
             Err(LinkError::Failed(reason)) => Err(Refusal::Failed(reason)),
-            Err(LinkError::Unreachable(reason)) => Err(Refusal::Absent(reason)),
+            Err(LinkError::Unreachable(reason) | LinkError::Wrong(reason)) => {
+                Err(Refusal::Absent(reason))
+            }
             Err(error) => Err(Refusal::Invalid(error.to_string())),
         }
     }

@@ -20,6 +20,8 @@ use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tracing::debug;
 
+use super::refusal::{Exchange, Refusing};
+
 const IDLE: Duration = Duration::from_millis(HTTP_IDLE_MS_MAX);
 
 /// Accepts connections while there are not too many.
@@ -53,7 +55,7 @@ impl Listener for Door {
             debug!(%error, "TCP_NODELAY could not be set");
         }
         let connection = Connection {
-            stream,
+            stream: Refusing::new(stream),
             ended: Box::pin(self.ended.child_token().cancelled_owned()),
             idle: Box::pin(sleep(IDLE)),
             moved: Instant::now(),
@@ -69,7 +71,7 @@ impl Listener for Door {
 
 /// One connection with a client.
 pub(super) struct Connection {
-    stream: TcpStream,
+    stream: Refusing<TcpStream>,
     ended: Pin<Box<WaitForCancellationFutureOwned>>,
     idle: Pin<Box<Sleep>>,
     moved: Instant,
@@ -77,6 +79,11 @@ pub(super) struct Connection {
 }
 
 impl Connection {
+    /// The requests that come by it.
+    pub(super) fn exchange(&self) -> Arc<Exchange> {
+        self.stream.exchange()
+    }
+
     /// Passes on what the socket answered; where it has to wait, looks whether waiting is over.
     fn watched<T>(
         &mut self,

@@ -60,10 +60,12 @@ pub(crate) async fn list_links(State(site): State<Site>) -> Json<Vec<Link>> {
     responses(
         (status = 201, description = "They are linked.", body = Link),
         (status = 400, description = "The address makes no sense.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 413, description = "The body is too large.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 500, description = "This node's own disk failed.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 409, description = "Refused: the node itself, another network or an incompatible version.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 415, description = "The body is not JSON.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 422, description = "The body has other fields.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 502, description = "The other node can not be reached.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 502, description = "The other node can not be reached, its name can not be resolved, or what listens there is no node.", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn add_link(
@@ -85,7 +87,9 @@ pub(crate) async fn add_link(
     params(("node" = String, Path, description = "The neighbour's name or id.")),
     responses(
         (status = 204, description = "It is cut."),
-        (status = 404, description = "There is no such link, or the name fits several.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such link.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "The name fits several neighbours; give the id.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 500, description = "This node's own disk failed.", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn cut_link(
@@ -123,7 +127,7 @@ pub(crate) struct Introduction {
 #[serde(untagged)]
 pub(crate) enum Port {
     /// A number.
-    Number(u16),
+    Number(i64),
     /// Its digits.
     Digits(String),
 }
@@ -146,10 +150,12 @@ pub(crate) struct Introduced {
     responses(
         (status = 200, description = "They are linked.", body = Introduced),
         (status = 400, description = "An address makes no sense, or the body can not be read.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 413, description = "The body is too large.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 500, description = "This node's own disk failed.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 409, description = "Refused: one node twice, other networks or incompatible versions.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 415, description = "The body is neither a form nor JSON.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 422, description = "The body has other fields.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 502, description = "One of them can not be reached.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 502, description = "One of them can not be reached, a name can not be resolved, or what listens there is no node.", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn introduce(
@@ -178,7 +184,7 @@ async fn read(request: Request) -> Result<Introduction, Problem> {
 
 fn address(ip: &str, port: &Port) -> Result<String, Problem> {
     let port = match port {
-        Port::Number(port) => Some(*port),
+        Port::Number(port) => u16::try_from(*port).ok(),
         Port::Digits(text) => text.trim().parse().ok(),
     };
     let port = port.filter(|port| *port != 0);

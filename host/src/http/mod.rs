@@ -9,20 +9,25 @@ mod drain;
 mod face;
 mod files;
 mod guard;
+mod headers;
 mod linger;
 mod links;
 mod nodes;
 mod overload;
 mod page;
+mod percent;
 mod policies;
 mod problem;
+mod refusal;
 mod routes;
 mod scrub;
 mod search;
 mod server;
+mod target;
 #[cfg(test)]
 mod tests;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +35,7 @@ use bytes::Bytes;
 use tokio::sync::Semaphore;
 
 use self::face::Face;
+use self::files::spool::Spools;
 pub use self::server::serve;
 use crate::policies::desk::Desk;
 
@@ -41,5 +47,16 @@ struct Site {
     /// A turn to send a policy's file, which is held in memory while it is checked.
     uploads: Arc<Semaphore>,
     write_stall: Duration,
+    /// Where files of a form wait until it is known whose they are.
+    spools: Arc<Spools>,
     document: Bytes,
+}
+
+/// What the server has to know of the node's surroundings.
+#[derive(Debug, Clone)]
+pub struct Around {
+    /// Names by which the node may be addressed, beside `localhost` and its numbers.
+    pub hosts: Vec<String>,
+    /// The folder in which files of an upload may wait that have no name yet.
+    pub spool: PathBuf,
 }

@@ -130,6 +130,7 @@ impl From<BodyError> for Problem {
             BodyError::Client(_) => StatusCode::BAD_REQUEST,
             BodyError::Stalled { .. } => StatusCode::REQUEST_TIMEOUT,
             BodyError::Source(_) => StatusCode::BAD_GATEWAY,
+            BodyError::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Self::new(status, error.to_string())
     }
@@ -175,6 +176,7 @@ impl From<ReadError> for Problem {
             }
             ReadError::Unconfirmed { key } => (StatusCode::SERVICE_UNAVAILABLE, Some(key), None),
             ReadError::Superseded { key } => (StatusCode::SERVICE_UNAVAILABLE, Some(key), None),
+            ReadError::Source(_) => (StatusCode::BAD_GATEWAY, None, None),
             ReadError::Failed(_) => (StatusCode::INTERNAL_SERVER_ERROR, None, None),
         };
         let mut problem = Self::new(status, detail);
@@ -200,7 +202,9 @@ impl From<LinkError> for Problem {
             LinkError::Refused(detail) | LinkError::Ambiguous(detail) => {
                 (StatusCode::CONFLICT, detail)
             }
-            LinkError::Unreachable(detail) => (StatusCode::BAD_GATEWAY, detail),
+            LinkError::Unreachable(detail) | LinkError::Wrong(detail) => {
+                (StatusCode::BAD_GATEWAY, detail)
+            }
             LinkError::Unknown(detail) => (StatusCode::NOT_FOUND, detail),
             LinkError::Failed(detail) => (StatusCode::INTERNAL_SERVER_ERROR, detail),
         };

@@ -1,22 +1,27 @@
 //! Every route of the HTTP face, and the OpenAPI document that is made of the same declarations.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::header::CONTENT_TYPE;
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use dataverse_core::limits::{HTTP_JSON_BYTES_MAX, HTTP_POLICY_UPLOADS_MAX};
+use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use utoipa::OpenApi;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
 use utoipa_axum::routes;
 
 use super::face::Face;
+use super::files::spool::Spools;
 use super::files::{self, download, form, upload};
 use super::problem::{no_method, no_route};
+use super::target::{Declared, target};
 use super::{Site, drain, links, nodes, page, policies, scrub, search};
 use crate::policies::desk::Desk;
 
@@ -74,7 +79,12 @@ fn declared() -> OpenApiRouter<Site> {
 }
 
 /// The routes, and what is answered where there is none.
-pub(super) fn router(face: Arc<dyn Face>, desk: Arc<dyn Desk>, write_stall: Duration) -> Router {
+pub(super) fn router(
+    face: Arc<dyn Face>,
+    desk: Arc<dyn Desk>,
+    write_stall: Duration,
+    spool: PathBuf,
+) -> Router {
     let (router, mut document) = declared().split_for_parts();
     // `*` is how the router says that a parameter goes across `/`; OpenAPI has no word for it.
     let paths = std::mem::take(&mut document.paths.paths);
@@ -82,20 +92,58 @@ pub(super) fn router(face: Arc<dyn Face>, desk: Arc<dyn Desk>, write_stall: Dura
         .into_iter()
         .map(|(path, item)| (path.replace("{*", "{"), item));
     document.paths.paths = paths.collect();
-    let document = document
-        .to_json()
-        .expect("an OpenAPI document is plain JSON");
+    let mut document = serde_json::to_value(&document).expect("an OpenAPI document is plain JSON");
+    add_common_answers(&mut document);
+    let parameters = Arc::new(Declared::of(&document));
+    let document = document.to_string();
     router
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
         .layer(DefaultBodyLimit::max(HTTP_JSON_BYTES_MAX))
+        .layer(from_fn_with_state(parameters, target))
         .with_state(Site {
             face,
             desk,
             uploads: Arc::new(Semaphore::new(HTTP_POLICY_UPLOADS_MAX)),
             write_stall,
+            spools: Arc::new(Spools::new(spool)),
             document: document.into(),
         })
+}
+
+/// What any request may be answered, whatever it asks for.
+const COMMON_ANSWERS: [(&str, &str); 4] = [
+    ("400", "The target, a header or the body can not be read."),
+    (
+        "403",
+        "A page of another site asked for this through a browser.",
+    ),
+    ("421", "`Host` is no name of this node; see `http_hosts`."),
+    (
+        "503",
+        "The node answers as many requests as it can, or is stopping; `Retry-After` says when to come again.",
+    ),
+];
+
+/// Adds them wherever a route does not say more of that status.
+fn add_common_answers(document: &mut Value) {
+    let paths = document["paths"].as_object_mut().into_iter().flatten();
+    for (_, item) in paths {
+        for (method, operation) in item.as_object_mut().into_iter().flatten() {
+            let Some(answers) = operation["responses"].as_object_mut() else {
+                continue;
+            };
+            for (status, description) in COMMON_ANSWERS {
+                let mut answer = json!({ "description": description });
+                if method != "head" {
+                    answer["content"] = json!({ "application/problem+json": {
+                        "schema": { "$ref": "#/components/schemas/Problem" },
+                    }});
+                }
+                answers.entry(status).or_insert(answer);
+            }
+        }
+    }
 }
 
 /// This document.

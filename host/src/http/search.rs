@@ -18,14 +18,16 @@ use crate::driver::{FoundHit, Query, SearchOptions, SearchReport};
 #[into_params(parameter_in = Query)]
 pub(crate) struct SearchParameters {
     /// One file, `user/name`. Either this or `q`.
-    #[param(example = "ada/notes.txt")]
+    #[param(example = "ada/notes.txt", min_length = 3)]
     key: Option<String>,
     /// A glob on the key: `*` within a segment, `**` across. Either this or `key`.
-    #[param(example = "ada/*.txt")]
+    #[param(example = "ada/*.txt", min_length = 1)]
     q: Option<String>,
     /// Links crossed at most; the node's setting without it.
+    #[param(minimum = 0, maximum = 1_024)]
     hops: Option<u32>,
     /// Hits of a glob at most; the node's setting without it.
+    #[param(minimum = 1, maximum = 1_000)]
     limit: Option<u32>,
 }
 

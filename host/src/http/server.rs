@@ -23,11 +23,13 @@ use tracing::{debug, warn};
 
 use super::connection::Door;
 use super::face::Face;
-use super::guard::guard;
+use super::guard::{Hosts, guard};
+use super::headers::always;
 use super::linger::linger;
 use super::overload::overload;
 use super::problem::Problem;
-use super::routes;
+use super::refusal::{Line, answering};
+use super::{Around, routes};
 use crate::driver::Driver;
 use crate::metrics::Surface;
 use crate::policies::desk::Desk;
@@ -42,15 +44,16 @@ const CUT_OFF: Duration = Duration::from_secs(1);
 /// `settings.node_shutdown`.
 ///
 /// # Errors
-/// When the listener has no address.
+/// None: an accept that fails is tried again.
 pub async fn serve(
     listener: TcpListener,
     driver: Arc<Driver>,
     desk: Arc<dyn Desk>,
     settings: &Settings,
+    around: Around,
     shutdown: impl Future<Output = ()> + Send,
 ) -> io::Result<()> {
-    serve_face(listener, driver, desk, settings, shutdown).await
+    serve_face(listener, driver, desk, settings, around, shutdown).await
 }
 
 pub(super) async fn serve_face(
@@ -58,15 +61,16 @@ pub(super) async fn serve_face(
     face: Arc<dyn Face>,
     desk: Arc<dyn Desk>,
     settings: &Settings,
+    around: Around,
     shutdown: impl Future<Output = ()> + Send,
 ) -> io::Result<()> {
-    let loopback = listener.local_addr()?.ip().is_loopback();
     let stopping = CancellationToken::new();
     let ended = CancellationToken::new();
     // However this future ends, its connections end with it.
     let _stop = stopping.clone().drop_guard();
     let _end = ended.clone().drop_guard();
-    let router = app(Arc::clone(&face), desk, settings, loopback, ended.clone());
+    let router = app(Arc::clone(&face), desk, settings, around, ended.clone());
+    let router = router.into_make_service_with_connect_info::<Line>();
     let door = Door::new(listener, ended.clone());
     let served =
         serve_axum(door, router).with_graceful_shutdown(stopping.clone().cancelled_owned());
@@ -102,17 +106,20 @@ fn app(
     face: Arc<dyn Face>,
     desk: Arc<dyn Desk>,
     settings: &Settings,
-    loopback: bool,
+    around: Around,
     ended: CancellationToken,
 ) -> Router {
     let turns = Arc::new(Semaphore::new(settings.limit_requests as usize));
+    let hosts = Hosts::new(&around.hosts);
     // The last layer is the outermost.
-    routes::router(Arc::clone(&face), desk, settings.write_stall)
+    routes::router(Arc::clone(&face), desk, settings.write_stall, around.spool)
         .layer(from_fn_with_state(turns, overload))
-        .layer(from_fn_with_state(loopback, guard))
+        .layer(from_fn_with_state(hosts, guard))
         .layer(from_fn(linger))
         .layer(from_fn_with_state(ended, cut_off))
         .layer(from_fn_with_state(face, observe))
+        .layer(from_fn(always))
+        .layer(from_fn(answering))
 }
 
 /// Gives up on a request when the server has waited long enough.

@@ -54,7 +54,7 @@ pub(super) fn call_error(address: &str, status: &Status) -> CallError {
     }
     let address = address.to_owned();
     if status.source().is_some() {
-        let reason = broken(status);
+        let reason = broken(&address, status);
         return CallError::Unreachable { address, reason };
     }
     match status.code() {
@@ -106,20 +106,47 @@ fn refusal(status: &Status) -> Option<Refusal> {
     })
 }
 
-/// Why a connection broke, in plain words: the deepest system error, if there is one.
-fn broken(status: &Status) -> String {
-    let mut cause = status.source();
-    let mut found = None;
-    while let Some(error) = cause {
-        if let Some(error) = error.downcast_ref::<io::Error>() {
-            found = Some(error);
-        }
-        cause = error.source();
+/// Why the connection to `address` broke or could not be made, in plain words.
+fn broken(address: &str, status: &Status) -> String {
+    let says = |words: &str| causes(status).any(|cause| cause.to_string().contains(words));
+    // The resolver's own error has no kind, and its text names neither the host nor what to do.
+    if says(NOT_RESOLVED) {
+        let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+        return format!("the host name `{host}` can't be resolved");
     }
-    match found {
-        Some(error) => error.kind().to_string(),
+    let of_system = causes(status).filter_map(|cause| cause.downcast_ref::<io::Error>());
+    match of_system.last() {
+        Some(error) if says(NOT_HTTP2) && error.kind() != io::ErrorKind::TimedOut => {
+            NO_NODE.to_owned()
+        }
+        Some(error) => in_words(error),
+        None if says(NOT_HTTP2) => NO_NODE.to_owned(),
         None if status.code() == Code::Unavailable => "no connection could be made".to_owned(),
         None => "the connection broke".to_owned(),
+    }
+}
+
+fn causes(status: &Status) -> impl Iterator<Item = &(dyn Error + 'static)> {
+    let mut next = status.source();
+    std::iter::from_fn(move || {
+        let cause = next?;
+        next = cause.source();
+        Some(cause)
+    })
+}
+
+/// What hyper says when a name can't be resolved.
+const NOT_RESOLVED: &str = "dns error";
+/// What hyper says when the other side breaks the rules of HTTP/2.
+const NOT_HTTP2: &str = "http2 error";
+const NO_NODE: &str = "what listens there is no Dataverse node; is it the port for nodes (--listen), and not one for HTTP or TLS?";
+
+/// The kind of an error, or its text where it has none that says anything.
+fn in_words(error: &io::Error) -> String {
+    let kind = error.kind().to_string();
+    match &*kind {
+        "uncategorized error" | "other error" => printable(&error.to_string()),
+        _ => kind,
     }
 }
 

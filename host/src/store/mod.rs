@@ -13,6 +13,7 @@
 
 use std::fmt::Display;
 use std::io;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -141,7 +142,7 @@ pub enum StoreError {
     /// The store is shutting down.
     #[error("the store is closed")]
     Closed,
-    /// Reading or writing failed.
+    /// Reading or writing failed. Clients and other nodes are told of this, so it names no path: those are in the log.
     #[error("{doing}: {reason}")]
     Failed {
         /// What was being done, and to what.
@@ -152,6 +153,12 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// As [`StoreError::of_io`], of a file whose path is for the log only.
+    fn of_file(doing: impl Display, path: &Path, error: &io::Error) -> Self {
+        tracing::error!(path = %path.display(), %error, %doing, "the disk failed");
+        Self::of_io(doing, error)
+    }
+
     /// The error of the system, with a full disk told from the rest.
     fn of_io(doing: impl Display, error: &io::Error) -> Self {
         match error.kind() {

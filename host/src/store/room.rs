@@ -117,9 +117,8 @@ impl Room {
         }
         // Evicting helps as long as there is something to evict.
         match &self.folder {
-            Some(folder) if disk_bound && used.cached == 0 => Err(StoreError::DiskFull(format!(
-                "{} has {short} bytes less than needed",
-                folder.display()
+            Some(_) if disk_bound && used.cached == 0 => Err(StoreError::DiskFull(format!(
+                "the data folder has {short} bytes less than needed"
             ))),
             _ => Err(StoreError::NoRoom { short }),
         }

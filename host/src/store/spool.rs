@@ -240,7 +240,7 @@ impl Incoming {
             .create_new(true)
             .open(&path)
             .map_err(|error| {
-                StoreError::of_io(format_args!("creating {}", path.display()), &error)
+                StoreError::of_file("creating a file for what arrives", &path, &error)
             })?;
         Ok(IncomingFile {
             file: Arc::new(file),
@@ -330,7 +330,7 @@ impl Work {
         };
         let (handle, path) = (Arc::clone(&file.file), file.path.clone());
         self.file = Some(file);
-        let failed = |error| StoreError::of_io(format_args!("writing {}", path.display()), &error);
+        let failed = |error| StoreError::of_file("writing what arrives", &path, &error);
         write_all(&handle, &chunks).map_err(failed)?;
         chunks.iter().for_each(|chunk| self.hasher.update(chunk));
         growing.written(&handle, self.hasher.size());
@@ -369,7 +369,7 @@ impl Work {
                 .and_then(|()| file.file.sync_all())
                 .and_then(|()| write_tree(file, &tree));
             durable.map_err(|error| {
-                StoreError::of_io(format_args!("writing {}", file.path.display()), &error)
+                StoreError::of_file("writing what has arrived", &file.path, &error)
             })?;
         }
         Ok(Sealed {

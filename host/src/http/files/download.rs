@@ -42,10 +42,10 @@ const VERSION: HeaderName = HeaderName::from_static("dataverse-version");
 #[into_params(parameter_in = Query)]
 pub(crate) struct ReadParameters {
     /// `1` adds `Content-Disposition`, so that a browser saves the file instead of showing it.
-    #[param(example = "1")]
+    #[param(example = "1", pattern = "^(|0|1|false|true)$")]
     download: Option<String>,
     /// `newest`: not without a replica's word that this is the newest version (503 otherwise).
-    #[param(example = "newest")]
+    #[param(example = "newest", pattern = "^newest$")]
     consistency: Option<String>,
 }
 
@@ -80,6 +80,8 @@ type Parameters = Result<Query<ReadParameters>, QueryRejection>;
         (status = 404, description = "The whole reachable graph said no.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 412, description = "The condition did not hold.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 416, description = "The range lies outside the file.", body = ProblemBody, content_type = "application/problem+json", headers(("Content-Range" = String, description = "How long the file is."))),
+        (status = 500, description = "The copy on this node's own disk can not be read, and there is no other.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 502, description = "The nodes that have it did not send it, or sent something else.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 503, description = "It was not found, but not every node could be asked; `outcome` says why.", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]

@@ -8,8 +8,9 @@ mod disposition;
 pub(crate) mod download;
 pub(crate) mod form;
 pub(super) mod inflow;
-mod path;
+pub(super) mod path;
 mod range;
+pub(super) mod spool;
 pub(crate) mod upload;
 
 use axum::extract::State;
@@ -76,6 +77,7 @@ impl From<Written> for FileWritten {
         (status = 204, description = "It is gone."),
         (status = 400, description = "The path names no key, or a condition was sent.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, description = "No node that can be reached has it.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 500, description = "This node's own disk failed.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 503, description = "It can not be known whether it exists, or the deletion could not be made durable.", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]

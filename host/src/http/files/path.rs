@@ -9,10 +9,11 @@ use dataverse_core::key::{Key, KeyError};
 use dataverse_core::limits::KEY_BYTES_MAX;
 use percent_encoding::percent_decode_str;
 
+use crate::http::percent::escapes_are_whole;
 use crate::http::problem::Problem;
 
 /// What comes before the key.
-pub(super) const PREFIX: &str = "/v1/files/";
+pub(in crate::http) const PREFIX: &str = "/v1/files/";
 
 /// The key that a request's path names.
 pub(crate) struct PathKey(pub(crate) Key);
@@ -49,18 +50,6 @@ fn key_in(path: &str) -> Result<Key, PathKeyError> {
         }
     }
     Ok(Key::parse_bytes(&bytes)?)
-}
-
-fn escapes_are_whole(segment: &str) -> bool {
-    let mut rest = segment.as_bytes();
-    while let Some(at) = rest.iter().position(|byte| *byte == b'%') {
-        let digits = rest.get(at + 1..at + 3).unwrap_or_default();
-        if digits.len() < 2 || !digits.iter().all(u8::is_ascii_hexdigit) {
-            return false;
-        }
-        rest = &rest[at + 3..];
-    }
-    true
 }
 
 impl<S: Sync> FromRequestParts<S> for PathKey {

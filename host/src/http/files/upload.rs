@@ -4,7 +4,7 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG};
-use axum::http::{HeaderMap, HeaderName, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use dataverse_core::key::Key;
 use dataverse_core::limits::{CONTENT_TYPE_BYTES_MAX, FACTOR_MAX};
@@ -42,6 +42,7 @@ pub(super) const FACTOR: HeaderName = HeaderName::from_static("dataverse-factor"
         (status = 413, description = "The file is larger than any file may be.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 415, description = "The body has a `Content-Encoding`.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 429, description = "As many uploads are under way as may be; `Retry-After` says when to come again.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 500, description = "This node's own disk failed.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 503, description = "Too few nodes took it, or it can not be known whether the condition holds.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 507, description = "There is no room.", body = ProblemBody, content_type = "application/problem+json"),
     )
@@ -82,7 +83,7 @@ fn options_of_put(headers: &HeaderMap, key: &Key) -> Result<WriteOptions, Proble
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
     }
     let mut options = common_options(headers)?;
-    options.content_type = Some(match headers.get(CONTENT_TYPE) {
+    options.content_type = Some(match single(headers, CONTENT_TYPE)? {
         Some(value) => value.to_str().ok().and_then(stated_type).ok_or_else(|| {
             let max = CONTENT_TYPE_BYTES_MAX;
             Problem::bad_request(format!(
@@ -103,17 +104,27 @@ pub(super) fn common_options(headers: &HeaderMap) -> Result<WriteOptions, Proble
     let condition =
         condition::of_write(headers).map_err(|error| Problem::bad_request(error.to_string()))?;
     Ok(WriteOptions {
-        factor: headers.get(FACTOR).map(factor).transpose()?,
+        factor: single(headers, FACTOR)?.map(factor).transpose()?,
         condition,
         ..WriteOptions::default()
     })
 }
 
-fn factor(value: &axum::http::HeaderValue) -> Result<u32, Problem> {
-    let factor = value
-        .to_str()
-        .ok()
-        .and_then(|text| text.trim().parse().ok());
+/// A header that may be there once.
+fn single(headers: &HeaderMap, name: HeaderName) -> Result<Option<&HeaderValue>, Problem> {
+    let mut values = headers.get_all(&name).iter();
+    match (values.next(), values.next()) {
+        (_, Some(_)) => Err(Problem::bad_request(format!(
+            "`{name}` is there more than once"
+        ))),
+        (value, None) => Ok(value),
+    }
+}
+
+fn factor(value: &HeaderValue) -> Result<u32, Problem> {
+    let text = value.to_str().unwrap_or_default().trim();
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    let factor = digits.then(|| text.parse().ok()).flatten();
     factor
         .filter(|factor| (1..=FACTOR_MAX).contains(factor))
         .ok_or_else(|| {
@@ -180,13 +191,21 @@ mod tests {
 
     #[test]
     fn headers_that_make_no_sense_are_refused() {
-        for value in ["0", "65", "-1", "two", "", "1.5", "99999999999"] {
+        for value in ["0", "65", "-1", "+3", "two", "", "1.5", "99999999999"] {
             check(&[("dataverse-factor", value)], Err(400));
         }
         let long = format!("text/{}", "x".repeat(CONTENT_TYPE_BYTES_MAX));
         for value in ["plain", "/", "text/", long.as_str()] {
             check(&[("content-type", value)], Err(400));
         }
+        check(
+            &[("dataverse-factor", "1"), ("dataverse-factor", "2")],
+            Err(400),
+        );
+        check(
+            &[("content-type", "a/b"), ("content-type", "c/d")],
+            Err(400),
+        );
         check(&[("content-range", "bytes 0-1/2")], Err(400));
         check(&[("content-encoding", "gzip")], Err(415));
         check(&[("if-match", "bare")], Err(400));

@@ -22,6 +22,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::desk::Tray;
 use self::memory::Memory;
+use super::Around;
 use super::server::serve_face;
 use crate::settings::Settings;
 
@@ -63,7 +64,11 @@ impl Running {
         let served_desk = Arc::clone(&desk);
         let served = tokio::spawn(async move {
             let end = stopped.cancelled();
-            serve_face(listener, served_face, served_desk, &settings, end).await
+            let around = Around {
+                hosts: vec!["node.example".to_owned()],
+                spool: std::env::temp_dir(),
+            };
+            serve_face(listener, served_face, served_desk, &settings, around, end).await
         });
         Self {
             face,

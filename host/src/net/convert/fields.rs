@@ -8,6 +8,7 @@ use dataverse_core::id::NodeId;
 use dataverse_core::key::Key;
 use dataverse_core::limits;
 
+use crate::config::address::of_a_node;
 use crate::transport::Refusal;
 
 /// A field of a message that breaks a rule.
@@ -93,30 +94,9 @@ pub(super) fn name(field: &'static str, value: &str) -> Result<Arc<str>, Malform
 /// `host:port`, where the host is a name, an IPv4 address or an IPv6 address in brackets.
 pub(in crate::net) fn address(field: &'static str, value: &str) -> Result<Arc<str>, Malformed> {
     at_most(field, value.len(), limits::ADDRESS_BYTES_MAX)?;
-    let is_address = value.rsplit_once(':').is_some_and(|(host, port)| {
-        let is_port = port.bytes().all(|byte| byte.is_ascii_digit())
-            && port.parse::<u16>().is_ok_and(|port| port != 0);
-        is_port && is_host(host)
-    });
-    if !is_address {
-        return Err(Malformed::new(field, "it is not `host:port`"));
-    }
+    let checked = of_a_node(value);
+    checked.map_err(|_| Malformed::new(field, "it is not `host:port`"))?;
     Ok(value.into())
-}
-
-fn is_host(host: &str) -> bool {
-    match host
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-    {
-        Some(inside) => inside.parse::<std::net::Ipv6Addr>().is_ok(),
-        None => {
-            !host.is_empty()
-                && host
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'))
-        }
-    }
 }
 
 pub(super) fn key(value: &str) -> Result<Key, Malformed> {

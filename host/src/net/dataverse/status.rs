@@ -23,6 +23,7 @@ pub(super) fn body(error: BodyError) -> Status {
         BodyError::Client(_) => Status::invalid_argument(text),
         BodyError::Stalled { .. } => Status::deadline_exceeded(text),
         BodyError::Source(_) => Status::unavailable(text),
+        BodyError::Failed(_) => Status::internal(text),
     }
 }
 
@@ -34,7 +35,8 @@ pub(super) fn read(error: ReadError) -> Status {
         | ReadError::Lost { .. }
         | ReadError::Away { .. }
         | ReadError::Unconfirmed { .. }
-        | ReadError::Superseded { .. } => Status::unavailable(text),
+        | ReadError::Superseded { .. }
+        | ReadError::Source(_) => Status::unavailable(text),
         ReadError::Failed(_) => Status::internal(text),
     }
 }
@@ -51,7 +53,7 @@ pub(super) fn link(error: LinkError) -> Status {
     match error {
         LinkError::Invalid(_) => Status::invalid_argument(text),
         LinkError::Refused(_) | LinkError::Ambiguous(_) => Status::failed_precondition(text),
-        LinkError::Unreachable(_) => Status::unavailable(text),
+        LinkError::Unreachable(_) | LinkError::Wrong(_) => Status::unavailable(text),
         LinkError::Unknown(_) => Status::not_found(text),
         LinkError::Failed(_) => Status::internal(text),
     }

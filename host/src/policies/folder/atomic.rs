@@ -34,8 +34,8 @@ pub(in crate::policies) enum Access {
 /// When that fails; what was there is still there then.
 pub(in crate::policies) fn write(path: &Path, bytes: &[u8], access: Access) -> io::Result<()> {
     if let Ok(target) = fs::read_link(path) {
-        let target = target.display();
-        let reason = format!("it is a link to {target}: change that file, or remove the link");
+        tracing::warn!(path = %path.display(), target = %target.display(), "a link is not replaced");
+        let reason = "it is a link: change the file to which it leads, or remove the link";
         return Err(io::Error::new(io::ErrorKind::AlreadyExists, reason));
     }
     let (folder, file) = finished(path, bytes, access)?;
@@ -70,7 +70,8 @@ fn finished<'a>(
         .suffix(SUFFIX)
         // Of which the system takes away what it does not let others do.
         .permissions(Permissions::from_mode(mode))
-        .tempfile_in(folder)?;
+        .tempfile_in(folder)
+        .map_err(without_path)?;
     if access == Access::Usual
         && let Ok(before) = fs::metadata(path)
     {
@@ -81,6 +82,17 @@ fn finished<'a>(
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
     Ok((folder, file))
+}
+
+/// What the system said. A temporary file's error adds its path, which is nothing for those who are told of it.
+fn without_path(error: io::Error) -> io::Error {
+    let wrapped = error.get_ref().and_then(|wrapped| wrapped.source());
+    match wrapped.and_then(|cause| cause.downcast_ref::<io::Error>()) {
+        Some(cause) => cause
+            .raw_os_error()
+            .map_or_else(|| cause.kind().into(), io::Error::from_raw_os_error),
+        None => error,
+    }
 }
 
 /// Removes files that were never finished. One that can't be removed is left: it is in nobody's way.

@@ -158,7 +158,7 @@ impl Steward {
         let listed = blocking(move || folder.list(&before)).await;
         let wishes = match listed {
             Err(error) => {
-                let folder = self.folder.path().display();
+                tracing::warn!(folder = %self.folder.path().display(), %error, "the folder of policies can't be read");
                 let advice = match error.kind() {
                     io::ErrorKind::NotFound => {
                         "; make it again, or start the node with --policies DIR"
@@ -168,7 +168,7 @@ impl Steward {
                     _ => "",
                 };
                 Err(format!(
-                    "the folder {folder} can't be read: {error}{advice}"
+                    "the folder of policies can't be read: {error}{advice}"
                 ))
             }
             Ok(listing) => {

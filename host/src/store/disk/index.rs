@@ -234,10 +234,13 @@ impl Index {
                 Ok(())
             }
             Ok(_) => Err(CommitError::Refused(error)),
-            Err(reason) => Err(CommitError::Unknown(StoreError::Failed {
-                doing: format!("opening {} after a failure", self.path.display()),
-                reason: format!("{reason:?}; restart the node once the disk is well"),
-            })),
+            Err(reason) => {
+                tracing::error!(path = %self.path.display(), ?reason, "the index could not be opened after a failure");
+                Err(CommitError::Unknown(StoreError::Failed {
+                    doing: "opening the index after a failure".to_owned(),
+                    reason: "restart the node once the disk is well; its log says more".to_owned(),
+                }))
+            }
         }
     }
 
@@ -270,13 +273,16 @@ impl Index {
     }
 
     fn failed(&self, error: redb::Error) -> StoreError {
-        let doing = format_args!("using the index {}", self.path.display());
+        let doing = "using the index";
         match error {
-            redb::Error::Io(error) => StoreError::of_io(doing, &error),
-            other => StoreError::Failed {
-                doing: doing.to_string(),
-                reason: other.to_string(),
-            },
+            redb::Error::Io(error) => StoreError::of_file(doing, &self.path, &error),
+            other => {
+                tracing::error!(path = %self.path.display(), error = %other, "the index failed");
+                StoreError::Failed {
+                    doing: doing.to_owned(),
+                    reason: other.to_string(),
+                }
+            }
         }
     }
 

@@ -4,24 +4,28 @@
 //! go on. What isn't done by the deadline is cut off. When [`serve`] returns, or is dropped, nothing of
 //! it goes on.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::io;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{Method, StatusCode};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::{Router, serve as serve_axum};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::connection::Door;
+use super::coding::coding;
+use super::collected::collected;
+use super::connection::Attendant;
+use super::door::Door;
 use super::face::Face;
 use super::guard::guard;
 use super::linger::linger;
@@ -67,25 +71,42 @@ pub(super) async fn serve_face(
     let _stop = stopping.clone().drop_guard();
     let _end = ended.clone().drop_guard();
     let router = app(Arc::clone(&face), desk, settings, loopback, ended.clone());
-    let door = Door::new(listener, ended.clone());
-    let served =
-        serve_axum(door, router).with_graceful_shutdown(stopping.clone().cancelled_owned());
-    let mut served = pin!(served.into_future());
+    let attendant = Attendant::new(router, settings.limit_head, stopping.clone(), ended.clone());
+    let mut connections = JoinSet::new();
+    let door = Door::new(listener, settings.limit_connections);
     tokio::select! {
-        result = &mut served => return result,
+        never = let_in(door, &attendant, &mut connections) => match never {},
         () = shutdown => {}
         () = fold(&*face) => {}
     }
     stopping.cancel();
-    if let Ok(result) = timeout(settings.node_shutdown, &mut served).await {
-        return result;
+    let all_ended = async |connections: &mut JoinSet<()>, limit| {
+        let ended = async { while connections.join_next().await.is_some() {} };
+        timeout(limit, ended).await.is_ok()
+    };
+    if all_ended(&mut connections, settings.node_shutdown).await {
+        return Ok(());
     }
     warn!(
         waited_ms = settings.node_shutdown.as_millis(),
         "requests were cut off"
     );
     ended.cancel();
-    timeout(CUT_OFF, &mut served).await.unwrap_or(Ok(()))
+    all_ended(&mut connections, CUT_OFF).await;
+    Ok(())
+}
+
+/// Never ends.
+async fn let_in(
+    mut door: Door,
+    attendant: &Attendant,
+    connections: &mut JoinSet<()>,
+) -> Infallible {
+    loop {
+        let (stream, place) = door.accept().await;
+        connections.spawn(attendant.clone().attend(stream, place));
+        while connections.try_join_next().is_some() {}
+    }
 }
 
 /// Never ends.
@@ -108,7 +129,9 @@ fn app(
     let turns = Arc::new(Semaphore::new(settings.limit_requests as usize));
     // The last layer is the outermost.
     routes::router(Arc::clone(&face), desk, settings.write_stall)
+        .layer(from_fn(collected))
         .layer(from_fn_with_state(turns, overload))
+        .layer(from_fn(coding))
         .layer(from_fn_with_state(loopback, guard))
         .layer(from_fn(linger))
         .layer(from_fn_with_state(ended, cut_off))

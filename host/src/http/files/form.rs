@@ -6,9 +6,8 @@
 use std::future::Future;
 
 use axum::Json;
-use axum::body::Body;
-use axum::extract::multipart::{Field, Multipart, MultipartError};
-use axum::extract::{FromRequest, Request, State};
+use axum::extract::multipart::MultipartError;
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use dataverse_core::key::Key;
@@ -23,11 +22,13 @@ use tokio_stream::wrappers::ReceiverStream;
 use utoipa::ToSchema;
 
 use super::FileWritten;
-use super::inflow::{Inflow, cause};
-use super::upload::{common_options, guessed_type, stated_type};
+use super::inflow::cause;
+use super::parts::{Field, Form};
+use super::upload::{common_options, stated_type};
 use crate::driver::{BodyError, WriteError, WriteOptions, Written};
-use crate::http::Site;
 use crate::http::problem::{Problem, ProblemBody};
+use crate::http::{Site, coding};
+use crate::media_type::is_what_the_name_says;
 use crate::metrics::{Direction, Surface};
 
 /// What became of one file of the form: a `FileWritten` or a `Problem`.
@@ -84,16 +85,18 @@ pub(crate) async fn post_files(
         .face
         .metrics()
         .client_bytes(Surface::Http, Direction::In);
-    let stall = site.write_stall;
-    let request = request
-        .map(|body| Body::from_stream(Inflow::new(body.into_data_stream(), stall, received)));
-    let mut form = Multipart::from_request(request, &()).await?;
+    let mut form = Form::of(request, site.write_stall, received).await?;
     let mut outcome = Outcome::default();
     let mut user = None;
     loop {
         let mut field = match form.next_field().await {
             Ok(Some(field)) => field,
-            Ok(None) => break,
+            Ok(None) => {
+                if let Err(error) = form.end().await {
+                    outcome.refuse(unreadable(error));
+                }
+                break;
+            }
             Err(error) if outcome.results.is_empty() => return Err(broken(&error)),
             // A form that breaks later still tells what became of the files before.
             Err(error) => {
@@ -158,14 +161,15 @@ async fn store(
         Problem::bad_request("a part `selected_files` has no `filename`; send it as a file")
     })?;
     let name = unescaped(name);
+    coding::check_part(field.headers())?;
     let key = Key::of(user, &name).map_err(|error| {
         Problem::bad_request(error.to_string()).with_refused_key(&format!("{user}/{name}"))
     })?;
-    // Clients send octet-stream for whatever they do not know; the name may tell more.
+    // Clients send what they guess from the name, or octet-stream; name and content together tell more.
     let stated = field.content_type().and_then(stated_type);
-    let stated = stated.filter(|stated| stated != "application/octet-stream");
+    let stated = stated.filter(|stated| !is_what_the_name_says(stated, &name));
     let options = WriteOptions {
-        content_type: Some(stated.unwrap_or_else(|| guessed_type(&key))),
+        content_type: stated,
         ..options.clone()
     };
     stream(field, |body| site.face.write(&key, options, body))
@@ -205,7 +209,11 @@ async fn skip(mut field: Field<'_>) -> Result<(), MultipartError> {
 }
 
 fn broken(error: &MultipartError) -> Problem {
-    match cause(error) {
+    unreadable(cause(error))
+}
+
+fn unreadable(error: BodyError) -> Problem {
+    match error {
         BodyError::Client(reason) => {
             Problem::bad_request(format!("the form can not be read: {reason}"))
         }

@@ -26,7 +26,7 @@ use crate::policies::desk::Desk;
 use crate::policies::{Place, Policies, Workshop};
 use crate::recorder::{Recorder, Recording};
 use crate::store::{DiskOptions, DiskStore, MemoryStore, Store};
-use crate::{http, net};
+use crate::{descriptors, http, net};
 
 /// Capacity of a node that keeps everything in memory, unless told otherwise.
 const EPHEMERAL_BYTES: u64 = 1 << 30;
@@ -81,6 +81,7 @@ impl RunningNode {
         keeping: Keeping,
         workshop: Arc<Workshop>,
     ) -> anyhow::Result<Self> {
+        descriptors::raise_limit();
         let grpc = bind(config.listen, "--listen").await?;
         let http = bind(config.http, "--http").await?;
         let (store, id) = open_store(&config, keeping).await?;

@@ -98,6 +98,10 @@ settings! {
         "how long a connection to another node may take";
     "limit.requests" limit_requests: u32 = 1_024, 1..=1_000_000,
         "HTTP requests answered at once; more are refused with 503";
+    "limit.connections" limit_connections: u32 = limits::HTTP_CONNECTIONS_DEFAULT, 1..=1_000_000,
+        "HTTP connections at once, at most a quarter of the files that the system lets the node open; when all are taken, whoever waits makes room, and health, readiness and metrics are still answered";
+    "limit.head" limit_head: Duration = ms(limits::HTTP_HEAD_MS_DEFAULT), ms(1)..=HOUR,
+        "how long the head of an HTTP request may take to arrive";
     "limit.uploads" limit_uploads: u32 = 256, 1..=1_000_000,
         "uploads taken in at once; more are refused with 429";
     "limit.searches" limit_searches: u32 = 256, 1..=1_000_000,

@@ -211,10 +211,30 @@ pub const MOVES_MAX: usize = 64;
 
 // HTTP.
 
-/// HTTP connections open at once; more wait to be accepted.
-pub const HTTP_CONNECTIONS_MAX: usize = 1024;
 /// Names by which HTTP clients may address one node.
 pub const HTTP_HOSTS_MAX: usize = 64;
+/// HTTP connections at once unless told otherwise; fewer where the system allows few open files.
+pub const HTTP_CONNECTIONS_DEFAULT: u32 = 1024;
+/// HTTP connections beyond those, on which only health, readiness and metrics are answered.
+pub const HTTP_RESERVE_MAX: usize = 64;
+/// How long the head of a request may take on one of those …
+pub const HTTP_RESERVE_HEAD_MS_MAX: u64 = 2 * 1000;
+/// … and its whole life.
+pub const HTTP_RESERVE_MS_MAX: u64 = 10 * 1000;
+/// How long the head of an HTTP request may take to arrive unless told otherwise.
+pub const HTTP_HEAD_MS_DEFAULT: u64 = 15 * 1000;
+/// Bytes in the head of an HTTP/1 request, and of its body that are read at a time.
+pub const HTTP_HEAD_BYTES_MAX: usize = 128 << 10;
+/// How long an HTTP connection is kept open between two requests.
+pub const HTTP_KEEP_ALIVE_MS: u64 = 60 * 1000;
+/// A connection that waits for longer than this makes room for another one when all are taken.
+pub const HTTP_SPARED_MS: u64 = 1000;
+/// How long a connection that is told to close may take to send what it has.
+pub const HTTP_CLOSE_MS_MAX: u64 = 250;
+/// How long the body of a request may take to arrive that is JSON or a plain form …
+pub const HTTP_JSON_MS_MAX: u64 = 30 * 1000;
+/// … or the file of a policy.
+pub const HTTP_POLICY_UPLOAD_MS_MAX: u64 = 5 * 60 * 1000;
 /// How long an HTTP connection may move no byte in either direction.
 pub const HTTP_IDLE_MS_MAX: u64 = 5 * 60 * 1000;
 /// Bytes in a request body that is JSON or a plain form.
@@ -225,6 +245,10 @@ pub const HTTP_FORM_FILES_MAX: usize = 1000;
 pub const HTTP_FORM_FIELD_BYTES_MAX: usize = 4 << 10;
 /// Bytes of files in upload forms that wait to be told whose they are, all forms together.
 pub const HTTP_FORM_SPOOL_BYTES_MAX: u64 = 4 << 30;
+/// Bytes of an upload form that are gathered before its first part, in the head of a part or behind its last.
+pub const HTTP_FORM_GATHERED_BYTES_MAX: usize = 16 << 10;
+/// Bytes of an upload form that are looked through at a time.
+pub const HTTP_FORM_PIECE_BYTES: usize = 8 << 10;
 /// Chunks of a file in an upload form that wait to be stored.
 pub const HTTP_FORM_QUEUE_CHUNKS: usize = 4;
 /// Bytes of a refused upload that are read and dropped, so that its sender gets to read the refusal.
@@ -251,8 +275,10 @@ pub const CHUNK_BYTES_MAX: usize = 1 << 20;
 pub const CONDITION_DIGESTS_MAX: usize = 16;
 /// Bytes in the text of a refusal; the rest is cut off.
 pub const REFUSAL_BYTES_MAX: usize = 1024;
-/// Connections from others at once; more wait in the system's queue.
+/// Connections from others at once; fewer where the system allows few open files.
 pub const CONNECTIONS_MAX: usize = 4096;
+/// One on which no call was made for so long makes room for another when all are taken.
+pub const CONNECTION_SPARED_MS: u64 = 5 * 1000;
 /// Connections to others that are kept open for the next call.
 pub const CHANNELS_MAX: usize = 1024;
 /// How long a connection to another node is kept open without a call.

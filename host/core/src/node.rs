@@ -249,6 +249,7 @@ impl Node {
                 _ => known,
             },
             hits,
+            hits_are_all: true,
             overtaken: self
                 .overtaken(key, floor)
                 .map(|holding| self.hit_of(holding, now)),

@@ -59,7 +59,7 @@ pub enum Condition {
 pub struct WriteOptions {
     /// Replicas wanted; the node's default when `None`.
     pub factor: Option<u32>,
-    /// Guessed from the name when `None`.
+    /// Guessed from the name and the content when `None`.
     pub content_type: Option<String>,
     /// When to write at all.
     pub condition: Condition,
@@ -233,6 +233,8 @@ pub struct SearchReport {
     pub exact: bool,
     /// What was found, nearest first.
     pub hits: Vec<FoundHit>,
+    /// More files match than were wanted; `hits` is not all.
+    pub truncated: bool,
     /// Names of the nodes from this one to the hit of an exact query.
     pub path: Vec<String>,
     /// Nodes asked over the network.

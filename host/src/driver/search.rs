@@ -127,18 +127,22 @@ impl Driver {
         let limit = limit.min(limits::SEARCH_HITS_MAX) as usize;
         let mut hits = Vec::new();
         let mut after: Option<Key> = None;
+        // One more than is wanted tells that there are more.
         loop {
-            let room = limit - hits.len();
+            let room = limit + 1 - hits.len();
             let scan = self.state.node().scan(pattern, after.as_ref(), room, now);
             hits.extend(scan.hits);
             match scan.resume_after {
-                Some(key) if hits.len() < limit => after = Some(key),
+                Some(key) if hits.len() <= limit => after = Some(key),
                 _ => break,
             }
             tokio::task::yield_now().await;
         }
+        let hits_are_all = hits.len() <= limit;
+        hits.truncate(limit);
         Answer {
             hits,
+            hits_are_all,
             known: None,
             overtaken: None,
             load: self.load.per_second(),
@@ -256,6 +260,7 @@ impl Driver {
                     role: found.hit.role,
                 })
                 .collect(),
+            truncated: report.truncated,
             path: report.path.iter().map(name).collect(),
             probes: report.probes,
             levels: report.levels,

@@ -25,6 +25,7 @@ use super::face::{WriteError, WriteOptions, Written};
 use super::judges::view_of;
 use super::preparing::{Preparing, Readied, Ready, Source};
 use crate::crash;
+use crate::media_type::Guess;
 use crate::recorder::{Op, Outcome};
 use crate::store::{Prepared, Spool, StoreError};
 
@@ -66,7 +67,7 @@ impl Driver {
         self.load.count();
         let turn = self.gates.upload()?;
         let factor = self.wanted_factor(options.factor)?;
-        let content_type = content_type_of(key, options.content_type)?;
+        let mut media_type = MediaType::of(key, options.content_type)?;
         too_large(options.size.unwrap_or(0))?;
         self.check_condition(key, &options.condition).await?;
 
@@ -80,7 +81,9 @@ impl Driver {
             ranked,
             Source::Spool(spool.tail()),
         );
-        self.take_in(&mut spool, body, options.size).await?;
+        self.take_in(&mut spool, body, options.size, &mut media_type)
+            .await?;
+        let content_type = media_type.settled();
 
         let driver = self.shared();
         let key = key.clone();
@@ -111,6 +114,7 @@ impl Driver {
         spool: &mut Spool,
         mut body: Body,
         declared: Option<u64>,
+        media_type: &mut MediaType,
     ) -> Result<(), WriteError> {
         let stall = self.settings.write_stall;
         let mut arrived = 0u64;
@@ -123,6 +127,7 @@ impl Driver {
             let chunk = chunk?;
             arrived += chunk.len() as u64;
             too_large(arrived)?;
+            media_type.see(&chunk);
             self.spool_in(spool, chunk).await?;
         }
         match declared {
@@ -340,24 +345,43 @@ impl Driver {
     }
 }
 
-fn content_type_of(key: &Key, given: Option<String>) -> Result<Arc<str>, WriteError> {
-    let guessed = || {
-        mime_guess::from_path(key.name())
-            .first_or_octet_stream()
-            .to_string()
-    };
-    let content_type = given.unwrap_or_else(guessed);
-    let printable = content_type
-        .bytes()
-        .all(|byte| byte.is_ascii_graphic() || byte == b' ');
-    if !printable || content_type.is_empty() || content_type.len() > limits::CONTENT_TYPE_BYTES_MAX
-    {
-        return Err(WriteError::Invalid(format!(
-            "a content type is 1 to {} printable ASCII characters",
-            limits::CONTENT_TYPE_BYTES_MAX
-        )));
+/// The media type of what is written.
+enum MediaType {
+    /// As the client says.
+    Stated(Arc<str>),
+    /// Nobody says; the content will tell.
+    Guessed(Guess),
+}
+
+impl MediaType {
+    fn of(key: &Key, stated: Option<String>) -> Result<Self, WriteError> {
+        let Some(stated) = stated else {
+            return Ok(Self::Guessed(Guess::of(key.name())));
+        };
+        let printable = stated
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() || byte == b' ');
+        if !printable || stated.is_empty() || stated.len() > limits::CONTENT_TYPE_BYTES_MAX {
+            return Err(WriteError::Invalid(format!(
+                "a content type is 1 to {} printable ASCII characters",
+                limits::CONTENT_TYPE_BYTES_MAX
+            )));
+        }
+        Ok(Self::Stated(stated.into()))
     }
-    Ok(content_type.into())
+
+    fn see(&mut self, chunk: &[u8]) {
+        if let Self::Guessed(guess) = self {
+            guess.see(chunk);
+        }
+    }
+
+    fn settled(self) -> Arc<str> {
+        match self {
+            Self::Stated(stated) => stated,
+            Self::Guessed(guess) => guess.settled().into(),
+        }
+    }
 }
 
 fn too_large(bytes: u64) -> Result<(), WriteError> {

@@ -4,7 +4,10 @@
 //! HTTP, the driver's face and the policies' desk; it decides nothing about files, searches, links or
 //! policies, and it knows neither disk nor peers. Routes and the OpenAPI document come from one declaration in `routes`.
 
+mod coding;
+mod collected;
 mod connection;
+mod door;
 mod drain;
 mod face;
 mod files;
@@ -36,6 +39,7 @@ use tokio::sync::Semaphore;
 
 use self::face::Face;
 use self::files::spool::Spools;
+pub(crate) use self::overload::Held;
 pub use self::server::serve;
 use crate::policies::desk::Desk;
 

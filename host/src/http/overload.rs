@@ -1,5 +1,6 @@
 //! So many requests at once: what is beyond is answered 503 with `Retry-After`, so that those under way end
-//! in time. Whether the node lives, and what it counts, can always be asked.
+//! in time. Whether the node lives, and what it counts, can always be asked: also on a connection in reserve,
+//! on which nothing else is answered.
 //!
 //! A request counts until the last byte of its answer is sent.
 
@@ -14,12 +15,19 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
 use super::problem::Problem;
 
 /// What operators ask of a node that is overloaded.
 const ALWAYS_ANSWERED: [&str; 4] = ["/healthz", "/readyz", "/metrics", "/v1/status"];
+
+/// What is answered on a connection in reserve.
+const ANSWERED_IN_RESERVE: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
+
+/// Marks a request on a connection in reserve.
+#[derive(Clone, Copy)]
+pub(super) struct Reserved;
 
 /// The middleware.
 pub(super) async fn overload(
@@ -27,7 +35,13 @@ pub(super) async fn overload(
     request: Request,
     next: Next,
 ) -> Response {
-    if ALWAYS_ANSWERED.contains(&request.uri().path()) {
+    let path = request.uri().path();
+    let is_reserved = request.extensions().get::<Reserved>().is_some();
+    if is_reserved && !ANSWERED_IN_RESERVE.contains(&path) {
+        let detail = "this node has as many connections as it can (limit.connections); only health, readiness and metrics are answered now, try again in a second";
+        return Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).into_response();
+    }
+    if ALWAYS_ANSWERED.contains(&path) {
         return next.run(request).await;
     }
     let Ok(turn) = turns.try_acquire_owned() else {
@@ -35,17 +49,23 @@ pub(super) async fn overload(
             "this node answers as many requests as it can (limit.requests); try again in a second";
         return Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).into_response();
     };
-    let counted = |body| Body::new(Counted { body, _turn: turn });
+    let counted = |body| Held::until_sent(body, turn);
     next.run(request).await.map(counted)
 }
 
-/// A body that gives its turn back when it has been sent.
-struct Counted {
+/// A body with which something is given back when it has been sent.
+pub(crate) struct Held<T> {
     body: Body,
-    _turn: OwnedSemaphorePermit,
+    _held: T,
 }
 
-impl http_body::Body for Counted {
+impl<T: Send + Unpin + 'static> Held<T> {
+    pub(crate) fn until_sent(body: Body, held: T) -> Body {
+        Body::new(Self { body, _held: held })
+    }
+}
+
+impl<T: Unpin> http_body::Body for Held<T> {
     type Data = Bytes;
     type Error = axum::Error;
 

@@ -3,7 +3,8 @@
 //! What hyper can't read it answers by itself, before any handler of this server: a status and an empty body.
 //! Nothing in its interface changes that. So the socket looks at what is written while no request of the
 //! connection is under way: only the parser can have written that, and a complete problem is sent in its place.
-//! Whether a request is under way is told by [`answering`], the outermost middleware.
+//! Whether a request is under way is told by its [`UnderWay`], which goes with the last byte of its answer. What
+//! HTTP/2 writes never begins as an answer of HTTP/1 does and passes.
 //!
 //! A client that still sends would be reset, and a reset throws the answer away. What it sends is therefore
 //! read and dropped for a little while, as after any other refusal.
@@ -16,25 +17,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, SystemTime};
 
-use axum::body::Body;
-use axum::extract::Request;
-use axum::extract::connect_info::{ConnectInfo, Connected};
 use axum::http::StatusCode;
-use axum::middleware::Next;
-use axum::response::Response;
-use axum::serve::IncomingStream;
 use bytes::{Buf, Bytes};
 use dataverse_core::limits::{HTTP_LINGER_BYTES_MAX, HTTP_LINGER_MS_MAX};
-use http_body::{Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-use super::connection::Door;
 use super::headers;
 use super::problem::Problem;
 
-/// How HTTP/2 begins, which gRPC speaks.
-const HTTP2: &[u8] = b"PRI * HTTP/2.0\r\n";
+/// As many bytes of a request as tell HEAD and TLS from the rest.
+const START_BYTES: usize = 5;
 /// How a TLS connection begins: a handshake record.
 const TLS: u8 = 0x16;
 
@@ -55,71 +48,19 @@ impl Exchange {
     }
 }
 
-/// The requests of the connection that a request came by.
-#[derive(Clone)]
-pub(super) struct Line(Arc<Exchange>);
-
-impl Connected<IncomingStream<'_, Door>> for Line {
-    fn connect_info(stream: IncomingStream<'_, Door>) -> Self {
-        Self(stream.io().exchange())
-    }
-}
-
-/// A request under way; over when dropped.
-struct UnderWay(Arc<Exchange>);
+/// A request under way, from its beginning to the last byte of its answer; over when dropped.
+pub(super) struct UnderWay(Arc<Exchange>);
 
 impl UnderWay {
-    fn begin(exchange: Arc<Exchange>) -> Self {
+    pub(super) fn begin(exchange: &Arc<Exchange>) -> Self {
         exchange.begun.fetch_add(1, Ordering::Relaxed);
-        Self(exchange)
+        Self(Arc::clone(exchange))
     }
 }
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
         self.0.ended.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-/// The middleware: tells the connection of a request from its beginning to the last byte of its answer.
-pub(super) async fn answering(
-    ConnectInfo(Line(exchange)): ConnectInfo<Line>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let under_way = UnderWay::begin(exchange);
-    let marked = |body| {
-        Body::new(Marked {
-            body,
-            _under_way: under_way,
-        })
-    };
-    next.run(request).await.map(marked)
-}
-
-/// The body of an answer. The request is over when it goes.
-struct Marked {
-    body: Body,
-    _under_way: UnderWay,
-}
-
-impl http_body::Body for Marked {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }
 
@@ -171,7 +112,7 @@ impl<S> Refusing<S> {
         if self.start.0 != begun {
             self.start = (begun, Vec::new());
         }
-        let missing = HTTP2.len() - self.start.1.len().min(HTTP2.len());
+        let missing = START_BYTES.saturating_sub(self.start.1.len());
         let arrived = &arrived[..arrived.len().min(missing)];
         self.start.1.extend_from_slice(arrived);
     }
@@ -243,11 +184,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Refusing<S> {
         ready!(Pin::new(&mut this.stream).poll_read(cx, buffer))?;
         if this.linger.is_none() && this.is_quiet() {
             this.note_start(&buffer.filled()[before..]);
-            // To which the parser would not even answer. To it, the client has gone.
-            if this.start.1 == HTTP2 {
-                buffer.set_filled(before);
-                this.refuse(StatusCode::HTTP_VERSION_NOT_SUPPORTED);
-            }
         }
         Poll::Ready(Ok(()))
     }
@@ -348,9 +284,7 @@ fn answer(status: StatusCode, start: &[u8]) -> Vec<u8> {
 
 fn detail(status: StatusCode, start: &[u8]) -> &'static str {
     match (status, start.first()) {
-        (StatusCode::HTTP_VERSION_NOT_SUPPORTED, _) => {
-            "this port speaks HTTP/1.1, and this is HTTP/2; gRPC has a port of its own (--listen)"
-        }
+        (StatusCode::HTTP_VERSION_NOT_SUPPORTED, _) => "this port speaks HTTP/1.1 and HTTP/2",
         (_, Some(&TLS)) => {
             "this port speaks plain HTTP, and this is TLS; use http:// and not https://"
         }
@@ -401,7 +335,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn content_that_looks_like_a_refusal_is_not_touched() {
         let (mut socket, far) = pair();
-        let under_way = UnderWay::begin(socket.exchange());
+        let under_way = UnderWay::begin(&socket.exchange());
         socket.write_all(BARE).await.expect("it is taken");
         drop(under_way);
         // The answer is over, and it has not been flushed: this may still be its end.

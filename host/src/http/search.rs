@@ -26,7 +26,7 @@ pub(crate) struct SearchParameters {
     /// Links crossed at most; the node's setting without it.
     #[param(minimum = 0, maximum = 1_024)]
     hops: Option<u32>,
-    /// Hits of a glob at most; the node's setting without it.
+    /// Hits of a glob at most; the node's setting without it. `truncated` says whether there are more.
     #[param(minimum = 1, maximum = 1_000)]
     limit: Option<u32>,
 }
@@ -44,6 +44,9 @@ pub(crate) struct SearchResult {
     exact: bool,
     /// What was found, nearest first; at most one for a key.
     hits: Vec<Hit>,
+    /// More files match the glob than `limit`: `hits` is not all. `false` with an `outcome` other than `found` says
+    /// only that the limit was not what ended the search.
+    truncated: bool,
     /// Names of the nodes from this one to the hit; for a key only.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -173,6 +176,7 @@ fn shown(query: String, is_exact: bool, report: SearchReport) -> SearchResult {
         exact: report.exact,
         unanswered: unanswered.collect(),
         hits: report.hits.into_iter().map(Hit::from).collect(),
+        truncated: report.truncated,
         path: is_exact.then_some(report.path),
         probes: report.probes,
         levels: report.levels,

@@ -4,31 +4,34 @@
 //! go on. What isn't done by the deadline is cut off. When [`serve`] returns, or is dropped, nothing of
 //! it goes on.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::io;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{Method, StatusCode};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::{Router, serve as serve_axum};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::connection::Door;
+use super::coding::coding;
+use super::collected::collected;
+use super::connection::Attendant;
+use super::door::Door;
 use super::face::Face;
 use super::guard::{Hosts, guard};
 use super::headers::always;
 use super::linger::linger;
 use super::overload::overload;
 use super::problem::Problem;
-use super::refusal::{Line, answering};
 use super::{Around, routes};
 use crate::driver::Driver;
 use crate::metrics::Surface;
@@ -70,26 +73,42 @@ pub(super) async fn serve_face(
     let _stop = stopping.clone().drop_guard();
     let _end = ended.clone().drop_guard();
     let router = app(Arc::clone(&face), desk, settings, around, ended.clone());
-    let router = router.into_make_service_with_connect_info::<Line>();
-    let door = Door::new(listener, ended.clone());
-    let served =
-        serve_axum(door, router).with_graceful_shutdown(stopping.clone().cancelled_owned());
-    let mut served = pin!(served.into_future());
+    let attendant = Attendant::new(router, settings.limit_head, stopping.clone(), ended.clone());
+    let mut connections = JoinSet::new();
+    let door = Door::new(listener, settings.limit_connections);
     tokio::select! {
-        result = &mut served => return result,
+        never = let_in(door, &attendant, &mut connections) => match never {},
         () = shutdown => {}
         () = fold(&*face) => {}
     }
     stopping.cancel();
-    if let Ok(result) = timeout(settings.node_shutdown, &mut served).await {
-        return result;
+    let all_ended = async |connections: &mut JoinSet<()>, limit| {
+        let ended = async { while connections.join_next().await.is_some() {} };
+        timeout(limit, ended).await.is_ok()
+    };
+    if all_ended(&mut connections, settings.node_shutdown).await {
+        return Ok(());
     }
     warn!(
         waited_ms = settings.node_shutdown.as_millis(),
         "requests were cut off"
     );
     ended.cancel();
-    timeout(CUT_OFF, &mut served).await.unwrap_or(Ok(()))
+    all_ended(&mut connections, CUT_OFF).await;
+    Ok(())
+}
+
+/// Never ends.
+async fn let_in(
+    mut door: Door,
+    attendant: &Attendant,
+    connections: &mut JoinSet<()>,
+) -> Infallible {
+    loop {
+        let (stream, place) = door.accept().await;
+        connections.spawn(attendant.clone().attend(stream, place));
+        while connections.try_join_next().is_some() {}
+    }
 }
 
 /// Never ends.
@@ -113,13 +132,14 @@ fn app(
     let hosts = Hosts::new(&around.hosts);
     // The last layer is the outermost.
     routes::router(Arc::clone(&face), desk, settings.write_stall, around.spool)
+        .layer(from_fn(collected))
         .layer(from_fn_with_state(turns, overload))
+        .layer(from_fn(coding))
         .layer(from_fn_with_state(hosts, guard))
         .layer(from_fn(linger))
         .layer(from_fn_with_state(ended, cut_off))
         .layer(from_fn_with_state(face, observe))
         .layer(from_fn(always))
-        .layer(from_fn(answering))
 }
 
 /// Gives up on a request when the server has waited long enough.

@@ -1,7 +1,8 @@
 //! Connections as they come in: how many, how long one may be silent at first, and how they all end.
 //!
 //! HTTP/2 has keepalive once both sides have greeted; before that, and when the node stops, it is up to
-//! the rules here. A connection counts until its last task has let go of it.
+//! the rules here. A connection counts until its last task has let go of it. When there are as many as may be,
+//! the one makes room on which no call was under way for longest: silent connections shut no node out.
 
 use std::io;
 use std::pin::Pin;
@@ -13,41 +14,56 @@ use dataverse_core::limits;
 use futures_util::stream::{self, Stream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Sleep;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
-use tonic::transport::server::{Connected, TcpConnectInfo};
+use tonic::transport::server::Connected;
+
+use crate::descriptors;
+use crate::places::{Bounds, Place, Places, Standing};
 
 /// Bytes with which an HTTP/2 client greets.
 const GREETING_BYTES: usize = 24;
 /// How long to wait when the system has no more sockets to give.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(100);
 
-/// The connections that arrive at `listener`, at most [`limits::CONNECTIONS_MAX`] at once. Each is ended
-/// when it hasn't greeted after `greeting`, and when `closing` is cancelled.
+/// How many connections a node takes from others and from clients that speak gRPC.
+pub(super) fn bounds() -> Bounds {
+    Bounds {
+        places: descriptors::connections(limits::CONNECTIONS_MAX),
+        reserve: 0,
+        spared: Duration::from_millis(limits::CONNECTION_SPARED_MS),
+    }
+}
+
+/// The connections that arrive at `listener`, within `bounds`. Each is ended when it hasn't greeted after
+/// `greeting`, when another one needs its place, and when `closing` is cancelled.
 pub(super) fn incoming(
     listener: TcpListener,
+    bounds: Bounds,
     greeting: Duration,
     closing: CancellationToken,
 ) -> impl Stream<Item = io::Result<Connection>> {
-    let places = Arc::new(Semaphore::new(limits::CONNECTIONS_MAX));
+    let places = Places::new(bounds);
     stream::unfold((listener, places), move |(listener, places)| {
         let closing = closing.clone();
         async move {
-            let place = Arc::clone(&places).acquire_owned().await.ok()?;
-            let tcp = accept(&listener).await;
+            let tcp = accept(&listener, &places).await;
+            let place = places.take().await;
+            let leave = place.standing().leave_token();
             let connection = Connection {
                 tcp,
                 closing: Box::pin(closing.cancelled_owned()),
+                leaving: Box::pin(leave.cancelled_owned()),
                 greeting: Some((Box::pin(tokio::time::sleep(greeting)), GREETING_BYTES)),
-                _place: place,
+                place,
             };
             Some((Ok(connection), (listener, places)))
         }
     })
 }
 
-async fn accept(listener: &TcpListener) -> TcpStream {
+async fn accept(listener: &TcpListener, places: &Places) -> TcpStream {
+    let mut is_failing = false;
     loop {
         match listener.accept().await {
             Ok((tcp, _)) => {
@@ -58,7 +74,11 @@ async fn accept(listener: &TcpListener) -> TcpStream {
                 return tcp;
             }
             Err(error) => {
-                tracing::warn!(%error, "no connection could be accepted");
+                let made_room = places.give_up_one();
+                if !is_failing {
+                    tracing::warn!(%error, made_room, "no connection could be accepted");
+                }
+                is_failing = true;
                 tokio::time::sleep(PAUSE_AFTER_ERROR).await;
             }
         }
@@ -69,17 +89,19 @@ async fn accept(listener: &TcpListener) -> TcpStream {
 pub(super) struct Connection {
     tcp: TcpStream,
     closing: Pin<Box<WaitForCancellationFutureOwned>>,
+    leaving: Pin<Box<WaitForCancellationFutureOwned>>,
     /// When the greeting has to be complete, and how much of it is still to come.
     greeting: Option<(Pin<Box<Sleep>>, usize)>,
-    _place: OwnedSemaphorePermit,
+    place: Place,
 }
 
 impl Connection {
     fn check_open(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        match self.closing.as_mut().poll(cx) {
-            Poll::Ready(()) => Err(io::ErrorKind::ConnectionAborted.into()),
-            Poll::Pending => Ok(()),
+        let is_closed = self.closing.as_mut().poll(cx).is_ready();
+        if is_closed || self.leaving.as_mut().poll(cx).is_ready() {
+            return Err(io::ErrorKind::ConnectionAborted.into());
         }
+        Ok(())
     }
 
     /// Counts what arrived, or ends a connection that should have greeted by now.
@@ -145,10 +167,14 @@ impl AsyncWrite for Connection {
     }
 }
 
+/// The connection that a call came over, as the call's handler finds it.
+#[derive(Clone)]
+pub(super) struct Over(pub(super) Arc<Standing>);
+
 impl Connected for Connection {
-    type ConnectInfo = TcpConnectInfo;
+    type ConnectInfo = Over;
 
     fn connect_info(&self) -> Self::ConnectInfo {
-        self.tcp.connect_info()
+        Over(Arc::clone(self.place.standing()))
     }
 }

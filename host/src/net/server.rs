@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream, HttpBody};
+use axum::middleware::Next;
 use dataverse_core::limits;
 use futures_util::stream::{self, StreamExt};
 use tokio::net::TcpListener;
@@ -20,13 +21,15 @@ use tonic::transport::Server;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
-use super::connections::incoming;
+use super::connections::{Over, bounds, incoming};
 use super::dataverse::ClientService;
 use super::overlay::OverlayService;
 use super::proto;
 use super::proto::dataverse_server::DataverseServer;
 use super::proto::overlay_server::OverlayServer;
 use crate::driver::Driver;
+use crate::http::Held;
+use crate::places::Bounds;
 use crate::settings::Settings;
 use crate::transport::Serve;
 
@@ -45,7 +48,7 @@ pub async fn serve(
         .max_decoding_message_size(limits::MESSAGE_BYTES_MAX)
         .max_encoding_message_size(limits::MESSAGE_BYTES_MAX);
     let routes = overlay_routes(overlay, settings).add_service(clients);
-    run(listener, routes, settings, shutdown).await
+    run(listener, bounds(), routes, settings, shutdown).await
 }
 
 /// What other nodes call.
@@ -59,6 +62,7 @@ pub(super) fn overlay_routes(overlay: Arc<dyn Serve>, settings: &Settings) -> Ro
 /// Serves these services, health and reflection.
 pub(super) async fn run(
     listener: TcpListener,
+    bounds: Bounds,
     routes: Routes,
     settings: &Settings,
     shutdown: impl Future<Output = ()>,
@@ -73,9 +77,9 @@ pub(super) async fn run(
     let closing = CancellationToken::new();
     let _closed_at_the_end = closing.clone().drop_guard();
     let stopping = CancellationToken::new();
-    let connections = incoming(listener, settings.call_deadline, closing.clone());
+    let connections = incoming(listener, bounds, settings.call_deadline, closing.clone());
     let server = builder()
-        .add_routes(unbroken(routes))
+        .add_routes(noted(unbroken(routes)))
         .serve_with_incoming_shutdown(connections, async {
             shutdown.await;
             set_health(&health, ServingStatus::NotServing).await;
@@ -119,6 +123,18 @@ fn unbroken(routes: Routes) -> Routes {
     let watch = |request: axum::extract::Request| async { request.map(watched) };
     let router = routes.into_axum_router();
     Routes::from(router.layer(axum::middleware::map_request(watch)))
+}
+
+/// Notes on its connection that a call is under way, until the last of its answer is sent.
+fn noted(routes: Routes) -> Routes {
+    let note = |request: axum::extract::Request, next: Next| async {
+        let over = request.extensions().get::<Over>();
+        let under_way = over.map(|Over(standing)| standing.begin());
+        let response = next.run(request).await;
+        response.map(|body| Held::until_sent(body, under_way))
+    };
+    let router = routes.into_axum_router();
+    Routes::from(router.layer(axum::middleware::from_fn(note)))
 }
 
 fn watched(body: Body) -> Body {

@@ -77,6 +77,8 @@ impl LevelHits {
 /// depend on the order of the answers of a level.
 pub(super) struct Harvest {
     limit: usize,
+    /// Whether there are, or may be, more keys than are wanted.
+    is_cut: bool,
     by_key: BTreeMap<Key, FoundHit>,
     /// At how many hops each key was first seen.
     places: BTreeSet<(u32, Key)>,
@@ -86,6 +88,7 @@ impl Harvest {
     pub(super) const fn new(limit: u32) -> Self {
         Self {
             limit: limit as usize,
+            is_cut: false,
             by_key: BTreeMap::new(),
             places: BTreeSet::new(),
         }
@@ -106,16 +109,22 @@ impl Harvest {
             && let Some((_, last)) = self.places.pop_last()
         {
             self.by_key.remove(&last);
+            self.is_cut = true;
         }
+    }
+
+    /// Notes that a node may have more hits than it told.
+    pub(super) const fn cut(&mut self) {
+        self.is_cut = true;
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.by_key.is_empty()
     }
 
-    /// Whether there are as many keys as are wanted.
-    pub(super) fn is_full(&self) -> bool {
-        self.places.len() >= self.limit
+    /// Whether there are as many keys as are wanted, and more besides: nothing else needs to be known.
+    pub(super) fn is_overfull(&self) -> bool {
+        self.is_cut && self.places.len() >= self.limit
     }
 
     /// Nearest first, then by key.

@@ -17,6 +17,8 @@ use crate::search::{Answer, Hit, Peer, Question};
 pub(super) struct Judged {
     /// Hits that fit the question; none when the answer is unsound.
     pub(super) hits: Vec<Hit>,
+    /// Whether the node may have more hits than it told.
+    pub(super) may_have_more: bool,
     /// The highest version heard of; `None` for patterns.
     pub(super) known: Option<Heard>,
     /// A replica that fits the question but for its version; none when the answer is unsound.
@@ -47,6 +49,12 @@ pub(super) fn judge(question: &Question, answer: Answer) -> Judged {
     let links_fit = answer.neighbours.len() <= limits::LINKS_MAX
         && answer.neighbours.iter().all(is_well_formed);
     let is_sound = hits_fit && links_fit;
+    let may_have_more = match question {
+        Question::Exact { .. } => false,
+        Question::Pattern { limit, .. } => {
+            is_sound && !answer.hits_are_all && answer.hits.len() >= *limit as usize
+        }
+    };
     let overtaken = answer
         .overtaken
         .filter(|hit| was_overtaken(question, known, hit));
@@ -55,6 +63,7 @@ pub(super) fn judge(question: &Question, answer: Answer) -> Judged {
     neighbours.retain(is_well_formed);
     Judged {
         hits: if is_sound { answer.hits } else { Vec::new() },
+        may_have_more,
         known,
         overtaken: overtaken.filter(|_| is_sound),
         neighbours,

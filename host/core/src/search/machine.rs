@@ -3,7 +3,8 @@
 //! Levels are asked one after the other, each only once the one before it has *settled*: every node of
 //! it answered, failed or ran out of time. An exact search ends at the first level with a hit that stands
 //! against the floor, once that level has settled too, or a short while after the hit. A pattern search
-//! ends in the same way when it has as many hits as are wanted, else when there is no more to ask.
+//! ends in the same way when it has as many hits as are wanted and knows that there are more, else when there
+//! is no more to ask.
 //!
 //! How to drive it: send what [`Search::poll`] returns; report each outcome by [`Search::answered`] or
 //! [`Search::failed`]; poll again after every report and whenever [`Search::wake_at`] has come; stop when
@@ -185,6 +186,7 @@ impl Search {
         let load = answer.load;
         let Judged {
             hits,
+            may_have_more,
             known,
             overtaken,
             neighbours,
@@ -205,6 +207,9 @@ impl Search {
         if let Some(overtaken) = overtaken {
             self.overtaken.push_highest(found(overtaken));
         }
+        if may_have_more {
+            self.harvest.cut();
+        }
         for hit in hits {
             self.keep(found(hit));
         }
@@ -215,7 +220,7 @@ impl Search {
     fn keep(&mut self, found: FoundHit) {
         if self.is_pattern() {
             self.harvest.push(found);
-            if !self.harvest.is_full() {
+            if !self.harvest.is_overfull() {
                 return;
             }
         } else {
@@ -311,6 +316,7 @@ impl Search {
     }
 
     fn end(&mut self, outcome: Outcome, exact: bool) {
+        let truncated = self.harvest.is_overfull();
         let hits = if self.is_pattern() {
             self.harvest.take_sorted()
         } else {
@@ -327,6 +333,7 @@ impl Search {
             outcome,
             exact,
             hits,
+            truncated,
             path,
             probes: self.probes,
             levels: self.levels,

@@ -80,6 +80,8 @@ impl Hit {
 pub struct Answer {
     /// The files that it has; at most one for an exact question. Never a tombstone.
     pub hits: Vec<Hit>,
+    /// Whether a pattern's hits are all that it has. Counts only where there are as many as were asked for.
+    pub hits_are_all: bool,
     /// What it has heard of an exact question's file.
     pub known: Option<Heard>,
     /// A replica of an exact question's file that it has and does not serve, because a greater version was heard of, and no

@@ -10,8 +10,8 @@ use crate::search::{FoundHit, Peer};
 /// while a search that met a bound may have met silent nodes too: [`Report::unanswered`] lists them.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Outcome {
-    /// An exact search has its hit. A pattern search has as many hits as were wanted, or has at least one
-    /// and the whole reachable graph answered.
+    /// An exact search has its hit. A pattern search has as many hits as were wanted and knows of more, or has at
+    /// least one and the whole reachable graph answered.
     Found,
     /// The whole reachable graph answered no.
     NotFound,
@@ -53,6 +53,9 @@ pub struct Report {
     /// with the next when one fails. Pattern: one hit for each key, nearest first, then by key; also when
     /// the outcome is not `Found`.
     pub hits: Vec<FoundHit>,
+    /// More files match a pattern than were wanted, or a node that told as many as were wanted could not say that it
+    /// has no more. Where it is `false` and the search is exact, the hits are all there are.
+    pub truncated: bool,
     /// From the asking node to the first hit of an exact search, both included, by who first named whom;
     /// empty without a hit and for patterns.
     pub path: Vec<Peer>,

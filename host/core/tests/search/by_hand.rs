@@ -3,7 +3,7 @@
 use dataverse_core::floors::Heard;
 use dataverse_core::holdings::Role::{Cached, Replica};
 use dataverse_core::pattern::Pattern;
-use dataverse_core::search::{Bounds, Outcome, Question, Search};
+use dataverse_core::search::{Answer, Bounds, Outcome, Question, Search};
 
 use crate::world::{
     BOUNDS, Lie, START, Temper, Trace, World, exact, id, key, number, peer, version,
@@ -395,8 +395,34 @@ fn a_pattern_stops_at_its_limit_and_is_then_not_exact() {
         BOUNDS,
         ("found", false, &[(1, 1)], 1, 1),
     );
-    let expected = ("found", false, &[(1, 1), (1, 1)][..], 1, 1);
-    check_with(&library(), pattern("ada/*", 2), BOUNDS, expected);
+    // The first node has two and no more: whether there is a third one, the others have to say.
+    let expected = ("found", false, &[(1, 1), (2, 2)][..], 2, 2);
+    let trace = check_with(&library(), pattern("ada/*", 2), BOUNDS, expected);
+    assert!(trace.report.truncated);
+}
+
+#[test]
+fn a_pattern_whose_limit_is_just_reached_is_not_truncated() {
+    let expected = ("found", true, &[(1, 1), (2, 2), (2, 2)][..], 3, 3);
+    let trace = check_with(&library(), pattern("ada/*", 3), BOUNDS, expected);
+    assert!(!trace.report.truncated);
+}
+
+#[test]
+fn a_node_that_does_not_say_that_its_hits_are_all_may_have_more() {
+    let question = pattern("ada/*", 2);
+    let answer = |hits_are_all| {
+        let hits = library().truth(1, &question).hits;
+        let local = Answer {
+            hits,
+            hits_are_all,
+            ..Answer::default()
+        };
+        let search = Search::new(question.clone(), peer(0), local, BOUNDS, 0);
+        search.into_report().map(|report| report.truncated)
+    };
+    assert_eq!(answer(true), Some(false));
+    assert_eq!(answer(false), Some(true));
 }
 
 #[test]

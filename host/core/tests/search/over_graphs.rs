@@ -303,13 +303,29 @@ proptest! {
         checker.check_outcome();
         let report = &trace.report;
         prop_assert!(report.hits.len() <= limit as usize);
-        if report.outcome == Outcome::Found && report.hits.len() < limit as usize {
+        if report.outcome == Outcome::Found && !report.truncated {
             prop_assert!(report.exact);
+        }
+        if report.truncated {
+            prop_assert_eq!((report.outcome, report.exact), (Outcome::Found, false));
+            prop_assert_eq!(report.hits.len(), limit as usize);
         }
         if report.exact {
             checker.check_everyone_answered();
         }
         prop_assert!(report.hits.is_sorted_by_key(|found| (found.hops, &found.hit.record.key)));
+    }
+
+    #[test]
+    fn a_pattern_search_is_truncated_when_there_are_more_files_and_only_then(
+        world in world((0u64..60).prop_map(Temper::Honest)), limit in 1u32..6
+    ) {
+        let bounds = Bounds { hops: 64, ..BOUNDS };
+        let all = world.run(pattern(limits::SEARCH_HITS_MAX), bounds, false).report;
+        let some = world.run(pattern(limit), bounds, false).report;
+        let is_more = all.hits.len() > limit as usize;
+        prop_assert_eq!((all.truncated, some.truncated, some.exact), (false, is_more, !is_more));
+        prop_assert_eq!(some.hits.len(), all.hits.len().min(limit as usize));
     }
 
     #[test]

@@ -215,12 +215,13 @@ impl World {
     /// What a truthful node says.
     pub(crate) fn truth(&self, node: usize, question: &Question) -> Answer {
         let sim = &self.nodes[node];
-        let (hits, known) = match question {
+        let (hits, hits_are_all, known) = match question {
             Question::Exact { floor, .. } => {
                 let hit = sim.serves().map(|(held, role)| hit(0, held, role));
                 let fits = |hit: &Hit| Some(hit.record.version) >= *floor;
                 (
                     hit.into_iter().filter(fits).collect(),
+                    true,
                     sim.heard().map(|number| Heard::alive(version(number))),
                 )
             }
@@ -228,11 +229,15 @@ impl World {
                 let hits = sim.files.iter();
                 let hits = hits.map(|(file, (held, role))| hit(*file, *held, *role));
                 let hits = hits.filter(|hit| pattern.matches(&hit.record.key));
-                (hits.take(*limit as usize).collect(), None)
+                let mut hits: Vec<_> = hits.collect();
+                let are_all = hits.len() <= *limit as usize;
+                hits.truncate(*limit as usize);
+                (hits, are_all, None)
             }
         };
         Answer {
             hits,
+            hits_are_all,
             known,
             overtaken: match question {
                 Question::Exact { floor, .. } => {

@@ -73,7 +73,7 @@ impl<'a> Opened<'a> {
             .map_err(|wrong| self.document.wrong(tree, &wrong))?;
         self.note_file(spec.trace.as_deref(), workload.digest());
         if let Some(sizes) = &spec.sizes_file {
-            let content = std::fs::read(self.folder.join(sizes));
+            let content = crate::file::bytes(&self.folder.join(sizes), limits::LAB_FILE_BYTES_MAX);
             self.note_file(
                 Some(sizes),
                 content.ok().map(|content| Digest::of(&content)),

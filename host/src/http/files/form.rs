@@ -9,9 +9,8 @@ use std::future::Future;
 use std::ops::ControlFlow;
 
 use axum::Json;
-use axum::body::Body;
-use axum::extract::multipart::{Field, Multipart, MultipartError};
-use axum::extract::{FromRequest, Request, State};
+use axum::extract::multipart::MultipartError;
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -27,12 +26,14 @@ use tokio_stream::wrappers::ReceiverStream;
 use utoipa::ToSchema;
 
 use super::FileWritten;
-use super::inflow::{Inflow, cause};
+use super::inflow::cause;
+use super::parts::{Field, Form};
 use super::spool::Spooled;
-use super::upload::{common_options, guessed_type, stated_type};
+use super::upload::{common_options, stated_type};
 use crate::driver::{BodyError, WriteError, WriteOptions, Written};
-use crate::http::Site;
 use crate::http::problem::{Problem, ProblemBody};
+use crate::http::{Site, coding};
+use crate::media_type::is_what_the_name_says;
 use crate::metrics::{Direction, Surface};
 
 /// What became of one file of the form: a `FileWritten` or a `Problem`.
@@ -94,15 +95,17 @@ pub(crate) async fn post_files(
         .face
         .metrics()
         .client_bytes(Surface::Http, Direction::In);
-    let stall = site.write_stall;
-    let request = request
-        .map(|body| Body::from_stream(Inflow::new(body.into_data_stream(), stall, received)));
-    let mut form = Multipart::from_request(request, &()).await?;
+    let mut form = Form::of(request, site.write_stall, received).await?;
     let mut reading = Reading::new(&site, options);
     loop {
         let taken = match form.next_field().await {
-            Ok(None) => break,
             Ok(Some(field)) => reading.take(field).await,
+            Ok(None) => {
+                if let Err(error) = form.end().await {
+                    return reading.outcome.end_with(unreadable(error));
+                }
+                break;
+            }
             Err(error) => Err(broken(&error)),
         };
         match taken {
@@ -250,9 +253,8 @@ impl<'a> Reading<'a> {
             let detail = format!("{key} is in this form twice; only the first of the two counts");
             return Err(Problem::bad_request(detail).with_key(&key));
         }
-        let stated = content_type.clone();
         let options = WriteOptions {
-            content_type: Some(stated.unwrap_or_else(|| guessed_type(&key))),
+            content_type: content_type.clone(),
             ..self.options.clone()
         };
         Ok((key, options))
@@ -272,12 +274,12 @@ impl Head {
         let name = field.file_name().ok_or_else(|| {
             Problem::bad_request("a part `selected_files` has no `filename`; send it as a file")
         })?;
-        // Clients send octet-stream for whatever they do not know; the name may tell more.
+        let name = unescaped(name);
+        coding::check_part(field.headers())?;
+        // Clients send what they guess from the name, or octet-stream; name and content together tell more.
         let stated = field.content_type().and_then(stated_type);
-        Ok(Self {
-            name: unescaped(name),
-            content_type: stated.filter(|stated| stated != "application/octet-stream"),
-        })
+        let content_type = stated.filter(|stated| !is_what_the_name_says(stated, &name));
+        Ok(Self { name, content_type })
     }
 }
 
@@ -355,7 +357,11 @@ async fn skip(mut field: Field<'_>) -> Result<(), MultipartError> {
 }
 
 pub(super) fn broken(error: &MultipartError) -> Problem {
-    match cause(error) {
+    unreadable(cause(error))
+}
+
+fn unreadable(error: BodyError) -> Problem {
+    match error {
         BodyError::Client(reason) => {
             Problem::bad_request(format!("the form can not be read: {reason}"))
         }

@@ -8,6 +8,7 @@ mod disposition;
 pub(crate) mod download;
 pub(crate) mod form;
 pub(super) mod inflow;
+mod parts;
 pub(super) mod path;
 mod range;
 pub(super) mod spool;
@@ -36,8 +37,8 @@ pub(crate) struct FileWritten {
     digest: String,
     /// The version that this write made: stamp and writer.
     version: String,
-    /// As it was sent, else guessed from the name.
-    #[schema(example = "text/plain")]
+    /// As it was sent, else guessed from the name and the content.
+    #[schema(example = "text/plain; charset=utf-8")]
     content_type: String,
     /// Replicas wanted.
     factor: u32,

@@ -8,7 +8,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use axum::extract::multipart::Field;
 use axum::http::StatusCode;
 use dataverse_core::limits::HTTP_FORM_SPOOL_BYTES_MAX;
 use futures_util::StreamExt;
@@ -17,6 +16,7 @@ use tokio::io::{AsyncSeekExt, AsyncWriteExt};
 use tokio_util::io::ReaderStream;
 
 use super::form::broken;
+use super::parts::Field;
 use crate::driver::{Body, BodyError};
 use crate::http::face::Face;
 use crate::http::problem::Problem;

@@ -3,10 +3,9 @@
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use dataverse_core::key::Key;
 use dataverse_core::limits::{CONTENT_TYPE_BYTES_MAX, FACTOR_MAX};
 use futures_util::StreamExt;
 
@@ -23,7 +22,8 @@ pub(super) const FACTOR: HeaderName = HeaderName::from_static("dataverse-factor"
 /// Stores a file.
 ///
 /// The raw body, of any length, chunked or not, is the content. Without `Content-Type` the type is
-/// guessed from the name. The answer comes when the content is durable.
+/// guessed from the name and the content, with `charset=utf-8` where that is text in UTF-8. The answer comes
+/// when the content is durable.
 #[utoipa::path(
     put, path = "/v1/files/{*key}", tag = "files",
     params(
@@ -40,9 +40,11 @@ pub(super) const FACTOR: HeaderName = HeaderName::from_static("dataverse-factor"
         (status = 408, description = "The upload stalled.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 412, description = "The condition did not hold.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 413, description = "The file is larger than any file may be.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 415, description = "The body has a `Content-Encoding`.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 415, description = "The body has a `Content-Encoding`, which is not kept: send it decoded, or as a file of its own. `identity` is none.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 417, description = "`Expect` asks for more than `100-continue`.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 429, description = "As many uploads are under way as may be; `Retry-After` says when to come again.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 500, description = "This node's own disk failed.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 501, description = "The body has a transfer coding other than `chunked`.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 503, description = "Too few nodes took it, or it can not be known whether the condition holds.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 507, description = "There is no room.", body = ProblemBody, content_type = "application/problem+json"),
     )
@@ -53,7 +55,7 @@ pub(crate) async fn put_file(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let options = options_of_put(&headers, &key).map_err(|problem| problem.with_key(&key))?;
+    let options = options_of_put(&headers).map_err(|problem| problem.with_key(&key))?;
     let received = site
         .face
         .metrics()
@@ -70,28 +72,23 @@ pub(crate) async fn put_file(
     Ok((status, [(ETAG, tag)], Json(FileWritten::from(written))).into_response())
 }
 
-fn options_of_put(headers: &HeaderMap, key: &Key) -> Result<WriteOptions, Problem> {
+fn options_of_put(headers: &HeaderMap) -> Result<WriteOptions, Problem> {
     if headers.contains_key(CONTENT_RANGE) {
         return Err(Problem::bad_request(
             "a file is written whole; leave `Content-Range` out",
         ));
     }
-    if let Some(coding) = headers.get(CONTENT_ENCODING)
-        && coding != "identity"
-    {
-        let detail = "content is stored as it is sent; leave `Content-Encoding` out";
-        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
-    }
     let mut options = common_options(headers)?;
-    options.content_type = Some(match single(headers, CONTENT_TYPE)? {
-        Some(value) => value.to_str().ok().and_then(stated_type).ok_or_else(|| {
+    let stated = single(headers, CONTENT_TYPE)?.map(|value| {
+        let stated = value.to_str().ok().and_then(stated_type);
+        stated.ok_or_else(|| {
             let max = CONTENT_TYPE_BYTES_MAX;
             Problem::bad_request(format!(
                 "`Content-Type` is `type/subtype`, at most {max} bytes"
             ))
-        })?,
-        None => guessed_type(key),
+        })
     });
+    options.content_type = stated.transpose()?;
     // The server has refused a length that is no number before this is reached.
     options.size = headers
         .get(CONTENT_LENGTH)
@@ -144,12 +141,6 @@ pub(super) fn stated_type(text: &str) -> Option<String> {
     fits.then(|| text.to_owned())
 }
 
-/// The content type that a file's name suggests.
-pub(super) fn guessed_type(key: &Key) -> String {
-    let guess = mime_guess::from_path(key.name()).first_raw();
-    guess.unwrap_or("application/octet-stream").to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -160,25 +151,19 @@ mod tests {
         for (name, value) in lines {
             headers.append(*name, value.parse().expect("it is a header"));
         }
-        let key = Key::parse("ada/notes.txt").expect("it is a key");
-        let found = options_of_put(&headers, &key).map_err(|problem| problem.status.as_u16());
+        let found = options_of_put(&headers).map_err(|problem| problem.status.as_u16());
         assert_eq!(format!("{found:?}"), format!("{expected:?}"), "{lines:?}");
     }
 
     #[test]
     fn headers_say_how_to_write() {
-        let plain = WriteOptions {
-            content_type: Some("text/plain".into()),
-            ..WriteOptions::default()
-        };
-        check(&[], Ok(plain.clone()));
+        check(&[], Ok(WriteOptions::default()));
         check(
             &[
                 ("dataverse-factor", "3"),
                 ("content-type", " image/png "),
                 ("content-length", "0"),
                 ("if-none-match", "*"),
-                ("content-encoding", "identity"),
             ],
             Ok(WriteOptions {
                 factor: Some(3),
@@ -207,7 +192,6 @@ mod tests {
             Err(400),
         );
         check(&[("content-range", "bytes 0-1/2")], Err(400));
-        check(&[("content-encoding", "gzip")], Err(415));
         check(&[("if-match", "bare")], Err(400));
     }
 }

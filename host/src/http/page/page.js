@@ -46,17 +46,31 @@ function say(id, text, failed = false) {
   line.className = failed ? "bad" : "";
 }
 
+// On a narrow screen a row is a card, in which each cell says what it is.
 function fill(table, rows) {
+  const titles = [...byId(table).tHead.rows[0].cells].map((cell) => cell.textContent);
+  for (const made of rows) {
+    [...made.cells].forEach((cell, at) => {
+      cell.dataset.title = titles[at];
+    });
+  }
   byId(table).tBodies[0].replaceChildren(...rows);
 }
 
-function row(...cells) {
-  return element("tr", {}, ...cells.map((cell) =>
-    cell instanceof HTMLTableCellElement ? cell : element("td", {}, String(cell ?? "—"))));
+function withRole(role, made) {
+  made.setAttribute("role", role);
+  return made;
 }
 
-const number = (text) => element("td", { className: "number" }, String(text ?? "—"));
-const state = (text, good) => element("td", { className: good ? "good" : "bad" }, text);
+function row(...cells) {
+  return withRole("row", element("tr", {}, ...cells.map((cell) => withRole("cell",
+    cell instanceof HTMLTableCellElement ? cell : element("td", {}, String(cell ?? "—"))))));
+}
+
+const counted = (count, one, many) => `${count} ${count === 1 ? one : many}`;
+
+const short = (text) => element("td", { className: "short" }, String(text ?? "—"));
+const state = (text, good) => element("td", { className: good ? "short good" : "short bad" }, text);
 const actions = (...children) => element("td", { className: "actions" }, ...children);
 
 function button(text, label, action) {
@@ -79,18 +93,18 @@ function send(key, file, onProgress) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     request.open("PUT", fileUrl(key));
-    if (file.type) request.setRequestHeader("Content-Type", file.type);
     request.responseType = "json";
     request.upload.addEventListener("progress", (event) => {
       if (event.lengthComputable) onProgress(event.loaded, event.total);
     });
     request.addEventListener("load", () => {
       const body = request.response;
-      if (request.status >= 200 && request.status < 300 && body) resolve(body);
+      if (request.status >= 200 && request.status < 300 && body) resolve({ ...body, created: request.status === 201 });
       else reject(new Error(body?.detail ?? `the node answered ${request.status}`));
     });
     request.addEventListener("error", () => reject(new Error("the connection to the node broke")));
-    request.send(file);
+    // A browser only guesses a file's type from its name. The node sees the content as well, so it is sent without.
+    request.send(file.slice(0, file.size, ""));
   });
 }
 
@@ -114,7 +128,7 @@ async function upload(user, file) {
         note.textContent = loaded < total ? `${Math.floor((100 * loaded) / total)} %` : "storing";
       });
       bar.value = 1;
-      const what = written.unchanged ? "unchanged" : "stored";
+      const what = written.unchanged ? "unchanged" : written.created ? "stored" : "replaced an earlier version,";
       const degraded = written.degraded ? `, ${written.replicas.length} of ${written.factor} replicas` : "";
       note.textContent = `${what} on ${written.replicas.join(", ")}${degraded}`;
       note.className = written.degraded ? "" : "good";
@@ -163,8 +177,8 @@ function hitRow(hit) {
       say("search-result", error.message, true);
     }
   });
-  return row(element("td", { className: "key" }, show), number(sized(hit.size)), hit.node,
-    number(hit.hops), hit.role, actions(save, remove));
+  return row(element("td", { className: "key" }, show), short(sized(hit.size)), hit.node,
+    short(hit.hops), short(hit.role), actions(save, remove));
 }
 
 async function search() {
@@ -175,10 +189,12 @@ async function search() {
     const found = await ask(`/v1/search?${asked}`);
     fill("hits", found.hits.map(hitRow));
     byId("hits").hidden = found.hits.length === 0;
-    const files = found.hits.length === 1 ? "1 file" : `${found.hits.length} files`;
+    const files = counted(found.hits.length, "file", "files");
     const why = OUTCOMES[found.outcome] ? ` (${OUTCOMES[found.outcome]})` : "";
-    say("search-result", `${files}, ${found.probes} nodes asked over ${found.levels} hops, `
-      + `${found.elapsed_ms.toFixed(1)} ms${why}`);
+    const more = found.truncated ? " More files match than are shown; ask for a narrower pattern." : "";
+    const silent = found.unanswered.length ? ` No answer from ${named(found.unanswered)}.` : "";
+    say("search-result", `${files}, ${counted(found.probes, "node", "nodes")} asked over `
+      + `${counted(found.levels, "hop", "hops")}, ${found.elapsed_ms.toFixed(1)} ms${why}.${more}${silent}`);
   } catch (error) {
     say("search-result", error.message, true);
   }
@@ -190,6 +206,18 @@ byId("search").addEventListener("submit", (event) => {
 });
 
 // The network.
+
+const named = (nodes) => nodes.map((node) => `${node.node ?? node.name} (${node.address})`).join(", ");
+
+// Who does not answer: neighbours whose link is down, and members that are suspected or gone.
+function silentNodes(links, nodes) {
+  const silent = new Map();
+  for (const link of links) if (link.state !== "up") silent.set(link.address, link);
+  for (const node of nodes) {
+    if (node.state === "suspect" || node.state === "gone") silent.set(node.address, node);
+  }
+  return [...silent.values()];
+}
 
 function linkRow(link) {
   const cut = button("Cut", `Cut the link with ${link.node}`, async () => {
@@ -205,20 +233,24 @@ function linkRow(link) {
 }
 
 function nodeRow(node) {
-  return row(node.name, state(node.state, node.state === "alive"), number(node.hops), node.zone || "—",
-    number(sized(node.free)), number(sized(node.capacity)), node.address);
+  return row(node.name, state(node.state, node.state === "alive"), short(node.hops), node.zone || "—",
+    short(sized(node.free)), short(sized(node.capacity)), node.address);
 }
 
 async function refresh() {
   try {
     const [status, links, nodes] = await Promise.all(["status", "links", "nodes"].map((it) => ask(`/v1/${it}`)));
     document.title = `${status.name} · Dataverse`;
-    say("status", `Node ${status.name} of network ${status.network}: ${status.replicas.files} replicas `
-      + `(${sized(status.replicas.bytes)}), ${status.cached.files} cached copies `
+    say("status", `Node ${status.name} of network ${status.network}: ${counted(status.replicas.files, "replica", "replicas")} `
+      + `(${sized(status.replicas.bytes)}), ${counted(status.cached.files, "cached copy", "cached copies")} `
       + `(${sized(status.cached.bytes)}), ${sized(status.free)} free`);
     // Rows are only replaced when they changed, so that a focused button keeps its focus.
     show("links", links, linkRow);
     show("nodes", nodes, nodeRow);
+    const silent = silentNodes(links, nodes);
+    const text = silent.length === 0 ? "" : `No answer from ${named(silent)}. `
+      + "Files that only they hold can not be read until they are back.";
+    if (byId("silent").textContent !== text) say("silent", text, true);
   } catch (error) {
     say("status", error.message, true);
   }

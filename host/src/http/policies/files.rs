@@ -14,7 +14,9 @@ use axum::extract::{Path, State};
 use axum::http::header::{CONTENT_LENGTH, EXPECT};
 use axum::http::{HeaderMap, StatusCode};
 use bytes::{Bytes, BytesMut};
-use dataverse_core::limits::{POLICY_FILE_BYTES_MAX, POLICY_TURN_MS_MAX};
+use dataverse_core::limits::{
+    HTTP_POLICY_UPLOAD_MS_MAX, POLICY_FILE_BYTES_MAX, POLICY_TURN_MS_MAX,
+};
 use futures_util::StreamExt;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
@@ -39,7 +41,7 @@ use crate::policies::view::{Available, Origin};
         (status = 200, description = "It is there in place of another of its name.", body = Available),
         (status = 400, description = "That is no name for a policy, or the body broke off.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 409, description = "The file of that name is a link, or is needed as a policy of another kind; or somebody else changed it at the same time.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 408, description = "The upload stalled.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 408, description = "The upload stalled or took too long.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 413, description = "The file is larger than a policy may be.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 422, description = "Refused: it is no policy, or one that fails.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 500, description = "The folder could not be written.", body = ProblemBody, content_type = "application/problem+json"),
@@ -64,7 +66,9 @@ pub(crate) async fn put_policy(
     let turn = timeout(patience, Arc::clone(&site.uploads).acquire_owned()).await;
     let turn = turn.map_err(|_| too_many())?;
     let turn = turn.expect("the semaphore is never closed");
-    let wasm = with_turn(receive(&site, body).await?, turn);
+    let limit = Duration::from_millis(HTTP_POLICY_UPLOAD_MS_MAX);
+    let received = timeout(limit, receive(&site, body)).await;
+    let wasm = with_turn(received.map_err(|_| too_slow())??, turn);
     let replaces = site
         .desk
         .view()
@@ -142,6 +146,12 @@ fn too_many() -> Problem {
     let detail =
         "too many files of policies are being checked; nothing was changed, so try again later";
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+}
+
+fn too_slow() -> Problem {
+    let seconds = HTTP_POLICY_UPLOAD_MS_MAX / 1000;
+    let detail = format!("the file of a policy has to arrive within {seconds} s");
+    Problem::new(StatusCode::REQUEST_TIMEOUT, detail)
 }
 
 fn too_large() -> Problem {

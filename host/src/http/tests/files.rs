@@ -23,7 +23,7 @@ async fn a_file_goes_in_new_replaced_and_unchanged() {
     let version = reply.json()["version"].clone();
     let expected = json!({
         "key": "ada/notes.txt", "size": 5, "digest": digest, "version": version,
-        "content_type": "text/plain", "factor": 2, "replicas": ["A", "C"], "degraded": false,
+        "content_type": "text/plain; charset=utf-8", "factor": 2, "replicas": ["A", "C"], "degraded": false,
         "unchanged": false,
     });
     assert_eq!(reply.json(), expected);
@@ -70,7 +70,7 @@ async fn a_file_comes_out_with_all_that_is_known_of_it() {
         let check = |name: &str, value: &str| assert_eq!(reply.header(name), Some(value), "{name}");
         check("etag", tag(b"hello world").as_str());
         check("last-modified", "Sun, 06 Nov 1994 08:49:37 GMT");
-        check("content-type", "text/plain");
+        check("content-type", "text/plain; charset=utf-8");
         check("content-length", "11");
         check("accept-ranges", "bytes");
         check("dataverse-source", "Zo%C3%AB");
@@ -315,4 +315,47 @@ async fn content_that_breaks_off_never_looks_whole() {
         "{head}"
     );
     assert!(body.len() < 11, "{body}");
+}
+
+#[tokio::test]
+async fn a_guessed_type_is_the_same_for_the_whole_and_its_parts_and_a_stated_one_stays() {
+    let node = Running::start().await;
+    let check = async |path: &str, content: &[u8], stated: &[(&str, &str)], expected: &str| {
+        node.ask(&format!("PUT {path}"), stated, content).await;
+        for (method, range) in [("GET", "bytes=1-2"), ("GET", "none"), ("HEAD", "none")] {
+            let asked = format!("{method} {path}");
+            let reply = node.ask(&asked, &[("Range", range)], b"").await;
+            assert_eq!(
+                reply.header("content-type"),
+                Some(expected),
+                "{asked} {range}"
+            );
+        }
+    };
+    let umlauts = "Grüße".as_bytes();
+    let latin = b"Gr\xfc\xdfe";
+    check(
+        "/v1/files/a/x.txt",
+        umlauts,
+        &[],
+        "text/plain; charset=utf-8",
+    )
+    .await;
+    check("/v1/files/a/y.txt", latin, &[], "text/plain").await;
+    let stated = [("Content-Type", "text/plain")];
+    check("/v1/files/a/z.txt", umlauts, &stated, "text/plain").await;
+    check(
+        "/v1/files/a/t.ts",
+        umlauts,
+        &[],
+        "text/x-typescript; charset=utf-8",
+    )
+    .await;
+    check(
+        "/v1/files/a/v.ts",
+        b"G\0\0\0\xff",
+        &[],
+        "video/vnd.dlna.mpeg-tts",
+    )
+    .await;
 }

@@ -46,7 +46,11 @@ async fn every_file_of_a_form_is_stored() {
         ["ada/notes.txt", "ada/empty", "ada/dir/ü.png"]
     );
     assert_eq!(column(&written, "size"), [5, 0, 1]);
-    let types = ["text/plain", "application/octet-stream", "image/png"];
+    let types = [
+        "text/plain; charset=utf-8",
+        "application/octet-stream",
+        "image/png",
+    ];
     assert_eq!(column(&written, "content_type"), types);
     assert_eq!(node.get("/v1/files/ada/notes.txt").await.body, b"hello");
     assert_eq!(post(&node, &parts).await.status, 200);
@@ -152,4 +156,63 @@ async fn a_form_that_stalls_is_ended() {
     let reply = Reply::read(node.send(request.as_bytes()).await).await;
     assert_eq!(reply.status, 408);
     assert!(!node.face.holds("ada/a.txt"));
+}
+
+#[tokio::test]
+async fn a_form_that_never_becomes_a_part_is_refused() {
+    let node = Running::start().await;
+    let filler = "x".repeat(1 << 20);
+    let part = "--XX\r\nContent-Disposition: form-data; name=\"username\"\r\nX: ";
+    let check = async |body: String| {
+        let reply = node.ask("POST /v1/files", &[FORM], body.as_bytes()).await;
+        let (status, problem) = reply.problem();
+        let detail = problem["detail"].to_string();
+        assert!(status == 400 && detail.contains("more than"), "{detail}");
+    };
+    check(filler.clone()).await;
+    check(format!("{part}{filler}\r\n\r\nada\r\n--XX--")).await;
+    let stored = [field("username", "ada"), file("a.txt", "hello")].concat();
+    let body = format!("{stored}--XX--{filler}");
+    let reply = node.ask("POST /v1/files", &[FORM], body.as_bytes()).await;
+    assert_eq!(reply.status, 400);
+    assert_eq!(column(&reply.json(), "status"), [Value::Null, json!(400)]);
+    assert!(node.face.holds("ada/a.txt"));
+}
+
+#[tokio::test]
+async fn a_part_that_is_coded_is_refused_by_itself() {
+    let node = Running::start().await;
+    let coded = file("a.txt", "aGVsbG8=").replacen(
+        "\r\n\r\n",
+        "\r\nContent-Transfer-Encoding: base64\r\n\r\n",
+        1,
+    );
+    let parts = [field("username", "ada"), coded, file("b.txt", "hello")];
+    let reply = post(&node, &parts).await;
+    assert_eq!(reply.status, 415);
+    assert_eq!(column(&reply.json(), "status"), [json!(415), Value::Null]);
+    assert!(!node.face.holds("ada/a.txt") && node.face.holds("ada/b.txt"));
+}
+
+#[tokio::test]
+async fn a_type_that_a_client_guessed_from_the_name_is_settled_by_the_content() {
+    let node = Running::start().await;
+    let typed = |name: &str, content: &str, stated: &str| {
+        file(name, content).replace("application/octet-stream", stated)
+    };
+    let parts = [
+        field("username", "ada"),
+        typed("a.txt", "Gr\u{fc}\u{df}e", "text/plain"),
+        typed("b.ts", "let a = 1;", "video/mp2t"),
+        typed("c.txt", "hello", "text/html"),
+    ];
+    let types = [
+        "text/plain; charset=utf-8",
+        "text/x-typescript; charset=utf-8",
+        "text/html",
+    ];
+    assert_eq!(
+        column(&post(&node, &parts).await.json(), "content_type"),
+        types
+    );
 }

@@ -23,6 +23,7 @@ use crate::driver::{
     SearchOptions, SearchReport, WriteError, WriteOptions, Written,
 };
 use crate::http::face::{Face, Opened};
+use crate::media_type::Guess;
 use crate::metrics::Metrics;
 use crate::store::StoreError;
 
@@ -97,8 +98,12 @@ fn record(key: &Key, options: &WriteOptions, content: &[u8]) -> Arc<Record> {
         digest: Digest::of(content),
         content_type: options
             .content_type
-            .as_deref()
-            .unwrap_or("none/none")
+            .clone()
+            .unwrap_or_else(|| {
+                let mut guess = Guess::of(key.name());
+                guess.see(content);
+                guess.settled()
+            })
             .into(),
         factor: options.factor.unwrap_or(2),
         key: key.clone(),
@@ -203,7 +208,7 @@ impl Face for Memory {
             return Err(Busy("too many searches".into()));
         }
         self.called(format!("search {:?} {:?}", options.hops, options.limit));
-        let hits = self
+        let mut hits = self
             .files()
             .values()
             .filter(|(record, _)| match &query {
@@ -217,6 +222,9 @@ impl Face for Memory {
                 role: Role::Replica,
             })
             .collect::<Vec<_>>();
+        let limit = options.limit.map_or(usize::MAX, |limit| limit as usize);
+        let truncated = hits.len() > limit;
+        hits.truncate(limit);
         let unanswered = Peer {
             id: NodeId::from(9),
             name: "X".into(),
@@ -227,6 +235,7 @@ impl Face for Memory {
             exact: !hits.is_empty(),
             path: vec!["A".into(), "B".into(), "D".into()],
             hits,
+            truncated,
             probes: 3,
             levels: 2,
             unanswered: vec![unanswered],

@@ -1,5 +1,6 @@
 //! The contract, tested through real sockets against a node that keeps its files in memory.
 
+mod connections;
 mod desk;
 mod files;
 mod form;
@@ -84,6 +85,13 @@ impl Running {
     async fn send(&self, bytes: &[u8]) -> TcpStream {
         let mut stream = TcpStream::connect(self.address).await.expect("it listens");
         stream.write_all(bytes).await.expect("it reads");
+        stream
+    }
+
+    /// The same with more bytes than the server may take.
+    async fn send_what_it_takes(&self, bytes: &[u8]) -> TcpStream {
+        let mut stream = TcpStream::connect(self.address).await.expect("it listens");
+        drop(stream.write_all(bytes).await);
         stream
     }
 

@@ -16,8 +16,9 @@ async fn a_search_tells_how_it_went() {
         "query": "ada/notes.txt", "outcome": "found", "exact": true,
         "hits": [{
             "key": "ada/notes.txt", "size": 5, "digest": hit["digest"], "version": hit["version"],
-            "content_type": "text/plain", "node": "D", "hops": 2, "role": "replica",
+            "content_type": "text/plain; charset=utf-8", "node": "D", "hops": 2, "role": "replica",
         }],
+        "truncated": false,
         "path": ["A", "B", "D"], "probes": 3, "levels": 2,
         "unanswered": [{"node": "X", "address": "127.0.0.1:9"}], "elapsed_ms": 1.5,
     });
@@ -31,6 +32,10 @@ async fn a_search_tells_how_it_went() {
         node.face.calls(),
         ["search Some(4) None", "search None Some(7)"]
     );
+    assert_eq!(glob["truncated"], false);
+    node.put("/v1/files/ada/other", b"hello").await;
+    let some = node.get("/v1/search?q=**&limit=1").await.json();
+    assert_eq!(some["truncated"], true);
     let miss = node.get("/v1/search?key=ada/x").await;
     assert_eq!(
         (miss.status, &miss.json()["outcome"]),

@@ -62,6 +62,7 @@ impl From<Message<Answer>> for proto::ProbeReply {
         Self {
             sender: Some((&reply.sender).into()),
             hits: answer.hits.iter().map(Into::into).collect(),
+            hits_are_all: answer.hits_are_all,
             known: answer.known.map(|heard| heard.version.into()),
             buried: answer.known.and_then(|heard| heard.buried).map(Into::into),
             overtaken: answer.overtaken.as_ref().map(Into::into),
@@ -82,6 +83,7 @@ impl TryFrom<proto::ProbeReply> for Message<Answer> {
                 limits::SEARCH_HITS_MAX as usize,
                 Hit::try_from,
             )?,
+            hits_are_all: reply.hits_are_all,
             known: heard(reply.known, reply.buried)?,
             overtaken: reply.overtaken.map(Hit::try_from).transpose()?,
             load: reply.load,

@@ -158,6 +158,7 @@ fn answer() -> impl Strategy<Value = Answer> {
     parts.prop_map(|(hits, known, load, neighbours)| Answer {
         overtaken: hits.first().filter(|_| load % 3 == 0).cloned(),
         hits,
+        hits_are_all: load % 2 == 0,
         known: known.map(|version| heard(version, load)),
         load,
         neighbours,

@@ -49,6 +49,7 @@ pub(super) fn search(report: SearchReport) -> proto::SearchResponse {
         exact: report.exact,
         unanswered: unanswered.collect(),
         hits: report.hits.into_iter().map(hit).collect(),
+        truncated: report.truncated,
         path: report.path,
         probes: report.probes,
         levels: report.levels,

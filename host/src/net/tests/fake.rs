@@ -314,6 +314,7 @@ pub(super) fn answer(key: &Key, neighbour: &Peer) -> Answer {
             role: Role::Cached,
             validated_age_ms: 12,
         }],
+        hits_are_all: true,
         known: Some(heard_of()),
         overtaken: None,
         load: 3,

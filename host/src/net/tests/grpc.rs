@@ -1,12 +1,14 @@
 //! What only sockets can show: hostile bytes, other people's servers, restarts, health and reflection.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::response::IntoResponse;
 use bytes::Bytes;
 use dataverse_core::limits;
 use dataverse_core::search::{Peer, Question};
+use futures_util::future::join_all;
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -23,15 +25,17 @@ use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 
-use super::fake::{key, version};
+use super::fake::{Fake, key, version};
 use super::{Bench, PATIENCE, Server, from_a, impatient, patient, peer, until};
 use crate::driver::BodyError;
+use crate::net::GrpcTransport;
 use crate::net::dataverse::upload_body;
 use crate::net::proto;
 use crate::net::proto::dataverse_client::DataverseClient;
 use crate::net::proto::dataverse_server::{Dataverse, DataverseServer};
 use crate::net::proto::overlay_client::OverlayClient;
 use crate::net::proto::upload_request::Part;
+use crate::places::Bounds;
 use crate::transport::{CallError, FetchAsk, Transport};
 
 async fn channel(to: &Peer) -> Channel {
@@ -86,6 +90,35 @@ async fn garbage_on_the_socket_leaves_the_node_unharmed() {
         assert!(closed.is_ok(), "the node hangs up");
         assert_eq!(probe(&bench).await, Ok(()));
     }
+}
+
+#[tokio::test]
+async fn connections_without_a_call_shut_no_node_out() {
+    let bounds = Bounds {
+        places: 4,
+        reserve: 0,
+        spared: Duration::from_millis(100),
+    };
+    let (listener, to) = bound().await;
+    let node = Arc::new(Fake::new(to.clone()));
+    let routes = crate::net::server::overlay_routes(node, &patient());
+    let _server = Server::within(bounds, listener, routes, &patient());
+    let silent = (0..40_usize).map(async |number| {
+        let mut socket = TcpStream::connect(&*to.address).await.expect("it listens");
+        if number % 2 == 0 {
+            drop(socket.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await);
+        }
+        socket
+    });
+    let _silent = join_all(silent).await;
+    let transport = GrpcTransport::new(&patient());
+    let question = Question::Exact {
+        key: key("ada/x"),
+        floor: None,
+    };
+    let answer = transport.probe(&to, from_a(question));
+    let answer = timeout(PATIENCE, answer).await.expect("there is a place");
+    assert!(answer.is_ok(), "{answer:?}");
 }
 
 #[tokio::test]

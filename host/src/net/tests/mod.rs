@@ -17,7 +17,8 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use super::memory::MemoryNetwork;
-use super::{GrpcTransport, server};
+use super::{GrpcTransport, connections, server};
+use crate::places::Bounds;
 use crate::settings::Settings;
 use crate::transport::{Message, Sender, Transport};
 use fake::Fake;
@@ -114,12 +115,21 @@ impl Server {
         routes: tonic::service::Routes,
         settings: &Settings,
     ) -> Self {
+        Self::within(connections::bounds(), listener, routes, settings)
+    }
+
+    fn within(
+        bounds: Bounds,
+        listener: TcpListener,
+        routes: tonic::service::Routes,
+        settings: &Settings,
+    ) -> Self {
         let settings = settings.clone();
         let (stop, stopped) = oneshot::channel::<()>();
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
             let stopped = async { drop(stopped.await) };
-            server::run(listener, routes, &settings, stopped).await
+            server::run(listener, bounds, routes, &settings, stopped).await
         });
         Self { tasks, stop }
     }

@@ -69,6 +69,7 @@ fn by_core(ways: &Ways, from: u32, holders: &BTreeSet<u32>, hops_max: u32) -> (F
                 validated_age_ms: 0,
             }],
         },
+        hits_are_all: true,
         known: None,
         overtaken: None,
         load: 0,

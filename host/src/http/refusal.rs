@@ -35,6 +35,8 @@ use super::problem::Problem;
 
 /// How HTTP/2 begins, which gRPC speaks.
 const HTTP2: &[u8] = b"PRI * HTTP/2.0\r\n";
+/// Shorter than that, and refused by any parser.
+const NO_REQUEST: &[u8] = b"\0\r\n\r\n";
 /// How a TLS connection begins: a handshake record.
 const TLS: u8 = 0x16;
 
@@ -181,6 +183,10 @@ impl<S> Refusing<S> {
             true => &*self.start.1,
             false => &[],
         };
+        let status = match start == HTTP2 {
+            true => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+            false => status,
+        };
         tracing::debug!(%status, "what is no request was refused");
         self.owed = answer(status, start).into();
         self.linger = Some(Linger {
@@ -243,10 +249,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Refusing<S> {
         ready!(Pin::new(&mut this.stream).poll_read(cx, buffer))?;
         if this.linger.is_none() && this.is_quiet() {
             this.note_start(&buffer.filled()[before..]);
-            // To which the parser would not even answer. To it, the client has gone.
+            // To which the parser would not even answer. It is given what it refuses.
             if this.start.1 == HTTP2 {
                 buffer.set_filled(before);
-                this.refuse(StatusCode::HTTP_VERSION_NOT_SUPPORTED);
+                buffer.put_slice(NO_REQUEST);
             }
         }
         Poll::Ready(Ok(()))

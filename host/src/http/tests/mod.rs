@@ -1,6 +1,7 @@
 //! The contract, tested through real sockets against a node that keeps its files in memory.
 
 mod desk;
+mod edge;
 mod files;
 mod form;
 mod memory;

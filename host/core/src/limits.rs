@@ -225,6 +225,10 @@ pub const HTTP_FORM_FILES_MAX: usize = 1000;
 pub const HTTP_FORM_FIELD_BYTES_MAX: usize = 4 << 10;
 /// Bytes of files in upload forms that wait to be told whose they are, all forms together.
 pub const HTTP_FORM_SPOOL_BYTES_MAX: u64 = 4 << 30;
+/// Upload forms at once that have files before it is said whose they are.
+pub const HTTP_FORM_SPOOLS_MAX: usize = 32;
+/// Bytes of such a file that are read back at once.
+pub const HTTP_FORM_SPOOL_READ_BYTES: u64 = 256 << 10;
 /// Chunks of a file in an upload form that wait to be stored.
 pub const HTTP_FORM_QUEUE_CHUNKS: usize = 4;
 /// Bytes of a refused upload that are read and dropped, so that its sender gets to read the refusal.

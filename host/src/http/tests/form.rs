@@ -289,3 +289,21 @@ async fn a_form_that_stalls_is_ended() {
     assert_eq!(reply.status, 408);
     assert!(!node.face.holds("ada/a.txt"));
 }
+
+#[tokio::test]
+async fn a_node_keeps_aside_no_more_than_it_has_room_for() {
+    let node = Running::start().await;
+    // As much as the node in memory says that it has free.
+    let half = "x".repeat(2_500_000);
+    let parts = [file("a", &half), file("b", &half), field("username", "ada")];
+    let (status, problem) = post(&node, &parts).await.problem();
+    let detail = problem["detail"].as_str().unwrap_or_default();
+    assert!(
+        status == 413 && detail.contains("first"),
+        "{status} {detail}"
+    );
+    assert!(!node.face.holds("ada/a"));
+    // What was taken is given back.
+    let parts = [file("a", &half), field("username", "ada")];
+    assert_eq!(post(&node, &parts).await.status, 201);
+}

@@ -7,7 +7,7 @@ use std::process::Command;
 use reqwest::Method;
 use serde_json::Value;
 
-use crate::world::{BINARY, Node, PATIENCE, bytes, eventually, sent};
+use crate::world::{BINARY, Node, PATIENCE, bytes, eventually, network, sent, store_only_at};
 
 /// Sends these bytes as they are and returns the status line.
 fn raw(node: &Node, request: &[u8]) -> String {
@@ -186,6 +186,161 @@ async fn links_that_can_not_be_are_refused_with_the_reason() {
         node.json("/v1/links").await.as_array().map(Vec::len),
         Some(0)
     );
+}
+
+#[tokio::test]
+async fn what_is_no_address_of_a_node_is_a_wrong_request() {
+    let node = Node::start("A", &[]);
+    let link = async |address: &str| {
+        let body = serde_json::json!({ "address": address });
+        let response = sent(node.request(Method::POST, "/v1/links").json(&body)).await;
+        let status = response.status().as_u16();
+        let problem: Value = response.json().await.expect("it is JSON");
+        (
+            status,
+            problem["detail"].as_str().unwrap_or_default().to_owned(),
+        )
+    };
+    for address in [
+        "http://127.0.0.1:7400",
+        "https://127.0.0.1:7400/",
+        "grpc://h:1",
+        "127.0.0.1:7400/path",
+        "ada@127.0.0.1:7400",
+        "ada:secret@127.0.0.1:7400",
+        "127.0.0.1",
+        "127.0.0.1:",
+        "127.0.0.1:0",
+        "127.0.0.1:65536",
+        "127.0.0.1:-1",
+        "127.0.0.1:http",
+        " 127.0.0.1:7400",
+        "127.0.0.1 :7400",
+        "::1:7400",
+        "[::1]",
+        "[x]:7400",
+        ":7400",
+        "h\n:1",
+        "h%00:1",
+        "",
+    ] {
+        let (status, detail) = link(address).await;
+        assert_eq!(status, 400, "{address}: {detail}");
+        let teaches = detail.contains("HOST:PORT") || detail.contains("port");
+        assert!(teaches, "{address}: {detail}");
+        let ip = serde_json::json!({"IP1": address, "PORT1": 7400, "IP2": "127.0.0.1", "PORT2": 1});
+        let response = sent(node.request(Method::POST, "/config").json(&ip)).await;
+        assert!(
+            response.status().is_client_error() || address == "127.0.0.1",
+            "{address}"
+        );
+    }
+    let (status, detail) = link("nowhere.invalid:7400").await;
+    assert_eq!(status, 502, "{detail}");
+    assert!(
+        detail.contains("`nowhere.invalid` can't be resolved"),
+        "{detail}"
+    );
+    // The node's own port for HTTP is no port for nodes.
+    let (status, detail) = link(&node.http).await;
+    assert_eq!(status, 502, "{detail}");
+    assert!(detail.contains("is no Dataverse node"), "{detail}");
+}
+
+#[tokio::test]
+async fn no_answer_names_a_path_of_the_machine() {
+    let node = Node::start("A", &[]);
+    let folder = node.path().to_owned();
+    let shown = folder.display().to_string();
+    let check = async |request: reqwest::RequestBuilder, expected: &[u16]| {
+        let response = sent(request).await;
+        let status = response.status().as_u16();
+        let text = response.text().await.expect("it is text");
+        assert!(expected.contains(&status), "{status} {text}");
+        assert!(
+            !text.contains(&shown) && !text.contains("/incoming"),
+            "{text}"
+        );
+    };
+    let policies = folder.join("policies");
+    let wish = || {
+        let wish = serde_json::json!({"policy": "lru"});
+        node.request(Method::PUT, "/v1/policies/eviction")
+            .json(&wish)
+    };
+    let table = policies.join("policies.toml");
+    // Nothing but its absence is to be mended here.
+    let _ = std::fs::remove_file(&table);
+    std::os::unix::fs::symlink(folder.join("elsewhere.toml"), &table).expect("a link can be made");
+    check(wish(), &[409]).await;
+    std::fs::remove_dir_all(&policies).expect("it can be removed");
+    check(wish(), &[409, 500, 503]).await;
+    let removal = node.request(Method::DELETE, "/v1/policies/files/none");
+    check(removal, &[404, 500]).await;
+    std::fs::remove_dir_all(folder.join("incoming")).expect("it can be removed");
+    check(node.put("ada/large", bytes(3_000_000, 7)), &[500, 507]).await;
+}
+
+#[tokio::test]
+async fn what_a_peer_sends_wrong_is_no_fault_of_the_node_that_was_asked() {
+    let nodes = network(2, &[(0, 1)], &[]).await;
+    let content = bytes(300_000, 21);
+    let key = store_only_at(&nodes, 1, "bad", &content).await;
+    for file in files_in(&nodes[1].path().join("content")) {
+        let length = std::fs::metadata(&file).expect("it is there").len();
+        std::fs::write(&file, vec![0; usize::try_from(length).expect("it fits")])
+            .expect("it can be spoilt");
+    }
+    let response = sent(nodes[0].get(&key)).await;
+    let status = response.status();
+    let problem: Value = response.json().await.expect("it is JSON");
+    assert_eq!(status, 502, "{problem}");
+    let detail = problem["detail"].as_str().unwrap_or_default();
+    assert!(detail.contains(&nodes[1].name), "{detail}");
+}
+
+/// Every file below this folder.
+fn files_in(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(folder).expect("it can be read");
+    let paths = entries.map(|entry| entry.expect("it is there").path());
+    paths
+        .flat_map(|path| {
+            if path.is_dir() {
+                files_in(&path)
+            } else {
+                vec![path]
+            }
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn who_may_be_reached_from_elsewhere_is_addressed_by_number_or_by_its_names() {
+    let flags = [
+        "--insecure",
+        "--http-host",
+        "files.example",
+        "--advertise",
+        "localhost:0",
+    ];
+    let mut node = Node::start("A", &flags);
+    let ask = |host: &str| {
+        let head = format!("GET /v1/status HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        raw(&node, head.as_bytes())
+    };
+    for host in [
+        "127.0.0.1",
+        "10.1.2.3:80",
+        "[fe80::1]:8080",
+        "localhost",
+        "FILES.example:8080",
+    ] {
+        assert!(ask(host).starts_with("HTTP/1.1 200"), "{host}");
+    }
+    for host in ["evil.example", "files.example.evil.example", "node"] {
+        assert!(ask(host).starts_with("HTTP/1.1 421"), "{host}");
+    }
+    assert_eq!(node.terminate(), Some(0));
 }
 
 #[tokio::test]

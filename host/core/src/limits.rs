@@ -249,6 +249,10 @@ pub const HTTP_FORM_SPOOL_BYTES_MAX: u64 = 4 << 30;
 pub const HTTP_FORM_GATHERED_BYTES_MAX: usize = 16 << 10;
 /// Bytes of an upload form that are looked through at a time.
 pub const HTTP_FORM_PIECE_BYTES: usize = 8 << 10;
+/// Upload forms at once that have files before it is said whose they are.
+pub const HTTP_FORM_SPOOLS_MAX: usize = 32;
+/// Bytes of such a file that are read back at once.
+pub const HTTP_FORM_SPOOL_READ_BYTES: u64 = 256 << 10;
 /// Chunks of a file in an upload form that wait to be stored.
 pub const HTTP_FORM_QUEUE_CHUNKS: usize = 4;
 /// Bytes of a refused upload that are read and dropped, so that its sender gets to read the refusal.

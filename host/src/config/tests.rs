@@ -67,6 +67,7 @@ fn flags_go_before_the_environment_before_the_file_before_the_defaults() {
 fn every_setting_can_be_given_by_every_source() {
     let shown = accepted(
         &[
+            ("http_hosts", "files.example,b"),
             ("links", "a:1"),
             ("name", "A"),
             ("zone", "z"),

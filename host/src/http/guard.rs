@@ -126,7 +126,9 @@ fn is_host(text: &str) -> bool {
         port.bytes().all(|byte| byte.is_ascii_digit())
             && (port.is_empty() || port.parse::<u16>().is_ok())
     };
-    let is_authority = text.parse::<axum::http::uri::Authority>().is_ok();
+    let after_brackets = text.rfind(']').map_or("", |at| &text[at + 1..]);
+    let is_authority = (after_brackets.is_empty() || after_brackets.starts_with(':'))
+        && text.parse::<axum::http::uri::Authority>().is_ok();
     is_authority && !text.contains('@') && port.is_none_or(is_port)
 }
 

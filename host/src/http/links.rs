@@ -1,6 +1,7 @@
 //! `/v1/links` and `/config`: which nodes are linked.
 
 use axum::Json;
+use axum::body::{Body, Bytes};
 use axum::extract::rejection::{JsonRejection, PathRejection};
 use axum::extract::{Form, FromRequest, Path, Request, State};
 use axum::http::StatusCode;
@@ -8,8 +9,9 @@ use axum::http::header::CONTENT_TYPE;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::Site;
+use super::percent::decode;
 use super::problem::{Problem, ProblemBody};
+use super::{Site, target};
 use crate::driver::LinkView;
 
 /// A link of this node.
@@ -37,6 +39,7 @@ impl From<LinkView> for Link {
 
 /// Which node to link with.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct NewLink {
     /// Where the other node listens for nodes (gRPC), `host:port`.
     #[schema(example = "127.0.0.1:7401")]
@@ -105,6 +108,7 @@ pub(crate) async fn cut_link(
 
 /// Two nodes to link with each other, by where they listen for nodes (gRPC).
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Introduction {
     /// Address of the one.
     #[serde(rename = "IP1")]
@@ -127,7 +131,8 @@ pub(crate) struct Introduction {
 #[serde(untagged)]
 pub(crate) enum Port {
     /// A number.
-    Number(i64),
+    #[schema(value_type = u16)]
+    Number(f64),
     /// Its digits.
     Digits(String),
 }
@@ -178,13 +183,30 @@ async fn read(request: Request) -> Result<Introduction, Problem> {
         let Json(asked) = Json::from_request(request, &()).await?;
         return Ok(asked);
     }
+    // The form's own reader takes bytes that are no text for others that are.
+    let (parts, body) = request.into_parts();
+    let mut body = Request::new(body);
+    // With the bound on what is collected.
+    *body.extensions_mut() = parts.extensions.clone();
+    let bytes = Bytes::from_request(body, &()).await?;
+    let text = std::str::from_utf8(&bytes);
+    let text = text.map_err(|_| Problem::bad_request("the form can't be read: it is not UTF-8"))?;
+    for (name, value) in target::pairs(text) {
+        let refused = |error| Problem::bad_request(format!("the form can't be read: {error}"));
+        decode(name).and(decode(value)).map_err(refused)?;
+    }
+    let request = Request::from_parts(parts, Body::from(bytes));
     let Form(asked) = Form::from_request(request, &()).await?;
     Ok(asked)
 }
 
 fn address(ip: &str, port: &Port) -> Result<String, Problem> {
     let port = match port {
-        Port::Number(port) => u16::try_from(*port).ok(),
+        // Any integral number is an integer in JSON.
+        Port::Number(port) => {
+            let is_whole = port.fract() == 0.0 && (0.0..=f64::from(u16::MAX)).contains(port);
+            is_whole.then_some(*port as u16)
+        }
         Port::Digits(text) => text.trim().parse().ok(),
     };
     let port = port.filter(|port| *port != 0);

@@ -333,6 +333,18 @@ mod tests {
     }
 
     #[test]
+    fn what_another_node_does_wrong_is_told_from_a_fault_of_this_one() {
+        let text = String::new;
+        let status = |problem: Problem| problem.status.as_u16();
+        assert_eq!(status(ReadError::Source(text()).into()), 502);
+        assert_eq!(status(BodyError::Source(text()).into()), 502);
+        assert_eq!(status(LinkError::Wrong(text()).into()), 502);
+        assert_eq!(status(LinkError::Unreachable(text()).into()), 502);
+        assert_eq!(status(ReadError::Failed(text()).into()), 500);
+        assert_eq!(status(BodyError::Failed(text()).into()), 500);
+    }
+
+    #[test]
     fn what_may_work_later_says_so() {
         let response = Problem::from(WriteError::Unavailable(String::new())).into_response();
         assert!(response.headers().contains_key(RETRY_AFTER));

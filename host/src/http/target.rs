@@ -77,8 +77,7 @@ fn judge(uri: &Uri, names: Option<&[String]>) -> Result<(), Problem> {
     }
     let mut seen: Vec<String> = Vec::new();
     let query = uri.query().unwrap_or_default();
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+    for (name, value) in pairs(query) {
         let unreadable =
             |error: PercentError| Problem::bad_request(format!("the query can't be read: {error}"));
         let name = decode(&name.replace('+', " "))
@@ -97,6 +96,12 @@ fn judge(uri: &Uri, names: Option<&[String]>) -> Result<(), Problem> {
         seen.push(name);
     }
     Ok(())
+}
+
+/// The names and values of a query or a form, still encoded.
+pub(super) fn pairs(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    let pairs = text.split('&').filter(|pair| !pair.is_empty());
+    pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")))
 }
 
 fn unknown(name: &str, names: &[String]) -> Problem {

@@ -28,7 +28,7 @@ use utoipa::ToSchema;
 use super::FileWritten;
 use super::inflow::cause;
 use super::parts::{Field, Form};
-use super::spool::Spooled;
+use super::spool::{Spool, Spooled};
 use super::upload::{common_options, stated_type};
 use crate::driver::{BodyError, WriteError, WriteOptions, Written};
 use crate::http::problem::{Problem, ProblemBody};
@@ -125,6 +125,8 @@ struct Reading<'a> {
     user: Option<String>,
     /// Files that came before it was said whose they are.
     waiting: Vec<Result<(Head, Spooled), Problem>>,
+    /// Where their content is.
+    spool: Option<Spool>,
     /// What this form has stored or tried to.
     keys: HashSet<Key>,
     outcome: Outcome,
@@ -143,6 +145,7 @@ impl<'a> Reading<'a> {
             options,
             user: None,
             waiting: Vec::new(),
+            spool: None,
             keys: HashSet::new(),
             outcome: Outcome::default(),
         }
@@ -196,7 +199,12 @@ impl<'a> Reading<'a> {
             }
             (Some(_), Err(problem)) => self.outcome.refuse(problem),
             (None, Ok(head)) => {
-                let spooled = self.site.spools.take(&*self.site.face, &mut field).await?;
+                let mut spool = match self.spool.take() {
+                    Some(spool) => spool,
+                    None => self.site.spools.begin(&*self.site.face).await?,
+                };
+                let spooled = spool.take(&mut field).await?;
+                self.spool = Some(spool);
                 self.waiting.push(Ok((head, spooled)));
             }
             (None, Err(problem)) => self.waiting.push(Err(problem)),
@@ -235,7 +243,7 @@ impl<'a> Reading<'a> {
                 size: Some(spooled.size()),
                 ..options
             };
-            let body = spooled.into_body().await?;
+            let body = spooled.into_body();
             let written = self.site.face.write(&key, options, body).await;
             written.map_err(|error| Problem::from(error).with_key(&key))
         };

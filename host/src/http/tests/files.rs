@@ -236,13 +236,16 @@ async fn a_miss_says_whether_the_file_may_exist() {
 #[tokio::test]
 async fn keys_are_read_from_the_path_as_it_was_sent() {
     let node = Running::start().await;
-    assert_eq!(
-        node.put("/v1/files/ada/%C3%BC/a%20b?x=1", b"x")
-            .await
-            .status,
-        201
-    );
+    let path = "/v1/files/ada/%C3%BC/a%20b";
+    assert_eq!(node.put(path, b"x").await.status, 201);
     assert!(node.face.holds("ada/ü/a b"));
+    let downloaded = node.get(&format!("{path}?download=1")).await;
+    assert_eq!(downloaded.body, b"x");
+    // What is not known is not overlooked either: it may be a misspelt wish.
+    assert_eq!(
+        node.put(&format!("{path}?x=1"), b"x").await.problem().0,
+        400
+    );
     let long = format!("ada/{}", "x".repeat(256));
     let refused = [
         "ada",

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use dataverse_core::limits::HTTP_FORM_FILES_MAX;
 use serde_json::{Value, json};
 
 use super::{Reply, Running, head};
@@ -95,11 +96,7 @@ async fn a_form_that_makes_no_sense_is_refused() {
             "{status} {detail}"
         );
     };
-    check(
-        &[file("a", "x"), field("username", "ada")],
-        "must come before",
-    )
-    .await;
+    check(&[file("a", "x")], "no field `username`").await;
     check(&[field("username", "ada")], "no field `selected_files`").await;
     check(
         &[field("username", "ada"), file("", "")],
@@ -107,6 +104,29 @@ async fn a_form_that_makes_no_sense_is_refused() {
     )
     .await;
     check(&[field("username", &"u".repeat(5000))], "more than").await;
+    check(
+        &[
+            field("username", "ada"),
+            field("username", "bob"),
+            file("a", "x"),
+        ],
+        "more than once",
+    )
+    .await;
+    check(
+        &[
+            field("factor", "3"),
+            field("username", "ada"),
+            file("a", "x"),
+        ],
+        "`factor` is neither",
+    )
+    .await;
+    check(
+        &["--XX\r\nContent-Disposition: form-data\r\n\r\nx\r\n".to_owned()],
+        "no name",
+    )
+    .await;
     check(&["preamble".to_owned()], "no field `selected_files`").await;
     check(
         &["--XX\r\nContent-Disposition: \u{1}\r\n\r\nx".to_owned()],
@@ -126,6 +146,122 @@ async fn a_form_that_makes_no_sense_is_refused() {
     assert!(
         status == 400 && text.contains("no `filename`"),
         "{status} {text}"
+    );
+}
+
+#[tokio::test]
+async fn it_does_not_matter_where_the_form_says_whose_the_files_are() {
+    let node = Running::start().await;
+    let large = "x".repeat(3_000_000);
+    let parts = [
+        file("a.txt", "hello"),
+        file("..", "no name"),
+        field("selected_files", "no file"),
+        file("large", &large),
+        file("", ""),
+        field("username", "ada"),
+        file("b.txt", "world"),
+    ];
+    let reply = post(&node, &parts).await;
+    assert_eq!(reply.status, 400);
+    let results = reply.json();
+    let keys = [
+        json!("ada/a.txt"),
+        json!("ada/.."),
+        Value::Null,
+        json!("ada/large"),
+        json!("ada/b.txt"),
+    ];
+    assert_eq!(column(&results, "key"), keys);
+    let fine = Value::Null;
+    let statuses = [&fine, &json!(400), &json!(400), &fine, &fine].map(Clone::clone);
+    assert_eq!(column(&results, "status"), statuses);
+    let stored = node.get("/v1/files/ada/large").await;
+    assert_eq!(stored.body, large.as_bytes());
+    let found = node.get("/v1/files/ada/a.txt").await;
+    assert_eq!(found.header("content-type"), Some("text/plain"));
+    assert_eq!(
+        post(&node, &[file("a.txt", "hello"), field("username", "ada")])
+            .await
+            .status,
+        200
+    );
+}
+
+#[tokio::test]
+async fn a_second_user_ends_the_form_and_what_was_stored_is_told() {
+    let node = Running::start().await;
+    let parts = [
+        field("username", "ada"),
+        file("a.txt", "hello"),
+        field("username", "bob"),
+        file("b.txt", "world"),
+    ];
+    let reply = post(&node, &parts).await;
+    let results = reply.json();
+    assert_eq!(
+        (reply.status, column(&results, "status")),
+        (400, vec![Value::Null, json!(400)])
+    );
+    assert!(node.face.holds("ada/a.txt") && !node.face.holds("bob/b.txt"));
+}
+
+#[tokio::test]
+async fn a_name_that_is_in_the_form_twice_is_stored_once() {
+    let node = Running::start().await;
+    let parts = [
+        field("username", "ada"),
+        file("\u{fc}.txt", "first"),
+        file("u\u{308}.txt", "second"),
+        file("", "content without a name"),
+    ];
+    let reply = post(&node, &parts).await;
+    let results = reply.json();
+    assert_eq!(reply.status, 400);
+    assert_eq!(
+        column(&results, "status"),
+        [Value::Null, json!(400), json!(400)]
+    );
+    assert_eq!(node.get("/v1/files/ada/%C3%BC.txt").await.body, b"first");
+}
+
+#[tokio::test]
+async fn a_file_name_is_kept_as_it_is_sent() {
+    let node = Running::start().await;
+    let names = [r"C:\x\y", "a/b", "100%25", "a b"];
+    let mut parts = vec![field("username", "ada")];
+    parts.extend(names.map(|name| file(name, "x")));
+    let reply = post(&node, &parts).await;
+    assert_eq!(reply.status, 201);
+    let keys = names.map(|name| format!("ada/{name}"));
+    assert_eq!(column(&reply.json(), "key"), keys);
+}
+
+#[tokio::test]
+async fn a_form_of_too_many_files_says_what_was_stored() {
+    let node = Running::start().await;
+    let files: Vec<_> = (0..=HTTP_FORM_FILES_MAX)
+        .map(|at| file(&at.to_string(), ""))
+        .collect();
+    let parts = [&files[..], &[field("username", "ada")]].concat();
+    let (status, problem) = post(&node, &parts).await.problem();
+    let detail = problem["detail"].as_str().unwrap_or_default();
+    assert!(
+        status == 413 && detail.contains("nothing was stored"),
+        "{status} {detail}"
+    );
+    assert!(!node.face.holds("ada/0"));
+
+    let parts = [&[field("username", "ada")], &files[..]].concat();
+    let reply = post(&node, &parts).await;
+    let results = reply.json();
+    let told = results.as_array().map(Vec::len);
+    assert_eq!((reply.status, told), (413, Some(HTTP_FORM_FILES_MAX + 1)));
+    assert_eq!(results[HTTP_FORM_FILES_MAX - 1]["key"], "ada/999");
+    assert!(
+        results[HTTP_FORM_FILES_MAX]["detail"]
+            .as_str()
+            .is_some_and(|it| it.contains("before"))
     );
 }
 
@@ -215,4 +351,22 @@ async fn a_type_that_a_client_guessed_from_the_name_is_settled_by_the_content() 
         column(&post(&node, &parts).await.json(), "content_type"),
         types
     );
+}
+
+#[tokio::test]
+async fn a_node_keeps_aside_no_more_than_it_has_room_for() {
+    let node = Running::start().await;
+    // As much as the node in memory says that it has free.
+    let half = "x".repeat(2_500_000);
+    let parts = [file("a", &half), file("b", &half), field("username", "ada")];
+    let (status, problem) = post(&node, &parts).await.problem();
+    let detail = problem["detail"].as_str().unwrap_or_default();
+    assert!(
+        status == 413 && detail.contains("first"),
+        "{status} {detail}"
+    );
+    assert!(!node.face.holds("ada/a"));
+    // What was taken is given back.
+    let parts = [file("a", &half), field("username", "ada")];
+    assert_eq!(post(&node, &parts).await.status, 201);
 }

@@ -2,6 +2,7 @@
 
 mod connections;
 mod desk;
+mod edge;
 mod files;
 mod form;
 mod memory;

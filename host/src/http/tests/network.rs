@@ -167,7 +167,7 @@ async fn nodes_and_status_have_their_fields() {
     assert_eq!(nodes[1]["hops"], json!(null));
     let expected = json!({
         "name": "A", "id": id, "network": "main", "version": env!("CARGO_PKG_VERSION"),
-        "uptime_s": 5, "capacity": 10, "free": 4, "replicas": {"files": 1, "bytes": 2},
+        "uptime_s": 5, "capacity": 10_000_000, "free": 4_000_000, "replicas": {"files": 1, "bytes": 2},
         "cached": {"files": 3, "bytes": 4}, "links": 2,
         "repair": {
             "waiting": {"files": 5, "bytes": 6}, "active": 1, "letting_go": 2, "copies": 7, "bytes": 8,

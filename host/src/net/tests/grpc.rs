@@ -304,6 +304,61 @@ async fn a_peer_that_accepts_and_says_nothing_is_late() {
     );
 }
 
+/// What a caller is told of this address.
+async fn told_of(address: &str) -> String {
+    let transport = crate::net::GrpcTransport::new(&patient());
+    let question = Question::Exact {
+        key: key("ada/x"),
+        floor: None,
+    };
+    let reply = transport.probe(&peer(address), from_a(question)).await;
+    let error = reply.map(|_| ()).expect_err("there is no node");
+    assert!(matches!(error, CallError::Unreachable { .. }), "{error:?}");
+    error.to_string()
+}
+
+/// The address of a server that answers every greeting with these bytes and hangs up.
+async fn stranger(answer: &'static [u8]) -> String {
+    let (listener, to) = bound().await;
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut greeting = [0; 24];
+            // Whoever calls may have gone already.
+            let _ = stream.read_exact(&mut greeting).await;
+            let _ = stream.write_all(answer).await;
+            let _ = stream.shutdown().await;
+        }
+    });
+    to.address.to_string()
+}
+
+#[tokio::test]
+async fn why_no_node_can_be_reached_is_said_in_words() {
+    let check = async |address: &str, words: &str| {
+        let told = told_of(address).await;
+        assert!(told.contains(address) && told.contains(words), "{told}");
+        assert!(!told.contains("uncategorized"), "{told}");
+    };
+    check(
+        "nowhere.invalid:7400",
+        "`nowhere.invalid` can't be resolved",
+    )
+    .await;
+    let (listener, nobody) = bound().await;
+    drop(listener);
+    check(&nobody.address, "connection refused").await;
+    let page = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    check(&stranger(page).await, "is no Dataverse node").await;
+    // An alert of TLS: unexpected message.
+    check(&stranger(b"\x15\x03\x03\x00\x02\x02\x0a").await, "").await;
+    check(
+        &stranger(b"220 mail.example ESMTP\r\n").await,
+        "is no Dataverse node",
+    )
+    .await;
+    check(&stranger(b"").await, "").await;
+}
+
 /// Calls a server that is no Dataverse node and answers everything like this.
 async fn told_by_stranger<R: IntoResponse + Clone + Send + Sync + 'static>(answer: R) -> String {
     let (listener, to) = bound().await;

@@ -223,7 +223,11 @@ fn a_link_is_not_replaced_by_a_file() {
         folder.put(&name("p"), b"ours").unwrap_err(),
         folder.put_new(&name("p"), b"ours").unwrap_err(),
     ];
-    assert!(refused[0].to_string().contains("elsewhere: change that"));
+    // Whoever is told of it is told no path.
+    assert_eq!(
+        refused[0].to_string(),
+        "it is a link: change the file to which it leads, or remove the link"
+    );
     for refused in refused {
         assert_eq!(refused.kind(), io::ErrorKind::AlreadyExists);
     }

@@ -8,6 +8,7 @@ mod changing;
 pub mod cli;
 pub mod config;
 pub mod crash;
+mod data_folder;
 pub mod demo;
 mod descriptors;
 pub mod driver;

@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::NodeConfig;
+use crate::data_folder::DataFolder;
 use crate::driver::{Driver, Judges, Parts, system_now};
 use crate::entropy::Entropy;
 use crate::http::Around;
@@ -64,12 +65,7 @@ impl RunningNode {
     /// # Errors
     /// What kept it from starting: a port that is taken, a folder that is refused.
     pub async fn start(config: NodeConfig, keeping: Keeping) -> anyhow::Result<Self> {
-        // Where compiled policies are kept has to be said from the root on.
-        let cache = (keeping == Keeping::OnDisk)
-            .then(|| std::path::absolute(config.folder.join(COMPILED)))
-            .transpose()?;
-        let workshop = tokio::task::spawn_blocking(|| Workshop::new(cache)).await??;
-        Self::start_with(config, keeping, workshop).await
+        Self::start_in(config, keeping, None).await
     }
 
     /// Starts a node whose policies are compiled in this workshop, which other nodes may share.
@@ -81,10 +77,58 @@ impl RunningNode {
         keeping: Keeping,
         workshop: Arc<Workshop>,
     ) -> anyhow::Result<Self> {
+        Self::start_in(config, keeping, Some(workshop)).await
+    }
+
+    /// Starts a node, or leaves nothing behind of what was made for it.
+    async fn start_in(
+        config: NodeConfig,
+        keeping: Keeping,
+        workshop: Option<Arc<Workshop>>,
+    ) -> anyhow::Result<Self> {
         descriptors::raise_limit();
         let grpc = bind(config.listen, "--listen").await?;
         let http = bind(config.http, "--http").await?;
-        let (store, id) = open_store(&config, keeping).await?;
+        let drawn = NodeId::from(rand::random::<u128>());
+        let folder = match keeping {
+            Keeping::OnDisk => Some(claim(&config).await?),
+            Keeping::InMemory => None,
+        };
+        let started = Self::start_on(config, keeping, workshop, (grpc, http), drawn).await;
+        if let (Err(_), Some(folder)) = (&started, folder) {
+            tokio::task::spawn_blocking(move || folder.give_up(drawn)).await?;
+        }
+        started
+    }
+
+    async fn start_on(
+        config: NodeConfig,
+        keeping: Keeping,
+        workshop: Option<Arc<Workshop>>,
+        listeners: (TcpListener, TcpListener),
+        drawn: NodeId,
+    ) -> anyhow::Result<Self> {
+        let workshop = match workshop {
+            Some(workshop) => workshop,
+            None => open_workshop(&config, keeping).await?,
+        };
+        let (store, id) = open_store(&config, keeping, drawn).await?;
+        let closed = Arc::clone(&store);
+        let started = Self::start_from(config, keeping, workshop, listeners, store, id).await;
+        if started.is_err() {
+            closed.close().await;
+        }
+        started
+    }
+
+    async fn start_from(
+        config: NodeConfig,
+        keeping: Keeping,
+        workshop: Arc<Workshop>,
+        (grpc, http): (TcpListener, TcpListener),
+        store: Arc<dyn Store>,
+        id: NodeId,
+    ) -> anyhow::Result<Self> {
         let http_address = http.local_addr()?;
         let listens = grpc.local_addr()?;
         let advertised = config.advertise.clone();
@@ -260,11 +304,26 @@ async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
     })
 }
 
+async fn claim(config: &NodeConfig) -> anyhow::Result<DataFolder> {
+    let (folder, policies) = (config.folder.clone(), config.policies.clone());
+    let claimed =
+        tokio::task::spawn_blocking(move || DataFolder::claim(&folder, policies.as_deref()));
+    Ok(claimed.await??)
+}
+
+async fn open_workshop(config: &NodeConfig, keeping: Keeping) -> anyhow::Result<Arc<Workshop>> {
+    // Where compiled policies are kept has to be said from the root on.
+    let cache = (keeping == Keeping::OnDisk)
+        .then(|| std::path::absolute(config.folder.join(COMPILED)))
+        .transpose()?;
+    Ok(tokio::task::spawn_blocking(|| Workshop::new(cache)).await??)
+}
+
 async fn open_store(
     config: &NodeConfig,
     keeping: Keeping,
+    id: NodeId,
 ) -> anyhow::Result<(Arc<dyn Store>, NodeId)> {
-    let id = NodeId::from(rand::random::<u128>());
     if keeping == Keeping::InMemory {
         let capacity = config.capacity.unwrap_or(EPHEMERAL_BYTES);
         return Ok((MemoryStore::new(capacity), id));

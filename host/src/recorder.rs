@@ -6,7 +6,8 @@
 //! (`dataverse_lab::trace::recording`); names of files are written only when the operator asks for them.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufWriter};
+use std::io::{self, BufWriter, Read as _};
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -14,22 +15,25 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use dataverse_core::id::NodeId;
 use dataverse_core::key::Key;
 use dataverse_core::limits;
 use dataverse_core::version::Millis;
 pub use dataverse_lab::trace::Op;
 pub use dataverse_lab::trace::recording::Outcome;
-use dataverse_lab::trace::recording::{Line, Writer};
+use dataverse_lab::trace::recording::{self, Line, Writer};
 
 /// How long a line may wait in memory while nothing follows it.
 const FLUSH_AFTER: Duration = Duration::from_secs(1);
+/// By how much of a file is told whether it is a recording.
+const BEGINNING_BYTES: u64 = 256;
 
 /// Where a recording goes, and how much of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recording {
-    /// The file; added to if it is there.
+    /// The file. A recording that is there is added to; anything else is left alone, but for devices such as
+    /// `/dev/null`, which are written to and never put aside.
     pub file: PathBuf,
     /// Whether the files' names are written and not only their ids.
     pub names: bool,
@@ -135,6 +139,8 @@ struct Tape {
     /// Lost lines that the log knows of.
     told: u64,
     written: u64,
+    /// Whether it is a file, which can be put aside.
+    is_file: bool,
     out: Option<Writer<BufWriter<File>>>,
 }
 
@@ -145,14 +151,51 @@ impl Tape {
             lost,
             told: 0,
             written: 0,
+            is_file: true,
             out: None,
             recording,
         };
+        tape.look()?;
         tape.begin().with_context(|| {
             let file = tape.recording.file.display();
             format!("the recording {file} can't be written; give --record a file in a folder that is there")
         })?;
         Ok(tape)
+    }
+
+    /// Makes sure that nothing is written to, or overwritten later, but recordings.
+    fn look(&mut self) -> anyhow::Result<()> {
+        let file = &self.recording.file;
+        let shown = file.display();
+        if let Ok(metadata) = std::fs::metadata(file) {
+            let kind = metadata.file_type();
+            self.is_file = kind.is_file();
+            ensure!(
+                kind.is_file() || kind.is_char_device(),
+                "{shown} is no file; give --record a file to write to"
+            );
+        }
+        if !self.is_file {
+            return Ok(());
+        }
+        self.follow_links();
+        let file = &self.recording.file;
+        let asides = (1..=self.recording.kept).map(|number| aside(file, number));
+        for file in std::iter::once(file.clone()).chain(asides) {
+            ensure!(
+                !is_something_else(&file)?,
+                "{} is there and is no recording; move it away, or give --record another file",
+                file.display()
+            );
+        }
+        Ok(())
+    }
+
+    /// A link stays one: what it leads to is put aside, beside itself.
+    fn follow_links(&mut self) {
+        if let Ok(leads_to) = self.recording.file.canonicalize() {
+            self.recording.file = leads_to;
+        }
     }
 
     fn begin(&mut self) -> io::Result<()> {
@@ -161,6 +204,7 @@ impl Tape {
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let file = options.open(&self.recording.file)?;
+        self.follow_links();
         self.written = file.metadata()?.len();
         let mut writer = Writer::begin(BufWriter::new(file), self.recording.names)?;
         // Whoever looks at the file early finds it well begun.
@@ -190,7 +234,7 @@ impl Tape {
     }
 
     fn write(&mut self, asked: &Asked) -> io::Result<()> {
-        if self.written >= self.recording.bytes {
+        if self.is_file && self.written >= self.recording.bytes {
             self.put_aside()?;
         }
         let Some(out) = &mut self.out else {
@@ -257,6 +301,19 @@ impl Tape {
             self.told = lost;
         }
     }
+}
+
+/// Whether a file is there with other content than a recording's.
+fn is_something_else(file: &Path) -> io::Result<bool> {
+    let opened = match std::fs::symlink_metadata(file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error),
+        Ok(metadata) if !metadata.is_file() => return Ok(true),
+        Ok(_) => File::open(file)?,
+    };
+    let mut beginning = Vec::new();
+    opened.take(BEGINNING_BYTES).read_to_end(&mut beginning)?;
+    Ok(!beginning.is_empty() && !recording::begins(&beginning))
 }
 
 fn aside(file: &Path, number: u32) -> PathBuf {
@@ -342,6 +399,40 @@ mod tests {
         assert!(kept.len() < 100, "{kept:?}");
         let last = 1_100 - kept.len() as u64;
         assert_eq!(kept, (last..1_100).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn nothing_but_recordings_is_added_to_or_overwritten() {
+        let folder = tempfile::tempdir().unwrap();
+        let recording = recording(folder.path(), false, 500);
+        let refused = |file: &Path| {
+            let refused = Recorder::start(recording.clone(), NodeId::from(5)).unwrap_err();
+            let refused = format!("{refused:#}");
+            assert!(refused.contains("is no recording"), "{refused}");
+            assert!(refused.contains(file.to_str().unwrap()), "{refused}");
+            std::fs::remove_file(file).unwrap();
+        };
+        std::fs::write(&recording.file, "dear diary\n").unwrap();
+        refused(&recording.file);
+        std::fs::write(aside(&recording.file, 2), "dear diary\n").unwrap();
+        refused(&aside(&recording.file, 2));
+        recorded(folder.path(), &recording, 0..3);
+        assert_eq!(times(&recording.file).len(), 3);
+    }
+
+    #[test]
+    fn a_device_is_never_put_aside_and_a_link_stays_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut recording = recording(folder.path(), false, 500);
+        let linked = folder.path().join("linked.csv");
+        std::os::unix::fs::symlink("linked.csv", &recording.file).unwrap();
+        recorded(folder.path(), &recording, 0..100);
+        assert!(recording.file.is_symlink());
+        assert!(linked.is_file() && aside(&linked, 1).is_file());
+        recording.file = PathBuf::from("/dev/null");
+        recorded(folder.path(), &recording, 0..100);
+        let null = std::fs::symlink_metadata("/dev/null").unwrap();
+        assert!(null.file_type().is_char_device());
     }
 
     #[test]

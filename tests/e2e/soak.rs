@@ -39,7 +39,10 @@ async fn load(
     urls: Vec<String>,
     stop: Arc<AtomicBool>,
 ) -> (u64, BTreeMap<String, Possible>) {
-    let client = Client::builder().timeout(Duration::from_secs(20)).build();
+    let client = Client::builder()
+        .no_proxy()
+        .timeout(Duration::from_secs(20))
+        .build();
     let client = client.expect("a client can be made");
     let mut model: BTreeMap<String, Possible> = BTreeMap::new();
     let (mut step, mut acknowledged) = (number * 1_000_003, 0);

@@ -120,7 +120,7 @@ impl Node {
             id: ready.field("id"),
             folder,
             child,
-            client: Client::new(),
+            client: Client::builder().no_proxy().build().expect("a client"),
             arguments,
             clock,
         }

@@ -18,6 +18,7 @@ pub mod news;
 pub mod node;
 pub mod pattern;
 pub mod placement;
+pub mod plural;
 pub mod policy;
 pub mod reconcile;
 pub mod record;

@@ -12,6 +12,8 @@ pub(super) struct Stored {
     pub(super) replicas: Vec<String>,
     pub(super) degraded: bool,
     pub(super) unchanged: bool,
+    /// Earlier releases don't say; their status tells.
+    pub(super) replaced: Option<bool>,
 }
 
 /// How a search went.
@@ -27,6 +29,8 @@ pub(super) struct Found {
     #[serde(default)]
     pub(super) unanswered: Vec<Unanswered>,
     pub(super) elapsed_ms: f64,
+    /// Earlier releases don't say.
+    pub(super) truncated: Option<bool>,
 }
 
 /// A file that was found.

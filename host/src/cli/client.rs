@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::failure::Failure;
+use super::proxy;
 
 /// Everything but RFC 3986's unreserved characters.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
@@ -31,6 +32,8 @@ pub(super) struct Client {
     /// For uploads and swaps, in which nothing comes back for as long as they take.
     patient: reqwest::Client,
     base: String,
+    /// The proxy that the environment names for it.
+    proxy: Option<String>,
 }
 
 /// What a node says when it refuses (RFC 9457).
@@ -45,16 +48,22 @@ impl Client {
     /// A client of the node at this URL; `host:port` will do.
     pub(super) fn new(node: &str) -> Result<Self, Failure> {
         let base = base(node)?;
+        let proxy = proxy::of(&base);
         let builder = || {
-            reqwest::Client::builder()
+            let builder = reqwest::Client::builder()
                 .connect_timeout(CONNECT)
-                .redirect(reqwest::redirect::Policy::none())
+                .redirect(reqwest::redirect::Policy::none());
+            match proxy {
+                Some(_) => builder,
+                None => builder.no_proxy(),
+            }
         };
         let failed = |error| Failure::refused(format!("can't set up HTTP: {error}"));
         Ok(Self {
             http: builder().read_timeout(STILL).build().map_err(failed)?,
             patient: builder().build().map_err(failed)?,
             base,
+            proxy,
         })
     }
 
@@ -103,7 +112,11 @@ impl Client {
         let text = self.text(response).await.unwrap_or_default();
         let problem: Problem = serde_json::from_str(&text).unwrap_or_default();
         let sentence = match (problem.title.as_str(), problem.detail.as_str()) {
-            ("", "") => format!("the node answered {status} to {}", self.base),
+            // Every refusal of a node has a reason.
+            ("", "") => {
+                let what = self.no_node(&format!("it answered {status} without a reason"));
+                return Err(Failure::refused(what));
+            }
             (title, "") => title.to_owned(),
             (_, detail) => detail.to_owned(),
         };
@@ -142,18 +155,49 @@ impl Client {
     /// What a failed exchange means to the user.
     pub(super) fn broken(&self, error: &reqwest::Error) -> Failure {
         let cause = root_cause(error);
+        let place = self.place();
         Failure::Unreachable(if error.is_connect() {
             format!(
-                "can't reach the node at {}: {cause}. Is it running? --node URL or DATAVERSE_NODE names another",
-                self.base
+                "can't reach the node at {place}: {cause}. Is it running? --node URL or DATAVERSE_NODE names another"
             )
+        } else if is_no_http(error) {
+            self.no_node("it does not speak HTTP/1.1")
         } else {
-            format!(
-                "the connection with the node at {} broke: {cause}",
-                self.base
-            )
+            format!("the connection with the node at {place} broke: {cause}")
         })
     }
+
+    /// That something else is where a node was meant to be.
+    fn no_node(&self, what: &str) -> String {
+        format!(
+            "what answers at {} is no node's HTTP address: {what}. A node says where it is in the line that it prints \
+             when it is ready (http=…; grpc=… is for other nodes)",
+            self.place()
+        )
+    }
+
+    fn place(&self) -> String {
+        match &self.proxy {
+            None => self.base.clone(),
+            Some(proxy) => format!(
+                "{} through the proxy {proxy}, which the environment names (NO_PROXY takes hosts out)",
+                self.base
+            ),
+        }
+    }
+}
+
+/// Whether what came back is no HTTP/1.1.
+fn is_no_http(error: &reqwest::Error) -> bool {
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        let of_http = source.downcast_ref::<hyper::Error>();
+        if of_http.is_some_and(hyper::Error::is_parse) {
+            return true;
+        }
+        cause = source.source();
+    }
+    false
 }
 
 /// A segment of a path.
@@ -173,8 +217,12 @@ pub(super) fn pairs(pairs: &[(&str, &str)]) -> String {
 /// Reads what a node answered.
 pub(super) fn understood<T: DeserializeOwned>(text: &str) -> Result<T, Failure> {
     serde_json::from_str(text).map_err(|error| {
+        let question = match error.is_data() {
+            true => "Are its version and this one's the same?",
+            false => "Is it a node that answers there?",
+        };
         Failure::refused(format!(
-            "the node's answer can't be understood: {error}. Are its version and this one's the same?"
+            "the node's answer can't be understood: {error}. {question}"
         ))
     })
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use dataverse_core::plural::plural;
 use reqwest::Method;
 
 use super::Asking;
@@ -28,7 +29,7 @@ pub(super) struct Drain {
     #[arg(long)]
     no_wait: bool,
     #[command(flatten)]
-    asking: Asking,
+    pub(super) asking: Asking,
 }
 
 /// Let a node that was drained take replicas again
@@ -38,7 +39,7 @@ pub(super) struct Undrain {
     #[arg(value_name = "NODE", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     member: String,
     #[command(flatten)]
-    asking: Asking,
+    pub(super) asking: Asking,
 }
 
 impl Drain {
@@ -69,8 +70,8 @@ impl Drain {
         screen.line(&match drained.drained {
             true => format!("{name} holds no replicas any more and can be stopped"),
             false => format!(
-                "{name} is being emptied: {} files, {} are left",
-                drained.left.files,
+                "{name} is being emptied: {}, {} left",
+                plural(drained.left.files, "file", "files"),
                 size(drained.left.bytes)
             ),
         })

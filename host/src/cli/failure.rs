@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use serde_json::Value;
+
 use crate::config::ConfigError;
 
 use super::screen::Screen;
@@ -17,6 +19,8 @@ pub(super) enum Exit {
     Usage = 2,
     /// A node could not be reached.
     Unreachable = 3,
+    /// It was told to end, by Ctrl-C or a signal; the shells' own code for that.
+    Interrupted = 130,
 }
 
 impl From<Exit> for ExitCode {
@@ -37,6 +41,9 @@ pub(super) enum Failure {
     /// A node can't be reached, or the connection with it broke.
     #[error("{0}")]
     Unreachable(String),
+    /// It was told to end before it was done.
+    #[error("interrupted")]
+    Interrupted,
     /// What there was to say has been said.
     #[error("it was told before")]
     Told(Exit),
@@ -56,6 +63,7 @@ impl Failure {
             Self::Refused(_) => Exit::Refused,
             Self::Usage(_) => Exit::Usage,
             Self::Unreachable(_) => Exit::Unreachable,
+            Self::Interrupted => Exit::Interrupted,
             Self::Told(exit) => *exit,
             Self::Closed => Exit::Done,
         }
@@ -67,6 +75,30 @@ impl Failure {
             Self::Told(_) | Self::Closed => {}
             failure => screen.note(&format!("error: {failure}")),
         }
+    }
+
+    /// Says the same as JSON on standard output, for whoever asked for JSON and got none yet.
+    pub(super) fn tell_as_json(&self, screen: &mut Screen<'_>) {
+        if screen.has_data() {
+            return;
+        }
+        if let Some(told) = self.as_json(&[]) {
+            // That nothing can be written was told before, or nobody reads it.
+            let _unheard = screen.line(&told.to_string());
+        }
+    }
+
+    /// The failure as JSON, with what it is about; nothing when there is nothing left to say.
+    pub(super) fn as_json(&self, about: &[(&str, &str)]) -> Option<Value> {
+        if matches!(self, Self::Told(_) | Self::Closed) {
+            return None;
+        }
+        let about = about.iter().copied().chain([("error", "")]);
+        let mut told: Value = about
+            .map(|(name, text)| (name.to_owned(), Value::from(text)))
+            .collect();
+        told["error"] = self.to_string().into();
+        Some(told)
     }
 }
 
@@ -92,7 +124,9 @@ impl Judged {
     ) -> Result<(), Failure> {
         match done {
             Ok(()) => Ok(()),
-            Err(failure @ (Failure::Unreachable(_) | Failure::Closed)) => Err(failure),
+            Err(failure @ (Failure::Unreachable(_) | Failure::Interrupted | Failure::Closed)) => {
+                Err(failure)
+            }
             Err(failure) => {
                 failure.tell(screen);
                 self.worst = self.worst.max(Some(failure.exit()));

@@ -5,11 +5,15 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use dataverse_core::key::Key;
+use dataverse_core::plural::plural;
 use reqwest::{Method, Response, StatusCode, header};
+use tokio::io::AsyncWriteExt as _;
 
 use super::Asking;
 use super::client::Client;
+use super::destination::Destination;
 use super::failure::Failure;
+use super::interruption::Interruption;
 use super::part::{Part, Whole};
 use super::progress::Progress;
 use super::screen::{Screen, size};
@@ -17,38 +21,55 @@ use super::screen::{Screen, size};
 /// Fetch a file
 ///
 /// The file appears when it is complete and its digest was checked; until then its bytes are in FILE.part,
-/// from which an interrupted download goes on. An existing FILE is replaced.
+/// from which an interrupted download goes on. A file that is there already is overwritten only with --force, or
+/// after a yes on the terminal: it keeps its mode, its owner and its hard links, and a symbolic link stays one. A
+/// device, a FIFO, /dev/stdout or >(COMMAND) gets the bytes as they arrive.
 #[derive(Debug, clap::Args)]
 pub(super) struct Get {
     /// The file, as USER/NAME
     key: Key,
     /// Where to put it; `-` is standard output, and a folder gets it under its own name [default: the last
     /// part of its name, in the current folder]
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", value_hint = clap::ValueHint::AnyPath)]
     output: Option<PathBuf>,
+    /// Overwrite FILE if it is there
+    #[arg(short, long)]
+    force: bool,
     #[command(flatten)]
-    asking: Asking,
+    pub(super) asking: Asking,
 }
 
 impl Get {
     pub(super) async fn run(self, screen: &mut Screen<'_>) -> Result<(), Failure> {
         let client = self.asking.client()?;
-        let to_stdout = self
-            .output
-            .as_ref()
-            .is_some_and(|file| file.as_os_str() == "-");
-        if !to_stdout {
-            return self.to_file(&client, screen).await;
+        let target = self.target();
+        let destination = match target.as_os_str() == "-" {
+            true => Destination::Stdout,
+            false => Destination::claim(&target, self.force, screen)?,
+        };
+        match destination {
+            Destination::Stdout if self.asking.json => Err(Failure::Usage(
+                "the file and --json both want standard output".to_owned(),
+            )),
+            Destination::Stdout => {
+                self.pass_on(&client, &mut Sink::Stdout, screen).await?;
+                Ok(())
+            }
+            Destination::Stream(path) => self.to_stream(&client, path, screen).await,
+            Destination::New(ref file) | Destination::Existing(ref file) => {
+                let file = file.clone();
+                self.to_file(&client, &file, destination, screen).await
+            }
         }
-        if self.asking.json {
-            return Err(Failure::Usage(
-                "-o - and --json both want standard output".to_owned(),
-            ));
-        }
-        self.to_stdout(&client, screen).await
     }
 
-    async fn to_stdout(&self, client: &Client, screen: &mut Screen<'_>) -> Result<(), Failure> {
+    /// Writes the bytes as they arrive, as nothing can be taken back.
+    async fn pass_on(
+        &self,
+        client: &Client,
+        sink: &mut Sink,
+        screen: &mut Screen<'_>,
+    ) -> Result<(Response, Whole), Failure> {
         let mut response = client.ask(client.file(Method::GET, &self.key)).await?;
         let whole = self.whole(&response)?;
         warn_if_stale(&response, screen);
@@ -56,29 +77,81 @@ impl Get {
         let mut progress = Progress::of(self.key.as_str(), Some(whole.size), screen.bars);
         while let Some(chunk) = next(client, &mut response).await? {
             hasher.update(&chunk);
-            screen.bytes(&chunk)?;
+            sink.write(&chunk, screen).await?;
             progress.advance(chunk.len() as u64);
         }
+        sink.flush(screen).await?;
         let arrived = hasher.finalize().to_hex();
         if arrived.as_str() == digest_of(&whole.etag) {
-            return Ok(());
+            return Ok((response, whole));
         }
         Err(self.wrong_bytes(&whole, &arrived, "do not use what was written"))
     }
 
-    async fn to_file(&self, client: &Client, screen: &mut Screen<'_>) -> Result<(), Failure> {
-        let target = self.target();
-        let local = |error: io::Error| {
-            Failure::refused(format!("can't write {}: {error}", target.display()))
+    async fn to_stream(
+        &self,
+        client: &Client,
+        path: PathBuf,
+        screen: &mut Screen<'_>,
+    ) -> Result<(), Failure> {
+        let opening = path.clone();
+        let opened = tokio::task::spawn_blocking(move || Destination::open_stream(&opening)).await;
+        let file = opened.map_err(io::Error::other).and_then(|opened| opened);
+        let file = file.map_err(|error| not_written(&path, &error))?;
+        let mut sink = Sink::Stream(path, tokio::fs::File::from_std(file));
+        let (response, whole) = self.pass_on(client, &mut sink, screen).await?;
+        let Sink::Stream(path, _) = &sink else {
+            return Ok(());
         };
-        let mut part = Part::open(&target).await.map_err(local)?;
-        let (mut response, whole, offset) = match self.answer(client, &part).await {
-            Ok(answer) => answer,
+        self.print(&whole, &response, path, screen)
+    }
+
+    async fn to_file(
+        &self,
+        client: &Client,
+        file: &Path,
+        destination: Destination,
+        screen: &mut Screen<'_>,
+    ) -> Result<(), Failure> {
+        let local = |error: io::Error| not_written(file, &error);
+        let mut interruption = Interruption::listen()?;
+        let mut part = Part::find(file, self.key.as_str()).map_err(local)?;
+        let filled = tokio::select! {
+            biased;
+            () = interruption.heard() => Err(Failure::Interrupted),
+            filled = self.fill(client, &mut part, file, screen) => filled,
+        };
+        let (response, whole) = match filled {
+            Ok(filled) => filled,
             Err(failure) => {
-                part.leave().await.map_err(local)?;
+                let is_kept = part.leave().await;
+                // What went wrong first is told, and not that nothing can be written then.
+                if is_kept.is_ok_and(|is_kept| is_kept) {
+                    screen.note("what arrived is kept: the same command goes on from there");
+                }
                 return Err(failure);
             }
         };
+        let finished = part.finish(digest_of(&whole.etag), destination).await;
+        match finished.map_err(local)? {
+            Ok(()) => self.print(&whole, &response, &self.target(), screen),
+            Err(arrived) => {
+                let advice = "they were thrown away; try again";
+                Err(self.wrong_bytes(&whole, &arrived, advice))
+            }
+        }
+    }
+
+    /// Brings the part to its end.
+    async fn fill(
+        &self,
+        client: &Client,
+        part: &mut Part,
+        file: &Path,
+        screen: &mut Screen<'_>,
+    ) -> Result<(Response, Whole), Failure> {
+        let local = |error: io::Error| not_written(file, &error);
+        let (mut response, whole, offset) = self.answer(client, part).await?;
         warn_if_stale(&response, screen);
         if offset > 0 {
             screen.note(&format!(
@@ -90,24 +163,11 @@ impl Get {
         part.start(&whole, offset).await.map_err(local)?;
         let mut progress = Progress::of(self.key.as_str(), Some(whole.size), screen.bars);
         progress.begin_at(offset);
-        let filled = fill(client, &mut response, &mut part, &mut progress).await;
-        drop(progress);
-        match filled {
-            Ok(()) => {}
-            Err(Broken::Write(error)) => return Err(local(error)),
-            Err(Broken::Read(failure)) => {
-                part.leave().await.map_err(local)?;
-                screen.note("what arrived is kept: the same command goes on from there");
-                return Err(failure);
-            }
+        while let Some(chunk) = next(client, &mut response).await? {
+            part.write(&chunk).await.map_err(local)?;
+            progress.advance(chunk.len() as u64);
         }
-        match part.finish(digest_of(&whole.etag)).await.map_err(local)? {
-            Ok(()) => self.print(&whole, &response, &target, screen),
-            Err(arrived) => {
-                let advice = "they were thrown away; try again";
-                Err(self.wrong_bytes(&whole, &arrived, advice))
-            }
-        }
+        Ok((response, whole))
     }
 
     /// Asks for the file, or for the rest of it if that is still the same file: the answer, what it is a
@@ -118,7 +178,7 @@ impl Get {
         part: &Part,
     ) -> Result<(Response, Whole, u64), Failure> {
         let request = || client.file(Method::GET, &self.key);
-        if let Some((whole, offset)) = part.resumable(self.key.as_str()).await {
+        if let Some((whole, offset)) = part.resumable().await {
             let request = request()
                 .header(header::RANGE, format!("bytes={offset}-"))
                 .header(header::IF_RANGE, &whole.etag);
@@ -190,7 +250,7 @@ impl Get {
             return screen.line(&line.to_string());
         }
         let hops = hops
-            .map(|hops| format!(", {hops} hops away"))
+            .map(|hops| format!(", {} away", plural(hops, "hop", "hops")))
             .unwrap_or_default();
         screen.note(&format!(
             "{}  {}  from {source}{hops}  to {}",
@@ -210,23 +270,39 @@ impl Get {
     }
 }
 
-/// Which end of a transfer failed.
-enum Broken {
-    Read(Failure),
-    Write(io::Error),
+/// Where bytes go that can't be taken back.
+enum Sink {
+    Stdout,
+    Stream(PathBuf, tokio::fs::File),
 }
 
-async fn fill(
-    client: &Client,
-    response: &mut Response,
-    part: &mut Part,
-    progress: &mut Progress,
-) -> Result<(), Broken> {
-    while let Some(chunk) = next(client, response).await.map_err(Broken::Read)? {
-        part.write(&chunk).await.map_err(Broken::Write)?;
-        progress.advance(chunk.len() as u64);
+impl Sink {
+    async fn write(&mut self, chunk: &[u8], screen: &mut Screen<'_>) -> Result<(), Failure> {
+        match self {
+            Self::Stdout => screen.bytes(chunk),
+            Self::Stream(path, file) => {
+                let written = file.write_all(chunk).await;
+                written.map_err(|error| not_written(path, &error))
+            }
+        }
     }
-    Ok(())
+
+    async fn flush(&mut self, screen: &mut Screen<'_>) -> Result<(), Failure> {
+        match self {
+            Self::Stdout => screen.finish(),
+            Self::Stream(path, file) => {
+                let flushed = file.flush().await;
+                flushed.map_err(|error| not_written(path, &error))
+            }
+        }
+    }
+}
+
+fn not_written(file: &Path, error: &io::Error) -> Failure {
+    if error.kind() == io::ErrorKind::BrokenPipe {
+        return Failure::Closed;
+    }
+    Failure::refused(format!("can't write {}: {error}", file.display()))
 }
 
 async fn next(client: &Client, response: &mut Response) -> Result<Option<Bytes>, Failure> {

@@ -21,12 +21,13 @@ pub(super) struct Link {
     #[arg(value_name = "ADDR", value_parser = address::of_a_node)]
     other: Option<String>,
     #[command(flatten)]
-    asking: Asking,
+    pub(super) asking: Asking,
 }
 
 impl Link {
     pub(super) async fn run(self, screen: &mut Screen<'_>) -> Result<(), Failure> {
         let client = self.asking.client()?;
+        let addresses: Vec<&String> = [&self.address].into_iter().chain(&self.other).collect();
         let (request, done) = match &self.other {
             None => {
                 let body = serde_json::json!({ "address": self.address });
@@ -42,8 +43,13 @@ impl Link {
             }
         };
         let text = client.ask_text(request).await?;
-        if self.asking.json && !text.trim().is_empty() {
-            return screen.line(text.trim_end());
+        if self.asking.json {
+            let told = serde_json::json!({ "linked": addresses }).to_string();
+            return screen.line(match text.trim() {
+                // A node of an earlier release has nothing to say of two others.
+                "" => &told,
+                answer => answer,
+            });
         }
         screen.note(&done);
         Ok(())

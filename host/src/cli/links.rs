@@ -12,7 +12,7 @@ use super::screen::Screen;
 #[derive(Debug, clap::Args)]
 pub(super) struct Links {
     #[command(flatten)]
-    asking: Asking,
+    pub(super) asking: Asking,
 }
 
 impl Links {

@@ -5,22 +5,17 @@ use std::io::IsTerminal as _;
 use clap::{ArgAction, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
+const VARIABLE: &str = "DATAVERSE_LOG_FORMAT";
+
 /// How much is logged, and how it looks.
 #[derive(Debug, clap::Args)]
 pub(super) struct Logging {
     /// Log more; twice for still more. `RUST_LOG`, where set, decides instead
     #[arg(short, long, global = true, action = ArgAction::Count, help_heading = "Logging")]
     verbose: u8,
-    /// How the log on standard error looks
-    #[arg(
-        long,
-        global = true,
-        help_heading = "Logging",
-        value_name = "FORMAT",
-        env = "DATAVERSE_LOG_FORMAT",
-        default_value = "text"
-    )]
-    log_format: Format,
+    /// How the log on standard error looks [env: DATAVERSE_LOG_FORMAT] [default: text]
+    #[arg(long, global = true, help_heading = "Logging", value_name = "FORMAT")]
+    log_format: Option<Format>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -33,7 +28,11 @@ enum Format {
 
 impl Logging {
     /// Starts logging. A node tells of its life, other commands of what is wrong.
-    pub(super) fn start(&self, is_node: bool) {
+    ///
+    /// # Errors
+    /// What is wrong with the format that the environment asks for.
+    pub(super) fn start(&self, is_node: bool) -> Result<(), String> {
+        let format = self.format()?;
         let filter = match std::env::var("RUST_LOG") {
             Ok(filter) if !filter.is_empty() => EnvFilter::builder().parse_lossy(filter),
             _ => EnvFilter::new(self.filter(is_node)),
@@ -43,10 +42,20 @@ impl Logging {
             .with_writer(std::io::stderr)
             .with_ansi(std::io::stderr().is_terminal());
         // A second start in one process keeps the first log, which is what was asked for.
-        let _kept = match self.log_format {
+        let _kept = match format {
             Format::Text => subscriber.try_init(),
             Format::Json => subscriber.json().try_init(),
         };
+        Ok(())
+    }
+
+    fn format(&self) -> Result<Format, String> {
+        match (self.log_format, super::variable(VARIABLE)) {
+            (Some(format), _) => Ok(format),
+            (None, None) => Ok(Format::Text),
+            (None, Some(word)) => Format::from_str(&word, false)
+                .map_err(|_| format!("{VARIABLE} = {word:?}: expected text or json")),
+        }
     }
 
     fn filter(&self, is_node: bool) -> String {
@@ -68,7 +77,7 @@ mod tests {
         let check = |verbose, is_node, expected: &str| {
             let logging = Logging {
                 verbose,
-                log_format: Format::Text,
+                log_format: None,
             };
             assert_eq!(logging.filter(is_node), expected);
         };

@@ -9,13 +9,14 @@ use super::search::by_pattern;
 
 /// List a user's files
 ///
-/// The same as `search 'USER/**'`.
+/// The same as `search 'USER/**'`. A list that ends before the files do says so on standard error, and with --json by
+/// `truncated`; it ends with 0 all the same.
 #[derive(Debug, clap::Args)]
 pub(super) struct Ls {
     /// Whose files
     user: String,
     #[command(flatten)]
-    asking: Asking,
+    pub(super) asking: Asking,
 }
 
 impl Ls {

@@ -8,9 +8,11 @@ mod answers;
 mod client;
 mod completions;
 mod demo;
+mod destination;
 mod drain;
 mod failure;
 mod get;
+mod interruption;
 mod lab;
 mod link;
 mod links;
@@ -20,14 +22,17 @@ mod man;
 mod member;
 mod node;
 mod nodes;
+mod offered;
 mod part;
 mod policy;
 mod progress;
+pub(crate) mod proxy;
 mod put;
 mod rm;
 mod screen;
 mod scrub;
 mod search;
+mod source;
 mod stat;
 mod status;
 mod unlink;
@@ -43,7 +48,8 @@ use screen::Screen;
 /// A peer-to-peer file store whose judgement can be swapped while it runs.
 ///
 /// Exits with 0 when done, 1 when something was not found or refused, 2 when it was used wrongly, 3 when
-/// a node could not be reached.
+/// a node could not be reached, 130 when it was interrupted. With --json every outcome is JSON on standard
+/// output; that of a failure has an `error`.
 #[derive(Debug, Parser)]
 #[command(name = "dataverse", version, propagate_version = true)]
 pub struct Cli {
@@ -80,14 +86,9 @@ enum Command {
 /// Which node to ask, and how to print what it says.
 #[derive(Debug, clap::Args)]
 struct Asking {
-    /// The HTTP address of the node to ask
-    #[arg(
-        long,
-        value_name = "URL",
-        env = "DATAVERSE_NODE",
-        default_value = "http://127.0.0.1:8080"
-    )]
-    node: String,
+    /// The HTTP address of the node to ask [env: DATAVERSE_NODE] [default: http://127.0.0.1:8080]
+    #[arg(long, value_name = "URL")]
+    node: Option<String>,
     /// Print what the node answers, as JSON
     #[arg(long)]
     json: bool,
@@ -95,8 +96,17 @@ struct Asking {
 
 impl Asking {
     fn client(&self) -> Result<Client, Failure> {
-        Client::new(&self.node)
+        let node = self.node.clone();
+        let node = node.or_else(|| variable("DATAVERSE_NODE"));
+        Client::new(node.as_deref().unwrap_or("http://127.0.0.1:8080"))
     }
+}
+
+/// A variable of the environment. An empty one is none, whatever it is for.
+fn variable(name: &str) -> Option<String> {
+    let text = std::env::var_os(name)?;
+    let text = text.to_string_lossy().into_owned();
+    Some(text).filter(|text| !text.is_empty())
 }
 
 impl Cli {
@@ -104,9 +114,12 @@ impl Cli {
     #[must_use]
     pub fn run(self) -> ExitCode {
         let is_node = matches!(self.command, Command::Node(_));
-        self.logging.start(is_node);
-        let many_threads = matches!(self.command, Command::Node(_) | Command::Demo(_));
         let mut screen = Screen::of_the_process();
+        if let Err(reason) = self.logging.start(is_node) {
+            screen.note(&format!("error: {reason}"));
+            return Exit::Usage.into();
+        }
+        let many_threads = matches!(self.command, Command::Node(_) | Command::Demo(_));
         let runtime = match runtime(many_threads) {
             Ok(runtime) => runtime,
             Err(error) => {
@@ -122,6 +135,7 @@ impl Cli {
 
     /// Does what was asked for: the one place in which failures become words and an exit code.
     async fn perform(self, screen: &mut Screen<'_>) -> Exit {
+        let wants_json = self.command.wants_json();
         let done = match self.command {
             Command::Node(command) => command.run(screen).await,
             Command::Demo(command) => command.run().await,
@@ -148,8 +162,36 @@ impl Cli {
             Ok(()) => Exit::Done,
             Err(failure) => {
                 failure.tell(screen);
+                if wants_json {
+                    failure.tell_as_json(screen);
+                }
                 failure.exit()
             }
+        }
+    }
+}
+
+impl Command {
+    fn wants_json(&self) -> bool {
+        match self {
+            Self::Node(command) => command.json,
+            Self::Put(command) => command.asking.json,
+            Self::Get(command) => command.asking.json,
+            Self::Search(command) => command.asking.json,
+            Self::Ls(command) => command.asking.json,
+            Self::Stat(command) => command.asking.json,
+            Self::Rm(command) => command.asking.json,
+            Self::Link(command) => command.asking.json,
+            Self::Unlink(command) => command.asking.json,
+            Self::Links(command) => command.asking.json,
+            Self::Nodes(command) => command.asking.json,
+            Self::Status(command) => command.asking.json,
+            Self::Drain(command) => command.asking.json,
+            Self::Undrain(command) => command.asking.json,
+            Self::Scrub(command) => command.asking.json,
+            Self::Policy(command) => command.wants_json(),
+            Self::Lab(command) => command.wants_json(),
+            Self::Demo(_) | Self::Completions(_) | Self::Man(_) => false,
         }
     }
 }

@@ -60,15 +60,15 @@ pub(super) struct Node {
     /// Any other setting, such as search.hops=4; may be given several times
     #[arg(long, value_name = "NAME=VALUE")]
     set: Vec<String>,
-    /// A file of settings, in TOML
-    #[arg(long, value_name = "FILE", env = "DATAVERSE_CONFIG")]
+    /// A file of settings, in TOML [env: DATAVERSE_CONFIG]
+    #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Print every setting with its value, default and origin, and leave
     #[arg(long)]
     print_config: bool,
     /// With --print-config: as JSON
     #[arg(long, requires = "print_config")]
-    json: bool,
+    pub(super) json: bool,
 }
 
 impl Node {
@@ -78,6 +78,13 @@ impl Node {
         for suspicion in &resolved.suspicions {
             screen.note(&format!("warning: {suspicion}"));
         }
+        if resolved.config.folder.is_relative() && resolved.is_default("data") {
+            screen.note(&format!(
+                "warning: neither HOME nor XDG_DATA_HOME is set, so the data folder is {} in the current one; --data \
+                 names another",
+                resolved.config.folder.display()
+            ));
+        }
         if print {
             return print_config(&resolved, json, screen);
         }
@@ -85,7 +92,10 @@ impl Node {
     }
 
     fn sources(self, environment: Values) -> Result<Sources, Failure> {
-        let file = match &self.config {
+        let config = self.config.clone();
+        let config = config.or_else(|| super::variable("DATAVERSE_CONFIG").map(PathBuf::from));
+        let file = match &config {
+            Some(path) if path.as_os_str().is_empty() => return Err(empty("config")),
             Some(path) => file::read(path)?,
             None => Values::new(),
         };
@@ -97,6 +107,10 @@ impl Node {
     }
 
     fn flags(self) -> Result<Values, Failure> {
+        let mut links = self.link.iter().flat_map(|link| link.split(','));
+        if links.any(|link| link.trim().is_empty()) {
+            return Err(empty("link"));
+        }
         let links = (!self.link.is_empty()).then(|| self.link.join(","));
         let http_hosts = (!self.http_host.is_empty()).then(|| self.http_host.join(","));
         let given = [
@@ -119,12 +133,18 @@ impl Node {
             .into_iter()
             .filter_map(|(name, text)| Some((name.to_owned(), text?)))
             .collect();
+        if let Some((name, _)) = flags.iter().find(|(_, text)| text.is_empty()) {
+            return Err(empty(name));
+        }
         for pair in self.set {
             let Some((name, text)) = pair.split_once('=') else {
                 return Err(Failure::Usage(format!(
                     "--set {pair}: expected NAME=VALUE, such as search.hops=4"
                 )));
             };
+            if text.trim().is_empty() {
+                return Err(empty(&format!("set {pair}")));
+            }
             if flags
                 .insert(name.trim().to_owned(), text.trim().to_owned())
                 .is_some()
@@ -134,6 +154,13 @@ impl Node {
         }
         Ok(flags)
     }
+}
+
+/// A flag that says nothing, as when a variable of a script is not set.
+fn empty(flag: &str) -> Failure {
+    Failure::Usage(format!(
+        "--{flag} has an empty value; say what it shall be, or leave the flag out"
+    ))
 }
 
 /// The variables that decide something here.

@@ -12,7 +12,7 @@ use super::screen::{Screen, size};
 #[derive(Debug, clap::Args)]
 pub(super) struct Nodes {
     #[command(flatten)]
-    asking: Asking,
+    pub(super) asking: Asking,
 }
 
 impl Nodes {

@@ -1,20 +1,28 @@
-//! A download on its way to a file: `FILE.part`, and beside it what it is a part of.
+//! A download on its way to a file: `FILE.part`, and beside it in `FILE.part.json` what it is a part of.
 //!
 //! The file appears under its own name only when it is complete and its digest was checked. What an
-//! interrupted download leaves is taken up by the next one for the same file and version.
+//! interrupted download leaves is taken up by the next one for the same file and version. Nothing is made before
+//! there is something to write, and nothing is continued, overwritten or removed but what the note proves to be an
+//! unfinished download of this very file.
 
 use std::fs::TryLockError;
 use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _, BufWriter};
+
+use super::destination::Destination;
 
 /// Bytes gathered before they are written.
 const BUFFER_BYTES: usize = 1 << 20;
 /// Longest file name to which `.part.json` can be added.
 const STEM_BYTES_MAX: usize = 240;
+/// Longest note that is read. A key has at most 1 KiB, and JSON escapes a byte by at most six.
+const NOTE_BYTES_MAX: u64 = 16 << 10;
 
 /// What a partial file is a part of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,102 +35,218 @@ pub(super) struct Whole {
     pub(super) size: u64,
 }
 
-/// A partial file, locked against other downloads to the same place.
+/// A partial file, locked against other downloads to the same place once it is there.
 pub(super) struct Part {
-    target: PathBuf,
     path: PathBuf,
     note: PathBuf,
-    file: BufWriter<File>,
+    noted: Option<Whole>,
+    file: Option<BufWriter<File>>,
+    is_started: bool,
     hasher: blake3::Hasher,
 }
 
 impl Part {
-    /// The partial file of this target; made if there is none.
-    pub(super) async fn open(target: &Path) -> io::Result<Self> {
+    /// What there is of `key` on its way to this file. Makes nothing.
+    ///
+    /// # Errors
+    /// When something else has the name of the partial file or of its note.
+    pub(super) fn find(target: &Path, key: &str) -> io::Result<Self> {
         let (path, note) = beside(target)?;
-        let file = std::fs::OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)?;
-        file.try_lock().map_err(|error| match error {
-            TryLockError::WouldBlock => io::Error::new(
-                io::ErrorKind::WouldBlock,
-                "another download is writing it; wait for that one",
-            ),
-            TryLockError::Error(error) => error,
-        })?;
+        let noted = noted(&note, key)?;
+        let file = match open_there(&path)? {
+            None => None,
+            Some(file) => {
+                lock(&file)?;
+                let there = file.metadata()?.len();
+                let is_ours = noted.as_ref().is_some_and(|whole| there <= whole.size);
+                if there > 0 && !is_ours {
+                    return Err(in_the_way(&path, key));
+                }
+                Some(file)
+            }
+        };
         Ok(Self {
-            target: target.to_owned(),
             path,
             note,
-            file: BufWriter::with_capacity(BUFFER_BYTES, File::from_std(file)),
+            noted,
+            file: file.map(buffered),
+            is_started: false,
             hasher: blake3::Hasher::new(),
         })
     }
 
-    /// What there is of `key` already, and from which byte on the rest is wanted. At least one byte always
-    /// is, so that the answer shows whether the file is still the same.
-    pub(super) async fn resumable(&self, key: &str) -> Option<(Whole, u64)> {
-        let note = tokio::fs::read(&self.note).await.ok()?;
-        let whole: Whole = serde_json::from_slice(&note).ok()?;
-        let there = self.file.get_ref().metadata().await.ok()?.len();
+    /// What there is already, and from which byte on the rest is wanted. At least one byte always is, so that
+    /// the answer shows whether the file is still the same.
+    pub(super) async fn resumable(&self) -> Option<(Whole, u64)> {
+        let whole = self.noted.clone()?;
+        let there = self.file.as_ref()?.get_ref().metadata().await.ok()?.len();
         let offset = there.min(whole.size.checked_sub(1)?);
-        (whole.key == key && offset > 0).then_some((whole, offset))
+        (offset > 0).then_some((whole, offset))
     }
 
     /// Begins as a part of `whole`, at `offset`: what lies before it is hashed, what lies behind it dropped.
     pub(super) async fn start(&mut self, whole: &Whole, offset: u64) -> io::Result<()> {
-        let file = self.file.get_mut();
+        self.is_started = true;
+        // Whatever happens from here on, the note says whose the part is.
+        tokio::fs::write(&self.note, serde_json::to_vec(whole)?).await?;
+        let file = match &mut self.file {
+            Some(file) => file.get_mut(),
+            None => {
+                let file = std::fs::File::options()
+                    .read(true)
+                    .write(true)
+                    .create_new(true)
+                    .open(&self.path)?;
+                lock(&file)?;
+                self.file.insert(buffered(file)).get_mut()
+            }
+        };
         file.set_len(offset).await?;
         file.rewind().await?;
         let mut buffer = vec![0; BUFFER_BYTES];
         loop {
             let read = file.read(&mut buffer).await?;
             if read == 0 {
-                break;
+                return Ok(());
             }
             self.hasher.update(&buffer[..read]);
         }
-        tokio::fs::write(&self.note, serde_json::to_vec(whole)?).await
     }
 
     /// The next bytes.
     pub(super) async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.hasher.update(bytes);
-        self.file.write_all(bytes).await
+        self.started().write_all(bytes).await
     }
 
-    /// Leaves the part for the next download; an empty one is removed.
-    pub(super) async fn leave(mut self) -> io::Result<()> {
-        self.file.flush().await?;
-        if self.file.get_ref().metadata().await?.len() == 0 {
-            tokio::fs::remove_file(&self.path).await?;
-            // There may be none yet.
-            let _absent = tokio::fs::remove_file(&self.note).await;
+    /// Leaves the part for the next download; one that has no content after all is removed. Returns whether
+    /// anything is left.
+    pub(super) async fn leave(mut self) -> io::Result<bool> {
+        let (mut flushed, mut there) = (Ok(()), 0);
+        if let Some(file) = &mut self.file {
+            // A full disk takes no more; what it took is kept.
+            flushed = file.flush().await;
+            there = file.get_ref().metadata().await?.len();
+        }
+        if there == 0 && self.is_started {
+            self.remove().await?;
+        }
+        flushed.map(|()| there > 0)
+    }
+
+    /// Gives the file its place if its bytes have this digest; else nothing is left, and the digest that
+    /// they have is returned.
+    pub(super) async fn finish(
+        mut self,
+        digest: &str,
+        destination: Destination,
+    ) -> io::Result<Result<(), String>> {
+        self.started().flush().await?;
+        let arrived = self.hasher.finalize().to_hex();
+        if arrived.as_str() != digest {
+            self.remove().await?;
+            return Ok(Err(arrived.to_string()));
+        }
+        let part = self.path.clone();
+        let placed = tokio::task::spawn_blocking(move || destination.take(&part)).await;
+        placed.map_err(io::Error::other)?.map_err(|error| {
+            let kept = format!("{error}; all of it is in {}", self.path.display());
+            io::Error::new(error.kind(), kept)
+        })?;
+        tokio::fs::remove_file(&self.note).await?;
+        Ok(Ok(()))
+    }
+
+    fn started(&mut self) -> &mut BufWriter<File> {
+        let file = self.file.as_mut();
+        file.expect("a part is written to after it was started")
+    }
+
+    async fn remove(&self) -> io::Result<()> {
+        for path in [&self.path, &self.note] {
+            match tokio::fs::remove_file(path).await {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
         }
         Ok(())
     }
+}
 
-    /// Gives the file its name if its bytes have this digest; else nothing is left, and the digest that
-    /// they have is returned.
-    pub(super) async fn finish(mut self, digest: &str) -> io::Result<Result<(), String>> {
-        self.file.flush().await?;
-        let arrived = self.hasher.finalize().to_hex();
-        let right = arrived.as_str() == digest;
-        if right {
-            tokio::fs::rename(&self.path, &self.target).await?;
-        } else {
-            tokio::fs::remove_file(&self.path).await?;
-        }
-        tokio::fs::remove_file(&self.note).await?;
-        Ok(if right {
-            Ok(())
-        } else {
-            Err(arrived.to_string())
-        })
+/// What a note says, if there is one.
+fn noted(note: &Path, key: &str) -> io::Result<Option<Whole>> {
+    use std::io::Read as _;
+    let Some(file) = open_there(note)? else {
+        return Ok(None);
+    };
+    let mut text = Vec::new();
+    file.take(NOTE_BYTES_MAX).read_to_end(&mut text)?;
+    // A disk that is full takes the name of a note and not its text.
+    if text.is_empty() {
+        return Ok(None);
     }
+    let whole: Option<Whole> = serde_json::from_slice(&text).ok();
+    match whole {
+        Some(whole) if whole.key == key => Ok(Some(whole)),
+        Some(whole) => Err(io::Error::new(
+            io::ErrorKind::AlreadyExists,
+            format!(
+                "{} is there, of an unfinished download of {} to the same place; finish that one first, or remove it \
+                 and the part beside it",
+                note.display(),
+                whole.key
+            ),
+        )),
+        None => Err(in_the_way(note, key)),
+    }
+}
+
+/// Opens a file if it is there. Links are not followed: what they lead to is no part of ours.
+fn open_there(path: &Path) -> io::Result<Option<std::fs::File>> {
+    let metadata = match path.symlink_metadata() {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    if !metadata.is_file() {
+        let reason = format!(
+            "{} is there and is no file; move it away, or choose another place with -o",
+            path.display()
+        );
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, reason));
+    }
+    let opened = std::fs::File::options()
+        .read(true)
+        .write(true)
+        .custom_flags(OFlags::NOFOLLOW.bits() as i32)
+        .open(path);
+    opened
+        .map(Some)
+        .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
+}
+
+fn in_the_way(path: &Path, key: &str) -> io::Error {
+    io::Error::new(
+        io::ErrorKind::AlreadyExists,
+        format!(
+            "{} is there and is no unfinished download of {key}; move it away, or choose another place with -o",
+            path.display()
+        ),
+    )
+}
+
+fn lock(file: &std::fs::File) -> io::Result<()> {
+    file.try_lock().map_err(|error| match error {
+        TryLockError::WouldBlock => io::Error::new(
+            io::ErrorKind::WouldBlock,
+            "another download is writing it; wait for that one",
+        ),
+        TryLockError::Error(error) => error,
+    })
+}
+
+fn buffered(file: std::fs::File) -> BufWriter<File> {
+    BufWriter::with_capacity(BUFFER_BYTES, File::from_std(file))
 }
 
 /// Where the part of a target and the note on it lie.

@@ -7,10 +7,9 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use dataverse_core::key::Key;
 use dataverse_core::limits;
+use dataverse_core::plural::plural;
 use futures_util::TryStreamExt as _;
-use reqwest::header;
-use tokio::io::AsyncReadExt as _;
-use tokio_util::io::ReaderStream;
+use reqwest::{StatusCode, header};
 
 use super::Asking;
 use super::answers::Stored;
@@ -18,11 +17,13 @@ use super::client::{Client, understood};
 use super::failure::{Failure, Judged};
 use super::progress::Progress;
 use super::screen::{Screen, size};
+use super::source::Source;
 
 /// Store files
 ///
 /// Each file is stored as USER/NAME, where NAME is the file's own name unless --as gives another. Several
-/// files are stored one after the other, each judged by itself.
+/// files are stored one after the other, each judged by itself. What can be read is stored, whatever size the
+/// system states: files, devices, pipes. A file that changes while it is read is not stored.
 #[derive(Debug, clap::Args)]
 pub(super) struct Put {
     /// The files; `-` is standard input
@@ -38,19 +39,15 @@ pub(super) struct Put {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(limits::FACTOR_MAX)))]
     factor: Option<u32>,
     #[command(flatten)]
-    asking: Asking,
-}
-
-/// What is sent.
-struct Source {
-    reader: Box<dyn tokio::io::AsyncRead + Send + Unpin>,
-    size: Option<u64>,
+    pub(super) asking: Asking,
 }
 
 /// What passes through an upload.
 struct Passing {
     hasher: blake3::Hasher,
     progress: Progress,
+    /// Why reading broke off.
+    broke: Option<String>,
 }
 
 impl Put {
@@ -60,6 +57,10 @@ impl Put {
         let mut judged = Judged::default();
         for file in &self.files {
             let done = self.put(&client, file, screen).await;
+            if let (true, Err(failure)) = (self.asking.json, &done) {
+                let told = failure.as_json(&[("file", &file.to_string_lossy())]);
+                told.map_or(Ok(()), |told| screen.line(&told.to_string()))?;
+            }
             judged.take(done, screen)?;
         }
         judged.end()
@@ -67,14 +68,18 @@ impl Put {
 
     /// What is wrong with the arguments whatever the files are.
     fn check(&self) -> Result<(), Failure> {
-        let is_stdin = |file: &PathBuf| file.as_os_str() == "-";
         let name = self.name.as_deref();
+        if self.files.iter().any(|file| file.as_os_str().is_empty()) {
+            return Err(Failure::Usage(
+                "an empty name is no name of a file".to_owned(),
+            ));
+        }
         if name.is_some() && self.files.len() > 1 {
             return Err(Failure::Usage(
                 "--as names one file; leave it out, or store the files one by one".to_owned(),
             ));
         }
-        if name.is_none() && self.files.iter().any(is_stdin) {
+        if name.is_none() && self.files.iter().any(|file| is_stdin(file)) {
             return Err(Failure::Usage(
                 "standard input has no name: give it one with --as NAME".to_owned(),
             ));
@@ -100,52 +105,76 @@ impl Put {
             None => own_name(file).map_err(refused)?,
         };
         let key = Key::of(&self.user, name).map_err(|error| refused(error.to_string()))?;
-        let source = open(file).await.map_err(refused)?;
+        let opened = match is_stdin(file) {
+            true => Source::stdin().await,
+            false => Source::open(file).await,
+        };
+        let source = opened.map_err(refused)?;
         let passing = Arc::new(Mutex::new(Passing {
             hasher: blake3::Hasher::new(),
-            progress: Progress::of(key.as_str(), source.size, screen.bars),
+            progress: Progress::of(key.as_str(), source.size(), screen.bars),
+            broke: None,
         }));
         let mut request = client.upload(&key);
-        if let Some(size) = source.size {
+        if let Some(size) = source.size() {
             request = request.header(header::CONTENT_LENGTH, size);
         }
         if let Some(factor) = self.factor {
             request = request.header("Dataverse-Factor", factor);
         }
-        let text = client
-            .ask_text(request.body(body(source, &passing)))
-            .await?;
+        let answer = client.ask(request.body(body(source, &passing))).await;
+        // What the node says of an upload that broke off here is beside the point.
+        if let Some(reason) = lock(&passing).broke.take() {
+            return Err(refused(reason));
+        }
+        let response = answer?;
+        let was_there = response.status() == StatusCode::OK;
+        let text = client.text(response).await?;
         let sent = digest(&passing);
-        let stored: Stored = understood(&text)?;
+        let mut stored: Stored = understood(&text)?;
         if stored.digest != sent {
             return Err(refused(format!(
                 "the node stored other bytes than were sent (digest {} instead of {sent})",
                 stored.digest
             )));
         }
+        stored
+            .replaced
+            .get_or_insert(was_there && !stored.unchanged);
         self.print(&text, &stored, screen)
     }
 
     fn print(&self, text: &str, stored: &Stored, screen: &mut Screen<'_>) -> Result<(), Failure> {
         if stored.degraded {
             screen.note(&format!(
-                "warning: {} has {} of {} copies: too few nodes took it",
+                "warning: {} has {} of {}: too few nodes took it",
                 stored.key,
                 stored.replicas.len(),
-                stored.factor
+                plural(u64::from(stored.factor), "copy", "copies")
             ));
         }
+        let replaced = stored.replaced.unwrap_or_default();
         if self.asking.json {
-            return screen.line(text.trim_end());
+            let mut answer: serde_json::Value = understood(text)?;
+            answer["replaced"] = replaced.into();
+            return screen.line(&answer.to_string());
         }
-        let unchanged = if stored.unchanged { ", unchanged" } else { "" };
+        let outcome = match (stored.unchanged, replaced) {
+            (true, _) => ", unchanged",
+            (false, true) => ", replaced",
+            (false, false) => "",
+        };
         screen.line(&super::screen::printable(&format!(
-            "{}  {}  on {}{unchanged}",
+            "{}  {}  on {}{outcome}",
             stored.key,
             size(stored.size),
             stored.replicas.join(", ")
         )))
     }
+}
+
+fn is_stdin(file: &Path) -> bool {
+    file.as_os_str() == "-"
 }
 
 fn own_name(file: &Path) -> Result<&str, String> {
@@ -156,53 +185,18 @@ fn own_name(file: &Path) -> Result<&str, String> {
         .ok_or_else(|| "its name is not UTF-8; give it another with --as NAME".to_owned())
 }
 
-async fn open(file: &Path) -> Result<Source, String> {
-    if file.as_os_str() == "-" {
-        return Ok(Source {
-            reader: Box::new(stdin().map_err(|error| error.to_string())?),
-            size: None,
-        });
-    }
-    let opened = tokio::fs::File::open(file)
-        .await
-        .map_err(|error| error.to_string())?;
-    let metadata = opened.metadata().await.map_err(|error| error.to_string())?;
-    if metadata.is_dir() {
-        return Err("it is a directory; name the files in it".to_owned());
-    }
-    // A pipe or device has no size to know beforehand.
-    if !metadata.is_file() {
-        return Ok(Source {
-            reader: Box::new(opened),
-            size: None,
-        });
-    }
-    // A file that grows meanwhile is stored as it was; one that shrinks breaks the upload off.
-    Ok(Source {
-        reader: Box::new(opened.take(metadata.len())),
-        size: Some(metadata.len()),
-    })
-}
-
-/// Standard input as a file of its own: what is read from it is never read ahead of an upload.
-fn stdin() -> io::Result<tokio::fs::File> {
-    use std::os::fd::AsFd as _;
-    let descriptor = io::stdin().as_fd().try_clone_to_owned()?;
-    Ok(tokio::fs::File::from_std(descriptor.into()))
-}
-
 fn body(source: Source, passing: &Arc<Mutex<Passing>>) -> reqwest::Body {
-    let passing = Arc::clone(passing);
-    let stream = ReaderStream::with_capacity(source.reader, limits::CHUNK_BYTES);
+    let (counted, broken) = (Arc::clone(passing), Arc::clone(passing));
     reqwest::Body::wrap_stream(
-        stream
+        source
+            .into_stream()
             .inspect_ok(move |chunk: &Bytes| {
-                let mut passing = lock(&passing);
+                let mut passing = lock(&counted);
                 passing.hasher.update(chunk);
                 passing.progress.advance(chunk.len() as u64);
             })
-            .map_err(|error: io::Error| {
-                io::Error::new(error.kind(), format!("can't read the file: {error}"))
+            .inspect_err(move |error: &io::Error| {
+                lock(&broken).broke = Some(error.to_string());
             }),
     )
 }

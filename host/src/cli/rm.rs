@@ -2,6 +2,7 @@
 
 use dataverse_core::key::Key;
 use reqwest::Method;
+use serde_json::json;
 
 use super::Asking;
 use super::failure::{Failure, Judged};
@@ -14,7 +15,7 @@ pub(super) struct Rm {
     #[arg(required = true, value_name = "KEY")]
     keys: Vec<Key>,
     #[command(flatten)]
-    asking: Asking,
+    pub(super) asking: Asking,
 }
 
 impl Rm {
@@ -23,7 +24,16 @@ impl Rm {
         let mut judged = Judged::default();
         for key in &self.keys {
             let done = client.ask(client.file(Method::DELETE, key)).await;
-            if done.is_ok() {
+            if self.asking.json {
+                let told = match &done {
+                    Ok(_) => Some(json!({ "key": key.as_str() })),
+                    Err(failure) => failure.as_json(&[("key", key.as_str())]),
+                };
+                if let Some(mut told) = told {
+                    told["deleted"] = done.is_ok().into();
+                    screen.line(&told.to_string())?;
+                }
+            } else if done.is_ok() {
                 screen.note(&format!("deleted {key}"));
             }
             judged.take(done.map(drop), screen)?;

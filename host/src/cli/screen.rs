@@ -13,6 +13,9 @@ pub(super) struct Screen<'a> {
     notes: Box<dyn Write + 'a>,
     /// Whether progress can be drawn.
     pub(super) bars: bool,
+    /// Whether somebody is there to answer a question.
+    asks: bool,
+    has_data: bool,
 }
 
 impl Screen<'static> {
@@ -22,6 +25,8 @@ impl Screen<'static> {
             data: Box::new(io::stdout()),
             notes: Box::new(io::stderr()),
             bars: io::stderr().is_terminal(),
+            asks: io::stdin().is_terminal() && io::stderr().is_terminal(),
+            has_data: false,
         }
     }
 }
@@ -34,6 +39,8 @@ impl<'a> Screen<'a> {
             data: Box::new(data),
             notes: Box::new(notes),
             bars: false,
+            asks: false,
+            has_data: false,
         }
     }
 
@@ -44,7 +51,13 @@ impl<'a> Screen<'a> {
 
     /// Data as it is.
     pub(super) fn bytes(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        self.has_data |= !bytes.is_empty();
         self.data.write_all(bytes).map_err(not_written)
+    }
+
+    /// Whether any data was printed.
+    pub(super) fn has_data(&self) -> bool {
+        self.has_data
     }
 
     /// A table of data.
@@ -70,6 +83,18 @@ impl<'a> Screen<'a> {
     /// Something to know that is no data. Nobody to tell it to is no failure.
     pub(super) fn note(&mut self, text: &str) {
         let _unheard = writeln!(self.notes, "{}", printable_lines(text));
+    }
+
+    /// Asks a question that is answered with yes or no; no where nobody is there to answer.
+    pub(super) fn confirm(&mut self, question: &str) -> bool {
+        if !self.asks {
+            return false;
+        }
+        let _unheard = write!(self.notes, "{} [y/N] ", printable(question));
+        let _unheard = self.notes.flush();
+        let mut answer = String::new();
+        let read = io::stdin().read_line(&mut answer);
+        read.is_ok() && matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
     }
 
     /// Makes sure that all data is out.

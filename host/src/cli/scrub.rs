@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use dataverse_core::plural::plural;
 use reqwest::Method;
 
 use super::Asking;
@@ -28,7 +29,7 @@ pub(super) struct Scrub {
     #[arg(long)]
     wait: bool,
     #[command(flatten)]
-    asking: Asking,
+    pub(super) asking: Asking,
 }
 
 impl Scrub {
@@ -82,24 +83,24 @@ fn show(scrub: answers::Scrub, screen: &mut Screen<'_>) -> Result<(), Failure> {
         (
             "checked",
             format!(
-                "{} of {} files, {} of {}",
+                "{} of {}, {} of {}",
                 scrub.files_done,
-                scrub.files_total,
+                plural(scrub.files_total, "file", "files"),
                 size(scrub.bytes_done),
                 size(scrub.bytes_total)
             ),
         ),
-        ("bad", format!("{} copies", scrub.bad)),
-        ("made good", format!("{} replicas", scrub.mended)),
+        ("bad", plural(scrub.bad, "copy", "copies")),
+        ("made good", plural(scrub.mended, "replica", "replicas")),
     ];
     let some = [
-        ("being made good", scrub.mending, "replicas"),
-        ("waiting for a node", scrub.waiting, "replicas"),
-        ("unreadable", scrub.unreadable, "copies"),
-        ("lost", scrub.lost_total, "files"),
+        ("being made good", scrub.mending, ("replica", "replicas")),
+        ("waiting for a node", scrub.waiting, ("replica", "replicas")),
+        ("unreadable", scrub.unreadable, ("copy", "copies")),
+        ("lost", scrub.lost_total, ("file", "files")),
     ];
     let some = some.into_iter().filter(|(_, count, _)| *count > 0);
-    rows.extend(some.map(|(name, count, what)| (name, format!("{count} {what}"))));
+    rows.extend(some.map(|(name, count, (one, many))| (name, plural(count, one, many))));
     let rows = rows.into_iter();
     screen.table(
         &[],
@@ -108,6 +109,12 @@ fn show(scrub: answers::Scrub, screen: &mut Screen<'_>) -> Result<(), Failure> {
     )?;
     for key in &scrub.lost {
         screen.note(&format!("lost: {key}"));
+    }
+    let unlisted = scrub.lost_total.saturating_sub(scrub.lost.len() as u64);
+    if unlisted > 0 {
+        screen.note(&format!(
+            "lost: {unlisted} more, which the node does not list"
+        ));
     }
     Ok(())
 }

@@ -1,6 +1,8 @@
 //! `search`: finds files by pattern, and prints what any search found.
 
+use dataverse_core::limits::SEARCH_HITS_MAX;
 use dataverse_core::pattern::Pattern;
+use dataverse_core::plural::plural;
 use reqwest::Method;
 
 use super::Asking;
@@ -12,7 +14,8 @@ use super::screen::{Screen, size};
 /// Find files by pattern
 ///
 /// The pattern is matched against the whole USER/NAME: `*` and `?` stay within a segment, `**` crosses
-/// segments, `[…]` and `{a,b}` choose. Ends with 1 when nothing was found.
+/// segments, `[…]` and `{a,b}` choose. Ends with 1 when nothing was found. A list that ends before the files do
+/// says so on standard error, and with --json by `truncated`; it ends with 0 all the same.
 #[derive(Debug, clap::Args)]
 pub(super) struct Search {
     /// The pattern, such as 'ada/**' or '*/*.txt'
@@ -24,7 +27,7 @@ pub(super) struct Search {
     #[arg(long, value_name = "N")]
     limit: Option<u32>,
     #[command(flatten)]
-    asking: Asking,
+    pub(super) asking: Asking,
 }
 
 impl Search {
@@ -51,9 +54,15 @@ pub(super) async fn by_pattern(
     }
     let request = client.request(Method::GET, &format!("/v1/search?{query}"));
     let text = client.ask_text(request).await?;
-    let found: Found = understood(&text)?;
+    let mut found: Found = understood(&text)?;
+    let most = limit.unwrap_or(SEARCH_HITS_MAX);
+    let is_cut = *found
+        .truncated
+        .get_or_insert(found.hits.len() as u64 >= u64::from(most));
     if asking.json {
-        screen.line(text.trim_end())?;
+        let mut answer: serde_json::Value = understood(&text)?;
+        answer["truncated"] = is_cut.into();
+        screen.line(&answer.to_string())?;
     } else if !found.hits.is_empty() {
         let rows = found.hits.iter().map(|hit| {
             vec![
@@ -66,6 +75,13 @@ pub(super) async fn by_pattern(
         });
         screen.table(&["key", "size", "node", "hops", "role"], rows.collect())?;
     }
+    if is_cut {
+        screen.note(&format!(
+            "warning: the list ends after {}, and there may be more: a narrower pattern shows them{}",
+            plural(found.hits.len() as u64, "file", "files"),
+            if most < SEARCH_HITS_MAX { ", or a greater --limit" } else { "" }
+        ));
+    }
     end(&found, screen)
 }
 
@@ -76,16 +92,11 @@ pub(super) fn end(found: &Found, screen: &mut Screen<'_>) -> Result<(), Failure>
         _ => "",
     };
     screen.note(&format!(
-        "{}{exact}: {} {}, {} probes in {} levels, {:.1} ms",
+        "{}{exact}: {}, {} in {}, {:.1} ms",
         outcome(&found.outcome),
-        found.hits.len(),
-        if found.hits.len() == 1 {
-            "file"
-        } else {
-            "files"
-        },
-        found.probes,
-        found.levels,
+        plural(found.hits.len() as u64, "file", "files"),
+        plural(found.probes, "probe", "probes"),
+        plural(found.levels, "level", "levels"),
         found.elapsed_ms
     ));
     for silent in &found.unanswered {

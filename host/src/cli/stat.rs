@@ -1,6 +1,7 @@
 //! `stat`: where a file is and how it was found.
 
 use dataverse_core::key::Key;
+use dataverse_core::plural::plural;
 use reqwest::Method;
 
 use super::Asking;
@@ -16,7 +17,7 @@ pub(super) struct Stat {
     /// The file, as USER/NAME
     key: Key,
     #[command(flatten)]
-    asking: Asking,
+    pub(super) asking: Asking,
 }
 
 impl Stat {
@@ -41,7 +42,10 @@ fn rows(found: &Found) -> Vec<Vec<String>> {
     };
     [
         ("key", hit.key.clone()),
-        ("size", format!("{} ({} bytes)", size(hit.size), hit.size)),
+        (
+            "size",
+            format!("{} ({})", size(hit.size), plural(hit.size, "byte", "bytes")),
+        ),
         ("type", hit.content_type.clone()),
         ("digest", hit.digest.clone()),
         ("version", hit.version.clone()),
@@ -50,7 +54,11 @@ fn rows(found: &Found) -> Vec<Vec<String>> {
         ("path", found.path.join(" → ")),
         (
             "probes",
-            format!("{} in {} levels", found.probes, found.levels),
+            format!(
+                "{} in {}",
+                plural(found.probes, "probe", "probes"),
+                plural(found.levels, "level", "levels")
+            ),
         ),
         ("outcome", found.outcome.clone()),
         ("exact", if found.exact { "yes" } else { "no" }.to_owned()),

@@ -1,5 +1,6 @@
 //! `status`: what a node says of itself.
 
+use dataverse_core::plural::plural;
 use reqwest::Method;
 
 use super::Asking;
@@ -13,7 +14,7 @@ use super::scrub;
 #[derive(Debug, clap::Args)]
 pub(super) struct Status {
     #[command(flatten)]
-    asking: Asking,
+    pub(super) asking: Asking,
 }
 
 impl Status {
@@ -30,22 +31,25 @@ impl Status {
 }
 
 fn rows(status: answers::Status) -> Vec<Vec<String>> {
-    let total = |total: Total| format!("{} files, {}", total.files, size(total.bytes));
+    let files = |count: u64| plural(count, "file", "files");
+    let total = |total: Total| files(total.files) + ", " + &size(total.bytes);
     let repair = match (status.repair.waiting.files, status.repair.letting_go) {
         (0, 0) => "nothing to do".to_owned(),
-        (files, letting_go) => format!(
-            "{files} files, {} wait; {letting_go} replicas are to go",
-            size(status.repair.waiting.bytes)
+        (waiting, letting_go) => format!(
+            "{}, {}, to copy; {} to let go",
+            files(waiting),
+            size(status.repair.waiting.bytes),
+            plural(letting_go, "replica", "replicas")
         ),
     };
     let repaired = format!(
-        "{} copies, {} since it started",
-        status.repair.copies,
+        "{}, {} since it started",
+        plural(status.repair.copies, "copy", "copies"),
         size(status.repair.bytes)
     );
     let drain = match (status.drain.draining, status.drain.drained) {
         (false, _) => "no".to_owned(),
-        (true, false) => format!("under way, {} files are left", status.drain.left.files),
+        (true, false) => format!("under way, {} left", files(status.drain.left.files)),
         (true, true) => "done: the node can be stopped".to_owned(),
     };
     let uptime = std::time::Duration::from_secs(status.uptime_s);
@@ -74,10 +78,11 @@ fn rows(status: answers::Status) -> Vec<Vec<String>> {
 fn scrub_of(scrub: &answers::Scrub) -> String {
     let missing = [
         (scrub.mending, "being made good"),
-        (scrub.waiting, "waiting for a node that has them"),
+        (scrub.waiting, "waiting for a node with a good copy"),
         (scrub.lost_total, "lost"),
     ];
     let missing = missing.into_iter().filter(|(count, _)| *count > 0);
-    let missing = missing.map(|(count, what)| format!(", {count} replicas {what}"));
+    let replicas = |count| plural(count, "replica", "replicas");
+    let missing = missing.map(|(count, what)| format!(", {} {what}", replicas(count)));
     scrub::state(scrub) + &missing.collect::<String>()
 }

@@ -14,7 +14,7 @@ pub(super) struct Unlink {
     #[arg(value_name = "NODE", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     neighbour: String,
     #[command(flatten)]
-    asking: Asking,
+    pub(super) asking: Asking,
 }
 
 impl Unlink {
@@ -22,6 +22,10 @@ impl Unlink {
         let client = self.asking.client()?;
         let path = format!("/v1/links/{}", escaped(&self.neighbour));
         client.ask(client.request(Method::DELETE, &path)).await?;
+        if self.asking.json {
+            let told = serde_json::json!({ "node": self.neighbour, "unlinked": true });
+            return screen.line(&told.to_string());
+        }
         screen.note(&format!("cut the link with {}", self.neighbour));
         Ok(())
     }

@@ -83,6 +83,15 @@ pub struct Resolved {
     pub suspicions: Vec<String>,
 }
 
+impl Resolved {
+    /// Whether nobody decided the setting of this name.
+    #[must_use]
+    pub fn is_default(&self, name: &str) -> bool {
+        let mut lines = self.lines.iter();
+        lines.any(|line| line.name == name && line.origin == Origin::Default)
+    }
+}
+
 /// Why a configuration was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {

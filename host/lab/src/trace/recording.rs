@@ -201,7 +201,8 @@ impl<W: Write> Writer<W> {
 }
 
 /// Whether these first bytes of a file are those of a recording.
-pub(super) fn begins(bytes: &[u8]) -> bool {
+#[must_use]
+pub fn begins(bytes: &[u8]) -> bool {
     bytes.starts_with(ANY_FIRST_LINE.as_bytes())
 }
 

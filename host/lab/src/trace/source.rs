@@ -5,9 +5,11 @@ use std::fs::File;
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use dataverse_core::content::Digest;
 use dataverse_core::limits;
+use tempfile::TempPath;
 
 use super::csv::{Columns, CsvRequests, TimeUnit};
 use super::oracle::OracleRequests;
@@ -87,7 +89,7 @@ pub struct Options {
     pub time_unit: TimeUnit,
 }
 
-/// A trace that is there.
+/// A trace that is there. What can be read only once, such as a pipe, is copied to a temporary file first.
 #[derive(Clone, Debug)]
 pub struct Trace {
     name: String,
@@ -100,6 +102,8 @@ enum Source {
         path: PathBuf,
         format: Format,
         options: Options,
+        /// What could be read only once, kept to be read again.
+        _kept: Option<Arc<TempPath>>,
     },
     Zipf(Spec),
 }
@@ -121,7 +125,11 @@ impl Trace {
                 source: Source::Zipf(spec),
             });
         }
-        let path = PathBuf::from(name);
+        let kept = kept(Path::new(name)).map_err(|e| unreadable(Path::new(name), &e))?;
+        let path = kept
+            .as_ref()
+            .map_or(Path::new(name), |kept| kept)
+            .to_owned();
         let mut bytes = open_file(&path)?;
         let beginning = bytes.fill_buf().map_err(|e| unreadable(&path, &e))?;
         let format = options.format.unwrap_or_else(|| Format::guess(beginning));
@@ -131,6 +139,7 @@ impl Trace {
                 path,
                 format,
                 options,
+                _kept: kept.map(Arc::new),
             },
         };
         // A header that is wrong is told of now.
@@ -173,6 +182,7 @@ impl Trace {
                 path,
                 format,
                 options,
+                ..
             } => {
                 let (bytes, file) = (open_file(path)?, self.name.clone());
                 match format {
@@ -211,6 +221,17 @@ impl Trace {
         hasher.update_reader(file).map_err(unreadable)?;
         Ok(Digest(*hasher.finalize().as_bytes()))
     }
+}
+
+/// Copies what can't be read twice, such as a pipe, to where it can be.
+fn kept(path: &Path) -> std::io::Result<Option<TempPath>> {
+    let metadata = std::fs::metadata(path)?;
+    if metadata.is_file() || metadata.is_dir() {
+        return Ok(None);
+    }
+    let mut kept = tempfile::NamedTempFile::new()?;
+    std::io::copy(&mut File::open(path)?, &mut kept)?;
+    Ok(Some(kept.into_temp_path()))
 }
 
 fn open_file(path: &Path) -> Result<Bytes, TraceError> {

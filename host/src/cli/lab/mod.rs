@@ -33,6 +33,16 @@ enum Command {
 }
 
 impl Lab {
+    pub(super) fn wants_json(&self) -> bool {
+        match &self.command {
+            Command::New(_) => false,
+            Command::Run(command) => command.json,
+            Command::Placement(command) => command.json,
+            Command::Trace(command) => command.json,
+            Command::Search(command) => command.json,
+        }
+    }
+
     pub(super) async fn run(self, screen: &mut Screen<'_>) -> Result<(), Failure> {
         match self.command {
             Command::New(command) => command.run(screen),

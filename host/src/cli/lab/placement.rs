@@ -5,6 +5,7 @@ use dataverse_lab::placement::{Change, Finding, Loss, Method, Moves, Study, Stud
 use dataverse_lab::shelf::Chosen;
 
 use crate::cli::failure::Failure;
+use crate::cli::offered::{placements, policy_text};
 use crate::cli::screen::Screen;
 
 /// Tell how placement policies spread files over nodes, what moves and what is lost
@@ -16,7 +17,7 @@ use crate::cli::screen::Screen;
 pub(super) struct Placement {
     /// A policy: the name of one that comes with the program, a .wasm file, or `baseline`; with its
     /// configuration after a colon, as `ring:{"points": 256}`
-    #[arg(long = "policy", value_name = "NAME|FILE.wasm[:JSON]", required = true, num_args = 1..)]
+    #[arg(long = "policy", value_name = "NAME|FILE.wasm[:JSON]", required = true, num_args = 1.., value_parser = policy_text(placements), hide_possible_values = true)]
     policies: Vec<String>,
     /// Nodes in the network, all one hop away
     #[arg(long, value_name = "N")]
@@ -42,7 +43,7 @@ pub(super) struct Placement {
     seed: u64,
     /// Print what was found, as JSON
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 impl Placement {

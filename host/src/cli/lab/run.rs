@@ -37,7 +37,7 @@ pub(super) struct Run {
     seed: Option<u64>,
     /// Print the results, as JSON
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 impl Run {

@@ -50,7 +50,7 @@ pub(super) struct Search {
     seed: u64,
     /// Print what was found, as JSON
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 impl Search {

@@ -15,7 +15,9 @@ use dataverse_lab::trace::{Columns, Format, Options, TimeUnit, TraceError};
 
 use ask::Config;
 
+use crate::cli::destination::Destination;
 use crate::cli::failure::Failure;
+use crate::cli::offered::{evictions, policy_text};
 use crate::cli::progress::Progress;
 use crate::cli::screen::Screen;
 
@@ -45,7 +47,7 @@ pub(super) struct Trace {
     time_unit: TimeUnit,
     /// A policy: the name of one that comes with the program, a .wasm file, or `baseline`; with its configuration
     /// after a colon if you like, as `s3-fifo:{"small": 0.2}`
-    #[arg(long = "policy", value_name = "NAME|FILE.wasm[:JSON]", required = true, num_args = 1..)]
+    #[arg(long = "policy", value_name = "NAME|FILE.wasm[:JSON]", required = true, num_args = 1.., value_parser = policy_text(evictions), hide_possible_values = true)]
     policies: Vec<String>,
     /// The configuration of the policy with this name, a JSON object; may be given several times
     #[arg(long, value_name = "NAME=JSON", value_parser = Config::parse)]
@@ -73,18 +75,23 @@ pub(super) struct Trace {
     /// Draw the object miss ratio over the capacity
     #[arg(long, value_name = "FILE.svg")]
     plot: Option<PathBuf>,
+    /// Overwrite the drawing if it is there
+    #[arg(long, requires = "plot")]
+    force: bool,
     /// Print what was found, as JSON
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 impl Trace {
     pub(super) fn run(self, screen: &mut Screen<'_>) -> Result<(), Failure> {
         let unit = self.unit()?;
         let contenders = self.contenders()?;
-        if let Some(file) = &self.plot {
-            ask::writable(file)?;
-        }
+        // Not after hours of work.
+        let plot = match &self.plot {
+            Some(file) => Some(Destination::claim(file, self.force, screen)?),
+            None => None,
+        };
         let options = Options {
             format: self.format,
             columns: self.columns.clone().unwrap_or_default(),
@@ -115,10 +122,9 @@ impl Trace {
             let mut progress = Progress::of_steps("filling caches", total, screen.bars);
             run(&plan, &survey, &mut |put| progress.reach(put)).map_err(failed)?
         };
-        if let Some(file) = &self.plot {
+        if let Some(destination) = plot {
             let svg = plot::curves_svg(&rows, unit).map_err(Failure::refused)?;
-            std::fs::write(file, svg)
-                .map_err(|error| Failure::refused(format!("{}: {error}", file.display())))?;
+            destination.write(svg.as_bytes(), screen)?;
         }
         answer::tell(&plan, &survey, &rows, self.json, screen)
     }

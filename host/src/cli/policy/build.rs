@@ -1,7 +1,6 @@
 //! `policy build`: makes a component of a policy's crate, beside its manifest.
 
-use std::io::{Read as _, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -9,22 +8,28 @@ use dataverse_core::limits;
 use serde::Deserialize;
 
 use super::install::read;
+use crate::cli::destination::Destination;
 use crate::cli::failure::Failure;
 use crate::cli::screen::{Screen, printable, size};
 use crate::policies::name::PolicyName;
 
 /// What policies are built for: WebAssembly that knows no system.
 const TARGET: &str = "wasm32-unknown-unknown";
+/// What WebAssembly begins with.
+const WASM: &[u8; 4] = b"\0asm";
 
 /// Build a policy's crate into a component beside it
 ///
 /// Builds for wasm32-unknown-unknown with cargo, asking rustup for that target if it is missing, and writes
-/// NAME.wasm beside the crate's Cargo.toml.
+/// NAME.wasm beside the crate's Cargo.toml, over an earlier one.
 #[derive(Debug, clap::Args)]
 pub(super) struct Build {
     /// The folder of the crate
     #[arg(value_name = "DIR", default_value = ".")]
     folder: PathBuf,
+    /// Overwrite NAME.wasm even if it is no WebAssembly
+    #[arg(long)]
+    force: bool,
 }
 
 /// The part of a manifest that matters here.
@@ -52,13 +57,15 @@ impl Build {
     pub(super) fn run(self, screen: &mut Screen<'_>) -> Result<(), Failure> {
         let manifest = self.folder.join("Cargo.toml");
         let name = name_in(&manifest)?;
+        let file = self.folder.join(format!("{name}.wasm"));
+        let may_go = |file: &Path| self.force || is_module(file);
+        let destination = Destination::claim_unless(&file, may_go, screen)?;
         require_target(&self.folder, screen)?;
         let told = cargo(&self.folder)?;
         let module = module_in(&told, &manifest)?;
         let component = dataverse_sandbox::componentize(&read(&module)?)
             .map_err(|refusal| Failure::refused(format!("{name}: {refusal}")))?;
-        let file = self.folder.join(format!("{name}.wasm"));
-        write(&file, &component)?;
+        destination.write(&component, screen)?;
         let bytes = size(component.len() as u64);
         screen.line(&printable(&format!("{}  {bytes}", file.display())))
     }
@@ -164,20 +171,11 @@ fn module_in(told: &str, manifest: &Path) -> Result<PathBuf, Failure> {
     })
 }
 
-/// Writes the file whole or not at all.
-fn write(file: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let written = || {
-        let folder = file.parent().filter(|it| !it.as_os_str().is_empty());
-        let mut part = tempfile::Builder::new()
-            .permissions(std::fs::Permissions::from_mode(0o644))
-            .tempfile_in(folder.unwrap_or(Path::new(".")))?;
-        part.write_all(bytes)?;
-        part.persist(file)?;
-        Ok(())
-    };
-    written().map_err(|error: std::io::Error| {
-        Failure::refused(format!("can't write {}: {error}", file.display()))
-    })
+/// Whether this is what an earlier build made.
+fn is_module(file: &Path) -> bool {
+    let mut beginning = [0; WASM.len()];
+    let opened = std::fs::File::open(file);
+    opened.is_ok_and(|mut file| file.read_exact(&mut beginning).is_ok() && beginning == *WASM)
 }
 
 #[cfg(test)]

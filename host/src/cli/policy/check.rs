@@ -14,6 +14,7 @@ use super::install::read;
 use super::trial::{Costs, examine};
 use super::{config_of, kind_of, list};
 use crate::cli::failure::Failure;
+use crate::cli::offered::{kinds, offered};
 use crate::cli::screen::{Screen, size};
 
 /// The only randomness that a policy gets here, so that a check finds the same each time.
@@ -29,14 +30,14 @@ pub(super) struct Check {
     #[arg(value_name = "FILE.wasm")]
     file: PathBuf,
     /// What it has to decide: placement, eviction or relocation
-    #[arg(long, value_name = "KIND", value_parser = kind_of)]
+    #[arg(long, value_name = "KIND", value_parser = offered(kind_of, kinds), hide_possible_values = true)]
     kind: Option<Kind>,
     /// The configuration to check it with
     #[arg(long, value_name = "JSON", value_parser = config_of)]
     config: Option<serde_json::Value>,
     /// Print what was found, as JSON
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 /// All that was found of a policy that a node would take.

@@ -23,7 +23,7 @@ pub(super) struct Reach {
     #[arg(long)]
     all: bool,
     #[command(flatten)]
-    asking: Asking,
+    pub(super) asking: Asking,
 }
 
 /// What became of the members so far.
@@ -197,7 +197,7 @@ fn at(member: &Member, failure: Failure) -> Failure {
         Failure::Refused(error) => Failure::refused(named(&format_args!("{error:#}"))),
         Failure::Unreachable(reason) => Failure::Unreachable(named(&reason)),
         Failure::Usage(reason) => Failure::refused(named(&reason)),
-        told @ (Failure::Told(_) | Failure::Closed) => told,
+        told @ (Failure::Told(_) | Failure::Interrupted | Failure::Closed) => told,
     }
 }
 

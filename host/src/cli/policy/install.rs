@@ -24,7 +24,7 @@ pub(super) struct Install {
     #[arg(long = "as", value_name = "NAME", value_parser = PolicyName::said)]
     name: Option<PolicyName>,
     #[command(flatten)]
-    reach: Reach,
+    pub(super) reach: Reach,
 }
 
 impl Install {

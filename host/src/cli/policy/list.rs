@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use dataverse_core::plural::plural;
 use dataverse_core::policy::Kind;
 use reqwest::Method;
 
@@ -18,7 +19,7 @@ use crate::policies::view::{
 #[derive(Debug, clap::Args)]
 pub(super) struct List {
     #[command(flatten)]
-    asking: Asking,
+    pub(super) asking: Asking,
 }
 
 impl List {
@@ -113,12 +114,12 @@ fn lines_below(kind: Kind, view: &KindView) -> Vec<String> {
 
 fn shadow_line(shadow: &ShadowView) -> String {
     format!(
-        "{} {} ({}, {}), {} decisions, {} dropped, faults {}: {}",
+        "{} {} ({}, {}), {}, {} dropped, faults {}: {}",
         shadow.name,
         shadow.version,
         shadow.origin.as_str(),
         shadow.state,
-        shadow.decisions,
+        plural(shadow.decisions, "decision", "decisions"),
         shadow.dropped,
         faults(&shadow.faults),
         comparison(&shadow.comparison)

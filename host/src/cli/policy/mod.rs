@@ -42,6 +42,19 @@ enum Command {
 }
 
 impl Policy {
+    pub(super) fn wants_json(&self) -> bool {
+        match &self.command {
+            Command::List(command) => command.asking.json,
+            Command::Check(command) => command.json,
+            Command::Install(command) => command.reach.asking.json,
+            Command::Remove(command) => command.asking.json,
+            Command::Use(command) => command.reach.asking.json,
+            Command::Promote(command) => command.reach.asking.json,
+            Command::Rollback(command) => command.reach.asking.json,
+            Command::New(_) | Command::Build(_) => false,
+        }
+    }
+
     pub(super) async fn run(self, screen: &mut Screen<'_>) -> Result<(), Failure> {
         match self.command {
             Command::List(command) => command.run(screen).await,

@@ -12,6 +12,7 @@ use dataverse_core::policy::Kind;
 
 use super::kind_of;
 use crate::cli::failure::Failure;
+use crate::cli::offered::{kinds, offered};
 use crate::cli::screen::{Screen, printable};
 use crate::policies::name::PolicyName;
 
@@ -103,7 +104,7 @@ pub(super) struct New {
     #[arg(value_name = "NAME")]
     folder: PathBuf,
     /// What it decides: placement, eviction or relocation
-    #[arg(long, value_name = "KIND", value_parser = kind_of)]
+    #[arg(long, value_name = "KIND", value_parser = offered(kind_of, kinds), hide_possible_values = true)]
     kind: Kind,
     /// The language to write it in
     #[arg(long, value_enum, default_value_t = Language::Rust)]

@@ -6,16 +6,17 @@ use super::change::Change;
 use super::everywhere::Reach;
 use super::kind_of;
 use crate::cli::failure::Failure;
+use crate::cli::offered::{kinds, offered};
 use crate::cli::screen::Screen;
 
 /// Put the shadow of a kind in charge
 #[derive(Debug, clap::Args)]
 pub(super) struct Promote {
     /// What it decides: placement, eviction or relocation
-    #[arg(value_name = "KIND", value_parser = kind_of)]
+    #[arg(value_name = "KIND", value_parser = offered(kind_of, kinds), hide_possible_values = true)]
     kind: Kind,
     #[command(flatten)]
-    reach: Reach,
+    pub(super) reach: Reach,
 }
 
 impl Promote {

@@ -17,7 +17,7 @@ pub(super) struct Remove {
     #[arg(value_name = "NAME", value_parser = PolicyName::said)]
     name: PolicyName,
     #[command(flatten)]
-    asking: Asking,
+    pub(super) asking: Asking,
 }
 
 impl Remove {
@@ -25,6 +25,10 @@ impl Remove {
         let client = self.asking.client()?;
         let path = format!("/v1/policies/files/{}", escaped(self.name.as_str()));
         client.ask(client.request(Method::DELETE, &path)).await?;
+        if self.asking.json {
+            let told = serde_json::json!({ "name": self.name.as_str(), "removed": true });
+            return screen.line(&told.to_string());
+        }
         screen.note(&format!("removed {}", self.name));
         Ok(())
     }

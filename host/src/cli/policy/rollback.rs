@@ -6,6 +6,7 @@ use super::change::Change;
 use super::everywhere::Reach;
 use super::kind_of;
 use crate::cli::failure::Failure;
+use crate::cli::offered::{kinds, offered};
 use crate::cli::screen::Screen;
 
 /// Go back to the policy that decided before
@@ -14,10 +15,10 @@ use crate::cli::screen::Screen;
 #[derive(Debug, clap::Args)]
 pub(super) struct Rollback {
     /// What it decides: placement, eviction or relocation
-    #[arg(value_name = "KIND", value_parser = kind_of)]
+    #[arg(value_name = "KIND", value_parser = offered(kind_of, kinds), hide_possible_values = true)]
     kind: Kind,
     #[command(flatten)]
-    reach: Reach,
+    pub(super) reach: Reach,
 }
 
 impl Rollback {

@@ -6,6 +6,7 @@ use super::change::Change;
 use super::everywhere::Reach;
 use super::{config_of, kind_of};
 use crate::cli::failure::Failure;
+use crate::cli::offered::{kinds, offered, policies};
 use crate::cli::screen::Screen;
 use crate::policies::name::PolicyName;
 use crate::policies::wish::KindWish;
@@ -17,19 +18,19 @@ use crate::policies::wish::KindWish;
 #[derive(Debug, clap::Args)]
 pub(super) struct Use {
     /// What it decides: placement, eviction or relocation
-    #[arg(value_name = "KIND", value_parser = kind_of)]
+    #[arg(value_name = "KIND", value_parser = offered(kind_of, kinds), hide_possible_values = true)]
     kind: Kind,
     /// The policy: a file in the node's folder, else a built-in one
-    #[arg(value_name = "NAME", value_parser = PolicyName::said)]
+    #[arg(value_name = "NAME", value_parser = offered(PolicyName::said, policies), hide_possible_values = true)]
     name: PolicyName,
     /// Its configuration
     #[arg(long, value_name = "JSON", value_parser = config_of)]
     config: Option<serde_json::Value>,
     /// A policy that is asked as well, and compared instead of obeyed
-    #[arg(long, value_name = "NAME", value_parser = PolicyName::said)]
+    #[arg(long, value_name = "NAME", value_parser = offered(PolicyName::said, policies), hide_possible_values = true)]
     shadow: Option<PolicyName>,
     #[command(flatten)]
-    reach: Reach,
+    pub(super) reach: Reach,
 }
 
 impl Use {

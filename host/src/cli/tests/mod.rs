@@ -1,5 +1,6 @@
 //! The commands against a small server: what they ask, what they print, how they end.
 
+mod files;
 mod members;
 mod policy;
 mod server;
@@ -114,6 +115,7 @@ async fn an_empty_and_a_large_file_arrive_whole() {
             &format!("ada/{name}"),
             "-o",
             copy.to_str().expect("UTF-8"),
+            "--force",
         ];
         server
             .run(&get)
@@ -254,7 +256,9 @@ async fn wrong_bytes_never_get_the_files_name() {
     let target = write(folder.path(), "x", b"old");
     server.store("ada/x", b"0123456789");
     server.world().mood = Mood::Lies;
-    let get = server.run(&["get", "ada/x", "-o", &target]).await;
+    let get = server
+        .run(&["get", "ada/x", "-o", &target, "--force"])
+        .await;
     get.ended(Exit::Refused, &["their digest is"]);
     assert_eq!(std::fs::read(&target).expect("it is there"), b"old");
     assert_eq!(files_in(folder.path()), ["x"]);
@@ -265,17 +269,17 @@ async fn wrong_bytes_never_get_the_files_name() {
     // A part that was changed on this side is noticed as well.
     server.world().mood = Mood::Breaks(4);
     server
-        .run(&["get", "ada/x", "-o", &target])
+        .run(&["get", "ada/x", "-o", &target, "--force"])
         .await
         .ended(Exit::Unreachable, &[]);
     server.world().mood = Mood::Honest;
     write(folder.path(), "x.part", b"9999");
     server
-        .run(&["get", "ada/x", "-o", &target])
+        .run(&["get", "ada/x", "-o", &target, "--force"])
         .await
         .ended(Exit::Refused, &["try again"]);
     server
-        .run(&["get", "ada/x", "-o", &target])
+        .run(&["get", "ada/x", "-o", &target, "--force"])
         .await
         .ended(Exit::Done, &[]);
 }
@@ -369,6 +373,135 @@ async fn rm_judges_each_key_by_itself() {
     let rm = server.run(&["rm", "ada/y", "ada/x"]).await;
     rm.ended(Exit::Refused, &["there is no such file", "deleted ada/x"]);
     assert!(server.world().files.is_empty());
+    server.store("ada/x", b"hello");
+    let rm = server.run(&["rm", "ada/y", "ada/x", "--json"]).await;
+    let expected = concat!(
+        r#"{"deleted":false,"error":"there is no such file","key":"ada/y"}"#,
+        "\n",
+        r#"{"deleted":true,"key":"ada/x"}"#,
+        "\n"
+    );
+    assert_eq!(rm.ended(Exit::Refused, &["no such file"]).data, expected);
+}
+
+#[tokio::test]
+async fn every_command_that_speaks_json_does_so_when_it_fails() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("it is bound").to_string();
+    drop(listener);
+    let folder = folder();
+    let file = write(folder.path(), "x.wasm", b"x");
+    let commands: [&[&str]; 22] = [
+        &["put", &file, "--user", "ada"],
+        &["get", "a/b"],
+        &["search", "**"],
+        &["ls", "a"],
+        &["stat", "a/b"],
+        &["rm", "a/b"],
+        &["link", "a:1"],
+        &["link", "a:1", "b:1"],
+        &["unlink", "B"],
+        &["links"],
+        &["nodes"],
+        &["status"],
+        &["drain", "B"],
+        &["undrain", "B"],
+        &["scrub"],
+        &["policy", "list"],
+        &["policy", "install", &file],
+        &["policy", "remove", "x"],
+        &["policy", "use", "eviction", "lru"],
+        &["policy", "use", "eviction", "lru", "--all"],
+        &["policy", "promote", "eviction"],
+        &["policy", "rollback", "eviction"],
+    ];
+    for command in commands {
+        let arguments = [command, &["--json", "--node", &address]].concat();
+        let failed = run(&arguments).await;
+        failed.ended(Exit::Unreachable, &["can't reach the node"]);
+        let told: serde_json::Value = serde_json::from_str(&failed.data).expect("JSON");
+        let error = told["error"].as_str().expect("it says why");
+        assert!(
+            error.contains("can't reach the node"),
+            "{command:?}: {told}"
+        );
+    }
+    let check = ["policy", "check", &file, "--json"];
+    let told: serde_json::Value = serde_json::from_str(&run(&check).await.data).expect("JSON");
+    assert_eq!(told["accepted"], false);
+    let experiment = ["lab", "run", "/nonexistent.toml", "--json"];
+    let failed = run(&experiment).await;
+    let told: serde_json::Value = serde_json::from_str(&failed.data).expect("JSON");
+    assert!(
+        told["error"].as_str().expect("why").contains("nonexistent"),
+        "{told}"
+    );
+    let server = Server::start().await;
+    let unlinked = server.run(&["unlink", "B", "--json"]).await;
+    assert_eq!(unlinked.data, "{\"node\":\"B\",\"unlinked\":true}\n");
+    let linked = server.run(&["link", "a:1", "b:2", "--json"]).await;
+    assert_eq!(linked.data, "{\"linked\":[\"a:1\",\"b:2\"]}\n");
+}
+
+#[tokio::test]
+async fn a_list_that_was_cut_says_so() {
+    let server = Server::start().await;
+    for name in ["a", "b", "c"] {
+        server.store(&format!("ada/{name}"), b"hello");
+    }
+    let note = "the list ends after 3 files, and there may be more";
+    // A node of an earlier release says nothing, and has as many as it was asked for at most.
+    let cut = server.run(&["search", "**", "--limit", "3"]).await;
+    cut.ended(Exit::Done, &[note, "--limit"]);
+    assert_eq!(cut.data.lines().count(), 4);
+    let whole = server.run(&["ls", "ada"]).await;
+    assert!(!whole.notes.contains("there may be more"), "{whole:?}");
+    server.world().is_cut = Some(true);
+    server.run(&["ls", "ada"]).await.ended(Exit::Done, &[note]);
+    let json = server.run(&["ls", "ada", "--json"]).await;
+    let told: serde_json::Value = serde_json::from_str(&json.data).expect("JSON");
+    assert_eq!(told["truncated"], true);
+    json.ended(Exit::Done, &[note]);
+    server.world().is_cut = Some(false);
+    let whole = server
+        .run(&["search", "**", "--limit", "3", "--json"])
+        .await;
+    let told: serde_json::Value = serde_json::from_str(&whole.data).expect("JSON");
+    assert_eq!(told["truncated"], false);
+}
+
+#[tokio::test]
+async fn something_else_than_a_node_is_told_as_that() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port");
+    let address = listener.local_addr().expect("it is bound").to_string();
+    let serving = tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _asked = stream.read(&mut [0; 1024]).await;
+            // What a gRPC server begins with: the frame of its settings.
+            let _gone = stream
+                .write_all(b"\0\0\x06\x04\0\0\0\0\0\0\x05\0\0\x40\0")
+                .await;
+        }
+    });
+    for command in [
+        &["status"][..],
+        &["ls", "a"],
+        &["put", "-", "--user", "a", "--as", "b"],
+    ] {
+        let arguments = [command, &["--node", &address]].concat();
+        let failed = run(&arguments).await;
+        failed.ended(
+            Exit::Unreachable,
+            &["is no node's HTTP address", "grpc=", &address],
+        );
+    }
+    serving.abort();
+    let server = Server::start().await;
+    let other = server.run(&["drain", "B"]).await;
+    other.ended(Exit::Refused, &["is no node's HTTP address", "404"]);
 }
 
 #[tokio::test]
@@ -494,6 +627,26 @@ async fn a_wrong_configuration_is_a_usage_error() {
     check(&["--set", "factor=1", "--factor", "2"], &["twice"]).await;
     check(&["--json"], &["--print-config"]).await;
     check(&["--capacity", "10G"], &["capacity", "10GiB"]).await;
+    for flag in [
+        "--name",
+        "--data",
+        "--listen",
+        "--advertise",
+        "--http",
+        "--link",
+        "--network",
+        "--zone",
+        "--capacity",
+        "--factor",
+        "--policies",
+        "--record",
+        "--config",
+    ] {
+        check(&[flag, ""], &[flag, "empty"]).await;
+    }
+    check(&["--link", "a:1,"], &["--link", "empty"]).await;
+    check(&["--link", "a:1", "--link", " "], &["--link", "empty"]).await;
+    check(&["--set", "zone="], &["--set zone=", "empty"]).await;
 }
 
 #[tokio::test]
@@ -523,6 +676,19 @@ async fn the_manual_and_the_completions_name_every_command() {
         let word = command.rsplit('-').next().expect("there is a word");
         assert!(completions.data.contains(word), "{command}");
     }
+}
+
+#[tokio::test]
+async fn completions_offer_kinds_and_policies() {
+    for shell in ["bash", "zsh", "fish"] {
+        let script = run(&["completions", shell]).await.data;
+        for word in ["relocation", "w-tinylfu", "rendezvous"] {
+            assert!(script.contains(word), "{word} in {shell}");
+        }
+    }
+    let help = Cli::try_parse_from(["dataverse", "policy", "use", "--help"]);
+    let help = help.expect_err("it is help").to_string();
+    assert!(!help.contains("possible values"), "{help}");
 }
 
 #[test]

@@ -26,6 +26,8 @@ pub(super) enum Mood {
 pub(super) struct World {
     pub(super) files: BTreeMap<String, Vec<u8>>,
     pub(super) mood: Mood,
+    /// What is said of a list; nothing, as by earlier releases, if `None`.
+    pub(super) is_cut: Option<bool>,
     /// `method path?query range body` of every request, as far as they matter.
     pub(super) heard: Vec<String>,
 }
@@ -121,10 +123,15 @@ async fn upload(
     let digest = blake3::hash(if lies { b"other" } else { &body })
         .to_hex()
         .to_string();
+    let before = world.files.insert(key.clone(), body.to_vec());
+    let unchanged = before.as_deref() == Some(&*body);
+    let status = match before {
+        Some(_) => StatusCode::OK,
+        None => StatusCode::CREATED,
+    };
     let stored = serde_json::json!({"key": key, "size": body.len(), "digest": digest, "version": "1",
-        "content_type": "text/plain", "factor": 2, "replicas": ["A"], "degraded": true, "unchanged": false});
-    world.files.insert(key, body.to_vec());
-    (StatusCode::CREATED, stored.to_string()).into_response()
+        "content_type": "text/plain", "factor": 2, "replicas": ["A"], "degraded": true, "unchanged": unchanged});
+    (status, stored.to_string()).into_response()
 }
 
 async fn download(
@@ -199,9 +206,12 @@ async fn search(State(world): State<Shared>, RawQuery(query): RawQuery) -> Respo
         "key": key, "size": content.len(), "digest": "d", "version": "v", "content_type": "text/plain",
         "node": "D", "hops": 3, "role": "replica"})).collect();
     let outcome = if hits.is_empty() { "partial" } else { "found" };
-    let answer = serde_json::json!({"query": query, "outcome": outcome, "exact": true, "hits": hits,
+    let mut answer = serde_json::json!({"query": query, "outcome": outcome, "exact": true, "hits": hits,
         "path": ["A", "B", "C", "D"], "probes": 3, "levels": 3,
         "unanswered": [{"node": "E", "address": "e:1"}], "elapsed_ms": 1.5});
+    if let Some(is_cut) = world.is_cut {
+        answer["truncated"] = is_cut.into();
+    }
     answer.to_string().into_response()
 }
 

@@ -1,11 +1,8 @@
 //! What is asked of `lab trace`, word by word.
 
-use std::path::Path;
-
 use dataverse_lab::single::{Capacity, OnResize, Unit, WarmUp};
 use dataverse_lab::trace::TimeUnit;
 
-use crate::cli::failure::Failure;
 use crate::config::value::Value;
 
 /// The configuration of a policy.
@@ -92,21 +89,6 @@ pub(super) fn time_unit(word: &str) -> Result<TimeUnit, String> {
     found
         .map(|(_, unit)| unit)
         .ok_or_else(|| "expected s, ms, us or ns".to_owned())
-}
-
-/// Whether a file can be written there, before hours of work end in nothing.
-pub(super) fn writable(file: &Path) -> Result<(), Failure> {
-    let folder = match file.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    };
-    if folder.is_dir() && !file.is_dir() {
-        return Ok(());
-    }
-    Err(Failure::refused(format!(
-        "{} can't be written: give a file in a folder that is there",
-        file.display()
-    )))
 }
 
 #[cfg(test)]

@@ -1,0 +1,280 @@
+//! Where a command writes a file, and what becomes of what is there already.
+//!
+//! - Nothing is there: the file appears when it is complete, and never in place of one that appeared meanwhile.
+//! - A regular file is there: it is overwritten only with `--force` or after a yes on the terminal. It stays the
+//!   same file: the content is copied into it, so its mode, owner, hard links and the links that lead to it
+//!   stay. A rename would keep readers from seeing half of it, but would part it from its other names, its
+//!   access lists and whatever is mounted on it; until the copy is whole, the content lies complete in the
+//!   file that it is copied from.
+//! - A device, a FIFO or an open file of this process (`/dev/stdout`, `/dev/fd/3`, `>(command)`) is there: it is
+//!   written through, never renamed, truncated or removed.
+//! - A socket, a folder or a link that leads nowhere is refused.
+
+use std::fs::{self, File, Metadata};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+
+use tempfile::TempPath;
+
+use super::failure::Failure;
+use super::screen::Screen;
+
+/// As many links are followed on the way to a descriptor, as Linux follows.
+const LINKS_MAX: usize = 40;
+
+/// A place that may be written to.
+#[derive(Debug)]
+pub(super) enum Destination {
+    /// Standard output of this process.
+    Stdout,
+    /// A device, a FIFO or a descriptor, which takes bytes as they come.
+    Stream(PathBuf),
+    /// Nothing is there yet.
+    New(PathBuf),
+    /// A regular file that may be overwritten; links to it are followed.
+    Existing(PathBuf),
+}
+
+impl Destination {
+    /// Looks at what is there, and asks whether it may be overwritten if need be.
+    ///
+    /// # Errors
+    /// [`Failure::Refused`] when it may not be, or can't be written to at all.
+    pub(super) fn claim(
+        path: &Path,
+        force: bool,
+        screen: &mut Screen<'_>,
+    ) -> Result<Self, Failure> {
+        Self::claim_unless(path, |_| force, screen)
+    }
+
+    /// As [`Destination::claim`]; an existing file is not asked about when `is_free` says that it may go.
+    pub(super) fn claim_unless(
+        path: &Path,
+        is_free: impl FnOnce(&Path) -> bool,
+        screen: &mut Screen<'_>,
+    ) -> Result<Self, Failure> {
+        let found = Self::look(path)?;
+        let Self::Existing(file) = &found else {
+            return Ok(found);
+        };
+        let shown = path.display();
+        if is_free(file) || screen.confirm(&format!("{shown} is there already; overwrite it?")) {
+            return Ok(found);
+        }
+        Err(Failure::refused(format!(
+            "{shown} is there already; --force overwrites it"
+        )))
+    }
+
+    /// What is there.
+    fn look(path: &Path) -> Result<Self, Failure> {
+        let shown = path.display();
+        let refused =
+            |reason: &str| Err(Failure::refused(format!("can't write {shown}: {reason}")));
+        if path.as_os_str().is_empty() {
+            return Err(Failure::Usage(
+                "an empty name is no name of a file".to_owned(),
+            ));
+        }
+        match descriptor(path) {
+            Some(1) => return Ok(Self::Stdout),
+            Some(_) => return Ok(Self::Stream(path.to_owned())),
+            None => {}
+        }
+        let metadata = match fs::metadata(path) {
+            Ok(metadata) => metadata,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Self::absent(path),
+            Err(error) => return refused(&error.to_string()),
+        };
+        let kind = metadata.file_type();
+        if kind.is_dir() {
+            return refused("it is a folder; name a file in it");
+        }
+        if kind.is_socket() {
+            return refused("it is a socket, which takes no file");
+        }
+        if !kind.is_file() {
+            return Ok(Self::Stream(path.to_owned()));
+        }
+        match path.canonicalize() {
+            Ok(file) => Ok(Self::Existing(file)),
+            Err(error) => refused(&error.to_string()),
+        }
+    }
+
+    /// Nothing is there, or a link to nothing.
+    fn absent(path: &Path) -> Result<Self, Failure> {
+        let shown = path.display();
+        let refused =
+            |reason: &str| Err(Failure::refused(format!("can't write {shown}: {reason}")));
+        if let Ok(leads_to) = fs::read_link(path) {
+            return refused(&format!(
+                "it is a link to {}, which is not there; make that file or remove the link",
+                leads_to.display()
+            ));
+        }
+        let ends_as_folder = path.as_os_str().as_encoded_bytes().ends_with(b"/");
+        if ends_as_folder || path.file_name().is_none() {
+            return refused("there is no such folder");
+        }
+        let folder = folder_of(path);
+        if !folder.is_dir() {
+            return refused(&format!("{} is no folder that is there", folder.display()));
+        }
+        Ok(Self::New(path.to_owned()))
+    }
+
+    /// Opens what takes bytes as they come. A FIFO that nobody reads yet is waited for.
+    pub(super) fn open_stream(path: &Path) -> io::Result<File> {
+        use std::os::fd::AsFd as _;
+        let descriptor = descriptor(path);
+        if descriptor == Some(2) {
+            return Ok(io::stderr().as_fd().try_clone_to_owned()?.into());
+        }
+        // What a descriptor leads to may be a regular file, of which nothing shall be overwritten.
+        let file = File::options()
+            .write(true)
+            .append(descriptor.is_some())
+            .open(path)?;
+        if descriptor.is_none() && file.metadata()?.is_file() {
+            return Err(io::Error::other(
+                "a file was put in its place meanwhile; try again",
+            ));
+        }
+        Ok(file)
+    }
+
+    /// Writes all of a file at once.
+    ///
+    /// # Errors
+    /// [`Failure::Refused`]; then an existing file is as it was, unless the disk failed while it was overwritten.
+    pub(super) fn write(&self, bytes: &[u8], screen: &mut Screen<'_>) -> Result<(), Failure> {
+        let failed = |path: &Path, error: &io::Error| {
+            Failure::refused(format!("can't write {}: {error}", path.display()))
+        };
+        match self {
+            Self::Stdout => screen.bytes(bytes),
+            Self::Stream(path) => Self::open_stream(path)
+                .and_then(|mut file| file.write_all(bytes))
+                .map_err(|error| failed(path, &error)),
+            Self::New(path) | Self::Existing(path) => {
+                let part = beside(path, bytes).map_err(|error| failed(path, &error))?;
+                self.take(&part).map_err(|error| failed(path, &error))
+            }
+        }
+    }
+
+    /// Makes the complete file `part` what is at this place. On failure `part` stays where it is.
+    pub(super) fn take(&self, part: &Path) -> io::Result<()> {
+        match self {
+            Self::Stdout | Self::Stream(_) => Err(io::Error::other("it takes no whole file")),
+            Self::New(path) => {
+                let moved = TempPath::try_from_path(part)?.persist_noclobber(path);
+                moved.map_err(|error| {
+                    let _kept = error.path.keep();
+                    match error.error.kind() {
+                        io::ErrorKind::AlreadyExists => io::Error::new(
+                            io::ErrorKind::AlreadyExists,
+                            "a file of that name appeared meanwhile",
+                        ),
+                        _ => error.error,
+                    }
+                })
+            }
+            Self::Existing(path) => overwrite(part, path),
+        }
+    }
+}
+
+/// The folder that a file lies in.
+fn folder_of(file: &Path) -> &Path {
+    match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+/// A file with these bytes in the folder of another, with the mode of a new file.
+fn beside(file: &Path, bytes: &[u8]) -> io::Result<TempPath> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mut part = tempfile::Builder::new()
+        .prefix(".")
+        .suffix(".part")
+        .permissions(fs::Permissions::from_mode(0o666))
+        .tempfile_in(folder_of(file))?;
+    part.write_all(bytes)?;
+    Ok(part.into_temp_path())
+}
+
+/// Copies a complete file into one that is there, which stays the same file, and removes the first.
+fn overwrite(part: &Path, file: &Path) -> io::Result<()> {
+    let mut from = File::open(part)?;
+    // The old content goes only when the new one is safe.
+    from.sync_all()?;
+    let mut into = match File::options().write(true).open(file) {
+        Ok(into) => into,
+        Err(error) => return replace(part, file, error),
+    };
+    into.set_len(0)?;
+    io::copy(&mut from, &mut into)?;
+    fs::remove_file(part)
+}
+
+/// Puts a file in the place of one that can't be written to, such as a write-protected one, with its mode and, where
+/// that is possible, its owner. A file with other names would lose them, so it is left alone.
+fn replace(part: &Path, file: &Path, reason: io::Error) -> io::Result<()> {
+    let protected = matches!(
+        reason.kind(),
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ExecutableFileBusy
+    );
+    let metadata = fs::metadata(file)?;
+    if !protected || metadata.nlink() > 1 {
+        return Err(reason);
+    }
+    keep_owner(part, &metadata);
+    fs::set_permissions(part, metadata.permissions())?;
+    fs::rename(part, file)
+}
+
+/// Only the superuser may give files away; for others they become their own, as with any new file.
+fn keep_owner(part: &Path, of: &Metadata) {
+    let _not_allowed = std::os::unix::fs::chown(part, Some(of.uid()), Some(of.gid()));
+}
+
+/// The descriptor of this process that a path such as `/dev/stdout` or `/dev/fd/3` leads to.
+pub(super) fn descriptor(path: &Path) -> Option<u32> {
+    let mut path = path.to_owned();
+    for _ in 0..LINKS_MAX {
+        let folder = folder_of(&path).canonicalize().ok()?;
+        let name = path.file_name()?.to_str()?;
+        if is_descriptors(&folder) {
+            return name.parse().ok();
+        }
+        let leads_to = fs::read_link(&path).ok()?;
+        path = folder.join(leads_to);
+    }
+    None
+}
+
+/// Whether a folder, links in its path followed, is that of this process's descriptors.
+fn is_descriptors(folder: &Path) -> bool {
+    if folder == Path::new("/dev/fd") {
+        return true;
+    }
+    let own = format!("/proc/{}", std::process::id());
+    let Ok(within) = folder.strip_prefix(own) else {
+        return false;
+    };
+    // A thread's descriptors are those of its process: `task/ID/fd`.
+    let parts: Vec<_> = within.iter().collect();
+    match parts.as_slice() {
+        [fd] => *fd == "fd",
+        [task, _, fd] => *task == "task" && *fd == "fd",
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -64,6 +64,7 @@ impl Driver {
         body: Body,
     ) -> Result<Written, WriteError> {
         self.load.count();
+        self.refuse_unfit()?;
         let turn = self.gates.upload()?;
         let factor = self.wanted_factor(options.factor)?;
         let content_type = content_type_of(key, options.content_type)?;
@@ -375,6 +376,7 @@ pub(super) fn refused_by_store(error: StoreError) -> WriteError {
         StoreError::NoRoom { .. } | StoreError::DiskFull(_) => {
             WriteError::NoRoom(error.to_string())
         }
+        StoreError::Unfit(_) => WriteError::Unavailable(error.to_string()),
         other => WriteError::Failed(other.to_string()),
     }
 }

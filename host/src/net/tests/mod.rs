@@ -155,6 +155,7 @@ fn from_a<T>(body: T) -> Message<T> {
         clock: Stamp::at(5),
         network: "test".into(),
         protocol: 1,
+        instance: 2,
     };
     Message { sender, body }
 }

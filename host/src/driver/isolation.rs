@@ -114,7 +114,14 @@ impl Driver {
         if self.isolation.is_on() || address == self.me.address {
             return;
         }
-        let Double::Answers(instance) = self.ask_double(&address).await else {
+        let double = self.ask_double(&address).await;
+        if let Double::KeepsAway(instance) = double {
+            let me = &self.me;
+            self.claims
+                .note(me.id, &me.name, &me.address, &address, instance);
+            return;
+        }
+        let Double::Answers(instance) = double else {
             tracing::warn!(id = %self.me.id, here = %self.me.address, there = %address, "this node was told that another one goes by its id, but nobody answers there under it");
             return;
         };

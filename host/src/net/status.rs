@@ -15,6 +15,8 @@ use super::convert::Malformed;
 use crate::transport::{CallError, Refusal};
 
 const KIND: &str = "dataverse-refusal";
+/// How the standard library calls an error for which it has no word, as of a host name that nobody knows.
+const UNCATEGORIZED: &str = "uncategorized error";
 
 impl From<Refusal> for Status {
     fn from(refusal: Refusal) -> Self {
@@ -117,7 +119,11 @@ fn broken(status: &Status) -> String {
         cause = error.source();
     }
     match found {
-        Some(error) => error.kind().to_string(),
+        Some(error) => match error.kind().to_string() {
+            // What the resolver says has no kind of its own.
+            kind if kind == UNCATEGORIZED => printable(&error.to_string()),
+            kind => kind,
+        },
         None if status.code() == Code::Unavailable => "no connection could be made".to_owned(),
         None => "the connection broke".to_owned(),
     }

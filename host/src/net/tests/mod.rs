@@ -119,7 +119,7 @@ impl Server {
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
             let stopped = async { drop(stopped.await) };
-            server::run(listener, routes, &settings, stopped).await
+            server::run(listener, routes, &settings, || true, stopped).await
         });
         Self { tasks, stop }
     }

@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 
 use super::super::suite::{Bench, content, eventually, put, record};
 use super::super::{Applied, Change, Life, SavedLinks, StoreError};
-use super::layout::{ContentId, Shelf};
+use super::layout::ContentId;
 use super::*;
 
 const NOW: Millis = 1_800_000_000_000;

@@ -157,7 +157,8 @@ pub struct Metrics {
     store_bytes: [Gauge; 2],
     store_capacity: Gauge,
     store_free: Gauge,
-    links: [Gauge; 2],
+    links: [Gauge; 4],
+    problems: [Gauge; 2],
     scrub: scrub::ScrubMetrics,
     policies: OnceLock<PoliciesSource>,
 }
@@ -260,7 +261,12 @@ impl Metrics {
             store_bytes: new.gauges("dataverse_store_bytes", "role", REPLICA_AND_CACHED),
             store_capacity: new.gauge("dataverse_store_capacity_bytes"),
             store_free: new.gauge("dataverse_store_free_bytes"),
-            links: new.gauges("dataverse_links", "state", ["up", "down"]),
+            links: new.gauges(
+                "dataverse_links",
+                "state",
+                ["up", "down", "left", "connecting"],
+            ),
+            problems: new.gauges("dataverse_problems", "kind", ["store", "identity"]),
             scrub: scrub::ScrubMetrics::new(&new),
             policies: OnceLock::new(),
             handle: recorder.handle(),
@@ -423,10 +429,18 @@ impl Metrics {
         self.store_free.set(as_gauge(size.free_bytes));
     }
 
-    /// This many links answer and do not.
-    pub fn set_links(&self, up: usize, down: usize) {
-        self.links[0].set(as_gauge(up as u64));
-        self.links[1].set(as_gauge(down as u64));
+    /// This many links answer, don't, are with a node that left, and have not come about yet.
+    pub fn set_links(&self, by_state: [usize; 4]) {
+        for (gauge, links) in self.links.iter().zip(by_state) {
+            gauge.set(as_gauge(links as u64));
+        }
+    }
+
+    /// Whether something is wrong with the data folder, and whether two nodes run under one id.
+    pub fn set_problems(&self, by_kind: [bool; 2]) {
+        for (gauge, is_there) in self.problems.iter().zip(by_kind) {
+            gauge.set(f64::from(u8::from(is_there)));
+        }
     }
 
     /// The check of all content is so far now.
@@ -535,7 +549,7 @@ mod tests {
             capacity_bytes: 100,
             free_bytes: 63,
         });
-        metrics.set_links(3, 1);
+        metrics.set_links([3, 1, 0, 0]);
         check(&metrics, r#"dataverse_store_files{role="replica"} 2"#);
         check(&metrics, r#"dataverse_store_bytes{role="cached"} 7"#);
         check(&metrics, "dataverse_store_free_bytes 63");

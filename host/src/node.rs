@@ -251,6 +251,8 @@ impl RunningNode {
 
     /// Finishes what is in flight within `node.shutdown` and ends.
     pub async fn stop(mut self) {
+        // Whoever hears it calls back, which is only answered while the faces are there.
+        self.driver.say_goodbye().await;
         // Requests that wait for a change of policies are answered, so that the faces need not wait for them.
         self.policies.cease();
         self.closing.cancel();

@@ -35,6 +35,9 @@ pub struct Sender {
     pub network: Arc<str>,
     /// The version of the overlay protocol that it speaks.
     pub protocol: u32,
+    /// Which of the node's runs it is: later runs have greater numbers, and no two the same. Two runs that
+    /// answer under one id at once are two nodes. 0 when it does not say, as earlier releases don't.
+    pub instance: u64,
 }
 
 /// A message and who sent it.
@@ -105,15 +108,41 @@ pub struct LinkAsk {
     /// A person (or a flag) asked for this link now: it lifts an earlier refusal. False when a node
     /// takes up a link it already has.
     pub explicit: bool,
+    /// The sender says good-bye: it was emptied and is about to stop. Whoever hears it asks back.
+    pub leaving: bool,
+}
+
+impl LinkAsk {
+    /// Takes up a link that is there already.
+    pub const AGAIN: Self = Self {
+        explicit: false,
+        leaving: false,
+    };
+    /// A person asked for it now.
+    pub const EXPLICIT: Self = Self {
+        explicit: true,
+        leaving: false,
+    };
+    /// Good-bye.
+    pub const GOODBYE: Self = Self {
+        explicit: false,
+        leaving: true,
+    };
 }
 
 /// What became of a [`LinkAsk`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LinkAnswer {
     /// Both ends keep it now.
     Linked,
     /// The other end cut it; only an explicit link brings it back.
     Cut,
+    /// The node that answers was emptied and is about to stop.
+    Leaving,
+    /// Another node answers under the asker's id, at this address: of the two only that one is linked with.
+    Taken(Arc<str>),
+    /// The node that answers knows that another one goes by its id, and keeps away.
+    Isolated,
 }
 
 /// Asks a node to link itself with the one that listens at another address.

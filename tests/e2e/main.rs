@@ -20,6 +20,7 @@ mod refusals;
 mod scrub;
 mod soak;
 mod story;
+mod tampering;
 mod weather;
 mod world;
 mod writers;

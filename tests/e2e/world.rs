@@ -80,6 +80,19 @@ impl Node {
         Self::start_in(name, folder, arguments, found, Surroundings::default())
     }
 
+    /// The same, in a folder that is there.
+    pub(crate) fn start_with_folder(name: &str, folder: TempDir) -> Self {
+        let found = ["127.0.0.1:0"; 2];
+        Self::start_in(name, folder, Vec::new(), found, Surroundings::default())
+    }
+
+    /// Stops it by `kill -9` and leaves its folder.
+    pub(crate) fn into_folder(mut self) -> TempDir {
+        self.kill();
+        let empty = TempDir::new().expect("a temporary folder can be made");
+        std::mem::replace(&mut self.folder, empty)
+    }
+
     /// The same, with a wall clock of its own.
     pub(crate) fn start_at(name: &str, arguments: &[&str], clock: Clock) -> Self {
         let folder = TempDir::new().expect("a temporary folder can be made");

@@ -85,7 +85,9 @@ impl Holdings {
     /// Puts a holding in place of the one before, if there was one, and returns that.
     pub fn put(&mut self, holding: Holding) -> Option<Holding> {
         self.count(&holding, Total::add);
-        let before = self.by_key.insert(holding.record.key.clone(), holding);
+        // Removed first: a map keeps the key that it has, and the text of the one before would stay beside the new one's.
+        let before = self.by_key.remove(&holding.record.key);
+        self.by_key.insert(holding.record.key.clone(), holding);
         if let Some(before) = &before {
             self.count(before, Total::take);
         }

@@ -44,6 +44,14 @@ pub const VERDICT_ENTRIES_MAX: usize = 4096;
 
 /// Links of one node.
 pub const LINKS_MAX: usize = 1024;
+/// Content types that are kept once for all records that have them.
+pub const CONTENT_TYPES_SHARED_MAX: usize = 4096;
+/// Nodes that said good-bye and are remembered.
+pub const LEFT_MAX: usize = 4096;
+/// Nodes that are told at once that this one leaves.
+pub const GOODBYES_AT_ONCE_MAX: usize = 16;
+/// Ids under which two nodes were heard that are remembered.
+pub const CLAIMS_MAX: usize = 256;
 /// Members that a node keeps track of.
 pub const MEMBERS_MAX: usize = 65_536;
 

@@ -51,6 +51,8 @@ pub(super) struct Hit {
 pub(super) struct Unanswered {
     pub(super) node: String,
     pub(super) address: String,
+    /// Earlier releases don't say.
+    pub(super) silent_for_s: Option<u64>,
 }
 
 /// A link.
@@ -59,6 +61,10 @@ pub(super) struct Link {
     pub(super) node: String,
     pub(super) address: String,
     pub(super) state: String,
+    pub(super) silent_for_s: Option<u64>,
+    #[serde(default)]
+    pub(super) attempts: u32,
+    pub(super) last_error: Option<String>,
 }
 
 /// A member of the network.
@@ -74,6 +80,7 @@ pub(super) struct Member {
     pub(super) free: u64,
     pub(super) load: f64,
     pub(super) state: String,
+    pub(super) silent_for_s: Option<u64>,
 }
 
 /// What a node says of itself.
@@ -90,11 +97,31 @@ pub(super) struct Status {
     pub(super) cached: Total,
     pub(super) links: u64,
     #[serde(default)]
+    pub(super) silent: Vec<Silent>,
+    #[serde(default)]
+    pub(super) problems: Vec<NodeProblem>,
+    #[serde(default)]
     pub(super) repair: Repair,
     #[serde(default)]
     pub(super) drain: Drained,
     /// Earlier releases don't say.
     pub(super) scrub: Option<Scrub>,
+}
+
+/// A node that another would hear and does not.
+#[derive(Debug, Deserialize)]
+pub(super) struct Silent {
+    pub(super) node: String,
+    pub(super) address: String,
+    pub(super) state: String,
+    pub(super) silent_for_s: Option<u64>,
+    pub(super) last_error: Option<String>,
+}
+
+/// Something that an operator has to see to.
+#[derive(Debug, Deserialize)]
+pub(super) struct NodeProblem {
+    pub(super) detail: String,
 }
 
 /// How far repair is.
@@ -118,6 +145,8 @@ pub(super) struct Drained {
 #[derive(Debug, Deserialize)]
 pub(super) struct Scrub {
     pub(super) running: bool,
+    /// Said in answer to what begins one: one was under way already.
+    pub(super) joined: Option<bool>,
     pub(super) ended: Option<u64>,
     pub(super) files_done: u64,
     pub(super) files_total: u64,

@@ -6,7 +6,7 @@ use super::Asking;
 use super::answers;
 use super::client::understood;
 use super::failure::Failure;
-use super::screen::Screen;
+use super::screen::{Screen, ago};
 
 /// List the links of a node
 #[derive(Debug, clap::Args)]
@@ -29,9 +29,24 @@ impl Links {
             screen.note("no links; `dataverse link ADDR` makes one");
             return Ok(());
         }
-        let rows = links
-            .into_iter()
-            .map(|link| vec![link.node, link.address, link.state]);
-        screen.table(&["node", "address", "state"], rows.collect())
+        let mut notes = Vec::new();
+        let mut rows = Vec::new();
+        for link in links {
+            if let Some(error) = link.last_error.filter(|_| link.state != "left") {
+                let tries = match link.attempts {
+                    1 => "1 try".to_owned(),
+                    tries => format!("{tries} tries"),
+                };
+                notes.push(format!("{}: {tries} failed: {error}", link.address));
+            }
+            let name = match link.node.as_str() {
+                "" => "-".to_owned(),
+                name => name.to_owned(),
+            };
+            rows.push(vec![name, link.address, link.state, ago(link.silent_for_s)]);
+        }
+        screen.table(&["node", "address", "state", "silent for"], rows)?;
+        notes.iter().for_each(|note| screen.note(note));
+        Ok(())
     }
 }

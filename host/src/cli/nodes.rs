@@ -6,7 +6,7 @@ use super::Asking;
 use super::answers::Member;
 use super::client::understood;
 use super::failure::Failure;
-use super::screen::{Screen, size};
+use super::screen::{Screen, ago, size};
 
 /// List the nodes that a node knows of, itself included
 #[derive(Debug, clap::Args)]
@@ -26,7 +26,17 @@ impl Nodes {
         }
         let members: Vec<Member> = understood(&text)?;
         let head = [
-            "name", "id", "address", "http", "zone", "hops", "capacity", "free", "load", "state",
+            "name",
+            "id",
+            "address",
+            "http",
+            "zone",
+            "hops",
+            "capacity",
+            "free",
+            "load",
+            "state",
+            "silent for",
         ];
         screen.table(&head, members.into_iter().map(row).collect())
     }
@@ -44,5 +54,6 @@ fn row(member: Member) -> Vec<String> {
         size(member.free),
         member.load.to_string(),
         member.state,
+        ago(member.silent_for_s),
     ]
 }

@@ -136,6 +136,13 @@ pub(super) fn size(bytes: u64) -> String {
     indicatif::BinaryBytes(bytes).to_string()
 }
 
+/// For how long something has lasted, for people; `-` where it does not.
+pub(super) fn ago(seconds: Option<u64>) -> String {
+    seconds.map_or("-".to_owned(), |seconds| {
+        indicatif::HumanDuration(std::time::Duration::from_secs(seconds)).to_string()
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -41,6 +41,10 @@ impl Scrub {
             Method::POST
         };
         let mut text = ask(&client, method).await?;
+        if !self.status && !self.asking.json {
+            let asked: answers::Scrub = understood(&text)?;
+            screen.note(&began(&asked));
+        }
         if self.wait {
             text = wait(&client, text, screen.bars).await?;
         }
@@ -55,6 +59,15 @@ impl Scrub {
             return Err(Failure::Told(Exit::Refused));
         }
         Ok(())
+    }
+}
+
+/// Whether a check was begun, or the one under way is shown.
+fn began(scrub: &answers::Scrub) -> String {
+    match scrub.joined {
+        Some(true) => "a check is under way already; nothing new was begun".to_owned(),
+        _ => "a check was begun; `dataverse scrub --status` shows it without beginning one"
+            .to_owned(),
     }
 }
 

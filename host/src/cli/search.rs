@@ -9,7 +9,7 @@ use super::Asking;
 use super::answers::Found;
 use super::client::{pairs, understood};
 use super::failure::{Exit, Failure};
-use super::screen::{Screen, size};
+use super::screen::{Screen, ago, size};
 
 /// Find files by pattern
 ///
@@ -100,8 +100,12 @@ pub(super) fn end(found: &Found, screen: &mut Screen<'_>) -> Result<(), Failure>
         found.elapsed_ms
     ));
     for silent in &found.unanswered {
+        let since = match silent.silent_for_s {
+            None | Some(0) => String::new(),
+            seconds => format!(", silent for {}", ago(seconds)),
+        };
         screen.note(&format!(
-            "no answer from {} at {}",
+            "no answer from {} at {}{since}",
             silent.node, silent.address
         ));
     }

@@ -7,7 +7,7 @@ use super::Asking;
 use super::answers::{self, Total};
 use super::client::understood;
 use super::failure::Failure;
-use super::screen::{Screen, size};
+use super::screen::{Screen, ago, size};
 use super::scrub;
 
 /// Show what a node says of itself
@@ -70,8 +70,22 @@ fn rows(status: answers::Status) -> Vec<Vec<String>> {
     ]
     .into_iter()
     .chain(status.scrub.as_ref().map(|it| ("scrub", scrub_of(it))))
+    .chain(status.silent.iter().map(|it| ("silent", silent_of(it))))
+    .chain(status.problems.into_iter().map(|it| ("problem", it.detail)))
     .map(|(name, value)| vec![name.to_owned(), value])
     .collect()
+}
+
+/// A node that is not heard, since when, and why.
+fn silent_of(silent: &answers::Silent) -> String {
+    let name = match silent.node.as_str() {
+        "" => silent.address.clone(),
+        name => format!("{name} at {}", silent.address),
+    };
+    let error = silent.last_error.as_ref();
+    let error = error.map_or(String::new(), |error| format!(": {error}"));
+    let since = ago(silent.silent_for_s);
+    format!("{name} ({}) for {since}{error}", silent.state)
 }
 
 /// The last check of all content, and what there is to know of bad copies.

@@ -10,7 +10,7 @@ use super::screen::Screen;
 /// Cut the link with a neighbour
 #[derive(Debug, clap::Args)]
 pub(super) struct Unlink {
-    /// The neighbour's name or id
+    /// The neighbour's name or id; of a link that has not come about yet, its address
     #[arg(value_name = "NODE", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     neighbour: String,
     #[command(flatten)]

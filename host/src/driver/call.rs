@@ -19,6 +19,7 @@ impl Driver {
             clock: self.state.node().clock().last(),
             network: Arc::clone(&self.network),
             protocol: PROTOCOL,
+            instance: self.instance,
         }
     }
 
@@ -27,6 +28,16 @@ impl Driver {
             sender: self.sender(),
             body,
         }
+    }
+
+    /// Checks who speaks and takes in its clock, for whoever does what another node asks: nothing is done for one
+    /// that goes by another's id, nor by one that keeps away.
+    pub(super) fn admit_caller(&self, sender: &Sender) -> Result<(), Refusal> {
+        self.refuse_isolated()?;
+        self.refuse_double(sender)?;
+        self.admit_sender(sender)?;
+        self.is_heard(sender);
+        Ok(())
     }
 
     /// Checks who speaks and takes in its clock.

@@ -46,6 +46,8 @@ impl Driver {
     }
 
     async fn find_and_bury(&self, key: &Key) -> Result<(), DeleteError> {
+        self.refuse_unfit()
+            .map_err(|error| DeleteError::Unavailable(error.to_string()))?;
         let located = match self.find(key, Consistency::Newest).await {
             // No replica can be asked: what is known is deleted, and a newer version stays.
             Err(ReadError::Unconfirmed { .. }) => self.find(key, Consistency::Usual).await,

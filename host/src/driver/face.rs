@@ -3,6 +3,7 @@
 //! HTTP and gRPC for clients speak in these types and nothing deeper.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use dataverse_core::content::Digest;
@@ -11,7 +12,6 @@ use dataverse_core::id::NodeId;
 use dataverse_core::key::Key;
 use dataverse_core::pattern::Pattern;
 use dataverse_core::record::Record;
-use dataverse_core::search::Peer;
 use dataverse_core::version::{Millis, Version};
 use futures_util::stream::BoxStream;
 
@@ -148,13 +148,15 @@ pub enum ReadError {
     },
     /// It may exist: the search could not know.
     #[error(
-        "{key} was not found, but the search could not ask every node ({outcome}); it may exist, try again"
+        "{key} was not found, but the search could not ask every node ({outcome}); it may exist, try again{silent}"
     )]
     Unknown {
         /// The file.
         key: Key,
         /// How the search ended.
         outcome: &'static str,
+        /// Who gave no answer.
+        silent: Silent,
     },
     /// It exists, and there is no copy of it that can be read.
     #[error(
@@ -242,7 +244,7 @@ pub struct SearchReport {
     /// Levels asked, the node itself (level 0) not counted.
     pub levels: u32,
     /// Nodes that gave no answer.
-    pub unanswered: Vec<Peer>,
+    pub unanswered: Vec<SilentNode>,
     /// How long it took.
     pub elapsed_ms: f64,
 }
@@ -271,6 +273,103 @@ pub struct LinkView {
     pub address: String,
     /// Whether it answers.
     pub up: bool,
+    /// How it stands.
+    pub state: LinkState,
+    /// For how long it has not answered, if it does not; the node itself has not run for longer.
+    pub silent_for: Option<Duration>,
+    /// Tries that failed since it last answered.
+    pub attempts: u32,
+    /// What came of the last of them.
+    pub last_error: Option<String>,
+}
+
+/// How a link stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkState {
+    /// The other end answers.
+    Up,
+    /// It does not answer.
+    Down,
+    /// It was emptied, said good-bye and stopped: nobody waits for it.
+    Left,
+    /// It was asked for at start and has not come about yet: name and id are not known.
+    Connecting,
+}
+
+impl LinkState {
+    /// As it is shown.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Down => "down",
+            Self::Left => "left",
+            Self::Connecting => "connecting",
+        }
+    }
+}
+
+/// A node that is not heard.
+#[derive(Debug, Clone)]
+pub struct SilentNode {
+    /// Its name; empty when it never was heard.
+    pub name: String,
+    /// Its id, where it is known.
+    pub id: Option<NodeId>,
+    /// Where it was last known to listen.
+    pub address: String,
+    /// `down`, `connecting`, `gone` or `silent`.
+    pub state: &'static str,
+    /// For how long it has been silent, as far as that is known; this node has not run for longer.
+    pub silent_for: Option<Duration>,
+    /// What came of the last try to reach it.
+    pub last_error: Option<String>,
+}
+
+impl std::fmt::Display for SilentNode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.name.as_str() {
+            "" => f.write_str(&self.address)?,
+            name => write!(f, "{name} at {}", self.address)?,
+        }
+        match self.silent_for.map(|silent_for| silent_for.as_secs()) {
+            None | Some(0) => Ok(()),
+            Some(seconds @ ..120) => write!(f, ", silent for {seconds} s"),
+            Some(seconds @ 120..7200) => write!(f, ", silent for {} min", seconds / 60),
+            Some(seconds) => write!(f, ", silent for {} h", seconds / 3600),
+        }
+    }
+}
+
+/// Those who gave a search no answer, in a sentence.
+#[derive(Debug, Clone, Default)]
+pub struct Silent(pub Vec<SilentNode>);
+
+/// Silent nodes named in a sentence at most.
+const SILENT_NAMED_MAX: usize = 5;
+
+impl std::fmt::Display for Silent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (at, silent) in self.0.iter().take(SILENT_NAMED_MAX).enumerate() {
+            f.write_str(if at == 0 { "; no answer from " } else { "; " })?;
+            silent.fmt(f)?;
+        }
+        match self.0.len().saturating_sub(SILENT_NAMED_MAX) {
+            0 => Ok(()),
+            more => write!(f, "; and {more} more"),
+        }
+    }
+}
+
+/// Something that an operator has to see to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeProblem {
+    /// What it is about: `store` or `identity`.
+    pub kind: &'static str,
+    /// The node takes nothing in because of it.
+    pub blocks: bool,
+    /// What happened, what is safe and what to do.
+    pub detail: String,
 }
 
 /// Why a link was not made or cut.
@@ -320,8 +419,10 @@ pub struct NodeSeen {
     pub free: u64,
     /// Requests it answered per second, lately.
     pub load: u32,
-    /// `alive`, `suspect` or `gone`.
+    /// `alive`, `suspect`, `gone`, or `left`: emptied and stopped.
     pub state: &'static str,
+    /// For how long it has been silent, if it is.
+    pub silent_for: Option<Duration>,
 }
 
 /// What a node says of itself.
@@ -345,6 +446,10 @@ pub struct NodeStatus {
     pub cached: Total,
     /// How many links it has.
     pub links: usize,
+    /// Whom it would hear and does not.
+    pub silent: Vec<SilentNode>,
+    /// What an operator has to see to.
+    pub problems: Vec<NodeProblem>,
     /// How far repair is.
     pub repair: RepairStatus,
     /// Whether it is being emptied.

@@ -162,7 +162,16 @@ impl Groups {
     }
 
     fn give_up(&mut self, peer: &Peer, error: &CallError) {
-        tracing::warn!(key = %self.record.key, node = %peer.name, group = self.next_group, %error, "a holder could not send a copy; the next is asked");
+        let (key, node, group) = (&self.record.key, &peer.name, self.next_group);
+        match error {
+            // It has let go of it since it said that it had it, or does as much as it can.
+            CallError::Refused(Refusal::Absent(_) | Refusal::Busy(_)) => {
+                tracing::debug!(%key, %node, group, %error, "a holder has no copy to send any more; the next is asked");
+            }
+            _ => {
+                tracing::warn!(%key, %node, group, %error, "a holder could not send a copy; the next is asked");
+            }
+        }
         self.failed.push(peer.id);
         self.last_error = format!("{}: {error}", peer.name);
     }

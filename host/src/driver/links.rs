@@ -14,12 +14,13 @@ use dataverse_core::search::Peer;
 use tokio::time::Instant;
 
 use super::Driver;
-use super::face::{LinkError, LinkView};
+use super::face::{LinkError, LinkState, LinkView};
+use super::wanted::WantedLinks;
 use crate::config::address;
 use crate::entropy::Entropy;
 use crate::settings::Settings;
 use crate::store::SavedLinks;
-use crate::transport::{CallError, IntroduceAsk, LinkAnswer, LinkAsk, Refusal};
+use crate::transport::{CallError, IntroduceAsk, LinkAnswer, LinkAsk, Message, Refusal, Sender};
 
 /// How often the keeper looks for links that are due.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -31,17 +32,27 @@ struct Link {
     checking: bool,
     due: Instant,
     pause: Duration,
+    /// The run in which it was last heard; 0 when that is not known.
+    run: u64,
+    /// Since when it does not answer, how often it was tried since, and what came of the last try.
+    down_since: Instant,
+    attempts: u32,
+    last_error: Option<String>,
 }
 
 #[derive(Debug, Default)]
 struct Table {
     links: BTreeMap<NodeId, Link>,
     refused: BTreeSet<NodeId>,
+    /// Nodes that said good-bye, and in which of their runs.
+    left: BTreeMap<NodeId, u64>,
 }
 
 /// The links of this node.
 pub(super) struct Links {
     table: Mutex<Table>,
+    /// Those that were asked for at start and have not come about.
+    pub(super) wanted: WantedLinks,
     /// Persisting is one at a time, so that an older state never overwrites a newer one.
     saving: tokio::sync::Mutex<()>,
 }
@@ -61,7 +72,9 @@ impl Links {
             table: Mutex::new(Table {
                 links: links.collect(),
                 refused: saved.refused.into_iter().collect(),
+                left: saved.left.into_iter().collect(),
             }),
+            wanted: WantedLinks::default(),
             saving: tokio::sync::Mutex::default(),
         }
     }
@@ -70,6 +83,14 @@ impl Links {
     pub(super) fn peers(&self) -> Vec<Peer> {
         let table = self.table();
         table.links.values().map(|link| link.peer.clone()).collect()
+    }
+
+    /// Those of them that have not left: whom a search asks.
+    pub(super) fn staying_peers(&self) -> Vec<Peer> {
+        let table = self.table();
+        let links = table.links.values();
+        let stay = links.filter(|link| link.up || !table.left.contains_key(&link.peer.id));
+        stay.map(|link| link.peer.clone()).collect()
     }
 
     /// Those of them that answer.
@@ -83,8 +104,64 @@ impl Links {
         self.table().links.get(&id).map(|link| link.peer.clone())
     }
 
+    /// A neighbour, and in which run it was last heard.
+    pub(super) fn peer_and_run(&self, id: NodeId) -> Option<(Peer, u64)> {
+        let table = self.table();
+        let link = table.links.get(&id)?;
+        Some((link.peer.clone(), link.run))
+    }
+
+    /// Since when a neighbour does not answer, if it does not.
+    pub(super) fn silent_since(&self, id: NodeId) -> Option<Instant> {
+        let table = self.table();
+        let link = table.links.get(&id)?;
+        (!link.up).then_some(link.down_since)
+    }
+
     pub(super) fn views(&self) -> Vec<LinkView> {
-        self.table().links.values().map(Link::view).collect()
+        let made: Vec<_> = {
+            let table = self.table();
+            let links = table.links.values();
+            links
+                .map(|link| link.view(table.left.contains_key(&link.peer.id)))
+                .collect()
+        };
+        made.into_iter().chain(self.wanted.views()).collect()
+    }
+
+    pub(super) fn has_left(&self, id: NodeId) -> bool {
+        self.table().left.contains_key(&id)
+    }
+
+    /// A node said good-bye in this run. False if that is known.
+    pub(super) fn note_left(&self, id: NodeId, run: u64) -> bool {
+        let mut table = self.table();
+        if run == 0 || table.left.get(&id) == Some(&run) {
+            return false;
+        }
+        if table.left.len() >= limits::LEFT_MAX {
+            // The one that left longest ago.
+            let oldest = table.left.iter().min_by_key(|(_, run)| **run);
+            if let Some(oldest) = oldest.map(|(id, _)| *id) {
+                table.left.remove(&oldest);
+            }
+        }
+        table.left.insert(id, run);
+        if let Some(link) = table.links.get_mut(&id) {
+            link.up = false;
+            link.down_since = Instant::now();
+        }
+        true
+    }
+
+    /// A node is heard in this run. True if it had left in another.
+    pub(super) fn note_back(&self, id: NodeId, run: u64) -> bool {
+        let mut table = self.table();
+        let is_back = table.left.get(&id).is_some_and(|left| *left != run);
+        if is_back {
+            table.left.remove(&id);
+        }
+        is_back
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
@@ -102,28 +179,49 @@ impl Link {
             checking: false,
             due: now,
             pause: Duration::ZERO,
+            run: 0,
+            down_since: now,
+            attempts: 0,
+            last_error: None,
         }
     }
 
-    fn view(&self) -> LinkView {
+    fn view(&self, has_left: bool) -> LinkView {
+        let state = match (self.up, has_left) {
+            (true, _) => LinkState::Up,
+            (false, true) => LinkState::Left,
+            (false, false) => LinkState::Down,
+        };
         LinkView {
             name: self.peer.name.to_string(),
             id: self.peer.id,
             address: self.peer.address.to_string(),
             up: self.up,
+            state,
+            silent_for: (!self.up).then(|| self.down_since.elapsed()),
+            attempts: self.attempts,
+            last_error: self.last_error.clone(),
         }
     }
 
     /// It answered; it is confirmed again after this pause.
-    fn answered(&mut self, peer: Peer, pause: Duration) {
+    fn answered(&mut self, peer: Peer, run: u64, pause: Duration) {
         self.peer = peer;
+        self.run = run;
         self.up = true;
+        self.attempts = 0;
+        self.last_error = None;
         self.pause = Duration::ZERO;
         self.due = Instant::now() + pause;
     }
 
-    fn failed(&mut self, settings: &Settings, entropy: &Entropy) {
+    fn failed(&mut self, error: String, settings: &Settings, entropy: &Entropy) {
+        if self.up {
+            self.down_since = Instant::now();
+        }
         self.up = false;
+        self.attempts = self.attempts.saturating_add(1);
+        self.last_error = Some(error);
         self.pause = (self.pause * 2).clamp(settings.link_retry_min, settings.link_retry_max);
         self.due = Instant::now() + entropy.jittered(self.pause);
     }
@@ -141,19 +239,45 @@ impl Driver {
     /// [`LinkError`].
     pub async fn link(&self, address: &str) -> Result<LinkView, LinkError> {
         check_address(address)?;
-        let ask = self.message(LinkAsk { explicit: true });
+        self.refuse_isolated()
+            .map_err(|refusal| LinkError::Refused(refusal.to_string()))?;
+        let ask = self.message(LinkAsk::EXPLICIT);
         let answer = self.transport.link(address, ask).await;
         let answer = answer.map_err(|error| refused(address, error))?;
         self.admit_sender(&answer.sender)
             .map_err(|refusal| LinkError::Refused(refusal.to_string()))?;
-        let peer = answer.sender.node;
+        let sender = answer.sender;
+        let peer = sender.node.clone();
         if peer.id == self.me.id {
+            return Err(self.met_itself(address, &sender).await);
+        }
+        match answer.body {
+            LinkAnswer::Taken(other) => {
+                let reason = self.own_id_is_taken(&other);
+                self.consider_double(other, false).await;
+                return Err(LinkError::Refused(reason));
+            }
+            LinkAnswer::Isolated => {
+                return Err(LinkError::Refused(format!(
+                    "node {} at {address} keeps away, because another one runs under its id: see its status",
+                    peer.name
+                )));
+            }
+            LinkAnswer::Leaving => {
+                return Err(LinkError::Unreachable(format!(
+                    "node {} at {address} is about to stop",
+                    peer.name
+                )));
+            }
+            LinkAnswer::Linked | LinkAnswer::Cut => {}
+        }
+        if let Err(kept) = self.settle_claim(&sender).await {
             return Err(LinkError::Refused(format!(
-                "{address} is node {} itself; a node is not linked with itself",
-                self.me.name
+                "node {} at {address} has the id of the one that runs at {}: the data folder of one is a copy of the other's; stop one of them and start it with a fresh folder",
+                peer.name, kept.address
             )));
         }
-        self.add_link(peer.clone(), true).await?;
+        self.add_link(&sender, true).await?;
         self.members.announce_to(&peer);
         let links = self.links.views();
         let made = links.into_iter().find(|link| link.id == peer.id);
@@ -184,9 +308,14 @@ impl Driver {
     /// # Errors
     /// [`LinkError::Unknown`].
     pub async fn unlink(&self, node: &str) -> Result<(), LinkError> {
+        if self.links.wanted.remove(node) {
+            tracing::info!(address = node, "a link that did not come about is given up");
+            return Ok(());
+        }
         let peer = self.neighbour(node)?;
         self.change_links(|table| {
             table.links.remove(&peer.id);
+            table.left.remove(&peer.id);
             if table.refused.len() >= limits::LINKS_MAX {
                 table.refused.pop_first();
             }
@@ -204,28 +333,76 @@ impl Driver {
     /// Another node asks for a link, or takes up one that it has.
     pub(super) async fn accept_link(
         &self,
-        peer: Peer,
-        explicit: bool,
+        sender: &Sender,
+        ask: &LinkAsk,
     ) -> Result<LinkAnswer, Refusal> {
+        let (peer, explicit) = (&sender.node, ask.explicit);
+        if self.isolation.is_on() {
+            self.refuse_isolated().or_else(|refusal| {
+                // Earlier releases don't know that answer.
+                (sender.instance != 0).then_some(()).ok_or(refusal)
+            })?;
+            return Ok(LinkAnswer::Isolated);
+        }
         if peer.id == self.me.id {
-            return Err(Refusal::Invalid(format!(
-                "{} is node {} itself; a node is not linked with itself",
-                peer.address, self.me.name
-            )));
+            return self.meet_double(sender);
+        }
+        if self.is_leaving() {
+            return Ok(LinkAnswer::Leaving);
+        }
+        if ask.leaving {
+            let _turn = self.gates.peer_call()?;
+            self.hear_goodbye(sender).await;
+            return Ok(LinkAnswer::Linked);
+        }
+        if let Err(kept) = self.settle_claim(sender).await {
+            return Ok(LinkAnswer::Taken(kept.address));
         }
         // The refusal stays: this answer may be lost, and only a new explicit link lifts it.
         if !explicit && self.links.table().refused.contains(&peer.id) {
             return Ok(LinkAnswer::Cut);
         }
-        let added = self.add_link(peer.clone(), explicit).await;
+        let added = self.add_link(sender, explicit).await;
         added.map_err(|error| match error {
             LinkError::Refused(reason) => Refusal::Invalid(reason),
             other => Refusal::Failed(other.to_string()),
         })?;
         if explicit {
-            self.members.announce_to(&peer);
+            self.members.announce_to(peer);
         }
         Ok(LinkAnswer::Linked)
+    }
+
+    /// A node of this one's own id asks: it is this one itself, or runs from a copy of its folder.
+    fn meet_double(&self, sender: &Sender) -> Result<LinkAnswer, Refusal> {
+        if [0, self.instance].contains(&sender.instance) {
+            return Err(Refusal::Invalid(self.is_itself(&sender.node.address)));
+        }
+        self.consider_double_soon(Arc::clone(&sender.node.address), true);
+        Ok(LinkAnswer::Taken(Arc::clone(&self.me.address)))
+    }
+
+    /// A node of this one's own id answers at an address.
+    async fn met_itself(&self, address: &str, sender: &Sender) -> LinkError {
+        if [0, self.instance].contains(&sender.instance) {
+            return LinkError::Refused(self.is_itself(address));
+        }
+        self.consider_double(address.into(), true).await;
+        LinkError::Refused(self.own_id_is_taken(address))
+    }
+
+    fn is_itself(&self, address: &str) -> String {
+        format!(
+            "{address} is node {} itself; a node is not linked with itself",
+            self.me.name
+        )
+    }
+
+    fn own_id_is_taken(&self, other: &str) -> String {
+        format!(
+            "another node runs under the id of this one at {other}, this one at {}: the data folder of one is a copy of the other's; stop one of them and start it with a fresh folder",
+            self.me.address
+        )
     }
 
     /// The other end cut the link.
@@ -236,35 +413,6 @@ impl Driver {
         forgotten
             .await
             .map_err(|error| Refusal::Failed(error.to_string()))
-    }
-
-    /// Links with every address given at start, each as soon as its node is there.
-    pub(super) async fn link_at_start(self: Arc<Self>, address: String) {
-        let mut pause = self.settings.link_retry_min;
-        loop {
-            match self.still_runs(self.link(&address)).await {
-                None => return,
-                Some(Ok(link)) => {
-                    tracing::info!(node = %link.name, address, "linked");
-                    return;
-                }
-                Some(Err(LinkError::Unreachable(reason))) => {
-                    tracing::debug!(address, reason, "not linked yet; it is tried again");
-                }
-                Some(Err(error)) => {
-                    tracing::error!(address, %error, "not linked; mend the cause and link again");
-                    return;
-                }
-            }
-            if self
-                .still_runs(tokio::time::sleep(self.entropy.jittered(pause)))
-                .await
-                .is_none()
-            {
-                return;
-            }
-            pause = (pause * 2).min(self.settings.link_retry_max);
-        }
     }
 
     /// Confirms links that are due, for as long as the node runs.
@@ -293,18 +441,36 @@ impl Driver {
         // Gossip may know a newer address than the one at which it was last heard.
         let address = self.member(peer.id).map(|seen| seen.address);
         let address = address.unwrap_or_else(|| Arc::clone(&peer.address));
-        let ask = self.message(LinkAsk { explicit: false });
+        let ask = self.message(LinkAsk::AGAIN);
         let answer = self.transport.link(&address, ask).await;
         let expected = Peer {
             address,
             ..peer.clone()
         };
         let answer = answer.and_then(|answer| {
-            let heard = answer.sender.node.clone();
+            let heard = answer.sender.clone();
             self.answer_of(&expected, answer).map(|said| (said, heard))
         });
         match answer {
-            Ok((LinkAnswer::Linked, heard)) => self.link_answered(heard).await,
+            Ok((LinkAnswer::Linked, heard)) => match self.settle_claim(&heard).await {
+                Ok(()) => self.link_answered(heard).await,
+                // It answered just now, where it was.
+                Err(_) => self.link_is_as_before(peer.id),
+            },
+            Ok((body @ LinkAnswer::Leaving, sender)) => {
+                self.has_gone(&Message { sender, body }).await;
+                self.link_failed(&peer, "it is about to stop");
+            }
+            Ok((LinkAnswer::Taken(other), _)) => {
+                self.link_failed(&peer, &self.own_id_is_taken(&other));
+                self.consider_double(other, false).await;
+            }
+            Ok((LinkAnswer::Isolated, _)) => {
+                self.link_failed(
+                    &peer,
+                    "it keeps away, because another node runs under its id",
+                );
+            }
             Ok((LinkAnswer::Cut, _)) => {
                 tracing::info!(node = %peer.name, "the other end cut this link");
                 let gone = self.change_links(|table| {
@@ -314,11 +480,22 @@ impl Driver {
                     tracing::error!(%error, "a cut link could not be forgotten");
                 }
             }
-            Err(error) => self.link_failed(&peer, &error),
+            Err(error) => self.link_failed(&peer, &error.to_string()),
         }
     }
 
-    async fn link_answered(&self, heard: Peer) {
+    /// The link stays with whom it was: that one has just answered.
+    fn link_is_as_before(&self, id: NodeId) {
+        let pause = self.until_check();
+        if let Some(link) = self.links.table().links.get_mut(&id) {
+            link.checking = false;
+            let (peer, run) = (link.peer.clone(), link.run);
+            link.answered(peer, run, pause);
+        }
+    }
+
+    async fn link_answered(&self, sender: Sender) {
+        let (heard, run) = (sender.node, sender.instance);
         let (returned, moved) = {
             let mut table = self.links.table();
             let Some(link) = table.links.get_mut(&heard.id) else {
@@ -327,7 +504,7 @@ impl Driver {
             let returned = !link.up;
             let moved = link.peer != heard;
             link.checking = false;
-            link.answered(heard.clone(), self.until_check());
+            link.answered(heard.clone(), run, self.until_check());
             (returned, moved)
         };
         if returned {
@@ -340,16 +517,16 @@ impl Driver {
         }
     }
 
-    fn link_failed(&self, peer: &Peer, error: &CallError) {
+    fn link_failed(&self, peer: &Peer, error: &str) {
         let mut table = self.links.table();
         let Some(link) = table.links.get_mut(&peer.id) else {
             return;
         };
         link.checking = false;
         if link.up {
-            tracing::warn!(node = %peer.name, %error, "link down; it is tried again");
+            tracing::warn!(node = %peer.name, error, "link down; it is tried again");
         }
-        link.failed(&self.settings, &self.entropy);
+        link.failed(error.to_owned(), &self.settings, &self.entropy);
     }
 
     /// The membership protocol says that a node is gone, or back: its link is checked at once.
@@ -359,12 +536,20 @@ impl Driver {
         }
     }
 
+    /// Every link is checked at once.
+    pub(super) fn check_all_soon(&self) {
+        let now = Instant::now();
+        let mut table = self.links.table();
+        table.links.values_mut().for_each(|link| link.due = now);
+    }
+
     /// How long a link that is up goes unconfirmed.
     fn until_check(&self) -> Duration {
         self.entropy.jittered(self.settings.link_check)
     }
 
-    async fn add_link(&self, peer: Peer, explicit: bool) -> Result<(), LinkError> {
+    async fn add_link(&self, sender: &Sender, explicit: bool) -> Result<(), LinkError> {
+        let (peer, run) = (sender.node.clone(), sender.instance);
         let full = {
             let table = self.links.table();
             table.links.len() >= limits::LINKS_MAX && !table.links.contains_key(&peer.id)
@@ -387,7 +572,7 @@ impl Driver {
                 .links
                 .entry(peer.id)
                 .or_insert(link)
-                .answered(peer.clone(), until_check);
+                .answered(peer.clone(), run, until_check);
         };
         if known {
             add(&mut self.links.table());
@@ -403,7 +588,7 @@ impl Driver {
         self.save_links().await
     }
 
-    async fn save_links(&self) -> Result<(), LinkError> {
+    pub(super) async fn save_links(&self) -> Result<(), LinkError> {
         let _one_at_a_time = self.links.saving.lock().await;
         let saved = {
             let table = self.links.table();
@@ -414,6 +599,7 @@ impl Driver {
             SavedLinks {
                 links: table.links.values().map(link).collect(),
                 refused: table.refused.iter().copied().collect(),
+                left: table.left.iter().map(|(id, run)| (*id, *run)).collect(),
             }
         };
         let persisted = self.store.save_links(saved).await;

@@ -25,6 +25,33 @@ struct Checking {
     end: u64,
 }
 
+/// What it means that a content could not be read.
+#[derive(Debug, PartialEq, Eq)]
+enum Failure {
+    /// It is bad, or gone though it is held.
+    Bad,
+    /// It may be good, and could not be read now.
+    Unreadable,
+    /// It is not held any more: nothing is wrong.
+    NotHere,
+}
+
+impl Failure {
+    /// `is_held`: now, after it failed. `is_gone`: it is held and its file is not there.
+    const fn of(error: &StoreError, is_held: bool, is_gone: bool) -> Self {
+        match error {
+            _ if !is_held => Self::NotHere,
+            // The store ends, or waits for its folder to come back: that is told elsewhere.
+            StoreError::Closed | StoreError::Unfit(_) => Self::NotHere,
+            StoreError::Corrupt(_) => Self::Bad,
+            StoreError::Absent(_) if is_gone => Self::Bad,
+            // It was let go of and has come again.
+            StoreError::Absent(_) => Self::NotHere,
+            _ => Self::Unreadable,
+        }
+    }
+}
+
 impl Driver {
     /// The bytes `offset..offset + length` of a holding.
     pub(super) async fn stream_of(
@@ -63,16 +90,19 @@ impl Driver {
     }
 
     /// A content could not be read from this disk: a bad one is put aside, so that nobody gets it, and a replica
-    /// is made good from another.
+    /// is made good from another. One that was evicted, replaced or let go of meanwhile is no failure.
     pub(super) async fn content_failed(&self, record: &Arc<Record>, error: &StoreError) {
-        let is_bad = match error {
-            StoreError::Corrupt(_) => true,
-            StoreError::Absent(_) => self.is_gone(record).await,
-            _ => false,
-        };
-        if !is_bad {
-            tracing::warn!(key = %record.key, %error, "a copy on this disk could not be read; others are asked");
-            return;
+        let is_gone = matches!(error, StoreError::Absent(_)) && self.is_gone(record).await;
+        match Failure::of(error, self.holds(record), is_gone) {
+            Failure::Bad => {}
+            Failure::Unreadable => {
+                tracing::warn!(key = %record.key, %error, "a copy on this disk could not be read; others are asked");
+                return;
+            }
+            Failure::NotHere => {
+                tracing::debug!(key = %record.key, %error, "a copy left this disk before it was read; others are asked");
+                return;
+            }
         }
         match self.store.apply(self.putting_aside(record)).await {
             Ok(Applied::Done {
@@ -80,6 +110,9 @@ impl Driver {
             }) => self.was_put_aside(&before, error),
             // Somebody else did, or it was replaced.
             Ok(_) => {}
+            Err(error @ (StoreError::Closed | StoreError::Unfit(_))) => {
+                tracing::debug!(key = %record.key, %error, "a bad copy was not put aside");
+            }
             Err(error) => {
                 tracing::error!(key = %record.key, %error, "a bad copy could not be put aside");
             }
@@ -189,5 +222,29 @@ impl Checking {
         if let Err(error) = self.driver.store.apply(change).await {
             tracing::debug!(key = %self.record.key, %error, "a check was not noted");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::driver::tests::key;
+
+    #[test]
+    fn a_copy_that_is_not_held_any_more_is_no_failure() {
+        let absent = || StoreError::Absent(key("ada/x"));
+        let corrupt = || StoreError::Corrupt(key("ada/x"));
+        let failed = || StoreError::Failed {
+            doing: "reading".to_owned(),
+            reason: "input/output error".to_owned(),
+        };
+        for error in [absent(), corrupt(), failed(), StoreError::Closed] {
+            assert_eq!(Failure::of(&error, false, false), Failure::NotHere);
+        }
+        // It was let go of, and has come again before it was looked at.
+        assert_eq!(Failure::of(&absent(), true, false), Failure::NotHere);
+        assert_eq!(Failure::of(&absent(), true, true), Failure::Bad);
+        assert_eq!(Failure::of(&corrupt(), true, false), Failure::Bad);
+        assert_eq!(Failure::of(&failed(), true, false), Failure::Unreadable);
     }
 }

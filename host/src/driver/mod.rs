@@ -10,6 +10,7 @@
 
 mod announce;
 mod call;
+mod claims;
 mod clock;
 mod commit;
 mod confirm;
@@ -20,6 +21,8 @@ mod face;
 mod fetch;
 mod flow;
 mod gates;
+mod goodbye;
+mod isolation;
 mod judges;
 mod let_go;
 mod life;
@@ -30,6 +33,7 @@ mod owed;
 mod pace;
 mod preparing;
 mod presence;
+mod problems;
 mod read;
 mod reconcile;
 mod relayout;
@@ -38,15 +42,18 @@ mod room;
 mod scrub;
 mod search;
 mod serve;
+mod silent;
 mod state;
 mod status;
 #[cfg(test)]
 mod tests;
 mod tombstones;
 mod transfer;
+mod wanted;
 mod write;
 
 use std::future::Future;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
 
 use dataverse_core::id::NodeId;
@@ -74,8 +81,10 @@ use crate::settings::Settings;
 use crate::store::{Observer, Store};
 use crate::transport::{Breaker, Transport};
 use announce::Outgoing;
+use claims::Claims;
 use doubts::Doubting;
 use gates::Gates;
+pub(crate) use isolation::Isolation;
 use let_go::Lingering;
 use life::Living;
 use links::Links;
@@ -122,6 +131,8 @@ pub struct Parts {
 pub struct Driver {
     this: Weak<Self>,
     me: Peer,
+    /// Which of the node's runs this is: see [`Sender::instance`](crate::transport::Sender::instance).
+    instance: u64,
     http: String,
     network: Arc<str>,
     zone: String,
@@ -138,6 +149,9 @@ pub struct Driver {
     members: Membership,
     seen: Seen,
     links: Links,
+    claims: Claims,
+    isolation: Arc<Isolation>,
+    leaving: AtomicBool,
     living: Living,
     reconciling: Reconciling,
     doubting: Doubting,
@@ -181,24 +195,33 @@ impl Driver {
         let (announcements, outgoing) = mpsc::channel(limits::ANNOUNCEMENTS_QUEUE_MAX);
         let metrics = Arc::new(Metrics::new());
         let gates = Gates::new(&parts.settings);
-        let calls = Breaker::around(Arc::clone(&parts.transport), Arc::clone(&metrics));
+        let isolation = Arc::new(Isolation::default());
+        let calls = Breaker::around(
+            Arc::clone(&parts.transport),
+            Arc::clone(&metrics),
+            Arc::clone(&isolation),
+        );
+        let calls: Arc<dyn Transport> = Arc::new(calls);
+        let seed = parts.entropy.seed();
+        let instance = instance_of(ceiling.millis(), seed);
         let driver = Arc::new_cyclic(|this: &Weak<Self>| {
-            let (weak, transport) = (this.clone(), Arc::clone(&parts.transport));
+            let (weak, transport) = (this.clone(), Arc::clone(&calls));
             let members = Membership::start(
                 &parts.me,
                 Beginning {
                     started_ms: ceiling.millis(),
                     now: Arc::clone(&parts.now),
-                    seed: parts.entropy.seed(),
+                    seed,
                 },
                 &parts.settings,
                 transport,
-                gossip_sender(&parts, Arc::clone(&state)),
+                gossip_sender(&parts, instance, Arc::clone(&state)),
                 Arc::clone(&metrics),
             );
             Self {
                 this: weak,
                 me: parts.me,
+                instance,
                 http: parts.http,
                 network: parts.network,
                 zone: parts.zone,
@@ -208,13 +231,16 @@ impl Driver {
                 now: parts.now,
                 entropy: parts.entropy,
                 store: parts.store,
-                transport: Arc::new(calls),
+                transport: calls,
                 judges: parts.judges,
                 recorder: parts.recorder,
                 state,
                 members,
                 seen: Seen::default(),
                 links: Links::new(saved),
+                claims: Claims::default(),
+                isolation,
+                leaving: AtomicBool::new(false),
                 living: Living::new(life),
                 reconciling: Reconciling::default(),
                 doubting: Doubting::default(),
@@ -237,6 +263,8 @@ impl Driver {
         });
         driver.doubt_if_long_away();
         driver.spawn(Arc::clone(&driver).keep_links());
+        driver.spawn(Arc::clone(&driver).keep_isolated());
+        driver.spawn(Arc::clone(&driver).keep_store_checked());
         driver.spawn(Arc::clone(&driver).keep_ceiling());
         driver.spawn(Arc::clone(&driver).keep_status());
         driver.spawn(Arc::clone(&driver).keep_life());
@@ -262,6 +290,7 @@ impl Driver {
     /// Stops: nothing new is begun, what is in flight may end within `node.shutdown`, the others are told,
     /// and the store is closed.
     pub async fn stop(&self) {
+        self.say_goodbye().await;
         self.stopping.cancel();
         self.judges.close();
         self.tasks.close();
@@ -319,10 +348,11 @@ impl Driver {
         &self.metrics
     }
 
-    /// Whether the node serves: its store is open and it isn't stopping.
+    /// Whether the node serves: its store is open and as it was opened, no other node goes by its id, and it isn't
+    /// stopping.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        !self.stopping.is_cancelled()
+        self.not_ready().is_none()
     }
 
     /// Writes down what was asked and what became of it, if that is wanted.
@@ -366,6 +396,7 @@ impl Driver {
 /// Gossip runs from before the driver exists until after it has stopped, so it says who it is by itself.
 fn gossip_sender(
     parts: &Parts,
+    instance: u64,
     state: Arc<State>,
 ) -> Arc<dyn Fn() -> crate::transport::Sender + Send + Sync> {
     let (me, network) = (parts.me.clone(), Arc::clone(&parts.network));
@@ -374,5 +405,12 @@ fn gossip_sender(
         clock: state.node().clock().last(),
         network: Arc::clone(&network),
         protocol: PROTOCOL,
+        instance,
     })
+}
+
+/// The number of a run that began at this time: above those of earlier runs, whose clock was persisted, and no
+/// copy's that began at the same moment.
+fn instance_of(began: u64, chance: u64) -> u64 {
+    (began << 16 | chance >> 48).max(1)
 }

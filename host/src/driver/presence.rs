@@ -64,6 +64,11 @@ impl Driver {
         }
     }
 
+    /// Since when a member has not been alive, if it is not.
+    pub(super) fn presence_since(&self, id: NodeId) -> Option<Instant> {
+        self.presence.since(id)
+    }
+
     fn silent_since(&self, id: NodeId) -> Instant {
         self.presence.since(id).unwrap_or(self.started)
     }

@@ -16,7 +16,7 @@ use dataverse_core::version::{Millis, Version};
 
 use super::Driver;
 use super::confirm::Word;
-use super::face::{Body, Consistency, Located, ReadError};
+use super::face::{Body, Consistency, Located, ReadError, Silent};
 use super::flow::Flow;
 use super::room::Occasion;
 use super::transfer::Wanted;
@@ -156,6 +156,7 @@ impl Driver {
         Err(ReadError::Unknown {
             key: key.clone(),
             outcome: Outcome::Deadline.as_str(),
+            silent: Silent::default(),
         })
     }
 
@@ -359,6 +360,7 @@ impl Driver {
             (other, _) => ReadError::Unknown {
                 key,
                 outcome: other.as_str(),
+                silent: Silent(self.unanswered(&report.unanswered)),
             },
         })
     }

@@ -6,6 +6,7 @@
 //! good is noted in batches, so that the index isn't committed once a file; a crash costs the notes of a moment. A
 //! file that is being checked when the node stops is checked again from its beginning.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -94,13 +95,19 @@ impl Driver {
             return Ok(false);
         }
         let now = self.now();
+        let begins = AtomicBool::new(false);
         self.change_life(|life| {
             if !life.is_scrubbing() {
                 // Later than the last one ended, whatever the clock says.
                 life.scrub_began = now.max(life.scrub_ended + 1);
+                begins.store(true, Ordering::Relaxed);
             }
         })
         .await?;
+        if !begins.into_inner() {
+            // Somebody else began one just now: that is the one under way.
+            return Ok(false);
+        }
         let (mended, all) = (self.state.mending.mended(), self.all_content());
         {
             let mut progress = self.scrubbing.lock();
@@ -212,6 +219,8 @@ impl Driver {
         loop {
             let stretch = self.unchecked(began, after.as_ref());
             for holding in &stretch.due {
+                // Copies that can't be found because their folder is away are not bad.
+                self.until_store_is_fit().await?;
                 if let Some(file) = self.still_runs(self.scrub_one(holding)).await {
                     good.files.extend(file);
                 } else {
@@ -298,6 +307,9 @@ impl Driver {
             Err(error @ (StoreError::Corrupt(_) | StoreError::Absent(_))) => {
                 self.content_failed(record, &error).await;
             }
+            // It was let go of while it was read.
+            Err(_) if !self.holds(record) => {}
+            Err(StoreError::Closed | StoreError::Unfit(_)) => {}
             Err(error) => {
                 self.scrubbing.lock().unreadable += 1;
                 tracing::error!(key = %record.key, %error, "a copy on this disk could not be read; the disk may be dying");

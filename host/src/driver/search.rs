@@ -114,7 +114,7 @@ impl Driver {
 
     /// What this node answers when it is asked for one file.
     pub(super) fn answer_locally(&self, key: &Key, floor: Option<Version>) -> Answer {
-        let neighbours = self.links.peers();
+        let neighbours = self.links.staying_peers();
         let load = self.load.per_second();
         self.state
             .node()
@@ -146,7 +146,7 @@ impl Driver {
             known: None,
             overtaken: None,
             load: self.load.per_second(),
-            neighbours: self.links.peers(),
+            neighbours: self.links.staying_peers(),
         }
     }
 
@@ -207,11 +207,21 @@ impl Driver {
 
     async fn probe(&self, probe: Probe) -> (Peer, Result<Answer, CallError>) {
         let Probe { peer, question, .. } = probe;
-        let answer = self.transport.probe(&peer, self.message(question)).await;
-        let answer = answer
-            .and_then(|answer| self.answer_of(&peer, answer))
-            .and_then(|answer| self.believable(answer));
-        (peer, answer)
+        let asked = async {
+            let answer = self.transport.probe(&peer, self.message(question)).await;
+            answer
+                .and_then(|answer| self.answer_of(&peer, answer))
+                .and_then(|answer| self.believable(answer))
+        };
+        if !self.has_left(peer.id) {
+            let answer = asked.await;
+            return (peer, answer);
+        }
+        // Somebody still names it. If it is back it answers; if not, it had nothing when it left.
+        let patience = self.settings.search_probe_deadline / 2;
+        let answer = tokio::time::timeout(patience, asked).await;
+        let answer = answer.ok().and_then(Result::ok).unwrap_or_default();
+        (peer, Ok(answer))
     }
 
     /// What a search heard of is not forgotten when whoever said it goes away.
@@ -264,7 +274,7 @@ impl Driver {
             path: report.path.iter().map(name).collect(),
             probes: report.probes,
             levels: report.levels,
-            unanswered: report.unanswered,
+            unanswered: self.unanswered(&report.unanswered),
             elapsed_ms: elapsed.as_secs_f64() * 1_000.0,
         }
     }

@@ -85,7 +85,7 @@ fn refusal(error: &StoreError) -> Refusal {
         StoreError::Absent(_) => Refusal::Absent(reason),
         StoreError::Corrupt(_) => Refusal::Corrupt(reason),
         StoreError::Closed => Refusal::Busy(reason),
-        StoreError::Failed { .. } => Refusal::Failed(reason),
+        StoreError::Unfit(_) | StoreError::Failed { .. } => Refusal::Failed(reason),
     }
 }
 
@@ -100,7 +100,10 @@ fn write_refusal(error: WriteError) -> Refusal {
 impl Serve for Driver {
     async fn link(&self, ask: Message<LinkAsk>) -> Result<Message<LinkAnswer>, Refusal> {
         self.admit_sender(&ask.sender)?;
-        let answer = self.accept_link(ask.sender.node, ask.body.explicit).await?;
+        let answer = self.accept_link(&ask.sender, &ask.body).await?;
+        if answer == LinkAnswer::Linked && !ask.body.leaving {
+            self.is_heard(&ask.sender);
+        }
         Ok(self.message(answer))
     }
 
@@ -117,13 +120,13 @@ impl Serve for Driver {
     }
 
     async fn unlink(&self, ask: Message<()>) -> Result<Message<()>, Refusal> {
-        self.admit_sender(&ask.sender)?;
+        self.admit_caller(&ask.sender)?;
         self.forget_link(ask.sender.node.id).await?;
         Ok(self.message(()))
     }
 
     async fn probe(&self, ask: Message<Question>) -> Result<Message<Answer>, Refusal> {
-        self.admit_sender(&ask.sender)?;
+        self.admit_caller(&ask.sender)?;
         let _turn = self.gates.peer_call()?;
         self.load.count();
         let answer = match ask.body {
@@ -134,7 +137,7 @@ impl Serve for Driver {
     }
 
     async fn fetch(&self, ask: Message<FetchAsk>) -> Result<Message<Fetched>, Refusal> {
-        self.admit_sender(&ask.sender)?;
+        self.admit_caller(&ask.sender)?;
         let turn = self.gates.peer_stream()?;
         self.load.count();
         let FetchAsk {
@@ -219,7 +222,7 @@ impl Serve for Driver {
         ask: Message<PrepareAsk>,
         mut chunks: BoxStream<'static, Result<Bytes, CallError>>,
     ) -> Result<Message<PrepareAnswer>, Refusal> {
-        self.admit_sender(&ask.sender)?;
+        self.admit_caller(&ask.sender)?;
         let _turn = self.gates.peer_stream()?;
         self.load.count();
         let PrepareAsk {
@@ -249,7 +252,7 @@ impl Serve for Driver {
     }
 
     async fn commit(&self, ask: Message<CommitAsk>) -> Result<Message<CommitAnswer>, Refusal> {
-        self.admit_sender(&ask.sender)?;
+        self.admit_caller(&ask.sender)?;
         let _turn = self.gates.peer_call()?;
         let (preparation, record) = match ask.body {
             CommitAsk::Abandon { preparation } => {
@@ -293,7 +296,7 @@ impl Serve for Driver {
     }
 
     async fn pull(&self, ask: Message<PullAsk>) -> Result<Message<()>, Refusal> {
-        self.admit_sender(&ask.sender)?;
+        self.admit_caller(&ask.sender)?;
         let _turn = self.gates.peer_call()?;
         let PullAsk { record, from, hops } = ask.body;
         if record.deleted {
@@ -329,7 +332,7 @@ impl Serve for Driver {
     }
 
     async fn move_replica(&self, ask: Message<MoveAsk>) -> Result<Message<()>, Refusal> {
-        self.admit_sender(&ask.sender)?;
+        self.admit_caller(&ask.sender)?;
         let _turn = self.gates.peer_call()?;
         let MoveAsk { key, relieves, to } = ask.body;
         let from = if relieves {
@@ -342,7 +345,7 @@ impl Serve for Driver {
     }
 
     async fn announce(&self, ask: Message<Announcement>) -> Result<Message<()>, Refusal> {
-        self.admit_sender(&ask.sender)?;
+        self.admit_caller(&ask.sender)?;
         let _turn = self.gates.peer_call()?;
         let Announcement { record, hops_left } = ask.body;
         self.check_stamp(&record)?;
@@ -356,14 +359,14 @@ impl Serve for Driver {
         &self,
         ask: Message<ReconcileAsk>,
     ) -> Result<Message<ReconcileAnswer>, Refusal> {
-        self.admit_sender(&ask.sender)?;
+        self.admit_caller(&ask.sender)?;
         let _turn = self.gates.peer_call()?;
         let answer = self.compare_for(ask.sender.node.id, ask.body).await?;
         Ok(self.message(answer))
     }
 
     async fn gossip(&self, ask: Message<Bytes>) -> Result<Message<()>, Refusal> {
-        self.admit_sender(&ask.sender)?;
+        self.admit_caller(&ask.sender)?;
         self.members.packet(ask.body);
         Ok(self.message(()))
     }

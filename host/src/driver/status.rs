@@ -98,6 +98,7 @@ impl Driver {
             free: own.free,
             load: own.load,
             state: MemberState::Alive.as_str(),
+            silent_for: None,
         };
         let others = table.iter().map(|member| {
             let status = member.status.as_ref();
@@ -111,7 +112,14 @@ impl Driver {
                 capacity: status.map_or(0, |status| status.capacity),
                 free: status.map_or(0, |status| status.free),
                 load: status.map_or(0, |status| status.load),
-                state: member.state.as_str(),
+                state: match member.state {
+                    MemberState::Gone if self.has_left(member.peer.id) => "left",
+                    state => state.as_str(),
+                },
+                silent_for: match member.state {
+                    MemberState::Alive => None,
+                    _ => self.silent_for(member.peer.id),
+                },
             }
         });
         std::iter::once(itself).chain(others).collect()
@@ -134,6 +142,8 @@ impl Driver {
             replicas,
             cached,
             links: self.links.peers().len(),
+            silent: self.silent(),
+            problems: self.problems(),
             repair: self.repair_status(),
             drain: self.drain_status(),
             scrub: self.scrub_status(),
@@ -153,6 +163,11 @@ impl Driver {
             candidates.retain(|candidate| candidate.id != self.me.id);
         }
         candidates
+    }
+
+    /// The members, as of the last news.
+    pub(super) fn seen_table(&self) -> Arc<Members> {
+        self.seen.table()
     }
 
     /// Whether gossip counts this node among the living.
@@ -315,13 +330,21 @@ impl Driver {
             zone: self.zone.clone(),
             hops: 0,
             capacity: usage.capacity,
-            free: usage.free_for_replicas(),
+            // A node that takes nothing in is offered nothing.
+            free: match self.unfit() {
+                Some(_) => 0,
+                None => usage.free_for_replicas(),
+            },
             load: self.load.per_second(),
         }
     }
 
     fn neighbours(&self) -> Vec<NodeId> {
-        self.links.peers().iter().map(|peer| peer.id).collect()
+        self.links
+            .staying_peers()
+            .iter()
+            .map(|peer| peer.id)
+            .collect()
     }
 }
 

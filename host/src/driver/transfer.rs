@@ -204,6 +204,11 @@ impl Driver {
             Ok(true) if role == Role::Cached => self.metrics.copied(Copied::Cached),
             Ok(true) => {}
             Ok(false) => self.not_cached(record),
+            // A cached copy is only tried for, and an overtaken version is not wanted any more.
+            Err(error) if role == Role::Cached || self.is_overtaken(record) => {
+                tracing::debug!(key = %record.key, %error, "a copy did not come about");
+                self.not_cached(record);
+            }
             Err(error) => {
                 tracing::warn!(key = %record.key, %error, "a copy did not come about");
                 self.not_cached(record);
@@ -257,6 +262,12 @@ impl Driver {
             .hold(record, role, Some(content), wanted.validated)
             .await?;
         Ok(held.is_here())
+    }
+
+    /// Whether a greater version of the file was heard of.
+    fn is_overtaken(&self, record: &Record) -> bool {
+        let known = self.state.node().known(&record.key);
+        known.is_some_and(|known| known.version > record.version)
     }
 
     /// Whether this very version is held here.

@@ -65,6 +65,7 @@ impl Driver {
         body: Body,
     ) -> Result<Written, WriteError> {
         self.load.count();
+        self.refuse_unfit()?;
         let turn = self.gates.upload()?;
         let factor = self.wanted_factor(options.factor)?;
         let mut media_type = MediaType::of(key, options.content_type)?;
@@ -399,6 +400,7 @@ pub(super) fn refused_by_store(error: StoreError) -> WriteError {
         StoreError::NoRoom { .. } | StoreError::DiskFull(_) => {
             WriteError::NoRoom(error.to_string())
         }
+        StoreError::Unfit(_) => WriteError::Unavailable(error.to_string()),
         other => WriteError::Failed(other.to_string()),
     }
 }

@@ -62,7 +62,7 @@ pub(crate) trait Face: Send + Sync + 'static {
     async fn undrain(&self) -> Result<DrainStatus, DrainError>;
     fn scrub_status(&self) -> ScrubStatus;
     async fn begin_scrub(&self) -> Result<bool, StoreError>;
-    fn is_ready(&self) -> bool;
+    fn not_ready(&self) -> Option<String>;
     fn metrics(&self) -> &Metrics;
 }
 
@@ -142,8 +142,8 @@ impl Face for Driver {
         Self::begin_scrub(self).await
     }
 
-    fn is_ready(&self) -> bool {
-        Self::is_ready(self)
+    fn not_ready(&self) -> Option<String> {
+        Self::not_ready(self)
     }
 
     fn metrics(&self) -> &Metrics {

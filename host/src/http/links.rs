@@ -22,9 +22,16 @@ pub(crate) struct Link {
     /// Where it listens for nodes.
     #[schema(example = "127.0.0.1:7401")]
     address: String,
-    /// `up` or `down`.
+    /// `up`; `down`: it does not answer; `left`: it was emptied, said good-bye and stopped, and nobody waits for it;
+    /// `connecting`: it was asked for at start and has not come about yet, and the name is empty.
     #[schema(example = "up")]
     state: &'static str,
+    /// Seconds for which it has not answered; null while it does.
+    silent_for_s: Option<u64>,
+    /// Tries that failed since it last answered.
+    attempts: u32,
+    /// What came of the last of them; null when none failed.
+    last_error: Option<String>,
 }
 
 impl From<LinkView> for Link {
@@ -32,7 +39,10 @@ impl From<LinkView> for Link {
         Self {
             node: link.name,
             address: link.address,
-            state: if link.up { "up" } else { "down" },
+            state: link.state.as_str(),
+            silent_for_s: link.silent_for.map(|it| it.as_secs()),
+            attempts: link.attempts,
+            last_error: link.last_error,
         }
     }
 }
@@ -87,7 +97,7 @@ pub(crate) async fn add_link(
 /// A link whose other end is away stays cut when that node returns.
 #[utoipa::path(
     delete, path = "/v1/links/{node}", tag = "network",
-    params(("node" = String, Path, description = "The neighbour's name or id.")),
+    params(("node" = String, Path, description = "The neighbour's name or id; of a link that has not come about yet, its address.")),
     responses(
         (status = 204, description = "It is cut."),
         (status = 404, description = "There is no such link.", body = ProblemBody, content_type = "application/problem+json"),

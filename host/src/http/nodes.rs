@@ -14,7 +14,7 @@ use super::Site;
 use super::drain::Drain;
 use super::problem::{Problem, ProblemBody};
 use super::scrub::Scrub;
-use crate::driver::{NodeSeen, NodeStatus, RepairStatus};
+use crate::driver::{self, LinkState, NodeSeen, NodeStatus, RepairStatus};
 use crate::metrics::{ScrubFigures, StoreSize};
 
 /// A member of the network as this node sees it.
@@ -38,9 +38,11 @@ pub(crate) struct Node {
     free: u64,
     /// Requests that it answered per second, lately.
     load: u32,
-    /// `alive`, `suspect` or `gone`.
+    /// `alive`, `suspect`, `gone`, or `left`: it was emptied, said good-bye and stopped.
     #[schema(example = "alive")]
     state: &'static str,
+    /// Seconds for which it has been silent, as far as this node knows; null while it is alive.
+    silent_for_s: Option<u64>,
 }
 
 impl From<NodeSeen> for Node {
@@ -56,6 +58,7 @@ impl From<NodeSeen> for Node {
             free: node.free,
             load: node.load,
             state: node.state,
+            silent_for_s: node.silent_for.map(|it| it.as_secs()),
         }
     }
 }
@@ -110,6 +113,60 @@ impl From<RepairStatus> for Repair {
     }
 }
 
+/// A node that this one would hear and does not.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct SilentNode {
+    /// Its name; empty when it never was heard.
+    node: String,
+    /// Its id; null when it never was heard.
+    id: Option<String>,
+    /// Where it was last known to listen.
+    address: String,
+    /// `down`: a neighbour that does not answer; `connecting`: a link that has not come about yet; `gone`: a member
+    /// without a link.
+    #[schema(example = "down")]
+    state: &'static str,
+    /// Seconds for which it has been silent; this node has not run for longer. Null when that is not known.
+    silent_for_s: Option<u64>,
+    /// What came of the last try to reach it.
+    last_error: Option<String>,
+}
+
+impl From<driver::SilentNode> for SilentNode {
+    fn from(silent: driver::SilentNode) -> Self {
+        Self {
+            node: silent.name,
+            id: silent.id.map(|id| id.to_string()),
+            address: silent.address,
+            state: silent.state,
+            silent_for_s: silent.silent_for.map(|it| it.as_secs()),
+            last_error: silent.last_error,
+        }
+    }
+}
+
+/// Something that an operator has to see to.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct NodeProblem {
+    /// What it is about. `store`: the data folder is not as it was opened; `identity`: two nodes run under one id.
+    #[schema(example = "store")]
+    kind: &'static str,
+    /// The node takes nothing in because of it, and is not ready.
+    blocks: bool,
+    /// What happened, what is safe, and what to do.
+    detail: String,
+}
+
+impl From<driver::NodeProblem> for NodeProblem {
+    fn from(problem: driver::NodeProblem) -> Self {
+        Self {
+            kind: problem.kind,
+            blocks: problem.blocks,
+            detail: problem.detail,
+        }
+    }
+}
+
 /// What this node says of itself.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Status {
@@ -133,6 +190,10 @@ pub(crate) struct Status {
     cached: Total,
     /// How many links it has.
     links: usize,
+    /// Whom it would hear and does not.
+    silent: Vec<SilentNode>,
+    /// What an operator has to see to; empty when all is well.
+    problems: Vec<NodeProblem>,
     /// How far repair is.
     repair: Repair,
     /// Whether it is being emptied.
@@ -154,6 +215,8 @@ impl From<NodeStatus> for Status {
             replicas: status.replicas.into(),
             cached: status.cached.into(),
             links: status.links,
+            silent: status.silent.into_iter().map(SilentNode::from).collect(),
+            problems: status.problems.into_iter().map(NodeProblem::from).collect(),
             repair: status.repair.into(),
             drain: status.drain.into(),
             scrub: status.scrub.into(),
@@ -194,16 +257,14 @@ pub(crate) async fn health() -> &'static str {
 #[utoipa::path(
     get, path = "/readyz", tag = "node",
     responses(
-        (status = 200, description = "Its store is open and it isn't stopping.", body = String, content_type = "text/plain"),
+        (status = 200, description = "Its store is open and as it was opened, no other node runs under its id, and it isn't stopping.", body = String, content_type = "text/plain"),
         (status = 503, description = "It does not serve now.", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn ready(State(site): State<Site>) -> Result<&'static str, Problem> {
-    if site.face.is_ready() {
-        Ok("ready\n")
-    } else {
-        let detail = "the node is starting or stopping";
-        Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail))
+    match site.face.not_ready() {
+        None => Ok("ready\n"),
+        Some(why) => Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, why)),
     }
 }
 
@@ -215,7 +276,7 @@ pub(crate) async fn ready(State(site): State<Site>) -> Result<&'static str, Prob
 pub(crate) async fn metrics(State(site): State<Site>) -> Response {
     let status = site.face.status();
     let links = site.face.links();
-    let up = links.iter().filter(|link| link.up).count();
+    let count = |state| links.iter().filter(|link| link.state == state).count();
     let metrics = site.face.metrics();
     metrics.set_store(StoreSize {
         replicas: status.replicas,
@@ -223,7 +284,17 @@ pub(crate) async fn metrics(State(site): State<Site>) -> Response {
         capacity_bytes: status.capacity,
         free_bytes: status.free,
     });
-    metrics.set_links(up, links.len() - up);
+    metrics.set_links(
+        [
+            LinkState::Up,
+            LinkState::Down,
+            LinkState::Left,
+            LinkState::Connecting,
+        ]
+        .map(count),
+    );
+    let problems = |kind| status.problems.iter().any(|problem| problem.kind == kind);
+    metrics.set_problems(["store", "identity"].map(problems));
     metrics.set_repair_waiting(status.repair.waiting.files);
     let scrub = status.scrub;
     metrics.set_scrub(&ScrubFigures {

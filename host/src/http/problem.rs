@@ -15,6 +15,7 @@ use dataverse_core::limits::HTTP_JSON_BYTES_MAX;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::search::Unanswered;
 use crate::driver::{BodyError, Busy, DeleteError, DrainError, LinkError, ReadError, WriteError};
 use crate::policies::desk::PolicyError;
 
@@ -28,6 +29,7 @@ pub(crate) struct Problem {
     key: Option<String>,
     node: Option<String>,
     outcome: Option<&'static str>,
+    unanswered: Vec<Unanswered>,
 }
 
 /// A problem as it is sent: `application/problem+json`, RFC 9457.
@@ -55,6 +57,9 @@ pub(crate) struct ProblemBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = "not_found")]
     outcome: Option<&'static str>,
+    /// Nodes that gave that search no answer.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unanswered: Vec<Unanswered>,
 }
 
 impl Problem {
@@ -65,6 +70,7 @@ impl Problem {
             key: None,
             node: None,
             outcome: None,
+            unanswered: Vec::new(),
         }
     }
 
@@ -99,6 +105,7 @@ impl Problem {
             key: self.key,
             node: self.node,
             outcome: self.outcome,
+            unanswered: self.unanswered,
         }
     }
 }
@@ -161,9 +168,13 @@ impl From<Busy> for Problem {
 impl From<ReadError> for Problem {
     fn from(error: ReadError) -> Self {
         let detail = error.to_string();
+        let unanswered = match &error {
+            ReadError::Unknown { silent, .. } => silent.0.iter().map(Unanswered::from).collect(),
+            _ => Vec::new(),
+        };
         let (status, key, outcome) = match &error {
             ReadError::NotFound { key } => (StatusCode::NOT_FOUND, Some(key), Some("not_found")),
-            ReadError::Unknown { key, outcome } => {
+            ReadError::Unknown { key, outcome, .. } => {
                 (StatusCode::SERVICE_UNAVAILABLE, Some(key), Some(*outcome))
             }
             ReadError::Lost { record } => (
@@ -182,6 +193,7 @@ impl From<ReadError> for Problem {
         let mut problem = Self::new(status, detail);
         problem.key = key.map(|key| key.as_str().to_owned());
         problem.outcome = outcome;
+        problem.unanswered = unanswered;
         problem
     }
 }
@@ -294,6 +306,7 @@ pub(crate) async fn no_method(method: Method, uri: Uri) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::driver::Silent;
 
     fn check(problem: impl Into<Problem>, expected: &serde_json::Value) {
         let body = serde_json::to_value(problem.into().into_body()).expect("it is JSON");
@@ -313,6 +326,7 @@ mod tests {
         let unknown = Problem::from(ReadError::Unknown {
             key,
             outcome: "partial",
+            silent: Silent::default(),
         });
         assert_eq!(unknown.status, StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(unknown.outcome, Some("partial"));

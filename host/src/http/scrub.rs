@@ -16,6 +16,10 @@ use crate::driver::ScrubStatus;
 pub(crate) struct Scrub {
     /// A pass is under way.
     running: bool,
+    /// Only in answer to what begins a pass: one was under way already, and no other was begun.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    joined: Option<bool>,
     /// When the last pass began, in milliseconds since 1970; null when none ever did.
     began: Option<u64>,
     /// When a pass last ended; null when none ever did.
@@ -53,6 +57,7 @@ impl From<ScrubStatus> for Scrub {
         let lost = status.lost_keys.iter();
         Self {
             running: status.running,
+            joined: None,
             began: time(status.began),
             ended: time(status.ended),
             files_done: status.done.files,
@@ -96,13 +101,17 @@ pub(crate) async fn begin_scrub(
     State(site): State<Site>,
 ) -> Result<(StatusCode, Json<Scrub>), Problem> {
     let begun = site.face.begin_scrub().await;
-    let status = match begun {
-        Ok(true) => StatusCode::ACCEPTED,
-        Ok(false) => StatusCode::OK,
+    let (status, joined) = match begun {
+        Ok(true) => (StatusCode::ACCEPTED, false),
+        Ok(false) => (StatusCode::OK, true),
         Err(error) => {
             let detail = format!("the check could not be begun: {error}");
             return Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail));
         }
     };
-    Ok((status, Json(site.face.scrub_status().into())))
+    let scrub = Scrub {
+        joined: Some(joined),
+        ..site.face.scrub_status().into()
+    };
+    Ok((status, Json(scrub)))
 }

@@ -11,7 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::Site;
 use super::problem::{Problem, ProblemBody};
-use crate::driver::{FoundHit, Query, SearchOptions, SearchReport};
+use crate::driver::{FoundHit, Query, SearchOptions, SearchReport, SilentNode};
 
 /// What to search for, and how far.
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -85,12 +85,24 @@ pub(crate) struct Hit {
 }
 
 /// A node that gave no answer.
-#[derive(Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct Unanswered {
     /// Its name.
     node: String,
     /// Where it was asked.
     address: String,
+    /// Seconds for which it has been silent already, as far as this node knows; null when it does not.
+    silent_for_s: Option<u64>,
+}
+
+impl From<&SilentNode> for Unanswered {
+    fn from(silent: &SilentNode) -> Self {
+        Self {
+            node: silent.name.clone(),
+            address: silent.address.clone(),
+            silent_for_s: silent.silent_for.map(|it| it.as_secs()),
+        }
+    }
 }
 
 impl From<FoundHit> for Hit {
@@ -166,10 +178,7 @@ fn asked(parameters: &SearchParameters) -> Result<(Query, SearchOptions), Proble
 }
 
 fn shown(query: String, is_exact: bool, report: SearchReport) -> SearchResult {
-    let unanswered = report.unanswered.iter().map(|peer| Unanswered {
-        node: peer.name.to_string(),
-        address: peer.address.to_string(),
-    });
+    let unanswered = report.unanswered.iter().map(Unanswered::from);
     SearchResult {
         query,
         outcome: report.outcome,

@@ -122,7 +122,16 @@ pub(super) fn describe(recorder: &PrometheusRecorder) {
             None,
             "Files here that lack replicas, or are to leave this node.",
         ),
-        ("links", None, "Links of this node, by whether they answer."),
+        (
+            "links",
+            None,
+            "Links of this node: up, down, with a node that left, and asked for and not come about yet.",
+        ),
+        (
+            "problems",
+            None,
+            "Whether something is wrong: with the data folder, or because two nodes run under one id.",
+        ),
     ];
     for (short, unit, help) in gauges {
         recorder.describe_gauge(format!("dataverse_{short}").into(), unit, help.into());

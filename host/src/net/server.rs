@@ -33,6 +33,9 @@ use crate::places::Bounds;
 use crate::settings::Settings;
 use crate::transport::Serve;
 
+/// How often it is looked whether health checks are to be told something else.
+const HEALTH_EVERY: Duration = Duration::from_secs(1);
+
 /// Serves other nodes and clients on `listener` until `shutdown` ends.
 ///
 /// # Errors
@@ -44,11 +47,13 @@ pub async fn serve(
     settings: &Settings,
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
+    let ready = Arc::clone(&driver);
     let clients = DataverseServer::new(ClientService::new(driver, settings))
         .max_decoding_message_size(limits::MESSAGE_BYTES_MAX)
         .max_encoding_message_size(limits::MESSAGE_BYTES_MAX);
     let routes = overlay_routes(overlay, settings).add_service(clients);
-    run(listener, bounds(), routes, settings, shutdown).await
+    let is_ready = move || ready.is_ready();
+    run(listener, bounds(), routes, settings, is_ready, shutdown).await
 }
 
 /// What other nodes call.
@@ -65,6 +70,7 @@ pub(super) async fn run(
     bounds: Bounds,
     routes: Routes,
     settings: &Settings,
+    is_ready: impl Fn() -> bool,
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
     let (health, health_service) = tonic_health::server::health_reporter();
@@ -91,8 +97,24 @@ pub(super) async fn run(
         closing.cancel();
         pending::<Infallible>().await
     };
+    let tell_health = async {
+        let mut told = true;
+        loop {
+            tokio::time::sleep(HEALTH_EVERY).await;
+            let ready = is_ready() && !stopping.is_cancelled();
+            if ready != told {
+                let status = match ready {
+                    true => ServingStatus::Serving,
+                    false => ServingStatus::NotServing,
+                };
+                set_health(&health, status).await;
+                told = ready;
+            }
+        }
+    };
     tokio::select! {
         ended = server => Ok(ended?),
+        never = tell_health => never,
         never = break_off => match never {},
     }
 }

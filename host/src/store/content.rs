@@ -16,6 +16,7 @@ use tokio::sync::OnceCell;
 use tokio::task::JoinHandle;
 
 use super::StoreError;
+use super::files;
 use super::rope::Rope;
 
 /// The bytes of one version of a file. Cloning shares them.
@@ -139,7 +140,7 @@ impl Content {
     fn load_tree(&self) -> Result<Arc<GroupTree>, StoreError> {
         let record = &self.0.record;
         if let Source::File { tree, .. } = &self.0.source
-            && let Ok(bytes) = std::fs::read(tree)
+            && let Ok(bytes) = files::read_whole(tree, 32 * GroupTree::groups_in(record.size))
             && let Ok(tree) = GroupTree::checked(&bytes, record.digest, record.size)
         {
             return Ok(Arc::new(tree));

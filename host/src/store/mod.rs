@@ -26,6 +26,7 @@ use dataverse_core::version::{Millis, Stamp, Version};
 
 mod content;
 mod disk;
+mod files;
 mod memory;
 mod room;
 mod rope;
@@ -64,6 +65,8 @@ pub struct SavedLinks {
     pub links: Vec<(NodeId, String, String)>,
     /// Nodes whose link was cut while they were away.
     pub refused: Vec<NodeId>,
+    /// Nodes that said good-bye, neighbours or not, and in which of their runs.
+    pub left: Vec<(NodeId, u64)>,
 }
 
 /// What a node keeps of its own life: small facts that outlive a restart.
@@ -142,6 +145,9 @@ pub enum StoreError {
     /// The store is shutting down.
     #[error("the store is closed")]
     Closed,
+    /// What the store stands on was taken away or changed under it: nothing is taken in until that is mended.
+    #[error("{0}")]
+    Unfit(Arc<str>),
     /// Reading or writing failed. Clients and other nodes are told of this, so it names no path: those are in the log.
     #[error("{doing}: {reason}")]
     Failed {
@@ -317,6 +323,18 @@ pub trait Store: Send + Sync + 'static {
     async fn save_life(&self, life: Life) -> Result<(), StoreError>;
     /// What is used.
     fn usage(&self) -> Usage;
+    /// Looks whether what the store stands on is still as it was opened. While it is not, every change and every
+    /// spool is refused with the same error.
+    ///
+    /// # Errors
+    /// [`StoreError::Unfit`], with what happened, what is safe and what to do.
+    async fn check(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+    /// What the last look found, if anything is wrong.
+    fn unfit(&self) -> Option<Arc<str>> {
+        None
+    }
     /// Ends the store: what was handed in before is applied first.
     async fn close(&self);
 }

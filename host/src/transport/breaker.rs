@@ -23,6 +23,7 @@ use super::{
     LinkAsk, Message, MoveAsk, PrepareAnswer, PrepareAsk, PrepareBroken, PullAsk, ReconcileAnswer,
     ReconcileAsk, Transport,
 };
+use crate::driver::Isolation;
 use crate::metrics::Metrics;
 
 /// What is known of a peer that failed lately.
@@ -41,6 +42,7 @@ struct Circuit {
 pub(crate) struct Breaker {
     calls: Arc<dyn Transport>,
     metrics: Arc<Metrics>,
+    isolation: Arc<Isolation>,
     circuits: Mutex<BTreeMap<NodeId, Circuit>>,
 }
 
@@ -62,10 +64,15 @@ impl Drop for Passage<'_> {
 }
 
 impl Breaker {
-    pub(crate) fn around(calls: Arc<dyn Transport>, metrics: Arc<Metrics>) -> Self {
+    pub(crate) fn around(
+        calls: Arc<dyn Transport>,
+        metrics: Arc<Metrics>,
+        isolation: Arc<Isolation>,
+    ) -> Self {
         Self {
             calls,
             metrics,
+            isolation,
             circuits: Mutex::default(),
         }
     }
@@ -86,6 +93,7 @@ impl Breaker {
         may_try: bool,
         call: impl Future<Output = Result<T, CallError>>,
     ) -> Result<T, CallError> {
+        self.refuse_isolated(&peer.address)?;
         let _passage = self.pass(peer, may_try)?;
         let outcome = call.await;
         match &outcome {
@@ -93,6 +101,17 @@ impl Breaker {
             Ok(_) | Err(CallError::Refused(_) | CallError::Protocol { .. }) => self.answered(peer),
         }
         outcome
+    }
+
+    /// A node that keeps away calls nobody.
+    fn refuse_isolated(&self, address: &str) -> Result<(), CallError> {
+        if !self.isolation.is_on() {
+            return Ok(());
+        }
+        Err(CallError::Unreachable {
+            address: address.to_owned(),
+            reason: "this node keeps away, because another one runs under its id".to_owned(),
+        })
     }
 
     fn pass<'a>(&'a self, peer: &'a Peer, may_try: bool) -> Result<Passage<'a>, CallError> {
@@ -241,6 +260,7 @@ impl Transport for Breaker {
     }
 
     async fn gossip(&self, address: &str, ask: Message<Bytes>) -> Result<Message<()>, CallError> {
+        self.refuse_isolated(address)?;
         self.calls.gossip(address, ask).await
     }
 }
@@ -263,7 +283,7 @@ mod tests {
     fn breaker() -> Breaker {
         let network = MemoryNetwork::new(&Settings::default());
         let transport = Arc::new(network.transport("a.test:1"));
-        Breaker::around(transport, Arc::new(Metrics::new()))
+        Breaker::around(transport, Arc::new(Metrics::new()), Arc::default())
     }
 
     fn unreachable() -> Result<(), CallError> {

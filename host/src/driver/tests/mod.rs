@@ -1,9 +1,14 @@
 //! Whole networks of the live driver in one thread: transport and store in memory, time that only passes
 //! when nothing is left to do, and faults on demand.
 
+mod doubles;
 mod faults;
+mod goodbye;
 mod judging;
 mod reconciling;
 mod relayout;
 mod scrubbing;
+mod wanted;
 mod world;
+
+pub(super) use world::key;

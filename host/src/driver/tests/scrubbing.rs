@@ -6,6 +6,7 @@ use dataverse_core::key::Key;
 
 use super::world::World;
 use crate::driver::{Consistency, ReadError, ScrubStatus};
+use crate::settings::Settings;
 
 fn scrubbed(world: &World, at: &str) -> ScrubStatus {
     world.node(at).scrub_status()
@@ -227,6 +228,35 @@ async fn a_pass_keeps_its_pace_and_is_begun_once() {
     let status = scrubbed(&world, "A");
     assert_eq!(status.done, status.total);
     assert!(status.ended >= status.began);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_for_a_pass_while_one_begins_joins_it() {
+    let settings = Settings {
+        scrub_bytes_per_second: Some(1),
+        ..Settings::default()
+    };
+    let mut world = World::of_with(&["A"], settings).await;
+    world
+        .write("A", "ada/x", "content", 1)
+        .await
+        .expect("it is stored");
+    let node = world.node("A");
+    let (one, other) = tokio::join!(node.begin_scrub(), node.begin_scrub());
+    let begun = [one, other].map(|begun| begun.expect("memory does not fail"));
+    assert_eq!(begun, [true, false]);
+    let began = scrubbed(&world, "A").began;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let again = world.node("A").begin_scrub().await;
+    assert!(!again.expect("memory does not fail"));
+    assert_eq!(scrubbed(&world, "A").began, began);
+    // It goes on after a restart, and is joined there too.
+    world.stop("A").await;
+    world.restart("A").await;
+    let again = world.node("A").begin_scrub().await;
+    assert!(!again.expect("memory does not fail"));
+    let status = scrubbed(&world, "A");
+    assert!(status.running && status.began == began, "{status:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -20,7 +20,7 @@ use crate::driver::{
 use crate::entropy::Entropy;
 use crate::net::memory::MemoryNetwork;
 use crate::settings::Settings;
-use crate::store::MemoryStore;
+use crate::store::{MemoryDisk, MemoryStore, SavedLinks, Store};
 use crate::transport::Serve;
 
 /// Where the clocks begin, in milliseconds.
@@ -32,6 +32,7 @@ pub(super) struct World {
     nodes: BTreeMap<&'static str, Arc<Driver>>,
     clocks: BTreeMap<&'static str, Arc<AtomicI64>>,
     stores: BTreeMap<&'static str, Arc<MemoryStore>>,
+    disks: BTreeMap<&'static str, Arc<MemoryDisk>>,
     /// Of the nodes that are started from now on.
     pub(super) settings: Settings,
 }
@@ -50,6 +51,7 @@ impl World {
             nodes: BTreeMap::new(),
             clocks: BTreeMap::new(),
             stores: BTreeMap::new(),
+            disks: BTreeMap::new(),
             settings,
         };
         for name in names {
@@ -81,17 +83,58 @@ impl World {
     }
 
     pub(super) async fn start(&mut self, name: &'static str, network: &str) {
-        self.start_on(name, network, MemoryStore::new(64 << 20))
+        let id = NodeId::from(rand::random::<u128>());
+        self.start_as(name, id, network, MemoryDisk::new(), 64 << 20)
             .await;
+    }
+
+    /// Stops a node as it is told to, and nobody listens in its place.
+    pub(super) async fn stop(&self, name: &str) {
+        self.node(name).stop().await;
+        self.network.stop(&address(name));
+    }
+
+    /// The node that ran here again, from what its disk has.
+    pub(super) async fn restart(&mut self, name: &'static str) {
+        let (id, disk) = (self.node(name).id(), Arc::clone(&self.disks[name]));
+        self.start_as(name, id, "test", disk, 64 << 20).await;
+    }
+
+    /// A node of the id and the links of this one, as if its data folder had been copied.
+    pub(super) async fn start_copy(&mut self, name: &'static str, of: &str) {
+        let disk = MemoryDisk::new();
+        let links = self.node(of).links().into_iter();
+        let links = links.map(|link| (link.id, link.name, link.address));
+        let saved = SavedLinks {
+            links: links.collect(),
+            ..SavedLinks::default()
+        };
+        let store = disk.open(1 << 20);
+        store.save_links(saved).await.expect("it is saved");
+        store.close().await;
+        let id = self.node(of).id();
+        // It starts later.
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        self.start_as(name, id, "test", disk, 64 << 20).await;
     }
 
     /// A node of the network that has room for so many bytes.
     pub(super) async fn start_with_room(&mut self, name: &'static str, capacity: u64) {
-        self.start_on(name, "test", MemoryStore::new(capacity))
+        let id = NodeId::from(rand::random::<u128>());
+        self.start_as(name, id, "test", MemoryDisk::new(), capacity)
             .await;
     }
 
-    async fn start_on(&mut self, name: &'static str, network: &str, store: Arc<MemoryStore>) {
+    async fn start_as(
+        &mut self,
+        name: &'static str,
+        id: NodeId,
+        network: &str,
+        disk: Arc<MemoryDisk>,
+        capacity: u64,
+    ) {
+        let store = disk.open(capacity);
+        self.disks.insert(name, disk);
         let ahead = Arc::new(AtomicI64::new(0));
         let (began, clock) = (self.began, Arc::clone(&ahead));
         let now: Now = Arc::new(move || {
@@ -101,7 +144,7 @@ impl World {
         self.stores.insert(name, Arc::clone(&store));
         let driver = Driver::start(Parts {
             me: Peer {
-                id: NodeId::from(rand::random::<u128>()),
+                id,
                 name: name.into(),
                 address: address(name).into(),
             },
@@ -298,10 +341,10 @@ impl World {
     }
 }
 
-fn address(name: &str) -> String {
+pub(super) fn address(name: &str) -> String {
     format!("{}.test:1", name.to_lowercase())
 }
 
-pub(super) fn key(name: &str) -> Key {
+pub(in crate::driver) fn key(name: &str) -> Key {
     Key::parse(name).expect("it is a key")
 }

@@ -220,10 +220,10 @@ function silentNodes(links, nodes) {
 }
 
 function linkRow(link) {
-  const cut = button("Cut", `Cut the link with ${link.node}`, async () => {
+  const cut = button("Cut", `Cut the link with ${link.node || link.address}`, async () => {
     try {
-      await ask(`/v1/links/${encodeURIComponent(link.node)}`, { method: "DELETE" });
-      say("link-result", `${link.node} is no longer linked`);
+      await ask(`/v1/links/${encodeURIComponent(link.node || link.address)}`, { method: "DELETE" });
+      say("link-result", `${link.node || link.address} is no longer linked`);
       await refresh();
     } catch (error) {
       say("link-result", error.message, true);

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -12,15 +13,15 @@ use dataverse_core::holdings::{Role, Total};
 use dataverse_core::id::NodeId;
 use dataverse_core::key::Key;
 use dataverse_core::record::{Layout, Record};
-use dataverse_core::search::Peer;
 use dataverse_core::version::{Stamp, Version};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::sync::Notify;
 
 use crate::driver::{
     Body, BodyError, Busy, Condition, Consistency, DeleteError, DrainError, DrainStatus, FoundHit,
-    LinkError, LinkView, NodeSeen, NodeStatus, Query, ReadError, RepairStatus, ScrubStatus,
-    SearchOptions, SearchReport, WriteError, WriteOptions, Written,
+    LinkError, LinkState, LinkView, NodeSeen, NodeStatus, Query, ReadError, RepairStatus,
+    ScrubStatus, SearchOptions, SearchReport, Silent, SilentNode, WriteError, WriteOptions,
+    Written,
 };
 use crate::http::face::{Face, Opened};
 use crate::media_type::Guess;
@@ -116,6 +117,21 @@ fn link_view(address: &str) -> LinkView {
         id: NodeId::from(2),
         address: address.into(),
         up: true,
+        state: LinkState::Up,
+        silent_for: None,
+        attempts: 0,
+        last_error: None,
+    }
+}
+
+fn silent(name: &str, address: &str) -> SilentNode {
+    SilentNode {
+        name: name.into(),
+        id: Some(NodeId::from(9)),
+        address: address.into(),
+        state: "down",
+        silent_for: Some(Duration::from_secs(9)),
+        last_error: Some("nobody listens there".into()),
     }
 }
 
@@ -171,6 +187,7 @@ impl Face for Memory {
             return Err(ReadError::Unknown {
                 key: key.clone(),
                 outcome: "partial",
+                silent: Silent(vec![silent("B", "127.0.0.1:3")]),
             });
         }
         let found = self.files().get(key).cloned();
@@ -225,11 +242,7 @@ impl Face for Memory {
         let limit = options.limit.map_or(usize::MAX, |limit| limit as usize);
         let truncated = hits.len() > limit;
         hits.truncate(limit);
-        let unanswered = Peer {
-            id: NodeId::from(9),
-            name: "X".into(),
-            address: "127.0.0.1:9".into(),
-        };
+        let unanswered = silent("X", "127.0.0.1:9");
         Ok(SearchReport {
             outcome: if hits.is_empty() { "partial" } else { "found" },
             exact: !hits.is_empty(),
@@ -274,6 +287,10 @@ impl Face for Memory {
             link_view("127.0.0.1:2"),
             LinkView {
                 up: false,
+                state: LinkState::Down,
+                silent_for: Some(Duration::from_secs(9)),
+                attempts: 4,
+                last_error: Some("nobody listens there".into()),
                 ..link_view("127.0.0.1:3")
             },
         ]
@@ -291,6 +308,7 @@ impl Face for Memory {
             free: 4,
             load: 1,
             state: "alive",
+            silent_for: None,
         };
         vec![node("A", Some(0)), node("Q", None)]
     }
@@ -306,6 +324,8 @@ impl Face for Memory {
             replicas: Total { files: 1, bytes: 2 },
             cached: Total { files: 3, bytes: 4 },
             links: 2,
+            silent: vec![silent("B", "127.0.0.1:3")],
+            problems: Vec::new(),
             repair: RepairStatus {
                 waiting: Total { files: 5, bytes: 6 },
                 active: 1,
@@ -351,8 +371,9 @@ impl Face for Memory {
         Ok(begun)
     }
 
-    fn is_ready(&self) -> bool {
-        !self.holds("trouble/stopping")
+    fn not_ready(&self) -> Option<String> {
+        self.holds("trouble/stopping")
+            .then(|| "the node is starting or stopping".into())
     }
 
     fn metrics(&self) -> &Metrics {

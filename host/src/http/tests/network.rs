@@ -20,7 +20,7 @@ async fn a_search_tells_how_it_went() {
         }],
         "truncated": false,
         "path": ["A", "B", "D"], "probes": 3, "levels": 2,
-        "unanswered": [{"node": "X", "address": "127.0.0.1:9"}], "elapsed_ms": 1.5,
+        "unanswered": [{"node": "X", "address": "127.0.0.1:9", "silent_for_s": 9}], "elapsed_ms": 1.5,
     });
     assert_eq!(found, expected);
     assert_eq!(hit["digest"].as_str().map(str::len), Some(64));
@@ -71,14 +71,17 @@ async fn a_search_for_nothing_in_particular_is_refused() {
 async fn links_are_listed_made_and_cut() {
     let node = Running::start().await;
     let expected = json!([
-        {"node": "B", "address": "127.0.0.1:2", "state": "up"},
-        {"node": "B", "address": "127.0.0.1:3", "state": "down"},
+        {"node": "B", "address": "127.0.0.1:2", "state": "up",
+            "silent_for_s": null, "attempts": 0, "last_error": null},
+        {"node": "B", "address": "127.0.0.1:3", "state": "down",
+            "silent_for_s": 9, "attempts": 4, "last_error": "nobody listens there"},
     ]);
     assert_eq!(node.get("/v1/links").await.json(), expected);
     let made = node
         .post_json("/v1/links", &json!({"address": "127.0.0.1:4"}))
         .await;
-    let expected = json!({"node": "B", "address": "127.0.0.1:4", "state": "up"});
+    let expected = json!({"node": "B", "address": "127.0.0.1:4", "state": "up",
+        "silent_for_s": null, "attempts": 0, "last_error": null});
     assert_eq!((made.status, made.json()), (201, expected));
     for (address, status) in [("self:1", 409), ("away:1", 502), ("wrong", 400)] {
         let reply = node
@@ -160,7 +163,7 @@ async fn nodes_and_status_have_their_fields() {
     let id = "00000000000000000000000000000007";
     let expected = json!({
         "name": "A", "id": id, "address": "127.0.0.1:1", "http": "127.0.0.1:2", "zone": "z",
-        "hops": 0, "capacity": 10, "free": 4, "load": 1, "state": "alive",
+        "hops": 0, "capacity": 10, "free": 4, "load": 1, "state": "alive", "silent_for_s": null,
     });
     let nodes = node.get("/v1/nodes").await.json();
     assert_eq!(nodes[0], expected);
@@ -169,6 +172,11 @@ async fn nodes_and_status_have_their_fields() {
         "name": "A", "id": id, "network": "main", "version": env!("CARGO_PKG_VERSION"),
         "uptime_s": 5, "capacity": 10_000_000, "free": 4_000_000, "replicas": {"files": 1, "bytes": 2},
         "cached": {"files": 3, "bytes": 4}, "links": 2,
+        "silent": [{
+            "node": "B", "id": "00000000000000000000000000000009", "address": "127.0.0.1:3", "state": "down",
+            "silent_for_s": 9, "last_error": "nobody listens there",
+        }],
+        "problems": [],
         "repair": {
             "waiting": {"files": 5, "bytes": 6}, "active": 1, "letting_go": 2, "copies": 7, "bytes": 8,
             "failed": 9,
@@ -193,9 +201,14 @@ async fn a_scrub_is_begun_once_and_shown() {
     let node = Running::start().await;
     assert_eq!(node.get("/v1/scrub").await.json(), scrub(false));
     let begun = node.ask("POST /v1/scrub", &[], b"").await;
-    assert_eq!((begun.status, begun.json()), (202, scrub(true)));
+    let told = |joined: bool| {
+        let mut told = scrub(true);
+        told["joined"] = json!(joined);
+        told
+    };
+    assert_eq!((begun.status, begun.json()), (202, told(false)));
     let again = node.ask("POST /v1/scrub", &[], b"").await;
-    assert_eq!((again.status, again.json()), (200, scrub(true)));
+    assert_eq!((again.status, again.json()), (200, told(true)));
     let text = String::from_utf8(node.get("/metrics").await.body).expect("it is text");
     for line in [
         "dataverse_scrub_running 1",

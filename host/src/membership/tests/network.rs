@@ -67,6 +67,7 @@ impl Network {
             clock: Stamp::default(),
             network: "test".into(),
             protocol: 1,
+            instance: 0,
         };
         let wire = Wire {
             transport: Arc::clone(self) as Arc<dyn Transport>,

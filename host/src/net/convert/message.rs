@@ -43,13 +43,34 @@ message!(Ack <=> (), |_nothing| {}, |wire| ());
 
 message!(UnlinkRequest <=> (), |_nothing| {}, |wire| ());
 
-message!(LinkRequest <=> LinkAsk, |ask| { explicit: ask.explicit }, |wire| LinkAsk {
-    explicit: wire.explicit,
-});
+message!(
+    LinkRequest <=> LinkAsk,
+    |ask| { explicit: ask.explicit, leaving: ask.leaving },
+    |wire| LinkAsk {
+        explicit: wire.explicit,
+        leaving: wire.leaving,
+    }
+);
 
-message!(LinkReply <=> LinkAnswer, |answer| { cut: answer == LinkAnswer::Cut }, |wire| {
-    if wire.cut { LinkAnswer::Cut } else { LinkAnswer::Linked }
-});
+message!(
+    LinkReply <=> LinkAnswer,
+    |answer| {
+        cut: answer == LinkAnswer::Cut,
+        leaving: answer == LinkAnswer::Leaving,
+        isolated: answer == LinkAnswer::Isolated,
+        taken_by: match answer {
+            LinkAnswer::Taken(by) => by.to_string(),
+            _ => String::new(),
+        },
+    },
+    |wire| match (wire.cut, wire.leaving, wire.isolated) {
+        _ if !wire.taken_by.is_empty() => LinkAnswer::Taken(address("taken_by", &wire.taken_by)?),
+        (true, _, _) => LinkAnswer::Cut,
+        (_, true, _) => LinkAnswer::Leaving,
+        (_, _, true) => LinkAnswer::Isolated,
+        (false, false, false) => LinkAnswer::Linked,
+    }
+);
 
 message!(IntroduceRequest <=> IntroduceAsk, |ask| { other: ask.other }, |wire| IntroduceAsk {
     other: address("other", &wire.other)?.to_string(),

@@ -193,6 +193,7 @@ mod tests {
         };
         Message {
             sender: Sender {
+                instance: 0,
                 node,
                 clock: Stamp(u64::MAX),
                 network: "default".into(),

@@ -44,6 +44,7 @@ impl From<&Sender> for proto::Sender {
             clock: sender.clock.0,
             network: sender.network.to_string(),
             protocol: sender.protocol,
+            instance: sender.instance,
         }
     }
 }
@@ -57,6 +58,7 @@ impl TryFrom<proto::Sender> for Sender {
             clock: Stamp(sender.clock),
             network: text("sender.network", &sender.network, limits::NAME_BYTES_MAX)?,
             protocol: sender.protocol,
+            instance: sender.instance,
         })
     }
 }

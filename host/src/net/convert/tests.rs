@@ -51,12 +51,19 @@ fn peer() -> impl Strategy<Value = Peer> {
 }
 
 fn sender() -> impl Strategy<Value = Sender> {
-    let parts = (peer(), any::<u64>(), "[a-z]{0,9}", any::<u32>());
-    parts.prop_map(|(node, clock, network, protocol)| Sender {
+    let parts = (
+        peer(),
+        any::<u64>(),
+        "[a-z]{0,9}",
+        any::<u32>(),
+        any::<u64>(),
+    );
+    parts.prop_map(|(node, clock, network, protocol, instance)| Sender {
         node,
         clock: Stamp(clock),
         network: network.into(),
         protocol,
+        instance,
     })
 }
 
@@ -195,9 +202,18 @@ proptest! {
     ) {
         check::<_, proto::Ack>(&from, &())?;
         check::<_, proto::UnlinkRequest>(&from, &())?;
-        check::<_, proto::LinkRequest>(&from, &LinkAsk { explicit: flag })?;
-        let answer = if flag { LinkAnswer::Linked } else { LinkAnswer::Cut };
-        check::<_, proto::LinkReply>(&from, &answer)?;
+        for leaving in [false, true] {
+            check::<_, proto::LinkRequest>(&from, &LinkAsk { explicit: flag, leaving })?;
+        }
+        for answer in [
+            LinkAnswer::Linked,
+            LinkAnswer::Cut,
+            LinkAnswer::Leaving,
+            LinkAnswer::Isolated,
+            LinkAnswer::Taken(other.as_str().into()),
+        ] {
+            check::<_, proto::LinkReply>(&from, &answer)?;
+        }
         check::<_, proto::IntroduceRequest>(&from, &IntroduceAsk { other })?;
         check::<_, proto::GossipRequest>(&from, &Bytes::from(packet))?;
     }

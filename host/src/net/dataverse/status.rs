@@ -72,7 +72,13 @@ mod tests {
         assert_eq!(miss.code(), Code::NotFound);
         assert!(miss.message().contains("ada/x"));
         let outcome = "partial";
-        let unknown = delete(ReadError::Unknown { key, outcome }.into());
+        let silent = crate::driver::Silent::default();
+        let unknown = ReadError::Unknown {
+            key,
+            outcome,
+            silent,
+        };
+        let unknown = delete(unknown.into());
         assert_eq!(unknown.code(), Code::Unavailable);
         assert!(unknown.message().contains("partial"));
     }

@@ -82,7 +82,10 @@ async fn small_calls_arrive_as_they_were_sent(bench: Bench) {
         ..
     } = &bench;
     for (explicit, expected) in [(true, LinkAnswer::Linked), (false, LinkAnswer::Cut)] {
-        let ask = from_a(LinkAsk { explicit });
+        let ask = from_a(LinkAsk {
+            explicit,
+            leaving: false,
+        });
         let reply = transport
             .link(&to.address, ask.clone())
             .await

@@ -121,6 +121,7 @@ impl Fake {
             clock: Stamp::at(7),
             network: "test".into(),
             protocol: 1,
+            instance: 3,
         }
     }
 

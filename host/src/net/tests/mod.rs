@@ -129,7 +129,7 @@ impl Server {
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
             let stopped = async { drop(stopped.await) };
-            server::run(listener, bounds, routes, &settings, stopped).await
+            server::run(listener, bounds, routes, &settings, || true, stopped).await
         });
         Self { tasks, stop }
     }
@@ -165,6 +165,7 @@ fn from_a<T>(body: T) -> Message<T> {
         clock: Stamp::at(5),
         network: "test".into(),
         protocol: 1,
+        instance: 2,
     };
     Message { sender, body }
 }

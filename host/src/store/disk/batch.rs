@@ -29,6 +29,21 @@ pub(super) enum Ask {
     Ceiling(Stamp, Reply<()>),
     /// Persist what the node keeps of its own life.
     Life(Life, Reply<()>),
+    /// Look whether the data folder is still as it was opened.
+    Check(Reply<()>),
+}
+
+impl Ask {
+    /// Answers with this error. Whoever asked may have gone away.
+    pub(super) fn refuse(self, error: StoreError) {
+        match self {
+            Self::Change(_, reply) => drop(reply.send(Err(error))),
+            Self::Links(_, reply)
+            | Self::Ceiling(_, reply)
+            | Self::Life(_, reply)
+            | Self::Check(reply) => drop(reply.send(Err(error))),
+        }
+    }
 }
 
 /// Changes that become durable together.

@@ -82,6 +82,11 @@ struct LinksRow {
 }
 
 #[derive(Serialize, Deserialize)]
+struct LeftRow {
+    left: Vec<([u8; 16], u64)>,
+}
+
+#[derive(Serialize, Deserialize)]
 struct LifeRow {
     ran_ms: u64,
     together: u64,
@@ -210,7 +215,28 @@ pub(super) fn decode_links(bytes: &[u8]) -> Result<SavedLinks, Damaged> {
     Ok(SavedLinks {
         links: row.links.into_iter().map(link).collect(),
         refused: row.refused.into_iter().map(NodeId::from_bytes).collect(),
+        left: Vec::new(),
     })
+}
+
+const LEFT: &str = "left";
+
+/// The row of the nodes that said good-bye.
+pub(super) fn encode_left(left: &[(NodeId, u64)]) -> Vec<u8> {
+    let left = left.iter();
+    let row = LeftRow {
+        left: left.map(|(id, run)| (*id.as_bytes(), *run)).collect(),
+    };
+    seal(LEFT, &row)
+}
+
+/// The nodes in this row.
+pub(super) fn decode_left(bytes: &[u8]) -> Result<Vec<(NodeId, u64)>, Damaged> {
+    let row: LeftRow = unseal(LEFT, bytes)?;
+    let left = row.left.into_iter();
+    Ok(left
+        .map(|(id, run)| (NodeId::from_bytes(id), run))
+        .collect())
 }
 
 const LIFE: &str = "life";
@@ -319,7 +345,10 @@ mod tests {
         let links = SavedLinks {
             links: vec![(NodeId::from(1), "a".into(), "127.0.0.1:1".into())],
             refused: vec![NodeId::from(2)],
+            left: Vec::new(),
         };
         assert_eq!(decode_links(&encode_links(&links)), Ok(links));
+        let left = vec![(NodeId::from(3), 7)];
+        assert_eq!(decode_left(&encode_left(&left)), Ok(left));
     }
 }

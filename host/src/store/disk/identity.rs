@@ -3,19 +3,22 @@
 //! The node's id is in the index and in `node.id` beside it, so that an index which was copied in from
 //! elsewhere, or lost, is noticed before anything is served or written.
 
-use std::fs::{File, TryLockError};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use dataverse_core::id::NodeId;
 
+use super::super::files::{self, Links};
 use super::index::{Index, LoadError, Loaded, Owner};
 use super::layout::{Layout, sync_folder};
 use super::upgrade::{UpgradeError, upgrade};
 
 /// How long the lock of a folder is waited for.
 const LOCK_WAIT: Duration = Duration::from_secs(1);
+/// Bytes of the file with the node's id at most; 33 are written.
+const NODE_ID_BYTES_MAX: u64 = 1024;
 const LOCK_LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// Why a data folder was not opened. Each text says what to do.
@@ -79,15 +82,17 @@ pub enum OpenError {
     },
     /// There are a node's files, but no index.
     #[error(
-        "the folder {folder} holds a node's files but no index.redb, without which nobody knows what they are; put the index back, or move the folder aside and let the node start anew: it fetches its files from the other nodes"
+        "the folder {folder} holds a node's files but no index.redb, without which nobody knows what they are; {way_back}, or move the folder aside and let the node start anew, under a new id: whatever other nodes hold too stays available"
     )]
     NoIndex {
         /// The data folder.
         folder: PathBuf,
+        /// How the index may be put back.
+        way_back: String,
     },
     /// The index can't be read.
     #[error(
-        "the index {path} is damaged ({reason}); put back a good copy, or move the folder aside and let the node start anew: it fetches its files from the other nodes"
+        "the index {path} is damaged ({reason}); put back a good copy, or move the folder aside and let the node start anew, under a new id: whatever other nodes hold too stays available"
     )]
     Damaged {
         /// The index.
@@ -116,6 +121,11 @@ impl OpenError {
         }
     }
 
+    /// Something that the system refused with this file.
+    fn failed_at(layout: &Layout, file: &str, error: io::Error) -> Self {
+        Self::failed(layout, format_args!("{file}: {error}"))
+    }
+
     fn loading(layout: &Layout, error: LoadError) -> Self {
         let folder = layout.root().to_owned();
         match error {
@@ -128,6 +138,7 @@ impl OpenError {
                 path: layout.index(),
                 reason,
             },
+            LoadError::InUse => Self::InUse { folder },
             LoadError::Failed(reason) => Self::Failed { folder, reason },
             // Whoever opens an index upgrades it first.
             LoadError::Older(older) => Self::Failed {
@@ -154,12 +165,10 @@ impl OpenError {
 /// A node that is just ending has it for a moment longer, as has a program that was being started when it ended: so it is
 /// waited for, but not for long.
 pub(super) fn lock(layout: &Layout) -> Result<File, OpenError> {
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(layout.lock())
-        .map_err(|error| OpenError::failed(layout, error))?;
+    let mut options = OpenOptions::new();
+    let options = options.create(true).truncate(false).write(true);
+    let file = files::open(&layout.lock(), options, Links::Refused)
+        .map_err(|error| OpenError::failed_at(layout, "lock", error.into()))?;
     let until = Instant::now() + LOCK_WAIT;
     loop {
         match file.try_lock() {
@@ -183,13 +192,14 @@ pub(super) fn open_index(
     node_if_new: NodeId,
     network: &str,
 ) -> Result<(Index, Loaded), OpenError> {
-    let folder_of =
-        read_node_id(&layout.node_id()).map_err(|error| OpenError::failed(layout, error))?;
-    let is_new = !layout.index().exists();
+    let folder_of = read_node_id(&layout.node_id())
+        .map_err(|error| OpenError::failed_at(layout, "node.id", error))?;
+    let is_new = !files::is_there(&layout.index());
     if is_new {
         if folder_of.is_some() || holds_content(layout) {
             return Err(OpenError::NoIndex {
                 folder: layout.root().to_owned(),
+                way_back: way_back(layout),
             });
         }
         Index::create(&layout.index(), node_if_new, network)
@@ -242,9 +252,26 @@ fn holds_content(layout: &Layout) -> bool {
     std::fs::read_dir(layout.contents()).is_ok_and(|mut folders| folders.next().is_some())
 }
 
+/// How an index that is not there may be put back.
+fn way_back(layout: &Layout) -> String {
+    let entries = std::fs::read_dir(layout.root()).into_iter().flatten();
+    let copies = entries.flatten().filter_map(|entry| {
+        let name = entry.file_name().into_string().ok()?;
+        let is_copy = name.starts_with("index.redb.rescued") && !name.ends_with(".new");
+        let modified = entry.metadata().and_then(|it| it.modified()).ok();
+        is_copy.then_some((modified, name))
+    });
+    match copies.max() {
+        Some((_, name)) => format!(
+            "the index was removed while the node ran, and {name} is the copy that was made of it then: rename that to index.redb"
+        ),
+        None => "put the index back, from a backup for instance".to_owned(),
+    }
+}
+
 fn read_node_id(path: &Path) -> io::Result<Option<String>> {
-    match std::fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text.trim().to_owned())),
+    match files::read_whole(path, NODE_ID_BYTES_MAX) {
+        Ok(text) => Ok(Some(String::from_utf8_lossy(&text).trim().to_owned())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
@@ -253,7 +280,7 @@ fn read_node_id(path: &Path) -> io::Result<Option<String>> {
 /// The index is durable when this is called: the id is never known without it.
 fn write_node_id(layout: &Layout, node: NodeId) -> io::Result<()> {
     let unfinished = layout.root().join("node.id.new");
-    let mut file = File::create(&unfinished)?;
+    let mut file = files::create_anew(&unfinished)?;
     writeln!(file, "{node}")?;
     file.sync_all()?;
     std::fs::rename(&unfinished, layout.node_id())?;

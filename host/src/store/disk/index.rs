@@ -4,6 +4,8 @@
 //! a crash. redb refuses to go on after an I/O error, so a failed commit opens the file anew, and a number
 //! that every commit raises tells whether it had become durable after all.
 
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,10 +16,12 @@ use dataverse_core::id::NodeId;
 use dataverse_core::key::Key;
 use dataverse_core::limits;
 use dataverse_core::version::Stamp;
+use redb::backends::FileBackend;
 use redb::{
     Database, ReadOnlyTable, ReadableDatabase, ReadableTable, StorageError, TableDefinition,
 };
 
+use super::super::files::{self, Links};
 use super::super::{Life, SavedLinks, StoreError};
 use super::codec::{self, Damaged, Decoder, Entry};
 use super::layout::{ContentId, Shelf};
@@ -36,6 +40,8 @@ const NODE: &str = "node";
 const NETWORK: &str = "network";
 const CEILING: &str = "ceiling";
 const LINKS: &str = "links";
+/// Beside the links, so that an earlier release, which knows nothing of it, still reads those.
+const LEFT: &str = "left";
 pub(super) const LIFE: &str = "life";
 pub(super) const COMMITS: &str = "commits";
 
@@ -113,6 +119,8 @@ pub(super) enum LoadError {
     Older(Older),
     /// It is not what was written.
     Damaged(String),
+    /// Another process has it open.
+    InUse,
     /// The system refused.
     Failed(String),
 }
@@ -129,6 +137,7 @@ impl<E: Into<redb::Error>> From<E> for LoadError {
             redb::Error::Io(error) if error.kind() != std::io::ErrorKind::InvalidData => {
                 Self::Failed(error.to_string())
             }
+            redb::Error::DatabaseAlreadyOpen => Self::InUse,
             error => Self::Damaged(error.to_string()),
         }
     }
@@ -137,6 +146,8 @@ impl<E: Into<redb::Error>> From<E> for LoadError {
 /// The open index.
 pub(super) struct Index {
     path: PathBuf,
+    /// Device and number of the file: under its name another may be put.
+    file: (u64, u64),
     /// `None` after it could not be opened anew.
     database: RwLock<Option<Database>>,
     commits: AtomicU64,
@@ -150,10 +161,11 @@ impl Index {
     pub(super) fn create(path: &Path, node: NodeId, network: &str) -> Result<(), LoadError> {
         let unfinished = path.with_extension("new");
         let failed = |error: std::io::Error| LoadError::Failed(error.to_string());
-        if unfinished.exists() {
-            std::fs::remove_file(&unfinished).map_err(failed)?;
-        }
-        let database = Database::create(&unfinished)?;
+        files::create_anew(&unfinished).map_err(failed)?;
+        let options = &mut OpenOptions::new();
+        let file = files::open(&unfinished, options.read(true).write(true), Links::Refused);
+        let file = file.map_err(|error| failed(error.into()))?;
+        let database = Database::builder().create_with_backend(FileBackend::new(file)?)?;
         let transaction = database.begin_write()?;
         transaction.open_table(HOLDINGS)?;
         transaction.open_table(CONTENTS)?;
@@ -173,10 +185,11 @@ impl Index {
     /// Opens the index and reads all of it but the contents.
     pub(super) fn open(path: &Path) -> Result<(Self, Loaded), LoadError> {
         without_panic(|| {
-            let database = open_database(path)?;
+            let (database, file) = open_file(path)?;
             let (loaded, commits) = load(&database)?;
             let index = Self {
                 path: path.to_owned(),
+                file,
                 database: RwLock::new(Some(database)),
                 commits: AtomicU64::new(commits),
                 #[cfg(test)]
@@ -252,7 +265,10 @@ impl Index {
             .unwrap_or_else(PoisonError::into_inner);
         // The file can't be opened twice.
         *database = None;
-        let again = open_database(&self.path)?;
+        let (again, file) = open_file(&self.path)?;
+        if file != self.file {
+            return Err(LoadError::Failed("another file is in its place".to_owned()));
+        }
         let commits = number_in(&again.begin_read()?.open_table(META)?, COMMITS)?;
         *database = Some(again);
         Ok(commits)
@@ -324,9 +340,24 @@ pub(super) fn without_panic<T>(
 }
 
 pub(super) fn open_database(path: &Path) -> Result<Database, LoadError> {
-    Ok(Database::builder()
+    open_file(path).map(|(database, _)| database)
+}
+
+/// The database in this file, and the file's device and number. An operator may keep it elsewhere, behind a link.
+fn open_file(path: &Path) -> Result<(Database, (u64, u64)), LoadError> {
+    let failed = |error: std::io::Error| LoadError::Failed(format!("index.redb: {error}"));
+    let options = &mut OpenOptions::new();
+    let file = files::open(path, options.read(true).write(true), Links::Followed);
+    let file: File = file.map_err(|error| failed(error.into()))?;
+    let metadata = file.metadata().map_err(failed)?;
+    // Of an empty file redb would make a new database.
+    if metadata.len() == 0 {
+        return Err(LoadError::Damaged("the file is empty".to_owned()));
+    }
+    let database = Database::builder()
         .set_cache_size(limits::INDEX_CACHE_BYTES)
-        .open(path)?)
+        .create_with_backend(FileBackend::new(file)?)?;
+    Ok((database, (metadata.dev(), metadata.ino())))
 }
 
 fn load(database: &Database) -> Result<(Loaded, u64), LoadError> {
@@ -344,7 +375,7 @@ fn load(database: &Database) -> Result<(Loaded, u64), LoadError> {
             commits: number_in(&meta, COMMITS)?,
         }));
     }
-    let links = meta.get(LINKS)?;
+    let (links, left) = (meta.get(LINKS)?, meta.get(LEFT)?);
     let life = meta.get(LIFE)?.ok_or(Damaged)?;
     let mut decoder = Decoder::default();
     let loaded = Loaded {
@@ -353,10 +384,16 @@ fn load(database: &Database) -> Result<(Loaded, u64), LoadError> {
         entries: entries_in(&transaction.open_table(HOLDINGS)?, &mut decoder)?,
         missing: entries_in(&transaction.open_table(MISSING)?, &mut decoder)?,
         ceiling: Stamp(number_in(&meta, CEILING)?),
-        links: links
-            .map(|links| codec::decode_links(links.value()))
-            .transpose()?
-            .unwrap_or_default(),
+        links: SavedLinks {
+            left: left
+                .map(|left| codec::decode_left(left.value()))
+                .transpose()?
+                .unwrap_or_default(),
+            ..links
+                .map(|links| codec::decode_links(links.value()))
+                .transpose()?
+                .unwrap_or_default()
+        },
         life: codec::decode_life(life.value())?,
     };
     Ok((loaded, number_in(&meta, COMMITS)?))
@@ -435,6 +472,7 @@ fn write(database: &Database, writes: &[Write], number: u64) -> Result<(), redb:
                 }
                 Write::Links(links) => {
                     drop(meta.insert(LINKS, codec::encode_links(links).as_slice())?);
+                    drop(meta.insert(LEFT, codec::encode_left(&links.left).as_slice())?);
                 }
                 Write::Ceiling(stamp) => {
                     drop(meta.insert(CEILING, stamp.0.to_le_bytes().as_slice())?);

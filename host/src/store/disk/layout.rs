@@ -133,6 +133,11 @@ impl Layout {
         }
     }
 
+    /// The copy that is made of an index which was removed while the node ran.
+    pub(super) fn rescued(&self) -> PathBuf {
+        self.index().with_added_extension("rescued")
+    }
+
     pub(super) fn contents(&self) -> PathBuf {
         self.root.join("content")
     }
@@ -167,15 +172,15 @@ impl Layout {
 
     /// Makes every folder of the store.
     pub(super) fn make_folders(&self) -> io::Result<()> {
-        for folder in [
-            self.contents(),
-            self.incoming(),
-            self.orphans(),
-            self.quarantine(),
-        ] {
+        for folder in [self.contents()].into_iter().chain(self.lesser_folders()) {
             std::fs::create_dir_all(folder)?;
         }
         sync_folder(&self.root)
+    }
+
+    /// The folders in which no acknowledged content is.
+    pub(super) fn lesser_folders(&self) -> [PathBuf; 3] {
+        [self.incoming(), self.orphans(), self.quarantine()]
     }
 }
 

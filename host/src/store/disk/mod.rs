@@ -20,6 +20,9 @@ mod tests;
 mod upgrade;
 #[cfg(test)]
 mod upgrade_tests;
+mod watch;
+#[cfg(test)]
+mod watch_tests;
 mod writer;
 
 use std::fs::File;
@@ -41,8 +44,10 @@ pub use self::identity::OpenError;
 use self::index::Index;
 use self::layout::Layout;
 use self::opening::Opening;
+use self::watch::{Health, Watch, is_absence};
 use self::writer::Writer;
 use super::content::{Source, in_background};
+use super::files::{self, Unopened};
 use super::room::Room;
 use super::rope::Rope;
 use super::spool::Incoming;
@@ -82,6 +87,7 @@ pub struct DiskStore {
     room: Arc<Room>,
     incoming: Arc<Incoming>,
     opening: Arc<Opening>,
+    health: Arc<Health>,
     observer: Arc<OnceLock<Arc<dyn Observer>>>,
     opened: Mutex<Option<Opened>>,
     /// `None` once the store is closed.
@@ -153,8 +159,12 @@ impl DiskStore {
         let (asks, queue) = mpsc::channel(limits::STORE_QUEUE_MAX);
         let index = Arc::new(index);
         let observer = Arc::new(OnceLock::new());
+        let health = Arc::new(Health::default());
+        let watch = Watch::begin(layout.clone(), Arc::clone(&health))
+            .map_err(|error| OpenError::failed(&layout, error))?;
         let writer = Writer::new(
             layout.clone(),
+            watch,
             Arc::clone(&index),
             Arc::clone(&room),
             Arc::clone(&observer),
@@ -174,6 +184,7 @@ impl DiskStore {
             room,
             incoming,
             opening: Arc::default(),
+            health,
             observer,
             opened: Mutex::new(Some(opened)),
             asks: Mutex::new(Some(asks)),
@@ -210,6 +221,7 @@ impl Store for DiskStore {
 
     fn spool(&self, size: Option<u64>) -> Result<Spool, StoreError> {
         self.queue()?;
+        self.health.check()?;
         let room = self.room.reserve(size.unwrap_or(0))?;
         Ok(Spool::new(room, Some(Arc::clone(&self.incoming))))
     }
@@ -241,6 +253,14 @@ impl Store for DiskStore {
 
     fn usage(&self) -> Usage {
         self.room.usage()
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        self.ask(Ask::Check).await
+    }
+
+    fn unfit(&self) -> Option<Arc<str>> {
+        self.health.unfit()
     }
 
     async fn close(&self) {
@@ -275,14 +295,19 @@ fn open_content(
         }
         return Ok(Content::new(record, Source::Memory(rope)));
     }
-    match File::open(layout.content(place)) {
+    match files::open_to_read(&layout.content(place)) {
         Ok(file) => {
             let (file, tree) = (Arc::new(file), layout.tree(place));
             Ok(Content::new(record, Source::File { file, tree }))
         }
+        // A link, a FIFO or a folder in its place is as bad as wrong bytes.
+        Err(Unopened::NotRegular(what)) => {
+            tracing::warn!(%key, what, "what is in the place of a content is no regular file");
+            Err(StoreError::Corrupt(key.clone()))
+        }
         // Its entry says so and it is missing, or it was let go of just now.
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(absent()),
-        Err(error) => {
+        Err(Unopened::Failed(error)) if is_absence(&error) => Err(absent()),
+        Err(Unopened::Failed(error)) => {
             let doing = format_args!("opening the content of {key}");
             Err(StoreError::of_io(doing, &error))
         }

@@ -27,7 +27,7 @@ pub(super) fn reconcile(
     now: Millis,
 ) -> io::Result<Vec<Entry>> {
     for entry in fs::read_dir(layout.incoming())? {
-        fs::remove_file(entry?.path())?;
+        remove(&entry?.path())?;
     }
     let now = SystemTime::UNIX_EPOCH + Duration::from_millis(now);
     expire(&layout.orphans(), limits::ORPHAN_KEPT_MS, now)?;

@@ -16,13 +16,13 @@ use tokio::task::JoinSet;
 
 use super::super::suite::{Bench, content, eventually, put, record};
 use super::super::{Applied, Change, Life, SavedLinks, StoreError};
-use super::layout::{ContentId, Shelf};
+use super::layout::ContentId;
 use super::*;
 
 const NOW: Millis = 1_800_000_000_000;
-const FILE: usize = 50_000;
+pub(super) const FILE: usize = 50_000;
 
-fn options(folder: &Path) -> DiskOptions {
+pub(super) fn options(folder: &Path) -> DiskOptions {
     DiskOptions {
         folder: folder.to_owned(),
         capacity: None,
@@ -32,23 +32,23 @@ fn options(folder: &Path) -> DiskOptions {
     }
 }
 
-fn bench(folder: &Path) -> Bench {
+pub(super) fn bench(folder: &Path) -> Bench {
     let (store, _) = DiskStore::open(&options(folder)).expect("the folder opens");
     Bench::of(store, None)
 }
 
-fn refusal(options: &DiskOptions) -> OpenError {
+pub(super) fn refusal(options: &DiskOptions) -> OpenError {
     DiskStore::open(options)
         .err()
         .expect("the folder is refused")
 }
 
-fn folder() -> tempfile::TempDir {
+pub(super) fn folder() -> tempfile::TempDir {
     tempfile::tempdir().expect("a folder can be made")
 }
 
 /// Where the content of a version is, as its name says.
-fn find(folder: &Path, record: &Record) -> PathBuf {
+pub(super) fn find(folder: &Path, record: &Record) -> PathBuf {
     let name = ContentId::of(record).to_string();
     let is_it = |path: &PathBuf| path.file_name().is_some_and(|found| *found == *name);
     let found = files(&folder.join("content")).into_iter().find(is_it);
@@ -99,6 +99,7 @@ async fn everything_is_there_after_a_restart() {
     let links = SavedLinks {
         links: vec![(NodeId::from(1), "b".into(), "127.0.0.1:7401".into())],
         refused: vec![NodeId::from(2)],
+        left: Vec::new(),
     };
     let again = bench(folder.path());
     again
@@ -525,11 +526,11 @@ async fn content_that_can_not_be_moved_into_place_harms_nothing_else() {
         record("ada/bad", 1, &bytes),
         record("ada/good", 1, b"small"),
     );
-    // A file where the folder should be.
-    let shelf = Layout::new(folder.path()).shelf(Shelf(0));
-    let outer = shelf.parent().expect("it has one");
-    fs::write(outer, b"in the way").expect("it can be written");
     let contents = (bench.prepare(&bytes).await, bench.prepare(b"small").await);
+    // Somebody removes what is on its way.
+    for path in files(&folder.path().join("incoming")) {
+        fs::remove_file(path).expect("it is there");
+    }
     let (first, second) = tokio::join!(
         bench
             .store
@@ -543,7 +544,6 @@ async fn content_that_can_not_be_moved_into_place_harms_nothing_else() {
         second.expect("it is applied"),
         Applied::Done { before: None }
     );
-    fs::remove_file(outer).expect("it can be removed");
     bench.put(&bad, Role::Replica, &bytes).await;
     assert!(bench.read(&bad).await.expect("it is held") == bytes);
     assert_eq!(bench.store.usage().replicas, FILE as u64 + 5);
@@ -633,6 +633,7 @@ async fn a_full_disk_is_a_clean_error() {
     let many = SavedLinks {
         links: (0..1024).map(link).collect(),
         refused: Vec::new(),
+        left: Vec::new(),
     };
     let saved = bench.store.save_links(many).await;
     assert!(matches!(saved, Err(StoreError::DiskFull(_))), "{saved:?}");

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use redb::{ReadOnlyDatabase, ReadableDatabase, ReadableTable, WriteTransaction};
 
+use super::super::files;
 use super::codec::{self, Damaged, Decoder};
 use super::index::{self, HOLDINGS, LIFE, LoadError, META, MISSING, Older};
 use super::layout::{Layout, sync_folder};
@@ -96,7 +97,7 @@ pub(super) fn take_steps(transaction: &WriteTransaction, from: u32) -> Result<()
 fn back_up(layout: &Layout, older: &Older) -> Result<PathBuf, UpgradeError> {
     for number in 1u32.. {
         let backup = layout.backup(older.format, number);
-        if !backup.exists() {
+        if !files::is_there(&backup) {
             copy(&layout.index(), &backup, layout.root())
                 .map_err(|error| UpgradeError::Backup(backup.clone(), error))?;
             return Ok(backup);
@@ -112,6 +113,10 @@ fn back_up(layout: &Layout, older: &Older) -> Result<PathBuf, UpgradeError> {
 /// How many commits went into this index, which has to be of that format.
 fn commits_in(path: &Path, format: u32) -> Result<u64, LoadError> {
     index::without_panic(|| {
+        // Whatever else is there under that name is no copy of ours.
+        if !path.symlink_metadata().is_ok_and(|it| it.is_file()) {
+            return Err(Damaged.into());
+        }
         let database = ReadOnlyDatabase::open(path)?;
         let meta = database.begin_read()?.open_table(META)?;
         if index::format_in(&meta)? != format {
@@ -124,8 +129,7 @@ fn commits_in(path: &Path, format: u32) -> Result<u64, LoadError> {
 /// A whole, durable copy under its name, or none.
 fn copy(from: &Path, to: &Path, folder: &Path) -> io::Result<()> {
     let unfinished = to.with_added_extension("new");
-    let copied = fs::copy(from, &unfinished)
-        .and_then(|_| File::open(&unfinished)?.sync_all())
+    let copied = copy_bytes(from, &unfinished)
         .inspect(|()| crash::point("upgrade.copied"))
         .and_then(|()| fs::rename(&unfinished, to));
     if let Err(error) = copied {
@@ -134,6 +138,13 @@ fn copy(from: &Path, to: &Path, folder: &Path) -> io::Result<()> {
         return Err(error);
     }
     sync_folder(folder)
+}
+
+fn copy_bytes(from: &Path, to: &Path) -> io::Result<()> {
+    let mut index = File::open(from)?;
+    let mut copy = files::create_anew(to)?;
+    io::copy(&mut index, &mut copy)?;
+    copy.sync_all()
 }
 
 /// Format 2: the row of the node's life is always there and says when the last check of all content ended;

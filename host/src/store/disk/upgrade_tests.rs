@@ -199,6 +199,7 @@ async fn check_upgraded(folder: &Path, old: &Old, life: Life) {
     let links = SavedLinks {
         links: vec![(NodeId::from(1), "b".into(), "b:1".into())],
         refused: vec![NodeId::from(2)],
+        left: Vec::new(),
     };
     let opened = &bench.opened;
     assert_eq!(

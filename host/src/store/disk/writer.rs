@@ -18,6 +18,7 @@ use dataverse_core::limits;
 use dataverse_core::record::Record;
 use tokio::sync::mpsc;
 
+use super::super::files;
 use super::super::room::Room;
 use super::super::rules::{Fate, Verdict, decide};
 use super::super::spool::{IncomingFile, Prepared};
@@ -27,6 +28,7 @@ use super::codec::Entry;
 use super::index::{CommitError, Index, Snapshot, Write};
 use super::layout::{Layout, Place, Shelf, sync_folder};
 use super::reconcile::{expire, free_name, set_aside};
+use super::watch::Watch;
 use crate::crash;
 
 pub(super) struct Writer {
@@ -40,13 +42,13 @@ pub(super) struct Writer {
     durable_shelves: HashSet<Shelf>,
     /// When it was last looked for what has been in quarantine for long.
     swept: Instant,
-    /// Why nothing can be written any more.
-    broken: Option<StoreError>,
+    watch: Watch,
 }
 
 impl Writer {
     pub(super) fn new(
         layout: Layout,
+        watch: Watch,
         index: Arc<Index>,
         room: Arc<Room>,
         observer: Arc<OnceLock<Arc<dyn Observer>>>,
@@ -61,7 +63,7 @@ impl Writer {
             missing: missing.iter().map(by_key).collect(),
             durable_shelves: HashSet::new(),
             swept: Instant::now(),
-            broken: None,
+            watch,
         }
     }
 
@@ -69,6 +71,10 @@ impl Writer {
     pub(super) fn run(mut self, mut queue: mpsc::Receiver<Ask>) {
         let mut asks = Vec::new();
         while queue.blocking_recv_many(&mut asks, limits::STORE_BATCH_MAX) > 0 {
+            if let Err(error) = self.watch.look() {
+                asks.drain(..).for_each(|ask| ask.refuse(error.clone()));
+                continue;
+            }
             let mut batch = Batch::default();
             let mut before = self.index.holdings();
             for ask in asks.drain(..) {
@@ -105,6 +111,7 @@ impl Writer {
                 batch.writes.push(Write::Life(life));
                 batch.answers.push(Answer::Saved(reply));
             }
+            Ask::Check(reply) => batch.answers.push(Answer::Saved(reply)),
         }
     }
 
@@ -166,7 +173,7 @@ impl Writer {
 
     /// Puts the content that came in the place of the one that is held.
     fn replace(
-        &self,
+        &mut self,
         present: Option<&Entry>,
         after: Holding,
         change: Change,
@@ -195,7 +202,7 @@ impl Writer {
 
     /// Moves content to where it belongs, not yet durably.
     fn place(
-        &self,
+        &mut self,
         entry: &Entry,
         mut content: Prepared,
         batch: &mut Batch,
@@ -217,18 +224,64 @@ impl Writer {
         Ok(())
     }
 
-    fn move_in(&self, file: &IncomingFile, place: Place) -> io::Result<()> {
-        let rename = || {
-            // Content without its tree would be slow to serve; a tree without content is only a stray.
-            if file.has_tree() {
-                fs::rename(file.tree_path(), self.layout.tree(place))?;
-            }
-            fs::rename(file.path(), self.layout.content(place))
-        };
+    fn move_in(&mut self, file: &IncomingFile, place: Place) -> io::Result<()> {
+        let (content, tree) = (self.layout.content(place), self.layout.tree(place));
         if !self.durable_shelves.contains(&place.shelf) {
-            fs::create_dir_all(self.layout.shelf(place.shelf))?;
+            self.make_shelf(place.shelf)?;
         }
-        rename()
+        // Content without its tree would be slow to serve; a tree without content is only a stray.
+        if file.has_tree() {
+            self.rename_in(&file.tree_path(), &tree, place.shelf)?;
+        }
+        self.rename_in(file.path(), &content, place.shelf)
+    }
+
+    /// Moves a file to its place, out of whose way goes what nobody but a stranger has put there.
+    fn rename_in(&mut self, from: &Path, to: &Path, shelf: Shelf) -> io::Result<()> {
+        let error = match fs::rename(from, to) {
+            Ok(()) => return Ok(()),
+            Err(error) => error,
+        };
+        match error.kind() {
+            // The shelf was removed while the node ran.
+            io::ErrorKind::NotFound if from.exists() => {
+                self.durable_shelves.remove(&shelf);
+                self.make_shelf(shelf)?;
+            }
+            io::ErrorKind::IsADirectory
+            | io::ErrorKind::NotADirectory
+            | io::ErrorKind::DirectoryNotEmpty => {
+                self.set_obstacle_aside(to)?;
+                self.durable_shelves.remove(&shelf);
+                self.make_shelf(shelf)?;
+            }
+            _ => return Err(error),
+        }
+        fs::rename(from, to)
+    }
+
+    fn make_shelf(&self, shelf: Shelf) -> io::Result<()> {
+        let folder = self.layout.shelf(shelf);
+        let Err(error) = fs::create_dir_all(&folder) else {
+            return Ok(());
+        };
+        // Something that is no folder has its name, or that of the folder above.
+        let above = folder.parent().unwrap_or(&folder);
+        for path in [above, &folder] {
+            if files::is_there(path) && !path.is_dir() {
+                self.set_obstacle_aside(path)?;
+                return fs::create_dir_all(&folder);
+            }
+        }
+        Err(error)
+    }
+
+    fn set_obstacle_aside(&self, path: &Path) -> io::Result<()> {
+        if !files::is_there(path) {
+            return Ok(());
+        }
+        tracing::warn!(path = %path.display(), "something that the node did not make is in the place of a file or folder of its own; it was moved to orphans");
+        set_aside(path, &self.layout.orphans(), SystemTime::now())
     }
 
     fn release(&self, held: &Entry, quarantine: bool, batch: &mut Batch) -> Result<(), StoreError> {
@@ -256,6 +309,7 @@ impl Writer {
 
     /// Makes the batch durable, tells of it, and removes what it released.
     fn finish(&mut self, mut batch: Batch) {
+        let has_writes = !batch.writes.is_empty();
         if let Err(error) = self.make_durable(&batch) {
             tracing::error!(%error, changes = batch.answers.len(), "a commit failed");
             let answers = std::mem::take(&mut batch.answers);
@@ -288,10 +342,12 @@ impl Writer {
         }
         // Their room is counted with the holdings now.
         batch.prepared.clear();
+        // It is durable; but where the next start does not find it, nobody is told that it is.
+        let astray = has_writes.then(|| self.watch.committed().err()).flatten();
         batch
             .answers
             .into_iter()
-            .for_each(|answer| answer.send(None));
+            .for_each(|answer| answer.send(astray.as_ref()));
         if !batch.released.is_empty() {
             crash::point("store.released");
         }
@@ -305,10 +361,6 @@ impl Writer {
         if batch.writes.is_empty() {
             return Ok(());
         }
-        if let Some(error) = &self.broken {
-            self.take_back(batch);
-            return Err(error.clone());
-        }
         if let Err(error) = self.sync_shelves(batch) {
             self.take_back(batch);
             return Err(StoreError::of_io("making a content folder durable", &error));
@@ -319,12 +371,13 @@ impl Writer {
         match self.index.commit(&batch.writes) {
             Ok(()) => Ok(()),
             Err(CommitError::Refused(error)) => {
+                self.watch.note();
                 self.take_back(batch);
                 Err(error)
             }
             Err(CommitError::Unknown(error)) => {
                 // The contents stay where they are: the next start finds out whether they are held.
-                self.broken = Some(error.clone());
+                self.watch.broke(&error);
                 Err(error)
             }
         }
@@ -387,11 +440,13 @@ impl Writer {
     /// Best effort: what stays behind is found at the next start.
     fn remove(&self, place: Place) {
         for path in [self.layout.content(place), self.layout.tree(place)] {
-            match fs::remove_file(&path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    tracing::warn!(path = %path.display(), %error, "content could not be removed");
-                }
-                _ => {}
+            let removed = match fs::remove_file(&path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(_) if path.is_dir() => self.set_obstacle_aside(&path),
+                removed => removed,
+            };
+            if let Err(error) = removed {
+                tracing::warn!(path = %path.display(), %error, "content could not be removed");
             }
         }
     }

@@ -1,0 +1,327 @@
+//! Whether the data folder is still the one that was opened.
+//!
+//! An open file outlives its name: a node whose index was removed, replaced or moved away could go on writing to
+//! a file that the next start does not find. So the writer looks before and after every commit, and now and then
+//! in between, whether the index is still there under its name and as it was left, and whether the folder of the
+//! contents is. While one is not, nothing is taken in and nothing acknowledged. Where the way back is to move
+//! something back, the node goes on by itself once that is done.
+//!
+//! What is removed for good is kept as long as it is open: a removed index is copied to a file beside its place,
+//! once, from which it can be put back. Nothing here overwrites what it finds.
+
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use rustix::fs::Access;
+
+use super::super::files::{self, Links};
+use super::super::{StoreError, locked};
+use super::layout::{Layout, sync_folder};
+use super::reconcile::free_name;
+
+/// Bytes at the beginning of an index that differ after every commit.
+const HEAD_BYTES: usize = 512;
+
+/// What the last look found, for those who can't look themselves.
+#[derive(Debug, Default)]
+pub(super) struct Health(Mutex<Option<Arc<str>>>);
+
+impl Health {
+    /// Why nothing is taken in, if nothing is.
+    pub(super) fn unfit(&self) -> Option<Arc<str>> {
+        locked(&self.0).clone()
+    }
+
+    /// Fails while nothing is taken in.
+    pub(super) fn check(&self) -> Result<(), StoreError> {
+        self.unfit()
+            .map_or(Ok(()), |why| Err(StoreError::Unfit(why)))
+    }
+
+    fn set(&self, why: Option<Arc<str>>) {
+        *locked(&self.0) = why;
+    }
+}
+
+/// Tells one file from another, whatever their names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct FileId {
+    device: u64,
+    number: u64,
+}
+
+impl FileId {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            number: metadata.ino(),
+        }
+    }
+
+    /// What is found under this name, links followed.
+    fn at(path: &Path) -> io::Result<Option<Self>> {
+        match fs::metadata(path) {
+            Ok(metadata) => Ok(Some(Self::of(&metadata))),
+            Err(error) if is_absence(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+pub(super) fn is_absence(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
+}
+
+/// What is wrong with the data folder.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+enum Trouble {
+    #[error("index.redb was {how} while the node ran; nothing is taken in any more. {rescue}")]
+    IndexGone { how: &'static str, rescue: String },
+    #[error(
+        "index.redb is no longer in the data folder: it, or the folder, was moved or renamed while the node ran. Nothing is taken in until it is back, and everything acknowledged before is in it. Move it back, and the node goes on by itself; or stop the node and start it with --data where the folder is now"
+    )]
+    IndexMoved,
+    #[error(
+        "index.redb was changed by another program while the node ran; nothing is taken in any more, and what the file says is not to be trusted. Stop the node, put back a good copy of index.redb, and start it again; without one, move the data folder aside and let the node start anew"
+    )]
+    IndexChanged,
+    #[error(
+        "the folder content in the data folder was removed, moved or replaced while the node ran; nothing is taken in. Move it back, and the node goes on by itself; or restart the node, which fetches anew from other nodes what they have of it"
+    )]
+    ContentGone,
+    #[error(
+        "the data folder can not be written to any more ({0}); nothing is taken in, and everything acknowledged before is safe. Make it writable again, and the node goes on by itself"
+    )]
+    ReadOnly(String),
+    #[error("the data folder can not be looked at ({0}); nothing is taken in until it can")]
+    Unknown(String),
+}
+
+/// The index and the folders as they were when they were opened, and the index as it was left.
+pub(super) struct Watch {
+    layout: Layout,
+    /// An own handle: it is read from when the name leads elsewhere.
+    index: File,
+    index_id: FileId,
+    contents_id: FileId,
+    left: Left,
+    /// What became of the copy of an index that was removed, once that was tried.
+    rescue: Option<String>,
+    health: Arc<Health>,
+    /// Is not as it was left: that can't be undone.
+    changed: bool,
+    /// Why a commit can't be carried out any more.
+    broken: Option<Arc<str>>,
+}
+
+/// How the last commit left the index.
+#[derive(PartialEq, Eq)]
+struct Left {
+    bytes: u64,
+    modified: (i64, i64),
+    head: Vec<u8>,
+}
+
+impl Left {
+    fn now(index: &File) -> io::Result<Self> {
+        let metadata = index.metadata()?;
+        let mut head = vec![0; HEAD_BYTES];
+        let mut read = 0;
+        while read < head.len() {
+            match index.read_at(&mut head[read..], read as u64)? {
+                0 => break,
+                more => read += more,
+            }
+        }
+        head.truncate(read);
+        Ok(Self {
+            bytes: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            head,
+        })
+    }
+}
+
+impl Watch {
+    /// Begins to watch the index that is open, and the folders, which are there.
+    pub(super) fn begin(layout: Layout, health: Arc<Health>) -> io::Result<Self> {
+        let options = &mut OpenOptions::new();
+        let index = files::open(&layout.index(), options.read(true), Links::Followed)?;
+        Ok(Self {
+            index_id: FileId::of(&index.metadata()?),
+            contents_id: FileId::of(&fs::metadata(layout.contents())?),
+            left: Left::now(&index)?,
+            layout,
+            index,
+            rescue: None,
+            health,
+            changed: false,
+            broken: None,
+        })
+    }
+
+    /// Looks before something is written.
+    ///
+    /// # Errors
+    /// [`StoreError::Unfit`].
+    pub(super) fn look(&mut self) -> Result<(), StoreError> {
+        let found = match &self.broken {
+            Some(why) => Some(Arc::clone(why)),
+            None => self
+                .index_there()
+                .and_then(|()| self.index_as_left())
+                .and_then(|()| self.folders_there())
+                .err()
+                .map(|trouble| trouble.to_string().into()),
+        };
+        self.health.set(found);
+        self.health.check()
+    }
+
+    /// Notes how a commit left the index, and looks whether it went to where the next start finds it.
+    ///
+    /// # Errors
+    /// [`StoreError::Unfit`].
+    pub(super) fn committed(&mut self) -> Result<(), StoreError> {
+        self.note();
+        if let Err(trouble) = self.index_there() {
+            self.health.set(Some(trouble.to_string().into()));
+        }
+        self.health.check()
+    }
+
+    /// Notes how the index is after a commit that failed: as it was, though not to the byte.
+    pub(super) fn note(&mut self) {
+        if let Ok(left) = Left::now(&self.index) {
+            self.left = left;
+        }
+    }
+
+    /// A commit failed in a way after which there is no other: the node has to be started again.
+    pub(super) fn broke(&mut self, error: &StoreError) {
+        let why: Arc<str> = error.to_string().into();
+        self.broken = Some(Arc::clone(&why));
+        self.health.set(Some(why));
+    }
+
+    fn index_there(&mut self) -> Result<(), Trouble> {
+        let unknown = |error: io::Error| Trouble::Unknown(error.kind().to_string());
+        let there = FileId::at(&self.layout.index()).map_err(unknown)?;
+        if there == Some(self.index_id) {
+            return Ok(());
+        }
+        let links = self.index.metadata().map_err(unknown)?.nlink();
+        match (links, there) {
+            (0, there) => Err(Trouble::IndexGone {
+                how: if there.is_some() {
+                    "replaced by another file"
+                } else {
+                    "removed"
+                },
+                rescue: self.rescue(),
+            }),
+            (_, None) => Err(Trouble::IndexMoved),
+            (_, Some(_)) => Err(Trouble::IndexGone {
+                how: "moved away, and another file put in its place,",
+                rescue: "Stop the node, put the file back that was moved, and start the node again"
+                    .to_owned(),
+            }),
+        }
+    }
+
+    /// Only commits write the index, so between two of them nothing in it changes.
+    fn index_as_left(&mut self) -> Result<(), Trouble> {
+        let unknown = |error: io::Error| Trouble::Unknown(error.kind().to_string());
+        let metadata = self.index.metadata().map_err(unknown)?;
+        let modified = (metadata.mtime(), metadata.mtime_nsec());
+        if !self.changed && metadata.len() == self.left.bytes && modified == self.left.modified {
+            return Ok(());
+        }
+        let now = Left::now(&self.index).map_err(unknown)?;
+        self.changed |= now.bytes != self.left.bytes || now.head != self.left.head;
+        if self.changed {
+            return Err(Trouble::IndexChanged);
+        }
+        // Its time was set, which changes nothing.
+        self.left = now;
+        Ok(())
+    }
+
+    fn folders_there(&self) -> Result<(), Trouble> {
+        let unknown = |error: io::Error| Trouble::Unknown(error.kind().to_string());
+        let contents = FileId::at(&self.layout.contents()).map_err(unknown)?;
+        if contents != Some(self.contents_id) {
+            return Err(Trouble::ContentGone);
+        }
+        // What is in these is of no worth to an acknowledged write.
+        for folder in self.layout.lesser_folders() {
+            if !files::is_there(&folder) && fs::create_dir(&folder).is_ok() {
+                tracing::warn!(folder = %folder.display(), "a folder was removed from the data folder while the node ran; it was made anew");
+            }
+        }
+        for folder in [self.layout.incoming(), self.layout.contents()] {
+            rustix::fs::access(&folder, Access::WRITE_OK)
+                .map_err(|error| Trouble::ReadOnly(io::Error::from(error).kind().to_string()))?;
+        }
+        Ok(())
+    }
+
+    /// Copies the removed index, once, and says what to do with the copy.
+    fn rescue(&mut self) -> String {
+        if let Some(rescue) = &self.rescue {
+            return rescue.clone();
+        }
+        let rescue = match self.copy_index() {
+            Ok(path) => {
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                format!(
+                    "Everything acknowledged before is in the copy that was made of it, {name} in the data folder. Stop the node, rename that to index.redb, and start the node again"
+                )
+            }
+            Err(error) => format!(
+                "No copy of it could be made ({}): as long as the node runs it is still open in it (/proc/{}/fd), and after that it is gone. Copy it from there, stop the node, put the copy back as index.redb, and start the node again",
+                error.kind(),
+                std::process::id()
+            ),
+        };
+        self.rescue = Some(rescue.clone());
+        rescue
+    }
+
+    fn copy_index(&self) -> io::Result<PathBuf> {
+        let unfinished = self.layout.rescued().with_added_extension("new");
+        let mut copy = files::create_anew(&unfinished)?;
+        let mut from = ReadAt {
+            file: &self.index,
+            at: 0,
+        };
+        let copied = io::copy(&mut from, &mut copy).and_then(|_| copy.sync_all());
+        let rescued = self.layout.rescued();
+        let target = free_name(self.layout.root(), rescued.file_name().unwrap_or_default());
+        copied
+            .and_then(|()| fs::rename(&unfinished, &target))
+            .and_then(|()| sync_folder(self.layout.root()))
+            .inspect_err(|_| drop(fs::remove_file(&unfinished)))?;
+        Ok(target)
+    }
+}
+
+/// Reads a file from its beginning without moving anybody's place in it.
+struct ReadAt<'a> {
+    file: &'a File,
+    at: u64,
+}
+
+impl io::Read for ReadAt<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read_at(buffer, self.at)?;
+        self.at += read as u64;
+        Ok(read)
+    }
+}

@@ -63,11 +63,11 @@ impl RunningNode {
     /// # Errors
     /// What kept it from starting: a port that is taken, a folder that is refused.
     pub async fn start(config: NodeConfig, keeping: Keeping) -> anyhow::Result<Self> {
-        // Where compiled policies are kept has to be said from the root on.
-        let cache = (keeping == Keeping::OnDisk)
-            .then(|| std::path::absolute(config.folder.join(COMPILED)))
-            .transpose()?;
-        let workshop = tokio::task::spawn_blocking(|| Workshop::new(cache)).await??;
+        let config = config.rooted().context("finding the folders")?;
+        let cache = (keeping == Keeping::OnDisk).then(|| config.folder.join(COMPILED));
+        let bounds = config.settings.compile_bounds();
+        let workshop =
+            tokio::task::spawn_blocking(move || Workshop::guarded(cache, bounds)).await??;
         Self::start_with(config, keeping, workshop).await
     }
 
@@ -80,6 +80,7 @@ impl RunningNode {
         keeping: Keeping,
         workshop: Arc<Workshop>,
     ) -> anyhow::Result<Self> {
+        let config = config.rooted().context("finding the folders")?;
         let grpc = bind(config.listen, "--listen").await?;
         let http = bind(config.http, "--http").await?;
         let (store, id) = open_store(&config, keeping).await?;

@@ -154,7 +154,21 @@ mod policies {
         Ok(())
     }
 
-    /// An expression: kind, name and module of every policy.
+    /// What a policy says of itself: the text in its `about!`. It is compared with what the module says by a test.
+    fn summary(package: &str) -> Result<String> {
+        let file = format!("policies/{package}/src/lib.rs");
+        let source = fs::read_to_string(&file)?;
+        let after = source
+            .split_once("about!(")
+            .map(|(_, after)| after.trim_start());
+        let text = after.and_then(|after| after.strip_prefix('"')?.split_once('"'));
+        match text {
+            Some((text, _)) if !text.contains('\\') => Ok(text.to_owned()),
+            _ => Err(format!("{file} has no about!(\"…\") with a plain text").into()),
+        }
+    }
+
+    /// An expression: kind, name, module and summary of every policy.
     fn index(packages: &[String]) -> Result<String> {
         let mut index = "[\n".to_owned();
         for package in packages {
@@ -164,7 +178,11 @@ mod policies {
                 .ok_or_else(|| format!("policies/{package} is not named for a kind of policy"))?;
             let module =
                 format!("include_bytes!(concat!(env!(\"OUT_DIR\"), \"/policies/{package}.wasm\"))");
-            writeln!(index, "    ({kind:?}, {name:?}, {module}.as_slice()),")?;
+            let summary = summary(package)?;
+            writeln!(
+                index,
+                "    ({kind:?}, {name:?}, {module}.as_slice(), {summary:?}),"
+            )?;
         }
         Ok(index + "]\n")
     }

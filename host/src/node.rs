@@ -86,6 +86,7 @@ impl RunningNode {
         keeping: Keeping,
         workshop: Option<Arc<Workshop>>,
     ) -> anyhow::Result<Self> {
+        let config = config.rooted().context("finding the folders")?;
         descriptors::raise_limit();
         let grpc = bind(config.listen, "--listen").await?;
         let http = bind(config.http, "--http").await?;
@@ -314,11 +315,9 @@ async fn claim(config: &NodeConfig) -> anyhow::Result<DataFolder> {
 }
 
 async fn open_workshop(config: &NodeConfig, keeping: Keeping) -> anyhow::Result<Arc<Workshop>> {
-    // Where compiled policies are kept has to be said from the root on.
-    let cache = (keeping == Keeping::OnDisk)
-        .then(|| std::path::absolute(config.folder.join(COMPILED)))
-        .transpose()?;
-    Ok(tokio::task::spawn_blocking(|| Workshop::new(cache)).await??)
+    let cache = (keeping == Keeping::OnDisk).then(|| config.folder.join(COMPILED));
+    let bounds = config.settings.compile_bounds();
+    Ok(tokio::task::spawn_blocking(move || Workshop::guarded(cache, bounds)).await??)
 }
 
 async fn open_store(

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use dataverse_core::limits;
+use dataverse_sandbox::CompileBounds;
 
 use crate::config::setting::{Setting, within};
 use crate::config::value::Value;
@@ -142,6 +143,10 @@ settings! {
         "how often that folder is looked at even if the system tells of no change";
     "policies.start" policies_start: Duration = seconds(2), ms(0)..=HOUR,
         "how long a node that starts waits for its policies; after that the native stand-ins decide until they are ready";
+    "policies.compile_time" policies_compile_time: Duration = seconds(limits::POLICY_COMPILE_SECONDS_DEFAULT), seconds(1)..=HOUR,
+        "processor time that compiling one policy may take, in whole seconds";
+    "policies.compile_memory" policies_compile_memory_bytes: Option<u64> = Some(limits::POLICY_COMPILE_MIB_DEFAULT << 20), Some(64 << 20)..=Some(1 << 40),
+        "memory that compiling one policy may take, in whole MiB";
     "recording.names" record_names: bool = false, false..=true,
         "a recording has the names of files and not only their ids";
     "recording.bytes" record_bytes: Option<u64> = Some(256 << 20), Some(1_000)..=Some(u64::MAX),
@@ -153,6 +158,16 @@ settings! {
 }
 
 impl Settings {
+    /// What compiling one policy may take.
+    #[must_use]
+    pub fn compile_bounds(&self) -> CompileBounds {
+        let bytes = self.policies_compile_memory_bytes.unwrap_or(u64::MAX);
+        CompileBounds {
+            cpu_seconds: self.policies_compile_time.as_secs().max(1),
+            memory_mib: bytes >> 20,
+        }
+    }
+
     /// The first pair of settings that contradict each other, as a sentence.
     pub(crate) fn contradiction(&self) -> Option<String> {
         if self.link_retry_min > self.link_retry_max {

@@ -5,14 +5,14 @@ use std::sync::{Arc, LazyLock};
 
 use dataverse::policies::built_in;
 use dataverse_core::policy::{Eviction, Kind, Placement, Relocation};
-use dataverse_sandbox::{GuestLimits, Program, Sandbox, SandboxOptions, Setup};
+use dataverse_sandbox::{About, GuestLimits, Program, Sandbox, SandboxOptions, Setup};
 
 /// Nothing here is about time, and machines are shared.
 const WALL_MS: u64 = 60_000;
 
 static PROGRAMS: LazyLock<BTreeMap<(Kind, &'static str), Program>> = LazyLock::new(|| {
     let sandbox: Arc<Sandbox> =
-        Sandbox::new(SandboxOptions { cache: None }).expect("an engine can be made");
+        Sandbox::new(SandboxOptions::default()).expect("an engine can be made");
     let compiled = built_in::all().into_iter().map(|policy| {
         let program = sandbox.compile(policy.wasm);
         let program = program.unwrap_or_else(|error| panic!("{}: {error}", policy.name));
@@ -41,6 +41,12 @@ pub(crate) fn eviction(name: &str, seed: u64) -> Box<dyn Eviction> {
 pub(crate) fn relocation(name: &str, seed: u64) -> Box<dyn Relocation> {
     let (program, setup) = made(Kind::Relocation, name, seed);
     Box::new(program.relocation(&setup).expect("it can be made"))
+}
+
+/// How it introduces itself.
+pub(crate) fn about(kind: Kind, name: &str) -> About {
+    let (program, setup) = made(kind, name, 1);
+    program.canary(&setup).expect("it can be tried").about
 }
 
 fn made(kind: Kind, name: &str, seed: u64) -> (&'static Program, Setup) {

@@ -402,6 +402,8 @@ pub const POLICY_MEMORY_MIB_MAX: u64 = 4096;
 pub const POLICY_FOLDER_ENTRIES_MAX: usize = 4096;
 /// Files of policies in the folder that are known; the first by name.
 pub const POLICY_FILES_MAX: usize = 256;
+/// Folders that are watched for changes of policies: the folder of policies itself, and those of links.
+pub const POLICY_WATCHES_MAX: usize = 32;
 /// A folder that never comes to rest is looked at after so many times the pause that would be rest.
 pub const POLICY_DEBOUNCES_MAX: u32 = 5;
 /// Good policies of each kind that are kept beside the one that decides.
@@ -436,6 +438,8 @@ pub const POLICY_ERRAND_MS_MAX: u64 = 60 * 1000;
 pub const HTTP_POLICY_UPLOADS_MAX: usize = 2;
 /// Decisions whose cost a check of a policy keeps.
 pub const CHECK_COSTS_MAX: usize = 1 << 16;
+/// How long questions are put to a policy that is checked or installed.
+pub const CHECK_MS_MAX: u64 = 20 * 1000;
 
 // The sandbox of policies.
 
@@ -466,6 +470,10 @@ pub const POLICY_ABOUT_BYTES_MAX: usize = 1024;
 pub const POLICY_SCHEMA_BYTES_MAX: usize = 64 << 10;
 /// Bytes of what a policy, or the compiler, says is wrong; the rest is cut off.
 pub const POLICY_REASON_BYTES_MAX: usize = 1024;
+/// Functions that are named where a policy failed, the innermost ones, and …
+pub const POLICY_FRAMES_NAMED: usize = 3;
+/// … the bytes of each name.
+pub const POLICY_FRAME_BYTES_MAX: usize = 120;
 /// Bytes of a line that a policy logs; the rest is cut off.
 pub const POLICY_LOG_BYTES_MAX: usize = 1024;
 /// Lines that an instance of a policy may log in a second; the rest is counted.
@@ -483,6 +491,14 @@ pub const POLICY_WORK_MAX: u64 = 100_000_000;
 pub const POLICY_PARTS_MAX: u64 = 4096;
 /// Names of imports and exports that a policy is described with.
 pub const POLICY_NAMES_MAX: usize = 64;
+/// Processor time that compiling one policy may take unless told otherwise. CPython takes some ten seconds.
+pub const POLICY_COMPILE_SECONDS_DEFAULT: u64 = 30;
+/// Memory that compiling one policy may take unless told otherwise.
+pub const POLICY_COMPILE_MIB_DEFAULT: u64 = 1024;
+/// Compiling may take so many times its processor time by the clock, as on a busy machine.
+pub const POLICY_COMPILE_WALLS: u64 = 4;
+/// Bytes of a compiled policy, which stay in memory as long as it is used.
+pub const POLICY_CODE_BYTES_MAX: usize = 256 << 20;
 /// Bytes of stack of the thread that compiles policies.
 pub const POLICY_COMPILE_STACK_BYTES: usize = 16 << 20;
 /// Compiled policies kept on disk, and …

@@ -30,6 +30,17 @@ pub(crate) struct Checked {
     pub(crate) exports: Vec<String>,
 }
 
+/// Refuses what is too large or no WebAssembly by its first bytes.
+pub(crate) fn begins_well(bytes: &[u8]) -> Result<(), Refusal> {
+    if bytes.len() > limits::POLICY_FILE_BYTES_MAX {
+        return Err(Refusal::TooLarge {
+            bytes: bytes.len(),
+            most: limits::POLICY_FILE_BYTES_MAX,
+        });
+    }
+    encoding(bytes).map(drop)
+}
+
 /// The component that these bytes are or hold, and what it is.
 pub(crate) fn check(bytes: &[u8]) -> Result<(Cow<'_, [u8]>, Checked), Refusal> {
     let component = match encoding(bytes)? {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use dataverse_core::limits;
 use dataverse_core::policy::{Fault, FaultKind};
 use wasmtime::component::{ComponentNamedList, Func, Lift, Lower};
-use wasmtime::{Store, Trap};
+use wasmtime::{FrameInfo, Store, Trap, WasmBacktrace};
 
 use crate::allowance::Allowance;
 use crate::contract;
@@ -52,7 +52,7 @@ impl GuestLimits {
 /// How an instance is made.
 #[derive(Clone, Default)]
 pub struct Setup {
-    /// The policy's name, for its lines in the log.
+    /// The policy's name, for its lines in the log; the beginning of its digest stands for one that is empty.
     pub name: String,
     /// Its configuration, a JSON object; when empty, it is told `{}`.
     pub config: String,
@@ -112,7 +112,7 @@ impl Instance {
             program.sandbox().engine(),
             State {
                 allowance: Allowance::new(setup.limits.memory_mib),
-                journal: Journal::new(setup.name.clone(), setup.log.clone()),
+                journal: Journal::new(name_for_log(&program, setup), setup.log.clone()),
             },
         );
         store.limiter(|state| &mut state.allowance);
@@ -275,6 +275,16 @@ impl Instance {
     }
 }
 
+/// What its lines in the log are told by, also if nobody named it.
+fn name_for_log(program: &Program, setup: &Setup) -> String {
+    if !setup.name.is_empty() {
+        return setup.name.clone();
+    }
+    let mut digest = program.digest().to_string();
+    digest.truncate(12);
+    digest
+}
+
 fn refill(store: &mut Store<State>, limits: GuestLimits) {
     store.set_fuel(limits.fuel).expect("the engine meters fuel");
     store.set_epoch_deadline(Ticker::ticks(limits.wall_ms));
@@ -296,12 +306,15 @@ fn fault_of(error: &wasmtime::Error, store: &mut Store<State>) -> Fault {
         Some(trap) => trap.to_string(),
         None => reason(&**error),
     };
+    let place = place_of(error);
     match trap {
-        Some(Trap::OutOfFuel) => Fault::new(FaultKind::Fuel, "it used up its fuel"),
-        Some(Trap::Interrupt) => Fault::new(FaultKind::Deadline, "it used up its time"),
+        Some(Trap::OutOfFuel) => Fault::new(FaultKind::Fuel, format!("it used up its fuel{place}")),
+        Some(Trap::Interrupt) => {
+            Fault::new(FaultKind::Deadline, format!("it used up its time{place}"))
+        }
         _ if denied => Fault::new(
             FaultKind::Memory,
-            format!("it wanted more memory or table elements than it may have; {what}"),
+            format!("it wanted more memory or table elements than it may have{place}; {what}"),
         ),
         // These two have no type of their own in wasmtime.
         None if what.contains("fuel allocated for hostcalls") => {
@@ -313,8 +326,59 @@ fn fault_of(error: &wasmtime::Error, store: &mut Store<State>) -> Fault {
         }
         None if what.contains("resource limit exceeded") => Fault::new(FaultKind::Memory, what),
         _ => Fault::trap(match said {
-            Some(line) => cut(&format!("{what}; it said: {line}")),
-            None => what,
+            Some(line) => cut(&format!("{what}{place}; it said: {line}")),
+            None => format!("{what}{place}"),
         }),
+    }
+}
+
+/// The functions in which it was, the innermost first, as far as its file names them.
+fn place_of(error: &wasmtime::Error) -> String {
+    let frames = error.downcast_ref::<WasmBacktrace>();
+    let frames = frames.map_or(&[][..], WasmBacktrace::frames);
+    let named = frames.iter().filter_map(FrameInfo::func_name).map(plain);
+    let named: Vec<_> = named.take(limits::POLICY_FRAMES_NAMED).collect();
+    match named.as_slice() {
+        [] => String::new(),
+        names => format!(" in {}", names.join(", called by ")),
+    }
+}
+
+/// A name without what Rust's compiler adds to tell it from others of the name, on one line and not too long.
+fn plain(name: &str) -> String {
+    let end = name.rfind("::h").filter(|&end| {
+        let hash = &name[end + 3..];
+        hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit())
+    });
+    let name = &name[..end.unwrap_or(name.len())];
+    let end = name.floor_char_boundary(limits::POLICY_FRAME_BYTES_MAX);
+    let shown = name[..end].chars();
+    shown
+        .map(|it| if it.is_control() { ' ' } else { it })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_function_is_named_as_its_author_wrote_it() {
+        for (name, shown) in [
+            ("mine::place::h0123456789abcdef", "mine::place"),
+            ("mine::hash", "mine::hash"),
+            ("mine::h012345678", "mine::h012345678"),
+            (
+                "<mine::Policy as dataverse_sdk::PlacementPolicy>::place",
+                "<mine::Policy as dataverse_sdk::PlacementPolicy>::place",
+            ),
+            ("a\nb", "a b"),
+        ] {
+            assert_eq!(plain(name), shown);
+        }
+        assert_eq!(
+            plain(&"x".repeat(1000)).len(),
+            limits::POLICY_FRAME_BYTES_MAX
+        );
     }
 }

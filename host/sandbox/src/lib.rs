@@ -12,8 +12,8 @@
 //! ```
 //!
 //! What a policy says is not judged here beyond its length: whether a verdict is valid is for the core, which
-//! treats native policies and guests alike. Nothing here touches files (but the compile cache), the network
-//! or an async runtime; every call blocks, for at most the wall-clock limit of its instance and a little.
+//! treats native policies and guests alike. Nothing here touches files (but the compile cache), other programs
+//! (but the process that compiles, if there is one), the network or an async runtime; every call blocks, for at most the wall-clock limit of its instance and a little.
 //!
 //! ```
 //! use dataverse_core::policy::Kind;
@@ -27,6 +27,7 @@
 
 mod allowance;
 mod check;
+mod compiler;
 mod contract;
 mod cost;
 mod eviction;
@@ -42,6 +43,7 @@ mod wrap;
 
 pub mod conformance;
 
+pub use compiler::{CompileBounds, CompilerProcess, serve};
 pub use contract::VERSION as CONTRACT_VERSION;
 pub use eviction::EvictionGuest;
 pub use instance::{About, Cost, GuestLimits, Setup};

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dataverse_core::content::Digest;
+use dataverse_core::id::FileId;
+use dataverse_core::limits;
 use dataverse_core::policy::{
     CacheEntry, Eviction, Fault, FileView, Kind, NodeView, Placement, PlacementRequest, Relocation,
     RemoteRead,
@@ -163,6 +165,19 @@ impl Program {
         })
     }
 
+    /// Refuses code that takes too much memory as long as it is loaded.
+    pub(crate) fn is_small_enough(&self) -> Result<(), Refusal> {
+        let image = self.0.linked.component().image_range();
+        let bytes = image.end.addr() - image.start.addr();
+        if bytes <= limits::POLICY_CODE_BYTES_MAX {
+            return Ok(());
+        }
+        Err(Refusal::TooMuchCode {
+            mib: bytes >> 20,
+            most: limits::POLICY_CODE_BYTES_MAX >> 20,
+        })
+    }
+
     fn instance(&self, wanted: Kind, setup: &Setup) -> Result<Instance, Refusal> {
         let found = self.kind();
         if found != wanted {
@@ -193,7 +208,7 @@ fn trial_placement(guest: &mut PlacementGuest) -> Result<(), Fault> {
 fn trial_eviction(guest: &mut EvictionGuest) -> Result<(), Fault> {
     let incoming = CacheEntry {
         slot: 0,
-        file: 7,
+        file: trial_file().id,
         size: 1000,
         cost: 1,
         now: 0,
@@ -214,7 +229,7 @@ fn trial_relocation(guest: &mut RelocationGuest) -> Result<(), Fault> {
 
 fn trial_file() -> FileView {
     FileView {
-        id: 7,
+        id: FileId::of("ada/notes.txt").0,
         user: "ada".to_owned(),
         name: "notes.txt".to_owned(),
         size: 1000,

@@ -84,6 +84,40 @@ pub enum Refusal {
     /// It does not compile.
     #[error("it does not compile: {0}")]
     Compile(String),
+    /// Compiling it takes too long.
+    #[error(
+        "compiling it takes more than {cpu_seconds} s of processor time: leave out what it does not need, or give \
+         the node more (`policies.compile_time`)"
+    )]
+    NeedsTime {
+        /// What it had.
+        cpu_seconds: u64,
+    },
+    /// Compiling it takes too much memory.
+    #[error(
+        "compiling it needs more than {memory_mib} MiB of memory: leave out what it does not need, or give the node \
+         more (`policies.compile_memory`)"
+    )]
+    NeedsMemory {
+        /// What it had.
+        memory_mib: u64,
+    },
+    /// What it compiles to is too much to be kept in memory.
+    #[error(
+        "it compiles to {mib} MiB of code; at most {most} are allowed: leave out what it does not need"
+    )]
+    TooMuchCode {
+        /// How much that is.
+        mib: usize,
+        /// How much at most.
+        most: usize,
+    },
+    /// Refused in the process that compiles, in the words of that.
+    #[error("{0}")]
+    Told(String),
+    /// It could not be compiled for a reason that may pass and lies in the machine, not in the file.
+    #[error("it can't be compiled now: {0}")]
+    Unavailable(String),
     /// It is a policy of another kind than was asked for.
     #[error("it is a policy for {found}, not for {wanted}")]
     OtherKind {
@@ -98,6 +132,14 @@ pub enum Refusal {
     /// It failed before or at its trial decision.
     #[error("it fails: {0}{advice}", advice = advice(.0.kind))]
     Fault(#[from] Fault),
+}
+
+impl Refusal {
+    /// Whether the same file may be accepted later as it is.
+    #[must_use]
+    pub const fn may_pass(&self) -> bool {
+        matches!(self, Self::Unavailable(_))
+    }
 }
 
 /// What to do about a fault of this kind.

@@ -12,6 +12,7 @@ use wasmtime::component::{Component, InstancePre, Linker, WasmStr};
 use wasmtime::{Cache, CacheConfig, Config, Engine, StoreContextMut};
 
 use crate::check::{self, Checked};
+use crate::compiler::CompilerProcess;
 use crate::contract;
 use crate::instance::State;
 use crate::journal::Level;
@@ -25,6 +26,9 @@ pub struct SandboxOptions {
     /// The folder of the compile cache, an absolute path; made, and owner-only, if need be. What lies there
     /// is run as native code. Without one, everything is compiled anew in each process.
     pub cache: Option<PathBuf>,
+    /// What compiles files that nobody vouches for; needs a cache. Without one they are compiled in this process,
+    /// bounded by what can be counted beforehand.
+    pub compiler: Option<CompilerProcess>,
 }
 
 /// Why there is no sandbox.
@@ -44,6 +48,9 @@ pub enum SandboxError {
     /// The system gives no thread.
     #[error("no thread for the clock of policies: {0}")]
     Thread(#[from] io::Error),
+    /// There is nothing through which a process could hand over what it compiled.
+    #[error("a process that compiles needs a compile cache")]
+    NoCache,
 }
 
 /// What runs guests: one engine, one ticker thread for deadlines, one compile cache.
@@ -53,9 +60,11 @@ pub enum SandboxError {
 pub struct Sandbox {
     linker: Linker<State>,
     engine: Engine,
-    /// Held while something compiles: one policy at a time leaves the other cores to requests, and bounds
-    /// the memory that compilation takes.
+    /// Held while something compiles in this process: one policy at a time leaves the other cores to requests, and
+    /// bounds the memory that compilation takes.
     compiling: Mutex<()>,
+    cache: Option<Cache>,
+    compiler: Option<CompilerProcess>,
     _ticker: Ticker,
 }
 
@@ -65,31 +74,65 @@ impl Sandbox {
     /// # Errors
     /// [`SandboxError`] when the cache folder can't be used or the machine has no means to run guests.
     pub fn new(options: SandboxOptions) -> Result<Arc<Self>, SandboxError> {
+        if options.compiler.is_some() && options.cache.is_none() {
+            return Err(SandboxError::NoCache);
+        }
         let cache = options.cache.as_deref().map(open_cache).transpose()?;
-        let engine = Engine::new(&config(cache)).map_err(|e| SandboxError::Engine(reason(&*e)))?;
+        let engine =
+            Engine::new(&config(cache.clone())).map_err(|e| SandboxError::Engine(reason(&*e)))?;
         let linker = link_host(&engine).map_err(|e| SandboxError::Engine(reason(&*e)))?;
         Ok(Arc::new(Self {
             _ticker: Ticker::start(&engine)?,
             compiling: Mutex::new(()),
             linker,
             engine,
+            cache,
+            compiler: options.compiler,
         }))
     }
 
-    /// Checks and compiles a policy: a component, or a core module that carries its component type.
+    /// Checks and compiles a policy that nobody vouches for: a component, or a core module that carries its
+    /// component type. With a process that compiles, all of it happens there first.
     ///
-    /// Blocks, for seconds if the file is large; one compilation runs at a time.
+    /// Blocks, for seconds if the file is large.
     ///
     /// # Errors
     /// [`Refusal`] when the bytes are no policy for this node.
     pub fn compile(self: &Arc<Self>, bytes: &[u8]) -> Result<Program, Refusal> {
-        if bytes.len() > limits::POLICY_FILE_BYTES_MAX {
-            return Err(Refusal::TooLarge {
-                bytes: bytes.len(),
-                most: limits::POLICY_FILE_BYTES_MAX,
-            });
-        }
         let begun = Instant::now();
+        check::begins_well(bytes)?;
+        if let (Some(compiler), Some(cache)) = (&self.compiler, &self.cache) {
+            compiler.compile(bytes, cache.directory())?;
+        }
+        self.program(bytes, begun)
+    }
+
+    /// As [`Sandbox::compile`], of a policy that comes with the program: in this process, which takes milliseconds.
+    ///
+    /// # Errors
+    /// See [`Sandbox::compile`].
+    pub fn compile_trusted(self: &Arc<Self>, bytes: &[u8]) -> Result<Program, Refusal> {
+        self.program(bytes, Instant::now())
+    }
+
+    /// Compiles a policy, for another process to find it in the cache.
+    pub(crate) fn compile_into_cache(self: &Arc<Self>, bytes: &[u8]) -> Result<(), Refusal> {
+        check::begins_well(bytes)?;
+        self.program(bytes, Instant::now())?.is_small_enough()?;
+        let hits = || self.cache.as_ref().map_or(0, Cache::cache_hits);
+        let before = hits();
+        self.program(bytes, Instant::now())?;
+        if hits() > before {
+            return Ok(());
+        }
+        let folder = self.cache.as_ref().map(|cache| cache.directory().display());
+        let folder = folder.map_or_else(String::new, |folder| format!(" in {folder}"));
+        Err(Refusal::Unavailable(format!(
+            "its code can't be kept{folder}: see that there is room and that it can be written"
+        )))
+    }
+
+    fn program(self: &Arc<Self>, bytes: &[u8], begun: Instant) -> Result<Program, Refusal> {
         let (checked, linked) = {
             // The lock guards no state, so a compilation that panicked leaves nothing half-done.
             let _turn = self
@@ -232,6 +275,7 @@ mod tests {
                 .expect("it can be done here");
             let options = SandboxOptions {
                 cache: Some(cache.clone()),
+                compiler: None,
             };
             Sandbox::new(options).expect("it can be done here");
             let found = std::fs::metadata(&cache)
@@ -247,6 +291,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().expect("it can be done here");
         let options = SandboxOptions {
             cache: Some(file.path().to_owned()),
+            compiler: None,
         };
         let error = Sandbox::new(options)
             .err()

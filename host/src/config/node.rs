@@ -79,6 +79,18 @@ impl NodeConfig {
         self.http_hosts.iter().cloned().chain(advertised).collect()
     }
 
+    /// The same with paths that begin at the root, so that they mean the same wherever they are compared.
+    ///
+    /// # Errors
+    /// When it isn't known where this process is.
+    pub fn rooted(mut self) -> std::io::Result<Self> {
+        self.folder = std::path::absolute(&self.folder)?;
+        for path in [&mut self.policies, &mut self.record].into_iter().flatten() {
+            *path = std::path::absolute(&*path)?;
+        }
+        Ok(self)
+    }
+
     /// The folder of policies.
     #[must_use]
     pub fn policies_folder(&self) -> PathBuf {

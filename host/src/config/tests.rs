@@ -240,3 +240,16 @@ fn a_file_that_is_missing_or_no_toml_is_refused() {
     assert!(matches!(missing, Err(ConfigError::Unreadable { .. })));
     assert!(file::parse("name = ").is_err());
 }
+
+#[test]
+fn paths_begin_at_the_root_however_they_were_given() {
+    let mut config = NodeConfig::new("data".into());
+    config.policies = Some("../policies".into());
+    config.record = Some("trace.csv".into());
+    let rooted = config.rooted().expect("this process is somewhere");
+    let folder = std::env::current_dir().expect("this process is somewhere");
+    assert_eq!(rooted.folder, folder.join("data"));
+    assert_eq!(rooted.record, Some(folder.join("trace.csv")));
+    assert!(rooted.policies_folder().is_absolute());
+    assert_eq!(rooted.clone().rooted().expect("it is"), rooted);
+}

@@ -15,7 +15,6 @@ use super::convert::Malformed;
 use crate::transport::{CallError, Refusal};
 
 const KIND: &str = "dataverse-refusal";
-/// How the standard library calls an error for which it has no word, as of a host name that nobody knows.
 
 impl From<Refusal> for Status {
     fn from(refusal: Refusal) -> Self {

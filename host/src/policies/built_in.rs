@@ -16,19 +16,26 @@ pub struct BuiltIn {
     pub wasm: &'static [u8],
     /// BLAKE3 of its file.
     pub digest: Digest,
+    /// The version of its code.
+    pub version: &'static str,
+    /// What it does, as it says itself.
+    pub summary: &'static str,
 }
 
 /// Every one, by kind and name.
 #[must_use]
 pub fn all() -> Vec<BuiltIn> {
     static ALL: LazyLock<Vec<BuiltIn>> = LazyLock::new(|| {
-        let embedded = POLICIES.iter().map(|&(kind, name, wasm)| BuiltIn {
+        let embedded = POLICIES.iter().map(|&(kind, name, wasm, summary)| BuiltIn {
             kind: kind
                 .parse()
                 .expect("build.rs embeds policies of known kinds"),
             name,
             wasm,
             digest: Digest::of(wasm),
+            // They are versioned with the program.
+            version: env!("CARGO_PKG_VERSION"),
+            summary,
         });
         embedded.collect()
     });
@@ -41,6 +48,11 @@ pub fn find(kind: Kind, name: &str) -> Option<BuiltIn> {
     all()
         .into_iter()
         .find(|policy| (policy.kind, policy.name) == (kind, name))
+}
+
+/// Whether this is the digest of one.
+pub(super) fn is_one(digest: Digest) -> bool {
+    all().iter().any(|policy| policy.digest == digest)
 }
 
 /// What `policies.toml` says when no policy is to decide: the node's native stand-in then does.
@@ -56,4 +68,4 @@ pub const fn default_name(kind: Kind) -> &'static str {
     }
 }
 
-static POLICIES: &[(&str, &str, &[u8])] = &include!(concat!(env!("OUT_DIR"), "/policies.rs"));
+static POLICIES: &[(&str, &str, &[u8], &str)] = &include!(concat!(env!("OUT_DIR"), "/policies.rs"));

@@ -38,8 +38,15 @@ pub enum PolicyError {
 pub trait Desk: Send + Sync + 'static {
     /// All that there is to tell.
     fn view(&self) -> PoliciesView;
-    /// Checks a file and puts it into the folder under this name; whoever has that name there is replaced.
-    async fn install(&self, name: &str, wasm: Bytes) -> Result<Available, PolicyError>;
+    /// Checks a file and puts it into the folder under this name; whoever has that name there is replaced. The
+    /// questions of its kind are put to it first, and it is refused if it answers one of them badly, unless
+    /// whoever asks insists.
+    async fn install(
+        &self,
+        name: &str,
+        wasm: Bytes,
+        insists: bool,
+    ) -> Result<Available, PolicyError>;
     /// Takes a file out of the folder.
     async fn remove(&self, name: &str) -> Result<(), PolicyError>;
     /// Replaces the whole table of this kind in `policies.toml`, and answers when the swap has happened.
@@ -47,6 +54,12 @@ pub trait Desk: Send + Sync + 'static {
     /// Makes the shadow the active policy. If something else is wished by now than at the revision that whoever
     /// asks has `seen`, nothing is changed: nodes may share a folder, and then the first changes it for all.
     async fn promote(&self, kind: Kind, seen: Option<String>) -> Result<KindView, PolicyError>;
-    /// Goes back to the policy before, file and table included; `seen` as for [`Desk::promote`].
-    async fn rollback(&self, kind: Kind, seen: Option<String>) -> Result<KindView, PolicyError>;
+    /// Goes back to the policy before, or to the one that is named (by its name or the beginning of its digest), file
+    /// and table included; `seen` as for [`Desk::promote`].
+    async fn rollback(
+        &self,
+        kind: Kind,
+        to: Option<String>,
+        seen: Option<String>,
+    ) -> Result<KindView, PolicyError>;
 }

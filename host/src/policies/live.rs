@@ -7,31 +7,35 @@
 
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
 use async_trait::async_trait;
 use bytes::Bytes;
+use dataverse_core::content::Digest;
 use dataverse_core::id::NodeId;
 use dataverse_core::limits;
 use dataverse_core::policy::Kind;
+use dataverse_sandbox::Setup;
 use futures_util::FutureExt as _;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::built_in;
 use super::desk::{Desk, PolicyError};
 use super::folder::Folder;
 use super::kept::Kept;
 use super::name::PolicyName;
 use super::steward::{Answer, Errand, Means, Steward, Task};
 use super::told::Told;
+use super::trial::SEED;
 use super::view::{Available, KindView, PoliciesView};
 use super::watcher::{self, Pace};
 use super::wish::KindWish;
-use super::workshop::{Workshop, blocking};
+use super::workshop::{Lane, Workshop, blocking};
 use crate::driver::{Driver, panic_text};
 use crate::metrics::PolicyFigures;
 use crate::settings::Settings;
@@ -52,6 +56,9 @@ pub struct Place {
 /// The policies of a running node.
 pub struct Policies {
     told: Arc<Told>,
+    folder: Folder,
+    workshop: Arc<Workshop>,
+    kept: Arc<Mutex<Kept>>,
     errands: mpsc::Sender<Errand>,
     tasks: TaskTracker,
     stopping: CancellationToken,
@@ -102,17 +109,20 @@ impl Policies {
         let (kept, shown) = (place.kept.clone(), place.kept.display().to_string());
         let kept = blocking(move || Kept::open(kept)).await;
         let kept = kept.with_context(|| format!("opening the folder of good policies {shown}"))?;
+        let kept = Arc::new(Mutex::new(kept));
         let told = Arc::new(Told::new(place.folder.display().to_string()));
         let look = Arc::new(Notify::new());
+        let (filled, are_filled) = oneshot::channel();
         let mut steward = Steward::new(Means {
-            folder,
-            kept,
-            workshop: place.workshop,
+            folder: folder.clone(),
+            kept: Arc::clone(&kept),
+            workshop: Arc::clone(&place.workshop),
             judges: whom.judges,
             node: whom.node,
             told: Arc::clone(&told),
             look: Arc::clone(&look),
             naming: whom.naming,
+            filled,
         });
         let (errands, mut waiting) = mpsc::channel(limits::POLICY_ERRANDS_MAX);
         let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
@@ -120,15 +130,15 @@ impl Policies {
             debounce: settings.policies_debounce,
             rescan: settings.policies_rescan,
         };
-        tasks.spawn(watcher::watch(place.folder, pace, look, stopping.clone()));
+        let of_watcher = Arc::clone(&told);
+        let tells = move |trouble| of_watcher.tell_of_watch(trouble);
+        let watching = watcher::watch(place.folder, pace, look, tells, stopping.clone());
+        tasks.spawn(watching);
         let end = stopping.clone();
-        let (began, has_begun) = oneshot::channel();
         let of_steward = Arc::clone(&told);
         tasks.spawn(async move {
             let looking_after = async {
                 carried_on(steward.begin(), &of_steward).await;
-                // Whoever starts may not have waited for it.
-                let _ = began.send(());
                 while !carried_on(steward.run(&mut waiting), &of_steward).await {
                     // It may go wrong again at once.
                     sleep(PAUSE_AFTER_PANIC).await;
@@ -137,13 +147,16 @@ impl Policies {
             end.run_until_cancelled(looking_after).await;
             steward.end().await;
         });
-        if timeout(settings.policies_start, has_begun).await.is_err() {
+        if timeout(settings.policies_start, are_filled).await.is_err() {
             tracing::warn!(
                 "policies take long to compile; native stand-ins decide until they are ready"
             );
         }
         Ok(Arc::new(Self {
             told,
+            folder,
+            workshop: place.workshop,
+            kept,
             errands,
             tasks,
             stopping,
@@ -169,6 +182,103 @@ impl Policies {
         self.told.figures()
     }
 
+    /// Waits for what a change needs before its turn comes, so that it holds up no other: nothing is compiled then.
+    async fn ready<T>(
+        &self,
+        needed: impl Future<Output = Result<T, PolicyError>>,
+    ) -> Result<T, PolicyError> {
+        tokio::select! {
+            biased;
+            () = self.stopping.cancelled() => Err(stopping()),
+            ready = needed => ready,
+        }
+    }
+
+    /// Has a file compiled, if it is one that is wished by name. What is wrong with it is found when its turn comes.
+    async fn compile_named(&self, kind: Kind, name: &str) -> Result<(), PolicyError> {
+        let Ok(name) = name.parse::<PolicyName>() else {
+            return Ok(());
+        };
+        let (folder, file) = (self.folder.clone(), name.clone());
+        let built_in = || built_in::find(kind, name.as_str()).map(|it| Bytes::from_static(it.wasm));
+        let found = blocking(move || folder.read(&file)).await.ok();
+        match found.or_else(built_in) {
+            Some(wasm) => self.compile(kind, name.as_str(), &wasm).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn compile(&self, kind: Kind, name: &str, wasm: &Bytes) -> Result<(), PolicyError> {
+        if self.workshop.is_compiled(Digest::of(wasm)) {
+            return Ok(());
+        }
+        let _told = self.told.prepare(kind, name);
+        let turn = self.turn(Lane::Kind(kind)).await?;
+        drop(self.workshop.compile_in(turn, wasm).await);
+        Ok(())
+    }
+
+    async fn turn(&self, lane: Lane) -> Result<OwnedSemaphorePermit, PolicyError> {
+        let patience = Duration::from_millis(limits::POLICY_TURN_MS_MAX);
+        let turn = timeout(patience, self.workshop.turn(lane)).await;
+        turn.map_err(|_| too_many())
+    }
+
+    /// Finds out what a file is that is to be installed, and refuses it if it answers badly.
+    async fn examine(
+        &self,
+        name: &PolicyName,
+        wasm: &Bytes,
+        insists: bool,
+    ) -> Result<(), PolicyError> {
+        if !self.workshop.is_compiled(Digest::of(wasm)) {
+            let turn = self.turn(Lane::File).await?;
+            drop(self.workshop.compile_in(turn, wasm).await);
+        }
+        let finding = self.workshop.inspect(name, wasm).await;
+        let (Ok(kind), Some(Ok(_)), false) = (finding.kind, finding.about, insists) else {
+            // What is wrong is found when its turn comes; what wants a configuration is asked when it has one.
+            return Ok(());
+        };
+        let table = self.told.table_of(kind);
+        let config = match table.policy == name.as_str() {
+            true => table.config_json(),
+            false => "{}".to_owned(),
+        };
+        let setup = Setup {
+            name: name.to_string(),
+            config,
+            seed: SEED,
+            limits: table.limits.unwrap_or_default().filled(),
+            log: None,
+        };
+        let judged = self.workshop.examine(wasm, &setup).await;
+        judged.map_err(|reason| {
+            PolicyError::Refused(format!(
+                "{name}: {reason} (--force, or ?force=true, insists)"
+            ))
+        })
+    }
+
+    /// The files that can be gone back to, compiled.
+    async fn compile_previous(&self, kind: Kind) -> Result<(), PolicyError> {
+        for before in self.told.view_of(kind).previous {
+            let (kept, digest) = (Arc::clone(&self.kept), before.digest.parse::<Digest>());
+            let Ok(digest) = digest else { continue };
+            if self.workshop.is_compiled(digest) {
+                continue;
+            }
+            let wasm = blocking(move || {
+                let kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+                kept.get(digest)
+            });
+            if let Ok(wasm) = wasm.await {
+                self.compile(kind, &before.name, &wasm).await?;
+            }
+        }
+        Ok(())
+    }
+
     async fn ask<T>(&self, task: impl FnOnce(Answer<T>) -> Task) -> Result<T, PolicyError> {
         let (answer, answered) = oneshot::channel();
         let (begins, mut begun) = oneshot::channel();
@@ -184,11 +294,7 @@ impl Policies {
             Err(_) => {
                 begun.close();
                 // Its turn may have come at the last moment.
-                begun.try_recv().map_err(|_| {
-                    PolicyError::Unavailable(
-                        "too many changes of policies are waiting; nothing was changed, so try again later".to_owned(),
-                    )
-                })?;
+                begun.try_recv().map_err(|_| too_many())?;
             }
         }
         let deadline = Duration::from_millis(limits::POLICY_ERRAND_MS_MAX);
@@ -222,6 +328,13 @@ async fn carried_on(work: impl Future<Output = ()>, told: &Told) -> bool {
     false
 }
 
+fn too_many() -> PolicyError {
+    PolicyError::Unavailable(
+        "too many changes of policies are waiting; nothing was changed, so try again later"
+            .to_owned(),
+    )
+}
+
 fn stopping() -> PolicyError {
     PolicyError::Unavailable("the node is stopping".to_owned())
 }
@@ -237,8 +350,14 @@ impl Desk for Policies {
         self.told.view()
     }
 
-    async fn install(&self, name: &str, wasm: Bytes) -> Result<Available, PolicyError> {
+    async fn install(
+        &self,
+        name: &str,
+        wasm: Bytes,
+        insists: bool,
+    ) -> Result<Available, PolicyError> {
         let name = named(name)?;
+        self.ready(self.examine(&name, &wasm, insists)).await?;
         self.ask(|answer| Task::Install(name, wasm, answer)).await
     }
 
@@ -248,14 +367,32 @@ impl Desk for Policies {
     }
 
     async fn wish(&self, kind: Kind, wish: KindWish) -> Result<KindView, PolicyError> {
+        self.ready(async {
+            self.compile_named(kind, &wish.policy).await?;
+            match &wish.shadow {
+                Some(shadow) => self.compile_named(kind, shadow).await,
+                None => Ok(()),
+            }
+        })
+        .await?;
         self.ask(|answer| Task::Wish(kind, wish, answer)).await
     }
 
     async fn promote(&self, kind: Kind, seen: Option<String>) -> Result<KindView, PolicyError> {
+        if let Some(shadow) = self.told.table_of(kind).shadow {
+            self.ready(self.compile_named(kind, &shadow)).await?;
+        }
         self.ask(|answer| Task::Promote(kind, seen, answer)).await
     }
 
-    async fn rollback(&self, kind: Kind, seen: Option<String>) -> Result<KindView, PolicyError> {
-        self.ask(|answer| Task::Rollback(kind, seen, answer)).await
+    async fn rollback(
+        &self,
+        kind: Kind,
+        to: Option<String>,
+        seen: Option<String>,
+    ) -> Result<KindView, PolicyError> {
+        self.ready(self.compile_previous(kind)).await?;
+        self.ask(|answer| Task::Rollback(kind, to, seen, answer))
+            .await
     }
 }

@@ -2,11 +2,13 @@
 //!
 //! `wish` is what the operator asked for (`policies.toml`, read by `wishes` and written by `table`), `view`
 //! what is told of it (`told`), `desk` what may be asked of it. `folder` is where policies lie and `watcher`
-//! says when to look there again; `workshop` compiles them, `instance` makes them fit the driver's seats,
-//! `steward` puts the right ones there and `kept` remembers the good ones. `built_in` are the policies that
-//! come with the program. The decisions themselves go through the driver's judges; nothing here takes one.
+//! says when to look there again; `workshop` compiles them (in the process of `compiling`, if there may be one),
+//! `trial` puts questions to them, `instance` makes them fit the driver's seats, `steward` puts the right ones there
+//! and `kept` remembers the good ones. `built_in` are the policies that come with the program. The decisions
+//! themselves go through the driver's judges; nothing here takes one.
 
 pub mod built_in;
+pub mod compiling;
 pub mod desk;
 mod folder;
 mod instance;
@@ -22,6 +24,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod told;
+pub(crate) mod trial;
 pub mod view;
 mod watcher;
 pub mod wish;

@@ -72,8 +72,10 @@ impl Running {
             .iter()
             .map(|(kind, times)| format!("{times} {}", kind.as_str()));
         let counted: Vec<_> = counted.collect();
+        let last = self.tenure.last_fault();
+        let last = last.map_or_else(String::new, |fault| format!(", the last one in {fault}"));
         format!(
-            "{} of {} decisions failed: {}",
+            "{} of {} decisions failed ({}{last})",
             faults.iter().map(|&(_, times)| times).sum::<u64>(),
             self.tenure.behaviour().decisions(),
             counted.join(", ")
@@ -94,6 +96,7 @@ impl Running {
             loaded_at: self.loaded_at.clone(),
             decisions: self.tenure.behaviour().decisions(),
             faults: by_word(&self.tenure.faults()),
+            last_fault: self.tenure.last_fault(),
             fuel,
             latency_us,
         }

@@ -78,6 +78,7 @@ impl Shadowing {
             loaded_at: self.loaded_at.clone(),
             decisions: report.decisions,
             faults: by_word(&report.faults),
+            last_fault: report.last_fault,
             dropped: report.dropped,
             comparison: report.comparison,
         })

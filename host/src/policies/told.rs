@@ -9,6 +9,7 @@ use serde_json::json;
 use super::running::Running;
 use super::shadowing::Shadowing;
 use super::view::{ActiveView, Available, KindView, Origin, PoliciesView, PreviousView, Spread};
+use super::wish::KindWish;
 use crate::metrics::{PolicyFigures, Swap};
 
 /// What is told.
@@ -24,6 +25,26 @@ struct Stand {
     counts: [Counts; Kind::ALL.len()],
     /// What went wrong that should not be able to.
     mishap: Option<String>,
+    /// Who is compiled for somebody who waits with a change, by kind.
+    prepared: [Vec<String>; Kind::ALL.len()],
+    /// Why the folder's changes are noticed late.
+    watch: Option<String>,
+}
+
+/// Somebody who is compiled for a change; told until it is dropped.
+pub(super) struct Prepared<'a> {
+    told: &'a Told,
+    kind: Kind,
+    name: String,
+}
+
+impl Drop for Prepared<'_> {
+    fn drop(&mut self) {
+        let mut stand = self.told.stand();
+        let prepared = &mut stand.prepared[self.kind as usize];
+        let place = prepared.iter().position(|name| *name == self.name);
+        place.map(|place| prepared.remove(place));
+    }
 }
 
 /// How things stand.
@@ -38,7 +59,7 @@ pub(super) struct Report {
 }
 
 /// How things stand with one kind.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(super) struct OfKind {
     /// Who decides; the baseline if nobody.
     pub(super) active: Option<Arc<Running>>,
@@ -54,6 +75,23 @@ pub(super) struct OfKind {
     pub(super) last_error: Option<String>,
     /// What is wished, as a word.
     pub(super) revision: String,
+    /// What is wished.
+    pub(super) table: KindWish,
+}
+
+impl Default for OfKind {
+    fn default() -> Self {
+        Self {
+            active: None,
+            baseline_since: String::new(),
+            shadow: None,
+            pending: None,
+            previous: Vec::new(),
+            last_error: None,
+            revision: String::new(),
+            table: KindWish::plain(super::built_in::BASELINE),
+        }
+    }
 }
 
 /// What happened since the node started, but for what the one did that decides.
@@ -97,6 +135,26 @@ impl Told {
         self.stand().mishap = mishap;
     }
 
+    /// Why the folder's changes are noticed late, until they are not.
+    pub(super) fn tell_of_watch(&self, trouble: Option<String>) {
+        self.stand().watch = trouble;
+    }
+
+    /// Somebody is compiled for a change of this kind, as long as what is returned lives.
+    pub(super) fn prepare(&self, kind: Kind, name: &str) -> Prepared<'_> {
+        self.stand().prepared[kind as usize].push(name.to_owned());
+        Prepared {
+            told: self,
+            kind,
+            name: name.to_owned(),
+        }
+    }
+
+    /// What is wished of a kind.
+    pub(super) fn table_of(&self, kind: Kind) -> KindWish {
+        self.report().kinds[kind as usize].table.clone()
+    }
+
     /// Counts a swap, or what there was instead of one.
     pub(super) fn count(&self, kind: Kind, swap: Swap) {
         self.stand().counts[kind as usize].swaps[swap as usize] += 1;
@@ -104,14 +162,25 @@ impl Told {
 
     /// All that there is to tell.
     pub(super) fn view(&self) -> PoliciesView {
-        let Stand { report, mishap, .. } = self.stand().clone();
-        let of = |kind: Kind| report.kinds[kind as usize].view(kind);
+        let Stand {
+            report,
+            mishap,
+            prepared,
+            watch,
+            ..
+        } = self.stand().clone();
+        let of = |kind: Kind| {
+            let mut view = report.kinds[kind as usize].view(kind);
+            view.pending = (view.pending).or_else(|| prepared[kind as usize].first().cloned());
+            view
+        };
         PoliciesView {
             placement: of(Kind::Placement),
             eviction: of(Kind::Eviction),
             relocation: of(Kind::Relocation),
             available: report.available.clone(),
             last_error: mishap.or_else(|| report.last_error.clone()),
+            watch,
             folder: self.folder.clone(),
         }
     }
@@ -173,6 +242,7 @@ impl OfKind {
             loaded_at: self.baseline_since.clone(),
             decisions: 0,
             faults: std::collections::BTreeMap::new(),
+            last_fault: None,
             fuel: Spread::default(),
             latency_us: Spread::default(),
         }

@@ -18,6 +18,10 @@ pub struct PoliciesView {
     pub available: Vec<Available>,
     /// What is wrong with `policies.toml` or the folder as a whole.
     pub last_error: Option<String>,
+    /// Why the system does not tell of changes in the folder, and how often it is looked at instead; absent as long as
+    /// it tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watch: Option<String>,
     /// The folder.
     pub folder: String,
 }
@@ -67,6 +71,9 @@ pub struct ActiveView {
     pub decisions: u64,
     /// Faults since then, by kind.
     pub faults: BTreeMap<String, u64>,
+    /// What was wrong the last time, with the question; absent before the first fault.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_fault: Option<String>,
     /// Fuel of a decision, lately.
     pub fuel: Spread,
     /// Microseconds of a decision, lately.
@@ -127,6 +134,9 @@ pub struct ShadowView {
     pub decisions: u64,
     /// Faults, by kind.
     pub faults: BTreeMap<String, u64>,
+    /// What was wrong the last time, with the question; absent before the first fault.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_fault: Option<String>,
     /// Questions that it did not get because it was behind.
     pub dropped: u64,
     /// How its answers compare.
@@ -201,6 +211,9 @@ pub struct Available {
     pub origin: Origin,
     /// Bytes of its file.
     pub size: u64,
+    /// What may be other than meant, though it is not refused; absent if there is nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
     /// Why it would be refused.
     pub error: Option<String>,
 }

@@ -48,6 +48,16 @@ impl Wishes {
         &self.0[kind as usize]
     }
 
+    /// All that is wrong with the text of a file, if anything is.
+    pub(super) fn complaints(text: &str) -> Option<String> {
+        let wishes = match Self::parse(text) {
+            Err(reason) => return Some(reason),
+            Ok(wishes) => wishes,
+        };
+        let wrong: Vec<_> = wishes.0.into_iter().filter_map(Result::err).collect();
+        (!wrong.is_empty()).then(|| wrong.join("; "))
+    }
+
     /// Reads the text of a file.
     ///
     /// # Errors

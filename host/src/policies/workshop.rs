@@ -1,27 +1,47 @@
 //! The workshop: files of policies go in, compiled ones that have passed their trial come out.
 //!
-//! One file is compiled at a time, off the threads that serve requests, and none twice: what it led to is
-//! remembered by its digest. One workshop can serve all nodes of a process.
+//! Files are compiled off the threads that serve requests, and none twice: what it led to is remembered by its
+//! digest, and who wants what is being compiled waits for that. There are lanes, so that nobody waits behind a
+//! file that takes long unless it is for the same kind. One workshop can serve all nodes of a process.
 
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 use bytes::Bytes;
 use dataverse_core::content::Digest;
 use dataverse_core::limits;
 use dataverse_core::policy::{FaultKind, Kind};
 use dataverse_sandbox::{
-    About, Canary, Program, Refusal, Sandbox, SandboxError, SandboxOptions, Setup,
+    About, Canary, CompileBounds, Program, Refusal, Sandbox, SandboxError, SandboxOptions, Setup,
 };
-use tokio::sync::Semaphore;
+use tempfile::TempDir;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::name::PolicyName;
+use super::{built_in, compiling, trial};
 
 /// Where policies are compiled.
 pub struct Workshop {
     sandbox: Arc<Sandbox>,
-    /// Whoever compiles has it.
-    pub(super) turn: Semaphore,
-    shelf: Mutex<Shelf>,
+    /// Turns to compile what is to decide a kind.
+    of_kinds: [Arc<Semaphore>; Kind::ALL.len()],
+    /// Turns to compile other files.
+    of_files: Arc<Semaphore>,
+    shelf: Arc<Mutex<Shelf>>,
+    /// A lock for each file that is being compiled or waited for.
+    under_way: Mutex<HashMap<[u8; 32], Weak<tokio::sync::Mutex<()>>>>,
+    /// Where compiled code goes that nobody wants kept.
+    _scratch: Option<TempDir>,
+}
+
+/// For what a file is compiled: only what has the same purpose is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lane {
+    /// To decide this kind, or to be its shadow.
+    Kind(Kind),
+    /// To find out what it is.
+    File,
 }
 
 /// What a file turned out to be.
@@ -41,15 +61,48 @@ struct Shelf {
 }
 
 impl Workshop {
-    /// A workshop that keeps compiled code in this folder, or none.
+    /// A workshop that compiles in this process, and keeps compiled code in this folder or none. Files are bounded
+    /// only by what can be counted in them.
     ///
     /// # Errors
     /// When the folder can't be used or the machine can't run WebAssembly.
     pub fn new(cache: Option<PathBuf>) -> Result<Arc<Self>, SandboxError> {
+        let compiler = None;
+        Self::with(SandboxOptions { cache, compiler }, None)
+    }
+
+    /// A workshop that compiles files in processes of this program with these bounds, if this program can do that.
+    ///
+    /// # Errors
+    /// As [`Workshop::new`], and when there can be no temporary folder in place of one to keep code in.
+    pub fn guarded(
+        cache: Option<PathBuf>,
+        bounds: CompileBounds,
+    ) -> Result<Arc<Self>, SandboxError> {
+        let Some(compiler) = compiling::process(bounds) else {
+            return Self::new(cache);
+        };
+        let scratch = match &cache {
+            Some(_) => None,
+            None => Some(tempfile::tempdir().map_err(|error| SandboxError::Cache {
+                path: std::env::temp_dir(),
+                reason: error.to_string(),
+            })?),
+        };
+        let cache = cache.or_else(|| Some(scratch.as_ref()?.path().to_owned()));
+        let compiler = Some(compiler);
+        Self::with(SandboxOptions { cache, compiler }, scratch)
+    }
+
+    fn with(options: SandboxOptions, scratch: Option<TempDir>) -> Result<Arc<Self>, SandboxError> {
+        let turns = |turns| Arc::new(Semaphore::new(turns));
         Ok(Arc::new(Self {
-            sandbox: Sandbox::new(SandboxOptions { cache })?,
-            turn: Semaphore::new(1),
-            shelf: Mutex::default(),
+            sandbox: Sandbox::new(options)?,
+            of_kinds: Kind::ALL.map(|_| turns(1)),
+            of_files: turns(limits::HTTP_POLICY_UPLOADS_MAX),
+            shelf: Arc::default(),
+            under_way: Mutex::default(),
+            _scratch: scratch,
         }))
     }
 
@@ -64,24 +117,80 @@ impl Workshop {
         finding.is_some_and(|finding| finding.kind.is_ok_and(|found| found != kind))
     }
 
-    /// Compiles a file, unless that was done already.
-    pub(super) async fn compile(&self, wasm: &Bytes) -> Result<Program, Refusal> {
+    /// Compiles a file when its turn comes, unless that was done already.
+    pub(super) async fn compile(&self, wasm: &Bytes, lane: Lane) -> Result<Program, Refusal> {
+        match self.known(Digest::of(wasm)) {
+            Some(known) => known,
+            None => self.compile_in(self.turn(lane).await, wasm).await,
+        }
+    }
+
+    /// Waits for a turn to compile.
+    pub(super) async fn turn(&self, lane: Lane) -> OwnedSemaphorePermit {
+        let turns = match lane {
+            Lane::Kind(kind) => &self.of_kinds[kind as usize],
+            Lane::File => &self.of_files,
+        };
+        let turn = Arc::clone(turns).acquire_owned().await;
+        turn.expect("the semaphore is never closed")
+    }
+
+    /// Compiles a file, unless that was done already. What is begun is ended and remembered, also when nobody waits
+    /// for it any more.
+    pub(super) async fn compile_in(
+        &self,
+        turn: OwnedSemaphorePermit,
+        wasm: &Bytes,
+    ) -> Result<Program, Refusal> {
         let digest = Digest::of(wasm);
+        let alone = self.alone_with(digest).lock_owned().await;
         if let Some(known) = self.known(digest) {
             return known;
         }
-        let _turn = self.turn.acquire().await.expect("it is never closed");
-        if let Some(known) = self.known(digest) {
-            return known;
+        let (sandbox, shelf, wasm) = (
+            Arc::clone(&self.sandbox),
+            Arc::clone(&self.shelf),
+            wasm.clone(),
+        );
+        blocking(move || {
+            let _held = (turn, alone);
+            let compiled = match built_in::is_one(digest) {
+                true => sandbox.compile_trusted(&wasm),
+                false => sandbox.compile(&wasm),
+            };
+            if let Ok(program) = &compiled {
+                let compile_ms = program.compile_time().as_millis();
+                tracing::info!(%digest, compile_ms, "a policy was compiled");
+            }
+            taken(&shelf).put(digest, &compiled);
+            compiled
+        })
+        .await
+    }
+
+    /// The lock of whoever compiles this file.
+    fn alone_with(&self, digest: Digest) -> Arc<tokio::sync::Mutex<()>> {
+        let mut under_way = self
+            .under_way
+            .lock()
+            .expect("no one panics while noting what is compiled");
+        under_way.retain(|_, lock| lock.strong_count() > 0);
+        let known = under_way.get(&digest.0).and_then(Weak::upgrade);
+        let lock = known.unwrap_or_default();
+        under_way.insert(digest.0, Arc::downgrade(&lock));
+        lock
+    }
+
+    /// Keeps everybody from compiling, until what is returned is dropped.
+    #[cfg(test)]
+    pub(super) async fn hold(&self) -> Vec<OwnedSemaphorePermit> {
+        let mut held = Vec::new();
+        for turns in self.of_kinds.iter().chain([&self.of_files]) {
+            let all = u32::try_from(turns.available_permits()).expect("they are few");
+            let turns = Arc::clone(turns).acquire_many_owned(all).await;
+            held.push(turns.expect("the semaphore is never closed"));
         }
-        let (sandbox, bytes) = (Arc::clone(&self.sandbox), wasm.clone());
-        let compiled = blocking(move || sandbox.compile(&bytes)).await;
-        if let Ok(program) = &compiled {
-            let compile_ms = program.compile_time().as_millis();
-            tracing::info!(%digest, compile_ms, "a policy was compiled");
-        }
-        self.shelf().put(digest, &compiled);
-        compiled
+        held
     }
 
     /// Tries a policy. Running out of time is given another chance: the machine may be busy.
@@ -102,16 +211,17 @@ impl Workshop {
     }
 
     /// Finds out what a file is, by compiling it and trying it without a configuration.
-    pub(super) async fn inspect(&self, wasm: &Bytes) -> Finding {
+    pub(super) async fn inspect(&self, name: &PolicyName, wasm: &Bytes) -> Finding {
         let digest = Digest::of(wasm);
         let known = self.finding(digest).filter(|known| known.about.is_some());
-        if let Some(known) = known {
+        if let Some(known) = known.filter(|known| !known.may_pass()) {
             return known;
         }
-        let (kind, about) = match self.compile(wasm).await {
+        let (kind, about) = match self.compile(wasm, Lane::File).await {
             Err(refusal) => (Err(refusal.clone()), Err(refusal)),
             Ok(program) => {
                 let plain = Setup {
+                    name: name.to_string(),
                     config: "{}".to_owned(),
                     ..Setup::default()
                 };
@@ -125,6 +235,21 @@ impl Workshop {
         };
         self.shelf().remember(digest, finding.clone());
         finding
+    }
+
+    /// Puts the questions of its kind to a policy.
+    ///
+    /// # Errors
+    /// Why it is not to be taken.
+    pub(super) async fn examine(&self, wasm: &Bytes, setup: &Setup) -> Result<(), String> {
+        let program = self.compile(wasm, Lane::File).await;
+        let program = program.map_err(|refusal| refusal.to_string())?;
+        let setup = setup.clone();
+        blocking(move || {
+            let (report, _) = trial::examine(&program, &setup);
+            trial::judge(&report)
+        })
+        .await
     }
 
     /// Notes how a policy introduced itself.
@@ -149,11 +274,22 @@ impl Workshop {
             return Some(Ok(program));
         }
         let refusal = shelf.findings.get(&digest.0)?.kind.clone().err()?;
-        Some(Err(refusal))
+        (!refusal.may_pass()).then_some(Err(refusal))
     }
 
     fn shelf(&self) -> MutexGuard<'_, Shelf> {
-        self.shelf.lock().expect("no one panics at the shelf")
+        taken(&self.shelf)
+    }
+}
+
+fn taken(shelf: &Mutex<Shelf>) -> MutexGuard<'_, Shelf> {
+    shelf.lock().expect("no one panics at the shelf")
+}
+
+impl Finding {
+    /// Whether another look may find something else.
+    fn may_pass(&self) -> bool {
+        self.kind.as_ref().is_err_and(Refusal::may_pass)
     }
 }
 

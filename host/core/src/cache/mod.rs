@@ -35,7 +35,7 @@ mod model;
 mod tests;
 
 pub use name::{Folded, Name};
-pub use question::{Handover, Next, Outcome, Question, Step, Verdict, Victim};
+pub use question::{Gist, Handover, Next, Outcome, Question, Step, Verdict, Victim};
 
 use log::{Log, Turn};
 use question::Incoming;

@@ -1,6 +1,8 @@
 //! What an eviction policy is asked, and how: a question is taken from the cache under its lock, put to the
 //! policy without it, and settled under it again.
 
+use std::fmt;
+
 use super::CachedCopy;
 use super::log::News;
 use crate::key::Key;
@@ -64,7 +66,46 @@ pub struct Question<K = Key> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict(pub(super) Admission);
 
+/// What a question is about, for whoever reads of a fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gist {
+    /// Slot and bytes of the copy that may be cached.
+    incoming: Option<(Slot, u64)>,
+    needed: u64,
+    round: u32,
+}
+
+impl fmt::Display for Gist {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let needed = self.needed;
+        match self.incoming {
+            Some((slot, size)) => {
+                write!(f, "asked to admit {size} bytes in slot {slot}")?;
+                if needed > 0 {
+                    write!(f, " and to free {needed} bytes for them")?;
+                }
+            }
+            None => write!(f, "asked to free {needed} bytes")?,
+        }
+        match self.round {
+            0 => Ok(()),
+            before => write!(f, ", after {before} rounds"),
+        }
+    }
+}
+
 impl<K> Question<K> {
+    /// What it is about.
+    #[must_use]
+    pub fn gist(&self) -> Gist {
+        let incoming = self.incoming.as_ref().filter(|incoming| !incoming.admitted);
+        Gist {
+            incoming: incoming.map(|incoming| (incoming.slot, incoming.copy.size)),
+            needed: self.needed,
+            round: self.round,
+        }
+    }
+
     /// Bytes that the policy is asked to free; 0 when it is only asked whether a copy is worth caching.
     #[must_use]
     pub const fn needed(&self) -> u64 {

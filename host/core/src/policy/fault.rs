@@ -1,5 +1,7 @@
 //! What can be wrong with a policy's answer.
 
+use crate::limits;
+
 /// The ways in which a policy fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FaultKind {
@@ -65,6 +67,17 @@ impl Fault {
             kind,
             reason: reason.into(),
         }
+    }
+
+    /// The same, with the question at which it happened. Bounded, whatever both say.
+    #[must_use]
+    pub fn at(self, question: impl std::fmt::Display) -> Self {
+        let most = limits::POLICY_REASON_BYTES_MAX;
+        let end = self.reason.floor_char_boundary(most);
+        let question = question.to_string();
+        let end_of_question = question.floor_char_boundary(most);
+        let (reason, question) = (&self.reason[..end], &question[..end_of_question]);
+        Self::new(self.kind, format!("{reason} ({question})"))
     }
 
     /// A verdict that broke a rule.

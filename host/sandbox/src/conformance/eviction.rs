@@ -6,7 +6,7 @@ use dataverse_core::key::Key;
 use dataverse_core::policy::{Eviction, Fault};
 use dataverse_core::version::{Millis, Stamp, Version};
 
-use super::{Random, Report, unlike};
+use super::{Patience, Random, Report, unlike};
 
 /// Each history with a cache of so many bytes.
 const CAPACITIES: [u64; 4] = [0, 1000, 100_000, 1 << 40];
@@ -21,14 +21,24 @@ type Make<'a> = &'a mut dyn FnMut() -> Result<Box<dyn Eviction>, Fault>;
 ///
 /// `make` makes instances with the same seed; it is called again when one has failed.
 pub fn eviction(make: &mut dyn FnMut() -> Result<Box<dyn Eviction>, Fault>) -> Report {
+    eviction_while(make, &mut || true)
+}
+
+/// As [`eviction`], as long as `patience` holds.
+pub fn eviction_while(
+    make: &mut dyn FnMut() -> Result<Box<dyn Eviction>, Fault>,
+    patience: Patience<'_>,
+) -> Report {
     let mut report = Report::default();
     for (seed, capacity) in (3..).zip(CAPACITIES) {
-        let told = history(make, seed, capacity, &mut report);
-        if report.is_hopeless() {
+        let told = history(make, seed, capacity, &mut report, patience);
+        if report.is_over(patience) {
             return report;
         }
         // Whatever the second instance does wrong, the first did as well or they differ.
-        let again = history(make, seed, capacity, &mut Report::default());
+        let mut of_again = Report::default();
+        let again = history(make, seed, capacity, &mut of_again, patience);
+        report.is_cut_short |= of_again.is_cut_short;
         if let Some((one, other)) = told.iter().zip(&again).find(|(one, other)| one != other) {
             report.note(&format!("a cache of {capacity} bytes"), unlike(one, other));
         }
@@ -39,7 +49,13 @@ pub fn eviction(make: &mut dyn FnMut() -> Result<Box<dyn Eviction>, Fault>) -> R
 /// What was decided at one step.
 type Decided = (u64, bool, Vec<Victim>);
 
-fn history(make: Make<'_>, seed: u64, capacity: u64, report: &mut Report) -> Vec<Decided> {
+fn history(
+    make: Make<'_>,
+    seed: u64,
+    capacity: u64,
+    report: &mut Report,
+    patience: Patience<'_>,
+) -> Vec<Decided> {
     let mut world = World {
         random: Random(seed),
         cache: Cache::new(capacity),
@@ -48,7 +64,7 @@ fn history(make: Make<'_>, seed: u64, capacity: u64, report: &mut Report) -> Vec
         decided: Vec::new(),
     };
     for step in 0..STEPS {
-        if report.is_hopeless() {
+        if report.is_over(patience) {
             break;
         }
         report.questions += 1;

@@ -6,8 +6,10 @@
 //! They ask an answer of everyone, and the same answer of two instances with the same past. Whether answers
 //! are *good* is for the lab.
 //!
-//! Questions are drawn from a fixed seed, so a suite asks the same in every run.
+//! Questions are drawn from a fixed seed, so a suite asks the same in every run. They keep to the contract: what a
+//! node never asks, no policy has to answer.
 
+use dataverse_core::id::FileId;
 use dataverse_core::limits;
 use dataverse_core::policy::{Fault, FileView, NodeView};
 
@@ -15,9 +17,9 @@ mod eviction;
 mod placement;
 mod relocation;
 
-pub use eviction::eviction;
-pub use placement::placement;
-pub use relocation::relocation;
+pub use eviction::{eviction, eviction_while};
+pub use placement::{placement, placement_while};
+pub use relocation::{relocation, relocation_while};
 
 /// How a policy did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,7 +35,12 @@ pub struct Report {
     pub warned: u64,
     /// The first of those, the question beside them.
     pub warnings: Vec<String>,
+    /// Whether it took so long that not all questions were put.
+    pub is_cut_short: bool,
 }
+
+/// How long a suite goes on: it looks before each question whether this still holds.
+pub type Patience<'a> = &'a mut dyn FnMut() -> bool;
 
 impl Report {
     /// Whether there was no fault.
@@ -57,8 +64,13 @@ impl Report {
         }
     }
 
-    fn is_hopeless(&self) -> bool {
-        self.faulted >= limits::CONFORMANCE_FAULTS_MAX as u64
+    /// Whether no more questions are to be put.
+    fn is_over(&mut self, patience: Patience<'_>) -> bool {
+        let is_hopeless = self.faulted >= limits::CONFORMANCE_FAULTS_MAX as u64;
+        if !is_hopeless && !patience() {
+            self.is_cut_short = true;
+        }
+        is_hopeless || self.is_cut_short
     }
 }
 
@@ -91,20 +103,25 @@ impl Random {
 
     fn file(&mut self) -> FileView {
         let number = self.below(1000);
+        let (user, name) = (format!("user-{}", number % 7), format!("año/{number}.txt"));
         FileView {
-            id: self.next(),
-            user: format!("user-{}", number % 7),
-            name: format!("año/{number}.txt"),
+            id: FileId::of(&format!("{user}/{name}")).0,
+            user,
+            name,
             size: self.magnitude(limits::FILE_BYTES_MAX),
         }
     }
 
-    /// In one of `zones` failure domains, or in none of name.
-    fn node(&mut self, zones: u64, hops: u32) -> NodeView {
+    /// With an id that none of these has, in one of `zones` failure domains or in none of name.
+    fn node(&mut self, others: &[u64], zones: u64, hops: u32) -> NodeView {
         let zone = self.below(zones + 1);
         let capacity = self.magnitude(1 << 50);
+        let mut id = self.next();
+        while others.contains(&id) {
+            id = self.next();
+        }
         NodeView {
-            id: self.next(),
+            id,
             zone: if zone == 0 {
                 String::new()
             } else {

@@ -1,28 +1,36 @@
 //! Placement: candidate sets of many sizes and shapes.
 
 use dataverse_core::id::NodeId;
-use dataverse_core::placement::{Candidate, rank};
+use dataverse_core::placement::{Candidate, nearest, rank};
 use dataverse_core::policy::{Fault, NodeView, Placement, PlacementRequest};
 
-use super::{Random, Report, unlike};
+use super::{Patience, Random, Report, unlike};
 
 const QUESTIONS: u64 = 512;
 const CANDIDATES_MAX: u64 = 64;
 
-/// Asks two instances for the places of many files among 1 to 64 candidates: in no zone, one or several,
-/// some without capacity, fewer than the factor.
+/// Asks two instances for the places of many files among 1 to 64 candidates that have room, the nearest first: in no
+/// zone, one or several, near and far, full but for this file and empty, fewer than the factor.
 ///
 /// `make` makes instances with the same seed; it is called again when one has failed.
 pub fn placement(make: &mut dyn FnMut() -> Result<Box<dyn Placement>, Fault>) -> Report {
+    placement_while(make, &mut || true)
+}
+
+/// As [`placement`], as long as `patience` holds.
+pub fn placement_while(
+    make: &mut dyn FnMut() -> Result<Box<dyn Placement>, Fault>,
+    patience: Patience<'_>,
+) -> Report {
     let mut report = Report::default();
     let mut random = Random(1);
     let mut pair = None;
     for number in 0..QUESTIONS {
-        if report.is_hopeless() {
+        if report.is_over(patience) {
             break;
         }
         let (request, candidates) = question(&mut random, number);
-        let text = format!("{} of {} candidates", request.factor, candidates.len());
+        let text = described(number, &request, &candidates);
         report.questions += 1;
         let policies = pair.take().map_or_else(|| Ok((make()?, make()?)), Ok);
         let asked = policies.and_then(|(mut one, mut other)| {
@@ -47,6 +55,22 @@ pub fn placement(make: &mut dyn FnMut() -> Result<Box<dyn Placement>, Fault>) ->
     report
 }
 
+/// The question, for people: enough to ask it again.
+fn described(number: u64, request: &PlacementRequest, candidates: &[Candidate]) -> String {
+    let copies = match request.factor {
+        1 => "1 copy".to_owned(),
+        copies => format!("{copies} copies"),
+    };
+    let among = match candidates.len() {
+        1 => "1 candidate".to_owned(),
+        among => format!("{among} candidates"),
+    };
+    format!(
+        "question {number}: {copies} of {} bytes wanted, {among}",
+        request.file.size
+    )
+}
+
 fn question(random: &mut Random, number: u64) -> (PlacementRequest, Vec<Candidate>) {
     let request = PlacementRequest {
         file: random.file(),
@@ -55,15 +79,26 @@ fn question(random: &mut Random, number: u64) -> (PlacementRequest, Vec<Candidat
     };
     let zones = random.below(5);
     let count = 1 + number % CANDIDATES_MAX;
-    let candidate = |hops: u64| {
-        let hops = u32::try_from(hops / 3).unwrap_or(0);
-        let view = random.node(zones, hops);
+    let mut ids = Vec::new();
+    let mut hops = 0;
+    let mut candidate = |place: u64| {
+        // The first is the node itself, unless that has no room; the farther ones come later.
+        hops = match place {
+            0 => u32::from(number % 4 == 3),
+            _ => hops.max(1) + u32::from(random.below(3) == 0),
+        };
+        let mut view = random.node(&ids, zones, hops);
+        ids.push(view.id);
+        // They have room for this file.
+        view.free = view.free.max(request.file.size);
+        view.capacity = view.capacity.max(view.free).max(1);
         Candidate {
             id: NodeId::from(u128::from(view.id) << 64),
             view,
         }
     };
-    (request, (0..count).map(candidate).collect())
+    let candidates: Vec<_> = (0..count).map(&mut candidate).collect();
+    (request, nearest(candidates))
 }
 
 /// The policy's own words, if they are a valid answer.
@@ -130,6 +165,58 @@ mod tests {
         let report = placement(&mut || Ok(Box::new(Rendezvous)));
         assert!(report.passed(), "{report:?}");
         assert_eq!(report.questions, QUESTIONS);
+    }
+
+    #[test]
+    fn the_questions_keep_to_the_contract() {
+        let mut random = Random(1);
+        for number in 0..QUESTIONS {
+            let (request, candidates) = question(&mut random, number);
+            let mut ids: Vec<_> = candidates.iter().map(|it| it.view.id).collect();
+            ids.sort_unstable();
+            ids.dedup();
+            assert_eq!(ids.len(), candidates.len(), "they are different nodes");
+            assert!(candidates.is_sorted_by_key(|it| (it.view.hops, it.id)));
+            let of_hop_0 = candidates.iter().filter(|it| it.view.hops == 0);
+            assert!(
+                of_hop_0.count() <= 1,
+                "only the deciding node is no hop away"
+            );
+            for Candidate { view, .. } in candidates {
+                assert!(view.free >= request.file.size, "it has room: {view:?}");
+                assert!(view.capacity >= view.free && view.capacity > 0, "{view:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_policy_that_names_only_nodes_with_room_is_not_warned_of() {
+        struct Roomy;
+        impl Placement for Roomy {
+            fn place(
+                &mut self,
+                request: &PlacementRequest,
+                candidates: &[NodeView],
+            ) -> Result<Vec<u32>, Fault> {
+                let with_room = (0..).zip(candidates).filter(|(_, node)| {
+                    node.capacity > 0 && node.free >= request.file.size && node.hops < 4096
+                });
+                Ok(with_room.map(|(index, _)| index).collect())
+            }
+        }
+        let report = placement(&mut || Ok(Box::new(Roomy)));
+        assert_eq!((report.faulted, report.warned), (0, 0), "{report:?}");
+    }
+
+    #[test]
+    fn a_suite_ends_when_patience_does() {
+        let mut left = 10;
+        let report = placement_while(&mut || Ok(Box::new(Rendezvous)), &mut || {
+            left -= 1;
+            left > 0
+        });
+        assert!(report.is_cut_short && report.passed(), "{report:?}");
+        assert_eq!(report.questions, 9);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use dataverse_core::policy::{Fault, FileView, Relocation};
 use dataverse_core::relocation::{PathNode, RelocationPlan, plan};
 use dataverse_core::version::Millis;
 
-use super::{Random, Report, unlike};
+use super::{Patience, Random, Report, unlike};
 
 const QUESTIONS: u64 = 512;
 const PATH_MAX: u64 = 8;
@@ -16,15 +16,23 @@ const PATH_MAX: u64 = 8;
 ///
 /// `make` makes instances with the same seed; it is called again when one has failed.
 pub fn relocation(make: &mut dyn FnMut() -> Result<Box<dyn Relocation>, Fault>) -> Report {
+    relocation_while(make, &mut || true)
+}
+
+/// As [`relocation`], as long as `patience` holds.
+pub fn relocation_while(
+    make: &mut dyn FnMut() -> Result<Box<dyn Relocation>, Fault>,
+    patience: Patience<'_>,
+) -> Report {
     let mut report = Report::default();
     let mut random = Random(2);
     let mut pair = None;
     for number in 0..QUESTIONS {
-        if report.is_hopeless() {
+        if report.is_over(patience) {
             break;
         }
         let read = Read::drawn(&mut random, number);
-        let text = format!("a path of {}, read {} times", read.path.len(), read.reads);
+        let text = read.described(number);
         report.questions += 1;
         let policies = pair.take().map_or_else(|| Ok((make()?, make()?)), Ok);
         let asked = policies.and_then(|(mut one, mut other)| {
@@ -55,18 +63,26 @@ impl Read {
     fn drawn(random: &mut Random, number: u64) -> Self {
         let zones = random.below(3);
         let length = 2 + number % (PATH_MAX - 1);
+        let mut ids = Vec::new();
         let node = |place: u64| {
-            let view = random.node(zones, u32::try_from(place).unwrap_or(0));
+            let view = random.node(&ids, zones, u32::try_from(place).unwrap_or(0));
+            ids.push(view.id);
             PathNode {
                 id: NodeId::from(u128::from(view.id)),
                 view,
                 has_copy: place + 1 == length,
             }
         };
-        let path = (0..length).map(node).collect();
+        let mut path: Vec<PathNode> = (0..length).map(node).collect();
+        let file = random.file();
+        // The last one has the file.
+        if let Some(PathNode { view, .. }) = path.last_mut() {
+            view.capacity = view.capacity.max(file.size);
+            view.free = view.free.min(view.capacity - file.size);
+        }
         Self {
             path,
-            file: random.file(),
+            file,
             reads: 1 + u32::try_from(random.magnitude(1_000_000)).unwrap_or(0),
             role: if random.below(2) == 0 {
                 Role::Replica
@@ -75,6 +91,16 @@ impl Read {
             },
             now: 1_700_000_000_000 + number * 10,
         }
+    }
+
+    /// The question, for people.
+    fn described(&self, number: u64) -> String {
+        let times = match self.reads {
+            1 => "once".to_owned(),
+            times => format!("{times} times"),
+        };
+        let nodes = self.path.len();
+        format!("question {number}: a path of {nodes} nodes, read {times}")
     }
 
     fn ask(&self, policy: &mut dyn Relocation) -> Result<RelocationPlan, Fault> {

@@ -44,6 +44,7 @@ fn compiled_code_is_kept_and_found_again() {
     let folder = tempfile::tempdir().unwrap();
     let options = || SandboxOptions {
         cache: Some(folder.path().join("compiled")),
+        compiler: None,
     };
     let bytes = guests::honest(Kind::Eviction);
     for _ in 0..2 {
@@ -72,6 +73,7 @@ fn a_cache_full_of_rubbish_does_no_harm() {
     let folder = tempfile::tempdir().unwrap();
     let options = || SandboxOptions {
         cache: Some(folder.path().to_owned()),
+        compiler: None,
     };
     let bytes = guests::honest(Kind::Placement);
     Sandbox::new(options()).unwrap().compile(&bytes).unwrap();

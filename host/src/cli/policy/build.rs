@@ -1,6 +1,8 @@
 //! `policy build`: makes a component of a policy's crate, beside its manifest.
 
-use std::io::Read as _;
+use std::ffi::OsStr;
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -8,6 +10,7 @@ use dataverse_core::limits;
 use serde::Deserialize;
 
 use super::install::read;
+use super::shared;
 use crate::cli::destination::Destination;
 use crate::cli::failure::Failure;
 use crate::cli::screen::{Screen, printable, size};
@@ -21,7 +24,8 @@ const WASM: &[u8; 4] = b"\0asm";
 /// Build a policy's crate into a component beside it
 ///
 /// Builds for wasm32-unknown-unknown with cargo, asking rustup for that target if it is missing, and writes
-/// NAME.wasm beside the crate's Cargo.toml, over an earlier one.
+/// NAME.wasm beside the crate's Cargo.toml, over an earlier one. What policies depend on is built once for all of
+/// them, in the user's cache folder, unless --target-dir, CARGO_TARGET_DIR or cargo's configuration names another one.
 #[derive(Debug, clap::Args)]
 pub(super) struct Build {
     /// The folder of the crate
@@ -30,6 +34,9 @@ pub(super) struct Build {
     /// Overwrite NAME.wasm even if it is no WebAssembly
     #[arg(long)]
     force: bool,
+    /// Where cargo builds; kept, and shared with other policies, for the next build
+    #[arg(long, value_name = "DIR")]
+    target_dir: Option<PathBuf>,
 }
 
 /// The part of a manifest that matters here.
@@ -61,9 +68,18 @@ impl Build {
         let may_go = |file: &Path| self.force || is_module(file);
         let destination = Destination::claim_unless(&file, may_go, screen)?;
         require_target(&self.folder, screen)?;
-        let told = cargo(&self.folder)?;
-        let module = module_in(&told, &manifest)?;
-        let component = dataverse_sandbox::componentize(&read(&module)?)
+        let target_dir = match self.target_dir {
+            Some(given) => Some(std::path::absolute(given).map_err(Failure::refused)?),
+            None => shared::target_dir(&self.folder),
+        };
+        // Crates of one name share the place of what becomes of them, until that is read.
+        let alone = target_dir.as_deref().map(shared::alone).transpose();
+        let alone = alone
+            .map_err(|error| Failure::refused(format!("can't lock the build folder: {error}")))?;
+        let told = cargo(&self.folder, target_dir.as_deref())?;
+        let module = read(&module_in(&told, &manifest)?)?;
+        drop(alone);
+        let component = dataverse_sandbox::componentize(&module)
             .map_err(|refusal| Failure::refused(format!("{name}: {refusal}")))?;
         destination.write(&component, screen)?;
         let bytes = size(component.len() as u64);
@@ -120,9 +136,11 @@ fn has_target(folder: &Path) -> Result<bool, Failure> {
 }
 
 /// Builds, and returns what cargo told of it, one JSON object a line.
-fn cargo(folder: &Path) -> Result<String, Failure> {
+fn cargo(folder: &Path, target_dir: Option<&Path>) -> Result<String, Failure> {
+    let elsewhere = target_dir.map(|folder| [OsStr::new("--target-dir"), folder.as_os_str()]);
     let mut cargo = Command::new("cargo")
         .args(["build", "--release", "--target", TARGET])
+        .args(elsewhere.into_iter().flatten())
         .arg("--message-format=json-render-diagnostics")
         .current_dir(folder)
         .stdin(Stdio::null())

@@ -49,6 +49,7 @@ impl Reach {
             return self.everywhere(asked, change, screen).await;
         }
         let (text, outcome) = change.make(&asked, None).await?;
+        warn(&outcome, screen);
         if self.asking.json {
             return screen.line(text.trim_end());
         }
@@ -116,8 +117,11 @@ impl Rollout {
                 Ok((text, outcome)) => {
                     let what = match outcome.changed {
                         true => "has changed",
-                        false => "runs what it ran",
+                        false => "is as it was",
                     };
+                    if self.rows.is_empty() {
+                        warn(&outcome, screen);
+                    }
                     screen.note(&format!("{} {what}", member.name));
                     self.took(member, &text, outcome)?;
                 }
@@ -170,7 +174,14 @@ impl Rollout {
     }
 }
 
-/// Looks how things stand at every member, before anything is changed at one.
+fn warn(outcome: &Outcome, screen: &mut Screen<'_>) {
+    if let Some(warning) = outcome.warning() {
+        screen.note(&format!("warning: {warning}"));
+    }
+}
+
+/// Looks how things stand at every member, before anything is changed at one. Where the change does not go on from how
+/// things stand, a member at which that can't be seen ends nothing: its turn will tell.
 async fn look_everywhere<'a>(
     members: &'a [Member],
     asked: &Client,
@@ -178,14 +189,11 @@ async fn look_everywhere<'a>(
 ) -> Result<Vec<Option<Before>>, Stopped<'a>> {
     let mut before = Vec::new();
     for member in members {
-        let looked = match change.goes_on_from() {
-            Some(kind) => {
-                let look = async |client: &Client| Before::look(client, kind).await;
-                at_member(member, asked, look).await.map(Some)
-            }
-            None => Ok(None),
-        };
-        before.push(looked.map_err(|failure| (member, failure))?);
+        let looked = at_member(member, asked, Before::look).await;
+        before.push(match looked {
+            Err(failure) if change.goes_on_from().is_some() => return Err((member, failure)),
+            looked => looked.ok(),
+        });
     }
     Ok(before)
 }

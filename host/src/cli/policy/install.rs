@@ -13,8 +13,8 @@ use crate::policies::name::PolicyName;
 
 /// Put a policy into a node's folder
 ///
-/// The node checks it first. If a policy of that name decides there, this one takes over; otherwise
-/// `policy use` makes it decide.
+/// The node checks it first, as `policy check` does, and refuses what that refuses. If a policy of that name decides
+/// there, this one takes over; otherwise `policy use` makes it decide.
 #[derive(Debug, clap::Args)]
 pub(super) struct Install {
     /// The policy, as `policy build` makes it
@@ -23,6 +23,10 @@ pub(super) struct Install {
     /// What to call it; the file's own name unless given
     #[arg(long = "as", value_name = "NAME", value_parser = PolicyName::said)]
     name: Option<PolicyName>,
+    /// Take it also if it answers questions of its kind badly; what is no policy, or fails at its trial, is refused
+    /// all the same
+    #[arg(long)]
+    force: bool,
     #[command(flatten)]
     pub(super) reach: Reach,
 }
@@ -33,7 +37,11 @@ impl Install {
             Some(name) => name,
             None => own_name(&self.file)?,
         };
-        let change = Change::Install(name, read(&self.file)?.into());
+        let change = Change::Install {
+            name,
+            wasm: read(&self.file)?.into(),
+            force: self.force,
+        };
         self.reach.make(&change, screen).await
     }
 }

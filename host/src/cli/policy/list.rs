@@ -58,6 +58,9 @@ fn print(view: PoliciesView, screen: &mut Screen<'_>) -> Result<(), Failure> {
             screen.line(&printable(&line))?;
         }
     }
+    if let Some(trouble) = &view.watch {
+        screen.line(&printable(&format!("{}: {trouble}", view.folder)))?;
+    }
     if let Some(error) = &view.last_error {
         screen.line(&printable(&format!("{}: {error}", view.folder)))?;
     }
@@ -100,16 +103,32 @@ fn lines_below(kind: Kind, view: &KindView) -> Vec<String> {
     let pending = pending.map(|name| format!("{kind} pending: {name} is being compiled"));
     let previous = view.previous.iter();
     let previous: Vec<_> = previous
-        .map(|before| format!("{} ({})", before.name, prefix(&before.digest)))
+        .map(|before| {
+            let config = shown(&before.config);
+            format!("{} ({}{config})", before.name, prefix(&before.digest))
+        })
         .collect();
     let previous = match previous.as_slice() {
         [] => None,
         before => Some(format!("{kind} previous: {}", before.join(", "))),
     };
+    let config = shown(&view.active.config);
+    let config = config.strip_prefix(", ");
+    let config = config.map(|config| format!("{kind} configuration: {config}"));
+    let fault = view.active.last_fault.as_ref();
+    let fault = fault.map(|fault| format!("{kind} last fault: {fault}"));
     let error = view.last_error.as_ref();
     let error = error.map(|error| format!("{kind} last error: {error}"));
-    let lines = [shadow, pending, previous, error];
+    let lines = [config, shadow, pending, previous, fault, error];
     lines.into_iter().flatten().collect()
+}
+
+/// A configuration, after what it belongs to; nothing if there is none.
+fn shown(config: &serde_json::Value) -> String {
+    match config.as_object() {
+        Some(fields) if fields.is_empty() => String::new(),
+        _ => format!(", {config}"),
+    }
 }
 
 fn shadow_line(shadow: &ShadowView) -> String {

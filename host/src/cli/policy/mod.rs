@@ -12,7 +12,7 @@ mod new;
 mod promote;
 mod remove;
 mod rollback;
-mod trial;
+mod shared;
 mod r#use;
 
 use clap::Subcommand;

@@ -185,6 +185,7 @@ fn file(name: &str) -> Available {
         digest: "0123456789abcdef".into(),
         origin: Origin::Folder,
         size: 2048,
+        warning: None,
         error: None,
     }
 }
@@ -202,6 +203,7 @@ fn kind(name: &str) -> KindView {
             loaded_at: "2026-01-01T00:00:00Z".into(),
             decisions: 12,
             faults: BTreeMap::new(),
+            last_fault: None,
             fuel: Spread {
                 p50: 1234.0,
                 p99: 5678.0,
@@ -253,6 +255,7 @@ fn policies() -> PoliciesView {
         loaded_at: "2026-01-01T00:00:00Z".into(),
         decisions: 11,
         faults: BTreeMap::new(),
+        last_fault: None,
         dropped: 3,
         comparison: Comparison::Eviction {
             hit_ratio: Some(0.5),
@@ -270,6 +273,7 @@ fn policies() -> PoliciesView {
         relocation: kind("reader"),
         available: vec![file("sieve"), refused],
         last_error: Some("policies.toml: line 3".into()),
+        watch: None,
         folder: "/policies".into(),
     }
 }

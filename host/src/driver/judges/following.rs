@@ -84,8 +84,10 @@ fn converse(
 ) -> Answered<Outcome> {
     let (mut outcome, mut next) = Outcome::default().after(first);
     while let Some(question) = next {
+        let gist = question.gist();
         let verdict = question.put_to(&mut judge);
-        let step = caches.cache().settle(question, verdict);
+        let mut step = caches.cache().settle(question, verdict);
+        step.fault = step.fault.map(|fault| fault.at(gist));
         (outcome, next) = outcome.after(step);
     }
     Answered {

@@ -18,6 +18,7 @@ mod case;
 mod following;
 mod occupant;
 mod place;
+pub(crate) mod question;
 mod seat;
 mod tenure;
 #[cfg(test)]
@@ -133,6 +134,7 @@ impl Judges {
             let asked = (request.clone(), candidates.clone());
             (asked, holders_first.clone())
         });
+        let among = candidates.len();
         let ask = move |judge: Option<Asked<'_, AnyPlacement>>| {
             let ranked = match judge {
                 Some(mut judge) => {
@@ -142,7 +144,9 @@ impl Judges {
             };
             Answered {
                 value: ranked.order,
-                fault: ranked.fault,
+                fault: ranked
+                    .fault
+                    .map(|it| it.at(question::of_placement(&request, among))),
             }
         };
         let chosen = self.placement.ask(ask).await;
@@ -173,10 +177,13 @@ impl Judges {
         let fed = self.relocation_shadow.is_fed();
         let shadowed = fed.then(|| (file.clone(), path.clone()));
         let ask = move |judge: Option<Asked<'_, AnyRelocation>>| {
-            let plan = match judge {
-                Some(mut judge) => relocation::plan(&mut judge, file, reads, &path, hit, now),
-                None => relocation::plan(&mut ReaderKeepsCopy, file, reads, &path, hit, now),
+            let asked = file.clone();
+            let mut plan = match judge {
+                Some(mut judge) => relocation::plan(&mut judge, asked, reads, &path, hit, now),
+                None => relocation::plan(&mut ReaderKeepsCopy, asked, reads, &path, hit, now),
             };
+            let fault = plan.fault.take();
+            plan.fault = fault.map(|it| it.at(question::of_read(&file, reads, path.len())));
             Answered {
                 fault: plan.fault.clone(),
                 value: plan,

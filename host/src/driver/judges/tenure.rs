@@ -30,6 +30,7 @@ pub struct Tenure {
     began: Instant,
     standing: Mutex<Standing>,
     costs: Mutex<VecDeque<Cost>>,
+    last_fault: Mutex<Option<String>>,
     on_trouble: OnTrouble,
 }
 
@@ -55,6 +56,7 @@ impl Tenure {
                 Standing::proven(0)
             }),
             costs: Mutex::default(),
+            last_fault: Mutex::default(),
             on_trouble,
         }
     }
@@ -112,6 +114,9 @@ impl Tenure {
             }
             costs.push_back(cost);
         }
+        if let Some(fault) = fault {
+            *self.kept_fault() = Some(fault.to_string());
+        }
         let trouble = {
             let fault = fault.map(|fault| fault.kind);
             self.standing().note(fault, self.now())
@@ -135,6 +140,18 @@ impl Tenure {
             .into_iter()
             .filter(|&(_, times)| times > 0)
             .collect()
+    }
+
+    /// What was wrong the last time, with the question.
+    #[must_use]
+    pub fn last_fault(&self) -> Option<String> {
+        self.kept_fault().clone()
+    }
+
+    fn kept_fault(&self) -> MutexGuard<'_, Option<String>> {
+        self.last_fault
+            .lock()
+            .expect("no one panics while holding a fault")
     }
 
     fn now(&self) -> u64 {

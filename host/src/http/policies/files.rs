@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
 use axum::http::header::{CONTENT_LENGTH, EXPECT};
 use axum::http::{HeaderMap, StatusCode};
 use bytes::{Bytes, BytesMut};
@@ -18,8 +18,10 @@ use dataverse_core::limits::{
     HTTP_POLICY_UPLOAD_MS_MAX, POLICY_FILE_BYTES_MAX, POLICY_TURN_MS_MAX,
 };
 use futures_util::StreamExt;
+use serde::Deserialize;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
+use utoipa::IntoParams;
 
 use crate::http::Site;
 use crate::http::files::inflow::Inflow;
@@ -28,22 +30,32 @@ use crate::metrics::{Direction, Surface};
 use crate::policies::name::PolicyName;
 use crate::policies::view::{Available, Origin};
 
+/// How a policy is to be installed.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Installing {
+    /// Take it also if it answers questions of its kind badly. What is no policy, or fails at its trial, is refused
+    /// all the same.
+    force: bool,
+}
+
 /// Puts a policy into the folder.
 ///
-/// The raw body is the file. It is checked before it is written; whoever had that name is replaced, and if
-/// that one decides, this one takes over.
+/// The raw body is the file. Before it is written it is compiled and tried, and the questions of its kind are put to it,
+/// as `policy check` does; whoever had that name is replaced, and if that one decides, this one takes over.
 #[utoipa::path(
     put, path = "/v1/policies/files/{name}", tag = "policies",
-    params(("name" = String, Path, description = "What it is called; `.wasm` may be left out.")),
+    params(("name" = String, Path, description = "What it is called; `.wasm` may be left out."), Installing),
     request_body(content_type = "application/wasm", description = "A component, or a core module that carries its component type; at most 32 MiB."),
     responses(
         (status = 201, description = "It is there.", body = Available),
         (status = 200, description = "It is there in place of another of its name.", body = Available),
-        (status = 400, description = "That is no name for a policy, or the body broke off.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 400, description = "That is no name for a policy, the query is wrong, or the body broke off.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 409, description = "The file of that name is a link, or is needed as a policy of another kind; or somebody else changed it at the same time.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 408, description = "The upload stalled or took too long.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 413, description = "The file is larger than a policy may be.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "Refused: it is no policy, or one that fails.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "Refused: it is no policy, one that fails, or one that answers badly.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 500, description = "The folder could not be written.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 503, description = "Too many changes are waiting, or the node is stopping; nothing was changed.", body = ProblemBody, content_type = "application/problem+json"),
     )
@@ -51,10 +63,12 @@ use crate::policies::view::{Available, Origin};
 pub(crate) async fn put_policy(
     State(site): State<Site>,
     name: Result<Path<String>, PathRejection>,
+    how: Result<Query<Installing>, QueryRejection>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<(StatusCode, Json<Available>), Problem> {
     let name = name_in(name)?;
+    let Query(Installing { force }) = how?;
     let stated = headers.get(CONTENT_LENGTH);
     let stated = stated.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     // Others are read as far as a file may go, so that they get to read the refusal.
@@ -75,7 +89,7 @@ pub(crate) async fn put_policy(
         .available
         .iter()
         .any(|there| there.origin == Origin::Folder && there.name == name.as_str());
-    let installed = site.desk.install(name.as_str(), wasm).await?;
+    let installed = site.desk.install(name.as_str(), wasm, force).await?;
     let status = if replaces {
         StatusCode::OK
     } else {

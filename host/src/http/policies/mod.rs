@@ -30,6 +30,18 @@ pub(crate) struct Seen {
     revision: Option<String>,
 }
 
+/// Where to go back to, and what whoever asks has seen.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Returning {
+    /// One of `previous`, by its name or the beginning of its digest; the first of those that decided before unless
+    /// given.
+    to: Option<String>,
+    /// As for a promotion.
+    revision: Option<String>,
+}
+
 /// Tells about this node's policies.
 ///
 /// Who decides, who is a shadow, who decided before, what went wrong, and what could be chosen.
@@ -100,13 +112,13 @@ pub(crate) async fn promote_shadow(
 
 /// Goes back to the policy before.
 ///
-/// Its file and its table in `policies.toml` come back with it.
+/// Its file and its table in `policies.toml` come back with it. Done again, it goes one further back.
 #[utoipa::path(
     post, path = "/v1/policies/{kind}/rollback", tag = "policies",
-    params(("kind" = String, Path, description = "`placement`, `eviction` or `relocation`."), Seen),
+    params(("kind" = String, Path, description = "`placement`, `eviction` or `relocation`."), Returning),
     responses(
         (status = 200, description = "It decides again; or another revision than the one seen holds, and nothing was changed.", body = KindView),
-        (status = 404, description = "There is no such kind, or nobody decided before.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such kind, or nobody decided before, or none that is named so.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 409, description = "Another file is in the way of which there is no copy, or is of another kind; a file to be written is a link; or somebody else changed this kind at the same time.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 422, description = "Refused: it fails.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 500, description = "The folder could not be written.", body = ProblemBody, content_type = "application/problem+json"),
@@ -116,10 +128,10 @@ pub(crate) async fn promote_shadow(
 pub(crate) async fn roll_back(
     State(site): State<Site>,
     kind: Result<Path<String>, PathRejection>,
-    seen: Result<Query<Seen>, QueryRejection>,
+    returning: Result<Query<Returning>, QueryRejection>,
 ) -> Result<Json<KindView>, Problem> {
-    let (kind, Query(seen)) = (kind_in(kind)?, seen?);
-    Ok(Json(site.desk.rollback(kind, seen.revision).await?))
+    let (kind, Query(Returning { to, revision })) = (kind_in(kind)?, returning?);
+    Ok(Json(site.desk.rollback(kind, to, revision).await?))
 }
 
 fn kind_in(path: Result<Path<String>, PathRejection>) -> Result<Kind, Problem> {

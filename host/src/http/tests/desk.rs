@@ -78,6 +78,7 @@ fn active(wish: KindWish) -> ActiveView {
         loaded_at: "2026-01-01T00:00:00Z".into(),
         decisions: 7,
         faults: BTreeMap::from([("trap".into(), 2)]),
+        last_fault: None,
         fuel: Spread { p50: 1.0, p99: 2.0 },
         latency_us: Spread { p50: 3.0, p99: 4.5 },
     }
@@ -94,6 +95,7 @@ fn shadow(name: &str) -> ShadowView {
         loaded_at: "2026-01-01T00:00:00Z".into(),
         decisions: 5,
         faults: BTreeMap::new(),
+        last_fault: None,
         dropped: 1,
         comparison: Comparison::Eviction {
             hit_ratio: Some(0.5),
@@ -113,11 +115,22 @@ impl Desk for Tray {
             relocation: self.kind(Kind::Relocation),
             available: locked(&self.files).values().cloned().collect(),
             last_error: None,
+            watch: None,
             folder: "/policies".into(),
         }
     }
 
-    async fn install(&self, name: &str, wasm: Bytes) -> Result<Available, PolicyError> {
+    async fn install(
+        &self,
+        name: &str,
+        wasm: Bytes,
+        insists: bool,
+    ) -> Result<Available, PolicyError> {
+        if wasm.ends_with(b"answers badly") && !insists {
+            return Err(PolicyError::Refused(
+                "2 of 512 questions end in a fault".into(),
+            ));
+        }
         match name {
             "unwritable" => return Err(PolicyError::Failed("the disk is full".into())),
             "waits" => {
@@ -137,6 +150,7 @@ impl Desk for Tray {
             digest: Digest::of(&wasm).to_string(),
             origin: Origin::Folder,
             size: wasm.len() as u64,
+            warning: None,
             error: None,
         };
         locked(&self.files).insert(name.into(), installed.clone());
@@ -176,7 +190,12 @@ impl Desk for Tray {
         self.wish(kind, KindWish::plain(&name)).await
     }
 
-    async fn rollback(&self, kind: Kind, seen: Option<String>) -> Result<KindView, PolicyError> {
+    async fn rollback(
+        &self,
+        kind: Kind,
+        _: Option<String>,
+        seen: Option<String>,
+    ) -> Result<KindView, PolicyError> {
         let now = self.kind(kind);
         if seen.is_some_and(|seen| seen != now.revision) {
             return Ok(now);

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use dataverse_core::limits;
 
 /// The file that is locked. It stays, so that all lock the same one.
-const NAME: &str = ".policies.lock";
+pub(in crate::policies) const NAME: &str = ".policies.lock";
 
 /// The pause before someone else's lock is tried again.
 const PAUSE: Duration = Duration::from_millis(10);

@@ -25,7 +25,7 @@ use dataverse_core::limits;
 use rustix::fs::OFlags;
 
 pub(super) use atomic::{Access, sweep, write, write_new};
-pub(super) use lock::Lock;
+pub(super) use lock::{Lock, NAME as LOCK};
 
 use super::name::PolicyName;
 use super::wishes;
@@ -176,7 +176,7 @@ impl Folder {
     }
 
     /// The text of `policies.toml`; `None` when there is none.
-    fn read_wishes(&self) -> Option<Result<String, String>> {
+    pub(super) fn read_wishes(&self) -> Option<Result<String, String>> {
         let read = open(&self.0.join(wishes::FILE))
             .and_then(|file| read_bounded(file, limits::POLICIES_TOML_BYTES_MAX));
         match read {

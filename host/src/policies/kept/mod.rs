@@ -59,7 +59,8 @@ pub(super) struct Kept {
 
 #[derive(Clone, Debug, Default)]
 struct OfKind {
-    /// The last first; with the one that decides now there is one more.
+    /// In the order in which they began to decide, the last first; with the one that decides now there is one more.
+    /// Going back changes nothing in it, so that the next step goes further.
     good: Vec<Past>,
     barred: Option<Barred>,
 }
@@ -115,20 +116,56 @@ impl Kept {
         &self.kinds[kind as usize].good
     }
 
-    /// Those that can be gone back to from `now`, the last first.
+    /// Those that can be gone back to from `now`: those that decided earlier, the last first, and then those that
+    /// decided later, if `now` was gone back to.
     pub(super) fn before(&self, kind: Kind, now: Option<&Pick>) -> impl Iterator<Item = &Past> {
-        let good = self.good(kind).iter();
-        good.filter(move |past| now.is_none_or(|now| !past.pick.runs_like(now)))
-            .filter(move |past| self.bar_of(kind, &past.pick).is_none())
+        let good = self.good(kind);
+        let later = self.later_than(kind, now);
+        let may_run = move |past: &&Past| self.bar_of(kind, &past.pick).is_none();
+        let all = good[later..].iter().chain(&good[..later]);
+        all.filter(move |past| now.is_none_or(|now| !past.pick.runs_like(now)))
+            .filter(may_run)
             .take(limits::POLICIES_KEPT)
     }
 
-    /// Notes that this one is good.
+    /// Those of [`Kept::before`] that decided earlier.
+    pub(super) fn earlier(&self, kind: Kind, now: Option<&Pick>) -> impl Iterator<Item = &Past> {
+        let good = &self.good(kind)[self.later_than(kind, now)..];
+        good.iter()
+            .filter(move |past| now.is_none_or(|now| !past.pick.runs_like(now)))
+            .filter(move |past| self.bar_of(kind, &past.pick).is_none())
+    }
+
+    /// How many decided later than `now`.
+    fn later_than(&self, kind: Kind, now: Option<&Pick>) -> usize {
+        let good = self.good(kind).iter();
+        let place = now.and_then(|now| good.clone().position(|past| past.pick.runs_like(now)));
+        place.unwrap_or(0)
+    }
+
+    /// Notes that this one is good, and the last that decided.
     pub(super) fn note_good(&mut self, kind: Kind, past: Past) {
         let good = &mut self.kinds[kind as usize].good;
         good.retain(|other| !other.pick.runs_like(&past.pick));
         good.insert(0, past);
         good.truncate(limits::POLICIES_KEPT + 1);
+    }
+
+    /// Notes that this one is good, and leaves it where it is among the others if it was known.
+    pub(super) fn note_still_good(&mut self, kind: Kind, past: Past) {
+        let good = &self.kinds[kind as usize].good;
+        if !good.iter().any(|other| other.pick.runs_like(&past.pick)) {
+            self.note_good(kind, past);
+        }
+    }
+
+    /// Notes that this one decides now, anew, if it was good before.
+    pub(super) fn note_anew(&mut self, kind: Kind, now: &Pick) {
+        let good = &mut self.kinds[kind as usize].good;
+        let known = good.iter().position(|past| past.pick.runs_like(now));
+        if let Some(past) = known.map(|place| good.remove(place)) {
+            good.insert(0, past);
+        }
     }
 
     /// Why this one is not to run.

@@ -177,3 +177,25 @@ fn what_could_not_be_read_again_is_not_written() {
     kept.save(&BTreeSet::new()).unwrap_err();
     assert_eq!(names(open(&root).good(Kind::Eviction)), ["a"]);
 }
+
+#[test]
+fn going_back_changes_no_order_and_choosing_anew_does() {
+    let root = tempfile::tempdir().unwrap();
+    let mut kept = open(&root);
+    for name in ["a", "b", "c", "d"] {
+        kept.note_good(Kind::Eviction, past(name));
+    }
+    let before = |kept: &Kept, now: &str| {
+        let now = past(now).pick;
+        let earlier: Vec<_> = kept.earlier(Kind::Eviction, Some(&now)).cloned().collect();
+        let all: Vec<_> = kept.before(Kind::Eviction, Some(&now)).cloned().collect();
+        (names(&earlier).join(""), names(&all).join(""))
+    };
+    assert_eq!(before(&kept, "d"), ("cba".into(), "cba".into()));
+    kept.note_still_good(Kind::Eviction, past("b"));
+    assert_eq!(before(&kept, "b"), ("a".into(), "adc".into()));
+    assert_eq!(before(&kept, "a"), (String::new(), "dcb".into()));
+    kept.note_anew(Kind::Eviction, &past("b").pick);
+    assert_eq!(before(&kept, "b"), ("dca".into(), "dca".into()));
+    assert_eq!(before(&kept, "new"), ("bdca".into(), "bdc".into()));
+}

@@ -51,6 +51,8 @@ pub(crate) struct ShadowReport {
     pub decisions: u64,
     /// Its faults, those kinds that happened.
     pub faults: Vec<(FaultKind, u64)>,
+    /// What was wrong the last time, with the question.
+    pub last_fault: Option<String>,
     /// [`Conduct::Active`] or [`Conduct::Suspended`]. While it is suspended it gets no questions, which
     /// are not counted anywhere, and the comparison stands still.
     pub state: Conduct,
@@ -139,6 +141,7 @@ impl Shadow {
         ShadowReport {
             decisions: self.tenure.behaviour().decisions(),
             faults: self.tenure.faults(),
+            last_fault: self.tenure.last_fault(),
             state: self.tenure.conduct(),
             dropped: self.dropped.load(Ordering::Relaxed),
             comparison: (self.comparison)(),

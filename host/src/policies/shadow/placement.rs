@@ -12,7 +12,7 @@ use dataverse_core::limits;
 use dataverse_core::placement;
 
 use super::{Looks, Questioner, Tally, counts, share};
-use crate::driver::{Answered, AnyPlacement, PlacementCase};
+use crate::driver::{Answered, AnyPlacement, PlacementCase, question};
 use crate::policies::view::Comparison;
 
 pub(super) struct Placements {
@@ -64,6 +64,7 @@ impl Looks for Placements {
             chosen,
         } = case;
         let seen: Vec<NodeId> = candidates.iter().map(|candidate| candidate.id).collect();
+        let among = candidates.len();
         let order = self.policy.ask(|judge| {
             let Some(mut judge) = judge else {
                 return unanswered();
@@ -71,7 +72,9 @@ impl Looks for Placements {
             let ranked = placement::rank(&mut judge, &request, candidates, &holders_first);
             Answered {
                 value: ranked.fault.is_none().then_some(ranked.order),
-                fault: ranked.fault,
+                fault: ranked
+                    .fault
+                    .map(|it| it.at(question::of_placement(&request, among))),
             }
         });
         let wanted = request.factor as usize;

@@ -10,7 +10,7 @@ use dataverse_core::id::NodeId;
 use dataverse_core::relocation;
 
 use super::{Looks, Questioner, Tally, counts, share};
-use crate::driver::{Answered, AnyRelocation, RelocationCase};
+use crate::driver::{Answered, AnyRelocation, RelocationCase, question};
 use crate::policies::view::Comparison;
 
 pub(super) struct Relocations {
@@ -75,11 +75,13 @@ impl Looks for Relocations {
         let size = case.file.size;
         let plan = self.policy.ask(|judge| {
             let plan = judge.map(|mut judge| {
-                let path = &case.path;
-                relocation::plan(&mut judge, case.file, case.reads, path, case.hit, case.now)
+                let (path, file) = (&case.path, case.file.clone());
+                relocation::plan(&mut judge, file, case.reads, path, case.hit, case.now)
             });
+            let fault = plan.as_ref().and_then(|plan| plan.fault.clone());
+            let asked = || question::of_read(&case.file, case.reads, case.path.len());
             Answered {
-                fault: plan.as_ref().and_then(|plan| plan.fault.clone()),
+                fault: fault.map(|fault| fault.at(asked())),
                 value: plan.filter(|plan| plan.fault.is_none()),
             }
         });

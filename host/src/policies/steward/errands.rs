@@ -20,7 +20,7 @@ use super::super::table;
 use super::super::view::{Available, KindView, Origin};
 use super::super::wish::KindWish;
 use super::super::wishes::{TEMPLATE, Wished};
-use super::super::workshop::blocking;
+use super::super::workshop::{Lane, blocking};
 use super::swap::Candidate;
 use super::{Steward, source};
 use crate::metrics::Swap;
@@ -46,8 +46,8 @@ pub(in crate::policies) enum Task {
     Wish(Kind, KindWish, Answer<KindView>),
     /// To let the shadow decide, if this still is what is wished.
     Promote(Kind, Option<String>, Answer<KindView>),
-    /// To let the one before decide, if this still is what is wished.
-    Rollback(Kind, Option<String>, Answer<KindView>),
+    /// To let the one before decide, or the one that is named, if this still is what is wished.
+    Rollback(Kind, Option<String>, Option<String>, Answer<KindView>),
 }
 
 impl Steward {
@@ -73,10 +73,10 @@ impl Steward {
                 };
                 let _ = answer.send(promoted);
             }
-            Task::Rollback(kind, seen, answer) => {
+            Task::Rollback(kind, to, seen, answer) => {
                 let returned = match self.moved_on(kind, seen).await {
                     Some(view) => view,
-                    None => self.go_to_previous(kind).await,
+                    None => self.go_to_previous(kind, to.as_deref()).await,
                 };
                 let _ = answer.send(returned);
             }
@@ -85,7 +85,7 @@ impl Steward {
 
     async fn install(&mut self, name: &PolicyName, wasm: Bytes) -> Result<Available, PolicyError> {
         self.look_at_folder().await;
-        let finding = self.workshop.inspect(&wasm).await;
+        let finding = self.workshop.inspect(name, &wasm).await;
         let kind = finding.kind.map_err(refused)?;
         let digest = Digest::of(&wasm);
         let about = source::of_file(&self.workshop, name, digest, wasm.len() as u64);
@@ -255,7 +255,7 @@ impl Steward {
     ) -> Result<(), PolicyError> {
         self.may_run(kind, &pick).await?;
         let candidate = Candidate {
-            program: self.workshop.compile(wasm).await.map_err(refused)?,
+            program: (self.workshop.compile(wasm, Lane::Kind(kind)).await).map_err(refused)?,
             wasm: wasm.clone(),
             pick,
         };
@@ -324,6 +324,10 @@ impl Steward {
         wish: &KindWish,
     ) -> Result<KindView, PolicyError> {
         self.reconcile().await;
+        // It was compiled beforehand; if it is compiled again, it was forgotten since for others.
+        while self.await_aside(kind).await {
+            self.reconcile().await;
+        }
         let view = self.stands(kind)?;
         if self.table(kind).means(wish) {
             return Ok(view);

@@ -10,6 +10,7 @@ use super::super::kept::Barred;
 use super::super::pick::{Pick, short};
 use super::super::running::Running;
 use super::super::wish::KindWish;
+use super::super::workshop::Lane;
 use super::Steward;
 use super::source::Source;
 use super::swap::{Candidate, Trust, supposed};
@@ -79,7 +80,7 @@ impl Steward {
     }
 
     async fn go_back(&mut self, kind: Kind, pick: Pick, wasm: Bytes) -> Result<(), String> {
-        let compiled = self.workshop.compile(&wasm).await;
+        let compiled = self.workshop.compile(&wasm, Lane::Kind(kind)).await;
         let program = compiled.map_err(|refusal| refusal.to_string())?;
         let candidate = Candidate {
             pick,

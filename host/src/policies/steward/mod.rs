@@ -5,9 +5,14 @@
 //! wrong it reports and leaves: what ran goes on. `swap` is how one policy follows another, `source` where a
 //! policy is found, `fallback` who decides when the one that is wished can't, `shadow` who is asked beside,
 //! `errands` what may be asked of the steward and `returning` the way back by hand.
+//!
+//! It does not wait for a compiler: what is wished is compiled aside (`aside`), what an errand needs was compiled
+//! before its turn came (`live`), and files that nobody wishes for are got to know by the way (`inquiry`).
 
+mod aside;
 mod errands;
 mod fallback;
+mod inquiry;
 mod office;
 mod returning;
 mod shadow;
@@ -22,19 +27,19 @@ use std::time::Duration;
 use dataverse_core::content::Digest;
 use dataverse_core::id::NodeId;
 use dataverse_core::policy::Kind;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval};
 
 pub(super) use errands::{Answer, Errand, Task};
 
-use super::folder::{Folder, Found, Listing};
+use super::folder::{Folder, Listing};
 use super::kept::Kept;
-use super::name::PolicyName;
 use super::running::{Running, now};
 use super::told::{Report, Told};
 use super::wishes::Wishes;
 use super::workshop::{Workshop, blocking};
 use crate::driver::Judges;
+use inquiry::Inquiry;
 use office::Office;
 
 /// How often it looks whether a policy has proved itself.
@@ -48,7 +53,7 @@ pub(super) struct Means {
     /// The folder of policies.
     pub(super) folder: Folder,
     /// What is remembered.
-    pub(super) kept: Kept,
+    pub(super) kept: Arc<Mutex<Kept>>,
     /// Where policies are compiled.
     pub(super) workshop: Arc<Workshop>,
     /// Whose seats it fills.
@@ -61,6 +66,8 @@ pub(super) struct Means {
     pub(super) look: Arc<Notify>,
     /// Tells others.
     pub(super) naming: Naming,
+    /// Told when every seat was filled for the first time, if only by the baseline.
+    pub(super) filled: oneshot::Sender<()>,
 }
 
 /// The steward.
@@ -73,6 +80,8 @@ pub(super) struct Steward {
     told: Arc<Told>,
     look: Arc<Notify>,
     naming: Naming,
+    filled: Option<oneshot::Sender<()>>,
+    inquiry: Option<Inquiry>,
     listing: Arc<Listing>,
     offices: [Office; Kind::ALL.len()],
     /// Why `policies.toml` or the folder as a whole is refused.
@@ -84,20 +93,22 @@ impl Steward {
     pub(super) fn new(means: Means) -> Self {
         Self {
             folder: means.folder,
-            kept: Arc::new(Mutex::new(means.kept)),
+            kept: means.kept,
             workshop: means.workshop,
             judges: means.judges,
             node: means.node,
             told: means.told,
             look: means.look,
             naming: means.naming,
+            filled: Some(means.filled),
+            inquiry: None,
             listing: Arc::default(),
             offices: Default::default(),
             refused_whole: None,
         }
     }
 
-    /// Fills the seats for the first time.
+    /// Begins to fill the seats for the first time. What has to be compiled first follows.
     pub(super) async fn begin(&mut self) {
         for office in &mut self.offices {
             office.baseline_since = now();
@@ -112,7 +123,7 @@ impl Steward {
         let mut review = interval(REVIEW_EVERY);
         review.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let unknown = self.next_unknown();
+            self.inquire();
             tokio::select! {
                 biased;
                 errand = errands.recv() => match errand {
@@ -123,8 +134,8 @@ impl Steward {
                 _ = review.tick() => if self.review().await {
                     self.publish();
                 },
-                () = std::future::ready(()), if unknown.is_some() => {
-                    self.get_to_know(unknown).await;
+                answer = Inquiry::answered(&mut self.inquiry) => {
+                    self.take_note_of(answer);
                     self.publish();
                 }
             }
@@ -150,6 +161,11 @@ impl Steward {
         }
         self.publish();
         self.told.tell_of_mishap(None);
+        let are_filled = self.offices.iter().all(|office| office.begun);
+        if let Some(filled) = self.filled.take_if(|_| are_filled) {
+            // Whoever starts may not have waited for it.
+            let _ = filled.send(());
+        }
     }
 
     /// Reads what is there and what is wished.
@@ -220,42 +236,6 @@ impl Steward {
         changed
     }
 
-    /// A file of which is not known yet what it is.
-    fn next_unknown(&self) -> Option<PolicyName> {
-        let unknown = self.listing.files.iter().find(|(_, found)| {
-            let Ok(found) = found else {
-                return false;
-            };
-            let finding = self.workshop.finding(found.digest);
-            finding.is_none_or(|finding| finding.about.is_none())
-        });
-        unknown.map(|(name, _)| name.clone())
-    }
-
-    /// Finds out what this file is, so that it can be told before anybody wishes for it.
-    async fn get_to_know(&mut self, name: Option<PolicyName>) {
-        let Some(name) = name else {
-            return;
-        };
-        let (folder, file) = (self.folder.clone(), name.clone());
-        let read = blocking(move || folder.read(&file)).await;
-        let found = match &read {
-            Ok(wasm) => Ok(Found {
-                digest: Digest::of(wasm),
-                size: wasm.len() as u64,
-            }),
-            Err(error) => Err(format!("it can't be read: {error}")),
-        };
-        if self.listing.files.get(&name) != Some(&found) {
-            // It has changed since, which the system may not tell.
-            self.listing = Arc::new(self.listing.with(&name, found));
-            self.look.notify_one();
-        }
-        if let Ok(wasm) = read {
-            self.workshop.inspect(&wasm).await;
-        }
-    }
-
     /// Does something with what is remembered, on a thread that may block.
     async fn kept<T: Send + 'static>(
         &self,
@@ -305,7 +285,8 @@ impl Steward {
         for kind in Kind::ALL {
             let whole = self.refused_whole.as_deref();
             let (office, revision) = (&self.offices[kind as usize], self.revision(kind));
-            report.kinds[kind as usize] = office.report(kind, &kept, whole, revision);
+            let table = self.table(kind);
+            report.kinds[kind as usize] = office.report(kind, &kept, whole, revision, table);
         }
         drop(kept);
         report.available = source::available(&self.listing, &self.workshop);

@@ -9,7 +9,9 @@ use super::super::pick::Pick;
 use super::super::running::Running;
 use super::super::shadowing::Shadowing;
 use super::super::told::OfKind;
+use super::super::wish::KindWish;
 use super::super::wishes::Wished;
+use super::aside::{Aside, Role};
 
 /// How things stand with one kind.
 #[derive(Default)]
@@ -26,8 +28,10 @@ pub(super) struct Office {
     pub(super) baseline_since: String,
     /// The last one that was refused, and why; it is not tried again as it is.
     pub(super) refused: Option<(Pick, String)>,
-    /// The one that is being compiled.
+    /// The one that is being compiled for an errand.
     pub(super) pending: Option<String>,
+    /// What is being compiled aside, to decide and to be the shadow.
+    pub(super) aside: [Option<Aside>; Role::ALL.len()],
     /// The one that is gone back to needs no probation.
     pub(super) returning: Option<Pick>,
     /// Who is asked beside.
@@ -55,9 +59,21 @@ impl Office {
         note(kind, &mut self.swap_error, outcome)
     }
 
+    /// What is wished decides now, so that whatever was refused before is told no more.
+    pub(super) fn forget_refusal(&mut self) {
+        self.swap_error = None;
+    }
+
     /// Takes note of what became of the shadow that is wished.
     pub(super) fn note_shadow(&mut self, kind: Kind, outcome: Result<(), String>) -> bool {
         note(kind, &mut self.shadow_error, outcome)
+    }
+
+    /// Who is being compiled.
+    fn pending(&self) -> Option<String> {
+        let aside = self.aside.iter().flatten().next();
+        let aside = aside.map(|aside| aside.name.to_string());
+        self.pending.clone().or(aside)
     }
 
     /// Whether what runs is not what is wished.
@@ -78,13 +94,15 @@ impl Office {
         kept: &Kept,
         whole: Option<&str>,
         revision: String,
+        table: KindWish,
     ) -> OfKind {
         let now = self.active.as_ref().map(|running| &running.pick);
         OfKind {
             active: self.active.clone(),
             baseline_since: self.baseline_since.clone(),
             shadow: self.shadow.clone(),
-            pending: self.pending.clone(),
+            pending: self.pending(),
+            table,
             previous: kept.before(kind, now).map(Past::view).collect(),
             last_error: joined(whole.into_iter().chain(self.error().as_deref())),
             revision,

@@ -1,7 +1,8 @@
 //! The way back by hand: file and table are written so that the policy before is what is wished.
 //!
-//! It goes to the policy that decided before the one that does now, so done twice it ends where it began.
-//! That policy was good already and needs no probation. After a policy was rolled back by itself, the way back
+//! It goes to the policy that decided before the one that does now, and done again to the one before that; which
+//! one began to decide before which stays as it was, and a later one is gone to by name. That policy was good already
+//! and needs no probation. After a policy was rolled back by itself, the way back
 //! by hand leads to what runs: it is written down, and no more.
 //!
 //! No file is overwritten of which there is no other copy.
@@ -20,11 +21,15 @@ use super::swap::supposed;
 use super::{Steward, source};
 
 impl Steward {
-    /// Goes back to the policy that decided before this one.
-    pub(super) async fn go_to_previous(&mut self, kind: Kind) -> Result<KindView, PolicyError> {
+    /// Goes back to the policy that decided before this one, or to the one that is named.
+    pub(super) async fn go_to_previous(
+        &mut self,
+        kind: Kind,
+        to: Option<&str>,
+    ) -> Result<KindView, PolicyError> {
         self.reconcile().await;
         let seen = self.revision(kind);
-        let (pick, wasm) = self.destination(kind).await?;
+        let (pick, wasm) = self.destination(kind, to).await?;
         let shadow = self.table(kind).shadow;
         let wish = pick.wish(shadow.filter(|shadow| pick.name.as_str() != shadow));
         let there = self.as_wished(kind, &pick, &wish);
@@ -51,16 +56,84 @@ impl Steward {
 
     /// What is gone back to, and its file: what runs, when that is not what is wished, for then the way back
     /// was gone already and is only to be written down.
-    async fn destination(&self, kind: Kind) -> Result<(Pick, Bytes), PolicyError> {
+    async fn destination(
+        &self,
+        kind: Kind,
+        to: Option<&str>,
+    ) -> Result<(Pick, Bytes), PolicyError> {
         let office = &self.offices[kind as usize];
-        let Some(running) = office.active.as_ref().filter(|_| office.is_unmet()) else {
-            return self.previous(kind).await;
+        let running = office.active.as_ref().map(|running| running.pick.clone());
+        let runs = running
+            .clone()
+            .filter(|_| office.is_unmet() && to.is_none());
+        let pick = match (runs, to) {
+            (Some(runs), _) => runs,
+            (None, None) => self.earlier(kind, running).await?,
+            (None, Some(to)) => self.named(kind, running, to).await?,
         };
-        let pick = running.pick.clone();
         let digest = pick.digest;
         let wasm = self.kept(move |kept| kept.get(digest)).await;
         let wasm = wasm.map_err(|error| failed(&pick.to_string(), &error))?;
         Ok((pick, wasm))
+    }
+
+    /// The last good one that decided before this.
+    async fn earlier(&self, kind: Kind, now: Option<Pick>) -> Result<Pick, PolicyError> {
+        let (earlier, others) = self
+            .kept(move |kept| {
+                let earlier = kept.earlier(kind, now.as_ref()).next();
+                let others = kept.before(kind, now.as_ref());
+                let others: Vec<_> = others.map(|past| past.pick.to_string()).collect();
+                (earlier.map(|past| past.pick.clone()), others.join(", "))
+            })
+            .await;
+        earlier.ok_or_else(|| {
+            PolicyError::NotFound(match others.as_str() {
+                "" => format!("there is no {kind} policy to go back to"),
+                later => format!(
+                    "there is no {kind} policy from before this one to go back to; name one of those that came later: {later}"
+                ),
+            })
+        })
+    }
+
+    /// The one of the good ones that is called so, or whose digest begins so.
+    async fn named(&self, kind: Kind, now: Option<Pick>, to: &str) -> Result<Pick, PolicyError> {
+        let (name, digest) = to
+            .split_once('@')
+            .map_or((to, to), |(name, digest)| (name, digest));
+        let is_both = to.contains('@');
+        let (name, digest) = (name.to_owned(), digest.to_owned());
+        let (found, others) = self
+            .kept(move |kept| {
+                let is_meant = |pick: &Pick| {
+                    let is_named = pick.name.as_str() == name;
+                    let begins_so =
+                        !digest.is_empty() && pick.digest.to_string().starts_with(&digest);
+                    match is_both {
+                        true => is_named && begins_so,
+                        false => is_named || begins_so,
+                    }
+                };
+                let picks: Vec<_> = kept
+                    .before(kind, now.as_ref())
+                    .map(|past| &past.pick)
+                    .collect();
+                let found = picks
+                    .iter()
+                    .find(|pick| is_meant(pick))
+                    .map(|&pick| pick.clone());
+                let others: Vec<_> = picks.iter().map(ToString::to_string).collect();
+                (found, others.join(", "))
+            })
+            .await;
+        let to: String = to.chars().take(80).collect();
+        found.ok_or_else(|| {
+            PolicyError::NotFound(match others.as_str() {
+                "" => format!("there is no {kind} policy to go back to"),
+                others => format!("{to:?} is none of the {kind} policies to go back to: {others}"),
+            })
+        })
     }
 
     /// Writes the file of a policy that is gone back to.
@@ -115,23 +188,6 @@ impl Steward {
         Err(PolicyError::Conflict(format!(
             "{file} is another file (digest {digest}) than the one that is gone back to ({back}), and there is no copy of it: rename it first"
         )))
-    }
-
-    /// The last good one but for the one that decides now, and its file.
-    async fn previous(&self, kind: Kind) -> Result<(Pick, Bytes), PolicyError> {
-        let now = self.offices[kind as usize].active.clone();
-        let previous = self
-            .kept(move |kept| {
-                let now = now.as_ref().map(|running| &running.pick);
-                let previous = kept.before(kind, now).next();
-                previous.map(|past| (past.pick.clone(), kept.get(past.pick.digest)))
-            })
-            .await;
-        let (pick, wasm) = previous.ok_or_else(|| {
-            PolicyError::NotFound(format!("there is no {kind} policy to go back to"))
-        })?;
-        let wasm = wasm.map_err(|error| failed(&pick.to_string(), &error))?;
-        Ok((pick, wasm))
     }
 
     /// What this wish finds as things are, if that is the policy that is meant.

@@ -10,6 +10,7 @@ use super::super::name::PolicyName;
 use super::super::shadowing::Shadowing;
 use super::super::wish::KindWish;
 use super::Steward;
+use super::aside::{Progress, Role};
 use super::source;
 use super::swap::{Candidate, supposed};
 
@@ -22,41 +23,48 @@ impl Steward {
         let outcome = match wished.table(kind).of_shadow() {
             None => {
                 self.end_shadow(kind).await;
-                Ok(())
+                Ok(Progress::Compiled)
             }
             Some(table) => self.attempt_shadow(kind, &table).await,
         };
+        let outcome = match outcome {
+            Ok(Progress::Underway) => return,
+            Ok(Progress::Compiled) => Ok(()),
+            Err(reason) => Err(reason),
+        };
+        self.forget_aside(kind, Role::Shadow);
         self.offices[kind as usize].note_shadow(kind, outcome);
     }
 
-    async fn attempt_shadow(&mut self, kind: Kind, table: &KindWish) -> Result<(), String> {
+    async fn attempt_shadow(&mut self, kind: Kind, table: &KindWish) -> Result<Progress, String> {
         let name: PolicyName = table
             .policy
             .parse()
             .map_err(|bad| format!("shadow: {bad}"))?;
         let found = source::find(&self.listing, &self.workshop, kind, &name);
-        let supposed = supposed(
-            &name,
-            found.map_err(|reason| format!("shadow: {reason}"))?,
-            table,
-        );
+        let source = found.map_err(|reason| format!("shadow: {reason}"))?;
+        let supposed = supposed(&name, source, table);
         let office = &self.offices[kind as usize];
         if office
             .shadow
             .as_ref()
             .is_some_and(|shadow| shadow.pick == supposed)
         {
-            return Ok(());
+            return Ok(Progress::Compiled);
         }
         if let Some((refused, reason)) = &office.refused_shadow
             && *refused == supposed
         {
             return Err(reason.clone());
         }
+        let progress = self.compile_aside(kind, Role::Shadow, &name, source);
+        if progress.map_err(|reason| format!("shadow: {reason}"))? == Progress::Underway {
+            return Ok(Progress::Underway);
+        }
         let (pick, reason) = match self.fetch(kind, table).await {
             Err((pick, reason)) => (pick, reason),
             Ok(candidate) => match self.shadow_with(kind, &candidate).await {
-                Ok(()) => return Ok(()),
+                Ok(()) => return Ok(Progress::Compiled),
                 Err(reason) => (Some(candidate.pick), reason),
             },
         };

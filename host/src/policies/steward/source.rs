@@ -102,14 +102,14 @@ pub(super) fn available(listing: &Listing, workshop: &Workshop) -> Vec<Available
             ..nothing_known(name.as_str(), Origin::Folder)
         },
     });
+    // They say of themselves what was taken from them when the program was built, so none is compiled for it.
     let built_in = built_in::all().into_iter().map(|policy| Available {
         kind: Some(policy.kind.to_string()),
-        ..described(
-            workshop,
-            nothing_known(policy.name, Origin::BuiltIn),
-            policy.digest,
-            policy.wasm.len() as u64,
-        )
+        version: policy.version.to_owned(),
+        summary: policy.summary.to_owned(),
+        digest: policy.digest.to_string(),
+        size: policy.wasm.len() as u64,
+        ..nothing_known(policy.name, Origin::BuiltIn)
     });
     files.chain(built_in).collect()
 }
@@ -131,7 +131,10 @@ fn described(workshop: &Workshop, mut policy: Available, digest: Digest, size: u
         return policy;
     };
     match finding.kind {
-        Ok(kind) => policy.kind = Some(kind.to_string()),
+        Ok(kind) => {
+            policy.kind = Some(kind.to_string());
+            policy.warning = misleading(&policy.name, kind);
+        }
         Err(refusal) => policy.error = Some(refusal.to_string()),
     }
     match finding.about {
@@ -143,6 +146,20 @@ fn described(workshop: &Workshop, mut policy: Available, digest: Digest, size: u
     policy
 }
 
+/// Says so if somebody could take this name for a built-in policy of another kind.
+fn misleading(name: &str, kind: Kind) -> Option<String> {
+    let others = Kind::ALL.into_iter().filter(|&other| other != kind);
+    let other = others
+        .into_iter()
+        .find(|&other| built_in::find(other, name).is_some())?;
+    let is_own = built_in::find(kind, name).is_some();
+    (!is_own).then(|| {
+        format!(
+            "this is a policy for {kind}, and `{name}` is also the built-in policy for {other} of that name, which stays: another name would tell them apart"
+        )
+    })
+}
+
 fn nothing_known(name: &str, origin: Origin) -> Available {
     Available {
         name: name.to_owned(),
@@ -152,6 +169,7 @@ fn nothing_known(name: &str, origin: Origin) -> Available {
         digest: String::new(),
         origin,
         size: 0,
+        warning: None,
         error: None,
     }
 }

@@ -11,13 +11,16 @@ use dataverse_sandbox::{About, Program, Refusal};
 
 use super::super::built_in;
 use super::super::instance::{maker, seat};
+use super::super::kept::Kept;
 use super::super::name::PolicyName;
 use super::super::pick::Pick;
 use super::super::running::{Running, now};
 use super::super::view::Origin;
 use super::super::wish::KindWish;
 use super::super::wishes::Wished;
+use super::super::workshop::Lane;
 use super::Steward;
+use super::aside::{Progress, Role};
 use super::source::{self, Source};
 use crate::driver::{OnTrouble, Tenure};
 use crate::metrics::Swap;
@@ -42,8 +45,15 @@ impl Steward {
         let office = &self.offices[kind as usize];
         let outcome = match office.wished.clone() {
             Some(wished) => self.attempt(kind, &wished).await,
-            None => Ok(()),
+            None => Ok(Progress::Compiled),
         };
+        let outcome = match outcome {
+            // What was said of the one before holds until more is known of this one.
+            Ok(Progress::Underway) => return,
+            Ok(Progress::Compiled) => Ok(()),
+            Err(reason) => Err(reason),
+        };
+        self.forget_aside(kind, Role::Active);
         if self.offices[kind as usize].note_swap(kind, outcome) {
             self.told.count(kind, Swap::Refused);
         }
@@ -52,7 +62,7 @@ impl Steward {
         }
     }
 
-    async fn attempt(&mut self, kind: Kind, wished: &Wished) -> Result<(), String> {
+    async fn attempt(&mut self, kind: Kind, wished: &Wished) -> Result<Progress, String> {
         let table = wished.table(kind);
         let name: PolicyName = table.policy.parse().map_err(|bad| format!("{bad}"))?;
         let found = source::find(&self.listing, &self.workshop, kind, &name);
@@ -60,28 +70,33 @@ impl Steward {
             *wished == Wished::Default && found.is_err() && !self.listing.files.contains_key(&name);
         if none_shipped || source::is_baseline(&self.listing, &name) {
             self.leave_to_baseline(kind).await;
-            return Ok(());
+            return Ok(Progress::Compiled);
         }
-        let supposed = supposed(&name, found?, &table);
+        let source = found?;
+        let supposed = supposed(&name, source, &table);
         if self.is_settled(kind, &supposed).await? {
-            return Ok(());
+            return Ok(Progress::Compiled);
+        }
+        if self.compile_aside(kind, Role::Active, &name, source)? == Progress::Underway {
+            return Ok(Progress::Underway);
         }
         let candidate = self.fetch(kind, &table).await;
         let candidate = candidate.map_err(|(pick, reason)| {
-            if let Some(pick) = pick {
+            // What may pass is not remembered, and tried again.
+            if let Some(pick) = pick.filter(|pick| self.workshop.is_compiled(pick.digest)) {
                 self.offices[kind as usize].refused = Some((pick, reason.clone()));
             }
             reason
         })?;
         if candidate.pick != supposed && self.is_settled(kind, &candidate.pick).await? {
-            return Ok(());
+            return Ok(Progress::Compiled);
         }
         let (pick, trust) = (
             candidate.pick.clone(),
             self.trust(kind, wished, &candidate.pick),
         );
         let swapped = self.swap(kind, candidate, trust).await;
-        swapped.inspect_err(|reason| {
+        swapped.map(|()| Progress::Compiled).inspect_err(|reason| {
             self.offices[kind as usize].refused = Some((pick, reason.clone()));
         })
     }
@@ -133,6 +148,7 @@ impl Steward {
         if self.workshop.is_compiled(source.digest()) {
             return self.compile_for(kind, source, &name, table).await;
         }
+        // It was compiled before, and forgotten since for others.
         self.offices[kind as usize].pending = Some(name.to_string());
         self.publish();
         let candidate = self.compile_for(kind, source, &name, table).await;
@@ -148,13 +164,16 @@ impl Steward {
         name: &PolicyName,
         table: &KindWish,
     ) -> Result<Candidate, (Option<Pick>, String)> {
-        let candidate = self.compile(source, name, table).await?;
+        let candidate = self.compile(kind, source, name, table).await?;
         let found = candidate.program.kind();
         if found == kind {
             return Ok(candidate);
         }
         match built_in::find(kind, name.as_str()) {
-            Some(policy) => self.compile(Source::BuiltIn(policy), name, table).await,
+            Some(policy) => {
+                self.compile(kind, Source::BuiltIn(policy), name, table)
+                    .await
+            }
             None => {
                 let other = Refusal::OtherKind {
                     found,
@@ -167,6 +186,7 @@ impl Steward {
 
     async fn compile(
         &self,
+        kind: Kind,
         source: Source,
         name: &PolicyName,
         table: &KindWish,
@@ -175,7 +195,7 @@ impl Steward {
         let wasm =
             read.map_err(|error| (None, format!("{} can't be read: {error}", name.file())))?;
         let pick = Pick::new(name, source.origin(), Digest::of(&wasm), table);
-        match self.workshop.compile(&wasm).await {
+        match self.workshop.compile(&wasm, Lane::Kind(kind)).await {
             Ok(program) => Ok(Candidate {
                 pick,
                 program,
@@ -234,8 +254,14 @@ impl Steward {
     /// Notes who decides from now on, and parts with who did before.
     pub(super) async fn now_decides(&mut self, kind: Kind, running: Option<Arc<Running>>) {
         let office = &mut self.offices[kind as usize];
+        let now_picked = running.as_ref().map(|running| running.pick.clone());
+        let goes_back = now_picked.is_some() && office.returning == now_picked;
         let before = std::mem::replace(&mut office.active, running);
         (office.proved, office.refused, office.returning) = (false, None, None);
+        let wished = office.wished.as_ref().map(|wished| wished.table(kind));
+        if wished.is_some_and(|table| is_wished(now_picked.as_ref(), &table)) {
+            office.forget_refusal();
+        }
         if office.active.is_none() {
             office.baseline_since = now();
         }
@@ -255,9 +281,17 @@ impl Steward {
         }
         self.offices[kind as usize].begun = true;
         let good = before.clone().filter(|before| before.is_sound());
-        if let Some(past) = good.as_ref().map(|before| before.as_past()) {
-            self.kept(move |kept| kept.note_good(kind, past)).await;
-        }
+        let past = good.as_ref().map(|before| before.as_past());
+        let noted = move |kept: &mut Kept| match (past, goes_back) {
+            (past, true) => past
+                .into_iter()
+                .for_each(|past| kept.note_still_good(kind, past)),
+            (past, false) => {
+                past.into_iter().for_each(|past| kept.note_good(kind, past));
+                now_picked.iter().for_each(|now| kept.note_anew(kind, now));
+            }
+        };
+        self.kept(noted).await;
         self.publish_change(kind, before.as_deref());
         if good.is_some() {
             self.save_kept().await;
@@ -267,7 +301,8 @@ impl Steward {
     /// Remembers this one as one to go back to.
     pub(super) async fn note_good(&self, kind: Kind, running: &Running) {
         let past = running.as_past();
-        self.kept(move |kept| kept.note_good(kind, past)).await;
+        self.kept(move |kept| kept.note_still_good(kind, past))
+            .await;
         self.save_kept().await;
     }
 
@@ -302,6 +337,14 @@ impl Steward {
             }
             look.notify_one();
         })
+    }
+}
+
+/// Whether a table wishes for this one, or for the baseline.
+fn is_wished(pick: Option<&Pick>, table: &KindWish) -> bool {
+    match pick {
+        Some(pick) => pick.name.as_str() == table.policy && pick.config == table.config,
+        None => table.policy == built_in::BASELINE,
     }
 }
 

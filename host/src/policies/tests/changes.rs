@@ -29,6 +29,12 @@ async fn a_new_folder_wishes_nothing_and_the_built_in_policies_decide() {
         assert_eq!(of_kind.last_error, None);
     }
     assert_eq!(view.available.len(), built_in::all().len());
+    for policy in &view.available {
+        assert!(
+            !policy.version.is_empty() && !policy.summary.is_empty(),
+            "{policy:?}"
+        );
+    }
     assert!(
         String::from_utf8(world.read("policies.toml"))
             .unwrap()
@@ -285,7 +291,7 @@ async fn a_kind_that_has_swapped_is_told_so_while_another_is_compiled() {
         .wish(Kind::Placement, KindWish::plain("near"))
         .await
         .unwrap();
-    let turn = world.workshop.turn.acquire().await.unwrap();
+    let turn = world.workshop.hold().await;
     world.toml("[placement]\npolicy = \"rendezvous\"\n[eviction]\npolicy = \"arc\"\n");
     world
         .eventually(|view| view.eviction.pending.as_deref() == Some("arc"))

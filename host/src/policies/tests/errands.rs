@@ -7,6 +7,7 @@ use super::*;
 use crate::policies::desk::PolicyError;
 use crate::policies::view::Origin;
 use crate::policies::wish::KindWish;
+use crate::policies::workshop::Lane;
 
 impl World {
     async fn wish(&self, wish: KindWish) -> Result<KindView, PolicyError> {
@@ -14,7 +15,7 @@ impl World {
     }
 
     async fn install(&self, name: &str, wasm: Vec<u8>) -> Result<String, PolicyError> {
-        let installed = self.policies.install(name, Bytes::from(wasm)).await;
+        let installed = self.policies.install(name, Bytes::from(wasm), false).await;
         installed.map(|available| available.digest)
     }
 
@@ -62,7 +63,10 @@ async fn a_wish_is_written_into_the_table_and_decides_when_it_is_answered() {
     world.toml("# ours\n[relocation]\npolicy = \"never\" # final\n");
     let view = world.wish(wish("near", json!({}))).await.unwrap();
     assert_eq!((view.active.name.as_str(), view.last_error), ("near", None));
-    assert_eq!(world.view().relocation.active.name, "never");
+    // What was wished by hand for another kind may take its time, and nobody waits for it.
+    world
+        .eventually(|view| view.relocation.active.name == "never")
+        .await;
     let text = String::from_utf8(world.read("policies.toml")).unwrap();
     assert!(
         text.starts_with("# ours\n[relocation]\npolicy = \"never\" # final\n"),
@@ -198,21 +202,18 @@ async fn the_shadow_can_be_promoted_once() {
 }
 
 #[tokio::test]
-async fn a_rollback_brings_back_file_and_table_and_another_one_undoes_it() {
+async fn a_rollback_brings_back_file_and_table_and_another_one_goes_further_back() {
     let world = World::new().await;
-    not_found(world.policies.rollback(Kind::Placement, None).await);
+    let back = async |to: Option<&str>| {
+        let to = to.map(str::to_owned);
+        world.policies.rollback(Kind::Placement, to, None).await
+    };
+    not_found(back(None).await);
     let (one, two) = (policy("one"), policy("two"));
     world.install("mine", one.clone()).await.unwrap();
     world.wish(wish("mine", json!({"of": 1}))).await.unwrap();
     world.install("mine", two.clone()).await.unwrap();
     world.wish(wish("mine", json!({"of": 2}))).await.unwrap();
-
-    // What decided in between, the second file with the first configuration, is skipped by asking twice.
-    let view = world
-        .policies
-        .rollback(Kind::Placement, None)
-        .await
-        .unwrap();
     let is = |view: &KindView, wasm: &[u8], of: u64| {
         let active = &view.active;
         assert_eq!(active.digest, Digest::of(wasm).to_string());
@@ -222,22 +223,125 @@ async fn a_rollback_brings_back_file_and_table_and_another_one_undoes_it() {
         );
         assert_eq!(world.read("mine.wasm"), wasm);
     };
-    is(&view, &two, 1);
-    let view = world
-        .policies
-        .rollback(Kind::Placement, None)
-        .await
-        .unwrap();
-    is(&view, &two, 2);
+    is(&back(None).await.unwrap(), &two, 1);
+    let view = back(None).await.unwrap();
+    is(&view, &one, 1);
+    let previous: Vec<_> = view.previous.iter().map(|it| it.name.as_str()).collect();
+    assert_eq!(
+        previous,
+        ["rendezvous", "mine", "mine"],
+        "earlier ones first"
+    );
+    assert_eq!(back(None).await.unwrap().active.name, "rendezvous");
+    match back(None).await {
+        Err(PolicyError::NotFound(reason)) => assert!(reason.contains("mine@"), "{reason}"),
+        other => panic!("{other:?}"),
+    }
+
+    // Later ones are gone to by name, or by digest where the name is not enough.
+    not_found(back(Some("nobody")).await);
+    is(&back(Some("mine")).await.unwrap(), &two, 2);
+    let digest = Digest::of(&one).to_string();
+    is(&back(Some(&digest[..8])).await.unwrap(), &one, 1);
+    let both = format!("mine@{}", &Digest::of(&two).to_string()[..12]);
+    is(&back(Some(&both)).await.unwrap(), &two, 2);
 
     world.install("mine", one.clone()).await.unwrap();
-    let view = world
-        .policies
-        .rollback(Kind::Placement, None)
-        .await
-        .unwrap();
-    is(&view, &two, 2);
+    is(&back(None).await.unwrap(), &two, 2);
     world.policies.remove("nothing").await.unwrap_err();
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn all_that_are_kept_can_be_gone_back_to_also_after_a_restart() {
+    let world = World::new().await;
+    for name in ["near", "ring", "random"] {
+        world.wish(wish(name, json!({}))).await.unwrap();
+    }
+    let mut world = world;
+    for name in ["ring", "near", "rendezvous"] {
+        let view = world.policies.rollback(Kind::Placement, None, None).await;
+        assert_eq!(view.unwrap().active.name, name);
+        world = world.restart(|_| {}).await;
+    }
+    // One that is chosen anew is the last again.
+    world.wish(wish("ring", json!({}))).await.unwrap();
+    let previous = world.placement().previous;
+    assert_eq!(previous[0].name, "rendezvous");
+    assert_eq!(previous.len(), 3);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_check_refuses_is_not_installed_unless_somebody_insists() {
+    let world = World::new().await;
+    for (name, part) in [
+        ("endless-loop-in-hit", "fuel: it used up its fuel"),
+        ("slot-named-twice", "verdict: "),
+        ("slot-that-is-not-cached", "verdict: "),
+        ("index-named-twice", "verdict: index 0 is named twice"),
+        ("index-out-of-range", "(question "),
+        ("path-index-out-of-range", "a path of "),
+    ] {
+        let wasm = Bytes::from(guests::evil(name));
+        refused(
+            world.policies.install(name, wasm.clone(), false).await,
+            part,
+        );
+        let again = world.policies.install(name, wasm.clone(), false).await;
+        refused(again, "--force");
+        assert_eq!(world.entries(), ["policies.toml"]);
+        world.policies.install(name, wasm, true).await.unwrap();
+        world.policies.remove(name).await.unwrap();
+    }
+    // Nobody can insist on what is no policy, or fails before it decides.
+    for name in ["trap-in-configure", "endless-loop"] {
+        let wasm = Bytes::from(guests::evil(name));
+        refused(world.policies.install(name, wasm, true).await, "it fails");
+    }
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_policy_with_the_name_of_a_built_in_one_of_another_kind_is_warned_of() {
+    let world = World::new().await;
+    let install = async |name: &str| {
+        let wasm = Bytes::from(policy("one"));
+        let installed = world.policies.install(name, wasm, false).await;
+        installed.unwrap().warning
+    };
+    let warning = install("lru").await.expect("it is misleading");
+    assert!(
+        warning.contains("eviction") && warning.contains("placement"),
+        "{warning}"
+    );
+    assert_eq!(install("near").await, None);
+    assert_eq!(install("mine").await, None);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn nobody_waits_for_a_policy_of_another_kind_to_compile() {
+    let world = World::new().await;
+    let slow = world.workshop.turn(Lane::Kind(Kind::Eviction)).await;
+    world.toml("[eviction]\npolicy = \"arc\"\n");
+    world
+        .eventually(|view| view.eviction.pending.as_deref() == Some("arc"))
+        .await;
+    // A change by hand, one that is asked for, a file: each goes on.
+    world.toml("[eviction]\npolicy = \"arc\"\n[relocation]\npolicy = \"never\"\n");
+    world
+        .eventually(|view| view.relocation.active.name == "never")
+        .await;
+    let view = world.wish(wish("near", json!({}))).await.unwrap();
+    assert_eq!(view.active.name, "near");
+    world.install("mine", policy("one")).await.unwrap();
+    assert_eq!(world.view().eviction.pending.as_deref(), Some("arc"));
+    assert_eq!(world.view().eviction.active.name, "gdsf");
+    drop(slow);
+    world
+        .eventually(|view| view.eviction.active.name == "arc" && view.eviction.pending.is_none())
+        .await;
     world.stop().await;
 }
 
@@ -254,7 +358,7 @@ async fn the_baseline_may_be_wished_for_and_parted_with() {
 
     let view = world
         .policies
-        .rollback(Kind::Placement, None)
+        .rollback(Kind::Placement, None, None)
         .await
         .unwrap();
     assert_eq!(view.active.name, before);
@@ -270,7 +374,7 @@ async fn a_rollback_reaches_a_built_in_policy_behind_a_file_of_its_name() {
     assert_eq!(world.placement().active.origin, Origin::Folder);
     let view = world
         .policies
-        .rollback(Kind::Placement, None)
+        .rollback(Kind::Placement, None, None)
         .await
         .unwrap();
     assert_eq!(view.active.digest, built_in);
@@ -291,7 +395,7 @@ async fn what_was_removed_from_the_folder_can_still_be_gone_back_to() {
     let world = world.restart(|_| {}).await;
     let view = world
         .policies
-        .rollback(Kind::Placement, None)
+        .rollback(Kind::Placement, None, None)
         .await
         .unwrap();
     assert_eq!(view.active.name, "mine");
@@ -314,7 +418,7 @@ async fn a_rollback_overwrites_no_file_that_is_kept_nowhere_else() {
     for file in &mut unknown {
         world.write("mine.wasm", &file);
         let digest = Digest::of(file).to_string();
-        match world.policies.rollback(Kind::Placement, None).await {
+        match world.policies.rollback(Kind::Placement, None, None).await {
             Err(PolicyError::Conflict(reason)) => {
                 let named = reason.contains("mine.wasm") && reason.contains(&digest[..12]);
                 assert!(named && reason.contains("rename it first"), "{reason}");
@@ -332,7 +436,7 @@ async fn a_rollback_overwrites_no_file_that_is_kept_nowhere_else() {
     .unwrap();
     let view = world
         .policies
-        .rollback(Kind::Placement, None)
+        .rollback(Kind::Placement, None, None)
         .await
         .unwrap();
     assert_eq!(view.active.name, "mine");
@@ -345,7 +449,7 @@ async fn a_built_in_policy_does_not_come_back_over_a_file_of_its_name() {
     let world = World::new().await;
     world.wish(wish("near", json!({}))).await.unwrap();
     world.write("rendezvous.wasm", policy("own"));
-    let back = world.policies.rollback(Kind::Placement, None).await;
+    let back = world.policies.rollback(Kind::Placement, None, None).await;
     assert!(matches!(back, Err(PolicyError::Conflict(_))), "{back:?}");
     assert_eq!(world.read("rendezvous.wasm"), policy("own"));
     assert_eq!(world.placement().active.name, "near");
@@ -388,11 +492,11 @@ async fn a_folder_that_is_gone_is_named_with_what_to_do() {
 #[tokio::test]
 async fn what_nobody_waits_for_any_more_is_not_begun() {
     let world = World::new().await;
-    let turn = world.workshop.turn.acquire().await.unwrap();
+    let turn = world.workshop.hold().await;
     let install = |name: &'static str| {
         let policies = Arc::clone(&world.policies);
         let wasm = Bytes::from(policy(name));
-        tokio::spawn(async move { policies.install(name, wasm).await })
+        tokio::spawn(async move { policies.install(name, wasm, false).await })
     };
     let under_way = install("first");
     tokio::task::yield_now().await;

@@ -52,16 +52,27 @@ async fn a_rollback_at_each_of_them_goes_one_step_back() {
     let (one, two) = (policy("one"), policy("two"));
     let digests = [Digest::of(&one).to_string(), Digest::of(&two).to_string()];
     let first = worlds.first();
-    first.policies.install("mine", one.into()).await.unwrap();
+    first
+        .policies
+        .install("mine", one.into(), false)
+        .await
+        .unwrap();
     let wish = KindWish::plain("mine");
     first.policies.wish(Kind::Placement, wish).await.unwrap();
     worlds.all_run("mine", &digests[0]).await;
-    first.policies.install("mine", two.into()).await.unwrap();
+    first
+        .policies
+        .install("mine", two.into(), false)
+        .await
+        .unwrap();
     worlds.all_run("mine", &digests[1]).await;
     let seen = worlds.revisions();
     assert!(seen.iter().all(|revision| *revision == seen[0]), "{seen:?}");
     for (world, seen) in worlds.0.iter().zip(seen) {
-        let back = world.policies.rollback(Kind::Placement, Some(seen)).await;
+        let back = world
+            .policies
+            .rollback(Kind::Placement, None, Some(seen))
+            .await;
         assert_eq!(back.unwrap().active.digest, digests[0]);
     }
     worlds.all_run("mine", &digests[0]).await;
@@ -76,7 +87,11 @@ async fn a_shadow_that_is_promoted_at_each_of_them_decides_on_all() {
     let two = policy("two");
     let digest = Digest::of(&two).to_string();
     let first = worlds.first();
-    first.policies.install("beside", two.into()).await.unwrap();
+    first
+        .policies
+        .install("beside", two.into(), false)
+        .await
+        .unwrap();
     let shadowed = KindWish {
         shadow: Some("beside".to_owned()),
         ..KindWish::plain("near")

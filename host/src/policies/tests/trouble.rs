@@ -48,7 +48,11 @@ async fn a_policy_that_fails_in_its_probation_makes_way_for_the_one_before() {
     );
     let error = placement.last_error.unwrap();
     assert!(
-        error.contains("mine") && error.contains("5 trap"),
+        error.contains("mine") && error.contains("5 trap, the last one in trap: "),
+        "{error}"
+    );
+    assert!(
+        error.contains("asked to place 1 of \"ada/notes\""),
         "{error}"
     );
     assert_eq!(world.read("policies.toml"), MINE.as_bytes());
@@ -66,7 +70,7 @@ async fn a_rollback_by_hand_after_it_writes_down_what_runs_and_goes_no_further()
     let world = with_traitor().await;
     let view = world
         .policies
-        .rollback(Kind::Placement, None)
+        .rollback(Kind::Placement, None, None)
         .await
         .unwrap();
     assert_eq!((view.active.name.as_str(), view.last_error), ("good", None));
@@ -90,7 +94,7 @@ async fn a_rollback_by_hand_after_it_writes_down_what_runs_and_goes_no_further()
     assert_eq!(world.read("good.wasm"), traitor());
     let view = world
         .policies
-        .rollback(Kind::Placement, None)
+        .rollback(Kind::Placement, None, None)
         .await
         .unwrap();
     assert_eq!((view.active.name.as_str(), view.last_error), ("good", None));
@@ -157,6 +161,11 @@ async fn a_policy_that_has_proved_itself_is_suspended_and_stays() {
         ("mine", "suspended")
     );
     assert_eq!(active.faults["trap"], 5);
+    let fault = active.last_fault.expect("there was one");
+    assert!(
+        fault.contains("unreachable") && fault.contains("candidates: 4"),
+        "{fault}"
+    );
     world.stop().await;
 }
 
@@ -282,7 +291,7 @@ async fn a_node_does_not_wait_for_what_takes_long_to_compile() {
     fs::write(folder.join("policies.toml"), MINE).unwrap();
     let workshop = Workshop::new(None).unwrap();
     let compiling = Arc::clone(&workshop);
-    let turn = compiling.turn.acquire().await.unwrap();
+    let turn = compiling.hold().await;
     let wait = Duration::from_millis(1);
     let world = World::waiting(root, folder, workshop, wait).await;
     world
@@ -327,7 +336,7 @@ async fn a_panic_while_policies_are_looked_after_is_told_and_they_are_looked_aft
 #[tokio::test]
 async fn who_waits_for_a_change_is_let_go_when_the_node_stops() {
     let world = World::new().await;
-    let turn = world.workshop.turn.acquire().await.unwrap();
+    let turn = world.workshop.hold().await;
     let near = crate::policies::wish::KindWish::plain("near");
     let waiting = world.policies.wish(Kind::Placement, near);
     let (answer, ()) = tokio::join!(waiting, async {

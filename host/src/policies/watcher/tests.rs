@@ -1,3 +1,4 @@
+use std::fs;
 use std::os::unix::fs::symlink;
 
 use tempfile::TempDir;
@@ -30,7 +31,7 @@ impl World {
             rescan,
         };
         let folder = root.path().join(folder);
-        let watching = watch(folder, pace, Arc::clone(&look), stopping.clone());
+        let watching = watch(folder, pace, Arc::clone(&look), |_| {}, stopping.clone());
         Self {
             root,
             look,
@@ -144,14 +145,18 @@ async fn it_is_looked_at_now_and_then_even_if_nothing_is_told() {
 #[test]
 fn reading_is_no_change_and_neither_is_what_lies_beside_the_folder() {
     let event = |kind, path: &str| Event::new(kind).add_path(path.into());
-    let folder = Path::new("/d/policies");
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().canonicalize().unwrap().join("policies");
+    fs::create_dir(&folder).unwrap();
+    let spots = &Spots::of(&folder);
+    let event = |kind, path: &str| event(kind, folder.join(path).to_str().unwrap());
     let written = EventKind::Access(AccessKind::Close(AccessMode::Write));
     let read = EventKind::Access(AccessKind::Open(AccessMode::Any));
-    assert!(matters(&event(written, "/d/policies/a"), folder));
-    assert!(!matters(&event(read, "/d/policies/a"), folder));
-    assert!(matters(&event(EventKind::Any, "/d/policies"), folder));
-    assert!(!matters(&event(EventKind::Any, "/d/index.redb"), folder));
-    assert!(matters(&Event::new(EventKind::Other), folder));
+    assert!(matters(&event(written, "a"), spots));
+    assert!(!matters(&event(read, "a"), spots));
+    assert!(matters(&event(EventKind::Any, ""), spots));
+    assert!(!matters(&event(EventKind::Any, "../index.redb"), spots));
+    assert!(matters(&Event::new(EventKind::Other), spots));
 }
 
 #[tokio::test(start_paused = true)]
@@ -166,8 +171,9 @@ async fn a_thousand_changes_are_few_looks_and_a_folder_that_never_rests_is_looke
     });
     let began = Instant::now();
     let mut looks = 0;
+    let mut watches = Watches::new("/no/such/folder".into(), Arc::clone(&changed));
     while !changes.is_finished() {
-        rest(&changed, debounce).await;
+        watches.rest(&changed, debounce).await;
         looks += 1;
     }
     let minute = began.elapsed();
@@ -177,4 +183,95 @@ async fn a_thousand_changes_are_few_looks_and_a_folder_that_never_rests_is_looke
         (fewest..=70).contains(&looks),
         "{looks} looks in {minute:?}"
     );
+}
+
+#[tokio::test]
+async fn a_file_that_is_a_link_is_watched_where_it_leads() {
+    let root = tempfile::tempdir().unwrap();
+    for folder in ["real", "elsewhere"] {
+        fs::create_dir(root.path().join(folder)).unwrap();
+    }
+    fs::write(root.path().join("elsewhere/mine.toml"), "").unwrap();
+    symlink(
+        "../elsewhere/mine.toml",
+        root.path().join("real/policies.toml"),
+    )
+    .unwrap();
+    let world = World::in_folder(root, "real", NEVER);
+    world
+        .notices(|root| fs::write(root.join("elsewhere/mine.toml"), "x").unwrap())
+        .await;
+    // As editors do.
+    for _ in 0..2 {
+        world
+            .notices(|root| {
+                fs::write(root.join("elsewhere/next"), "y").unwrap();
+                let mine = root.join("elsewhere/mine.toml");
+                fs::rename(root.join("elsewhere/next"), mine).unwrap();
+            })
+            .await;
+    }
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_link_that_leads_through_another_is_followed_when_that_is_turned() {
+    let root = tempfile::tempdir().unwrap();
+    for version in ["one", "two"] {
+        fs::create_dir_all(root.path().join(version).join("policies")).unwrap();
+    }
+    symlink("one", root.path().join("..data")).unwrap();
+    symlink("..data/policies", root.path().join("policies")).unwrap();
+    let world = World::in_folder(root, "policies", NEVER);
+    for to in ["two", "one"] {
+        world
+            .notices(|root| {
+                let _ = fs::remove_file(root.join("..data_tmp"));
+                symlink(to, root.join("..data_tmp")).unwrap();
+                fs::rename(root.join("..data_tmp"), root.join("..data")).unwrap();
+            })
+            .await;
+        world
+            .notices(|root| fs::write(root.join(to).join("policies/a"), "x").unwrap())
+            .await;
+    }
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_folder_whose_changes_are_not_told_is_looked_at_more_often_and_says_so() {
+    let root = tempfile::tempdir().unwrap();
+    let mut watches = Watches::new(root.path().to_owned(), Arc::default());
+    watches.renew();
+    assert_eq!(watches.trouble(NEVER).await, None);
+    assert_eq!(watches.rescan(NEVER), NEVER);
+
+    // One that watches something else hears nothing.
+    let mut deaf = Watches::new(root.path().to_owned(), Arc::default());
+    deaf.renew();
+    let elsewhere = tempfile::tempdir().unwrap();
+    deaf.watcher = Watches::new(elsewhere.path().to_owned(), Arc::default())
+        .begin(&Spots::of(elsewhere.path()))
+        .ok();
+    let told = deaf.trouble(NEVER).await.expect("nothing was told");
+    assert!(told.contains("every 1s"), "{told}");
+    assert_eq!(deaf.rescan(NEVER), RESCAN_DEAF);
+}
+
+#[tokio::test]
+async fn what_was_saved_wrong_is_told_once() {
+    let root = tempfile::tempdir().unwrap();
+    let mut watches = Watches::new(root.path().to_owned(), Arc::default());
+    let mut save = async |text: &str| {
+        fs::write(root.path().join("policies.toml"), text).unwrap();
+        watches.heard.is_saved.store(true, Ordering::Release);
+        watches.glance().await;
+        watches.complained.clone()
+    };
+    assert_eq!(save("[eviction\n").await.as_deref(), Some("[eviction\n"));
+    assert_eq!(
+        save("[eviction]\npolicy = 3").await.as_deref(),
+        Some("[eviction]\npolicy = 3")
+    );
+    assert_eq!(save("[eviction]\npolicy = \"lru\"").await, None);
 }

@@ -1,8 +1,13 @@
-//! A trial of a policy: the questions of its kind, and what its decisions take.
+//! The questions that a policy has to answer well before a node takes it: those of its kind, and what its decisions
+//! take. `policy check` puts them, and so does a node into whose folder a policy is to be installed.
+//!
+//! They are bounded in time and stop at the first few faults. Fuel is as a node gives it; wall-clock time is many times
+//! as much, since a busy machine is no fault of the policy, and what has no end runs out of fuel.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use dataverse_core::limits::CHECK_COSTS_MAX;
+use dataverse_core::limits::{CHECK_COSTS_MAX, CHECK_MS_MAX, POLICY_START_BUDGETS};
 use dataverse_core::policy::{
     Admission, CacheEntry, Eviction, Fault, Kind, NodeView, Placement, PlacementRequest,
     Relocation, RelocationVerdict, RemoteRead, Slot,
@@ -13,11 +18,14 @@ use dataverse_sandbox::{
     Cost, EvictionGuest, PlacementGuest, Program, Refusal, RelocationGuest, Setup,
 };
 
-use crate::policies::view::Spread;
+use super::view::Spread;
+
+/// The only randomness that a policy gets here, so that a check finds the same each time.
+pub(crate) const SEED: u64 = 1;
 
 /// What decisions took; the first ones, if there were very many.
 #[derive(Clone, Default)]
-pub(super) struct Costs(Arc<Mutex<Vec<Cost>>>);
+pub(crate) struct Costs(Arc<Mutex<Vec<Cost>>>);
 
 /// A guest whose decisions are measured. Being told of something is no decision.
 struct Measured<G> {
@@ -26,23 +34,51 @@ struct Measured<G> {
 }
 
 /// Puts the questions of its kind to a policy.
-pub(super) fn examine(program: &Program, setup: &Setup) -> (Report, Costs) {
+pub(crate) fn examine(program: &Program, setup: &Setup) -> (Report, Costs) {
     let costs = Costs::default();
+    let mut setup = setup.clone();
+    setup.limits.wall_ms = setup.limits.wall_ms.saturating_mul(POLICY_START_BUDGETS);
+    let until = Instant::now() + Duration::from_millis(CHECK_MS_MAX);
+    let mut patience = || Instant::now() < until;
     let report = match program.kind() {
-        Kind::Placement => conformance::placement(&mut || {
-            let guest = program.placement(setup).map_err(as_fault)?;
-            Ok(Box::new(costs.measured(guest)))
-        }),
-        Kind::Eviction => conformance::eviction(&mut || {
-            let guest = program.eviction(setup).map_err(as_fault)?;
-            Ok(Box::new(costs.measured(guest)))
-        }),
-        Kind::Relocation => conformance::relocation(&mut || {
-            let guest = program.relocation(setup).map_err(as_fault)?;
-            Ok(Box::new(costs.measured(guest)))
-        }),
+        Kind::Placement => conformance::placement_while(
+            &mut || {
+                let guest = program.placement(&setup).map_err(as_fault)?;
+                Ok(Box::new(costs.measured(guest)))
+            },
+            &mut patience,
+        ),
+        Kind::Eviction => conformance::eviction_while(
+            &mut || {
+                let guest = program.eviction(&setup).map_err(as_fault)?;
+                Ok(Box::new(costs.measured(guest)))
+            },
+            &mut patience,
+        ),
+        Kind::Relocation => conformance::relocation_while(
+            &mut || {
+                let guest = program.relocation(&setup).map_err(as_fault)?;
+                Ok(Box::new(costs.measured(guest)))
+            },
+            &mut patience,
+        ),
     };
     (report, costs)
+}
+
+/// Why a policy with this report is not taken, in the words of all who refuse it.
+///
+/// # Errors
+/// When there was a fault.
+pub(crate) fn judge(report: &Report) -> Result<(), String> {
+    let Some(first) = report.faults.first() else {
+        return Ok(());
+    };
+    let (faulted, questions) = (report.faulted, report.questions);
+    Err(format!(
+        "{faulted} of {questions} questions end in a fault, the first in {first}; a node answers such questions by its \
+         baseline, and suspends a policy with too many"
+    ))
 }
 
 fn as_fault(refusal: Refusal) -> Fault {
@@ -68,12 +104,12 @@ impl Costs {
     }
 
     /// Fuel of a decision.
-    pub(super) fn fuel(&self) -> Spread {
+    pub(crate) fn fuel(&self) -> Spread {
         self.spread(|cost| cost.fuel as f64)
     }
 
     /// Microseconds of a decision.
-    pub(super) fn elapsed_us(&self) -> Spread {
+    pub(crate) fn elapsed_us(&self) -> Spread {
         self.spread(|cost| cost.elapsed.as_secs_f64() * 1e6)
     }
 
@@ -144,7 +180,30 @@ impl Relocation for Measured<RelocationGuest> {
 
 #[cfg(test)]
 mod tests {
+    use dataverse_core::policy::FaultKind;
+
     use super::*;
+
+    #[test]
+    fn a_policy_that_breaks_a_rule_does_not_pass() {
+        let mut report = Report {
+            questions: 512,
+            ..Report::default()
+        };
+        report.warned = 512;
+        assert_eq!(judge(&report), Ok(()), "a node takes it");
+        report.faulted = 2;
+        report.faults = vec![Fault::new(
+            FaultKind::Verdict,
+            "index 7 is named twice (question 3)",
+        )];
+        let told = judge(&report).expect_err("it broke one");
+        assert!(told.starts_with("2 of 512 questions"), "{told}");
+        assert!(
+            told.contains("verdict: index 7 is named twice (question 3)"),
+            "{told}"
+        );
+    }
 
     #[test]
     fn what_is_usual_is_told_from_what_is_not() {

@@ -1,0 +1,349 @@
+//! `Compiler`: where files that nobody vouches for are compiled.
+//!
+//! The compiler has no bounds of its own, so a small file can keep it busy for minutes, take gigabytes, or
+//! exhaust its stack. *In process*, only counting stands before it (see `cost`). *In a process of its own*, the
+//! system bounds its time and memory, whatever happens there happens to nobody else, and all memory is given
+//! back at its end. That process leaves the code in the compile cache, where whoever asked finds it.
+//!
+//! ```text
+//! node                                     process
+//! CompilerProcess::compile ── file ─────►  serve: check ── compile ── link ── is it in the cache?
+//!          ◄── its end, and the reason ──────┘
+//! the same, in which the cache takes the compiler's place
+//! ```
+//!
+//! Everything that a file makes parsers and linkers do is done there first, so repeating it in this process costs
+//! no more than it did there.
+
+use std::ffi::OsString;
+use std::io::{self, Read, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use dataverse_core::limits;
+use rustix::process::{Resource, Rlimit, Signal};
+
+use crate::refusal::{Refusal, cut};
+use crate::sandbox::{Sandbox, SandboxOptions};
+
+/// How often the parent looks whether the process has ended.
+const PAUSE: Duration = Duration::from_millis(5);
+/// Bytes that are read of what the process says.
+const SAID_BYTES_MAX: u64 = 16 << 10;
+/// How the process ends when the file is refused, and when that may be otherwise another time. What else can happen
+/// to a program ends otherwise.
+const REFUSED: u8 = 65;
+const MAY_PASS: u8 = 75;
+/// What Rust says when memory is denied to it, and what the system does.
+const OUT_OF_MEMORY: [&str; 3] = [
+    "memory allocation of",
+    "os error 12",
+    "Cannot allocate memory",
+];
+/// What Rust says when its stack is exhausted.
+const OUT_OF_STACK: &str = "has overflowed its stack";
+
+/// What compiling one file may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CompileBounds {
+    /// Processor time. Wall-clock time may be a few times as much on a busy machine.
+    pub cpu_seconds: u64,
+    /// Memory, in MiB.
+    pub memory_mib: u64,
+}
+
+impl Default for CompileBounds {
+    fn default() -> Self {
+        Self {
+            cpu_seconds: limits::POLICY_COMPILE_SECONDS_DEFAULT,
+            memory_mib: limits::POLICY_COMPILE_MIB_DEFAULT,
+        }
+    }
+}
+
+/// Compiles each file in a process of its own.
+#[derive(Clone, Debug)]
+pub struct CompilerProcess {
+    /// The program to start.
+    pub program: PathBuf,
+    /// Its first arguments, by which it knows that it is to call [`serve`] with the others.
+    pub arguments: Vec<OsString>,
+    /// What each may take.
+    pub bounds: CompileBounds,
+}
+
+impl CompilerProcess {
+    /// Compiles a file into this cache, or says why that can't be.
+    pub(crate) fn compile(&self, file: &[u8], cache: &Path) -> Result<(), Refusal> {
+        let mut child = Command::new(&self.program)
+            .args(&self.arguments)
+            .arg(cache)
+            .arg(self.bounds.cpu_seconds.to_string())
+            .arg(self.bounds.memory_mib.to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|error| self.not_started(&error))?;
+        let patience = self.bounds.cpu_seconds.max(1) * limits::POLICY_COMPILE_WALLS;
+        let ended = converse(&mut child, file, Duration::from_secs(patience));
+        self.judge(ended.map_err(|error| self.not_started(&error))?)
+    }
+
+    fn not_started(&self, error: &io::Error) -> Refusal {
+        let program = self.program.display();
+        Refusal::Unavailable(format!(
+            "the compiler's process ({program}) failed: {error}"
+        ))
+    }
+
+    fn judge(&self, ended: Ended) -> Result<(), Refusal> {
+        let CompileBounds {
+            cpu_seconds,
+            memory_mib,
+        } = self.bounds;
+        let says = |texts: &[&str]| texts.iter().any(|text| ended.complaint.contains(text));
+        let signal = ended.status.signal();
+        if ended.status.success() {
+            Ok(())
+        } else if ended.status.code() == Some(MAY_PASS.into()) {
+            Err(Refusal::Unavailable(cut(&ended.answer)))
+        } else if ended.status.code() == Some(REFUSED.into()) {
+            if OUT_OF_MEMORY.iter().any(|text| ended.answer.contains(text)) {
+                return Err(Refusal::NeedsMemory { memory_mib });
+            }
+            Err(Refusal::Told(cut(&ended.answer)))
+        } else if signal == Some(Signal::XCPU.as_raw()) {
+            Err(Refusal::NeedsTime { cpu_seconds })
+        } else if says(&OUT_OF_MEMORY) {
+            Err(Refusal::NeedsMemory { memory_mib })
+        } else if says(&[OUT_OF_STACK]) {
+            Err(Refusal::Compile(
+                "it is nested too deeply for the compiler's stack".to_owned(),
+            ))
+        } else if ended.was_overdue {
+            Err(Refusal::Unavailable(format!(
+                "compiling had less than {cpu_seconds} s of processor time in {} s, so this machine is too busy; try again later",
+                cpu_seconds * limits::POLICY_COMPILE_WALLS
+            )))
+        } else if signal.is_some_and(is_from_others) {
+            Err(Refusal::Unavailable(
+                "the compiler's process was killed, as happens when the machine has no memory left; try again later".to_owned(),
+            ))
+        } else {
+            let (status, complaint) = (ended.status, &ended.complaint);
+            Err(Refusal::Compile(cut(&format!(
+                "the compiler gave up ({status}) {complaint}"
+            ))))
+        }
+    }
+}
+
+/// Whether a process is ended so by others and never by what it does itself.
+fn is_from_others(signal: i32) -> bool {
+    [Signal::KILL, Signal::TERM, Signal::INT, Signal::HUP]
+        .into_iter()
+        .any(|others| others.as_raw() == signal)
+}
+
+/// How the process ended.
+struct Ended {
+    status: ExitStatus,
+    answer: String,
+    complaint: String,
+    was_overdue: bool,
+}
+
+/// Hands over the file and hears what comes of it, for so long at most. The process has ended when this returns.
+fn converse(child: &mut Child, file: &[u8], patience: Duration) -> io::Result<Ended> {
+    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    thread::scope(|scope| {
+        // One that ended early does not read to the end.
+        scope.spawn(move || stdin.map(|mut stdin| stdin.write_all(file)));
+        let answer = scope.spawn(move || heard(stdout));
+        let complaint = scope.spawn(move || heard(stderr));
+        let waited = wait(child, patience);
+        let (status, was_overdue) = match waited {
+            Ok(waited) => waited,
+            Err(error) => {
+                // Otherwise the threads that hear it would never end.
+                let _ended_already = child.kill();
+                return Err(error);
+            }
+        };
+        Ok(Ended {
+            status,
+            answer: answer.join().unwrap_or_default(),
+            complaint: complaint.join().unwrap_or_default(),
+            was_overdue,
+        })
+    })
+}
+
+fn heard(said: Option<impl Read>) -> String {
+    let mut bytes = Vec::new();
+    if let Some(said) = said {
+        // What came before it broke off is worth hearing.
+        let _broken = said.take(SAID_BYTES_MAX).read_to_end(&mut bytes);
+    }
+    String::from_utf8_lossy(&bytes).trim().to_owned()
+}
+
+/// Waits for its end, or brings it about when `patience` is over.
+fn wait(child: &mut Child, patience: Duration) -> io::Result<(ExitStatus, bool)> {
+    let until = Instant::now() + patience;
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok((status, false));
+        }
+        if Instant::now() >= until {
+            child.kill()?;
+            return Ok((child.wait()?, true));
+        }
+        thread::sleep(PAUSE);
+    }
+}
+
+/// What a compiler's process does: reads a file from `input`, compiles it into the cache that `arguments` name, and
+/// writes to `output` why that can't be. Returns how the process is to end. It bounds itself first and can't undo that, so
+/// call it in a process that does nothing else.
+///
+/// # Errors
+/// When it is called in another way than by [`CompilerProcess`], or can't be bounded, read or written.
+pub fn serve(
+    arguments: &[OsString],
+    input: &mut dyn Read,
+    output: &mut dyn Write,
+) -> io::Result<u8> {
+    let (cache, bounds) = understood(arguments)
+        .ok_or_else(|| io::Error::other("this is for the node itself: CACHE SECONDS MIB"))?;
+    bound(bounds)?;
+    let mut file = Vec::new();
+    let most = limits::POLICY_FILE_BYTES_MAX as u64 + 1;
+    input.take(most).read_to_end(&mut file)?;
+    let options = SandboxOptions {
+        cache: Some(cache),
+        compiler: None,
+    };
+    let compiled = Sandbox::new(options)
+        .map_err(|error| Refusal::Unavailable(error.to_string()))
+        .and_then(|sandbox| sandbox.compile_into_cache(&file));
+    match compiled {
+        Ok(()) => Ok(0),
+        Err(Refusal::Unavailable(reason)) => {
+            write!(output, "{reason}")?;
+            Ok(MAY_PASS)
+        }
+        Err(refusal) => {
+            write!(output, "{refusal}")?;
+            Ok(REFUSED)
+        }
+    }
+}
+
+fn understood(arguments: &[OsString]) -> Option<(PathBuf, CompileBounds)> {
+    let [cache, seconds, mib] = arguments else {
+        return None;
+    };
+    let number = |text: &OsString| text.to_str()?.parse().ok();
+    let bounds = CompileBounds {
+        cpu_seconds: number(seconds)?,
+        memory_mib: number(mib)?,
+    };
+    Some((cache.into(), bounds))
+}
+
+/// Bounds this process. It ends with whoever started it, and gives way to requests.
+fn bound(bounds: CompileBounds) -> io::Result<()> {
+    let limit = |resource, soft: u64, hard: u64| {
+        let (current, maximum) = (Some(soft), Some(hard));
+        rustix::process::setrlimit(resource, Rlimit { current, maximum })
+    };
+    let (seconds, bytes) = (
+        bounds.cpu_seconds,
+        bounds.memory_mib.saturating_mul(1 << 20),
+    );
+    limit(Resource::Core, 0, 0)?;
+    limit(Resource::Data, bytes, bytes)?;
+    // The first is told by a signal of its own, the second is the end in any case.
+    limit(Resource::Cpu, seconds, seconds.saturating_add(1))?;
+    // Where that can't be it compiles as fast as everybody else.
+    let _as_before = rustix::process::nice(10);
+    #[cfg(target_os = "linux")]
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn by_shell(script: &str, cpu_seconds: u64) -> Result<(), Refusal> {
+        let compiler = CompilerProcess {
+            program: "/bin/sh".into(),
+            arguments: ["-c", script].map(OsString::from).into(),
+            bounds: CompileBounds {
+                cpu_seconds,
+                memory_mib: 64,
+            },
+        };
+        compiler.compile(&[0; 1 << 20], Path::new("/nowhere"))
+    }
+
+    #[test]
+    fn what_the_process_says_is_the_reason() {
+        assert_eq!(by_shell("cat > /dev/null", 10), Ok(()));
+        let told = by_shell("echo it has six legs; exit 65", 10);
+        assert_eq!(told, Err(Refusal::Told("it has six legs".to_owned())));
+        let told = by_shell("echo no room; exit 75", 10);
+        assert_eq!(told, Err(Refusal::Unavailable("no room".to_owned())));
+        assert_eq!(
+            by_shell(
+                "echo memory allocation of 9 bytes failed >&2; kill -ABRT $$",
+                10
+            ),
+            Err(Refusal::NeedsMemory { memory_mib: 64 })
+        );
+        let deep = by_shell(
+            "echo thread x has overflowed its stack >&2; kill -ABRT $$",
+            10,
+        );
+        assert!(matches!(deep, Err(Refusal::Compile(_))), "{deep:?}");
+        assert_eq!(
+            by_shell("kill -XCPU $$", 10),
+            Err(Refusal::NeedsTime { cpu_seconds: 10 })
+        );
+    }
+
+    #[test]
+    fn a_process_that_does_not_end_is_ended_and_is_no_word_against_the_file() {
+        let refused = by_shell("exec sleep 1000", 0).expect_err("it never ends");
+        assert!(refused.may_pass(), "{refused}");
+        let refused = by_shell("kill -KILL $$", 10).expect_err("it was killed");
+        assert!(refused.may_pass(), "{refused}");
+    }
+
+    #[test]
+    fn a_program_that_is_not_there_is_no_word_against_the_file() {
+        let compiler = CompilerProcess {
+            program: "/no/such/program".into(),
+            arguments: Vec::new(),
+            bounds: CompileBounds::default(),
+        };
+        let refused = compiler.compile(b"", Path::new("/nowhere"));
+        let refused = refused.expect_err("there is none");
+        assert!(refused.may_pass(), "{refused}");
+        assert!(refused.to_string().contains("/no/such/program"));
+    }
+
+    #[test]
+    fn who_is_asked_in_another_way_says_so() {
+        for arguments in [&[][..], &["/c"], &["/c", "x", "1"], &["/c", "1", "1", "1"]] {
+            let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
+            assert!(serve(&arguments, &mut io::empty(), &mut Vec::new()).is_err());
+        }
+    }
+}

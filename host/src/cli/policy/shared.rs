@@ -1,0 +1,161 @@
+//! The build folder that all policies share, so that what they depend on is built once: in the user's cache folder,
+//! one for each version of the SDK. Where somebody has named a build folder, that one is used; where there can be
+//! none, each crate has its own.
+
+use std::env;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde::Deserialize;
+
+/// In the user's cache folder.
+const FOLDER: &str = concat!("dataverse/policies-", env!("CARGO_PKG_VERSION"));
+/// Held while a policy is built and what became of it is read.
+const LOCK: &str = ".dataverse-build.lock";
+
+/// The part of what cargo says of a crate that matters here.
+#[derive(Deserialize)]
+struct Metadata {
+    target_directory: PathBuf,
+}
+
+/// The shared build folder for this crate, unless another one is named for it or there can be none.
+pub(super) fn target_dir(folder: &Path) -> Option<PathBuf> {
+    let is_named = |name: &str| env::var_os(name).is_some_and(|value| !value.is_empty());
+    if ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR"]
+        .into_iter()
+        .any(is_named)
+    {
+        return None;
+    }
+    let own = folder.canonicalize().ok()?.join("target");
+    if configured(folder)? != own {
+        return None;
+    }
+    let shared = cache(|name| env::var_os(name).map(PathBuf::from))?.join(FOLDER);
+    usable(&shared).then_some(shared)
+}
+
+/// Where cargo would build, its configuration considered.
+fn configured(folder: &Path) -> Option<PathBuf> {
+    let output = Command::new("cargo")
+        .args(["metadata", "--format-version=1", "--no-deps", "--offline"])
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .output()
+        .ok()?;
+    let metadata: Metadata = serde_json::from_slice(&output.stdout).ok()?;
+    // It need not be there yet, but what is around it is.
+    let (around, name) = (
+        metadata.target_directory.parent()?,
+        metadata.target_directory.file_name()?,
+    );
+    Some(around.canonicalize().ok()?.join(name))
+}
+
+/// The user's cache folder, by the environment.
+fn cache(variable: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
+    let absolute = |path: &PathBuf| path.is_absolute();
+    let of_home = || {
+        variable("HOME")
+            .filter(absolute)
+            .map(|home| home.join(".cache"))
+    };
+    variable("XDG_CACHE_HOME").filter(absolute).or_else(of_home)
+}
+
+/// Whether something can be built there.
+fn usable(folder: &Path) -> bool {
+    fs::create_dir_all(folder).is_ok() && lock_file(folder).is_ok()
+}
+
+fn lock_file(folder: &Path) -> io::Result<File> {
+    File::options()
+        .create(true)
+        .append(true)
+        .open(folder.join(LOCK))
+}
+
+/// Waits until nobody else builds a policy there, and keeps others from it until what is returned is dropped.
+pub(super) fn alone(folder: &Path) -> io::Result<File> {
+    fs::create_dir_all(folder)?;
+    let file = lock_file(folder)?;
+    match file.lock() {
+        // Some file systems know no locks.
+        Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(file),
+        locked => locked.map(|()| file),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cache_folder_is_the_users() {
+        let check = |xdg: Option<&str>, home: Option<&str>, expected: Option<&str>| {
+            let found = cache(|name| match name {
+                "XDG_CACHE_HOME" => xdg.map(PathBuf::from),
+                _ => home.map(PathBuf::from),
+            });
+            assert_eq!(found.as_deref(), expected.map(Path::new));
+        };
+        check(Some("/x"), Some("/home/ada"), Some("/x"));
+        check(None, Some("/home/ada"), Some("/home/ada/.cache"));
+        check(
+            Some("relative"),
+            Some("/home/ada"),
+            Some("/home/ada/.cache"),
+        );
+        check(None, None, None);
+    }
+
+    #[test]
+    fn a_folder_that_can_not_be_written_is_not_used() {
+        let root = tempfile::tempdir().expect("a folder");
+        assert!(usable(&root.path().join("a/b")));
+        fs::write(root.path().join("file"), "").expect("it is written");
+        assert!(!usable(&root.path().join("file/b")));
+    }
+
+    #[test]
+    fn one_builds_there_at_a_time() {
+        let root = tempfile::tempdir().expect("a folder");
+        let first = alone(root.path()).expect("it is free");
+        let second = lock_file(root.path()).expect("it is there");
+        assert!(second.try_lock().is_err());
+        drop(first);
+        assert!(second.try_lock().is_ok());
+    }
+
+    #[test]
+    fn a_build_folder_that_cargo_is_configured_with_is_respected() {
+        let root = tempfile::tempdir().expect("a folder");
+        let write = |path: &str, text: &str| {
+            let path = root.path().join(path);
+            fs::create_dir_all(path.parent().expect("it is in a folder")).expect("it is made");
+            fs::write(path, text).expect("it is written");
+        };
+        write(
+            "Cargo.toml",
+            "[package]\nname = \"mine\"\nedition = \"2024\"\n[workspace]\n",
+        );
+        write("src/lib.rs", "");
+        let own = root
+            .path()
+            .canonicalize()
+            .expect("it is there")
+            .join("target");
+        if env::var_os("CARGO_TARGET_DIR").is_none() {
+            assert_eq!(configured(root.path()), Some(own.clone()));
+        }
+        write(
+            ".cargo/config.toml",
+            "[build]\ntarget-dir = \"elsewhere\"\n",
+        );
+        assert_ne!(configured(root.path()), Some(own));
+    }
+}

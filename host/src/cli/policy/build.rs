@@ -1,8 +1,7 @@
 //! `policy build`: makes a component of a policy's crate, beside its manifest.
 
 use std::ffi::OsStr;
-use std::io::{Read as _, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 

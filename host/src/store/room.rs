@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use dataverse_core::holdings::{Holding, Role};
 use dataverse_core::limits;
+use dataverse_core::plural::plural;
 
 use super::{StoreError, Usage, locked};
 
@@ -118,8 +119,9 @@ impl Room {
         // Evicting helps as long as there is something to evict.
         match &self.folder {
             Some(folder) if disk_bound && used.cached == 0 => Err(StoreError::DiskFull(format!(
-                "{} has {short} bytes less than needed",
-                folder.display()
+                "{} has {} less than needed",
+                folder.display(),
+                plural(short, "byte", "bytes")
             ))),
             _ => Err(StoreError::NoRoom { short }),
         }

@@ -366,3 +366,81 @@ fn place_policies(
     };
     Ok((scratch, place))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A node that can't start; returns why.
+    async fn refused(config: NodeConfig) -> String {
+        let started = RunningNode::start(config, Keeping::OnDisk).await;
+        format!("{:#}", started.err().expect("it can't start"))
+    }
+
+    fn config(folder: std::path::PathBuf) -> NodeConfig {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        NodeConfig {
+            listen: any,
+            http: any,
+            ..NodeConfig::new(folder)
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_start_that_fails_leaves_no_folder_behind() {
+        let taken = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let taken = taken.local_addr().map(|address| (taken, address));
+        let (_listener, address) = taken.expect("it is bound");
+        let check = async |change: &dyn Fn(&mut NodeConfig), reason: &str| {
+            let parent = tempfile::tempdir().expect("a folder");
+            let mut config = config(parent.path().join("a/data"));
+            change(&mut config);
+            let why = refused(config).await;
+            assert!(why.contains(reason), "{why}");
+            let left: Vec<_> = std::fs::read_dir(parent.path())
+                .expect("it is there")
+                .collect();
+            assert!(left.is_empty(), "{left:?} after {why}");
+        };
+        check(&|config| config.http = address, "--http").await;
+        check(&|config| config.listen = address, "--listen").await;
+        check(
+            &|config| config.record = Some("/nonexistent/file".into()),
+            "--record",
+        )
+        .await;
+        check(
+            &|config| config.policies = Some("/dev/null".into()),
+            "--policies",
+        )
+        .await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_wrong_data_folder_is_named_before_anything_is_tried_in_it() {
+        let parent = tempfile::tempdir().expect("a folder");
+        let file = parent.path().join("file");
+        std::fs::write(&file, "mine").expect("it is written");
+        let why = refused(config(file.clone())).await;
+        let named = format!(
+            "the data folder {} is a file; name a folder with --data",
+            file.display()
+        );
+        assert_eq!(why, named);
+        let why = refused(config(file.join("below"))).await;
+        assert!(why.contains("--data") && !why.contains("compile"), "{why}");
+        assert_eq!(std::fs::read_to_string(&file).expect("it is there"), "mine");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_second_start_takes_nothing_from_the_node_that_runs() {
+        let parent = tempfile::tempdir().expect("a folder");
+        let folder = parent.path().join("data");
+        let running = RunningNode::start(config(folder.clone()), Keeping::OnDisk).await;
+        let running = running.ok().expect("it starts");
+        let why = refused(config(folder.clone())).await;
+        assert!(why.contains("in use by a running node"), "{why}");
+        assert!(folder.join("index.redb").is_file() && folder.join("policies").is_dir());
+        running.stop().await;
+    }
+}

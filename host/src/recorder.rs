@@ -181,7 +181,8 @@ impl Tape {
         self.follow_links();
         let file = &self.recording.file;
         let asides = (1..=self.recording.kept).map(|number| aside(file, number));
-        for file in std::iter::once(file.clone()).chain(asides) {
+        let there = file.exists().then(|| file.clone());
+        for file in there.into_iter().chain(asides) {
             ensure!(
                 !is_something_else(&file)?,
                 "{} is there and is no recording; move it away, or give --record another file",

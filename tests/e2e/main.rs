@@ -10,6 +10,7 @@ mod crashes;
 mod drain;
 mod evil;
 mod failures;
+mod files;
 mod grpc;
 #[path = "../../host/sandbox/tests/guests/mod.rs"]
 mod guests;

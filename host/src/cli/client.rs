@@ -187,12 +187,16 @@ impl Client {
     }
 }
 
+/// What hyper says of a server that speaks before it is asked, as those of gRPC, SSH and mail do; there is no other
+/// way to tell.
+const SPOKE_FIRST: &str = "received unexpected message from connection";
+
 /// Whether what came back is no HTTP/1.1.
 fn is_no_http(error: &reqwest::Error) -> bool {
     let mut cause = error.source();
     while let Some(source) = cause {
         let of_http = source.downcast_ref::<hyper::Error>();
-        if of_http.is_some_and(hyper::Error::is_parse) {
+        if of_http.is_some_and(|error| error.is_parse() || error.to_string() == SPOKE_FIRST) {
             return true;
         }
         cause = source.source();

@@ -170,22 +170,26 @@ impl Destination {
     pub(super) fn take(&self, part: &Path) -> io::Result<()> {
         match self {
             Self::Stdout | Self::Stream(_) => Err(io::Error::other("it takes no whole file")),
-            Self::New(path) => {
-                let moved = TempPath::try_from_path(part)?.persist_noclobber(path);
-                moved.map_err(|error| {
-                    let _kept = error.path.keep();
-                    match error.error.kind() {
-                        io::ErrorKind::AlreadyExists => io::Error::new(
-                            io::ErrorKind::AlreadyExists,
-                            "a file of that name appeared meanwhile",
-                        ),
-                        _ => error.error,
-                    }
-                })
-            }
+            Self::New(path) => place(part, path),
             Self::Existing(path) => overwrite(part, path),
         }
     }
+}
+
+/// Gives a complete file its name, unless there is something of that name by now.
+fn place(part: &Path, file: &Path) -> io::Result<()> {
+    let Err(refused) = TempPath::try_from_path(part)?.persist_noclobber(file) else {
+        return Ok(());
+    };
+    let _kept = refused.path.keep();
+    if file.symlink_metadata().is_ok() {
+        return Err(io::Error::new(
+            io::ErrorKind::AlreadyExists,
+            "a file of that name appeared meanwhile",
+        ));
+    }
+    // Some file systems can neither rename so carefully nor link.
+    fs::rename(part, file)
 }
 
 /// The folder that a file lies in.

@@ -95,7 +95,6 @@ impl Node {
         let config = self.config.clone();
         let config = config.or_else(|| super::variable("DATAVERSE_CONFIG").map(PathBuf::from));
         let file = match &config {
-            Some(path) if path.as_os_str().is_empty() => return Err(empty("config")),
             Some(path) => file::read(path)?,
             None => Values::new(),
         };

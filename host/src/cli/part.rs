@@ -122,16 +122,16 @@ impl Part {
     /// Leaves the part for the next download; one that has no content after all is removed. Returns whether
     /// anything is left.
     pub(super) async fn leave(mut self) -> io::Result<bool> {
-        let (mut flushed, mut there) = (Ok(()), 0);
+        let mut there = 0;
         if let Some(file) = &mut self.file {
             // A full disk takes no more; what it took is kept.
-            flushed = file.flush().await;
+            let _taken = file.flush().await;
             there = file.get_ref().metadata().await?.len();
         }
         if there == 0 && self.is_started {
             self.remove().await?;
         }
-        flushed.map(|()| there > 0)
+        Ok(there > 0)
     }
 
     /// Gives the file its place if its bytes have this digest; else nothing is left, and the digest that

@@ -69,11 +69,6 @@ impl Put {
     /// What is wrong with the arguments whatever the files are.
     fn check(&self) -> Result<(), Failure> {
         let name = self.name.as_deref();
-        if self.files.iter().any(|file| file.as_os_str().is_empty()) {
-            return Err(Failure::Usage(
-                "an empty name is no name of a file".to_owned(),
-            ));
-        }
         if name.is_some() && self.files.len() > 1 {
             return Err(Failure::Usage(
                 "--as names one file; leave it out, or store the files one by one".to_owned(),

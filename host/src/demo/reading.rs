@@ -88,9 +88,9 @@ pub(super) async fn search(
         .filter_map(|node| node.as_str())
         .collect();
     story.tell(&format!(
-        "the way is {} ({} probes, {:.1} ms)",
+        "the way is {} ({}, {:.1} ms)",
         path.join(" → "),
-        report["probes"],
+        counted(report["probes"].as_u64().unwrap_or_default(), "probe"),
         report["elapsed_ms"].as_f64().unwrap_or_default()
     ));
     Ok(())

@@ -3,6 +3,8 @@
 use std::io::Write;
 use std::time::Duration;
 
+use dataverse_core::plural::plural;
+
 /// Tells the story on standard output.
 #[derive(Default)]
 pub(super) struct Story {
@@ -34,6 +36,5 @@ pub(super) fn millis(duration: Duration) -> String {
 
 /// `1 hop`, `2 hops`.
 pub(super) fn counted(count: u64, what: &str) -> String {
-    let plural = if count == 1 { "" } else { "s" };
-    format!("{count} {what}{plural}")
+    plural(count, what, &format!("{what}s"))
 }

@@ -109,12 +109,13 @@ fn tell_swap(story: &Story, before: &Value, after: &Value) -> anyhow::Result<()>
     let (old, new) = (&before["active"], &after["active"]);
     ensure!(old["name"] != new["name"], "the policy is still {old}");
     ensure!(new["state"] != "suspended", "it is suspended: {new}");
+    let decisions = |of: &Value| counted(of["decisions"].as_u64().unwrap_or_default(), "decision");
     story.tell(&format!(
-        "{} ({} decisions) made way for {} ({} decisions since, no fault)",
+        "{} ({}) made way for {} ({} since, no fault)",
         name_of(before)?,
-        old["decisions"],
+        decisions(old),
         name_of(after)?,
-        new["decisions"],
+        decisions(new),
     ));
     let faults = new["faults"]
         .as_object()

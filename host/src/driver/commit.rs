@@ -6,6 +6,7 @@ use std::time::Duration;
 use dataverse_core::holdings::Role;
 use dataverse_core::id::NodeId;
 use dataverse_core::limits;
+use dataverse_core::plural::plural;
 use dataverse_core::record::Record;
 use dataverse_core::search::Peer;
 use dataverse_core::version::Millis;
@@ -156,10 +157,10 @@ impl Driver {
         }
         if durable.len() < self.min_replicas() {
             return Err(WriteError::Unavailable(format!(
-                "{} was made durable on {} nodes and {} are required; try again",
+                "{} was made durable on {}, and {} required; try again",
                 record.key,
-                durable.len(),
-                self.min_replicas()
+                plural(durable.len() as u64, "node", "nodes"),
+                plural(self.min_replicas() as u64, "is", "are")
             )));
         }
         let laid = self.laid_anew(&record, durable).await;

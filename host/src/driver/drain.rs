@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use dataverse_core::key::Key;
+use dataverse_core::plural::plural;
 use dataverse_core::record::Record;
 use dataverse_core::relayout;
 
@@ -119,21 +120,23 @@ impl Driver {
         }
         if let Some(example) = lack.example {
             return Err(DrainError::Refused(format!(
-                "{} files, {example} among them, would be left with fewer copies: {} other nodes can take replicas; add a node within reach, then drain again",
-                lack.stuck,
-                others.len()
+                "{}, {example} among them, would be left with fewer copies: {} take replicas; add a node within reach, then drain again",
+                plural(lack.stuck, "file", "files"),
+                plural(others.len() as u64, "other node can", "other nodes can")
             )));
         }
         if let Some((key, short)) = lack.too_large {
             return Err(DrainError::Refused(format!(
-                "no other node has room for {key}: {short} bytes are missing where there is most; add a node or room, then drain again"
+                "no other node has room for {key}: {} missing where there is most; add a node or room, then drain again",
+                plural(short, "byte is", "bytes are")
             )));
         }
         if lack.bytes > free {
             return Err(DrainError::Refused(format!(
-                "the other nodes have no room: {} bytes are to move, {free} are free, {} are missing; add a node or room, then drain again",
-                lack.bytes,
-                lack.bytes - free
+                "the other nodes have no room: {} to move, {} free, {} missing; add a node or room, then drain again",
+                plural(lack.bytes, "byte is", "bytes are"),
+                plural(free, "is", "are"),
+                plural(lack.bytes - free, "is", "are")
             )));
         }
         Ok(())

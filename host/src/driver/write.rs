@@ -11,6 +11,7 @@ use dataverse_core::holdings::Role;
 use dataverse_core::id::NodeId;
 use dataverse_core::key::Key;
 use dataverse_core::limits;
+use dataverse_core::plural::plural;
 use dataverse_core::policy::PlacementRequest;
 use dataverse_core::record::Record;
 use dataverse_core::search::Peer;
@@ -133,7 +134,8 @@ impl Driver {
         }
         match declared {
             Some(declared) if declared != arrived => Err(BodyError::Client(format!(
-                "{declared} bytes were announced and {arrived} arrived"
+                "{} announced and {arrived} arrived",
+                plural(declared, "byte was", "bytes were")
             ))
             .into()),
             _ => Ok(()),
@@ -156,8 +158,9 @@ impl Driver {
         if durable < self.min_replicas() {
             self.abandon_all(readied);
             return Err(WriteError::Unavailable(format!(
-                "{key} could be made durable on {durable} nodes and {} are required; nothing was kept, try again when more nodes are there",
-                self.min_replicas()
+                "{key} could be made durable on {}, and {} required; nothing was kept, try again when more nodes are there",
+                plural(durable as u64, "node", "nodes"),
+                plural(self.min_replicas() as u64, "is", "are")
             )));
         }
         let others = readied.others.iter().map(|ready| ready.peer.id);
@@ -332,8 +335,8 @@ impl Driver {
         let factor = factor.unwrap_or(self.factor);
         if (factor as usize) < self.min_replicas() {
             return Err(WriteError::Invalid(format!(
-                "a factor of {factor} is less than the {} replicas that this node requires (write.min_replicas); ask for more or lower that",
-                self.min_replicas()
+                "a factor of {factor} is less than the {} that this node requires (write.min_replicas); ask for more or lower that",
+                plural(self.min_replicas() as u64, "replica", "replicas")
             )));
         }
         if (1..=limits::FACTOR_MAX).contains(&factor) {

@@ -18,6 +18,7 @@ use async_trait::async_trait;
 use dataverse_core::key::Key;
 use dataverse_core::limits;
 use dataverse_core::pattern::Pattern;
+use dataverse_core::plural::plural;
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use tonic::{Code, Request, Response, Status, Streaming};
 
@@ -229,8 +230,10 @@ fn key(text: &str) -> Result<Key, Status> {
 /// The part of a file of `size` bytes that a client wants.
 fn part_of(size: u64, offset: u64, length: Option<u64>) -> Result<(u64, u64), Status> {
     let Some(rest) = size.checked_sub(offset) else {
-        let text =
-            format!("offset: {offset} is behind the end of the file, which has {size} bytes");
+        let text = format!(
+            "offset: {offset} is behind the end of the file, which has {}",
+            plural(size, "byte", "bytes")
+        );
         return Err(Status::out_of_range(text));
     };
     Ok((offset, length.map_or(rest, |length| length.min(rest))))

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dataverse_core::limits;
+use dataverse_core::plural::plural;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -57,7 +58,7 @@ pub(super) fn exactly(chunks: Chunks, expected: u64, from: String) -> Chunks {
             Some(Ok(_)) => Some((Err(protocol(&from, "it sent more than it announced")), None)),
             Some(Err(error)) => Some((Err(error), None)),
             None if left > 0 => {
-                let reason = format!("the content ended {left} bytes early");
+                let reason = format!("the content ended {} early", plural(left, "byte", "bytes"));
                 Some((Err(protocol(&from, reason)), None))
             }
             None => None,

@@ -21,6 +21,7 @@ use dataverse_core::holdings::{Holding, Role};
 use dataverse_core::id::NodeId;
 use dataverse_core::key::Key;
 use dataverse_core::limits;
+use dataverse_core::plural::plural;
 use dataverse_core::record::Record;
 use dataverse_core::version::{Millis, Stamp, Version};
 
@@ -128,7 +129,7 @@ impl Usage {
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
     /// The capacity is used up. Evicting cached copies may help.
-    #[error("no room: {short} bytes more are needed than the node has left")]
+    #[error("no room: {} more needed than the node has left", plural(*short, "byte is", "bytes are"))]
     NoRoom {
         /// Bytes missing.
         short: u64,

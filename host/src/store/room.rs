@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use dataverse_core::holdings::{Holding, Role};
 use dataverse_core::limits;
+use dataverse_core::plural::plural;
 
 use super::{StoreError, Usage, locked};
 
@@ -118,7 +119,8 @@ impl Room {
         // Evicting helps as long as there is something to evict.
         match &self.folder {
             Some(_) if disk_bound && used.cached == 0 => Err(StoreError::DiskFull(format!(
-                "the data folder has {short} bytes less than needed"
+                "the data folder has {} less than needed",
+                plural(short, "byte", "bytes")
             ))),
             _ => Err(StoreError::NoRoom { short }),
         }

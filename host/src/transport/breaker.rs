@@ -14,6 +14,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use dataverse_core::id::NodeId;
 use dataverse_core::limits;
+use dataverse_core::plural::plural;
 use dataverse_core::search::{Answer, Peer, Question};
 use futures_util::stream::BoxStream;
 use tokio::time::Instant;
@@ -125,8 +126,8 @@ impl Breaker {
                 return Err(CallError::Unreachable {
                     address: peer.address.to_string(),
                     reason: format!(
-                        "it failed {} times in a row and is tried again in {} ms",
-                        circuit.failures,
+                        "it failed {} in a row and is tried again in {} ms",
+                        plural(circuit.failures, "time", "times"),
                         left.as_millis()
                     ),
                 });

@@ -1,12 +1,14 @@
 //! The folder of an experiment's results: `results.json`, `results.csv`, `report.html`.
 //!
 //! It replaces results by newer ones and nothing else: a folder with anything but results in it is refused before
-//! the experiment runs.
+//! the experiment runs, and so are files of these names that no experiment wrote.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+
+use serde::de::IgnoredAny;
 
 use super::table::names;
 use crate::results::{Cell, Outcome, Repetition, Results, shown};
@@ -54,11 +56,18 @@ impl ResultsFolder {
     pub fn claim(path: &Path) -> Result<Self, NoResultsFolder> {
         let unwritable = |error: io::Error| unwritable(path, &error);
         fs::create_dir_all(path).map_err(unwritable)?;
+        // It is written first, so there is none of the others without it.
+        let are_ours = is_of_an_experiment(&path.join(JSON));
         for entry in fs::read_dir(path).map_err(unwritable)? {
-            let name = entry.map_err(unwritable)?.file_name();
+            let entry = entry.map_err(unwritable)?;
+            let name = entry.file_name();
             let name = name.to_string_lossy();
-            let plain = name.strip_suffix(UNFINISHED).unwrap_or(&name);
-            if ![JSON, CSV, REPORT].contains(&plain) {
+            let is_result = match name.strip_suffix(UNFINISHED) {
+                Some(plain) => [JSON, CSV, REPORT].contains(&plain),
+                None => are_ours && [JSON, CSV, REPORT].contains(&&*name),
+            };
+            // A rename would put a file in the place of a link or a device.
+            if !is_result || !entry.file_type().map_err(unwritable)?.is_file() {
                 return Err(NoResultsFolder::Taken {
                     folder: path.display().to_string(),
                     found: name.into_owned(),
@@ -104,6 +113,22 @@ impl ResultsFolder {
             .and_then(|()| fs::rename(&unfinished, &path))
             .map_err(|error| unwritable(&path, &error))
     }
+}
+
+/// Whether this is what [`ResultsFolder::write`] wrote.
+fn is_of_an_experiment(json: &Path) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Told {
+        #[serde(rename = "experiment")]
+        _experiment: IgnoredAny,
+        #[serde(rename = "cells")]
+        _cells: IgnoredAny,
+    }
+    let Ok(file) = fs::File::open(json) else {
+        return false;
+    };
+    let told: Result<Told, _> = serde_json::from_reader(io::BufReader::new(file));
+    told.is_ok()
 }
 
 fn unwritable(path: &Path, reason: &dyn std::fmt::Display) -> NoResultsFolder {

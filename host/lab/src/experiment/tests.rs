@@ -385,6 +385,24 @@ fn a_folder_with_something_else_in_it_is_left_alone() {
 }
 
 #[test]
+fn files_that_only_have_the_names_of_results_are_left_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name);
+    let refused = |found: &str| {
+        let refused = ResultsFolder::claim(folder.path()).expect_err("it is not ours");
+        assert!(refused.to_string().contains(found), "{refused}");
+        std::fs::remove_file(path(found)).expect("it is there");
+    };
+    std::fs::write(path("results.csv"), "years of work").expect("it is written");
+    refused("results.csv");
+    std::fs::write(path("results.json"), "{}").expect("it is written");
+    refused("results.json");
+    std::os::unix::fs::symlink("elsewhere", path("results.json.unfinished")).expect("a link");
+    refused("results.json.unfinished");
+    ResultsFolder::claim(folder.path()).expect("it is empty");
+}
+
+#[test]
 fn people_see_means_with_intervals_and_ranks() {
     let shown = table(&run(&swept(), 1, &simple));
     assert_eq!(shown.header, ["nodes.factor", "compare", "hit_ratio"]);

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context as _;
 use dataverse_core::limits::EXPERIMENT_JOBS_MAX;
+use dataverse_core::plural::{form, plural};
 use dataverse_lab::experiment::{Experiment, NoThreads, Reading, ResultsFolder, Running, table};
 use dataverse_lab::report;
 use dataverse_lab::results::{self, Results};
@@ -134,7 +135,8 @@ fn judge(results: &Results, screen: &mut Screen<'_>) -> Result<(), Failure> {
     let failed: u32 = results.table.iter().map(|row| row.failed).sum();
     if failed > 0 {
         screen.note(&format!(
-            "error: {failed} runs failed; results.csv says why"
+            "error: {} failed; results.csv says why",
+            plural(failed, "run", "runs")
         ));
     }
     if !results.complete {
@@ -144,7 +146,10 @@ fn judge(results: &Results, screen: &mut Screen<'_>) -> Result<(), Failure> {
             .iter()
             .map(|cell| cell.repetitions.len())
             .sum();
-        screen.note(&format!("error: stopped after {done} of {planned} runs"));
+        screen.note(&format!(
+            "error: stopped after {done} of {}",
+            plural(planned as u64, "run", "runs")
+        ));
     }
     let broken: Vec<_> = results.expectations.iter().filter(|it| !it.holds).collect();
     for expectation in &broken {
@@ -159,7 +164,12 @@ fn judge(results: &Results, screen: &mut Screen<'_>) -> Result<(), Failure> {
     }
     let all = results.expectations.len();
     if all > 0 {
-        screen.note(&format!("{} of {all} assertions hold", all - broken.len()));
+        let held = all - broken.len();
+        screen.note(&format!(
+            "{held} of {} {}",
+            plural(all as u64, "assertion", "assertions"),
+            form(held as u64, "holds", "hold")
+        ));
     }
     match failed == 0 && results.complete && broken.is_empty() {
         true => Ok(()),

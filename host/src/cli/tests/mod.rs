@@ -478,18 +478,26 @@ async fn something_else_than_a_node_is_told_as_that() {
         .expect("a port");
     let address = listener.local_addr().expect("it is bound").to_string();
     let serving = tokio::spawn(async move {
+        let mut speaks_first = false;
         while let Ok((mut stream, _)) = listener.accept().await {
-            let _asked = stream.read(&mut [0; 1024]).await;
+            speaks_first = !speaks_first;
+            if !speaks_first {
+                let _asked = stream.read(&mut [0; 1024]).await;
+            }
             // What a gRPC server begins with: the frame of its settings.
             let _gone = stream
                 .write_all(b"\0\0\x06\x04\0\0\0\0\0\0\x05\0\0\x40\0")
                 .await;
+            // Until the other side has had enough.
+            while stream.read(&mut [0; 1024]).await.is_ok_and(|read| read > 0) {}
         }
     });
+    let folder = folder();
+    let file = write(folder.path(), "b", b"hello");
     for command in [
         &["status"][..],
         &["ls", "a"],
-        &["put", "-", "--user", "a", "--as", "b"],
+        &["put", &file, "--user", "a"],
     ] {
         let arguments = [command, &["--node", &address]].concat();
         let failed = run(&arguments).await;
@@ -640,10 +648,10 @@ async fn a_wrong_configuration_is_a_usage_error() {
         "--factor",
         "--policies",
         "--record",
-        "--config",
     ] {
         check(&[flag, ""], &[flag, "empty"]).await;
     }
+    check(&["--config", ""], &["--config", "a value is required"]).await;
     check(&["--link", "a:1,"], &["--link", "empty"]).await;
     check(&["--link", "a:1", "--link", " "], &["--link", "empty"]).await;
     check(&["--set", "zone="], &["--set zone=", "empty"]).await;

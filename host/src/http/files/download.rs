@@ -16,6 +16,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use dataverse_core::key::Key;
 use dataverse_core::limits;
+use dataverse_core::plural::plural;
 use dataverse_core::record::Record;
 use futures_util::TryStreamExt;
 use percent_encoding::{CONTROLS, utf8_percent_encode};
@@ -282,7 +283,10 @@ fn part_wanted(record: &Record, headers: &HeaderMap) -> Wanted {
 }
 
 fn outside(key: &Key, size: u64) -> Response {
-    let detail = format!("{key} has {size} bytes; the range lies outside");
+    let detail = format!(
+        "{key} has {}; the range lies outside",
+        plural(size, "byte", "bytes")
+    );
     let problem = Problem::new(StatusCode::RANGE_NOT_SATISFIABLE, detail).with_key(key);
     let range = [(CONTENT_RANGE, header(&format!("bytes */{size}")))];
     (range, problem).into_response()

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use dataverse_core::content::Digest;
 use dataverse_core::limits;
+use dataverse_core::plural::plural;
 use futures_util::stream::{self, StreamExt};
 use tokio::time::timeout;
 use tonic::{Status, Streaming};
@@ -127,7 +128,10 @@ async fn next_bytes(
 fn ended(received: u64, declared: Option<u64>) -> Result<(), BodyError> {
     match declared {
         Some(size) if size != received => {
-            let text = format!("{received} bytes came, the header declared {size}");
+            let text = format!(
+                "{} came, the header declared {size}",
+                plural(received, "byte", "bytes")
+            );
             Err(BodyError::Client(text))
         }
         _ => Ok(()),

@@ -1,5 +1,6 @@
 //! What `lab trace` found, for people and for programs.
 
+use dataverse_core::plural::plural;
 use dataverse_lab::single::{Figures, OnResize, Plan, Row, Survey, Unit, che};
 use serde_json::json;
 
@@ -95,17 +96,17 @@ fn figures_of_table(figures: &Figures) -> Vec<String> {
 /// What to know about the figures.
 fn notes(plan: &Plan, survey: &Survey) -> Vec<String> {
     let mut notes = vec![format!(
-        "{}: {} reads, {} writes and {} deletions of {} objects",
+        "{}: {}, {} and {} of {}",
         plan.trace.name(),
-        survey.reads,
-        survey.writes,
-        survey.deletes,
-        survey.objects
+        plural(survey.reads, "read", "reads"),
+        plural(survey.writes, "write", "writes"),
+        plural(survey.deletes, "deletion", "deletions"),
+        plural(survey.objects, "object", "objects")
     )];
     if survey.left_out > 0 {
         notes.push(format!(
-            "{} requests were left out: the node answered them without its cache",
-            survey.left_out
+            "{} left out: the node answered without its cache",
+            plural(survey.left_out, "request was", "requests were")
         ));
     }
     let resized = &survey.resized;
@@ -122,9 +123,13 @@ fn notes(plan: &Plan, survey: &Survey) -> Vec<String> {
             false => "",
         };
         notes.push(format!(
-            "{} objects change their size, in {} reads; {taken}: {}{more}",
-            resized.objects,
-            resized.reads,
+            "{} size, in {}; {taken}: {}{more}",
+            plural(
+                resized.objects,
+                "object changes its",
+                "objects change their"
+            ),
+            plural(resized.reads, "read", "reads"),
             examples.join(", ")
         ));
     }

@@ -164,11 +164,10 @@ impl Driver {
             )));
         }
         let others = readied.others.iter().map(|ready| ready.peer.id);
-        let holders: Vec<NodeId> = keeps_own
-            .then_some(self.me.id)
-            .into_iter()
-            .chain(others)
-            .collect();
+        // Kept for as long as the file: no longer than it has to be.
+        let mut holders = Vec::with_capacity(durable);
+        holders.extend(keeps_own.then_some(self.me.id));
+        holders.extend(others);
         let record = Arc::new(Record {
             version,
             layout: self.state.node().first_layout(holders),

@@ -251,7 +251,7 @@ async fn what_is_no_address_of_a_node_is_a_wrong_request() {
     // The node's own port for HTTP is no port for nodes.
     let (status, detail) = link(&node.http).await;
     assert_eq!(status, 502, "{detail}");
-    assert!(detail.contains("is no Dataverse node"), "{detail}");
+    assert!(detail.contains("port for nodes (--listen)"), "{detail}");
 }
 
 #[tokio::test]

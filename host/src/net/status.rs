@@ -122,7 +122,8 @@ fn broken(address: &str, status: &Status) -> String {
         Some(error) => in_words(error),
         None if says(NOT_HTTP2) => NO_NODE.to_owned(),
         None if status.code() == Code::Unavailable => "no connection could be made".to_owned(),
-        None => "the connection broke".to_owned(),
+        // Of one that hung up, it is not always known whether it answered anything before.
+        None => HUNG_UP.to_owned(),
     }
 }
 
@@ -139,6 +140,8 @@ fn causes(status: &Status) -> impl Iterator<Item = &(dyn Error + 'static)> {
 const NOT_RESOLVED: &str = "dns error";
 /// What hyper says when the other side breaks the rules of HTTP/2.
 const NOT_HTTP2: &str = "http2 error";
+const HUNG_UP: &str =
+    "it hung up without an answer; is it the port for nodes (--listen) of a Dataverse node?";
 const NO_NODE: &str = "what listens there is no Dataverse node; is it the port for nodes (--listen), and not one for HTTP or TLS?";
 
 /// The kind of an error, or its text where it has none that says anything.

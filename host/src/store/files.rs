@@ -104,6 +104,13 @@ pub(super) fn is_there(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
 }
 
+/// Makes a FIFO, for tests.
+#[cfg(test)]
+pub(super) fn make_fifo(path: &Path) {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a FIFO can be made");
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -139,11 +146,4 @@ mod tests {
         assert_eq!(read_whole(&path, 4).expect("it fits"), b"abcd");
         assert!(read_whole(&path, 3).is_err());
     }
-}
-
-/// Makes a FIFO, for tests.
-#[cfg(test)]
-pub(super) fn make_fifo(path: &Path) {
-    use rustix::fs::{CWD, FileType, Mode, mknodat};
-    mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a FIFO can be made");
 }

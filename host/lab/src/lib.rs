@@ -13,6 +13,7 @@
 //! trace ──► single cache ──► miss ratios        placement, search: studies of their own
 //! ```
 
+mod counted;
 pub mod dealt;
 mod draw;
 pub mod experiment;
@@ -33,3 +34,5 @@ pub mod trace;
 pub mod workload;
 pub mod world;
 pub mod wrong;
+
+pub use counted::counted;

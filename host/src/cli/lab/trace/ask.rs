@@ -1,11 +1,8 @@
 //! What is asked of `lab trace`, word by word.
 
-use std::path::Path;
-
 use dataverse_lab::single::{Capacity, OnResize, Unit, WarmUp};
 use dataverse_lab::trace::TimeUnit;
 
-use crate::cli::failure::Failure;
 use crate::config::value::Value;
 
 /// The configuration of a policy.
@@ -29,14 +26,6 @@ impl Config {
             name: name.to_owned(),
             json: json.to_owned(),
         })
-    }
-}
-
-/// A policy's name or path, and its configuration if it comes with one.
-pub(super) fn named(policy: &str) -> (&str, Option<&str>) {
-    match policy.find(":{") {
-        Some(colon) => (&policy[..colon], Some(&policy[colon + 1..])),
-        None => (policy, None),
     }
 }
 
@@ -94,21 +83,6 @@ pub(super) fn time_unit(word: &str) -> Result<TimeUnit, String> {
         .ok_or_else(|| "expected s, ms, us or ns".to_owned())
 }
 
-/// Whether a file can be written there, before hours of work end in nothing.
-pub(super) fn writable(file: &Path) -> Result<(), Failure> {
-    let folder = match file.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    };
-    if folder.is_dir() && !file.is_dir() {
-        return Ok(());
-    }
-    Err(Failure::refused(format!(
-        "{} can't be written: give a file in a folder that is there",
-        file.display()
-    )))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,10 +120,5 @@ mod tests {
         for wrong in ["gdsf", "gdsf=", "gdsf=[1]", "gdsf={"] {
             assert!(Config::parse(wrong).is_err(), "{wrong}");
         }
-        assert_eq!(
-            named(r#"a/b.wasm:{"x":1}"#),
-            ("a/b.wasm", Some(r#"{"x":1}"#))
-        );
-        assert_eq!(named("lru"), ("lru", None));
     }
 }

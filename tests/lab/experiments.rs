@@ -1,4 +1,4 @@
-//! Experiments with the shipped policies, the examples, and `lab run` and `lab new`.
+//! Experiments with the shipped policies, and `lab run` and `lab new`.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -15,17 +15,6 @@ use crate::shelf;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_dataverse");
 
-fn examples() -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/experiments");
-    let entries = std::fs::read_dir(folder).expect("the examples are there");
-    let mut files: Vec<PathBuf> = entries
-        .map(|entry| entry.expect("an entry").path())
-        .filter(|path| path.extension().is_some_and(|ending| ending == "toml"))
-        .collect();
-    files.sort();
-    files
-}
-
 /// As `lab run` reads it.
 pub(super) fn read_whole(file: &Path, shelf: &Shelf) -> Result<Experiment, Malformed> {
     let reading = Reading {
@@ -36,10 +25,19 @@ pub(super) fn read_whole(file: &Path, shelf: &Shelf) -> Result<Experiment, Malfo
 }
 
 fn read_small(file: &Path, shelf: &Shelf) -> Result<Experiment, Malformed> {
+    read_cut(file, shelf, (200, 2))
+}
+
+/// With so many requests and repetitions at most.
+pub(super) fn read_cut(
+    file: &Path,
+    shelf: &Shelf,
+    (requests, repetitions): (u64, u32),
+) -> Result<Experiment, Malformed> {
     let reading = Reading {
         default_policy: built_in::default_name,
-        requests_max: Some(200),
-        repetitions_max: Some(2),
+        requests_max: Some(requests),
+        repetitions_max: Some(repetitions),
         ..Reading::new(shelf)
     };
     Experiment::read(file, &reading)
@@ -59,21 +57,6 @@ pub(super) fn errors(results: &Results) -> Vec<&str> {
         Outcome::Measures(_) => None,
     })
     .collect()
-}
-
-#[test]
-fn every_example_makes_sense_and_runs() {
-    let (shelf, examples) = (shelf(), examples());
-    assert!(examples.len() >= 6, "{examples:?}");
-    for file in examples {
-        let experiment = read_small(&file, &shelf).unwrap_or_else(|error| panic!("{error}"));
-        let results = run(&experiment, 2);
-        assert!(results.complete, "{}", file.display());
-        assert_eq!(errors(&results), [""; 0], "{}", file.display());
-        for row in &results.table {
-            assert!(row.measures.contains_key("hit_ratio"), "{}", file.display());
-        }
-    }
 }
 
 #[test]
@@ -130,6 +113,19 @@ fn a_policy_of_the_wrong_kind_is_refused_where_it_is_named() {
         results.digests.policies.get("placement/mine.wasm"),
         Some(&Digest::of(policy.wasm).to_string())
     );
+}
+
+#[test]
+fn all_policies_that_there_are_not_are_told_of_at_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let more = "[[compare]]\nname = \"b\"\neviction = \"lur\"\nplacement = \"rign\"\n[[compare]]\nname = \"c\"\nrelocation = \"no.wasm\"\n";
+    let file = written(folder.path(), &format!("{SMALL}{more}"));
+    let refused = read_small(&file, &shelf()).expect_err("no such policies");
+    let told = refused.to_string();
+    for name in ["`lur`", "`rign`", "no.wasm can't be read"] {
+        assert_eq!(told.matches(name).count(), 1, "{told}");
+    }
+    assert_eq!(refused.also.len(), 2);
 }
 
 #[test]
@@ -222,12 +218,22 @@ fn an_experiment_ends_with_what_came_of_it() {
     check(
         &format!("{expect}at_least = 0"),
         0,
-        "1 of 1 assertions hold",
+        "1 of 1 assertion holds",
     );
     check(
         &format!("{expect}at_least = 1.5"),
         1,
         &format!("error: it.toml:{line}: expected that hit_ratio of lru is at least 1.5; found 0."),
+    );
+    check(
+        &format!("{expect}at_least = 0\n{expect}at_least = 1.5\noptional = true"),
+        0,
+        "1 of 1 assertion holds\nnote: ",
+    );
+    check(
+        &format!("{expect}at_least = 1.5\noptional = true"),
+        0,
+        "0 of 1 optional assertion hold",
     );
     check(
         "[nodse]\n",

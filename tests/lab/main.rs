@@ -1,5 +1,6 @@
 //! The lab with the policies that come with the program, as WebAssembly, and its commands.
 
+mod examples;
 mod experiments;
 mod geant;
 #[path = "../../host/sandbox/tests/guests/mod.rs"]

@@ -56,6 +56,31 @@ fn rendezvous_moves_no_more_than_the_change_asks_for() {
     }
 }
 
+/// Doubling one of sixty weights asks for 2/61 - 1/60 of the copies. Scaling the points of all nodes to the largest
+/// moved half of them.
+#[test]
+fn the_ring_moves_no_more_than_the_change_asks_for() {
+    for weights in ["equal", "1,3,7", "zipf:1"] {
+        let study = Study {
+            weights: weights.parse().expect("it says weights"),
+            changes: Change::ALL.to_vec(),
+            ..study(60, 3, 3000)
+        };
+        let finding = found(&study, "ring", "");
+        for moves in &finding.moves {
+            assert_eq!(moves.stray, 0.0, "{weights}: {moves:?}");
+            assert!(
+                moves.copies <= 1.5 * moves.least + 0.003,
+                "{weights}: {moves:?}"
+            );
+        }
+        if weights == "equal" {
+            let double = moves_of(&finding, Change::Double);
+            assert!((double.copies - 0.016).abs() < 0.006, "{double:?}");
+        }
+    }
+}
+
 #[test]
 fn rendezvous_finds_what_the_baseline_finds() {
     let study = Study {
@@ -262,12 +287,17 @@ fn wrong_numbers_and_policies_are_refused() {
     );
     check(
         &["--policy", "lru", "--nodes", "9"],
-        1,
+        2,
         "there is no placement policy `lru`",
     );
     check(
         &["--policy", "ring:{\"points\": 0}", "--nodes", "9"],
-        1,
+        2,
         "`points` is 0",
+    );
+    check(
+        &["--policy", "ring", "lru", "rign", "--nodes", "9"],
+        2,
+        "error: --policy there is no placement policy `rign`",
     );
 }

@@ -1,8 +1,9 @@
 //! One cache in the lab: the shipped policies, as WebAssembly, miss as often as elsewhere; and `lab trace`.
 
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::LazyLock;
 
 use dataverse_core::policy::Kind;
@@ -280,20 +281,28 @@ fn what_can_not_be_done_is_refused_before_anything_runs() {
         2,
         &["zipf:OBJECTS"],
     );
-    check(&[&zipf, &["--policy", "lur"], &ten], 1, &["lur", "sieve"]);
+    check(&[&zipf, &["--policy", "lur"], &ten], 2, &["lur", "sieve"]);
     check(
         &[&zipf, &["--policy", "rendezvous"], &ten],
-        1,
+        2,
         &["rendezvous"],
     );
-    check(&[&zipf, &["--policy", &bad], &ten], 1, &["bad.csv"]);
+    check(&[&zipf, &["--policy", &bad], &ten], 2, &["bad.csv"]);
+    check(
+        &[&zipf, &["--policy", "lur", "lru", "/no/such.wasm"], &ten],
+        2,
+        &[
+            "error: --policy there is no eviction policy `lur`",
+            "error: --policy /no/such.wasm can't be read",
+        ],
+    );
     check(&[&zipf, &["--policy", "lru", "lru"], &ten], 2, &["twice"]);
-    check(&[&zipf, &["--policy", "lru:{\"x\": 1}"], &ten], 1, &["lru"]);
+    check(&[&zipf, &["--policy", "lru:{\"x\": 1}"], &ten], 2, &["lru"]);
     check(&[&zipf, &lru, &ten, &["--config", "arc={}"]], 2, &["arc"]);
     let belady = ["--config", "belady={\"x\": 1}"];
     check(&[&zipf, &lru, &ten, &belady], 2, &["knows the future"]);
     let stand_in = ["--policy", "baseline:{\"x\": 1}"];
-    check(&[&zipf, &stand_in, &ten], 1, &["takes no configuration"]);
+    check(&[&zipf, &stand_in, &ten], 2, &["takes no configuration"]);
     for jobs in ["0", "99999999"] {
         check(&[&zipf, &lru, &ten, &["--jobs", jobs]], 2, &["1 to 1024"]);
     }
@@ -311,11 +320,136 @@ fn what_can_not_be_done_is_refused_before_anything_runs() {
         1,
         &["/no/such/x.svg"],
     );
+    for name in ["x.png", "x.html", "x"] {
+        let plot = ["--plot", name];
+        check(&[&zipf, &lru, &ten, &plot], 2, &["SVG"]);
+    }
+    let twice = ["--trace", "zipf:10,100,7", "zipf:10,100,7"];
+    check(
+        &[&twice, &lru, &ten],
+        2,
+        &["zipf:10,100,7: it is given twice"],
+    );
+    let both = ["--trace", "zipf:1", "/no/such.csv", "zipf:2"];
+    check(&[&both, &lru, &ten], 2, &["`zipf:1`", "`zipf:2`"]);
+    let columns = ["--columns", "id=1,id=2"];
+    check(&[&zipf, &lru, &ten, &columns], 2, &["`id=` is given twice"]);
+    let columns = ["--columns", "id=1"];
+    check(
+        &[&zipf, &lru, &ten, &columns],
+        2,
+        &["--columns is for tables"],
+    );
+    let config = ["--config", "lru={}", "--config", "lru={}"];
+    check(&[&zipf, &lru, &ten, &config], 2, &["given twice"]);
     let placement = written(folder.path(), "p.wasm", &guests::honest(Kind::Placement));
     let placement = placement.to_string_lossy();
     check(
         &[&zipf, &["--policy", &placement], &ten],
-        1,
+        2,
         &["placement", "eviction"],
+    );
+}
+
+#[test]
+fn of_several_traces_a_bad_one_is_told_of_and_the_others_are_gone_through() {
+    let folder = tempfile::tempdir().expect("there is room");
+    let good = written(folder.path(), "good.csv", b"id\n1\n2\n1\n");
+    let bad = written(folder.path(), "bad.csv", b"id,size\n1,2\n1,many\n");
+    let [good, bad] = [good, bad].map(|path| path.to_string_lossy().into_owned());
+    let columns = ["--columns", "time="];
+    let asked = [
+        "--trace",
+        &bad,
+        "/no/such.csv",
+        &good,
+        "zipf:10,100,7",
+        "--policy",
+        "lru",
+        "--capacity",
+        "2",
+    ];
+    let output = lab_trace(&[&asked[..], &columns, &["--json"]].concat());
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    for expected in [
+        "bad.csv:3: `many` is no size",
+        "error: /no/such.csv can't be read",
+    ] {
+        assert!(said.contains(expected), "{said}");
+    }
+    let told: Vec<Value> = serde_json::from_slice(&output.stdout).expect("it is JSON");
+    let of =
+        |trace: &str| -> Vec<&Value> { told.iter().filter(|row| row["trace"] == trace).collect() };
+    assert!(
+        of(&bad)[0]["error"]
+            .as_str()
+            .is_some_and(|it| it.contains("many"))
+    );
+    assert!(of("/no/such.csv")[0]["error"].is_string());
+    // lru, random and belady.
+    assert_eq!((of(&good).len(), of("zipf:10,100,7").len()), (3, 3));
+    assert_eq!(of(&good)[0]["object_miss"], 2.0 / 3.0);
+
+    let output = lab_trace(&[&asked[..], &columns].concat());
+    assert_eq!(output.status.code(), Some(1));
+    let table = String::from_utf8_lossy(&output.stdout);
+    assert!(table.starts_with("TRACE"), "{table}");
+    assert_eq!(table.lines().count(), 1 + 2 * 3, "{table}");
+}
+
+#[test]
+fn a_trace_may_come_through_a_pipe() {
+    let check = |name: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_dataverse"));
+        let arguments = [
+            "lab",
+            "trace",
+            "--trace",
+            name,
+            "--policy",
+            "lru",
+            "--capacity",
+            "1",
+            "--json",
+        ];
+        let mut running = command
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the program runs");
+        let mut input = running.stdin.take().expect("it is piped");
+        input
+            .write_all(b"0,1,10\n1,1,10\n2,2,10\n")
+            .expect("it is read");
+        drop(input);
+        let output = running.wait_with_output().expect("it ends");
+        assert_eq!(output.status.code(), Some(0), "{name}");
+        let rows: Vec<Value> = serde_json::from_slice(&output.stdout).expect("it is JSON");
+        assert_eq!(rows[0]["requests"], 3, "{name}");
+        assert_eq!(rows[0]["object_miss"], 2.0 / 3.0, "{name}");
+    };
+    check("-");
+    check("/dev/stdin");
+}
+
+#[test]
+fn what_was_taken_for_granted_of_a_table_is_said() {
+    let folder = tempfile::tempdir().expect("there is room");
+    let table = written(
+        folder.path(),
+        "t.csv",
+        b"# from elsewhere\r\n1;1;10\r\n0;2;10\r\n",
+    );
+    let trace = table.to_string_lossy();
+    let (rows, said) = rows(&["--trace", &trace, "--policy", "lru", "--capacity", "100B"]);
+    assert_eq!(rows[0]["requests"], 2);
+    let assumed = "t.csv: it has no header; its columns are taken as time, id, size";
+    assert!(said.contains(assumed), "{said}");
+    assert!(said.contains("1 request says an earlier time"), "{said}");
+    assert!(
+        said.contains("2 reads, 0 writes and 0 deletions of 2 objects"),
+        "{said}"
     );
 }

@@ -567,6 +567,10 @@ pub const PLACEMENT_STUDY_FILES_MAX: u32 = 1_000_000;
 
 /// Bytes in a line of a trace, and so in a request of it.
 pub const TRACE_LINE_BYTES_MAX: usize = 64 << 10;
+/// Bytes of a trace that comes through a pipe and is kept in a temporary file.
+pub const TRACE_PIPE_BYTES_MAX: u64 = 16 << 30;
+/// Traces that one run goes through.
+pub const TRACES_MAX: usize = 256;
 /// Columns of a trace that is a table.
 pub const TRACE_COLUMNS_MAX: usize = 256;
 /// Requests in a trace: the position of each is kept in 32 bits for the optimum, and one value means never.

@@ -33,3 +33,4 @@ pub mod trace;
 pub mod workload;
 pub mod world;
 pub mod wrong;
+

@@ -198,6 +198,9 @@ pub struct Expectation {
     pub line: u32,
     /// Where in the sweep.
     pub point: Point,
+    /// Whether it is only told, and may be broken without harm.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub optional: bool,
     /// Whether it holds.
     pub holds: bool,
     /// What was found, with numbers.

@@ -247,7 +247,7 @@ impl NodeConfig {
                     .map(|file| file.display().to_string())
             },
             read: |config, text| {
-                config.record = Some(folder(text).map_err(|_| "expected a file".to_owned())?);
+                config.record = Some(recording(text)?);
                 Ok(())
             },
         },
@@ -293,6 +293,21 @@ fn folder(text: &str) -> Result<PathBuf, String> {
     match text {
         "" => Err("expected a folder".to_owned()),
         text => Ok(PathBuf::from(text)),
+    }
+}
+
+/// A recording is text, a line a request, and no name promises anything else.
+fn recording(text: &str) -> Result<PathBuf, String> {
+    const OTHERS: [&str; 10] = [
+        "bz2", "gz", "html", "json", "jsonl", "parquet", "svg", "xz", "zip", "zst",
+    ];
+    let file = folder(text).map_err(|_| "expected a file".to_owned())?;
+    let ending = file.extension().unwrap_or_default().to_string_lossy();
+    match OTHERS.iter().find(|it| ending.eq_ignore_ascii_case(it)) {
+        Some(other) => Err(format!(
+            "a recording is plain CSV and no .{other}; give a name such as requests.csv"
+        )),
+        None => Ok(file),
     }
 }
 

@@ -175,6 +175,16 @@ fn values_out_of_range_are_refused_with_the_range() {
 }
 
 #[test]
+fn a_recording_is_called_what_it_is() {
+    for name in ["requests.json", "requests.csv.gz", "r.ZST"] {
+        check_refused(&[("record", name)], &[], "", &["record", "plain CSV"]);
+    }
+    for name in ["requests.csv", "node.rec", "requests", "today.2"] {
+        accepted(&[("record", name)], &[], "");
+    }
+}
+
+#[test]
 fn values_that_contradict_each_other_are_refused() {
     let flags: &[_] = &[("factor", "1"), ("write.min_replicas", "2")];
     check_refused(flags, &[], "", &["write.min_replicas", "factor"]);

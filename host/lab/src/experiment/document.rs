@@ -21,6 +21,8 @@ pub struct Malformed {
     pub place: Option<Place>,
     /// What is wrong, and what to do.
     pub reason: String,
+    /// What else is wrong, of the same kind.
+    pub also: Vec<Malformed>,
 }
 
 /// A place in a text.
@@ -38,12 +40,29 @@ pub struct Place {
 
 impl std::error::Error for Malformed {}
 
-impl fmt::Display for Malformed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Malformed {
+    /// Several mistakes of one kind as one refusal, which shows each once; none when there are none.
+    pub(super) fn all(mistakes: Vec<Self>) -> Option<Self> {
+        let mut all: Vec<Self> = Vec::new();
+        for mistake in mistakes {
+            if !all.contains(&mistake) {
+                all.push(mistake);
+            }
+        }
+        let mut all = all.into_iter();
+        let first = all.next()?;
+        Some(Self {
+            also: all.collect(),
+            ..first
+        })
+    }
+
+    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             file,
             place,
             reason,
+            ..
         } = self;
         let Some(place) = place else {
             return write!(f, "{file}: {reason}");
@@ -58,6 +77,13 @@ impl fmt::Display for Malformed {
             place.column,
             place.text.replace('\t', " "),
         )
+    }
+}
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.show(f)?;
+        self.also.iter().try_for_each(|also| write!(f, "\n{also}"))
     }
 }
 
@@ -87,6 +113,7 @@ impl Document {
             file: file.display().to_string(),
             place: None,
             reason,
+            also: Vec::new(),
         };
         let bytes = crate::file::bytes(file, limits::EXPERIMENT_BYTES_MAX)
             .map_err(|error| refused(format!("can't be read: {error}")))?;
@@ -133,6 +160,7 @@ impl Document {
             file: self.file.display().to_string(),
             place: Some(self.place(span)),
             reason: reason.to_string(),
+            also: Vec::new(),
         }
     }
 
@@ -142,6 +170,7 @@ impl Document {
             file: self.file.display().to_string(),
             place: None,
             reason: reason.to_string(),
+            also: Vec::new(),
         }
     }
 

@@ -2,7 +2,8 @@
 //!
 //! An assertion names a measure, a compare entry (or means all of them) and bounds, each a number or another
 //! compare entry. With `sure = true` it only holds when the whole interval lies beyond the bound: of a mean
-//! against a number, of the paired difference against an entry.
+//! against a number, of the paired difference against an entry. One with `optional = true` is told and changes
+//! nothing else: what earns more points, say, and is not needed to pass.
 
 use std::collections::BTreeMap;
 
@@ -46,6 +47,8 @@ struct Written {
     by: Spanned<f64>,
     #[serde(default)]
     sure: Option<Spanned<bool>>,
+    #[serde(default)]
+    optional: bool,
     /// Where in the sweep; everywhere, unless given.
     #[serde(default)]
     at: BTreeMap<Spanned<String>, Spanned<toml::Value>>,
@@ -74,6 +77,7 @@ pub(super) struct Expect {
     bound: Bound,
     by: f64,
     sure: bool,
+    optional: bool,
     at: Point,
 }
 
@@ -165,6 +169,7 @@ pub(super) fn read(
             bound: bound.get_ref().clone(),
             by: *written.by.get_ref(),
             sure,
+            optional: written.optional,
             at: at.clone(),
         });
     }
@@ -245,6 +250,7 @@ impl Expect {
             expected: self.sentence(entry),
             line: self.line,
             point: point.clone(),
+            optional: self.optional,
             holds: found.is_some_and(|found| self.holds(found, against)),
             found: self.told(found),
         }

@@ -11,6 +11,9 @@ pub(super) fn notes(cells: &[PlannedCell]) -> Vec<String> {
         let scenario = &cell.scenario;
         let warm_up = match scenario.warm_up {
             Portion::Count(0) => "Every request counts: there is no warm-up.".to_owned(),
+            Portion::Count(1) => {
+                "The first request of each run warms the caches up and is not counted.".to_owned()
+            }
             Portion::Count(count) => {
                 format!(
                     "The first {count} requests of each run warm the caches up and are not counted."
@@ -40,12 +43,15 @@ pub(super) fn notes(cells: &[PlannedCell]) -> Vec<String> {
 fn note_of_sizes(workload: &Workload) -> Option<String> {
     let trace = workload.spec().trace.as_ref()?.display();
     let resized = workload.footprint().ok()??.resized;
-    let became = match workload.spec().on_resize {
-        Some(OnResizeWord::Write) => "count as writes",
-        Some(OnResizeWord::Keep) | None => "are reads of the first size",
+    let (became_one, became) = match workload.spec().on_resize {
+        Some(OnResizeWord::Write) => ("counts as a write", "count as writes"),
+        Some(OnResizeWord::Keep) | None => {
+            ("is a read of the first size", "are reads of the first size")
+        }
     };
     Some(match resized {
         0 => format!("No object of {trace} is read with another size than before."),
+        1 => format!("1 read of {trace} with another size than before {became_one}."),
         resized => format!("{resized} reads of {trace} with another size than before {became}."),
     })
 }
@@ -54,9 +60,13 @@ fn note_of_sizes(workload: &Workload) -> Option<String> {
 fn note_of_what_is_left_out(workload: &Workload) -> Option<String> {
     let trace = workload.spec().trace.as_ref()?.display();
     let left_out = workload.footprint().ok()??.left_out;
-    (left_out > 0).then(|| {
-        format!(
+    match left_out {
+        0 => None,
+        1 => Some(format!(
+            "1 request of {trace} is left out: there was no such file, or it failed."
+        )),
+        _ => Some(format!(
             "{left_out} requests of {trace} are left out: there was no such file, or they failed."
-        )
-    })
+        )),
+    }
 }

@@ -111,12 +111,22 @@ impl<'a> Opened<'a> {
         Ok(events)
     }
 
-    pub(super) fn judges(&mut self, entry: &Compare) -> Result<Judges, Malformed> {
-        Ok(Judges {
-            placement: self.judge(entry, Kind::Placement)?,
-            eviction: self.judge(entry, Kind::Eviction)?,
-            relocation: self.judge(entry, Kind::Relocation)?,
-        })
+    /// Who decides in this entry, or all that is wrong with whom it names.
+    pub(super) fn judges(&mut self, entry: &Compare) -> Result<Judges, Vec<Malformed>> {
+        let placement = self.judge(entry, Kind::Placement);
+        let eviction = self.judge(entry, Kind::Eviction);
+        let relocation = self.judge(entry, Kind::Relocation);
+        match (placement, eviction, relocation) {
+            (Ok(placement), Ok(eviction), Ok(relocation)) => Ok(Judges {
+                placement,
+                eviction,
+                relocation,
+            }),
+            (placement, eviction, relocation) => {
+                let judges = [placement, eviction, relocation];
+                Err(judges.into_iter().filter_map(Result::err).collect())
+            }
+        }
     }
 
     fn judge(&mut self, entry: &Compare, kind: Kind) -> Result<Chosen, Malformed> {

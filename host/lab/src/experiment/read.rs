@@ -10,12 +10,12 @@ use super::notes::notes;
 use super::opened::Opened;
 use super::plan::{check_runs, plan};
 use super::sections::{check_sections, compare_entries, list, section};
-use super::settings::Run;
+use super::settings::{Compare, Run};
 use super::sweep::{Sweep, SweepPoint};
 use super::{Experiment, PlannedCell, expect};
 use crate::results::{self, ExperimentFile, Plan, Versions};
 use crate::shelf::{BASELINE, Shelf};
-use crate::world::{Nodes, Scenario};
+use crate::world::{Judges, Nodes, Scenario};
 use crate::wrong::Wrong;
 
 /// What reading an experiment depends on besides its text.
@@ -137,12 +137,14 @@ impl<'a> Reader<'a> {
         }
         let point_named = point.named();
         let mut cells = Vec::new();
-        for entry in compare_entries(document, tree)? {
+        let entries = compare_entries(document, tree)?;
+        let judges = self.judges(&entries)?;
+        for (entry, judges) in entries.into_iter().zip(judges) {
             let scenario = Scenario {
                 network: Arc::clone(&network),
                 workload: Arc::clone(&workload),
                 nodes: nodes.clone(),
-                judges: self.opened.judges(&entry)?,
+                judges,
                 events: events.clone(),
                 requests,
                 warm_up: *run.warm_up.get_ref(),
@@ -156,6 +158,18 @@ impl<'a> Reader<'a> {
             });
         }
         Ok(cells)
+    }
+
+    /// Who decides in each entry. What is wrong with any is told with all else that is.
+    fn judges(&mut self, entries: &[Compare]) -> Result<Vec<Judges>, Malformed> {
+        let (mut all, mut mistakes) = (Vec::new(), Vec::new());
+        for entry in entries {
+            match self.opened.judges(entry) {
+                Ok(judges) => all.push(judges),
+                Err(wrong) => mistakes.extend(wrong),
+            }
+        }
+        Malformed::all(mistakes).map_or(Ok(all), Err)
     }
 }
 

@@ -9,6 +9,8 @@ use super::nodes::{Nodes, node_of};
 
 /// The files together take up one part in so many of all bytes, so that no node is full.
 const FILLED_DIVISOR: u128 = 100;
+/// Files after which it is told how far this has come.
+const TOLD_EVERY: u32 = 256;
 /// Milliseconds from one file to the next.
 const FILE_EVERY_MS: u64 = 1000;
 
@@ -30,8 +32,13 @@ impl Placed {
     }
 }
 
-/// Asks about all files of the study.
-pub(super) fn ask(policy: &mut dyn Placement, nodes: &Nodes, study: &Study) -> Placed {
+/// Asks about all files of the study. `watch` is told now and then of how many more.
+pub(super) fn ask(
+    policy: &mut dyn Placement,
+    nodes: &Nodes,
+    study: &Study,
+    watch: &(dyn Fn(u64) + Sync),
+) -> Placed {
     let mut candidates = nodes.candidates().to_vec();
     let factor = candidates.len().min(study.factor as usize);
     let copies = u128::from(study.files) * factor as u128;
@@ -66,7 +73,11 @@ pub(super) fn ask(policy: &mut dyn Placement, nodes: &Nodes, study: &Study) -> P
             placed.nodes.push(node);
         }
         placed.nodes[start..].sort_unstable();
+        if (file + 1).is_multiple_of(TOLD_EVERY) {
+            watch(u64::from(TOLD_EVERY));
+        }
     }
+    watch(u64::from(study.files % TOLD_EVERY));
     placed
 }
 

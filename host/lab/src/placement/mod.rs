@@ -152,6 +152,26 @@ impl Study {
     /// # Errors
     /// [`StudyError`] when a number is out of bounds or a policy does not start.
     pub fn run(&self, policies: &[Chosen]) -> Result<Vec<Finding>, StudyError> {
+        self.run_watched(policies, &|_| {})
+    }
+
+    /// What [`Study::run_watched`] tells of, taken together, for so many policies.
+    #[must_use]
+    pub fn steps(&self, policies: usize) -> u64 {
+        let passes = 1 + self.changes.len() + self.fail.len();
+        policies as u64 * passes as u64 * u64::from(self.files)
+    }
+
+    /// The same. `watch` is told now and then, on any thread, how many steps more are done: a step is a file asked
+    /// about, and a number of failures takes as many as there are files.
+    ///
+    /// # Errors
+    /// See [`Study::run`].
+    pub fn run_watched(
+        &self,
+        policies: &[Chosen],
+        watch: &(dyn Fn(u64) + Sync),
+    ) -> Result<Vec<Finding>, StudyError> {
         self.check()?;
         let before = Nodes::new(self);
         let changes = || std::iter::once(None).chain(self.changes.iter().copied().map(Some));
@@ -161,13 +181,13 @@ impl Study {
             .collect();
         let mut placed = passes
             .par_iter()
-            .map(|&(chosen, change)| self.pass(chosen, change, &before))
+            .map(|&(chosen, change)| self.pass(chosen, change, &before, watch))
             .collect::<Result<Vec<_>, _>>()?
             .into_iter();
         let mut findings = Vec::with_capacity(policies.len());
         for chosen in policies {
             let of_policy: Vec<Placed> = placed.by_ref().take(changes().count()).collect();
-            findings.push(self.finding(chosen, &before, &of_policy));
+            findings.push(self.finding(chosen, &before, &of_policy, watch));
         }
         Ok(findings)
     }
@@ -204,6 +224,7 @@ impl Study {
         chosen: &Chosen,
         change: Option<Change>,
         before: &Nodes,
+        watch: &(dyn Fn(u64) + Sync),
     ) -> Result<Placed, StudyError> {
         let name = change.map_or("first", Change::as_str);
         let seed = crate::seed::derive(self.seed, &["policy", name]);
@@ -215,11 +236,17 @@ impl Study {
                 name: chosen.name.clone(),
                 refusal,
             })?;
-        Ok(ask::ask(policy.as_mut(), nodes, self))
+        Ok(ask::ask(policy.as_mut(), nodes, self, watch))
     }
 
     /// `placed` is where the copies lie at first, and then after each change.
-    fn finding(&self, chosen: &Chosen, before: &Nodes, placed: &[Placed]) -> Finding {
+    fn finding(
+        &self,
+        chosen: &Chosen,
+        before: &Nodes,
+        placed: &[Placed],
+        watch: &(dyn Fn(u64) + Sync),
+    ) -> Finding {
         let (first, later) = placed.split_first().expect("the first pass is always made");
         let sets = ReplicaSets::new(first.factor, self.nodes, &first.nodes);
         Finding {
@@ -240,7 +267,11 @@ impl Study {
             zones_per_file: (self.zones > 0).then(|| zones_per_file(before, first)),
             replica_sets: sets.len() as u64,
             loss: (self.fail.iter())
-                .map(|&fail| loss::loss(&sets, fail, self.files, self.seed))
+                .map(|&fail| {
+                    let loss = loss::loss(&sets, fail, self.files, self.seed);
+                    watch(u64::from(self.files));
+                    loss
+                })
                 .collect(),
         }
     }

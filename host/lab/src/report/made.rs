@@ -118,7 +118,12 @@ pub(super) fn notes(results: &Results) -> String {
 pub(super) fn expectations(results: &Results) -> String {
     let rows: String = (results.expectations.iter())
         .map(|it| {
-            let (class, word) = if it.holds { ("good", "holds") } else { ("bad", "does not hold") };
+            let (class, word) = match (it.holds, it.optional) {
+                (true, false) => ("good", "holds"),
+                (true, true) => ("good", "holds (optional)"),
+                (false, false) => ("bad", "does not hold"),
+                (false, true) => ("", "does not hold (optional)"),
+            };
             format!(
                 "<tr><th scope=\"row\">{}</th><td class=\"{class}\">{word}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
                 escaped(&it.expected),

@@ -10,6 +10,7 @@ use super::figure::Figure;
 use super::layout::places;
 use super::palette::{INK_COLOUR, LINES_TOLD_APART, LINK_COLOUR, PAPER_COLOUR, line_colour};
 use super::text::{escaped, short};
+use dataverse_core::plural::plural;
 use crate::measures::NetworkLoad;
 use crate::results::{Outcome, Results};
 
@@ -161,9 +162,9 @@ fn figure(name: &str, network: &NetworkLoad, scale: Scale) -> Figure {
         title: format!("Network under {name}"),
         caption: String::new(),
         description: format!(
-            "{} nodes and {} links",
-            network.nodes.len(),
-            network.links.len()
+            "{} and {}",
+            plural(network.nodes.len() as u64, "node", "nodes"),
+            plural(network.links.len() as u64, "link", "links")
         ),
         drawing,
         head: [

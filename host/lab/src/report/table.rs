@@ -228,6 +228,9 @@ fn cell(summary: &Summary, divisor: f64, better: Better, entries: usize) -> Stri
             };
             format!("<small class=\"{class}\" title=\"{word}\">{sign}{told}</small>")
         });
-    let runs = format!("mean of {} runs", number(f64::from(summary.n)));
+    let runs = match summary.n {
+        1 => "one run".to_owned(),
+        n => format!("mean of {} runs", number(f64::from(n))),
+    };
     format!("<td><span title=\"{runs}\">{mean}</span>{rank}{difference}</td>")
 }

@@ -102,7 +102,7 @@ pub enum StudyError {
     #[error(transparent)]
     Topology(#[from] TopologyError),
     /// A file would have more copies than there are nodes.
-    #[error("{copies} copies of a file don't fit on {nodes} nodes")]
+    #[error("{copies} copies of a file don't fit on {}", dataverse_core::plural::plural(*nodes, "node", "nodes"))]
     Copies {
         /// Copies.
         copies: u64,
@@ -128,16 +128,18 @@ impl Study {
         self.check()?;
         let topology = self.network.topology(derive(self.seed, &["network"]))?;
         let nodes = topology.nodes.len();
+        // What makes no sense is told before anything is searched for.
+        let counts = self.copies.iter().map(|copies| self.counts(*copies, nodes));
+        let counts: Vec<Vec<usize>> = counts.collect::<Result<_, _>>()?;
         let mut ranks: Vec<u32> = (0..nodes as u32).collect();
         Draw::new(derive(self.seed, &["ids"])).shuffle(&mut ranks);
         let mut ways = Ways::new(topology.links, ranks, nodes);
         let all = self.copies.len() as u64 * u64::from(self.searches);
         let mut rows = Vec::new();
-        for (number, copies) in (0..).zip(&self.copies) {
-            let counts = self.counts(*copies, nodes)?;
+        for (number, counts) in (0..).zip(&counts) {
             let done = |searches: u32| number * u64::from(self.searches) + u64::from(searches);
             let mut report = |searches| progress(done(searches), all);
-            rows.extend(self.search_all(&mut ways, &counts, &mut report));
+            rows.extend(self.search_all(&mut ways, counts, &mut report));
         }
         Ok(rows)
     }

@@ -103,6 +103,8 @@ pub(super) struct Aside {
     pub(super) resized: Option<(u64, u64)>,
     /// This is the first time that it changed.
     pub(super) first_resize: bool,
+    /// It says an earlier time than one before it.
+    pub(super) goes_back: bool,
 }
 
 impl Accesses {
@@ -150,6 +152,7 @@ impl Accesses {
             found: known.last,
             resized: is_resized.then_some((known.size, request.size)),
             first_resize: is_resized && !known.resized,
+            goes_back: request.time < self.latest,
         };
         known.resized |= is_resized;
         let is_new = request.op == Op::Write || is_resized && self.on_resize == OnResize::Write;

@@ -15,35 +15,44 @@ pub enum Capacity {
 }
 
 impl Capacity {
+    /// Whether it is a capacity at all, whatever the trace.
+    ///
+    /// # Errors
+    /// Why it is none, for people.
+    pub fn check(self, unit: Unit) -> Result<(), String> {
+        match (self, unit) {
+            (Self::Plain(0) | Self::Bytes(0), _) => {
+                Err("a capacity of 0 caches nothing".to_owned())
+            }
+            (Self::Plain(_), _) | (Self::Bytes(_), Unit::Bytes) => Ok(()),
+            (Self::Bytes(bytes), Unit::Objects) => Err(format!(
+                "a capacity of {bytes} bytes makes no sense where objects are counted: say --unit bytes"
+            )),
+            (Self::Share(share), _) if share > 0.0 && share <= 1.0 => Ok(()),
+            (Self::Share(share), _) => {
+                let percent = 100.0 * share;
+                Err(format!(
+                    "{percent}% is no capacity: a share is above 0% and at most 100%"
+                ))
+            }
+        }
+    }
+
     /// So many of the unit, for this trace.
     ///
     /// # Errors
     /// Why that is no capacity, for people.
     pub fn resolve(self, unit: Unit, survey: &Survey) -> Result<u64, String> {
-        let resolved = match (self, unit) {
-            (Self::Plain(units), _) | (Self::Bytes(units), Unit::Bytes) => units,
-            (Self::Bytes(bytes), Unit::Objects) => {
-                return Err(format!(
-                    "a capacity of {bytes} bytes makes no sense where objects are counted: say --unit bytes"
-                ));
-            }
-            (Self::Share(share), unit) if share > 0.0 && share <= 1.0 => {
+        self.check(unit)?;
+        Ok(match self {
+            Self::Plain(units) | Self::Bytes(units) => units,
+            Self::Share(share) => {
                 let whole = match unit {
                     Unit::Objects => survey.objects as f64,
                     Unit::Bytes => survey.object_bytes as f64,
                 };
                 (whole * share).max(1.0) as u64
             }
-            (Self::Share(share), _) => {
-                let percent = 100.0 * share;
-                return Err(format!(
-                    "{percent}% is no capacity: a share is above 0% and at most 100%"
-                ));
-            }
-        };
-        match resolved {
-            0 => Err("a capacity of 0 caches nothing".to_owned()),
-            resolved => Ok(resolved),
-        }
+        })
     }
 }

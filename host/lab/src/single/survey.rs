@@ -18,6 +18,8 @@ pub struct Survey {
     pub deletes: u64,
     /// Requests of a node's recording that had nothing to do with its cache: left out.
     pub left_out: u64,
+    /// Requests that say an earlier time than one before them; they are taken as coming together with that.
+    pub goes_back: u64,
     /// Reads of objects that were not there before: no cache can avoid to miss them.
     pub first_reads: u64,
     /// Objects.
@@ -71,6 +73,7 @@ impl Survey {
                 survey.next[aside.found as usize] = survey.next.len() as u32;
             }
             survey.next.push(NEVER);
+            survey.goes_back += u64::from(aside.goes_back);
             if access.first {
                 survey.objects += 1;
                 survey.object_bytes += u128::from(access.size);

@@ -1,15 +1,18 @@
-//! Traces as tables: a header that names the columns, then a line a request.
+//! Traces as tables: a line a request, and mostly a header that names the columns.
 //!
-//! Which column means what can be told ([`Columns`]); those that nobody named are passed by.
+//! Which column means what can be told ([`Columns`]); those that nobody named are passed by. A header is the first
+//! row, or a comment before it. A table without one goes by the places of its columns: see [`places`].
+
+mod places;
 
 use csv::ByteRecord;
-use dataverse_core::limits;
 
 use super::packed::Bytes;
 use super::rows::Rows;
 use super::{Op, Request, TraceError, number};
+use places::{Places, place};
 
-/// Which column of a table holds what.
+/// Which column of a table holds what, by name or by place.
 ///
 /// ```
 /// use dataverse_lab::trace::Columns;
@@ -18,7 +21,13 @@ use super::{Op, Request, TraceError, number};
 /// assert_eq!(columns.id, "key");
 /// assert_eq!(columns.size, None);
 /// assert_eq!(columns.reader.as_deref(), Some("reader"));
+/// // Without a header: the third column is the object.
+/// let columns = Columns::parse("time=1,id=3").expect("they are columns");
+/// assert_eq!(columns.id, "3");
 /// ```
+///
+/// A name that is a number is the column's place, from 1 on, unless the header has a column of that name. Once any
+/// column goes by its place, those that were not told are only there if the header names them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Columns {
     /// The object: a number, or any name.
@@ -54,16 +63,17 @@ impl Columns {
     /// What is wrong with it, for people.
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut columns = Self::default();
+        let mut told: Vec<(&str, &str)> = Vec::new();
         for part in text.split(',') {
             let wrong = || {
                 format!(
-                    "`{part}` is none of time=, id=, size=, reader= and op= with a column's name"
+                    "`{part}` is none of time=, id=, size=, reader= and op= with a column's name or place"
                 )
             };
             let (what, name) = part.split_once('=').ok_or_else(wrong)?;
-            let name = name.trim();
+            let (what, name) = (what.trim(), name.trim());
             let named = (!name.is_empty()).then(|| name.to_owned());
-            match what.trim() {
+            match what {
                 "id" => columns.id = named.ok_or("every request needs an id: name its column")?,
                 "time" => columns.time = named,
                 "size" => columns.size = named,
@@ -71,6 +81,15 @@ impl Columns {
                 "op" => columns.op = named,
                 _ => return Err(wrong()),
             }
+            if told.iter().any(|(before, _)| *before == what) {
+                return Err(format!("`{what}=` is given twice; name one column for it"));
+            }
+            if let Some((before, _)) = told.iter().find(|(_, it)| *it == name && !name.is_empty()) {
+                return Err(format!(
+                    "the column `{name}` is named twice, for {before}= and for {what}="
+                ));
+            }
+            told.push((what, name));
         }
         Ok(columns)
     }
@@ -109,58 +128,15 @@ impl TimeUnit {
     }
 }
 
-/// Where the columns are in this table.
-#[derive(Clone, Copy, Debug)]
-struct Places {
-    id: usize,
-    time: Option<usize>,
-    size: Option<usize>,
-    reader: Option<usize>,
-    op: Option<usize>,
-}
-
-impl Places {
-    fn find(columns: &Columns, header: &ByteRecord) -> Result<Self, String> {
-        if header.len() > limits::TRACE_COLUMNS_MAX {
-            let most = limits::TRACE_COLUMNS_MAX;
-            return Err(format!(
-                "it has {} columns; at most {most} are read",
-                header.len()
-            ));
-        }
-        let find = |name: &String| {
-            let mut found = header.iter().enumerate();
-            found.find(|(_, column)| column.trim_ascii() == name.as_bytes())
-        };
-        let place = |name: &String| find(name).map(|(place, _)| place);
-        let needed = |what: &str, name: &String| {
-            place(name).ok_or_else(|| {
-                let named: Vec<String> = header.iter().map(number::shown).collect();
-                format!(
-                    "the header has no column `{name}` for the {what}, only `{}`; name the columns, as in \
-                     time=TIME,id=ID,size=SIZE",
-                    named.join("`, `")
-                )
-            })
-        };
-        let needed_if_named = |what: &str, name: &Option<String>| {
-            name.as_ref().map(|name| needed(what, name)).transpose()
-        };
-        Ok(Self {
-            id: needed("id", &columns.id)?,
-            time: needed_if_named("time", &columns.time)?,
-            size: needed_if_named("size", &columns.size)?,
-            reader: columns.reader.as_ref().and_then(place),
-            op: columns.op.as_ref().and_then(place),
-        })
-    }
-}
-
 pub(super) struct CsvRequests {
     rows: Rows,
     places: Places,
     unit_ms: f64,
     read: u64,
+    /// The first row is a request and was not handed out yet.
+    begins: bool,
+    /// What was taken for granted, for people.
+    assumed: Option<String>,
 }
 
 impl CsvRequests {
@@ -170,27 +146,49 @@ impl CsvRequests {
         columns: &Columns,
         unit: TimeUnit,
     ) -> Result<Self, TraceError> {
-        let mut rows = Rows::new(file, bytes, 1);
-        let Some(header) = rows.next()? else {
-            return Err(rows.wrong("it is empty; the first line must name the columns"));
-        };
-        let places = Places::find(columns, header);
-        let places = places.map_err(|reason| rows.wrong(reason))?;
+        let mut rows = Rows::of_any(file, bytes, 1);
+        if rows.next()?.is_none() {
+            return Err(rows.wrong("it is empty; a trace has a line for each request"));
+        }
+        let placed = place(columns, rows.last(), rows.comments());
+        let placed = placed.map_err(|reason| rows.wrong(reason))?;
+        if placed.begins {
+            rows.without_header();
+        }
         Ok(Self {
             rows,
-            places,
+            places: placed.places,
             unit_ms: unit.ms(),
             read: 0,
+            begins: placed.begins,
+            assumed: placed.assumed,
         })
     }
 
+    /// Whether there is a column for times.
+    pub(super) const fn has_times(&self) -> bool {
+        self.places.time.is_some()
+    }
+
+    /// Which columns were taken for what, where the table does not say.
+    pub(super) fn assumed(&self) -> Option<&str> {
+        self.assumed.as_deref()
+    }
+
     fn read_next(&mut self) -> Result<Option<Request>, TraceError> {
-        let Some(row) = self.rows.next()? else {
+        let is_there = std::mem::take(&mut self.begins) || self.rows.next()?.is_some();
+        if !is_there {
             return Ok(None);
-        };
+        }
         self.read += 1;
+        let row = self.rows.last();
         let request = self.places.request(row, self.unit_ms, self.read);
-        request.map(Some).map_err(|reason| self.rows.wrong(reason))
+        request.map(Some).map_err(|reason| {
+            // Then the guess may be what is wrong.
+            let guess = self.assumed.as_ref().filter(|_| self.read == 1);
+            let hint = guess.map(|guess| format!(" ({guess}; --columns says otherwise)"));
+            self.rows.wrong(reason + &hint.unwrap_or_default())
+        })
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A trace is read as a stream, never as a whole, as often as someone asks for its requests. It may be plain or
 //! packed with gzip or zstd, told by its content. Nothing is repaired: a line that makes no sense ends the stream
-//! with an error that names it.
+//! with an error that names it. What comes through a pipe is copied to a temporary file, to be read again.
 //!
 //! ```text
 //! file ── packed ──► bytes ── csv, oracle or recording ──► Request, Request, …

@@ -8,6 +8,14 @@ use flate2::bufread::MultiGzDecoder;
 
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+/// What can't be unpacked here, by how it begins.
+const OTHERS: [(&[u8], &str); 5] = [
+    (b"\xfd7zXZ\0", "xz"),
+    (b"BZh", "bzip2"),
+    (b"PK\x03\x04", "zip"),
+    (b"7z\xbc\xaf\x27\x1c", "7z"),
+    (b"\x04\x22\x4d\x18", "lz4"),
+];
 const BUFFER_BYTES: usize = 256 << 10;
 
 /// The bytes of a file, unpacked.
@@ -22,6 +30,11 @@ pub(super) fn open(path: &Path) -> io::Result<Bytes> {
 pub(super) fn unpacked(bytes: impl Read + Send + 'static) -> io::Result<Bytes> {
     let mut bytes = BufReader::with_capacity(BUFFER_BYTES, bytes);
     let first = bytes.fill_buf()?;
+    if let Some((_, packer)) = OTHERS.iter().find(|(begin, _)| first.starts_with(begin)) {
+        return Err(io::Error::other(format!(
+            "it is packed with {packer}; unpack it, or pack it with gzip or zstd"
+        )));
+    }
     if first.starts_with(&GZIP) {
         Ok(buffered(MultiGzDecoder::new(bytes)))
     } else if first.starts_with(&ZSTD) {

@@ -2,8 +2,10 @@
 //!
 //! Lines are bounded and counted here, so that what is wrong can be told with its line; what is within one is for
 //! the `csv` crate, unless it has no quotes and there is nothing to it. A quoted field ends on its line. Empty
-//! lines and such that begin with `#` are passed by.
+//! lines and such that begin with `#` are passed by; of comments before the first row one may name the columns. What
+//! parts the fields is a comma, or what the first row has more of, a tab or a semicolon.
 
+use std::collections::VecDeque;
 use std::io::{BufRead as _, Read as _};
 
 use csv::{ByteRecord, ReaderBuilder};
@@ -14,11 +16,21 @@ use super::packed::Bytes;
 
 /// What some programs put before the first line.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+/// What may part the fields of a row. Of those that a row has equally many of, the first.
+const DELIMITERS: [u8; 3] = [b',', b'\t', b';'];
+/// Comments before the first row that are kept; the last ones.
+const COMMENTS_MAX: usize = 16;
 
 pub(super) struct Rows {
     file: String,
     bytes: Bytes,
     line: Vec<u8>,
+    /// None until the first row tells.
+    delimiter: Option<u8>,
+    /// The last comments before the first row.
+    comments: VecDeque<Vec<u8>>,
+    /// What the first row is, for those that have other numbers of fields.
+    first: &'static str,
     /// The number of the next line.
     next_line: u64,
     row: ByteRecord,
@@ -26,12 +38,23 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    /// `first_line` is the number that the first line has in the file.
+    /// Commas part the fields. `first_line` is the number that the first line has in the file.
     pub(super) fn new(file: String, bytes: Bytes, first_line: u64) -> Self {
+        Self {
+            delimiter: Some(b','),
+            ..Self::of_any(file, bytes, first_line)
+        }
+    }
+
+    /// The first row tells what parts the fields.
+    pub(super) fn of_any(file: String, bytes: Bytes, first_line: u64) -> Self {
         Self {
             file,
             bytes,
             line: Vec::new(),
+            delimiter: None,
+            comments: VecDeque::new(),
+            first: "the header",
             next_line: first_line,
             row: ByteRecord::new(),
             fields: None,
@@ -42,13 +65,36 @@ impl Rows {
         if !self.read_line()? {
             return Ok(None);
         }
-        self.split().map_err(|reason| self.wrong(reason))?;
+        let delimiter = *self.delimiter.get_or_insert_with(|| delimiter(&self.line));
+        split(&self.line, delimiter, &mut self.row).map_err(|reason| self.wrong(reason))?;
         let (found, expected) = (self.row.len(), *self.fields.get_or_insert(self.row.len()));
         if found == expected {
             return Ok(Some(&self.row));
         }
-        let reason = format!("it has {found} fields; the header has {expected}");
+        let fields = if found == 1 { "field" } else { "fields" };
+        let reason = format!("it has {found} {fields}; {} has {expected}", self.first);
         Err(self.wrong(reason))
+    }
+
+    /// The row read last.
+    pub(super) fn last(&self) -> &ByteRecord {
+        &self.row
+    }
+
+    /// The fields of the last comments before the first row, the very last first.
+    pub(super) fn comments(&self) -> impl Iterator<Item = ByteRecord> {
+        let delimiter = self.delimiter.unwrap_or(b',');
+        self.comments.iter().rev().filter_map(move |comment| {
+            let begin = comment.iter().take_while(|&&byte| byte == b'#');
+            let text = comment[begin.count()..].trim_ascii();
+            let mut row = ByteRecord::new();
+            split(text, delimiter, &mut row).ok().map(|()| row)
+        })
+    }
+
+    /// The first row was no header.
+    pub(super) fn without_header(&mut self) {
+        self.first = "the first line";
     }
 
     /// The line read last is wrong; in an empty file the first.
@@ -78,33 +124,59 @@ impl Rows {
             if read > most {
                 return Err(self.wrong(format!("the line has more than {most} bytes")));
             }
-            let end = self.line.trim_ascii_end().len();
-            self.line.truncate(end);
+            // A tab at the end parts the last field from an empty one.
+            let is_end = |byte: &u8| matches!(byte, b'\n' | b'\r' | b' ');
+            let end = self.line.iter().rposition(|byte| !is_end(byte));
+            self.line.truncate(end.map_or(0, |last| last + 1));
             if self.fields.is_none() && self.line.starts_with(BYTE_ORDER_MARK) {
                 self.line.drain(..BYTE_ORDER_MARK.len());
             }
-            if !self.line.is_empty() && !self.line.starts_with(b"#") {
+            if self.line.starts_with(b"#") {
+                if self.fields.is_none() {
+                    if self.comments.len() == COMMENTS_MAX {
+                        self.comments.pop_front();
+                    }
+                    self.comments.push_back(self.line.clone());
+                }
+            } else if !self.line.trim_ascii().is_empty() {
                 return Ok(true);
             }
         }
     }
+}
 
-    fn split(&mut self) -> Result<(), String> {
-        self.row.clear();
-        let quotes = self.line.iter().filter(|&&byte| byte == b'"').count();
-        if quotes == 0 {
-            for field in self.line.split(|&byte| byte == b',') {
-                self.row.push_field(field);
-            }
-            return Ok(());
+/// What this row has the most of, outside of quotes.
+fn delimiter(row: &[u8]) -> u8 {
+    let mut counts = [0u32; DELIMITERS.len()];
+    let mut is_quoted = false;
+    for byte in row {
+        is_quoted ^= *byte == b'"';
+        let which = DELIMITERS.iter().position(|it| it == byte);
+        if let Some(which) = which.filter(|_| !is_quoted) {
+            counts[which] += 1;
         }
-        if quotes % 2 == 1 {
-            return Err("a quoted field does not end on its line".to_owned());
-        }
-        let mut table = ReaderBuilder::new()
-            .has_headers(false)
-            .from_reader(&self.line[..]);
-        let read = table.read_byte_record(&mut self.row);
-        read.map(drop).map_err(|error| error.to_string())
     }
+    let most = counts.into_iter().max().unwrap_or(0);
+    let first = counts.into_iter().position(|count| count == most);
+    DELIMITERS[first.unwrap_or(0)]
+}
+
+fn split(line: &[u8], delimiter: u8, row: &mut ByteRecord) -> Result<(), String> {
+    row.clear();
+    let quotes = line.iter().filter(|&&byte| byte == b'"').count();
+    if quotes == 0 {
+        for field in line.split(|&byte| byte == delimiter) {
+            row.push_field(field);
+        }
+        return Ok(());
+    }
+    if quotes % 2 == 1 {
+        return Err("a quoted field does not end on its line".to_owned());
+    }
+    let mut table = ReaderBuilder::new()
+        .has_headers(false)
+        .delimiter(delimiter)
+        .from_reader(line);
+    let read = table.read_byte_record(row);
+    read.map(drop).map_err(|error| error.to_string())
 }

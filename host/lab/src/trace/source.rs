@@ -2,14 +2,14 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::BufRead;
-use std::path::{Path, PathBuf};
+use std::io::{self, BufRead, Read as _};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use dataverse_core::content::Digest;
 use dataverse_core::limits;
-use tempfile::TempPath;
+use tempfile::NamedTempFile;
 
 use super::csv::{Columns, CsvRequests, TimeUnit};
 use super::oracle::OracleRequests;
@@ -21,7 +21,7 @@ use super::{Request, TraceError};
 /// How a trace's file is laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// A table whose first line names the columns.
+    /// A table, mostly with a header that names the columns.
     Csv,
     /// libCacheSim's binary format of the same name.
     OracleGeneral,
@@ -89,12 +89,19 @@ pub struct Options {
     pub time_unit: TimeUnit,
 }
 
-/// A trace that is there. What can be read only once, such as a pipe, is copied to a temporary file first.
+/// A trace that is there.
 #[derive(Clone, Debug)]
 pub struct Trace {
     name: String,
     source: Source,
+    /// Its requests say when they came.
+    has_times: bool,
+    /// What was taken for granted about its file, for people.
+    assumed: Option<String>,
 }
+
+/// The name of standard input.
+const STANDARD_INPUT: &str = "-";
 
 #[derive(Clone, Debug)]
 enum Source {
@@ -102,15 +109,16 @@ enum Source {
         path: PathBuf,
         format: Format,
         options: Options,
-        /// What could be read only once, kept to be read again.
-        _kept: Option<Arc<TempPath>>,
+        /// What came from a pipe, which can be read only once; it is removed with the trace.
+        _kept: Option<Arc<NamedTempFile>>,
     },
     Zipf(Spec),
 }
 
 impl Trace {
-    /// The trace of this name: a file's path, or `zipf:OBJECTS,REQUESTS,SEED`, which is generated. The beginning
-    /// of a file is looked at.
+    /// The trace of this name: a file's path, `-` for standard input, or `zipf:OBJECTS,REQUESTS,SEED`, which is
+    /// generated. The beginning of a file is looked at; what can be read only once, as a pipe, is copied to a
+    /// temporary file first.
     ///
     /// # Errors
     /// [`TraceError`] when there is no such file, or it begins with what is no trace.
@@ -123,17 +131,26 @@ impl Trace {
             return Ok(Self {
                 name: name.to_owned(),
                 source: Source::Zipf(spec),
+                has_times: false,
+                assumed: None,
             });
         }
-        let kept = kept(Path::new(name)).map_err(|e| unreadable(Path::new(name), &e))?;
-        let path = kept
-            .as_ref()
-            .map_or(Path::new(name), |kept| kept)
-            .to_owned();
-        let mut bytes = open_file(&path)?;
-        let beginning = bytes.fill_buf().map_err(|e| unreadable(&path, &e))?;
+        let kept = kept(name)?;
+        let path = match &kept {
+            Some(kept) => kept.path().to_owned(),
+            None => PathBuf::from(name),
+        };
+        let unreadable = |error| unreadable(name, &error);
+        let mut bytes = packed::open(&path).map_err(unreadable)?;
+        let beginning = bytes.fill_buf().map_err(unreadable)?;
+        if is_utf16(beginning) {
+            return Err(TraceError::Whole {
+                file: name.to_owned(),
+                reason: "it is text in UTF-16; save it as UTF-8".to_owned(),
+            });
+        }
         let format = options.format.unwrap_or_else(|| Format::guess(beginning));
-        let trace = Self {
+        let mut trace = Self {
             name: name.to_owned(),
             source: Source::File {
                 path,
@@ -141,9 +158,14 @@ impl Trace {
                 options,
                 _kept: kept.map(Arc::new),
             },
+            has_times: true,
+            assumed: None,
         };
         // A header that is wrong is told of now.
-        trace.requests()?;
+        if let Reading::Csv(requests) = &trace.requests()?.reading {
+            trace.has_times = requests.has_times();
+            trace.assumed = requests.assumed().map(str::to_owned);
+        }
         Ok(trace)
     }
 
@@ -151,6 +173,18 @@ impl Trace {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Whether its requests say when they came.
+    #[must_use]
+    pub const fn has_times(&self) -> bool {
+        self.has_times
+    }
+
+    /// What was taken for granted about its file and may be otherwise, for people.
+    #[must_use]
+    pub fn assumed(&self) -> Option<&str> {
+        self.assumed.as_deref()
     }
 
     /// How its file is laid out; none when it is generated.
@@ -184,7 +218,8 @@ impl Trace {
                 options,
                 ..
             } => {
-                let (bytes, file) = (open_file(path)?, self.name.clone());
+                let bytes = packed::open(path).map_err(|error| unreadable(&self.name, &error))?;
+                let file = self.name.clone();
                 match format {
                     Format::Csv => {
                         let (columns, unit) = (&options.columns, options.time_unit);
@@ -215,7 +250,7 @@ impl Trace {
         let Source::File { path, .. } = &self.source else {
             return Ok(Digest::of(self.name.as_bytes()));
         };
-        let unreadable = |error| unreadable(path, &error);
+        let unreadable = |error| unreadable(&self.name, &error);
         let mut hasher = blake3::Hasher::new();
         let file = File::open(path).map_err(unreadable)?;
         hasher.update_reader(file).map_err(unreadable)?;
@@ -223,24 +258,53 @@ impl Trace {
     }
 }
 
-/// Copies what can't be read twice, such as a pipe, to where it can be.
-fn kept(path: &Path) -> std::io::Result<Option<TempPath>> {
-    let metadata = std::fs::metadata(path)?;
-    if metadata.is_file() || metadata.is_dir() {
-        return Ok(None);
+/// A copy of what can be read only once; none of a file, which is read where it lies.
+fn kept(name: &str) -> Result<Option<NamedTempFile>, TraceError> {
+    let unreadable = |error: io::Error| unreadable(name, &error);
+    let from: Box<dyn io::Read> = match name {
+        STANDARD_INPUT => Box::new(io::stdin().lock()),
+        name => {
+            let kind = std::fs::metadata(name).map_err(unreadable)?.file_type();
+            if kind.is_file() || kind.is_dir() {
+                return Ok(None);
+            }
+            Box::new(File::open(name).map_err(unreadable)?)
+        }
+    };
+    let most = limits::TRACE_PIPE_BYTES_MAX;
+    let mut kept = NamedTempFile::new().map_err(unreadable)?;
+    let copied = io::copy(&mut from.take(most + 1), kept.as_file_mut()).map_err(unreadable)?;
+    if copied > most {
+        return Err(TraceError::Whole {
+            file: name.to_owned(),
+            reason: format!("it has more than {most} bytes, and is no file; write it to one first"),
+        });
     }
-    let mut kept = tempfile::NamedTempFile::new()?;
-    std::io::copy(&mut File::open(path)?, &mut kept)?;
-    Ok(Some(kept.into_temp_path()))
+    Ok(Some(kept))
 }
 
-fn open_file(path: &Path) -> Result<Bytes, TraceError> {
-    packed::open(path).map_err(|error| unreadable(path, &error))
+/// Whether this is text as some spreadsheets save it: every other byte is 0 behind a mark.
+fn is_utf16(beginning: &[u8]) -> bool {
+    const LOOKED_AT_BYTES: usize = 32;
+    let (mark, text) = beginning.split_at(beginning.len().min(2));
+    let of_ascii = |zero: usize| {
+        let text = &text[..text.len().min(LOOKED_AT_BYTES)];
+        let units = text.chunks_exact(2);
+        units.len() > 0
+            && units
+                .clone()
+                .all(|unit| unit[zero] == 0 && unit[1 - zero] != 0)
+    };
+    match mark {
+        [0xff, 0xfe] => of_ascii(1),
+        [0xfe, 0xff] => of_ascii(0),
+        _ => false,
+    }
 }
 
-fn unreadable(path: &Path, error: &std::io::Error) -> TraceError {
+fn unreadable(name: &str, error: &io::Error) -> TraceError {
     TraceError::Unreadable {
-        file: path.display().to_string(),
+        file: name.to_owned(),
         reason: error.to_string(),
     }
 }

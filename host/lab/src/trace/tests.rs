@@ -103,7 +103,12 @@ fn columns_may_lie_anywhere_and_have_other_names() {
 #[test]
 fn a_table_that_makes_no_sense_is_refused_with_its_line() {
     check_refused("", 1, "empty");
-    check_refused("1,2,3\n", 1, "no column `id`");
+    check_refused("when,what,much\n", 1, "no column `id`");
+    check_refused("1,2,3,4,5,6\n", 1, "6 columns and no header");
+    check_refused("0,1,10\n1,2\n", 2, "2 fields; the first line has 3");
+    check_refused("a.txt,10\n", 1, "--columns says otherwise");
+    check_refused("time,id,size,size\n1,2,3,4\n", 1, "`size` twice");
+    check_refused("# id,time,size,id\n1,2,3,4\n", 2, "`id` twice");
     check_refused("time,id\n1,2\n", 1, "no column `size`");
     check_refused(
         "time,id,size\n1,2,3\n1,2\n",
@@ -118,6 +123,136 @@ fn a_table_that_makes_no_sense_is_refused_with_its_line() {
     check_refused("time,id,size\n\n\n1,2,x\n", 4, "`x` is no size");
     check_refused("time,id,size\n1,2,9999999999999\n", 2, "beyond");
     check_refused("time,id,size\n1,2,3\n1,\"2,3\n", 3, "does not end");
+}
+
+const EXPECTED: [(u64, u64, u64, u64); 3] = [(0, 0, 1, 10), (1500, 0, 2, 20), (2000, 0, 1, 10)];
+
+fn check_rows(content: &str, columns: &str, expected: &[(u64, u64, u64, u64)]) {
+    let columns = match columns {
+        "" => Ok(Columns::default()),
+        columns => Columns::parse(columns),
+    };
+    let options = Options {
+        columns: columns.expect("they are columns"),
+        ..Options::default()
+    };
+    match read_as(content.as_bytes(), options) {
+        Ok(requests) => assert_eq!(rows(&requests), expected, "{content}"),
+        Err(error) => panic!("{content}: {error}"),
+    }
+}
+
+#[test]
+fn a_table_without_a_header_goes_by_the_order_of_one() {
+    check_rows("0,1,10\n1.5,2,20\n2,1,10\n", "", &EXPECTED);
+    check_rows("\n0,1,10\n\n1.5,2,20\n2,1,10", "", &EXPECTED);
+    check_rows("0,1\n1.5,2\n", "", &[(0, 0, 1, 1), (1500, 0, 2, 1)]);
+    check_rows("7\n8\n", "", &[(1, 0, 7, 1), (2, 0, 8, 1)]);
+    check_rows("0,1,10,3,put\n", "", &[(0, 3, 1, 10)]);
+    // The times are said not to be there, so the first column is the id.
+    check_rows("7,10\n8,20\n", "time=", &[(1, 0, 7, 10), (2, 0, 8, 20)]);
+    let trace = |content: &[u8]| {
+        let (_folder, path) = file("trace.csv", content);
+        let trace = Trace::open(&path.to_string_lossy(), Options::default());
+        let trace = trace.expect("it is a trace");
+        (trace.assumed().map(str::to_owned), trace.has_times())
+    };
+    let assumed = "it has no header; its columns are taken as time, id, size";
+    assert_eq!(trace(b"0,1,10\n"), (Some(assumed.to_owned()), true));
+    let assumed = "it has no header; its column is taken as id";
+    assert_eq!(trace(b"7\n"), (Some(assumed.to_owned()), false));
+    assert_eq!(trace(TABLE.as_bytes()), (None, true));
+}
+
+#[test]
+fn a_comment_may_be_the_header() {
+    check_rows("# time,id,size\n0,1,10\n1.5,2,20\n2,1,10\n", "", &EXPECTED);
+    check_rows("#size, time, id\n10,0,1\n20,1.5,2\n10,2,1\n", "", &EXPECTED);
+    let several = "# made by hand\n#\n## when,what\n# more, or less, id\n0,1\n";
+    check_rows(several, "time=when,id=what,size=", &[(0, 0, 1, 1)]);
+    // A header goes before a comment, and a comment that is no header is none.
+    check_rows("# id,time,size\ntime,id,size\n0,1,10\n", "", &EXPECTED[..1]);
+    check_rows("# an id\n0,1,10\n# the end, id\n", "", &EXPECTED[..1]);
+}
+
+#[test]
+fn columns_may_be_told_by_their_places() {
+    let expected = [(0, 0, 7, 10), (1000, 0, 8, 20)];
+    check_rows("x,10,0,7\nx,20,1,8\n", "time=3,id=4,size=2", &expected);
+    // What was not told is not there, and a first line of words is a header.
+    check_rows(
+        "a,b,c\n7,0,3\n8,1,4\n",
+        "time=2,id=1",
+        &[(0, 0, 7, 1), (1000, 0, 8, 1)],
+    );
+    check_rows("0,1\n5,6\n", "id=2", &[(1, 0, 1, 1), (2, 0, 6, 1)]);
+    // A column of that name goes before one at that place, and names and places go together.
+    check_rows("2,time\n7,0\n", "id=2", &[(0, 0, 7, 1)]);
+    check_rows(
+        "bytes,x,when\n10,7,0\n",
+        "id=2,size=bytes,time=when",
+        &expected[..1],
+    );
+    let refused = |columns: &str, says: &str| {
+        let options = Options {
+            columns: Columns::parse(columns).expect("they are columns"),
+            ..Options::default()
+        };
+        let refused = read_as(b"1,2,3\n", options).expect_err(columns).to_string();
+        assert!(refused.contains(says), "{refused}");
+    };
+    refused("id=4", "there is no column 4 for the id: it has 3 columns");
+    refused("size=3", "no column `id`");
+    refused("id=0", "no column `0`");
+    refused("id=key", "no column `key`");
+}
+
+#[test]
+fn a_column_is_named_once() {
+    for (columns, says) in [
+        ("id=a,id=b", "`id=` is given twice"),
+        ("id=a,size=,size=b", "`size=` is given twice"),
+        (
+            "time=x,id=x",
+            "the column `x` is named twice, for time= and for id=",
+        ),
+        ("id=2,size=2", "the column `2` is named twice"),
+        ("id=", "needs an id"),
+        ("id", "is none of time="),
+        ("", "is none of time="),
+    ] {
+        let refused = Columns::parse(columns).expect_err(columns);
+        assert!(refused.contains(says), "{refused}");
+    }
+    assert!(Columns::parse("time=,size=").is_ok(), "both are not there");
+}
+
+#[test]
+fn tables_of_other_programs_are_read() {
+    let check = |content: &str| check_rows(content, "", &EXPECTED);
+    check("\u{feff}time,id,size\r\n0,1,10\r\n1.5,2,20\r\n2,1,10\r\n");
+    check("time\tid\tsize\n0\t1\t10\n1.5\t2\t20\n2\t1\t10\n");
+    check("time;id;size;\n0;1;10;\n1.5;2;20;x,y\n2;1;10;\n");
+    check("time\tid\tsize\tnote\n0\t1\t10\t\n1.5\t2\t20\ta b\n2\t1\t10\t\n");
+    check("\"time\",\"id\",\"size\"\n\"0\",\"1\",\"10\"\n1.5,2,20\n2, 1 ,10\n");
+    check("\u{feff}# time;id;size\n0;1;10\n\n1.5;2;20\n   \n2;1;10");
+    check("id,\"a;b;c;d\",time,size\n1,x,0,10\n2,x,1.5,20\n1,x,2,10\n");
+}
+
+#[test]
+fn what_is_no_text_and_no_trace_is_told_for_what_it_is() {
+    let check = |content: &[u8], says: &str| {
+        let refused = read(content).expect_err(says).to_string();
+        assert!(refused.contains(says), "{refused}");
+    };
+    let units = "time,id\n1,2\n".encode_utf16();
+    let little: Vec<u8> = units.clone().flat_map(u16::to_le_bytes).collect();
+    check(&[&b"\xff\xfe"[..], &little].concat(), "UTF-16");
+    let big: Vec<u8> = units.flat_map(u16::to_be_bytes).collect();
+    check(&[&b"\xfe\xff"[..], &big].concat(), "UTF-16");
+    check(b"\xfd7zXZ\0\0\x04", "packed with xz");
+    check(b"BZh91AY", "packed with bzip2");
+    check(b"PK\x03\x04\x14", "packed with zip");
 }
 
 #[test]

@@ -168,7 +168,6 @@ impl Recorded {
             })?;
             options.time_unit = unit.1;
         }
-        let has_column = options.columns.time.is_some();
         let name = match path.to_string_lossy() {
             name if name.starts_with("zipf:") => name.into_owned(),
             _ => base.join(path).to_string_lossy().into_owned(),
@@ -187,15 +186,10 @@ impl Recorded {
         let digest = trace
             .digest()
             .map_err(|error| wrong("trace", error.to_string()))?;
-        let has_times = match trace.format() {
-            None => false,
-            Some(Format::Csv) => has_column,
-            Some(_) => true,
-        };
         Ok(Self {
+            has_times: trace.has_times(),
             trace,
             digest,
-            has_times,
             footprint: OnceLock::new(),
         })
     }

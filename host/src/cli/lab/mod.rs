@@ -1,9 +1,12 @@
 //! `lab`: compares policies on simulated networks and recorded traces. It needs no node.
 
+mod chosen;
 mod new;
+mod output;
 mod placement;
 mod run;
 mod search;
+mod steps;
 mod told;
 mod trace;
 

@@ -2,8 +2,9 @@
 
 use dataverse_core::policy::Kind;
 use dataverse_lab::placement::{Change, Finding, Loss, Method, Moves, Study, StudyError, Weights};
-use dataverse_lab::shelf::Chosen;
 
+use super::chosen::{choose, named};
+use super::steps::Steps;
 use crate::cli::failure::Failure;
 use crate::cli::offered::{placements, policy_text};
 use crate::cli::screen::Screen;
@@ -12,7 +13,7 @@ use crate::cli::screen::Screen;
 ///
 /// Asks each policy about many files: how evenly the copies lie; which of them would lie elsewhere once a node
 /// has joined, left or doubled its weight, against the least that such a change asks for; and how likely it is
-/// that a file is lost when several nodes fail at once.
+/// that a file is lost when several nodes fail at once. All of it asks each policy about all files five times.
 #[derive(Debug, clap::Args)]
 pub(super) struct Placement {
     /// A policy: the name of one that comes with the program, a .wasm file, or `baseline`; with its
@@ -52,14 +53,16 @@ impl Placement {
         // A number that makes no sense is told before any policy is compiled.
         study.check().map_err(failed)?;
         let shelf = super::shelf()?;
-        let choose = |policy: &String| {
+        let asked = self.policies.iter().map(|policy| {
             let (name, config) = named(policy);
-            shelf.choose(Kind::Placement, name, config)
+            (name, config.unwrap_or_default())
+        });
+        let chosen = choose(&shelf, Kind::Placement, asked)?;
+        let findings = {
+            let steps = Steps::of("asking", Some(study.steps(chosen.len())), screen.bars);
+            let watch = |more| steps.advance(more);
+            study.run_watched(&chosen, &watch).map_err(failed)?
         };
-        let chosen: Result<Vec<Chosen>, _> = self.policies.iter().map(choose).collect();
-        let findings = study
-            .run(&chosen.map_err(Failure::refused)?)
-            .map_err(failed)?;
         if self.json {
             let told = serde_json::to_string(&findings).map_err(Failure::refused)?;
             return screen.line(&told);
@@ -101,14 +104,6 @@ fn failed(error: StudyError) -> Failure {
     match error {
         StudyError::OutOfBounds { .. } => Failure::Usage(error.to_string()),
         StudyError::Refused { .. } => Failure::refused(error),
-    }
-}
-
-/// The policy's name or path, and its configuration.
-fn named(policy: &str) -> (&str, &str) {
-    match policy.find(":{") {
-        Some(colon) => (&policy[..colon], &policy[colon + 1..]),
-        None => (policy, ""),
     }
 }
 
@@ -189,17 +184,5 @@ fn chance(loss: &Loss) -> String {
             percent(loss.low),
             percent(loss.high)
         ),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_policy_may_come_with_its_configuration() {
-        assert_eq!(named("ring"), ("ring", ""));
-        assert_eq!(named(r#"ring:{"points": 1}"#), ("ring", r#"{"points": 1}"#));
-        assert_eq!(named("C:/a.wasm"), ("C:/a.wasm", ""));
     }
 }

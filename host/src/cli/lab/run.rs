@@ -8,12 +8,12 @@ use anyhow::Context as _;
 use dataverse_core::limits::EXPERIMENT_JOBS_MAX;
 use dataverse_core::plural::{form, plural};
 use dataverse_lab::experiment::{Experiment, NoThreads, Reading, ResultsFolder, Running, table};
+use dataverse_lab::results::{self, Expectation, Results};
 use dataverse_lab::report;
-use dataverse_lab::results::{self, Results};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::told::Told;
-use super::{jobs, shelf};
+use super::{jobs, output, shelf};
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::screen::{Screen, printable};
 use crate::policies::built_in;
@@ -28,7 +28,7 @@ pub(super) struct Run {
     #[arg(value_name = "EXPERIMENT.toml")]
     file: PathBuf,
     /// Where to write results.json, results.csv and report.html [default: the experiment's name and -results]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = output::results)]
     out: Option<PathBuf>,
     /// How many runs go at once [default: as many as there are processors]
     #[arg(long, value_name = "N", value_parser = jobs)]
@@ -146,33 +146,53 @@ fn judge(results: &Results, screen: &mut Screen<'_>) -> Result<(), Failure> {
             .iter()
             .map(|cell| cell.repetitions.len())
             .sum();
-        screen.note(&format!(
-            "error: stopped after {done} of {}",
-            plural(planned as u64, "run", "runs")
-        ));
+        let planned = plural(planned as u64, "run", "runs");
+        screen.note(&format!("error: stopped after {done} of {planned}"));
     }
-    let broken: Vec<_> = results.expectations.iter().filter(|it| !it.holds).collect();
+    let (optional, needed): (Vec<_>, Vec<_>) =
+        results.expectations.iter().partition(|it| it.optional);
+    let broken = tell_assertions(results, &needed, "", screen);
+    tell_assertions(results, &optional, "optional ", screen);
+    match failed == 0 && results.complete && broken == 0 {
+        true => Ok(()),
+        false => Err(Failure::Told(Exit::Refused)),
+    }
+}
+
+/// Tells which of these assertions do not hold, and how many do; how many do not.
+fn tell_assertions(
+    results: &Results,
+    assertions: &[&Expectation],
+    kind: &str,
+    screen: &mut Screen<'_>,
+) -> usize {
+    let broken: Vec<_> = assertions.iter().filter(|it| !it.holds).collect();
     for expectation in &broken {
         let at = match results::shown_point(&expectation.point) {
             point if point.is_empty() => point,
             point => format!(" at {point}"),
         };
+        let severity = if expectation.optional {
+            "note"
+        } else {
+            "error"
+        };
         screen.note(&format!(
-            "error: {}:{}: expected that {}{at}; found {}",
+            "{severity}: {}:{}: expected that {}{at}; found {}",
             results.experiment.file, expectation.line, expectation.expected, expectation.found
         ));
     }
-    let all = results.expectations.len();
+    let all = assertions.len();
     if all > 0 {
-        let held = all - broken.len();
-        screen.note(&format!(
-            "{held} of {} {}",
-            plural(all as u64, "assertion", "assertions"),
-            form(held as u64, "holds", "hold")
-        ));
+        let hold = all - broken.len();
+        let verb = form(hold as u64, "holds", "hold");
+        let all = form(
+            all as u64,
+            &format!("1 {kind}assertion"),
+            &format!("{all} {kind}assertions"),
+        )
+        .to_owned();
+        screen.note(&format!("{hold} of {all} {verb}"));
     }
-    match failed == 0 && results.complete && broken.is_empty() {
-        true => Ok(()),
-        false => Err(Failure::Told(Exit::Refused)),
-    }
+    broken.len()
 }

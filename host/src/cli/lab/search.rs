@@ -6,6 +6,7 @@ use std::sync::Arc;
 use dataverse_lab::search::{Copies, Found, Method, Replication, Study};
 use dataverse_lab::topology::{Network, Spec};
 
+use super::steps::Steps;
 use crate::cli::failure::Failure;
 use crate::cli::screen::Screen;
 
@@ -74,7 +75,11 @@ impl Search {
             searches: self.searches,
             seed: self.seed,
         };
-        let found = study.run(&mut |_, _| {});
+        let found = {
+            let searches = study.copies.len() as u64 * u64::from(study.searches);
+            let steps = Steps::of("searching", Some(searches), screen.bars);
+            study.run(&mut |done, _| steps.reach(done))
+        };
         let found = found.map_err(|error| Failure::Usage(error.to_string()))?;
         if self.json {
             let told = serde_json::to_string(&found).map_err(Failure::refused)?;

@@ -1,18 +1,14 @@
 //! What is said while an experiment runs: a bar with the time left, or a line now and then where there is no
 //! terminal to draw on.
 
-use std::io::{self, Write as _};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use dataverse_lab::experiment::{EndedRun, Experiment, Watch};
-use indicatif::{FormattedDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::steps::{Lines, left, unheard};
 use crate::cli::screen::printable;
-
-/// How often a line is written where no bar can be drawn.
-const LINE_EVERY: Duration = Duration::from_secs(15);
 
 /// How far an experiment has come, on standard error.
 pub(super) struct Told {
@@ -21,7 +17,7 @@ pub(super) struct Told {
     runs: usize,
     ended: AtomicU64,
     began: Instant,
-    last_line: Mutex<Instant>,
+    lines: Lines,
 }
 
 impl Told {
@@ -40,7 +36,7 @@ impl Told {
             runs: experiment.runs(),
             ended: AtomicU64::new(0),
             began: Instant::now(),
-            last_line: Mutex::new(Instant::now()),
+            lines: Lines::new(),
         };
         told.bar.set_message(told.runs_ended());
         told
@@ -52,35 +48,17 @@ impl Told {
     }
 
     fn runs_ended(&self) -> String {
-        format!(
-            "{} of {} runs",
-            self.ended.load(Ordering::Relaxed),
-            self.runs
-        )
-    }
-
-    /// At the pace so far.
-    fn left(&self) -> Option<Duration> {
-        let (done, all) = (self.bar.position(), self.bar.length()?);
-        let to_do = all.saturating_sub(done);
-        (done > 0).then(|| self.began.elapsed().mul_f64(to_do as f64 / done as f64))
+        let runs = if self.runs == 1 { "run" } else { "runs" };
+        let ended = self.ended.load(Ordering::Relaxed);
+        format!("{ended} of {} {runs}", self.runs)
     }
 
     fn line_now_and_then(&self) {
-        if self.is_drawn {
+        if self.is_drawn || !self.lines.due() {
             return;
         }
-        let mut last = self
-            .last_line
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if last.elapsed() < LINE_EVERY {
-            return;
-        }
-        *last = Instant::now();
-        let left = self.left().map_or_else(String::new, |left| {
-            format!(", {} left", FormattedDuration(left))
-        });
+        let left = left(&self.bar, self.began);
+        let left = left.map_or_else(String::new, |left| format!(", {left} left"));
         unheard(&format!("{}{left}", self.runs_ended()));
     }
 
@@ -91,11 +69,6 @@ impl Told {
             unheard(text);
         }
     }
-}
-
-/// A line on standard error. That nobody listens any more is no reason for a run to fail.
-fn unheard(text: &str) {
-    let _unheard = writeln!(io::stderr(), "{text}");
 }
 
 impl Watch for Told {

@@ -1,50 +1,55 @@
-//! `lab trace`: one cache, many policies and capacities, side by side.
+//! `lab trace`: one cache, many policies and capacities, side by side, for one trace or several.
 
 mod answer;
 mod ask;
+mod contenders;
+mod several;
 
 use std::path::PathBuf;
 use std::thread::available_parallelism;
 
-use dataverse_core::policy::Kind;
-use dataverse_lab::shelf::{Chosen, Shelf};
 use dataverse_lab::single::{
-    BELADY, Capacity, Contender, OnResize, Plan, SingleError, Survey, Unit, WarmUp, plot, run,
+    Capacity, Contender, OnResize, Plan, SingleError, Survey, Unit, WarmUp, plot, run,
 };
-use dataverse_lab::trace::{Columns, Format, Options, TimeUnit, TraceError};
+use dataverse_lab::trace::{Columns, Format, Options, TimeUnit, Trace as Source, TraceError};
 
+use answer::Answer;
 use ask::Config;
 
+use super::output;
+use super::steps::Steps;
 use crate::cli::destination::Destination;
 use crate::cli::failure::Failure;
 use crate::cli::offered::{evictions, policy_text};
-use crate::cli::progress::Progress;
 use crate::cli::screen::Screen;
-
-/// What is always there, for scale, beside the optimum.
-const RANDOM: &str = "random";
 
 /// Tell what share of a trace's requests a cache misses under each policy
 ///
 /// Puts every request of a trace to one cache, for each policy and each capacity: the node's own cache, driven by
 /// the very file that a node runs. `random`, and `belady`, which knows the future and decides best when objects
 /// are counted, are always there for scale.
+///
+/// A mistake in what is asked ends it with 2 before anything runs. Of several traces, one that can't be read is
+/// told of, the others are gone through, and the end is 1.
 #[derive(Debug, clap::Args)]
 pub(super) struct Trace {
-    /// The requests: a file, plain or packed with gzip or zstd, or zipf:OBJECTS,REQUESTS,SEED
-    #[arg(long, value_name = "FILE|zipf:OBJECTS,REQUESTS,SEED")]
-    trace: String,
-    /// How the file is laid out: csv, oracle-general or dataverse (a node's recording) [default: told by its
+    /// The requests: a file, plain or packed with gzip or zstd, `-` for standard input, or
+    /// zipf:OBJECTS,REQUESTS,SEED; several one after the other
+    #[arg(long = "trace", value_name = "FILE|zipf:OBJECTS,REQUESTS,SEED", required = true, num_args = 1..)]
+    traces: Vec<String>,
+    /// How a file is laid out: csv, oracle-general or dataverse (a node's recording) [default: told by its
     /// content]
     #[arg(long)]
     format: Option<Format>,
-    /// Which column of a table holds what, such as time=ts,id=key,size=bytes,reader=user,op=verb; an empty name
-    /// says that there is none [default: each goes by its own name]
-    #[arg(long, value_name = "WHAT=NAME,…", value_parser = Columns::parse)]
+    /// Which column of a table holds what, by its name or, from 1 on, its place, such as
+    /// time=ts,id=key,size=bytes,reader=user,op=verb or time=1,id=3; an empty name says that there is none [default:
+    /// each goes by its own name; in a table without a header, time, id, size, reader and op in this order, and a
+    /// single column is the id]
+    #[arg(long, value_name = "WHAT=NAME|PLACE,…", value_parser = Columns::parse)]
     columns: Option<Columns>,
-    /// What the times of a table count: s, ms, us or ns
-    #[arg(long, value_name = "UNIT", default_value = "s", value_parser = ask::time_unit)]
-    time_unit: TimeUnit,
+    /// What the times of a table count: s, ms, us or ns [default: s]
+    #[arg(long, value_name = "UNIT", value_parser = ask::time_unit)]
+    time_unit: Option<TimeUnit>,
     /// A policy: the name of one that comes with the program, a .wasm file, or `baseline`; with its configuration
     /// after a colon if you like, as `s3-fifo:{"small": 0.2}`
     #[arg(long = "policy", value_name = "NAME|FILE.wasm[:JSON]", required = true, num_args = 1.., value_parser = policy_text(evictions), hide_possible_values = true)]
@@ -72,8 +77,8 @@ pub(super) struct Trace {
     /// Caches driven at once [default: one a core]
     #[arg(long, value_name = "N", value_parser = super::jobs)]
     jobs: Option<usize>,
-    /// Draw the object miss ratio over the capacity
-    #[arg(long, value_name = "FILE.svg")]
+    /// Draw the object miss ratio over the capacity, for one trace
+    #[arg(long, value_name = "FILE.svg", value_parser = output::svg)]
     plot: Option<PathBuf>,
     /// Overwrite the drawing if it is there
     #[arg(long, requires = "plot")]
@@ -86,21 +91,82 @@ pub(super) struct Trace {
 impl Trace {
     pub(super) fn run(self, screen: &mut Screen<'_>) -> Result<(), Failure> {
         let unit = self.unit()?;
+        for capacity in &self.capacity {
+            capacity.check(unit).map_err(Failure::Usage)?;
+        }
         let contenders = self.contenders()?;
+        let traces = several::open(&self.traces, &self.options())?;
+        self.check_tables(&traces)?;
         // Not after hours of work.
-        let plot = match &self.plot {
-            Some(file) => Some(Destination::claim(file, self.force, screen)?),
-            None => None,
-        };
-        let options = Options {
+        let plot = self.plot(screen)?;
+        let mut answer = Answer::new(traces.len(), self.json);
+        for (name, trace) in traces {
+            let found = trace
+                .map_err(no_trace)
+                .and_then(|trace| self.go_through(trace, unit, &contenders, plot.as_ref(), screen));
+            match found {
+                Ok((plan, survey, rows)) => answer.take(&plan, &survey, rows),
+                Err(failure) => answer.fail(&name, failure)?,
+            }
+        }
+        answer.tell(screen)
+    }
+
+    fn options(&self) -> Options {
+        Options {
             format: self.format,
             columns: self.columns.clone().unwrap_or_default(),
-            time_unit: self.time_unit,
+            time_unit: self.time_unit.unwrap_or_default(),
+        }
+    }
+
+    /// Where the curves are drawn, of one trace.
+    fn plot(&self, screen: &mut Screen<'_>) -> Result<Option<Destination>, Failure> {
+        let Some(file) = &self.plot else {
+            return Ok(None);
         };
-        let trace = dataverse_lab::trace::Trace::open(&self.trace, options).map_err(no_trace)?;
+        if self.traces.len() > 1 {
+            return Err(Failure::Usage(
+                "--plot draws the curves of one trace; go through the traces one by one".to_owned(),
+            ));
+        }
+        Destination::claim(file, self.force, screen).map(Some)
+    }
+
+    /// What is said about tables has to be said of one.
+    fn check_tables(&self, traces: &[several::Opened]) -> Result<(), Failure> {
+        let is_table = |format| format == Some(Format::Csv);
+        let mut opened = traces.iter().filter_map(|(_, trace)| trace.as_ref().ok());
+        if opened.clone().next().is_none() || opened.any(|trace| is_table(trace.format())) {
+            return Ok(());
+        }
+        let given = [
+            ("--columns", self.columns.is_some()),
+            ("--time-unit", self.time_unit.is_some()),
+        ];
+        match given.into_iter().find(|(_, given)| *given) {
+            None => Ok(()),
+            Some((option, _)) => Err(Failure::Usage(format!(
+                "{option} is for tables in CSV, and no --trace is one"
+            ))),
+        }
+    }
+
+    /// One trace: is it whole, and what do the caches miss?
+    fn go_through(
+        &self,
+        trace: Source,
+        unit: Unit,
+        contenders: &[Contender],
+        plot: Option<&Destination>,
+        screen: &mut Screen<'_>,
+    ) -> Result<answer::Found, Failure> {
+        if let Some(assumed) = trace.assumed() {
+            screen.note(&format!("{}: {assumed}", trace.name()));
+        }
         let survey = {
-            let mut progress = Progress::of_steps("reading the trace", None, screen.bars);
-            let watch = &mut |read| progress.reach(read);
+            let steps = Steps::of("reading the trace", None, screen.bars);
+            let watch = &mut |read| steps.reach(read);
             Survey::of(&trace, unit, self.on_resize, watch).map_err(failed)?
         };
         let resolve = |capacity: &Capacity| capacity.resolve(unit, &survey);
@@ -110,7 +176,7 @@ impl Trace {
             unit,
             on_resize: self.on_resize,
             warm_up: self.warm_up,
-            contenders,
+            contenders: contenders.to_vec(),
             capacities: distinct(capacities.map_err(Failure::Usage)?),
             seed: self.seed,
             jobs: self
@@ -118,81 +184,101 @@ impl Trace {
                 .unwrap_or_else(|| available_parallelism().map_or(1, Into::into)),
         };
         let rows = {
-            let total = Some(survey.requests);
-            let mut progress = Progress::of_steps("filling caches", total, screen.bars);
-            run(&plan, &survey, &mut |put| progress.reach(put)).map_err(failed)?
+            let steps = Steps::of("filling caches", Some(survey.requests), screen.bars);
+            run(&plan, &survey, &mut |put| steps.reach(put)).map_err(failed)?
         };
         if let Some(destination) = plot {
             let svg = plot::curves_svg(&rows, unit).map_err(Failure::refused)?;
             destination.write(svg.as_bytes(), screen)?;
         }
-        answer::tell(&plan, &survey, &rows, self.json, screen)
-    }
-
-    /// The policies that were asked for, and what is always there.
-    fn contenders(&self) -> Result<Vec<Contender>, Failure> {
-        let shelf = super::shelf()?;
-        let always = [RANDOM, BELADY].map(str::to_owned);
-        let missing = always
-            .iter()
-            .filter(|name| !self.policies.contains(name))
-            .cloned();
-        let asked: Vec<String> = self.policies.iter().cloned().chain(missing).collect();
-        if let Some(config) = self
-            .config
-            .iter()
-            .find(|config| !asked.contains(&config.name))
-        {
-            return Err(Failure::Usage(format!(
-                "--config {}: no --policy goes by this name",
-                config.name
-            )));
-        }
-        if self.config.iter().any(|config| config.name == BELADY) {
-            let reason =
-                format!("--config {BELADY}: it knows the future and takes no configuration");
-            return Err(Failure::Usage(reason));
-        }
-        let mut contenders: Vec<Contender> = Vec::new();
-        for policy in &asked {
-            let contender = match policy.as_str() {
-                BELADY => Contender::Belady,
-                policy => self.policy(&shelf, policy, &contenders)?,
-            };
-            if contenders.iter().any(|it| it.name() == contender.name()) {
-                let twice = format!("--policy {policy}: it is given twice");
-                return Err(Failure::Usage(twice));
+        Ok((plan, survey, rows)) => answer.take(&plan, &survey, rows),
+                Err(failure) => answer.fail(&name, failure)?,
             }
-            contenders.push(contender);
         }
-        Ok(contenders)
+        answer.tell(screen)
     }
 
-    fn policy(
+    fn options(&self) -> Options {
+        Options {
+            format: self.format,
+            columns: self.columns.clone().unwrap_or_default(),
+            time_unit: self.time_unit.unwrap_or_default(),
+        }
+    }
+
+    /// Where the curves are drawn, of one trace.
+    fn plot(&self, screen: &mut Screen<'_>) -> Result<Option<Destination>, Failure> {
+        let Some(file) = &self.plot else {
+            return Ok(None);
+        };
+        if self.traces.len() > 1 {
+            return Err(Failure::Usage(
+                "--plot draws the curves of one trace; go through the traces one by one".to_owned(),
+            ));
+        }
+        Destination::claim(file, self.force, screen).map(Some)
+    }
+
+    /// What is said about tables has to be said of one.
+    fn check_tables(&self, traces: &[several::Opened]) -> Result<(), Failure> {
+        let is_table = |format| format == Some(Format::Csv);
+        let mut opened = traces.iter().filter_map(|(_, trace)| trace.as_ref().ok());
+        if opened.clone().next().is_none() || opened.any(|trace| is_table(trace.format())) {
+            return Ok(());
+        }
+        let given = [
+            ("--columns", self.columns.is_some()),
+            ("--time-unit", self.time_unit.is_some()),
+        ];
+        match given.into_iter().find(|(_, given)| *given) {
+            None => Ok(()),
+            Some((option, _)) => Err(Failure::Usage(format!(
+                "{option} is for tables in CSV, and no --trace is one"
+            ))),
+        }
+    }
+
+    /// One trace: is it whole, and what do the caches miss?
+    fn go_through(
         &self,
-        shelf: &Shelf,
-        asked: &str,
-        before: &[Contender],
-    ) -> Result<Contender, Failure> {
-        let (policy, own) = ask::named(asked);
-        let config = match own {
-            Some(own) => own,
-            None => {
-                let mut configs = self.config.iter();
-                let config = configs.find(|config| config.name == asked);
-                config.map_or("", |config| config.json.as_str())
-            }
+        trace: Source,
+        unit: Unit,
+        contenders: &[Contender],
+        plot: Option<&Destination>,
+        screen: &mut Screen<'_>,
+    ) -> Result<answer::Found, Failure> {
+        if let Some(assumed) = trace.assumed() {
+            screen.note(&format!("{}: {assumed}", trace.name()));
+        }
+        let survey = {
+            let steps = Steps::of("reading the trace", None, screen.bars);
+            let watch = &mut |read| steps.reach(read);
+            Survey::of(&trace, unit, self.on_resize, watch).map_err(failed)?
         };
-        let chosen: Chosen = shelf
-            .choose(Kind::Eviction, policy, config)
-            .map_err(Failure::refused)?;
-        let taken = before.iter().any(|it| it.name() == chosen.name);
-        let name = match own {
-            // Another file of the same name, or another configuration.
-            None if !taken => chosen.name.clone(),
-            _ => asked.to_owned(),
+        let resolve = |capacity: &Capacity| capacity.resolve(unit, &survey);
+        let capacities: Result<Vec<u64>, String> = self.capacity.iter().map(resolve).collect();
+        let plan = Plan {
+            trace,
+            unit,
+            on_resize: self.on_resize,
+            warm_up: self.warm_up,
+            contenders: contenders.to_vec(),
+            capacities: distinct(capacities.map_err(Failure::Usage)?),
+            seed: self.seed,
+            jobs: self
+                .jobs
+                .unwrap_or_else(|| available_parallelism().map_or(1, Into::into)),
         };
-        Ok(Contender::Policy(name, chosen))
+        let rows = {
+            let steps = Steps::of("filling caches", Some(survey.requests), screen.bars);
+            run(&plan, &survey, &mut |put| steps.reach(put)).map_err(failed)?
+        };
+        if let Some(file) = &self.plot {
+            let svg = plot::curves_svg(&rows, unit).map_err(Failure::refused)?;
+            std::fs::write(file, svg)
+                .map_err(|error| Failure::refused(format!("{}: {error}", file.display())))?;
+        }
+        Ok((plan, survey, rows))
     }
 
     fn unit(&self) -> Result<Unit, Failure> {

@@ -78,6 +78,7 @@ pub(super) fn results(entries: &[&str], key: &str, values: &[Value], repetitions
             expected: format!("hit_ratio of {} is at least 0.3", entries[0]),
             line: 31,
             point: points[0].clone(),
+            optional: false,
             holds,
             found: "0.312 ± 0.004".to_owned(),
         })

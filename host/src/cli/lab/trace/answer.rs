@@ -2,53 +2,105 @@
 
 use dataverse_core::plural::plural;
 use dataverse_lab::single::{Figures, OnResize, Plan, Row, Survey, Unit, che};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::screen::{Screen, size};
 
-/// Tells it. A policy that did not start is a failure, told when everything else has been.
-pub(super) fn tell(
-    plan: &Plan,
-    survey: &Survey,
-    rows: &[Row],
+/// One trace that was gone through.
+pub(super) type Found = (Plan, Survey, Vec<Row>);
+
+/// What came of each trace, in the order in which they were given.
+pub(super) struct Answer {
+    several: bool,
     as_json: bool,
-    screen: &mut Screen<'_>,
-) -> Result<(), Failure> {
-    if as_json {
-        let rows: Vec<serde_json::Value> = rows.iter().map(row_as_json).collect();
-        screen.line(&serde_json::Value::from(rows).to_string())?;
-    } else {
-        let head = [
-            "POLICY",
-            "CAPACITY",
-            "REQUESTS",
-            "OBJECT MISS",
-            "BYTE MISS",
-            "COMPULSORY",
-            "REQUESTS/S",
-            "FUEL/REQUEST",
-            "FAULTS",
-        ];
-        let rows = rows.iter().map(|row| row_of_table(row, plan.unit));
-        screen.table(&head, rows.collect())?;
-    }
-    for note in notes(plan, survey) {
-        screen.note(&note);
-    }
-    judge(rows, screen)
+    json: Vec<Value>,
+    table: Vec<Vec<String>>,
+    notes: Vec<String>,
+    worst: Option<Exit>,
 }
 
-fn row_as_json(row: &Row) -> serde_json::Value {
+impl Answer {
+    pub(super) fn new(traces: usize, as_json: bool) -> Self {
+        Self {
+            several: traces > 1,
+            as_json,
+            json: Vec::new(),
+            table: Vec::new(),
+            notes: Vec::new(),
+            worst: None,
+        }
+    }
+
+    /// A trace that was gone through.
+    pub(super) fn take(&mut self, plan: &Plan, survey: &Survey, rows: Vec<Row>) {
+        let trace = plan.trace.name();
+        for row in &rows {
+            self.json.push(row_as_json(trace, row));
+            let named = self.several.then(|| trace.to_owned());
+            let cells = row_of_table(row, plan.unit);
+            self.table.push(named.into_iter().chain(cells).collect());
+        }
+        self.notes.extend(notes(plan, survey));
+        self.judge(&rows);
+    }
+
+    /// A trace that can't be gone through. It is the failure itself when there is no other.
+    pub(super) fn fail(&mut self, trace: &str, failure: Failure) -> Result<(), Failure> {
+        if !self.several {
+            return Err(failure);
+        }
+        self.json
+            .push(json!({ "trace": trace, "error": failure.to_string() }));
+        self.notes.push(format!("error: {failure}"));
+        self.worst = self.worst.max(Some(failure.exit()));
+        Ok(())
+    }
+
+    /// Tells it. What failed is told when everything else has been.
+    pub(super) fn tell(self, screen: &mut Screen<'_>) -> Result<(), Failure> {
+        if self.as_json {
+            screen.line(&Value::from(self.json).to_string())?;
+        } else if !self.table.is_empty() {
+            let head: Vec<&str> = self
+                .several
+                .then_some("TRACE")
+                .into_iter()
+                .chain(HEAD)
+                .collect();
+            screen.table(&head, self.table)?;
+        }
+        for note in &self.notes {
+            screen.note(note);
+        }
+        self.worst.map_or(Ok(()), |exit| Err(Failure::Told(exit)))
+    }
+}
+
+const HEAD: [&str; 9] = [
+    "POLICY",
+    "CAPACITY",
+    "REQUESTS",
+    "OBJECT MISS",
+    "BYTE MISS",
+    "COMPULSORY",
+    "REQUESTS/S",
+    "FUEL/REQUEST",
+    "FAULTS",
+];
+
+fn row_as_json(trace: &str, row: &Row) -> Value {
     let digest = row.digest.map(|digest| digest.to_string());
     match &row.figures {
         Err(reason) => json!({
+            "trace": trace,
             "policy": row.policy,
             "capacity": row.capacity,
             "error": reason,
             "digest": digest,
         }),
         Ok(figures) => json!({
+            "trace": trace,
             "policy": row.policy,
             "capacity": row.capacity,
             "requests": figures.counts.requests,
@@ -104,9 +156,24 @@ fn notes(plan: &Plan, survey: &Survey) -> Vec<String> {
         plural(survey.objects, "object", "objects")
     )];
     if survey.left_out > 0 {
+        let (were, them) = match survey.left_out {
+            1 => ("was", "it"),
+            _ => ("were", "them"),
+        };
         notes.push(format!(
-            "{} left out: the node answered without its cache",
-            plural(survey.left_out, "request was", "requests were")
+            "{} {were} left out: the node answered {them} without its cache",
+            plural(survey.left_out, "request", "requests")
+        ));
+    }
+    if survey.goes_back > 0 {
+        let (say, are) = match survey.goes_back {
+            1 => ("says", "is"),
+            _ => ("say", "are"),
+        };
+        notes.push(format!(
+            "{} {say} an earlier time than one before, and {are} taken as coming together with that; sort the trace by \
+             time",
+            plural(survey.goes_back, "request", "requests")
         ));
     }
     let resized = &survey.resized;
@@ -122,13 +189,13 @@ fn notes(plan: &Plan, survey: &Survey) -> Vec<String> {
             true => ", …",
             false => "",
         };
+        let change = match resized.objects {
+            1 => "changes its size",
+            _ => "change their size",
+        };
         notes.push(format!(
-            "{} size, in {}; {taken}: {}{more}",
-            plural(
-                resized.objects,
-                "object changes its",
-                "objects change their"
-            ),
+            "{} {change}, in {}; {taken}: {}{more}",
+            plural(resized.objects, "object", "objects"),
             plural(resized.reads, "read", "reads"),
             examples.join(", ")
         ));
@@ -151,34 +218,35 @@ fn notes(plan: &Plan, survey: &Survey) -> Vec<String> {
     notes
 }
 
-/// Tells of policies that failed.
-fn judge(rows: &[Row], screen: &mut Screen<'_>) -> Result<(), Failure> {
-    let mut worst = Ok(());
-    for row in rows {
-        let who = format!("{} with room for {}", row.policy, row.capacity);
-        match &row.figures {
-            Err(reason) => {
-                screen.note(&format!("error: {who} did not start: {reason}"));
-                worst = Err(Failure::Told(Exit::Refused));
+impl Answer {
+    /// Notes which policies failed.
+    fn judge(&mut self, rows: &[Row]) {
+        for row in rows {
+            let who = format!("{} with room for {}", row.policy, row.capacity);
+            match &row.figures {
+                Err(reason) => {
+                    self.notes
+                        .push(format!("error: {who} did not start: {reason}"));
+                    self.worst = self.worst.max(Some(Exit::Refused));
+                }
+                Ok(figures) if figures.faults.total() > 0 => {
+                    self.notes
+                        .push(format!("warning: {who} failed: {}", faults(figures)));
+                }
+                Ok(_) => {}
             }
-            Ok(figures) if figures.faults.total() > 0 => {
-                let kinds = figures.faults.by_kind();
-                let kinds: Vec<String> = kinds
-                    .map(|(kind, times)| format!("{times} {}", kind.as_str()))
-                    .collect();
-                let then = match figures.given_up {
-                    true => {
-                        "it was asked no more after so many, and what was used longest ago went"
-                    }
-                    false => "then what was used longest ago went",
-                };
-                screen.note(&format!(
-                    "warning: {who} failed: {}; {then}",
-                    kinds.join(", ")
-                ));
-            }
-            Ok(_) => {}
         }
     }
-    worst
+}
+
+fn faults(figures: &Figures) -> String {
+    let kinds = figures.faults.by_kind();
+    let kinds: Vec<String> = kinds
+        .map(|(kind, times)| format!("{times} {}", kind.as_str()))
+        .collect();
+    let then = match figures.given_up {
+        true => "it was asked no more after so many, and what was used longest ago went",
+        false => "then what was used longest ago went",
+    };
+    format!("{}; {then}", kinds.join(", "))
 }

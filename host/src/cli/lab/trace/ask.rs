@@ -29,14 +29,6 @@ impl Config {
     }
 }
 
-/// A policy's name or path, and its configuration if it comes with one.
-pub(super) fn named(policy: &str) -> (&str, Option<&str>) {
-    match policy.find(":{") {
-        Some(colon) => (&policy[..colon], Some(&policy[colon + 1..])),
-        None => (policy, None),
-    }
-}
-
 pub(super) fn capacity(text: &str) -> Result<Capacity, String> {
     let text = text.trim();
     if let Some(percent) = text.strip_suffix('%') {
@@ -128,10 +120,5 @@ mod tests {
         for wrong in ["gdsf", "gdsf=", "gdsf=[1]", "gdsf={"] {
             assert!(Config::parse(wrong).is_err(), "{wrong}");
         }
-        assert_eq!(
-            named(r#"a/b.wasm:{"x":1}"#),
-            ("a/b.wasm", Some(r#"{"x":1}"#))
-        );
-        assert_eq!(named("lru"), ("lru", None));
     }
 }

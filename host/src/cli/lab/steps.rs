@@ -1,0 +1,156 @@
+//! How far a study has come: a bar, or a line now and then where there is no terminal to draw on.
+
+use std::io::{self, Write as _};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use indicatif::{FormattedDuration, HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// What is over sooner is not worth a bar.
+const BAR_AFTER: Duration = Duration::from_millis(500);
+/// What is over sooner is not worth a line.
+const LINE_AFTER: Duration = Duration::from_secs(2);
+/// How often a line is written where no bar can be drawn.
+const LINE_EVERY: Duration = Duration::from_secs(15);
+
+/// When lines are written.
+#[derive(Debug)]
+pub(super) struct Lines {
+    next: Mutex<Instant>,
+}
+
+impl Lines {
+    pub(super) fn new() -> Self {
+        Self {
+            next: Mutex::new(Instant::now() + LINE_AFTER),
+        }
+    }
+
+    /// Whether it is time for one. Whoever asks first is the one to write it.
+    pub(super) fn due(&self) -> bool {
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let due = now >= *next;
+        if due {
+            *next = now + LINE_EVERY;
+        }
+        due
+    }
+}
+
+/// A line on standard error. That nobody listens any more is no reason to fail.
+pub(super) fn unheard(text: &str) {
+    let _unheard = writeln!(io::stderr(), "{text}");
+}
+
+/// What is left at the pace so far; nothing before anything is done.
+pub(super) fn left(bar: &ProgressBar, began: Instant) -> Option<FormattedDuration> {
+    let (done, all) = (bar.position(), bar.length()?);
+    let to_do = all.saturating_sub(done);
+    let left = (done > 0).then(|| began.elapsed().mul_f64(to_do as f64 / done as f64));
+    left.map(FormattedDuration)
+}
+
+/// Steps of a study, told from any thread.
+#[derive(Debug)]
+pub(super) struct Steps {
+    name: String,
+    bar: ProgressBar,
+    /// When the bar is shown, if there is a terminal.
+    show_at: Mutex<Option<Instant>>,
+    is_drawn: bool,
+    began: Instant,
+    lines: Lines,
+}
+
+impl Steps {
+    /// So many steps, if that is known. The bar is drawn if `is_drawn`, on standard error.
+    pub(super) fn of(name: &str, steps: Option<u64>, is_drawn: bool) -> Self {
+        let template = match steps {
+            Some(_) => "{msg} [{bar:30}] {percent} %  {eta} left",
+            None => "{msg} {spinner} {human_pos}",
+        };
+        let bar = ProgressBar::with_draw_target(steps, ProgressDrawTarget::hidden());
+        let style = ProgressStyle::with_template(template).expect("the template is constant");
+        bar.set_style(style.progress_chars("=> "));
+        bar.set_message(name.to_owned());
+        Self {
+            name: name.to_owned(),
+            bar,
+            show_at: Mutex::new(is_drawn.then(|| Instant::now() + BAR_AFTER)),
+            is_drawn,
+            began: Instant::now(),
+            lines: Lines::new(),
+        }
+    }
+
+    /// So many more are done.
+    pub(super) fn advance(&self, steps: u64) {
+        self.bar.inc(steps);
+        self.show();
+    }
+
+    /// So many are done.
+    pub(super) fn reach(&self, steps: u64) {
+        self.bar.set_position(steps);
+        self.show();
+    }
+
+    fn show(&self) {
+        if !self.is_drawn {
+            if self.lines.due() {
+                unheard(&self.line());
+            }
+            return;
+        }
+        let mut show_at = self.show_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if show_at.is_some_and(|at| Instant::now() >= at) {
+            *show_at = None;
+            self.bar.set_draw_target(ProgressDrawTarget::stderr());
+        }
+    }
+
+    fn line(&self) -> String {
+        let (name, done) = (&self.name, self.bar.position());
+        match (self.bar.length(), left(&self.bar, self.began)) {
+            (Some(all), Some(left)) => {
+                let percent = 100 * done.min(all) / all.max(1);
+                format!("{name}: {percent} %, {left} left")
+            }
+            _ => format!("{name}: {} so far", HumanCount(done)),
+        }
+    }
+}
+
+impl Drop for Steps {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_says_how_far_it_has_come() {
+        let known = Steps::of("asking", Some(400), false);
+        known.advance(100);
+        known.advance(200);
+        let line = known.line();
+        assert!(line.starts_with("asking: 75 %, 00:00:"), "{line}");
+        let unknown = Steps::of("reading", None, false);
+        unknown.reach(1_234_567);
+        assert_eq!(unknown.line(), "reading: 1,234,567 so far");
+        assert!(Steps::of("empty", Some(0), false).line().contains("0"));
+    }
+
+    #[test]
+    fn lines_are_rare() {
+        let lines = Lines {
+            next: Mutex::new(Instant::now()),
+        };
+        assert_eq!([lines.due(), lines.due()], [true, false]);
+        assert!(!Lines::new().due(), "what is over at once needs none");
+    }
+}

@@ -1,0 +1,138 @@
+//! The examples: each runs, and its own assertions hold.
+//!
+//! Here each runs at the least size at which its assertions mean something: so many requests and repetitions as stand
+//! beside its name. Whole, they take minutes: `DATAVERSE_EXAMPLES=whole cargo test --release --test lab examples`,
+//! as `.ci/weekly` does.
+
+use std::path::{Path, PathBuf};
+
+use dataverse_lab::experiment::{Experiment, Malformed};
+use dataverse_lab::results::{Expectation, Results};
+use dataverse_lab::shelf::Shelf;
+
+use crate::experiments::{errors, read_cut, read_whole, run};
+use crate::shelf;
+
+/// Requests and repetitions that are enough for the assertions of each example. What is asserted as sure needs
+/// repetitions, what happens on the way needs requests on both sides of it, and what is counted in hundredths needs
+/// some thousands.
+const ENOUGH: [(&str, (u64, u32)); 9] = [
+    // The node is away from the 1800th request to the 5400th.
+    ("a-failure-at-noon", (2400, 3)),
+    ("a-swap-while-it-runs", (1000, 2)),
+    ("a-zone-goes-dark", (1500, 3)),
+    ("copies-on-a-grid", (2000, 3)),
+    ("favourites-that-drift", (4000, 3)),
+    ("four-nodes", (500, 3)),
+    (HOMEWORK, (8000, 3)),
+    ("how-large-a-cache", (4000, 3)),
+    ("who-gets-the-copies", (1000, 3)),
+];
+
+const HOMEWORK: &str = "homework-beat-lru";
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/experiments")
+}
+
+/// Whether the examples are to run as they stand.
+fn is_whole() -> bool {
+    std::env::var("DATAVERSE_EXAMPLES").is_ok_and(|size| size == "whole")
+}
+
+fn read(file: &Path, name: &str, shelf: &Shelf) -> Result<Experiment, Malformed> {
+    let enough = ENOUGH.iter().find(|(of, _)| *of == name);
+    let (_, enough) = enough.unwrap_or_else(|| panic!("say above what is enough for {name}"));
+    match is_whole() {
+        true => read_whole(file, shelf),
+        false => read_cut(file, shelf, *enough),
+    }
+}
+
+/// The results of an example, none of whose runs failed.
+fn results(file: &Path, name: &str, shelf: &Shelf) -> Results {
+    let experiment = read(file, name, shelf).unwrap_or_else(|error| panic!("{error}"));
+    let results = run(&experiment, 2);
+    assert!(results.complete, "{name}");
+    assert_eq!(errors(&results), [""; 0], "{name}");
+    for row in &results.table {
+        assert!(row.measures.contains_key("hit_ratio"), "{name}");
+    }
+    println!("{name}: {:.1} s", results.timings.seconds);
+    results
+}
+
+/// What was asserted and is not so.
+fn broken(results: &Results) -> Vec<&Expectation> {
+    let expectations = results.expectations.iter();
+    expectations.filter(|it| !it.holds).collect()
+}
+
+#[test]
+fn every_example_says_what_it_found_and_is_right() {
+    let shelf = shelf();
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder())
+        .expect("the examples are there")
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.extension().is_some_and(|ending| ending == "toml"))
+        .collect();
+    files.sort();
+    assert_eq!(files.len(), ENOUGH.len(), "{files:?}");
+    let mut wrong = Vec::new();
+    for file in files {
+        let name = file
+            .file_stem()
+            .expect("it has a name")
+            .to_string_lossy()
+            .into_owned();
+        if name == HOMEWORK {
+            continue;
+        }
+        let results = results(&file, &name, &shelf);
+        assert!(!results.expectations.is_empty(), "{name} asserts nothing");
+        for it in broken(&results) {
+            wrong.push(format!("{name}:{}: {}: {}", it.line, it.expected, it.found));
+        }
+    }
+    assert_eq!(wrong, [""; 0]);
+}
+
+/// The homework with this policy in the place of the one it is handed out with.
+fn homework(solution: &str) -> Results {
+    let text = std::fs::read_to_string(folder().join(HOMEWORK).with_extension("toml"));
+    let text = text.expect("it is there");
+    let handed_out = "name = \"mine\"\neviction = \"lru\"";
+    assert_eq!(text.matches(handed_out).count(), 1, "{text}");
+    let solved = text.replace(
+        handed_out,
+        &format!("name = \"mine\"\neviction = \"{solution}\""),
+    );
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("homework.toml");
+    std::fs::write(&file, solved).expect("it is written");
+    results(&file, HOMEWORK, &shelf())
+}
+
+/// Lines of an assertion about who has more hits that does not hold, by whether it is the bonus.
+fn check_homework(solution: &str, passes: bool, bonus: bool) {
+    let results = homework(solution);
+    let broken = broken(&results);
+    for (is_bonus, expected) in [(false, passes), (true, bonus)] {
+        let missed: Vec<_> = broken.iter().filter(|it| it.optional == is_bonus).collect();
+        assert_eq!(missed.is_empty(), expected, "{solution}: {missed:?}");
+        let of_hits =
+            |it: &&&Expectation| it.expected.starts_with("hit_ratio of mine is surely more");
+        assert!(missed.iter().all(of_hits), "{solution}: {missed:?}");
+    }
+}
+
+#[test]
+fn the_homework_fails_as_it_is_handed_out() {
+    check_homework("lru", false, false);
+}
+
+#[test]
+fn the_homework_is_passed_by_what_beats_lru_and_earns_more_by_what_beats_the_sample() {
+    check_homework("s3-fifo", true, false);
+    check_homework("gdsf", true, true);
+}

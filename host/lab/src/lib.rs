@@ -33,4 +33,3 @@ pub mod trace;
 pub mod workload;
 pub mod world;
 pub mod wrong;
-

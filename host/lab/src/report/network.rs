@@ -10,9 +10,9 @@ use super::figure::Figure;
 use super::layout::places;
 use super::palette::{INK_COLOUR, LINES_TOLD_APART, LINK_COLOUR, PAPER_COLOUR, line_colour};
 use super::text::{escaped, short};
-use dataverse_core::plural::plural;
 use crate::measures::NetworkLoad;
 use crate::results::{Outcome, Results};
+use dataverse_core::plural::plural;
 
 const WIDTH: f64 = 450.0;
 const MARGIN: f64 = 26.0;

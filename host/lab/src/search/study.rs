@@ -102,7 +102,7 @@ pub enum StudyError {
     #[error(transparent)]
     Topology(#[from] TopologyError),
     /// A file would have more copies than there are nodes.
-    #[error("{copies} copies of a file don't fit on {}", dataverse_core::plural::plural(*nodes, "node", "nodes"))]
+    #[error("{copies} copies of a file don't fit on {}", dataverse_core::plural::plural(*nodes as u64, "node", "nodes"))]
     Copies {
         /// Copies.
         copies: u64,

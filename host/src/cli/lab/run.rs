@@ -8,8 +8,8 @@ use anyhow::Context as _;
 use dataverse_core::limits::EXPERIMENT_JOBS_MAX;
 use dataverse_core::plural::{form, plural};
 use dataverse_lab::experiment::{Experiment, NoThreads, Reading, ResultsFolder, Running, table};
-use dataverse_lab::results::{self, Expectation, Results};
 use dataverse_lab::report;
+use dataverse_lab::results::{self, Expectation, Results};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::told::Told;

@@ -437,7 +437,7 @@ mod tests {
         let parent = tempfile::tempdir().expect("a folder");
         let folder = parent.path().join("data");
         let running = RunningNode::start(config(folder.clone()), Keeping::OnDisk).await;
-        let running = running.ok().expect("it starts");
+        let running = running.expect("it starts");
         let why = refused(config(folder.clone())).await;
         assert!(why.contains("in use by a running node"), "{why}");
         assert!(folder.join("index.redb").is_file() && folder.join("policies").is_dir());

@@ -9,6 +9,7 @@ use dataverse_core::policy::Kind;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
+use crate::guests;
 use crate::world::{Node, bytes, eventually, line, network, sent};
 
 /// Clients that read and write while policies are swapped.
@@ -354,4 +355,56 @@ async fn client_of(
         turn += 1;
     }
     written
+}
+
+/// A policy that does nothing wrong but takes long to compile.
+fn slow_to_compile() -> Vec<u8> {
+    let body = "(drop (i64.div_s (i64.const 3) (i64.const 7)))".repeat(15_000);
+    let functions = format!("(func {body})").repeat(100);
+    guests::guest(Kind::Eviction, &[("module", &functions)])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_that_takes_too_long_to_compile_is_refused_and_holds_up_nobody() {
+    let node = Node::start("A", &["--set", "policies.compile_time=1s"]);
+    let slow = node.install("slow", slow_to_compile());
+    let others = async {
+        node.must_use("placement", "near").await;
+        node.must_use("eviction", "arc").await;
+        let (status, _) = node.install("mine", shipped(Kind::Eviction, "lru")).await;
+        assert_eq!(status, StatusCode::CREATED);
+    };
+    let ((status, answer), ()) = tokio::join!(slow, others);
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{answer}");
+    let told = answer["detail"].as_str().unwrap_or_default();
+    assert!(told.contains("1 s of processor time"), "{answer}");
+    // What was dropped into the folder by hand is refused in the same words, and what ran goes on.
+    let file = node.policies_folder().join("slow.wasm");
+    std::fs::write(file, slow_to_compile()).expect("it can be written");
+    node.write_toml("[eviction]\npolicy = \"slow\"\n[placement]\npolicy = \"ring\"\n");
+    eventually("it is refused", async || {
+        let kind = node.kind("eviction").await;
+        let told = kind["last_error"].as_str().unwrap_or_default().to_owned();
+        told.contains("slow: ") && told.contains("processor time")
+    })
+    .await;
+    assert_eq!(node.kind("eviction").await["active"]["name"], "arc");
+    eventually("the other kind follows", async || {
+        node.kind("placement").await["active"]["name"] == "ring"
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_answers_badly_is_installed_only_by_force() {
+    let node = Node::start("A", &[]);
+    let bad = guests::evil("slot-named-twice");
+    let (status, answer) = node.install("bad", bad.clone()).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{answer}");
+    assert!(
+        answer["detail"].to_string().contains("is named twice"),
+        "{answer}"
+    );
+    let (status, answer) = node.install("bad?force=true", bad).await;
+    assert_eq!(status, StatusCode::CREATED, "{answer}");
 }

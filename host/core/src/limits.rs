@@ -452,6 +452,8 @@ pub const POLICY_MEMORY_MIB_DEFAULT: u64 = 64;
 /// An instance's first breath (instantiation, introduction, configuration) has so many times the fuel and
 /// time of a decision: it comes when an instance is made, and no request waits for that.
 pub const POLICY_START_BUDGETS: u64 = 10;
+/// That time is at most this, or the time of a decision if that is more.
+pub const POLICY_START_WALL_MS_MAX: u64 = 10_000;
 /// How often the clock advances by which calls into policies are cut off.
 pub const POLICY_TICK_MS: u64 = 5;
 /// Bytes in a policy's file.
@@ -478,8 +480,16 @@ pub const POLICY_FRAME_BYTES_MAX: usize = 120;
 pub const POLICY_LOG_BYTES_MAX: usize = 1024;
 /// Lines that an instance of a policy may log in a second; the rest is counted.
 pub const POLICY_LOG_LINES_PER_SECOND_MAX: u32 = 20;
-/// Functions in a policy.
-pub const POLICY_FUNCTIONS_MAX: usize = 100_000;
+/// Functions in a policy. CPython has 13 thousand.
+pub const POLICY_FUNCTIONS_MAX: usize = 40_000;
+/// Calls in the functions of a policy, at places and not in time.
+pub const POLICY_CALLS_MAX: u64 = 1_500_000;
+/// Parameters and locals in the functions of a policy.
+pub const POLICY_LOCALS_MAX: u64 = 10_000_000;
+/// Blocks in the functions of a policy, each counted as often as others lie around it.
+pub const POLICY_LEVELS_MAX: u64 = 500_000_000;
+/// Instructions in the functions of a policy.
+pub const POLICY_INSTRUCTIONS_MAX: u64 = 10_000_000;
 /// Bytes in one function of a policy.
 pub const POLICY_FUNCTION_BYTES_MAX: usize = 1 << 20;
 /// Compilation work in one function of a policy: values that are live at once times places where the flow
@@ -491,8 +501,8 @@ pub const POLICY_WORK_MAX: u64 = 100_000_000;
 pub const POLICY_PARTS_MAX: u64 = 4096;
 /// Names of imports and exports that a policy is described with.
 pub const POLICY_NAMES_MAX: usize = 64;
-/// Processor time that compiling one policy may take unless told otherwise. CPython takes some ten seconds.
-pub const POLICY_COMPILE_SECONDS_DEFAULT: u64 = 30;
+/// Processor time that compiling one policy may take unless told otherwise. CPython takes ten to twenty seconds.
+pub const POLICY_COMPILE_SECONDS_DEFAULT: u64 = 60;
 /// Memory that compiling one policy may take unless told otherwise.
 pub const POLICY_COMPILE_MIB_DEFAULT: u64 = 1024;
 /// Compiling may take so many times its processor time by the clock, as on a busy machine.

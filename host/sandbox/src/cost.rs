@@ -8,6 +8,9 @@
 //!   (locals + parameters + widest signature) × (blocks + branches + targets of tables + calls), where loops
 //!   count manifold, and more the deeper they are nested.
 //! - *The size of one function*, for register allocation.
+//! - *Locals*, each of which begins as 0, and *blocks within blocks*, each counted as often as others lie around it.
+//! - *Functions, calls and instructions.* Each function costs about as much as a hundred instructions even if it is
+//!   empty, for what is made around it; each call costs about as much as ten.
 //! - *Instances of instances.* A component that instantiates another twice, which instantiates a third twice,
 //!   and so on, is small and expands without end; the number after expansion is bounded from above by the
 //!   product of the numbers of instances in each.
@@ -29,6 +32,10 @@ const LOOP_TURNS: u64 = 10;
 #[derive(Default)]
 pub(crate) struct Cost {
     functions: u64,
+    calls: u64,
+    instructions: u64,
+    locals: u64,
+    levels: u64,
     work: u64,
     /// Values in the widest signature of the module at hand.
     widest: u64,
@@ -71,6 +78,15 @@ impl Cost {
                 limits::POLICY_FUNCTION_WORK_MAX,
             )?;
             self.work = self.work.saturating_add(work);
+            within("locals", self.locals, limits::POLICY_LOCALS_MAX)?;
+            within(
+                "blocks within blocks",
+                self.levels,
+                limits::POLICY_LEVELS_MAX,
+            )?;
+            within("calls", self.calls, limits::POLICY_CALLS_MAX)?;
+            let most = limits::POLICY_INSTRUCTIONS_MAX;
+            within("instructions", self.instructions, most)?;
         }
         Ok(())
     }
@@ -143,7 +159,11 @@ impl Cost {
         let mut turns = Turns::default();
         for operator in body.get_operators_reader()? {
             turns.count(&operator?);
+            self.instructions += 1;
         }
+        self.calls += turns.calls;
+        self.locals = self.locals.saturating_add(values);
+        self.levels = self.levels.saturating_add(turns.levels);
         Ok(values.saturating_mul(turns.sum))
     }
 }
@@ -152,6 +172,9 @@ impl Cost {
 #[derive(Default)]
 struct Turns {
     sum: u64,
+    calls: u64,
+    /// How many constructs each one lies in, summed up.
+    levels: u64,
     /// Whether each construct that has begun and not ended is a loop, outermost first.
     open: Vec<bool>,
     /// How many of them are.
@@ -174,19 +197,22 @@ impl Turns {
                 self.open_loops -= u64::from(ended_loop);
             }
             Operator::BrTable { targets } => self.sum += 1 + u64::from(targets.len()),
-            Operator::Else
-            | Operator::Br { .. }
-            | Operator::BrIf { .. }
-            | Operator::Return
-            | Operator::Call { .. }
+            Operator::Call { .. }
             | Operator::CallIndirect { .. }
             | Operator::ReturnCall { .. }
-            | Operator::ReturnCallIndirect { .. } => self.sum += 1,
+            | Operator::ReturnCallIndirect { .. } => {
+                self.sum += 1;
+                self.calls += 1;
+            }
+            Operator::Else | Operator::Br { .. } | Operator::BrIf { .. } | Operator::Return => {
+                self.sum += 1;
+            }
             _ => {}
         }
     }
 
     fn begin(&mut self, is_loop: bool) {
+        self.levels += self.open.len() as u64;
         self.open.push(is_loop);
         self.open_loops += u64::from(is_loop);
     }
@@ -259,8 +285,40 @@ mod tests {
 
     #[test]
     fn very_many_functions_are_too_much() {
-        let wat = format!("(component (core module {}))", "(func)".repeat(100_001));
+        let wat = format!("(component (core module {}))", "(func)".repeat(40_001));
         assert_eq!(too_much_of(&wat), "functions");
+    }
+
+    #[test]
+    fn very_many_calls_are_too_much_and_so_are_instructions() {
+        let of = |body: &str, functions: usize| {
+            let functions = format!("(func {body})").repeat(functions);
+            format!("(component (core module (func $f) {functions}))")
+        };
+        let calls = "(call $f)".repeat(50_000);
+        assert!(counted(&of(&calls, 10)).is_ok());
+        assert_eq!(too_much_of(&of(&calls, 31)), "calls");
+        assert_eq!(
+            too_much_of(&of(&"nop ".repeat(400_000), 26)),
+            "instructions"
+        );
+    }
+
+    #[test]
+    fn locals_and_nesting_are_bounded_though_nothing_is_done_with_them() {
+        let locals = "i64 ".repeat(40_000);
+        let functions = format!("(func (local {locals}))").repeat(300);
+        assert_eq!(
+            too_much_of(&format!("(component (core module {functions}))")),
+            "locals"
+        );
+        let nested = |depth: usize, functions: usize| {
+            let body = format!("{}{}", "(block ".repeat(depth), ")".repeat(depth));
+            let functions = format!("(func {body})").repeat(functions);
+            format!("(component (core module {functions}))")
+        };
+        assert!(counted(&nested(1000, 100)).is_ok());
+        assert_eq!(too_much_of(&nested(1000, 1100)), "blocks within blocks");
     }
 
     #[test]

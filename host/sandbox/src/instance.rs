@@ -43,7 +43,17 @@ impl GuestLimits {
     fn to_start(self) -> Self {
         Self {
             fuel: self.fuel.saturating_mul(limits::POLICY_START_BUDGETS),
-            wall_ms: self.wall_ms.saturating_mul(limits::POLICY_START_BUDGETS),
+            ..self.patient()
+        }
+    }
+
+    /// The same with many times the time, for what no request waits for; so long at most that somebody may.
+    #[must_use]
+    pub fn patient(self) -> Self {
+        let wall_ms = self.wall_ms.saturating_mul(limits::POLICY_START_BUDGETS);
+        let most = limits::POLICY_START_WALL_MS_MAX.max(self.wall_ms);
+        Self {
+            wall_ms: wall_ms.min(most),
             ..self
         }
     }

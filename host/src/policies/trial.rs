@@ -7,7 +7,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use dataverse_core::limits::{CHECK_COSTS_MAX, CHECK_MS_MAX, POLICY_START_BUDGETS};
+use dataverse_core::limits::{CHECK_COSTS_MAX, CHECK_MS_MAX};
 use dataverse_core::policy::{
     Admission, CacheEntry, Eviction, Fault, Kind, NodeView, Placement, PlacementRequest,
     Relocation, RelocationVerdict, RemoteRead, Slot,
@@ -37,7 +37,7 @@ struct Measured<G> {
 pub(crate) fn examine(program: &Program, setup: &Setup) -> (Report, Costs) {
     let costs = Costs::default();
     let mut setup = setup.clone();
-    setup.limits.wall_ms = setup.limits.wall_ms.saturating_mul(POLICY_START_BUDGETS);
+    setup.limits = setup.limits.patient();
     let until = Instant::now() + Duration::from_millis(CHECK_MS_MAX);
     let mut patience = || Instant::now() < until;
     let report = match program.kind() {

@@ -256,6 +256,7 @@ impl Steward {
         let office = &mut self.offices[kind as usize];
         let now_picked = running.as_ref().map(|running| running.pick.clone());
         let goes_back = now_picked.is_some() && office.returning == now_picked;
+        let is_first = !office.begun;
         let before = std::mem::replace(&mut office.active, running);
         (office.proved, office.refused, office.returning) = (false, None, None);
         let wished = office.wished.as_ref().map(|wished| wished.table(kind));
@@ -282,7 +283,9 @@ impl Steward {
         self.offices[kind as usize].begun = true;
         let good = before.clone().filter(|before| before.is_sound());
         let past = good.as_ref().map(|before| before.as_past());
-        let noted = move |kept: &mut Kept| match (past, goes_back) {
+        // Going back changes nothing in the order in which they began to decide, and neither does a restart.
+        let stays = goes_back || is_first;
+        let noted = move |kept: &mut Kept| match (past, stays) {
             (past, true) => past
                 .into_iter()
                 .for_each(|past| kept.note_still_good(kind, past)),

@@ -18,7 +18,7 @@ use crate::shelf;
 /// some thousands.
 const ENOUGH: [(&str, (u64, u32)); 9] = [
     // The node is away from the 1800th request to the 5400th.
-    ("a-failure-at-noon", (2400, 3)),
+    ("a-failure-at-noon", (3600, 4)),
     ("a-swap-while-it-runs", (1000, 2)),
     ("a-zone-goes-dark", (1500, 3)),
     ("copies-on-a-grid", (2000, 3)),

@@ -18,13 +18,13 @@ use crate::shelf;
 /// some thousands.
 const ENOUGH: [(&str, (u64, u32)); 9] = [
     // The node is away from the 1800th request to the 5400th.
-    ("a-failure-at-noon", (2400, 3)),
+    ("a-failure-at-noon", (3600, 4)),
     ("a-swap-while-it-runs", (1000, 2)),
     ("a-zone-goes-dark", (1500, 3)),
     ("copies-on-a-grid", (2000, 3)),
-    ("favourites-that-drift", (4000, 3)),
+    ("favourites-that-drift", (8000, 3)),
     ("four-nodes", (500, 3)),
-    (HOMEWORK, (8000, 3)),
+    (HOMEWORK, (8000, 5)),
     ("how-large-a-cache", (4000, 3)),
     ("who-gets-the-copies", (1000, 3)),
 ];
@@ -113,7 +113,7 @@ fn homework(solution: &str) -> Results {
     results(&file, HOMEWORK, &shelf())
 }
 
-/// Lines of an assertion about who has more hits that does not hold, by whether it is the bonus.
+/// Whether this solution passes and earns the bonus. What it misses is about hits, and nothing else is wrong.
 fn check_homework(solution: &str, passes: bool, bonus: bool) {
     let results = homework(solution);
     let broken = broken(&results);
@@ -133,6 +133,6 @@ fn the_homework_fails_as_it_is_handed_out() {
 
 #[test]
 fn the_homework_is_passed_by_what_beats_lru_and_earns_more_by_what_beats_the_sample() {
-    check_homework("s3-fifo", true, false);
-    check_homework("gdsf", true, true);
+    check_homework("sieve", true, false);
+    check_homework("s3-fifo", true, true);
 }

@@ -330,6 +330,7 @@ fn what_can_not_be_done_is_refused_before_anything_runs() {
         2,
         &["zipf:10,100,7: it is given twice"],
     );
+    check(&[&["--trace", ""], &lru, &ten], 2, &["a name is missing"]);
     let both = ["--trace", "zipf:1", "/no/such.csv", "zipf:2"];
     check(&[&both, &lru, &ten], 2, &["`zipf:1`", "`zipf:2`"]);
     let columns = ["--columns", "id=1,id=2"];
@@ -354,7 +355,7 @@ fn what_can_not_be_done_is_refused_before_anything_runs() {
 #[test]
 fn of_several_traces_a_bad_one_is_told_of_and_the_others_are_gone_through() {
     let folder = tempfile::tempdir().expect("there is room");
-    let good = written(folder.path(), "good.csv", b"id\n1\n2\n1\n");
+    let good = written(folder.path(), "good.csv", b"id,size\n1,1\n2,1\n1,1\n");
     let bad = written(folder.path(), "bad.csv", b"id,size\n1,2\n1,many\n");
     let [good, bad] = [good, bad].map(|path| path.to_string_lossy().into_owned());
     let columns = ["--columns", "time="];

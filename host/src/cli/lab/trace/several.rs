@@ -24,6 +24,12 @@ pub(super) fn open(names: &[String], options: &Options) -> Result<Vec<Opened>, F
     }
     let mut files: Vec<PathBuf> = Vec::new();
     for name in names {
+        if name.is_empty() {
+            mistakes.add(
+                "--trace: a name is missing; give a file, - or zipf:OBJECTS,REQUESTS,SEED"
+                    .to_owned(),
+            );
+        }
         // The same file may be named in several ways.
         let file = std::fs::canonicalize(name).unwrap_or_else(|_| PathBuf::from(name));
         match files.contains(&file) {

@@ -354,13 +354,10 @@ fn place_of(error: &wasmtime::Error) -> String {
     }
 }
 
-/// A name without what Rust's compiler adds to tell it from others of the name, on one line and not too long.
+/// A name as its author wrote it, on one line and not too long.
 fn plain(name: &str) -> String {
-    let end = name.rfind("::h").filter(|&end| {
-        let hash = &name[end + 3..];
-        hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit())
-    });
-    let name = &name[..end.unwrap_or(name.len())];
+    // Without the hash that Rust's compiler adds to tell it from others of the name.
+    let name = format!("{:#}", rustc_demangle::demangle(name));
     let end = name.floor_char_boundary(limits::POLICY_FRAME_BYTES_MAX);
     let shown = name[..end].chars();
     shown
@@ -375,12 +372,14 @@ mod tests {
     #[test]
     fn a_function_is_named_as_its_author_wrote_it() {
         for (name, shown) in [
-            ("mine::place::h0123456789abcdef", "mine::place"),
-            ("mine::hash", "mine::hash"),
-            ("mine::h012345678", "mine::h012345678"),
+            ("_ZN7my_loop4spin17hf2dbf0e88d6dd97aE", "my_loop::spin"),
             (
-                "<mine::Policy as dataverse_sdk::PlacementPolicy>::place",
-                "<mine::Policy as dataverse_sdk::PlacementPolicy>::place",
+                "_ZN76_$LT$my_loop..Coldest$u20$as$u20$dataverse_sdk..eviction..EvictionPolicy$GT$3hit17h76e0aa75efa9d049E",
+                "<my_loop::Coldest as dataverse_sdk::eviction::EvictionPolicy>::hit",
+            ),
+            (
+                "dataverse:policy/eviction@0.1.0#hit",
+                "dataverse:policy/eviction@0.1.0#hit",
             ),
             ("a\nb", "a b"),
         ] {

@@ -81,6 +81,54 @@ async fn a_file_is_installed_under_its_own_name_or_another() {
 }
 
 #[tokio::test]
+async fn who_insists_and_where_to_go_back_to_is_sent() {
+    let (members, folder) = (Members::start(&["A"]).await, folder());
+    let file = write(folder.path(), "mine.wasm", b"code");
+    members
+        .run(&["install", &file, "--force"])
+        .await
+        .ended(Exit::Done, &[]);
+    for arguments in [
+        &["rollback", "eviction", "--to", "mine@01 2"][..],
+        &["rollback", "eviction", "--to", "fifo", "--all"],
+    ] {
+        members.run(arguments).await.ended(Exit::Done, &[]);
+    }
+    let heard = [
+        "PUT /v1/policies/files/mine?force=true code",
+        "POST /v1/policies/eviction/rollback?to=mine%4001%202",
+        "POST /v1/policies/eviction/rollback?to=fifo&revision=lru-wished",
+    ];
+    assert_eq!(members.heard("A"), heard);
+}
+
+#[tokio::test]
+async fn where_nothing_changes_it_is_not_said_to_have_changed() {
+    let (members, folder) = (Members::start(&["A", "B"]).await, folder());
+    let check = async |arguments: &[&str], changed: bool| {
+        let arguments = [arguments, &["--all", "--json"]].concat();
+        let told = parsed(&members.run(&arguments).await.ended(Exit::Done, &[]).data);
+        let answers = told.as_array().expect("a list");
+        assert!(
+            answers.iter().all(|told| told["changed"] == changed),
+            "{arguments:?}: {told}"
+        );
+    };
+    // Members answer that `gdsf` decides, and before that `lru` did; their folders have `sieve`.
+    check(&["use", "eviction", "gdsf"], true).await;
+    check(
+        &["install", &write(folder.path(), "mine.wasm", b"code")],
+        true,
+    )
+    .await;
+    check(
+        &["install", &write(folder.path(), "sieve.wasm", b"code")],
+        false,
+    )
+    .await;
+}
+
+#[tokio::test]
 async fn a_file_that_can_be_no_policy_is_not_sent() {
     let (members, folder) = (Members::start(&["A"]).await, folder());
     let check = async |arguments: &[&str], exit: Exit, note: &str| {

@@ -322,3 +322,16 @@ async fn a_shadow_is_promoted_and_rolled_back() {
         }
     }
 }
+
+#[tokio::test]
+async fn what_answers_badly_is_refused_unless_somebody_insists() {
+    let node = Running::start().await;
+    let wasm = [MAGIC, b"answers badly"].concat();
+    let refused = node.put("/v1/policies/files/bad", &wasm).await;
+    let (status, reason) = refused.problem();
+    assert_eq!(status, 422, "{reason}");
+    let unclear = node.put("/v1/policies/files/bad?force=maybe", &wasm).await;
+    assert_eq!(unclear.problem().0, 400);
+    let taken = node.put("/v1/policies/files/bad?force=true", &wasm).await;
+    assert_eq!(taken.status, 201);
+}

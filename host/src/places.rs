@@ -7,7 +7,7 @@
 //! begins and ends, and ends it when it is told to leave.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -63,6 +63,8 @@ pub(crate) struct Standing {
     /// Since when it waits and when the head began that is arriving, in milliseconds since it was accepted.
     waiting_since: AtomicU64,
     head_since: AtomicU64,
+    /// What arrives between two requests need not be the beginning of a head.
+    in_frames: AtomicBool,
     leave: CancellationToken,
 }
 
@@ -190,6 +192,7 @@ impl Standing {
             under_way: AtomicU32::new(0),
             waiting_since: AtomicU64::new(0),
             head_since: AtomicU64::new(0),
+            in_frames: AtomicBool::new(false),
             leave: CancellationToken::new(),
         }
     }
@@ -203,9 +206,15 @@ impl Standing {
 
     /// Bytes arrived, which are the beginning of a head if no request is under way.
     pub(crate) fn heard(&self) {
-        if !self.is_busy() && self.head_since.load(Ordering::Acquire) == NEVER {
+        let may_begin = !self.is_busy() && !self.in_frames.load(Ordering::Acquire);
+        if may_begin && self.head_since.load(Ordering::Acquire) == NEVER {
             self.head_since.store(self.now(), Ordering::Release);
         }
+    }
+
+    /// The connection speaks HTTP/2, in which pings and the like arrive at any time.
+    pub(crate) fn speaks_in_frames(&self) {
+        self.in_frames.store(true, Ordering::Release);
     }
 
     /// Bytes of an answer were taken: its reader is there.
@@ -268,7 +277,8 @@ impl Standing {
         (!self.is_busy()).then(|| self.accepted.elapsed().saturating_sub(since))
     }
 
-    fn is_busy(&self) -> bool {
+    /// Whether a request is under way.
+    pub(crate) fn is_busy(&self) -> bool {
         self.under_way.load(Ordering::Acquire) > 0
     }
 

@@ -74,6 +74,7 @@ impl Driver {
                 ),
             });
         }
+        self.is_heard(&answer.sender);
         Ok(answer.body)
     }
 }

@@ -15,6 +15,7 @@ pub(super) type Turn = OwnedSemaphorePermit;
 /// One gate for each kind of work.
 pub(super) struct Gates {
     uploads: Arc<Semaphore>,
+    uploads_max: usize,
     searches: Arc<Semaphore>,
     peers: Arc<Semaphore>,
     streams: Arc<Semaphore>,
@@ -25,6 +26,7 @@ impl Gates {
         let gate = |turns: u32| Arc::new(Semaphore::new(turns as usize));
         Self {
             uploads: gate(settings.limit_uploads),
+            uploads_max: settings.limit_uploads as usize,
             searches: gate(settings.limit_searches),
             peers: gate(settings.limit_peer_calls),
             streams: gate(settings.limit_peer_calls),
@@ -35,6 +37,11 @@ impl Gates {
         let busy =
             "this node takes in as many uploads as it can (limit.uploads); try again in a second";
         enter(&self.uploads).ok_or_else(|| Busy(busy.to_owned()))
+    }
+
+    /// Whether no upload is under way.
+    pub(super) fn takes_nothing_in(&self) -> bool {
+        self.uploads.available_permits() == self.uploads_max
     }
 
     pub(super) fn search(&self) -> Result<Turn, Busy> {

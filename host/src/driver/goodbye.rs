@@ -18,6 +18,7 @@ use futures_util::StreamExt;
 use tokio::time::timeout;
 
 use super::Driver;
+use super::face::WriteError;
 use crate::transport::{LinkAnswer, LinkAsk, Message, Sender};
 
 /// How long saying good-bye may take, however many there are to hear it.
@@ -26,8 +27,21 @@ const TAKES_MAX: Duration = Duration::from_secs(5);
 impl Driver {
     /// Says good-bye to neighbours and members if this node was emptied. To be called while it still answers.
     pub async fn say_goodbye(&self) {
-        let is_empty = self.drain_status().drained && self.preparations.is_empty();
-        if !is_empty || self.isolation.is_on() || self.leaving.swap(true, Ordering::AcqRel) {
+        if !self.drain_status().drained || self.isolation.is_on() {
+            return;
+        }
+        // From here on nothing is taken in. What was under way before could still end with a replica here.
+        if self.leaving.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let is_empty = self.drain_status().drained
+            && self.preparations.is_empty()
+            && self.gates.takes_nothing_in();
+        if !is_empty {
+            self.leaving.store(false, Ordering::Release);
+            tracing::warn!(
+                "files were under way to this node when it was stopped: it says no good-bye, and the others wait for it"
+            );
             return;
         }
         let mut others = self.links.peers();
@@ -57,6 +71,16 @@ impl Driver {
                 "this node was emptied and leaves; the others wait for it no more"
             ),
             Err(_) => tracing::warn!("not every node could be told that this one leaves"),
+        }
+    }
+
+    /// Refuses to take a file in once good-bye is being said: it could be left here alone, and nobody would wait.
+    pub(super) fn refuse_leaving(&self) -> Result<(), WriteError> {
+        match self.is_leaving() {
+            true => Err(WriteError::Unavailable(
+                "this node was emptied and is about to stop; write to another one".to_owned(),
+            )),
+            false => Ok(()),
         }
     }
 

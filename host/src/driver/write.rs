@@ -68,6 +68,8 @@ impl Driver {
         self.load.count();
         self.refuse_unfit()?;
         let turn = self.gates.upload()?;
+        // Seen after the turn was taken: whoever says good-bye looks at both in the other order.
+        self.refuse_leaving()?;
         let factor = self.wanted_factor(options.factor)?;
         let mut media_type = MediaType::of(key, options.content_type)?;
         too_large(options.size.unwrap_or(0))?;

@@ -144,7 +144,10 @@ fn answer(
     is_reserved: bool,
     request: hyper::Request<Incoming>,
 ) -> impl Future<Output = Result<Response, Infallible>> + use<> {
-    let under_way = (standing.begin(), UnderWay::begin(exchange));
+    let under_way = UnderWay::begin(exchange, standing.begin());
+    if request.version() >= Version::HTTP_2 {
+        standing.speaks_in_frames();
+    }
     let mut request: Request = request.map(Body::new);
     if is_reserved {
         request.extensions_mut().insert(Reserved);

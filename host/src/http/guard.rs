@@ -91,7 +91,11 @@ fn host<'a>(
     let mut lines = headers.get_all(HOST).iter();
     let line = match (lines.next(), lines.next()) {
         (Some(line), None) => line,
+        // Before HTTP/1.1 there was no such header, and HTTP/2 has it in the target.
         (None, _) if version < Version::HTTP_11 => return Ok(target),
+        (None, _) if version > Version::HTTP_11 && target.is_some_and(is_host) => {
+            return Ok(target);
+        }
         (None, _) => {
             return Err(Problem::bad_request(
                 "a request names its host: `Host` is missing",
@@ -323,8 +327,21 @@ mod tests {
         ] {
             check(&Method::GET, &[("host", host)], Err(400));
         }
-        // Before HTTP/1.1 there was no such header.
+        // Before HTTP/1.1 there was no such header, and HTTP/2 has it in the target.
         assert_eq!(ask(&Method::PUT, "/x", Version::HTTP_10, &[]), Ok(()));
+        let here = "http://127.0.0.1:8080/x";
+        for (target, version, expected) in [
+            (here, Version::HTTP_2, Ok(())),
+            (here, Version::HTTP_11, Err(400)),
+            ("/x", Version::HTTP_2, Err(400)),
+            ("http://evil.example/x", Version::HTTP_2, Err(421)),
+        ] {
+            assert_eq!(
+                ask(&Method::PUT, target, version, &[]),
+                expected,
+                "{target}"
+            );
+        }
     }
 
     #[test]

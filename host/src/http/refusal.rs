@@ -12,7 +12,7 @@
 use std::io::{self, IoSlice};
 use std::ops::ControlFlow;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, SystemTime};
@@ -25,6 +25,7 @@ use tokio::time::{Sleep, sleep};
 
 use super::headers;
 use super::problem::Problem;
+use crate::places;
 
 /// As many bytes of a request as tell HEAD and TLS from the rest.
 const START_BYTES: usize = 5;
@@ -32,10 +33,12 @@ const START_BYTES: usize = 5;
 const TLS: u8 = 0x16;
 
 /// The requests of one connection: how many began, and of how many the answer is over.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Exchange {
     begun: AtomicU64,
     ended: AtomicU64,
+    /// Keeps the connection's place while the end of an answer still lies in the server's buffer.
+    unsent: Mutex<Option<places::UnderWay>>,
 }
 
 impl Exchange {
@@ -46,21 +49,34 @@ impl Exchange {
     fn ended(&self) -> u64 {
         self.ended.load(Ordering::Relaxed)
     }
+
+    fn unsent(&self) -> MutexGuard<'_, Option<places::UnderWay>> {
+        self.unsent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-/// A request under way, from its beginning to the last byte of its answer; over when dropped.
-pub(super) struct UnderWay(Arc<Exchange>);
+/// A request under way, from its beginning until the server has the last byte of its answer; over when dropped.
+pub(super) struct UnderWay {
+    exchange: Arc<Exchange>,
+    in_place: Option<places::UnderWay>,
+}
 
 impl UnderWay {
-    pub(super) fn begin(exchange: &Arc<Exchange>) -> Self {
+    pub(super) fn begin(exchange: &Arc<Exchange>, in_place: places::UnderWay) -> Self {
         exchange.begun.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(exchange))
+        Self {
+            exchange: Arc::clone(exchange),
+            in_place: Some(in_place),
+        }
     }
 }
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        self.0.ended.fetch_add(1, Ordering::Relaxed);
+        self.exchange.ended.fetch_add(1, Ordering::Relaxed);
+        // The client is still to get what the server has buffered.
+        let mut unsent = self.exchange.unsent();
+        *unsent = unsent.take().or(self.in_place.take());
     }
 }
 
@@ -231,6 +247,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Refusing<S> {
         let begun = this.exchange.begun();
         if this.exchange.ended() == begun {
             this.settled = begun;
+            this.exchange.unsent().take();
         }
         Poll::Ready(Ok(()))
     }
@@ -311,6 +328,28 @@ mod tests {
         (Refusing::new(near), far)
     }
 
+    async fn place() -> places::Place {
+        let bounds = places::Bounds {
+            places: 1,
+            reserve: 0,
+            spared: Duration::ZERO,
+        };
+        places::Places::new(bounds).take().await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_keeps_its_place_until_it_is_sent() {
+        let place = place().await;
+        let (mut socket, _far) = pair();
+        drop(UnderWay::begin(
+            &socket.exchange(),
+            place.standing().begin(),
+        ));
+        assert!(place.standing().is_busy(), "it is not flushed yet");
+        socket.flush().await.expect("it is written");
+        assert!(!place.standing().is_busy());
+    }
+
     async fn written(mut socket: Refusing<DuplexStream>, mut far: DuplexStream) -> String {
         socket.shutdown().await.expect("it can be closed");
         drop(socket);
@@ -334,8 +373,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn content_that_looks_like_a_refusal_is_not_touched() {
+        let place = place().await;
         let (mut socket, far) = pair();
-        let under_way = UnderWay::begin(&socket.exchange());
+        let under_way = UnderWay::begin(&socket.exchange(), place.standing().begin());
         socket.write_all(BARE).await.expect("it is taken");
         drop(under_way);
         // The answer is over, and it has not been flushed: this may still be its end.

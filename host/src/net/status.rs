@@ -61,7 +61,7 @@ pub(super) fn call_error(address: &str, status: &Status) -> CallError {
         Code::DeadlineExceeded | Code::Cancelled => CallError::Deadline { address },
         code => {
             let reason = format!(
-                "it answered with status {} ({code}); is it the gRPC port of a Dataverse node?",
+                "it answered with status {} ({code}); is it the port for nodes (--listen) of a Dataverse node?",
                 i32::from(code)
             );
             CallError::Protocol { address, reason }

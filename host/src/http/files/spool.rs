@@ -79,6 +79,9 @@ impl Spools {
             let detail = "too many forms have files before `username`; send `username` first, or try again later";
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
         })?;
+        if let Some(why) = face.not_ready() {
+            return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, why));
+        }
         let folder = self.folder.clone();
         let file = blocking(move || tempfile::tempfile_in(folder)).await;
         let kept = Kept {

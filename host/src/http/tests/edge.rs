@@ -1,5 +1,9 @@
 //! What is refused before any handler sees it, byte for byte: targets, hosts, framing, pages of other sites.
 
+use axum::body::{Body, to_bytes};
+use axum::http::{Request, Version};
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
 
@@ -46,6 +50,31 @@ async fn what_the_parser_refuses_is_a_whole_problem() {
         assert_eq!(reply.header("x-content-type-options"), Some("nosniff"));
     }
     assert_eq!(node.get("/healthz").await.status, 200);
+}
+
+#[tokio::test]
+async fn http_2_is_spoken_with_whoever_begins_with_it() {
+    let node = Running::start().await;
+    let stream = TokioIo::new(node.send(b"").await);
+    let (mut client, connection) = http2::handshake(TokioExecutor::new(), stream)
+        .await
+        .expect("the server speaks HTTP/2");
+    let connection = tokio::spawn(connection);
+    for (host, expected) in [
+        (node.address.to_string().as_str(), 200),
+        ("evil.example", 421),
+    ] {
+        let request = Request::get(format!("http://{host}/healthz"))
+            .version(Version::HTTP_2)
+            .body(Body::empty())
+            .expect("it is a request");
+        let response = client.send_request(request).await.expect("it is answered");
+        assert_eq!(response.status(), expected, "{host}");
+        let body = to_bytes(Body::new(response.into_body()), 1 << 10).await;
+        assert!(!body.expect("it is whole").is_empty(), "{host}");
+    }
+    drop(client);
+    drop(connection.await);
 }
 
 #[tokio::test]

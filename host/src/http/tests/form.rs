@@ -179,7 +179,8 @@ async fn it_does_not_matter_where_the_form_says_whose_the_files_are() {
     let stored = node.get("/v1/files/ada/large").await;
     assert_eq!(stored.body, large.as_bytes());
     let found = node.get("/v1/files/ada/a.txt").await;
-    assert_eq!(found.header("content-type"), Some("text/plain"));
+    let content_type = found.header("content-type");
+    assert_eq!(content_type, Some("text/plain; charset=utf-8"));
     assert_eq!(
         post(&node, &[file("a.txt", "hello"), field("username", "ada")])
             .await

@@ -184,6 +184,14 @@ impl Watch {
         self.health.check()
     }
 
+    /// Fails where a look, or the last commit, found something wrong.
+    ///
+    /// # Errors
+    /// [`StoreError::Unfit`].
+    pub(super) fn still_fit(&self) -> Result<(), StoreError> {
+        self.health.check()
+    }
+
     /// Notes how a commit left the index, and looks whether it went to where the next start finds it.
     ///
     /// # Errors

@@ -310,7 +310,13 @@ impl Writer {
     /// Makes the batch durable, tells of it, and removes what it released.
     fn finish(&mut self, mut batch: Batch) {
         let has_writes = !batch.writes.is_empty();
-        if let Err(error) = self.make_durable(&batch) {
+        // Several batches may come of one look, and the one before may have found that the index is gone.
+        if let Err(error) = self
+            .watch
+            .still_fit()
+            .inspect_err(|_| self.take_back(&batch))
+            .and_then(|()| self.make_durable(&batch))
+        {
             tracing::error!(%error, changes = batch.answers.len(), "a commit failed");
             let answers = std::mem::take(&mut batch.answers);
             // What came in is released before anyone tries again.
@@ -348,6 +354,10 @@ impl Writer {
             .answers
             .into_iter()
             .for_each(|answer| answer.send(astray.as_ref()));
+        if astray.is_some() {
+            // The copy of the index that can be gone back to still names what this released.
+            return;
+        }
         if !batch.released.is_empty() {
             crash::point("store.released");
         }

@@ -10,6 +10,8 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
+use crate::secret::Nonce;
+
 /// A source of chance. Clones share it.
 #[derive(Clone)]
 pub struct Entropy(Arc<Mutex<StdRng>>);
@@ -35,6 +37,11 @@ impl Entropy {
     /// What something else can be seeded with.
     pub(crate) fn seed(&self) -> u64 {
         self.draw(|chance| chance.random())
+    }
+
+    /// A number that nobody could foretell, for one question.
+    pub(crate) fn nonce(&self) -> Nonce {
+        self.draw(|chance| Nonce::from(chance.random::<[u8; 32]>()))
     }
 
     /// Between half and the whole of a pause, so that nodes that failed together do not return together.

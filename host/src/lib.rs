@@ -22,6 +22,7 @@ pub mod node;
 mod places;
 pub mod policies;
 pub mod recorder;
+pub mod secret;
 pub mod settings;
 pub mod store;
 pub mod transport;

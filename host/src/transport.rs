@@ -24,6 +24,8 @@ use futures_util::stream::BoxStream;
 
 pub(crate) use breaker::Breaker;
 
+use crate::secret::{Nonce, Proof};
+
 /// Who speaks: part of every message in both directions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sender {
@@ -110,6 +112,9 @@ pub struct LinkAsk {
     pub explicit: bool,
     /// The sender says good-bye: it was emptied and is about to stop. Whoever hears it asks back.
     pub leaving: bool,
+    /// The sender wants it proved that the node asked, which goes by the sender's own id, runs in a copy of its
+    /// data folder.
+    pub nonce: Option<Nonce>,
 }
 
 impl LinkAsk {
@@ -117,17 +122,30 @@ impl LinkAsk {
     pub const AGAIN: Self = Self {
         explicit: false,
         leaving: false,
+        nonce: None,
     };
     /// A person asked for it now.
     pub const EXPLICIT: Self = Self {
         explicit: true,
         leaving: false,
+        nonce: None,
     };
     /// Good-bye.
     pub const GOODBYE: Self = Self {
         explicit: false,
         leaving: true,
+        nonce: None,
     };
+
+    /// Asks a node that goes by the sender's own id to prove that it has the sender's secret.
+    #[must_use]
+    pub const fn to_prove(nonce: Nonce) -> Self {
+        Self {
+            explicit: false,
+            leaving: false,
+            nonce: Some(nonce),
+        }
+    }
 }
 
 /// What became of a [`LinkAsk`].
@@ -139,10 +157,29 @@ pub enum LinkAnswer {
     Cut,
     /// The node that answers was emptied and is about to stop.
     Leaving,
-    /// Another node answers under the asker's id, at this address: of the two only that one is linked with.
-    Taken(Arc<str>),
+    /// Another node answers under the asker's id: of the two only that one is linked with.
+    Taken {
+        /// Where that one listens.
+        by: Arc<str>,
+        /// That it is the node that answers, and has the secret of the asker. Only where the ask had a nonce.
+        proof: Option<Proof>,
+    },
     /// The node that answers knows that another one goes by its id, and keeps away.
-    Isolated,
+    Isolated {
+        /// That it has the secret of the asker, whose id it goes by. Only where the ask had a nonce.
+        proof: Option<Proof>,
+    },
+}
+
+impl LinkAnswer {
+    /// The proof in it.
+    #[must_use]
+    pub const fn proof(&self) -> Option<&Proof> {
+        match self {
+            Self::Taken { proof, .. } | Self::Isolated { proof } => proof.as_ref(),
+            Self::Linked | Self::Cut | Self::Leaving => None,
+        }
+    }
 }
 
 /// Asks a node to link itself with the one that listens at another address.

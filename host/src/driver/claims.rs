@@ -3,7 +3,12 @@
 //! Where a node is heard under another address than the one it has, and in another run, it may have moved, or its
 //! data folder may have been copied. So the address that is known is asked first. If nobody answers there under
 //! that id the node has moved, or a backup of it was started in its place, and all goes on. If somebody does, the
-//! two are two: the one whose run began earlier is kept, and the other is told where that one listens.
+//! two are two: the one that is known is kept, and the newcomer is told where that one listens. Nothing that the
+//! newcomer says changes this, for anyone can say it. If the newcomer runs from a copy of the data folder, the two
+//! settle between themselves who keeps away (see `isolation`); if that is the known one, it says so when it is asked
+//! the next time, and the newcomer is let in.
+//!
+//! A node also keeps here what it found out about others under its own id.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,7 +29,17 @@ const KEPT_FOR: Duration = Duration::from_secs(5 * 60);
 #[derive(Default)]
 pub(super) struct Claims(Mutex<BTreeMap<NodeId, Claim>>);
 
+/// What becomes of the other one of two nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It is not kept: what it says is refused.
+    Refused,
+    /// It goes by the id of the node that notes this, and did not prove that it runs from a copy of its folder.
+    Unproven,
+}
+
 struct Claim {
+    standing: Standing,
     name: Arc<str>,
     /// Where the node listens that is kept.
     kept: Arc<str>,
@@ -35,49 +50,60 @@ struct Claim {
 }
 
 impl Claims {
-    /// Two nodes answer under this id. True if that is news.
+    /// Another node, which listens there in this run, answers under the id of the one that is kept. True if that is
+    /// news: another run under the same id is none, for who makes runs up is not to fill the log. What is not proven
+    /// never takes the place of what is.
     pub(super) fn note(
         &self,
-        id: NodeId,
-        name: &Arc<str>,
-        kept: &Arc<str>,
+        kept: &Peer,
         other: &Arc<str>,
         instance: u64,
+        standing: Standing,
     ) -> bool {
         let claim = Claim {
-            name: Arc::clone(name),
-            kept: Arc::clone(kept),
+            standing,
+            name: Arc::clone(&kept.name),
+            kept: Arc::clone(&kept.address),
             other: Arc::clone(other),
             instance,
             heard: Instant::now(),
         };
         let mut claims = self.lock();
-        if claims.len() >= limits::CLAIMS_MAX && !claims.contains_key(&id) {
+        let before = claims.get(&kept.id);
+        if before.is_none() && claims.len() >= limits::CLAIMS_MAX {
             return false;
         }
-        let before = claims.insert(id, claim);
-        before.is_none_or(|before| before.instance != instance)
+        let known = before.map(|before| before.standing);
+        if standing == Standing::Unproven && known == Some(Standing::Refused) {
+            return false;
+        }
+        claims.insert(kept.id, claim);
+        known != Some(standing)
     }
 
     /// Whether this run was found to be the one that is not kept.
     fn is_refused(&self, id: NodeId, instance: u64) -> bool {
         self.lock()
             .get(&id)
-            .is_some_and(|claim| claim.instance == instance)
+            .is_some_and(|claim| claim.standing == Standing::Refused && claim.instance == instance)
     }
 
-    fn forget(&self, id: NodeId) {
+    pub(super) fn forget(&self, id: NodeId) {
         self.lock().remove(&id);
     }
 
     /// Each of them in a sentence.
     pub(super) fn told(&self) -> Vec<String> {
         let claims = self.lock();
-        let told = claims.iter().map(|(id, claim)| {
-            format!(
+        let told = claims.iter().map(|(id, claim)| match claim.standing {
+            Standing::Refused => format!(
                 "two nodes run under the id {id} ({}): one at {}, which is kept, and one at {}, which is refused. The data folder of one is a copy of the other's: stop one of them, and start it again with a fresh folder",
                 claim.name, claim.kept, claim.other
-            )
+            ),
+            Standing::Unproven => format!(
+                "a node at {} claims the id {id} of this one ({}, at {}) and does not prove that it has a copy of its data folder: it runs an earlier release, or only pretends. This node goes on; see what runs there, and stop it",
+                claim.other, claim.name, claim.kept
+            ),
         });
         told.collect()
     }
@@ -90,22 +116,28 @@ impl Claims {
 }
 
 impl Driver {
-    /// Whether the node that speaks is the one that it says it is, as far as can be known here.
-    ///
-    /// # Errors
-    /// Where the node listens that answers under this id and is kept.
-    pub(super) async fn settle_claim(&self, speaks: &Sender) -> Result<(), Peer> {
+    /// The node that is known under the id of the one that speaks, where that may be another.
+    pub(super) fn rival_of(&self, speaks: &Sender) -> Option<Peer> {
         let id = speaks.node.id;
         let known = self.links.peer_and_run(id);
-        let known = known.or_else(|| self.member(id).map(|peer| (peer, 0)));
-        let Some((known, run)) = known else {
-            return Ok(());
-        };
+        let (known, run) = known.or_else(|| self.member(id).map(|peer| (peer, 0)))?;
         // Earlier releases don't say which run they are.
         let is_same = run != 0 && run == speaks.instance;
-        if speaks.instance == 0 || is_same || known.address == speaks.node.address {
+        let may_be_another =
+            speaks.instance != 0 && !is_same && known.address != speaks.node.address;
+        may_be_another.then_some(known)
+    }
+
+    /// Whether the node that speaks is the one that it says it is, as far as can be known here. Calls the one that
+    /// is known, if it may be another.
+    ///
+    /// # Errors
+    /// The node that is known under this id, answers and is kept.
+    pub(super) async fn settle_claim(&self, speaks: &Sender) -> Result<(), Peer> {
+        let id = speaks.node.id;
+        let Some(known) = self.rival_of(speaks) else {
             return Ok(());
-        }
+        };
         let ask = self
             .transport
             .link(&known.address, self.message(LinkAsk::AGAIN));
@@ -115,29 +147,21 @@ impl Driver {
             return Ok(());
         };
         let there = answer.sender;
-        let keeps_away = matches!(answer.body, LinkAnswer::Isolated | LinkAnswer::Leaving);
+        let keeps_away = matches!(
+            answer.body,
+            LinkAnswer::Isolated { .. } | LinkAnswer::Leaving
+        );
         let is_another = there.node.id == id && ![0, speaks.instance].contains(&there.instance);
         if !is_another || keeps_away {
             self.claims.forget(id);
             return Ok(());
         }
-        let was_refused = self.claims.is_refused(id, speaks.instance);
-        let (kept, other, result) = if was_refused || there.instance < speaks.instance {
-            (&there.node, speaks, Err(there.node.clone()))
-        } else {
-            (&speaks.node, &there, Ok(()))
-        };
-        let is_news = self.claims.note(
-            id,
-            &kept.name,
-            &kept.address,
-            &other.node.address,
-            other.instance,
-        );
-        if is_news {
-            tracing::error!(%id, kept = %kept.address, refused = %other.node.address, "two nodes run under one id, as when a data folder was copied; stop one of them and start it with a fresh folder");
+        let (other, instance) = (&speaks.node.address, speaks.instance);
+        let noted = self.claims.note(&known, other, instance, Standing::Refused);
+        if noted {
+            tracing::error!(%id, kept = %known.address, refused = %other, "two nodes run under one id, as when a data folder was copied; stop one of them and start it with a fresh folder");
         }
-        result
+        Err(known)
     }
 
     /// Refuses what a node says that is not kept under its id.

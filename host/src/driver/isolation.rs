@@ -1,9 +1,12 @@
 //! Whether this node keeps away from the others, because another one goes by its id.
 //!
 //! A data folder that was copied makes a second node of the same id. Of two that run at once one has to stand
-//! back, else both would answer for files that only one of them has. It is the later one that does, once it was
-//! told so *and* has itself heard the other answer: no word of a single peer takes a node out. While it stands back
-//! it makes no calls but those by which it sees whether the other is still there, and takes none.
+//! back, else both would answer for files that only one of them has. A node that is told of another one, by whomever,
+//! asks that one itself, and has it prove that it knows the secret of the folder. It stands back if and only if the
+//! proof holds and the other's run began earlier: nothing that a peer without the folder says takes a node out.
+//! While it stands back it makes no calls but those by which it sees whether the other is still there, and takes none.
+//!
+//! Who answers under this id and proves nothing is reported as a problem, and all goes on.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,9 +16,12 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::Driver;
-use crate::transport::{LinkAnswer, LinkAsk, Refusal};
+use super::claims::Standing;
+use crate::secret::Proof;
+use crate::transport::{LinkAnswer, LinkAsk, Refusal, Sender};
 
-/// How often a node that stands back looks whether the other is still there.
+/// How often a node that stands back looks whether the other is still there, and how often at most a node looks into
+/// what others ask of it under its id.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// Why and from whom a node keeps away.
@@ -24,6 +30,8 @@ pub(crate) struct Isolation {
     is_on: AtomicBool,
     state: Mutex<Option<Isolated>>,
     begun: Notify,
+    /// A claim that others made is looked into, or was just now.
+    is_looking: AtomicBool,
 }
 
 #[derive(Clone)]
@@ -91,10 +99,12 @@ impl Isolation {
 
 /// What a node says that is asked under its own id.
 enum Double {
-    /// It answers as a node of this id, in this run.
+    /// It runs from a copy of the same folder, in this run.
     Answers(u64),
-    /// It keeps away, in this run.
+    /// So it does, and it keeps away.
     KeepsAway(u64),
+    /// It answers under this id, in this run, and proves nothing.
+    Unproven(u64),
     /// Nobody of this id is there.
     None,
 }
@@ -108,66 +118,89 @@ impl Driver {
         }
     }
 
-    /// Another node was said to go by this id, at this address. `by_itself`: it said so itself. Keeps away if it
-    /// answers: at once when a third node has settled that it was there first, else when it began to run earlier.
-    pub(super) async fn consider_double(&self, address: Arc<str>, by_itself: bool) {
+    /// Another node was said to go by this id, at this address. It is asked for a proof, and this node keeps away if
+    /// it has one and began to run earlier.
+    pub(super) async fn consider_double(&self, address: Arc<str>) {
         if self.isolation.is_on() || address == self.me.address {
             return;
         }
-        let double = self.ask_double(&address).await;
-        if let Double::KeepsAway(instance) = double {
-            let me = &self.me;
-            self.claims
-                .note(me.id, &me.name, &me.address, &address, instance);
-            return;
-        }
-        let Double::Answers(instance) = double else {
-            tracing::warn!(id = %self.me.id, here = %self.me.address, there = %address, "this node was told that another one goes by its id, but nobody answers there under it");
-            return;
-        };
-        self.claims.note(
-            self.me.id,
-            &self.me.name,
-            &self.me.address,
-            &address,
-            instance,
-        );
-        if by_itself && instance > self.instance {
+        let (id, here) = (self.me.id, &self.me.address);
+        match self.ask_double(&address).await {
+            Double::None => {
+                tracing::warn!(%id, %here, there = %address, "this node was told that another one goes by its id, but nobody answers there under it");
+            }
+            Double::Unproven(instance) => {
+                let standing = Standing::Unproven;
+                if self.claims.note(&self.me, &address, instance, standing) {
+                    tracing::warn!(%id, %here, there = %address, "another node claims this node's id and does not prove that it has a copy of its data folder; this node goes on: see what runs there");
+                }
+            }
+            Double::Answers(instance) if instance < self.instance => self.keep_away_from(&address),
             // The other one stands back.
-            return;
+            Double::Answers(instance) | Double::KeepsAway(instance) => {
+                let standing = Standing::Refused;
+                self.claims.note(&self.me, &address, instance, standing);
+            }
         }
+    }
+
+    /// Another one runs from a copy of this node's folder, and began earlier.
+    fn keep_away_from(&self, address: &Arc<str>) {
         let why = format!(
             "another node runs under the id of this one, {}: it answers at {address}, this one at {}. The data folder of one is a copy of the other's. This node was started later and keeps away from the network: it takes nothing in. Stop it, and start it with a fresh folder (--data), or remove the copied folder; to go on with this one instead, stop the other first and then restart this one",
             self.me.id, self.me.address
         );
-        if self.isolation.begin(&address, why.into()) {
+        if self.isolation.begin(address, why.into()) {
+            // This one is the one that is not kept.
+            self.claims.forget(self.me.id);
             tracing::error!(id = %self.me.id, here = %self.me.address, there = %address, "another node runs under this node's id; this one was started later and keeps away: stop it, or the other");
             self.publish_status();
         }
     }
 
-    /// The same in the background, for whoever has to answer.
-    pub(super) fn consider_double_soon(&self, address: Arc<str>, by_itself: bool) {
+    /// The same in the background, for whoever has to answer. One at a time and now and then: what comes in between
+    /// is dropped, for whoever is really there asks again.
+    pub(super) fn consider_double_soon(&self, address: Arc<str>) {
+        if self.isolation.is_on() || self.isolation.is_looking.swap(true, Ordering::AcqRel) {
+            return;
+        }
         let driver = self.shared();
         self.spawn(async move {
-            let considered = driver.consider_double(address, by_itself);
+            let considered = async {
+                driver.consider_double(address).await;
+                tokio::time::sleep(LOOK_EVERY).await;
+            };
             driver.still_runs(considered).await;
+            driver.isolation.is_looking.store(false, Ordering::Release);
         });
     }
 
     async fn ask_double(&self, address: &str) -> Double {
-        let answer = self.transport.link(address, self.message(LinkAsk::AGAIN));
-        let Ok(answer) = answer.await else {
+        let nonce = self.entropy.nonce();
+        let ask = self.message(LinkAsk::to_prove(nonce.clone()));
+        let Ok(answer) = self.transport.link(address, ask).await else {
             return Double::None;
         };
-        let instance = answer.sender.instance;
-        if answer.sender.node.id != self.me.id || instance == 0 || instance == self.instance {
+        let (id, instance) = (self.me.id, answer.sender.instance);
+        if answer.sender.node.id != id || instance == 0 || instance == self.instance {
             return Double::None;
         }
+        let expected = self.secret.prove(&nonce, id, instance);
+        if answer.body.proof() != Some(&expected) {
+            return Double::Unproven(instance);
+        }
         match answer.body {
-            LinkAnswer::Isolated => Double::KeepsAway(instance),
+            LinkAnswer::Isolated { .. } => Double::KeepsAway(instance),
             _ => Double::Answers(instance),
         }
+    }
+
+    /// Proves to a node of this one's id that this one has the secret of its folder, if it asks for that. Nobody else
+    /// is given a proof.
+    pub(super) fn proof_for(&self, sender: &Sender, ask: &LinkAsk) -> Option<Proof> {
+        let id = self.me.id;
+        let nonce = ask.nonce.as_ref().filter(|_| sender.node.id == id)?;
+        Some(self.secret.prove(nonce, id, self.instance))
     }
 
     /// Looks, while this node keeps away, whether the other is still there. When it has been gone for as long as
@@ -192,7 +225,9 @@ impl Driver {
                         false
                     }
                     Double::KeepsAway(instance) => self.instance < instance,
-                    Double::None => heard.elapsed() >= self.settings.repair_after,
+                    Double::Unproven(_) | Double::None => {
+                        heard.elapsed() >= self.settings.repair_after
+                    }
                 };
                 if ends {
                     tracing::warn!(id = %self.me.id, there = %other, "no other node goes by this node's id any more; this one goes on");

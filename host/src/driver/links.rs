@@ -252,12 +252,12 @@ impl Driver {
             return Err(self.met_itself(address, &sender).await);
         }
         match answer.body {
-            LinkAnswer::Taken(other) => {
-                let reason = self.own_id_is_taken(&other);
-                self.consider_double(other, false).await;
+            LinkAnswer::Taken { by, .. } => {
+                let reason = self.own_id_is_taken(&by);
+                self.consider_double(by).await;
                 return Err(LinkError::Refused(reason));
             }
-            LinkAnswer::Isolated => {
+            LinkAnswer::Isolated { .. } => {
                 return Err(LinkError::Refused(format!(
                     "node {} at {address} keeps away, because another one runs under its id: see its status",
                     peer.name
@@ -342,10 +342,11 @@ impl Driver {
                 // Earlier releases don't know that answer.
                 (sender.instance != 0).then_some(()).ok_or(refusal)
             })?;
-            return Ok(LinkAnswer::Isolated);
+            let proof = self.proof_for(sender, ask);
+            return Ok(LinkAnswer::Isolated { proof });
         }
         if peer.id == self.me.id {
-            return self.meet_double(sender);
+            return self.meet_double(sender, ask);
         }
         if self.is_leaving() {
             return Ok(LinkAnswer::Leaving);
@@ -355,8 +356,14 @@ impl Driver {
             self.hear_goodbye(sender).await;
             return Ok(LinkAnswer::Linked);
         }
+        // Settling makes a call of its own.
+        let rival = self.rival_of(sender);
+        let _turn = rival.map(|_| self.gates.peer_call()).transpose()?;
         if let Err(kept) = self.settle_claim(sender).await {
-            return Ok(LinkAnswer::Taken(kept.address));
+            return Ok(LinkAnswer::Taken {
+                by: kept.address,
+                proof: None,
+            });
         }
         // The refusal stays: this answer may be lost, and only a new explicit link lifts it.
         if !explicit && self.links.table().refused.contains(&peer.id) {
@@ -374,12 +381,15 @@ impl Driver {
     }
 
     /// A node of this one's own id asks: it is this one itself, or runs from a copy of its folder.
-    fn meet_double(&self, sender: &Sender) -> Result<LinkAnswer, Refusal> {
+    fn meet_double(&self, sender: &Sender, ask: &LinkAsk) -> Result<LinkAnswer, Refusal> {
         if [0, self.instance].contains(&sender.instance) {
             return Err(Refusal::Invalid(self.is_itself(&sender.node.address)));
         }
-        self.consider_double_soon(Arc::clone(&sender.node.address), true);
-        Ok(LinkAnswer::Taken(Arc::clone(&self.me.address)))
+        self.consider_double_soon(Arc::clone(&sender.node.address));
+        Ok(LinkAnswer::Taken {
+            by: Arc::clone(&self.me.address),
+            proof: self.proof_for(sender, ask),
+        })
     }
 
     /// A node of this one's own id answers at an address.
@@ -387,7 +397,7 @@ impl Driver {
         if [0, self.instance].contains(&sender.instance) {
             return LinkError::Refused(self.is_itself(address));
         }
-        self.consider_double(address.into(), true).await;
+        self.consider_double(address.into()).await;
         LinkError::Refused(self.own_id_is_taken(address))
     }
 
@@ -419,6 +429,10 @@ impl Driver {
     pub(super) async fn keep_links(self: Arc<Self>) {
         let mut look = tokio::time::interval(LOOK_EVERY);
         while self.still_runs(look.tick()).await.is_some() {
+            // Who keeps away has nobody to link with.
+            if self.isolation.is_on() {
+                continue;
+            }
             let due = {
                 let now = Instant::now();
                 let mut table = self.links.table();
@@ -461,11 +475,11 @@ impl Driver {
                 self.has_gone(&Message { sender, body }).await;
                 self.link_failed(&peer, "it is about to stop");
             }
-            Ok((LinkAnswer::Taken(other), _)) => {
-                self.link_failed(&peer, &self.own_id_is_taken(&other));
-                self.consider_double(other, false).await;
+            Ok((LinkAnswer::Taken { by, .. }, _)) => {
+                self.link_failed(&peer, &self.own_id_is_taken(&by));
+                self.consider_double(by).await;
             }
-            Ok((LinkAnswer::Isolated, _)) => {
+            Ok((LinkAnswer::Isolated { .. }, _)) => {
                 self.link_failed(
                     &peer,
                     "it keeps away, because another node runs under its id",

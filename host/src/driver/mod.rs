@@ -77,6 +77,7 @@ use crate::entropy::Entropy;
 use crate::membership::{Beginning, Membership};
 use crate::metrics::Metrics;
 use crate::recorder::{self, Op, Recorder};
+use crate::secret::Secret;
 use crate::settings::Settings;
 use crate::store::{Observer, Store};
 use crate::transport::{Breaker, Transport};
@@ -133,6 +134,8 @@ pub struct Driver {
     me: Peer,
     /// Which of the node's runs this is: see [`Sender::instance`](crate::transport::Sender::instance).
     instance: u64,
+    /// What only a node in a copy of this one's data folder knows as well.
+    secret: Secret,
     http: String,
     network: Arc<str>,
     zone: String,
@@ -185,6 +188,7 @@ impl Driver {
         let life = opened.life;
         let saved = std::mem::take(&mut opened.links);
         let missing = opened.missing.clone();
+        let secret = opened.secret.clone();
         state.load(id, opened);
         parts.judges.judge_for(&state);
 
@@ -222,6 +226,7 @@ impl Driver {
                 this: weak,
                 me: parts.me,
                 instance,
+                secret,
                 http: parts.http,
                 network: parts.network,
                 zone: parts.zone,

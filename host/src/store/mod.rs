@@ -25,6 +25,8 @@ use dataverse_core::plural::plural;
 use dataverse_core::record::Record;
 use dataverse_core::version::{Millis, Stamp, Version};
 
+use crate::secret::Secret;
+
 mod content;
 mod disk;
 mod files;
@@ -44,12 +46,14 @@ pub use spool::{Prepared, Spool};
 pub use tail::Tail;
 
 /// What a store found when it was opened.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Opened {
     /// Every holding whose content is there, in order of the key.
     pub holdings: Vec<Holding>,
     /// The ceiling of the clock as it was persisted.
     pub ceiling: Stamp,
+    /// What this store and its copies know and nobody else does: drawn when it is first opened.
+    pub secret: Secret,
     /// The links kept, and the refusals of links that were cut.
     pub links: SavedLinks,
     /// What the node keeps of its own life.

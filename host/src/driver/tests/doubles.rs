@@ -6,6 +6,7 @@ use dataverse_core::id::NodeId;
 
 use super::world::{World, address};
 use crate::driver::WriteError;
+use crate::secret::Nonce;
 use crate::settings::Settings;
 use crate::transport::{LinkAnswer, LinkAsk, Message, Sender, Serve};
 
@@ -136,9 +137,80 @@ async fn a_word_of_another_node_alone_takes_no_node_out() {
     let world = World::line(&["P", "A"]).await;
     // Whoever says so: nobody answers under that id at the address that is named.
     let a = world.node("A");
-    a.consider_double("z.test:1".into(), false).await;
-    a.consider_double(address("P").into(), false).await;
+    a.consider_double("z.test:1".into()).await;
+    a.consider_double(address("P").into()).await;
     assert!(a.is_ready());
+}
+
+/// Whether a node reports one under its own id that proves nothing, with both addresses, and goes on.
+fn reports_pretender(world: &World, at: &str, other: &str) -> bool {
+    let problems = world.node(at).status().problems;
+    let mut reports = problems.iter().filter(|it| it.kind == "identity");
+    let told = reports.any(|it| {
+        let told = &it.detail;
+        let names_both = told.contains(&address(at)) && told.contains(&address(other));
+        !it.blocks && told.contains("does not prove") && names_both
+    });
+    told && world.node(at).is_ready()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_earlier_run_without_the_secret_takes_nobody_out() {
+    // M says that it is X, and answers as X when it is asked back.
+    let mut world = World::of(&["M"]).await;
+    world.start_pretender("X", "M").await;
+    let refused = world.link("M", "X").await;
+    assert!(refused.is_err(), "{refused:?}");
+    world
+        .eventually("it is reported", async || {
+            reports_pretender(&world, "X", "M")
+        })
+        .await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(world.node("X").is_ready());
+    let x = world.node("X");
+    x.consider_double(address("M").into()).await;
+    assert!(reports_pretender(&world, "X", "M"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_earlier_run_does_not_take_over_the_link_of_the_one_that_is_known() {
+    let mut world = World::of(&["M"]).await;
+    world.start_pretender("X", "M").await;
+    world.start("A", "test").await;
+    world.link("A", "X").await.expect("they link");
+    let id = world.node("X").id();
+    let refused = world.link("M", "A").await;
+    assert!(refused.is_err(), "{refused:?}");
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(world.node("X").is_ready() && world.node("A").is_ready());
+    assert_eq!(address_of(&world, "A", id), Some(address("X")));
+    let problems = world.node("A").status().problems;
+    let told = |it: &str| it.contains(&address("X")) && it.contains(&address("M"));
+    assert!(problems.iter().any(|it| !it.blocks && told(&it.detail)));
+    let written = world.write("A", "ada/x", "content", 2).await;
+    assert_eq!(written.expect("both take it").replicas.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_a_node_of_the_same_id_is_given_a_proof() {
+    let world = World::line(&["P", "A"]).await;
+    let (p, a) = (world.node("P").sender(), world.node("A").sender());
+    let copy = Sender {
+        node: dataverse_core::search::Peer {
+            address: address("Z").into(),
+            ..a.node.clone()
+        },
+        instance: 1,
+        ..a
+    };
+    for (sender, is_given) in [(p, false), (copy, true)] {
+        let ask = LinkAsk::to_prove(Nonce::from([7; 32]));
+        let asked = Message { sender, body: ask };
+        let answer = Serve::link(&**world.node("A"), asked).await;
+        let answer = answer.expect("it is heard").body;
+        assert_eq!(answer.proof().is_some(), is_given, "{answer:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -100,9 +100,10 @@ impl World {
         self.start_as(name, id, "test", disk, 64 << 20).await;
     }
 
-    /// A node of the id and the links of this one, as if its data folder had been copied.
+    /// A node of the id, the secret and the links of this one, as if its data folder had been copied.
     pub(super) async fn start_copy(&mut self, name: &'static str, of: &str) {
         let disk = MemoryDisk::new();
+        disk.share_secret_of(&self.disks[of]);
         let links = self.node(of).links().into_iter();
         let links = links.map(|link| (link.id, link.name, link.address));
         let saved = SavedLinks {
@@ -116,6 +117,15 @@ impl World {
         // It starts later.
         tokio::time::sleep(Duration::from_millis(10)).await;
         self.start_as(name, id, "test", disk, 64 << 20).await;
+    }
+
+    /// Another node that goes by the id of this one, with a folder of its own.
+    pub(super) async fn start_pretender(&mut self, name: &'static str, of: &str) {
+        let id = self.node(of).id();
+        // It starts later.
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        self.start_as(name, id, "test", MemoryDisk::new(), 64 << 20)
+            .await;
     }
 
     /// A node of the network that has room for so many bytes.

@@ -9,6 +9,7 @@ use dataverse_core::key::Key;
 use dataverse_core::limits;
 
 use crate::config::address::of_a_node;
+use crate::secret::{Nonce, Proof};
 use crate::transport::Refusal;
 
 /// A field of a message that breaks a rule.
@@ -114,6 +115,29 @@ pub(super) fn digest(field: &'static str, value: &Bytes) -> Result<Digest, Malfo
 /// The number of a preparation.
 pub(super) fn preparation(value: &Bytes) -> Result<u128, Malformed> {
     bytes("preparation", value).map(u128::from_be_bytes)
+}
+
+/// What proof is asked for with, if it is.
+pub(super) fn nonce(value: &Bytes) -> Result<Option<Nonce>, Malformed> {
+    if value.is_empty() {
+        return Ok(None);
+    }
+    let nonce = Nonce::from_bytes(value).ok_or_else(|| {
+        let (len, min, max) = (value.len(), Nonce::BYTES_MIN, Nonce::BYTES_MAX);
+        Malformed::new(
+            "nonce",
+            format!("it has {len} bytes, expected {min} to {max}"),
+        )
+    })?;
+    Ok(Some(nonce))
+}
+
+/// What answers a nonce, if anything does.
+pub(super) fn proof(value: &Bytes) -> Result<Option<Proof>, Malformed> {
+    if value.is_empty() {
+        return Ok(None);
+    }
+    bytes("proof", value).map(|bytes| Some(Proof::from_bytes(bytes)))
 }
 
 /// A list of fixed-length entries, packed one after the other.

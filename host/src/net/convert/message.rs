@@ -7,7 +7,9 @@ use dataverse_core::content::GroupTree;
 use dataverse_core::limits;
 use dataverse_core::record::Record;
 
-use super::fields::{Malformed, address, at_most, digest, key, preparation, required, wire_bytes};
+use super::fields::{
+    Malformed, address, at_most, digest, key, nonce, preparation, proof, required, wire_bytes,
+};
 use super::record::{heard, record, sender};
 use crate::net::proto;
 use crate::net::proto::commit_request::Ask;
@@ -45,10 +47,15 @@ message!(UnlinkRequest <=> (), |_nothing| {}, |wire| ());
 
 message!(
     LinkRequest <=> LinkAsk,
-    |ask| { explicit: ask.explicit, leaving: ask.leaving },
+    |ask| {
+        explicit: ask.explicit,
+        leaving: ask.leaving,
+        nonce: ask.nonce.map_or_else(Bytes::new, |nonce| Bytes::copy_from_slice(nonce.as_bytes())),
+    },
     |wire| LinkAsk {
         explicit: wire.explicit,
         leaving: wire.leaving,
+        nonce: nonce(&wire.nonce)?,
     }
 );
 
@@ -57,17 +64,21 @@ message!(
     |answer| {
         cut: answer == LinkAnswer::Cut,
         leaving: answer == LinkAnswer::Leaving,
-        isolated: answer == LinkAnswer::Isolated,
-        taken_by: match answer {
-            LinkAnswer::Taken(by) => by.to_string(),
+        isolated: matches!(answer, LinkAnswer::Isolated { .. }),
+        proof: answer.proof().map_or_else(Bytes::new, |proof| wire_bytes(proof.as_bytes())),
+        taken_by: match &answer {
+            LinkAnswer::Taken { by, .. } => by.to_string(),
             _ => String::new(),
         },
     },
     |wire| match (wire.cut, wire.leaving, wire.isolated) {
-        _ if !wire.taken_by.is_empty() => LinkAnswer::Taken(address("taken_by", &wire.taken_by)?),
+        _ if !wire.taken_by.is_empty() => LinkAnswer::Taken {
+            by: address("taken_by", &wire.taken_by)?,
+            proof: proof(&wire.proof)?,
+        },
         (true, _, _) => LinkAnswer::Cut,
         (_, true, _) => LinkAnswer::Leaving,
-        (_, _, true) => LinkAnswer::Isolated,
+        (_, _, true) => LinkAnswer::Isolated { proof: proof(&wire.proof)? },
         (false, false, false) => LinkAnswer::Linked,
     }
 );

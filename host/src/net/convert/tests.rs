@@ -23,6 +23,7 @@ use prost::Message as _;
 
 use super::{FetchStart, Malformed, fetched_bytes, group_tree_bytes};
 use crate::net::proto;
+use crate::secret::{Nonce, Proof};
 use crate::transport::{
     Announcement, CommitAnswer, CommitAsk, FetchAsk, IntroduceAsk, LinkAnswer, LinkAsk, Message,
     MoveAsk, PrepareAnswer, PrepareAsk, PullAsk, ReconcileAnswer, ReconcileAsk, Sender,
@@ -203,14 +204,18 @@ proptest! {
         check::<_, proto::Ack>(&from, &())?;
         check::<_, proto::UnlinkRequest>(&from, &())?;
         for leaving in [false, true] {
-            check::<_, proto::LinkRequest>(&from, &LinkAsk { explicit: flag, leaving })?;
+            for nonce in [None, Nonce::from_bytes(&[1; 16]), Nonce::from_bytes(&[2; 32])] {
+                let ask = LinkAsk { explicit: flag, leaving, nonce };
+                check::<_, proto::LinkRequest>(&from, &ask)?;
+            }
         }
+        let proof = flag.then(|| Proof::from_bytes([3; 32]));
         for answer in [
             LinkAnswer::Linked,
             LinkAnswer::Cut,
             LinkAnswer::Leaving,
-            LinkAnswer::Isolated,
-            LinkAnswer::Taken(other.as_str().into()),
+            LinkAnswer::Isolated { proof },
+            LinkAnswer::Taken { by: other.as_str().into(), proof },
         ] {
             check::<_, proto::LinkReply>(&from, &answer)?;
         }
@@ -454,6 +459,31 @@ fn a_spoilt_peer_is_refused_by_the_name_of_its_field() {
     check("address", |peer| {
         peer.address = format!("{}:1", "x".repeat(300))
     });
+}
+
+#[test]
+fn a_nonce_or_a_proof_of_another_length_is_refused() {
+    let sender = Some(proto::Sender {
+        node: Some(wire_peer()),
+        ..Default::default()
+    });
+    for len in [1, 15, 33] {
+        let ask = proto::LinkRequest {
+            sender: sender.clone(),
+            nonce: vec![1; len].into(),
+            ..Default::default()
+        };
+        refused::<Message<LinkAsk>, _>(ask, "nonce");
+    }
+    for len in [1, 31, 33] {
+        let answer = proto::LinkReply {
+            sender: sender.clone(),
+            isolated: true,
+            proof: vec![1; len].into(),
+            ..Default::default()
+        };
+        refused::<Message<LinkAnswer>, _>(answer, "proof");
+    }
 }
 
 #[test]

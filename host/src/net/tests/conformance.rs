@@ -14,6 +14,7 @@ use futures_util::stream::{self, BoxStream, StreamExt};
 
 use super::fake::{answer, heard_of, key, reconciled, record, version};
 use super::{Bench, from_a, impatient, patient, until};
+use crate::secret::Nonce;
 use crate::transport::{
     Announcement, CallError, CommitAnswer, CommitAsk, FetchAsk, Fetched, IntroduceAsk, LinkAnswer,
     LinkAsk, Message, MoveAsk, PrepareAnswer, PrepareAsk, PrepareBroken, PullAsk, ReconcileAsk,
@@ -84,7 +85,7 @@ async fn small_calls_arrive_as_they_were_sent(bench: Bench) {
     for (explicit, expected) in [(true, LinkAnswer::Linked), (false, LinkAnswer::Cut)] {
         let ask = from_a(LinkAsk {
             explicit,
-            leaving: false,
+            ..LinkAsk::to_prove(Nonce::from([7; 32]))
         });
         let reply = transport
             .link(&to.address, ask.clone())

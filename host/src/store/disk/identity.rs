@@ -14,6 +14,7 @@ use super::super::files::{self, Links};
 use super::index::{Index, LoadError, Loaded, Owner};
 use super::layout::{Layout, sync_folder};
 use super::upgrade::{UpgradeError, upgrade};
+use crate::secret::Secret;
 
 /// How long the lock of a folder is waited for.
 const LOCK_WAIT: Duration = Duration::from_secs(1);
@@ -221,6 +222,22 @@ pub(super) fn open_index(
     }
     loaded.is_new = is_new;
     Ok((index, loaded))
+}
+
+/// The secret of the folder; one without gets it now.
+pub(super) fn secret_of(
+    layout: &Layout,
+    index: &Index,
+    found: Option<Secret>,
+) -> Result<Secret, OpenError> {
+    if let Some(secret) = found {
+        return Ok(secret);
+    }
+    let secret = Secret::drawn();
+    index
+        .keep_secret(&secret)
+        .map_err(|error| OpenError::failed(layout, error))?;
+    Ok(secret)
 }
 
 /// Refuses an index of another node than the folder's, or of another network.

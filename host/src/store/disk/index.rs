@@ -25,6 +25,7 @@ use super::super::files::{self, Links};
 use super::super::{Life, SavedLinks, StoreError};
 use super::codec::{self, Damaged, Decoder, Entry};
 use super::layout::{ContentId, Shelf};
+use crate::secret::Secret;
 
 /// `user/name` → row of the holding.
 pub(super) const HOLDINGS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("holdings");
@@ -42,6 +43,8 @@ const CEILING: &str = "ceiling";
 const LINKS: &str = "links";
 /// Beside the links, so that an earlier release, which knows nothing of it, still reads those.
 const LEFT: &str = "left";
+/// Earlier releases know nothing of it and leave it alone.
+const SECRET: &str = "secret";
 pub(super) const LIFE: &str = "life";
 pub(super) const COMMITS: &str = "commits";
 
@@ -92,6 +95,8 @@ pub(super) struct Loaded {
     pub(super) ceiling: Stamp,
     pub(super) links: SavedLinks,
     pub(super) life: Life,
+    /// Not there in a new index, nor in one that an earlier release wrote.
+    pub(super) secret: Option<Secret>,
 }
 
 /// An index of an older format.
@@ -203,6 +208,20 @@ impl Index {
     pub(super) fn holdings(&self) -> Result<Snapshot, StoreError> {
         self.read(|database| Ok(database.begin_read()?.open_table(HOLDINGS)?))
             .map(Snapshot)
+    }
+
+    /// Keeps the secret of the folder, which had none. To be called before anything else is written.
+    pub(super) fn keep_secret(&self, secret: &Secret) -> Result<(), StoreError> {
+        self.read(|database| {
+            let mut transaction = database.begin_write()?;
+            transaction.set_quick_repair(true);
+            {
+                let mut meta = transaction.open_table(META)?;
+                meta.insert(SECRET, secret.as_bytes().as_slice())?;
+            }
+            transaction.commit()?;
+            Ok(())
+        })
     }
 
     /// The small content with this id.
@@ -395,6 +414,7 @@ fn load(database: &Database) -> Result<(Loaded, u64), LoadError> {
                 .unwrap_or_default()
         },
         life: codec::decode_life(life.value())?,
+        secret: secret_in(&meta)?,
     };
     Ok((loaded, number_in(&meta, COMMITS)?))
 }
@@ -431,6 +451,15 @@ fn owner_in(meta: &ReadOnlyTable<&str, &[u8]>) -> Result<Owner, LoadError> {
         node: NodeId::from_bytes(node.value().try_into().map_err(|_| Damaged)?),
         network: String::from_utf8(network.value().to_vec()).map_err(|_| Damaged)?,
     })
+}
+
+fn secret_in(meta: &ReadOnlyTable<&str, &[u8]>) -> Result<Option<Secret>, LoadError> {
+    let Some(secret) = meta.get(SECRET)? else {
+        return Ok(None);
+    };
+    Ok(Some(Secret::from_bytes(
+        secret.value().try_into().map_err(|_| Damaged)?,
+    )))
 }
 
 pub(super) fn number_in(meta: &ReadOnlyTable<&str, &[u8]>, name: &str) -> Result<u64, LoadError> {

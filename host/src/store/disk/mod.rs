@@ -106,6 +106,7 @@ impl DiskStore {
         std::fs::create_dir_all(layout.root()).map_err(failed)?;
         let lock = identity::lock(&layout)?;
         let (index, loaded) = identity::open_index(&layout, options.node_if_new, &options.network)?;
+        let secret = identity::secret_of(&layout, &index, loaded.secret)?;
         layout.make_folders().map_err(failed)?;
         let identity = Identity {
             node: loaded.owner.node,
@@ -140,6 +141,7 @@ impl DiskStore {
             Opened {
                 holdings,
                 ceiling: loaded.ceiling,
+                secret,
                 links: loaded.links,
                 life: loaded.life,
                 missing,

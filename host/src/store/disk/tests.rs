@@ -126,6 +126,7 @@ async fn everything_is_there_after_a_restart() {
         (&last.opened.links, last.opened.ceiling, last.opened.life),
         (&links, Stamp(99), life)
     );
+    assert_eq!(last.opened.secret, again.opened.secret);
     assert!(last.opened.missing.is_empty());
     for (record, bytes) in &both {
         assert!(last.read(record).await.expect("it is held") == *bytes);

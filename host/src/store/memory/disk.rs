@@ -16,6 +16,7 @@ use dataverse_core::record::Record;
 use dataverse_core::version::Stamp;
 
 use super::{Audience, MemoryStore};
+use crate::secret::Secret;
 use crate::store::rope::Rope;
 use crate::store::rules::{Fate, Verdict, decide};
 use crate::store::{Applied, Change, Life, Opened, SavedLinks, StoreError, locked};
@@ -42,7 +43,6 @@ struct State {
 }
 
 /// What is durable.
-#[derive(Default)]
 pub(super) struct Kept {
     held: BTreeMap<Key, Stored>,
     /// Replicas that were put into quarantine and not made good yet.
@@ -50,6 +50,21 @@ pub(super) struct Kept {
     pub(super) links: SavedLinks,
     pub(super) ceiling: Stamp,
     pub(super) life: Life,
+    secret: Secret,
+}
+
+impl Default for Kept {
+    /// What a new disk has: nothing but its secret.
+    fn default() -> Self {
+        Self {
+            held: BTreeMap::new(),
+            missing: BTreeMap::new(),
+            links: SavedLinks::default(),
+            ceiling: Stamp::default(),
+            life: Life::default(),
+            secret: Secret::drawn(),
+        }
+    }
 }
 
 struct Stored {
@@ -111,6 +126,13 @@ impl MemoryDisk {
         state.waiting.clear();
     }
 
+    /// Takes over the secret of another disk, as a copy of it has. Before a store is opened on it.
+    #[cfg(test)]
+    pub(crate) fn share_secret_of(&self, other: &Self) {
+        let secret = other.state().kept.secret.clone();
+        self.state().kept.secret = secret;
+    }
+
     /// Every holding that is durable, in order of the key.
     #[must_use]
     pub fn holdings(&self) -> Vec<Holding> {
@@ -162,6 +184,7 @@ impl MemoryDisk {
         Opened {
             holdings: kept.holdings().cloned().collect(),
             ceiling: kept.ceiling,
+            secret: kept.secret.clone(),
             links: kept.links.clone(),
             life: kept.life,
             missing: kept.missing.values().cloned().collect(),

@@ -12,10 +12,13 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use dataverse_core::id::NodeId;
-use rustix::fs::Access;
+use rustix::fs::{Access, AtFlags, CWD};
+use rustix::io::Errno;
 
 /// Mode of a folder that is its owner's alone.
 const PRIVATE: u32 = 0o700;
+/// The bits of a mode that can be set.
+const MODE_BITS: u32 = 0o7777;
 /// How long the store that was closed may take to let go of the lock.
 const LOCK_WAIT: Duration = Duration::from_secs(1);
 const LOCK_LOOK_EVERY: Duration = Duration::from_millis(10);
@@ -84,6 +87,8 @@ pub(crate) struct DataFolder {
     root: PathBuf,
     /// What was not there before, the innermost first.
     absent: Vec<PathBuf>,
+    /// Its mode before it was taken out of the reach of other users.
+    mode_before: Option<u32>,
 }
 
 impl DataFolder {
@@ -96,13 +101,14 @@ impl DataFolder {
         let mut absent: Vec<PathBuf> = NAMES.iter().map(|name| root.join(name)).collect();
         absent.retain(|path| path.symlink_metadata().is_err());
         absent.extend(policies.into_iter().flat_map(missing));
+        let mut mode_before = None;
         match fs::metadata(root) {
             Ok(metadata) if metadata.is_dir() => {
                 may_use(root).map_err(|reason| FolderError::NotOurs {
                     folder: folder(),
                     reason,
                 })?;
-                keep_private(root, metadata.mode());
+                mode_before = keep_private(root, metadata.mode());
             }
             Ok(_) => return Err(FolderError::File { folder: folder() }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -126,10 +132,12 @@ impl DataFolder {
         Ok(Self {
             root: root.to_owned(),
             absent,
+            mode_before,
         })
     }
 
-    /// Takes away what a start that failed has made. `node` is who the folder would have belonged to.
+    /// Takes away what a start that failed has made, and gives the folder its mode back. `node` is who the folder
+    /// would have belonged to.
     pub(crate) fn give_up(self, node: NodeId) {
         let Some(_lock) = self.lock() else {
             return;
@@ -146,6 +154,12 @@ impl DataFolder {
                 Ok(_) => discard(fs::remove_file(path)),
                 Err(_) => {}
             }
+        }
+        if let Some(mode) = self.mode_before {
+            discard(fs::set_permissions(
+                &self.root,
+                Permissions::from_mode(mode),
+            ));
         }
     }
 
@@ -189,19 +203,25 @@ fn make(root: &Path) -> io::Result<()> {
 /// Whether this user may read it and write to it.
 fn may_use(root: &Path) -> io::Result<()> {
     let rights = Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK;
-    Ok(rustix::fs::access(root, rights)?)
+    match rustix::fs::accessat(CWD, root, rights, AtFlags::EACCESS) {
+        // Old kernels, and filters that know no newer ones, answer only for who has started the process.
+        Err(Errno::NOSYS | Errno::PERM) => Ok(rustix::fs::access(root, rights)?),
+        answer => Ok(answer?),
+    }
 }
 
-/// Takes the folder out of the reach of other users, unless it is more than a data folder.
-fn keep_private(root: &Path, mode: u32) {
+/// Takes the folder out of the reach of other users, unless it is more than a data folder: its mode before, if
+/// that was changed.
+fn keep_private(root: &Path, mode: u32) -> Option<u32> {
     if mode & 0o077 == 0 {
-        return;
+        return None;
     }
     let folder = root.display();
     let mended = holds_only_ours(root).then(|| {
         let private = Permissions::from_mode(PRIVATE);
         fs::set_permissions(root, private)
     });
+    let is_mended = matches!(mended, Some(Ok(())));
     match mended {
         Some(Ok(())) => tracing::info!(
             %folder,
@@ -218,6 +238,7 @@ fn keep_private(root: &Path, mode: u32) {
              of its own, or change that with chmod 700"
         ),
     }
+    is_mended.then_some(mode & MODE_BITS)
 }
 
 fn holds_only_ours(root: &Path) -> bool {
@@ -330,8 +351,10 @@ mod tests {
             fs::set_permissions(&root, open).expect("its mode is set");
         };
         open();
-        DataFolder::claim(&root, None).expect("it is there");
+        let folder = DataFolder::claim(&root, None).expect("it is there");
         assert_eq!(mode(&root), 0o700);
+        folder.give_up(node());
+        assert_eq!(mode(&root), 0o755);
         open();
         fs::write(root.join("letters.txt"), "").expect("it is written");
         DataFolder::claim(&root, None).expect("it is there");

@@ -2,8 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
 /// Gives memory back that uploads have used, which the system's own allocator hardly does: docs/benchmarks.md has
 /// the figures.
 #[cfg(not(target_env = "msvc"))]
@@ -14,5 +12,8 @@ fn main() -> ExitCode {
     if let Some(exit) = dataverse::policies::compiling::serve_if_asked() {
         return exit;
     }
-    dataverse::cli::Cli::parse().run()
+    match dataverse::cli::Cli::read() {
+        Ok(cli) => cli.run(),
+        Err(exit) => exit,
+    }
 }

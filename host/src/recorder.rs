@@ -255,11 +255,19 @@ impl Tape {
         Ok(())
     }
 
-    /// `FILE` becomes `FILE.1`, and what is there moves on; the oldest goes.
+    /// `FILE` becomes `FILE.1`, and what is there moves on; the oldest goes. If anything but a recording has one of
+    /// these names by now, all stay where they are.
     fn put_aside(&mut self) -> io::Result<()> {
         self.flush()?;
         self.out = None;
         let file = &self.recording.file;
+        let asides = (1..=self.recording.kept).map(|number| aside(file, number));
+        for path in std::iter::once(file.clone()).chain(asides) {
+            if is_something_else(&path)? {
+                let reason = format!("{} is there and is no recording", path.display());
+                return Err(io::Error::new(io::ErrorKind::AlreadyExists, reason));
+            }
+        }
         if self.recording.kept == 0 {
             std::fs::remove_file(file)?;
             return self.begin();
@@ -419,6 +427,20 @@ mod tests {
         refused(&aside(&recording.file, 2));
         recorded(folder.path(), &recording, 0..3);
         assert_eq!(times(&recording.file).len(), 3);
+    }
+
+    #[test]
+    fn what_appears_meanwhile_and_is_no_recording_ends_the_recording() {
+        let folder = tempfile::tempdir().unwrap();
+        let recording = recording(folder.path(), false, 500);
+        let recorder = Recorder::start(recording.clone(), NodeId::from(5)).unwrap();
+        let diary = aside(&recording.file, 2);
+        std::fs::write(&diary, "dear diary\n").unwrap();
+        (0..100).for_each(|number| recorder.take_down(asked(number)));
+        recorder.stop();
+        assert!(recorder.lost() > 0);
+        assert_eq!(std::fs::read(&diary).unwrap(), b"dear diary\n");
+        assert!(recording.file.is_file() && !aside(&recording.file, 1).exists());
     }
 
     #[test]

@@ -5,16 +5,17 @@
 //!   same file: the content is copied into it, so its mode, owner, hard links and the links that lead to it
 //!   stay. A rename would keep readers from seeing half of it, but would part it from its other names, its
 //!   access lists and whatever is mounted on it; until the copy is whole, the content lies complete in the
-//!   file that it is copied from.
+//!   file that it is copied from. If another file has its name by then, that one is left alone.
 //! - A device, a FIFO or an open file of this process (`/dev/stdout`, `/dev/fd/3`, `>(command)`) is there: it is
 //!   written through, never renamed, truncated or removed.
 //! - A socket, a folder or a link that leads nowhere is refused.
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
 use tempfile::TempPath;
 
 use super::failure::Failure;
@@ -32,8 +33,35 @@ pub(super) enum Destination {
     Stream(PathBuf),
     /// Nothing is there yet.
     New(PathBuf),
-    /// A regular file that may be overwritten; links to it are followed.
-    Existing(PathBuf),
+    /// A regular file that may be overwritten, this one and no other; links to it are followed.
+    Existing(PathBuf, FileId),
+}
+
+/// Which file it is, whatever its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct FileId {
+    device: u64,
+    inode: u64,
+}
+
+impl FileId {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+        }
+    }
+
+    /// Makes sure that this is still it.
+    fn check(self, metadata: &Metadata) -> io::Result<()> {
+        if Self::of(metadata) == self {
+            return Ok(());
+        }
+        Err(io::Error::new(
+            io::ErrorKind::AlreadyExists,
+            "another file was put in its place meanwhile, and is left alone",
+        ))
+    }
 }
 
 impl Destination {
@@ -56,7 +84,7 @@ impl Destination {
         screen: &mut Screen<'_>,
     ) -> Result<Self, Failure> {
         let found = Self::look(path)?;
-        let Self::Existing(file) = &found else {
+        let Self::Existing(file, _) = &found else {
             return Ok(found);
         };
         let shown = path.display();
@@ -99,7 +127,7 @@ impl Destination {
             return Ok(Self::Stream(path.to_owned()));
         }
         match path.canonicalize() {
-            Ok(file) => Ok(Self::Existing(file)),
+            Ok(file) => Ok(Self::Existing(file, FileId::of(&metadata))),
             Err(error) => refused(&error.to_string()),
         }
     }
@@ -159,7 +187,7 @@ impl Destination {
             Self::Stream(path) => Self::open_stream(path)
                 .and_then(|mut file| file.write_all(bytes))
                 .map_err(|error| failed(path, &error)),
-            Self::New(path) | Self::Existing(path) => {
+            Self::New(path) | Self::Existing(path, _) => {
                 let part = beside(path, bytes).map_err(|error| failed(path, &error))?;
                 self.take(&part).map_err(|error| failed(path, &error))
             }
@@ -171,7 +199,7 @@ impl Destination {
         match self {
             Self::Stdout | Self::Stream(_) => Err(io::Error::other("it takes no whole file")),
             Self::New(path) => place(part, path),
-            Self::Existing(path) => overwrite(part, path),
+            Self::Existing(path, claimed) => overwrite(part, path, *claimed),
         }
     }
 }
@@ -212,18 +240,56 @@ fn beside(file: &Path, bytes: &[u8]) -> io::Result<TempPath> {
     Ok(part.into_temp_path())
 }
 
-/// Copies a complete file into one that is there, which stays the same file, and removes the first.
-fn overwrite(part: &Path, file: &Path) -> io::Result<()> {
+/// Copies a complete file into the one that was claimed, which stays the same file, and removes the first.
+fn overwrite(part: &Path, file: &Path, claimed: FileId) -> io::Result<()> {
     let mut from = File::open(part)?;
     // The old content goes only when the new one is safe.
     from.sync_all()?;
-    let mut into = match File::options().write(true).open(file) {
+    // Links were followed when the file was claimed: one that is there by now leads elsewhere.
+    let opened = File::options()
+        .write(true)
+        .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32)
+        .open(file);
+    let mut into = match opened {
         Ok(into) => into,
-        Err(error) => return replace(part, file, error),
+        Err(error) => {
+            claimed.check(&file.symlink_metadata()?)?;
+            return replace(part, file, error);
+        }
     };
-    into.set_len(0)?;
-    io::copy(&mut from, &mut into)?;
+    claimed.check(&into.metadata()?)?;
+    make_room(&into, from.metadata()?.len())?;
+    // Cut at the end and not emptied before, so that the room stays this file's.
+    let copied = io::copy(&mut from, &mut into)?;
+    into.set_len(copied)?;
+    into.sync_all()?;
     fs::remove_file(part)
+}
+
+/// Makes sure that so many bytes fit into a file, which keeps its length and content, where the file system can
+/// promise that.
+#[cfg(target_os = "linux")]
+fn make_room(file: &File, bytes: u64) -> io::Result<()> {
+    use rustix::fs::{FallocateFlags, fallocate};
+    use rustix::io::Errno;
+    let length = file.metadata()?.len();
+    if bytes == 0 {
+        return Ok(());
+    }
+    match fallocate(file, FallocateFlags::KEEP_SIZE, 0, bytes) {
+        Err(error @ (Errno::NOSPC | Errno::DQUOT | Errno::FBIG)) => {
+            // Gives back what was found before there was no more.
+            let _kept = file.set_len(length);
+            Err(error.into())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Elsewhere no file system is asked for a promise.
+#[cfg(not(target_os = "linux"))]
+fn make_room(_file: &File, _bytes: u64) -> io::Result<()> {
+    Ok(())
 }
 
 /// Puts a file in the place of one that can't be written to, such as a write-protected one, with its mode and, where

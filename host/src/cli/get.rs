@@ -43,7 +43,9 @@ impl Get {
     pub(super) async fn run(self, screen: &mut Screen<'_>) -> Result<(), Failure> {
         let client = self.asking.client()?;
         let target = self.target();
-        let destination = match target.as_os_str() == "-" {
+        // Without -o, `-` is the last part of a name like any other.
+        let output = self.output.as_deref();
+        let destination = match output.is_some_and(|output| output.as_os_str() == "-") {
             true => Destination::Stdout,
             false => Destination::claim(&target, self.force, screen)?,
         };
@@ -56,7 +58,7 @@ impl Get {
                 Ok(())
             }
             Destination::Stream(path) => self.to_stream(&client, path, screen).await,
-            Destination::New(ref file) | Destination::Existing(ref file) => {
+            Destination::New(ref file) | Destination::Existing(ref file, _) => {
                 let file = file.clone();
                 self.to_file(&client, &file, destination, screen).await
             }
@@ -132,7 +134,19 @@ impl Get {
                 return Err(failure);
             }
         };
-        let finished = part.finish(digest_of(&whole.etag), destination).await;
+        let overwrites = matches!(destination, Destination::Existing(..));
+        let finished = tokio::select! {
+            biased;
+            finished = part.finish(digest_of(&whole.etag), destination) => finished,
+            // The copy ends with this process; what it is made from goes only when it is complete.
+            () = interruption.heard(), if overwrites => {
+                screen.note(&format!(
+                    "{} may be overwritten in part; what arrived is kept: the same command goes on from there",
+                    file.display()
+                ));
+                return Err(Failure::Interrupted);
+            }
+        };
         match finished.map_err(local)? {
             Ok(()) => self.print(&whole, &response, &self.target(), screen),
             Err(arrived) => {

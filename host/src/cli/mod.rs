@@ -39,6 +39,7 @@ mod unlink;
 
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
 use client::Client;
@@ -110,6 +111,28 @@ fn variable(name: &str) -> Option<String> {
 }
 
 impl Cli {
+    /// Reads the arguments of this process. Help, the version and mistakes are told here; a mistake, where JSON is
+    /// asked for, as JSON on standard output as well.
+    ///
+    /// # Errors
+    /// The code to exit with when there is nothing left to do.
+    pub fn read() -> Result<Self, ExitCode> {
+        Self::try_parse().map_err(|told| {
+            // Nobody to tell it to is no other failure.
+            let _unheard = told.print();
+            if !told.use_stderr() {
+                return Exit::Done.into();
+            }
+            let mut options = std::env::args_os().take_while(|argument| argument != "--");
+            if options.any(|argument| argument == "--json") {
+                let mut screen = Screen::of_the_process();
+                Failure::Usage(mistake(&told)).tell_as_json(&mut screen);
+                let _unheard = screen.finish();
+            }
+            Exit::Usage.into()
+        })
+    }
+
     /// Does what was asked for on this process's own standard output and error.
     #[must_use]
     pub fn run(self) -> ExitCode {
@@ -194,6 +217,17 @@ impl Command {
             Self::Demo(_) | Self::Completions(_) | Self::Man(_) => false,
         }
     }
+}
+
+/// What is wrong with the arguments, without the advice and the usage that clap adds for people.
+fn mistake(told: &clap::Error) -> String {
+    if told.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return "it is not said what to do; --help lists the commands".to_owned();
+    }
+    let text = told.to_string();
+    let text = text.strip_prefix("error: ").unwrap_or(&text);
+    let first = text.split("\n\n").next().unwrap_or(text);
+    first.trim_end().to_owned()
 }
 
 fn runtime(many_threads: bool) -> std::io::Result<tokio::runtime::Runtime> {

@@ -6,8 +6,8 @@
 //! unfinished download of this very file.
 
 use std::fs::TryLockError;
-use std::io;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io::{self, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
@@ -56,7 +56,7 @@ impl Part {
         let file = match open_there(&path)? {
             None => None,
             Some(file) => {
-                lock(&file)?;
+                lock(&file, &path)?;
                 let there = file.metadata()?.len();
                 let is_ours = noted.as_ref().is_some_and(|whole| there <= whole.size);
                 if there > 0 && !is_ours {
@@ -86,22 +86,21 @@ impl Part {
 
     /// Begins as a part of `whole`, at `offset`: what lies before it is hashed, what lies behind it dropped.
     pub(super) async fn start(&mut self, whole: &Whole, offset: u64) -> io::Result<()> {
-        self.is_started = true;
-        // Whatever happens from here on, the note says whose the part is.
-        tokio::fs::write(&self.note, serde_json::to_vec(whole)?).await?;
         let file = match &mut self.file {
             Some(file) => file.get_mut(),
             None => {
-                let file = std::fs::File::options()
-                    .read(true)
-                    .write(true)
-                    .create_new(true)
-                    .open(&self.path)?;
-                lock(&file)?;
+                let file = create(&self.path)?;
                 self.file.insert(buffered(file)).get_mut()
             }
         };
+        // Only from here on, part and note are this download's to write and to remove.
+        self.is_started = true;
         file.set_len(offset).await?;
+        // Before the first byte is written, the note says whose the part is.
+        if self.noted.as_ref() != Some(whole) {
+            write_note(&self.note, whole)?;
+            self.noted = Some(whole.clone());
+        }
         file.rewind().await?;
         let mut buffer = vec![0; BUFFER_BYTES];
         loop {
@@ -153,7 +152,7 @@ impl Part {
             let kept = format!("{error}; all of it is in {}", self.path.display());
             io::Error::new(error.kind(), kept)
         })?;
-        tokio::fs::remove_file(&self.note).await?;
+        remove(&self.note).await?;
         Ok(Ok(()))
     }
 
@@ -162,15 +161,45 @@ impl Part {
         file.expect("a part is written to after it was started")
     }
 
+    /// The note goes first: as long as the part is there, no other download writes one.
     async fn remove(&self) -> io::Result<()> {
-        for path in [&self.path, &self.note] {
-            match tokio::fs::remove_file(path).await {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-        }
-        Ok(())
+        remove(&self.note).await?;
+        remove(&self.path).await
     }
+}
+
+async fn remove(path: &Path) -> io::Result<()> {
+    match tokio::fs::remove_file(path).await {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Makes a part that is not there and locks it.
+fn create(path: &Path) -> io::Result<std::fs::File> {
+    let made = std::fs::File::options()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .open(path);
+    let file = made.map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => being_written(),
+        _ => error,
+    })?;
+    lock(&file, path)?;
+    Ok(file)
+}
+
+/// Writes the note on a part that this download has. It is short, and is written without a pause in which the
+/// download could be broken off and leave it behind.
+fn write_note(note: &Path, whole: &Whole) -> io::Result<()> {
+    let mut file = std::fs::File::options()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32)
+        .open(note)?;
+    file.write_all(&serde_json::to_vec(whole)?)
 }
 
 /// What a note says, if there is one.
@@ -235,14 +264,27 @@ fn in_the_way(path: &Path, key: &str) -> io::Error {
     )
 }
 
-fn lock(file: &std::fs::File) -> io::Result<()> {
+/// Locks the file that was opened at this path. Whoever had it before may have finished or removed it meanwhile.
+fn lock(file: &std::fs::File, path: &Path) -> io::Result<()> {
     file.try_lock().map_err(|error| match error {
-        TryLockError::WouldBlock => io::Error::new(
-            io::ErrorKind::WouldBlock,
-            "another download is writing it; wait for that one",
-        ),
+        TryLockError::WouldBlock => being_written(),
         TryLockError::Error(error) => error,
-    })
+    })?;
+    let opened = file.metadata()?;
+    let is_there = path
+        .symlink_metadata()
+        .is_ok_and(|there| (there.dev(), there.ino()) == (opened.dev(), opened.ino()));
+    match is_there {
+        true => Ok(()),
+        false => Err(being_written()),
+    }
+}
+
+fn being_written() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::WouldBlock,
+        "another download is writing it; wait for that one",
+    )
 }
 
 fn buffered(file: std::fs::File) -> BufWriter<File> {
@@ -267,4 +309,55 @@ fn beside(target: &Path) -> io::Result<(PathBuf, PathBuf)> {
     let path = target.with_file_name(&stem);
     stem.push(".json");
     Ok((path, target.with_file_name(stem)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_second_download_to_the_same_place_leaves_the_first_alone() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let target = folder.path().join("x");
+        let whole = Whole {
+            key: "ada/x".to_owned(),
+            etag: "\"first\"".to_owned(),
+            size: 4,
+        };
+        let other = Whole {
+            etag: "\"second\"".to_owned(),
+            ..whole.clone()
+        };
+        let mut first = Part::find(&target, "ada/x").expect("nothing is there");
+        let mut second = Part::find(&target, "ada/x").expect("nothing is there");
+        first.start(&whole, 0).await.expect("it begins");
+        first.write(b"ab").await.expect("it is written");
+        let refused = second.start(&other, 0).await;
+        assert_eq!(
+            refused.expect_err("the first has it").kind(),
+            io::ErrorKind::WouldBlock
+        );
+        assert!(!second.leave().await.expect("it has made nothing"));
+        assert!(first.leave().await.expect("it is kept"));
+        let found = Part::find(&target, "ada/x").expect("it is there");
+        assert_eq!(found.resumable().await, Some((whole, 2)));
+    }
+
+    #[tokio::test]
+    async fn a_note_is_not_written_through_a_link() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let target = folder.path().join("x");
+        let theirs = folder.path().join("theirs");
+        std::fs::write(&theirs, "theirs").expect("it is written");
+        let mut part = Part::find(&target, "ada/x").expect("nothing is there");
+        std::os::unix::fs::symlink(&theirs, folder.path().join("x.part.json"))
+            .expect("it is linked");
+        let whole = Whole {
+            key: "ada/x".to_owned(),
+            etag: "\"first\"".to_owned(),
+            size: 4,
+        };
+        assert!(part.start(&whole, 0).await.is_err());
+        assert_eq!(std::fs::read(&theirs).expect("it is there"), b"theirs");
+    }
 }

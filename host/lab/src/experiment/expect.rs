@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 
 use dataverse_core::limits;
+use dataverse_core::plural::plural;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -298,8 +299,8 @@ impl Expect {
             Bound::Entry(_) => "a difference of ",
         };
         let interval = interval.map_or_else(String::new, |half| format!(" ± {}", digits(half)));
-        let runs = if n == 1 { "run" } else { "runs" };
-        format!("{what}{}{interval} in {n} {runs}", digits(mean))
+        let runs = plural(n, "run", "runs");
+        format!("{what}{}{interval} in {runs}", digits(mean))
     }
 }
 

@@ -124,6 +124,10 @@ fn is_of_an_experiment(json: &Path) -> bool {
         #[serde(rename = "cells")]
         _cells: IgnoredAny,
     }
+    // Whoever opens a FIFO waits for its writer.
+    if !json.symlink_metadata().is_ok_and(|json| json.is_file()) {
+        return false;
+    }
     let Ok(file) = fs::File::open(json) else {
         return false;
     };

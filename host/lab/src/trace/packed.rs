@@ -1,8 +1,6 @@
-//! Opens a file and unpacks it on the way, whatever its name says: gzip and zstd begin with bytes of their own.
+//! Unpacks a file while it is read, whatever its name says: gzip and zstd begin with bytes of their own.
 
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
-use std::path::Path;
 
 use flate2::bufread::MultiGzDecoder;
 
@@ -20,11 +18,6 @@ const BUFFER_BYTES: usize = 256 << 10;
 
 /// The bytes of a file, unpacked.
 pub(super) type Bytes = Box<dyn BufRead + Send>;
-
-/// Opens the file.
-pub(super) fn open(path: &Path) -> io::Result<Bytes> {
-    unpacked(File::open(path)?)
-}
 
 /// Unpacks what is packed.
 pub(super) fn unpacked(bytes: impl Read + Send + 'static) -> io::Result<Bytes> {

@@ -10,6 +10,7 @@ use std::io::{BufRead as _, Read as _};
 
 use csv::{ByteRecord, ReaderBuilder};
 use dataverse_core::limits;
+use dataverse_core::plural::plural;
 
 use super::TraceError;
 use super::packed::Bytes;
@@ -71,8 +72,8 @@ impl Rows {
         if found == expected {
             return Ok(Some(&self.row));
         }
-        let fields = if found == 1 { "field" } else { "fields" };
-        let reason = format!("it has {found} {fields}; {} has {expected}", self.first);
+        let fields = plural(found as u64, "field", "fields");
+        let reason = format!("it has {fields}; {} has {expected}", self.first);
         Err(self.wrong(reason))
     }
 

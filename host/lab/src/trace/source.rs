@@ -2,14 +2,14 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, BufRead, Read as _};
+use std::io::{self, BufRead, Read};
+use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use dataverse_core::content::Digest;
 use dataverse_core::limits;
-use tempfile::NamedTempFile;
 
 use super::csv::{Columns, CsvRequests, TimeUnit};
 use super::oracle::OracleRequests;
@@ -106,19 +106,54 @@ const STANDARD_INPUT: &str = "-";
 #[derive(Clone, Debug)]
 enum Source {
     File {
-        path: PathBuf,
+        place: Place,
         format: Format,
         options: Options,
-        /// What came from a pipe, which can be read only once; it is removed with the trace.
-        _kept: Option<Arc<NamedTempFile>>,
     },
     Zipf(Spec),
+}
+
+/// Where the bytes of a trace are.
+#[derive(Clone, Debug)]
+enum Place {
+    /// In this file.
+    Path(PathBuf),
+    /// In a copy of what can be read only once. The copy has no name, so it is gone when this process is, however
+    /// that ends.
+    Copy(Arc<File>),
+}
+
+impl Place {
+    /// The bytes from the first on, whoever else reads them meanwhile.
+    fn open(&self) -> io::Result<Box<dyn Read + Send>> {
+        match self {
+            Self::Path(path) => Ok(Box::new(File::open(path)?)),
+            Self::Copy(file) => Ok(Box::new(FromStart {
+                file: Arc::clone(file),
+                offset: 0,
+            })),
+        }
+    }
+}
+
+/// Reads an open file from its start, with a position of its own.
+struct FromStart {
+    file: Arc<File>,
+    offset: u64,
+}
+
+impl Read for FromStart {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read_at(buffer, self.offset)?;
+        self.offset += read as u64;
+        Ok(read)
+    }
 }
 
 impl Trace {
     /// The trace of this name: a file's path, `-` for standard input, or `zipf:OBJECTS,REQUESTS,SEED`, which is
     /// generated. The beginning of a file is looked at; what can be read only once, as a pipe, is copied to a
-    /// temporary file first.
+    /// temporary file without a name first.
     ///
     /// # Errors
     /// [`TraceError`] when there is no such file, or it begins with what is no trace.
@@ -135,13 +170,13 @@ impl Trace {
                 assumed: None,
             });
         }
-        let kept = kept(name)?;
-        let path = match &kept {
-            Some(kept) => kept.path().to_owned(),
-            None => PathBuf::from(name),
+        let place = match copied(name)? {
+            Some(copy) => Place::Copy(Arc::new(copy)),
+            None => Place::Path(PathBuf::from(name)),
         };
         let unreadable = |error| unreadable(name, &error);
-        let mut bytes = packed::open(&path).map_err(unreadable)?;
+        let opened = place.open().and_then(packed::unpacked);
+        let mut bytes = opened.map_err(unreadable)?;
         let beginning = bytes.fill_buf().map_err(unreadable)?;
         if is_utf16(beginning) {
             return Err(TraceError::Whole {
@@ -153,10 +188,9 @@ impl Trace {
         let mut trace = Self {
             name: name.to_owned(),
             source: Source::File {
-                path,
+                place,
                 format,
                 options,
-                _kept: kept.map(Arc::new),
             },
             has_times: true,
             assumed: None,
@@ -213,12 +247,12 @@ impl Trace {
         let reading = match &self.source {
             Source::Zipf(spec) => Reading::Zipf(Box::new(ZipfRequests::new(*spec))),
             Source::File {
-                path,
+                place,
                 format,
                 options,
-                ..
             } => {
-                let bytes = packed::open(path).map_err(|error| unreadable(&self.name, &error))?;
+                let opened = place.open().and_then(packed::unpacked);
+                let bytes = opened.map_err(|error| unreadable(&self.name, &error))?;
                 let file = self.name.clone();
                 match format {
                     Format::Csv => {
@@ -247,19 +281,19 @@ impl Trace {
     /// # Errors
     /// [`TraceError`] when the file can't be read.
     pub fn digest(&self) -> Result<Digest, TraceError> {
-        let Source::File { path, .. } = &self.source else {
+        let Source::File { place, .. } = &self.source else {
             return Ok(Digest::of(self.name.as_bytes()));
         };
         let unreadable = |error| unreadable(&self.name, &error);
         let mut hasher = blake3::Hasher::new();
-        let file = File::open(path).map_err(unreadable)?;
-        hasher.update_reader(file).map_err(unreadable)?;
+        let bytes = place.open().map_err(unreadable)?;
+        hasher.update_reader(bytes).map_err(unreadable)?;
         Ok(Digest(*hasher.finalize().as_bytes()))
     }
 }
 
 /// A copy of what can be read only once; none of a file, which is read where it lies.
-fn kept(name: &str) -> Result<Option<NamedTempFile>, TraceError> {
+fn copied(name: &str) -> Result<Option<File>, TraceError> {
     let unreadable = |error: io::Error| unreadable(name, &error);
     let from: Box<dyn io::Read> = match name {
         STANDARD_INPUT => Box::new(io::stdin().lock()),
@@ -272,15 +306,15 @@ fn kept(name: &str) -> Result<Option<NamedTempFile>, TraceError> {
         }
     };
     let most = limits::TRACE_PIPE_BYTES_MAX;
-    let mut kept = NamedTempFile::new().map_err(unreadable)?;
-    let copied = io::copy(&mut from.take(most + 1), kept.as_file_mut()).map_err(unreadable)?;
-    if copied > most {
+    let mut copy = tempfile::tempfile().map_err(unreadable)?;
+    let bytes = io::copy(&mut from.take(most + 1), &mut copy).map_err(unreadable)?;
+    if bytes > most {
         return Err(TraceError::Whole {
             file: name.to_owned(),
             reason: format!("it has more than {most} bytes, and is no file; write it to one first"),
         });
     }
-    Ok(Some(kept))
+    Ok(Some(copy))
 }
 
 /// Whether this is text as some spreadsheets save it: every other byte is 0 behind a mark.
@@ -357,5 +391,32 @@ impl Iterator for Requests {
         });
         self.ended = !matches!(next, Some(Ok(_)));
         next
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write as _;
+
+    #[test]
+    fn several_read_a_copy_at_once_each_from_its_start() {
+        let mut copy = tempfile::tempfile().expect("there is room");
+        copy.write_all(b"0123456789").expect("there is room");
+        let place = Place::Copy(Arc::new(copy));
+        let (mut one, mut other) = (
+            place.open().expect("it is open"),
+            place.open().expect("it is open"),
+        );
+        let mut beginning = [0; 4];
+        one.read_exact(&mut beginning).expect("it is there");
+        let mut all = String::new();
+        other.read_to_string(&mut all).expect("it is text");
+        let mut rest = String::new();
+        one.read_to_string(&mut rest).expect("it is text");
+        assert_eq!(
+            (&beginning, all.as_str(), rest.as_str()),
+            (b"0123", "0123456789", "456789")
+        );
     }
 }

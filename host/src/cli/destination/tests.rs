@@ -85,6 +85,36 @@ fn a_file_that_is_there_is_overwritten_only_by_force_and_stays_the_same_file() {
 }
 
 #[test]
+fn another_file_in_the_place_of_the_one_that_was_claimed_is_left_alone() {
+    let folder = folder();
+    let path = |name: &str| folder.path().join(name);
+    for name in ["part", "file", "other"] {
+        fs::write(path(name), name).expect("it is written");
+    }
+    let destination = claim(&path("file"), true).expect("it may go");
+    let refused = || {
+        let error = destination
+            .take(&path("part"))
+            .expect_err("it is another one");
+        assert!(error.to_string().contains("another file"), "{error}");
+        assert_eq!(fs::read(path("file")).expect("it is there"), b"other");
+        assert_eq!(fs::read(path("part")).expect("it is kept"), b"part");
+    };
+    fs::rename(path("file"), path("old")).expect("it is moved");
+    fs::rename(path("other"), path("file")).expect("it is moved");
+    refused();
+    fs::rename(path("file"), path("other")).expect("it is moved");
+    symlink("other", path("file")).expect("it is linked");
+    refused();
+    fs::remove_file(path("file")).expect("it goes");
+    fs::rename(path("old"), path("file")).expect("it is moved back");
+    destination
+        .take(&path("part"))
+        .expect("it is the same file");
+    assert_eq!(fs::read(path("file")).expect("it is there"), b"part");
+}
+
+#[test]
 fn a_write_protected_file_is_overwritten_by_force_and_stays_protected() {
     let folder = folder();
     let file = folder.path().join("file");

@@ -10,18 +10,19 @@ use dataverse_core::plural::{form, plural};
 use dataverse_lab::experiment::{Experiment, NoThreads, Reading, ResultsFolder, Running, table};
 use dataverse_lab::report;
 use dataverse_lab::results::{self, Expectation, Results};
-use tokio::signal::unix::{SignalKind, signal};
 
 use super::told::Told;
 use super::{jobs, output, shelf};
 use crate::cli::failure::{Exit, Failure};
+use crate::cli::interruption::Interruption;
 use crate::cli::screen::{Screen, printable};
 use crate::policies::built_in;
 
 /// Run an experiment
 ///
 /// Everything is checked before anything runs. Ctrl-C ends it early and keeps what is done. Ends with 1 when an
-/// assertion of the experiment fails or a run could not be carried out, with 2 when the experiment makes no sense.
+/// assertion of the experiment fails or a run could not be carried out, with 2 when the experiment makes no sense,
+/// with 130 when it was stopped before its end.
 #[derive(Debug, clap::Args)]
 pub(super) struct Run {
     /// The experiment; `lab new` writes one
@@ -85,8 +86,7 @@ async fn carry_out(
     jobs: usize,
     screen: &mut Screen<'_>,
 ) -> Result<Results, Failure> {
-    let mut interrupted = signal(SignalKind::interrupt()).context("listening for Ctrl-C")?;
-    let mut terminated = signal(SignalKind::terminate()).context("listening for the end")?;
+    let mut interruption = Interruption::listen()?;
     let stop = Arc::new(AtomicBool::new(false));
     let told = Arc::new(Told::of(&experiment, screen.bars));
     let mut running = tokio::task::spawn_blocking({
@@ -96,11 +96,7 @@ async fn carry_out(
     loop {
         let ended: Result<Result<Results, NoThreads>, _> = tokio::select! {
             ended = &mut running => ended,
-            _ = interrupted.recv() => {
-                leave_or_stop(&stop, &told, screen)?;
-                continue;
-            }
-            _ = terminated.recv() => {
+            () = interruption.heard() => {
                 leave_or_stop(&stop, &told, screen)?;
                 continue;
             }
@@ -114,7 +110,8 @@ async fn carry_out(
 fn leave_or_stop(stop: &AtomicBool, told: &Told, screen: &mut Screen<'_>) -> Result<(), Failure> {
     if stop.swap(true, Ordering::Relaxed) {
         told.finish();
-        return Err(Failure::refused("left at once; nothing was written"));
+        screen.note("left at once; nothing was written");
+        return Err(Failure::Interrupted);
     }
     screen.note("stopping; what is done is kept (once more to leave at once)");
     Ok(())
@@ -153,9 +150,10 @@ fn judge(results: &Results, screen: &mut Screen<'_>) -> Result<(), Failure> {
         results.expectations.iter().partition(|it| it.optional);
     let broken = tell_assertions(results, &needed, "", screen);
     tell_assertions(results, &optional, "optional ", screen);
-    match failed == 0 && results.complete && broken == 0 {
-        true => Ok(()),
-        false => Err(Failure::Told(Exit::Refused)),
+    match results.complete {
+        false => Err(Failure::Told(Exit::Interrupted)),
+        true if failed == 0 && broken == 0 => Ok(()),
+        true => Err(Failure::Told(Exit::Refused)),
     }
 }
 

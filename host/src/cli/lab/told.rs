@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use dataverse_core::plural::plural;
 use dataverse_lab::experiment::{EndedRun, Experiment, Watch};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -48,9 +49,8 @@ impl Told {
     }
 
     fn runs_ended(&self) -> String {
-        let runs = if self.runs == 1 { "run" } else { "runs" };
         let ended = self.ended.load(Ordering::Relaxed);
-        format!("{ended} of {} {runs}", self.runs)
+        format!("{ended} of {}", plural(self.runs as u64, "run", "runs"))
     }
 
     fn line_now_and_then(&self) {

@@ -700,6 +700,25 @@ async fn completions_offer_kinds_and_policies() {
 }
 
 #[test]
+fn a_mistake_in_the_arguments_is_told_without_the_usage() {
+    let check = |arguments: &[&str], expected: &str| {
+        let told = Cli::try_parse_from(arguments).expect_err("it is a mistake");
+        let mistake = mistake(&told);
+        assert!(mistake.starts_with(expected), "{mistake}");
+        assert!(!mistake.contains("Usage:"), "{mistake}");
+    };
+    check(
+        &["dataverse", "ls", "--jsn"],
+        "unexpected argument '--jsn' found",
+    );
+    check(
+        &["dataverse", "get", "--json"],
+        "the following required arguments were not provided",
+    );
+    check(&["dataverse", "policy"], "it is not said what to do");
+}
+
+#[test]
 fn the_arguments_are_consistent() {
     <Cli as clap::CommandFactory>::command().debug_assert();
 }

@@ -6,6 +6,7 @@
 
 use csv::ByteRecord;
 use dataverse_core::limits;
+use dataverse_core::plural::{form, plural};
 
 use super::Columns;
 use crate::trace::number::shown;
@@ -185,10 +186,11 @@ fn by_order(columns: &Columns, first: &ByteRecord) -> Result<Placed, String> {
         places.set(*what, place);
     }
     let names: Vec<&str> = found.iter().map(|what| what.as_str()).collect();
-    let are = match names.len() {
-        1 => "its column is taken as",
-        _ => "its columns are taken as",
-    };
+    let are = form(
+        names.len() as u64,
+        "its column is taken as",
+        "its columns are taken as",
+    );
     Ok(Placed {
         places,
         begins: true,
@@ -238,10 +240,7 @@ fn no_column(what: What, name: &str, head: &ByteRecord) -> String {
 }
 
 fn beyond(what: What, name: &str, row: &ByteRecord) -> String {
-    let columns = match row.len() {
-        1 => "1 column".to_owned(),
-        count => format!("{count} columns"),
-    };
+    let columns = plural(row.len() as u64, "column", "columns");
     format!(
         "there is no column {name} for the {}: it has {columns}",
         what.as_str()

@@ -16,6 +16,7 @@
 //! no more than it did there.
 
 use std::ffi::OsString;
+use std::fmt::Display;
 use std::io::{self, Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -37,6 +38,9 @@ const SAID_BYTES_MAX: u64 = 16 << 10;
 /// to a program ends otherwise.
 const REFUSED: u8 = 65;
 const MAY_PASS: u8 = 75;
+/// How the process is to end when [`serve`] itself failed, which says nothing of the file. A program that does not
+/// know what it is asked for ends so, too.
+pub const UNSERVED: u8 = 2;
 /// What Rust says when memory is denied to it, and what the system does.
 const OUT_OF_MEMORY: [&str; 3] = [
     "memory allocation of",
@@ -64,6 +68,25 @@ impl Default for CompileBounds {
     }
 }
 
+impl CompileBounds {
+    /// As much of it as a process can be given that this one starts: hard limits are inherited, and can't be raised.
+    fn inherited(self) -> Self {
+        let most = |resource| rustix::process::getrlimit(resource).maximum;
+        self.within(most(Resource::Cpu), most(Resource::Data))
+    }
+
+    /// The part of it that keeps to these hard limits in seconds and bytes. One second is left for the signal that
+    /// tells of the end.
+    fn within(self, cpu_seconds: Option<u64>, bytes: Option<u64>) -> Self {
+        let seconds_most = cpu_seconds.map_or(u64::MAX, |seconds| seconds.saturating_sub(1));
+        let mib_most = bytes.map_or(u64::MAX, |bytes| bytes >> 20);
+        Self {
+            cpu_seconds: self.cpu_seconds.min(seconds_most),
+            memory_mib: self.memory_mib.min(mib_most),
+        }
+    }
+}
+
 /// Compiles each file in a process of its own.
 #[derive(Clone, Debug)]
 pub struct CompilerProcess {
@@ -71,40 +94,41 @@ pub struct CompilerProcess {
     pub program: PathBuf,
     /// Its first arguments, by which it knows that it is to call [`serve`] with the others.
     pub arguments: Vec<OsString>,
-    /// What each may take.
+    /// What each may take, unless this process was given less itself.
     pub bounds: CompileBounds,
 }
 
 impl CompilerProcess {
     /// Compiles a file into this cache, or says why that can't be.
     pub(crate) fn compile(&self, file: &[u8], cache: &Path) -> Result<(), Refusal> {
+        let bounds = self.bounds.inherited();
         let mut child = Command::new(&self.program)
             .args(&self.arguments)
             .arg(cache)
-            .arg(self.bounds.cpu_seconds.to_string())
-            .arg(self.bounds.memory_mib.to_string())
+            .arg(bounds.cpu_seconds.to_string())
+            .arg(bounds.memory_mib.to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .map_err(|error| self.not_started(&error))?;
-        let patience = self.bounds.cpu_seconds.max(1) * limits::POLICY_COMPILE_WALLS;
+        let patience = bounds.cpu_seconds.max(1) * limits::POLICY_COMPILE_WALLS;
         let ended = converse(&mut child, file, Duration::from_secs(patience));
-        self.judge(ended.map_err(|error| self.not_started(&error))?)
+        self.judge(bounds, ended.map_err(|error| self.not_started(&error))?)
     }
 
-    fn not_started(&self, error: &io::Error) -> Refusal {
+    fn not_started(&self, reason: &dyn Display) -> Refusal {
         let program = self.program.display();
         Refusal::Unavailable(format!(
-            "the compiler's process ({program}) failed: {error}"
+            "the compiler's process ({program}) failed: {reason}"
         ))
     }
 
-    fn judge(&self, ended: Ended) -> Result<(), Refusal> {
+    fn judge(&self, bounds: CompileBounds, ended: Ended) -> Result<(), Refusal> {
         let CompileBounds {
             cpu_seconds,
             memory_mib,
-        } = self.bounds;
+        } = bounds;
         let says = |texts: &[&str]| texts.iter().any(|text| ended.complaint.contains(text));
         let signal = ended.status.signal();
         if ended.status.success() {
@@ -120,6 +144,8 @@ impl CompilerProcess {
             Err(Refusal::NeedsTime { cpu_seconds })
         } else if says(&OUT_OF_MEMORY) {
             Err(Refusal::NeedsMemory { memory_mib })
+        } else if ended.status.code() == Some(UNSERVED.into()) {
+            Err(self.not_started(&cut(&ended.complaint)))
         } else if says(&[OUT_OF_STACK]) {
             Err(Refusal::Compile(
                 "it is nested too deeply for the compiler's stack".to_owned(),
@@ -208,8 +234,8 @@ fn wait(child: &mut Child, patience: Duration) -> io::Result<(ExitStatus, bool)>
 }
 
 /// What a compiler's process does: reads a file from `input`, compiles it into the cache that `arguments` name, and
-/// writes to `output` why that can't be. Returns how the process is to end. It bounds itself first and can't undo that, so
-/// call it in a process that does nothing else.
+/// writes to `output` why that can't be. Returns how the process is to end; after an error it is to be [`UNSERVED`]. It
+/// bounds itself first and can't undo that, so call it in a process that does nothing else.
 ///
 /// # Errors
 /// When it is called in another way than by [`CompilerProcess`], or can't be bounded, read or written.
@@ -256,12 +282,13 @@ fn understood(arguments: &[OsString]) -> Option<(PathBuf, CompileBounds)> {
     Some((cache.into(), bounds))
 }
 
-/// Bounds this process. It ends with whoever started it, and gives way to requests.
+/// Bounds this process, by what it was given itself at most. It ends with whoever started it, and gives way to requests.
 fn bound(bounds: CompileBounds) -> io::Result<()> {
     let limit = |resource, soft: u64, hard: u64| {
         let (current, maximum) = (Some(soft), Some(hard));
         rustix::process::setrlimit(resource, Rlimit { current, maximum })
     };
+    let bounds = bounds.inherited();
     let (seconds, bytes) = (
         bounds.cpu_seconds,
         bounds.memory_mib.saturating_mul(1 << 20),
@@ -324,6 +351,31 @@ mod tests {
         assert!(refused.may_pass(), "{refused}");
         let refused = by_shell("kill -KILL $$", 10).expect_err("it was killed");
         assert!(refused.may_pass(), "{refused}");
+    }
+
+    #[test]
+    fn a_process_that_can_not_serve_is_no_word_against_the_file() {
+        let refused = by_shell("echo error: not permitted >&2; exit 2", 10);
+        let refused = refused.expect_err("it failed");
+        assert!(refused.may_pass(), "{refused}");
+        assert!(refused.to_string().contains("not permitted"), "{refused}");
+    }
+
+    #[test]
+    fn bounds_are_never_wider_than_what_is_inherited() {
+        let bounds = CompileBounds {
+            cpu_seconds: 60,
+            memory_mib: 1024,
+        };
+        let check = |cpu_seconds, bytes, expected: (u64, u64)| {
+            let within = bounds.within(cpu_seconds, bytes);
+            assert_eq!((within.cpu_seconds, within.memory_mib), expected);
+        };
+        check(None, None, (60, 1024));
+        check(Some(1000), Some(4 << 30), (60, 1024));
+        check(Some(60), None, (59, 1024));
+        check(Some(30), Some((512 << 20) + 1), (29, 512));
+        check(Some(0), Some(0), (0, 0));
     }
 
     #[test]

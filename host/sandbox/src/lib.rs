@@ -43,7 +43,7 @@ mod wrap;
 
 pub mod conformance;
 
-pub use compiler::{CompileBounds, CompilerProcess, serve};
+pub use compiler::{CompileBounds, CompilerProcess, UNSERVED, serve};
 pub use contract::VERSION as CONTRACT_VERSION;
 pub use eviction::EvictionGuest;
 pub use instance::{About, Cost, GuestLimits, Setup};

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use dataverse_sandbox::{CompileBounds, CompilerProcess, serve};
+use dataverse_sandbox::{CompileBounds, CompilerProcess, UNSERVED, serve};
 
 /// The first argument of such a process.
 const WORD: &str = "compile-policy";
@@ -37,20 +37,29 @@ pub fn serve_if_asked() -> Option<ExitCode> {
     Some(served.map_or_else(
         |error| {
             eprintln!("error: {error}");
-            ExitCode::from(2)
+            ExitCode::from(UNSERVED)
         },
         ExitCode::from,
     ))
 }
 
-/// What compiles in a process of its own, if this program can.
+/// What compiles in a process of its own, if this program can. Says so in the log if it should be able to and is not.
 pub(crate) fn process(bounds: CompileBounds) -> Option<CompilerProcess> {
     if !IS_OFFERED.load(Ordering::Acquire) {
         return None;
     }
     let program = match Path::new(ITSELF).exists() {
         true => PathBuf::from(ITSELF),
-        false => env::current_exe().ok()?,
+        false => match env::current_exe() {
+            Ok(program) => program,
+            Err(error) => {
+                tracing::warn!(
+                    %error,
+                    "this program can't find itself, as without /proc, so policies are compiled without bounds on time and memory: mount /proc"
+                );
+                return None;
+            }
+        },
     };
     Some(CompilerProcess {
         program,

@@ -54,8 +54,8 @@ pub trait Desk: Send + Sync + 'static {
     /// Makes the shadow the active policy. If something else is wished by now than at the revision that whoever
     /// asks has `seen`, nothing is changed: nodes may share a folder, and then the first changes it for all.
     async fn promote(&self, kind: Kind, seen: Option<String>) -> Result<KindView, PolicyError>;
-    /// Goes back to the policy before, or to the one that is named (by its name or the beginning of its digest), file
-    /// and table included; `seen` as for [`Desk::promote`].
+    /// Goes back to the policy before, or to the one that is named (by its name or at least four digits that its
+    /// digest begins with), file and table included; `seen` as for [`Desk::promote`].
     async fn rollback(
         &self,
         kind: Kind,

@@ -17,7 +17,7 @@ use dataverse_core::content::Digest;
 use dataverse_core::id::NodeId;
 use dataverse_core::limits;
 use dataverse_core::policy::Kind;
-use dataverse_sandbox::Setup;
+use dataverse_sandbox::{About, Program, Refusal, Setup};
 use futures_util::FutureExt as _;
 use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::{sleep, timeout};
@@ -195,27 +195,35 @@ impl Policies {
     }
 
     /// Has a file compiled, if it is one that is wished by name. What is wrong with it is found when its turn comes.
-    async fn compile_named(&self, kind: Kind, name: &str) -> Result<(), PolicyError> {
+    async fn compile_named(&self, kind: Kind, name: &str) -> Result<Option<Program>, PolicyError> {
         let Ok(name) = name.parse::<PolicyName>() else {
-            return Ok(());
+            return Ok(None);
         };
         let (folder, file) = (self.folder.clone(), name.clone());
         let built_in = || built_in::find(kind, name.as_str()).map(|it| Bytes::from_static(it.wasm));
         let found = blocking(move || folder.read(&file)).await.ok();
         match found.or_else(built_in) {
-            Some(wasm) => self.compile(kind, name.as_str(), &wasm).await,
-            None => Ok(()),
+            Some(wasm) => prepared(&name, self.compile(kind, name.as_str(), &wasm).await?),
+            None => Ok(None),
         }
     }
 
-    async fn compile(&self, kind: Kind, name: &str, wasm: &Bytes) -> Result<(), PolicyError> {
-        if self.workshop.is_compiled(Digest::of(wasm)) {
-            return Ok(());
+    /// What compiling a file leads to.
+    ///
+    /// # Errors
+    /// When its turn does not come.
+    async fn compile(
+        &self,
+        kind: Kind,
+        name: &str,
+        wasm: &Bytes,
+    ) -> Result<Result<Program, Refusal>, PolicyError> {
+        if let Some(known) = self.workshop.known(Digest::of(wasm)) {
+            return Ok(known);
         }
         let _told = self.told.prepare(kind, name);
         let turn = self.turn(Lane::Kind(kind)).await?;
-        drop(self.workshop.compile_in(turn, wasm).await);
-        Ok(())
+        Ok(self.workshop.compile_in(turn, wasm).await)
     }
 
     async fn turn(&self, lane: Lane) -> Result<OwnedSemaphorePermit, PolicyError> {
@@ -230,18 +238,43 @@ impl Policies {
         name: &PolicyName,
         wasm: &Bytes,
         insists: bool,
-    ) -> Result<(), PolicyError> {
-        if !self.workshop.is_compiled(Digest::of(wasm)) {
-            let turn = self.turn(Lane::File).await?;
-            drop(self.workshop.compile_in(turn, wasm).await);
-        }
-        let finding = self.workshop.inspect(name, wasm).await;
-        let (Ok(kind), Some(Ok(_)), false) = (finding.kind, finding.about, insists) else {
-            // What is wrong is found when its turn comes; what wants a configuration is asked when it has one.
-            return Ok(());
+    ) -> Result<Option<Program>, PolicyError> {
+        let compiled = match self.workshop.known(Digest::of(wasm)) {
+            Some(known) => known,
+            None => {
+                let turn = self.turn(Lane::File).await?;
+                self.workshop.compile_in(turn, wasm).await
+            }
         };
+        let program = prepared(name, compiled)?;
+        let finding = self.workshop.inspect(name, wasm).await;
+        // What is wrong otherwise is found when its turn comes.
+        if let (Ok(kind), Some(about), false) = (finding.kind, finding.about, insists) {
+            self.question(kind, name, wasm, &about).await?;
+        }
+        Ok(program)
+    }
+
+    /// Puts the questions of its kind to a file that is to be installed, with the configuration of its table if it is
+    /// what is wished. One that wants a configuration and has no table is not asked.
+    async fn question(
+        &self,
+        kind: Kind,
+        name: &PolicyName,
+        wasm: &Bytes,
+        about: &Result<About, Refusal>,
+    ) -> Result<(), PolicyError> {
         let table = self.told.table_of(kind);
-        let config = match table.policy == name.as_str() {
+        let is_wished = table.policy == name.as_str();
+        let is_asked = match about {
+            Ok(_) => true,
+            Err(Refusal::Config(_)) => is_wished,
+            Err(_) => false,
+        };
+        if !is_asked {
+            return Ok(());
+        }
+        let config = match is_wished {
             true => table.config_json(),
             false => "{}".to_owned(),
         };
@@ -260,12 +293,17 @@ impl Policies {
         })
     }
 
-    /// The files that can be gone back to, compiled.
-    async fn compile_previous(&self, kind: Kind) -> Result<(), PolicyError> {
-        for before in self.told.view_of(kind).previous {
-            let (kept, digest) = (Arc::clone(&self.kept), before.digest.parse::<Digest>());
+    /// The files that can be gone back to, compiled, and that of who decides, which may be all that is written down.
+    async fn compile_previous(&self, kind: Kind) -> Result<Vec<Program>, PolicyError> {
+        let view = self.told.view_of(kind);
+        let mut files = vec![(view.active.name, view.active.digest)];
+        files.extend(view.previous.into_iter().map(|it| (it.name, it.digest)));
+        let mut programs = Vec::new();
+        for (name, digest) in files {
+            let (kept, digest) = (Arc::clone(&self.kept), digest.parse::<Digest>());
             let Ok(digest) = digest else { continue };
-            if self.workshop.is_compiled(digest) {
+            if let Some(known) = self.workshop.known(digest) {
+                programs.extend(known);
                 continue;
             }
             let wasm = blocking(move || {
@@ -273,18 +311,28 @@ impl Policies {
                 kept.get(digest)
             });
             if let Ok(wasm) = wasm.await {
-                self.compile(kind, &before.name, &wasm).await?;
+                // One that can't be compiled need not be the one that is meant.
+                programs.extend(self.compile(kind, &name, &wasm).await?);
             }
         }
-        Ok(())
+        Ok(programs)
     }
 
-    async fn ask<T>(&self, task: impl FnOnce(Answer<T>) -> Task) -> Result<T, PolicyError> {
+    /// Has something done when its turn comes, for which this was compiled.
+    async fn ask<T>(
+        &self,
+        programs: Vec<Program>,
+        task: impl FnOnce(Answer<T>) -> Task,
+    ) -> Result<T, PolicyError> {
         let (answer, answered) = oneshot::channel();
         let (begins, mut begun) = oneshot::channel();
         let task = task(answer);
         let turn = async {
-            let errand = Errand { begins, task };
+            let errand = Errand {
+                begins,
+                programs,
+                task,
+            };
             self.errands.send(errand).await.map_err(|_| stopping())?;
             (&mut begun).await.map_err(|_| stopping())
         };
@@ -328,6 +376,23 @@ async fn carried_on(work: impl Future<Output = ()>, told: &Told) -> bool {
     false
 }
 
+/// The policy that was compiled for a change; none if it is refused, which is told when the turn comes.
+///
+/// # Errors
+/// When it can't be compiled now: nothing is begun then.
+fn prepared(
+    name: &PolicyName,
+    compiled: Result<Program, Refusal>,
+) -> Result<Option<Program>, PolicyError> {
+    match compiled {
+        Ok(program) => Ok(Some(program)),
+        Err(refusal) if refusal.may_pass() => {
+            Err(PolicyError::Unavailable(format!("{name}: {refusal}")))
+        }
+        Err(_) => Ok(None),
+    }
+}
+
 fn too_many() -> PolicyError {
     PolicyError::Unavailable(
         "too many changes of policies are waiting; nothing was changed, so try again later"
@@ -357,32 +422,38 @@ impl Desk for Policies {
         insists: bool,
     ) -> Result<Available, PolicyError> {
         let name = named(name)?;
-        self.ready(self.examine(&name, &wasm, insists)).await?;
-        self.ask(|answer| Task::Install(name, wasm, answer)).await
+        let program = self.ready(self.examine(&name, &wasm, insists)).await?;
+        let programs = Vec::from_iter(program);
+        self.ask(programs, |answer| Task::Install(name, wasm, answer))
+            .await
     }
 
     async fn remove(&self, name: &str) -> Result<(), PolicyError> {
         let name = named(name)?;
-        self.ask(|answer| Task::Remove(name, answer)).await
+        self.ask(Vec::new(), |answer| Task::Remove(name, answer))
+            .await
     }
 
     async fn wish(&self, kind: Kind, wish: KindWish) -> Result<KindView, PolicyError> {
-        self.ready(async {
-            self.compile_named(kind, &wish.policy).await?;
-            match &wish.shadow {
-                Some(shadow) => self.compile_named(kind, shadow).await,
-                None => Ok(()),
+        let compiled = async {
+            let mut programs = Vec::from_iter(self.compile_named(kind, &wish.policy).await?);
+            if let Some(shadow) = &wish.shadow {
+                programs.extend(self.compile_named(kind, shadow).await?);
             }
-        })
-        .await?;
-        self.ask(|answer| Task::Wish(kind, wish, answer)).await
+            Ok::<_, PolicyError>(programs)
+        };
+        let programs = self.ready(compiled).await?;
+        self.ask(programs, |answer| Task::Wish(kind, wish, answer))
+            .await
     }
 
     async fn promote(&self, kind: Kind, seen: Option<String>) -> Result<KindView, PolicyError> {
+        let mut programs = Vec::new();
         if let Some(shadow) = self.told.table_of(kind).shadow {
-            self.ready(self.compile_named(kind, &shadow)).await?;
+            programs.extend(self.ready(self.compile_named(kind, &shadow)).await?);
         }
-        self.ask(|answer| Task::Promote(kind, seen, answer)).await
+        self.ask(programs, |answer| Task::Promote(kind, seen, answer))
+            .await
     }
 
     async fn rollback(
@@ -391,8 +462,8 @@ impl Desk for Policies {
         to: Option<String>,
         seen: Option<String>,
     ) -> Result<KindView, PolicyError> {
-        self.ready(self.compile_previous(kind)).await?;
-        self.ask(|answer| Task::Rollback(kind, to, seen, answer))
+        let programs = self.ready(self.compile_previous(kind)).await?;
+        self.ask(programs, |answer| Task::Rollback(kind, to, seen, answer))
             .await
     }
 }

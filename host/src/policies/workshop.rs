@@ -28,6 +28,8 @@ pub struct Workshop {
     of_kinds: [Arc<Semaphore>; Kind::ALL.len()],
     /// Turns to compile other files.
     of_files: Arc<Semaphore>,
+    /// Turns to compile what is gone back to.
+    of_good: Arc<Semaphore>,
     shelf: Arc<Mutex<Shelf>>,
     /// A lock for each file that is being compiled or waited for.
     under_way: Mutex<HashMap<[u8; 32], Weak<tokio::sync::Mutex<()>>>>,
@@ -42,6 +44,8 @@ pub(super) enum Lane {
     Kind(Kind),
     /// To find out what it is.
     File,
+    /// To go back to it when another one has failed.
+    Back,
 }
 
 /// What a file turned out to be.
@@ -100,6 +104,7 @@ impl Workshop {
             sandbox: Sandbox::new(options)?,
             of_kinds: Kind::ALL.map(|_| turns(1)),
             of_files: turns(limits::HTTP_POLICY_UPLOADS_MAX),
+            of_good: turns(Kind::ALL.len()),
             shelf: Arc::default(),
             under_way: Mutex::default(),
             _scratch: scratch,
@@ -130,6 +135,7 @@ impl Workshop {
         let turns = match lane {
             Lane::Kind(kind) => &self.of_kinds[kind as usize],
             Lane::File => &self.of_files,
+            Lane::Back => &self.of_good,
         };
         let turn = Arc::clone(turns).acquire_owned().await;
         turn.expect("the semaphore is never closed")
@@ -140,6 +146,68 @@ impl Workshop {
     pub(super) async fn compile_in(
         &self,
         turn: OwnedSemaphorePermit,
+        wasm: &Bytes,
+    ) -> Result<Program, Refusal> {
+        self.compile_now(Some(turn), wasm).await
+    }
+
+    /// The compiled policy, for whoever can't wait for a compiler: what was compiled before, or is built in, which takes
+    /// milliseconds and needs no turn.
+    ///
+    /// # Errors
+    /// Why it is refused; one that may pass if it is not compiled.
+    pub(super) async fn ready(&self, wasm: &Bytes) -> Result<Program, Refusal> {
+        let digest = Digest::of(wasm);
+        match self.known(digest) {
+            Some(known) => known,
+            None if built_in::is_one(digest) => self.compile_now(None, wasm).await,
+            None => Err(self.not_ready(digest)),
+        }
+    }
+
+    /// What was found out of a file, for whoever can't wait for a compiler.
+    ///
+    /// # Errors
+    /// One that may pass, if it was not looked into or something hindered that.
+    pub(super) fn inspected(&self, digest: Digest) -> Result<Finding, Refusal> {
+        let known = self.finding(digest).filter(|known| known.about.is_some());
+        let known = known.filter(|known| !known.may_pass());
+        known.ok_or_else(|| self.not_ready(digest))
+    }
+
+    fn not_ready(&self, digest: Digest) -> Refusal {
+        let hindered = self.finding(digest).and_then(|known| known.kind.err());
+        hindered.filter(Refusal::may_pass).unwrap_or_else(|| {
+            Refusal::Unavailable(
+                "it was changed, or forgotten for others, since it was compiled; try again"
+                    .to_owned(),
+            )
+        })
+    }
+
+    /// Keeps these for now, so that whoever had them compiled finds them.
+    pub(super) fn keep(&self, programs: &[Program]) {
+        let mut shelf = self.shelf();
+        for program in programs {
+            shelf.keep(program);
+        }
+    }
+
+    /// Notes that looking into a file broke off for a reason that lies in the node.
+    pub(super) fn note_broken_off(&self, digest: Digest) {
+        let reason = "looking into it broke off; the log has more".to_owned();
+        let refusal = Refusal::Unavailable(reason);
+        let known = self.finding(digest).map(|known| known.kind);
+        let finding = Finding {
+            kind: known.unwrap_or_else(|| Err(refusal.clone())),
+            about: Some(Err(refusal)),
+        };
+        self.shelf().remember(digest, finding);
+    }
+
+    async fn compile_now(
+        &self,
+        turn: Option<OwnedSemaphorePermit>,
         wasm: &Bytes,
     ) -> Result<Program, Refusal> {
         let digest = Digest::of(wasm);
@@ -185,7 +253,7 @@ impl Workshop {
     #[cfg(test)]
     pub(super) async fn hold(&self) -> Vec<OwnedSemaphorePermit> {
         let mut held = Vec::new();
-        for turns in self.of_kinds.iter().chain([&self.of_files]) {
+        for turns in (self.of_kinds.iter()).chain([&self.of_files, &self.of_good]) {
             let all = u32::try_from(turns.available_permits()).expect("they are few");
             let turns = Arc::clone(turns).acquire_many_owned(all).await;
             held.push(turns.expect("the semaphore is never closed"));
@@ -237,13 +305,17 @@ impl Workshop {
         finding
     }
 
-    /// Puts the questions of its kind to a policy.
+    /// Puts the questions of its kind to a policy that passes its trial; one that does not is refused for that when it
+    /// is to be run.
     ///
     /// # Errors
     /// Why it is not to be taken.
     pub(super) async fn examine(&self, wasm: &Bytes, setup: &Setup) -> Result<(), String> {
         let program = self.compile(wasm, Lane::File).await;
         let program = program.map_err(|refusal| refusal.to_string())?;
+        if self.canary(&program, setup).await.is_err() {
+            return Ok(());
+        }
         let setup = setup.clone();
         blocking(move || {
             let (report, _) = trial::examine(&program, &setup);
@@ -266,7 +338,8 @@ impl Workshop {
         self.known(digest).is_some()
     }
 
-    fn known(&self, digest: Digest) -> Option<Result<Program, Refusal>> {
+    /// What compiling a file led to, if that is remembered.
+    pub(super) fn known(&self, digest: Digest) -> Option<Result<Program, Refusal>> {
         let mut shelf = self.shelf();
         let place = shelf.programs.iter().position(|it| it.digest() == digest);
         if let Some(program) = place.and_then(|place| shelf.programs.remove(place)) {
@@ -289,17 +362,29 @@ fn taken(shelf: &Mutex<Shelf>) -> MutexGuard<'_, Shelf> {
 impl Finding {
     /// Whether another look may find something else.
     fn may_pass(&self) -> bool {
-        self.kind.as_ref().is_err_and(Refusal::may_pass)
+        let of_trial = self.about.as_ref().and_then(|about| about.as_ref().err());
+        let of_file = self.kind.as_ref().err();
+        [of_file, of_trial]
+            .into_iter()
+            .flatten()
+            .any(Refusal::may_pass)
     }
 }
 
 impl Shelf {
+    /// Keeps this one longest.
+    fn keep(&mut self, program: &Program) {
+        self.programs
+            .retain(|other| other.digest() != program.digest());
+        if self.programs.len() == limits::POLICY_PROGRAMS_KEPT {
+            self.programs.pop_front();
+        }
+        self.programs.push_back(program.clone());
+    }
+
     fn put(&mut self, digest: Digest, compiled: &Result<Program, Refusal>) {
         if let Ok(program) = compiled {
-            if self.programs.len() == limits::POLICY_PROGRAMS_KEPT {
-                self.programs.pop_front();
-            }
-            self.programs.push_back(program.clone());
+            self.keep(program);
         }
         let about = self.findings.get(&digest.0).and_then(|it| it.about.clone());
         let kind = compiled.as_ref().map(Program::kind).map_err(Refusal::clone);

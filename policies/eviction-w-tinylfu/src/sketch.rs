@@ -22,6 +22,8 @@ const GUESSES: u32 = 4;
 /// such a sample than its place in the cache is worth needs no higher count than this (section 3.4.1), so half a
 /// byte holds it.
 const SAMPLE: usize = 10;
+/// So many times the words that are needed is too long a table.
+const NARROW_TIMES: usize = 4;
 
 /// How often each file was asked for lately.
 pub(crate) struct Sketch {
@@ -65,8 +67,29 @@ impl Sketch {
         let sample = SAMPLE.saturating_mul(copies.max(1));
         if self.counted >= sample {
             self.counted = sample / 2;
+            self.narrow(copies);
             self.words.iter_mut().for_each(|word| *word = halved(*word));
         }
+    }
+
+    /// Makes it shorter if it is far too long for so many cached copies, as when many small files made way for a few
+    /// large ones. The next halving is a few requests for each copy away, and a table that stayed long would make each
+    /// of them pay for many words. What is a few times as long stays, so that nothing is folded and widened in turn.
+    ///
+    /// Each half holds what the other does not, and a file's words in the short table are those that it had in either.
+    /// The larger of two counters stands for both, so no estimate falls.
+    fn narrow(&mut self, copies: usize) {
+        let needed = copies.clamp(WORDS_MIN, WORDS_MAX).next_power_of_two();
+        if self.words.len() <= NARROW_TIMES * needed {
+            return;
+        }
+        while self.words.len() > needed {
+            let behind = self.words.split_off(self.words.len() / 2);
+            for (word, other) in self.words.iter_mut().zip(behind) {
+                *word = larger(*word, other);
+            }
+        }
+        self.words.shrink_to_fit();
     }
 
     /// How often this file was asked for, [`COUNT_MAX`] at most.
@@ -97,6 +120,22 @@ const fn counter(word: u64, shift: u32) -> u8 {
 
 const fn halved(word: u64) -> u64 {
     (word >> 1) & 0x7777_7777_7777_7777
+}
+
+/// Of each two counters of these words the larger, eight at a time.
+const fn larger(one: u64, other: u64) -> u64 {
+    const EVERY_OTHER: u64 = 0x0f0f_0f0f_0f0f_0f0f;
+    let odd = larger_bytes((one >> 4) & EVERY_OTHER, (other >> 4) & EVERY_OTHER);
+    larger_bytes(one & EVERY_OTHER, other & EVERY_OTHER) | (odd << 4)
+}
+
+/// Of each two bytes the larger, where none is over [`COUNT_MAX`].
+const fn larger_bytes(one: u64, other: u64) -> u64 {
+    const HIGHEST_BITS: u64 = 0x8080_8080_8080_8080;
+    // A byte keeps its highest bit unless the other byte is larger, and borrows nothing from the next.
+    let kept = ((one | HIGHEST_BITS) - other) & HIGHEST_BITS;
+    let of_one = (kept >> 7) * COUNT_MAX as u64;
+    (one & of_one) | (other & !of_one)
 }
 
 #[cfg(test)]
@@ -174,6 +213,42 @@ mod tests {
         let before = known(&sketch);
         sketch.widen(1000);
         assert_eq!((sketch.words.len(), known(&sketch)), (1024, before));
+    }
+
+    #[test]
+    fn of_two_words_the_larger_counters_stay() {
+        assert_eq!(larger(0xf0_12, 0x0f_21), 0xff_22);
+        assert_eq!(larger(u64::MAX, 0), u64::MAX);
+        assert_eq!(larger(0, u64::MAX), u64::MAX);
+        for (one, other) in [(mix(1), mix(2)), (mix(3), mix(4))] {
+            for shift in (0..u64::BITS).step_by(4) {
+                let expected = counter(one, shift).max(counter(other, shift));
+                assert_eq!(counter(larger(one, other), shift), expected);
+            }
+        }
+    }
+
+    #[test]
+    fn a_table_that_is_far_too_long_is_folded_at_a_halving_and_no_estimate_falls() {
+        let mut sketch = Sketch::new();
+        sketch.widen(4096);
+        (0..2000_u64).for_each(|file| (0..file % 5).for_each(|_| sketch.count(file, 4096)));
+        let known =
+            |sketch: &Sketch| -> Vec<u8> { (0..2000).map(|file| sketch.estimate(file)).collect() };
+        let before = known(&sketch);
+        // Far more requests were counted than a sample of so few copies has.
+        sketch.count(0, 100);
+        assert_eq!(sketch.words.len(), 128);
+        let mut kept = known(&sketch).into_iter().zip(before);
+        assert!(kept.all(|(now, before)| now >= before / 2));
+    }
+
+    #[test]
+    fn a_table_that_is_a_few_times_too_long_stays_as_it_is() {
+        let mut sketch = Sketch::new();
+        sketch.widen(512);
+        (0..5_000).for_each(|_| sketch.count(1, 100));
+        assert_eq!(sketch.words.len(), 512);
     }
 
     #[test]

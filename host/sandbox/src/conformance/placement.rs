@@ -2,6 +2,7 @@
 
 use dataverse_core::id::NodeId;
 use dataverse_core::placement::{Candidate, nearest, rank};
+use dataverse_core::plural::plural;
 use dataverse_core::policy::{Fault, NodeView, Placement, PlacementRequest};
 
 use super::{Patience, Random, Report, unlike};
@@ -57,14 +58,8 @@ pub fn placement_while(
 
 /// The question, for people: enough to ask it again.
 fn described(number: u64, request: &PlacementRequest, candidates: &[Candidate]) -> String {
-    let copies = match request.factor {
-        1 => "1 copy".to_owned(),
-        copies => format!("{copies} copies"),
-    };
-    let among = match candidates.len() {
-        1 => "1 candidate".to_owned(),
-        among => format!("{among} candidates"),
-    };
+    let copies = plural(request.factor, "copy", "copies");
+    let among = plural(candidates.len() as u64, "candidate", "candidates");
     format!(
         "question {number}: {copies} of {} bytes wanted, {among}",
         request.file.size

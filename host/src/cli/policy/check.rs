@@ -22,7 +22,9 @@ use crate::policies::trial::{self, Costs, SEED, examine};
 /// Tell whether a node would take a policy, and how it does
 ///
 /// Asks no node. Ends with 1 when a node would refuse the file, or when one of its answers breaks a rule, which
-/// a node would not obey.
+/// a node would not obey. Compiling may take here what it may take at a node that was told nothing else: one with
+/// other `policies.compile_time` or `policies.compile_memory` may take a file that is refused here for that, or
+/// refuse one that is taken.
 #[derive(Debug, clap::Args)]
 pub(super) struct Check {
     /// The policy: a component, or a core module that carries its component type

@@ -18,7 +18,7 @@ pub(super) struct Rollback {
     /// What it decides: placement, eviction or relocation
     #[arg(value_name = "KIND", value_parser = offered(kind_of, kinds), hide_possible_values = true)]
     kind: Kind,
-    /// Go to this one of the previous, by its name or the beginning of its digest
+    /// Go to this one of the previous, by its name or the beginning of its digest, four digits at least
     #[arg(long, value_name = "NAME|DIGEST")]
     to: Option<String>,
     #[command(flatten)]

@@ -245,6 +245,13 @@ impl Listing {
         listing
     }
 
+    /// The same, but that this file is read again when it is looked at the next time.
+    pub(super) fn doubting(&self, name: &PolicyName) -> Self {
+        let mut listing = self.clone();
+        listing.stamps.remove(name);
+        listing
+    }
+
     fn look_at(&mut self, path: &Path, name: PolicyName, before: &Self) {
         let looked = open(path).and_then(|file| {
             let stamp = Stamp::of(&file.metadata()?);

@@ -23,6 +23,7 @@ use dataverse_core::policy::Kind;
 
 use super::folder::{Access, sweep, write};
 use super::pick::Pick;
+use super::wish::KindWish;
 use list::List;
 
 const LIST: &str = "kept.json";
@@ -134,6 +135,28 @@ impl Kept {
         good.iter()
             .filter(move |past| now.is_none_or(|now| !past.pick.runs_like(now)))
             .filter(move |past| self.bar_of(kind, &past.pick).is_none())
+    }
+
+    /// Those that may decide at a start: the one that was to decide by this table, then those before and after it as for
+    /// [`Kept::before`]. So a policy that was rolled away from comes last, though it began to decide later. Of several
+    /// that this table fits, the one with this file is meant, else the last.
+    pub(super) fn at_start(
+        &self,
+        kind: Kind,
+        table: Option<&KindWish>,
+        file: Option<Digest>,
+    ) -> Vec<&Past> {
+        let is_meant = |past: &&Past| {
+            table.is_some_and(|table| {
+                let meant = Pick::new(&past.pick.name, past.pick.origin, past.pick.digest, table);
+                past.pick.name.as_str() == table.policy && past.pick.runs_like(&meant)
+            })
+        };
+        let meant = self.good(kind).iter().filter(is_meant);
+        let meant = meant.min_by_key(|past| Some(past.pick.digest) != file);
+        let others = self.before(kind, meant.map(|past| &past.pick));
+        let may_run = meant.filter(|past| self.bar_of(kind, &past.pick).is_none());
+        may_run.into_iter().chain(others).collect()
     }
 
     /// How many decided later than `now`.

@@ -199,3 +199,35 @@ fn going_back_changes_no_order_and_choosing_anew_does() {
     assert_eq!(before(&kept, "b"), ("dca".into(), "dca".into()));
     assert_eq!(before(&kept, "new"), ("bdca".into(), "bdc".into()));
 }
+
+#[test]
+fn at_a_start_the_one_that_is_wished_comes_first_and_one_that_was_rolled_away_from_last() {
+    let root = tempfile::tempdir().unwrap();
+    let mut kept = open(&root);
+    for name in ["a", "b", "c"] {
+        kept.note_good(Kind::Eviction, past(name));
+    }
+    let at_start = |kept: &Kept, table: Option<&KindWish>, file: Option<Digest>| {
+        names(kept.at_start(Kind::Eviction, table, file)).join("")
+    };
+    let table = past("b").pick.wish(None);
+    assert_eq!(at_start(&kept, Some(&table), None), "bac");
+    assert_eq!(at_start(&kept, None, None), "cba");
+    let other = KindWish::plain("b");
+    assert_eq!(at_start(&kept, Some(&other), None), "cba");
+    // Another file of that name, which began to decide later.
+    let mut later = past("b");
+    later.pick.digest = Digest::of(b"later");
+    kept.note_good(Kind::Eviction, later);
+    let first = |file: Digest| {
+        let all = kept.at_start(Kind::Eviction, Some(&table), Some(file));
+        all[0].pick.digest
+    };
+    for file in [b"b".as_slice(), b"later"] {
+        assert_eq!(first(Digest::of(file)), Digest::of(file));
+    }
+    let (pick, reason) = (past("b").pick, String::new());
+    kept.bar(Kind::Eviction, Barred { pick, reason });
+    let file = Some(Digest::of(b"b"));
+    assert_eq!(at_start(&kept, Some(&table), file), "abc");
+}

@@ -112,6 +112,25 @@ impl Steward {
         Ok(Progress::Underway)
     }
 
+    /// Has a file compiled that is another one than the folder told, or was forgotten since.
+    ///
+    /// # Errors
+    /// See [`Steward::compile_aside`].
+    pub(super) fn compile_anew(
+        &mut self,
+        kind: Kind,
+        role: Role,
+        name: &PolicyName,
+        file: Digest,
+    ) -> Result<Progress, String> {
+        self.listing = Arc::new(self.listing.doubting(name));
+        let progress = self.compile_aside(kind, role, name, Source::File(file))?;
+        if progress == Progress::Compiled {
+            self.look.notify_one();
+        }
+        Ok(Progress::Underway)
+    }
+
     /// Stops waiting for what this kind needs no longer.
     pub(super) fn forget_aside(&mut self, kind: Kind, role: Role) {
         self.offices[kind as usize].aside[role as usize] = None;

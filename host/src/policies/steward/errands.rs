@@ -2,7 +2,8 @@
 //! one, to go back.
 //!
 //! Everything is checked before anything is written, and what is written is what an operator would write:
-//! the folder says what is wished, and stays the only one that does.
+//! the folder says what is wished, and stays the only one that does. What has to be compiled was compiled before;
+//! where it was not, the errand is refused for now.
 
 use std::io;
 
@@ -10,6 +11,7 @@ use bytes::Bytes;
 use dataverse_core::content::Digest;
 use dataverse_core::limits;
 use dataverse_core::policy::Kind;
+use dataverse_sandbox::{Program, Refusal};
 use tokio::sync::oneshot;
 
 use super::super::desk::PolicyError;
@@ -20,8 +22,8 @@ use super::super::table;
 use super::super::view::{Available, KindView, Origin};
 use super::super::wish::KindWish;
 use super::super::wishes::{TEMPLATE, Wished};
-use super::super::workshop::{Lane, blocking};
-use super::swap::Candidate;
+use super::super::workshop::blocking;
+use super::swap::{Candidate, Missed};
 use super::{Steward, source};
 use crate::metrics::Swap;
 
@@ -32,6 +34,8 @@ pub(in crate::policies) type Answer<T> = oneshot::Sender<Result<T, PolicyError>>
 pub(in crate::policies) struct Errand {
     /// Told that the turn has come. Whoever asked may have given up by then, and then it is not done.
     pub(in crate::policies) begins: oneshot::Sender<()>,
+    /// What was compiled for it, so that it is there when the turn comes.
+    pub(in crate::policies) programs: Vec<Program>,
     /// What is to be done.
     pub(in crate::policies) task: Task,
 }
@@ -56,6 +60,7 @@ impl Steward {
         if errand.begins.send(()).is_err() {
             return;
         }
+        self.workshop.keep(&errand.programs);
         match errand.task {
             Task::Install(name, wasm, answer) => {
                 let _ = answer.send(self.install(&name, wasm).await);
@@ -85,9 +90,9 @@ impl Steward {
 
     async fn install(&mut self, name: &PolicyName, wasm: Bytes) -> Result<Available, PolicyError> {
         self.look_at_folder().await;
-        let finding = self.workshop.inspect(name, &wasm).await;
-        let kind = finding.kind.map_err(refused)?;
         let digest = Digest::of(&wasm);
+        let finding = self.workshop.inspected(digest).map_err(refused)?;
+        let kind = finding.kind.map_err(refused)?;
         let about = source::of_file(&self.workshop, name, digest, wasm.len() as u64);
         if let Some(reason) = &about.error {
             return Err(PolicyError::Refused(format!("{name}: {reason}")));
@@ -219,20 +224,20 @@ impl Steward {
     }
 
     /// Checks that a table would be fulfilled.
-    async fn check(&mut self, kind: Kind, wish: &KindWish) -> Result<(), PolicyError> {
+    async fn check(&self, kind: Kind, wish: &KindWish) -> Result<(), PolicyError> {
         let refuse = |reason: String| PolicyError::Refused(reason);
         wish.check().map_err(refuse)?;
         let name: PolicyName = (wish.policy.parse()).map_err(|bad| refuse(format!("{bad}")))?;
         if !source::is_baseline(&self.listing, &name) {
             let candidate = self.fetch(kind, wish).await;
-            let candidate = candidate.map_err(|(_, reason)| refuse(reason))?;
+            let candidate = candidate.map_err(|missed| missing("", &missed))?;
             self.may_run(kind, &candidate.pick).await?;
             self.rehearse(kind, &candidate).await.map_err(refuse)?;
         }
         if let Some(table) = wish.of_shadow() {
             let beside = |reason: String| refuse(format!("shadow: {reason}"));
             let candidate = self.fetch(kind, &table).await;
-            let candidate = candidate.map_err(|(_, reason)| beside(reason))?;
+            let candidate = candidate.map_err(|missed| missing("shadow: ", &missed))?;
             self.rehearse(kind, &candidate).await.map_err(beside)?;
         }
         Ok(())
@@ -255,7 +260,7 @@ impl Steward {
     ) -> Result<(), PolicyError> {
         self.may_run(kind, &pick).await?;
         let candidate = Candidate {
-            program: (self.workshop.compile(wasm, Lane::Kind(kind)).await).map_err(refused)?,
+            program: self.workshop.ready(wasm).await.map_err(refused)?,
             wasm: wasm.clone(),
             pick,
         };
@@ -324,8 +329,9 @@ impl Steward {
         wish: &KindWish,
     ) -> Result<KindView, PolicyError> {
         self.reconcile().await;
-        // It was compiled beforehand; if it is compiled again, it was forgotten since for others.
-        while self.await_aside(kind).await {
+        // It was compiled beforehand; if it is compiled again, its file was changed since or it was forgotten for
+        // others. What somebody else wishes by now is not waited for.
+        while self.table(kind).means(wish) && self.await_aside(kind).await {
             self.reconcile().await;
         }
         let view = self.stands(kind)?;
@@ -390,8 +396,20 @@ fn is_file_of(found: &Result<Found, String>, digest: Digest) -> bool {
     found.as_ref().is_ok_and(|found| found.digest == digest)
 }
 
-fn refused(refusal: dataverse_sandbox::Refusal) -> PolicyError {
-    PolicyError::Refused(refusal.to_string())
+fn refused(refusal: Refusal) -> PolicyError {
+    match refusal.may_pass() {
+        true => PolicyError::Unavailable(refusal.to_string()),
+        false => PolicyError::Refused(refusal.to_string()),
+    }
+}
+
+/// What is said when a policy can't be had.
+fn missing(role: &str, missed: &Missed) -> PolicyError {
+    let reason = format!("{role}{}", missed.reason);
+    match missed.may_pass {
+        true => PolicyError::Unavailable(reason),
+        false => PolicyError::Refused(reason),
+    }
 }
 
 /// What is said when a file can't be had, and what is to be done.

@@ -1,7 +1,8 @@
 //! Who decides when the policy that is wished can't: the last good one, else the built-in default, else the
-//! native baseline.
+//! native baseline. At a start, the good one that the table means is tried first, since its file is kept.
 
 use bytes::Bytes;
+use dataverse_core::content::Digest;
 use dataverse_core::policy::Kind;
 
 use super::super::built_in;
@@ -39,11 +40,17 @@ impl Steward {
 
     /// Lets the last good one decide, else the built-in default, else the baseline.
     pub(super) async fn fall_back(&mut self, kind: Kind) {
-        let now = self.offices[kind as usize].active.clone();
-        let failed = now.map(|running| running.pick.clone());
+        let office = &self.offices[kind as usize];
+        let failed = office.active.as_ref().map(|running| running.pick.clone());
+        let table = office.wished.as_ref().map(|wished| wished.table(kind));
+        let file = table.as_ref().and_then(|table| self.file_of(table));
         let before = self
             .kept(move |kept| {
-                let before = kept.before(kind, failed.as_ref());
+                let before: Vec<_> = match &failed {
+                    Some(failed) => kept.before(kind, Some(failed)).collect(),
+                    None => kept.at_start(kind, table.as_ref(), file),
+                };
+                let before = before.into_iter();
                 let files = before.map(|past| (past.pick.clone(), kept.get(past.pick.digest)));
                 files.collect::<Vec<_>>()
             })
@@ -79,8 +86,16 @@ impl Steward {
         self.leave_to_baseline(kind).await;
     }
 
+    /// The file in the folder that this table means.
+    fn file_of(&self, table: &KindWish) -> Option<Digest> {
+        let found = self.listing.files.get(&table.policy.parse().ok()?)?;
+        Some(found.as_ref().ok()?.digest)
+    }
+
+    /// Lets this one decide, which did well before. Its code is in the compile cache as a rule, and it waits for no
+    /// file that takes long.
     async fn go_back(&mut self, kind: Kind, pick: Pick, wasm: Bytes) -> Result<(), String> {
-        let compiled = self.workshop.compile(&wasm, Lane::Kind(kind)).await;
+        let compiled = self.workshop.compile(&wasm, Lane::Back).await;
         let program = compiled.map_err(|refusal| refusal.to_string())?;
         let candidate = Candidate {
             pick,

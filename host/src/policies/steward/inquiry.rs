@@ -16,12 +16,19 @@ use super::Steward;
 /// A file that is being looked into.
 pub(super) struct Inquiry {
     name: PolicyName,
-    found: oneshot::Receiver<Answer>,
+    /// What the file was when it was last looked at.
+    digest: Digest,
+    found: oneshot::Receiver<Result<Found, String>>,
     task: AbortHandle,
 }
 
-/// What the file was that was looked into.
-type Answer = Result<Found, String>;
+/// What became of an inquiry.
+pub(super) struct Answer {
+    name: PolicyName,
+    digest: Digest,
+    /// What the file was that was looked into; nothing if looking into it broke off.
+    found: Option<Result<Found, String>>,
+}
 
 impl Drop for Inquiry {
     fn drop(&mut self) {
@@ -31,15 +38,18 @@ impl Drop for Inquiry {
 
 impl Inquiry {
     /// Waits until one is answered: for ever, if there is none.
-    pub(super) async fn answered(inquiry: &mut Option<Self>) -> (PolicyName, Answer) {
+    pub(super) async fn answered(inquiry: &mut Option<Self>) -> Answer {
         let Some(under_way) = inquiry else {
             return pending().await;
         };
-        let found = (&mut under_way.found).await;
-        let name = under_way.name.clone();
+        let found = (&mut under_way.found).await.ok();
+        let (name, digest) = (under_way.name.clone(), under_way.digest);
         *inquiry = None;
-        let broke_off = |_| Err("looking into it broke off; the log has more".to_owned());
-        (name, found.unwrap_or_else(broke_off))
+        Answer {
+            name,
+            digest,
+            found,
+        }
     }
 }
 
@@ -49,7 +59,7 @@ impl Steward {
         if self.inquiry.is_some() {
             return;
         }
-        let Some(name) = self.next_unknown() else {
+        let Some((name, digest)) = self.next_unknown() else {
             return;
         };
         let (folder, file, called) = (self.folder.clone(), name.clone(), name.clone());
@@ -70,23 +80,36 @@ impl Steward {
             let _ = tell.send(found);
         });
         let task = task.abort_handle();
-        self.inquiry = Some(Inquiry { name, found, task });
+        self.inquiry = Some(Inquiry {
+            name,
+            digest,
+            found,
+            task,
+        });
     }
 
     /// A file of which is not known yet what it is.
-    fn next_unknown(&self) -> Option<PolicyName> {
-        let unknown = self.listing.files.iter().find(|(_, found)| {
-            let Ok(found) = found else {
-                return false;
-            };
-            let finding = self.workshop.finding(found.digest);
-            finding.is_none_or(|finding| finding.about.is_none())
-        });
-        unknown.map(|(name, _)| name.clone())
+    fn next_unknown(&self) -> Option<(PolicyName, Digest)> {
+        self.listing.files.iter().find_map(|(name, found)| {
+            let digest = found.as_ref().ok()?.digest;
+            let finding = self.workshop.finding(digest);
+            let is_known = finding.is_some_and(|finding| finding.about.is_some());
+            (!is_known).then(|| (name.clone(), digest))
+        })
     }
 
     /// Takes note of what was found.
-    pub(super) fn take_note_of(&mut self, (name, found): (PolicyName, Answer)) {
+    pub(super) fn take_note_of(&mut self, answer: Answer) {
+        let Answer {
+            name,
+            digest,
+            found,
+        } = answer;
+        let Some(found) = found else {
+            // It would break off again, so it is looked into again when it has changed.
+            self.workshop.note_broken_off(digest);
+            return;
+        };
         if self.listing.files.contains_key(&name) && self.listing.files.get(&name) != Some(&found) {
             // It has changed since, which the system may not tell.
             self.listing = Arc::new(self.listing.with(&name, found));

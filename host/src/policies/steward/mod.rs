@@ -6,8 +6,10 @@
 //! policy is found, `fallback` who decides when the one that is wished can't, `shadow` who is asked beside,
 //! `errands` what may be asked of the steward and `returning` the way back by hand.
 //!
-//! It does not wait for a compiler: what is wished is compiled aside (`aside`), what an errand needs was compiled
-//! before its turn came (`live`), and files that nobody wishes for are got to know by the way (`inquiry`).
+//! It does not compile what is new: what is wished is compiled aside (`aside`), what an errand needs was compiled
+//! before its turn came (`live`), and files that nobody wishes for are got to know by the way (`inquiry`). It waits
+//! for a compiler in two cases: when it goes back to a policy that did well before (`fallback`), whose code is in the
+//! compile cache as a rule, and when a file that an errand wishes for is changed in the middle of it.
 
 mod aside;
 mod errands;

@@ -28,8 +28,6 @@ pub(super) struct Office {
     pub(super) baseline_since: String,
     /// The last one that was refused, and why; it is not tried again as it is.
     pub(super) refused: Option<(Pick, String)>,
-    /// The one that is being compiled for an errand.
-    pub(super) pending: Option<String>,
     /// What is being compiled aside, to decide and to be the shadow.
     pub(super) aside: [Option<Aside>; Role::ALL.len()],
     /// The one that is gone back to needs no probation.
@@ -72,8 +70,7 @@ impl Office {
     /// Who is being compiled.
     fn pending(&self) -> Option<String> {
         let aside = self.aside.iter().flatten().next();
-        let aside = aside.map(|aside| aside.name.to_string());
-        self.pending.clone().or(aside)
+        aside.map(|aside| aside.name.to_string())
     }
 
     /// Whether what runs is not what is wished.

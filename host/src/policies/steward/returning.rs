@@ -20,6 +20,9 @@ use super::errands::failed;
 use super::swap::supposed;
 use super::{Steward, source};
 
+/// Digits of a digest that say at least which one is meant.
+const DIGITS_MIN: usize = 4;
+
 impl Steward {
     /// Goes back to the policy that decided before this one, or to the one that is named.
     pub(super) async fn go_to_previous(
@@ -97,43 +100,30 @@ impl Steward {
         })
     }
 
-    /// The one of the good ones that is called so, or whose digest begins so.
+    /// The one of the good ones that is meant: see [`meant`].
     async fn named(&self, kind: Kind, now: Option<Pick>, to: &str) -> Result<Pick, PolicyError> {
-        let (name, digest) = to
-            .split_once('@')
-            .map_or((to, to), |(name, digest)| (name, digest));
-        let is_both = to.contains('@');
-        let (name, digest) = (name.to_owned(), digest.to_owned());
-        let (found, others) = self
+        let picks = self
             .kept(move |kept| {
-                let is_meant = |pick: &Pick| {
-                    let is_named = pick.name.as_str() == name;
-                    let begins_so =
-                        !digest.is_empty() && pick.digest.to_string().starts_with(&digest);
-                    match is_both {
-                        true => is_named && begins_so,
-                        false => is_named || begins_so,
-                    }
-                };
-                let picks: Vec<_> = kept
-                    .before(kind, now.as_ref())
-                    .map(|past| &past.pick)
-                    .collect();
-                let found = picks
-                    .iter()
-                    .find(|pick| is_meant(pick))
-                    .map(|&pick| pick.clone());
-                let others: Vec<_> = picks.iter().map(ToString::to_string).collect();
-                (found, others.join(", "))
+                let picks = kept.before(kind, now.as_ref());
+                picks.map(|past| past.pick.clone()).collect::<Vec<_>>()
             })
             .await;
-        let to: String = to.chars().take(80).collect();
-        found.ok_or_else(|| {
-            PolicyError::NotFound(match others.as_str() {
-                "" => format!("there is no {kind} policy to go back to"),
-                others => format!("{to:?} is none of the {kind} policies to go back to: {others}"),
-            })
-        })
+        let to_shown: String = to.chars().take(80).collect();
+        match meant(&picks, to).as_slice() {
+            [] if picks.is_empty() => Err(PolicyError::NotFound(format!(
+                "there is no {kind} policy to go back to"
+            ))),
+            [] => Err(PolicyError::NotFound(format!(
+                "{to_shown:?} is none of the {kind} policies to go back to, by its name or at least {DIGITS_MIN} digits \
+                 of its digest: {}",
+                listed(picks.iter())
+            ))),
+            [only] => Ok((*only).clone()),
+            several => Err(PolicyError::Refused(format!(
+                "{to_shown:?} may be any of these {kind} policies: {}; say which by more of its digest",
+                listed(several.iter().copied())
+            ))),
+        }
     }
 
     /// Writes the file of a policy that is gone back to.
@@ -195,5 +185,83 @@ impl Steward {
         let found = source::find(&self.listing, &self.workshop, kind, &meant.name).ok()?;
         let found = supposed(&meant.name, found, wish);
         (found.digest == meant.digest).then_some(found)
+    }
+}
+
+/// Those that may be meant by this: a name, the first digits of a digest ([`DIGITS_MIN`] at least), or both with an `@`
+/// between them. A name goes before digits. Of several with one name, or with one file, the first is meant, which is the
+/// next on the way back; what is left to choose from are different files.
+fn meant<'a>(picks: &'a [Pick], to: &str) -> Vec<&'a Pick> {
+    let begins_so = |pick: &Pick, digits: &str| {
+        digits.len() >= DIGITS_MIN && pick.digest.to_string().starts_with(digits)
+    };
+    if let Some(named) = picks.iter().find(|pick| pick.name.as_str() == to) {
+        return vec![named];
+    }
+    let fits = |pick: &&Pick| match to.split_once('@') {
+        Some((name, digits)) => pick.name.as_str() == name && begins_so(pick, digits),
+        None => begins_so(pick, to),
+    };
+    let mut found: Vec<&Pick> = Vec::new();
+    for pick in picks.iter().filter(fits) {
+        if found.iter().all(|other| other.digest != pick.digest) {
+            found.push(pick);
+        }
+    }
+    found
+}
+
+fn listed<'a>(picks: impl Iterator<Item = &'a Pick>) -> String {
+    let shown: Vec<_> = picks.map(ToString::to_string).collect();
+    shown.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use dataverse_core::content::Digest;
+
+    use super::*;
+
+    fn pick(name: &str, digest: [u8; 2], config: u64) -> Pick {
+        let table = KindWish {
+            config: serde_json::json!({ "of": config }),
+            ..KindWish::plain(name)
+        };
+        let mut bytes = [0; 32];
+        bytes[..2].copy_from_slice(&digest);
+        let name = name.parse().unwrap();
+        Pick::new(&name, Origin::Folder, Digest(bytes), &table)
+    }
+
+    #[test]
+    fn a_name_goes_before_digits_and_digits_that_fit_several_choose_none() {
+        let picks = [
+            pick("one", [0xab, 0xcd], 1),
+            pick("two", [0xab, 0xce], 1),
+            pick("two", [0xab, 0xce], 2),
+            pick("two", [0x12, 0x34], 3),
+            pick("abcd", [0x56, 0x78], 4),
+        ];
+        let check = |to: &str, expected: &[usize]| {
+            let expected: Vec<_> = expected.iter().map(|&index| &picks[index]).collect();
+            assert_eq!(meant(&picks, to), expected, "{to}");
+        };
+        check("two", &[1]);
+        check("two@1234", &[3]);
+        check("two@abce", &[1]);
+        check("one@abce", &[]);
+        check("abcd", &[4]);
+        check("abcd0", &[0]);
+        check("abce", &[1]);
+        check("1234", &[3]);
+        check("123", &[]);
+        check("", &[]);
+        check("two@", &[]);
+        let picks = [pick("one", [0xab, 0xcd], 1), pick("two", [0xab, 0xcd], 1)];
+        assert_eq!(meant(&picks, "abcd"), [&picks[0]]);
+        let mut other = pick("two", [0xab, 0xcd], 1);
+        other.digest.0[31] = 1;
+        let picks = [picks[0].clone(), other];
+        assert_eq!(meant(&picks, "abcd"), [&picks[0], &picks[1]]);
     }
 }

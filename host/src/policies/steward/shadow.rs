@@ -62,7 +62,12 @@ impl Steward {
             return Ok(Progress::Underway);
         }
         let (pick, reason) = match self.fetch(kind, table).await {
-            Err((pick, reason)) => (pick, reason),
+            Err(missed) => {
+                if let Some(file) = missed.not_compiled() {
+                    return self.compile_anew(kind, Role::Shadow, &name, file);
+                }
+                (missed.pick, missed.reason)
+            }
             Ok(candidate) => match self.shadow_with(kind, &candidate).await {
                 Ok(()) => return Ok(Progress::Compiled),
                 Err(reason) => (Some(candidate.pick), reason),

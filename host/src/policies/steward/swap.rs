@@ -1,4 +1,4 @@
-//! How one policy follows another: find → read once → compile → try → let decide → remember.
+//! How one policy follows another: find → have it compiled → read once → try → let decide → remember.
 //!
 //! Whatever fails on the way, the one before goes on. Nothing is tried twice as it is.
 
@@ -18,7 +18,6 @@ use super::super::running::{Running, now};
 use super::super::view::Origin;
 use super::super::wish::KindWish;
 use super::super::wishes::Wished;
-use super::super::workshop::Lane;
 use super::Steward;
 use super::aside::{Progress, Role};
 use super::source::{self, Source};
@@ -30,6 +29,40 @@ pub(super) struct Candidate {
     pub(super) pick: Pick,
     pub(super) program: Program,
     pub(super) wasm: Bytes,
+}
+
+/// Why a policy can't be had.
+pub(super) struct Missed {
+    /// Which it is, if it was read.
+    pub(super) pick: Option<Pick>,
+    /// Why, in words.
+    pub(super) reason: String,
+    /// Whether it may be had later as it is.
+    pub(super) may_pass: bool,
+}
+
+impl Missed {
+    fn unread(reason: String) -> Self {
+        Self {
+            pick: None,
+            reason,
+            may_pass: false,
+        }
+    }
+
+    fn refused(pick: Pick, refusal: &Refusal) -> Self {
+        Self {
+            reason: format!("{}: {refusal}", pick.name),
+            may_pass: refusal.may_pass(),
+            pick: Some(pick),
+        }
+    }
+
+    /// The file that has to be compiled first.
+    pub(super) fn not_compiled(&self) -> Option<Digest> {
+        let pick = self.pick.as_ref().filter(|_| self.may_pass)?;
+        (pick.origin == Origin::Folder).then_some(pick.digest)
+    }
 }
 
 /// Whether a policy has to prove itself first.
@@ -80,14 +113,24 @@ impl Steward {
         if self.compile_aside(kind, Role::Active, &name, source)? == Progress::Underway {
             return Ok(Progress::Underway);
         }
-        let candidate = self.fetch(kind, &table).await;
-        let candidate = candidate.map_err(|(pick, reason)| {
-            // What may pass is not remembered, and tried again.
-            if let Some(pick) = pick.filter(|pick| self.workshop.is_compiled(pick.digest)) {
-                self.offices[kind as usize].refused = Some((pick, reason.clone()));
+        let candidate = match self.fetch(kind, &table).await {
+            Ok(candidate) => candidate,
+            Err(missed) => {
+                if let Some(file) = missed.not_compiled() {
+                    return self.compile_anew(kind, Role::Active, &name, file);
+                }
+                let Missed {
+                    pick,
+                    reason,
+                    may_pass,
+                } = missed;
+                // What may pass is not remembered, and tried again.
+                if let Some(pick) = pick.filter(|_| !may_pass) {
+                    self.offices[kind as usize].refused = Some((pick, reason.clone()));
+                }
+                return Err(reason);
             }
-            reason
-        })?;
+        };
         if candidate.pick != supposed && self.is_settled(kind, &candidate.pick).await? {
             return Ok(Progress::Compiled);
         }
@@ -127,81 +170,58 @@ impl Steward {
         }
     }
 
-    /// Reads and compiles the policy that a table wishes.
+    /// Reads the policy that a table wishes, which was compiled before.
     ///
     /// # Errors
-    /// Why it can't be had, and which it is if it was read.
-    pub(super) async fn fetch(
-        &mut self,
-        kind: Kind,
-        table: &KindWish,
-    ) -> Result<Candidate, (Option<Pick>, String)> {
-        let unread = |reason: String| (None, reason);
-        let name: PolicyName = (table.policy.parse()).map_err(|bad| unread(format!("{bad}")))?;
-        let source = source::find(&self.listing, &self.workshop, kind, &name).map_err(unread)?;
+    /// Why it can't be had.
+    pub(super) async fn fetch(&self, kind: Kind, table: &KindWish) -> Result<Candidate, Missed> {
+        let name: PolicyName =
+            (table.policy.parse()).map_err(|bad| Missed::unread(format!("{bad}")))?;
+        let source = source::find(&self.listing, &self.workshop, kind, &name);
+        let source = source.map_err(Missed::unread)?;
         let decision = kind.as_str();
         tracing::info!(
             decision,
             policy = name.as_str(),
             "a policy is read and checked"
         );
-        if self.workshop.is_compiled(source.digest()) {
-            return self.compile_for(kind, source, &name, table).await;
-        }
-        // It was compiled before, and forgotten since for others.
-        self.offices[kind as usize].pending = Some(name.to_string());
-        self.publish();
-        let candidate = self.compile_for(kind, source, &name, table).await;
-        self.offices[kind as usize].pending = None;
-        self.publish();
-        candidate
-    }
-
-    async fn compile_for(
-        &self,
-        kind: Kind,
-        source: Source,
-        name: &PolicyName,
-        table: &KindWish,
-    ) -> Result<Candidate, (Option<Pick>, String)> {
-        let candidate = self.compile(kind, source, name, table).await?;
+        let candidate = self.fetch_from(source, &name, table).await?;
         let found = candidate.program.kind();
         if found == kind {
             return Ok(candidate);
         }
         match built_in::find(kind, name.as_str()) {
             Some(policy) => {
-                self.compile(kind, Source::BuiltIn(policy), name, table)
-                    .await
+                let source = Source::BuiltIn(policy);
+                self.fetch_from(source, &name, table).await
             }
             None => {
-                let other = Refusal::OtherKind {
-                    found,
-                    wanted: kind,
-                };
-                Err((Some(candidate.pick), format!("{name}: {other}")))
+                let wanted = kind;
+                let other = Refusal::OtherKind { found, wanted };
+                Err(Missed::refused(candidate.pick, &other))
             }
         }
     }
 
-    async fn compile(
+    async fn fetch_from(
         &self,
-        kind: Kind,
         source: Source,
         name: &PolicyName,
         table: &KindWish,
-    ) -> Result<Candidate, (Option<Pick>, String)> {
+    ) -> Result<Candidate, Missed> {
         let read = source.read(&self.folder, name).await;
-        let wasm =
-            read.map_err(|error| (None, format!("{} can't be read: {error}", name.file())))?;
+        let wasm = read.map_err(|error| {
+            let file = name.file();
+            Missed::unread(format!("{file} can't be read: {error}"))
+        })?;
         let pick = Pick::new(name, source.origin(), Digest::of(&wasm), table);
-        match self.workshop.compile(&wasm, Lane::Kind(kind)).await {
+        match self.workshop.ready(&wasm).await {
             Ok(program) => Ok(Candidate {
                 pick,
                 program,
                 wasm,
             }),
-            Err(refusal) => Err((Some(pick), format!("{name}: {refusal}"))),
+            Err(refusal) => Err(Missed::refused(pick, &refusal)),
         }
     }
 

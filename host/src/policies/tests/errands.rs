@@ -303,6 +303,29 @@ async fn what_a_check_refuses_is_not_installed_unless_somebody_insists() {
 }
 
 #[tokio::test]
+async fn a_policy_that_wants_a_configuration_is_asked_with_that_of_its_table() {
+    let picky = |place: &str| {
+        let not_without = "(if (i32.eq (local.get $length) (i32.const 2)) (then
+            (i32.store8 (i32.const 0) (i32.const 1))
+            (i32.store (i32.const 4) (i32.const 96)) (i32.store (i32.const 8) (i32.const 15))
+            (call $done) (return (i32.const 0))))";
+        guests::guest(
+            Kind::Placement,
+            &[("configure", not_without), ("place", place)],
+        )
+    };
+    // It does well in its trial and at no other time.
+    let fails = "(if (i32.ne (local.get $count) (i32.const 3)) (then (unreachable)))";
+    let world = World::new().await;
+    world.install("other", picky(fails)).await.unwrap();
+    world.install("mine", picky("(nop)")).await.unwrap();
+    world.wish(wish("mine", json!({"of": 1}))).await.unwrap();
+    refused(world.install("mine", picky(fails)).await, "--force");
+    assert_eq!(world.read("mine.wasm"), picky("(nop)"));
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn a_policy_with_the_name_of_a_built_in_one_of_another_kind_is_warned_of() {
     let world = World::new().await;
     let install = async |name: &str| {

@@ -153,20 +153,21 @@ async fn garbage_on_either_port_harms_nobody() {
     assert_eq!(node.read("ada/fine").await.body, b"x");
 }
 
+/// The status and the reason with which a node refuses a link.
+async fn link_refused(node: &Node, address: &str) -> (u16, String) {
+    let body = serde_json::json!({ "address": address });
+    let response = sent(node.request(Method::POST, "/v1/links").json(&body)).await;
+    let status = response.status().as_u16();
+    let problem: Value = response.json().await.expect("it is JSON");
+    let detail = problem["detail"].as_str().unwrap_or_default();
+    (status, detail.to_owned())
+}
+
 #[tokio::test]
 async fn links_that_can_not_be_are_refused_with_the_reason() {
     let node = Node::start("A", &[]);
     let stranger = Node::start("S", &["--network", "other"]);
-    let link = async |address: &str| {
-        let body = serde_json::json!({ "address": address });
-        let response = sent(node.request(Method::POST, "/v1/links").json(&body)).await;
-        let status = response.status().as_u16();
-        let problem: Value = response.json().await.expect("it is JSON");
-        (
-            status,
-            problem["detail"].as_str().unwrap_or_default().to_owned(),
-        )
-    };
+    let link = async |address: &str| link_refused(&node, address).await;
     let (status, detail) = link(&node.grpc).await;
     assert!(
         (400..500).contains(&status) && detail.contains("itself"),
@@ -191,16 +192,7 @@ async fn links_that_can_not_be_are_refused_with_the_reason() {
 #[tokio::test]
 async fn what_is_no_address_of_a_node_is_a_wrong_request() {
     let node = Node::start("A", &[]);
-    let link = async |address: &str| {
-        let body = serde_json::json!({ "address": address });
-        let response = sent(node.request(Method::POST, "/v1/links").json(&body)).await;
-        let status = response.status().as_u16();
-        let problem: Value = response.json().await.expect("it is JSON");
-        (
-            status,
-            problem["detail"].as_str().unwrap_or_default().to_owned(),
-        )
-    };
+    let link = async |address: &str| link_refused(&node, address).await;
     for address in [
         "http://127.0.0.1:7400",
         "https://127.0.0.1:7400/",

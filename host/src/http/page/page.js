@@ -209,10 +209,11 @@ byId("search").addEventListener("submit", (event) => {
 
 const named = (nodes) => nodes.map((node) => `${node.node ?? node.name} (${node.address})`).join(", ");
 
-// Who does not answer: neighbours whose link is down, and members that are suspected or gone.
+// Who does not answer: neighbours whose link is down, and members that are suspected or gone. One that said good-bye
+// has no files, and one that was never reached is nobody yet: its link says that it is connecting.
 function silentNodes(links, nodes) {
   const silent = new Map();
-  for (const link of links) if (link.state !== "up") silent.set(link.address, link);
+  for (const link of links) if (link.state === "down") silent.set(link.address, link);
   for (const node of nodes) {
     if (node.state === "suspect" || node.state === "gone") silent.set(node.address, node);
   }
@@ -229,7 +230,8 @@ function linkRow(link) {
       say("link-result", error.message, true);
     }
   });
-  return row(link.node, link.address, state(link.state, link.state === "up"), actions(cut));
+  const name = link.node || "—";
+  return row(name, link.address, state(link.state, link.state === "up"), actions(cut));
 }
 
 function nodeRow(node) {

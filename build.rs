@@ -1,7 +1,5 @@
-//! Compiles `proto/` into Rust, and the shipped policies into WebAssembly.
+//! Compiles the shipped policies into WebAssembly, for `host/builtin`, whose build script this is.
 //!
-//! - `proto/` without protoc: the files are parsed by protox, in Rust. What comes out is included by
-//!   `host/src/net/` and nowhere else.
 //! - `policies/` by a cargo of its own, for `wasm32-unknown-unknown`, in its own target folder: the outer one
 //!   holds the lock of its own. `policies.rs` in the output folder holds the modules.
 //! - `sdk.rs` in the output folder holds the sources of the SDK, which go beside every new policy.
@@ -10,29 +8,22 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use protox::prost::Message;
-
 type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
 
-const PROTOS: [&str; 2] = ["dataverse/v1/dataverse.proto", "dataverse/v1/overlay.proto"];
+/// From the folder of the package, in which cargo runs this, to the top level.
+const ROOT: &str = "../..";
 
 fn main() -> Result {
     let out_dir = PathBuf::from(env::var("OUT_DIR")?);
-    println!("cargo:rerun-if-changed=build.rs");
-    protocols(&out_dir)?;
+    rerun_if_changed("build.rs");
+    env::set_current_dir(ROOT)?;
     policies::build(&out_dir)?;
     sdk::embed(&out_dir)
 }
 
-fn protocols(out_dir: &Path) -> Result {
-    println!("cargo:rerun-if-changed=proto");
-    // The same set of files makes the Rust code and answers reflection.
-    let files = protox::compile(PROTOS, ["proto"])?;
-    fs::write(out_dir.join("descriptors.bin"), files.encode_to_vec())?;
-    tonic_prost_build::configure()
-        .bytes(".")
-        .compile_fds(files)?;
-    Ok(())
+/// Paths from the top level are watched from the folder of the package.
+fn rerun_if_changed(path: &str) {
+    println!("cargo:rerun-if-changed={ROOT}/{path}");
 }
 
 /// The shipped policies: each crate in `policies/` is named for its kind and itself, `eviction-lru`.
@@ -61,7 +52,7 @@ mod policies {
 
     pub(super) fn build(out_dir: &Path) -> Result {
         for watched in ["policies", "Cargo.toml", "Cargo.lock"] {
-            println!("cargo:rerun-if-changed={watched}");
+            rerun_if_changed(watched);
         }
         let packages = packages()?;
         let modules = out_dir.join("policies");
@@ -196,14 +187,17 @@ mod sdk {
     pub(super) fn embed(out_dir: &Path) -> Result {
         let mut files = vec![PathBuf::from("sdk/Cargo.toml")];
         for folder in ["sdk/src", "sdk/wit"] {
-            println!("cargo:rerun-if-changed={folder}");
+            rerun_if_changed(folder);
             collect(Path::new(folder), &mut files)?;
         }
-        println!("cargo:rerun-if-changed=sdk/Cargo.toml");
+        rerun_if_changed("sdk/Cargo.toml");
         files.sort();
         let mut index = "[\n".to_owned();
         for file in files {
-            let (path, below) = (file.strip_prefix("sdk")?, Path::new("/").join(&file));
+            let (path, below) = (
+                file.strip_prefix("sdk")?,
+                format!("/{ROOT}/{}", file.display()),
+            );
             // Where the checkout lies is asked for when this is compiled: it may have been moved since.
             let source = format!("concat!(env!(\"CARGO_MANIFEST_DIR\"), {below:?})");
             index += &format!("    ({path:?}, include_str!({source})),\n");

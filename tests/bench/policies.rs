@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dataverse::policies::built_in;
 use dataverse_core::policy::{
     Admission, CacheEntry, Eviction, FileView, Kind, NodeView, Placement, PlacementRequest,
     ReaderKeepsCopy, Relocation, RemoteRead, Rendezvous,
@@ -61,7 +60,9 @@ pub(crate) fn measure() -> Vec<Row> {
 }
 
 fn compiled(sandbox: &Arc<Sandbox>, kind: Kind, name: &str) -> (Program, f64) {
-    let wasm = built_in::find(kind, name).expect("it is shipped").wasm;
+    let wasm = dataverse_builtin::find(kind, name)
+        .expect("it is shipped")
+        .wasm;
     let program = sandbox.compile(wasm).expect("it compiles");
     let ms = program.compile_time().as_secs_f64() * 1e3;
     (program, ms)
@@ -267,7 +268,7 @@ fn reads() -> Vec<Row> {
     let (mut wasm, mut native, mut none) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..READ_ROUNDS {
         wasm.push(take(Some("gdsf")));
-        native.push(take(Some(built_in::BASELINE)));
+        native.push(take(Some(dataverse_builtin::BASELINE)));
         none.push(take(None));
     }
     vec![

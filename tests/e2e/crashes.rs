@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use dataverse::crash::POINTS;
+use dataverse_store::crash::POINTS;
 use redb::{Database, TableDefinition};
 use reqwest::{Method, StatusCode};
 

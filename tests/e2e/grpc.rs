@@ -1,7 +1,7 @@
 //! The service for clients over gRPC, against real nodes: the same files as over HTTP.
 
 use bytes::Bytes;
-use dataverse::net::proto;
+use dataverse_api::grpc::proto;
 use proto::dataverse_client::DataverseClient;
 use proto::download_response::Part as Down;
 use proto::search_request::Query;

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use dataverse::policies::built_in;
 use dataverse_core::policy::Kind;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -81,7 +80,7 @@ impl Node {
 
 /// A policy that comes with the program, as a file.
 fn shipped(kind: Kind, name: &str) -> Vec<u8> {
-    let policy = built_in::find(kind, name);
+    let policy = dataverse_builtin::find(kind, name);
     policy.unwrap_or_else(|| panic!("no {name}")).wasm.to_vec()
 }
 
@@ -286,7 +285,7 @@ async fn two_hundred_swaps_under_load_fail_no_request_and_lose_no_file() {
             tokio::spawn(async move { client_of(&nodes, client, &over, &requests).await })
         })
         .collect();
-    let all = built_in::all();
+    let all = dataverse_builtin::all();
     for swap in 0..SWAPS {
         let policy = all[swap % all.len()];
         let node = &nodes[swap / all.len() % nodes.len()];

@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::path::Path;
 
-use dataverse::policies::built_in;
 use dataverse_core::policy::Kind;
 use dataverse_lab::shelf::{BuiltIn, Shelf};
 use dataverse_lab::single::{Accesses, OnResize, SingleCache, Unit};
@@ -68,7 +67,7 @@ fn evicted_live(log: &Path) -> Vec<u64> {
 
 /// The same, when the lab's cache is put to the same requests.
 fn evicted_in_the_lab(recording: &Path, policy: &str) -> Vec<u64> {
-    let built_in = built_in::all().into_iter().map(|it| BuiltIn {
+    let built_in = dataverse_builtin::all().into_iter().map(|it| BuiltIn {
         kind: it.kind,
         name: it.name,
         wasm: it.wasm,

@@ -6,10 +6,11 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::clocks::Clock;
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 use tempfile::TempDir;
+
+use crate::clocks::Clock;
 
 /// How long any awaited condition may take. Generous: machines are shared.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::AtomicBool;
 
-use dataverse::policies::built_in;
 use dataverse_core::content::Digest;
 use dataverse_core::policy::Kind;
 use dataverse_lab::experiment::{Experiment, Malformed, Reading, Running, TEMPLATE, Unwatched};
@@ -18,7 +17,7 @@ const BINARY: &str = env!("CARGO_BIN_EXE_dataverse");
 /// As `lab run` reads it.
 pub(super) fn read_whole(file: &Path, shelf: &Shelf) -> Result<Experiment, Malformed> {
     let reading = Reading {
-        default_policy: built_in::default_name,
+        default_policy: dataverse_builtin::default_name,
         ..Reading::new(shelf)
     };
     Experiment::read(file, &reading)
@@ -35,7 +34,7 @@ pub(super) fn read_cut(
     (requests, repetitions): (u64, u32),
 ) -> Result<Experiment, Malformed> {
     let reading = Reading {
-        default_policy: built_in::default_name,
+        default_policy: dataverse_builtin::default_name,
         requests_max: Some(requests),
         repetitions_max: Some(repetitions),
         ..Reading::new(shelf)
@@ -99,7 +98,7 @@ eviction = "lru"
 #[test]
 fn a_policy_of_the_wrong_kind_is_refused_where_it_is_named() {
     let folder = tempfile::tempdir().expect("a folder");
-    let policy = built_in::find(Kind::Placement, "ring").expect("it is shipped");
+    let policy = dataverse_builtin::find(Kind::Placement, "ring").expect("it is shipped");
     std::fs::write(folder.path().join("mine.wasm"), policy.wasm).expect("it is written");
     let text = format!("{SMALL}[[compare]]\nname = \"mine\"\neviction = \"mine.wasm\"\n");
     let line = text.lines().count();

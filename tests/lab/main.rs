@@ -13,14 +13,13 @@ mod search;
 mod trace;
 mod world;
 
-use dataverse::policies::built_in;
 use dataverse_lab::shelf::{BuiltIn, Shelf};
 use dataverse_sandbox::{Sandbox, SandboxOptions};
 
 /// The policies that come with the program.
 fn shelf() -> Shelf {
     let sandbox = Sandbox::new(SandboxOptions::default()).expect("this machine runs policies");
-    let built_in = built_in::all().into_iter().map(|it| BuiltIn {
+    let built_in = dataverse_builtin::all().into_iter().map(|it| BuiltIn {
         kind: it.kind,
         name: it.name,
         wasm: it.wasm,

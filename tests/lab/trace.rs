@@ -7,10 +7,10 @@ use std::process::{Command, Output, Stdio};
 use std::sync::LazyLock;
 
 use dataverse_core::policy::Kind;
+use dataverse_core::recording::{Line, Outcome, Writer};
 use dataverse_lab::shelf::Shelf;
 use dataverse_lab::single::{self, Access, SingleCache};
 use dataverse_lab::trace::Op;
-use dataverse_lab::trace::recording::{Line, Outcome, Writer};
 use dataverse_sdk::testing::Counts;
 use serde_json::Value;
 

@@ -81,7 +81,7 @@ fn evil(folder: &Path, name: &str) -> String {
 
 #[test]
 fn shipped_policies_yield_the_same_to_the_bit_and_fail_at_nothing() {
-    let all = dataverse::policies::built_in::all();
+    let all = dataverse_builtin::all();
     let relocations = all.iter().filter(|it| it.kind == Kind::Relocation);
     for relocation in relocations {
         let trial = Trial::of("rendezvous", "lru", relocation.name);

@@ -50,7 +50,7 @@ fn relocation_policies_conform() {
 
 #[test]
 fn what_is_told_of_a_shipped_policy_is_what_it_says_of_itself() {
-    for policy in dataverse::policies::built_in::all() {
+    for policy in dataverse_builtin::all() {
         let about = wasm::about(policy.kind, policy.name);
         assert_eq!(
             (about.version.as_str(), about.summary.as_str()),

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
-use dataverse::policies::built_in;
 use dataverse_core::policy::{Eviction, Kind, Placement, Relocation};
 use dataverse_sandbox::{About, GuestLimits, Program, Sandbox, SandboxOptions, Setup};
 
@@ -13,7 +12,7 @@ const WALL_MS: u64 = 60_000;
 static PROGRAMS: LazyLock<BTreeMap<(Kind, &'static str), Program>> = LazyLock::new(|| {
     let sandbox: Arc<Sandbox> =
         Sandbox::new(SandboxOptions::default()).expect("an engine can be made");
-    let compiled = built_in::all().into_iter().map(|policy| {
+    let compiled = dataverse_builtin::all().into_iter().map(|policy| {
         let program = sandbox.compile(policy.wasm);
         let program = program.unwrap_or_else(|error| panic!("{}: {error}", policy.name));
         assert_eq!(program.kind(), policy.kind, "{}", policy.name);

@@ -177,8 +177,9 @@ impl fmt::Debug for Key {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+
+    use super::*;
 
     fn check(text: &str, expected: Result<(&str, &str), KeyError>) {
         let parsed = Key::parse(text);

@@ -4,6 +4,7 @@
 //! to be done is a return value. The same calls with the same arguments give the same decisions on every
 //! machine, so the live driver and the lab drive the very same code.
 
+pub mod address;
 pub mod cache;
 pub mod content;
 pub mod doubt;
@@ -22,8 +23,10 @@ pub mod plural;
 pub mod policy;
 pub mod reconcile;
 pub mod record;
+pub mod recording;
 pub mod relayout;
 pub mod relocation;
 pub mod scrub;
 pub mod search;
+pub mod secret;
 pub mod version;

@@ -308,8 +308,9 @@ impl Members {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+
+    use super::*;
 
     fn id(number: u32) -> NodeId {
         NodeId::from(u128::from(number) << 96)

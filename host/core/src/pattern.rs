@@ -182,8 +182,9 @@ fn over_characters(expression: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+
+    use super::*;
 
     fn pattern(text: &str) -> Pattern {
         Pattern::parse(text).expect("it is a pattern")

@@ -113,9 +113,10 @@ fn check(indices: &[u32], candidates: usize) -> Result<Vec<usize>, Fault> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::policy::FileView;
-    use proptest::prelude::*;
 
     /// Answers what it was told to.
     struct Says(Result<Vec<u32>, Fault>);

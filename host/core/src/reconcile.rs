@@ -16,7 +16,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::id::{FileId, NodeId};
-use crate::limits::{RECONCILE_BUCKETS as BUCKETS, RECONCILE_RECORDS_MAX};
+use crate::limits::RECONCILE_BUCKETS as BUCKETS;
+use crate::limits::RECONCILE_RECORDS_MAX;
 use crate::record::Record;
 
 const BUCKET_BITS: u32 = BUCKETS.trailing_zeros();
@@ -297,12 +298,13 @@ impl Comparison {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::content::Digest;
     use crate::key::Key;
     use crate::record::Layout;
     use crate::version::{Stamp, Version};
-    use proptest::prelude::*;
 
     fn record(number: u32, stamp: u64) -> Record {
         Record {

@@ -69,9 +69,10 @@ impl Record {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::version::Stamp;
-    use proptest::prelude::*;
 
     fn record() -> impl Strategy<Value = Record> {
         let layout = (0u64..3, 0u128..3, prop::collection::vec(0u128..4, 0..3));

@@ -100,12 +100,13 @@ pub fn move_away(record: &Record, from: NodeId, to: NodeId) -> Option<Need> {
 
 #[cfg(test)]
 mod tests {
+    use Standing::{Away, Gone, Here};
+
     use super::*;
     use crate::content::Digest;
     use crate::key::Key;
     use crate::record::Layout;
     use crate::version::{Stamp, Version};
-    use Standing::{Away, Gone, Here};
 
     fn id(number: u128) -> NodeId {
         NodeId::from(number)

@@ -162,8 +162,9 @@ fn check(
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+
+    use super::*;
 
     const HALF_LIFE: Millis = limits::READS_HALVE_AFTER_MS;
     const FILE: FileId = FileId(1);

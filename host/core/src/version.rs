@@ -172,8 +172,9 @@ impl Clock {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+
+    use super::*;
 
     fn running(now: Millis) -> Clock {
         let mut clock = Clock::starting_at(Stamp::default());

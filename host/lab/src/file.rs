@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
 
-use dataverse_core::limits;
+use crate::limits;
 
 /// The text of a file.
 ///

@@ -17,6 +17,7 @@ pub mod dealt;
 mod draw;
 pub mod experiment;
 mod file;
+pub mod limits;
 pub mod measures;
 mod metered;
 pub mod placement;

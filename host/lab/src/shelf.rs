@@ -9,11 +9,13 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use dataverse_core::content::Digest;
-use dataverse_core::limits;
 use dataverse_core::policy::{Eviction, Kind, Placement, ReaderKeepsCopy, Relocation, Rendezvous};
+use dataverse_sandbox::limits::POLICY_FILE_BYTES_MAX;
 use dataverse_sandbox::{
     EvictionGuest, GuestLimits, PlacementGuest, Program, Refusal, RelocationGuest, Sandbox, Setup,
 };
+
+use crate::limits;
 
 /// The name of the native stand-in of each kind.
 pub const BASELINE: &str = "baseline";
@@ -245,7 +247,7 @@ impl Shelf {
             path: policy.to_owned(),
             reason,
         };
-        let bytes = crate::file::bytes(path, limits::POLICY_FILE_BYTES_MAX as u64)
+        let bytes = crate::file::bytes(path, POLICY_FILE_BYTES_MAX as u64)
             .map_err(|error| unreadable(error.to_string()))?;
         Ok((stem.to_string_lossy().into_owned(), Cow::Owned(bytes)))
     }

@@ -1,7 +1,8 @@
 //! `Allowance`: how much memory, and how many tables and instances, one instance of a policy may have.
 
-use dataverse_core::limits;
 use wasmtime::ResourceLimiter;
+
+use crate::limits;
 
 /// Counts what an instance has and denies what goes beyond. Remembers a denial, so that the trap which
 /// usually follows is put down to it.

@@ -5,12 +5,12 @@
 
 use std::borrow::Cow;
 
-use dataverse_core::limits;
 use dataverse_core::policy::Kind;
 use wasmparser::{Encoding, Parser, Payload};
 
 use crate::contract;
 use crate::cost::Cost;
+use crate::limits;
 use crate::refusal::{Refusal, cut};
 use crate::wrap::componentize;
 

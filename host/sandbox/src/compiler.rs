@@ -24,9 +24,9 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use dataverse_core::limits;
 use rustix::process::{Resource, Rlimit, Signal};
 
+use crate::limits;
 use crate::refusal::{Refusal, cut};
 use crate::sandbox::{Sandbox, SandboxOptions};
 

@@ -19,9 +19,9 @@
 //! along, has 13 thousand functions, 76 kB in the largest, 0.35 million units of work in that and 18 million
 //! in all.
 
-use dataverse_core::limits;
 use wasmparser::{BinaryReaderError, ComponentInstance, FunctionBody, Operator, Payload, TypeRef};
 
+use crate::limits;
 use crate::refusal::{Refusal, cut};
 
 /// A loop costs as much as so many other turns, because each value may be another one in each round; and as
@@ -227,8 +227,9 @@ fn within(what: &'static str, found: u64, most: u64) -> Result<(), Refusal> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use wasmparser::Parser;
+
+    use super::*;
 
     fn counted(wat: &str) -> Result<Cost, Refusal> {
         let bytes = wat::parse_str(wat).expect("the text is right");

@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use dataverse_core::limits;
+use dataverse_core::limits::VERDICT_ENTRIES_MAX;
 use dataverse_core::policy::{Fault, FaultKind};
 use wasmtime::component::{ComponentNamedList, Func, Lift, Lower};
 use wasmtime::{FrameInfo, Store, Trap, WasmBacktrace};
@@ -13,6 +13,7 @@ use wasmtime::{FrameInfo, Store, Trap, WasmBacktrace};
 use crate::allowance::Allowance;
 use crate::contract;
 use crate::journal::{Journal, LogSink};
+use crate::limits;
 use crate::program::Program;
 use crate::refusal::{Refusal, cut, reason};
 use crate::ticker::Ticker;
@@ -253,7 +254,7 @@ impl Instance {
 
     /// An answer that is not too long.
     pub(crate) fn bounded(&mut self, answer: Vec<u32>) -> Result<Vec<u32>, Fault> {
-        let (found, most) = (answer.len(), limits::VERDICT_ENTRIES_MAX);
+        let (found, most) = (answer.len(), VERDICT_ENTRIES_MAX);
         if found <= most {
             return Ok(answer);
         }

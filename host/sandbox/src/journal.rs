@@ -7,8 +7,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dataverse_core::limits;
 use wasmtime::component::{ComponentType, Lift};
+
+use crate::limits;
 
 const WINDOW: Duration = Duration::from_secs(1);
 
@@ -137,8 +138,9 @@ fn legible(message: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::sync::Mutex;
+
+    use super::*;
 
     fn recording() -> (Journal, Arc<Mutex<Vec<String>>>) {
         let lines = Arc::new(Mutex::new(Vec::new()));

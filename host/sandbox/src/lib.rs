@@ -33,6 +33,7 @@ mod cost;
 mod eviction;
 mod instance;
 mod journal;
+pub mod limits;
 mod placement;
 mod program;
 mod refusal;

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use dataverse_core::content::Digest;
 use dataverse_core::id::FileId;
-use dataverse_core::limits;
 use dataverse_core::policy::{
     CacheEntry, Eviction, Fault, FileView, Kind, NodeView, Placement, PlacementRequest, Relocation,
     RemoteRead,
@@ -15,6 +14,7 @@ use wasmtime::component::InstancePre;
 
 use crate::check::Checked;
 use crate::instance::{About, Cost, Instance, Setup, State};
+use crate::limits;
 use crate::refusal::Refusal;
 use crate::sandbox::Sandbox;
 use crate::{EvictionGuest, PlacementGuest, RelocationGuest};

@@ -7,7 +7,6 @@ use std::thread;
 use std::time::Instant;
 
 use dataverse_core::content::Digest;
-use dataverse_core::limits;
 use wasmtime::component::{Component, InstancePre, Linker, WasmStr};
 use wasmtime::{Cache, CacheConfig, Config, Engine, StoreContextMut};
 
@@ -16,6 +15,7 @@ use crate::compiler::CompilerProcess;
 use crate::contract;
 use crate::instance::State;
 use crate::journal::Level;
+use crate::limits;
 use crate::program::Program;
 use crate::refusal::{Refusal, cut, reason};
 use crate::ticker::Ticker;

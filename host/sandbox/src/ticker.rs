@@ -8,8 +8,9 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use dataverse_core::limits;
 use wasmtime::Engine;
+
+use crate::limits;
 
 const TICK: Duration = Duration::from_millis(limits::POLICY_TICK_MS);
 

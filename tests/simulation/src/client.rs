@@ -5,13 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use dataverse::driver::{
-    Body, Condition, Consistency, DeleteError, Driver, ReadError, WriteError, WriteOptions, Written,
-};
 use dataverse_core::content::{ContentHasher, Digest};
 use dataverse_core::id::NodeId;
 use dataverse_core::key::Key;
 use dataverse_core::version::Version;
+use dataverse_node::driver::{
+    Body, Condition, Consistency, DeleteError, Driver, ReadError, WriteError, WriteOptions, Written,
+};
 use futures_util::{StreamExt, stream};
 use tokio_util::sync::CancellationToken;
 

@@ -5,13 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use dataverse::driver::Driver;
-use dataverse::transport::{
+use dataverse_core::search::{Answer, Question};
+use dataverse_node::driver::Driver;
+use dataverse_overlay::transport::{
     Announcement, CallError, CommitAnswer, CommitAsk, FetchAsk, Fetched, IntroduceAsk, LinkAnswer,
     LinkAsk, Message, MoveAsk, PrepareAnswer, PrepareAsk, PullAsk, ReconcileAnswer, ReconcileAsk,
     Refusal, Serve,
 };
-use dataverse_core::search::{Answer, Question};
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dataverse::settings::Settings;
+use dataverse_node::settings::Settings;
 
 use crate::chance::Chance;
 

@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
-use dataverse::driver::{Condition, Consistency};
 use dataverse_core::content::Digest;
 use dataverse_core::key::Key;
 use dataverse_core::version::Version;
+use dataverse_node::driver::{Condition, Consistency};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -537,7 +537,7 @@ impl Run {
             .iter()
             .filter_map(|site| site.node.as_ref());
         for (shot, node) in nodes.iter_mut().zip(running) {
-            shot.usage = dataverse::store::Store::usage(&*node.store);
+            shot.usage = dataverse_store::Store::usage(&*node.store);
             let Some(disk) = self.world.disks.disk(shot.id) else {
                 continue;
             };

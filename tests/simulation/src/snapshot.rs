@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use dataverse::store::Usage;
 use dataverse_core::content::Digest;
 use dataverse_core::holdings::{Holding, Role};
 use dataverse_core::id::NodeId;
 use dataverse_core::key::Key;
 use dataverse_core::record::Record;
 use dataverse_core::version::Version;
+use dataverse_store::Usage;
 
 /// What came of a read of one file at one node.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,15 +7,15 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use dataverse::store::{
-    Applied, Change, Content, Life, MemoryStore, Observer, Opened, SavedLinks, Spool, Store,
-    StoreError, Usage,
-};
 use dataverse_core::holdings::{Holding, Role};
 use dataverse_core::id::NodeId;
 use dataverse_core::key::Key;
 use dataverse_core::record::Record;
 use dataverse_core::version::Stamp;
+use dataverse_store::{
+    Applied, Change, Content, Life, MemoryStore, Observer, Opened, SavedLinks, Spool, Store,
+    StoreError, Usage,
+};
 
 use crate::findings::Findings;
 use crate::log::Log;

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use dataverse::net::memory::{Call, Fate, Lost, Weather};
+use dataverse_overlay::memory::{Call, Fate, Lost, Weather};
 
 use crate::chance::Chance;
 use crate::log::Log;

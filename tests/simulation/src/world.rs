@@ -5,11 +5,6 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use dataverse::driver::{Driver, Judges, Now, Parts};
-use dataverse::entropy::Entropy;
-use dataverse::net::memory::MemoryNetwork;
-use dataverse::store::{CommitPace, MemoryDisk, Store};
-use dataverse::transport::Serve;
 use dataverse_core::content::Digest;
 use dataverse_core::holdings::{Holding, Role};
 use dataverse_core::id::NodeId;
@@ -17,6 +12,11 @@ use dataverse_core::key::Key;
 use dataverse_core::record::Record;
 use dataverse_core::search::Peer;
 use dataverse_core::version::{Millis, Version};
+use dataverse_node::driver::{Driver, Judges, Now, Parts};
+use dataverse_node::entropy::Entropy;
+use dataverse_overlay::memory::MemoryNetwork;
+use dataverse_overlay::transport::Serve;
+use dataverse_store::{CommitPace, MemoryDisk, Store};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -373,7 +373,7 @@ impl World {
         let slow = chance.pick(&sites).address.clone();
         let weather = SeededWeather::new(seed, profile, slow, Arc::clone(&log));
         let weather = Arc::new(weather);
-        let network = MemoryNetwork::new(&settings());
+        let network = MemoryNetwork::new(&settings().timings());
         network.make_weather(Arc::clone(&weather) as _);
         let mut world = Self {
             network,

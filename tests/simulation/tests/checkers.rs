@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use dataverse::store::Usage;
 use dataverse_core::content::Digest;
 use dataverse_core::holdings::{Holding, Role};
 use dataverse_core::id::NodeId;
@@ -14,6 +13,7 @@ use dataverse_simulation::check::{self, Expect};
 use dataverse_simulation::history::{Deletion, History, Put, Told};
 use dataverse_simulation::snapshot::{Held, NodeShot, Read, Snapshot};
 use dataverse_simulation::world::Disks;
+use dataverse_store::Usage;
 
 const NEW: &[u8] = b"the newer content";
 const OLD: &[u8] = b"old";

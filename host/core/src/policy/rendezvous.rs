@@ -77,9 +77,11 @@ const fn mix(value: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use proptest::prelude::*;
     use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
 
     fn node(id: u64, zone: &str, capacity: u64) -> NodeView {
         NodeView {

@@ -7,10 +7,11 @@ use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use dataverse_core::limits;
 use serde::de::{DeserializeOwned, IntoDeserializer as _};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
+
+use crate::limits;
 
 /// Why an experiment is refused before anything runs: the file, the place and the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]

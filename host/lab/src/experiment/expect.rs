@@ -7,12 +7,12 @@
 
 use std::collections::BTreeMap;
 
-use dataverse_core::limits;
 use dataverse_core::plural::plural;
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::document::{Document, Malformed, Value};
+use crate::limits;
 use crate::measures;
 use crate::results::{Expectation, Outcome, Plan, Point, Results};
 use crate::stats::{self, Estimate};

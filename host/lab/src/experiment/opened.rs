@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use dataverse_core::content::Digest;
-use dataverse_core::limits;
 use dataverse_core::policy::Kind;
 
 use super::document::{Document, Malformed, Table};
 use super::read::Reading;
 use super::sections::{list, section};
 use super::settings::Compare;
+use crate::limits;
 use crate::results::Digests;
 use crate::shelf::Chosen;
 use crate::topology::{self, Network};

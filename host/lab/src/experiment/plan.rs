@@ -1,11 +1,10 @@
 //! What is to be compared, and whether so many runs can be kept.
 
-use dataverse_core::limits;
-
 use super::document::{Document, Malformed, Table};
 use super::sections::compare_entries;
 use super::settings::{Run, check_names};
 use super::sweep::Sweep;
+use crate::limits;
 use crate::results::Plan;
 
 /// Who is compared with whom, over what and how often.

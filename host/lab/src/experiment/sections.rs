@@ -1,12 +1,12 @@
 //! The sections of an experiment: which there are, reading one out of the tree, and where one turned out wrong.
 
-use dataverse_core::limits;
 use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::DeValue;
 
 use super::document::{Document, Malformed, Span, Table, Value};
 use super::settings::Compare;
+use crate::limits;
 use crate::wrong::Wrong;
 
 /// Every section that there is.

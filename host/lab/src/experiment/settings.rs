@@ -1,11 +1,11 @@
 //! `[run]` and `[[compare]]`: how often and how long it runs, and who is compared.
 
-use dataverse_core::limits;
 use dataverse_core::policy::Kind;
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::document::{Document, Malformed};
+use crate::limits;
 use crate::quantity::Portion;
 use crate::world::PolicyWish;
 

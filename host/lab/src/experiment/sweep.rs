@@ -4,11 +4,11 @@
 //! `compare.eviction` puts it into every compare entry; `event.0.at` names the first event. Several keys make a
 //! grid, the last key varying fastest.
 
-use dataverse_core::limits;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::document::{Document, Malformed, Span, Table, Value};
+use crate::limits;
 use crate::results::{Axis, Point};
 
 /// What is one thing for the whole experiment, and so can't vary within it.

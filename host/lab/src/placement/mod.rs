@@ -18,10 +18,12 @@ mod nodes;
 mod sets;
 mod simulate;
 
-use dataverse_core::limits;
+use dataverse_core::limits::FACTOR_MAX;
 use dataverse_sandbox::Refusal;
 use rayon::prelude::*;
 use serde::Serialize;
+
+use crate::limits;
 
 pub use balance::Balance;
 pub use loss::{Loss, Method, closed_form};
@@ -210,7 +212,7 @@ impl Study {
         };
         bounded("nodes", self.nodes, 2, limits::PLACEMENT_STUDY_NODES_MAX)?;
         bounded("zones", self.zones, 0, self.nodes)?;
-        bounded("factor", self.factor, 1, limits::FACTOR_MAX)?;
+        bounded("factor", self.factor, 1, FACTOR_MAX)?;
         bounded("files", self.files, 1, limits::PLACEMENT_STUDY_FILES_MAX)?;
         for &fail in &self.fail {
             bounded("fail", fail, 1, self.nodes)?;

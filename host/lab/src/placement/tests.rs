@@ -122,7 +122,7 @@ fn more_copies_than_nodes_are_one_on_each() {
 
 #[test]
 fn no_more_nodes_are_asked_about_than_a_node_asks_about() {
-    let nodes = limits::CANDIDATES_MAX as u32 + 4;
+    let nodes = dataverse_core::limits::CANDIDATES_MAX as u32 + 4;
     let finding = found(&Study {
         files: 10,
         ..study(nodes, 2)

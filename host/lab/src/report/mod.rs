@@ -20,12 +20,11 @@ mod sweep;
 mod table;
 mod text;
 
+use crate::results::Results;
 use axis::Axis;
 use chart::{Chart, Joined, Line};
 use figure::Figure;
 use text::{escaped, number};
-
-use crate::results::Results;
 
 const STYLE: &str = include_str!("page.css");
 /// Figures of a section that are shown at once; the others are folded.

@@ -1,5 +1,6 @@
 //! The network with what its parts had to do: one drawing an entry, all to one scale.
 
+use dataverse_core::plural::plural;
 use plotters::element::{Circle, PathElement, Text};
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
@@ -12,7 +13,6 @@ use super::palette::{INK_COLOUR, LINES_TOLD_APART, LINK_COLOUR, PAPER_COLOUR, li
 use super::text::{escaped, short};
 use crate::measures::NetworkLoad;
 use crate::results::{Outcome, Results};
-use dataverse_core::plural::plural;
 
 const WIDTH: f64 = 450.0;
 const MARGIN: f64 = 26.0;

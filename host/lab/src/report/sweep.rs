@@ -311,8 +311,9 @@ pub(super) fn sentence(words: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use serde_json::json;
+
+    use super::*;
 
     #[test]
     fn a_sweeps_values_are_numbers_when_all_have_one_unit() {

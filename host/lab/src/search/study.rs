@@ -4,11 +4,10 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use dataverse_core::limits;
-
 use super::methods::{Floods, Method, search};
 use super::replication::Replication;
 use crate::draw::Draw;
+use crate::limits;
 use crate::seed::derive;
 use crate::topology::{Network, TopologyError};
 use crate::workload::Law;

@@ -3,10 +3,10 @@
 
 use std::collections::hash_map::Entry;
 
-use dataverse_core::limits;
 use dataverse_core::version::Millis;
 use rustc_hash::FxHashMap;
 
+use crate::limits;
 use crate::trace::{Op, Request, Requests, TraceError};
 
 /// The position of no access.

@@ -6,12 +6,12 @@ use std::cmp::Ordering;
 
 use dataverse_core::cache::{Cache, CachedCopy, Victim};
 use dataverse_core::id::NodeId;
-use dataverse_core::limits;
 use dataverse_core::policy::{Fault, FaultKind};
 use dataverse_core::version::{Stamp, Version};
 use dataverse_sandbox::{EvictionGuest, Refusal};
 
 use super::access::{Access, Kind};
+use crate::limits;
 use crate::metered::Metered;
 use crate::seed;
 use crate::shelf::Chosen;

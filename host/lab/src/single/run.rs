@@ -7,7 +7,6 @@
 use std::time::{Duration, Instant};
 
 use dataverse_core::content::Digest;
-use dataverse_core::limits;
 use rayon::prelude::*;
 
 use super::SingleError;
@@ -15,6 +14,7 @@ use super::access::{Access, Accesses, OnResize, Unit};
 use super::belady::{BELADY, Belady};
 use super::cache::{Counts, Faults, SingleCache};
 use super::survey::Survey;
+use crate::limits;
 use crate::seed;
 use crate::shelf::Chosen;
 use crate::trace::{Trace, TraceError};

@@ -2,8 +2,8 @@
 
 use super::SingleError;
 use super::access::{Accesses, Kind, NEVER, OnResize, Unit};
+use crate::limits;
 use crate::trace::{Trace, TraceError};
-use dataverse_core::limits;
 
 /// What is in a trace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use dataverse_core::content::Digest;
-use dataverse_core::limits;
+use dataverse_core::limits::LINKS_MAX;
 
 use super::graph::{Edge, Link, Topology};
 use super::{Shape, Spec, edges, graphml, random, shapes};
 use crate::draw::Draw;
+use crate::limits;
 use crate::seed::derive;
 use crate::wrong::Wrong;
 
@@ -40,7 +41,7 @@ pub enum TopologyError {
         parts: usize,
     },
     /// A node has more links than a node may have.
-    #[error("{node} has {links} links; a node has at most {max}", max = limits::LINKS_MAX)]
+    #[error("{node} has {links} links; a node has at most {max}", max = LINKS_MAX)]
     Crowded {
         /// Which node.
         node: String,
@@ -118,7 +119,7 @@ impl Network {
         for draw in 0..limits::LAB_DRAWS_MAX {
             let topology = self.drawn(derive(seed, &["topology", &draw.to_string()]))?;
             if let Some((links, node)) = topology.most_links()
-                && links > limits::LINKS_MAX
+                && links > LINKS_MAX
             {
                 let node = topology.nodes[node as usize].name.clone();
                 return Err(TopologyError::Crowded { node, links });

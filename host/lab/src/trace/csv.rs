@@ -197,7 +197,7 @@ impl Places {
         let field = |place: Option<usize>| place.and_then(|place| row.get(place));
         let op = match field(self.op).map(<[u8]>::trim_ascii) {
             None => Op::Read,
-            Some(word) => Op::of_word(word).ok_or_else(|| {
+            Some(word) => super::op_of_word(word).ok_or_else(|| {
                 format!(
                     "`{}` is no operation: read, write or delete",
                     number::shown(word)

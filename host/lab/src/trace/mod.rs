@@ -25,8 +25,8 @@ mod tests;
 use dataverse_core::version::Millis;
 
 pub use csv::{Columns, TimeUnit};
+pub use dataverse_core::recording::{Op, Outcome};
 pub use error::TraceError;
-pub use recording::Outcome;
 pub use source::{Format, Options, Requests, Trace};
 pub use zipf::{Zipf, file_size};
 
@@ -49,43 +49,19 @@ pub struct Request {
     pub outcome: Option<Outcome>,
 }
 
-/// What a request asks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Op {
-    /// The content.
-    #[default]
-    Read,
-    /// That there be new content.
-    Write,
-    /// That there be none.
-    Delete,
-}
-
-impl Op {
-    /// The word for it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Read => "read",
-            Self::Write => "write",
-            Self::Delete => "delete",
-        }
-    }
-
-    /// What such a word asks; traces have several for each.
-    fn of_word(word: &[u8]) -> Option<Self> {
-        const WORDS: [(&[u8], Op); 9] = [
-            (b"read", Op::Read),
-            (b"get", Op::Read),
-            (b"write", Op::Write),
-            (b"put", Op::Write),
-            (b"set", Op::Write),
-            (b"add", Op::Write),
-            (b"replace", Op::Write),
-            (b"delete", Op::Delete),
-            (b"remove", Op::Delete),
-        ];
-        let found = WORDS.iter().find(|(it, _)| it.eq_ignore_ascii_case(word));
-        found.map(|&(_, op)| op)
-    }
+/// What such a word asks; traces have several for each.
+fn op_of_word(word: &[u8]) -> Option<Op> {
+    const WORDS: [(&[u8], Op); 9] = [
+        (b"read", Op::Read),
+        (b"get", Op::Read),
+        (b"write", Op::Write),
+        (b"put", Op::Write),
+        (b"set", Op::Write),
+        (b"add", Op::Write),
+        (b"replace", Op::Write),
+        (b"delete", Op::Delete),
+        (b"remove", Op::Delete),
+    ];
+    let found = WORDS.iter().find(|(it, _)| it.eq_ignore_ascii_case(word));
+    found.map(|&(_, op)| op)
 }

@@ -1,6 +1,8 @@
 //! Numbers and names in the fields of a trace.
 
-use dataverse_core::limits;
+use dataverse_core::limits::FILE_BYTES_MAX;
+
+use crate::limits;
 
 /// A whole number.
 pub(super) fn whole(field: &[u8]) -> Option<u64> {
@@ -12,10 +14,10 @@ pub(super) fn whole(field: &[u8]) -> Option<u64> {
 /// A number of bytes that a file may have.
 pub(super) fn size(field: &[u8]) -> Result<u64, String> {
     match whole(field) {
-        Some(bytes) if bytes <= limits::FILE_BYTES_MAX => Ok(bytes),
+        Some(bytes) if bytes <= FILE_BYTES_MAX => Ok(bytes),
         Some(bytes) => Err(format!(
             "a size of {bytes} bytes is beyond the {} that a file may have",
-            limits::FILE_BYTES_MAX
+            FILE_BYTES_MAX
         )),
         None => Err(format!("`{}` is no size in bytes", shown(field))),
     }

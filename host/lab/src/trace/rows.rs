@@ -9,11 +9,11 @@ use std::collections::VecDeque;
 use std::io::{BufRead as _, Read as _};
 
 use csv::{ByteRecord, ReaderBuilder};
-use dataverse_core::limits;
 use dataverse_core::plural::plural;
 
 use super::TraceError;
 use super::packed::Bytes;
+use crate::limits;
 
 /// What some programs put before the first line.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();

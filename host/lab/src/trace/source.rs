@@ -9,14 +9,15 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use dataverse_core::content::Digest;
-use dataverse_core::limits;
+use dataverse_core::recording;
 
 use super::csv::{Columns, CsvRequests, TimeUnit};
 use super::oracle::OracleRequests;
 use super::packed::{self, Bytes};
-use super::recording::{self, RecordedRequests};
+use super::recording::RecordedRequests;
 use super::zipf::{PREFIX, Spec, ZipfRequests};
 use super::{Request, TraceError};
+use crate::limits;
 
 /// How a trace's file is laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -396,8 +397,9 @@ impl Iterator for Requests {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::io::Write as _;
+
+    use super::*;
 
     #[test]
     fn several_read_a_copy_at_once_each_from_its_start() {

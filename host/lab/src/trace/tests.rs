@@ -3,12 +3,12 @@
 use std::io::Write as _;
 use std::path::PathBuf;
 
+use dataverse_core::recording::{Line, Writer};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-use super::recording::{Line, Writer};
 use super::*;
 
 /// A file of this name with this content.

@@ -4,9 +4,8 @@
 //! (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014), sums from left to
 //! right.
 
-use dataverse_core::limits;
-
 use super::{Op, Request};
+use crate::limits;
 
 /// How such a trace is asked for.
 pub(super) const PREFIX: &str = "zipf:";

@@ -4,13 +4,14 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use dataverse_core::content::Digest;
-use dataverse_core::limits;
+use dataverse_core::limits::FILE_BYTES_MAX;
 
 use super::replay::{Footprint, Replay};
 use super::spec::{OnResizeWord, Readers, Sizes, Spec};
 use super::synthetic::{Askers, Synthetic, Times};
 use super::{Request, sizes};
 use crate::draw::Draw;
+use crate::limits;
 use crate::seed::derive;
 use crate::single::OnResize;
 use crate::trace::{Columns, Format, Options, TimeUnit, Trace};
@@ -241,9 +242,9 @@ fn check(spec: &Spec) -> Result<(), Wrong> {
         "writes and deletes are together more than all requests".to_owned(),
     )?;
     fits(
-        (1..=limits::FILE_BYTES_MAX).contains(&spec.size.0),
+        (1..=FILE_BYTES_MAX).contains(&spec.size.0),
         "size",
-        format!("a file has 1 to {} bytes", limits::FILE_BYTES_MAX),
+        format!("a file has 1 to {} bytes", FILE_BYTES_MAX),
     )?;
     let rate = spec.rate.value();
     fits(

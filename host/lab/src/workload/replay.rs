@@ -6,10 +6,11 @@
 
 use std::collections::BTreeMap;
 
-use dataverse_core::limits;
+use dataverse_core::limits::FILE_BYTES_MAX;
 
 use super::synthetic::{Askers, Times};
 use super::{Op, Request, WorkloadError};
+use crate::limits;
 use crate::single::OnResize;
 use crate::trace::{self, TraceError};
 
@@ -47,7 +48,7 @@ impl Footprint {
                 continue;
             }
             footprint.requests += 1;
-            let size = request.size.min(limits::FILE_BYTES_MAX);
+            let size = request.size.min(FILE_BYTES_MAX);
             let (first, last) = sizes.entry(request.id).or_default();
             if size > 0 {
                 let changed = *last > 0 && *last != size;
@@ -129,7 +130,7 @@ impl Replay {
 
     fn request(&mut self, recorded: &trace::Request) -> Result<Request, WorkloadError> {
         let index = self.known.len() as u32;
-        let size = recorded.size.min(limits::FILE_BYTES_MAX);
+        let size = recorded.size.min(FILE_BYTES_MAX);
         let known = self
             .known
             .entry(recorded.id)

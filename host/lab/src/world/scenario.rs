@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use dataverse_core::limits;
-
 use super::simulation::{World, check_nodes};
 use super::{Event, Nodes, What, Zones, ZonesFrom};
+use crate::limits;
 use crate::measures::Measures;
 use crate::quantity::{Moment, Portion};
 use crate::seed::derive;

@@ -1,9 +1,9 @@
 //! What an experiment says of its nodes: the table `[nodes]`.
 
-use dataverse_core::limits;
 use serde::{Deserialize, Serialize};
 
 use crate::dealt::Dealt;
+use crate::limits;
 use crate::quantity::{Amount, NotNegative};
 
 /// Failure domains: a number of them, dealt in turn, or `"country"`, as the topology's file says.

@@ -6,10 +6,10 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use dataverse_core::limits;
 use rustc_hash::FxHashMap;
 
 use super::tour::Tour;
+use crate::limits;
 use crate::topology::Link;
 
 /// Nodes and links that are up, and the ways over them.

@@ -169,9 +169,11 @@ impl World {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use dataverse_core::policy::{Admission, CacheEntry, FaultKind, Slot};
     use std::collections::VecDeque;
+
+    use dataverse_core::policy::{Admission, CacheEntry, FaultKind, Slot};
+
+    use super::*;
 
     #[derive(Clone, Copy, PartialEq)]
     enum Mood {

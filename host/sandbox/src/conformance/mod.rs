@@ -10,8 +10,10 @@
 //! node never asks, no policy has to answer.
 
 use dataverse_core::id::FileId;
-use dataverse_core::limits;
+use dataverse_core::limits::FILE_BYTES_MAX;
 use dataverse_core::policy::{Fault, FileView, NodeView};
+
+use crate::limits;
 
 mod eviction;
 mod placement;
@@ -108,7 +110,7 @@ impl Random {
             id: FileId::of(&format!("{user}/{name}")).0,
             user,
             name,
-            size: self.magnitude(limits::FILE_BYTES_MAX),
+            size: self.magnitude(FILE_BYTES_MAX),
         }
     }
 

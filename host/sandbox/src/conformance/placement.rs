@@ -131,8 +131,9 @@ impl Placement for Listening<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use dataverse_core::policy::{FaultKind, Rendezvous};
+
+    use super::*;
 
     /// Answers by a function of the number of its calls and of candidates.
     struct Scripted(u32, fn(u32, u32) -> Vec<u32>);

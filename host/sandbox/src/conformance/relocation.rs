@@ -115,8 +115,9 @@ impl Read {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use dataverse_core::policy::{ReaderKeepsCopy, RelocationVerdict, RemoteRead};
+
+    use super::*;
 
     struct Scripted(fn(u32) -> RelocationVerdict);
 

@@ -1,5 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::content::Digest;
 use crate::id::FileId;
@@ -8,7 +10,6 @@ use crate::node::LocalRead;
 use crate::pattern::Pattern;
 use crate::record::Layout;
 use crate::version::Stamp;
-use proptest::prelude::*;
 
 const A: u128 = 1;
 const B: u128 = 2;

@@ -5,10 +5,10 @@
 //! those of a full header: time, id, size, reader, op, as many as there are; a single one is the id.
 
 use csv::ByteRecord;
-use dataverse_core::limits;
 use dataverse_core::plural::{form, plural};
 
 use super::Columns;
+use crate::limits;
 use crate::trace::number::shown;
 
 /// Where the columns are in this table.

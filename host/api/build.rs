@@ -1,0 +1,22 @@
+//! Compiles the protocol of clients into Rust, without protoc: protox parses the file.
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::{env, fs};
+
+use protox::prost::Message;
+
+const PROTO: &str = "dataverse/v1/dataverse.proto";
+const FOLDER: &str = "../../proto";
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo:rerun-if-changed={FOLDER}/{PROTO}");
+    // The same file makes the Rust code and answers reflection.
+    let files = protox::compile([PROTO], [FOLDER])?;
+    let descriptors = PathBuf::from(env::var("OUT_DIR")?).join("descriptors.bin");
+    fs::write(descriptors, files.encode_to_vec())?;
+    tonic_prost_build::configure()
+        .bytes(".")
+        .compile_fds(files)?;
+    Ok(())
+}

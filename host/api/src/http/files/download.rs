@@ -1,0 +1,309 @@
+//! `GET` and `HEAD /v1/files/…`: a file, a part of it, or the word that it hasn't changed.
+//!
+//! What users stored is served from the same origin as the node's own page, so it is sent with headers
+//! that keep a browser from running it as part of that page.
+
+use std::time::SystemTime;
+
+use axum::body::Body;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use axum::http::header::{
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE,
+    CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, LAST_MODIFIED, RANGE, X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use dataverse_core::key::Key;
+use dataverse_core::plural::plural;
+use dataverse_core::record::Record;
+use dataverse_node::driver::{Consistency, ReadError};
+use dataverse_node::metrics::{Direction, Surface};
+use futures_util::TryStreamExt;
+use percent_encoding::{CONTROLS, utf8_percent_encode};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::condition::{Present, Verdict};
+use super::disposition::attachment;
+use super::path::PathKey;
+use super::range::{Part, Wanted, wanted};
+use crate::http::Site;
+use crate::http::face::Opened;
+use crate::http::problem::{Problem, ProblemBody};
+use crate::limits;
+
+const SOURCE: HeaderName = HeaderName::from_static("dataverse-source");
+const HOPS: HeaderName = HeaderName::from_static("dataverse-hops");
+const STALE: HeaderName = HeaderName::from_static("dataverse-stale");
+const VERSION: HeaderName = HeaderName::from_static("dataverse-version");
+
+/// How to read a file.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ReadParameters {
+    /// `1` adds `Content-Disposition`, so that a browser saves the file instead of showing it.
+    #[param(example = "1", pattern = "^(|0|1|false|true)$")]
+    download: Option<String>,
+    /// `newest`: not without a replica's word that this is the newest version (503 otherwise).
+    #[param(example = "newest", pattern = "^newest$")]
+    consistency: Option<String>,
+}
+
+type Parameters = Result<Query<ReadParameters>, QueryRejection>;
+
+/// Reads a file.
+///
+/// The nearest copy is searched for over the links and streamed through this node.
+#[utoipa::path(
+    get, path = "/v1/files/{*key}", tag = "files",
+    params(
+        ("key" = String, Path, description = "`user/name`; `name` may contain `/`. Percent-encode each segment."),
+        ReadParameters,
+        ("Range" = Option<String>, Header, description = "One range of bytes. Several are answered with the whole file."),
+        ("If-Range" = Option<String>, Header, description = "The entity tag for which `Range` counts."),
+        ("If-None-Match" = Option<String>, Header, description = "Entity tags that the client has."),
+        ("If-Match" = Option<String>, Header, description = "Entity tags of which one must be the file's."),
+    ),
+    responses(
+        (status = 200, description = "The content.", content_type = "application/octet-stream", headers(
+            ("ETag" = String, description = "The BLAKE3 digest in quotes."),
+            ("Last-Modified" = String, description = "When this version was written."),
+            ("Accept-Ranges" = String, description = "`bytes`."),
+            ("Dataverse-Source" = String, description = "Name of the node that the content comes from."),
+            ("Dataverse-Hops" = u32, description = "Links between this node and that one."),
+            ("Dataverse-Version" = String, description = "The version that is sent."),
+            ("Dataverse-Stale" = String, description = "`1` when it could not be confirmed that this is the newest version, or when no node that is there has the newest; with `consistency=newest`, when not every replica could be asked."),
+        )),
+        (status = 206, description = "The part that was asked for.", content_type = "application/octet-stream", headers(("Content-Range" = String, description = "Which part."))),
+        (status = 304, description = "The client has it already."),
+        (status = 400, description = "The path names no key, or a parameter makes no sense.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "The whole reachable graph said no.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 412, description = "The condition did not hold.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 416, description = "The range lies outside the file.", body = ProblemBody, content_type = "application/problem+json", headers(("Content-Range" = String, description = "How long the file is."))),
+        (status = 500, description = "The copy on this node's own disk can not be read, and there is no other.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 502, description = "The nodes that have it did not send it, or sent something else.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "It was not found, but not every node could be asked; `outcome` says why.", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn get_file(
+    State(site): State<Site>,
+    PathKey(key): PathKey,
+    parameters: Parameters,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let Query(parameters) = parameters?;
+    let mut tries = 1;
+    loop {
+        match read_once(&site, &key, &parameters, &headers).await {
+            // Somebody replaced it between being found and being read: it is found again.
+            Err(Unread::Superseded(_)) if tries < limits::READ_TRIES_MAX => tries += 1,
+            Err(Unread::Superseded(problem) | Unread::Refused(problem)) => return Err(problem),
+            Ok(response) => return Ok(response),
+        }
+    }
+}
+
+/// Why a read was not answered.
+enum Unread {
+    /// Another version took its place meanwhile.
+    Superseded(Problem),
+    Refused(Problem),
+}
+
+impl From<Problem> for Unread {
+    fn from(problem: Problem) -> Self {
+        Self::Refused(problem)
+    }
+}
+
+async fn read_once(
+    site: &Site,
+    key: &Key,
+    parameters: &ReadParameters,
+    headers: &HeaderMap,
+) -> Result<Response, Unread> {
+    let (opened, head) = match find(site, key, parameters, headers).await? {
+        Found::Serve(opened, head) => (opened, head),
+        Found::NotModified(response) => return Ok(response),
+    };
+    let size = opened.record.size;
+    let part = match part_wanted(&opened.record, headers) {
+        Wanted::Outside => return Ok(outside(key, size)),
+        Wanted::Part(part) => Some(part),
+        Wanted::Whole => None,
+    };
+    let Part { offset, length } = part.unwrap_or(Part {
+        offset: 0,
+        length: size,
+    });
+    let content = (opened.content)(offset, length).await;
+    let content = content.map_err(|error| {
+        let superseded = matches!(error, ReadError::Superseded { .. });
+        let problem = Problem::from(error).with_key(key);
+        match superseded {
+            true => Unread::Superseded(problem),
+            false => Unread::Refused(problem),
+        }
+    })?;
+    let sent = site
+        .face
+        .metrics()
+        .client_bytes(Surface::Http, Direction::Out);
+    let content = content.inspect_ok(move |chunk| sent.increment(chunk.len() as u64));
+    let body = Body::from_stream(content);
+    let status = match part {
+        Some(_) => StatusCode::PARTIAL_CONTENT,
+        None => StatusCode::OK,
+    };
+    let mut response = (status, head, body).into_response();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_LENGTH, length.into());
+    if let Some(part) = part {
+        let range = HeaderValue::try_from(part.content_range(size));
+        headers.insert(CONTENT_RANGE, range.expect("numbers are visible ASCII"));
+    }
+    Ok(response)
+}
+
+/// Tells about a file.
+///
+/// As `GET`, without the content; a `Range` does not count.
+#[utoipa::path(
+    head, path = "/v1/files/{*key}", tag = "files",
+    params(
+        ("key" = String, Path, description = "`user/name`; `name` may contain `/`. Percent-encode each segment."),
+        ReadParameters,
+        ("If-None-Match" = Option<String>, Header, description = "Entity tags that the client has."),
+        ("If-Match" = Option<String>, Header, description = "Entity tags of which one must be the file's."),
+    ),
+    responses(
+        (status = 200, description = "It is there. The headers are those of `GET`.", headers(("Content-Length" = u64, description = "Bytes."), ("ETag" = String, description = "The BLAKE3 digest in quotes."))),
+        (status = 304, description = "The client has it already."),
+        (status = 400, description = "The path names no key, or a parameter makes no sense."),
+        (status = 404, description = "The whole reachable graph said no."),
+        (status = 412, description = "The condition did not hold."),
+        (status = 503, description = "It was not found, but not every node could be asked."),
+    )
+)]
+pub(crate) async fn head_file(
+    State(site): State<Site>,
+    PathKey(key): PathKey,
+    parameters: Parameters,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let Query(parameters) = parameters?;
+    match find(&site, &key, &parameters, &headers).await? {
+        Found::Serve(opened, head) => {
+            let length = [(CONTENT_LENGTH, HeaderValue::from(opened.record.size))];
+            Ok((StatusCode::OK, head, length, Body::empty()).into_response())
+        }
+        Found::NotModified(response) => Ok(response),
+    }
+}
+
+enum Found {
+    Serve(Opened, HeaderMap),
+    NotModified(Response),
+}
+
+async fn find(
+    site: &Site,
+    key: &Key,
+    parameters: &ReadParameters,
+    headers: &HeaderMap,
+) -> Result<Found, Problem> {
+    let consistency = consistency(parameters.consistency.as_deref())?;
+    let download = is_download(parameters.download.as_deref())?;
+    let opened = site.face.clone().open(key, consistency).await;
+    let opened = opened.map_err(|error| Problem::from(error).with_key(key))?;
+    let present = Present::new(opened.record.digest, opened.record.version);
+    let mut head = head_of(&opened, &present);
+    match present.judge(headers) {
+        Verdict::Serve => {}
+        Verdict::NotModified => {
+            return Ok(Found::NotModified(
+                (StatusCode::NOT_MODIFIED, head).into_response(),
+            ));
+        }
+        Verdict::Failed => {
+            let detail = format!("{key} is not what the condition asks for");
+            let problem = Problem::new(StatusCode::PRECONDITION_FAILED, detail);
+            return Err(problem.with_key(key));
+        }
+    }
+    head.insert(CONTENT_TYPE, content_type(&opened.record));
+    head.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    head.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    head.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox"));
+    if download {
+        head.insert(CONTENT_DISPOSITION, attachment(key));
+    }
+    Ok(Found::Serve(opened, head))
+}
+
+/// What a 304 says as well.
+fn head_of(opened: &Opened, present: &Present) -> HeaderMap {
+    let mut head = HeaderMap::with_capacity(16);
+    head.insert(ETAG, present.entity_tag());
+    head.insert(LAST_MODIFIED, present.last_modified());
+    // Browsers keep what has a `Last-Modified` for a while without asking, unless told to ask.
+    head.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    // A node's name may be any text; what is no visible ASCII is percent-encoded.
+    let source = utf8_percent_encode(&opened.source, CONTROLS).to_string();
+    head.insert(SOURCE, header(&source));
+    head.insert(HOPS, opened.hops.into());
+    head.insert(VERSION, header(&opened.record.version.to_string()));
+    if opened.stale {
+        head.insert(STALE, HeaderValue::from_static("1"));
+    }
+    head
+}
+
+fn header(text: &str) -> HeaderValue {
+    HeaderValue::try_from(text).expect("only visible ASCII is left")
+}
+
+/// What the writer said; it may have been written through a node that checks less than this one.
+fn content_type(record: &Record) -> HeaderValue {
+    HeaderValue::try_from(&*record.content_type)
+        .unwrap_or_else(|_| HeaderValue::from_static("application/octet-stream"))
+}
+
+fn part_wanted(record: &Record, headers: &HeaderMap) -> Wanted {
+    let Some(range) = headers.get(RANGE).and_then(|value| value.to_str().ok()) else {
+        return Wanted::Whole;
+    };
+    let present = Present::new(record.digest, record.version);
+    if present.range_counts(headers, SystemTime::now()) {
+        wanted(range, record.size)
+    } else {
+        Wanted::Whole
+    }
+}
+
+fn outside(key: &Key, size: u64) -> Response {
+    let detail = format!(
+        "{key} has {}; the range lies outside",
+        plural(size, "byte", "bytes")
+    );
+    let problem = Problem::new(StatusCode::RANGE_NOT_SATISFIABLE, detail).with_key(key);
+    let range = [(CONTENT_RANGE, header(&format!("bytes */{size}")))];
+    (range, problem).into_response()
+}
+
+fn consistency(text: Option<&str>) -> Result<Consistency, Problem> {
+    match text {
+        None => Ok(Consistency::Usual),
+        Some("newest") => Ok(Consistency::Newest),
+        Some(_) => Err(Problem::bad_request("`consistency` can only be `newest`")),
+    }
+}
+
+fn is_download(text: Option<&str>) -> Result<bool, Problem> {
+    match text {
+        None | Some("0" | "false") => Ok(false),
+        Some("" | "1" | "true") => Ok(true),
+        Some(_) => Err(Problem::bad_request("`download` is `1` or `0`")),
+    }
+}

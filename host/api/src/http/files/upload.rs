@@ -1,0 +1,199 @@
+//! `PUT /v1/files/…`: one file, its content the raw body.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use dataverse_core::limits::FACTOR_MAX;
+use dataverse_node::driver::WriteOptions;
+use dataverse_node::metrics::{Direction, Surface};
+use dataverse_overlay::limits::CONTENT_TYPE_BYTES_MAX;
+use futures_util::StreamExt;
+
+use super::inflow::Inflow;
+use super::path::PathKey;
+use super::{FileWritten, condition};
+use crate::http::Site;
+use crate::http::problem::{Problem, ProblemBody};
+
+pub(super) const FACTOR: HeaderName = HeaderName::from_static("dataverse-factor");
+
+/// Stores a file.
+///
+/// The raw body, of any length, chunked or not, is the content. Without `Content-Type` the type is
+/// guessed from the name and the content, with `charset=utf-8` where that is text in UTF-8. The answer comes
+/// when the content is durable.
+#[utoipa::path(
+    put, path = "/v1/files/{*key}", tag = "files",
+    params(
+        ("key" = String, Path, description = "`user/name`; `name` may contain `/`. Percent-encode each segment."),
+        ("Dataverse-Factor" = Option<u32>, Header, description = "Replicas wanted; the node's default without it."),
+        ("If-None-Match" = Option<String>, Header, description = "`*`: only if there is no such file."),
+        ("If-Match" = Option<String>, Header, description = "`*` or entity tags: only if the file is there, or has one of these contents."),
+    ),
+    request_body(content_type = "application/octet-stream", description = "The content, of any media type."),
+    responses(
+        (status = 201, description = "Stored as a new file.", body = FileWritten, headers(("ETag" = String, description = "The digest in quotes."))),
+        (status = 200, description = "Stored in place of an earlier version, or the same content was there already.", body = FileWritten, headers(("ETag" = String, description = "The digest in quotes."))),
+        (status = 400, description = "The path names no key, a header makes no sense, or the body broke off.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 408, description = "The upload stalled.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 412, description = "The condition did not hold.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 413, description = "The file is larger than any file may be.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 415, description = "The body has a `Content-Encoding`, which is not kept: send it decoded, or as a file of its own. `identity` is none.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 417, description = "`Expect` asks for more than `100-continue`.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 429, description = "As many uploads are under way as may be; `Retry-After` says when to come again.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 500, description = "This node's own disk failed.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 501, description = "The body has a transfer coding other than `chunked`.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "Too few nodes took it, or it can not be known whether the condition holds.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 507, description = "There is no room.", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn put_file(
+    State(site): State<Site>,
+    PathKey(key): PathKey,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let options = options_of_put(&headers).map_err(|problem| problem.with_key(&key))?;
+    let received = site
+        .face
+        .metrics()
+        .client_bytes(Surface::Http, Direction::In);
+    let inflow = Inflow::new(body.into_data_stream(), site.write_stall, received);
+    let written = site.face.write(&key, options, inflow.boxed()).await;
+    let written = written.map_err(|error| Problem::from(error).with_key(&key))?;
+    let status = if written.replaced || written.unchanged {
+        StatusCode::OK
+    } else {
+        StatusCode::CREATED
+    };
+    let tag = condition::entity_tag(written.record.digest);
+    Ok((status, [(ETAG, tag)], Json(FileWritten::from(written))).into_response())
+}
+
+fn options_of_put(headers: &HeaderMap) -> Result<WriteOptions, Problem> {
+    if headers.contains_key(CONTENT_RANGE) {
+        return Err(Problem::bad_request(
+            "a file is written whole; leave `Content-Range` out",
+        ));
+    }
+    let mut options = common_options(headers)?;
+    let stated = single(headers, CONTENT_TYPE)?.map(|value| {
+        let stated = value.to_str().ok().and_then(stated_type);
+        stated.ok_or_else(|| {
+            let max = CONTENT_TYPE_BYTES_MAX;
+            Problem::bad_request(format!(
+                "`Content-Type` is `type/subtype`, at most {max} bytes"
+            ))
+        })
+    });
+    options.content_type = stated.transpose()?;
+    // The server has refused a length that is no number before this is reached.
+    options.size = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.parse().ok());
+    Ok(options)
+}
+
+/// What `PUT` and the upload form share: the factor and the condition.
+pub(super) fn common_options(headers: &HeaderMap) -> Result<WriteOptions, Problem> {
+    let condition =
+        condition::of_write(headers).map_err(|error| Problem::bad_request(error.to_string()))?;
+    Ok(WriteOptions {
+        factor: single(headers, FACTOR)?.map(factor).transpose()?,
+        condition,
+        ..WriteOptions::default()
+    })
+}
+
+/// A header that may be there once.
+fn single(headers: &HeaderMap, name: HeaderName) -> Result<Option<&HeaderValue>, Problem> {
+    let mut values = headers.get_all(&name).iter();
+    match (values.next(), values.next()) {
+        (_, Some(_)) => Err(Problem::bad_request(format!(
+            "`{name}` is there more than once"
+        ))),
+        (value, None) => Ok(value),
+    }
+}
+
+fn factor(value: &HeaderValue) -> Result<u32, Problem> {
+    let text = value.to_str().unwrap_or_default().trim();
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    let factor = digits.then(|| text.parse().ok()).flatten();
+    factor
+        .filter(|factor| (1..=FACTOR_MAX).contains(factor))
+        .ok_or_else(|| {
+            let detail = format!("`Dataverse-Factor` is a whole number from 1 to {FACTOR_MAX}");
+            Problem::bad_request(detail)
+        })
+}
+
+/// A content type as a client states it, if it can be one.
+pub(super) fn stated_type(text: &str) -> Option<String> {
+    let text = text.trim();
+    let (main, sub) = text.split_once('/')?;
+    let fits = text.len() <= CONTENT_TYPE_BYTES_MAX
+        && !main.is_empty()
+        && !sub.is_empty()
+        && text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    fits.then(|| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use dataverse_node::driver::Condition;
+
+    use super::*;
+
+    fn check(lines: &[(&'static str, &str)], expected: Result<WriteOptions, u16>) {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(*name, value.parse().expect("it is a header"));
+        }
+        let found = options_of_put(&headers).map_err(|problem| problem.status.as_u16());
+        assert_eq!(format!("{found:?}"), format!("{expected:?}"), "{lines:?}");
+    }
+
+    #[test]
+    fn headers_say_how_to_write() {
+        check(&[], Ok(WriteOptions::default()));
+        check(
+            &[
+                ("dataverse-factor", "3"),
+                ("content-type", " image/png "),
+                ("content-length", "0"),
+                ("if-none-match", "*"),
+            ],
+            Ok(WriteOptions {
+                factor: Some(3),
+                content_type: Some("image/png".into()),
+                condition: Condition::Absent,
+                size: Some(0),
+            }),
+        );
+    }
+
+    #[test]
+    fn headers_that_make_no_sense_are_refused() {
+        for value in ["0", "65", "-1", "+3", "two", "", "1.5", "99999999999"] {
+            check(&[("dataverse-factor", value)], Err(400));
+        }
+        let long = format!("text/{}", "x".repeat(CONTENT_TYPE_BYTES_MAX));
+        for value in ["plain", "/", "text/", long.as_str()] {
+            check(&[("content-type", value)], Err(400));
+        }
+        check(
+            &[("dataverse-factor", "1"), ("dataverse-factor", "2")],
+            Err(400),
+        );
+        check(
+            &[("content-type", "a/b"), ("content-type", "c/d")],
+            Err(400),
+        );
+        check(&[("content-range", "bytes 0-1/2")], Err(400));
+        check(&[("if-match", "bare")], Err(400));
+    }
+}

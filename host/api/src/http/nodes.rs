@@ -1,0 +1,315 @@
+//! `/v1/nodes`, `/v1/status`, `/healthz`, `/readyz` and `/metrics`: the network and this node, as seen
+//! from here.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use dataverse_core::holdings;
+use dataverse_node::driver;
+use dataverse_node::driver::{LinkState, NodeSeen, NodeStatus, RepairStatus};
+use dataverse_node::metrics::{ScrubFigures, StoreSize};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::Site;
+use super::drain::Drain;
+use super::problem::{Problem, ProblemBody};
+use super::scrub::Scrub;
+
+/// A member of the network as this node sees it.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Node {
+    /// Its name.
+    name: String,
+    /// Its id: 32 hexadecimal digits.
+    id: String,
+    /// Where it listens for nodes.
+    address: String,
+    /// Where it listens for HTTP.
+    http: String,
+    /// Its failure domain; may be empty.
+    zone: String,
+    /// Links from here; null when no way over links is known.
+    hops: Option<u32>,
+    /// Bytes that it may use.
+    capacity: u64,
+    /// Bytes that it has left.
+    free: u64,
+    /// Requests that it answered per second, lately.
+    load: u32,
+    /// `alive`, `suspect`, `gone`, or `left`: it was emptied, said good-bye and stopped.
+    #[schema(example = "alive")]
+    state: &'static str,
+    /// Seconds for which it has been silent, as far as this node knows; null while it is alive.
+    silent_for_s: Option<u64>,
+}
+
+impl From<NodeSeen> for Node {
+    fn from(node: NodeSeen) -> Self {
+        Self {
+            name: node.name,
+            id: node.id.to_string(),
+            address: node.address,
+            http: node.http,
+            zone: node.zone,
+            hops: node.hops,
+            capacity: node.capacity,
+            free: node.free,
+            load: node.load,
+            state: node.state,
+            silent_for_s: node.silent_for.map(|it| it.as_secs()),
+        }
+    }
+}
+
+/// Files and bytes.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Total {
+    /// How many.
+    files: u64,
+    /// Their sizes added up.
+    bytes: u64,
+}
+
+impl From<holdings::Total> for Total {
+    fn from(total: holdings::Total) -> Self {
+        Self {
+            files: total.files,
+            bytes: total.bytes,
+        }
+    }
+}
+
+/// Replicas that this node makes anew elsewhere.
+///
+/// After a node is gone, after a write that got too few, and when this node is emptied.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Repair {
+    /// What still lacks replicas, or is to leave this node.
+    waiting: Total,
+    /// Files that are seen to just now.
+    active: u64,
+    /// Replicas here that other nodes hold now and that go once every holder has confirmed it.
+    letting_go: u64,
+    /// Copies made since the node started.
+    copies: u64,
+    /// Their bytes.
+    bytes: u64,
+    /// Times that no node could take a copy.
+    failed: u64,
+}
+
+impl From<RepairStatus> for Repair {
+    fn from(repair: RepairStatus) -> Self {
+        Self {
+            waiting: repair.waiting.into(),
+            active: repair.active,
+            letting_go: repair.letting_go,
+            copies: repair.copies,
+            bytes: repair.bytes,
+            failed: repair.failed,
+        }
+    }
+}
+
+/// A node that this one would hear and does not.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct SilentNode {
+    /// Its name; empty when it never was heard.
+    node: String,
+    /// Its id; null when it never was heard.
+    id: Option<String>,
+    /// Where it was last known to listen.
+    address: String,
+    /// `down`: a neighbour that does not answer; `connecting`: a link that has not come about yet; `gone`: a member
+    /// without a link.
+    #[schema(example = "down")]
+    state: &'static str,
+    /// Seconds for which it has been silent; this node has not run for longer. Null when that is not known.
+    silent_for_s: Option<u64>,
+    /// What came of the last try to reach it.
+    last_error: Option<String>,
+}
+
+impl From<driver::SilentNode> for SilentNode {
+    fn from(silent: driver::SilentNode) -> Self {
+        Self {
+            node: silent.name,
+            id: silent.id.map(|id| id.to_string()),
+            address: silent.address,
+            state: silent.state,
+            silent_for_s: silent.silent_for.map(|it| it.as_secs()),
+            last_error: silent.last_error,
+        }
+    }
+}
+
+/// Something that an operator has to see to.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct NodeProblem {
+    /// What it is about. `store`: the data folder is not as it was opened; `identity`: two nodes run under one id.
+    #[schema(example = "store")]
+    kind: &'static str,
+    /// The node takes nothing in because of it, and is not ready.
+    blocks: bool,
+    /// What happened, what is safe, and what to do.
+    detail: String,
+}
+
+impl From<driver::NodeProblem> for NodeProblem {
+    fn from(problem: driver::NodeProblem) -> Self {
+        Self {
+            kind: problem.kind,
+            blocks: problem.blocks,
+            detail: problem.detail,
+        }
+    }
+}
+
+/// What this node says of itself.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Status {
+    /// Its name.
+    name: String,
+    /// Its id: 32 hexadecimal digits.
+    id: String,
+    /// Its network.
+    network: String,
+    /// The version of the program.
+    version: &'static str,
+    /// Seconds since it started.
+    uptime_s: u64,
+    /// Bytes that it may use.
+    capacity: u64,
+    /// Bytes that it has left.
+    free: u64,
+    /// What it holds as replicas.
+    replicas: Total,
+    /// What it holds as cached copies.
+    cached: Total,
+    /// How many links it has.
+    links: usize,
+    /// Whom it would hear and does not.
+    silent: Vec<SilentNode>,
+    /// What an operator has to see to; empty when all is well.
+    problems: Vec<NodeProblem>,
+    /// How far repair is.
+    repair: Repair,
+    /// Whether it is being emptied.
+    drain: Drain,
+    /// How far the check of all content is.
+    scrub: Scrub,
+}
+
+impl From<NodeStatus> for Status {
+    fn from(status: NodeStatus) -> Self {
+        Self {
+            name: status.name,
+            id: status.id.to_string(),
+            network: status.network,
+            version: env!("CARGO_PKG_VERSION"),
+            uptime_s: status.uptime_s,
+            capacity: status.capacity,
+            free: status.free,
+            replicas: status.replicas.into(),
+            cached: status.cached.into(),
+            links: status.links,
+            silent: status.silent.into_iter().map(SilentNode::from).collect(),
+            problems: status.problems.into_iter().map(NodeProblem::from).collect(),
+            repair: status.repair.into(),
+            drain: status.drain.into(),
+            scrub: status.scrub.into(),
+        }
+    }
+}
+
+/// Lists the members of the network.
+///
+/// As this node knows them by gossip, itself included.
+#[utoipa::path(
+    get, path = "/v1/nodes", tag = "network",
+    responses((status = 200, description = "The members.", body = Vec<Node>))
+)]
+pub(crate) async fn list_nodes(State(site): State<Site>) -> Json<Vec<Node>> {
+    Json(site.face.nodes().into_iter().map(Node::from).collect())
+}
+
+/// Tells about this node.
+#[utoipa::path(
+    get, path = "/v1/status", tag = "node",
+    responses((status = 200, description = "What it says of itself.", body = Status))
+)]
+pub(crate) async fn status(State(site): State<Site>) -> Json<Status> {
+    Json(site.face.status().into())
+}
+
+/// Whether the program runs.
+#[utoipa::path(
+    get, path = "/healthz", tag = "node",
+    responses((status = 200, description = "It does.", body = String, content_type = "text/plain"))
+)]
+pub(crate) async fn health() -> &'static str {
+    "ok\n"
+}
+
+/// Whether the node serves.
+#[utoipa::path(
+    get, path = "/readyz", tag = "node",
+    responses(
+        (status = 200, description = "Its store is open and as it was opened, no other node runs under its id, and it isn't stopping.", body = String, content_type = "text/plain"),
+        (status = 503, description = "It does not serve now.", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn ready(State(site): State<Site>) -> Result<&'static str, Problem> {
+    match site.face.not_ready() {
+        None => Ok("ready\n"),
+        Some(why) => Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, why)),
+    }
+}
+
+/// What the node counts, for Prometheus.
+#[utoipa::path(
+    get, path = "/metrics", tag = "node",
+    responses((status = 200, description = "Prometheus' text format.", body = String, content_type = "text/plain"))
+)]
+pub(crate) async fn metrics(State(site): State<Site>) -> Response {
+    let status = site.face.status();
+    let links = site.face.links();
+    let count = |state| links.iter().filter(|link| link.state == state).count();
+    let metrics = site.face.metrics();
+    metrics.set_store(StoreSize {
+        replicas: status.replicas,
+        cached: status.cached,
+        capacity_bytes: status.capacity,
+        free_bytes: status.free,
+    });
+    metrics.set_links(
+        [
+            LinkState::Up,
+            LinkState::Down,
+            LinkState::Left,
+            LinkState::Connecting,
+        ]
+        .map(count),
+    );
+    let problems = |kind| status.problems.iter().any(|problem| problem.kind == kind);
+    metrics.set_problems(["store", "identity"].map(problems));
+    metrics.set_repair_waiting(status.repair.waiting.files);
+    let scrub = status.scrub;
+    metrics.set_scrub(&ScrubFigures {
+        checked: scrub.checked_since_start,
+        bad: scrub.bad_since_start,
+        mended: scrub.mended_since_start,
+        is_running: scrub.running,
+        left: holdings::Total {
+            files: scrub.total.files - scrub.done.files,
+            bytes: scrub.total.bytes - scrub.done.bytes,
+        },
+        ended_ms: scrub.ended,
+        missing: [scrub.mending, scrub.waiting, scrub.lost],
+    });
+    let content_type = [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+    (content_type, metrics.render()).into_response()
+}

@@ -1,0 +1,209 @@
+//! A desk whose policies are names in memory.
+//!
+//! A file is a policy when it begins with the bytes of WebAssembly. Some names fail in the way they say.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use dataverse_core::content::Digest;
+use dataverse_core::policy::Kind;
+use dataverse_node::policies::api::{Desk, PolicyError};
+use dataverse_node::policies::spec::KindWish;
+use dataverse_node::policies::view::{
+    ActiveView, Available, Comparison, KindView, Origin, PoliciesView, PreviousView, ShadowView,
+    Spread,
+};
+use serde_json::json;
+use tokio::sync::Notify;
+
+/// How a policy begins.
+pub(super) const MAGIC: &[u8] = b"\0asm";
+
+#[derive(Default)]
+pub(super) struct Tray {
+    files: Mutex<BTreeMap<String, Available>>,
+    wishes: Mutex<Vec<(Kind, KindWish)>>,
+    /// Told when the policy `waits` has been installed but for the answer.
+    pub(super) begun: Notify,
+    /// Lets that answer go.
+    pub(super) go_on: Notify,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Tray {
+    pub(super) fn wishes(&self) -> Vec<(Kind, KindWish)> {
+        locked(&self.wishes).clone()
+    }
+
+    /// The wish before, for kinds about which one was made twice.
+    fn kind(&self, kind: Kind) -> KindView {
+        let wishes = locked(&self.wishes);
+        let mut of_kind = wishes.iter().rev().filter(|(of, _)| *of == kind);
+        let now = of_kind
+            .next()
+            .map_or(KindWish::plain("fifo"), |(_, it)| it.clone());
+        let previous = of_kind.map(|(_, before)| PreviousView {
+            name: before.policy.clone(),
+            digest: "d".into(),
+            origin: Origin::Folder,
+            config: before.config.clone(),
+            loaded_at: "2026-01-01T00:00:00Z".into(),
+        });
+        KindView {
+            shadow: now.shadow.as_deref().map(shadow),
+            pending: None,
+            previous: previous.collect(),
+            active: active(now),
+            last_error: None,
+            revision: wishes.len().to_string(),
+        }
+    }
+}
+
+fn active(wish: KindWish) -> ActiveView {
+    ActiveView {
+        name: wish.policy,
+        version: "0.1.0".into(),
+        summary: "the oldest goes first".into(),
+        digest: "d".into(),
+        origin: Origin::BuiltIn,
+        state: "probation".into(),
+        config: wish.config,
+        loaded_at: "2026-01-01T00:00:00Z".into(),
+        decisions: 7,
+        faults: BTreeMap::from([("trap".into(), 2)]),
+        last_fault: None,
+        fuel: Spread { p50: 1.0, p99: 2.0 },
+        latency_us: Spread { p50: 3.0, p99: 4.5 },
+    }
+}
+
+fn shadow(name: &str) -> ShadowView {
+    ShadowView {
+        name: name.into(),
+        version: "0.1.0".into(),
+        summary: "the coldest goes first".into(),
+        digest: "e".into(),
+        origin: Origin::Folder,
+        state: "active".into(),
+        loaded_at: "2026-01-01T00:00:00Z".into(),
+        decisions: 5,
+        faults: BTreeMap::new(),
+        last_fault: None,
+        dropped: 1,
+        comparison: Comparison::Eviction {
+            hit_ratio: Some(0.5),
+            active_hit_ratio: Some(0.25),
+            byte_hit_ratio: None,
+            active_byte_hit_ratio: None,
+        },
+    }
+}
+
+#[async_trait]
+impl Desk for Tray {
+    fn view(&self) -> PoliciesView {
+        PoliciesView {
+            placement: self.kind(Kind::Placement),
+            eviction: self.kind(Kind::Eviction),
+            relocation: self.kind(Kind::Relocation),
+            available: locked(&self.files).values().cloned().collect(),
+            last_error: None,
+            watch: None,
+            folder: "/policies".into(),
+        }
+    }
+
+    async fn install(
+        &self,
+        name: &str,
+        wasm: Bytes,
+        insists: bool,
+    ) -> Result<Available, PolicyError> {
+        if wasm.ends_with(b"answers badly") && !insists {
+            return Err(PolicyError::Refused(
+                "2 of 512 questions end in a fault".into(),
+            ));
+        }
+        match name {
+            "unwritable" => return Err(PolicyError::Failed("the disk is full".into())),
+            "waits" => {
+                self.begun.notify_one();
+                self.go_on.notified().await;
+            }
+            _ => {}
+        }
+        if !wasm.starts_with(MAGIC) {
+            return Err(PolicyError::Refused("this is not WebAssembly".into()));
+        }
+        let installed = Available {
+            name: name.into(),
+            kind: Some("eviction".into()),
+            version: "0.1.0".into(),
+            summary: "the oldest goes first".into(),
+            digest: Digest::of(&wasm).to_string(),
+            origin: Origin::Folder,
+            size: wasm.len() as u64,
+            warning: None,
+            error: None,
+        };
+        locked(&self.files).insert(name.into(), installed.clone());
+        Ok(installed)
+    }
+
+    async fn remove(&self, name: &str) -> Result<(), PolicyError> {
+        if locked(&self.wishes)
+            .iter()
+            .any(|(_, wish)| wish.policy == name)
+        {
+            return Err(PolicyError::InUse(format!("{name} decides eviction")));
+        }
+        let gone = locked(&self.files).remove(name);
+        gone.map(drop)
+            .ok_or_else(|| PolicyError::NotFound(format!("there is no {name}.wasm")))
+    }
+
+    async fn wish(&self, kind: Kind, wish: KindWish) -> Result<KindView, PolicyError> {
+        if wish.policy == "nobody" {
+            return Err(PolicyError::Refused("there is no policy `nobody`".into()));
+        }
+        if wish.config != json!({}) && wish.policy == "takes-none" {
+            return Err(PolicyError::Refused("it takes no configuration".into()));
+        }
+        locked(&self.wishes).push((kind, wish));
+        Ok(self.kind(kind))
+    }
+
+    async fn promote(&self, kind: Kind, seen: Option<String>) -> Result<KindView, PolicyError> {
+        let now = self.kind(kind);
+        if seen.is_some_and(|seen| seen != now.revision) {
+            return Ok(now);
+        }
+        let name = self.kind(kind).shadow.map(|shadow| shadow.name);
+        let name = name.ok_or_else(|| PolicyError::NotFound(format!("{kind} has no shadow")))?;
+        self.wish(kind, KindWish::plain(&name)).await
+    }
+
+    async fn rollback(
+        &self,
+        kind: Kind,
+        _: Option<String>,
+        seen: Option<String>,
+    ) -> Result<KindView, PolicyError> {
+        let now = self.kind(kind);
+        if seen.is_some_and(|seen| seen != now.revision) {
+            return Ok(now);
+        }
+        let mut wishes = locked(&self.wishes);
+        let last = wishes.iter().rposition(|(of, _)| *of == kind);
+        let last = last.ok_or_else(|| PolicyError::NotFound(format!("{kind} had none before")))?;
+        wishes.remove(last);
+        drop(wishes);
+        Ok(self.kind(kind))
+    }
+}

@@ -1,0 +1,120 @@
+//! `demo`: real nodes in one process that tell the story of the network.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use dataverse_core::address;
+
+use super::failure::Failure;
+use crate::demo::{DemoOptions, Place, Shape};
+use crate::limits;
+
+/// Start a small network in this process and tell what happens in it
+///
+/// Real nodes on real sockets: they link, take files, find them, keep copies nearer to their readers, and
+/// lose a node. Then the network stays up with its page open for you.
+#[derive(Debug, clap::Args)]
+pub(super) struct Demo {
+    /// How many nodes
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = nodes)]
+    nodes: usize,
+    /// How they are linked
+    #[arg(long, default_value = "line")]
+    shape: Shape,
+    /// Where the first node answers HTTP; port 0 picks one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080", value_parser = address::to_listen_on)]
+    http: SocketAddr,
+    /// Keep the nodes' data in this folder [default: a folder that is removed at the end]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Keep the nodes' data in memory
+    #[arg(long, conflicts_with = "data")]
+    ephemeral: bool,
+    /// Leave when the story is told, with 1 if any step did not hold
+    #[arg(long)]
+    exit: bool,
+}
+
+impl Demo {
+    pub(super) async fn run(self) -> Result<(), Failure> {
+        Ok(crate::demo::run(self.options()?).await?)
+    }
+
+    fn options(self) -> Result<DemoOptions, Failure> {
+        // A demonstration has no `--insecure`: it is for this machine.
+        if !self.http.ip().to_canonical().is_loopback() {
+            return Err(Failure::Usage(format!(
+                "--http {} can be reached from other machines; a demonstration answers on 127.0.0.1 only",
+                self.http
+            )));
+        }
+        let place = match (self.data, self.ephemeral) {
+            (Some(folder), _) => Place::Folder(folder),
+            (None, true) => Place::Ephemeral,
+            (None, false) => Place::Temporary,
+        };
+        Ok(DemoOptions {
+            nodes: self.nodes,
+            shape: self.shape,
+            http: self.http,
+            place,
+            exit: self.exit,
+        })
+    }
+}
+
+/// A story needs somebody to talk to.
+fn nodes(text: &str) -> Result<usize, String> {
+    text.parse()
+        .ok()
+        .filter(|nodes| (2..=limits::DEMO_NODES_MAX).contains(nodes))
+        .ok_or_else(|| format!("expected 2 to {}", limits::DEMO_NODES_MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::super::{Cli, Command};
+    use super::*;
+
+    fn options(arguments: &[&str]) -> Option<DemoOptions> {
+        let arguments = ["dataverse", "demo"].iter().chain(arguments);
+        match Cli::try_parse_from(arguments).ok()?.command {
+            Command::Demo(demo) => demo.options().ok(),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn the_contract_is_read() {
+        let plain = options(&[]).expect("it is complete");
+        assert_eq!(
+            (plain.nodes, plain.shape, plain.exit),
+            (4, Shape::Line, false)
+        );
+        assert_eq!(plain.place, Place::Temporary);
+        let full = [
+            "--nodes",
+            "9",
+            "--shape",
+            "grid",
+            "--http",
+            "127.0.0.1:0",
+            "--ephemeral",
+            "--exit",
+        ];
+        let full = options(&full).expect("it is complete");
+        assert_eq!((full.nodes, full.shape, full.exit), (9, Shape::Grid, true));
+        assert_eq!(full.place, Place::Ephemeral);
+    }
+
+    #[test]
+    fn what_makes_no_story_is_refused() {
+        assert_eq!(options(&["--nodes", "1"]), None);
+        assert_eq!(options(&["--nodes", "65"]), None);
+        assert_eq!(options(&["--shape", "heart"]), None);
+        assert_eq!(options(&["--data", "x", "--ephemeral"]), None);
+        assert_eq!(options(&["--http", "0.0.0.0:80"]), None);
+    }
+}

@@ -1,0 +1,85 @@
+//! Who is compared: the policies that were asked for, and what is always there.
+
+use dataverse_core::policy::Kind;
+use dataverse_lab::shelf::Chosen;
+use dataverse_lab::single::{BELADY, Contender};
+
+use super::Trace;
+use crate::commands::failure::Failure;
+use crate::commands::lab::chosen::{Mistakes, choose, named};
+
+/// What is always there, for scale, beside the optimum.
+const RANDOM: &str = "random";
+
+impl Trace {
+    /// The policies that were asked for, and what is always there.
+    pub(super) fn contenders(&self) -> Result<Vec<Contender>, Failure> {
+        let always = [RANDOM, BELADY].map(str::to_owned);
+        let missing = always.iter().filter(|name| !self.policies.contains(name));
+        let asked: Vec<&str> = self
+            .policies
+            .iter()
+            .chain(missing)
+            .map(String::as_str)
+            .collect();
+        self.check_configs(&asked)?;
+        let policies = asked.iter().filter(|policy| **policy != BELADY);
+        let configured = policies.map(|policy| self.configured(policy));
+        let mut chosen = choose(&super::super::shelf()?, Kind::Eviction, configured)?.into_iter();
+        let mut contenders: Vec<Contender> = Vec::new();
+        let mut mistakes = Mistakes::default();
+        for policy in asked {
+            let contender = match policy {
+                BELADY => Contender::Belady,
+                policy => {
+                    let chosen = chosen.next().expect("all but the optimum were chosen");
+                    contender(policy, chosen, &contenders)
+                }
+            };
+            if contenders.iter().any(|it| it.name() == contender.name()) {
+                mistakes.add(format!("--policy {policy}: it is given twice"));
+            }
+            contenders.push(contender);
+        }
+        mistakes.check()?;
+        Ok(contenders)
+    }
+
+    /// The policy's name or path, and its configuration.
+    fn configured<'a>(&'a self, asked: &'a str) -> (&'a str, &'a str) {
+        let (policy, own) = named(asked);
+        let config = own.or_else(|| {
+            let mut configs = self.config.iter();
+            let config = configs.find(|config| config.name == asked);
+            config.map(|config| config.json.as_str())
+        });
+        (policy, config.unwrap_or_default())
+    }
+
+    fn check_configs(&self, asked: &[&str]) -> Result<(), Failure> {
+        let mut mistakes = Mistakes::default();
+        for (place, config) in self.config.iter().enumerate() {
+            let name = &config.name;
+            if !asked.contains(&name.as_str()) {
+                mistakes.add(format!("--config {name}: no --policy goes by this name"));
+            } else if name == BELADY {
+                mistakes.add(format!(
+                    "--config {BELADY}: it knows the future and takes no configuration"
+                ));
+            } else if self.config[..place].iter().any(|it| it.name == *name) {
+                mistakes.add(format!("--config {name}: it is given twice"));
+            }
+        }
+        mistakes.check()
+    }
+}
+
+fn contender(asked: &str, chosen: Chosen, before: &[Contender]) -> Contender {
+    let taken = before.iter().any(|it| it.name() == chosen.name);
+    let name = match named(asked).1 {
+        // Another file of the same name, or another configuration.
+        None if !taken => chosen.name.clone(),
+        _ => asked.to_owned(),
+    };
+    Contender::Policy(name, chosen)
+}

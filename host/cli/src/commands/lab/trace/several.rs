@@ -1,0 +1,52 @@
+//! The traces that were asked for, each opened, before anything runs.
+
+use std::path::PathBuf;
+
+use dataverse_lab::trace::{Options, Trace, TraceError};
+
+use crate::commands::failure::Failure;
+use crate::commands::lab::chosen::Mistakes;
+use crate::limits;
+
+/// A trace as it was named, and whether it can be had.
+pub(super) type Opened = (String, Result<Trace, TraceError>);
+
+/// Opens them all. What makes no sense as a name is a mistake; a file that can't be had is told of later, when its
+/// turn comes.
+pub(super) fn open(names: &[String], options: &Options) -> Result<Vec<Opened>, Failure> {
+    let mut mistakes = Mistakes::default();
+    if names.len() > limits::TRACES_MAX {
+        let most = limits::TRACES_MAX;
+        return Err(Failure::Usage(format!(
+            "--trace: {} are given; at most {most} are gone through",
+            names.len()
+        )));
+    }
+    let mut files: Vec<PathBuf> = Vec::new();
+    for name in names {
+        if name.is_empty() {
+            mistakes.add(
+                "--trace: a name is missing; give a file, - or zipf:OBJECTS,REQUESTS,SEED"
+                    .to_owned(),
+            );
+        }
+        // The same file may be named in several ways.
+        let file = std::fs::canonicalize(name).unwrap_or_else(|_| PathBuf::from(name));
+        match files.contains(&file) {
+            true => mistakes.add(format!("--trace {name}: it is given twice")),
+            false => files.push(file),
+        }
+    }
+    mistakes.check()?;
+    let mut mistakes = Mistakes::default();
+    let mut opened = Vec::new();
+    for name in names {
+        let trace = Trace::open(name, options.clone());
+        if let Err(error @ TraceError::Spec { .. }) = &trace {
+            mistakes.add(format!("--trace {error}"));
+        }
+        opened.push((name.clone(), trace));
+    }
+    mistakes.check()?;
+    Ok(opened)
+}

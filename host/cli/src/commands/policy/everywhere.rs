@@ -1,0 +1,217 @@
+//! Where a change is made: at the node that is asked, or at every member, one after the other.
+//!
+//! The first member that refuses or can't be reached ends it. Those before it keep what they have taken;
+//! which ones they are is said, so that someone can go on or go back.
+//!
+//! Members may share a folder of policies, so that the first change reaches all. How things stand is therefore
+//! looked up everywhere before anything is changed, and nobody goes a step further than from there.
+
+use serde_json::{Value, json};
+
+use super::change::{Before, Change, Outcome};
+use crate::commands::Asking;
+use crate::commands::answers::Member;
+use crate::commands::client::{Client, understood};
+use crate::commands::failure::Failure;
+use crate::commands::member::{at_member, members};
+use crate::commands::screen::Screen;
+
+/// Which nodes a change is for.
+#[derive(Debug, clap::Args)]
+pub(super) struct Reach {
+    /// Change every member of the network, one after the other, until one refuses
+    #[arg(long)]
+    all: bool,
+    #[command(flatten)]
+    pub(super) asking: Asking,
+}
+
+/// What became of the members so far.
+#[derive(Default)]
+struct Rollout {
+    rows: Vec<Vec<String>>,
+    told: Vec<Value>,
+    changed: Vec<String>,
+}
+
+/// The member that ended a rollout, and why.
+type Stopped<'a> = (&'a Member, Failure);
+
+impl Reach {
+    /// Makes the change wherever it is for, and says who runs what.
+    pub(super) async fn make(
+        &self,
+        change: &Change,
+        screen: &mut Screen<'_>,
+    ) -> Result<(), Failure> {
+        let asked = self.asking.client()?;
+        if self.all {
+            return self.everywhere(asked, change, screen).await;
+        }
+        let (text, outcome) = change.make(&asked, None).await?;
+        warn(&outcome, screen);
+        if self.asking.json {
+            return screen.line(text.trim_end());
+        }
+        screen.table(&Outcome::HEAD, vec![outcome.into_row()])
+    }
+
+    async fn everywhere(
+        &self,
+        asked: Client,
+        change: &Change,
+        screen: &mut Screen<'_>,
+    ) -> Result<(), Failure> {
+        let (alive, away) = members(&asked).await?;
+        for member in &away {
+            let (name, state) = (&member.name, &member.state);
+            screen.note(&format!("{name} is {state} and stays as it is"));
+        }
+        let mut rollout = Rollout::default();
+        let stopped = match look_everywhere(&alive, &asked, change).await {
+            Ok(before) => {
+                let each = alive.iter().zip(before);
+                rollout.go_round(each, &asked, change, screen).await?
+            }
+            Err(stopped) => Some(stopped),
+        };
+        let asked_so_far = rollout.told.len();
+        if let Some((member, failure)) = &stopped {
+            rollout.leave(member, Some(failure.to_string()));
+        }
+        for member in alive.iter().skip(asked_so_far + 1) {
+            rollout.leave(member, None);
+        }
+        for member in &away {
+            rollout.pass_over(member);
+        }
+        let changed = rollout.tell(self.asking.json, screen)?;
+        let Some((member, failure)) = stopped else {
+            return Ok(());
+        };
+        let unchanged = alive.iter().map(|member| member.name.clone());
+        let unchanged: Vec<_> = unchanged.filter(|name| !changed.contains(name)).collect();
+        screen.note(&format!(
+            "changed: {}; not changed: {}",
+            listed(&changed),
+            listed(&unchanged)
+        ));
+        Err(at(member, failure))
+    }
+}
+
+impl Rollout {
+    /// Makes the change at one member after the other, until one refuses.
+    async fn go_round<'a>(
+        &mut self,
+        members: impl Iterator<Item = (&'a Member, Option<Before>)>,
+        asked: &Client,
+        change: &Change,
+        screen: &mut Screen<'_>,
+    ) -> Result<Option<Stopped<'a>>, Failure> {
+        for (member, before) in members {
+            let made = at_member(member, asked, async |client| {
+                change.make(client, before.as_ref()).await
+            });
+            match made.await {
+                Ok((text, outcome)) => {
+                    let what = match outcome.changed {
+                        true => "has changed",
+                        false => "is as it was",
+                    };
+                    if self.rows.is_empty() {
+                        warn(&outcome, screen);
+                    }
+                    screen.note(&format!("{} {what}", member.name));
+                    self.took(member, &text, outcome)?;
+                }
+                Err(failure) => return Ok(Some((member, failure))),
+            }
+        }
+        Ok(None)
+    }
+
+    fn took(&mut self, member: &Member, text: &str, outcome: Outcome) -> Result<(), Failure> {
+        let answer: Value = understood(text)?;
+        self.told.push(json!({
+            "node": member.name, "id": member.id, "changed": outcome.changed, "answer": answer,
+            "error": null,
+        }));
+        if outcome.changed {
+            self.changed.push(member.name.clone());
+        }
+        let mut row = vec![member.name.clone()];
+        row.extend(outcome.into_row());
+        self.rows.push(row);
+        Ok(())
+    }
+
+    /// Notes a member that is as it was.
+    fn leave(&mut self, member: &Member, reason: Option<String>) {
+        self.told.push(json!({
+            "node": member.name, "id": member.id, "changed": false, "answer": null, "error": reason,
+        }));
+    }
+
+    /// Notes a member that could not be asked at all.
+    fn pass_over(&mut self, member: &Member) {
+        self.leave(member, Some(format!("it is {}", member.state)));
+        let mut row = vec![member.name.clone()];
+        row.resize(Outcome::HEAD.len(), "-".to_owned());
+        row.push(member.state.clone());
+        self.rows.push(row);
+    }
+
+    /// Prints who runs what, and returns who has changed.
+    fn tell(self, json: bool, screen: &mut Screen<'_>) -> Result<Vec<String>, Failure> {
+        if json {
+            screen.line(&Value::Array(self.told).to_string())?;
+        } else if !self.rows.is_empty() {
+            let head: Vec<&str> = ["node"].into_iter().chain(Outcome::HEAD).collect();
+            screen.table(&head, self.rows)?;
+        }
+        Ok(self.changed)
+    }
+}
+
+fn warn(outcome: &Outcome, screen: &mut Screen<'_>) {
+    if let Some(warning) = outcome.warning() {
+        screen.note(&format!("warning: {warning}"));
+    }
+}
+
+/// Looks how things stand at every member, before anything is changed at one. Where the change does not go on from how
+/// things stand, a member at which that can't be seen ends nothing: its turn will tell.
+async fn look_everywhere<'a>(
+    members: &'a [Member],
+    asked: &Client,
+    change: &Change,
+) -> Result<Vec<Option<Before>>, Stopped<'a>> {
+    let mut before = Vec::new();
+    for member in members {
+        let looked = at_member(member, asked, Before::look).await;
+        before.push(match looked {
+            Err(failure) if change.goes_on_from().is_some() => return Err((member, failure)),
+            looked => looked.ok(),
+        });
+    }
+    Ok(before)
+}
+
+/// The failure, with the member's name before it.
+fn at(member: &Member, failure: Failure) -> Failure {
+    let named = |reason: &dyn std::fmt::Display| format!("{}: {reason}", member.name);
+    match failure {
+        Failure::Refused(error) => Failure::refused(named(&format_args!("{error:#}"))),
+        Failure::Unreachable(reason) => Failure::Unreachable(named(&reason)),
+        Failure::Usage(reason) => Failure::refused(named(&reason)),
+        told @ (Failure::Told(_) | Failure::Interrupted | Failure::Closed) => told,
+    }
+}
+
+fn listed(names: &[String]) -> String {
+    match names {
+        [] => "nobody".to_owned(),
+        names => names.join(", "),
+    }
+}

@@ -1,0 +1,353 @@
+//! `NodeConfig`: what one node is told before it starts.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use dataverse_core::address;
+use dataverse_core::limits::{FACTOR_MAX, LINKS_MAX, NAME_BYTES_MAX};
+use dataverse_lab::limits::FACTOR_DEFAULT;
+use dataverse_node::settings::Settings;
+use dataverse_node::settings::setting::{Setting, within};
+use dataverse_node::settings::value::Value;
+
+use super::Values;
+use crate::limits;
+
+/// Everything that one node is told before it starts. Made by [`super::resolve`] from what a user said, or
+/// in code from [`NodeConfig::new`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NodeConfig {
+    /// For people; the beginning of the node's id when `None`.
+    pub name: Option<String>,
+    /// Where everything is kept.
+    pub folder: PathBuf,
+    /// Where nodes and gRPC clients are answered; port 0 picks one.
+    pub listen: SocketAddr,
+    /// `host:port` at which other nodes reach this one; where it listens when `None`.
+    pub advertise: Option<String>,
+    /// Where HTTP is answered; port 0 picks one.
+    pub http: SocketAddr,
+    /// Names by which HTTP clients may address the node, beside `localhost` and its numbers.
+    pub http_hosts: Vec<String>,
+    /// `host:port` of the nodes to link with.
+    pub links: Vec<String>,
+    /// Only nodes of the same network link.
+    pub network: String,
+    /// The failure domain, such as a machine or a rack; may be empty.
+    pub zone: String,
+    /// Bytes that the node may use; what the disk has free when `None`.
+    pub capacity: Option<u64>,
+    /// Replicas of a file unless its upload says otherwise.
+    pub factor: u32,
+    /// The folder of policies; `policies` in the data folder when `None`.
+    pub policies: Option<PathBuf>,
+    /// Where requests are written down, if at all.
+    pub record: Option<PathBuf>,
+    /// Addresses that other machines can reach are accepted.
+    pub insecure: bool,
+    /// Everything else.
+    pub settings: Settings,
+}
+
+impl NodeConfig {
+    /// A node with its data in this folder and every other setting at its default.
+    #[must_use]
+    pub(crate) fn new(folder: PathBuf) -> Self {
+        Self {
+            name: None,
+            folder,
+            listen: SocketAddr::from(([127, 0, 0, 1], 7400)),
+            advertise: None,
+            http: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            http_hosts: Vec::new(),
+            links: Vec::new(),
+            network: "default".to_owned(),
+            zone: String::new(),
+            capacity: None,
+            factor: FACTOR_DEFAULT,
+            policies: None,
+            record: None,
+            insecure: false,
+            settings: Settings::default(),
+        }
+    }
+
+    /// Every name by which HTTP clients may address the node.
+    #[must_use]
+    pub(crate) fn all_http_hosts(&self) -> Vec<String> {
+        let advertised = self.advertise.as_deref();
+        let advertised = advertised.and_then(|text| address::host_and_port(text).ok());
+        let advertised = advertised.map(|(host, _)| host.to_owned());
+        self.http_hosts.iter().cloned().chain(advertised).collect()
+    }
+
+    /// The same with paths that begin at the root, so that they mean the same wherever they are compared.
+    ///
+    /// # Errors
+    /// When it isn't known where this process is.
+    pub(crate) fn rooted(mut self) -> std::io::Result<Self> {
+        self.folder = std::path::absolute(&self.folder)?;
+        for path in [&mut self.policies, &mut self.record].into_iter().flatten() {
+            *path = std::path::absolute(&*path)?;
+        }
+        Ok(self)
+    }
+
+    /// The folder of policies.
+    #[must_use]
+    pub(crate) fn policies_folder(&self) -> PathBuf {
+        self.policies
+            .clone()
+            .unwrap_or_else(|| self.folder.join("policies"))
+    }
+
+    /// Refuses values that can't stand together.
+    pub(super) fn check(&self) -> Result<(), String> {
+        if let Some(sentence) = self.settings.contradiction() {
+            return Err(sentence);
+        }
+        if self.settings.write_min_replicas > self.factor {
+            return Err(format!(
+                "write.min_replicas ({}) is more than factor ({}): no write would ever be acknowledged",
+                self.settings.write_min_replicas, self.factor
+            ));
+        }
+        let exposed = [("listen", self.listen), ("http", self.http)]
+            .into_iter()
+            .find_map(|(setting, address)| address::exposure(setting, address));
+        match exposed {
+            Some(sentence) if !self.insecure => Err(sentence),
+            // Every node would take such an address for its own.
+            _ if self.listen.ip().is_unspecified() && self.advertise.is_none() => Err(format!(
+                "listen ({}) is every address of this machine, which tells other nodes nothing: name one of them with advertise (--advertise HOST:PORT)",
+                self.listen
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// How each setting is called, read and shown.
+    pub(super) const TABLE: &'static [Setting<Self>] = &[
+        Setting {
+            name: "name",
+            meaning: "what people call the node; the beginning of its id unless set",
+            show: |config| config.name.clone(),
+            read: |config, text| {
+                config.name = Some(label(text)?);
+                Ok(())
+            },
+        },
+        Setting {
+            name: "data",
+            meaning: "the folder that everything is kept in",
+            show: |config| Some(config.folder.display().to_string()),
+            read: |config, text| {
+                config.folder = folder(text)?;
+                Ok(())
+            },
+        },
+        Setting {
+            name: "listen",
+            meaning: "where nodes and gRPC clients are answered; port 0 picks one",
+            show: |config| Some(config.listen.to_string()),
+            read: |config, text| {
+                config.listen = address::to_listen_on(text)?;
+                Ok(())
+            },
+        },
+        Setting {
+            name: "advertise",
+            meaning: "where other nodes reach this one; where it listens unless set",
+            show: |config| config.advertise.clone(),
+            read: |config, text| {
+                config.advertise = Some(advertised(text)?);
+                Ok(())
+            },
+        },
+        Setting {
+            name: "http",
+            meaning: "where HTTP is answered; port 0 picks one",
+            show: |config| Some(config.http.to_string()),
+            read: |config, text| {
+                config.http = address::to_listen_on(text)?;
+                Ok(())
+            },
+        },
+        Setting {
+            name: "http_hosts",
+            meaning: "names by which HTTP clients may address the node, beside localhost, its numbers and the name in advertise; several are separated by commas",
+            show: |config| (!config.http_hosts.is_empty()).then(|| config.http_hosts.join(",")),
+            read: |config, text| {
+                config.http_hosts = http_hosts(text)?;
+                Ok(())
+            },
+        },
+        Setting {
+            name: "links",
+            meaning: "the nodes to link with, as HOST:PORT; several are separated by commas",
+            show: |config| (!config.links.is_empty()).then(|| config.links.join(",")),
+            read: |config, text| {
+                config.links = links(text)?;
+                Ok(())
+            },
+        },
+        Setting {
+            name: "network",
+            meaning: "only nodes of the same network link",
+            show: |config| Some(config.network.clone()),
+            read: |config, text| {
+                config.network = label(text)?;
+                Ok(())
+            },
+        },
+        Setting {
+            name: "zone",
+            meaning: "the failure domain; copies of a file go to different zones first",
+            show: |config| (!config.zone.is_empty()).then(|| config.zone.clone()),
+            read: |config, text| {
+                config.zone = match text {
+                    "" => String::new(),
+                    text => label(text)?,
+                };
+                Ok(())
+            },
+        },
+        Setting {
+            name: "capacity",
+            meaning: "bytes that the node may use; what the disk has free unless set",
+            show: |config| config.capacity.show(),
+            read: |config, text| {
+                config.capacity = within(text, Some(1)..=Some(u64::MAX))?;
+                Ok(())
+            },
+        },
+        Setting {
+            name: "factor",
+            meaning: "copies of a file unless its upload says otherwise",
+            show: |config| config.factor.show(),
+            read: |config, text| {
+                config.factor = within(text, 1..=FACTOR_MAX)?;
+                Ok(())
+            },
+        },
+        Setting {
+            name: "policies",
+            meaning: "the folder of policies; `policies` in the data folder unless set",
+            show: |config| Some(config.policies_folder().display().to_string()),
+            read: |config, text| {
+                config.policies = Some(folder(text)?);
+                Ok(())
+            },
+        },
+        Setting {
+            name: "record",
+            meaning: "the file in which requests are written down, for the lab; none unless set",
+            show: |config| {
+                config
+                    .record
+                    .as_ref()
+                    .map(|file| file.display().to_string())
+            },
+            read: |config, text| {
+                config.record = Some(recording(text)?);
+                Ok(())
+            },
+        },
+        Setting {
+            name: "insecure",
+            meaning: "accept addresses that other machines can reach, without authentication",
+            show: |config| config.insecure.show(),
+            read: |config, text| {
+                config.insecure = bool::read(text)?;
+                Ok(())
+            },
+        },
+    ];
+}
+
+/// Where data is kept unless told otherwise: the place that the XDG base directory specification names.
+pub(super) fn default_folder(environment: &Values) -> PathBuf {
+    let absolute = |name: &str| {
+        let path = environment.get(name).map(Path::new)?;
+        path.is_absolute().then(|| path.to_owned())
+    };
+    absolute("XDG_DATA_HOME")
+        .or_else(|| absolute("HOME").map(|home| home.join(".local/share")))
+        .map_or_else(
+            || PathBuf::from("dataverse-data"),
+            |data| data.join("dataverse"),
+        )
+}
+
+/// A name that can stand in a line of `name=value` words and in a URL's segment.
+fn label(text: &str) -> Result<String, String> {
+    let foreign = |char: char| char.is_whitespace() || char.is_control() || char == '/';
+    if text.is_empty() || text.len() > NAME_BYTES_MAX {
+        return Err(format!("expected 1 to {} bytes", NAME_BYTES_MAX));
+    }
+    if text.contains(foreign) || matches!(text, "." | "..") {
+        return Err("expected a name without spaces, `/` and control characters".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+fn folder(text: &str) -> Result<PathBuf, String> {
+    match text {
+        "" => Err("expected a folder".to_owned()),
+        text => Ok(PathBuf::from(text)),
+    }
+}
+
+/// A recording is text, a line a request, and no name promises anything else.
+fn recording(text: &str) -> Result<PathBuf, String> {
+    const OTHERS: [&str; 10] = [
+        "bz2", "gz", "html", "json", "jsonl", "parquet", "svg", "xz", "zip", "zst",
+    ];
+    let file = folder(text).map_err(|_| "expected a file".to_owned())?;
+    let ending = file.extension().unwrap_or_default().to_string_lossy();
+    match OTHERS.iter().find(|it| ending.eq_ignore_ascii_case(it)) {
+        Some(other) => Err(format!(
+            "a recording is plain CSV and no .{other}; give a name such as requests.csv"
+        )),
+        None => Ok(file),
+    }
+}
+
+fn advertised(text: &str) -> Result<String, String> {
+    // Port 0 stands for the port that is picked.
+    let (host, _) = address::host_and_port(text)?;
+    let everywhere = host
+        .parse::<std::net::IpAddr>()
+        .is_ok_and(|ip| ip.to_canonical().is_unspecified());
+    if everywhere {
+        return Err("expected an address that other nodes can connect to".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+/// Host names, without ports: whoever reaches the node by a name may do so through a forwarded port.
+fn http_hosts(text: &str) -> Result<Vec<String>, String> {
+    let names: Vec<String> = text
+        .split(',')
+        .map(str::trim)
+        .filter(|name| !name.is_empty())
+        .map(address::host_name)
+        .collect::<Result<_, _>>()?;
+    if names.len() > limits::HTTP_HOSTS_MAX {
+        return Err(format!("expected at most {} names", limits::HTTP_HOSTS_MAX));
+    }
+    Ok(names)
+}
+
+fn links(text: &str) -> Result<Vec<String>, String> {
+    let links: Vec<String> = text
+        .split(',')
+        .map(str::trim)
+        .filter(|link| !link.is_empty())
+        .map(address::of_a_node)
+        .collect::<Result<_, _>>()?;
+    if links.len() > LINKS_MAX {
+        return Err(format!("expected at most {} links", LINKS_MAX));
+    }
+    Ok(links)
+}

@@ -1,0 +1,423 @@
+//! One node from its configuration to its end: store, transport, driver and the two faces put together.
+//!
+//! Shutdown runs from the outside in: the faces take nothing new and finish what is in flight, then nobody
+//! looks after the policies any more, the driver ends its background work and leaves the membership, and the
+//! store closes.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use dataverse_api::http;
+use dataverse_api::http::Around;
+use dataverse_core::id::NodeId;
+use dataverse_core::search::Peer;
+use dataverse_node::driver::{Driver, Judges, Parts, system_now};
+use dataverse_node::entropy::Entropy;
+use dataverse_node::policies::api::Desk;
+use dataverse_node::policies::{Place, Policies, Workshop};
+use dataverse_node::recorder::{Recorder, Recording};
+use dataverse_overlay::descriptors;
+use dataverse_overlay::grpc::GrpcTransport;
+use dataverse_store::data_folder::DataFolder;
+use dataverse_store::{DiskOptions, DiskStore, MemoryStore, Store};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::NodeConfig;
+
+/// Capacity of a node that keeps everything in memory, unless told otherwise.
+const EPHEMERAL_BYTES: u64 = 1 << 30;
+
+/// In the data folder, policies that can be gone back to, and compiled ones.
+const KEPT: &str = "policies-kept";
+const COMPILED: &str = "policies-compiled";
+
+/// Where a node keeps what it stores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keeping {
+    /// In the configured folder.
+    OnDisk,
+    /// In memory; gone with the node.
+    InMemory,
+}
+
+/// A node that runs.
+pub(crate) struct RunningNode {
+    driver: Arc<Driver>,
+    policies: Arc<Policies>,
+    http: SocketAddr,
+    address: String,
+    listens: SocketAddr,
+    closing: CancellationToken,
+    faces: JoinSet<anyhow::Result<()>>,
+    shutdown: Duration,
+    /// What a node writes that keeps nothing; goes with it.
+    _scratch: Option<TempDir>,
+}
+
+impl RunningNode {
+    /// Starts a node, or leaves nothing behind of what was made for it. It serves when this returns.
+    ///
+    /// # Errors
+    /// What kept it from starting: a port that is taken, a folder that is refused.
+    pub(crate) async fn start(config: NodeConfig, keeping: Keeping) -> anyhow::Result<Self> {
+        let config = config.rooted().context("finding the folders")?;
+        descriptors::raise_limit();
+        let grpc = bind(config.listen, "--listen").await?;
+        let http = bind(config.http, "--http").await?;
+        let drawn = NodeId::from(rand::random::<u128>());
+        let folder = match keeping {
+            Keeping::OnDisk => Some(claim(&config).await?),
+            Keeping::InMemory => None,
+        };
+        let started = Self::start_on(config, keeping, (grpc, http), drawn).await;
+        if let (Err(_), Some(folder)) = (&started, folder) {
+            tokio::task::spawn_blocking(move || folder.give_up(drawn)).await?;
+        }
+        started
+    }
+
+    async fn start_on(
+        config: NodeConfig,
+        keeping: Keeping,
+        listeners: (TcpListener, TcpListener),
+        drawn: NodeId,
+    ) -> anyhow::Result<Self> {
+        let workshop = open_workshop(&config, keeping).await?;
+        let (store, id) = open_store(&config, keeping, drawn).await?;
+        let closed = Arc::clone(&store);
+        let started = Self::start_from(config, keeping, workshop, listeners, store, id).await;
+        if started.is_err() {
+            closed.close().await;
+        }
+        started
+    }
+
+    async fn start_from(
+        config: NodeConfig,
+        keeping: Keeping,
+        workshop: Arc<Workshop>,
+        (grpc, http): (TcpListener, TcpListener),
+        store: Arc<dyn Store>,
+        id: NodeId,
+    ) -> anyhow::Result<Self> {
+        let http_address = http.local_addr()?;
+        let listens = grpc.local_addr()?;
+        let advertised = config.advertise.clone();
+        let address = advertised.unwrap_or_else(|| listens.to_string());
+        let settings = config.settings.clone();
+        let data = config.folder.clone();
+        let record = config.record.clone().map(|file| Recording {
+            file,
+            names: settings.record_names,
+            bytes: settings.record_bytes.unwrap_or(u64::MAX),
+            kept: settings.record_files,
+        });
+        let recorder = record
+            .map(|recording| Recorder::start(recording, id))
+            .transpose()?;
+        let hosts = config.all_http_hosts();
+        let (scratch, place) = place_policies(&config, keeping, workshop)?;
+        let driver = Driver::start(Parts {
+            me: Peer {
+                id,
+                name: config.name.unwrap_or_else(|| id.default_name()).into(),
+                address: address.as_str().into(),
+            },
+            http: http_address.to_string(),
+            network: config.network.into(),
+            zone: config.zone,
+            factor: config.factor,
+            settings: config.settings,
+            store,
+            transport: Arc::new(GrpcTransport::new(&settings.timings())),
+            judges: Arc::new(Judges::default()),
+            recorder: recorder.map(Arc::new),
+            now: system_now(),
+            entropy: Entropy::of_system(),
+        })
+        .await?;
+
+        let policies = match Policies::start(place, &driver).await {
+            Ok(policies) => policies,
+            Err(error) => {
+                driver.stop().await;
+                return Err(error);
+            }
+        };
+
+        let spool = match &scratch {
+            Some(scratch) => scratch.path().to_owned(),
+            None => data,
+        };
+        let around = Around { hosts, spool };
+        let closing = CancellationToken::new();
+        let mut faces = JoinSet::new();
+        let (of_grpc, at_end) = (Arc::clone(&driver), closing.clone());
+        let timings = settings.timings();
+        faces.spawn(async move {
+            let services = dataverse_api::grpc::services(&of_grpc);
+            let is_ready = move || of_grpc.is_ready();
+            let end = at_end.cancelled_owned();
+            dataverse_overlay::grpc::serve(grpc, services, &timings, is_ready, end).await
+        });
+        let (of_http, at_end) = (Arc::clone(&driver), closing.clone());
+        let desk = Arc::clone(&policies) as Arc<dyn Desk>;
+        faces.spawn(async move {
+            let end = at_end.cancelled_owned();
+            let served = http::serve(http, of_http, desk, &settings, around, end).await;
+            served.context("serving HTTP")
+        });
+        driver.link_with(config.links);
+        let shutdown = driver.settings().node_shutdown;
+        Ok(Self {
+            driver,
+            policies,
+            http: http_address,
+            address,
+            listens,
+            closing,
+            faces,
+            shutdown,
+            _scratch: scratch,
+        })
+    }
+
+    /// What the node prints when it is ready.
+    #[must_use]
+    pub(crate) fn ready_line(&self) -> String {
+        format!(
+            "ready name={} id={} http={} grpc={}",
+            self.driver.name(),
+            self.driver.id(),
+            self.http,
+            self.listens
+        )
+    }
+
+    /// Where it answers HTTP.
+    #[must_use]
+    pub(crate) const fn http(&self) -> SocketAddr {
+        self.http
+    }
+
+    /// Where other nodes reach it.
+    #[must_use]
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Its name.
+    #[must_use]
+    pub(crate) fn name(&self) -> &str {
+        self.driver.name()
+    }
+
+    /// Ends when a face fails, which none does by itself.
+    async fn face_failed(&mut self) -> anyhow::Error {
+        match self.faces.join_next().await {
+            Some(Ok(Err(error))) => error,
+            Some(Err(error)) => error.into(),
+            Some(Ok(Ok(()))) | None => anyhow::anyhow!("a server ended"),
+        }
+    }
+
+    /// Finishes what is in flight within `node.shutdown` and ends.
+    pub(crate) async fn stop(mut self) {
+        // Whoever hears it calls back, which is only answered while the faces are there.
+        self.driver.say_goodbye().await;
+        // Requests that wait for a change of policies are answered, so that the faces need not wait for them.
+        self.policies.cease();
+        self.closing.cancel();
+        let ended = async { while self.faces.join_next().await.is_some() {} };
+        if tokio::time::timeout(self.shutdown, ended).await.is_err() {
+            tracing::warn!("requests in flight did not end in time and are cut off");
+        }
+        self.faces.shutdown().await;
+        self.policies.stop().await;
+        self.driver.stop().await;
+    }
+
+    /// Ends at once, as if the machine had failed: connections break, nobody is told.
+    pub(crate) async fn kill(mut self) {
+        self.faces.shutdown().await;
+        self.policies.stop().await;
+        self.driver.crash().await;
+    }
+}
+
+/// Runs a node until it is told to stop.
+///
+/// # Errors
+/// What kept it from starting, or from stopping cleanly.
+pub(crate) async fn run(config: NodeConfig) -> anyhow::Result<()> {
+    let mut terminated = signal(SignalKind::terminate())?;
+    let mut interrupted = signal(SignalKind::interrupt())?;
+    let mut node = RunningNode::start(config, Keeping::OnDisk).await?;
+    print_ready(&node.ready_line());
+    tokio::select! {
+        _ = terminated.recv() => tracing::info!("told to stop"),
+        _ = interrupted.recv() => tracing::info!("interrupted"),
+        error = node.face_failed() => {
+            node.stop().await;
+            return Err(error);
+        }
+    }
+    node.stop().await;
+    Ok(())
+}
+
+/// Whoever waits for this line may have gone away, which is no reason to stop.
+fn print_ready(line: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| {
+        format!("listening on {address} ({flag}); is another node running there? port 0 picks a free one")
+    })
+}
+
+async fn claim(config: &NodeConfig) -> anyhow::Result<DataFolder> {
+    let (folder, policies) = (config.folder.clone(), config.policies.clone());
+    let claimed =
+        tokio::task::spawn_blocking(move || DataFolder::claim(&folder, policies.as_deref()));
+    Ok(claimed.await??)
+}
+
+async fn open_workshop(config: &NodeConfig, keeping: Keeping) -> anyhow::Result<Arc<Workshop>> {
+    let cache = (keeping == Keeping::OnDisk).then(|| config.folder.join(COMPILED));
+    let bounds = config.settings.compile_bounds();
+    Ok(tokio::task::spawn_blocking(move || Workshop::guarded(cache, bounds)).await??)
+}
+
+async fn open_store(
+    config: &NodeConfig,
+    keeping: Keeping,
+    id: NodeId,
+) -> anyhow::Result<(Arc<dyn Store>, NodeId)> {
+    if keeping == Keeping::InMemory {
+        let capacity = config.capacity.unwrap_or(EPHEMERAL_BYTES);
+        return Ok((MemoryStore::new(capacity), id));
+    }
+    let options = DiskOptions {
+        folder: config.folder.clone(),
+        capacity: config.capacity,
+        network: config.network.clone(),
+        node_if_new: id,
+        now: system_now()(),
+    };
+    let opened = tokio::task::spawn_blocking(move || DiskStore::open(&options)).await?;
+    let (store, identity) = opened?;
+    Ok((store, identity.node))
+}
+
+/// Where a node's policies are. One that keeps nothing has no data folder to put them in.
+fn place_policies(
+    config: &NodeConfig,
+    keeping: Keeping,
+    workshop: Arc<Workshop>,
+) -> anyhow::Result<(Option<TempDir>, Place)> {
+    let scratch = match keeping {
+        Keeping::OnDisk => None,
+        Keeping::InMemory => Some(tempfile::tempdir().context("making a temporary folder")?),
+    };
+    let (folder, kept) = match &scratch {
+        None => (config.policies_folder(), config.folder.join(KEPT)),
+        Some(scratch) => {
+            let own = || scratch.path().join("policies");
+            let folder = config.policies.clone().unwrap_or_else(own);
+            (folder, scratch.path().join(KEPT))
+        }
+    };
+    let place = Place {
+        folder,
+        kept,
+        workshop,
+    };
+    Ok((scratch, place))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A node that can't start; returns why.
+    async fn refused(config: NodeConfig) -> String {
+        let started = RunningNode::start(config, Keeping::OnDisk).await;
+        format!("{:#}", started.err().expect("it can't start"))
+    }
+
+    fn config(folder: std::path::PathBuf) -> NodeConfig {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        NodeConfig {
+            listen: any,
+            http: any,
+            ..NodeConfig::new(folder)
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_start_that_fails_leaves_no_folder_behind() {
+        let taken = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let taken = taken.local_addr().map(|address| (taken, address));
+        let (_listener, address) = taken.expect("it is bound");
+        let check = async |change: &dyn Fn(&mut NodeConfig), reason: &str| {
+            let parent = tempfile::tempdir().expect("a folder");
+            let mut config = config(parent.path().join("a/data"));
+            change(&mut config);
+            let why = refused(config).await;
+            assert!(why.contains(reason), "{why}");
+            let left: Vec<_> = std::fs::read_dir(parent.path())
+                .expect("it is there")
+                .collect();
+            assert!(left.is_empty(), "{left:?} after {why}");
+        };
+        check(&|config| config.http = address, "--http").await;
+        check(&|config| config.listen = address, "--listen").await;
+        check(
+            &|config| config.record = Some("/nonexistent/file".into()),
+            "--record",
+        )
+        .await;
+        check(
+            &|config| config.policies = Some("/dev/null".into()),
+            "--policies",
+        )
+        .await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_wrong_data_folder_is_named_before_anything_is_tried_in_it() {
+        let parent = tempfile::tempdir().expect("a folder");
+        let file = parent.path().join("file");
+        std::fs::write(&file, "mine").expect("it is written");
+        let why = refused(config(file.clone())).await;
+        let named = format!(
+            "the data folder {} is a file; name a folder with --data",
+            file.display()
+        );
+        assert_eq!(why, named);
+        let why = refused(config(file.join("below"))).await;
+        assert!(why.contains("--data") && !why.contains("compile"), "{why}");
+        assert_eq!(std::fs::read_to_string(&file).expect("it is there"), "mine");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_second_start_takes_nothing_from_the_node_that_runs() {
+        let parent = tempfile::tempdir().expect("a folder");
+        let folder = parent.path().join("data");
+        let running = RunningNode::start(config(folder.clone()), Keeping::OnDisk).await;
+        let running = running.expect("it starts");
+        let why = refused(config(folder.clone())).await;
+        assert!(why.contains("in use by a running node"), "{why}");
+        assert!(folder.join("index.redb").is_file() && folder.join("policies").is_dir());
+        running.stop().await;
+    }
+}

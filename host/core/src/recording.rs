@@ -1,0 +1,226 @@
+//! The format of a node's own recording: what it was asked, one line a request.
+//!
+//! The file is text. Its first line is [`FIRST_LINE`], which carries the version; the second names the columns,
+//! and then comes a line a request:
+//!
+//! ```text
+//! # dataverse recording 1
+//! time,reader,op,id,size,outcome,hops
+//! 1767225600123,0b3f9a1c55d0e7a2,read,7d1e0c9b2a4f6e58,1048576,remote,2
+//! ```
+//!
+//! | column | what |
+//! |---|---|
+//! | `time` | milliseconds since 1970 |
+//! | `reader` | who asked: an id, 16 hexadecimal digits |
+//! | `op` | `read`, `write` or `delete` |
+//! | `id` | the file's id, 16 hexadecimal digits |
+//! | `size` | bytes of the content; 0 when it is not known |
+//! | `outcome` | how the node answered, see [`Outcome`] |
+//! | `hops` | hops that the content came over; 0 from the node itself |
+//! | `key` | the file's key, only in a recording with names |
+//!
+//! Recordings can be put one behind the other: the first two lines may come again. The node writes with [`Writer`],
+//! which flushes nothing and rotates nothing: that is for whoever owns the file.
+
+use std::io::{self, Write};
+
+use crate::version::Millis;
+
+/// How every recording begins.
+pub const FIRST_LINE: &str = "# dataverse recording 1";
+/// How a recording of any version begins.
+const ANY_FIRST_LINE: &str = "# dataverse recording ";
+/// The names of the columns, but for the last one.
+pub const COLUMNS: [&str; 7] = ["time", "reader", "op", "id", "size", "outcome", "hops"];
+/// The name of the last column, which only a recording with names has.
+pub const KEY_COLUMN: &str = "key";
+
+/// How a node answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// A read, from the node's own replica.
+    Replica,
+    /// A read, from the node's own cached copy: a hit.
+    Cached,
+    /// A read, from another node: a miss.
+    Remote,
+    /// There is no such file.
+    Missing,
+    /// A write or a deletion that was done.
+    Done,
+    /// It was not done, or what there is could not be told.
+    Failed,
+}
+
+impl Outcome {
+    /// Every one.
+    pub const ALL: [Self; 6] = [
+        Self::Replica,
+        Self::Cached,
+        Self::Remote,
+        Self::Missing,
+        Self::Done,
+        Self::Failed,
+    ];
+
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Replica => "replica",
+            Self::Cached => "cached",
+            Self::Remote => "remote",
+            Self::Missing => "missing",
+            Self::Done => "done",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// Whether there was a file to read, or one that changed: else the request says nothing about what there is.
+    #[must_use]
+    pub const fn is_of_a_file(self) -> bool {
+        !matches!(self, Self::Missing | Self::Failed)
+    }
+
+    /// Whether the node's cache had anything to do with it: a file that is not there, or that the node keeps for
+    /// good, says nothing about what to cache.
+    #[must_use]
+    pub const fn is_of_the_cache(self) -> bool {
+        matches!(self, Self::Cached | Self::Remote | Self::Done)
+    }
+}
+
+/// One line of a recording.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Line<'a> {
+    /// Milliseconds since 1970.
+    pub time: Millis,
+    /// Who asked.
+    pub reader: u64,
+    /// What.
+    pub op: Op,
+    /// The file's id.
+    pub id: u64,
+    /// Bytes of the content; 0 when it is not known.
+    pub size: u64,
+    /// How the node answered.
+    pub outcome: Outcome,
+    /// Hops that the content came over; 0 from the node itself.
+    pub hops: u32,
+    /// The file's key; written only in a recording with names.
+    pub key: Option<&'a str>,
+}
+
+/// Writes a recording.
+///
+/// ```
+/// use dataverse_core::recording::{Line, Op, Outcome, Writer};
+///
+/// let mut recording = Vec::new();
+/// let mut writer = Writer::begin(&mut recording, false)?;
+/// writer.write(&Line {
+///     time: 1,
+///     reader: 2,
+///     op: Op::Read,
+///     id: 3,
+///     size: 4,
+///     outcome: Outcome::Remote,
+///     hops: 5,
+///     key: Some("ada/notes.txt"),
+/// })?;
+/// assert!(recording.ends_with(b"\n1,0000000000000002,read,0000000000000003,4,remote,5\n"));
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Writer<W> {
+    out: W,
+    names: bool,
+    line: Vec<u8>,
+}
+
+impl<W: Write> Writer<W> {
+    /// Writes the first two lines; with `names`, every line will have the file's key.
+    ///
+    /// # Errors
+    /// What the output says.
+    pub fn begin(mut out: W, names: bool) -> io::Result<Self> {
+        let key = if names { ",key" } else { "" };
+        writeln!(out, "{FIRST_LINE}\n{}{key}", COLUMNS.join(","))?;
+        Ok(Self {
+            out,
+            names,
+            line: Vec::new(),
+        })
+    }
+
+    /// Writes a line, in one go; its bytes.
+    ///
+    /// # Errors
+    /// What the output says.
+    pub fn write(&mut self, line: &Line<'_>) -> io::Result<u64> {
+        self.line.clear();
+        write!(
+            self.line,
+            "{},{:016x},{},{:016x},{},{},{}",
+            line.time,
+            line.reader,
+            line.op.as_str(),
+            line.id,
+            line.size,
+            line.outcome.as_str(),
+            line.hops
+        )?;
+        if self.names {
+            // A key may have commas and quotes.
+            let key = line.key.unwrap_or_default().replace('"', "\"\"");
+            write!(self.line, ",\"{key}\"")?;
+        }
+        self.line.push(b'\n');
+        self.out.write_all(&self.line)?;
+        Ok(self.line.len() as u64)
+    }
+
+    /// Hands out what was buffered.
+    ///
+    /// # Errors
+    /// What the output says.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+
+    /// The output.
+    pub fn into_inner(self) -> W {
+        self.out
+    }
+}
+
+/// Whether these first bytes of a file are those of a recording.
+#[must_use]
+pub fn begins(bytes: &[u8]) -> bool {
+    bytes.starts_with(ANY_FIRST_LINE.as_bytes())
+}
+
+/// What a request asks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Op {
+    /// The content.
+    #[default]
+    Read,
+    /// That there be new content.
+    Write,
+    /// That there be none.
+    Delete,
+}
+
+impl Op {
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Delete => "delete",
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! Commits a record on every node of its layout, and settles the layout on those that made it durable.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dataverse_core::holdings::Role;
+use dataverse_core::id::NodeId;
+use dataverse_core::plural::plural;
+use dataverse_core::record::Record;
+use dataverse_core::search::Peer;
+use dataverse_core::version::Millis;
+use dataverse_core::version::Stamp;
+use dataverse_overlay::transport::{CallError, CommitAnswer, CommitAsk, Refusal};
+use dataverse_store::{Applied, Change, Prepared, StoreError};
+use futures_util::future::join_all;
+
+use super::preparing::{Readied, Ready};
+use super::write::refused_by_store;
+use crate::driver::Driver;
+use crate::driver::client::api::WriteError;
+use crate::limits;
+use crate::metrics::Copied;
+
+/// How long after a commit without an answer it is tried again.
+const COMMIT_AGAIN_AFTER: Duration = Duration::from_millis(200);
+
+impl Driver {
+    /// Commits a new version on the nodes that are ready and, where the layout names it, here. Returns
+    /// the record with the layout of those on which it is durable.
+    pub(in crate::driver) async fn commit_everywhere(
+        &self,
+        record: Arc<Record>,
+        content: Prepared,
+        readied: Readied,
+    ) -> Result<Arc<Record>, WriteError> {
+        let own = record.layout.names(self.me.id);
+        let mut spare = None;
+        let commit_own = async {
+            if !own {
+                spare = Some(content);
+                return Ok(false);
+            }
+            let now = self.now();
+            self.hold(&record, Role::Replica, Some(content), now)
+                .await
+                .map(|_| true)
+        };
+        let others = readied
+            .others
+            .iter()
+            .map(|ready| self.commit_on(ready, &record));
+        let (own, others) = tokio::join!(commit_own, join_all(others));
+        let mut durable: Vec<NodeId> = others.into_iter().flatten().collect();
+        match own {
+            Ok(true) => durable.insert(0, self.me.id),
+            Ok(false) => {}
+            Err(error) if durable.is_empty() => return Err(error),
+            Err(error) => {
+                tracing::error!(key = %record.key, %error, "this node could not keep its own replica");
+            }
+        }
+        let record = self.settle_layout(record, durable, &mut spare).await?;
+        if let Some(content) = spare {
+            self.keep_cached(&record, content).await;
+        }
+        Ok(record)
+    }
+
+    /// Commits a record on another node: with the content prepared there, or without (a tombstone, a newer
+    /// layout of what it has).
+    pub(in crate::driver) async fn commit_record(
+        &self,
+        peer: &Peer,
+        preparation: Option<u128>,
+        record: &Arc<Record>,
+    ) -> Result<Held, CallError> {
+        let ask = CommitAsk::Commit {
+            preparation,
+            record: Arc::clone(record),
+        };
+        let answer = self.transport.commit(peer, self.message(ask)).await?;
+        Ok(match self.answer_of(peer, answer)? {
+            CommitAnswer::Done => Held::Here,
+            CommitAnswer::Superseded(greater) => {
+                self.check_stamp(&greater).map_err(CallError::Refused)?;
+                Held::Greater(greater)
+            }
+        })
+    }
+
+    /// Commits what is prepared, and asks again when no answer came: a commit that was carried out and whose answer
+    /// was lost is no failure. Then nothing is prepared there any more, and the record alone says whether it is held.
+    pub(in crate::driver) async fn commit_surely(
+        &self,
+        ready: &Ready,
+        record: &Arc<Record>,
+    ) -> Result<Held, CallError> {
+        let mut preparation = ready.preparation;
+        for _ in 1..limits::COMMIT_TRIES_MAX {
+            let error = match self.commit_record(&ready.peer, preparation, record).await {
+                Ok(held) => return Ok(held),
+                Err(error) => error,
+            };
+            match error {
+                CallError::Refused(Refusal::Absent(_)) if preparation.is_some() => {
+                    preparation = None;
+                    continue;
+                }
+                CallError::Unreachable { .. }
+                | CallError::Deadline { .. }
+                | CallError::Refused(Refusal::Busy(_)) => {}
+                other => return Err(other),
+            }
+            tokio::time::sleep(COMMIT_AGAIN_AFTER).await;
+        }
+        self.commit_record(&ready.peer, preparation, record).await
+    }
+
+    pub(in crate::driver) async fn commit_on(
+        &self,
+        ready: &Ready,
+        record: &Arc<Record>,
+    ) -> Option<NodeId> {
+        match self.commit_surely(ready, record).await {
+            // A greater record there means that a later write has already replaced this one.
+            Ok(_) => Some(ready.peer.id),
+            Err(error) => {
+                tracing::warn!(key = %record.key, node = %ready.peer.name, %error, "a prepared replica was not committed");
+                None
+            }
+        }
+    }
+
+    /// Where every holder committed, the layout stands. Else the next layout names those that did, and
+    /// this node, if it still has the content and can make it durable. Nothing is named that is not.
+    pub(in crate::driver) async fn settle_layout(
+        &self,
+        record: Arc<Record>,
+        durable: Vec<NodeId>,
+        spare: &mut Option<Prepared>,
+    ) -> Result<Arc<Record>, WriteError> {
+        if durable.len() == record.layout.holders.len() {
+            return Ok(record);
+        }
+        let mut record = record;
+        if let Some(content) = spare.take() {
+            let with_own = std::iter::once(self.me.id).chain(durable.iter().copied());
+            let laid = self.laid_anew(&record, with_own.collect()).await;
+            record = laid.map_err(refused_by_store)?;
+            let now = self.now();
+            match self.hold(&record, Role::Replica, Some(content), now).await {
+                Ok(_) if record.layout.holders.len() >= self.min_replicas() => {
+                    self.spread_layout(&record).await;
+                    return Ok(record);
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::error!(key = %record.key, %error, "this node could not keep a replica in place of another");
+                }
+            }
+        }
+        if durable.len() < self.min_replicas() {
+            return Err(WriteError::Unavailable(format!(
+                "{} was made durable on {}, and {} required; try again",
+                record.key,
+                plural(durable.len() as u64, "node", "nodes"),
+                plural(self.min_replicas() as u64, "is", "are")
+            )));
+        }
+        let laid = self.laid_anew(&record, durable).await;
+        let record = laid.map_err(refused_by_store)?;
+        self.spread_layout(&record).await;
+        Ok(record)
+    }
+
+    pub(in crate::driver) fn min_replicas(&self) -> usize {
+        self.settings.write_min_replicas.max(1) as usize
+    }
+
+    /// The same record with these holders, in the layout that follows.
+    pub(in crate::driver) async fn laid_anew(
+        &self,
+        record: &Record,
+        holders: Vec<NodeId>,
+    ) -> Result<Arc<Record>, StoreError> {
+        // A reading above the layout that it follows. Where that is from too far ahead it is only counted on.
+        let before = Stamp(record.layout.counter);
+        let _ = self.state.node().observe(before, self.now());
+        let at = self.stamp().await?;
+        let layout = self.state.node().next_layout(&record.layout, at, holders);
+        Ok(Arc::new(Record {
+            layout,
+            ..record.clone()
+        }))
+    }
+
+    /// Tells the holders of a layout of it, this node included.
+    pub(in crate::driver) async fn spread_layout(&self, record: &Arc<Record>) {
+        let commits = record.layout.holders.iter().map(|id| async move {
+            if let Err(error) = self.commit_at(*id, record).await {
+                tracing::warn!(key = %record.key, node = %self.name_of(*id), error, "a replica did not hear of its newer layout");
+            }
+        });
+        join_all(commits).await;
+    }
+
+    /// Commits a record that needs no content at a node, which may be this one.
+    pub(in crate::driver) async fn commit_at(
+        &self,
+        id: NodeId,
+        record: &Arc<Record>,
+    ) -> Result<Held, String> {
+        let Some(peer) = self.peer_of(id) else {
+            return Err("nothing is known of the node".to_owned());
+        };
+        if id == self.me.id {
+            let held = self.hold(record, Role::Replica, None, self.now()).await;
+            return held.map_err(|error| error.to_string());
+        }
+        let held = self.commit_record(&peer, None, record).await;
+        held.map_err(|error| error.to_string())
+    }
+
+    /// Lets go of what has just been committed here when a greater version was announced before: its
+    /// announcement, which would have let this go, is over.
+    pub(in crate::driver) async fn let_go_if_late(&self, record: &Record) {
+        if !self.state.node().came_late(record) {
+            return;
+        }
+        let change = Change::Drop {
+            key: record.key.clone(),
+            version: record.version,
+            only: None,
+        };
+        if let Err(error) = self.store.apply(change).await {
+            tracing::warn!(key = %record.key, %error, "a replica that came late was not let go");
+        }
+    }
+
+    /// Makes a record durable in this node's own index, content and all.
+    pub(in crate::driver) async fn hold(
+        &self,
+        record: &Arc<Record>,
+        role: Role,
+        content: Option<Prepared>,
+        validated: Millis,
+    ) -> Result<Held, WriteError> {
+        let change = Change::Put {
+            record: Arc::clone(record),
+            role,
+            content,
+            validated,
+            verified: self.checked_now(record),
+        };
+        match self.store.apply(change).await.map_err(refused_by_store)? {
+            Applied::Done { .. } => {
+                if role == Role::Replica {
+                    self.metrics.copied(Copied::Replica);
+                    self.judges.file_is_replica(&record.key, record.version);
+                }
+                self.let_go_if_late(record).await;
+                Ok(Held::Here)
+            }
+            Applied::Superseded(greater) => Ok(Held::Greater(greater)),
+            Applied::Nothing => Ok(Held::Not),
+        }
+    }
+}
+
+/// What became of a record that was to be held.
+#[derive(Debug)]
+pub(in crate::driver) enum Held {
+    /// It is durable.
+    Here,
+    /// A greater one was durable already.
+    Greater(Arc<Record>),
+    /// Something that is worth more is in its place.
+    Not,
+}
+
+impl Held {
+    pub(in crate::driver) const fn is_here(&self) -> bool {
+        matches!(self, Self::Here)
+    }
+}

@@ -1,0 +1,182 @@
+//! The delete flow: a tombstone is written as a version on every reachable holder, spares making up the
+//! factor, and announced. It counts once it is durable.
+
+use std::sync::Arc;
+
+use dataverse_core::content::Digest;
+use dataverse_core::floors::Heard;
+use dataverse_core::id::NodeId;
+use dataverse_core::key::Key;
+use dataverse_core::record::Record;
+use dataverse_core::version::Version;
+use dataverse_store::crash;
+use futures_util::future::join_all;
+
+use super::commit::Held;
+use crate::driver::Driver;
+use crate::driver::client::api::{Consistency, DeleteError, ReadError, WriteError};
+use crate::recorder::{Op, Outcome};
+
+/// Newer versions above which a deletion is tried again.
+const BURIALS_MAX: usize = 3;
+
+/// What the nodes said to a tombstone.
+#[derive(Default)]
+struct Burial {
+    /// Those on which it is durable.
+    durable: Vec<NodeId>,
+    /// The greatest record that was there already and is greater.
+    greater: Option<Arc<Record>>,
+}
+
+impl Driver {
+    /// Deletes a file.
+    ///
+    /// # Errors
+    /// [`DeleteError`].
+    pub async fn delete(&self, key: &Key) -> Result<(), DeleteError> {
+        let deleted = self.find_and_bury(key).await;
+        let outcome = match &deleted {
+            Ok(()) => Outcome::Done,
+            Err(DeleteError::Read(ReadError::NotFound { .. })) => Outcome::Missing,
+            Err(_) => Outcome::Failed,
+        };
+        self.take_down(Op::Delete, key, 0, outcome, 0);
+        deleted
+    }
+
+    async fn find_and_bury(&self, key: &Key) -> Result<(), DeleteError> {
+        self.refuse_unfit()
+            .map_err(|error| DeleteError::Unavailable(error.to_string()))?;
+        let located = match self.find(key, Consistency::Newest).await {
+            // No replica can be asked: what is known is deleted, and a newer version stays.
+            Err(ReadError::Unconfirmed { .. }) => self.find(key, Consistency::Usual).await,
+            located => located,
+        };
+        let record = match located {
+            Ok(located) => located.record,
+            // What nobody can read any more can still be deleted.
+            Err(ReadError::Lost { record }) => record,
+            Err(ReadError::Away { key, version }) => self.nothing_of(key, version),
+            Err(error) => return Err(error.into()),
+        };
+        let driver = self.shared();
+        let buried = self.spawn(async move { driver.bury(record).await });
+        buried
+            .await
+            .map_err(|_| DeleteError::Unavailable("the node is stopping".to_owned()))?
+    }
+
+    /// Stands for a version of which nothing is known but that it was written.
+    fn nothing_of(&self, key: Key, version: Version) -> Arc<Record> {
+        Arc::new(Record {
+            key,
+            version,
+            layout: self.state.node().first_layout(vec![self.me.id]),
+            deleted: false,
+            size: 0,
+            digest: Digest::of(&[]),
+            content_type: "application/octet-stream".into(),
+            factor: self.factor,
+        })
+    }
+
+    /// Writes a tombstone above a record; above a newer one, if that turns up on the way.
+    async fn bury(&self, mut record: Arc<Record>) -> Result<(), DeleteError> {
+        for _ in 0..BURIALS_MAX {
+            let tombstone = self.tombstone_of(&record).await?;
+            crash::point("delete.stamped");
+            let mut burial = Burial::default();
+            let holders = tombstone.layout.holders.clone();
+            self.commit_tombstone(&tombstone, holders, &mut burial)
+                .await;
+            let missing = (tombstone.factor as usize).saturating_sub(burial.durable.len());
+            if missing > 0 && burial.greater.is_none() {
+                let spares = self.spares_for(&tombstone, missing);
+                self.commit_tombstone(&tombstone, spares, &mut burial).await;
+            }
+            if let Some(greater) = burial.greater.filter(|greater| !greater.deleted) {
+                record = greater;
+                continue;
+            }
+            if burial.durable.is_empty() {
+                break;
+            }
+            crash::point("delete.committed");
+            let settled = self.settle_tombstone(tombstone, burial.durable).await?;
+            self.announce(&settled).await;
+            return Ok(());
+        }
+        Err(DeleteError::Unavailable(format!(
+            "the deletion of {} could not be made durable; try again",
+            record.key
+        )))
+    }
+
+    async fn tombstone_of(&self, record: &Record) -> Result<Arc<Record>, DeleteError> {
+        let unavailable = |error: WriteError| DeleteError::Unavailable(error.to_string());
+        let own = self.state.node().known(&record.key);
+        let above = Heard::merged([own, Some(Heard::of(record))]);
+        let version = self.version_above(above).await.map_err(unavailable)?;
+        let holders = record.layout.holders.clone();
+        Ok(Arc::new(Record {
+            version,
+            layout: self.state.node().first_layout(holders),
+            deleted: true,
+            size: 0,
+            digest: Digest::of(&[]),
+            content_type: Arc::clone(&record.content_type),
+            factor: record.factor,
+            key: record.key.clone(),
+        }))
+    }
+
+    /// Nodes that do not hold the file yet and are to remember that it is gone.
+    fn spares_for(&self, tombstone: &Record, missing: usize) -> Vec<NodeId> {
+        let candidates = self.candidates(0).into_iter();
+        candidates
+            .map(|candidate| candidate.id)
+            .filter(|id| !tombstone.layout.names(*id))
+            .take(missing)
+            .collect()
+    }
+
+    /// Commits the tombstone on these nodes and notes what each said.
+    async fn commit_tombstone(
+        &self,
+        record: &Arc<Record>,
+        nodes: Vec<NodeId>,
+        burial: &mut Burial,
+    ) {
+        let commits = nodes
+            .into_iter()
+            .map(|id| async move { (id, self.commit_at(id, record).await) });
+        for (id, held) in join_all(commits).await {
+            match held {
+                Ok(Held::Here) => burial.durable.push(id),
+                Ok(Held::Greater(greater)) => {
+                    burial.greater = burial.greater.take().max(Some(greater))
+                }
+                Ok(Held::Not) => {}
+                Err(error) => {
+                    tracing::warn!(key = %record.key, node = %self.name_of(id), error, "a node did not take a deletion");
+                }
+            }
+        }
+    }
+
+    /// The layout names exactly the nodes on which the tombstone is durable.
+    async fn settle_tombstone(
+        &self,
+        tombstone: Arc<Record>,
+        durable: Vec<NodeId>,
+    ) -> Result<Arc<Record>, DeleteError> {
+        if tombstone.layout.holders == durable {
+            return Ok(tombstone);
+        }
+        let settled = self.laid_anew(&tombstone, durable).await;
+        let settled = settled.map_err(|error| DeleteError::Unavailable(error.to_string()))?;
+        self.spread_layout(&settled).await;
+        Ok(settled)
+    }
+}

@@ -1,0 +1,405 @@
+//! The read flow: find the newest copy that is near, then let it flow.
+//!
+//! Finding and flowing are two steps, so that a face can send headers, refuse a range or answer "not
+//! modified" before any content moves. Relocation is asked once a remote read, before the content flows.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use dataverse_core::floors::Heard;
+use dataverse_core::holdings::{Holding, Role};
+use dataverse_core::key::Key;
+use dataverse_core::node::LocalRead;
+use dataverse_core::record::Record;
+use dataverse_core::search::{FoundHit, Outcome, Peer, Report};
+use dataverse_core::version::{Millis, Version};
+use dataverse_overlay::transport::{MoveAsk, PullAsk};
+
+use super::confirm::Word;
+use super::flow::Flow;
+use super::room::Occasion;
+use super::transfer::Wanted;
+use crate::driver::Driver;
+use crate::driver::client::api::{Body, Consistency, Located, ReadError, Silent};
+use crate::metrics::ReadFrom;
+use crate::recorder::{self, Op};
+
+/// Where the content of a [`Located`] file comes from.
+pub(crate) enum Origin {
+    /// This node's own store.
+    Here(Holding),
+    /// Other nodes.
+    Elsewhere(Elsewhere),
+    /// Replicas on other nodes, the best first, that these do not serve: nobody who is there has the greater version that
+    /// they have heard of.
+    Overtaken(Vec<Peer>),
+}
+
+/// The copies that a search found, nearest and best first, and the way to the first.
+#[derive(Clone)]
+pub(crate) struct Elsewhere {
+    pub(in crate::driver) hits: Vec<FoundHit>,
+    pub(in crate::driver) path: Vec<Peer>,
+    /// When the first was last known to be the newest version; 0 when that is not known.
+    pub(in crate::driver) validated: Millis,
+}
+
+impl Elsewhere {
+    /// The nodes that have this version, in the order in which they are to be asked.
+    pub(in crate::driver) fn sources(&self, version: Version) -> Vec<Peer> {
+        let same = |found: &&FoundHit| found.hit.record.version == version;
+        let hits = self.hits.iter().filter(same);
+        hits.map(|found| found.peer.clone()).collect()
+    }
+}
+
+impl Driver {
+    /// Finds a file for a reader. Content flows only when [`Driver::body`] is asked for it.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn locate(&self, key: &Key, consistency: Consistency) -> Result<Located, ReadError> {
+        let found = self.find(key, consistency).await;
+        if let Err(error) = &found {
+            let outcome = match error {
+                ReadError::NotFound { .. } => recorder::Outcome::Missing,
+                _ => recorder::Outcome::Failed,
+            };
+            self.take_down(Op::Read, key, 0, outcome, 0);
+        }
+        found
+    }
+
+    /// Finds a file.
+    pub(in crate::driver) async fn find(
+        &self,
+        key: &Key,
+        consistency: Consistency,
+    ) -> Result<Located, ReadError> {
+        let revalidate_after_ms = self.settings.read_revalidate_after.as_millis() as u64;
+        let read = || {
+            let node = self.state.node();
+            node.read(key, self.now(), revalidate_after_ms)
+        };
+        let mut local = read();
+        if let LocalRead::Confirm(holding) = &local
+            && self.is_doubted(key)
+        {
+            if self.is_alone() {
+                let stale = !self.knows_members();
+                return Ok(self.here(holding.clone(), stale));
+            }
+            self.resolve_doubt(&holding.record).await;
+            local = read();
+        }
+        let floor = match local {
+            LocalRead::Serve(holding)
+                if consistency == Consistency::Usual && !self.slept_through(&holding) =>
+            {
+                return Ok(self.here(holding, false));
+            }
+            LocalRead::Serve(holding) | LocalRead::Confirm(holding) => {
+                let own = holding.role == Role::Replica;
+                match self.confirm(&holding.record, own, consistency).await {
+                    Word::Newest { by_all } => {
+                        let stale = consistency == Consistency::Newest && !by_all;
+                        return Ok(self.here(holding, stale));
+                    }
+                    Word::Unknown if consistency == Consistency::Usual => {
+                        return Ok(self.here(holding, true));
+                    }
+                    Word::Unknown => return Err(ReadError::Unconfirmed { key: key.clone() }),
+                    Word::Newer(heard) => Some(heard.version),
+                }
+            }
+            LocalRead::Search { floor } => floor,
+        };
+        self.locate_elsewhere(key, floor, consistency).await
+    }
+
+    async fn locate_elsewhere(
+        &self,
+        key: &Key,
+        mut floor: Option<Version>,
+        consistency: Consistency,
+    ) -> Result<Located, ReadError> {
+        // A copy found may turn out to be old; the search is then repeated above it, a bounded number of
+        // times, because writers could go on for ever.
+        for _ in 0..3 {
+            let report = self.search_elsewhere(key, floor, &BTreeSet::new()).await;
+            let Some(nearest) = report.hits.first().cloned() else {
+                return self.missed(key, &report, consistency);
+            };
+            let stale = match self.confirm_hit(&nearest, consistency).await {
+                Word::Newest { by_all } => consistency == Consistency::Newest && !by_all,
+                Word::Newer(heard) => {
+                    floor = Some(heard.version);
+                    continue;
+                }
+                Word::Unknown if consistency == Consistency::Newest => {
+                    return Err(ReadError::Unconfirmed { key: key.clone() });
+                }
+                Word::Unknown => true,
+            };
+            return Ok(Located {
+                record: Arc::clone(&nearest.hit.record),
+                source: nearest.peer.name.to_string(),
+                hops: nearest.hops,
+                stale,
+                origin: Origin::Elsewhere(Elsewhere {
+                    validated: self.validated_of(&nearest, stale),
+                    hits: report.hits,
+                    path: report.path,
+                }),
+            });
+        }
+        Err(ReadError::Unknown {
+            key: key.clone(),
+            outcome: Outcome::Deadline.as_str(),
+            silent: Silent::default(),
+        })
+    }
+
+    /// Bytes `offset..offset + length` of a located file; the range must lie within it. An error in the
+    /// stream means that the bytes sent so far are right and the rest can't be had.
+    ///
+    /// # Errors
+    /// [`ReadError`] when it can't even begin.
+    pub async fn body(
+        &self,
+        located: Located,
+        offset: u64,
+        length: u64,
+    ) -> Result<Body, ReadError> {
+        self.load.count();
+        let record = Arc::clone(&located.record);
+        let end = offset + length;
+        assert!(end <= record.size, "a face asks for ranges within the file");
+        let outcome = match &located.origin {
+            Origin::Here(holding) if holding.role == Role::Replica => recorder::Outcome::Replica,
+            Origin::Here(_) => recorder::Outcome::Cached,
+            Origin::Elsewhere(_) | Origin::Overtaken(_) => recorder::Outcome::Remote,
+        };
+        self.take_down(Op::Read, &record.key, record.size, outcome, located.hops);
+        let flow = match located.origin {
+            Origin::Here(holding) => {
+                self.count_local_read(&holding);
+                Flow::here(self.shared(), holding, offset, end).await
+            }
+            Origin::Elsewhere(elsewhere) => {
+                self.metrics.read(ReadFrom::Remote);
+                self.flow_from(&record, elsewhere, offset, end).await
+            }
+            // No copy is made of it: none would be served.
+            Origin::Overtaken(sources) => {
+                self.metrics.read(ReadFrom::Remote);
+                Flow::elsewhere(self.shared(), record, sources, None, offset, end)
+            }
+        };
+        flow.into_body().await
+    }
+
+    fn count_local_read(&self, holding: &Holding) {
+        match holding.role {
+            Role::Replica => self.metrics.read(ReadFrom::Replica),
+            Role::Cached => {
+                self.count_cached_read(&holding.record);
+                self.metrics.read(ReadFrom::Cached);
+            }
+        }
+    }
+
+    async fn flow_from(
+        &self,
+        record: &Arc<Record>,
+        elsewhere: Elsewhere,
+        offset: u64,
+        end: u64,
+    ) -> Flow {
+        // A copy may have arrived between the search and now, or while relocation was asked.
+        if let Some(holding) = self.held_now(record) {
+            if holding.role == Role::Cached {
+                self.count_cached_read(record);
+            }
+            return Flow::here(self.shared(), holding, offset, end).await;
+        }
+        let mut sources = elsewhere.sources(record.version);
+        self.add_holders(&mut sources, record);
+        let kept = self.relocate(record, &elsewhere, &sources).await;
+        if let Some(holding) = self.held_now(record) {
+            return Flow::here(self.shared(), holding, offset, end).await;
+        }
+        let tail = kept.or_else(|| self.transfers.under_way(record));
+        Flow::elsewhere(
+            self.shared(),
+            Arc::clone(record),
+            sources,
+            tail,
+            offset,
+            end,
+        )
+    }
+
+    fn held_now(&self, record: &Record) -> Option<Holding> {
+        let node = self.state.node();
+        let holding = node.holding(&record.key)?;
+        (holding.record.version == record.version).then(|| holding.clone())
+    }
+
+    /// Asks relocation, has the copies made that it wants, and returns the spool of this node's own.
+    async fn relocate(
+        &self,
+        record: &Arc<Record>,
+        elsewhere: &Elsewhere,
+        sources: &[Peer],
+    ) -> Option<dataverse_store::Tail> {
+        let nearest = elsewhere.hits.first()?;
+        let path = self.views_of(&elsewhere.path);
+        let plan = self
+            .judges
+            .on_read(record, nearest.hit.role, path, self.now())
+            .await;
+        for id in plan.copy_to.iter().filter(|id| **id != self.me.id) {
+            let on_path = elsewhere.path.iter().position(|peer| peer.id == *id);
+            if let Some(at) = on_path {
+                let hops = nearest.hops.saturating_sub(at as u32);
+                self.ask_to_pull(&elsewhere.path[at], record, &nearest.peer, hops);
+            }
+        }
+        if let Some(to) = plan.move_to {
+            let to = elsewhere.path.iter().find(|peer| peer.id == to);
+            if let Some(to) = to {
+                self.ask_to_move(&nearest.peer, &record.key, to);
+            }
+        }
+        if !plan.copy_to.contains(&self.me.id) {
+            return None;
+        }
+        let wanted = Wanted {
+            record: Arc::clone(record),
+            sources: sources.to_vec(),
+            hops: nearest.hops,
+            validated: elsewhere.validated,
+            occasion: Occasion::Read,
+        };
+        self.keep_copy(wanted).await
+    }
+
+    /// Adds the holders of the layout that are not among the sources yet.
+    pub(in crate::driver) fn add_holders(&self, sources: &mut Vec<Peer>, record: &Record) {
+        let holders = record.layout.holders.iter();
+        for peer in holders.filter_map(|id| self.peer_of(*id)) {
+            let known = peer.id == self.me.id || sources.iter().any(|other| other.id == peer.id);
+            if !known {
+                sources.push(peer);
+            }
+        }
+    }
+
+    fn ask_to_pull(&self, peer: &Peer, record: &Arc<Record>, from: &Peer, hops: u32) {
+        let ask = PullAsk {
+            record: Arc::clone(record),
+            from: from.clone(),
+            hops,
+        };
+        let driver = self.shared();
+        let peer = peer.clone();
+        self.spawn(async move {
+            if let Err(error) = driver.transport.pull(&peer, driver.message(ask)).await {
+                tracing::debug!(node = %peer.name, %error, "a node on the way did not take a copy");
+            }
+        });
+    }
+
+    fn ask_to_move(&self, holder: &Peer, key: &Key, to: &Peer) {
+        let ask = MoveAsk {
+            key: key.clone(),
+            relieves: false,
+            to: to.clone(),
+        };
+        let (driver, holder) = (self.shared(), holder.clone());
+        self.spawn(async move {
+            let message = driver.message(ask);
+            let answer = driver.transport.move_replica(&holder, message).await;
+            if let Err(error) = answer.and_then(|answer| driver.answer_of(&holder, answer)) {
+                tracing::debug!(node = %holder.name, %error, "a holder does not move its replica");
+            }
+        });
+    }
+
+    /// What a search without a hit means to the reader.
+    ///
+    /// # Errors
+    /// Why the file can't be read, unless a replica that was overtaken by a version which nobody has is good enough.
+    fn missed(
+        &self,
+        key: &Key,
+        report: &Report,
+        consistency: Consistency,
+    ) -> Result<Located, ReadError> {
+        let key = key.clone();
+        let known = report.floor.filter(|heard| !heard.is_deletion());
+        if let Some(Heard { version, .. }) = known
+            && self.has_asked_who_is_there(report)
+        {
+            let overtaken = self.located_overtaken(&report.overtaken);
+            return match (overtaken, self.state.mending.find(&key)) {
+                (Some(_), _) if consistency == Consistency::Newest => {
+                    Err(ReadError::Unconfirmed { key })
+                }
+                (Some(located), _) => Ok(located),
+                (None, Some(record)) if report.outcome == Outcome::NotFound => {
+                    Err(ReadError::Lost { record })
+                }
+                (None, _) => Err(ReadError::Away { key, version }),
+            };
+        }
+        Err(match (report.outcome, self.state.mending.find(&key)) {
+            (Outcome::NotFound, Some(record)) => ReadError::Lost { record },
+            (Outcome::NotFound, None) => ReadError::NotFound { key },
+            (other, _) => ReadError::Unknown {
+                key,
+                outcome: other.as_str(),
+                silent: Silent(self.unanswered(&report.unanswered)),
+            },
+        })
+    }
+
+    /// Whether every node was asked that was there not long ago.
+    fn has_asked_who_is_there(&self, report: &Report) -> bool {
+        match report.outcome {
+            Outcome::NotFound => true,
+            Outcome::Partial => {
+                let mut silent = report.unanswered.iter();
+                silent.all(|peer| self.is_long_silent(peer.id))
+            }
+            _ => false,
+        }
+    }
+
+    /// The older version that there is to read when nobody has the newest. Its readers are told that it is stale.
+    fn located_overtaken(&self, overtaken: &[FoundHit]) -> Option<Located> {
+        let nearest = overtaken.first()?;
+        let record = &nearest.hit.record;
+        if let Some(holding) = self.held_now(record) {
+            return Some(self.here(holding, true));
+        }
+        Some(Located {
+            record: Arc::clone(record),
+            source: nearest.peer.name.to_string(),
+            hops: nearest.hops,
+            stale: true,
+            origin: Origin::Overtaken(overtaken.iter().map(|found| found.peer.clone()).collect()),
+        })
+    }
+
+    fn here(&self, holding: Holding, stale: bool) -> Located {
+        Located {
+            record: Arc::clone(&holding.record),
+            source: self.me.name.to_string(),
+            hops: 0,
+            stale,
+            origin: Origin::Here(holding),
+        }
+    }
+}

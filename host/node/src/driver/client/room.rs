@@ -1,0 +1,265 @@
+//! Room for what arrives: cached copies give way to replicas, and to better cached copies.
+//!
+//! The store counts bytes and says no; the core's cache and the eviction policy say who goes; here the two
+//! meet. Only one question at a time is put to the policy, so that it sees events in their order. What it
+//! answered is carried out whether or not whoever asked still waits, because the cache has moved on already.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use dataverse_core::cache::{Cache, CachedCopy, Victim};
+use dataverse_core::holdings::Role;
+use dataverse_core::key::Key;
+use dataverse_core::limits::GROUP_BYTES;
+use dataverse_core::record::Record;
+use dataverse_core::version::Version;
+use dataverse_store::{Change, Prepared, Spool, StoreError};
+use futures_util::future::join_all;
+use tokio::sync::oneshot;
+
+use super::write::refused_by_store;
+use crate::driver::Driver;
+use crate::driver::client::api::WriteError;
+use crate::limits;
+
+/// Why a copy is offered to the cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::driver) enum Occasion {
+    /// A reader here wants it.
+    Read,
+    /// Anything else: it is here already, or another node asked for it to be kept.
+    Other,
+}
+
+/// An answer of the eviction policy that is on its way to whoever asked. The policy and the cache have acted
+/// on it already, so an admission that nobody claims is taken back.
+struct Unclaimed {
+    driver: Arc<Driver>,
+    record: Arc<Record>,
+    admitted: bool,
+}
+
+impl Unclaimed {
+    fn claim(mut self) -> bool {
+        std::mem::take(&mut self.admitted)
+    }
+}
+
+impl Drop for Unclaimed {
+    fn drop(&mut self) {
+        if self.admitted {
+            self.driver.not_cached(&self.record);
+        }
+    }
+}
+
+impl Driver {
+    /// A spool for a replica, for which cached copies give way.
+    pub(in crate::driver) async fn room_for_spool(
+        &self,
+        size: Option<u64>,
+    ) -> Result<Spool, WriteError> {
+        let mut rounds = 0;
+        loop {
+            let error = match self.store.spool(size) {
+                Ok(spool) => return Ok(spool),
+                Err(error) => error,
+            };
+            rounds += 1;
+            self.give_way(error, size.unwrap_or(0), rounds).await?;
+        }
+    }
+
+    /// Writes to the spool of a replica, for which cached copies give way.
+    pub(in crate::driver) async fn spool_in(
+        &self,
+        spool: &mut Spool,
+        bytes: Bytes,
+    ) -> Result<(), WriteError> {
+        let mut rounds = 0;
+        loop {
+            match spool.write(bytes.clone()).await {
+                Ok(()) => return Ok(()),
+                Err(error @ StoreError::NoRoom { .. }) => {
+                    rounds += 1;
+                    self.give_way(error, bytes.len() as u64, rounds).await?;
+                }
+                Err(error) => return Err(refused_by_store(error)),
+            }
+        }
+    }
+
+    /// Drops cached copies after the store said that there is no room, or passes the error on.
+    async fn give_way(
+        &self,
+        error: StoreError,
+        size: u64,
+        rounds: usize,
+    ) -> Result<(), WriteError> {
+        let short = match error {
+            StoreError::NoRoom { short } => short,
+            StoreError::DiskFull(_) => size.max(GROUP_BYTES),
+            other => return Err(refused_by_store(other)),
+        };
+        // What could not be freed by dropping everything is refused before anything is dropped.
+        let hopeless = short > self.store.usage().cached + self.arriving();
+        if hopeless || rounds > limits::ROOM_ROUNDS_MAX || !self.evict(short).await {
+            let error = refused_by_store(error);
+            tracing::warn!(%error, short, "a write was refused for want of room");
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    /// Asks for victims worth this many bytes and drops them. False when nothing could be freed.
+    pub(in crate::driver) async fn evict(&self, needed: u64) -> bool {
+        // The budget shrinks by what is needed, so that the room is not given away again.
+        let budget = self.cache_budget(0).saturating_sub(needed);
+        self.state.cache().set_capacity(budget);
+        let driver = self.shared();
+        let evicting = self.spawn(async move {
+            let now = driver.now();
+            let outcome = driver.judges.make_room(&driver.state, needed, now).await;
+            let freed = !outcome.victims.is_empty();
+            driver.drop_victims(outcome.victims).await;
+            freed
+        });
+        evicting.await.unwrap_or(false)
+    }
+
+    /// Whether a copy of this file, fetched over so many links, is to be cached from now on. Room is made
+    /// for it, beside the bytes that are `promised` to it already. Whoever gets a yes must commit the copy
+    /// or call [`Driver::not_cached`]; whoever does not wait for the answer need not.
+    pub(in crate::driver) async fn admit(
+        &self,
+        record: &Arc<Record>,
+        hops: u32,
+        promised: u64,
+        occasion: Occasion,
+    ) -> bool {
+        self.let_go_of_older(record).await;
+        let budget = self.cache_budget(promised);
+        self.state.cache().set_capacity(budget);
+        let copy = copy_of(record, hops);
+        let (answer, waiting) = oneshot::channel();
+        let mut unclaimed = Unclaimed {
+            driver: self.shared(),
+            record: Arc::clone(record),
+            admitted: false,
+        };
+        self.spawn(async move {
+            let driver = Arc::clone(&unclaimed.driver);
+            let (judges, now) = (&driver.judges, driver.now());
+            match occasion {
+                Occasion::Read => {
+                    judges.cache_was_read(&driver.state, |_| copy.clone(), now, false);
+                }
+                Occasion::Other => judges.cache_was_offered(&driver.state, &copy, now),
+            }
+            let outcome = judges.admit(&driver.state, copy, now).await;
+            unclaimed.admitted = outcome.admitted;
+            driver.drop_victims(outcome.victims).await;
+            // If nobody waits any more, it is dropped, and the admission with it.
+            let _ = answer.send(unclaimed);
+        });
+        waiting.await.is_ok_and(Unclaimed::claim)
+    }
+
+    /// A reader found a file cached here.
+    pub(in crate::driver) fn count_cached_read(&self, record: &Record) {
+        let now = self.now();
+        self.state.cache().hit(&record.key, now);
+        let copy = |cache: &Cache| match cache.copy_of(&record.key) {
+            Some(copy) if copy.version == record.version => copy.clone(),
+            _ => copy_of(record, 1),
+        };
+        self.judges.cache_was_read(&self.state, copy, now, true);
+    }
+
+    /// A reader joined a transfer. Where it brings a cached copy, the cache is used: the content crosses the
+    /// network once for all of them.
+    pub(in crate::driver) fn count_joined_read(&self, record: &Record, hops: u32, arrives: bool) {
+        if record.layout.names(self.me.id) {
+            // A replica is made good, which is no matter for the cache.
+        } else if arrives {
+            self.count_cached_read(record);
+        } else {
+            let copy = |_: &Cache| copy_of(record, hops);
+            let now = self.now();
+            self.judges.cache_was_read(&self.state, copy, now, false);
+        }
+    }
+
+    /// An admitted copy did not come about.
+    pub(in crate::driver) fn not_cached(&self, record: &Record) {
+        self.state.cache().remove(&record.key, record.version);
+    }
+
+    /// Keeps content that is on this disk already as a cached copy, if the eviction policy wants it.
+    pub(in crate::driver) async fn keep_cached(&self, record: &Arc<Record>, content: Prepared) {
+        let size = content.size();
+        if !self.admit(record, 1, size, Occasion::Other).await {
+            return;
+        }
+        let now = self.now();
+        let held = self.hold(record, Role::Cached, Some(content), now).await;
+        if let Err(error) = &held {
+            tracing::warn!(key = %record.key, %error, "a cached copy was not kept");
+        }
+        if !held.is_ok_and(|held| held.is_here()) {
+            self.not_cached(record);
+        }
+    }
+
+    /// An older cached copy makes way before its slot is asked for again.
+    async fn let_go_of_older(&self, record: &Record) {
+        let older = self.state.node().holding(&record.key).map(|holding| {
+            let held = &holding.record;
+            (held.version < record.version && holding.role == Role::Cached).then_some(held.version)
+        });
+        if let Some(version) = older.flatten() {
+            self.drop_cached(record.key.clone(), version).await;
+        }
+    }
+
+    /// Bytes that cached copies may use now: what they use, those on their way included, and what is free
+    /// or promised to the copy that is asked about.
+    fn cache_budget(&self, promised: u64) -> u64 {
+        let used = self.state.cache().used();
+        let budget = used + self.store.usage().free() + promised;
+        budget.min(self.settings.cache_capacity_bytes.unwrap_or(u64::MAX))
+    }
+
+    /// Bytes of cached copies that are on their way.
+    fn arriving(&self) -> u64 {
+        let used = self.state.cache().used();
+        used.saturating_sub(self.store.usage().cached)
+    }
+
+    /// Drops what has left the cache. A copy on its way is stopped.
+    async fn drop_victims(&self, victims: Vec<Victim>) {
+        let drops = victims.into_iter().map(|victim| {
+            self.metrics.evicted(victim.size);
+            let (key, size) = (&victim.key, victim.size);
+            tracing::debug!(%key, size, "a cached copy makes room");
+            self.drop_cached(victim.key, victim.version)
+        });
+        join_all(drops).await;
+    }
+
+    async fn drop_cached(&self, key: Key, version: Version) {
+        self.transfers.stop(&key, version).await;
+        let change = Change::Drop {
+            key: key.clone(),
+            version,
+            only: Some(Role::Cached),
+        };
+        if let Err(error) = self.store.apply(change).await {
+            tracing::warn!(%key, %error, "a cached copy was not dropped");
+        }
+    }
+}
+
+fn copy_of(record: &Record, hops: u32) -> CachedCopy {
+    CachedCopy::of(record.key.clone(), record.version, record.size, hops)
+}

@@ -1,0 +1,292 @@
+//! Performs a search: sends the probes that the core's state machine asks for and tells it the answers.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dataverse_core::doubt::Inquiry;
+use dataverse_core::floors::Heard;
+use dataverse_core::id::NodeId;
+use dataverse_core::key::Key;
+use dataverse_core::limits;
+use dataverse_core::pattern::Pattern;
+use dataverse_core::search::{Answer, Bounds, Peer, Probe, Question, Report, Search};
+use dataverse_core::version::Version;
+use dataverse_overlay::transport::{CallError, Refusal};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::time::Instant;
+
+use crate::driver::Driver;
+use crate::driver::client::api::{Busy, FoundHit, Query, SearchOptions, SearchReport};
+
+impl Driver {
+    /// Searches and reports how it went.
+    ///
+    /// # Errors
+    /// [`Busy`] when as many searches are under way as may be.
+    pub async fn search(&self, query: Query, options: SearchOptions) -> Result<SearchReport, Busy> {
+        let _turn = self.gates.search()?;
+        self.load.count();
+        let began = Instant::now();
+        let report = match query {
+            Query::Exact(key) => {
+                let local = self.answer_locally(&key, None);
+                let floor = local.known.map(|heard| heard.version);
+                let question = Question::Exact { key, floor };
+                self.run_search(question, local, options, as_they_are).await
+            }
+            Query::Pattern(pattern) => {
+                let limit = options.limit.unwrap_or(self.settings.search_limit);
+                let limit = limit.clamp(1, limits::SEARCH_HITS_MAX);
+                let local = self.answer_pattern(&pattern, limit).await;
+                let question = Question::Pattern { pattern, limit };
+                self.run_search(question, local, options, as_they_are).await
+            }
+        };
+        Ok(self.report_of(report, began.elapsed()))
+    }
+
+    /// Searches the other nodes for a file, whatever is held here, and passes over the copies of those that
+    /// have failed to send theirs.
+    pub(in crate::driver) async fn search_elsewhere(
+        &self,
+        key: &Key,
+        floor: Option<Version>,
+        without: &BTreeSet<NodeId>,
+    ) -> Report {
+        let local = Answer {
+            hits: Vec::new(),
+            ..self.answer_locally(key, floor)
+        };
+        let question = Question::Exact {
+            key: key.clone(),
+            floor: floor.max(local.known.map(|heard| heard.version)),
+        };
+        let screen = |from: NodeId, answer: &mut Answer| {
+            if without.contains(&from) {
+                answer.hits.clear();
+            }
+        };
+        self.run_search(question, local, SearchOptions::default(), screen)
+            .await
+    }
+
+    /// Searches the whole reachable graph for a version above this one; copies of it end nothing.
+    pub(in crate::driver) async fn search_above(&self, key: &Key, version: Version) -> Report {
+        let local = Answer {
+            hits: Vec::new(),
+            ..self.answer_locally(key, None)
+        };
+        let question = Question::Exact {
+            key: key.clone(),
+            floor: Some(version),
+        };
+        let screen = |_: NodeId, answer: &mut Answer| {
+            answer
+                .hits
+                .retain(|hit| hit.record.version > version && !hit.is_doubted());
+        };
+        self.run_search(question, local, SearchOptions::default(), screen)
+            .await
+    }
+
+    /// Searches for a file whose copy here is doubted. Only a replica that its own node does not doubt ends it.
+    pub(in crate::driver) async fn search_inquiring(
+        &self,
+        key: &Key,
+        version: Version,
+        inquiry: &mut Inquiry,
+    ) -> Report {
+        let local = Answer {
+            hits: Vec::new(),
+            known: Some(Heard::alive(version)),
+            ..self.answer_locally(key, None)
+        };
+        let question = Question::Exact {
+            key: key.clone(),
+            floor: Some(version),
+        };
+        let screen = |from: NodeId, answer: &mut Answer| inquiry.hear(from, answer);
+        self.run_search(question, local, SearchOptions::default(), screen)
+            .await
+    }
+
+    /// What this node answers when it is asked for one file.
+    pub(in crate::driver) fn answer_locally(&self, key: &Key, floor: Option<Version>) -> Answer {
+        let neighbours = self.links.staying_peers();
+        let load = self.load.per_second();
+        self.state
+            .node()
+            .answer(key, floor, self.now(), load, neighbours)
+    }
+
+    /// What this node answers when it is asked for a pattern, looking through its holdings in stretches.
+    pub(in crate::driver) async fn answer_pattern(&self, pattern: &Pattern, limit: u32) -> Answer {
+        let now = self.now();
+        let limit = limit.min(limits::SEARCH_HITS_MAX) as usize;
+        let mut hits = Vec::new();
+        let mut after: Option<Key> = None;
+        // One more than is wanted tells that there are more.
+        loop {
+            let room = limit + 1 - hits.len();
+            let scan = self.state.node().scan(pattern, after.as_ref(), room, now);
+            hits.extend(scan.hits);
+            match scan.resume_after {
+                Some(key) if hits.len() <= limit => after = Some(key),
+                _ => break,
+            }
+            tokio::task::yield_now().await;
+        }
+        let hits_are_all = hits.len() <= limit;
+        hits.truncate(limit);
+        Answer {
+            hits,
+            hits_are_all,
+            known: None,
+            overtaken: None,
+            load: self.load.per_second(),
+            neighbours: self.links.staying_peers(),
+        }
+    }
+
+    async fn run_search(
+        &self,
+        question: Question,
+        local: Answer,
+        options: SearchOptions,
+        mut screen: impl FnMut(NodeId, &mut Answer) + Send,
+    ) -> Report {
+        let asked_for = match &question {
+            Question::Exact { key, .. } => Some(key.clone()),
+            Question::Pattern { .. } => None,
+        };
+        // Deadlines are of the search's own time, which no change of the wall clock moves.
+        let began = Instant::now();
+        let elapsed = || began.elapsed().as_millis() as u64;
+        let bounds = self.bounds(options);
+        let mut search = Search::new(question, self.me.clone(), local, bounds, elapsed());
+        let mut under_way = FuturesUnordered::new();
+        let mut heard = None;
+        while search.report().is_none() {
+            for probe in search.poll(elapsed()) {
+                under_way.push(self.probe(probe));
+            }
+            let Some(wake_at) = search.wake_at() else {
+                break;
+            };
+            let wake_at = began + Duration::from_millis(wake_at);
+            // Answers first: one that is there when the time is up counts. What is due by then is looked at
+            // before every wait, so that answers do not keep it waiting.
+            tokio::select! {
+                biased;
+                Some((peer, answer)) = under_way.next(), if !under_way.is_empty() => match answer {
+                    Ok(mut answer) => {
+                        heard = Heard::merged([heard, soundly_known(&answer)]);
+                        screen(peer.id, &mut answer);
+                        search.answered(peer.id, answer, elapsed());
+                    }
+                    Err(error) => {
+                        tracing::debug!(node = %peer.name, %error, "a probe was not answered");
+                        search.failed(peer.id, elapsed());
+                    }
+                },
+                () = tokio::time::sleep_until(wake_at) => {}
+            }
+        }
+        let report = search
+            .into_report()
+            .expect("a search that wants nothing more has ended");
+        self.remember_floor(asked_for, heard);
+        let hops = report.hits.first().map(|found| found.hops);
+        let outcome = report.outcome.as_str();
+        self.metrics
+            .search(outcome, hops, report.probes, began.elapsed());
+        report
+    }
+
+    async fn probe(&self, probe: Probe) -> (Peer, Result<Answer, CallError>) {
+        let Probe { peer, question, .. } = probe;
+        let asked = async {
+            let answer = self.transport.probe(&peer, self.message(question)).await;
+            answer
+                .and_then(|answer| self.answer_of(&peer, answer))
+                .and_then(|answer| self.believable(answer))
+        };
+        if !self.has_left(peer.id) {
+            let answer = asked.await;
+            return (peer, answer);
+        }
+        // Somebody still names it. If it is back it answers; if not, it had nothing when it left.
+        let patience = self.settings.search_probe_deadline / 2;
+        let answer = tokio::time::timeout(patience, asked).await;
+        let answer = answer.ok().and_then(Result::ok).unwrap_or_default();
+        (peer, Ok(answer))
+    }
+
+    /// What a search heard of is not forgotten when whoever said it goes away.
+    fn remember_floor(&self, key: Option<Key>, floor: Option<Heard>) {
+        if let (Some(key), Some(heard)) = (key, floor) {
+            self.state.node().hear(&key, heard);
+        }
+    }
+
+    /// An answer with a version from the far future would void every real copy.
+    pub(in crate::driver) fn believable(&self, answer: Answer) -> Result<Answer, CallError> {
+        for hit in answer.hits.iter().chain(&answer.overtaken) {
+            self.check_stamp(&hit.record).map_err(CallError::Refused)?;
+        }
+        if let Some(known) = answer.known {
+            let observed = self.state.node().observe(known.version.stamp, self.now());
+            observed.map_err(|error| CallError::Refused(Refusal::Invalid(error.to_string())))?;
+        }
+        Ok(answer)
+    }
+
+    fn bounds(&self, options: SearchOptions) -> Bounds {
+        let settings = &self.settings;
+        Bounds {
+            hops: options.hops.unwrap_or(settings.search_hops),
+            fanout: settings.search_fanout,
+            probe_deadline_ms: settings.search_probe_deadline.as_millis() as u64,
+            deadline_ms: settings.search_deadline.as_millis() as u64,
+            budget: settings.search_budget,
+            settle_ms: limits::SEARCH_SETTLE_MS,
+        }
+    }
+
+    fn report_of(&self, report: Report, elapsed: Duration) -> SearchReport {
+        let name = |peer: &Peer| peer.name.to_string();
+        SearchReport {
+            outcome: report.outcome.as_str(),
+            exact: report.exact,
+            hits: report
+                .hits
+                .iter()
+                .map(|found| FoundHit {
+                    record: Arc::clone(&found.hit.record),
+                    node: name(&found.peer),
+                    hops: found.hops,
+                    role: found.hit.role,
+                })
+                .collect(),
+            truncated: report.truncated,
+            path: report.path.iter().map(name).collect(),
+            probes: report.probes,
+            levels: report.levels,
+            unanswered: self.unanswered(&report.unanswered),
+            elapsed_ms: elapsed.as_secs_f64() * 1_000.0,
+        }
+    }
+}
+
+/// What an answer says of the file, copies left out that their own node doubts: of a file that may have been
+/// deleted nobody is to have heard.
+fn soundly_known(answer: &Answer) -> Option<Heard> {
+    let sound = answer.hits.iter().filter(|hit| !hit.is_doubted());
+    let sound = sound.map(|hit| Some(Heard::of(&hit.record)));
+    Heard::merged(sound.chain([answer.known]))
+}
+
+/// Takes answers as they come.
+fn as_they_are(_: NodeId, _: &mut Answer) {}

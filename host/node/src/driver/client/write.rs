@@ -1,0 +1,414 @@
+//! The write flow at the entry node: spool, prepare, stamp, commit, announce.
+//!
+//! The body is spooled to disk once, hashed as it goes, and streamed to the replicas as it arrives. Until
+//! the commit nothing is visible anywhere, and a client that goes away leaves nothing. From the end of the
+//! body on, the work goes on whether or not the client waits: a commit is never left half-done.
+
+use std::sync::Arc;
+
+use dataverse_core::floors::Heard;
+use dataverse_core::holdings::Role;
+use dataverse_core::id::NodeId;
+use dataverse_core::key::Key;
+use dataverse_core::limits;
+use dataverse_core::plural::plural;
+use dataverse_core::policy::PlacementRequest;
+use dataverse_core::record::Record;
+use dataverse_core::search::Peer;
+use dataverse_core::version::Version;
+use dataverse_overlay::limits::CONTENT_TYPE_BYTES_MAX;
+use dataverse_store::crash;
+use dataverse_store::{Prepared, Spool, StoreError};
+use futures_util::StreamExt;
+use futures_util::future::join_all;
+use tokio::time::Instant;
+
+use super::preparing::{Preparing, Readied, Ready, Source};
+use crate::driver::Driver;
+use crate::driver::client::api::{Body, BodyError, Condition, Consistency, ReadError};
+use crate::driver::client::api::{WriteError, WriteOptions, Written};
+use crate::driver::slots::view_of;
+use crate::media_type::Guess;
+use crate::recorder::{Op, Outcome};
+
+/// A write whose body has arrived.
+struct Arrived {
+    key: Key,
+    content: Prepared,
+    content_type: Arc<str>,
+    factor: u32,
+    readied: Readied,
+}
+
+impl Driver {
+    /// Stores a file.
+    ///
+    /// # Errors
+    /// [`WriteError`]; then nothing was acknowledged and nothing half-written is visible.
+    pub async fn write(
+        &self,
+        key: &Key,
+        options: WriteOptions,
+        body: Body,
+    ) -> Result<Written, WriteError> {
+        let written = self.take_and_commit(key, options, body).await;
+        let (size, outcome) = match &written {
+            Ok(written) => (written.record.size, Outcome::Done),
+            Err(_) => (0, Outcome::Failed),
+        };
+        self.take_down(Op::Write, key, size, outcome, 0);
+        written
+    }
+
+    async fn take_and_commit(
+        &self,
+        key: &Key,
+        options: WriteOptions,
+        body: Body,
+    ) -> Result<Written, WriteError> {
+        self.load.count();
+        self.refuse_unfit()?;
+        let turn = self.gates.upload()?;
+        // Seen after the turn was taken: whoever says good-bye looks at both in the other order.
+        self.refuse_leaving()?;
+        let factor = self.wanted_factor(options.factor)?;
+        let mut media_type = MediaType::of(key, options.content_type)?;
+        too_large(options.size.unwrap_or(0))?;
+        self.check_condition(key, &options.condition).await?;
+
+        let mut spool = self.room_for_spool(options.size).await?;
+        let ranked = self.place(key, factor, options.size.unwrap_or(0)).await;
+        let preparing = Preparing::begin(
+            self.shared(),
+            key.clone(),
+            options.size,
+            factor as usize,
+            ranked,
+            Source::Spool(spool.tail()),
+        );
+        self.take_in(&mut spool, body, options.size, &mut media_type)
+            .await?;
+        let content_type = media_type.settled();
+
+        let driver = self.shared();
+        let key = key.clone();
+        let rest = self.spawn(async move {
+            let content = spool.seal().await.map_err(refused_by_store)?;
+            crash::point("write.spooled");
+            let deadline = Instant::now() + driver.settings.write_deadline;
+            let readied = preparing.finish(content.digest(), deadline).await;
+            crash::point("write.prepared");
+            let arrived = Arrived {
+                key,
+                content,
+                content_type,
+                factor,
+                readied,
+            };
+            let written = driver.commit_write(arrived).await;
+            drop(turn);
+            written
+        });
+        rest.await
+            .map_err(|_| WriteError::Unavailable("the node is stopping".to_owned()))?
+    }
+
+    /// Moves the body into the spool, making room as it grows.
+    async fn take_in(
+        &self,
+        spool: &mut Spool,
+        mut body: Body,
+        declared: Option<u64>,
+        media_type: &mut MediaType,
+    ) -> Result<(), WriteError> {
+        let stall = self.settings.write_stall;
+        let mut arrived = 0u64;
+        loop {
+            let next = tokio::time::timeout(stall, body.next()).await;
+            let next = next.map_err(|_| BodyError::Stalled {
+                seconds: stall.as_secs(),
+            })?;
+            let Some(chunk) = next else { break };
+            let chunk = chunk?;
+            arrived += chunk.len() as u64;
+            too_large(arrived)?;
+            media_type.see(&chunk);
+            self.spool_in(spool, chunk).await?;
+        }
+        match declared {
+            Some(declared) if declared != arrived => Err(BodyError::Client(format!(
+                "{} announced and {arrived} arrived",
+                plural(declared, "byte was", "bytes were")
+            ))
+            .into()),
+            _ => Ok(()),
+        }
+    }
+
+    async fn commit_write(&self, arrived: Arrived) -> Result<Written, WriteError> {
+        let Arrived { key, readied, .. } = &arrived;
+        let known = self.known_of_all(key, readied);
+        if let Some(record) = self.unchanged(&arrived, known) {
+            let record = self.confirm_unchanged(record, &readied.others).await?;
+            return Ok(self.written(record, true, true));
+        }
+        let version = self.version_above(known).await?;
+        let too_few = readied.others.len() < arrived.factor as usize;
+        // A node that is emptied keeps one only when there is nobody else at all.
+        let may_keep = self.may_hold(self.me.id) || readied.others.is_empty();
+        let keeps_own = readied.own || too_few && may_keep;
+        let durable = readied.others.len() + usize::from(keeps_own);
+        if durable < self.min_replicas() {
+            self.abandon_all(readied);
+            return Err(WriteError::Unavailable(format!(
+                "{key} could be made durable on {}, and {} required; nothing was kept, try again when more nodes are there",
+                plural(durable as u64, "node", "nodes"),
+                plural(self.min_replicas() as u64, "is", "are")
+            )));
+        }
+        let others = readied.others.iter().map(|ready| ready.peer.id);
+        // Kept for as long as the file: no longer than it has to be.
+        let mut holders = Vec::with_capacity(durable);
+        holders.extend(keeps_own.then_some(self.me.id));
+        holders.extend(others);
+        let record = Arc::new(Record {
+            version,
+            layout: self.state.node().first_layout(holders),
+            deleted: false,
+            size: arrived.content.size(),
+            digest: arrived.content.digest(),
+            content_type: arrived.content_type,
+            factor: arrived.factor,
+            key: arrived.key,
+        });
+        crash::point("write.stamped");
+        let replaced = known.is_some_and(|heard| !heard.is_deletion());
+        let readied = arrived.readied;
+        let record = self
+            .commit_everywhere(record, arrived.content, readied)
+            .await?;
+        crash::point("write.committed");
+        self.announce(&record).await;
+        crash::point("write.announced");
+        Ok(self.written(record, replaced, false))
+    }
+
+    /// What those who take part have heard of the file.
+    fn known_of_all(&self, key: &Key, readied: &Readied) -> Option<Heard> {
+        let own = self.state.node().known(key);
+        let others = readied.others.iter().map(|ready| ready.known);
+        Heard::merged(others.chain([own]))
+    }
+
+    /// A version above all that were heard of, stamped by this node.
+    pub(in crate::driver) async fn version_above(
+        &self,
+        known: Option<Heard>,
+    ) -> Result<Version, WriteError> {
+        if let Some(heard) = known {
+            let observed = self.state.node().observe(heard.version.stamp, self.now());
+            observed.map_err(|error| {
+                WriteError::Unavailable(format!("the version before can't be surpassed: {error}"))
+            })?;
+        }
+        let stamp = self.stamp().await.map_err(refused_by_store)?;
+        Ok(Version {
+            stamp,
+            writer: self.me.id,
+        })
+    }
+
+    /// The record that is there already, when this write would change nothing: this node holds the very
+    /// same file as the newest that any of its replicas has heard of.
+    fn unchanged(&self, arrived: &Arrived, known: Option<Heard>) -> Option<Arc<Record>> {
+        let node = self.state.node();
+        let holding = node.holding(&arrived.key)?;
+        let record = &holding.record;
+        let is_right_role = (holding.role == Role::Replica) == record.layout.names(self.me.id);
+        let prepared = |holder: &NodeId| {
+            *holder == self.me.id
+                || (arrived.readied.others.iter()).any(|ready| ready.peer.id == *holder)
+        };
+        let same = is_right_role
+            && !record.deleted
+            && record.digest == arrived.content.digest()
+            && record.content_type == arrived.content_type
+            && record.factor == arrived.factor
+            && !record.is_degraded()
+            && known.is_some_and(|heard| heard.version == record.version)
+            && record.layout.holders.iter().all(prepared);
+        same.then(|| Arc::clone(record))
+    }
+
+    /// The record stands, once every holder has it. What was prepared is committed under it, which is
+    /// nothing new for a node that has the content, and makes it good for one that has lost it.
+    async fn confirm_unchanged(
+        &self,
+        record: Arc<Record>,
+        others: &[Ready],
+    ) -> Result<Arc<Record>, WriteError> {
+        let named = others
+            .iter()
+            .filter(|ready| record.layout.names(ready.peer.id));
+        let commits = named.map(|ready| self.commit_on(ready, &record));
+        let mut durable: Vec<NodeId> = join_all(commits).await.into_iter().flatten().collect();
+        for ready in others {
+            if !record.layout.names(ready.peer.id) {
+                self.abandon_ready(ready);
+            }
+        }
+        if record.layout.names(self.me.id) {
+            durable.insert(0, self.me.id);
+        }
+        self.settle_layout(record, durable, &mut None).await
+    }
+
+    fn written(&self, record: Arc<Record>, replaced: bool, unchanged: bool) -> Written {
+        self.metrics.written(record.is_degraded());
+        let replicas = record.layout.holders.iter().map(|id| self.name_of(*id));
+        Written {
+            replicas: replicas.collect(),
+            record,
+            replaced,
+            unchanged,
+        }
+    }
+
+    /// The nodes for a file, best first: this node's own judgement over the members in reach.
+    async fn place(&self, key: &Key, factor: u32, size: u64) -> Vec<Peer> {
+        let held = self.state.node().holding(key).map(|holding| {
+            let holders = holding.record.layout.holders.clone();
+            (!holding.record.deleted).then_some(holders)
+        });
+        let first = held.flatten().unwrap_or_default();
+        let first: Vec<NodeId> = first.into_iter().filter(|id| self.may_hold(*id)).collect();
+        let request = PlacementRequest {
+            file: view_of(key, size),
+            factor,
+            now: self.now(),
+        };
+        self.ranked_peers(request, size, first).await
+    }
+
+    /// The nodes in reach that could take this file, best first: `first` before what placement says.
+    pub(in crate::driver) async fn ranked_peers(
+        &self,
+        request: PlacementRequest,
+        size: u64,
+        first: Vec<NodeId>,
+    ) -> Vec<Peer> {
+        let candidates = self.candidates(size);
+        let ranked = self.judges.rank(request, candidates, first).await;
+        ranked
+            .into_iter()
+            .filter_map(|id| self.peer_of(id))
+            .collect()
+    }
+
+    async fn check_condition(&self, key: &Key, condition: &Condition) -> Result<(), WriteError> {
+        if *condition == Condition::Always {
+            return Ok(());
+        }
+        let found = match self.locate(key, Consistency::Newest).await {
+            Ok(located) => Some(located.record),
+            Err(ReadError::NotFound { .. }) => None,
+            Err(error) => {
+                return Err(WriteError::Unavailable(format!(
+                    "whether the condition holds can't be known: {error}"
+                )));
+            }
+        };
+        match (condition, found) {
+            (Condition::Absent, Some(record)) => Err(WriteError::Condition(format!(
+                "{key} is there already, with digest {}",
+                record.digest
+            ))),
+            (Condition::Present | Condition::Matches(_), None) => {
+                Err(WriteError::Condition(format!("there is no {key}")))
+            }
+            (Condition::Matches(digests), Some(record)) if !digests.contains(&record.digest) => {
+                Err(WriteError::Condition(format!(
+                    "{key} has digest {} now, which is none of those given",
+                    record.digest
+                )))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn wanted_factor(&self, factor: Option<u32>) -> Result<u32, WriteError> {
+        let factor = factor.unwrap_or(self.factor);
+        if (factor as usize) < self.min_replicas() {
+            return Err(WriteError::Invalid(format!(
+                "a factor of {factor} is less than the {} that this node requires (write.min_replicas); ask for more or lower that",
+                plural(self.min_replicas() as u64, "replica", "replicas")
+            )));
+        }
+        if (1..=limits::FACTOR_MAX).contains(&factor) {
+            return Ok(factor);
+        }
+        Err(WriteError::Invalid(format!(
+            "a factor is between 1 and {}; {factor} was asked for",
+            limits::FACTOR_MAX
+        )))
+    }
+}
+
+/// The media type of what is written.
+enum MediaType {
+    /// As the client says.
+    Stated(Arc<str>),
+    /// Nobody says; the content will tell.
+    Guessed(Guess),
+}
+
+impl MediaType {
+    fn of(key: &Key, stated: Option<String>) -> Result<Self, WriteError> {
+        let Some(stated) = stated else {
+            return Ok(Self::Guessed(Guess::of(key.name())));
+        };
+        let printable = stated
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() || byte == b' ');
+        if !printable || stated.is_empty() || stated.len() > CONTENT_TYPE_BYTES_MAX {
+            return Err(WriteError::Invalid(format!(
+                "a content type is 1 to {} printable ASCII characters",
+                CONTENT_TYPE_BYTES_MAX
+            )));
+        }
+        Ok(Self::Stated(stated.into()))
+    }
+
+    fn see(&mut self, chunk: &[u8]) {
+        if let Self::Guessed(guess) = self {
+            guess.see(chunk);
+        }
+    }
+
+    fn settled(self) -> Arc<str> {
+        match self {
+            Self::Stated(stated) => stated,
+            Self::Guessed(guess) => guess.settled().into(),
+        }
+    }
+}
+
+fn too_large(bytes: u64) -> Result<(), WriteError> {
+    if bytes <= limits::FILE_BYTES_MAX {
+        return Ok(());
+    }
+    Err(WriteError::TooLarge(format!(
+        "a file has at most {} bytes",
+        limits::FILE_BYTES_MAX
+    )))
+}
+
+pub(in crate::driver) fn refused_by_store(error: StoreError) -> WriteError {
+    match error {
+        StoreError::NoRoom { .. } | StoreError::DiskFull(_) => {
+            WriteError::NoRoom(error.to_string())
+        }
+        StoreError::Unfit(_) => WriteError::Unavailable(error.to_string()),
+        other => WriteError::Failed(other.to_string()),
+    }
+}

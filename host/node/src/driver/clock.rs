@@ -1,0 +1,52 @@
+//! Time: the ceiling of the hybrid logical clock kept ahead of use.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dataverse_core::limits;
+use dataverse_core::version::{Millis, Stamp};
+use dataverse_store::StoreError;
+
+use super::Driver;
+
+impl Driver {
+    pub(super) fn now(&self) -> Millis {
+        (self.now)()
+    }
+
+    /// A stamp above everything this node has given out or heard of.
+    pub(super) async fn stamp(&self) -> Result<Stamp, StoreError> {
+        loop {
+            let stamp = self.state.node().clock().tick(self.now());
+            if let Some(stamp) = stamp {
+                return Ok(stamp);
+            }
+            self.raise_ceiling().await?;
+        }
+    }
+
+    /// Persists a higher ceiling when the present one is nearly used up.
+    async fn raise_ceiling(&self) -> Result<(), StoreError> {
+        let due = self.state.node().clock().ceiling_due(self.now());
+        self.persist_ceiling(due).await
+    }
+
+    async fn persist_ceiling(&self, due: Option<Stamp>) -> Result<(), StoreError> {
+        if let Some(ceiling) = due {
+            self.store.save_ceiling(ceiling).await?;
+            self.state.node().clock().raise(ceiling);
+        }
+        Ok(())
+    }
+
+    /// Keeps the ceiling ahead while the node writes, so that only the first write after a pause waits for it.
+    pub(super) async fn keep_ceiling(self: Arc<Self>) {
+        let mut tick = tokio::time::interval(Duration::from_millis(limits::CLOCK_CEILING_MS / 4));
+        while self.still_runs(tick.tick()).await.is_some() {
+            let due = self.state.node().clock().ceiling_due_in_use(self.now());
+            if let Err(error) = self.persist_ceiling(due).await {
+                tracing::error!(%error, "the clock could not be persisted; writes will be refused");
+            }
+        }
+    }
+}

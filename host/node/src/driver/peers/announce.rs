@@ -1,0 +1,150 @@
+//! News of files: what this node learns, what it does about it, and how it passes it on.
+//!
+//! Announcements flood over the links, each node passing each on once. They may be lost: nothing rests on
+//! them but how soon old copies go.
+
+use std::sync::Arc;
+
+use dataverse_core::floors::Heard;
+use dataverse_core::holdings::Role;
+use dataverse_core::id::NodeId;
+use dataverse_core::node::Effect;
+use dataverse_core::record::Record;
+use dataverse_core::search::Peer;
+use dataverse_overlay::transport::Announcement;
+use dataverse_store::{Change, StoreError};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::driver::Driver;
+use crate::limits;
+
+/// An announcement on its way out.
+pub(in crate::driver) struct Outgoing {
+    announcement: Announcement,
+    /// Who it came from.
+    except: Option<NodeId>,
+}
+
+impl Driver {
+    /// Announces a record that is durable on every node its layout names.
+    pub(in crate::driver) async fn announce(&self, record: &Arc<Record>) {
+        let hops_left = self.settings.announce_hops;
+        self.learn(record, hops_left, None).await;
+    }
+
+    /// Takes in news: acts on it and passes it on.
+    pub(in crate::driver) async fn learn(
+        &self,
+        record: &Arc<Record>,
+        hops_left: u32,
+        from: Option<NodeId>,
+    ) {
+        self.judges.file_was_superseded(&record.key, record.version);
+        let effects = self.state.node().learn(record);
+        for effect in effects {
+            if let Err(error) = self.perform(effect, hops_left, from).await {
+                tracing::warn!(key = %record.key, %error, "news could not be acted on");
+            }
+        }
+    }
+
+    async fn perform(
+        &self,
+        effect: Effect,
+        hops_left: u32,
+        from: Option<NodeId>,
+    ) -> Result<(), StoreError> {
+        let change = match effect {
+            Effect::Announce { record } => {
+                self.pass_on(record, hops_left, from);
+                return Ok(());
+            }
+            Effect::Drop { key, version } => Change::Drop {
+                key,
+                version,
+                only: None,
+            },
+            Effect::Demote { record } => {
+                self.let_go_soon(&record);
+                return Ok(());
+            }
+            Effect::Adopt { record, role } => {
+                let verified = self.checked_now(&record);
+                if role == Role::Replica {
+                    self.judges.file_is_replica(&record.key, record.version);
+                }
+                Change::Put {
+                    record,
+                    role,
+                    content: None,
+                    // That it was laid anew says nothing about whether it is the newest.
+                    validated: 0,
+                    verified,
+                }
+            }
+        };
+        self.store.apply(change).await.map(|_| ())
+    }
+
+    fn pass_on(&self, record: Arc<Record>, hops_left: u32, except: Option<NodeId>) {
+        let Some(hops_left) = hops_left.checked_sub(1) else {
+            return;
+        };
+        let outgoing = Outgoing {
+            announcement: Announcement { record, hops_left },
+            except,
+        };
+        if self.announcements.try_send(outgoing).is_err() {
+            tracing::debug!("an announcement was dropped: too many wait to be sent");
+        }
+    }
+
+    /// Sends announcements, a bounded number of messages at once.
+    pub(in crate::driver) async fn send_announcements(
+        self: Arc<Self>,
+        mut outgoing: mpsc::Receiver<Outgoing>,
+    ) {
+        let mut sending = JoinSet::new();
+        while let Some(Some(next)) = self.still_runs(outgoing.recv()).await {
+            let others = self.links.up_peers().into_iter();
+            for peer in others.filter(|peer| Some(peer.id) != next.except) {
+                while sending.len() >= limits::ANNOUNCEMENTS_AT_ONCE_MAX {
+                    sending.join_next().await;
+                }
+                sending.spawn(Arc::clone(&self).send_announcement(peer, next.announcement.clone()));
+            }
+            while sending.try_join_next().is_some() {}
+        }
+    }
+
+    async fn send_announcement(self: Arc<Self>, peer: Peer, announcement: Announcement) {
+        let message = self.message(announcement);
+        let answer = self.transport.announce(&peer, message).await;
+        if let Err(error) = answer.and_then(|answer| self.answer_of(&peer, answer)) {
+            tracing::debug!(node = %peer.name, %error, "an announcement was lost");
+        }
+    }
+
+    /// A replica knows of a newer version than a copy held here: the copy is not served again.
+    pub(in crate::driver) async fn heard_of_newer(&self, record: &Arc<Record>, newer: Heard) {
+        self.judges.file_was_superseded(&record.key, newer.version);
+        let held = {
+            let mut node = self.state.node();
+            node.hear(&record.key, newer);
+            let held = node.holding(&record.key);
+            held.is_some_and(|holding| holding.record.version < newer.version)
+        };
+        if !held {
+            return;
+        }
+        let change = Change::Drop {
+            key: record.key.clone(),
+            version: record.version,
+            only: Some(Role::Cached),
+        };
+        if let Err(error) = self.store.apply(change).await {
+            tracing::warn!(key = %record.key, %error, "an old cached copy was not dropped");
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! Talking to other nodes: every message out carries who we are and our clock, every message in is
+//! checked for the same before anything else is done with it.
+
+use std::sync::Arc;
+
+use dataverse_core::search::Peer;
+use dataverse_overlay::transport::{CallError, Message, Refusal, Sender};
+
+use crate::driver::Driver;
+
+/// The version of the overlay protocol. Nodes of different versions do not link.
+pub const PROTOCOL: u32 = 1;
+
+impl Driver {
+    /// Who we are, with the clock as it stands.
+    pub(in crate::driver) fn sender(&self) -> Sender {
+        Sender {
+            node: self.me.clone(),
+            clock: self.state.node().clock().last(),
+            network: Arc::clone(&self.network),
+            protocol: PROTOCOL,
+            instance: self.instance,
+        }
+    }
+
+    pub(in crate::driver) fn message<T>(&self, body: T) -> Message<T> {
+        Message {
+            sender: self.sender(),
+            body,
+        }
+    }
+
+    /// Checks who speaks and takes in its clock, for whoever does what another node asks: nothing is done for one
+    /// that goes by another's id, nor by one that keeps away.
+    pub(in crate::driver) fn admit_caller(&self, sender: &Sender) -> Result<(), Refusal> {
+        self.refuse_isolated()?;
+        self.refuse_double(sender)?;
+        self.admit_sender(sender)?;
+        self.is_heard(sender);
+        Ok(())
+    }
+
+    /// Checks who speaks and takes in its clock.
+    pub(in crate::driver) fn admit_sender(&self, sender: &Sender) -> Result<(), Refusal> {
+        if sender.protocol != PROTOCOL {
+            return Err(Refusal::Invalid(format!(
+                "node {} speaks overlay protocol {}, node {} speaks {PROTOCOL}: run the same version of dataverse on both",
+                sender.node.name, sender.protocol, self.me.name
+            )));
+        }
+        if sender.network != self.network {
+            return Err(Refusal::Invalid(format!(
+                "node {} belongs to network `{}`, node {} to `{}`: start both with the same --network to link them",
+                sender.node.name, sender.network, self.me.name, self.network
+            )));
+        }
+        let observed = self.state.node().observe(sender.clock, self.now());
+        observed.map_err(|error| {
+            tracing::warn!(node = %sender.node.name, ahead_ms = error.ahead_ms, "refused a clock that is too far ahead");
+            Refusal::Invalid(format!("node {}: {error}", sender.node.name))
+        })
+    }
+
+    /// The body of an answer, once it is clear that it comes from the node that was asked.
+    pub(in crate::driver) fn answer_of<T>(
+        &self,
+        asked: &Peer,
+        answer: Message<T>,
+    ) -> Result<T, CallError> {
+        self.admit_sender(&answer.sender)
+            .map_err(CallError::Refused)?;
+        if answer.sender.node.id != asked.id {
+            return Err(CallError::Unreachable {
+                address: asked.address.to_string(),
+                reason: format!(
+                    "node {} listens there now, not {}",
+                    answer.sender.node.name, asked.name
+                ),
+            });
+        }
+        self.is_heard(&answer.sender);
+        Ok(answer.body)
+    }
+}

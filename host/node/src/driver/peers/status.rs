@@ -1,0 +1,390 @@
+//! What a node says of itself and what it sees of others.
+//!
+//! Gossip fills a table of members; here it is turned into the core's, from which candidates, distances
+//! and names are read. All of it is late by seconds: a search never relies on it.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use dataverse_core::id::NodeId;
+use dataverse_core::members::{Edition, Members, State as MemberState, Status};
+use dataverse_core::placement::Candidate;
+use dataverse_core::policy::NodeView;
+use dataverse_core::relocation::PathNode;
+use dataverse_core::search::Peer;
+use dataverse_overlay::membership;
+
+use crate::driver::Driver;
+use crate::driver::client::api::{NodeSeen, NodeStatus};
+
+/// How often a node looks whether its status has changed.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// Requests per second, smoothed over some seconds.
+#[derive(Default)]
+pub(in crate::driver) struct Load {
+    since_look: AtomicU64,
+    per_second: AtomicU32,
+}
+
+impl Load {
+    pub(in crate::driver) fn count(&self) {
+        self.since_look.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(in crate::driver) fn per_second(&self) -> u32 {
+        self.per_second.load(Ordering::Relaxed)
+    }
+
+    /// Called every [`LOOK_EVERY`]: a quarter of the new rate, three quarters of the old.
+    fn look(&self) {
+        let counted = self.since_look.swap(0, Ordering::Relaxed);
+        let rate = counted * 1_000 / LOOK_EVERY.as_millis() as u64;
+        let smoothed = (u64::from(self.per_second()) * 3 + rate) / 4;
+        let smoothed = u32::try_from(smoothed).unwrap_or(u32::MAX);
+        self.per_second.store(smoothed, Ordering::Relaxed);
+    }
+}
+
+/// What its policies are called, for others to see whether they run the same.
+#[derive(Default)]
+pub(in crate::driver) struct PolicyNames(Mutex<Vec<String>>);
+
+impl PolicyNames {
+    fn names(&self) -> Vec<String> {
+        let names = self.0.lock();
+        names.expect("no one panics while naming policies").clone()
+    }
+}
+
+/// The core's table of members, as of the last news.
+#[derive(Default)]
+pub(in crate::driver) struct Seen(Mutex<Arc<Members>>);
+
+impl Seen {
+    fn table(&self) -> Arc<Members> {
+        Arc::clone(
+            &self
+                .0
+                .lock()
+                .expect("no one panics while holding the members"),
+        )
+    }
+
+    fn replace(&self, members: Members) {
+        *self
+            .0
+            .lock()
+            .expect("no one panics while holding the members") = Arc::new(members);
+    }
+}
+
+impl Driver {
+    /// Every member that this node knows of, itself included.
+    pub fn nodes(&self) -> Vec<NodeSeen> {
+        let table = self.seen.table();
+        let hops = table.hops_from(self.me.id, &self.neighbours());
+        let own = self.own_view();
+        let itself = NodeSeen {
+            name: self.me.name.to_string(),
+            id: self.me.id,
+            address: self.me.address.to_string(),
+            http: self.http.clone(),
+            zone: own.zone,
+            hops: Some(0),
+            capacity: own.capacity,
+            free: own.free,
+            load: own.load,
+            state: MemberState::Alive.as_str(),
+            silent_for: None,
+        };
+        let others = table.iter().map(|member| {
+            let status = member.status.as_ref();
+            NodeSeen {
+                name: member.peer.name.to_string(),
+                id: member.peer.id,
+                address: member.peer.address.to_string(),
+                http: status.map_or_else(String::new, |status| status.http.to_string()),
+                zone: status.map_or_else(String::new, |status| status.zone.to_string()),
+                hops: hops.get(&member.peer.id).copied(),
+                capacity: status.map_or(0, |status| status.capacity),
+                free: status.map_or(0, |status| status.free),
+                load: status.map_or(0, |status| status.load),
+                state: match member.state {
+                    MemberState::Gone if self.has_left(member.peer.id) => "left",
+                    state => state.as_str(),
+                },
+                silent_for: match member.state {
+                    MemberState::Alive => None,
+                    _ => self.silent_for(member.peer.id),
+                },
+            }
+        });
+        std::iter::once(itself).chain(others).collect()
+    }
+
+    /// What this node says of itself.
+    pub fn status(&self) -> NodeStatus {
+        let usage = self.store.usage();
+        let (replicas, cached) = {
+            let node = self.state.node();
+            (node.replicas(), node.cached())
+        };
+        NodeStatus {
+            name: self.me.name.to_string(),
+            id: self.me.id,
+            network: self.network.to_string(),
+            uptime_s: self.started.elapsed().as_secs(),
+            capacity: usage.capacity,
+            free: usage.free_for_replicas(),
+            replicas,
+            cached,
+            links: self.links.peers().len(),
+            silent: self.silent(),
+            problems: self.problems(),
+            repair: self.repair_status(),
+            drain: self.drain_status(),
+            scrub: self.scrub_status(),
+        }
+    }
+
+    /// Nodes that could take a replica of so many bytes, this one included.
+    pub(in crate::driver) fn candidates(&self, size: u64) -> Vec<Candidate> {
+        let me = Candidate {
+            id: self.me.id,
+            view: self.own_view(),
+        };
+        let radius = self.settings.placement_radius;
+        let table = self.seen.table();
+        let mut candidates = table.candidates(&me, &self.neighbours(), radius, size);
+        if self.living.now().draining {
+            candidates.retain(|candidate| candidate.id != self.me.id);
+        }
+        candidates
+    }
+
+    /// The members, as of the last news.
+    pub(in crate::driver) fn seen_table(&self) -> Arc<Members> {
+        self.seen.table()
+    }
+
+    /// Whether gossip counts this node among the living.
+    pub(in crate::driver) fn is_alive(&self, id: NodeId) -> bool {
+        let table = self.seen.table();
+        id == self.me.id
+            || (table.find(id)).is_some_and(|member| member.state == MemberState::Alive)
+    }
+
+    /// Whether a replica may be put on this node: it lives and nobody empties it.
+    pub(in crate::driver) fn may_hold(&self, id: NodeId) -> bool {
+        if id == self.me.id {
+            return !self.living.now().draining;
+        }
+        let table = self.seen.table();
+        let draining = |status: &Status| status.draining;
+        table.find(id).is_some_and(|member| {
+            member.state == MemberState::Alive && !member.status.as_ref().is_some_and(draining)
+        })
+    }
+
+    /// Whether any other member lives, as far as gossip knows.
+    pub(in crate::driver) fn is_with_others(&self) -> bool {
+        let table = self.seen.table();
+        table
+            .iter()
+            .any(|member| member.state == MemberState::Alive)
+    }
+
+    /// The other members that live, as far as gossip knows.
+    pub(in crate::driver) fn living_members(&self) -> Vec<Peer> {
+        let table = self.seen.table();
+        let alive = table
+            .iter()
+            .filter(|member| member.state == MemberState::Alive);
+        alive.map(|member| member.peer.clone()).collect()
+    }
+
+    /// The peer with this id, where anything is known of it.
+    pub(in crate::driver) fn peer_of(&self, id: NodeId) -> Option<Peer> {
+        if id == self.me.id {
+            return Some(self.me.clone());
+        }
+        self.member(id).or_else(|| self.links.peer(id))
+    }
+
+    /// The peer with this id, as gossip knows it.
+    pub(in crate::driver) fn member(&self, id: NodeId) -> Option<Peer> {
+        let table = self.seen.table();
+        table.find(id).map(|member| member.peer.clone())
+    }
+
+    pub(in crate::driver) fn name_of(&self, id: NodeId) -> String {
+        let peer = self.peer_of(id);
+        peer.map_or_else(|| id.default_name(), |peer| peer.name.to_string())
+    }
+
+    /// What a relocation policy sees of the nodes on a path that ends where the file is.
+    pub(in crate::driver) fn views_of(&self, path: &[Peer]) -> Vec<PathNode> {
+        let table = self.seen.table();
+        let last = path.len().saturating_sub(1);
+        let node = |(at, peer): (usize, &Peer)| {
+            let status = table
+                .find(peer.id)
+                .and_then(|member| member.status.as_ref());
+            let view = match status {
+                _ if peer.id == self.me.id => self.own_view(),
+                Some(status) => view_of(peer.id, status),
+                None => NodeView {
+                    id: peer.id.short(),
+                    zone: String::new(),
+                    hops: 0,
+                    capacity: 0,
+                    free: 0,
+                    load: 0,
+                },
+            };
+            PathNode {
+                id: peer.id,
+                view: NodeView {
+                    hops: at as u32,
+                    ..view
+                },
+                has_copy: at == last,
+            }
+        };
+        path.iter().enumerate().map(node).collect()
+    }
+
+    /// From now on the policies that decide are called so in what others are told.
+    pub fn name_policies(&self, names: Vec<String>) {
+        let policies = self.policies.0.lock();
+        *policies.expect("no one panics while naming policies") = names;
+    }
+
+    /// Tells the others how this node is. What has not changed is not told again.
+    pub(in crate::driver) fn publish_status(&self) {
+        let own = self.own_view();
+        self.members.publish(membership::Status {
+            zone: own.zone,
+            http: self.http.clone(),
+            capacity: own.capacity,
+            free: coarse(own.free, own.capacity),
+            load: own.load,
+            links: self.neighbours(),
+            policies: self.policies.names(),
+            draining: self.living.now().draining,
+            started_ms: 0,
+            counter: 0,
+        });
+    }
+
+    /// Keeps the published status, the load and what waits for a commit up to date.
+    pub(in crate::driver) async fn keep_status(self: Arc<Self>) {
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        while self.still_runs(look.tick()).await.is_some() {
+            self.load.look();
+            self.publish_status();
+            self.preparations.expire(tokio::time::Instant::now());
+        }
+    }
+
+    /// Follows the news of members.
+    pub(in crate::driver) async fn watch_members(self: Arc<Self>) {
+        let mut news = self.members.subscribe();
+        let mut gone_before = BTreeSet::new();
+        loop {
+            let mut members = Members::default();
+            let mut gone = BTreeSet::new();
+            for seen in self.members.members().iter() {
+                let state = state_of(seen.state);
+                if state == MemberState::Gone {
+                    gone.insert(seen.peer.id);
+                }
+                members.see(seen.peer.clone(), state);
+                if let Some(status) = &seen.status {
+                    members.publish(seen.peer.id, status_of(status));
+                }
+            }
+            let seen = self.members.members();
+            let alive = |state| state == membership::MemberState::Alive;
+            let presence = seen.iter().map(|seen| (seen.peer.id, alive(seen.state)));
+            self.presence.see(presence, tokio::time::Instant::now());
+            self.seen.replace(members);
+            for id in gone.symmetric_difference(&gone_before) {
+                self.check_soon(*id);
+            }
+            gone_before = gone;
+            match self.still_runs(news.changed()).await {
+                Some(Ok(())) => {}
+                Some(Err(_)) | None => return,
+            }
+        }
+    }
+
+    fn own_view(&self) -> NodeView {
+        let usage = self.store.usage();
+        NodeView {
+            id: self.me.id.short(),
+            zone: self.zone.clone(),
+            hops: 0,
+            capacity: usage.capacity,
+            // A node that takes nothing in is offered nothing.
+            free: match self.unfit() {
+                Some(_) => 0,
+                None => usage.free_for_replicas(),
+            },
+            load: self.load.per_second(),
+        }
+    }
+
+    fn neighbours(&self) -> Vec<NodeId> {
+        self.links
+            .staying_peers()
+            .iter()
+            .map(|peer| peer.id)
+            .collect()
+    }
+}
+
+/// Free bytes to about a hundredth of the capacity, so that not every write is news to everybody.
+fn coarse(free: u64, capacity: u64) -> u64 {
+    let step = (capacity / 128).max(1);
+    free / step * step
+}
+
+fn view_of(id: NodeId, status: &Status) -> NodeView {
+    NodeView {
+        id: id.short(),
+        zone: status.zone.to_string(),
+        hops: 0,
+        capacity: status.capacity,
+        free: status.free,
+        load: status.load,
+    }
+}
+
+fn state_of(state: membership::MemberState) -> MemberState {
+    match state {
+        membership::MemberState::Alive => MemberState::Alive,
+        membership::MemberState::Suspect => MemberState::Suspect,
+        membership::MemberState::Gone => MemberState::Gone,
+    }
+}
+
+fn status_of(status: &membership::Status) -> Status {
+    Status {
+        edition: Edition {
+            started: status.started_ms,
+            count: status.counter,
+        },
+        zone: status.zone.as_str().into(),
+        http: status.http.as_str().into(),
+        capacity: status.capacity,
+        free: status.free,
+        load: status.load,
+        links: status.links.clone(),
+        draining: status.draining,
+    }
+}

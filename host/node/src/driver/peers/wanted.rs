@@ -1,0 +1,129 @@
+//! Links that were asked for at start and have not come about yet.
+//!
+//! An address at which nobody answers, a host name that nobody knows, a node that refuses: each is tried again with
+//! growing pauses for as long as the node runs, shown among the links meanwhile, and told of in the log, at first
+//! and then rarely.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use dataverse_core::id::NodeId;
+use dataverse_core::limits;
+use tokio::time::Instant;
+
+use crate::driver::Driver;
+use crate::driver::client::api::{LinkError, LinkState, LinkView};
+
+/// The log is told again of a link that does not come about after so long.
+const TELL_AGAIN: Duration = Duration::from_secs(10 * 60);
+
+/// What became of the tries to make a link, by the address that was given.
+#[derive(Default)]
+pub(in crate::driver) struct WantedLinks(Mutex<BTreeMap<String, Wanted>>);
+
+struct Wanted {
+    since: Instant,
+    attempts: u32,
+    last_error: Option<String>,
+    told: Option<Instant>,
+}
+
+impl WantedLinks {
+    /// False when there are too many, or it is wanted already.
+    fn add(&self, address: &str) -> bool {
+        let mut wanted = self.lock();
+        if wanted.len() >= limits::LINKS_MAX || wanted.contains_key(address) {
+            return false;
+        }
+        let new = Wanted {
+            since: Instant::now(),
+            attempts: 0,
+            last_error: None,
+            told: None,
+        };
+        wanted.insert(address.to_owned(), new);
+        true
+    }
+
+    fn is_wanted(&self, address: &str) -> bool {
+        self.lock().contains_key(address)
+    }
+
+    /// It came about, or is not wanted any more. False if it was not wanted.
+    pub(in crate::driver) fn remove(&self, address: &str) -> bool {
+        self.lock().remove(address).is_some()
+    }
+
+    /// Notes a try that failed. With how many there were and for how long, if the log is to be told.
+    fn failed(&self, address: &str, error: &str) -> Option<(u32, Duration)> {
+        let mut wanted = self.lock();
+        let wanted = wanted.get_mut(address)?;
+        wanted.attempts = wanted.attempts.saturating_add(1);
+        let is_news = wanted.last_error.as_deref() != Some(error);
+        wanted.last_error = Some(error.to_owned());
+        let is_first = wanted.told.is_none();
+        let is_due = |told: Instant| {
+            told.elapsed() >= TELL_AGAIN || (is_news && told.elapsed() >= TELL_AGAIN / 10)
+        };
+        if !is_first && !wanted.told.is_some_and(is_due) {
+            return None;
+        }
+        wanted.told = Some(Instant::now());
+        Some((wanted.attempts, wanted.since.elapsed()))
+    }
+
+    /// As they are shown.
+    pub(in crate::driver) fn views(&self) -> Vec<LinkView> {
+        let wanted = self.lock();
+        let views = wanted.iter().map(|(address, wanted)| LinkView {
+            name: String::new(),
+            id: NodeId::from(0),
+            address: address.clone(),
+            up: false,
+            state: LinkState::Connecting,
+            silent_for: Some(wanted.since.elapsed()),
+            attempts: wanted.attempts,
+            last_error: wanted.last_error.clone(),
+        });
+        views.collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Wanted>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Driver {
+    /// Links with an address given at start, as soon as its node is there.
+    pub(in crate::driver) async fn link_at_start(self: Arc<Self>, address: String) {
+        if !self.links.wanted.add(&address) {
+            return;
+        }
+        let mut pause = self.settings.link_retry_min;
+        while self.links.wanted.is_wanted(&address) {
+            let error = match self.still_runs(self.link(&address)).await {
+                None => return,
+                Some(Ok(link)) => {
+                    tracing::info!(node = %link.name, address, "linked");
+                    self.links.wanted.remove(&address);
+                    return;
+                }
+                Some(Err(error)) => error,
+            };
+            if !matches!(error, LinkError::Unreachable(_)) {
+                // It takes somebody to see to that.
+                pause = self.settings.link_retry_max;
+            }
+            if let Some((attempts, waited)) = self.links.wanted.failed(&address, &error.to_string())
+            {
+                tracing::warn!(address, %error, attempts, waited_s = waited.as_secs(), "a link that was asked for at start does not come about; it is tried again");
+            }
+            let pausing = tokio::time::sleep(self.entropy.jittered(pause));
+            if self.still_runs(pausing).await.is_none() {
+                return;
+            }
+            pause = (pause * 2).min(self.settings.link_retry_max);
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! What a node answers when another compares itself with it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dataverse_core::filter::Filter;
+use dataverse_core::id::NodeId;
+use dataverse_core::reconcile::{Comparison, Mark, Span};
+use dataverse_overlay::transport::{ReconcileAnswer, ReconcileAsk, Refusal};
+use tokio::time::Instant;
+
+use super::MadeFilter;
+use crate::driver::Driver;
+use crate::limits;
+
+impl Driver {
+    /// Compares what is here with what `asker` says of itself.
+    pub(in crate::driver) async fn compare_for(
+        &self,
+        asker: NodeId,
+        ask: ReconcileAsk,
+    ) -> Result<ReconcileAnswer, Refusal> {
+        if let ReconcileAsk::Root(root) = ask {
+            let node = self.state.node();
+            return Ok(if node.shared_root(asker) == root {
+                ReconcileAnswer::Agreed
+            } else {
+                ReconcileAnswer::Sums(node.shared_with(asker).sums())
+            });
+        }
+        let Ok(_turn) = self.reconciling.answering.try_acquire() else {
+            return Err(Refusal::Busy(format!(
+                "node {} compares itself with too many others at once",
+                self.me.name
+            )));
+        };
+        Ok(match ask {
+            ReconcileAsk::Compare { span, marks } => {
+                self.answer_comparison(asker, span, marks).await
+            }
+            ReconcileAsk::Filter { known } => self.answer_filter(known).await,
+            ReconcileAsk::Root(_) => unreachable!("it was answered above"),
+        })
+    }
+
+    async fn answer_comparison(
+        &self,
+        asker: NodeId,
+        span: Option<Span>,
+        marks: Vec<Mark>,
+    ) -> ReconcileAnswer {
+        // What is marked in a span is held there for good and not doubted.
+        let confirms = span.is_some();
+        let mut comparison = Comparison::new(asker, span, marks);
+        let mut confirmed = Vec::new();
+        let mut after = None;
+        while !comparison.is_empty() {
+            after = {
+                let node = self.state.node();
+                node.compare(&mut comparison, &mut confirmed, after.as_ref())
+            };
+            if after.is_none() {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        if confirms {
+            let mut node = self.state.node();
+            for (key, version) in confirmed {
+                node.trust(&key, version);
+            }
+        }
+        ReconcileAnswer::Compared(comparison.finish())
+    }
+
+    async fn answer_filter(&self, known: u128) -> ReconcileAnswer {
+        let (filter, tag) = match self.recent_filter() {
+            Some(recent) => recent,
+            None => self.make_filter().await,
+        };
+        match known == tag {
+            true => ReconcileAnswer::Agreed,
+            false => ReconcileAnswer::Filter(Filter::clone(&filter)),
+        }
+    }
+
+    /// The filter that was made last, if nothing changed since, or not long ago.
+    fn recent_filter(&self) -> Option<(Arc<Filter>, u128)> {
+        let changes = self.state.node().changes();
+        let made = self.reconciling.filter();
+        let made = made.as_ref()?;
+        let recent = made.made.elapsed() < Duration::from_millis(limits::FILTER_KEPT_MS);
+        (recent || made.changes == changes).then(|| (Arc::clone(&made.filter), made.tag))
+    }
+
+    async fn make_filter(&self) -> (Arc<Filter>, u128) {
+        let (changes, held) = {
+            let node = self.state.node();
+            (node.changes(), node.held())
+        };
+        let mut filter = Filter::with_room_for(held);
+        let mut after = None;
+        loop {
+            after = self.state.node().filter(&mut filter, after.as_ref());
+            if after.is_none() {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        let (tag, filter) = (filter.tag(), Arc::new(filter));
+        *self.reconciling.filter() = Some(MadeFilter {
+            filter: Arc::clone(&filter),
+            tag,
+            changes,
+            made: Instant::now(),
+        });
+        (filter, tag)
+    }
+}

@@ -1,0 +1,93 @@
+//! A survey: files that this node and another both hold although no layout names both.
+//!
+//! The other tells in a filter which files it holds for good or remembers as deleted; what is here, replica or cached
+//! copy, and seems to be there is marked and compared. A filter costs ten bits a file, and nothing where neither side has
+//! changed since the last time.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use dataverse_core::filter::Filter;
+use dataverse_core::limits;
+use dataverse_core::reconcile::Mark;
+use dataverse_core::record::Record;
+use dataverse_core::search::Peer;
+use dataverse_overlay::transport::{CallError, ReconcileAnswer, ReconcileAsk};
+
+use super::turns::{Surveyed, Turns};
+use super::{LAST_FILE, Outcome, out_of_protocol};
+use crate::driver::Driver;
+
+impl Driver {
+    /// Looks for what another node holds as well, and acts on what differs.
+    pub(super) async fn survey(
+        &self,
+        peer: &Peer,
+        seen: Option<Surveyed>,
+        turns: &mut Turns,
+    ) -> Result<Outcome, CallError> {
+        let changes = self.state.node().changes();
+        let unchanged = seen.filter(|(_, seen)| *seen == changes);
+        let known = unchanged.map_or(0, |(tag, _)| tag);
+        let answer = self.ask_to_reconcile(peer, ReconcileAsk::Filter { known });
+        let filter = match answer.await? {
+            ReconcileAnswer::Agreed if known != 0 => return Ok(Outcome::default()),
+            ReconcileAnswer::Filter(filter) => filter,
+            _ => return Err(out_of_protocol(peer, "it was asked for a filter")),
+        };
+        let outcome = self.compare_met(peer, &filter).await?;
+        if outcome.left == 0 {
+            turns.surveyed(peer.id, (filter.tag(), changes));
+        }
+        Ok(outcome)
+    }
+
+    async fn compare_met(&self, peer: &Peer, filter: &Filter) -> Result<Outcome, CallError> {
+        let mut outcome = Outcome::default();
+        let mut met = Vec::new();
+        let mut after = None;
+        loop {
+            after = {
+                let node = self.state.node();
+                node.mark_met(peer.id, filter, &mut met, after.as_ref())
+            };
+            let is_last = after.is_none();
+            // A stretch is shorter than a message, so what is left over always fits with the next one.
+            while met.len() > limits::RECONCILE_MARKS_MAX || (is_last && !met.is_empty()) {
+                let now = met.len().min(limits::RECONCILE_MARKS_MAX);
+                let marked: Vec<(Mark, Arc<Record>)> = met.drain(..now).collect();
+                outcome.add(self.compare_marked(peer, marked).await?);
+            }
+            if is_last {
+                return Ok(outcome);
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    async fn compare_marked(
+        &self,
+        peer: &Peer,
+        marked: Vec<(Mark, Arc<Record>)>,
+    ) -> Result<Outcome, CallError> {
+        let mut outcome = Outcome::default();
+        let mut marks: Vec<Mark> = marked.into_iter().map(|(mark, _)| mark).collect();
+        marks.sort_unstable();
+        while !marks.is_empty() {
+            let mut compared = self.compare(peer, None, marks.clone()).await?;
+            let before = marks.len();
+            let until = compared.until;
+            marks.retain(|mark| mark.file > until);
+            if marks.len() == before && until != LAST_FILE {
+                return Err(out_of_protocol(peer, "it compared none of the files"));
+            }
+            // A filter takes some files for others: that they are not there is no news.
+            compared.unknown.clear();
+            outcome.add(self.act_on(peer, compared, &BTreeMap::new()).await);
+            if until == LAST_FILE {
+                break;
+            }
+        }
+        Ok(outcome)
+    }
+}

@@ -1,0 +1,226 @@
+//! Whose turn it is: each other member is compared with now and then, and soon after it appears.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use dataverse_core::id::NodeId;
+use dataverse_core::search::Peer;
+use tokio::time::Instant;
+
+use super::Outcome;
+use crate::entropy::Entropy;
+use crate::limits;
+
+/// After a node appeared, the first comparison comes within this part of the usual pause.
+const SOON_DIVISOR: u32 = 20;
+
+/// What was seen in the last survey of a node: the tag of its filter, and how often the own index had changed.
+pub(super) type Surveyed = (u128, u64);
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Compare what both are to hold.
+    Round,
+    /// Look for what both hold besides.
+    Survey {
+        /// What was seen the last time, if all of it was settled.
+        seen: Option<Surveyed>,
+    },
+}
+
+#[derive(Debug)]
+struct Turn {
+    peer: Peer,
+    here: bool,
+    round: Instant,
+    survey: Instant,
+    fruitless: u32,
+    surveyed: Option<Surveyed>,
+}
+
+/// The turns of all nodes.
+pub(super) struct Turns {
+    every: Duration,
+    survey_every: Duration,
+    /// So that nodes that started together do not go on together.
+    entropy: Entropy,
+    of: BTreeMap<NodeId, Turn>,
+}
+
+impl Turns {
+    pub(super) fn new(every: Duration, survey_every: Duration, entropy: Entropy) -> Self {
+        Self {
+            every,
+            survey_every,
+            entropy,
+            of: BTreeMap::new(),
+        }
+    }
+
+    /// These members live now. Who was not among them before is due soon.
+    pub(super) fn follow(&mut self, living: Vec<Peer>, now: Instant) {
+        let before: Vec<NodeId> = self.of.keys().copied().collect();
+        let mut gone: std::collections::BTreeSet<NodeId> = before.into_iter().collect();
+        for peer in living {
+            gone.remove(&peer.id);
+            let soon = now + self.entropy.jittered(self.every / SOON_DIVISOR);
+            if let Some(turn) = self.of.get_mut(&peer.id) {
+                turn.peer = peer;
+                if !turn.here {
+                    (turn.here, turn.fruitless) = (true, 0);
+                    (turn.round, turn.survey) = (soon, soon);
+                }
+            } else if self.has_room() {
+                let turn = Turn {
+                    here: true,
+                    round: soon,
+                    survey: soon,
+                    fruitless: 0,
+                    surveyed: None,
+                    peer,
+                };
+                self.of.insert(turn.peer.id, turn);
+            }
+        }
+        for id in gone {
+            self.of.entry(id).and_modify(|turn| turn.here = false);
+        }
+    }
+
+    /// Room for one more, where need be in place of a node that is gone.
+    fn has_room(&mut self) -> bool {
+        if self.of.len() < limits::RECONCILE_PEERS_MAX {
+            return true;
+        }
+        let gone = self.of.iter().find(|(_, turn)| !turn.here);
+        let gone = gone.map(|(id, _)| *id);
+        gone.is_some_and(|id| self.of.remove(&id).is_some())
+    }
+
+    /// Who is to be compared with now: rounds go before surveys, whoever has waited longest goes first.
+    pub(super) fn next(&self, now: Instant) -> Option<(Peer, Kind)> {
+        let here = || self.of.values().filter(|turn| turn.here);
+        let round = here().min_by_key(|turn| turn.round);
+        if let Some(turn) = round.filter(|turn| turn.round <= now) {
+            return Some((turn.peer.clone(), Kind::Round));
+        }
+        let survey = here().min_by_key(|turn| turn.survey);
+        let turn = survey.filter(|turn| turn.survey <= now)?;
+        let seen = turn.surveyed;
+        Some((turn.peer.clone(), Kind::Survey { seen }))
+    }
+
+    /// A survey of this node was completed, and has seen this.
+    pub(super) fn surveyed(&mut self, id: NodeId, seen: Surveyed) {
+        self.of
+            .entry(id)
+            .and_modify(|turn| turn.surveyed = Some(seen));
+    }
+
+    /// A turn was taken. Differences that have to wait are looked at again soon; rounds that lead to nothing become
+    /// rarer.
+    pub(super) fn taken(&mut self, id: NodeId, kind: Kind, outcome: &Outcome, now: Instant) {
+        let Some(turn) = self.of.get_mut(&id) else {
+            return;
+        };
+        if outcome.left > 0 {
+            turn.surveyed = None;
+        }
+        match kind {
+            Kind::Round => {
+                let fruitless = outcome.differed && outcome.acted == 0 && outcome.left == 0;
+                turn.fruitless = match fruitless {
+                    true => (turn.fruitless + 1).min(limits::RECONCILE_FRUITLESS_MAX),
+                    false => 0,
+                };
+                turn.round = now
+                    + self
+                        .entropy
+                        .jittered(self.every * 2_u32.pow(turn.fruitless));
+            }
+            Kind::Survey { .. } if outcome.left > 0 => {
+                turn.survey = now + self.entropy.jittered(self.every.min(self.survey_every));
+            }
+            Kind::Survey { .. } => turn.survey = now + self.entropy.jittered(self.survey_every),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn peer(number: u128) -> Peer {
+        Peer {
+            id: NodeId::from(number),
+            name: "B".into(),
+            address: "b.test:1".into(),
+        }
+    }
+
+    fn turns() -> Turns {
+        let hour = Duration::from_secs(3600);
+        Turns::new(Duration::from_secs(60), hour, Entropy::seeded(7))
+    }
+
+    fn differed(acted: usize, left: usize) -> Outcome {
+        Outcome {
+            differed: true,
+            acted,
+            left,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_node_that_appears_or_returns_is_due_soon_and_then_at_the_usual_pace() {
+        let mut turns = turns();
+        let mut now = Instant::now();
+        let soon = Duration::from_secs(3);
+        for _ in 0..2 {
+            turns.follow(vec![peer(2)], now);
+            assert_eq!(turns.next(now), None);
+            now += soon;
+            assert_eq!(turns.next(now), Some((peer(2), Kind::Round)));
+            turns.taken(peer(2).id, Kind::Round, &Outcome::default(), now);
+            let survey = Kind::Survey { seen: None };
+            assert_eq!(turns.next(now), Some((peer(2), survey)));
+            turns.taken(peer(2).id, survey, &Outcome::default(), now);
+            assert_eq!(turns.next(now + Duration::from_secs(29)), None);
+            turns.follow(Vec::new(), now);
+            assert_eq!(turns.next(now + Duration::from_secs(9999)), None);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn rounds_that_lead_to_nothing_become_rarer_until_one_does() {
+        let mut turns = turns();
+        let now = Instant::now();
+        turns.follow(vec![peer(2)], now);
+        let mut pause = |outcome| {
+            turns.taken(peer(2).id, Kind::Round, &outcome, now);
+            turns.of[&peer(2).id].round - now
+        };
+        let most = Duration::from_secs(60 * 8);
+        for _ in 0..10 {
+            assert!(pause(differed(0, 0)) <= most);
+        }
+        assert!(pause(differed(0, 0)) >= most / 2);
+        assert!(pause(differed(1, 0)) <= Duration::from_secs(60));
+        assert!(pause(differed(0, 1)) <= Duration::from_secs(60));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn more_nodes_than_there_is_room_for_push_out_only_those_that_are_gone() {
+        let mut turns = turns();
+        let now = Instant::now();
+        let max = limits::RECONCILE_PEERS_MAX as u128;
+        turns.follow((0..max).map(peer).collect(), now);
+        turns.follow((0..=max).map(peer).collect(), now);
+        assert_eq!(turns.of.len() as u128, max);
+        turns.follow((1..=max).map(peer).collect(), now);
+        turns.follow((1..=max).map(peer).collect(), now);
+        assert!(turns.of.contains_key(&peer(max).id));
+        assert_eq!(turns.of.len() as u128, max);
+    }
+}

@@ -1,0 +1,106 @@
+//! Since when members are silent: what tells a brief outage from a node that is gone.
+//!
+//! Gossip says how a member seems to be now; here it is kept since when it has not been alive, for longer than
+//! gossip remembers it. A node that was never seen counts as silent since this one started.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
+
+use dataverse_core::id::NodeId;
+use dataverse_core::limits;
+use dataverse_core::relayout::Standing;
+use tokio::time::Instant;
+
+use crate::driver::Driver;
+
+/// Since when each member that is not alive is silent.
+#[derive(Default)]
+pub(in crate::driver) struct Presence(Mutex<BTreeMap<NodeId, Instant>>);
+
+impl Presence {
+    /// Takes note of how the members seem to be now.
+    pub(in crate::driver) fn see(
+        &self,
+        members: impl Iterator<Item = (NodeId, bool)>,
+        now: Instant,
+    ) {
+        let mut silent = self.lock();
+        for (id, is_alive) in members {
+            if is_alive {
+                silent.remove(&id);
+            } else if silent.len() < limits::MEMBERS_MAX {
+                silent.entry(id).or_insert(now);
+            }
+        }
+    }
+
+    fn since(&self, id: NodeId) -> Option<Instant> {
+        self.lock().get(&id).copied()
+    }
+
+    /// Who is silent, and for how long.
+    fn silent(&self, now: Instant) -> Vec<(NodeId, Duration)> {
+        let silent = self.lock();
+        let silent = silent.iter();
+        silent
+            .map(|(id, since)| (*id, now.saturating_duration_since(*since)))
+            .collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<NodeId, Instant>> {
+        self.0
+            .lock()
+            .expect("no one panics while holding the silent members")
+    }
+}
+
+impl Driver {
+    /// How a holder stands, as far as this node knows.
+    pub(in crate::driver) fn standing_of(&self, id: NodeId) -> Standing {
+        if self.is_alive(id) {
+            return Standing::Here;
+        }
+        if self.silent_since(id).elapsed() >= self.settings.repair_after {
+            Standing::Gone
+        } else {
+            Standing::Away
+        }
+    }
+
+    /// Since when a member has not been alive, if it is not.
+    pub(in crate::driver) fn presence_since(&self, id: NodeId) -> Option<Instant> {
+        self.presence.since(id)
+    }
+
+    fn silent_since(&self, id: NodeId) -> Instant {
+        self.presence.since(id).unwrap_or(self.started)
+    }
+
+    /// Whether a node that did not answer just now counts as gone. One that gossip never told of is silent since it was
+    /// first asked for here.
+    pub(in crate::driver) fn is_long_silent(&self, id: NodeId) -> bool {
+        let now = Instant::now();
+        self.presence
+            .see([(id, self.is_alive(id))].into_iter(), now);
+        let since = self.presence.since(id);
+        since.is_some_and(|since| since.elapsed() >= self.settings.repair_after)
+    }
+
+    /// Which of these has been silent for longest, of those that count as gone.
+    pub(in crate::driver) fn longest_gone(&self, of: &[NodeId]) -> Option<NodeId> {
+        let gone = of
+            .iter()
+            .filter(|id| self.standing_of(**id) == Standing::Gone);
+        gone.copied().min_by_key(|id| self.silent_since(*id))
+    }
+
+    /// The members that have been silent for so long that they count as gone.
+    pub(in crate::driver) fn long_gone(&self) -> Vec<NodeId> {
+        let silent = self.presence.silent(Instant::now()).into_iter();
+        silent
+            .filter(|(_, silent_for)| *silent_for >= self.settings.repair_after)
+            .map(|(id, _)| id)
+            .collect()
+    }
+}

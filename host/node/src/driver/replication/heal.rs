@@ -1,0 +1,415 @@
+//! Replicas of this node whose content is bad or gone, and how they are made good from other holders.
+//!
+//! Whatever finds a bad replica (a check of all content, a read, another node's fetch, the start of the node) puts
+//! it on the list here. While it is on it the node neither serves nor promises it, and its version is a floor. It
+//! leaves the list when the content is there again, however it came; when a newer version or a layout without this
+//! node takes its place; and not otherwise. If there is no room for it here, another holder is asked for such a layout.
+//! Where every other holder says that it has none either, and no node that can be reached has a copy, the file is
+//! reported as lost and asked for again now and then: somebody may bring back a node or a disk.
+//!
+//! The list is as long as the store's own, which also outlives a restart, but for its bound: what goes beyond that
+//! is taken up at the next start.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use dataverse_core::floors::Heard;
+use dataverse_core::holdings::Role;
+use dataverse_core::key::Key;
+use dataverse_core::record::Record;
+use dataverse_core::search::{Outcome, Peer};
+use dataverse_core::version::Version;
+use dataverse_store::Change;
+use dataverse_store::crash;
+use futures_util::StreamExt;
+use futures_util::future::join_all;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
+
+use crate::driver::Driver;
+use crate::driver::client::room::Occasion;
+use crate::driver::client::transfer::Wanted;
+use crate::limits;
+
+/// How a replica that is to be made good stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// It is being tried for the first time, or soon will be.
+    Fresh,
+    /// Nobody who is there can send it; others may.
+    Waiting,
+    /// Every other holder said that it has none, and so did every other node.
+    Lost,
+}
+
+struct Case {
+    record: Arc<Record>,
+    stage: Stage,
+    tries: u32,
+    due: Instant,
+}
+
+/// The replicas that are to be made good, and in which order. Those that are being tried are not in the queue.
+#[derive(Default)]
+struct Cases {
+    by_key: BTreeMap<Key, Case>,
+    queue: BTreeSet<(Instant, Key)>,
+}
+
+impl Cases {
+    fn put(&mut self, case: Case) {
+        self.remove(&case.record.key);
+        self.queue.insert((case.due, case.record.key.clone()));
+        self.by_key.insert(case.record.key.clone(), case);
+    }
+
+    fn remove(&mut self, key: &Key) {
+        if let Some(case) = self.by_key.remove(key) {
+            self.queue.remove(&(case.due, key.clone()));
+        }
+    }
+}
+
+/// Replicas that are to be made good.
+#[derive(Default)]
+pub(in crate::driver) struct Mending {
+    cases: Mutex<Cases>,
+    /// Cases that there was no room for.
+    left_out: AtomicU64,
+    mended: AtomicU64,
+    more: Notify,
+}
+
+/// How many replicas are in which stage.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::driver) struct Missing {
+    pub(in crate::driver) mending: u64,
+    pub(in crate::driver) waiting: u64,
+    pub(in crate::driver) lost: u64,
+    /// Of the lost ones the first by key.
+    pub(in crate::driver) lost_keys: Vec<Key>,
+}
+
+/// What became of one try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tried {
+    /// It is here, or no matter of this node any more.
+    Settled,
+    /// It can't be had now.
+    Waits,
+    /// There is no copy left.
+    Lost,
+}
+
+/// What others have of a version that is missing here.
+struct Elsewhere {
+    /// With the greatest layout that was heard of.
+    record: Arc<Record>,
+    sources: Vec<Peer>,
+    newer: Option<Heard>,
+    /// Everyone who might have it was asked and has answered.
+    all_answered: bool,
+}
+
+impl Elsewhere {
+    fn of(record: &Arc<Record>) -> Self {
+        Self {
+            record: Arc::clone(record),
+            sources: Vec::new(),
+            newer: None,
+            all_answered: true,
+        }
+    }
+
+    fn hear_of(&mut self, heard: Heard) {
+        if heard.version > self.record.version {
+            self.newer = Heard::merged([self.newer, Some(heard)]);
+        }
+    }
+
+    fn found(&mut self, peer: &Peer, record: &Arc<Record>) {
+        self.hear_of(Heard::of(record));
+        if record.version != self.record.version || record.digest != self.record.digest {
+            return;
+        }
+        self.sources.push(peer.clone());
+        if record.layout > self.record.layout {
+            self.record = Arc::clone(record);
+        }
+    }
+}
+
+impl Mending {
+    /// Adds a replica whose content is bad or gone.
+    pub(in crate::driver) fn add(&self, record: Arc<Record>) {
+        let mut cases = self.lock();
+        let is_known = cases.by_key.get(&record.key);
+        if is_known.is_some_and(|case| case.record.version >= record.version) {
+            return;
+        }
+        if is_known.is_none() && cases.by_key.len() >= limits::MEND_FILES_MAX {
+            self.left_out.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        cases.put(Case {
+            record,
+            stage: Stage::Fresh,
+            tries: 0,
+            due: Instant::now(),
+        });
+        drop(cases);
+        self.more.notify_one();
+    }
+
+    /// This version of a file is held here from now on.
+    pub(in crate::driver) fn held(&self, key: &Key, version: Version, role: Role) {
+        let mut cases = self.lock();
+        let case = cases.by_key.get(key);
+        let Some(case) = case.filter(|case| case.record.version <= version) else {
+            return;
+        };
+        if case.record.version == version && role == Role::Replica {
+            self.mended.fetch_add(1, Ordering::Relaxed);
+            tracing::info!(%key, %version, "a replica was made good again");
+        }
+        cases.remove(key);
+    }
+
+    /// The replica of this file that is missing here, if one is.
+    pub(in crate::driver) fn find(&self, key: &Key) -> Option<Arc<Record>> {
+        let cases = self.lock();
+        let case = cases.by_key.get(key);
+        case.map(|case| Arc::clone(&case.record))
+    }
+
+    /// Replicas that were made good since the node started.
+    pub(in crate::driver) fn mended(&self) -> u64 {
+        self.mended.load(Ordering::Relaxed)
+    }
+
+    /// How many there are, and which are lost.
+    pub(in crate::driver) fn missing(&self) -> Missing {
+        let cases = self.lock();
+        let mut missing = Missing {
+            waiting: self.left_out.load(Ordering::Relaxed),
+            ..Missing::default()
+        };
+        for (key, case) in &cases.by_key {
+            match case.stage {
+                Stage::Fresh => missing.mending += 1,
+                Stage::Waiting => missing.waiting += 1,
+                Stage::Lost => {
+                    missing.lost += 1;
+                    if missing.lost_keys.len() < limits::LOST_KEYS_TOLD_MAX {
+                        missing.lost_keys.push(key.clone());
+                    }
+                }
+            }
+        }
+        missing
+    }
+
+    /// Takes up to so many that are to be tried now off the queue, those that have waited longest first, and says when the
+    /// next is to be tried.
+    fn take_due(&self, at_most: usize, now: Instant) -> (Vec<Arc<Record>>, Option<Instant>) {
+        let mut cases = self.lock();
+        let mut due = Vec::new();
+        while due.len() < at_most
+            && let Some((at, _)) = cases.queue.first()
+            && *at <= now
+            && let Some((_, key)) = cases.queue.pop_first()
+        {
+            due.extend(cases.by_key.get(&key).map(|case| Arc::clone(&case.record)));
+        }
+        (due, cases.queue.first().map(|(at, _)| *at))
+    }
+
+    /// Notes what became of a try. True: it is only now known to be lost.
+    fn tried(&self, record: &Record, tried: Tried, now: Instant) -> bool {
+        let mut cases = self.lock();
+        let case = cases.by_key.remove(&record.key);
+        let Some(case) = case else { return false };
+        if case.record.version != record.version {
+            // A later version is missing by now, and waits for its own turn.
+            cases.by_key.insert(record.key.clone(), case);
+            return false;
+        }
+        let stage = match tried {
+            Tried::Settled => return false,
+            Tried::Waits => Stage::Waiting,
+            Tried::Lost => Stage::Lost,
+        };
+        let is_news = stage == Stage::Lost && case.stage != stage;
+        cases.put(Case {
+            stage,
+            due: now + pause(case.tries),
+            tries: case.tries.saturating_add(1),
+            ..case
+        });
+        is_news
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Cases> {
+        self.cases
+            .lock()
+            .expect("no one panics while holding the replicas to be made good")
+    }
+}
+
+/// The pause after so many tries before.
+fn pause(tries: u32) -> Duration {
+    let doubled = limits::MEND_RETRY_MS_MIN.saturating_mul(1 << tries.min(32));
+    Duration::from_millis(doubled.min(limits::MEND_RETRY_MS_MAX))
+}
+
+impl Driver {
+    /// Makes good what is on the list, beginning with what was missing when the node started.
+    pub(in crate::driver) async fn keep_mending(self: Arc<Self>, missing: Vec<Arc<Record>>) {
+        for record in missing {
+            if record.layout.names(self.me.id) {
+                self.state.mending.add(record);
+            } else {
+                // An extra copy that is gone is no loss.
+                self.give_up(&record).await;
+            }
+        }
+        let mending = &self.state.mending;
+        let mut tries = FuturesUnordered::new();
+        loop {
+            let free = limits::MEND_AT_ONCE_MAX - tries.len();
+            let (due, next) = mending.take_due(free, Instant::now());
+            tries.extend(due.into_iter().map(|record| self.mend(record)));
+            let is_full = tries.len() == limits::MEND_AT_ONCE_MAX;
+            let wait = async {
+                match next.filter(|_| !is_full) {
+                    Some(next) => sleep_until(next).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let woken = async {
+                tokio::select! {
+                    biased;
+                    Some(()) = tries.next(), if !tries.is_empty() => {}
+                    () = mending.more.notified(), if !is_full => {}
+                    () = wait => {}
+                }
+            };
+            if self.still_runs(woken).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    async fn mend(&self, record: Arc<Record>) {
+        let tried = self.try_to_mend(&record).await;
+        if self.state.mending.tried(&record, tried, Instant::now()) {
+            tracing::error!(key = %record.key, version = %record.version, "a file is lost: its replica here is bad or gone, and no node that can be reached has a good copy; bring back a node or a disk that has one, or write the file again");
+        }
+    }
+
+    async fn try_to_mend(&self, record: &Arc<Record>) -> Tried {
+        if self.holds(record) {
+            // It came back before it was on the list.
+            return Tried::Settled;
+        }
+        let found = self.look_elsewhere(record).await;
+        if let Some(newer) = found.newer {
+            self.heard_of_newer(record, newer).await;
+        }
+        if found.newer.is_some() || !found.record.layout.names(self.me.id) {
+            self.give_up(record).await;
+            return Tried::Settled;
+        }
+        if found.sources.is_empty() {
+            return if found.all_answered {
+                Tried::Lost
+            } else {
+                Tried::Waits
+            };
+        }
+        let wanted = Wanted {
+            record: Arc::clone(&found.record),
+            sources: found.sources,
+            hops: 1,
+            validated: self.now(),
+            occasion: Occasion::Other,
+        };
+        self.keep_copy(wanted).await;
+        self.transfers.ended(record).await;
+        crash::point("mend.done");
+        if !self.holds(record) && self.store.usage().free_for_replicas() < record.size {
+            // The layout that then names another node takes this off the list.
+            self.ask_to_be_relieved(&found.record).await;
+        }
+        // When it is here it has left the list by itself.
+        Tried::Waits
+    }
+
+    /// Asks the other holders, and where none of them has it every node that can be reached.
+    async fn look_elsewhere(&self, record: &Arc<Record>) -> Elsewhere {
+        let mut found = Elsewhere::of(record);
+        if let Some(known) = self.state.node().known(&record.key) {
+            found.hear_of(known);
+        }
+        let others = record.layout.holders.iter().filter(|id| **id != self.me.id);
+        let asked = others.map(|id| async move {
+            let peer = self.peer_of(*id)?;
+            let answer = self.ask_version(peer.clone(), &record.key).await?;
+            Some((peer, answer))
+        });
+        for answer in join_all(asked).await {
+            let Some((peer, answer)) = answer else {
+                found.all_answered = false;
+                continue;
+            };
+            if let Some(known) = answer.known {
+                found.hear_of(known);
+            }
+            for hit in &answer.hits {
+                found.found(&peer, &hit.record);
+            }
+        }
+        if !found.sources.is_empty() {
+            return found;
+        }
+        let report = self
+            .search_elsewhere(&record.key, Some(record.version), &Default::default())
+            .await;
+        if let Some(floor) = report.floor {
+            found.hear_of(floor);
+        }
+        for hit in &report.hits {
+            found.found(&hit.peer, &hit.hit.record);
+        }
+        found.all_answered &= report.outcome == Outcome::NotFound;
+        found
+    }
+
+    /// What was missing is no matter of this node any more. A replica that has come back meanwhile stays.
+    async fn give_up(&self, record: &Record) {
+        let change = Change::Drop {
+            key: record.key.clone(),
+            version: record.version,
+            only: Some(Role::Cached),
+        };
+        if let Err(error) = self.store.apply(change).await {
+            tracing::warn!(key = %record.key, %error, "a file that was missing was not let go of");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pause_between_two_tries_doubles_up_to_a_bound() {
+        let of = |tries| pause(tries).as_millis() as u64;
+        assert_eq!(of(0), limits::MEND_RETRY_MS_MIN);
+        assert_eq!(of(3), limits::MEND_RETRY_MS_MIN * 8);
+        assert_eq!(of(u32::MAX), limits::MEND_RETRY_MS_MAX);
+    }
+}

@@ -1,0 +1,417 @@
+//! Performs a relayout: copies, verifies, commits the greater layout, announces it.
+//!
+//! What is to be done is the core's decision (`Need`); who takes the copies, placement's. The new holders commit first, then
+//! those that stay, this node last. So at every moment of it, whoever dies, the holders of the old layout
+//! still hold, and the greater layout names only nodes that have the content. Who is not named any more lets
+//! go by itself, when every holder of the greater layout has said that it holds (`let_go`).
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use dataverse_core::floors::Heard;
+use dataverse_core::holdings::{Holding, Role};
+use dataverse_core::id::NodeId;
+use dataverse_core::key::Key;
+use dataverse_core::policy::PlacementRequest;
+use dataverse_core::record::Record;
+use dataverse_core::relayout::{Need, move_away};
+use dataverse_core::search::Peer;
+use dataverse_overlay::transport::{Announcement, MoveAsk, Refusal};
+use dataverse_store::StoreError;
+use dataverse_store::crash;
+use futures_util::future::join_all;
+use tokio::time::Instant;
+
+use crate::driver::Driver;
+use crate::driver::client::commit::Held;
+use crate::driver::client::preparing::{Preparing, Readied, Ready, Source};
+use crate::driver::slots::view_of;
+use crate::limits;
+
+/// Why replicas did not change nodes. The layout is as it was, or a greater one that loses nothing.
+#[derive(Debug, thiserror::Error)]
+pub(in crate::driver) enum RelayoutError {
+    /// The file is not held any more as it was when this was decided.
+    #[error("it has changed meanwhile")]
+    Changed,
+    /// Who was to take a copy has heard of a greater version.
+    #[error("a newer version of it was heard of")]
+    Overtaken,
+    /// Another relayout of it is under way here.
+    #[error("its replicas are changing nodes already")]
+    UnderWay,
+    /// Too few nodes took a copy.
+    #[error("{took} of {wanted} nodes took a copy")]
+    NoTaker {
+        /// Copies that were to be made.
+        wanted: usize,
+        /// Copies that were made.
+        took: usize,
+    },
+    /// No number could be given to the layout, because the clock could not be persisted.
+    #[error("the layout could not be numbered: {0}")]
+    Unnumbered(#[from] StoreError),
+}
+
+/// The files whose replicas change nodes at the moment on this node's account, and why.
+#[derive(Default, Clone)]
+pub(in crate::driver) struct Relaying(Arc<Mutex<BTreeMap<Key, Why>>>);
+
+/// Why the replicas of a file change nodes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Why {
+    /// Repair, or the emptying of this node.
+    Needed,
+    /// Somebody asked for it: towards a reader.
+    Moved,
+    /// Somebody asked for it that can't hold its own.
+    Relieves,
+}
+
+/// One of them, until it is dropped.
+struct Turn {
+    relaying: Relaying,
+    key: Key,
+}
+
+/// Why there is no turn.
+enum NoTurn {
+    /// The file has one.
+    UnderWay,
+    /// Too many have one.
+    Full,
+}
+
+impl Relaying {
+    /// A turn for this file, if there are fewer than so many for the same reason.
+    fn enter(&self, key: &Key, why: Why, at_most: usize) -> Result<Turn, NoTurn> {
+        let mut turns = self.lock();
+        if turns.contains_key(key) {
+            return Err(NoTurn::UnderWay);
+        }
+        if turns.values().filter(|other| **other == why).count() >= at_most {
+            return Err(NoTurn::Full);
+        }
+        turns.insert(key.clone(), why);
+        Ok(Turn {
+            relaying: self.clone(),
+            key: key.clone(),
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Key, Why>> {
+        self.0
+            .lock()
+            .expect("no one panics while holding the relayouts")
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.relaying.lock().remove(&self.key);
+    }
+}
+
+impl Driver {
+    /// Does for a file what it needs, on the nodes that placement says, in its turn of this pace. Returns how many
+    /// copies were made.
+    pub(in crate::driver) async fn relayout(
+        &self,
+        record: &Arc<Record>,
+        need: &Need,
+        pace: impl Future<Output = ()>,
+    ) -> Result<usize, RelayoutError> {
+        let takers = self.takers_of(record, need.keep.clone()).await;
+        if need.keep.len() + takers.len() < need.holders_min {
+            return Err(RelayoutError::NoTaker {
+                wanted: need.wanted,
+                took: 0,
+            });
+        }
+        pace.await;
+        let turn = self.relaying.enter(&record.key, Why::Needed, usize::MAX);
+        let _turn = turn.map_err(|_| RelayoutError::UnderWay)?;
+        self.relayout_onto(record, need, takers).await
+    }
+
+    /// Begins to move the replica of one node, this or another holder, to a third that has none. This node has to have one
+    /// itself, since it is the one that sends.
+    ///
+    /// # Errors
+    /// [`Refusal`], which says why not.
+    pub(in crate::driver) fn move_soon(
+        &self,
+        key: Key,
+        from: NodeId,
+        to: Peer,
+    ) -> Result<(), Refusal> {
+        let holding = self.state.node().holding(&key).cloned();
+        let replica = holding.filter(|holding| holding.role == Role::Replica);
+        let Some(record) = replica.map(|holding| holding.record) else {
+            return Err(Refusal::Absent(format!("{key} is no replica here")));
+        };
+        let Some(need) = move_away(&record, from, to.id) else {
+            return Ok(());
+        };
+        if !self.may_hold(to.id) {
+            return Err(Refusal::Invalid(format!(
+                "nothing moves to node {} now: it is not alive, or it is being emptied",
+                to.name
+            )));
+        }
+        // What others can't hold is no more urgent than what repair does, and goes at its pace.
+        let (why, at_most) = match from == self.me.id {
+            true => (Why::Moved, limits::MOVES_MAX),
+            false => (Why::Relieves, self.settings.repair_concurrent as usize),
+        };
+        let turn = match self.relaying.enter(&key, why, at_most) {
+            Ok(turn) => turn,
+            Err(NoTurn::UnderWay) => return Ok(()),
+            Err(NoTurn::Full) => {
+                let full = "too many replicas change nodes here".to_owned();
+                return Err(Refusal::Busy(full));
+            }
+        };
+        let driver = self.shared();
+        self.spawn(async move {
+            let _turn = turn;
+            let moving = async {
+                if why == Why::Relieves {
+                    driver.pace_repair(record.size).await;
+                }
+                let takers = vec![to.clone()];
+                driver.relayout_onto(&record, &need, takers).await
+            };
+            match driver.still_runs(moving).await {
+                Some(Ok(_)) => {
+                    let from = driver.name_of(from);
+                    tracing::info!(%key, %from, to = %to.name, "a replica moved");
+                }
+                Some(Err(error)) => {
+                    tracing::debug!(%key, to = %to.name, %error, "a replica did not move");
+                }
+                None => {}
+            }
+        });
+        Ok(())
+    }
+
+    /// Asks another holder to move this node's replica elsewhere, because this node can't: it has no room for it, can't
+    /// read it or can't reach who could take it. The greater layout arrives when that is done.
+    pub(in crate::driver) async fn ask_to_be_relieved(&self, record: &Record) {
+        let others = record.layout.holders.iter().copied();
+        let others: Vec<NodeId> = others.filter(|id| *id != self.me.id).collect();
+        let takers = self.takers_of(record, others.clone()).await;
+        if takers.is_empty() {
+            return;
+        }
+        // The best first, and another one each time after that: who refused would be first again.
+        let to = &takers[self.repair.asked_before(&record.key) % takers.len()];
+        for holder in others.into_iter().filter_map(|id| self.peer_of(id)) {
+            let ask = MoveAsk {
+                key: record.key.clone(),
+                relieves: true,
+                to: to.clone(),
+            };
+            let answer = self
+                .transport
+                .move_replica(&holder, self.message(ask))
+                .await;
+            match answer.and_then(|answer| self.answer_of(&holder, answer)) {
+                Ok(()) => {
+                    tracing::debug!(key = %record.key, holder = %holder.name, to = %to.name, "another holder was asked to move a replica that can't be held here");
+                    return;
+                }
+                Err(error) => {
+                    tracing::debug!(key = %record.key, holder = %holder.name, %error, "a holder does not move a replica that can't be held here");
+                }
+            }
+        }
+    }
+
+    /// The nodes that could take a copy beside those that keep theirs, best first: none that is in the layout already.
+    async fn takers_of(&self, record: &Record, keep: Vec<NodeId>) -> Vec<Peer> {
+        let request = PlacementRequest {
+            file: view_of(&record.key, record.size),
+            factor: record.factor,
+            now: self.now(),
+        };
+        let ranked = self.ranked_peers(request, record.size, keep).await;
+        let is_new = |peer: &Peer| peer.id != self.me.id && !record.layout.names(peer.id);
+        ranked.into_iter().filter(is_new).collect()
+    }
+
+    async fn relayout_onto(
+        &self,
+        record: &Arc<Record>,
+        need: &Need,
+        takers: Vec<Peer>,
+    ) -> Result<usize, RelayoutError> {
+        let holding = self.replica_of(record).ok_or(RelayoutError::Changed)?;
+        let readied = self.copy_to(&holding, need.wanted, takers).await;
+        let newer = readied.others.iter().map(|ready| ready.known);
+        if let Some(newer) = Heard::merged(newer).filter(|known| known.version > record.version) {
+            self.abandon_all(&readied);
+            self.heard_of_newer(record, newer).await;
+            return Err(RelayoutError::Overtaken);
+        }
+        let no_taker = |took: usize| RelayoutError::NoTaker {
+            wanted: need.wanted,
+            took,
+        };
+        let enough = |took: usize| need.keep.len() + took >= need.holders_min;
+        if !enough(readied.others.len()) || self.replica_of(record).is_none() {
+            let took = readied.others.len();
+            self.abandon_all(&readied);
+            return Err(no_taker(took));
+        }
+        crash::point("relayout.copied");
+        let (laid, took) = self.commit_new_holders(record, need, &readied).await?;
+        if !enough(took) {
+            return Err(no_taker(took));
+        }
+        crash::point("relayout.committed");
+        self.tell_holders(record, &laid, need).await;
+        Ok(took)
+    }
+
+    /// The holding, as long as it is a replica under exactly this record.
+    fn replica_of(&self, record: &Record) -> Option<Holding> {
+        let node = self.state.node();
+        let holding = node.holding(&record.key)?;
+        let same = holding.role == Role::Replica && *holding.record == *record;
+        same.then(|| holding.clone())
+    }
+
+    /// Makes the content durable and invisible on so many nodes. A tombstone has none to be copied.
+    async fn copy_to(&self, holding: &Holding, wanted: usize, takers: Vec<Peer>) -> Readied {
+        let record = &holding.record;
+        if wanted == 0 || record.deleted {
+            let ready = |peer| Ready {
+                peer,
+                preparation: None,
+                known: None,
+            };
+            return Readied {
+                others: takers.into_iter().take(wanted).map(ready).collect(),
+                own: false,
+            };
+        }
+        let preparing = Preparing::begin(
+            self.shared(),
+            record.key.clone(),
+            Some(record.size),
+            wanted,
+            takers,
+            Source::Held(holding.clone()),
+        );
+        let deadline = Instant::now() + Duration::from_millis(limits::RELAYOUT_MS_MAX);
+        preparing.finish(record.digest, deadline).await
+    }
+
+    /// The greater layout becomes durable on the new holders. It names those on which it did.
+    async fn commit_new_holders(
+        &self,
+        record: &Arc<Record>,
+        need: &Need,
+        readied: &Readied,
+    ) -> Result<(Arc<Record>, usize), RelayoutError> {
+        let with = |new: &[NodeId]| need.keep.iter().chain(new).copied().collect::<Vec<_>>();
+        let all: Vec<NodeId> = readied.others.iter().map(|ready| ready.peer.id).collect();
+        let laid = self.laid_anew(record, with(&all)).await;
+        let laid = laid.inspect_err(|_| self.abandon_all(readied))?;
+        let commits = readied.others.iter().map(|ready| async {
+            let held = self.commit_surely(ready, &laid).await;
+            (&ready.peer, held)
+        });
+        let mut durable = Vec::new();
+        for (peer, held) in join_all(commits).await {
+            match held {
+                Ok(Held::Here) => durable.push(peer.id),
+                Ok(Held::Greater(greater)) => {
+                    self.take_greater(&greater, Some(peer)).await;
+                    return Err(RelayoutError::Changed);
+                }
+                Ok(Held::Not) => {}
+                Err(error) => {
+                    tracing::warn!(key = %record.key, node = %peer.name, %error, "a node did not take a replica in the end");
+                }
+            }
+        }
+        if durable.len() == all.len() {
+            return Ok((laid, durable.len()));
+        }
+        // Who failed may have taken the layout all the same; a greater one says that it counts no more.
+        let failed = all.iter().filter(|id| !durable.contains(id));
+        let laid = match durable.is_empty() {
+            true => self.laid_anew(&laid, record.layout.holders.clone()),
+            false => self.laid_anew(&laid, with(&durable)),
+        }
+        .await?;
+        failed.for_each(|id| self.owed.add(*id, &laid));
+        match durable.is_empty() {
+            true => self.spread_layout(&laid).await,
+            false => {
+                let again = durable.iter().map(|id| self.commit_at(*id, &laid));
+                join_all(again).await;
+            }
+        }
+        Ok((laid, durable.len()))
+    }
+
+    /// The holders that stay take the greater layout, this node last, and the news goes round once all of them
+    /// have: who holds an older version lets go of it for that. Who does not hear of it now does so later, and keeps
+    /// what it has until then.
+    async fn tell_holders(&self, record: &Arc<Record>, laid: &Arc<Record>, need: &Need) {
+        let others = need.keep.iter().filter(|id| **id != self.me.id);
+        let commits = others.map(|id| async move {
+            let held = self.commit_at(*id, laid).await;
+            if let Err(error) = &held {
+                tracing::debug!(key = %laid.key, node = %self.name_of(*id), error, "a holder has yet to hear of its newer layout");
+                self.owed.add(*id, laid);
+            }
+            held.is_ok()
+        });
+        let mut all_hold = join_all(commits).await.into_iter().all(|holds| holds);
+        crash::point("relayout.told");
+        if need.keep.contains(&self.me.id)
+            && let Err(error) = self.commit_at(self.me.id, laid).await
+        {
+            tracing::warn!(key = %laid.key, error, "this node could not keep the newer layout");
+            all_hold = false;
+        }
+        crash::point("relayout.own");
+        let left = record.layout.holders.iter();
+        for id in left.filter(|id| **id != self.me.id && !laid.layout.names(**id)) {
+            // Who has something older lets go of it for this: so not before it is where it is to be.
+            if !all_hold || !self.tell(*id, laid).await {
+                self.owed.add(*id, laid);
+            }
+        }
+        if all_hold {
+            self.announce(laid).await;
+        } else {
+            self.learn(laid, 0, None).await;
+        }
+    }
+
+    /// Tells one node of a record, which need not be a neighbour, and says whether it heard.
+    pub(in crate::driver) async fn tell(&self, id: NodeId, record: &Arc<Record>) -> bool {
+        let Some(peer) = self.peer_of(id) else {
+            return false;
+        };
+        let news = Announcement {
+            record: Arc::clone(record),
+            // On the other side of what was a cut, others hold under the lesser layout and have to hear of it too.
+            hops_left: self.settings.announce_hops,
+        };
+        let answer = self.transport.announce(&peer, self.message(news)).await;
+        let heard = answer.and_then(|answer| self.answer_of(&peer, answer));
+        if let Err(error) = &heard {
+            tracing::debug!(key = %record.key, node = %peer.name, %error, "a node did not hear of a newer layout");
+        }
+        heard.is_ok()
+    }
+}

@@ -1,0 +1,377 @@
+//! Keeps every file at its factor: repair after a node is gone, the making up of degraded writes, and the emptying of
+//! this node when an operator drains it. All three are relayouts; here is when, in which order and how fast.
+//!
+//! The node looks through what it holds when who is there has changed, and now and then. What it finds is done most endangered
+//! first: the files with the fewest living holders, the small ones before the large. A
+//! brief outage moves nothing: a holder counts as gone after `repair.after`.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use dataverse_core::holdings::Total;
+use dataverse_core::id::NodeId;
+use dataverse_core::key::Key;
+use dataverse_core::record::Record;
+use dataverse_core::relayout::{self, Need};
+use dataverse_core::version::Version;
+use futures_util::{StreamExt, future, stream};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::pace::Pace;
+use super::relayout::RelayoutError;
+use crate::driver::Driver;
+use crate::driver::client::api::RepairStatus;
+use crate::limits;
+
+/// What repair has done and has yet to do.
+pub(in crate::driver) struct Repair {
+    /// Files that were found to need something and have not got it.
+    waiting: Mutex<Total>,
+    active: AtomicU64,
+    copies: AtomicU64,
+    copied_bytes: AtomicU64,
+    failed: AtomicU64,
+    /// Since when this node is being emptied, and whether a look since then found it empty.
+    drain: Mutex<(Instant, bool)>,
+    /// Somebody wants it to look at once.
+    look: Notify,
+    /// That the emptying can't end by itself was said.
+    said_stuck: AtomicBool,
+    /// How often others were asked to move which replica.
+    asked: Mutex<BTreeMap<Key, usize>>,
+    /// Files that no node took because of a greater version, and when that was.
+    overtaken: Mutex<BTreeMap<Key, (Version, Instant)>>,
+    pace: Pace,
+}
+
+impl Default for Repair {
+    fn default() -> Self {
+        Self {
+            waiting: Mutex::default(),
+            active: AtomicU64::new(0),
+            copies: AtomicU64::new(0),
+            copied_bytes: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            drain: Mutex::new((Instant::now(), false)),
+            look: Notify::new(),
+            said_stuck: AtomicBool::new(false),
+            asked: Mutex::default(),
+            overtaken: Mutex::default(),
+            pace: Pace::default(),
+        }
+    }
+}
+
+impl Repair {
+    /// Has it look through all files soon.
+    pub(in crate::driver) fn look_soon(&self) {
+        self.look.notify_one();
+    }
+
+    /// How often another holder was asked before to move the replica of this file that is here.
+    pub(in crate::driver) fn asked_before(&self, key: &Key) -> usize {
+        let mut asked = self.asked.lock().expect("no one panics while asking");
+        if asked.len() >= limits::REPAIR_QUEUE_MAX {
+            asked.clear();
+        }
+        let times = asked.entry(key.clone()).or_insert(0);
+        *times += 1;
+        *times - 1
+    }
+
+    /// The nodes that could take this replica have heard of a greater version, and would not keep it.
+    fn note_overtaken(&self, record: &Record) {
+        let mut overtaken = self.overtaken();
+        if overtaken.len() >= limits::REPAIR_QUEUE_MAX {
+            overtaken.clear();
+        }
+        overtaken.insert(record.key.clone(), (record.version, Instant::now()));
+    }
+
+    /// Whether that was so not long ago.
+    fn was_overtaken(&self, record: &Record) -> bool {
+        let overtaken = self.overtaken();
+        let noted = overtaken.get(&record.key);
+        noted.is_some_and(|(version, at)| {
+            *version == record.version && at.elapsed() < OVERTAKEN_LEFT_ALONE
+        })
+    }
+
+    fn overtaken(&self) -> MutexGuard<'_, BTreeMap<Key, (Version, Instant)>> {
+        self.overtaken
+            .lock()
+            .expect("no one panics while holding what was overtaken")
+    }
+
+    /// This node is being emptied from now on, or is so no more.
+    pub(in crate::driver) fn drain_begins(&self) {
+        *self.drain() = (Instant::now(), false);
+        self.said_stuck.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether nothing was left here when it was last looked, after all others could know that nothing is to be
+    /// placed here.
+    pub(in crate::driver) fn found_this_node_empty(&self) -> bool {
+        self.drain().1
+    }
+
+    fn drain(&self) -> std::sync::MutexGuard<'_, (Instant, bool)> {
+        self.drain.lock().expect("no one panics while looking")
+    }
+
+    pub(in crate::driver) fn waiting(&self) -> Total {
+        *self.waiting.lock().expect("no one panics while counting")
+    }
+
+    fn set_waiting(&self, total: Total) {
+        *self.waiting.lock().expect("no one panics while counting") = total;
+    }
+
+    fn done_with(&self, bytes: u64) {
+        let mut waiting = self.waiting.lock().expect("no one panics while counting");
+        waiting.files = waiting.files.saturating_sub(1);
+        waiting.bytes = waiting.bytes.saturating_sub(bytes);
+    }
+}
+
+/// A file that needs something. The greatest is the least endangered.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Endangered {
+    living: usize,
+    size: u64,
+    key: Key,
+}
+
+/// Who is there: as long as it is the same, what a look found stays true.
+#[derive(PartialEq, Eq, Default)]
+struct Scene {
+    gone: Vec<NodeId>,
+    candidates: Vec<NodeId>,
+    draining: bool,
+}
+
+impl Driver {
+    /// Looks after the replicas for as long as the node runs.
+    pub(in crate::driver) async fn keep_replicas(self: Arc<Self>) {
+        let usual = (self.settings.repair_after / 4).clamp(LOOK_EVERY_MIN, LOOK_EVERY_MAX);
+        let mut pause = usual;
+        let mut before = None;
+        let mut looked = Instant::now();
+        loop {
+            let woken = self.still_runs(async {
+                tokio::select! {
+                    biased;
+                    () = self.repair.look.notified() => true,
+                    () = tokio::time::sleep(pause) => false,
+                }
+            });
+            let Some(woken) = woken.await else { return };
+            let work = async {
+                let scene = self.scene();
+                let is_due = looked.elapsed() >= LOOK_ANYWAY_EVERY;
+                let emptying = scene.draining && !self.repair.found_this_node_empty();
+                let unfinished = self.repair.waiting().files > 0 || emptying;
+                let is_news = before.as_ref() != Some(&scene);
+                if woken || is_due || unfinished || is_news {
+                    looked = Instant::now();
+                    let made = self.repair_round(&scene).await;
+                    // What nobody could do just now, nobody can do at once either.
+                    pause = match made || woken || is_news {
+                        true => usual,
+                        false => (pause * 2).min(LOOK_ANYWAY_EVERY),
+                    };
+                    if scene.draining {
+                        pause = usual;
+                    }
+                    before = Some(scene);
+                }
+            };
+            if self.still_runs(work).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// How far repair is.
+    pub(in crate::driver) fn repair_status(&self) -> RepairStatus {
+        let repair = &self.repair;
+        RepairStatus {
+            waiting: repair.waiting(),
+            active: repair.active.load(Ordering::Relaxed),
+            letting_go: self.lingering.count() as u64,
+            copies: repair.copies.load(Ordering::Relaxed),
+            bytes: repair.copied_bytes.load(Ordering::Relaxed),
+            failed: repair.failed.load(Ordering::Relaxed),
+        }
+    }
+
+    fn scene(&self) -> Scene {
+        let candidates = self.candidates(0).into_iter();
+        let mut candidates: Vec<NodeId> = candidates.map(|candidate| candidate.id).collect();
+        candidates.sort_unstable();
+        Scene {
+            gone: self.long_gone(),
+            candidates,
+            draining: self.living.now().draining,
+        }
+    }
+
+    /// What this file needs of this node now.
+    fn need_of(&self, record: &Record) -> Option<Need> {
+        let leaving = self.living.now().draining;
+        relayout::need(record, self.me.id, leaving, |id| self.standing_of(id))
+    }
+
+    /// Those of a stretch of files that need something of this node now, and what. How each holder stands is looked up once.
+    fn needs_of(&self, records: Vec<Arc<Record>>) -> Vec<(Arc<Record>, Need)> {
+        let leaving = self.living.now().draining;
+        let seen = RefCell::new(BTreeMap::new());
+        let standing = |id| {
+            let mut seen = seen.borrow_mut();
+            *seen.entry(id).or_insert_with(|| self.standing_of(id))
+        };
+        let needs = records.into_iter().filter_map(|record| {
+            let need = relayout::need(&record, self.me.id, leaving, standing)?;
+            Some((record, need))
+        });
+        needs.collect()
+    }
+
+    /// One look through all files, and what it finds done. Says whether anything came of it.
+    async fn repair_round(&self, scene: &Scene) -> bool {
+        let (began, copies) = (Instant::now(), self.repair.copies.load(Ordering::Relaxed));
+        let (found, total, overtaken) = self.endangered().await;
+        let before = self.repair.waiting();
+        self.repair.set_waiting(total);
+        self.note_whether_empty(began, total.files == 0);
+        if scene.draining && overtaken > 0 {
+            self.say_what_is_stuck(overtaken);
+        }
+        if found.is_empty() {
+            return before.files > 0;
+        }
+        if before != total {
+            tracing::info!(
+                files = total.files,
+                bytes = total.bytes,
+                "files lack replicas or are to leave this node"
+            );
+        }
+        // Who comes or goes meanwhile makes other files the most endangered: the next look begins anew.
+        let as_it_was = |_: &Endangered| future::ready(self.scene() == *scene);
+        stream::iter(found)
+            .take_while(as_it_was)
+            .for_each_concurrent(self.settings.repair_concurrent as usize, |file| {
+                self.repair_file(file.key)
+            })
+            .await;
+        self.repair.copies.load(Ordering::Relaxed) > copies || self.repair.waiting() != total
+    }
+
+    /// A drained node is empty when a look finds nothing that began after all others could have heard that it is
+    /// emptied, and nothing that was prepared before waits for its commit.
+    fn note_whether_empty(&self, began: Instant, found_nothing: bool) {
+        let mut drain = self.repair.drain();
+        let told = began.saturating_duration_since(drain.0) >= self.settings.gossip_status * 3;
+        drain.1 =
+            self.living.now().draining && found_nothing && told && self.preparations.is_empty();
+    }
+
+    /// A replica that was overtaken by a version which nobody has does not leave a drained node by itself.
+    fn say_what_is_stuck(&self, files: u64) {
+        if !self.repair.said_stuck.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                files,
+                "no other node takes some of what is left here, because it has heard of a newer version, which it may be that nobody has any more; `dataverse get` says \"stale\" of such files: write them again or delete them, and they leave"
+            );
+        }
+    }
+
+    /// The most endangered files, in the order in which they are to be seen to, and how much there is in all.
+    /// Those that no node took because of a greater version are counted apart, and left alone for a while.
+    async fn endangered(&self) -> (Vec<Endangered>, Total, u64) {
+        let mut overtaken = 0;
+        let mut worst = BinaryHeap::new();
+        let mut total = Total::default();
+        let mut after: Option<Key> = None;
+        loop {
+            let stretch = self.state.node().replicas_after(after.as_ref());
+            for (record, need) in self.needs_of(stretch.records) {
+                total.files += 1;
+                total.bytes += record.size;
+                if self.repair.was_overtaken(&record) {
+                    overtaken += 1;
+                    continue;
+                }
+                worst.push(Endangered {
+                    living: need.living,
+                    size: record.size,
+                    key: record.key.clone(),
+                });
+                if worst.len() > limits::REPAIR_QUEUE_MAX {
+                    worst.pop();
+                }
+            }
+            after = stretch.resume_after;
+            if after.is_none() {
+                return (worst.into_sorted_vec(), total, overtaken);
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Waits until so many bytes may be copied.
+    pub(in crate::driver) async fn pace_repair(&self, bytes: u64) {
+        if let Some(rate) = self.settings.repair_bytes_per_second {
+            self.repair.pace.take(bytes, rate).await;
+        }
+    }
+
+    async fn repair_file(&self, key: Key) {
+        let held = self.state.node().holding(&key).cloned();
+        let Some(record) = held.map(|holding| holding.record) else {
+            return self.repair.done_with(0);
+        };
+        let Some(need) = self.need_of(&record) else {
+            return self.repair.done_with(record.size);
+        };
+        let bytes = record.size * need.wanted as u64;
+        let pace = self.pace_repair(bytes);
+        self.repair.active.fetch_add(1, Ordering::Relaxed);
+        let relaid = self.relayout(&record, &need, pace).await;
+        self.repair.active.fetch_sub(1, Ordering::Relaxed);
+        match relaid {
+            Ok(copies) => {
+                self.repair.done_with(record.size);
+                let bytes = record.size * copies as u64;
+                self.repair
+                    .copies
+                    .fetch_add(copies as u64, Ordering::Relaxed);
+                self.repair.copied_bytes.fetch_add(bytes, Ordering::Relaxed);
+                self.metrics.relaid(copies as u64, bytes);
+                tracing::debug!(key = %record.key, copies, "replicas were made anew");
+            }
+            Err(RelayoutError::Changed | RelayoutError::UnderWay) => {}
+            Err(RelayoutError::Overtaken) => self.repair.note_overtaken(&record),
+            Err(error @ (RelayoutError::NoTaker { .. } | RelayoutError::Unnumbered(_))) => {
+                self.repair.failed.fetch_add(1, Ordering::Relaxed);
+                tracing::debug!(key = %record.key, %error, "a file still lacks replicas");
+                if !need.keep.contains(&self.me.id) && !record.deleted {
+                    self.ask_to_be_relieved(&record).await;
+                }
+            }
+        }
+    }
+}
+
+/// The shortest and the longest pause between two looks at who is there.
+const LOOK_EVERY_MIN: Duration = Duration::from_millis(50);
+const LOOK_EVERY_MAX: Duration = Duration::from_secs(5);
+/// How long a file that nobody would keep is left alone before it is tried again.
+const OVERTAKEN_LEFT_ALONE: Duration = Duration::from_secs(600);
+/// How often all files are looked through although nobody came or went.
+const LOOK_ANYWAY_EVERY: Duration = Duration::from_secs(60);

@@ -1,0 +1,368 @@
+//! Scrubbing: every content on this disk is read and compared with its digest now and then, so that a copy that
+//! has gone bad is found while there are others to make it good from.
+//!
+//! A pass is begun by a person or when the last one began too long ago, goes at a set pace, and outlives a restart:
+//! the store keeps when it began, and each holding when it was last checked (see `core/scrub`). What was found to be
+//! good is noted in batches, so that the index isn't committed once a file; a crash costs the notes of a moment. A
+//! file that is being checked when the node stops is checked again from its beginning.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use dataverse_core::content::ContentHasher;
+use dataverse_core::holdings::{Holding, Total};
+use dataverse_core::key::Key;
+use dataverse_core::record::Record;
+use dataverse_core::version::{Millis, Version};
+use dataverse_store::crash;
+use dataverse_store::limits::STORE_READ_BYTES_MAX;
+use dataverse_store::{Change, StoreError};
+use futures_util::future::join_all;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::pace::Pace;
+use crate::driver::Driver;
+use crate::driver::client::api::ScrubStatus;
+use crate::limits;
+
+/// How often it is looked whether a pass is due, at most.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
+/// What was found to be good is noted after so long at the latest, unless one file takes longer.
+const NOTE_EVERY: Duration = Duration::from_secs(2);
+
+/// How far scrubbing is.
+#[derive(Default)]
+pub(in crate::driver) struct Scrubbing {
+    progress: Mutex<Progress>,
+    pace: Pace,
+    begun: Notify,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Progress {
+    /// Of the pass under way, or of the last one: what was checked, and what is still to be.
+    done: Total,
+    left: Total,
+    /// Bad copies found, whoever found them, and files that could not be read, since the node started.
+    bad: u64,
+    unreadable: u64,
+    /// What was checked since the node started.
+    checked: Total,
+    /// What had been found bad, unreadable and been made good when the pass began.
+    before: (u64, u64, u64),
+}
+
+impl Scrubbing {
+    /// A bad copy was found.
+    pub(in crate::driver) fn found_bad(&self) {
+        self.lock().bad += 1;
+    }
+
+    fn checked(&self, record: &Record) {
+        let mut progress = self.lock();
+        let one = |total: &mut Total| {
+            total.files += 1;
+            total.bytes += record.size;
+        };
+        one(&mut progress.done);
+        one(&mut progress.checked);
+        let left = &mut progress.left;
+        left.files = left.files.saturating_sub(1);
+        left.bytes = left.bytes.saturating_sub(record.size);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Progress> {
+        self.progress
+            .lock()
+            .expect("no one panics while holding the progress of a scrub")
+    }
+}
+
+/// What of a pass has been found to be good and is not noted yet.
+struct Good {
+    files: Vec<(Key, Version)>,
+    noted: Instant,
+}
+
+impl Driver {
+    /// Begins a check of all content, unless one is under way. Says whether it did.
+    ///
+    /// # Errors
+    /// [`StoreError`] when that could not be made durable.
+    pub async fn begin_scrub(&self) -> Result<bool, StoreError> {
+        if self.living.now().is_scrubbing() {
+            return Ok(false);
+        }
+        let now = self.now();
+        let begins = AtomicBool::new(false);
+        self.change_life(|life| {
+            if !life.is_scrubbing() {
+                // Later than the last one ended, whatever the clock says.
+                life.scrub_began = now.max(life.scrub_ended + 1);
+                begins.store(true, Ordering::Relaxed);
+            }
+        })
+        .await?;
+        if !begins.into_inner() {
+            // Somebody else began one just now: that is the one under way.
+            return Ok(false);
+        }
+        let (mended, all) = (self.state.mending.mended(), self.all_content());
+        {
+            let mut progress = self.scrubbing.lock();
+            progress.before = (progress.bad, progress.unreadable, mended);
+            (progress.done, progress.left) = (Total::default(), all);
+        }
+        self.scrubbing.begun.notify_one();
+        Ok(true)
+    }
+
+    /// How far the check of all content is, and what it has led to.
+    pub fn scrub_status(&self) -> ScrubStatus {
+        let (life, progress) = (self.living.now(), *self.scrubbing.lock());
+        let (missing, mended) = (self.state.mending.missing(), self.state.mending.mended());
+        let (bad_before, unreadable_before, mended_before) = progress.before;
+        ScrubStatus {
+            running: life.is_scrubbing(),
+            began: life.scrub_began,
+            ended: life.scrub_ended,
+            done: progress.done,
+            total: Total {
+                files: progress.done.files + progress.left.files,
+                bytes: progress.done.bytes + progress.left.bytes,
+            },
+            bad: progress.bad - bad_before,
+            unreadable: progress.unreadable - unreadable_before,
+            mended: mended - mended_before,
+            mending: missing.mending,
+            waiting: missing.waiting,
+            lost: missing.lost,
+            lost_keys: missing.lost_keys,
+            bytes_per_second: self.settings.scrub_bytes_per_second,
+            checked_since_start: progress.checked,
+            bad_since_start: progress.bad,
+            mended_since_start: mended,
+        }
+    }
+
+    /// Checks all content whenever that is due.
+    pub(in crate::driver) async fn keep_scrubbing(self: Arc<Self>) {
+        if let Err(error) = self.note_new_store().await {
+            tracing::warn!(%error, "when content is to be checked could not be saved");
+        }
+        let every = self.settings.scrub_every;
+        let look_every = (every / 4).clamp(Duration::from_millis(100), LOOK_EVERY);
+        loop {
+            let life = self.living.now();
+            if life.is_scrubbing() {
+                if self.pass(life.scrub_began).await.is_none() {
+                    return;
+                }
+                continue;
+            }
+            let begun_or_time_to_look = async {
+                tokio::select! {
+                    biased;
+                    () = self.scrubbing.begun.notified() => {}
+                    () = tokio::time::sleep(look_every) => {}
+                }
+            };
+            if self.still_runs(begun_or_time_to_look).await.is_none() {
+                return;
+            }
+            let since = self.now().saturating_sub(self.living.now().scrub_began);
+            if since > every.as_millis() as u64
+                && let Err(error) = self.begin_scrub().await
+            {
+                tracing::warn!(%error, "a check of all content could not be begun");
+            }
+        }
+    }
+
+    /// What is written to a new store is checked as it comes: the first pass is due as if one had just ended.
+    async fn note_new_store(&self) -> Result<(), StoreError> {
+        if self.all_content().files > 0 || self.living.now().scrub_began != 0 {
+            return Ok(());
+        }
+        let now = self.now();
+        self.change_life(|life| {
+            if life.scrub_began == 0 {
+                (life.scrub_began, life.scrub_ended) = (now, now);
+            }
+        })
+        .await
+    }
+
+    /// Goes through everything that was last checked before the pass began. `None` once the node is stopping.
+    async fn pass(&self, began: Millis) -> Option<()> {
+        let left = self.count_unchecked(began).await;
+        let all = self.all_content();
+        {
+            let mut progress = self.scrubbing.lock();
+            progress.done = Total {
+                files: all.files.saturating_sub(left.files),
+                bytes: all.bytes.saturating_sub(left.bytes),
+            };
+            progress.left = left;
+        }
+        tracing::info!(
+            files = left.files,
+            bytes = left.bytes,
+            "content is checked against its digests"
+        );
+        let mut good = Good {
+            files: Vec::new(),
+            noted: Instant::now(),
+        };
+        let mut after = None;
+        loop {
+            let stretch = self.unchecked(began, after.as_ref());
+            for holding in &stretch.due {
+                // Copies that can't be found because their folder is away are not bad.
+                self.until_store_is_fit().await?;
+                if let Some(file) = self.still_runs(self.scrub_one(holding)).await {
+                    good.files.extend(file);
+                } else {
+                    self.note_good(&mut good, began).await;
+                    return None;
+                }
+                if good.files.len() >= limits::SCRUB_NOTES_MAX || good.noted.elapsed() >= NOTE_EVERY
+                {
+                    self.note_good(&mut good, began).await;
+                }
+            }
+            after = stretch.resume_after;
+            if after.is_none() {
+                break;
+            }
+        }
+        self.note_good(&mut good, began).await;
+        self.end_pass(began).await
+    }
+
+    async fn end_pass(&self, began: Millis) -> Option<()> {
+        let ended = self.now().max(began);
+        while let Err(error) = self.change_life(|life| life.scrub_ended = ended).await {
+            // It would begin again at once otherwise.
+            tracing::warn!(%error, "that all content was checked could not be saved; it is tried again");
+            self.still_runs(tokio::time::sleep(LOOK_EVERY)).await?;
+        }
+        let status = {
+            self.scrubbing.lock().left = Total::default();
+            self.scrub_status()
+        };
+        tracing::info!(
+            files = status.done.files,
+            bytes = status.done.bytes,
+            bad = status.bad,
+            unreadable = status.unreadable,
+            "all content was checked"
+        );
+        Some(())
+    }
+
+    fn all_content(&self) -> Total {
+        let node = self.state.node();
+        let (replicas, cached) = (node.replicas(), node.cached());
+        Total {
+            files: replicas.files + cached.files,
+            bytes: replicas.bytes + cached.bytes,
+        }
+    }
+
+    async fn count_unchecked(&self, began: Millis) -> Total {
+        let mut left = Total::default();
+        let mut after = None;
+        loop {
+            let stretch = self.unchecked(began, after.as_ref());
+            left.files += stretch.due.len() as u64;
+            let sizes = stretch.due.iter().map(|holding| holding.record.size);
+            left.bytes += sizes.sum::<u64>();
+            after = stretch.resume_after;
+            if after.is_none() {
+                return left;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn unchecked(&self, began: Millis, after: Option<&Key>) -> dataverse_core::scrub::Stretch {
+        let now = self.now();
+        self.state.node().unchecked(began, now, after)
+    }
+
+    /// Checks one content and returns its name if it is good.
+    async fn scrub_one(&self, holding: &Holding) -> Option<(Key, Version)> {
+        let record = &holding.record;
+        if !self.holds(record) {
+            // It was let go of since the pass came by.
+            self.scrubbing.checked(record);
+            return None;
+        }
+        let checked = self.check_content(record).await;
+        self.scrubbing.checked(record);
+        match checked {
+            Ok(()) => return Some((record.key.clone(), record.version)),
+            Err(error @ (StoreError::Corrupt(_) | StoreError::Absent(_))) => {
+                self.content_failed(record, &error).await;
+            }
+            // It was let go of while it was read.
+            Err(_) if !self.holds(record) => {}
+            Err(StoreError::Closed | StoreError::Unfit(_)) => {}
+            Err(error) => {
+                self.scrubbing.lock().unreadable += 1;
+                tracing::error!(key = %record.key, %error, "a copy on this disk could not be read; the disk may be dying");
+            }
+        }
+        None
+    }
+
+    /// Reads a content at the set pace and compares it with its digest.
+    async fn check_content(&self, record: &Arc<Record>) -> Result<(), StoreError> {
+        // Opening a file costs something, too.
+        self.take_turn(limits::SCRUB_FILE_BYTES_MIN).await;
+        let content = self.store.open(record).await?;
+        let mut hasher = ContentHasher::default();
+        while hasher.size() < record.size {
+            let bytes = content.read(hasher.size(), STORE_READ_BYTES_MAX).await?;
+            if bytes.is_empty() {
+                return Err(StoreError::Corrupt(record.key.clone()));
+            }
+            hasher.update(&bytes);
+            self.take_turn(bytes.len() as u64).await;
+        }
+        if hasher.finish().0 == record.digest {
+            Ok(())
+        } else {
+            Err(StoreError::Corrupt(record.key.clone()))
+        }
+    }
+
+    async fn take_turn(&self, bytes: u64) {
+        if let Some(bytes_per_second) = self.settings.scrub_bytes_per_second {
+            self.scrubbing.pace.take(bytes, bytes_per_second).await;
+        }
+    }
+
+    /// Notes what was found to be good, all of it in a commit or two.
+    async fn note_good(&self, good: &mut Good, began: Millis) {
+        let notes_any = !good.files.is_empty();
+        // After the pass began, whatever the clock says: else it would be checked again after a restart.
+        let at = self.now().max(began + 1);
+        let notes = good.files.drain(..).map(|(key, version)| {
+            let change = Change::Verified { key, version, at };
+            self.store.apply(change)
+        });
+        for noted in join_all(notes).await {
+            if let Err(error) = noted {
+                tracing::debug!(%error, "a check was not noted");
+            }
+        }
+        if notes_any {
+            crash::point("scrub.noted");
+        }
+        good.noted = Instant::now();
+    }
+}

@@ -1,0 +1,61 @@
+//! Tombstones: how long a node remembers that a file was deleted.
+//!
+//! A tombstone ages while its node runs and only then, so a network that was switched off forgets nothing. Its
+//! `verified` is the node's running time at which it was put here. Each holder forgets by itself; nobody hands a
+//! forgotten one back, because tombstones are no part of what is compared in rounds (see the core's `reconcile`).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dataverse_core::version::Millis;
+use dataverse_store::Change;
+
+use crate::driver::Driver;
+
+/// The longest pause between two looks.
+const LOOK_EVERY_MAX: Duration = Duration::from_secs(10 * 60);
+
+impl Driver {
+    /// Lets go of tombstones that are older than `tombstone.keep`.
+    pub(in crate::driver) async fn forget_tombstones(self: Arc<Self>) {
+        let pause = (self.settings.tombstone_keep / 10).min(LOOK_EVERY_MAX);
+        let mut look = tokio::time::interval(pause);
+        while self.still_runs(look.tick()).await.is_some() {
+            let keep_ms = self.settings.tombstone_keep.as_millis() as u64;
+            if let Some(put_by) = self.living.now().ran_ms.checked_sub(keep_ms) {
+                self.forget_tombstones_by(put_by).await;
+            }
+        }
+    }
+
+    async fn forget_tombstones_by(&self, put_by: Millis) {
+        let mut after = None;
+        let mut forgotten = 0;
+        loop {
+            let mut old = Vec::new();
+            after = self
+                .state
+                .node()
+                .tombstones_by(put_by, &mut old, after.as_ref());
+            forgotten += old.len();
+            for (key, version) in old {
+                let change = Change::Drop {
+                    key: key.clone(),
+                    version,
+                    only: None,
+                };
+                let dropped = self.store.apply(change).await;
+                if let Err(error) = dropped {
+                    tracing::warn!(%key, %error, "an old deletion could not be forgotten");
+                }
+            }
+            if after.is_none() || self.stopping.is_cancelled() {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        if forgotten > 0 {
+            tracing::debug!(forgotten, "old deletions were forgotten");
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Gates: how much this node does at once. What is beyond is refused at once, with a word when to come again,
+//! instead of queueing until everything is slow.
+
+use std::sync::Arc;
+
+use dataverse_overlay::transport::Refusal;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::driver::client::api::Busy;
+use crate::settings::Settings;
+
+/// A turn. Whoever has it lets another in by dropping it.
+pub(in crate::driver) type Turn = OwnedSemaphorePermit;
+
+/// One gate for each kind of work.
+pub(in crate::driver) struct Gates {
+    uploads: Arc<Semaphore>,
+    uploads_max: usize,
+    searches: Arc<Semaphore>,
+    peers: Arc<Semaphore>,
+    streams: Arc<Semaphore>,
+}
+
+impl Gates {
+    pub(in crate::driver) fn new(settings: &Settings) -> Self {
+        let gate = |turns: u32| Arc::new(Semaphore::new(turns as usize));
+        Self {
+            uploads: gate(settings.limit_uploads),
+            uploads_max: settings.limit_uploads as usize,
+            searches: gate(settings.limit_searches),
+            peers: gate(settings.limit_peer_calls),
+            streams: gate(settings.limit_peer_calls),
+        }
+    }
+
+    pub(in crate::driver) fn upload(&self) -> Result<Turn, Busy> {
+        let busy =
+            "this node takes in as many uploads as it can (limit.uploads); try again in a second";
+        enter(&self.uploads).ok_or_else(|| Busy(busy.to_owned()))
+    }
+
+    /// Whether no upload is under way.
+    pub(in crate::driver) fn takes_nothing_in(&self) -> bool {
+        self.uploads.available_permits() == self.uploads_max
+    }
+
+    pub(in crate::driver) fn search(&self) -> Result<Turn, Busy> {
+        let busy =
+            "this node runs as many searches as it can (limit.searches); try again in a second";
+        enter(&self.searches).ok_or_else(|| Busy(busy.to_owned()))
+    }
+
+    /// A small call of another node.
+    pub(in crate::driver) fn peer_call(&self) -> Result<Turn, Refusal> {
+        enter(&self.peers).ok_or_else(busy_with_others)
+    }
+
+    /// Content from or for another node. It has a gate of its own: however many slow streams there are, a commit or
+    /// a probe gets through.
+    pub(in crate::driver) fn peer_stream(&self) -> Result<Turn, Refusal> {
+        enter(&self.streams).ok_or_else(busy_with_others)
+    }
+}
+
+fn busy_with_others() -> Refusal {
+    let busy = "this node answers as many calls of others as it can (limit.peer_calls); try again";
+    Refusal::Busy(busy.to_owned())
+}
+
+fn enter(gate: &Arc<Semaphore>) -> Option<Turn> {
+    Arc::clone(gate).try_acquire_owned().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gate_lets_in_so_many_and_another_when_one_has_left() {
+        let settings = Settings {
+            limit_uploads: 2,
+            ..Settings::default()
+        };
+        let gates = Gates::new(&settings);
+        let turns = [gates.upload(), gates.upload()];
+        assert!(turns.iter().all(Result::is_ok));
+        let Busy(reason) = gates.upload().expect_err("two are in");
+        assert!(reason.contains("limit.uploads"), "{reason}");
+        assert!(gates.search().is_ok(), "another gate is open");
+        drop(turns);
+        assert!(gates.upload().is_ok());
+    }
+}

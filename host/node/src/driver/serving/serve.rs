@@ -1,0 +1,424 @@
+//! What this node does when another asks: the receiving end of the transport port.
+//!
+//! Nothing a peer says is believed before its sender is checked, and nothing it says can do more than the
+//! core's rules allow: a commit needs its content, a fetch gets exactly one version, a probe gets no less
+//! than the floor.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use dataverse_core::holdings::{Holding, Role};
+use dataverse_core::limits::GROUP_BYTES;
+use dataverse_core::record::Record;
+use dataverse_core::search::{Answer, Question};
+use dataverse_core::version::Stamp;
+use dataverse_overlay::transport::{
+    Announcement, CallError, CommitAnswer, CommitAsk, FetchAsk, Fetched, IntroduceAsk, LinkAnswer,
+    LinkAsk, Message, MoveAsk, PrepareAnswer, PrepareAsk, PullAsk, ReconcileAnswer, ReconcileAsk,
+    Refusal, Serve,
+};
+use dataverse_store::crash;
+use dataverse_store::{Applied, Change, Prepared, StoreError};
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+use tokio::time::Instant;
+
+use crate::driver::Driver;
+use crate::driver::client::api::{LinkError, WriteError};
+use crate::driver::client::room::Occasion;
+use crate::driver::client::transfer::Wanted;
+use crate::limits;
+use crate::metrics::{Copied, Direction};
+
+/// Contents that wait for their commit.
+#[derive(Default)]
+pub(in crate::driver) struct Preparations(Mutex<BTreeMap<u128, (Instant, Prepared)>>);
+
+impl Preparations {
+    fn keep(&self, name: u128, until: Instant, content: Prepared) -> Result<(), Refusal> {
+        let mut waiting = self.lock();
+        if waiting.len() >= limits::PREPARATIONS_MAX {
+            return Err(Refusal::Busy(
+                "too many uploads wait for their commit here".to_owned(),
+            ));
+        }
+        if waiting.contains_key(&name) {
+            return Err(Refusal::Invalid(
+                "that preparation exists already".to_owned(),
+            ));
+        }
+        waiting.insert(name, (until, content));
+        Ok(())
+    }
+
+    fn take(&self, name: u128) -> Option<Prepared> {
+        self.lock().remove(&name).map(|(_, content)| content)
+    }
+
+    /// Whether none waits.
+    pub(in crate::driver) fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+
+    /// Forgets those whose commit did not come in time.
+    pub(in crate::driver) fn expire(&self, now: Instant) {
+        let expired: Vec<Prepared> = {
+            let mut waiting = self.lock();
+            let late = waiting.extract_if(.., |_, (until, _)| *until <= now);
+            late.map(|(_, (_, content))| content).collect()
+        };
+        drop(expired);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<u128, (Instant, Prepared)>> {
+        self.0
+            .lock()
+            .expect("no one panics while holding the preparations")
+    }
+}
+
+fn refusal(error: &StoreError) -> Refusal {
+    let reason = error.to_string();
+    match error {
+        StoreError::NoRoom { .. } | StoreError::DiskFull(_) => Refusal::NoRoom(reason),
+        StoreError::Absent(_) => Refusal::Absent(reason),
+        StoreError::Corrupt(_) => Refusal::Corrupt(reason),
+        StoreError::Closed => Refusal::Busy(reason),
+        StoreError::Unfit(_) | StoreError::Failed { .. } => Refusal::Failed(reason),
+    }
+}
+
+fn write_refusal(error: WriteError) -> Refusal {
+    match error {
+        WriteError::NoRoom(reason) => Refusal::NoRoom(reason),
+        other => Refusal::Failed(other.to_string()),
+    }
+}
+
+#[async_trait]
+impl Serve for Driver {
+    async fn link(&self, ask: Message<LinkAsk>) -> Result<Message<LinkAnswer>, Refusal> {
+        self.admit_sender(&ask.sender)?;
+        let answer = self.accept_link(&ask.sender, &ask.body).await?;
+        if answer == LinkAnswer::Linked && !ask.body.leaving {
+            self.is_heard(&ask.sender);
+        }
+        Ok(self.message(answer))
+    }
+
+    async fn introduce(&self, ask: Message<IntroduceAsk>) -> Result<Message<()>, Refusal> {
+        self.admit_sender(&ask.sender)?;
+        match Driver::link(self, &ask.body.other).await {
+            Ok(_) => Ok(self.message(())),
+            Err(LinkError::Failed(reason)) => Err(Refusal::Failed(reason)),
+            Err(LinkError::Unreachable(reason) | LinkError::Wrong(reason)) => {
+                Err(Refusal::Absent(reason))
+            }
+            Err(error) => Err(Refusal::Invalid(error.to_string())),
+        }
+    }
+
+    async fn unlink(&self, ask: Message<()>) -> Result<Message<()>, Refusal> {
+        self.admit_caller(&ask.sender)?;
+        self.forget_link(ask.sender.node.id).await?;
+        Ok(self.message(()))
+    }
+
+    async fn probe(&self, ask: Message<Question>) -> Result<Message<Answer>, Refusal> {
+        self.admit_caller(&ask.sender)?;
+        let _turn = self.gates.peer_call()?;
+        self.load.count();
+        let answer = match ask.body {
+            Question::Exact { key, floor } => self.answer_locally(&key, floor),
+            Question::Pattern { pattern, limit } => self.answer_pattern(&pattern, limit).await,
+        };
+        Ok(self.message(answer))
+    }
+
+    async fn fetch(&self, ask: Message<FetchAsk>) -> Result<Message<Fetched>, Refusal> {
+        self.admit_caller(&ask.sender)?;
+        let turn = self.gates.peer_stream()?;
+        self.load.count();
+        let FetchAsk {
+            key,
+            version,
+            offset,
+            length,
+        } = ask.body;
+        let absent = || Refusal::Absent(format!("{key} is not here in version {version}"));
+        self.resolve_doubt_of(&key).await;
+        if self.is_doubted(&key) {
+            return Err(Refusal::Busy(format!(
+                "node {} was away for long and can't tell yet whether {key} still exists",
+                self.me.name
+            )));
+        }
+        let of_this_version = |holding: &&Holding| holding.record.version == version;
+        let (holding, is_current) = {
+            let node = self.state.node();
+            match node.current(&key).filter(of_this_version) {
+                Some(holding) => (Some(holding.clone()), true),
+                // An overtaken replica goes to whoever asks for just that version: it knows that nobody has the greater one.
+                None => {
+                    let overtaken = node.overtaken(&key, None);
+                    (overtaken.filter(of_this_version).cloned(), false)
+                }
+            }
+        };
+        let holding = holding.ok_or_else(absent)?;
+        if is_current && self.slept_through(&holding) && self.is_replaced(&holding.record).await {
+            return Err(absent());
+        }
+        let record = Arc::clone(&holding.record);
+        if !offset.is_multiple_of(GROUP_BYTES) || offset > record.size {
+            return Err(Refusal::Invalid(format!(
+                "a fetch of {key} begins at a group within it, not at byte {offset}"
+            )));
+        }
+        // Whole groups, because the other side verifies whole groups.
+        let end = offset.saturating_add(length).min(record.size);
+        let end = end.next_multiple_of(GROUP_BYTES).min(record.size);
+        // Checked here as well as there, so that a bad copy is put aside where it is.
+        let opened = async {
+            let content = self.store.open(&record).await?;
+            let tree = content.tree().await?;
+            let stream = self
+                .checked_stream_of(&holding, content, offset, end - offset)
+                .await?;
+            Ok((tree, stream))
+        };
+        let (tree, stream) = match opened.await {
+            Ok(opened) => opened,
+            Err(error) => {
+                self.content_failed(&record, &error).await;
+                return Err(refusal(&error));
+            }
+        };
+        if holding.role == Role::Cached {
+            let now = self.now();
+            self.state.cache().hit(&key, now);
+            self.judges.cached_was_sent(&key, now);
+        }
+        let sent = self.metrics.peer_bytes(Direction::Out);
+        let chunks = self.noting_failure(Arc::clone(&record), stream);
+        let chunks = chunks.map(move |chunk| {
+            // It is answered once the last byte is sent.
+            let _turn = &turn;
+            if let Ok(bytes) = &chunk {
+                sent.increment(bytes.len() as u64);
+            }
+            chunk.map_err(|error| CallError::Refused(refusal(&error)))
+        });
+        Ok(self.message(Fetched {
+            record,
+            tree: tree.to_bytes(),
+            chunks: chunks.boxed(),
+        }))
+    }
+
+    async fn prepare(
+        &self,
+        ask: Message<PrepareAsk>,
+        mut chunks: BoxStream<'static, Result<Bytes, CallError>>,
+    ) -> Result<Message<PrepareAnswer>, Refusal> {
+        self.admit_caller(&ask.sender)?;
+        let _turn = self.gates.peer_stream()?;
+        self.load.count();
+        let PrepareAsk {
+            preparation,
+            key,
+            size,
+        } = ask.body;
+        self.refuse_while_drained()?;
+        let mut spool = self.room_for_spool(size).await.map_err(write_refusal)?;
+        let received = self.metrics.peer_bytes(Direction::In);
+        while let Some(chunk) = chunks.next().await {
+            let chunk = chunk.map_err(|error| Refusal::Invalid(error.to_string()))?;
+            received.increment(chunk.len() as u64);
+            let written = self.spool_in(&mut spool, chunk).await;
+            written.map_err(write_refusal)?;
+        }
+        let content = spool.seal().await.map_err(|error| refusal(&error))?;
+        let answer = PrepareAnswer {
+            digest: content.digest(),
+            size: content.size(),
+            known: self.state.node().known(&key),
+        };
+        let until = Instant::now() + self.settings.write_prepared;
+        self.preparations.keep(preparation, until, content)?;
+        crash::point("prepare.sealed");
+        Ok(self.message(answer))
+    }
+
+    async fn commit(&self, ask: Message<CommitAsk>) -> Result<Message<CommitAnswer>, Refusal> {
+        self.admit_caller(&ask.sender)?;
+        let _turn = self.gates.peer_call()?;
+        let (preparation, record) = match ask.body {
+            CommitAsk::Abandon { preparation } => {
+                drop(self.preparations.take(preparation));
+                return Ok(self.message(CommitAnswer::Done));
+            }
+            CommitAsk::Commit {
+                preparation,
+                record,
+            } => (preparation, record),
+        };
+        self.check_commit(&record)?;
+        crash::point("commit.asked");
+        let content = match preparation {
+            None => None,
+            Some(preparation) => Some(self.prepared_for(preparation, &record)?),
+        };
+        let now = self.now();
+        let change = Change::Put {
+            record: Arc::clone(&record),
+            role: Role::Replica,
+            content,
+            validated: now,
+            verified: self.checked_now(&record),
+        };
+        let applied = self.store.apply(change).await;
+        crash::point("commit.applied");
+        match applied.map_err(|error| refusal(&error))? {
+            Applied::Done { .. } => {
+                self.metrics.copied(Copied::Replica);
+                self.judges.file_is_replica(&record.key, record.version);
+                self.let_go_if_late(&record).await;
+                Ok(self.message(CommitAnswer::Done))
+            }
+            Applied::Superseded(greater) => Ok(self.message(CommitAnswer::Superseded(greater))),
+            Applied::Nothing => Err(Refusal::Absent(format!(
+                "the content of {} in version {} is not here",
+                record.key, record.version
+            ))),
+        }
+    }
+
+    async fn pull(&self, ask: Message<PullAsk>) -> Result<Message<()>, Refusal> {
+        self.admit_caller(&ask.sender)?;
+        let _turn = self.gates.peer_call()?;
+        let PullAsk { record, from, hops } = ask.body;
+        if record.deleted {
+            return Err(Refusal::Invalid(
+                "a deleted file has no content to keep".to_owned(),
+            ));
+        }
+        let known = self.state.node().known(&record.key);
+        if known.is_some_and(|heard| heard.version > record.version) {
+            return Err(Refusal::Absent(format!(
+                "{} is known here in a newer version",
+                record.key
+            )));
+        }
+        self.check_stamp(&record)?;
+        if record.layout.names(self.me.id) {
+            self.refuse_while_drained()?;
+        }
+        let mut sources = vec![from];
+        self.add_holders(&mut sources, &record);
+        let wanted = Wanted {
+            record,
+            sources,
+            hops,
+            validated: 0,
+            occasion: Occasion::Other,
+        };
+        let driver = self.shared();
+        self.spawn(async move {
+            driver.keep_copy(wanted).await;
+        });
+        Ok(self.message(()))
+    }
+
+    async fn move_replica(&self, ask: Message<MoveAsk>) -> Result<Message<()>, Refusal> {
+        self.admit_caller(&ask.sender)?;
+        let _turn = self.gates.peer_call()?;
+        let MoveAsk { key, relieves, to } = ask.body;
+        let from = if relieves {
+            ask.sender.node.id
+        } else {
+            self.me.id
+        };
+        self.move_soon(key, from, to)?;
+        Ok(self.message(()))
+    }
+
+    async fn announce(&self, ask: Message<Announcement>) -> Result<Message<()>, Refusal> {
+        self.admit_caller(&ask.sender)?;
+        let _turn = self.gates.peer_call()?;
+        let Announcement { record, hops_left } = ask.body;
+        self.check_stamp(&record)?;
+        let hops_left = hops_left.min(self.settings.announce_hops);
+        self.learn(&record, hops_left, Some(ask.sender.node.id))
+            .await;
+        Ok(self.message(()))
+    }
+
+    async fn reconcile(
+        &self,
+        ask: Message<ReconcileAsk>,
+    ) -> Result<Message<ReconcileAnswer>, Refusal> {
+        self.admit_caller(&ask.sender)?;
+        let _turn = self.gates.peer_call()?;
+        let answer = self.compare_for(ask.sender.node.id, ask.body).await?;
+        Ok(self.message(answer))
+    }
+
+    async fn gossip(&self, ask: Message<Bytes>) -> Result<Message<()>, Refusal> {
+        self.admit_caller(&ask.sender)?;
+        self.members.packet(ask.body);
+        Ok(self.message(()))
+    }
+}
+
+impl Driver {
+    /// Nothing is placed on a node that is emptied, also by one that has not heard of it yet.
+    fn refuse_while_drained(&self) -> Result<(), Refusal> {
+        if self.living.now().draining {
+            return Err(Refusal::NoRoom(format!(
+                "node {} is being emptied",
+                self.me.name
+            )));
+        }
+        Ok(())
+    }
+
+    /// A record is only taken as a replica when its layout names this node and its stamp is believable.
+    fn check_commit(&self, record: &Record) -> Result<(), Refusal> {
+        self.check_stamp(record)?;
+        if !record.layout.names(self.me.id) && !record.deleted {
+            return Err(Refusal::Invalid(format!(
+                "the layout of {} does not name node {}",
+                record.key, self.me.name
+            )));
+        }
+        Ok(())
+    }
+
+    /// A version from the far future would outlive every later write, and such a layout every later one.
+    pub(in crate::driver) fn check_stamp(&self, record: &Record) -> Result<(), Refusal> {
+        let latest = record.version.stamp.max(Stamp(record.layout.counter));
+        let observed = self.state.node().observe(latest, self.now());
+        observed.map_err(|error| {
+            Refusal::Invalid(format!("the version of {} is refused: {error}", record.key))
+        })
+    }
+
+    fn prepared_for(&self, preparation: u128, record: &Record) -> Result<Prepared, Refusal> {
+        let content = self.preparations.take(preparation).ok_or_else(|| {
+            Refusal::Absent(format!(
+                "nothing is prepared here for {}; it may have expired",
+                record.key
+            ))
+        })?;
+        if content.digest() == record.digest && content.size() == record.size {
+            return Ok(content);
+        }
+        Err(Refusal::Corrupt(format!(
+            "what was prepared for {} is not what is committed",
+            record.key
+        )))
+    }
+}

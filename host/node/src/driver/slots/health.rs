@@ -1,0 +1,173 @@
+//! A tenure: what is noted of a policy while it decides.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
+
+use dataverse_core::policy::{Conduct, Fault, FaultKind, Kind, Standing, Trouble};
+use tokio::time::Instant;
+
+use crate::limits;
+
+/// What an answer cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// Fuel.
+    pub fuel: u64,
+    /// Time.
+    pub elapsed: Duration,
+}
+
+/// What is done about a policy that failed too often. It is told on the thread that asked, whose seat can't be
+/// taken before this returns.
+pub type OnTrouble = Box<dyn Fn(Trouble) + Send + Sync>;
+
+/// What is noted of a policy from when it is swapped in until another takes its place.
+pub struct Tenure {
+    kind: Kind,
+    name: String,
+    wall_ms: u64,
+    is_shadow: bool,
+    began: Instant,
+    standing: Mutex<Standing>,
+    costs: Mutex<VecDeque<Cost>>,
+    last_fault: Mutex<Option<String>>,
+    on_trouble: OnTrouble,
+}
+
+impl Tenure {
+    /// Of a policy that begins now, on probation or not, and may think for so long.
+    #[must_use]
+    pub fn new(
+        kind: Kind,
+        name: &str,
+        wall_ms: u64,
+        on_probation: bool,
+        on_trouble: OnTrouble,
+    ) -> Self {
+        Self {
+            kind,
+            name: name.to_owned(),
+            wall_ms,
+            is_shadow: false,
+            began: Instant::now(),
+            standing: Mutex::new(if on_probation {
+                Standing::on_probation(0)
+            } else {
+                Standing::proven(0)
+            }),
+            costs: Mutex::default(),
+            last_fault: Mutex::default(),
+            on_trouble,
+        }
+    }
+
+    /// Of a policy that is asked and not obeyed: there is nothing to roll back.
+    #[must_use]
+    pub fn of_shadow(kind: Kind, name: &str, wall_ms: u64) -> Self {
+        Self {
+            is_shadow: true,
+            ..Self::new(kind, name, wall_ms, false, Box::new(|_| {}))
+        }
+    }
+
+    /// What it decides.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// How long it may think.
+    #[must_use]
+    pub const fn wall_ms(&self) -> u64 {
+        self.wall_ms
+    }
+
+    /// What it may do now.
+    #[must_use]
+    pub fn conduct(&self) -> Conduct {
+        self.standing().conduct(self.now())
+    }
+
+    /// How it has behaved.
+    #[must_use]
+    pub fn behaviour(&self) -> Standing {
+        self.standing().clone()
+    }
+
+    /// What its last decisions cost, oldest first.
+    #[must_use]
+    pub fn costs(&self) -> Vec<Cost> {
+        self.kept_costs().iter().copied().collect()
+    }
+
+    /// Whether it is not suspended.
+    pub(crate) fn may_decide(&self) -> bool {
+        self.conduct() != Conduct::Suspended
+    }
+
+    /// Notes a decision. True when it was a fault too many.
+    pub(super) fn note(&self, fault: Option<&Fault>, cost: Cost) -> bool {
+        {
+            let mut costs = self.kept_costs();
+            if costs.len() == limits::POLICY_COSTS_KEPT {
+                costs.pop_front();
+            }
+            costs.push_back(cost);
+        }
+        if let Some(fault) = fault {
+            *self.kept_fault() = Some(fault.to_string());
+        }
+        let trouble = {
+            let fault = fault.map(|fault| fault.kind);
+            self.standing().note(fault, self.now())
+        };
+        if let Some(fault) = fault {
+            let (policy, decision) = (self.name.as_str(), self.kind.as_str());
+            tracing::warn!(decision, policy, shadow = self.is_shadow, %fault, "a policy gave no usable verdict; the baseline answered");
+        }
+        if let Some(trouble) = trouble {
+            (self.on_trouble)(trouble);
+        }
+        trouble.is_some()
+    }
+
+    /// Faults by kind, those that happened.
+    #[must_use]
+    pub fn faults(&self) -> Vec<(FaultKind, u64)> {
+        let standing = self.standing();
+        let counted = FaultKind::ALL.map(|kind| (kind, standing.faults(kind)));
+        counted
+            .into_iter()
+            .filter(|&(_, times)| times > 0)
+            .collect()
+    }
+
+    /// What was wrong the last time, with the question.
+    #[must_use]
+    pub fn last_fault(&self) -> Option<String> {
+        self.kept_fault().clone()
+    }
+
+    fn kept_fault(&self) -> MutexGuard<'_, Option<String>> {
+        self.last_fault
+            .lock()
+            .expect("no one panics while holding a fault")
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn standing(&self) -> MutexGuard<'_, Standing> {
+        self.standing
+            .lock()
+            .expect("no one panics while holding a standing")
+    }
+
+    fn kept_costs(&self) -> MutexGuard<'_, VecDeque<Cost>> {
+        self.costs
+            .lock()
+            .expect("no one panics while holding costs")
+    }
+}

@@ -1,0 +1,169 @@
+//! A seat: the place of whoever answers one kind of question, who can be replaced between two answers.
+//!
+//! A policy answers on a blocking thread, one question at a time, and none of the node's locks is held
+//! meanwhile. Whoever finds it busy for longer than its wall-clock limit is answered by the baseline, which
+//! is no fault. So is everybody while the policy is suspended, and while a new instance is made or told much at
+//! once: that happens after an answer, so that nobody waits for it.
+//!
+//! A question that was put is answered to its end, even if nobody waits for the answer any more. A panic
+//! that is not the policy's own goes to whoever asked; the instance is thrown away, and the seat goes on.
+
+use std::future::pending;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{Mutex, OwnedMutexGuard, oneshot};
+use tokio::task::{JoinHandle, spawn_blocking};
+
+use super::asked::Asked;
+use crate::driver::slots::gate::{Briefing, Place};
+use crate::driver::slots::instance::{Answered, Occupant, Priced, Readiness};
+
+type Seated<J> = OwnedMutexGuard<Option<Occupant<J>>>;
+
+/// The place of whoever answers; the baseline does as long as nobody sits there.
+pub struct Seat<J: ?Sized> {
+    occupant: Arc<Mutex<Option<Occupant<J>>>>,
+    is_taken: AtomicBool,
+    wait_ms: AtomicU64,
+    pub(super) place: Arc<Place<J>>,
+}
+
+impl<J: ?Sized> Default for Seat<J> {
+    fn default() -> Self {
+        Self {
+            occupant: Arc::default(),
+            is_taken: AtomicBool::new(false),
+            wait_ms: AtomicU64::new(0),
+            place: Arc::default(),
+        }
+    }
+}
+
+impl<J: ?Sized + Priced + 'static> Seat<J> {
+    /// Says once what every instance has to be told before it is asked.
+    pub(super) fn brief_with(&self, briefing: Box<dyn Briefing<J>>) {
+        self.place.brief_with(briefing);
+    }
+
+    /// Lets someone else answer, from the next question on. `None` is the baseline.
+    ///
+    /// It waits for the decision under way. Dropped before it returns, it has changed nothing.
+    pub async fn take(&self, next: Option<Occupant<J>>) {
+        let hurry = self.place.hurry();
+        let mut occupant = self.occupant.lock().await;
+        drop(hurry);
+        if let Some(next) = &next {
+            self.wait_ms.store(next.wall_ms(), Ordering::Relaxed);
+        }
+        self.is_taken.store(next.is_some(), Ordering::Release);
+        let before = std::mem::replace(&mut *occupant, next);
+        self.place.void();
+        drop(occupant);
+        drop(before);
+    }
+
+    /// From now on the baseline answers. Who is being asked is cut off after the call under way.
+    pub(super) fn close(&self) {
+        self.place.close();
+    }
+
+    /// Puts a question. It is called with the policy, or with `None` when the baseline is to answer.
+    pub(super) async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(Option<Asked<'_, J>>) -> Answered<T> + Send + 'static,
+    ) -> T {
+        let Some(mut seated) = self.free().await else {
+            return question(None).value;
+        };
+        let place = Arc::clone(&self.place);
+        let (reply, answer) = oneshot::channel();
+        let answering = spawn_blocking(move || attend(&mut seated, question, reply, &place));
+        match answer.await {
+            Ok(answer) => answer,
+            Err(_) => {
+                joined(answering).await;
+                unreachable!("a question that did not panic was answered")
+            }
+        }
+    }
+
+    /// Tells the occupant what it has to know, before it is asked anything. Questions are answered by the
+    /// baseline meanwhile.
+    pub(super) async fn settle_in(&self) {
+        let Some(mut seated) = self.free().await else {
+            return;
+        };
+        let place = Arc::clone(&self.place);
+        let settled = spawn_blocking(move || {
+            if let Some(occupant) = &mut *seated {
+                let _settling = place.settling();
+                if occupant.ready(&place) == Readiness::Unfamiliar {
+                    occupant.settle(&place);
+                }
+            }
+        });
+        joined(settled).await;
+    }
+
+    /// Waits until nothing is done any more that follows an answer.
+    #[cfg(test)]
+    pub(crate) async fn rest(&self) {
+        drop(self.occupant.lock().await);
+    }
+
+    /// The occupant, when it can be asked now.
+    async fn free(&self) -> Option<Seated<J>> {
+        let is_open = self.is_taken.load(Ordering::Acquire) && !self.place.is_closed();
+        if !is_open || self.place.is_settling() {
+            return None;
+        }
+        let wait = Duration::from_millis(self.wait_ms.load(Ordering::Relaxed));
+        let free = Arc::clone(&self.occupant).lock_owned();
+        let seated = tokio::time::timeout(wait, free).await.ok()?;
+        let may = seated.as_ref().is_some_and(Occupant::may_decide) && !self.place.is_closed();
+        may.then_some(seated)
+    }
+}
+
+/// Answers a question, and afterwards makes the instance that is missing and tells it what it does not know yet.
+fn attend<J: ?Sized + Priced, T>(
+    seated: &mut Seated<J>,
+    question: impl FnOnce(Option<Asked<'_, J>>) -> Answered<T>,
+    reply: oneshot::Sender<T>,
+    place: &Place<J>,
+) {
+    let Some(occupant) = &mut **seated else {
+        let _ = reply.send(question(None).value);
+        return;
+    };
+    let readiness = occupant.ready(place);
+    let answer = match readiness {
+        Readiness::Ready => occupant.answer(question, place),
+        Readiness::Unfit | Readiness::Unfamiliar => question(None).value,
+    };
+    // One that has just failed is replaced now and not when the next question comes.
+    let has_to_settle = match readiness {
+        Readiness::Ready => occupant.wants_instance(),
+        Readiness::Unfit => false,
+        Readiness::Unfamiliar => true,
+    };
+    let _settling = has_to_settle.then(|| place.settling());
+    // Whoever asked may be gone.
+    let _ = reply.send(answer);
+    if has_to_settle {
+        occupant.settle(place);
+    }
+}
+
+/// Passes on a panic.
+async fn joined(blocking: JoinHandle<()>) {
+    if let Err(error) = blocking.await {
+        match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime ends, and with it whoever waits here.
+            Err(_) => pending().await,
+        }
+    }
+}

@@ -1,0 +1,652 @@
+//! Judges under policies that are slow, wrong, or gone. Time stands still unless a test lets it pass, and
+//! does not pass by itself while a policy thinks.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use dataverse_core::cache::{CachedCopy, Outcome};
+use dataverse_core::content::Digest;
+use dataverse_core::holdings::Role;
+use dataverse_core::id::NodeId;
+use dataverse_core::key::Key;
+use dataverse_core::limits;
+use dataverse_core::node::Node;
+use dataverse_core::placement::Candidate;
+use dataverse_core::policy::{
+    Admission, Conduct, FaultKind, FileView, Kind, NodeView, PlacementRequest, Rendezvous, Trouble,
+};
+use dataverse_core::record::{Layout, Record};
+use dataverse_core::version::{Stamp, Version};
+use futures_util::poll;
+use tokio::time::advance;
+
+use super::{Answered, AnyPlacement, Asked, Feed, Judges, Maker, Occupant, Tenure};
+use crate::driver::slots::fake_policy::{Act, Heard, Hold, Troupe};
+use crate::driver::state::State;
+
+const WALL: Duration = Duration::from_millis(100);
+/// Bytes of every copy.
+const SIZE: u64 = 10;
+
+#[derive(Debug, PartialEq, Eq)]
+enum By {
+    Policy,
+    Baseline,
+}
+
+/// Judges, the state that they judge for, and what trouble there was.
+struct Court {
+    judges: Arc<Judges>,
+    state: Arc<State>,
+    troubles: Arc<Mutex<Vec<Trouble>>>,
+}
+
+impl Court {
+    /// With room for so many copies, of which so many are cached: `a0` is the coldest.
+    fn caching(room: u64, cached: usize) -> Self {
+        let id = NodeId::from(1);
+        let state = Arc::new(State::new(Node::new(id, Stamp::default(), Vec::new())));
+        {
+            let mut cache = state.cache();
+            cache.set_capacity(room * SIZE);
+            for at in 0..cached {
+                assert!(cache.adopt(copy(&format!("a{at}")), 0));
+            }
+        }
+        let judges = Arc::new(Judges::default());
+        judges.judge_for(&state);
+        Self {
+            judges,
+            state,
+            troubles: Arc::default(),
+        }
+    }
+
+    fn new() -> Self {
+        Self::caching(3, 0)
+    }
+
+    fn tenure(&self, kind: Kind, on_probation: bool) -> Arc<Tenure> {
+        let troubles = Arc::clone(&self.troubles);
+        let on_trouble = move |trouble| {
+            troubles
+                .lock()
+                .expect("nobody panicked with it")
+                .push(trouble)
+        };
+        let wall_ms = WALL.as_millis() as u64;
+        let tenure = Tenure::new(kind, "actor", wall_ms, on_probation, Box::new(on_trouble));
+        Arc::new(tenure)
+    }
+
+    async fn seat_placement(&self, troupe: &Arc<Troupe>, on_probation: bool) -> Arc<Tenure> {
+        let tenure = self.tenure(Kind::Placement, on_probation);
+        let make = troupe.placement();
+        let first = make().expect("it is made");
+        let occupant = Occupant::new(make, Some(first), Arc::clone(&tenure));
+        self.judges.placement.take(Some(occupant)).await;
+        tenure
+    }
+
+    async fn seat_eviction(&self, troupe: &Arc<Troupe>) -> Arc<Tenure> {
+        let tenure = self.tenure(Kind::Eviction, false);
+        let make = troupe.eviction();
+        let first = make().expect("it is made");
+        let occupant = Occupant::new(make, Some(first), Arc::clone(&tenure));
+        self.judges.eviction.take(Some(occupant)).await;
+        tenure
+    }
+
+    /// Who says where a file goes.
+    fn place(&self) -> impl Future<Output = By> + Send + use<> {
+        let judges = Arc::clone(&self.judges);
+        async move {
+            let nodes = candidates();
+            let chosen = judges.rank(request(), nodes.clone(), Vec::new()).await;
+            let views: Vec<NodeView> = nodes.iter().map(|node| node.view.clone()).collect();
+            let order = Rendezvous::rank(request().file.id, &views);
+            match chosen[0] == nodes[order[0] as usize].id {
+                true => By::Baseline,
+                false => By::Policy,
+            }
+        }
+    }
+
+    async fn place_times(&self, times: usize, by: By) {
+        for _ in 0..times {
+            assert_eq!(self.place().await, by);
+            self.rest().await;
+        }
+    }
+
+    /// Waits until what follows an answer is done.
+    async fn rest(&self) {
+        self.judges.placement.rest().await;
+        self.judges.eviction.rest().await;
+        self.judges.relocation.rest().await;
+    }
+
+    fn admit(&self, name: &str) -> impl Future<Output = Outcome> + Send + use<> {
+        let (judges, state) = (Arc::clone(&self.judges), Arc::clone(&self.state));
+        let copy = copy(name);
+        async move { judges.admit(&state, copy, 1).await }
+    }
+
+    fn make_room(&self, copies: u64) -> impl Future<Output = Outcome> + Send + use<> {
+        let (judges, state) = (Arc::clone(&self.judges), Arc::clone(&self.state));
+        async move { judges.make_room(&state, copies * SIZE, 1).await }
+    }
+
+    fn troubles(&self) -> Vec<Trouble> {
+        self.troubles
+            .lock()
+            .expect("nobody panicked with it")
+            .clone()
+    }
+}
+
+fn candidates() -> Vec<Candidate> {
+    let node = |at: u128| {
+        let id = NodeId::from(at << 64);
+        let view = NodeView {
+            id: id.short(),
+            zone: String::new(),
+            hops: 1,
+            capacity: 1 << 30,
+            free: 1 << 30,
+            load: 0,
+        };
+        Candidate { id, view }
+    };
+    (1..=5).map(node).collect()
+}
+
+fn request() -> PlacementRequest {
+    PlacementRequest {
+        file: FileView {
+            id: 42,
+            user: "ada".to_owned(),
+            name: "x".to_owned(),
+            size: 1,
+        },
+        factor: 1,
+        now: 0,
+    }
+}
+
+fn key(name: &str) -> Key {
+    Key::parse(&format!("ada/{name}")).expect("it is a key")
+}
+
+fn copy(name: &str) -> CachedCopy {
+    let version = Version {
+        stamp: Stamp(1),
+        writer: NodeId::from(1),
+    };
+    CachedCopy::of(key(name), version, SIZE, 1)
+}
+
+fn record(name: &str) -> Record {
+    Record {
+        key: key(name),
+        version: copy(name).version,
+        layout: Layout {
+            counter: 0,
+            author: NodeId::from(1),
+            holders: vec![NodeId::from(2)],
+        },
+        deleted: false,
+        size: SIZE,
+        digest: Digest::of(&[]),
+        content_type: "text/plain".into(),
+        factor: 1,
+    }
+}
+
+fn files(names: &[&str]) -> Vec<u64> {
+    names.iter().map(|name| key(name).file_id().0).collect()
+}
+
+fn victims(outcome: &Outcome) -> Vec<String> {
+    let names = outcome.victims.iter().map(|victim| victim.key.name());
+    names.map(str::to_owned).collect()
+}
+
+/// Waits until it holds. No time passes.
+async fn until(holds: impl Fn() -> bool) {
+    let deadline = std::time::Instant::now() + Duration::from_secs(60);
+    while !holds() {
+        assert!(std::time::Instant::now() < deadline, "it never held");
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_finds_the_policy_busy_is_answered_by_the_baseline_within_its_wall_limit() {
+    let court = Court::new();
+    let (hold, wait) = Hold::new();
+    let tenure = court.seat_placement(&Troupe::deciding([wait]), false).await;
+    let first = tokio::spawn(court.place());
+    hold.reached().await;
+    let mut second = pin!(court.place());
+    assert!(poll!(&mut second).is_pending());
+    advance(WALL - Duration::from_millis(1)).await;
+    assert!(poll!(&mut second).is_pending());
+    advance(Duration::from_millis(2)).await;
+    assert_eq!(second.await, By::Baseline);
+    hold.release();
+    assert_eq!(first.await.expect("it ends"), By::Policy);
+    assert_eq!(tenure.behaviour().decisions(), 1);
+    assert_eq!(tenure.faults(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_fault_that_ends_it_an_instance_is_replaced() {
+    let court = Court::new();
+    let troupe = Troupe::deciding([Act::Fault(FaultKind::Trap)]);
+    let tenure = court.seat_placement(&troupe, false).await;
+    court.place_times(1, By::Baseline).await;
+    assert_eq!(court.place().await, By::Policy);
+    assert_eq!(troupe.made(), 2);
+    assert_eq!(tenure.faults(), [(FaultKind::Trap, 1)]);
+    let fuel = tenure.costs().into_iter().map(|cost| cost.fuel);
+    assert_eq!(fuel.collect::<Vec<_>>(), [1, 1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_an_instance_to_be_made() {
+    let court = Court::new();
+    let troupe = Troupe::deciding([Act::Fault(FaultKind::Trap)]);
+    let tenure = court.seat_placement(&troupe, false).await;
+    let (hold, wait) = Hold::before(Act::Last(WALL * 2, Box::new(Act::Answer)));
+    troupe.will_enter(wait);
+    // The answer comes before the new instance is made, and so do those of others meanwhile.
+    assert_eq!(court.place().await, By::Baseline);
+    hold.reached().await;
+    assert_eq!(court.place().await, By::Baseline);
+    assert_eq!((troupe.made(), troupe.asked()), (1, 1));
+    hold.release();
+    court.rest().await;
+    assert_eq!(court.place().await, By::Policy);
+    assert_eq!(tenure.faults(), [(FaultKind::Trap, 1)]);
+    // Making it is part of what the policy costs.
+    assert_eq!(tenure.costs()[1].elapsed, WALL * 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_an_invalid_verdict_the_same_instance_goes_on() {
+    let court = Court::new();
+    let troupe = Troupe::deciding([Act::Place(vec![7])]);
+    let tenure = court.seat_placement(&troupe, false).await;
+    assert_eq!(court.place().await, By::Baseline);
+    assert_eq!(court.place().await, By::Policy);
+    assert_eq!(troupe.made(), 1);
+    assert_eq!(tenure.faults(), [(FaultKind::Verdict, 1)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_instance_that_can_not_be_made_is_a_fault_and_is_tried_again() {
+    let court = Court::new();
+    let troupe = Troupe::deciding([]);
+    troupe.will_enter(Act::Fault(FaultKind::Memory));
+    troupe.will_enter(Act::Panic);
+    let tenure = court.tenure(Kind::Placement, false);
+    let occupant = Occupant::new(troupe.placement(), None, Arc::clone(&tenure));
+    court.judges.placement.take(Some(occupant)).await;
+    court.place_times(3, By::Baseline).await;
+    assert_eq!(court.place().await, By::Policy);
+    let faults = [(FaultKind::Trap, 1), (FaultKind::Memory, 1)];
+    assert_eq!(tenure.faults(), faults);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_next_instance_of_an_eviction_policy_is_told_what_is_cached_coldest_first() {
+    let court = Court::caching(4, 3);
+    let troupe = Troupe::deciding([Act::Fault(FaultKind::Fuel)]);
+    let tenure = court.seat_eviction(&troupe).await;
+    court.state.cache().hit(&key("a0"), 1);
+    // The baseline admits b, and then an instance is made that knows of it.
+    assert!(court.admit("b").await.admitted);
+    court.rest().await;
+    let told = Heard::Restored(files(&["a1", "a2", "a0"]));
+    assert_eq!(troupe.heard_by(1)[1], told);
+    // The actor drops what came last: b, not a1 as the baseline would.
+    assert_eq!(victims(&court.admit("c").await), ["b"]);
+    let told = Heard::Restored(files(&["a1", "a2", "a0", "b"]));
+    let capacity = Heard::Capacity(4 * SIZE);
+    let asked = Heard::Admit(files(&["c"])[0]);
+    assert_eq!(troupe.heard_by(2), [capacity, told, asked]);
+    assert_eq!(tenure.faults(), [(FaultKind::Fuel, 1)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_eviction_policy_with_an_invalid_verdict_goes_on_and_keeps_up() {
+    let court = Court::caching(3, 3);
+    let nobody = Act::Admit(Admission::Admit(vec![99]));
+    let troupe = Troupe::deciding([nobody]);
+    court.seat_eviction(&troupe).await;
+    assert_eq!(victims(&court.admit("b").await), ["a0"]);
+    assert_eq!(victims(&court.admit("c").await), ["a2"]);
+    assert_eq!(troupe.made(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_eviction_policy_that_is_out_of_step_is_replaced_whatever_its_fault_is_called() {
+    let court = Court::caching(4, 2);
+    // A guest that fails so has not said what the cache is to do.
+    let troupe = Troupe::deciding([Act::Fault(FaultKind::Verdict)]);
+    troupe.will_hear(Act::Fault(FaultKind::Verdict));
+    court.seat_eviction(&troupe).await;
+    for name in ["b", "c", "d"] {
+        assert!(court.admit(name).await.admitted);
+        court.rest().await;
+    }
+    assert_eq!(troupe.made(), 3);
+    let told = Heard::Restored(files(&["a1", "b", "c", "d"]));
+    assert_eq!(troupe.heard_by(3)[1], told);
+}
+
+#[tokio::test(start_paused = true)]
+async fn five_faults_suspend_a_policy_and_it_is_tried_again_later() {
+    let court = Court::new();
+    let troupe = Troupe::failing(FaultKind::Trap);
+    let tenure = court.seat_placement(&troupe, false).await;
+    court.place_times(10, By::Baseline).await;
+    let delay_ms = limits::SUSPENSION_MS_MIN;
+    assert_eq!(court.troubles(), [Trouble::Suspended { delay_ms }]);
+    assert_eq!(tenure.conduct(), Conduct::Suspended);
+    assert_eq!(troupe.asked(), 5);
+
+    troupe
+        .decisions
+        .lock()
+        .expect("nobody panicked with it")
+        .clear();
+    advance(Duration::from_millis(delay_ms)).await;
+    // The first question after it has an instance made for those that follow.
+    court.place_times(1, By::Baseline).await;
+    assert_eq!(court.place().await, By::Policy);
+    assert_eq!((troupe.asked(), troupe.made()), (6, 6));
+    assert_eq!(tenure.conduct(), Conduct::Active);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_policy_that_fails_in_its_probation_is_reported_once_and_never_asked_again() {
+    let court = Court::new();
+    let troupe = Troupe::failing(FaultKind::Deadline);
+    let tenure = court.seat_placement(&troupe, true).await;
+    court.place_times(10, By::Baseline).await;
+    advance(Duration::from_secs(24 * 60 * 60)).await;
+    court.place_times(10, By::Baseline).await;
+    assert_eq!(court.troubles(), [Trouble::RolledBack]);
+    assert_eq!((troupe.asked(), troupe.made()), (5, 5));
+    assert!(tenure.behaviour().has_failed_probation());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_policy_is_replaced_between_two_decisions() {
+    let court = Court::new();
+    let (hold, wait) = Hold::new();
+    let before = Troupe::deciding([wait]);
+    court.seat_placement(&before, false).await;
+    let thinking = tokio::spawn(court.place());
+    hold.reached().await;
+    // Whoever gives up on replacing it has changed nothing.
+    assert!(poll!(pin!(court.judges.placement.take(None))).is_pending());
+    let after = Troupe::deciding([]);
+    let mut swap = pin!(court.seat_placement(&after, false));
+    assert!(poll!(&mut swap).is_pending());
+    hold.release();
+    swap.await;
+    assert_eq!(thinking.await.expect("it ends"), By::Policy);
+    assert_eq!(court.place().await, By::Policy);
+    assert_eq!((before.asked(), after.asked()), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_an_occupant_the_baseline_answers() {
+    let court = Court::caching(3, 3);
+    let troupe = Troupe::deciding([]);
+    court.seat_eviction(&troupe).await;
+    assert_eq!(victims(&court.admit("b").await), ["a2"]);
+    court.judges.eviction.take(None).await;
+    assert!(!court.state.cache().is_followed());
+    assert_eq!(victims(&court.admit("c").await), ["a0"]);
+    assert_eq!(troupe.asked(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_relocation_policy_decides_and_fails_as_the_others_do() {
+    let court = Court::new();
+    let tenure = court.tenure(Kind::Relocation, false);
+    let troupe = Troupe::deciding([Act::Fault(FaultKind::Trap)]);
+    let make = troupe.relocation();
+    let first = make().expect("it is made");
+    let occupant = Occupant::new(make, Some(first), Arc::clone(&tenure));
+    court.judges.relocation.take(Some(occupant)).await;
+    let path = || -> Vec<_> {
+        let nodes = candidates().into_iter();
+        let on_path = |node: Candidate| dataverse_core::relocation::PathNode {
+            id: node.id,
+            view: node.view,
+            has_copy: false,
+        };
+        nodes.map(on_path).collect()
+    };
+    let record = record("x");
+    let plan = async || {
+        let on_read = court.judges.on_read(&record, Role::Replica, path(), 0);
+        let copies = on_read.await.copy_to.len();
+        court.rest().await;
+        copies
+    };
+    assert_eq!((plan().await, plan().await), (1, 5));
+    assert_eq!(tenure.faults(), [(FaultKind::Trap, 1)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_policy_whose_host_panics_has_trapped() {
+    let court = Court::new();
+    let troupe = Troupe::deciding([Act::Panic]);
+    let tenure = court.seat_placement(&troupe, false).await;
+    court.place_times(1, By::Baseline).await;
+    assert_eq!(court.place().await, By::Policy);
+    assert_eq!(troupe.made(), 2);
+    assert_eq!(tenure.faults(), [(FaultKind::Trap, 1)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_in_the_midst_of_an_admission_is_answered_by_the_baseline() {
+    let court = Court::caching(3, 3);
+    let troupe = Troupe::deciding([Act::Panic]);
+    court.seat_eviction(&troupe).await;
+    let outcome = court.admit("b").await;
+    assert!(outcome.admitted);
+    assert_eq!(victims(&outcome), ["a0"]);
+    court.rest().await;
+    assert_eq!(victims(&court.admit("c").await), ["b"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_that_is_not_the_policys_goes_to_who_asked_and_the_seat_goes_on() {
+    let court = Court::new();
+    let troupe = Troupe::deciding([]);
+    court.seat_placement(&troupe, false).await;
+    assert_eq!(court.place().await, By::Policy);
+    let judges = Arc::clone(&court.judges);
+    let asked = tokio::spawn(async move {
+        let broken =
+            |_: Option<Asked<'_, AnyPlacement>>| -> Answered<()> { panic!("the core is broken") };
+        judges.placement.ask(broken).await;
+    });
+    assert!(asked.await.expect_err("it panicked").is_panic());
+    court.place_times(1, By::Baseline).await;
+    assert_eq!(court.place().await, By::Policy);
+    assert_eq!(troupe.made(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_nobody_waits_for_is_carried_through() {
+    let court = Court::caching(3, 3);
+    let (hold, wait) = Hold::new();
+    let tenure = court.seat_eviction(&Troupe::deciding([wait])).await;
+    let asking = tokio::spawn(court.admit("b"));
+    hold.reached().await;
+    asking.abort();
+    assert!(asking.await.expect_err("it was aborted").is_cancelled());
+    hold.release();
+    until(|| tenure.behaviour().decisions() == 1).await;
+    let cached = court.state.cache().version_of(&key("b"));
+    assert_eq!(cached, Some(copy("b").version));
+    assert_eq!(victims(&court.admit("c").await), ["b"]);
+}
+
+/// More copies than are told in a moment.
+const MANY: usize = limits::EVICTION_BATCH_MAX + 1;
+
+#[tokio::test(start_paused = true)]
+async fn while_a_policy_takes_over_a_large_cache_the_baseline_answers_at_once() {
+    let court = Court::caching(MANY as u64, MANY);
+    let troupe = Troupe::deciding([]);
+    let (hold, wait) = Hold::new();
+    troupe.will_hear(wait);
+    let tenure = court.seat_eviction(&troupe).await;
+    let judges = Arc::clone(&court.judges);
+    let taking_over = tokio::spawn(async move { judges.hand_over_cache().await });
+    hold.reached().await;
+    assert_eq!(victims(&court.admit("b").await), ["a0"]);
+    hold.release();
+    taking_over.await.expect("it ends");
+    assert_eq!(victims(&court.admit("c").await), ["b"]);
+    let heard = troupe.heard_by(1);
+    assert_eq!(heard.len(), 6, "{heard:?}");
+    assert_eq!(heard[3], Heard::Removed(vec![0]));
+    assert_eq!(heard[4], Heard::Restored(files(&["b"])));
+    assert_eq!(tenure.behaviour().decisions(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_a_large_cache_to_be_taken_over_after_a_fault() {
+    let court = Court::caching(MANY as u64, MANY);
+    let troupe = Troupe::deciding([Act::Fault(FaultKind::Trap)]);
+    let tenure = court.seat_eviction(&troupe).await;
+    court.judges.hand_over_cache().await;
+    let (hold, wait) = Hold::new();
+    troupe.will_hear(wait);
+    // It brings about the take-over and does not wait for it, nor do those after it.
+    assert_eq!(victims(&court.admit("b").await), ["a0"]);
+    assert_eq!(tenure.faults(), [(FaultKind::Trap, 1)]);
+    assert_eq!(victims(&court.admit("c").await), ["a1"]);
+    hold.reached().await;
+    assert_eq!(victims(&court.admit("d").await), ["a2"]);
+    hold.release();
+    until(|| !court.judges.eviction.place.is_settling()).await;
+    assert_eq!(victims(&court.admit("e").await), ["d"]);
+    assert_eq!((troupe.made(), troupe.asked()), (2, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_policy_that_can_not_take_over_is_suspended_as_any_that_fails() {
+    let court = Court::caching(MANY as u64, MANY);
+    let troupe = Troupe::deciding([]);
+    for _ in 0..10 {
+        troupe.will_hear(Act::Fault(FaultKind::Memory));
+    }
+    let tenure = court.seat_eviction(&troupe).await;
+    for _ in 0..10 {
+        court.judges.hand_over_cache().await;
+        assert!(!court.state.cache().is_followed());
+    }
+    assert_eq!(court.troubles().len(), 1);
+    assert_eq!(tenure.faults(), [(FaultKind::Memory, 5)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_take_over_is_broken_off_when_someone_else_is_to_answer() {
+    let court = Court::caching(MANY as u64, MANY);
+    let troupe = Troupe::deciding([]);
+    let (hold, wait) = Hold::new();
+    troupe.will_hear(wait);
+    let tenure = court.seat_eviction(&troupe).await;
+    let judges = Arc::clone(&court.judges);
+    let taking_over = tokio::spawn(async move { judges.hand_over_cache().await });
+    hold.reached().await;
+    let mut leaving = pin!(court.judges.eviction.take(None));
+    assert!(poll!(&mut leaving).is_pending());
+    hold.release();
+    leaving.await;
+    taking_over.await.expect("it ends");
+    // Its capacity and the first of two batches.
+    assert_eq!(troupe.heard_by(1).len(), 2);
+    assert_eq!(tenure.faults(), []);
+    assert!(!court.state.cache().is_followed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_decision_of_many_calls_ends_soon_after_its_time() {
+    let court = Court::caching(10, 10);
+    // One copy at a time, which is too little, and no call takes longer than it may.
+    let slowly = |slot| {
+        let one = Act::Admit(Admission::Admit(vec![slot]));
+        Act::Last(WALL - Duration::from_millis(1), Box::new(one))
+    };
+    let troupe = Troupe::deciding((0..10).map(slowly));
+    let tenure = court.seat_eviction(&troupe).await;
+    let outcome = court.make_room(10).await;
+    assert_eq!(outcome.victims.len(), 10);
+    // The last of them began before four times the limit were over.
+    assert_eq!(troupe.asked(), 5);
+    assert_eq!(tenure.faults(), [(FaultKind::Deadline, 1)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_the_end_nobody_is_asked_and_who_was_being_asked_has_done_no_wrong() {
+    let court = Court::caching(3, 3);
+    // It frees one copy where two are needed, so it would be asked again.
+    let one = Act::Admit(Admission::Admit(vec![1]));
+    let (hold, wait) = Hold::before(one);
+    let troupe = Troupe::deciding([wait]);
+    let tenure = court.seat_eviction(&troupe).await;
+    let asking = tokio::spawn(court.make_room(2));
+    hold.reached().await;
+    court.judges.close();
+    assert!(court.admit("b").await.admitted);
+    hold.release();
+    assert_eq!(asking.await.expect("it ends").victims.len(), 2);
+    assert_eq!(troupe.asked(), 1);
+    assert_eq!(tenure.behaviour().decisions(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shadow_that_is_replaced_does_not_take_its_successors_feed_with_it() {
+    let court = Court::new();
+    let fed = &court.judges.placement_shadow;
+    let (first, first_queue, first_dropped) = Feed::new(1);
+    fed.feed(first);
+    court.place().await;
+    court.place().await;
+    let dropped = first_dropped.load(std::sync::atomic::Ordering::Relaxed);
+    assert_eq!((first_queue.try_iter().count(), dropped), (1, 1));
+    let (second, second_queue, second_dropped) = Feed::new(1);
+    fed.feed(second);
+    fed.end(&first_dropped);
+    court.place().await;
+    assert!(first_queue.recv().is_err());
+    assert_eq!(second_queue.try_iter().count(), 1);
+    fed.end(&second_dropped);
+    assert!(second_queue.recv().is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_instance_is_used_if_it_is_given() {
+    let court = Court::new();
+    let troupe = Troupe::deciding([]);
+    let make: Maker<AnyPlacement> = troupe.placement();
+    let first = make().expect("it is made");
+    let occupant = Occupant::new(make, Some(first), court.tenure(Kind::Placement, false));
+    court.judges.placement.take(Some(occupant)).await;
+    assert_eq!(court.place().await, By::Policy);
+    assert_eq!(troupe.made(), 1);
+}

@@ -1,0 +1,199 @@
+//! What the driver remembers in memory: the core's node and its cache, each behind a short lock.
+//!
+//! The store tells of every durable change of its index, in the order of its commits; here it reaches the
+//! core. No lock here is ever held across an await or a policy's decision, and never both at once.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use dataverse_core::cache::{Cache, CachedCopy};
+use dataverse_core::floors::Heard;
+use dataverse_core::holdings::{Holding, Role};
+use dataverse_core::id::NodeId;
+use dataverse_core::key::Key;
+use dataverse_core::node::Node;
+use dataverse_core::record::{Layout, Record};
+use dataverse_store::{Observer, Opened};
+
+use crate::driver::replication::heal::Mending;
+use crate::limits;
+
+/// The core's node and cache.
+pub(crate) struct State {
+    node: Mutex<Node>,
+    cache: Mutex<Cache>,
+    /// Replicas that are to be made good.
+    pub(super) mending: Mending,
+    /// What many records have in common.
+    content_types: ContentTypes,
+}
+
+/// Content types that are shared by the records that are held, as they are after a restart.
+#[derive(Default)]
+struct ContentTypes(Mutex<HashSet<Arc<str>>>);
+
+impl ContentTypes {
+    /// The same holding, in as little memory as it takes for as long as it is held: a record that came with a write
+    /// or a message has its texts and lists to itself, with room to grow.
+    fn compact(&self, holding: &Holding) -> Holding {
+        let record = &holding.record;
+        let mut holders = Vec::with_capacity(record.layout.holders.len());
+        holders.extend_from_slice(&record.layout.holders);
+        let compact = Record {
+            content_type: self.shared(&record.content_type),
+            layout: Layout {
+                holders,
+                ..record.layout
+            },
+            key: record.key.clone(),
+            ..**record
+        };
+        Holding {
+            record: Arc::new(compact),
+            ..*holding
+        }
+    }
+
+    fn shared(&self, content_type: &Arc<str>) -> Arc<str> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(shared) = known.get(content_type) {
+            return Arc::clone(shared);
+        }
+        if known.len() < limits::CONTENT_TYPES_SHARED_MAX {
+            known.insert(Arc::clone(content_type));
+        }
+        Arc::clone(content_type)
+    }
+}
+
+impl State {
+    /// A node that holds nothing yet; [`State::load`] follows.
+    pub(super) fn new(node: Node) -> Self {
+        Self {
+            node: Mutex::new(node),
+            cache: Mutex::new(Cache::new(u64::MAX)),
+            mending: Mending::default(),
+            content_types: ContentTypes::default(),
+        }
+    }
+
+    /// Takes over what the index has. Cached copies are taken up in the order of their keys: when each was
+    /// last used is not kept across a restart.
+    pub(super) fn load(&self, id: NodeId, opened: Opened) {
+        let mut cache = self.cache();
+        let held = opened.holdings.iter();
+        for holding in held.filter(|holding| holding.role == Role::Cached) {
+            cache.adopt(copy_of(holding, 1), 0);
+        }
+        drop(cache);
+        let mut node = Node::new(id, opened.ceiling, opened.holdings);
+        // Of files whose content is missing nothing older is served or passed on.
+        for record in opened.missing {
+            node.hear(&record.key, Heard::of(&record));
+        }
+        *self.node() = node;
+    }
+
+    pub(super) fn node(&self) -> MutexGuard<'_, Node> {
+        self.node
+            .lock()
+            .expect("no one panics while holding the node")
+    }
+
+    pub(super) fn cache(&self) -> MutexGuard<'_, Cache> {
+        self.cache
+            .lock()
+            .expect("no one panics while holding the cache")
+    }
+}
+
+impl Observer for State {
+    fn changed(&self, key: &Key, after: Option<&Holding>) {
+        let after = after.map(|after| self.content_types.compact(after));
+        let after = after.as_ref();
+        let before = {
+            let mut node = self.node();
+            let before = node.holding(key).map(|holding| holding.record.version);
+            node.changed(key, after);
+            before
+        };
+        if let Some(after) = after {
+            self.mending.held(key, after.record.version, after.role);
+        }
+        let mut cache = self.cache();
+        let Some(cached) = cache.version_of(key) else {
+            if let Some(holding) = after.filter(|holding| holding.role == Role::Cached) {
+                cache.adopt(copy_of(holding, 1), holding.validated);
+            }
+            return;
+        };
+        let goes = match after {
+            // A copy that is still on its way stays admitted when something older goes.
+            None => Some(cached) == before,
+            Some(holding) => holding.role == Role::Replica && cached <= holding.record.version,
+        };
+        if goes {
+            cache.remove(key, cached);
+        }
+    }
+}
+
+fn copy_of(holding: &Holding, cost: u32) -> CachedCopy {
+    let record = &holding.record;
+    CachedCopy::of(record.key.clone(), record.version, record.size, cost)
+}
+
+#[cfg(test)]
+mod tests {
+    use dataverse_core::content::Digest;
+    use dataverse_core::version::{Stamp, Version};
+    use dataverse_store::{Change, MemoryStore, Store};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_held_shares_what_it_has_in_common_however_it_came() {
+        let store = MemoryStore::new(1 << 20);
+        let me = NodeId::from(7);
+        let state = Arc::new(State::new(Node::new(me, Stamp::default(), Vec::new())));
+        store.start(Arc::clone(&state) as Arc<dyn Observer>);
+        for (stamp, name) in [(1, "ada/x"), (2, "ada/y"), (3, "ada/y")] {
+            let mut holders = Vec::with_capacity(8);
+            holders.push(me);
+            let version = Version {
+                stamp: Stamp(stamp),
+                writer: me,
+            };
+            let record = Arc::new(Record {
+                version,
+                layout: Layout {
+                    counter: 0,
+                    author: me,
+                    holders,
+                },
+                deleted: false,
+                size: 0,
+                digest: Digest::of(b""),
+                content_type: "text/plain".into(),
+                factor: 1,
+                key: crate::driver::tests::key(name),
+            });
+            let empty = store.spool(Some(0)).expect("there is room");
+            let put = Change::Put {
+                record,
+                role: Role::Replica,
+                content: Some(empty.seal().await.expect("it is sealed")),
+                validated: 0,
+                verified: 0,
+            };
+            store.apply(put).await.expect("it is applied");
+        }
+        let node = state.node();
+        let held = ["ada/x", "ada/y"].map(|name| {
+            let held = node.holding(&crate::driver::tests::key(name));
+            Arc::clone(&held.expect("it is held").record)
+        });
+        assert!(Arc::ptr_eq(&held[0].content_type, &held[1].content_type));
+        assert_eq!(held[1].layout.holders.capacity(), 1);
+    }
+}

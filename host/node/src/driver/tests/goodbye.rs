@@ -1,0 +1,125 @@
+//! Nodes that were emptied and leave, and what is made of their silence.
+
+use std::time::Duration;
+
+use dataverse_overlay::transport::{LinkAsk, Message, Sender, Serve};
+
+use super::world::{World, address};
+use crate::driver::{Consistency, LinkState, Query, SearchOptions};
+
+async fn outcome(world: &World, at: &str) -> &'static str {
+    let query = Query::Exact(super::world::key("ada/nowhere"));
+    let report = world.node(at).search(query, SearchOptions::default()).await;
+    report.expect("there is a place for it").outcome
+}
+
+fn state_of(world: &World, at: &str, other: &str) -> Option<LinkState> {
+    let links = world.node(at).links();
+    let link = links.iter().find(|link| link.address == address(other));
+    link.map(|link| link.state)
+}
+
+/// Three nodes in a line, the middle one of which has nothing and was emptied.
+async fn drained() -> World {
+    let world = World::line(&["A", "B", "C"]).await;
+    world.link("A", "C").await.expect("they link");
+    world.node("B").drain().await.expect("it can be emptied");
+    world
+        .eventually("B is empty", async || {
+            world.node("B").drain_status().drained
+        })
+        .await;
+    world
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_was_emptied_and_stopped_is_not_waited_for_until_it_is_back() {
+    let mut world = drained().await;
+    world.stop("B").await;
+    for at in ["A", "C"] {
+        assert_eq!(state_of(&world, at, "B"), Some(LinkState::Left));
+        assert_eq!(outcome(&world, at).await, "not_found");
+        assert!(world.node(at).silent().is_empty());
+    }
+    world
+        .eventually("A shows that B has left", async || {
+            let nodes = world.node("A").nodes();
+            nodes.iter().any(|it| it.name == "B" && it.state == "left")
+        })
+        .await;
+    // That outlasts a restart of who heard it.
+    world.stop("A").await;
+    world.restart("A").await;
+    world
+        .eventually("A is linked with C", async || {
+            state_of(&world, "A", "C") == Some(LinkState::Up)
+        })
+        .await;
+    assert_eq!(state_of(&world, "A", "B"), Some(LinkState::Left));
+    assert_eq!(outcome(&world, "A").await, "not_found");
+    // It comes back under its id, as the neighbour that it was.
+    world.restart("B").await;
+    for at in ["A", "C"] {
+        world
+            .eventually("B is a neighbour again", async || {
+                state_of(&world, at, "B") == Some(LinkState::Up)
+            })
+            .await;
+    }
+    world.node("B").undrain().await.expect("it stays");
+    let name = world.write_only_at("B", "content").await;
+    let read = world.read("A", &name, Consistency::Usual).await;
+    assert_eq!(read.expect("it is found").0, "content");
+    world.kill("B");
+    assert_eq!(outcome(&world, "A").await, "partial");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_stops_without_having_been_emptied_is_waited_for() {
+    let world = World::line(&["A", "B"]).await;
+    world.stop("B").await;
+    assert_eq!(outcome(&world, "A").await, "partial");
+    world
+        .eventually("A says since when B is silent", async || {
+            let silent = world.node("A").silent();
+            let silent = silent.iter().find(|it| it.name == "B");
+            silent.is_some_and(|it| it.silent_for > Some(Duration::from_secs(3)))
+        })
+        .await;
+    let missed = world.read("A", "ada/nowhere", Consistency::Usual).await;
+    let told = missed.expect_err("it is not there").to_string();
+    assert!(
+        told.contains("no answer from B at b.test:1, silent for"),
+        "{told}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_good_bye_in_the_name_of_another_hides_nothing() {
+    let world = World::line(&["A", "B"]).await;
+    let name = world.write_only_at("B", "content").await;
+    let b = world.node("B").sender();
+    let goodbye = |sender: &Sender| Message {
+        sender: sender.clone(),
+        body: LinkAsk::GOODBYE,
+    };
+    let told = world.node("A");
+    Serve::link(&**told, goodbye(&b))
+        .await
+        .expect("it is heard");
+    assert_eq!(state_of(&world, "A", "B"), Some(LinkState::Up));
+    // Nor while B can't be asked.
+    world.cut("A", "B");
+    Serve::link(&**told, goodbye(&b))
+        .await
+        .expect("it is heard");
+    assert_eq!(outcome(&world, "A").await, "partial");
+    world.heal("A", "B");
+    world
+        .eventually("B is heard again", async || {
+            state_of(&world, "A", "B") == Some(LinkState::Up)
+        })
+        .await;
+    let read = world.read("A", &name, Consistency::Usual).await;
+    assert_eq!(read.expect("it is found").0, "content");
+}

@@ -1,0 +1,177 @@
+//! Where a policy is found: a file of the folder goes before a built-in of the same name and kind.
+
+use std::io;
+
+use bytes::Bytes;
+use dataverse_builtin::BuiltIn;
+use dataverse_core::content::Digest;
+use dataverse_core::policy::Kind;
+use dataverse_sandbox::Refusal;
+
+use super::super::folder::{Folder, Listing};
+use super::super::name::PolicyName;
+use super::super::view::{Available, Origin};
+use super::super::workshop::{Workshop, blocking};
+
+/// Where a policy is.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Source {
+    /// In the folder; when it was last looked at, it had this digest.
+    File(Digest),
+    /// In the program.
+    BuiltIn(BuiltIn),
+}
+
+impl Source {
+    /// Where it comes from.
+    pub(super) fn origin(self) -> Origin {
+        match self {
+            Self::File(_) => Origin::Folder,
+            Self::BuiltIn(_) => Origin::BuiltIn,
+        }
+    }
+
+    /// What it was when it was last looked at.
+    pub(super) fn digest(self) -> Digest {
+        match self {
+            Self::File(digest) => digest,
+            Self::BuiltIn(policy) => policy.digest,
+        }
+    }
+
+    /// The bytes, read once: what is checked is what runs.
+    pub(super) async fn read(self, folder: &Folder, name: &PolicyName) -> io::Result<Bytes> {
+        match self {
+            Self::BuiltIn(policy) => Ok(Bytes::from_static(policy.wasm)),
+            Self::File(_) => {
+                let (folder, name) = (folder.clone(), name.clone());
+                blocking(move || folder.read(&name)).await
+            }
+        }
+    }
+}
+
+/// Finds the policy of this kind and name.
+///
+/// # Errors
+/// Why there is none.
+pub(super) fn find(
+    listing: &Listing,
+    workshop: &Workshop,
+    kind: Kind,
+    name: &PolicyName,
+) -> Result<Source, String> {
+    let built_in = dataverse_builtin::find(kind, name.as_str()).map(Source::BuiltIn);
+    match (listing.files.get(name), built_in) {
+        (Some(Ok(found)), Some(built_in)) if workshop.is_of_another_kind(found.digest, kind) => {
+            Ok(built_in)
+        }
+        (Some(Ok(found)), _) => Ok(Source::File(found.digest)),
+        (Some(Err(problem)), _) => Err(format!("{name}: {problem}")),
+        (None, Some(built_in)) => Ok(built_in),
+        (None, None) => Err(unknown(kind, name)),
+    }
+}
+
+/// Whether no policy is wished by this name but the native baseline. A file of that name is a policy.
+pub(super) fn is_baseline(listing: &Listing, name: &PolicyName) -> bool {
+    name.as_str() == dataverse_builtin::BASELINE && !listing.files.contains_key(name)
+}
+
+fn unknown(kind: Kind, name: &PolicyName) -> String {
+    let known = dataverse_builtin::all();
+    let known = known.iter().filter(|policy| policy.kind == kind);
+    let known: Vec<_> = known.map(|policy| policy.name).collect();
+    let built_in = match known.as_slice() {
+        [] => "none is built in".to_owned(),
+        names => format!(
+            "built in are {} and {}",
+            names.join(", "),
+            dataverse_builtin::BASELINE
+        ),
+    };
+    format!("there is no {kind} policy `{name}`: the folder has no {name}.wasm, and {built_in}")
+}
+
+/// What could be chosen, by name within the folder and then what is built in.
+pub(super) fn available(listing: &Listing, workshop: &Workshop) -> Vec<Available> {
+    let files = listing.files.iter().map(|(name, found)| match found {
+        Ok(found) => of_file(workshop, name, found.digest, found.size),
+        Err(problem) => Available {
+            error: Some(problem.clone()),
+            ..nothing_known(name.as_str(), Origin::Folder)
+        },
+    });
+    // They say of themselves what was taken from them when the program was built, so none is compiled for it.
+    let built_in = dataverse_builtin::all()
+        .into_iter()
+        .map(|policy| Available {
+            kind: Some(policy.kind.to_string()),
+            version: policy.version.to_owned(),
+            summary: policy.summary.to_owned(),
+            digest: policy.digest.to_string(),
+            size: policy.wasm.len() as u64,
+            ..nothing_known(policy.name, Origin::BuiltIn)
+        });
+    files.chain(built_in).collect()
+}
+
+/// What there is to tell of a file.
+pub(super) fn of_file(
+    workshop: &Workshop,
+    name: &PolicyName,
+    digest: Digest,
+    size: u64,
+) -> Available {
+    let known = nothing_known(name.as_str(), Origin::Folder);
+    described(workshop, known, digest, size)
+}
+
+fn described(workshop: &Workshop, mut policy: Available, digest: Digest, size: u64) -> Available {
+    (policy.digest, policy.size) = (digest.to_string(), size);
+    let Some(finding) = workshop.finding(digest) else {
+        return policy;
+    };
+    match finding.kind {
+        Ok(kind) => {
+            policy.kind = Some(kind.to_string());
+            policy.warning = misleading(&policy.name, kind);
+        }
+        Err(refusal) => policy.error = Some(refusal.to_string()),
+    }
+    match finding.about {
+        Some(Ok(about)) => (policy.version, policy.summary) = (about.version, about.summary),
+        // It may do well with the configuration that it wants.
+        Some(Err(Refusal::Config(_))) | None => {}
+        Some(Err(refusal)) => policy.error = Some(refusal.to_string()),
+    }
+    policy
+}
+
+/// Says so if somebody could take this name for a built-in policy of another kind.
+fn misleading(name: &str, kind: Kind) -> Option<String> {
+    let others = Kind::ALL.into_iter().filter(|&other| other != kind);
+    let other = others
+        .into_iter()
+        .find(|&other| dataverse_builtin::find(other, name).is_some())?;
+    let is_own = dataverse_builtin::find(kind, name).is_some();
+    (!is_own).then(|| {
+        format!(
+            "this is a policy for {kind}, and `{name}` is also the built-in policy for {other} of that name, which stays: another name would tell them apart"
+        )
+    })
+}
+
+fn nothing_known(name: &str, origin: Origin) -> Available {
+    Available {
+        name: name.to_owned(),
+        kind: None,
+        version: String::new(),
+        summary: String::new(),
+        digest: String::new(),
+        origin,
+        size: 0,
+        warning: None,
+        error: None,
+    }
+}

@@ -1,0 +1,166 @@
+//! `Running`: a policy that decides, from when it took over.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use dataverse_core::limits;
+use dataverse_core::policy::{Conduct, FaultKind};
+use dataverse_sandbox::About;
+use tokio::time::Instant;
+
+use super::view::{ActiveView, PreviousView, Spread};
+use crate::driver::{Cost, Tenure};
+use crate::policies::history::Past;
+use crate::policies::reference::Pick;
+
+/// A policy that decides.
+pub(super) struct Running {
+    /// Which, and how it is run.
+    pub(super) pick: Pick,
+    /// How it introduced itself.
+    pub(super) about: About,
+    /// How it does.
+    pub(super) tenure: Arc<Tenure>,
+    /// When it took over, RFC 3339.
+    pub(super) loaded_at: String,
+    began: Instant,
+}
+
+impl Running {
+    /// One that takes over now.
+    pub(super) fn new(pick: Pick, about: About, tenure: Arc<Tenure>) -> Self {
+        Self {
+            pick,
+            about,
+            tenure,
+            loaded_at: now(),
+            began: Instant::now(),
+        }
+    }
+
+    /// Whether it failed in its probation and must go.
+    pub(super) fn has_failed(&self) -> bool {
+        self.tenure.behaviour().has_failed_probation()
+    }
+
+    /// Whether nothing speaks against it at the moment.
+    pub(super) fn is_sound(&self) -> bool {
+        self.tenure.conduct() != Conduct::Suspended
+    }
+
+    /// Whether it has decided for as long as a probation lasts, with nothing against it.
+    pub(super) fn has_proved_itself(&self) -> bool {
+        let long = Duration::from_millis(limits::PROBATION_MS);
+        let decisions = self.tenure.behaviour().decisions();
+        self.tenure.conduct() == Conduct::Active
+            && (decisions >= limits::PROBATION_DECISIONS || self.began.elapsed() >= long)
+    }
+
+    /// What is remembered of it.
+    pub(super) fn as_past(&self) -> Past {
+        Past {
+            pick: self.pick.clone(),
+            loaded_at: self.loaded_at.clone(),
+        }
+    }
+
+    /// Its faults, for people.
+    pub(super) fn faults_in_words(&self) -> String {
+        let faults = self.tenure.faults();
+        let counted = faults
+            .iter()
+            .map(|(kind, times)| format!("{times} {}", kind.as_str()));
+        let counted: Vec<_> = counted.collect();
+        let last = self.tenure.last_fault();
+        let last = last.map_or_else(String::new, |fault| format!(", the last one in {fault}"));
+        format!(
+            "{} of {} decisions failed ({}{last})",
+            faults.iter().map(|&(_, times)| times).sum::<u64>(),
+            self.tenure.behaviour().decisions(),
+            counted.join(", ")
+        )
+    }
+
+    /// What is told of it.
+    pub(super) fn view(&self) -> ActiveView {
+        let (fuel, latency_us) = spreads(&self.tenure.costs());
+        ActiveView {
+            name: self.pick.name.to_string(),
+            version: self.about.version.clone(),
+            summary: self.about.summary.clone(),
+            digest: self.pick.digest.to_string(),
+            origin: self.pick.origin,
+            state: self.tenure.conduct().as_str().to_owned(),
+            config: self.pick.config.clone(),
+            loaded_at: self.loaded_at.clone(),
+            decisions: self.tenure.behaviour().decisions(),
+            faults: by_word(&self.tenure.faults()),
+            last_fault: self.tenure.last_fault(),
+            fuel,
+            latency_us,
+        }
+    }
+}
+
+impl Past {
+    /// What is told of it.
+    pub(super) fn view(&self) -> PreviousView {
+        PreviousView {
+            name: self.pick.name.to_string(),
+            digest: self.pick.digest.to_string(),
+            origin: self.pick.origin,
+            config: self.pick.config.clone(),
+            loaded_at: self.loaded_at.clone(),
+        }
+    }
+}
+
+/// This moment, RFC 3339.
+pub(super) fn now() -> String {
+    humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
+}
+
+/// Faults by their words.
+pub(super) fn by_word(faults: &[(FaultKind, u64)]) -> BTreeMap<String, u64> {
+    let words = faults
+        .iter()
+        .map(|&(kind, times)| (kind.as_str().to_owned(), times));
+    words.collect()
+}
+
+/// What is usual in fuel and in microseconds.
+pub(super) fn spreads(costs: &[Cost]) -> (Spread, Spread) {
+    let fuel = costs.iter().map(|cost| cost.fuel as f64);
+    let latency = costs.iter().map(|cost| cost.elapsed.as_secs_f64() * 1e6);
+    (spread(fuel.collect()), spread(latency.collect()))
+}
+
+/// Nearest-rank percentiles; zeros of nothing.
+fn spread(mut values: Vec<f64>) -> Spread {
+    values.sort_unstable_by(f64::total_cmp);
+    let at = |percent: usize| {
+        let rank = (values.len() * percent).div_ceil(100).max(1);
+        values.get(rank - 1).copied().unwrap_or_default()
+    };
+    Spread {
+        p50: at(50),
+        p99: at(99),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_spread_of_costs_is_their_nearest_rank() {
+        let of = |values: &[u32]| spread(values.iter().copied().map(f64::from).collect());
+        let spread = |p50, p99| Spread { p50, p99 };
+        assert_eq!(of(&[]), spread(0.0, 0.0));
+        assert_eq!(of(&[7]), spread(7.0, 7.0));
+        assert_eq!(of(&[3, 1, 2, 4]), spread(2.0, 4.0));
+        let hundred: Vec<u32> = (1..=100).rev().collect();
+        assert_eq!(of(&hundred), spread(50.0, 99.0));
+    }
+}

@@ -1,0 +1,139 @@
+//! A placement policy in the shadow: does it choose the same nodes, and does it spread the bytes as evenly?
+//!
+//! Verdicts are checked and filled up as those that are obeyed. Three kinds of question are not compared: a
+//! faulty answer, because the baseline gave it; a file whose holders are known and enough, because no policy
+//! decides where it goes; and what no node could take.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+use dataverse_core::id::NodeId;
+use dataverse_core::placement;
+
+use super::{Looks, Questioner, Tally, counts, share};
+use crate::driver::{Answered, AnyPlacement, PlacementCase, question};
+use crate::limits;
+use crate::policies::view::Comparison;
+
+pub(super) struct Placements {
+    policy: Questioner<AnyPlacement>,
+    counts: Arc<Mutex<Counts>>,
+}
+
+/// What was placed.
+#[derive(Default)]
+pub(super) struct Counts {
+    compared: u64,
+    agreed: u64,
+    nodes: BTreeMap<NodeId, Placed>,
+}
+
+/// Bytes that were placed on a node.
+#[derive(Clone, Copy, Default)]
+struct Placed {
+    by_shadow: u64,
+    by_active: u64,
+}
+
+impl Placements {
+    pub(super) fn new(policy: Questioner<AnyPlacement>) -> Self {
+        Self {
+            policy,
+            counts: Arc::default(),
+        }
+    }
+}
+
+impl Looks for Placements {
+    type Case = PlacementCase;
+    type Tally = Counts;
+
+    fn close(&self) -> Box<dyn Fn() + Send + Sync> {
+        self.policy.close()
+    }
+
+    fn tally(&self) -> Arc<Mutex<Counts>> {
+        Arc::clone(&self.counts)
+    }
+
+    fn look(&mut self, case: PlacementCase) {
+        let PlacementCase {
+            request,
+            candidates,
+            holders_first,
+            chosen,
+        } = case;
+        let seen: Vec<NodeId> = candidates.iter().map(|candidate| candidate.id).collect();
+        let among = candidates.len();
+        let order = self.policy.ask(|judge| {
+            let Some(mut judge) = judge else {
+                return unanswered();
+            };
+            let ranked = placement::rank(&mut judge, &request, candidates, &holders_first);
+            Answered {
+                value: ranked.fault.is_none().then_some(ranked.order),
+                fault: ranked
+                    .fault
+                    .map(|it| it.at(question::of_placement(&request, among))),
+            }
+        });
+        let wanted = request.factor as usize;
+        let first =
+            |order: Vec<NodeId>| -> BTreeSet<NodeId> { order.into_iter().take(wanted).collect() };
+        let (Some(by_shadow), by_active) = (order.map(first), first(chosen)) else {
+            return;
+        };
+        if holders_first.len() >= wanted || by_active.is_empty() {
+            return;
+        }
+        let mut counts = counts(&self.counts);
+        counts.see(seen.into_iter().chain(holders_first));
+        counts.compare(&by_shadow, &by_active, request.file.size);
+    }
+}
+
+fn unanswered<T>() -> Answered<Option<T>> {
+    Answered {
+        value: None,
+        fault: None,
+    }
+}
+
+impl Counts {
+    /// Notes that these nodes could have been chosen.
+    fn see(&mut self, nodes: impl Iterator<Item = NodeId>) {
+        for node in nodes {
+            if self.nodes.len() < limits::SHADOW_NODES_MAX {
+                self.nodes.entry(node).or_default();
+            }
+        }
+    }
+
+    fn compare(&mut self, by_shadow: &BTreeSet<NodeId>, by_active: &BTreeSet<NodeId>, size: u64) {
+        self.compared += 1;
+        self.agreed += u64::from(by_shadow == by_active);
+        for (node, placed) in &mut self.nodes {
+            let bytes = |chosen: &BTreeSet<NodeId>| if chosen.contains(node) { size } else { 0 };
+            placed.by_shadow = placed.by_shadow.saturating_add(bytes(by_shadow));
+            placed.by_active = placed.by_active.saturating_add(bytes(by_active));
+        }
+    }
+
+    /// Bytes on the fullest node over the mean of all; 1 when they are spread evenly.
+    fn balance(&self, bytes: impl Fn(&Placed) -> u64) -> Option<f64> {
+        let placed = || self.nodes.values().map(&bytes);
+        let fullest = placed().max()? as f64;
+        let all: f64 = placed().map(|bytes| bytes as f64).sum();
+        (all > 0.0).then(|| fullest * self.nodes.len() as f64 / all)
+    }
+}
+
+impl Tally for Counts {
+    fn comparison(&self) -> Comparison {
+        Comparison::Placement {
+            agreement: share(self.agreed, self.compared),
+            balance: self.balance(|placed| placed.by_shadow),
+            active_balance: self.balance(|placed| placed.by_active),
+        }
+    }
+}

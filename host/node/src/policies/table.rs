@@ -1,0 +1,245 @@
+//! `policies.toml`, written: one kind's table is replaced, and everything else stays as its author left it,
+//! comments and order included.
+
+use dataverse_core::policy::Kind;
+use serde_json::Value;
+use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, TableLike, value};
+
+use crate::policies::spec::{KindWish, LimitsWish};
+use crate::policies::spec_file::{FILE, Wishes};
+
+/// The text with this table instead of the kind's.
+///
+/// # Errors
+/// Why the text can't be added to, or the wish can't be written.
+pub(super) fn with_table(text: &str, kind: Kind, wish: &KindWish) -> Result<String, String> {
+    Wishes::parse(text).map_err(|reason| format!("{reason}; mend the file first"))?;
+    let mut document: DocumentMut = text
+        .parse()
+        .map_err(|error| format!("{FILE} does not parse: {error}"))?;
+    // Comments with nothing beneath them belong to no table: they stay where they are, at the top.
+    let mut comments = String::new();
+    if document.is_empty() {
+        comments = text.to_owned();
+        if !comments.is_empty() {
+            comments = format!("{}\n\n", comments.trim_end());
+        }
+        document = DocumentMut::new();
+    }
+    let config = inline(&wish.config)?;
+    let entry = document.entry(kind.as_str()).or_insert(Item::None);
+    if !entry.is_table_like() {
+        *entry = Item::Table(Table::new());
+    }
+    let table = entry.as_table_like_mut().expect("it was just made one");
+    for key in unknown_keys(table) {
+        table.remove(&key);
+    }
+    set(table, "policy", value(wish.policy.as_str()));
+    // What means the same may be written in more than one way; its author's stays.
+    let before = Wishes::parse(text)?;
+    let before = before.of(kind).as_ref().map(|wished| wished.table(kind));
+    if !before.is_ok_and(|before| before.config == wish.config) || table.get("config").is_none() {
+        table.remove("config");
+        if wish
+            .config
+            .as_object()
+            .is_some_and(|fields| !fields.is_empty())
+        {
+            set(table, "config", value(config));
+        }
+    }
+    match &wish.shadow {
+        Some(shadow) => set(table, "shadow", value(shadow.as_str())),
+        None => drop(table.remove("shadow")),
+    }
+    set_limits(table, wish.limits.unwrap_or_default())?;
+    Ok(comments + &document.to_string())
+}
+
+fn unknown_keys(table: &dyn TableLike) -> Vec<String> {
+    let known = ["policy", "config", "shadow", "limits"];
+    let keys = table.iter().map(|(key, _)| key.to_owned());
+    keys.filter(|key| !known.contains(&key.as_str())).collect()
+}
+
+/// Sets a key, keeping what is written around it.
+fn set(table: &mut dyn TableLike, key: &str, new: Item) {
+    match (table.get_mut(key).and_then(Item::as_value_mut), new) {
+        (Some(before), Item::Value(mut new)) => {
+            *new.decor_mut() = before.decor().clone();
+            *before = new;
+        }
+        (_, new) => drop(table.insert(key, new)),
+    }
+}
+
+fn set_limits(table: &mut dyn TableLike, wish: LimitsWish) -> Result<(), String> {
+    if wish == LimitsWish::default() {
+        table.remove("limits");
+        return Ok(());
+    }
+    if !table.get("limits").is_some_and(Item::is_table_like) {
+        table.insert("limits", value(InlineTable::new()));
+    }
+    let limits = table
+        .get_mut("limits")
+        .and_then(Item::as_table_like_mut)
+        .expect("it was just made one");
+    for (key, limit) in [
+        ("fuel", wish.fuel),
+        ("wall_ms", wish.wall_ms),
+        ("memory_mib", wish.memory_mib),
+    ] {
+        match limit {
+            None => drop(limits.remove(key)),
+            Some(limit) => {
+                let limit = i64::try_from(limit)
+                    .map_err(|_| format!("limits.{key} is {limit}, more than TOML can say"))?;
+                set(limits, key, value(limit));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// JSON as TOML that fits on a line.
+fn inline(json: &Value) -> Result<toml_edit::Value, String> {
+    Ok(match json {
+        Value::Null => {
+            return Err("config holds null, which TOML can't say: leave it out".to_owned());
+        }
+        Value::Bool(boolean) => (*boolean).into(),
+        Value::Number(number) => match (number.as_i64(), number.as_f64()) {
+            (Some(integer), _) => integer.into(),
+            (None, Some(float)) if number.is_f64() => float.into(),
+            _ => return Err(format!("config holds {number}, more than TOML can say")),
+        },
+        Value::String(text) => text.as_str().into(),
+        Value::Array(items) => {
+            let items = items.iter().map(inline);
+            items.collect::<Result<Array, String>>()?.into()
+        }
+        Value::Object(fields) => {
+            let fields = fields
+                .iter()
+                .map(|(key, field)| Ok((key.as_str(), inline(field)?)));
+            fields.collect::<Result<InlineTable, String>>()?.into()
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::policies::spec_file::{TEMPLATE, Wished};
+
+    fn wish() -> KindWish {
+        KindWish {
+            config: json!({"depth": 3, "of": [1.5, "x", true], "in": {"a b": 1}}),
+            shadow: Some("lru".to_owned()),
+            limits: Some(LimitsWish {
+                fuel: Some(9),
+                ..LimitsWish::default()
+            }),
+            ..KindWish::plain("mine")
+        }
+    }
+
+    /// What is written reads back.
+    #[track_caller]
+    fn check(before: &str, wish: &KindWish) -> String {
+        let after = with_table(before, Kind::Eviction, wish).unwrap();
+        let read = Wishes::parse(&after).unwrap();
+        assert_eq!(
+            read.of(Kind::Eviction),
+            &Ok(Wished::Table(wish.clone())),
+            "{after}"
+        );
+        for other in [Kind::Placement, Kind::Relocation] {
+            assert_eq!(read.of(other), Wishes::parse(before).unwrap().of(other));
+        }
+        after
+    }
+
+    #[test]
+    fn what_is_written_reads_back_whatever_was_there() {
+        for before in [
+            "",
+            TEMPLATE,
+            "[eviction]\npolicy = \"a\"\nconfig = { x = 1 }\nshadow = \"s\"\nlimits = { fuel = 3, wall_ms = 4 }",
+            "[eviction]\npolicy = \"a\"\n[eviction.config.deep]\nx = 1\n[eviction.limits]\nfuel = 3\n",
+            "eviction = { policy = \"a\" }\n[placement]\npolicy = \"b\"",
+            "eviction.policy = \"a\"\neviction.config.x = 1\nplacement.policy = \"b\"",
+            "eviction = 3",
+            "[eviction]\npolicy = 3\nunknown = 1",
+        ] {
+            check(before, &wish());
+            check(before, &KindWish::plain("mine"));
+        }
+    }
+
+    #[test]
+    fn comments_and_other_tables_stay() {
+        let before = "# mine\n[placement] # here\npolicy = \"near\"\n\n# why\n[eviction]\npolicy = \"a\" # since May\n\
+                      config = { x = 1 } # tuned\n\n[relocation]\npolicy = \"never\" # final\n";
+        let same_config = KindWish {
+            config: json!({"x": 1}),
+            ..KindWish::plain("b")
+        };
+        let after = check(before, &same_config);
+        assert_eq!(after, before.replace("policy = \"a\"", "policy = \"b\""));
+        let after = check(before, &KindWish::plain("b"));
+        assert!(
+            after.contains("policy = \"b\" # since May") && after.contains("# why\n[eviction]")
+        );
+        assert!(check(TEMPLATE, &wish()).starts_with(TEMPLATE.trim_end()));
+    }
+
+    #[test]
+    fn what_toml_can_not_say_is_refused_and_so_is_a_broken_file() {
+        let refused = |text: &str, config: Value| {
+            let wish = KindWish {
+                config,
+                ..KindWish::plain("a")
+            };
+            with_table(text, Kind::Eviction, &wish).unwrap_err()
+        };
+        assert!(refused("", json!({"x": null})).contains("null"));
+        assert!(refused("", json!({"x": u64::MAX})).contains("more than TOML"));
+        assert!(refused("x = = 1", json!({})).contains("mend"));
+        assert!(refused("[evicton]", json!({})).contains("evicton"));
+    }
+
+    fn any_json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            (-1e9..1e9).prop_map(Value::from),
+            ".{0,12}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(3, 24, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::btree_map(".{0,8}", inner, 0..4)
+                    .prop_map(|fields| Value::Object(fields.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn any_configuration_reads_back(
+            fields in prop::collection::btree_map(".{0,8}", any_json(), 0..4),
+        ) {
+            let wish = KindWish {
+                config: Value::Object(fields.into_iter().collect()),
+                ..KindWish::plain("mine")
+            };
+            check(TEMPLATE, &wish);
+        }
+    }
+}

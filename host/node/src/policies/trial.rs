@@ -1,0 +1,224 @@
+//! The questions that a policy has to answer well before a node takes it: those of its kind, and what its decisions
+//! take. `policy check` puts them, and so does a node into whose folder a policy is to be installed.
+//!
+//! They are bounded in time and stop at the first few faults. Fuel is as a node gives it; wall-clock time is many times
+//! as much, since a busy machine is no fault of the policy, and what has no end runs out of fuel.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use dataverse_core::policy::{
+    Admission, CacheEntry, Eviction, Fault, Kind, NodeView, Placement, PlacementRequest,
+    Relocation, RelocationVerdict, RemoteRead, Slot,
+};
+use dataverse_core::version::Millis;
+use dataverse_sandbox::conformance::{self, Report};
+use dataverse_sandbox::{
+    Cost, EvictionGuest, PlacementGuest, Program, Refusal, RelocationGuest, Setup,
+};
+
+use super::view::Spread;
+use crate::limits::{CHECK_COSTS_MAX, CHECK_MS_MAX};
+
+/// The only randomness that a policy gets here, so that a check finds the same each time.
+pub const SEED: u64 = 1;
+
+/// What decisions took; the first ones, if there were very many.
+#[derive(Clone, Default)]
+pub struct Costs(Arc<Mutex<Vec<Cost>>>);
+
+/// A guest whose decisions are measured. Being told of something is no decision.
+struct Measured<G> {
+    guest: G,
+    costs: Costs,
+}
+
+/// Puts the questions of its kind to a policy.
+pub fn examine(program: &Program, setup: &Setup) -> (Report, Costs) {
+    let costs = Costs::default();
+    let mut setup = setup.clone();
+    setup.limits = setup.limits.patient();
+    let until = Instant::now() + Duration::from_millis(CHECK_MS_MAX);
+    let mut patience = || Instant::now() < until;
+    let report = match program.kind() {
+        Kind::Placement => conformance::placement_while(
+            &mut || {
+                let guest = program.placement(&setup).map_err(as_fault)?;
+                Ok(Box::new(costs.measured(guest)))
+            },
+            &mut patience,
+        ),
+        Kind::Eviction => conformance::eviction_while(
+            &mut || {
+                let guest = program.eviction(&setup).map_err(as_fault)?;
+                Ok(Box::new(costs.measured(guest)))
+            },
+            &mut patience,
+        ),
+        Kind::Relocation => conformance::relocation_while(
+            &mut || {
+                let guest = program.relocation(&setup).map_err(as_fault)?;
+                Ok(Box::new(costs.measured(guest)))
+            },
+            &mut patience,
+        ),
+    };
+    (report, costs)
+}
+
+/// Why a policy with this report is not taken, in the words of all who refuse it.
+///
+/// # Errors
+/// When there was a fault.
+pub fn judge(report: &Report) -> Result<(), String> {
+    let Some(first) = report.faults.first() else {
+        return Ok(());
+    };
+    let (faulted, questions) = (report.faulted, report.questions);
+    Err(format!(
+        "{faulted} of {questions} questions end in a fault, the first in {first}; a node answers such questions by its \
+         baseline, and suspends a policy with too many"
+    ))
+}
+
+fn as_fault(refusal: Refusal) -> Fault {
+    match refusal {
+        Refusal::Fault(fault) => fault,
+        refusal => Fault::trap(refusal.to_string()),
+    }
+}
+
+impl Costs {
+    fn measured<G>(&self, guest: G) -> Measured<G> {
+        Measured {
+            guest,
+            costs: self.clone(),
+        }
+    }
+
+    fn note(&self, cost: Cost) {
+        let mut costs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if costs.len() < CHECK_COSTS_MAX {
+            costs.push(cost);
+        }
+    }
+
+    /// Fuel of a decision.
+    pub fn fuel(&self) -> Spread {
+        self.spread(|cost| cost.fuel as f64)
+    }
+
+    /// Microseconds of a decision.
+    pub fn elapsed_us(&self) -> Spread {
+        self.spread(|cost| cost.elapsed.as_secs_f64() * 1e6)
+    }
+
+    fn spread(&self, of: impl Fn(&Cost) -> f64) -> Spread {
+        let costs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut values: Vec<f64> = costs.iter().map(of).collect();
+        values.sort_by(f64::total_cmp);
+        let at = |hundredths: usize| {
+            let place = (values.len() * hundredths).div_ceil(100).saturating_sub(1);
+            values.get(place).copied().unwrap_or_default()
+        };
+        Spread {
+            p50: at(50),
+            p99: at(99),
+        }
+    }
+}
+
+impl Placement for Measured<PlacementGuest> {
+    fn place(
+        &mut self,
+        request: &PlacementRequest,
+        candidates: &[NodeView],
+    ) -> Result<Vec<u32>, Fault> {
+        let answer = self.guest.place(request, candidates);
+        self.costs.note(self.guest.last_cost());
+        answer
+    }
+}
+
+impl Eviction for Measured<EvictionGuest> {
+    fn set_capacity(&mut self, bytes: u64) -> Result<(), Fault> {
+        self.guest.set_capacity(bytes)
+    }
+
+    fn restore(&mut self, entries: &[CacheEntry]) -> Result<(), Fault> {
+        self.guest.restore(entries)
+    }
+
+    fn hit(&mut self, slots: &[Slot]) -> Result<(), Fault> {
+        self.guest.hit(slots)
+    }
+
+    fn admit(&mut self, incoming: CacheEntry, needed: u64) -> Result<Admission, Fault> {
+        let answer = self.guest.admit(incoming, needed);
+        self.costs.note(self.guest.last_cost());
+        answer
+    }
+
+    fn make_room(&mut self, needed: u64, now: Millis) -> Result<Vec<Slot>, Fault> {
+        let answer = self.guest.make_room(needed, now);
+        self.costs.note(self.guest.last_cost());
+        answer
+    }
+
+    fn removed(&mut self, slots: &[Slot]) -> Result<(), Fault> {
+        self.guest.removed(slots)
+    }
+}
+
+impl Relocation for Measured<RelocationGuest> {
+    fn on_read(&mut self, read: &RemoteRead) -> Result<RelocationVerdict, Fault> {
+        let answer = self.guest.on_read(read);
+        self.costs.note(self.guest.last_cost());
+        answer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dataverse_core::policy::FaultKind;
+
+    use super::*;
+
+    #[test]
+    fn a_policy_that_breaks_a_rule_does_not_pass() {
+        let mut report = Report {
+            questions: 512,
+            ..Report::default()
+        };
+        report.warned = 512;
+        assert_eq!(judge(&report), Ok(()), "a node takes it");
+        report.faulted = 2;
+        report.faults = vec![Fault::new(
+            FaultKind::Verdict,
+            "index 7 is named twice (question 3)",
+        )];
+        let told = judge(&report).expect_err("it broke one");
+        assert!(told.starts_with("2 of 512 questions"), "{told}");
+        assert!(
+            told.contains("verdict: index 7 is named twice (question 3)"),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn what_is_usual_is_told_from_what_is_not() {
+        let check = |fuels: &mut dyn Iterator<Item = u64>, p50: f64, p99: f64| {
+            let costs = Costs::default();
+            fuels.for_each(|fuel| {
+                costs.note(Cost {
+                    fuel,
+                    ..Cost::default()
+                });
+            });
+            assert_eq!(costs.fuel(), Spread { p50, p99 });
+        };
+        check(&mut std::iter::empty(), 0.0, 0.0);
+        check(&mut [7].into_iter(), 7.0, 7.0);
+        check(&mut (1..=200).rev(), 100.0, 198.0);
+    }
+}

@@ -1,0 +1,416 @@
+//! The workshop: files of policies go in, compiled ones that have passed their trial come out.
+//!
+//! Files are compiled off the threads that serve requests, and none twice: what it led to is remembered by its
+//! digest, and who wants what is being compiled waits for that. There are lanes, so that nobody waits behind a
+//! file that takes long unless it is for the same kind. One workshop can serve all nodes of a process.
+
+use std::collections::{HashMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
+
+use bytes::Bytes;
+use dataverse_core::content::Digest;
+use dataverse_core::policy::{FaultKind, Kind};
+use dataverse_sandbox::{
+    About, Canary, CompileBounds, Program, Refusal, Sandbox, SandboxError, SandboxOptions, Setup,
+};
+use tempfile::TempDir;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::name::PolicyName;
+use super::{compiling, trial};
+use crate::limits;
+
+/// Where policies are compiled.
+pub struct Workshop {
+    sandbox: Arc<Sandbox>,
+    /// Turns to compile what is to decide a kind.
+    of_kinds: [Arc<Semaphore>; Kind::ALL.len()],
+    /// Turns to compile other files.
+    of_files: Arc<Semaphore>,
+    /// Turns to compile what is gone back to.
+    of_good: Arc<Semaphore>,
+    shelf: Arc<Mutex<Shelf>>,
+    /// A lock for each file that is being compiled or waited for.
+    under_way: Mutex<HashMap<[u8; 32], Weak<tokio::sync::Mutex<()>>>>,
+    /// Where compiled code goes that nobody wants kept.
+    _scratch: Option<TempDir>,
+}
+
+/// For what a file is compiled: only what has the same purpose is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lane {
+    /// To decide this kind, or to be its shadow.
+    Kind(Kind),
+    /// To find out what it is.
+    File,
+    /// To go back to it when another one has failed.
+    Back,
+}
+
+/// What a file turned out to be.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Finding {
+    /// Its kind, or why it is refused.
+    pub(super) kind: Result<Kind, Refusal>,
+    /// How it introduced itself when it was tried without a configuration, or why it did not get that far.
+    pub(super) about: Option<Result<About, Refusal>>,
+}
+
+#[derive(Default)]
+struct Shelf {
+    programs: VecDeque<Program>,
+    findings: HashMap<[u8; 32], Finding>,
+    oldest: VecDeque<[u8; 32]>,
+}
+
+impl Workshop {
+    /// A workshop that compiles in this process, and keeps compiled code in this folder or none. Files are bounded
+    /// only by what can be counted in them.
+    ///
+    /// # Errors
+    /// When the folder can't be used or the machine can't run WebAssembly.
+    pub fn new(cache: Option<PathBuf>) -> Result<Arc<Self>, SandboxError> {
+        let compiler = None;
+        Self::with(SandboxOptions { cache, compiler }, None)
+    }
+
+    /// A workshop that compiles files in processes of this program with these bounds, if this program can do that.
+    ///
+    /// # Errors
+    /// As [`Workshop::new`], and when there can be no temporary folder in place of one to keep code in.
+    pub fn guarded(
+        cache: Option<PathBuf>,
+        bounds: CompileBounds,
+    ) -> Result<Arc<Self>, SandboxError> {
+        let Some(compiler) = compiling::process(bounds) else {
+            return Self::new(cache);
+        };
+        let scratch = match &cache {
+            Some(_) => None,
+            None => Some(tempfile::tempdir().map_err(|error| SandboxError::Cache {
+                path: std::env::temp_dir(),
+                reason: error.to_string(),
+            })?),
+        };
+        let cache = cache.or_else(|| Some(scratch.as_ref()?.path().to_owned()));
+        let compiler = Some(compiler);
+        Self::with(SandboxOptions { cache, compiler }, scratch)
+    }
+
+    fn with(options: SandboxOptions, scratch: Option<TempDir>) -> Result<Arc<Self>, SandboxError> {
+        let turns = |turns| Arc::new(Semaphore::new(turns));
+        Ok(Arc::new(Self {
+            sandbox: Sandbox::new(options)?,
+            of_kinds: Kind::ALL.map(|_| turns(1)),
+            of_files: turns(limits::HTTP_POLICY_UPLOADS_MAX),
+            of_good: turns(Kind::ALL.len()),
+            shelf: Arc::default(),
+            under_way: Mutex::default(),
+            _scratch: scratch,
+        }))
+    }
+
+    /// What is known of a file.
+    pub(super) fn finding(&self, digest: Digest) -> Option<Finding> {
+        self.shelf().findings.get(&digest.0).cloned()
+    }
+
+    /// Whether a file is known to be a policy of another kind.
+    pub(super) fn is_of_another_kind(&self, digest: Digest, kind: Kind) -> bool {
+        let finding = self.finding(digest);
+        finding.is_some_and(|finding| finding.kind.is_ok_and(|found| found != kind))
+    }
+
+    /// Compiles a file when its turn comes, unless that was done already.
+    pub(super) async fn compile(&self, wasm: &Bytes, lane: Lane) -> Result<Program, Refusal> {
+        match self.known(Digest::of(wasm)) {
+            Some(known) => known,
+            None => self.compile_in(self.turn(lane).await, wasm).await,
+        }
+    }
+
+    /// Waits for a turn to compile.
+    pub(super) async fn turn(&self, lane: Lane) -> OwnedSemaphorePermit {
+        let turns = match lane {
+            Lane::Kind(kind) => &self.of_kinds[kind as usize],
+            Lane::File => &self.of_files,
+            Lane::Back => &self.of_good,
+        };
+        let turn = Arc::clone(turns).acquire_owned().await;
+        turn.expect("the semaphore is never closed")
+    }
+
+    /// Compiles a file, unless that was done already. What is begun is ended and remembered, also when nobody waits
+    /// for it any more.
+    pub(super) async fn compile_in(
+        &self,
+        turn: OwnedSemaphorePermit,
+        wasm: &Bytes,
+    ) -> Result<Program, Refusal> {
+        self.compile_now(Some(turn), wasm).await
+    }
+
+    /// The compiled policy, for whoever can't wait for a compiler: what was compiled before, or is built in, which takes
+    /// milliseconds and needs no turn.
+    ///
+    /// # Errors
+    /// Why it is refused; one that may pass if it is not compiled.
+    pub(super) async fn ready(&self, wasm: &Bytes) -> Result<Program, Refusal> {
+        let digest = Digest::of(wasm);
+        match self.known(digest) {
+            Some(known) => known,
+            None if dataverse_builtin::is_one(digest) => self.compile_now(None, wasm).await,
+            None => Err(self.not_ready(digest)),
+        }
+    }
+
+    /// What was found out of a file, for whoever can't wait for a compiler.
+    ///
+    /// # Errors
+    /// One that may pass, if it was not looked into or something hindered that.
+    pub(super) fn inspected(&self, digest: Digest) -> Result<Finding, Refusal> {
+        let known = self.finding(digest).filter(|known| known.about.is_some());
+        let known = known.filter(|known| !known.may_pass());
+        known.ok_or_else(|| self.not_ready(digest))
+    }
+
+    fn not_ready(&self, digest: Digest) -> Refusal {
+        let hindered = self.finding(digest).and_then(|known| known.kind.err());
+        hindered.filter(Refusal::may_pass).unwrap_or_else(|| {
+            Refusal::Unavailable(
+                "it was changed, or forgotten for others, since it was compiled; try again"
+                    .to_owned(),
+            )
+        })
+    }
+
+    /// Keeps these for now, so that whoever had them compiled finds them.
+    pub(super) fn keep(&self, programs: &[Program]) {
+        let mut shelf = self.shelf();
+        for program in programs {
+            shelf.keep(program);
+        }
+    }
+
+    /// Notes that looking into a file broke off for a reason that lies in the node.
+    pub(super) fn note_broken_off(&self, digest: Digest) {
+        let reason = "looking into it broke off; the log has more".to_owned();
+        let refusal = Refusal::Unavailable(reason);
+        let known = self.finding(digest).map(|known| known.kind);
+        let finding = Finding {
+            kind: known.unwrap_or_else(|| Err(refusal.clone())),
+            about: Some(Err(refusal)),
+        };
+        self.shelf().remember(digest, finding);
+    }
+
+    async fn compile_now(
+        &self,
+        turn: Option<OwnedSemaphorePermit>,
+        wasm: &Bytes,
+    ) -> Result<Program, Refusal> {
+        let digest = Digest::of(wasm);
+        let alone = self.alone_with(digest).lock_owned().await;
+        if let Some(known) = self.known(digest) {
+            return known;
+        }
+        let (sandbox, shelf, wasm) = (
+            Arc::clone(&self.sandbox),
+            Arc::clone(&self.shelf),
+            wasm.clone(),
+        );
+        blocking(move || {
+            let _held = (turn, alone);
+            let compiled = match dataverse_builtin::is_one(digest) {
+                true => sandbox.compile_trusted(&wasm),
+                false => sandbox.compile(&wasm),
+            };
+            if let Ok(program) = &compiled {
+                let compile_ms = program.compile_time().as_millis();
+                tracing::info!(%digest, compile_ms, "a policy was compiled");
+            }
+            taken(&shelf).put(digest, &compiled);
+            compiled
+        })
+        .await
+    }
+
+    /// The lock of whoever compiles this file.
+    fn alone_with(&self, digest: Digest) -> Arc<tokio::sync::Mutex<()>> {
+        let mut under_way = self
+            .under_way
+            .lock()
+            .expect("no one panics while noting what is compiled");
+        under_way.retain(|_, lock| lock.strong_count() > 0);
+        let known = under_way.get(&digest.0).and_then(Weak::upgrade);
+        let lock = known.unwrap_or_default();
+        under_way.insert(digest.0, Arc::downgrade(&lock));
+        lock
+    }
+
+    /// Keeps everybody from compiling, until what is returned is dropped.
+    #[cfg(test)]
+    pub(super) async fn hold(&self) -> Vec<OwnedSemaphorePermit> {
+        let mut held = Vec::new();
+        for turns in (self.of_kinds.iter()).chain([&self.of_files, &self.of_good]) {
+            let all = u32::try_from(turns.available_permits()).expect("they are few");
+            let turns = Arc::clone(turns).acquire_many_owned(all).await;
+            held.push(turns.expect("the semaphore is never closed"));
+        }
+        held
+    }
+
+    /// Tries a policy. Running out of time is given another chance: the machine may be busy.
+    pub(super) async fn canary(&self, program: &Program, setup: &Setup) -> Result<Canary, Refusal> {
+        let mut tries = 1;
+        loop {
+            let (tried, setup) = (program.clone(), setup.clone());
+            let canary = blocking(move || tried.canary(&setup)).await;
+            let out_of_time = matches!(
+                &canary,
+                Err(Refusal::Fault(fault)) if fault.kind == FaultKind::Deadline
+            );
+            if !out_of_time || tries == limits::POLICY_CANARIES_MAX {
+                return canary;
+            }
+            tries += 1;
+        }
+    }
+
+    /// Finds out what a file is, by compiling it and trying it without a configuration.
+    pub(super) async fn inspect(&self, name: &PolicyName, wasm: &Bytes) -> Finding {
+        let digest = Digest::of(wasm);
+        let known = self.finding(digest).filter(|known| known.about.is_some());
+        if let Some(known) = known.filter(|known| !known.may_pass()) {
+            return known;
+        }
+        let (kind, about) = match self.compile(wasm, Lane::File).await {
+            Err(refusal) => (Err(refusal.clone()), Err(refusal)),
+            Ok(program) => {
+                let plain = Setup {
+                    name: name.to_string(),
+                    config: "{}".to_owned(),
+                    ..Setup::default()
+                };
+                let canary = self.canary(&program, &plain).await;
+                (Ok(program.kind()), canary.map(|canary| canary.about))
+            }
+        };
+        let finding = Finding {
+            kind,
+            about: Some(about),
+        };
+        self.shelf().remember(digest, finding.clone());
+        finding
+    }
+
+    /// Puts the questions of its kind to a policy that passes its trial; one that does not is refused for that when it
+    /// is to be run.
+    ///
+    /// # Errors
+    /// Why it is not to be taken.
+    pub(super) async fn examine(&self, wasm: &Bytes, setup: &Setup) -> Result<(), String> {
+        let program = self.compile(wasm, Lane::File).await;
+        let program = program.map_err(|refusal| refusal.to_string())?;
+        if self.canary(&program, setup).await.is_err() {
+            return Ok(());
+        }
+        let setup = setup.clone();
+        blocking(move || {
+            let (report, _) = trial::examine(&program, &setup);
+            trial::judge(&report)
+        })
+        .await
+    }
+
+    /// Notes how a policy introduced itself.
+    pub(super) fn introduce(&self, digest: Digest, kind: Kind, about: About) {
+        let finding = Finding {
+            kind: Ok(kind),
+            about: Some(Ok(about)),
+        };
+        self.shelf().remember(digest, finding);
+    }
+
+    /// Whether it is known what compiling a file leads to, so that it takes no time.
+    pub(super) fn is_compiled(&self, digest: Digest) -> bool {
+        self.known(digest).is_some()
+    }
+
+    /// What compiling a file led to, if that is remembered.
+    pub(super) fn known(&self, digest: Digest) -> Option<Result<Program, Refusal>> {
+        let mut shelf = self.shelf();
+        let place = shelf.programs.iter().position(|it| it.digest() == digest);
+        if let Some(program) = place.and_then(|place| shelf.programs.remove(place)) {
+            shelf.programs.push_back(program.clone());
+            return Some(Ok(program));
+        }
+        let refusal = shelf.findings.get(&digest.0)?.kind.clone().err()?;
+        (!refusal.may_pass()).then_some(Err(refusal))
+    }
+
+    fn shelf(&self) -> MutexGuard<'_, Shelf> {
+        taken(&self.shelf)
+    }
+}
+
+fn taken(shelf: &Mutex<Shelf>) -> MutexGuard<'_, Shelf> {
+    shelf.lock().expect("no one panics at the shelf")
+}
+
+impl Finding {
+    /// Whether another look may find something else.
+    fn may_pass(&self) -> bool {
+        let of_trial = self.about.as_ref().and_then(|about| about.as_ref().err());
+        let of_file = self.kind.as_ref().err();
+        [of_file, of_trial]
+            .into_iter()
+            .flatten()
+            .any(Refusal::may_pass)
+    }
+}
+
+impl Shelf {
+    /// Keeps this one longest.
+    fn keep(&mut self, program: &Program) {
+        self.programs
+            .retain(|other| other.digest() != program.digest());
+        if self.programs.len() == limits::POLICY_PROGRAMS_KEPT {
+            self.programs.pop_front();
+        }
+        self.programs.push_back(program.clone());
+    }
+
+    fn put(&mut self, digest: Digest, compiled: &Result<Program, Refusal>) {
+        if let Ok(program) = compiled {
+            self.keep(program);
+        }
+        let about = self.findings.get(&digest.0).and_then(|it| it.about.clone());
+        let kind = compiled.as_ref().map(Program::kind).map_err(Refusal::clone);
+        self.remember(digest, Finding { kind, about });
+    }
+
+    fn remember(&mut self, digest: Digest, finding: Finding) {
+        if self.findings.insert(digest.0, finding).is_none() {
+            self.oldest.push_back(digest.0);
+        }
+        if self.oldest.len() > limits::POLICY_FINDINGS_KEPT
+            && let Some(oldest) = self.oldest.pop_front()
+        {
+            self.findings.remove(&oldest);
+        }
+    }
+}
+
+/// Runs this on a thread that may block.
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime ends, and with it whoever waits here.
+            Err(_) => std::future::pending().await,
+        },
+    }
+}

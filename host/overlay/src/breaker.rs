@@ -1,0 +1,349 @@
+//! A circuit breaker for each peer: one that failed several times in a row is not called for a while.
+//!
+//! A peer that is stuck costs each caller its whole deadline. After so many failures in a row its circuit
+//! opens: calls fail at once, and after a pause that doubles each time one call is let through to see whether
+//! it answers again (Nygard: *Release It!*, 2007, section 5.2). An answer of any kind, a refusal too, closes
+//! the circuit. Links and gossip are not held up: finding out whether a peer is back is what they are for.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use dataverse_core::id::NodeId;
+use dataverse_core::plural::plural;
+use dataverse_core::search::{Answer, Peer, Question};
+use futures_util::stream::BoxStream;
+use tokio::time::Instant;
+
+use crate::counters::Counters;
+use crate::limits;
+use crate::transport::{
+    Announcement, CallError, CommitAnswer, CommitAsk, FetchAsk, Fetched, IntroduceAsk, LinkAnswer,
+    LinkAsk, Message, MoveAsk, PrepareAnswer, PrepareAsk, PrepareBroken, PullAsk, ReconcileAnswer,
+    ReconcileAsk, Transport,
+};
+
+/// What is known of a peer that failed lately.
+#[derive(Debug, Default)]
+struct Circuit {
+    /// Failures in a row.
+    failures: u32,
+    /// Not called before then.
+    open_until: Option<Instant>,
+    pause: Duration,
+    /// One call is on its way to see whether it answers again.
+    trying: bool,
+}
+
+/// Whether this node calls nobody at present.
+pub type KeepsAway = Arc<dyn Fn() -> bool + Send + Sync>;
+
+/// A transport that spares its callers peers that do not answer.
+pub struct Breaker {
+    calls: Arc<dyn Transport>,
+    counters: Arc<Counters>,
+    keeps_away: KeepsAway,
+    circuits: Mutex<BTreeMap<NodeId, Circuit>>,
+}
+
+/// A call that was let through. One that is given up half-way says nothing of the peer.
+struct Passage<'a> {
+    breaker: &'a Breaker,
+    peer: &'a Peer,
+    is_trial: bool,
+}
+
+impl Drop for Passage<'_> {
+    fn drop(&mut self) {
+        if self.is_trial
+            && let Some(circuit) = self.breaker.lock().get_mut(&self.peer.id)
+        {
+            circuit.trying = false;
+        }
+    }
+}
+
+impl Breaker {
+    /// Puts a breaker for each peer before these calls.
+    #[must_use]
+    pub fn around(
+        calls: Arc<dyn Transport>,
+        counters: Arc<Counters>,
+        keeps_away: KeepsAway,
+    ) -> Self {
+        Self {
+            calls,
+            counters,
+            keeps_away,
+            circuits: Mutex::default(),
+        }
+    }
+
+    async fn guarded<T>(
+        &self,
+        peer: &Peer,
+        call: impl Future<Output = Result<T, CallError>>,
+    ) -> Result<T, CallError> {
+        self.guarded_as(peer, true, call).await
+    }
+
+    /// A call that may take as long as somebody's upload is not the one by which is seen whether a peer is back:
+    /// the others would wait for it.
+    async fn guarded_as<T>(
+        &self,
+        peer: &Peer,
+        may_try: bool,
+        call: impl Future<Output = Result<T, CallError>>,
+    ) -> Result<T, CallError> {
+        self.refuse_isolated(&peer.address)?;
+        let _passage = self.pass(peer, may_try)?;
+        let outcome = call.await;
+        match &outcome {
+            Err(CallError::Unreachable { .. } | CallError::Deadline { .. }) => self.failed(peer),
+            Ok(_) | Err(CallError::Refused(_) | CallError::Protocol { .. }) => self.answered(peer),
+        }
+        outcome
+    }
+
+    /// A node that keeps away calls nobody.
+    fn refuse_isolated(&self, address: &str) -> Result<(), CallError> {
+        if !(self.keeps_away)() {
+            return Ok(());
+        }
+        Err(CallError::Unreachable {
+            address: address.to_owned(),
+            reason: "this node keeps away, because another one runs under its id".to_owned(),
+        })
+    }
+
+    fn pass<'a>(&'a self, peer: &'a Peer, may_try: bool) -> Result<Passage<'a>, CallError> {
+        let mut circuits = self.lock();
+        let mut is_trial = false;
+        if let Some(circuit) = circuits.get_mut(&peer.id)
+            && let Some(until) = circuit.open_until
+        {
+            let left = until.saturating_duration_since(Instant::now());
+            if !left.is_zero() || circuit.trying {
+                return Err(CallError::Unreachable {
+                    address: peer.address.to_string(),
+                    reason: format!(
+                        "it failed {} in a row and is tried again in {} ms",
+                        plural(circuit.failures, "time", "times"),
+                        left.as_millis()
+                    ),
+                });
+            }
+            circuit.trying = may_try;
+            is_trial = may_try;
+        }
+        Ok(Passage {
+            breaker: self,
+            peer,
+            is_trial,
+        })
+    }
+
+    fn failed(&self, peer: &Peer) {
+        let mut circuits = self.lock();
+        if circuits.len() >= limits::CIRCUITS_MAX && !circuits.contains_key(&peer.id) {
+            return;
+        }
+        let circuit = circuits.entry(peer.id).or_default();
+        circuit.failures = circuit.failures.saturating_add(1);
+        // Calls that were under way when it opened say nothing new.
+        let is_open = circuit
+            .open_until
+            .is_some_and(|until| until > Instant::now());
+        if circuit.failures < limits::CIRCUIT_FAILURES || is_open {
+            return;
+        }
+        if circuit.open_until.is_none() {
+            self.counters.circuits_opened.increment(1);
+            tracing::warn!(node = %peer.name, failures = circuit.failures, "a node does not answer and is spared calls for a while");
+        }
+        let (least, most) = (limits::CIRCUIT_PAUSE_MS_MIN, limits::CIRCUIT_PAUSE_MS_MAX);
+        circuit.pause =
+            (circuit.pause * 2).clamp(Duration::from_millis(least), Duration::from_millis(most));
+        circuit.open_until = Some(Instant::now() + circuit.pause);
+    }
+
+    fn answered(&self, peer: &Peer) {
+        let closed = self.lock().remove(&peer.id);
+        if closed.is_some_and(|circuit| circuit.open_until.is_some()) {
+            tracing::info!(node = %peer.name, "a node answers again");
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<NodeId, Circuit>> {
+        self.circuits
+            .lock()
+            .expect("no one panics while holding the circuits")
+    }
+}
+
+#[async_trait]
+impl Transport for Breaker {
+    async fn link(
+        &self,
+        address: &str,
+        ask: Message<LinkAsk>,
+    ) -> Result<Message<LinkAnswer>, CallError> {
+        self.calls.link(address, ask).await
+    }
+
+    async fn introduce(
+        &self,
+        address: &str,
+        ask: Message<IntroduceAsk>,
+    ) -> Result<Message<()>, CallError> {
+        self.calls.introduce(address, ask).await
+    }
+
+    async fn unlink(&self, to: &Peer, ask: Message<()>) -> Result<Message<()>, CallError> {
+        self.calls.unlink(to, ask).await
+    }
+
+    async fn probe(&self, to: &Peer, ask: Message<Question>) -> Result<Message<Answer>, CallError> {
+        self.guarded(to, self.calls.probe(to, ask)).await
+    }
+
+    async fn fetch(
+        &self,
+        to: &Peer,
+        ask: Message<FetchAsk>,
+    ) -> Result<Message<Fetched>, CallError> {
+        self.guarded(to, self.calls.fetch(to, ask)).await
+    }
+
+    async fn prepare(
+        &self,
+        to: &Peer,
+        ask: Message<PrepareAsk>,
+        chunks: BoxStream<'static, Result<Bytes, PrepareBroken>>,
+    ) -> Result<Message<PrepareAnswer>, CallError> {
+        let call = self.calls.prepare(to, ask, chunks);
+        self.guarded_as(to, false, call).await
+    }
+
+    async fn commit(
+        &self,
+        to: &Peer,
+        ask: Message<CommitAsk>,
+    ) -> Result<Message<CommitAnswer>, CallError> {
+        self.guarded(to, self.calls.commit(to, ask)).await
+    }
+
+    async fn pull(&self, to: &Peer, ask: Message<PullAsk>) -> Result<Message<()>, CallError> {
+        self.guarded(to, self.calls.pull(to, ask)).await
+    }
+
+    async fn move_replica(
+        &self,
+        to: &Peer,
+        ask: Message<MoveAsk>,
+    ) -> Result<Message<()>, CallError> {
+        self.guarded(to, self.calls.move_replica(to, ask)).await
+    }
+
+    async fn announce(
+        &self,
+        to: &Peer,
+        ask: Message<Announcement>,
+    ) -> Result<Message<()>, CallError> {
+        self.guarded(to, self.calls.announce(to, ask)).await
+    }
+
+    async fn reconcile(
+        &self,
+        to: &Peer,
+        ask: Message<ReconcileAsk>,
+    ) -> Result<Message<ReconcileAnswer>, CallError> {
+        self.guarded(to, self.calls.reconcile(to, ask)).await
+    }
+
+    async fn gossip(&self, address: &str, ask: Message<Bytes>) -> Result<Message<()>, CallError> {
+        self.refuse_isolated(address)?;
+        self.calls.gossip(address, ask).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::MemoryNetwork;
+    use crate::timings::Timings;
+    use crate::transport::Refusal;
+
+    fn peer() -> Peer {
+        Peer {
+            id: NodeId::from(2),
+            name: "B".into(),
+            address: "b.test:1".into(),
+        }
+    }
+
+    fn breaker() -> Breaker {
+        let network = MemoryNetwork::new(&Timings::default());
+        let transport = Arc::new(network.transport("a.test:1"));
+        Breaker::around(transport, Arc::default(), Arc::new(|| false))
+    }
+
+    fn unreachable() -> Result<(), CallError> {
+        Err(CallError::Deadline {
+            address: "b.test:1".to_owned(),
+        })
+    }
+
+    /// Makes calls that all end so, and returns how many got as far as the peer.
+    async fn calls(breaker: &Breaker, count: u32, outcome: fn() -> Result<(), CallError>) -> u32 {
+        let mut arrived = 0;
+        for _ in 0..count {
+            let call = async {
+                arrived += 1;
+                outcome()
+            };
+            let _ = breaker.guarded(&peer(), call).await;
+        }
+        arrived
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_fails_again_and_again_is_spared_for_a_growing_while() {
+        let breaker = breaker();
+        let first = calls(&breaker, 50, unreachable).await;
+        assert_eq!(first, limits::CIRCUIT_FAILURES);
+        let pause = Duration::from_millis(limits::CIRCUIT_PAUSE_MS_MIN);
+        tokio::time::sleep(pause).await;
+        assert_eq!(calls(&breaker, 50, unreachable).await, 1, "one trial");
+        tokio::time::sleep(pause).await;
+        assert_eq!(calls(&breaker, 50, unreachable).await, 0, "the pause grew");
+        tokio::time::sleep(pause).await;
+        assert_eq!(calls(&breaker, 50, || Ok(())).await, 50, "it answers again");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_is_an_answer() {
+        let breaker = breaker();
+        let refused = || Err(CallError::Refused(Refusal::Busy("busy".to_owned())));
+        assert_eq!(calls(&breaker, 50, refused).await, 50);
+        let almost = limits::CIRCUIT_FAILURES - 1;
+        assert_eq!(calls(&breaker, almost, unreachable).await, almost);
+        calls(&breaker, 1, refused).await;
+        assert_eq!(calls(&breaker, almost, unreachable).await, almost);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_trial_that_is_given_up_leaves_the_way_to_the_next() {
+        let breaker = breaker();
+        calls(&breaker, limits::CIRCUIT_FAILURES, unreachable).await;
+        tokio::time::sleep(Duration::from_millis(limits::CIRCUIT_PAUSE_MS_MIN)).await;
+        let peer = peer();
+        let never = breaker.guarded(&peer, std::future::pending::<Result<(), CallError>>());
+        let given_up = tokio::time::timeout(Duration::from_millis(1), never).await;
+        assert!(given_up.is_err());
+        assert_eq!(calls(&breaker, 1, || Ok(())).await, 1);
+    }
+}

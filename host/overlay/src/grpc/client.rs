@@ -1,0 +1,356 @@
+//! `GrpcTransport`: the transport port over gRPC.
+//!
+//! Calls take a connection from the [`Pool`], turn core types into messages and what comes back into
+//! core types. Each call ends by its own deadline; a stream of content ends when it stalls. Nothing is
+//! tried twice: whoever calls knows better whether that makes sense.
+
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use dataverse_core::search::{Answer, Peer, Question};
+use futures_util::FutureExt;
+use futures_util::stream::{self, BoxStream, Stream, StreamExt};
+use tokio::time::timeout;
+use tonic::{Response, Status, Streaming};
+
+use super::convert::{FetchStart, fetched_bytes};
+use super::pool::{Lane, Pool};
+use super::proto;
+use super::proto::fetch_part::Part as FetchedPart;
+use super::proto::overlay_client::OverlayClient;
+use super::proto::prepare_part::Part as PreparedPart;
+use super::status::{call_error, late, protocol};
+use super::streams::{exactly, in_pieces, paced, unstalled};
+use crate::deadlines::Deadlines;
+use crate::limits;
+use crate::timings::Timings;
+use crate::transport::{
+    Announcement, CallError, CommitAnswer, CommitAsk, FetchAsk, Fetched, IntroduceAsk, LinkAnswer,
+    LinkAsk, Message, MoveAsk, PrepareAnswer, PrepareAsk, PrepareBroken, PullAsk, ReconcileAnswer,
+    ReconcileAsk, Transport,
+};
+
+type Client = OverlayClient<tonic::transport::Channel>;
+
+/// Calls to other nodes over gRPC. One of them serves a whole node; its connections close with it.
+pub struct GrpcTransport {
+    pool: Pool,
+    deadlines: Deadlines,
+}
+
+impl GrpcTransport {
+    /// A transport without connections; they are made by the calls that need them.
+    #[must_use]
+    pub fn new(timings: &Timings) -> Self {
+        Self {
+            pool: Pool::new(timings.call_connect),
+            deadlines: Deadlines::new(timings),
+        }
+    }
+
+    fn client(&self, address: &str, lane: Lane) -> Result<Client, CallError> {
+        let channel = self.pool.channel(address, lane)?;
+        Ok(OverlayClient::new(channel)
+            .max_decoding_message_size(limits::MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(limits::MESSAGE_BYTES_MAX))
+    }
+
+    /// One small message there, one back.
+    async fn call<A, B, F>(
+        &self,
+        address: &str,
+        deadline: Duration,
+        call: impl FnOnce(Client) -> F,
+    ) -> Result<Message<B>, CallError>
+    where
+        F: Future<Output = Result<Response<A>, Status>>,
+        A: TryInto<Message<B>, Error: ToString>,
+    {
+        let client = self.client(address, Lane::Calls)?;
+        let reply = timeout(deadline, caught(call(client))).await;
+        let reply = reply.map_err(|_| late(address))?;
+        let reply = reply.map_err(|status| call_error(address, &status))?;
+        let reply = reply.into_inner().try_into();
+        reply.map_err(|wrong| protocol(address, wrong))
+    }
+}
+
+#[async_trait]
+impl Transport for GrpcTransport {
+    async fn link(
+        &self,
+        address: &str,
+        ask: Message<LinkAsk>,
+    ) -> Result<Message<LinkAnswer>, CallError> {
+        let ask = proto::LinkRequest::from(ask);
+        let call = |mut client: Client| async move { client.link(ask).await };
+        self.call(address, self.deadlines.call, call).await
+    }
+
+    async fn introduce(
+        &self,
+        address: &str,
+        ask: Message<IntroduceAsk>,
+    ) -> Result<Message<()>, CallError> {
+        let ask = proto::IntroduceRequest::from(ask);
+        let call = |mut client: Client| async move { client.introduce(ask).await };
+        self.call(address, self.deadlines.introduce, call).await
+    }
+
+    async fn unlink(&self, to: &Peer, ask: Message<()>) -> Result<Message<()>, CallError> {
+        let ask = proto::UnlinkRequest::from(ask);
+        let call = |mut client: Client| async move { client.unlink(ask).await };
+        self.call(&to.address, self.deadlines.call, call).await
+    }
+
+    async fn probe(&self, to: &Peer, ask: Message<Question>) -> Result<Message<Answer>, CallError> {
+        let ask = proto::ProbeRequest::from(ask);
+        let call = |mut client: Client| async move { client.probe(ask).await };
+        self.call(&to.address, self.deadlines.probe, call).await
+    }
+
+    async fn fetch(
+        &self,
+        to: &Peer,
+        ask: Message<FetchAsk>,
+    ) -> Result<Message<Fetched>, CallError> {
+        let address = &*to.address;
+        let mut client = self.client(address, Lane::Content)?;
+        let wanted = ask.body.clone();
+        let start = async {
+            let call = client.fetch(proto::FetchRequest::from(ask));
+            let parts = caught(call).await;
+            let mut parts = parts
+                .map_err(|status| call_error(address, &status))?
+                .into_inner();
+            let start = fetch_start(address, &mut parts, &wanted).await?;
+            Ok((start, parts))
+        };
+        let start = timeout(self.deadlines.call, start).await;
+        let (start, mut parts) = start.unwrap_or_else(|_| Err(late(address)))?;
+        let tree = fetch_tree(
+            address,
+            &mut parts,
+            start.tree_bytes,
+            self.deadlines.read_stall,
+        );
+        let tree = tree.await?;
+        let from = || address.to_owned();
+        let chunks = unstalled(
+            fetch_chunks(from(), parts),
+            self.deadlines.read_stall,
+            from(),
+        );
+        Ok(Message {
+            sender: start.sender,
+            body: Fetched {
+                record: start.record,
+                tree,
+                chunks: exactly(chunks, start.content_bytes, from()),
+            },
+        })
+    }
+
+    async fn prepare(
+        &self,
+        to: &Peer,
+        ask: Message<PrepareAsk>,
+        chunks: BoxStream<'static, Result<Bytes, PrepareBroken>>,
+    ) -> Result<Message<PrepareAnswer>, CallError> {
+        let address = &*to.address;
+        let mut client = self.client(address, Lane::Content)?;
+        let (chunks, mut pace) = paced(in_pieces(chunks));
+        let parts = prepare_parts(ask.into(), chunks);
+        let call = client.prepare(parts);
+        let reply = tokio::select! {
+            reply = caught(call) => reply.map_err(|status| call_error(address, &status))?,
+            () = pace.too_slow(self.deadlines.prepare) => return Err(late(address)),
+        };
+        if pace.is_broken() {
+            return Err(protocol(address, "it took a broken stream for a whole one"));
+        }
+        let reply = reply.into_inner().try_into();
+        reply.map_err(|wrong| protocol(address, wrong))
+    }
+
+    async fn commit(
+        &self,
+        to: &Peer,
+        ask: Message<CommitAsk>,
+    ) -> Result<Message<CommitAnswer>, CallError> {
+        let ask = proto::CommitRequest::from(ask);
+        let call = |mut client: Client| async move { client.commit(ask).await };
+        self.call(&to.address, self.deadlines.call, call).await
+    }
+
+    async fn pull(&self, to: &Peer, ask: Message<PullAsk>) -> Result<Message<()>, CallError> {
+        let ask = proto::PullRequest::from(ask);
+        let call = |mut client: Client| async move { client.pull(ask).await };
+        self.call(&to.address, self.deadlines.call, call).await
+    }
+
+    async fn move_replica(
+        &self,
+        to: &Peer,
+        ask: Message<MoveAsk>,
+    ) -> Result<Message<()>, CallError> {
+        let ask = proto::MoveRequest::from(ask);
+        let call = |mut client: Client| async move { client.r#move(ask).await };
+        self.call(&to.address, self.deadlines.call, call).await
+    }
+
+    async fn announce(
+        &self,
+        to: &Peer,
+        ask: Message<Announcement>,
+    ) -> Result<Message<()>, CallError> {
+        let ask = proto::AnnounceRequest::from(ask);
+        let call = |mut client: Client| async move { client.announce(ask).await };
+        self.call(&to.address, self.deadlines.call, call).await
+    }
+
+    async fn reconcile(
+        &self,
+        to: &Peer,
+        ask: Message<ReconcileAsk>,
+    ) -> Result<Message<ReconcileAnswer>, CallError> {
+        let ask = proto::ReconcileRequest::from(ask);
+        let call = |mut client: Client| async move { client.reconcile(ask).await };
+        self.call(&to.address, self.deadlines.call, call).await
+    }
+
+    async fn gossip(&self, address: &str, ask: Message<Bytes>) -> Result<Message<()>, CallError> {
+        let ask = proto::GossipRequest::from(ask);
+        let call = |mut client: Client| async move { client.gossip(ask).await };
+        self.call(address, self.deadlines.probe, call).await
+    }
+}
+
+/// What a call came to. A status whose details are not what they claim to be makes the gRPC library
+/// panic; that is the peer's fault and ends the call, not the node.
+async fn caught<T>(call: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
+    let ended = AssertUnwindSafe(call).catch_unwind().await;
+    ended.unwrap_or_else(|_| Err(Status::unknown("a status that can not be read")))
+}
+
+type FetchParts = Streaming<proto::FetchPart>;
+
+async fn next_part(
+    address: &str,
+    parts: &mut FetchParts,
+) -> Result<Option<FetchedPart>, CallError> {
+    let part = caught(parts.message()).await;
+    match part.map_err(|status| call_error(address, &status))? {
+        None => Ok(None),
+        Some(proto::FetchPart { part: Some(part) }) => Ok(Some(part)),
+        Some(proto::FetchPart { part: None }) => Err(protocol(address, "it sent an empty part")),
+    }
+}
+
+/// The header of a fetch, which must fit what was asked for.
+async fn fetch_start(
+    address: &str,
+    parts: &mut FetchParts,
+    wanted: &FetchAsk,
+) -> Result<FetchStart, CallError> {
+    let Some(FetchedPart::Header(header)) = next_part(address, parts).await? else {
+        return Err(protocol(address, "a fetch begins with its header"));
+    };
+    let start = FetchStart::try_from(header).map_err(|wrong| protocol(address, wrong))?;
+    if start.record.key != wanted.key || start.record.version != wanted.version {
+        return Err(protocol(
+            address,
+            "it sent another file or version than asked for",
+        ));
+    }
+    if start.content_bytes != fetched_bytes(start.record.size, wanted.offset, wanted.length) {
+        return Err(protocol(
+            address,
+            "it sent another part of the file than asked for",
+        ));
+    }
+    Ok(start)
+}
+
+/// The group tree, which follows the header.
+async fn fetch_tree(
+    address: &str,
+    parts: &mut FetchParts,
+    size: u64,
+    stall: Duration,
+) -> Result<Vec<u8>, CallError> {
+    let mut tree = Vec::new();
+    while (tree.len() as u64) < size {
+        let part = timeout(stall, next_part(address, parts)).await;
+        let part = part.unwrap_or_else(|_| Err(late(address)))?;
+        let Some(FetchedPart::Tree(piece)) = part else {
+            return Err(protocol(address, "the group tree ended early"));
+        };
+        let piece = sized(address, piece)?;
+        if (tree.len() + piece.len()) as u64 > size {
+            return Err(protocol(address, "the group tree is longer than announced"));
+        }
+        tree.extend_from_slice(&piece);
+    }
+    Ok(tree)
+}
+
+/// The content, which follows the group tree; neither its length nor its pace is watched here.
+fn fetch_chunks(
+    address: String,
+    parts: FetchParts,
+) -> BoxStream<'static, Result<Bytes, CallError>> {
+    stream::try_unfold((address, parts), |(address, mut parts)| async move {
+        match next_part(&address, &mut parts).await? {
+            Some(FetchedPart::Chunk(chunk)) => {
+                Ok(Some((sized(&address, chunk)?, (address, parts))))
+            }
+            Some(_) => Err(protocol(&address, "content is followed by content only")),
+            None => Ok(None),
+        }
+    })
+    .boxed()
+}
+
+fn sized(address: &str, chunk: Bytes) -> Result<Bytes, CallError> {
+    super::convert::chunk(chunk).map_err(|wrong| protocol(address, wrong))
+}
+
+/// A preparation as it goes over the wire. Without its end it counts as broken, so a stream that breaks
+/// simply stops.
+fn prepare_parts(
+    header: proto::PrepareHeader,
+    chunks: BoxStream<'static, Result<Bytes, PrepareBroken>>,
+) -> PrepareParts {
+    let content = stream::unfold(Some((chunks, 0)), |state| async move {
+        let (mut chunks, sent) = state?;
+        match chunks.next().await {
+            Some(Ok(bytes)) => {
+                let sent = sent + bytes.len() as u64;
+                Some((PreparedPart::Chunk(bytes), Some((chunks, sent))))
+            }
+            Some(Err(PrepareBroken)) => None,
+            None => Some((PreparedPart::End(proto::PrepareEnd { size: sent }), None)),
+        }
+    });
+    let parts = stream::iter([PreparedPart::Header(header)])
+        .chain(content)
+        .map(|part| proto::PreparePart { part: Some(part) });
+    PrepareParts(parts.boxed())
+}
+
+/// A type of its own, because the compiler can't follow the lifetime of a bare boxed stream through the
+/// generated client.
+struct PrepareParts(BoxStream<'static, proto::PreparePart>);
+
+impl Stream for PrepareParts {
+    type Item = proto::PreparePart;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.poll_next_unpin(cx)
+    }
+}

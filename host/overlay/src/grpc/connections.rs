@@ -1,0 +1,180 @@
+//! Connections as they come in: how many, how long one may be silent at first, and how they all end.
+//!
+//! HTTP/2 has keepalive once both sides have greeted; before that, and when the node stops, it is up to
+//! the rules here. A connection counts until its last task has let go of it. When there are as many as may be,
+//! the one makes room on which no call was under way for longest: silent connections shut no node out.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::stream::{self, Stream};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Sleep;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tonic::transport::server::Connected;
+
+use crate::descriptors;
+use crate::limits;
+use crate::places::{Bounds, Place, Places, Standing};
+
+/// Bytes with which an HTTP/2 client greets.
+const GREETING_BYTES: usize = 24;
+/// How long to wait when the system has no more sockets to give.
+const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(100);
+
+/// How many connections a node takes from others and from clients that speak gRPC.
+pub(crate) fn bounds() -> Bounds {
+    Bounds {
+        places: descriptors::connections(limits::CONNECTIONS_MAX),
+        reserve: 0,
+        spared: Duration::from_millis(limits::CONNECTION_SPARED_MS),
+    }
+}
+
+/// The connections that arrive at `listener`, within `bounds`. Each is ended when it hasn't greeted after
+/// `greeting`, when another one needs its place, and when `closing` is cancelled.
+pub(crate) fn incoming(
+    listener: TcpListener,
+    bounds: Bounds,
+    greeting: Duration,
+    closing: CancellationToken,
+) -> impl Stream<Item = io::Result<Connection>> {
+    let places = Places::new(bounds);
+    stream::unfold((listener, places), move |(listener, places)| {
+        let closing = closing.clone();
+        async move {
+            let tcp = accept(&listener, &places).await;
+            let place = places.take().await;
+            let leave = place.standing().leave_token();
+            let connection = Connection {
+                tcp,
+                closing: Box::pin(closing.cancelled_owned()),
+                leaving: Box::pin(leave.cancelled_owned()),
+                greeting: Some((Box::pin(tokio::time::sleep(greeting)), GREETING_BYTES)),
+                place,
+            };
+            Some((Ok(connection), (listener, places)))
+        }
+    })
+}
+
+async fn accept(listener: &TcpListener, places: &Places) -> TcpStream {
+    let mut is_failing = false;
+    loop {
+        match listener.accept().await {
+            Ok((tcp, _)) => {
+                // An answer of a few bytes would otherwise wait for the next one.
+                if let Err(error) = tcp.set_nodelay(true) {
+                    tracing::debug!(%error, "small answers may be slow");
+                }
+                return tcp;
+            }
+            Err(error) => {
+                let made_room = places.give_up_one();
+                if !is_failing {
+                    tracing::warn!(%error, made_room, "no connection could be accepted");
+                }
+                is_failing = true;
+                tokio::time::sleep(PAUSE_AFTER_ERROR).await;
+            }
+        }
+    }
+}
+
+/// A connection under the rules of this module.
+pub(crate) struct Connection {
+    tcp: TcpStream,
+    closing: Pin<Box<WaitForCancellationFutureOwned>>,
+    leaving: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// When the greeting has to be complete, and how much of it is still to come.
+    greeting: Option<(Pin<Box<Sleep>>, usize)>,
+    place: Place,
+}
+
+impl Connection {
+    fn check_open(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let is_closed = self.closing.as_mut().poll(cx).is_ready();
+        if is_closed || self.leaving.as_mut().poll(cx).is_ready() {
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
+        Ok(())
+    }
+
+    /// Counts what arrived, or ends a connection that should have greeted by now.
+    fn check_greeting(&mut self, arrived: usize, cx: &mut Context<'_>) -> io::Result<()> {
+        let Some((deadline, missing)) = &mut self.greeting else {
+            return Ok(());
+        };
+        *missing = missing.saturating_sub(arrived);
+        if *missing == 0 {
+            self.greeting = None;
+            return Ok(());
+        }
+        match deadline.as_mut().poll(cx) {
+            Poll::Ready(()) => Err(io::ErrorKind::TimedOut.into()),
+            Poll::Pending => Ok(()),
+        }
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.check_open(cx)?;
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.tcp).poll_read(cx, buf);
+        self.check_greeting(buf.filled().len() - before, cx)?;
+        read
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.check_open(cx)?;
+        Pin::new(&mut self.tcp).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.check_open(cx)?;
+        Pin::new(&mut self.tcp).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.tcp.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_shutdown(cx)
+    }
+}
+
+/// The connection that a call came over, as the call's handler finds it.
+#[derive(Clone)]
+pub(crate) struct Over(pub(crate) Arc<Standing>);
+
+impl Connected for Connection {
+    type ConnectInfo = Over;
+
+    fn connect_info(&self) -> Self::ConnectInfo {
+        Over(Arc::clone(self.place.standing()))
+    }
+}

@@ -1,0 +1,179 @@
+//! Connections to other nodes, kept for the next call.
+//!
+//! A connection is made by the first call that needs it, and made anew by the first call after it broke:
+//! there is no pause between attempts here, whoever calls decides when to try again. Content has a
+//! connection of its own beside that of the small calls, so that a probe or a packet of the membership
+//! protocol never waits behind a file. Whoever is unused for long, or longest when there are too many, is
+//! closed once its last call has ended.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tonic::transport::{Channel, Endpoint};
+
+use super::convert::address as parse_address;
+use crate::limits;
+use crate::transport::CallError;
+
+/// What a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Lane {
+    /// Small messages that want a quick answer.
+    Calls,
+    /// Streams of content.
+    Content,
+}
+
+/// Connections by address and lane; see the module.
+pub(super) struct Pool {
+    connect: Duration,
+    open: Mutex<HashMap<(Arc<str>, Lane), Pooled>>,
+}
+
+struct Pooled {
+    channel: Channel,
+    used: Instant,
+}
+
+impl Pool {
+    /// An empty pool whose connections may take `connect` to be made.
+    pub(super) fn new(connect: Duration) -> Self {
+        Self {
+            connect,
+            open: Mutex::default(),
+        }
+    }
+
+    /// The connection to `address`; it need not stand yet.
+    ///
+    /// # Errors
+    /// [`CallError::Unreachable`] when the address makes no sense.
+    pub(super) fn channel(&self, address: &str, lane: Lane) -> Result<Channel, CallError> {
+        let unreachable = |reason: String| CallError::Unreachable {
+            address: address.to_owned(),
+            reason,
+        };
+        let checked = parse_address("address", address)
+            .map_err(|_| unreachable("an address is `host:port`".to_owned()))?;
+        let now = Instant::now();
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = (checked, lane);
+        if let Some(pooled) = open.get_mut(&place) {
+            pooled.used = now;
+            return Ok(pooled.channel.clone());
+        }
+        make_room(&mut open, now);
+        let channel = self
+            .endpoint(address)
+            .map_err(|_| unreachable("the address can not be called".to_owned()))?
+            .connect_lazy();
+        let pooled = Pooled {
+            channel: channel.clone(),
+            used: now,
+        };
+        open.insert(place, pooled);
+        Ok(channel)
+    }
+
+    fn endpoint(&self, address: &str) -> Result<Endpoint, tonic::transport::Error> {
+        // As much as all streams of the connection together may have under way, so that readers who take
+        // their time never hold up the other streams.
+        let connection_window = limits::STREAM_WINDOW_BYTES * limits::CALLS_PER_CONNECTION_MAX;
+        Ok(Endpoint::from_shared(format!("http://{address}"))?
+            .connect_timeout(self.connect)
+            .tcp_nodelay(true)
+            .initial_stream_window_size(limits::STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(connection_window)
+            .max_frame_size(limits::FRAME_BYTES_MAX)
+            .http2_max_header_list_size(limits::HEADER_BYTES_MAX)
+            .http2_keep_alive_interval(Duration::from_millis(limits::KEEPALIVE_MS))
+            .keep_alive_timeout(Duration::from_millis(limits::KEEPALIVE_TIMEOUT_MS))
+            .keep_alive_while_idle(true))
+    }
+}
+
+/// Lets go of what was not used for long and, if the pool is still full, of what was not used longest.
+fn make_room(open: &mut HashMap<(Arc<str>, Lane), Pooled>, now: Instant) {
+    let idle_max = Duration::from_millis(limits::CHANNEL_IDLE_MS_MAX);
+    open.retain(|_, pooled| now.duration_since(pooled.used) < idle_max);
+    if open.len() < limits::CHANNELS_MAX {
+        return;
+    }
+    let oldest = open.iter().min_by_key(|(_, pooled)| pooled.used);
+    if let Some(place) = oldest.map(|(place, _)| place.clone()) {
+        open.remove(&place);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open_count(pool: &Pool) -> usize {
+        pool.open
+            .lock()
+            .map(|open| open.len())
+            .expect("no test panics with it")
+    }
+
+    fn touch(pool: &Pool, port: usize) {
+        let address = format!("127.0.0.1:{port}");
+        pool.channel(&address, Lane::Calls)
+            .expect("it is an address");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_pool_is_bounded_and_forgets_what_was_not_used_longest() {
+        let pool = Pool::new(Duration::from_secs(1));
+        for port in 1..=limits::CHANNELS_MAX {
+            touch(&pool, port);
+            tokio::time::advance(Duration::from_millis(1)).await;
+        }
+        touch(&pool, 1);
+        touch(&pool, 2000);
+        assert_eq!(open_count(&pool), limits::CHANNELS_MAX);
+        let is_open = |port: usize| {
+            let place = (format!("127.0.0.1:{port}").into(), Lane::Calls);
+            pool.open
+                .lock()
+                .map(|open| open.contains_key(&place))
+                .expect("no test panics with it")
+        };
+        assert!(is_open(1) && !is_open(2) && is_open(2000));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_not_used_for_long_is_let_go() {
+        let pool = Pool::new(Duration::from_secs(1));
+        touch(&pool, 1);
+        tokio::time::advance(Duration::from_millis(limits::CHANNEL_IDLE_MS_MAX)).await;
+        touch(&pool, 2);
+        assert_eq!(open_count(&pool), 1);
+    }
+
+    #[tokio::test]
+    async fn what_is_no_address_is_unreachable() {
+        let pool = Pool::new(Duration::from_secs(1));
+        for address in [
+            "",
+            "x",
+            "a:b:c@d",
+            "http://a:1/",
+            "a:0",
+            "a:70000",
+            "a b:1",
+            "[::1:5",
+        ] {
+            let refused = pool.channel(address, Lane::Calls);
+            assert!(
+                matches!(refused, Err(CallError::Unreachable { .. })),
+                "{address}"
+            );
+        }
+        for address in ["localhost:7400", "127.0.0.1:1", "[::1]:7400"] {
+            assert!(pool.channel(address, Lane::Content).is_ok(), "{address}");
+        }
+    }
+}

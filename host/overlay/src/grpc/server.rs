@@ -1,0 +1,203 @@
+//! The gRPC server of a node: both services, health and reflection behind one port.
+//!
+//! It lives as long as [`serve`] runs. When asked to stop, it says so to health checks, takes no new
+//! connections and calls, lets what is in flight finish, and after a deadline breaks what is left; when
+//! `serve` returns (or is dropped), every connection is closed.
+
+use std::convert::Infallible;
+use std::future::pending;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, BodyDataStream, HttpBody};
+use axum::middleware::Next;
+use futures_util::stream::{self, StreamExt};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+use tonic::service::Routes;
+use tonic::transport::Server;
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
+
+use super::connections::{Over, bounds, incoming};
+use super::overlay::OverlayService;
+use super::proto;
+use super::proto::overlay_server::OverlayServer;
+use crate::held::Held;
+use crate::limits;
+use crate::places::Bounds;
+use crate::timings::Timings;
+use crate::transport::Serve;
+
+/// How often it is looked whether health checks are to be told something else.
+const HEALTH_EVERY: Duration = Duration::from_secs(1);
+
+/// The gRPC services of a node, before they are served.
+#[derive(Default)]
+pub struct Services {
+    routes: Routes,
+    names: Vec<&'static str>,
+    descriptors: Vec<&'static [u8]>,
+}
+
+impl Services {
+    /// What other nodes call.
+    #[must_use]
+    pub fn overlay(overlay: Arc<dyn Serve>, timings: &Timings) -> Self {
+        let overlay = OverlayServer::new(OverlayService::new(overlay, timings))
+            .max_decoding_message_size(limits::MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(limits::MESSAGE_BYTES_MAX);
+        Self::default().with("dataverse.v1.Overlay", proto::DESCRIPTORS, |routes| {
+            routes.add_service(overlay)
+        })
+    }
+
+    /// Serves one more: `add` adds it, health checks tell of it under `name`, and reflection by `descriptors`.
+    #[must_use]
+    pub fn with(
+        mut self,
+        name: &'static str,
+        descriptors: &'static [u8],
+        add: impl FnOnce(Routes) -> Routes,
+    ) -> Self {
+        self.routes = add(self.routes);
+        self.names.push(name);
+        self.descriptors.push(descriptors);
+        self
+    }
+}
+
+/// Serves other nodes and clients on `listener` until `shutdown` ends.
+///
+/// # Errors
+/// Only what the server can't be started with; a bad call or connection is no error of the server.
+pub async fn serve(
+    listener: TcpListener,
+    services: Services,
+    timings: &Timings,
+    is_ready: impl Fn() -> bool,
+    shutdown: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    run(listener, bounds(), services, timings, is_ready, shutdown).await
+}
+
+/// Serves these services, health and reflection.
+pub(crate) async fn run(
+    listener: TcpListener,
+    bounds: Bounds,
+    services: Services,
+    timings: &Timings,
+    is_ready: impl Fn() -> bool,
+    shutdown: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    let Services {
+        routes,
+        names,
+        descriptors,
+    } = services;
+    let (health, health_service) = tonic_health::server::health_reporter();
+    let reflection = descriptors.into_iter().fold(
+        tonic_reflection::server::Builder::configure(),
+        tonic_reflection::server::Builder::register_encoded_file_descriptor_set,
+    );
+    let reflection = reflection.build_v1()?;
+    let routes = routes.add_service(health_service).add_service(reflection);
+    set_health(&health, &names, ServingStatus::Serving).await;
+
+    let closing = CancellationToken::new();
+    let _closed_at_the_end = closing.clone().drop_guard();
+    let stopping = CancellationToken::new();
+    let connections = incoming(listener, bounds, timings.call_deadline, closing.clone());
+    let server = builder()
+        .add_routes(noted(unbroken(routes)))
+        .serve_with_incoming_shutdown(connections, async {
+            shutdown.await;
+            set_health(&health, &names, ServingStatus::NotServing).await;
+            stopping.cancel();
+        });
+    let break_off = async {
+        stopping.cancelled().await;
+        tokio::time::sleep(timings.node_shutdown).await;
+        closing.cancel();
+        pending::<Infallible>().await
+    };
+    let tell_health = async {
+        let mut told = true;
+        loop {
+            tokio::time::sleep(HEALTH_EVERY).await;
+            let ready = is_ready() && !stopping.is_cancelled();
+            if ready != told {
+                let status = match ready {
+                    true => ServingStatus::Serving,
+                    false => ServingStatus::NotServing,
+                };
+                set_health(&health, &names, status).await;
+                told = ready;
+            }
+        }
+    };
+    tokio::select! {
+        ended = server => Ok(ended?),
+        never = tell_health => never,
+        never = break_off => match never {},
+    }
+}
+
+fn builder() -> Server {
+    Server::builder()
+        .initial_stream_window_size(limits::STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(limits::CONNECTION_WINDOW_BYTES)
+        .max_concurrent_streams(limits::CALLS_PER_CONNECTION_MAX)
+        .max_frame_size(limits::FRAME_BYTES_MAX)
+        .http2_max_header_list_size(limits::HEADER_BYTES_MAX)
+        .http2_keepalive_interval(Some(Duration::from_millis(limits::KEEPALIVE_MS)))
+        .http2_keepalive_timeout(Some(Duration::from_millis(limits::KEEPALIVE_TIMEOUT_MS)))
+}
+
+async fn set_health(health: &HealthReporter, names: &[&str], status: ServingStatus) {
+    health.set_service_status("", status).await;
+    for name in names {
+        health.set_service_status(name, status).await;
+    }
+}
+
+/// Has a request that breaks off end in an error.
+///
+/// The libraries below take some ways in which a stream is cut (a reset by the client among them) for its
+/// end. An upload ends with its stream, so half of one would pass for a whole file.
+fn unbroken(routes: Routes) -> Routes {
+    let watch = |request: axum::extract::Request| async { request.map(watched) };
+    let router = routes.into_axum_router();
+    Routes::from(router.layer(axum::middleware::map_request(watch)))
+}
+
+/// Notes on its connection that a call is under way, until the last of its answer is sent.
+fn noted(routes: Routes) -> Routes {
+    let note = |request: axum::extract::Request, next: Next| async {
+        let over = request.extensions().get::<Over>();
+        let under_way = over.map(|Over(standing)| standing.begin());
+        let response = next.run(request).await;
+        response.map(|body| Held::until_sent(body, under_way))
+    };
+    let router = routes.into_axum_router();
+    Routes::from(router.layer(axum::middleware::from_fn(note)))
+}
+
+fn watched(body: Body) -> Body {
+    if body.is_end_stream() {
+        return body;
+    }
+    let frames = stream::unfold(Some(body.into_data_stream()), |state| async {
+        let mut body: BodyDataStream = state?;
+        match body.next().await {
+            Some(Ok(bytes)) => Some((Ok(bytes), Some(body))),
+            None if body.is_end_stream() => None,
+            None | Some(Err(_)) => Some((
+                Err(Status::aborted("the call broke off before its end")),
+                None,
+            )),
+        }
+    });
+    Body::from_stream(frames)
+}

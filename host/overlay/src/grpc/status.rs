@@ -1,0 +1,203 @@
+//! Refusals and broken calls as gRPC statuses, and back.
+//!
+//! A refusal keeps its kind in metadata and its text in the message. Whatever else comes back (a
+//! connection that broke, a server that is no Dataverse node) is told in our own words: the text of a
+//! status that is no refusal of ours is never shown to people.
+
+use std::error::Error;
+use std::io;
+
+use tonic::metadata::MetadataValue;
+use tonic::{Code, Status};
+
+use super::convert::Malformed;
+use crate::limits;
+use crate::transport::{CallError, Refusal};
+
+const KIND: &str = "dataverse-refusal";
+
+impl From<Refusal> for Status {
+    fn from(refusal: Refusal) -> Self {
+        let (code, kind, text) = match refusal {
+            Refusal::Invalid(text) => (Code::InvalidArgument, "invalid", text),
+            Refusal::Absent(text) => (Code::NotFound, "absent", text),
+            Refusal::NoRoom(text) => (Code::ResourceExhausted, "no-room", text),
+            Refusal::Busy(text) => (Code::Unavailable, "busy", text),
+            Refusal::Corrupt(text) => (Code::DataLoss, "corrupt", text),
+            Refusal::Failed(text) => (Code::Internal, "failed", text),
+        };
+        let mut status = Self::new(code, printable(&text));
+        let kind = MetadataValue::from_static(kind);
+        status.metadata_mut().insert(KIND, kind);
+        status
+    }
+}
+
+impl From<Malformed> for Status {
+    fn from(wrong: Malformed) -> Self {
+        Refusal::from(wrong).into()
+    }
+}
+
+/// What a broken source of content is to the node that asked for the content.
+pub(crate) fn source_failed(error: CallError) -> Status {
+    match error {
+        CallError::Refused(refusal) => refusal.into(),
+        other => Refusal::Failed(other.to_string()).into(),
+    }
+}
+
+/// What a status says about a call to `address`.
+pub(crate) fn call_error(address: &str, status: &Status) -> CallError {
+    if let Some(refusal) = refusal(status) {
+        return CallError::Refused(refusal);
+    }
+    let address = address.to_owned();
+    if status.source().is_some() {
+        let reason = broken(&address, status);
+        return CallError::Unreachable { address, reason };
+    }
+    match status.code() {
+        Code::DeadlineExceeded | Code::Cancelled => CallError::Deadline { address },
+        code => {
+            let reason = format!(
+                "it answered with status {} ({code}); is it the port for nodes (--listen) of a Dataverse node?",
+                i32::from(code)
+            );
+            CallError::Protocol { address, reason }
+        }
+    }
+}
+
+/// A message from `address` that breaks the protocol.
+pub(crate) fn protocol(address: &str, reason: impl ToString) -> CallError {
+    CallError::Protocol {
+        address: address.to_owned(),
+        reason: reason.to_string(),
+    }
+}
+
+/// The node at `address` was too slow.
+pub(crate) fn late(address: &str) -> CallError {
+    CallError::Deadline {
+        address: address.to_owned(),
+    }
+}
+
+/// The node at `from` stopped sending content before its end.
+pub(crate) fn gave_up(from: &str) -> CallError {
+    CallError::Unreachable {
+        address: from.to_owned(),
+        reason: "the sender gave up before the end".to_owned(),
+    }
+}
+
+fn refusal(status: &Status) -> Option<Refusal> {
+    let kind = status.metadata().get(KIND)?.to_str().ok()?;
+    let text = printable(status.message());
+    Some(match kind {
+        "invalid" => Refusal::Invalid(text),
+        "absent" => Refusal::Absent(text),
+        "no-room" => Refusal::NoRoom(text),
+        "busy" => Refusal::Busy(text),
+        "corrupt" => Refusal::Corrupt(text),
+        "failed" => Refusal::Failed(text),
+        _ => return None,
+    })
+}
+
+/// Why the connection to `address` broke or could not be made, in plain words.
+fn broken(address: &str, status: &Status) -> String {
+    let says = |words: &str| causes(status).any(|cause| cause.to_string().contains(words));
+    // The resolver's own error has no kind, and its text names neither the host nor what to do.
+    if says(NOT_RESOLVED) {
+        let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+        return format!("the host name `{host}` can't be resolved");
+    }
+    let of_system = causes(status).filter_map(|cause| cause.downcast_ref::<io::Error>());
+    match of_system.last() {
+        Some(error) if says(NOT_HTTP2) && error.kind() != io::ErrorKind::TimedOut => {
+            NO_NODE.to_owned()
+        }
+        Some(error) => in_words(error),
+        None if says(NOT_HTTP2) => NO_NODE.to_owned(),
+        None if status.code() == Code::Unavailable => "no connection could be made".to_owned(),
+        // Of one that hung up, it is not always known whether it answered anything before.
+        None => HUNG_UP.to_owned(),
+    }
+}
+
+fn causes(status: &Status) -> impl Iterator<Item = &(dyn Error + 'static)> {
+    let mut next = status.source();
+    std::iter::from_fn(move || {
+        let cause = next?;
+        next = cause.source();
+        Some(cause)
+    })
+}
+
+/// What hyper says when a name can't be resolved.
+const NOT_RESOLVED: &str = "dns error";
+/// What hyper says when the other side breaks the rules of HTTP/2.
+const NOT_HTTP2: &str = "http2 error";
+const HUNG_UP: &str =
+    "it hung up without an answer; is it the port for nodes (--listen) of a Dataverse node?";
+const NO_NODE: &str = "what listens there is no Dataverse node; is it the port for nodes (--listen), and not one for HTTP or TLS?";
+
+/// The kind of an error, or its text where it has none that says anything.
+fn in_words(error: &io::Error) -> String {
+    let kind = error.kind().to_string();
+    match &*kind {
+        "uncategorized error" | "other error" => printable(&error.to_string()),
+        _ => kind,
+    }
+}
+
+/// At most [`limits::REFUSAL_BYTES_MAX`] bytes of the text, without control characters.
+fn printable(text: &str) -> String {
+    let end = text.floor_char_boundary(limits::REFUSAL_BYTES_MAX);
+    text[..end].replace(char::is_control, " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusals() -> Vec<Refusal> {
+        let text = || "ähm: `ada/x` is 5 % too large".to_owned();
+        vec![
+            Refusal::Invalid(text()),
+            Refusal::Absent(text()),
+            Refusal::NoRoom(text()),
+            Refusal::Busy(text()),
+            Refusal::Corrupt(text()),
+            Refusal::Failed(text()),
+        ]
+    }
+
+    #[test]
+    fn every_refusal_comes_back_as_it_was() {
+        for refusal in refusals() {
+            let status = Status::from(refusal.clone());
+            assert_eq!(call_error("b:1", &status), CallError::Refused(refusal));
+        }
+    }
+
+    #[test]
+    fn a_long_or_unprintable_text_is_cut_to_what_can_be_shown() {
+        let text = format!("a\nb{}", "ä".repeat(limits::REFUSAL_BYTES_MAX));
+        let status = Status::from(Refusal::Failed(text));
+        assert!(status.message().starts_with("a bä"));
+        assert!(status.message().len() <= limits::REFUSAL_BYTES_MAX);
+    }
+
+    #[test]
+    fn the_text_of_a_strange_server_is_not_passed_on() {
+        let status = Status::unknown("<html><h1>panic at line 3</h1></html>");
+        let told = call_error("b:1", &status).to_string();
+        assert!(
+            told.contains("b:1") && !told.contains('<') && !told.contains("panic"),
+            "{told}"
+        );
+    }
+}

@@ -1,0 +1,76 @@
+//! How packets leave: each in a task of its own, bounded in number and in time, and nobody minds the loss
+//! of one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::task::JoinSet;
+use tokio::time;
+use tracing::trace;
+
+use crate::counters::Counters;
+use crate::limits::GOSSIP_SENDS_MAX;
+use crate::transport::{Message, Sender, Transport};
+
+/// The way to others.
+pub(super) struct Wire {
+    pub(super) transport: Arc<dyn Transport>,
+    pub(super) sender: Arc<dyn Fn() -> Sender + Send + Sync>,
+    pub(super) counters: Arc<Counters>,
+}
+
+/// Packets on their way.
+pub(super) struct Sending {
+    wire: Wire,
+    deadline: Duration,
+    under_way: JoinSet<()>,
+}
+
+impl Sending {
+    pub(super) fn new(wire: Wire, deadline: Duration) -> Self {
+        Self {
+            wire,
+            deadline,
+            under_way: JoinSet::new(),
+        }
+    }
+
+    /// Notes that a packet made no sense.
+    pub(super) fn refused(&self) {
+        self.wire.counters.packets_refused.increment(1);
+    }
+
+    /// Sends a packet; drops it when too many are under way.
+    pub(super) fn send(&mut self, address: Arc<str>, packet: Bytes) {
+        while self.under_way.try_join_next().is_some() {}
+        if self.under_way.len() >= GOSSIP_SENDS_MAX {
+            self.wire.counters.packets_dropped.increment(1);
+            return;
+        }
+        self.wire.counters.packets_out.increment(1);
+        let transport = Arc::clone(&self.wire.transport);
+        let message = Message {
+            sender: (self.wire.sender)(),
+            body: packet,
+        };
+        let deadline = self.deadline;
+        self.under_way.spawn(async move {
+            match time::timeout(deadline, transport.gossip(&address, message)).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => trace!(%error, "a membership packet was not delivered"),
+                Err(_) => trace!(%address, "a membership packet took too long"),
+            }
+        });
+    }
+
+    /// Waits until one more is on its way no longer; `None` if none is.
+    pub(super) async fn sent(&mut self) -> Option<()> {
+        self.under_way.join_next().await.map(|_| ())
+    }
+
+    /// Gives up all that are under way.
+    pub(super) async fn abandon(&mut self) {
+        self.under_way.shutdown().await;
+    }
+}

@@ -1,0 +1,217 @@
+//! What a node tells all others of itself, and what is seen of each of them.
+//!
+//! A status is a claim of the node it is about: of two the later counts, and none is true for longer than
+//! it took to arrive. Placement lives well with that; nothing that must be right may rest on it.
+
+use std::sync::Arc;
+
+use dataverse_core::id::NodeId;
+use dataverse_core::limits::NAME_BYTES_MAX;
+use dataverse_core::search::Peer;
+use serde::{Deserialize, Serialize};
+
+use super::identity::{is_address, is_name};
+use crate::limits::{STATUS_LINKS_MAX, STATUS_POLICIES_MAX, STATUS_POLICY_BYTES_MAX};
+
+/// What a node tells of itself.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Status {
+    /// The zone it stands in; empty when it was told none.
+    pub zone: String,
+    /// `host:port` of its HTTP port.
+    pub http: String,
+    /// Bytes it may store.
+    pub capacity: u64,
+    /// Bytes of these that are free for replicas.
+    pub free: u64,
+    /// Requests that it answered per second, lately.
+    pub load: u32,
+    /// The nodes that it is linked with.
+    pub links: Vec<NodeId>,
+    /// Its policies, each with what tells whether another node runs the same.
+    pub policies: Vec<String>,
+    /// An operator empties it: nothing is to be placed on it.
+    pub draining: bool,
+    /// When it started. Set on publishing.
+    pub started_ms: u64,
+    /// Counts its tellings since then. Set on publishing.
+    pub counter: u64,
+}
+
+/// How a member seems to be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum MemberState {
+    /// It answers.
+    Alive,
+    /// It did not answer somebody; it may yet say that it lives.
+    Suspect,
+    /// It left, or was silent for too long.
+    Gone,
+}
+
+/// A member of the network as this node sees it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MemberSeen {
+    /// Who it is and where it listens.
+    pub peer: Peer,
+    /// How it seems to be.
+    pub state: MemberState,
+    /// The last that it told of itself, once something has arrived.
+    pub status: Option<Arc<Status>>,
+}
+
+impl Status {
+    /// What decides which of two statuses of a node is later.
+    pub(super) fn stamp(&self) -> (u64, u64) {
+        (self.started_ms, self.counter)
+    }
+
+    /// The same with this stamp.
+    pub(super) fn stamped(mut self, (started_ms, counter): (u64, u64)) -> Self {
+        self.started_ms = started_ms;
+        self.counter = counter;
+        self
+    }
+
+    /// The same, cut to what others accept.
+    pub(super) fn bounded(mut self) -> Self {
+        self.links.truncate(STATUS_LINKS_MAX);
+        self.policies.truncate(STATUS_POLICIES_MAX);
+        for policy in &mut self.policies {
+            policy.truncate(policy.floor_char_boundary(STATUS_POLICY_BYTES_MAX));
+        }
+        self.zone
+            .truncate(self.zone.floor_char_boundary(NAME_BYTES_MAX));
+        if !is_address(&self.http) {
+            self.http.clear();
+        }
+        self
+    }
+}
+
+/// A status as it travels, with the node that it is about.
+#[derive(Serialize, Deserialize, Clone, Debug)]
+pub(super) struct StatusNote {
+    node: [u8; 16],
+    started_ms: u64,
+    counter: u64,
+    zone: String,
+    http: String,
+    capacity: u64,
+    free: u64,
+    load: u32,
+    links: Vec<[u8; 16]>,
+    policies: Vec<String>,
+    is_draining: bool,
+}
+
+/// A status that no honest node tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum StatusError {
+    #[error("the bytes are no status")]
+    Malformed,
+    #[error("a field of the status is longer than may be")]
+    TooLong,
+    #[error("a field of the status is no text for people")]
+    Unreadable,
+}
+
+impl StatusNote {
+    pub(super) fn new(node: NodeId, status: &Status) -> Self {
+        Self {
+            node: *node.as_bytes(),
+            started_ms: status.started_ms,
+            counter: status.counter,
+            zone: status.zone.clone(),
+            http: status.http.clone(),
+            capacity: status.capacity,
+            free: status.free,
+            load: status.load,
+            links: status.links.iter().map(|link| *link.as_bytes()).collect(),
+            policies: status.policies.clone(),
+            is_draining: status.draining,
+        }
+    }
+
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        postcard::to_stdvec(self).expect("plain fields always have a byte form")
+    }
+
+    pub(super) fn from_bytes(bytes: &[u8]) -> Result<Self, StatusError> {
+        postcard::from_bytes(bytes).map_err(|_| StatusError::Malformed)
+    }
+
+    /// Who tells what, once every field has been checked.
+    pub(super) fn read(self) -> Result<(NodeId, Status), StatusError> {
+        let policy_fits = |policy: &String| policy.len() <= STATUS_POLICY_BYTES_MAX;
+        if self.links.len() > STATUS_LINKS_MAX
+            || self.policies.len() > STATUS_POLICIES_MAX
+            || !self.policies.iter().all(policy_fits)
+        {
+            return Err(StatusError::TooLong);
+        }
+        let plain = |policy: &String| !policy.chars().any(char::is_control);
+        if !is_name(&self.zone)
+            || !(self.http.is_empty() || is_address(&self.http))
+            || !self.policies.iter().all(plain)
+        {
+            return Err(StatusError::Unreadable);
+        }
+        let status = Status {
+            zone: self.zone,
+            http: self.http,
+            capacity: self.capacity,
+            free: self.free,
+            load: self.load,
+            links: self.links.into_iter().map(NodeId::from_bytes).collect(),
+            policies: self.policies,
+            draining: self.is_draining,
+            started_ms: self.started_ms,
+            counter: self.counter,
+        };
+        Ok((NodeId::from_bytes(self.node), status))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn travel(status: &Status) -> Result<(NodeId, Status), StatusError> {
+        let bytes = StatusNote::new(NodeId::from(3), status).to_bytes();
+        StatusNote::from_bytes(&bytes)?.read()
+    }
+
+    fn full() -> Status {
+        Status {
+            zone: "é".repeat(NAME_BYTES_MAX),
+            http: "127.0.0.1:8080".to_owned(),
+            capacity: u64::MAX,
+            free: 1,
+            load: 9,
+            links: vec![NodeId::from(8); STATUS_LINKS_MAX + 1],
+            policies: vec!["p".repeat(STATUS_POLICY_BYTES_MAX + 1); STATUS_POLICIES_MAX + 1],
+            draining: true,
+            started_ms: 4,
+            counter: 5,
+        }
+    }
+
+    #[test]
+    fn the_largest_status_arrives_as_it_was_told_and_fits_a_packet_four_times() {
+        let status = full().bounded();
+        assert_eq!(travel(&status), Ok((NodeId::from(3), status.clone())));
+        let bytes = StatusNote::new(NodeId::from(3), &status).to_bytes();
+        assert!(bytes.len() * 4 < crate::limits::GOSSIP_PACKET_BYTES_MAX);
+    }
+
+    #[test]
+    fn a_status_beyond_the_bounds_is_refused() {
+        assert_eq!(travel(&full()), Err(StatusError::TooLong));
+        let control = Status {
+            zone: "a\u{1b}[2J".to_owned(),
+            ..full().bounded()
+        };
+        assert_eq!(travel(&control), Err(StatusError::Unreadable));
+    }
+}

@@ -1,0 +1,217 @@
+//! The transport port without sockets: whole networks of live drivers in one thread, with faults.
+//!
+//! A [`MemoryNetwork`] is the wire. Nodes listen on it under addresses, stop, fall silent and come back;
+//! links between them are cut (also one way), healed and slowed. Beyond that a [`Weather`] says what becomes of
+//! every single call: late, lost, doubled. The network draws no lots itself. Calls keep the promises of the port, with the same
+//! deadlines and by the same rules for streams as over gRPC. All waiting is on tokio's clock, which a
+//! test may pause. For tests and experiments only: a real node never uses it.
+
+mod transport;
+mod weather;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, MutexGuard, OnceLock};
+use std::time::Duration;
+
+use dataverse_store::changing::Changing;
+
+use super::deadlines::Deadlines;
+use crate::timings::Timings;
+use crate::transport::{CallError, Serve};
+
+pub use transport::MemoryTransport;
+pub use weather::{Call, Fate, Lost, Weather};
+
+/// A network in memory. Clones are the same network.
+#[derive(Clone)]
+pub struct MemoryNetwork {
+    world: Arc<World>,
+}
+
+struct World {
+    state: Changing<State>,
+    deadlines: Deadlines,
+    weather: OnceLock<Arc<dyn Weather>>,
+}
+
+#[derive(Default)]
+struct State {
+    nodes: BTreeMap<String, Listening>,
+    stopped: BTreeSet<String>,
+    /// How often the node at an address was stopped. Whoever called from there before speaks no more.
+    lives: BTreeMap<String, u64>,
+    silent: BTreeSet<String>,
+    cut: BTreeSet<(String, String)>,
+    /// From whom nothing arrives, and where.
+    cut_one_way: BTreeSet<(String, String)>,
+    delays: BTreeMap<(String, String), Duration>,
+    started: u64,
+}
+
+#[derive(Clone)]
+struct Listening {
+    node: Arc<dyn Serve>,
+    /// Tells a node from the one that listened here before it.
+    start: u64,
+}
+
+fn pair(a: &str, b: &str) -> (String, String) {
+    (a.min(b).to_owned(), a.max(b).to_owned())
+}
+
+impl MemoryNetwork {
+    /// A network without nodes, whose calls end by the deadlines of these timings.
+    #[must_use]
+    pub fn new(timings: &Timings) -> Self {
+        let world = World {
+            state: Changing::default(),
+            deadlines: Deadlines::new(timings),
+            weather: OnceLock::new(),
+        };
+        Self {
+            world: Arc::new(world),
+        }
+    }
+
+    /// From now on this decides what becomes of every call. It is said once.
+    pub fn make_weather(&self, weather: Arc<dyn Weather>) {
+        let first = self.world.weather.set(weather).is_ok();
+        assert!(first, "a network has one weather");
+    }
+
+    /// What the node at this address calls others with, until it is stopped.
+    #[must_use]
+    pub fn transport(&self, address: &str) -> MemoryTransport {
+        MemoryTransport::new(Arc::clone(&self.world), address)
+    }
+
+    /// A node listens at this address from now on, in place of whoever did before.
+    pub fn listen(&self, address: &str, node: Arc<dyn Serve>) {
+        self.world.change(|state| {
+            state.started += 1;
+            let start = state.started;
+            state
+                .nodes
+                .insert(address.to_owned(), Listening { node, start });
+            state.stopped.remove(address);
+            state.silent.remove(address);
+        });
+    }
+
+    /// The node is gone, as if killed: what is under way with it breaks, and calls are refused.
+    pub fn stop(&self, address: &str) {
+        self.world.change(|state| {
+            state.nodes.remove(address);
+            state.stopped.insert(address.to_owned());
+            *state.lives.entry(address.to_owned()).or_default() += 1;
+        });
+    }
+
+    /// The node takes calls and says nothing any more, as if its machine hung.
+    pub fn silence(&self, address: &str) {
+        self.world.change(|state| {
+            state.silent.insert(address.to_owned());
+        });
+    }
+
+    /// The node speaks again.
+    pub fn wake(&self, address: &str) {
+        self.world.change(|state| {
+            state.silent.remove(address);
+        });
+    }
+
+    /// Nothing passes between the two any more, and what is under way breaks.
+    pub fn cut(&self, a: &str, b: &str) {
+        self.world.change(|state| {
+            state.cut.insert(pair(a, b));
+        });
+    }
+
+    /// What one says does not reach the other any more, neither asks nor answers nor content. Neither side is
+    /// told: whoever waits for it waits until its deadline.
+    pub fn cut_one_way(&self, from: &str, to: &str) {
+        self.world.change(|state| {
+            state.cut_one_way.insert((from.to_owned(), to.to_owned()));
+        });
+    }
+
+    /// Undoes [`MemoryNetwork::cut`] and [`MemoryNetwork::cut_one_way`], both ways.
+    pub fn heal(&self, a: &str, b: &str) {
+        self.world.change(|state| {
+            state.cut.remove(&pair(a, b));
+            for (from, to) in [(a, b), (b, a)] {
+                let way = (from.to_owned(), to.to_owned());
+                state.cut_one_way.remove(&way);
+            }
+        });
+    }
+
+    /// A message between the two takes so long in each direction.
+    pub fn delay(&self, a: &str, b: &str, each_way: Duration) {
+        self.world.change(|state| {
+            state.delays.insert(pair(a, b), each_way);
+        });
+    }
+}
+
+impl World {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.now()
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        self.state.change(change);
+    }
+
+    fn fate(&self, from: &str, to: &str, call: Call) -> Fate {
+        let weather = self.weather.get();
+        weather.map_or_else(Fate::default, |weather| weather.fate(from, to, call))
+    }
+}
+
+impl State {
+    /// Who listens at `to`, as `from` sees it.
+    fn route(&self, from: &str, life: u64, to: &str) -> Result<Listening, CallError> {
+        let unreachable = |reason: &str| CallError::Unreachable {
+            address: to.to_owned(),
+            reason: reason.to_owned(),
+        };
+        if self.stopped.contains(from) || self.life(from) != life {
+            return Err(unreachable("this node is stopped"));
+        }
+        if self.cut.contains(&pair(from, to)) {
+            return Err(unreachable("no route to host"));
+        }
+        let listening = self.nodes.get(to).cloned();
+        listening.ok_or_else(|| unreachable("connection refused"))
+    }
+
+    /// How often the node at this address was stopped.
+    fn life(&self, address: &str) -> u64 {
+        self.lives.get(address).copied().unwrap_or(0)
+    }
+
+    /// Whether what one says reaches the other just now.
+    fn hears(&self, from: &str, to: &str) -> bool {
+        let way = (from.to_owned(), to.to_owned());
+        !self.silent.contains(from) && !self.silent.contains(to) && !self.cut_one_way.contains(&way)
+    }
+
+    /// Whether the node that listened under this number still does.
+    fn listens(&self, to: &str, start: u64) -> bool {
+        self.nodes.get(to).is_some_and(|node| node.start == start)
+    }
+
+    /// Why what is under way between the two breaks, if it does.
+    fn broken(&self, from: &str, life: u64, to: &str, start: u64) -> Option<CallError> {
+        match self.route(from, life, to) {
+            Ok(listening) if listening.start == start => None,
+            Ok(_) => Some(CallError::Unreachable {
+                address: to.to_owned(),
+                reason: "connection reset".to_owned(),
+            }),
+            Err(error) => Some(error),
+        }
+    }
+}

@@ -1,0 +1,379 @@
+//! The calls of one node over a network in memory.
+
+use std::future::pending;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use dataverse_core::search::{Answer, Peer, Question};
+use futures_util::stream::{self, BoxStream, StreamExt};
+use tokio::time::{sleep, timeout};
+
+use super::{Call, Fate, Lost, State, World, pair};
+use crate::grpc::convert::fetched_bytes;
+use crate::grpc::status::{gave_up, late, protocol};
+use crate::grpc::streams::{Chunks, exactly, in_pieces, paced, unstalled};
+use crate::transport::{
+    Announcement, CallError, CommitAnswer, CommitAsk, FetchAsk, Fetched, IntroduceAsk, LinkAnswer,
+    LinkAsk, Message, MoveAsk, PrepareAnswer, PrepareAsk, PrepareBroken, PullAsk, ReconcileAnswer,
+    ReconcileAsk, Refusal, Serve, Transport,
+};
+
+/// The calls of one node over a [`MemoryNetwork`](super::MemoryNetwork), until the node is stopped.
+pub struct MemoryTransport {
+    world: Arc<World>,
+    here: String,
+    life: u64,
+}
+
+impl MemoryTransport {
+    pub(super) fn new(world: Arc<World>, here: &str) -> Self {
+        let life = world.state().life(here);
+        let here = here.to_owned();
+        Self { world, here, life }
+    }
+
+    fn route(&self, to: &str, call: Call) -> Result<(Arc<dyn Serve>, Wire), CallError> {
+        let listening = self.world.state().route(&self.here, self.life, to)?;
+        let wire = Wire {
+            world: Arc::clone(&self.world),
+            from: self.here.clone(),
+            life: self.life,
+            to: to.to_owned(),
+            start: listening.start,
+            fate: self.world.fate(&self.here, to, call),
+        };
+        Ok((listening.node, wire))
+    }
+
+    async fn call<Q, A, F>(
+        &self,
+        (to, call): (&str, Call),
+        deadline: Duration,
+        ask: Message<Q>,
+        serve: impl Fn(Arc<dyn Serve>, Message<Q>) -> F,
+    ) -> Result<A, CallError>
+    where
+        Q: Clone,
+        A: Send + 'static,
+        F: Future<Output = Result<A, Refusal>> + Send + 'static,
+    {
+        let (node, wire) = self.route(to, call)?;
+        if let Some(after) = wire.fate.again_after {
+            wire.repeat(after, serve(Arc::clone(&node), ask.clone()));
+        }
+        let called = timeout(deadline, wire.carry(serve(node, ask))).await;
+        called.unwrap_or_else(|_| Err(late(to)))
+    }
+}
+
+/// One way between two nodes, as long as both stay and nobody cuts it.
+#[derive(Clone)]
+struct Wire {
+    world: Arc<World>,
+    from: String,
+    life: u64,
+    to: String,
+    start: u64,
+    fate: Fate,
+}
+
+/// Who of the two ends of a [`Wire`] speaks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Speaker {
+    Caller,
+    Called,
+}
+
+impl Wire {
+    /// Ends when the way is gone.
+    async fn broken(&self) -> CallError {
+        let broken = |state: &State| state.broken(&self.from, self.life, &self.to, self.start);
+        self.world.state.until(broken).await
+    }
+
+    /// Ends when the node that is called is gone.
+    async fn called_is_gone(&self) {
+        let gone = |state: &State| (!state.listens(&self.to, self.start)).then_some(());
+        self.world.state.until(gone).await;
+    }
+
+    /// Waits while what is said does not arrive.
+    async fn heard(&self, speaker: Speaker) {
+        let (from, to) = match speaker {
+            Speaker::Caller => (&self.from, &self.to),
+            Speaker::Called => (&self.to, &self.from),
+        };
+        let heard = |state: &State| state.hears(from, to).then_some(());
+        self.world.state.until(heard).await;
+    }
+
+    /// Lets one message pass: it takes its time, and stays away as long as nothing arrives.
+    async fn pass(&self, speaker: Speaker) {
+        let way = pair(&self.from, &self.to);
+        let delay = self.world.state().delays.get(&way).copied();
+        let takes = match speaker {
+            Speaker::Caller => self.fate.ask_takes,
+            Speaker::Called => self.fate.answer_takes,
+        };
+        let takes = takes + delay.unwrap_or_default();
+        if !takes.is_zero() {
+            sleep(takes).await;
+        }
+        self.heard(speaker).await;
+    }
+
+    async fn carry<A: Send + 'static>(
+        &self,
+        answer: impl Future<Output = Result<A, Refusal>> + Send + 'static,
+    ) -> Result<A, CallError> {
+        let exchange = async {
+            self.pass(Speaker::Caller).await;
+            if self.fate.lost == Some(Lost::Ask) {
+                pending::<()>().await;
+            }
+            let answer = match self.fate.goes_on {
+                true => self.served_to_its_end(answer).await,
+                false => answer.await,
+            };
+            if self.fate.lost == Some(Lost::Answer) {
+                pending::<()>().await;
+            }
+            self.pass(Speaker::Called).await;
+            answer.map_err(CallError::Refused)
+        };
+        tokio::select! {
+            biased;
+            broken = self.broken() => Err(broken),
+            answer = exchange => answer,
+        }
+    }
+
+    /// Has the other node do what was asked for as long as it lives, whatever becomes of the call.
+    async fn served_to_its_end<A: Send + 'static>(
+        &self,
+        answer: impl Future<Output = Result<A, Refusal>> + Send + 'static,
+    ) -> Result<A, Refusal> {
+        let wire = self.clone();
+        let served = tokio::spawn(async move {
+            tokio::select! {
+                biased;
+                () = wire.called_is_gone() => None,
+                answer = answer => Some(answer),
+            }
+        });
+        match served.await {
+            Ok(Some(answer)) => answer,
+            // The way is broken, and the call ends with that.
+            Ok(None) => pending().await,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => pending().await,
+            },
+        }
+    }
+
+    /// Has the same ask arrive once more.
+    fn repeat<A: Send + 'static>(
+        &self,
+        after: Duration,
+        again: impl Future<Output = Result<A, Refusal>> + Send + 'static,
+    ) {
+        let wire = self.clone();
+        tokio::spawn(async move {
+            sleep(after).await;
+            tokio::select! {
+                biased;
+                () = wire.called_is_gone() => {}
+                _ = again => {}
+            }
+        });
+    }
+
+    /// The stream, as long as the way lasts. Each chunk waits while nothing arrives; the delay of the
+    /// way is paid by the call, not by every chunk.
+    fn stream(self, speaker: Speaker, chunks: Chunks) -> Chunks {
+        stream::unfold(Some((self, chunks)), move |state| async move {
+            let (wire, mut chunks) = state?;
+            let next = async {
+                let next = chunks.next().await;
+                if !wire.fate.chunk_takes.is_zero() {
+                    sleep(wire.fate.chunk_takes).await;
+                }
+                wire.heard(speaker).await;
+                next
+            };
+            let next = tokio::select! {
+                biased;
+                broken = wire.broken() => Some(Err(broken)),
+                next = next => next,
+            };
+            match next {
+                Some(Ok(bytes)) => Some((Ok(bytes), Some((wire, chunks)))),
+                Some(Err(error)) => Some((Err(error), None)),
+                None => None,
+            }
+        })
+        .boxed()
+    }
+}
+
+#[async_trait]
+impl Transport for MemoryTransport {
+    async fn link(
+        &self,
+        address: &str,
+        ask: Message<LinkAsk>,
+    ) -> Result<Message<LinkAnswer>, CallError> {
+        let serve = |node: Arc<dyn Serve>, ask| async move { node.link(ask).await };
+        let to = (address, Call::Link);
+        self.call(to, self.world.deadlines.call, ask, serve).await
+    }
+
+    async fn introduce(
+        &self,
+        address: &str,
+        ask: Message<IntroduceAsk>,
+    ) -> Result<Message<()>, CallError> {
+        let serve = |node: Arc<dyn Serve>, ask| async move { node.introduce(ask).await };
+        let to = (address, Call::Introduce);
+        self.call(to, self.world.deadlines.introduce, ask, serve)
+            .await
+    }
+
+    async fn unlink(&self, to: &Peer, ask: Message<()>) -> Result<Message<()>, CallError> {
+        let serve = |node: Arc<dyn Serve>, ask| async move { node.unlink(ask).await };
+        let to = (&*to.address, Call::Unlink);
+        self.call(to, self.world.deadlines.call, ask, serve).await
+    }
+
+    async fn probe(&self, to: &Peer, ask: Message<Question>) -> Result<Message<Answer>, CallError> {
+        let serve = |node: Arc<dyn Serve>, ask| async move { node.probe(ask).await };
+        let to = (&*to.address, Call::Probe);
+        self.call(to, self.world.deadlines.probe, ask, serve).await
+    }
+
+    async fn fetch(
+        &self,
+        to: &Peer,
+        ask: Message<FetchAsk>,
+    ) -> Result<Message<Fetched>, CallError> {
+        let (offset, length) = (ask.body.offset, ask.body.length);
+        let deadlines = self.world.deadlines;
+        let (node, wire) = self.route(&to.address, Call::Fetch)?;
+        let answer = async move { node.fetch(ask).await };
+        let answer = timeout(deadlines.call, wire.carry(answer)).await;
+        let Message { sender, body } = answer.unwrap_or_else(|_| Err(late(&to.address)))?;
+        let from = || to.address.to_string();
+        let expected = fetched_bytes(body.record.size, offset, length);
+        let chunks = wire.stream(Speaker::Called, in_pieces(body.chunks));
+        let chunks = exactly(
+            unstalled(chunks, deadlines.read_stall, from()),
+            expected,
+            from(),
+        );
+        Ok(Message {
+            sender,
+            body: Fetched { chunks, ..body },
+        })
+    }
+
+    async fn prepare(
+        &self,
+        to: &Peer,
+        ask: Message<PrepareAsk>,
+        chunks: BoxStream<'static, Result<Bytes, PrepareBroken>>,
+    ) -> Result<Message<PrepareAnswer>, CallError> {
+        let deadlines = self.world.deadlines;
+        let (node, wire) = self.route(&to.address, Call::Prepare)?;
+        let content_wire = wire.clone();
+        let (chunks, mut pace) = paced(in_pieces(chunks));
+        let whole = whole(chunks, ask.body.size, self.here.clone());
+        let stall = deadlines.prepared_stall;
+        let chunks = content_wire.stream(Speaker::Caller, whole);
+        let chunks = unstalled(chunks, stall, self.here.clone());
+        let answer = async move { node.prepare(ask, chunks).await };
+        let answer = tokio::select! {
+            biased;
+            answer = wire.carry(answer) => answer?,
+            () = pace.too_slow(deadlines.prepare) => return Err(late(&to.address)),
+        };
+        if pace.is_broken() {
+            return Err(protocol(
+                &to.address,
+                "it took a broken stream for a whole one",
+            ));
+        }
+        Ok(answer)
+    }
+
+    async fn commit(
+        &self,
+        to: &Peer,
+        ask: Message<CommitAsk>,
+    ) -> Result<Message<CommitAnswer>, CallError> {
+        let serve = |node: Arc<dyn Serve>, ask| async move { node.commit(ask).await };
+        let to = (&*to.address, Call::Commit);
+        self.call(to, self.world.deadlines.call, ask, serve).await
+    }
+
+    async fn pull(&self, to: &Peer, ask: Message<PullAsk>) -> Result<Message<()>, CallError> {
+        let serve = |node: Arc<dyn Serve>, ask| async move { node.pull(ask).await };
+        let to = (&*to.address, Call::Pull);
+        self.call(to, self.world.deadlines.call, ask, serve).await
+    }
+
+    async fn move_replica(
+        &self,
+        to: &Peer,
+        ask: Message<MoveAsk>,
+    ) -> Result<Message<()>, CallError> {
+        let serve = |node: Arc<dyn Serve>, ask| async move { node.move_replica(ask).await };
+        let to = (&*to.address, Call::Move);
+        self.call(to, self.world.deadlines.call, ask, serve).await
+    }
+
+    async fn announce(
+        &self,
+        to: &Peer,
+        ask: Message<Announcement>,
+    ) -> Result<Message<()>, CallError> {
+        let serve = |node: Arc<dyn Serve>, ask| async move { node.announce(ask).await };
+        let to = (&*to.address, Call::Announce);
+        self.call(to, self.world.deadlines.call, ask, serve).await
+    }
+
+    async fn reconcile(
+        &self,
+        to: &Peer,
+        ask: Message<ReconcileAsk>,
+    ) -> Result<Message<ReconcileAnswer>, CallError> {
+        let serve = |node: Arc<dyn Serve>, ask| async move { node.reconcile(ask).await };
+        let to = (&*to.address, Call::Reconcile);
+        self.call(to, self.world.deadlines.call, ask, serve).await
+    }
+
+    async fn gossip(&self, address: &str, ask: Message<Bytes>) -> Result<Message<()>, CallError> {
+        let serve = |node: Arc<dyn Serve>, ask| async move { node.gossip(ask).await };
+        let to = (address, Call::Gossip);
+        self.call(to, self.world.deadlines.probe, ask, serve).await
+    }
+}
+
+/// The content of a preparation as its receiver sees it: a break is no end, and other than the declared
+/// bytes are none either.
+fn whole(
+    chunks: BoxStream<'static, Result<Bytes, PrepareBroken>>,
+    declared: Option<u64>,
+    from: String,
+) -> Chunks {
+    let address = from.clone();
+    let chunks = chunks
+        .map(move |chunk| chunk.map_err(|PrepareBroken| gave_up(&address)))
+        .boxed();
+    match declared {
+        Some(size) => exactly(chunks, size, from),
+        None => chunks,
+    }
+}

@@ -1,0 +1,324 @@
+//! A node that does as the key it is asked about tells it.
+
+use std::future::pending;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use dataverse_core::content::{ContentHasher, Digest};
+use dataverse_core::filter::Filter;
+use dataverse_core::floors::Heard;
+use dataverse_core::holdings::Role;
+use dataverse_core::id::{FileId, NodeId};
+use dataverse_core::key::Key;
+use dataverse_core::limits::{GROUP_BYTES, RECONCILE_BUCKETS};
+use dataverse_core::reconcile::Compared;
+use dataverse_core::record::{Layout, Record};
+use dataverse_core::search::{Answer, Hit, Peer, Question};
+use dataverse_core::version::{Stamp, Version};
+use futures_util::stream::{self, BoxStream, StreamExt};
+
+use crate::grpc::convert::{fetched_bytes, group_tree_bytes};
+use crate::transport::{
+    Announcement, CallError, CommitAnswer, CommitAsk, FetchAsk, Fetched, IntroduceAsk, LinkAnswer,
+    LinkAsk, Message, MoveAsk, PrepareAnswer, PrepareAsk, PullAsk, ReconcileAnswer, ReconcileAsk,
+    Refusal, Sender, Serve,
+};
+
+/// See the module.
+pub(super) struct Fake {
+    here: Peer,
+    /// Everything it was told, printed.
+    heard: Mutex<Vec<String>>,
+    /// Bytes of content that were drawn from it.
+    pub(super) produced: Arc<AtomicU64>,
+    /// How the content of preparations ended.
+    pub(super) prepared: Mutex<Vec<Result<u64, CallError>>>,
+    /// Calls that were dropped before they ended, and streams that were dropped.
+    pub(super) dropped: Arc<AtomicUsize>,
+}
+
+/// Counts when it is dropped.
+struct Dropped(Arc<AtomicUsize>);
+
+impl Drop for Dropped {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+pub(super) fn key(text: &str) -> Key {
+    Key::parse(text).expect("it is a key")
+}
+
+pub(super) fn version() -> Version {
+    Version {
+        stamp: Stamp(9),
+        writer: NodeId::from(3),
+    }
+}
+
+pub(super) fn heard_of() -> Heard {
+    Heard::deletion(version())
+}
+
+pub(super) fn record(text: &str, size: u64) -> Arc<Record> {
+    Arc::new(Record {
+        key: key(text),
+        version: version(),
+        layout: Layout {
+            counter: 1,
+            author: NodeId::from(3),
+            holders: vec![NodeId::from(3), NodeId::from(0xb)],
+        },
+        deleted: false,
+        size,
+        digest: Digest::of(text.as_bytes()),
+        content_type: "text/plain".into(),
+        factor: 2,
+    })
+}
+
+/// What the node says when asked about this key: `refuse/kind`, or nothing at all for `silent/…`.
+fn refusal(key: &Key) -> Option<Refusal> {
+    let text = format!("no: {key} (ähm)");
+    Some(match key.as_str() {
+        "refuse/invalid" => Refusal::Invalid(text),
+        "refuse/absent" => Refusal::Absent(text),
+        "refuse/no-room" => Refusal::NoRoom(text),
+        "refuse/busy" => Refusal::Busy(text),
+        "refuse/corrupt" => Refusal::Corrupt(text),
+        "refuse/failed" => Refusal::Failed(text),
+        _ => return None,
+    })
+}
+
+impl Fake {
+    pub(super) fn new(here: Peer) -> Self {
+        Self {
+            here,
+            heard: Mutex::default(),
+            produced: Arc::default(),
+            prepared: Mutex::default(),
+            dropped: Arc::default(),
+        }
+    }
+
+    /// Everything it was told since it was last asked.
+    pub(super) fn heard(&self) -> Vec<String> {
+        std::mem::take(&mut self.heard.lock().expect("nobody panics with it"))
+    }
+
+    fn hear<T: std::fmt::Debug>(&self, message: &Message<T>) {
+        let text = format!("{message:?}");
+        self.heard.lock().expect("nobody panics with it").push(text);
+    }
+
+    pub(super) fn sender(&self) -> Sender {
+        Sender {
+            node: self.here.clone(),
+            clock: Stamp::at(7),
+            network: "test".into(),
+            protocol: 1,
+            instance: 3,
+        }
+    }
+
+    fn say<T>(&self, body: T) -> Result<Message<T>, Refusal> {
+        let sender = self.sender();
+        Ok(Message { sender, body })
+    }
+
+    async fn think(&self, key: &Key) -> Result<(), Refusal> {
+        if key.user() == "silent" {
+            let _dropped = Dropped(Arc::clone(&self.dropped));
+            pending::<()>().await;
+        }
+        refusal(key).map_or(Ok(()), Err)
+    }
+
+    /// So many bytes, in chunks of a group, drawn one by one; `broken/…` breaks after one of them and
+    /// `short/…` ends.
+    fn content(&self, key: &Key, size: u64) -> BoxStream<'static, Result<Bytes, CallError>> {
+        let produced = Arc::clone(&self.produced);
+        let dropped = Dropped(Arc::clone(&self.dropped));
+        let group = Bytes::from(vec![7; GROUP_BYTES as usize]);
+        let user = key.user().to_owned();
+        stream::unfold(0, move |at| {
+            let _held = &dropped;
+            let len = (size - at).min(GROUP_BYTES);
+            let item = match (user.as_str(), at) {
+                ("broken", 1..) => Some(Err(CallError::Refused(Refusal::Corrupt("bad".into())))),
+                ("short", 1..) => None,
+                _ if len == 0 => None,
+                _ => {
+                    produced.fetch_add(len, Ordering::SeqCst);
+                    Some(Ok(group.slice(..len as usize)))
+                }
+            };
+            async move { item.map(|item| (item, at + len)) }
+        })
+        .boxed()
+    }
+}
+
+#[async_trait]
+impl Serve for Fake {
+    async fn link(&self, ask: Message<LinkAsk>) -> Result<Message<LinkAnswer>, Refusal> {
+        self.hear(&ask);
+        self.say(match ask.body.explicit {
+            true => LinkAnswer::Linked,
+            false => LinkAnswer::Cut,
+        })
+    }
+
+    async fn introduce(&self, ask: Message<IntroduceAsk>) -> Result<Message<()>, Refusal> {
+        self.hear(&ask);
+        self.say(())
+    }
+
+    async fn unlink(&self, ask: Message<()>) -> Result<Message<()>, Refusal> {
+        self.hear(&ask);
+        self.say(())
+    }
+
+    async fn probe(&self, ask: Message<Question>) -> Result<Message<Answer>, Refusal> {
+        self.hear(&ask);
+        let Question::Exact { key, .. } = ask.body else {
+            return self.say(Answer::default());
+        };
+        self.think(&key).await?;
+        self.say(answer(&key, &self.here))
+    }
+
+    async fn fetch(&self, ask: Message<FetchAsk>) -> Result<Message<Fetched>, Refusal> {
+        self.hear(&ask);
+        let FetchAsk {
+            key,
+            offset,
+            length,
+            ..
+        } = ask.body;
+        self.think(&key).await?;
+        let size = key
+            .name()
+            .parse()
+            .expect("the name of a file to fetch is its size");
+        let tree = (0..group_tree_bytes(size)).map(|at| at as u8).collect();
+        self.say(Fetched {
+            record: record(key.as_str(), size),
+            tree,
+            chunks: self.content(&key, fetched_bytes(size, offset, length)),
+        })
+    }
+
+    async fn prepare(
+        &self,
+        ask: Message<PrepareAsk>,
+        mut chunks: BoxStream<'static, Result<Bytes, CallError>>,
+    ) -> Result<Message<PrepareAnswer>, Refusal> {
+        self.hear(&ask);
+        self.think(&ask.body.key).await?;
+        let mut hasher = ContentHasher::default();
+        while let Some(chunk) = chunks.next().await {
+            match chunk {
+                Ok(bytes) => hasher.update(&bytes),
+                Err(error) => {
+                    self.prepared
+                        .lock()
+                        .expect("nobody panics with it")
+                        .push(Err(error));
+                    return Err(Refusal::Failed("it broke".to_owned()));
+                }
+            }
+        }
+        let size = hasher.size();
+        self.prepared
+            .lock()
+            .expect("nobody panics with it")
+            .push(Ok(size));
+        let (digest, _) = hasher.finish();
+        let known = Some(heard_of());
+        self.say(PrepareAnswer {
+            digest,
+            size,
+            known,
+        })
+    }
+
+    async fn commit(&self, ask: Message<CommitAsk>) -> Result<Message<CommitAnswer>, Refusal> {
+        self.hear(&ask);
+        self.say(match ask.body {
+            CommitAsk::Commit { record: sent, .. } if sent.key.user() == "older" => {
+                CommitAnswer::Superseded(record("older/x", 77))
+            }
+            _ => CommitAnswer::Done,
+        })
+    }
+
+    async fn pull(&self, ask: Message<PullAsk>) -> Result<Message<()>, Refusal> {
+        self.hear(&ask);
+        self.say(())
+    }
+
+    async fn move_replica(&self, ask: Message<MoveAsk>) -> Result<Message<()>, Refusal> {
+        self.hear(&ask);
+        self.say(())
+    }
+
+    async fn announce(&self, ask: Message<Announcement>) -> Result<Message<()>, Refusal> {
+        self.hear(&ask);
+        self.say(())
+    }
+
+    async fn reconcile(
+        &self,
+        ask: Message<ReconcileAsk>,
+    ) -> Result<Message<ReconcileAnswer>, Refusal> {
+        self.hear(&ask);
+        self.say(reconciled(&ask.body))
+    }
+
+    async fn gossip(&self, ask: Message<Bytes>) -> Result<Message<()>, Refusal> {
+        self.hear(&ask);
+        self.say(())
+    }
+}
+
+/// What the node answers to a comparison.
+pub(super) fn reconciled(ask: &ReconcileAsk) -> ReconcileAnswer {
+    match ask {
+        ReconcileAsk::Root(7) | ReconcileAsk::Filter { known: 7 } => ReconcileAnswer::Agreed,
+        ReconcileAsk::Root(_) => {
+            let sums = (0..RECONCILE_BUCKETS).map(|at| u128::MAX - at as u128);
+            ReconcileAnswer::Sums(sums.collect())
+        }
+        ReconcileAsk::Filter { .. } => {
+            let mut filter = Filter::with_room_for(1000);
+            filter.put(FileId(9));
+            ReconcileAnswer::Filter(filter)
+        }
+        ReconcileAsk::Compare { marks, .. } => ReconcileAnswer::Compared(Compared {
+            records: vec![record("ada/x", 5), record("ada/y", 6)],
+            unknown: marks.iter().map(|mark| mark.file).collect(),
+            until: FileId(u64::MAX - 1),
+        }),
+    }
+}
+
+/// What the node answers to a probe for this key.
+pub(super) fn answer(key: &Key, neighbour: &Peer) -> Answer {
+    Answer {
+        hits: vec![Hit {
+            record: record(key.as_str(), 5),
+            role: Role::Cached,
+            validated_age_ms: 12,
+        }],
+        hits_are_all: true,
+        known: Some(heard_of()),
+        overtaken: None,
+        load: 3,
+        neighbours: vec![neighbour.clone()],
+    }
+}

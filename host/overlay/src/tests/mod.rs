@@ -1,0 +1,174 @@
+//! The transport port, tried on every implementation: one suite (`conformance`), and what only sockets
+//! (`grpc`) or only the network in memory (`memory`) can show.
+
+mod conformance;
+mod fake;
+mod grpc;
+mod memory;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dataverse_core::id::NodeId;
+use dataverse_core::search::Peer;
+use dataverse_core::version::Stamp;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+
+use super::memory::MemoryNetwork;
+use crate::grpc::{GrpcTransport, Services, connections, server};
+use crate::places::Bounds;
+use crate::timings::Timings;
+use crate::transport::{Message, Sender, Transport};
+use fake::Fake;
+
+/// Longer than any test takes: what waits for it has failed.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Timings under which nothing runs out of time however busy the machine is.
+fn patient() -> Timings {
+    Timings {
+        search_probe_deadline: PATIENCE,
+        call_deadline: PATIENCE,
+        call_connect: PATIENCE,
+        read_stall: PATIENCE,
+        write_stall: PATIENCE,
+        ..Timings::default()
+    }
+}
+
+/// Timings under which whoever says nothing is soon given up.
+fn impatient() -> Timings {
+    let soon = Duration::from_millis(500);
+    Timings {
+        search_probe_deadline: soon,
+        call_deadline: soon,
+        read_stall: soon,
+        write_stall: soon,
+        write_deadline: soon,
+        node_shutdown: soon,
+        ..Timings::default()
+    }
+}
+
+/// A node that can be called, and the means to call it.
+struct Bench {
+    transport: Arc<dyn Transport>,
+    node: Arc<Fake>,
+    to: Peer,
+    /// Where nobody listens.
+    dead: Peer,
+    /// Ends what listens with the test.
+    _server: Option<Server>,
+}
+
+impl Bench {
+    fn memory(timings: &Timings) -> Self {
+        let network = MemoryNetwork::new(timings);
+        let to = peer("b.example:1");
+        let node = Arc::new(Fake::new(to.clone()));
+        network.listen(&to.address, node.clone());
+        Self {
+            transport: Arc::new(network.transport("a.example:1")),
+            node,
+            to,
+            dead: peer("c.example:1"),
+            _server: None,
+        }
+    }
+
+    async fn grpc(timings: &Timings) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("loopback is there");
+        let to = peer(&listener.local_addr().expect("it is bound").to_string());
+        let unused = TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("loopback is there");
+        let dead = peer(&unused.local_addr().expect("it is bound").to_string());
+        let node = Arc::new(Fake::new(to.clone()));
+        Self {
+            transport: Arc::new(GrpcTransport::new(timings)),
+            _server: Some(Server::start(listener, node.clone(), timings)),
+            node,
+            to,
+            dead,
+        }
+    }
+}
+
+/// A gRPC server that ends when it is dropped.
+struct Server {
+    tasks: JoinSet<anyhow::Result<()>>,
+    stop: oneshot::Sender<()>,
+}
+
+impl Server {
+    fn start(listener: TcpListener, node: Arc<Fake>, timings: &Timings) -> Self {
+        let services = Services::overlay(node, timings);
+        Self::within(connections::bounds(), listener, services, timings)
+    }
+
+    fn within(
+        bounds: Bounds,
+        listener: TcpListener,
+        services: Services,
+        timings: &Timings,
+    ) -> Self {
+        let timings = timings.clone();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            let stopped = async { drop(stopped.await) };
+            server::run(listener, bounds, services, &timings, || true, stopped).await
+        });
+        Self { tasks, stop }
+    }
+
+    /// Stops as a node does and waits until all is closed.
+    async fn stop(mut self) {
+        drop(self.stop);
+        let ended = tokio::time::timeout(PATIENCE, self.tasks.join_next()).await;
+        let ended = ended
+            .expect("a server stops in time")
+            .expect("it was started");
+        ended.expect("it does not panic").expect("it ends well");
+    }
+}
+
+fn peer(address: &str) -> Peer {
+    Peer {
+        id: NodeId::from(0xb),
+        name: "B".into(),
+        address: address.into(),
+    }
+}
+
+/// A message from a node that listens at `a.example:1`.
+fn from_a<T>(body: T) -> Message<T> {
+    let node = Peer {
+        id: NodeId::from(0xa),
+        name: "A".into(),
+        address: "a.example:1".into(),
+    };
+    let sender = Sender {
+        node,
+        clock: Stamp::at(5),
+        network: "test".into(),
+        protocol: 1,
+        instance: 2,
+    };
+    Message { sender, body }
+}
+
+/// Waits until this holds.
+async fn until(what: &str, holds: impl Fn() -> bool) {
+    let wait = async {
+        while !holds() {
+            tokio::task::yield_now().await;
+        }
+    };
+    let waited = tokio::time::timeout(PATIENCE, wait).await;
+    assert!(waited.is_ok(), "waited in vain until {what}");
+}

@@ -1,0 +1,80 @@
+//! `Changing`: a value that tasks wait for to become something.
+//!
+//! Like tokio's `watch`, but whoever waits is woken in the order in which they came. `watch` draws lots for
+//! where its waiters queue, which no seed reaches; a run of a simulation would then not happen again as it did.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+/// A value that tasks wait for.
+#[derive(Debug, Default)]
+pub struct Changing<T> {
+    value: Mutex<T>,
+    changed: Notify,
+}
+
+impl<T> Changing<T> {
+    /// One that is this at first.
+    pub fn new(value: T) -> Self {
+        Self {
+            value: Mutex::new(value),
+            changed: Notify::new(),
+        }
+    }
+
+    /// The value as it is.
+    pub fn now(&self) -> MutexGuard<'_, T> {
+        self.value.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the value, and has everybody look at it who waits.
+    pub fn change<R>(&self, change: impl FnOnce(&mut T) -> R) -> R {
+        let result = change(&mut self.now());
+        self.changed.notify_waiters();
+        result
+    }
+
+    /// Waits until `wanted` finds something in the value. Dropping the future loses nothing.
+    pub async fn until<R>(&self, wanted: impl Fn(&T) -> Option<R>) -> R {
+        loop {
+            // It hears of every change from here on, polled or not.
+            let changed = self.changed.notified();
+            let found = wanted(&self.now());
+            if let Some(found) = found {
+                return found;
+            }
+            changed.await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn those_who_wait_are_woken_in_the_order_in_which_they_came() {
+        let value = Arc::new(Changing::new(0));
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let waiting = (0..20).map(|number| {
+            let (value, order) = (Arc::clone(&value), Arc::clone(&order));
+            tokio::spawn(async move {
+                value.until(|value| (*value == 2).then_some(())).await;
+                order.lock().expect("no one panics").push(number);
+            })
+        });
+        let waiting: Vec<_> = waiting.collect();
+        for next in [1, 2] {
+            tokio::task::yield_now().await;
+            value.change(|value| *value = next);
+        }
+        for one in waiting {
+            one.await.expect("no one panics");
+        }
+        let order = order.lock().expect("no one panics");
+        assert_eq!(*order, (0..20).collect::<Vec<_>>());
+    }
+}

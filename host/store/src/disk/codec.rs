@@ -1,0 +1,354 @@
+//! How a holding lies in the index: a mirror of the core's types, so that those may change without
+//! changing what is on the disk.
+//!
+//! Format 2. A row is postcard, after the first eight bytes of the BLAKE3 digest of its key and itself: a
+//! damaged index is noticed, not believed. [`limits::INLINE_BYTES_MAX`], which says where a content
+//! is, belongs to the format too. In every format the format itself, the node's id and the network are found
+//! under the same names and read the same way, so that a folder can be refused before it is upgraded.
+//!
+//! `verified` of a row is when its content was last checked, in milliseconds since the Unix epoch. A tombstone
+//! has no content: there it is for how long the node had run, in milliseconds, when the tombstone was put.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use dataverse_core::content::Digest;
+use dataverse_core::holdings::{Holding, Role};
+use dataverse_core::id::NodeId;
+use dataverse_core::key::Key;
+use dataverse_core::record::{Layout, Record};
+use dataverse_core::version::{Stamp, Version};
+use serde::{Deserialize, Serialize};
+
+use super::super::{Life, SavedLinks};
+use super::layout::{ContentId, Place, Shelf};
+use crate::limits;
+
+/// A holding and where its content is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) holding: Holding,
+    /// The shelf, if the content is in a file.
+    pub(super) shelf: Shelf,
+}
+
+impl Entry {
+    /// The name of the content and where it is, if it is in a file.
+    pub(super) fn place(&self) -> Place {
+        Place {
+            id: ContentId::of(&self.holding.record),
+            shelf: self.shelf,
+        }
+    }
+
+    /// Whether it is held as a replica.
+    pub(super) fn is_replica(&self) -> bool {
+        self.holding.role == Role::Replica
+    }
+
+    /// Whether the content is in a file.
+    pub(super) fn is_in_a_file(&self) -> bool {
+        let record = &self.holding.record;
+        !record.deleted && record.size > limits::INLINE_BYTES_MAX as u64
+    }
+}
+
+/// The format that this release writes and reads.
+pub(super) const FORMAT: u32 = 2;
+
+const CHECK_BYTES: usize = 8;
+
+#[derive(Serialize, Deserialize)]
+struct HoldingRow<'a> {
+    stamp: u64,
+    writer: [u8; 16],
+    layout_counter: u64,
+    layout_author: [u8; 16],
+    holders: Vec<[u8; 16]>,
+    is_deleted: bool,
+    size: u64,
+    digest: [u8; 32],
+    content_type: &'a str,
+    factor: u32,
+    is_replica: bool,
+    verified: u64,
+    shelf: u16,
+}
+
+#[derive(Serialize, Deserialize)]
+struct LinksRow {
+    links: Vec<([u8; 16], String, String)>,
+    refused: Vec<[u8; 16]>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct LeftRow {
+    left: Vec<([u8; 16], u64)>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct LifeRow {
+    ran_ms: u64,
+    together: u64,
+    is_draining: bool,
+    scrub_began: u64,
+    scrub_ended: u64,
+}
+
+/// As format 1 has it, where it has one at all.
+#[derive(Serialize, Deserialize)]
+struct LifeRow1 {
+    ran_ms: u64,
+    together: u64,
+    is_draining: bool,
+    scrub_began: u64,
+}
+
+/// Bytes in the index that are not what was written there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Damaged;
+
+/// The row of an entry.
+pub(super) fn encode_entry(entry: &Entry) -> Vec<u8> {
+    let holding = &entry.holding;
+    let record = &holding.record;
+    let row = HoldingRow {
+        stamp: record.version.stamp.0,
+        writer: *record.version.writer.as_bytes(),
+        layout_counter: record.layout.counter,
+        layout_author: *record.layout.author.as_bytes(),
+        holders: record
+            .layout
+            .holders
+            .iter()
+            .map(|id| *id.as_bytes())
+            .collect(),
+        is_deleted: record.deleted,
+        size: record.size,
+        digest: record.digest.0,
+        content_type: &record.content_type,
+        factor: record.factor,
+        is_replica: holding.role == Role::Replica,
+        verified: holding.verified,
+        shelf: entry.shelf.0,
+    };
+    seal(record.key.as_str(), &row)
+}
+
+/// Reads rows back, sharing what many of them have in common.
+#[derive(Default)]
+pub(super) struct Decoder {
+    content_types: HashSet<Arc<str>>,
+}
+
+/// Content types that are shared; others are kept by each record.
+const SHARED_TYPES_MAX: usize = 4096;
+
+impl Decoder {
+    /// The entry of `key`.
+    pub(super) fn entry(&mut self, key: &str, bytes: &[u8]) -> Result<Entry, Damaged> {
+        let row: HoldingRow<'_> = unseal(key, bytes)?;
+        let record = Record {
+            version: Version {
+                stamp: Stamp(row.stamp),
+                writer: NodeId::from_bytes(row.writer),
+            },
+            layout: Layout {
+                counter: row.layout_counter,
+                author: NodeId::from_bytes(row.layout_author),
+                holders: row.holders.into_iter().map(NodeId::from_bytes).collect(),
+            },
+            deleted: row.is_deleted,
+            size: row.size,
+            digest: Digest(row.digest),
+            content_type: self.share(row.content_type),
+            factor: row.factor,
+            key: Key::parse(key).map_err(|_| Damaged)?,
+        };
+        let role = if row.is_replica {
+            Role::Replica
+        } else {
+            Role::Cached
+        };
+        Ok(Entry {
+            holding: Holding {
+                record: Arc::new(record),
+                role,
+                validated: 0,
+                verified: row.verified,
+            },
+            shelf: Shelf(row.shelf),
+        })
+    }
+
+    fn share(&mut self, content_type: &str) -> Arc<str> {
+        if let Some(shared) = self.content_types.get(content_type) {
+            return Arc::clone(shared);
+        }
+        let shared: Arc<str> = content_type.into();
+        if self.content_types.len() < SHARED_TYPES_MAX {
+            self.content_types.insert(Arc::clone(&shared));
+        }
+        shared
+    }
+}
+
+const LINKS: &str = "links";
+
+/// The row of the links.
+pub(super) fn encode_links(links: &SavedLinks) -> Vec<u8> {
+    let row = LinksRow {
+        links: links
+            .links
+            .iter()
+            .map(|(id, name, address)| (*id.as_bytes(), name.clone(), address.clone()))
+            .collect(),
+        refused: links.refused.iter().map(|id| *id.as_bytes()).collect(),
+    };
+    seal(LINKS, &row)
+}
+
+/// The links in this row.
+pub(super) fn decode_links(bytes: &[u8]) -> Result<SavedLinks, Damaged> {
+    let row: LinksRow = unseal(LINKS, bytes)?;
+    let link = |(id, name, address)| (NodeId::from_bytes(id), name, address);
+    Ok(SavedLinks {
+        links: row.links.into_iter().map(link).collect(),
+        refused: row.refused.into_iter().map(NodeId::from_bytes).collect(),
+        left: Vec::new(),
+    })
+}
+
+const LEFT: &str = "left";
+
+/// The row of the nodes that said good-bye.
+pub(super) fn encode_left(left: &[(NodeId, u64)]) -> Vec<u8> {
+    let left = left.iter();
+    let row = LeftRow {
+        left: left.map(|(id, run)| (*id.as_bytes(), *run)).collect(),
+    };
+    seal(LEFT, &row)
+}
+
+/// The nodes in this row.
+pub(super) fn decode_left(bytes: &[u8]) -> Result<Vec<(NodeId, u64)>, Damaged> {
+    let row: LeftRow = unseal(LEFT, bytes)?;
+    let left = row.left.into_iter();
+    Ok(left
+        .map(|(id, run)| (NodeId::from_bytes(id), run))
+        .collect())
+}
+
+const LIFE: &str = "life";
+
+/// The row of what a node keeps of its own life.
+pub(super) fn encode_life(life: Life) -> Vec<u8> {
+    let row = LifeRow {
+        ran_ms: life.ran_ms,
+        together: life.together,
+        is_draining: life.draining,
+        scrub_began: life.scrub_began,
+        scrub_ended: life.scrub_ended,
+    };
+    seal(LIFE, &row)
+}
+
+/// What this row says of a node's own life.
+pub(super) fn decode_life(bytes: &[u8]) -> Result<Life, Damaged> {
+    let row: LifeRow = unseal(LIFE, bytes)?;
+    Ok(Life {
+        ran_ms: row.ran_ms,
+        together: row.together,
+        draining: row.is_draining,
+        scrub_began: row.scrub_began,
+        scrub_ended: row.scrub_ended,
+    })
+}
+
+/// What such a row of format 1 says.
+pub(super) fn decode_life_1(bytes: &[u8]) -> Result<Life, Damaged> {
+    let row: LifeRow1 = unseal(LIFE, bytes)?;
+    Ok(Life {
+        ran_ms: row.ran_ms,
+        together: row.together,
+        draining: row.is_draining,
+        scrub_began: row.scrub_began,
+        scrub_ended: 0,
+    })
+}
+
+fn seal<T: Serialize>(key: &str, row: &T) -> Vec<u8> {
+    let bytes = postcard::to_extend(row, vec![0; CHECK_BYTES])
+        .expect("rows hold nothing that postcard can not write");
+    let check = check(key, &bytes[CHECK_BYTES..]);
+    let mut bytes = bytes;
+    bytes[..CHECK_BYTES].copy_from_slice(&check);
+    bytes
+}
+
+fn unseal<'a, T: Deserialize<'a>>(key: &str, bytes: &'a [u8]) -> Result<T, Damaged> {
+    let (found, row) = bytes.split_at_checked(CHECK_BYTES).ok_or(Damaged)?;
+    if found != check(key, row) {
+        return Err(Damaged);
+    }
+    postcard::from_bytes(row).map_err(|_| Damaged)
+}
+
+fn check(key: &str, row: &[u8]) -> [u8; CHECK_BYTES] {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(key.as_bytes()).update(&[0]).update(row);
+    let mut check = [0; CHECK_BYTES];
+    check.copy_from_slice(&hasher.finalize().as_bytes()[..CHECK_BYTES]);
+    check
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::suite::record;
+
+    fn entry() -> Entry {
+        let mut record = record("ada/x", 7, b"content");
+        record.layout.holders = vec![NodeId::from(1), NodeId::from(2)];
+        Entry {
+            holding: Holding {
+                record: Arc::new(record),
+                role: Role::Replica,
+                validated: 0,
+                verified: 99,
+            },
+            shelf: Shelf(0xabcd),
+        }
+    }
+
+    #[test]
+    fn an_entry_reads_back() {
+        let row = encode_entry(&entry());
+        let again = Decoder::default().entry("ada/x", &row);
+        assert_eq!(again, Ok(entry()));
+    }
+
+    #[test]
+    fn a_flipped_bit_anywhere_is_noticed() {
+        let row = encode_entry(&entry());
+        for at in 0..row.len() {
+            let mut wrong = row.clone();
+            wrong[at] ^= 4;
+            assert_eq!(Decoder::default().entry("ada/x", &wrong), Err(Damaged));
+        }
+        assert_eq!(Decoder::default().entry("ada/y", &row), Err(Damaged));
+        assert_eq!(Decoder::default().entry("ada/x", &row[..5]), Err(Damaged));
+    }
+
+    #[test]
+    fn links_read_back() {
+        let links = SavedLinks {
+            links: vec![(NodeId::from(1), "a".into(), "127.0.0.1:1".into())],
+            refused: vec![NodeId::from(2)],
+            left: Vec::new(),
+        };
+        assert_eq!(decode_links(&encode_links(&links)), Ok(links));
+        let left = vec![(NodeId::from(3), 7)];
+        assert_eq!(decode_left(&encode_left(&left)), Ok(left));
+    }
+}

@@ -1,0 +1,317 @@
+//! `DiskStore`: content in plain files, everything else in one index file.
+//!
+//! Life cycle: [`DiskStore::open`] locks the folder, loads the index and sets the folder in order;
+//! [`Store::start`] hands over what was found; one thread, the *writer*, then applies every change;
+//! [`Store::close`] lets it finish what was handed in and ends it. A process that dies at any moment
+//! leaves a folder that opens again with everything that was acknowledged and nothing else.
+//!
+//! What is acknowledged was made durable in this order: content (and the group tree beside it) while it
+//! was spooled, its name in the folder, the index. What is let go of goes in the opposite order.
+
+mod batch;
+mod codec;
+mod identity;
+mod index;
+mod layout;
+mod opening;
+mod reconcile;
+#[cfg(test)]
+mod tests;
+mod upgrade;
+#[cfg(test)]
+mod upgrade_tests;
+mod watch;
+#[cfg(test)]
+mod watch_tests;
+mod writer;
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::thread::JoinHandle;
+
+use async_trait::async_trait;
+use dataverse_core::holdings::Holding;
+use dataverse_core::id::NodeId;
+use dataverse_core::key::Key;
+use dataverse_core::record::Record;
+use dataverse_core::version::{Millis, Stamp, Version};
+use tokio::sync::{mpsc, oneshot};
+
+use self::batch::Ask;
+pub use self::identity::OpenError;
+use self::index::Index;
+use self::layout::Layout;
+use self::opening::Opening;
+use self::watch::{Health, Watch, is_absence};
+use self::writer::Writer;
+use super::content::{Source, in_background};
+use super::files::{self, Unopened};
+use super::room::Room;
+use super::rope::Rope;
+use super::spool::Incoming;
+use super::{
+    Applied, Change, Content, Life, Observer, Opened, SavedLinks, Spool, Store, StoreError, Usage,
+    locked,
+};
+use crate::limits;
+
+/// How to open a [`DiskStore`].
+#[derive(Debug, Clone)]
+pub struct DiskOptions {
+    /// The data folder; made when it is not there.
+    pub folder: PathBuf,
+    /// Bytes that content may use; what the disk has when `None`.
+    pub capacity: Option<u64>,
+    /// The network that the node belongs to.
+    pub network: String,
+    /// The identity of the node if the folder is new: random, drawn by the caller.
+    pub node_if_new: NodeId,
+    /// The wall clock, by which orphans age.
+    pub now: Millis,
+}
+
+/// Whose folder it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The node.
+    pub node: NodeId,
+    /// It was made just now.
+    pub is_new: bool,
+}
+
+/// A store on a disk.
+pub struct DiskStore {
+    layout: Layout,
+    index: Arc<Index>,
+    room: Arc<Room>,
+    incoming: Arc<Incoming>,
+    opening: Arc<Opening>,
+    health: Arc<Health>,
+    observer: Arc<OnceLock<Arc<dyn Observer>>>,
+    opened: Mutex<Option<Opened>>,
+    /// `None` once the store is closed.
+    asks: Mutex<Option<mpsc::Sender<Ask>>>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl DiskStore {
+    /// Opens the store in this folder. Blocks for as long as it takes.
+    ///
+    /// # Errors
+    /// [`OpenError`]; then nothing in the folder was changed but what a crash would have left as well.
+    pub fn open(options: &DiskOptions) -> Result<(Arc<Self>, Identity), OpenError> {
+        let layout = Layout::new(&options.folder);
+        let failed = |error: std::io::Error| OpenError::failed(&layout, error);
+        std::fs::create_dir_all(layout.root()).map_err(failed)?;
+        let lock = identity::lock(&layout)?;
+        let (index, loaded) = identity::open_index(&layout, options.node_if_new, &options.network)?;
+        let secret = identity::secret_of(&layout, &index, loaded.secret)?;
+        layout.make_folders().map_err(failed)?;
+        let identity = Identity {
+            node: loaded.owner.node,
+            is_new: loaded.is_new,
+        };
+        let mut entries = loaded.entries;
+        let missing = reconcile::reconcile(&layout, &mut entries, options.now).map_err(failed)?;
+        // What was put into quarantine and came again is in the entries.
+        let missing: Vec<_> = missing
+            .into_iter()
+            .chain(loaded.missing)
+            .map(|entry| entry.holding.record)
+            .collect();
+        if let Some(first) = missing.first() {
+            tracing::warn!(
+                files = missing.len(),
+                first = %first.key,
+                "files are missing: their content is bad or not in the data folder"
+            );
+        }
+        let room = Room::new(options.capacity, Some(layout.root().to_owned()));
+        let holdings: Vec<_> = entries.into_iter().map(|entry| entry.holding).collect();
+        let count = |holding: &Holding| room.changed(None, Some(holding));
+        holdings.iter().for_each(count);
+        let incoming = Incoming::new(layout.incoming());
+        let store = Self::run(
+            layout,
+            index,
+            room,
+            incoming,
+            lock,
+            Opened {
+                holdings,
+                ceiling: loaded.ceiling,
+                secret,
+                links: loaded.links,
+                life: loaded.life,
+                missing,
+            },
+        )?;
+        Ok((store, identity))
+    }
+
+    fn run(
+        layout: Layout,
+        index: Index,
+        room: Arc<Room>,
+        incoming: Arc<Incoming>,
+        lock: File,
+        opened: Opened,
+    ) -> Result<Arc<Self>, OpenError> {
+        let (asks, queue) = mpsc::channel(limits::STORE_QUEUE_MAX);
+        let index = Arc::new(index);
+        let observer = Arc::new(OnceLock::new());
+        let health = Arc::new(Health::default());
+        let watch = Watch::begin(layout.clone(), Arc::clone(&health))
+            .map_err(|error| OpenError::failed(&layout, error))?;
+        let writer = Writer::new(
+            layout.clone(),
+            watch,
+            Arc::clone(&index),
+            Arc::clone(&room),
+            Arc::clone(&observer),
+            &opened.missing,
+        );
+        let thread = std::thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || {
+                writer.run(queue);
+                // The folder is free once nothing in it will be written any more.
+                drop(lock);
+            })
+            .map_err(|error| OpenError::failed(&layout, error))?;
+        Ok(Arc::new(Self {
+            layout,
+            index,
+            room,
+            incoming,
+            opening: Arc::default(),
+            health,
+            observer,
+            opened: Mutex::new(Some(opened)),
+            asks: Mutex::new(Some(asks)),
+            writer: Mutex::new(Some(thread)),
+        }))
+    }
+
+    fn queue(&self) -> Result<mpsc::Sender<Ask>, StoreError> {
+        locked(&self.asks).clone().ok_or(StoreError::Closed)
+    }
+
+    async fn ask<T>(
+        &self,
+        ask: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> Ask,
+    ) -> Result<T, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let queue = self.queue()?;
+        queue
+            .send(ask(reply))
+            .await
+            .map_err(|_| StoreError::Closed)?;
+        // The queue ends when nobody can send any more; waiting for the answer must not keep it open.
+        drop(queue);
+        answer.await.map_err(|_| StoreError::Closed)?
+    }
+}
+
+#[async_trait]
+impl Store for DiskStore {
+    fn start(&self, observer: Arc<dyn Observer>) -> Opened {
+        assert!(self.observer.set(observer).is_ok(), "a store starts once");
+        locked(&self.opened).take().expect("a store starts once")
+    }
+
+    fn spool(&self, size: Option<u64>) -> Result<Spool, StoreError> {
+        self.queue()?;
+        self.health.check()?;
+        let room = self.room.reserve(size.unwrap_or(0))?;
+        Ok(Spool::new(room, Some(Arc::clone(&self.incoming))))
+    }
+
+    async fn apply(&self, change: Change) -> Result<Applied, StoreError> {
+        self.ask(|reply| Ask::Change(change, reply)).await
+    }
+
+    async fn open(&self, record: &Record) -> Result<Content, StoreError> {
+        self.queue()?;
+        let (index, layout) = (Arc::clone(&self.index), self.layout.clone());
+        let (key, version) = (record.key.clone(), record.version);
+        self.opening
+            .run(move || open_content(&index, &layout, &key, version))
+            .await?
+    }
+
+    async fn save_links(&self, links: SavedLinks) -> Result<(), StoreError> {
+        self.ask(|reply| Ask::Links(links, reply)).await
+    }
+
+    async fn save_ceiling(&self, ceiling: Stamp) -> Result<(), StoreError> {
+        self.ask(|reply| Ask::Ceiling(ceiling, reply)).await
+    }
+
+    async fn save_life(&self, life: Life) -> Result<(), StoreError> {
+        self.ask(|reply| Ask::Life(life, reply)).await
+    }
+
+    fn usage(&self) -> Usage {
+        self.room.usage()
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        self.ask(Ask::Check).await
+    }
+
+    fn unfit(&self) -> Option<Arc<str>> {
+        self.health.unfit()
+    }
+
+    async fn close(&self) {
+        drop(locked(&self.asks).take());
+        let writer = locked(&self.writer).take();
+        if let Some(writer) = writer
+            && !matches!(in_background(move || writer.join()).await, Ok(Ok(())))
+        {
+            tracing::error!("the store's writer did not end as it should");
+        }
+    }
+}
+
+fn open_content(
+    index: &Index,
+    layout: &Layout,
+    key: &Key,
+    version: Version,
+) -> Result<Content, StoreError> {
+    let absent = || StoreError::Absent(key.clone());
+    let is_meant = |record: &Record| record.version == version && !record.deleted;
+    let entry = index.holdings()?.find(key)?;
+    let held = entry
+        .filter(|entry| is_meant(&entry.holding.record))
+        .ok_or_else(absent)?;
+    let (place, record) = (held.place(), &held.holding.record);
+    if !held.is_in_a_file() {
+        let mut rope = Rope::default();
+        rope.push(index.content(place.id)?.ok_or_else(absent)?);
+        if rope.end() != record.size {
+            return Err(StoreError::Corrupt(key.clone()));
+        }
+        return Ok(Content::new(record, Source::Memory(rope)));
+    }
+    match files::open_to_read(&layout.content(place)) {
+        Ok(file) => {
+            let (file, tree) = (Arc::new(file), layout.tree(place));
+            Ok(Content::new(record, Source::File { file, tree }))
+        }
+        // A link, a FIFO or a folder in its place is as bad as wrong bytes.
+        Err(Unopened::NotRegular(what)) => {
+            tracing::warn!(%key, what, "what is in the place of a content is no regular file");
+            Err(StoreError::Corrupt(key.clone()))
+        }
+        // Its entry says so and it is missing, or it was let go of just now.
+        Err(Unopened::Failed(error)) if is_absence(&error) => Err(absent()),
+        Err(Unopened::Failed(error)) => {
+            let doing = format_args!("opening the content of {key}");
+            Err(StoreError::of_io(doing, &error))
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! Opening contents off the async threads, many by one thread.
+//!
+//! A small content is read in microseconds once its pages are in memory. Handing each to a thread of its
+//! own then costs more than the reading: a wake-up there, a wake-up back. So whoever comes while a thread
+//! is at it queues up behind, and further threads join only where the queue grows, as it does when the
+//! disk has to be waited for.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::oneshot;
+
+use super::super::{StoreError, locked};
+use crate::limits;
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// The contents that wait to be opened. There are never more than callers who wait for one.
+#[derive(Default)]
+pub(super) struct Opening(Mutex<Queue>);
+
+#[derive(Default)]
+struct Queue {
+    waiting: VecDeque<Job>,
+    threads: usize,
+}
+
+impl Opening {
+    /// Does this blocking work. Only a runtime that is going down refuses it.
+    pub(super) async fn run<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let needs_thread = self.hand_in(Box::new(move || {
+            // Whoever asked may have gone away.
+            if !reply.is_closed() {
+                let _ = reply.send(work());
+            }
+        }));
+        if needs_thread {
+            let opening = Arc::clone(self);
+            tokio::task::spawn_blocking(move || opening.work_off());
+        }
+        answer.await.map_err(|_| StoreError::Closed)
+    }
+
+    /// Whether a further thread has to be started.
+    fn hand_in(&self, job: Job) -> bool {
+        let mut queue = locked(&self.0);
+        queue.waiting.push_back(job);
+        let is_short = queue.waiting.len() <= queue.threads * limits::OPENING_QUEUE;
+        if is_short || queue.threads == limits::OPENING_THREADS_MAX {
+            return false;
+        }
+        queue.threads += 1;
+        true
+    }
+
+    fn work_off(&self) {
+        while let Some(job) = self.next() {
+            // A panic drops the reply, which the caller sees; the others still get theirs.
+            let _ = catch_unwind(AssertUnwindSafe(job));
+        }
+    }
+
+    /// The next job; without one this thread counts as gone.
+    fn next(&self) -> Option<Job> {
+        let mut queue = locked(&self.0);
+        let job = queue.waiting.pop_front();
+        if job.is_none() {
+            queue.threads -= 1;
+        }
+        job
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::join_all;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn everyone_gets_an_own_answer() {
+        let opening = Arc::new(Opening::default());
+        let asked = (0..500).map(|number| {
+            let opening = Arc::clone(&opening);
+            async move { opening.run(move || number * 2).await }
+        });
+        for (number, answer) in join_all(asked).await.into_iter().enumerate() {
+            assert_eq!(answer.expect("it is answered"), number * 2);
+        }
+        assert!(locked(&opening.0).waiting.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_panic_fails_only_the_one_that_panicked() {
+        let opening = Arc::new(Opening::default());
+        let (bad, good) = tokio::join!(
+            opening.run(|| panic!("damage that redb panics on")),
+            opening.run(|| 7)
+        );
+        let bad: Result<(), StoreError> = bad;
+        assert!(matches!(bad, Err(StoreError::Closed)), "{bad:?}");
+        assert_eq!(good.expect("it is answered"), 7);
+    }
+
+    #[test]
+    fn threads_join_as_the_queue_grows_up_to_a_bound() {
+        let opening = Opening::default();
+        let most = limits::OPENING_THREADS_MAX * limits::OPENING_QUEUE;
+        let started = (0..most * 2).filter(|_| opening.hand_in(Box::new(|| {})));
+        assert_eq!(started.count(), limits::OPENING_THREADS_MAX);
+        assert_eq!(locked(&opening.0).threads, limits::OPENING_THREADS_MAX);
+    }
+}

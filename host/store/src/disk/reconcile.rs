@@ -1,0 +1,200 @@
+//! Compares what the index says with what is on the disk, once, at start.
+//!
+//! What was not committed is removed. Content that no entry names moves to `orphans/` and is kept there
+//! for seven days, as bad content is in `quarantine/` for thirty; nothing there is ever overwritten. Entries whose content is gone are told apart, so
+//! that the node does not claim to have what it has not. Only names are read, so that a million files
+//! take a second.
+
+use std::collections::{HashMap, HashSet};
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::{Duration, SystemTime};
+
+use dataverse_core::version::Millis;
+
+use super::super::locked;
+use super::codec::Entry;
+use super::layout::{ContentId, Layout, Shelf};
+use crate::limits;
+
+/// Sets the folder in order and returns the entries whose content is gone, removing them from `entries`.
+pub(super) fn reconcile(
+    layout: &Layout,
+    entries: &mut Vec<Entry>,
+    now: Millis,
+) -> io::Result<Vec<Entry>> {
+    for entry in fs::read_dir(layout.incoming())? {
+        remove(&entry?.path())?;
+    }
+    let now = SystemTime::UNIX_EPOCH + Duration::from_millis(now);
+    expire(&layout.orphans(), limits::ORPHAN_KEPT_MS, now)?;
+    expire(&layout.quarantine(), limits::QUARANTINE_KEPT_MS, now)?;
+    let expected: HashMap<ContentId, Shelf> = entries
+        .iter()
+        .filter(|entry| entry.is_in_a_file())
+        .map(|entry| (entry.place().id, entry.shelf))
+        .collect();
+    let walk = walk(layout, &expected)?;
+    for stray in &walk.strays {
+        set_aside(stray, &layout.orphans(), now)?;
+    }
+    if !walk.strays.is_empty() {
+        tracing::warn!(
+            files = walk.strays.len(),
+            "content without an entry moved to orphans"
+        );
+    }
+    // Usually every expected content was found, and nothing needs to be looked up again.
+    if walk.found.len() == expected.len() {
+        return Ok(Vec::new());
+    }
+    let found: HashSet<ContentId> = walk.found.into_iter().collect();
+    let is_missing = |entry: &mut Entry| entry.is_in_a_file() && !found.contains(&entry.place().id);
+    Ok(entries.extract_if(.., is_missing).collect())
+}
+
+#[derive(Default)]
+struct Walk {
+    found: Vec<ContentId>,
+    strays: Vec<PathBuf>,
+}
+
+/// Looks into every content folder, from several threads: most of the time goes into system calls.
+fn walk(layout: &Layout, expected: &HashMap<ContentId, Shelf>) -> io::Result<Walk> {
+    let mut whole = Walk::default();
+    let mut outer = Vec::new();
+    for entry in fs::read_dir(layout.contents())? {
+        sort_in(&entry?, &mut outer, &mut whole.strays)?;
+    }
+    let queue = Mutex::new(outer);
+    let threads = std::thread::available_parallelism()
+        .map_or(2, usize::from)
+        .min(8);
+    let walks = std::thread::scope(|scope| {
+        let walk_some = || {
+            let mut walk = Walk::default();
+            while let Some(folder) = { locked(&queue).pop() } {
+                walk_outer(&folder, expected, &mut walk)?;
+            }
+            io::Result::Ok(walk)
+        };
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(walk_some)).collect();
+        threads
+            .into_iter()
+            .map(|thread| {
+                thread
+                    .join()
+                    .unwrap_or_else(|_| Err(io::Error::other("a panic")))
+            })
+            .collect::<Vec<_>>()
+    });
+    for walk in walks {
+        let walk = walk?;
+        whole.found.extend(walk.found);
+        whole.strays.extend(walk.strays);
+    }
+    Ok(whole)
+}
+
+fn walk_outer(
+    folder: &Path,
+    expected: &HashMap<ContentId, Shelf>,
+    walk: &mut Walk,
+) -> io::Result<()> {
+    let mut inner = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        sort_in(&entry?, &mut inner, &mut walk.strays)?;
+    }
+    for folder in inner {
+        let shelf = shelf_of(&folder);
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            let name = name.to_str().unwrap_or_default();
+            let stem = name.strip_suffix(".tree");
+            let id = stem.unwrap_or(name).parse().ok();
+            match id.filter(|id| shelf.is_some() && expected.get(id) == shelf.as_ref()) {
+                Some(id) if stem.is_none() => walk.found.push(id),
+                Some(_) => {}
+                None => walk.strays.push(entry.path()),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The shelf that this folder is, if it is one.
+fn shelf_of(folder: &Path) -> Option<Shelf> {
+    let digits = |path: &Path| {
+        let name = path.file_name()?.to_str().filter(|name| name.len() == 2)?;
+        u8::from_str_radix(name, 16).ok()
+    };
+    let outer = digits(folder.parent()?)?;
+    Some(Shelf(u16::from_be_bytes([outer, digits(folder)?])))
+}
+
+fn sort_in(
+    entry: &fs::DirEntry,
+    folders: &mut Vec<PathBuf>,
+    strays: &mut Vec<PathBuf>,
+) -> io::Result<()> {
+    let list = if entry.file_type()?.is_dir() {
+        folders
+    } else {
+        strays
+    };
+    list.push(entry.path());
+    Ok(())
+}
+
+/// Removes what has been in this folder for so many milliseconds.
+pub(super) fn expire(folder: &Path, kept_ms: u64, now: SystemTime) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let age = now
+            .duration_since(entry.metadata()?.modified()?)
+            .unwrap_or_default();
+        if age >= Duration::from_millis(kept_ms) {
+            remove(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    if path.symlink_metadata()?.is_dir() {
+        fs::remove_dir_all(path)
+    } else {
+        fs::remove_file(path)
+    }
+}
+
+/// A path in the folder that is not taken: the name, or the name and a number.
+pub(super) fn free_name(folder: &Path, name: &OsStr) -> PathBuf {
+    let mut target = folder.join(name);
+    let mut number = 0u32;
+    while target.symlink_metadata().is_ok() {
+        number += 1;
+        let mut name = name.to_owned();
+        name.push(format!(".{number}"));
+        target = folder.join(name);
+    }
+    target
+}
+
+/// Moves a file into `folder` under a name that is free there, as of `now`.
+pub(super) fn set_aside(path: &Path, folder: &Path, now: SystemTime) -> io::Result<()> {
+    let target = free_name(folder, path.file_name().unwrap_or_default());
+    fs::rename(path, &target)?;
+    // Its age counts from now, not from when it was written. A folder or a link keeps its own.
+    if target.symlink_metadata()?.is_file() {
+        File::options()
+            .append(true)
+            .open(&target)?
+            .set_modified(now)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,409 @@
+//! `MemoryDisk`: what a store in memory keeps, and what a crash leaves of it.
+//!
+//! At most one store lives on a disk at a time. What is handed in becomes durable after the time that a commit
+//! takes, in the order in which it was handed in, and only then is anybody told. A crash leaves any number of
+//! the first of what was waiting, which is what a journal leaves.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use bytes::Bytes;
+use dataverse_core::content::GroupTree;
+use dataverse_core::holdings::{Holding, Role};
+use dataverse_core::key::Key;
+use dataverse_core::record::Record;
+use dataverse_core::secret::Secret;
+use dataverse_core::version::Stamp;
+
+use super::{Audience, MemoryStore};
+use crate::rope::Rope;
+use crate::rules::{Fate, Verdict, decide};
+use crate::{Applied, Change, Life, Opened, SavedLinks, StoreError, locked};
+
+/// How long the next commit takes.
+pub type CommitPace = Arc<dyn Fn() -> Duration + Send + Sync>;
+
+/// Something that is to become durable. It is told whether the store still lives that wanted it.
+pub(super) type Job = Box<dyn FnOnce(&mut Kept, bool) + Send>;
+
+/// What outlives a [`MemoryStore`].
+pub struct MemoryDisk {
+    state: Mutex<State>,
+    pace: Option<CommitPace>,
+}
+
+#[derive(Default)]
+struct State {
+    kept: Kept,
+    waiting: VecDeque<Job>,
+    /// The number of the store that was opened last, and whether it still lives.
+    opened: u64,
+    is_open: bool,
+}
+
+/// What is durable.
+pub(super) struct Kept {
+    held: BTreeMap<Key, Stored>,
+    /// Replicas that were put into quarantine and not made good yet.
+    missing: BTreeMap<Key, Arc<Record>>,
+    pub(super) links: SavedLinks,
+    pub(super) ceiling: Stamp,
+    pub(super) life: Life,
+    secret: Secret,
+}
+
+impl Default for Kept {
+    /// What a new disk has: nothing but its secret.
+    fn default() -> Self {
+        Self {
+            held: BTreeMap::new(),
+            missing: BTreeMap::new(),
+            links: SavedLinks::default(),
+            ceiling: Stamp::default(),
+            life: Life::default(),
+            secret: crate::secret::draw(),
+        }
+    }
+}
+
+struct Stored {
+    holding: Holding,
+    rope: Rope,
+    tree: Arc<GroupTree>,
+}
+
+impl MemoryDisk {
+    /// An empty disk on which everything is durable at once.
+    #[must_use]
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self {
+            state: Mutex::default(),
+            pace: None,
+        })
+    }
+
+    /// An empty disk whose commits take their time. Its stores have to be used within a runtime of tokio.
+    #[must_use]
+    pub fn paced(pace: CommitPace) -> Arc<Self> {
+        Arc::new(Self {
+            state: Mutex::default(),
+            pace: Some(pace),
+        })
+    }
+
+    /// A store of this capacity in bytes with what the disk has. The one before lives no more.
+    #[must_use]
+    pub fn open(self: &Arc<Self>, capacity: u64) -> Arc<MemoryStore> {
+        let mut state = self.state();
+        state.waiting.clear();
+        state.opened += 1;
+        state.is_open = true;
+        MemoryStore::new_on(Arc::clone(self), state.opened, capacity, &state.kept)
+    }
+
+    /// The machine fails: the store lives no more. Of so many changes that wait to become durable, `kept` says
+    /// how many of the first became it nevertheless.
+    pub fn crash(&self, kept: impl FnOnce(usize) -> usize) {
+        let mut state = self.state();
+        state.is_open = false;
+        let survive = kept(state.waiting.len());
+        let State {
+            kept: disk,
+            waiting,
+            ..
+        } = &mut *state;
+        for job in std::mem::take(waiting).into_iter().take(survive) {
+            job(disk, false);
+        }
+    }
+
+    /// Everything on it is gone, as if it were another disk. Nothing may live on it.
+    pub fn wipe(&self) {
+        let mut state = self.state();
+        assert!(!state.is_open, "a disk in use is not wiped");
+        state.kept = Kept::default();
+        state.waiting.clear();
+    }
+
+    /// Takes over the secret of another disk, as a copy of it has. Before a store is opened on it.
+    #[cfg(feature = "testing")]
+    pub fn share_secret_of(&self, other: &Self) {
+        let secret = other.state().kept.secret.clone();
+        self.state().kept.secret = secret;
+    }
+
+    /// Every holding that is durable, in order of the key.
+    #[must_use]
+    pub fn holdings(&self) -> Vec<Holding> {
+        self.state().kept.holdings().cloned().collect()
+    }
+
+    /// What is held of this file, durably.
+    #[must_use]
+    pub fn holding(&self, key: &Key) -> Option<Holding> {
+        let state = self.state();
+        let stored = state.kept.held.get(key);
+        stored.map(|stored| stored.holding.clone())
+    }
+
+    /// The content of what is held of this file, as it lies there.
+    #[must_use]
+    pub fn content(&self, key: &Key) -> Option<Bytes> {
+        let state = self.state();
+        let stored = state.kept.held.get(key)?;
+        Some(stored.rope.from(0).concat().into())
+    }
+
+    /// Turns one bit of the content that is held of this file. False when there is no such bit.
+    pub fn rot(&self, key: &Key, offset: u64) -> bool {
+        let mut state = self.state();
+        let Some(stored) = state.kept.held.get_mut(key) else {
+            return false;
+        };
+        let mut content = stored.rope.from(0).concat();
+        let Some(byte) = usize::try_from(offset)
+            .ok()
+            .and_then(|at| content.get_mut(at))
+        else {
+            return false;
+        };
+        *byte ^= 1;
+        stored.rope = Rope::default();
+        stored.rope.push(content.into());
+        true
+    }
+
+    pub(super) fn check(&self, store: u64) -> Result<(), StoreError> {
+        self.state().check(store)
+    }
+
+    pub(super) fn found(&self) -> Opened {
+        let state = self.state();
+        let kept = &state.kept;
+        Opened {
+            holdings: kept.holdings().cloned().collect(),
+            ceiling: kept.ceiling,
+            secret: kept.secret.clone(),
+            links: kept.links.clone(),
+            life: kept.life,
+            missing: kept.missing.values().cloned().collect(),
+        }
+    }
+
+    pub(super) fn content_of(
+        &self,
+        record: &Record,
+    ) -> Result<(Record, Rope, Arc<GroupTree>), StoreError> {
+        let state = self.state();
+        let stored = state.kept.held.get(&record.key).filter(|stored| {
+            let held = &stored.holding.record;
+            held.version == record.version && !held.deleted
+        });
+        let stored = stored.ok_or_else(|| StoreError::Absent(record.key.clone()))?;
+        let held = Record::clone(&stored.holding.record);
+        Ok((held, stored.rope.clone(), Arc::clone(&stored.tree)))
+    }
+
+    pub(super) fn hand_in(self: &Arc<Self>, store: u64, job: Job) -> Result<(), StoreError> {
+        let mut state = self.state();
+        state.check(store)?;
+        let Some(pace) = &self.pace else {
+            job(&mut state.kept, true);
+            return Ok(());
+        };
+        state.waiting.push_back(job);
+        // What comes while a commit is under way is part of it.
+        if state.waiting.len() == 1 {
+            let (disk, takes) = (Arc::clone(self), pace());
+            tokio::spawn(async move {
+                tokio::time::sleep(takes).await;
+                disk.commit(store);
+            });
+        }
+        Ok(())
+    }
+
+    pub(super) fn close(&self, store: u64) {
+        self.commit(store);
+        let mut state = self.state();
+        state.is_open &= state.opened != store;
+    }
+
+    /// What waits is durable from now on.
+    fn commit(&self, store: u64) {
+        let mut state = self.state();
+        if state.check(store).is_err() {
+            return;
+        }
+        let State { kept, waiting, .. } = &mut *state;
+        for job in waiting.drain(..) {
+            job(kept, true);
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        locked(&self.state)
+    }
+}
+
+impl State {
+    fn check(&self, store: u64) -> Result<(), StoreError> {
+        if self.is_open && self.opened == store {
+            return Ok(());
+        }
+        Err(StoreError::Closed)
+    }
+}
+
+impl Kept {
+    pub(super) fn holdings(&self) -> impl Iterator<Item = &Holding> {
+        self.held.values().map(|stored| &stored.holding)
+    }
+
+    /// Applies a change. The audience is told under the disk's lock: it hears of changes in the order in which
+    /// they were made.
+    pub(super) fn apply(
+        &mut self,
+        change: Change,
+        audience: Option<&Audience>,
+    ) -> Result<Applied, StoreError> {
+        let tell = |key: &Key, before: Option<&Holding>, after: Option<&Holding>| {
+            if let Some(audience) = audience {
+                audience.tell(key, before, after);
+            }
+        };
+        let key = change.key().clone();
+        match (self.missing.get(&key), &change) {
+            (Some(lost), Change::Put { record, .. }) if record.version < lost.version => {
+                return Ok(Applied::Superseded(Arc::clone(lost)));
+            }
+            (Some(lost), Change::Drop { version, .. }) if *version >= lost.version => {
+                self.missing.remove(&key);
+            }
+            _ => {}
+        }
+        let present = self.held.get(&key).map(|stored| &stored.holding);
+        match decide(present, &change)? {
+            Verdict::Nothing => Ok(Applied::Nothing),
+            Verdict::Superseded(record) => Ok(Applied::Superseded(record)),
+            Verdict::Remove { quarantine } => {
+                let before = self.held.remove(&key).map(|stored| stored.holding);
+                let bad = before.as_ref();
+                if let Some(bad) = bad.filter(|held| quarantine && held.role == Role::Replica) {
+                    let record = Arc::clone(&bad.record);
+                    self.missing.insert(key.clone(), record);
+                }
+                tell(&key, before.as_ref(), None);
+                Ok(Applied::Done { before })
+            }
+            Verdict::Hold { after, content } => {
+                self.missing.remove(&key);
+                let before = self.held.remove(&key);
+                let (rope, tree) = match (content, change, &before) {
+                    (Fate::Kept, _, Some(stored)) => {
+                        (stored.rope.clone(), Arc::clone(&stored.tree))
+                    }
+                    (
+                        Fate::Replaced,
+                        Change::Put {
+                            content: Some(content),
+                            ..
+                        },
+                        _,
+                    ) if !after.record.deleted => (content.rope(), content.tree()),
+                    _ => Default::default(),
+                };
+                let before = before.map(|stored| stored.holding);
+                tell(&key, before.as_ref(), Some(&after));
+                let holding = Holding {
+                    validated: 0,
+                    ..after
+                };
+                let stored = Stored {
+                    holding,
+                    rope,
+                    tree,
+                };
+                self.held.insert(key, stored);
+                Ok(Applied::Done { before })
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Store;
+    use crate::suite::{Bench, put, record};
+
+    const CAPACITY: u64 = 1 << 20;
+    const TAKES: Duration = Duration::from_millis(5);
+
+    #[tokio::test]
+    async fn what_is_durable_outlives_its_store() {
+        let disk = MemoryDisk::new();
+        let first = Bench::of(disk.open(CAPACITY), None);
+        let x = record("ada/x", 1, b"content");
+        first.put(&x, Role::Replica, b"content").await;
+        let ceiling = first.store.save_ceiling(Stamp(9)).await;
+        ceiling.expect("the store lives");
+        disk.crash(|waiting| waiting);
+
+        assert!(matches!(
+            first.store.save_ceiling(Stamp(10)).await,
+            Err(StoreError::Closed)
+        ));
+        let second = Bench::of(disk.open(CAPACITY), None);
+        assert_eq!(second.opened.ceiling, Stamp(9));
+        assert_eq!(second.store.usage().replicas, 7);
+        assert_eq!(second.read(&x).await.expect("it is held"), b"content");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_crash_leaves_the_first_of_what_was_under_way_and_tells_nobody() {
+        let names = ["ada/a", "ada/b", "ada/c"];
+        for survive in 0..=names.len() {
+            let disk = MemoryDisk::paced(Arc::new(|| TAKES));
+            let bench = Bench::of(disk.open(CAPACITY), None);
+            let mut waiting = Vec::new();
+            for name in names {
+                let content = Some(bench.prepare(b"x").await);
+                let change = put(&record(name, 1, b"x"), Role::Replica, content);
+                let store = Arc::clone(&bench.store);
+                waiting.push(tokio::spawn(async move { store.apply(change).await }));
+            }
+            tokio::time::sleep(TAKES / 2).await;
+            disk.crash(|waiting| {
+                assert_eq!(waiting, names.len());
+                survive
+            });
+            for one in waiting {
+                let told = one.await.expect("nobody panics");
+                assert!(matches!(told, Err(StoreError::Closed)), "{told:?}");
+            }
+            assert_eq!(bench.mirror.files(), 0);
+            let left = disk.holdings();
+            let left = left.iter().map(|holding| holding.record.key.as_str());
+            assert_eq!(left.collect::<Vec<_>>(), names[..survive]);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_commit_takes_its_time_and_closing_waits_for_none() {
+        let disk = MemoryDisk::paced(Arc::new(|| TAKES));
+        let store = disk.open(CAPACITY);
+        let before = tokio::time::Instant::now();
+        store.save_ceiling(Stamp(1)).await.expect("it is saved");
+        assert_eq!(before.elapsed(), TAKES);
+        let saving = Arc::clone(&store);
+        let saving = tokio::spawn(async move { saving.save_ceiling(Stamp(2)).await });
+        tokio::task::yield_now().await;
+        store.close().await;
+        saving
+            .await
+            .expect("nobody panics")
+            .expect("what was handed in before is durable");
+    }
+}

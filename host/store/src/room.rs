@@ -1,0 +1,212 @@
+//! `Room`: how many bytes a store may still take, and who was promised how many.
+//!
+//! Every byte is counted once: as replica, as cached copy, or in a [`Reservation`]. A promise is made
+//! before a byte is written, so a write that would not fit is refused before anything is lost. One
+//! hundredth is never promised: deletions and the index need room on a full disk too.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use dataverse_core::holdings::{Holding, Role};
+use dataverse_core::limits::STORE_RESERVE_DIVISOR;
+use dataverse_core::plural::plural;
+
+use super::{StoreError, Usage, locked};
+use crate::limits;
+
+/// The account of one store.
+#[derive(Debug)]
+pub(super) struct Room {
+    capacity: Option<u64>,
+    /// The folder whose disk has to have the room as well.
+    folder: Option<PathBuf>,
+    used: Mutex<Used>,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Used {
+    replicas: u64,
+    cached: u64,
+    reserved: u64,
+    /// The part of `reserved` that takes up disk already.
+    written: u64,
+}
+
+impl Used {
+    fn on_disk(self) -> u64 {
+        self.replicas + self.cached + self.written
+    }
+
+    fn promised(self) -> u64 {
+        self.replicas + self.cached + self.reserved
+    }
+
+    fn of(&mut self, role: Role) -> &mut u64 {
+        match role {
+            Role::Replica => &mut self.replicas,
+            Role::Cached => &mut self.cached,
+        }
+    }
+}
+
+impl Room {
+    /// An account over this many bytes, or over what the disk of `folder` has.
+    pub(super) fn new(capacity: Option<u64>, folder: Option<PathBuf>) -> Arc<Self> {
+        Arc::new(Self {
+            capacity,
+            folder,
+            used: Mutex::default(),
+        })
+    }
+
+    /// A promise of this many bytes.
+    pub(super) fn reserve(self: &Arc<Self>, bytes: u64) -> Result<Reservation, StoreError> {
+        let mut reservation = Reservation {
+            room: Arc::clone(self),
+            bytes: 0,
+            written: 0,
+        };
+        reservation.grow(bytes)?;
+        Ok(reservation)
+    }
+
+    /// Counts what a change of a holding did.
+    pub(super) fn changed(&self, before: Option<&Holding>, after: Option<&Holding>) {
+        let mut used = locked(&self.used);
+        if let Some(after) = after.filter(|holding| !holding.record.deleted) {
+            *used.of(after.role) += after.record.size;
+        }
+        if let Some(before) = before.filter(|holding| !holding.record.deleted) {
+            *used.of(before.role) -= before.record.size;
+        }
+    }
+
+    /// What is used.
+    pub(super) fn usage(&self) -> Usage {
+        let used = *locked(&self.used);
+        Usage {
+            capacity: self.capacity_with(used).0,
+            replicas: used.replicas,
+            cached: used.cached,
+            reserved: used.reserved,
+        }
+    }
+
+    /// The bytes that the store may use, and whether it is the disk that sets the bound.
+    fn capacity_with(&self, used: Used) -> (u64, bool) {
+        let on_disk = self.disk_free().map(|free| used.on_disk() + free);
+        match (self.capacity, on_disk) {
+            (Some(capacity), Some(disk)) => (capacity.min(disk), disk < capacity),
+            (Some(capacity), None) => (capacity, false),
+            (None, Some(disk)) => (disk, false),
+            (None, None) => (u64::MAX, false),
+        }
+    }
+
+    fn disk_free(&self) -> Option<u64> {
+        let disk = rustix::fs::statvfs(self.folder.as_ref()?).ok()?;
+        Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+    }
+
+    fn promise(&self, bytes: u64) -> Result<(), StoreError> {
+        let mut used = locked(&self.used);
+        let (capacity, disk_bound) = self.capacity_with(*used);
+        let limit = capacity - capacity / STORE_RESERVE_DIVISOR;
+        let short = used.promised().saturating_add(bytes).saturating_sub(limit);
+        if short == 0 {
+            used.reserved += bytes;
+            return Ok(());
+        }
+        // Evicting helps as long as there is something to evict.
+        match &self.folder {
+            Some(_) if disk_bound && used.cached == 0 => Err(StoreError::DiskFull(format!(
+                "the data folder has {} less than needed",
+                plural(short, "byte", "bytes")
+            ))),
+            _ => Err(StoreError::NoRoom { short }),
+        }
+    }
+}
+
+/// Bytes promised to one write; given back when dropped.
+#[derive(Debug)]
+pub(super) struct Reservation {
+    room: Arc<Room>,
+    bytes: u64,
+    written: u64,
+}
+
+impl Reservation {
+    /// Makes the promise hold for `total` bytes. For an unknown size it grows in steps, so that not every
+    /// write asks.
+    pub(super) fn cover(&mut self, total: u64) -> Result<(), StoreError> {
+        if total <= self.bytes {
+            return Ok(());
+        }
+        let needed = total - self.bytes;
+        // Near the end of the room the step may not fit where the bytes themselves do.
+        self.grow(needed.max(limits::SPOOL_ROOM_STEP_BYTES))
+            .or_else(|_| self.grow(needed))
+    }
+
+    /// Notes that so many bytes of the promise take up disk by now.
+    pub(super) fn wrote(&mut self, total: u64) {
+        let total = total.min(self.bytes);
+        locked(&self.room.used).written += total - self.written;
+        self.written = total;
+    }
+
+    /// Gives back what goes beyond `total` bytes.
+    pub(super) fn shrink(&mut self, total: u64) {
+        locked(&self.room.used).reserved -= self.bytes.saturating_sub(total);
+        self.bytes = self.bytes.min(total);
+    }
+
+    fn grow(&mut self, bytes: u64) -> Result<(), StoreError> {
+        self.room.promise(bytes)?;
+        self.bytes += bytes;
+        Ok(())
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        let mut used = locked(&self.room.used);
+        used.reserved -= self.bytes;
+        used.written -= self.written;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hundredth_is_never_promised() {
+        let room = Room::new(Some(1_000), None);
+        assert!(matches!(
+            room.reserve(991),
+            Err(StoreError::NoRoom { short: 1 })
+        ));
+        let all = room.reserve(990).expect("all but a hundredth fits");
+        assert!(room.reserve(1).is_err());
+        drop(all);
+        assert_eq!(room.usage().reserved, 0);
+    }
+
+    #[test]
+    fn a_promise_grows_in_steps_and_by_the_bytes_when_the_step_does_not_fit() {
+        let room = Room::new(Some(100 << 20), None);
+        let mut one = room.reserve(0).expect("nothing fits");
+        one.cover(1).expect("a step fits");
+        assert_eq!(room.usage().reserved, limits::SPOOL_ROOM_STEP_BYTES);
+        let mut rest = room.reserve(90 << 20).expect("it fits");
+        rest.cover((90 << 20) + 5).expect("five bytes fit");
+        assert_eq!(
+            room.usage().reserved,
+            limits::SPOOL_ROOM_STEP_BYTES + (90 << 20) + 5
+        );
+        one.shrink(1);
+        assert_eq!(room.usage().reserved, (90 << 20) + 6);
+    }
+}

@@ -1,0 +1,18 @@
+//! Draws the secret of a new data folder.
+
+use dataverse_core::secret::Secret;
+
+/// A new one, drawn from the system.
+pub(crate) fn draw() -> Secret {
+    Secret::from_bytes(rand::random())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_differ() {
+        assert_ne!(draw(), draw());
+    }
+}

@@ -197,8 +197,8 @@ impl Connection {
         }
         self.filled = 0;
         while left > 0 {
-            let room = self.buffer.len().min(left as usize);
-            let read = self.stream.read(&mut self.buffer[..room])?;
+            let space = self.buffer.len().min(left as usize);
+            let read = self.stream.read(&mut self.buffer[..space])?;
             if read == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }

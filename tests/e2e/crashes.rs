@@ -59,7 +59,7 @@ impl Trial {
 
     /// The node dies at this point, while it does what leads there, and starts again.
     async fn die_at(&mut self, point: &str) {
-        if ["relayout", "let_go", "scrub", "mend"].contains(&point.split('.').next().unwrap_or(""))
+        if ["relayout", "release", "scrub", "heal"].contains(&point.split('.').next().unwrap_or(""))
         {
             // It was emptied before: there has to be something to move.
             let held = async |trial: &Self| trial.nodes[VICTIM].json("/v1/status").await;
@@ -84,15 +84,15 @@ impl Trial {
             "store" => self.overwrite_until_it_dies(VICTIM, 4, point).await,
             "delete" => self.delete_until_it_dies(point).await,
             "transfer" => self.read_until_it_dies(point).await,
-            "relayout" | "let_go" => self.drain_until_it_dies(point).await,
-            "scrub" | "mend" => self.scrub_until_it_dies(point).await,
+            "relayout" | "release" => self.drain_until_it_dies(point).await,
+            "scrub" | "heal" => self.scrub_until_it_dies(point).await,
             step => panic!("nothing leads to {step}"),
         }
         let victim = self.nodes.remove(VICTIM).restart();
         self.nodes.insert(VICTIM, victim);
         self.all_are_there().await;
         self.delete_again().await;
-        if matches!(step, "relayout" | "let_go") {
+        if matches!(step, "relayout" | "release") {
             // It goes on where it was, and ends.
             let drained = async || self.nodes[VICTIM].json("/v1/status").await;
             eventually(&format!("it is empty after {point}"), async || {

@@ -4,9 +4,9 @@ use std::fs::File;
 use std::path::Path;
 
 use dataverse_core::policy::Kind;
-use dataverse_lab::shelf::{BuiltIn, Shelf};
+use dataverse_lab::library::{BuiltIn, PolicyLibrary};
 use dataverse_lab::single::{Accesses, OnResize, SingleCache, Unit};
-use dataverse_lab::trace::{Op, Options, Outcome, Request, Trace};
+use dataverse_lab::trace::{Op, Options, Request, RequestOutcome, Trace};
 use dataverse_sandbox::{Sandbox, SandboxOptions};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -73,8 +73,8 @@ fn evicted_in_the_lab(recording: &Path, policy: &str) -> Vec<u64> {
         wasm: it.wasm,
     });
     let sandbox = Sandbox::new(SandboxOptions::default()).expect("guests run here");
-    let shelf = Shelf::new(sandbox, built_in.collect());
-    let chosen = shelf
+    let library = PolicyLibrary::new(sandbox, built_in.collect());
+    let chosen = library
         .choose(Kind::Eviction, policy, "")
         .expect("it is shipped");
     let mut cache = SingleCache::new(&chosen, CACHE_BYTES, 7).expect("it starts");
@@ -130,7 +130,7 @@ async fn check_same_evictions(policy: &str) {
     assert!(asked.iter().all(|it| it.op == Op::Read && it.hops <= 1));
     let cached = asked
         .iter()
-        .filter(|it| it.outcome == Some(Outcome::Cached));
+        .filter(|it| it.outcome == Some(RequestOutcome::Cached));
     assert!(cached.count() > 20, "hardly anything was cached");
     let live = evicted_live(&log);
     assert!(live.len() > 20, "hardly anything made room: {live:?}");
@@ -176,10 +176,10 @@ async fn a_recording_tells_reads_writes_and_deletions_and_names_only_when_asked(
         assert_eq!(
             told,
             [
-                (Op::Write, 3, Some(Outcome::Done)),
-                (Op::Read, 3, Some(Outcome::Replica)),
-                (Op::Delete, 0, Some(Outcome::Done)),
-                (Op::Read, 0, Some(Outcome::Missing)),
+                (Op::Write, 3, Some(RequestOutcome::Done)),
+                (Op::Read, 3, Some(RequestOutcome::Replica)),
+                (Op::Delete, 0, Some(RequestOutcome::Done)),
+                (Op::Read, 0, Some(RequestOutcome::Missing)),
             ]
         );
         let text = std::fs::read_to_string(&recording).expect("it is text");

@@ -7,11 +7,11 @@
 use std::path::{Path, PathBuf};
 
 use dataverse_lab::experiment::{Experiment, Malformed};
+use dataverse_lab::library::PolicyLibrary;
 use dataverse_lab::results::{Expectation, Results};
-use dataverse_lab::shelf::Shelf;
 
 use crate::experiments::{errors, read_cut, read_whole, run};
-use crate::shelf;
+use crate::library;
 
 /// Requests and repetitions that are enough for the assertions of each example. What is asserted as sure needs
 /// repetitions, what happens on the way needs requests on both sides of it, and what is counted in hundredths needs
@@ -40,18 +40,18 @@ fn is_whole() -> bool {
     std::env::var("DATAVERSE_EXAMPLES").is_ok_and(|size| size == "whole")
 }
 
-fn read(file: &Path, name: &str, shelf: &Shelf) -> Result<Experiment, Malformed> {
+fn read(file: &Path, name: &str, library: &PolicyLibrary) -> Result<Experiment, Malformed> {
     let enough = ENOUGH.iter().find(|(of, _)| *of == name);
     let (_, enough) = enough.unwrap_or_else(|| panic!("say above what is enough for {name}"));
     match is_whole() {
-        true => read_whole(file, shelf),
-        false => read_cut(file, shelf, *enough),
+        true => read_whole(file, library),
+        false => read_cut(file, library, *enough),
     }
 }
 
 /// The results of an example, none of whose runs failed.
-fn results(file: &Path, name: &str, shelf: &Shelf) -> Results {
-    let experiment = read(file, name, shelf).unwrap_or_else(|error| panic!("{error}"));
+fn results(file: &Path, name: &str, library: &PolicyLibrary) -> Results {
+    let experiment = read(file, name, library).unwrap_or_else(|error| panic!("{error}"));
     let results = run(&experiment, 2);
     assert!(results.complete, "{name}");
     assert_eq!(errors(&results), [""; 0], "{name}");
@@ -70,7 +70,7 @@ fn broken(results: &Results) -> Vec<&Expectation> {
 
 #[test]
 fn every_example_says_what_it_found_and_is_right() {
-    let shelf = shelf();
+    let library = library();
     let mut files: Vec<PathBuf> = std::fs::read_dir(folder())
         .expect("the examples are there")
         .map(|entry| entry.expect("an entry").path())
@@ -88,7 +88,7 @@ fn every_example_says_what_it_found_and_is_right() {
         if name == HOMEWORK {
             continue;
         }
-        let results = results(&file, &name, &shelf);
+        let results = results(&file, &name, &library);
         assert!(!results.expectations.is_empty(), "{name} asserts nothing");
         for it in broken(&results) {
             wrong.push(format!("{name}:{}: {}: {}", it.line, it.expected, it.found));
@@ -110,7 +110,7 @@ fn homework(solution: &str) -> Results {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("homework.toml");
     std::fs::write(&file, solved).expect("it is written");
-    results(&file, HOMEWORK, &shelf())
+    results(&file, HOMEWORK, &library())
 }
 
 /// Whether this solution passes and earns the bonus. What it misses is about hits, and nothing else is wrong.

@@ -7,37 +7,37 @@ use std::sync::atomic::AtomicBool;
 use dataverse_core::content::Digest;
 use dataverse_core::policy::Kind;
 use dataverse_lab::experiment::{Experiment, Malformed, Reading, Running, TEMPLATE, Unwatched};
-use dataverse_lab::results::{Outcome, Results, Timings};
-use dataverse_lab::shelf::Shelf;
+use dataverse_lab::library::PolicyLibrary;
+use dataverse_lab::results::{AssertionOutcome, Results, Timings};
 
-use crate::shelf;
+use crate::library;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_dataverse");
 
 /// As `lab run` reads it.
-pub(super) fn read_whole(file: &Path, shelf: &Shelf) -> Result<Experiment, Malformed> {
+pub(super) fn read_whole(file: &Path, library: &PolicyLibrary) -> Result<Experiment, Malformed> {
     let reading = Reading {
         default_policy: dataverse_builtin::default_name,
-        ..Reading::new(shelf)
+        ..Reading::new(library)
     };
     Experiment::read(file, &reading)
 }
 
-fn read_small(file: &Path, shelf: &Shelf) -> Result<Experiment, Malformed> {
-    read_cut(file, shelf, (200, 2))
+fn read_small(file: &Path, library: &PolicyLibrary) -> Result<Experiment, Malformed> {
+    read_cut(file, library, (200, 2))
 }
 
 /// With so many requests and repetitions at most.
 pub(super) fn read_cut(
     file: &Path,
-    shelf: &Shelf,
+    library: &PolicyLibrary,
     (requests, repetitions): (u64, u32),
 ) -> Result<Experiment, Malformed> {
     let reading = Reading {
         default_policy: dataverse_builtin::default_name,
         requests_max: Some(requests),
         repetitions_max: Some(repetitions),
-        ..Reading::new(shelf)
+        ..Reading::new(library)
     };
     Experiment::read(file, &reading)
 }
@@ -52,18 +52,18 @@ pub(super) fn run(experiment: &Experiment, jobs: usize) -> Results {
 pub(super) fn errors(results: &Results) -> Vec<&str> {
     let runs = results.cells.iter().flat_map(|cell| &cell.repetitions);
     runs.filter_map(|run| match &run.outcome {
-        Outcome::Error(error) => Some(error.as_str()),
-        Outcome::Measures(_) => None,
+        AssertionOutcome::Error(error) => Some(error.as_str()),
+        AssertionOutcome::Measures(_) => None,
     })
     .collect()
 }
 
 #[test]
 fn jobs_change_nothing_but_the_time() {
-    let shelf = shelf();
+    let library = library();
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/experiments/four-nodes.toml");
     let timeless = |jobs| {
-        let experiment = read_small(&file, &shelf).expect("it makes sense");
+        let experiment = read_small(&file, &library).expect("it makes sense");
         let results = Results {
             timings: Timings::default(),
             ..run(&experiment, jobs)
@@ -102,11 +102,11 @@ fn a_policy_of_the_wrong_kind_is_refused_where_it_is_named() {
     std::fs::write(folder.path().join("mine.wasm"), policy.wasm).expect("it is written");
     let text = format!("{SMALL}[[compare]]\nname = \"mine\"\neviction = \"mine.wasm\"\n");
     let line = text.lines().count();
-    let refused = read_small(&written(folder.path(), &text), &shelf()).expect_err("wrong kind");
+    let refused = read_small(&written(folder.path(), &text), &library()).expect_err("wrong kind");
     assert_eq!(refused.place.map(|place| place.line as usize), Some(line));
     assert!(refused.reason.contains("placement"), "{}", refused.reason);
     let placing = text.replace("eviction = \"mine.wasm\"", "placement = \"mine.wasm\"");
-    let experiment = read_small(&written(folder.path(), &placing), &shelf()).expect("it fits");
+    let experiment = read_small(&written(folder.path(), &placing), &library()).expect("it fits");
     let results = run(&experiment, 1);
     assert_eq!(
         results.digests.policies.get("placement/mine.wasm"),
@@ -119,7 +119,7 @@ fn all_policies_that_there_are_not_are_told_of_at_once() {
     let folder = tempfile::tempdir().expect("a folder");
     let more = "[[compare]]\nname = \"b\"\neviction = \"lur\"\nplacement = \"rign\"\n[[compare]]\nname = \"c\"\nrelocation = \"no.wasm\"\n";
     let file = written(folder.path(), &format!("{SMALL}{more}"));
-    let refused = read_small(&file, &shelf()).expect_err("no such policies");
+    let refused = read_small(&file, &library()).expect_err("no such policies");
     let told = refused.to_string();
     for name in ["`lur`", "`rign`", "no.wasm can't be read"] {
         assert_eq!(told.matches(name).count(), 1, "{told}");
@@ -133,7 +133,7 @@ fn a_configuration_that_a_policy_does_not_take_is_refused() {
     let wish = "eviction = { policy = \"lru\", config = { depth = \"deep\" } }";
     let text = SMALL.replace("eviction = \"lru\"", wish);
     let line = text.lines().count();
-    let refused = read_small(&written(folder.path(), &text), &shelf()).expect_err("no such key");
+    let refused = read_small(&written(folder.path(), &text), &library()).expect_err("no such key");
     assert_eq!(refused.place.map(|place| place.line as usize), Some(line));
 }
 

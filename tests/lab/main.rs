@@ -13,16 +13,16 @@ mod search;
 mod trace;
 mod world;
 
-use dataverse_lab::shelf::{BuiltIn, Shelf};
+use dataverse_lab::library::{BuiltIn, PolicyLibrary};
 use dataverse_sandbox::{Sandbox, SandboxOptions};
 
 /// The policies that come with the program.
-fn shelf() -> Shelf {
+fn library() -> PolicyLibrary {
     let sandbox = Sandbox::new(SandboxOptions::default()).expect("this machine runs policies");
     let built_in = dataverse_builtin::all().into_iter().map(|it| BuiltIn {
         kind: it.kind,
         name: it.name,
         wasm: it.wasm,
     });
-    Shelf::new(sandbox, built_in.collect())
+    PolicyLibrary::new(sandbox, built_in.collect())
 }

@@ -4,14 +4,14 @@ use std::process::{Command, Output};
 use std::sync::LazyLock;
 
 use dataverse_core::policy::Kind;
+use dataverse_lab::library::PolicyLibrary;
 use dataverse_lab::placement::{Change, Finding, Method, Moves, Study, Weights, closed_form};
-use dataverse_lab::shelf::Shelf;
 use serde_json::Value;
 
-use crate::shelf;
+use crate::library;
 
 /// One for all tests, so that each policy is compiled once.
-static SHELF: LazyLock<Shelf> = LazyLock::new(shelf);
+static SHELF: LazyLock<PolicyLibrary> = LazyLock::new(library);
 
 const BINARY: &str = env!("CARGO_BIN_EXE_dataverse");
 

@@ -7,17 +7,17 @@ use std::process::{Command, Output, Stdio};
 use std::sync::LazyLock;
 
 use dataverse_core::policy::Kind;
-use dataverse_core::recording::{Line, Outcome, Writer};
-use dataverse_lab::shelf::Shelf;
+use dataverse_core::recording::{Line, RequestOutcome, Writer};
+use dataverse_lab::library::PolicyLibrary;
 use dataverse_lab::single::{self, Access, SingleCache};
 use dataverse_lab::trace::Op;
 use dataverse_sdk::testing::Counts;
 use serde_json::Value;
 
 use crate::reference::{self, Request};
-use crate::{guests, shelf};
+use crate::{guests, library};
 
-static SHELF: LazyLock<Shelf> = LazyLock::new(shelf);
+static SHELF: LazyLock<PolicyLibrary> = LazyLock::new(library);
 
 /// Replays with the policy as WebAssembly, under the cache of a node.
 fn in_the_lab(policy: &str, capacity: u64, requests: &[Request]) -> Counts {
@@ -231,14 +231,14 @@ fn a_recording_is_replayed_but_for_what_the_cache_had_no_part_in() {
         };
         writer.write(&line).expect("memory takes it");
     };
-    write(1, Op::Write, 10, Outcome::Done);
-    write(1, Op::Read, 10, Outcome::Cached);
-    write(2, Op::Read, 10, Outcome::Replica);
-    write(3, Op::Read, 0, Outcome::Missing);
-    write(4, Op::Read, 10, Outcome::Remote);
-    write(4, Op::Read, 10, Outcome::Cached);
-    write(4, Op::Delete, 0, Outcome::Done);
-    write(4, Op::Read, 10, Outcome::Failed);
+    write(1, Op::Write, 10, RequestOutcome::Done);
+    write(1, Op::Read, 10, RequestOutcome::Cached);
+    write(2, Op::Read, 10, RequestOutcome::Replica);
+    write(3, Op::Read, 0, RequestOutcome::Missing);
+    write(4, Op::Read, 10, RequestOutcome::Remote);
+    write(4, Op::Read, 10, RequestOutcome::Cached);
+    write(4, Op::Delete, 0, RequestOutcome::Done);
+    write(4, Op::Read, 10, RequestOutcome::Failed);
     let recording = written(folder.path(), "node.rec", &writer.into_inner());
     let trace = recording.to_string_lossy();
     let (rows, said) = rows(&["--trace", &trace, "--policy", "lru", "--capacity", "100B"]);

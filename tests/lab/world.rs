@@ -4,44 +4,44 @@ use std::path::Path;
 use std::sync::Arc;
 
 use dataverse_core::policy::Kind;
+use dataverse_lab::library::{Chosen, PolicyLibrary};
 use dataverse_lab::measures::Measures;
 use dataverse_lab::quantity::Portion;
-use dataverse_lab::shelf::{Chosen, Shelf};
 use dataverse_lab::topology::Network;
 use dataverse_lab::workload::Workload;
-use dataverse_lab::world::{Event, EventSpec, Judges, Scenario, run};
+use dataverse_lab::world::{ChosenPolicies, Event, EventSpec, Scenario, run};
 
-use crate::{guests, shelf};
+use crate::{guests, library};
 
 const TOPOLOGY: &str = "kind = 'watts-strogatz'\nnodes = 24\nneighbours = 4\nrewire = 0.1";
 const WORKLOAD: &str = "files = 300\nsize = 1000\nexponent = 0.8\nwrites = 0.02";
 
 struct Trial {
-    shelf: Shelf,
-    judges: Judges,
+    library: PolicyLibrary,
+    policies: ChosenPolicies,
     events: Vec<Event>,
 }
 
 impl Trial {
     fn of(placement: &str, eviction: &str, relocation: &str) -> Self {
-        let shelf = shelf();
-        let judges = Judges {
-            placement: choose(&shelf, Kind::Placement, placement),
-            eviction: choose(&shelf, Kind::Eviction, eviction),
-            relocation: choose(&shelf, Kind::Relocation, relocation),
+        let library = library();
+        let policies = ChosenPolicies {
+            placement: choose(&library, Kind::Placement, placement),
+            eviction: choose(&library, Kind::Eviction, eviction),
+            relocation: choose(&library, Kind::Relocation, relocation),
         };
         Self {
-            shelf,
-            judges,
+            library,
+            policies,
             events: Vec::new(),
         }
     }
 
     fn with(mut self, event: &str) -> Self {
         let spec: EventSpec = toml::from_str(event).expect("it can be read");
-        let shelf = &self.shelf;
+        let library = &self.library;
         let resolved = Event::resolve(0, &spec, &mut |kind, policy, config| {
-            shelf
+            library
                 .choose(kind, policy, config)
                 .map_err(|error| error.to_string())
         });
@@ -57,7 +57,7 @@ impl Trial {
             network: Arc::new(Network::open(&topology, Path::new(".")).expect("it is one")),
             workload: Arc::new(Workload::open(&workload, Path::new(".")).expect("it is one")),
             nodes: toml::from_str(nodes).expect("it can be read"),
-            judges: self.judges.clone(),
+            policies: self.policies.clone(),
             events: self.events.clone(),
             requests: 4_000,
             warm_up: Portion::Share(0.25),
@@ -66,8 +66,8 @@ impl Trial {
     }
 }
 
-fn choose(shelf: &Shelf, kind: Kind, policy: &str) -> Chosen {
-    shelf
+fn choose(library: &PolicyLibrary, kind: Kind, policy: &str) -> Chosen {
+    library
         .choose(kind, policy, "")
         .unwrap_or_else(|error| panic!("{error}"))
 }
@@ -155,9 +155,9 @@ fn a_policy_that_is_swapped_takes_over_the_cache_and_decides_from_then_on() {
 fn replicas_move_towards_their_readers() {
     let mut trial = Trial::of("rendezvous", "lru", "reader");
     let chosen = trial
-        .shelf
+        .library
         .choose(Kind::Relocation, "follow-demand", r#"{"reads": 3}"#);
-    trial.judges.relocation = chosen.unwrap_or_else(|error| panic!("{error}"));
+    trial.policies.relocation = chosen.unwrap_or_else(|error| panic!("{error}"));
     let measures = trial.run(6).numbers;
     assert!(measures["moves"] > 0.0, "{measures:?}");
     // The reader's copy came along with the read and becomes the replica.

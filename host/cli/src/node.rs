@@ -13,10 +13,10 @@ use dataverse_api::http;
 use dataverse_api::http::Around;
 use dataverse_core::id::NodeId;
 use dataverse_core::search::Peer;
-use dataverse_node::driver::{Driver, Judges, Parts, system_now};
+use dataverse_node::driver::{Driver, Parts, PolicySlots, system_now};
 use dataverse_node::entropy::Entropy;
-use dataverse_node::policies::api::Desk;
-use dataverse_node::policies::{Place, Policies, Workshop};
+use dataverse_node::policies::api::PolicyApi;
+use dataverse_node::policies::{Policies, PoliciesConfig, PolicyCompiler};
 use dataverse_node::recorder::{Recorder, Recording};
 use dataverse_overlay::descriptors;
 use dataverse_overlay::grpc::GrpcTransport;
@@ -34,7 +34,7 @@ use crate::config::NodeConfig;
 const EPHEMERAL_BYTES: u64 = 1 << 30;
 
 /// In the data folder, policies that can be gone back to, and compiled ones.
-const KEPT: &str = "policies-kept";
+const HISTORY: &str = "policies-kept";
 const COMPILED: &str = "policies-compiled";
 
 /// Where a node keeps what it stores.
@@ -54,7 +54,7 @@ pub(crate) struct RunningNode {
     address: String,
     listens: SocketAddr,
     closing: CancellationToken,
-    faces: JoinSet<anyhow::Result<()>>,
+    servers: JoinSet<anyhow::Result<()>>,
     shutdown: Duration,
     /// What a node writes that keeps nothing; goes with it.
     _scratch: Option<TempDir>,
@@ -88,10 +88,10 @@ impl RunningNode {
         listeners: (TcpListener, TcpListener),
         drawn: NodeId,
     ) -> anyhow::Result<Self> {
-        let workshop = open_workshop(&config, keeping).await?;
+        let compiler = open_compiler(&config, keeping).await?;
         let (store, id) = open_store(&config, keeping, drawn).await?;
         let closed = Arc::clone(&store);
-        let started = Self::start_from(config, keeping, workshop, listeners, store, id).await;
+        let started = Self::start_from(config, keeping, compiler, listeners, store, id).await;
         if started.is_err() {
             closed.close().await;
         }
@@ -101,7 +101,7 @@ impl RunningNode {
     async fn start_from(
         config: NodeConfig,
         keeping: Keeping,
-        workshop: Arc<Workshop>,
+        compiler: Arc<PolicyCompiler>,
         (grpc, http): (TcpListener, TcpListener),
         store: Arc<dyn Store>,
         id: NodeId,
@@ -122,7 +122,7 @@ impl RunningNode {
             .map(|recording| Recorder::start(recording, id))
             .transpose()?;
         let hosts = config.all_http_hosts();
-        let (scratch, place) = place_policies(&config, keeping, workshop)?;
+        let (scratch, place) = place_policies(&config, keeping, compiler)?;
         let driver = Driver::start(Parts {
             me: Peer {
                 id,
@@ -136,7 +136,7 @@ impl RunningNode {
             settings: config.settings,
             store,
             transport: Arc::new(GrpcTransport::new(&settings.timings())),
-            judges: Arc::new(Judges::default()),
+            policy_slots: Arc::new(PolicySlots::default()),
             recorder: recorder.map(Arc::new),
             now: system_now(),
             entropy: Entropy::of_system(),
@@ -157,20 +157,20 @@ impl RunningNode {
         };
         let around = Around { hosts, spool };
         let closing = CancellationToken::new();
-        let mut faces = JoinSet::new();
+        let mut servers = JoinSet::new();
         let (of_grpc, at_end) = (Arc::clone(&driver), closing.clone());
         let timings = settings.timings();
-        faces.spawn(async move {
+        servers.spawn(async move {
             let services = dataverse_api::grpc::services(&of_grpc);
             let is_ready = move || of_grpc.is_ready();
             let end = at_end.cancelled_owned();
             dataverse_overlay::grpc::serve(grpc, services, &timings, is_ready, end).await
         });
         let (of_http, at_end) = (Arc::clone(&driver), closing.clone());
-        let desk = Arc::clone(&policies) as Arc<dyn Desk>;
-        faces.spawn(async move {
+        let policy_api = Arc::clone(&policies) as Arc<dyn PolicyApi>;
+        servers.spawn(async move {
             let end = at_end.cancelled_owned();
-            let served = http::serve(http, of_http, desk, &settings, around, end).await;
+            let served = http::serve(http, of_http, policy_api, &settings, around, end).await;
             served.context("serving HTTP")
         });
         driver.link_with(config.links);
@@ -182,7 +182,7 @@ impl RunningNode {
             address,
             listens,
             closing,
-            faces,
+            servers,
             shutdown,
             _scratch: scratch,
         })
@@ -219,8 +219,8 @@ impl RunningNode {
     }
 
     /// Ends when a face fails, which none does by itself.
-    async fn face_failed(&mut self) -> anyhow::Error {
-        match self.faces.join_next().await {
+    async fn server_failed(&mut self) -> anyhow::Error {
+        match self.servers.join_next().await {
             Some(Ok(Err(error))) => error,
             Some(Err(error)) => error.into(),
             Some(Ok(Ok(()))) | None => anyhow::anyhow!("a server ended"),
@@ -234,18 +234,18 @@ impl RunningNode {
         // Requests that wait for a change of policies are answered, so that the faces need not wait for them.
         self.policies.cease();
         self.closing.cancel();
-        let ended = async { while self.faces.join_next().await.is_some() {} };
+        let ended = async { while self.servers.join_next().await.is_some() {} };
         if tokio::time::timeout(self.shutdown, ended).await.is_err() {
             tracing::warn!("requests in flight did not end in time and are cut off");
         }
-        self.faces.shutdown().await;
+        self.servers.shutdown().await;
         self.policies.stop().await;
         self.driver.stop().await;
     }
 
     /// Ends at once, as if the machine had failed: connections break, nobody is told.
     pub(crate) async fn kill(mut self) {
-        self.faces.shutdown().await;
+        self.servers.shutdown().await;
         self.policies.stop().await;
         self.driver.crash().await;
     }
@@ -263,7 +263,7 @@ pub(crate) async fn run(config: NodeConfig) -> anyhow::Result<()> {
     tokio::select! {
         _ = terminated.recv() => tracing::info!("told to stop"),
         _ = interrupted.recv() => tracing::info!("interrupted"),
-        error = node.face_failed() => {
+        error = node.server_failed() => {
             node.stop().await;
             return Err(error);
         }
@@ -291,10 +291,13 @@ async fn claim(config: &NodeConfig) -> anyhow::Result<DataFolder> {
     Ok(claimed.await??)
 }
 
-async fn open_workshop(config: &NodeConfig, keeping: Keeping) -> anyhow::Result<Arc<Workshop>> {
+async fn open_compiler(
+    config: &NodeConfig,
+    keeping: Keeping,
+) -> anyhow::Result<Arc<PolicyCompiler>> {
     let cache = (keeping == Keeping::OnDisk).then(|| config.folder.join(COMPILED));
     let bounds = config.settings.compile_bounds();
-    Ok(tokio::task::spawn_blocking(move || Workshop::guarded(cache, bounds)).await??)
+    Ok(tokio::task::spawn_blocking(move || PolicyCompiler::guarded(cache, bounds)).await??)
 }
 
 async fn open_store(
@@ -322,24 +325,24 @@ async fn open_store(
 fn place_policies(
     config: &NodeConfig,
     keeping: Keeping,
-    workshop: Arc<Workshop>,
-) -> anyhow::Result<(Option<TempDir>, Place)> {
+    compiler: Arc<PolicyCompiler>,
+) -> anyhow::Result<(Option<TempDir>, PoliciesConfig)> {
     let scratch = match keeping {
         Keeping::OnDisk => None,
         Keeping::InMemory => Some(tempfile::tempdir().context("making a temporary folder")?),
     };
-    let (folder, kept) = match &scratch {
-        None => (config.policies_folder(), config.folder.join(KEPT)),
+    let (folder, history) = match &scratch {
+        None => (config.policies_folder(), config.folder.join(HISTORY)),
         Some(scratch) => {
             let own = || scratch.path().join("policies");
             let folder = config.policies.clone().unwrap_or_else(own);
-            (folder, scratch.path().join(KEPT))
+            (folder, scratch.path().join(HISTORY))
         }
     };
-    let place = Place {
+    let place = PoliciesConfig {
         folder,
-        kept,
-        workshop,
+        history,
+        compiler,
     };
     Ok((scratch, place))
 }

@@ -5,9 +5,9 @@
 //! machine, so the live driver and the lab drive the very same code.
 
 pub mod address;
+pub mod announcements;
 pub mod cache;
 pub mod content;
-pub mod doubt;
 pub mod filter;
 pub mod floors;
 pub mod holdings;
@@ -15,7 +15,6 @@ pub mod id;
 pub mod key;
 pub mod limits;
 pub mod members;
-pub mod news;
 pub mod node;
 pub mod pattern;
 pub mod placement;
@@ -29,4 +28,5 @@ pub mod relocation;
 pub mod scrub;
 pub mod search;
 pub mod secret;
+pub mod verification;
 pub mod version;

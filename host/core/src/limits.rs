@@ -52,7 +52,7 @@ pub const SCAN_KEYS_MAX: usize = 4096;
 /// Buckets into which the files that two nodes share are summed up; a power of two.
 pub const RECONCILE_BUCKETS: usize = 1024;
 /// Files marked in one message of a comparison: 128 KiB.
-pub const RECONCILE_MARKS_MAX: usize = 8192;
+pub const RECONCILE_ENTRIES_MAX: usize = 8192;
 /// Records in one answer to a comparison: as many as fit into a message at their greatest.
 pub const RECONCILE_RECORDS_MAX: usize = SEARCH_HITS_MAX as usize;
 /// Bits of a filter for each file in it …
@@ -65,7 +65,7 @@ pub const FILTER_BYTES_MAX: usize = 3 << 20;
 // Doubts.
 
 /// The age at which a node that was away for long shows its copies: older than any that was ever confirmed.
-pub const DOUBTED_AGE_MS: u64 = u64::MAX;
+pub const UNVERIFIED_AGE_MS: u64 = u64::MAX;
 
 // Search.
 

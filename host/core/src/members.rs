@@ -16,7 +16,7 @@ use crate::version::Millis;
 
 /// What a node publishes of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Status {
+pub struct MemberStatus {
     /// Grows with everything that the node publishes: the newest wins.
     pub edition: Edition,
     /// Its failure domain; may be empty.
@@ -44,7 +44,7 @@ pub struct Edition {
     pub count: u64,
 }
 
-impl Status {
+impl MemberStatus {
     fn is_within_bounds(&self) -> bool {
         self.zone.len() <= limits::NAME_BYTES_MAX
             && self.http.len() <= limits::ADDRESS_BYTES_MAX
@@ -54,7 +54,7 @@ impl Status {
 
 /// Whether a member is there, as far as gossip knows.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum State {
+pub enum Liveness {
     /// It answers.
     Alive,
     /// It was silent lately.
@@ -63,7 +63,7 @@ pub enum State {
     Gone,
 }
 
-impl State {
+impl Liveness {
     /// The state's name, as users see it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -81,9 +81,9 @@ pub struct Member {
     /// Who it is.
     pub peer: Peer,
     /// Whether it is there.
-    pub state: State,
+    pub state: Liveness,
     /// What it last published, if anything arrived yet.
-    pub status: Option<Status>,
+    pub status: Option<MemberStatus>,
 }
 
 /// Why a text names no node.
@@ -109,7 +109,7 @@ pub enum ResolveError {
 pub struct Members {
     by_id: BTreeMap<NodeId, Member>,
     /// Statuses that arrived before gossip spoke of their nodes.
-    early: BTreeMap<NodeId, Status>,
+    early: BTreeMap<NodeId, MemberStatus>,
 }
 
 impl Members {
@@ -126,13 +126,14 @@ impl Members {
 
     /// Takes in what gossip says of a member. False, and nothing changed, when there are too many: one
     /// that is gone makes room for one that is not.
-    pub fn see(&mut self, peer: Peer, state: State) -> bool {
+    pub fn see(&mut self, peer: Peer, state: Liveness) -> bool {
         if let Some(member) = self.by_id.get_mut(&peer.id) {
             member.peer = peer;
             member.state = state;
             return true;
         }
-        if self.by_id.len() >= limits::MEMBERS_MAX && !(state != State::Gone && self.drop_gone()) {
+        if self.by_id.len() >= limits::MEMBERS_MAX && !(state != Liveness::Gone && self.drop_gone())
+        {
             return false;
         }
         let status = self.early.remove(&peer.id);
@@ -147,7 +148,7 @@ impl Members {
 
     /// Takes in what a node published. True when it is news: newer than what was known, and within
     /// bounds.
-    pub fn publish(&mut self, id: NodeId, status: Status) -> bool {
+    pub fn publish(&mut self, id: NodeId, status: MemberStatus) -> bool {
         if !status.is_within_bounds() {
             return false;
         }
@@ -237,8 +238,8 @@ impl Members {
             self.iter()
                 .filter(|member| &*member.peer.name == name_or_id)
         };
-        let mut here = named().filter(|member| member.state != State::Gone);
-        let mut gone = named().filter(|member| member.state == State::Gone);
+        let mut here = named().filter(|member| member.state != Liveness::Gone);
+        let mut gone = named().filter(|member| member.state == Liveness::Gone);
         let (first, second) = match here.next() {
             Some(first) => (Some(first), here.next()),
             None => (gone.next(), gone.next()),
@@ -256,7 +257,7 @@ impl Members {
 
     fn is_alive(&self, id: NodeId) -> bool {
         self.find(id)
-            .is_some_and(|member| member.state == State::Alive)
+            .is_some_and(|member| member.state == Liveness::Alive)
     }
 
     fn is_draining(&self, id: NodeId) -> bool {
@@ -300,7 +301,7 @@ impl Members {
     }
 
     fn drop_gone(&mut self) -> bool {
-        let gone = self.iter().find(|member| member.state == State::Gone);
+        let gone = self.iter().find(|member| member.state == Liveness::Gone);
         let gone = gone.map(|member| member.peer.id);
         gone.is_some_and(|id| self.by_id.remove(&id).is_some())
     }
@@ -324,8 +325,8 @@ mod tests {
         }
     }
 
-    fn status(count: u64, free: u64, links: &[u32]) -> Status {
-        Status {
+    fn status(count: u64, free: u64, links: &[u32]) -> MemberStatus {
+        MemberStatus {
             edition: Edition { started: 1, count },
             zone: "z".into(),
             http: "127.0.0.1:8080".into(),
@@ -355,7 +356,7 @@ mod tests {
     fn line() -> Members {
         let mut members = Members::default();
         for number in 1..4 {
-            assert!(members.see(peer(number, "n"), State::Alive));
+            assert!(members.see(peer(number, "n"), Liveness::Alive));
             assert!(members.publish(id(number), status(0, 50, &[number + 1])));
         }
         members
@@ -385,7 +386,7 @@ mod tests {
 
     #[test]
     fn no_way_leads_over_a_node_that_is_not_alive() {
-        for state in [State::Suspect, State::Gone] {
+        for state in [Liveness::Suspect, Liveness::Gone] {
             let mut members = line();
             members.see(peer(2, "n"), state);
             check_hops(&members, &[(0, 0), (1, 1)]);
@@ -412,7 +413,7 @@ mod tests {
     #[test]
     fn a_member_that_published_nothing_is_no_candidate() {
         let mut members = line();
-        members.see(peer(4, "n"), State::Alive);
+        members.see(peer(4, "n"), Liveness::Alive);
         check_hops(&members, &[(0, 0), (1, 1), (2, 2), (3, 3), (4, 4)]);
         check_candidates(&members, 8, 0, &[0, 1, 2, 3]);
     }
@@ -423,7 +424,7 @@ mod tests {
         assert!(members.publish(id(1), status(5, 9, &[])));
         assert!(!members.publish(id(1), status(5, 8, &[])));
         assert!(!members.publish(id(1), status(4, 7, &[])));
-        let restarted = Status {
+        let restarted = MemberStatus {
             edition: Edition {
                 started: 2,
                 count: 0,
@@ -443,7 +444,7 @@ mod tests {
         assert!(members.publish(id(5), status(1, 1, &[])));
         assert!(!members.publish(id(5), status(0, 2, &[])));
         assert_eq!(members.iter().count(), 0);
-        members.see(peer(5, "n"), State::Alive);
+        members.see(peer(5, "n"), Liveness::Alive);
         assert_eq!(
             members.find(id(5)).and_then(|member| member.status.clone()),
             Some(status(1, 1, &[]))
@@ -466,12 +467,12 @@ mod tests {
         let mut members = Members::default();
         let max = limits::MEMBERS_MAX as u32;
         for number in 0..max {
-            assert!(members.see(peer(number, "n"), State::Alive));
+            assert!(members.see(peer(number, "n"), Liveness::Alive));
         }
-        assert!(!members.see(peer(max, "n"), State::Alive));
-        assert!(members.see(peer(7, "n"), State::Gone));
-        assert!(!members.see(peer(max, "n"), State::Gone));
-        assert!(members.see(peer(max, "n"), State::Alive));
+        assert!(!members.see(peer(max, "n"), Liveness::Alive));
+        assert!(members.see(peer(7, "n"), Liveness::Gone));
+        assert!(!members.see(peer(max, "n"), Liveness::Gone));
+        assert!(members.see(peer(max, "n"), Liveness::Alive));
         assert_eq!(
             (members.iter().count(), members.find(id(7))),
             (limits::MEMBERS_MAX, None)
@@ -482,7 +483,7 @@ mod tests {
     fn a_node_is_named_by_id_or_by_a_name_that_only_it_has() {
         let mut members = Members::default();
         for (number, name) in [(1, "A"), (2, "B"), (3, "B")] {
-            members.see(peer(number, name), State::Alive);
+            members.see(peer(number, name), Liveness::Alive);
         }
         let resolved = |members: &Members, text: &str| members.resolve(text).map(|peer| peer.id);
         assert_eq!(resolved(&members, "A"), Ok(id(1)));
@@ -497,7 +498,7 @@ mod tests {
             resolved(&members, "C"),
             Err(ResolveError::Unknown("C".to_owned()))
         );
-        members.see(peer(2, "B"), State::Gone);
+        members.see(peer(2, "B"), Liveness::Gone);
         assert_eq!(resolved(&members, "B"), Ok(id(3)));
         members.forget(id(3));
         assert_eq!(resolved(&members, "B"), Ok(id(2)));
@@ -515,7 +516,7 @@ mod tests {
                 edges.iter().filter(|edge| edge.0 == node).map(|edge| edge.1).collect()
             };
             for node in 1..10 {
-                let state = if alive[node as usize] { State::Alive } else { State::Gone };
+                let state = if alive[node as usize] { Liveness::Alive } else { Liveness::Gone };
                 members.see(peer(node, "n"), state);
                 members.publish(id(node), status(0, 1, &links_of(node)));
             }

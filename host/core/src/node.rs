@@ -9,12 +9,12 @@ mod reconciling;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::announcements::SeenAnnouncements;
 use crate::floors::{Floors, Heard};
 use crate::holdings::{Holding, Holdings, Role, Total};
 use crate::id::{FileId, NodeId};
 use crate::key::Key;
 use crate::limits;
-use crate::news::News;
 use crate::pattern::Pattern;
 use crate::reconcile::Shared;
 use crate::record::{Layout, Record};
@@ -22,7 +22,7 @@ use crate::scrub;
 use crate::search::{Answer, Hit, Peer};
 use crate::version::{Clock, ClockAhead, Millis, Stamp, Version};
 
-pub use reconciling::{Marked, Weighed};
+pub use reconciling::{Listed, Weighed};
 
 /// Something that the driver has to do.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -79,7 +79,7 @@ pub struct Scan {
 
 /// The replicas in one stretch of what a node holds.
 #[derive(Debug, Default)]
-pub struct Stretch {
+pub struct HoldingsPage {
     /// Their records, tombstones included, in the order of the key.
     pub records: Vec<Arc<Record>>,
     /// Where to go on, unless everything was seen.
@@ -93,11 +93,11 @@ pub struct Node {
     clock: Clock,
     holdings: Holdings,
     floors: Floors,
-    news: News,
+    announcements: SeenAnnouncements,
     /// The sums over what is held as replicas, for each node that the layouts name.
     shared: Shared,
     /// Files whose copy here may have been deleted while the node was away.
-    doubts: BTreeSet<FileId>,
+    unverified: BTreeSet<FileId>,
     /// Grows with every change of the index.
     changes: u64,
 }
@@ -111,9 +111,9 @@ impl Node {
             clock: Clock::starting_at(ceiling),
             holdings: Holdings::default(),
             floors: Floors::default(),
-            news: News::default(),
+            announcements: SeenAnnouncements::default(),
             shared: Shared::default(),
-            doubts: BTreeSet::new(),
+            unverified: BTreeSet::new(),
             changes: 0,
         };
         for holding in held {
@@ -200,7 +200,7 @@ impl Node {
         let floor = self.known(key).map(|heard| heard.version);
         match self.current(key) {
             None => LocalRead::Search { floor },
-            Some(holding) if self.is_doubted(key) => LocalRead::Confirm(holding.clone()),
+            Some(holding) if self.is_unverified(key) => LocalRead::Confirm(holding.clone()),
             Some(holding) if holding.role == Role::Replica => LocalRead::Serve(holding.clone()),
             Some(holding) if now.saturating_sub(holding.validated) <= revalidate_after_ms => {
                 LocalRead::Serve(holding.clone())
@@ -243,7 +243,7 @@ impl Node {
         Answer {
             // Nobody is to have heard of a copy from a node that doubts it, only of what is greater.
             known: match hits.first() {
-                Some(hit) if hit.is_doubted() => {
+                Some(hit) if hit.is_unverified() => {
                     known.filter(|known| known.version > hit.record.version)
                 }
                 _ => known,
@@ -288,15 +288,20 @@ impl Node {
 
     /// The holdings in one stretch whose content was last checked before a pass began: see [`scrub::unchecked`].
     #[must_use]
-    pub fn unchecked(&self, began: Millis, now: Millis, after: Option<&Key>) -> scrub::Stretch {
+    pub fn unchecked(
+        &self,
+        began: Millis,
+        now: Millis,
+        after: Option<&Key>,
+    ) -> scrub::UncheckedPage {
         scrub::unchecked(&self.holdings, began, now, after)
     }
 
     /// The replicas among the next [`limits::SCAN_KEYS_MAX`] holdings; called again with where it stopped, so
     /// that no lock is held for the length of a whole look.
     #[must_use]
-    pub fn replicas_after(&self, after: Option<&Key>) -> Stretch {
-        let mut stretch = Stretch::default();
+    pub fn replicas_after(&self, after: Option<&Key>) -> HoldingsPage {
+        let mut page = HoldingsPage::default();
         let from = after.map_or("", Key::as_str);
         let seen = self
             .holdings
@@ -304,15 +309,15 @@ impl Node {
             .filter(|holding| Some(&holding.record.key) != after);
         for (count, holding) in seen.enumerate() {
             // A copy that is doubted is not spread before it is known whether the file still exists.
-            if holding.role == Role::Replica && !self.is_doubted(&holding.record.key) {
-                stretch.records.push(Arc::clone(&holding.record));
+            if holding.role == Role::Replica && !self.is_unverified(&holding.record.key) {
+                page.records.push(Arc::clone(&holding.record));
             }
             if count + 1 >= limits::SCAN_KEYS_MAX {
-                stretch.resume_after = Some(holding.record.key.clone());
+                page.resume_after = Some(holding.record.key.clone());
                 break;
             }
         }
-        stretch
+        page
     }
 
     /// Takes in a record that was announced: of a greater version, it is durable on nodes that its layout names; of a
@@ -320,7 +325,7 @@ impl Node {
     #[must_use]
     pub fn learn(&mut self, record: &Arc<Record>) -> Vec<Effect> {
         let mut effects = Vec::new();
-        if self.news.is_new(record) {
+        if self.announcements.is_new(record) {
             effects.push(Effect::Announce {
                 record: Arc::clone(record),
             });
@@ -338,7 +343,7 @@ impl Node {
     pub fn came_late(&self, record: &Record) -> bool {
         let held = self.holdings.find(&record.key);
         let is_held = held.is_some_and(|held| held.record.version == record.version);
-        is_held && self.news.greatest(record.key.file_id()) > Some(record.version)
+        is_held && self.announcements.greatest(record.key.file_id()) > Some(record.version)
     }
 
     /// The layout that this node gives a version at first.
@@ -411,7 +416,7 @@ impl Node {
         let heard = self.floors.of(key.file_id());
         let heard = Heard::merged([heard, floor.map(Heard::alive)])?;
         let is_sound =
-            holding.role == Role::Replica && !holding.record.deleted && !self.is_doubted(key);
+            holding.role == Role::Replica && !holding.record.deleted && !self.is_unverified(key);
         let version = Some(holding.record.version);
         let is_below = version < Some(heard.version) && version > heard.buried;
         (is_sound && is_below).then_some(holding)
@@ -420,7 +425,9 @@ impl Node {
     /// A doubted copy is shown as a cached one that nobody ever confirmed.
     fn hit_of(&self, holding: &Holding, now: Millis) -> Hit {
         let (role, validated_age_ms) = match holding.role {
-            _ if self.is_doubted(&holding.record.key) => (Role::Cached, limits::DOUBTED_AGE_MS),
+            _ if self.is_unverified(&holding.record.key) => {
+                (Role::Cached, limits::UNVERIFIED_AGE_MS)
+            }
             Role::Replica => (Role::Replica, 0),
             Role::Cached => (Role::Cached, now.saturating_sub(holding.validated)),
         };
@@ -559,30 +566,38 @@ mod tests {
     #[test]
     fn a_greater_version_elsewhere_lets_the_old_one_go() {
         let mut node = node(vec![holding(record("a/x", 1, 0, &[ME]), Role::Replica, 0)]);
-        let news = record("a/x", 2, 0, &[7]);
-        let effects = node.learn(&news);
+        let announcements = record("a/x", 2, 0, &[7]);
+        let effects = node.learn(&announcements);
         let dropped = Effect::Drop {
             key: key("a/x"),
             version: version(1),
         };
-        assert_eq!(effects, [Effect::Announce { record: news }, dropped]);
+        assert_eq!(
+            effects,
+            [
+                Effect::Announce {
+                    record: announcements
+                },
+                dropped
+            ]
+        );
     }
 
     #[test]
     fn a_replica_stays_until_the_greater_version_that_is_to_be_here_is_here() {
-        let react = |role, news: Arc<Record>| {
+        let react = |role, announcements: Arc<Record>| {
             let mut node = node(vec![holding(record("a/x", 1, 0, &[ME]), role, 0)]);
-            let effects = node.learn(&news);
+            let effects = node.learn(&announcements);
             let read = node.read(&key("a/x"), 0, 0);
             assert!(matches!(read, LocalRead::Search { .. }), "{read:?}");
             effects.len() - 1
         };
-        let news = record("a/x", 2, 1, &[7, ME]);
-        assert_eq!(react(Role::Replica, Arc::clone(&news)), 0);
-        assert_eq!(react(Role::Cached, Arc::clone(&news)), 1);
+        let announcements = record("a/x", 2, 1, &[7, ME]);
+        assert_eq!(react(Role::Replica, Arc::clone(&announcements)), 0);
+        assert_eq!(react(Role::Cached, Arc::clone(&announcements)), 1);
         let deleted = Arc::new(Record {
             deleted: true,
-            ..Record::clone(&news)
+            ..Record::clone(&announcements)
         });
         assert_eq!(react(Role::Replica, deleted), 1);
     }

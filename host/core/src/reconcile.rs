@@ -3,7 +3,7 @@
 //! What two nodes are both to hold (the *shared set*: replicas whose layout names both) is summed up in
 //! [`BUCKETS`] sums of hashes, by the first bits of the file's id, and those in one root. A sum is kept up to date with
 //! every change of the index, so nothing is looked through to answer whether two nodes agree. Where roots differ the
-//! sums are compared, and where sums differ the files are listed as [`Mark`]s of 16 bytes; only records that differ
+//! sums are compared, and where sums differ the files are listed as [`DigestEntry`]s of 16 bytes; only records that differ
 //! are told whole. Merkle trees of two levels, after Demers et al., "Epidemic algorithms for replicated database
 //! maintenance" (1987), §1.3.
 //!
@@ -24,27 +24,27 @@ const BUCKET_BITS: u32 = BUCKETS.trailing_zeros();
 
 /// A file and a hash of what is known of it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct Mark {
+pub struct DigestEntry {
     /// The file.
     pub file: FileId,
     /// The first half of the hash of its version and layout.
-    pub print: u64,
+    pub fingerprint: u64,
 }
 
-impl Mark {
+impl DigestEntry {
     /// The mark of a record.
     #[must_use]
     pub fn of(record: &Record) -> Self {
         let file = record.key.file_id();
         Self {
             file,
-            print: half(print_of(file, record)),
+            fingerprint: half(print_of(file, record)),
         }
     }
 }
 
-fn half(print: u128) -> u64 {
-    (print >> 64) as u64
+fn half(fingerprint: u128) -> u64 {
+    (fingerprint >> 64) as u64
 }
 
 /// Equal for equal (file, version, layout counter, layout author) only.
@@ -84,19 +84,19 @@ pub struct Summary {
 
 impl Summary {
     /// Puts in a file with this hash.
-    fn add(&mut self, file: FileId, print: u128) {
+    fn add(&mut self, file: FileId, fingerprint: u128) {
         let bucket = self.buckets.entry(bucket_of(file)).or_default();
-        bucket.sum = bucket.sum.wrapping_add(print);
+        bucket.sum = bucket.sum.wrapping_add(fingerprint);
         bucket.files += 1;
     }
 
     /// Takes out a file that was put in with this hash.
-    fn take(&mut self, file: FileId, print: u128) {
+    fn take(&mut self, file: FileId, fingerprint: u128) {
         let at = bucket_of(file);
         let Some(bucket) = self.buckets.get_mut(&at) else {
             return;
         };
-        bucket.sum = bucket.sum.wrapping_sub(print);
+        bucket.sum = bucket.sum.wrapping_sub(fingerprint);
         bucket.files = bucket.files.saturating_sub(1);
         if bucket.files == 0 {
             self.buckets.remove(&at);
@@ -157,21 +157,21 @@ impl Shared {
     /// A replica is held from now on.
     pub fn add(&mut self, me: NodeId, record: &Record) {
         let file = record.key.file_id();
-        let print = print_of(file, record);
+        let fingerprint = print_of(file, record);
         for other in others_of(me, record) {
-            self.with.entry(other).or_default().add(file, print);
+            self.with.entry(other).or_default().add(file, fingerprint);
         }
     }
 
     /// A replica that was added is held no more.
     pub fn take(&mut self, me: NodeId, record: &Record) {
         let file = record.key.file_id();
-        let print = print_of(file, record);
+        let fingerprint = print_of(file, record);
         for other in others_of(me, record) {
             let Some(summary) = self.with.get_mut(&other) else {
                 continue;
             };
-            summary.take(file, print);
+            summary.take(file, fingerprint);
             if summary.buckets.is_empty() {
                 self.with.remove(&other);
             }
@@ -203,7 +203,7 @@ fn others_of(me: NodeId, record: &Record) -> impl Iterator<Item = NodeId> {
 
 /// A part of a shared set: the files of some buckets whose ids are above one and at most another.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Span {
+pub struct BucketRange {
     /// Which buckets.
     pub buckets: BTreeSet<u16>,
     /// Only files above this one.
@@ -212,7 +212,7 @@ pub struct Span {
     pub until: FileId,
 }
 
-impl Span {
+impl BucketRange {
     /// Whether a file lies in it.
     #[must_use]
     pub fn has(&self, file: FileId) -> bool {
@@ -225,7 +225,7 @@ impl Span {
 pub struct Compared {
     /// Records that are not as they were marked and, where a span was compared, those in it that were not marked.
     pub records: Vec<Arc<Record>>,
-    /// Marked files that are not held there.
+    /// Listed files that are not held there.
     pub unknown: Vec<FileId>,
     /// How far the span was compared; files above are still to be.
     pub until: FileId,
@@ -235,8 +235,8 @@ pub struct Compared {
 #[derive(Debug)]
 pub struct Comparison {
     pub(crate) asker: NodeId,
-    pub(crate) span: Option<Span>,
-    marks: BTreeMap<FileId, u64>,
+    pub(crate) range: Option<BucketRange>,
+    entries: BTreeMap<FileId, u64>,
     records: BTreeMap<FileId, Arc<Record>>,
     until: FileId,
 }
@@ -245,14 +245,14 @@ impl Comparison {
     /// Compares what `asker` has marked: all that it shares with this node in this span, or, without one, just some
     /// files.
     #[must_use]
-    pub fn new(asker: NodeId, span: Option<Span>, marks: Vec<Mark>) -> Self {
-        let until = span.as_ref().map_or(FileId(u64::MAX), |span| span.until);
+    pub fn new(asker: NodeId, range: Option<BucketRange>, entries: Vec<DigestEntry>) -> Self {
+        let until = range.as_ref().map_or(FileId(u64::MAX), |range| range.until);
         Self {
             asker,
-            span,
-            marks: marks
+            range,
+            entries: entries
                 .into_iter()
-                .map(|mark| (mark.file, mark.print))
+                .map(|entry| (entry.file, entry.fingerprint))
                 .collect(),
             records: BTreeMap::new(),
             until,
@@ -262,12 +262,12 @@ impl Comparison {
     /// Whether there is anything to be looked for.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.span.is_none() && self.marks.is_empty()
+        self.range.is_none() && self.entries.is_empty()
     }
 
     /// The mark of this file, if it was marked; it counts as known here from now on.
     pub(crate) fn take_mark(&mut self, file: FileId) -> Option<u64> {
-        self.marks.remove(&file)
+        self.entries.remove(&file)
     }
 
     /// This record is to be told. The lowest are kept where there are too many.
@@ -287,7 +287,7 @@ impl Comparison {
     #[must_use]
     pub fn finish(self) -> Compared {
         let until = self.until;
-        let unknown = self.marks.into_keys().filter(|file| *file <= until);
+        let unknown = self.entries.into_keys().filter(|file| *file <= until);
         Compared {
             records: self.records.into_values().collect(),
             unknown: unknown.collect(),
@@ -376,7 +376,7 @@ mod tests {
 
     #[test]
     fn a_comparison_tells_as_many_records_as_fit_and_says_how_far_it_came() {
-        let all = Span {
+        let all = BucketRange {
             buckets: (0..BUCKETS as u16).collect(),
             after: None,
             until: FileId(u64::MAX),

@@ -16,7 +16,7 @@
 //! | `op` | `read`, `write` or `delete` |
 //! | `id` | the file's id, 16 hexadecimal digits |
 //! | `size` | bytes of the content; 0 when it is not known |
-//! | `outcome` | how the node answered, see [`Outcome`] |
+//! | `outcome` | how the node answered, see [`RequestOutcome`] |
 //! | `hops` | hops that the content came over; 0 from the node itself |
 //! | `key` | the file's key, only in a recording with names |
 //!
@@ -38,7 +38,7 @@ pub const KEY_COLUMN: &str = "key";
 
 /// How a node answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum RequestOutcome {
     /// A read, from the node's own replica.
     Replica,
     /// A read, from the node's own cached copy: a hit.
@@ -53,7 +53,7 @@ pub enum Outcome {
     Failed,
 }
 
-impl Outcome {
+impl RequestOutcome {
     /// Every one.
     pub const ALL: [Self; 6] = [
         Self::Replica,
@@ -105,7 +105,7 @@ pub struct Line<'a> {
     /// Bytes of the content; 0 when it is not known.
     pub size: u64,
     /// How the node answered.
-    pub outcome: Outcome,
+    pub outcome: RequestOutcome,
     /// Hops that the content came over; 0 from the node itself.
     pub hops: u32,
     /// The file's key; written only in a recording with names.
@@ -115,7 +115,7 @@ pub struct Line<'a> {
 /// Writes a recording.
 ///
 /// ```
-/// use dataverse_core::recording::{Line, Op, Outcome, Writer};
+/// use dataverse_core::recording::{Line, Op, RequestOutcome, Writer};
 ///
 /// let mut recording = Vec::new();
 /// let mut writer = Writer::begin(&mut recording, false)?;
@@ -125,7 +125,7 @@ pub struct Line<'a> {
 ///     op: Op::Read,
 ///     id: 3,
 ///     size: 4,
-///     outcome: Outcome::Remote,
+///     outcome: RequestOutcome::Remote,
 ///     hops: 5,
 ///     key: Some("ada/notes.txt"),
 /// })?;

@@ -11,7 +11,7 @@ use crate::record::Record;
 
 /// How a holder stands, as far as the node that decides knows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Standing {
+pub enum HolderState {
     /// It lives.
     Here,
     /// It is silent, but not for long enough to count as gone.
@@ -28,7 +28,7 @@ pub struct Need {
     /// Copies to be made on other nodes.
     pub wanted: usize,
     /// Holders that live now: the fewer, the more endangered the file.
-    pub living: usize,
+    pub lifetime: usize,
     /// Fewer holders than this would leave the file worse off than it is.
     pub holders_min: usize,
 }
@@ -42,7 +42,7 @@ pub fn need(
     record: &Record,
     me: NodeId,
     leaving: bool,
-    standing: impl Fn(NodeId) -> Standing,
+    standing: impl Fn(NodeId) -> HolderState,
 ) -> Option<Need> {
     let holders = &record.layout.holders;
     if !record.layout.names(me) {
@@ -50,19 +50,19 @@ pub fn need(
     }
     let stands = |id: NodeId| {
         if id == me {
-            Standing::Here
+            HolderState::Here
         } else {
             standing(id)
         }
     };
-    let living = holders
+    let lifetime = holders
         .iter()
-        .filter(|id| stands(**id) == Standing::Here)
+        .filter(|id| stands(**id) == HolderState::Here)
         .count();
-    let stays = |id: &&NodeId| stands(**id) != Standing::Gone && !(leaving && **id == me);
+    let stays = |id: &&NodeId| stands(**id) != HolderState::Gone && !(leaving && **id == me);
     let keep: Vec<NodeId> = holders.iter().filter(stays).copied().collect();
     let wanted = (record.factor as usize).saturating_sub(keep.len());
-    let first_living = holders.iter().find(|id| stands(**id) == Standing::Here);
+    let first_living = holders.iter().find(|id| stands(**id) == HolderState::Here);
     if !leaving && (wanted == 0 || first_living != Some(&me)) {
         return None;
     }
@@ -71,13 +71,13 @@ pub fn need(
             // That a file is gone has to be remembered by one.
             1
         } else if leaving {
-            living.min(record.factor as usize).max(1)
+            lifetime.min(record.factor as usize).max(1)
         } else {
             keep.len() + 1
         },
         keep,
         wanted,
-        living,
+        lifetime,
     })
 }
 
@@ -93,14 +93,14 @@ pub fn move_away(record: &Record, from: NodeId, to: NodeId) -> Option<Need> {
     Some(Need {
         keep: others.copied().collect(),
         wanted: 1,
-        living: layout.holders.len(),
+        lifetime: layout.holders.len(),
         holders_min: layout.holders.len(),
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use Standing::{Away, Gone, Here};
+    use HolderState::{Away, Gone, Here};
 
     use super::*;
     use crate::content::Digest;
@@ -136,7 +136,7 @@ mod tests {
     fn check(
         me: u128,
         leaving: bool,
-        standings: [Standing; 3],
+        standings: [HolderState; 3],
         expected: Option<(&[u128], usize, usize)>,
     ) {
         let standing = |node: NodeId| {

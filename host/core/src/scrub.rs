@@ -11,7 +11,7 @@ use crate::version::Millis;
 
 /// One stretch of the holdings.
 #[derive(Debug, Default)]
-pub struct Stretch {
+pub struct UncheckedPage {
     /// Those that are still to be checked, in the order of the key.
     pub due: Vec<Holding>,
     /// Where to go on, unless everything was seen.
@@ -23,22 +23,27 @@ pub struct Stretch {
 /// that seems to have been checked after `now`, by a clock that was wrong, counts as unchecked. Tombstones have no
 /// content.
 #[must_use]
-pub fn unchecked(holdings: &Holdings, began: Millis, now: Millis, after: Option<&Key>) -> Stretch {
-    let mut stretch = Stretch::default();
+pub fn unchecked(
+    holdings: &Holdings,
+    began: Millis,
+    now: Millis,
+    after: Option<&Key>,
+) -> UncheckedPage {
+    let mut page = UncheckedPage::default();
     let seen = holdings
         .from(after.map_or("", Key::as_str))
         .filter(|holding| Some(&holding.record.key) != after);
     for (count, holding) in seen.enumerate() {
         let is_checked = holding.verified > began && holding.verified <= now.max(began + 1);
         if !holding.record.deleted && !is_checked {
-            stretch.due.push(holding.clone());
+            page.due.push(holding.clone());
         }
         if count + 1 >= limits::SCAN_KEYS_MAX {
-            stretch.resume_after = Some(holding.record.key.clone());
+            page.resume_after = Some(holding.record.key.clone());
             break;
         }
     }
-    stretch
+    page
 }
 
 #[cfg(test)]
@@ -78,8 +83,8 @@ mod tests {
         }
     }
 
-    fn names(stretch: &Stretch) -> Vec<&str> {
-        let due = stretch.due.iter();
+    fn names(page: &UncheckedPage) -> Vec<&str> {
+        let due = page.due.iter();
         due.map(|holding| holding.record.key.as_str()).collect()
     }
 
@@ -96,13 +101,13 @@ mod tests {
         ] {
             holdings.put(holding(name, verified, deleted));
         }
-        let stretch = unchecked(&holdings, 100, 200, None);
+        let page = unchecked(&holdings, 100, 200, None);
         let due = ["a/as-it-began", "a/before", "a/by-a-wrong-clock"];
-        assert_eq!(names(&stretch), due);
-        assert_eq!(stretch.resume_after, None);
+        assert_eq!(names(&page), due);
+        assert_eq!(page.resume_after, None);
         // The clock was set back since the pass began.
-        let stretch = unchecked(&holdings, 100, 50, None);
-        assert_eq!(stretch.due.len(), 4);
+        let page = unchecked(&holdings, 100, 50, None);
+        assert_eq!(page.due.len(), 4);
     }
 
     #[test]
@@ -112,17 +117,17 @@ mod tests {
         for number in 0..total {
             holdings.put(holding(&format!("a/{number:06}"), 0, false));
         }
-        let (mut seen, mut after, mut stretches) = (Vec::new(), None, 0);
+        let (mut seen, mut after, mut pages) = (Vec::new(), None, 0);
         loop {
-            let stretch = unchecked(&holdings, 1, 1, after.as_ref());
-            seen.extend(names(&stretch).into_iter().map(str::to_owned));
-            stretches += 1;
-            after = stretch.resume_after;
+            let page = unchecked(&holdings, 1, 1, after.as_ref());
+            seen.extend(names(&page).into_iter().map(str::to_owned));
+            pages += 1;
+            after = page.resume_after;
             if after.is_none() {
                 break;
             }
         }
-        assert_eq!((seen.len(), stretches), (total, 3));
+        assert_eq!((seen.len(), pages), (total, 3));
         assert!(seen.is_sorted_by(|one, next| one < next));
     }
 }

@@ -13,10 +13,10 @@
 //! trace ──► single cache ──► miss ratios        placement, search: studies of their own
 //! ```
 
-pub mod dealt;
-mod draw;
+pub mod assignment;
 pub mod experiment;
 mod file;
+pub mod library;
 pub mod limits;
 pub mod measures;
 mod metered;
@@ -24,9 +24,9 @@ pub mod placement;
 pub mod quantity;
 pub mod report;
 pub mod results;
+mod sample;
 pub mod search;
 pub mod seed;
-pub mod shelf;
 pub mod single;
 pub mod stats;
 pub mod topology;

@@ -50,7 +50,7 @@ pub const LAB_WALKERS_MAX: u64 = 4096;
 /// Wall-clock time of one decision in the lab, where fuel is to end it first on any machine.
 pub const LAB_WALL_MS_MAX: u64 = 10 * 60 * 1000;
 /// Memory in which the ways through a simulated network are kept, in bytes.
-pub const LAB_WAYS_BYTES_MAX: usize = 256 << 20;
+pub const LAB_ROUTES_BYTES_MAX: usize = 256 << 20;
 
 // The lab's placement study.
 

@@ -3,16 +3,16 @@
 use dataverse_core::policy::{Admission, CacheEntry, Eviction, Fault, Slot};
 use dataverse_core::version::Millis;
 
-use crate::shelf::EvictionJudge;
+use crate::library::PricedEviction;
 
 pub(crate) struct Metered<'a, J: ?Sized> {
-    judge: &'a mut J,
+    policy: &'a mut J,
     fuel: u64,
 }
 
-impl<'a, J: ?Sized + EvictionJudge> Metered<'a, J> {
-    pub(crate) fn new(judge: &'a mut J) -> Self {
-        Self { judge, fuel: 0 }
+impl<'a, J: ?Sized + PricedEviction> Metered<'a, J> {
+    pub(crate) fn new(policy: &'a mut J) -> Self {
+        Self { policy, fuel: 0 }
     }
 
     /// Fuel of all calls so far.
@@ -21,34 +21,34 @@ impl<'a, J: ?Sized + EvictionJudge> Metered<'a, J> {
     }
 
     fn call<T>(&mut self, call: impl FnOnce(&mut J) -> Result<T, Fault>) -> Result<T, Fault> {
-        let answer = call(self.judge);
-        self.fuel += self.judge.last_fuel();
+        let answer = call(self.policy);
+        self.fuel += self.policy.last_fuel();
         answer
     }
 }
 
-impl<J: ?Sized + EvictionJudge> Eviction for Metered<'_, J> {
+impl<J: ?Sized + PricedEviction> Eviction for Metered<'_, J> {
     fn set_capacity(&mut self, bytes: u64) -> Result<(), Fault> {
-        self.call(|judge| judge.set_capacity(bytes))
+        self.call(|policy| policy.set_capacity(bytes))
     }
 
     fn restore(&mut self, entries: &[CacheEntry]) -> Result<(), Fault> {
-        self.call(|judge| judge.restore(entries))
+        self.call(|policy| policy.restore(entries))
     }
 
     fn hit(&mut self, slots: &[Slot]) -> Result<(), Fault> {
-        self.call(|judge| judge.hit(slots))
+        self.call(|policy| policy.hit(slots))
     }
 
     fn admit(&mut self, incoming: CacheEntry, needed: u64) -> Result<Admission, Fault> {
-        self.call(|judge| judge.admit(incoming, needed))
+        self.call(|policy| policy.admit(incoming, needed))
     }
 
     fn make_room(&mut self, needed: u64, now: Millis) -> Result<Vec<Slot>, Fault> {
-        self.call(|judge| judge.make_room(needed, now))
+        self.call(|policy| policy.make_room(needed, now))
     }
 
     fn removed(&mut self, slots: &[Slot]) -> Result<(), Fault> {
-        self.call(|judge| judge.removed(slots))
+        self.call(|policy| policy.removed(slots))
     }
 }

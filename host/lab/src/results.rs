@@ -114,13 +114,13 @@ pub struct Repetition {
     pub seed: u64,
     /// What came of it.
     #[serde(flatten)]
-    pub outcome: Outcome,
+    pub outcome: AssertionOutcome,
 }
 
 /// What came of a run: in the file, the key `measures` or the key `error`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Outcome {
+pub enum AssertionOutcome {
     /// Its numbers.
     Measures(Measures),
     /// Why there are none.
@@ -263,7 +263,7 @@ pub fn shown_point(point: &Point) -> String {
 mod tests {
     use super::*;
 
-    fn repetition(outcome: Outcome) -> Repetition {
+    fn repetition(outcome: AssertionOutcome) -> Repetition {
         Repetition {
             repetition: 0,
             seed: 9,
@@ -280,8 +280,8 @@ mod tests {
                 compare: "lru".to_owned(),
                 point: Point::from([("nodes.capacity".to_owned(), Value::from("5%"))]),
                 repetitions: vec![
-                    repetition(Outcome::Measures(measures)),
-                    repetition(Outcome::Error("it fell over".to_owned())),
+                    repetition(AssertionOutcome::Measures(measures)),
+                    repetition(AssertionOutcome::Error("it fell over".to_owned())),
                 ],
             }],
             ..Results::default()

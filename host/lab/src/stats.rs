@@ -65,7 +65,7 @@ pub fn paired_difference(ours: &[Option<f64>], theirs: &[Option<f64>]) -> Option
 
 /// A place among several, and how sure it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct Ranking {
     /// From 1, by the mean alone; equal means share a place.
     pub place: u32,
     /// One more than the number of those that are significantly better.
@@ -80,7 +80,7 @@ pub struct Standing {
 /// intervals are not widened for the number of comparisons: of twenty pairs that are in truth alike, one is
 /// expected to look different. Those without a value have no rank and are not counted.
 #[must_use]
-pub fn ranks(contenders: &[Vec<Option<f64>>], lower_is_better: bool) -> Vec<Option<Standing>> {
+pub fn ranks(contenders: &[Vec<Option<f64>>], lower_is_better: bool) -> Vec<Option<Ranking>> {
     let sign = if lower_is_better { -1.0 } else { 1.0 };
     let means: Vec<Option<f64>> = contenders
         .iter()
@@ -107,7 +107,7 @@ pub fn ranks(contenders: &[Vec<Option<f64>>], lower_is_better: bool) -> Vec<Opti
                     None => {}
                 }
             }
-            Some(Standing {
+            Some(Ranking {
                 place: count(ahead) + 1,
                 from: count(better) + 1,
                 to: count(ranked - worse),
@@ -235,8 +235,8 @@ mod tests {
         assert_eq!(quantile(&[5.0], 0.99), Some(5.0));
     }
 
-    fn standing(place: u32, from: u32, to: u32) -> Option<Standing> {
-        Some(Standing { place, from, to })
+    fn standing(place: u32, from: u32, to: u32) -> Option<Ranking> {
+        Some(Ranking { place, from, to })
     }
 
     #[test]

@@ -4,10 +4,11 @@
 //! Beside the transport, the store and the clock it is the last thing that a node takes from outside. A real
 //! node draws from the system; a simulation gives a seed, and everything happens again as it did.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use dataverse_core::secret::Nonce;
+use parking_lot::Mutex;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
@@ -50,7 +51,7 @@ impl Entropy {
 
     fn draw<T>(&self, draw: impl FnOnce(&mut StdRng) -> T) -> T {
         // A generator is as good after a panic elsewhere as before.
-        draw(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        draw(&mut self.0.lock())
     }
 }
 

@@ -19,7 +19,7 @@ pub const CLAIMS_MAX: usize = 256;
 // Reconciliation.
 
 /// Files marked in one round with one node; the rest waits for the next.
-pub const RECONCILE_MARKS_A_ROUND_MAX: usize = 65_536;
+pub const RECONCILE_ENTRIES_A_ROUND_MAX: usize = 65_536;
 /// Copies that one round makes good, here and there; the rest waits for the next.
 pub const RECONCILE_COPIES_MAX: usize = 1024;
 /// Of those so many at once.
@@ -27,7 +27,7 @@ pub const RECONCILE_COPIES_AT_ONCE_MAX: usize = 4;
 /// A write may still be under way for so long: until then, that it is not everywhere means nothing.
 pub const RECONCILE_GRACE_MS: u64 = 30 * 1000;
 /// Versions of which it is kept since when they are known, because their stamps say that they are young.
-pub const RECONCILE_YOUNG_MAX: usize = 4096;
+pub const IN_FLIGHT_MAX: usize = 4096;
 /// Rounds that led to nothing, after which the pause until the next grows no more: it doubles with each.
 pub const RECONCILE_FRUITLESS_MAX: u32 = 3;
 /// Nodes compared with in one round; with more, each gets its turn in a later one.
@@ -38,14 +38,14 @@ pub const FILTER_KEPT_MS: u64 = 10 * 1000;
 // Doubts.
 
 /// Copies that are searched for at once, of those that a node doubts.
-pub const DOUBTS_AT_ONCE_MAX: usize = 4;
+pub const VERIFICATIONS_AT_ONCE_MAX: usize = 4;
 /// How long a node that comes back waits for news of the members before it draws conclusions from who is silent.
-pub const DOUBTS_WAIT_MS: u64 = 10 * 1000;
+pub const VERIFICATION_WAIT_MS: u64 = 10 * 1000;
 
 // The driver.
 
 /// Times that cached copies are asked to make room for one write.
-pub const ROOM_ROUNDS_MAX: usize = 8;
+pub const SPACE_ROUNDS_MAX: usize = 8;
 /// Copies on their way to this node's disk at once.
 pub const TRANSFERS_MAX: usize = 256;
 /// A reader this far ahead of a copy that is arriving does not wait for it.
@@ -62,13 +62,13 @@ pub const SCRUB_FILE_BYTES_MIN: u64 = 4 << 10;
 /// Contents found to be good that are noted together.
 pub const SCRUB_NOTES_MAX: usize = 256;
 /// Replicas that are to be made good; what goes beyond is taken up at the next start.
-pub const MEND_FILES_MAX: usize = 100_000;
+pub const HEAL_FILES_MAX: usize = 100_000;
 /// Replicas that are made good at once.
-pub const MEND_AT_ONCE_MAX: usize = 4;
+pub const HEAL_AT_ONCE_MAX: usize = 4;
 /// The first pause before a replica that can't be had is asked for again; doubles from there …
-pub const MEND_RETRY_MS_MIN: u64 = 1000;
+pub const HEAL_RETRY_MS_MIN: u64 = 1000;
 /// … up to this.
-pub const MEND_RETRY_MS_MAX: u64 = 5 * 60 * 1000;
+pub const HEAL_RETRY_MS_MAX: u64 = 5 * 60 * 1000;
 /// Lost files that a status names; the rest is counted.
 pub const LOST_KEYS_TOLD_MAX: usize = 100;
 /// Times that a commit is asked for when no answer comes.
@@ -83,11 +83,11 @@ pub const RELAYOUT_MS_MAX: u64 = 24 * 60 * 60 * 1000;
 /// Files that one look of repair takes in; the less endangered wait for the next.
 pub const REPAIR_QUEUE_MAX: usize = 16_384;
 /// Replicas remembered that are to be let go of.
-pub const LINGERING_MAX: usize = 65_536;
+pub const PENDING_RELEASES_MAX: usize = 65_536;
 /// Layouts remembered that nodes could not be told of.
-pub const LAYOUTS_OWED_MAX: usize = 65_536;
+pub const HINTS_MAX: usize = 65_536;
 /// Replicas whose holders are asked at once whether they may be let go of.
-pub const LETTING_GO_AT_ONCE_MAX: usize = 16;
+pub const RELEASES_AT_ONCE_MAX: usize = 16;
 /// Moves of replicas under way at once that others have asked for.
 pub const MOVES_MAX: usize = 64;
 
@@ -137,15 +137,15 @@ pub const POLICY_WATCHES_MAX: usize = 32;
 /// A folder that never comes to rest is looked at after so many times the pause that would be rest.
 pub const POLICY_DEBOUNCES_MAX: u32 = 5;
 /// Good policies of each kind that are kept beside the one that decides.
-pub const POLICIES_KEPT: usize = 3;
+pub const POLICY_HISTORY_MAX: usize = 3;
 /// Bytes that are said of one of those beside its configuration: its name, digest and limits, and when it took
 /// over or why it is barred.
-pub const POLICY_KEPT_NOTE_BYTES_MAX: usize = 4 << 10;
+pub const POLICY_HISTORY_NOTE_BYTES_MAX: usize = 4 << 10;
 /// Bytes in the list of those: of each kind the one that decides, those before it and the one that is barred,
 /// each with the longest configuration.
-pub const POLICIES_KEPT_BYTES_MAX: u64 = (dataverse_core::policy::Kind::ALL.len()
-    * (POLICIES_KEPT + 2)
-    * (POLICY_CONFIG_BYTES_MAX + POLICY_KEPT_NOTE_BYTES_MAX))
+pub const POLICY_HISTORY_BYTES_MAX: u64 = (dataverse_core::policy::Kind::ALL.len()
+    * (POLICY_HISTORY_MAX + 2)
+    * (POLICY_CONFIG_BYTES_MAX + POLICY_HISTORY_NOTE_BYTES_MAX))
     as u64;
 /// Compiled policies that are kept in memory, beside those in use.
 pub const POLICY_PROGRAMS_KEPT: usize = 8;
@@ -156,11 +156,11 @@ pub const POLICY_CANARIES_MAX: u32 = 3;
 /// How long a change of the folder of policies waits for one that another program makes.
 pub const POLICY_LOCK_MS_MAX: u64 = 5 * 1000;
 /// Changes of policies waiting for their turn; more wait to be taken in.
-pub const POLICY_ERRANDS_MAX: usize = 16;
+pub const POLICY_COMMANDS_MAX: usize = 16;
 /// How long a change of policies may wait for its turn.
 pub const POLICY_TURN_MS_MAX: u64 = 30 * 1000;
 /// How long the answer to a change of policies may take from then on.
-pub const POLICY_ERRAND_MS_MAX: u64 = 60 * 1000;
+pub const POLICY_COMMAND_MS_MAX: u64 = 60 * 1000;
 
 // The faces of policies.
 

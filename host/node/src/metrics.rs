@@ -147,7 +147,7 @@ pub struct Metrics {
     reconcile_buckets: Counter,
     reconcile_records: [Counter; 3],
     reconcile_bytes: [Counter; 2],
-    doubts_resolved: [Counter; 3],
+    copies_verified: [Counter; 3],
     repair_copies: Counter,
     repair_bytes: Counter,
     repair_waiting: Gauge,
@@ -251,7 +251,7 @@ impl Metrics {
                 "direction",
                 IN_AND_OUT,
             ),
-            doubts_resolved: new.counters(
+            copies_verified: new.counters(
                 "dataverse_doubts_resolved_total",
                 &[],
                 "as",
@@ -403,8 +403,8 @@ impl Metrics {
     }
 
     /// It was found out about a copy that the node doubted.
-    pub fn doubt_resolved(&self, resolved: Resolved) {
-        self.doubts_resolved[resolved as usize].increment(1);
+    pub fn copy_verified(&self, resolved: Resolved) {
+        self.copies_verified[resolved as usize].increment(1);
     }
 
     /// The store is this big now.

@@ -9,9 +9,9 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Read as _};
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -20,9 +20,10 @@ use dataverse_core::id::NodeId;
 use dataverse_core::key::Key;
 use dataverse_core::recording::{self, Line, Writer};
 use dataverse_core::version::Millis;
+use parking_lot::Mutex;
 
 use crate::limits;
-pub use dataverse_core::recording::{Op, Outcome};
+pub use dataverse_core::recording::{Op, RequestOutcome};
 
 /// How long a line may wait in memory while nothing follows it.
 const FLUSH_AFTER: Duration = Duration::from_secs(1);
@@ -55,7 +56,7 @@ pub struct Asked {
     /// Bytes of the content; 0 when it is not known.
     pub size: u64,
     /// How the node answered.
-    pub outcome: Outcome,
+    pub outcome: RequestOutcome,
     /// Hops that the content came over.
     pub hops: u32,
 }
@@ -89,7 +90,7 @@ impl Recorder {
 
     /// Takes down a request; leaves it out when too many wait.
     pub fn take_down(&self, asked: Asked) {
-        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let queue = self.queue.lock();
         let sent = queue
             .as_ref()
             .is_some_and(|queue| queue.try_send(asked).is_ok());
@@ -106,17 +107,8 @@ impl Recorder {
 
     /// Writes what waits and closes the file. Blocks for as long as the disk takes.
     pub fn stop(&self) {
-        drop(
-            self.queue
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .take(),
-        );
-        let thread = self
-            .thread
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        drop(self.queue.lock().take());
+        let thread = self.thread.lock().take();
         if let Some(thread) = thread
             && thread.join().is_err()
         {
@@ -343,7 +335,7 @@ mod tests {
             op: Op::Read,
             key: Key::parse(&format!("ada/{number}, \"so\"")).unwrap(),
             size: number,
-            outcome: Outcome::Remote,
+            outcome: RequestOutcome::Remote,
             hops: 2,
         }
     }

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -16,6 +16,7 @@ use dataverse_core::id::NodeId;
 use dataverse_core::plural::plural;
 use dataverse_core::search::{Answer, Peer, Question};
 use futures_util::stream::BoxStream;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use crate::counters::Counters;
@@ -178,9 +179,7 @@ impl Breaker {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<NodeId, Circuit>> {
-        self.circuits
-            .lock()
-            .expect("no one panics while holding the circuits")
+        self.circuits.lock()
     }
 }
 

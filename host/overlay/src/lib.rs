@@ -6,6 +6,7 @@
 
 pub mod breaker;
 pub mod clock;
+pub mod connection_slots;
 pub mod counters;
 pub mod deadlines;
 pub mod descriptors;
@@ -15,7 +16,6 @@ pub mod limits;
 pub mod membership;
 #[cfg(feature = "testing")]
 pub mod memory;
-pub mod places;
 #[cfg(test)]
 mod tests;
 pub mod timings;

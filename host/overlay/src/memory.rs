@@ -10,10 +10,11 @@ mod transport;
 mod weather;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, MutexGuard, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use dataverse_store::changing::Changing;
+use parking_lot::MutexGuard;
 
 use super::deadlines::Deadlines;
 use crate::timings::Timings;
@@ -25,10 +26,10 @@ pub use weather::{Call, Fate, Lost, Weather};
 /// A network in memory. Clones are the same network.
 #[derive(Clone)]
 pub struct MemoryNetwork {
-    world: Arc<World>,
+    world: Arc<SharedNetwork>,
 }
 
-struct World {
+struct SharedNetwork {
     state: Changing<State>,
     deadlines: Deadlines,
     weather: OnceLock<Arc<dyn Weather>>,
@@ -63,7 +64,7 @@ impl MemoryNetwork {
     /// A network without nodes, whose calls end by the deadlines of these timings.
     #[must_use]
     pub fn new(timings: &Timings) -> Self {
-        let world = World {
+        let world = SharedNetwork {
             state: Changing::default(),
             deadlines: Deadlines::new(timings),
             weather: OnceLock::new(),
@@ -155,7 +156,7 @@ impl MemoryNetwork {
     }
 }
 
-impl World {
+impl SharedNetwork {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.now()
     }
@@ -172,12 +173,12 @@ impl World {
 
 impl State {
     /// Who listens at `to`, as `from` sees it.
-    fn route(&self, from: &str, life: u64, to: &str) -> Result<Listening, CallError> {
+    fn route(&self, from: &str, lifetime: u64, to: &str) -> Result<Listening, CallError> {
         let unreachable = |reason: &str| CallError::Unreachable {
             address: to.to_owned(),
             reason: reason.to_owned(),
         };
-        if self.stopped.contains(from) || self.life(from) != life {
+        if self.stopped.contains(from) || self.lifetime(from) != lifetime {
             return Err(unreachable("this node is stopped"));
         }
         if self.cut.contains(&pair(from, to)) {
@@ -188,7 +189,7 @@ impl State {
     }
 
     /// How often the node at this address was stopped.
-    fn life(&self, address: &str) -> u64 {
+    fn lifetime(&self, address: &str) -> u64 {
         self.lives.get(address).copied().unwrap_or(0)
     }
 
@@ -204,8 +205,8 @@ impl State {
     }
 
     /// Why what is under way between the two breaks, if it does.
-    fn broken(&self, from: &str, life: u64, to: &str, start: u64) -> Option<CallError> {
-        match self.route(from, life, to) {
+    fn broken(&self, from: &str, lifetime: u64, to: &str, start: u64) -> Option<CallError> {
+        match self.route(from, lifetime, to) {
             Ok(listening) if listening.start == start => None,
             Ok(_) => Some(CallError::Unreachable {
                 address: to.to_owned(),

@@ -14,7 +14,7 @@ use dataverse_core::content::Digest;
 use dataverse_core::filter::Filter;
 use dataverse_core::floors::Heard;
 use dataverse_core::key::Key;
-use dataverse_core::reconcile::{Compared, Mark, Span};
+use dataverse_core::reconcile::{BucketRange, Compared, DigestEntry};
 use dataverse_core::record::Record;
 use dataverse_core::search::{Answer, Peer, Question};
 use dataverse_core::secret::{Nonce, Proof};
@@ -87,7 +87,7 @@ pub enum Refusal {
     Absent(String),
     /// There is no room for it.
     #[error("{0}")]
-    NoRoom(String),
+    NoSpace(String),
     /// The node is too busy or is stopping; later may do.
     #[error("{0}")]
     Busy(String),
@@ -295,9 +295,9 @@ pub enum ReconcileAsk {
     /// Which of these files are otherwise there? With a span, what is shared in it and not marked is told as well.
     Compare {
         /// A part of what we are both to hold.
-        span: Option<Span>,
+        range: Option<BucketRange>,
         /// Files of the asker.
-        marks: Vec<Mark>,
+        entries: Vec<DigestEntry>,
     },
     /// Which files do you hold or remember as deleted, unless it is still this filter?
     Filter {
@@ -325,9 +325,9 @@ impl ReconcileAsk {
     pub fn payload_bytes(&self) -> u64 {
         match self {
             Self::Root(_) | Self::Filter { .. } => 16,
-            Self::Compare { span, marks } => {
-                let buckets = span.as_ref().map_or(0, |span| span.buckets.len());
-                (16 * marks.len() + 2 * buckets + 16) as u64
+            Self::Compare { range, entries } => {
+                let buckets = range.as_ref().map_or(0, |range| range.buckets.len());
+                (16 * entries.len() + 2 * buckets + 16) as u64
             }
         }
     }

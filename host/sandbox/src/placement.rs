@@ -10,12 +10,12 @@ use crate::instance::{About, Cost, Instance};
 use crate::program::Program;
 use crate::refusal::Refusal;
 
-type Place = TypedFunc<(Arc<Request>, Arc<Vec<Node>>), (Vec<u32>,)>;
+type PlaceFunc = TypedFunc<(Arc<Request>, Arc<Vec<Node>>), (Vec<u32>,)>;
 
 /// One instance of a placement policy.
 pub struct PlacementGuest {
     instance: Instance,
-    place: Place,
+    place: PlaceFunc,
     request: Reused<Request>,
     candidates: Reused<Vec<Node>>,
 }

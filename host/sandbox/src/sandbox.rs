@@ -2,11 +2,12 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
 use dataverse_core::content::Digest;
+use parking_lot::Mutex;
 use wasmtime::component::{Component, InstancePre, Linker, WasmStr};
 use wasmtime::{Cache, CacheConfig, Config, Engine, StoreContextMut};
 
@@ -135,10 +136,7 @@ impl Sandbox {
     fn program(self: &Arc<Self>, bytes: &[u8], begun: Instant) -> Result<Program, Refusal> {
         let (checked, linked) = {
             // The lock guards no state, so a compilation that panicked leaves nothing half-done.
-            let _turn = self
-                .compiling
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
+            let _turn = self.compiling.lock();
             on_deep_stack(|| self.check_and_compile(bytes))?
         };
         Ok(Program::new(

@@ -3,8 +3,7 @@
 //! Like tokio's `watch`, but whoever waits is woken in the order in which they came. `watch` draws lots for
 //! where its waiters queue, which no seed reaches; a run of a simulation would then not happen again as it did.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 /// A value that tasks wait for.
@@ -25,7 +24,7 @@ impl<T> Changing<T> {
 
     /// The value as it is.
     pub fn now(&self) -> MutexGuard<'_, T> {
-        self.value.lock().unwrap_or_else(PoisonError::into_inner)
+        self.value.lock()
     }
 
     /// Changes the value, and has everybody look at it who waits.
@@ -63,7 +62,7 @@ mod tests {
             let (value, order) = (Arc::clone(&value), Arc::clone(&order));
             tokio::spawn(async move {
                 value.until(|value| (*value == 2).then_some(())).await;
-                order.lock().expect("no one panics").push(number);
+                order.lock().push(number);
             })
         });
         let waiting: Vec<_> = waiting.collect();
@@ -74,7 +73,7 @@ mod tests {
         for one in waiting {
             one.await.expect("no one panics");
         }
-        let order = order.lock().expect("no one panics");
+        let order = order.lock();
         assert_eq!(*order, (0..20).collect::<Vec<_>>());
     }
 }

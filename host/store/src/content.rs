@@ -26,13 +26,13 @@ pub struct Content(Arc<Opened>);
 #[derive(Debug)]
 struct Opened {
     record: Record,
-    source: Source,
+    source: ContentSource,
     tree: OnceCell<Arc<GroupTree>>,
 }
 
 /// Where the bytes are.
 #[derive(Debug)]
-pub(super) enum Source {
+pub(super) enum ContentSource {
     /// In memory.
     Memory(Rope),
     /// In a file, with the path of the group tree beside it.
@@ -45,7 +45,7 @@ pub(super) enum Source {
 }
 
 impl Content {
-    pub(super) fn new(record: &Record, source: Source) -> Self {
+    pub(super) fn new(record: &Record, source: ContentSource) -> Self {
         Self(Arc::new(Opened {
             record: record.clone(),
             source,
@@ -54,7 +54,7 @@ impl Content {
     }
 
     /// The same for whoever has the group tree at hand.
-    pub(super) fn with_tree(record: &Record, source: Source, tree: Arc<GroupTree>) -> Self {
+    pub(super) fn with_tree(record: &Record, source: ContentSource, tree: Arc<GroupTree>) -> Self {
         Self(Arc::new(Opened {
             record: record.clone(),
             source,
@@ -93,9 +93,9 @@ impl Content {
         let left = usize::try_from(self.size().saturating_sub(offset)).unwrap_or(usize::MAX);
         let length = length.min(left).min(limits::STORE_READ_BYTES_MAX);
         match &self.0.source {
-            Source::Memory(rope) => Ok(rope.read(offset, length)),
-            Source::File { .. } if length == 0 => Ok(Bytes::new()),
-            Source::File { .. } => {
+            ContentSource::Memory(rope) => Ok(rope.read(offset, length)),
+            ContentSource::File { .. } if length == 0 => Ok(Bytes::new()),
+            ContentSource::File { .. } => {
                 let content = self.clone();
                 in_background(move || content.read_now(offset, length)).await?
             }
@@ -123,13 +123,15 @@ impl Content {
     fn read_now(&self, offset: u64, length: usize) -> Result<Bytes, StoreError> {
         let record = &self.0.record;
         let bytes = match &self.0.source {
-            Source::Memory(rope) => rope.read(offset, length),
-            Source::File { file, .. } => read_file(file, offset, length).map_err(|error| {
-                StoreError::of_io(
-                    format_args!("reading the content of {}", record.key),
-                    &error,
-                )
-            })?,
+            ContentSource::Memory(rope) => rope.read(offset, length),
+            ContentSource::File { file, .. } => {
+                read_file(file, offset, length).map_err(|error| {
+                    StoreError::of_io(
+                        format_args!("reading the content of {}", record.key),
+                        &error,
+                    )
+                })?
+            }
         };
         if bytes.len() < length {
             return Err(StoreError::Corrupt(record.key.clone()));
@@ -139,7 +141,7 @@ impl Content {
 
     fn load_tree(&self) -> Result<Arc<GroupTree>, StoreError> {
         let record = &self.0.record;
-        if let Source::File { tree, .. } = &self.0.source
+        if let ContentSource::File { tree, .. } = &self.0.source
             && let Ok(bytes) = files::read_whole(tree, 32 * GroupTree::groups_in(record.size))
             && let Ok(tree) = GroupTree::checked(&bytes, record.digest, record.size)
         {
@@ -170,7 +172,7 @@ struct Parts {
 
 impl Parts {
     async fn next(mut self) -> Result<Option<(Bytes, Self)>, StoreError> {
-        if let Source::Memory(rope) = &self.content.0.source {
+        if let ContentSource::Memory(rope) = &self.content.0.source {
             let left = usize::try_from(self.end - self.offset).unwrap_or(usize::MAX);
             let part = rope.part(self.offset, left.min(limits::STORE_STREAM_BYTES));
             self.offset += part.len() as u64;

@@ -217,12 +217,12 @@ fn keep_private(root: &Path, mode: u32) -> Option<u32> {
         return None;
     }
     let folder = root.display();
-    let mended = holds_only_ours(root).then(|| {
+    let healed = holds_only_ours(root).then(|| {
         let private = Permissions::from_mode(PRIVATE);
         fs::set_permissions(root, private)
     });
-    let is_mended = matches!(mended, Some(Ok(())));
-    match mended {
+    let is_healed = matches!(healed, Some(Ok(())));
+    match healed {
         Some(Ok(())) => tracing::info!(
             %folder,
             "other users could read the data folder; now it is its owner's alone"
@@ -238,7 +238,7 @@ fn keep_private(root: &Path, mode: u32) -> Option<u32> {
              of its own, or change that with chmod 700"
         ),
     }
-    is_mended.then_some(mode & MODE_BITS)
+    is_healed.then_some(mode & MODE_BITS)
 }
 
 fn holds_only_ours(root: &Path) -> bool {

@@ -14,7 +14,7 @@
 use std::fmt::Display;
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use dataverse_core::holdings::{Holding, Role};
@@ -24,6 +24,7 @@ use dataverse_core::plural::plural;
 use dataverse_core::record::Record;
 use dataverse_core::secret::Secret;
 use dataverse_core::version::{Millis, Stamp, Version};
+use parking_lot::{Mutex, MutexGuard};
 
 pub mod changing;
 mod content;
@@ -33,10 +34,10 @@ mod disk;
 mod files;
 pub mod limits;
 mod memory;
-mod room;
 mod rope;
 mod rules;
 mod secret;
+mod space;
 mod spool;
 #[cfg(test)]
 mod suite;
@@ -60,7 +61,7 @@ pub struct Opened {
     /// The links kept, and the refusals of links that were cut.
     pub links: SavedLinks,
     /// What the node keeps of its own life.
-    pub life: Life,
+    pub lifetime: Lifetime,
     /// Files whose entry is there and whose content is gone, and replicas that were put into quarantine. They
     /// are not held: nothing but a `Put` with content brings them back. Their versions remain floors.
     pub missing: Vec<Arc<Record>>,
@@ -79,7 +80,7 @@ pub struct SavedLinks {
 
 /// What a node keeps of its own life: small facts that outlive a restart.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Life {
+pub struct Lifetime {
     /// How long it has run, all its runs added up, in milliseconds. Late by what it is saved apart.
     pub ran_ms: u64,
     /// When it was last in touch with another member; 0 when it never was.
@@ -92,7 +93,7 @@ pub struct Life {
     pub scrub_ended: Millis,
 }
 
-impl Life {
+impl Lifetime {
     /// Whether a check of all content is under way.
     #[must_use]
     pub const fn is_scrubbing(&self) -> bool {
@@ -137,7 +138,7 @@ impl Usage {
 pub enum StoreError {
     /// The capacity is used up. Evicting cached copies may help.
     #[error("no room: {} more needed than the node has left", plural(*short, "byte is", "bytes are"))]
-    NoRoom {
+    NoSpace {
         /// Bytes missing.
         short: u64,
     },
@@ -189,7 +190,7 @@ impl StoreError {
 
 /// Locks, also after a panic elsewhere: what these locks guard is changed in single steps.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    mutex.lock()
 }
 
 /// A change of the index. Changes to one file are applied in the order in which they are handed in.
@@ -302,7 +303,7 @@ pub trait Store: Send + Sync + 'static {
     /// not known, the spool asks for room as it grows.
     ///
     /// # Errors
-    /// [`StoreError::NoRoom`] and [`StoreError::DiskFull`].
+    /// [`StoreError::NoSpace`] and [`StoreError::DiskFull`].
     fn spool(&self, size: Option<u64>) -> Result<Spool, StoreError>;
     /// Applies the change and makes it durable. Concurrent calls share a commit.
     ///
@@ -328,7 +329,7 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`StoreError`].
-    async fn save_life(&self, life: Life) -> Result<(), StoreError>;
+    async fn save_lifetime(&self, lifetime: Lifetime) -> Result<(), StoreError>;
     /// What is used.
     fn usage(&self) -> Usage;
     /// Looks whether what the store stands on is still as it was opened. While it is not, every change and every

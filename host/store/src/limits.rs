@@ -13,7 +13,7 @@ pub const SPOOL_WRITE_BYTES: u64 = 1 << 20;
 /// A growing file is sent to the disk each time it has grown by so many bytes, so that the last sync is short.
 pub const SPOOL_SYNC_BYTES: u64 = 64 << 20;
 /// A spool of unknown size asks for room in steps of so many bytes.
-pub const SPOOL_ROOM_STEP_BYTES: u64 = 8 << 20;
+pub const SPOOL_SPACE_STEP_BYTES: u64 = 8 << 20;
 /// Bytes that one read from the store returns at most.
 pub const STORE_READ_BYTES_MAX: usize = 1 << 20;
 /// Bytes in each part of a content that is streamed from a file.

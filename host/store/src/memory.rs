@@ -15,10 +15,11 @@ use dataverse_core::record::Record;
 use dataverse_core::version::Stamp;
 
 use self::disk::{Job, Kept};
-use super::content::Source;
-use super::room::Room;
+use super::content::ContentSource;
+use super::space::Space;
 use super::{
-    Applied, Change, Content, Life, Observer, Opened, SavedLinks, Spool, Store, StoreError, Usage,
+    Applied, Change, Content, Lifetime, Observer, Opened, SavedLinks, Spool, Store, StoreError,
+    Usage,
 };
 
 pub use self::disk::{CommitPace, MemoryDisk};
@@ -33,13 +34,13 @@ pub struct MemoryStore {
 
 /// Who is to know of every change.
 struct Audience {
-    room: Arc<Room>,
+    space: Arc<Space>,
     observer: OnceLock<Arc<dyn Observer>>,
 }
 
 impl Audience {
     fn tell(&self, key: &Key, before: Option<&Holding>, after: Option<&Holding>) {
-        self.room.changed(before, after);
+        self.space.changed(before, after);
         if let Some(observer) = self.observer.get() {
             observer.changed(key, after);
         }
@@ -54,15 +55,15 @@ impl MemoryStore {
     }
 
     fn new_on(disk: Arc<MemoryDisk>, number: u64, capacity: u64, kept: &Kept) -> Arc<Self> {
-        let room = Room::new(Some(capacity), None);
+        let space = Space::new(Some(capacity), None);
         for holding in kept.holdings() {
-            room.changed(None, Some(holding));
+            space.changed(None, Some(holding));
         }
         Arc::new(Self {
             disk,
             number,
             audience: Arc::new(Audience {
-                room,
+                space,
                 observer: OnceLock::new(),
             }),
         })
@@ -109,8 +110,8 @@ impl Store for MemoryStore {
 
     fn spool(&self, size: Option<u64>) -> Result<Spool, StoreError> {
         self.disk.check(self.number)?;
-        let room = self.audience.room.reserve(size.unwrap_or(0))?;
-        Ok(Spool::new(room, None))
+        let space = self.audience.space.reserve(size.unwrap_or(0))?;
+        Ok(Spool::new(space, None))
     }
 
     async fn apply(&self, change: Change) -> Result<Applied, StoreError> {
@@ -121,7 +122,11 @@ impl Store for MemoryStore {
     async fn open(&self, record: &Record) -> Result<Content, StoreError> {
         self.disk.check(self.number)?;
         let (record, rope, tree) = self.disk.content_of(record)?;
-        Ok(Content::with_tree(&record, Source::Memory(rope), tree))
+        Ok(Content::with_tree(
+            &record,
+            ContentSource::Memory(rope),
+            tree,
+        ))
     }
 
     async fn save_links(&self, links: SavedLinks) -> Result<(), StoreError> {
@@ -132,12 +137,12 @@ impl Store for MemoryStore {
         self.durably(move |kept, _| kept.ceiling = ceiling).await
     }
 
-    async fn save_life(&self, life: Life) -> Result<(), StoreError> {
-        self.durably(move |kept, _| kept.life = life).await
+    async fn save_lifetime(&self, lifetime: Lifetime) -> Result<(), StoreError> {
+        self.durably(move |kept, _| kept.lifetime = lifetime).await
     }
 
     fn usage(&self) -> Usage {
-        self.audience.room.usage()
+        self.audience.space.usage()
     }
 
     async fn close(&self) {

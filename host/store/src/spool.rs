@@ -16,8 +16,8 @@ use tokio::task::JoinHandle;
 
 use super::StoreError;
 use super::content::in_background;
-use super::room::Reservation;
 use super::rope::Rope;
+use super::space::Reservation;
 use super::tail::{Growing, Tail};
 use crate::limits;
 
@@ -25,7 +25,7 @@ use crate::limits;
 #[derive(Debug)]
 pub struct Spool {
     growing: Abandoned,
-    room: Reservation,
+    space: Reservation,
     size: u64,
     /// Bytes that were handed to a write, finished or not.
     handed_over: u64,
@@ -38,10 +38,10 @@ pub struct Spool {
 impl Spool {
     /// A spool whose content goes to a file in this folder once it is no longer small; without a folder it
     /// stays in memory.
-    pub(super) fn new(room: Reservation, folder: Option<Arc<Incoming>>) -> Self {
+    pub(super) fn new(space: Reservation, folder: Option<Arc<Incoming>>) -> Self {
         Self {
             growing: Abandoned(Growing::new()),
-            room,
+            space,
             size: 0,
             handed_over: 0,
             work: Some(Work::default()),
@@ -53,11 +53,11 @@ impl Spool {
     /// Takes the next bytes; waits when the disk does not keep up. Tails can read them at once.
     ///
     /// # Errors
-    /// [`StoreError::NoRoom`]: nothing was taken and the spool is as it was; the same bytes can be written
+    /// [`StoreError::NoSpace`]: nothing was taken and the spool is as it was; the same bytes can be written
     /// again once there is room. After any other error the spool is void.
     pub async fn write(&mut self, bytes: Bytes) -> Result<(), StoreError> {
         let size = self.size + bytes.len() as u64;
-        self.room.cover(size)?;
+        self.space.cover(size)?;
         // The only wait comes before the bytes are taken: a caller who gives up waiting can try again.
         if self.size - self.handed_over >= limits::SPOOL_WRITE_BYTES {
             self.finish_write().await?;
@@ -97,8 +97,8 @@ impl Spool {
             let folder = self.folder.take();
             in_background(move || work.seal(&growing, folder.as_deref())).await??
         };
-        self.room.shrink(self.size);
-        self.room.wrote(self.size);
+        self.space.shrink(self.size);
+        self.space.wrote(self.size);
         self.growing.0.end(Ok(()));
         Ok(Prepared {
             digest: sealed.digest,
@@ -106,7 +106,7 @@ impl Spool {
             tree: Arc::new(sealed.tree),
             growing: Arc::clone(&self.growing.0),
             file: sealed.file,
-            _room: self.room,
+            _room: self.space,
         })
     }
 
@@ -125,7 +125,7 @@ impl Spool {
                     return Err(error);
                 }
             }
-            self.room.wrote(self.handed_over);
+            self.space.wrote(self.handed_over);
         }
         Ok(())
     }

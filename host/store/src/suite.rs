@@ -3,7 +3,7 @@
 //! A behaviour is a function over a [`Bench`]; `on_every_store!` runs it on a store in memory and on one
 //! on the disk.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,6 +15,7 @@ use dataverse_core::limits::GROUP_BYTES;
 use dataverse_core::record::{Layout, Record};
 use dataverse_core::version::{Stamp, Version};
 use futures_util::TryStreamExt;
+use parking_lot::Mutex;
 use tokio::task::JoinSet;
 
 use super::{
@@ -23,7 +24,7 @@ use super::{
 };
 use crate::limits;
 
-/// Room enough for what the behaviours write.
+/// Space enough for what the behaviours write.
 pub(super) const CAPACITY: u64 = 64 << 20;
 
 /// A record of this content.
@@ -594,7 +595,7 @@ async fn a_write_without_room_succeeds_once_there_is_some(bench: Bench) {
         if let Err(error) = spool.write(chunk.clone()).await {
             // 600 kB are cached and 10 kB the reserve: the fourth 100 kB do not fit.
             assert!(
-                matches!(error, StoreError::NoRoom { short: 10_000 }),
+                matches!(error, StoreError::NoSpace { short: 10_000 }),
                 "{error}"
             );
             bench.apply(drop_of(&evictable, Some(Role::Cached))).await;
@@ -613,7 +614,10 @@ async fn a_write_without_room_succeeds_once_there_is_some(bench: Bench) {
 
 async fn a_content_too_large_is_refused_before_it_comes(bench: Bench) {
     let refused = bench.store.spool(Some(1_000_000));
-    assert!(matches!(refused, Err(StoreError::NoRoom { short: 10_000 })));
+    assert!(matches!(
+        refused,
+        Err(StoreError::NoSpace { short: 10_000 })
+    ));
     let kept = bench
         .store
         .spool(Some(990_000))

@@ -4,10 +4,11 @@
 //! waits for bytes that are yet to come, ends when the spool was sealed, and fails when it was dropped.
 
 use std::fs::File;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt};
+use parking_lot::Mutex;
 
 use super::content::read_file;
 use super::rope::Rope;

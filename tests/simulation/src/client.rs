@@ -1,7 +1,7 @@
 //! Clients: what they do, what they are told, and what is wrong with that at once.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,10 +13,11 @@ use dataverse_node::driver::{
     Body, Condition, Consistency, DeleteError, Driver, ReadError, WriteError, WriteOptions, Written,
 };
 use futures_util::{StreamExt, stream};
+use parking_lot::{Mutex, MutexGuard};
 use tokio_util::sync::CancellationToken;
 
 use crate::findings::Findings;
-use crate::history::{Deletion, History, Put, Told};
+use crate::history::{Deletion, History, Observation, Put};
 use crate::log::Log;
 use crate::profile::{Profile, settings};
 use crate::snapshot::Read;
@@ -36,7 +37,7 @@ pub struct Door {
     /// Cancelled when it crashes.
     pub died: CancellationToken,
     /// Which of its lives it is.
-    pub life: u64,
+    pub lifetime: u64,
 }
 
 /// A write that a client is to try.
@@ -94,7 +95,7 @@ impl Clients {
 
     /// What they did and were told.
     pub fn history(&self) -> MutexGuard<'_, History> {
-        self.history.lock().unwrap_or_else(PoisonError::into_inner)
+        self.history.lock()
     }
 
     /// Stores a file.
@@ -120,7 +121,7 @@ impl Clients {
                 entry: door.driver.id(),
                 began: history.moment(),
                 ended: None,
-                told: Told::Nothing,
+                told: Observation::Nothing,
             };
             history.puts.insert(number, put);
         }
@@ -139,11 +140,11 @@ impl Clients {
             Some(Err(error)) => {
                 self.log.note(format_args!("put {number}: {error}"));
                 match error {
-                    WriteError::Condition(_) => Told::Refused,
-                    _ => Told::Nothing,
+                    WriteError::Condition(_) => Observation::Refused,
+                    _ => Observation::Nothing,
                 }
             }
-            None => Told::Nothing,
+            None => Observation::Nothing,
         };
         let mut history = self.history();
         let ended = history.moment();
@@ -153,7 +154,13 @@ impl Clients {
         }
     }
 
-    fn acknowledged(&self, number: u64, key: &Key, digest: Digest, written: &Written) -> Told {
+    fn acknowledged(
+        &self,
+        number: u64,
+        key: &Key,
+        digest: Digest,
+        written: &Written,
+    ) -> Observation {
         let record = &written.record;
         let holders = record.layout.holders.clone();
         self.log.note(format_args!(
@@ -182,7 +189,7 @@ impl Clients {
                 ));
             }
         }
-        Told::Acknowledged {
+        Observation::Acknowledged {
             version: record.version,
             holders,
         }
@@ -227,7 +234,7 @@ impl Clients {
 
     /// Reads a file, and judges what came.
     pub async fn get(&self, door: Door, key: Key, consistency: Consistency) -> Read {
-        let name = (door.driver.id(), door.life, key.clone());
+        let name = (door.driver.id(), door.lifetime, key.clone());
         let before = self.served().get(&name).copied();
         let work = read(&door.driver, &key, consistency);
         let Some(came) = self.waits(&door, PATIENCE, "get", work).await else {
@@ -264,7 +271,7 @@ impl Clients {
     }
 
     fn served(&self) -> MutexGuard<'_, BTreeMap<(NodeId, u64, Key), Version>> {
-        self.served.lock().unwrap_or_else(PoisonError::into_inner)
+        self.served.lock()
     }
 
     /// What comes of it, unless the node dies or the client goes away.

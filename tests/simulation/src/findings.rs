@@ -1,6 +1,6 @@
 //! What was found to be wrong while a run goes on.
 
-use std::sync::{Mutex, PoisonError};
+use parking_lot::Mutex;
 
 use crate::log::Log;
 
@@ -15,7 +15,7 @@ impl Findings {
     /// Notes that something is wrong.
     pub fn add(&self, log: &Log, what: String) {
         log.note(format_args!("WRONG: {what}"));
-        let mut findings = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut findings = self.0.lock();
         if findings.len() < KEPT {
             findings.push(what);
         }
@@ -24,7 +24,7 @@ impl Findings {
     /// What was found so far.
     #[must_use]
     pub fn all(&self) -> Vec<String> {
-        let findings = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let findings = self.0.lock();
         findings.clone()
     }
 }

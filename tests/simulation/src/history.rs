@@ -14,7 +14,7 @@ pub type Moment = u64;
 
 /// What a client was told of a write.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Told {
+pub enum Observation {
     /// It is stored.
     Acknowledged {
         /// Under which version.
@@ -46,7 +46,7 @@ pub struct Put {
     /// When the client was told, or gave up.
     pub ended: Option<Moment>,
     /// What it was told.
-    pub told: Told,
+    pub told: Observation,
 }
 
 /// A deletion that somebody tried.
@@ -104,8 +104,8 @@ impl History {
     pub fn acknowledged(&self, key: &Key) -> Option<(Version, &[NodeId])> {
         let puts = self.puts.values().filter(|put| put.key == *key);
         let acknowledged = puts.filter_map(|put| match &put.told {
-            Told::Acknowledged { version, holders } => Some((*version, &holders[..])),
-            Told::Refused | Told::Nothing => None,
+            Observation::Acknowledged { version, holders } => Some((*version, &holders[..])),
+            Observation::Refused | Observation::Nothing => None,
         });
         acknowledged.max_by_key(|(version, _)| *version)
     }
@@ -116,8 +116,8 @@ impl History {
     pub fn may_be_deleted_since(&self, key: &Key, version: Version) -> bool {
         let mut puts = self.puts.values().filter(|put| put.key == *key);
         let put = puts.find(|put| match put.told {
-            Told::Acknowledged { version: told, .. } => told == version,
-            Told::Refused | Told::Nothing => false,
+            Observation::Acknowledged { version: told, .. } => told == version,
+            Observation::Refused | Observation::Nothing => false,
         });
         let mut deletions = self.deletions.values();
         put.is_some_and(|put| {
@@ -143,12 +143,14 @@ impl History {
         };
         self.puts.values().any(|later| {
             let is_lost = match &later.told {
-                Told::Acknowledged { holders, .. } => holders.iter().all(|id| lost.contains(id)),
-                Told::Nothing => {
+                Observation::Acknowledged { holders, .. } => {
+                    holders.iter().all(|id| lost.contains(id))
+                }
+                Observation::Nothing => {
                     let mut were = lost_replicas.iter();
                     were.any(|(_, record)| record.key == *key && record.digest == later.digest)
                 }
-                Told::Refused => false,
+                Observation::Refused => false,
             };
             later.key == *key && later.began > put.began && is_lost
         })
@@ -180,9 +182,9 @@ impl History {
             return false;
         };
         puts.all(|put| match put.told {
-            Told::Acknowledged { .. } => put.ended.is_some_and(|ended| ended < deleted),
-            Told::Refused => true,
-            Told::Nothing => false,
+            Observation::Acknowledged { .. } => put.ended.is_some_and(|ended| ended < deleted),
+            Observation::Refused => true,
+            Observation::Nothing => false,
         })
     }
 

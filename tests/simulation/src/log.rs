@@ -1,8 +1,8 @@
 //! The log of a run: one line an event, hashed as it goes. Two runs that did the same have the same hash.
 
 use std::fmt::Display;
-use std::sync::{Mutex, PoisonError};
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 /// What happened, in order.
@@ -44,7 +44,7 @@ impl Log {
     pub fn note(&self, event: impl Display) {
         let at = self.began.elapsed();
         let line = format!("{:>9.3} {event}\n", at.as_secs_f64());
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock();
         state.hasher.update(line.as_bytes());
         state.events += 1;
         if state.prints {
@@ -55,7 +55,7 @@ impl Log {
     /// What it has come to.
     #[must_use]
     pub fn trace(&self) -> Trace {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = self.state.lock();
         Trace {
             events: state.events,
             hash: *state.hasher.finalize().as_bytes(),

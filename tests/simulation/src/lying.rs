@@ -1,7 +1,7 @@
 //! A node that sends wrong bytes: the real one, with a bit turned in some of what it is fetched for, for as long as
 //! the weather is bad. A file that only it has could not be had from it otherwise.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -14,6 +14,7 @@ use dataverse_overlay::transport::{
 };
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
+use parking_lot::Mutex;
 
 use crate::chance::Chance;
 use crate::weather::SeededWeather;
@@ -32,7 +33,7 @@ pub struct Lying {
 
 impl Lying {
     fn lies_now(&self) -> bool {
-        let mut chance = self.chance.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut chance = self.chance.lock();
         chance.permille(self.lies) && !self.weather.is_clear()
     }
 }

@@ -16,11 +16,11 @@ use tokio::time::Instant;
 use crate::chance::Chance;
 use crate::check::{self, Expect};
 use crate::client::{Clients, Door, Upload};
-use crate::history::Told;
+use crate::history::Observation;
 use crate::log::{Log, Trace};
 use crate::profile::{Profile, Sky};
 use crate::snapshot::{Held, NodeShot, Snapshot};
-use crate::world::World;
+use crate::world::SimulatedCluster;
 
 /// No clock is further ahead, or behind: two that differ by more than ten minutes do not believe each other.
 const AHEAD_MS_MAX: u64 = 4 * 60 * 1000;
@@ -90,7 +90,7 @@ async fn drive(seed: u64, prints: bool) -> Report {
     let log = Arc::new(Log::new(prints));
     log.note(format_args!("{profile:?}"));
     let began = Instant::now();
-    let world = World::new(seed, &profile, Arc::clone(&log)).await;
+    let world = SimulatedCluster::new(seed, &profile, Arc::clone(&log)).await;
     let clients = Clients::new(
         Arc::clone(&log),
         Arc::clone(&world.findings),
@@ -118,7 +118,7 @@ async fn drive(seed: u64, prints: bool) -> Report {
         run.world.findings.add(&log, wrong);
     }
     let told = history.puts.values();
-    let acknowledged = told.filter(|put| matches!(put.told, Told::Acknowledged { .. }));
+    let acknowledged = told.filter(|put| matches!(put.told, Observation::Acknowledged { .. }));
     Report {
         seed,
         findings: run.world.findings.all(),
@@ -139,7 +139,7 @@ struct Run {
     chance: Chance,
     keys: Vec<Key>,
     profile: Profile,
-    world: World,
+    world: SimulatedCluster,
     clients: Arc<Clients>,
     work: JoinSet<()>,
     operations: u64,
@@ -158,7 +158,10 @@ impl Run {
             let (a, b) = self.chance.two_below(self.world.sites.len());
             self.link(a, b).await;
         }
-        let known = self.world.wait_for(ACQUAINTED, World::is_acquainted).await;
+        let known = self
+            .world
+            .wait_for(ACQUAINTED, SimulatedCluster::is_acquainted)
+            .await;
         if !known {
             let what = "the nodes did not come to know each other at the beginning";
             self.wrong(what.to_owned());
@@ -189,7 +192,7 @@ impl Run {
             if step == lost_again_at && self.profile.loses_another {
                 self.lose_another().await;
             }
-            self.mend().await;
+            self.repair_some().await;
             self.step().await;
         }
         // Whoever still works ends within its patience.
@@ -229,7 +232,7 @@ impl Run {
     }
 
     /// Some of what is broken is mended on the way.
-    async fn mend(&mut self) {
+    async fn repair_some(&mut self) {
         if self.chance.permille(200) {
             let (a, b) = self.pair();
             self.world.network.heal(&a, &b);
@@ -357,7 +360,7 @@ impl Run {
         Some(Door {
             driver: Arc::clone(&node.driver),
             died: node.died.clone(),
-            life: node.life,
+            lifetime: node.lifetime,
         })
     }
 
@@ -441,7 +444,7 @@ impl Run {
         for pair in running.windows(2) {
             self.link(pair[0], pair[1]).await;
         }
-        let whole = |world: &World| world.is_acquainted() && world.is_linked();
+        let whole = |world: &SimulatedCluster| world.is_acquainted() && world.is_linked();
         if !self.world.wait_for(ACQUAINTED, whole).await {
             let what = self.why_not_whole();
             self.wrong(what);

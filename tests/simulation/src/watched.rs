@@ -4,7 +4,7 @@
 //! No more bytes are used than there are. No good copy is put aside as a bad one.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use dataverse_core::holdings::{Holding, Role};
@@ -13,9 +13,10 @@ use dataverse_core::key::Key;
 use dataverse_core::record::Record;
 use dataverse_core::version::Stamp;
 use dataverse_store::{
-    Applied, Change, Content, Life, MemoryStore, Observer, Opened, SavedLinks, Spool, Store,
+    Applied, Change, Content, Lifetime, MemoryStore, Observer, Opened, SavedLinks, Spool, Store,
     StoreError, Usage,
 };
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::findings::Findings;
 use crate::log::Log;
@@ -53,10 +54,7 @@ struct Listening {
 impl Listening {
     fn is_put_aside(&self, key: &Key) -> bool {
         let aside = &self.putting_aside;
-        aside
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .contains(key)
+        aside.lock().contains(key)
     }
 }
 
@@ -90,7 +88,7 @@ fn lets_go(before: &Holding, after: Option<&Holding>) -> bool {
 impl Watched {
     fn putting_aside(&self) -> MutexGuard<'_, BTreeSet<Key>> {
         let aside = &self.putting_aside;
-        aside.lock().unwrap_or_else(PoisonError::into_inner)
+        aside.lock()
     }
 
     fn check_capacity(&self) {
@@ -214,8 +212,8 @@ impl Store for Watched {
         self.inner.save_ceiling(ceiling).await
     }
 
-    async fn save_life(&self, life: Life) -> Result<(), StoreError> {
-        self.inner.save_life(life).await
+    async fn save_lifetime(&self, lifetime: Lifetime) -> Result<(), StoreError> {
+        self.inner.save_lifetime(lifetime).await
     }
 
     fn usage(&self) -> Usage {

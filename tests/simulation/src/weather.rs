@@ -1,9 +1,10 @@
 //! What the wire does to every call, drawn from the seed in the order of the calls.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use dataverse_overlay::memory::{Call, Fate, Lost, Weather};
+use parking_lot::Mutex;
 
 use crate::chance::Chance;
 use crate::log::Log;
@@ -48,8 +49,8 @@ impl SeededWeather {
         self.state().1
     }
 
-    fn state(&self) -> std::sync::MutexGuard<'_, (Chance, bool)> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> parking_lot::MutexGuard<'_, (Chance, bool)> {
+        self.state.lock()
     }
 
     fn draw(&self, from: &str, to: &str) -> Fate {

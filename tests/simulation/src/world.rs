@@ -1,8 +1,8 @@
 //! The world of a run: disks that outlive nodes, nodes that start and crash, clocks that jump, links that are cut.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use dataverse_core::content::Digest;
@@ -12,11 +12,12 @@ use dataverse_core::key::Key;
 use dataverse_core::record::Record;
 use dataverse_core::search::Peer;
 use dataverse_core::version::{Millis, Version};
-use dataverse_node::driver::{Driver, Judges, Now, Parts};
+use dataverse_node::driver::{Driver, Now, Parts, PolicySlots};
 use dataverse_node::entropy::Entropy;
 use dataverse_overlay::memory::MemoryNetwork;
 use dataverse_overlay::transport::Serve;
 use dataverse_store::{CommitPace, MemoryDisk, Store};
+use parking_lot::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -56,7 +57,7 @@ pub struct Running {
     /// Cancelled when it crashes: its clients lose their connections.
     pub died: CancellationToken,
     /// Which of the nodes that ran at its site it is.
-    pub life: u64,
+    pub lifetime: u64,
 }
 
 /// The disks of all nodes: what is durable.
@@ -114,7 +115,7 @@ impl Disks {
     /// The nodes that were lost for good.
     #[must_use]
     pub fn lost(&self) -> BTreeSet<NodeId> {
-        let lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        let lost = self.lost.lock();
         lost.clone()
     }
 
@@ -244,7 +245,7 @@ impl Disks {
     /// Whether a bit of what this node has of a file turned no longer ago than this.
     #[must_use]
     pub fn has_rotted(&self, node: NodeId, key: &Key, within: Duration) -> bool {
-        let rotted = self.rotted.lock().unwrap_or_else(PoisonError::into_inner);
+        let rotted = self.rotted.lock();
         let at = rotted.get(&(node, key.clone()));
         at.is_some_and(|at| at.elapsed() <= within)
     }
@@ -283,8 +284,8 @@ impl Disks {
         held
     }
 
-    fn mirror(&self) -> std::sync::MutexGuard<'_, Mirror> {
-        self.mirror.lock().unwrap_or_else(PoisonError::into_inner)
+    fn mirror(&self) -> parking_lot::MutexGuard<'_, Mirror> {
+        self.mirror.lock()
     }
 }
 
@@ -328,7 +329,7 @@ fn rank(record: &Record) -> Rank {
 }
 
 /// Everything that nodes live in.
-pub struct World {
+pub struct SimulatedCluster {
     /// The wire.
     pub network: MemoryNetwork,
     /// What it does to calls.
@@ -347,7 +348,7 @@ pub struct World {
     liar: usize,
 }
 
-impl World {
+impl SimulatedCluster {
     /// Nodes of one network that know nobody. Nothing happens in it yet.
     pub async fn new(seed: u64, profile: &Profile, log: Arc<Log>) -> Self {
         let mut chance = Chance::of(seed, "world");
@@ -413,7 +414,7 @@ impl World {
 
     /// Starts a node at this site with what its disk has.
     pub async fn start(&mut self, at: usize) {
-        let life = self.sites[at].lives;
+        let lifetime = self.sites[at].lives;
         let site = &self.sites[at];
         self.log.note(format_args!("{} starts", site.name));
         let (began, ahead) = (self.began, Arc::clone(&site.ahead_ms));
@@ -431,7 +432,7 @@ impl World {
             findings: Arc::clone(&self.findings),
             putting_aside: Arc::default(),
         });
-        let mut chance = Chance::of(self.seed, &format!("node {} {life}", site.name));
+        let mut chance = Chance::of(self.seed, &format!("node {} {lifetime}", site.name));
         let driver = Driver::start(Parts {
             me: Peer {
                 id: site.id,
@@ -445,7 +446,7 @@ impl World {
             settings: settings(),
             store: Arc::clone(&store) as Arc<dyn Store>,
             transport: Arc::new(self.network.transport(&site.address)),
-            judges: Arc::new(Judges::default()),
+            policy_slots: Arc::new(PolicySlots::default()),
             recorder: None,
             now,
             entropy: Entropy::seeded(chance.number()),
@@ -468,7 +469,7 @@ impl World {
             driver,
             store,
             died: CancellationToken::new(),
-            life,
+            lifetime,
         });
     }
 
@@ -506,11 +507,7 @@ impl World {
             disk.wipe();
         }
         self.disks.opened(site.id, &[]);
-        let mut lost = self
-            .disks
-            .lost
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut lost = self.disks.lost.lock();
         lost.insert(site.id);
     }
 
@@ -528,7 +525,6 @@ impl World {
         self.disks
             .rotted
             .lock()
-            .unwrap_or_else(PoisonError::into_inner)
             .insert((site.id, record.key.clone()), Instant::now());
         self.log
             .note(format_args!("{} rots {} {turned}", site.name, record.key));
@@ -584,7 +580,7 @@ fn disk_of(seed: u64, at: usize, profile: &Profile) -> Arc<MemoryDisk> {
     let chance = Mutex::new(Chance::of(seed, &format!("disk {at}")));
     let commit_ms = profile.commit_ms;
     let pace: CommitPace = Arc::new(move || {
-        let mut chance = chance.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut chance = chance.lock();
         chance.millis(commit_ms)
     });
     MemoryDisk::paced(pace)

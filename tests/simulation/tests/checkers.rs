@@ -10,7 +10,7 @@ use dataverse_core::key::Key;
 use dataverse_core::record::{Layout, Record};
 use dataverse_core::version::{Stamp, Version};
 use dataverse_simulation::check::{self, Expect};
-use dataverse_simulation::history::{Deletion, History, Put, Told};
+use dataverse_simulation::history::{Deletion, History, Observation, Put};
 use dataverse_simulation::snapshot::{Held, NodeShot, Read, Snapshot};
 use dataverse_simulation::world::Disks;
 use dataverse_store::Usage;
@@ -80,7 +80,7 @@ fn put(stamp: u64, content: &[u8], began: u64) -> Put {
         entry: id(1),
         began,
         ended: Some(began + 1),
-        told: Told::Acknowledged {
+        told: Observation::Acknowledged {
             version: version(stamp),
             holders: vec![id(1), id(2)],
         },
@@ -232,7 +232,7 @@ fn a_write_that_was_refused_and_happened_is_noticed() {
         history
             .puts
             .entry(2)
-            .and_modify(|put| put.told = Told::Refused);
+            .and_modify(|put| put.told = Observation::Refused);
     });
 }
 
@@ -389,7 +389,7 @@ fn a_replica_may_go_only_once_something_greater_was_durable_wherever_it_is_named
 
 #[test]
 fn what_was_overtaken_by_a_write_that_is_lost_needs_no_more_copies() {
-    let with_later = |lost: &'static [u128], told: Told| {
+    let with_later = |lost: &'static [u128], told: Observation| {
         found(Expect::EVERYTHING, |history, world| {
             let later = Put {
                 entry: id(9),
@@ -406,15 +406,15 @@ fn what_was_overtaken_by_a_write_that_is_lost_needs_no_more_copies() {
             world.nodes[1].usage.replicas = 0;
         })
     };
-    let acknowledged = || Told::Acknowledged {
+    let acknowledged = || Observation::Acknowledged {
         version: version(7),
         holders: vec![id(9)],
     };
     assert_eq!(with_later(&[9], acknowledged()), "");
-    assert_eq!(with_later(&[9], Told::Nothing), "");
+    assert_eq!(with_later(&[9], Observation::Nothing), "");
     for found in [
-        with_later(&[9], Told::Refused),
-        with_later(&[8], Told::Nothing),
+        with_later(&[9], Observation::Refused),
+        with_later(&[8], Observation::Nothing),
     ] {
         assert!(found.contains("has 1 replicas of 2"), "{found}");
     }

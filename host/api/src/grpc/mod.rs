@@ -36,7 +36,6 @@ use crate::limits;
 /// What protoc would make of `proto/`: messages, clients and servers.
 #[expect(
     clippy::allow_attributes_without_reason,
-    clippy::large_enum_variant,
     reason = "the code is generated"
 )]
 pub mod proto {

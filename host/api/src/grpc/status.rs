@@ -9,7 +9,7 @@ pub(super) fn write(error: WriteError) -> Status {
         WriteError::Invalid(_) => Status::invalid_argument(text),
         WriteError::Condition(_) => Status::failed_precondition(text),
         WriteError::TooLarge(_) => Status::out_of_range(text),
-        WriteError::NoRoom(_) | WriteError::Busy(_) => Status::resource_exhausted(text),
+        WriteError::NoSpace(_) | WriteError::Busy(_) => Status::resource_exhausted(text),
         WriteError::Body(error) => body(error),
         WriteError::Unavailable(_) => Status::unavailable(text),
         WriteError::Failed(_) => Status::internal(text),

@@ -19,9 +19,9 @@ use axum::extract::Request;
 use axum::http::header::CONNECTION;
 use axum::http::{HeaderValue, Version};
 use axum::response::Response;
+use dataverse_overlay::connection_slots::{ConnectionActivity, ConnectionSlot, Patience};
 use dataverse_overlay::held::Held;
 use dataverse_overlay::limits::{KEEPALIVE_MS, KEEPALIVE_TIMEOUT_MS};
-use dataverse_overlay::places::{Patience, Place, Standing};
 use hyper::body::Incoming;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -77,16 +77,16 @@ impl Attendant {
     }
 
     /// Answers what is asked on a connection, until it ends.
-    pub(super) async fn attend(self, stream: TcpStream, place: Place) {
-        if !place.is_reserved() {
-            return self.serve(stream, &place, self.patience).await;
+    pub(super) async fn attend(self, stream: TcpStream, slot: ConnectionSlot) {
+        if !slot.is_reserved() {
+            return self.serve(stream, &slot, self.patience).await;
         }
         let patience = Patience {
             head: self.patience.head.min(RESERVE_HEAD),
             idle: RESERVE_HEAD,
         };
-        // Places in reserve are few: whoever can't take the answer in time leaves.
-        if timeout(RESERVE, self.serve(stream, &place, patience))
+        // ConnectionSlots in reserve are few: whoever can't take the answer in time leaves.
+        if timeout(RESERVE, self.serve(stream, &slot, patience))
             .await
             .is_err()
         {
@@ -94,14 +94,14 @@ impl Attendant {
         }
     }
 
-    async fn serve(&self, stream: TcpStream, place: &Place, patience: Patience) {
-        let standing = place.standing();
-        let socket = Socket::new(stream, Arc::clone(standing), &self.ended);
+    async fn serve(&self, stream: TcpStream, slot: &ConnectionSlot, patience: Patience) {
+        let activity = slot.activity();
+        let socket = Socket::new(stream, Arc::clone(activity), &self.ended);
         let exchange = socket.exchange();
         let router = TowerToHyperService::new(self.router.clone());
-        let is_reserved = place.is_reserved();
+        let is_reserved = slot.is_reserved();
         let service =
-            service_fn(|request| answer(&router, standing, &exchange, is_reserved, request));
+            service_fn(|request| answer(&router, activity, &exchange, is_reserved, request));
         let served = self.builder.serve_connection(TokioIo::new(socket), service);
         let mut served = pin!(served);
         tokio::select! {
@@ -112,14 +112,14 @@ impl Attendant {
                 return;
             }
             () = self.stopping.cancelled() => {}
-            () = standing.told_to_leave() => debug!("an idle connection made room for another"),
-            () = standing.overdue(patience) => debug!("a connection was idle, or a head incomplete, for too long"),
+            () = activity.told_to_leave() => debug!("an idle connection made room for another"),
+            () = activity.overdue(patience) => debug!("a connection was idle, or a head incomplete, for too long"),
         }
         served.as_mut().graceful_shutdown();
         // A request that has begun is answered; silence is not waited for.
         tokio::select! {
             end = served => drop(end),
-            () = standing.quiet_for(CLOSE) => {}
+            () = activity.quiet_for(CLOSE) => {}
         }
     }
 }
@@ -141,14 +141,14 @@ fn builder() -> Builder<TokioExecutor> {
 
 fn answer(
     router: &TowerToHyperService<Router>,
-    standing: &Arc<Standing>,
+    activity: &Arc<ConnectionActivity>,
     exchange: &Arc<Exchange>,
     is_reserved: bool,
     request: hyper::Request<Incoming>,
 ) -> impl Future<Output = Result<Response, Infallible>> + use<> {
-    let under_way = UnderWay::begin(exchange, standing.begin());
+    let under_way = UnderWay::begin(exchange, activity.begin());
     if request.version() >= Version::HTTP_2 {
-        standing.speaks_in_frames();
+        activity.speaks_in_frames();
     }
     let mut request: Request = request.map(Body::new);
     if is_reserved {
@@ -169,21 +169,25 @@ fn answer(
 /// A client's socket.
 struct Socket {
     stream: Refusing<TcpStream>,
-    standing: Arc<Standing>,
+    activity: Arc<ConnectionActivity>,
     ended: Pin<Box<WaitForCancellationFutureOwned>>,
     idle: Pin<Box<Sleep>>,
     moved: Instant,
 }
 
 impl Socket {
-    fn new(stream: TcpStream, standing: Arc<Standing>, ended: &CancellationToken) -> Self {
+    fn new(
+        stream: TcpStream,
+        activity: Arc<ConnectionActivity>,
+        ended: &CancellationToken,
+    ) -> Self {
         // Small answers would otherwise wait for the acknowledgement of what was sent before.
         if let Err(error) = stream.set_nodelay(true) {
             debug!(%error, "TCP_NODELAY could not be set");
         }
         Self {
             stream: Refusing::new(stream),
-            standing,
+            activity,
             ended: Box::pin(ended.child_token().cancelled_owned()),
             idle: Box::pin(sleep(IDLE)),
             moved: Instant::now(),
@@ -225,7 +229,7 @@ impl Socket {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
         if let Poll::Ready(Ok(1..)) = answer {
-            self.standing.took();
+            self.activity.took();
         }
         self.watched(answer, cx)
     }
@@ -240,7 +244,7 @@ impl AsyncRead for Socket {
         let before = buffer.filled().len();
         let answer = Pin::new(&mut self.stream).poll_read(cx, buffer);
         if buffer.filled().len() > before {
-            self.standing.heard();
+            self.activity.heard();
         }
         self.watched(answer, cx)
     }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use dataverse_overlay::connection_slots::{Bounds, ConnectionSlot, ConnectionSlots};
 use dataverse_overlay::descriptors;
-use dataverse_overlay::places::{Bounds, Place, Places};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::sleep;
 use tracing::{debug, warn};
@@ -17,7 +17,7 @@ const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(100);
 /// Accepts connections.
 pub(super) struct Door {
     listener: TcpListener,
-    places: Arc<Places>,
+    connection_slots: Arc<ConnectionSlots>,
     /// Whether the last connection could not be accepted; said once.
     is_failing: bool,
 }
@@ -25,13 +25,13 @@ pub(super) struct Door {
 impl Door {
     /// At most `connections` at once, and fewer where the system allows few open files.
     pub(super) fn new(listener: TcpListener, connections: u32) -> Self {
-        let places = descriptors::connections(connections as usize);
-        debug!(places, "HTTP connections are accepted");
+        let connection_slots = descriptors::connections(connections as usize);
+        debug!(connection_slots, "HTTP connections are accepted");
         Self {
             listener,
-            places: Places::new(Bounds {
-                places,
-                reserve: descriptors::reserve(places),
+            connection_slots: ConnectionSlots::new(Bounds {
+                connection_slots,
+                reserve: descriptors::reserve(connection_slots),
                 spared: Duration::from_millis(HTTP_SPARED_MS),
             }),
             is_failing: false,
@@ -39,15 +39,15 @@ impl Door {
     }
 
     /// The next connection and its place.
-    pub(super) async fn accept(&mut self) -> (TcpStream, Place) {
+    pub(super) async fn accept(&mut self) -> (TcpStream, ConnectionSlot) {
         loop {
             match self.listener.accept().await {
                 Ok((stream, _)) => {
                     self.is_failing = false;
-                    return (stream, self.places.take().await);
+                    return (stream, self.connection_slots.take().await);
                 }
                 Err(error) => {
-                    let made_room = self.places.give_up_one();
+                    let made_room = self.connection_slots.give_up_one();
                     if !self.is_failing {
                         warn!(%error, made_room, "no HTTP connection could be accepted");
                     }

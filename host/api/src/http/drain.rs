@@ -37,7 +37,7 @@ impl From<DrainStatus> for Drain {
     responses((status = 200, description = "How far it is.", body = Drain))
 )]
 pub(crate) async fn show_drain(State(site): State<Site>) -> Json<Drain> {
-    Json(site.face.status().drain.into())
+    Json(site.node_api.status().drain.into())
 }
 
 /// Empties this node.
@@ -53,7 +53,7 @@ pub(crate) async fn show_drain(State(site): State<Site>) -> Json<Drain> {
     )
 )]
 pub(crate) async fn drain(State(site): State<Site>) -> Result<Json<Drain>, Problem> {
-    Ok(Json(site.face.drain().await?.into()))
+    Ok(Json(site.node_api.drain().await?.into()))
 }
 
 /// Ends the emptying of this node.
@@ -67,5 +67,5 @@ pub(crate) async fn drain(State(site): State<Site>) -> Result<Json<Drain>, Probl
     )
 )]
 pub(crate) async fn undrain(State(site): State<Site>) -> Result<Json<Drain>, Problem> {
-    Ok(Json(site.face.undrain().await?.into()))
+    Ok(Json(site.node_api.undrain().await?.into()))
 }

@@ -62,7 +62,7 @@ pub(crate) struct NewLink {
     responses((status = 200, description = "Its links.", body = Vec<Link>))
 )]
 pub(crate) async fn list_links(State(site): State<Site>) -> Json<Vec<Link>> {
-    Json(site.face.links().into_iter().map(Link::from).collect())
+    Json(site.node_api.links().into_iter().map(Link::from).collect())
 }
 
 /// Links this node with another.
@@ -86,7 +86,7 @@ pub(crate) async fn add_link(
     body: Result<Json<NewLink>, JsonRejection>,
 ) -> Result<(StatusCode, Json<Link>), Problem> {
     let Json(NewLink { address }) = body?;
-    match site.face.link(&address).await {
+    match site.node_api.link(&address).await {
         Ok(link) => Ok((StatusCode::CREATED, Json(link.into()))),
         Err(error) => Err(Problem::from(error).with_node(&address)),
     }
@@ -110,7 +110,7 @@ pub(crate) async fn cut_link(
     node: Result<Path<String>, PathRejection>,
 ) -> Result<StatusCode, Problem> {
     let Path(node) = node?;
-    match site.face.unlink(&node).await {
+    match site.node_api.unlink(&node).await {
         Ok(()) => Ok(StatusCode::NO_CONTENT),
         Err(error) => Err(Problem::from(error).with_node(&node)),
     }
@@ -180,7 +180,7 @@ pub(crate) async fn introduce(
     let asked = read(request).await?;
     let a = address(&asked.ip1, &asked.port1)?;
     let b = address(&asked.ip2, &asked.port2)?;
-    match site.face.link_pair(&a, &b).await {
+    match site.node_api.link_pair(&a, &b).await {
         Ok(()) => Ok(Json(Introduced { linked: [a, b] })),
         Err(error) => Err(Problem::from(error).with_node(&format!("{a}, {b}"))),
     }

@@ -9,12 +9,12 @@ mod collected;
 mod connection;
 mod door;
 mod drain;
-mod face;
 mod files;
 mod guard;
 mod headers;
 mod linger;
 mod links;
+mod node_api;
 mod nodes;
 mod overload;
 mod page;
@@ -37,16 +37,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::Semaphore;
 
-use self::face::Face;
 use self::files::spool::Spools;
+use self::node_api::NodeApi;
 pub use self::server::serve;
-use dataverse_node::policies::api::Desk;
+use dataverse_node::policies::api::PolicyApi;
 
 /// What every handler works with.
 #[derive(Clone)]
 struct Site {
-    face: Arc<dyn Face>,
-    desk: Arc<dyn Desk>,
+    node_api: Arc<dyn NodeApi>,
+    policy_api: Arc<dyn PolicyApi>,
     /// A turn to send a policy's file, which is held in memory while it is checked.
     uploads: Arc<Semaphore>,
     write_stall: Duration,

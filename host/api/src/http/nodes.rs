@@ -106,7 +106,7 @@ impl From<RepairStatus> for Repair {
         Self {
             waiting: repair.waiting.into(),
             active: repair.active,
-            letting_go: repair.letting_go,
+            letting_go: repair.releasing,
             copies: repair.copies,
             bytes: repair.bytes,
             failed: repair.failed,
@@ -170,7 +170,7 @@ impl From<driver::NodeProblem> for NodeProblem {
 
 /// What this node says of itself.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct Status {
+pub(crate) struct StatusBody {
     /// Its name.
     name: String,
     /// Its id: 32 hexadecimal digits.
@@ -203,7 +203,7 @@ pub(crate) struct Status {
     scrub: Scrub,
 }
 
-impl From<NodeStatus> for Status {
+impl From<NodeStatus> for StatusBody {
     fn from(status: NodeStatus) -> Self {
         Self {
             name: status.name,
@@ -233,16 +233,16 @@ impl From<NodeStatus> for Status {
     responses((status = 200, description = "The members.", body = Vec<Node>))
 )]
 pub(crate) async fn list_nodes(State(site): State<Site>) -> Json<Vec<Node>> {
-    Json(site.face.nodes().into_iter().map(Node::from).collect())
+    Json(site.node_api.nodes().into_iter().map(Node::from).collect())
 }
 
 /// Tells about this node.
 #[utoipa::path(
     get, path = "/v1/status", tag = "node",
-    responses((status = 200, description = "What it says of itself.", body = Status))
+    responses((status = 200, description = "What it says of itself.", body = StatusBody))
 )]
-pub(crate) async fn status(State(site): State<Site>) -> Json<Status> {
-    Json(site.face.status().into())
+pub(crate) async fn status(State(site): State<Site>) -> Json<StatusBody> {
+    Json(site.node_api.status().into())
 }
 
 /// Whether the program runs.
@@ -263,7 +263,7 @@ pub(crate) async fn health() -> &'static str {
     )
 )]
 pub(crate) async fn ready(State(site): State<Site>) -> Result<&'static str, Problem> {
-    match site.face.not_ready() {
+    match site.node_api.not_ready() {
         None => Ok("ready\n"),
         Some(why) => Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, why)),
     }
@@ -275,10 +275,10 @@ pub(crate) async fn ready(State(site): State<Site>) -> Result<&'static str, Prob
     responses((status = 200, description = "Prometheus' text format.", body = String, content_type = "text/plain"))
 )]
 pub(crate) async fn metrics(State(site): State<Site>) -> Response {
-    let status = site.face.status();
-    let links = site.face.links();
+    let status = site.node_api.status();
+    let links = site.node_api.links();
     let count = |state| links.iter().filter(|link| link.state == state).count();
-    let metrics = site.face.metrics();
+    let metrics = site.node_api.metrics();
     metrics.set_store(StoreSize {
         replicas: status.replicas,
         cached: status.cached,
@@ -301,14 +301,14 @@ pub(crate) async fn metrics(State(site): State<Site>) -> Response {
     metrics.set_scrub(&ScrubFigures {
         checked: scrub.checked_since_start,
         bad: scrub.bad_since_start,
-        mended: scrub.mended_since_start,
+        healed: scrub.healed_since_start,
         is_running: scrub.running,
         left: holdings::Total {
             files: scrub.total.files - scrub.done.files,
             bytes: scrub.total.bytes - scrub.done.bytes,
         },
         ended_ms: scrub.ended,
-        missing: [scrub.mending, scrub.waiting, scrub.lost],
+        missing: [scrub.healing, scrub.waiting, scrub.lost],
     });
     let content_type = [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
     (content_type, metrics.render()).into_response()

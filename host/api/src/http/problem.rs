@@ -152,7 +152,7 @@ impl From<WriteError> for Problem {
             WriteError::Invalid(detail) => (StatusCode::BAD_REQUEST, detail),
             WriteError::Condition(detail) => (StatusCode::PRECONDITION_FAILED, detail),
             WriteError::TooLarge(detail) => (StatusCode::PAYLOAD_TOO_LARGE, detail),
-            WriteError::NoRoom(detail) => (StatusCode::INSUFFICIENT_STORAGE, detail),
+            WriteError::NoSpace(detail) => (StatusCode::INSUFFICIENT_STORAGE, detail),
             WriteError::Unavailable(detail) => (StatusCode::SERVICE_UNAVAILABLE, detail),
             WriteError::Busy(error) => return error.into(),
             WriteError::Failed(detail) => (StatusCode::INTERNAL_SERVER_ERROR, detail),
@@ -342,7 +342,7 @@ mod tests {
         assert_eq!(status(WriteError::Invalid(text())), 400);
         assert_eq!(status(WriteError::Condition(text())), 412);
         assert_eq!(status(WriteError::TooLarge(text())), 413);
-        assert_eq!(status(WriteError::NoRoom(text())), 507);
+        assert_eq!(status(WriteError::NoSpace(text())), 507);
         assert_eq!(status(WriteError::Unavailable(text())), 503);
         assert_eq!(status(WriteError::Failed(text())), 500);
         assert_eq!(status(BodyError::Client(text()).into()), 400);

@@ -12,14 +12,15 @@
 use std::io::{self, IoSlice};
 use std::ops::ControlFlow;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, SystemTime};
 
 use axum::http::StatusCode;
 use bytes::{Buf, Bytes};
-use dataverse_overlay::places;
+use dataverse_overlay::connection_slots;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
@@ -38,7 +39,7 @@ pub(super) struct Exchange {
     begun: AtomicU64,
     ended: AtomicU64,
     /// Keeps the connection's place while the end of an answer still lies in the server's buffer.
-    unsent: Mutex<Option<places::UnderWay>>,
+    unsent: Mutex<Option<connection_slots::UnderWay>>,
 }
 
 impl Exchange {
@@ -50,19 +51,19 @@ impl Exchange {
         self.ended.load(Ordering::Relaxed)
     }
 
-    fn unsent(&self) -> MutexGuard<'_, Option<places::UnderWay>> {
-        self.unsent.lock().unwrap_or_else(PoisonError::into_inner)
+    fn unsent(&self) -> MutexGuard<'_, Option<connection_slots::UnderWay>> {
+        self.unsent.lock()
     }
 }
 
 /// A request under way, from its beginning until the server has the last byte of its answer; over when dropped.
 pub(super) struct UnderWay {
     exchange: Arc<Exchange>,
-    in_place: Option<places::UnderWay>,
+    in_place: Option<connection_slots::UnderWay>,
 }
 
 impl UnderWay {
-    pub(super) fn begin(exchange: &Arc<Exchange>, in_place: places::UnderWay) -> Self {
+    pub(super) fn begin(exchange: &Arc<Exchange>, in_place: connection_slots::UnderWay) -> Self {
         exchange.begun.fetch_add(1, Ordering::Relaxed);
         Self {
             exchange: Arc::clone(exchange),
@@ -329,26 +330,23 @@ mod tests {
         (Refusing::new(near), far)
     }
 
-    async fn place() -> places::Place {
-        let bounds = places::Bounds {
-            places: 1,
+    async fn slot() -> connection_slots::ConnectionSlot {
+        let bounds = connection_slots::Bounds {
+            connection_slots: 1,
             reserve: 0,
             spared: Duration::ZERO,
         };
-        places::Places::new(bounds).take().await
+        connection_slots::ConnectionSlots::new(bounds).take().await
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_keeps_its_place_until_it_is_sent() {
-        let place = place().await;
+        let slot = slot().await;
         let (mut socket, _far) = pair();
-        drop(UnderWay::begin(
-            &socket.exchange(),
-            place.standing().begin(),
-        ));
-        assert!(place.standing().is_busy(), "it is not flushed yet");
+        drop(UnderWay::begin(&socket.exchange(), slot.activity().begin()));
+        assert!(slot.activity().is_busy(), "it is not flushed yet");
         socket.flush().await.expect("it is written");
-        assert!(!place.standing().is_busy());
+        assert!(!slot.activity().is_busy());
     }
 
     async fn written(mut socket: Refusing<DuplexStream>, mut far: DuplexStream) -> String {
@@ -374,9 +372,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn content_that_looks_like_a_refusal_is_not_touched() {
-        let place = place().await;
+        let slot = slot().await;
         let (mut socket, far) = pair();
-        let under_way = UnderWay::begin(&socket.exchange(), place.standing().begin());
+        let under_way = UnderWay::begin(&socket.exchange(), slot.activity().begin());
         socket.write_all(BARE).await.expect("it is taken");
         drop(under_way);
         // The answer is over, and it has not been flushed: this may still be its end.

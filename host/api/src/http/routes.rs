@@ -11,16 +11,16 @@ use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use dataverse_node::limits::HTTP_POLICY_UPLOADS_MAX;
-use dataverse_node::policies::api::Desk;
+use dataverse_node::policies::api::PolicyApi;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use utoipa::OpenApi;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
 use utoipa_axum::routes;
 
-use super::face::Face;
 use super::files::spool::Spools;
 use super::files::{self, download, form, upload};
+use super::node_api::NodeApi;
 use super::problem::{no_method, no_route};
 use super::target::{Declared, target};
 use super::{Site, drain, links, nodes, page, policies, scrub, search};
@@ -81,8 +81,8 @@ fn declared() -> OpenApiRouter<Site> {
 
 /// The routes, and what is answered where there is none.
 pub(super) fn router(
-    face: Arc<dyn Face>,
-    desk: Arc<dyn Desk>,
+    node_api: Arc<dyn NodeApi>,
+    policy_api: Arc<dyn PolicyApi>,
     write_stall: Duration,
     spool: PathBuf,
 ) -> Router {
@@ -103,8 +103,8 @@ pub(super) fn router(
         .layer(DefaultBodyLimit::max(HTTP_JSON_BYTES_MAX))
         .layer(from_fn_with_state(parameters, target))
         .with_state(Site {
-            face,
-            desk,
+            node_api,
+            policy_api,
             uploads: Arc::new(Semaphore::new(HTTP_POLICY_UPLOADS_MAX)),
             write_stall,
             spools: Arc::new(Spools::new(spool)),

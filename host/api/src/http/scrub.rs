@@ -66,8 +66,8 @@ impl From<ScrubStatus> for Scrub {
             bytes_total: status.total.bytes,
             bad: status.bad,
             unreadable: status.unreadable,
-            mended: status.mended,
-            mending: status.mending,
+            mended: status.healed,
+            mending: status.healing,
             waiting: status.waiting,
             lost: lost.map(|key| key.as_str().to_owned()).collect(),
             lost_total: status.lost,
@@ -82,7 +82,7 @@ impl From<ScrubStatus> for Scrub {
     responses((status = 200, description = "How far it is, or how the last one ended.", body = Scrub))
 )]
 pub(crate) async fn show_scrub(State(site): State<Site>) -> Json<Scrub> {
-    Json(site.face.scrub_status().into())
+    Json(site.node_api.scrub_status().into())
 }
 
 /// Begins a check of all content.
@@ -100,7 +100,7 @@ pub(crate) async fn show_scrub(State(site): State<Site>) -> Json<Scrub> {
 pub(crate) async fn begin_scrub(
     State(site): State<Site>,
 ) -> Result<(StatusCode, Json<Scrub>), Problem> {
-    let begun = site.face.begin_scrub().await;
+    let begun = site.node_api.begin_scrub().await;
     let (status, joined) = match begun {
         Ok(true) => (StatusCode::ACCEPTED, false),
         Ok(false) => (StatusCode::OK, true),
@@ -111,7 +111,7 @@ pub(crate) async fn begin_scrub(
     };
     let scrub = Scrub {
         joined: Some(joined),
-        ..site.face.scrub_status().into()
+        ..site.node_api.scrub_status().into()
     };
     Ok((status, Json(scrub)))
 }

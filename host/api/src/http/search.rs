@@ -138,7 +138,7 @@ pub(crate) async fn search(
     let (query, options) = asked(&parameters)?;
     let text = parameters.key.or(parameters.q).unwrap_or_default();
     let is_exact = matches!(query, Query::Exact(_));
-    let report = site.face.search(query, options).await?;
+    let report = site.node_api.search(query, options).await?;
     Ok(Json(shown(text, is_exact, report)))
 }
 

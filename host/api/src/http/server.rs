@@ -17,7 +17,7 @@ use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use dataverse_node::driver::Driver;
 use dataverse_node::metrics::Surface;
-use dataverse_node::policies::api::Desk;
+use dataverse_node::policies::api::PolicyApi;
 use dataverse_node::settings::Settings;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -30,10 +30,10 @@ use super::coding::coding;
 use super::collected::collected;
 use super::connection::Attendant;
 use super::door::Door;
-use super::face::Face;
 use super::guard::{Hosts, guard};
 use super::headers::always;
 use super::linger::linger;
+use super::node_api::NodeApi;
 use super::overload::overload;
 use super::problem::Problem;
 use super::{Around, routes};
@@ -51,18 +51,18 @@ const CUT_OFF: Duration = Duration::from_secs(1);
 pub async fn serve(
     listener: TcpListener,
     driver: Arc<Driver>,
-    desk: Arc<dyn Desk>,
+    policy_api: Arc<dyn PolicyApi>,
     settings: &Settings,
     around: Around,
     shutdown: impl Future<Output = ()> + Send,
 ) -> io::Result<()> {
-    serve_face(listener, driver, desk, settings, around, shutdown).await
+    serve_node(listener, driver, policy_api, settings, around, shutdown).await
 }
 
-pub(super) async fn serve_face(
+pub(super) async fn serve_node(
     listener: TcpListener,
-    face: Arc<dyn Face>,
-    desk: Arc<dyn Desk>,
+    node_api: Arc<dyn NodeApi>,
+    policy_api: Arc<dyn PolicyApi>,
     settings: &Settings,
     around: Around,
     shutdown: impl Future<Output = ()> + Send,
@@ -72,14 +72,20 @@ pub(super) async fn serve_face(
     // However this future ends, its connections end with it.
     let _stop = stopping.clone().drop_guard();
     let _end = ended.clone().drop_guard();
-    let router = app(Arc::clone(&face), desk, settings, around, ended.clone());
+    let router = app(
+        Arc::clone(&node_api),
+        policy_api,
+        settings,
+        around,
+        ended.clone(),
+    );
     let attendant = Attendant::new(router, settings.limit_head, stopping.clone(), ended.clone());
     let mut connections = JoinSet::new();
     let door = Door::new(listener, settings.limit_connections);
     tokio::select! {
         never = let_in(door, &attendant, &mut connections) => match never {},
         () = shutdown => {}
-        () = fold(&*face) => {}
+        () = fold(&*node_api) => {}
     }
     stopping.cancel();
     let all_ended = async |connections: &mut JoinSet<()>, limit| {
@@ -112,18 +118,18 @@ async fn let_in(
 }
 
 /// Never ends.
-async fn fold(face: &dyn Face) {
+async fn fold(node_api: &dyn NodeApi) {
     let mut ticks = interval(FOLD_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        face.metrics().fold();
+        node_api.metrics().fold();
     }
 }
 
 fn app(
-    face: Arc<dyn Face>,
-    desk: Arc<dyn Desk>,
+    node_api: Arc<dyn NodeApi>,
+    policy_api: Arc<dyn PolicyApi>,
     settings: &Settings,
     around: Around,
     ended: CancellationToken,
@@ -131,15 +137,20 @@ fn app(
     let turns = Arc::new(Semaphore::new(settings.limit_requests as usize));
     let hosts = Hosts::new(&around.hosts);
     // The last layer is the outermost.
-    routes::router(Arc::clone(&face), desk, settings.write_stall, around.spool)
-        .layer(from_fn(collected))
-        .layer(from_fn_with_state(turns, overload))
-        .layer(from_fn(coding))
-        .layer(from_fn_with_state(hosts, guard))
-        .layer(from_fn(linger))
-        .layer(from_fn_with_state(ended, cut_off))
-        .layer(from_fn_with_state(face, observe))
-        .layer(from_fn(always))
+    routes::router(
+        Arc::clone(&node_api),
+        policy_api,
+        settings.write_stall,
+        around.spool,
+    )
+    .layer(from_fn(collected))
+    .layer(from_fn_with_state(turns, overload))
+    .layer(from_fn(coding))
+    .layer(from_fn_with_state(hosts, guard))
+    .layer(from_fn(linger))
+    .layer(from_fn_with_state(ended, cut_off))
+    .layer(from_fn_with_state(node_api, observe))
+    .layer(from_fn(always))
 }
 
 /// Gives up on a request when the server has waited long enough.
@@ -154,7 +165,11 @@ async fn cut_off(State(ended): State<CancellationToken>, request: Request, next:
 }
 
 /// Counts and logs each request.
-async fn observe(State(face): State<Arc<dyn Face>>, request: Request, next: Next) -> Response {
+async fn observe(
+    State(node_api): State<Arc<dyn NodeApi>>,
+    request: Request,
+    next: Next,
+) -> Response {
     let begun = Instant::now();
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
@@ -162,7 +177,8 @@ async fn observe(State(face): State<Arc<dyn Face>>, request: Request, next: Next
     let route = route.as_ref().map_or("none", MatchedPath::as_str);
     let response = next.run(request).await;
     let (status, took) = (response.status().as_u16(), begun.elapsed());
-    face.metrics()
+    node_api
+        .metrics()
         .request(Surface::Http, method_label(&method), route, status, took);
     debug!(%method, path, status, took_us = took.as_micros(), "answered");
     response

@@ -85,7 +85,7 @@ pub(super) struct Member {
 
 /// What a node says of itself.
 #[derive(Debug, Deserialize)]
-pub(super) struct Status {
+pub(super) struct StatusAnswer {
     pub(super) name: String,
     pub(super) id: String,
     pub(super) network: String,

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use dataverse_core::address;
 
 use super::failure::Failure;
-use crate::demo::{DemoOptions, Place, Shape};
+use crate::demo::{DemoOptions, DemoPlace, Shape};
 use crate::limits;
 
 /// Start a small network in this process and tell what happens in it
@@ -49,9 +49,9 @@ impl Demo {
             )));
         }
         let place = match (self.data, self.ephemeral) {
-            (Some(folder), _) => Place::Folder(folder),
-            (None, true) => Place::Ephemeral,
-            (None, false) => Place::Temporary,
+            (Some(folder), _) => DemoPlace::Folder(folder),
+            (None, true) => DemoPlace::Ephemeral,
+            (None, false) => DemoPlace::Temporary,
         };
         Ok(DemoOptions {
             nodes: self.nodes,
@@ -93,7 +93,7 @@ mod tests {
             (plain.nodes, plain.shape, plain.exit),
             (4, Shape::Line, false)
         );
-        assert_eq!(plain.place, Place::Temporary);
+        assert_eq!(plain.place, DemoPlace::Temporary);
         let full = [
             "--nodes",
             "9",
@@ -106,7 +106,7 @@ mod tests {
         ];
         let full = options(&full).expect("it is complete");
         assert_eq!((full.nodes, full.shape, full.exit), (9, Shape::Grid, true));
-        assert_eq!(full.place, Place::Ephemeral);
+        assert_eq!(full.place, DemoPlace::Ephemeral);
     }
 
     #[test]

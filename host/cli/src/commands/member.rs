@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use dataverse_core::address::host_and_port;
 use reqwest::Method;
 
-use super::answers::{Member, Status};
+use super::answers::{Member, StatusAnswer};
 use super::client::{Client, understood};
 use super::failure::Failure;
 
@@ -58,7 +58,7 @@ pub(super) async fn at_member<T>(
     let text = client
         .ask_text(client.request(Method::GET, "/v1/status"))
         .await?;
-    let answers: Status = understood(&text)?;
+    let answers: StatusAnswer = understood(&text)?;
     if answers.id != member.id {
         return Err(Failure::Unreachable(format!(
             "{} answers at its address {}; it can't be told from here what to do",

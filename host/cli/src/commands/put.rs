@@ -2,13 +2,14 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use dataverse_core::key::Key;
 use dataverse_core::limits;
 use dataverse_core::plural::plural;
 use futures_util::TryStreamExt as _;
+use parking_lot::Mutex;
 use reqwest::{StatusCode, header};
 
 use super::Asking;
@@ -17,7 +18,7 @@ use super::client::{Client, understood};
 use super::failure::{Failure, Judged};
 use super::progress::Progress;
 use super::screen::{Screen, size};
-use super::source::Source;
+use super::source::UploadSource;
 
 /// Store files
 ///
@@ -101,8 +102,8 @@ impl Put {
         };
         let key = Key::of(&self.user, name).map_err(|error| refused(error.to_string()))?;
         let opened = match is_stdin(file) {
-            true => Source::stdin().await,
-            false => Source::open(file).await,
+            true => UploadSource::stdin().await,
+            false => UploadSource::open(file).await,
         };
         let source = opened.map_err(refused)?;
         let passing = Arc::new(Mutex::new(Passing {
@@ -180,7 +181,7 @@ fn own_name(file: &Path) -> Result<&str, String> {
         .ok_or_else(|| "its name is not UTF-8; give it another with --as NAME".to_owned())
 }
 
-fn body(source: Source, passing: &Arc<Mutex<Passing>>) -> reqwest::Body {
+fn body(source: UploadSource, passing: &Arc<Mutex<Passing>>) -> reqwest::Body {
     let (counted, broken) = (Arc::clone(passing), Arc::clone(passing));
     reqwest::Body::wrap_stream(
         source
@@ -200,6 +201,6 @@ fn digest(passing: &Mutex<Passing>) -> String {
     lock(passing).hasher.finalize().to_hex().to_string()
 }
 
-fn lock(passing: &Mutex<Passing>) -> std::sync::MutexGuard<'_, Passing> {
-    passing.lock().expect("hashing does not panic")
+fn lock(passing: &Mutex<Passing>) -> parking_lot::MutexGuard<'_, Passing> {
+    passing.lock()
 }

@@ -17,7 +17,7 @@ use tokio::fs::File;
 use tokio::io::AsyncReadExt as _;
 
 /// Something to read to its end.
-pub(super) struct Source {
+pub(super) struct UploadSource {
     file: File,
     /// What was read to find out whether there is anything.
     first: Bytes,
@@ -45,13 +45,13 @@ impl Stated {
 
 /// Where reading stands.
 struct Reading {
-    source: Source,
+    source: UploadSource,
     read: u64,
     held: Bytes,
     is_over: bool,
 }
 
-impl Source {
+impl UploadSource {
     /// Opens a file, or whatever else has this name. A FIFO that nobody writes yet is waited for.
     pub(super) async fn open(path: &Path) -> Result<Self, String> {
         let about = |error: io::Error| error.to_string();
@@ -188,7 +188,7 @@ mod tests {
 
     use super::*;
 
-    async fn read(source: Source) -> Result<Vec<u8>, String> {
+    async fn read(source: UploadSource) -> Result<Vec<u8>, String> {
         let chunks: Result<Vec<Bytes>, _> = source.into_stream().try_collect().await;
         chunks
             .map(|it| it.concat())
@@ -206,7 +206,7 @@ mod tests {
         for size in [0, 1, limits::CHUNK_BYTES, 3 * limits::CHUNK_BYTES + 1] {
             let content: Vec<u8> = (0..size).map(|at| (at % 251) as u8).collect();
             let file = file_of(&content);
-            let source = Source::open(file.path()).await.expect("it opens");
+            let source = UploadSource::open(file.path()).await.expect("it opens");
             assert_eq!(source.size(), Some(size as u64));
             assert!(read(source).await.expect("it is read") == content, "{size}");
         }
@@ -215,7 +215,7 @@ mod tests {
     #[tokio::test]
     async fn what_the_system_makes_up_as_it_is_read_is_read_to_its_end() {
         let expected = std::fs::read("/proc/version").expect("it can be read");
-        let source = Source::open(Path::new("/proc/version")).await;
+        let source = UploadSource::open(Path::new("/proc/version")).await;
         let source = source.expect("it opens");
         assert_eq!(source.size(), None);
         assert_eq!(read(source).await.expect("it is read"), expected);
@@ -226,7 +226,7 @@ mod tests {
         let content = vec![7; 3 * limits::CHUNK_BYTES];
         let check = async |change: &dyn Fn(&std::fs::File)| {
             let file = file_of(&content);
-            let source = Source::open(file.path()).await.expect("it opens");
+            let source = UploadSource::open(file.path()).await.expect("it opens");
             let mut stream = Box::pin(source.into_stream());
             let mut passed = 0;
             passed += stream

@@ -30,7 +30,7 @@ impl Status {
     }
 }
 
-fn rows(status: answers::Status) -> Vec<Vec<String>> {
+fn rows(status: answers::StatusAnswer) -> Vec<Vec<String>> {
     let files = |count: u64| plural(count, "file", "files");
     let total = |total: Total| files(total.files) + ", " + &size(total.bytes);
     let repair = match (status.repair.waiting.files, status.repair.letting_go) {

@@ -4,11 +4,11 @@ use anyhow::{bail, ensure};
 
 use super::shape::distances;
 use super::story::{Story, counted, millis};
-use super::world::{TRIES, World, name};
+use super::world::{DemoNetwork, TRIES, name};
 
 pub(super) async fn lose_a_node(
     story: &mut Story,
-    world: &mut World,
+    world: &mut DemoNetwork,
     reader: usize,
 ) -> anyhow::Result<()> {
     story.step("A node that holds a replica is killed");
@@ -38,7 +38,7 @@ pub(super) async fn lose_a_node(
 /// A file with two replicas, of which the reader can reach one after the other's node has died. It goes in
 /// at a node that holds it, so that no node has a further copy.
 async fn upload_for_loss(
-    world: &World,
+    world: &DemoNetwork,
     reader: usize,
     content: &[u8],
 ) -> anyhow::Result<(String, usize, usize)> {

@@ -20,11 +20,11 @@ use tokio::signal::unix::{SignalKind, signal};
 
 pub(crate) use self::shape::Shape;
 use self::story::{Story, say};
-use self::world::World;
+use self::world::DemoNetwork;
 
 /// Where the nodes of a demonstration keep their data.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum DemoPlace {
     /// In a folder that is removed at the end.
     Temporary,
     /// In this folder, which stays.
@@ -43,7 +43,7 @@ pub(crate) struct DemoOptions {
     /// Where the first node answers HTTP.
     pub http: SocketAddr,
     /// Where data is kept.
-    pub place: Place,
+    pub place: DemoPlace,
     /// Leave after the story instead of staying up.
     pub exit: bool,
 }
@@ -56,7 +56,7 @@ pub(crate) async fn run(options: DemoOptions) -> anyhow::Result<()> {
     let mut interrupted = signal(SignalKind::interrupt())?;
     let mut terminated = signal(SignalKind::terminate())?;
     let temporary = TempDir::new().context("making a temporary folder")?;
-    let mut world = World::new();
+    let mut world = DemoNetwork::new();
     let told = tokio::select! {
         told = tell(&options, &temporary, &mut world) => told,
         _ = interrupted.recv() => Err(anyhow::anyhow!("interrupted before the story was told")),
@@ -73,7 +73,11 @@ pub(crate) async fn run(options: DemoOptions) -> anyhow::Result<()> {
     told
 }
 
-async fn tell(options: &DemoOptions, temporary: &TempDir, world: &mut World) -> anyhow::Result<()> {
+async fn tell(
+    options: &DemoOptions,
+    temporary: &TempDir,
+    world: &mut DemoNetwork,
+) -> anyhow::Result<()> {
     let mut story = Story::default();
     world.begin(options, temporary, &mut story).await?;
     let reader = 0;
@@ -87,16 +91,16 @@ async fn tell(options: &DemoOptions, temporary: &TempDir, world: &mut World) -> 
     Ok(())
 }
 
-fn stay(world: &World) {
+fn stay(world: &DemoNetwork) {
     say("\nThe nodes stay up. Try:");
-    for node in world.living() {
+    for node in world.lifetime() {
         say(&format!(
             "   http://{}/   node {}",
             node.http(),
             node.name()
         ));
     }
-    if let Some(node) = world.living().next() {
+    if let Some(node) = world.lifetime().next() {
         let http = node.http();
         say(&format!(
             "   curl -T README.md http://{http}/v1/files/me/README.md"

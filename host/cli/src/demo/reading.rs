@@ -8,7 +8,7 @@ use anyhow::{Context, bail, ensure};
 use super::client::until;
 use super::shape::distances;
 use super::story::{Story, counted, millis};
-use super::world::{TRIES, World, name};
+use super::world::{DemoNetwork, TRIES, name};
 
 /// Bytes of the file that is read from afar.
 const FAR_BYTES: usize = 4 << 20;
@@ -16,7 +16,7 @@ const FAR_BYTES: usize = 4 << 20;
 /// A file whose only replica is at the far end, so that the search has a way to go.
 pub(super) async fn upload_far(
     story: &mut Story,
-    world: &World,
+    world: &DemoNetwork,
     far: usize,
 ) -> anyhow::Result<String> {
     story.step(&format!("A file is uploaded at the far end, {}", name(far)));
@@ -46,7 +46,7 @@ pub(super) async fn upload_far(
 
 pub(super) async fn search(
     story: &mut Story,
-    world: &World,
+    world: &DemoNetwork,
     from: usize,
     far: usize,
     key: &str,
@@ -98,7 +98,7 @@ pub(super) async fn search(
 
 pub(super) async fn read_twice(
     story: &mut Story,
-    world: &World,
+    world: &DemoNetwork,
     reader: usize,
     far: usize,
     key: &str,

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::client::until;
 use super::story::{Story, counted, millis};
 use super::traffic::{Request, Traffic};
-use super::world::{World, name};
+use super::world::{DemoNetwork, name};
 
 /// How long traffic is watched before and after.
 const WATCHED: Duration = Duration::from_millis(1500);
@@ -16,7 +16,10 @@ const WATCHED: Duration = Duration::from_millis(1500);
 const SHOWN: usize = 3;
 
 /// The eviction and the placement policy are swapped at every node, and swapped back.
-pub(super) async fn swap_under_traffic(story: &mut Story, world: &World) -> anyhow::Result<()> {
+pub(super) async fn swap_under_traffic(
+    story: &mut Story,
+    world: &DemoNetwork,
+) -> anyhow::Result<()> {
     story.step("Policies are swapped while clients read and write");
     story.tell(&format!(
         "the nodes share the folder {}",
@@ -56,7 +59,7 @@ pub(super) async fn swap_under_traffic(story: &mut Story, world: &World) -> anyh
     tell_traffic(story, &traffic.stop().await, began, ended)
 }
 
-impl World {
+impl DemoNetwork {
     /// What the first node says of a kind of policy.
     async fn kind(&self, kind: &str) -> anyhow::Result<Value> {
         let mut policies = self.voice(0).json("/v1/policies").await?;
@@ -87,7 +90,7 @@ impl World {
 }
 
 /// Uploads a few files at the first node and tells where their replicas went.
-async fn place_some(story: &Story, world: &World, when: &str) -> anyhow::Result<()> {
+async fn place_some(story: &Story, world: &DemoNetwork, when: &str) -> anyhow::Result<()> {
     let mut placed = Vec::new();
     for file in 0..SHOWN {
         let key = format!("demo/{}/{when}-{file}.txt", world.run());

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use super::client::{Voice, until};
 use super::shape::{Edge, distances};
 use super::story::{Story, millis};
-use super::{DemoOptions, Place};
+use super::{DemoOptions, DemoPlace};
 use crate::config::NodeConfig;
 use crate::node::{Keeping, RunningNode};
 
@@ -18,7 +18,7 @@ pub(super) const TRIES: usize = 200;
 
 /// The nodes of the story; a killed one leaves its place empty.
 #[derive(Default)]
-pub(super) struct World {
+pub(super) struct DemoNetwork {
     nodes: Vec<Option<RunningNode>>,
     edges: Vec<Edge>,
     /// The folder of policies that all nodes share.
@@ -27,7 +27,7 @@ pub(super) struct World {
     run: String,
 }
 
-impl World {
+impl DemoNetwork {
     /// Nobody yet.
     pub(super) fn new() -> Self {
         Self {
@@ -82,8 +82,8 @@ impl World {
         at: usize,
     ) -> anyhow::Result<RunningNode> {
         let keeping = match options.place {
-            Place::Ephemeral => Keeping::InMemory,
-            Place::Folder(_) | Place::Temporary => Keeping::OnDisk,
+            DemoPlace::Ephemeral => Keeping::InMemory,
+            DemoPlace::Folder(_) | DemoPlace::Temporary => Keeping::OnDisk,
         };
         let mut config = NodeConfig::new(root(options, temporary).join(name(at)));
         config.name = Some(name(at));
@@ -175,7 +175,7 @@ impl World {
         self.nodes.is_empty()
     }
 
-    pub(super) fn living(&self) -> impl Iterator<Item = &RunningNode> {
+    pub(super) fn lifetime(&self) -> impl Iterator<Item = &RunningNode> {
         self.nodes.iter().flatten()
     }
 
@@ -194,8 +194,8 @@ impl World {
 /// The folder in which all of it is.
 fn root(options: &DemoOptions, temporary: &TempDir) -> PathBuf {
     match &options.place {
-        Place::Folder(folder) => folder.clone(),
-        Place::Temporary | Place::Ephemeral => temporary.path().to_owned(),
+        DemoPlace::Folder(folder) => folder.clone(),
+        DemoPlace::Temporary | DemoPlace::Ephemeral => temporary.path().to_owned(),
     }
 }
 

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 
 use super::Name;
-use super::slots::{Cached, Place, Slots};
+use super::slots::{Cached, SlotPlace, Slots};
 use crate::limits;
 use crate::policy::{CacheEntry, Eviction, Fault, Slot};
 
@@ -22,7 +22,7 @@ struct Mark {
 
 /// Came or went.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Turn {
+pub(super) enum Pending {
     /// It is cached, and the policy does not know.
     Cached,
     /// It is gone, and the policy does not know.
@@ -33,7 +33,7 @@ pub(super) enum Turn {
 pub(super) struct Log {
     sequence: u64,
     hits: VecDeque<Mark>,
-    turns: VecDeque<(Mark, Turn)>,
+    turns: VecDeque<(Mark, Pending)>,
     /// Memory for the next news.
     spare: News,
 }
@@ -52,7 +52,7 @@ impl Log {
         self.hits.push_back(mark);
     }
 
-    pub(super) fn turn<K: Name>(&mut self, slot: Slot, turn: Turn, slots: &Slots<K>) {
+    pub(super) fn turn<K: Name>(&mut self, slot: Slot, turn: Pending, slots: &Slots<K>) {
         if self.turns.len() >= 2 * slots.width() + IDLE_TURNS {
             // What remains is at most one a slot, so as many again can come before the next time.
             self.turns
@@ -103,11 +103,11 @@ impl Log {
 
 /// Whether the policy still has to hear of it. A copy that went before the policy heard that it came gave
 /// its slot back at once, and with it the generation.
-fn turn_is_due<K: Name>(slots: &Slots<K>, mark: Mark, turn: Turn) -> bool {
+fn turn_is_due<K: Name>(slots: &Slots<K>, mark: Mark, turn: Pending) -> bool {
     slots.generation(mark.slot) == mark.generation
         && match slots.place(mark.slot) {
-            Some(Place::Cached(cached)) => turn == Turn::Cached && !cached.told,
-            Some(Place::Leaving { told }) => turn == Turn::Removed && !told,
+            Some(SlotPlace::Cached(cached)) => turn == Pending::Cached && !cached.told,
+            Some(SlotPlace::Leaving { told }) => turn == Pending::Removed && !told,
             _ => false,
         }
 }

@@ -35,9 +35,9 @@ mod model;
 mod tests;
 
 pub use name::{Folded, Name};
-pub use question::{Gist, Handover, Next, Outcome, Question, Step, Verdict, Victim};
+pub use question::{CacheOutcome, Gist, Handover, Next, Question, Step, Verdict, Victim};
 
-use log::{Log, Turn};
+use log::{Log, Pending};
 use question::Incoming;
 use slots::Slots;
 
@@ -183,7 +183,7 @@ impl<K: Name> Cache<K> {
         };
         self.slots.fill(slot, copy, used_at, false);
         if self.is_followed() {
-            self.log.turn(slot, Turn::Cached, &self.slots);
+            self.log.turn(slot, Pending::Cached, &self.slots);
         }
         true
     }
@@ -302,10 +302,10 @@ impl<K: Name> Cache<K> {
         policy: Option<&mut dyn Eviction>,
         copy: CachedCopy<K>,
         now: Millis,
-    ) -> Outcome<K> {
+    ) -> CacheOutcome<K> {
         match policy {
             None => {
-                Outcome::default()
+                CacheOutcome::default()
                     .after(self.admit_by_baseline(copy, now))
                     .0
             }
@@ -323,10 +323,10 @@ impl<K: Name> Cache<K> {
         policy: Option<&mut dyn Eviction>,
         bytes: u64,
         now: Millis,
-    ) -> Outcome<K> {
+    ) -> CacheOutcome<K> {
         match policy {
             None => {
-                Outcome::default()
+                CacheOutcome::default()
                     .after(self.make_room_by_baseline(bytes))
                     .0
             }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::slots::Place;
+use super::slots::SlotPlace;
 use super::tests::{copy, version};
 use super::*;
 use crate::limits;
@@ -167,7 +167,7 @@ enum Op {
     MakeRoom(u64, Vec<Mood>, Vec<Event>),
 }
 
-struct World {
+struct CacheModel {
     cache: Cache,
     guest: Guest,
     /// Coldest first.
@@ -177,7 +177,7 @@ struct World {
     peak: usize,
 }
 
-impl World {
+impl CacheModel {
     fn new() -> Self {
         let mut world = Self {
             cache: Cache::new(50),
@@ -230,13 +230,13 @@ impl World {
                 assert_eq!(outcome, expected);
             }
             Event::MakeRoomByBaseline(bytes) => {
-                let mut expected = Outcome::default();
+                let mut expected = CacheOutcome::default();
                 self.baseline_frees(0, *bytes, &mut expected);
                 assert_eq!(self.cache.make_room(None, *bytes, self.now), expected);
             }
             Event::SetCapacity(bytes) => {
                 self.cache.set_capacity(*bytes);
-                let mut expected = Outcome::default();
+                let mut expected = CacheOutcome::default();
                 self.baseline_frees(0, 0, &mut expected);
                 assert_eq!(self.cache.make_room(None, 0, self.now), expected);
             }
@@ -245,8 +245,8 @@ impl World {
     }
 
     /// What the baseline has to say, worked out on the plain list.
-    fn baseline_admits(&mut self, copy: &CachedCopy) -> Outcome {
-        let mut outcome = Outcome::default();
+    fn baseline_admits(&mut self, copy: &CachedCopy) -> CacheOutcome {
+        let mut outcome = CacheOutcome::default();
         if let Some(at) = self.model.iter().position(|cached| cached.key == copy.key) {
             if self.model[at].version >= copy.version {
                 outcome.admitted = self.model[at].version == copy.version;
@@ -262,7 +262,7 @@ impl World {
         outcome
     }
 
-    fn baseline_frees(&mut self, incoming: u64, room: u64, outcome: &mut Outcome) {
+    fn baseline_frees(&mut self, incoming: u64, room: u64, outcome: &mut CacheOutcome) {
         let target = self.used().saturating_sub(room);
         while self.used() + incoming > self.cache.capacity() || self.used() > target {
             outcome.victims.push(self.model.remove(0).into());
@@ -381,8 +381,12 @@ impl World {
             .map(|(slot, it)| (slot, it.copy.file.0))
             .collect();
         assert_eq!(known, cached);
-        let leaving = (0..self.cache.slots.width() as Slot)
-            .filter(|&slot| matches!(self.cache.slots.place(slot), Some(Place::Leaving { .. })));
+        let leaving = (0..self.cache.slots.width() as Slot).filter(|&slot| {
+            matches!(
+                self.cache.slots.place(slot),
+                Some(SlotPlace::Leaving { .. })
+            )
+        });
         assert_eq!(leaving.count(), 0);
     }
 }
@@ -433,7 +437,7 @@ proptest! {
 
     #[test]
     fn whatever_a_policy_says_the_books_agree(ops in prop::collection::vec(op(), 1..80)) {
-        let mut world = World::new();
+        let mut world = CacheModel::new();
         for op in &ops {
             world.perform(op);
         }

@@ -216,7 +216,7 @@ pub enum Next<K = Key> {
 /// How the whole of it went, when one call did it all.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "victims are to be dropped"]
-pub struct Outcome<K = Key> {
+pub struct CacheOutcome<K = Key> {
     /// Whether the copy that it was about is cached from now on.
     pub admitted: bool,
     /// What left the cache; the content is to be dropped.
@@ -225,7 +225,7 @@ pub struct Outcome<K = Key> {
     pub fault: Option<Fault>,
 }
 
-impl<K> Default for Outcome<K> {
+impl<K> Default for CacheOutcome<K> {
     fn default() -> Self {
         Self {
             admitted: false,
@@ -235,14 +235,14 @@ impl<K> Default for Outcome<K> {
     }
 }
 
-impl<K> Outcome<K> {
+impl<K> CacheOutcome<K> {
     /// This outcome and then that step, and the question that comes next.
     pub fn after(mut self, step: Step<K>) -> (Self, Option<Question<K>>) {
         let next = self.absorb(step);
         (self, next)
     }
 
-    /// As [`Outcome::after`], in place.
+    /// As [`CacheOutcome::after`], in place.
     pub(super) fn absorb(&mut self, step: Step<K>) -> Option<Question<K>> {
         if self.victims.is_empty() {
             self.victims = step.victims;

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::log::Turn;
+use super::log::Pending;
 use super::question::Incoming;
-use super::slots::Place;
-use super::{Asking, Cache, CachedCopy, Name, Outcome, Question, Step, Verdict, Victim};
+use super::slots::SlotPlace;
+use super::{Asking, Cache, CacheOutcome, CachedCopy, Name, Question, Step, Verdict, Victim};
 use crate::limits;
 use crate::policy::{Admission, Eviction, Fault, Slot};
 use crate::version::Millis;
@@ -97,7 +97,7 @@ impl<K: Name> Cache<K> {
         if let Some(Incoming { slot, copy, .. }) = question.incoming {
             self.slots.fill(slot, copy, question.now, knows_incoming);
             if !knows_incoming {
-                self.log.turn(slot, Turn::Cached, &self.slots);
+                self.log.turn(slot, Pending::Cached, &self.slots);
             }
         }
         Step::done(victims, admitted).with(fault)
@@ -126,10 +126,10 @@ impl<K: Name> Cache<K> {
                 return wrong(format!("slot {slot} is named twice"));
             }
             match self.slots.place(slot) {
-                Some(Place::Cached(cached)) if cached.told => freed += cached.copy.size,
+                Some(SlotPlace::Cached(cached)) if cached.told => freed += cached.copy.size,
                 // Removed since the policy was asked.
-                Some(Place::Leaving { told: false }) => gone = true,
-                Some(Place::Offered) if question.waits_for_room(slot) => withdrawn = true,
+                Some(SlotPlace::Leaving { told: false }) => gone = true,
+                Some(SlotPlace::Offered) if question.waits_for_room(slot) => withdrawn = true,
                 _ => return wrong(format!("slot {slot} names no cached copy")),
             }
         }
@@ -146,7 +146,7 @@ impl<K: Name> Cache<K> {
     /// The policy has named these itself, so it need not be told and their slots are free at once.
     fn drop_named(&mut self, named: &[Slot]) -> Vec<Victim<K>> {
         for &slot in named {
-            if let Some(Place::Leaving { .. }) = self.slots.place(slot) {
+            if let Some(SlotPlace::Leaving { .. }) = self.slots.place(slot) {
                 self.slots.release(slot);
             }
         }
@@ -165,11 +165,11 @@ impl<K: Name> Cache<K> {
     fn set_aside(&mut self, named: &[Slot]) {
         for &slot in named {
             match self.slots.place(slot) {
-                Some(Place::Cached(cached)) if cached.told => {
+                Some(SlotPlace::Cached(cached)) if cached.told => {
                     self.slots.untell(slot);
-                    self.log.turn(slot, Turn::Cached, &self.slots);
+                    self.log.turn(slot, Pending::Cached, &self.slots);
                 }
-                Some(Place::Leaving { told: false }) => self.slots.release(slot),
+                Some(SlotPlace::Leaving { told: false }) => self.slots.release(slot),
                 _ => {}
             }
         }
@@ -179,7 +179,7 @@ impl<K: Name> Cache<K> {
     fn refuse_admitted(&mut self, slot: Slot, known: bool) {
         if known {
             self.slots.leave(slot);
-            self.log.turn(slot, Turn::Removed, &self.slots);
+            self.log.turn(slot, Pending::Removed, &self.slots);
         } else {
             self.slots.release(slot);
         }
@@ -253,7 +253,7 @@ impl<K: Name> Cache<K> {
         let copy = self.slots.take(slot);
         if known {
             self.slots.leave(slot);
-            self.log.turn(slot, Turn::Removed, &self.slots);
+            self.log.turn(slot, Pending::Removed, &self.slots);
         } else {
             self.slots.release(slot);
         }
@@ -326,10 +326,10 @@ impl<K: Name> Cache<K> {
         policy: &mut dyn Eviction,
         first: Step<K>,
         fault: Option<Fault>,
-    ) -> Outcome<K> {
-        let mut outcome = Outcome {
+    ) -> CacheOutcome<K> {
+        let mut outcome = CacheOutcome {
             fault,
-            ..Outcome::default()
+            ..CacheOutcome::default()
         };
         let mut next = outcome.absorb(first);
         while let Some(question) = next {

@@ -19,7 +19,7 @@ use crate::version::Millis;
 const NONE: Slot = Slot::MAX;
 
 /// What a slot stands for.
-pub(super) enum Place<K> {
+pub(super) enum SlotPlace<K> {
     /// Nothing; it may be given out.
     Free,
     /// A copy that the policy is being asked about.
@@ -46,7 +46,7 @@ pub(super) struct Cached<K> {
 
 struct Entry<K> {
     generation: u32,
-    place: Place<K>,
+    place: SlotPlace<K>,
 }
 
 /// The slot table.
@@ -90,13 +90,13 @@ impl<K: Name> Slots<K> {
         self.by_key.get(key).copied()
     }
 
-    pub(super) fn place(&self, slot: Slot) -> Option<&Place<K>> {
+    pub(super) fn place(&self, slot: Slot) -> Option<&SlotPlace<K>> {
         self.entries.get(slot as usize).map(|entry| &entry.place)
     }
 
     pub(super) fn cached_at(&self, slot: Slot) -> Option<&Cached<K>> {
         match self.place(slot) {
-            Some(Place::Cached(cached)) => Some(cached),
+            Some(SlotPlace::Cached(cached)) => Some(cached),
             _ => None,
         }
     }
@@ -122,7 +122,7 @@ impl<K: Name> Slots<K> {
     /// A slot for a copy to come, or `None` when all are taken.
     pub(super) fn offer(&mut self) -> Option<Slot> {
         if let Some(slot) = self.free.pop() {
-            self.entries[slot as usize].place = Place::Offered;
+            self.entries[slot as usize].place = SlotPlace::Offered;
             return Some(slot);
         }
         if self.entries.len() >= limits::CACHE_SLOTS_MAX {
@@ -131,7 +131,7 @@ impl<K: Name> Slots<K> {
         let slot = Slot::try_from(self.entries.len()).expect("CACHE_SLOTS_MAX fits a slot");
         self.entries.push(Entry {
             generation: 0,
-            place: Place::Offered,
+            place: SlotPlace::Offered,
         });
         Some(slot)
     }
@@ -141,7 +141,7 @@ impl<K: Name> Slots<K> {
         let earlier = self.by_key.insert(copy.key.clone(), slot);
         assert!(earlier.is_none(), "a key is cached once");
         self.bytes += copy.size;
-        self.entries[slot as usize].place = Place::Cached(Cached {
+        self.entries[slot as usize].place = SlotPlace::Cached(Cached {
             copy,
             used_at: now,
             told,
@@ -164,8 +164,8 @@ impl<K: Name> Slots<K> {
     /// Takes a cached copy out. Its slot is left to the caller: [`Slots::leave`] or [`Slots::release`].
     pub(super) fn take(&mut self, slot: Slot) -> CachedCopy<K> {
         self.unlink(slot);
-        let place = std::mem::replace(&mut self.entries[slot as usize].place, Place::Offered);
-        let Place::Cached(cached) = place else {
+        let place = std::mem::replace(&mut self.entries[slot as usize].place, SlotPlace::Offered);
+        let SlotPlace::Cached(cached) = place else {
             unreachable!("only a linked slot was unlinked");
         };
         self.by_key.remove(&cached.copy.key);
@@ -175,13 +175,13 @@ impl<K: Name> Slots<K> {
 
     /// Keeps a slot from being given out until the policy has been told that its copy is gone.
     pub(super) fn leave(&mut self, slot: Slot) {
-        self.entries[slot as usize].place = Place::Leaving { told: false };
+        self.entries[slot as usize].place = SlotPlace::Leaving { told: false };
     }
 
     /// Gives a slot back.
     pub(super) fn release(&mut self, slot: Slot) {
         let entry = &mut self.entries[slot as usize];
-        entry.place = Place::Free;
+        entry.place = SlotPlace::Free;
         entry.generation = entry.generation.wrapping_add(1);
         self.free.push(slot);
     }
@@ -190,7 +190,7 @@ impl<K: Name> Slots<K> {
     pub(super) fn release_all_but_cached(&mut self) {
         for slot in (0..).take(self.entries.len()) {
             let place = &self.entries[slot as usize].place;
-            if matches!(place, Place::Offered | Place::Leaving { .. }) {
+            if matches!(place, SlotPlace::Offered | SlotPlace::Leaving { .. }) {
                 self.release(slot);
             }
         }
@@ -199,8 +199,10 @@ impl<K: Name> Slots<K> {
     /// Notes that the question being made tells the policy of this slot's copy, or that it is gone.
     pub(super) fn tell(&mut self, slot: Slot) {
         match &mut self.entries[slot as usize].place {
-            Place::Cached(Cached { told, .. }) | Place::Leaving { told } => *told = true,
-            Place::Free | Place::Offered => unreachable!("there is nothing to tell of such a slot"),
+            SlotPlace::Cached(Cached { told, .. }) | SlotPlace::Leaving { told } => *told = true,
+            SlotPlace::Free | SlotPlace::Offered => {
+                unreachable!("there is nothing to tell of such a slot")
+            }
         }
     }
 
@@ -242,7 +244,7 @@ impl<K: Name> Slots<K> {
 
     fn linked_mut(&mut self, slot: Slot) -> &mut Cached<K> {
         match &mut self.entries[slot as usize].place {
-            Place::Cached(cached) => cached,
+            SlotPlace::Cached(cached) => cached,
             _ => unreachable!("the list links cached copies only"),
         }
     }

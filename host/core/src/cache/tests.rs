@@ -251,7 +251,7 @@ fn what_the_baseline_did_after_an_invalid_verdict_is_told_to_the_policy() {
     script.calls.clear();
     script.answers = vec![Ok(Admission::Refuse)];
     let outcome = cache.admit(Some(&mut script), copy(4, 10), 2);
-    assert_eq!(outcome, Outcome::default());
+    assert_eq!(outcome, CacheOutcome::default());
     let expected = [
         Call::Restore(vec![1, 2]),
         Call::Removed(vec![0]),
@@ -266,7 +266,7 @@ fn a_policy_that_failed_follows_no_more_and_the_next_is_told_everything() {
     assert!(!cache.is_followed());
     let mut next = Script::answering([Ok(Admission::Refuse)]);
     let outcome = cache.admit(Some(&mut next), copy(4, 10), 2);
-    assert_eq!(outcome, Outcome::default());
+    assert_eq!(outcome, CacheOutcome::default());
     let restored: Vec<_> = cache.copies().map(|(copy, _)| copy.key.clone()).collect();
     assert_eq!(restored, victims(&[1, 2, 3]));
     assert!(matches!(&next.calls[1], Call::Restore(slots) if slots.len() == 3));
@@ -420,7 +420,7 @@ fn a_new_policy_is_told_of_everything_coldest_first_in_batches() {
 fn a_copy_larger_than_the_budget_is_refused_unasked() {
     let (mut cache, mut script) = (full(), Script::default());
     let outcome = cache.admit(Some(&mut script), copy(3, 31), 1);
-    assert_eq!(outcome, Outcome::default());
+    assert_eq!(outcome, CacheOutcome::default());
     assert_eq!(
         script.calls.len(),
         2,
@@ -442,7 +442,7 @@ fn an_older_version_leaves_for_a_newer_one_and_not_the_other_way() {
         (true, victims(&[1]))
     );
     assert_eq!(outcome.victims[0].version, version(1));
-    assert_eq!(cache.admit(None, copy(1, 10), 1), Outcome::default());
+    assert_eq!(cache.admit(None, copy(1, 10), 1), CacheOutcome::default());
     assert!(cache.admit(None, newer, 1).admitted);
     assert_eq!(
         (cache.version_of(&key(1)), cache.len()),
@@ -468,7 +468,7 @@ fn a_victim_that_was_removed_meanwhile_is_no_fault_and_is_not_told() {
     script.answers = vec![Ok(Admission::Refuse)];
     assert_eq!(
         cache.admit(Some(&mut script), copy(4, 10), 2),
-        Outcome::default()
+        CacheOutcome::default()
     );
     // Slot 1 is free again, and nobody says that it was removed.
     assert_eq!(script.calls, [Call::Admit(1, 10)]);
@@ -563,5 +563,5 @@ fn empty_files_are_cached_too() {
     let mut cache = Cache::new(0);
     assert!(cache.admit(None, copy(0, 0), 0).admitted);
     assert_eq!((cache.len(), cache.used()), (1, 0));
-    assert_eq!(cache.make_room(None, 10, 0), Outcome::default());
+    assert_eq!(cache.make_room(None, 10, 0), CacheOutcome::default());
 }

@@ -12,7 +12,7 @@ use crate::id::NodeId;
 use crate::key::Key;
 use crate::limits::SCAN_KEYS_MAX;
 use crate::node::Node;
-use crate::reconcile::{Comparison, Mark, Span, Summary};
+use crate::reconcile::{BucketRange, Comparison, DigestEntry, Summary};
 use crate::record::Record;
 use crate::version::{Millis, Version};
 
@@ -32,7 +32,7 @@ pub enum Weighed {
 }
 
 /// A marked holding of this node.
-pub type Marked = (Mark, Arc<Record>);
+pub type Listed = (DigestEntry, Arc<Record>);
 
 impl Node {
     /// The sums over what is shared with this node.
@@ -75,67 +75,72 @@ impl Node {
         confirmed: &mut Vec<(Key, Version)>,
         after: Option<&Key>,
     ) -> Option<Key> {
-        self.stretch(after, |holding| {
+        self.page(after, |holding| {
             let record = &holding.record;
             let file = record.key.file_id();
-            let doubted = self.doubts.contains(&file);
-            if let Some(print) = comparison.take_mark(file) {
-                let same = Mark::of(record).print == print;
-                if doubted && same {
+            let unverified = self.unverified.contains(&file);
+            if let Some(fingerprint) = comparison.take_mark(file) {
+                let same = DigestEntry::of(record).fingerprint == fingerprint;
+                if unverified && same {
                     confirmed.push((record.key.clone(), record.version));
-                } else if !doubted && !same {
+                } else if !unverified && !same {
                     comparison.tell(file, record);
                 }
                 return;
             }
-            let Some(span) = &comparison.span else { return };
+            let Some(range) = &comparison.range else {
+                return;
+            };
             let shared = is_summed(holding)
-                && !doubted
+                && !unverified
                 && record.layout.names(self.id)
                 && record.layout.names(comparison.asker);
-            if shared && span.has(file) {
+            if shared && range.has(file) {
                 comparison.tell(file, record);
             }
         })
     }
 
-    /// Marks what is shared with `other` in this span, in the next stretch of the holdings.
-    pub fn mark_shared(
+    /// DigestEntries what is shared with `other` in this span, in the next stretch of the holdings.
+    pub fn list_shared(
         &self,
         other: NodeId,
-        span: &Span,
-        marked: &mut Vec<Marked>,
+        range: &BucketRange,
+        listed: &mut Vec<Listed>,
         after: Option<&Key>,
     ) -> Option<Key> {
-        self.stretch(after, |holding| {
+        self.page(after, |holding| {
             let file = holding.record.key.file_id();
-            if span.has(file) && self.shares(holding, other) {
-                marked.push((Mark::of(&holding.record), Arc::clone(&holding.record)));
+            if range.has(file) && self.shares(holding, other) {
+                listed.push((
+                    DigestEntry::of(&holding.record),
+                    Arc::clone(&holding.record),
+                ));
             }
         })
     }
 
-    /// Marks what is held here, not shared with `other` and yet in its filter, in the next stretch of the holdings.
+    /// DigestEntries what is held here, not shared with `other` and yet in its filter, in the next stretch of the holdings.
     pub fn mark_met(
         &self,
         other: NodeId,
         filter: &Filter,
-        marked: &mut Vec<Marked>,
+        listed: &mut Vec<Listed>,
         after: Option<&Key>,
     ) -> Option<Key> {
-        self.stretch(after, |holding| {
+        self.page(after, |holding| {
             let record = &holding.record;
             let file = record.key.file_id();
-            let met = !record.deleted && filter.may_have(file) && !self.doubts.contains(&file);
+            let met = !record.deleted && filter.may_have(file) && !self.unverified.contains(&file);
             if met && !self.shares(holding, other) {
-                marked.push((Mark::of(record), Arc::clone(record)));
+                listed.push((DigestEntry::of(record), Arc::clone(record)));
             }
         })
     }
 
     /// Puts the replicas and tombstones of the next stretch into a filter.
     pub fn filter(&self, filter: &mut Filter, after: Option<&Key>) -> Option<Key> {
-        self.stretch(after, |holding| {
+        self.page(after, |holding| {
             if holding.role == Role::Replica || holding.record.deleted {
                 filter.put(holding.record.key.file_id());
             }
@@ -157,7 +162,7 @@ impl Node {
             std::cmp::Ordering::Greater => Weighed::Greater,
             std::cmp::Ordering::Equal if names_me && held.role == Role::Cached => Weighed::Lacking,
             std::cmp::Ordering::Equal => Weighed::Same,
-            std::cmp::Ordering::Less if self.is_doubted(&record.key) => Weighed::Nothing,
+            std::cmp::Ordering::Less if self.is_unverified(&record.key) => Weighed::Nothing,
             std::cmp::Ordering::Less => Weighed::Less(Arc::clone(&held.record)),
         }
     }
@@ -182,7 +187,7 @@ impl Node {
         found: &mut Vec<(Key, Version)>,
         after: Option<&Key>,
     ) -> Option<Key> {
-        self.stretch(after, |holding| {
+        self.page(after, |holding| {
             let record = &holding.record;
             if record.deleted && holding.verified <= put_by {
                 found.push((record.key.clone(), record.version));
@@ -192,29 +197,33 @@ impl Node {
 
     /// Doubts every copy that is held now: the node was away for so long that others may have forgotten what they
     /// deleted meanwhile.
-    pub fn doubt_everything(&mut self) {
+    pub fn distrust_everything(&mut self) {
         let copies = self.holdings.from("");
         let copies = copies.filter(|holding| !holding.record.deleted);
-        self.doubts = copies.map(|holding| holding.record.key.file_id()).collect();
+        self.unverified = copies.map(|holding| holding.record.key.file_id()).collect();
         self.shared.clear();
     }
 
     /// Whether the copy of this file is doubted.
     #[must_use]
-    pub fn is_doubted(&self, key: &Key) -> bool {
-        !self.doubts.is_empty() && self.doubts.contains(&key.file_id())
+    pub fn is_unverified(&self, key: &Key) -> bool {
+        !self.unverified.is_empty() && self.unverified.contains(&key.file_id())
     }
 
     /// How many copies are doubted.
     #[must_use]
-    pub fn doubts(&self) -> usize {
-        self.doubts.len()
+    pub fn unverified(&self) -> usize {
+        self.unverified.len()
     }
 
     /// The doubted copies in the next stretch.
-    pub fn doubted(&self, found: &mut Vec<Arc<Record>>, after: Option<&Key>) -> Option<Key> {
-        self.stretch(after, |holding| {
-            if self.is_doubted(&holding.record.key) {
+    pub fn unverified_page(
+        &self,
+        found: &mut Vec<Arc<Record>>,
+        after: Option<&Key>,
+    ) -> Option<Key> {
+        self.page(after, |holding| {
+            if self.is_unverified(&holding.record.key) {
                 found.push(Arc::clone(&holding.record));
             }
         })
@@ -226,7 +235,7 @@ impl Node {
         let Some(held) = held.filter(|held| held.record.version == version) else {
             return;
         };
-        if self.doubts.remove(&key.file_id()) && is_summed(held) {
+        if self.unverified.remove(&key.file_id()) && is_summed(held) {
             self.shared.add(self.id, &held.record);
         }
     }
@@ -241,18 +250,18 @@ impl Node {
     /// Brings the sums and the doubts up to date with a change of the index.
     pub(super) fn recount(&mut self, key: &Key, after: Option<&Holding>) {
         let file = key.file_id();
-        let doubted = self.doubts.contains(&file);
+        let unverified = self.unverified.contains(&file);
         let before = self.holdings.find(key);
-        if let Some(before) = before.filter(|before| is_summed(before) && !doubted) {
+        if let Some(before) = before.filter(|before| is_summed(before) && !unverified) {
             self.shared.take(self.id, &before.record);
         }
         // Another record is news from somebody, and so no matter of what happened while the node was away.
         let record = |holding: &Holding| Arc::clone(&holding.record);
         let same = before.map(record) == after.map(record);
         if !same {
-            self.doubts.remove(&file);
+            self.unverified.remove(&file);
         }
-        if let Some(after) = after.filter(|_| !(doubted && same)) {
+        if let Some(after) = after.filter(|_| !(unverified && same)) {
             self.sum_up(after);
         }
     }
@@ -263,10 +272,10 @@ impl Node {
         is_summed(holding)
             && record.layout.names(self.id)
             && record.layout.names(other)
-            && !self.is_doubted(&record.key)
+            && !self.is_unverified(&record.key)
     }
 
-    fn stretch(&self, after: Option<&Key>, mut each: impl FnMut(&Holding)) -> Option<Key> {
+    fn page(&self, after: Option<&Key>, mut each: impl FnMut(&Holding)) -> Option<Key> {
         let from = after.map_or("", Key::as_str);
         let holdings = self.holdings.from(from);
         let rest = holdings.filter(|holding| Some(&holding.record.key) != after);

@@ -13,14 +13,14 @@ use crate::version::Millis;
 mod fault;
 mod kind;
 mod reader_keeps_copy;
+mod record;
 mod rendezvous;
-mod standing;
 
 pub use fault::{Fault, FaultKind};
 pub use kind::{Kind, UnknownKind};
 pub use reader_keeps_copy::ReaderKeepsCopy;
+pub use record::{Conduct, PolicyRecord, Trouble};
 pub use rendezvous::Rendezvous;
-pub use standing::{Conduct, Standing, Trouble};
 
 /// A file, as policies see it.
 #[derive(Clone, Debug, PartialEq, Eq)]

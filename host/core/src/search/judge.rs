@@ -93,7 +93,7 @@ fn was_overtaken(question: &Question, known: Option<Heard>, hit: &Hit) -> bool {
     };
     let highest = known.map(|heard| heard.version).max(*floor);
     let is_below = record.key == *key && Some(record.version) < highest;
-    is_below && hit.role == Role::Replica && !record.deleted && !hit.is_doubted()
+    is_below && hit.role == Role::Replica && !record.deleted && !hit.is_unverified()
 }
 
 fn is_well_formed(peer: &Peer) -> bool {

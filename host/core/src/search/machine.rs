@@ -18,7 +18,7 @@ use crate::limits;
 use crate::search::finds::{Harvest, LevelHits};
 use crate::search::frontier::Frontier;
 use crate::search::judge::{Judged, judge};
-use crate::search::{Answer, Bounds, FoundHit, Hit, Outcome, Peer, Probe, Question, Report};
+use crate::search::{Answer, Bounds, FoundHit, Hit, Peer, Probe, Question, Report, SearchOutcome};
 use crate::version::Millis;
 
 /// A probe under way.
@@ -266,12 +266,15 @@ impl Search {
             if let Some(commit_at) = self.commit_at
                 && (has_settled || is_over || self.now >= commit_at)
             {
-                self.end(Outcome::Found, self.nearer_answered && !self.is_pattern());
+                self.end(
+                    SearchOutcome::Found,
+                    self.nearer_answered && !self.is_pattern(),
+                );
             } else if has_settled {
                 self.leave_level();
             } else if is_over {
                 self.give_up_on_all_probes();
-                self.end(Outcome::Deadline, false);
+                self.end(SearchOutcome::Deadline, false);
             } else {
                 break;
             }
@@ -282,18 +285,18 @@ impl Search {
     fn leave_level(&mut self) {
         let all_answered = self.unanswered.is_empty();
         if self.frontier.has_more() && self.frontier.is_spent() {
-            self.end(Outcome::Budget, false);
+            self.end(SearchOutcome::Budget, false);
         } else if self.frontier.has_more() && self.frontier.level() >= self.bounds.hops {
-            self.end(Outcome::Horizon, false);
+            self.end(SearchOutcome::Horizon, false);
         } else if self.frontier.has_more() {
             self.nearer_answered = all_answered && !self.frontier.level_is_clipped();
             self.frontier.advance();
         } else if !all_answered {
-            self.end(Outcome::Partial, false);
+            self.end(SearchOutcome::Partial, false);
         } else if !self.harvest.is_empty() {
-            self.end(Outcome::Found, true);
+            self.end(SearchOutcome::Found, true);
         } else {
-            self.end(Outcome::NotFound, true);
+            self.end(SearchOutcome::NotFound, true);
         }
     }
 
@@ -315,7 +318,7 @@ impl Search {
         }
     }
 
-    fn end(&mut self, outcome: Outcome, exact: bool) {
+    fn end(&mut self, outcome: SearchOutcome, exact: bool) {
         let truncated = self.harvest.is_overfull();
         let hits = if self.is_pattern() {
             self.harvest.take_sorted()

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 pub use finds::FoundHit;
 pub use machine::Search;
-pub use report::{Outcome, Report};
+pub use report::{Report, SearchOutcome};
 
 use crate::floors::Heard;
 use crate::holdings::Role;
@@ -63,15 +63,15 @@ pub struct Hit {
     /// As what it is held.
     pub role: Role,
     /// Milliseconds since a cached copy was known to be the newest; 0 for a replica, and
-    /// [`DOUBTED_AGE_MS`](crate::limits::DOUBTED_AGE_MS) for a copy that its own node doubts.
+    /// [`UNVERIFIED_AGE_MS`](crate::limits::UNVERIFIED_AGE_MS) for a copy that its own node doubts.
     pub validated_age_ms: u64,
 }
 
 impl Hit {
     /// Whether the node that has it was away for so long that it doesn't know whether the file still exists.
     #[must_use]
-    pub const fn is_doubted(&self) -> bool {
-        self.validated_age_ms == crate::limits::DOUBTED_AGE_MS
+    pub const fn is_unverified(&self) -> bool {
+        self.validated_age_ms == crate::limits::UNVERIFIED_AGE_MS
     }
 }
 

@@ -9,7 +9,7 @@ use crate::search::{FoundHit, Peer};
 /// `Partial`, `NotFound`. So `Partial` means that nothing but silent nodes kept the search from knowing,
 /// while a search that met a bound may have met silent nodes too: [`Report::unanswered`] lists them.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum Outcome {
+pub enum SearchOutcome {
     /// An exact search has its hit. A pattern search has as many hits as were wanted and knows of more, or has at
     /// least one and the whole reachable graph answered.
     Found,
@@ -25,7 +25,7 @@ pub enum Outcome {
     Budget,
 }
 
-impl Outcome {
+impl SearchOutcome {
     /// The outcome's name, as users see it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -44,7 +44,7 @@ impl Outcome {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Report {
     /// How it ended.
-    pub outcome: Outcome,
+    pub outcome: SearchOutcome,
     /// Nothing that was not asked could change the answer. A hit of an exact search: every nearer node
     /// said no, so no nearer copy exists. A pattern search, and every miss: the whole reachable graph
     /// answered. A pattern search that stopped at its limit is never exact, since there may be more.

@@ -3,16 +3,21 @@
 use dataverse_core::floors::Heard;
 use dataverse_core::holdings::Role::{Cached, Replica};
 use dataverse_core::pattern::Pattern;
-use dataverse_core::search::{Answer, Bounds, Outcome, Question, Search};
+use dataverse_core::search::{Answer, Bounds, Question, Search, SearchOutcome};
 
 use crate::world::{
-    BOUNDS, Lie, START, Temper, Trace, World, exact, id, key, number, peer, version,
+    BOUNDS, Lie, START, SearchGraph, Temper, Trace, exact, id, key, number, peer, version,
 };
 
 /// What a search is to end with: outcome, exact, hits as (node, hops), probes, levels.
 type Expected<'a> = (&'a str, bool, &'a [(usize, u32)], u32, u32);
 
-fn check_with(world: &World, question: Question, bounds: Bounds, expected: Expected<'_>) -> Trace {
+fn check_with(
+    world: &SearchGraph,
+    question: Question,
+    bounds: Bounds,
+    expected: Expected<'_>,
+) -> Trace {
     let trace = world.run(question, bounds, false);
     let report = &trace.report;
     let nodes = world.nodes.len();
@@ -38,7 +43,7 @@ fn check_with(world: &World, question: Question, bounds: Bounds, expected: Expec
     trace
 }
 
-fn check(world: &World, expected: Expected<'_>) -> Trace {
+fn check(world: &SearchGraph, expected: Expected<'_>) -> Trace {
     check_with(world, exact(None), BOUNDS, expected)
 }
 
@@ -58,7 +63,7 @@ fn unanswered(trace: &Trace) -> Vec<&str> {
 #[test]
 fn a_local_copy_is_found_without_a_probe() {
     let trace = check(
-        &World::line(3).file(0, 1, Replica),
+        &SearchGraph::line(3).file(0, 1, Replica),
         ("found", true, &[(0, 0)], 0, 0),
     );
     assert_eq!(path(&trace), ["n0"]);
@@ -68,7 +73,7 @@ fn a_local_copy_is_found_without_a_probe() {
 #[test]
 fn a_line_is_walked_to_the_hit_and_no_further() {
     let trace = check(
-        &World::line(6).file(3, 1, Replica),
+        &SearchGraph::line(6).file(3, 1, Replica),
         ("found", true, &[(3, 3)], 3, 3),
     );
     assert_eq!(path(&trace), ["n0", "n1", "n2", "n3"]);
@@ -76,19 +81,19 @@ fn a_line_is_walked_to_the_hit_and_no_further() {
 
 #[test]
 fn a_line_without_the_file_is_asked_whole() {
-    let trace = check(&World::line(6), ("not_found", true, &[], 5, 5));
+    let trace = check(&SearchGraph::line(6), ("not_found", true, &[], 5, 5));
     assert_eq!(path(&trace), [""; 0]);
 }
 
 #[test]
 fn a_node_alone_knows_at_once() {
-    let trace = check(&World::of(1), ("not_found", true, &[], 0, 0));
+    let trace = check(&SearchGraph::of(1), ("not_found", true, &[], 0, 0));
     assert_eq!(trace.ended, START);
 }
 
 #[test]
 fn a_ring_is_walked_both_ways_and_each_node_asked_once() {
-    let mut world = World::line(6);
+    let mut world = SearchGraph::line(6);
     world.link(5, 0);
     check(&world, ("not_found", true, &[], 5, 3));
     check(&world.file(4, 1, Replica), ("found", true, &[(4, 2)], 4, 2));
@@ -96,7 +101,7 @@ fn a_ring_is_walked_both_ways_and_each_node_asked_once() {
 
 #[test]
 fn parallel_links_and_links_to_oneself_are_walked_once() {
-    let mut world = World::line(3);
+    let mut world = SearchGraph::line(3);
     world.link(0, 1);
     world.link(1, 1);
     world.link(0, 0);
@@ -106,7 +111,7 @@ fn parallel_links_and_links_to_oneself_are_walked_once() {
 #[test]
 fn a_dead_node_in_the_middle_hides_what_lies_behind_it() {
     for temper in [Temper::Dead(1), Temper::Silent, Temper::Honest(5_000)] {
-        let world = World::line(4).temper(2, temper).file(3, 1, Replica);
+        let world = SearchGraph::line(4).temper(2, temper).file(3, 1, Replica);
         let trace = check(&world, ("partial", false, &[], 2, 2));
         assert_eq!(unanswered(&trace), ["n2"]);
     }
@@ -114,7 +119,7 @@ fn a_dead_node_in_the_middle_hides_what_lies_behind_it() {
 
 #[test]
 fn a_hit_beyond_a_dead_node_is_not_called_exact() {
-    let mut world = World::line(4)
+    let mut world = SearchGraph::line(4)
         .temper(1, Temper::Dead(1))
         .file(3, 1, Replica);
     world.link(0, 2);
@@ -124,7 +129,9 @@ fn a_hit_beyond_a_dead_node_is_not_called_exact() {
 
 #[test]
 fn a_dead_node_beside_the_hit_does_no_harm() {
-    let mut world = World::of(3).temper(1, Temper::Dead(1)).file(2, 1, Replica);
+    let mut world = SearchGraph::of(3)
+        .temper(1, Temper::Dead(1))
+        .file(2, 1, Replica);
     world.link(0, 1);
     world.link(0, 2);
     check(&world, ("found", true, &[(2, 1)], 2, 1));
@@ -132,14 +139,14 @@ fn a_dead_node_beside_the_hit_does_no_harm() {
 
 #[test]
 fn a_tombstone_heard_of_nearer_voids_a_stale_copy() {
-    let world = World::line(4).knows(1, 2).file(2, 1, Cached);
+    let world = SearchGraph::line(4).knows(1, 2).file(2, 1, Cached);
     let trace = check(&world, ("not_found", true, &[], 3, 3));
     assert_eq!(trace.report.floor, Some(Heard::alive(version(2))));
 }
 
 #[test]
 fn a_tombstone_heard_of_at_the_same_level_voids_a_stale_copy() {
-    let mut world = World::of(4).file(1, 1, Cached).knows(2, 2);
+    let mut world = SearchGraph::of(4).file(1, 1, Cached).knows(2, 2);
     world.link(0, 1);
     world.link(0, 2);
     world.link(2, 3);
@@ -151,7 +158,7 @@ fn a_tombstone_heard_of_at_the_same_level_voids_a_stale_copy() {
 
 #[test]
 fn the_newer_of_two_versions_at_a_level_is_the_only_hit() {
-    let mut world = World::of(3).file(1, 1, Replica).file(2, 2, Cached);
+    let mut world = SearchGraph::of(3).file(1, 1, Replica).file(2, 2, Cached);
     world.link(0, 1);
     world.link(0, 2);
     for (one, two) in [(1, 5), (5, 1)] {
@@ -165,7 +172,7 @@ fn the_newer_of_two_versions_at_a_level_is_the_only_hit() {
 
 #[test]
 fn hits_of_a_level_come_replica_first_then_least_load_then_id() {
-    let mut world = World::of(5);
+    let mut world = SearchGraph::of(5);
     for node in 1..5 {
         world.link(0, node);
         let role = if node == 1 { Cached } else { Replica };
@@ -181,7 +188,7 @@ fn hits_of_a_level_come_replica_first_then_least_load_then_id() {
 
 #[test]
 fn the_own_floor_voids_older_copies() {
-    let world = World::line(3).file(1, 1, Replica).file(2, 2, Replica);
+    let world = SearchGraph::line(3).file(1, 1, Replica).file(2, 2, Replica);
     check_with(
         &world,
         exact(Some(2)),
@@ -200,7 +207,7 @@ fn a_level_is_committed_a_short_while_after_its_first_hit() {
         (25, both, START + 25),
         (26, first, START + 25),
     ] {
-        let mut world = World::of(3).file(1, 1, Cached).file(2, 1, Replica);
+        let mut world = SearchGraph::of(3).file(1, 1, Cached).file(2, 1, Replica);
         world.link(0, 1);
         world.link(0, 2);
         let world = world
@@ -214,7 +221,7 @@ fn a_level_is_committed_a_short_while_after_its_first_hit() {
 
 #[test]
 fn a_nearer_level_is_waited_for_however_near_the_hit_is() {
-    let mut world = World::line(3).file(2, 1, Replica);
+    let mut world = SearchGraph::line(3).file(2, 1, Replica);
     world.nodes.push(world.nodes[0].clone());
     world.nodes[3].links.clear();
     world.link(0, 3);
@@ -225,7 +232,7 @@ fn a_nearer_level_is_waited_for_however_near_the_hit_is() {
 
 #[test]
 fn a_probe_is_given_up_at_its_deadline() {
-    let world = World::line(2).temper(1, Temper::Silent);
+    let world = SearchGraph::line(2).temper(1, Temper::Silent);
     let trace = check(&world, ("partial", false, &[], 1, 1));
     assert_eq!(trace.ended, START + BOUNDS.probe_deadline_ms);
 }
@@ -236,7 +243,7 @@ fn a_search_ends_at_its_deadline() {
         deadline_ms: 25,
         ..BOUNDS
     };
-    let mut world = World::line(9);
+    let mut world = SearchGraph::line(9);
     world
         .nodes
         .iter_mut()
@@ -252,7 +259,9 @@ fn a_hit_in_hand_at_the_deadline_is_told() {
         deadline_ms: 15,
         ..BOUNDS
     };
-    let mut world = World::of(3).file(1, 1, Replica).temper(2, Temper::Silent);
+    let mut world = SearchGraph::of(3)
+        .file(1, 1, Replica)
+        .temper(2, Temper::Silent);
     world.link(0, 1);
     world.link(0, 2);
     let trace = check_with(
@@ -266,13 +275,13 @@ fn a_hit_in_hand_at_the_deadline_is_told() {
 
 #[test]
 fn the_horizon_is_told_only_where_there_is_more_behind_it() {
-    let world = World::line(4).file(3, 1, Replica);
+    let world = SearchGraph::line(4).file(3, 1, Replica);
     let at = |hops| Bounds { hops, ..BOUNDS };
     check_with(&world, exact(None), at(0), ("horizon", false, &[], 0, 0));
     check_with(&world, exact(None), at(2), ("horizon", false, &[], 2, 2));
     check_with(&world, exact(None), at(3), ("found", true, &[(3, 3)], 3, 3));
     check_with(
-        &World::line(4),
+        &SearchGraph::line(4),
         exact(None),
         at(3),
         ("not_found", true, &[], 3, 3),
@@ -281,7 +290,7 @@ fn the_horizon_is_told_only_where_there_is_more_behind_it() {
 
 #[test]
 fn the_budget_bounds_the_nodes_asked() {
-    let mut world = World::of(6);
+    let mut world = SearchGraph::of(6);
     (1..6).for_each(|node| world.link(0, node));
     let with = |budget| Bounds { budget, ..BOUNDS };
     check_with(&world, exact(None), with(0), ("budget", false, &[], 0, 0));
@@ -291,7 +300,7 @@ fn the_budget_bounds_the_nodes_asked() {
 
 #[test]
 fn a_hit_among_those_the_budget_let_ask_is_exact_all_the_same() {
-    let mut world = World::of(6).file(1, 1, Replica);
+    let mut world = SearchGraph::of(6).file(1, 1, Replica);
     (1..6).for_each(|node| world.link(0, node));
     let bounds = Bounds {
         budget: 2,
@@ -315,7 +324,7 @@ fn a_lie_that_shows_counts_as_no_answer_but_its_neighbours_are_asked() {
         Lie::TooManyLinks,
         Lie::LongAddress,
     ] {
-        let world = World::line(3).temper(1, Temper::Lying(lie));
+        let world = SearchGraph::line(3).temper(1, Temper::Lying(lie));
         let trace = check(&world, ("partial", false, &[], 2, 2));
         assert_eq!(unanswered(&trace), ["n1"], "{lie:?}");
         let world = world.file(2, 9, Replica);
@@ -325,7 +334,7 @@ fn a_lie_that_shows_counts_as_no_answer_but_its_neighbours_are_asked() {
 
 #[test]
 fn probes_carry_the_floor_as_it_is_when_they_are_sent() {
-    let world = World::line(4).knows(0, 1).knows(2, 3);
+    let world = SearchGraph::line(4).knows(0, 1).knows(2, 3);
     let mut search = Search::new(
         exact(None),
         peer(0),
@@ -342,13 +351,13 @@ fn probes_carry_the_floor_as_it_is_when_they_are_sent() {
         search.answered(probes[0].peer.id, answer, START);
     }
     let report = search.into_report().expect("it has ended");
-    assert_eq!(report.outcome, Outcome::NotFound);
+    assert_eq!(report.outcome, SearchOutcome::NotFound);
 }
 
 #[test]
 fn an_answer_below_a_floor_it_was_not_told_is_void_but_no_lie() {
     // Both are asked at once; the one with the old copy answers after the other raised the floor.
-    let mut world = World::of(3)
+    let mut world = SearchGraph::of(3)
         .file(1, 1, Cached)
         .temper(1, Temper::Honest(5))
         .knows(2, 2);
@@ -365,8 +374,8 @@ fn pattern(text: &str, limit: u32) -> Question {
 }
 
 /// Files 1 and 2 at node 1, files 2 (newer) and 3 at node 2, file 1 (the same) at node 3.
-fn library() -> World {
-    let mut world = World::line(4);
+fn library() -> SearchGraph {
+    let mut world = SearchGraph::line(4);
     for (node, file, version) in [(1, 1, 1), (1, 2, 1), (2, 2, 2), (2, 3, 1), (3, 1, 1)] {
         world.nodes[node].files.insert(file, (version, Replica));
     }
@@ -466,7 +475,7 @@ fn a_pattern_that_nothing_matches_is_not_found() {
 
 #[test]
 fn of_replicas_that_were_overtaken_the_highest_are_told_of_nearest_first() {
-    let world = World::line(5)
+    let world = SearchGraph::line(5)
         .file(1, 1, Replica)
         .knows(1, 4)
         .file(2, 2, Replica)
@@ -488,7 +497,7 @@ fn of_replicas_that_were_overtaken_the_highest_are_told_of_nearest_first() {
 
 #[test]
 fn a_replica_that_was_overtaken_ends_no_search() {
-    let world = World::line(3)
+    let world = SearchGraph::line(3)
         .file(1, 1, Replica)
         .knows(1, 2)
         .file(2, 2, Cached);
@@ -497,9 +506,12 @@ fn a_replica_that_was_overtaken_ends_no_search() {
 
 #[test]
 fn a_replica_below_what_only_the_asker_has_heard_of_is_told_of() {
-    let world = World::line(3).file(2, 1, Replica);
+    let world = SearchGraph::line(3).file(2, 1, Replica);
     let trace = world.run(exact(Some(2)), BOUNDS, false);
     let report = &trace.report;
-    assert_eq!((report.outcome, report.hits.len()), (Outcome::NotFound, 0));
+    assert_eq!(
+        (report.outcome, report.hits.len()),
+        (SearchOutcome::NotFound, 0)
+    );
     assert_eq!(report.overtaken.len(), 1);
 }

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use dataverse_core::holdings::Role;
 use dataverse_core::limits;
 use dataverse_core::pattern::Pattern;
-use dataverse_core::search::{Bounds, Outcome, Question};
+use dataverse_core::search::{Bounds, Question, SearchOutcome};
 use proptest::prelude::*;
 
 use crate::world::{
-    BOUNDS, Lie, START, SimNode, Temper, Trace, World, distances, exact, key, number, version,
+    BOUNDS, Lie, START, SearchGraph, SimNode, Temper, Trace, distances, exact, key, number, version,
 };
 
 fn temper() -> impl Strategy<Value = Temper> {
@@ -50,12 +50,12 @@ fn node(temper: impl Strategy<Value = Temper>) -> impl Strategy<Value = SimNode>
 }
 
 /// Any graph: connected or not, with cycles, parallel links and links to oneself.
-fn world(temper: impl Strategy<Value = Temper>) -> impl Strategy<Value = World> {
+fn world(temper: impl Strategy<Value = Temper>) -> impl Strategy<Value = SearchGraph> {
     prop::collection::vec(node(temper), 1..40).prop_flat_map(|nodes| {
         let count = nodes.len();
         let links = prop::collection::vec((0..count, 0..count), 0..2 * count);
         (Just(nodes), links).prop_map(|(nodes, links)| {
-            let mut world = World { nodes };
+            let mut world = SearchGraph { nodes };
             links.into_iter().for_each(|(a, b)| world.link(a, b));
             world
         })
@@ -87,7 +87,7 @@ fn pattern(limit: u32) -> Question {
 
 /// The checker of one run: what the report says, held against the world itself.
 struct Checker<'a> {
-    world: &'a World,
+    world: &'a SearchGraph,
     bounds: Bounds,
     trace: &'a Trace,
     /// Links from node 0 over every link there is.
@@ -95,7 +95,7 @@ struct Checker<'a> {
 }
 
 impl<'a> Checker<'a> {
-    fn new(world: &'a World, bounds: Bounds, trace: &'a Trace) -> Self {
+    fn new(world: &'a SearchGraph, bounds: Bounds, trace: &'a Trace) -> Self {
         let distances = distances(world, |_| true);
         Self {
             world,
@@ -159,21 +159,21 @@ impl<'a> Checker<'a> {
         let left_out = self.left_out();
         let time_is_up = self.trace.ended >= START + self.bounds.deadline_ms;
         match report.outcome {
-            Outcome::Found => assert!(!report.hits.is_empty()),
-            Outcome::NotFound => {
+            SearchOutcome::Found => assert!(!report.hits.is_empty()),
+            SearchOutcome::NotFound => {
                 assert!(report.hits.is_empty() && report.unanswered.is_empty());
                 self.check_everyone_answered();
             }
-            Outcome::Horizon => {
+            SearchOutcome::Horizon => {
                 assert!(!left_out.is_empty(), "there is nothing behind the horizon");
                 assert_eq!(report.levels, self.bounds.hops);
             }
-            Outcome::Partial => {
+            SearchOutcome::Partial => {
                 assert!(!report.unanswered.is_empty());
                 assert_eq!(left_out, [0; 0], "a node that could be asked was not");
             }
-            Outcome::Deadline => assert!(time_is_up),
-            Outcome::Budget => {
+            SearchOutcome::Deadline => assert!(time_is_up),
+            SearchOutcome::Budget => {
                 assert!(
                     !left_out.is_empty(),
                     "there is nothing that the budget left out"
@@ -181,8 +181,8 @@ impl<'a> Checker<'a> {
                 assert_eq!(report.probes, self.bounds.budget);
             }
         }
-        if report.exact && report.outcome != Outcome::Found {
-            assert_eq!(report.outcome, Outcome::NotFound);
+        if report.exact && report.outcome != SearchOutcome::Found {
+            assert_eq!(report.outcome, SearchOutcome::NotFound);
         }
     }
 
@@ -209,12 +209,12 @@ impl<'a> Checker<'a> {
             assert_eq!(Some(found.hit.record.version), floor);
             assert_eq!(found.hops, report.hits[0].hops);
         }
-        let living = self
+        let lifetime = self
             .distances
             .keys()
             .copied()
             .filter(|node| self.is_reliable(*node));
-        let nearest = living
+        let nearest = lifetime
             .filter(|node| standing(*node).is_some())
             .map(|node| self.distances[&node])
             .min();
@@ -249,7 +249,7 @@ impl<'a> Checker<'a> {
 }
 
 /// The first level with a standing copy, by a plain walk level by level over nodes that all answer.
-fn nearest_standing(world: &World) -> Option<(u32, Vec<usize>)> {
+fn nearest_standing(world: &SearchGraph) -> Option<(u32, Vec<usize>)> {
     let distances = distances(world, |_| true);
     let deepest = distances.values().max().copied().unwrap_or(0);
     let mut floor = None;
@@ -303,11 +303,11 @@ proptest! {
         checker.check_outcome();
         let report = &trace.report;
         prop_assert!(report.hits.len() <= limit as usize);
-        if report.outcome == Outcome::Found && !report.truncated {
+        if report.outcome == SearchOutcome::Found && !report.truncated {
             prop_assert!(report.exact);
         }
         if report.truncated {
-            prop_assert_eq!((report.outcome, report.exact), (Outcome::Found, false));
+            prop_assert_eq!((report.outcome, report.exact), (SearchOutcome::Found, false));
             prop_assert_eq!(report.hits.len(), limit as usize);
         }
         if report.exact {
@@ -387,7 +387,7 @@ proptest! {
             .map(|found| (found.hit.record.key.clone(), found.peer.id))
             .collect();
         let expected: BTreeMap<_, _> = expected.into_iter().map(|(key, rank)| (key, rank.4)).collect();
-        let outcome = if expected.is_empty() { Outcome::NotFound } else { Outcome::Found };
+        let outcome = if expected.is_empty() { SearchOutcome::NotFound } else { SearchOutcome::Found };
         prop_assert_eq!((report.outcome, report.exact), (outcome, true));
         prop_assert_eq!(found, expected);
     }

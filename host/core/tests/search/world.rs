@@ -107,7 +107,7 @@ impl SimNode {
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct World {
+pub(crate) struct SearchGraph {
     pub(crate) nodes: Vec<SimNode>,
 }
 
@@ -176,7 +176,7 @@ pub(crate) fn hit(file: u64, number: u64, role: Role) -> Hit {
     }
 }
 
-impl World {
+impl SearchGraph {
     /// Honest nodes that answer after a millisecond, without links.
     pub(crate) fn of(nodes: usize) -> Self {
         Self {
@@ -311,7 +311,7 @@ impl World {
 
 /// A live node's part: sends probes and reports what became of them, and watches the machine's manners.
 struct Driver<'a> {
-    world: &'a World,
+    world: &'a SearchGraph,
     bounds: Bounds,
     /// Level and deadline of each probe under way.
     outstanding: BTreeMap<usize, (u32, Millis)>,
@@ -381,7 +381,10 @@ impl Driver<'_> {
 
 /// Nodes by their numbers, with how many links away from node 0 they are: plain breadth-first search
 /// over the links of those nodes that `passes` lets through.
-pub(crate) fn distances(world: &World, passes: impl Fn(usize) -> bool) -> BTreeMap<usize, u32> {
+pub(crate) fn distances(
+    world: &SearchGraph,
+    passes: impl Fn(usize) -> bool,
+) -> BTreeMap<usize, u32> {
     let mut distances = BTreeMap::from([(0, 0)]);
     let mut ring = BTreeSet::from([0]);
     for level in 1.. {

@@ -19,7 +19,7 @@ pub struct Malformed {
     /// The file, as it was named.
     pub file: String,
     /// Where in it, where that is known.
-    pub place: Option<Place>,
+    pub place: Option<DocumentPlace>,
     /// What is wrong, and what to do.
     pub reason: String,
     /// What else is wrong, of the same kind.
@@ -28,7 +28,7 @@ pub struct Malformed {
 
 /// A place in a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct DocumentPlace {
     /// From 1.
     pub line: u32,
     /// From 1, in characters.
@@ -196,7 +196,7 @@ impl Document {
         }
     }
 
-    fn place(&self, span: &Span) -> Place {
+    fn place(&self, span: &Span) -> DocumentPlace {
         let start = (0..=span.start.min(self.text.len()))
             .rev()
             .find(|at| self.text.is_char_boundary(*at))
@@ -209,7 +209,7 @@ impl Document {
         let meant = self.text.get(start..span.end).unwrap_or_default();
         let width = meant.chars().count().clamp(1, length.max(1));
         let count = |of: usize| u32::try_from(of).unwrap_or(u32::MAX);
-        Place {
+        DocumentPlace {
             line: count(before.matches('\n').count() + 1),
             column: count(column + 1),
             text: line.to_owned(),

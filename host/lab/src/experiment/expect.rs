@@ -14,7 +14,7 @@ use toml::Spanned;
 use super::document::{Document, Malformed, Value};
 use crate::limits;
 use crate::measures;
-use crate::results::{Expectation, Outcome, Plan, Point, Results};
+use crate::results::{AssertionOutcome, Expectation, Plan, Point, Results};
 use crate::stats::{self, Estimate};
 
 /// A bound: a number, or what another entry has.
@@ -210,7 +210,7 @@ fn point(
 
 impl Expect {
     /// Judges it at every point of the sweep.
-    pub(super) fn judge(&self, results: &Results) -> Vec<Expectation> {
+    pub(super) fn policy(&self, results: &Results) -> Vec<Expectation> {
         let mut judged = Vec::new();
         let is_meant = |point: &&Point| {
             self.at
@@ -317,7 +317,7 @@ pub(super) fn values(
         .find(|cell| cell.compare == entry && &cell.point == point);
     let mut values = vec![None; results.plan.repetitions as usize];
     for run in cell.into_iter().flat_map(|cell| &cell.repetitions) {
-        let Outcome::Measures(measures) = &run.outcome else {
+        let AssertionOutcome::Measures(measures) = &run.outcome else {
             continue;
         };
         if let Some(value) = values.get_mut(run.repetition as usize) {

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::de::IgnoredAny;
 
 use super::table::names;
-use crate::results::{Cell, Outcome, Repetition, Results, shown};
+use crate::results::{AssertionOutcome, Cell, Repetition, Results, shown};
 
 const JSON: &str = "results.json";
 const CSV: &str = "results.csv";
@@ -118,7 +118,7 @@ impl ResultsFolder {
 /// Whether this is what [`ResultsFolder::write`] wrote.
 fn is_of_an_experiment(json: &Path) -> bool {
     #[derive(serde::Deserialize)]
-    struct Told {
+    struct FolderNote {
         #[serde(rename = "experiment")]
         _experiment: IgnoredAny,
         #[serde(rename = "cells")]
@@ -131,7 +131,7 @@ fn is_of_an_experiment(json: &Path) -> bool {
     let Ok(file) = fs::File::open(json) else {
         return false;
     };
-    let told: Result<Told, _> = serde_json::from_reader(io::BufReader::new(file));
+    let told: Result<FolderNote, _> = serde_json::from_reader(io::BufReader::new(file));
     told.is_ok()
 }
 
@@ -180,8 +180,8 @@ fn line<'a>(
     line.extend(axes.map(|key| cell.point.get(key).map(shown).unwrap_or_default()));
     line.extend([run.repetition.to_string(), run.seed.to_string()]);
     let (numbers, error) = match &run.outcome {
-        Outcome::Measures(found) => (Some(&found.numbers), ""),
-        Outcome::Error(error) => (None, error.as_str()),
+        AssertionOutcome::Measures(found) => (Some(&found.numbers), ""),
+        AssertionOutcome::Error(error) => (None, error.as_str()),
     };
     line.extend(measures.iter().map(|name| {
         let number = numbers.and_then(|numbers| numbers.get(*name));

@@ -23,10 +23,10 @@ use std::path::PathBuf;
 use crate::results::{Digests, ExperimentFile, Plan, Point, Versions};
 use crate::world::Scenario;
 
-pub use document::{Malformed, Place};
+pub use document::{DocumentPlace, Malformed};
 pub use folder::{NoResultsFolder, ResultsFolder, to_csv};
 pub use read::Reading;
-pub use runner::{EndedRun, NoThreads, Running, Unwatched, Watch, World};
+pub use runner::{EndedRun, NoThreads, RunCell, Running, Unwatched, Watch};
 pub use shown::{TableShown, table};
 
 /// An experiment that runs as it stands, with a comment on all that it says: what to begin one of one's own with.

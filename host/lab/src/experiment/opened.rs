@@ -12,12 +12,12 @@ use super::document::{Document, Malformed, Table};
 use super::read::Reading;
 use super::sections::{list, section};
 use super::settings::Compare;
+use crate::library::Chosen;
 use crate::limits;
 use crate::results::Digests;
-use crate::shelf::Chosen;
 use crate::topology::{self, Network};
 use crate::workload::{self, Workload};
-use crate::world::{Event, EventSpec, Judges};
+use crate::world::{ChosenPolicies, Event, EventSpec};
 
 /// What was opened so far.
 pub(super) struct Opened<'a> {
@@ -112,24 +112,24 @@ impl<'a> Opened<'a> {
     }
 
     /// Who decides in this entry, or all that is wrong with whom it names.
-    pub(super) fn judges(&mut self, entry: &Compare) -> Result<Judges, Vec<Malformed>> {
-        let placement = self.judge(entry, Kind::Placement);
-        let eviction = self.judge(entry, Kind::Eviction);
-        let relocation = self.judge(entry, Kind::Relocation);
+    pub(super) fn policies(&mut self, entry: &Compare) -> Result<ChosenPolicies, Vec<Malformed>> {
+        let placement = self.policy(entry, Kind::Placement);
+        let eviction = self.policy(entry, Kind::Eviction);
+        let relocation = self.policy(entry, Kind::Relocation);
         match (placement, eviction, relocation) {
-            (Ok(placement), Ok(eviction), Ok(relocation)) => Ok(Judges {
+            (Ok(placement), Ok(eviction), Ok(relocation)) => Ok(ChosenPolicies {
                 placement,
                 eviction,
                 relocation,
             }),
             (placement, eviction, relocation) => {
-                let judges = [placement, eviction, relocation];
-                Err(judges.into_iter().filter_map(Result::err).collect())
+                let policies = [placement, eviction, relocation];
+                Err(policies.into_iter().filter_map(Result::err).collect())
             }
         }
     }
 
-    fn judge(&mut self, entry: &Compare, kind: Kind) -> Result<Chosen, Malformed> {
+    fn policy(&mut self, entry: &Compare, kind: Kind) -> Result<Chosen, Malformed> {
         let document = self.document;
         let Some(wish) = entry.wish(kind) else {
             let policy = (self.reading.default_policy)(kind);
@@ -149,11 +149,11 @@ impl<'a> Opened<'a> {
         if let Some(chosen) = self.policies.get(&key) {
             return Ok(chosen.clone());
         }
-        let shelf = self.reading.shelf;
+        let library = self.reading.library;
         let is_file = policy.ends_with(".wasm");
         let chosen = match is_file {
-            true => shelf.choose(kind, &self.folder.join(policy).to_string_lossy(), config),
-            false => shelf.choose(kind, policy, config),
+            true => library.choose(kind, &self.folder.join(policy).to_string_lossy(), config),
+            false => library.choose(kind, policy, config),
         }
         .map_err(|error| error.to_string())?;
         let digest = chosen.digest().map(|digest| digest.to_string());

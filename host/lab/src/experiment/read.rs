@@ -13,15 +13,15 @@ use super::sections::{check_sections, compare_entries, list, section};
 use super::settings::{Compare, Run};
 use super::sweep::{Sweep, SweepPoint};
 use super::{Experiment, PlannedCell, expect};
+use crate::library::{BASELINE, PolicyLibrary};
 use crate::results::{self, ExperimentFile, Plan, Versions};
-use crate::shelf::{BASELINE, Shelf};
-use crate::world::{Judges, Nodes, Scenario};
+use crate::world::{ChosenPolicies, Nodes, Scenario};
 use crate::wrong::Wrong;
 
 /// What reading an experiment depends on besides its text.
 pub struct Reading<'a> {
     /// Where policies come from.
-    pub shelf: &'a Shelf,
+    pub library: &'a PolicyLibrary,
     /// Who decides where a compare entry names no policy.
     pub default_policy: fn(Kind) -> &'static str,
     /// In the place of the experiment's own seed.
@@ -35,9 +35,9 @@ pub struct Reading<'a> {
 impl<'a> Reading<'a> {
     /// As the experiment says, with the native baseline for kinds that an entry names no policy for.
     #[must_use]
-    pub fn new(shelf: &'a Shelf) -> Self {
+    pub fn new(library: &'a PolicyLibrary) -> Self {
         Self {
-            shelf,
+            library,
             default_policy: |_| BASELINE,
             seed: None,
             requests_max: None,
@@ -138,13 +138,13 @@ impl<'a> Reader<'a> {
         let point_named = point.named();
         let mut cells = Vec::new();
         let entries = compare_entries(document, tree)?;
-        let judges = self.judges(&entries)?;
-        for (entry, judges) in entries.into_iter().zip(judges) {
+        let policies = self.policies(&entries)?;
+        for (entry, policies) in entries.into_iter().zip(policies) {
             let scenario = Scenario {
                 network: Arc::clone(&network),
                 workload: Arc::clone(&workload),
                 nodes: nodes.clone(),
-                judges,
+                policies,
                 events: events.clone(),
                 requests,
                 warm_up: *run.warm_up.get_ref(),
@@ -161,11 +161,11 @@ impl<'a> Reader<'a> {
     }
 
     /// Who decides in each entry. What is wrong with any is told with all else that is.
-    fn judges(&mut self, entries: &[Compare]) -> Result<Vec<Judges>, Malformed> {
+    fn policies(&mut self, entries: &[Compare]) -> Result<Vec<ChosenPolicies>, Malformed> {
         let (mut all, mut mistakes) = (Vec::new(), Vec::new());
         for entry in entries {
-            match self.opened.judges(entry) {
-                Ok(judges) => all.push(judges),
+            match self.opened.policies(entry) {
+                Ok(policies) => all.push(policies),
                 Err(wrong) => mistakes.extend(wrong),
             }
         }

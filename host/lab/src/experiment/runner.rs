@@ -7,17 +7,18 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
+
+use parking_lot::Mutex;
 
 use super::{Experiment, table};
 use crate::measures::Measures;
-use crate::results::{Cell, Outcome, Repetition, Results, Timings};
+use crate::results::{AssertionOutcome, Cell, Repetition, Results, Timings};
 use crate::seed;
 use crate::world::{self, RunError, Scenario};
 
 /// Something that runs a scenario under a seed: [`world::run`], or what stands in for it.
-pub type World<'a> =
+pub type RunCell<'a> =
     dyn Fn(&Scenario, u64, &(dyn Fn(u64) -> bool + Sync)) -> Result<Measures, RunError> + Sync + 'a;
 
 /// Whoever is told how far an experiment has come; from several threads at once.
@@ -61,7 +62,7 @@ pub struct Running<'a> {
     /// Who is told of the progress.
     pub watch: &'a dyn Watch,
     /// What runs a scenario.
-    pub world: &'a World<'a>,
+    pub world: &'a RunCell<'a>,
 }
 
 impl<'a> Running<'a> {
@@ -122,12 +123,12 @@ impl Experiment {
                     break;
                 };
                 if let Some(ended) = self.run_one(cell, repetition, running) {
-                    let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
+                    let mut done = done.lock();
                     done.push(ended);
                 }
             }
         });
-        let done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let done = done.into_inner();
         Ok(self.results(done, jobs, began.elapsed().as_secs_f64()))
     }
 
@@ -155,9 +156,11 @@ impl Experiment {
         let seconds = began.elapsed().as_secs_f64();
         let outcome = match ran {
             Ok(Err(RunError::Stopped)) => return None,
-            Ok(Ok(measures)) => Outcome::Measures(finite(measures)),
-            Ok(Err(error)) => Outcome::Error(error.to_string()),
-            Err(panic) => Outcome::Error(format!("the lab itself failed: {}", said(&*panic))),
+            Ok(Ok(measures)) => AssertionOutcome::Measures(finite(measures)),
+            Ok(Err(error)) => AssertionOutcome::Error(error.to_string()),
+            Err(panic) => {
+                AssertionOutcome::Error(format!("the lab itself failed: {}", said(&*panic)))
+            }
         };
         let carried_out = reported.into_inner() as u64;
         running.watch.ended(&EndedRun {
@@ -166,8 +169,8 @@ impl Experiment {
             repetition,
             left_out: planned.scenario.requests.saturating_sub(carried_out),
             error: match &outcome {
-                Outcome::Error(error) => Some(error),
-                Outcome::Measures(_) => None,
+                AssertionOutcome::Error(error) => Some(error),
+                AssertionOutcome::Measures(_) => None,
             },
         });
         let run = Repetition {
@@ -212,7 +215,7 @@ impl Experiment {
             ..Results::default()
         };
         results.table = table::rows(&results);
-        let judged = self.expects.iter().flat_map(|it| it.judge(&results));
+        let judged = self.expects.iter().flat_map(|it| it.policy(&results));
         results.expectations = judged.collect();
         results
     }

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::expect::values;
 use crate::measures::{self, Better};
-use crate::results::{Cell, Difference, Outcome, Point, Rank, Results, Row, Summary};
-use crate::stats::{self, Estimate, Standing};
+use crate::results::{AssertionOutcome, Cell, Difference, Point, Rank, Results, Row, Summary};
+use crate::stats::{self, Estimate, Ranking};
 
 /// The rows of all cells, in their order.
 pub(super) fn rows(results: &Results) -> Vec<Row> {
@@ -58,7 +58,7 @@ fn empty_row(cell: &Cell) -> Row {
     let failed = cell
         .repetitions
         .iter()
-        .filter(|run| matches!(run.outcome, Outcome::Error(_)))
+        .filter(|run| matches!(run.outcome, AssertionOutcome::Error(_)))
         .count();
     Row {
         compare: cell.compare.clone(),
@@ -74,8 +74,10 @@ pub(super) fn names<'a>(cells: &[&'a Cell]) -> BTreeSet<&'a str> {
         .iter()
         .flat_map(|cell| &cell.repetitions)
         .filter_map(|run| match &run.outcome {
-            Outcome::Measures(measures) => Some(measures.numbers.keys().map(String::as_str)),
-            Outcome::Error(_) => None,
+            AssertionOutcome::Measures(measures) => {
+                Some(measures.numbers.keys().map(String::as_str))
+            }
+            AssertionOutcome::Error(_) => None,
         })
         .flatten()
         .collect()
@@ -88,6 +90,6 @@ fn ranked(measure: &str, columns: &[Vec<Option<f64>>]) -> Vec<Option<Rank>> {
     }
     stats::ranks(columns, better == Better::Lower)
         .into_iter()
-        .map(|standing| standing.map(|Standing { place, from, to }| Rank { place, from, to }))
+        .map(|standing| standing.map(|Ranking { place, from, to }| Rank { place, from, to }))
         .collect()
 }

@@ -7,23 +7,23 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use dataverse_sandbox::{Sandbox, SandboxOptions};
 
 use super::*;
+use crate::library::PolicyLibrary;
 use crate::measures::Measures;
 use crate::quantity::Portion;
-use crate::results::{Outcome, Results};
-use crate::shelf::Shelf;
+use crate::results::{AssertionOutcome, Results};
 use crate::world::RunError;
 use crate::wrong::Wrong;
 
-fn shelf() -> Shelf {
+fn library() -> PolicyLibrary {
     let sandbox = Sandbox::new(SandboxOptions::default()).expect("a sandbox");
-    Shelf::new(sandbox, Vec::new())
+    PolicyLibrary::new(sandbox, Vec::new())
 }
 
 fn read(text: &str) -> Result<Experiment, Malformed> {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("it.toml");
     std::fs::write(&file, text).expect("it is written");
-    Experiment::read(&file, &Reading::new(&shelf()))
+    Experiment::read(&file, &Reading::new(&library()))
 }
 
 const TWO: &str = r#"
@@ -92,7 +92,7 @@ fn simple(
     Ok(measures)
 }
 
-fn run(experiment: &Experiment, jobs: usize, world: &World<'_>) -> Results {
+fn run(experiment: &Experiment, jobs: usize, world: &RunCell<'_>) -> Results {
     let stop = AtomicBool::new(false);
     let running = Running {
         world,
@@ -237,8 +237,8 @@ fn what_fails_is_told_and_stops_nothing_else() {
         let runs = &results.cells[cell].repetitions;
         runs.iter()
             .filter_map(|run| match &run.outcome {
-                Outcome::Error(error) => Some(error.as_str()),
-                Outcome::Measures(_) => None,
+                AssertionOutcome::Error(error) => Some(error.as_str()),
+                AssertionOutcome::Measures(_) => None,
             })
             .collect()
     };
@@ -331,12 +331,12 @@ fn an_experiment_is_made_smaller_to_try_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("it.toml");
     std::fs::write(&file, format!("{TWO}{SWEPT}")).expect("it is written");
-    let shelf = shelf();
+    let library = library();
     let reading = Reading {
         seed: Some(77),
         requests_max: Some(100),
         repetitions_max: Some(2),
-        ..Reading::new(&shelf)
+        ..Reading::new(&library)
     };
     let experiment = Experiment::read(&file, &reading).expect("it makes sense");
     assert_eq!(experiment.requests(), 4 * 2 * 100);
@@ -431,7 +431,7 @@ fn a_trace_is_replayed_as_far_as_it_goes() {
     let read = |run: &str| {
         let load = "[workload]\ntrace = \"requests.csv\"\n";
         std::fs::write(&file, format!("{TWO}{load}[run]\n{run}")).expect("it is written");
-        Experiment::read(&file, &Reading::new(&shelf())).expect("it makes sense")
+        Experiment::read(&file, &Reading::new(&library())).expect("it makes sense")
     };
     let requests = |run: &str| read(run).cells[0].scenario.requests;
     assert_eq!(requests(""), 40);
@@ -450,7 +450,7 @@ fn a_trace_is_replayed_as_far_as_it_goes() {
     std::fs::write(folder.path().join("empty.csv"), "time,id,size\n").expect("it is written");
     let empty = format!("{TWO}[workload]\ntrace = \"empty.csv\"\n");
     std::fs::write(&file, empty).expect("it is written");
-    let refused = Experiment::read(&file, &Reading::new(&shelf())).expect_err("nothing to do");
+    let refused = Experiment::read(&file, &Reading::new(&library())).expect_err("nothing to do");
     assert!(refused.reason.contains("it has no request"), "{refused}");
 }
 
@@ -465,7 +465,7 @@ fn a_digest_is_that_of_the_file() {
     let text = "[topology]\nkind = \"file\"\npath = \"net.txt\"\n[workload]\nsizes = \"file\"\n\
                 sizes_file = \"sizes.txt\"\n[[compare]]\nname = \"x\"\n";
     std::fs::write(&file, text).expect("it is written");
-    let experiment = Experiment::read(&file, &Reading::new(&shelf())).expect("it makes sense");
+    let experiment = Experiment::read(&file, &Reading::new(&library())).expect("it makes sense");
     for (name, content) in files {
         let digest = dataverse_core::content::Digest::of(content.as_bytes()).to_string();
         assert_eq!(experiment.digests.files.get(name), Some(&digest), "{name}");

@@ -32,7 +32,7 @@ pub use nodes::{Weights, WeightsError};
 pub use sets::{ReplicaSets, copysets, random_sets};
 pub use simulate::{Estimate, simulate};
 
-use crate::shelf::Chosen;
+use crate::library::Chosen;
 use ask::Placed;
 use nodes::Nodes;
 

@@ -1,6 +1,6 @@
 //! `ReplicaSets`: the different sets of nodes that hold all copies of some file.
 
-use crate::draw::Draw;
+use crate::sample::Draw;
 
 /// Different sets of nodes, all of one size.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::sets::{ReplicaSets, draw};
-use crate::draw::Draw;
+use crate::sample::Draw;
 use crate::seed::derive;
 
 /// Parts that the draws are split into, each with a seed of its own: the same on any number of threads.

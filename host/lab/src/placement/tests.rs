@@ -4,7 +4,7 @@ use dataverse_core::policy::Kind;
 use dataverse_sandbox::{Sandbox, SandboxOptions};
 
 use super::*;
-use crate::shelf::{BASELINE, Shelf};
+use crate::library::{BASELINE, PolicyLibrary};
 
 fn study(nodes: u32, factor: u32) -> Study {
     Study {
@@ -21,8 +21,8 @@ fn study(nodes: u32, factor: u32) -> Study {
 
 fn baseline() -> Chosen {
     let sandbox = Sandbox::new(SandboxOptions::default()).expect("it can be made here");
-    let shelf = Shelf::new(sandbox, Vec::new());
-    shelf
+    let library = PolicyLibrary::new(sandbox, Vec::new());
+    library
         .choose(Kind::Placement, BASELINE, "")
         .expect("the baseline is always there")
 }

@@ -2,7 +2,7 @@
 
 use super::figure::table;
 use super::text::{escaped, number};
-use crate::results::{Outcome, Results, shown, shown_point};
+use crate::results::{AssertionOutcome, Results, shown, shown_point};
 
 /// In a sentence: what was compared, how often and by what.
 pub(super) fn summary(results: &Results) -> String {
@@ -149,7 +149,7 @@ pub(super) fn failures(results: &Results) -> String {
     let mut rows = Vec::new();
     for cell in &results.cells {
         for run in &cell.repetitions {
-            if let Outcome::Error(why) = &run.outcome {
+            if let AssertionOutcome::Error(why) = &run.outcome {
                 let [repetition, seed] = [run.repetition.to_string(), run.seed.to_string()];
                 rows.push(vec![
                     cell.compare.clone(),

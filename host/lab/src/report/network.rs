@@ -12,7 +12,7 @@ use super::layout::places;
 use super::palette::{INK_COLOUR, LINES_TOLD_APART, LINK_COLOUR, PAPER_COLOUR, line_colour};
 use super::text::{escaped, short};
 use crate::measures::NetworkLoad;
-use crate::results::{Outcome, Results};
+use crate::results::{AssertionOutcome, Results};
 
 const WIDTH: f64 = 450.0;
 const MARGIN: f64 = 26.0;
@@ -47,8 +47,8 @@ pub(super) fn figures(results: &Results) -> Vec<Figure> {
         .filter_map(|cell| {
             let outcome = cell.repetitions.iter().map(|run| &run.outcome);
             let mut measured = outcome.filter_map(|outcome| match outcome {
-                Outcome::Measures(measures) => Some(&measures.network),
-                Outcome::Error(_) => None,
+                AssertionOutcome::Measures(measures) => Some(&measures.network),
+                AssertionOutcome::Error(_) => None,
             });
             Some((
                 cell.compare.as_str(),
@@ -88,8 +88,8 @@ pub(super) fn zones(results: &Results) -> String {
         .iter()
         .flat_map(|cell| &cell.repetitions)
         .find_map(|run| match &run.outcome {
-            Outcome::Measures(measures) => Some(&measures.network),
-            Outcome::Error(_) => None,
+            AssertionOutcome::Measures(measures) => Some(&measures.network),
+            AssertionOutcome::Error(_) => None,
         });
     let zones = first.map_or_else(Vec::new, zones_of);
     if zones.len() < 2 || zones.len() > LINES_TOLD_APART {

@@ -6,7 +6,7 @@ use super::figure::Figure;
 use super::sweep::sentence;
 use super::text::words;
 use crate::measures::Series;
-use crate::results::{Cell, Outcome, Point, Results, shown_point};
+use crate::results::{AssertionOutcome, Cell, Point, Results, shown_point};
 
 /// Points of the sweep that get charts, at most.
 const POINTS_MAX: usize = 4;
@@ -44,8 +44,8 @@ fn runs(cell: &Cell) -> impl Iterator<Item = &std::collections::BTreeMap<String,
     cell.repetitions
         .iter()
         .filter_map(|run| match &run.outcome {
-            Outcome::Measures(measures) => Some(&measures.series),
-            Outcome::Error(_) => None,
+            AssertionOutcome::Measures(measures) => Some(&measures.series),
+            AssertionOutcome::Error(_) => None,
         })
 }
 

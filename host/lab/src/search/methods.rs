@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use crate::draw::Draw;
-use crate::world::{Tour, Ways};
+use crate::sample::Draw;
+use crate::world::{Routes, SearchPlan};
 
 /// Steps that a walker takes between two looks at whether another has found the file, as in Lv et al., section 5.2.
 const LOOK_EVERY: u32 = 4;
@@ -60,12 +60,12 @@ pub(super) struct Floods {
 }
 
 impl Floods {
-    pub(super) fn from(ways: &Ways, tour: &Tour) -> Self {
+    pub(super) fn from(routes: &Routes, search_plan: &SearchPlan) -> Self {
         let mut floods = Self {
             messages: vec![0],
             visited: vec![0],
         };
-        for (node, level) in tour.within(u32::MAX) {
+        for (node, level) in search_plan.within(u32::MAX) {
             let depth = level as usize;
             if floods.visited.len() <= depth {
                 floods.visited.push(floods.visited[depth - 1]);
@@ -76,7 +76,7 @@ impl Floods {
             let from_another = u64::from(level > 0);
             floods.visited[depth] += from_another;
             // Passed on by the nodes of a level, with one hop more.
-            floods.messages[depth + 1] += ways.neighbours(node).count() as u64 - from_another;
+            floods.messages[depth + 1] += routes.neighbours(node).count() as u64 - from_another;
         }
         floods
     }
@@ -90,23 +90,26 @@ impl Floods {
 /// Searches from the node of a tour for what `holders` have, sorted by number.
 pub(super) fn search(
     method: Method,
-    ways: &Ways,
-    tour: &Tour,
+    routes: &Routes,
+    search_plan: &SearchPlan,
     floods: &Floods,
     holders: &[u32],
     draw: &mut Draw,
 ) -> Taken {
-    if holders.binary_search(&tour.from()).is_ok() {
+    if holders.binary_search(&search_plan.from()).is_ok() {
         return Taken {
             hops: Some(0),
             messages: 0,
             visited: 0,
         };
     }
-    let nearest = holders.iter().filter_map(|&holder| tour.hops(holder)).min();
+    let nearest = holders
+        .iter()
+        .filter_map(|&holder| search_plan.hops(holder))
+        .min();
     match method {
         Method::BreadthFirst => {
-            let found = tour.search(holders.iter().copied(), u32::MAX);
+            let found = search_plan.search(holders.iter().copied(), u32::MAX);
             Taken {
                 hops: nearest,
                 messages: found.probes as u64,
@@ -129,14 +132,14 @@ pub(super) fn search(
                 visited: floods.of(last).1,
             }
         }
-        Method::RandomWalks { walkers } => walk(ways, tour.from(), holders, walkers, draw),
+        Method::RandomWalks { walkers } => walk(routes, search_plan.from(), holders, walkers, draw),
     }
 }
 
 /// Walkers that set out together and step at the same pace.
-fn walk(ways: &Ways, from: u32, holders: &[u32], walkers: u32, draw: &mut Draw) -> Taken {
+fn walk(routes: &Routes, from: u32, holders: &[u32], walkers: u32, draw: &mut Draw) -> Taken {
     let mut at: Vec<Option<u32>> = vec![Some(from); walkers as usize];
-    let mut seen = vec![false; ways.ranks().len()];
+    let mut seen = vec![false; routes.ranks().len()];
     seen[from as usize] = true;
     let mut taken = Taken {
         hops: None,
@@ -148,7 +151,7 @@ fn walk(ways: &Ways, from: u32, holders: &[u32], walkers: u32, draw: &mut Draw) 
         for place in &mut at {
             let Some(node) = *place else { continue };
             around.clear();
-            around.extend(ways.neighbours(node).map(|(next, _)| next));
+            around.extend(routes.neighbours(node).map(|(next, _)| next));
             if around.is_empty() {
                 *place = None;
                 continue;
@@ -178,22 +181,29 @@ mod tests {
     use super::*;
     use crate::topology::Link;
 
-    fn ways(edges: &[(u32, u32)], nodes: u32) -> Ways {
+    fn routes(edges: &[(u32, u32)], nodes: u32) -> Routes {
         let link = |&ends: &(u32, u32)| Link {
             ends,
             latency_us: 0,
             bits_per_second: 1,
         };
         let links = edges.iter().map(link).collect();
-        Ways::new(links, (0..nodes).collect(), nodes as usize)
+        Routes::new(links, (0..nodes).collect(), nodes as usize)
     }
 
     fn check(edges: &[(u32, u32)], holders: &[u32], expected: &[(Method, Option<u32>, u64, u64)]) {
-        let mut ways = ways(edges, 6);
-        let tour = ways.tour(0);
-        let floods = Floods::from(&ways, &tour);
+        let mut routes = routes(edges, 6);
+        let search_plan = routes.search_plan(0);
+        let floods = Floods::from(&routes, &search_plan);
         for &(method, hops, messages, visited) in expected {
-            let taken = search(method, &ways, &tour, &floods, holders, &mut Draw::new(1));
+            let taken = search(
+                method,
+                &routes,
+                &search_plan,
+                &floods,
+                holders,
+                &mut Draw::new(1),
+            );
             let expected = Taken {
                 hops,
                 messages,

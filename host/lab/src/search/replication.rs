@@ -110,7 +110,7 @@ pub fn expected_size(law: &Law, shares: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::draw::Draw;
+    use crate::sample::Draw;
 
     #[test]
     fn the_square_root_halves_what_probing_takes_on_zipf_one() {

@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use super::methods::{Floods, Method, search};
 use super::replication::Replication;
-use crate::draw::Draw;
 use crate::limits;
+use crate::sample::Draw;
 use crate::seed::derive;
 use crate::topology::{Network, TopologyError};
 use crate::workload::Law;
-use crate::world::Ways;
+use crate::world::Routes;
 
 /// Copies of a file on average: a number, or a share of the nodes: `4` or `1%`.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -132,13 +132,13 @@ impl Study {
         let counts: Vec<Vec<usize>> = counts.collect::<Result<_, _>>()?;
         let mut ranks: Vec<u32> = (0..nodes as u32).collect();
         Draw::new(derive(self.seed, &["ids"])).shuffle(&mut ranks);
-        let mut ways = Ways::new(topology.links, ranks, nodes);
+        let mut routes = Routes::new(topology.links, ranks, nodes);
         let all = self.copies.len() as u64 * u64::from(self.searches);
         let mut rows = Vec::new();
         for (number, counts) in (0..).zip(&counts) {
             let done = |searches: u32| number * u64::from(self.searches) + u64::from(searches);
             let mut report = |searches| progress(done(searches), all);
-            rows.extend(self.search_all(&mut ways, counts, &mut report));
+            rows.extend(self.search_all(&mut routes, counts, &mut report));
         }
         Ok(rows)
     }
@@ -178,7 +178,7 @@ impl Study {
 
     fn search_all(
         &self,
-        ways: &mut Ways,
+        routes: &mut Routes,
         counts: &[usize],
         report: &mut dyn FnMut(u32),
     ) -> Vec<Found> {
@@ -187,7 +187,7 @@ impl Study {
             (stream("files"), stream("places"), stream("askers"));
         let mut steps = stream("steps");
         let law = Law::zipf(counts.len(), self.exponent);
-        let nodes = ways.ranks().len();
+        let nodes = routes.ranks().len();
         let mut order: Vec<u32> = (0..nodes as u32).collect();
         let mut sums = vec![Sum::default(); self.methods.len()];
         for done in 0..self.searches {
@@ -198,10 +198,10 @@ impl Study {
             }
             let mut holders = order[..count].to_vec();
             holders.sort_unstable();
-            let tour = ways.tour(askers.below(nodes) as u32);
-            let floods = Floods::from(ways, &tour);
+            let search_plan = routes.search_plan(askers.below(nodes) as u32);
+            let floods = Floods::from(routes, &search_plan);
             for (method, sum) in self.methods.iter().zip(&mut sums) {
-                let taken = search(*method, ways, &tour, &floods, &holders, &mut steps);
+                let taken = search(*method, routes, &search_plan, &floods, &holders, &mut steps);
                 sum.found += u64::from(taken.hops.is_some());
                 sum.hops += u64::from(taken.hops.unwrap_or(0));
                 sum.messages += taken.messages;

@@ -11,10 +11,10 @@ use dataverse_core::version::{Stamp, Version};
 use dataverse_sandbox::{EvictionGuest, Refusal};
 
 use super::access::{Access, Kind};
+use crate::library::Chosen;
 use crate::limits;
 use crate::metered::Metered;
 use crate::seed;
-use crate::shelf::Chosen;
 
 /// What became of a run of requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -107,7 +107,7 @@ const VERSION: Version = Version {
 /// The node's cache under one policy.
 pub struct SingleCache {
     cache: Cache<u64>,
-    judge: Judge,
+    policy: Judge,
     counts: Counts,
 }
 
@@ -131,7 +131,7 @@ impl SingleCache {
     pub fn new(chosen: &Chosen, capacity: u64, seed: u64) -> Result<Self, Refusal> {
         Ok(Self {
             cache: Cache::new(capacity),
-            judge: Judge {
+            policy: Judge {
                 guest: instance(chosen, seed, 0)?,
                 chosen: chosen.clone(),
                 seed,
@@ -195,19 +195,19 @@ impl SingleCache {
     /// How often the policy failed.
     #[must_use]
     pub fn faults(&self) -> Faults {
-        self.judge.faults
+        self.policy.faults
     }
 
     /// Fuel that the policy took.
     #[must_use]
     pub fn fuel(&self) -> u64 {
-        self.judge.fuel
+        self.policy.fuel
     }
 
     /// Whether the policy failed so often that the cache's own order decides now.
     #[must_use]
     pub fn is_given_up(&self) -> bool {
-        self.judge.ended > 0 && self.judge.guest.is_none()
+        self.policy.ended > 0 && self.policy.guest.is_none()
     }
 
     /// The ids of what is cached, coldest first.
@@ -223,18 +223,18 @@ impl SingleCache {
 
     fn offer(&mut self, access: &Access) -> Put {
         let copy = CachedCopy::of(access.id, VERSION, access.size, access.hops);
-        let judge = &mut self.judge;
-        let outcome = match &mut judge.guest {
+        let policy = &mut self.policy;
+        let outcome = match &mut policy.guest {
             None => self.cache.admit(None, copy, access.now),
             Some(guest) => {
                 let mut metered = Metered::new(guest);
                 let outcome = self.cache.admit(Some(&mut metered), copy, access.now);
-                judge.fuel += metered.fuel();
+                policy.fuel += metered.fuel();
                 outcome
             }
         };
         if let Some(fault) = &outcome.fault {
-            judge.failed(fault);
+            policy.failed(fault);
         }
         Put {
             hit: false,

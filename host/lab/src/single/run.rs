@@ -14,9 +14,9 @@ use super::access::{Access, Accesses, OnResize, Unit};
 use super::belady::{BELADY, Belady};
 use super::cache::{Counts, Faults, SingleCache};
 use super::survey::Survey;
+use crate::library::Chosen;
 use crate::limits;
 use crate::seed;
-use crate::shelf::Chosen;
 use crate::trace::{Trace, TraceError};
 
 /// Who decides what a cache keeps.

@@ -9,14 +9,14 @@ use dataverse_sandbox::{Sandbox, SandboxOptions};
 use proptest::prelude::*;
 
 use super::*;
-use crate::shelf::{BASELINE, Chosen, Shelf};
+use crate::library::{BASELINE, Chosen, PolicyLibrary};
 use crate::trace::{Options, Trace};
 
 static LRU: LazyLock<Chosen> = LazyLock::new(|| {
     let sandbox: Arc<Sandbox> =
         Sandbox::new(SandboxOptions::default()).expect("an engine can be made");
-    let shelf = Shelf::new(sandbox, Vec::new());
-    let chosen = shelf.choose(PolicyKind::Eviction, BASELINE, "{}");
+    let library = PolicyLibrary::new(sandbox, Vec::new());
+    let chosen = library.choose(PolicyKind::Eviction, BASELINE, "{}");
     chosen.expect("it is always there")
 });
 

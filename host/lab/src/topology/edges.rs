@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::graph::{Link, Place, Topology, edge};
+use super::graph::{Link, Topology, Vertex, edge};
 
 /// Reads a list. `like` gives what a line does not.
 ///
@@ -29,7 +29,7 @@ pub(super) fn read(text: &str, like: Link) -> Result<Topology, String> {
         };
         let mut index = |name: &str| {
             *names.entry(name.to_owned()).or_insert_with(|| {
-                nodes.push(Place {
+                nodes.push(Vertex {
                     name: name.to_owned(),
                     country: None,
                     position: None,

@@ -6,7 +6,7 @@ use petgraph::unionfind::UnionFind;
 
 /// A node, before anything runs on it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Place {
+pub struct Vertex {
     /// Its name, which no other node has.
     pub name: String,
     /// Its country, where the file says.
@@ -30,7 +30,7 @@ pub struct Link {
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Topology {
     /// The nodes.
-    pub nodes: Vec<Place>,
+    pub nodes: Vec<Vertex>,
     /// The links, by their ends.
     pub links: Vec<Link>,
 }
@@ -41,7 +41,7 @@ pub(super) type Edge = (u32, u32);
 impl Topology {
     /// So many nodes called `n0`, `n1`, … with these links, all alike.
     pub(super) fn plain(nodes: u32, edges: BTreeSet<Edge>, like: Link) -> Self {
-        let place = |number| Place {
+        let place = |number| Vertex {
             name: format!("n{number}"),
             country: None,
             position: None,

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use roxmltree::{Document, Node, ParsingOptions};
 
-use super::graph::{Edge, Link, Place, Topology, edge};
+use super::graph::{Edge, Link, Topology, Vertex, edge};
 
 /// Mean radius of the earth (IUGG).
 const EARTH_KM: f64 = 6371.0088;
@@ -95,8 +95,8 @@ impl<'a, 'b> Reader<'a, 'b> {
         format!("line {}: {reason}", at.row)
     }
 
-    fn nodes(&self, graph: Node<'a, 'b>) -> Result<(Vec<Place>, BTreeMap<&'a str, u32>), String> {
-        let (mut nodes, mut index) = (Vec::<Place>::new(), BTreeMap::new());
+    fn nodes(&self, graph: Node<'a, 'b>) -> Result<(Vec<Vertex>, BTreeMap<&'a str, u32>), String> {
+        let (mut nodes, mut index) = (Vec::<Vertex>::new(), BTreeMap::new());
         let mut taken = BTreeMap::<String, u32>::new();
         for node in self.elements(graph, "node") {
             let id = node.attribute("id");
@@ -112,7 +112,7 @@ impl<'a, 'b> Reader<'a, 'b> {
             taken.insert(name.clone(), nodes.len() as u32);
             let longitude = self.number(node, "Longitude")?;
             let latitude = self.number(node, "Latitude")?;
-            nodes.push(Place {
+            nodes.push(Vertex {
                 name,
                 country: self.data(node, "Country").map(str::to_owned),
                 position: longitude.zip(latitude),
@@ -124,7 +124,7 @@ impl<'a, 'b> Reader<'a, 'b> {
     fn links(
         &self,
         graph: Node<'a, 'b>,
-        nodes: &[Place],
+        nodes: &[Vertex],
         index: &BTreeMap<&str, u32>,
     ) -> Result<BTreeMap<Edge, Link>, String> {
         let mut links = BTreeMap::<Edge, Link>::new();
@@ -146,7 +146,7 @@ impl<'a, 'b> Reader<'a, 'b> {
         Ok(links)
     }
 
-    fn link(&self, element: Node<'a, 'b>, ends: Edge, nodes: &[Place]) -> Result<Link, String> {
+    fn link(&self, element: Node<'a, 'b>, ends: Edge, nodes: &[Vertex]) -> Result<Link, String> {
         let place = |end: u32| nodes[end as usize].position;
         let told = self.number(element, "latency_ms")?.map(|ms| ms * 1e3);
         let by_distance = place(ends.0).zip(place(ends.1));

@@ -11,6 +11,6 @@ mod random;
 mod shapes;
 mod spec;
 
-pub use graph::{Link, Place, Topology};
+pub use graph::{Link, Topology, Vertex};
 pub use network::{Network, TopologyError};
 pub use spec::{Shape, Spec, SpecError};

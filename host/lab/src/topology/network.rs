@@ -7,8 +7,8 @@ use dataverse_core::limits::LINKS_MAX;
 
 use super::graph::{Edge, Link, Topology};
 use super::{Shape, Spec, edges, graphml, random, shapes};
-use crate::draw::Draw;
 use crate::limits;
+use crate::sample::Draw;
 use crate::seed::derive;
 use crate::wrong::Wrong;
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::graph::{Edge, edge};
-use crate::draw::Draw;
+use crate::sample::Draw;
 
 /// Each pair with `probability` (Gilbert's G(n, p)). Pairs that are not linked are skipped in one go (Batagelj, Brandes
 /// 2005, "Efficient generation of large random networks", algorithm 1). `None` when there would be more than

@@ -25,7 +25,7 @@ mod tests;
 use dataverse_core::version::Millis;
 
 pub use csv::{Columns, TimeUnit};
-pub use dataverse_core::recording::{Op, Outcome};
+pub use dataverse_core::recording::{Op, RequestOutcome};
 pub use error::TraceError;
 pub use source::{Format, Options, Requests, Trace};
 pub use zipf::{Zipf, file_size};
@@ -46,7 +46,7 @@ pub struct Request {
     /// Hops that the content came over, when the trace says; else 1.
     pub hops: u32,
     /// How a node answered, when the trace says.
-    pub outcome: Option<Outcome>,
+    pub outcome: Option<RequestOutcome>,
 }
 
 /// What such a word asks; traces have several for each.

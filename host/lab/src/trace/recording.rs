@@ -3,7 +3,7 @@
 use std::io;
 
 use csv::ByteRecord;
-use dataverse_core::recording::{COLUMNS, FIRST_LINE, KEY_COLUMN, Outcome, begins};
+use dataverse_core::recording::{COLUMNS, FIRST_LINE, KEY_COLUMN, RequestOutcome, begins};
 
 use super::packed::Bytes;
 use super::rows::Rows;
@@ -90,7 +90,7 @@ fn request(row: &ByteRecord) -> Result<Request, String> {
         id.ok_or_else(|| format!("{} of 16 hexadecimal digits", no(what, place)))
     };
     let time = number::whole(field(0)).filter(|&ms| ms <= limits::TRACE_TIME_MS_MAX);
-    let outcome = Outcome::ALL
+    let outcome = RequestOutcome::ALL
         .into_iter()
         .find(|outcome| outcome.as_str().as_bytes() == field(5));
     let hops = number::whole(field(6)).and_then(|hops| u32::try_from(hops).ok());

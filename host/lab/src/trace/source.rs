@@ -94,7 +94,7 @@ pub struct Options {
 #[derive(Clone, Debug)]
 pub struct Trace {
     name: String,
-    source: Source,
+    source: TraceBytes,
     /// Its requests say when they came.
     has_times: bool,
     /// What was taken for granted about its file, for people.
@@ -105,9 +105,9 @@ pub struct Trace {
 const STANDARD_INPUT: &str = "-";
 
 #[derive(Clone, Debug)]
-enum Source {
+enum TraceBytes {
     File {
-        place: Place,
+        place: TracePlace,
         format: Format,
         options: Options,
     },
@@ -116,7 +116,7 @@ enum Source {
 
 /// Where the bytes of a trace are.
 #[derive(Clone, Debug)]
-enum Place {
+enum TracePlace {
     /// In this file.
     Path(PathBuf),
     /// In a copy of what can be read only once. The copy has no name, so it is gone when this process is, however
@@ -124,7 +124,7 @@ enum Place {
     Copy(Arc<File>),
 }
 
-impl Place {
+impl TracePlace {
     /// The bytes from the first on, whoever else reads them meanwhile.
     fn open(&self) -> io::Result<Box<dyn Read + Send>> {
         match self {
@@ -166,14 +166,14 @@ impl Trace {
             })?;
             return Ok(Self {
                 name: name.to_owned(),
-                source: Source::Zipf(spec),
+                source: TraceBytes::Zipf(spec),
                 has_times: false,
                 assumed: None,
             });
         }
         let place = match copied(name)? {
-            Some(copy) => Place::Copy(Arc::new(copy)),
-            None => Place::Path(PathBuf::from(name)),
+            Some(copy) => TracePlace::Copy(Arc::new(copy)),
+            None => TracePlace::Path(PathBuf::from(name)),
         };
         let unreadable = |error| unreadable(name, &error);
         let opened = place.open().and_then(packed::unpacked);
@@ -188,7 +188,7 @@ impl Trace {
         let format = options.format.unwrap_or_else(|| Format::guess(beginning));
         let mut trace = Self {
             name: name.to_owned(),
-            source: Source::File {
+            source: TraceBytes::File {
                 place,
                 format,
                 options,
@@ -226,8 +226,8 @@ impl Trace {
     #[must_use]
     pub fn format(&self) -> Option<Format> {
         match &self.source {
-            Source::File { format, .. } => Some(*format),
-            Source::Zipf(_) => None,
+            TraceBytes::File { format, .. } => Some(*format),
+            TraceBytes::Zipf(_) => None,
         }
     }
 
@@ -235,8 +235,8 @@ impl Trace {
     #[must_use]
     pub fn zipf_objects(&self) -> Option<u32> {
         match &self.source {
-            Source::File { .. } => None,
-            Source::Zipf(spec) => Some(spec.objects),
+            TraceBytes::File { .. } => None,
+            TraceBytes::Zipf(spec) => Some(spec.objects),
         }
     }
 
@@ -246,8 +246,8 @@ impl Trace {
     /// [`TraceError`] when it is gone or begins with what is no trace.
     pub fn requests(&self) -> Result<Requests, TraceError> {
         let reading = match &self.source {
-            Source::Zipf(spec) => Reading::Zipf(Box::new(ZipfRequests::new(*spec))),
-            Source::File {
+            TraceBytes::Zipf(spec) => Reading::Zipf(Box::new(ZipfRequests::new(*spec))),
+            TraceBytes::File {
                 place,
                 format,
                 options,
@@ -282,7 +282,7 @@ impl Trace {
     /// # Errors
     /// [`TraceError`] when the file can't be read.
     pub fn digest(&self) -> Result<Digest, TraceError> {
-        let Source::File { place, .. } = &self.source else {
+        let TraceBytes::File { place, .. } = &self.source else {
             return Ok(Digest::of(self.name.as_bytes()));
         };
         let unreadable = |error| unreadable(&self.name, &error);
@@ -405,7 +405,7 @@ mod tests {
     fn several_read_a_copy_at_once_each_from_its_start() {
         let mut copy = tempfile::tempfile().expect("there is room");
         copy.write_all(b"0123456789").expect("there is room");
-        let place = Place::Copy(Arc::new(copy));
+        let place = TracePlace::Copy(Arc::new(copy));
         let (mut one, mut other) = (
             place.open().expect("it is open"),
             place.open().expect("it is open"),

@@ -332,7 +332,7 @@ fn a_generated_trace_needs_no_file() {
 
 fn line() -> impl Strategy<Value = (Line<'static>, String)> {
     let op = prop::sample::select(vec![Op::Read, Op::Write, Op::Delete]);
-    let outcome = prop::sample::select(Outcome::ALL.to_vec());
+    let outcome = prop::sample::select(RequestOutcome::ALL.to_vec());
     let numbers = (0u64..1 << 50, any::<u64>(), any::<u64>(), 0u64..1 << 40);
     (numbers, op, outcome, any::<u32>(), "[a-z\",# é]{0,12}").prop_map(
         |((time, reader, id, size), op, outcome, hops, key)| {

@@ -1,6 +1,6 @@
 //! `Law`: how often each of a number of things is chosen, and choosing by it.
 
-use crate::draw::Draw;
+use crate::sample::Draw;
 
 /// A distribution over ranks from 0, by its cumulative sums: exact, whatever the exponent.
 #[derive(Clone, Debug)]

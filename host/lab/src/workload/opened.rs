@@ -10,8 +10,8 @@ use super::replay::{Footprint, Replay};
 use super::spec::{OnResizeWord, Readers, Sizes, Spec};
 use super::synthetic::{Askers, Synthetic, Times};
 use super::{Request, sizes};
-use crate::draw::Draw;
 use crate::limits;
+use crate::sample::Draw;
 use crate::seed::derive;
 use crate::single::OnResize;
 use crate::trace::{Columns, Format, Options, TimeUnit, Trace};
@@ -116,7 +116,7 @@ impl Workload {
             None => {
                 let catalogue = self.catalogue(seed);
                 let drawn = Synthetic::new(&self.spec, catalogue, askers, requests, seed);
-                Source::Synthetic(Box::new(drawn))
+                LoadSource::Synthetic(Box::new(drawn))
             }
             Some(recorded) => {
                 let read = recorded.trace.requests();
@@ -126,7 +126,7 @@ impl Workload {
                     Some(OnResizeWord::Write) => OnResize::Write,
                 };
                 let times = (!recorded.has_times).then(|| Times::new(&self.spec, seed));
-                Source::Recorded(Box::new(Replay::new(read, on_resize, askers, times)))
+                LoadSource::Recorded(Box::new(Replay::new(read, on_resize, askers, times)))
             }
         };
         Ok(Requests {
@@ -199,10 +199,10 @@ impl Recorded {
 /// Requests in the order of their times.
 pub(crate) struct Requests {
     left: u64,
-    source: Source,
+    source: LoadSource,
 }
 
-enum Source {
+enum LoadSource {
     Synthetic(Box<Synthetic>),
     Recorded(Box<Replay>),
 }
@@ -213,8 +213,8 @@ impl Iterator for Requests {
     fn next(&mut self) -> Option<Self::Item> {
         self.left = self.left.checked_sub(1)?;
         match &mut self.source {
-            Source::Synthetic(requests) => Some(Ok(requests.next())),
-            Source::Recorded(requests) => requests.next(),
+            LoadSource::Synthetic(requests) => Some(Ok(requests.next())),
+            LoadSource::Recorded(requests) => requests.next(),
         }
     }
 }

@@ -32,7 +32,9 @@ pub struct Footprint {
 /// Whether a request is replayed. A recording also tells of files that were not there, which must not come about by
 /// being asked for, and of what failed.
 fn is_replayed(request: &trace::Request) -> bool {
-    request.outcome.is_none_or(trace::Outcome::is_of_a_file)
+    request
+        .outcome
+        .is_none_or(trace::RequestOutcome::is_of_a_file)
 }
 
 impl Footprint {

@@ -5,7 +5,7 @@ use std::path::Path;
 use dataverse_core::limits;
 
 use super::spec::{Sizes, Spec};
-use crate::draw::Draw;
+use crate::sample::Draw;
 
 /// The sizes that a file lists, one a line.
 ///

@@ -3,8 +3,8 @@
 use super::law::Law;
 use super::spec::{Arrivals, Popularity, Readers, ReadersKind, Spec};
 use super::{Op, Request};
-use crate::draw::Draw;
 use crate::quantity::Moment;
+use crate::sample::Draw;
 use crate::seed::derive;
 
 /// Who asks, by a law over the nodes.

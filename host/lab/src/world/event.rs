@@ -3,9 +3,9 @@
 use dataverse_core::policy::Kind;
 use serde::{Deserialize, Serialize};
 
-use super::wish::PolicyWish;
+use super::spec_of_policy::PolicyWish;
+use crate::library::Chosen;
 use crate::quantity::Moment;
-use crate::shelf::Chosen;
 use crate::wrong::Wrong;
 
 /// What happens.
@@ -158,7 +158,7 @@ impl Table<'_> {
         let (spec, kind) = (self.spec, self.spec.kind);
         let swaps = self
             .wishes()
-            .map(|(kind, wish)| (kind.as_str(), wish.is_some()));
+            .map(|(kind, spec_of_policy)| (kind.as_str(), spec_of_policy.is_some()));
         let strangers = [
             (
                 "node",
@@ -183,11 +183,16 @@ impl Table<'_> {
         choose: &mut dyn FnMut(Kind, &str, &str) -> Result<Chosen, String>,
     ) -> Result<Vec<(Kind, Chosen)>, Wrong> {
         let mut chosen = Vec::new();
-        for (kind, wish) in self.wishes() {
-            let Some(wish) = wish else { continue };
+        for (kind, spec_of_policy) in self.wishes() {
+            let Some(spec_of_policy) = spec_of_policy else {
+                continue;
+            };
             let wrong = |reason: String| self.wrong(kind.as_str(), reason);
-            let config = wish.config().map_err(wrong)?;
-            chosen.push((kind, choose(kind, wish.policy(), &config).map_err(wrong)?));
+            let config = spec_of_policy.config().map_err(wrong)?;
+            chosen.push((
+                kind,
+                choose(kind, spec_of_policy.policy(), &config).map_err(wrong)?,
+            ));
         }
         if chosen.is_empty() {
             let reason = "an event `swap` needs `placement`, `eviction` or `relocation`";

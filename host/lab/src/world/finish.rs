@@ -1,8 +1,8 @@
 //! What a run yields, from what was counted and what there is at its end.
 
 use super::histogram::Histogram;
-use super::seat::Spent;
-use super::simulation::World;
+use super::simulation::SimulatedNetwork;
+use super::slot::Spent;
 use super::tally::Window;
 use crate::measures::{LinkLoad, Measures, NetworkLoad, NodeLoad, Series};
 
@@ -45,7 +45,7 @@ fn ratio(part: f64, whole: f64) -> Option<f64> {
     (whole > 0.0).then(|| part / whole)
 }
 
-impl World<'_> {
+impl SimulatedNetwork<'_> {
     /// What the run yields.
     pub(super) fn finish(self) -> Measures {
         let mut numbers = Numbers(Measures::default());
@@ -161,7 +161,7 @@ impl World<'_> {
     }
 
     fn alive(&self) -> impl Iterator<Item = usize> {
-        (0..self.sites.len()).filter(|&node| self.ways.is_alive(node as u32))
+        (0..self.sites.len()).filter(|&node| self.routes.is_alive(node as u32))
     }
 
     /// Replicas and cached copies of a file on nodes that are there.
@@ -171,7 +171,7 @@ impl World<'_> {
         for &node in known
             .copies
             .iter()
-            .filter(|&&node| self.ways.is_alive(node))
+            .filter(|&&node| self.routes.is_alive(node))
         {
             let held = self.sites[node as usize].core.holding(&known.key);
             match held.map(|held| held.role) {
@@ -277,7 +277,7 @@ impl World<'_> {
     fn network_load(&self) -> NetworkLoad {
         let counts = &self.tally.counts;
         let nodes = self.sites.iter().zip(&self.topology.nodes).enumerate();
-        let links = self.ways.links().iter().enumerate();
+        let links = self.routes.links().iter().enumerate();
         NetworkLoad {
             nodes: nodes
                 .map(|(number, (site, place))| NodeLoad {

@@ -8,19 +8,19 @@ use std::sync::Arc;
 use dataverse_core::policy::Kind;
 
 use super::event::What;
-use super::simulation::World;
-use crate::shelf::Chosen;
+use super::simulation::SimulatedNetwork;
+use crate::library::Chosen;
 use crate::topology::Link;
 use crate::wrong::Wrong;
 
-impl World<'_> {
+impl SimulatedNetwork<'_> {
     /// Carries out the event of this number.
     pub(super) fn happen(&mut self, number: usize) -> Result<(), Wrong> {
         let scenario = self.scenario;
         match &scenario.events[number].what {
             What::Join { node, links } => {
                 let node = self.known(number, "node", node)?;
-                self.ways.set_alive(node, true);
+                self.routes.set_alive(node, true);
                 for other in links {
                     let other = self.known(number, "links", other)?;
                     self.link(node, other);
@@ -28,22 +28,22 @@ impl World<'_> {
             }
             What::Leave(node) => {
                 let node = self.known(number, "node", node)?;
-                if self.ways.is_alive(node) {
+                if self.routes.is_alive(node) {
                     self.drain(node);
-                    self.ways.set_alive(node, false);
+                    self.routes.set_alive(node, false);
                     self.was_apart = true;
                 }
             }
             What::Fail(node) => {
                 let node = self.known(number, "node", node)?;
-                if self.ways.is_alive(node) {
+                if self.routes.is_alive(node) {
                     self.fail(node);
                 }
             }
             What::Return(node) => {
                 let node = self.known(number, "node", node)?;
                 self.repairs.retain(|&(_, gone)| gone != node);
-                self.ways.set_alive(node, true);
+                self.routes.set_alive(node, true);
                 self.catch_up(node);
             }
             What::Cut(a, b) => {
@@ -51,7 +51,7 @@ impl World<'_> {
                     self.known(number, "link", a)?,
                     self.known(number, "link", b)?,
                 );
-                if !self.ways.cut(from, to) {
+                if !self.routes.cut(from, to) {
                     let reason = format!("there is no link between {a} and {b} to cut");
                     return Err(Wrong::new(format!("event.{number}.link"), reason));
                 }
@@ -83,7 +83,7 @@ impl World<'_> {
     }
 
     fn fail(&mut self, node: u32) {
-        self.ways.set_alive(node, false);
+        self.routes.set_alive(node, false);
         self.was_apart = true;
         let patience_s = self.scenario.nodes.repair_after.value();
         let due_us = self
@@ -104,7 +104,7 @@ impl World<'_> {
     }
 
     fn link(&mut self, a: u32, b: u32) {
-        self.ways.add(Link {
+        self.routes.add(Link {
             ends: (a.min(b), a.max(b)),
             ..self.scenario.network.like()
         });
@@ -112,14 +112,16 @@ impl World<'_> {
 
     /// Whoever is in reach of this node hears of the newest version of what it holds.
     fn catch_up(&mut self, node: u32) {
-        let tour = self.tour(node);
+        let search_plan = self.search_plan(node);
         for file in 0..self.files.len() as u32 {
             let known = &self.files[file as usize];
             let Some(newest) = known.record.clone() else {
                 continue;
             };
             let holders = known.copies.iter().chain(&known.buried).copied();
-            let in_reach: Vec<u32> = holders.filter(|&it| tour.hops(it).is_some()).collect();
+            let in_reach: Vec<u32> = holders
+                .filter(|&it| search_plan.hops(it).is_some())
+                .collect();
             for holder in in_reach {
                 let held = self.sites[holder as usize].core.holding(&newest.key);
                 let is_behind = held.is_some_and(|held| *held.record < *newest);

@@ -5,7 +5,7 @@
 //! of each policy; reads, writes, eviction, relocation and the re-laying of replicas go as they do live.
 //!
 //! ```text
-//! Scenario + seed ── topology, ids, policies ──► World ── files are placed ──► requests and events, by time ──► Measures
+//! Scenario + seed ── topology, ids, policies ──► SimulatedNetwork ── files are placed ──► requests and events, by time ──► Measures
 //! ```
 //!
 //! What is not simulated: links that are busy, disks, gossip and its delays, lost messages, deadlines, and time to
@@ -23,24 +23,24 @@ mod histogram;
 mod load;
 mod read;
 mod relayout;
+mod routes;
 mod scenario;
-mod seat;
+mod search_plan;
 mod simulation;
 mod site;
+mod slot;
 mod spec;
+mod spec_of_policy;
 mod tally;
-mod tour;
-mod ways;
-mod wish;
 mod write;
 
 #[cfg(test)]
 mod tests;
 
 pub use event::{Event, EventSpec, Occurrence, What};
-pub use scenario::{Judges, RunError, Scenario, run};
+pub use scenario::{ChosenPolicies, RunError, Scenario, run};
 pub use spec::{Nodes, Zones, ZonesFrom};
-pub use wish::PolicyWish;
+pub use spec_of_policy::PolicyWish;
 
-pub(crate) use tour::Tour;
-pub(crate) use ways::Ways;
+pub(crate) use routes::Routes;
+pub(crate) use search_plan::SearchPlan;

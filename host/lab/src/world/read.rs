@@ -9,7 +9,7 @@ use dataverse_core::record::Record;
 use dataverse_core::relocation::PathNode;
 use dataverse_core::version::{Millis, Version};
 
-use super::simulation::World;
+use super::simulation::SimulatedNetwork;
 use super::tally::Answered;
 
 /// A copy that a search found, confirmed as far as that could be.
@@ -23,7 +23,7 @@ struct Nearest {
     waited_us: u64,
 }
 
-impl World<'_> {
+impl SimulatedNetwork<'_> {
     /// A read at a node.
     pub(super) fn read(&mut self, node: u32, file: u32) {
         if !self.file(file).exists() {
@@ -72,14 +72,15 @@ impl World<'_> {
     /// Asks the replicas of a version whether it is the newest, and returns how long the first of them takes; none
     /// when none is in reach.
     fn confirm(&mut self, node: u32, record: &Record) -> Option<u64> {
-        let tour = self.tour(node);
+        let search_plan = self.search_plan(node);
         let holders = record.layout.holders.iter().map(|id| self.by_id[id]);
-        let in_reach = holders.filter(|&holder| holder != node && tour.hops(holder).is_some());
+        let in_reach =
+            holders.filter(|&holder| holder != node && search_plan.hops(holder).is_some());
         let confirm = in_reach.filter(|&holder| {
             let held = self.sites[holder as usize].core.holding(&record.key);
             held.is_some_and(|it| it.role == Role::Replica && it.record.version == record.version)
         });
-        confirm.map(|holder| 2 * tour.delay_us(holder)).min()
+        confirm.map(|holder| 2 * search_plan.delay_us(holder)).min()
     }
 
     /// Serves a node's own copy.
@@ -107,19 +108,19 @@ impl World<'_> {
 
     /// Links to the nearest replica of a version that is in reach.
     fn hops_to_replica(&mut self, node: u32, record: &Record) -> Option<u32> {
-        let tour = self.tour(node);
+        let search_plan = self.search_plan(node);
         let holders = record.layout.holders.iter().map(|id| self.by_id[id]);
         let holds = |&holder: &u32| self.sites[holder as usize].holds(record);
         holders
             .filter(holds)
-            .filter_map(|holder| tour.hops(holder))
+            .filter_map(|holder| search_plan.hops(holder))
             .min()
     }
 
     /// Searches the other nodes. Every probe counts as a request at the node that is asked.
     fn find(&mut self, node: u32, file: u32, floor: Option<Version>) -> Option<Nearest> {
         let now = self.now();
-        let tour = self.tour(node);
+        let search_plan = self.search_plan(node);
         let known = &self.files[file as usize];
         // Less than the floor is no answer; only a network that was in parts has such copies.
         let is_answer = |&copy: &u32| {
@@ -127,9 +128,9 @@ impl World<'_> {
             !self.was_apart || held.map(|held| held.record.version) >= floor
         };
         let holders = known.copies.iter().copied().filter(is_answer);
-        let found = tour.search(holders, self.scenario.nodes.search_hops);
+        let found = search_plan.search(holders, self.scenario.nodes.search_hops);
         self.tally.searched(found.probes, found.elapsed_us);
-        for &asked in tour.asked(found.probes) {
+        for &asked in search_plan.asked(found.probes) {
             self.site(asked).load.count(now);
         }
         // Of equally near ones: a replica before a cached copy, then the least load, then the least id.
@@ -181,8 +182,8 @@ impl World<'_> {
     fn answer_from(&mut self, node: u32, file: u32, nearest: Nearest) {
         let now = self.now();
         let record = Arc::clone(&nearest.holding.record);
-        let tour = self.tour(node);
-        let path = tour.path(nearest.node);
+        let search_plan = self.search_plan(node);
+        let path = search_plan.path(nearest.node);
         let replica_hops = self.hops_to_replica(node, &record);
         self.site(node).load.count(now);
         let views = self.views_of(&path);
@@ -212,7 +213,7 @@ impl World<'_> {
             outdated: self.is_outdated(file, &record),
             hops: nearest.hops,
             replica_hops,
-            latency_us: nearest.waited_us + tour.delay_us(nearest.node) + sent_us,
+            latency_us: nearest.waited_us + search_plan.delay_us(nearest.node) + sent_us,
         });
     }
 

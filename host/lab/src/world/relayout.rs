@@ -10,9 +10,9 @@ use dataverse_core::id::NodeId;
 use dataverse_core::record::Record;
 use dataverse_core::version::Stamp;
 
-use super::simulation::World;
+use super::simulation::SimulatedNetwork;
 
-impl World<'_> {
+impl SimulatedNetwork<'_> {
     /// The holder's replica moves to a node that has none.
     pub(super) fn move_replica(&mut self, file: u32, from: u32, to: u32) {
         let Some(record) = self.replica_at(from, file) else {
@@ -20,8 +20,8 @@ impl World<'_> {
         };
         let (from_id, to_id) = (self.sites[from as usize].id, self.sites[to as usize].id);
         // A layout counts once all its holders have made it durable, so all must be there.
-        let tour = self.tour(from);
-        let is_there = |id: &NodeId| tour.hops(self.by_id[id]).is_some();
+        let search_plan = self.search_plan(from);
+        let is_there = |id: &NodeId| search_plan.hops(self.by_id[id]).is_some();
         if record.layout.names(to_id) || !record.layout.holders.iter().all(is_there) {
             return;
         }
@@ -52,7 +52,7 @@ impl World<'_> {
             if record.layout.names(gone_id) {
                 let holders = record.layout.holders.iter().map(|id| self.by_id[id]);
                 let first = holders.into_iter().find(|&holder| {
-                    self.ways.is_alive(holder) && self.sites[holder as usize].holds(&record)
+                    self.routes.is_alive(holder) && self.sites[holder as usize].holds(&record)
                 });
                 if let Some(first) = first {
                     self.spread(file, first, None);
@@ -73,11 +73,11 @@ impl World<'_> {
         let Some(record) = self.replica_at(author, file) else {
             return;
         };
-        let tour = self.tour(author);
+        let search_plan = self.search_plan(author);
         let stays = |id: &&NodeId| {
             let holder = self.by_id[*id];
             let is_there =
-                tour.hops(holder).is_some() && self.sites[holder as usize].holds(&record);
+                search_plan.hops(holder).is_some() && self.sites[holder as usize].holds(&record);
             is_there && Some(holder) != without
         };
         let first: Vec<NodeId> = record
@@ -134,12 +134,14 @@ impl World<'_> {
             .collect::<Vec<_>>()
         {
             if !self.sites[holder as usize].holds(record) {
-                let tour = self.tour(holder);
+                let search_plan = self.search_plan(holder);
                 let copies = self.files[file as usize].copies.iter().copied();
                 let sources = copies.filter(|&it| self.sites[it as usize].holds(record));
-                let near = sources.filter_map(|it| Some((tour.hops(it)?, it))).min();
+                let near = sources
+                    .filter_map(|it| Some((search_plan.hops(it)?, it)))
+                    .min();
                 let (_, source) = near.expect("the author holds it and is in reach");
-                self.carry(&tour.path(source), record.size);
+                self.carry(&search_plan.path(source), record.size);
                 copied += record.size;
             }
             self.site(holder).hold(&next, Role::Replica, now, now);

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use super::simulation::{World, check_nodes};
+use super::simulation::{SimulatedNetwork, check_nodes};
 use super::{Event, Nodes, What, Zones, ZonesFrom};
+use crate::library::Chosen;
 use crate::limits;
 use crate::measures::Measures;
 use crate::quantity::{Moment, Portion};
 use crate::seed::derive;
-use crate::shelf::Chosen;
 use crate::topology::{Network, Topology, TopologyError};
 use crate::workload::{Op, Request, Workload, WorkloadError};
 use crate::wrong::Wrong;
@@ -18,7 +18,7 @@ const PROGRESS_EVERY: u64 = 1024;
 
 /// Who decides.
 #[derive(Clone, Debug)]
-pub struct Judges {
+pub struct ChosenPolicies {
     /// Where the copies of a new file go.
     pub placement: Chosen,
     /// Which cached copies make room.
@@ -37,7 +37,7 @@ pub struct Scenario {
     /// The nodes.
     pub nodes: Nodes,
     /// Who decides.
-    pub judges: Judges,
+    pub policies: ChosenPolicies,
     /// What happens, in any order.
     pub events: Vec<Event>,
     /// How many requests come; fewer when a trace ends before.
@@ -195,7 +195,7 @@ pub fn run(
 /// A run under way.
 pub(super) struct Run<'a> {
     scenario: &'a Scenario,
-    pub(super) world: World<'a>,
+    pub(super) world: SimulatedNetwork<'a>,
     requests: crate::workload::Requests,
     writers: Box<dyn FnMut() -> u32>,
     /// Events at times, in their order, and those at shares of the requests.
@@ -224,7 +224,7 @@ impl<'a> Run<'a> {
             },
             false => 0,
         };
-        let world = World::new(scenario, topology, bytes, seed)?;
+        let world = SimulatedNetwork::new(scenario, topology, bytes, seed)?;
         let nodes = world.sites.len() as u32;
         let (mut timed, mut counted) = (Vec::new(), Vec::new());
         for (number, event) in scenario.events.iter().enumerate() {
@@ -270,7 +270,7 @@ impl<'a> Run<'a> {
                 None => (self.writers)(),
                 Some(next) => next,
             };
-            if self.world.ways.is_alive(writer) && self.world.found(writer, file, size).is_ok() {
+            if self.world.routes.is_alive(writer) && self.world.found(writer, file, size).is_ok() {
                 return Ok(());
             }
         }
@@ -327,7 +327,7 @@ impl<'a> Run<'a> {
             op,
             ..
         } = request;
-        if !self.world.ways.is_alive(node) {
+        if !self.world.routes.is_alive(node) {
             self.world.tally.counts.not_asked += 1;
             return Ok(());
         }

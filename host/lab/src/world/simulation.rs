@@ -1,4 +1,4 @@
-//! `World`: the nodes, the files, and what happens to them in simulated time.
+//! `SimulatedNetwork`: the nodes, the files, and what happens to them in simulated time.
 //!
 //! Requests are carried out one after the other in the order of their times, each as a whole: what a transfer changes
 //! is so from the time of its request on, and news of it has reached every node in reach. How long each would have
@@ -16,14 +16,14 @@ use dataverse_core::record::Record;
 use dataverse_core::version::Millis;
 use rustc_hash::FxHashMap;
 
+use super::routes::Routes;
 use super::scenario::Scenario;
+use super::search_plan::SearchPlan;
 use super::site::{Room, Site};
 use super::spec::{Zones, ZonesFrom};
 use super::tally::Tally;
-use super::tour::Tour;
-use super::ways::Ways;
 use super::{RunError, What};
-use crate::dealt::Dealt;
+use crate::assignment::Dealt;
 use crate::quantity::Amount;
 use crate::seed::derive;
 use crate::topology::Topology;
@@ -51,10 +51,10 @@ impl File {
 }
 
 /// Everything that a run simulates.
-pub(super) struct World<'a> {
+pub(super) struct SimulatedNetwork<'a> {
     pub(super) scenario: &'a Scenario,
     pub(super) topology: Topology,
-    pub(super) ways: Ways,
+    pub(super) routes: Routes,
     pub(super) sites: Vec<Site>,
     pub(super) by_id: FxHashMap<NodeId, u32>,
     pub(super) files: Vec<File>,
@@ -67,7 +67,7 @@ pub(super) struct World<'a> {
     pub(super) repairs: BTreeSet<(u64, u32)>,
 }
 
-impl<'a> World<'a> {
+impl<'a> SimulatedNetwork<'a> {
     /// The nodes of this topology, empty, and those that join later, not there yet. `catalogue_bytes` is what shares
     /// of capacities are of.
     pub(super) fn new(
@@ -79,7 +79,7 @@ impl<'a> World<'a> {
         let present = topology.nodes.len();
         for event in &scenario.events {
             if let What::Join { node, .. } = &event.what {
-                topology.nodes.push(crate::topology::Place {
+                topology.nodes.push(crate::topology::Vertex {
                     name: node.clone(),
                     country: None,
                     position: None,
@@ -98,7 +98,7 @@ impl<'a> World<'a> {
                 };
                 let id = id_of(&place.name, seed);
                 let room = room(scenario, number as u32, catalogue_bytes);
-                Site::new(id, place.name.clone(), zone, room, &scenario.judges, seed)
+                Site::new(id, place.name.clone(), zone, room, &scenario.policies, seed)
             })
             .collect();
         let mut order: Vec<u32> = (0..sites.len() as u32).collect();
@@ -109,7 +109,7 @@ impl<'a> World<'a> {
         }
         Ok(Self {
             scenario,
-            ways: Ways::new(topology.links.clone(), ranks, present),
+            routes: Routes::new(topology.links.clone(), ranks, present),
             by_id: (0..)
                 .zip(&sites)
                 .map(|(number, site)| (site.id, number))
@@ -150,8 +150,8 @@ impl<'a> World<'a> {
         &mut self.sites[node as usize]
     }
 
-    pub(super) fn tour(&mut self, from: u32) -> Arc<Tour> {
-        self.ways.tour(from)
+    pub(super) fn search_plan(&mut self, from: u32) -> Arc<SearchPlan> {
+        self.routes.search_plan(from)
     }
 
     /// The node of this name.
@@ -189,8 +189,8 @@ impl<'a> World<'a> {
     pub(super) fn carry(&mut self, path: &[u32], bytes: u64) -> u64 {
         let (mut delay_us, mut slowest) = (0, u64::MAX);
         for ends in path.windows(2) {
-            let number = self.ways.link_between(ends[0], ends[1]);
-            let link = self.ways.links()[number as usize];
+            let number = self.routes.link_between(ends[0], ends[1]);
+            let link = self.routes.links()[number as usize];
             delay_us += link.latency_us;
             slowest = slowest.min(link.bits_per_second);
             self.tally.carried(number, bytes);

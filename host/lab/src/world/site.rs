@@ -18,10 +18,10 @@ use dataverse_core::relocation::{self, PathNode, Reads, RelocationPlan};
 use dataverse_core::version::{Millis, Stamp, Version};
 
 use super::load::Load;
-use super::scenario::Judges;
-use super::seat::Seat;
+use super::scenario::ChosenPolicies;
+use super::slot::LabSlot;
+use crate::library::{PricedEviction, PricedPlacement, PricedRelocation};
 use crate::seed::derive;
-use crate::shelf::{EvictionJudge, PlacementJudge, RelocationJudge};
 
 /// There is no room, whatever is evicted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,9 +38,9 @@ pub(super) struct Site {
     cache_max: u64,
     pub(super) core: Node,
     pub(super) cache: Cache,
-    pub(super) placement: Seat<dyn PlacementJudge>,
-    pub(super) eviction: Seat<dyn EvictionJudge>,
-    pub(super) relocation: Seat<dyn RelocationJudge>,
+    pub(super) placement: LabSlot<dyn PricedPlacement>,
+    pub(super) eviction: LabSlot<dyn PricedEviction>,
+    pub(super) relocation: LabSlot<dyn PricedRelocation>,
     pub(super) reads: Reads,
     pub(super) load: Load,
 }
@@ -58,15 +58,15 @@ impl Site {
         name: String,
         zone: String,
         room: Room,
-        judges: &Judges,
+        policies: &ChosenPolicies,
         seed: u64,
     ) -> Self {
         let seed_of = |kind| derive(seed, &["policy", &name, kind]);
         Self {
             id,
-            placement: Seat::new(judges.placement.clone(), seed_of("placement")),
-            eviction: Seat::new(judges.eviction.clone(), seed_of("eviction")),
-            relocation: Seat::new(judges.relocation.clone(), seed_of("relocation")),
+            placement: LabSlot::new(policies.placement.clone(), seed_of("placement")),
+            eviction: LabSlot::new(policies.eviction.clone(), seed_of("eviction")),
+            relocation: LabSlot::new(policies.relocation.clone(), seed_of("relocation")),
             name,
             zone,
             capacity: room.capacity,
@@ -117,8 +117,8 @@ impl Site {
         candidates: Vec<Candidate>,
         holders_first: &[NodeId],
     ) -> Vec<NodeId> {
-        self.placement.ask(&mut Rendezvous, request.now, |judge| {
-            let ranked = placement::rank(judge, request, candidates, holders_first);
+        self.placement.ask(&mut Rendezvous, request.now, |policy| {
+            let ranked = placement::rank(policy, request, candidates, holders_first);
             (ranked.order, ranked.fault)
         })
     }
@@ -133,8 +133,8 @@ impl Site {
     ) -> RelocationPlan {
         let reads = self.reads.count(record.key.file_id(), now);
         let file = view_of(&record.key, record.size);
-        self.relocation.ask(&mut ReaderKeepsCopy, now, |judge| {
-            let mut plan = relocation::plan(judge, file, reads, path, hit, now);
+        self.relocation.ask(&mut ReaderKeepsCopy, now, |policy| {
+            let mut plan = relocation::plan(policy, file, reads, path, hit, now);
             let fault = plan.fault.take();
             (plan, fault)
         })

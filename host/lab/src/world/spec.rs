@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::dealt::Dealt;
+use crate::assignment::Dealt;
 use crate::limits;
 use crate::quantity::{Amount, NotNegative};
 

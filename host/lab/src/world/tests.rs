@@ -12,9 +12,9 @@ use dataverse_sandbox::{Sandbox, SandboxOptions};
 
 use super::scenario::Run;
 use super::*;
+use crate::library::{BASELINE, Chosen, PolicyLibrary};
 use crate::measures::Measures;
 use crate::quantity::Portion;
-use crate::shelf::{BASELINE, Chosen, Shelf};
 use crate::topology::Network;
 use crate::workload::{Op, Request, Workload};
 
@@ -32,13 +32,13 @@ struct Written {
     warm_up: Option<Portion>,
 }
 
-fn shelf() -> Shelf {
+fn library() -> PolicyLibrary {
     let sandbox = Sandbox::new(SandboxOptions::default()).expect("the machine runs Wasm");
-    Shelf::new(sandbox, Vec::new())
+    PolicyLibrary::new(sandbox, Vec::new())
 }
 
 fn baseline(kind: Kind) -> Chosen {
-    let chosen = shelf().choose(kind, BASELINE, "");
+    let chosen = library().choose(kind, BASELINE, "");
     chosen.expect("there is a baseline of each kind")
 }
 
@@ -49,9 +49,9 @@ fn scenario(text: &str) -> Scenario {
 /// Whose files are in this folder.
 fn scenario_in(folder: &Path, text: &str) -> Scenario {
     let written: Written = toml::from_str(text).unwrap_or_else(|error| panic!("{error}"));
-    let shelf = shelf();
+    let library = library();
     let mut choose = |kind, policy: &str, config: &str| {
-        shelf
+        library
             .choose(kind, policy, config)
             .map_err(|error| error.to_string())
     };
@@ -61,7 +61,7 @@ fn scenario_in(folder: &Path, text: &str) -> Scenario {
         network: Arc::new(Network::open(&written.topology, folder).expect("it is a network")),
         workload: Arc::new(Workload::open(&written.workload, folder).expect("it is a load")),
         nodes: written.nodes,
-        judges: Judges {
+        policies: ChosenPolicies {
             placement: baseline(Kind::Placement),
             eviction: baseline(Kind::Eviction),
             relocation: baseline(Kind::Relocation),

@@ -11,14 +11,14 @@ use dataverse_core::placement::Candidate;
 use dataverse_core::policy::PlacementRequest;
 use dataverse_core::record::{Layout, Record};
 
-use super::simulation::World;
+use super::simulation::SimulatedNetwork;
 use super::site::{NoRoom, view_of};
 
 /// A file was not written: the node that was asked has no room for it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Refused;
 
-impl World<'_> {
+impl SimulatedNetwork<'_> {
     /// A write at a node, which keeps a cached copy if its eviction policy wants it and it is no holder.
     pub(super) fn write(&mut self, node: u32, file: u32, size: u64) {
         self.tally.counts.writes += 1;
@@ -89,18 +89,18 @@ impl World<'_> {
 
     /// The content goes from the node that was asked to every other holder.
     fn send_to_holders(&mut self, node: u32, record: &Record) {
-        let tour = self.tour(node);
+        let search_plan = self.search_plan(node);
         for id in &record.layout.holders {
             let holder = self.by_id[id];
             if holder != node {
-                self.carry(&tour.path(holder), record.size);
+                self.carry(&search_plan.path(holder), record.size);
             }
         }
     }
 
     /// The live holders of a file that the node holds itself: they come first.
     fn holders_known_at(&mut self, node: u32, file: u32) -> Vec<NodeId> {
-        let tour = self.tour(node);
+        let search_plan = self.search_plan(node);
         let held = self.sites[node as usize]
             .core
             .holding(&self.files[file as usize].key);
@@ -108,7 +108,7 @@ impl World<'_> {
             .filter(|held| !held.record.deleted)
             .map(|held| &held.record.layout);
         let holders = layout.map_or(&[][..], |layout| &layout.holders);
-        let in_reach = |id: &&NodeId| tour.hops(self.by_id[*id]).is_some();
+        let in_reach = |id: &&NodeId| search_plan.hops(self.by_id[*id]).is_some();
         holders.iter().filter(in_reach).copied().collect()
     }
 
@@ -122,8 +122,8 @@ impl World<'_> {
         without: Option<u32>,
     ) -> Vec<u32> {
         let now = self.now();
-        let tour = self.tour(node);
-        let within = tour.within(self.scenario.nodes.placement_radius);
+        let search_plan = self.search_plan(node);
+        let within = search_plan.within(self.scenario.nodes.placement_radius);
         let candidates: Vec<Candidate> = within
             .filter(|&(other, _)| Some(other) != without)
             .filter_map(|(other, hops)| {
@@ -197,11 +197,11 @@ impl World<'_> {
             self.tally.counts.absent += 1;
             return;
         }
-        let tour = self.tour(node);
+        let search_plan = self.search_plan(node);
         let copies = self.files[file as usize].copies.iter();
         let known = copies
             .copied()
-            .filter(|&copy| tour.hops(copy).is_some())
+            .filter(|&copy| search_plan.hops(copy).is_some())
             .min();
         let (Some(_), Some(record)) = (known, self.files[file as usize].record.clone()) else {
             return;
@@ -210,7 +210,9 @@ impl World<'_> {
             .site(node)
             .version_above(Some(record.version.stamp), now);
         let holders = record.layout.holders.iter().map(|id| self.by_id[id]);
-        let mut holders: Vec<u32> = holders.filter(|&it| tour.hops(it).is_some()).collect();
+        let mut holders: Vec<u32> = holders
+            .filter(|&it| search_plan.hops(it).is_some())
+            .collect();
         if holders.is_empty() {
             holders.push(node);
         }
@@ -240,9 +242,9 @@ impl World<'_> {
 
     /// News of a record reaches every node in reach that has to do with the file.
     pub(super) fn announce(&mut self, from: u32, file: u32, record: &Arc<Record>) {
-        let tour = self.tour(from);
+        let search_plan = self.search_plan(from);
         let known = &mut self.files[file as usize];
-        let is_told = |node: &u32| tour.hops(*node).is_some();
+        let is_told = |node: &u32| search_plan.hops(*node).is_some();
         let mut told: Vec<u32> = known.copies.iter().copied().filter(is_told).collect();
         if !record.deleted {
             told.extend(known.buried.extract_if(.., |node| is_told(node)));

@@ -54,21 +54,21 @@ use crate::metrics::Metrics;
 use crate::recorder::{self, Op, Recorder};
 use crate::settings::Settings;
 use client::transfer::Transfers;
-use lifetime::Living;
+use lifetime::NodeLifetime;
 use peers::announce::Outgoing;
 use peers::claims::Claims;
 use peers::isolation::Isolation;
 use peers::links::Links;
 use peers::status::{Load, PolicyNames, Seen};
 use reconcile::Reconciling;
-use replication::downtime::Presence;
-use replication::hints::Owed;
+use replication::downtime::Downtime;
+use replication::hints::Hints;
 use replication::relayout::Relaying;
-use replication::release::Lingering;
-use replication::rereplication::Repair;
+use replication::release::PendingReleases;
+use replication::rereplication::ReReplication;
 use replication::scrub::Scrubbing;
-use replication::verification::Doubting;
-use serving::admission::Gates;
+use replication::verification::Verification;
+use serving::admission::Admission;
 use serving::serve::Preparations;
 use state::State;
 
@@ -91,7 +91,7 @@ pub struct Parts {
     /// How it reaches others.
     pub transport: Arc<dyn Transport>,
     /// Who decides placement, eviction and relocation.
-    pub judges: Arc<Judges>,
+    pub policy_slots: Arc<PolicySlots>,
     /// Writes down what is asked, if that is wanted.
     pub recorder: Option<Arc<Recorder>>,
     /// The wall clock.
@@ -118,7 +118,7 @@ pub struct Driver {
     entropy: Entropy,
     store: Arc<dyn Store>,
     transport: Arc<dyn Transport>,
-    judges: Arc<Judges>,
+    policy_slots: Arc<PolicySlots>,
     recorder: Option<Arc<Recorder>>,
     state: Arc<State>,
     members: Membership,
@@ -127,15 +127,15 @@ pub struct Driver {
     claims: Claims,
     isolation: Arc<Isolation>,
     leaving: AtomicBool,
-    living: Living,
+    lifetime: NodeLifetime,
     reconciling: Reconciling,
-    doubting: Doubting,
-    presence: Presence,
+    verification: Verification,
+    downtime: Downtime,
     relaying: Relaying,
-    gates: Gates,
-    lingering: Lingering,
-    owed: Owed,
-    repair: Repair,
+    admission: Admission,
+    pending_releases: PendingReleases,
+    hints: Hints,
+    rereplication: ReReplication,
     scrubbing: Scrubbing,
     transfers: Transfers,
     preparations: Preparations,
@@ -157,12 +157,12 @@ impl Driver {
         let empty = Node::new(id, Stamp::default(), Vec::new());
         let state = Arc::new(State::new(empty));
         let mut opened = parts.store.start(Arc::clone(&state) as Arc<dyn Observer>);
-        let life = opened.life;
+        let lifetime = opened.lifetime;
         let saved = std::mem::take(&mut opened.links);
         let missing = opened.missing.clone();
         let secret = opened.secret.clone();
         state.load(id, opened);
-        parts.judges.judge_for(&state);
+        parts.policy_slots.attach(&state);
 
         let now = (parts.now)();
         let ceiling = state.node().clock().ceiling_at_start(now);
@@ -170,7 +170,7 @@ impl Driver {
         state.node().clock().raise(ceiling);
         let (announcements, outgoing) = mpsc::channel(limits::ANNOUNCEMENTS_QUEUE_MAX);
         let metrics = Arc::new(Metrics::new());
-        let gates = Gates::new(&parts.settings);
+        let admission = Admission::new(&parts.settings);
         let isolation = Arc::new(Isolation::default());
         let away = Arc::clone(&isolation);
         let calls = Breaker::around(
@@ -210,7 +210,7 @@ impl Driver {
                 entropy: parts.entropy,
                 store: parts.store,
                 transport: calls,
-                judges: parts.judges,
+                policy_slots: parts.policy_slots,
                 recorder: parts.recorder,
                 state,
                 members,
@@ -219,15 +219,15 @@ impl Driver {
                 claims: Claims::default(),
                 isolation,
                 leaving: AtomicBool::new(false),
-                living: Living::new(life),
+                lifetime: NodeLifetime::new(lifetime),
                 reconciling: Reconciling::default(),
-                doubting: Doubting::default(),
-                presence: Presence::default(),
+                verification: Verification::default(),
+                downtime: Downtime::default(),
                 relaying: Relaying::default(),
-                gates,
-                lingering: Lingering::default(),
-                owed: Owed::default(),
-                repair: Repair::default(),
+                admission,
+                pending_releases: PendingReleases::default(),
+                hints: Hints::default(),
+                rereplication: ReReplication::default(),
                 scrubbing: Scrubbing::default(),
                 transfers: Transfers::default(),
                 preparations: Preparations::default(),
@@ -239,21 +239,21 @@ impl Driver {
                 stopping: CancellationToken::new(),
             }
         });
-        driver.doubt_if_long_away();
+        driver.verify_if_long_away();
         driver.spawn(Arc::clone(&driver).keep_links());
         driver.spawn(Arc::clone(&driver).keep_isolated());
         driver.spawn(Arc::clone(&driver).keep_store_checked());
         driver.spawn(Arc::clone(&driver).keep_ceiling());
         driver.spawn(Arc::clone(&driver).keep_status());
-        driver.spawn(Arc::clone(&driver).keep_life());
+        driver.spawn(Arc::clone(&driver).keep_lifetime());
         driver.spawn(Arc::clone(&driver).keep_replicas());
-        driver.spawn(Arc::clone(&driver).keep_letting_go());
-        driver.spawn(Arc::clone(&driver).keep_mending(missing));
+        driver.spawn(Arc::clone(&driver).keep_releasing());
+        driver.spawn(Arc::clone(&driver).keep_healing(missing));
         driver.spawn(Arc::clone(&driver).keep_scrubbing());
         driver.spawn(Arc::clone(&driver).watch_members());
         driver.spawn(Arc::clone(&driver).send_announcements(outgoing));
         driver.spawn(Arc::clone(&driver).keep_reconciled());
-        driver.spawn(Arc::clone(&driver).resolve_doubts());
+        driver.spawn(Arc::clone(&driver).verify_copies());
         driver.spawn(Arc::clone(&driver).forget_tombstones());
         Ok(driver)
     }
@@ -270,7 +270,7 @@ impl Driver {
     pub async fn stop(&self) {
         self.say_goodbye().await;
         self.stopping.cancel();
-        self.judges.close();
+        self.policy_slots.close();
         self.tasks.close();
         let ended = tokio::time::timeout(self.settings.node_shutdown, self.tasks.wait()).await;
         if ended.is_err() {
@@ -291,7 +291,7 @@ impl Driver {
     /// The demo kills nodes with it.
     pub async fn crash(&self) {
         self.stopping.cancel();
-        self.judges.close();
+        self.policy_slots.close();
         self.members.stop().await;
         self.store.close().await;
     }
@@ -316,8 +316,8 @@ impl Driver {
 
     /// Who decides for it.
     #[must_use]
-    pub const fn judges(&self) -> &Arc<Judges> {
-        &self.judges
+    pub const fn policy_slots(&self) -> &Arc<PolicySlots> {
+        &self.policy_slots
     }
 
     /// What it counts.
@@ -334,7 +334,14 @@ impl Driver {
     }
 
     /// Writes down what was asked and what became of it, if that is wanted.
-    fn take_down(&self, op: Op, key: &Key, size: u64, outcome: recorder::Outcome, hops: u32) {
+    fn take_down(
+        &self,
+        op: Op,
+        key: &Key,
+        size: u64,
+        outcome: recorder::RequestOutcome,
+        hops: u32,
+    ) {
         if let Some(to) = &self.recorder {
             to.take_down(recorder::Asked {
                 time: self.now(),

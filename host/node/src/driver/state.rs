@@ -4,7 +4,7 @@
 //! core. No lock here is ever held across an await or a policy's decision, and never both at once.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use dataverse_core::cache::{Cache, CachedCopy};
 use dataverse_core::floors::Heard;
@@ -14,8 +14,9 @@ use dataverse_core::key::Key;
 use dataverse_core::node::Node;
 use dataverse_core::record::{Layout, Record};
 use dataverse_store::{Observer, Opened};
+use parking_lot::{Mutex, MutexGuard};
 
-use crate::driver::replication::heal::Mending;
+use crate::driver::replication::heal::Healing;
 use crate::limits;
 
 /// The core's node and cache.
@@ -23,7 +24,7 @@ pub(crate) struct State {
     node: Mutex<Node>,
     cache: Mutex<Cache>,
     /// Replicas that are to be made good.
-    pub(super) mending: Mending,
+    pub(super) healing: Healing,
     /// What many records have in common.
     content_types: ContentTypes,
 }
@@ -55,7 +56,7 @@ impl ContentTypes {
     }
 
     fn shared(&self, content_type: &Arc<str>) -> Arc<str> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.0.lock();
         if let Some(shared) = known.get(content_type) {
             return Arc::clone(shared);
         }
@@ -72,7 +73,7 @@ impl State {
         Self {
             node: Mutex::new(node),
             cache: Mutex::new(Cache::new(u64::MAX)),
-            mending: Mending::default(),
+            healing: Healing::default(),
             content_types: ContentTypes::default(),
         }
     }
@@ -95,15 +96,11 @@ impl State {
     }
 
     pub(super) fn node(&self) -> MutexGuard<'_, Node> {
-        self.node
-            .lock()
-            .expect("no one panics while holding the node")
+        self.node.lock()
     }
 
     pub(super) fn cache(&self) -> MutexGuard<'_, Cache> {
-        self.cache
-            .lock()
-            .expect("no one panics while holding the cache")
+        self.cache.lock()
     }
 }
 
@@ -118,7 +115,7 @@ impl Observer for State {
             before
         };
         if let Some(after) = after {
-            self.mending.held(key, after.record.version, after.role);
+            self.healing.held(key, after.record.version, after.role);
         }
         let mut cache = self.cache();
         let Some(cached) = cache.version_of(key) else {

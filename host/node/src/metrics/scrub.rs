@@ -16,7 +16,7 @@ pub struct ScrubFigures {
     /// Bad copies found since then, whoever found them.
     pub bad: u64,
     /// Replicas made good since then.
-    pub mended: u64,
+    pub healed: u64,
     /// A pass is under way.
     pub is_running: bool,
     /// What it has still to check.
@@ -31,7 +31,7 @@ pub(super) struct ScrubMetrics {
     files: Counter,
     bytes: Counter,
     bad: Counter,
-    mended: Counter,
+    healed: Counter,
     running: Gauge,
     left_files: Gauge,
     left_bytes: Gauge,
@@ -45,7 +45,7 @@ impl ScrubMetrics {
             files: new.counter("dataverse_scrub_files_total"),
             bytes: new.counter("dataverse_scrub_bytes_total"),
             bad: new.counter("dataverse_scrub_bad_total"),
-            mended: new.counter("dataverse_scrub_mended_total"),
+            healed: new.counter("dataverse_scrub_mended_total"),
             running: new.gauge("dataverse_scrub_running"),
             left_files: new.gauge("dataverse_scrub_left_files"),
             left_bytes: new.gauge("dataverse_scrub_left_bytes"),
@@ -62,7 +62,7 @@ impl ScrubMetrics {
         self.files.absolute(figures.checked.files);
         self.bytes.absolute(figures.checked.bytes);
         self.bad.absolute(figures.bad);
-        self.mended.absolute(figures.mended);
+        self.healed.absolute(figures.healed);
         self.running.set(f64::from(u8::from(figures.is_running)));
         self.left_files.set(as_gauge(figures.left.files));
         self.left_bytes.set(as_gauge(figures.left.bytes));

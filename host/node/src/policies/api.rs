@@ -1,4 +1,4 @@
-//! `Desk`: what the faces of a node may ask about its policies, as a trait.
+//! `PolicyApi`: what the faces of a node may ask about its policies, as a trait.
 //!
 //! The node's own policies stand behind it in production. Changes write the folder and wait until the
 //! watcher has acted on it, so they take as long as a swap takes.
@@ -8,7 +8,7 @@ use bytes::Bytes;
 use dataverse_core::policy::Kind;
 
 use super::view::{Available, KindView, PoliciesView};
-use crate::policies::spec::KindWish;
+use crate::policies::spec::KindSpec;
 
 /// Why a change of policies was not made. Nothing has changed then, but for what the text says.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,7 +35,7 @@ pub enum PolicyError {
 
 /// What may be asked about the policies of a node.
 #[async_trait]
-pub trait Desk: Send + Sync + 'static {
+pub trait PolicyApi: Send + Sync + 'static {
     /// All that there is to tell.
     fn view(&self) -> PoliciesView;
     /// Checks a file and puts it into the folder under this name; whoever has that name there is replaced. The
@@ -50,12 +50,12 @@ pub trait Desk: Send + Sync + 'static {
     /// Takes a file out of the folder.
     async fn remove(&self, name: &str) -> Result<(), PolicyError>;
     /// Replaces the whole table of this kind in `policies.toml`, and answers when the swap has happened.
-    async fn wish(&self, kind: Kind, wish: KindWish) -> Result<KindView, PolicyError>;
+    async fn spec(&self, kind: Kind, spec: KindSpec) -> Result<KindView, PolicyError>;
     /// Makes the shadow the active policy. If something else is wished by now than at the revision that whoever
     /// asks has `seen`, nothing is changed: nodes may share a folder, and then the first changes it for all.
     async fn promote(&self, kind: Kind, seen: Option<String>) -> Result<KindView, PolicyError>;
     /// Goes back to the policy before, or to the one that is named (by its name or at least four digits that its
-    /// digest begins with), file and table included; `seen` as for [`Desk::promote`].
+    /// digest begins with), file and table included; `seen` as for [`PolicyApi::promote`].
     async fn rollback(
         &self,
         kind: Kind,

@@ -11,9 +11,10 @@ use dataverse_core::policy::{
 use dataverse_core::version::Millis;
 use dataverse_sandbox::{EvictionGuest, PlacementGuest, Program, Refusal, RelocationGuest, Setup};
 
-use super::workshop::blocking;
+use super::compiler::blocking;
 use crate::driver::{
-    AnyEviction, AnyPlacement, AnyRelocation, Cost, Judges, Maker, Occupant, Priced, Tenure,
+    AnyEviction, AnyPlacement, AnyRelocation, Cost, Health, Maker, PolicyInstance, PolicySlots,
+    Priced,
 };
 
 /// Makes the instances of a policy, whatever its kind.
@@ -47,45 +48,45 @@ pub(super) fn maker(program: &Program, setup: &Setup) -> AnyMaker {
 }
 
 /// Lets a policy decide from the next decision on. Its first instance is made beforehand.
-pub(super) async fn seat(
-    judges: &Judges,
+pub(super) async fn slot(
+    policy_slots: &PolicySlots,
     maker: AnyMaker,
-    tenure: Arc<Tenure>,
+    health: Arc<Health>,
 ) -> Result<(), Fault> {
     match maker {
         AnyMaker::Placement(make) => {
-            let occupant = occupant(make, tenure).await?;
-            judges.placement.take(Some(occupant)).await;
+            let instance = instance(make, health).await?;
+            policy_slots.placement.take(Some(instance)).await;
         }
         AnyMaker::Eviction(make) => {
-            let occupant = occupant(make, tenure).await?;
-            judges.eviction.take(Some(occupant)).await;
-            judges.hand_over_cache().await;
+            let instance = instance(make, health).await?;
+            policy_slots.eviction.take(Some(instance)).await;
+            policy_slots.hand_over_cache().await;
         }
         AnyMaker::Relocation(make) => {
-            let occupant = occupant(make, tenure).await?;
-            judges.relocation.take(Some(occupant)).await;
+            let instance = instance(make, health).await?;
+            policy_slots.relocation.take(Some(instance)).await;
         }
     }
     Ok(())
 }
 
 /// Lets the native baseline decide from the next decision on.
-pub(super) async fn vacate(judges: &Judges, kind: Kind) {
+pub(super) async fn vacate(policy_slots: &PolicySlots, kind: Kind) {
     match kind {
-        Kind::Placement => judges.placement.take(None).await,
-        Kind::Eviction => judges.eviction.take(None).await,
-        Kind::Relocation => judges.relocation.take(None).await,
+        Kind::Placement => policy_slots.placement.take(None).await,
+        Kind::Eviction => policy_slots.eviction.take(None).await,
+        Kind::Relocation => policy_slots.relocation.take(None).await,
     }
 }
 
-async fn occupant<J: ?Sized + Priced + 'static>(
+async fn instance<J: ?Sized + Priced + 'static>(
     make: Maker<J>,
-    tenure: Arc<Tenure>,
-) -> Result<Occupant<J>, Fault> {
+    health: Arc<Health>,
+) -> Result<PolicyInstance<J>, Fault> {
     let first = Arc::clone(&make);
     let first = blocking(move || first()).await?;
-    Ok(Occupant::new(make, Some(first), tenure))
+    Ok(PolicyInstance::new(make, Some(first), health))
 }
 
 fn fault(refusal: Refusal) -> Fault {

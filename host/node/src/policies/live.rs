@@ -7,7 +7,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -18,47 +18,48 @@ use dataverse_core::id::NodeId;
 use dataverse_core::policy::Kind;
 use dataverse_sandbox::{About, Program, Refusal, Setup};
 use futures_util::FutureExt as _;
+use parking_lot::Mutex;
 use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::compiler::{Lane, PolicyCompiler, blocking};
 use super::folder::Folder;
 use super::name::PolicyName;
 use super::trial::SEED;
 use super::view::{Available, KindView, PoliciesView};
 use super::watcher::{self, Pace};
-use super::workshop::{Lane, Workshop, blocking};
 use crate::driver::{Driver, panic_text};
 use crate::limits;
 use crate::metrics::PolicyFigures;
-use crate::policies::api::{Desk, PolicyError};
-use crate::policies::controller::{Answer, Errand, Means, Steward, Task};
-use crate::policies::history::Kept;
-use crate::policies::spec::KindWish;
-use crate::policies::status::Told;
+use crate::policies::api::{PolicyApi, PolicyError};
+use crate::policies::controller::{Answer, Controller, ControllerParts, PolicyCommand, Task};
+use crate::policies::history::History;
+use crate::policies::spec::KindSpec;
+use crate::policies::status::PolicyStatus;
 use crate::settings::Settings;
 
 /// How long the steward rests after a panic.
 const PAUSE_AFTER_PANIC: Duration = Duration::from_secs(1);
 
 /// Where the policies of a node are, and who runs them.
-pub struct Place {
+pub struct PoliciesConfig {
     /// The folder of policies; made if need be.
     pub folder: PathBuf,
     /// The folder in which good ones are kept; made if need be. A node has its own.
-    pub kept: PathBuf,
+    pub history: PathBuf,
     /// Where they are compiled.
-    pub workshop: Arc<Workshop>,
+    pub compiler: Arc<PolicyCompiler>,
 }
 
 /// The policies of a running node.
 pub struct Policies {
-    told: Arc<Told>,
+    status: Arc<PolicyStatus>,
     folder: Folder,
-    workshop: Arc<Workshop>,
-    kept: Arc<Mutex<Kept>>,
-    errands: mpsc::Sender<Errand>,
+    compiler: Arc<PolicyCompiler>,
+    history: Arc<Mutex<History>>,
+    commands: mpsc::Sender<PolicyCommand>,
     tasks: TaskTracker,
     stopping: CancellationToken,
 }
@@ -66,7 +67,7 @@ pub struct Policies {
 /// What policies decide for.
 pub(super) struct Whom {
     pub(super) node: NodeId,
-    pub(super) judges: Arc<crate::driver::Judges>,
+    pub(super) policy_slots: Arc<crate::driver::PolicySlots>,
     pub(super) naming: Box<dyn Fn(Vec<String>) + Send + Sync>,
 }
 
@@ -76,75 +77,76 @@ impl Policies {
     ///
     /// # Errors
     /// When a folder can't be made.
-    pub async fn start(place: Place, driver: &Arc<Driver>) -> anyhow::Result<Arc<Self>> {
+    pub async fn start(config: PoliciesConfig, driver: &Arc<Driver>) -> anyhow::Result<Arc<Self>> {
         let node = Arc::downgrade(driver);
         let whom = Whom {
             node: driver.id(),
-            judges: Arc::clone(driver.judges()),
+            policy_slots: Arc::clone(driver.policy_slots()),
             naming: Box::new(move |names| {
                 if let Some(node) = node.upgrade() {
                     node.name_policies(names);
                 }
             }),
         };
-        let policies = Self::of(place, driver.settings(), whom).await?;
-        let told = Arc::clone(&policies.told);
-        driver.metrics().show_policies(move || told.figures());
+        let policies = Self::of(config, driver.settings(), whom).await?;
+        let status = Arc::clone(&policies.status);
+        driver.metrics().show_policies(move || status.figures());
         Ok(policies)
     }
 
     /// Fills the seats of these judges.
     pub(super) async fn of(
-        place: Place,
+        config: PoliciesConfig,
         settings: &Settings,
         whom: Whom,
     ) -> anyhow::Result<Arc<Self>> {
-        let folder = Folder::new(place.folder.clone());
+        let folder = Folder::new(config.folder.clone());
         let made = folder.clone();
         blocking(move || made.make()).await.with_context(|| {
-            let folder = place.folder.display();
+            let folder = config.folder.display();
             format!("making the folder of policies {folder}; choose another one with --policies")
         })?;
-        let (kept, shown) = (place.kept.clone(), place.kept.display().to_string());
-        let kept = blocking(move || Kept::open(kept)).await;
-        let kept = kept.with_context(|| format!("opening the folder of good policies {shown}"))?;
-        let kept = Arc::new(Mutex::new(kept));
-        let told = Arc::new(Told::new(place.folder.display().to_string()));
+        let (history, shown) = (config.history.clone(), config.history.display().to_string());
+        let history = blocking(move || History::open(history)).await;
+        let history =
+            history.with_context(|| format!("opening the folder of good policies {shown}"))?;
+        let history = Arc::new(Mutex::new(history));
+        let status = Arc::new(PolicyStatus::new(config.folder.display().to_string()));
         let look = Arc::new(Notify::new());
         let (filled, are_filled) = oneshot::channel();
-        let mut steward = Steward::new(Means {
+        let mut controller = Controller::new(ControllerParts {
             folder: folder.clone(),
-            kept: Arc::clone(&kept),
-            workshop: Arc::clone(&place.workshop),
-            judges: whom.judges,
+            history: Arc::clone(&history),
+            compiler: Arc::clone(&config.compiler),
+            policy_slots: whom.policy_slots,
             node: whom.node,
-            told: Arc::clone(&told),
+            status: Arc::clone(&status),
             look: Arc::clone(&look),
             naming: whom.naming,
             filled,
         });
-        let (errands, mut waiting) = mpsc::channel(limits::POLICY_ERRANDS_MAX);
+        let (commands, mut waiting) = mpsc::channel(limits::POLICY_COMMANDS_MAX);
         let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
         let pace = Pace {
             debounce: settings.policies_debounce,
             rescan: settings.policies_rescan,
         };
-        let of_watcher = Arc::clone(&told);
+        let of_watcher = Arc::clone(&status);
         let tells = move |trouble| of_watcher.tell_of_watch(trouble);
-        let watching = watcher::watch(place.folder, pace, look, tells, stopping.clone());
+        let watching = watcher::watch(config.folder, pace, look, tells, stopping.clone());
         tasks.spawn(watching);
         let end = stopping.clone();
-        let of_steward = Arc::clone(&told);
+        let of_controller = Arc::clone(&status);
         tasks.spawn(async move {
             let looking_after = async {
-                carried_on(steward.begin(), &of_steward).await;
-                while !carried_on(steward.run(&mut waiting), &of_steward).await {
+                carried_on(controller.begin(), &of_controller).await;
+                while !carried_on(controller.run(&mut waiting), &of_controller).await {
                     // It may go wrong again at once.
                     sleep(PAUSE_AFTER_PANIC).await;
                 }
             };
             end.run_until_cancelled(looking_after).await;
-            steward.end().await;
+            controller.end().await;
         });
         if timeout(settings.policies_start, are_filled).await.is_err() {
             tracing::warn!(
@@ -152,11 +154,11 @@ impl Policies {
             );
         }
         Ok(Arc::new(Self {
-            told,
+            status,
             folder,
-            workshop: place.workshop,
-            kept,
-            errands,
+            compiler: config.compiler,
+            history,
+            commands,
             tasks,
             stopping,
         }))
@@ -178,7 +180,7 @@ impl Policies {
     /// The figures of this moment.
     #[must_use]
     pub fn figures(&self) -> Vec<PolicyFigures> {
-        self.told.figures()
+        self.status.figures()
     }
 
     /// Waits for what a change needs before its turn comes, so that it holds up no other: nothing is compiled then.
@@ -218,17 +220,17 @@ impl Policies {
         name: &str,
         wasm: &Bytes,
     ) -> Result<Result<Program, Refusal>, PolicyError> {
-        if let Some(known) = self.workshop.known(Digest::of(wasm)) {
+        if let Some(known) = self.compiler.known(Digest::of(wasm)) {
             return Ok(known);
         }
-        let _told = self.told.prepare(kind, name);
+        let _told = self.status.prepare(kind, name);
         let turn = self.turn(Lane::Kind(kind)).await?;
-        Ok(self.workshop.compile_in(turn, wasm).await)
+        Ok(self.compiler.compile_in(turn, wasm).await)
     }
 
     async fn turn(&self, lane: Lane) -> Result<OwnedSemaphorePermit, PolicyError> {
         let patience = Duration::from_millis(limits::POLICY_TURN_MS_MAX);
-        let turn = timeout(patience, self.workshop.turn(lane)).await;
+        let turn = timeout(patience, self.compiler.turn(lane)).await;
         turn.map_err(|_| too_many())
     }
 
@@ -239,15 +241,15 @@ impl Policies {
         wasm: &Bytes,
         insists: bool,
     ) -> Result<Option<Program>, PolicyError> {
-        let compiled = match self.workshop.known(Digest::of(wasm)) {
+        let compiled = match self.compiler.known(Digest::of(wasm)) {
             Some(known) => known,
             None => {
                 let turn = self.turn(Lane::File).await?;
-                self.workshop.compile_in(turn, wasm).await
+                self.compiler.compile_in(turn, wasm).await
             }
         };
         let program = prepared(name, compiled)?;
-        let finding = self.workshop.inspect(name, wasm).await;
+        let finding = self.compiler.inspect(name, wasm).await;
         // What is wrong otherwise is found when its turn comes.
         if let (Ok(kind), Some(about), false) = (finding.kind, finding.about, insists) {
             self.question(kind, name, wasm, &about).await?;
@@ -264,17 +266,17 @@ impl Policies {
         wasm: &Bytes,
         about: &Result<About, Refusal>,
     ) -> Result<(), PolicyError> {
-        let table = self.told.table_of(kind);
-        let is_wished = table.policy == name.as_str();
+        let table = self.status.table_of(kind);
+        let is_desired = table.policy == name.as_str();
         let is_asked = match about {
             Ok(_) => true,
-            Err(Refusal::Config(_)) => is_wished,
+            Err(Refusal::Config(_)) => is_desired,
             Err(_) => false,
         };
         if !is_asked {
             return Ok(());
         }
-        let config = match is_wished {
+        let config = match is_desired {
             true => table.config_json(),
             false => "{}".to_owned(),
         };
@@ -285,7 +287,7 @@ impl Policies {
             limits: table.limits.unwrap_or_default().filled(),
             log: None,
         };
-        let judged = self.workshop.examine(wasm, &setup).await;
+        let judged = self.compiler.examine(wasm, &setup).await;
         judged.map_err(|reason| {
             PolicyError::Refused(format!(
                 "{name}: {reason} (--force, or ?force=true, insists)"
@@ -295,20 +297,20 @@ impl Policies {
 
     /// The files that can be gone back to, compiled, and that of who decides, which may be all that is written down.
     async fn compile_previous(&self, kind: Kind) -> Result<Vec<Program>, PolicyError> {
-        let view = self.told.view_of(kind);
+        let view = self.status.view_of(kind);
         let mut files = vec![(view.active.name, view.active.digest)];
         files.extend(view.previous.into_iter().map(|it| (it.name, it.digest)));
         let mut programs = Vec::new();
         for (name, digest) in files {
-            let (kept, digest) = (Arc::clone(&self.kept), digest.parse::<Digest>());
+            let (history, digest) = (Arc::clone(&self.history), digest.parse::<Digest>());
             let Ok(digest) = digest else { continue };
-            if let Some(known) = self.workshop.known(digest) {
+            if let Some(known) = self.compiler.known(digest) {
                 programs.extend(known);
                 continue;
             }
             let wasm = blocking(move || {
-                let kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-                kept.get(digest)
+                let history = history.lock();
+                history.get(digest)
             });
             if let Ok(wasm) = wasm.await {
                 // One that can't be compiled need not be the one that is meant.
@@ -328,12 +330,12 @@ impl Policies {
         let (begins, mut begun) = oneshot::channel();
         let task = task(answer);
         let turn = async {
-            let errand = Errand {
+            let command = PolicyCommand {
                 begins,
                 programs,
                 task,
             };
-            self.errands.send(errand).await.map_err(|_| stopping())?;
+            self.commands.send(command).await.map_err(|_| stopping())?;
             (&mut begun).await.map_err(|_| stopping())
         };
         let patience = Duration::from_millis(limits::POLICY_TURN_MS_MAX);
@@ -345,7 +347,7 @@ impl Policies {
                 begun.try_recv().map_err(|_| too_many())?;
             }
         }
-        let deadline = Duration::from_millis(limits::POLICY_ERRAND_MS_MAX);
+        let deadline = Duration::from_millis(limits::POLICY_COMMAND_MS_MAX);
         match timeout(deadline, answered).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) if self.stopping.is_cancelled() => Err(stopping()),
@@ -361,7 +363,7 @@ impl Policies {
 }
 
 /// Whether this went to its end. If it panicked, that is told, and whoever decides goes on.
-async fn carried_on(work: impl Future<Output = ()>, told: &Told) -> bool {
+async fn carried_on(work: impl Future<Output = ()>, status: &PolicyStatus) -> bool {
     let Err(panic) = AssertUnwindSafe(work).catch_unwind().await else {
         return true;
     };
@@ -370,7 +372,7 @@ async fn carried_on(work: impl Future<Output = ()>, told: &Told) -> bool {
         reason,
         "looking after the policies panicked; who decides goes on"
     );
-    told.tell_of_mishap(Some(format!(
+    status.tell_of_mishap(Some(format!(
         "looking after the policies failed inside the node: {reason}; who decides goes on"
     )));
     false
@@ -410,9 +412,9 @@ fn named(name: &str) -> Result<PolicyName, PolicyError> {
 }
 
 #[async_trait]
-impl Desk for Policies {
+impl PolicyApi for Policies {
     fn view(&self) -> PoliciesView {
-        self.told.view()
+        self.status.view()
     }
 
     async fn install(
@@ -434,22 +436,22 @@ impl Desk for Policies {
             .await
     }
 
-    async fn wish(&self, kind: Kind, wish: KindWish) -> Result<KindView, PolicyError> {
+    async fn spec(&self, kind: Kind, spec: KindSpec) -> Result<KindView, PolicyError> {
         let compiled = async {
-            let mut programs = Vec::from_iter(self.compile_named(kind, &wish.policy).await?);
-            if let Some(shadow) = &wish.shadow {
+            let mut programs = Vec::from_iter(self.compile_named(kind, &spec.policy).await?);
+            if let Some(shadow) = &spec.shadow {
                 programs.extend(self.compile_named(kind, shadow).await?);
             }
             Ok::<_, PolicyError>(programs)
         };
         let programs = self.ready(compiled).await?;
-        self.ask(programs, |answer| Task::Wish(kind, wish, answer))
+        self.ask(programs, |answer| Task::Wish(kind, spec, answer))
             .await
     }
 
     async fn promote(&self, kind: Kind, seen: Option<String>) -> Result<KindView, PolicyError> {
         let mut programs = Vec::new();
-        if let Some(shadow) = self.told.table_of(kind).shadow {
+        if let Some(shadow) = self.status.table_of(kind).shadow {
             programs.extend(self.ready(self.compile_named(kind, &shadow)).await?);
         }
         self.ask(programs, |answer| Task::Promote(kind, seen, answer))

@@ -1,13 +1,14 @@
 //! The policies of a node: which ones it has, which of them decides now, and how one takes over from another.
 //!
-//! `wish` is what the operator asked for (`policies.toml`, read by `wishes` and written by `table`), `view`
-//! what is told of it (`told`), `desk` what may be asked of it. `folder` is where policies lie and `watcher`
-//! says when to look there again; `workshop` compiles them (in the process of `compiling`, if there may be one),
-//! `trial` puts questions to them, `instance` makes them fit the driver's seats, `steward` puts the right ones there
-//! and `kept` remembers the good ones. `built_in` are the policies that come with the program. The decisions
+//! `spec` is what the operator asked for (`policies.toml`, read by `specs` and written by `table`), `view`
+//! what is told of it (`status`), `policy_api` what may be asked of it. `folder` is where policies lie and `watcher`
+//! says when to look there again; `compiler` compiles them (in the process of `compiling`, if there may be one),
+//! `trial` puts questions to them, `instance` makes them fit the driver's seats, `controller` puts the right ones there
+//! and `history` remembers the good ones. `built_in` are the policies that come with the program. The decisions
 //! themselves go through the driver's judges; nothing here takes one.
 
 pub mod api;
+mod compiler;
 pub mod compiling;
 mod controller;
 mod folder;
@@ -17,8 +18,8 @@ mod live;
 pub mod name;
 mod reference;
 mod running;
+mod running_shadow;
 pub mod shadow;
-mod shadowing;
 pub mod spec;
 mod spec_file;
 mod status;
@@ -28,7 +29,6 @@ mod tests;
 pub mod trial;
 pub mod view;
 mod watcher;
-mod workshop;
 
-pub use live::{Place, Policies};
-pub use workshop::Workshop;
+pub use compiler::PolicyCompiler;
+pub use live::{Policies, PoliciesConfig};

@@ -1,4 +1,4 @@
-//! `Pick`: which policy, and how it is run. Two picks that are equal decide alike, so no swap is between
+//! `PolicyRef`: which policy, and how it is run. Two picks that are equal decide alike, so no swap is between
 //! them.
 
 use std::fmt;
@@ -10,11 +10,11 @@ use serde_json::Value;
 
 use super::name::PolicyName;
 use super::view::Origin;
-use crate::policies::spec::{KindWish, LimitsWish};
+use crate::policies::spec::{KindSpec, LimitsSpec};
 
 /// A policy, to be run in one way.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Pick {
+pub(super) struct PolicyRef {
     /// What it goes by.
     pub(super) name: PolicyName,
     /// Where it comes from.
@@ -24,12 +24,12 @@ pub(super) struct Pick {
     /// Its configuration.
     pub(super) config: Value,
     /// What it may use up.
-    pub(super) limits: LimitsWish,
+    pub(super) limits: LimitsSpec,
 }
 
-impl Pick {
+impl PolicyRef {
     /// The policy of this name and digest, run as this table says.
-    pub(super) fn new(name: &PolicyName, origin: Origin, digest: Digest, table: &KindWish) -> Self {
+    pub(super) fn new(name: &PolicyName, origin: Origin, digest: Digest, table: &KindSpec) -> Self {
         Self {
             name: name.clone(),
             origin,
@@ -46,12 +46,12 @@ impl Pick {
     }
 
     /// The table that asks for it.
-    pub(super) fn wish(&self, shadow: Option<String>) -> KindWish {
-        KindWish {
+    pub(super) fn spec(&self, shadow: Option<String>) -> KindSpec {
+        KindSpec {
             policy: self.name.to_string(),
             config: self.config.clone(),
             shadow,
-            limits: Some(self.limits).filter(|limits| *limits != LimitsWish::default()),
+            limits: Some(self.limits).filter(|limits| *limits != LimitsSpec::default()),
         }
     }
 
@@ -73,7 +73,7 @@ impl Pick {
 }
 
 /// Its name and the beginning of its digest.
-impl fmt::Display for Pick {
+impl fmt::Display for PolicyRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}@{}", self.name, short(self.digest))
     }

@@ -10,18 +10,18 @@ use dataverse_sandbox::About;
 use tokio::time::Instant;
 
 use super::view::{ActiveView, PreviousView, Spread};
-use crate::driver::{Cost, Tenure};
+use crate::driver::{Cost, Health};
 use crate::policies::history::Past;
-use crate::policies::reference::Pick;
+use crate::policies::reference::PolicyRef;
 
 /// A policy that decides.
 pub(super) struct Running {
     /// Which, and how it is run.
-    pub(super) pick: Pick,
+    pub(super) reference: PolicyRef,
     /// How it introduced itself.
     pub(super) about: About,
     /// How it does.
-    pub(super) tenure: Arc<Tenure>,
+    pub(super) health: Arc<Health>,
     /// When it took over, RFC 3339.
     pub(super) loaded_at: String,
     began: Instant,
@@ -29,11 +29,11 @@ pub(super) struct Running {
 
 impl Running {
     /// One that takes over now.
-    pub(super) fn new(pick: Pick, about: About, tenure: Arc<Tenure>) -> Self {
+    pub(super) fn new(reference: PolicyRef, about: About, health: Arc<Health>) -> Self {
         Self {
-            pick,
+            reference,
             about,
-            tenure,
+            health,
             loaded_at: now(),
             began: Instant::now(),
         }
@@ -41,62 +41,62 @@ impl Running {
 
     /// Whether it failed in its probation and must go.
     pub(super) fn has_failed(&self) -> bool {
-        self.tenure.behaviour().has_failed_probation()
+        self.health.behaviour().has_failed_probation()
     }
 
     /// Whether nothing speaks against it at the moment.
     pub(super) fn is_sound(&self) -> bool {
-        self.tenure.conduct() != Conduct::Suspended
+        self.health.conduct() != Conduct::Suspended
     }
 
     /// Whether it has decided for as long as a probation lasts, with nothing against it.
     pub(super) fn has_proved_itself(&self) -> bool {
         let long = Duration::from_millis(limits::PROBATION_MS);
-        let decisions = self.tenure.behaviour().decisions();
-        self.tenure.conduct() == Conduct::Active
+        let decisions = self.health.behaviour().decisions();
+        self.health.conduct() == Conduct::Active
             && (decisions >= limits::PROBATION_DECISIONS || self.began.elapsed() >= long)
     }
 
     /// What is remembered of it.
     pub(super) fn as_past(&self) -> Past {
         Past {
-            pick: self.pick.clone(),
+            reference: self.reference.clone(),
             loaded_at: self.loaded_at.clone(),
         }
     }
 
     /// Its faults, for people.
     pub(super) fn faults_in_words(&self) -> String {
-        let faults = self.tenure.faults();
+        let faults = self.health.faults();
         let counted = faults
             .iter()
             .map(|(kind, times)| format!("{times} {}", kind.as_str()));
         let counted: Vec<_> = counted.collect();
-        let last = self.tenure.last_fault();
+        let last = self.health.last_fault();
         let last = last.map_or_else(String::new, |fault| format!(", the last one in {fault}"));
         format!(
             "{} of {} decisions failed ({}{last})",
             faults.iter().map(|&(_, times)| times).sum::<u64>(),
-            self.tenure.behaviour().decisions(),
+            self.health.behaviour().decisions(),
             counted.join(", ")
         )
     }
 
     /// What is told of it.
     pub(super) fn view(&self) -> ActiveView {
-        let (fuel, latency_us) = spreads(&self.tenure.costs());
+        let (fuel, latency_us) = spreads(&self.health.costs());
         ActiveView {
-            name: self.pick.name.to_string(),
+            name: self.reference.name.to_string(),
             version: self.about.version.clone(),
             summary: self.about.summary.clone(),
-            digest: self.pick.digest.to_string(),
-            origin: self.pick.origin,
-            state: self.tenure.conduct().as_str().to_owned(),
-            config: self.pick.config.clone(),
+            digest: self.reference.digest.to_string(),
+            origin: self.reference.origin,
+            state: self.health.conduct().as_str().to_owned(),
+            config: self.reference.config.clone(),
             loaded_at: self.loaded_at.clone(),
-            decisions: self.tenure.behaviour().decisions(),
-            faults: by_word(&self.tenure.faults()),
-            last_fault: self.tenure.last_fault(),
+            decisions: self.health.behaviour().decisions(),
+            faults: by_word(&self.health.faults()),
+            last_fault: self.health.last_fault(),
             fuel,
             latency_us,
         }
@@ -107,10 +107,10 @@ impl Past {
     /// What is told of it.
     pub(super) fn view(&self) -> PreviousView {
         PreviousView {
-            name: self.pick.name.to_string(),
-            digest: self.pick.digest.to_string(),
-            origin: self.pick.origin,
-            config: self.pick.config.clone(),
+            name: self.reference.name.to_string(),
+            digest: self.reference.digest.to_string(),
+            origin: self.reference.origin,
+            config: self.reference.config.clone(),
             loaded_at: self.loaded_at.clone(),
         }
     }

@@ -14,7 +14,7 @@ use crate::limits;
 /// Which policy of a kind is to run, and how.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct KindWish {
+pub struct KindSpec {
     /// The name of a file in the folder, without `.wasm`, else of a built-in policy.
     pub policy: String,
     /// Its configuration.
@@ -30,10 +30,10 @@ pub struct KindWish {
         skip_serializing_if = "Option::is_none",
         deserialize_with = "limits_by_name"
     )]
-    pub limits: Option<LimitsWish>,
+    pub limits: Option<LimitsSpec>,
 }
 
-impl KindWish {
+impl KindSpec {
     /// The first thing that is wrong with it, whatever policies there are.
     pub(super) fn check(&self) -> Result<(), String> {
         let bad = |error: BadName| error.to_string();
@@ -54,7 +54,7 @@ impl KindWish {
                 "config has {bytes} bytes; at most {most} are allowed"
             ));
         }
-        self.limits.map_or(Ok(()), LimitsWish::check)
+        self.limits.map_or(Ok(()), LimitsSpec::check)
     }
 
     /// The wish with the names that are meant by a person, who may say the files'.
@@ -70,7 +70,7 @@ impl KindWish {
     }
 
     /// Whether both wish the same, though they may be written otherwise.
-    pub(super) fn means(&self, other: &Self) -> bool {
+    pub(super) fn parts(&self, other: &Self) -> bool {
         (&self.policy, &self.config, &self.shadow) == (&other.policy, &other.config, &other.shadow)
             && self.limits.unwrap_or_default() == other.limits.unwrap_or_default()
     }
@@ -104,7 +104,7 @@ impl KindWish {
 /// What one decision may use up; what is absent is as usual.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct LimitsWish {
+pub struct LimitsSpec {
     /// Fuel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fuel: Option<u64>,
@@ -116,7 +116,7 @@ pub struct LimitsWish {
     pub memory_mib: Option<u64>,
 }
 
-impl LimitsWish {
+impl LimitsSpec {
     fn check(self) -> Result<(), String> {
         for (name, asked, most) in [
             ("fuel", self.fuel, u64::MAX),
@@ -152,9 +152,9 @@ impl LimitsWish {
 }
 
 /// Limits that say which is which: a list of numbers is none.
-fn limits_by_name<'de, D: Deserializer<'de>>(read: D) -> Result<Option<LimitsWish>, D::Error> {
+fn limits_by_name<'de, D: Deserializer<'de>>(read: D) -> Result<Option<LimitsSpec>, D::Error> {
     let fields = Option::<serde_json::Map<String, serde_json::Value>>::deserialize(read)?;
-    let limits = fields.map(|fields| LimitsWish::deserialize(serde_json::Value::Object(fields)));
+    let limits = fields.map(|fields| LimitsSpec::deserialize(serde_json::Value::Object(fields)));
     limits.transpose().map_err(D::Error::custom)
 }
 

@@ -6,7 +6,7 @@
 use dataverse_core::policy::Kind;
 use serde_json::Value;
 
-use crate::policies::spec::KindWish;
+use crate::policies::spec::KindSpec;
 
 /// The name of the file.
 pub(super) const FILE: &str = "policies.toml";
@@ -16,45 +16,45 @@ pub(super) const TEMPLATE: &str = include_str!("template.toml");
 
 /// What the operator wishes of one kind.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Wished {
+pub(super) enum Desired {
     /// There is no table: the built-in default.
     Default,
     /// There is one.
-    Table(KindWish),
+    Table(KindSpec),
 }
 
-impl Wished {
+impl Desired {
     /// The table, or what it would be.
-    pub(super) fn table(&self, kind: Kind) -> KindWish {
+    pub(super) fn table(&self, kind: Kind) -> KindSpec {
         match self {
-            Self::Default => KindWish::plain(dataverse_builtin::default_name(kind)),
-            Self::Table(wish) => wish.clone(),
+            Self::Default => KindSpec::plain(dataverse_builtin::default_name(kind)),
+            Self::Table(spec) => spec.clone(),
         }
     }
 }
 
 /// The wishes of a file, or what is wrong with each table.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Wishes([Result<Wished, String>; Kind::ALL.len()]);
+pub(super) struct Specs([Result<Desired, String>; Kind::ALL.len()]);
 
-impl Wishes {
+impl Specs {
     /// What no file says.
     pub(super) fn none() -> Self {
-        Self([const { Ok(Wished::Default) }; Kind::ALL.len()])
+        Self([const { Ok(Desired::Default) }; Kind::ALL.len()])
     }
 
     /// What is wished of this kind.
-    pub(super) fn of(&self, kind: Kind) -> &Result<Wished, String> {
+    pub(super) fn of(&self, kind: Kind) -> &Result<Desired, String> {
         &self.0[kind as usize]
     }
 
     /// All that is wrong with the text of a file, if anything is.
     pub(super) fn complaints(text: &str) -> Option<String> {
-        let wishes = match Self::parse(text) {
+        let specs = match Self::parse(text) {
             Err(reason) => return Some(reason),
-            Ok(wishes) => wishes,
+            Ok(specs) => specs,
         };
-        let wrong: Vec<_> = wishes.0.into_iter().filter_map(Result::err).collect();
+        let wrong: Vec<_> = specs.0.into_iter().filter_map(Result::err).collect();
         (!wrong.is_empty()).then(|| wrong.join("; "))
     }
 
@@ -71,24 +71,24 @@ impl Wishes {
         }
         Ok(Self(Kind::ALL.map(|kind| {
             match tables.get(kind.as_str()) {
-                None => Ok(Wished::Default),
+                None => Ok(Desired::Default),
                 Some(table) => read(table.clone())
-                    .map(Wished::Table)
+                    .map(Desired::Table)
                     .map_err(|reason| format!("{FILE}, [{kind}]: {reason}")),
             }
         })))
     }
 }
 
-fn read(table: toml::Value) -> Result<KindWish, String> {
+fn read(table: toml::Value) -> Result<KindSpec, String> {
     if !table.is_table() {
         return Err("this has to be a table with a `policy`".to_owned());
     }
-    let wish: KindWish =
+    let spec: KindSpec =
         serde_json::from_value(to_json(table)?).map_err(|error| error.to_string())?;
-    let wish = wish.said().map_err(|bad| bad.to_string())?;
-    wish.check()?;
-    Ok(wish)
+    let spec = spec.said().map_err(|bad| bad.to_string())?;
+    spec.check()?;
+    Ok(spec)
 }
 
 /// TOML says more than JSON: a time becomes its text, a number that is none is refused.
@@ -137,27 +137,27 @@ mod tests {
 
     use super::*;
 
-    fn of(text: &str, kind: Kind) -> Result<Wished, String> {
-        Wishes::parse(text).unwrap().of(kind).clone()
+    fn of(text: &str, kind: Kind) -> Result<Desired, String> {
+        Specs::parse(text).unwrap().of(kind).clone()
     }
 
     /// A text that concerns eviction alone, and a part of what is said against it.
     #[track_caller]
     fn refused(text: &str, part: &str) {
-        let wishes = Wishes::parse(text).unwrap();
-        let reason = wishes.of(Kind::Eviction).clone().unwrap_err();
+        let specs = Specs::parse(text).unwrap();
+        let reason = specs.of(Kind::Eviction).clone().unwrap_err();
         assert!(reason.contains(part), "{reason}");
         assert!(
             reason.starts_with("policies.toml, [eviction]: "),
             "{reason}"
         );
-        assert!(wishes.of(Kind::Placement).is_ok());
+        assert!(specs.of(Kind::Placement).is_ok());
     }
 
     #[test]
     fn what_is_absent_is_left_to_the_default_and_so_is_all_of_the_template() {
-        assert_eq!(Wishes::parse("").unwrap(), Wishes::none());
-        assert_eq!(Wishes::parse(TEMPLATE).unwrap(), Wishes::none());
+        assert_eq!(Specs::parse("").unwrap(), Specs::none());
+        assert_eq!(Specs::parse(TEMPLATE).unwrap(), Specs::none());
     }
 
     #[test]
@@ -168,14 +168,14 @@ mod tests {
             .filter(|line| !line.starts_with(' '))
             .map(|line| format!("{line}\n"))
             .collect();
-        let wishes = Wishes::parse(&uncommented).unwrap();
+        let specs = Specs::parse(&uncommented).unwrap();
         for kind in Kind::ALL {
-            let Ok(Wished::Table(wish)) = wishes.of(kind) else {
-                panic!("{kind}: {:?} in\n{uncommented}", wishes.of(kind));
+            let Ok(Desired::Table(spec)) = specs.of(kind) else {
+                panic!("{kind}: {:?} in\n{uncommented}", specs.of(kind));
             };
-            assert_eq!(wish.policy, dataverse_builtin::default_name(kind));
+            assert_eq!(spec.policy, dataverse_builtin::default_name(kind));
             let usual = dataverse_sandbox::GuestLimits::default();
-            assert_eq!(wish.limits.unwrap().filled(), usual);
+            assert_eq!(spec.limits.unwrap().filled(), usual);
         }
     }
 
@@ -189,41 +189,41 @@ mod tests {
             [eviction.limits]
             fuel = 7
         "#;
-        let Ok(Wished::Table(wish)) = of(text, Kind::Eviction) else {
+        let Ok(Desired::Table(spec)) = of(text, Kind::Eviction) else {
             panic!("refused");
         };
         assert_eq!(
-            (wish.policy.as_str(), wish.shadow.as_deref()),
+            (spec.policy.as_str(), spec.shadow.as_deref()),
             ("mine", Some("lru"))
         );
         let config = json!({"depth": 3, "ratio": 0.5, "since": "2026-01-02", "names": ["a"]});
-        assert_eq!(wish.config, config);
-        assert_eq!(wish.limits.unwrap().fuel, Some(7));
-        assert_eq!(of(text, Kind::Placement), Ok(Wished::Default));
+        assert_eq!(spec.config, config);
+        assert_eq!(spec.limits.unwrap().fuel, Some(7));
+        assert_eq!(of(text, Kind::Placement), Ok(Desired::Default));
     }
 
     #[test]
     fn a_policy_may_be_called_as_its_file_is() {
         let text = "[eviction]\npolicy = \"mine.wasm\"\nshadow = \"other.wasm\"";
-        let Ok(Wished::Table(wish)) = of(text, Kind::Eviction) else {
+        let Ok(Desired::Table(spec)) = of(text, Kind::Eviction) else {
             panic!("refused");
         };
         assert_eq!(
-            (wish.policy, wish.shadow),
+            (spec.policy, spec.shadow),
             ("mine".into(), Some("other".into()))
         );
     }
 
     #[test]
     fn a_file_that_does_not_parse_is_refused_whole_and_the_line_is_named() {
-        let reason = Wishes::parse("[eviction]\npolicy = \"a\"\nx = = 1\n").unwrap_err();
+        let reason = Specs::parse("[eviction]\npolicy = \"a\"\nx = = 1\n").unwrap_err();
         assert!(reason.contains("line 3, column "), "{reason}");
         assert_eq!(place("ab\né = = 1", 8), (2, 5));
         assert_eq!(place("", 0), (1, 1));
         assert_eq!(place("a\n", 2), (2, 1));
-        let reason = Wishes::parse("[evicton]\npolicy = \"a\"").unwrap_err();
+        let reason = Specs::parse("[evicton]\npolicy = \"a\"").unwrap_err();
         assert!(reason.contains("`evicton`"), "{reason}");
-        assert!(Wishes::parse("version = 1").is_err());
+        assert!(Specs::parse("version = 1").is_err());
     }
 
     #[test]

@@ -1,28 +1,29 @@
 //! What is told of a node's policies: the steward says how things stand after each step, and whoever asks
 //! gets the figures of that moment. Asking waits for nothing, least of all for a compilation.
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 
 use dataverse_core::policy::{FaultKind, Kind};
+use parking_lot::{Mutex, MutexGuard};
 use serde_json::json;
 
 use super::running::Running;
-use super::shadowing::Shadowing;
+use super::running_shadow::RunningShadow;
 use super::view::{ActiveView, Available, KindView, Origin, PoliciesView, PreviousView, Spread};
 use crate::metrics::{PolicyFigures, Swap};
-use crate::policies::spec::KindWish;
+use crate::policies::spec::KindSpec;
 
 /// What is told.
-pub(super) struct Told {
+pub(super) struct PolicyStatus {
     folder: String,
-    stand: Mutex<Stand>,
+    recorded: Mutex<Recorded>,
 }
 
 /// How things stand, and what led there; told together, so that nothing counts twice.
 #[derive(Clone, Default)]
-struct Stand {
+struct Recorded {
     report: Arc<Report>,
-    counts: [Counts; Kind::ALL.len()],
+    counts: [PolicyCounts; Kind::ALL.len()],
     /// What went wrong that should not be able to.
     mishap: Option<String>,
     /// Who is compiled for somebody who waits with a change, by kind.
@@ -33,15 +34,15 @@ struct Stand {
 
 /// Somebody who is compiled for a change; told until it is dropped.
 pub(super) struct Prepared<'a> {
-    told: &'a Told,
+    status: &'a PolicyStatus,
     kind: Kind,
     name: String,
 }
 
 impl Drop for Prepared<'_> {
     fn drop(&mut self) {
-        let mut stand = self.told.stand();
-        let prepared = &mut stand.prepared[self.kind as usize];
+        let mut recorded = self.status.recorded();
+        let prepared = &mut recorded.prepared[self.kind as usize];
         let place = prepared.iter().position(|name| *name == self.name);
         place.map(|place| prepared.remove(place));
     }
@@ -66,7 +67,7 @@ pub(super) struct OfKind {
     /// Since when the baseline does.
     pub(super) baseline_since: String,
     /// Who is asked beside.
-    pub(super) shadow: Option<Arc<Shadowing>>,
+    pub(super) shadow: Option<Arc<RunningShadow>>,
     /// Who is being compiled.
     pub(super) pending: Option<String>,
     /// Who decided before.
@@ -76,7 +77,7 @@ pub(super) struct OfKind {
     /// What is wished, as a word.
     pub(super) revision: String,
     /// What is wished.
-    pub(super) table: KindWish,
+    pub(super) table: KindSpec,
 }
 
 impl Default for OfKind {
@@ -89,86 +90,86 @@ impl Default for OfKind {
             previous: Vec::new(),
             last_error: None,
             revision: String::new(),
-            table: KindWish::plain(dataverse_builtin::BASELINE),
+            table: KindSpec::plain(dataverse_builtin::BASELINE),
         }
     }
 }
 
 /// What happened since the node started, but for what the one did that decides.
 #[derive(Clone, Default)]
-struct Counts {
+struct PolicyCounts {
     swaps: [u64; Swap::ALL.len()],
     decisions: u64,
     faults: [u64; FaultKind::ALL.len()],
 }
 
-impl Told {
+impl PolicyStatus {
     pub(super) fn new(folder: String) -> Self {
         Self {
             folder,
-            stand: Mutex::default(),
+            recorded: Mutex::default(),
         }
     }
 
     /// From now on this is how things stand.
     pub(super) fn tell(&self, report: Report) {
-        self.stand().report = Arc::new(report);
+        self.recorded().report = Arc::new(report);
     }
 
     /// From now on this is how things stand, since somebody else decides a kind than before. What who did so
     /// before has done is added to what was done before it.
     pub(super) fn tell_of_change(&self, kind: Kind, before: Option<&Running>, report: Report) {
-        let mut stand = self.stand();
-        stand.report = Arc::new(report);
+        let mut recorded = self.recorded();
+        recorded.report = Arc::new(report);
         let Some(before) = before else {
             return;
         };
-        let counts = &mut stand.counts[kind as usize];
-        counts.decisions += before.tenure.behaviour().decisions();
-        for (fault, times) in before.tenure.faults() {
+        let counts = &mut recorded.counts[kind as usize];
+        counts.decisions += before.health.behaviour().decisions();
+        for (fault, times) in before.health.faults() {
             counts.faults[fault as usize] += times;
         }
     }
 
     /// What went wrong inside, until it went well again.
     pub(super) fn tell_of_mishap(&self, mishap: Option<String>) {
-        self.stand().mishap = mishap;
+        self.recorded().mishap = mishap;
     }
 
     /// Why the folder's changes are noticed late, until they are not.
     pub(super) fn tell_of_watch(&self, trouble: Option<String>) {
-        self.stand().watch = trouble;
+        self.recorded().watch = trouble;
     }
 
     /// Somebody is compiled for a change of this kind, as long as what is returned lives.
     pub(super) fn prepare(&self, kind: Kind, name: &str) -> Prepared<'_> {
-        self.stand().prepared[kind as usize].push(name.to_owned());
+        self.recorded().prepared[kind as usize].push(name.to_owned());
         Prepared {
-            told: self,
+            status: self,
             kind,
             name: name.to_owned(),
         }
     }
 
     /// What is wished of a kind.
-    pub(super) fn table_of(&self, kind: Kind) -> KindWish {
+    pub(super) fn table_of(&self, kind: Kind) -> KindSpec {
         self.report().kinds[kind as usize].table.clone()
     }
 
-    /// Counts a swap, or what there was instead of one.
+    /// PolicyCounts a swap, or what there was instead of one.
     pub(super) fn count(&self, kind: Kind, swap: Swap) {
-        self.stand().counts[kind as usize].swaps[swap as usize] += 1;
+        self.recorded().counts[kind as usize].swaps[swap as usize] += 1;
     }
 
     /// All that there is to tell.
     pub(super) fn view(&self) -> PoliciesView {
-        let Stand {
+        let Recorded {
             report,
             mishap,
             prepared,
             watch,
             ..
-        } = self.stand().clone();
+        } = self.recorded().clone();
         let of = |kind: Kind| {
             let mut view = report.kinds[kind as usize].view(kind);
             view.pending = (view.pending).or_else(|| prepared[kind as usize].first().cloned());
@@ -192,7 +193,7 @@ impl Told {
 
     /// The figures of this moment.
     pub(super) fn figures(&self) -> Vec<PolicyFigures> {
-        let Stand { report, counts, .. } = self.stand().clone();
+        let Recorded { report, counts, .. } = self.recorded().clone();
         Kind::ALL
             .map(|kind| {
                 let (now, counts) = (&report.kinds[kind as usize], &counts[kind as usize]);
@@ -202,11 +203,11 @@ impl Told {
     }
 
     fn report(&self) -> Arc<Report> {
-        Arc::clone(&self.stand().report)
+        Arc::clone(&self.recorded().report)
     }
 
-    fn stand(&self) -> MutexGuard<'_, Stand> {
-        self.stand.lock().expect("no one panics while telling")
+    fn recorded(&self) -> MutexGuard<'_, Recorded> {
+        self.recorded.lock()
     }
 }
 
@@ -248,7 +249,7 @@ impl OfKind {
         }
     }
 
-    fn figures(&self, kind: Kind, counts: &Counts) -> PolicyFigures {
+    fn figures(&self, kind: Kind, counts: &PolicyCounts) -> PolicyFigures {
         let active = self.view(kind).active;
         let faults = FaultKind::ALL.map(|fault| {
             let now = active.faults.get(fault.as_str()).copied().unwrap_or(0);

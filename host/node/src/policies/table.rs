@@ -5,15 +5,15 @@ use dataverse_core::policy::Kind;
 use serde_json::Value;
 use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, TableLike, value};
 
-use crate::policies::spec::{KindWish, LimitsWish};
-use crate::policies::spec_file::{FILE, Wishes};
+use crate::policies::spec::{KindSpec, LimitsSpec};
+use crate::policies::spec_file::{FILE, Specs};
 
 /// The text with this table instead of the kind's.
 ///
 /// # Errors
 /// Why the text can't be added to, or the wish can't be written.
-pub(super) fn with_table(text: &str, kind: Kind, wish: &KindWish) -> Result<String, String> {
-    Wishes::parse(text).map_err(|reason| format!("{reason}; mend the file first"))?;
+pub(super) fn with_table(text: &str, kind: Kind, spec: &KindSpec) -> Result<String, String> {
+    Specs::parse(text).map_err(|reason| format!("{reason}; mend the file first"))?;
     let mut document: DocumentMut = text
         .parse()
         .map_err(|error| format!("{FILE} does not parse: {error}"))?;
@@ -26,7 +26,7 @@ pub(super) fn with_table(text: &str, kind: Kind, wish: &KindWish) -> Result<Stri
         }
         document = DocumentMut::new();
     }
-    let config = inline(&wish.config)?;
+    let config = inline(&spec.config)?;
     let entry = document.entry(kind.as_str()).or_insert(Item::None);
     if !entry.is_table_like() {
         *entry = Item::Table(Table::new());
@@ -35,13 +35,13 @@ pub(super) fn with_table(text: &str, kind: Kind, wish: &KindWish) -> Result<Stri
     for key in unknown_keys(table) {
         table.remove(&key);
     }
-    set(table, "policy", value(wish.policy.as_str()));
+    set(table, "policy", value(spec.policy.as_str()));
     // What means the same may be written in more than one way; its author's stays.
-    let before = Wishes::parse(text)?;
-    let before = before.of(kind).as_ref().map(|wished| wished.table(kind));
-    if !before.is_ok_and(|before| before.config == wish.config) || table.get("config").is_none() {
+    let before = Specs::parse(text)?;
+    let before = before.of(kind).as_ref().map(|desired| desired.table(kind));
+    if !before.is_ok_and(|before| before.config == spec.config) || table.get("config").is_none() {
         table.remove("config");
-        if wish
+        if spec
             .config
             .as_object()
             .is_some_and(|fields| !fields.is_empty())
@@ -49,11 +49,11 @@ pub(super) fn with_table(text: &str, kind: Kind, wish: &KindWish) -> Result<Stri
             set(table, "config", value(config));
         }
     }
-    match &wish.shadow {
+    match &spec.shadow {
         Some(shadow) => set(table, "shadow", value(shadow.as_str())),
         None => drop(table.remove("shadow")),
     }
-    set_limits(table, wish.limits.unwrap_or_default())?;
+    set_limits(table, spec.limits.unwrap_or_default())?;
     Ok(comments + &document.to_string())
 }
 
@@ -74,8 +74,8 @@ fn set(table: &mut dyn TableLike, key: &str, new: Item) {
     }
 }
 
-fn set_limits(table: &mut dyn TableLike, wish: LimitsWish) -> Result<(), String> {
-    if wish == LimitsWish::default() {
+fn set_limits(table: &mut dyn TableLike, spec: LimitsSpec) -> Result<(), String> {
+    if spec == LimitsSpec::default() {
         table.remove("limits");
         return Ok(());
     }
@@ -87,9 +87,9 @@ fn set_limits(table: &mut dyn TableLike, wish: LimitsWish) -> Result<(), String>
         .and_then(Item::as_table_like_mut)
         .expect("it was just made one");
     for (key, limit) in [
-        ("fuel", wish.fuel),
-        ("wall_ms", wish.wall_ms),
-        ("memory_mib", wish.memory_mib),
+        ("fuel", spec.fuel),
+        ("wall_ms", spec.wall_ms),
+        ("memory_mib", spec.memory_mib),
     ] {
         match limit {
             None => drop(limits.remove(key)),
@@ -135,32 +135,32 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::policies::spec_file::{TEMPLATE, Wished};
+    use crate::policies::spec_file::{Desired, TEMPLATE};
 
-    fn wish() -> KindWish {
-        KindWish {
+    fn spec() -> KindSpec {
+        KindSpec {
             config: json!({"depth": 3, "of": [1.5, "x", true], "in": {"a b": 1}}),
             shadow: Some("lru".to_owned()),
-            limits: Some(LimitsWish {
+            limits: Some(LimitsSpec {
                 fuel: Some(9),
-                ..LimitsWish::default()
+                ..LimitsSpec::default()
             }),
-            ..KindWish::plain("mine")
+            ..KindSpec::plain("mine")
         }
     }
 
     /// What is written reads back.
     #[track_caller]
-    fn check(before: &str, wish: &KindWish) -> String {
-        let after = with_table(before, Kind::Eviction, wish).unwrap();
-        let read = Wishes::parse(&after).unwrap();
+    fn check(before: &str, spec: &KindSpec) -> String {
+        let after = with_table(before, Kind::Eviction, spec).unwrap();
+        let read = Specs::parse(&after).unwrap();
         assert_eq!(
             read.of(Kind::Eviction),
-            &Ok(Wished::Table(wish.clone())),
+            &Ok(Desired::Table(spec.clone())),
             "{after}"
         );
         for other in [Kind::Placement, Kind::Relocation] {
-            assert_eq!(read.of(other), Wishes::parse(before).unwrap().of(other));
+            assert_eq!(read.of(other), Specs::parse(before).unwrap().of(other));
         }
         after
     }
@@ -177,8 +177,8 @@ mod tests {
             "eviction = 3",
             "[eviction]\npolicy = 3\nunknown = 1",
         ] {
-            check(before, &wish());
-            check(before, &KindWish::plain("mine"));
+            check(before, &spec());
+            check(before, &KindSpec::plain("mine"));
         }
     }
 
@@ -186,27 +186,27 @@ mod tests {
     fn comments_and_other_tables_stay() {
         let before = "# mine\n[placement] # here\npolicy = \"near\"\n\n# why\n[eviction]\npolicy = \"a\" # since May\n\
                       config = { x = 1 } # tuned\n\n[relocation]\npolicy = \"never\" # final\n";
-        let same_config = KindWish {
+        let same_config = KindSpec {
             config: json!({"x": 1}),
-            ..KindWish::plain("b")
+            ..KindSpec::plain("b")
         };
         let after = check(before, &same_config);
         assert_eq!(after, before.replace("policy = \"a\"", "policy = \"b\""));
-        let after = check(before, &KindWish::plain("b"));
+        let after = check(before, &KindSpec::plain("b"));
         assert!(
             after.contains("policy = \"b\" # since May") && after.contains("# why\n[eviction]")
         );
-        assert!(check(TEMPLATE, &wish()).starts_with(TEMPLATE.trim_end()));
+        assert!(check(TEMPLATE, &spec()).starts_with(TEMPLATE.trim_end()));
     }
 
     #[test]
     fn what_toml_can_not_say_is_refused_and_so_is_a_broken_file() {
         let refused = |text: &str, config: Value| {
-            let wish = KindWish {
+            let spec = KindSpec {
                 config,
-                ..KindWish::plain("a")
+                ..KindSpec::plain("a")
             };
-            with_table(text, Kind::Eviction, &wish).unwrap_err()
+            with_table(text, Kind::Eviction, &spec).unwrap_err()
         };
         assert!(refused("", json!({"x": null})).contains("null"));
         assert!(refused("", json!({"x": u64::MAX})).contains("more than TOML"));
@@ -235,11 +235,11 @@ mod tests {
         fn any_configuration_reads_back(
             fields in prop::collection::btree_map(".{0,8}", any_json(), 0..4),
         ) {
-            let wish = KindWish {
+            let spec = KindSpec {
                 config: Value::Object(fields.into_iter().collect()),
-                ..KindWish::plain("mine")
+                ..KindSpec::plain("mine")
             };
-            check(TEMPLATE, &wish);
+            check(TEMPLATE, &spec);
         }
     }
 }

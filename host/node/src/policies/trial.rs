@@ -4,7 +4,7 @@
 //! They are bounded in time and stop at the first few faults. Fuel is as a node gives it; wall-clock time is many times
 //! as much, since a busy machine is no fault of the policy, and what has no end runs out of fuel.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dataverse_core::policy::{
@@ -16,6 +16,7 @@ use dataverse_sandbox::conformance::{self, Report};
 use dataverse_sandbox::{
     Cost, EvictionGuest, PlacementGuest, Program, Refusal, RelocationGuest, Setup,
 };
+use parking_lot::Mutex;
 
 use super::view::Spread;
 use crate::limits::{CHECK_COSTS_MAX, CHECK_MS_MAX};
@@ -97,7 +98,7 @@ impl Costs {
     }
 
     fn note(&self, cost: Cost) {
-        let mut costs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut costs = self.0.lock();
         if costs.len() < CHECK_COSTS_MAX {
             costs.push(cost);
         }
@@ -114,7 +115,7 @@ impl Costs {
     }
 
     fn spread(&self, of: impl Fn(&Cost) -> f64) -> Spread {
-        let costs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let costs = self.0.lock();
         let mut values: Vec<f64> = costs.iter().map(of).collect();
         values.sort_by(f64::total_cmp);
         let at = |hundredths: usize| {
@@ -197,11 +198,11 @@ mod tests {
             FaultKind::Verdict,
             "index 7 is named twice (question 3)",
         )];
-        let told = judge(&report).expect_err("it broke one");
-        assert!(told.starts_with("2 of 512 questions"), "{told}");
+        let status = judge(&report).expect_err("it broke one");
+        assert!(status.starts_with("2 of 512 questions"), "{status}");
         assert!(
-            told.contains("verdict: index 7 is named twice (question 3)"),
-            "{told}"
+            status.contains("verdict: index 7 is named twice (question 3)"),
+            "{status}"
         );
     }
 

@@ -17,9 +17,9 @@ use tokio::time::Sleep;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::transport::server::Connected;
 
+use crate::connection_slots::{Bounds, ConnectionActivity, ConnectionSlot, ConnectionSlots};
 use crate::descriptors;
 use crate::limits;
-use crate::places::{Bounds, Place, Places, Standing};
 
 /// Bytes with which an HTTP/2 client greets.
 const GREETING_BYTES: usize = 24;
@@ -29,7 +29,7 @@ const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(100);
 /// How many connections a node takes from others and from clients that speak gRPC.
 pub(crate) fn bounds() -> Bounds {
     Bounds {
-        places: descriptors::connections(limits::CONNECTIONS_MAX),
+        connection_slots: descriptors::connections(limits::CONNECTIONS_MAX),
         reserve: 0,
         spared: Duration::from_millis(limits::CONNECTION_SPARED_MS),
     }
@@ -43,26 +43,29 @@ pub(crate) fn incoming(
     greeting: Duration,
     closing: CancellationToken,
 ) -> impl Stream<Item = io::Result<Connection>> {
-    let places = Places::new(bounds);
-    stream::unfold((listener, places), move |(listener, places)| {
-        let closing = closing.clone();
-        async move {
-            let tcp = accept(&listener, &places).await;
-            let place = places.take().await;
-            let leave = place.standing().leave_token();
-            let connection = Connection {
-                tcp,
-                closing: Box::pin(closing.cancelled_owned()),
-                leaving: Box::pin(leave.cancelled_owned()),
-                greeting: Some((Box::pin(tokio::time::sleep(greeting)), GREETING_BYTES)),
-                place,
-            };
-            Some((Ok(connection), (listener, places)))
-        }
-    })
+    let connection_slots = ConnectionSlots::new(bounds);
+    stream::unfold(
+        (listener, connection_slots),
+        move |(listener, connection_slots)| {
+            let closing = closing.clone();
+            async move {
+                let tcp = accept(&listener, &connection_slots).await;
+                let slot = connection_slots.take().await;
+                let leave = slot.activity().leave_token();
+                let connection = Connection {
+                    tcp,
+                    closing: Box::pin(closing.cancelled_owned()),
+                    leaving: Box::pin(leave.cancelled_owned()),
+                    greeting: Some((Box::pin(tokio::time::sleep(greeting)), GREETING_BYTES)),
+                    slot,
+                };
+                Some((Ok(connection), (listener, connection_slots)))
+            }
+        },
+    )
 }
 
-async fn accept(listener: &TcpListener, places: &Places) -> TcpStream {
+async fn accept(listener: &TcpListener, connection_slots: &ConnectionSlots) -> TcpStream {
     let mut is_failing = false;
     loop {
         match listener.accept().await {
@@ -74,7 +77,7 @@ async fn accept(listener: &TcpListener, places: &Places) -> TcpStream {
                 return tcp;
             }
             Err(error) => {
-                let made_room = places.give_up_one();
+                let made_room = connection_slots.give_up_one();
                 if !is_failing {
                     tracing::warn!(%error, made_room, "no connection could be accepted");
                 }
@@ -92,7 +95,7 @@ pub(crate) struct Connection {
     leaving: Pin<Box<WaitForCancellationFutureOwned>>,
     /// When the greeting has to be complete, and how much of it is still to come.
     greeting: Option<(Pin<Box<Sleep>>, usize)>,
-    place: Place,
+    slot: ConnectionSlot,
 }
 
 impl Connection {
@@ -169,12 +172,12 @@ impl AsyncWrite for Connection {
 
 /// The connection that a call came over, as the call's handler finds it.
 #[derive(Clone)]
-pub(crate) struct Over(pub(crate) Arc<Standing>);
+pub(crate) struct Over(pub(crate) Arc<ConnectionActivity>);
 
 impl Connected for Connection {
     type ConnectInfo = Over;
 
     fn connect_info(&self) -> Self::ConnectInfo {
-        Over(Arc::clone(self.place.standing()))
+        Over(Arc::clone(self.slot.activity()))
     }
 }

@@ -24,9 +24,9 @@ use super::connections::{Over, bounds, incoming};
 use super::overlay::OverlayService;
 use super::proto;
 use super::proto::overlay_server::OverlayServer;
+use crate::connection_slots::Bounds;
 use crate::held::Held;
 use crate::limits;
-use crate::places::Bounds;
 use crate::timings::Timings;
 use crate::transport::Serve;
 

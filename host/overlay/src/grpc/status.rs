@@ -21,7 +21,7 @@ impl From<Refusal> for Status {
         let (code, kind, text) = match refusal {
             Refusal::Invalid(text) => (Code::InvalidArgument, "invalid", text),
             Refusal::Absent(text) => (Code::NotFound, "absent", text),
-            Refusal::NoRoom(text) => (Code::ResourceExhausted, "no-room", text),
+            Refusal::NoSpace(text) => (Code::ResourceExhausted, "no-room", text),
             Refusal::Busy(text) => (Code::Unavailable, "busy", text),
             Refusal::Corrupt(text) => (Code::DataLoss, "corrupt", text),
             Refusal::Failed(text) => (Code::Internal, "failed", text),
@@ -98,7 +98,7 @@ fn refusal(status: &Status) -> Option<Refusal> {
     Some(match kind {
         "invalid" => Refusal::Invalid(text),
         "absent" => Refusal::Absent(text),
-        "no-room" => Refusal::NoRoom(text),
+        "no-room" => Refusal::NoSpace(text),
         "busy" => Refusal::Busy(text),
         "corrupt" => Refusal::Corrupt(text),
         "failed" => Refusal::Failed(text),
@@ -168,7 +168,7 @@ mod tests {
         vec![
             Refusal::Invalid(text()),
             Refusal::Absent(text()),
-            Refusal::NoRoom(text()),
+            Refusal::NoSpace(text()),
             Refusal::Busy(text()),
             Refusal::Corrupt(text()),
             Refusal::Failed(text()),

@@ -83,7 +83,7 @@ pub(crate) fn unstalled(chunks: Chunks, stall: Duration, from: String) -> Chunks
 
 /// Whose turn it is in a stream of content that is handed over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Turn {
+enum StreamTurn {
     /// The receiver's, who hasn't drawn the next bytes.
     Receiver,
     /// The source's, which hasn't brought them.
@@ -95,7 +95,7 @@ enum Turn {
 }
 
 /// Watches content being handed over.
-pub(crate) struct Pace(watch::Receiver<Turn>);
+pub(crate) struct Pace(watch::Receiver<StreamTurn>);
 
 /// How long a receiver may take.
 #[derive(Debug, Clone, Copy)]
@@ -110,21 +110,21 @@ pub struct Patience {
 pub(crate) fn paced(
     chunks: BoxStream<'static, Result<Bytes, PrepareBroken>>,
 ) -> (BoxStream<'static, Result<Bytes, PrepareBroken>>, Pace) {
-    let (turn, pace) = watch::channel(Turn::Receiver);
+    let (turn, pace) = watch::channel(StreamTurn::Receiver);
     let paced = stream::unfold(Some((chunks, turn)), |state| async move {
         let (mut chunks, turn) = state?;
-        turn.send_replace(Turn::Source);
+        turn.send_replace(StreamTurn::Source);
         match chunks.next().await {
             Some(Ok(bytes)) => {
-                turn.send_replace(Turn::Receiver);
+                turn.send_replace(StreamTurn::Receiver);
                 Some((Ok(bytes), Some((chunks, turn))))
             }
             Some(Err(broken)) => {
-                turn.send_replace(Turn::Broken);
+                turn.send_replace(StreamTurn::Broken);
                 Some((Err(broken), None))
             }
             None => {
-                turn.send_replace(Turn::Answer);
+                turn.send_replace(StreamTurn::Answer);
                 None
             }
         }
@@ -137,9 +137,9 @@ impl Pace {
     pub(crate) async fn too_slow(&mut self, patience: Patience) {
         loop {
             let limit = match *self.0.borrow_and_update() {
-                Turn::Source => None,
-                Turn::Receiver => Some(patience.stall),
-                Turn::Answer | Turn::Broken => Some(patience.answer),
+                StreamTurn::Source => None,
+                StreamTurn::Receiver => Some(patience.stall),
+                StreamTurn::Answer | StreamTurn::Broken => Some(patience.answer),
             };
             let changed = async {
                 // The stream may be gone, because the receiver answers before it has everything.
@@ -157,7 +157,7 @@ impl Pace {
 
     /// Whether the source gave up.
     pub(crate) fn is_broken(&self) -> bool {
-        *self.0.borrow() == Turn::Broken
+        *self.0.borrow() == StreamTurn::Broken
     }
 }
 

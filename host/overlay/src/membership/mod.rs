@@ -33,7 +33,7 @@ use tokio_util::task::TaskTracker;
 
 use self::identity::Identity;
 use self::sending::Wire;
-pub use self::status::{MemberSeen, MemberState, Status};
+pub use self::status::{MemberSeen, PublishedStatus};
 use self::swim::{Mailbox, Swim};
 use self::table::Shared;
 use crate::clock::Now;
@@ -58,7 +58,7 @@ pub struct Membership {
     table: Shared,
     counters: Arc<Counters>,
     revision: watch::Receiver<u64>,
-    own: watch::Sender<Option<Status>>,
+    own: watch::Sender<Option<PublishedStatus>>,
     packets: mpsc::Sender<Bytes>,
     announces: mpsc::Sender<Peer>,
     leave: CancellationToken,
@@ -143,7 +143,7 @@ impl Membership {
 
     /// Says how this node is. What equals the last is not told again, what changes often is told every
     /// `gossip.status` at most; the stamp is set here.
-    pub fn publish(&self, status: Status) {
+    pub fn publish(&self, status: PublishedStatus) {
         let status = status.bounded();
         self.own.send_replace(Some(status));
     }

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dataverse_core::id::NodeId;
+use dataverse_core::members::Liveness;
 use foca::{BroadcastHandler, Invalidates, Notification, Runtime, Timer};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::identity::Identity;
 use super::packet::Packet;
-use super::status::{MemberState, StatusError, StatusNote};
+use super::status::{StatusError, StatusNote};
 use super::table::{Heard, Shared};
 
 /// The state machine's door to the world.
@@ -72,11 +73,11 @@ impl Runtime<Identity> for Outbox {
         match notification {
             Notification::MemberUp(member) => {
                 info!(node = %member.node, name = %member.name, address = %member.address, "a member is up");
-                self.table.lock().see(member, MemberState::Alive, now);
+                self.table.lock().see(member, Liveness::Alive, now);
             }
             Notification::MemberDown(member) => {
                 info!(node = %member.node, name = %member.name, address = %member.address, "a member is gone");
-                self.table.lock().see(member, MemberState::Gone, now);
+                self.table.lock().see(member, Liveness::Gone, now);
             }
             Notification::Rename(_, member) => self.table.lock().rename(member, now),
             // From here on the state machine ignores every timer that it set before, so that dropping them

@@ -40,7 +40,7 @@ pub(super) enum PacketError {
     #[error("the bytes are no packet")]
     Malformed,
     #[error(transparent)]
-    Status(#[from] StatusError),
+    PublishedStatus(#[from] StatusError),
     #[error(transparent)]
     Swim(#[from] foca::Error),
 }
@@ -76,8 +76,8 @@ pub(super) enum GuardError {
 
 impl GuardedCodec {
     fn admit(&self, identity: &Identity) -> Result<(), GuardError> {
-        let room = self.0.lock().admit(identity.node);
-        room.then_some(()).ok_or(GuardError::Full)
+        let space = self.0.lock().admit(identity.node);
+        space.then_some(()).ok_or(GuardError::Full)
     }
 
     fn admit_death_of(&self, identity: &Identity) -> Result<(), GuardError> {

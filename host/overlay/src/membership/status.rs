@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use dataverse_core::id::NodeId;
 use dataverse_core::limits::NAME_BYTES_MAX;
+use dataverse_core::members::Liveness;
 use dataverse_core::search::Peer;
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +16,7 @@ use crate::limits::{STATUS_LINKS_MAX, STATUS_POLICIES_MAX, STATUS_POLICY_BYTES_M
 
 /// What a node tells of itself.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Status {
+pub struct PublishedStatus {
     /// The zone it stands in; empty when it was told none.
     pub zone: String,
     /// `host:port` of its HTTP port.
@@ -38,29 +39,18 @@ pub struct Status {
     pub counter: u64,
 }
 
-/// How a member seems to be.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum MemberState {
-    /// It answers.
-    Alive,
-    /// It did not answer somebody; it may yet say that it lives.
-    Suspect,
-    /// It left, or was silent for too long.
-    Gone,
-}
-
 /// A member of the network as this node sees it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct MemberSeen {
     /// Who it is and where it listens.
     pub peer: Peer,
     /// How it seems to be.
-    pub state: MemberState,
+    pub state: Liveness,
     /// The last that it told of itself, once something has arrived.
-    pub status: Option<Arc<Status>>,
+    pub status: Option<Arc<PublishedStatus>>,
 }
 
-impl Status {
+impl PublishedStatus {
     /// What decides which of two statuses of a node is later.
     pub(super) fn stamp(&self) -> (u64, u64) {
         (self.started_ms, self.counter)
@@ -117,7 +107,7 @@ pub(super) enum StatusError {
 }
 
 impl StatusNote {
-    pub(super) fn new(node: NodeId, status: &Status) -> Self {
+    pub(super) fn new(node: NodeId, status: &PublishedStatus) -> Self {
         Self {
             node: *node.as_bytes(),
             started_ms: status.started_ms,
@@ -142,7 +132,7 @@ impl StatusNote {
     }
 
     /// Who tells what, once every field has been checked.
-    pub(super) fn read(self) -> Result<(NodeId, Status), StatusError> {
+    pub(super) fn read(self) -> Result<(NodeId, PublishedStatus), StatusError> {
         let policy_fits = |policy: &String| policy.len() <= STATUS_POLICY_BYTES_MAX;
         if self.links.len() > STATUS_LINKS_MAX
             || self.policies.len() > STATUS_POLICIES_MAX
@@ -157,7 +147,7 @@ impl StatusNote {
         {
             return Err(StatusError::Unreadable);
         }
-        let status = Status {
+        let status = PublishedStatus {
             zone: self.zone,
             http: self.http,
             capacity: self.capacity,
@@ -177,13 +167,13 @@ impl StatusNote {
 mod tests {
     use super::*;
 
-    fn travel(status: &Status) -> Result<(NodeId, Status), StatusError> {
+    fn travel(status: &PublishedStatus) -> Result<(NodeId, PublishedStatus), StatusError> {
         let bytes = StatusNote::new(NodeId::from(3), status).to_bytes();
         StatusNote::from_bytes(&bytes)?.read()
     }
 
-    fn full() -> Status {
-        Status {
+    fn full() -> PublishedStatus {
+        PublishedStatus {
             zone: "é".repeat(NAME_BYTES_MAX),
             http: "127.0.0.1:8080".to_owned(),
             capacity: u64::MAX,
@@ -208,7 +198,7 @@ mod tests {
     #[test]
     fn a_status_beyond_the_bounds_is_refused() {
         assert_eq!(travel(&full()), Err(StatusError::TooLong));
-        let control = Status {
+        let control = PublishedStatus {
             zone: "a\u{1b}[2J".to_owned(),
             ..full().bounded()
         };

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dataverse_core::id::NodeId;
+use dataverse_core::members::Liveness;
 use dataverse_core::search::Peer;
 use foca::{Config, Foca, Member, State};
 use rand::rngs::StdRng;
@@ -22,7 +23,7 @@ use super::outbox::{Outbox, StatusNews};
 use super::pace::{Pace, positive, protocol};
 use super::packet::{GuardedCodec, Packet, PacketError};
 use super::sending::{Sending, Wire};
-use super::status::{MemberState, Status, StatusNote};
+use super::status::{PublishedStatus, StatusNote};
 use super::table::{Heard, Shared};
 use crate::limits::STATUS_ASKS_MAX;
 use crate::timings::Timings;
@@ -34,7 +35,7 @@ const HEALERS: usize = 3;
 pub(super) struct Mailbox {
     pub(super) packets: mpsc::Receiver<Bytes>,
     pub(super) announces: mpsc::Receiver<Peer>,
-    pub(super) own: watch::Receiver<Option<Status>>,
+    pub(super) own: watch::Receiver<Option<PublishedStatus>>,
     pub(super) leave: CancellationToken,
     pub(super) stop: CancellationToken,
 }
@@ -50,7 +51,7 @@ pub(super) struct Swim {
     sending: Sending,
     revision: watch::Sender<u64>,
     /// What was last told of this node, and when.
-    told: Option<(Status, Instant)>,
+    told: Option<(PublishedStatus, Instant)>,
     started_ms: u64,
     /// Rounds since anything was heard of anybody. Counted in rounds, not in time, so that a node that stood
     /// still as a whole does not take that for silence.
@@ -130,7 +131,7 @@ impl Swim {
             Packet::Swim(packet) => self.foca.handle_data(packet, &mut self.outbox)?,
             Packet::Ask { from, status } => {
                 status.map_or(Ok(()), |status| self.hear(status))?;
-                let asker = self.table.lock().living(NodeId::from_bytes(from));
+                let asker = self.table.lock().lifetime(NodeId::from_bytes(from));
                 if let (Some((asker, _)), Some(own)) = (asker, self.own_note()) {
                     self.outbox.send(asker, &Packet::Tell(own));
                 }
@@ -147,7 +148,10 @@ impl Swim {
         let note = StatusNote::new(node, &status);
         let (heard, member) = {
             let mut table = self.table.lock();
-            (table.hear(node, status, Instant::now()), table.living(node))
+            (
+                table.hear(node, status, Instant::now()),
+                table.lifetime(node),
+            )
         };
         // A change has to go on from here: what is known already is not passed on when it comes again. The
         // first of its node is most likely old news, and who lacks it asks.
@@ -182,7 +186,7 @@ impl Swim {
     }
 
     /// What is looked after in every interval: the table, the own status, those of others.
-    fn round(&mut self, own: &Option<Status>) {
+    fn round(&mut self, own: &Option<PublishedStatus>) {
         let now = Instant::now();
         self.silent_rounds = self.silent_rounds.saturating_add(1);
         let known = self.foca.iter_membership_state();
@@ -238,7 +242,7 @@ impl Swim {
     }
 
     /// Spreads the own status if it changed, or if others know a later one from before a clock went back.
-    fn tell(&mut self, own: &Status, now: Instant) {
+    fn tell(&mut self, own: &PublishedStatus, now: Instant) {
         let heard = self.table.lock().own_stamp_heard();
         let stamp = match &self.told {
             None => heard.max(Some((self.started_ms, 0))),
@@ -329,11 +333,11 @@ fn report(outcome: Result<(), foca::Error>, what: &'static str) {
     }
 }
 
-fn seen_as(state: State) -> MemberState {
+fn seen_as(state: State) -> Liveness {
     match state {
-        State::Alive => MemberState::Alive,
-        State::Suspect => MemberState::Suspect,
-        State::Down => MemberState::Gone,
+        State::Alive => Liveness::Alive,
+        State::Suspect => Liveness::Suspect,
+        State::Down => Liveness::Gone,
     }
 }
 

@@ -5,15 +5,17 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry as Slot;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use dataverse_core::id::NodeId;
 use dataverse_core::limits::MEMBERS_MAX;
+use dataverse_core::members::Liveness;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use super::identity::Identity;
-use super::status::{MemberSeen, MemberState, Status};
+use super::status::{MemberSeen, PublishedStatus};
 
 /// The first pause before a member that did not tell its status is asked again; doubles from there.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
@@ -36,7 +38,7 @@ impl Shared {
     /// The table; whoever panicked while holding it left no half-made change behind, as every change is one
     /// assignment or insertion.
     pub(super) fn lock(&self) -> MutexGuard<'_, Table> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 
@@ -67,15 +69,15 @@ pub(super) struct Table {
 
 struct Entry {
     identity: Identity,
-    state: MemberState,
+    state: Liveness,
     since: Instant,
-    status: Option<Arc<Status>>,
+    status: Option<Arc<PublishedStatus>>,
     ask_at: Instant,
     asks: u32,
 }
 
 impl Entry {
-    fn new(identity: &Identity, state: MemberState, now: Instant) -> Self {
+    fn new(identity: &Identity, state: Liveness, now: Instant) -> Self {
         Self {
             identity: identity.clone(),
             state,
@@ -87,11 +89,11 @@ impl Entry {
     }
 
     /// False if that is how it is already.
-    fn update(&mut self, identity: &Identity, state: MemberState, now: Instant) -> bool {
+    fn update(&mut self, identity: &Identity, state: Liveness, now: Instant) -> bool {
         if self.identity == *identity && self.state == state {
             return false;
         }
-        if self.state == MemberState::Gone && state != MemberState::Gone {
+        if self.state == Liveness::Gone && state != Liveness::Gone {
             (self.ask_at, self.asks) = (now, 0);
         }
         if self.state != state {
@@ -140,9 +142,9 @@ impl Table {
         if node == self.me.node || self.entries.contains_key(&node) {
             return true;
         }
-        let room = self.entries.len() + self.strangers < self.members_max;
-        self.strangers += usize::from(room);
-        room
+        let space = self.entries.len() + self.strangers < self.members_max;
+        self.strangers += usize::from(space);
+        space
     }
 
     /// This node was taken for dead and goes by another identity from now on.
@@ -161,7 +163,7 @@ impl Table {
     }
 
     /// The protocol says how a member is.
-    pub(super) fn see(&mut self, identity: &Identity, state: MemberState, now: Instant) {
+    pub(super) fn see(&mut self, identity: &Identity, state: Liveness, now: Instant) {
         if identity.node == self.me.node {
             return;
         }
@@ -189,7 +191,7 @@ impl Table {
     /// Takes over all that the protocol knows.
     pub(super) fn agree<'a>(
         &mut self,
-        known: impl Iterator<Item = (&'a Identity, MemberState)>,
+        known: impl Iterator<Item = (&'a Identity, Liveness)>,
         now: Instant,
     ) {
         for (identity, state) in known {
@@ -200,15 +202,15 @@ impl Table {
 
     /// Nobody can be reached any more.
     pub(super) fn lose_all(&mut self, now: Instant) {
-        let living = |entry: &&mut Entry| entry.state != MemberState::Gone;
-        for entry in self.entries.values_mut().filter(living) {
-            (entry.state, entry.since) = (MemberState::Gone, now);
+        let lifetime = |entry: &&mut Entry| entry.state != Liveness::Gone;
+        for entry in self.entries.values_mut().filter(lifetime) {
+            (entry.state, entry.since) = (Liveness::Gone, now);
         }
         self.note_change();
     }
 
     /// A status came in.
-    pub(super) fn hear(&mut self, node: NodeId, status: Status, now: Instant) -> Heard {
+    pub(super) fn hear(&mut self, node: NodeId, status: PublishedStatus, now: Instant) -> Heard {
         if node == self.me.node {
             self.own_stamp_heard = self.own_stamp_heard.max(Some(status.stamp()));
             return Heard::Known;
@@ -236,7 +238,7 @@ impl Table {
 
     /// Members whose status is missing or old, to be asked now; each then waits for its next turn.
     pub(super) fn take_unheard(&mut self, now: Instant, at_most: usize) -> Vec<Identity> {
-        let due = |entry: &&mut Entry| entry.state != MemberState::Gone && entry.ask_at <= now;
+        let due = |entry: &&mut Entry| entry.state != Liveness::Gone && entry.ask_at <= now;
         let ask = |entry: &mut Entry| {
             let pause = ASK_AGAIN.saturating_mul(1 << entry.asks.min(7));
             entry.ask_at = now + pause.min(ASK_ANYHOW);
@@ -248,23 +250,27 @@ impl Table {
     }
 
     /// A member that is not gone, with its status.
-    pub(super) fn living(&self, node: NodeId) -> Option<(Identity, Option<Arc<Status>>)> {
+    pub(super) fn lifetime(
+        &self,
+        node: NodeId,
+    ) -> Option<(Identity, Option<Arc<PublishedStatus>>)> {
         let entry = self.entries.get(&node)?;
-        (entry.state != MemberState::Gone).then(|| (entry.identity.clone(), entry.status.clone()))
+        (entry.state != Liveness::Gone).then(|| (entry.identity.clone(), entry.status.clone()))
     }
 
     /// Every member that is gone.
     pub(super) fn gone(&self) -> Vec<Identity> {
-        let gone = |entry: &&Entry| entry.state == MemberState::Gone;
+        let gone = |entry: &&Entry| entry.state == Liveness::Gone;
         let entries = self.entries.values().filter(gone);
         entries.map(|entry| entry.identity.clone()).collect()
     }
 
     /// Members that have been suspected for so long.
     pub(super) fn suspected_for(&self, patience: Duration, now: Instant) -> Vec<NodeId> {
-        let overdue = self.entries.iter().filter(|(_, entry)| {
-            entry.state == MemberState::Suspect && now >= entry.since + patience
-        });
+        let overdue = self
+            .entries
+            .iter()
+            .filter(|(_, entry)| entry.state == Liveness::Suspect && now >= entry.since + patience);
         overdue.map(|(node, _)| *node).collect()
     }
 
@@ -275,7 +281,7 @@ impl Table {
         let forgotten: Vec<_> = self
             .entries
             .extract_if(.., |_, entry| {
-                entry.state == MemberState::Gone && (full || now >= entry.since + after)
+                entry.state == Liveness::Gone && (full || now >= entry.since + after)
             })
             .map(|(_, entry)| entry.identity)
             .collect();
@@ -310,17 +316,17 @@ mod tests {
         Table::new(identity(1, 1), members_max)
     }
 
-    fn status(counter: u64) -> Status {
-        Status {
+    fn status(counter: u64) -> PublishedStatus {
+        PublishedStatus {
             counter,
-            ..Status::default()
+            ..PublishedStatus::default()
         }
     }
 
     #[test]
     fn the_newest_status_stays_whatever_the_order() {
         let (mut table, now) = (table(8), Instant::now());
-        table.see(&identity(2, 1), MemberState::Alive, now);
+        table.see(&identity(2, 1), Liveness::Alive, now);
         let news = [3, 5, 4, 5].map(|counter| table.hear(NodeId::from(2), status(counter), now));
         assert_eq!(
             news,
@@ -340,7 +346,7 @@ mod tests {
     #[test]
     fn strangers_are_let_in_only_while_there_is_room() {
         let (mut table, now) = (table(3), Instant::now());
-        table.see(&identity(2, 1), MemberState::Alive, now);
+        table.see(&identity(2, 1), Liveness::Alive, now);
         let let_in = [1, 2, 3, 4, 5].map(|node| table.admit(NodeId::from(node)));
         assert_eq!(let_in, [true, true, true, true, false]);
         table.agree(std::iter::empty(), now);
@@ -351,12 +357,12 @@ mod tests {
     fn the_gone_are_forgotten_in_time_and_at_once_when_there_is_no_room() {
         let (mut table, now) = (table(2), Instant::now());
         let hour = Duration::from_secs(3_600);
-        table.see(&identity(2, 1), MemberState::Gone, now);
+        table.see(&identity(2, 1), Liveness::Gone, now);
         assert_eq!(table.forget(hour, now + hour / 2), []);
         assert_eq!(table.forget(hour, now + hour), [identity(2, 1)]);
 
-        table.see(&identity(3, 1), MemberState::Gone, now);
-        table.see(&identity(4, 1), MemberState::Alive, now);
+        table.see(&identity(3, 1), Liveness::Gone, now);
+        table.see(&identity(4, 1), Liveness::Alive, now);
         assert_eq!(table.forget(hour, now), [identity(3, 1)]);
         assert_eq!(table.members().len(), 1);
     }
@@ -365,20 +371,20 @@ mod tests {
     fn a_suspicion_is_overdue_when_it_lasted_however_often_it_is_repeated() {
         let (mut table, start) = (table(8), Instant::now());
         let second = Duration::from_secs(1);
-        table.see(&identity(2, 1), MemberState::Alive, start);
-        table.see(&identity(2, 1), MemberState::Suspect, start + second);
-        table.see(&identity(2, 1), MemberState::Suspect, start + 3 * second);
+        table.see(&identity(2, 1), Liveness::Alive, start);
+        table.see(&identity(2, 1), Liveness::Suspect, start + second);
+        table.see(&identity(2, 1), Liveness::Suspect, start + 3 * second);
         assert_eq!(table.suspected_for(4 * second, start + 4 * second), []);
         let overdue = table.suspected_for(4 * second, start + 5 * second);
         assert_eq!(overdue, [NodeId::from(2)]);
-        table.see(&identity(2, 1), MemberState::Alive, start + 5 * second);
+        table.see(&identity(2, 1), Liveness::Alive, start + 5 * second);
         assert_eq!(table.suspected_for(4 * second, start + 9 * second), []);
     }
 
     #[test]
     fn a_member_that_does_not_tell_its_status_is_asked_less_and_less() {
         let (mut table, start) = (table(8), Instant::now());
-        table.see(&identity(2, 1), MemberState::Alive, start);
+        table.see(&identity(2, 1), Liveness::Alive, start);
         let asked_at = |tick: &u32| {
             let now = start + ASK_AGAIN * *tick;
             !table.take_unheard(now, 16).is_empty()

@@ -10,7 +10,7 @@ use dataverse_core::search::{Answer, Peer, Question};
 use futures_util::stream::{self, BoxStream, StreamExt};
 use tokio::time::{sleep, timeout};
 
-use super::{Call, Fate, Lost, State, World, pair};
+use super::{Call, Fate, Lost, SharedNetwork, State, pair};
 use crate::grpc::convert::fetched_bytes;
 use crate::grpc::status::{gave_up, late, protocol};
 use crate::grpc::streams::{Chunks, exactly, in_pieces, paced, unstalled};
@@ -22,24 +22,28 @@ use crate::transport::{
 
 /// The calls of one node over a [`MemoryNetwork`](super::MemoryNetwork), until the node is stopped.
 pub struct MemoryTransport {
-    world: Arc<World>,
+    world: Arc<SharedNetwork>,
     here: String,
-    life: u64,
+    lifetime: u64,
 }
 
 impl MemoryTransport {
-    pub(super) fn new(world: Arc<World>, here: &str) -> Self {
-        let life = world.state().life(here);
+    pub(super) fn new(world: Arc<SharedNetwork>, here: &str) -> Self {
+        let lifetime = world.state().lifetime(here);
         let here = here.to_owned();
-        Self { world, here, life }
+        Self {
+            world,
+            here,
+            lifetime,
+        }
     }
 
     fn route(&self, to: &str, call: Call) -> Result<(Arc<dyn Serve>, Wire), CallError> {
-        let listening = self.world.state().route(&self.here, self.life, to)?;
+        let listening = self.world.state().route(&self.here, self.lifetime, to)?;
         let wire = Wire {
             world: Arc::clone(&self.world),
             from: self.here.clone(),
-            life: self.life,
+            lifetime: self.lifetime,
             to: to.to_owned(),
             start: listening.start,
             fate: self.world.fate(&self.here, to, call),
@@ -71,9 +75,9 @@ impl MemoryTransport {
 /// One way between two nodes, as long as both stay and nobody cuts it.
 #[derive(Clone)]
 struct Wire {
-    world: Arc<World>,
+    world: Arc<SharedNetwork>,
     from: String,
-    life: u64,
+    lifetime: u64,
     to: String,
     start: u64,
     fate: Fate,
@@ -89,7 +93,7 @@ enum Speaker {
 impl Wire {
     /// Ends when the way is gone.
     async fn broken(&self) -> CallError {
-        let broken = |state: &State| state.broken(&self.from, self.life, &self.to, self.start);
+        let broken = |state: &State| state.broken(&self.from, self.lifetime, &self.to, self.start);
         self.world.state.until(broken).await
     }
 

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use dataverse_core::content::Digest;
 use dataverse_core::id::FileId;
-use dataverse_core::limits::{GROUP_BYTES, RECONCILE_BUCKETS, RECONCILE_MARKS_MAX};
+use dataverse_core::limits::{GROUP_BYTES, RECONCILE_BUCKETS, RECONCILE_ENTRIES_MAX};
 use dataverse_core::pattern::Pattern;
-use dataverse_core::reconcile::{Mark, Span};
+use dataverse_core::reconcile::{BucketRange, DigestEntry};
 use dataverse_core::search::{Answer, Question};
 use dataverse_core::secret::Nonce;
 use futures_util::stream::{self, BoxStream, StreamExt};
@@ -181,18 +181,18 @@ async fn a_probe_brings_its_answer(bench: Bench) {
 }
 
 async fn a_comparison_brings_its_answer(bench: Bench) {
-    let marks: Vec<Mark> = (0..RECONCILE_MARKS_MAX as u64)
-        .map(|at| Mark {
+    let entries: Vec<DigestEntry> = (0..RECONCILE_ENTRIES_MAX as u64)
+        .map(|at| DigestEntry {
             file: FileId(u64::MAX - at),
-            print: at,
+            fingerprint: at,
         })
         .collect();
-    let span = Span {
+    let range = BucketRange {
         buckets: (0..RECONCILE_BUCKETS as u16).collect(),
         after: Some(FileId(0)),
         until: FileId(u64::MAX),
     };
-    let first = Span {
+    let first = BucketRange {
         buckets: [1023].into(),
         after: None,
         until: FileId(1),
@@ -203,14 +203,17 @@ async fn a_comparison_brings_its_answer(bench: Bench) {
         ReconcileAsk::Filter { known: 7 },
         ReconcileAsk::Filter { known: 0 },
         ReconcileAsk::Compare {
-            span: Some(span),
-            marks: marks.clone(),
+            range: Some(range),
+            entries: entries.clone(),
         },
         ReconcileAsk::Compare {
-            span: Some(first),
-            marks: Vec::new(),
+            range: Some(first),
+            entries: Vec::new(),
         },
-        ReconcileAsk::Compare { span: None, marks },
+        ReconcileAsk::Compare {
+            range: None,
+            entries,
+        },
     ] {
         let ask = from_a(body);
         let reply = bench.transport.reconcile(&bench.to, ask.clone()).await;
@@ -229,7 +232,7 @@ async fn every_kind_of_refusal_survives(bench: Bench) {
     let kinds: [(&str, Kind); 6] = [
         ("refuse/invalid", Refusal::Invalid),
         ("refuse/absent", Refusal::Absent),
-        ("refuse/no-room", Refusal::NoRoom),
+        ("refuse/no-room", Refusal::NoSpace),
         ("refuse/busy", Refusal::Busy),
         ("refuse/corrupt", Refusal::Corrupt),
         ("refuse/failed", Refusal::Failed),
@@ -376,10 +379,10 @@ async fn a_dropped_call_stops_the_work_behind_it(bench: Bench) {
     .await;
 }
 
-type Source = BoxStream<'static, Result<Bytes, PrepareBroken>>;
+type PreparedBytes = BoxStream<'static, Result<Bytes, PrepareBroken>>;
 
 /// Bytes of content in chunks of 700,001, counted as they are drawn.
-fn source(size: usize, drawn: &Arc<AtomicU64>) -> Source {
+fn source(size: usize, drawn: &Arc<AtomicU64>) -> PreparedBytes {
     let drawn = Arc::clone(drawn);
     let content = Bytes::from(vec![7; size]);
     let chunks: Vec<_> = (0..size)
@@ -392,7 +395,7 @@ fn source(size: usize, drawn: &Arc<AtomicU64>) -> Source {
     stream::iter(chunks).inspect(count).map(Ok).boxed()
 }
 
-fn whole(size: usize) -> Source {
+fn whole(size: usize) -> PreparedBytes {
     source(size, &Arc::default())
 }
 
@@ -400,7 +403,7 @@ async fn prepare(
     bench: &Bench,
     text: &str,
     size: Option<u64>,
-    source: Source,
+    source: PreparedBytes,
 ) -> Result<PrepareAnswer, CallError> {
     let ask = PrepareAsk {
         preparation: 5,
@@ -415,7 +418,7 @@ async fn prepare(
 }
 
 fn prepared(bench: &Bench) -> Vec<Result<u64, CallError>> {
-    std::mem::take(&mut bench.node.prepared.lock().expect("nobody panics with it"))
+    std::mem::take(&mut bench.node.prepared.lock())
 }
 
 async fn a_preparation_arrives_whole(bench: Bench) {
@@ -442,7 +445,7 @@ async fn a_preparation_that_breaks_is_not_taken_for_whole(bench: Bench) {
         let reply = prepare(&bench, "ada/x", None, broken).await;
         assert!(reply.is_err());
         until("the node sees it", || {
-            let prepared = bench.node.prepared.lock().expect("nobody panics with it");
+            let prepared = bench.node.prepared.lock();
             matches!(prepared.as_slice(), [Err(CallError::Unreachable { .. })])
         })
         .await;
@@ -465,13 +468,13 @@ async fn a_refused_preparation_does_not_wait_for_its_content(bench: Bench) {
     let endless = whole(1 << 20).chain(stream::pending()).boxed();
     let reply = prepare(&bench, "refuse/no-room", None, endless).await;
     assert!(
-        matches!(reply, Err(CallError::Refused(Refusal::NoRoom(_)))),
+        matches!(reply, Err(CallError::Refused(Refusal::NoSpace(_)))),
         "{reply:?}"
     );
     let much = whole(32 << 20);
     let reply = prepare(&bench, "refuse/no-room", None, much).await;
     assert!(
-        matches!(reply, Err(CallError::Refused(Refusal::NoRoom(_)))),
+        matches!(reply, Err(CallError::Refused(Refusal::NoSpace(_)))),
         "{reply:?}"
     );
 }

@@ -1,8 +1,8 @@
 //! A node that does as the key it is asked about tells it.
 
 use std::future::pending;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -18,6 +18,7 @@ use dataverse_core::record::{Layout, Record};
 use dataverse_core::search::{Answer, Hit, Peer, Question};
 use dataverse_core::version::{Stamp, Version};
 use futures_util::stream::{self, BoxStream, StreamExt};
+use parking_lot::Mutex;
 
 use crate::grpc::convert::{fetched_bytes, group_tree_bytes};
 use crate::transport::{
@@ -86,7 +87,7 @@ fn refusal(key: &Key) -> Option<Refusal> {
     Some(match key.as_str() {
         "refuse/invalid" => Refusal::Invalid(text),
         "refuse/absent" => Refusal::Absent(text),
-        "refuse/no-room" => Refusal::NoRoom(text),
+        "refuse/no-room" => Refusal::NoSpace(text),
         "refuse/busy" => Refusal::Busy(text),
         "refuse/corrupt" => Refusal::Corrupt(text),
         "refuse/failed" => Refusal::Failed(text),
@@ -107,12 +108,12 @@ impl Fake {
 
     /// Everything it was told since it was last asked.
     pub(super) fn heard(&self) -> Vec<String> {
-        std::mem::take(&mut self.heard.lock().expect("nobody panics with it"))
+        std::mem::take(&mut self.heard.lock())
     }
 
     fn hear<T: std::fmt::Debug>(&self, message: &Message<T>) {
         let text = format!("{message:?}");
-        self.heard.lock().expect("nobody panics with it").push(text);
+        self.heard.lock().push(text);
     }
 
     pub(super) fn sender(&self) -> Sender {
@@ -225,19 +226,13 @@ impl Serve for Fake {
             match chunk {
                 Ok(bytes) => hasher.update(&bytes),
                 Err(error) => {
-                    self.prepared
-                        .lock()
-                        .expect("nobody panics with it")
-                        .push(Err(error));
+                    self.prepared.lock().push(Err(error));
                     return Err(Refusal::Failed("it broke".to_owned()));
                 }
             }
         }
         let size = hasher.size();
-        self.prepared
-            .lock()
-            .expect("nobody panics with it")
-            .push(Ok(size));
+        self.prepared.lock().push(Ok(size));
         let (digest, _) = hasher.finish();
         let known = Some(heard_of());
         self.say(PrepareAnswer {
@@ -299,9 +294,9 @@ pub(super) fn reconciled(ask: &ReconcileAsk) -> ReconcileAnswer {
             filter.put(FileId(9));
             ReconcileAnswer::Filter(filter)
         }
-        ReconcileAsk::Compare { marks, .. } => ReconcileAnswer::Compared(Compared {
+        ReconcileAsk::Compare { entries, .. } => ReconcileAnswer::Compared(Compared {
             records: vec![record("ada/x", 5), record("ada/y", 6)],
-            unknown: marks.iter().map(|mark| mark.file).collect(),
+            unknown: entries.iter().map(|entry| entry.file).collect(),
             until: FileId(u64::MAX - 1),
         }),
     }

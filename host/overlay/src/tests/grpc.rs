@@ -23,11 +23,11 @@ use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 
 use super::fake::{Fake, key, version};
 use super::{Bench, PATIENCE, Server, from_a, impatient, patient, peer, until};
+use crate::connection_slots::Bounds;
 use crate::grpc::GrpcTransport;
 use crate::grpc::proto::overlay_client::OverlayClient;
 use crate::grpc::{Services, connections, proto};
 use crate::limits;
-use crate::places::Bounds;
 use crate::transport::{CallError, FetchAsk, Transport};
 
 async fn channel(to: &Peer) -> Channel {
@@ -87,7 +87,7 @@ async fn garbage_on_the_socket_leaves_the_node_unharmed() {
 #[tokio::test]
 async fn connections_without_a_call_shut_no_node_out() {
     let bounds = Bounds {
-        places: 4,
+        connection_slots: 4,
         reserve: 0,
         spared: Duration::from_millis(100),
     };

@@ -17,8 +17,8 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use super::memory::MemoryNetwork;
+use crate::connection_slots::Bounds;
 use crate::grpc::{GrpcTransport, Services, connections, server};
-use crate::places::Bounds;
 use crate::timings::Timings;
 use crate::transport::{Message, Sender, Transport};
 use fake::Fake;

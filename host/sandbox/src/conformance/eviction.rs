@@ -1,6 +1,6 @@
 //! Eviction: random histories of a cache, with everything that can happen to one.
 
-use dataverse_core::cache::{Cache, CachedCopy, Outcome, Victim};
+use dataverse_core::cache::{Cache, CacheOutcome, CachedCopy, Victim};
 use dataverse_core::id::NodeId;
 use dataverse_core::key::Key;
 use dataverse_core::policy::{Eviction, Fault};
@@ -56,7 +56,7 @@ fn history(
     report: &mut Report,
     patience: Patience<'_>,
 ) -> Vec<Decided> {
-    let mut world = World {
+    let mut world = ModelCache {
         random: Random(seed),
         cache: Cache::new(capacity),
         capacity,
@@ -78,7 +78,7 @@ fn history(
     world.decided
 }
 
-struct World {
+struct ModelCache {
     random: Random,
     cache: Cache,
     /// The budget at the beginning, around which it moves.
@@ -87,7 +87,7 @@ struct World {
     decided: Vec<Decided>,
 }
 
-impl World {
+impl ModelCache {
     fn step(&mut self, make: Make<'_>, step: u64) -> Result<(), Fault> {
         let now: Millis = 1_700_000_000_000 + step * 10;
         let copy = self.copy();
@@ -131,7 +131,7 @@ impl World {
         &mut self,
         make: Make<'_>,
         step: u64,
-        question: impl FnOnce(&mut Cache, Option<&mut dyn Eviction>) -> Outcome,
+        question: impl FnOnce(&mut Cache, Option<&mut dyn Eviction>) -> CacheOutcome,
     ) -> Result<(), Fault> {
         let mut policy = self.policy.take().map_or_else(make, Ok)?;
         let outcome = question(&mut self.cache, Some(&mut *policy));

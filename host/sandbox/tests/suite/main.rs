@@ -12,10 +12,11 @@ mod files;
 mod log;
 mod same;
 
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{Arc, LazyLock};
 
 use dataverse_core::policy::{CacheEntry, Eviction, Fault, FileView, NodeView, PlacementRequest};
 use dataverse_sandbox::{EvictionGuest, GuestLimits, Program, Sandbox, SandboxOptions, Setup};
+use parking_lot::Mutex;
 
 /// One for all tests, as a process has one.
 static SANDBOX: LazyLock<Arc<Sandbox>> =
@@ -54,7 +55,7 @@ fn listening() -> (Setup, Arc<Mutex<Vec<String>>>) {
     let kept = Arc::clone(&lines);
     let setup = Setup {
         log: Some(Arc::new(move |level, line| {
-            kept.lock().unwrap().push(format!("{level:?} {line}"));
+            kept.lock().push(format!("{level:?} {line}"));
         })),
         ..patient()
     };

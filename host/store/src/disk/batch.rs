@@ -11,10 +11,10 @@ use dataverse_core::version::Stamp;
 use tokio::sync::oneshot;
 
 use super::super::spool::Prepared;
-use super::super::{Applied, Change, Life, SavedLinks, StoreError};
+use super::super::{Applied, Change, Lifetime, SavedLinks, StoreError};
 use super::codec::Entry;
 use super::index::Write;
-use super::layout::{ContentId, Place};
+use super::layout::{ContentId, ContentPlace};
 
 /// Where the answer goes.
 type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
@@ -28,7 +28,7 @@ pub(super) enum Ask {
     /// Persist the ceiling of the clock.
     Ceiling(Stamp, Reply<()>),
     /// Persist what the node keeps of its own life.
-    Life(Life, Reply<()>),
+    Lifetime(Lifetime, Reply<()>),
     /// Look whether the data folder is still as it was opened.
     Check(Reply<()>),
 }
@@ -40,7 +40,7 @@ impl Ask {
             Self::Change(_, reply) => drop(reply.send(Err(error))),
             Self::Links(_, reply)
             | Self::Ceiling(_, reply)
-            | Self::Life(_, reply)
+            | Self::Lifetime(_, reply)
             | Self::Check(reply) => drop(reply.send(Err(error))),
         }
     }
@@ -57,7 +57,7 @@ pub(super) struct Batch {
     /// Holdings before and after, in order.
     pub(super) changed: Vec<(Key, Option<Holding>, Option<Holding>)>,
     /// Contents that were moved into place.
-    pub(super) placed: Vec<Place>,
+    pub(super) placed: Vec<ContentPlace>,
     /// What came in, kept until it is known whether it stays.
     pub(super) prepared: Vec<Prepared>,
     pub(super) released: Vec<Released>,
@@ -66,7 +66,7 @@ pub(super) struct Batch {
 
 /// Content that is no longer needed once the batch is durable.
 pub(super) struct Released {
-    pub(super) place: Place,
+    pub(super) place: ContentPlace,
     pub(super) fate: ReleasedFate,
 }
 

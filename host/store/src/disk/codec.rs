@@ -20,8 +20,8 @@ use dataverse_core::record::{Layout, Record};
 use dataverse_core::version::{Stamp, Version};
 use serde::{Deserialize, Serialize};
 
-use super::super::{Life, SavedLinks};
-use super::layout::{ContentId, Place, Shelf};
+use super::super::{Lifetime, SavedLinks};
+use super::layout::{BucketFolder, ContentId, ContentPlace};
 use crate::limits;
 
 /// A holding and where its content is.
@@ -29,15 +29,15 @@ use crate::limits;
 pub(super) struct Entry {
     pub(super) holding: Holding,
     /// The shelf, if the content is in a file.
-    pub(super) shelf: Shelf,
+    pub(super) bucket: BucketFolder,
 }
 
 impl Entry {
     /// The name of the content and where it is, if it is in a file.
-    pub(super) fn place(&self) -> Place {
-        Place {
+    pub(super) fn place(&self) -> ContentPlace {
+        ContentPlace {
             id: ContentId::of(&self.holding.record),
-            shelf: self.shelf,
+            bucket: self.bucket,
         }
     }
 
@@ -72,7 +72,7 @@ struct HoldingRow<'a> {
     factor: u32,
     is_replica: bool,
     verified: u64,
-    shelf: u16,
+    bucket: u16,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -87,7 +87,7 @@ struct LeftRow {
 }
 
 #[derive(Serialize, Deserialize)]
-struct LifeRow {
+struct LifetimeRow {
     ran_ms: u64,
     together: u64,
     is_draining: bool,
@@ -97,7 +97,7 @@ struct LifeRow {
 
 /// As format 1 has it, where it has one at all.
 #[derive(Serialize, Deserialize)]
-struct LifeRow1 {
+struct LifetimeRow1 {
     ran_ms: u64,
     together: u64,
     is_draining: bool,
@@ -130,7 +130,7 @@ pub(super) fn encode_entry(entry: &Entry) -> Vec<u8> {
         factor: record.factor,
         is_replica: holding.role == Role::Replica,
         verified: holding.verified,
-        shelf: entry.shelf.0,
+        bucket: entry.bucket.0,
     };
     seal(record.key.as_str(), &row)
 }
@@ -177,7 +177,7 @@ impl Decoder {
                 validated: 0,
                 verified: row.verified,
             },
-            shelf: Shelf(row.shelf),
+            bucket: BucketFolder(row.bucket),
         })
     }
 
@@ -239,24 +239,24 @@ pub(super) fn decode_left(bytes: &[u8]) -> Result<Vec<(NodeId, u64)>, Damaged> {
         .collect())
 }
 
-const LIFE: &str = "life";
+const LIFETIME: &str = "life";
 
 /// The row of what a node keeps of its own life.
-pub(super) fn encode_life(life: Life) -> Vec<u8> {
-    let row = LifeRow {
-        ran_ms: life.ran_ms,
-        together: life.together,
-        is_draining: life.draining,
-        scrub_began: life.scrub_began,
-        scrub_ended: life.scrub_ended,
+pub(super) fn encode_life(lifetime: Lifetime) -> Vec<u8> {
+    let row = LifetimeRow {
+        ran_ms: lifetime.ran_ms,
+        together: lifetime.together,
+        is_draining: lifetime.draining,
+        scrub_began: lifetime.scrub_began,
+        scrub_ended: lifetime.scrub_ended,
     };
-    seal(LIFE, &row)
+    seal(LIFETIME, &row)
 }
 
 /// What this row says of a node's own life.
-pub(super) fn decode_life(bytes: &[u8]) -> Result<Life, Damaged> {
-    let row: LifeRow = unseal(LIFE, bytes)?;
-    Ok(Life {
+pub(super) fn decode_life(bytes: &[u8]) -> Result<Lifetime, Damaged> {
+    let row: LifetimeRow = unseal(LIFETIME, bytes)?;
+    Ok(Lifetime {
         ran_ms: row.ran_ms,
         together: row.together,
         draining: row.is_draining,
@@ -266,9 +266,9 @@ pub(super) fn decode_life(bytes: &[u8]) -> Result<Life, Damaged> {
 }
 
 /// What such a row of format 1 says.
-pub(super) fn decode_life_1(bytes: &[u8]) -> Result<Life, Damaged> {
-    let row: LifeRow1 = unseal(LIFE, bytes)?;
-    Ok(Life {
+pub(super) fn decode_life_1(bytes: &[u8]) -> Result<Lifetime, Damaged> {
+    let row: LifetimeRow1 = unseal(LIFETIME, bytes)?;
+    Ok(Lifetime {
         ran_ms: row.ran_ms,
         together: row.together,
         draining: row.is_draining,
@@ -317,7 +317,7 @@ mod tests {
                 validated: 0,
                 verified: 99,
             },
-            shelf: Shelf(0xabcd),
+            bucket: BucketFolder(0xabcd),
         }
     }
 

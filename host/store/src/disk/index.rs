@@ -9,22 +9,22 @@ use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{PoisonError, RwLock};
 
 use bytes::Bytes;
 use dataverse_core::id::NodeId;
 use dataverse_core::key::Key;
 use dataverse_core::secret::Secret;
 use dataverse_core::version::Stamp;
+use parking_lot::RwLock;
 use redb::backends::FileBackend;
 use redb::{
     Database, ReadOnlyTable, ReadableDatabase, ReadableTable, StorageError, TableDefinition,
 };
 
 use super::super::files::{self, Links};
-use super::super::{Life, SavedLinks, StoreError};
+use super::super::{Lifetime, SavedLinks, StoreError};
 use super::codec::{self, Damaged, Decoder, Entry};
-use super::layout::{ContentId, Shelf};
+use super::layout::{BucketFolder, ContentId};
 use crate::limits;
 
 /// `user/name` → row of the holding.
@@ -45,7 +45,7 @@ const LINKS: &str = "links";
 const LEFT: &str = "left";
 /// Earlier releases know nothing of it and leave it alone.
 const SECRET: &str = "secret";
-pub(super) const LIFE: &str = "life";
+pub(super) const LIFETIME: &str = "life";
 pub(super) const COMMITS: &str = "commits";
 
 /// Bytes of a piece of a small content. redb's pages are powers of two from 4 KiB up: a content of 16 KiB
@@ -72,7 +72,7 @@ pub(super) enum Write {
     /// The ceiling of the clock.
     Ceiling(Stamp),
     /// What the node keeps of its own life.
-    Life(Life),
+    Lifetime(Lifetime),
 }
 
 /// Why a commit did not succeed.
@@ -94,7 +94,7 @@ pub(super) struct Loaded {
     pub(super) missing: Vec<Entry>,
     pub(super) ceiling: Stamp,
     pub(super) links: SavedLinks,
-    pub(super) life: Life,
+    pub(super) lifetime: Lifetime,
     /// Not there in a new index, nor in one that an earlier release wrote.
     pub(super) secret: Option<Secret>,
 }
@@ -180,7 +180,7 @@ impl Index {
             meta.insert(FORMAT, codec::FORMAT.to_le_bytes().as_slice())?;
             meta.insert(NODE, node.as_bytes().as_slice())?;
             meta.insert(NETWORK, network.as_bytes())?;
-            meta.insert(LIFE, codec::encode_life(Life::default()).as_slice())?;
+            meta.insert(LIFETIME, codec::encode_life(Lifetime::default()).as_slice())?;
         }
         transaction.commit()?;
         drop(database);
@@ -238,8 +238,8 @@ impl Index {
     }
 
     /// Where the contents of the next commit go.
-    pub(super) fn next_shelf(&self) -> Shelf {
-        Shelf::of_commit(self.commits.load(Ordering::Relaxed) + 1)
+    pub(super) fn next_bucket(&self) -> BucketFolder {
+        BucketFolder::of_commit(self.commits.load(Ordering::Relaxed) + 1)
     }
 
     /// Makes these writes durable, all of them or none.
@@ -278,10 +278,7 @@ impl Index {
 
     /// Opens the file anew and returns the number of the last commit in it.
     fn reopen(&self) -> Result<u64, LoadError> {
-        let mut database = self
-            .database
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut database = self.database.write();
         // The file can't be opened twice.
         *database = None;
         let (again, file) = open_file(&self.path)?;
@@ -302,7 +299,7 @@ impl Index {
         &self,
         work: impl FnOnce(&Database) -> Result<T, redb::Error>,
     ) -> Result<T, StoreError> {
-        let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
+        let database = self.database.read();
         let database = database.as_ref().ok_or(StoreError::Closed)?;
         work(database).map_err(|error| self.failed(error))
     }
@@ -323,10 +320,7 @@ impl Index {
 
     /// Closes the file. Whoever reads afterwards hears that the store is closed.
     pub(super) fn close(&self) {
-        *self
-            .database
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = None;
+        *self.database.write() = None;
     }
 }
 
@@ -395,7 +389,7 @@ fn load(database: &Database) -> Result<(Loaded, u64), LoadError> {
         }));
     }
     let (links, left) = (meta.get(LINKS)?, meta.get(LEFT)?);
-    let life = meta.get(LIFE)?.ok_or(Damaged)?;
+    let lifetime = meta.get(LIFETIME)?.ok_or(Damaged)?;
     let mut decoder = Decoder::default();
     let loaded = Loaded {
         is_new: false,
@@ -413,7 +407,7 @@ fn load(database: &Database) -> Result<(Loaded, u64), LoadError> {
                 .transpose()?
                 .unwrap_or_default()
         },
-        life: codec::decode_life(life.value())?,
+        lifetime: codec::decode_life(lifetime.value())?,
         secret: secret_in(&meta)?,
     };
     Ok((loaded, number_in(&meta, COMMITS)?))
@@ -506,8 +500,8 @@ fn write(database: &Database, writes: &[Write], number: u64) -> Result<(), redb:
                 Write::Ceiling(stamp) => {
                     drop(meta.insert(CEILING, stamp.0.to_le_bytes().as_slice())?);
                 }
-                Write::Life(life) => {
-                    drop(meta.insert(LIFE, codec::encode_life(*life).as_slice())?);
+                Write::Lifetime(lifetime) => {
+                    drop(meta.insert(LIFETIME, codec::encode_life(*lifetime).as_slice())?);
                 }
             }
         }

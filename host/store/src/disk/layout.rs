@@ -56,13 +56,13 @@ impl fmt::Display for ContentId {
 
 /// One of the folders that content is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub(super) struct Shelf(pub(super) u16);
+pub(super) struct BucketFolder(pub(super) u16);
 
 /// Commits that share a shelf. A thousand files in one folder are no burden, and a new folder costs as much
 /// as a commit.
 const COMMITS_ON_A_SHELF: u64 = 64;
 
-impl Shelf {
+impl BucketFolder {
     /// Where the contents of this commit go.
     pub(super) fn of_commit(number: u64) -> Self {
         Self((number / COMMITS_ON_A_SHELF) as u16)
@@ -71,9 +71,9 @@ impl Shelf {
 
 /// Where one content is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct ContentPlace {
     pub(super) id: ContentId,
-    pub(super) shelf: Shelf,
+    pub(super) bucket: BucketFolder,
 }
 
 /// A name that the store did not give.
@@ -155,18 +155,18 @@ impl Layout {
     }
 
     /// The folder of a shelf.
-    pub(super) fn shelf(&self, shelf: Shelf) -> PathBuf {
-        let [outer, inner] = shelf.0.to_be_bytes();
+    pub(super) fn bucket(&self, bucket: BucketFolder) -> PathBuf {
+        let [outer, inner] = bucket.0.to_be_bytes();
         self.contents()
             .join(format!("{outer:02x}"))
             .join(format!("{inner:02x}"))
     }
 
-    pub(super) fn content(&self, place: Place) -> PathBuf {
-        self.shelf(place.shelf).join(place.id.to_string())
+    pub(super) fn content(&self, place: ContentPlace) -> PathBuf {
+        self.bucket(place.bucket).join(place.id.to_string())
     }
 
-    pub(super) fn tree(&self, place: Place) -> PathBuf {
+    pub(super) fn tree(&self, place: ContentPlace) -> PathBuf {
         self.content(place).with_extension("tree")
     }
 
@@ -214,9 +214,9 @@ mod tests {
     #[test]
     fn no_part_of_a_key_is_part_of_a_path() {
         let record = record("ada/..a\\..b%2e%2e/secret", 7, b"x");
-        let path = Layout::new(Path::new("/data")).content(Place {
+        let path = Layout::new(Path::new("/data")).content(ContentPlace {
             id: ContentId::of(&record),
-            shelf: Shelf(0xab_01),
+            bucket: BucketFolder(0xab_01),
         });
         let path = path.to_str().expect("it is text");
         let rest = path.strip_prefix("/data/content/").expect("it is below");

@@ -27,7 +27,7 @@ mod writer;
 
 use std::fs::File;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
 use async_trait::async_trait;
@@ -36,6 +36,7 @@ use dataverse_core::id::NodeId;
 use dataverse_core::key::Key;
 use dataverse_core::record::Record;
 use dataverse_core::version::{Millis, Stamp, Version};
+use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
 use self::batch::Ask;
@@ -45,14 +46,14 @@ use self::layout::Layout;
 use self::opening::Opening;
 use self::watch::{Health, Watch, is_absence};
 use self::writer::Writer;
-use super::content::{Source, in_background};
+use super::content::{ContentSource, in_background};
 use super::files::{self, Unopened};
-use super::room::Room;
 use super::rope::Rope;
+use super::space::Space;
 use super::spool::Incoming;
 use super::{
-    Applied, Change, Content, Life, Observer, Opened, SavedLinks, Spool, Store, StoreError, Usage,
-    locked,
+    Applied, Change, Content, Lifetime, Observer, Opened, SavedLinks, Spool, Store, StoreError,
+    Usage, locked,
 };
 use crate::limits;
 
@@ -84,7 +85,7 @@ pub struct Identity {
 pub struct DiskStore {
     layout: Layout,
     index: Arc<Index>,
-    room: Arc<Room>,
+    space: Arc<Space>,
     incoming: Arc<Incoming>,
     opening: Arc<Opening>,
     health: Arc<Health>,
@@ -127,15 +128,15 @@ impl DiskStore {
                 "files are missing: their content is bad or not in the data folder"
             );
         }
-        let room = Room::new(options.capacity, Some(layout.root().to_owned()));
+        let space = Space::new(options.capacity, Some(layout.root().to_owned()));
         let holdings: Vec<_> = entries.into_iter().map(|entry| entry.holding).collect();
-        let count = |holding: &Holding| room.changed(None, Some(holding));
+        let count = |holding: &Holding| space.changed(None, Some(holding));
         holdings.iter().for_each(count);
         let incoming = Incoming::new(layout.incoming());
         let store = Self::run(
             layout,
             index,
-            room,
+            space,
             incoming,
             lock,
             Opened {
@@ -143,7 +144,7 @@ impl DiskStore {
                 ceiling: loaded.ceiling,
                 secret,
                 links: loaded.links,
-                life: loaded.life,
+                lifetime: loaded.lifetime,
                 missing,
             },
         )?;
@@ -153,7 +154,7 @@ impl DiskStore {
     fn run(
         layout: Layout,
         index: Index,
-        room: Arc<Room>,
+        space: Arc<Space>,
         incoming: Arc<Incoming>,
         lock: File,
         opened: Opened,
@@ -168,7 +169,7 @@ impl DiskStore {
             layout.clone(),
             watch,
             Arc::clone(&index),
-            Arc::clone(&room),
+            Arc::clone(&space),
             Arc::clone(&observer),
             &opened.missing,
         );
@@ -183,7 +184,7 @@ impl DiskStore {
         Ok(Arc::new(Self {
             layout,
             index,
-            room,
+            space,
             incoming,
             opening: Arc::default(),
             health,
@@ -224,8 +225,8 @@ impl Store for DiskStore {
     fn spool(&self, size: Option<u64>) -> Result<Spool, StoreError> {
         self.queue()?;
         self.health.check()?;
-        let room = self.room.reserve(size.unwrap_or(0))?;
-        Ok(Spool::new(room, Some(Arc::clone(&self.incoming))))
+        let space = self.space.reserve(size.unwrap_or(0))?;
+        Ok(Spool::new(space, Some(Arc::clone(&self.incoming))))
     }
 
     async fn apply(&self, change: Change) -> Result<Applied, StoreError> {
@@ -249,12 +250,12 @@ impl Store for DiskStore {
         self.ask(|reply| Ask::Ceiling(ceiling, reply)).await
     }
 
-    async fn save_life(&self, life: Life) -> Result<(), StoreError> {
-        self.ask(|reply| Ask::Life(life, reply)).await
+    async fn save_lifetime(&self, lifetime: Lifetime) -> Result<(), StoreError> {
+        self.ask(|reply| Ask::Lifetime(lifetime, reply)).await
     }
 
     fn usage(&self) -> Usage {
-        self.room.usage()
+        self.space.usage()
     }
 
     async fn check(&self) -> Result<(), StoreError> {
@@ -295,12 +296,12 @@ fn open_content(
         if rope.end() != record.size {
             return Err(StoreError::Corrupt(key.clone()));
         }
-        return Ok(Content::new(record, Source::Memory(rope)));
+        return Ok(Content::new(record, ContentSource::Memory(rope)));
     }
     match files::open_to_read(&layout.content(place)) {
         Ok(file) => {
             let (file, tree) = (Arc::new(file), layout.tree(place));
-            Ok(Content::new(record, Source::File { file, tree }))
+            Ok(Content::new(record, ContentSource::File { file, tree }))
         }
         // A link, a FIFO or a folder in its place is as bad as wrong bytes.
         Err(Unopened::NotRegular(what)) => {

@@ -10,14 +10,14 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
 use dataverse_core::version::Millis;
+use parking_lot::Mutex;
 
 use super::super::locked;
 use super::codec::Entry;
-use super::layout::{ContentId, Layout, Shelf};
+use super::layout::{BucketFolder, ContentId, Layout};
 use crate::limits;
 
 /// Sets the folder in order and returns the entries whose content is gone, removing them from `entries`.
@@ -32,10 +32,10 @@ pub(super) fn reconcile(
     let now = SystemTime::UNIX_EPOCH + Duration::from_millis(now);
     expire(&layout.orphans(), limits::ORPHAN_KEPT_MS, now)?;
     expire(&layout.quarantine(), limits::QUARANTINE_KEPT_MS, now)?;
-    let expected: HashMap<ContentId, Shelf> = entries
+    let expected: HashMap<ContentId, BucketFolder> = entries
         .iter()
         .filter(|entry| entry.is_in_a_file())
-        .map(|entry| (entry.place().id, entry.shelf))
+        .map(|entry| (entry.place().id, entry.bucket))
         .collect();
     let walk = walk(layout, &expected)?;
     for stray in &walk.strays {
@@ -63,7 +63,7 @@ struct Walk {
 }
 
 /// Looks into every content folder, from several threads: most of the time goes into system calls.
-fn walk(layout: &Layout, expected: &HashMap<ContentId, Shelf>) -> io::Result<Walk> {
+fn walk(layout: &Layout, expected: &HashMap<ContentId, BucketFolder>) -> io::Result<Walk> {
     let mut whole = Walk::default();
     let mut outer = Vec::new();
     for entry in fs::read_dir(layout.contents())? {
@@ -101,7 +101,7 @@ fn walk(layout: &Layout, expected: &HashMap<ContentId, Shelf>) -> io::Result<Wal
 
 fn walk_outer(
     folder: &Path,
-    expected: &HashMap<ContentId, Shelf>,
+    expected: &HashMap<ContentId, BucketFolder>,
     walk: &mut Walk,
 ) -> io::Result<()> {
     let mut inner = Vec::new();
@@ -109,14 +109,14 @@ fn walk_outer(
         sort_in(&entry?, &mut inner, &mut walk.strays)?;
     }
     for folder in inner {
-        let shelf = shelf_of(&folder);
+        let bucket = bucket_of(&folder);
         for entry in fs::read_dir(folder)? {
             let entry = entry?;
             let name = entry.file_name();
             let name = name.to_str().unwrap_or_default();
             let stem = name.strip_suffix(".tree");
             let id = stem.unwrap_or(name).parse().ok();
-            match id.filter(|id| shelf.is_some() && expected.get(id) == shelf.as_ref()) {
+            match id.filter(|id| bucket.is_some() && expected.get(id) == bucket.as_ref()) {
                 Some(id) if stem.is_none() => walk.found.push(id),
                 Some(_) => {}
                 None => walk.strays.push(entry.path()),
@@ -127,13 +127,13 @@ fn walk_outer(
 }
 
 /// The shelf that this folder is, if it is one.
-fn shelf_of(folder: &Path) -> Option<Shelf> {
+fn bucket_of(folder: &Path) -> Option<BucketFolder> {
     let digits = |path: &Path| {
         let name = path.file_name()?.to_str().filter(|name| name.len() == 2)?;
         u8::from_str_radix(name, 16).ok()
     };
     let outer = digits(folder.parent()?)?;
-    Some(Shelf(u16::from_be_bytes([outer, digits(folder)?])))
+    Some(BucketFolder(u16::from_be_bytes([outer, digits(folder)?])))
 }
 
 fn sort_in(

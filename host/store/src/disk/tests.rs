@@ -15,7 +15,7 @@ use dataverse_core::version::{Millis, Stamp};
 use tokio::task::JoinSet;
 
 use super::super::suite::{Bench, content, eventually, put, record};
-use super::super::{Applied, Change, Life, SavedLinks, StoreError};
+use super::super::{Applied, Change, Lifetime, SavedLinks, StoreError};
 use super::layout::ContentId;
 use super::*;
 use crate::limits;
@@ -113,19 +113,27 @@ async fn everything_is_there_after_a_restart() {
         .save_ceiling(Stamp(99))
         .await
         .expect("it is saved");
-    let life = Life {
+    let lifetime = Lifetime {
         ran_ms: 5,
         together: 6,
         draining: true,
         scrub_began: 7,
         scrub_ended: 8,
     };
-    again.store.save_life(life).await.expect("it is saved");
+    again
+        .store
+        .save_lifetime(lifetime)
+        .await
+        .expect("it is saved");
     again.store.close().await;
     let last = bench(folder.path());
     assert_eq!(
-        (&last.opened.links, last.opened.ceiling, last.opened.life),
-        (&links, Stamp(99), life)
+        (
+            &last.opened.links,
+            last.opened.ceiling,
+            last.opened.lifetime
+        ),
+        (&links, Stamp(99), lifetime)
     );
     assert_eq!(last.opened.secret, again.opened.secret);
     assert!(last.opened.missing.is_empty());
@@ -143,24 +151,24 @@ async fn everything_is_there_after_a_restart() {
 #[tokio::test]
 async fn a_process_that_dies_loses_nothing_acknowledged_and_shows_nothing_else() {
     let (folder, copied) = (folder(), folder());
-    let living = Arc::new(bench(folder.path()));
+    let lifetime = Arc::new(bench(folder.path()));
     let mut writers = JoinSet::new();
     for number in 0..40u8 {
-        let living = Arc::clone(&living);
+        let lifetime = Arc::clone(&lifetime);
         writers.spawn(async move {
             let bytes = content(number, if number % 2 == 0 { 300 } else { FILE });
             let record = record(&format!("ada/{number}"), 1, &bytes);
-            living.put(&record, Role::Replica, &bytes).await;
+            lifetime.put(&record, Role::Replica, &bytes).await;
             (record, bytes)
         });
     }
     let acknowledged = writers.join_all().await;
-    let mut spool = living.store.spool(None).expect("there is room");
+    let mut spool = lifetime.store.spool(None).expect("there is room");
     spool
         .write(vec![1; 3 << 20].into())
         .await
         .expect("there is room");
-    let pending = living.prepare(&content(1, FILE)).await;
+    let pending = lifetime.prepare(&content(1, FILE)).await;
     copy(folder.path(), copied.path());
     drop((spool, pending));
     let again = bench(copied.path());
@@ -305,8 +313,8 @@ async fn content_without_an_entry_is_kept_as_an_orphan_for_seven_days() {
     let [_, (large, _)] = two_files(folder.path()).await;
     let held = find(folder.path(), &large);
     let other = ContentId::of(&record("ada/other", 1, b"x")).to_string();
-    let shelf = held.parent().expect("it has one").to_owned();
-    let strays = [shelf.join(&other), folder.path().join("content/stray")];
+    let bucket = held.parent().expect("it has one").to_owned();
+    let strays = [bucket.join(&other), folder.path().join("content/stray")];
     for round in 1..=2 {
         for stray in &strays {
             fs::write(stray, b"whose?").expect("it can be written");

@@ -16,7 +16,7 @@ use redb::{ReadOnlyDatabase, ReadableDatabase, ReadableTable, WriteTransaction};
 
 use super::super::files;
 use super::codec::{self, Damaged, Decoder};
-use super::index::{self, HOLDINGS, LIFE, LoadError, META, MISSING, Older};
+use super::index::{self, HOLDINGS, LIFETIME, LoadError, META, MISSING, Older};
 use super::layout::{Layout, sync_folder};
 use crate::crash;
 
@@ -153,11 +153,11 @@ fn copy_bytes(from: &Path, to: &Path) -> io::Result<()> {
 fn from_1_to_2(transaction: &WriteTransaction) -> Result<(), LoadError> {
     transaction.open_table(MISSING)?;
     let mut meta = transaction.open_table(META)?;
-    let life = match meta.get(LIFE)? {
+    let lifetime = match meta.get(LIFETIME)? {
         Some(row) => codec::decode_life_1(row.value())?,
-        None => super::super::Life::default(),
+        None => super::super::Lifetime::default(),
     };
-    meta.insert(LIFE, codec::encode_life(life).as_slice())?;
+    meta.insert(LIFETIME, codec::encode_life(lifetime).as_slice())?;
     let mut holdings = transaction.open_table(HOLDINGS)?;
     let mut decoder = Decoder::default();
     let mut tombstones = Vec::new();

@@ -17,8 +17,8 @@ use redb::{Database, ReadableDatabase, TableDefinition};
 use serde::Serialize;
 
 use super::super::suite::{Bench, content, record};
-use super::super::{Life, SavedLinks};
-use super::layout::{ContentId, Layout, Place, Shelf};
+use super::super::{Lifetime, SavedLinks};
+use super::layout::{BucketFolder, ContentId, ContentPlace, Layout};
 use super::{DiskOptions, DiskStore, Identity, OpenError, index, upgrade};
 
 const BYTES_TABLE: TableDefinition<'_, &[u8; 33], &[u8]> = TableDefinition::new("contents");
@@ -39,7 +39,7 @@ struct HoldingRow<'a> {
     factor: u32,
     is_replica: bool,
     verified: u64,
-    shelf: u16,
+    bucket: u16,
 }
 
 #[derive(Serialize)]
@@ -49,7 +49,7 @@ struct LinksRow {
 }
 
 #[derive(Serialize)]
-struct LifeRow {
+struct LifetimeRow {
     ran_ms: u64,
     together: u64,
     is_draining: bool,
@@ -65,7 +65,7 @@ fn seal(key: &str, row: &impl Serialize) -> Vec<u8> {
     sealed
 }
 
-fn holding_row(record: &Record, is_replica: bool, shelf: u16) -> Vec<u8> {
+fn holding_row(record: &Record, is_replica: bool, bucket: u16) -> Vec<u8> {
     let holders = record.layout.holders.iter();
     let row = HoldingRow {
         stamp: record.version.stamp.0,
@@ -80,7 +80,7 @@ fn holding_row(record: &Record, is_replica: bool, shelf: u16) -> Vec<u8> {
         factor: record.factor,
         is_replica,
         verified: 1_700_000_000_000,
-        shelf,
+        bucket,
     };
     seal(record.key.as_str(), &row)
 }
@@ -93,7 +93,7 @@ struct Old {
 }
 
 /// Writes a folder as the release did that knew format 1, with or without a row of the node's life.
-fn write_format_1(folder: &Path, life: Option<&LifeRow>) -> Old {
+fn write_format_1(folder: &Path, lifetime: Option<&LifetimeRow>) -> Old {
     let file = |key: &str, len| {
         let bytes = content(3, len);
         (record(key, 5, &bytes), bytes)
@@ -108,12 +108,12 @@ fn write_format_1(folder: &Path, life: Option<&LifeRow>) -> Old {
             ..record("ada/gone", 6, b"")
         },
     };
-    let place = Place {
+    let place = ContentPlace {
         id: ContentId::of(&old.large.0),
-        shelf: Shelf(3),
+        bucket: BucketFolder(3),
     };
     let layout = Layout::new(folder);
-    fs::create_dir_all(layout.shelf(place.shelf)).expect("it can be made");
+    fs::create_dir_all(layout.bucket(place.bucket)).expect("it can be made");
     fs::write(layout.content(place), &old.large.1).expect("it can be written");
     fs::write(folder.join("node.id"), format!("{}\n", NodeId::from(7))).expect("it can be written");
 
@@ -126,8 +126,8 @@ fn write_format_1(folder: &Path, life: Option<&LifeRow>) -> Old {
             (&old.large.0, false, 3),
             (&old.deleted, true, 0),
         ];
-        for (record, is_replica, shelf) in rows {
-            let row = holding_row(record, is_replica, shelf);
+        for (record, is_replica, bucket) in rows {
+            let row = holding_row(record, is_replica, bucket);
             let inserted = holdings.insert(record.key.as_str(), row.as_slice());
             inserted.expect("it is written");
         }
@@ -150,7 +150,7 @@ fn write_format_1(folder: &Path, life: Option<&LifeRow>) -> Old {
             ("commits", 200u64.to_le_bytes().to_vec()),
             ("links", seal("links", &links)),
         ];
-        rows.extend(life.map(|life| ("life", seal("life", life))));
+        rows.extend(lifetime.map(|lifetime| ("life", seal("life", lifetime))));
         for (name, row) in rows {
             meta.insert(name, row.as_slice()).expect("it is written");
         }
@@ -192,7 +192,7 @@ fn format_of(index: &Path) -> u32 {
 }
 
 /// Checks that the folder opens with everything that format 1 had, and closes it.
-async fn check_upgraded(folder: &Path, old: &Old, life: Life) {
+async fn check_upgraded(folder: &Path, old: &Old, lifetime: Lifetime) {
     let (store, identity) = open(folder).expect("it opens");
     assert_eq!((identity.node, identity.is_new), (NodeId::from(7), false));
     let bench = Bench::of(store, None);
@@ -203,8 +203,8 @@ async fn check_upgraded(folder: &Path, old: &Old, life: Life) {
     };
     let opened = &bench.opened;
     assert_eq!(
-        (&opened.links, opened.ceiling, opened.life),
-        (&links, Stamp(77), life)
+        (&opened.links, opened.ceiling, opened.lifetime),
+        (&links, Stamp(77), lifetime)
     );
     assert!(opened.missing.is_empty());
     let held = |record: &Record| {
@@ -232,36 +232,36 @@ fn backup(folder: &Path) -> PathBuf {
 async fn an_older_index_is_upgraded_with_a_backup_that_the_earlier_release_can_open() {
     let folder = folder();
     let old = write_format_1(folder.path(), None);
-    check_upgraded(folder.path(), &old, Life::default()).await;
+    check_upgraded(folder.path(), &old, Lifetime::default()).await;
     assert_eq!(format_of(&backup(folder.path())), 1);
     // The next start has nothing to upgrade, and does not need the backup.
     let before = fs::metadata(backup(folder.path())).expect("it is there");
-    check_upgraded(folder.path(), &old, Life::default()).await;
+    check_upgraded(folder.path(), &old, Lifetime::default()).await;
     let after = fs::metadata(backup(folder.path())).expect("it is there");
     assert_eq!(before.modified().ok(), after.modified().ok());
     fs::remove_file(backup(folder.path())).expect("it can be removed");
-    check_upgraded(folder.path(), &old, Life::default()).await;
+    check_upgraded(folder.path(), &old, Lifetime::default()).await;
 }
 
 #[tokio::test]
 async fn what_an_older_index_keeps_of_the_nodes_life_is_kept() {
     let folder = folder();
-    let row = LifeRow {
+    let row = LifetimeRow {
         ran_ms: 11,
         together: 12,
         is_draining: true,
         scrub_began: 13,
     };
     let old = write_format_1(folder.path(), Some(&row));
-    let life = Life {
+    let lifetime = Lifetime {
         ran_ms: 11,
         together: 12,
         draining: true,
         scrub_began: 13,
         scrub_ended: 0,
     };
-    assert!(life.is_scrubbing());
-    check_upgraded(folder.path(), &old, life).await;
+    assert!(lifetime.is_scrubbing());
+    check_upgraded(folder.path(), &old, lifetime).await;
 }
 
 #[tokio::test]
@@ -270,7 +270,7 @@ async fn a_crash_while_the_backup_is_made_leaves_an_index_that_upgrades() {
     let old = write_format_1(folder.path(), None);
     let unfinished = folder.path().join("index.redb.format-1.new");
     fs::write(&unfinished, b"the beginning of").expect("it can be written");
-    check_upgraded(folder.path(), &old, Life::default()).await;
+    check_upgraded(folder.path(), &old, Lifetime::default()).await;
     assert_eq!(format_of(&backup(folder.path())), 1);
     assert!(!unfinished.exists());
 }
@@ -290,7 +290,7 @@ async fn a_crash_after_the_backup_or_in_mid_upgrade_leaves_an_index_that_upgrade
         super::tests::copy(folder.path(), crashed.path());
         transaction.abort().expect("it ends");
     }
-    check_upgraded(crashed.path(), &old, Life::default()).await;
+    check_upgraded(crashed.path(), &old, Lifetime::default()).await;
     // The good backup is the one that was there, and the only one.
     let kept = fs::read(backup(crashed.path())).expect("it is there");
     assert!(kept == good);
@@ -302,7 +302,7 @@ async fn a_backup_of_another_time_is_not_overwritten() {
     let folder = folder();
     let old = write_format_1(folder.path(), None);
     fs::write(backup(folder.path()), b"somebody's").expect("it can be written");
-    check_upgraded(folder.path(), &old, Life::default()).await;
+    check_upgraded(folder.path(), &old, Lifetime::default()).await;
     let kept = fs::read(backup(folder.path())).expect("it is there");
     assert_eq!(kept, b"somebody's");
     let second = folder.path().join("index.redb.format-1.2");
@@ -323,7 +323,7 @@ async fn where_no_backup_can_be_made_nothing_is_changed_and_the_reason_is_told()
     assert_eq!(format_of(&folder.path().join("index.redb")), 1);
     assert!(!backup(folder.path()).exists());
     fs::remove_dir(&unfinished).expect("it can be removed");
-    check_upgraded(folder.path(), &old, Life::default()).await;
+    check_upgraded(folder.path(), &old, Lifetime::default()).await;
 }
 
 /// Runs where a small file system can be mounted, which takes privileges.
@@ -344,7 +344,7 @@ async fn a_disk_too_full_for_the_backup_is_a_clear_refusal() {
     assert!(!folder.path().join("index.redb.format-1.new").exists());
     fs::remove_file(&ballast).expect("it can be removed");
     assert_eq!(format_of(&folder.path().join("index.redb")), 1);
-    check_upgraded(folder.path(), &old, Life::default()).await;
+    check_upgraded(folder.path(), &old, Lifetime::default()).await;
 }
 
 #[tokio::test]
@@ -363,7 +363,7 @@ async fn a_folder_that_is_refused_is_not_upgraded_first() {
     assert_eq!(format_of(&folder.path().join("index.redb")), 1);
     assert!(!backup(folder.path()).exists());
     fs::remove_file(folder.path().join("node.id")).expect("it can be removed");
-    check_upgraded(folder.path(), &old, Life::default()).await;
+    check_upgraded(folder.path(), &old, Lifetime::default()).await;
 }
 
 #[tokio::test]

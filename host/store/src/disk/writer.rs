@@ -18,14 +18,14 @@ use dataverse_core::record::Record;
 use tokio::sync::mpsc;
 
 use super::super::files;
-use super::super::room::Room;
 use super::super::rules::{Fate, Verdict, decide};
+use super::super::space::Space;
 use super::super::spool::{IncomingFile, Prepared};
 use super::super::{Applied, Change, Observer, StoreError};
 use super::batch::{Answer, Ask, Batch, Released, ReleasedFate};
 use super::codec::Entry;
 use super::index::{CommitError, Index, Snapshot, Write};
-use super::layout::{Layout, Place, Shelf, sync_folder};
+use super::layout::{BucketFolder, ContentPlace, Layout, sync_folder};
 use super::reconcile::{expire, free_name, set_aside};
 use super::watch::Watch;
 use crate::crash;
@@ -34,12 +34,12 @@ use crate::limits;
 pub(super) struct Writer {
     layout: Layout,
     index: Arc<Index>,
-    room: Arc<Room>,
+    space: Arc<Space>,
     observer: Arc<OnceLock<Arc<dyn Observer>>>,
     /// Files whose content is gone or bad. They are not held, but nothing older takes their place.
     missing: HashMap<Key, Arc<Record>>,
     /// Shelves whose own names this process made durable.
-    durable_shelves: HashSet<Shelf>,
+    durable_buckets: HashSet<BucketFolder>,
     /// When it was last looked for what has been in quarantine for long.
     swept: Instant,
     watch: Watch,
@@ -50,7 +50,7 @@ impl Writer {
         layout: Layout,
         watch: Watch,
         index: Arc<Index>,
-        room: Arc<Room>,
+        space: Arc<Space>,
         observer: Arc<OnceLock<Arc<dyn Observer>>>,
         missing: &[Arc<Record>],
     ) -> Self {
@@ -58,10 +58,10 @@ impl Writer {
         Self {
             layout,
             index,
-            room,
+            space,
             observer,
             missing: missing.iter().map(by_key).collect(),
-            durable_shelves: HashSet::new(),
+            durable_buckets: HashSet::new(),
             swept: Instant::now(),
             watch,
         }
@@ -107,8 +107,8 @@ impl Writer {
                 batch.writes.push(Write::Ceiling(stamp));
                 batch.answers.push(Answer::Saved(reply));
             }
-            Ask::Life(life, reply) => {
-                batch.writes.push(Write::Life(life));
+            Ask::Lifetime(lifetime, reply) => {
+                batch.writes.push(Write::Lifetime(lifetime));
                 batch.answers.push(Answer::Saved(reply));
             }
             Ask::Check(reply) => batch.answers.push(Answer::Saved(reply)),
@@ -155,7 +155,7 @@ impl Writer {
                 let after = match (content, &present) {
                     (Fate::Kept, Some(held)) => Entry {
                         holding: after,
-                        shelf: held.shelf,
+                        bucket: held.bucket,
                     },
                     _ => self.replace(present.as_ref(), after, change, batch)?,
                 };
@@ -181,7 +181,7 @@ impl Writer {
     ) -> Result<Entry, StoreError> {
         let after = Entry {
             holding: after,
-            shelf: self.index.next_shelf(),
+            bucket: self.index.next_bucket(),
         };
         if let Change::Put { content, .. } = change
             && let Some(content) = content.filter(|_| !after.holding.record.deleted)
@@ -224,20 +224,20 @@ impl Writer {
         Ok(())
     }
 
-    fn move_in(&mut self, file: &IncomingFile, place: Place) -> io::Result<()> {
+    fn move_in(&mut self, file: &IncomingFile, place: ContentPlace) -> io::Result<()> {
         let (content, tree) = (self.layout.content(place), self.layout.tree(place));
-        if !self.durable_shelves.contains(&place.shelf) {
-            self.make_shelf(place.shelf)?;
+        if !self.durable_buckets.contains(&place.bucket) {
+            self.make_bucket(place.bucket)?;
         }
         // Content without its tree would be slow to serve; a tree without content is only a stray.
         if file.has_tree() {
-            self.rename_in(&file.tree_path(), &tree, place.shelf)?;
+            self.rename_in(&file.tree_path(), &tree, place.bucket)?;
         }
-        self.rename_in(file.path(), &content, place.shelf)
+        self.rename_in(file.path(), &content, place.bucket)
     }
 
     /// Moves a file to its place, out of whose way goes what nobody but a stranger has put there.
-    fn rename_in(&mut self, from: &Path, to: &Path, shelf: Shelf) -> io::Result<()> {
+    fn rename_in(&mut self, from: &Path, to: &Path, bucket: BucketFolder) -> io::Result<()> {
         let error = match fs::rename(from, to) {
             Ok(()) => return Ok(()),
             Err(error) => error,
@@ -245,23 +245,23 @@ impl Writer {
         match error.kind() {
             // The shelf was removed while the node ran.
             io::ErrorKind::NotFound if from.exists() => {
-                self.durable_shelves.remove(&shelf);
-                self.make_shelf(shelf)?;
+                self.durable_buckets.remove(&bucket);
+                self.make_bucket(bucket)?;
             }
             io::ErrorKind::IsADirectory
             | io::ErrorKind::NotADirectory
             | io::ErrorKind::DirectoryNotEmpty => {
                 self.set_obstacle_aside(to)?;
-                self.durable_shelves.remove(&shelf);
-                self.make_shelf(shelf)?;
+                self.durable_buckets.remove(&bucket);
+                self.make_bucket(bucket)?;
             }
             _ => return Err(error),
         }
         fs::rename(from, to)
     }
 
-    fn make_shelf(&self, shelf: Shelf) -> io::Result<()> {
-        let folder = self.layout.shelf(shelf);
+    fn make_bucket(&self, bucket: BucketFolder) -> io::Result<()> {
+        let folder = self.layout.bucket(bucket);
         let Err(error) = fs::create_dir_all(&folder) else {
             return Ok(());
         };
@@ -335,7 +335,7 @@ impl Writer {
             }
         }
         for (key, before, after) in &batch.changed {
-            self.room.changed(before.as_ref(), after.as_ref());
+            self.space.changed(before.as_ref(), after.as_ref());
             if let Some(observer) = self.observer.get() {
                 observer.changed(key, after.as_ref());
             }
@@ -364,14 +364,14 @@ impl Writer {
         batch
             .released
             .iter()
-            .for_each(|released| self.let_go(released));
+            .for_each(|released| self.discard(released));
     }
 
     fn make_durable(&mut self, batch: &Batch) -> Result<(), StoreError> {
         if batch.writes.is_empty() {
             return Ok(());
         }
-        if let Err(error) = self.sync_shelves(batch) {
+        if let Err(error) = self.sync_buckets(batch) {
             self.take_back(batch);
             return Err(StoreError::of_io("making a content folder durable", &error));
         }
@@ -393,17 +393,18 @@ impl Writer {
         }
     }
 
-    fn sync_shelves(&mut self, batch: &Batch) -> io::Result<()> {
-        let shelves: HashSet<Shelf> = batch.placed.iter().map(|place| place.shelf).collect();
-        for shelf in shelves {
-            let folder = self.layout.shelf(shelf);
+    fn sync_buckets(&mut self, batch: &Batch) -> io::Result<()> {
+        let buckets: HashSet<BucketFolder> =
+            batch.placed.iter().map(|place| place.bucket).collect();
+        for bucket in buckets {
+            let folder = self.layout.bucket(bucket);
             sync_folder(&folder)?;
-            if self.durable_shelves.contains(&shelf) {
+            if self.durable_buckets.contains(&bucket) {
                 continue;
             }
             sync_folder(folder.parent().unwrap_or(&folder))?;
             sync_folder(&self.layout.contents())?;
-            self.durable_shelves.insert(shelf);
+            self.durable_buckets.insert(bucket);
         }
         Ok(())
     }
@@ -414,7 +415,7 @@ impl Writer {
         }
     }
 
-    fn let_go(&mut self, released: &Released) {
+    fn discard(&mut self, released: &Released) {
         let (place, folder) = (released.place, self.layout.quarantine());
         let kept = match &released.fate {
             ReleasedFate::RemoveFile => Ok(()),
@@ -448,7 +449,7 @@ impl Writer {
     }
 
     /// Best effort: what stays behind is found at the next start.
-    fn remove(&self, place: Place) {
+    fn remove(&self, place: ContentPlace) {
         for path in [self.layout.content(place), self.layout.tree(place)] {
             let removed = match fs::remove_file(&path) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
@@ -481,7 +482,7 @@ fn stage_missing(change: &Change, lost: &Arc<Record>, batch: &mut Batch) -> Opti
 
 /// Whether the row of a holding changes; when it was validated is not in it.
 fn differs(before: &Entry, after: &Entry) -> bool {
-    let row = |entry: &Entry| (entry.holding.role, entry.holding.verified, entry.shelf);
+    let row = |entry: &Entry| (entry.holding.role, entry.holding.verified, entry.bucket);
     before.holding.record != after.holding.record || row(before) != row(after)
 }
 

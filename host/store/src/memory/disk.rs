@@ -5,7 +5,7 @@
 //! the first of what was waiting, which is what a journal leaves.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,11 +15,12 @@ use dataverse_core::key::Key;
 use dataverse_core::record::Record;
 use dataverse_core::secret::Secret;
 use dataverse_core::version::Stamp;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::{Audience, MemoryStore};
 use crate::rope::Rope;
 use crate::rules::{Fate, Verdict, decide};
-use crate::{Applied, Change, Life, Opened, SavedLinks, StoreError, locked};
+use crate::{Applied, Change, Lifetime, Opened, SavedLinks, StoreError, locked};
 
 /// How long the next commit takes.
 pub type CommitPace = Arc<dyn Fn() -> Duration + Send + Sync>;
@@ -49,7 +50,7 @@ pub(super) struct Kept {
     missing: BTreeMap<Key, Arc<Record>>,
     pub(super) links: SavedLinks,
     pub(super) ceiling: Stamp,
-    pub(super) life: Life,
+    pub(super) lifetime: Lifetime,
     secret: Secret,
 }
 
@@ -61,7 +62,7 @@ impl Default for Kept {
             missing: BTreeMap::new(),
             links: SavedLinks::default(),
             ceiling: Stamp::default(),
-            life: Life::default(),
+            lifetime: Lifetime::default(),
             secret: crate::secret::draw(),
         }
     }
@@ -186,7 +187,7 @@ impl MemoryDisk {
             ceiling: kept.ceiling,
             secret: kept.secret.clone(),
             links: kept.links.clone(),
-            life: kept.life,
+            lifetime: kept.lifetime,
             missing: kept.missing.values().cloned().collect(),
         }
     }

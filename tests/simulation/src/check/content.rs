@@ -3,7 +3,7 @@
 use dataverse_core::content::Digest;
 use dataverse_core::holdings::Role;
 
-use crate::history::{History, Told};
+use crate::history::{History, Observation};
 use crate::snapshot::Snapshot;
 use crate::watched::brief;
 
@@ -26,7 +26,7 @@ pub(super) fn nothing_is_invented(history: &History, snapshot: &Snapshot) -> Vec
                             && put.digest == record.digest
                             && put.size == record.size
                             && put.entry == record.version.writer
-                            && put.told != Told::Refused
+                            && put.told != Observation::Refused
                     })
                 }
             };

@@ -29,7 +29,7 @@ use super::disposition::attachment;
 use super::path::PathKey;
 use super::range::{Part, Wanted, wanted};
 use crate::http::Site;
-use crate::http::face::Opened;
+use crate::http::node_api::Opened;
 use crate::http::problem::{Problem, ProblemBody};
 use crate::limits;
 
@@ -147,7 +147,7 @@ async fn read_once(
         }
     })?;
     let sent = site
-        .face
+        .node_api
         .metrics()
         .client_bytes(Surface::Http, Direction::Out);
     let content = content.inspect_ok(move |chunk| sent.increment(chunk.len() as u64));
@@ -215,7 +215,7 @@ async fn find(
 ) -> Result<Found, Problem> {
     let consistency = consistency(parameters.consistency.as_deref())?;
     let download = is_download(parameters.download.as_deref())?;
-    let opened = site.face.clone().open(key, consistency).await;
+    let opened = site.node_api.clone().open(key, consistency).await;
     let opened = opened.map_err(|error| Problem::from(error).with_key(key))?;
     let present = Present::new(opened.record.digest, opened.record.version);
     let mut head = head_of(&opened, &present);

@@ -90,7 +90,7 @@ pub(crate) async fn post_files(
 ) -> Result<Response, Problem> {
     let options = common_options(request.headers())?;
     let received = site
-        .face
+        .node_api
         .metrics()
         .client_bytes(Surface::Http, Direction::In);
     let mut form = Form::of(request, site.write_stall, received).await?;
@@ -127,7 +127,7 @@ struct Reading<'a> {
     spool: Option<Spool>,
     /// What this form has stored or tried to.
     keys: HashSet<Key>,
-    outcome: Outcome,
+    outcome: FormOutcome,
 }
 
 /// What a part says of its file.
@@ -145,7 +145,7 @@ impl<'a> Reading<'a> {
             waiting: Vec::new(),
             spool: None,
             keys: HashSet::new(),
-            outcome: Outcome::default(),
+            outcome: FormOutcome::default(),
         }
     }
 
@@ -199,7 +199,7 @@ impl<'a> Reading<'a> {
             (None, Ok(head)) => {
                 let mut spool = match self.spool.take() {
                     Some(spool) => spool,
-                    None => self.site.spools.begin(&*self.site.face).await?,
+                    None => self.site.spools.begin(&*self.site.node_api).await?,
                 };
                 let spooled = spool.take(&mut field).await?;
                 self.spool = Some(spool);
@@ -227,8 +227,8 @@ impl<'a> Reading<'a> {
         field: &mut Field<'_>,
     ) -> Result<Written, Problem> {
         let (key, options) = self.place(user, head)?;
-        let face = &self.site.face;
-        stream(field, |body| face.write(&key, options, body))
+        let node_api = &self.site.node_api;
+        stream(field, |body| node_api.write(&key, options, body))
             .await
             .map_err(|error| Problem::from(error).with_key(&key))
     }
@@ -242,7 +242,7 @@ impl<'a> Reading<'a> {
                 ..options
             };
             let body = spooled.into_body();
-            let written = self.site.face.write(&key, options, body).await;
+            let written = self.site.node_api.write(&key, options, body).await;
             written.map_err(|error| Problem::from(error).with_key(&key))
         };
         let written = written.await;
@@ -376,13 +376,13 @@ fn unreadable(error: BodyError) -> Problem {
 }
 
 #[derive(Default)]
-struct Outcome {
+struct FormOutcome {
     results: Vec<FormResult>,
     refused: Option<StatusCode>,
     created: bool,
 }
 
-impl Outcome {
+impl FormOutcome {
     fn note(&mut self, result: Result<Written, Problem>) {
         match result {
             Ok(written) => {

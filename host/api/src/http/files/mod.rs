@@ -97,7 +97,7 @@ pub(crate) async fn delete_file(
         let detail = format!("a deletion takes no condition; leave `{name}` out");
         return Err(Problem::bad_request(detail).with_key(&key));
     }
-    match site.face.delete(&key).await {
+    match site.node_api.delete(&key).await {
         Ok(()) => Ok(StatusCode::NO_CONTENT),
         Err(error) => Err(Problem::from(error).with_key(&key)),
     }

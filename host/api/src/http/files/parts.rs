@@ -7,7 +7,7 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ use bytes::Bytes;
 use dataverse_node::driver::BodyError;
 use futures_util::{Stream, StreamExt};
 use metrics::Counter;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::{Sleep, sleep};
 
 use super::inflow::Inflow;
@@ -106,7 +107,7 @@ impl Stream for Field<'_> {
 }
 
 fn metered(pieces: &Pieces) -> MutexGuard<'_, Metered> {
-    pieces.lock().unwrap_or_else(PoisonError::into_inner)
+    pieces.lock()
 }
 
 /// The pieces as the parser takes them.

@@ -20,7 +20,7 @@ use tokio::task::spawn_blocking;
 
 use super::form::broken;
 use super::parts::Field;
-use crate::http::face::Face;
+use crate::http::node_api::NodeApi;
 use crate::http::problem::Problem;
 use crate::limits::{HTTP_FORM_SPOOL_BYTES_MAX, HTTP_FORM_SPOOL_READ_BYTES, HTTP_FORM_SPOOLS_MAX};
 
@@ -71,13 +71,13 @@ impl Spools {
 
     /// # Errors
     /// When too many forms have one, or the disk fails.
-    pub(super) async fn begin(&self, face: &dyn Face) -> Result<Spool, Problem> {
+    pub(super) async fn begin(&self, node_api: &dyn NodeApi) -> Result<Spool, Problem> {
         let turn = Arc::clone(&self.turns).try_acquire_owned();
         let turn = turn.map_err(|_| {
             let detail = "too many forms have files before `username`; send `username` first, or try again later";
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
         })?;
-        if let Some(why) = face.not_ready() {
+        if let Some(why) = node_api.not_ready() {
             return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, why));
         }
         let folder = self.folder.clone();
@@ -90,7 +90,7 @@ impl Spools {
         };
         Ok(Spool {
             kept: Arc::new(kept),
-            most: HTTP_FORM_SPOOL_BYTES_MAX.min(face.status().free),
+            most: HTTP_FORM_SPOOL_BYTES_MAX.min(node_api.status().free),
             end: 0,
         })
     }

@@ -58,11 +58,11 @@ pub(crate) async fn put_file(
 ) -> Result<Response, Problem> {
     let options = options_of_put(&headers).map_err(|problem| problem.with_key(&key))?;
     let received = site
-        .face
+        .node_api
         .metrics()
         .client_bytes(Surface::Http, Direction::In);
     let inflow = Inflow::new(body.into_data_stream(), site.write_stall, received);
-    let written = site.face.write(&key, options, inflow.boxed()).await;
+    let written = site.node_api.write(&key, options, inflow.boxed()).await;
     let written = written.map_err(|error| Problem::from(error).with_key(&key))?;
     let status = if written.replaced || written.unchanged {
         StatusCode::OK

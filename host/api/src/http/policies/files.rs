@@ -84,12 +84,12 @@ pub(crate) async fn put_policy(
     let received = timeout(limit, receive(&site, body)).await;
     let wasm = with_turn(received.map_err(|_| too_slow())??, turn);
     let replaces = site
-        .desk
+        .policy_api
         .view()
         .available
         .iter()
         .any(|there| there.origin == Origin::Folder && there.name == name.as_str());
-    let installed = site.desk.install(name.as_str(), wasm, force).await?;
+    let installed = site.policy_api.install(name.as_str(), wasm, force).await?;
     let status = if replaces {
         StatusCode::OK
     } else {
@@ -115,7 +115,7 @@ pub(crate) async fn delete_policy(
     State(site): State<Site>,
     name: Result<Path<String>, PathRejection>,
 ) -> Result<StatusCode, Problem> {
-    site.desk.remove(name_in(name)?.as_str()).await?;
+    site.policy_api.remove(name_in(name)?.as_str()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -127,7 +127,7 @@ fn name_in(path: Result<Path<String>, PathRejection>) -> Result<PolicyName, Prob
 /// The whole body, unless it is too large for a policy or stalls.
 async fn receive(site: &Site, body: Body) -> Result<Bytes, Problem> {
     let received = site
-        .face
+        .node_api
         .metrics()
         .client_bytes(Surface::Http, Direction::In);
     let mut inflow = Inflow::new(body.into_data_stream(), site.write_stall, received);

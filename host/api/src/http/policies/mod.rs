@@ -12,7 +12,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use dataverse_core::policy::{Kind, UnknownKind};
 use dataverse_node::policies::name::BadName;
-use dataverse_node::policies::spec::KindWish;
+use dataverse_node::policies::spec::KindSpec;
 use dataverse_node::policies::view::{KindView, PoliciesView};
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -50,7 +50,7 @@ pub(crate) struct Returning {
     responses((status = 200, description = "Its policies.", body = PoliciesView))
 )]
 pub(crate) async fn list_policies(State(site): State<Site>) -> Json<PoliciesView> {
-    Json(site.desk.view())
+    Json(site.policy_api.view())
 }
 
 /// Chooses who decides a kind.
@@ -58,7 +58,7 @@ pub(crate) async fn list_policies(State(site): State<Site>) -> Json<PoliciesView
 /// Replaces the whole table of this kind in `policies.toml`: what the body leaves out is as usual. The
 /// answer comes when the policy has taken over or was refused; if it was, the one before goes on.
 #[utoipa::path(
-    put, path = "/v1/policies/{kind}", tag = "policies", request_body = KindWish,
+    put, path = "/v1/policies/{kind}", tag = "policies", request_body = KindSpec,
     params(("kind" = String, Path, description = "`placement`, `eviction` or `relocation`.")),
     responses(
         (status = 200, description = "It decides from now on.", body = KindView),
@@ -82,10 +82,10 @@ pub(crate) async fn set_kind(
         let reason = "a wish is a JSON object with a `policy`, and this is a list";
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, reason));
     }
-    let Json(wish) = Json::<KindWish>::from_bytes(&body)?;
+    let Json(spec) = Json::<KindSpec>::from_bytes(&body)?;
     let refused = |bad: BadName| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, bad.to_string());
-    let wish = wish.said().map_err(refused)?;
-    Ok(Json(site.desk.wish(kind, wish).await?))
+    let spec = spec.said().map_err(refused)?;
+    Ok(Json(site.policy_api.spec(kind, spec).await?))
 }
 
 /// Puts the shadow of a kind in charge.
@@ -107,7 +107,7 @@ pub(crate) async fn promote_shadow(
     seen: Result<Query<Seen>, QueryRejection>,
 ) -> Result<Json<KindView>, Problem> {
     let (kind, Query(seen)) = (kind_in(kind)?, seen?);
-    Ok(Json(site.desk.promote(kind, seen.revision).await?))
+    Ok(Json(site.policy_api.promote(kind, seen.revision).await?))
 }
 
 /// Goes back to the policy before.
@@ -131,7 +131,7 @@ pub(crate) async fn roll_back(
     returning: Result<Query<Returning>, QueryRejection>,
 ) -> Result<Json<KindView>, Problem> {
     let (kind, Query(Returning { to, revision })) = (kind_in(kind)?, returning?);
-    Ok(Json(site.desk.rollback(kind, to, revision).await?))
+    Ok(Json(site.policy_api.rollback(kind, to, revision).await?))
 }
 
 fn kind_in(path: Result<Path<String>, PathRejection>) -> Result<Kind, Problem> {

@@ -80,11 +80,11 @@ async fn requests_under_way_keep_their_places_and_health_is_still_answered() {
     let node = limited(1).await;
     let waits = node.ask("PUT /v1/files/trouble/waits", &[], b"hello");
     let beside = async {
-        node.face.begun.notified().await;
+        node.node_api.begun.notified().await;
         let _silent = silent(&node, 10).await;
         assert_answers_operators(&node).await;
         assert_eq!(node.get("/v1/nodes").await.problem().0, 503);
-        node.face.go_on.notify_one();
+        node.node_api.go_on.notify_one();
     };
     let (reply, ()) = tokio::join!(waits, beside);
     assert_eq!(reply.status, 201);
@@ -170,7 +170,7 @@ async fn a_body_whose_transfer_coding_nobody_undoes_is_not_taken() {
         let reply = Reply::read(node.send(text.as_bytes()).await).await;
         assert_eq!(reply.problem().0, 501, "{request}");
     }
-    assert!(!node.face.holds("ada/x"));
+    assert!(!node.node_api.holds("ada/x"));
     let plain = head("PUT /v1/files/ada/x", &[("Transfer-Encoding", "chunked")]);
     let text = format!("{plain}\r\n5\r\nhello\r\n0\r\n\r\n");
     let reply = Reply::read(node.send(text.as_bytes()).await).await;
@@ -197,7 +197,7 @@ async fn coded_content_and_other_expectations_are_refused() {
         )
         .await;
     assert_eq!(reply.problem().0, 400);
-    assert!(!node.face.holds("ada/x"));
+    assert!(!node.node_api.holds("ada/x"));
     let identity = [("Content-Encoding", "identity")];
     let reply = node.ask("PUT /v1/files/ada/x", &identity, b"x").await;
     assert_eq!(reply.status, 201);

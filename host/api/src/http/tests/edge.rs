@@ -271,7 +271,7 @@ async fn a_target_that_is_no_text_is_refused_by_every_route() {
         400
     );
     assert_eq!(node.get("/?utm_source=x").await.status, 200);
-    assert!(node.face.calls().is_empty());
+    assert!(node.node_api.calls().is_empty());
 }
 
 #[tokio::test]

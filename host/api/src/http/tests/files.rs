@@ -203,7 +203,7 @@ async fn parameters_are_obeyed_or_refused() {
             .status,
         200
     );
-    assert_eq!(node.face.calls(), ["open ada/notes.txt Newest"]);
+    assert_eq!(node.node_api.calls(), ["open ada/notes.txt Newest"]);
     for query in ["consistency=oldest", "download=maybe"] {
         assert_eq!(node.get(&format!("{NOTES}?{query}")).await.problem().0, 400);
     }
@@ -238,7 +238,7 @@ async fn keys_are_read_from_the_path_as_it_was_sent() {
     let node = Running::start().await;
     let path = "/v1/files/ada/%C3%BC/a%20b";
     assert_eq!(node.put(path, b"x").await.status, 201);
-    assert!(node.face.holds("ada/ü/a b"));
+    assert!(node.node_api.holds("ada/ü/a b"));
     let downloaded = node.get(&format!("{path}?download=1")).await;
     assert_eq!(downloaded.body, b"x");
     // What is not known is not overlooked either: it may be a misspelt wish.

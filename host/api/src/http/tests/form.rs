@@ -82,7 +82,7 @@ async fn each_file_is_judged_by_itself() {
         column(&results, "status"),
         [Value::Null, json!(507), json!(400), Value::Null]
     );
-    assert!(node.face.holds("trouble/b.txt"));
+    assert!(node.node_api.holds("trouble/b.txt"));
 }
 
 #[tokio::test]
@@ -133,7 +133,7 @@ async fn a_form_that_makes_no_sense_is_refused() {
         "can not be read",
     )
     .await;
-    assert!(!node.face.holds("ada/a"));
+    assert!(!node.node_api.holds("ada/a"));
     let reply = node.ask("POST /v1/files", &[], b"x").await;
     assert_eq!(reply.problem().0, 400);
     let reply = node.ask("POST /v1/files", &[FORM], b"junk").await;
@@ -204,7 +204,7 @@ async fn a_second_user_ends_the_form_and_what_was_stored_is_told() {
         (reply.status, column(&results, "status")),
         (400, vec![Value::Null, json!(400)])
     );
-    assert!(node.face.holds("ada/a.txt") && !node.face.holds("bob/b.txt"));
+    assert!(node.node_api.holds("ada/a.txt") && !node.node_api.holds("bob/b.txt"));
 }
 
 #[tokio::test]
@@ -251,7 +251,7 @@ async fn a_form_of_too_many_files_says_what_was_stored() {
         status == 413 && detail.contains("nothing was stored"),
         "{status} {detail}"
     );
-    assert!(!node.face.holds("ada/0"));
+    assert!(!node.node_api.holds("ada/0"));
 
     let parts = [&[field("username", "ada")], &files[..]].concat();
     let reply = post(&node, &parts).await;
@@ -276,8 +276,8 @@ async fn a_form_that_breaks_off_tells_what_became_of_the_files_before() {
         .await;
     assert_eq!(reply.status, 400);
     assert_eq!(column(&reply.json(), "key"), ["ada/a.txt", "ada/b.txt"]);
-    assert!(node.face.holds("ada/a.txt"));
-    assert!(!node.face.holds("ada/b.txt"));
+    assert!(node.node_api.holds("ada/a.txt"));
+    assert!(!node.node_api.holds("ada/b.txt"));
 }
 
 #[tokio::test]
@@ -292,7 +292,7 @@ async fn a_form_that_stalls_is_ended() {
     let request = format!("{head}Content-Length: 9999\r\n\r\n{body}");
     let reply = Reply::read(node.send(request.as_bytes()).await).await;
     assert_eq!(reply.status, 408);
-    assert!(!node.face.holds("ada/a.txt"));
+    assert!(!node.node_api.holds("ada/a.txt"));
 }
 
 #[tokio::test]
@@ -313,7 +313,7 @@ async fn a_form_that_never_becomes_a_part_is_refused() {
     let reply = node.ask("POST /v1/files", &[FORM], body.as_bytes()).await;
     assert_eq!(reply.status, 400);
     assert_eq!(column(&reply.json(), "status"), [Value::Null, json!(400)]);
-    assert!(node.face.holds("ada/a.txt"));
+    assert!(node.node_api.holds("ada/a.txt"));
 }
 
 #[tokio::test]
@@ -328,7 +328,7 @@ async fn a_part_that_is_coded_is_refused_by_itself() {
     let reply = post(&node, &parts).await;
     assert_eq!(reply.status, 415);
     assert_eq!(column(&reply.json(), "status"), [json!(415), Value::Null]);
-    assert!(!node.face.holds("ada/a.txt") && node.face.holds("ada/b.txt"));
+    assert!(!node.node_api.holds("ada/a.txt") && node.node_api.holds("ada/b.txt"));
 }
 
 #[tokio::test]
@@ -366,7 +366,7 @@ async fn a_node_keeps_aside_no_more_than_it_has_room_for() {
         status == 413 && detail.contains("first"),
         "{status} {detail}"
     );
-    assert!(!node.face.holds("ada/a"));
+    assert!(!node.node_api.holds("ada/a"));
     // What was taken is given back.
     let parts = [file("a", &half), field("username", "ada")];
     assert_eq!(post(&node, &parts).await.status, 201);

@@ -3,7 +3,7 @@
 //! Some keys of the user `trouble` fail in the way their name says.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -24,9 +24,10 @@ use dataverse_node::media_type::Guess;
 use dataverse_node::metrics::Metrics;
 use dataverse_store::StoreError;
 use futures_util::{StreamExt, TryStreamExt, stream};
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::http::face::{Face, Opened};
+use crate::http::node_api::{NodeApi, Opened};
 
 /// When every file in memory was written: Sun, 06 Nov 1994 08:49:37 GMT.
 const WRITTEN_MS: u64 = 784_111_777_000;
@@ -47,23 +48,17 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    fn files(&self) -> std::sync::MutexGuard<'_, Files> {
-        self.files.lock().unwrap_or_else(PoisonError::into_inner)
+    fn files(&self) -> parking_lot::MutexGuard<'_, Files> {
+        self.files.lock()
     }
 
     fn called(&self, call: String) {
-        self.calls
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(call);
+        self.calls.lock().push(call);
     }
 
     /// What was asked of the network, and how files were read.
     pub(super) fn calls(&self) -> Vec<String> {
-        self.calls
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.calls.lock().clone()
     }
 
     pub(super) fn holds(&self, key: &str) -> bool {
@@ -136,7 +131,7 @@ fn silent(name: &str, address: &str) -> SilentNode {
 }
 
 #[async_trait]
-impl Face for Memory {
+impl NodeApi for Memory {
     async fn write(
         &self,
         key: &Key,
@@ -144,7 +139,7 @@ impl Face for Memory {
         body: Body,
     ) -> Result<Written, WriteError> {
         match key.as_str() {
-            "trouble/full" => return Err(WriteError::NoRoom("there is no room".into())),
+            "trouble/full" => return Err(WriteError::NoSpace("there is no room".into())),
             "trouble/waits" => {
                 self.begun.notify_one();
                 self.go_on.notified().await;
@@ -329,7 +324,7 @@ impl Face for Memory {
             repair: RepairStatus {
                 waiting: Total { files: 5, bytes: 6 },
                 active: 1,
-                letting_go: 2,
+                releasing: 2,
                 copies: 7,
                 bytes: 8,
                 failed: 9,
@@ -357,7 +352,7 @@ impl Face for Memory {
             done: Total { files: 1, bytes: 2 },
             total: Total { files: 3, bytes: 4 },
             bad: 5,
-            mended: 4,
+            healed: 4,
             lost: 1,
             lost_keys: vec![Key::parse("ada/lost").expect("it is a key")],
             bytes_per_second: Some(9),

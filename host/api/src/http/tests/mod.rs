@@ -1,13 +1,13 @@
 //! The contract, tested through real sockets against a node that keeps its files in memory.
 
 mod connections;
-mod desk;
 mod edge;
 mod files;
 mod form;
 mod memory;
 mod network;
 mod policies;
+mod policy_api;
 mod routes;
 mod server;
 
@@ -23,18 +23,18 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use self::desk::Tray;
 use self::memory::Memory;
+use self::policy_api::Tray;
 use super::Around;
-use super::server::serve_face;
+use super::server::serve_node;
 
 /// No test waits longer for anything.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A server with a node in memory behind it; stops when dropped.
 struct Running {
-    face: Arc<Memory>,
-    desk: Arc<Tray>,
+    node_api: Arc<Memory>,
+    policy_api: Arc<Tray>,
     address: SocketAddr,
     stop: CancellationToken,
     served: JoinHandle<std::io::Result<()>>,
@@ -59,22 +59,30 @@ impl Running {
             .await
             .expect("a port is free");
         let address = listener.local_addr().expect("it is bound");
-        let face = Arc::new(Memory::default());
+        let node_api = Arc::new(Memory::default());
         let stop = CancellationToken::new();
-        let desk = Arc::new(Tray::default());
-        let (served_face, stopped) = (Arc::clone(&face), stop.clone());
-        let served_desk = Arc::clone(&desk);
+        let policy_api = Arc::new(Tray::default());
+        let (served_node, stopped) = (Arc::clone(&node_api), stop.clone());
+        let served_policy_api = Arc::clone(&policy_api);
         let served = tokio::spawn(async move {
             let end = stopped.cancelled();
             let around = Around {
                 hosts: vec!["node.example".to_owned()],
                 spool: std::env::temp_dir(),
             };
-            serve_face(listener, served_face, served_desk, &settings, around, end).await
+            serve_node(
+                listener,
+                served_node,
+                served_policy_api,
+                &settings,
+                around,
+                end,
+            )
+            .await
         });
         Self {
-            face,
-            desk,
+            node_api,
+            policy_api,
             address,
             _stop_at_last: stop.clone().drop_guard(),
             stop,

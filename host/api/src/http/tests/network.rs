@@ -29,7 +29,7 @@ async fn a_search_tells_how_it_went() {
     assert_eq!(glob["query"], "ada/**");
     assert_eq!(glob.get("path"), None);
     assert_eq!(
-        node.face.calls(),
+        node.node_api.calls(),
         ["search Some(4) None", "search None Some(7)"]
     );
     assert_eq!(glob["truncated"], false);
@@ -64,7 +64,7 @@ async fn a_search_for_nothing_in_particular_is_refused() {
             "{query}"
         );
     }
-    assert!(node.face.calls().is_empty());
+    assert!(node.node_api.calls().is_empty());
 }
 
 #[tokio::test]
@@ -113,7 +113,7 @@ async fn a_link_is_asked_for_in_json() {
     assert_eq!(post(&[], "{}").await, 415);
     let long = format!("{{\"address\":\"{}\"}}", "x".repeat(70_000));
     assert_eq!(post(&json_type, &long).await, 413);
-    assert!(node.face.calls().is_empty());
+    assert!(node.node_api.calls().is_empty());
 }
 
 #[tokio::test]
@@ -131,7 +131,7 @@ async fn two_nodes_are_linked_by_form_or_json() {
     let numbers = json!({"IP1": "a", "PORT1": 5, "IP2": "b", "PORT2": 6});
     assert_eq!(node.post_json("/config", &numbers).await.status, 200);
     let calls = ["pair 127.0.0.1:1 [::1]:2", "pair a:3 b:4", "pair a:5 b:6"];
-    assert_eq!(node.face.calls(), calls);
+    assert_eq!(node.node_api.calls(), calls);
 
     let twice = json!({"IP1": "a", "PORT1": 3, "IP2": "a", "PORT2": 3});
     assert_eq!(node.post_json("/config", &twice).await.problem().0, 409);

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use dataverse_core::policy::Kind;
 use dataverse_node::limits::POLICY_FILE_BYTES_MAX;
-use dataverse_node::policies::spec::{KindWish, LimitsWish};
+use dataverse_node::policies::spec::{KindSpec, LimitsSpec};
 use dataverse_node::settings::Settings;
 use serde_json::{Value, json};
 
-use super::desk::MAGIC;
+use super::policy_api::MAGIC;
 use super::{Reply, Running, head};
 
 const JSON: (&str, &str) = ("Content-Type", "application/json");
@@ -33,9 +33,9 @@ impl Running {
 async fn the_policies_are_told_field_by_field() {
     let node = Running::start().await;
     node.put("/v1/policies/files/lru", MAGIC).await;
-    let wish = json!({"policy": "lru", "config": {"x": 1}, "shadow": "sieve"});
+    let spec = json!({"policy": "lru", "config": {"x": 1}, "shadow": "sieve"});
     assert_eq!(
-        node.put_json("/v1/policies/eviction", &wish).await.status,
+        node.put_json("/v1/policies/eviction", &spec).await.status,
         200
     );
     let told = node.get("/v1/policies").await;
@@ -129,15 +129,15 @@ async fn a_name_can_not_leave_the_folder() {
         assert_eq!(node.delete(&path).await.problem().0, 400, "{name}");
     }
     for name in ["../x", "/etc/passwd", "", "a\u{0}b"] {
-        for wish in [
+        for spec in [
             json!({"policy": name}),
             json!({"policy": "lru", "shadow": name}),
         ] {
-            let refused = node.put_json("/v1/policies/eviction", &wish).await;
-            assert_eq!(refused.problem().0, 422, "{wish}");
+            let refused = node.put_json("/v1/policies/eviction", &spec).await;
+            assert_eq!(refused.problem().0, 422, "{spec}");
         }
     }
-    assert!(node.desk.wishes().is_empty());
+    assert!(node.policy_api.specs().is_empty());
 }
 
 #[tokio::test]
@@ -186,10 +186,10 @@ async fn the_node_answers_others_while_policies_are_checked() {
     let node = Running::start().await;
     let slow = node.put("/v1/policies/files/waits", MAGIC);
     let meanwhile = async {
-        node.desk.begun.notified().await;
+        node.policy_api.begun.notified().await;
         let put = node.put("/v1/policies/files/lru", MAGIC).await;
         let status = node.get("/v1/status").await;
-        node.desk.go_on.notify_one();
+        node.policy_api.go_on.notify_one();
         (put.status, status.status)
     };
     let (slow, meanwhile) = tokio::join!(slow, meanwhile);
@@ -199,7 +199,7 @@ async fn the_node_answers_others_while_policies_are_checked() {
 #[tokio::test]
 async fn a_wish_is_the_whole_table() {
     let node = Running::start().await;
-    let limits = LimitsWish {
+    let limits = LimitsSpec {
         fuel: Some(5),
         wall_ms: None,
         memory_mib: Some(6),
@@ -218,7 +218,7 @@ async fn a_wish_is_the_whole_table() {
     let plain = br#"{"policy": "fifo", "shadow": null}"#;
     let view = node.ask("PUT /v1/policies/relocation", &form, plain).await;
     assert_eq!(view.json()["previous"][0]["config"], json!({"depth": 2}));
-    let first = KindWish {
+    let first = KindSpec {
         policy: "lru".into(),
         config: json!({"depth": 2}),
         shadow: Some("sieve".into()),
@@ -226,9 +226,9 @@ async fn a_wish_is_the_whole_table() {
     };
     let expected = [
         (Kind::Relocation, first),
-        (Kind::Relocation, KindWish::plain("fifo")),
+        (Kind::Relocation, KindSpec::plain("fifo")),
     ];
-    assert_eq!(node.desk.wishes(), expected);
+    assert_eq!(node.policy_api.specs(), expected);
 }
 
 #[tokio::test]
@@ -277,7 +277,7 @@ async fn a_wish_that_makes_no_sense_is_refused() {
             .contains("eviction and relocation")
     );
     assert_eq!(put("files", "{}").await.0, 404);
-    assert!(node.desk.wishes().is_empty());
+    assert!(node.policy_api.specs().is_empty());
 }
 
 #[tokio::test]
@@ -287,8 +287,8 @@ async fn a_shadow_is_promoted_and_rolled_back() {
     let rollback = "/v1/policies/eviction/rollback";
     assert_eq!(node.post(promote).await.problem().0, 404);
     assert_eq!(node.post(rollback).await.problem().0, 404);
-    let wish = json!({"policy": "lru", "shadow": "sieve"});
-    node.put_json("/v1/policies/eviction", &wish).await;
+    let spec = json!({"policy": "lru", "shadow": "sieve"});
+    node.put_json("/v1/policies/eviction", &spec).await;
     let promoted = node.post(promote).await;
     assert_eq!(promoted.status, 200);
     let view = promoted.json();

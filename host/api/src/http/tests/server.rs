@@ -18,12 +18,12 @@ fn put(path: &str, length: u64, body: &str) -> Vec<u8> {
 #[tokio::test]
 async fn a_stopping_server_finishes_what_is_in_flight() {
     let node = Running::start().await;
-    let (face, stop) = (node.face.clone(), node.stop.clone());
+    let (node_api, stop) = (node.node_api.clone(), node.stop.clone());
     let asked = node.ask(WAITS, &[], b"hello");
     let stopped = async {
-        face.begun.notified().await;
+        node_api.begun.notified().await;
         stop.cancel();
-        face.go_on.notify_one();
+        node_api.go_on.notify_one();
     };
     let (reply, ()) = tokio::join!(asked, stopped);
     assert_eq!(reply.status, 201);
@@ -41,14 +41,14 @@ async fn what_takes_too_long_is_cut_off() {
     };
     let node = Running::start_with(settings).await;
     let stream = node.send(&put("/v1/files/trouble/waits", 5, "hello")).await;
-    node.face.begun.notified().await;
+    node.node_api.begun.notified().await;
     node.stop.cancel();
     let served = timeout(PATIENCE, node.served)
         .await
         .expect("it ends in time");
     served.expect("it does not panic").expect("it ends orderly");
     drop(stream);
-    assert!(!node.face.holds("trouble/waits"));
+    assert!(!node.node_api.holds("trouble/waits"));
 }
 
 #[tokio::test]
@@ -59,14 +59,14 @@ async fn requests_beyond_the_limit_are_told_when_to_come_again() {
     };
     let node = Running::start_with(settings).await;
     let beside = async {
-        node.face.begun.notified().await;
+        node.node_api.begun.notified().await;
         let refused = node.get("/v1/nodes").await;
         assert_eq!(refused.header("retry-after"), Some("1"));
         assert_eq!(refused.problem().0, 503);
         for path in ["/healthz", "/readyz", "/metrics", "/v1/status"] {
             assert_eq!(node.get(path).await.status, 200, "{path}");
         }
-        node.face.go_on.notify_one();
+        node.node_api.go_on.notify_one();
     };
     let (reply, ()) = tokio::join!(node.ask(WAITS, &[], b"hello"), beside);
     assert_eq!(reply.status, 201);
@@ -95,7 +95,7 @@ async fn an_upload_that_stalls_is_ended() {
     let node = Running::start_with(settings).await;
     let reply = Reply::read(node.send(&put("/v1/files/ada/x", 5, "he")).await).await;
     assert_eq!(reply.problem().0, 408);
-    assert!(!node.face.holds("ada/x"));
+    assert!(!node.node_api.holds("ada/x"));
 }
 
 #[tokio::test]
@@ -103,11 +103,11 @@ async fn an_upload_that_breaks_off_leaves_nothing() {
     let node = Running::start().await;
     let mut stream = node.send(&put("/v1/files/ada/x", 5, "he")).await;
     stream.shutdown().await.expect("it can be closed");
-    let broken = node.face.broken.notified();
+    let broken = node.node_api.broken.notified();
     timeout(PATIENCE, broken)
         .await
         .expect("the write ends in time");
-    assert!(!node.face.holds("ada/x"));
+    assert!(!node.node_api.holds("ada/x"));
 }
 
 #[tokio::test]

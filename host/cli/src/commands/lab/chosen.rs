@@ -1,7 +1,7 @@
 //! Policies as commands of the lab name them.
 
 use dataverse_core::policy::Kind;
-use dataverse_lab::shelf::{Chosen, Shelf};
+use dataverse_lab::library::{Chosen, PolicyLibrary};
 
 use crate::commands::failure::Failure;
 
@@ -18,14 +18,14 @@ pub(super) fn named(policy: &str) -> (&str, Option<&str>) {
 /// # Errors
 /// [`Failure::Usage`] that tells of everyone that can't be had.
 pub(super) fn choose<'a>(
-    shelf: &Shelf,
+    library: &PolicyLibrary,
     kind: Kind,
     asked: impl IntoIterator<Item = (&'a str, &'a str)>,
 ) -> Result<Vec<Chosen>, Failure> {
     let mut mistakes = Mistakes::default();
     let mut chosen = Vec::new();
     for (policy, config) in asked {
-        match shelf.choose(kind, policy, config) {
+        match library.choose(kind, policy, config) {
             Ok(policy) => chosen.push(policy),
             Err(error) => mistakes.add(format!("--policy {error}")),
         }

@@ -11,7 +11,7 @@ mod told;
 mod trace;
 
 use clap::Subcommand;
-use dataverse_lab::shelf::{BuiltIn, Shelf};
+use dataverse_lab::library::{BuiltIn, PolicyLibrary};
 use dataverse_sandbox::{Sandbox, SandboxOptions};
 
 use super::failure::Failure;
@@ -65,12 +65,12 @@ fn jobs(text: &str) -> Result<usize, String> {
 }
 
 /// The policies that come with the program, and all files.
-fn shelf() -> Result<Shelf, Failure> {
+fn library() -> Result<PolicyLibrary, Failure> {
     let sandbox = Sandbox::new(SandboxOptions::default()).map_err(Failure::refused)?;
     let built_in = dataverse_builtin::all().into_iter().map(|it| BuiltIn {
         kind: it.kind,
         name: it.name,
         wasm: it.wasm,
     });
-    Ok(Shelf::new(sandbox, built_in.collect()))
+    Ok(PolicyLibrary::new(sandbox, built_in.collect()))
 }

@@ -52,12 +52,12 @@ impl Placement {
         let study = self.study();
         // A number that makes no sense is told before any policy is compiled.
         study.check().map_err(failed)?;
-        let shelf = super::shelf()?;
+        let library = super::library()?;
         let asked = self.policies.iter().map(|policy| {
             let (name, config) = named(policy);
             (name, config.unwrap_or_default())
         });
-        let chosen = choose(&shelf, Kind::Placement, asked)?;
+        let chosen = choose(&library, Kind::Placement, asked)?;
         let findings = {
             let steps = Steps::of("asking", Some(study.steps(chosen.len())), screen.bars);
             let watch = |more| steps.advance(more);

@@ -10,8 +10,8 @@ use dataverse_lab::experiment::{Experiment, NoThreads, Reading, ResultsFolder, R
 use dataverse_lab::report;
 use dataverse_lab::results::{self, Expectation, Results};
 
-use super::told::Told;
-use super::{jobs, output, shelf};
+use super::told::PolicyChoice;
+use super::{jobs, library, output};
 use crate::commands::failure::{Exit, Failure};
 use crate::commands::interruption::Interruption;
 use crate::commands::screen::{Screen, printable};
@@ -43,11 +43,11 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) async fn run(self, screen: &mut Screen<'_>) -> Result<(), Failure> {
-        let shelf = shelf()?;
+        let library = library()?;
         let reading = Reading {
             default_policy: dataverse_builtin::default_name,
             seed: self.seed,
-            ..Reading::new(&shelf)
+            ..Reading::new(&library)
         };
         let experiment = Experiment::read(&self.file, &reading)
             .map_err(|malformed| Failure::Usage(malformed.to_string()))?;
@@ -87,7 +87,7 @@ async fn carry_out(
 ) -> Result<Results, Failure> {
     let mut interruption = Interruption::listen()?;
     let stop = Arc::new(AtomicBool::new(false));
-    let told = Arc::new(Told::of(&experiment, screen.bars));
+    let told = Arc::new(PolicyChoice::of(&experiment, screen.bars));
     let mut running = tokio::task::spawn_blocking({
         let (stop, told) = (Arc::clone(&stop), Arc::clone(&told));
         move || experiment.run(&Running::new(jobs, &stop, &*told))
@@ -106,7 +106,11 @@ async fn carry_out(
     }
 }
 
-fn leave_or_stop(stop: &AtomicBool, told: &Told, screen: &mut Screen<'_>) -> Result<(), Failure> {
+fn leave_or_stop(
+    stop: &AtomicBool,
+    told: &PolicyChoice,
+    screen: &mut Screen<'_>,
+) -> Result<(), Failure> {
     if stop.swap(true, Ordering::Relaxed) {
         told.finish();
         screen.note("left at once; nothing was written");

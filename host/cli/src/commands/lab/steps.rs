@@ -1,10 +1,10 @@
 //! How far a study has come: a bar, or a line now and then where there is no terminal to draw on.
 
 use std::io::{self, Write as _};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{FormattedDuration, HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use parking_lot::Mutex;
 
 /// What is over sooner is not worth a bar.
 const BAR_AFTER: Duration = Duration::from_millis(500);
@@ -28,7 +28,7 @@ impl Lines {
 
     /// Whether it is time for one. Whoever asks first is the one to write it.
     pub(super) fn due(&self) -> bool {
-        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut next = self.next.lock();
         let now = Instant::now();
         let due = now >= *next;
         if due {
@@ -58,14 +58,14 @@ pub(super) struct Steps {
     bar: ProgressBar,
     /// When the bar is shown, if there is a terminal.
     show_at: Mutex<Option<Instant>>,
-    is_drawn: bool,
+    is_sampled: bool,
     began: Instant,
     lines: Lines,
 }
 
 impl Steps {
-    /// So many steps, if that is known. The bar is drawn if `is_drawn`, on standard error.
-    pub(super) fn of(name: &str, steps: Option<u64>, is_drawn: bool) -> Self {
+    /// So many steps, if that is known. The bar is drawn if `is_sampled`, on standard error.
+    pub(super) fn of(name: &str, steps: Option<u64>, is_sampled: bool) -> Self {
         let template = match steps {
             Some(_) => "{msg} [{bar:30}] {percent} %  {eta} left",
             None => "{msg} {spinner} {human_pos}",
@@ -77,8 +77,8 @@ impl Steps {
         Self {
             name: name.to_owned(),
             bar,
-            show_at: Mutex::new(is_drawn.then(|| Instant::now() + BAR_AFTER)),
-            is_drawn,
+            show_at: Mutex::new(is_sampled.then(|| Instant::now() + BAR_AFTER)),
+            is_sampled,
             began: Instant::now(),
             lines: Lines::new(),
         }
@@ -97,13 +97,13 @@ impl Steps {
     }
 
     fn show(&self) {
-        if !self.is_drawn {
+        if !self.is_sampled {
             if self.lines.due() {
                 unheard(&self.line());
             }
             return;
         }
-        let mut show_at = self.show_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut show_at = self.show_at.lock();
         if show_at.is_some_and(|at| Instant::now() >= at) {
             *show_at = None;
             self.bar.set_draw_target(ProgressDrawTarget::stderr());

@@ -12,18 +12,18 @@ use super::steps::{Lines, left, unheard};
 use crate::commands::screen::printable;
 
 /// How far an experiment has come, on standard error.
-pub(super) struct Told {
+pub(super) struct PolicyChoice {
     bar: ProgressBar,
-    is_drawn: bool,
+    is_sampled: bool,
     runs: usize,
     ended: AtomicU64,
     began: Instant,
     lines: Lines,
 }
 
-impl Told {
-    pub(super) fn of(experiment: &Experiment, is_drawn: bool) -> Self {
-        let target = match is_drawn {
+impl PolicyChoice {
+    pub(super) fn of(experiment: &Experiment, is_sampled: bool) -> Self {
+        let target = match is_sampled {
             true => ProgressDrawTarget::stderr(),
             false => ProgressDrawTarget::hidden(),
         };
@@ -33,7 +33,7 @@ impl Told {
         bar.set_style(style.progress_chars("=> "));
         let told = Self {
             bar,
-            is_drawn,
+            is_sampled,
             runs: experiment.runs(),
             ended: AtomicU64::new(0),
             began: Instant::now(),
@@ -54,7 +54,7 @@ impl Told {
     }
 
     fn line_now_and_then(&self) {
-        if self.is_drawn || !self.lines.due() {
+        if self.is_sampled || !self.lines.due() {
             return;
         }
         let left = left(&self.bar, self.began);
@@ -63,7 +63,7 @@ impl Told {
     }
 
     fn line(&self, text: &str) {
-        if self.is_drawn {
+        if self.is_sampled {
             self.bar.println(text);
         } else {
             unheard(text);
@@ -71,7 +71,7 @@ impl Told {
     }
 }
 
-impl Watch for Told {
+impl Watch for PolicyChoice {
     fn advanced(&self, requests: u64) {
         self.bar.inc(requests);
         self.line_now_and_then();

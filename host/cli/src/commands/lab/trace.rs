@@ -11,7 +11,7 @@ use std::thread::available_parallelism;
 use dataverse_lab::single::{
     Capacity, Contender, OnResize, Plan, SingleError, Survey, Unit, WarmUp, plot, run,
 };
-use dataverse_lab::trace::{Columns, Format, Options, TimeUnit, Trace as Source, TraceError};
+use dataverse_lab::trace::{Columns, Format, Options, TimeUnit, Trace as TraceSource, TraceError};
 
 use super::output;
 use super::steps::Steps;
@@ -154,7 +154,7 @@ impl Trace {
     /// One trace: is it whole, and what do the caches miss?
     fn go_through(
         &self,
-        trace: Source,
+        trace: TraceSource,
         unit: Unit,
         contenders: &[Contender],
         plot: Option<&Destination>,

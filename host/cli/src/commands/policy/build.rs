@@ -51,7 +51,7 @@ struct Package {
 
 /// The part of what cargo tells that matters here.
 #[derive(Deserialize)]
-struct Told {
+struct BuildMessage {
     reason: String,
     #[serde(default)]
     manifest_path: PathBuf,
@@ -176,7 +176,7 @@ fn module_in(told: &str, manifest: &Path) -> Result<PathBuf, Failure> {
         .lines()
         .filter_map(|line| serde_json::from_str(line).ok());
     let mut modules = told
-        .filter(|told: &Told| told.reason == "compiler-artifact")
+        .filter(|told: &BuildMessage| told.reason == "compiler-artifact")
         .filter(|told| real(&told.manifest_path) == ours)
         .flat_map(|told| told.filenames)
         .filter(|file| file.extension().is_some_and(|it| it == "wasm"));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use dataverse_core::policy::Kind;
 use dataverse_node::policies::name::PolicyName;
-use dataverse_node::policies::spec::KindWish;
+use dataverse_node::policies::spec::KindSpec;
 use dataverse_node::policies::view::{Available, KindView, Origin, PoliciesView};
 use reqwest::{Method, RequestBuilder};
 
@@ -29,7 +29,7 @@ pub(super) enum Change {
         force: bool,
     },
     /// A policy is chosen.
-    Use(Kind, KindWish),
+    Use(Kind, KindSpec),
     /// The shadow takes over.
     Promote(Kind),
     /// The policy before comes back, or the one that is named.
@@ -42,7 +42,7 @@ pub(super) struct Before(PoliciesView);
 
 /// Who runs what after a change.
 #[derive(Debug)]
-pub(super) struct Outcome {
+pub(super) struct ChangeOutcome {
     /// It is otherwise than before; taken for granted where it is not known how it was.
     pub(super) changed: bool,
     came_of: Came,
@@ -78,12 +78,12 @@ impl Change {
         &self,
         client: &Client,
         before: Option<&Before>,
-    ) -> Result<(String, Outcome), Failure> {
+    ) -> Result<(String, ChangeOutcome), Failure> {
         let request = self.request(client, before).timeout(PATIENCE);
         let text = client.ask_text(request).await?;
         let outcome = self.outcome(&text)?;
         let changed = before.is_none_or(|before| before.differs_from(self, &outcome));
-        Ok((text, Outcome { changed, ..outcome }))
+        Ok((text, ChangeOutcome { changed, ..outcome }))
     }
 
     fn request(&self, client: &Client, before: Option<&Before>) -> RequestBuilder {
@@ -117,16 +117,16 @@ impl Change {
             Self::Install { wasm, .. } => request
                 .header(reqwest::header::CONTENT_TYPE, "application/wasm")
                 .body(wasm.clone()),
-            Self::Use(_, wish) => request.json(wish),
+            Self::Use(_, spec) => request.json(spec),
             Self::Promote(_) | Self::Rollback(..) => request,
         }
     }
 
-    fn outcome(&self, text: &str) -> Result<Outcome, Failure> {
+    fn outcome(&self, text: &str) -> Result<ChangeOutcome, Failure> {
         match self {
-            Self::Install { .. } => Ok(Outcome::of_file(understood(text)?)),
+            Self::Install { .. } => Ok(ChangeOutcome::of_file(understood(text)?)),
             Self::Use(kind, _) | Self::Promote(kind) | Self::Rollback(kind, _) => {
-                Ok(Outcome::of_kind(*kind, understood(text)?))
+                Ok(ChangeOutcome::of_kind(*kind, understood(text)?))
             }
         }
     }
@@ -153,7 +153,7 @@ impl Before {
         Ok(Self(understood(&client.ask_text(request).await?)?))
     }
 
-    fn differs_from(&self, change: &Change, now: &Outcome) -> bool {
+    fn differs_from(&self, change: &Change, now: &ChangeOutcome) -> bool {
         match (change.kind_in(&self.0), &now.came_of) {
             (Some(before), Came::ToRun(kind)) => {
                 let runs = |kind: &KindView| {
@@ -174,7 +174,7 @@ impl Before {
     }
 }
 
-impl Outcome {
+impl ChangeOutcome {
     pub(super) const HEAD: [&'static str; 5] = ["kind", "policy", "version", "digest", "state"];
 
     fn of_file(file: Available) -> Self {

@@ -8,7 +8,7 @@
 
 use serde_json::{Value, json};
 
-use super::change::{Before, Change, Outcome};
+use super::change::{Before, Change, ChangeOutcome};
 use crate::commands::Asking;
 use crate::commands::answers::Member;
 use crate::commands::client::{Client, understood};
@@ -53,7 +53,7 @@ impl Reach {
         if self.asking.json {
             return screen.line(text.trim_end());
         }
-        screen.table(&Outcome::HEAD, vec![outcome.into_row()])
+        screen.table(&ChangeOutcome::HEAD, vec![outcome.into_row()])
     }
 
     async fn everywhere(
@@ -131,7 +131,7 @@ impl Rollout {
         Ok(None)
     }
 
-    fn took(&mut self, member: &Member, text: &str, outcome: Outcome) -> Result<(), Failure> {
+    fn took(&mut self, member: &Member, text: &str, outcome: ChangeOutcome) -> Result<(), Failure> {
         let answer: Value = understood(text)?;
         self.told.push(json!({
             "node": member.name, "id": member.id, "changed": outcome.changed, "answer": answer,
@@ -157,7 +157,7 @@ impl Rollout {
     fn pass_over(&mut self, member: &Member) {
         self.leave(member, Some(format!("it is {}", member.state)));
         let mut row = vec![member.name.clone()];
-        row.resize(Outcome::HEAD.len(), "-".to_owned());
+        row.resize(ChangeOutcome::HEAD.len(), "-".to_owned());
         row.push(member.state.clone());
         self.rows.push(row);
     }
@@ -167,14 +167,14 @@ impl Rollout {
         if json {
             screen.line(&Value::Array(self.told).to_string())?;
         } else if !self.rows.is_empty() {
-            let head: Vec<&str> = ["node"].into_iter().chain(Outcome::HEAD).collect();
+            let head: Vec<&str> = ["node"].into_iter().chain(ChangeOutcome::HEAD).collect();
             screen.table(&head, self.rows)?;
         }
         Ok(self.changed)
     }
 }
 
-fn warn(outcome: &Outcome, screen: &mut Screen<'_>) {
+fn warn(outcome: &ChangeOutcome, screen: &mut Screen<'_>) {
     if let Some(warning) = outcome.warning() {
         screen.note(&format!("warning: {warning}"));
     }

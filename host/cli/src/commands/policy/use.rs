@@ -2,7 +2,7 @@
 
 use dataverse_core::policy::Kind;
 use dataverse_node::policies::name::PolicyName;
-use dataverse_node::policies::spec::KindWish;
+use dataverse_node::policies::spec::KindSpec;
 
 use super::change::Change;
 use super::everywhere::Reach;
@@ -35,12 +35,12 @@ pub(super) struct Use {
 
 impl Use {
     pub(super) async fn run(self, screen: &mut Screen<'_>) -> Result<(), Failure> {
-        let mut wish = KindWish::plain(self.name.as_str());
+        let mut spec = KindSpec::plain(self.name.as_str());
         if let Some(config) = self.config {
-            wish.config = config;
+            spec.config = config;
         }
-        wish.shadow = self.shadow.map(|shadow| shadow.to_string());
-        let change = Change::Use(self.kind, wish);
+        spec.shadow = self.shadow.map(|shadow| shadow.to_string());
+        let change = Change::Use(self.kind, spec);
         self.reach.make(&change, screen).await
     }
 }

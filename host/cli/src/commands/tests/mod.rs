@@ -13,7 +13,7 @@ use super::*;
 use server::{Mood, Server};
 
 impl Server {
-    async fn run(&self, arguments: &[&str]) -> Outcome {
+    async fn run(&self, arguments: &[&str]) -> RunOutput {
         let node = ["--node", &self.url];
         let arguments: Vec<&str> = arguments.iter().chain(&node).copied().collect();
         run(&arguments).await
@@ -22,13 +22,13 @@ impl Server {
 
 /// How a command ended.
 #[derive(Debug)]
-struct Outcome {
+struct RunOutput {
     exit: Exit,
     data: String,
     notes: String,
 }
 
-impl Outcome {
+impl RunOutput {
     fn ended(&self, exit: Exit, notes: &[&str]) -> &Self {
         assert_eq!(self.exit, exit, "{self:?}");
         for note in notes {
@@ -38,7 +38,7 @@ impl Outcome {
     }
 }
 
-async fn run(arguments: &[&str]) -> Outcome {
+async fn run(arguments: &[&str]) -> RunOutput {
     let (mut data, mut notes) = (Vec::new(), Vec::new());
     let exit = match Cli::try_parse_from(std::iter::once(&"dataverse").chain(arguments)) {
         Ok(cli) => cli.perform(&mut Screen::of(&mut data, &mut notes)).await,
@@ -49,7 +49,7 @@ async fn run(arguments: &[&str]) -> Outcome {
         }
     };
     let text = |bytes| String::from_utf8(bytes).expect("it is UTF-8");
-    Outcome {
+    RunOutput {
         exit,
         data: text(data),
         notes: text(notes),

@@ -8,11 +8,11 @@ use dataverse_sandbox::limits::POLICY_FILE_BYTES_MAX;
 use serde_json::{Value, json};
 
 use super::members::Members;
-use super::{Exit, Outcome, files_in, folder, run, write};
+use super::{Exit, RunOutput, files_in, folder, run, write};
 
 impl Members {
     /// Asks the first.
-    async fn run(&self, arguments: &[&str]) -> Outcome {
+    async fn run(&self, arguments: &[&str]) -> RunOutput {
         let node = ["--node", self.url()];
         let arguments = ["policy"].iter().chain(arguments).chain(&node);
         run(&arguments.copied().collect::<Vec<_>>()).await

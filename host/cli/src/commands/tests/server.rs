@@ -1,7 +1,7 @@
 //! A small server that speaks the HTTP contract, remembers what it was asked, and breaks it on request.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use futures_util::StreamExt as _;
+use parking_lot::Mutex;
 
 /// How the server treats the next downloads.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -23,7 +24,7 @@ pub(super) enum Mood {
 }
 
 #[derive(Default)]
-pub(super) struct World {
+pub(super) struct ServedFiles {
     pub(super) files: BTreeMap<String, Vec<u8>>,
     pub(super) mood: Mood,
     /// What is said of a list; nothing, as by earlier releases, if `None`.
@@ -32,7 +33,7 @@ pub(super) struct World {
     pub(super) heard: Vec<String>,
 }
 
-pub(super) type Shared = Arc<Mutex<World>>;
+pub(super) type Shared = Arc<Mutex<ServedFiles>>;
 
 /// A server that ends with the test.
 pub(super) struct Server {
@@ -75,8 +76,8 @@ impl Server {
         }
     }
 
-    pub(super) fn world(&self) -> std::sync::MutexGuard<'_, World> {
-        self.world.lock().expect("no test panicked holding it")
+    pub(super) fn world(&self) -> parking_lot::MutexGuard<'_, ServedFiles> {
+        self.world.lock()
     }
 
     pub(super) fn store(&self, key: &str, content: &[u8]) {
@@ -104,7 +105,7 @@ async fn upload(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let mut world = world.lock().expect("no test panicked");
+    let mut world = world.lock();
     let key = format!("{user}/{name}");
     let header = |name: &str| {
         headers
@@ -139,7 +140,7 @@ async fn download(
     UrlPath((user, name)): UrlPath<(String, String)>,
     headers: HeaderMap,
 ) -> Response {
-    let mut world = world.lock().expect("no test panicked");
+    let mut world = world.lock();
     let key = format!("{user}/{name}");
     let range = headers
         .get(header::RANGE)
@@ -192,14 +193,14 @@ async fn delete(
     UrlPath((user, name)): UrlPath<(String, String)>,
 ) -> Response {
     let key = format!("{user}/{name}");
-    match world.lock().expect("no test panicked").files.remove(&key) {
+    match world.lock().files.remove(&key) {
         Some(_) => StatusCode::NO_CONTENT.into_response(),
         None => problem(StatusCode::NOT_FOUND, "there is no such file"),
     }
 }
 
 async fn search(State(world): State<Shared>, RawQuery(query): RawQuery) -> Response {
-    let mut world = world.lock().expect("no test panicked");
+    let mut world = world.lock();
     let query = query.unwrap_or_default();
     world.heard.push(format!("GET /v1/search?{query}"));
     let hits: Vec<_> = world.files.iter().map(|(key, content)| serde_json::json!({
@@ -220,11 +221,7 @@ async fn links() -> String {
 }
 
 async fn link(State(world): State<Shared>, body: String) -> Response {
-    world
-        .lock()
-        .expect("no test panicked")
-        .heard
-        .push(format!("POST /v1/links {body}"));
+    world.lock().heard.push(format!("POST /v1/links {body}"));
     match body.contains("dead") {
         true => problem(StatusCode::BAD_GATEWAY, "dead:1 can't be reached"),
         false => (
@@ -236,19 +233,11 @@ async fn link(State(world): State<Shared>, body: String) -> Response {
 }
 
 async fn unlink(State(world): State<Shared>, UrlPath(node): UrlPath<String>) -> StatusCode {
-    world
-        .lock()
-        .expect("no test panicked")
-        .heard
-        .push(format!("DELETE {node}"));
+    world.lock().heard.push(format!("DELETE {node}"));
     StatusCode::NO_CONTENT
 }
 
 async fn config(State(world): State<Shared>, body: String) -> StatusCode {
-    world
-        .lock()
-        .expect("no test panicked")
-        .heard
-        .push(format!("POST /config {body}"));
+    world.lock().heard.push(format!("POST /config {body}"));
     StatusCode::CREATED
 }

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::content::Digest;
 use crate::id::FileId;
-use crate::limits::RECONCILE_MARKS_MAX;
+use crate::limits::RECONCILE_ENTRIES_MAX;
 use crate::node::LocalRead;
 use crate::pattern::Pattern;
 use crate::record::Layout;
@@ -71,10 +71,10 @@ fn node(me: u128, held: impl IntoIterator<Item = Record>) -> Node {
 }
 
 /// Goes through all stretches.
-fn through(mut stretch: impl FnMut(Option<&Key>) -> Option<Key>) {
+fn through(mut page: impl FnMut(Option<&Key>) -> Option<Key>) {
     let mut after = None;
     loop {
-        after = stretch(after.as_ref());
+        after = page(after.as_ref());
         if after.is_none() {
             return;
         }
@@ -85,10 +85,10 @@ fn through(mut stretch: impl FnMut(Option<&Key>) -> Option<Key>) {
 fn compare(
     peer: &Node,
     asker: u128,
-    span: Option<Span>,
-    marks: Vec<Mark>,
+    range: Option<BucketRange>,
+    entries: Vec<DigestEntry>,
 ) -> crate::reconcile::Compared {
-    let mut comparison = Comparison::new(id(asker), span, marks);
+    let mut comparison = Comparison::new(id(asker), range, entries);
     let mut confirmed = Vec::new();
     through(|after| peer.compare(&mut comparison, &mut confirmed, after));
     comparison.finish()
@@ -119,24 +119,24 @@ fn round(asker: &mut Node, peer: &mut Node) -> usize {
         .differing(&sums)
         .into_iter()
         .collect();
-    let whole = Span {
+    let whole = BucketRange {
         buckets,
         after: None,
         until: FileId(u64::MAX),
     };
-    let mut marked = Vec::new();
-    through(|after| asker.mark_shared(other, &whole, &mut marked, after));
+    let mut listed = Vec::new();
+    through(|after| asker.list_shared(other, &whole, &mut listed, after));
     assert!(
-        marked.len() <= RECONCILE_MARKS_MAX,
+        listed.len() <= RECONCILE_ENTRIES_MAX,
         "one message is enough here"
     );
-    let mine: BTreeMap<FileId, Arc<Record>> = marked
+    let mine: BTreeMap<FileId, Arc<Record>> = listed
         .iter()
-        .map(|(mark, record)| (mark.file, Arc::clone(record)))
+        .map(|(entry, record)| (entry.file, Arc::clone(record)))
         .collect();
-    let marks = marked.iter().map(|(mark, _)| *mark).collect();
+    let entries = listed.iter().map(|(entry, _)| *entry).collect();
     messages += 1;
-    let compared = compare(peer, 1, Some(whole), marks);
+    let compared = compare(peer, 1, Some(whole), entries);
     for record in &compared.records {
         match asker.weigh(record) {
             Weighed::Greater | Weighed::Lacking => take_in(asker, record),
@@ -210,9 +210,13 @@ fn a_copy_that_shares_no_layout_is_met_through_the_filter() {
     through(|after| theirs.filter(&mut filter, after));
     let mut met = Vec::new();
     through(|after| mine.mark_met(id(B), &filter, &mut met, after));
-    let marks: Vec<_> = met.iter().map(|(mark, _)| *mark).collect();
-    assert_eq!(marks.len(), 1, "what both are to hold is compared by sums");
-    let compared = compare(&theirs, A, None, marks);
+    let entries: Vec<_> = met.iter().map(|(entry, _)| *entry).collect();
+    assert_eq!(
+        entries.len(),
+        1,
+        "what both are to hold is compared by sums"
+    );
+    let compared = compare(&theirs, A, None, entries);
     assert_eq!(compared.records[0].version, version(6));
     assert_eq!(mine.weigh(&compared.records[0]), Weighed::Greater);
 }
@@ -222,16 +226,16 @@ fn a_doubted_copy_is_shown_as_never_confirmed_and_is_not_counted() {
     let mut node = node(A, [record(0, 5, 0, &[A, B])]);
     let trusted = node.shared_root(id(B));
     let _ = node.learn(&Arc::new(record(0, 5, 0, &[A, B])));
-    node.doubt_everything();
+    node.distrust_everything();
     assert_eq!(node.shared_with(id(B)), Summary::default());
     let answer = node.answer(&key(0), None, 0, 0, Vec::new());
-    assert!(answer.hits[0].is_doubted() && answer.hits[0].role == Role::Cached);
+    assert!(answer.hits[0].is_unverified() && answer.hits[0].role == Role::Cached);
     assert_eq!(
         answer.known, None,
         "nobody is to have heard of it from here"
     );
     let pattern = Pattern::parse("ada/*").expect("it is a pattern");
-    assert!(node.scan(&pattern, None, 10, 0).hits[0].is_doubted());
+    assert!(node.scan(&pattern, None, 10, 0).hits[0].is_unverified());
     assert!(matches!(
         node.read(&key(0), 0, u64::MAX),
         LocalRead::Confirm(_)
@@ -239,23 +243,23 @@ fn a_doubted_copy_is_shown_as_never_confirmed_and_is_not_counted() {
     assert_eq!(node.weigh(&record(0, 4, 0, &[A, B])), Weighed::Nothing);
 
     node.trust(&key(0), version(4));
-    assert!(node.is_doubted(&key(0)), "another version was trusted");
+    assert!(node.is_unverified(&key(0)), "another version was trusted");
     node.trust(&key(0), version(5));
-    assert_eq!((node.doubts(), node.shared_root(id(B))), (0, trusted));
+    assert_eq!((node.unverified(), node.shared_root(id(B))), (0, trusted));
     assert!(matches!(node.read(&key(0), 0, 0), LocalRead::Serve(_)));
 }
 
 #[test]
 fn a_doubted_copy_neither_tells_nor_lacks_anything_but_may_be_confirmed() {
-    let mut doubting = node(B, [record(0, 5, 0, &[A, B]), record(1, 5, 0, &[A, B])]);
-    doubting.doubt_everything();
-    let marks = vec![
-        Mark::of(&record(0, 5, 0, &[A, B])),
-        Mark::of(&record(1, 6, 0, &[A, B])),
+    let mut verification = node(B, [record(0, 5, 0, &[A, B]), record(1, 5, 0, &[A, B])]);
+    verification.distrust_everything();
+    let entries = vec![
+        DigestEntry::of(&record(0, 5, 0, &[A, B])),
+        DigestEntry::of(&record(1, 6, 0, &[A, B])),
     ];
-    let mut comparison = Comparison::new(id(A), None, marks);
+    let mut comparison = Comparison::new(id(A), None, entries);
     let mut confirmed = Vec::new();
-    through(|after| doubting.compare(&mut comparison, &mut confirmed, after));
+    through(|after| verification.compare(&mut comparison, &mut confirmed, after));
     assert_eq!(confirmed, [(key(0), version(5))]);
     let compared = comparison.finish();
     assert!(compared.records.is_empty() && compared.unknown.is_empty());
@@ -264,14 +268,17 @@ fn a_doubted_copy_neither_tells_nor_lacks_anything_but_may_be_confirmed() {
 #[test]
 fn what_is_written_or_laid_anew_is_doubted_no_more() {
     let mut node = node(A, [record(0, 5, 0, &[A, B]), record(1, 5, 0, &[A, B])]);
-    node.doubt_everything();
+    node.distrust_everything();
     let unchanged = holding(record(0, 5, 0, &[A, B]), Role::Replica);
     node.changed(&key(0), Some(&unchanged));
-    assert!(node.is_doubted(&key(0)), "its content was checked, no more");
+    assert!(
+        node.is_unverified(&key(0)),
+        "its content was checked, no more"
+    );
     let laid_anew = holding(record(0, 5, 1, &[A, B]), Role::Replica);
     node.changed(&key(0), Some(&laid_anew));
     node.changed(&key(1), None);
-    assert_eq!(node.doubts(), 0);
+    assert_eq!(node.unverified(), 0);
     let expected = super::tests::node(A, [record(0, 5, 1, &[A, B])]);
     assert_eq!(node.shared_root(id(B)), expected.shared_root(id(B)));
 }
@@ -279,10 +286,10 @@ fn what_is_written_or_laid_anew_is_doubted_no_more() {
 #[test]
 fn only_tombstones_that_are_old_enough_are_found() {
     let mut old = holding(deleted(record(0, 5, 0, &[A, B])), Role::Replica);
-    let mut young = holding(deleted(record(1, 5, 0, &[A, B])), Role::Replica);
-    (old.verified, young.verified) = (10, 11);
+    let mut in_flight = holding(deleted(record(1, 5, 0, &[A, B])), Role::Replica);
+    (old.verified, in_flight.verified) = (10, 11);
     let live = holding(record(2, 5, 0, &[A, B]), Role::Replica);
-    let node = Node::new(id(A), Stamp::default(), vec![old, young, live]);
+    let node = Node::new(id(A), Stamp::default(), vec![old, in_flight, live]);
     let mut found = Vec::new();
     through(|after| node.tombstones_by(10, &mut found, after));
     assert_eq!(found, [(key(0), version(5))]);

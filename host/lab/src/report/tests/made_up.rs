@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use crate::measures::{LinkLoad, Measures, NetworkLoad, NodeLoad, Series};
 use crate::results::{
-    Axis, Cell, Difference, Digests, Expectation, ExperimentFile, FORMAT, Outcome, Plan, Point,
-    Rank, Repetition, Results, Row, Summary, Timings, Versions,
+    AssertionOutcome, Axis, Cell, Difference, Digests, Expectation, ExperimentFile, FORMAT, Plan,
+    Point, Rank, Repetition, Results, Row, Summary, Timings, Versions,
 };
 
 /// Text that would do harm if it were not escaped.
@@ -144,7 +144,7 @@ fn cell(entry: &str, number: usize, place: usize, point: &Point, repetitions: u3
     let run = |repetition: u32| Repetition {
         repetition,
         seed: u64::from(repetition) * 1_000_003,
-        outcome: Outcome::Measures(Measures {
+        outcome: AssertionOutcome::Measures(Measures {
             numbers: means(number, place)
                 .map(|(name, mean)| (name.to_owned(), mean))
                 .into(),

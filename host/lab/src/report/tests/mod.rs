@@ -4,7 +4,7 @@ use roxmltree::{Document, Node, ParsingOptions};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::results::Outcome;
+use crate::results::AssertionOutcome;
 
 mod made_up;
 
@@ -154,9 +154,9 @@ fn names_from_strangers_stay_text() {
         .digests
         .files
         .insert(hostile.to_owned(), hostile.to_owned());
-    results.cells[0].repetitions[1].outcome = Outcome::Error(hostile.to_owned());
+    results.cells[0].repetitions[1].outcome = AssertionOutcome::Error(hostile.to_owned());
     for cell in &mut results.cells {
-        if let Outcome::Measures(measures) = &mut cell.repetitions[0].outcome {
+        if let AssertionOutcome::Measures(measures) = &mut cell.repetitions[0].outcome {
             let mut series = measures.series["hops_cdf"].clone();
             series.x_axis = hostile.to_owned();
             series.y_axis = hostile.to_owned();
@@ -211,7 +211,7 @@ fn odd_numbers_do_not_break_a_drawing() {
         }
     }
     for cell in &mut results.cells {
-        if let Outcome::Measures(measures) = &mut cell.repetitions[0].outcome {
+        if let AssertionOutcome::Measures(measures) = &mut cell.repetitions[0].outcome {
             for series in measures.series.values_mut() {
                 series.points = vec![(0.0, f64::NAN), (f64::INFINITY, 1.0)];
             }

@@ -148,8 +148,9 @@ fn geant_has_forty_nodes_in_places_that_are_known() {
     assert!(network.digest().is_some());
     let topology = network.topology(0).expect("it is in one part");
     assert_eq!((topology.nodes.len(), topology.links.len()), (40, 61));
-    let known =
-        |is: fn(&crate::topology::Place) -> bool| topology.nodes.iter().filter(|it| is(it)).count();
+    let known = |is: fn(&crate::topology::Vertex) -> bool| {
+        topology.nodes.iter().filter(|it| is(it)).count()
+    };
     assert_eq!(known(|place| place.country.is_some()), 37);
     assert_eq!(known(|place| place.position.is_some()), 37);
     let paces: std::collections::BTreeSet<_> = topology

@@ -34,7 +34,7 @@ fn check_world(run: &Run<'_>) {
             let is_whole = held.is_some_and(|held| {
                 held.role == Role::Replica && held.record.version == record.version
             });
-            let is_there = world.ways.is_alive(world.by_id[id]);
+            let is_there = world.routes.is_alive(world.by_id[id]);
             assert!(
                 is_whole || !is_there || world.was_apart,
                 "file {number} at {}",

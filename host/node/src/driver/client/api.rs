@@ -99,7 +99,7 @@ pub enum WriteError {
     TooLarge(String),
     /// No room here.
     #[error("{0}")]
-    NoRoom(String),
+    NoSpace(String),
     /// The body broke off.
     #[error(transparent)]
     Body(#[from] BodyError),
@@ -467,7 +467,7 @@ pub struct RepairStatus {
     /// Files that are seen to just now.
     pub active: u64,
     /// Replicas here that are held elsewhere now, and stay until every holder has confirmed it.
-    pub letting_go: u64,
+    pub releasing: u64,
     /// Copies made since the node started.
     pub copies: u64,
     /// Their bytes.
@@ -516,9 +516,9 @@ pub struct ScrubStatus {
     /// Copies that could not be read in that time, and stay.
     pub unreadable: u64,
     /// Replicas that were made good in that time.
-    pub mended: u64,
+    pub healed: u64,
     /// Replicas that are being made good.
-    pub mending: u64,
+    pub healing: u64,
     /// Replicas that can't be made good now, because nobody who is there has them.
     pub waiting: u64,
     /// Replicas of which no good copy is left.
@@ -532,5 +532,5 @@ pub struct ScrubStatus {
     /// Bad copies found since the node started.
     pub bad_since_start: u64,
     /// Replicas made good since the node started.
-    pub mended_since_start: u64,
+    pub healed_since_start: u64,
 }

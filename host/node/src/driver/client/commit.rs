@@ -223,7 +223,7 @@ impl Driver {
 
     /// Lets go of what has just been committed here when a greater version was announced before: its
     /// announcement, which would have let this go, is over.
-    pub(in crate::driver) async fn let_go_if_late(&self, record: &Record) {
+    pub(in crate::driver) async fn release_if_late(&self, record: &Record) {
         if !self.state.node().came_late(record) {
             return;
         }
@@ -256,9 +256,10 @@ impl Driver {
             Applied::Done { .. } => {
                 if role == Role::Replica {
                     self.metrics.copied(Copied::Replica);
-                    self.judges.file_is_replica(&record.key, record.version);
+                    self.policy_slots
+                        .file_is_replica(&record.key, record.version);
                 }
-                self.let_go_if_late(record).await;
+                self.release_if_late(record).await;
                 Ok(Held::Here)
             }
             Applied::Superseded(greater) => Ok(Held::Greater(greater)),

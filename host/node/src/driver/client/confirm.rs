@@ -6,8 +6,8 @@ use dataverse_core::floors::Heard;
 use dataverse_core::holdings::{Holding, Role};
 use dataverse_core::key::Key;
 use dataverse_core::record::Record;
-use dataverse_core::relayout::Standing;
-use dataverse_core::search::{Answer, FoundHit, Hit, Outcome, Peer, Question};
+use dataverse_core::relayout::HolderState;
+use dataverse_core::search::{Answer, FoundHit, Hit, Peer, Question, SearchOutcome};
 use dataverse_core::version::Millis;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -56,7 +56,7 @@ impl Driver {
     /// Whether another holder that is there knows of a newer version than this replica's.
     pub(in crate::driver) async fn is_replaced(&self, record: &Arc<Record>) -> bool {
         let mut others = record.layout.holders.iter();
-        if others.all(|id| *id == self.me.id || self.standing_of(*id) == Standing::Gone) {
+        if others.all(|id| *id == self.me.id || self.standing_of(*id) == HolderState::Gone) {
             return false;
         }
         let word = self.confirm(record, true, Consistency::Usual).await;
@@ -119,7 +119,7 @@ impl Driver {
         match report.floor.filter(|floor| floor.version > version) {
             Some(newer) => Word::Newer(newer),
             None => Word::Newest {
-                by_all: answers == others.len() && report.outcome == Outcome::NotFound,
+                by_all: answers == others.len() && report.outcome == SearchOutcome::NotFound,
             },
         }
     }

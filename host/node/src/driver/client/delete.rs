@@ -15,7 +15,7 @@ use futures_util::future::join_all;
 use super::commit::Held;
 use crate::driver::Driver;
 use crate::driver::client::api::{Consistency, DeleteError, ReadError, WriteError};
-use crate::recorder::{Op, Outcome};
+use crate::recorder::{Op, RequestOutcome};
 
 /// Newer versions above which a deletion is tried again.
 const BURIALS_MAX: usize = 3;
@@ -37,9 +37,9 @@ impl Driver {
     pub async fn delete(&self, key: &Key) -> Result<(), DeleteError> {
         let deleted = self.find_and_bury(key).await;
         let outcome = match &deleted {
-            Ok(()) => Outcome::Done,
-            Err(DeleteError::Read(ReadError::NotFound { .. })) => Outcome::Missing,
-            Err(_) => Outcome::Failed,
+            Ok(()) => RequestOutcome::Done,
+            Err(DeleteError::Read(ReadError::NotFound { .. })) => RequestOutcome::Missing,
+            Err(_) => RequestOutcome::Failed,
         };
         self.take_down(Op::Delete, key, 0, outcome, 0);
         deleted

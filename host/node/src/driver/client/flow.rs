@@ -23,7 +23,7 @@ use crate::limits;
 /// Searches for another source before a flow gives up.
 const SEARCHES_MAX: u32 = 2;
 
-enum Source {
+enum FlowSource {
     Disk(BoxStream<'static, Result<Bytes, StoreError>>),
     Arriving(Tail),
     Nodes(Box<Groups>),
@@ -36,7 +36,7 @@ pub(in crate::driver) struct Flow {
     record: Arc<Record>,
     /// Nodes known to have it, asked when the present source fails.
     spare: Vec<Peer>,
-    source: Source,
+    source: FlowSource,
     /// Why this node's own copy could not be opened, until that is told.
     here: Option<BodyError>,
     at: u64,
@@ -59,11 +59,11 @@ impl Flow {
         let record = Arc::clone(&holding.record);
         let opened = driver.stream_of(&holding, at, end - at).await;
         let (source, failed) = match opened {
-            Ok(stream) => (Source::Disk(stream), None),
+            Ok(stream) => (FlowSource::Disk(stream), None),
             Err(error) => {
                 driver.content_failed(&record, &error).await;
                 let failed = BodyError::Failed(error.to_string());
-                (Source::Unknown, Some(failed))
+                (FlowSource::Unknown, Some(failed))
             }
         };
         let flow = Self::new(driver, record, Vec::new(), source, at, end);
@@ -85,8 +85,8 @@ impl Flow {
         // A reader of the end of a long file does not wait until all of it has arrived.
         let near = tail.filter(|tail| at <= tail.available() + limits::TAIL_AHEAD_BYTES_MAX);
         let source = match near {
-            Some(tail) => Source::Arriving(tail),
-            None => Source::Nodes(Box::new(Groups::new(
+            Some(tail) => FlowSource::Arriving(tail),
+            None => FlowSource::Nodes(Box::new(Groups::new(
                 Arc::clone(&driver),
                 Arc::clone(&record),
                 sources.clone(),
@@ -101,7 +101,7 @@ impl Flow {
         driver: Arc<Driver>,
         record: Arc<Record>,
         spare: Vec<Peer>,
-        source: Source,
+        source: FlowSource,
         at: u64,
         end: u64,
     ) -> Self {
@@ -163,20 +163,20 @@ impl Flow {
         let ended = || BodyError::Source("the content ended early".to_owned());
         let left = self.end - self.at;
         let bytes = match &mut self.source {
-            Source::Disk(stream) => match stream.next().await.ok_or_else(ended)? {
+            FlowSource::Disk(stream) => match stream.next().await.ok_or_else(ended)? {
                 Ok(bytes) => bytes,
                 Err(error) => {
                     self.driver.content_failed(&self.record, &error).await;
                     return Err(BodyError::Failed(error.to_string()));
                 }
             },
-            Source::Arriving(tail) => {
+            FlowSource::Arriving(tail) => {
                 let max = CHUNK_BYTES.min(usize::try_from(left).unwrap_or(usize::MAX));
                 let read = tail.read(self.at, max).await;
                 read.map_err(|error| BodyError::Failed(error.to_string()))?
                     .ok_or_else(ended)?
             }
-            Source::Nodes(groups) => {
+            FlowSource::Nodes(groups) => {
                 let group = groups.next().await.ok_or_else(ended)?;
                 let group = group.map_err(|error| BodyError::Source(error.to_string()))?;
                 // The first group may begin before the range, the last may end after it.
@@ -185,7 +185,7 @@ impl Flow {
                 group.truncate(usize::try_from(left).unwrap_or(usize::MAX));
                 group
             }
-            Source::Unknown => {
+            FlowSource::Unknown => {
                 return Err(self.here.take().unwrap_or_else(|| {
                     BodyError::Source(format!(
                         "no node that can be reached sends {}",
@@ -199,7 +199,7 @@ impl Flow {
 
     /// Goes over to the nodes that are known, then to those that a search finds.
     async fn change_source(&mut self, failed: BodyError) -> Result<(), BodyError> {
-        if let Source::Nodes(groups) = &self.source {
+        if let FlowSource::Nodes(groups) = &self.source {
             self.failed.extend(groups.failed());
         }
         let mut sources = std::mem::take(&mut self.spare);
@@ -217,7 +217,7 @@ impl Flow {
         if sources.is_empty() {
             return Err(failed);
         }
-        self.source = Source::Nodes(Box::new(Groups::new(
+        self.source = FlowSource::Nodes(Box::new(Groups::new(
             Arc::clone(&self.driver),
             Arc::clone(&self.record),
             sources,

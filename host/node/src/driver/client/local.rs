@@ -174,7 +174,7 @@ impl Driver {
         crash::point("scrub.bad");
         self.metrics.quarantined();
         tracing::error!(key = %record.key, version = %record.version, %error, "a replica on this disk is bad; it was moved to quarantine and is made good from another");
-        self.state.mending.add(Arc::clone(record));
+        self.state.healing.add(Arc::clone(record));
     }
 }
 

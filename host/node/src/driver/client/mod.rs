@@ -9,7 +9,7 @@ mod flow;
 pub(in crate::driver) mod local;
 pub(in crate::driver) mod preparing;
 mod read;
-pub(in crate::driver) mod room;
 mod search;
+pub(in crate::driver) mod space;
 pub(in crate::driver) mod transfer;
 mod write;

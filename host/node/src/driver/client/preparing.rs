@@ -45,23 +45,23 @@ pub(in crate::driver) struct Readied {
 
 /// Where the content comes from.
 #[derive(Debug, Clone)]
-pub(in crate::driver) enum Source {
+pub(in crate::driver) enum PrepareSource {
     /// An upload, as it arrives.
     Spool(Tail),
     /// What this node holds, every group checked before it goes out.
     Held(Holding),
 }
 
-type Outcome = (Peer, u128, Result<PrepareAnswer, CallError>);
+type PrepareOutcome = (Peer, u128, Result<PrepareAnswer, CallError>);
 
 pub(in crate::driver) struct Preparing {
     driver: Arc<Driver>,
     key: Key,
     size: Option<u64>,
-    source: Source,
+    source: PrepareSource,
     factor: usize,
     ranked: VecDeque<Peer>,
-    running: JoinSet<Outcome>,
+    running: JoinSet<PrepareOutcome>,
     readied: Readied,
 }
 
@@ -73,7 +73,7 @@ impl Preparing {
         size: Option<u64>,
         factor: usize,
         ranked: Vec<Peer>,
-        source: Source,
+        source: PrepareSource,
     ) -> Self {
         let mut preparing = Self {
             driver,
@@ -145,8 +145,8 @@ impl Preparing {
             size: self.size,
         };
         let chunks = match &self.source {
-            Source::Spool(tail) => chunks_of(tail.clone()),
-            Source::Held(holding) => driver.chunks_held(holding.clone()),
+            PrepareSource::Spool(tail) => chunks_of(tail.clone()),
+            PrepareSource::Held(holding) => driver.chunks_held(holding.clone()),
         };
         self.running.spawn(async move {
             let answer = driver

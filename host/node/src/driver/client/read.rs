@@ -11,13 +11,13 @@ use dataverse_core::holdings::{Holding, Role};
 use dataverse_core::key::Key;
 use dataverse_core::node::LocalRead;
 use dataverse_core::record::Record;
-use dataverse_core::search::{FoundHit, Outcome, Peer, Report};
+use dataverse_core::search::{FoundHit, Peer, Report, SearchOutcome};
 use dataverse_core::version::{Millis, Version};
 use dataverse_overlay::transport::{MoveAsk, PullAsk};
 
 use super::confirm::Word;
 use super::flow::Flow;
-use super::room::Occasion;
+use super::space::Occasion;
 use super::transfer::Wanted;
 use crate::driver::Driver;
 use crate::driver::client::api::{Body, Consistency, Located, ReadError, Silent};
@@ -62,8 +62,8 @@ impl Driver {
         let found = self.find(key, consistency).await;
         if let Err(error) = &found {
             let outcome = match error {
-                ReadError::NotFound { .. } => recorder::Outcome::Missing,
-                _ => recorder::Outcome::Failed,
+                ReadError::NotFound { .. } => recorder::RequestOutcome::Missing,
+                _ => recorder::RequestOutcome::Failed,
             };
             self.take_down(Op::Read, key, 0, outcome, 0);
         }
@@ -83,13 +83,13 @@ impl Driver {
         };
         let mut local = read();
         if let LocalRead::Confirm(holding) = &local
-            && self.is_doubted(key)
+            && self.is_unverified(key)
         {
             if self.is_alone() {
                 let stale = !self.knows_members();
                 return Ok(self.here(holding.clone(), stale));
             }
-            self.resolve_doubt(&holding.record).await;
+            self.verify_copy(&holding.record).await;
             local = read();
         }
         let floor = match local {
@@ -155,7 +155,7 @@ impl Driver {
         }
         Err(ReadError::Unknown {
             key: key.clone(),
-            outcome: Outcome::Deadline.as_str(),
+            outcome: SearchOutcome::Deadline.as_str(),
             silent: Silent::default(),
         })
     }
@@ -176,9 +176,11 @@ impl Driver {
         let end = offset + length;
         assert!(end <= record.size, "a face asks for ranges within the file");
         let outcome = match &located.origin {
-            Origin::Here(holding) if holding.role == Role::Replica => recorder::Outcome::Replica,
-            Origin::Here(_) => recorder::Outcome::Cached,
-            Origin::Elsewhere(_) | Origin::Overtaken(_) => recorder::Outcome::Remote,
+            Origin::Here(holding) if holding.role == Role::Replica => {
+                recorder::RequestOutcome::Replica
+            }
+            Origin::Here(_) => recorder::RequestOutcome::Cached,
+            Origin::Elsewhere(_) | Origin::Overtaken(_) => recorder::RequestOutcome::Remote,
         };
         self.take_down(Op::Read, &record.key, record.size, outcome, located.hops);
         let flow = match located.origin {
@@ -256,7 +258,7 @@ impl Driver {
         let nearest = elsewhere.hits.first()?;
         let path = self.views_of(&elsewhere.path);
         let plan = self
-            .judges
+            .policy_slots
             .on_read(record, nearest.hit.role, path, self.now())
             .await;
         for id in plan.copy_to.iter().filter(|id| **id != self.me.id) {
@@ -343,20 +345,20 @@ impl Driver {
             && self.has_asked_who_is_there(report)
         {
             let overtaken = self.located_overtaken(&report.overtaken);
-            return match (overtaken, self.state.mending.find(&key)) {
+            return match (overtaken, self.state.healing.find(&key)) {
                 (Some(_), _) if consistency == Consistency::Newest => {
                     Err(ReadError::Unconfirmed { key })
                 }
                 (Some(located), _) => Ok(located),
-                (None, Some(record)) if report.outcome == Outcome::NotFound => {
+                (None, Some(record)) if report.outcome == SearchOutcome::NotFound => {
                     Err(ReadError::Lost { record })
                 }
                 (None, _) => Err(ReadError::Away { key, version }),
             };
         }
-        Err(match (report.outcome, self.state.mending.find(&key)) {
-            (Outcome::NotFound, Some(record)) => ReadError::Lost { record },
-            (Outcome::NotFound, None) => ReadError::NotFound { key },
+        Err(match (report.outcome, self.state.healing.find(&key)) {
+            (SearchOutcome::NotFound, Some(record)) => ReadError::Lost { record },
+            (SearchOutcome::NotFound, None) => ReadError::NotFound { key },
             (other, _) => ReadError::Unknown {
                 key,
                 outcome: other.as_str(),
@@ -368,8 +370,8 @@ impl Driver {
     /// Whether every node was asked that was there not long ago.
     fn has_asked_who_is_there(&self, report: &Report) -> bool {
         match report.outcome {
-            Outcome::NotFound => true,
-            Outcome::Partial => {
+            SearchOutcome::NotFound => true,
+            SearchOutcome::Partial => {
                 let mut silent = report.unanswered.iter();
                 silent.all(|peer| self.is_long_silent(peer.id))
             }

@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dataverse_core::doubt::Inquiry;
 use dataverse_core::floors::Heard;
 use dataverse_core::id::NodeId;
 use dataverse_core::key::Key;
 use dataverse_core::limits;
 use dataverse_core::pattern::Pattern;
 use dataverse_core::search::{Answer, Bounds, Peer, Probe, Question, Report, Search};
+use dataverse_core::verification::CopyCheck;
 use dataverse_core::version::Version;
 use dataverse_overlay::transport::{CallError, Refusal};
 use futures_util::StreamExt;
@@ -26,7 +26,7 @@ impl Driver {
     /// # Errors
     /// [`Busy`] when as many searches are under way as may be.
     pub async fn search(&self, query: Query, options: SearchOptions) -> Result<SearchReport, Busy> {
-        let _turn = self.gates.search()?;
+        let _turn = self.admission.search()?;
         self.load.count();
         let began = Instant::now();
         let report = match query {
@@ -85,18 +85,18 @@ impl Driver {
         let screen = |_: NodeId, answer: &mut Answer| {
             answer
                 .hits
-                .retain(|hit| hit.record.version > version && !hit.is_doubted());
+                .retain(|hit| hit.record.version > version && !hit.is_unverified());
         };
         self.run_search(question, local, SearchOptions::default(), screen)
             .await
     }
 
     /// Searches for a file whose copy here is doubted. Only a replica that its own node does not doubt ends it.
-    pub(in crate::driver) async fn search_inquiring(
+    pub(in crate::driver) async fn search_checking(
         &self,
         key: &Key,
         version: Version,
-        inquiry: &mut Inquiry,
+        check: &mut CopyCheck,
     ) -> Report {
         let local = Answer {
             hits: Vec::new(),
@@ -107,7 +107,7 @@ impl Driver {
             key: key.clone(),
             floor: Some(version),
         };
-        let screen = |from: NodeId, answer: &mut Answer| inquiry.hear(from, answer);
+        let screen = |from: NodeId, answer: &mut Answer| check.hear(from, answer);
         self.run_search(question, local, SearchOptions::default(), screen)
             .await
     }
@@ -129,8 +129,8 @@ impl Driver {
         let mut after: Option<Key> = None;
         // One more than is wanted tells that there are more.
         loop {
-            let room = limit + 1 - hits.len();
-            let scan = self.state.node().scan(pattern, after.as_ref(), room, now);
+            let space = limit + 1 - hits.len();
+            let scan = self.state.node().scan(pattern, after.as_ref(), space, now);
             hits.extend(scan.hits);
             match scan.resume_after {
                 Some(key) if hits.len() <= limit => after = Some(key),
@@ -283,7 +283,7 @@ impl Driver {
 /// What an answer says of the file, copies left out that their own node doubts: of a file that may have been
 /// deleted nobody is to have heard.
 fn soundly_known(answer: &Answer) -> Option<Heard> {
-    let sound = answer.hits.iter().filter(|hit| !hit.is_doubted());
+    let sound = answer.hits.iter().filter(|hit| !hit.is_unverified());
     let sound = sound.map(|hit| Some(Heard::of(&hit.record)));
     Heard::merged(sound.chain([answer.known]))
 }

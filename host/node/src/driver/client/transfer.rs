@@ -6,7 +6,7 @@
 //! the content crosses the network once. A copy that has to make room again is stopped on its way.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::Duration;
 
 use dataverse_core::holdings::Role;
@@ -17,10 +17,11 @@ use dataverse_core::version::{Millis, Version};
 use dataverse_store::changing::Changing;
 use dataverse_store::crash;
 use dataverse_store::{Spool, StoreError, Tail};
+use parking_lot::{Mutex, MutexGuard};
 use tokio_util::sync::CancellationToken;
 
 use super::fetch::Groups;
-use super::room::Occasion;
+use super::space::Occasion;
 use crate::driver::Driver;
 use crate::limits;
 use crate::metrics::Copied;
@@ -130,9 +131,7 @@ impl Transfers {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Name, Arc<Transfer>>> {
-        self.0
-            .lock()
-            .expect("no one panics while holding the transfers")
+        self.0.lock()
     }
 }
 
@@ -195,7 +194,7 @@ impl Driver {
 
     async fn run_transfer(&self, wanted: &Wanted, transfer: &Transfer) {
         let record = &wanted.record;
-        let Some((spool, role)) = self.room_for_copy(wanted).await else {
+        let Some((spool, role)) = self.space_for_copy(wanted).await else {
             return;
         };
         let arriving = Progress::Arriving(spool.tail());
@@ -218,20 +217,20 @@ impl Driver {
 
     /// A replica that the layout names and that is not here (any more) is made good as a replica; every
     /// other copy is a cached one, if the eviction policy wants it.
-    async fn room_for_copy(&self, wanted: &Wanted) -> Option<(Spool, Role)> {
+    async fn space_for_copy(&self, wanted: &Wanted) -> Option<(Spool, Role)> {
         let record = &wanted.record;
         if self.holds(record) {
             return None;
         }
         if record.layout.names(self.me.id) {
-            let spool = self.room_for_spool(Some(record.size)).await;
+            let spool = self.space_for_spool(Some(record.size)).await;
             return spool.ok().map(|spool| (spool, Role::Replica));
         }
         if !self.admit(record, wanted.hops, 0, wanted.occasion).await {
             return None;
         }
         let mut spool = self.store.spool(Some(record.size));
-        if let Err(StoreError::NoRoom { short }) = &spool
+        if let Err(StoreError::NoSpace { short }) = &spool
             && self.evict(*short).await
         {
             spool = self.store.spool(Some(record.size));

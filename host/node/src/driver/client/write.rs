@@ -23,13 +23,13 @@ use futures_util::StreamExt;
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
-use super::preparing::{Preparing, Readied, Ready, Source};
+use super::preparing::{PrepareSource, Preparing, Readied, Ready};
 use crate::driver::Driver;
 use crate::driver::client::api::{Body, BodyError, Condition, Consistency, ReadError};
 use crate::driver::client::api::{WriteError, WriteOptions, Written};
 use crate::driver::slots::view_of;
 use crate::media_type::Guess;
-use crate::recorder::{Op, Outcome};
+use crate::recorder::{Op, RequestOutcome};
 
 /// A write whose body has arrived.
 struct Arrived {
@@ -53,8 +53,8 @@ impl Driver {
     ) -> Result<Written, WriteError> {
         let written = self.take_and_commit(key, options, body).await;
         let (size, outcome) = match &written {
-            Ok(written) => (written.record.size, Outcome::Done),
-            Err(_) => (0, Outcome::Failed),
+            Ok(written) => (written.record.size, RequestOutcome::Done),
+            Err(_) => (0, RequestOutcome::Failed),
         };
         self.take_down(Op::Write, key, size, outcome, 0);
         written
@@ -68,7 +68,7 @@ impl Driver {
     ) -> Result<Written, WriteError> {
         self.load.count();
         self.refuse_unfit()?;
-        let turn = self.gates.upload()?;
+        let turn = self.admission.upload()?;
         // Seen after the turn was taken: whoever says good-bye looks at both in the other order.
         self.refuse_leaving()?;
         let factor = self.wanted_factor(options.factor)?;
@@ -76,7 +76,7 @@ impl Driver {
         too_large(options.size.unwrap_or(0))?;
         self.check_condition(key, &options.condition).await?;
 
-        let mut spool = self.room_for_spool(options.size).await?;
+        let mut spool = self.space_for_spool(options.size).await?;
         let ranked = self.place(key, factor, options.size.unwrap_or(0)).await;
         let preparing = Preparing::begin(
             self.shared(),
@@ -84,7 +84,7 @@ impl Driver {
             options.size,
             factor as usize,
             ranked,
-            Source::Spool(spool.tail()),
+            PrepareSource::Spool(spool.tail()),
         );
         self.take_in(&mut spool, body, options.size, &mut media_type)
             .await?;
@@ -298,7 +298,7 @@ impl Driver {
         first: Vec<NodeId>,
     ) -> Vec<Peer> {
         let candidates = self.candidates(size);
-        let ranked = self.judges.rank(request, candidates, first).await;
+        let ranked = self.policy_slots.rank(request, candidates, first).await;
         ranked
             .into_iter()
             .filter_map(|id| self.peer_of(id))
@@ -405,8 +405,8 @@ fn too_large(bytes: u64) -> Result<(), WriteError> {
 
 pub(in crate::driver) fn refused_by_store(error: StoreError) -> WriteError {
     match error {
-        StoreError::NoRoom { .. } | StoreError::DiskFull(_) => {
-            WriteError::NoRoom(error.to_string())
+        StoreError::NoSpace { .. } | StoreError::DiskFull(_) => {
+            WriteError::NoSpace(error.to_string())
         }
         StoreError::Unfit(_) => WriteError::Unavailable(error.to_string()),
         other => WriteError::Failed(other.to_string()),

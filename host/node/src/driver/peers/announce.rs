@@ -40,7 +40,8 @@ impl Driver {
         hops_left: u32,
         from: Option<NodeId>,
     ) {
-        self.judges.file_was_superseded(&record.key, record.version);
+        self.policy_slots
+            .file_was_superseded(&record.key, record.version);
         let effects = self.state.node().learn(record);
         for effect in effects {
             if let Err(error) = self.perform(effect, hops_left, from).await {
@@ -66,13 +67,14 @@ impl Driver {
                 only: None,
             },
             Effect::Demote { record } => {
-                self.let_go_soon(&record);
+                self.release_soon(&record);
                 return Ok(());
             }
             Effect::Adopt { record, role } => {
                 let verified = self.checked_now(&record);
                 if role == Role::Replica {
-                    self.judges.file_is_replica(&record.key, record.version);
+                    self.policy_slots
+                        .file_is_replica(&record.key, record.version);
                 }
                 Change::Put {
                     record,
@@ -128,7 +130,8 @@ impl Driver {
 
     /// A replica knows of a newer version than a copy held here: the copy is not served again.
     pub(in crate::driver) async fn heard_of_newer(&self, record: &Arc<Record>, newer: Heard) {
-        self.judges.file_was_superseded(&record.key, newer.version);
+        self.policy_slots
+            .file_was_superseded(&record.key, newer.version);
         let held = {
             let mut node = self.state.node();
             node.hear(&record.key, newer);

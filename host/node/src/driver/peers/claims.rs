@@ -11,12 +11,13 @@
 //! A node also keeps here what it found out about others under its own id.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use dataverse_core::id::NodeId;
 use dataverse_core::search::Peer;
 use dataverse_overlay::transport::{LinkAnswer, LinkAsk, Refusal, Sender};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::{Instant, timeout};
 
 use crate::driver::Driver;
@@ -31,7 +32,7 @@ pub(in crate::driver) struct Claims(Mutex<BTreeMap<NodeId, Claim>>);
 
 /// What becomes of the other one of two nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::driver) enum Standing {
+pub(in crate::driver) enum ClaimState {
     /// It is not kept: what it says is refused.
     Refused,
     /// It goes by the id of the node that notes this, and did not prove that it runs from a copy of its folder.
@@ -39,7 +40,7 @@ pub(in crate::driver) enum Standing {
 }
 
 struct Claim {
-    standing: Standing,
+    standing: ClaimState,
     name: Arc<str>,
     /// Where the node listens that is kept.
     kept: Arc<str>,
@@ -58,7 +59,7 @@ impl Claims {
         kept: &Peer,
         other: &Arc<str>,
         instance: u64,
-        standing: Standing,
+        standing: ClaimState,
     ) -> bool {
         let claim = Claim {
             standing,
@@ -74,7 +75,7 @@ impl Claims {
             return false;
         }
         let known = before.map(|before| before.standing);
-        if standing == Standing::Unproven && known == Some(Standing::Refused) {
+        if standing == ClaimState::Unproven && known == Some(ClaimState::Refused) {
             return false;
         }
         claims.insert(kept.id, claim);
@@ -83,9 +84,9 @@ impl Claims {
 
     /// Whether this run was found to be the one that is not kept.
     fn is_refused(&self, id: NodeId, instance: u64) -> bool {
-        self.lock()
-            .get(&id)
-            .is_some_and(|claim| claim.standing == Standing::Refused && claim.instance == instance)
+        self.lock().get(&id).is_some_and(|claim| {
+            claim.standing == ClaimState::Refused && claim.instance == instance
+        })
     }
 
     pub(in crate::driver) fn forget(&self, id: NodeId) {
@@ -96,11 +97,11 @@ impl Claims {
     pub(in crate::driver) fn told(&self) -> Vec<String> {
         let claims = self.lock();
         let told = claims.iter().map(|(id, claim)| match claim.standing {
-            Standing::Refused => format!(
+            ClaimState::Refused => format!(
                 "two nodes run under the id {id} ({}): one at {}, which is kept, and one at {}, which is refused. The data folder of one is a copy of the other's: stop one of them, and start it again with a fresh folder",
                 claim.name, claim.kept, claim.other
             ),
-            Standing::Unproven => format!(
+            ClaimState::Unproven => format!(
                 "a node at {} claims the id {id} of this one ({}, at {}) and does not prove that it has a copy of its data folder: it runs an earlier release, or only pretends. This node goes on; see what runs there, and stop it",
                 claim.other, claim.name, claim.kept
             ),
@@ -109,7 +110,7 @@ impl Claims {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<NodeId, Claim>> {
-        let mut claims = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut claims = self.0.lock();
         claims.retain(|_, claim| claim.heard.elapsed() < KEPT_FOR);
         claims
     }
@@ -157,7 +158,9 @@ impl Driver {
             return Ok(());
         }
         let (other, instance) = (&speaks.node.address, speaks.instance);
-        let noted = self.claims.note(&known, other, instance, Standing::Refused);
+        let noted = self
+            .claims
+            .note(&known, other, instance, ClaimState::Refused);
         if noted {
             tracing::error!(%id, kept = %known.address, refused = %other, "two nodes run under one id, as when a data folder was copied; stop one of them and start it with a fresh folder");
         }

@@ -36,7 +36,7 @@ impl Driver {
         }
         let is_empty = self.drain_status().drained
             && self.preparations.is_empty()
-            && self.gates.takes_nothing_in();
+            && self.admission.takes_nothing_in();
         if !is_empty {
             self.leaving.store(false, Ordering::Release);
             tracing::warn!(

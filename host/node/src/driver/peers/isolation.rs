@@ -8,16 +8,17 @@
 //!
 //! Who answers under this id and proves nothing is reported as a problem, and all goes on.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use dataverse_core::secret::Proof;
 use dataverse_overlay::transport::{LinkAnswer, LinkAsk, Refusal, Sender};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::claims::Standing;
+use super::claims::ClaimState;
 use crate::driver::Driver;
 
 /// How often a node that stands back looks whether the other is still there, and how often at most a node looks into
@@ -93,7 +94,7 @@ impl Isolation {
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Isolated>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 
@@ -130,7 +131,7 @@ impl Driver {
                 tracing::warn!(%id, %here, there = %address, "this node was told that another one goes by its id, but nobody answers there under it");
             }
             Double::Unproven(instance) => {
-                let standing = Standing::Unproven;
+                let standing = ClaimState::Unproven;
                 if self.claims.note(&self.me, &address, instance, standing) {
                     tracing::warn!(%id, %here, there = %address, "another node claims this node's id and does not prove that it has a copy of its data folder; this node goes on: see what runs there");
                 }
@@ -138,7 +139,7 @@ impl Driver {
             Double::Answers(instance) if instance < self.instance => self.keep_away_from(&address),
             // The other one stands back.
             Double::Answers(instance) | Double::KeepsAway(instance) => {
-                let standing = Standing::Refused;
+                let standing = ClaimState::Refused;
                 self.claims.note(&self.me, &address, instance, standing);
             }
         }

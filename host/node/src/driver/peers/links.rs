@@ -5,7 +5,7 @@
 //! pauses. A cut made while the other end is away leaves a refusal behind, which tells it when it returns.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::Duration;
 
 use dataverse_core::address;
@@ -16,6 +16,7 @@ use dataverse_overlay::transport::{
     CallError, IntroduceAsk, LinkAnswer, LinkAsk, Message, Refusal, Sender,
 };
 use dataverse_store::SavedLinks;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use super::wanted::WantedLinks;
@@ -168,9 +169,7 @@ impl Links {
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
-        self.table
-            .lock()
-            .expect("no one panics while holding the links")
+        self.table.lock()
     }
 }
 
@@ -355,13 +354,13 @@ impl Driver {
             return Ok(LinkAnswer::Leaving);
         }
         if ask.leaving {
-            let _turn = self.gates.peer_call()?;
+            let _turn = self.admission.peer_call()?;
             self.hear_goodbye(sender).await;
             return Ok(LinkAnswer::Linked);
         }
         // Settling makes a call of its own.
         let rival = self.rival_of(sender);
-        let _turn = rival.map(|_| self.gates.peer_call()).transpose()?;
+        let _turn = rival.map(|_| self.admission.peer_call()).transpose()?;
         if let Err(kept) = self.settle_claim(sender).await {
             return Ok(LinkAnswer::Taken {
                 by: kept.address,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use dataverse_core::id::NodeId;
-use dataverse_core::members::State as MemberState;
+use dataverse_core::members::Liveness;
 use dataverse_core::search::Peer;
 use tokio::time::Instant;
 
@@ -31,7 +31,7 @@ impl Driver {
         for member in self.seen_table().iter() {
             let id = member.peer.id;
             let is_told = silent.iter().any(|told| told.id == Some(id));
-            if member.state == MemberState::Gone && !is_told && !self.has_left(id) {
+            if member.state == Liveness::Gone && !is_told && !self.has_left(id) {
                 silent.push(SilentNode {
                     name: member.peer.name.to_string(),
                     id: Some(id),
@@ -49,7 +49,7 @@ impl Driver {
     /// counted it among the living.
     pub(in crate::driver) fn silent_for(&self, id: NodeId) -> Option<Duration> {
         let link = self.links.silent_since(id);
-        let member = self.presence_since(id);
+        let member = self.down_since(id);
         let since = match (link, member) {
             (Some(link), Some(member)) => Some(link.min(member)),
             (one, other) => one.or(other),

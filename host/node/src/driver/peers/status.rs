@@ -4,17 +4,18 @@
 //! and names are read. All of it is late by seconds: a search never relies on it.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use dataverse_core::id::NodeId;
-use dataverse_core::members::{Edition, Members, State as MemberState, Status};
+use dataverse_core::members::{Edition, Liveness, MemberStatus, Members};
 use dataverse_core::placement::Candidate;
 use dataverse_core::policy::NodeView;
 use dataverse_core::relocation::PathNode;
 use dataverse_core::search::Peer;
 use dataverse_overlay::membership;
+use parking_lot::Mutex;
 
 use crate::driver::Driver;
 use crate::driver::client::api::{NodeSeen, NodeStatus};
@@ -54,8 +55,7 @@ pub(in crate::driver) struct PolicyNames(Mutex<Vec<String>>);
 
 impl PolicyNames {
     fn names(&self) -> Vec<String> {
-        let names = self.0.lock();
-        names.expect("no one panics while naming policies").clone()
+        self.0.lock().clone()
     }
 }
 
@@ -65,19 +65,11 @@ pub(in crate::driver) struct Seen(Mutex<Arc<Members>>);
 
 impl Seen {
     fn table(&self) -> Arc<Members> {
-        Arc::clone(
-            &self
-                .0
-                .lock()
-                .expect("no one panics while holding the members"),
-        )
+        Arc::clone(&self.0.lock())
     }
 
     fn replace(&self, members: Members) {
-        *self
-            .0
-            .lock()
-            .expect("no one panics while holding the members") = Arc::new(members);
+        *self.0.lock() = Arc::new(members);
     }
 }
 
@@ -97,7 +89,7 @@ impl Driver {
             capacity: own.capacity,
             free: own.free,
             load: own.load,
-            state: MemberState::Alive.as_str(),
+            state: Liveness::Alive.as_str(),
             silent_for: None,
         };
         let others = table.iter().map(|member| {
@@ -113,11 +105,11 @@ impl Driver {
                 free: status.map_or(0, |status| status.free),
                 load: status.map_or(0, |status| status.load),
                 state: match member.state {
-                    MemberState::Gone if self.has_left(member.peer.id) => "left",
+                    Liveness::Gone if self.has_left(member.peer.id) => "left",
                     state => state.as_str(),
                 },
                 silent_for: match member.state {
-                    MemberState::Alive => None,
+                    Liveness::Alive => None,
                     _ => self.silent_for(member.peer.id),
                 },
             }
@@ -159,7 +151,7 @@ impl Driver {
         let radius = self.settings.placement_radius;
         let table = self.seen.table();
         let mut candidates = table.candidates(&me, &self.neighbours(), radius, size);
-        if self.living.now().draining {
+        if self.lifetime.now().draining {
             candidates.retain(|candidate| candidate.id != self.me.id);
         }
         candidates
@@ -173,28 +165,25 @@ impl Driver {
     /// Whether gossip counts this node among the living.
     pub(in crate::driver) fn is_alive(&self, id: NodeId) -> bool {
         let table = self.seen.table();
-        id == self.me.id
-            || (table.find(id)).is_some_and(|member| member.state == MemberState::Alive)
+        id == self.me.id || (table.find(id)).is_some_and(|member| member.state == Liveness::Alive)
     }
 
     /// Whether a replica may be put on this node: it lives and nobody empties it.
     pub(in crate::driver) fn may_hold(&self, id: NodeId) -> bool {
         if id == self.me.id {
-            return !self.living.now().draining;
+            return !self.lifetime.now().draining;
         }
         let table = self.seen.table();
-        let draining = |status: &Status| status.draining;
+        let draining = |status: &MemberStatus| status.draining;
         table.find(id).is_some_and(|member| {
-            member.state == MemberState::Alive && !member.status.as_ref().is_some_and(draining)
+            member.state == Liveness::Alive && !member.status.as_ref().is_some_and(draining)
         })
     }
 
     /// Whether any other member lives, as far as gossip knows.
     pub(in crate::driver) fn is_with_others(&self) -> bool {
         let table = self.seen.table();
-        table
-            .iter()
-            .any(|member| member.state == MemberState::Alive)
+        table.iter().any(|member| member.state == Liveness::Alive)
     }
 
     /// The other members that live, as far as gossip knows.
@@ -202,7 +191,7 @@ impl Driver {
         let table = self.seen.table();
         let alive = table
             .iter()
-            .filter(|member| member.state == MemberState::Alive);
+            .filter(|member| member.state == Liveness::Alive);
         alive.map(|member| member.peer.clone()).collect()
     }
 
@@ -259,14 +248,13 @@ impl Driver {
 
     /// From now on the policies that decide are called so in what others are told.
     pub fn name_policies(&self, names: Vec<String>) {
-        let policies = self.policies.0.lock();
-        *policies.expect("no one panics while naming policies") = names;
+        *self.policies.0.lock() = names;
     }
 
     /// Tells the others how this node is. What has not changed is not told again.
     pub(in crate::driver) fn publish_status(&self) {
         let own = self.own_view();
-        self.members.publish(membership::Status {
+        self.members.publish(membership::PublishedStatus {
             zone: own.zone,
             http: self.http.clone(),
             capacity: own.capacity,
@@ -274,7 +262,7 @@ impl Driver {
             load: own.load,
             links: self.neighbours(),
             policies: self.policies.names(),
-            draining: self.living.now().draining,
+            draining: self.lifetime.now().draining,
             started_ms: 0,
             counter: 0,
         });
@@ -290,16 +278,16 @@ impl Driver {
         }
     }
 
-    /// Follows the news of members.
+    /// Follows changes of the membership.
     pub(in crate::driver) async fn watch_members(self: Arc<Self>) {
-        let mut news = self.members.subscribe();
+        let mut changes = self.members.subscribe();
         let mut gone_before = BTreeSet::new();
         loop {
             let mut members = Members::default();
             let mut gone = BTreeSet::new();
             for seen in self.members.members().iter() {
-                let state = state_of(seen.state);
-                if state == MemberState::Gone {
+                let state = seen.state;
+                if state == Liveness::Gone {
                     gone.insert(seen.peer.id);
                 }
                 members.see(seen.peer.clone(), state);
@@ -308,15 +296,15 @@ impl Driver {
                 }
             }
             let seen = self.members.members();
-            let alive = |state| state == membership::MemberState::Alive;
-            let presence = seen.iter().map(|seen| (seen.peer.id, alive(seen.state)));
-            self.presence.see(presence, tokio::time::Instant::now());
+            let alive = |state| state == Liveness::Alive;
+            let downtime = seen.iter().map(|seen| (seen.peer.id, alive(seen.state)));
+            self.downtime.see(downtime, tokio::time::Instant::now());
             self.seen.replace(members);
             for id in gone.symmetric_difference(&gone_before) {
                 self.check_soon(*id);
             }
             gone_before = gone;
-            match self.still_runs(news.changed()).await {
+            match self.still_runs(changes.changed()).await {
                 Some(Ok(())) => {}
                 Some(Err(_)) | None => return,
             }
@@ -354,7 +342,7 @@ fn coarse(free: u64, capacity: u64) -> u64 {
     free / step * step
 }
 
-fn view_of(id: NodeId, status: &Status) -> NodeView {
+fn view_of(id: NodeId, status: &MemberStatus) -> NodeView {
     NodeView {
         id: id.short(),
         zone: status.zone.to_string(),
@@ -365,16 +353,8 @@ fn view_of(id: NodeId, status: &Status) -> NodeView {
     }
 }
 
-fn state_of(state: membership::MemberState) -> MemberState {
-    match state {
-        membership::MemberState::Alive => MemberState::Alive,
-        membership::MemberState::Suspect => MemberState::Suspect,
-        membership::MemberState::Gone => MemberState::Gone,
-    }
-}
-
-fn status_of(status: &membership::Status) -> Status {
-    Status {
+fn status_of(status: &membership::PublishedStatus) -> MemberStatus {
+    MemberStatus {
         edition: Edition {
             started: status.started_ms,
             count: status.counter,

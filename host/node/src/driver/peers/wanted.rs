@@ -5,11 +5,12 @@
 //! and then rarely.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use dataverse_core::id::NodeId;
 use dataverse_core::limits;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use crate::driver::Driver;
@@ -90,7 +91,7 @@ impl WantedLinks {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Wanted>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use dataverse_core::filter::Filter;
 use dataverse_core::id::NodeId;
-use dataverse_core::reconcile::{Comparison, Mark, Span};
+use dataverse_core::reconcile::{BucketRange, Comparison, DigestEntry};
 use dataverse_overlay::transport::{ReconcileAnswer, ReconcileAsk, Refusal};
 use tokio::time::Instant;
 
@@ -35,8 +35,8 @@ impl Driver {
             )));
         };
         Ok(match ask {
-            ReconcileAsk::Compare { span, marks } => {
-                self.answer_comparison(asker, span, marks).await
+            ReconcileAsk::Compare { range, entries } => {
+                self.answer_comparison(asker, range, entries).await
             }
             ReconcileAsk::Filter { known } => self.answer_filter(known).await,
             ReconcileAsk::Root(_) => unreachable!("it was answered above"),
@@ -46,12 +46,12 @@ impl Driver {
     async fn answer_comparison(
         &self,
         asker: NodeId,
-        span: Option<Span>,
-        marks: Vec<Mark>,
+        range: Option<BucketRange>,
+        entries: Vec<DigestEntry>,
     ) -> ReconcileAnswer {
         // What is marked in a span is held there for good and not doubted.
-        let confirms = span.is_some();
-        let mut comparison = Comparison::new(asker, span, marks);
+        let confirms = range.is_some();
+        let mut comparison = Comparison::new(asker, range, entries);
         let mut confirmed = Vec::new();
         let mut after = None;
         while !comparison.is_empty() {

@@ -19,9 +19,9 @@ use dataverse_overlay::transport::{Announcement, PullAsk};
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
-use super::Outcome;
+use super::RoundOutcome;
 use crate::driver::Driver;
-use crate::driver::client::room::Occasion;
+use crate::driver::client::space::Occasion;
 use crate::driver::client::transfer::Wanted;
 use crate::limits;
 use crate::metrics::MadeUp;
@@ -39,22 +39,22 @@ enum Act {
 }
 
 impl Driver {
-    /// Acts on what was found to differ from `marked`.
+    /// Acts on what was found to differ from `listed`.
     pub(super) async fn act_on(
         &self,
         peer: &Peer,
         compared: Compared,
-        marked: &BTreeMap<FileId, Arc<Record>>,
-    ) -> Outcome {
-        let mut outcome = Outcome {
+        listed: &BTreeMap<FileId, Arc<Record>>,
+    ) -> RoundOutcome {
+        let mut outcome = RoundOutcome {
             differed: !compared.records.is_empty() || !compared.unknown.is_empty(),
-            ..Outcome::default()
+            ..RoundOutcome::default()
         };
         for record in &compared.records {
             let act = self.act_on_record(peer, record).await;
             self.count(&mut outcome, act);
         }
-        let unknown = compared.unknown.iter().filter_map(|file| marked.get(file));
+        let unknown = compared.unknown.iter().filter_map(|file| listed.get(file));
         let mut pushed = 0;
         for record in unknown {
             let act = match pushed < PUSHES_MAX {
@@ -67,7 +67,7 @@ impl Driver {
         outcome
     }
 
-    fn count(&self, outcome: &mut Outcome, act: Act) {
+    fn count(&self, outcome: &mut RoundOutcome, act: Act) {
         match act {
             Act::Done(made_up) => {
                 self.metrics.made_up(made_up);
@@ -170,8 +170,8 @@ impl Driver {
 
     /// Whether a version is so young that its write may not have reached all of its holders yet.
     fn may_be_under_way(&self, record: &Record) -> bool {
-        let young = &self.reconciling.young;
-        young.is_young(record, self.now(), Instant::now())
+        let in_flight = &self.reconciling.in_flight;
+        in_flight.may_be_in_flight(record, self.now(), Instant::now())
     }
 
     /// Whether every other holder that a record names has it, or something greater.

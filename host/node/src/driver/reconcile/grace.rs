@@ -5,12 +5,12 @@
 //! met here than a write may take. Kept in memory and bounded: what does not fit is judged by its stamp alone.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 use std::time::Duration;
 
 use dataverse_core::key::Key;
 use dataverse_core::record::Record;
 use dataverse_core::version::{Millis, Version};
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::limits;
@@ -19,16 +19,13 @@ const GRACE: Duration = Duration::from_millis(limits::RECONCILE_GRACE_MS);
 
 /// The versions that were met while they were young, and when that was.
 #[derive(Default)]
-pub(super) struct Young(Mutex<BTreeMap<Key, (Version, Instant)>>);
+pub(super) struct InFlight(Mutex<BTreeMap<Key, (Version, Instant)>>);
 
-impl Young {
+impl InFlight {
     /// Whether this version is so young that its write may not have reached all of its holders yet.
-    pub(super) fn is_young(&self, record: &Record, wall: Millis, now: Instant) -> bool {
+    pub(super) fn may_be_in_flight(&self, record: &Record, wall: Millis, now: Instant) -> bool {
         let age_ms = wall.saturating_sub(record.version.stamp.millis());
-        let mut met = self
-            .0
-            .lock()
-            .expect("no one panics while holding the young versions");
+        let mut met = self.0.lock();
         if age_ms >= limits::RECONCILE_GRACE_MS {
             // A later version may be met as well, and goes on to be: this one says nothing about it.
             if met
@@ -39,11 +36,11 @@ impl Young {
             }
             return false;
         }
-        if met.len() >= limits::RECONCILE_YOUNG_MAX {
+        if met.len() >= limits::IN_FLIGHT_MAX {
             // Those that are not young any more are only of use as long as their stamps say that they are.
             met.retain(|_, (_, since)| now.saturating_duration_since(*since) < GRACE);
         }
-        let is_full = met.len() >= limits::RECONCILE_YOUNG_MAX;
+        let is_full = met.len() >= limits::IN_FLIGHT_MAX;
         match met.get_mut(&record.key) {
             Some((version, since)) if *version >= record.version => {
                 now.saturating_duration_since(*since) < GRACE
@@ -95,25 +92,25 @@ mod tests {
 
     #[test]
     fn a_version_is_young_until_a_write_can_not_be_under_way_any_more() {
-        let (young, now) = (Young::default(), Instant::now());
+        let (in_flight, now) = (InFlight::default(), Instant::now());
         let grace_ms = limits::RECONCILE_GRACE_MS;
-        assert!(young.is_young(&stamped(WALL), WALL + grace_ms - 1, now));
-        assert!(!young.is_young(&stamped(WALL), WALL + grace_ms, now));
+        assert!(in_flight.may_be_in_flight(&stamped(WALL), WALL + grace_ms - 1, now));
+        assert!(!in_flight.may_be_in_flight(&stamped(WALL), WALL + grace_ms, now));
     }
 
     #[test]
     fn one_from_a_clock_that_is_ahead_is_young_for_no_longer() {
-        let (young, now) = (Young::default(), Instant::now());
+        let (in_flight, now) = (InFlight::default(), Instant::now());
         let ahead = |seconds: i64| stamped(WALL.saturating_add_signed(1000 * seconds));
-        assert!(young.is_young(&ahead(300), WALL, now));
-        assert!(young.is_young(&ahead(300), WALL, now + GRACE / 2));
-        assert!(!young.is_young(&ahead(300), WALL, now + GRACE));
+        assert!(in_flight.may_be_in_flight(&ahead(300), WALL, now));
+        assert!(in_flight.may_be_in_flight(&ahead(300), WALL, now + GRACE / 2));
+        assert!(!in_flight.may_be_in_flight(&ahead(300), WALL, now + GRACE));
         // That an older version is met besides, which is not young at all, makes it no younger.
-        assert!(!young.is_young(&ahead(-300), WALL, now));
-        assert!(!young.is_young(&ahead(300), WALL, now + GRACE));
+        assert!(!in_flight.may_be_in_flight(&ahead(-300), WALL, now));
+        assert!(!in_flight.may_be_in_flight(&ahead(300), WALL, now + GRACE));
         // The next version is another write, and one before it is no younger than itself.
-        assert!(young.is_young(&ahead(310), WALL, now + GRACE));
-        assert!(young.is_young(&ahead(300), WALL, now + GRACE));
-        assert!(!young.is_young(&ahead(310), WALL, now + GRACE * 2));
+        assert!(in_flight.may_be_in_flight(&ahead(310), WALL, now + GRACE));
+        assert!(in_flight.may_be_in_flight(&ahead(300), WALL, now + GRACE));
+        assert!(!in_flight.may_be_in_flight(&ahead(310), WALL, now + GRACE * 2));
     }
 }

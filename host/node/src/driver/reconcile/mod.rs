@@ -14,7 +14,7 @@ mod survey;
 mod turns;
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::Duration;
 
 use dataverse_core::filter::Filter;
@@ -22,13 +22,14 @@ use dataverse_core::id::FileId;
 use dataverse_core::key::Key;
 use dataverse_core::search::Peer;
 use dataverse_overlay::transport::{CallError, ReconcileAnswer, ReconcileAsk};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::Driver;
 use crate::limits;
 use crate::metrics::{Direction, Reconciled};
-use grace::Young;
+use grace::InFlight;
 use turns::{Kind, Turns};
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -42,7 +43,7 @@ pub(super) struct Reconciling {
     making_turns: Arc<Semaphore>,
     answering: Semaphore,
     filter: Mutex<Option<MadeFilter>>,
-    young: Young,
+    in_flight: InFlight,
 }
 
 /// A filter over what is held here, and when it was made.
@@ -60,28 +61,24 @@ impl Default for Reconciling {
             making_turns: Arc::new(Semaphore::new(limits::RECONCILE_COPIES_AT_ONCE_MAX)),
             answering: Semaphore::new(ANSWERS_AT_ONCE_MAX),
             filter: Mutex::default(),
-            young: Young::default(),
+            in_flight: InFlight::default(),
         }
     }
 }
 
 impl Reconciling {
     fn making(&self) -> MutexGuard<'_, BTreeSet<Key>> {
-        self.making
-            .lock()
-            .expect("no one panics while holding the copies in the making")
+        self.making.lock()
     }
 
     fn filter(&self) -> MutexGuard<'_, Option<MadeFilter>> {
-        self.filter
-            .lock()
-            .expect("no one panics while holding the filter")
+        self.filter.lock()
     }
 }
 
 /// What a comparison with another node has led to.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Outcome {
+pub(super) struct RoundOutcome {
     /// Something differed.
     differed: bool,
     /// Records learned or told, copies made good.
@@ -90,7 +87,7 @@ pub(super) struct Outcome {
     left: usize,
 }
 
-impl Outcome {
+impl RoundOutcome {
     fn add(&mut self, other: Self) {
         self.differed |= other.differed;
         self.acted += other.acted;
@@ -122,16 +119,16 @@ impl Driver {
                 };
                 self.count_round(&peer, &outcome);
                 // What came to nothing is not done.
-                let outcome = outcome.unwrap_or(Outcome {
+                let outcome = outcome.unwrap_or(RoundOutcome {
                     left: 1,
-                    ..Outcome::default()
+                    ..RoundOutcome::default()
                 });
                 turns.taken(peer.id, kind, &outcome, Instant::now());
             }
         }
     }
 
-    fn count_round(&self, peer: &Peer, outcome: &Result<Outcome, CallError>) {
+    fn count_round(&self, peer: &Peer, outcome: &Result<RoundOutcome, CallError>) {
         let counted = match outcome {
             Ok(outcome) if outcome.differed => Reconciled::Differed,
             Ok(_) => Reconciled::Agreed,
@@ -139,7 +136,7 @@ impl Driver {
         };
         self.metrics.reconciled(counted);
         match outcome {
-            Ok(Outcome { acted: 1.., .. }) => {
+            Ok(RoundOutcome { acted: 1.., .. }) => {
                 tracing::info!(node = %peer.name, ?outcome, "made up what one of two nodes had missed");
             }
             Ok(_) => {}

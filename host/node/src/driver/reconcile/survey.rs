@@ -9,13 +9,13 @@ use std::sync::Arc;
 
 use dataverse_core::filter::Filter;
 use dataverse_core::limits;
-use dataverse_core::reconcile::Mark;
+use dataverse_core::reconcile::DigestEntry;
 use dataverse_core::record::Record;
 use dataverse_core::search::Peer;
 use dataverse_overlay::transport::{CallError, ReconcileAnswer, ReconcileAsk};
 
 use super::turns::{Surveyed, Turns};
-use super::{LAST_FILE, Outcome, out_of_protocol};
+use super::{LAST_FILE, RoundOutcome, out_of_protocol};
 use crate::driver::Driver;
 
 impl Driver {
@@ -25,13 +25,13 @@ impl Driver {
         peer: &Peer,
         seen: Option<Surveyed>,
         turns: &mut Turns,
-    ) -> Result<Outcome, CallError> {
+    ) -> Result<RoundOutcome, CallError> {
         let changes = self.state.node().changes();
         let unchanged = seen.filter(|(_, seen)| *seen == changes);
         let known = unchanged.map_or(0, |(tag, _)| tag);
         let answer = self.ask_to_reconcile(peer, ReconcileAsk::Filter { known });
         let filter = match answer.await? {
-            ReconcileAnswer::Agreed if known != 0 => return Ok(Outcome::default()),
+            ReconcileAnswer::Agreed if known != 0 => return Ok(RoundOutcome::default()),
             ReconcileAnswer::Filter(filter) => filter,
             _ => return Err(out_of_protocol(peer, "it was asked for a filter")),
         };
@@ -42,8 +42,8 @@ impl Driver {
         Ok(outcome)
     }
 
-    async fn compare_met(&self, peer: &Peer, filter: &Filter) -> Result<Outcome, CallError> {
-        let mut outcome = Outcome::default();
+    async fn compare_met(&self, peer: &Peer, filter: &Filter) -> Result<RoundOutcome, CallError> {
+        let mut outcome = RoundOutcome::default();
         let mut met = Vec::new();
         let mut after = None;
         loop {
@@ -53,10 +53,10 @@ impl Driver {
             };
             let is_last = after.is_none();
             // A stretch is shorter than a message, so what is left over always fits with the next one.
-            while met.len() > limits::RECONCILE_MARKS_MAX || (is_last && !met.is_empty()) {
-                let now = met.len().min(limits::RECONCILE_MARKS_MAX);
-                let marked: Vec<(Mark, Arc<Record>)> = met.drain(..now).collect();
-                outcome.add(self.compare_marked(peer, marked).await?);
+            while met.len() > limits::RECONCILE_ENTRIES_MAX || (is_last && !met.is_empty()) {
+                let now = met.len().min(limits::RECONCILE_ENTRIES_MAX);
+                let listed: Vec<(DigestEntry, Arc<Record>)> = met.drain(..now).collect();
+                outcome.add(self.compare_marked(peer, listed).await?);
             }
             if is_last {
                 return Ok(outcome);
@@ -68,17 +68,17 @@ impl Driver {
     async fn compare_marked(
         &self,
         peer: &Peer,
-        marked: Vec<(Mark, Arc<Record>)>,
-    ) -> Result<Outcome, CallError> {
-        let mut outcome = Outcome::default();
-        let mut marks: Vec<Mark> = marked.into_iter().map(|(mark, _)| mark).collect();
-        marks.sort_unstable();
-        while !marks.is_empty() {
-            let mut compared = self.compare(peer, None, marks.clone()).await?;
-            let before = marks.len();
+        listed: Vec<(DigestEntry, Arc<Record>)>,
+    ) -> Result<RoundOutcome, CallError> {
+        let mut outcome = RoundOutcome::default();
+        let mut entries: Vec<DigestEntry> = listed.into_iter().map(|(entry, _)| entry).collect();
+        entries.sort_unstable();
+        while !entries.is_empty() {
+            let mut compared = self.compare(peer, None, entries.clone()).await?;
+            let before = entries.len();
             let until = compared.until;
-            marks.retain(|mark| mark.file > until);
-            if marks.len() == before && until != LAST_FILE {
+            entries.retain(|entry| entry.file > until);
+            if entries.len() == before && until != LAST_FILE {
                 return Err(out_of_protocol(peer, "it compared none of the files"));
             }
             // A filter takes some files for others: that they are not there is no news.

@@ -7,7 +7,7 @@ use dataverse_core::id::NodeId;
 use dataverse_core::search::Peer;
 use tokio::time::Instant;
 
-use super::Outcome;
+use super::RoundOutcome;
 use crate::entropy::Entropy;
 use crate::limits;
 
@@ -30,7 +30,7 @@ pub(super) enum Kind {
 }
 
 #[derive(Debug)]
-struct Turn {
+struct PeerTurn {
     peer: Peer,
     here: bool,
     round: Instant,
@@ -45,7 +45,7 @@ pub(super) struct Turns {
     survey_every: Duration,
     /// So that nodes that started together do not go on together.
     entropy: Entropy,
-    of: BTreeMap<NodeId, Turn>,
+    of: BTreeMap<NodeId, PeerTurn>,
 }
 
 impl Turns {
@@ -59,10 +59,10 @@ impl Turns {
     }
 
     /// These members live now. Who was not among them before is due soon.
-    pub(super) fn follow(&mut self, living: Vec<Peer>, now: Instant) {
+    pub(super) fn follow(&mut self, lifetime: Vec<Peer>, now: Instant) {
         let before: Vec<NodeId> = self.of.keys().copied().collect();
         let mut gone: std::collections::BTreeSet<NodeId> = before.into_iter().collect();
-        for peer in living {
+        for peer in lifetime {
             gone.remove(&peer.id);
             let soon = now + self.entropy.jittered(self.every / SOON_DIVISOR);
             if let Some(turn) = self.of.get_mut(&peer.id) {
@@ -72,7 +72,7 @@ impl Turns {
                     (turn.round, turn.survey) = (soon, soon);
                 }
             } else if self.has_room() {
-                let turn = Turn {
+                let turn = PeerTurn {
                     here: true,
                     round: soon,
                     survey: soon,
@@ -88,7 +88,7 @@ impl Turns {
         }
     }
 
-    /// Room for one more, where need be in place of a node that is gone.
+    /// Space for one more, where need be in place of a node that is gone.
     fn has_room(&mut self) -> bool {
         if self.of.len() < limits::RECONCILE_PEERS_MAX {
             return true;
@@ -120,7 +120,7 @@ impl Turns {
 
     /// A turn was taken. Differences that have to wait are looked at again soon; rounds that lead to nothing become
     /// rarer.
-    pub(super) fn taken(&mut self, id: NodeId, kind: Kind, outcome: &Outcome, now: Instant) {
+    pub(super) fn taken(&mut self, id: NodeId, kind: Kind, outcome: &RoundOutcome, now: Instant) {
         let Some(turn) = self.of.get_mut(&id) else {
             return;
         };
@@ -164,8 +164,8 @@ mod tests {
         Turns::new(Duration::from_secs(60), hour, Entropy::seeded(7))
     }
 
-    fn differed(acted: usize, left: usize) -> Outcome {
-        Outcome {
+    fn differed(acted: usize, left: usize) -> RoundOutcome {
+        RoundOutcome {
             differed: true,
             acted,
             left,
@@ -182,10 +182,10 @@ mod tests {
             assert_eq!(turns.next(now), None);
             now += soon;
             assert_eq!(turns.next(now), Some((peer(2), Kind::Round)));
-            turns.taken(peer(2).id, Kind::Round, &Outcome::default(), now);
+            turns.taken(peer(2).id, Kind::Round, &RoundOutcome::default(), now);
             let survey = Kind::Survey { seen: None };
             assert_eq!(turns.next(now), Some((peer(2), survey)));
-            turns.taken(peer(2).id, survey, &Outcome::default(), now);
+            turns.taken(peer(2).id, survey, &RoundOutcome::default(), now);
             assert_eq!(turns.next(now + Duration::from_secs(29)), None);
             turns.follow(Vec::new(), now);
             assert_eq!(turns.next(now + Duration::from_secs(9999)), None);

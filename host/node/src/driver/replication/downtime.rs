@@ -4,21 +4,21 @@
 //! gossip remembers it. A node that was never seen counts as silent since this one started.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use dataverse_core::id::NodeId;
 use dataverse_core::limits;
-use dataverse_core::relayout::Standing;
+use dataverse_core::relayout::HolderState;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use crate::driver::Driver;
 
 /// Since when each member that is not alive is silent.
 #[derive(Default)]
-pub(in crate::driver) struct Presence(Mutex<BTreeMap<NodeId, Instant>>);
+pub(in crate::driver) struct Downtime(Mutex<BTreeMap<NodeId, Instant>>);
 
-impl Presence {
+impl Downtime {
     /// Takes note of how the members seem to be now.
     pub(in crate::driver) fn see(
         &self,
@@ -49,41 +49,39 @@ impl Presence {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<NodeId, Instant>> {
-        self.0
-            .lock()
-            .expect("no one panics while holding the silent members")
+        self.0.lock()
     }
 }
 
 impl Driver {
     /// How a holder stands, as far as this node knows.
-    pub(in crate::driver) fn standing_of(&self, id: NodeId) -> Standing {
+    pub(in crate::driver) fn standing_of(&self, id: NodeId) -> HolderState {
         if self.is_alive(id) {
-            return Standing::Here;
+            return HolderState::Here;
         }
         if self.silent_since(id).elapsed() >= self.settings.repair_after {
-            Standing::Gone
+            HolderState::Gone
         } else {
-            Standing::Away
+            HolderState::Away
         }
     }
 
     /// Since when a member has not been alive, if it is not.
-    pub(in crate::driver) fn presence_since(&self, id: NodeId) -> Option<Instant> {
-        self.presence.since(id)
+    pub(in crate::driver) fn down_since(&self, id: NodeId) -> Option<Instant> {
+        self.downtime.since(id)
     }
 
     fn silent_since(&self, id: NodeId) -> Instant {
-        self.presence.since(id).unwrap_or(self.started)
+        self.downtime.since(id).unwrap_or(self.started)
     }
 
     /// Whether a node that did not answer just now counts as gone. One that gossip never told of is silent since it was
     /// first asked for here.
     pub(in crate::driver) fn is_long_silent(&self, id: NodeId) -> bool {
         let now = Instant::now();
-        self.presence
+        self.downtime
             .see([(id, self.is_alive(id))].into_iter(), now);
-        let since = self.presence.since(id);
+        let since = self.downtime.since(id);
         since.is_some_and(|since| since.elapsed() >= self.settings.repair_after)
     }
 
@@ -91,13 +89,13 @@ impl Driver {
     pub(in crate::driver) fn longest_gone(&self, of: &[NodeId]) -> Option<NodeId> {
         let gone = of
             .iter()
-            .filter(|id| self.standing_of(**id) == Standing::Gone);
+            .filter(|id| self.standing_of(**id) == HolderState::Gone);
         gone.copied().min_by_key(|id| self.silent_since(*id))
     }
 
     /// The members that have been silent for so long that they count as gone.
     pub(in crate::driver) fn long_gone(&self) -> Vec<NodeId> {
-        let silent = self.presence.silent(Instant::now()).into_iter();
+        let silent = self.downtime.silent(Instant::now()).into_iter();
         silent
             .filter(|(_, silent_for)| *silent_for >= self.settings.repair_after)
             .map(|(id, _)| id)

@@ -33,7 +33,7 @@ impl Driver {
     /// # Errors
     /// [`DrainError`], with what is missing.
     pub async fn drain(&self) -> Result<DrainStatus, DrainError> {
-        if !self.living.now().draining {
+        if !self.lifetime.now().draining {
             self.check_room_elsewhere().await?;
             self.set_draining(true).await?;
             tracing::info!("this node is being emptied");
@@ -46,7 +46,7 @@ impl Driver {
     /// # Errors
     /// [`DrainError::Failed`].
     pub async fn undrain(&self) -> Result<DrainStatus, DrainError> {
-        if self.living.now().draining {
+        if self.lifetime.now().draining {
             self.set_draining(false).await?;
             tracing::info!("this node takes replicas again");
         }
@@ -57,20 +57,22 @@ impl Driver {
     #[must_use]
     pub fn drain_status(&self) -> DrainStatus {
         let left = self.state.node().replicas();
-        let draining = self.living.now().draining;
+        let draining = self.lifetime.now().draining;
         DrainStatus {
             draining,
-            drained: draining && left.files == 0 && self.repair.found_this_node_empty(),
+            drained: draining && left.files == 0 && self.rereplication.found_this_node_empty(),
             left,
         }
     }
 
     async fn set_draining(&self, draining: bool) -> Result<(), DrainError> {
-        let changed = self.change_life(|life| life.draining = draining).await;
+        let changed = self
+            .change_life(|lifetime| lifetime.draining = draining)
+            .await;
         changed.map_err(|error| DrainError::Failed(error.to_string()))?;
-        self.repair.drain_begins();
+        self.rereplication.drain_begins();
         self.publish_status();
-        self.repair.look_soon();
+        self.rereplication.look_soon();
         Ok(())
     }
 
@@ -83,11 +85,11 @@ impl Driver {
         let mut lack = Lack::default();
         let mut after = None;
         loop {
-            let stretch = self.state.node().replicas_after(after.as_ref());
+            let page = self.state.node().replicas_after(after.as_ref());
             // Somebody has to remember what is deleted, too; one who does suffices.
             let alone = others.is_empty();
             let matters = |record: &&Arc<Record>| alone || !record.deleted;
-            for record in stretch.records.iter().filter(matters) {
+            for record in page.records.iter().filter(matters) {
                 let standing = |id| self.standing_of(id);
                 let Some(need) = relayout::need(record, self.me.id, true, standing) else {
                     continue;
@@ -112,7 +114,7 @@ impl Driver {
                     }
                 }
             }
-            after = stretch.resume_after;
+            after = page.resume_after;
             if after.is_none() {
                 break;
             }

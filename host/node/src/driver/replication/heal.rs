@@ -11,26 +11,27 @@
 //! is taken up at the next start.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use dataverse_core::floors::Heard;
 use dataverse_core::holdings::Role;
 use dataverse_core::key::Key;
 use dataverse_core::record::Record;
-use dataverse_core::search::{Outcome, Peer};
+use dataverse_core::search::{Peer, SearchOutcome};
 use dataverse_core::version::Version;
 use dataverse_store::Change;
 use dataverse_store::crash;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use crate::driver::Driver;
-use crate::driver::client::room::Occasion;
+use crate::driver::client::space::Occasion;
 use crate::driver::client::transfer::Wanted;
 use crate::limits;
 
@@ -75,18 +76,18 @@ impl Cases {
 
 /// Replicas that are to be made good.
 #[derive(Default)]
-pub(in crate::driver) struct Mending {
+pub(in crate::driver) struct Healing {
     cases: Mutex<Cases>,
     /// Cases that there was no room for.
     left_out: AtomicU64,
-    mended: AtomicU64,
+    healed: AtomicU64,
     more: Notify,
 }
 
 /// How many replicas are in which stage.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::driver) struct Missing {
-    pub(in crate::driver) mending: u64,
+    pub(in crate::driver) healing: u64,
     pub(in crate::driver) waiting: u64,
     pub(in crate::driver) lost: u64,
     /// Of the lost ones the first by key.
@@ -142,7 +143,7 @@ impl Elsewhere {
     }
 }
 
-impl Mending {
+impl Healing {
     /// Adds a replica whose content is bad or gone.
     pub(in crate::driver) fn add(&self, record: Arc<Record>) {
         let mut cases = self.lock();
@@ -150,7 +151,7 @@ impl Mending {
         if is_known.is_some_and(|case| case.record.version >= record.version) {
             return;
         }
-        if is_known.is_none() && cases.by_key.len() >= limits::MEND_FILES_MAX {
+        if is_known.is_none() && cases.by_key.len() >= limits::HEAL_FILES_MAX {
             self.left_out.fetch_add(1, Ordering::Relaxed);
             return;
         }
@@ -172,7 +173,7 @@ impl Mending {
             return;
         };
         if case.record.version == version && role == Role::Replica {
-            self.mended.fetch_add(1, Ordering::Relaxed);
+            self.healed.fetch_add(1, Ordering::Relaxed);
             tracing::info!(%key, %version, "a replica was made good again");
         }
         cases.remove(key);
@@ -186,8 +187,8 @@ impl Mending {
     }
 
     /// Replicas that were made good since the node started.
-    pub(in crate::driver) fn mended(&self) -> u64 {
-        self.mended.load(Ordering::Relaxed)
+    pub(in crate::driver) fn healed(&self) -> u64 {
+        self.healed.load(Ordering::Relaxed)
     }
 
     /// How many there are, and which are lost.
@@ -199,7 +200,7 @@ impl Mending {
         };
         for (key, case) in &cases.by_key {
             match case.stage {
-                Stage::Fresh => missing.mending += 1,
+                Stage::Fresh => missing.healing += 1,
                 Stage::Waiting => missing.waiting += 1,
                 Stage::Lost => {
                     missing.lost += 1;
@@ -253,36 +254,34 @@ impl Mending {
     }
 
     fn lock(&self) -> MutexGuard<'_, Cases> {
-        self.cases
-            .lock()
-            .expect("no one panics while holding the replicas to be made good")
+        self.cases.lock()
     }
 }
 
 /// The pause after so many tries before.
 fn pause(tries: u32) -> Duration {
-    let doubled = limits::MEND_RETRY_MS_MIN.saturating_mul(1 << tries.min(32));
-    Duration::from_millis(doubled.min(limits::MEND_RETRY_MS_MAX))
+    let doubled = limits::HEAL_RETRY_MS_MIN.saturating_mul(1 << tries.min(32));
+    Duration::from_millis(doubled.min(limits::HEAL_RETRY_MS_MAX))
 }
 
 impl Driver {
     /// Makes good what is on the list, beginning with what was missing when the node started.
-    pub(in crate::driver) async fn keep_mending(self: Arc<Self>, missing: Vec<Arc<Record>>) {
+    pub(in crate::driver) async fn keep_healing(self: Arc<Self>, missing: Vec<Arc<Record>>) {
         for record in missing {
             if record.layout.names(self.me.id) {
-                self.state.mending.add(record);
+                self.state.healing.add(record);
             } else {
                 // An extra copy that is gone is no loss.
                 self.give_up(&record).await;
             }
         }
-        let mending = &self.state.mending;
+        let healing = &self.state.healing;
         let mut tries = FuturesUnordered::new();
         loop {
-            let free = limits::MEND_AT_ONCE_MAX - tries.len();
-            let (due, next) = mending.take_due(free, Instant::now());
-            tries.extend(due.into_iter().map(|record| self.mend(record)));
-            let is_full = tries.len() == limits::MEND_AT_ONCE_MAX;
+            let free = limits::HEAL_AT_ONCE_MAX - tries.len();
+            let (due, next) = healing.take_due(free, Instant::now());
+            tries.extend(due.into_iter().map(|record| self.heal(record)));
+            let is_full = tries.len() == limits::HEAL_AT_ONCE_MAX;
             let wait = async {
                 match next.filter(|_| !is_full) {
                     Some(next) => sleep_until(next).await,
@@ -293,7 +292,7 @@ impl Driver {
                 tokio::select! {
                     biased;
                     Some(()) = tries.next(), if !tries.is_empty() => {}
-                    () = mending.more.notified(), if !is_full => {}
+                    () = healing.more.notified(), if !is_full => {}
                     () = wait => {}
                 }
             };
@@ -303,14 +302,14 @@ impl Driver {
         }
     }
 
-    async fn mend(&self, record: Arc<Record>) {
-        let tried = self.try_to_mend(&record).await;
-        if self.state.mending.tried(&record, tried, Instant::now()) {
+    async fn heal(&self, record: Arc<Record>) {
+        let tried = self.try_to_heal(&record).await;
+        if self.state.healing.tried(&record, tried, Instant::now()) {
             tracing::error!(key = %record.key, version = %record.version, "a file is lost: its replica here is bad or gone, and no node that can be reached has a good copy; bring back a node or a disk that has one, or write the file again");
         }
     }
 
-    async fn try_to_mend(&self, record: &Arc<Record>) -> Tried {
+    async fn try_to_heal(&self, record: &Arc<Record>) -> Tried {
         if self.holds(record) {
             // It came back before it was on the list.
             return Tried::Settled;
@@ -339,7 +338,7 @@ impl Driver {
         };
         self.keep_copy(wanted).await;
         self.transfers.ended(record).await;
-        crash::point("mend.done");
+        crash::point("heal.done");
         if !self.holds(record) && self.store.usage().free_for_replicas() < record.size {
             // The layout that then names another node takes this off the list.
             self.ask_to_be_relieved(&found.record).await;
@@ -384,7 +383,7 @@ impl Driver {
         for hit in &report.hits {
             found.found(&hit.peer, &hit.hit.record);
         }
-        found.all_answered &= report.outcome == Outcome::NotFound;
+        found.all_answered &= report.outcome == SearchOutcome::NotFound;
         found
     }
 
@@ -408,8 +407,8 @@ mod tests {
     #[test]
     fn the_pause_between_two_tries_doubles_up_to_a_bound() {
         let of = |tries| pause(tries).as_millis() as u64;
-        assert_eq!(of(0), limits::MEND_RETRY_MS_MIN);
-        assert_eq!(of(3), limits::MEND_RETRY_MS_MIN * 8);
-        assert_eq!(of(u32::MAX), limits::MEND_RETRY_MS_MAX);
+        assert_eq!(of(0), limits::HEAL_RETRY_MS_MIN);
+        assert_eq!(of(3), limits::HEAL_RETRY_MS_MIN * 8);
+        assert_eq!(of(u32::MAX), limits::HEAL_RETRY_MS_MAX);
     }
 }

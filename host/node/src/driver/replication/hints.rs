@@ -6,33 +6,33 @@
 //! forgotten costs a copy too many until the file is written again, never one too few.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard};
 
 use dataverse_core::id::NodeId;
 use dataverse_core::key::Key;
 use dataverse_core::record::Record;
-use dataverse_core::relayout::Standing;
+use dataverse_core::relayout::HolderState;
 use dataverse_core::version::Version;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::driver::Driver;
 use crate::limits;
 
 /// Files whose layout a node has yet to hear of, by node, and the version that was laid anew.
 #[derive(Default)]
-pub(in crate::driver) struct Owed(Mutex<BTreeMap<NodeId, BTreeMap<Key, Version>>>);
+pub(in crate::driver) struct Hints(Mutex<BTreeMap<NodeId, BTreeMap<Key, Version>>>);
 
-impl Owed {
+impl Hints {
     pub(in crate::driver) fn add(&self, node: NodeId, record: &Record) {
         if !self.is_full() {
-            let mut owed = self.lock();
-            let of_node = owed.entry(node).or_default();
+            let mut hints = self.lock();
+            let of_node = hints.entry(node).or_default();
             of_node.insert(record.key.clone(), record.version);
         }
     }
 
     fn is_full(&self) -> bool {
-        let owed = self.lock();
-        owed.values().map(BTreeMap::len).sum::<usize>() >= limits::LAYOUTS_OWED_MAX
+        let hints = self.lock();
+        hints.values().map(BTreeMap::len).sum::<usize>() >= limits::HINTS_MAX
     }
 
     fn nodes(&self) -> Vec<NodeId> {
@@ -44,23 +44,21 @@ impl Owed {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<NodeId, BTreeMap<Key, Version>>> {
-        self.0
-            .lock()
-            .expect("no one panics while holding what is owed")
+        self.0.lock()
     }
 }
 
 impl Driver {
     /// Tells the nodes that are back what they are owed.
-    pub(in crate::driver) async fn pay_what_is_owed(&self) {
-        if self.owed.is_full() {
+    pub(in crate::driver) async fn deliver_hints(&self) {
+        if self.hints.is_full() {
             self.forget_who_is_gone_longest();
         }
-        for node in self.owed.nodes() {
-            if self.standing_of(node) != Standing::Here {
+        for node in self.hints.nodes() {
+            if self.standing_of(node) != HolderState::Here {
                 continue;
             }
-            for (key, version) in self.owed.take(node) {
+            for (key, version) in self.hints.take(node) {
                 let held = self.state.node().holding(&key).cloned();
                 let record = held.map(|holding| holding.record);
                 // Of a version that came since, it is not known here whether it is durable.
@@ -74,7 +72,7 @@ impl Driver {
                     self.is_settled(&record).await && self.tell(node, &record).await
                 };
                 if !has_heard {
-                    self.owed.add(node, &record);
+                    self.hints.add(node, &record);
                 }
             }
         }
@@ -82,9 +80,9 @@ impl Driver {
 
     /// Those that will never be back are not to take the room of those that will.
     fn forget_who_is_gone_longest(&self) {
-        let longest = self.longest_gone(&self.owed.nodes());
+        let longest = self.longest_gone(&self.hints.nodes());
         if let Some(node) = longest {
-            let files = self.owed.take(node).len();
+            let files = self.hints.take(node).len();
             tracing::debug!(node = %self.name_of(node), files, "what a node that is gone would have to hear is not remembered any more");
         }
     }

@@ -3,11 +3,11 @@
 //! What is to be done is the core's decision (`Need`); who takes the copies, placement's. The new holders commit first, then
 //! those that stay, this node last. So at every moment of it, whoever dies, the holders of the old layout
 //! still hold, and the greater layout names only nodes that have the content. Who is not named any more lets
-//! go by itself, when every holder of the greater layout has said that it holds (`let_go`).
+//! go by itself, when every holder of the greater layout has said that it holds (`release`).
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::Duration;
 
 use dataverse_core::floors::Heard;
@@ -22,11 +22,12 @@ use dataverse_overlay::transport::{Announcement, MoveAsk, Refusal};
 use dataverse_store::StoreError;
 use dataverse_store::crash;
 use futures_util::future::join_all;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use crate::driver::Driver;
 use crate::driver::client::commit::Held;
-use crate::driver::client::preparing::{Preparing, Readied, Ready, Source};
+use crate::driver::client::preparing::{PrepareSource, Preparing, Readied, Ready};
 use crate::driver::slots::view_of;
 use crate::limits;
 
@@ -62,7 +63,7 @@ pub(in crate::driver) struct Relaying(Arc<Mutex<BTreeMap<Key, Why>>>);
 /// Why the replicas of a file change nodes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Why {
-    /// Repair, or the emptying of this node.
+    /// Re-replication, or the emptying of this node.
     Needed,
     /// Somebody asked for it: towards a reader.
     Moved,
@@ -71,7 +72,7 @@ enum Why {
 }
 
 /// One of them, until it is dropped.
-struct Turn {
+struct RelayoutPermit {
     relaying: Relaying,
     key: Key,
 }
@@ -86,7 +87,7 @@ enum NoTurn {
 
 impl Relaying {
     /// A turn for this file, if there are fewer than so many for the same reason.
-    fn enter(&self, key: &Key, why: Why, at_most: usize) -> Result<Turn, NoTurn> {
+    fn enter(&self, key: &Key, why: Why, at_most: usize) -> Result<RelayoutPermit, NoTurn> {
         let mut turns = self.lock();
         if turns.contains_key(key) {
             return Err(NoTurn::UnderWay);
@@ -95,20 +96,18 @@ impl Relaying {
             return Err(NoTurn::Full);
         }
         turns.insert(key.clone(), why);
-        Ok(Turn {
+        Ok(RelayoutPermit {
             relaying: self.clone(),
             key: key.clone(),
         })
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Key, Why>> {
-        self.0
-            .lock()
-            .expect("no one panics while holding the relayouts")
+        self.0.lock()
     }
 }
 
-impl Drop for Turn {
+impl Drop for RelayoutPermit {
     fn drop(&mut self) {
         self.relaying.lock().remove(&self.key);
     }
@@ -179,7 +178,7 @@ impl Driver {
             let _turn = turn;
             let moving = async {
                 if why == Why::Relieves {
-                    driver.pace_repair(record.size).await;
+                    driver.pace_rereplication(record.size).await;
                 }
                 let takers = vec![to.clone()];
                 driver.relayout_onto(&record, &need, takers).await
@@ -208,7 +207,7 @@ impl Driver {
             return;
         }
         // The best first, and another one each time after that: who refused would be first again.
-        let to = &takers[self.repair.asked_before(&record.key) % takers.len()];
+        let to = &takers[self.rereplication.asked_before(&record.key) % takers.len()];
         for holder in others.into_iter().filter_map(|id| self.peer_of(id)) {
             let ask = MoveAsk {
                 key: record.key.clone(),
@@ -305,7 +304,7 @@ impl Driver {
             Some(record.size),
             wanted,
             takers,
-            Source::Held(holding.clone()),
+            PrepareSource::Held(holding.clone()),
         );
         let deadline = Instant::now() + Duration::from_millis(limits::RELAYOUT_MS_MAX);
         preparing.finish(record.digest, deadline).await
@@ -350,7 +349,7 @@ impl Driver {
             false => self.laid_anew(&laid, with(&durable)),
         }
         .await?;
-        failed.for_each(|id| self.owed.add(*id, &laid));
+        failed.for_each(|id| self.hints.add(*id, &laid));
         match durable.is_empty() {
             true => self.spread_layout(&laid).await,
             false => {
@@ -370,7 +369,7 @@ impl Driver {
             let held = self.commit_at(*id, laid).await;
             if let Err(error) = &held {
                 tracing::debug!(key = %laid.key, node = %self.name_of(*id), error, "a holder has yet to hear of its newer layout");
-                self.owed.add(*id, laid);
+                self.hints.add(*id, laid);
             }
             held.is_ok()
         });
@@ -387,7 +386,7 @@ impl Driver {
         for id in left.filter(|id| **id != self.me.id && !laid.layout.names(**id)) {
             // Who has something older lets go of it for this: so not before it is where it is to be.
             if !all_hold || !self.tell(*id, laid).await {
-                self.owed.add(*id, laid);
+                self.hints.add(*id, laid);
             }
         }
         if all_hold {

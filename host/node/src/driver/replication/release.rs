@@ -6,7 +6,7 @@
 //! offered it. Whoever does not answer is asked again later; until then this node keeps what it has.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::Duration;
 
 use dataverse_core::holdings::Role;
@@ -18,11 +18,12 @@ use dataverse_store::crash;
 use dataverse_store::{Applied, Change, StoreError};
 use futures_util::future::join_all;
 use futures_util::{StreamExt, stream};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 use crate::driver::Driver;
 use crate::driver::client::commit::Held;
-use crate::driver::client::room::Occasion;
+use crate::driver::client::space::Occasion;
 use crate::limits;
 
 /// How often is tried again what could not be let go of, or told, before.
@@ -30,19 +31,21 @@ const TRY_AGAIN_EVERY: Duration = Duration::from_secs(2);
 
 /// Replicas that a greater layout does not name, and that layout's record.
 #[derive(Default)]
-pub(in crate::driver) struct Lingering {
+pub(in crate::driver) struct PendingReleases {
     records: Mutex<BTreeMap<Key, Arc<Record>>>,
     wake: Notify,
 }
 
-impl Lingering {
+impl PendingReleases {
     /// Remembers one. What does not fit is found again when the holders next compare what they hold.
     fn add(&self, record: &Arc<Record>) {
-        let mut lingering = self.lock();
-        if lingering.len() >= limits::LINGERING_MAX && !lingering.contains_key(&record.key) {
+        let mut pending_releases = self.lock();
+        if pending_releases.len() >= limits::PENDING_RELEASES_MAX
+            && !pending_releases.contains_key(&record.key)
+        {
             return;
         }
-        let known = lingering
+        let known = pending_releases
             .entry(record.key.clone())
             .or_insert_with(|| Arc::clone(record));
         if **known < **record {
@@ -52,12 +55,12 @@ impl Lingering {
 
     /// It is settled, unless a greater layout came meanwhile.
     fn settle(&self, record: &Record) {
-        let mut lingering = self.lock();
-        if lingering
+        let mut pending_releases = self.lock();
+        if pending_releases
             .get(&record.key)
             .is_some_and(|known| **known <= *record)
         {
-            lingering.remove(&record.key);
+            pending_releases.remove(&record.key);
         }
     }
 
@@ -70,30 +73,28 @@ impl Lingering {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Key, Arc<Record>>> {
-        self.records
-            .lock()
-            .expect("no one panics while holding what lingers")
+        self.records.lock()
     }
 }
 
 impl Driver {
     /// The greater layout of `record` does not name this node: its replica goes as soon as that is safe.
-    pub(in crate::driver) fn let_go_soon(&self, record: &Arc<Record>) {
-        self.lingering.add(record);
-        self.lingering.wake.notify_one();
+    pub(in crate::driver) fn release_soon(&self, record: &Arc<Record>) {
+        self.pending_releases.add(record);
+        self.pending_releases.wake.notify_one();
     }
 
     /// Lets go of what may go, and tells nodes that are back what they are owed, for as long as the node runs.
-    pub(in crate::driver) async fn keep_letting_go(self: Arc<Self>) {
+    pub(in crate::driver) async fn keep_releasing(self: Arc<Self>) {
         loop {
             let turn = async {
                 tokio::select! {
                     biased;
-                    () = self.lingering.wake.notified() => {}
+                    () = self.pending_releases.wake.notified() => {}
                     () = tokio::time::sleep(TRY_AGAIN_EVERY) => {}
                 }
-                self.pay_what_is_owed().await;
-                self.let_go_of_lingering().await;
+                self.deliver_hints().await;
+                self.release_pending().await;
             };
             if self.still_runs(turn).await.is_none() {
                 return;
@@ -102,18 +103,18 @@ impl Driver {
     }
 
     /// Tries again to let go of what could not be let go of before.
-    async fn let_go_of_lingering(&self) {
-        let lingering = self.lingering.all();
-        stream::iter(lingering)
-            .for_each_concurrent(limits::LETTING_GO_AT_ONCE_MAX, |record| async move {
-                self.let_go(&record).await;
+    async fn release_pending(&self) {
+        let pending_releases = self.pending_releases.all();
+        stream::iter(pending_releases)
+            .for_each_concurrent(limits::RELEASES_AT_ONCE_MAX, |record| async move {
+                self.release(&record).await;
             })
             .await;
     }
 
-    async fn let_go(&self, record: &Arc<Record>) {
+    async fn release(&self, record: &Arc<Record>) {
         if !self.outlived_by(record) {
-            self.lingering.settle(record);
+            self.pending_releases.settle(record);
             return;
         }
         let holders = &record.layout.holders;
@@ -125,18 +126,18 @@ impl Driver {
         });
         if let Some(greater) = greater.max() {
             // There is a later layout still, or a later version: that one counts.
-            self.lingering.settle(record);
+            self.pending_releases.settle(record);
             self.learn_from_holder(greater);
             return;
         }
         if holders.is_empty() || !held.iter().all(|held| matches!(held, Ok(Held::Here))) {
             return;
         }
-        crash::point("let_go.confirmed");
+        crash::point("release.confirmed");
         match self.demote(Arc::clone(record)).await {
             Ok(()) => {
-                crash::point("let_go.done");
-                self.lingering.settle(record);
+                crash::point("release.done");
+                self.pending_releases.settle(record);
             }
             Err(error) => {
                 tracing::warn!(key = %record.key, %error, "a replica that is held elsewhere could not be let go of; it stays until the next try");

@@ -7,8 +7,8 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BinaryHeap};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use dataverse_core::holdings::Total;
@@ -18,6 +18,7 @@ use dataverse_core::record::Record;
 use dataverse_core::relayout::{self, Need};
 use dataverse_core::version::Version;
 use futures_util::{StreamExt, future, stream};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -28,7 +29,7 @@ use crate::driver::client::api::RepairStatus;
 use crate::limits;
 
 /// What repair has done and has yet to do.
-pub(in crate::driver) struct Repair {
+pub(in crate::driver) struct ReReplication {
     /// Files that were found to need something and have not got it.
     waiting: Mutex<Total>,
     active: AtomicU64,
@@ -48,7 +49,7 @@ pub(in crate::driver) struct Repair {
     pace: Pace,
 }
 
-impl Default for Repair {
+impl Default for ReReplication {
     fn default() -> Self {
         Self {
             waiting: Mutex::default(),
@@ -66,7 +67,7 @@ impl Default for Repair {
     }
 }
 
-impl Repair {
+impl ReReplication {
     /// Has it look through all files soon.
     pub(in crate::driver) fn look_soon(&self) {
         self.look.notify_one();
@@ -74,7 +75,7 @@ impl Repair {
 
     /// How often another holder was asked before to move the replica of this file that is here.
     pub(in crate::driver) fn asked_before(&self, key: &Key) -> usize {
-        let mut asked = self.asked.lock().expect("no one panics while asking");
+        let mut asked = self.asked.lock();
         if asked.len() >= limits::REPAIR_QUEUE_MAX {
             asked.clear();
         }
@@ -102,9 +103,7 @@ impl Repair {
     }
 
     fn overtaken(&self) -> MutexGuard<'_, BTreeMap<Key, (Version, Instant)>> {
-        self.overtaken
-            .lock()
-            .expect("no one panics while holding what was overtaken")
+        self.overtaken.lock()
     }
 
     /// This node is being emptied from now on, or is so no more.
@@ -119,20 +118,20 @@ impl Repair {
         self.drain().1
     }
 
-    fn drain(&self) -> std::sync::MutexGuard<'_, (Instant, bool)> {
-        self.drain.lock().expect("no one panics while looking")
+    fn drain(&self) -> parking_lot::MutexGuard<'_, (Instant, bool)> {
+        self.drain.lock()
     }
 
     pub(in crate::driver) fn waiting(&self) -> Total {
-        *self.waiting.lock().expect("no one panics while counting")
+        *self.waiting.lock()
     }
 
     fn set_waiting(&self, total: Total) {
-        *self.waiting.lock().expect("no one panics while counting") = total;
+        *self.waiting.lock() = total;
     }
 
     fn done_with(&self, bytes: u64) {
-        let mut waiting = self.waiting.lock().expect("no one panics while counting");
+        let mut waiting = self.waiting.lock();
         waiting.files = waiting.files.saturating_sub(1);
         waiting.bytes = waiting.bytes.saturating_sub(bytes);
     }
@@ -141,7 +140,7 @@ impl Repair {
 /// A file that needs something. The greatest is the least endangered.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Endangered {
-    living: usize,
+    lifetime: usize,
     size: u64,
     key: Key,
 }
@@ -165,7 +164,7 @@ impl Driver {
             let woken = self.still_runs(async {
                 tokio::select! {
                     biased;
-                    () = self.repair.look.notified() => true,
+                    () = self.rereplication.look.notified() => true,
                     () = tokio::time::sleep(pause) => false,
                 }
             });
@@ -173,12 +172,12 @@ impl Driver {
             let work = async {
                 let scene = self.scene();
                 let is_due = looked.elapsed() >= LOOK_ANYWAY_EVERY;
-                let emptying = scene.draining && !self.repair.found_this_node_empty();
-                let unfinished = self.repair.waiting().files > 0 || emptying;
+                let emptying = scene.draining && !self.rereplication.found_this_node_empty();
+                let unfinished = self.rereplication.waiting().files > 0 || emptying;
                 let is_news = before.as_ref() != Some(&scene);
                 if woken || is_due || unfinished || is_news {
                     looked = Instant::now();
-                    let made = self.repair_round(&scene).await;
+                    let made = self.rereplication_round(&scene).await;
                     // What nobody could do just now, nobody can do at once either.
                     pause = match made || woken || is_news {
                         true => usual,
@@ -198,11 +197,11 @@ impl Driver {
 
     /// How far repair is.
     pub(in crate::driver) fn repair_status(&self) -> RepairStatus {
-        let repair = &self.repair;
+        let repair = &self.rereplication;
         RepairStatus {
             waiting: repair.waiting(),
             active: repair.active.load(Ordering::Relaxed),
-            letting_go: self.lingering.count() as u64,
+            releasing: self.pending_releases.count() as u64,
             copies: repair.copies.load(Ordering::Relaxed),
             bytes: repair.copied_bytes.load(Ordering::Relaxed),
             failed: repair.failed.load(Ordering::Relaxed),
@@ -216,19 +215,19 @@ impl Driver {
         Scene {
             gone: self.long_gone(),
             candidates,
-            draining: self.living.now().draining,
+            draining: self.lifetime.now().draining,
         }
     }
 
     /// What this file needs of this node now.
     fn need_of(&self, record: &Record) -> Option<Need> {
-        let leaving = self.living.now().draining;
+        let leaving = self.lifetime.now().draining;
         relayout::need(record, self.me.id, leaving, |id| self.standing_of(id))
     }
 
     /// Those of a stretch of files that need something of this node now, and what. How each holder stands is looked up once.
     fn needs_of(&self, records: Vec<Arc<Record>>) -> Vec<(Arc<Record>, Need)> {
-        let leaving = self.living.now().draining;
+        let leaving = self.lifetime.now().draining;
         let seen = RefCell::new(BTreeMap::new());
         let standing = |id| {
             let mut seen = seen.borrow_mut();
@@ -242,11 +241,14 @@ impl Driver {
     }
 
     /// One look through all files, and what it finds done. Says whether anything came of it.
-    async fn repair_round(&self, scene: &Scene) -> bool {
-        let (began, copies) = (Instant::now(), self.repair.copies.load(Ordering::Relaxed));
+    async fn rereplication_round(&self, scene: &Scene) -> bool {
+        let (began, copies) = (
+            Instant::now(),
+            self.rereplication.copies.load(Ordering::Relaxed),
+        );
         let (found, total, overtaken) = self.endangered().await;
-        let before = self.repair.waiting();
-        self.repair.set_waiting(total);
+        let before = self.rereplication.waiting();
+        self.rereplication.set_waiting(total);
         self.note_whether_empty(began, total.files == 0);
         if scene.draining && overtaken > 0 {
             self.say_what_is_stuck(overtaken);
@@ -266,24 +268,25 @@ impl Driver {
         stream::iter(found)
             .take_while(as_it_was)
             .for_each_concurrent(self.settings.repair_concurrent as usize, |file| {
-                self.repair_file(file.key)
+                self.rereplicate(file.key)
             })
             .await;
-        self.repair.copies.load(Ordering::Relaxed) > copies || self.repair.waiting() != total
+        self.rereplication.copies.load(Ordering::Relaxed) > copies
+            || self.rereplication.waiting() != total
     }
 
     /// A drained node is empty when a look finds nothing that began after all others could have heard that it is
     /// emptied, and nothing that was prepared before waits for its commit.
     fn note_whether_empty(&self, began: Instant, found_nothing: bool) {
-        let mut drain = self.repair.drain();
+        let mut drain = self.rereplication.drain();
         let told = began.saturating_duration_since(drain.0) >= self.settings.gossip_status * 3;
         drain.1 =
-            self.living.now().draining && found_nothing && told && self.preparations.is_empty();
+            self.lifetime.now().draining && found_nothing && told && self.preparations.is_empty();
     }
 
     /// A replica that was overtaken by a version which nobody has does not leave a drained node by itself.
     fn say_what_is_stuck(&self, files: u64) {
-        if !self.repair.said_stuck.swap(true, Ordering::Relaxed) {
+        if !self.rereplication.said_stuck.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 files,
                 "no other node takes some of what is left here, because it has heard of a newer version, which it may be that nobody has any more; `dataverse get` says \"stale\" of such files: write them again or delete them, and they leave"
@@ -299,16 +302,16 @@ impl Driver {
         let mut total = Total::default();
         let mut after: Option<Key> = None;
         loop {
-            let stretch = self.state.node().replicas_after(after.as_ref());
-            for (record, need) in self.needs_of(stretch.records) {
+            let page = self.state.node().replicas_after(after.as_ref());
+            for (record, need) in self.needs_of(page.records) {
                 total.files += 1;
                 total.bytes += record.size;
-                if self.repair.was_overtaken(&record) {
+                if self.rereplication.was_overtaken(&record) {
                     overtaken += 1;
                     continue;
                 }
                 worst.push(Endangered {
-                    living: need.living,
+                    lifetime: need.lifetime,
                     size: record.size,
                     key: record.key.clone(),
                 });
@@ -316,7 +319,7 @@ impl Driver {
                     worst.pop();
                 }
             }
-            after = stretch.resume_after;
+            after = page.resume_after;
             if after.is_none() {
                 return (worst.into_sorted_vec(), total, overtaken);
             }
@@ -325,40 +328,42 @@ impl Driver {
     }
 
     /// Waits until so many bytes may be copied.
-    pub(in crate::driver) async fn pace_repair(&self, bytes: u64) {
+    pub(in crate::driver) async fn pace_rereplication(&self, bytes: u64) {
         if let Some(rate) = self.settings.repair_bytes_per_second {
-            self.repair.pace.take(bytes, rate).await;
+            self.rereplication.pace.take(bytes, rate).await;
         }
     }
 
-    async fn repair_file(&self, key: Key) {
+    async fn rereplicate(&self, key: Key) {
         let held = self.state.node().holding(&key).cloned();
         let Some(record) = held.map(|holding| holding.record) else {
-            return self.repair.done_with(0);
+            return self.rereplication.done_with(0);
         };
         let Some(need) = self.need_of(&record) else {
-            return self.repair.done_with(record.size);
+            return self.rereplication.done_with(record.size);
         };
         let bytes = record.size * need.wanted as u64;
-        let pace = self.pace_repair(bytes);
-        self.repair.active.fetch_add(1, Ordering::Relaxed);
+        let pace = self.pace_rereplication(bytes);
+        self.rereplication.active.fetch_add(1, Ordering::Relaxed);
         let relaid = self.relayout(&record, &need, pace).await;
-        self.repair.active.fetch_sub(1, Ordering::Relaxed);
+        self.rereplication.active.fetch_sub(1, Ordering::Relaxed);
         match relaid {
             Ok(copies) => {
-                self.repair.done_with(record.size);
+                self.rereplication.done_with(record.size);
                 let bytes = record.size * copies as u64;
-                self.repair
+                self.rereplication
                     .copies
                     .fetch_add(copies as u64, Ordering::Relaxed);
-                self.repair.copied_bytes.fetch_add(bytes, Ordering::Relaxed);
+                self.rereplication
+                    .copied_bytes
+                    .fetch_add(bytes, Ordering::Relaxed);
                 self.metrics.relaid(copies as u64, bytes);
                 tracing::debug!(key = %record.key, copies, "replicas were made anew");
             }
             Err(RelayoutError::Changed | RelayoutError::UnderWay) => {}
-            Err(RelayoutError::Overtaken) => self.repair.note_overtaken(&record),
+            Err(RelayoutError::Overtaken) => self.rereplication.note_overtaken(&record),
             Err(error @ (RelayoutError::NoTaker { .. } | RelayoutError::Unnumbered(_))) => {
-                self.repair.failed.fetch_add(1, Ordering::Relaxed);
+                self.rereplication.failed.fetch_add(1, Ordering::Relaxed);
                 tracing::debug!(key = %record.key, %error, "a file still lacks replicas");
                 if !need.keep.contains(&self.me.id) && !record.deleted {
                     self.ask_to_be_relieved(&record).await;

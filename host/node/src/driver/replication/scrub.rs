@@ -6,8 +6,8 @@
 //! good is noted in batches, so that the index isn't committed once a file; a crash costs the notes of a moment. A
 //! file that is being checked when the node stops is checked again from its beginning.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use dataverse_core::content::ContentHasher;
@@ -19,6 +19,7 @@ use dataverse_store::crash;
 use dataverse_store::limits::STORE_READ_BYTES_MAX;
 use dataverse_store::{Change, StoreError};
 use futures_util::future::join_all;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -74,9 +75,7 @@ impl Scrubbing {
     }
 
     fn lock(&self) -> MutexGuard<'_, Progress> {
-        self.progress
-            .lock()
-            .expect("no one panics while holding the progress of a scrub")
+        self.progress.lock()
     }
 }
 
@@ -92,15 +91,15 @@ impl Driver {
     /// # Errors
     /// [`StoreError`] when that could not be made durable.
     pub async fn begin_scrub(&self) -> Result<bool, StoreError> {
-        if self.living.now().is_scrubbing() {
+        if self.lifetime.now().is_scrubbing() {
             return Ok(false);
         }
         let now = self.now();
         let begins = AtomicBool::new(false);
-        self.change_life(|life| {
-            if !life.is_scrubbing() {
+        self.change_life(|lifetime| {
+            if !lifetime.is_scrubbing() {
                 // Later than the last one ended, whatever the clock says.
-                life.scrub_began = now.max(life.scrub_ended + 1);
+                lifetime.scrub_began = now.max(lifetime.scrub_ended + 1);
                 begins.store(true, Ordering::Relaxed);
             }
         })
@@ -109,10 +108,10 @@ impl Driver {
             // Somebody else began one just now: that is the one under way.
             return Ok(false);
         }
-        let (mended, all) = (self.state.mending.mended(), self.all_content());
+        let (healed, all) = (self.state.healing.healed(), self.all_content());
         {
             let mut progress = self.scrubbing.lock();
-            progress.before = (progress.bad, progress.unreadable, mended);
+            progress.before = (progress.bad, progress.unreadable, healed);
             (progress.done, progress.left) = (Total::default(), all);
         }
         self.scrubbing.begun.notify_one();
@@ -121,13 +120,13 @@ impl Driver {
 
     /// How far the check of all content is, and what it has led to.
     pub fn scrub_status(&self) -> ScrubStatus {
-        let (life, progress) = (self.living.now(), *self.scrubbing.lock());
-        let (missing, mended) = (self.state.mending.missing(), self.state.mending.mended());
-        let (bad_before, unreadable_before, mended_before) = progress.before;
+        let (lifetime, progress) = (self.lifetime.now(), *self.scrubbing.lock());
+        let (missing, healed) = (self.state.healing.missing(), self.state.healing.healed());
+        let (bad_before, unreadable_before, healed_before) = progress.before;
         ScrubStatus {
-            running: life.is_scrubbing(),
-            began: life.scrub_began,
-            ended: life.scrub_ended,
+            running: lifetime.is_scrubbing(),
+            began: lifetime.scrub_began,
+            ended: lifetime.scrub_ended,
             done: progress.done,
             total: Total {
                 files: progress.done.files + progress.left.files,
@@ -135,15 +134,15 @@ impl Driver {
             },
             bad: progress.bad - bad_before,
             unreadable: progress.unreadable - unreadable_before,
-            mended: mended - mended_before,
-            mending: missing.mending,
+            healed: healed - healed_before,
+            healing: missing.healing,
             waiting: missing.waiting,
             lost: missing.lost,
             lost_keys: missing.lost_keys,
             bytes_per_second: self.settings.scrub_bytes_per_second,
             checked_since_start: progress.checked,
             bad_since_start: progress.bad,
-            mended_since_start: mended,
+            healed_since_start: healed,
         }
     }
 
@@ -155,9 +154,9 @@ impl Driver {
         let every = self.settings.scrub_every;
         let look_every = (every / 4).clamp(Duration::from_millis(100), LOOK_EVERY);
         loop {
-            let life = self.living.now();
-            if life.is_scrubbing() {
-                if self.pass(life.scrub_began).await.is_none() {
+            let lifetime = self.lifetime.now();
+            if lifetime.is_scrubbing() {
+                if self.pass(lifetime.scrub_began).await.is_none() {
                     return;
                 }
                 continue;
@@ -172,7 +171,7 @@ impl Driver {
             if self.still_runs(begun_or_time_to_look).await.is_none() {
                 return;
             }
-            let since = self.now().saturating_sub(self.living.now().scrub_began);
+            let since = self.now().saturating_sub(self.lifetime.now().scrub_began);
             if since > every.as_millis() as u64
                 && let Err(error) = self.begin_scrub().await
             {
@@ -183,13 +182,13 @@ impl Driver {
 
     /// What is written to a new store is checked as it comes: the first pass is due as if one had just ended.
     async fn note_new_store(&self) -> Result<(), StoreError> {
-        if self.all_content().files > 0 || self.living.now().scrub_began != 0 {
+        if self.all_content().files > 0 || self.lifetime.now().scrub_began != 0 {
             return Ok(());
         }
         let now = self.now();
-        self.change_life(|life| {
-            if life.scrub_began == 0 {
-                (life.scrub_began, life.scrub_ended) = (now, now);
+        self.change_life(|lifetime| {
+            if lifetime.scrub_began == 0 {
+                (lifetime.scrub_began, lifetime.scrub_ended) = (now, now);
             }
         })
         .await
@@ -218,8 +217,8 @@ impl Driver {
         };
         let mut after = None;
         loop {
-            let stretch = self.unchecked(began, after.as_ref());
-            for holding in &stretch.due {
+            let page = self.unchecked(began, after.as_ref());
+            for holding in &page.due {
                 // Copies that can't be found because their folder is away are not bad.
                 self.until_store_is_fit().await?;
                 if let Some(file) = self.still_runs(self.scrub_one(holding)).await {
@@ -233,7 +232,7 @@ impl Driver {
                     self.note_good(&mut good, began).await;
                 }
             }
-            after = stretch.resume_after;
+            after = page.resume_after;
             if after.is_none() {
                 break;
             }
@@ -244,7 +243,10 @@ impl Driver {
 
     async fn end_pass(&self, began: Millis) -> Option<()> {
         let ended = self.now().max(began);
-        while let Err(error) = self.change_life(|life| life.scrub_ended = ended).await {
+        while let Err(error) = self
+            .change_life(|lifetime| lifetime.scrub_ended = ended)
+            .await
+        {
             // It would begin again at once otherwise.
             tracing::warn!(%error, "that all content was checked could not be saved; it is tried again");
             self.still_runs(tokio::time::sleep(LOOK_EVERY)).await?;
@@ -276,11 +278,11 @@ impl Driver {
         let mut left = Total::default();
         let mut after = None;
         loop {
-            let stretch = self.unchecked(began, after.as_ref());
-            left.files += stretch.due.len() as u64;
-            let sizes = stretch.due.iter().map(|holding| holding.record.size);
+            let page = self.unchecked(began, after.as_ref());
+            left.files += page.due.len() as u64;
+            let sizes = page.due.iter().map(|holding| holding.record.size);
             left.bytes += sizes.sum::<u64>();
-            after = stretch.resume_after;
+            after = page.resume_after;
             if after.is_none() {
                 return left;
             }
@@ -288,7 +290,11 @@ impl Driver {
         }
     }
 
-    fn unchecked(&self, began: Millis, after: Option<&Key>) -> dataverse_core::scrub::Stretch {
+    fn unchecked(
+        &self,
+        began: Millis,
+        after: Option<&Key>,
+    ) -> dataverse_core::scrub::UncheckedPage {
         let now = self.now();
         self.state.node().unchecked(began, now, after)
     }

@@ -22,7 +22,7 @@ impl Driver {
         let mut look = tokio::time::interval(pause);
         while self.still_runs(look.tick()).await.is_some() {
             let keep_ms = self.settings.tombstone_keep.as_millis() as u64;
-            if let Some(put_by) = self.living.now().ran_ms.checked_sub(keep_ms) {
+            if let Some(put_by) = self.lifetime.now().ran_ms.checked_sub(keep_ms) {
                 self.forget_tombstones_by(put_by).await;
             }
         }

@@ -4,22 +4,23 @@
 //! it has: it shows them to others as never confirmed, leaves them out of what it compares, and searches for each before
 //! it counts again. Reads do so on the spot, a task in the background for the rest; most are confirmed in bulk by
 //! reconciliation. A node that is alone serves what it has: there is nobody who could know better. What is concluded
-//! from the answers is the core's (`doubt`); why, is in docs/decisions/0013.
+//! from the answers is the core's (`verification`); why, is in docs/decisions/0013.
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::Duration;
 
-use dataverse_core::doubt::{Finding, Inquiry};
 use dataverse_core::floors::Heard;
 use dataverse_core::holdings::Role;
 use dataverse_core::key::Key;
-use dataverse_core::reconcile::Mark;
+use dataverse_core::reconcile::DigestEntry;
 use dataverse_core::record::Record;
-use dataverse_core::search::{Outcome, Report};
+use dataverse_core::search::{Report, SearchOutcome};
+use dataverse_core::verification::{CopyCheck, Finding};
 use dataverse_overlay::transport::{ReconcileAnswer, ReconcileAsk};
 use dataverse_store::Change;
 use futures_util::StreamExt;
 use futures_util::stream;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use crate::driver::Driver;
@@ -32,37 +33,35 @@ const PASS_EVERY: Duration = Duration::from_secs(30);
 
 /// Since when a node doubts its copies, and since when it is with others.
 #[derive(Default)]
-pub(in crate::driver) struct Doubting(Mutex<Since>);
+pub(in crate::driver) struct Verification(Mutex<Since>);
 
 #[derive(Default, Clone, Copy)]
 struct Since {
-    doubts: bool,
+    unverified: bool,
     with_others: Option<Instant>,
 }
 
-impl Doubting {
+impl Verification {
     fn lock(&self) -> MutexGuard<'_, Since> {
-        self.0
-            .lock()
-            .expect("no one panics while holding the doubts")
+        self.0.lock()
     }
 }
 
 impl Driver {
     /// Doubts everything that is held, if the node was with nobody for half as long as deletions are remembered. One
     /// that never was with anybody has nothing that others could have deleted.
-    pub(in crate::driver) fn doubt_if_long_away(&self) {
-        let together = self.living.now().together;
+    pub(in crate::driver) fn verify_if_long_away(&self) {
+        let together = self.lifetime.now().together;
         let away_ms = self.now().saturating_sub(together);
         let patience_ms = self.settings.tombstone_keep.as_millis() as u64 / 2;
-        let mut since = self.doubting.lock();
-        if together == 0 || away_ms < patience_ms || since.doubts {
+        let mut since = self.verification.lock();
+        if together == 0 || away_ms < patience_ms || since.unverified {
             return;
         }
         let mut node = self.state.node();
-        node.doubt_everything();
-        let files = node.doubts();
-        since.doubts = files > 0;
+        node.distrust_everything();
+        let files = node.unverified();
+        since.unverified = files > 0;
         if files > 0 {
             let away_s = away_ms / 1000;
             tracing::warn!(
@@ -74,12 +73,12 @@ impl Driver {
     }
 
     /// Whether any copy is still doubted.
-    pub(in crate::driver) fn doubts_anything(&self) -> bool {
-        self.doubting.lock().doubts
+    pub(in crate::driver) fn has_unverified(&self) -> bool {
+        self.verification.lock().unverified
     }
 
-    pub(in crate::driver) fn is_doubted(&self, key: &Key) -> bool {
-        self.state.node().is_doubted(key)
+    pub(in crate::driver) fn is_unverified(&self, key: &Key) -> bool {
+        self.state.node().is_unverified(key)
     }
 
     /// Whether nobody else is there, as far as anyone can tell.
@@ -89,33 +88,33 @@ impl Driver {
 
     /// Whether the node has run for long enough to know who is there.
     pub(in crate::driver) fn knows_members(&self) -> bool {
-        self.started.elapsed() >= Duration::from_millis(limits::DOUBTS_WAIT_MS)
+        self.started.elapsed() >= Duration::from_millis(limits::VERIFICATION_WAIT_MS)
     }
 
     /// Whether it has been with others for long enough to know who of them is there.
     fn knows_others(&self) -> bool {
-        let with_others = self.doubting.lock().with_others;
-        let wait = Duration::from_millis(limits::DOUBTS_WAIT_MS);
+        let with_others = self.verification.lock().with_others;
+        let wait = Duration::from_millis(limits::VERIFICATION_WAIT_MS);
         with_others.is_some_and(|since| since.elapsed() >= wait)
     }
 
     /// Goes through the doubted copies whenever there are some and others to ask.
-    pub(in crate::driver) async fn resolve_doubts(self: Arc<Self>) {
+    pub(in crate::driver) async fn verify_copies(self: Arc<Self>) {
         let mut look = tokio::time::interval(LOOK_EVERY);
         let mut next_pass = Instant::now();
         while self.still_runs(look.tick()).await.is_some() {
             let together = self.is_with_others();
             {
-                let mut since = self.doubting.lock();
+                let mut since = self.verification.lock();
                 since.with_others =
                     together.then(|| since.with_others.unwrap_or_else(Instant::now));
             }
-            self.doubt_if_long_away();
+            self.verify_if_long_away();
             if !together || !self.knows_others() {
                 continue;
             }
-            if self.doubts_anything()
-                && self.state.node().doubts() > 0
+            if self.has_unverified()
+                && self.state.node().unverified() > 0
                 && Instant::now() >= next_pass
             {
                 self.still_runs(self.resolve_all()).await;
@@ -128,15 +127,15 @@ impl Driver {
     /// Once nothing is doubted any more, or nothing was, the node counts as having been with others; the first time at
     /// once, so that a short meeting is not forgotten.
     async fn note_together(&self) {
-        let resolved = self.doubts_anything() && self.state.node().doubts() == 0;
-        if !resolved && self.living.now().together != 0 {
+        let resolved = self.has_unverified() && self.state.node().unverified() == 0;
+        if !resolved && self.lifetime.now().together != 0 {
             return;
         }
         let now = self.now();
-        let saved = self.change_life(|life| life.together = life.together.max(now));
+        let saved = self.change_life(|lifetime| lifetime.together = lifetime.together.max(now));
         match saved.await {
             Ok(()) if resolved => {
-                self.doubting.lock().doubts = false;
+                self.verification.lock().unverified = false;
                 tracing::info!("none of the copies is doubted any more");
             }
             Ok(()) => {}
@@ -149,12 +148,16 @@ impl Driver {
     async fn resolve_all(&self) {
         let mut after = None;
         loop {
-            let mut doubted = Vec::new();
-            after = self.state.node().doubted(&mut doubted, after.as_ref());
-            let resolving = doubted
+            let mut unverified = Vec::new();
+            after = self
+                .state
+                .node()
+                .unverified_page(&mut unverified, after.as_ref());
+            let resolving = unverified
                 .into_iter()
-                .map(|record| async move { self.resolve_doubt(&record).await });
-            let resolving = stream::iter(resolving).buffer_unordered(limits::DOUBTS_AT_ONCE_MAX);
+                .map(|record| async move { self.verify_copy(&record).await });
+            let resolving =
+                stream::iter(resolving).buffer_unordered(limits::VERIFICATIONS_AT_ONCE_MAX);
             resolving.collect::<()>().await;
             if after.is_none() {
                 return;
@@ -163,24 +166,24 @@ impl Driver {
     }
 
     /// Finds out about the copy of this file, if it is doubted.
-    pub(in crate::driver) async fn resolve_doubt_of(&self, key: &Key) {
-        let doubted = {
+    pub(in crate::driver) async fn verify_copy_of(&self, key: &Key) {
+        let unverified = {
             let node = self.state.node();
-            let held = node.holding(key).filter(|_| node.is_doubted(key));
+            let held = node.holding(key).filter(|_| node.is_unverified(key));
             held.map(|held| Arc::clone(&held.record))
         };
-        if let Some(record) = doubted {
-            self.resolve_doubt(&record).await;
+        if let Some(record) = unverified {
+            self.verify_copy(&record).await;
         }
     }
 
     /// Searches for the file of a doubted copy and acts on what is found.
-    pub(in crate::driver) async fn resolve_doubt(&self, record: &Arc<Record>) {
+    pub(in crate::driver) async fn verify_copy(&self, record: &Arc<Record>) {
         let (key, version) = (&record.key, record.version);
-        let mut inquiry = Inquiry::into(Arc::clone(record));
-        let report = self.search_inquiring(key, version, &mut inquiry).await;
+        let mut check = CopyCheck::into(Arc::clone(record));
+        let report = self.search_checking(key, version, &mut check).await;
         let complete = self.has_asked_everyone(&report);
-        let resolved = match inquiry.finding(self.me.id, complete) {
+        let resolved = match check.finding(self.me.id, complete) {
             Finding::Unclear => return,
             Finding::Found(found) => {
                 self.state.node().trust(key, version);
@@ -206,19 +209,22 @@ impl Driver {
                 Resolved::Trusted
             }
         };
-        self.metrics.doubt_resolved(resolved);
+        self.metrics.copy_verified(resolved);
     }
 
     /// Whether everyone who is there has answered. Who is gone is not waited for: if it knows better, it says so when it
     /// is back.
     fn has_asked_everyone(&self, report: &Report) -> bool {
         match report.outcome {
-            Outcome::Deadline => false,
-            Outcome::Partial => {
+            SearchOutcome::Deadline => false,
+            SearchOutcome::Partial => {
                 let mut silent = report.unanswered.iter();
                 self.knows_others() && silent.all(|peer| !self.is_alive(peer.id))
             }
-            Outcome::Found | Outcome::NotFound | Outcome::Horizon | Outcome::Budget => true,
+            SearchOutcome::Found
+            | SearchOutcome::NotFound
+            | SearchOutcome::Horizon
+            | SearchOutcome::Budget => true,
         }
     }
 
@@ -230,8 +236,8 @@ impl Driver {
     ) -> Option<Arc<Record>> {
         let peer = self.peer_of(id)?;
         let ask = ReconcileAsk::Compare {
-            span: None,
-            marks: vec![Mark::of(record)],
+            range: None,
+            entries: vec![DigestEntry::of(record)],
         };
         let answer = self.ask_to_reconcile(&peer, ask).await;
         let Ok(ReconcileAnswer::Compared(compared)) = answer else {

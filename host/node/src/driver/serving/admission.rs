@@ -1,4 +1,4 @@
-//! Gates: how much this node does at once. What is beyond is refused at once, with a word when to come again,
+//! Admission: how much this node does at once. What is beyond is refused at once, with a word when to come again,
 //! instead of queueing until everything is slow.
 
 use std::sync::Arc;
@@ -10,10 +10,10 @@ use crate::driver::client::api::Busy;
 use crate::settings::Settings;
 
 /// A turn. Whoever has it lets another in by dropping it.
-pub(in crate::driver) type Turn = OwnedSemaphorePermit;
+pub(in crate::driver) type Permit = OwnedSemaphorePermit;
 
 /// One gate for each kind of work.
-pub(in crate::driver) struct Gates {
+pub(in crate::driver) struct Admission {
     uploads: Arc<Semaphore>,
     uploads_max: usize,
     searches: Arc<Semaphore>,
@@ -21,7 +21,7 @@ pub(in crate::driver) struct Gates {
     streams: Arc<Semaphore>,
 }
 
-impl Gates {
+impl Admission {
     pub(in crate::driver) fn new(settings: &Settings) -> Self {
         let gate = |turns: u32| Arc::new(Semaphore::new(turns as usize));
         Self {
@@ -33,7 +33,7 @@ impl Gates {
         }
     }
 
-    pub(in crate::driver) fn upload(&self) -> Result<Turn, Busy> {
+    pub(in crate::driver) fn upload(&self) -> Result<Permit, Busy> {
         let busy =
             "this node takes in as many uploads as it can (limit.uploads); try again in a second";
         enter(&self.uploads).ok_or_else(|| Busy(busy.to_owned()))
@@ -44,20 +44,20 @@ impl Gates {
         self.uploads.available_permits() == self.uploads_max
     }
 
-    pub(in crate::driver) fn search(&self) -> Result<Turn, Busy> {
+    pub(in crate::driver) fn search(&self) -> Result<Permit, Busy> {
         let busy =
             "this node runs as many searches as it can (limit.searches); try again in a second";
         enter(&self.searches).ok_or_else(|| Busy(busy.to_owned()))
     }
 
     /// A small call of another node.
-    pub(in crate::driver) fn peer_call(&self) -> Result<Turn, Refusal> {
+    pub(in crate::driver) fn peer_call(&self) -> Result<Permit, Refusal> {
         enter(&self.peers).ok_or_else(busy_with_others)
     }
 
     /// Content from or for another node. It has a gate of its own: however many slow streams there are, a commit or
     /// a probe gets through.
-    pub(in crate::driver) fn peer_stream(&self) -> Result<Turn, Refusal> {
+    pub(in crate::driver) fn peer_stream(&self) -> Result<Permit, Refusal> {
         enter(&self.streams).ok_or_else(busy_with_others)
     }
 }
@@ -67,7 +67,7 @@ fn busy_with_others() -> Refusal {
     Refusal::Busy(busy.to_owned())
 }
 
-fn enter(gate: &Arc<Semaphore>) -> Option<Turn> {
+fn enter(gate: &Arc<Semaphore>) -> Option<Permit> {
     Arc::clone(gate).try_acquire_owned().ok()
 }
 
@@ -81,13 +81,13 @@ mod tests {
             limit_uploads: 2,
             ..Settings::default()
         };
-        let gates = Gates::new(&settings);
-        let turns = [gates.upload(), gates.upload()];
+        let admission = Admission::new(&settings);
+        let turns = [admission.upload(), admission.upload()];
         assert!(turns.iter().all(Result::is_ok));
-        let Busy(reason) = gates.upload().expect_err("two are in");
+        let Busy(reason) = admission.upload().expect_err("two are in");
         assert!(reason.contains("limit.uploads"), "{reason}");
-        assert!(gates.search().is_ok(), "another gate is open");
+        assert!(admission.search().is_ok(), "another gate is open");
         drop(turns);
-        assert!(gates.upload().is_ok());
+        assert!(admission.upload().is_ok());
     }
 }

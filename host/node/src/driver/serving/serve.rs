@@ -5,7 +5,7 @@
 //! than the floor.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -23,11 +23,12 @@ use dataverse_store::crash;
 use dataverse_store::{Applied, Change, Prepared, StoreError};
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::driver::Driver;
 use crate::driver::client::api::{LinkError, WriteError};
-use crate::driver::client::room::Occasion;
+use crate::driver::client::space::Occasion;
 use crate::driver::client::transfer::Wanted;
 use crate::limits;
 use crate::metrics::{Copied, Direction};
@@ -72,17 +73,15 @@ impl Preparations {
         drop(expired);
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<u128, (Instant, Prepared)>> {
-        self.0
-            .lock()
-            .expect("no one panics while holding the preparations")
+    fn lock(&self) -> parking_lot::MutexGuard<'_, BTreeMap<u128, (Instant, Prepared)>> {
+        self.0.lock()
     }
 }
 
 fn refusal(error: &StoreError) -> Refusal {
     let reason = error.to_string();
     match error {
-        StoreError::NoRoom { .. } | StoreError::DiskFull(_) => Refusal::NoRoom(reason),
+        StoreError::NoSpace { .. } | StoreError::DiskFull(_) => Refusal::NoSpace(reason),
         StoreError::Absent(_) => Refusal::Absent(reason),
         StoreError::Corrupt(_) => Refusal::Corrupt(reason),
         StoreError::Closed => Refusal::Busy(reason),
@@ -92,7 +91,7 @@ fn refusal(error: &StoreError) -> Refusal {
 
 fn write_refusal(error: WriteError) -> Refusal {
     match error {
-        WriteError::NoRoom(reason) => Refusal::NoRoom(reason),
+        WriteError::NoSpace(reason) => Refusal::NoSpace(reason),
         other => Refusal::Failed(other.to_string()),
     }
 }
@@ -128,7 +127,7 @@ impl Serve for Driver {
 
     async fn probe(&self, ask: Message<Question>) -> Result<Message<Answer>, Refusal> {
         self.admit_caller(&ask.sender)?;
-        let _turn = self.gates.peer_call()?;
+        let _turn = self.admission.peer_call()?;
         self.load.count();
         let answer = match ask.body {
             Question::Exact { key, floor } => self.answer_locally(&key, floor),
@@ -139,7 +138,7 @@ impl Serve for Driver {
 
     async fn fetch(&self, ask: Message<FetchAsk>) -> Result<Message<Fetched>, Refusal> {
         self.admit_caller(&ask.sender)?;
-        let turn = self.gates.peer_stream()?;
+        let turn = self.admission.peer_stream()?;
         self.load.count();
         let FetchAsk {
             key,
@@ -148,8 +147,8 @@ impl Serve for Driver {
             length,
         } = ask.body;
         let absent = || Refusal::Absent(format!("{key} is not here in version {version}"));
-        self.resolve_doubt_of(&key).await;
-        if self.is_doubted(&key) {
+        self.verify_copy_of(&key).await;
+        if self.is_unverified(&key) {
             return Err(Refusal::Busy(format!(
                 "node {} was away for long and can't tell yet whether {key} still exists",
                 self.me.name
@@ -199,7 +198,7 @@ impl Serve for Driver {
         if holding.role == Role::Cached {
             let now = self.now();
             self.state.cache().hit(&key, now);
-            self.judges.cached_was_sent(&key, now);
+            self.policy_slots.cached_was_sent(&key, now);
         }
         let sent = self.metrics.peer_bytes(Direction::Out);
         let chunks = self.noting_failure(Arc::clone(&record), stream);
@@ -224,7 +223,7 @@ impl Serve for Driver {
         mut chunks: BoxStream<'static, Result<Bytes, CallError>>,
     ) -> Result<Message<PrepareAnswer>, Refusal> {
         self.admit_caller(&ask.sender)?;
-        let _turn = self.gates.peer_stream()?;
+        let _turn = self.admission.peer_stream()?;
         self.load.count();
         let PrepareAsk {
             preparation,
@@ -232,7 +231,7 @@ impl Serve for Driver {
             size,
         } = ask.body;
         self.refuse_while_drained()?;
-        let mut spool = self.room_for_spool(size).await.map_err(write_refusal)?;
+        let mut spool = self.space_for_spool(size).await.map_err(write_refusal)?;
         let received = self.metrics.peer_bytes(Direction::In);
         while let Some(chunk) = chunks.next().await {
             let chunk = chunk.map_err(|error| Refusal::Invalid(error.to_string()))?;
@@ -254,7 +253,7 @@ impl Serve for Driver {
 
     async fn commit(&self, ask: Message<CommitAsk>) -> Result<Message<CommitAnswer>, Refusal> {
         self.admit_caller(&ask.sender)?;
-        let _turn = self.gates.peer_call()?;
+        let _turn = self.admission.peer_call()?;
         let (preparation, record) = match ask.body {
             CommitAsk::Abandon { preparation } => {
                 drop(self.preparations.take(preparation));
@@ -284,8 +283,9 @@ impl Serve for Driver {
         match applied.map_err(|error| refusal(&error))? {
             Applied::Done { .. } => {
                 self.metrics.copied(Copied::Replica);
-                self.judges.file_is_replica(&record.key, record.version);
-                self.let_go_if_late(&record).await;
+                self.policy_slots
+                    .file_is_replica(&record.key, record.version);
+                self.release_if_late(&record).await;
                 Ok(self.message(CommitAnswer::Done))
             }
             Applied::Superseded(greater) => Ok(self.message(CommitAnswer::Superseded(greater))),
@@ -298,7 +298,7 @@ impl Serve for Driver {
 
     async fn pull(&self, ask: Message<PullAsk>) -> Result<Message<()>, Refusal> {
         self.admit_caller(&ask.sender)?;
-        let _turn = self.gates.peer_call()?;
+        let _turn = self.admission.peer_call()?;
         let PullAsk { record, from, hops } = ask.body;
         if record.deleted {
             return Err(Refusal::Invalid(
@@ -334,7 +334,7 @@ impl Serve for Driver {
 
     async fn move_replica(&self, ask: Message<MoveAsk>) -> Result<Message<()>, Refusal> {
         self.admit_caller(&ask.sender)?;
-        let _turn = self.gates.peer_call()?;
+        let _turn = self.admission.peer_call()?;
         let MoveAsk { key, relieves, to } = ask.body;
         let from = if relieves {
             ask.sender.node.id
@@ -347,7 +347,7 @@ impl Serve for Driver {
 
     async fn announce(&self, ask: Message<Announcement>) -> Result<Message<()>, Refusal> {
         self.admit_caller(&ask.sender)?;
-        let _turn = self.gates.peer_call()?;
+        let _turn = self.admission.peer_call()?;
         let Announcement { record, hops_left } = ask.body;
         self.check_stamp(&record)?;
         let hops_left = hops_left.min(self.settings.announce_hops);
@@ -361,7 +361,7 @@ impl Serve for Driver {
         ask: Message<ReconcileAsk>,
     ) -> Result<Message<ReconcileAnswer>, Refusal> {
         self.admit_caller(&ask.sender)?;
-        let _turn = self.gates.peer_call()?;
+        let _turn = self.admission.peer_call()?;
         let answer = self.compare_for(ask.sender.node.id, ask.body).await?;
         Ok(self.message(answer))
     }
@@ -376,8 +376,8 @@ impl Serve for Driver {
 impl Driver {
     /// Nothing is placed on a node that is emptied, also by one that has not heard of it yet.
     fn refuse_while_drained(&self) -> Result<(), Refusal> {
-        if self.living.now().draining {
-            return Err(Refusal::NoRoom(format!(
+        if self.lifetime.now().draining {
+            return Err(Refusal::NoSpace(format!(
                 "node {} is being emptied",
                 self.me.name
             )));

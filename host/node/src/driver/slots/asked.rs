@@ -18,18 +18,18 @@ pub(super) type MayGoOn<'a> = &'a (dyn Fn() -> Result<(), Fault> + Sync);
 
 /// A policy for as long as one question takes.
 pub(crate) struct Asked<'a, J: ?Sized> {
-    judge: &'a mut J,
+    policy: &'a mut J,
     may_go_on: MayGoOn<'a>,
 }
 
 impl<'a, J: ?Sized> Asked<'a, J> {
-    pub(super) fn new(judge: &'a mut J, may_go_on: MayGoOn<'a>) -> Self {
-        Self { judge, may_go_on }
+    pub(super) fn new(policy: &'a mut J, may_go_on: MayGoOn<'a>) -> Self {
+        Self { policy, may_go_on }
     }
 
     fn call<T>(&mut self, call: impl FnOnce(&mut J) -> Result<T, Fault>) -> Result<T, Fault> {
         (self.may_go_on)()?;
-        caught(|| call(self.judge))
+        caught(|| call(self.policy))
     }
 }
 
@@ -54,38 +54,38 @@ impl<J: ?Sized + Placement> Placement for Asked<'_, J> {
         request: &PlacementRequest,
         candidates: &[NodeView],
     ) -> Result<Vec<u32>, Fault> {
-        self.call(|judge| judge.place(request, candidates))
+        self.call(|policy| policy.place(request, candidates))
     }
 }
 
 impl<J: ?Sized + Relocation> Relocation for Asked<'_, J> {
     fn on_read(&mut self, read: &RemoteRead) -> Result<RelocationVerdict, Fault> {
-        self.call(|judge| judge.on_read(read))
+        self.call(|policy| policy.on_read(read))
     }
 }
 
 impl<J: ?Sized + Eviction> Eviction for Asked<'_, J> {
     fn set_capacity(&mut self, bytes: u64) -> Result<(), Fault> {
-        self.call(|judge| judge.set_capacity(bytes))
+        self.call(|policy| policy.set_capacity(bytes))
     }
 
     fn restore(&mut self, entries: &[CacheEntry]) -> Result<(), Fault> {
-        self.call(|judge| judge.restore(entries))
+        self.call(|policy| policy.restore(entries))
     }
 
     fn hit(&mut self, slots: &[Slot]) -> Result<(), Fault> {
-        self.call(|judge| judge.hit(slots))
+        self.call(|policy| policy.hit(slots))
     }
 
     fn admit(&mut self, incoming: CacheEntry, needed: u64) -> Result<Admission, Fault> {
-        self.call(|judge| judge.admit(incoming, needed))
+        self.call(|policy| policy.admit(incoming, needed))
     }
 
     fn make_room(&mut self, needed: u64, now: Millis) -> Result<Vec<Slot>, Fault> {
-        self.call(|judge| judge.make_room(needed, now))
+        self.call(|policy| policy.make_room(needed, now))
     }
 
     fn removed(&mut self, slots: &[Slot]) -> Result<(), Fault> {
-        self.call(|judge| judge.removed(slots))
+        self.call(|policy| policy.removed(slots))
     }
 }

@@ -2,9 +2,9 @@
 //!
 //! A case is handed over without waiting. Whoever is behind misses some, and they are counted.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard};
 
 use dataverse_core::cache::CachedCopy;
 use dataverse_core::holdings::Role;
@@ -14,6 +14,7 @@ use dataverse_core::placement::Candidate;
 use dataverse_core::policy::{FileView, PlacementRequest};
 use dataverse_core::relocation::PathNode;
 use dataverse_core::version::{Millis, Version};
+use parking_lot::{Mutex, MutexGuard};
 
 /// A placement that was decided.
 #[derive(Clone, Debug)]
@@ -106,8 +107,8 @@ pub struct Feed<C> {
 impl<C> Feed<C> {
     /// A queue for so many cases, and the count of those that did not fit in.
     #[must_use]
-    pub fn new(room: usize) -> (Self, Receiver<C>, Arc<AtomicU64>) {
-        let (cases, queue) = sync_channel(room);
+    pub fn new(space: usize) -> (Self, Receiver<C>, Arc<AtomicU64>) {
+        let (cases, queue) = sync_channel(space);
         let dropped = Arc::new(AtomicU64::new(0));
         let feed = Self {
             cases,
@@ -173,6 +174,6 @@ impl<C> Fed<C> {
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Feed<C>>> {
-        self.feed.lock().expect("no one panics while feeding")
+        self.feed.lock()
     }
 }

@@ -1,15 +1,16 @@
 //! How an eviction policy follows a cache, and how it is asked: the cache's lock is free while it thinks.
 
-use std::sync::{Arc, MutexGuard};
+use std::sync::Arc;
 
-use dataverse_core::cache::{Cache, CachedCopy, Outcome, Step};
+use dataverse_core::cache::{Cache, CacheOutcome, CachedCopy, Step};
 use dataverse_core::limits;
 use dataverse_core::policy::Fault;
 use dataverse_core::version::Millis;
+use parking_lot::MutexGuard;
 
 use super::AnyEviction;
 use super::asked::Asked;
-use crate::driver::slots::gate::Briefing;
+use crate::driver::slots::gate::Handover;
 use crate::driver::slots::instance::Answered;
 
 /// Whoever has a cache behind a short lock.
@@ -21,7 +22,7 @@ pub(crate) trait Caches: Send + Sync {
 /// Hands a cache over to the policies that come to follow it.
 pub(crate) struct Following<C>(pub(crate) Arc<C>);
 
-impl<C: Caches> Briefing<AnyEviction> for Following<C> {
+impl<C: Caches> Handover<AnyEviction> for Following<C> {
     fn is_current(&self) -> bool {
         self.0.cache().is_followed()
     }
@@ -30,9 +31,9 @@ impl<C: Caches> Briefing<AnyEviction> for Following<C> {
         self.0.cache().len() > limits::EVICTION_BATCH_MAX
     }
 
-    fn give(&self, judge: &mut Asked<'_, AnyEviction>) -> Result<(), Fault> {
+    fn give(&self, policy: &mut Asked<'_, AnyEviction>) -> Result<(), Fault> {
         let handover = self.0.cache().hand_over();
-        handover.put_to(judge)
+        handover.put_to(policy)
     }
 
     fn void(&self) {
@@ -43,15 +44,15 @@ impl<C: Caches> Briefing<AnyEviction> for Following<C> {
 /// Whether a copy is cached from now on, and what goes for it. A judge must follow the cache.
 pub(crate) fn ask_admission(
     caches: &impl Caches,
-    judge: Option<Asked<'_, AnyEviction>>,
+    policy: Option<Asked<'_, AnyEviction>>,
     copy: CachedCopy,
     now: Millis,
-) -> Answered<Outcome> {
-    match judge {
+) -> Answered<CacheOutcome> {
+    match policy {
         None => by_baseline(caches.cache().admit(None, copy, now)),
-        Some(judge) => {
+        Some(policy) => {
             let first = caches.cache().ask_admit(copy, now);
-            converse(judge, caches, first)
+            converse(policy, caches, first)
         }
     }
 }
@@ -59,33 +60,33 @@ pub(crate) fn ask_admission(
 /// What goes to free so many bytes. A judge must follow the cache.
 pub(crate) fn ask_room(
     caches: &impl Caches,
-    judge: Option<Asked<'_, AnyEviction>>,
+    policy: Option<Asked<'_, AnyEviction>>,
     bytes: u64,
     now: Millis,
-) -> Answered<Outcome> {
-    match judge {
+) -> Answered<CacheOutcome> {
+    match policy {
         None => by_baseline(caches.cache().make_room(None, bytes, now)),
-        Some(judge) => {
+        Some(policy) => {
             let first = caches.cache().ask_room(bytes, now);
-            converse(judge, caches, first)
+            converse(policy, caches, first)
         }
     }
 }
 
-fn by_baseline(value: Outcome) -> Answered<Outcome> {
+fn by_baseline(value: CacheOutcome) -> Answered<CacheOutcome> {
     Answered { value, fault: None }
 }
 
 /// Puts questions to the judge until there is nothing left to ask.
 fn converse(
-    mut judge: Asked<'_, AnyEviction>,
+    mut policy: Asked<'_, AnyEviction>,
     caches: &impl Caches,
     first: Step,
-) -> Answered<Outcome> {
-    let (mut outcome, mut next) = Outcome::default().after(first);
+) -> Answered<CacheOutcome> {
+    let (mut outcome, mut next) = CacheOutcome::default().after(first);
     while let Some(question) = next {
         let gist = question.gist();
-        let verdict = question.put_to(&mut judge);
+        let verdict = question.put_to(&mut policy);
         let mut step = caches.cache().settle(question, verdict);
         step.fault = step.fault.map(|fault| fault.at(gist));
         (outcome, next) = outcome.after(step);

@@ -1,4 +1,4 @@
-//! `Place`: what surrounds whoever answers. What an instance has to be told before it can be asked, and
+//! `Gate`: what surrounds whoever answers. What an instance has to be told before it can be asked, and
 //! whether it may go on.
 
 use std::sync::OnceLock;
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::asked::Asked;
 
 /// What an instance has to be told before it can be asked anything, and goes on being told.
-pub(crate) trait Briefing<J: ?Sized>: Send + Sync {
+pub(crate) trait Handover<J: ?Sized>: Send + Sync {
     /// The present instance has been told.
     fn is_current(&self) -> bool;
     /// Telling it takes more than a moment, so nobody shall wait for it.
@@ -19,25 +19,25 @@ pub(crate) trait Briefing<J: ?Sized>: Send + Sync {
     ///
     /// # Errors
     /// [`Fault`] when it fails at listening.
-    fn give(&self, judge: &mut Asked<'_, J>) -> Result<(), Fault>;
+    fn give(&self, policy: &mut Asked<'_, J>) -> Result<(), Fault>;
     /// There is no instance any more that was told.
     fn void(&self);
 }
 
 /// What surrounds whoever answers.
-pub(crate) struct Place<J: ?Sized> {
+pub(crate) struct Gate<J: ?Sized> {
     /// None where an instance can be asked without being told anything.
-    briefing: OnceLock<Box<dyn Briefing<J>>>,
+    handover: OnceLock<Box<dyn Handover<J>>>,
     is_closed: AtomicBool,
     /// How many wait to let someone else answer.
     takers: AtomicUsize,
     is_settling: AtomicBool,
 }
 
-impl<J: ?Sized> Default for Place<J> {
+impl<J: ?Sized> Default for Gate<J> {
     fn default() -> Self {
         Self {
-            briefing: OnceLock::new(),
+            handover: OnceLock::new(),
             is_closed: AtomicBool::new(false),
             takers: AtomicUsize::new(0),
             is_settling: AtomicBool::new(false),
@@ -45,26 +45,26 @@ impl<J: ?Sized> Default for Place<J> {
     }
 }
 
-impl<J: ?Sized> Place<J> {
+impl<J: ?Sized> Gate<J> {
     /// Says once what an instance has to be told.
-    pub(crate) fn brief_with(&self, briefing: Box<dyn Briefing<J>>) {
+    pub(crate) fn hand_over_with(&self, handover: Box<dyn Handover<J>>) {
         // A place belongs to one cache, which says this when it starts.
-        let _ = self.briefing.set(briefing);
+        let _ = self.handover.set(handover);
     }
 
-    pub(super) fn briefing(&self) -> Option<&dyn Briefing<J>> {
-        self.briefing.get().map(|briefing| &**briefing)
+    pub(super) fn handover(&self) -> Option<&dyn Handover<J>> {
+        self.handover.get().map(|handover| &**handover)
     }
 
     /// Whether the present instance knows what it has to know.
     pub(super) fn is_current(&self) -> bool {
-        self.briefing().is_none_or(Briefing::is_current)
+        self.handover().is_none_or(Handover::is_current)
     }
 
     /// The present instance is gone, or about to go.
     pub(super) fn void(&self) {
-        if let Some(briefing) = self.briefing() {
-            briefing.void();
+        if let Some(handover) = self.handover() {
+            handover.void();
         }
     }
 

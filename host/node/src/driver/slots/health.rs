@@ -1,10 +1,10 @@
 //! A tenure: what is noted of a policy while it decides.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
-use dataverse_core::policy::{Conduct, Fault, FaultKind, Kind, Standing, Trouble};
+use dataverse_core::policy::{Conduct, Fault, FaultKind, Kind, PolicyRecord, Trouble};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use crate::limits;
@@ -23,19 +23,19 @@ pub struct Cost {
 pub type OnTrouble = Box<dyn Fn(Trouble) + Send + Sync>;
 
 /// What is noted of a policy from when it is swapped in until another takes its place.
-pub struct Tenure {
+pub struct Health {
     kind: Kind,
     name: String,
     wall_ms: u64,
     is_shadow: bool,
     began: Instant,
-    standing: Mutex<Standing>,
+    record: Mutex<PolicyRecord>,
     costs: Mutex<VecDeque<Cost>>,
     last_fault: Mutex<Option<String>>,
     on_trouble: OnTrouble,
 }
 
-impl Tenure {
+impl Health {
     /// Of a policy that begins now, on probation or not, and may think for so long.
     #[must_use]
     pub fn new(
@@ -51,10 +51,10 @@ impl Tenure {
             wall_ms,
             is_shadow: false,
             began: Instant::now(),
-            standing: Mutex::new(if on_probation {
-                Standing::on_probation(0)
+            record: Mutex::new(if on_probation {
+                PolicyRecord::on_probation(0)
             } else {
-                Standing::proven(0)
+                PolicyRecord::proven(0)
             }),
             costs: Mutex::default(),
             last_fault: Mutex::default(),
@@ -86,13 +86,13 @@ impl Tenure {
     /// What it may do now.
     #[must_use]
     pub fn conduct(&self) -> Conduct {
-        self.standing().conduct(self.now())
+        self.record().conduct(self.now())
     }
 
     /// How it has behaved.
     #[must_use]
-    pub fn behaviour(&self) -> Standing {
-        self.standing().clone()
+    pub fn behaviour(&self) -> PolicyRecord {
+        self.record().clone()
     }
 
     /// What its last decisions cost, oldest first.
@@ -120,7 +120,7 @@ impl Tenure {
         }
         let trouble = {
             let fault = fault.map(|fault| fault.kind);
-            self.standing().note(fault, self.now())
+            self.record().note(fault, self.now())
         };
         if let Some(fault) = fault {
             let (policy, decision) = (self.name.as_str(), self.kind.as_str());
@@ -135,8 +135,8 @@ impl Tenure {
     /// Faults by kind, those that happened.
     #[must_use]
     pub fn faults(&self) -> Vec<(FaultKind, u64)> {
-        let standing = self.standing();
-        let counted = FaultKind::ALL.map(|kind| (kind, standing.faults(kind)));
+        let record = self.record();
+        let counted = FaultKind::ALL.map(|kind| (kind, record.faults(kind)));
         counted
             .into_iter()
             .filter(|&(_, times)| times > 0)
@@ -150,24 +150,18 @@ impl Tenure {
     }
 
     fn kept_fault(&self) -> MutexGuard<'_, Option<String>> {
-        self.last_fault
-            .lock()
-            .expect("no one panics while holding a fault")
+        self.last_fault.lock()
     }
 
     fn now(&self) -> u64 {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    fn standing(&self) -> MutexGuard<'_, Standing> {
-        self.standing
-            .lock()
-            .expect("no one panics while holding a standing")
+    fn record(&self) -> MutexGuard<'_, PolicyRecord> {
+        self.record.lock()
     }
 
     fn kept_costs(&self) -> MutexGuard<'_, VecDeque<Cost>> {
-        self.costs
-            .lock()
-            .expect("no one panics while holding costs")
+        self.costs.lock()
     }
 }

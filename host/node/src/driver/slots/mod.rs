@@ -4,8 +4,8 @@
 //! under no lock but its own, and the core checks the verdict. A fault is answered by the baseline and noted.
 //! What was asked and answered is handed to shadows.
 //!
-//! `seat` is where questions come in and whoever answers is replaced; `occupant` is who answers, `place` what
-//! surrounds it, `asked` what is called of it; `tenure` is what is noted of it; `following` is how an
+//! `slot` is where questions come in and whoever answers is replaced; `instance` is who answers, `place` what
+//! surrounds it, `asked` what is called of it; `health` is what is noted of it; `following` is how an
 //! eviction policy keeps up with the cache; `case` is what shadows are given.
 //!
 //! The order of locks: a seat's occupant, then the cache's, which is only ever held for a moment; the
@@ -14,7 +14,7 @@
 mod asked;
 mod case;
 #[cfg(test)]
-pub(crate) mod fake_policy;
+pub(crate) mod fake_policies;
 mod following;
 mod gate;
 mod health;
@@ -24,9 +24,9 @@ mod slot;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::sync::{Arc, OnceLock};
 
-use dataverse_core::cache::{Cache, CachedCopy, Outcome};
+use dataverse_core::cache::{Cache, CacheOutcome, CachedCopy};
 use dataverse_core::holdings::Role;
 use dataverse_core::id::NodeId;
 use dataverse_core::key::Key;
@@ -37,48 +37,49 @@ use dataverse_core::policy::{
 use dataverse_core::record::Record;
 use dataverse_core::relocation::{self, PathNode, Reads, RelocationPlan};
 use dataverse_core::version::{Millis, Version};
+use parking_lot::{Mutex, MutexGuard};
 
 pub use case::{CacheCase, Fed, Feed, PlacementCase, RelocationCase};
-pub use health::{Cost, OnTrouble, Tenure};
-pub use instance::{Maker, Occupant, Priced};
-pub use slot::Seat;
+pub use health::{Cost, Health, OnTrouble};
+pub use instance::{Maker, PolicyInstance, Priced};
+pub use slot::PolicySlot;
 
 pub(crate) use asked::{Asked, panic_text};
 pub(crate) use following::{Caches, Following, ask_admission, ask_room};
-pub(crate) use gate::Place;
+pub(crate) use gate::Gate;
 pub(crate) use instance::{Answered, Readiness};
 
 use super::state::State;
 
 /// An instance of a placement policy.
-pub trait PlacementJudge: Placement + Priced {}
-impl<P: Placement + Priced> PlacementJudge for P {}
+pub trait PricedPlacement: Placement + Priced {}
+impl<P: Placement + Priced> PricedPlacement for P {}
 
 /// An instance of an eviction policy.
-pub trait EvictionJudge: Eviction + Priced {}
-impl<P: Eviction + Priced> EvictionJudge for P {}
+pub trait PricedEviction: Eviction + Priced {}
+impl<P: Eviction + Priced> PricedEviction for P {}
 
 /// An instance of a relocation policy.
-pub trait RelocationJudge: Relocation + Priced {}
-impl<P: Relocation + Priced> RelocationJudge for P {}
+pub trait PricedRelocation: Relocation + Priced {}
+impl<P: Relocation + Priced> PricedRelocation for P {}
 
 /// Any of them.
-pub type AnyPlacement = dyn PlacementJudge;
+pub type AnyPlacement = dyn PricedPlacement;
 /// Any of them.
-pub type AnyEviction = dyn EvictionJudge;
+pub type AnyEviction = dyn PricedEviction;
 /// Any of them.
-pub type AnyRelocation = dyn RelocationJudge;
+pub type AnyRelocation = dyn PricedRelocation;
 
 /// Who judges: a seat a kind, and the shadows beside it. Empty seats are the native baselines': weighted
 /// rendezvous over zones, coldest first, the reader keeps a copy.
 #[derive(Default)]
-pub struct Judges {
+pub struct PolicySlots {
     /// Who says where the copies of a new file go.
-    pub placement: Seat<AnyPlacement>,
+    pub placement: PolicySlot<AnyPlacement>,
     /// Who says which cached copies make room.
-    pub eviction: Seat<AnyEviction>,
+    pub eviction: PolicySlot<AnyEviction>,
     /// Who says whether data moves towards its readers.
-    pub relocation: Seat<AnyRelocation>,
+    pub relocation: PolicySlot<AnyRelocation>,
     /// Placements that were decided.
     pub placement_shadow: Fed<PlacementCase>,
     /// What happened to the cache.
@@ -89,13 +90,13 @@ pub struct Judges {
     state: OnceLock<Arc<State>>,
 }
 
-impl Judges {
+impl PolicySlots {
     /// They judge for this node from now on.
-    pub(super) fn judge_for(&self, state: &Arc<State>) {
+    pub(super) fn attach(&self, state: &Arc<State>) {
         // Said once, by the driver that they belong to.
         let _ = self.state.set(Arc::clone(state));
         let following = Following(Arc::clone(state));
-        self.eviction.brief_with(Box::new(following));
+        self.eviction.hand_over_with(Box::new(following));
     }
 
     /// The baselines judge from now on. Whoever is asked just now is cut off after the call under way.
@@ -135,10 +136,10 @@ impl Judges {
             (asked, holders_first.clone())
         });
         let among = candidates.len();
-        let ask = move |judge: Option<Asked<'_, AnyPlacement>>| {
-            let ranked = match judge {
-                Some(mut judge) => {
-                    placement::rank(&mut judge, &request, candidates, &holders_first)
+        let ask = move |policy: Option<Asked<'_, AnyPlacement>>| {
+            let ranked = match policy {
+                Some(mut policy) => {
+                    placement::rank(&mut policy, &request, candidates, &holders_first)
                 }
                 None => placement::rank(&mut Rendezvous, &request, candidates, &holders_first),
             };
@@ -170,16 +171,16 @@ impl Judges {
         now: Millis,
     ) -> RelocationPlan {
         let reads = {
-            let mut counted = self.reads.lock().expect("no one panics while counting");
+            let mut counted = self.reads.lock();
             counted.count(record.key.file_id(), now)
         };
         let file = view_of(&record.key, record.size);
         let fed = self.relocation_shadow.is_fed();
         let shadowed = fed.then(|| (file.clone(), path.clone()));
-        let ask = move |judge: Option<Asked<'_, AnyRelocation>>| {
+        let ask = move |policy: Option<Asked<'_, AnyRelocation>>| {
             let asked = file.clone();
-            let mut plan = match judge {
-                Some(mut judge) => relocation::plan(&mut judge, asked, reads, &path, hit, now),
+            let mut plan = match policy {
+                Some(mut policy) => relocation::plan(&mut policy, asked, reads, &path, hit, now),
                 None => relocation::plan(&mut ReaderKeepsCopy, asked, reads, &path, hit, now),
             };
             let fault = plan.fault.take();
@@ -205,17 +206,28 @@ impl Judges {
     }
 
     /// Whether a copy is cached from now on, and what goes for it.
-    pub(super) async fn admit(&self, state: &Arc<State>, copy: CachedCopy, now: Millis) -> Outcome {
+    pub(super) async fn admit(
+        &self,
+        state: &Arc<State>,
+        copy: CachedCopy,
+        now: Millis,
+    ) -> CacheOutcome {
         let state = Arc::clone(state);
         let ask =
-            move |judge: Option<Asked<'_, AnyEviction>>| ask_admission(&*state, judge, copy, now);
+            move |policy: Option<Asked<'_, AnyEviction>>| ask_admission(&*state, policy, copy, now);
         self.eviction.ask(ask).await
     }
 
     /// What goes to free so many bytes for something that is not cached.
-    pub(super) async fn make_room(&self, state: &Arc<State>, bytes: u64, now: Millis) -> Outcome {
+    pub(super) async fn make_room(
+        &self,
+        state: &Arc<State>,
+        bytes: u64,
+        now: Millis,
+    ) -> CacheOutcome {
         let state = Arc::clone(state);
-        let ask = move |judge: Option<Asked<'_, AnyEviction>>| ask_room(&*state, judge, bytes, now);
+        let ask =
+            move |policy: Option<Asked<'_, AnyEviction>>| ask_room(&*state, policy, bytes, now);
         self.eviction.ask(ask).await
     }
 

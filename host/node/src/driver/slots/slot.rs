@@ -17,56 +17,56 @@ use tokio::sync::{Mutex, OwnedMutexGuard, oneshot};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::asked::Asked;
-use crate::driver::slots::gate::{Briefing, Place};
-use crate::driver::slots::instance::{Answered, Occupant, Priced, Readiness};
+use crate::driver::slots::gate::{Gate, Handover};
+use crate::driver::slots::instance::{Answered, PolicyInstance, Priced, Readiness};
 
-type Seated<J> = OwnedMutexGuard<Option<Occupant<J>>>;
+type HeldSlot<J> = OwnedMutexGuard<Option<PolicyInstance<J>>>;
 
 /// The place of whoever answers; the baseline does as long as nobody sits there.
-pub struct Seat<J: ?Sized> {
-    occupant: Arc<Mutex<Option<Occupant<J>>>>,
+pub struct PolicySlot<J: ?Sized> {
+    instance: Arc<Mutex<Option<PolicyInstance<J>>>>,
     is_taken: AtomicBool,
     wait_ms: AtomicU64,
-    pub(super) place: Arc<Place<J>>,
+    pub(super) gate: Arc<Gate<J>>,
 }
 
-impl<J: ?Sized> Default for Seat<J> {
+impl<J: ?Sized> Default for PolicySlot<J> {
     fn default() -> Self {
         Self {
-            occupant: Arc::default(),
+            instance: Arc::default(),
             is_taken: AtomicBool::new(false),
             wait_ms: AtomicU64::new(0),
-            place: Arc::default(),
+            gate: Arc::default(),
         }
     }
 }
 
-impl<J: ?Sized + Priced + 'static> Seat<J> {
+impl<J: ?Sized + Priced + 'static> PolicySlot<J> {
     /// Says once what every instance has to be told before it is asked.
-    pub(super) fn brief_with(&self, briefing: Box<dyn Briefing<J>>) {
-        self.place.brief_with(briefing);
+    pub(super) fn hand_over_with(&self, handover: Box<dyn Handover<J>>) {
+        self.gate.hand_over_with(handover);
     }
 
     /// Lets someone else answer, from the next question on. `None` is the baseline.
     ///
     /// It waits for the decision under way. Dropped before it returns, it has changed nothing.
-    pub async fn take(&self, next: Option<Occupant<J>>) {
-        let hurry = self.place.hurry();
-        let mut occupant = self.occupant.lock().await;
+    pub async fn take(&self, next: Option<PolicyInstance<J>>) {
+        let hurry = self.gate.hurry();
+        let mut instance = self.instance.lock().await;
         drop(hurry);
         if let Some(next) = &next {
             self.wait_ms.store(next.wall_ms(), Ordering::Relaxed);
         }
         self.is_taken.store(next.is_some(), Ordering::Release);
-        let before = std::mem::replace(&mut *occupant, next);
-        self.place.void();
-        drop(occupant);
+        let before = std::mem::replace(&mut *instance, next);
+        self.gate.void();
+        drop(instance);
         drop(before);
     }
 
     /// From now on the baseline answers. Who is being asked is cut off after the call under way.
     pub(super) fn close(&self) {
-        self.place.close();
+        self.gate.close();
     }
 
     /// Puts a question. It is called with the policy, or with `None` when the baseline is to answer.
@@ -74,12 +74,12 @@ impl<J: ?Sized + Priced + 'static> Seat<J> {
         &self,
         question: impl FnOnce(Option<Asked<'_, J>>) -> Answered<T> + Send + 'static,
     ) -> T {
-        let Some(mut seated) = self.free().await else {
+        let Some(mut held) = self.free().await else {
             return question(None).value;
         };
-        let place = Arc::clone(&self.place);
+        let gate = Arc::clone(&self.gate);
         let (reply, answer) = oneshot::channel();
-        let answering = spawn_blocking(move || attend(&mut seated, question, reply, &place));
+        let answering = spawn_blocking(move || attend(&mut held, question, reply, &gate));
         match answer.await {
             Ok(answer) => answer,
             Err(_) => {
@@ -92,15 +92,15 @@ impl<J: ?Sized + Priced + 'static> Seat<J> {
     /// Tells the occupant what it has to know, before it is asked anything. Questions are answered by the
     /// baseline meanwhile.
     pub(super) async fn settle_in(&self) {
-        let Some(mut seated) = self.free().await else {
+        let Some(mut held) = self.free().await else {
             return;
         };
-        let place = Arc::clone(&self.place);
+        let gate = Arc::clone(&self.gate);
         let settled = spawn_blocking(move || {
-            if let Some(occupant) = &mut *seated {
-                let _settling = place.settling();
-                if occupant.ready(&place) == Readiness::Unfamiliar {
-                    occupant.settle(&place);
+            if let Some(instance) = &mut *held {
+                let _settling = gate.settling();
+                if instance.ready(&gate) == Readiness::Unfamiliar {
+                    instance.settle(&gate);
                 }
             }
         });
@@ -110,50 +110,50 @@ impl<J: ?Sized + Priced + 'static> Seat<J> {
     /// Waits until nothing is done any more that follows an answer.
     #[cfg(test)]
     pub(crate) async fn rest(&self) {
-        drop(self.occupant.lock().await);
+        drop(self.instance.lock().await);
     }
 
     /// The occupant, when it can be asked now.
-    async fn free(&self) -> Option<Seated<J>> {
-        let is_open = self.is_taken.load(Ordering::Acquire) && !self.place.is_closed();
-        if !is_open || self.place.is_settling() {
+    async fn free(&self) -> Option<HeldSlot<J>> {
+        let is_open = self.is_taken.load(Ordering::Acquire) && !self.gate.is_closed();
+        if !is_open || self.gate.is_settling() {
             return None;
         }
         let wait = Duration::from_millis(self.wait_ms.load(Ordering::Relaxed));
-        let free = Arc::clone(&self.occupant).lock_owned();
-        let seated = tokio::time::timeout(wait, free).await.ok()?;
-        let may = seated.as_ref().is_some_and(Occupant::may_decide) && !self.place.is_closed();
-        may.then_some(seated)
+        let free = Arc::clone(&self.instance).lock_owned();
+        let held = tokio::time::timeout(wait, free).await.ok()?;
+        let may = held.as_ref().is_some_and(PolicyInstance::may_decide) && !self.gate.is_closed();
+        may.then_some(held)
     }
 }
 
 /// Answers a question, and afterwards makes the instance that is missing and tells it what it does not know yet.
 fn attend<J: ?Sized + Priced, T>(
-    seated: &mut Seated<J>,
+    held: &mut HeldSlot<J>,
     question: impl FnOnce(Option<Asked<'_, J>>) -> Answered<T>,
     reply: oneshot::Sender<T>,
-    place: &Place<J>,
+    gate: &Gate<J>,
 ) {
-    let Some(occupant) = &mut **seated else {
+    let Some(instance) = &mut **held else {
         let _ = reply.send(question(None).value);
         return;
     };
-    let readiness = occupant.ready(place);
+    let readiness = instance.ready(gate);
     let answer = match readiness {
-        Readiness::Ready => occupant.answer(question, place),
+        Readiness::Ready => instance.answer(question, gate),
         Readiness::Unfit | Readiness::Unfamiliar => question(None).value,
     };
     // One that has just failed is replaced now and not when the next question comes.
     let has_to_settle = match readiness {
-        Readiness::Ready => occupant.wants_instance(),
+        Readiness::Ready => instance.wants_guest(),
         Readiness::Unfit => false,
         Readiness::Unfamiliar => true,
     };
-    let _settling = has_to_settle.then(|| place.settling());
+    let _settling = has_to_settle.then(|| gate.settling());
     // Whoever asked may be gone.
     let _ = reply.send(answer);
     if has_to_settle {
-        occupant.settle(place);
+        instance.settle(gate);
     }
 }
 

@@ -1,12 +1,12 @@
-//! Judges under policies that are slow, wrong, or gone. Time stands still unless a test lets it pass, and
+//! Policy slots under policies that are slow, wrong, or gone. Time stands still unless a test lets it pass, and
 //! does not pass by itself while a policy thinks.
 
 use std::future::Future;
 use std::pin::pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use dataverse_core::cache::{CachedCopy, Outcome};
+use dataverse_core::cache::{CacheOutcome, CachedCopy};
 use dataverse_core::content::Digest;
 use dataverse_core::holdings::Role;
 use dataverse_core::id::NodeId;
@@ -20,10 +20,11 @@ use dataverse_core::policy::{
 use dataverse_core::record::{Layout, Record};
 use dataverse_core::version::{Stamp, Version};
 use futures_util::poll;
+use parking_lot::Mutex;
 use tokio::time::advance;
 
-use super::{Answered, AnyPlacement, Asked, Feed, Judges, Maker, Occupant, Tenure};
-use crate::driver::slots::fake_policy::{Act, Heard, Hold, Troupe};
+use super::{Answered, AnyPlacement, Asked, Feed, Health, Maker, PolicyInstance, PolicySlots};
+use crate::driver::slots::fake_policies::{Act, FakePolicies, Heard, Hold};
 use crate::driver::state::State;
 
 const WALL: Duration = Duration::from_millis(100);
@@ -36,29 +37,29 @@ enum By {
     Baseline,
 }
 
-/// Judges, the state that they judge for, and what trouble there was.
+/// Policy slots, the state that they decide for, and what trouble there was.
 struct Court {
-    judges: Arc<Judges>,
+    policy_slots: Arc<PolicySlots>,
     state: Arc<State>,
     troubles: Arc<Mutex<Vec<Trouble>>>,
 }
 
 impl Court {
     /// With room for so many copies, of which so many are cached: `a0` is the coldest.
-    fn caching(room: u64, cached: usize) -> Self {
+    fn caching(space: u64, cached: usize) -> Self {
         let id = NodeId::from(1);
         let state = Arc::new(State::new(Node::new(id, Stamp::default(), Vec::new())));
         {
             let mut cache = state.cache();
-            cache.set_capacity(room * SIZE);
+            cache.set_capacity(space * SIZE);
             for at in 0..cached {
                 assert!(cache.adopt(copy(&format!("a{at}")), 0));
             }
         }
-        let judges = Arc::new(Judges::default());
-        judges.judge_for(&state);
+        let policy_slots = Arc::new(PolicySlots::default());
+        policy_slots.attach(&state);
         Self {
-            judges,
+            policy_slots,
             state,
             troubles: Arc::default(),
         }
@@ -68,43 +69,44 @@ impl Court {
         Self::caching(3, 0)
     }
 
-    fn tenure(&self, kind: Kind, on_probation: bool) -> Arc<Tenure> {
+    fn health(&self, kind: Kind, on_probation: bool) -> Arc<Health> {
         let troubles = Arc::clone(&self.troubles);
-        let on_trouble = move |trouble| {
-            troubles
-                .lock()
-                .expect("nobody panicked with it")
-                .push(trouble)
-        };
+        let on_trouble = move |trouble| troubles.lock().push(trouble);
         let wall_ms = WALL.as_millis() as u64;
-        let tenure = Tenure::new(kind, "actor", wall_ms, on_probation, Box::new(on_trouble));
-        Arc::new(tenure)
+        let health = Health::new(kind, "actor", wall_ms, on_probation, Box::new(on_trouble));
+        Arc::new(health)
     }
 
-    async fn seat_placement(&self, troupe: &Arc<Troupe>, on_probation: bool) -> Arc<Tenure> {
-        let tenure = self.tenure(Kind::Placement, on_probation);
-        let make = troupe.placement();
+    async fn install_placement(
+        &self,
+        fakes: &Arc<FakePolicies>,
+        on_probation: bool,
+    ) -> Arc<Health> {
+        let health = self.health(Kind::Placement, on_probation);
+        let make = fakes.placement();
         let first = make().expect("it is made");
-        let occupant = Occupant::new(make, Some(first), Arc::clone(&tenure));
-        self.judges.placement.take(Some(occupant)).await;
-        tenure
+        let instance = PolicyInstance::new(make, Some(first), Arc::clone(&health));
+        self.policy_slots.placement.take(Some(instance)).await;
+        health
     }
 
-    async fn seat_eviction(&self, troupe: &Arc<Troupe>) -> Arc<Tenure> {
-        let tenure = self.tenure(Kind::Eviction, false);
-        let make = troupe.eviction();
+    async fn install_eviction(&self, fakes: &Arc<FakePolicies>) -> Arc<Health> {
+        let health = self.health(Kind::Eviction, false);
+        let make = fakes.eviction();
         let first = make().expect("it is made");
-        let occupant = Occupant::new(make, Some(first), Arc::clone(&tenure));
-        self.judges.eviction.take(Some(occupant)).await;
-        tenure
+        let instance = PolicyInstance::new(make, Some(first), Arc::clone(&health));
+        self.policy_slots.eviction.take(Some(instance)).await;
+        health
     }
 
     /// Who says where a file goes.
     fn place(&self) -> impl Future<Output = By> + Send + use<> {
-        let judges = Arc::clone(&self.judges);
+        let policy_slots = Arc::clone(&self.policy_slots);
         async move {
             let nodes = candidates();
-            let chosen = judges.rank(request(), nodes.clone(), Vec::new()).await;
+            let chosen = policy_slots
+                .rank(request(), nodes.clone(), Vec::new())
+                .await;
             let views: Vec<NodeView> = nodes.iter().map(|node| node.view.clone()).collect();
             let order = Rendezvous::rank(request().file.id, &views);
             match chosen[0] == nodes[order[0] as usize].id {
@@ -123,27 +125,24 @@ impl Court {
 
     /// Waits until what follows an answer is done.
     async fn rest(&self) {
-        self.judges.placement.rest().await;
-        self.judges.eviction.rest().await;
-        self.judges.relocation.rest().await;
+        self.policy_slots.placement.rest().await;
+        self.policy_slots.eviction.rest().await;
+        self.policy_slots.relocation.rest().await;
     }
 
-    fn admit(&self, name: &str) -> impl Future<Output = Outcome> + Send + use<> {
-        let (judges, state) = (Arc::clone(&self.judges), Arc::clone(&self.state));
+    fn admit(&self, name: &str) -> impl Future<Output = CacheOutcome> + Send + use<> {
+        let (policy_slots, state) = (Arc::clone(&self.policy_slots), Arc::clone(&self.state));
         let copy = copy(name);
-        async move { judges.admit(&state, copy, 1).await }
+        async move { policy_slots.admit(&state, copy, 1).await }
     }
 
-    fn make_room(&self, copies: u64) -> impl Future<Output = Outcome> + Send + use<> {
-        let (judges, state) = (Arc::clone(&self.judges), Arc::clone(&self.state));
-        async move { judges.make_room(&state, copies * SIZE, 1).await }
+    fn make_room(&self, copies: u64) -> impl Future<Output = CacheOutcome> + Send + use<> {
+        let (policy_slots, state) = (Arc::clone(&self.policy_slots), Arc::clone(&self.state));
+        async move { policy_slots.make_room(&state, copies * SIZE, 1).await }
     }
 
     fn troubles(&self) -> Vec<Trouble> {
-        self.troubles
-            .lock()
-            .expect("nobody panicked with it")
-            .clone()
+        self.troubles.lock().clone()
     }
 }
 
@@ -209,7 +208,7 @@ fn files(names: &[&str]) -> Vec<u64> {
     names.iter().map(|name| key(name).file_id().0).collect()
 }
 
-fn victims(outcome: &Outcome) -> Vec<String> {
+fn victims(outcome: &CacheOutcome) -> Vec<String> {
     let names = outcome.victims.iter().map(|victim| victim.key.name());
     names.map(str::to_owned).collect()
 }
@@ -227,7 +226,9 @@ async fn until(holds: impl Fn() -> bool) {
 async fn whoever_finds_the_policy_busy_is_answered_by_the_baseline_within_its_wall_limit() {
     let court = Court::new();
     let (hold, wait) = Hold::new();
-    let tenure = court.seat_placement(&Troupe::deciding([wait]), false).await;
+    let health = court
+        .install_placement(&FakePolicies::deciding([wait]), false)
+        .await;
     let first = tokio::spawn(court.place());
     hold.reached().await;
     let mut second = pin!(court.place());
@@ -238,165 +239,161 @@ async fn whoever_finds_the_policy_busy_is_answered_by_the_baseline_within_its_wa
     assert_eq!(second.await, By::Baseline);
     hold.release();
     assert_eq!(first.await.expect("it ends"), By::Policy);
-    assert_eq!(tenure.behaviour().decisions(), 1);
-    assert_eq!(tenure.faults(), []);
+    assert_eq!(health.behaviour().decisions(), 1);
+    assert_eq!(health.faults(), []);
 }
 
 #[tokio::test(start_paused = true)]
 async fn after_a_fault_that_ends_it_an_instance_is_replaced() {
     let court = Court::new();
-    let troupe = Troupe::deciding([Act::Fault(FaultKind::Trap)]);
-    let tenure = court.seat_placement(&troupe, false).await;
+    let fakes = FakePolicies::deciding([Act::Fault(FaultKind::Trap)]);
+    let health = court.install_placement(&fakes, false).await;
     court.place_times(1, By::Baseline).await;
     assert_eq!(court.place().await, By::Policy);
-    assert_eq!(troupe.made(), 2);
-    assert_eq!(tenure.faults(), [(FaultKind::Trap, 1)]);
-    let fuel = tenure.costs().into_iter().map(|cost| cost.fuel);
+    assert_eq!(fakes.made(), 2);
+    assert_eq!(health.faults(), [(FaultKind::Trap, 1)]);
+    let fuel = health.costs().into_iter().map(|cost| cost.fuel);
     assert_eq!(fuel.collect::<Vec<_>>(), [1, 1]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn nobody_waits_for_an_instance_to_be_made() {
     let court = Court::new();
-    let troupe = Troupe::deciding([Act::Fault(FaultKind::Trap)]);
-    let tenure = court.seat_placement(&troupe, false).await;
+    let fakes = FakePolicies::deciding([Act::Fault(FaultKind::Trap)]);
+    let health = court.install_placement(&fakes, false).await;
     let (hold, wait) = Hold::before(Act::Last(WALL * 2, Box::new(Act::Answer)));
-    troupe.will_enter(wait);
+    fakes.will_enter(wait);
     // The answer comes before the new instance is made, and so do those of others meanwhile.
     assert_eq!(court.place().await, By::Baseline);
     hold.reached().await;
     assert_eq!(court.place().await, By::Baseline);
-    assert_eq!((troupe.made(), troupe.asked()), (1, 1));
+    assert_eq!((fakes.made(), fakes.asked()), (1, 1));
     hold.release();
     court.rest().await;
     assert_eq!(court.place().await, By::Policy);
-    assert_eq!(tenure.faults(), [(FaultKind::Trap, 1)]);
+    assert_eq!(health.faults(), [(FaultKind::Trap, 1)]);
     // Making it is part of what the policy costs.
-    assert_eq!(tenure.costs()[1].elapsed, WALL * 2);
+    assert_eq!(health.costs()[1].elapsed, WALL * 2);
 }
 
 #[tokio::test(start_paused = true)]
 async fn after_an_invalid_verdict_the_same_instance_goes_on() {
     let court = Court::new();
-    let troupe = Troupe::deciding([Act::Place(vec![7])]);
-    let tenure = court.seat_placement(&troupe, false).await;
+    let fakes = FakePolicies::deciding([Act::Place(vec![7])]);
+    let health = court.install_placement(&fakes, false).await;
     assert_eq!(court.place().await, By::Baseline);
     assert_eq!(court.place().await, By::Policy);
-    assert_eq!(troupe.made(), 1);
-    assert_eq!(tenure.faults(), [(FaultKind::Verdict, 1)]);
+    assert_eq!(fakes.made(), 1);
+    assert_eq!(health.faults(), [(FaultKind::Verdict, 1)]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_instance_that_can_not_be_made_is_a_fault_and_is_tried_again() {
     let court = Court::new();
-    let troupe = Troupe::deciding([]);
-    troupe.will_enter(Act::Fault(FaultKind::Memory));
-    troupe.will_enter(Act::Panic);
-    let tenure = court.tenure(Kind::Placement, false);
-    let occupant = Occupant::new(troupe.placement(), None, Arc::clone(&tenure));
-    court.judges.placement.take(Some(occupant)).await;
+    let fakes = FakePolicies::deciding([]);
+    fakes.will_enter(Act::Fault(FaultKind::Memory));
+    fakes.will_enter(Act::Panic);
+    let health = court.health(Kind::Placement, false);
+    let instance = PolicyInstance::new(fakes.placement(), None, Arc::clone(&health));
+    court.policy_slots.placement.take(Some(instance)).await;
     court.place_times(3, By::Baseline).await;
     assert_eq!(court.place().await, By::Policy);
     let faults = [(FaultKind::Trap, 1), (FaultKind::Memory, 1)];
-    assert_eq!(tenure.faults(), faults);
+    assert_eq!(health.faults(), faults);
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_next_instance_of_an_eviction_policy_is_told_what_is_cached_coldest_first() {
     let court = Court::caching(4, 3);
-    let troupe = Troupe::deciding([Act::Fault(FaultKind::Fuel)]);
-    let tenure = court.seat_eviction(&troupe).await;
+    let fakes = FakePolicies::deciding([Act::Fault(FaultKind::Fuel)]);
+    let health = court.install_eviction(&fakes).await;
     court.state.cache().hit(&key("a0"), 1);
     // The baseline admits b, and then an instance is made that knows of it.
     assert!(court.admit("b").await.admitted);
     court.rest().await;
     let told = Heard::Restored(files(&["a1", "a2", "a0"]));
-    assert_eq!(troupe.heard_by(1)[1], told);
+    assert_eq!(fakes.heard_by(1)[1], told);
     // The actor drops what came last: b, not a1 as the baseline would.
     assert_eq!(victims(&court.admit("c").await), ["b"]);
     let told = Heard::Restored(files(&["a1", "a2", "a0", "b"]));
     let capacity = Heard::Capacity(4 * SIZE);
     let asked = Heard::Admit(files(&["c"])[0]);
-    assert_eq!(troupe.heard_by(2), [capacity, told, asked]);
-    assert_eq!(tenure.faults(), [(FaultKind::Fuel, 1)]);
+    assert_eq!(fakes.heard_by(2), [capacity, told, asked]);
+    assert_eq!(health.faults(), [(FaultKind::Fuel, 1)]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_eviction_policy_with_an_invalid_verdict_goes_on_and_keeps_up() {
     let court = Court::caching(3, 3);
     let nobody = Act::Admit(Admission::Admit(vec![99]));
-    let troupe = Troupe::deciding([nobody]);
-    court.seat_eviction(&troupe).await;
+    let fakes = FakePolicies::deciding([nobody]);
+    court.install_eviction(&fakes).await;
     assert_eq!(victims(&court.admit("b").await), ["a0"]);
     assert_eq!(victims(&court.admit("c").await), ["a2"]);
-    assert_eq!(troupe.made(), 1);
+    assert_eq!(fakes.made(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_eviction_policy_that_is_out_of_step_is_replaced_whatever_its_fault_is_called() {
     let court = Court::caching(4, 2);
     // A guest that fails so has not said what the cache is to do.
-    let troupe = Troupe::deciding([Act::Fault(FaultKind::Verdict)]);
-    troupe.will_hear(Act::Fault(FaultKind::Verdict));
-    court.seat_eviction(&troupe).await;
+    let fakes = FakePolicies::deciding([Act::Fault(FaultKind::Verdict)]);
+    fakes.will_hear(Act::Fault(FaultKind::Verdict));
+    court.install_eviction(&fakes).await;
     for name in ["b", "c", "d"] {
         assert!(court.admit(name).await.admitted);
         court.rest().await;
     }
-    assert_eq!(troupe.made(), 3);
+    assert_eq!(fakes.made(), 3);
     let told = Heard::Restored(files(&["a1", "b", "c", "d"]));
-    assert_eq!(troupe.heard_by(3)[1], told);
+    assert_eq!(fakes.heard_by(3)[1], told);
 }
 
 #[tokio::test(start_paused = true)]
 async fn five_faults_suspend_a_policy_and_it_is_tried_again_later() {
     let court = Court::new();
-    let troupe = Troupe::failing(FaultKind::Trap);
-    let tenure = court.seat_placement(&troupe, false).await;
+    let fakes = FakePolicies::failing(FaultKind::Trap);
+    let health = court.install_placement(&fakes, false).await;
     court.place_times(10, By::Baseline).await;
     let delay_ms = limits::SUSPENSION_MS_MIN;
     assert_eq!(court.troubles(), [Trouble::Suspended { delay_ms }]);
-    assert_eq!(tenure.conduct(), Conduct::Suspended);
-    assert_eq!(troupe.asked(), 5);
+    assert_eq!(health.conduct(), Conduct::Suspended);
+    assert_eq!(fakes.asked(), 5);
 
-    troupe
-        .decisions
-        .lock()
-        .expect("nobody panicked with it")
-        .clear();
+    fakes.decisions.lock().clear();
     advance(Duration::from_millis(delay_ms)).await;
     // The first question after it has an instance made for those that follow.
     court.place_times(1, By::Baseline).await;
     assert_eq!(court.place().await, By::Policy);
-    assert_eq!((troupe.asked(), troupe.made()), (6, 6));
-    assert_eq!(tenure.conduct(), Conduct::Active);
+    assert_eq!((fakes.asked(), fakes.made()), (6, 6));
+    assert_eq!(health.conduct(), Conduct::Active);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_policy_that_fails_in_its_probation_is_reported_once_and_never_asked_again() {
     let court = Court::new();
-    let troupe = Troupe::failing(FaultKind::Deadline);
-    let tenure = court.seat_placement(&troupe, true).await;
+    let fakes = FakePolicies::failing(FaultKind::Deadline);
+    let health = court.install_placement(&fakes, true).await;
     court.place_times(10, By::Baseline).await;
     advance(Duration::from_secs(24 * 60 * 60)).await;
     court.place_times(10, By::Baseline).await;
     assert_eq!(court.troubles(), [Trouble::RolledBack]);
-    assert_eq!((troupe.asked(), troupe.made()), (5, 5));
-    assert!(tenure.behaviour().has_failed_probation());
+    assert_eq!((fakes.asked(), fakes.made()), (5, 5));
+    assert!(health.behaviour().has_failed_probation());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_policy_is_replaced_between_two_decisions() {
     let court = Court::new();
     let (hold, wait) = Hold::new();
-    let before = Troupe::deciding([wait]);
-    court.seat_placement(&before, false).await;
+    let before = FakePolicies::deciding([wait]);
+    court.install_placement(&before, false).await;
     let thinking = tokio::spawn(court.place());
     hold.reached().await;
     // Whoever gives up on replacing it has changed nothing.
-    assert!(poll!(pin!(court.judges.placement.take(None))).is_pending());
-    let after = Troupe::deciding([]);
-    let mut swap = pin!(court.seat_placement(&after, false));
+    assert!(poll!(pin!(court.policy_slots.placement.take(None))).is_pending());
+    let after = FakePolicies::deciding([]);
+    let mut swap = pin!(court.install_placement(&after, false));
     assert!(poll!(&mut swap).is_pending());
     hold.release();
     swap.await;
@@ -408,24 +405,24 @@ async fn a_policy_is_replaced_between_two_decisions() {
 #[tokio::test(start_paused = true)]
 async fn without_an_occupant_the_baseline_answers() {
     let court = Court::caching(3, 3);
-    let troupe = Troupe::deciding([]);
-    court.seat_eviction(&troupe).await;
+    let fakes = FakePolicies::deciding([]);
+    court.install_eviction(&fakes).await;
     assert_eq!(victims(&court.admit("b").await), ["a2"]);
-    court.judges.eviction.take(None).await;
+    court.policy_slots.eviction.take(None).await;
     assert!(!court.state.cache().is_followed());
     assert_eq!(victims(&court.admit("c").await), ["a0"]);
-    assert_eq!(troupe.asked(), 1);
+    assert_eq!(fakes.asked(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_relocation_policy_decides_and_fails_as_the_others_do() {
     let court = Court::new();
-    let tenure = court.tenure(Kind::Relocation, false);
-    let troupe = Troupe::deciding([Act::Fault(FaultKind::Trap)]);
-    let make = troupe.relocation();
+    let health = court.health(Kind::Relocation, false);
+    let fakes = FakePolicies::deciding([Act::Fault(FaultKind::Trap)]);
+    let make = fakes.relocation();
     let first = make().expect("it is made");
-    let occupant = Occupant::new(make, Some(first), Arc::clone(&tenure));
-    court.judges.relocation.take(Some(occupant)).await;
+    let instance = PolicyInstance::new(make, Some(first), Arc::clone(&health));
+    court.policy_slots.relocation.take(Some(instance)).await;
     let path = || -> Vec<_> {
         let nodes = candidates().into_iter();
         let on_path = |node: Candidate| dataverse_core::relocation::PathNode {
@@ -437,31 +434,33 @@ async fn a_relocation_policy_decides_and_fails_as_the_others_do() {
     };
     let record = record("x");
     let plan = async || {
-        let on_read = court.judges.on_read(&record, Role::Replica, path(), 0);
+        let on_read = court
+            .policy_slots
+            .on_read(&record, Role::Replica, path(), 0);
         let copies = on_read.await.copy_to.len();
         court.rest().await;
         copies
     };
     assert_eq!((plan().await, plan().await), (1, 5));
-    assert_eq!(tenure.faults(), [(FaultKind::Trap, 1)]);
+    assert_eq!(health.faults(), [(FaultKind::Trap, 1)]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_policy_whose_host_panics_has_trapped() {
     let court = Court::new();
-    let troupe = Troupe::deciding([Act::Panic]);
-    let tenure = court.seat_placement(&troupe, false).await;
+    let fakes = FakePolicies::deciding([Act::Panic]);
+    let health = court.install_placement(&fakes, false).await;
     court.place_times(1, By::Baseline).await;
     assert_eq!(court.place().await, By::Policy);
-    assert_eq!(troupe.made(), 2);
-    assert_eq!(tenure.faults(), [(FaultKind::Trap, 1)]);
+    assert_eq!(fakes.made(), 2);
+    assert_eq!(health.faults(), [(FaultKind::Trap, 1)]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_panic_in_the_midst_of_an_admission_is_answered_by_the_baseline() {
     let court = Court::caching(3, 3);
-    let troupe = Troupe::deciding([Act::Panic]);
-    court.seat_eviction(&troupe).await;
+    let fakes = FakePolicies::deciding([Act::Panic]);
+    court.install_eviction(&fakes).await;
     let outcome = court.admit("b").await;
     assert!(outcome.admitted);
     assert_eq!(victims(&outcome), ["a0"]);
@@ -472,32 +471,34 @@ async fn a_panic_in_the_midst_of_an_admission_is_answered_by_the_baseline() {
 #[tokio::test(start_paused = true)]
 async fn a_panic_that_is_not_the_policys_goes_to_who_asked_and_the_seat_goes_on() {
     let court = Court::new();
-    let troupe = Troupe::deciding([]);
-    court.seat_placement(&troupe, false).await;
+    let fakes = FakePolicies::deciding([]);
+    court.install_placement(&fakes, false).await;
     assert_eq!(court.place().await, By::Policy);
-    let judges = Arc::clone(&court.judges);
+    let policy_slots = Arc::clone(&court.policy_slots);
     let asked = tokio::spawn(async move {
         let broken =
             |_: Option<Asked<'_, AnyPlacement>>| -> Answered<()> { panic!("the core is broken") };
-        judges.placement.ask(broken).await;
+        policy_slots.placement.ask(broken).await;
     });
     assert!(asked.await.expect_err("it panicked").is_panic());
     court.place_times(1, By::Baseline).await;
     assert_eq!(court.place().await, By::Policy);
-    assert_eq!(troupe.made(), 2);
+    assert_eq!(fakes.made(), 2);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_nobody_waits_for_is_carried_through() {
     let court = Court::caching(3, 3);
     let (hold, wait) = Hold::new();
-    let tenure = court.seat_eviction(&Troupe::deciding([wait])).await;
+    let health = court
+        .install_eviction(&FakePolicies::deciding([wait]))
+        .await;
     let asking = tokio::spawn(court.admit("b"));
     hold.reached().await;
     asking.abort();
     assert!(asking.await.expect_err("it was aborted").is_cancelled());
     hold.release();
-    until(|| tenure.behaviour().decisions() == 1).await;
+    until(|| health.behaviour().decisions() == 1).await;
     let cached = court.state.cache().version_of(&key("b"));
     assert_eq!(cached, Some(copy("b").version));
     assert_eq!(victims(&court.admit("c").await), ["b"]);
@@ -509,78 +510,78 @@ const MANY: usize = limits::EVICTION_BATCH_MAX + 1;
 #[tokio::test(start_paused = true)]
 async fn while_a_policy_takes_over_a_large_cache_the_baseline_answers_at_once() {
     let court = Court::caching(MANY as u64, MANY);
-    let troupe = Troupe::deciding([]);
+    let fakes = FakePolicies::deciding([]);
     let (hold, wait) = Hold::new();
-    troupe.will_hear(wait);
-    let tenure = court.seat_eviction(&troupe).await;
-    let judges = Arc::clone(&court.judges);
-    let taking_over = tokio::spawn(async move { judges.hand_over_cache().await });
+    fakes.will_hear(wait);
+    let health = court.install_eviction(&fakes).await;
+    let policy_slots = Arc::clone(&court.policy_slots);
+    let taking_over = tokio::spawn(async move { policy_slots.hand_over_cache().await });
     hold.reached().await;
     assert_eq!(victims(&court.admit("b").await), ["a0"]);
     hold.release();
     taking_over.await.expect("it ends");
     assert_eq!(victims(&court.admit("c").await), ["b"]);
-    let heard = troupe.heard_by(1);
+    let heard = fakes.heard_by(1);
     assert_eq!(heard.len(), 6, "{heard:?}");
     assert_eq!(heard[3], Heard::Removed(vec![0]));
     assert_eq!(heard[4], Heard::Restored(files(&["b"])));
-    assert_eq!(tenure.behaviour().decisions(), 1);
+    assert_eq!(health.behaviour().decisions(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn nobody_waits_for_a_large_cache_to_be_taken_over_after_a_fault() {
     let court = Court::caching(MANY as u64, MANY);
-    let troupe = Troupe::deciding([Act::Fault(FaultKind::Trap)]);
-    let tenure = court.seat_eviction(&troupe).await;
-    court.judges.hand_over_cache().await;
+    let fakes = FakePolicies::deciding([Act::Fault(FaultKind::Trap)]);
+    let health = court.install_eviction(&fakes).await;
+    court.policy_slots.hand_over_cache().await;
     let (hold, wait) = Hold::new();
-    troupe.will_hear(wait);
+    fakes.will_hear(wait);
     // It brings about the take-over and does not wait for it, nor do those after it.
     assert_eq!(victims(&court.admit("b").await), ["a0"]);
-    assert_eq!(tenure.faults(), [(FaultKind::Trap, 1)]);
+    assert_eq!(health.faults(), [(FaultKind::Trap, 1)]);
     assert_eq!(victims(&court.admit("c").await), ["a1"]);
     hold.reached().await;
     assert_eq!(victims(&court.admit("d").await), ["a2"]);
     hold.release();
-    until(|| !court.judges.eviction.place.is_settling()).await;
+    until(|| !court.policy_slots.eviction.gate.is_settling()).await;
     assert_eq!(victims(&court.admit("e").await), ["d"]);
-    assert_eq!((troupe.made(), troupe.asked()), (2, 2));
+    assert_eq!((fakes.made(), fakes.asked()), (2, 2));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_policy_that_can_not_take_over_is_suspended_as_any_that_fails() {
     let court = Court::caching(MANY as u64, MANY);
-    let troupe = Troupe::deciding([]);
+    let fakes = FakePolicies::deciding([]);
     for _ in 0..10 {
-        troupe.will_hear(Act::Fault(FaultKind::Memory));
+        fakes.will_hear(Act::Fault(FaultKind::Memory));
     }
-    let tenure = court.seat_eviction(&troupe).await;
+    let health = court.install_eviction(&fakes).await;
     for _ in 0..10 {
-        court.judges.hand_over_cache().await;
+        court.policy_slots.hand_over_cache().await;
         assert!(!court.state.cache().is_followed());
     }
     assert_eq!(court.troubles().len(), 1);
-    assert_eq!(tenure.faults(), [(FaultKind::Memory, 5)]);
+    assert_eq!(health.faults(), [(FaultKind::Memory, 5)]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_take_over_is_broken_off_when_someone_else_is_to_answer() {
     let court = Court::caching(MANY as u64, MANY);
-    let troupe = Troupe::deciding([]);
+    let fakes = FakePolicies::deciding([]);
     let (hold, wait) = Hold::new();
-    troupe.will_hear(wait);
-    let tenure = court.seat_eviction(&troupe).await;
-    let judges = Arc::clone(&court.judges);
-    let taking_over = tokio::spawn(async move { judges.hand_over_cache().await });
+    fakes.will_hear(wait);
+    let health = court.install_eviction(&fakes).await;
+    let policy_slots = Arc::clone(&court.policy_slots);
+    let taking_over = tokio::spawn(async move { policy_slots.hand_over_cache().await });
     hold.reached().await;
-    let mut leaving = pin!(court.judges.eviction.take(None));
+    let mut leaving = pin!(court.policy_slots.eviction.take(None));
     assert!(poll!(&mut leaving).is_pending());
     hold.release();
     leaving.await;
     taking_over.await.expect("it ends");
     // Its capacity and the first of two batches.
-    assert_eq!(troupe.heard_by(1).len(), 2);
-    assert_eq!(tenure.faults(), []);
+    assert_eq!(fakes.heard_by(1).len(), 2);
+    assert_eq!(health.faults(), []);
     assert!(!court.state.cache().is_followed());
 }
 
@@ -592,13 +593,13 @@ async fn a_decision_of_many_calls_ends_soon_after_its_time() {
         let one = Act::Admit(Admission::Admit(vec![slot]));
         Act::Last(WALL - Duration::from_millis(1), Box::new(one))
     };
-    let troupe = Troupe::deciding((0..10).map(slowly));
-    let tenure = court.seat_eviction(&troupe).await;
+    let fakes = FakePolicies::deciding((0..10).map(slowly));
+    let health = court.install_eviction(&fakes).await;
     let outcome = court.make_room(10).await;
     assert_eq!(outcome.victims.len(), 10);
     // The last of them began before four times the limit were over.
-    assert_eq!(troupe.asked(), 5);
-    assert_eq!(tenure.faults(), [(FaultKind::Deadline, 1)]);
+    assert_eq!(fakes.asked(), 5);
+    assert_eq!(health.faults(), [(FaultKind::Deadline, 1)]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -607,22 +608,22 @@ async fn after_the_end_nobody_is_asked_and_who_was_being_asked_has_done_no_wrong
     // It frees one copy where two are needed, so it would be asked again.
     let one = Act::Admit(Admission::Admit(vec![1]));
     let (hold, wait) = Hold::before(one);
-    let troupe = Troupe::deciding([wait]);
-    let tenure = court.seat_eviction(&troupe).await;
+    let fakes = FakePolicies::deciding([wait]);
+    let health = court.install_eviction(&fakes).await;
     let asking = tokio::spawn(court.make_room(2));
     hold.reached().await;
-    court.judges.close();
+    court.policy_slots.close();
     assert!(court.admit("b").await.admitted);
     hold.release();
     assert_eq!(asking.await.expect("it ends").victims.len(), 2);
-    assert_eq!(troupe.asked(), 1);
-    assert_eq!(tenure.behaviour().decisions(), 0);
+    assert_eq!(fakes.asked(), 1);
+    assert_eq!(health.behaviour().decisions(), 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_shadow_that_is_replaced_does_not_take_its_successors_feed_with_it() {
     let court = Court::new();
-    let fed = &court.judges.placement_shadow;
+    let fed = &court.policy_slots.placement_shadow;
     let (first, first_queue, first_dropped) = Feed::new(1);
     fed.feed(first);
     court.place().await;
@@ -642,11 +643,11 @@ async fn a_shadow_that_is_replaced_does_not_take_its_successors_feed_with_it() {
 #[tokio::test(start_paused = true)]
 async fn the_first_instance_is_used_if_it_is_given() {
     let court = Court::new();
-    let troupe = Troupe::deciding([]);
-    let make: Maker<AnyPlacement> = troupe.placement();
+    let fakes = FakePolicies::deciding([]);
+    let make: Maker<AnyPlacement> = fakes.placement();
     let first = make().expect("it is made");
-    let occupant = Occupant::new(make, Some(first), court.tenure(Kind::Placement, false));
-    court.judges.placement.take(Some(occupant)).await;
+    let instance = PolicyInstance::new(make, Some(first), court.health(Kind::Placement, false));
+    court.policy_slots.placement.take(Some(instance)).await;
     assert_eq!(court.place().await, By::Policy);
-    assert_eq!(troupe.made(), 1);
+    assert_eq!(fakes.made(), 1);
 }

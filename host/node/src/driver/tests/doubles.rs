@@ -6,11 +6,11 @@ use dataverse_core::id::NodeId;
 use dataverse_core::secret::Nonce;
 use dataverse_overlay::transport::{LinkAnswer, LinkAsk, Message, Sender, Serve};
 
-use super::world::{World, address};
+use super::world::{Cluster, address};
 use crate::driver::WriteError;
 use crate::settings::Settings;
 
-fn address_of(world: &World, at: &str, id: NodeId) -> Option<String> {
+fn address_of(world: &Cluster, at: &str, id: NodeId) -> Option<String> {
     let links = world.node(at).links();
     let link = links.into_iter().find(|link| link.id == id);
     link.map(|link| link.address)
@@ -22,7 +22,7 @@ fn names_both(told: &str) -> bool {
 
 #[tokio::test(start_paused = true)]
 async fn a_copy_that_runs_beside_its_original_is_refused_and_keeps_away() {
-    let mut world = World::line(&["P", "A"]).await;
+    let mut world = Cluster::line(&["P", "A"]).await;
     world.start_copy("Z", "A").await;
     world
         .eventually("the copy keeps away", async || {
@@ -53,7 +53,7 @@ async fn a_copy_that_runs_beside_its_original_is_refused_and_keeps_away() {
 
 #[tokio::test(start_paused = true)]
 async fn a_node_that_moved_and_a_copy_that_runs_in_place_of_its_original_go_on() {
-    let mut world = World::line(&["P", "A"]).await;
+    let mut world = Cluster::line(&["P", "A"]).await;
     let id = world.node("A").id();
     world.kill("A");
     world.start_copy("Z", "A").await;
@@ -70,7 +70,7 @@ async fn a_node_that_moved_and_a_copy_that_runs_in_place_of_its_original_go_on()
 
 #[tokio::test(start_paused = true)]
 async fn of_two_that_met_while_one_was_cut_off_exactly_one_keeps_away() {
-    let mut world = World::line(&["P", "A"]).await;
+    let mut world = Cluster::line(&["P", "A"]).await;
     let id = world.node("A").id();
     world.cut("P", "A");
     world.start_copy("Z", "A").await;
@@ -95,7 +95,7 @@ async fn of_two_that_met_while_one_was_cut_off_exactly_one_keeps_away() {
 #[tokio::test(start_paused = true)]
 async fn two_that_meet_face_to_face_agree_on_who_keeps_away() {
     for (from, to) in [("A", "Z"), ("Z", "A")] {
-        let mut world = World::of(&["A"]).await;
+        let mut world = Cluster::of(&["A"]).await;
         world.start_copy("Z", "A").await;
         let refused = world.link(from, to).await;
         let told = refused.expect_err("they have one id").to_string();
@@ -115,7 +115,7 @@ async fn one_that_keeps_away_goes_on_when_the_other_is_gone() {
         repair_after: Duration::from_secs(5),
         ..Settings::default()
     };
-    let mut world = World::line_with(&["P", "A"], settings).await;
+    let mut world = Cluster::line_with(&["P", "A"], settings).await;
     world.start_copy("Z", "A").await;
     world
         .eventually("the copy keeps away", async || !world.node("Z").is_ready())
@@ -134,7 +134,7 @@ async fn one_that_keeps_away_goes_on_when_the_other_is_gone() {
 
 #[tokio::test(start_paused = true)]
 async fn a_word_of_another_node_alone_takes_no_node_out() {
-    let world = World::line(&["P", "A"]).await;
+    let world = Cluster::line(&["P", "A"]).await;
     // Whoever says so: nobody answers under that id at the address that is named.
     let a = world.node("A");
     a.consider_double("z.test:1".into()).await;
@@ -143,7 +143,7 @@ async fn a_word_of_another_node_alone_takes_no_node_out() {
 }
 
 /// Whether a node reports one under its own id that proves nothing, with both addresses, and goes on.
-fn reports_pretender(world: &World, at: &str, other: &str) -> bool {
+fn reports_pretender(world: &Cluster, at: &str, other: &str) -> bool {
     let problems = world.node(at).status().problems;
     let mut reports = problems.iter().filter(|it| it.kind == "identity");
     let told = reports.any(|it| {
@@ -157,7 +157,7 @@ fn reports_pretender(world: &World, at: &str, other: &str) -> bool {
 #[tokio::test(start_paused = true)]
 async fn an_earlier_run_without_the_secret_takes_nobody_out() {
     // M says that it is X, and answers as X when it is asked back.
-    let mut world = World::of(&["M"]).await;
+    let mut world = Cluster::of(&["M"]).await;
     world.start_pretender("X", "M").await;
     let refused = world.link("M", "X").await;
     assert!(refused.is_err(), "{refused:?}");
@@ -175,7 +175,7 @@ async fn an_earlier_run_without_the_secret_takes_nobody_out() {
 
 #[tokio::test(start_paused = true)]
 async fn an_earlier_run_does_not_take_over_the_link_of_the_one_that_is_known() {
-    let mut world = World::of(&["M"]).await;
+    let mut world = Cluster::of(&["M"]).await;
     world.start_pretender("X", "M").await;
     world.start("A", "test").await;
     world.link("A", "X").await.expect("they link");
@@ -194,7 +194,7 @@ async fn an_earlier_run_does_not_take_over_the_link_of_the_one_that_is_known() {
 
 #[tokio::test(start_paused = true)]
 async fn only_a_node_of_the_same_id_is_given_a_proof() {
-    let world = World::line(&["P", "A"]).await;
+    let world = Cluster::line(&["P", "A"]).await;
     let (p, a) = (world.node("P").sender(), world.node("A").sender());
     let copy = Sender {
         node: dataverse_core::search::Peer {
@@ -215,7 +215,7 @@ async fn only_a_node_of_the_same_id_is_given_a_proof() {
 
 #[tokio::test(start_paused = true)]
 async fn a_node_that_does_not_say_which_run_it_is_is_taken_at_its_word() {
-    let world = World::line(&["P", "A"]).await;
+    let world = Cluster::line(&["P", "A"]).await;
     let a = world.node("A").sender();
     let moved = Sender {
         node: dataverse_core::search::Peer {

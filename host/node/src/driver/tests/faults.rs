@@ -11,7 +11,7 @@ use dataverse_core::limits::CLOCK_AHEAD_MS_MAX;
 use dataverse_core::record::Record;
 use dataverse_overlay::transport::{CommitAnswer, CommitAsk, Serve};
 
-use super::world::World;
+use super::world::Cluster;
 use crate::driver::{Consistency, LinkError, Query, ReadError, SearchOptions};
 
 /// Longer than a cached copy is served unasked.
@@ -19,7 +19,7 @@ const LATER: Duration = Duration::from_secs(4);
 
 #[tokio::test(start_paused = true)]
 async fn a_copy_that_no_replica_can_confirm_is_served_as_stale_or_not_at_all() {
-    let world = World::line(&["A", "B"]).await;
+    let world = Cluster::line(&["A", "B"]).await;
     let name = world.write_only_at("B", "first").await;
     let usual = Consistency::Usual;
     world.read("A", &name, usual).await.expect("it is found");
@@ -41,7 +41,7 @@ async fn a_copy_that_no_replica_can_confirm_is_served_as_stale_or_not_at_all() {
 
 #[tokio::test(start_paused = true)]
 async fn the_newest_is_asked_of_every_replica_and_it_is_said_when_one_can_not_be_asked() {
-    let world = World::line(&["A", "B", "C"]).await;
+    let world = Cluster::line(&["A", "B", "C"]).await;
     world
         .write("A", "ada/x", "content", 3)
         .await
@@ -64,7 +64,7 @@ async fn the_newest_is_asked_of_every_replica_and_it_is_said_when_one_can_not_be
 
 #[tokio::test(start_paused = true)]
 async fn an_overwrite_that_a_node_did_not_hear_of_is_found_when_its_copy_is_confirmed() {
-    let world = World::line(&["A", "B"]).await;
+    let world = Cluster::line(&["A", "B"]).await;
     let name = world.write_only_at("B", "first").await;
     let usual = Consistency::Usual;
     world.read("A", &name, usual).await.expect("it is found");
@@ -81,7 +81,7 @@ async fn an_overwrite_that_a_node_did_not_hear_of_is_found_when_its_copy_is_conf
 
 #[tokio::test(start_paused = true)]
 async fn a_node_of_another_network_is_refused_with_both_names() {
-    let mut world = World::of(&["A"]).await;
+    let mut world = Cluster::of(&["A"]).await;
     world.start("S", "other").await;
     let refused = world.link("A", "S").await;
     let Err(LinkError::Refused(reason)) = refused else {
@@ -96,7 +96,7 @@ async fn a_node_of_another_network_is_refused_with_both_names() {
 
 #[tokio::test(start_paused = true)]
 async fn a_clock_that_is_far_ahead_is_refused_and_one_that_is_back_goes_on() {
-    let world = World::of(&["A", "B"]).await;
+    let world = Cluster::of(&["A", "B"]).await;
     world.set_clock("B", CLOCK_AHEAD_MS_MAX as i64 * 2);
     world
         .write("B", "ada/x", "from the future", 1)
@@ -122,7 +122,7 @@ async fn a_clock_that_is_far_ahead_is_refused_and_one_that_is_back_goes_on() {
 
 #[tokio::test(start_paused = true)]
 async fn a_silent_node_costs_a_search_its_probe_deadline_and_is_named() {
-    let world = World::line(&["A", "B", "C"]).await;
+    let world = Cluster::line(&["A", "B", "C"]).await;
     world.silence("B");
     let key = "ada/none".parse().expect("it is a key");
     let began = tokio::time::Instant::now();
@@ -137,7 +137,7 @@ async fn a_silent_node_costs_a_search_its_probe_deadline_and_is_named() {
 
 #[tokio::test(start_paused = true)]
 async fn a_replica_that_dies_before_the_commit_is_not_named_in_the_answer() {
-    let world = World::line(&["A", "B", "C"]).await;
+    let world = Cluster::line(&["A", "B", "C"]).await;
     world.kill("C");
     for at in 0..10 {
         let written = world.write("A", &format!("ada/{at}"), "content", 2).await;
@@ -149,7 +149,7 @@ async fn a_replica_that_dies_before_the_commit_is_not_named_in_the_answer() {
 
 #[tokio::test(start_paused = true)]
 async fn a_deletion_is_above_a_version_that_the_node_did_not_know() {
-    let world = World::line(&["A", "B"]).await;
+    let world = Cluster::line(&["A", "B"]).await;
     let name = world.write_only_at("B", "first").await;
     world
         .read("A", &name, Consistency::Usual)
@@ -176,7 +176,7 @@ async fn a_deletion_is_above_a_version_that_the_node_did_not_know() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_committed_after_a_newer_version_was_announced_does_not_stay() {
-    let world = World::line(&["A", "B"]).await;
+    let world = Cluster::line(&["A", "B"]).await;
     let name = world.write_only_at("B", "first").await;
     let key = name.parse().expect("it is a key");
     let (a, b) = (world.node("A"), world.node("B"));
@@ -213,7 +213,7 @@ async fn what_is_committed_after_a_newer_version_was_announced_does_not_stay() {
 
 #[tokio::test(start_paused = true)]
 async fn the_newest_is_found_where_no_known_layout_has_it() {
-    let world = World::line(&["A", "B", "C"]).await;
+    let world = Cluster::line(&["A", "B", "C"]).await;
     let name = world.write_only_at("A", "first").await;
     // Nobody else hears of the second, which C keeps for itself.
     world.cut("B", "C");
@@ -231,7 +231,7 @@ async fn the_newest_is_found_where_no_known_layout_has_it() {
 }
 
 /// Lets every node hear of a version that none of them has, and says of which.
-fn overtake(world: &World, name: &str) -> Heard {
+fn overtake(world: &Cluster, name: &str) -> Heard {
     let key = name.parse().expect("it is a key");
     let known = world.names().filter_map(|at| {
         let heard = world.node(at).state.node().known(&key)?;
@@ -248,7 +248,7 @@ fn overtake(world: &World, name: &str) -> Heard {
 
 #[tokio::test(start_paused = true)]
 async fn where_nobody_has_the_newest_version_the_one_before_it_is_read_as_stale() {
-    let world = World::line(&["A", "B", "C", "D"]).await;
+    let world = Cluster::line(&["A", "B", "C", "D"]).await;
     let name = world.write_on(&["C", "D"], "first").await;
     let newer = overtake(&world, &name);
     let key = name.parse().expect("it is a key");
@@ -275,7 +275,7 @@ async fn where_nobody_has_the_newest_version_the_one_before_it_is_read_as_stale(
 
 #[tokio::test(start_paused = true)]
 async fn while_a_node_that_may_have_the_newest_version_was_there_a_moment_ago_it_is_waited_for() {
-    let world = World::line(&["A", "B", "C"]).await;
+    let world = Cluster::line(&["A", "B", "C"]).await;
     let name = world.write_on(&["A", "B"], "first").await;
     overtake(&world, &name);
     world.kill("C");
@@ -290,7 +290,7 @@ async fn while_a_node_that_may_have_the_newest_version_was_there_a_moment_ago_it
 
 #[tokio::test(start_paused = true)]
 async fn a_file_that_is_known_and_nowhere_is_no_miss_and_can_be_deleted() {
-    let world = World::line(&["A", "B", "C"]).await;
+    let world = Cluster::line(&["A", "B", "C"]).await;
     let name = world.write_only_at("C", "content").await;
     let key: Key = name.parse().expect("it is a key");
     let query = Query::Exact(key.clone());
@@ -313,7 +313,7 @@ async fn a_file_that_is_known_and_nowhere_is_no_miss_and_can_be_deleted() {
 
 #[tokio::test(start_paused = true)]
 async fn a_reader_that_alone_has_heard_of_a_newer_version_reads_the_one_before_it_as_stale() {
-    let world = World::line(&["A", "B", "C"]).await;
+    let world = Cluster::line(&["A", "B", "C"]).await;
     let name = world.write_on(&["A", "B"], "first").await;
     let key: Key = name.parse().expect("it is a key");
     let held = world.node("A").state.node().holding(&key).cloned();
@@ -327,7 +327,7 @@ async fn a_reader_that_alone_has_heard_of_a_newer_version_reads_the_one_before_i
 
 #[tokio::test(start_paused = true)]
 async fn what_was_overtaken_waits_for_a_node_that_would_keep_it() {
-    let mut world = World::line(&["A", "B", "C", "D"]).await;
+    let mut world = Cluster::line(&["A", "B", "C", "D"]).await;
     let name = world.write_on(&["A", "B"], "first").await;
     overtake(&world, &name);
     world.isolate("B");

@@ -4,24 +4,24 @@ use std::time::Duration;
 
 use dataverse_overlay::transport::{LinkAsk, Message, Sender, Serve};
 
-use super::world::{World, address};
+use super::world::{Cluster, address};
 use crate::driver::{Consistency, LinkState, Query, SearchOptions};
 
-async fn outcome(world: &World, at: &str) -> &'static str {
+async fn outcome(world: &Cluster, at: &str) -> &'static str {
     let query = Query::Exact(super::world::key("ada/nowhere"));
     let report = world.node(at).search(query, SearchOptions::default()).await;
     report.expect("there is a place for it").outcome
 }
 
-fn state_of(world: &World, at: &str, other: &str) -> Option<LinkState> {
+fn state_of(world: &Cluster, at: &str, other: &str) -> Option<LinkState> {
     let links = world.node(at).links();
     let link = links.iter().find(|link| link.address == address(other));
     link.map(|link| link.state)
 }
 
 /// Three nodes in a line, the middle one of which has nothing and was emptied.
-async fn drained() -> World {
-    let world = World::line(&["A", "B", "C"]).await;
+async fn drained() -> Cluster {
+    let world = Cluster::line(&["A", "B", "C"]).await;
     world.link("A", "C").await.expect("they link");
     world.node("B").drain().await.expect("it can be emptied");
     world
@@ -76,7 +76,7 @@ async fn a_node_that_was_emptied_and_stopped_is_not_waited_for_until_it_is_back(
 
 #[tokio::test(start_paused = true)]
 async fn a_node_that_stops_without_having_been_emptied_is_waited_for() {
-    let world = World::line(&["A", "B"]).await;
+    let world = Cluster::line(&["A", "B"]).await;
     world.stop("B").await;
     assert_eq!(outcome(&world, "A").await, "partial");
     world
@@ -96,7 +96,7 @@ async fn a_node_that_stops_without_having_been_emptied_is_waited_for() {
 
 #[tokio::test(start_paused = true)]
 async fn a_good_bye_in_the_name_of_another_hides_nothing() {
-    let world = World::line(&["A", "B"]).await;
+    let world = Cluster::line(&["A", "B"]).await;
     let name = world.write_only_at("B", "content").await;
     let b = world.node("B").sender();
     let goodbye = |sender: &Sender| Message {

@@ -6,41 +6,41 @@ use std::sync::mpsc::Receiver;
 use dataverse_core::key::Key;
 use dataverse_core::policy::{Admission, Kind, RelocationVerdict};
 
-use super::world::World;
-use crate::driver::fake_policy::{Act, Heard, Hold, Troupe};
-use crate::driver::{CacheCase, Consistency, Feed, Occupant, Tenure};
+use super::world::Cluster;
+use crate::driver::fake_policies::{Act, FakePolicies, Heard, Hold};
+use crate::driver::{CacheCase, Consistency, Feed, Health, PolicyInstance};
 
 const USUAL: Consistency = Consistency::Usual;
 
-async fn seat_eviction(world: &World, at: &str, troupe: &Arc<Troupe>) -> Arc<Tenure> {
-    let tenure = Tenure::new(Kind::Eviction, "actor", 100, false, Box::new(|_| {}));
-    let tenure = Arc::new(tenure);
-    let occupant = Occupant::new(troupe.eviction(), None, Arc::clone(&tenure));
-    let judges = &world.node(at).judges;
-    judges.eviction.take(Some(occupant)).await;
-    judges.hand_over_cache().await;
-    tenure
+async fn install_eviction(world: &Cluster, at: &str, fakes: &Arc<FakePolicies>) -> Arc<Health> {
+    let health = Health::new(Kind::Eviction, "actor", 100, false, Box::new(|_| {}));
+    let health = Arc::new(health);
+    let instance = PolicyInstance::new(fakes.eviction(), None, Arc::clone(&health));
+    let policy_slots = &world.node(at).policy_slots;
+    policy_slots.eviction.take(Some(instance)).await;
+    policy_slots.hand_over_cache().await;
+    health
 }
 
-pub(super) async fn seat_relocation(world: &World, at: &str, troupe: &Arc<Troupe>) {
-    let tenure = Tenure::new(Kind::Relocation, "actor", 100, false, Box::new(|_| {}));
-    let make = troupe.relocation();
+pub(super) async fn install_relocation(world: &Cluster, at: &str, fakes: &Arc<FakePolicies>) {
+    let health = Health::new(Kind::Relocation, "actor", 100, false, Box::new(|_| {}));
+    let make = fakes.relocation();
     let first = make().expect("it is made");
-    let occupant = Occupant::new(make, Some(first), Arc::new(tenure));
-    let judges = &world.node(at).judges;
-    judges.relocation.take(Some(occupant)).await;
+    let instance = PolicyInstance::new(make, Some(first), Arc::new(health));
+    let policy_slots = &world.node(at).policy_slots;
+    policy_slots.relocation.take(Some(instance)).await;
 }
 
 fn key(name: &str) -> Key {
     name.parse().expect("it is a key")
 }
 
-fn cached_files(world: &World, at: &str) -> u64 {
+fn cached_files(world: &Cluster, at: &str) -> u64 {
     world.node(at).status().cached.files
 }
 
 /// Reads files at a node until they are cached there.
-async fn cache(world: &World, at: &str, names: &[String]) {
+async fn cache(world: &Cluster, at: &str, names: &[String]) {
     for name in names {
         world.read(at, name, USUAL).await.expect("it is found");
         world
@@ -54,14 +54,14 @@ async fn cache(world: &World, at: &str, names: &[String]) {
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_about_a_transfer_that_was_stopped_is_carried_out_and_its_admission_taken_back() {
-    let world = World::line(&["A", "B"]).await;
+    let world = Cluster::line(&["A", "B"]).await;
     let names = world.write_many_only_at("B", 2).await;
     cache(&world, "A", &names[..1]).await;
     let node = world.node("A");
     // It admits the second file and drops the first for it.
     let (hold, wait) = Hold::before(Act::Admit(Admission::Admit(vec![0])));
-    let troupe = Troupe::deciding([wait]);
-    let tenure = seat_eviction(&world, "A", &troupe).await;
+    let fakes = FakePolicies::deciding([wait]);
+    let health = install_eviction(&world, "A", &fakes).await;
     let reading = async {
         let read = world.read("A", &names[1], USUAL).await;
         read.expect("another node sends it")
@@ -79,22 +79,22 @@ async fn an_answer_about_a_transfer_that_was_stopped_is_carried_out_and_its_admi
         })
         .await;
     assert!(node.state.cache().is_empty());
-    assert_eq!(tenure.faults(), []);
+    assert_eq!(health.faults(), []);
 
     cache(&world, "A", &names[1..]).await;
-    let heard = troupe.heard_by(1);
+    let heard = fakes.heard_by(1);
     assert!(heard.contains(&Heard::Removed(vec![1])), "{heard:?}");
     assert_eq!(cached_files(&world, "A"), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn local_files_are_read_while_the_policy_thinks() {
-    let world = World::line(&["A", "B"]).await;
+    let world = Cluster::line(&["A", "B"]).await;
     let names = world.write_many_only_at("B", 2).await;
     let own = world.write_many_only_at("A", 1).await;
     cache(&world, "A", &names[..1]).await;
     let (hold, wait) = Hold::new();
-    seat_eviction(&world, "A", &Troupe::deciding([wait])).await;
+    install_eviction(&world, "A", &FakePolicies::deciding([wait])).await;
     let remote = world.read("A", &names[1], USUAL);
     let local = async {
         hold.reached().await;
@@ -111,13 +111,13 @@ async fn local_files_are_read_while_the_policy_thinks() {
 
 #[tokio::test(start_paused = true)]
 async fn a_node_that_stops_waits_for_one_call_of_a_policy_and_no_more() {
-    let world = World::line(&["A", "B"]).await;
+    let world = Cluster::line(&["A", "B"]).await;
     let names = world.write_many_only_at("B", 3).await;
     cache(&world, "A", &names).await;
     // It frees one copy where all are to go, so it would be asked again.
     let (hold, wait) = Hold::before(Act::Admit(Admission::Admit(vec![0])));
-    let troupe = Troupe::deciding([wait]);
-    seat_eviction(&world, "A", &troupe).await;
+    let fakes = FakePolicies::deciding([wait]);
+    install_eviction(&world, "A", &fakes).await;
     let node = world.node("A");
     let all = node.state.cache().used();
     let evicting = node.evict(all);
@@ -129,17 +129,17 @@ async fn a_node_that_stops_waits_for_one_call_of_a_policy_and_no_more() {
         stopped.await;
     };
     tokio::join!(evicting, stopping);
-    assert_eq!(troupe.asked(), 1);
+    assert_eq!(fakes.asked(), 1);
     assert!(node.state.cache().is_empty());
 }
 
 /// What the shadow of a node's eviction policy is told.
-struct Told(Receiver<CacheCase>);
+struct Observed(Receiver<CacheCase>);
 
-impl Told {
-    fn of(world: &World, at: &str) -> Self {
+impl Observed {
+    fn of(world: &Cluster, at: &str) -> Self {
         let (feed, queue, _) = Feed::new(1000);
-        world.node(at).judges.eviction_shadow.feed(feed);
+        world.node(at).policy_slots.eviction_shadow.feed(feed);
         Self(queue)
     }
 
@@ -164,9 +164,9 @@ impl Told {
 
 #[tokio::test(start_paused = true)]
 async fn a_shadow_hears_of_the_reads_that_the_cache_could_answer() {
-    let world = World::line(&["A", "B"]).await;
+    let world = Cluster::line(&["A", "B"]).await;
     let names = world.write_many_only_at("B", 2).await;
-    let told = Told::of(&world, "A");
+    let told = Observed::of(&world, "A");
     cache(&world, "A", &names[..1]).await;
     assert_eq!(told.about(&names[0]), ["miss"]);
     world
@@ -176,7 +176,7 @@ async fn a_shadow_hears_of_the_reads_that_the_cache_could_answer() {
     assert_eq!(told.about(&names[0]), ["hit"]);
     // A copy that is not to be kept is not offered to the cache.
     let never = Act::Relocate(RelocationVerdict::default());
-    seat_relocation(&world, "A", &Troupe::deciding([never])).await;
+    install_relocation(&world, "A", &FakePolicies::deciding([never])).await;
     world
         .read("A", &names[1], USUAL)
         .await
@@ -186,11 +186,11 @@ async fn a_shadow_hears_of_the_reads_that_the_cache_could_answer() {
 
 #[tokio::test(start_paused = true)]
 async fn of_readers_that_share_a_transfer_the_first_misses() {
-    let world = World::line(&["A", "B"]).await;
+    let world = Cluster::line(&["A", "B"]).await;
     let names = world.write_many_only_at("B", 1).await;
-    let told = Told::of(&world, "A");
+    let told = Observed::of(&world, "A");
     let (hold, wait) = Hold::new();
-    seat_eviction(&world, "A", &Troupe::deciding([wait])).await;
+    install_eviction(&world, "A", &FakePolicies::deciding([wait])).await;
     let node = world.node("A");
     let first = world.read("A", &names[0], USUAL);
     let second = async {
@@ -211,12 +211,12 @@ async fn of_readers_that_share_a_transfer_the_first_misses() {
 
 #[tokio::test(start_paused = true)]
 async fn a_shadow_hears_of_copies_that_are_offered_sent_and_replaced() {
-    let world = World::line(&["A", "B", "C"]).await;
+    let world = Cluster::line(&["A", "B", "C"]).await;
     let names = world.write_many_only_at("A", 1).await;
     let name = &names[0];
-    let told = Told::of(&world, "B");
+    let told = Observed::of(&world, "B");
     // C's relocation policy wants a copy on every node of the way.
-    seat_relocation(&world, "C", &Troupe::deciding([])).await;
+    install_relocation(&world, "C", &FakePolicies::deciding([])).await;
     world.read("C", name, USUAL).await.expect("it is found");
     world
         .eventually("B keeps a copy", async || {
@@ -257,8 +257,8 @@ async fn a_shadow_hears_of_copies_that_are_offered_sent_and_replaced() {
 
 #[tokio::test(start_paused = true)]
 async fn a_file_that_is_stored_elsewhere_is_offered_to_the_cache_on_its_way() {
-    let world = World::line(&["A", "B"]).await;
-    let told = Told::of(&world, "A");
+    let world = Cluster::line(&["A", "B"]).await;
+    let told = Observed::of(&world, "A");
     let name = {
         let mut tried = (0..200).map(|at| format!("ada/{at}"));
         loop {

@@ -13,7 +13,7 @@ use dataverse_core::record::Record;
 use dataverse_core::version::{Stamp, Version};
 use dataverse_store::Change;
 
-use super::world::World;
+use super::world::Cluster;
 use crate::driver::{Consistency, ReadError};
 use crate::settings::Settings;
 
@@ -25,22 +25,22 @@ fn key(name: &str) -> Key {
     name.parse().expect("it is a key")
 }
 
-fn held(world: &World, at: &str, name: &str) -> Option<Holding> {
+fn held(world: &Cluster, at: &str, name: &str) -> Option<Holding> {
     world.node(at).state.node().holding(&key(name)).cloned()
 }
 
-fn version_at(world: &World, at: &str, name: &str) -> Option<Version> {
+fn version_at(world: &Cluster, at: &str, name: &str) -> Option<Version> {
     held(world, at, name).map(|held| held.record.version)
 }
 
-async fn is_gone(world: &World, at: &str, name: &str) -> bool {
+async fn is_gone(world: &Cluster, at: &str, name: &str) -> bool {
     let read = world.read(at, name, USUAL).await;
     matches!(read, Err(ReadError::NotFound { .. }))
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_overwrite_that_a_replica_missed_is_made_up() {
-    let world = World::line(&["A", "B", "C"]).await;
+    let world = Cluster::line(&["A", "B", "C"]).await;
     let name = world.write_on(&["A", "B"], "first").await;
     world.part(&["B"]);
     tokio::time::sleep(NOTICED).await;
@@ -59,7 +59,7 @@ async fn an_overwrite_that_a_replica_missed_is_made_up() {
 
 #[tokio::test(start_paused = true)]
 async fn a_deletion_that_a_replica_missed_is_made_up_and_remembered_there() {
-    let world = World::line(&["A", "B", "C"]).await;
+    let world = Cluster::line(&["A", "B", "C"]).await;
     let name = world.write_on(&["A", "B"], "content").await;
     world.part(&["B"]);
     tokio::time::sleep(NOTICED).await;
@@ -81,7 +81,7 @@ async fn a_deletion_that_a_replica_missed_is_made_up_and_remembered_there() {
 
 #[tokio::test(start_paused = true)]
 async fn a_layout_that_a_replica_missed_is_made_up() {
-    let world = World::line(&["A", "B"]).await;
+    let world = Cluster::line(&["A", "B"]).await;
     let name = world.write_on(&["A", "B"], "content").await;
     world.part(&["B"]);
     let node = world.node("A");
@@ -100,7 +100,7 @@ async fn a_layout_that_a_replica_missed_is_made_up() {
 
 #[tokio::test(start_paused = true)]
 async fn a_replica_that_was_lost_is_made_good_from_the_other() {
-    let world = World::line(&["A", "B", "C"]).await;
+    let world = Cluster::line(&["A", "B", "C"]).await;
     let name = world.write_on(&["A", "B"], "content").await;
     tokio::time::sleep(NOTICED).await;
     let version = version_at(&world, "B", &name).expect("B has it");
@@ -122,7 +122,7 @@ async fn a_replica_that_was_lost_is_made_good_from_the_other() {
 
 #[tokio::test(start_paused = true)]
 async fn two_halves_of_a_cut_network_that_wrote_the_same_file_agree_after_it_is_healed() {
-    let world = World::line(&["A", "B", "C", "D"]).await;
+    let world = Cluster::line(&["A", "B", "C", "D"]).await;
     world.part(&["A", "B"]);
     tokio::time::sleep(NOTICED).await;
     let one = world.write("A", "ada/same", "from A", 2).await;
@@ -158,7 +158,7 @@ async fn two_halves_of_a_cut_network_that_wrote_the_same_file_agree_after_it_is_
 }
 
 /// Makes `at` hold a version above `name`'s that was never acknowledged: its layout names `holders`.
-async fn half_written(world: &World, at: &str, name: &str, holders: &[&str]) -> Arc<Record> {
+async fn half_written(world: &Cluster, at: &str, name: &str, holders: &[&str]) -> Arc<Record> {
     let node = world.node(at);
     let mut spool = node.store.spool(Some(6)).expect("there is room");
     let content = Bytes::from_static(b"second");
@@ -184,7 +184,7 @@ async fn half_written(world: &World, at: &str, name: &str, holders: &[&str]) -> 
 
 #[tokio::test(start_paused = true)]
 async fn a_replica_goes_only_when_every_holder_of_the_newer_version_has_it() {
-    let world = World::line_with(&["A", "B", "C"], steady()).await;
+    let world = Cluster::line_with(&["A", "B", "C"], steady()).await;
     let name = world.write_on(&["A", "B"], "first").await;
     tokio::time::sleep(NOTICED).await;
     // The writer died after it had committed on B only.
@@ -210,7 +210,7 @@ async fn a_replica_goes_only_when_every_holder_of_the_newer_version_has_it() {
 
 #[tokio::test(start_paused = true)]
 async fn more_replicas_than_fit_into_one_answer_are_made_good() {
-    let world = World::line(&["A", "B"]).await;
+    let world = Cluster::line(&["A", "B"]).await;
     let names: Vec<String> = (0..limits::RECONCILE_RECORDS_MAX + 200)
         .map(|at| format!("ada/{at}"))
         .collect();
@@ -237,7 +237,7 @@ async fn more_replicas_than_fit_into_one_answer_are_made_good() {
 
 #[tokio::test(start_paused = true)]
 async fn a_cached_copy_that_missed_the_deletion_of_its_file_goes() {
-    let world = World::line(&["A", "B"]).await;
+    let world = Cluster::line(&["A", "B"]).await;
     let name = world.write_only_at("B", "content").await;
     world.read("A", &name, USUAL).await.expect("it is found");
     world
@@ -275,7 +275,7 @@ fn forgetful() -> Settings {
 
 /// Nothing is known of the file at this node any more: its deletion is older than `tombstone.keep`, and so much was
 /// heard since that its floor is forgotten.
-async fn forgets(world: &World, at: &str, name: &str) {
+async fn forgets(world: &Cluster, at: &str, name: &str) {
     world
         .eventually_within(
             Duration::from_secs(700),
@@ -296,7 +296,7 @@ async fn forgets(world: &World, at: &str, name: &str) {
 
 #[tokio::test(start_paused = true)]
 async fn a_node_that_was_away_for_longer_than_others_remember_brings_no_file_back() {
-    let world = World::line_with(&["A", "B", "C"], forgetful()).await;
+    let world = Cluster::line_with(&["A", "B", "C"], forgetful()).await;
     let gone = world.write_on(&["A", "B"], "deleted meanwhile").await;
     let kept = world.write_on(&["A", "C"], "kept").await;
     tokio::time::sleep(NOTICED).await;
@@ -319,7 +319,7 @@ async fn a_node_that_was_away_for_longer_than_others_remember_brings_no_file_bac
         .await;
     world
         .eventually("A doubts nothing any more", async || {
-            !world.node("A").doubts_anything()
+            !world.node("A").has_unverified()
         })
         .await;
     for at in ["A", "B", "C"] {
@@ -336,7 +336,7 @@ async fn a_node_that_was_away_for_longer_than_others_remember_brings_no_file_bac
 
 #[tokio::test(start_paused = true)]
 async fn a_node_that_returns_after_long_does_not_bring_back_what_was_written_anew() {
-    let world = World::line_with(&["A", "B", "C"], forgetful()).await;
+    let world = Cluster::line_with(&["A", "B", "C"], forgetful()).await;
     let name = world.write_on(&["A", "B"], "old").await;
     tokio::time::sleep(NOTICED).await;
     world.part(&["A"]);
@@ -356,7 +356,7 @@ async fn a_node_that_returns_after_long_does_not_bring_back_what_was_written_ane
 
 #[tokio::test(start_paused = true)]
 async fn a_node_that_is_alone_serves_what_it_has_however_long() {
-    let world = World::line_with(&["A", "B"], forgetful()).await;
+    let world = Cluster::line_with(&["A", "B"], forgetful()).await;
     let name = world.write_on(&["A", "B"], "content").await;
     tokio::time::sleep(NOTICED).await;
     world.part(&["A"]);
@@ -367,20 +367,18 @@ async fn a_node_that_is_alone_serves_what_it_has_however_long() {
 
 #[tokio::test(start_paused = true)]
 async fn a_group_that_was_away_together_trusts_what_it_has_in_common() {
-    let world = World::line_with(&["A", "B", "C"], forgetful()).await;
+    let world = Cluster::line_with(&["A", "B", "C"], forgetful()).await;
     let name = world.write_on(&["A", "B"], "content").await;
     tokio::time::sleep(NOTICED).await;
     for at in ["A", "B", "C"] {
         world.part(&[at]);
     }
     tokio::time::sleep(Duration::from_secs(400)).await;
-    assert!(world.node("A").doubts_anything() && world.node("B").doubts_anything());
+    assert!(world.node("A").has_unverified() && world.node("B").has_unverified());
     world.heal("A", "B");
     world
         .eventually("they doubt nothing any more", async || {
-            ["A", "B"]
-                .iter()
-                .all(|at| !world.node(at).doubts_anything())
+            ["A", "B"].iter().all(|at| !world.node(at).has_unverified())
         })
         .await;
     for at in ["A", "B"] {
@@ -393,7 +391,7 @@ async fn a_group_that_was_away_together_trusts_what_it_has_in_common() {
 
 #[tokio::test(start_paused = true)]
 async fn a_deletion_is_forgotten_after_its_time_and_not_handed_back() {
-    let world = World::line_with(&["A", "B"], forgetful()).await;
+    let world = Cluster::line_with(&["A", "B"], forgetful()).await;
     let name = world.write_on(&["A", "B"], "content").await;
     world.node("A").delete(&key(&name)).await.expect("A does");
     let tombstone = held(&world, "A", &name).expect("A remembers");
@@ -411,7 +409,7 @@ async fn a_deletion_is_forgotten_after_its_time_and_not_handed_back() {
 
 #[tokio::test(start_paused = true)]
 async fn nodes_that_agree_say_so_in_a_few_bytes() {
-    let world = World::line(&["A", "B"]).await;
+    let world = Cluster::line(&["A", "B"]).await;
     for at in 0..50 {
         let written = world.write("A", &format!("ada/{at}"), "content", 2).await;
         written.expect("both take it");

@@ -7,27 +7,27 @@ use dataverse_core::holdings::Role;
 use dataverse_core::policy::RelocationVerdict;
 use dataverse_core::record::Record;
 
-use super::judging::seat_relocation;
-use super::world::{World, key};
-use crate::driver::fake_policy::{Act, Troupe};
+use super::judging::install_relocation;
+use super::world::{Cluster, key};
+use crate::driver::fake_policies::{Act, FakePolicies};
 use crate::driver::{Consistency, DrainError};
 
 const FOUR: [&str; 4] = ["A", "B", "C", "D"];
 
 /// The nodes that hold a replica of a file.
-fn holders(world: &World, name: &str) -> BTreeSet<&'static str> {
+fn holders(world: &Cluster, name: &str) -> BTreeSet<&'static str> {
     let holds = |node: &&str| replica_at(world, node, name).is_some();
     world.names().filter(holds).collect()
 }
 
-fn replica_at(world: &World, node: &str, name: &str) -> Option<std::sync::Arc<Record>> {
+fn replica_at(world: &Cluster, node: &str, name: &str) -> Option<std::sync::Arc<Record>> {
     let node = world.node(node).state.node();
     let holding = node.holding(&key(name))?;
     (holding.role == Role::Replica).then(|| std::sync::Arc::clone(&holding.record))
 }
 
 /// Whether the replicas are just where the layout says, and every holder knows the same one.
-fn is_settled(world: &World, name: &str, copies: usize) -> bool {
+fn is_settled(world: &Cluster, name: &str, copies: usize) -> bool {
     let replicas = world
         .names()
         .filter_map(|node| Some((node, replica_at(world, node, name)?)));
@@ -42,7 +42,7 @@ fn is_settled(world: &World, name: &str, copies: usize) -> bool {
         && replicas[0].1.layout.holders.len() == copies
 }
 
-async fn settles(world: &World, name: &str, copies: usize) {
+async fn settles(world: &Cluster, name: &str, copies: usize) {
     let what = format!("{name} has {copies} replicas that know of each other");
     world
         .eventually(&what, async || is_settled(world, name, copies))
@@ -56,7 +56,7 @@ fn lowest_of(holders: &BTreeSet<&'static str>, but: &str) -> &'static str {
 
 #[tokio::test(start_paused = true)]
 async fn the_replica_of_a_node_that_is_gone_is_made_anew_elsewhere() {
-    let world = World::line(&FOUR).await;
+    let world = Cluster::line(&FOUR).await;
     // A ring, so that the others reach each other without it.
     world.link("D", "A").await.expect("they link");
     world
@@ -87,7 +87,7 @@ async fn the_replica_of_a_node_that_is_gone_is_made_anew_elsewhere() {
 
 #[tokio::test(start_paused = true)]
 async fn a_brief_outage_moves_nothing() {
-    let world = World::line(&FOUR).await;
+    let world = Cluster::line(&FOUR).await;
     world
         .write("A", "ada/x", "content", 2)
         .await
@@ -105,7 +105,7 @@ async fn a_brief_outage_moves_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn a_degraded_write_is_made_up_when_a_node_appears() {
-    let world = World::of(&["A", "B"]).await;
+    let world = Cluster::of(&["A", "B"]).await;
     let written = world.write("A", "ada/x", "content", 2).await;
     assert_eq!(written.expect("it is stored").replicas, ["A"]);
     world.link("A", "B").await.expect("they link");
@@ -114,7 +114,7 @@ async fn a_degraded_write_is_made_up_when_a_node_appears() {
 
 #[tokio::test(start_paused = true)]
 async fn two_halves_that_repair_the_same_file_end_with_one_layout() {
-    let world = World::line(&FOUR).await;
+    let world = Cluster::line(&FOUR).await;
     // On B and C, so that either half has a holder and a node to spare.
     let mut name = String::new();
     for tried in 0..200 {
@@ -145,7 +145,7 @@ async fn two_halves_that_repair_the_same_file_end_with_one_layout() {
 
 #[tokio::test(start_paused = true)]
 async fn a_replica_is_kept_while_a_holder_of_the_greater_layout_can_not_be_asked() {
-    let world = World::line(&FOUR).await;
+    let world = Cluster::line(&FOUR).await;
     world
         .write("A", "ada/x", "content", 2)
         .await
@@ -182,13 +182,13 @@ async fn a_replica_is_kept_while_a_holder_of_the_greater_layout_can_not_be_asked
 
 #[tokio::test(start_paused = true)]
 async fn relocation_moves_the_replica_to_the_reader() {
-    let world = World::line(&["A", "B"]).await;
+    let world = Cluster::line(&["A", "B"]).await;
     let name = world.write_only_at("B", "content").await;
     let to_the_reader = Act::Relocate(RelocationVerdict {
         copy_to: Vec::new(),
         move_to: Some(0),
     });
-    seat_relocation(&world, "A", &Troupe::deciding([to_the_reader])).await;
+    install_relocation(&world, "A", &FakePolicies::deciding([to_the_reader])).await;
     world
         .read("A", &name, Consistency::Usual)
         .await
@@ -203,7 +203,7 @@ async fn relocation_moves_the_replica_to_the_reader() {
 
 #[tokio::test(start_paused = true)]
 async fn a_node_that_is_drained_hands_everything_on_and_gets_nothing_new() {
-    let world = World::line(&FOUR).await;
+    let world = Cluster::line(&FOUR).await;
     let names: Vec<String> = (0..20).map(|number| format!("ada/{number}")).collect();
     for name in &names {
         world.write("A", name, name, 2).await.expect("it is stored");
@@ -231,7 +231,7 @@ async fn a_node_that_is_drained_hands_everything_on_and_gets_nothing_new() {
 
 #[tokio::test(start_paused = true)]
 async fn a_node_is_not_drained_when_a_file_would_lose_a_copy() {
-    let world = World::line(&["A", "B"]).await;
+    let world = Cluster::line(&["A", "B"]).await;
     world
         .write("A", "ada/x", "content", 2)
         .await
@@ -249,7 +249,7 @@ async fn a_node_is_not_drained_when_a_file_would_lose_a_copy() {
 
 #[tokio::test(start_paused = true)]
 async fn a_node_is_not_drained_when_the_others_have_no_room_and_it_says_how_much_is_missing() {
-    let mut world = World::of(&["A"]).await;
+    let mut world = Cluster::of(&["A"]).await;
     world.start_with_room("S", 1 << 20).await;
     world.link("A", "S").await.expect("they link");
     world
@@ -273,7 +273,7 @@ async fn a_node_is_not_drained_when_the_others_have_no_room_and_it_says_how_much
 
 #[tokio::test(start_paused = true)]
 async fn a_node_with_nothing_but_a_deletion_is_drained_though_no_third_node_is_there() {
-    let world = World::line(&["A", "B"]).await;
+    let world = Cluster::line(&["A", "B"]).await;
     world
         .write("A", "ada/x", "content", 2)
         .await
@@ -295,7 +295,7 @@ async fn a_node_with_nothing_but_a_deletion_is_drained_though_no_third_node_is_t
 
 #[tokio::test(start_paused = true)]
 async fn a_drained_node_takes_nothing_from_one_that_has_not_heard_of_it() {
-    let world = World::line(&["A", "B"]).await;
+    let world = Cluster::line(&["A", "B"]).await;
     let name = world.write_only_at("A", "content").await;
     let drained = world.node("B").drain().await.expect("it is empty");
     assert!(!drained.drained, "others may not have heard of it");
@@ -309,7 +309,7 @@ async fn a_drained_node_takes_nothing_from_one_that_has_not_heard_of_it() {
 #[tokio::test(start_paused = true)]
 async fn a_replica_that_finds_no_room_again_is_moved_by_another_holder() {
     const SIZE: usize = 64 << 10;
-    let mut world = World::of(&["A", "C"]).await;
+    let mut world = Cluster::of(&["A", "C"]).await;
     world.start_with_room("B", 4 << 20).await;
     world.link("A", "B").await.expect("they link");
     world.link("A", "C").await.expect("they link");
@@ -321,7 +321,7 @@ async fn a_replica_that_finds_no_room_again_is_moved_by_another_holder() {
     assert!(begun.expect("memory does not fail"), "none is under way");
     world
         .eventually("B misses it", async || {
-            world.node("B").state.mending.missing().waiting == 1
+            world.node("B").state.healing.missing().waiting == 1
         })
         .await;
     for other in 0.. {
@@ -349,15 +349,15 @@ async fn a_replica_that_finds_no_room_again_is_moved_by_another_holder() {
         .await;
     world
         .eventually("B misses it no more", async || {
-            let missing = world.node("B").state.mending.missing();
-            missing.mending + missing.waiting + missing.lost == 0
+            let missing = world.node("B").state.healing.missing();
+            missing.healing + missing.waiting + missing.lost == 0
         })
         .await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_node_that_can_not_send_a_replica_itself_is_drained_by_the_other_holder() {
-    let world = World::line(&["A", "B", "C"]).await;
+    let world = Cluster::line(&["A", "B", "C"]).await;
     let name = world.write_on(&["A", "B"], "content").await;
     // What B can't reach is as good as what it can't read.
     world.cut("B", "C");

@@ -4,34 +4,34 @@ use std::time::Duration;
 
 use dataverse_core::key::Key;
 
-use super::world::World;
+use super::world::Cluster;
 use crate::driver::{Consistency, ReadError, ScrubStatus};
 use crate::settings::Settings;
 
-fn scrubbed(world: &World, at: &str) -> ScrubStatus {
+fn scrubbed(world: &Cluster, at: &str) -> ScrubStatus {
     world.node(at).scrub_status()
 }
 
 /// Begins a scrub and waits until it has ended and nothing is being made good any more.
-async fn scrub(world: &World, at: &str) -> ScrubStatus {
+async fn scrub(world: &Cluster, at: &str) -> ScrubStatus {
     let begun = world.node(at).begin_scrub().await;
     assert!(begun.expect("memory does not fail"), "none is under way");
     world
         .eventually("the scrub ends", async || {
             let status = scrubbed(world, at);
-            !status.running && status.mending == 0
+            !status.running && status.healing == 0
         })
         .await;
     scrubbed(world, at)
 }
 
-async fn check_read(world: &World, at: &str, name: &str, content: &str) {
+async fn check_read(world: &Cluster, at: &str, name: &str, content: &str) {
     let read = world.read(at, name, Consistency::Usual).await;
     assert_eq!(read.expect("it is there"), (content.to_owned(), false));
 }
 
 /// The holder of a file as this node itself knows it: whether it holds a replica.
-fn is_replica(world: &World, at: &str, name: &str) -> bool {
+fn is_replica(world: &Cluster, at: &str, name: &str) -> bool {
     let key: Key = name.parse().expect("it is a key");
     let node = world.node(at).state.node();
     let holding = node.holding(&key);
@@ -40,7 +40,7 @@ fn is_replica(world: &World, at: &str, name: &str) -> bool {
 
 #[tokio::test(start_paused = true)]
 async fn a_bad_replica_is_found_and_made_good_from_the_other_holder() {
-    let world = World::line(&["A", "B"]).await;
+    let world = Cluster::line(&["A", "B"]).await;
     for number in 0..5 {
         let name = format!("ada/{number}");
         let written = world.write("A", &name, &name, 2).await;
@@ -49,7 +49,7 @@ async fn a_bad_replica_is_found_and_made_good_from_the_other_holder() {
     world.rot("A", "ada/3");
     let status = scrub(&world, "A").await;
     assert_eq!((status.done.files, status.total.files), (5, 5));
-    assert_eq!((status.bad, status.mended, status.lost), (1, 1, 0));
+    assert_eq!((status.bad, status.healed, status.lost), (1, 1, 0));
     assert!(is_replica(&world, "A", "ada/3"));
     // The copy that is there now is a good one.
     let status = scrub(&world, "A").await;
@@ -60,7 +60,7 @@ async fn a_bad_replica_is_found_and_made_good_from_the_other_holder() {
 
 #[tokio::test(start_paused = true)]
 async fn a_file_that_is_bad_everywhere_is_reported_and_never_served() {
-    let world = World::line(&["A", "B"]).await;
+    let world = Cluster::line(&["A", "B"]).await;
     world
         .write("A", "ada/x", "content", 2)
         .await
@@ -86,7 +86,7 @@ async fn a_file_that_is_bad_everywhere_is_reported_and_never_served() {
     check_read(&world, "A", "ada/x", "again").await;
     for at in ["A", "B"] {
         assert_eq!(
-            (scrubbed(&world, at).lost, scrubbed(&world, at).mended),
+            (scrubbed(&world, at).lost, scrubbed(&world, at).healed),
             (0, 0)
         );
     }
@@ -94,7 +94,7 @@ async fn a_file_that_is_bad_everywhere_is_reported_and_never_served() {
 
 #[tokio::test(start_paused = true)]
 async fn a_lost_file_can_be_deleted() {
-    let world = World::of(&["A"]).await;
+    let world = Cluster::of(&["A"]).await;
     world
         .write("A", "ada/x", "content", 1)
         .await
@@ -110,7 +110,7 @@ async fn a_lost_file_can_be_deleted() {
 
 #[tokio::test(start_paused = true)]
 async fn a_bad_replica_waits_for_the_holder_that_is_away() {
-    let world = World::line(&["A", "B"]).await;
+    let world = Cluster::line(&["A", "B"]).await;
     world
         .write("A", "ada/x", "content", 2)
         .await
@@ -127,12 +127,12 @@ async fn a_bad_replica_waits_for_the_holder_that_is_away() {
             is_replica(&world, "A", "ada/x") && scrubbed(&world, "A").waiting == 0
         })
         .await;
-    assert_eq!(scrubbed(&world, "A").mended, 1);
+    assert_eq!(scrubbed(&world, "A").healed, 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_newer_version_settles_what_was_missing() {
-    let world = World::line(&["A", "B"]).await;
+    let world = Cluster::line(&["A", "B"]).await;
     world
         .write("A", "ada/x", "first", 2)
         .await
@@ -154,7 +154,7 @@ async fn a_newer_version_settles_what_was_missing() {
 
 #[tokio::test(start_paused = true)]
 async fn what_another_node_finds_bad_is_made_good_where_it_is() {
-    let world = World::line(&["A", "B", "C"]).await;
+    let world = Cluster::line(&["A", "B", "C"]).await;
     // Of which A and B hold replicas.
     let mut names = (0..200).map(|tried| format!("ada/{tried}"));
     let name = loop {
@@ -175,7 +175,7 @@ async fn what_another_node_finds_bad_is_made_good_where_it_is() {
     check_read(&world, "C", &name, "content").await;
     world
         .eventually("B makes it good", async || {
-            scrubbed(&world, "B").mended == 1
+            scrubbed(&world, "B").healed == 1
         })
         .await;
     assert!(is_replica(&world, "B", &name));
@@ -183,7 +183,7 @@ async fn what_another_node_finds_bad_is_made_good_where_it_is() {
 
 #[tokio::test(start_paused = true)]
 async fn a_bad_cached_copy_is_only_dropped() {
-    let world = World::line(&["A", "B"]).await;
+    let world = Cluster::line(&["A", "B"]).await;
     let name = world.write_only_at("B", "content").await;
     check_read(&world, "A", &name, "content").await;
     world
@@ -193,15 +193,15 @@ async fn a_bad_cached_copy_is_only_dropped() {
         .await;
     world.rot("A", &name);
     let status = scrub(&world, "A").await;
-    assert_eq!((status.bad, status.mended), (1, 0));
-    assert_eq!((status.mending, status.waiting, status.lost), (0, 0, 0));
+    assert_eq!((status.bad, status.healed), (1, 0));
+    assert_eq!((status.healing, status.waiting, status.lost), (0, 0, 0));
     assert_eq!(world.node("A").status().cached.files, 0);
     check_read(&world, "A", &name, "content").await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_pass_keeps_its_pace_and_is_begun_once() {
-    let world = World::of(&["A"]).await;
+    let world = Cluster::of(&["A"]).await;
     let content = "x".repeat(1 << 20);
     for number in 0..16 {
         let name = format!("ada/{number}");
@@ -236,7 +236,7 @@ async fn who_asks_for_a_pass_while_one_begins_joins_it() {
         scrub_bytes_per_second: Some(1),
         ..Settings::default()
     };
-    let mut world = World::of_with(&["A"], settings).await;
+    let mut world = Cluster::of_with(&["A"], settings).await;
     world
         .write("A", "ada/x", "content", 1)
         .await
@@ -261,7 +261,7 @@ async fn who_asks_for_a_pass_while_one_begins_joins_it() {
 
 #[tokio::test(start_paused = true)]
 async fn a_pass_begins_by_itself_when_the_last_one_began_long_ago() {
-    let mut world = World::of(&[]).await;
+    let mut world = Cluster::of(&[]).await;
     world.settings.scrub_every = Duration::from_secs(200);
     world.start("A", "test").await;
     world
@@ -280,7 +280,7 @@ async fn a_pass_begins_by_itself_when_the_last_one_began_long_ago() {
 
 #[tokio::test(start_paused = true)]
 async fn a_tombstone_says_for_how_long_the_node_had_run() {
-    let world = World::of(&["A"]).await;
+    let world = Cluster::of(&["A"]).await;
     world
         .write("A", "ada/x", "content", 1)
         .await

@@ -1,9 +1,9 @@
 //! Links that were asked for at start and don't come about.
 
-use super::world::{World, address};
+use super::world::{Cluster, address};
 use crate::driver::{LinkState, LinkView};
 
-fn connecting(world: &World, at: &str) -> Vec<LinkView> {
+fn connecting(world: &Cluster, at: &str) -> Vec<LinkView> {
     let mut links = world.node(at).links();
     links.retain(|link| link.state == LinkState::Connecting);
     links
@@ -11,7 +11,7 @@ fn connecting(world: &World, at: &str) -> Vec<LinkView> {
 
 #[tokio::test(start_paused = true)]
 async fn a_link_that_never_answers_is_shown_until_it_does() {
-    let mut world = World::of(&["A"]).await;
+    let mut world = Cluster::of(&["A"]).await;
     let (nobody, itself) = (address("B"), address("A"));
     let wanted = vec![nobody.clone(), itself.clone()];
     world.node("A").link_with(wanted);

@@ -17,7 +17,7 @@ use futures_util::{StreamExt, stream};
 use tokio::time::Instant;
 
 use crate::driver::{
-    Body, Consistency, Driver, Judges, LinkError, LinkView, Now, Parts, ReadError, WriteError,
+    Body, Consistency, Driver, LinkError, LinkView, Now, Parts, PolicySlots, ReadError, WriteError,
     WriteOptions, Written,
 };
 use crate::entropy::Entropy;
@@ -26,7 +26,7 @@ use crate::settings::Settings;
 /// Where the clocks begin, in milliseconds.
 const BEGINNING: Millis = 1_700_000_000_000;
 
-pub(super) struct World {
+pub(super) struct Cluster {
     network: MemoryNetwork,
     began: Instant,
     nodes: BTreeMap<&'static str, Arc<Driver>>,
@@ -37,7 +37,7 @@ pub(super) struct World {
     pub(super) settings: Settings,
 }
 
-impl World {
+impl Cluster {
     /// Nodes with these names, of one network, linked with nobody.
     pub(super) async fn of(names: &[&'static str]) -> Self {
         Self::of_with(names, Settings::default()).await
@@ -166,7 +166,7 @@ impl World {
             store,
             transport: Arc::new(self.network.transport(&address(name))),
             recorder: None,
-            judges: Arc::new(Judges::default()),
+            policy_slots: Arc::new(PolicySlots::default()),
             now,
             entropy: Entropy::of_system(),
         })
@@ -193,7 +193,7 @@ impl World {
         others.for_each(|other| self.cut(name, other));
     }
 
-    /// Undoes [`World::isolate`].
+    /// Undoes [`Cluster::isolate`].
     pub(super) fn rejoin(&self, name: &str) {
         let others = self.names().filter(|other| *other != name);
         others.for_each(|other| self.heal(name, other));
@@ -226,7 +226,7 @@ impl World {
         self.between(names, |a, b| self.cut(a, b));
     }
 
-    /// Undoes [`World::part`].
+    /// Undoes [`Cluster::part`].
     pub(super) fn join(&self, names: &[&str]) {
         self.between(names, |a, b| self.heal(a, b));
     }

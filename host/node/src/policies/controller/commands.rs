@@ -13,26 +13,26 @@ use dataverse_core::policy::Kind;
 use dataverse_sandbox::{Program, Refusal};
 use tokio::sync::oneshot;
 
+use super::super::compiler::blocking;
 use super::super::folder::{Found, Lock};
 use super::super::name::PolicyName;
 use super::super::table;
 use super::super::view::{Available, KindView, Origin};
-use super::super::workshop::blocking;
 use super::swap::{Candidate, Missed};
-use super::{Steward, source};
+use super::{Controller, source};
 use crate::limits;
 use crate::metrics::Swap;
 use crate::policies::api::PolicyError;
-use crate::policies::reference::{Pick, short};
-use crate::policies::spec::KindWish;
-use crate::policies::spec_file::{TEMPLATE, Wished};
+use crate::policies::reference::{PolicyRef, short};
+use crate::policies::spec::KindSpec;
+use crate::policies::spec_file::{Desired, TEMPLATE};
 
 /// Whoever asked is told here what became of it.
 pub(in crate::policies) type Answer<T> = oneshot::Sender<Result<T, PolicyError>>;
 
 /// Something that is asked, when its turn comes.
-pub(in crate::policies) struct Errand {
-    /// Told that the turn has come. Whoever asked may have given up by then, and then it is not done.
+pub(in crate::policies) struct PolicyCommand {
+    /// PolicyStatus that the turn has come. Whoever asked may have given up by then, and then it is not done.
     pub(in crate::policies) begins: oneshot::Sender<()>,
     /// What was compiled for it, so that it is there when the turn comes.
     pub(in crate::policies) programs: Vec<Program>,
@@ -47,29 +47,29 @@ pub(in crate::policies) enum Task {
     /// To take one out.
     Remove(PolicyName, Answer<()>),
     /// To replace the table of a kind.
-    Wish(Kind, KindWish, Answer<KindView>),
+    Wish(Kind, KindSpec, Answer<KindView>),
     /// To let the shadow decide, if this still is what is wished.
     Promote(Kind, Option<String>, Answer<KindView>),
     /// To let the one before decide, or the one that is named, if this still is what is wished.
     Rollback(Kind, Option<String>, Option<String>, Answer<KindView>),
 }
 
-impl Steward {
+impl Controller {
     /// Does it, unless nobody waits for it any more. Once begun it is carried through.
-    pub(super) async fn perform(&mut self, errand: Errand) {
-        if errand.begins.send(()).is_err() {
+    pub(super) async fn perform(&mut self, command: PolicyCommand) {
+        if command.begins.send(()).is_err() {
             return;
         }
-        self.workshop.keep(&errand.programs);
-        match errand.task {
+        self.compiler.keep(&command.programs);
+        match command.task {
             Task::Install(name, wasm, answer) => {
                 let _ = answer.send(self.install(&name, wasm).await);
             }
             Task::Remove(name, answer) => {
                 let _ = answer.send(self.remove(&name).await);
             }
-            Task::Wish(kind, wish, answer) => {
-                let _ = answer.send(self.wish(kind, &wish).await);
+            Task::Wish(kind, spec, answer) => {
+                let _ = answer.send(self.spec(kind, &spec).await);
             }
             Task::Promote(kind, seen, answer) => {
                 let promoted = match self.moved_on(kind, seen).await {
@@ -91,16 +91,16 @@ impl Steward {
     async fn install(&mut self, name: &PolicyName, wasm: Bytes) -> Result<Available, PolicyError> {
         self.look_at_folder().await;
         let digest = Digest::of(&wasm);
-        let finding = self.workshop.inspected(digest).map_err(refused)?;
+        let finding = self.compiler.inspected(digest).map_err(refused)?;
         let kind = finding.kind.map_err(refused)?;
-        let about = source::of_file(&self.workshop, name, digest, wasm.len() as u64);
+        let about = source::of_file(&self.compiler, name, digest, wasm.len() as u64);
         if let Some(reason) = &about.error {
             return Err(PolicyError::Refused(format!("{name}: {reason}")));
         }
-        let wished = self.table(kind);
-        if wished.policy == name.as_str() {
-            let pick = Pick::new(name, Origin::Folder, digest, &wished);
-            self.rehearse_bytes(kind, pick, &wasm).await?;
+        let desired = self.table(kind);
+        if desired.policy == name.as_str() {
+            let reference = PolicyRef::new(name, Origin::Folder, digest, &desired);
+            self.rehearse_bytes(kind, reference, &wasm).await?;
         }
         {
             let _lock = self.lock().await?;
@@ -119,16 +119,16 @@ impl Steward {
                 "{name}.wasm is another file by now (digest {other}): somebody else changed it at the same time"
             )));
         }
-        let office = &self.offices[kind as usize];
-        let decides = office
+        let kind_state = &self.kinds[kind as usize];
+        let decides = kind_state
             .active
             .as_ref()
-            .is_some_and(|it| it.pick.digest == digest);
-        match office.error() {
-            Some(reason) if wished.policy == name.as_str() && !decides => {
+            .is_some_and(|it| it.reference.digest == digest);
+        match kind_state.error() {
+            Some(reason) if desired.policy == name.as_str() && !decides => {
                 Err(PolicyError::Refused(reason))
             }
-            _ => Ok(source::of_file(&self.workshop, name, digest, about.size)),
+            _ => Ok(source::of_file(&self.compiler, name, digest, about.size)),
         }
     }
 
@@ -182,23 +182,24 @@ impl Steward {
 
     /// For what the file of this name is needed by this kind.
     fn role(&self, name: &PolicyName, kind: Kind) -> Option<&'static str> {
-        let office = &self.offices[kind as usize];
-        let is_file = |pick: &Pick| pick.name == *name && pick.origin == Origin::Folder;
-        let provides = |wished: &str| {
-            let file = source::find(&self.listing, &self.workshop, kind, name);
-            wished == name.as_str() && file.is_ok_and(|it| it.origin() == Origin::Folder)
+        let kind_state = &self.kinds[kind as usize];
+        let is_file =
+            |reference: &PolicyRef| reference.name == *name && reference.origin == Origin::Folder;
+        let provides = |desired: &str| {
+            let file = source::find(&self.listing, &self.compiler, kind, name);
+            desired == name.as_str() && file.is_ok_and(|it| it.origin() == Origin::Folder)
         };
         let table = self.table(kind);
-        if office
+        if kind_state
             .active
             .as_ref()
-            .is_some_and(|running| is_file(&running.pick))
+            .is_some_and(|running| is_file(&running.reference))
         {
             Some("the active")
-        } else if office
+        } else if kind_state
             .shadow
             .as_ref()
-            .is_some_and(|shadow| is_file(&shadow.pick))
+            .is_some_and(|shadow| is_file(&shadow.reference))
         {
             Some("the shadow of the")
         } else if provides(&table.policy) {
@@ -210,31 +211,31 @@ impl Steward {
         }
     }
 
-    async fn wish(&mut self, kind: Kind, wish: &KindWish) -> Result<KindView, PolicyError> {
+    async fn spec(&mut self, kind: Kind, spec: &KindSpec) -> Result<KindView, PolicyError> {
         self.look_at_folder().await;
-        self.check(kind, wish)
+        self.check(kind, spec)
             .await
-            .inspect_err(|_| self.told.count(kind, Swap::Refused))?;
+            .inspect_err(|_| self.status.count(kind, Swap::Refused))?;
         {
             let _lock = self.lock().await?;
             self.look_at_folder().await;
-            self.write_table(kind, wish).await?;
+            self.write_table(kind, spec).await?;
         }
-        self.settle(kind, wish).await
+        self.settle(kind, spec).await
     }
 
     /// Checks that a table would be fulfilled.
-    async fn check(&self, kind: Kind, wish: &KindWish) -> Result<(), PolicyError> {
+    async fn check(&self, kind: Kind, spec: &KindSpec) -> Result<(), PolicyError> {
         let refuse = |reason: String| PolicyError::Refused(reason);
-        wish.check().map_err(refuse)?;
-        let name: PolicyName = (wish.policy.parse()).map_err(|bad| refuse(format!("{bad}")))?;
+        spec.check().map_err(refuse)?;
+        let name: PolicyName = (spec.policy.parse()).map_err(|bad| refuse(format!("{bad}")))?;
         if !source::is_baseline(&self.listing, &name) {
-            let candidate = self.fetch(kind, wish).await;
+            let candidate = self.fetch(kind, spec).await;
             let candidate = candidate.map_err(|missed| missing("", &missed))?;
-            self.may_run(kind, &candidate.pick).await?;
+            self.may_run(kind, &candidate.reference).await?;
             self.rehearse(kind, &candidate).await.map_err(refuse)?;
         }
-        if let Some(table) = wish.of_shadow() {
+        if let Some(table) = spec.of_shadow() {
             let beside = |reason: String| refuse(format!("shadow: {reason}"));
             let candidate = self.fetch(kind, &table).await;
             let candidate = candidate.map_err(|missed| missing("shadow: ", &missed))?;
@@ -243,10 +244,10 @@ impl Steward {
         Ok(())
     }
 
-    async fn may_run(&self, kind: Kind, pick: &Pick) -> Result<(), PolicyError> {
-        let pick = pick.clone();
+    async fn may_run(&self, kind: Kind, reference: &PolicyRef) -> Result<(), PolicyError> {
+        let reference = reference.clone();
         let bar = self
-            .kept(move |kept| kept.bar_of(kind, &pick).map(str::to_owned))
+            .history(move |history| history.bar_of(kind, &reference).map(str::to_owned))
             .await;
         bar.map_or(Ok(()), |reason| Err(PolicyError::Refused(reason)))
     }
@@ -255,14 +256,14 @@ impl Steward {
     pub(super) async fn rehearse_bytes(
         &self,
         kind: Kind,
-        pick: Pick,
+        reference: PolicyRef,
         wasm: &Bytes,
     ) -> Result<(), PolicyError> {
-        self.may_run(kind, &pick).await?;
+        self.may_run(kind, &reference).await?;
         let candidate = Candidate {
-            program: self.workshop.ready(wasm).await.map_err(refused)?,
+            program: self.compiler.ready(wasm).await.map_err(refused)?,
             wasm: wasm.clone(),
-            pick,
+            reference,
         };
         let rehearsed = self.rehearse(kind, &candidate).await;
         rehearsed.map(drop).map_err(PolicyError::Refused)
@@ -287,13 +288,13 @@ impl Steward {
     }
 
     /// `policies.toml` with this table.
-    fn with_table(&self, kind: Kind, wish: &KindWish) -> Result<String, PolicyError> {
-        let before = match &self.listing.wishes {
+    fn with_table(&self, kind: Kind, spec: &KindSpec) -> Result<String, PolicyError> {
+        let before = match &self.listing.specs {
             None => TEMPLATE,
             Some(Ok(text)) => text,
             Some(Err(reason)) => return Err(PolicyError::Refused(reason.clone())),
         };
-        let text = table::with_table(before, kind, wish).map_err(PolicyError::Refused)?;
+        let text = table::with_table(before, kind, spec).map_err(PolicyError::Refused)?;
         if text.len() as u64 > limits::POLICIES_TOML_BYTES_MAX {
             let most = limits::POLICIES_TOML_BYTES_MAX;
             let reason = format!("policies.toml would be longer than {most} bytes");
@@ -303,10 +304,10 @@ impl Steward {
     }
 
     /// Writes this table into `policies.toml` as that was when it was last looked at.
-    pub(super) async fn write_table(&self, kind: Kind, wish: &KindWish) -> Result<(), PolicyError> {
-        let text = self.with_table(kind, wish)?;
+    pub(super) async fn write_table(&self, kind: Kind, spec: &KindSpec) -> Result<(), PolicyError> {
+        let text = self.with_table(kind, spec)?;
         let folder = self.folder.clone();
-        let written = blocking(move || folder.put_wishes(&text)).await;
+        let written = blocking(move || folder.put_specs(&text)).await;
         written.map_err(|error| failed("policies.toml", &error))
     }
 
@@ -326,16 +327,16 @@ impl Steward {
     pub(super) async fn settle(
         &mut self,
         kind: Kind,
-        wish: &KindWish,
+        spec: &KindSpec,
     ) -> Result<KindView, PolicyError> {
         self.reconcile().await;
         // It was compiled beforehand; if it is compiled again, its file was changed since or it was forgotten for
         // others. What somebody else wishes by now is not waited for.
-        while self.table(kind).means(wish) && self.await_aside(kind).await {
+        while self.table(kind).parts(spec) && self.await_compilation(kind).await {
             self.reconcile().await;
         }
         let view = self.stands(kind)?;
-        if self.table(kind).means(wish) {
+        if self.table(kind).parts(spec) {
             return Ok(view);
         }
         Err(PolicyError::Conflict(format!(
@@ -345,29 +346,29 @@ impl Steward {
 
     /// How things stand with a kind.
     fn stands(&self, kind: Kind) -> Result<KindView, PolicyError> {
-        let office = &self.offices[kind as usize];
-        match self.refused_whole.clone().or_else(|| office.error()) {
+        let kind_state = &self.kinds[kind as usize];
+        match self.refused_whole.clone().or_else(|| kind_state.error()) {
             Some(reason) => Err(PolicyError::Refused(reason)),
-            None => Ok(self.told.view_of(kind)),
+            None => Ok(self.status.view_of(kind)),
         }
     }
 
     async fn promote(&mut self, kind: Kind) -> Result<KindView, PolicyError> {
         self.look_at_folder().await;
         let seen = self.revision(kind);
-        let wish = self.table(kind).of_shadow().ok_or_else(|| {
+        let spec = self.table(kind).of_shadow().ok_or_else(|| {
             PolicyError::NotFound(format!("the {kind} policy has no shadow to promote"))
         })?;
-        self.check(kind, &wish)
+        self.check(kind, &spec)
             .await
-            .inspect_err(|_| self.told.count(kind, Swap::Refused))?;
+            .inspect_err(|_| self.status.count(kind, Swap::Refused))?;
         {
             let _lock = self.lock().await?;
             self.look_at_folder().await;
             self.must_be(kind, &seen)?;
-            self.write_table(kind, &wish).await?;
+            self.write_table(kind, &spec).await?;
         }
-        self.settle(kind, &wish).await
+        self.settle(kind, &spec).await
     }
 
     /// What is wished of a kind, as a word: the same at all nodes that see the same folder.
@@ -379,16 +380,16 @@ impl Steward {
             Some(found.as_ref().ok()?.digest.to_string())
         };
         let files = [file(&table.policy), table.shadow.as_deref().and_then(file)];
-        let wished = serde_json::json!([kind.as_str(), table, files]).to_string();
-        let mut revision = Digest::of(wished.as_bytes()).to_string();
+        let desired = serde_json::json!([kind.as_str(), table, files]).to_string();
+        let mut revision = Digest::of(desired.as_bytes()).to_string();
         revision.truncate(SHOWN_DIGITS);
         revision
     }
 
     /// What is wished of a kind.
-    pub(super) fn table(&self, kind: Kind) -> KindWish {
-        let wished = self.offices[kind as usize].wished.as_ref();
-        wished.unwrap_or(&Wished::Default).table(kind)
+    pub(super) fn table(&self, kind: Kind) -> KindSpec {
+        let desired = self.kinds[kind as usize].desired.as_ref();
+        desired.unwrap_or(&Desired::Default).table(kind)
     }
 }
 

@@ -9,10 +9,10 @@ use dataverse_sandbox::Refusal;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
+use super::super::compiler::Lane;
 use super::super::name::PolicyName;
-use super::super::workshop::Lane;
-use super::Steward;
-use super::source::Source;
+use super::Controller;
+use super::source::PolicySource;
 
 /// For what a policy is compiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub(super) enum Progress {
 
 /// A policy that is being compiled. One that is not wanted any more is not waited for; what has begun is compiled to
 /// its end all the same.
-pub(super) struct Aside {
+pub(super) struct Compilation {
     pub(super) name: PolicyName,
     /// What its file was when that was last looked at.
     digest: Digest,
@@ -47,13 +47,13 @@ pub(super) struct Aside {
     task: AbortHandle,
 }
 
-impl Drop for Aside {
+impl Drop for Compilation {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
-impl Aside {
+impl Compilation {
     fn outcome(&self) -> Option<Result<(), String>> {
         let broke_off = || Err("compiling it broke off; the log has more".to_owned());
         match &*self.ended.borrow() {
@@ -63,28 +63,28 @@ impl Aside {
     }
 }
 
-impl Steward {
+impl Controller {
     /// Sees to it that this policy is compiled, without waiting for that.
     ///
     /// # Errors
     /// Why that could not be done, though it may be another time.
-    pub(super) fn compile_aside(
+    pub(super) fn compile_in_background(
         &mut self,
         kind: Kind,
         role: Role,
         name: &PolicyName,
-        source: Source,
+        source: PolicySource,
     ) -> Result<Progress, String> {
         let digest = source.digest();
-        let slot = &mut self.offices[kind as usize].aside[role as usize];
-        if self.workshop.is_compiled(digest) {
+        let slot = &mut self.kinds[kind as usize].compilation[role as usize];
+        if self.compiler.is_compiled(digest) {
             *slot = None;
             return Ok(Progress::Compiled);
         }
-        if let Some(aside) = slot.take_if(|aside| aside.digest == digest) {
-            return match aside.outcome() {
+        if let Some(compilation) = slot.take_if(|compilation| compilation.digest == digest) {
+            return match compilation.outcome() {
                 None => {
-                    *slot = Some(aside);
+                    *slot = Some(compilation);
                     Ok(Progress::Underway)
                 }
                 // Where it is not known even so, the file is another one than the folder told, and that one is.
@@ -92,18 +92,18 @@ impl Steward {
                 Some(Err(reason)) => Err(format!("{name}: {reason}")),
             };
         }
-        let (workshop, folder) = (Arc::clone(&self.workshop), self.folder.clone());
+        let (compiler, folder) = (Arc::clone(&self.compiler), self.folder.clone());
         let (look, file) = (Arc::clone(&self.look), name.clone());
         let (tell, ended) = watch::channel(None);
         let task = tokio::spawn(async move {
             let outcome = match source.read(&folder, &file).await {
-                Ok(wasm) => unless_it_may_pass(workshop.compile(&wasm, Lane::Kind(kind)).await),
+                Ok(wasm) => unless_it_may_pass(compiler.compile(&wasm, Lane::Kind(kind)).await),
                 Err(error) => Err(format!("it can't be read: {error}")),
             };
             tell.send_replace(Some(outcome));
             look.notify_one();
         });
-        *slot = Some(Aside {
+        *slot = Some(Compilation {
             name: name.clone(),
             digest,
             ended,
@@ -115,7 +115,7 @@ impl Steward {
     /// Has a file compiled that is another one than the folder told, or was forgotten since.
     ///
     /// # Errors
-    /// See [`Steward::compile_aside`].
+    /// See [`Controller::compile_in_background`].
     pub(super) fn compile_anew(
         &mut self,
         kind: Kind,
@@ -123,8 +123,8 @@ impl Steward {
         name: &PolicyName,
         file: Digest,
     ) -> Result<Progress, String> {
-        self.listing = Arc::new(self.listing.doubting(name));
-        let progress = self.compile_aside(kind, role, name, Source::File(file))?;
+        self.listing = Arc::new(self.listing.verification(name));
+        let progress = self.compile_in_background(kind, role, name, PolicySource::File(file))?;
         if progress == Progress::Compiled {
             self.look.notify_one();
         }
@@ -132,18 +132,18 @@ impl Steward {
     }
 
     /// Stops waiting for what this kind needs no longer.
-    pub(super) fn forget_aside(&mut self, kind: Kind, role: Role) {
-        self.offices[kind as usize].aside[role as usize] = None;
+    pub(super) fn forget_compilation(&mut self, kind: Kind, role: Role) {
+        self.kinds[kind as usize].compilation[role as usize] = None;
     }
 
     /// Waits for what is being compiled for this kind. True when there was something to wait for.
-    pub(super) async fn await_aside(&mut self, kind: Kind) -> bool {
+    pub(super) async fn await_compilation(&mut self, kind: Kind) -> bool {
         let mut waited = false;
-        for aside in self.offices[kind as usize].aside.iter_mut().flatten() {
-            if aside.outcome().is_none() {
+        for compilation in self.kinds[kind as usize].compilation.iter_mut().flatten() {
+            if compilation.outcome().is_none() {
                 waited = true;
                 // One that broke off has ended, too.
-                let _ended = aside.ended.wait_for(Option::is_some).await;
+                let _ended = compilation.ended.wait_for(Option::is_some).await;
             }
         }
         waited

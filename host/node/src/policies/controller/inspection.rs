@@ -8,13 +8,13 @@ use dataverse_core::content::Digest;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
+use super::super::compiler::blocking;
 use super::super::folder::Found;
 use super::super::name::PolicyName;
-use super::super::workshop::blocking;
-use super::Steward;
+use super::Controller;
 
 /// A file that is being looked into.
-pub(super) struct Inquiry {
+pub(super) struct Inspection {
     name: PolicyName,
     /// What the file was when it was last looked at.
     digest: Digest,
@@ -30,21 +30,21 @@ pub(super) struct Answer {
     found: Option<Result<Found, String>>,
 }
 
-impl Drop for Inquiry {
+impl Drop for Inspection {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
-impl Inquiry {
+impl Inspection {
     /// Waits until one is answered: for ever, if there is none.
-    pub(super) async fn answered(inquiry: &mut Option<Self>) -> Answer {
-        let Some(under_way) = inquiry else {
+    pub(super) async fn answered(inspection: &mut Option<Self>) -> Answer {
+        let Some(under_way) = inspection else {
             return pending().await;
         };
         let found = (&mut under_way.found).await.ok();
         let (name, digest) = (under_way.name.clone(), under_way.digest);
-        *inquiry = None;
+        *inspection = None;
         Answer {
             name,
             digest,
@@ -53,23 +53,23 @@ impl Inquiry {
     }
 }
 
-impl Steward {
+impl Controller {
     /// Begins to look into a file of which is not known yet what it is.
-    pub(super) fn inquire(&mut self) {
-        if self.inquiry.is_some() {
+    pub(super) fn inspect(&mut self) {
+        if self.inspection.is_some() {
             return;
         }
         let Some((name, digest)) = self.next_unknown() else {
             return;
         };
         let (folder, file, called) = (self.folder.clone(), name.clone(), name.clone());
-        let workshop = Arc::clone(&self.workshop);
+        let compiler = Arc::clone(&self.compiler);
         let (tell, found) = oneshot::channel();
         let task = tokio::spawn(async move {
             let found = match blocking(move || folder.read(&file)).await {
                 Err(error) => Err(format!("it can't be read: {error}")),
                 Ok(wasm) => {
-                    workshop.inspect(&called, &wasm).await;
+                    compiler.inspect(&called, &wasm).await;
                     Ok(Found {
                         digest: Digest::of(&wasm),
                         size: wasm.len() as u64,
@@ -80,7 +80,7 @@ impl Steward {
             let _ = tell.send(found);
         });
         let task = task.abort_handle();
-        self.inquiry = Some(Inquiry {
+        self.inspection = Some(Inspection {
             name,
             digest,
             found,
@@ -92,7 +92,7 @@ impl Steward {
     fn next_unknown(&self) -> Option<(PolicyName, Digest)> {
         self.listing.files.iter().find_map(|(name, found)| {
             let digest = found.as_ref().ok()?.digest;
-            let finding = self.workshop.finding(digest);
+            let finding = self.compiler.finding(digest);
             let is_known = finding.is_some_and(|finding| finding.about.is_some());
             (!is_known).then(|| (name.clone(), digest))
         })
@@ -107,7 +107,7 @@ impl Steward {
         } = answer;
         let Some(found) = found else {
             // It would break off again, so it is looked into again when it has changed.
-            self.workshop.note_broken_off(digest);
+            self.compiler.note_broken_off(digest);
             return;
         };
         if self.listing.files.contains_key(&name) && self.listing.files.get(&name) != Some(&found) {

@@ -1,23 +1,23 @@
-//! `Office`: how things stand with one kind of policy.
+//! `KindState`: how things stand with one kind of policy.
 
 use std::sync::Arc;
 
 use dataverse_core::policy::Kind;
 
 use super::super::running::Running;
-use super::super::shadowing::Shadowing;
-use crate::policies::controller::compilation::{Aside, Role};
-use crate::policies::history::{Kept, Past};
-use crate::policies::reference::Pick;
-use crate::policies::spec::KindWish;
-use crate::policies::spec_file::Wished;
+use super::super::running_shadow::RunningShadow;
+use crate::policies::controller::compilation::{Compilation, Role};
+use crate::policies::history::{History, Past};
+use crate::policies::reference::PolicyRef;
+use crate::policies::spec::KindSpec;
+use crate::policies::spec_file::Desired;
 use crate::policies::status::OfKind;
 
 /// How things stand with one kind.
 #[derive(Default)]
-pub(super) struct Office {
+pub(super) struct KindState {
     /// What is wished, as of the last table that made sense.
-    pub(super) wished: Option<Wished>,
+    pub(super) desired: Option<Desired>,
     /// Who decides; the baseline if nobody.
     pub(super) active: Option<Arc<Running>>,
     /// That one is noted as good.
@@ -27,26 +27,26 @@ pub(super) struct Office {
     /// Since when the baseline does.
     pub(super) baseline_since: String,
     /// The last one that was refused, and why; it is not tried again as it is.
-    pub(super) refused: Option<(Pick, String)>,
+    pub(super) refused: Option<(PolicyRef, String)>,
     /// What is being compiled aside, to decide and to be the shadow.
-    pub(super) aside: [Option<Aside>; Role::ALL.len()],
+    pub(super) compilation: [Option<Compilation>; Role::ALL.len()],
     /// The one that is gone back to needs no probation.
-    pub(super) returning: Option<Pick>,
+    pub(super) returning: Option<PolicyRef>,
     /// Who is asked beside.
-    pub(super) shadow: Option<Arc<Shadowing>>,
+    pub(super) shadow: Option<Arc<RunningShadow>>,
     /// As `refused`.
-    pub(super) refused_shadow: Option<(Pick, String)>,
+    pub(super) refused_shadow: Option<(PolicyRef, String)>,
     table_error: Option<String>,
     swap_error: Option<String>,
     shadow_error: Option<String>,
 }
 
-impl Office {
+impl KindState {
     /// Takes note of what is wished.
-    pub(super) fn take_note(&mut self, wished: &Result<Wished, String>) {
-        let refusal = wished.as_ref().err().cloned();
-        match wished {
-            Ok(wished) => self.wished = Some(wished.clone()),
+    pub(super) fn take_note(&mut self, desired: &Result<Desired, String>) {
+        let refusal = desired.as_ref().err().cloned();
+        match desired {
+            Ok(desired) => self.desired = Some(desired.clone()),
             Err(reason) => warn_if_new(reason, self.table_error.as_ref()),
         }
         self.table_error = refusal;
@@ -69,8 +69,8 @@ impl Office {
 
     /// Who is being compiled.
     fn pending(&self) -> Option<String> {
-        let aside = self.aside.iter().flatten().next();
-        aside.map(|aside| aside.name.to_string())
+        let compilation = self.compilation.iter().flatten().next();
+        compilation.map(|compilation| compilation.name.to_string())
     }
 
     /// Whether what runs is not what is wished.
@@ -88,19 +88,19 @@ impl Office {
     pub(super) fn report(
         &self,
         kind: Kind,
-        kept: &Kept,
+        history: &History,
         whole: Option<&str>,
         revision: String,
-        table: KindWish,
+        table: KindSpec,
     ) -> OfKind {
-        let now = self.active.as_ref().map(|running| &running.pick);
+        let now = self.active.as_ref().map(|running| &running.reference);
         OfKind {
             active: self.active.clone(),
             baseline_since: self.baseline_since.clone(),
             shadow: self.shadow.clone(),
             pending: self.pending(),
             table,
-            previous: kept.before(kind, now).map(Past::view).collect(),
+            previous: history.before(kind, now).map(Past::view).collect(),
             last_error: joined(whole.into_iter().chain(self.error().as_deref())),
             revision,
         }

@@ -4,10 +4,10 @@
 //! It is woken when the folder may have changed, when a policy is in trouble, and by errands. What it finds
 //! wrong it reports and leaves: what ran goes on. `swap` is how one policy follows another, `source` where a
 //! policy is found, `fallback` who decides when the one that is wished can't, `shadow` who is asked beside,
-//! `errands` what may be asked of the steward and `returning` the way back by hand.
+//! `commands` what may be asked of the steward and `returning` the way back by hand.
 //!
-//! It does not compile what is new: what is wished is compiled aside (`aside`), what an errand needs was compiled
-//! before its turn came (`live`), and files that nobody wishes for are got to know by the way (`inquiry`). It waits
+//! It does not compile what is new: what is wished is compiled aside (`compilation`), what an errand needs was compiled
+//! before its turn came (`live`), and files that nobody wishes for are got to know by the way (`inspection`). It waits
 //! for a compiler in two cases: when it goes back to a policy that did well before (`fallback`), whose code is in the
 //! compile cache as a rule, and when a file that an errand wishes for is changed in the middle of it.
 
@@ -23,26 +23,27 @@ mod swap;
 
 use std::collections::BTreeSet;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use dataverse_core::content::Digest;
 use dataverse_core::id::NodeId;
 use dataverse_core::policy::Kind;
+use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval};
 
-pub(super) use commands::{Answer, Errand, Task};
+pub(super) use commands::{Answer, PolicyCommand, Task};
 
+use super::compiler::{PolicyCompiler, blocking};
 use super::folder::{Folder, Listing};
 use super::running::{Running, now};
-use super::workshop::{Workshop, blocking};
-use crate::driver::Judges;
-use crate::policies::history::Kept;
-use crate::policies::spec_file::Wishes;
-use crate::policies::status::{Report, Told};
-use inspection::Inquiry;
-use kind_state::Office;
+use crate::driver::PolicySlots;
+use crate::policies::history::History;
+use crate::policies::spec_file::Specs;
+use crate::policies::status::{PolicyStatus, Report};
+use inspection::Inspection;
+use kind_state::KindState;
 
 /// How often it looks whether a policy has proved itself.
 const REVIEW_EVERY: Duration = Duration::from_secs(1);
@@ -51,92 +52,92 @@ const REVIEW_EVERY: Duration = Duration::from_secs(1);
 pub(super) type Naming = Box<dyn Fn(Vec<String>) + Send + Sync>;
 
 /// What a steward needs.
-pub(super) struct Means {
+pub(super) struct ControllerParts {
     /// The folder of policies.
     pub(super) folder: Folder,
     /// What is remembered.
-    pub(super) kept: Arc<Mutex<Kept>>,
+    pub(super) history: Arc<Mutex<History>>,
     /// Where policies are compiled.
-    pub(super) workshop: Arc<Workshop>,
+    pub(super) compiler: Arc<PolicyCompiler>,
     /// Whose seats it fills.
-    pub(super) judges: Arc<Judges>,
+    pub(super) policy_slots: Arc<PolicySlots>,
     /// Of whom it is the steward.
     pub(super) node: NodeId,
     /// Where it tells how things stand.
-    pub(super) told: Arc<Told>,
+    pub(super) status: Arc<PolicyStatus>,
     /// Wakes it.
     pub(super) look: Arc<Notify>,
     /// Tells others.
     pub(super) naming: Naming,
-    /// Told when every seat was filled for the first time, if only by the baseline.
+    /// PolicyStatus when every seat was filled for the first time, if only by the baseline.
     pub(super) filled: oneshot::Sender<()>,
 }
 
 /// The steward.
-pub(super) struct Steward {
+pub(super) struct Controller {
     folder: Folder,
-    kept: Arc<Mutex<Kept>>,
-    workshop: Arc<Workshop>,
-    judges: Arc<Judges>,
+    history: Arc<Mutex<History>>,
+    compiler: Arc<PolicyCompiler>,
+    policy_slots: Arc<PolicySlots>,
     node: NodeId,
-    told: Arc<Told>,
+    status: Arc<PolicyStatus>,
     look: Arc<Notify>,
     naming: Naming,
     filled: Option<oneshot::Sender<()>>,
-    inquiry: Option<Inquiry>,
+    inspection: Option<Inspection>,
     listing: Arc<Listing>,
-    offices: [Office; Kind::ALL.len()],
+    kinds: [KindState; Kind::ALL.len()],
     /// Why `policies.toml` or the folder as a whole is refused.
     refused_whole: Option<String>,
 }
 
-impl Steward {
+impl Controller {
     /// A steward who has not looked yet.
-    pub(super) fn new(means: Means) -> Self {
+    pub(super) fn new(parts: ControllerParts) -> Self {
         Self {
-            folder: means.folder,
-            kept: means.kept,
-            workshop: means.workshop,
-            judges: means.judges,
-            node: means.node,
-            told: means.told,
-            look: means.look,
-            naming: means.naming,
-            filled: Some(means.filled),
-            inquiry: None,
+            folder: parts.folder,
+            history: parts.history,
+            compiler: parts.compiler,
+            policy_slots: parts.policy_slots,
+            node: parts.node,
+            status: parts.status,
+            look: parts.look,
+            naming: parts.naming,
+            filled: Some(parts.filled),
+            inspection: None,
             listing: Arc::default(),
-            offices: Default::default(),
+            kinds: Default::default(),
             refused_whole: None,
         }
     }
 
     /// Begins to fill the seats for the first time. What has to be compiled first follows.
     pub(super) async fn begin(&mut self) {
-        for office in &mut self.offices {
-            office.baseline_since = now();
+        for kind_state in &mut self.kinds {
+            kind_state.baseline_since = now();
         }
         self.publish();
         self.reconcile().await;
     }
 
     /// Looks after the policies until nobody can ask anything any more.
-    pub(super) async fn run(&mut self, errands: &mut mpsc::Receiver<Errand>) {
+    pub(super) async fn run(&mut self, commands: &mut mpsc::Receiver<PolicyCommand>) {
         let look = Arc::clone(&self.look);
         let mut review = interval(REVIEW_EVERY);
         review.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            self.inquire();
+            self.inspect();
             tokio::select! {
                 biased;
-                errand = errands.recv() => match errand {
-                    Some(errand) => self.perform(errand).await,
+                command = commands.recv() => match command {
+                    Some(command) => self.perform(command).await,
                     None => return,
                 },
                 () = look.notified() => self.reconcile().await,
                 _ = review.tick() => if self.review().await {
                     self.publish();
                 },
-                answer = Inquiry::answered(&mut self.inquiry) => {
+                answer = Inspection::answered(&mut self.inspection) => {
                     self.take_note_of(answer);
                     self.publish();
                 }
@@ -147,7 +148,7 @@ impl Steward {
     /// Asks nobody beside any more, and makes durable what is remembered, of which the last step may have been
     /// cut off. Who decides goes on.
     pub(super) async fn end(&mut self) {
-        self.save_kept().await;
+        self.save_history().await;
         for kind in Kind::ALL {
             self.end_shadow(kind).await;
         }
@@ -162,8 +163,8 @@ impl Steward {
             self.fulfil_shadow(kind).await;
         }
         self.publish();
-        self.told.tell_of_mishap(None);
-        let are_filled = self.offices.iter().all(|office| office.begun);
+        self.status.tell_of_mishap(None);
+        let are_filled = self.kinds.iter().all(|kind_state| kind_state.begun);
         if let Some(filled) = self.filled.take_if(|_| are_filled) {
             // Whoever starts may not have waited for it.
             let _ = filled.send(());
@@ -174,7 +175,7 @@ impl Steward {
     async fn look_at_folder(&mut self) {
         let (folder, before) = (self.folder.clone(), Arc::clone(&self.listing));
         let listed = blocking(move || folder.list(&before)).await;
-        let wishes = match listed {
+        let specs = match listed {
             Err(error) => {
                 tracing::warn!(folder = %self.folder.path().display(), %error, "the folder of policies can't be read");
                 let advice = match error.kind() {
@@ -191,18 +192,18 @@ impl Steward {
             }
             Ok(listing) => {
                 self.listing = Arc::new(listing);
-                match &self.listing.wishes {
-                    None => Ok(Wishes::none()),
+                match &self.listing.specs {
+                    None => Ok(Specs::none()),
                     Some(Err(reason)) => Err(reason.clone()),
-                    Some(Ok(text)) => Wishes::parse(text),
+                    Some(Ok(text)) => Specs::parse(text),
                 }
             }
         };
-        match wishes {
-            Ok(wishes) => {
+        match specs {
+            Ok(specs) => {
                 self.refused_whole = None;
                 for kind in Kind::ALL {
-                    self.offices[kind as usize].take_note(wishes.of(kind));
+                    self.kinds[kind as usize].take_note(specs.of(kind));
                 }
             }
             Err(reason) => {
@@ -221,15 +222,15 @@ impl Steward {
     async fn review(&mut self) -> bool {
         let mut changed = false;
         for kind in Kind::ALL {
-            let Some(running) = self.offices[kind as usize].active.clone() else {
+            let Some(running) = self.kinds[kind as usize].active.clone() else {
                 continue;
             };
             if running.has_failed() {
                 self.roll_back(kind, &running).await;
                 changed = true;
-            } else if !self.offices[kind as usize].proved && running.has_proved_itself() {
-                self.offices[kind as usize].proved = true;
-                let (policy, decision) = (running.pick.to_string(), kind.as_str());
+            } else if !self.kinds[kind as usize].proved && running.has_proved_itself() {
+                self.kinds[kind as usize].proved = true;
+                let (policy, decision) = (running.reference.to_string(), kind.as_str());
                 tracing::info!(decision, policy, "a policy has passed its probation");
                 self.note_good(kind, &running).await;
                 changed = true;
@@ -239,24 +240,24 @@ impl Steward {
     }
 
     /// Does something with what is remembered, on a thread that may block.
-    async fn kept<T: Send + 'static>(
+    async fn history<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Kept) -> T + Send + 'static,
+        work: impl FnOnce(&mut History) -> T + Send + 'static,
     ) -> T {
-        let kept = Arc::clone(&self.kept);
+        let history = Arc::clone(&self.history);
         blocking(move || {
             // A step that panicked has left a list of whole entries.
-            let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-            work(&mut kept)
+            let mut history = history.lock();
+            work(&mut history)
         })
         .await
     }
 
     /// Makes what is remembered durable.
-    async fn save_kept(&self) {
-        let active = self.offices.iter().filter_map(|it| it.active.as_ref());
-        let in_use: BTreeSet<_> = active.map(|running| running.pick.digest.0).collect();
-        if let Err(error) = self.kept(move |kept| kept.save(&in_use)).await {
+    async fn save_history(&self) {
+        let active = self.kinds.iter().filter_map(|it| it.active.as_ref());
+        let in_use: BTreeSet<_> = active.map(|running| running.reference.digest.0).collect();
+        if let Err(error) = self.history(move |history| history.save(&in_use)).await {
             tracing::warn!(%error, "which policies were good can't be written down");
         }
     }
@@ -271,27 +272,27 @@ impl Steward {
 
     /// Tells how things stand.
     pub(super) fn publish(&self) {
-        self.told.tell(self.report());
+        self.status.tell(self.report());
         self.name();
     }
 
     /// Tells how things stand, now that somebody else decides.
     pub(super) fn publish_change(&self, kind: Kind, before: Option<&Running>) {
-        self.told.tell_of_change(kind, before, self.report());
+        self.status.tell_of_change(kind, before, self.report());
         self.name();
     }
 
     fn report(&self) -> Report {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let history = self.history.lock();
         let mut report = Report::default();
         for kind in Kind::ALL {
             let whole = self.refused_whole.as_deref();
-            let (office, revision) = (&self.offices[kind as usize], self.revision(kind));
+            let (kind_state, revision) = (&self.kinds[kind as usize], self.revision(kind));
             let table = self.table(kind);
-            report.kinds[kind as usize] = office.report(kind, &kept, whole, revision, table);
+            report.kinds[kind as usize] = kind_state.report(kind, &history, whole, revision, table);
         }
-        drop(kept);
-        report.available = source::available(&self.listing, &self.workshop);
+        drop(history);
+        report.available = source::available(&self.listing, &self.compiler);
         let passed_over = self.listing.passed_over.clone();
         report.last_error = self.refused_whole.clone().or(passed_over);
         report
@@ -300,8 +301,8 @@ impl Steward {
     /// Tells others who decides.
     fn name(&self) {
         let named = Kind::ALL.into_iter().filter_map(|kind| {
-            let active = self.offices[kind as usize].active.as_ref()?;
-            Some(active.pick.tag(kind))
+            let active = self.kinds[kind as usize].active.as_ref()?;
+            Some(active.reference.tag(kind))
         });
         (self.naming)(named.collect());
     }

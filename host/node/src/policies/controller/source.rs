@@ -8,21 +8,21 @@ use dataverse_core::content::Digest;
 use dataverse_core::policy::Kind;
 use dataverse_sandbox::Refusal;
 
+use super::super::compiler::{PolicyCompiler, blocking};
 use super::super::folder::{Folder, Listing};
 use super::super::name::PolicyName;
 use super::super::view::{Available, Origin};
-use super::super::workshop::{Workshop, blocking};
 
 /// Where a policy is.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Source {
+pub(super) enum PolicySource {
     /// In the folder; when it was last looked at, it had this digest.
     File(Digest),
     /// In the program.
     BuiltIn(BuiltIn),
 }
 
-impl Source {
+impl PolicySource {
     /// Where it comes from.
     pub(super) fn origin(self) -> Origin {
         match self {
@@ -57,16 +57,16 @@ impl Source {
 /// Why there is none.
 pub(super) fn find(
     listing: &Listing,
-    workshop: &Workshop,
+    compiler: &PolicyCompiler,
     kind: Kind,
     name: &PolicyName,
-) -> Result<Source, String> {
-    let built_in = dataverse_builtin::find(kind, name.as_str()).map(Source::BuiltIn);
+) -> Result<PolicySource, String> {
+    let built_in = dataverse_builtin::find(kind, name.as_str()).map(PolicySource::BuiltIn);
     match (listing.files.get(name), built_in) {
-        (Some(Ok(found)), Some(built_in)) if workshop.is_of_another_kind(found.digest, kind) => {
+        (Some(Ok(found)), Some(built_in)) if compiler.is_of_another_kind(found.digest, kind) => {
             Ok(built_in)
         }
-        (Some(Ok(found)), _) => Ok(Source::File(found.digest)),
+        (Some(Ok(found)), _) => Ok(PolicySource::File(found.digest)),
         (Some(Err(problem)), _) => Err(format!("{name}: {problem}")),
         (None, Some(built_in)) => Ok(built_in),
         (None, None) => Err(unknown(kind, name)),
@@ -94,9 +94,9 @@ fn unknown(kind: Kind, name: &PolicyName) -> String {
 }
 
 /// What could be chosen, by name within the folder and then what is built in.
-pub(super) fn available(listing: &Listing, workshop: &Workshop) -> Vec<Available> {
+pub(super) fn available(listing: &Listing, compiler: &PolicyCompiler) -> Vec<Available> {
     let files = listing.files.iter().map(|(name, found)| match found {
-        Ok(found) => of_file(workshop, name, found.digest, found.size),
+        Ok(found) => of_file(compiler, name, found.digest, found.size),
         Err(problem) => Available {
             error: Some(problem.clone()),
             ..nothing_known(name.as_str(), Origin::Folder)
@@ -118,18 +118,23 @@ pub(super) fn available(listing: &Listing, workshop: &Workshop) -> Vec<Available
 
 /// What there is to tell of a file.
 pub(super) fn of_file(
-    workshop: &Workshop,
+    compiler: &PolicyCompiler,
     name: &PolicyName,
     digest: Digest,
     size: u64,
 ) -> Available {
     let known = nothing_known(name.as_str(), Origin::Folder);
-    described(workshop, known, digest, size)
+    described(compiler, known, digest, size)
 }
 
-fn described(workshop: &Workshop, mut policy: Available, digest: Digest, size: u64) -> Available {
+fn described(
+    compiler: &PolicyCompiler,
+    mut policy: Available,
+    digest: Digest,
+    size: u64,
+) -> Available {
     (policy.digest, policy.size) = (digest.to_string(), size);
-    let Some(finding) = workshop.finding(digest) else {
+    let Some(finding) = compiler.finding(digest) else {
         return policy;
     };
     match finding.kind {

@@ -44,7 +44,7 @@ pub(super) struct Folder(PathBuf);
 #[derive(Clone, Debug, Default)]
 pub(super) struct Listing {
     /// The text of `policies.toml`, if there is one, or what is wrong with it.
-    pub(super) wishes: Option<Result<String, String>>,
+    pub(super) specs: Option<Result<String, String>>,
     /// The policies, or what is wrong with the file of one.
     pub(super) files: BTreeMap<PolicyName, Result<Found, String>>,
     /// What was passed over though it looks like a policy.
@@ -104,11 +104,11 @@ impl Folder {
     pub(super) fn make(&self) -> io::Result<()> {
         fs::create_dir_all(&self.0)?;
         sweep(&self.0);
-        let wishes = self.0.join(spec_file::FILE);
-        if !wishes.exists()
-            && let Err(error) = write_new(&wishes, spec_file::TEMPLATE.as_bytes(), Access::Usual)
+        let specs = self.0.join(spec_file::FILE);
+        if !specs.exists()
+            && let Err(error) = write_new(&specs, spec_file::TEMPLATE.as_bytes(), Access::Usual)
         {
-            tracing::debug!(file = %wishes.display(), %error, "no example of it was written");
+            tracing::debug!(file = %specs.display(), %error, "no example of it was written");
         }
         Ok(())
     }
@@ -163,7 +163,7 @@ impl Folder {
         for name in names {
             listing.look_at(&self.0.join(name.file()), name, before);
         }
-        listing.wishes = self.read_wishes();
+        listing.specs = self.read_specs();
         Ok(listing)
     }
 
@@ -178,7 +178,7 @@ impl Folder {
     }
 
     /// The text of `policies.toml`; `None` when there is none.
-    pub(super) fn read_wishes(&self) -> Option<Result<String, String>> {
+    pub(super) fn read_specs(&self) -> Option<Result<String, String>> {
         let read = open(&self.0.join(spec_file::FILE))
             .and_then(|file| read_bounded(file, limits::POLICIES_TOML_BYTES_MAX));
         match read {
@@ -224,7 +224,7 @@ impl Folder {
     ///
     /// # Errors
     /// See [`Folder::put`].
-    pub(super) fn put_wishes(&self, text: &str) -> io::Result<()> {
+    pub(super) fn put_specs(&self, text: &str) -> io::Result<()> {
         write(
             &self.0.join(spec_file::FILE),
             text.as_bytes(),
@@ -252,7 +252,7 @@ impl Listing {
     }
 
     /// The same, but that this file is read again when it is looked at the next time.
-    pub(super) fn doubting(&self, name: &PolicyName) -> Self {
+    pub(super) fn verification(&self, name: &PolicyName) -> Self {
         let mut listing = self.clone();
         listing.stamps.remove(name);
         listing

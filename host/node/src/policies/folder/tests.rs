@@ -27,11 +27,11 @@ fn name(text: &str) -> PolicyName {
 #[test]
 fn it_is_made_with_an_example_that_is_not_written_again() {
     let (_root, folder) = folder();
-    let wishes = list(&folder).wishes.unwrap().unwrap();
-    assert_eq!(wishes, spec_file::TEMPLATE);
-    folder.put_wishes("# mine").unwrap();
+    let specs = list(&folder).specs.unwrap().unwrap();
+    assert_eq!(specs, spec_file::TEMPLATE);
+    folder.put_specs("# mine").unwrap();
     folder.make().unwrap();
-    assert_eq!(list(&folder).wishes.unwrap().unwrap(), "# mine");
+    assert_eq!(list(&folder).specs.unwrap().unwrap(), "# mine");
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn a_pipe_is_not_waited_for_and_a_huge_file_is_not_read() {
     let huge = listing.files[&name("huge")].clone().unwrap_err();
     assert!(huge.contains("at most 33554432 are"), "{huge}");
     assert!(folder.read(&name("huge")).is_err());
-    assert!(listing.wishes.unwrap().unwrap_err().contains("262144"));
+    assert!(listing.specs.unwrap().unwrap_err().contains("262144"));
 }
 
 #[test]
@@ -219,7 +219,7 @@ fn a_link_is_not_replaced_by_a_file() {
         symlink(&elsewhere, &link).unwrap();
     }
     let refused = [
-        folder.put_wishes("ours").unwrap_err(),
+        folder.put_specs("ours").unwrap_err(),
         folder.put(&name("p"), b"ours").unwrap_err(),
         folder.put_new(&name("p"), b"ours").unwrap_err(),
     ];
@@ -238,12 +238,12 @@ fn a_link_is_not_replaced_by_a_file() {
 #[test]
 fn what_is_wrong_with_the_wishes_is_said_with_what_to_do() {
     let (_root, folder) = folder();
-    let wishes = folder.path().join(spec_file::FILE);
-    fs::write(&wishes, b"a = 1\n# caf\xe9\n").unwrap();
-    let reason = list(&folder).wishes.unwrap().unwrap_err();
+    let specs = folder.path().join(spec_file::FILE);
+    fs::write(&specs, b"a = 1\n# caf\xe9\n").unwrap();
+    let reason = list(&folder).specs.unwrap().unwrap_err();
     assert!(reason.contains("line 2: save it as UTF-8"), "{reason}");
-    fs::remove_file(&wishes).unwrap();
-    fs::create_dir(&wishes).unwrap();
-    let reason = list(&folder).wishes.unwrap().unwrap_err();
+    fs::remove_file(&specs).unwrap();
+    fs::create_dir(&specs).unwrap();
+    let reason = list(&folder).specs.unwrap().unwrap_err();
     assert!(reason.contains("rename it"), "{reason}");
 }

@@ -10,8 +10,8 @@ use super::super::name::PolicyName;
 use super::super::view::Origin;
 use super::{Barred, OfKind, Past};
 use crate::limits;
-use crate::policies::reference::Pick;
-use crate::policies::spec::LimitsWish;
+use crate::policies::reference::PolicyRef;
+use crate::policies::spec::LimitsSpec;
 
 /// The list as it is written.
 #[derive(Serialize, Deserialize)]
@@ -37,7 +37,7 @@ struct Entry {
     origin: Origin,
     digest: String,
     config: Value,
-    limits: LimitsWish,
+    limits: LimitsSpec,
     note: String,
 }
 
@@ -48,11 +48,11 @@ impl List {
             let OfKind { good, barred } = &kinds[kind as usize];
             let good = good
                 .iter()
-                .map(|past| Entry::of(&past.pick, &past.loaded_at));
+                .map(|past| Entry::of(&past.reference, &past.loaded_at));
             let barred = barred.as_ref();
             ListOfKind {
                 good: good.collect(),
-                barred: barred.map(|barred| Entry::of(&barred.pick, &barred.reason)),
+                barred: barred.map(|barred| Entry::of(&barred.reference, &barred.reason)),
             }
         };
         Self {
@@ -70,13 +70,16 @@ impl List {
         let mut kinds: [OfKind; Kind::ALL.len()] = Default::default();
         let lists = [self.placement, self.eviction, self.relocation];
         for (kind, list) in kinds.iter_mut().zip(lists) {
-            for entry in list.good.into_iter().take(limits::POLICIES_KEPT + 1) {
-                let (pick, loaded_at) = entry.read()?;
-                kind.good.push(Past { pick, loaded_at });
+            for entry in list.good.into_iter().take(limits::POLICY_HISTORY_MAX + 1) {
+                let (reference, loaded_at) = entry.read()?;
+                kind.good.push(Past {
+                    reference,
+                    loaded_at,
+                });
             }
             if let Some(entry) = list.barred {
-                let (pick, reason) = entry.read()?;
-                kind.barred = Some(Barred { pick, reason });
+                let (reference, reason) = entry.read()?;
+                kind.barred = Some(Barred { reference, reason });
             }
         }
         Ok(kinds)
@@ -84,28 +87,28 @@ impl List {
 }
 
 impl Entry {
-    fn of(pick: &Pick, note: &str) -> Self {
+    fn of(reference: &PolicyRef, note: &str) -> Self {
         Self {
-            name: pick.name.to_string(),
-            origin: pick.origin,
-            digest: pick.digest.to_string(),
-            config: pick.config.clone(),
-            limits: pick.limits,
+            name: reference.name.to_string(),
+            origin: reference.origin,
+            digest: reference.digest.to_string(),
+            config: reference.config.clone(),
+            limits: reference.limits,
             note: note[..note.floor_char_boundary(POLICY_REASON_BYTES_MAX)].to_owned(),
         }
     }
 
-    fn read(self) -> Result<(Pick, String), String> {
+    fn read(self) -> Result<(PolicyRef, String), String> {
         let name: PolicyName = self.name.parse().map_err(|bad| format!("{bad}"))?;
         let digest: Digest = self.digest.parse().map_err(|bad| format!("{bad}"))?;
-        let pick = Pick {
+        let reference = PolicyRef {
             name,
             origin: self.origin,
             digest,
             config: self.config,
             limits: self.limits,
         };
-        pick.wish(None).check()?;
-        Ok((pick, self.note))
+        reference.spec(None).check()?;
+        Ok((reference, self.note))
     }
 }

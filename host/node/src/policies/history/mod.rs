@@ -23,8 +23,8 @@ use dataverse_sandbox::limits::POLICY_FILE_BYTES_MAX;
 
 use super::folder::{Access, sweep, write};
 use crate::limits;
-use crate::policies::reference::Pick;
-use crate::policies::spec::KindWish;
+use crate::policies::reference::PolicyRef;
+use crate::policies::spec::KindSpec;
 use list::List;
 
 const LIST: &str = "kept.json";
@@ -36,7 +36,7 @@ const SET_ASIDE: &str = "kept.json.bad";
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Past {
     /// Which.
-    pub(super) pick: Pick,
+    pub(super) reference: PolicyRef,
     /// When it took over, RFC 3339.
     pub(super) loaded_at: String,
 }
@@ -45,14 +45,14 @@ pub(super) struct Past {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Barred {
     /// Which.
-    pub(super) pick: Pick,
+    pub(super) reference: PolicyRef,
     /// Why.
     pub(super) reason: String,
 }
 
 /// What is remembered.
 #[derive(Debug)]
-pub(super) struct Kept {
+pub(super) struct History {
     folder: PathBuf,
     kinds: [OfKind; Kind::ALL.len()],
     /// When a list was set aside that could not be read; files from before then may be those that it named.
@@ -67,7 +67,7 @@ struct OfKind {
     barred: Option<Barred>,
 }
 
-impl Kept {
+impl History {
     /// What is remembered in this folder, which is made if need be.
     ///
     /// # Errors
@@ -79,27 +79,27 @@ impl Kept {
             .create(&folder)?;
         fs::set_permissions(&folder, Permissions::from_mode(0o700))?;
         sweep(&folder);
-        let mut kept = Self {
+        let mut history = Self {
             folder,
             kinds: Default::default(),
             lost_at: None,
         };
-        match kept.read() {
-            Ok(kinds) => kept.kinds = kinds,
+        match history.read() {
+            Ok(kinds) => history.kinds = kinds,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => kept.set_aside(&error),
+            Err(error) => history.set_aside(&error),
         }
-        let set_aside = fs::metadata(kept.folder.join(SET_ASIDE)).ok();
+        let set_aside = fs::metadata(history.folder.join(SET_ASIDE)).ok();
         // Renaming it changed nothing of it but this time.
         let set_aside_s = set_aside.and_then(|it| u64::try_from(it.ctime()).ok());
         let end_of = |second| SystemTime::UNIX_EPOCH + Duration::from_secs(second + 1);
-        kept.lost_at = set_aside_s.map(end_of);
-        Ok(kept)
+        history.lost_at = set_aside_s.map(end_of);
+        Ok(history)
     }
 
     fn set_aside(&self, error: &io::Error) {
-        let (list, aside) = (self.folder.join(LIST), self.folder.join(SET_ASIDE));
-        let renamed = fs::rename(&list, &aside);
+        let (list, compilation) = (self.folder.join(LIST), self.folder.join(SET_ASIDE));
+        let renamed = fs::rename(&list, &compilation);
         tracing::error!(
             file = %list.display(),
             %error,
@@ -120,82 +120,98 @@ impl Kept {
 
     /// Those that can be gone back to from `now`: those that decided earlier, the last first, and then those that
     /// decided later, if `now` was gone back to.
-    pub(super) fn before(&self, kind: Kind, now: Option<&Pick>) -> impl Iterator<Item = &Past> {
+    pub(super) fn before(
+        &self,
+        kind: Kind,
+        now: Option<&PolicyRef>,
+    ) -> impl Iterator<Item = &Past> {
         let good = self.good(kind);
         let later = self.later_than(kind, now);
-        let may_run = move |past: &&Past| self.bar_of(kind, &past.pick).is_none();
+        let may_run = move |past: &&Past| self.bar_of(kind, &past.reference).is_none();
         let all = good[later..].iter().chain(&good[..later]);
-        all.filter(move |past| now.is_none_or(|now| !past.pick.runs_like(now)))
+        all.filter(move |past| now.is_none_or(|now| !past.reference.runs_like(now)))
             .filter(may_run)
-            .take(limits::POLICIES_KEPT)
+            .take(limits::POLICY_HISTORY_MAX)
     }
 
-    /// Those of [`Kept::before`] that decided earlier.
-    pub(super) fn earlier(&self, kind: Kind, now: Option<&Pick>) -> impl Iterator<Item = &Past> {
+    /// Those of [`History::before`] that decided earlier.
+    pub(super) fn earlier(
+        &self,
+        kind: Kind,
+        now: Option<&PolicyRef>,
+    ) -> impl Iterator<Item = &Past> {
         let good = &self.good(kind)[self.later_than(kind, now)..];
         good.iter()
-            .filter(move |past| now.is_none_or(|now| !past.pick.runs_like(now)))
-            .filter(move |past| self.bar_of(kind, &past.pick).is_none())
+            .filter(move |past| now.is_none_or(|now| !past.reference.runs_like(now)))
+            .filter(move |past| self.bar_of(kind, &past.reference).is_none())
     }
 
     /// Those that may decide at a start: the one that was to decide by this table, then those before and after it as for
-    /// [`Kept::before`]. So a policy that was rolled away from comes last, though it began to decide later. Of several
+    /// [`History::before`]. So a policy that was rolled away from comes last, though it began to decide later. Of several
     /// that this table fits, the one with this file is meant, else the last.
     pub(super) fn at_start(
         &self,
         kind: Kind,
-        table: Option<&KindWish>,
+        table: Option<&KindSpec>,
         file: Option<Digest>,
     ) -> Vec<&Past> {
         let is_meant = |past: &&Past| {
             table.is_some_and(|table| {
-                let meant = Pick::new(&past.pick.name, past.pick.origin, past.pick.digest, table);
-                past.pick.name.as_str() == table.policy && past.pick.runs_like(&meant)
+                let meant = PolicyRef::new(
+                    &past.reference.name,
+                    past.reference.origin,
+                    past.reference.digest,
+                    table,
+                );
+                past.reference.name.as_str() == table.policy && past.reference.runs_like(&meant)
             })
         };
         let meant = self.good(kind).iter().filter(is_meant);
-        let meant = meant.min_by_key(|past| Some(past.pick.digest) != file);
-        let others = self.before(kind, meant.map(|past| &past.pick));
-        let may_run = meant.filter(|past| self.bar_of(kind, &past.pick).is_none());
+        let meant = meant.min_by_key(|past| Some(past.reference.digest) != file);
+        let others = self.before(kind, meant.map(|past| &past.reference));
+        let may_run = meant.filter(|past| self.bar_of(kind, &past.reference).is_none());
         may_run.into_iter().chain(others).collect()
     }
 
     /// How many decided later than `now`.
-    fn later_than(&self, kind: Kind, now: Option<&Pick>) -> usize {
+    fn later_than(&self, kind: Kind, now: Option<&PolicyRef>) -> usize {
         let good = self.good(kind).iter();
-        let place = now.and_then(|now| good.clone().position(|past| past.pick.runs_like(now)));
+        let place = now.and_then(|now| good.clone().position(|past| past.reference.runs_like(now)));
         place.unwrap_or(0)
     }
 
     /// Notes that this one is good, and the last that decided.
     pub(super) fn note_good(&mut self, kind: Kind, past: Past) {
         let good = &mut self.kinds[kind as usize].good;
-        good.retain(|other| !other.pick.runs_like(&past.pick));
+        good.retain(|other| !other.reference.runs_like(&past.reference));
         good.insert(0, past);
-        good.truncate(limits::POLICIES_KEPT + 1);
+        good.truncate(limits::POLICY_HISTORY_MAX + 1);
     }
 
     /// Notes that this one is good, and leaves it where it is among the others if it was known.
     pub(super) fn note_still_good(&mut self, kind: Kind, past: Past) {
         let good = &self.kinds[kind as usize].good;
-        if !good.iter().any(|other| other.pick.runs_like(&past.pick)) {
+        if !good
+            .iter()
+            .any(|other| other.reference.runs_like(&past.reference))
+        {
             self.note_good(kind, past);
         }
     }
 
     /// Notes that this one decides now, anew, if it was good before.
-    pub(super) fn note_anew(&mut self, kind: Kind, now: &Pick) {
+    pub(super) fn note_anew(&mut self, kind: Kind, now: &PolicyRef) {
         let good = &mut self.kinds[kind as usize].good;
-        let known = good.iter().position(|past| past.pick.runs_like(now));
+        let known = good.iter().position(|past| past.reference.runs_like(now));
         if let Some(past) = known.map(|place| good.remove(place)) {
             good.insert(0, past);
         }
     }
 
     /// Why this one is not to run.
-    pub(super) fn bar_of(&self, kind: Kind, pick: &Pick) -> Option<&str> {
+    pub(super) fn bar_of(&self, kind: Kind, reference: &PolicyRef) -> Option<&str> {
         let barred = self.kinds[kind as usize].barred.as_ref();
-        let barred = barred.filter(|barred| barred.pick.runs_like(pick));
+        let barred = barred.filter(|barred| barred.reference.runs_like(reference));
         barred.map(|barred| barred.reason.as_str())
     }
 
@@ -239,24 +255,24 @@ impl Kept {
     /// Whether the file of a policy of this kind is kept.
     pub(super) fn has(&self, kind: Kind, digest: Digest) -> bool {
         let OfKind { good, barred } = &self.kinds[kind as usize];
-        let good = good.iter().map(|past| past.pick.digest);
-        let barred = barred.iter().map(|barred| barred.pick.digest);
+        let good = good.iter().map(|past| past.reference.digest);
+        let barred = barred.iter().map(|barred| barred.reference.digest);
         good.chain(barred).any(|it| it == digest) && self.get(digest).is_ok()
     }
 
     /// Makes what is remembered durable, and forgets files of none of these and of nothing that is.
     ///
     /// # Errors
-    /// See [`Kept::put`].
+    /// See [`History::put`].
     pub(super) fn save(&self, in_use: &BTreeSet<[u8; 32]>) -> io::Result<()> {
         let list = serde_json::to_vec(&List::of(&self.kinds))?;
         // What could not be read again would be lost.
         understood(&list)?;
         write(&self.folder.join(LIST), &list, Access::Owner)?;
         let good = self.kinds.iter().flat_map(|kind| &kind.good);
-        let mut needed: BTreeSet<_> = good.map(|past| past.pick.digest.0).collect();
+        let mut needed: BTreeSet<_> = good.map(|past| past.reference.digest.0).collect();
         let barred = self.kinds.iter().filter_map(|kind| kind.barred.as_ref());
-        needed.extend(barred.map(|barred| barred.pick.digest.0));
+        needed.extend(barred.map(|barred| barred.reference.digest.0));
         needed.extend(in_use);
         for entry in fs::read_dir(&self.folder)? {
             let entry = entry?;
@@ -278,7 +294,7 @@ impl Kept {
     }
 
     fn read(&self) -> io::Result<[OfKind; Kind::ALL.len()]> {
-        let list = read(self.folder.join(LIST), limits::POLICIES_KEPT_BYTES_MAX)?;
+        let list = read(self.folder.join(LIST), limits::POLICY_HISTORY_BYTES_MAX)?;
         understood(&list)
     }
 
@@ -290,7 +306,7 @@ impl Kept {
 }
 
 fn understood(list: &[u8]) -> io::Result<[OfKind; Kind::ALL.len()]> {
-    if list.len() as u64 > limits::POLICIES_KEPT_BYTES_MAX {
+    if list.len() as u64 > limits::POLICY_HISTORY_BYTES_MAX {
         return Err(too_large());
     }
     let list: List = serde_json::from_slice(list)?;

@@ -13,11 +13,12 @@
 //! shadow is suspended nothing is counted, for either: the baseline only keeps the ghost warm, and the
 //! policy takes over the ghost when it is tried again.
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 
 use dataverse_core::cache::{Cache, CachedCopy};
 use dataverse_core::key::Key;
 use dataverse_core::version::{Millis, Version};
+use parking_lot::{Mutex, MutexGuard};
 
 use super::{Looks, Questioner, Tally, counts, share};
 use crate::driver::{AnyEviction, CacheCase, Caches, Following, ask_admission, ask_room};
@@ -28,7 +29,7 @@ pub(super) struct Ghost {
     ghost: Arc<GhostCache>,
     /// What the real cache had at the beginning, until it is taken up.
     inherited: Vec<(CachedCopy, Millis)>,
-    counts: Arc<Mutex<Counts>>,
+    counts: Arc<Mutex<GhostCounts>>,
 }
 
 /// The ghost cache, whose lock is there because the policy's briefing needs it as well.
@@ -36,7 +37,7 @@ struct GhostCache(Mutex<Cache>);
 
 /// What was read.
 #[derive(Default)]
-pub(super) struct Counts {
+pub(super) struct GhostCounts {
     reads: u64,
     hits: u64,
     active_hits: u64,
@@ -47,7 +48,7 @@ pub(super) struct Counts {
 
 impl Caches for GhostCache {
     fn cache(&self) -> MutexGuard<'_, Cache> {
-        self.0.lock().expect("no one panics while holding a ghost")
+        self.0.lock()
     }
 }
 
@@ -59,7 +60,7 @@ impl Ghost {
     ) -> Self {
         let ghost = Arc::new(GhostCache(Mutex::new(Cache::new(capacity))));
         let following = Following(Arc::clone(&ghost));
-        policy.place.brief_with(Box::new(following));
+        policy.gate.hand_over_with(Box::new(following));
         Self {
             policy,
             ghost,
@@ -87,7 +88,7 @@ impl Ghost {
         if is_over {
             let ghost = Arc::clone(&self.ghost);
             // A ghost has nothing that would have to be dropped.
-            let _ = self.policy.ask(|judge| ask_room(&*ghost, judge, 0, now));
+            let _ = self.policy.ask(|policy| ask_room(&*ghost, policy, 0, now));
         }
     }
 
@@ -110,7 +111,7 @@ impl Ghost {
         let ghost = Arc::clone(&self.ghost);
         let _ = self
             .policy
-            .ask(|judge| ask_admission(&*ghost, judge, copy, now));
+            .ask(|policy| ask_admission(&*ghost, policy, copy, now));
     }
 
     /// Forgets a copy whose version makes it so.
@@ -124,13 +125,13 @@ impl Ghost {
 
 impl Looks for Ghost {
     type Case = CacheCase;
-    type Tally = Counts;
+    type Tally = GhostCounts;
 
     fn close(&self) -> Box<dyn Fn() + Send + Sync> {
         self.policy.close()
     }
 
-    fn tally(&self) -> Arc<Mutex<Counts>> {
+    fn tally(&self) -> Arc<Mutex<GhostCounts>> {
         Arc::clone(&self.counts)
     }
 
@@ -163,7 +164,7 @@ impl Looks for Ghost {
     }
 }
 
-impl Counts {
+impl GhostCounts {
     fn count(&mut self, size: u64, hit: bool, active_hit: bool) {
         let bytes = |hit: bool| if hit { size } else { 0 };
         self.reads += 1;
@@ -175,7 +176,7 @@ impl Counts {
     }
 }
 
-impl Tally for Counts {
+impl Tally for GhostCounts {
     fn comparison(&self) -> Comparison {
         Comparison::Eviction {
             hit_ratio: share(self.hits, self.reads),

@@ -16,17 +16,18 @@ mod relocation;
 mod tests;
 
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Receiver;
-use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
 
 use dataverse_core::policy::{Conduct, FaultKind, Kind};
+use parking_lot::{Mutex, MutexGuard};
 
 use super::view::Comparison;
 use crate::driver::{
-    Answered, AnyEviction, AnyPlacement, AnyRelocation, Asked, Fed, Feed, Judges, Maker, Occupant,
-    Place, Priced, Readiness, Tenure,
+    Answered, AnyEviction, AnyPlacement, AnyRelocation, Asked, Fed, Feed, Gate, Health, Maker,
+    PolicyInstance, PolicySlots, Priced, Readiness,
 };
 use crate::limits;
 use eviction::Ghost;
@@ -37,7 +38,7 @@ use relocation::Relocations;
 ///
 /// Dropping it waits for the call under way, so drop it where blocking is fine.
 pub(crate) struct Shadow {
-    tenure: Arc<Tenure>,
+    health: Arc<Health>,
     dropped: Arc<AtomicU64>,
     comparison: Box<dyn Fn() -> Comparison + Send + Sync>,
     end: Box<dyn Fn() + Send + Sync>,
@@ -85,16 +86,16 @@ impl Shadow {
     /// # Errors
     /// When no thread can be started.
     pub(crate) fn placement(
-        judges: &Arc<Judges>,
+        policy_slots: &Arc<PolicySlots>,
         name: &str,
         wall_ms: u64,
         make: Maker<AnyPlacement>,
     ) -> io::Result<Self> {
-        let tenure = Arc::new(Tenure::of_shadow(Kind::Placement, name, wall_ms));
-        let looks = Placements::new(Questioner::new(make, Arc::clone(&tenure)));
+        let health = Arc::new(Health::of_shadow(Kind::Placement, name, wall_ms));
+        let looks = Placements::new(Questioner::new(make, Arc::clone(&health)));
         let room = limits::SHADOW_PLACEMENTS_MAX;
-        Self::start(judges, tenure, looks, room, |judges| {
-            &judges.placement_shadow
+        Self::start(policy_slots, health, looks, room, |policy_slots| {
+            &policy_slots.placement_shadow
         })
     }
 
@@ -103,17 +104,17 @@ impl Shadow {
     /// # Errors
     /// When no thread can be started.
     pub(crate) fn eviction(
-        judges: &Arc<Judges>,
+        policy_slots: &Arc<PolicySlots>,
         name: &str,
         wall_ms: u64,
         make: Maker<AnyEviction>,
     ) -> io::Result<Self> {
-        let tenure = Arc::new(Tenure::of_shadow(Kind::Eviction, name, wall_ms));
-        let (capacity, copies) = judges.cached();
-        let looks = Ghost::new(Questioner::new(make, Arc::clone(&tenure)), capacity, copies);
+        let health = Arc::new(Health::of_shadow(Kind::Eviction, name, wall_ms));
+        let (capacity, copies) = policy_slots.cached();
+        let looks = Ghost::new(Questioner::new(make, Arc::clone(&health)), capacity, copies);
         let room = limits::SHADOW_QUEUE_MAX;
-        Self::start(judges, tenure, looks, room, |judges| {
-            &judges.eviction_shadow
+        Self::start(policy_slots, health, looks, room, |policy_slots| {
+            &policy_slots.eviction_shadow
         })
     }
 
@@ -122,16 +123,16 @@ impl Shadow {
     /// # Errors
     /// When no thread can be started.
     pub(crate) fn relocation(
-        judges: &Arc<Judges>,
+        policy_slots: &Arc<PolicySlots>,
         name: &str,
         wall_ms: u64,
         make: Maker<AnyRelocation>,
     ) -> io::Result<Self> {
-        let tenure = Arc::new(Tenure::of_shadow(Kind::Relocation, name, wall_ms));
-        let looks = Relocations::new(Questioner::new(make, Arc::clone(&tenure)));
+        let health = Arc::new(Health::of_shadow(Kind::Relocation, name, wall_ms));
+        let looks = Relocations::new(Questioner::new(make, Arc::clone(&health)));
         let room = limits::SHADOW_QUEUE_MAX;
-        Self::start(judges, tenure, looks, room, |judges| {
-            &judges.relocation_shadow
+        Self::start(policy_slots, health, looks, room, |policy_slots| {
+            &policy_slots.relocation_shadow
         })
     }
 
@@ -139,36 +140,36 @@ impl Shadow {
     #[must_use]
     pub(crate) fn report(&self) -> ShadowReport {
         ShadowReport {
-            decisions: self.tenure.behaviour().decisions(),
-            faults: self.tenure.faults(),
-            last_fault: self.tenure.last_fault(),
-            state: self.tenure.conduct(),
+            decisions: self.health.behaviour().decisions(),
+            faults: self.health.faults(),
+            last_fault: self.health.last_fault(),
+            state: self.health.conduct(),
             dropped: self.dropped.load(Ordering::Relaxed),
             comparison: (self.comparison)(),
         }
     }
 
     fn start<L: Looks>(
-        judges: &Arc<Judges>,
-        tenure: Arc<Tenure>,
+        policy_slots: &Arc<PolicySlots>,
+        health: Arc<Health>,
         looks: L,
         room: usize,
-        fed: fn(&Judges) -> &Fed<L::Case>,
+        fed: fn(&PolicySlots) -> &Fed<L::Case>,
     ) -> io::Result<Self> {
         let (feed, queue, dropped) = Feed::new(room);
         let (tally, close) = (looks.tally(), looks.close());
         let thread = thread::Builder::new()
-            .name(format!("shadow-{}", tenure.kind()))
+            .name(format!("shadow-{}", health.kind()))
             .spawn(move || look_on(looks, queue))?;
-        fed(judges).feed(feed);
-        let (judges, fed_to) = (Arc::clone(judges), Arc::clone(&dropped));
+        fed(policy_slots).feed(feed);
+        let (policy_slots, fed_to) = (Arc::clone(policy_slots), Arc::clone(&dropped));
         Ok(Self {
-            tenure,
+            health,
             dropped,
             comparison: Box::new(move || counts(&tally).comparison()),
             end: Box::new(move || {
                 close();
-                fed(&judges).end(&fed_to);
+                fed(&policy_slots).end(&fed_to);
             }),
             thread: Some(thread),
         })
@@ -193,26 +194,26 @@ fn look_on<L: Looks>(mut looks: L, queue: Receiver<L::Case>) {
 }
 
 fn counts<T>(tally: &Mutex<T>) -> MutexGuard<'_, T> {
-    tally.lock().expect("no one panics while counting")
+    tally.lock()
 }
 
 /// Asks a shadow policy.
 struct Questioner<J: ?Sized> {
-    occupant: Occupant<J>,
-    place: Arc<Place<J>>,
+    instance: PolicyInstance<J>,
+    gate: Arc<Gate<J>>,
 }
 
 impl<J: ?Sized + Priced + 'static> Questioner<J> {
-    fn new(make: Maker<J>, tenure: Arc<Tenure>) -> Self {
+    fn new(make: Maker<J>, health: Arc<Health>) -> Self {
         Self {
-            occupant: Occupant::new(make, None, tenure),
-            place: Arc::default(),
+            instance: PolicyInstance::new(make, None, health),
+            gate: Arc::default(),
         }
     }
 
     /// Whether it is neither suspended nor about to end.
     fn may_ask(&self) -> bool {
-        self.occupant.may_decide() && !self.place.is_closed()
+        self.instance.may_decide() && !self.gate.is_closed()
     }
 
     /// Puts a question, which is called with `None` when the policy can't be asked.
@@ -221,19 +222,19 @@ impl<J: ?Sized + Priced + 'static> Questioner<J> {
             return question(None).value;
         }
         // Here nobody waits, so it may be told however much there is.
-        let is_ready = match self.occupant.ready(&self.place) {
+        let is_ready = match self.instance.ready(&self.gate) {
             Readiness::Ready => true,
             Readiness::Unfit => false,
-            Readiness::Unfamiliar => self.occupant.settle(&self.place),
+            Readiness::Unfamiliar => self.instance.settle(&self.gate),
         };
         match is_ready {
-            true => self.occupant.answer(question, &self.place),
+            true => self.instance.answer(question, &self.gate),
             false => question(None).value,
         }
     }
 
     fn close(&self) -> Box<dyn Fn() + Send + Sync> {
-        let place = Arc::clone(&self.place);
+        let place = Arc::clone(&self.gate);
         Box::new(move || place.close())
     }
 }

@@ -5,10 +5,11 @@
 //! decides where it goes; and what no node could take.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use dataverse_core::id::NodeId;
 use dataverse_core::placement;
+use parking_lot::Mutex;
 
 use super::{Looks, Questioner, Tally, counts, share};
 use crate::driver::{Answered, AnyPlacement, PlacementCase, question};
@@ -17,12 +18,12 @@ use crate::policies::view::Comparison;
 
 pub(super) struct Placements {
     policy: Questioner<AnyPlacement>,
-    counts: Arc<Mutex<Counts>>,
+    counts: Arc<Mutex<PlacementCounts>>,
 }
 
 /// What was placed.
 #[derive(Default)]
-pub(super) struct Counts {
+pub(super) struct PlacementCounts {
     compared: u64,
     agreed: u64,
     nodes: BTreeMap<NodeId, Placed>,
@@ -46,13 +47,13 @@ impl Placements {
 
 impl Looks for Placements {
     type Case = PlacementCase;
-    type Tally = Counts;
+    type Tally = PlacementCounts;
 
     fn close(&self) -> Box<dyn Fn() + Send + Sync> {
         self.policy.close()
     }
 
-    fn tally(&self) -> Arc<Mutex<Counts>> {
+    fn tally(&self) -> Arc<Mutex<PlacementCounts>> {
         Arc::clone(&self.counts)
     }
 
@@ -65,11 +66,11 @@ impl Looks for Placements {
         } = case;
         let seen: Vec<NodeId> = candidates.iter().map(|candidate| candidate.id).collect();
         let among = candidates.len();
-        let order = self.policy.ask(|judge| {
-            let Some(mut judge) = judge else {
+        let order = self.policy.ask(|policy| {
+            let Some(mut policy) = policy else {
                 return unanswered();
             };
-            let ranked = placement::rank(&mut judge, &request, candidates, &holders_first);
+            let ranked = placement::rank(&mut policy, &request, candidates, &holders_first);
             Answered {
                 value: ranked.fault.is_none().then_some(ranked.order),
                 fault: ranked
@@ -99,7 +100,7 @@ fn unanswered<T>() -> Answered<Option<T>> {
     }
 }
 
-impl Counts {
+impl PlacementCounts {
     /// Notes that these nodes could have been chosen.
     fn see(&mut self, nodes: impl Iterator<Item = NodeId>) {
         for node in nodes {
@@ -128,7 +129,7 @@ impl Counts {
     }
 }
 
-impl Tally for Counts {
+impl Tally for PlacementCounts {
     fn comparison(&self) -> Comparison {
         Comparison::Placement {
             agreement: share(self.agreed, self.compared),

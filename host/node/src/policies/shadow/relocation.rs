@@ -4,10 +4,11 @@
 //! them. Bytes are those that were wanted: a node may refuse a copy, which nobody knows of a shadow's.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use dataverse_core::id::NodeId;
 use dataverse_core::relocation;
+use parking_lot::Mutex;
 
 use super::{Looks, Questioner, Tally, counts, share};
 use crate::driver::{Answered, AnyRelocation, RelocationCase, question};
@@ -15,12 +16,12 @@ use crate::policies::view::Comparison;
 
 pub(super) struct Relocations {
     policy: Questioner<AnyRelocation>,
-    counts: Arc<Mutex<Counts>>,
+    counts: Arc<Mutex<RelocationCounts>>,
 }
 
 /// What was wanted.
 #[derive(Default)]
-pub(super) struct Counts {
+pub(super) struct RelocationCounts {
     compared: u64,
     agreed: u64,
     bytes: u64,
@@ -61,22 +62,22 @@ impl Relocations {
 
 impl Looks for Relocations {
     type Case = RelocationCase;
-    type Tally = Counts;
+    type Tally = RelocationCounts;
 
     fn close(&self) -> Box<dyn Fn() + Send + Sync> {
         self.policy.close()
     }
 
-    fn tally(&self) -> Arc<Mutex<Counts>> {
+    fn tally(&self) -> Arc<Mutex<RelocationCounts>> {
         Arc::clone(&self.counts)
     }
 
     fn look(&mut self, case: RelocationCase) {
         let size = case.file.size;
-        let plan = self.policy.ask(|judge| {
-            let plan = judge.map(|mut judge| {
+        let plan = self.policy.ask(|policy| {
+            let plan = policy.map(|mut policy| {
                 let (path, file) = (&case.path, case.file.clone());
-                relocation::plan(&mut judge, file, case.reads, path, case.hit, case.now)
+                relocation::plan(&mut policy, file, case.reads, path, case.hit, case.now)
             });
             let fault = plan.as_ref().and_then(|plan| plan.fault.clone());
             let asked = || question::of_read(&case.file, case.reads, case.path.len());
@@ -98,7 +99,7 @@ impl Looks for Relocations {
     }
 }
 
-impl Tally for Counts {
+impl Tally for RelocationCounts {
     fn comparison(&self) -> Comparison {
         Comparison::Relocation {
             agreement: share(self.agreed, self.compared),

@@ -16,8 +16,8 @@ use dataverse_core::relocation::PathNode;
 use dataverse_core::version::{Stamp, Version};
 
 use super::{Ghost, Looks, Placements, Questioner, Relocations, Shadow, Tally, counts};
-use crate::driver::fake_policy::{Act, Heard, Hold, Troupe};
-use crate::driver::{CacheCase, Judges, Maker, PlacementCase, Priced, RelocationCase, Tenure};
+use crate::driver::fake_policies::{Act, FakePolicies, Heard, Hold};
+use crate::driver::{CacheCase, Health, Maker, PlacementCase, PolicySlots, Priced, RelocationCase};
 use crate::limits;
 use crate::policies::view::Comparison;
 
@@ -27,9 +27,9 @@ const SIZE: u64 = 100;
 fn questioner<J: ?Sized + Priced + 'static>(
     make: Maker<J>,
     kind: Kind,
-) -> (Questioner<J>, Arc<Tenure>) {
-    let tenure = Arc::new(Tenure::of_shadow(kind, "actor", 100));
-    (Questioner::new(make, Arc::clone(&tenure)), tenure)
+) -> (Questioner<J>, Arc<Health>) {
+    let health = Arc::new(Health::of_shadow(kind, "actor", 100));
+    (Questioner::new(make, Arc::clone(&health)), health)
 }
 
 fn comparison<L: Looks>(looks: &L) -> Comparison {
@@ -84,11 +84,11 @@ fn check_placement(
 ) {
     let (acts, cases): (Vec<_>, Vec<_>) = cases.into_iter().unzip();
     let times = cases.len();
-    let troupe = Troupe::deciding(acts);
-    let (policy, _) = questioner(troupe.placement(), Kind::Placement);
+    let fakes = FakePolicies::deciding(acts);
+    let (policy, _) = questioner(fakes.placement(), Kind::Placement);
     let mut looks = Placements::new(policy);
     cases.into_iter().for_each(|case| looks.look(case));
-    assert_eq!(troupe.asked(), times);
+    assert_eq!(fakes.asked(), times);
     let expected = Comparison::Placement {
         agreement,
         balance,
@@ -168,8 +168,8 @@ fn relocations_agree_when_the_same_is_wanted_and_bytes_are_what_crosses_the_netw
         (wants(&[2], None), relocated(&[], None)),
     ];
     let (acts, cases): (Vec<_>, Vec<_>) = cases.into_iter().unzip();
-    let troupe = Troupe::deciding(acts);
-    let (policy, tenure) = questioner(troupe.relocation(), Kind::Relocation);
+    let fakes = FakePolicies::deciding(acts);
+    let (policy, health) = questioner(fakes.relocation(), Kind::Relocation);
     let mut looks = Relocations::new(policy);
     cases.into_iter().for_each(|case| looks.look(case));
     let expected = Comparison::Relocation {
@@ -178,7 +178,7 @@ fn relocations_agree_when_the_same_is_wanted_and_bytes_are_what_crosses_the_netw
         active_bytes: 3 * SIZE,
     };
     assert_eq!(comparison(&looks), expected);
-    assert_eq!(tenure.faults(), [(FaultKind::Verdict, 1)]);
+    assert_eq!(health.faults(), [(FaultKind::Verdict, 1)]);
 }
 
 fn key(name: &str) -> Key {
@@ -200,19 +200,19 @@ fn copy(name: &str) -> CachedCopy {
 struct Stage {
     room: u64,
     ghost: Ghost,
-    troupe: Arc<Troupe>,
-    tenure: Arc<Tenure>,
+    fakes: Arc<FakePolicies>,
+    health: Arc<Health>,
 }
 
 impl Stage {
-    fn new(room: u64, cached: &[&str], troupe: Arc<Troupe>) -> Self {
-        let (policy, tenure) = questioner(troupe.eviction(), Kind::Eviction);
+    fn new(room: u64, cached: &[&str], fakes: Arc<FakePolicies>) -> Self {
+        let (policy, health) = questioner(fakes.eviction(), Kind::Eviction);
         let cached = cached.iter().map(|name| (copy(name), 0)).collect();
         Self {
             room,
             ghost: Ghost::new(policy, room * SIZE, cached),
-            troupe,
-            tenure,
+            fakes,
+            health,
         }
     }
 
@@ -261,29 +261,29 @@ impl Stage {
 
 #[test]
 fn a_ghost_tells_how_a_policy_would_do_where_the_active_one_fails() {
-    let mut stage = Stage::new(3, &[], Troupe::deciding([]));
+    let mut stage = Stage::new(3, &[], FakePolicies::deciding([]));
     // Whoever drops the coldest never hits in a loop that is larger than the cache. The actor drops what
     // came last and keeps two of four.
     for _ in 0..3 {
         stage.read_all(&["a", "b", "c", "d"], false);
     }
     stage.check(4, 0, 12);
-    assert_eq!(stage.tenure.behaviour().decisions(), 8);
+    assert_eq!(stage.health.behaviour().decisions(), 8);
 }
 
 #[test]
 fn a_ghost_begins_with_what_is_cached() {
-    let mut stage = Stage::new(3, &["a", "b"], Troupe::deciding([]));
+    let mut stage = Stage::new(3, &["a", "b"], FakePolicies::deciding([]));
     stage.read_all(&["a", "b"], true);
     stage.check(2, 2, 2);
     stage.read("c", false);
-    let told = Heard::Restored(vec![key("a").file_id().0, key("b").file_id().0]);
-    assert_eq!(stage.troupe.heard_by(1)[1], told);
+    let status = Heard::Restored(vec![key("a").file_id().0, key("b").file_id().0]);
+    assert_eq!(stage.fakes.heard_by(1)[1], status);
 }
 
 #[test]
 fn ratios_of_bytes_weigh_reads_by_size() {
-    let mut stage = Stage::new(10, &["a"], Troupe::deciding([]));
+    let mut stage = Stage::new(10, &["a"], FakePolicies::deciding([]));
     stage.read("a", true);
     let large = CachedCopy {
         size: 3 * SIZE,
@@ -302,14 +302,14 @@ fn ratios_of_bytes_weigh_reads_by_size() {
 
 #[test]
 fn what_is_no_read_changes_the_ghost_and_counts_nothing() {
-    let mut stage = Stage::new(5, &["a", "b"], Troupe::deciding([]));
+    let mut stage = Stage::new(5, &["a", "b"], FakePolicies::deciding([]));
     stage.offer("c");
     stage.ghost.look(CacheCase::Sent {
         key: key("a"),
         now: 1,
     });
     stage.offer("d");
-    assert!(stage.troupe.heard_by(1).contains(&Heard::Hit(vec![0])));
+    assert!(stage.fakes.heard_by(1).contains(&Heard::Hit(vec![0])));
     for (name, by) in [("a", 2), ("d", 1)] {
         stage.ghost.look(CacheCase::Superseded {
             key: key(name),
@@ -327,7 +327,7 @@ fn what_is_no_read_changes_the_ghost_and_counts_nothing() {
 
 #[test]
 fn another_version_is_a_miss() {
-    let mut stage = Stage::new(3, &["a"], Troupe::deciding([]));
+    let mut stage = Stage::new(3, &["a"], FakePolicies::deciding([]));
     let newer = CachedCopy {
         version: version(2),
         ..copy("a")
@@ -339,11 +339,11 @@ fn another_version_is_a_miss() {
 
 #[test]
 fn a_ghost_shrinks_with_the_cache() {
-    let mut stage = Stage::new(3, &["a", "b", "c"], Troupe::deciding([]));
+    let mut stage = Stage::new(3, &["a", "b", "c"], FakePolicies::deciding([]));
     stage.room = 1;
     stage.read_all(&["a", "c"], false);
     stage.check(1, 0, 2);
-    let heard = stage.troupe.heard_by(1);
+    let heard = stage.fakes.heard_by(1);
     assert!(heard.contains(&Heard::MakeRoom(2 * SIZE)), "{heard:?}");
 }
 
@@ -351,46 +351,41 @@ fn a_ghost_shrinks_with_the_cache() {
 fn a_ghost_of_many_copies_is_taken_over_before_the_first_answer() {
     let names: Vec<String> = (0..=EVICTION_BATCH_MAX).map(|at| format!("{at}")).collect();
     let cached: Vec<&str> = names.iter().map(String::as_str).collect();
-    let mut stage = Stage::new(cached.len() as u64, &cached, Troupe::deciding([]));
+    let mut stage = Stage::new(cached.len() as u64, &cached, FakePolicies::deciding([]));
     stage.read("a", false);
     // The actor drops what came last, the baseline would drop the first.
     stage.read("0", true);
     stage.check(1, 1, 2);
-    assert_eq!(stage.tenure.behaviour().decisions(), 1);
+    assert_eq!(stage.health.behaviour().decisions(), 1);
 }
 
 #[test]
 fn a_fault_is_the_baselines_and_counts_as_it_would() {
-    let troupe = Troupe::deciding([Act::Fault(FaultKind::Fuel)]);
-    let mut stage = Stage::new(1, &["a"], troupe);
+    let fakes = FakePolicies::deciding([Act::Fault(FaultKind::Fuel)]);
+    let mut stage = Stage::new(1, &["a"], fakes);
     stage.read("b", false);
     stage.read("b", true);
     stage.check(1, 1, 2);
-    assert_eq!(stage.tenure.faults(), [(FaultKind::Fuel, 1)]);
+    assert_eq!(stage.health.faults(), [(FaultKind::Fuel, 1)]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn while_it_is_suspended_a_shadow_is_not_asked_and_nothing_is_counted() {
-    let mut stage = Stage::new(3, &[], Troupe::failing(FaultKind::Trap));
+    let mut stage = Stage::new(3, &[], FakePolicies::failing(FaultKind::Trap));
     for at in 0..10 {
         stage.read(&format!("{at}"), true);
     }
     // The fifth fault suspends it after that read was put to it.
     stage.check(0, 5, 5);
-    assert_eq!(stage.troupe.asked(), 5);
-    assert_eq!(stage.tenure.conduct(), Conduct::Suspended);
-    stage
-        .troupe
-        .decisions
-        .lock()
-        .expect("nobody panicked with it")
-        .clear();
+    assert_eq!(stage.fakes.asked(), 5);
+    assert_eq!(stage.health.conduct(), Conduct::Suspended);
+    stage.fakes.decisions.lock().clear();
     tokio::time::advance(Duration::from_millis(SUSPENSION_MS_MIN)).await;
     // The baseline has kept the ghost warm: 7, 8 and 9 are there, and the policy takes over.
     stage.read("a", false);
     stage.read_all(&["7", "8", "9"], true);
     stage.check(2, 8, 9);
-    assert_eq!(stage.tenure.conduct(), Conduct::Active);
+    assert_eq!(stage.health.conduct(), Conduct::Active);
 }
 
 /// Waits for another thread.
@@ -402,20 +397,22 @@ async fn until(holds: impl Fn() -> bool) {
     }
 }
 
-async fn place(judges: &Judges) {
+async fn place(policy_slots: &PolicySlots) {
     let case = placed(1, &[], &[]);
-    let chosen = judges.rank(case.request, case.candidates, Vec::new()).await;
+    let chosen = policy_slots
+        .rank(case.request, case.candidates, Vec::new())
+        .await;
     assert_eq!(chosen.len(), 4);
 }
 
 #[tokio::test]
 async fn a_shadow_sees_what_is_decided_until_it_is_dropped() {
-    let judges = Arc::new(Judges::default());
-    let troupe = Troupe::deciding([]);
+    let policy_slots = Arc::new(PolicySlots::default());
+    let fakes = FakePolicies::deciding([]);
     let shadow =
-        Shadow::placement(&judges, "actor", 100, troupe.placement()).expect("a thread starts");
+        Shadow::placement(&policy_slots, "actor", 100, fakes.placement()).expect("a thread starts");
     assert_eq!(shadow.report().decisions, 0);
-    place(&judges).await;
+    place(&policy_slots).await;
     let agreed = |agreement| move |comparison: &Comparison| matches!(comparison, Comparison::Placement { agreement: it, .. } if *it == agreement);
     until(|| agreed(Some(0.0))(&shadow.report().comparison)).await;
     let report = shadow.report();
@@ -423,59 +420,61 @@ async fn a_shadow_sees_what_is_decided_until_it_is_dropped() {
     assert_eq!((report.faults, report.state), (vec![], Conduct::Active));
 
     drop(shadow);
-    place(&judges).await;
-    assert_eq!(troupe.asked(), 1);
+    place(&policy_slots).await;
+    assert_eq!(fakes.asked(), 1);
 }
 
 #[tokio::test]
 async fn the_next_shadow_is_fed_when_the_one_before_is_dropped() {
-    let judges = Arc::new(Judges::default());
-    let (before, after) = (Troupe::deciding([]), Troupe::deciding([]));
-    let first =
-        Shadow::placement(&judges, "before", 100, before.placement()).expect("a thread starts");
+    let policy_slots = Arc::new(PolicySlots::default());
+    let (before, after) = (FakePolicies::deciding([]), FakePolicies::deciding([]));
+    let first = Shadow::placement(&policy_slots, "before", 100, before.placement())
+        .expect("a thread starts");
     let second =
-        Shadow::placement(&judges, "after", 100, after.placement()).expect("a thread starts");
+        Shadow::placement(&policy_slots, "after", 100, after.placement()).expect("a thread starts");
     drop(first);
-    place(&judges).await;
+    place(&policy_slots).await;
     until(|| second.report().decisions == 1).await;
     assert_eq!((before.asked(), after.asked()), (0, 1));
 }
 
 #[tokio::test]
 async fn a_shadow_that_is_behind_misses_cases_and_holds_nobody_up() {
-    let judges = Arc::new(Judges::default());
+    let policy_slots = Arc::new(PolicySlots::default());
     let (hold, wait) = Hold::new();
-    let troupe = Troupe::deciding([wait]);
+    let fakes = FakePolicies::deciding([wait]);
     let shadow =
-        Shadow::placement(&judges, "actor", 100, troupe.placement()).expect("a thread starts");
-    place(&judges).await;
+        Shadow::placement(&policy_slots, "actor", 100, fakes.placement()).expect("a thread starts");
+    place(&policy_slots).await;
     hold.reached().await;
     for _ in 0..limits::SHADOW_PLACEMENTS_MAX + 7 {
-        place(&judges).await;
+        place(&policy_slots).await;
     }
     assert_eq!(shadow.report().dropped, 7);
     // It ends after the call under way, however many cases wait.
     let ending = tokio::task::spawn_blocking(move || drop(shadow));
-    until(|| !judges.placement_shadow.is_fed()).await;
+    until(|| !policy_slots.placement_shadow.is_fed()).await;
     hold.release();
     ending.await.expect("it ends");
-    assert_eq!(troupe.asked(), 1);
+    assert_eq!(fakes.asked(), 1);
 }
 
 #[tokio::test]
 async fn shadows_of_the_other_kinds_are_fed_by_the_judges() {
-    let judges = Arc::new(Judges::default());
-    let troupe = Troupe::deciding([]);
-    let relocation =
-        Shadow::relocation(&judges, "actor", 100, troupe.relocation()).expect("a thread starts");
+    let policy_slots = Arc::new(PolicySlots::default());
+    let fakes = FakePolicies::deciding([]);
+    let relocation = Shadow::relocation(&policy_slots, "actor", 100, fakes.relocation())
+        .expect("a thread starts");
     let eviction =
-        Shadow::eviction(&judges, "actor", 100, troupe.eviction()).expect("a thread starts");
-    judges.relocation_shadow.hand(|| relocated(&[1], None));
-    judges.eviction_shadow.hand(|| CacheCase::Offered {
+        Shadow::eviction(&policy_slots, "actor", 100, fakes.eviction()).expect("a thread starts");
+    policy_slots
+        .relocation_shadow
+        .hand(|| relocated(&[1], None));
+    policy_slots.eviction_shadow.hand(|| CacheCase::Offered {
         copy: copy("a"),
         now: 1,
         capacity: SIZE,
     });
     until(|| relocation.report().decisions == 1 && eviction.report().decisions == 1).await;
-    assert!(troupe.heard_by(1) != troupe.heard_by(2));
+    assert!(fakes.heard_by(1) != fakes.heard_by(2));
 }

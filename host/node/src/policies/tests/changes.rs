@@ -4,14 +4,14 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use super::*;
-use crate::policies::spec::KindWish;
+use crate::policies::spec::KindSpec;
 use crate::policies::view::Origin;
 
 const MINE: &str = "[placement]\npolicy = \"mine\"\n";
 
 #[tokio::test]
 async fn a_new_folder_wishes_nothing_and_the_built_in_policies_decide() {
-    let world = World::new().await;
+    let world = PolicyNode::new().await;
     let view = world.view();
     for (kind, of_kind) in [
         (Kind::Placement, &view.placement),
@@ -39,7 +39,7 @@ async fn a_new_folder_wishes_nothing_and_the_built_in_policies_decide() {
             .unwrap()
             .starts_with("# Which")
     );
-    let named = world.named.lock().unwrap().clone();
+    let named = world.named.lock().clone();
     let digest = &view.placement.active.digest[..12];
     assert_eq!(named[0], format!("placement:rendezvous@{digest}"));
     world.stop().await;
@@ -47,7 +47,7 @@ async fn a_new_folder_wishes_nothing_and_the_built_in_policies_decide() {
 
 #[tokio::test]
 async fn a_file_that_is_wished_decides_and_so_does_its_successor() {
-    let world = World::new().await;
+    let world = PolicyNode::new().await;
     let (one, two) = (policy("one"), policy("two"));
     world.write("mine.wasm", &one);
     world.toml(MINE);
@@ -57,7 +57,7 @@ async fn a_file_that_is_wished_decides_and_so_does_its_successor() {
         (active.origin, active.state.as_str()),
         (Origin::Folder, "probation")
     );
-    world.place(4).await;
+    world.config(4).await;
     let active = world.placement().active;
     assert_eq!((active.decisions, active.faults.len()), (1, 0));
     assert!(active.fuel.p50 > 0.0 && active.latency_us.p99 > 0.0);
@@ -86,7 +86,7 @@ async fn a_file_that_is_wished_decides_and_so_does_its_successor() {
 
 #[tokio::test]
 async fn what_means_the_same_is_no_swap_and_what_does_not_is_one() {
-    let world = World::new().await;
+    let world = PolicyNode::new().await;
     world.write("mine.wasm", policy("one"));
     world.toml(MINE);
     world.decides("mine", &policy("one")).await;
@@ -118,7 +118,7 @@ async fn what_means_the_same_is_no_swap_and_what_does_not_is_one() {
 
 #[tokio::test]
 async fn a_table_is_refused_by_itself_and_a_file_that_does_not_parse_whole() {
-    let world = World::new().await;
+    let world = PolicyNode::new().await;
     world.toml("[placement]\npolicy = \"nobody\"\n[relocation]\npolicy = \"never\"");
     world.refused("there is no placement policy `nobody`").await;
     world
@@ -158,7 +158,7 @@ async fn a_table_is_refused_by_itself_and_a_file_that_does_not_parse_whole() {
 
 #[tokio::test]
 async fn a_file_of_another_kind_does_not_stand_before_a_built_in_policy() {
-    let world = World::new().await;
+    let world = PolicyNode::new().await;
     world.write("near.wasm", guests::honest(Kind::Relocation));
     world.toml("[placement]\npolicy = \"near\"\n[relocation]\npolicy = \"near\"");
     world
@@ -181,7 +181,7 @@ async fn a_file_of_another_kind_does_not_stand_before_a_built_in_policy() {
 
 #[tokio::test]
 async fn a_file_that_is_half_there_is_refused_until_the_rest_comes() {
-    let world = World::new().await;
+    let world = PolicyNode::new().await;
     let whole = policy("one");
     world.write("mine.wasm", &whole[..whole.len() / 2]);
     world.toml(MINE);
@@ -200,7 +200,7 @@ async fn a_file_that_is_half_there_is_refused_until_the_rest_comes() {
 
 #[tokio::test]
 async fn every_file_of_the_folder_is_told_with_what_is_wrong_with_it() {
-    let world = World::new().await;
+    let world = PolicyNode::new().await;
     world.write("good.wasm", policy("one"));
     world.write("bad.wasm", "no policy");
     world
@@ -222,7 +222,7 @@ async fn every_file_of_the_folder_is_told_with_what_is_wrong_with_it() {
 
 #[tokio::test]
 async fn a_folder_that_goes_and_comes_back_changes_nothing_meanwhile() {
-    let world = World::new().await;
+    let world = PolicyNode::new().await;
     world.write("mine.wasm", policy("one"));
     world.toml(MINE);
     world.decides("mine", &policy("one")).await;
@@ -252,7 +252,7 @@ async fn a_mount_that_is_swapped_by_a_link_is_followed() {
     for file in ["mine.wasm", "policies.toml"] {
         symlink(format!("..data/{file}"), folder.join(file)).unwrap();
     }
-    let world = World::in_folder(root).await;
+    let world = PolicyNode::in_folder(root).await;
     assert_eq!(world.placement().active.config["version"], 1);
     symlink("..2", folder.join("..data_tmp")).unwrap();
     fs::rename(folder.join("..data_tmp"), folder.join("..data")).unwrap();
@@ -264,7 +264,7 @@ async fn a_mount_that_is_swapped_by_a_link_is_followed() {
 
 #[tokio::test]
 async fn after_a_thousand_changes_the_last_one_decides() {
-    let world = World::new().await;
+    let world = PolicyNode::new().await;
     world.write("mine.wasm", policy("one"));
     for change in 0..1000 {
         world.toml(&format!("{MINE}config = {{ change = {change} }}"));
@@ -279,18 +279,18 @@ async fn after_a_thousand_changes_the_last_one_decides() {
 
 #[tokio::test]
 async fn a_kind_that_has_swapped_is_told_so_while_another_is_compiled() {
-    let world = World::new().await;
-    world.place(4).await;
-    world.place(4).await;
-    let decisions = |world: &World| world.policies.figures()[0].decisions;
+    let world = PolicyNode::new().await;
+    world.config(4).await;
+    world.config(4).await;
+    let decisions = |world: &PolicyNode| world.policies.figures()[0].decisions;
     assert_eq!(decisions(&world), 2);
     // `near` is compiled; who wants to compile anything else has to wait.
     world
         .policies
-        .wish(Kind::Placement, KindWish::plain("near"))
+        .spec(Kind::Placement, KindSpec::plain("near"))
         .await
         .unwrap();
-    let turn = world.workshop.hold().await;
+    let turn = world.compiler.hold().await;
     world.toml("[placement]\npolicy = \"rendezvous\"\n[eviction]\npolicy = \"arc\"\n");
     world
         .eventually(|view| view.eviction.pending.as_deref() == Some("arc"))

@@ -5,13 +5,13 @@ use serde_json::json;
 
 use super::*;
 use crate::policies::api::PolicyError;
-use crate::policies::spec::KindWish;
+use crate::policies::compiler::Lane;
+use crate::policies::spec::KindSpec;
 use crate::policies::view::Origin;
-use crate::policies::workshop::Lane;
 
-impl World {
-    async fn wish(&self, wish: KindWish) -> Result<KindView, PolicyError> {
-        self.policies.wish(Kind::Placement, wish).await
+impl PolicyNode {
+    async fn spec(&self, spec: KindSpec) -> Result<KindView, PolicyError> {
+        self.policies.spec(Kind::Placement, spec).await
     }
 
     async fn install(&self, name: &str, wasm: Vec<u8>) -> Result<String, PolicyError> {
@@ -29,10 +29,10 @@ impl World {
     }
 }
 
-fn wish(name: &str, config: serde_json::Value) -> KindWish {
-    KindWish {
+fn spec(name: &str, config: serde_json::Value) -> KindSpec {
+    KindSpec {
         config,
-        ..KindWish::plain(name)
+        ..KindSpec::plain(name)
     }
 }
 
@@ -59,9 +59,9 @@ fn not_found<T: std::fmt::Debug>(outcome: Result<T, PolicyError>) {
 
 #[tokio::test]
 async fn a_wish_is_written_into_the_table_and_decides_when_it_is_answered() {
-    let world = World::new().await;
+    let world = PolicyNode::new().await;
     world.toml("# ours\n[relocation]\npolicy = \"never\" # final\n");
-    let view = world.wish(wish("near", json!({}))).await.unwrap();
+    let view = world.spec(spec("near", json!({}))).await.unwrap();
     assert_eq!((view.active.name.as_str(), view.last_error), ("near", None));
     // What was wished by hand for another kind may take its time, and nobody waits for it.
     world
@@ -73,57 +73,57 @@ async fn a_wish_is_written_into_the_table_and_decides_when_it_is_answered() {
         "{text}"
     );
     let swaps = world.swaps(Kind::Placement);
-    let again = world.wish(wish("near", json!({}))).await.unwrap();
+    let again = world.spec(spec("near", json!({}))).await.unwrap();
     assert_eq!(again.active.loaded_at, view.active.loaded_at);
     assert_eq!(world.swaps(Kind::Placement), swaps);
     world.stop().await;
-    let late = world.wish(wish("ring", json!({}))).await;
+    let late = world.spec(spec("ring", json!({}))).await;
     assert!(matches!(late, Err(PolicyError::Unavailable(_))), "{late:?}");
 }
 
 #[tokio::test]
 async fn a_wish_that_can_not_be_met_is_not_written() {
-    let world = World::new().await;
+    let world = PolicyNode::new().await;
     let before = world.read("policies.toml");
     world.install("mine", policy("one")).await.unwrap();
     let never = guests::guest(Kind::Placement, &[("place", "(unreachable)")]);
     world.write("never.wasm", never);
     refused(
-        world.wish(wish("nobody", json!({}))).await,
+        world.spec(spec("nobody", json!({}))).await,
         "there is no placement policy",
     );
     refused(
-        world.wish(wish("../mine", json!({}))).await,
+        world.spec(spec("../mine", json!({}))).await,
         "can't be the name",
     );
     refused(
-        world.wish(wish("lru", json!({}))).await,
+        world.spec(spec("lru", json!({}))).await,
         "there is no placement policy",
     );
-    refused(world.wish(wish("mine", json!({"x": null}))).await, "null");
+    refused(world.spec(spec("mine", json!({"x": null}))).await, "null");
     refused(
-        world.wish(wish("mine", json!([]))).await,
+        world.spec(spec("mine", json!([]))).await,
         "table of settings",
     );
-    refused(world.wish(wish("never", json!({}))).await, "trap");
-    let shadowed = KindWish {
+    refused(world.spec(spec("never", json!({}))).await, "trap");
+    let shadowed = KindSpec {
         shadow: Some("nobody".to_owned()),
-        ..KindWish::plain("mine")
+        ..KindSpec::plain("mine")
     };
     refused(
-        world.wish(shadowed).await,
+        world.spec(shadowed).await,
         "shadow: there is no placement policy",
     );
     assert_eq!(world.read("policies.toml"), before);
     world.toml("[placement\n");
-    refused(world.wish(wish("mine", json!({}))).await, "line 1");
+    refused(world.spec(spec("mine", json!({}))).await, "line 1");
     assert_eq!(world.read("policies.toml"), b"[placement\n");
     world.stop().await;
 }
 
 #[tokio::test]
 async fn a_file_is_checked_before_it_is_written() {
-    let world = World::new().await;
+    let world = PolicyNode::new().await;
     for (name, wasm, part) in guests::unacceptable() {
         refused(world.install(name, wasm).await, part);
     }
@@ -143,9 +143,9 @@ async fn a_file_is_checked_before_it_is_written() {
 
 #[tokio::test]
 async fn a_file_that_is_installed_over_the_one_that_decides_decides_at_once() {
-    let world = World::new().await;
+    let world = PolicyNode::new().await;
     world.install("mine", policy("one")).await.unwrap();
-    world.wish(wish("mine", json!({}))).await.unwrap();
+    world.spec(spec("mine", json!({}))).await.unwrap();
     let digest = world.install("mine", policy("two")).await.unwrap();
     assert_eq!(world.placement().active.digest, digest);
     in_use(
@@ -164,19 +164,19 @@ async fn a_file_that_is_installed_over_the_one_that_decides_decides_at_once() {
 
 #[tokio::test]
 async fn a_file_is_removed_unless_it_is_needed() {
-    let world = World::new().await;
+    let world = PolicyNode::new().await;
     not_found(world.policies.remove("mine").await);
     not_found(world.policies.remove("rendezvous").await);
     world.install("mine", policy("one")).await.unwrap();
     world.install("beside", policy("two")).await.unwrap();
-    let shadowed = KindWish {
+    let shadowed = KindSpec {
         shadow: Some("beside".to_owned()),
-        ..KindWish::plain("mine")
+        ..KindSpec::plain("mine")
     };
-    world.wish(shadowed).await.unwrap();
+    world.spec(shadowed).await.unwrap();
     in_use(world.policies.remove("mine").await);
     in_use(world.policies.remove("beside").await);
-    world.wish(wish("near", json!({}))).await.unwrap();
+    world.spec(spec("near", json!({}))).await.unwrap();
     world.policies.remove("mine").await.unwrap();
     world.policies.remove("beside").await.unwrap();
     assert_eq!(world.entries(), ["policies.toml"]);
@@ -185,13 +185,13 @@ async fn a_file_is_removed_unless_it_is_needed() {
 
 #[tokio::test]
 async fn the_shadow_can_be_promoted_once() {
-    let world = World::new().await;
+    let world = PolicyNode::new().await;
     world.install("beside", policy("two")).await.unwrap();
-    let shadowed = KindWish {
+    let shadowed = KindSpec {
         shadow: Some("beside".to_owned()),
-        ..wish("near", json!({}))
+        ..spec("near", json!({}))
     };
-    let view = world.wish(shadowed).await.unwrap();
+    let view = world.spec(shadowed).await.unwrap();
     assert_eq!(view.shadow.unwrap().name, "beside");
     let view = world.policies.promote(Kind::Placement, None).await.unwrap();
     assert_eq!((view.active.name.as_str(), view.shadow), ("beside", None));
@@ -203,7 +203,7 @@ async fn the_shadow_can_be_promoted_once() {
 
 #[tokio::test]
 async fn a_rollback_brings_back_file_and_table_and_another_one_goes_further_back() {
-    let world = World::new().await;
+    let world = PolicyNode::new().await;
     let back = async |to: Option<&str>| {
         let to = to.map(str::to_owned);
         world.policies.rollback(Kind::Placement, to, None).await
@@ -211,9 +211,9 @@ async fn a_rollback_brings_back_file_and_table_and_another_one_goes_further_back
     not_found(back(None).await);
     let (one, two) = (policy("one"), policy("two"));
     world.install("mine", one.clone()).await.unwrap();
-    world.wish(wish("mine", json!({"of": 1}))).await.unwrap();
+    world.spec(spec("mine", json!({"of": 1}))).await.unwrap();
     world.install("mine", two.clone()).await.unwrap();
-    world.wish(wish("mine", json!({"of": 2}))).await.unwrap();
+    world.spec(spec("mine", json!({"of": 2}))).await.unwrap();
     let is = |view: &KindView, wasm: &[u8], of: u64| {
         let active = &view.active;
         assert_eq!(active.digest, Digest::of(wasm).to_string());
@@ -254,9 +254,9 @@ async fn a_rollback_brings_back_file_and_table_and_another_one_goes_further_back
 
 #[tokio::test]
 async fn all_that_are_kept_can_be_gone_back_to_also_after_a_restart() {
-    let world = World::new().await;
+    let world = PolicyNode::new().await;
     for name in ["near", "ring", "random"] {
-        world.wish(wish(name, json!({}))).await.unwrap();
+        world.spec(spec(name, json!({}))).await.unwrap();
     }
     let mut world = world;
     for name in ["ring", "near", "rendezvous"] {
@@ -265,7 +265,7 @@ async fn all_that_are_kept_can_be_gone_back_to_also_after_a_restart() {
         world = world.restart(|_| {}).await;
     }
     // One that is chosen anew is the last again.
-    world.wish(wish("ring", json!({}))).await.unwrap();
+    world.spec(spec("ring", json!({}))).await.unwrap();
     let previous = world.placement().previous;
     assert_eq!(previous[0].name, "rendezvous");
     assert_eq!(previous.len(), 3);
@@ -274,7 +274,7 @@ async fn all_that_are_kept_can_be_gone_back_to_also_after_a_restart() {
 
 #[tokio::test]
 async fn what_a_check_refuses_is_not_installed_unless_somebody_insists() {
-    let world = World::new().await;
+    let world = PolicyNode::new().await;
     for (name, part) in [
         ("endless-loop-in-hit", "fuel: it used up its fuel"),
         ("slot-named-twice", "verdict: "),
@@ -304,22 +304,22 @@ async fn what_a_check_refuses_is_not_installed_unless_somebody_insists() {
 
 #[tokio::test]
 async fn a_policy_that_wants_a_configuration_is_asked_with_that_of_its_table() {
-    let picky = |place: &str| {
+    let picky = |config: &str| {
         let not_without = "(if (i32.eq (local.get $length) (i32.const 2)) (then
             (i32.store8 (i32.const 0) (i32.const 1))
             (i32.store (i32.const 4) (i32.const 96)) (i32.store (i32.const 8) (i32.const 15))
             (call $done) (return (i32.const 0))))";
         guests::guest(
             Kind::Placement,
-            &[("configure", not_without), ("place", place)],
+            &[("configure", not_without), ("place", config)],
         )
     };
     // It does well in its trial and at no other time.
     let fails = "(if (i32.ne (local.get $count) (i32.const 3)) (then (unreachable)))";
-    let world = World::new().await;
+    let world = PolicyNode::new().await;
     world.install("other", picky(fails)).await.unwrap();
     world.install("mine", picky("(nop)")).await.unwrap();
-    world.wish(wish("mine", json!({"of": 1}))).await.unwrap();
+    world.spec(spec("mine", json!({"of": 1}))).await.unwrap();
     refused(world.install("mine", picky(fails)).await, "--force");
     assert_eq!(world.read("mine.wasm"), picky("(nop)"));
     world.stop().await;
@@ -327,7 +327,7 @@ async fn a_policy_that_wants_a_configuration_is_asked_with_that_of_its_table() {
 
 #[tokio::test]
 async fn a_policy_with_the_name_of_a_built_in_one_of_another_kind_is_warned_of() {
-    let world = World::new().await;
+    let world = PolicyNode::new().await;
     let install = async |name: &str| {
         let wasm = Bytes::from(policy("one"));
         let installed = world.policies.install(name, wasm, false).await;
@@ -345,8 +345,8 @@ async fn a_policy_with_the_name_of_a_built_in_one_of_another_kind_is_warned_of()
 
 #[tokio::test]
 async fn nobody_waits_for_a_policy_of_another_kind_to_compile() {
-    let world = World::new().await;
-    let slow = world.workshop.turn(Lane::Kind(Kind::Eviction)).await;
+    let world = PolicyNode::new().await;
+    let slow = world.compiler.turn(Lane::Kind(Kind::Eviction)).await;
     world.toml("[eviction]\npolicy = \"arc\"\n");
     world
         .eventually(|view| view.eviction.pending.as_deref() == Some("arc"))
@@ -356,7 +356,7 @@ async fn nobody_waits_for_a_policy_of_another_kind_to_compile() {
     world
         .eventually(|view| view.relocation.active.name == "never")
         .await;
-    let view = world.wish(wish("near", json!({}))).await.unwrap();
+    let view = world.spec(spec("near", json!({}))).await.unwrap();
     assert_eq!(view.active.name, "near");
     world.install("mine", policy("one")).await.unwrap();
     assert_eq!(world.view().eviction.pending.as_deref(), Some("arc"));
@@ -370,9 +370,9 @@ async fn nobody_waits_for_a_policy_of_another_kind_to_compile() {
 
 #[tokio::test]
 async fn the_baseline_may_be_wished_for_and_parted_with() {
-    let world = World::new().await;
+    let world = PolicyNode::new().await;
     let before = world.placement().active.name;
-    let view = world.wish(wish("baseline", json!({}))).await.unwrap();
+    let view = world.spec(spec("baseline", json!({}))).await.unwrap();
     assert_eq!(
         (view.active.name.as_str(), view.last_error),
         ("baseline", None)
@@ -385,13 +385,13 @@ async fn the_baseline_may_be_wished_for_and_parted_with() {
         .await
         .unwrap();
     assert_eq!(view.active.name, before);
-    assert!(world.wish(wish("baselin", json!({}))).await.is_err());
+    assert!(world.spec(spec("baselin", json!({}))).await.is_err());
     world.stop().await;
 }
 
 #[tokio::test]
 async fn a_rollback_reaches_a_built_in_policy_behind_a_file_of_its_name() {
-    let world = World::new().await;
+    let world = PolicyNode::new().await;
     let built_in = world.placement().active.digest;
     world.install("rendezvous", policy("one")).await.unwrap();
     assert_eq!(world.placement().active.origin, Origin::Folder);
@@ -410,10 +410,10 @@ async fn a_rollback_reaches_a_built_in_policy_behind_a_file_of_its_name() {
 
 #[tokio::test]
 async fn what_was_removed_from_the_folder_can_still_be_gone_back_to() {
-    let world = World::new().await;
+    let world = PolicyNode::new().await;
     world.install("mine", policy("one")).await.unwrap();
-    world.wish(wish("mine", json!({}))).await.unwrap();
-    world.wish(wish("near", json!({}))).await.unwrap();
+    world.spec(spec("mine", json!({}))).await.unwrap();
+    world.spec(spec("near", json!({}))).await.unwrap();
     world.policies.remove("mine").await.unwrap();
     let world = world.restart(|_| {}).await;
     let view = world
@@ -428,10 +428,10 @@ async fn what_was_removed_from_the_folder_can_still_be_gone_back_to() {
 
 #[tokio::test]
 async fn a_rollback_overwrites_no_file_that_is_kept_nowhere_else() {
-    let world = World::new().await;
+    let world = PolicyNode::new().await;
     world.install("mine", policy("one")).await.unwrap();
-    world.wish(wish("mine", json!({}))).await.unwrap();
-    world.wish(wish("near", json!({}))).await.unwrap();
+    world.spec(spec("mine", json!({}))).await.unwrap();
+    world.spec(spec("near", json!({}))).await.unwrap();
     let before = world.read("policies.toml");
     let mut unknown = [
         policy("unknown"),
@@ -469,8 +469,8 @@ async fn a_rollback_overwrites_no_file_that_is_kept_nowhere_else() {
 
 #[tokio::test]
 async fn a_built_in_policy_does_not_come_back_over_a_file_of_its_name() {
-    let world = World::new().await;
-    world.wish(wish("near", json!({}))).await.unwrap();
+    let world = PolicyNode::new().await;
+    world.spec(spec("near", json!({}))).await.unwrap();
     world.write("rendezvous.wasm", policy("own"));
     let back = world.policies.rollback(Kind::Placement, None, None).await;
     assert!(matches!(back, Err(PolicyError::Conflict(_))), "{back:?}");
@@ -481,12 +481,12 @@ async fn a_built_in_policy_does_not_come_back_over_a_file_of_its_name() {
 
 #[tokio::test]
 async fn links_are_left_to_whoever_made_them() {
-    let world = World::new().await;
+    let world = PolicyNode::new().await;
     let theirs = world.root.path().join("theirs.toml");
     std::fs::rename(world.folder().join("policies.toml"), &theirs).unwrap();
     std::os::unix::fs::symlink(&theirs, world.folder().join("policies.toml")).unwrap();
     let before = world.read("policies.toml");
-    match world.wish(wish("near", json!({}))).await {
+    match world.spec(spec("near", json!({}))).await {
         // Where it leads is in the log: whoever asked may be on another machine.
         Err(PolicyError::Conflict(reason)) => {
             assert!(reason.contains("it is a link"), "{reason}");
@@ -501,9 +501,9 @@ async fn links_are_left_to_whoever_made_them() {
 
 #[tokio::test]
 async fn a_folder_that_is_gone_is_named_with_what_to_do() {
-    let world = World::new().await;
+    let world = PolicyNode::new().await;
     std::fs::remove_dir_all(world.folder()).unwrap();
-    match world.wish(wish("near", json!({}))).await {
+    match world.spec(spec("near", json!({}))).await {
         Err(PolicyError::Failed(reason)) => assert!(reason.contains("make it again"), "{reason}"),
         other => panic!("{other:?}"),
     }
@@ -518,8 +518,8 @@ async fn a_folder_that_is_gone_is_named_with_what_to_do() {
 
 #[tokio::test]
 async fn what_nobody_waits_for_any_more_is_not_begun() {
-    let world = World::new().await;
-    let turn = world.workshop.hold().await;
+    let world = PolicyNode::new().await;
+    let turn = world.compiler.hold().await;
     let install = |name: &'static str| {
         let policies = Arc::clone(&world.policies);
         let wasm = Bytes::from(policy(name));

@@ -13,37 +13,38 @@ mod sharing;
 mod trouble;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use dataverse_core::content::Digest;
 use dataverse_core::id::NodeId;
 use dataverse_core::placement::Candidate;
 use dataverse_core::policy::{FileView, Kind, NodeView, PlacementRequest};
+use parking_lot::Mutex;
 use tempfile::TempDir;
 use tokio::time::timeout;
 
 use super::live::Whom;
 use super::view::{KindView, PoliciesView};
-use super::{Place, Policies, Workshop};
-use crate::driver::Judges;
-use crate::policies::api::Desk;
+use super::{Policies, PoliciesConfig, PolicyCompiler};
+use crate::driver::PolicySlots;
+use crate::policies::api::PolicyApi;
 use crate::settings::Settings;
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A folder of policies, and whoever looks after them.
-struct World {
+struct PolicyNode {
     root: TempDir,
     folder: PathBuf,
-    workshop: Arc<Workshop>,
-    judges: Arc<Judges>,
+    compiler: Arc<PolicyCompiler>,
+    policy_slots: Arc<PolicySlots>,
     policies: Arc<Policies>,
     named: Arc<Mutex<Vec<String>>>,
 }
 
-impl World {
+impl PolicyNode {
     async fn new() -> Self {
         let root = tempfile::tempdir().unwrap();
         Self::in_folder(root).await
@@ -51,51 +52,51 @@ impl World {
 
     /// Policies that are started in this data folder. Nothing is looked at unless the system tells.
     async fn in_folder(root: TempDir) -> Self {
-        let workshop = Workshop::new(None).unwrap();
-        Self::begin(root, workshop).await
+        let compiler = PolicyCompiler::new(None).unwrap();
+        Self::begin(root, compiler).await
     }
 
-    async fn begin(root: TempDir, workshop: Arc<Workshop>) -> Self {
+    async fn begin(root: TempDir, compiler: Arc<PolicyCompiler>) -> Self {
         let folder = root.path().join("policies");
-        Self::with_folder(root, folder, workshop).await
+        Self::with_folder(root, folder, compiler).await
     }
 
     /// Another node with this one's folder of policies.
     async fn beside(&self) -> Self {
         let root = tempfile::tempdir().unwrap();
-        let workshop = Arc::clone(&self.workshop);
-        Self::with_folder(root, self.folder(), workshop).await
+        let compiler = Arc::clone(&self.compiler);
+        Self::with_folder(root, self.folder(), compiler).await
     }
 
-    async fn with_folder(root: TempDir, folder: PathBuf, workshop: Arc<Workshop>) -> Self {
-        Self::waiting(root, folder, workshop, DEADLINE).await
+    async fn with_folder(root: TempDir, folder: PathBuf, compiler: Arc<PolicyCompiler>) -> Self {
+        Self::waiting(root, folder, compiler, DEADLINE).await
     }
 
     /// Policies that are waited for so long.
     async fn waiting(
         root: TempDir,
         folder: PathBuf,
-        workshop: Arc<Workshop>,
+        compiler: Arc<PolicyCompiler>,
         policies_start: Duration,
     ) -> Self {
-        let judges = Arc::new(Judges::default());
+        let policy_slots = Arc::new(PolicySlots::default());
         let named = Arc::new(Mutex::new(Vec::new()));
         let heard = Arc::clone(&named);
         // A policy called `boom` makes the steward panic, once.
         let boomed = AtomicBool::new(false);
         let whom = Whom {
             node: NodeId::from(7),
-            judges: Arc::clone(&judges),
+            policy_slots: Arc::clone(&policy_slots),
             naming: Box::new(move |names: Vec<String>| {
                 let is_boom = names.iter().any(|name| name.contains(":boom@"));
                 assert!(!is_boom || boomed.swap(true, Ordering::AcqRel), "boom");
-                *heard.lock().unwrap() = names;
+                *heard.lock() = names;
             }),
         };
-        let place = Place {
+        let config = PoliciesConfig {
             folder: folder.clone(),
-            kept: root.path().join("kept"),
-            workshop: Arc::clone(&workshop),
+            history: root.path().join("kept"),
+            compiler: Arc::clone(&compiler),
         };
         let settings = Settings {
             policies_debounce: Duration::from_millis(20),
@@ -103,12 +104,12 @@ impl World {
             policies_start,
             ..Settings::default()
         };
-        let policies = Policies::of(place, &settings, whom).await.unwrap();
+        let policies = Policies::of(config, &settings, whom).await.unwrap();
         Self {
             root,
             folder,
-            workshop,
-            judges,
+            compiler,
+            policy_slots,
             policies,
             named,
         }
@@ -118,7 +119,7 @@ impl World {
     async fn restart(self, between: impl FnOnce(&PathBuf)) -> Self {
         self.stop().await;
         between(&self.folder());
-        Self::with_folder(self.root, self.folder, self.workshop).await
+        Self::with_folder(self.root, self.folder, self.compiler).await
     }
 
     async fn stop(&self) {
@@ -195,7 +196,7 @@ impl World {
     }
 
     /// Lets whoever decides place a file on one of so many nodes.
-    async fn place(&self, nodes: u64) {
+    async fn config(&self, nodes: u64) {
         let request = PlacementRequest {
             file: FileView {
                 id: 1,
@@ -218,10 +219,13 @@ impl World {
             },
         };
         let candidates = (1..=nodes).map(candidate).collect();
-        let chosen = self.judges.rank(request, candidates, Vec::new()).await;
+        let chosen = self
+            .policy_slots
+            .rank(request, candidates, Vec::new())
+            .await;
         assert!(!chosen.is_empty(), "somebody always answers");
         // An instance that failed is replaced before the next question.
-        self.judges.placement.rest().await;
+        self.policy_slots.placement.rest().await;
     }
 }
 

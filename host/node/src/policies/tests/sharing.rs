@@ -2,14 +2,14 @@
 
 use super::*;
 use crate::policies::api::PolicyError;
-use crate::policies::spec::KindWish;
+use crate::policies::spec::KindSpec;
 
 /// Nodes on one folder.
-struct Worlds(Vec<World>);
+struct Worlds(Vec<PolicyNode>);
 
 impl Worlds {
     async fn new(count: usize) -> Self {
-        let first = World::new().await;
+        let first = PolicyNode::new().await;
         let mut worlds = vec![first];
         while worlds.len() < count {
             let next = worlds[0].beside().await;
@@ -18,7 +18,7 @@ impl Worlds {
         Self(worlds)
     }
 
-    fn first(&self) -> &World {
+    fn first(&self) -> &PolicyNode {
         &self.0[0]
     }
 
@@ -35,7 +35,7 @@ impl Worlds {
     }
 
     fn revisions(&self) -> Vec<String> {
-        let revision = |world: &World| world.placement().revision;
+        let revision = |world: &PolicyNode| world.placement().revision;
         self.0.iter().map(revision).collect()
     }
 
@@ -57,8 +57,8 @@ async fn a_rollback_at_each_of_them_goes_one_step_back() {
         .install("mine", one.into(), false)
         .await
         .unwrap();
-    let wish = KindWish::plain("mine");
-    first.policies.wish(Kind::Placement, wish).await.unwrap();
+    let spec = KindSpec::plain("mine");
+    first.policies.spec(Kind::Placement, spec).await.unwrap();
     worlds.all_run("mine", &digests[0]).await;
     first
         .policies
@@ -92,13 +92,13 @@ async fn a_shadow_that_is_promoted_at_each_of_them_decides_on_all() {
         .install("beside", two.into(), false)
         .await
         .unwrap();
-    let shadowed = KindWish {
+    let shadowed = KindSpec {
         shadow: Some("beside".to_owned()),
-        ..KindWish::plain("near")
+        ..KindSpec::plain("near")
     };
     first
         .policies
-        .wish(Kind::Placement, shadowed)
+        .spec(Kind::Placement, shadowed)
         .await
         .unwrap();
     for world in &worlds.0 {
@@ -117,8 +117,8 @@ async fn a_shadow_that_is_promoted_at_each_of_them_decides_on_all() {
 #[tokio::test]
 async fn changes_that_are_asked_of_several_at_once_are_all_made() {
     let worlds = Worlds::new(3).await;
-    let wish = async |world: &World, kind: Kind, policy: &str| {
-        let view = world.policies.wish(kind, KindWish::plain(policy)).await;
+    let spec = async |world: &PolicyNode, kind: Kind, policy: &str| {
+        let view = world.policies.spec(kind, KindSpec::plain(policy)).await;
         assert_eq!(view.unwrap().active.name, policy);
     };
     let [one, two, three] = &worlds.0[..] else {
@@ -127,9 +127,9 @@ async fn changes_that_are_asked_of_several_at_once_are_all_made() {
     for round in 0..8 {
         let of = |even: &'static str, odd: &'static str| if round % 2 == 0 { even } else { odd };
         tokio::join!(
-            wish(one, Kind::Placement, of("near", "random")),
-            wish(two, Kind::Eviction, of("fifo", "random")),
-            wish(three, Kind::Relocation, of("never", "reader")),
+            spec(one, Kind::Placement, of("near", "random")),
+            spec(two, Kind::Eviction, of("fifo", "random")),
+            spec(three, Kind::Relocation, of("never", "reader")),
         );
         let text = String::from_utf8(one.read("policies.toml")).unwrap();
         for policy in [
@@ -150,14 +150,14 @@ async fn of_two_wishes_for_one_kind_the_one_that_is_lost_is_told_so() {
         panic!("there are two");
     };
     for round in 0..8 {
-        let wish = |of: &str| KindWish {
+        let spec = |of: &str| KindSpec {
             config: serde_json::json!({ "of": of, "round": round }),
-            ..KindWish::plain("mine")
+            ..KindSpec::plain("mine")
         };
         one.write("mine.wasm", policy("one"));
         let (ours, theirs) = tokio::join!(
-            one.policies.wish(Kind::Placement, wish("ours")),
-            two.policies.wish(Kind::Placement, wish("theirs")),
+            one.policies.spec(Kind::Placement, spec("ours")),
+            two.policies.spec(Kind::Placement, spec("theirs")),
         );
         for (said, of) in [(ours, "ours"), (theirs, "theirs")] {
             match said {

@@ -9,8 +9,8 @@ use crate::policies::view::Origin;
 const MINE: &str = "[placement]\npolicy = \"mine\"\n";
 
 /// A node on which a good policy decides.
-async fn with_good() -> World {
-    let world = World::new().await;
+async fn with_good() -> PolicyNode {
+    let world = PolicyNode::new().await;
     world.write("good.wasm", policy("good"));
     world.toml("[placement]\npolicy = \"good\"\nconfig = { of = 1 }");
     world.decides("good", &policy("good")).await;
@@ -18,13 +18,13 @@ async fn with_good() -> World {
 }
 
 /// One that then lets a traitor decide, who is found out.
-async fn with_traitor() -> World {
+async fn with_traitor() -> PolicyNode {
     let world = with_good().await;
     world.write("mine.wasm", traitor());
     world.toml(MINE);
     world.decides("mine", &traitor()).await;
     for _ in 0..5 {
-        world.place(4).await;
+        world.config(4).await;
     }
     world.refused("rolled back").await;
     world
@@ -88,7 +88,7 @@ async fn a_rollback_by_hand_after_it_writes_down_what_runs_and_goes_no_further()
         .eventually(|view| view.placement.active.digest == Digest::of(&traitor()).to_string())
         .await;
     for _ in 0..5 {
-        world.place(4).await;
+        world.config(4).await;
     }
     world.refused("rolled back").await;
     assert_eq!(world.read("good.wasm"), traitor());
@@ -145,15 +145,15 @@ async fn it_stays_barred_across_a_restart() {
 
 #[tokio::test]
 async fn a_policy_that_has_proved_itself_is_suspended_and_stays() {
-    let world = World::new().await;
+    let world = PolicyNode::new().await;
     world.write("mine.wasm", traitor());
     world.toml(MINE);
     world.decides("mine", &traitor()).await;
     for _ in 0..dataverse_core::limits::PROBATION_DECISIONS {
-        world.place(3).await;
+        world.config(3).await;
     }
     for _ in 0..5 {
-        world.place(4).await;
+        world.config(4).await;
     }
     let active = world.placement().active;
     assert_eq!(
@@ -177,7 +177,8 @@ async fn at_the_start_the_last_good_one_decides_if_the_wish_can_not_be_met() {
     world.decides("mine", &policy("one")).await;
     // Who decides is shown a moment before the good ones are on the disk, which is what is copied.
     let list = world.root.path().join("kept").join("kept.json");
-    let is_kept = move |_: &_| fs::read_to_string(&list).is_ok_and(|kept| kept.contains("good"));
+    let is_kept =
+        move |_: &_| fs::read_to_string(&list).is_ok_and(|history| history.contains("good"));
     world.eventually(is_kept).await;
     let break_it = |text: &'static str| {
         move |folder: &PathBuf| {
@@ -190,7 +191,7 @@ async fn at_the_start_the_last_good_one_decides_if_the_wish_can_not_be_met() {
         "[placement]\npolicy = 3",
         "[placement]\npolicy = \"nobody\"",
     ] {
-        let world = World::begin(copy_of(&world).await, Arc::clone(&world.workshop)).await;
+        let world = PolicyNode::begin(copy_of(&world).await, Arc::clone(&world.compiler)).await;
         let world = world.restart(break_it(text)).await;
         let placement = world.placement();
         assert_eq!(placement.active.name, "good", "{text}: {placement:?}");
@@ -202,7 +203,7 @@ async fn at_the_start_the_last_good_one_decides_if_the_wish_can_not_be_met() {
 }
 
 /// A copy of its data folder.
-async fn copy_of(world: &World) -> TempDir {
+async fn copy_of(world: &PolicyNode) -> TempDir {
     let copy = tempfile::tempdir().unwrap();
     for folder in ["policies", "kept"] {
         fs::create_dir(copy.path().join(folder)).unwrap();
@@ -217,7 +218,7 @@ async fn copy_of(world: &World) -> TempDir {
 
 #[tokio::test]
 async fn at_the_start_the_built_in_policy_decides_if_there_is_no_good_one() {
-    let world = World::new().await;
+    let world = PolicyNode::new().await;
     let world = world
         .restart(|folder| fs::write(folder.join("policies.toml"), "[placement\n").unwrap())
         .await;
@@ -246,7 +247,7 @@ async fn the_wish_holds_across_a_restart_and_the_first_needs_no_probation() {
     fs::create_dir(&folder).unwrap();
     fs::write(folder.join("mine.wasm"), policy("one")).unwrap();
     fs::write(folder.join("policies.toml"), MINE).unwrap();
-    let world = World::in_folder(root).await;
+    let world = PolicyNode::in_folder(root).await;
     let active = world.placement().active;
     assert_eq!(
         (active.name.as_str(), active.state.as_str()),
@@ -259,10 +260,10 @@ async fn the_wish_holds_across_a_restart_and_the_first_needs_no_probation() {
 async fn kept_files_that_are_damaged_are_passed_over() {
     let world = with_traitor().await;
     world.stop().await;
-    let kept = world.root.path().join("kept");
-    let good = kept.join(format!("{}.wasm", Digest::of(&policy("good"))));
+    let history = world.root.path().join("kept");
+    let good = history.join(format!("{}.wasm", Digest::of(&policy("good"))));
     fs::write(good, "damaged").unwrap();
-    let world = World::begin(world.root, world.workshop).await;
+    let world = PolicyNode::begin(world.root, world.compiler).await;
     assert_eq!(world.placement().active.name, "rendezvous");
     world.stop().await;
 }
@@ -270,9 +271,9 @@ async fn kept_files_that_are_damaged_are_passed_over() {
 #[tokio::test]
 async fn without_the_list_of_good_ones_nobody_is_trusted() {
     let world = with_good().await;
-    let kept = world.root.path().join("kept/kept.json");
+    let history = world.root.path().join("kept/kept.json");
     let world = world
-        .restart(|_| fs::write(kept, "[").expect("it can be written"))
+        .restart(|_| fs::write(history, "[").expect("it can be written"))
         .await;
     let active = world.placement().active;
     assert_eq!(
@@ -289,18 +290,18 @@ async fn a_node_does_not_wait_for_what_takes_long_to_compile() {
     fs::create_dir(&folder).unwrap();
     fs::write(folder.join("mine.wasm"), policy("one")).unwrap();
     fs::write(folder.join("policies.toml"), MINE).unwrap();
-    let workshop = Workshop::new(None).unwrap();
-    let compiling = Arc::clone(&workshop);
+    let compiler = PolicyCompiler::new(None).unwrap();
+    let compiling = Arc::clone(&compiler);
     let turn = compiling.hold().await;
     let wait = Duration::from_millis(1);
-    let world = World::waiting(root, folder, workshop, wait).await;
+    let world = PolicyNode::waiting(root, folder, compiler, wait).await;
     world
         .eventually(|view| view.placement.pending.as_deref() == Some("mine"))
         .await;
     let active = world.placement().active;
     assert_eq!(active.origin, Origin::Baseline);
     assert!(!active.loaded_at.is_empty());
-    world.place(4).await;
+    world.config(4).await;
     drop(turn);
     world.decides("mine", &policy("one")).await;
     world
@@ -311,10 +312,10 @@ async fn a_node_does_not_wait_for_what_takes_long_to_compile() {
 
 #[tokio::test]
 async fn a_panic_while_policies_are_looked_after_is_told_and_they_are_looked_after_again() {
-    let world = World::new().await;
+    let world = PolicyNode::new().await;
     world.write("boom.wasm", policy("one"));
-    let boom = crate::policies::spec::KindWish::plain("boom");
-    let broken = world.policies.wish(Kind::Placement, boom).await;
+    let boom = crate::policies::spec::KindSpec::plain("boom");
+    let broken = world.policies.spec(Kind::Placement, boom).await;
     assert!(
         matches!(&broken, Err(PolicyError::Failed(reason)) if reason.contains("log")),
         "{broken:?}"
@@ -325,7 +326,7 @@ async fn a_panic_while_policies_are_looked_after_is_told_and_they_are_looked_aft
             error.contains("boom") && error.contains("who decides goes on")
         })
         .await;
-    world.place(4).await;
+    world.config(4).await;
     world.toml("[placement]\npolicy = \"near\"\n");
     world
         .eventually(|view| view.placement.active.name == "near" && view.last_error.is_none())
@@ -335,10 +336,10 @@ async fn a_panic_while_policies_are_looked_after_is_told_and_they_are_looked_aft
 
 #[tokio::test]
 async fn who_waits_for_a_change_is_let_go_when_the_node_stops() {
-    let world = World::new().await;
-    let turn = world.workshop.hold().await;
-    let near = crate::policies::spec::KindWish::plain("near");
-    let waiting = world.policies.wish(Kind::Placement, near);
+    let world = PolicyNode::new().await;
+    let turn = world.compiler.hold().await;
+    let near = crate::policies::spec::KindSpec::plain("near");
+    let waiting = world.policies.spec(Kind::Placement, near);
     let (answer, ()) = tokio::join!(waiting, async {
         world
             .eventually(|view| view.placement.pending.is_some())

@@ -23,11 +23,11 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+use super::compiler::blocking;
 use super::folder::{Folder, LOCK};
-use super::workshop::blocking;
 use crate::limits;
 use crate::policies::spec_file;
-use crate::policies::spec_file::Wishes;
+use crate::policies::spec_file::Specs;
 use spots::Spots;
 
 /// How fast it is.
@@ -150,11 +150,11 @@ impl Watches {
 
     fn begin(&self, spots: &Spots) -> notify::Result<RecommendedWatcher> {
         let (heard, watched) = (Arc::clone(&self.heard), spots.clone());
-        let told = move |event: notify::Result<Event>| match event {
+        let status = move |event: notify::Result<Event>| match event {
             Ok(event) => heard.take_note(&event, &watched),
             Err(_) => heard.changed.notify_one(),
         };
-        let mut watcher = notify::recommended_watcher(told)?;
+        let mut watcher = notify::recommended_watcher(status)?;
         for folder in spots.folders() {
             watcher.watch(folder, RecursiveMode::NonRecursive)?;
         }
@@ -193,8 +193,8 @@ impl Watches {
         // What came of an earlier one.
         let _ = timeout(Duration::ZERO, self.heard.probe.notified()).await;
         blocking(move || touch(&probe)).await.ok()?;
-        let told = timeout(HEARD_WITHIN, self.heard.probe.notified()).await;
-        Some(told.is_ok())
+        let status = timeout(HEARD_WITHIN, self.heard.probe.notified()).await;
+        Some(status.is_ok())
     }
 
     /// Waits for a change, and until it is the last one. What is saved meanwhile and wrong is told, for it may be
@@ -218,10 +218,10 @@ impl Watches {
             return;
         }
         let folder = Folder::new(self.folder.clone());
-        let Some(Ok(text)) = blocking(move || folder.read_wishes()).await else {
+        let Some(Ok(text)) = blocking(move || folder.read_specs()).await else {
             return;
         };
-        let reason = Wishes::complaints(&text);
+        let reason = Specs::complaints(&text);
         if reason.is_some() && self.complained.as_ref() == Some(&text) {
             return;
         }

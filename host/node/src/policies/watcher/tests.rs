@@ -10,14 +10,14 @@ use super::*;
 const NEVER: Duration = Duration::from_secs(3600);
 const DEADLINE: Duration = Duration::from_secs(30);
 
-struct World {
+struct WatchedFolder {
     root: TempDir,
     look: Arc<Notify>,
     stopping: CancellationToken,
     task: JoinHandle<()>,
 }
 
-impl World {
+impl WatchedFolder {
     fn new(rescan: Duration) -> Self {
         let root = tempfile::tempdir().unwrap();
         fs::create_dir(root.path().join("real")).unwrap();
@@ -67,7 +67,7 @@ impl World {
 
 #[tokio::test]
 async fn a_file_that_is_written_renamed_or_removed_is_noticed() {
-    let world = World::new(NEVER);
+    let world = WatchedFolder::new(NEVER);
     world
         .notices(|root| fs::write(root.join("real/a"), "x").unwrap())
         .await;
@@ -88,7 +88,7 @@ async fn a_file_that_is_written_renamed_or_removed_is_noticed() {
 
 #[tokio::test]
 async fn a_folder_that_is_removed_and_comes_back_is_watched_again() {
-    let world = World::new(NEVER);
+    let world = WatchedFolder::new(NEVER);
     let comes = |root: &Path| {
         let _ = fs::create_dir(root.join("real"));
     };
@@ -113,7 +113,7 @@ async fn a_link_that_is_turned_to_another_folder_is_noticed() {
         fs::create_dir(root.path().join(folder)).unwrap();
     }
     symlink("one", root.path().join("link")).unwrap();
-    let world = World::in_folder(root, "link", NEVER);
+    let world = WatchedFolder::in_folder(root, "link", NEVER);
     let turn = |to: &'static str| {
         move |root: &Path| {
             let _ = fs::remove_file(root.join("next"));
@@ -135,7 +135,7 @@ async fn a_link_that_is_turned_to_another_folder_is_noticed() {
 #[tokio::test]
 async fn it_is_looked_at_now_and_then_even_if_nothing_is_told() {
     let root = tempfile::tempdir().unwrap();
-    let world = World::in_folder(root, "no/such/folder", Duration::from_millis(10));
+    let world = WatchedFolder::in_folder(root, "no/such/folder", Duration::from_millis(10));
     for _ in 0..3 {
         world.notices(|_| {}).await;
     }
@@ -197,7 +197,7 @@ async fn a_file_that_is_a_link_is_watched_where_it_leads() {
         root.path().join("real/policies.toml"),
     )
     .unwrap();
-    let world = World::in_folder(root, "real", NEVER);
+    let world = WatchedFolder::in_folder(root, "real", NEVER);
     world
         .notices(|root| fs::write(root.join("elsewhere/mine.toml"), "x").unwrap())
         .await;
@@ -222,7 +222,7 @@ async fn a_link_that_leads_through_another_is_followed_when_that_is_turned() {
     }
     symlink("one", root.path().join("..data")).unwrap();
     symlink("..data/policies", root.path().join("policies")).unwrap();
-    let world = World::in_folder(root, "policies", NEVER);
+    let world = WatchedFolder::in_folder(root, "policies", NEVER);
     for to in ["two", "one"] {
         world
             .notices(|root| {
@@ -253,8 +253,8 @@ async fn a_folder_whose_changes_are_not_told_is_looked_at_more_often_and_says_so
     deaf.watcher = Watches::new(elsewhere.path().to_owned(), Arc::default())
         .begin(&Spots::of(elsewhere.path()))
         .ok();
-    let told = deaf.trouble(NEVER).await.expect("nothing was told");
-    assert!(told.contains("every 1s"), "{told}");
+    let status = deaf.trouble(NEVER).await.expect("nothing was told");
+    assert!(status.contains("every 1s"), "{status}");
     assert_eq!(deaf.rescan(NEVER), RESCAN_DEAF);
 }
 

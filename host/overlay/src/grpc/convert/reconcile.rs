@@ -4,7 +4,7 @@ use bytes::Bytes;
 use dataverse_core::filter::Filter;
 use dataverse_core::id::FileId;
 use dataverse_core::limits;
-use dataverse_core::reconcile::{Compared, Mark, Span};
+use dataverse_core::reconcile::{BucketRange, Compared, DigestEntry};
 
 use super::fields::{Malformed, at_most, bytes, list, packed, required, wire_bytes};
 use super::record::{record, sender};
@@ -19,9 +19,9 @@ impl From<Message<ReconcileAsk>> for proto::ReconcileRequest {
             ReconcileAsk::Root(root) => WireAsk::Root(wire_bytes(&root.to_be_bytes())),
             ReconcileAsk::Filter { known: 0 } => WireAsk::Filter(Bytes::new()),
             ReconcileAsk::Filter { known } => WireAsk::Filter(wire_bytes(&known.to_be_bytes())),
-            ReconcileAsk::Compare { span, marks } => WireAsk::Compare(proto::Comparison {
-                span: span.map(Into::into),
-                marks: marks.iter().flat_map(wire_mark).collect(),
+            ReconcileAsk::Compare { range, entries } => WireAsk::Compare(proto::Comparison {
+                span: range.map(Into::into),
+                marks: entries.iter().flat_map(wire_mark).collect(),
             }),
         };
         Self {
@@ -42,8 +42,8 @@ impl TryFrom<proto::ReconcileRequest> for Message<ReconcileAsk> {
                 known: hash("filter", &tag)?,
             },
             WireAsk::Compare(wire) => ReconcileAsk::Compare {
-                span: wire.span.map(TryInto::try_into).transpose()?,
-                marks: packed("marks", &wire.marks, limits::RECONCILE_MARKS_MAX, mark)?,
+                range: wire.span.map(TryInto::try_into).transpose()?,
+                entries: packed("marks", &wire.marks, limits::RECONCILE_ENTRIES_MAX, entry)?,
             },
         };
         Ok(Self {
@@ -97,7 +97,12 @@ impl TryFrom<proto::ReconcileReply> for Message<ReconcileAnswer> {
                     limits::RECONCILE_RECORDS_MAX,
                     |it| record(Some(it)),
                 )?,
-                unknown: packed("unknown", &wire.unknown, limits::RECONCILE_MARKS_MAX, file)?,
+                unknown: packed(
+                    "unknown",
+                    &wire.unknown,
+                    limits::RECONCILE_ENTRIES_MAX,
+                    file,
+                )?,
                 until: FileId(wire.until),
             }),
         };
@@ -108,18 +113,18 @@ impl TryFrom<proto::ReconcileReply> for Message<ReconcileAnswer> {
     }
 }
 
-impl From<Span> for proto::Span {
-    fn from(span: Span) -> Self {
-        let buckets = span.buckets.iter();
+impl From<BucketRange> for proto::Span {
+    fn from(range: BucketRange) -> Self {
+        let buckets = range.buckets.iter();
         Self {
             buckets: buckets.flat_map(|bucket| bucket.to_be_bytes()).collect(),
-            after: span.after.map(|file| file.0),
-            until: span.until.0,
+            after: range.after.map(|file| file.0),
+            until: range.until.0,
         }
     }
 }
 
-impl TryFrom<proto::Span> for Span {
+impl TryFrom<proto::Span> for BucketRange {
     type Error = Malformed;
 
     fn try_from(wire: proto::Span) -> Result<Self, Malformed> {
@@ -159,18 +164,18 @@ fn file(wire: &[u8; 8]) -> FileId {
     FileId(u64::from_be_bytes(*wire))
 }
 
-fn wire_mark(mark: &Mark) -> [u8; 16] {
+fn wire_mark(entry: &DigestEntry) -> [u8; 16] {
     let mut wire = [0; 16];
-    wire[..8].copy_from_slice(&mark.file.0.to_be_bytes());
-    wire[8..].copy_from_slice(&mark.print.to_be_bytes());
+    wire[..8].copy_from_slice(&entry.file.0.to_be_bytes());
+    wire[8..].copy_from_slice(&entry.fingerprint.to_be_bytes());
     wire
 }
 
-fn mark(wire: &[u8; 16]) -> Mark {
+fn entry(wire: &[u8; 16]) -> DigestEntry {
     let both = u128::from_be_bytes(*wire);
-    Mark {
+    DigestEntry {
         file: FileId((both >> 64) as u64),
-        print: both as u64,
+        fingerprint: both as u64,
     }
 }
 
@@ -242,7 +247,7 @@ mod tests {
             "marks",
             compare(&|wire| wire.marks = Bytes::from_static(&[0; 17])),
         );
-        let many = vec![0; 16 * (limits::RECONCILE_MARKS_MAX + 1)];
+        let many = vec![0; 16 * (limits::RECONCILE_ENTRIES_MAX + 1)];
         check("marks", compare(&|wire| wire.marks = many.clone().into()));
         let buckets = |bytes: Vec<u8>| {
             compare(&move |wire| {
@@ -281,7 +286,7 @@ mod tests {
         check("unknown", compared(0, 7));
         check(
             "unknown",
-            compared(0, 8 * (limits::RECONCILE_MARKS_MAX + 1)),
+            compared(0, 8 * (limits::RECONCILE_ENTRIES_MAX + 1)),
         );
     }
 }

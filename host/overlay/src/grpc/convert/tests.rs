@@ -15,7 +15,7 @@ use dataverse_core::limits::{
     NAME_BYTES_MAX, RECONCILE_BUCKETS, SEARCH_HITS_MAX,
 };
 use dataverse_core::pattern::Pattern;
-use dataverse_core::reconcile::{Compared, Mark, Span};
+use dataverse_core::reconcile::{BucketRange, Compared, DigestEntry};
 use dataverse_core::record::{Layout, Record};
 use dataverse_core::search::{Answer, Hit, Peer, Question};
 use dataverse_core::secret::{Nonce, Proof};
@@ -278,10 +278,10 @@ proptest! {
         check::<_, proto::ReconcileRequest>(&from, &ReconcileAsk::Root(root))?;
         check::<_, proto::ReconcileRequest>(&from, &ReconcileAsk::Filter { known: root })?;
         let ids: Vec<FileId> = files.iter().copied().map(FileId).collect();
-        let span = Span { buckets, after: ids.first().copied(), until: FileId(root as u64) };
-        let marks: Vec<Mark> = ids.iter().map(|file| Mark { file: *file, print: !file.0 }).collect();
-        for span in [None, Some(span)] {
-            let ask = ReconcileAsk::Compare { span, marks: marks.clone() };
+        let range = BucketRange { buckets, after: ids.first().copied(), until: FileId(root as u64) };
+        let entries: Vec<DigestEntry> = ids.iter().map(|file| DigestEntry { file: *file, fingerprint: !file.0 }).collect();
+        for range in [None, Some(range)] {
+            let ask = ReconcileAsk::Compare { range, entries: entries.clone() };
             check::<_, proto::ReconcileRequest>(&from, &ask)?;
         }
         let sums = ReconcileAnswer::Sums(vec![root; RECONCILE_BUCKETS]);

@@ -5,14 +5,15 @@ mod network;
 use std::time::Duration;
 
 use bytes::Bytes;
+use dataverse_core::members::Liveness;
 use proptest::prelude::*;
 
 use self::network::{Network, Node, acquainted, address, status, until};
-use super::{MemberState, Status};
+use super::PublishedStatus;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-async fn all_see(nodes: &[Node], other: u32, state: MemberState, within: Duration) -> Duration {
+async fn all_see(nodes: &[Node], other: u32, state: Liveness, within: Duration) -> Duration {
     let sees = |node: &Node| node.state_of(other) == Some(state);
     let what = format!("all see node {other} {state:?}");
     until(within, &what, || nodes.iter().all(sees)).await
@@ -40,7 +41,7 @@ async fn one_that_died_is_gone_for_all_within_ten_seconds_fifteen_among_forty() 
             let mut nodes = network.line(count);
             acquainted(&nodes, 15 * SECOND).await;
             nodes.remove(1).membership.stop().await;
-            all_see(&nodes, 1, MemberState::Gone, within).await;
+            all_see(&nodes, 1, Liveness::Gone, within).await;
         }
     }
 }
@@ -53,7 +54,7 @@ async fn one_that_leaves_is_gone_at_once() {
     let mut revision = nodes[0].membership.subscribe();
     revision.mark_unchanged();
     nodes.remove(2).membership.leave().await;
-    all_see(&nodes, 2, MemberState::Gone, SECOND / 2).await;
+    all_see(&nodes, 2, Liveness::Gone, SECOND / 2).await;
     assert!(revision.has_changed().expect("the task runs"));
 }
 
@@ -66,9 +67,7 @@ async fn nobody_is_gone_because_packets_get_lost() {
         let members = nodes
             .iter()
             .flat_map(|node| node.membership.members().to_vec());
-        members
-            .into_iter()
-            .any(|seen| seen.state == MemberState::Gone)
+        members.into_iter().any(|seen| seen.state == Liveness::Gone)
     };
     let end = tokio::time::Instant::now() + 120 * SECOND;
     until(200 * SECOND, "two minutes pass", || {
@@ -86,13 +85,13 @@ async fn one_that_restarts_elsewhere_is_seen_there() {
         acquainted(&nodes, 3 * SECOND).await;
         nodes.remove(3).membership.stop().await;
         if seen_dead {
-            all_see(&nodes, 3, MemberState::Gone, 10 * SECOND).await;
+            all_see(&nodes, 3, Liveness::Gone, 10 * SECOND).await;
         }
         let back = network.start(3, "127.0.0.1:9999", 2_000);
         back.membership.announce_to(&nodes[2].peer);
         let moved = |node: &Node| {
             node.sees(3).is_some_and(|seen| {
-                seen.state == MemberState::Alive && &*seen.peer.address == "127.0.0.1:9999"
+                seen.state == Liveness::Alive && &*seen.peer.address == "127.0.0.1:9999"
             })
         };
         until(3 * SECOND, "all see it there", || nodes.iter().all(moved)).await;
@@ -111,16 +110,16 @@ async fn one_whose_clock_went_back_a_year_comes_back() {
     nodes.push(first);
     acquainted(&nodes, 3 * SECOND).await;
     nodes.remove(3).membership.stop().await;
-    all_see(&nodes, 3, MemberState::Gone, 10 * SECOND).await;
+    all_see(&nodes, 3, Liveness::Gone, 10 * SECOND).await;
 
     let back = network.start(3, &address(3), before_ms - year_ms);
-    back.membership.publish(Status {
+    back.membership.publish(PublishedStatus {
         load: 77,
         ..status(3)
     });
     back.membership.announce_to(&nodes[0].peer);
     let told_anew = |node: &Node| {
-        let seen = node.sees(3).filter(|seen| seen.state == MemberState::Alive);
+        let seen = node.sees(3).filter(|seen| seen.state == Liveness::Alive);
         seen.and_then(|seen| seen.status)
             .is_some_and(|status| status.load == 77)
     };
@@ -137,7 +136,7 @@ async fn one_that_nobody_could_reach_for_a_while_comes_back_by_itself() {
         let nodes = network.line(count);
         acquainted(&nodes, 15 * SECOND).await;
         network.split(&nodes[..1]);
-        all_see(&nodes[1..], 0, MemberState::Gone, 20 * SECOND).await;
+        all_see(&nodes[1..], 0, Liveness::Gone, 20 * SECOND).await;
         tokio::time::sleep(10 * SECOND).await;
         network.heal();
         acquainted(&nodes, 15 * SECOND).await;
@@ -151,7 +150,7 @@ async fn two_halves_of_a_network_find_together() {
     acquainted(&nodes, 15 * SECOND).await;
     network.split(&nodes[..10]);
     for lost in 10..20 {
-        all_see(&nodes[..10], lost, MemberState::Gone, 60 * SECOND).await;
+        all_see(&nodes[..10], lost, Liveness::Gone, 60 * SECOND).await;
     }
     network.heal();
     acquainted(&nodes, 30 * SECOND).await;
@@ -162,7 +161,7 @@ async fn a_changed_status_spreads_and_an_equal_one_does_not() {
     let network = Network::new(1, 0);
     let nodes = network.line(8);
     acquainted(&nodes, 15 * SECOND).await;
-    let changed = Status {
+    let changed = PublishedStatus {
         free: 17,
         ..status(0)
     };
@@ -240,7 +239,7 @@ async fn survives(broken: impl FnOnce(Vec<Bytes>) -> Vec<Vec<u8>>) {
     let works = || {
         nodes
             .iter()
-            .all(|node| node.state_of(3) == Some(MemberState::Alive))
+            .all(|node| node.state_of(3) == Some(Liveness::Alive))
     };
     until(20 * SECOND, "all see the fourth", works).await;
     nodes.push(late);

@@ -1,22 +1,24 @@
 //! A network in memory: carries packets between memberships, late, not all of them, and never across a split.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use dataverse_core::id::NodeId;
+use dataverse_core::members::Liveness;
 use dataverse_core::search::{Answer, Peer, Question};
 use dataverse_core::version::Stamp;
 use futures_util::stream::BoxStream;
+use parking_lot::Mutex;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio::time::{self, Instant};
 
 use crate::clock::system_now;
 use crate::membership::sending::Wire;
-use crate::membership::{Beginning, MemberSeen, MemberState, Membership, Status};
+use crate::membership::{Beginning, MemberSeen, Membership, PublishedStatus};
 use crate::timings::Timings;
 use crate::transport::{
     Announcement, CallError, CommitAnswer, CommitAsk, FetchAsk, Fetched, IntroduceAsk, LinkAnswer,
@@ -88,7 +90,7 @@ impl Network {
         );
         membership.publish(status(node));
         let membership = Arc::new(membership);
-        let mut listeners = self.listeners.lock().expect("no test panics here");
+        let mut listeners = self.listeners.lock();
         listeners.insert(address.into(), Arc::downgrade(&membership));
         Node { peer, membership }
     }
@@ -107,23 +109,23 @@ impl Network {
 
     /// From now on nothing passes between these nodes and the others.
     pub(super) fn split(&self, nodes: &[Node]) {
-        let mut apart = self.apart.lock().expect("no test panics here");
+        let mut apart = self.apart.lock();
         apart.extend(nodes.iter().map(|node| Arc::clone(&node.peer.address)));
     }
 
     /// Ends what [`Self::split`] began.
     pub(super) fn heal(&self) {
-        self.apart.lock().expect("no test panics here").clear();
+        self.apart.lock().clear();
     }
 
     /// Some of the packets that went through so far.
     pub(super) fn heard(&self) -> Vec<Bytes> {
-        self.heard.lock().expect("no test panics here").clone()
+        self.heard.lock().clone()
     }
 
     fn is_lost(&self, from: &str, to: &str) -> bool {
-        let apart = self.apart.lock().expect("no test panics here");
-        let mut chance = self.chance.lock().expect("no test panics here");
+        let apart = self.apart.lock();
+        let mut chance = self.chance.lock();
         let lost = chance.random_range(0..100) < self.lost_percent;
         lost || apart.contains(from) != apart.contains(to)
     }
@@ -138,20 +140,20 @@ impl Node {
     }
 
     /// The state in which it sees another.
-    pub(super) fn state_of(&self, other: u32) -> Option<MemberState> {
+    pub(super) fn state_of(&self, other: u32) -> Option<Liveness> {
         self.sees(other).map(|seen| seen.state)
     }
 }
 
 /// The status that node number `node` publishes at first.
-pub(super) fn status(node: u32) -> Status {
-    Status {
+pub(super) fn status(node: u32) -> PublishedStatus {
+    PublishedStatus {
         zone: format!("zone-{node}"),
         http: format!("127.0.0.1:{}", 8_000 + node),
         capacity: 1 << 30,
         free: 1 << 20,
         links: vec![NodeId::from(u128::from(node) + 1)],
-        ..Status::default()
+        ..PublishedStatus::default()
     }
 }
 
@@ -180,7 +182,7 @@ pub(super) async fn acquainted(nodes: &[Node], within: Duration) -> Duration {
     let knows_all = |node: &Node| {
         let members = node.membership.members();
         let full = |seen: &&MemberSeen| {
-            seen.state == MemberState::Alive
+            seen.state == Liveness::Alive
                 && zone_of(seen) == Some(seen.peer.name.replace("node", "zone"))
         };
         members.iter().filter(full).count() == nodes.len() - 1
@@ -195,11 +197,11 @@ pub(super) async fn acquainted(nodes: &[Node], within: Duration) -> Duration {
 impl Transport for Network {
     async fn gossip(&self, address: &str, ask: Message<Bytes>) -> Result<Message<()>, CallError> {
         let (delay_ms, keep) = {
-            let mut chance = self.chance.lock().expect("no test panics here");
+            let mut chance = self.chance.lock();
             (chance.random_range(1..10), chance.random_range(0..10) == 0)
         };
         if keep {
-            let mut heard = self.heard.lock().expect("no test panics here");
+            let mut heard = self.heard.lock();
             heard.push(ask.body.clone());
         }
         time::sleep(Duration::from_millis(delay_ms)).await;
@@ -207,7 +209,7 @@ impl Transport for Network {
             return std::future::pending().await;
         }
         let listener = {
-            let listeners = self.listeners.lock().expect("no test panics here");
+            let listeners = self.listeners.lock();
             listeners.get(address).and_then(Weak::upgrade)
         };
         let Some(listener) = listener else {

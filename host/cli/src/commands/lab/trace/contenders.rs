@@ -1,7 +1,7 @@
 //! Who is compared: the policies that were asked for, and what is always there.
 
 use dataverse_core::policy::Kind;
-use dataverse_lab::shelf::Chosen;
+use dataverse_lab::library::Chosen;
 use dataverse_lab::single::{BELADY, Contender};
 
 use super::Trace;
@@ -25,7 +25,7 @@ impl Trace {
         self.check_configs(&asked)?;
         let policies = asked.iter().filter(|policy| **policy != BELADY);
         let configured = policies.map(|policy| self.configured(policy));
-        let mut chosen = choose(&super::super::shelf()?, Kind::Eviction, configured)?.into_iter();
+        let mut chosen = choose(&super::super::library()?, Kind::Eviction, configured)?.into_iter();
         let mut contenders: Vec<Contender> = Vec::new();
         let mut mistakes = Mistakes::default();
         for policy in asked {

@@ -1,4 +1,4 @@
-//! `Standing`: how a policy has behaved, and what follows from it.
+//! `PolicyRecord`: how a policy has behaved, and what follows from it.
 //!
 //! A policy that was just swapped in is on *probation*. Whoever fails too often is *suspended*: the baseline
 //! answers, and after a growing delay the policy is tried again. In its probation it is not tried again but
@@ -49,7 +49,7 @@ pub enum Trouble {
 
 /// How a policy has behaved since it was swapped in.
 #[derive(Clone, Debug)]
-pub struct Standing {
+pub struct PolicyRecord {
     since: Millis,
     decisions: u64,
     faults: [u64; FaultKind::ALL.len()],
@@ -70,7 +70,7 @@ enum Probation {
     Failed,
 }
 
-impl Standing {
+impl PolicyRecord {
     /// Of a policy that is swapped in now and has to prove itself.
     #[must_use]
     pub fn on_probation(now: Millis) -> Self {
@@ -197,87 +197,87 @@ mod tests {
     const LATER: Millis = limits::PROBATION_MS;
 
     /// Notes these decisions (`x` is a fault, anything else is none) and says what the last one led to.
-    fn after(standing: &mut Standing, decisions: &str, now: Millis) -> Option<Trouble> {
+    fn after(record: &mut PolicyRecord, decisions: &str, now: Millis) -> Option<Trouble> {
         let mut last = None;
         for decision in decisions.chars() {
             assert_eq!(last, None, "trouble came early in {decisions}");
-            last = standing.note((decision == 'x').then_some(FaultKind::Trap), now);
+            last = record.note((decision == 'x').then_some(FaultKind::Trap), now);
         }
         last
     }
 
     #[test]
     fn five_faults_in_a_row_are_too_many_and_four_are_not() {
-        let mut standing = Standing::proven(0);
-        assert_eq!(after(&mut standing, "xxxx.xxxx", 1), None);
+        let mut record = PolicyRecord::proven(0);
+        assert_eq!(after(&mut record, "xxxx.xxxx", 1), None);
         let delay_ms = limits::SUSPENSION_MS_MIN;
         assert_eq!(
-            after(&mut standing, "x", 1),
+            after(&mut record, "x", 1),
             Some(Trouble::Suspended { delay_ms })
         );
-        assert_eq!(standing.conduct(1), Conduct::Suspended);
+        assert_eq!(record.conduct(1), Conduct::Suspended);
         assert_eq!(
-            (standing.decisions(), standing.faults(FaultKind::Trap)),
+            (record.decisions(), record.faults(FaultKind::Trap)),
             (10, 9)
         );
     }
 
     #[test]
     fn more_than_one_fault_in_twenty_is_too_many_from_the_fortieth_decision_on() {
-        let mut standing = Standing::proven(0);
+        let mut record = PolicyRecord::proven(0);
         assert_eq!(
-            after(&mut standing, &format!("x.x{}", ".".repeat(36)), 1),
+            after(&mut record, &format!("x.x{}", ".".repeat(36)), 1),
             None
         );
-        assert!(after(&mut standing, "x", 1).is_some());
-        let mut standing = Standing::proven(0);
+        assert!(after(&mut record, "x", 1).is_some());
+        let mut record = PolicyRecord::proven(0);
         assert_eq!(
-            after(&mut standing, &format!("{}x", ".".repeat(19)).repeat(30), 1),
+            after(&mut record, &format!("{}x", ".".repeat(19)).repeat(30), 1),
             None
         );
     }
 
     #[test]
     fn in_its_probation_a_policy_is_rolled_back_and_never_asked_again() {
-        let mut standing = Standing::on_probation(10);
-        assert_eq!(standing.conduct(10), Conduct::Probation);
-        assert_eq!(after(&mut standing, "xxxxx", 11), Some(Trouble::RolledBack));
-        assert!(standing.has_failed_probation());
-        assert_eq!(standing.conduct(u64::MAX), Conduct::Suspended);
+        let mut record = PolicyRecord::on_probation(10);
+        assert_eq!(record.conduct(10), Conduct::Probation);
+        assert_eq!(after(&mut record, "xxxxx", 11), Some(Trouble::RolledBack));
+        assert!(record.has_failed_probation());
+        assert_eq!(record.conduct(u64::MAX), Conduct::Suspended);
     }
 
     #[test]
     fn probation_ends_after_five_hundred_decisions_or_a_minute() {
-        let mut standing = Standing::on_probation(0);
-        (0..limits::PROBATION_DECISIONS).for_each(|_| assert_eq!(standing.note(None, 1), None));
-        assert_eq!(standing.conduct(1), Conduct::Active);
+        let mut record = PolicyRecord::on_probation(0);
+        (0..limits::PROBATION_DECISIONS).for_each(|_| assert_eq!(record.note(None, 1), None));
+        assert_eq!(record.conduct(1), Conduct::Active);
         assert!(matches!(
-            after(&mut standing, "xxxxx", 1),
+            after(&mut record, "xxxxx", 1),
             Some(Trouble::Suspended { .. })
         ));
 
-        let mut standing = Standing::on_probation(0);
-        assert_eq!(standing.conduct(LATER), Conduct::Active);
+        let mut record = PolicyRecord::on_probation(0);
+        assert_eq!(record.conduct(LATER), Conduct::Active);
         assert!(matches!(
-            after(&mut standing, "xxxxx", LATER),
+            after(&mut record, "xxxxx", LATER),
             Some(Trouble::Suspended { .. })
         ));
     }
 
     #[test]
     fn a_suspended_policy_is_tried_again_after_a_delay_that_grows() {
-        let mut standing = Standing::proven(0);
+        let mut record = PolicyRecord::proven(0);
         let (mut now, mut delays) = (0, Vec::new());
-        let mut trouble = after(&mut standing, "xxxxx", now);
+        let mut trouble = after(&mut record, "xxxxx", now);
         for _ in 0..12 {
             let Some(Trouble::Suspended { delay_ms }) = trouble else {
                 panic!("{trouble:?}");
             };
             delays.push(delay_ms);
-            assert_eq!(standing.conduct(now + delay_ms - 1), Conduct::Suspended);
+            assert_eq!(record.conduct(now + delay_ms - 1), Conduct::Suspended);
             now += delay_ms;
-            assert_eq!(standing.conduct(now), Conduct::Active);
-            trouble = standing.note(FAULT, now);
+            assert_eq!(record.conduct(now), Conduct::Active);
+            trouble = record.note(FAULT, now);
         }
         assert!(delays.is_sorted() && delays[1] == 2 * delays[0]);
         assert_eq!(delays.last(), Some(&limits::SUSPENSION_MS_MAX));
@@ -285,11 +285,11 @@ mod tests {
 
     #[test]
     fn a_policy_that_has_recovered_may_fail_now_and_then_again() {
-        let mut standing = Standing::proven(0);
-        after(&mut standing, "xxxxx", 0);
+        let mut record = PolicyRecord::proven(0);
+        after(&mut record, "xxxxx", 0);
         let now = limits::SUSPENSION_MS_MIN;
         let good = ".".repeat(limits::TRIAL_DECISIONS as usize);
-        assert_eq!(after(&mut standing, &format!("{good}x"), now), None);
-        assert_eq!(standing.conduct(now), Conduct::Active);
+        assert_eq!(after(&mut record, &format!("{good}x"), now), None);
+        assert_eq!(record.conduct(now), Conduct::Active);
     }
 }

@@ -1,4 +1,4 @@
-//! Places for connections from others: how many there are, and who leaves when they are all taken.
+//! ConnectionSlots for connections from others: how many there are, and who leaves when they are all taken.
 //!
 //! A connection that waits (for its first request, for the rest of a head, for the next request) gives its
 //! place to whoever comes; one with a request under way keeps it. So connections that say nothing shut
@@ -7,10 +7,11 @@
 //! begins and ends, and ends it when it is told to leave.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -26,7 +27,7 @@ const NEVER: u64 = u64::MAX;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
     /// Connections at once.
-    pub places: usize,
+    pub connection_slots: usize,
     /// Beyond those, for what must always be answered.
     pub reserve: usize,
     /// Who waits for less than this keeps an ordinary place.
@@ -34,7 +35,7 @@ pub struct Bounds {
 }
 
 /// All places of one listener.
-pub struct Places {
+pub struct ConnectionSlots {
     bounds: Bounds,
     taken: Mutex<Taken>,
     freed: Notify,
@@ -43,20 +44,20 @@ pub struct Places {
 #[derive(Default)]
 struct Taken {
     next: u64,
-    ordinary: BTreeMap<u64, Arc<Standing>>,
-    reserved: BTreeMap<u64, Arc<Standing>>,
+    ordinary: BTreeMap<u64, Arc<ConnectionActivity>>,
+    reserved: BTreeMap<u64, Arc<ConnectionActivity>>,
 }
 
 /// A connection's place; free again when this is dropped.
-pub struct Place {
+pub struct ConnectionSlot {
     number: u64,
     is_reserved: bool,
-    standing: Arc<Standing>,
-    places: Arc<Places>,
+    activity: Arc<ConnectionActivity>,
+    connection_slots: Arc<ConnectionSlots>,
 }
 
 /// What a connection is doing.
-pub struct Standing {
+pub struct ConnectionActivity {
     accepted: Instant,
     /// Requests under way.
     under_way: AtomicU32,
@@ -69,7 +70,7 @@ pub struct Standing {
 }
 
 /// A request under way; it is over when this is dropped.
-pub struct UnderWay(Arc<Standing>);
+pub struct UnderWay(Arc<ConnectionActivity>);
 
 /// How long a connection may wait.
 #[derive(Debug, Clone, Copy)]
@@ -80,8 +81,8 @@ pub struct Patience {
     pub idle: Duration,
 }
 
-impl Places {
-    /// Places within these bounds, all of them free.
+impl ConnectionSlots {
+    /// ConnectionSlots within these bounds, all of them free.
     #[must_use]
     pub fn new(bounds: Bounds) -> Arc<Self> {
         Arc::new(Self {
@@ -92,11 +93,11 @@ impl Places {
     }
 
     /// A place, as soon as there is one. Whoever has waited longest is told to leave if need be.
-    pub async fn take(self: &Arc<Self>) -> Place {
+    pub async fn take(self: &Arc<Self>) -> ConnectionSlot {
         loop {
             let freed = self.freed.notified();
-            if let Some(place) = self.try_take() {
-                return place;
+            if let Some(slot) = self.try_take() {
+                return slot;
             }
             tokio::select! {
                 () = freed => {}
@@ -105,15 +106,15 @@ impl Places {
         }
     }
 
-    fn try_take(self: &Arc<Self>) -> Option<Place> {
+    fn try_take(self: &Arc<Self>) -> Option<ConnectionSlot> {
         let Bounds {
-            places,
+            connection_slots,
             reserve,
             spared,
         } = self.bounds;
         let mut taken = self.taken();
         let is_ordinary =
-            taken.ordinary.len() < places || give_up_longest(&mut taken.ordinary, spared);
+            taken.ordinary.len() < connection_slots || give_up_longest(&mut taken.ordinary, spared);
         let is_reserved = !is_ordinary
             && reserve > 0
             && (taken.reserved.len() < reserve
@@ -123,17 +124,17 @@ impl Places {
         }
         let number = taken.next;
         taken.next += 1;
-        let standing = Arc::new(Standing::new());
+        let activity = Arc::new(ConnectionActivity::new());
         let list = match is_reserved {
             true => &mut taken.reserved,
             false => &mut taken.ordinary,
         };
-        list.insert(number, Arc::clone(&standing));
-        Some(Place {
+        list.insert(number, Arc::clone(&activity));
+        Some(ConnectionSlot {
             number,
             is_reserved,
-            standing,
-            places: Arc::clone(self),
+            activity,
+            connection_slots: Arc::clone(self),
         })
     }
 
@@ -143,51 +144,51 @@ impl Places {
     }
 
     fn taken(&self) -> MutexGuard<'_, Taken> {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+        self.taken.lock()
     }
 }
 
 /// Tells the connection to leave that has waited longest, and for at least `spared`; its place counts as free.
-fn give_up_longest(list: &mut BTreeMap<u64, Arc<Standing>>, spared: Duration) -> bool {
-    let waiting = list.iter().filter_map(|(number, standing)| {
-        let waited = standing.waited()?;
+fn give_up_longest(list: &mut BTreeMap<u64, Arc<ConnectionActivity>>, spared: Duration) -> bool {
+    let waiting = list.iter().filter_map(|(number, activity)| {
+        let waited = activity.waited()?;
         (waited >= spared).then_some((waited, *number))
     });
     let Some((_, number)) = waiting.max() else {
         return false;
     };
-    if let Some(standing) = list.remove(&number) {
-        standing.leave.cancel();
+    if let Some(activity) = list.remove(&number) {
+        activity.leave.cancel();
     }
     true
 }
 
-impl Place {
+impl ConnectionSlot {
     /// Whether it is one of those for what must always be answered.
     pub const fn is_reserved(&self) -> bool {
         self.is_reserved
     }
 
     /// What its connection is doing.
-    pub const fn standing(&self) -> &Arc<Standing> {
-        &self.standing
+    pub const fn activity(&self) -> &Arc<ConnectionActivity> {
+        &self.activity
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
-        let mut taken = self.places.taken();
+        let mut taken = self.connection_slots.taken();
         let list = match self.is_reserved {
             true => &mut taken.reserved,
             false => &mut taken.ordinary,
         };
         list.remove(&self.number);
         drop(taken);
-        self.places.freed.notify_waiters();
+        self.connection_slots.freed.notify_waiters();
     }
 }
 
-impl Standing {
+impl ConnectionActivity {
     fn new() -> Self {
         Self {
             accepted: Instant::now(),
@@ -306,67 +307,67 @@ mod tests {
         idle: Duration::from_secs(60),
     };
 
-    fn places(places: usize, reserve: usize) -> Arc<Places> {
-        Places::new(Bounds {
-            places,
+    fn connection_slots(connection_slots: usize, reserve: usize) -> Arc<ConnectionSlots> {
+        ConnectionSlots::new(Bounds {
+            connection_slots,
             reserve,
             spared: SPARED,
         })
     }
 
-    fn is_told_to_leave(place: &Place) -> bool {
-        place.standing.leave.is_cancelled()
+    fn is_told_to_leave(slot: &ConnectionSlot) -> bool {
+        slot.activity.leave.is_cancelled()
     }
 
     #[tokio::test(start_paused = true)]
     async fn whoever_waits_longest_makes_room() {
-        let places = places(3, 0);
-        let busy = places.take().await;
-        let _request = busy.standing().begin();
-        let silent = places.take().await;
+        let connection_slots = connection_slots(3, 0);
+        let busy = connection_slots.take().await;
+        let _request = busy.activity().begin();
+        let silent = connection_slots.take().await;
         tokio::time::advance(SPARED).await;
-        let later = places.take().await;
-        let newest = places.take().await;
+        let later = connection_slots.take().await;
+        let newest = connection_slots.take().await;
         assert!(is_told_to_leave(&silent));
         assert!(![&busy, &later, &newest].into_iter().any(is_told_to_leave));
         drop(silent);
-        let beyond = tokio::time::timeout(SPARED / 2, places.take()).await;
+        let beyond = tokio::time::timeout(SPARED / 2, connection_slots.take()).await;
         assert!(beyond.is_err(), "the others have not waited for long");
         drop(busy);
-        places.take().await;
+        connection_slots.take().await;
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_reserve_is_for_whoever_comes_last() {
-        let places = places(1, 2);
-        let ordinary = places.take().await;
-        let _request = ordinary.standing().begin();
-        let first = places.take().await;
+        let connection_slots = connection_slots(1, 2);
+        let ordinary = connection_slots.take().await;
+        let _request = ordinary.activity().begin();
+        let first = connection_slots.take().await;
         tokio::time::advance(Duration::from_millis(1)).await;
-        let second = places.take().await;
-        let third = places.take().await;
+        let second = connection_slots.take().await;
+        let third = connection_slots.take().await;
         assert!(
             [&first, &second, &third]
                 .into_iter()
-                .all(Place::is_reserved)
+                .all(ConnectionSlot::is_reserved)
         );
         assert!(is_told_to_leave(&first) && !is_told_to_leave(&second));
         drop(ordinary);
-        assert!(!places.take().await.is_reserved());
+        assert!(!connection_slots.take().await.is_reserved());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_head_has_to_arrive_in_time_however_it_comes() {
-        let standing = Arc::new(Standing::new());
+        let activity = Arc::new(ConnectionActivity::new());
         let began = Instant::now();
         let drip = async {
             loop {
                 tokio::time::sleep(SPARED).await;
-                standing.heard();
+                activity.heard();
             }
         };
         tokio::select! {
-            () = standing.overdue(PATIENCE) => {}
+            () = activity.overdue(PATIENCE) => {}
             () = drip => {}
         }
         assert_eq!(began.elapsed().as_secs(), 15);
@@ -374,18 +375,18 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_may_be_idle_for_longer_than_a_head_may_take() {
-        let standing = Arc::new(Standing::new());
-        drop(standing.begin());
+        let activity = Arc::new(ConnectionActivity::new());
+        drop(activity.begin());
         let began = Instant::now();
-        standing.overdue(PATIENCE).await;
+        activity.overdue(PATIENCE).await;
         assert_eq!(began.elapsed().as_secs(), 60);
-        let request = standing.begin();
-        let busy = tokio::time::timeout(10 * PATIENCE.idle, standing.overdue(PATIENCE)).await;
+        let request = activity.begin();
+        let busy = tokio::time::timeout(10 * PATIENCE.idle, activity.overdue(PATIENCE)).await;
         assert!(busy.is_err(), "a request takes as long as it takes");
         drop(request);
-        standing.heard();
+        activity.heard();
         let began = Instant::now();
-        standing.overdue(PATIENCE).await;
+        activity.overdue(PATIENCE).await;
         assert!(
             began.elapsed() <= 2 * PATIENCE.head,
             "{:?}",

@@ -3,18 +3,18 @@
 //! A file is a policy when it begins with the bytes of WebAssembly. Some names fail in the way they say.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use dataverse_core::content::Digest;
 use dataverse_core::policy::Kind;
-use dataverse_node::policies::api::{Desk, PolicyError};
-use dataverse_node::policies::spec::KindWish;
+use dataverse_node::policies::api::{PolicyApi, PolicyError};
+use dataverse_node::policies::spec::KindSpec;
 use dataverse_node::policies::view::{
     ActiveView, Available, Comparison, KindView, Origin, PoliciesView, PreviousView, ShadowView,
     Spread,
 };
+use parking_lot::{Mutex, MutexGuard};
 use serde_json::json;
 use tokio::sync::Notify;
 
@@ -24,7 +24,7 @@ pub(super) const MAGIC: &[u8] = b"\0asm";
 #[derive(Default)]
 pub(super) struct Tray {
     files: Mutex<BTreeMap<String, Available>>,
-    wishes: Mutex<Vec<(Kind, KindWish)>>,
+    specs: Mutex<Vec<(Kind, KindSpec)>>,
     /// Told when the policy `waits` has been installed but for the answer.
     pub(super) begun: Notify,
     /// Lets that answer go.
@@ -32,21 +32,21 @@ pub(super) struct Tray {
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    mutex.lock()
 }
 
 impl Tray {
-    pub(super) fn wishes(&self) -> Vec<(Kind, KindWish)> {
-        locked(&self.wishes).clone()
+    pub(super) fn specs(&self) -> Vec<(Kind, KindSpec)> {
+        locked(&self.specs).clone()
     }
 
     /// The wish before, for kinds about which one was made twice.
     fn kind(&self, kind: Kind) -> KindView {
-        let wishes = locked(&self.wishes);
-        let mut of_kind = wishes.iter().rev().filter(|(of, _)| *of == kind);
+        let specs = locked(&self.specs);
+        let mut of_kind = specs.iter().rev().filter(|(of, _)| *of == kind);
         let now = of_kind
             .next()
-            .map_or(KindWish::plain("fifo"), |(_, it)| it.clone());
+            .map_or(KindSpec::plain("fifo"), |(_, it)| it.clone());
         let previous = of_kind.map(|(_, before)| PreviousView {
             name: before.policy.clone(),
             digest: "d".into(),
@@ -60,20 +60,20 @@ impl Tray {
             previous: previous.collect(),
             active: active(now),
             last_error: None,
-            revision: wishes.len().to_string(),
+            revision: specs.len().to_string(),
         }
     }
 }
 
-fn active(wish: KindWish) -> ActiveView {
+fn active(spec: KindSpec) -> ActiveView {
     ActiveView {
-        name: wish.policy,
+        name: spec.policy,
         version: "0.1.0".into(),
         summary: "the oldest goes first".into(),
         digest: "d".into(),
         origin: Origin::BuiltIn,
         state: "probation".into(),
-        config: wish.config,
+        config: spec.config,
         loaded_at: "2026-01-01T00:00:00Z".into(),
         decisions: 7,
         faults: BTreeMap::from([("trap".into(), 2)]),
@@ -106,7 +106,7 @@ fn shadow(name: &str) -> ShadowView {
 }
 
 #[async_trait]
-impl Desk for Tray {
+impl PolicyApi for Tray {
     fn view(&self) -> PoliciesView {
         PoliciesView {
             placement: self.kind(Kind::Placement),
@@ -157,9 +157,9 @@ impl Desk for Tray {
     }
 
     async fn remove(&self, name: &str) -> Result<(), PolicyError> {
-        if locked(&self.wishes)
+        if locked(&self.specs)
             .iter()
-            .any(|(_, wish)| wish.policy == name)
+            .any(|(_, spec)| spec.policy == name)
         {
             return Err(PolicyError::InUse(format!("{name} decides eviction")));
         }
@@ -168,14 +168,14 @@ impl Desk for Tray {
             .ok_or_else(|| PolicyError::NotFound(format!("there is no {name}.wasm")))
     }
 
-    async fn wish(&self, kind: Kind, wish: KindWish) -> Result<KindView, PolicyError> {
-        if wish.policy == "nobody" {
+    async fn spec(&self, kind: Kind, spec: KindSpec) -> Result<KindView, PolicyError> {
+        if spec.policy == "nobody" {
             return Err(PolicyError::Refused("there is no policy `nobody`".into()));
         }
-        if wish.config != json!({}) && wish.policy == "takes-none" {
+        if spec.config != json!({}) && spec.policy == "takes-none" {
             return Err(PolicyError::Refused("it takes no configuration".into()));
         }
-        locked(&self.wishes).push((kind, wish));
+        locked(&self.specs).push((kind, spec));
         Ok(self.kind(kind))
     }
 
@@ -186,7 +186,7 @@ impl Desk for Tray {
         }
         let name = self.kind(kind).shadow.map(|shadow| shadow.name);
         let name = name.ok_or_else(|| PolicyError::NotFound(format!("{kind} has no shadow")))?;
-        self.wish(kind, KindWish::plain(&name)).await
+        self.spec(kind, KindSpec::plain(&name)).await
     }
 
     async fn rollback(
@@ -199,11 +199,11 @@ impl Desk for Tray {
         if seen.is_some_and(|seen| seen != now.revision) {
             return Ok(now);
         }
-        let mut wishes = locked(&self.wishes);
-        let last = wishes.iter().rposition(|(of, _)| *of == kind);
+        let mut specs = locked(&self.specs);
+        let last = specs.iter().rposition(|(of, _)| *of == kind);
         let last = last.ok_or_else(|| PolicyError::NotFound(format!("{kind} had none before")))?;
-        wishes.remove(last);
-        drop(wishes);
+        specs.remove(last);
+        drop(specs);
         Ok(self.kind(kind))
     }
 }

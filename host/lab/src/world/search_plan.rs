@@ -1,4 +1,4 @@
-//! `Tour`: what a search from one node meets, level by level, and when.
+//! `SearchPlan`: what a search from one node meets, level by level, and when.
 //!
 //! The core's search ([`dataverse_core::search::Search`]) asks level after level, at most [`FANOUT`] nodes at once, and
 //! none of a level before the one before has settled. Until a level has a hit nothing in that depends on the file, so
@@ -14,7 +14,7 @@ use std::collections::BinaryHeap;
 
 use dataverse_core::limits;
 
-use super::ways::Ways;
+use super::routes::Routes;
 
 /// Probes of one search under way at once, as of a live node.
 pub(super) const FANOUT: usize = 32;
@@ -23,7 +23,7 @@ pub(super) const FANOUT: usize = 32;
 const UNREACHED: u32 = u32::MAX;
 
 /// What a search from one node meets.
-pub(crate) struct Tour {
+pub(crate) struct SearchPlan {
     from: u32,
     /// Of each node: links between, as the search walks.
     level: Vec<u32>,
@@ -56,7 +56,7 @@ pub(crate) struct Found {
     pub(crate) elapsed_us: u64,
 }
 
-impl Tour {
+impl SearchPlan {
     /// Whose tour it is.
     pub(crate) const fn from(&self) -> u32 {
         self.from
@@ -68,36 +68,36 @@ impl Tour {
     }
 
     /// From this node over the ways as they are.
-    pub(super) fn new(ways: &Ways, from: u32) -> Self {
-        let nodes = ways.ranks().len();
-        let mut tour = Self {
+    pub(super) fn new(routes: &Routes, from: u32) -> Self {
+        let nodes = routes.ranks().len();
+        let mut search_plan = Self {
             from,
             level: vec![UNREACHED; nodes],
             answered_us: vec![0; nodes],
             named_by: vec![from; nodes],
-            delay_us: delays(ways, from),
+            delay_us: delays(routes, from),
             order: Vec::new(),
             asked_us: Vec::new(),
             asked_up_to: vec![0],
             settled_us: vec![0],
         };
-        tour.level[from as usize] = 0;
+        search_plan.level[from as usize] = 0;
         let mut next = Vec::new();
-        tour.name(ways, from, 0, &mut next);
+        search_plan.name(routes, from, 0, &mut next);
         let mut now_us = 0;
         while !next.is_empty() {
-            next.sort_unstable_by_key(|&node| ways.ranks()[node as usize]);
+            next.sort_unstable_by_key(|&node| routes.ranks()[node as usize]);
             let waiting = std::mem::take(&mut next);
-            now_us = tour.ask(ways, &waiting, now_us, &mut next);
-            tour.asked_up_to.push(tour.order.len());
-            tour.settled_us.push(now_us);
+            now_us = search_plan.ask(routes, &waiting, now_us, &mut next);
+            search_plan.asked_up_to.push(search_plan.order.len());
+            search_plan.settled_us.push(now_us);
         }
-        tour
+        search_plan
     }
 
     /// Takes in the neighbours that a node names.
-    fn name(&mut self, ways: &Ways, by: u32, level: u32, next: &mut Vec<u32>) {
-        for (node, _) in ways.neighbours(by) {
+    fn name(&mut self, routes: &Routes, by: u32, level: u32, next: &mut Vec<u32>) {
+        for (node, _) in routes.neighbours(by) {
             if self.level[node as usize] == UNREACHED {
                 self.level[node as usize] = level + 1;
                 self.named_by[node as usize] = by;
@@ -107,7 +107,7 @@ impl Tour {
     }
 
     /// Asks the nodes of a level and returns when the last has answered.
-    fn ask(&mut self, ways: &Ways, waiting: &[u32], began_us: u64, next: &mut Vec<u32>) -> u64 {
+    fn ask(&mut self, routes: &Routes, waiting: &[u32], began_us: u64, next: &mut Vec<u32>) -> u64 {
         let mut under_way = BinaryHeap::with_capacity(FANOUT);
         let mut now_us = began_us;
         let mut asked = 0;
@@ -125,7 +125,7 @@ impl Tour {
                 return now_us;
             };
             now_us = answered_us;
-            self.name(ways, node, self.level[node as usize], next);
+            self.name(routes, node, self.level[node as usize], next);
         }
     }
 
@@ -221,15 +221,15 @@ impl Tour {
 }
 
 /// The fastest way to each node, in microseconds (Dijkstra 1959).
-fn delays(ways: &Ways, from: u32) -> Vec<u64> {
-    let mut delays = vec![u64::MAX; ways.ranks().len()];
+fn delays(routes: &Routes, from: u32) -> Vec<u64> {
+    let mut delays = vec![u64::MAX; routes.ranks().len()];
     delays[from as usize] = 0;
     let mut open = BinaryHeap::from([Reverse((0, from))]);
     while let Some(Reverse((delay_us, node))) = open.pop() {
         if delay_us > delays[node as usize] {
             continue;
         }
-        for (next, latency_us) in ways.neighbours(node) {
+        for (next, latency_us) in routes.neighbours(node) {
             let over = delay_us + latency_us;
             if over < delays[next as usize] {
                 delays[next as usize] = over;

@@ -2,8 +2,8 @@
 //! remembers what it heard.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use dataverse_core::policy::{
@@ -11,6 +11,7 @@ use dataverse_core::policy::{
     Relocation, RelocationVerdict, RemoteRead, Rendezvous, Slot,
 };
 use dataverse_core::version::Millis;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::{AnyEviction, AnyPlacement, AnyRelocation, Cost, Maker, Priced};
 
@@ -92,7 +93,7 @@ pub(crate) enum Heard {
 
 /// All instances of one policy.
 #[derive(Default)]
-pub(crate) struct Troupe {
+pub(crate) struct FakePolicies {
     /// What happens when an instance is made; it is, if there is nothing here.
     entrances: Mutex<VecDeque<Act>>,
     /// What happens at each decision.
@@ -103,12 +104,12 @@ pub(crate) struct Troupe {
     made: Mutex<usize>,
 }
 
-impl Troupe {
+impl FakePolicies {
     /// One that does this at its decisions, and after that as it likes.
     pub(crate) fn deciding(acts: impl IntoIterator<Item = Act>) -> Arc<Self> {
-        let troupe = Self::default();
-        lock(&troupe.decisions).extend(acts);
-        Arc::new(troupe)
+        let fakes = Self::default();
+        lock(&fakes.decisions).extend(acts);
+        Arc::new(fakes)
     }
 
     /// One that always fails so at its decisions.
@@ -149,26 +150,26 @@ impl Troupe {
     }
 
     pub(crate) fn placement(self: &Arc<Self>) -> Maker<AnyPlacement> {
-        let troupe = Arc::clone(self);
-        Arc::new(move || Ok(Box::new(troupe.enter()?)))
+        let fakes = Arc::clone(self);
+        Arc::new(move || Ok(Box::new(fakes.enter()?)))
     }
 
     pub(crate) fn eviction(self: &Arc<Self>) -> Maker<AnyEviction> {
-        let troupe = Arc::clone(self);
-        Arc::new(move || Ok(Box::new(troupe.enter()?)))
+        let fakes = Arc::clone(self);
+        Arc::new(move || Ok(Box::new(fakes.enter()?)))
     }
 
     pub(crate) fn relocation(self: &Arc<Self>) -> Maker<AnyRelocation> {
-        let troupe = Arc::clone(self);
-        Arc::new(move || Ok(Box::new(troupe.enter()?)))
+        let fakes = Arc::clone(self);
+        Arc::new(move || Ok(Box::new(fakes.enter()?)))
     }
 
-    fn enter(self: &Arc<Self>) -> Result<Actor, Fault> {
+    fn enter(self: &Arc<Self>) -> Result<FakePolicy, Fault> {
         perform(&self.entrances)?;
         let mut made = lock(&self.made);
         *made += 1;
-        Ok(Actor {
-            troupe: Arc::clone(self),
+        Ok(FakePolicy {
+            fakes: Arc::clone(self),
             number: *made,
             residents: Vec::new(),
             fuel: 0,
@@ -177,22 +178,22 @@ impl Troupe {
 }
 
 /// One instance.
-struct Actor {
-    troupe: Arc<Troupe>,
+struct FakePolicy {
+    fakes: Arc<FakePolicies>,
     number: usize,
     residents: Vec<(Slot, u64)>,
     fuel: u64,
 }
 
-impl Actor {
+impl FakePolicy {
     fn hears(&self, what: Heard) {
-        lock(&self.troupe.heard).push((self.number, what));
+        lock(&self.fakes.heard).push((self.number, what));
     }
 
     fn decides(&mut self, what: Heard) -> Result<Act, Fault> {
         self.hears(what);
         self.fuel += 1;
-        perform(&self.troupe.decisions)
+        perform(&self.fakes.decisions)
     }
 
     /// Those that came last go first.
@@ -209,7 +210,7 @@ impl Actor {
     }
 }
 
-impl Priced for Actor {
+impl Priced for FakePolicy {
     fn take_cost(&mut self) -> Cost {
         Cost {
             fuel: std::mem::take(&mut self.fuel),
@@ -218,7 +219,7 @@ impl Priced for Actor {
     }
 }
 
-impl Placement for Actor {
+impl Placement for FakePolicy {
     fn place(
         &mut self,
         request: &PlacementRequest,
@@ -233,7 +234,7 @@ impl Placement for Actor {
     }
 }
 
-impl Relocation for Actor {
+impl Relocation for FakePolicy {
     fn on_read(&mut self, read: &RemoteRead) -> Result<RelocationVerdict, Fault> {
         if let Act::Relocate(verdict) = self.decides(Heard::OnRead)? {
             return Ok(verdict);
@@ -245,7 +246,7 @@ impl Relocation for Actor {
     }
 }
 
-impl Eviction for Actor {
+impl Eviction for FakePolicy {
     fn set_capacity(&mut self, bytes: u64) -> Result<(), Fault> {
         self.hears(Heard::Capacity(bytes));
         Ok(())
@@ -255,7 +256,7 @@ impl Eviction for Actor {
         self.hears(Heard::Restored(
             entries.iter().map(|entry| entry.file).collect(),
         ));
-        perform(&self.troupe.restores)?;
+        perform(&self.fakes.restores)?;
         let residents = entries.iter().map(|entry| (entry.slot, entry.size));
         self.residents.extend(residents);
         Ok(())
@@ -314,5 +315,5 @@ fn perform_one(act: Act) -> Result<Act, Fault> {
 }
 
 fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
-    of.lock().expect("no actor panics while it holds a lock")
+    of.lock()
 }

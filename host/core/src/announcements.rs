@@ -1,4 +1,4 @@
-//! `News`: which announcements a node has seen, so that each is passed on once, and so that what comes late is
+//! `SeenAnnouncements`: which announcements a node has seen, so that each is passed on once, and so that what comes late is
 //! known to be late: a record is announced when it is durable on every node that it names.
 
 use std::collections::{BTreeSet, VecDeque};
@@ -8,17 +8,17 @@ use crate::limits::ANNOUNCEMENTS_MAX;
 use crate::record::Record;
 use crate::version::{Stamp, Version};
 
-type Seen = (FileId, Version, u64, NodeId);
+type SeenAnnouncement = (FileId, Version, u64, NodeId);
 
 /// A bounded memory of announcements; the oldest is forgotten first. A forgotten one that comes again is
 /// passed on again, which costs messages and harms nothing.
 #[derive(Debug, Default)]
-pub struct News {
-    seen: BTreeSet<Seen>,
-    order: VecDeque<Seen>,
+pub struct SeenAnnouncements {
+    seen: BTreeSet<SeenAnnouncement>,
+    order: VecDeque<SeenAnnouncement>,
 }
 
-impl News {
+impl SeenAnnouncements {
     /// Whether this record (in this layout) was not seen before. It is from now on.
     pub fn is_new(&mut self, record: &Record) -> bool {
         let seen = (

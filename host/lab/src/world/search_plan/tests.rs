@@ -57,9 +57,14 @@ fn record() -> Arc<Record> {
 
 /// What the core finds, and the path to its first hit: probes go out as it asks, and each answer comes after twice the
 /// fastest way. Where an answer and the end of a wait fall on the same microsecond, the wait ends first.
-fn by_core(ways: &Ways, from: u32, holders: &BTreeSet<u32>, hops_max: u32) -> (Found, Vec<u32>) {
-    let ranks = ways.ranks();
-    let delays = delays(ways, from);
+fn by_core(
+    routes: &Routes,
+    from: u32,
+    holders: &BTreeSet<u32>,
+    hops_max: u32,
+) -> (Found, Vec<u32>) {
+    let ranks = routes.ranks();
+    let delays = delays(routes, from);
     let answer = |node: u32| Answer {
         hits: match holders.contains(&node) && node != from {
             false => Vec::new(),
@@ -73,7 +78,7 @@ fn by_core(ways: &Ways, from: u32, holders: &BTreeSet<u32>, hops_max: u32) -> (F
         known: None,
         overtaken: None,
         load: 0,
-        neighbours: ways
+        neighbours: routes
             .neighbours(node)
             .map(|(it, _)| peer(it, ranks))
             .collect(),
@@ -127,29 +132,32 @@ fn by_core(ways: &Ways, from: u32, holders: &BTreeSet<u32>, hops_max: u32) -> (F
     (found, numbers(report.path.iter().collect()))
 }
 
-fn check(ways: &mut Ways, from: u32, holders: &BTreeSet<u32>, hops_max: u32) {
-    let tour = ways.tour(from);
-    let found = tour.search(holders.iter().copied(), hops_max);
-    let (expected, path) = by_core(ways, from, holders, hops_max);
+fn check(routes: &mut Routes, from: u32, holders: &BTreeSet<u32>, hops_max: u32) {
+    let search_plan = routes.search_plan(from);
+    let found = search_plan.search(holders.iter().copied(), hops_max);
+    let (expected, path) = by_core(routes, from, holders, hops_max);
     assert_eq!(found, expected);
     // Of equals the core takes the least id.
     let best = found
         .hits
         .iter()
-        .min_by_key(|&&hit| ways.ranks()[hit as usize]);
-    assert_eq!(best.map_or(Vec::new(), |&best| tour.path(best)), path);
+        .min_by_key(|&&hit| routes.ranks()[hit as usize]);
+    assert_eq!(
+        best.map_or(Vec::new(), |&best| search_plan.path(best)),
+        path
+    );
 }
 
-fn line(nodes: u32, latency_us: u64) -> Ways {
+fn line(nodes: u32, latency_us: u64) -> Routes {
     let links = (1..nodes).map(|at| link(at - 1, at, latency_us)).collect();
-    Ways::new(links, (0..nodes).collect(), nodes as usize)
+    Routes::new(links, (0..nodes).collect(), nodes as usize)
 }
 
 #[test]
 fn a_line_is_walked_node_by_node() {
-    let mut ways = line(4, 5_000);
-    let tour = ways.tour(0);
-    let found = tour.search([3].into_iter(), 16);
+    let mut routes = line(4, 5_000);
+    let search_plan = routes.search_plan(0);
+    let found = search_plan.search([3].into_iter(), 16);
     let expected = Found {
         hits: vec![3],
         hops: 3,
@@ -158,42 +166,42 @@ fn a_line_is_walked_node_by_node() {
         elapsed_us: 2 * 5_000 * (1 + 2 + 3),
     };
     assert_eq!(found, expected);
-    assert_eq!(tour.path(3), [0, 1, 2, 3]);
-    assert_eq!(tour.search([3].into_iter(), 2).probes, 2);
-    assert_eq!(tour.search([0].into_iter(), 16).probes, 3);
-    check(&mut ways, 0, &BTreeSet::from([3]), 16);
+    assert_eq!(search_plan.path(3), [0, 1, 2, 3]);
+    assert_eq!(search_plan.search([3].into_iter(), 2).probes, 2);
+    assert_eq!(search_plan.search([0].into_iter(), 16).probes, 3);
+    check(&mut routes, 0, &BTreeSet::from([3]), 16);
 }
 
 #[test]
 fn a_level_is_not_waited_for_long_after_its_first_hit() {
     let links = vec![link(0, 1, 1_000), link(0, 2, 50_000), link(0, 3, 5_000)];
-    let mut ways = Ways::new(links, (0..4).collect(), 4);
-    let found = ways.tour(0).search([1, 2, 3].into_iter(), 16);
+    let mut routes = Routes::new(links, (0..4).collect(), 4);
+    let found = routes.search_plan(0).search([1, 2, 3].into_iter(), 16);
     assert_eq!((found.hits, found.elapsed_us), (vec![1, 3], 22_000));
-    check(&mut ways, 0, &BTreeSet::from([1, 2, 3]), 16);
+    check(&mut routes, 0, &BTreeSet::from([1, 2, 3]), 16);
 }
 
 #[test]
 fn no_more_than_so_many_are_asked_at_once() {
     let links = (1..=100).map(|node| link(0, node, 10_000)).collect();
-    let mut ways = Ways::new(links, (0..101).collect(), 101);
-    let found = ways.tour(0).search([1].into_iter(), 16);
+    let mut routes = Routes::new(links, (0..101).collect(), 101);
+    let found = routes.search_plan(0).search([1].into_iter(), 16);
     assert_eq!((found.probes, found.elapsed_us), (64, 40_000));
-    check(&mut ways, 0, &BTreeSet::from([1]), 16);
+    check(&mut routes, 0, &BTreeSet::from([1]), 16);
 }
 
 #[test]
 fn what_is_down_is_not_asked() {
-    let mut ways = line(5, 1_000);
-    assert_eq!(ways.tour(0).hops(4), Some(4));
-    assert!(ways.cut(3, 2));
-    assert!(!ways.cut(2, 3));
-    assert_eq!(ways.tour(0).hops(4), None);
-    check(&mut ways, 0, &BTreeSet::from([4]), 16);
-    ways.add(link(2, 3, 1));
-    ways.set_alive(1, false);
-    assert_eq!(ways.tour(0).hops(2), None);
-    assert_eq!(ways.tour(2).hops(4), Some(2));
+    let mut routes = line(5, 1_000);
+    assert_eq!(routes.search_plan(0).hops(4), Some(4));
+    assert!(routes.cut(3, 2));
+    assert!(!routes.cut(2, 3));
+    assert_eq!(routes.search_plan(0).hops(4), None);
+    check(&mut routes, 0, &BTreeSet::from([4]), 16);
+    routes.add(link(2, 3, 1));
+    routes.set_alive(1, false);
+    assert_eq!(routes.search_plan(0).hops(2), None);
+    assert_eq!(routes.search_plan(2).hops(4), Some(2));
 }
 
 proptest! {
@@ -215,11 +223,11 @@ proptest! {
             .collect();
         let links = links.into_iter().map(|((a, b), us)| link(a, b, us)).collect();
         let mut ranks: Vec<u32> = (0..nodes).collect();
-        crate::draw::Draw::new(seed).shuffle(&mut ranks);
-        let mut ways = Ways::new(links, ranks, nodes as usize);
+        crate::sample::Draw::new(seed).shuffle(&mut ranks);
+        let mut routes = Routes::new(links, ranks, nodes as usize);
         let holders = holders.into_iter().filter(|&node| node < nodes).collect();
         for from in 0..nodes.min(5) {
-            check(&mut ways, from, &holders, hops_max);
+            check(&mut routes, from, &holders, hops_max);
         }
     }
 }

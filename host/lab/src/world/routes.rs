@@ -1,19 +1,19 @@
-//! `Ways`: who is linked with whom now, and the ways over these links.
+//! `Routes`: who is linked with whom now, and the ways over these links.
 //!
 //! What a search from one node meets, and when, depends on the links alone as long as nobody has the file; it is
-//! worked out once for each node ([`Tour`]) and forgotten when a link or a node comes or goes.
+//! worked out once for each node ([`SearchPlan`]) and forgotten when a link or a node comes or goes.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use super::tour::Tour;
+use super::search_plan::SearchPlan;
 use crate::limits;
 use crate::topology::Link;
 
 /// Nodes and links that are up, and the ways over them.
-pub(crate) struct Ways {
+pub(crate) struct Routes {
     links: Vec<Link>,
     is_up: Vec<bool>,
     is_alive: Vec<bool>,
@@ -22,31 +22,31 @@ pub(crate) struct Ways {
     by_ends: FxHashMap<(u32, u32), u32>,
     /// The nodes' places in the order of their ids.
     ranks: Vec<u32>,
-    tours: Vec<Option<Arc<Tour>>>,
+    search_plans: Vec<Option<Arc<SearchPlan>>>,
     kept: VecDeque<u32>,
     kept_max: usize,
 }
 
-impl Ways {
+impl Routes {
     /// Over these links between nodes of these ranks; those from `absent` on are not there yet.
     pub(crate) fn new(links: Vec<Link>, ranks: Vec<u32>, absent: usize) -> Self {
         let nodes = ranks.len();
-        let tour_bytes = Tour::bytes(nodes).max(1);
-        let mut ways = Self {
+        let search_plan_bytes = SearchPlan::bytes(nodes).max(1);
+        let mut routes = Self {
             links: Vec::new(),
             is_up: Vec::new(),
             is_alive: (0..nodes).map(|node| node < absent).collect(),
             around: vec![Vec::new(); nodes],
             by_ends: FxHashMap::default(),
             ranks,
-            tours: vec![None; nodes],
+            search_plans: vec![None; nodes],
             kept: VecDeque::new(),
-            kept_max: (limits::LAB_WAYS_BYTES_MAX / tour_bytes).max(1),
+            kept_max: (limits::LAB_ROUTES_BYTES_MAX / search_plan_bytes).max(1),
         };
         for link in links {
-            ways.add(link);
+            routes.add(link);
         }
-        ways
+        routes
     }
 
     /// Adds a link, or puts up again the one between these two.
@@ -110,24 +110,24 @@ impl Ways {
     }
 
     /// What a search from this node meets.
-    pub(crate) fn tour(&mut self, from: u32) -> Arc<Tour> {
-        if let Some(tour) = &self.tours[from as usize] {
-            return Arc::clone(tour);
+    pub(crate) fn search_plan(&mut self, from: u32) -> Arc<SearchPlan> {
+        if let Some(search_plan) = &self.search_plans[from as usize] {
+            return Arc::clone(search_plan);
         }
-        let tour = Arc::new(Tour::new(self, from));
+        let search_plan = Arc::new(SearchPlan::new(self, from));
         if self.kept.len() >= self.kept_max
             && let Some(oldest) = self.kept.pop_front()
         {
-            self.tours[oldest as usize] = None;
+            self.search_plans[oldest as usize] = None;
         }
         self.kept.push_back(from);
-        self.tours[from as usize] = Some(Arc::clone(&tour));
-        tour
+        self.search_plans[from as usize] = Some(Arc::clone(&search_plan));
+        search_plan
     }
 
     fn forget(&mut self) {
         for from in self.kept.drain(..) {
-            self.tours[from as usize] = None;
+            self.search_plans[from as usize] = None;
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::version::Version;
 
 /// What one search for a doubted file has brought so far.
 #[derive(Debug)]
-pub struct Inquiry {
+pub struct CopyCheck {
     record: Arc<Record>,
     found: Option<Arc<Record>>,
     /// What each node that answered knew of the file: `None` when it had never heard of it.
@@ -42,7 +42,7 @@ pub enum Finding {
     Unclear,
 }
 
-impl Inquiry {
+impl CopyCheck {
     /// An inquiry into this copy.
     #[must_use]
     pub const fn into(record: Arc<Record>) -> Self {
@@ -59,7 +59,7 @@ impl Inquiry {
         let known = known.chain(answer.known.map(|heard| heard.version)).max();
         self.heard.insert(from, known);
         answer.hits.retain(|hit| {
-            let sound = hit.role == Role::Replica && !hit.is_doubted();
+            let sound = hit.role == Role::Replica && !hit.is_unverified();
             sound && hit.record.version >= self.record.version
         });
         if let Some(hit) = answer.hits.first() {
@@ -99,7 +99,7 @@ mod tests {
     use crate::content::Digest;
     use crate::floors::Heard;
     use crate::key::Key;
-    use crate::limits::DOUBTED_AGE_MS;
+    use crate::limits::UNVERIFIED_AGE_MS;
     use crate::record::Layout;
     use crate::search::Hit;
     use crate::version::Stamp;
@@ -157,11 +157,11 @@ mod tests {
 
     /// What becomes of a copy of version 5 after these answers.
     fn check(answers: Vec<(u128, Answer)>, complete: bool, expected: Finding) {
-        let mut inquiry = Inquiry::into(record(5));
+        let mut check = CopyCheck::into(record(5));
         for (from, mut answer) in answers {
-            inquiry.hear(id(from), &mut answer);
+            check.hear(id(from), &mut answer);
         }
-        assert_eq!(inquiry.finding(id(ME), complete), expected);
+        assert_eq!(check.finding(id(ME), complete), expected);
     }
 
     #[test]
@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn a_group_that_was_away_together_trusts_what_it_has_in_common() {
-        let answers = vec![(HOLDER, has(5, Role::Cached, DOUBTED_AGE_MS))];
+        let answers = vec![(HOLDER, has(5, Role::Cached, UNVERIFIED_AGE_MS))];
         check(answers, true, Finding::Stands);
     }
 

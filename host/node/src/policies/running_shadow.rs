@@ -1,48 +1,55 @@
-//! `Shadowing`: a policy that is asked beside the one that decides.
+//! `RunningShadow`: a policy that is asked beside the one that decides.
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 
 use dataverse_sandbox::About;
+use parking_lot::{Mutex, MutexGuard};
 
+use super::compiler::blocking;
 use super::instance::AnyMaker;
 use super::running::{by_word, now};
 use super::shadow::{Shadow, ShadowReport};
 use super::view::{Comparison, ShadowView};
-use super::workshop::blocking;
-use crate::driver::Judges;
+use crate::driver::PolicySlots;
 use crate::metrics::ShadowFigures;
-use crate::policies::reference::Pick;
+use crate::policies::reference::PolicyRef;
 
 /// A policy that is asked beside.
-pub(super) struct Shadowing {
+pub(super) struct RunningShadow {
     /// Which, and how it is run.
-    pub(super) pick: Pick,
+    pub(super) reference: PolicyRef,
     about: About,
     loaded_at: String,
     /// Gone once it has ended.
     shadow: Mutex<Option<Shadow>>,
 }
 
-impl Shadowing {
+impl RunningShadow {
     /// One that is asked from now on.
     ///
     /// # Errors
     /// When no thread can be started for it.
     pub(super) async fn start(
-        judges: &Arc<Judges>,
-        pick: Pick,
+        policy_slots: &Arc<PolicySlots>,
+        reference: PolicyRef,
         about: About,
         maker: AnyMaker,
     ) -> std::io::Result<Self> {
-        let (judges, name) = (Arc::clone(judges), pick.name.clone());
-        let wall_ms = pick.limits.filled().wall_ms;
+        let (policy_slots, name) = (Arc::clone(policy_slots), reference.name.clone());
+        let wall_ms = reference.limits.filled().wall_ms;
         let shadow = blocking(move || match maker {
-            AnyMaker::Placement(make) => Shadow::placement(&judges, name.as_str(), wall_ms, make),
-            AnyMaker::Eviction(make) => Shadow::eviction(&judges, name.as_str(), wall_ms, make),
-            AnyMaker::Relocation(make) => Shadow::relocation(&judges, name.as_str(), wall_ms, make),
+            AnyMaker::Placement(make) => {
+                Shadow::placement(&policy_slots, name.as_str(), wall_ms, make)
+            }
+            AnyMaker::Eviction(make) => {
+                Shadow::eviction(&policy_slots, name.as_str(), wall_ms, make)
+            }
+            AnyMaker::Relocation(make) => {
+                Shadow::relocation(&policy_slots, name.as_str(), wall_ms, make)
+            }
         });
         Ok(Self {
-            pick,
+            reference,
             about,
             loaded_at: now(),
             shadow: Mutex::new(Some(shadow.await?)),
@@ -56,9 +63,7 @@ impl Shadowing {
     }
 
     fn shadow(&self) -> MutexGuard<'_, Option<Shadow>> {
-        self.shadow
-            .lock()
-            .expect("no one panics while looking at a shadow")
+        self.shadow.lock()
     }
 
     fn report(&self) -> Option<ShadowReport> {
@@ -69,11 +74,11 @@ impl Shadowing {
     pub(super) fn view(&self) -> Option<ShadowView> {
         let report = self.report()?;
         Some(ShadowView {
-            name: self.pick.name.to_string(),
+            name: self.reference.name.to_string(),
             version: self.about.version.clone(),
             summary: self.about.summary.clone(),
-            digest: self.pick.digest.to_string(),
-            origin: self.pick.origin,
+            digest: self.reference.digest.to_string(),
+            origin: self.reference.origin,
             state: report.state.as_str().to_owned(),
             loaded_at: self.loaded_at.clone(),
             decisions: report.decisions,
@@ -88,8 +93,8 @@ impl Shadowing {
     pub(super) fn figures(&self) -> Option<ShadowFigures> {
         let report = self.report()?;
         Some(ShadowFigures {
-            policy: self.pick.name.to_string(),
-            digest: self.pick.digest.to_string(),
+            policy: self.reference.name.to_string(),
+            digest: self.reference.digest.to_string(),
             decisions: report.decisions,
             faults: report.faults.iter().map(|&(_, times)| times).sum(),
             dropped: report.dropped,

@@ -1,22 +1,23 @@
-//! `Room`: how many bytes a store may still take, and who was promised how many.
+//! `Space`: how many bytes a store may still take, and who was promised how many.
 //!
 //! Every byte is counted once: as replica, as cached copy, or in a [`Reservation`]. A promise is made
 //! before a byte is written, so a write that would not fit is refused before anything is lost. One
 //! hundredth is never promised: deletions and the index need room on a full disk too.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use dataverse_core::holdings::{Holding, Role};
 use dataverse_core::limits::STORE_RESERVE_DIVISOR;
 use dataverse_core::plural::plural;
+use parking_lot::Mutex;
 
 use super::{StoreError, Usage, locked};
 use crate::limits;
 
 /// The account of one store.
 #[derive(Debug)]
-pub(super) struct Room {
+pub(super) struct Space {
     capacity: Option<u64>,
     /// The folder whose disk has to have the room as well.
     folder: Option<PathBuf>,
@@ -49,7 +50,7 @@ impl Used {
     }
 }
 
-impl Room {
+impl Space {
     /// An account over this many bytes, or over what the disk of `folder` has.
     pub(super) fn new(capacity: Option<u64>, folder: Option<PathBuf>) -> Arc<Self> {
         Arc::new(Self {
@@ -62,7 +63,7 @@ impl Room {
     /// A promise of this many bytes.
     pub(super) fn reserve(self: &Arc<Self>, bytes: u64) -> Result<Reservation, StoreError> {
         let mut reservation = Reservation {
-            room: Arc::clone(self),
+            space: Arc::clone(self),
             bytes: 0,
             written: 0,
         };
@@ -123,7 +124,7 @@ impl Room {
                 "the data folder has {} less than needed",
                 plural(short, "byte", "bytes")
             ))),
-            _ => Err(StoreError::NoRoom { short }),
+            _ => Err(StoreError::NoSpace { short }),
         }
     }
 }
@@ -131,7 +132,7 @@ impl Room {
 /// Bytes promised to one write; given back when dropped.
 #[derive(Debug)]
 pub(super) struct Reservation {
-    room: Arc<Room>,
+    space: Arc<Space>,
     bytes: u64,
     written: u64,
 }
@@ -145,25 +146,25 @@ impl Reservation {
         }
         let needed = total - self.bytes;
         // Near the end of the room the step may not fit where the bytes themselves do.
-        self.grow(needed.max(limits::SPOOL_ROOM_STEP_BYTES))
+        self.grow(needed.max(limits::SPOOL_SPACE_STEP_BYTES))
             .or_else(|_| self.grow(needed))
     }
 
     /// Notes that so many bytes of the promise take up disk by now.
     pub(super) fn wrote(&mut self, total: u64) {
         let total = total.min(self.bytes);
-        locked(&self.room.used).written += total - self.written;
+        locked(&self.space.used).written += total - self.written;
         self.written = total;
     }
 
     /// Gives back what goes beyond `total` bytes.
     pub(super) fn shrink(&mut self, total: u64) {
-        locked(&self.room.used).reserved -= self.bytes.saturating_sub(total);
+        locked(&self.space.used).reserved -= self.bytes.saturating_sub(total);
         self.bytes = self.bytes.min(total);
     }
 
     fn grow(&mut self, bytes: u64) -> Result<(), StoreError> {
-        self.room.promise(bytes)?;
+        self.space.promise(bytes)?;
         self.bytes += bytes;
         Ok(())
     }
@@ -171,7 +172,7 @@ impl Reservation {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        let mut used = locked(&self.room.used);
+        let mut used = locked(&self.space.used);
         used.reserved -= self.bytes;
         used.written -= self.written;
     }
@@ -183,30 +184,30 @@ mod tests {
 
     #[test]
     fn a_hundredth_is_never_promised() {
-        let room = Room::new(Some(1_000), None);
+        let space = Space::new(Some(1_000), None);
         assert!(matches!(
-            room.reserve(991),
-            Err(StoreError::NoRoom { short: 1 })
+            space.reserve(991),
+            Err(StoreError::NoSpace { short: 1 })
         ));
-        let all = room.reserve(990).expect("all but a hundredth fits");
-        assert!(room.reserve(1).is_err());
+        let all = space.reserve(990).expect("all but a hundredth fits");
+        assert!(space.reserve(1).is_err());
         drop(all);
-        assert_eq!(room.usage().reserved, 0);
+        assert_eq!(space.usage().reserved, 0);
     }
 
     #[test]
     fn a_promise_grows_in_steps_and_by_the_bytes_when_the_step_does_not_fit() {
-        let room = Room::new(Some(100 << 20), None);
-        let mut one = room.reserve(0).expect("nothing fits");
+        let space = Space::new(Some(100 << 20), None);
+        let mut one = space.reserve(0).expect("nothing fits");
         one.cover(1).expect("a step fits");
-        assert_eq!(room.usage().reserved, limits::SPOOL_ROOM_STEP_BYTES);
-        let mut rest = room.reserve(90 << 20).expect("it fits");
+        assert_eq!(space.usage().reserved, limits::SPOOL_SPACE_STEP_BYTES);
+        let mut rest = space.reserve(90 << 20).expect("it fits");
         rest.cover((90 << 20) + 5).expect("five bytes fit");
         assert_eq!(
-            room.usage().reserved,
-            limits::SPOOL_ROOM_STEP_BYTES + (90 << 20) + 5
+            space.usage().reserved,
+            limits::SPOOL_SPACE_STEP_BYTES + (90 << 20) + 5
         );
         one.shrink(1);
-        assert_eq!(room.usage().reserved, (90 << 20) + 6);
+        assert_eq!(space.usage().reserved, (90 << 20) + 6);
     }
 }

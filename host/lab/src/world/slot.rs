@@ -1,17 +1,17 @@
-//! `Seat`: the place of whoever decides one kind of question at one simulated node.
+//! `LabSlot`: the place of whoever decides one kind of question at one simulated node.
 //!
 //! It does what the live driver's seat does, without its threads: a fault is answered by the baseline and noted; an
 //! instance that can't be asked again is replaced; a policy that fails too often is suspended for a while. There is no
 //! probation, since a study wants to see what a bad policy does.
 
-use dataverse_core::cache::{Cache, CachedCopy, Outcome};
-use dataverse_core::policy::{Conduct, Eviction, Fault, FaultKind, Standing};
+use dataverse_core::cache::{Cache, CacheOutcome, CachedCopy};
+use dataverse_core::policy::{Conduct, Eviction, Fault, FaultKind, PolicyRecord};
 use dataverse_core::version::Millis;
 use dataverse_sandbox::Refusal;
 
+use crate::library::{Chosen, Priced, PricedEviction, PricedPlacement, PricedRelocation};
 use crate::metered::Metered;
 use crate::seed::derive;
-use crate::shelf::{Chosen, EvictionJudge, PlacementJudge, Priced, RelocationJudge};
 
 /// What those who sat in a seat were asked and what it cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,19 +35,19 @@ pub(super) trait Sits: Priced {
     fn of(chosen: &Chosen, seed: u64) -> Result<Option<Box<Self>>, Refusal>;
 }
 
-impl Sits for dyn PlacementJudge {
+impl Sits for dyn PricedPlacement {
     fn of(chosen: &Chosen, seed: u64) -> Result<Option<Box<Self>>, Refusal> {
         chosen.placement(seed).map(Some)
     }
 }
 
-impl Sits for dyn RelocationJudge {
+impl Sits for dyn PricedRelocation {
     fn of(chosen: &Chosen, seed: u64) -> Result<Option<Box<Self>>, Refusal> {
         chosen.relocation(seed).map(Some)
     }
 }
 
-impl Sits for dyn EvictionJudge {
+impl Sits for dyn PricedEviction {
     fn of(chosen: &Chosen, seed: u64) -> Result<Option<Box<Self>>, Refusal> {
         let guest = chosen.eviction(seed)?;
         Ok(guest.map(|guest| -> Box<Self> { Box::new(guest) }))
@@ -55,23 +55,23 @@ impl Sits for dyn EvictionJudge {
 }
 
 /// The place of whoever decides. An instance is made when it is first asked.
-pub(super) struct Seat<J: ?Sized> {
+pub(super) struct LabSlot<J: ?Sized> {
     chosen: Chosen,
     seed: u64,
     made: u32,
     instance: Option<Box<J>>,
-    standing: Standing,
+    record: PolicyRecord,
     pub(super) spent: Spent,
 }
 
-impl<J: ?Sized + Sits> Seat<J> {
+impl<J: ?Sized + Sits> LabSlot<J> {
     pub(super) fn new(chosen: Chosen, seed: u64) -> Self {
         Self {
             chosen,
             seed,
             made: 0,
             instance: None,
-            standing: Standing::proven(0),
+            record: PolicyRecord::proven(0),
             spent: Spent::default(),
         }
     }
@@ -80,13 +80,13 @@ impl<J: ?Sized + Sits> Seat<J> {
     pub(super) fn swap(&mut self, chosen: Chosen, now: Millis) {
         self.chosen = chosen;
         self.instance = None;
-        self.standing = Standing::proven(now);
+        self.record = PolicyRecord::proven(now);
     }
 
     /// Takes the instance that is to be asked now, if there is one.
     fn take(&mut self, now: Millis) -> Option<Box<J>> {
         self.spent.decisions += 1;
-        if self.standing.conduct(now) == Conduct::Suspended {
+        if self.record.conduct(now) == Conduct::Suspended {
             return None;
         }
         if let Some(instance) = self.instance.take() {
@@ -97,7 +97,7 @@ impl<J: ?Sized + Sits> Seat<J> {
             Ok(instance) => instance,
             Err(_) => {
                 self.spent.faults += 1;
-                self.standing.note(Some(FaultKind::Trap), now);
+                self.record.note(Some(FaultKind::Trap), now);
                 None
             }
         }
@@ -113,7 +113,7 @@ impl<J: ?Sized + Sits> Seat<J> {
     ) -> bool {
         self.spent.fuel += fuel;
         self.spent.faults += u64::from(fault.is_some());
-        let trouble = self.standing.note(fault.map(|fault| fault.kind), now);
+        let trouble = self.record.note(fault.map(|fault| fault.kind), now);
         let has_ended = fault.is_some_and(|fault| fault.kind.ends_instance());
         let stays = trouble.is_none() && !has_ended;
         if stays {
@@ -139,14 +139,19 @@ impl<J: ?Sized + Sits> Seat<J> {
     }
 }
 
-impl Seat<dyn EvictionJudge> {
+impl LabSlot<dyn PricedEviction> {
     /// Whether a copy is cached from now on, and what goes for it.
-    pub(super) fn admit(&mut self, cache: &mut Cache, copy: CachedCopy, now: Millis) -> Outcome {
+    pub(super) fn admit(
+        &mut self,
+        cache: &mut Cache,
+        copy: CachedCopy,
+        now: Millis,
+    ) -> CacheOutcome {
         self.converse(cache, now, |cache, policy| cache.admit(policy, copy, now))
     }
 
     /// What goes to free so many bytes for something that is not cached.
-    pub(super) fn make_room(&mut self, cache: &mut Cache, bytes: u64, now: Millis) -> Outcome {
+    pub(super) fn make_room(&mut self, cache: &mut Cache, bytes: u64, now: Millis) -> CacheOutcome {
         self.converse(cache, now, |cache, policy| {
             cache.make_room(policy, bytes, now)
         })
@@ -162,8 +167,8 @@ impl Seat<dyn EvictionJudge> {
         &mut self,
         cache: &mut Cache,
         now: Millis,
-        question: impl FnOnce(&mut Cache, Option<&mut dyn Eviction>) -> Outcome,
-    ) -> Outcome {
+        question: impl FnOnce(&mut Cache, Option<&mut dyn Eviction>) -> CacheOutcome,
+    ) -> CacheOutcome {
         let Some(mut instance) = self.take(now) else {
             return question(cache, None);
         };

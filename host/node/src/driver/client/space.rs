@@ -1,4 +1,4 @@
-//! Room for what arrives: cached copies give way to replicas, and to better cached copies.
+//! Space for what arrives: cached copies give way to replicas, and to better cached copies.
 //!
 //! The store counts bytes and says no; the core's cache and the eviction policy say who goes; here the two
 //! meet. Only one question at a time is put to the policy, so that it sees events in their order. What it
@@ -55,7 +55,7 @@ impl Drop for Unclaimed {
 
 impl Driver {
     /// A spool for a replica, for which cached copies give way.
-    pub(in crate::driver) async fn room_for_spool(
+    pub(in crate::driver) async fn space_for_spool(
         &self,
         size: Option<u64>,
     ) -> Result<Spool, WriteError> {
@@ -80,7 +80,7 @@ impl Driver {
         loop {
             match spool.write(bytes.clone()).await {
                 Ok(()) => return Ok(()),
-                Err(error @ StoreError::NoRoom { .. }) => {
+                Err(error @ StoreError::NoSpace { .. }) => {
                     rounds += 1;
                     self.give_way(error, bytes.len() as u64, rounds).await?;
                 }
@@ -97,13 +97,13 @@ impl Driver {
         rounds: usize,
     ) -> Result<(), WriteError> {
         let short = match error {
-            StoreError::NoRoom { short } => short,
+            StoreError::NoSpace { short } => short,
             StoreError::DiskFull(_) => size.max(GROUP_BYTES),
             other => return Err(refused_by_store(other)),
         };
         // What could not be freed by dropping everything is refused before anything is dropped.
         let hopeless = short > self.store.usage().cached + self.arriving();
-        if hopeless || rounds > limits::ROOM_ROUNDS_MAX || !self.evict(short).await {
+        if hopeless || rounds > limits::SPACE_ROUNDS_MAX || !self.evict(short).await {
             let error = refused_by_store(error);
             tracing::warn!(%error, short, "a write was refused for want of room");
             return Err(error);
@@ -119,7 +119,10 @@ impl Driver {
         let driver = self.shared();
         let evicting = self.spawn(async move {
             let now = driver.now();
-            let outcome = driver.judges.make_room(&driver.state, needed, now).await;
+            let outcome = driver
+                .policy_slots
+                .make_room(&driver.state, needed, now)
+                .await;
             let freed = !outcome.victims.is_empty();
             driver.drop_victims(outcome.victims).await;
             freed
@@ -127,7 +130,7 @@ impl Driver {
         evicting.await.unwrap_or(false)
     }
 
-    /// Whether a copy of this file, fetched over so many links, is to be cached from now on. Room is made
+    /// Whether a copy of this file, fetched over so many links, is to be cached from now on. Space is made
     /// for it, beside the bytes that are `promised` to it already. Whoever gets a yes must commit the copy
     /// or call [`Driver::not_cached`]; whoever does not wait for the answer need not.
     pub(in crate::driver) async fn admit(
@@ -137,7 +140,7 @@ impl Driver {
         promised: u64,
         occasion: Occasion,
     ) -> bool {
-        self.let_go_of_older(record).await;
+        self.release_older(record).await;
         let budget = self.cache_budget(promised);
         self.state.cache().set_capacity(budget);
         let copy = copy_of(record, hops);
@@ -149,14 +152,14 @@ impl Driver {
         };
         self.spawn(async move {
             let driver = Arc::clone(&unclaimed.driver);
-            let (judges, now) = (&driver.judges, driver.now());
+            let (policy_slots, now) = (&driver.policy_slots, driver.now());
             match occasion {
                 Occasion::Read => {
-                    judges.cache_was_read(&driver.state, |_| copy.clone(), now, false);
+                    policy_slots.cache_was_read(&driver.state, |_| copy.clone(), now, false);
                 }
-                Occasion::Other => judges.cache_was_offered(&driver.state, &copy, now),
+                Occasion::Other => policy_slots.cache_was_offered(&driver.state, &copy, now),
             }
-            let outcome = judges.admit(&driver.state, copy, now).await;
+            let outcome = policy_slots.admit(&driver.state, copy, now).await;
             unclaimed.admitted = outcome.admitted;
             driver.drop_victims(outcome.victims).await;
             // If nobody waits any more, it is dropped, and the admission with it.
@@ -173,7 +176,8 @@ impl Driver {
             Some(copy) if copy.version == record.version => copy.clone(),
             _ => copy_of(record, 1),
         };
-        self.judges.cache_was_read(&self.state, copy, now, true);
+        self.policy_slots
+            .cache_was_read(&self.state, copy, now, true);
     }
 
     /// A reader joined a transfer. Where it brings a cached copy, the cache is used: the content crosses the
@@ -186,7 +190,8 @@ impl Driver {
         } else {
             let copy = |_: &Cache| copy_of(record, hops);
             let now = self.now();
-            self.judges.cache_was_read(&self.state, copy, now, false);
+            self.policy_slots
+                .cache_was_read(&self.state, copy, now, false);
         }
     }
 
@@ -212,7 +217,7 @@ impl Driver {
     }
 
     /// An older cached copy makes way before its slot is asked for again.
-    async fn let_go_of_older(&self, record: &Record) {
+    async fn release_older(&self, record: &Record) {
         let older = self.state.node().holding(&record.key).map(|holding| {
             let held = &holding.record;
             (held.version < record.version && holding.role == Role::Cached).then_some(held.version)

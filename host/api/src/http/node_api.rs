@@ -37,7 +37,7 @@ pub(crate) type Content =
 
 /// See the methods of [`Driver`].
 #[async_trait]
-pub(crate) trait Face: Send + Sync + 'static {
+pub(crate) trait NodeApi: Send + Sync + 'static {
     async fn write(
         &self,
         key: &Key,
@@ -66,7 +66,7 @@ pub(crate) trait Face: Send + Sync + 'static {
 }
 
 #[async_trait]
-impl Face for Driver {
+impl NodeApi for Driver {
     async fn write(
         &self,
         key: &Key,

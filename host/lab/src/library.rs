@@ -1,4 +1,4 @@
-//! `Shelf`: the policies at hand, each compiled once, by digest.
+//! `PolicyLibrary`: the policies at hand, each compiled once, by digest.
 //!
 //! A policy is named as an experiment or the command line names it: by the name of one that comes with the
 //! program, by the path of a `.wasm` file, or as `baseline`, the node's native stand-in.
@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use dataverse_core::content::Digest;
 use dataverse_core::policy::{Eviction, Kind, Placement, ReaderKeepsCopy, Relocation, Rendezvous};
@@ -14,6 +14,7 @@ use dataverse_sandbox::limits::POLICY_FILE_BYTES_MAX;
 use dataverse_sandbox::{
     EvictionGuest, GuestLimits, PlacementGuest, Program, Refusal, RelocationGuest, Sandbox, Setup,
 };
+use parking_lot::Mutex;
 
 use crate::limits;
 
@@ -76,15 +77,15 @@ pub trait Priced {
 }
 
 /// An instance that places.
-pub trait PlacementJudge: Placement + Priced {}
+pub trait PricedPlacement: Placement + Priced {}
 /// An instance that evicts.
-pub trait EvictionJudge: Eviction + Priced {}
+pub trait PricedEviction: Eviction + Priced {}
 /// An instance that relocates.
-pub trait RelocationJudge: Relocation + Priced {}
+pub trait PricedRelocation: Relocation + Priced {}
 
-impl<P: Placement + Priced> PlacementJudge for P {}
-impl<P: Eviction + Priced> EvictionJudge for P {}
-impl<P: Relocation + Priced> RelocationJudge for P {}
+impl<P: Placement + Priced> PricedPlacement for P {}
+impl<P: Eviction + Priced> PricedEviction for P {}
+impl<P: Relocation + Priced> PricedRelocation for P {}
 
 impl Priced for Rendezvous {}
 impl Priced for ReaderKeepsCopy {}
@@ -144,7 +145,7 @@ impl Chosen {
     ///
     /// # Errors
     /// See [`Chosen::eviction`].
-    pub fn placement(&self, seed: u64) -> Result<Box<dyn PlacementJudge>, Refusal> {
+    pub fn placement(&self, seed: u64) -> Result<Box<dyn PricedPlacement>, Refusal> {
         Ok(match &self.program {
             None => Box::new(Rendezvous),
             Some(program) => Box::new(program.placement(&self.setup(seed))?),
@@ -155,7 +156,7 @@ impl Chosen {
     ///
     /// # Errors
     /// See [`Chosen::eviction`].
-    pub fn relocation(&self, seed: u64) -> Result<Box<dyn RelocationJudge>, Refusal> {
+    pub fn relocation(&self, seed: u64) -> Result<Box<dyn PricedRelocation>, Refusal> {
         Ok(match &self.program {
             None => Box::new(ReaderKeepsCopy),
             Some(program) => Box::new(program.relocation(&self.setup(seed))?),
@@ -174,13 +175,13 @@ impl Chosen {
 }
 
 /// The policies at hand.
-pub struct Shelf {
+pub struct PolicyLibrary {
     sandbox: Arc<Sandbox>,
     built_in: Vec<BuiltIn>,
     compiled: Mutex<BTreeMap<Digest, Program>>,
 }
 
-impl Shelf {
+impl PolicyLibrary {
     /// A shelf of these, and of all files.
     #[must_use]
     pub fn new(sandbox: Arc<Sandbox>, built_in: Vec<BuiltIn>) -> Self {
@@ -254,7 +255,7 @@ impl Shelf {
 
     fn compile(&self, bytes: &[u8]) -> Result<Program, Refusal> {
         let digest = Digest::of(bytes);
-        let mut compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut compiled = self.compiled.lock();
         if let Some(program) = compiled.get(&digest) {
             return Ok(program.clone());
         }

@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 use dataverse_core::content::Digest;
@@ -14,6 +14,7 @@ use dataverse_core::policy::{FaultKind, Kind};
 use dataverse_sandbox::{
     About, Canary, CompileBounds, Program, Refusal, Sandbox, SandboxError, SandboxOptions, Setup,
 };
+use parking_lot::{Mutex, MutexGuard};
 use tempfile::TempDir;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -22,7 +23,7 @@ use super::{compiling, trial};
 use crate::limits;
 
 /// Where policies are compiled.
-pub struct Workshop {
+pub struct PolicyCompiler {
     sandbox: Arc<Sandbox>,
     /// Turns to compile what is to decide a kind.
     of_kinds: [Arc<Semaphore>; Kind::ALL.len()],
@@ -30,7 +31,7 @@ pub struct Workshop {
     of_files: Arc<Semaphore>,
     /// Turns to compile what is gone back to.
     of_good: Arc<Semaphore>,
-    shelf: Arc<Mutex<Shelf>>,
+    programs: Arc<Mutex<ProgramCache>>,
     /// A lock for each file that is being compiled or waited for.
     under_way: Mutex<HashMap<[u8; 32], Weak<tokio::sync::Mutex<()>>>>,
     /// Where compiled code goes that nobody wants kept.
@@ -58,13 +59,13 @@ pub(super) struct Finding {
 }
 
 #[derive(Default)]
-struct Shelf {
+struct ProgramCache {
     programs: VecDeque<Program>,
     findings: HashMap<[u8; 32], Finding>,
     oldest: VecDeque<[u8; 32]>,
 }
 
-impl Workshop {
+impl PolicyCompiler {
     /// A workshop that compiles in this process, and keeps compiled code in this folder or none. Files are bounded
     /// only by what can be counted in them.
     ///
@@ -78,7 +79,7 @@ impl Workshop {
     /// A workshop that compiles files in processes of this program with these bounds, if this program can do that.
     ///
     /// # Errors
-    /// As [`Workshop::new`], and when there can be no temporary folder in place of one to keep code in.
+    /// As [`PolicyCompiler::new`], and when there can be no temporary folder in place of one to keep code in.
     pub fn guarded(
         cache: Option<PathBuf>,
         bounds: CompileBounds,
@@ -105,7 +106,7 @@ impl Workshop {
             of_kinds: Kind::ALL.map(|_| turns(1)),
             of_files: turns(limits::HTTP_POLICY_UPLOADS_MAX),
             of_good: turns(Kind::ALL.len()),
-            shelf: Arc::default(),
+            programs: Arc::default(),
             under_way: Mutex::default(),
             _scratch: scratch,
         }))
@@ -113,7 +114,7 @@ impl Workshop {
 
     /// What is known of a file.
     pub(super) fn finding(&self, digest: Digest) -> Option<Finding> {
-        self.shelf().findings.get(&digest.0).cloned()
+        self.programs().findings.get(&digest.0).cloned()
     }
 
     /// Whether a file is known to be a policy of another kind.
@@ -187,9 +188,9 @@ impl Workshop {
 
     /// Keeps these for now, so that whoever had them compiled finds them.
     pub(super) fn keep(&self, programs: &[Program]) {
-        let mut shelf = self.shelf();
+        let mut kept = self.programs();
         for program in programs {
-            shelf.keep(program);
+            kept.keep(program);
         }
     }
 
@@ -202,7 +203,7 @@ impl Workshop {
             kind: known.unwrap_or_else(|| Err(refusal.clone())),
             about: Some(Err(refusal)),
         };
-        self.shelf().remember(digest, finding);
+        self.programs().remember(digest, finding);
     }
 
     async fn compile_now(
@@ -215,9 +216,9 @@ impl Workshop {
         if let Some(known) = self.known(digest) {
             return known;
         }
-        let (sandbox, shelf, wasm) = (
+        let (sandbox, programs, wasm) = (
             Arc::clone(&self.sandbox),
-            Arc::clone(&self.shelf),
+            Arc::clone(&self.programs),
             wasm.clone(),
         );
         blocking(move || {
@@ -230,7 +231,7 @@ impl Workshop {
                 let compile_ms = program.compile_time().as_millis();
                 tracing::info!(%digest, compile_ms, "a policy was compiled");
             }
-            taken(&shelf).put(digest, &compiled);
+            taken(&programs).put(digest, &compiled);
             compiled
         })
         .await
@@ -238,10 +239,7 @@ impl Workshop {
 
     /// The lock of whoever compiles this file.
     fn alone_with(&self, digest: Digest) -> Arc<tokio::sync::Mutex<()>> {
-        let mut under_way = self
-            .under_way
-            .lock()
-            .expect("no one panics while noting what is compiled");
+        let mut under_way = self.under_way.lock();
         under_way.retain(|_, lock| lock.strong_count() > 0);
         let known = under_way.get(&digest.0).and_then(Weak::upgrade);
         let lock = known.unwrap_or_default();
@@ -301,7 +299,7 @@ impl Workshop {
             kind,
             about: Some(about),
         };
-        self.shelf().remember(digest, finding.clone());
+        self.programs().remember(digest, finding.clone());
         finding
     }
 
@@ -330,7 +328,7 @@ impl Workshop {
             kind: Ok(kind),
             about: Some(Ok(about)),
         };
-        self.shelf().remember(digest, finding);
+        self.programs().remember(digest, finding);
     }
 
     /// Whether it is known what compiling a file leads to, so that it takes no time.
@@ -340,23 +338,26 @@ impl Workshop {
 
     /// What compiling a file led to, if that is remembered.
     pub(super) fn known(&self, digest: Digest) -> Option<Result<Program, Refusal>> {
-        let mut shelf = self.shelf();
-        let place = shelf.programs.iter().position(|it| it.digest() == digest);
-        if let Some(program) = place.and_then(|place| shelf.programs.remove(place)) {
-            shelf.programs.push_back(program.clone());
+        let mut programs = self.programs();
+        let place = programs
+            .programs
+            .iter()
+            .position(|it| it.digest() == digest);
+        if let Some(program) = place.and_then(|place| programs.programs.remove(place)) {
+            programs.programs.push_back(program.clone());
             return Some(Ok(program));
         }
-        let refusal = shelf.findings.get(&digest.0)?.kind.clone().err()?;
+        let refusal = programs.findings.get(&digest.0)?.kind.clone().err()?;
         (!refusal.may_pass()).then_some(Err(refusal))
     }
 
-    fn shelf(&self) -> MutexGuard<'_, Shelf> {
-        taken(&self.shelf)
+    fn programs(&self) -> MutexGuard<'_, ProgramCache> {
+        taken(&self.programs)
     }
 }
 
-fn taken(shelf: &Mutex<Shelf>) -> MutexGuard<'_, Shelf> {
-    shelf.lock().expect("no one panics at the shelf")
+fn taken(programs: &Mutex<ProgramCache>) -> MutexGuard<'_, ProgramCache> {
+    programs.lock()
 }
 
 impl Finding {
@@ -371,7 +372,7 @@ impl Finding {
     }
 }
 
-impl Shelf {
+impl ProgramCache {
     /// Keeps this one longest.
     fn keep(&mut self, program: &Program) {
         self.programs

@@ -11,7 +11,7 @@ const FOLDER: &str = "../../proto";
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed={FOLDER}/{PROTO}");
-    // The same file makes the Rust code and answers reflection.
+    // The same descriptors generate the Rust code and answer reflection.
     let files = protox::compile([PROTO], [FOLDER])?;
     let descriptors = PathBuf::from(env::var("OUT_DIR")?).join("descriptors.bin");
     fs::write(descriptors, files.encode_to_vec())?;

@@ -1,9 +1,9 @@
-//! A circuit breaker for each peer: one that failed several times in a row is not called for a while.
+//! A circuit breaker for each peer: a peer that failed several times in a row is not called for a while.
 //!
-//! A peer that is stuck costs each caller its whole deadline. After so many failures in a row its circuit
-//! opens: calls fail at once, and after a pause that doubles each time one call is let through to see whether
-//! it answers again (Nygard: *Release It!*, 2007, section 5.2). An answer of any kind, a refusal too, closes
-//! the circuit. Links and gossip are not held up: finding out whether a peer is back is what they are for.
+//! A peer that hangs costs each caller its whole deadline. After [`limits::CIRCUIT_FAILURES`] failures in a row its
+//! circuit opens: calls fail immediately. After a pause, which doubles each time, one trial call is let through to see
+//! whether the peer answers again (Nygard: *Release It!*, 2007, section 5.2). Any answer, including a refusal, closes
+//! the circuit. Links and gossip are never held back: their purpose is to find out whether a peer is back.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -27,22 +27,22 @@ use crate::transport::{
     ReconcileAsk, Transport,
 };
 
-/// What is known of a peer that failed lately.
+/// The recent failures of a peer.
 #[derive(Debug, Default)]
 struct Circuit {
     /// Failures in a row.
     failures: u32,
-    /// Not called before then.
+    /// Calls are refused until then.
     open_until: Option<Instant>,
     pause: Duration,
-    /// One call is on its way to see whether it answers again.
+    /// A trial call is under way.
     trying: bool,
 }
 
-/// Whether this node calls nobody at present.
+/// Whether this node currently calls no other node, because another node runs under its id.
 pub type KeepsAway = Arc<dyn Fn() -> bool + Send + Sync>;
 
-/// A transport that spares its callers peers that do not answer.
+/// A transport that fails calls to peers that keep failing, without calling them.
 pub struct Breaker {
     calls: Arc<dyn Transport>,
     counters: Arc<Counters>,
@@ -50,7 +50,7 @@ pub struct Breaker {
     circuits: Mutex<BTreeMap<NodeId, Circuit>>,
 }
 
-/// A call that was let through. One that is given up half-way says nothing of the peer.
+/// A call that was let through. If it is dropped before it ends, it says nothing about the peer.
 struct Passage<'a> {
     breaker: &'a Breaker,
     peer: &'a Peer,
@@ -68,7 +68,7 @@ impl Drop for Passage<'_> {
 }
 
 impl Breaker {
-    /// Puts a breaker for each peer before these calls.
+    /// Wraps a transport in a breaker for each peer.
     #[must_use]
     pub fn around(
         calls: Arc<dyn Transport>,
@@ -91,8 +91,7 @@ impl Breaker {
         self.guarded_as(peer, true, call).await
     }
 
-    /// A call that may take as long as somebody's upload is not the one by which is seen whether a peer is back:
-    /// the others would wait for it.
+    /// A call that may take as long as somebody's upload must not be the trial call: other calls would wait for it.
     async fn guarded_as<T>(
         &self,
         peer: &Peer,
@@ -109,14 +108,14 @@ impl Breaker {
         outcome
     }
 
-    /// A node that keeps away calls nobody.
+    /// An isolated node calls nobody.
     fn refuse_isolated(&self, address: &str) -> Result<(), CallError> {
         if !(self.keeps_away)() {
             return Ok(());
         }
         Err(CallError::Unreachable {
             address: address.to_owned(),
-            reason: "this node keeps away, because another one runs under its id".to_owned(),
+            reason: "this node is isolated, because another node runs under its id".to_owned(),
         })
     }
 
@@ -131,7 +130,7 @@ impl Breaker {
                 return Err(CallError::Unreachable {
                     address: peer.address.to_string(),
                     reason: format!(
-                        "it failed {} in a row and is tried again in {} ms",
+                        "it failed {} in a row and will be called again in {} ms",
                         plural(circuit.failures, "time", "times"),
                         left.as_millis()
                     ),
@@ -154,7 +153,7 @@ impl Breaker {
         }
         let circuit = circuits.entry(peer.id).or_default();
         circuit.failures = circuit.failures.saturating_add(1);
-        // Calls that were under way when it opened say nothing new.
+        // Failures of calls that were already under way when the circuit opened add nothing.
         let is_open = circuit
             .open_until
             .is_some_and(|until| until > Instant::now());
@@ -163,7 +162,7 @@ impl Breaker {
         }
         if circuit.open_until.is_none() {
             self.counters.circuits_opened.increment(1);
-            tracing::warn!(node = %peer.name, failures = circuit.failures, "a node does not answer and is spared calls for a while");
+            tracing::warn!(node = %peer.name, failures = circuit.failures, "a node does not answer and is not called for a while");
         }
         let (least, most) = (limits::CIRCUIT_PAUSE_MS_MIN, limits::CIRCUIT_PAUSE_MS_MAX);
         circuit.pause =
@@ -296,7 +295,7 @@ mod tests {
         })
     }
 
-    /// Makes calls that all end so, and returns how many got as far as the peer.
+    /// Makes `count` calls with this outcome and returns how many reached the peer.
     async fn calls(breaker: &Breaker, count: u32, outcome: fn() -> Result<(), CallError>) -> u32 {
         let mut arrived = 0;
         for _ in 0..count {

@@ -1,10 +1,10 @@
-//! ConnectionSlots for connections from others: how many there are, and who leaves when they are all taken.
+//! Connection slots: bounds the incoming connections of a listener and decides which one closes when all slots are
+//! taken.
 //!
-//! A connection that waits (for its first request, for the rest of a head, for the next request) gives its
-//! place to whoever comes; one with a request under way keeps it. So connections that say nothing shut
-//! nobody out. Where all places are in use some more may be kept in reserve, for what must always be
-//! answered. Nothing here knows a socket or a protocol: whoever serves a connection says when a request
-//! begins and ends, and ends it when it is told to leave.
+//! A connection that waits (for its first request, the rest of a request head, or the next request) gives up its slot
+//! to a new connection; a connection with a request under way keeps it. So silent connections shut nobody out. When all
+//! slots are in use, a few reserved ones may remain for requests that must always be answered. Nothing here knows
+//! sockets or protocols: the server says when a request begins and ends, and closes the connection when told to.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,25 +16,25 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-/// How often it is looked whether a connection waits whose place can be had.
+/// How often to check whether a waiting connection can give up its slot.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
-/// Looks at a connection while it may wait for a head.
+/// Checks of a connection while it may wait for a request head.
 const LOOKS: u32 = 4;
-/// In place of a time: there is none.
+/// Stands for a time that is not set.
 const NEVER: u64 = u64::MAX;
 
-/// How many places there are.
+/// The number of slots.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
-    /// Connections at once.
+    /// Concurrent connections.
     pub connection_slots: usize,
-    /// Beyond those, for what must always be answered.
+    /// Additional connections, for requests that must always be answered.
     pub reserve: usize,
-    /// Who waits for less than this keeps an ordinary place.
+    /// A connection that has waited for less than this keeps an ordinary slot.
     pub spared: Duration,
 }
 
-/// All places of one listener.
+/// The slots of one listener.
 pub struct ConnectionSlots {
     bounds: Bounds,
     taken: Mutex<Taken>,
@@ -48,7 +48,7 @@ struct Taken {
     reserved: BTreeMap<u64, Arc<ConnectionActivity>>,
 }
 
-/// A connection's place; free again when this is dropped.
+/// The slot of one connection; freed when this is dropped.
 pub struct ConnectionSlot {
     number: u64,
     is_reserved: bool,
@@ -61,28 +61,28 @@ pub struct ConnectionActivity {
     accepted: Instant,
     /// Requests under way.
     under_way: AtomicU32,
-    /// Since when it waits and when the head began that is arriving, in milliseconds since it was accepted.
+    /// When it began to wait and when the arriving head began, in milliseconds since it was accepted.
     waiting_since: AtomicU64,
     head_since: AtomicU64,
-    /// What arrives between two requests need not be the beginning of a head.
+    /// HTTP/2: bytes between two requests need not be the beginning of a head.
     in_frames: AtomicBool,
     leave: CancellationToken,
 }
 
-/// A request under way; it is over when this is dropped.
+/// A request under way; it ends when this is dropped.
 pub struct UnderWay(Arc<ConnectionActivity>);
 
 /// How long a connection may wait.
 #[derive(Debug, Clone, Copy)]
 pub struct Patience {
-    /// For the whole head of a request, the first one counted from the beginning of the connection.
+    /// For the whole head of a request; for the first one, counted from the beginning of the connection.
     pub head: Duration,
     /// Between two requests.
     pub idle: Duration,
 }
 
 impl ConnectionSlots {
-    /// ConnectionSlots within these bounds, all of them free.
+    /// Slots within these bounds, all free.
     #[must_use]
     pub fn new(bounds: Bounds) -> Arc<Self> {
         Arc::new(Self {
@@ -92,7 +92,7 @@ impl ConnectionSlots {
         })
     }
 
-    /// A place, as soon as there is one. Whoever has waited longest is told to leave if need be.
+    /// Waits for a slot. If all are taken, the connection that has waited longest is told to close.
     pub async fn take(self: &Arc<Self>) -> ConnectionSlot {
         loop {
             let freed = self.freed.notified();
@@ -138,7 +138,7 @@ impl ConnectionSlots {
         })
     }
 
-    /// Has whoever waited longest leave, because the system has no more sockets to give.
+    /// Tells the connection that has waited longest to close, because the system has no more sockets.
     pub fn give_up_one(&self) -> bool {
         give_up_longest(&mut self.taken().ordinary, Duration::ZERO)
     }
@@ -148,7 +148,7 @@ impl ConnectionSlots {
     }
 }
 
-/// Tells the connection to leave that has waited longest, and for at least `spared`; its place counts as free.
+/// Tells the connection to close that has waited longest, and at least `spared`; its slot counts as free.
 fn give_up_longest(list: &mut BTreeMap<u64, Arc<ConnectionActivity>>, spared: Duration) -> bool {
     let waiting = list.iter().filter_map(|(number, activity)| {
         let waited = activity.waited()?;
@@ -164,7 +164,7 @@ fn give_up_longest(list: &mut BTreeMap<u64, Arc<ConnectionActivity>>, spared: Du
 }
 
 impl ConnectionSlot {
-    /// Whether it is one of those for what must always be answered.
+    /// Whether the slot is one of those reserved for requests that must always be answered.
     pub const fn is_reserved(&self) -> bool {
         self.is_reserved
     }
@@ -200,14 +200,14 @@ impl ConnectionActivity {
         }
     }
 
-    /// A request has arrived, its head at least.
+    /// A request has arrived, or at least its head.
     pub fn begin(self: &Arc<Self>) -> UnderWay {
         self.under_way.fetch_add(1, Ordering::AcqRel);
         self.head_since.store(NEVER, Ordering::Release);
         UnderWay(Arc::clone(self))
     }
 
-    /// Bytes arrived, which are the beginning of a head if no request is under way.
+    /// Bytes arrived; they begin a head if no request is under way.
     pub fn heard(&self) {
         let may_begin = !self.is_busy() && !self.in_frames.load(Ordering::Acquire);
         if may_begin && self.head_since.load(Ordering::Acquire) == NEVER {
@@ -220,26 +220,26 @@ impl ConnectionActivity {
         self.in_frames.store(true, Ordering::Release);
     }
 
-    /// Bytes of an answer were taken: its reader is there.
+    /// The client took bytes of an answer, so it is still there.
     pub fn took(&self) {
         self.waiting_since.store(self.now(), Ordering::Release);
     }
 
-    /// Ends when the connection has to make room for another one.
+    /// Ends when the connection must close to make way for another one.
     pub async fn told_to_leave(&self) {
         self.leave.cancelled().await;
     }
 
-    /// Cancelled when the connection has to make room for another one.
+    /// Cancelled when the connection must close to make way for another one.
     pub(crate) fn leave_token(&self) -> CancellationToken {
         self.leave.clone()
     }
 
-    /// Ends when the connection has waited for longer than may be, give or take [`LOOKS`].
+    /// Ends when the connection has waited longer than it may, give or take a [`LOOKS`]th of the time.
     pub async fn overdue(&self, patience: Patience) {
         loop {
             let now = Instant::now();
-            // What changes meanwhile is seen at the next look, so that no request has to tell of itself.
+            // Changes in between are seen at the next check, so requests need not notify anybody.
             let look = now + patience.head / LOOKS;
             match self.due(patience) {
                 Some(due) if due <= now => return,
@@ -249,7 +249,7 @@ impl ConnectionActivity {
         }
     }
 
-    /// Ends when nothing was under way for so long from now on.
+    /// Ends when no request was under way for this long, counted from now.
     pub async fn quiet_for(&self, time: Duration) {
         self.took();
         self.head_since.store(NEVER, Ordering::Release);

@@ -1,4 +1,4 @@
-//! What the overlay counts. The node registers these series; without it nothing is recorded.
+//! The overlay's counters. The node registers the metrics; without that nothing is recorded.
 
 use metrics::Counter;
 
@@ -10,9 +10,9 @@ pub struct Counters {
     pub packets_out: Counter,
     /// Membership packets dropped because too many were waiting.
     pub packets_dropped: Counter,
-    /// Membership packets refused because they could not be read.
+    /// Membership packets refused because they were malformed or exceeded a bound.
     pub packets_refused: Counter,
-    /// Peers that failed so often that they are not called for a while.
+    /// Times that a peer's circuit opened: it failed so often that it is not called for a while.
     pub circuits_opened: Counter,
 }
 

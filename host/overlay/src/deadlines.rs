@@ -5,21 +5,21 @@ use std::time::Duration;
 use crate::grpc::streams::Patience;
 use crate::timings::Timings;
 
-/// Made from the timings once.
+/// Computed once from the timings.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Deadlines {
     /// A small call, and the header of a stream.
     pub(super) call: Duration,
-    /// A call that makes the other node call a third one before it answers.
+    /// A call for which the other node must call a third one before it answers.
     pub(super) introduce: Duration,
-    /// A probe, or a packet of the membership protocol: late, it is worth as little as lost.
+    /// A probe, or a packet of the membership protocol: an answer that comes late is as useless as a lost one.
     pub(super) probe: Duration,
     /// The next bytes of a fetch.
     pub(super) read_stall: Duration,
-    /// What the node that hands over content grants the one that takes it.
+    /// How long the node that sends content waits for the node that receives it.
     pub(super) prepare: Patience,
-    /// The next bytes of a preparation, for the node that takes it. A little more than the entry node
-    /// grants its client, so that the entry node is the one to tell.
+    /// The next bytes of a preparation, at the receiving node. A little longer than the entry node waits for its
+    /// client, so that the entry node is the one to report the failure.
     pub(super) prepared_stall: Duration,
 }
 
@@ -32,7 +32,7 @@ impl Deadlines {
             read_stall: timings.read_stall,
             prepare: Patience {
                 stall: timings.write_stall,
-                // What is still on its way has to be taken, then made durable.
+                // What is still on its way must be received, then made durable.
                 answer: timings.write_stall + timings.write_deadline,
             },
             prepared_stall: timings.write_stall + timings.call_deadline,

@@ -1,18 +1,18 @@
-//! File descriptors: how many this process may have, and what part of them connections may take.
+//! File descriptors: how many this process may open, and which share of them connections may take.
 //!
-//! Every connection and every open file takes one. When they run out the store can open nothing any more, so
-//! connections are bounded well below.
+//! Every connection and every open file needs one. Without any left, the store can't open files, so connections are
+//! bounded well below the limit.
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 use crate::limits::{CONNECTIONS_MAX, HTTP_RESERVE_MAX};
 
-/// Each listener may take one such part of all descriptors; the rest is for files and for connections to others.
+/// A listener may take one over this of all descriptors; the rest is for files and outgoing connections.
 const LISTENER_DIVISOR: u64 = 4;
-/// The least that a listener works with.
+/// The fewest connections that a listener is given.
 const CONNECTIONS_MIN: usize = 8;
 
-/// Raises the soft limit of descriptors to the hard one, as any process may.
+/// Raises the soft limit of open files to the hard limit, which any process may do.
 pub fn raise_limit() {
     let mut limit = getrlimit(Resource::Nofile);
     if limit.current == limit.maximum {
@@ -24,12 +24,12 @@ pub fn raise_limit() {
     }
 }
 
-/// How many connections from others a listener may have, of at most `wanted`.
+/// How many incoming connections a listener may have, `wanted` at most.
 pub fn connections(wanted: usize) -> usize {
     share(getrlimit(Resource::Nofile).current, wanted)
 }
 
-/// How many HTTP connections may come on top of so many, for what must always be answered.
+/// How many HTTP connections are allowed in addition to this many, for requests that must always be answered.
 pub fn reserve(connections: usize) -> usize {
     (connections / 4).clamp(2, HTTP_RESERVE_MAX)
 }

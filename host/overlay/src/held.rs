@@ -1,4 +1,4 @@
-//! `Held`: a body that holds on to something until it has been sent.
+//! `Held`: an HTTP body that keeps a value alive until it has been sent.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -7,14 +7,14 @@ use axum::body::Body;
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
-/// A body with which something is given back when it has been sent.
+/// A body that drops a value once it has been sent.
 pub struct Held<T> {
     body: Body,
     _held: T,
 }
 
 impl<T: Send + Unpin + 'static> Held<T> {
-    /// The body, with `held` dropped once the last of it has been sent, or the body is.
+    /// The body; `held` is dropped once the last of it has been sent, or the body is dropped.
     pub fn until_sent(body: Body, held: T) -> Body {
         Body::new(Self { body, _held: held })
     }

@@ -1,10 +1,10 @@
-//! The transport port without sockets: whole networks of live drivers in one thread, with faults.
+//! A transport without sockets: whole networks of live drivers in one process, with faults.
 //!
-//! A [`MemoryNetwork`] is the wire. Nodes listen on it under addresses, stop, fall silent and come back;
-//! links between them are cut (also one way), healed and slowed. Beyond that a [`Weather`] says what becomes of
-//! every single call: late, lost, doubled. The network draws no lots itself. Calls keep the promises of the port, with the same
-//! deadlines and by the same rules for streams as over gRPC. All waiting is on tokio's clock, which a
-//! test may pause. For tests and experiments only: a real node never uses it.
+//! A [`MemoryNetwork`] carries the calls. Nodes listen on it under addresses, stop, hang and come back; connections
+//! between them are cut (in one direction, too), healed and slowed. A [`Weather`] decides for every single call whether
+//! it is late, lost or duplicated; the network itself uses no randomness. Calls keep the promises of the port, with the
+//! same deadlines and the same rules for streams as over gRPC. All waiting uses tokio's clock, which a test may pause.
+//! For tests and experiments only: a real node never uses it.
 
 mod transport;
 mod weather;
@@ -39,11 +39,11 @@ struct SharedNetwork {
 struct State {
     nodes: BTreeMap<String, Listening>,
     stopped: BTreeSet<String>,
-    /// How often the node at an address was stopped. Whoever called from there before speaks no more.
+    /// How often the node at an address was stopped. Calls from an earlier lifetime fail.
     lives: BTreeMap<String, u64>,
     silent: BTreeSet<String>,
     cut: BTreeSet<(String, String)>,
-    /// From whom nothing arrives, and where.
+    /// Pairs of addresses: nothing arrives from the first at the second.
     cut_one_way: BTreeSet<(String, String)>,
     delays: BTreeMap<(String, String), Duration>,
     started: u64,
@@ -52,7 +52,7 @@ struct State {
 #[derive(Clone)]
 struct Listening {
     node: Arc<dyn Serve>,
-    /// Tells a node from the one that listened here before it.
+    /// Distinguishes a node from the one that listened here before it.
     start: u64,
 }
 
@@ -61,7 +61,7 @@ fn pair(a: &str, b: &str) -> (String, String) {
 }
 
 impl MemoryNetwork {
-    /// A network without nodes, whose calls end by the deadlines of these timings.
+    /// A network without nodes. Calls end by the deadlines of these timings.
     #[must_use]
     pub fn new(timings: &Timings) -> Self {
         let world = SharedNetwork {
@@ -74,19 +74,19 @@ impl MemoryNetwork {
         }
     }
 
-    /// From now on this decides what becomes of every call. It is said once.
+    /// Sets what decides about every call from now on. May be called once.
     pub fn make_weather(&self, weather: Arc<dyn Weather>) {
         let first = self.world.weather.set(weather).is_ok();
         assert!(first, "a network has one weather");
     }
 
-    /// What the node at this address calls others with, until it is stopped.
+    /// The transport of the node at this address, usable until the node is stopped.
     #[must_use]
     pub fn transport(&self, address: &str) -> MemoryTransport {
         MemoryTransport::new(Arc::clone(&self.world), address)
     }
 
-    /// A node listens at this address from now on, in place of whoever did before.
+    /// Makes a node listen at this address, replacing any earlier one.
     pub fn listen(&self, address: &str, node: Arc<dyn Serve>) {
         self.world.change(|state| {
             state.started += 1;
@@ -99,7 +99,7 @@ impl MemoryNetwork {
         });
     }
 
-    /// The node is gone, as if killed: what is under way with it breaks, and calls are refused.
+    /// Stops the node as if it were killed: its calls break, and new calls to it are refused.
     pub fn stop(&self, address: &str) {
         self.world.change(|state| {
             state.nodes.remove(address);
@@ -108,29 +108,29 @@ impl MemoryNetwork {
         });
     }
 
-    /// The node takes calls and says nothing any more, as if its machine hung.
+    /// Makes the node accept calls without answering, as if its machine hung.
     pub fn silence(&self, address: &str) {
         self.world.change(|state| {
             state.silent.insert(address.to_owned());
         });
     }
 
-    /// The node speaks again.
+    /// Makes the node answer again.
     pub fn wake(&self, address: &str) {
         self.world.change(|state| {
             state.silent.remove(address);
         });
     }
 
-    /// Nothing passes between the two any more, and what is under way breaks.
+    /// Cuts the connection between the two: calls under way break and new ones fail.
     pub fn cut(&self, a: &str, b: &str) {
         self.world.change(|state| {
             state.cut.insert(pair(a, b));
         });
     }
 
-    /// What one says does not reach the other any more, neither asks nor answers nor content. Neither side is
-    /// told: whoever waits for it waits until its deadline.
+    /// Nothing that one sends reaches the other any more: no calls, no answers, no content. Neither side notices; the
+    /// receiver waits until its deadline.
     pub fn cut_one_way(&self, from: &str, to: &str) {
         self.world.change(|state| {
             state.cut_one_way.insert((from.to_owned(), to.to_owned()));
@@ -148,7 +148,7 @@ impl MemoryNetwork {
         });
     }
 
-    /// A message between the two takes so long in each direction.
+    /// Delays every message between the two by this long in each direction.
     pub fn delay(&self, a: &str, b: &str, each_way: Duration) {
         self.world.change(|state| {
             state.delays.insert(pair(a, b), each_way);
@@ -172,7 +172,7 @@ impl SharedNetwork {
 }
 
 impl State {
-    /// Who listens at `to`, as `from` sees it.
+    /// The node that listens at `to`, if `from` can reach it.
     fn route(&self, from: &str, lifetime: u64, to: &str) -> Result<Listening, CallError> {
         let unreachable = |reason: &str| CallError::Unreachable {
             address: to.to_owned(),
@@ -193,7 +193,7 @@ impl State {
         self.lives.get(address).copied().unwrap_or(0)
     }
 
-    /// Whether what one says reaches the other just now.
+    /// Whether what one sends currently reaches the other.
     fn hears(&self, from: &str, to: &str) -> bool {
         let way = (from.to_owned(), to.to_owned());
         !self.silent.contains(from) && !self.silent.contains(to) && !self.cut_one_way.contains(&way)
@@ -204,7 +204,7 @@ impl State {
         self.nodes.get(to).is_some_and(|node| node.start == start)
     }
 
-    /// Why what is under way between the two breaks, if it does.
+    /// Why a call under way between the two breaks, if it does.
     fn broken(&self, from: &str, lifetime: u64, to: &str, start: u64) -> Option<CallError> {
         match self.route(from, lifetime, to) {
             Ok(listening) if listening.start == start => None,

@@ -10,41 +10,41 @@ const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// What the overlay of one node goes by. The node's settings of the same names say what each means.
+/// Time limits and intervals of a node's overlay. The settings of the same names explain each of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timings {
     /// `call.deadline`: a small call.
     pub call_deadline: Duration,
-    /// `call.connect`: a connection.
+    /// `call.connect`: making a connection.
     pub call_connect: Duration,
     /// `search.probe_deadline`: a probe.
     pub search_probe_deadline: Duration,
-    /// `read.stall`: the next bytes of content that is fetched.
+    /// `read.stall`: the wait for the next bytes of content that is fetched.
     pub read_stall: Duration,
-    /// `write.stall`: the next bytes of content that is sent.
+    /// `write.stall`: the wait for the next bytes of content that is sent.
     pub write_stall: Duration,
     /// `write.deadline`: making content durable.
     pub write_deadline: Duration,
-    /// `node.shutdown`: calls under way when the server stops.
+    /// `node.shutdown`: calls that are under way when the server stops.
     pub node_shutdown: Duration,
-    /// `gossip.interval`: between two rounds of gossip.
+    /// `gossip.interval`: the time between two rounds of gossip.
     pub gossip_interval: Duration,
-    /// `gossip.probe_period`: between two probes of a member.
+    /// `gossip.probe_period`: the time between two probes of a member.
     pub gossip_probe_period: Duration,
-    /// `gossip.probe_rtt`: until others are asked to probe it as well.
+    /// `gossip.probe_rtt`: the wait for an answer before others are asked to probe the member as well.
     pub gossip_probe_rtt: Duration,
-    /// `gossip.suspect`: until a suspected member counts as gone.
+    /// `gossip.suspect`: the time until a suspected member counts as gone.
     pub gossip_suspect: Duration,
-    /// `gossip.forget`: until a member that is gone is forgotten.
+    /// `gossip.forget`: the time until a member that is gone is forgotten.
     pub gossip_forget: Duration,
-    /// `gossip.announce`: between two tries to reach members that are gone.
+    /// `gossip.announce`: the time between two attempts to reach members that are gone.
     pub gossip_announce: Duration,
-    /// `gossip.status`: between two statuses of this node.
+    /// `gossip.status`: the shortest time between two statuses that a node publishes.
     pub gossip_status: Duration,
 }
 
 impl Timings {
-    /// What a node uses unless told otherwise.
+    /// The default timings.
     pub const DEFAULT: Self = Self {
         call_deadline: seconds(5),
         call_connect: seconds(2),

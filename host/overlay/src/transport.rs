@@ -1,10 +1,10 @@
-//! The transport port: what a node says to another, in core types.
+//! The transport port: the calls that one node makes to another, in core types.
 //!
-//! The driver knows only this trait. gRPC stands behind it in production (`net`); tests put a network
-//! in memory behind it. Whoever implements it carries messages and streams and decides nothing.
+//! The driver knows only this module's traits. gRPC stands behind them in production (`grpc`), a network in memory in
+//! tests. An implementation carries messages and streams and decides nothing.
 //!
-//! Every message carries its [`Sender`], so that clocks meet on every call and a node of another network
-//! is noticed at the first word.
+//! Every message carries its [`Sender`]. So every call synchronizes the hybrid logical clocks, and a node of another
+//! network is noticed with its first message.
 
 use std::sync::Arc;
 
@@ -21,10 +21,10 @@ use dataverse_core::secret::{Nonce, Proof};
 use dataverse_core::version::{Stamp, Version};
 use futures_util::stream::BoxStream;
 
-/// Who speaks: part of every message in both directions.
+/// The sender of a message; part of every message in both directions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sender {
-    /// Its node.
+    /// The node.
     pub node: Peer,
     /// Its hybrid logical clock.
     pub clock: Stamp,
@@ -32,66 +32,66 @@ pub struct Sender {
     pub network: Arc<str>,
     /// The version of the overlay protocol that it speaks.
     pub protocol: u32,
-    /// Which of the node's runs it is: later runs have greater numbers, and no two the same. Two runs that
-    /// answer under one id at once are two nodes. 0 when it does not say, as earlier releases don't.
+    /// The run of the node: later runs have greater numbers, and no two are equal. Two different runs that answer
+    /// under one id at the same time are two nodes. 0 when unknown: earlier releases don't send it.
     pub instance: u64,
 }
 
-/// A message and who sent it.
+/// A message and its sender.
 #[derive(Clone, Debug)]
 pub struct Message<T> {
-    /// Who.
+    /// The sender.
     pub sender: Sender,
-    /// What.
+    /// The content of the message.
     pub body: T,
 }
 
-/// Why a call came to nothing.
+/// Why a call failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
     /// No connection, or it broke.
-    #[error("{address} can not be reached: {reason}")]
+    #[error("cannot reach {address}: {reason}")]
     Unreachable {
-        /// Where the call went.
+        /// The address that was called.
         address: String,
-        /// What the connection said.
+        /// Why the connection failed.
         reason: String,
     },
     /// No answer in time.
     #[error("{address} did not answer in time")]
     Deadline {
-        /// Where the call went.
+        /// The address that was called.
         address: String,
     },
-    /// The peer understood and said no.
+    /// The peer understood the call and refused it.
     #[error("{0}")]
     Refused(Refusal),
-    /// The peer said something that is no answer.
-    #[error("{address} answered out of protocol: {reason}")]
+    /// The peer's answer breaks the protocol.
+    #[error("{address} broke the protocol: {reason}")]
     Protocol {
-        /// Where the call went.
+        /// The address that was called.
         address: String,
-        /// What was wrong.
+        /// What was wrong with the answer.
         reason: String,
     },
 }
 
-/// Why a peer said no. The text is for people and says what to do.
+/// Why a peer refused a call. The text is for people and says what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The message itself is wrong: another network or protocol, a clock too far ahead, a bad field.
     #[error("{0}")]
     Invalid(String),
-    /// What was asked for is not there.
+    /// What was asked for does not exist there.
     #[error("{0}")]
     Absent(String),
-    /// There is no room for it.
+    /// There is not enough space for it.
     #[error("{0}")]
     NoSpace(String),
-    /// The node is too busy or is stopping; later may do.
+    /// The node is too busy, or is stopping; try again later.
     #[error("{0}")]
     Busy(String),
-    /// The content that it has is bad.
+    /// The node's copy of the content is bad.
     #[error("{0}")]
     Corrupt(String),
     /// Something failed there.
@@ -99,21 +99,21 @@ pub enum Refusal {
     Failed(String),
 }
 
-/// Asks for a link between the sender and the node asked.
+/// Asks for a link between the sender and the receiving node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LinkAsk {
-    /// A person (or a flag) asked for this link now: it lifts an earlier refusal. False when a node
-    /// takes up a link it already has.
+    /// A person (or a flag) asks for this link now, which lifts an earlier refusal. False when a node resumes a link
+    /// that it already has.
     pub explicit: bool,
-    /// The sender says good-bye: it was emptied and is about to stop. Whoever hears it asks back.
+    /// The sender leaves: it was drained and is about to stop. The receiver verifies this by asking back.
     pub leaving: bool,
-    /// The sender wants it proved that the node asked, which goes by the sender's own id, runs in a copy of its
-    /// data folder.
+    /// Asks the receiver, which uses the sender's own id, to prove that it runs on a copy of the sender's data
+    /// folder.
     pub nonce: Option<Nonce>,
 }
 
 impl LinkAsk {
-    /// Takes up a link that is there already.
+    /// Resumes an existing link.
     pub const AGAIN: Self = Self {
         explicit: false,
         leaving: false,
@@ -125,14 +125,14 @@ impl LinkAsk {
         leaving: false,
         nonce: None,
     };
-    /// Good-bye.
+    /// Announces that the sender leaves.
     pub const GOODBYE: Self = Self {
         explicit: false,
         leaving: true,
         nonce: None,
     };
 
-    /// Asks a node that goes by the sender's own id to prove that it has the sender's secret.
+    /// Asks a node that uses the sender's own id to prove that it has the sender's secret.
     #[must_use]
     pub const fn to_prove(nonce: Nonce) -> Self {
         Self {
@@ -143,31 +143,31 @@ impl LinkAsk {
     }
 }
 
-/// What became of a [`LinkAsk`].
+/// The result of a [`LinkAsk`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LinkAnswer {
-    /// Both ends keep it now.
+    /// Both ends now keep the link.
     Linked,
-    /// The other end cut it; only an explicit link brings it back.
+    /// The other end cut the link; only an explicit link restores it.
     Cut,
-    /// The node that answers was emptied and is about to stop.
+    /// The answering node was drained and is about to stop.
     Leaving,
-    /// Another node answers under the asker's id: of the two only that one is linked with.
+    /// Another node runs under the sender's id, and the answering node is linked only with that one.
     Taken {
-        /// Where that one listens.
+        /// The address of that node.
         by: Arc<str>,
-        /// That it is the node that answers, and has the secret of the asker. Only where the ask had a nonce.
+        /// Proof that the answering node is that node and has the sender's secret. Only for an ask with a nonce.
         proof: Option<Proof>,
     },
-    /// The node that answers knows that another one goes by its id, and keeps away.
+    /// The answering node knows that another node runs under its id, and has isolated itself.
     Isolated {
-        /// That it has the secret of the asker, whose id it goes by. Only where the ask had a nonce.
+        /// Proof that it has the secret of the sender, whose id it uses. Only for an ask with a nonce.
         proof: Option<Proof>,
     },
 }
 
 impl LinkAnswer {
-    /// The proof in it.
+    /// The proof in this answer.
     #[must_use]
     pub const fn proof(&self) -> Option<&Proof> {
         match self {
@@ -177,59 +177,59 @@ impl LinkAnswer {
     }
 }
 
-/// Asks a node to link itself with the one that listens at another address.
+/// Asks a node to link with the node at another address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IntroduceAsk {
     /// `host:port` of the other node.
     pub other: String,
 }
 
-/// Streams content to a node that is to hold it, under a number by which it is committed.
+/// Streams content to a node that is to hold it, under a number with which it is committed later.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PrepareAsk {
-    /// Names the preparation; drawn by the asker.
+    /// The number of the preparation; drawn by the sender.
     pub preparation: u128,
     /// The file.
     pub key: Key,
-    /// Bytes to come, where known beforehand.
+    /// Bytes to come, if known.
     pub size: Option<u64>,
 }
 
-/// The content is durable there, invisible until committed.
+/// The content is durable there, and invisible until committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PrepareAnswer {
-    /// What arrived, hashed there.
+    /// Digest of what arrived, computed there.
     pub digest: Digest,
     /// Bytes that arrived.
     pub size: u64,
-    /// The highest version of the key which that node has heard of.
+    /// The highest version of the key that the receiving node has heard of.
     pub known: Option<Heard>,
 }
 
-/// Ends a preparation, or hands over a record that needs none.
+/// Commits or abandons a preparation, or delivers a record that needs none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CommitAsk {
-    /// Make it visible as a replica under this record. Without a preparation the node has the content of
-    /// that version already, or the record is a tombstone.
+    /// Make the content visible as a replica under this record. Without a preparation, either the node already has
+    /// the content of that version, or the record is a tombstone.
     Commit {
-        /// The content, where there is some to come.
+        /// The prepared content, if any.
         preparation: Option<u128>,
-        /// What is known of the file from now on.
+        /// The record of the file from now on.
         record: Arc<Record>,
     },
-    /// Forget it.
+    /// Drop the prepared content.
     Abandon {
-        /// Which.
+        /// The number of the preparation.
         preparation: u128,
     },
 }
 
-/// What became of a [`CommitAsk`]: once it arrives, the record (or a greater one) is durable there.
+/// The result of a [`CommitAsk`]. When it arrives, the record (or a greater one) is durable there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CommitAnswer {
-    /// It holds from now on.
+    /// The node holds the record.
     Done,
-    /// A greater record was there already.
+    /// The node already had a greater record.
     Superseded(Arc<Record>),
 }
 
@@ -240,7 +240,7 @@ pub struct FetchAsk {
     pub key: Key,
     /// Exactly this version.
     pub version: Version,
-    /// First byte wanted: the beginning of a group.
+    /// First byte wanted; the beginning of a group.
     pub offset: u64,
     /// Bytes wanted from there; the sender rounds up to whole groups.
     pub length: u64,
@@ -248,22 +248,22 @@ pub struct FetchAsk {
 
 /// The answer to a [`FetchAsk`].
 pub struct Fetched {
-    /// What is known of the file there.
+    /// The record of the file there.
     pub record: Arc<Record>,
-    /// Its group tree as it was sent, not yet checked.
+    /// Its group tree as received, not yet verified.
     pub tree: Vec<u8>,
-    /// The bytes from the offset on, in chunks of any size, not yet checked.
+    /// The bytes from the offset on, in chunks of any size, not yet verified.
     pub chunks: BoxStream<'static, Result<Bytes, CallError>>,
 }
 
 /// Asks a node to keep a cached copy; it fetches in the background.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PullAsk {
-    /// What to keep.
+    /// The version to keep.
     pub record: Arc<Record>,
-    /// Who has it.
+    /// The node to fetch it from.
     pub from: Peer,
-    /// Links between the two, as far as the asker knows.
+    /// Links between the two nodes, as far as the sender knows.
     pub hops: u32,
 }
 
@@ -272,36 +272,38 @@ pub struct PullAsk {
 pub struct MoveAsk {
     /// The file.
     pub key: Key,
-    /// The one that moves is the asker's own, which it has no room for or can't read; else that of the node that is asked.
+    /// True: move the sender's replica, for which it has no space or which it can't read. False: move the replica of
+    /// the receiving node.
     pub relieves: bool,
-    /// Who is to hold it instead.
+    /// The node that is to hold it instead.
     pub to: Peer,
 }
 
-/// A record that floods over the links.
+/// A record that is flooded over the links.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Announcement {
-    /// News of a file.
+    /// The record that changed.
     pub record: Arc<Record>,
-    /// Links it may still cross.
+    /// Links that it may still cross.
     pub hops_left: u32,
 }
 
 /// Asks a node to compare what it holds with what the asker holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReconcileAsk {
-    /// Is this the root of what we are both to hold?
+    /// Is this the root over the files that we both should hold?
     Root(u128),
-    /// Which of these files are otherwise there? With a span, what is shared in it and not marked is told as well.
+    /// Which of these files differ there? With a range, the answer also lists the shared files in it that are not
+    /// among the entries.
     Compare {
-        /// A part of what we are both to hold.
+        /// A part of the files that we both should hold.
         range: Option<BucketRange>,
-        /// Files of the asker.
+        /// Digest entries of the sender's files.
         entries: Vec<DigestEntry>,
     },
-    /// Which files do you hold or remember as deleted, unless it is still this filter?
+    /// Which files do you hold or remember as deleted? Not needed if it is still this filter.
     Filter {
-        /// The tag of a filter, or 0.
+        /// The tag of a known filter, or 0.
         known: u128,
     },
 }
@@ -309,18 +311,18 @@ pub enum ReconcileAsk {
 /// The answer to a [`ReconcileAsk`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReconcileAnswer {
-    /// It is just as the asker said: the same root, or still the same filter.
+    /// Nothing differs: the root is the same, or the filter is.
     Agreed,
     /// The sums of every bucket.
     Sums(Vec<u128>),
-    /// What was found to differ.
+    /// The differences that were found.
     Compared(Compared),
-    /// Which files are held or remembered as deleted.
+    /// The files that are held or remembered as deleted.
     Filter(Filter),
 }
 
 impl ReconcileAsk {
-    /// Bytes of it, beside who asks.
+    /// Bytes of the message without its sender.
     #[must_use]
     pub fn payload_bytes(&self) -> u64 {
         match self {
@@ -334,7 +336,7 @@ impl ReconcileAsk {
 }
 
 impl ReconcileAnswer {
-    /// Bytes of it, beside who answers; records are taken to be as long as their texts and 150 bytes.
+    /// Bytes of the message without its sender; a record is estimated as its texts plus 150 bytes.
     #[must_use]
     pub fn payload_bytes(&self) -> u64 {
         let bytes = match self {
@@ -351,17 +353,17 @@ impl ReconcileAnswer {
     }
 }
 
-/// Calls to other nodes. Each has a deadline of its own, set where the transport is made; a stream ends
-/// with an error when it stalls.
+/// Calls to other nodes. Each has its own deadline, set when the transport is created; a stream ends with an error
+/// when it stalls.
 #[async_trait]
 pub trait Transport: Send + Sync + 'static {
-    /// Links with whatever node listens at this address.
+    /// Links with the node that listens at this address.
     async fn link(
         &self,
         address: &str,
         ask: Message<LinkAsk>,
     ) -> Result<Message<LinkAnswer>, CallError>;
-    /// Has the node that listens at `address` link itself with another.
+    /// Makes the node that listens at `address` link with another.
     async fn introduce(
         &self,
         address: &str,
@@ -371,32 +373,32 @@ pub trait Transport: Send + Sync + 'static {
     async fn unlink(&self, to: &Peer, ask: Message<()>) -> Result<Message<()>, CallError>;
     /// Asks one question of a search.
     async fn probe(&self, to: &Peer, ask: Message<Question>) -> Result<Message<Answer>, CallError>;
-    /// Asks for content.
+    /// Fetches content.
     async fn fetch(&self, to: &Peer, ask: Message<FetchAsk>)
     -> Result<Message<Fetched>, CallError>;
-    /// Streams content; `chunks` ends early (without its last byte) when the asker gives up, which the
-    /// other side sees as a broken stream, never as the end.
+    /// Streams content. When the sender gives up, `chunks` ends in an error; the receiver then sees a broken stream,
+    /// never an end.
     async fn prepare(
         &self,
         to: &Peer,
         ask: Message<PrepareAsk>,
         chunks: BoxStream<'static, Result<Bytes, PrepareBroken>>,
     ) -> Result<Message<PrepareAnswer>, CallError>;
-    /// Ends a preparation.
+    /// Commits or abandons a preparation.
     async fn commit(
         &self,
         to: &Peer,
         ask: Message<CommitAsk>,
     ) -> Result<Message<CommitAnswer>, CallError>;
-    /// Asks for a cached copy to be kept.
+    /// Asks the node to keep a cached copy.
     async fn pull(&self, to: &Peer, ask: Message<PullAsk>) -> Result<Message<()>, CallError>;
-    /// Asks for a replica to be moved. The answer says that it is tried, not that it is done.
+    /// Asks the node to move a replica. The answer means that it will try, not that it is done.
     async fn move_replica(
         &self,
         to: &Peer,
         ask: Message<MoveAsk>,
     ) -> Result<Message<()>, CallError>;
-    /// Passes news on.
+    /// Passes an announcement on.
     async fn announce(
         &self,
         to: &Peer,
@@ -412,12 +414,12 @@ pub trait Transport: Send + Sync + 'static {
     async fn gossip(&self, address: &str, ask: Message<Bytes>) -> Result<Message<()>, CallError>;
 }
 
-/// The writer of a streamed preparation gave up; the stream is void.
+/// The source of a streamed preparation gave up; the stream is not complete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the sender gave up")]
 pub struct PrepareBroken;
 
-/// The same calls as they arrive: what the driver answers. Whatever carries messages calls this.
+/// Answers the same calls when they arrive. The driver implements it; the transports call it.
 #[async_trait]
 pub trait Serve: Send + Sync + 'static {
     /// See [`Transport::link`].

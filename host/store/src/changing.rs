@@ -1,12 +1,12 @@
-//! `Changing`: a value that tasks wait for to become something.
+//! `Changing`: a value that tasks can wait on until it meets a condition.
 //!
-//! Like tokio's `watch`, but whoever waits is woken in the order in which they came. `watch` draws lots for
-//! where its waiters queue, which no seed reaches; a run of a simulation would then not happen again as it did.
+//! It works like tokio's `watch`, but wakes waiters in the order in which they came. `watch` spreads its waiters
+//! over several queues at random, which no seed controls, so a simulation could not be reproduced.
 
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
-/// A value that tasks wait for.
+/// A value that tasks can wait on.
 #[derive(Debug, Default)]
 pub struct Changing<T> {
     value: Mutex<T>,
@@ -14,7 +14,7 @@ pub struct Changing<T> {
 }
 
 impl<T> Changing<T> {
-    /// One that is this at first.
+    /// Creates one with this initial value.
     pub fn new(value: T) -> Self {
         Self {
             value: Mutex::new(value),
@@ -22,22 +22,22 @@ impl<T> Changing<T> {
         }
     }
 
-    /// The value as it is.
+    /// The current value.
     pub fn now(&self) -> MutexGuard<'_, T> {
         self.value.lock()
     }
 
-    /// Changes the value, and has everybody look at it who waits.
+    /// Changes the value and wakes every waiter to look at it.
     pub fn change<R>(&self, change: impl FnOnce(&mut T) -> R) -> R {
         let result = change(&mut self.now());
         self.changed.notify_waiters();
         result
     }
 
-    /// Waits until `wanted` finds something in the value. Dropping the future loses nothing.
+    /// Waits until `wanted` returns something for the value. Dropping the future loses nothing.
     pub async fn until<R>(&self, wanted: impl Fn(&T) -> Option<R>) -> R {
         loop {
-            // It hears of every change from here on, polled or not.
+            // Registered here: this waiter sees every change from now on, even before it is polled.
             let changed = self.changed.notified();
             let found = wanted(&self.now());
             if let Some(found) = found {

@@ -1,7 +1,7 @@
 //! `Content`: the bytes of one version of a file, opened for reading.
 //!
-//! What was opened stays readable whatever becomes of the file in the store. Nothing here compares bytes
-//! with the digest: who serves them decides when that is due, and has the group tree for it.
+//! Opened content stays readable even if the store drops or overwrites the file. Nothing here compares bytes with
+//! the digest: the code that serves them decides when that is due, and has the group tree for it.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -19,7 +19,7 @@ use super::files;
 use super::rope::Rope;
 use crate::limits;
 
-/// The bytes of one version of a file. Cloning shares them.
+/// The bytes of one version of a file. Clones share them.
 #[derive(Debug, Clone)]
 pub struct Content(Arc<Opened>);
 
@@ -35,7 +35,7 @@ struct Opened {
 pub(super) enum ContentSource {
     /// In memory.
     Memory(Rope),
-    /// In a file, with the path of the group tree beside it.
+    /// In a file, with the path of the group tree next to it.
     File {
         /// The content.
         file: Arc<File>,
@@ -53,7 +53,7 @@ impl Content {
         }))
     }
 
-    /// The same for whoever has the group tree at hand.
+    /// As [`Content::new`], when the group tree is already in memory.
     pub(super) fn with_tree(record: &Record, source: ContentSource, tree: Arc<GroupTree>) -> Self {
         Self(Arc::new(Opened {
             record: record.clone(),
@@ -62,17 +62,17 @@ impl Content {
         }))
     }
 
-    /// Bytes.
+    /// Size in bytes.
     #[must_use]
     pub fn size(&self) -> u64 {
         self.0.record.size
     }
 
-    /// The group tree, which belongs to the record's digest. Read when first asked for, and made anew from
-    /// the content where it is not there or damaged.
+    /// The group tree, which belongs to the record's digest. It is read when first asked for, and rebuilt from the
+    /// content if its file is missing or damaged.
     ///
     /// # Errors
-    /// [`StoreError::Corrupt`] when the content is no longer the one with that digest.
+    /// [`StoreError::Corrupt`] when the content no longer matches its digest.
     pub async fn tree(&self) -> Result<Arc<GroupTree>, StoreError> {
         let load = || async {
             if GroupTree::groups_in(self.size()) <= 1 {
@@ -84,8 +84,7 @@ impl Content {
         self.0.tree.get_or_try_init(load).await.cloned()
     }
 
-    /// The bytes at `offset`: `length` of them, at most [`limits::STORE_READ_BYTES_MAX`], fewer only at the
-    /// end.
+    /// `length` bytes at `offset`, at most [`limits::STORE_READ_BYTES_MAX`]. Fewer are returned only at the end.
     ///
     /// # Errors
     /// [`StoreError::Corrupt`] when the file is shorter than it was, [`StoreError::Failed`].
@@ -102,8 +101,8 @@ impl Content {
         }
     }
 
-    /// The bytes `offset..offset + length`, cut off at the end of the content, in parts of
-    /// [`limits::STORE_STREAM_BYTES`]. The next part is read while one is being sent.
+    /// The bytes `offset..offset + length`, cut at the end of the content, in parts of
+    /// [`limits::STORE_STREAM_BYTES`]. The next part is read while the current one is being sent.
     #[must_use]
     pub fn stream(
         &self,
@@ -161,10 +160,10 @@ impl Content {
     }
 }
 
-/// A stream of a content, with the part that is being read ahead.
+/// A stream of content, with the part that is being read ahead.
 struct Parts {
     content: Content,
-    /// First byte that nobody reads yet.
+    /// The first byte that is not being read yet.
     offset: u64,
     end: u64,
     ahead: Option<JoinHandle<Result<Bytes, StoreError>>>,
@@ -200,7 +199,7 @@ impl Parts {
     }
 }
 
-/// Runs blocking work off the async threads. Only a runtime that is going down refuses it.
+/// Runs blocking work off the async threads. It fails only when the runtime is shutting down or the work panics.
 pub(super) async fn in_background<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, StoreError> {
@@ -209,7 +208,7 @@ pub(super) async fn in_background<T: Send + 'static>(
         .map_err(|_| StoreError::Closed)
 }
 
-/// The bytes of a file at `offset`: `length` of them, fewer only at its end.
+/// `length` bytes of a file at `offset`; fewer only at its end.
 pub(super) fn read_file(file: &File, offset: u64, length: usize) -> std::io::Result<Bytes> {
     let mut bytes = Vec::with_capacity(length);
     while bytes.len() < length {
@@ -220,7 +219,7 @@ pub(super) fn read_file(file: &File, offset: u64, length: usize) -> std::io::Res
             Err(error) => return Err(error.into()),
         }
     }
-    // The vector may have been given more room than asked for.
+    // The vector may have more capacity than was asked for.
     bytes.truncate(length);
     Ok(bytes.into())
 }

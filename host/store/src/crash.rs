@@ -1,10 +1,10 @@
-//! Crash points: named places at which a test has the process die as by `kill -9`.
+//! Crash points: named places at which a test makes the process die as if by `kill -9`.
 //!
-//! In a build with debug assertions, a process that is started with `DATAVERSE_CRASH_AT=<point>` aborts when it comes to
-//! that point, with `DATAVERSE_CRASH_AT=<point>:<n>` when it comes there for the n-th time. In a release build this
-//! is nothing at all. The tests walk through [`POINTS`] and check after each that nothing was lost.
+//! In a build with debug assertions, a process started with `DATAVERSE_CRASH_AT=<point>` aborts when it reaches that
+//! point; with `DATAVERSE_CRASH_AT=<point>:<n>` it aborts on the n-th visit. In a release build a crash point does
+//! nothing. The tests go through [`POINTS`] and check after each crash that nothing was lost.
 
-/// Every crash point, by the step after which it lies.
+/// Every crash point, named after the step that it follows.
 pub const POINTS: &[&str] = &[
     "write.spooled",
     "write.prepared",
@@ -49,7 +49,7 @@ mod armed {
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicU64, Ordering};
 
-    /// The point at which to die, and how many visits are left until then.
+    /// The point at which to die, and how many visits remain until then.
     struct Armed {
         point: String,
         visits_left: AtomicU64,
@@ -63,7 +63,7 @@ mod armed {
             return;
         };
         if armed.point == name && armed.visits_left.fetch_sub(1, Ordering::Relaxed) == 1 {
-            // Written by hand: whatever is buffered dies with the process, as it would.
+            // Nothing is flushed: buffered output dies with the process, as in a real crash.
             eprintln!("crash point {name}");
             std::process::abort();
         }

@@ -1,9 +1,9 @@
-//! The data folder, as a start finds, makes and, when it comes to nothing, leaves it.
+//! Prepares the data folder before a node opens it, and undoes that if the start fails.
 //!
-//! A wrong folder is told as that before anything else is tried in it. A start that fails takes away what it made,
-//! but nothing that another node may have put there: it does so holding the lock of the folder, and only while
-//! the folder belongs to no other node. What a node keeps is nobody else's business: a new folder is its owner's
-//! alone, and an old one becomes that, unless there is anything else in it.
+//! A folder that can't be used is reported before anything else is tried in it. A failed start removes what it
+//! created, and nothing that another node may have put there: it takes the folder's lock first, and stops if the
+//! folder belongs to another node. A new data folder is private (mode 700). An existing one is made private, too,
+//! unless it contains anything that a node did not put there.
 
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io;
@@ -15,15 +15,15 @@ use dataverse_core::id::NodeId;
 use rustix::fs::{Access, AtFlags, CWD};
 use rustix::io::Errno;
 
-/// Mode of a folder that is its owner's alone.
+/// Mode of a folder that only its owner can use.
 const PRIVATE: u32 = 0o700;
 /// The bits of a mode that can be set.
 const MODE_BITS: u32 = 0o7777;
-/// How long the store that was closed may take to let go of the lock.
+/// How long to wait for a store that is closing to release the lock.
 const LOCK_WAIT: Duration = Duration::from_secs(1);
 const LOCK_LOOK_EVERY: Duration = Duration::from_millis(10);
 
-/// What a node puts into its data folder, in the order in which a failed start takes it away; the lock goes last.
+/// What a node puts into its data folder, in the order in which a failed start removes it; the lock goes last.
 const NAMES: [&str; 11] = [
     "node.id.new",
     "index.redb",
@@ -37,65 +37,65 @@ const NAMES: [&str; 11] = [
     "policies-kept",
     "lock",
 ];
-/// Beginnings of what else may be there: copies of the index, and what some disks have by themselves.
+/// Prefixes of what else may be in it: copies of the index, and the `lost+found` of some file systems.
 const MORE_NAMES: [&str; 2] = ["index.redb.", "lost+found"];
 
-/// Why a folder can't be a data folder. Each text says what to do.
+/// Why a folder can't be a data folder. Each message says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
-    /// Something else is there.
+    /// The path is a file.
     #[error("the data folder {folder} is a file; name a folder with --data")]
     File {
         /// The folder.
         folder: PathBuf,
     },
-    /// A link leads nowhere.
+    /// The path is a link that leads nowhere.
     #[error(
-        "the data folder {folder} is a link to {leads_to}, which is not there; make that folder or name another one with --data"
+        "the data folder {folder} is a link to {leads_to}, which does not exist; create that folder or name another one with --data"
     )]
     Dangling {
         /// The folder.
         folder: PathBuf,
-        /// What the link says.
+        /// The target of the link.
         leads_to: PathBuf,
     },
-    /// It is not there and can't be made.
+    /// It does not exist and can't be created.
     #[error(
-        "the data folder {folder} can't be made: {reason}; make it and give it to this user, or name another one with --data"
+        "the data folder {folder} can't be created: {reason}; create it and give it to this user, or name another one with --data"
     )]
     NotMade {
         /// The folder.
         folder: PathBuf,
-        /// What the system said.
+        /// The reason that the system gave.
         reason: io::Error,
     },
-    /// It is there and this user may not use it.
+    /// It exists, but this user may not use it.
     #[error(
         "the data folder {folder} can't be used: {reason}; give this user the right to read and write it, or name another one with --data"
     )]
     NotOurs {
         /// The folder.
         folder: PathBuf,
-        /// What the system said.
+        /// The reason that the system gave.
         reason: io::Error,
     },
 }
 
-/// A data folder that a node is being started in.
+/// The data folder of a node that is being started.
 #[derive(Debug)]
 pub struct DataFolder {
     root: PathBuf,
-    /// What was not there before, the innermost first.
+    /// What did not exist before, the innermost first.
     absent: Vec<PathBuf>,
-    /// Its mode before it was taken out of the reach of other users.
+    /// The folder's mode before it was made private.
     mode_before: Option<u32>,
 }
 
 impl DataFolder {
-    /// Makes the folder, or makes sure that the one that is there can be used.
+    /// Creates the folder, or checks that the existing one can be used.
     ///
     /// # Errors
-    /// [`FolderError`]; then nothing was made.
+    /// [`FolderError`]; then nothing was created.
     pub fn claim(root: &Path, policies: Option<&Path>) -> Result<Self, FolderError> {
         let folder = || root.to_owned();
         let mut absent: Vec<PathBuf> = NAMES.iter().map(|name| root.join(name)).collect();
@@ -136,8 +136,8 @@ impl DataFolder {
         })
     }
 
-    /// Takes away what a start that failed has made, and gives the folder its mode back. `node` is who the folder
-    /// would have belonged to.
+    /// Removes what a failed start created and restores the folder's mode. `node` is the node that was to own the
+    /// folder.
     pub fn give_up(self, node: NodeId) {
         let Some(_lock) = self.lock() else {
             return;
@@ -163,7 +163,7 @@ impl DataFolder {
         }
     }
 
-    /// The lock of the folder, if there is one: `None` when somebody else has it.
+    /// Takes the folder's lock. `Some(None)` when there is no lock file, `None` when another process holds the lock.
     fn lock(&self) -> Option<Option<File>> {
         let path = self.root.join("lock");
         let file = match File::options().write(true).open(path) {
@@ -182,7 +182,7 @@ impl DataFolder {
     }
 }
 
-/// Folders of this path that are not there, the innermost first.
+/// The folders of this path that do not exist, the innermost first.
 fn missing(path: &Path) -> Vec<PathBuf> {
     let ancestors = path.ancestors().filter(|it| !it.as_os_str().is_empty());
     let absent = ancestors.take_while(|it| it.symlink_metadata().is_err());
@@ -194,24 +194,24 @@ fn make(root: &Path) -> io::Result<()> {
         fs::create_dir_all(parent)?;
     }
     match DirBuilder::new().mode(PRIVATE).create(root) {
-        // Another node was quicker; whose it is shows its lock.
+        // Another node created it first; the lock shows which one owns it.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         made => made,
     }
 }
 
-/// Whether this user may read it and write to it.
+/// Checks that this user may read the folder and write to it.
 fn may_use(root: &Path) -> io::Result<()> {
     let rights = Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK;
     match rustix::fs::accessat(CWD, root, rights, AtFlags::EACCESS) {
-        // Old kernels, and filters that know no newer ones, answer only for who has started the process.
+        // Old kernels, and seccomp filters that don't know the newer call, check only the process's real user.
         Err(Errno::NOSYS | Errno::PERM) => Ok(rustix::fs::access(root, rights)?),
         answer => Ok(answer?),
     }
 }
 
-/// Takes the folder out of the reach of other users, unless it is more than a data folder: its mode before, if
-/// that was changed.
+/// Makes the folder private, unless it contains anything that a node did not put there. Returns the previous mode
+/// if it was changed.
 fn keep_private(root: &Path, mode: u32) -> Option<u32> {
     if mode & 0o077 == 0 {
         return None;
@@ -225,7 +225,7 @@ fn keep_private(root: &Path, mode: u32) -> Option<u32> {
     match healed {
         Some(Ok(())) => tracing::info!(
             %folder,
-            "other users could read the data folder; now it is its owner's alone"
+            "other users could read the data folder; it is now private to its owner"
         ),
         Some(Err(error)) => tracing::warn!(
             %folder,
@@ -234,7 +234,7 @@ fn keep_private(root: &Path, mode: u32) -> Option<u32> {
         ),
         None => tracing::warn!(
             %folder,
-            "other users of this machine can read the data folder, and other things are in it; give the node a folder \
+            "other users of this machine can read the data folder, and it contains other things; give the node a folder \
              of its own, or change that with chmod 700"
         ),
     }
@@ -258,10 +258,10 @@ fn remove_if_empty(folder: &Path) {
     discard(fs::remove_dir(folder));
 }
 
-/// What can't be taken away stays: why the start failed is what has to be told.
+/// Ignores a failed removal: the reason that the start failed is what must be reported.
 fn discard(removed: io::Result<()>) {
     if let Err(error) = removed {
-        tracing::debug!(%error, "something that a failed start made stays");
+        tracing::debug!(%error, "could not remove what a failed start created");
     }
 }
 
@@ -272,7 +272,7 @@ mod tests {
     use super::*;
 
     fn mode(path: &Path) -> u32 {
-        fs::metadata(path).expect("it is there").mode() & 0o777
+        fs::metadata(path).expect("it exists").mode() & 0o777
     }
 
     fn node() -> NodeId {
@@ -283,10 +283,10 @@ mod tests {
     fn a_new_folder_is_its_owners_alone_and_goes_with_a_start_that_fails() {
         let parent = tempfile::tempdir().expect("a folder");
         let root = parent.path().join("a/b");
-        let folder = DataFolder::claim(&root, None).expect("it is made");
+        let folder = DataFolder::claim(&root, None).expect("it is created");
         assert_eq!(mode(&root), 0o700);
         for name in ["policies", "content"] {
-            fs::create_dir(root.join(name)).expect("it is made");
+            fs::create_dir(root.join(name)).expect("it is created");
         }
         fs::write(root.join("policies/policies.toml"), "").expect("it is written");
         fs::write(root.join("lock"), "").expect("it is written");
@@ -299,13 +299,13 @@ mod tests {
     fn what_was_there_before_or_is_another_nodes_stays() {
         let parent = tempfile::tempdir().expect("a folder");
         let root = parent.path().join("data");
-        fs::create_dir_all(root.join("policies")).expect("it is made");
-        let folder = DataFolder::claim(&root, None).expect("it is there");
+        fs::create_dir_all(root.join("policies")).expect("it is created");
+        let folder = DataFolder::claim(&root, None).expect("it exists");
         fs::write(root.join("index.redb"), "").expect("it is written");
         folder.give_up(node());
         assert!(root.join("policies").is_dir() && !root.join("index.redb").exists());
 
-        let folder = DataFolder::claim(&root, None).expect("it is there");
+        let folder = DataFolder::claim(&root, None).expect("it exists");
         fs::write(root.join("index.redb"), "").expect("it is written");
         fs::write(root.join("node.id"), "another").expect("it is written");
         folder.give_up(node());
@@ -313,12 +313,12 @@ mod tests {
 
         fs::remove_file(root.join("node.id")).expect("it goes");
         fs::remove_file(root.join("index.redb")).expect("it goes");
-        let folder = DataFolder::claim(&root, None).expect("it is there");
-        let lock = File::create(root.join("lock")).expect("it is made");
+        let folder = DataFolder::claim(&root, None).expect("it exists");
+        let lock = File::create(root.join("lock")).expect("it is created");
         lock.lock().expect("nobody has it");
         fs::write(root.join("index.redb"), "").expect("it is written");
         folder.give_up(node());
-        assert!(root.join("index.redb").exists(), "somebody runs in it");
+        assert!(root.join("index.redb").exists(), "another node uses it");
     }
 
     #[test]
@@ -337,28 +337,28 @@ mod tests {
             assert!(error.contains(&folder.display().to_string()), "{error}");
         };
         check(&path("file"), "is a file");
-        check(&path("link"), "a link to nowhere, which is not there");
+        check(&path("link"), "a link to nowhere, which does not exist");
         check(&path("file/below"), "can't be");
-        check(Path::new("/proc/no/such"), "can't be made");
+        check(Path::new("/proc/no/such"), "can't be created");
     }
 
     #[test]
     fn a_folder_that_others_can_read_is_mended_unless_it_is_more_than_that() {
         let parent = tempfile::tempdir().expect("a folder");
         let root = parent.path().join("data");
-        fs::create_dir_all(root.join("content")).expect("it is made");
+        fs::create_dir_all(root.join("content")).expect("it is created");
         let open = || {
             let open = Permissions::from_mode(0o755);
             fs::set_permissions(&root, open).expect("its mode is set");
         };
         open();
-        let folder = DataFolder::claim(&root, None).expect("it is there");
+        let folder = DataFolder::claim(&root, None).expect("it exists");
         assert_eq!(mode(&root), 0o700);
         folder.give_up(node());
         assert_eq!(mode(&root), 0o755);
         open();
         fs::write(root.join("letters.txt"), "").expect("it is written");
-        DataFolder::claim(&root, None).expect("it is there");
+        DataFolder::claim(&root, None).expect("it exists");
         assert_eq!(mode(&root), 0o755);
     }
 }

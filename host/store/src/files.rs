@@ -1,7 +1,7 @@
-//! Opening files of the data folder: regular files only, never through a link, never waiting.
+//! Opens files of the data folder: regular files only, without following links, without blocking.
 //!
-//! Somebody may have put a FIFO, a link, a device or a folder in the place of a file. Opening a FIFO would hold
-//! up its thread for ever, and a link leads out of the data folder. So nothing here is opened by its name alone.
+//! A FIFO, a link, a device or a folder may be in the place of a file. Opening a FIFO would block the thread
+//! forever, and a link leads out of the data folder. So nothing here is opened by its name alone.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
@@ -16,7 +16,7 @@ use rustix::io::Errno;
 pub(super) enum Links {
     /// An operator may keep this file elsewhere.
     Followed,
-    /// The node itself put this file there.
+    /// The node itself created this file.
     Refused,
 }
 
@@ -25,7 +25,7 @@ pub(super) enum Links {
 pub(super) enum Unopened {
     /// Something else is in its place.
     NotRegular(&'static str),
-    /// The system refused.
+    /// The reason that the system gave.
     Failed(io::Error),
 }
 
@@ -41,7 +41,7 @@ impl From<Unopened> for io::Error {
     }
 }
 
-/// Opens a regular file as these options say.
+/// Opens a regular file with these options.
 pub(super) fn open(path: &Path, options: &mut OpenOptions, links: Links) -> Result<File, Unopened> {
     let mut flags = OFlags::NONBLOCK | OFlags::NOCTTY;
     if links == Links::Refused {
@@ -68,17 +68,17 @@ pub(super) fn open(path: &Path, options: &mut OpenOptions, links: Links) -> Resu
     }))
 }
 
-/// Opens a regular file to read it.
+/// Opens a regular file for reading.
 pub(super) fn open_to_read(path: &Path) -> Result<File, Unopened> {
     open(path, OpenOptions::new().read(true), Links::Refused)
 }
 
-/// Makes a file that is not there, never through what is.
+/// Creates a file that must not exist yet.
 pub(super) fn create(path: &Path) -> io::Result<File> {
     File::create_new(path)
 }
 
-/// Makes a file in the place of whatever was left there by a run that did not come to its end.
+/// Creates a file, replacing whatever an unfinished run left under its name.
 pub(super) fn create_anew(path: &Path) -> io::Result<File> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -87,28 +87,28 @@ pub(super) fn create_anew(path: &Path) -> io::Result<File> {
     create(path)
 }
 
-/// All bytes of a regular file that has at most so many.
+/// All bytes of a regular file of at most `bytes_max` bytes.
 pub(super) fn read_whole(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
     let file = open_to_read(path)?;
     let mut bytes = Vec::new();
     file.take(bytes_max + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > bytes_max {
-        let reason = format!("it has more than the {bytes_max} bytes that it may have");
+        let reason = format!("it is larger than {bytes_max} bytes, the most that is allowed");
         return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
     }
     Ok(bytes)
 }
 
-/// Whether anything is there under this name, a link that leads nowhere included.
+/// Whether anything exists under this name, including a link that leads nowhere.
 pub(super) fn is_there(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
 }
 
-/// Makes a FIFO, for tests.
+/// Creates a FIFO, for tests.
 #[cfg(test)]
 pub(super) fn make_fifo(path: &Path) {
     use rustix::fs::{CWD, FileType, Mode, mknodat};
-    mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a FIFO can be made");
+    mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a FIFO can be created");
 }
 
 #[cfg(test)]
@@ -125,11 +125,11 @@ mod tests {
 
     #[test]
     fn only_a_regular_file_is_opened_and_nothing_is_waited_for() {
-        let folder = tempfile::tempdir().expect("a folder can be made");
+        let folder = tempfile::tempdir().expect("a folder can be created");
         let at = |name: &str| folder.path().join(name);
         std::fs::write(at("file"), "x").expect("it can be written");
-        std::os::unix::fs::symlink(at("file"), at("link")).expect("it can be made");
-        std::fs::create_dir(at("folder")).expect("it can be made");
+        std::os::unix::fs::symlink(at("file"), at("link")).expect("it can be created");
+        std::fs::create_dir(at("folder")).expect("it can be created");
         make_fifo(&at("fifo"));
         assert_eq!(kind_of(&at("file")), Ok(()));
         assert_eq!(kind_of(&at("link")), Err("a symbolic link"));
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_file_larger_than_it_may_be_is_not_read_whole() {
-        let folder = tempfile::tempdir().expect("a folder can be made");
+        let folder = tempfile::tempdir().expect("a folder can be created");
         let path = folder.path().join("file");
         std::fs::write(&path, "abcd").expect("it can be written");
         assert_eq!(read_whole(&path, 4).expect("it fits"), b"abcd");

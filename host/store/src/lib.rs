@@ -1,15 +1,28 @@
-//! The store port: where a node's files, links and clock outlive it.
+//! The store port: everything of a node that outlives its process. That is its files, links, clock and
+//! identity secret.
 //!
-//! A write passes through three hands. A [`Spool`] takes the bytes as they arrive, hashing them, and can
-//! be read while it grows. Sealed, it is [`Prepared`]: durable (or, when small, still in memory) and
-//! invisible. [`Change::Put`] commits it. Dropping a spool or a preparation releases it, room and all.
+//! [`Store`] is the port. [`DiskStore`] implements it on a data folder; [`MemoryStore`], on a [`MemoryDisk`],
+//! implements it for tests, simulations and `demo --ephemeral`. One test suite (`suite`) runs on both. A store
+//! makes no decisions about replication: it applies what it is given and never opens a socket.
 //!
-//! A store that runs out of room says so before anything is lost: [`Spool::write`] leaves the spool as it
-//! was, so that the same bytes can be written again once cached copies have made room.
+//! **A write.** [`Store::spool`] reserves space and opens a [`Spool`]. The spool hashes the bytes as they
+//! arrive, writes them to the disk once they are no longer small, and lets any number of [`Tail`]s read while it
+//! grows. [`Spool::seal`] turns it into [`Prepared`] content: durable (small content is still in memory) but
+//! invisible. [`Change::Put`], given to [`Store::apply`], commits it. Dropping a spool or prepared content
+//! removes its file and frees its space. When space runs out nothing is lost: [`Spool::write`] leaves the spool
+//! as it was, so the caller can evict cached copies and write the same bytes again.
 //!
-//! A store applies changes one after the other and only if they win (see [`Change`]); it tells its
-//! [`Observer`] of each in that order, before the caller hears of it. What the observer knows is therefore
-//! always what the index says.
+//! **A change.** The store applies changes one after another, each only if it wins over what is held (`rules`,
+//! see [`Change`]). It notifies its [`Observer`] of each change in that order, after the change is durable and
+//! before the caller gets its answer. So the observer always agrees with the index.
+//!
+//! **A read.** [`Store::open`] returns [`Content`], which stays readable even if the file is overwritten or
+//! dropped. The store does not compare content with its digest on reading; callers do, using the group tree.
+//!
+//! Who owns what: `rules` decides which change wins; `space` counts bytes and reservations; `disk` owns the
+//! index file, the content files and the thread that writes them; [`data_folder`] prepares the folder before it
+//! is opened; `files` opens files without following links or blocking on a FIFO; [`crash`] names the points at
+//! which crash tests kill the process.
 
 use std::fmt::Display;
 use std::io;
@@ -52,49 +65,50 @@ pub use tail::Tail;
 /// What a store found when it was opened.
 #[derive(Debug)]
 pub struct Opened {
-    /// Every holding whose content is there, in order of the key.
+    /// Every holding whose content exists, in order of the key.
     pub holdings: Vec<Holding>,
-    /// The ceiling of the clock as it was persisted.
+    /// The persisted ceiling of the clock.
     pub ceiling: Stamp,
-    /// What this store and its copies know and nobody else does: drawn when it is first opened.
+    /// The secret of the data folder, known only to this store and copies of it. Drawn when the store is first opened.
     pub secret: Secret,
-    /// The links kept, and the refusals of links that were cut.
+    /// The node's links, and its refusals of links that were cut.
     pub links: SavedLinks,
-    /// What the node keeps of its own life.
+    /// Facts about the node that outlive a restart.
     pub lifetime: Lifetime,
-    /// Files whose entry is there and whose content is gone, and replicas that were put into quarantine. They
-    /// are not held: nothing but a `Put` with content brings them back. Their versions remain floors.
+    /// Files that have an entry but no content, and replicas that were quarantined. They are not held, and only a
+    /// `Put` with content brings them back. Their versions remain floors.
     pub missing: Vec<Arc<Record>>,
 }
 
 /// The links of a node as they are persisted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SavedLinks {
-    /// Nodes linked with: id, name and last known address.
+    /// Linked nodes: id, name and last known address.
     pub links: Vec<(NodeId, String, String)>,
     /// Nodes whose link was cut while they were away.
     pub refused: Vec<NodeId>,
-    /// Nodes that said good-bye, neighbours or not, and in which of their runs.
+    /// Nodes that announced that they leave, neighbours or not, and the run in which they did.
     pub left: Vec<(NodeId, u64)>,
 }
 
-/// What a node keeps of its own life: small facts that outlive a restart.
+/// Small facts about a node that outlive a restart.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Lifetime {
-    /// How long it has run, all its runs added up, in milliseconds. Late by what it is saved apart.
+    /// Total time that the node has run, over all its runs, in milliseconds. It may lag by the interval at which it
+    /// is saved.
     pub ran_ms: u64,
-    /// When it was last in touch with another member; 0 when it never was.
+    /// When the node last had contact with another member; 0 if never.
     pub together: Millis,
-    /// Whether an operator empties it.
+    /// Whether an operator is draining the node.
     pub draining: bool,
-    /// When the last check of all content was begun; 0 when none ever was.
+    /// When the last scrub (check of all content) began; 0 if none ever did.
     pub scrub_began: Millis,
-    /// When a check of all content last ended. The last one is under way while this is before it began.
+    /// When a scrub last ended. While this is earlier than `scrub_began`, a scrub is in progress.
     pub scrub_ended: Millis,
 }
 
 impl Lifetime {
-    /// Whether a check of all content is under way.
+    /// Whether a scrub is in progress.
     #[must_use]
     pub const fn is_scrubbing(&self) -> bool {
         self.scrub_ended < self.scrub_began
@@ -110,19 +124,19 @@ pub struct Usage {
     pub replicas: u64,
     /// Bytes of cached copies.
     pub cached: u64,
-    /// Bytes promised to spools and preparations.
+    /// Bytes reserved for spools and prepared content.
     pub reserved: u64,
 }
 
 impl Usage {
-    /// Bytes that are left: of the capacity, less a reserve that keeps deletions and the index going on a
+    /// Free bytes: the capacity, less what is used, less a reserve that keeps deletions and the index working on a
     /// full disk.
     #[must_use]
     pub const fn free(&self) -> u64 {
         self.free_for_replicas().saturating_sub(self.cached)
     }
 
-    /// Bytes that are left for replicas, for which cached copies give way.
+    /// Bytes free for replicas: cached copies count as free, since replicas may evict them.
     #[must_use]
     pub const fn free_for_replicas(&self) -> u64 {
         let reserve = self.capacity / dataverse_core::limits::STORE_RESERVE_DIVISOR;
@@ -133,11 +147,11 @@ impl Usage {
     }
 }
 
-/// Why the store could not do something.
+/// Why a store operation failed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
     /// The capacity is used up. Evicting cached copies may help.
-    #[error("no room: {} more needed than the node has left", plural(*short, "byte is", "bytes are"))]
+    #[error("not enough space: the node needs {} more", plural(*short, "byte", "bytes"))]
     NoSpace {
         /// Bytes missing.
         short: u64,
@@ -145,7 +159,7 @@ pub enum StoreError {
     /// The disk itself is full.
     #[error("the disk is full: {0}; free some space or lower --capacity")]
     DiskFull(String),
-    /// The content is not (or no longer) here.
+    /// The content is not, or no longer, in the store.
     #[error("the content of {0} is not in the store")]
     Absent(Key),
     /// The content does not match its digest.
@@ -154,27 +168,28 @@ pub enum StoreError {
     /// The store is shutting down.
     #[error("the store is closed")]
     Closed,
-    /// What the store stands on was taken away or changed under it: nothing is taken in until that is mended.
+    /// The data folder was changed or removed while the node ran. Writes are refused until that is fixed.
     #[error("{0}")]
     Unfit(Arc<str>),
-    /// Reading or writing failed. Clients and other nodes are told of this, so it names no path: those are in the log.
+    /// Reading or writing failed. Clients and other nodes see this error, so it contains no path; the log has the
+    /// path.
     #[error("{doing}: {reason}")]
     Failed {
-        /// What was being done, and to what.
+        /// The operation, and what it was done to.
         doing: String,
-        /// What the system said.
+        /// The reason that the system gave.
         reason: String,
     },
 }
 
 impl StoreError {
-    /// As [`StoreError::of_io`], of a file whose path is for the log only.
+    /// As [`StoreError::of_io`], for a file whose path is logged and not sent to clients.
     fn of_file(doing: impl Display, path: &Path, error: &io::Error) -> Self {
-        tracing::error!(path = %path.display(), %error, %doing, "the disk failed");
+        tracing::error!(path = %path.display(), %error, %doing, "reading or writing a file failed");
         Self::of_io(doing, error)
     }
 
-    /// The error of the system, with a full disk told from the rest.
+    /// Converts an I/O error, recognizing a full disk.
     fn of_io(doing: impl Display, error: &io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
@@ -188,76 +203,77 @@ impl StoreError {
     }
 }
 
-/// Locks, also after a panic elsewhere: what these locks guard is changed in single steps.
+/// Locks the mutex.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock()
 }
 
-/// A change of the index. Changes to one file are applied in the order in which they are handed in.
+/// A change of the index. Changes to one file are applied in the order in which they are submitted.
 #[derive(Debug)]
 pub enum Change {
     /// Holds a file under this record and role.
     ///
-    /// Wins over nothing, a lesser record, or the same version with a layout that is not greater. With the same
-    /// version already held the content may be left out (a new layout, a cached copy made a replica) and
-    /// is dropped if it comes. A record of another version needs its content, except a tombstone
-    /// ([`StoreError::Absent`] without, [`StoreError::Corrupt`] with another content). A cached
-    /// copy never replaces a replica of the same version: the record is merged and the role stays.
+    /// Applied if nothing is held, if the held record is lesser, or if the version is the same and the held layout
+    /// is not greater. If the same version is already held, the content may be omitted (a new layout, or a cached
+    /// copy that becomes a replica); content that comes anyway is dropped. A record of another version needs its
+    /// content, unless it is a tombstone: without content the change fails with [`StoreError::Absent`], with
+    /// content that doesn't match the record with [`StoreError::Corrupt`]. A cached copy never replaces a replica
+    /// of the same version: the records are merged and the role stays.
     Put {
-        /// What is known of the file.
+        /// The record of the file.
         record: Arc<Record>,
-        /// As what it is held.
+        /// The role in which it is held.
         role: Role,
         /// The content.
         content: Option<Prepared>,
-        /// When it was last known to be the newest version.
+        /// When the version was last known to be the newest.
         validated: Millis,
-        /// See [`Holding::verified`]: for content the time it was written.
+        /// See [`Holding::verified`]; for new content, the time at which it was written.
         verified: Millis,
     },
-    /// Lets go of the holding of this file if its version is at most `version` (and, where `only` names a
-    /// role, if it is held as that).
+    /// Removes the holding of this file if its version is at most `version` and, when `only` is given, if it is held
+    /// in that role.
     Drop {
         /// The file.
         key: Key,
-        /// Up to which version.
+        /// The greatest version to remove.
         version: Version,
-        /// Only when held as this.
+        /// Remove only a holding with this role.
         only: Option<Role>,
     },
-    /// Makes a replica of exactly this version a cached copy, keeping the content. Superseded when the
-    /// replica is promised under a greater layout than the record's.
+    /// Turns a replica of exactly this version into a cached copy and keeps the content. Superseded if the replica
+    /// is promised under a greater layout than the record's.
     Demote {
         /// The record with the layout that no longer names this node.
         record: Arc<Record>,
     },
-    /// Lets go of the replica of exactly this version. Superseded when it is promised under a layout that is not
-    /// lesser than the record's.
+    /// Releases (removes) the replica of exactly this version. Superseded if the replica is promised under the
+    /// record's layout or a greater one.
     Release {
         /// The record with the layout that no longer names this node.
         record: Arc<Record>,
     },
-    /// The content matched its digest at this time.
+    /// Records that the content matched its digest at this time.
     Verified {
         /// The file.
         key: Key,
-        /// Which version.
+        /// The version that was checked.
         version: Version,
-        /// When.
+        /// When it was checked.
         at: Millis,
     },
-    /// The content is bad: it goes to `quarantine/` and the holding with it. A replica is missing from then on
-    /// (see [`Opened::missing`]): nothing older takes its place, and it is still known after a restart.
+    /// The content is bad: moves it to `quarantine/` and removes the holding. A replica then counts as missing (see
+    /// [`Opened::missing`]), also after a restart, and no older version takes its place.
     Quarantine {
         /// The file.
         key: Key,
-        /// Which version.
+        /// The version that is bad.
         version: Version,
     },
 }
 
 impl Change {
-    /// The file that it is about.
+    /// The file that the change is about.
     #[must_use]
     pub fn key(&self) -> &Key {
         match self {
@@ -271,36 +287,36 @@ impl Change {
     }
 }
 
-/// What became of a [`Change`].
+/// The result of a [`Change`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Applied {
-    /// It is durable.
+    /// The change is durable.
     Done {
-        /// The holding before, if there was one (`validated` is not kept and is 0 in it).
+        /// The previous holding, if there was one. Its `validated` is not stored and is 0 here.
         before: Option<Holding>,
     },
-    /// A greater record was there; that one is durable.
+    /// A greater record is held, and is durable.
     Superseded(Arc<Record>),
     /// There was nothing to change.
     Nothing,
 }
 
-/// Hears of every change, in order, once it is durable.
+/// Gets every change, in order, once it is durable.
 pub trait Observer: Send + Sync + 'static {
-    /// The holding of `key` is `after` from now on (`None`: there is none). Must return quickly.
+    /// The holding of `key` is now `after`; `None` means that nothing is held. Must return quickly.
     ///
-    /// A store doesn't keep when a holding was validated: `after.validated` is what this change said, 0 when
-    /// it said nothing. Whoever mirrors the holdings keeps the later time for one version.
+    /// A store does not keep the time of validation: `after.validated` is what this change said, or 0. An observer
+    /// that mirrors the holdings keeps the later time for the same version.
     fn changed(&self, key: &Key, after: Option<&Holding>);
 }
 
-/// Where a node's files, links and clock outlive it. The same suite of tests runs on every store.
+/// Persists a node's files, links and clock. All implementations pass the same test suite.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
-    /// What was found at start; once, before anything else is asked. `observer` hears of what follows.
+    /// Returns what was found at start. Must be called once, before anything else; `observer` gets every later change.
     fn start(&self, observer: Arc<dyn Observer>) -> Opened;
-    /// Makes room for a content of `size` bytes, where it is known, and opens a spool for it. Where it is
-    /// not known, the spool asks for room as it grows.
+    /// Reserves space for content of `size` bytes and opens a spool for it. If the size is not known, the spool
+    /// reserves space as it grows.
     ///
     /// # Errors
     /// [`StoreError::NoSpace`] and [`StoreError::DiskFull`].
@@ -310,10 +326,10 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// [`StoreError`]; then nothing was changed.
     async fn apply(&self, change: Change) -> Result<Applied, StoreError>;
-    /// Opens the content of exactly this record's version, as it is held.
+    /// Opens the content of exactly this record's version.
     ///
     /// # Errors
-    /// [`StoreError::Absent`] when it isn't held (any more).
+    /// [`StoreError::Absent`] when that version is not, or no longer, held.
     async fn open(&self, record: &Record) -> Result<Content, StoreError>;
     /// Persists the links.
     ///
@@ -325,26 +341,26 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// [`StoreError`].
     async fn save_ceiling(&self, ceiling: Stamp) -> Result<(), StoreError>;
-    /// Persists what the node keeps of its own life.
+    /// Persists the small facts about the node.
     ///
     /// # Errors
     /// [`StoreError`].
     async fn save_lifetime(&self, lifetime: Lifetime) -> Result<(), StoreError>;
-    /// What is used.
+    /// How the space is used.
     fn usage(&self) -> Usage;
-    /// Looks whether what the store stands on is still as it was opened. While it is not, every change and every
+    /// Checks that the data folder is still as it was when it was opened. While it is not, every change and every
     /// spool is refused with the same error.
     ///
     /// # Errors
-    /// [`StoreError::Unfit`], with what happened, what is safe and what to do.
+    /// [`StoreError::Unfit`]: says what happened, what is safe and what to do.
     async fn check(&self) -> Result<(), StoreError> {
         Ok(())
     }
-    /// What the last look found, if anything is wrong.
+    /// What the last check found wrong, if anything.
     fn unfit(&self) -> Option<Arc<str>> {
         None
     }
-    /// Ends the store: what was handed in before is applied first.
+    /// Closes the store after applying every change already submitted.
     async fn close(&self);
 }
 

@@ -1,8 +1,8 @@
-//! `MemoryStore`: a store that ends with its program. For tests, simulations and `demo --ephemeral`.
+//! `MemoryStore`: a store that ends with its process. For tests, simulations and `demo --ephemeral`.
 //!
-//! It keeps the rules of every store, room included, and writes nothing anywhere. A [`MemoryDisk`] is what it
-//! keeps: it outlives the store as a disk outlives a program, and can lose what was not yet durable. Everything
-//! is done in place, on no other thread, so that a run in simulated time happens again as it did.
+//! It obeys the rules of every store, including the space limits, and writes nothing to the disk. Its contents are
+//! in a [`MemoryDisk`], which outlives the store as a disk outlives a program and can lose what was not yet
+//! durable. All work is done on the calling thread, so a run in simulated time is reproducible.
 
 mod disk;
 
@@ -27,19 +27,19 @@ pub use self::disk::{CommitPace, MemoryDisk};
 /// A store in memory.
 pub struct MemoryStore {
     disk: Arc<MemoryDisk>,
-    /// Which of the stores on that disk it is: the last one is the one that lives.
+    /// Which of the stores opened on that disk this is. Only the last one is alive.
     number: u64,
     audience: Arc<Audience>,
 }
 
-/// Who is to know of every change.
+/// What must be notified of every change: the space account and the observer.
 struct Audience {
     space: Arc<Space>,
     observer: OnceLock<Arc<dyn Observer>>,
 }
 
 impl Audience {
-    fn tell(&self, key: &Key, before: Option<&Holding>, after: Option<&Holding>) {
+    fn notify(&self, key: &Key, before: Option<&Holding>, after: Option<&Holding>) {
         self.space.changed(before, after);
         if let Some(observer) = self.observer.get() {
             observer.changed(key, after);
@@ -69,7 +69,7 @@ impl MemoryStore {
         })
     }
 
-    /// Flips a bit of a content, as a disk might.
+    /// Flips a bit of a content, as bit rot would.
     ///
     /// # Panics
     /// When the file is not held, or has no content.
@@ -80,7 +80,7 @@ impl MemoryStore {
         assert!(turned, "there is a bit to flip");
     }
 
-    /// Has the disk do this, and waits until it is durable.
+    /// Submits this work to the disk and waits until it is durable.
     async fn durably<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Kept, Option<&Audience>) -> T + Send + 'static,
@@ -91,7 +91,7 @@ impl MemoryStore {
             let audience = lives.then_some(&*audience);
             let result = work(kept, audience);
             if lives {
-                // Whoever asked may not wait any more.
+                // The caller may have stopped waiting.
                 let _ = answer.send(result);
             }
         });

@@ -1,12 +1,12 @@
-//! `Rope`: bytes in memory as the chunks in which they came, addressed by offset.
+//! `Rope`: bytes in memory, kept as the chunks in which they arrived and addressed by offset.
 //!
-//! Reading hands out parts of the chunks and copies nothing unless it must.
+//! A read hands out parts of the chunks and copies only when it spans several of them.
 
 use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 
-/// Chunks that follow each other without a gap, each with the offset of its first byte.
+/// Consecutive chunks without gaps, each with the offset of its first byte.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Rope {
     chunks: VecDeque<(u64, Bytes)>,
@@ -28,7 +28,7 @@ impl Rope {
         }
     }
 
-    /// Forgets the chunks that lie wholly before `offset`.
+    /// Drops the chunks that end at or before `offset`.
     pub(super) fn forget_before(&mut self, offset: u64) {
         while let Some((start, bytes)) = self.chunks.front()
             && start + bytes.len() as u64 <= offset
@@ -37,7 +37,7 @@ impl Rope {
         }
     }
 
-    /// The chunks from `offset` on, the first one cut there.
+    /// The chunks from `offset` on; the first one is cut there.
     pub(super) fn from(&self, offset: u64) -> Vec<Bytes> {
         let first = self.chunk_at(offset);
         let cut = |(start, bytes): &(u64, Bytes)| {
@@ -47,10 +47,10 @@ impl Rope {
         self.chunks.range(first..).map(cut).collect()
     }
 
-    /// At most `max` bytes at `offset`, as they lie in one chunk: at least one, or none at the end.
+    /// At most `max` bytes at `offset`, from a single chunk: at least one byte, or none at the end.
     ///
     /// # Panics
-    /// When the bytes at `offset` were forgotten.
+    /// When the bytes at `offset` were dropped.
     pub(super) fn part(&self, offset: u64, max: usize) -> Bytes {
         if offset >= self.end {
             return Bytes::new();
@@ -60,7 +60,7 @@ impl Rope {
         bytes.slice(skip..bytes.len().min(skip.saturating_add(max)))
     }
 
-    /// The bytes at `offset`, `length` of them or up to the end; copied only when they span chunks.
+    /// `length` bytes at `offset`, or up to the end. Copied only when they span chunks.
     pub(super) fn read(&self, offset: u64, length: usize) -> Bytes {
         let first = self.part(offset, length);
         let left = usize::try_from(self.end.saturating_sub(offset)).unwrap_or(usize::MAX);

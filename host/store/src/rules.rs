@@ -1,7 +1,7 @@
-//! Which change wins: one function from the present holding and a change to a verdict.
+//! Decides which change wins: one function from the present holding and a change to a verdict.
 //!
-//! Every store asks it and then only carries the verdict out, so all stores agree. It touches nothing.
-//! When a holding was validated is not kept by a store: it is passed on and forgotten.
+//! Every store calls it and only carries out the verdict, so all stores agree. It has no side effects. Stores do
+//! not keep the time of validation: it is passed on to the observer and then forgotten.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use dataverse_core::record::Record;
 
 use super::{Change, StoreError};
 
-/// What becomes of a change.
+/// What a store must do with a change.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// There is nothing to change.
@@ -22,30 +22,30 @@ pub(super) enum Verdict {
     Hold {
         /// The holding.
         after: Holding,
-        /// What becomes of the content.
+        /// What happens to the content.
         content: Fate,
     },
     /// Nothing is held any more.
     Remove {
-        /// The content is bad and is kept aside.
+        /// The content is bad and must be kept in quarantine.
         quarantine: bool,
     },
 }
 
-/// What becomes of the content under [`Verdict::Hold`].
+/// What happens to the content under [`Verdict::Hold`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fate {
-    /// The one that is held stays; one that came is dropped.
+    /// The held content stays; content that came with the change is dropped.
     Kept,
-    /// The one that came takes the place of the one that is held, if there are such.
+    /// The new content, if any, replaces the held one, if any.
     Replaced,
 }
 
-/// Decides about `change` where `present` is held.
+/// Decides about `change` when `present` is held.
 ///
 /// # Errors
-/// [`StoreError::Absent`] when content is needed and does not come, [`StoreError::Corrupt`] when another
-/// content comes than the record names.
+/// [`StoreError::Absent`] when content is needed and missing, [`StoreError::Corrupt`] when the content is not the
+/// one that the record names.
 pub(super) fn decide(present: Option<&Holding>, change: &Change) -> Result<Verdict, StoreError> {
     let verdict = match change {
         Change::Put { .. } => return put(present, change),
@@ -93,8 +93,8 @@ fn put(present: Option<&Holding>, change: &Change) -> Result<Verdict, StoreError
             Ok(Verdict::Superseded(Arc::clone(&held.record)))
         }
         Some(held) if held.record.version == record.version => Ok(merge(held, &coming)),
-        // A replica goes for a replica, or when its newer version is known to be durable; an extra copy of
-        // a newer one is no reason.
+        // A replica is replaced only by a replica, or when the newer version is known to be durable; an extra copy
+        // of a newer version is not enough.
         Some(held) if held.role == Role::Replica && *role == Role::Cached => Ok(Verdict::Nothing),
         _ => {
             let content = content
@@ -109,12 +109,12 @@ fn put(present: Option<&Holding>, change: &Change) -> Result<Verdict, StoreError
     }
 }
 
-/// Two holdings of one version: the greater layout, the greater role, the later times.
+/// Merges two holdings of one version: the greater layout, the greater role, the later times.
 fn merge(held: &Holding, coming: &Holding) -> Verdict {
     let what = |record: &Record| (record.deleted, record.size, record.digest);
     let layout_wins = coming.record.layout >= held.record.layout;
-    // A version names one content. Whoever says otherwise is wrong, however great the layout.
-    // Nor is a copy promised again under a layout that counts no more.
+    // A version names one content: a record that disagrees is wrong, however great its layout.
+    // Nor is a copy promised again under a layout that is no longer in force.
     if what(&held.record) != what(&coming.record) || !layout_wins {
         return Verdict::Superseded(Arc::clone(&held.record));
     }
@@ -123,7 +123,7 @@ fn merge(held: &Holding, coming: &Holding) -> Verdict {
             record: Arc::clone(&coming.record),
             role: held.role.max(coming.role),
             validated: coming.validated,
-            // The content that is kept is the one that was checked.
+            // The content that is kept is the one that was verified.
             verified: held.verified,
         },
         content: Fate::Kept,
@@ -146,7 +146,7 @@ fn demote(present: Option<&Holding>, record: &Arc<Record>) -> Verdict {
     if held.record.deleted {
         return Verdict::Nothing;
     }
-    // A copy promised under a layout is kept until a greater one.
+    // A copy promised under a layout is kept until a greater layout.
     if held.record.layout > record.layout {
         return Verdict::Superseded(Arc::clone(&held.record));
     }
@@ -165,7 +165,7 @@ fn demote(present: Option<&Holding>, record: &Arc<Record>) -> Verdict {
 fn release(present: Option<&Holding>, record: &Record) -> Verdict {
     match present.filter(|held| held.record.version == record.version) {
         None => Verdict::Nothing,
-        // A copy promised under a layout is kept until a greater one.
+        // A copy promised under a layout is kept until a greater layout.
         Some(held) if held.record.layout >= record.layout => {
             Verdict::Superseded(Arc::clone(&held.record))
         }

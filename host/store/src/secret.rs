@@ -1,8 +1,8 @@
-//! Draws the secret of a new data folder.
+//! Draws the secret of a new data folder from the system's random numbers.
 
 use dataverse_core::secret::Secret;
 
-/// A new one, drawn from the system.
+/// A new random secret.
 pub(crate) fn draw() -> Secret {
     Secret::from_bytes(rand::random())
 }

@@ -1,8 +1,8 @@
-//! `Space`: how many bytes a store may still take, and who was promised how many.
+//! `Space`: accounts for the bytes that a store uses, has reserved and may still take.
 //!
-//! Every byte is counted once: as replica, as cached copy, or in a [`Reservation`]. A promise is made
-//! before a byte is written, so a write that would not fit is refused before anything is lost. One
-//! hundredth is never promised: deletions and the index need room on a full disk too.
+//! Every byte is counted once: as a replica, as a cached copy, or in a [`Reservation`]. Bytes are reserved before
+//! they are written, so a write that would not fit is refused before anything is lost. One hundredth of the
+//! capacity is never handed out: deletions and the index need space on a full disk, too.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,11 +15,11 @@ use parking_lot::Mutex;
 use super::{StoreError, Usage, locked};
 use crate::limits;
 
-/// The account of one store.
+/// The space account of one store.
 #[derive(Debug)]
 pub(super) struct Space {
     capacity: Option<u64>,
-    /// The folder whose disk has to have the room as well.
+    /// The folder whose disk must have the space as well.
     folder: Option<PathBuf>,
     used: Mutex<Used>,
 }
@@ -29,7 +29,7 @@ struct Used {
     replicas: u64,
     cached: u64,
     reserved: u64,
-    /// The part of `reserved` that takes up disk already.
+    /// The part of `reserved` that already takes up disk space.
     written: u64,
 }
 
@@ -51,7 +51,7 @@ impl Used {
 }
 
 impl Space {
-    /// An account over this many bytes, or over what the disk of `folder` has.
+    /// An account over this many bytes, or over what the disk of `folder` offers.
     pub(super) fn new(capacity: Option<u64>, folder: Option<PathBuf>) -> Arc<Self> {
         Arc::new(Self {
             capacity,
@@ -60,7 +60,7 @@ impl Space {
         })
     }
 
-    /// A promise of this many bytes.
+    /// Reserves this many bytes.
     pub(super) fn reserve(self: &Arc<Self>, bytes: u64) -> Result<Reservation, StoreError> {
         let mut reservation = Reservation {
             space: Arc::clone(self),
@@ -71,7 +71,7 @@ impl Space {
         Ok(reservation)
     }
 
-    /// Counts what a change of a holding did.
+    /// Accounts for a change of a holding.
     pub(super) fn changed(&self, before: Option<&Holding>, after: Option<&Holding>) {
         let mut used = locked(&self.used);
         if let Some(after) = after.filter(|holding| !holding.record.deleted) {
@@ -93,7 +93,7 @@ impl Space {
         }
     }
 
-    /// The bytes that the store may use, and whether it is the disk that sets the bound.
+    /// The bytes that the store may use, and whether the disk is what limits them.
     fn capacity_with(&self, used: Used) -> (u64, bool) {
         let on_disk = self.disk_free().map(|free| used.on_disk() + free);
         match (self.capacity, on_disk) {
@@ -121,7 +121,7 @@ impl Space {
         // Evicting helps as long as there is something to evict.
         match &self.folder {
             Some(_) if disk_bound && used.cached == 0 => Err(StoreError::DiskFull(format!(
-                "the data folder has {} less than needed",
+                "the data folder has {} too few",
                 plural(short, "byte", "bytes")
             ))),
             _ => Err(StoreError::NoSpace { short }),
@@ -129,7 +129,7 @@ impl Space {
     }
 }
 
-/// Bytes promised to one write; given back when dropped.
+/// Bytes reserved for one write; freed when dropped.
 #[derive(Debug)]
 pub(super) struct Reservation {
     space: Arc<Space>,
@@ -138,26 +138,26 @@ pub(super) struct Reservation {
 }
 
 impl Reservation {
-    /// Makes the promise hold for `total` bytes. For an unknown size it grows in steps, so that not every
-    /// write asks.
+    /// Extends the reservation to `total` bytes. For an unknown size it grows in steps, so that not every write has
+    /// to ask.
     pub(super) fn cover(&mut self, total: u64) -> Result<(), StoreError> {
         if total <= self.bytes {
             return Ok(());
         }
         let needed = total - self.bytes;
-        // Near the end of the room the step may not fit where the bytes themselves do.
+        // Close to the limit a whole step may not fit where the bytes themselves do.
         self.grow(needed.max(limits::SPOOL_SPACE_STEP_BYTES))
             .or_else(|_| self.grow(needed))
     }
 
-    /// Notes that so many bytes of the promise take up disk by now.
+    /// Notes that `total` bytes of the reservation take up disk space by now.
     pub(super) fn wrote(&mut self, total: u64) {
         let total = total.min(self.bytes);
         locked(&self.space.used).written += total - self.written;
         self.written = total;
     }
 
-    /// Gives back what goes beyond `total` bytes.
+    /// Frees what exceeds `total` bytes.
     pub(super) fn shrink(&mut self, total: u64) {
         locked(&self.space.used).reserved -= self.bytes.saturating_sub(total);
         self.bytes = self.bytes.min(total);

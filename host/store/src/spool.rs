@@ -1,8 +1,8 @@
 //! `Spool` and `Prepared`: content on its way into the store.
 //!
-//! Bytes are gathered to a mebibyte, then hashed and written in one go off the async threads, while the
-//! next mebibyte is gathered. Content that stays small never touches a file. Whatever is dropped before
-//! it is committed takes its file and its room with it.
+//! Bytes are gathered up to a mebibyte, then hashed and written together off the async threads, while the next
+//! mebibyte is gathered. Small content never touches a file. Anything dropped before it is committed removes its
+//! file and frees its space.
 
 use std::fs::File;
 use std::io::{self, IoSlice, Write};
@@ -21,7 +21,7 @@ use super::space::Reservation;
 use super::tail::{Growing, Tail};
 use crate::limits;
 
-/// The write end of a content that is on its way into the store.
+/// The write end of content that is on its way into the store.
 #[derive(Debug)]
 pub struct Spool {
     growing: Abandoned,
@@ -36,8 +36,8 @@ pub struct Spool {
 }
 
 impl Spool {
-    /// A spool whose content goes to a file in this folder once it is no longer small; without a folder it
-    /// stays in memory.
+    /// A spool whose content goes to a file in this folder once it is no longer small; without a folder it stays in
+    /// memory.
     pub(super) fn new(space: Reservation, folder: Option<Arc<Incoming>>) -> Self {
         Self {
             growing: Abandoned(Growing::new()),
@@ -50,15 +50,15 @@ impl Spool {
         }
     }
 
-    /// Takes the next bytes; waits when the disk does not keep up. Tails can read them at once.
+    /// Takes the next bytes; waits when the disk does not keep up. Tails can read them immediately.
     ///
     /// # Errors
-    /// [`StoreError::NoSpace`]: nothing was taken and the spool is as it was; the same bytes can be written
-    /// again once there is room. After any other error the spool is void.
+    /// [`StoreError::NoSpace`]: nothing was taken and the spool is unchanged; the same bytes can be written again
+    /// once there is space. After any other error the spool is unusable.
     pub async fn write(&mut self, bytes: Bytes) -> Result<(), StoreError> {
         let size = self.size + bytes.len() as u64;
         self.space.cover(size)?;
-        // The only wait comes before the bytes are taken: a caller who gives up waiting can try again.
+        // The only wait comes before the bytes are taken: a caller that is cancelled here can try again.
         if self.size - self.handed_over >= limits::SPOOL_WRITE_BYTES {
             self.finish_write().await?;
             self.start_write()?;
@@ -74,16 +74,16 @@ impl Spool {
         self.size
     }
 
-    /// A reader of what was and will be written.
+    /// A reader of the bytes written so far and later.
     #[must_use]
     pub fn tail(&self) -> Tail {
         Tail(Arc::clone(&self.growing.0))
     }
 
-    /// Ends the content and makes it durable (small content excepted: its commit does).
+    /// Ends the content and makes it durable, except small content, which its commit makes durable.
     ///
     /// # Errors
-    /// [`StoreError`]; then nothing is left of it.
+    /// [`StoreError`]; then nothing is left of the content.
     pub async fn seal(mut self) -> Result<Prepared, StoreError> {
         self.finish_write().await?;
         let is_small = self.size <= limits::INLINE_BYTES_MAX as u64;
@@ -116,7 +116,7 @@ impl Spool {
             self.writing = None;
             match done.map_err(|_| StoreError::Closed).flatten() {
                 Ok(work) => {
-                    // What came while it was under way may have gone with it.
+                    // Bytes that arrived while it was under way may have been written with it.
                     self.handed_over = work.hasher.size();
                     self.work = Some(work);
                 }
@@ -132,7 +132,7 @@ impl Spool {
 
     fn start_write(&mut self) -> Result<(), StoreError> {
         let mut work = self.take_work()?;
-        // Without a file there is nothing but a mebibyte to hash.
+        // Without a file there is at most a mebibyte to hash.
         if self.folder.is_none() {
             work.take_in(&self.growing.0, None)?;
             self.handed_over = self.size;
@@ -151,25 +151,25 @@ impl Spool {
     fn take_work(&mut self) -> Result<Work, StoreError> {
         self.work.take().ok_or_else(|| StoreError::Failed {
             doing: "writing an upload".to_owned(),
-            reason: "an earlier write of it failed".to_owned(),
+            reason: "an earlier write to it failed".to_owned(),
         })
     }
 }
 
-/// Tells the readers when a spool is dropped before its end.
+/// Makes readers fail when a spool is dropped before its end.
 #[derive(Debug)]
 struct Abandoned(Arc<Growing>);
 
 impl Drop for Abandoned {
     fn drop(&mut self) {
         self.0.end(Err(StoreError::Failed {
-            doing: "reading an upload that is under way".to_owned(),
-            reason: "the upload was given up".to_owned(),
+            doing: "reading an unfinished upload".to_owned(),
+            reason: "the upload was cancelled".to_owned(),
         }));
     }
 }
 
-/// Content that is durable (or, when small, in memory) and invisible until it is committed.
+/// Content that is durable (small content is still in memory) and invisible until it is committed.
 #[derive(Debug)]
 pub struct Prepared {
     digest: Digest,
@@ -181,13 +181,13 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// Of the content.
+    /// Digest of the content.
     #[must_use]
     pub fn digest(&self) -> Digest {
         self.digest
     }
 
-    /// Bytes.
+    /// Size in bytes.
     #[must_use]
     pub fn size(&self) -> u64 {
         self.size
@@ -199,18 +199,18 @@ impl Prepared {
         Arc::clone(&self.tree)
     }
 
-    /// A reader of the content; it outlives the preparation.
+    /// A reader of the content; it stays usable after the content is committed or dropped.
     #[must_use]
     pub fn tail(&self) -> Tail {
         Tail(Arc::clone(&self.growing))
     }
 
-    /// The content, where it is in memory.
+    /// The content, if it is in memory.
     pub(super) fn rope(&self) -> Rope {
         self.growing.rope()
     }
 
-    /// The file that the content is in, where it is in one.
+    /// The file that contains the content, if there is one.
     pub(super) fn file(&mut self) -> Option<&mut IncomingFile> {
         self.file.as_mut()
     }
@@ -240,7 +240,7 @@ impl Incoming {
             .create_new(true)
             .open(&path)
             .map_err(|error| {
-                StoreError::of_file("creating a file for what arrives", &path, &error)
+                StoreError::of_file("creating a file for incoming content", &path, &error)
             })?;
         Ok(IncomingFile {
             file: Arc::new(file),
@@ -251,7 +251,7 @@ impl Incoming {
     }
 }
 
-/// A file in [`Incoming`] and the group tree beside it; removed when dropped unless committed.
+/// A file in [`Incoming`] and the group tree next to it; removed when dropped, unless committed.
 #[derive(Debug)]
 pub(super) struct IncomingFile {
     file: Arc<File>,
@@ -266,17 +266,17 @@ impl IncomingFile {
         &self.path
     }
 
-    /// Whether there is a group tree beside it.
+    /// Whether there is a group tree next to it.
     pub(super) fn has_tree(&self) -> bool {
         self.has_tree
     }
 
-    /// Where its group tree is, if it has one.
+    /// The path of its group tree, if it has one.
     pub(super) fn tree_path(&self) -> PathBuf {
         self.path.with_extension("tree")
     }
 
-    /// The file is elsewhere now: nothing is to be removed here.
+    /// The file was moved to its place: nothing is removed here.
     pub(super) fn committed(&mut self) {
         self.is_committed = true;
     }
@@ -288,7 +288,7 @@ impl Drop for IncomingFile {
             return;
         }
         let (path, tree) = (self.path.clone(), self.tree_path());
-        // Best effort: whatever stays behind is removed at the next start.
+        // Best effort: what remains is removed at the next start.
         let remove = move || {
             let _ = std::fs::remove_file(path);
             let _ = std::fs::remove_file(tree);
@@ -300,12 +300,12 @@ impl Drop for IncomingFile {
     }
 }
 
-/// What a write carries from one mebibyte to the next.
+/// State carried from one write of a mebibyte to the next.
 #[derive(Debug, Default)]
 struct Work {
     hasher: ContentHasher,
     file: Option<IncomingFile>,
-    /// Bytes in the file that were sent on to the disk, and the sending that is under way.
+    /// Bytes of the file that were submitted for syncing, and the sync that is under way.
     sent: u64,
     sending: Option<std::thread::JoinHandle<io::Result<()>>>,
 }
@@ -317,7 +317,7 @@ struct Sealed {
 }
 
 impl Work {
-    /// Hashes the bytes that came since and writes them to the file.
+    /// Hashes the bytes that arrived since the last write and writes them to the file.
     fn take_in(&mut self, growing: &Growing, folder: Option<&Incoming>) -> Result<(), StoreError> {
         let chunks = growing.chunks_from(self.hasher.size());
         let Some(folder) = folder else {
@@ -330,14 +330,14 @@ impl Work {
         };
         let (handle, path) = (Arc::clone(&file.file), file.path.clone());
         self.file = Some(file);
-        let failed = |error| StoreError::of_file("writing what arrives", &path, &error);
+        let failed = |error| StoreError::of_file("writing incoming content", &path, &error);
         write_all(&handle, &chunks).map_err(failed)?;
         chunks.iter().for_each(|chunk| self.hasher.update(chunk));
         growing.written(&handle, self.hasher.size());
         self.send_on(&handle).map_err(failed)
     }
 
-    /// Has the disk begin with what is written every so often, so that the last sync is short.
+    /// Starts a sync now and then, so that the final sync is short.
     fn send_on(&mut self, file: &Arc<File>) -> io::Result<()> {
         if self.hasher.size() - self.sent < limits::SPOOL_SYNC_BYTES {
             return Ok(());
@@ -369,7 +369,7 @@ impl Work {
                 .and_then(|()| file.file.sync_all())
                 .and_then(|()| write_tree(file, &tree));
             durable.map_err(|error| {
-                StoreError::of_file("writing what has arrived", &file.path, &error)
+                StoreError::of_file("making incoming content durable", &file.path, &error)
             })?;
         }
         Ok(Sealed {
@@ -391,7 +391,7 @@ fn write_tree(file: &mut IncomingFile, tree: &GroupTree) -> io::Result<()> {
     beside.sync_all()
 }
 
-/// Slices in one call to the system at most (Linux takes 1024).
+/// Slices in one system call at most (Linux takes 1024).
 const SLICES_MAX: usize = 512;
 
 fn write_all(mut file: &File, chunks: &[Bytes]) -> io::Result<()> {

@@ -1,7 +1,6 @@
-//! The behaviour of every store, tested on each of them through the port.
+//! The behaviour that every store must have, tested through the port.
 //!
-//! A behaviour is a function over a [`Bench`]; `on_every_store!` runs it on a store in memory and on one
-//! on the disk.
+//! A behaviour is a function over a [`Bench`]; `on_every_store!` runs it on a store in memory and on one on the disk.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +23,7 @@ use super::{
 };
 use crate::limits;
 
-/// Space enough for what the behaviours write.
+/// Enough space for what the behaviours write.
 pub(super) const CAPACITY: u64 = 64 << 20;
 
 /// A record of this content.
@@ -48,17 +47,17 @@ pub(super) fn record(key: &str, stamp: u64, content: &[u8]) -> Record {
     }
 }
 
-/// Bytes that differ from one place to the next, and from one seed to another.
+/// Bytes that differ from place to place and from seed to seed.
 pub(super) fn content(seed: u8, len: usize) -> Vec<u8> {
     let byte = |at: usize| (at.wrapping_mul(31) % 251) as u8 ^ seed;
     (0..len).map(byte).collect()
 }
 
-/// Remembers what it was told.
+/// Mirrors the holdings and records every notification.
 #[derive(Default)]
 pub(super) struct Mirror {
     holdings: Mutex<Holdings>,
-    told: Mutex<Vec<(Key, Option<Version>)>>,
+    notified: Mutex<Vec<(Key, Option<Version>)>>,
 }
 
 impl Mirror {
@@ -79,11 +78,11 @@ impl Observer for Mirror {
             None => drop(holdings.remove(key)),
         }
         let version = after.map(|after| after.record.version);
-        locked(&self.told).push((key.clone(), version));
+        locked(&self.notified).push((key.clone(), version));
     }
 }
 
-/// A started store and what its observer heard.
+/// A started store and what its observer got.
 pub(super) struct Bench {
     pub(super) store: Arc<dyn Store>,
     pub(super) mirror: Arc<Mirror>,
@@ -112,7 +111,7 @@ impl Bench {
     }
 
     fn on_disk(capacity: u64) -> Self {
-        let folder = tempfile::tempdir().expect("a folder can be made");
+        let folder = tempfile::tempdir().expect("a folder can be created");
         let (store, _) = DiskStore::open(&DiskOptions {
             folder: folder.path().to_owned(),
             capacity: Some(capacity),
@@ -125,12 +124,12 @@ impl Bench {
     }
 
     pub(super) async fn prepare(&self, bytes: &[u8]) -> Prepared {
-        let mut spool = self.store.spool(None).expect("there is room");
+        let mut spool = self.store.spool(None).expect("there is space");
         for chunk in bytes.chunks(100_000) {
             spool
                 .write(Bytes::copy_from_slice(chunk))
                 .await
-                .expect("there is room");
+                .expect("there is space");
         }
         spool.seal().await.expect("it is written")
     }
@@ -285,10 +284,10 @@ async fn any_range_can_be_read(bench: Bench) {
         let read = content
             .read(offset as u64, length)
             .await
-            .expect("it is there");
+            .expect("it exists");
         assert!(read == expected, "{offset} {length}");
         let stream = content.stream(offset as u64, length as u64);
-        let parts: Vec<Bytes> = stream.try_collect().await.expect("it is there");
+        let parts: Vec<Bytes> = stream.try_collect().await.expect("it exists");
         assert!(parts.concat() == expected, "{offset} {length}");
     }
     let past = content.read(1 << 40, 5).await.expect("nothing is there");
@@ -314,7 +313,7 @@ async fn a_newer_version_takes_the_place_of_an_older_one(bench: Bench) {
             let older = super::suite::record("ada/x", stamp - 1, &contents[stamp as usize - 2]);
             bench.check_absent(&older).await;
         }
-        // When it was validated is told and not kept.
+        // The time of validation is passed on and not kept.
         assert_eq!(bench.held("ada/x").map(|held| held.validated), Some(5));
         before = bench.held("ada/x").map(|held| Holding {
             validated: 0,
@@ -347,7 +346,7 @@ async fn a_greater_layout_and_a_greater_role_need_no_content(bench: Bench) {
         &bench.apply(put(&record, Role::Replica, None)).await
     ));
     bench.check_used(record.size, 0);
-    // The content that comes with a version that is held already is dropped, and a role never sinks.
+    // Content that comes with a version already held is dropped, and a role is never lowered.
     assert!(is_done(&bench.put(&record, Role::Cached, &bytes).await));
     bench.check_used(record.size, 0);
     let held = bench.held("ada/x").expect("it is held");
@@ -427,7 +426,7 @@ async fn bad_content_is_no_longer_held_and_may_come_again(bench: Bench) {
             key: record.key.clone(),
             version: record.version,
         };
-        // Both at once: the good content must not follow the bad one.
+        // Both at once: the good content must not be removed along with the bad one.
         let content = Some(bench.prepare(&bytes).await);
         let (gone, back) = tokio::join!(
             bench.store.apply(quarantine),
@@ -461,7 +460,7 @@ async fn nothing_older_takes_the_place_of_a_bad_replica(bench: Bench) {
         let applied = bench.put(&older, Role::Cached, &bytes).await;
         assert_eq!(applied, superseded);
         bench.check_used(0, 0);
-        // Let go of, it is no longer missing.
+        // Once removed, it is no longer missing.
         bench.apply(drop_of(&bad, None)).await;
         assert!(is_done(&bench.put(&older, Role::Replica, &bytes).await));
     }
@@ -505,7 +504,10 @@ async fn another_content_than_the_record_names_is_refused(bench: Bench) {
 async fn a_tail_reads_while_the_spool_grows_and_after_it_was_committed(bench: Bench) {
     let bytes = content(1, (4 << 20) + 9);
     let record = record("ada/x", 1, &bytes);
-    let mut spool = bench.store.spool(Some(record.size)).expect("there is room");
+    let mut spool = bench
+        .store
+        .spool(Some(record.size))
+        .expect("there is space");
     let mut readers = JoinSet::new();
     for step in [1_000_000, 77_777] {
         let tail = spool.tail();
@@ -514,7 +516,7 @@ async fn a_tail_reads_while_the_spool_grows_and_after_it_was_committed(bench: Be
             while let Some(part) = tail
                 .read(read.len() as u64, step)
                 .await
-                .expect("it goes on")
+                .expect("it continues")
             {
                 assert!(!part.is_empty() && part.len() <= step);
                 read.extend_from_slice(&part);
@@ -528,12 +530,12 @@ async fn a_tail_reads_while_the_spool_grows_and_after_it_was_committed(bench: Be
         spool
             .write(Bytes::copy_from_slice(chunk))
             .await
-            .expect("there is room");
-        // What was just written can be read at once.
+            .expect("there is space");
+        // What was just written can be read immediately.
         let part = tail
             .read(at, 10)
             .await
-            .expect("it is there")
+            .expect("it exists")
             .expect("it is not the end");
         assert!(chunk.starts_with(&part));
     }
@@ -546,20 +548,16 @@ async fn a_tail_reads_while_the_spool_grows_and_after_it_was_committed(bench: Be
     while let Some(read) = readers.join_next().await {
         assert!(read.expect("the reader ends") == bytes);
     }
-    let parts: Vec<Bytes> = late
-        .stream(1 << 20)
-        .try_collect()
-        .await
-        .expect("it is there");
+    let parts: Vec<Bytes> = late.stream(1 << 20).try_collect().await.expect("it exists");
     assert!(parts.concat() == bytes[1 << 20..]);
 }
 
 async fn a_tail_of_an_abandoned_spool_fails(bench: Bench) {
-    let mut spool = bench.store.spool(None).expect("there is room");
+    let mut spool = bench.store.spool(None).expect("there is space");
     spool
         .write(Bytes::from_static(b"abc"))
         .await
-        .expect("there is room");
+        .expect("there is space");
     let tail = spool.tail();
     let waiting = tokio::spawn(async move { tail.read(3, 10).await });
     tokio::task::yield_now().await;
@@ -568,13 +566,13 @@ async fn a_tail_of_an_abandoned_spool_fails(bench: Bench) {
 }
 
 async fn an_abandoned_spool_gives_its_room_back(bench: Bench) {
-    let mut spool = bench.store.spool(Some(3 << 20)).expect("there is room");
+    let mut spool = bench.store.spool(Some(3 << 20)).expect("there is space");
     assert_eq!(bench.store.usage().reserved, 3 << 20);
     for _ in 0..3 {
         spool
             .write(vec![1; 1 << 20].into())
             .await
-            .expect("there is room");
+            .expect("there is space");
     }
     drop(spool);
     bench.check_used(0, 0);
@@ -593,13 +591,13 @@ async fn a_write_without_room_succeeds_once_there_is_some(bench: Bench) {
     for chunk in bytes.chunks(100_000) {
         let chunk = Bytes::copy_from_slice(chunk);
         if let Err(error) = spool.write(chunk.clone()).await {
-            // 600 kB are cached and 10 kB the reserve: the fourth 100 kB do not fit.
+            // 600 kB are cached and 10 kB are reserved: the fourth 100 kB do not fit.
             assert!(
                 matches!(error, StoreError::NoSpace { short: 10_000 }),
                 "{error}"
             );
             bench.apply(drop_of(&evictable, Some(Role::Cached))).await;
-            spool.write(chunk).await.expect("there is room now");
+            spool.write(chunk).await.expect("there is space now");
             refusals += 1;
         }
     }
@@ -639,7 +637,7 @@ async fn an_opened_content_stays_readable(bench: Bench) {
         .await
         .expect("it is open");
     assert!(parts.concat() == bytes[5..]);
-    let tree = opened.tree().await.expect("it can be made anew");
+    let tree = opened.tree().await.expect("it can be rebuilt");
     assert!(tree.verifies(record.digest, 2, &bytes[2 << 20..]));
 }
 
@@ -666,11 +664,11 @@ async fn concurrent_writers_end_at_the_greatest_version(bench: Bench) {
             == bytes
     );
     bench.check_used(100, 0);
-    let told = locked(&bench.mirror.told);
-    let versions: Vec<_> = told.iter().map(|(_, version)| *version).collect();
+    let notified = locked(&bench.mirror.notified);
+    let versions: Vec<_> = notified.iter().map(|(_, version)| *version).collect();
     assert!(
         versions.is_sorted(),
-        "the observer hears of changes in their order"
+        "the observer gets the changes in order"
     );
     assert_eq!(
         versions

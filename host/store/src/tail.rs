@@ -1,7 +1,7 @@
-//! `Tail`: reads a content while it is still being written, and after.
+//! `Tail`: reads content while it is still being written, and after.
 //!
-//! What was written to the file is read from there, what was not yet is handed out from memory. A tail
-//! waits for bytes that are yet to come, ends when the spool was sealed, and fails when it was dropped.
+//! Bytes already written to the file are read from there; the rest comes from memory. A tail waits for bytes that
+//! are still to come, ends when the spool is sealed, and fails when the spool is dropped.
 
 use std::fs::File;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use super::{StoreError, locked};
 use crate::changing::Changing;
 use crate::limits;
 
-/// The bytes of a spool, shared by the one who writes and those who read.
+/// The bytes of a spool, shared by its writer and its readers.
 #[derive(Debug)]
 pub(super) struct Growing {
     parts: Mutex<Parts>,
@@ -27,11 +27,11 @@ pub(super) struct Growing {
 struct Parts {
     /// The file, once there is one, and how many bytes are in it.
     file: Option<(Arc<File>, u64)>,
-    /// What is in memory.
+    /// The bytes in memory.
     rope: Rope,
 }
 
-/// How far a spool is.
+/// How far a spool has come.
 #[derive(Debug, Default, Clone)]
 struct Seen {
     bytes: u64,
@@ -61,14 +61,14 @@ impl Growing {
         locked(&self.parts).rope.from(offset)
     }
 
-    /// The first `bytes` bytes are in this file: memory need not keep them.
+    /// The first `bytes` bytes are in this file, so memory need not keep them.
     pub(super) fn written(&self, file: &Arc<File>, bytes: u64) {
         let mut parts = locked(&self.parts);
         parts.file = Some((Arc::clone(file), bytes));
         parts.rope.forget_before(bytes);
     }
 
-    /// Everything in one piece in memory, and the chunks it came in forgotten.
+    /// Joins all bytes into a single chunk in memory and returns it.
     pub(super) fn gather(&self) -> Bytes {
         let mut parts = locked(&self.parts);
         let whole = Bytes::from(parts.rope.from(0).concat());
@@ -82,7 +82,7 @@ impl Growing {
         locked(&self.parts).rope.clone()
     }
 
-    /// No more bytes will come: all of them are there, or this went wrong. Only the first word counts.
+    /// No more bytes will come: the content is complete, or failed. Only the first call counts.
     pub(super) fn end(&self, how: Result<(), StoreError>) {
         self.seen.change(|seen| {
             seen.end.get_or_insert(how);
@@ -105,11 +105,11 @@ impl Growing {
         };
         let read = tokio::task::spawn_blocking(move || read_file(&file, offset, length)).await;
         read.map_err(|_| StoreError::Closed)?
-            .map_err(|error| StoreError::of_io("reading an upload that is under way", &error))
+            .map_err(|error| StoreError::of_io("reading an unfinished upload", &error))
     }
 }
 
-/// A reader of a spool. Each one goes at its own pace; it stays readable after the spool was committed.
+/// A reader of a spool. Each reads at its own pace and stays usable after the spool was committed.
 #[derive(Debug, Clone)]
 pub struct Tail(pub(super) Arc<Growing>);
 
@@ -120,8 +120,8 @@ impl Tail {
         self.0.seen.now().bytes
     }
 
-    /// At least one and at most `max` bytes (and at most [`limits::STORE_READ_BYTES_MAX`]) at `offset`,
-    /// once they are there; `None` at the end of a sealed spool. Dropping the future loses nothing.
+    /// Returns between one and `max` bytes (and at most [`limits::STORE_READ_BYTES_MAX`]) at `offset`, once they have
+    /// arrived; `None` at the end of a sealed spool. Dropping the future loses nothing.
     ///
     /// # Errors
     /// [`StoreError`] when the spool failed or was dropped before it was sealed, or the disk fails.
@@ -142,7 +142,7 @@ impl Tail {
         }
     }
 
-    /// The bytes from `offset` to the end, as they come.
+    /// The bytes from `offset` to the end, as they arrive.
     #[must_use]
     pub fn stream(&self, offset: u64) -> BoxStream<'static, Result<Bytes, StoreError>> {
         stream::try_unfold((self.clone(), offset), |(tail, offset)| async move {

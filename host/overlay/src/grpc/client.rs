@@ -1,8 +1,8 @@
 //! `GrpcTransport`: the transport port over gRPC.
 //!
-//! Calls take a connection from the [`Pool`], turn core types into messages and what comes back into
-//! core types. Each call ends by its own deadline; a stream of content ends when it stalls. Nothing is
-//! tried twice: whoever calls knows better whether that makes sense.
+//! A call takes a connection from the [`Pool`], converts core types to messages and the answer back. It ends by its own
+//! deadline; a stream of content ends when it stalls. Nothing is retried: the caller knows better whether that makes
+//! sense.
 
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
@@ -36,14 +36,14 @@ use crate::transport::{
 
 type Client = OverlayClient<tonic::transport::Channel>;
 
-/// Calls to other nodes over gRPC. One of them serves a whole node; its connections close with it.
+/// Calls to other nodes over gRPC. One serves a whole node; its connections close when it is dropped.
 pub struct GrpcTransport {
     pool: Pool,
     deadlines: Deadlines,
 }
 
 impl GrpcTransport {
-    /// A transport without connections; they are made by the calls that need them.
+    /// A transport without connections; the calls that need them make them.
     #[must_use]
     pub fn new(timings: &Timings) -> Self {
         Self {
@@ -59,7 +59,7 @@ impl GrpcTransport {
             .max_encoding_message_size(limits::MESSAGE_BYTES_MAX))
     }
 
-    /// One small message there, one back.
+    /// Sends one small message and receives one.
     async fn call<A, B, F>(
         &self,
         address: &str,
@@ -171,7 +171,7 @@ impl Transport for GrpcTransport {
             () = pace.too_slow(self.deadlines.prepare) => return Err(late(address)),
         };
         if pace.is_broken() {
-            return Err(protocol(address, "it took a broken stream for a whole one"));
+            return Err(protocol(address, "it accepted a broken stream as complete"));
         }
         let reply = reply.into_inner().try_into();
         reply.map_err(|wrong| protocol(address, wrong))
@@ -230,11 +230,11 @@ impl Transport for GrpcTransport {
     }
 }
 
-/// What a call came to. A status whose details are not what they claim to be makes the gRPC library
-/// panic; that is the peer's fault and ends the call, not the node.
+/// The outcome of a call. The gRPC library panics on a status with malformed details; that is the peer's fault and
+/// must end the call, not the node.
 async fn caught<T>(call: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
     let ended = AssertUnwindSafe(call).catch_unwind().await;
-    ended.unwrap_or_else(|_| Err(Status::unknown("a status that can not be read")))
+    ended.unwrap_or_else(|_| Err(Status::unknown("a status that cannot be read")))
 }
 
 type FetchParts = Streaming<proto::FetchPart>;
@@ -251,26 +251,26 @@ async fn next_part(
     }
 }
 
-/// The header of a fetch, which must fit what was asked for.
+/// The header of a fetch, which must match what was asked for.
 async fn fetch_start(
     address: &str,
     parts: &mut FetchParts,
     wanted: &FetchAsk,
 ) -> Result<FetchStart, CallError> {
     let Some(FetchedPart::Header(header)) = next_part(address, parts).await? else {
-        return Err(protocol(address, "a fetch begins with its header"));
+        return Err(protocol(address, "a fetch must begin with its header"));
     };
     let start = FetchStart::try_from(header).map_err(|wrong| protocol(address, wrong))?;
     if start.record.key != wanted.key || start.record.version != wanted.version {
         return Err(protocol(
             address,
-            "it sent another file or version than asked for",
+            "it sent a different file or version than was asked for",
         ));
     }
     if start.content_bytes != fetched_bytes(start.record.size, wanted.offset, wanted.length) {
         return Err(protocol(
             address,
-            "it sent another part of the file than asked for",
+            "it sent a different part of the file than was asked for",
         ));
     }
     Ok(start)
@@ -299,7 +299,7 @@ async fn fetch_tree(
     Ok(tree)
 }
 
-/// The content, which follows the group tree; neither its length nor its pace is watched here.
+/// The content, which follows the group tree. The caller checks its length and its pace.
 fn fetch_chunks(
     address: String,
     parts: FetchParts,
@@ -309,7 +309,10 @@ fn fetch_chunks(
             Some(FetchedPart::Chunk(chunk)) => {
                 Ok(Some((sized(&address, chunk)?, (address, parts))))
             }
-            Some(_) => Err(protocol(&address, "content is followed by content only")),
+            Some(_) => Err(protocol(
+                &address,
+                "content must be followed by content only",
+            )),
             None => Ok(None),
         }
     })
@@ -320,8 +323,8 @@ fn sized(address: &str, chunk: Bytes) -> Result<Bytes, CallError> {
     super::convert::chunk(chunk).map_err(|wrong| protocol(address, wrong))
 }
 
-/// A preparation as it goes over the wire. Without its end it counts as broken, so a stream that breaks
-/// simply stops.
+/// A preparation as it is sent. A stream that breaks simply stops, and without its end part the receiver counts it as
+/// broken.
 fn prepare_parts(
     header: proto::PrepareHeader,
     chunks: BoxStream<'static, Result<Bytes, PrepareBroken>>,
@@ -343,8 +346,8 @@ fn prepare_parts(
     PrepareParts(parts.boxed())
 }
 
-/// A type of its own, because the compiler can't follow the lifetime of a bare boxed stream through the
-/// generated client.
+/// A type of its own, because the compiler can't follow the lifetime of a bare boxed stream through the generated
+/// client.
 struct PrepareParts(BoxStream<'static, proto::PreparePart>);
 
 impl Stream for PrepareParts {

@@ -1,8 +1,8 @@
-//! Connections as they come in: how many, how long one may be silent at first, and how they all end.
+//! Incoming connections: how many there may be, how long one may stay silent at first, and how all of them end.
 //!
-//! HTTP/2 has keepalive once both sides have greeted; before that, and when the node stops, it is up to
-//! the rules here. A connection counts until its last task has let go of it. When there are as many as may be,
-//! the one makes room on which no call was under way for longest: silent connections shut no node out.
+//! HTTP/2 has keepalive once both sides have sent their preface. Before that, and when the node stops, the rules here
+//! apply. A connection counts until its last task has dropped it. When all slots are taken, the connection that has
+//! been without a call for longest closes in favour of a new one, so silent connections shut no node out.
 
 use std::io;
 use std::pin::Pin;
@@ -21,12 +21,12 @@ use crate::connection_slots::{Bounds, ConnectionActivity, ConnectionSlot, Connec
 use crate::descriptors;
 use crate::limits;
 
-/// Bytes with which an HTTP/2 client greets.
+/// Bytes of the preface with which an HTTP/2 client begins.
 const GREETING_BYTES: usize = 24;
 /// How long to wait when the system has no more sockets to give.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(100);
 
-/// How many connections a node takes from others and from clients that speak gRPC.
+/// How many connections a node accepts from other nodes and from clients that use gRPC.
 pub(crate) fn bounds() -> Bounds {
     Bounds {
         connection_slots: descriptors::connections(limits::CONNECTIONS_MAX),
@@ -35,8 +35,8 @@ pub(crate) fn bounds() -> Bounds {
     }
 }
 
-/// The connections that arrive at `listener`, within `bounds`. Each is ended when it hasn't greeted after
-/// `greeting`, when another one needs its place, and when `closing` is cancelled.
+/// The connections that arrive at `listener`, within `bounds`. A connection is closed when its preface is not complete
+/// after `greeting`, when a new connection needs its slot, and when `closing` is cancelled.
 pub(crate) fn incoming(
     listener: TcpListener,
     bounds: Bounds,
@@ -70,16 +70,16 @@ async fn accept(listener: &TcpListener, connection_slots: &ConnectionSlots) -> T
     loop {
         match listener.accept().await {
             Ok((tcp, _)) => {
-                // An answer of a few bytes would otherwise wait for the next one.
+                // Otherwise a small answer would wait for the acknowledgement of the one before.
                 if let Err(error) = tcp.set_nodelay(true) {
-                    tracing::debug!(%error, "small answers may be slow");
+                    tracing::debug!(%error, "TCP_NODELAY could not be set; small answers may be slow");
                 }
                 return tcp;
             }
             Err(error) => {
                 let made_room = connection_slots.give_up_one();
                 if !is_failing {
-                    tracing::warn!(%error, made_room, "no connection could be accepted");
+                    tracing::warn!(%error, made_room, "could not accept a gRPC connection");
                 }
                 is_failing = true;
                 tokio::time::sleep(PAUSE_AFTER_ERROR).await;
@@ -88,12 +88,12 @@ async fn accept(listener: &TcpListener, connection_slots: &ConnectionSlots) -> T
     }
 }
 
-/// A connection under the rules of this module.
+/// A connection that follows the rules of this module.
 pub(crate) struct Connection {
     tcp: TcpStream,
     closing: Pin<Box<WaitForCancellationFutureOwned>>,
     leaving: Pin<Box<WaitForCancellationFutureOwned>>,
-    /// When the greeting has to be complete, and how much of it is still to come.
+    /// When the preface must be complete, and how many bytes of it are still missing.
     greeting: Option<(Pin<Box<Sleep>>, usize)>,
     slot: ConnectionSlot,
 }
@@ -107,7 +107,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Counts what arrived, or ends a connection that should have greeted by now.
+    /// Counts what arrived; fails when the preface should be complete by now.
     fn check_greeting(&mut self, arrived: usize, cx: &mut Context<'_>) -> io::Result<()> {
         let Some((deadline, missing)) = &mut self.greeting else {
             return Ok(());
@@ -170,7 +170,7 @@ impl AsyncWrite for Connection {
     }
 }
 
-/// The connection that a call came over, as the call's handler finds it.
+/// The connection over which a call came, for the call's handler.
 #[derive(Clone)]
 pub(crate) struct Over(pub(crate) Arc<ConnectionActivity>);
 

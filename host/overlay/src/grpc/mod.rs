@@ -1,15 +1,18 @@
-//! Between machines: gRPC behind the transport port, and the service that clients call.
+//! gRPC between machines: the implementation of the transport port, and the server for all gRPC services of a node.
 //!
 //! ```text
 //!  driver ──Transport──▶ client ──▶ pool ──HTTP/2──▶ connections ──▶ overlay ──Serve──▶ driver
-//!                          └──────── convert ────────────┘             dataverse ─────▶ driver
+//!                          └──────── convert ────────────┘
 //! ```
 //!
-//! Generated protobuf types live here and nowhere else; `convert` is the only way between them
-//! and core types, and the only place that judges what a peer sent. Nothing here decides anything about
-//! files or nodes, and nothing is kept: content flows through in chunks, as fast as its reader takes it.
+//! A call: `client` takes a connection from the `pool`, and `convert` turns the message into protobuf. At the other
+//! node `connections` admits the connection, `server` runs the services (health and reflection included; the service
+//! for clients is added by [`Services::with`]), `overlay` converts and checks the message and calls the
+//! driver. `status` carries refusals; `streams` has the rules for content.
 //!
-//! [`memory`] is the same port without sockets, for tests of whole networks in one thread.
+//! Generated protobuf types are used here and nowhere else. `convert` is the only way between them and core types, and
+//! the only place that validates what a peer sent. Nothing here decides anything about files or nodes, and no content
+//! is kept: it flows through in chunks, as fast as its reader takes it.
 
 mod client;
 pub(crate) mod connections;
@@ -24,7 +27,7 @@ pub use client::GrpcTransport;
 pub use convert::Malformed;
 pub use server::{Services, serve};
 
-/// What protoc would make of `proto/`: messages, clients and servers.
+/// What protoc would generate from `proto/`: messages, clients and servers.
 #[expect(
     clippy::allow_attributes_without_reason,
     clippy::large_enum_variant,
@@ -33,6 +36,6 @@ pub use server::{Services, serve};
 pub mod proto {
     tonic::include_proto!("dataverse.v1");
 
-    /// The files of `proto/` as gRPC reflection tells them.
+    /// The descriptors of `proto/`, for gRPC reflection.
     pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 }

@@ -1,7 +1,7 @@
-//! The service that other nodes call: messages in, the driver's [`Serve`] asked, messages out.
+//! The service that other nodes call: converts messages, calls the driver's [`Serve`], converts the answers.
 //!
-//! Whatever is wrong with a message is found here, before the driver hears of it. A stream flows only as
-//! fast as the driver (or the node that asked) takes it, and breaks visibly or ends wholly.
+//! Malformed messages are refused here, before they reach the driver. A stream flows only as fast as the driver (or the
+//! node that asked) takes it, and it either breaks visibly or ends completely.
 
 use std::sync::Arc;
 
@@ -94,7 +94,7 @@ impl Overlay for OverlayService {
             Status::deadline_exceeded(wanted)
         })??;
         let Some(PreparedPart::Header(header)) = first.and_then(|first| first.part) else {
-            return Err(Malformed::new("header", "a preparation begins with it").into());
+            return Err(Malformed::new("header", "a preparation must begin with it").into());
         };
         let ask = PrepareStart::try_from(header)?;
         let from = ask.sender.node.address.to_string();
@@ -154,7 +154,7 @@ impl Overlay for OverlayService {
     }
 }
 
-/// A fetch as it goes over the wire.
+/// A fetch as it is sent.
 fn fetch_parts(
     answer: Message<Fetched>,
     offset: u64,
@@ -190,7 +190,7 @@ fn fetch_parts(
     Ok(parts.boxed())
 }
 
-/// The content of a preparation: ends only when the sender said so and its count is right.
+/// The content of a preparation. It ends only when the sender sent its end and the byte count is right.
 fn prepared_chunks(
     parts: Streaming<proto::PreparePart>,
     declared: Option<u64>,
@@ -222,7 +222,7 @@ async fn next_bytes(
         .await
         .map_err(|status| match status.code() {
             Code::Aborted => gave_up(from),
-            _ => protocol(from, "it sent a message that can not be read"),
+            _ => protocol(from, "it sent a message that cannot be read"),
         })?;
     match part.map(|message| message.part) {
         Some(Some(PreparedPart::Chunk(bytes))) => {
@@ -237,14 +237,14 @@ async fn next_bytes(
             if end.size != received || declared.is_some_and(|size| size != received) {
                 return Err(protocol(
                     from,
-                    "it sent other than the bytes that it announced",
+                    "it sent a different number of bytes than it announced",
                 ));
             }
             Ok(None)
         }
         Some(_) => Err(protocol(
             from,
-            "a preparation goes on with chunks and an end",
+            "a preparation must go on with chunks and an end",
         )),
         None => Err(gave_up(from)),
     }

@@ -1,10 +1,9 @@
-//! Connections to other nodes, kept for the next call.
+//! The pool of connections to other nodes, kept open for the next call.
 //!
-//! A connection is made by the first call that needs it, and made anew by the first call after it broke:
-//! there is no pause between attempts here, whoever calls decides when to try again. Content has a
-//! connection of its own beside that of the small calls, so that a probe or a packet of the membership
-//! protocol never waits behind a file. Whoever is unused for long, or longest when there are too many, is
-//! closed once its last call has ended.
+//! The first call that needs a connection makes it, and the first call after it broke makes a new one. There is no
+//! pause between attempts here: the caller decides when to try again. Content has a connection of its own, separate
+//! from small calls, so that a probe or a membership packet never waits behind a file. Connections that were unused
+//! for long (and when there are too many, the one that was unused longest) close once their last call has ended.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -47,17 +46,17 @@ impl Pool {
         }
     }
 
-    /// The connection to `address`; it need not stand yet.
+    /// The connection to `address`; it may not be established yet.
     ///
     /// # Errors
-    /// [`CallError::Unreachable`] when the address makes no sense.
+    /// [`CallError::Unreachable`] when the address is malformed.
     pub(super) fn channel(&self, address: &str, lane: Lane) -> Result<Channel, CallError> {
         let unreachable = |reason: String| CallError::Unreachable {
             address: address.to_owned(),
             reason,
         };
         let checked = parse_address("address", address)
-            .map_err(|_| unreachable("an address is `host:port`".to_owned()))?;
+            .map_err(|_| unreachable("an address must be `host:port`".to_owned()))?;
         let now = Instant::now();
         let mut open = self.open.lock();
         let place = (checked, lane);
@@ -68,7 +67,7 @@ impl Pool {
         make_room(&mut open, now);
         let channel = self
             .endpoint(address)
-            .map_err(|_| unreachable("the address can not be called".to_owned()))?
+            .map_err(|_| unreachable("the address cannot be called".to_owned()))?
             .connect_lazy();
         let pooled = Pooled {
             channel: channel.clone(),
@@ -79,8 +78,8 @@ impl Pool {
     }
 
     fn endpoint(&self, address: &str) -> Result<Endpoint, tonic::transport::Error> {
-        // As much as all streams of the connection together may have under way, so that readers who take
-        // their time never hold up the other streams.
+        // As much as all streams of the connection together may have in transit, so that a slow reader never holds
+        // up the other streams.
         let connection_window = limits::STREAM_WINDOW_BYTES * limits::CALLS_PER_CONNECTION_MAX;
         Ok(Endpoint::from_shared(format!("http://{address}"))?
             .connect_timeout(self.connect)
@@ -95,7 +94,7 @@ impl Pool {
     }
 }
 
-/// Lets go of what was not used for long and, if the pool is still full, of what was not used longest.
+/// Drops connections that were unused for long and, if the pool is still full, the one that was unused longest.
 fn make_room(open: &mut HashMap<(Arc<str>, Lane), Pooled>, now: Instant) {
     let idle_max = Duration::from_millis(limits::CHANNEL_IDLE_MS_MAX);
     open.retain(|_, pooled| now.duration_since(pooled.used) < idle_max);

@@ -1,8 +1,8 @@
-//! The gRPC server of a node: both services, health and reflection behind one port.
+//! The gRPC server of a node: all services, health and reflection on one port.
 //!
-//! It lives as long as [`serve`] runs. When asked to stop, it says so to health checks, takes no new
-//! connections and calls, lets what is in flight finish, and after a deadline breaks what is left; when
-//! `serve` returns (or is dropped), every connection is closed.
+//! It lives as long as [`serve`] runs. When asked to stop, it reports that to health checks, accepts no new connections
+//! and calls, lets calls under way finish, and breaks those that are left after a deadline. When `serve` returns or is
+//! dropped, every connection is closed.
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -30,7 +30,7 @@ use crate::limits;
 use crate::timings::Timings;
 use crate::transport::Serve;
 
-/// How often it is looked whether health checks are to be told something else.
+/// How often to check whether health checks need a new answer.
 const HEALTH_EVERY: Duration = Duration::from_secs(1);
 
 /// The gRPC services of a node, before they are served.
@@ -42,7 +42,7 @@ pub struct Services {
 }
 
 impl Services {
-    /// What other nodes call.
+    /// The service that other nodes call.
     #[must_use]
     pub fn overlay(overlay: Arc<dyn Serve>, timings: &Timings) -> Self {
         let overlay = OverlayServer::new(OverlayService::new(overlay, timings))
@@ -53,7 +53,7 @@ impl Services {
         })
     }
 
-    /// Serves one more: `add` adds it, health checks tell of it under `name`, and reflection by `descriptors`.
+    /// Adds a service: `add` adds it, health checks report it as `name`, and reflection shows `descriptors`.
     #[must_use]
     pub fn with(
         mut self,
@@ -71,7 +71,7 @@ impl Services {
 /// Serves other nodes and clients on `listener` until `shutdown` ends.
 ///
 /// # Errors
-/// Only what the server can't be started with; a bad call or connection is no error of the server.
+/// Only errors of starting the server; a bad call or connection is not an error of the server.
 pub async fn serve(
     listener: TcpListener,
     services: Services,
@@ -122,24 +122,24 @@ pub(crate) async fn run(
         closing.cancel();
         pending::<Infallible>().await
     };
-    let tell_health = async {
-        let mut told = true;
+    let update_health = async {
+        let mut reported = true;
         loop {
             tokio::time::sleep(HEALTH_EVERY).await;
             let ready = is_ready() && !stopping.is_cancelled();
-            if ready != told {
+            if ready != reported {
                 let status = match ready {
                     true => ServingStatus::Serving,
                     false => ServingStatus::NotServing,
                 };
                 set_health(&health, &names, status).await;
-                told = ready;
+                reported = ready;
             }
         }
     };
     tokio::select! {
         ended = server => Ok(ended?),
-        never = tell_health => never,
+        never = update_health => never,
         never = break_off => match never {},
     }
 }
@@ -162,17 +162,17 @@ async fn set_health(health: &HealthReporter, names: &[&str], status: ServingStat
     }
 }
 
-/// Has a request that breaks off end in an error.
+/// Makes the body of a request that breaks off end in an error.
 ///
-/// The libraries below take some ways in which a stream is cut (a reset by the client among them) for its
-/// end. An upload ends with its stream, so half of one would pass for a whole file.
+/// The libraries below take some ways in which a stream can be cut (among them a reset by the client) for its end. An
+/// upload ends with its stream, so half of one would pass for a whole file.
 fn unbroken(routes: Routes) -> Routes {
     let watch = |request: axum::extract::Request| async { request.map(watched) };
     let router = routes.into_axum_router();
     Routes::from(router.layer(axum::middleware::map_request(watch)))
 }
 
-/// Notes on its connection that a call is under way, until the last of its answer is sent.
+/// Marks a call as under way on its connection until the last of its answer is sent.
 fn noted(routes: Routes) -> Routes {
     let note = |request: axum::extract::Request, next: Next| async {
         let over = request.extensions().get::<Over>();
@@ -194,7 +194,7 @@ fn watched(body: Body) -> Body {
             Some(Ok(bytes)) => Some((Ok(bytes), Some(body))),
             None if body.is_end_stream() => None,
             None | Some(Err(_)) => Some((
-                Err(Status::aborted("the call broke off before its end")),
+                Err(Status::aborted("the call was cut off before its end")),
                 None,
             )),
         }

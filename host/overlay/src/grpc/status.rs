@@ -1,8 +1,8 @@
 //! Refusals and broken calls as gRPC statuses, and back.
 //!
-//! A refusal keeps its kind in metadata and its text in the message. Whatever else comes back (a
-//! connection that broke, a server that is no Dataverse node) is told in our own words: the text of a
-//! status that is no refusal of ours is never shown to people.
+//! A refusal keeps its kind in metadata and its text in the message. Anything else that comes back (a broken
+//! connection, a server that is not a Dataverse node) is described in our own words: people never see the text of a
+//! status that is not one of our refusals.
 
 use std::error::Error;
 use std::io;
@@ -39,7 +39,7 @@ impl From<Malformed> for Status {
     }
 }
 
-/// What a broken source of content is to the node that asked for the content.
+/// The status for a node that asked for content whose source broke.
 pub(crate) fn source_failed(error: CallError) -> Status {
     match error {
         CallError::Refused(refusal) => refusal.into(),
@@ -47,7 +47,7 @@ pub(crate) fn source_failed(error: CallError) -> Status {
     }
 }
 
-/// What a status says about a call to `address`.
+/// Converts the status of a call to `address`.
 pub(crate) fn call_error(address: &str, status: &Status) -> CallError {
     if let Some(refusal) = refusal(status) {
         return CallError::Refused(refusal);
@@ -77,7 +77,7 @@ pub(crate) fn protocol(address: &str, reason: impl ToString) -> CallError {
     }
 }
 
-/// The node at `address` was too slow.
+/// The node at `address` did not answer in time.
 pub(crate) fn late(address: &str) -> CallError {
     CallError::Deadline {
         address: address.to_owned(),
@@ -122,7 +122,7 @@ fn broken(address: &str, status: &Status) -> String {
         Some(error) => in_words(error),
         None if says(NOT_HTTP2) => NO_NODE.to_owned(),
         None if status.code() == Code::Unavailable => "no connection could be made".to_owned(),
-        // Of one that hung up, it is not always known whether it answered anything before.
+        // When it hung up, it is not always known whether it answered anything before.
         None => HUNG_UP.to_owned(),
     }
 }
@@ -140,11 +140,10 @@ fn causes(status: &Status) -> impl Iterator<Item = &(dyn Error + 'static)> {
 const NOT_RESOLVED: &str = "dns error";
 /// What hyper says when the other side breaks the rules of HTTP/2.
 const NOT_HTTP2: &str = "http2 error";
-const HUNG_UP: &str =
-    "it hung up without an answer; is it the port for nodes (--listen) of a Dataverse node?";
-const NO_NODE: &str = "what listens there is no Dataverse node; is it the port for nodes (--listen), and not one for HTTP or TLS?";
+const HUNG_UP: &str = "it closed the connection without an answer; is it the port for nodes (--listen) of a Dataverse node?";
+const NO_NODE: &str = "the server there is not a Dataverse node; is it the port for nodes (--listen), and not one for HTTP or TLS?";
 
-/// The kind of an error, or its text where it has none that says anything.
+/// The kind of an error, or its text if the kind says nothing.
 fn in_words(error: &io::Error) -> String {
     let kind = error.kind().to_string();
     match &*kind {
@@ -153,7 +152,7 @@ fn in_words(error: &io::Error) -> String {
     }
 }
 
-/// At most [`limits::REFUSAL_BYTES_MAX`] bytes of the text, without control characters.
+/// The text without control characters, cut to [`limits::REFUSAL_BYTES_MAX`] bytes.
 fn printable(text: &str) -> String {
     let end = text.floor_char_boundary(limits::REFUSAL_BYTES_MAX);
     text[..end].replace(char::is_control, " ")
@@ -194,10 +193,10 @@ mod tests {
     #[test]
     fn the_text_of_a_strange_server_is_not_passed_on() {
         let status = Status::unknown("<html><h1>panic at line 3</h1></html>");
-        let told = call_error("b:1", &status).to_string();
+        let text = call_error("b:1", &status).to_string();
         assert!(
-            told.contains("b:1") && !told.contains('<') && !told.contains("panic"),
-            "{told}"
+            text.contains("b:1") && !text.contains('<') && !text.contains("panic"),
+            "{text}"
         );
     }
 }

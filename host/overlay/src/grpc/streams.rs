@@ -1,9 +1,8 @@
-//! Rules that hold for streams of content on every transport: an end is told from a break, a stall ends
-//! a stream, pieces are small.
+//! Rules for streams of content on every transport: a break is never mistaken for an end, a stall ends a stream, pieces
+//! are small.
 //!
-//! Nothing here buffers or spawns: a stream is drawn on only as its reader draws on it. A clock runs
-//! only against the side whose turn it is, so that neither a slow reader nor a slow source is blamed on
-//! the other.
+//! Nothing here buffers or spawns: a stream is polled only as its reader polls it. A time limit runs only against the
+//! side whose turn it is, so that neither a slow reader nor a slow source is blamed for the other.
 
 use std::future::pending;
 use std::time::Duration;
@@ -21,7 +20,7 @@ use crate::transport::{CallError, PrepareBroken};
 /// Content on its way between nodes.
 pub(crate) type Chunks = BoxStream<'static, Result<Bytes, CallError>>;
 
-/// The same bytes in pieces of at most [`limits::CHUNK_BYTES`], none empty.
+/// The same bytes in pieces of at most [`limits::CHUNK_BYTES`], none of them empty.
 pub fn in_pieces<E: Send + 'static>(
     chunks: BoxStream<'static, Result<Bytes, E>>,
 ) -> BoxStream<'static, Result<Bytes, E>> {
@@ -36,7 +35,7 @@ pub fn in_pieces<E: Send + 'static>(
         .boxed()
 }
 
-/// The bytes in pieces of at most [`limits::CHUNK_BYTES`], none empty.
+/// The bytes in pieces of at most [`limits::CHUNK_BYTES`], none of them empty.
 pub(crate) fn pieces(mut rest: Bytes) -> impl Iterator<Item = Bytes> {
     std::iter::from_fn(move || {
         let len = rest.len().min(limits::CHUNK_BYTES);
@@ -44,8 +43,8 @@ pub(crate) fn pieces(mut rest: Bytes) -> impl Iterator<Item = Bytes> {
     })
 }
 
-/// The stream, which ends in an error instead when it holds other than `expected` bytes. Nothing beyond
-/// those is passed on, and nothing is drawn after an error.
+/// The stream, ending in an error if it does not have exactly `expected` bytes. It passes on no more than those, and
+/// reads nothing after an error.
 pub(crate) fn exactly(chunks: Chunks, expected: u64, from: String) -> Chunks {
     let state = Some((chunks, expected, from));
     stream::unfold(state, |state| async move {
@@ -67,7 +66,7 @@ pub(crate) fn exactly(chunks: Chunks, expected: u64, from: String) -> Chunks {
     .boxed()
 }
 
-/// The stream, which ends in an error when its reader waits longer than `stall` for the next bytes.
+/// The stream, ending in an error if its reader waits longer than `stall` for the next bytes.
 pub(crate) fn unstalled(chunks: Chunks, stall: Duration, from: String) -> Chunks {
     stream::unfold(Some((chunks, from)), move |state| async move {
         let (mut chunks, from) = state?;
@@ -81,32 +80,32 @@ pub(crate) fn unstalled(chunks: Chunks, stall: Duration, from: String) -> Chunks
     .boxed()
 }
 
-/// Whose turn it is in a stream of content that is handed over.
+/// Whose turn it is in a stream of content that is being sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum StreamTurn {
-    /// The receiver's, who hasn't drawn the next bytes.
+    /// The receiver has not read the next bytes yet.
     Receiver,
-    /// The source's, which hasn't brought them.
+    /// The source has not delivered them yet.
     Source,
-    /// The receiver's again, who has everything and owes the answer.
+    /// The receiver has everything and must answer.
     Answer,
-    /// Nobody's: the source gave up.
+    /// The source gave up.
     Broken,
 }
 
-/// Watches content being handed over.
+/// Watches a stream of content being sent.
 pub(crate) struct Pace(watch::Receiver<StreamTurn>);
 
 /// How long a receiver may take.
 #[derive(Debug, Clone, Copy)]
 pub struct Patience {
-    /// To draw the next bytes.
+    /// To read the next bytes.
     pub(crate) stall: Duration,
     /// To answer once it has everything.
     pub(crate) answer: Duration,
 }
 
-/// The same stream, and a watch over how it is drawn on.
+/// The same stream, and a watch over how fast it is read.
 pub(crate) fn paced(
     chunks: BoxStream<'static, Result<Bytes, PrepareBroken>>,
 ) -> (BoxStream<'static, Result<Bytes, PrepareBroken>>, Pace) {
@@ -142,7 +141,7 @@ impl Pace {
                 StreamTurn::Answer | StreamTurn::Broken => Some(patience.answer),
             };
             let changed = async {
-                // The stream may be gone, because the receiver answers before it has everything.
+                // The stream may be gone: the receiver can answer before it has everything.
                 if self.0.changed().await.is_err() {
                     pending::<()>().await;
                 }
@@ -219,7 +218,7 @@ mod tests {
             item = paced.next() => assert_eq!(item, Some(Ok(Bytes::from_static(b"x")))),
             () = pace.too_slow(patience) => panic!("the source is slow, not the receiver"),
         }
-        // Now nobody draws on the stream.
+        // Now nobody reads the stream.
         pace.too_slow(patience).await;
     }
 }

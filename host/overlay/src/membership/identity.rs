@@ -1,8 +1,8 @@
-//! How a node appears in the membership protocol: who it is, where it listens, since when.
+//! The identity of a node in the membership protocol: its id, its address and the time from which it counts.
 //!
-//! The protocol declares an identity dead for good; a node that lives nevertheless comes back under a
-//! renewed one. Of two identities of one node the later wins, everywhere alike. Nothing here knows what
-//! is alive.
+//! The protocol declares an identity dead permanently; a node that is alive nevertheless returns under a renewed
+//! one. Of two identities of one node the later wins, in the same way everywhere. Nothing here knows which nodes
+//! are alive.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,30 +14,30 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::clock::Now;
 
-/// No epoch is later: room is left above it so that sums can't overflow.
+/// The latest epoch; the values above it remain free so that sums can't overflow.
 const EPOCH_MS_MAX: u64 = 1 << 62;
-/// A renewal this long after the last one starts from the clock again.
+/// A renewal this long after the last one takes its epoch from the clock again.
 const SETTLED_MS: u64 = 60_000;
-/// Milliseconds of the first step beyond the clock, about a second, as a power of two.
+/// The first step beyond the clock, as a power of two of milliseconds: about a second.
 const STEP_POWER: u32 = 10;
-/// The largest such step.
+/// The largest such step, as a power of two.
 const STEP_POWER_MAX: u32 = 40;
 
-/// One appearance of a node.
+/// One identity of a node.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Identity {
     pub(super) node: NodeId,
     pub(super) address: Arc<str>,
     pub(super) name: Arc<str>,
-    /// Milliseconds since 1970 when the node took this identity, or later: what decides which wins.
+    /// When the node took this identity, in milliseconds since 1970, or later. The greater epoch wins.
     pub(super) epoch_ms: u64,
-    /// Renewals that followed each other quickly.
+    /// Renewals in quick succession.
     pub(super) renewals: u32,
     clock: Clock,
 }
 
-/// What a node's own identity takes the time from when it is renewed. Those of others have none: nobody but
-/// the node itself renews its identity. It is no part of what an identity is.
+/// The clock for renewals of a node's own identity. Identities of other nodes have none: only the node itself renews
+/// its identity. It does not count when identities are compared.
 #[derive(Clone, Default)]
 struct Clock(Option<Now>);
 
@@ -56,7 +56,7 @@ impl fmt::Debug for Clock {
 }
 
 impl Identity {
-    /// The first identity of this node itself, which started at this time and goes by this clock.
+    /// The first identity of this node itself, which started at this time and uses this clock.
     pub(super) fn own(peer: &Peer, started_ms: u64, now: Now) -> Self {
         Self {
             clock: Clock(Some(now)),
@@ -84,8 +84,8 @@ impl Identity {
         }
     }
 
-    /// The identity to come back with. Usually that of now; while even this does not win (others know one
-    /// from a clock that was ahead), each step is four times the last: a dozen make up for a year.
+    /// The identity to return with. Usually its epoch is the present time; while even that does not win (others
+    /// know one from a clock that was ahead), each step is four times the last: a dozen steps make up for a year.
     fn renewed(&self, now_ms: u64) -> Option<Self> {
         let (epoch_ms, renewals) = if now_ms > self.epoch_ms.saturating_add(SETTLED_MS) {
             (now_ms, 0)
@@ -143,10 +143,10 @@ impl<'de> Deserialize<'de> for Identity {
             return Err(de::Error::custom("not an address"));
         }
         if !is_name(name) {
-            return Err(de::Error::custom("not a name"));
+            return Err(de::Error::custom("not a valid name"));
         }
         if epoch_ms > EPOCH_MS_MAX {
-            return Err(de::Error::custom("an epoch without end"));
+            return Err(de::Error::custom("an epoch that is too late"));
         }
         Ok(Self {
             node: NodeId::from_bytes(node),
@@ -159,7 +159,7 @@ impl<'de> Deserialize<'de> for Identity {
     }
 }
 
-/// `host:port`, as far as one can tell without asking anybody.
+/// Whether this is `host:port`, as far as can be told without resolving it.
 pub(super) fn is_address(text: &str) -> bool {
     let port = |port: &str| port.parse::<u16>().is_ok_and(|port| port != 0);
     text.len() <= ADDRESS_BYTES_MAX
@@ -169,7 +169,7 @@ pub(super) fn is_address(text: &str) -> bool {
             .is_some_and(|(host, end)| !host.is_empty() && port(end))
 }
 
-/// Something people can read: the name of a node or of a zone.
+/// Whether this is readable text, as the name of a node or a zone must be.
 pub(super) fn is_name(text: &str) -> bool {
     text.len() <= NAME_BYTES_MAX && !text.chars().any(char::is_control)
 }

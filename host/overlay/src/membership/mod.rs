@@ -1,15 +1,18 @@
-//! Membership: which nodes there are, whether they live, and what they tell of themselves.
+//! Membership: which nodes exist, whether they are alive, and the status that each publishes.
 //!
-//! The SWIM protocol (Das, Gupta, Motivala: *SWIM: Scalable Weakly-consistent Infection-style Process Group
-//! Membership Protocol*, 2002) as the `foca` state machine runs it, over our own gRPC port. One task owns the
-//! state machine; this face talks to it through bounded queues and reads what it found without waiting.
+//! It runs the SWIM protocol (Das, Gupta, Motivala: *SWIM: Scalable Weakly-consistent Infection-style Process Group
+//! Membership Protocol*, 2002) as the `foca` state machine, over our own gRPC port. The result serves liveness and
+//! placement candidates. It is seconds late and may be wrong: searches never rely on it, and nothing is deleted because
+//! of it.
 //!
-//! What stands here is for liveness and for placement candidates. It is late by seconds and may be wrong;
-//! a search never relies on it, and nothing is deleted because of it.
+//! A packet from another node is passed to [`Membership::packet`] after the transport has checked its sender. The task
+//! `swim` owns the state machine: it decodes the packet (`packet`, with the checks that bound what comes in), feeds it
+//! to `foca`, and performs what `foca` asks for (`outbox`): packets to send (`sending`), timers, and changes to the
+//! members in the `table`, which [`Membership::members`] reads without waiting. `identity` orders the appearances of a
+//! node, `status` is what a node publishes, `pace` has all intervals.
 //!
-//! A packet is handed in by [`Membership::packet`] once whoever carried it has checked its sender. A node
-//! that was declared dead and hears of it comes back under a renewed identity by itself. Dropping the
-//! [`Membership`] ends its task at once; [`Membership::leave`] says farewell first.
+//! A node that was declared dead and hears of it rejoins under a renewed identity. Dropping the [`Membership`] ends its
+//! task immediately; [`Membership::leave`] announces that the node leaves first.
 
 mod identity;
 mod outbox;
@@ -42,14 +45,14 @@ use crate::limits::GOSSIP_QUEUE_MAX;
 use crate::timings::Timings;
 use crate::transport::{Sender, Transport};
 
-/// How a node begins to take part.
+/// What a node's membership starts with.
 pub struct Beginning {
-    /// Decides which of two lives of a node is the later: take it from the hybrid logical clock, which
-    /// survives restarts.
+    /// Decides which of two runs of a node is the later. Take it from the hybrid logical clock, which survives
+    /// restarts.
     pub started_ms: u64,
     /// The wall clock, for identities that are renewed.
     pub now: Now,
-    /// Of whatever the protocol leaves to chance.
+    /// Seed of the protocol's random choices.
     pub seed: u64,
 }
 
@@ -67,9 +70,8 @@ pub struct Membership {
 }
 
 impl Membership {
-    /// Starts taking part as `me`, in the runtime that this is called in. It knows nobody until it
-    /// [announces](Self::announce_to) itself to somebody, or somebody to it.
-    ///
+    /// Starts taking part as `me`, in the current runtime. It knows no other node until it
+    /// [announces](Self::announce_to) itself to one, or one announces itself to it.
     #[must_use]
     pub fn start(
         me: &Peer,
@@ -125,7 +127,7 @@ impl Membership {
         }
     }
 
-    /// Takes in a packet from another node. Never waits: under a flood packets are dropped and counted.
+    /// Accepts a packet from another node. Never waits: when too many are queued, packets are dropped and counted.
     pub fn packet(&self, packet: Bytes) {
         self.counters.packets_in.increment(1);
         if self.packets.try_send(packet).is_err() {
@@ -133,22 +135,22 @@ impl Membership {
         }
     }
 
-    /// Makes this node known to another and asks it for the members that it knows. To be called for the
-    /// other end of every link, when it is made and whenever it is confirmed.
+    /// Announces this node to another and asks it for the members that it knows. Call it for the other end of every
+    /// link, when the link is made and whenever it is confirmed.
     pub fn announce_to(&self, peer: &Peer) {
         if self.announces.try_send(peer.clone()).is_err() {
             self.counters.packets_dropped.increment(1);
         }
     }
 
-    /// Says how this node is. What equals the last is not told again, what changes often is told every
-    /// `gossip.status` at most; the stamp is set here.
+    /// Publishes the status of this node. A status equal to the last one is not sent again, and changes are sent every
+    /// `gossip.status` at most. The stamp is set here.
     pub fn publish(&self, status: PublishedStatus) {
         let status = status.bounded();
         self.own.send_replace(Some(status));
     }
 
-    /// Every other member that is known, those that are gone included until they are forgotten, in no order.
+    /// Every other known member, in no particular order. Members that are gone are included until they are forgotten.
     #[must_use]
     pub fn members(&self) -> Arc<[MemberSeen]> {
         self.table.lock().members()
@@ -160,13 +162,13 @@ impl Membership {
         self.revision.clone()
     }
 
-    /// Tells others that this node goes, and stops. Takes as long as a packet may take, at most.
+    /// Announces that this node leaves, and stops. Takes at most as long as sending a packet may take.
     pub async fn leave(&self) {
         self.leave.cancel();
         self.task.wait().await;
     }
 
-    /// Stops without a word; others will find out.
+    /// Stops without an announcement; others will notice by its silence.
     pub async fn stop(&self) {
         self.stop.cancel();
         self.task.wait().await;

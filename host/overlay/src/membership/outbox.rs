@@ -1,5 +1,5 @@
-//! What the SWIM state machine wants of the world, as it says so: packets to send, timers to wait for,
-//! members that come and go. Collected here, carried out by the task.
+//! What the SWIM state machine asks for: packets to send, timers to set, changes to the members. Collected here, and
+//! performed by the task.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,11 +16,11 @@ use super::packet::Packet;
 use super::status::{StatusError, StatusNote};
 use super::table::{Heard, Shared};
 
-/// The state machine's door to the world.
+/// Collects what the state machine asks for.
 pub(super) struct Outbox {
     table: Shared,
     sends: Vec<(Identity, Bytes)>,
-    /// By due time; the number keeps timers of the same time apart and in order.
+    /// By due time; the number keeps timers of the same time distinct and in order.
     timers: BTreeMap<(Instant, u64), Timer<Identity>>,
     timers_made: u64,
     left_alone: bool,
@@ -45,12 +45,12 @@ impl Outbox {
         std::mem::take(&mut self.sends)
     }
 
-    /// Drops every timer: the state machine that set them is no more.
+    /// Drops every timer: the state machine that set them no longer exists.
     pub(super) fn forget_timers(&mut self) {
         self.timers.clear();
     }
 
-    /// Whether the last living member was lost since this was last asked.
+    /// Whether the last living member was lost since the last call.
     pub(super) fn take_left_alone(&mut self) -> bool {
         std::mem::take(&mut self.left_alone)
     }
@@ -60,7 +60,7 @@ impl Outbox {
         self.timers.first_key_value().map(|((at, _), _)| *at)
     }
 
-    /// The next timer that is due by now, in order.
+    /// The next timer that is due, in order.
     pub(super) fn take_due(&mut self, now: Instant) -> Option<Timer<Identity>> {
         let first = self.timers.first_entry()?;
         (first.key().0 <= now).then(|| first.remove())
@@ -80,14 +80,14 @@ impl Runtime<Identity> for Outbox {
                 self.table.lock().see(member, Liveness::Gone, now);
             }
             Notification::Rename(_, member) => self.table.lock().rename(member, now),
-            // From here on the state machine ignores every timer that it set before, so that dropping them
-            // bounds their number however often this happens.
+            // From here on the state machine ignores every timer that it set before. Dropping them bounds their number,
+            // however often this happens.
             Notification::Idle => {
                 self.timers.clear();
                 self.left_alone = true;
             }
             Notification::Rejoin(me) => {
-                warn!(name = %me.name, "this node was taken for dead and joins again");
+                warn!(name = %me.name, "other nodes declared this node dead; it rejoins");
                 self.timers.clear();
                 self.table.lock().renewed(me, now);
             }
@@ -110,10 +110,10 @@ impl Runtime<Identity> for Outbox {
     }
 }
 
-/// Spreads statuses with the packets of the protocol: news goes on, what is known does not.
+/// Spreads statuses with the protocol's packets: new ones are passed on, known ones are not.
 pub(super) struct StatusNews(pub(super) Shared);
 
-/// Names what a status on its way is about: a later one about the same node takes its place.
+/// The subject of a status that is being spread: a later status of the same node replaces it.
 pub(super) struct About(NodeId);
 
 impl Invalidates for About {
@@ -132,7 +132,7 @@ impl BroadcastHandler<Identity> for StatusNews {
         sender: Option<&Identity>,
     ) -> Result<Option<About>, StatusError> {
         let (node, status) = StatusNote::from_bytes(item)?.read()?;
-        // Without a sender this node itself asks to spread it.
+        // Without a sender, this node itself asked to spread it.
         let hear = || self.0.lock().hear(node, status, Instant::now());
         let news = sender.is_none() || hear() != Heard::Known;
         Ok(news.then_some(About(node)))

@@ -1,5 +1,4 @@
-//! The timings of membership, from the timings: what the state machine goes by, and what the task does
-//! beside it.
+//! The intervals of membership, derived from the timings: those of the state machine and those of the task.
 
 use std::num::{NonZeroU8, NonZeroUsize};
 use std::time::Duration;
@@ -9,32 +8,32 @@ use foca::{Config, PeriodicParams};
 use super::packet::SWIM_BYTES_MAX;
 use crate::timings::Timings;
 
-/// Members to which news goes in every interval, and which help to reach a silent one.
+/// Members to which gossip goes in every interval, and which help to reach a silent one.
 const FANOUT: NonZeroUsize = NonZeroUsize::new(3).expect("3 is not 0");
-/// How often one node passes the same news on. If each of n nodes does so to members drawn at random, news
+/// How often one node passes the same update on. If each of n nodes does so to members drawn at random, an update
 /// misses one of them with a probability of about n / e^12.
 const TRANSMISSIONS: NonZeroU8 = NonZeroU8::new(12).expect("12 is not 0");
 
-/// How often the task looks after what.
+/// The intervals of the task.
 pub(super) struct Pace {
     /// Between two rounds.
     pub(super) interval: Duration,
-    /// Between two tries of nodes that are gone.
+    /// Between two attempts to reach nodes that are gone.
     pub(super) announce: Duration,
-    /// Between two tellings of the own status, at least.
+    /// The shortest time between two statuses that this node publishes.
     pub(super) status: Duration,
-    /// Until one that is gone is forgotten.
+    /// Until a member that is gone is forgotten.
     pub(super) forget: Duration,
-    /// Until a suspicion ends, whoever raised it.
+    /// Until a suspicion ends, whichever node raised it.
     pub(super) suspicion: Duration,
-    /// Rounds of silence after which a node takes itself for cut off.
+    /// Rounds without any packet after which a node considers itself cut off.
     pub(super) silent_rounds_max: u32,
 }
 
 impl Pace {
     pub(super) fn new(timings: &Timings) -> Self {
         let interval = positive(timings.gossip_interval);
-        // As long as one silent member is given from the probe that it missed.
+        // As long as one silent member is given, counted from the probe that it missed.
         let patience = timings.gossip_probe_period + timings.gossip_suspect;
         let rounds = patience.as_millis() / interval.as_millis();
         Self {
@@ -42,19 +41,19 @@ impl Pace {
             announce: positive(timings.gossip_announce),
             status: timings.gossip_status,
             forget: timings.gossip_forget,
-            // Whoever raised it goes first, and has the time to tell the others.
+            // The node that raised the suspicion decides first, and has time to tell the others.
             suspicion: 3 * patience,
             silent_rounds_max: u32::try_from(rounds).unwrap_or(u32::MAX).max(2),
         }
     }
 }
 
-/// Timers of no length would spin.
+/// Timers of zero length would spin.
 pub(super) fn positive(duration: Duration) -> Duration {
     duration.max(Duration::from_millis(1))
 }
 
-/// What the state machine goes by.
+/// The configuration of the state machine.
 pub(super) fn protocol(timings: &Timings) -> Config {
     let probe_period = timings.gossip_probe_period.max(Duration::from_millis(2));
     let periodic = |frequency, num_members| {
@@ -65,7 +64,7 @@ pub(super) fn protocol(timings: &Timings) -> Config {
     };
     Config {
         probe_period,
-        // The protocol demands less than the period; half of it leaves the other half to the indirect way.
+        // The protocol demands less than the period; half of it leaves the other half for indirect probes.
         probe_rtt: positive(timings.gossip_probe_rtt.min(probe_period / 2)),
         num_indirect_probes: FANOUT,
         max_transmissions: TRANSMISSIONS,

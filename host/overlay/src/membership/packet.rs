@@ -1,7 +1,7 @@
-//! Membership on the wire: what one packet may be, and the gate through which all that comes in must pass.
+//! Membership packets on the wire, and the checks that everything that comes in must pass.
 //!
-//! Most packets are the SWIM protocol's own. Two more let a node that came later catch up with statuses
-//! that were told before: it asks each member once, directly.
+//! Most packets are the SWIM protocol's own. Two more let a node that joined later catch up on statuses that were
+//! published before: it asks each member once, directly.
 
 use bytes::{Buf, BufMut, Bytes};
 use foca::{Codec, Header, Message, PostcardCodec, State};
@@ -13,9 +13,9 @@ use super::status::{StatusError, StatusNote};
 use super::table::Shared;
 use crate::limits::GOSSIP_PACKET_BYTES_MAX;
 
-/// Bytes that a packet needs beside the protocol's own.
+/// Bytes that a packet needs in addition to the protocol's own.
 const ENVELOPE_BYTES: usize = 8;
-/// Bytes that the protocol may fill.
+/// Bytes that the protocol may use.
 pub(super) const SWIM_BYTES_MAX: usize = GOSSIP_PACKET_BYTES_MAX - ENVELOPE_BYTES;
 
 /// One packet.
@@ -23,7 +23,7 @@ pub(super) const SWIM_BYTES_MAX: usize = GOSSIP_PACKET_BYTES_MAX - ENVELOPE_BYTE
 pub(super) enum Packet<'a> {
     /// Of the SWIM protocol.
     Swim(&'a [u8]),
-    /// "How are you? I am so."
+    /// Asks a member for its status, and states the sender's own.
     Ask {
         from: [u8; 16],
         status: Option<StatusNote>,
@@ -32,12 +32,12 @@ pub(super) enum Packet<'a> {
     Tell(StatusNote),
 }
 
-/// Why a packet was not taken in.
+/// Why a packet was not accepted.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PacketError {
-    #[error("the packet is larger than may be")]
+    #[error("the packet is too large")]
     TooLarge,
-    #[error("the bytes are no packet")]
+    #[error("the bytes are not a packet")]
     Malformed,
     #[error(transparent)]
     PublishedStatus(#[from] StatusError),
@@ -47,7 +47,7 @@ pub(super) enum PacketError {
 
 impl<'a> Packet<'a> {
     pub(super) fn to_bytes(&self) -> Bytes {
-        let bytes = postcard::to_stdvec(self).expect("plain fields always have a byte form");
+        let bytes = postcard::to_stdvec(self).expect("plain fields can always be serialized");
         Bytes::from(bytes)
     }
 
@@ -59,16 +59,16 @@ impl<'a> Packet<'a> {
     }
 }
 
-/// The protocol's own codec behind a gate: keeps the number of members bounded and the own identity from
-/// being driven on without end.
+/// The protocol's own codec with checks: bounds the number of members, and the number of identities that this node can
+/// be made to take.
 pub(super) struct GuardedCodec(pub(super) Shared);
 
-/// What the gate refuses.
+/// Why decoding was refused.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum GuardError {
     #[error(transparent)]
     Postcard(#[from] postcard::Error),
-    #[error("there is no room for another member")]
+    #[error("there is no space for another member")]
     Full,
     #[error("this node renewed its identity too often just now")]
     RenewedTooOften,

@@ -1,5 +1,4 @@
-//! How packets leave: each in a task of its own, bounded in number and in time, and nobody minds the loss
-//! of one.
+//! Sends packets: each in a task of its own, bounded in number and in time. Losing one does no harm.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +12,7 @@ use crate::counters::Counters;
 use crate::limits::GOSSIP_SENDS_MAX;
 use crate::transport::{Message, Sender, Transport};
 
-/// The way to others.
+/// What packets are sent with.
 pub(super) struct Wire {
     pub(super) transport: Arc<dyn Transport>,
     pub(super) sender: Arc<dyn Fn() -> Sender + Send + Sync>,
@@ -36,7 +35,7 @@ impl Sending {
         }
     }
 
-    /// Notes that a packet made no sense.
+    /// Counts a packet that was refused.
     pub(super) fn refused(&self) {
         self.wire.counters.packets_refused.increment(1);
     }
@@ -64,12 +63,12 @@ impl Sending {
         });
     }
 
-    /// Waits until one more is on its way no longer; `None` if none is.
+    /// Waits until one more packet has been sent or has failed; `None` if none is under way.
     pub(super) async fn sent(&mut self) -> Option<()> {
         self.under_way.join_next().await.map(|_| ())
     }
 
-    /// Gives up all that are under way.
+    /// Aborts everything that is under way.
     pub(super) async fn abandon(&mut self) {
         self.under_way.shutdown().await;
     }

@@ -1,7 +1,8 @@
-//! What a node tells all others of itself, and what is seen of each of them.
+//! The status that a node publishes to all others, and what this node sees of each member.
 //!
-//! A status is a claim of the node it is about: of two the later counts, and none is true for longer than
-//! it took to arrive. Placement lives well with that; nothing that must be right may rest on it.
+//! A status is a claim of the node that it describes. Of two statuses of a node the later counts, and every status
+//! is as old as the time it took to arrive. That is good enough for placement; nothing that must be correct may
+//! rely on it.
 
 use std::sync::Arc;
 
@@ -14,10 +15,10 @@ use serde::{Deserialize, Serialize};
 use super::identity::{is_address, is_name};
 use crate::limits::{STATUS_LINKS_MAX, STATUS_POLICIES_MAX, STATUS_POLICY_BYTES_MAX};
 
-/// What a node tells of itself.
+/// The status that a node publishes.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct PublishedStatus {
-    /// The zone it stands in; empty when it was told none.
+    /// The zone that the node is in; empty when it has none.
     pub zone: String,
     /// `host:port` of its HTTP port.
     pub http: String,
@@ -25,45 +26,45 @@ pub struct PublishedStatus {
     pub capacity: u64,
     /// Bytes of these that are free for replicas.
     pub free: u64,
-    /// Requests that it answered per second, lately.
+    /// Requests per second that it answered recently.
     pub load: u32,
     /// The nodes that it is linked with.
     pub links: Vec<NodeId>,
-    /// Its policies, each with what tells whether another node runs the same.
+    /// Its policies, each with its digest, which shows whether another node runs the same.
     pub policies: Vec<String>,
-    /// An operator empties it: nothing is to be placed on it.
+    /// An operator is draining it: nothing may be placed on it.
     pub draining: bool,
     /// When it started. Set on publishing.
     pub started_ms: u64,
-    /// Counts its tellings since then. Set on publishing.
+    /// Counts its statuses since then. Set on publishing.
     pub counter: u64,
 }
 
 /// A member of the network as this node sees it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct MemberSeen {
-    /// Who it is and where it listens.
+    /// The node and its address.
     pub peer: Peer,
-    /// How it seems to be.
+    /// Whether it seems to be alive.
     pub state: Liveness,
-    /// The last that it told of itself, once something has arrived.
+    /// Its latest status, once one has arrived.
     pub status: Option<Arc<PublishedStatus>>,
 }
 
 impl PublishedStatus {
-    /// What decides which of two statuses of a node is later.
+    /// Orders the statuses of one node.
     pub(super) fn stamp(&self) -> (u64, u64) {
         (self.started_ms, self.counter)
     }
 
-    /// The same with this stamp.
+    /// The same status with this stamp.
     pub(super) fn stamped(mut self, (started_ms, counter): (u64, u64)) -> Self {
         self.started_ms = started_ms;
         self.counter = counter;
         self
     }
 
-    /// The same, cut to what others accept.
+    /// The same status, cut to what others accept.
     pub(super) fn bounded(mut self) -> Self {
         self.links.truncate(STATUS_LINKS_MAX);
         self.policies.truncate(STATUS_POLICIES_MAX);
@@ -79,7 +80,7 @@ impl PublishedStatus {
     }
 }
 
-/// A status as it travels, with the node that it is about.
+/// A status on the wire, with the node that it describes.
 #[derive(Serialize, Deserialize, Clone, Debug)]
 pub(super) struct StatusNote {
     node: [u8; 16],
@@ -95,14 +96,14 @@ pub(super) struct StatusNote {
     is_draining: bool,
 }
 
-/// A status that no honest node tells.
+/// Why a status was refused. No honest node sends such a status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum StatusError {
-    #[error("the bytes are no status")]
+    #[error("the bytes are not a status")]
     Malformed,
-    #[error("a field of the status is longer than may be")]
+    #[error("a field of the status is too long")]
     TooLong,
-    #[error("a field of the status is no text for people")]
+    #[error("a field of the status is not readable text")]
     Unreadable,
 }
 
@@ -124,14 +125,14 @@ impl StatusNote {
     }
 
     pub(super) fn to_bytes(&self) -> Vec<u8> {
-        postcard::to_stdvec(self).expect("plain fields always have a byte form")
+        postcard::to_stdvec(self).expect("plain fields can always be serialized")
     }
 
     pub(super) fn from_bytes(bytes: &[u8]) -> Result<Self, StatusError> {
         postcard::from_bytes(bytes).map_err(|_| StatusError::Malformed)
     }
 
-    /// Who tells what, once every field has been checked.
+    /// The node and its status, once every field has been checked.
     pub(super) fn read(self) -> Result<(NodeId, PublishedStatus), StatusError> {
         let policy_fits = |policy: &String| policy.len() <= STATUS_POLICY_BYTES_MAX;
         if self.links.len() > STATUS_LINKS_MAX

@@ -1,7 +1,7 @@
-//! The task that runs the SWIM state machine: feeds it packets and time, carries out what it wants.
+//! The task that runs the SWIM state machine: feeds it packets and time, and performs what it asks for.
 //!
-//! Everything between two waits is synchronous. Packets go out in tasks of their own, bounded in number
-//! and time; losing one is nothing that the protocol could not bear.
+//! Everything between two waits is synchronous. Packets are sent in tasks of their own, bounded in number and time; the
+//! protocol tolerates the loss of any of them.
 
 use std::time::Duration;
 
@@ -28,10 +28,10 @@ use super::table::{Heard, Shared};
 use crate::limits::STATUS_ASKS_MAX;
 use crate::timings::Timings;
 
-/// Nodes that together try one that is gone, in each interval, however many nodes there are.
+/// Nodes that together try to reach one that is gone, in each interval, however many nodes there are.
 const HEALERS: usize = 3;
 
-/// What others hand in to the task.
+/// What others send to the task.
 pub(super) struct Mailbox {
     pub(super) packets: mpsc::Receiver<Bytes>,
     pub(super) announces: mpsc::Receiver<Peer>,
@@ -50,11 +50,11 @@ pub(super) struct Swim {
     table: Shared,
     sending: Sending,
     revision: watch::Sender<u64>,
-    /// What was last told of this node, and when.
-    told: Option<(PublishedStatus, Instant)>,
+    /// The status of this node that was last published, and when.
+    published: Option<(PublishedStatus, Instant)>,
     started_ms: u64,
-    /// Rounds since anything was heard of anybody. Counted in rounds, not in time, so that a node that stood
-    /// still as a whole does not take that for silence.
+    /// Rounds since any packet came. Counted in rounds, not in time: a node that was suspended as a whole must not take
+    /// that for silence.
     silent_rounds: u32,
     chance: StdRng,
     pace: Pace,
@@ -79,7 +79,7 @@ impl Swim {
             table,
             sending: Sending::new(wire, positive(timings.gossip_probe_period)),
             revision,
-            told: None,
+            published: None,
             started_ms,
             silent_rounds: 0,
             chance,
@@ -87,14 +87,14 @@ impl Swim {
         }
     }
 
-    /// Runs until told to leave or to stop.
+    /// Runs until it is told to leave or to stop.
     pub(super) async fn run(mut self, mut mail: Mailbox) {
         let mut round = ticking(self.pace.interval);
         let mut heal = ticking(self.pace.announce);
         loop {
             let due = self.outbox.due();
-            // What comes by time goes first and is rare; then what this node itself has to say, of which there
-            // is little; what others send, which may be a flood, goes last and holds up nothing.
+            // Timers go first and are rare; then what this node itself has to say, which is little; packets from
+            // others, of which there may be a flood, go last and hold up nothing.
             tokio::select! {
                 biased;
                 () = mail.stop.cancelled() => return,
@@ -121,7 +121,7 @@ impl Swim {
             Ok(()) => self.silent_rounds = 0,
             Err(error) => {
                 self.sending.refused();
-                debug!(%error, "a membership packet was not taken in");
+                debug!(%error, "a membership packet was refused");
             }
         }
     }
@@ -141,7 +141,7 @@ impl Swim {
         Ok(())
     }
 
-    /// Takes in what a node told us alone.
+    /// Accepts a status that a node sent to this node alone.
     fn hear(&mut self, note: StatusNote) -> Result<(), PacketError> {
         let (node, status) = note.read()?;
         let stamp = status.stamp();
@@ -153,12 +153,12 @@ impl Swim {
                 table.lifetime(node),
             )
         };
-        // A change has to go on from here: what is known already is not passed on when it comes again. The
-        // first of its node is most likely old news, and who lacks it asks.
+        // A change must be passed on from here: the protocol does not pass on a status that is already known when
+        // it comes again. The first status of a node is most likely old, and nodes that lack it ask for it.
         if heard == Heard::Later {
             self.spread(&note)?;
         }
-        // Where a later one is known its clock went back; told of that, it speaks under a later stamp.
+        // If a later status is known, the node's clock went back; when it learns of that, it uses a later stamp.
         if let Some((member, Some(known))) = member
             && stamp < known.stamp()
         {
@@ -185,7 +185,7 @@ impl Swim {
         }
     }
 
-    /// What is looked after in every interval: the table, the own status, those of others.
+    /// The work of every interval: the table, the own status, the statuses of others.
     fn round(&mut self, own: &Option<PublishedStatus>) {
         let now = Instant::now();
         self.silent_rounds = self.silent_rounds.saturating_add(1);
@@ -195,7 +195,7 @@ impl Swim {
         self.settle_suspicions(now);
         self.forget(now);
         if let Some(own) = own {
-            self.tell(own, now);
+            self.publish(own, now);
         }
         let unheard = self.table.lock().take_unheard(now, STATUS_ASKS_MAX);
         for member in unheard {
@@ -207,9 +207,9 @@ impl Swim {
         }
     }
 
-    /// Declares dead whoever was suspected for too long. Whoever raised a suspicion does that in time; but one
-    /// that joined again or began anew meanwhile has forgotten that it did, and the others would suspect for ever.
-    /// A node that lives hears of it and joins again.
+    /// Declares nodes dead that were suspected for too long. The node that raised a suspicion normally does that,
+    /// but if it rejoined or restarted its state machine in the meantime, it has forgotten the suspicion, and the
+    /// others would suspect forever. A node that is alive hears of it and rejoins.
     fn settle_suspicions(&mut self, now: Instant) {
         let overdue = self.table.lock().suspected_for(self.pace.suspicion, now);
         if overdue.is_empty() {
@@ -241,15 +241,15 @@ impl Swim {
         }
     }
 
-    /// Spreads the own status if it changed, or if others know a later one from before a clock went back.
-    fn tell(&mut self, own: &PublishedStatus, now: Instant) {
+    /// Publishes the own status if it changed, or if others know a later one from before a clock went back.
+    fn publish(&mut self, own: &PublishedStatus, now: Instant) {
         let heard = self.table.lock().own_stamp_heard();
-        let stamp = match &self.told {
+        let stamp = match &self.published {
             None => heard.max(Some((self.started_ms, 0))),
-            Some((told, _)) if heard > Some(told.stamp()) => heard,
-            Some((told, at)) => {
-                let same = own.clone().stamped(told.stamp()) == *told;
-                (!same && now >= *at + self.pace.status).then(|| told.stamp())
+            Some((last, _)) if heard > Some(last.stamp()) => heard,
+            Some((last, at)) => {
+                let same = own.clone().stamped(last.stamp()) == *last;
+                (!same && now >= *at + self.pace.status).then(|| last.stamp())
             }
         };
         let Some((started_ms, counter)) = stamp else {
@@ -257,17 +257,17 @@ impl Swim {
         };
         let status = own.clone().stamped((started_ms, counter.saturating_add(1)));
         let note = StatusNote::new(self.foca.identity().node, &status);
-        self.told = Some((status, now));
-        report(self.spread(&note), "telling the own status");
+        self.published = Some((status, now));
+        report(self.spread(&note), "publishing the own status");
     }
 
     fn own_note(&self) -> Option<StatusNote> {
-        let (told, _) = self.told.as_ref()?;
-        Some(StatusNote::new(self.foca.identity().node, told))
+        let (status, _) = self.published.as_ref()?;
+        Some(StatusNote::new(self.foca.identity().node, status))
     }
 
-    /// Tries nodes that are gone: they may be back, or the network was split. A node that is left alone
-    /// always tries; where many are alive a few do, whichever, so that the effort stays the same.
+    /// Tries to reach nodes that are gone: they may be back, or the network was split. A node that is alone always
+    /// tries; when many are alive, a few of them do, chosen at random, so that the total effort stays the same.
     fn heal(&mut self) {
         let alive = self.foca.num_members();
         if alive > HEALERS && self.chance.random_range(0..alive) >= HEALERS {
@@ -281,23 +281,23 @@ impl Swim {
         }
     }
 
-    /// Whether nobody has spoken for as long as a single silent member is given before it counts as gone.
+    /// Whether no packet has come for as long as a single silent member is given before it counts as gone.
     fn is_cut_off(&self) -> bool {
         self.foca.num_members() > 0 && self.silent_rounds >= self.pace.silent_rounds_max
     }
 
-    /// Nobody answers any more: then it is likelier that this node was cut off than that all others died at
-    /// once. What it believes of them is void and must not be spread when they are back, so the state machine
-    /// starts over. The table shows them as gone and is where to try them from.
+    /// Starts over when nobody answers any more. It is then more likely that this node was cut off than that all
+    /// others died together. What the state machine believes of them is void and must not be spread when they are
+    /// back, so it is replaced. The table shows them as gone and is where to try them from.
     fn begin_anew(&mut self) {
-        warn!("no member answers any more: this node is on its own");
+        warn!("no member answers any more; this node may be cut off from the network");
         let me = self.foca.identity().clone();
         self.silent_rounds = 0;
         self.outbox.forget_timers();
         self.table.lock().lose_all(Instant::now());
         self.foca = machine(me, &self.config, &self.table, &mut self.chance);
         if let Some(own) = self.own_note() {
-            report(self.spread(&own), "telling the own status again");
+            report(self.spread(&own), "publishing the own status again");
         }
     }
 
@@ -307,7 +307,7 @@ impl Swim {
         }
     }
 
-    /// Says farewell and waits until it is said, for as long as one packet may take.
+    /// Announces that this node leaves, and waits until that is sent, for as long as one packet may take.
     async fn leave(mut self) {
         self.sending.abandon().await;
         let outcome = self.foca.leave_cluster(&mut self.outbox);
@@ -329,7 +329,7 @@ fn machine(me: Identity, config: &Config, table: &Shared, chance: &mut StdRng) -
 
 fn report(outcome: Result<(), foca::Error>, what: &'static str) {
     if let Err(error) = outcome {
-        warn!(%error, what, "the membership protocol stumbled and goes on");
+        warn!(%error, what, "the membership protocol failed at a step and continues");
     }
 }
 

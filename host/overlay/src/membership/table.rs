@@ -1,7 +1,7 @@
-//! The members as this node knows them: what the protocol said last, and what each told of itself.
+//! The members as this node knows them: their state according to the protocol, and the status each published.
 //!
-//! A plain table without clock or network. The task that runs the protocol writes it, everybody may read
-//! it; it is locked only for a moment and never while anything is awaited.
+//! A plain table without clock or network. The task that runs the protocol writes it, and anybody may read it. It is
+//! locked only briefly, and never across an await.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry as Slot;
@@ -17,13 +17,13 @@ use tokio::time::Instant;
 use super::identity::Identity;
 use super::status::{MemberSeen, PublishedStatus};
 
-/// The first pause before a member that did not tell its status is asked again; doubles from there.
+/// The first pause before a member without a known status is asked again; it doubles each time.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
-/// Renewals of the own identity that may follow each other at once; a dozen overtake any honest rival.
+/// Renewals of the own identity that may follow each other without a pause; a dozen overtake any honest rival.
 const RENEWALS_AT_ONCE: u32 = 16;
-/// The shortest pause before each further one, however often this node is called dead.
+/// The shortest pause before each further renewal, however often this node is declared dead.
 const RENEW_AGAIN: Duration = Duration::from_secs(1);
-/// A member that told nothing for so long is asked whether anything was missed.
+/// A member that sent no status for this long is asked whether one was missed.
 const ASK_ANYHOW: Duration = Duration::from_secs(60);
 
 /// The table behind its lock.
@@ -35,33 +35,32 @@ impl Shared {
         Self(Arc::new(Mutex::new(Table::new(me, MEMBERS_MAX))))
     }
 
-    /// The table; whoever panicked while holding it left no half-made change behind, as every change is one
-    /// assignment or insertion.
+    /// Locks the table.
     pub(super) fn lock(&self) -> MutexGuard<'_, Table> {
         self.0.lock()
     }
 }
 
-/// What a status that came in is worth.
+/// What an incoming status brings.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Heard {
-    /// Nothing: one as late is known, or the node is not.
+    /// Nothing: an equally late one is known, or the node is unknown.
     Known,
-    /// The first of its node.
+    /// The first status of its node.
     First,
-    /// Later than the one that was known.
+    /// A later status than the known one.
     Later,
 }
 
-/// All that is known of the members.
+/// Everything that is known of the members.
 pub(super) struct Table {
     me: Identity,
     renewed: Option<Instant>,
     members_max: usize,
     entries: BTreeMap<NodeId, Entry>,
-    /// Nodes let in since the table last agreed with the protocol, which may not be in it yet.
+    /// Nodes admitted since the table last agreed with the protocol; they may not be in it yet.
     strangers: usize,
-    /// The latest stamp under which somebody tells a status of this node.
+    /// The latest stamp of a status of this node that others spread.
     own_stamp_heard: Option<(u64, u64)>,
     snapshot: Option<Arc<[MemberSeen]>>,
     changed: bool,
@@ -88,7 +87,7 @@ impl Entry {
         }
     }
 
-    /// False if that is how it is already.
+    /// Returns false if nothing changes.
     fn update(&mut self, identity: &Identity, state: Liveness, now: Instant) -> bool {
         if self.identity == *identity && self.state == state {
             return false;
@@ -118,7 +117,7 @@ impl Table {
         }
     }
 
-    /// Every other member, in no order.
+    /// Every other member, in no particular order.
     pub(super) fn members(&mut self) -> Arc<[MemberSeen]> {
         let entries = &self.entries;
         let seen = |entry: &Entry| MemberSeen {
@@ -132,12 +131,12 @@ impl Table {
         Arc::clone(snapshot)
     }
 
-    /// Whether anything changed since this was last asked.
+    /// Whether anything changed since the last call.
     pub(super) fn take_changed(&mut self) -> bool {
         std::mem::take(&mut self.changed)
     }
 
-    /// Whether a node that somebody speaks of may become known: all that are, and others while there is room.
+    /// Whether a node that others mention may become known: known ones always, others while there is space.
     pub(super) fn admit(&mut self, node: NodeId) -> bool {
         if node == self.me.node || self.entries.contains_key(&node) {
             return true;
@@ -147,14 +146,14 @@ impl Table {
         space
     }
 
-    /// This node was taken for dead and goes by another identity from now on.
+    /// This node was declared dead and uses another identity from now on.
     pub(super) fn renewed(&mut self, me: &Identity, now: Instant) {
         self.me = me.clone();
         self.renewed = Some(now);
     }
 
-    /// Whether this is about our own identity and we changed it often and only just now. Word that it is dead
-    /// is left unheard then; it comes again if it must. Nobody can thus drive us through identities.
+    /// Whether this is about the own identity, and that was renewed too often just now. The claim that it is dead
+    /// is then ignored; it will come again if it matters. So nobody can force this node through identities.
     pub(super) fn renewed_too_often(&self, identity: &Identity, now: Instant) -> bool {
         let just_now = |at: Instant| now < at + RENEW_AGAIN;
         *identity == self.me
@@ -162,7 +161,7 @@ impl Table {
             && self.renewed.is_some_and(just_now)
     }
 
-    /// The protocol says how a member is.
+    /// Records the state of a member according to the protocol.
     pub(super) fn see(&mut self, identity: &Identity, state: Liveness, now: Instant) {
         if identity.node == self.me.node {
             return;
@@ -180,7 +179,7 @@ impl Table {
         self.note_change();
     }
 
-    /// A member goes by another identity now, in the same state.
+    /// Records that a member uses another identity now, in the same state.
     pub(super) fn rename(&mut self, identity: &Identity, now: Instant) {
         let known = self.entries.get(&identity.node);
         if let Some(state) = known.map(|entry| entry.state) {
@@ -188,7 +187,7 @@ impl Table {
         }
     }
 
-    /// Takes over all that the protocol knows.
+    /// Takes over everything that the protocol knows.
     pub(super) fn agree<'a>(
         &mut self,
         known: impl Iterator<Item = (&'a Identity, Liveness)>,
@@ -200,7 +199,7 @@ impl Table {
         self.strangers = 0;
     }
 
-    /// Nobody can be reached any more.
+    /// Marks all members as gone: none can be reached any more.
     pub(super) fn lose_all(&mut self, now: Instant) {
         let lifetime = |entry: &&mut Entry| entry.state != Liveness::Gone;
         for entry in self.entries.values_mut().filter(lifetime) {
@@ -209,7 +208,7 @@ impl Table {
         self.note_change();
     }
 
-    /// A status came in.
+    /// Records an incoming status.
     pub(super) fn hear(&mut self, node: NodeId, status: PublishedStatus, now: Instant) -> Heard {
         if node == self.me.node {
             self.own_stamp_heard = self.own_stamp_heard.max(Some(status.stamp()));
@@ -230,13 +229,13 @@ impl Table {
         heard
     }
 
-    /// The latest stamp under which somebody tells a status of this node; later than its own only after a
-    /// clock went back.
+    /// The latest stamp of a status of this node that others spread. It is later than the own stamp only after a clock
+    /// went back.
     pub(super) fn own_stamp_heard(&self) -> Option<(u64, u64)> {
         self.own_stamp_heard
     }
 
-    /// Members whose status is missing or old, to be asked now; each then waits for its next turn.
+    /// Members whose status is missing or old, to be asked now. Each of them then waits for its next turn.
     pub(super) fn take_unheard(&mut self, now: Instant, at_most: usize) -> Vec<Identity> {
         let due = |entry: &&mut Entry| entry.state != Liveness::Gone && entry.ask_at <= now;
         let ask = |entry: &mut Entry| {
@@ -265,7 +264,7 @@ impl Table {
         entries.map(|entry| entry.identity.clone()).collect()
     }
 
-    /// Members that have been suspected for so long.
+    /// Members that have been suspected for `patience` or longer.
     pub(super) fn suspected_for(&self, patience: Duration, now: Instant) -> Vec<NodeId> {
         let overdue = self
             .entries
@@ -274,8 +273,8 @@ impl Table {
         overdue.map(|(node, _)| *node).collect()
     }
 
-    /// Removes the members that were gone for long enough, or all that are gone when there is no room left
-    /// for others, and returns them.
+    /// Removes and returns the members that have been gone for `after` or, when there is no space left for others, all
+    /// that are gone.
     pub(super) fn forget(&mut self, after: Duration, now: Instant) -> Vec<Identity> {
         let full = self.entries.len() >= self.members_max;
         let forgotten: Vec<_> = self

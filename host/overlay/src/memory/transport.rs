@@ -1,4 +1,4 @@
-//! The calls of one node over a network in memory.
+//! `MemoryTransport`: the calls of one node over a network in memory.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -72,7 +72,7 @@ impl MemoryTransport {
     }
 }
 
-/// One way between two nodes, as long as both stay and nobody cuts it.
+/// The connection between two nodes for one call, as long as both run and nobody cuts it.
 #[derive(Clone)]
 struct Wire {
     world: Arc<SharedNetwork>,
@@ -83,7 +83,7 @@ struct Wire {
     fate: Fate,
 }
 
-/// Who of the two ends of a [`Wire`] speaks.
+/// The end of a [`Wire`] that sends.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Speaker {
     Caller,
@@ -91,19 +91,19 @@ enum Speaker {
 }
 
 impl Wire {
-    /// Ends when the way is gone.
+    /// Ends when the connection breaks.
     async fn broken(&self) -> CallError {
         let broken = |state: &State| state.broken(&self.from, self.lifetime, &self.to, self.start);
         self.world.state.until(broken).await
     }
 
-    /// Ends when the node that is called is gone.
+    /// Ends when the called node has stopped.
     async fn called_is_gone(&self) {
         let gone = |state: &State| (!state.listens(&self.to, self.start)).then_some(());
         self.world.state.until(gone).await;
     }
 
-    /// Waits while what is said does not arrive.
+    /// Waits while nothing that this end sends arrives.
     async fn heard(&self, speaker: Speaker) {
         let (from, to) = match speaker {
             Speaker::Caller => (&self.from, &self.to),
@@ -113,7 +113,7 @@ impl Wire {
         self.world.state.until(heard).await;
     }
 
-    /// Lets one message pass: it takes its time, and stays away as long as nothing arrives.
+    /// Waits as long as one message takes, and then until messages from this end arrive.
     async fn pass(&self, speaker: Speaker) {
         let way = pair(&self.from, &self.to);
         let delay = self.world.state().delays.get(&way).copied();
@@ -154,7 +154,7 @@ impl Wire {
         }
     }
 
-    /// Has the other node do what was asked for as long as it lives, whatever becomes of the call.
+    /// Runs the called node's work to its end, as long as that node runs, even if the call is dropped.
     async fn served_to_its_end<A: Send + 'static>(
         &self,
         answer: impl Future<Output = Result<A, Refusal>> + Send + 'static,
@@ -169,7 +169,7 @@ impl Wire {
         });
         match served.await {
             Ok(Some(answer)) => answer,
-            // The way is broken, and the call ends with that.
+            // The connection is broken, which ends the call.
             Ok(None) => pending().await,
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
@@ -178,7 +178,7 @@ impl Wire {
         }
     }
 
-    /// Has the same ask arrive once more.
+    /// Delivers the same call once more, later.
     fn repeat<A: Send + 'static>(
         &self,
         after: Duration,
@@ -195,8 +195,8 @@ impl Wire {
         });
     }
 
-    /// The stream, as long as the way lasts. Each chunk waits while nothing arrives; the delay of the
-    /// way is paid by the call, not by every chunk.
+    /// The stream, as long as the connection lasts. Each chunk waits while nothing arrives. The delay of the connection
+    /// applies once to the call, not to every chunk.
     fn stream(self, speaker: Speaker, chunks: Chunks) -> Chunks {
         stream::unfold(Some((self, chunks)), move |state| async move {
             let (wire, mut chunks) = state?;
@@ -306,7 +306,7 @@ impl Transport for MemoryTransport {
         if pace.is_broken() {
             return Err(protocol(
                 &to.address,
-                "it took a broken stream for a whole one",
+                "it accepted a broken stream as complete",
             ));
         }
         Ok(answer)
@@ -365,8 +365,8 @@ impl Transport for MemoryTransport {
     }
 }
 
-/// The content of a preparation as its receiver sees it: a break is no end, and other than the declared
-/// bytes are none either.
+/// The content of a preparation as its receiver sees it: a break is an error, not an end, and so is a count other
+/// than the declared one.
 fn whole(
     chunks: BoxStream<'static, Result<Bytes, PrepareBroken>>,
     declared: Option<u64>,

@@ -1,4 +1,4 @@
-//! What the wire may do to a call. The network carries it out; who makes the weather decides it.
+//! `Weather`: what may happen to a call on its way. It decides, and the network carries it out.
 
 use std::time::Duration;
 
@@ -31,36 +31,36 @@ pub enum Call {
     Gossip,
 }
 
-/// Which part of a call is lost. The caller waits for it until its deadline.
+/// The part of a call that is lost. The caller then waits until its deadline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lost {
-    /// The other side never hears of it.
+    /// The call never arrives.
     Ask,
-    /// The other side did what was asked.
+    /// The call is carried out, but its answer never arrives.
     Answer,
 }
 
-/// What becomes of one call on its way. The default is what a good wire does.
+/// What happens to one call on its way. The default is a network without faults.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Fate {
-    /// How long the ask is on its way, beside the delay of its way.
+    /// How long the call is on its way, in addition to the delay of the connection.
     pub ask_takes: Duration,
-    /// How long the answer is.
+    /// How long the answer is on its way.
     pub answer_takes: Duration,
-    /// How long each chunk of a stream is.
+    /// How long each chunk of a stream is on its way.
     pub chunk_takes: Duration,
-    /// Whether something of it is lost.
+    /// The part of the call that is lost, if any.
     pub lost: Option<Lost>,
-    /// The ask arrives once more, so much later; what is answered then nobody hears. Nothing that carries a
-    /// stream arrives twice.
+    /// The call arrives once more after this long; that answer is discarded. Calls that carry a stream are never
+    /// duplicated.
     pub again_after: Option<Duration>,
-    /// The other side does what was asked to its end, even when the asker has given up. Otherwise it is cut off
-    /// with the call.
+    /// The called node completes its work even if the caller has given up. Otherwise the work is dropped with the
+    /// call.
     pub goes_on: bool,
 }
 
-/// Decides what becomes of every call. Asked once a call, when it is made.
+/// Decides what happens to every call. Asked once per call, when it is made.
 pub trait Weather: Send + Sync + 'static {
-    /// For a call from one address to another.
+    /// The fate of a call from one address to another.
     fn fate(&self, from: &str, to: &str, call: Call) -> Fate;
 }

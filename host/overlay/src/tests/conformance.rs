@@ -1,4 +1,4 @@
-//! What the driver may rely on, whatever carries its messages.
+//! What the driver may rely on, whichever transport carries its messages.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -283,7 +283,7 @@ async fn a_fetch_brings_exactly_what_was_asked_for(bench: Bench) {
     ] {
         let fetched = fetch(&bench, &name, offset, length)
             .await
-            .expect("it is there");
+            .expect("it exists");
         assert_eq!(*fetched.record, *record(&name, size));
         let tree: Vec<_> = (0..6 * 32).map(|at| at as u8).collect();
         assert_eq!(fetched.tree, tree);
@@ -297,7 +297,7 @@ async fn a_fetch_brings_exactly_what_was_asked_for(bench: Bench) {
 }
 
 async fn an_empty_file_is_fetched(bench: Bench) {
-    let fetched = fetch(&bench, "ada/0", 0, 0).await.expect("it is there");
+    let fetched = fetch(&bench, "ada/0", 0, 0).await.expect("it exists");
     assert!(fetched.tree.is_empty());
     assert_eq!(sizes(fetched).await, (0, None));
 }
@@ -322,7 +322,7 @@ const PILE: u64 = 8 * MIB;
 async fn a_slow_reader_slows_the_sender(bench: Bench) {
     let size = 64 * MIB;
     let fetched = fetch(&bench, &format!("ada/{size}"), 0, size).await;
-    let mut chunks = fetched.expect("it is there").chunks;
+    let mut chunks = fetched.expect("it exists").chunks;
     let mut taken = 0;
     while taken < 4 * MIB {
         let chunk = chunks
@@ -331,13 +331,13 @@ async fn a_slow_reader_slows_the_sender(bench: Bench) {
             .expect("there is more")
             .expect("nothing breaks");
         taken += chunk.len() as u64;
-        // Time enough for a sender that doesn't wait to send everything.
+        // Enough time for a sender that doesn't wait to send everything.
         for _ in 0..30 {
             let probe = bench
                 .transport
                 .probe(&bench.to, from_a(exact("ada/x")))
                 .await;
-            probe.expect("calls go on beside a slow stream");
+            probe.expect("calls work next to a slow stream");
         }
         let produced = bench.node.produced.load(Ordering::SeqCst);
         assert!(
@@ -356,7 +356,7 @@ async fn a_slow_reader_slows_the_sender(bench: Bench) {
 
 async fn a_dropped_fetch_stops_the_sender(bench: Bench) {
     let fetched = fetch(&bench, &format!("ada/{}", 64 * MIB), 0, 64 * MIB).await;
-    drop(fetched.expect("it is there"));
+    drop(fetched.expect("it exists"));
     let dropped = &bench.node.dropped;
     until("the sender's stream is dropped", || {
         dropped.load(Ordering::SeqCst) == 1
@@ -381,7 +381,7 @@ async fn a_dropped_call_stops_the_work_behind_it(bench: Bench) {
 
 type PreparedBytes = BoxStream<'static, Result<Bytes, PrepareBroken>>;
 
-/// Bytes of content in chunks of 700,001, counted as they are drawn.
+/// Bytes of content in chunks of 700,001, counted as they are read.
 fn source(size: usize, drawn: &Arc<AtomicU64>) -> PreparedBytes {
     let drawn = Arc::clone(drawn);
     let content = Bytes::from(vec![7; size]);
@@ -489,7 +489,7 @@ async fn nobody_at_an_address_is_unreachable(bench: Bench) {
     };
     let dead = &bench.dead;
     let probe = bench.transport.probe(dead, from_a(exact("ada/x"))).await;
-    check(probe.expect_err("nobody is there"));
+    check(probe.expect_err("nobody listens there"));
     let ask = PrepareAsk {
         preparation: 5,
         key: key("ada/x"),
@@ -499,7 +499,7 @@ async fn nobody_at_an_address_is_unreachable(bench: Bench) {
         .transport
         .prepare(dead, from_a(ask), whole(5 << 20))
         .await;
-    check(prepare.expect_err("nobody is there"));
+    check(prepare.expect_err("nobody listens there"));
     let ask = FetchAsk {
         key: key("ada/5"),
         version: version(),
@@ -507,7 +507,7 @@ async fn nobody_at_an_address_is_unreachable(bench: Bench) {
         length: 5,
     };
     let fetch = bench.transport.fetch(dead, from_a(ask)).await;
-    check(fetch.map(|_| ()).expect_err("nobody is there"));
+    check(fetch.map(|_| ()).expect_err("nobody listens there"));
 }
 
 async fn silence_ends_at_the_deadline(bench: Bench) {

@@ -1,4 +1,4 @@
-//! A node that does as the key it is asked about tells it.
+//! A node whose behaviour is chosen by the key that it is asked about.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -30,9 +30,9 @@ use crate::transport::{
 /// See the module.
 pub(super) struct Fake {
     here: Peer,
-    /// Everything it was told, printed.
+    /// Everything that it received, printed.
     heard: Mutex<Vec<String>>,
-    /// Bytes of content that were drawn from it.
+    /// Bytes of content that were read from it.
     pub(super) produced: Arc<AtomicU64>,
     /// How the content of preparations ended.
     pub(super) prepared: Mutex<Vec<Result<u64, CallError>>>,
@@ -81,7 +81,7 @@ pub(super) fn record(text: &str, size: u64) -> Arc<Record> {
     })
 }
 
-/// What the node says when asked about this key: `refuse/kind`, or nothing at all for `silent/…`.
+/// The refusal for a key `refuse/kind`. For `silent/…` the node does not answer at all.
 fn refusal(key: &Key) -> Option<Refusal> {
     let text = format!("no: {key} (ähm)");
     Some(match key.as_str() {
@@ -106,7 +106,7 @@ impl Fake {
         }
     }
 
-    /// Everything it was told since it was last asked.
+    /// Everything that it received since the last call.
     pub(super) fn heard(&self) -> Vec<String> {
         std::mem::take(&mut self.heard.lock())
     }
@@ -139,8 +139,8 @@ impl Fake {
         refusal(key).map_or(Ok(()), Err)
     }
 
-    /// So many bytes, in chunks of a group, drawn one by one; `broken/…` breaks after one of them and
-    /// `short/…` ends.
+    /// `size` bytes, in chunks of a group, produced as they are read. `broken/…` breaks after one chunk, and `short/…`
+    /// ends after it.
     fn content(&self, key: &Key, size: u64) -> BoxStream<'static, Result<Bytes, CallError>> {
         let produced = Arc::clone(&self.produced);
         let dropped = Dropped(Arc::clone(&self.dropped));
@@ -281,7 +281,7 @@ impl Serve for Fake {
     }
 }
 
-/// What the node answers to a comparison.
+/// The node's answer to a comparison.
 pub(super) fn reconciled(ask: &ReconcileAsk) -> ReconcileAnswer {
     match ask {
         ReconcileAsk::Root(7) | ReconcileAsk::Filter { known: 7 } => ReconcileAnswer::Agreed,
@@ -302,7 +302,7 @@ pub(super) fn reconciled(ask: &ReconcileAsk) -> ReconcileAnswer {
     }
 }
 
-/// What the node answers to a probe for this key.
+/// The node's answer to a probe for this key.
 pub(super) fn answer(key: &Key, neighbour: &Peer) -> Answer {
     Answer {
         hits: vec![Hit {

@@ -1,4 +1,4 @@
-//! What only sockets can show: hostile bytes, other people's servers, restarts, health and reflection.
+//! What only sockets can show: hostile bytes, foreign servers, restarts, health and reflection.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,7 +51,7 @@ async fn probe(bench: &Bench) -> Result<(), CallError> {
 async fn bound() -> (TcpListener, Peer) {
     let listener = TcpListener::bind("127.0.0.1:0")
         .await
-        .expect("loopback is there");
+        .expect("loopback exists");
     let to = peer(&listener.local_addr().expect("it is bound").to_string());
     (listener, to)
 }
@@ -74,7 +74,7 @@ async fn garbage_on_the_socket_leaves_the_node_unharmed() {
         let mut socket = TcpStream::connect(&*bench.to.address)
             .await
             .expect("it listens");
-        // The node may hang up before it has everything.
+        // The node may hang up before it has received everything.
         drop(socket.write_all(&bytes).await);
         drop(socket.shutdown().await);
         let mut answer = Vec::new();
@@ -109,7 +109,9 @@ async fn connections_without_a_call_shut_no_node_out() {
         floor: None,
     };
     let answer = transport.probe(&to, from_a(question));
-    let answer = timeout(PATIENCE, answer).await.expect("there is a place");
+    let answer = timeout(PATIENCE, answer)
+        .await
+        .expect("there is a free slot");
     assert!(answer.is_ok(), "{answer:?}");
 }
 
@@ -268,7 +270,7 @@ async fn a_stopping_server_breaks_off_what_does_not_end_in_time() {
         .transport
         .fetch(&bench.to, from_a(ask))
         .await
-        .expect("it is there");
+        .expect("it exists");
     bench._server.take().expect("it was started").stop().await;
     let chunks: Result<Vec<_>, _> = fetched.body.chunks.try_collect().await;
     assert!(chunks.is_err());
@@ -296,8 +298,8 @@ async fn a_peer_that_accepts_and_says_nothing_is_late() {
     );
 }
 
-/// What a caller is told of this address.
-async fn told_of(address: &str) -> String {
+/// The error of a caller of this address.
+async fn error_of(address: &str) -> String {
     let transport = crate::grpc::GrpcTransport::new(&patient());
     let question = Question::Exact {
         key: key("ada/x"),
@@ -309,13 +311,13 @@ async fn told_of(address: &str) -> String {
     error.to_string()
 }
 
-/// The address of a server that answers every greeting with these bytes and hangs up.
+/// The address of a server that answers every preface with these bytes and hangs up.
 async fn stranger(answer: &'static [u8]) -> String {
     let (listener, to) = bound().await;
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             let mut greeting = [0; 24];
-            // Whoever calls may have gone already.
+            // The caller may be gone already.
             let _ = stream.read_exact(&mut greeting).await;
             let _ = stream.write_all(answer).await;
             let _ = stream.shutdown().await;
@@ -327,9 +329,9 @@ async fn stranger(answer: &'static [u8]) -> String {
 #[tokio::test]
 async fn why_no_node_can_be_reached_is_said_in_words() {
     let check = async |address: &str, words: &str| {
-        let told = told_of(address).await;
-        assert!(told.contains(address) && told.contains(words), "{told}");
-        assert!(!told.contains("uncategorized"), "{told}");
+        let error = error_of(address).await;
+        assert!(error.contains(address) && error.contains(words), "{error}");
+        assert!(!error.contains("uncategorized"), "{error}");
     };
     check(
         "nowhere.invalid:7400",
@@ -340,16 +342,16 @@ async fn why_no_node_can_be_reached_is_said_in_words() {
     drop(listener);
     check(&nobody.address, "connection refused").await;
     let page = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
-    // What it said is not always known when it has hung up.
+    // What it said is not always known after it hung up.
     check(&stranger(page).await, "").await;
-    // An alert of TLS: unexpected message.
+    // A TLS alert: unexpected message.
     check(&stranger(b"\x15\x03\x03\x00\x02\x02\x0a").await, "").await;
     check(&stranger(b"220 mail.example ESMTP\r\n").await, "").await;
     check(&stranger(b"").await, "").await;
 }
 
-/// Calls a server that is no Dataverse node and answers everything like this.
-async fn told_by_stranger<R: IntoResponse + Clone + Send + Sync + 'static>(answer: R) -> String {
+/// The error of a call to a server that is not a Dataverse node and answers everything like this.
+async fn error_of_stranger<R: IntoResponse + Clone + Send + Sync + 'static>(answer: R) -> String {
     let (listener, to) = bound().await;
     let router = axum::Router::new().fallback(move || std::future::ready(answer.clone()));
     let services = Services::default().with("stranger", &[], |_| Routes::from(router));
@@ -364,16 +366,22 @@ async fn told_by_stranger<R: IntoResponse + Clone + Send + Sync + 'static>(answe
         matches!(reply, Err(CallError::Protocol { .. })),
         "{reply:?}"
     );
-    reply.expect_err("it is no node").to_string()
+    reply.expect_err("it is not a node").to_string()
 }
 
 #[tokio::test]
 async fn what_another_server_says_is_not_passed_on() {
     let page = "<html>Apache/2.4 at /srv/secret</html>";
-    let told = told_by_stranger(axum::response::Html(page)).await;
-    assert!(!told.contains("html") && !told.contains("secret"), "{told}");
-    let told = told_by_stranger((axum::http::StatusCode::NOT_FOUND, page)).await;
-    assert!(!told.contains("html") && !told.contains("secret"), "{told}");
+    let error = error_of_stranger(axum::response::Html(page)).await;
+    assert!(
+        !error.contains("html") && !error.contains("secret"),
+        "{error}"
+    );
+    let error = error_of_stranger((axum::http::StatusCode::NOT_FOUND, page)).await;
+    assert!(
+        !error.contains("html") && !error.contains("secret"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -383,5 +391,5 @@ async fn a_status_that_is_no_status_does_not_harm_the_caller() {
         ("grpc-status", "3"),
         ("grpc-status-details-bin", "!!! this is not base64 !!!"),
     ];
-    told_by_stranger(headers).await;
+    error_of_stranger(headers).await;
 }

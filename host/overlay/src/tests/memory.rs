@@ -1,4 +1,4 @@
-//! Faults that a test can put into the network in memory.
+//! Faults that a test can cause in the network in memory.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -96,7 +96,7 @@ async fn a_stream_breaks_when_its_sender_stops_even_if_another_takes_its_place()
     let fetched = transport
         .fetch(&peer(B), from_a(ask))
         .await
-        .expect("it is there");
+        .expect("it exists");
     let mut chunks = fetched.body.chunks;
     assert!(matches!(chunks.next().await, Some(Ok(_))));
     network.stop(B);
@@ -105,7 +105,7 @@ async fn a_stream_breaks_when_its_sender_stops_even_if_another_takes_its_place()
     assert!(rest.last().is_some_and(unreachable));
 }
 
-/// What becomes of calls of one kind.
+/// What happens to all calls of one kind.
 struct Always(Call, Fate);
 
 impl Weather for Always {
@@ -117,7 +117,7 @@ impl Weather for Always {
     }
 }
 
-/// A world in which calls of this kind fare so, and the node that is called.
+/// A network in which calls of this kind have this fate, and the called node.
 fn under(call: Call, fate: Fate) -> (MemoryNetwork, MemoryTransport, Arc<Fake>) {
     let network = MemoryNetwork::new(&Timings::default());
     let called = Arc::new(Fake::new(peer(B)));

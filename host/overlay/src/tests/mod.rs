@@ -1,5 +1,5 @@
-//! The transport port, tried on every implementation: one suite (`conformance`), and what only sockets
-//! (`grpc`) or only the network in memory (`memory`) can show.
+//! Tests of the transport port on every implementation: one suite (`conformance`), and what only sockets (`grpc`) or
+//! only the network in memory (`memory`) can show.
 
 mod conformance;
 mod fake;
@@ -23,10 +23,10 @@ use crate::timings::Timings;
 use crate::transport::{Message, Sender, Transport};
 use fake::Fake;
 
-/// Longer than any test takes: what waits for it has failed.
+/// Longer than any test takes: waiting this long means failure.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Timings under which nothing runs out of time however busy the machine is.
+/// Timings under which nothing times out, however busy the machine is.
 fn patient() -> Timings {
     Timings {
         search_probe_deadline: PATIENCE,
@@ -38,7 +38,7 @@ fn patient() -> Timings {
     }
 }
 
-/// Timings under which whoever says nothing is soon given up.
+/// Timings under which a silent peer soon times out.
 fn impatient() -> Timings {
     let soon = Duration::from_millis(500);
     Timings {
@@ -57,9 +57,9 @@ struct Bench {
     transport: Arc<dyn Transport>,
     node: Arc<Fake>,
     to: Peer,
-    /// Where nobody listens.
+    /// An address where nobody listens.
     dead: Peer,
-    /// Ends what listens with the test.
+    /// Stops the server at the end of the test.
     _server: Option<Server>,
 }
 
@@ -81,11 +81,11 @@ impl Bench {
     async fn grpc(timings: &Timings) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0")
             .await
-            .expect("loopback is there");
+            .expect("loopback exists");
         let to = peer(&listener.local_addr().expect("it is bound").to_string());
         let unused = TcpListener::bind("127.0.0.1:0")
             .await
-            .expect("loopback is there");
+            .expect("loopback exists");
         let dead = peer(&unused.local_addr().expect("it is bound").to_string());
         let node = Arc::new(Fake::new(to.clone()));
         Self {
@@ -98,7 +98,7 @@ impl Bench {
     }
 }
 
-/// A gRPC server that ends when it is dropped.
+/// A gRPC server that stops when it is dropped.
 struct Server {
     tasks: JoinSet<anyhow::Result<()>>,
     stop: oneshot::Sender<()>,
@@ -126,14 +126,16 @@ impl Server {
         Self { tasks, stop }
     }
 
-    /// Stops as a node does and waits until all is closed.
+    /// Stops as a node does and waits until everything is closed.
     async fn stop(mut self) {
         drop(self.stop);
         let ended = tokio::time::timeout(PATIENCE, self.tasks.join_next()).await;
         let ended = ended
             .expect("a server stops in time")
             .expect("it was started");
-        ended.expect("it does not panic").expect("it ends well");
+        ended
+            .expect("it does not panic")
+            .expect("it ends without an error");
     }
 }
 
@@ -162,7 +164,7 @@ fn from_a<T>(body: T) -> Message<T> {
     Message { sender, body }
 }
 
-/// Waits until this holds.
+/// Waits until the condition holds.
 async fn until(what: &str, holds: impl Fn() -> bool) {
     let wait = async {
         while !holds() {

@@ -1,4 +1,4 @@
-//! What the writer is asked, and what it gathers until it is durable.
+//! The writer's requests ([`Ask`]), and the [`Batch`] of changes that become durable together.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use super::layout::{ContentId, ContentPlace};
 /// Where the answer goes.
 type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
-/// What the writer is asked to do.
+/// A request to the writer.
 pub(super) enum Ask {
     /// Apply a change.
     Change(Change, Reply<Applied>),
@@ -27,14 +27,14 @@ pub(super) enum Ask {
     Links(SavedLinks, Reply<()>),
     /// Persist the ceiling of the clock.
     Ceiling(Stamp, Reply<()>),
-    /// Persist what the node keeps of its own life.
+    /// Persist the small facts about the node.
     Lifetime(Lifetime, Reply<()>),
-    /// Look whether the data folder is still as it was opened.
+    /// Check that the data folder is still as it was when it was opened.
     Check(Reply<()>),
 }
 
 impl Ask {
-    /// Answers with this error. Whoever asked may have gone away.
+    /// Answers with this error. The caller may have stopped waiting.
     pub(super) fn refuse(self, error: StoreError) {
         match self {
             Self::Change(_, reply) => drop(reply.send(Err(error))),
@@ -50,15 +50,15 @@ impl Ask {
 #[derive(Default)]
 pub(super) struct Batch {
     pub(super) writes: Vec<Write>,
-    /// Entries as they will be.
+    /// Entries as they will be once the batch is durable.
     pub(super) entries: HashMap<Key, Option<Entry>>,
-    /// Files that are missing from then on, and that are not any more.
+    /// Files that will be missing (`Some`) or no longer missing (`None`) once the batch is durable.
     pub(super) missing: HashMap<Key, Option<Arc<Record>>>,
     /// Holdings before and after, in order.
     pub(super) changed: Vec<(Key, Option<Holding>, Option<Holding>)>,
     /// Contents that were moved into place.
     pub(super) placed: Vec<ContentPlace>,
-    /// What came in, kept until it is known whether it stays.
+    /// Incoming content, kept until it is known whether the batch succeeds.
     pub(super) prepared: Vec<Prepared>,
     pub(super) released: Vec<Released>,
     pub(super) answers: Vec<Answer>,
@@ -82,7 +82,7 @@ pub(super) enum Answer {
 }
 
 impl Answer {
-    /// Sends the answer, or the error of the whole batch. Whoever asked may have gone away.
+    /// Sends the answer, or the error of the whole batch. The caller may have stopped waiting.
     pub(super) fn send(self, error: Option<&StoreError>) {
         let failed = error.map_or(Ok(()), |error| Err(error.clone()));
         match self {
@@ -100,18 +100,18 @@ impl Batch {
         after: Option<Entry>,
     ) -> Applied {
         let before = before.map(|before| before.holding);
-        let told = after.as_ref().map(|after| after.holding.clone());
+        let notified = after.as_ref().map(|after| after.holding.clone());
         let kept = after.map(|mut after| {
             after.holding.validated = 0;
             after
         });
         self.entries.insert(key.clone(), kept);
-        self.changed.push((key, before.clone(), told));
+        self.changed.push((key, before.clone(), notified));
         Applied::Done { before }
     }
 
-    /// Whether this brings a content again that the batch lets go of: the two would have one name, so the
-    /// first has to be gone before the second comes.
+    /// Whether the request stores content that the batch releases. Both would have the same name, so the old content
+    /// must be removed before the new one is placed.
     pub(super) fn releases_what_comes(&self, ask: &Ask) -> bool {
         let Ask::Change(Change::Put { record, .. }, _) = ask else {
             return false;

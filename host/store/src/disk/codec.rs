@@ -1,13 +1,13 @@
-//! How a holding lies in the index: a mirror of the core's types, so that those may change without
-//! changing what is on the disk.
+//! The row formats of the index. The row types mirror the core's types, so those can change without changing what is
+//! on the disk.
 //!
-//! Format 2. A row is postcard, after the first eight bytes of the BLAKE3 digest of its key and itself: a
-//! damaged index is noticed, not believed. [`limits::INLINE_BYTES_MAX`], which says where a content
-//! is, belongs to the format too. In every format the format itself, the node's id and the network are found
-//! under the same names and read the same way, so that a folder can be refused before it is upgraded.
+//! This is format 2. A row is the first eight bytes of a BLAKE3 digest over its key and its bytes, followed by its
+//! postcard encoding; so damage to the index is detected. [`limits::INLINE_BYTES_MAX`], which decides where a content
+//! is kept, is part of the format. In every format the format number, the node's id and the network are stored under
+//! the same names and read the same way, so that a folder can be refused before it is upgraded.
 //!
-//! `verified` of a row is when its content was last checked, in milliseconds since the Unix epoch. A tombstone
-//! has no content: there it is for how long the node had run, in milliseconds, when the tombstone was put.
+//! A row's `verified` is when its content was last checked, in milliseconds since the Unix epoch. A tombstone has no
+//! content: there it is how long the node had run when the tombstone was stored, in milliseconds.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -24,16 +24,16 @@ use super::super::{Lifetime, SavedLinks};
 use super::layout::{BucketFolder, ContentId, ContentPlace};
 use crate::limits;
 
-/// A holding and where its content is.
+/// A holding and the place of its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) holding: Holding,
-    /// The shelf, if the content is in a file.
+    /// The bucket folder, if the content is in a file.
     pub(super) bucket: BucketFolder,
 }
 
 impl Entry {
-    /// The name of the content and where it is, if it is in a file.
+    /// The id of the content and, if it is in a file, where it is.
     pub(super) fn place(&self) -> ContentPlace {
         ContentPlace {
             id: ContentId::of(&self.holding.record),
@@ -95,7 +95,7 @@ struct LifetimeRow {
     scrub_ended: u64,
 }
 
-/// As format 1 has it, where it has one at all.
+/// The row in format 1, where it is optional.
 #[derive(Serialize, Deserialize)]
 struct LifetimeRow1 {
     ran_ms: u64,
@@ -104,11 +104,11 @@ struct LifetimeRow1 {
     scrub_began: u64,
 }
 
-/// Bytes in the index that are not what was written there.
+/// Bytes in the index are not what was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Damaged;
 
-/// The row of an entry.
+/// Encodes the row of an entry.
 pub(super) fn encode_entry(entry: &Entry) -> Vec<u8> {
     let holding = &entry.holding;
     let record = &holding.record;
@@ -135,13 +135,13 @@ pub(super) fn encode_entry(entry: &Entry) -> Vec<u8> {
     seal(record.key.as_str(), &row)
 }
 
-/// Reads rows back, sharing what many of them have in common.
+/// Decodes rows; equal content types share one allocation.
 #[derive(Default)]
 pub(super) struct Decoder {
     content_types: HashSet<Arc<str>>,
 }
 
-/// Content types that are shared; others are kept by each record.
+/// Content types that are shared; records with others each keep their own.
 const SHARED_TYPES_MAX: usize = 4096;
 
 impl Decoder {
@@ -195,7 +195,7 @@ impl Decoder {
 
 const LINKS: &str = "links";
 
-/// The row of the links.
+/// Encodes the links.
 pub(super) fn encode_links(links: &SavedLinks) -> Vec<u8> {
     let row = LinksRow {
         links: links
@@ -208,7 +208,7 @@ pub(super) fn encode_links(links: &SavedLinks) -> Vec<u8> {
     seal(LINKS, &row)
 }
 
-/// The links in this row.
+/// Decodes the links.
 pub(super) fn decode_links(bytes: &[u8]) -> Result<SavedLinks, Damaged> {
     let row: LinksRow = unseal(LINKS, bytes)?;
     let link = |(id, name, address)| (NodeId::from_bytes(id), name, address);
@@ -221,7 +221,7 @@ pub(super) fn decode_links(bytes: &[u8]) -> Result<SavedLinks, Damaged> {
 
 const LEFT: &str = "left";
 
-/// The row of the nodes that said good-bye.
+/// Encodes the nodes that announced that they leave.
 pub(super) fn encode_left(left: &[(NodeId, u64)]) -> Vec<u8> {
     let left = left.iter();
     let row = LeftRow {
@@ -230,7 +230,7 @@ pub(super) fn encode_left(left: &[(NodeId, u64)]) -> Vec<u8> {
     seal(LEFT, &row)
 }
 
-/// The nodes in this row.
+/// Decodes the nodes that announced that they leave.
 pub(super) fn decode_left(bytes: &[u8]) -> Result<Vec<(NodeId, u64)>, Damaged> {
     let row: LeftRow = unseal(LEFT, bytes)?;
     let left = row.left.into_iter();
@@ -241,7 +241,7 @@ pub(super) fn decode_left(bytes: &[u8]) -> Result<Vec<(NodeId, u64)>, Damaged> {
 
 const LIFETIME: &str = "life";
 
-/// The row of what a node keeps of its own life.
+/// Encodes the small facts about the node.
 pub(super) fn encode_life(lifetime: Lifetime) -> Vec<u8> {
     let row = LifetimeRow {
         ran_ms: lifetime.ran_ms,
@@ -253,7 +253,7 @@ pub(super) fn encode_life(lifetime: Lifetime) -> Vec<u8> {
     seal(LIFETIME, &row)
 }
 
-/// What this row says of a node's own life.
+/// Decodes the small facts about the node.
 pub(super) fn decode_life(bytes: &[u8]) -> Result<Lifetime, Damaged> {
     let row: LifetimeRow = unseal(LIFETIME, bytes)?;
     Ok(Lifetime {
@@ -265,7 +265,7 @@ pub(super) fn decode_life(bytes: &[u8]) -> Result<Lifetime, Damaged> {
     })
 }
 
-/// What such a row of format 1 says.
+/// Decodes the small facts about the node from format 1.
 pub(super) fn decode_life_1(bytes: &[u8]) -> Result<Lifetime, Damaged> {
     let row: LifetimeRow1 = unseal(LIFETIME, bytes)?;
     Ok(Lifetime {
@@ -279,7 +279,7 @@ pub(super) fn decode_life_1(bytes: &[u8]) -> Result<Lifetime, Damaged> {
 
 fn seal<T: Serialize>(key: &str, row: &T) -> Vec<u8> {
     let bytes = postcard::to_extend(row, vec![0; CHECK_BYTES])
-        .expect("rows hold nothing that postcard can not write");
+        .expect("rows hold nothing that postcard can't write");
     let check = check(key, &bytes[CHECK_BYTES..]);
     let mut bytes = bytes;
     bytes[..CHECK_BYTES].copy_from_slice(&check);

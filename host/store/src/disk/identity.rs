@@ -1,7 +1,7 @@
-//! Whose folder it is: refuses to start where starting would do harm.
+//! Checks whose folder it is, and refuses to start where starting would do harm.
 //!
-//! The node's id is in the index and in `node.id` beside it, so that an index which was copied in from
-//! elsewhere, or lost, is noticed before anything is served or written.
+//! The node's id is in the index and in `node.id` next to it. So an index that is lost, or was copied from elsewhere,
+//! is noticed before anything is served or written.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write};
@@ -16,13 +16,13 @@ use super::index::{Index, LoadError, Loaded, Owner};
 use super::layout::{Layout, sync_folder};
 use super::upgrade::{UpgradeError, upgrade};
 
-/// How long the lock of a folder is waited for.
+/// How long to wait for the lock of a folder.
 const LOCK_WAIT: Duration = Duration::from_secs(1);
-/// Bytes of the file with the node's id at most; 33 are written.
+/// Largest size of the file with the node's id; 33 bytes are written.
 const NODE_ID_BYTES_MAX: u64 = 1024;
 const LOCK_LOOK_EVERY: Duration = Duration::from_millis(10);
 
-/// Why a data folder was not opened. Each text says what to do.
+/// Why a data folder was not opened. Each message says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Another node runs in it.
@@ -33,9 +33,9 @@ pub enum OpenError {
         /// The data folder.
         folder: PathBuf,
     },
-    /// Two nodes' files are mixed in it.
+    /// It contains files of two nodes.
     #[error(
-        "the folder {folder} belongs to node {folder_of} but its index to node {index_of}: files of two nodes are mixed in it; put back the index.redb and node.id that belong together, or choose another folder with --data"
+        "the folder {folder} belongs to node {folder_of} but its index belongs to node {index_of}: it contains files of two nodes; put back the index.redb and node.id that belong together, or choose another folder with --data"
     )]
     OtherNode {
         /// The data folder.
@@ -57,9 +57,9 @@ pub enum OpenError {
         /// The network that was asked for.
         asked: String,
     },
-    /// A later release wrote it.
+    /// A newer release wrote it.
     #[error(
-        "the folder {folder} was written by a newer release (format {found}; this one knows {known}); start that release, or choose another folder with --data"
+        "the folder {folder} was written by a newer release (format {found}; this one knows formats up to {known}); start that release, or choose another folder with --data"
     )]
     NewerFormat {
         /// The data folder.
@@ -69,52 +69,52 @@ pub enum OpenError {
         /// The newest format known.
         known: u32,
     },
-    /// An earlier release wrote it, and no copy of its index could be made before the upgrade.
+    /// An earlier release wrote it, and its index could not be copied before the upgrade.
     #[error(
-        "the index in {folder} was written by an earlier release and is copied to {backup} before it is upgraded, which failed: {reason}; nothing was changed; make room on that disk and start again, or start the earlier release"
+        "the index in {folder} was written by an earlier release and must be copied to {backup} before it is upgraded, but copying failed: {reason}; nothing was changed; free space on that disk and start again, or start the earlier release"
     )]
     Backup {
         /// The data folder.
         folder: PathBuf,
-        /// Where the copy was to be.
+        /// The path of the copy.
         backup: PathBuf,
-        /// What the system said.
+        /// The reason that the system gave.
         reason: String,
     },
-    /// There are a node's files, but no index.
+    /// It contains a node's files, but no index.
     #[error(
-        "the folder {folder} holds a node's files but no index.redb, without which nobody knows what they are; {way_back}, or move the folder aside and let the node start anew, under a new id: whatever other nodes hold too stays available"
+        "the folder {folder} contains a node's files but no index.redb, without which they cannot be used; {way_back}, or move the folder aside and let the node start as a new one, with a new id: files that other nodes also hold stay available"
     )]
     NoIndex {
         /// The data folder.
         folder: PathBuf,
-        /// How the index may be put back.
+        /// How to restore the index.
         way_back: String,
     },
     /// The index can't be read.
     #[error(
-        "the index {path} is damaged ({reason}); put back a good copy, or move the folder aside and let the node start anew, under a new id: whatever other nodes hold too stays available"
+        "the index {path} is damaged ({reason}); put back a good copy, or move the folder aside and let the node start as a new one, with a new id: files that other nodes also hold stay available"
     )]
     Damaged {
         /// The index.
         path: PathBuf,
-        /// What is wrong.
+        /// What is wrong with it.
         reason: String,
     },
-    /// The system refused.
+    /// The system refused access.
     #[error(
-        "the folder {folder} can not be used: {reason}; check that it exists, is writable and has room"
+        "the folder {folder} cannot be used: {reason}; check that it exists, is writable and has free space"
     )]
     Failed {
         /// The data folder.
         folder: PathBuf,
-        /// What the system said.
+        /// The reason that the system gave.
         reason: String,
     },
 }
 
 impl OpenError {
-    /// Something that the system refused.
+    /// An operation on the folder failed.
     pub(super) fn failed(layout: &Layout, error: impl ToString) -> Self {
         Self::Failed {
             folder: layout.root().to_owned(),
@@ -122,7 +122,7 @@ impl OpenError {
         }
     }
 
-    /// Something that the system refused with this file.
+    /// An operation on this file failed.
     fn failed_at(layout: &Layout, file: &str, error: io::Error) -> Self {
         Self::failed(layout, format_args!("{file}: {error}"))
     }
@@ -141,10 +141,13 @@ impl OpenError {
             },
             LoadError::InUse => Self::InUse { folder },
             LoadError::Failed(reason) => Self::Failed { folder, reason },
-            // Whoever opens an index upgrades it first.
+            // An older index is upgraded before it is opened.
             LoadError::Older(older) => Self::Failed {
                 folder,
-                reason: format!("its index is of format {} after the upgrade", older.format),
+                reason: format!(
+                    "its index still has format {} after the upgrade",
+                    older.format
+                ),
             },
         }
     }
@@ -161,10 +164,10 @@ impl OpenError {
     }
 }
 
-/// Takes the lock of the folder; it is held until the file is dropped.
+/// Locks the folder until the returned file is dropped.
 ///
-/// A node that is just ending has it for a moment longer, as has a program that was being started when it ended: so it is
-/// waited for, but not for long.
+/// It waits up to [`LOCK_WAIT`]: a node that is just ending holds the lock a moment longer, and so does a program
+/// that it was starting when it ended.
 pub(super) fn lock(layout: &Layout) -> Result<File, OpenError> {
     let mut options = OpenOptions::new();
     let options = options.create(true).truncate(false).write(true);
@@ -187,7 +190,7 @@ pub(super) fn lock(layout: &Layout) -> Result<File, OpenError> {
     }
 }
 
-/// Opens the index of the node that the folder belongs to; a new folder becomes that of `node_if_new`.
+/// Opens the index of the node that owns the folder; a new folder becomes the folder of `node_if_new`.
 pub(super) fn open_index(
     layout: &Layout,
     node_if_new: NodeId,
@@ -224,7 +227,7 @@ pub(super) fn open_index(
     Ok((index, loaded))
 }
 
-/// The secret of the folder; one without gets it now.
+/// The secret of the folder; a folder without one gets it now.
 pub(super) fn secret_of(
     layout: &Layout,
     index: &Index,
@@ -269,7 +272,7 @@ fn holds_content(layout: &Layout) -> bool {
     std::fs::read_dir(layout.contents()).is_ok_and(|mut folders| folders.next().is_some())
 }
 
-/// How an index that is not there may be put back.
+/// Says how a missing index can be restored.
 fn way_back(layout: &Layout) -> String {
     let entries = std::fs::read_dir(layout.root()).into_iter().flatten();
     let copies = entries.flatten().filter_map(|entry| {
@@ -280,9 +283,9 @@ fn way_back(layout: &Layout) -> String {
     });
     match copies.max() {
         Some((_, name)) => format!(
-            "the index was removed while the node ran, and {name} is the copy that was made of it then: rename that to index.redb"
+            "the index was removed while the node ran, and {name} is a copy made at that time: rename that to index.redb"
         ),
-        None => "put the index back, from a backup for instance".to_owned(),
+        None => "restore the index, for example from a backup".to_owned(),
     }
 }
 
@@ -294,7 +297,7 @@ fn read_node_id(path: &Path) -> io::Result<Option<String>> {
     }
 }
 
-/// The index is durable when this is called: the id is never known without it.
+/// Call it after the index is durable, so that a folder never has an id but no index.
 fn write_node_id(layout: &Layout, node: NodeId) -> io::Result<()> {
     let unfinished = layout.root().join("node.id.new");
     let mut file = files::create_anew(&unfinished)?;

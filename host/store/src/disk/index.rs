@@ -1,8 +1,8 @@
 //! The index: one redb file with every holding, the small contents, the links and the clock's ceiling.
 //!
-//! It is written by one thread and read by many. Each commit saves what redb needs to open quickly after
-//! a crash. redb refuses to go on after an I/O error, so a failed commit opens the file anew, and a number
-//! that every commit raises tells whether it had become durable after all.
+//! One thread writes it and many read it. Each commit saves what redb needs to open quickly after a crash. redb
+//! refuses to go on after an I/O error, so a failed commit reopens the file; the number of the last commit in it then
+//! shows whether the commit became durable after all.
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::MetadataExt;
@@ -31,9 +31,9 @@ use crate::limits;
 pub(super) const HOLDINGS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("holdings");
 /// Content id and number of the piece → piece of a small content.
 const CONTENTS: TableDefinition<'_, &[u8; 33], &[u8]> = TableDefinition::new("contents");
-/// `user/name` → row of a replica that was put into quarantine and is to be made good.
+/// `user/name` → row of a replica that was quarantined and must be restored.
 pub(super) const MISSING: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("missing");
-/// Name → value, of which there is one each.
+/// Name → value; single values.
 pub(super) const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 
 pub(super) const FORMAT: &str = "format";
@@ -41,61 +41,61 @@ const NODE: &str = "node";
 const NETWORK: &str = "network";
 const CEILING: &str = "ceiling";
 const LINKS: &str = "links";
-/// Beside the links, so that an earlier release, which knows nothing of it, still reads those.
+/// Separate from the links, so that an earlier release, which doesn't know this value, can still read those.
 const LEFT: &str = "left";
-/// Earlier releases know nothing of it and leave it alone.
+/// Earlier releases don't know this value and leave it alone.
 const SECRET: &str = "secret";
 pub(super) const LIFETIME: &str = "life";
 pub(super) const COMMITS: &str = "commits";
 
-/// Bytes of a piece of a small content. redb's pages are powers of two from 4 KiB up: a content of 16 KiB
-/// takes a page of 32 KiB as one value, and three of 8 KiB in three pieces.
+/// Bytes in a piece of a small content. redb's pages are powers of two from 4 KiB up: as one value a content of 16 KiB
+/// takes a page of 32 KiB, in three pieces three pages of 8 KiB.
 const PIECE_BYTES: usize = 5470;
 
 /// One step of a commit.
 #[derive(Debug)]
 pub(super) enum Write {
-    /// This is held.
+    /// Store this entry.
     Hold(Entry),
-    /// Nothing is held under this key.
+    /// Remove the entry of this key.
     Forget(Key),
-    /// This was held and is to be made good.
+    /// Record that this replica is missing and must be restored.
     Miss(Entry),
-    /// What is missing under this key is not missing any more.
+    /// Record that the file of this key is no longer missing.
     Found(Key),
-    /// A small content, in parts.
+    /// Store a small content, in pieces.
     AddContent(ContentId, Bytes),
-    /// A small content is no longer needed.
+    /// Remove a small content.
     RemoveContent(ContentId),
-    /// The links.
+    /// Store the links.
     Links(SavedLinks),
-    /// The ceiling of the clock.
+    /// Store the ceiling of the clock.
     Ceiling(Stamp),
-    /// What the node keeps of its own life.
+    /// Store the small facts about the node.
     Lifetime(Lifetime),
 }
 
 /// Why a commit did not succeed.
 #[derive(Debug)]
 pub(super) enum CommitError {
-    /// Nothing of it is durable; the index goes on.
+    /// Nothing of it is durable; the index remains usable.
     Refused(StoreError),
-    /// It can't be known whether it is durable: the file does not open any more.
+    /// Whether it is durable is unknown: the file does not open any more.
     Unknown(StoreError),
 }
 
-/// Everything in an index.
+/// Everything that is read from an index when it is opened.
 pub(super) struct Loaded {
     pub(super) owner: Owner,
     /// The folder was new.
     pub(super) is_new: bool,
     pub(super) entries: Vec<Entry>,
-    /// Replicas that were put into quarantine and not made good yet.
+    /// Replicas that were quarantined and not restored yet.
     pub(super) missing: Vec<Entry>,
     pub(super) ceiling: Stamp,
     pub(super) links: SavedLinks,
     pub(super) lifetime: Lifetime,
-    /// Not there in a new index, nor in one that an earlier release wrote.
+    /// `None` in a new index and in one that an earlier release wrote.
     pub(super) secret: Option<Secret>,
 }
 
@@ -104,11 +104,11 @@ pub(super) struct Loaded {
 pub(super) struct Older {
     pub(super) format: u32,
     pub(super) owner: Owner,
-    /// How many commits went into it.
+    /// How many commits were made to it.
     pub(super) commits: u64,
 }
 
-/// Whose an index is. In every format this is found in the same way.
+/// The owner of an index. Every format stores it the same way.
 #[derive(Debug)]
 pub(super) struct Owner {
     pub(super) node: NodeId,
@@ -118,15 +118,15 @@ pub(super) struct Owner {
 /// Why an index could not be loaded.
 #[derive(Debug)]
 pub(super) enum LoadError {
-    /// A later release wrote it.
+    /// A newer release wrote it.
     Newer(u32),
     /// An earlier release wrote it.
     Older(Older),
-    /// It is not what was written.
+    /// Its contents are not what was written.
     Damaged(String),
     /// Another process has it open.
     InUse,
-    /// The system refused.
+    /// The reason that the system gave.
     Failed(String),
 }
 
@@ -151,18 +151,18 @@ impl<E: Into<redb::Error>> From<E> for LoadError {
 /// The open index.
 pub(super) struct Index {
     path: PathBuf,
-    /// Device and number of the file: under its name another may be put.
+    /// Device and inode number of the file: another file may take its name.
     file: (u64, u64),
-    /// `None` after it could not be opened anew.
+    /// `None` once it could not be reopened, and after it was closed.
     database: RwLock<Option<Database>>,
     commits: AtomicU64,
-    /// The next commit finds the disk full.
+    /// Makes the next commit fail as if the disk were full.
     #[cfg(test)]
     fails_next: std::sync::atomic::AtomicBool,
 }
 
 impl Index {
-    /// Makes an index for this node where there is none, complete or not at all.
+    /// Creates an index for this node, complete or not at all.
     pub(super) fn create(path: &Path, node: NodeId, network: &str) -> Result<(), LoadError> {
         let unfinished = path.with_extension("new");
         let failed = |error: std::io::Error| LoadError::Failed(error.to_string());
@@ -187,7 +187,7 @@ impl Index {
         std::fs::rename(&unfinished, path).map_err(failed)
     }
 
-    /// Opens the index and reads all of it but the contents.
+    /// Opens the index and reads everything except the contents.
     pub(super) fn open(path: &Path) -> Result<(Self, Loaded), LoadError> {
         without_panic(|| {
             let (database, file) = open_file(path)?;
@@ -204,13 +204,13 @@ impl Index {
         })
     }
 
-    /// The holdings as of now.
+    /// A snapshot of the holdings.
     pub(super) fn holdings(&self) -> Result<Snapshot, StoreError> {
         self.read(|database| Ok(database.begin_read()?.open_table(HOLDINGS)?))
             .map(Snapshot)
     }
 
-    /// Keeps the secret of the folder, which had none. To be called before anything else is written.
+    /// Stores the secret of a folder that had none. Must be called before anything else is written.
     pub(super) fn keep_secret(&self, secret: &Secret) -> Result<(), StoreError> {
         self.read(|database| {
             let mut transaction = database.begin_write()?;
@@ -237,7 +237,7 @@ impl Index {
         })
     }
 
-    /// Where the contents of the next commit go.
+    /// The bucket folder for the contents of the next commit.
     pub(super) fn next_bucket(&self) -> BucketFolder {
         BucketFolder::of_commit(self.commits.load(Ordering::Relaxed) + 1)
     }
@@ -258,7 +258,7 @@ impl Index {
         self.after_failure(number, error)
     }
 
-    /// redb does not go on after an I/O error, and can't tell whether the commit is durable.
+    /// redb does not go on after an I/O error and can't say whether the commit is durable. Reopening the file shows it.
     fn after_failure(&self, number: u64, error: StoreError) -> Result<(), CommitError> {
         match self.reopen() {
             Ok(durable) if durable == number => {
@@ -267,16 +267,17 @@ impl Index {
             }
             Ok(_) => Err(CommitError::Refused(error)),
             Err(reason) => {
-                tracing::error!(path = %self.path.display(), ?reason, "the index could not be opened after a failure");
+                tracing::error!(path = %self.path.display(), ?reason, "the index could not be reopened after a failed commit");
                 Err(CommitError::Unknown(StoreError::Failed {
-                    doing: "opening the index after a failure".to_owned(),
-                    reason: "restart the node once the disk is well; its log says more".to_owned(),
+                    doing: "reopening the index after a failed commit".to_owned(),
+                    reason: "restart the node once the disk works again; its log says more"
+                        .to_owned(),
                 }))
             }
         }
     }
 
-    /// Opens the file anew and returns the number of the last commit in it.
+    /// Reopens the file and returns the number of the last commit in it.
     fn reopen(&self) -> Result<u64, LoadError> {
         let mut database = self.database.write();
         // The file can't be opened twice.
@@ -318,7 +319,7 @@ impl Index {
         }
     }
 
-    /// Closes the file. Whoever reads afterwards hears that the store is closed.
+    /// Closes the file. Later reads fail with [`StoreError::Closed`].
     pub(super) fn close(&self) {
         *self.database.write() = None;
     }
@@ -344,26 +345,27 @@ impl Snapshot {
     }
 }
 
-/// Does something with an index on whose damage redb may panic.
+/// Runs work on an index that may be damaged: redb may panic on damage, which becomes an error here.
 pub(super) fn without_panic<T>(
     work: impl FnOnce() -> Result<T, LoadError>,
 ) -> Result<T, LoadError> {
     let done = catch_unwind(AssertUnwindSafe(work));
-    done.unwrap_or_else(|_| Err(LoadError::Damaged("its pages make no sense".to_owned())))
+    done.unwrap_or_else(|_| Err(LoadError::Damaged("its pages are inconsistent".to_owned())))
 }
 
 pub(super) fn open_database(path: &Path) -> Result<Database, LoadError> {
     open_file(path).map(|(database, _)| database)
 }
 
-/// The database in this file, and the file's device and number. An operator may keep it elsewhere, behind a link.
+/// The database in this file, and the device and inode number of the file. The file may be a link: an operator may
+/// keep it elsewhere.
 fn open_file(path: &Path) -> Result<(Database, (u64, u64)), LoadError> {
     let failed = |error: std::io::Error| LoadError::Failed(format!("index.redb: {error}"));
     let options = &mut OpenOptions::new();
     let file = files::open(path, options.read(true).write(true), Links::Followed);
     let file: File = file.map_err(|error| failed(error.into()))?;
     let metadata = file.metadata().map_err(failed)?;
-    // Of an empty file redb would make a new database.
+    // redb would turn an empty file into a new database.
     if metadata.len() == 0 {
         return Err(LoadError::Damaged("the file is empty".to_owned()));
     }
@@ -531,12 +533,12 @@ fn piece_key(id: ContentId, number: u8) -> [u8; 33] {
     key
 }
 
-/// Writes another format into an index.
+/// Writes another format number into an index.
 #[cfg(test)]
 pub(super) fn claim_format(path: &Path, format: u32) {
     let database = Database::open(path).expect("it opens");
     let transaction = database.begin_write().expect("it begins");
-    let mut meta = transaction.open_table(META).expect("it is there");
+    let mut meta = transaction.open_table(META).expect("it exists");
     meta.insert(FORMAT, format.to_le_bytes().as_slice())
         .expect("it is written");
     drop(meta);

@@ -1,16 +1,18 @@
-//! Where things are in a data folder. Names are made of hashes and versions: no byte that a user chose is
-//! ever part of a path.
+//! All paths in a data folder. Names are made of hashes and versions: no byte that a user chose is ever part of a
+//! path.
 //!
 //! ```text
-//! lock                    held by the running node
-//! node.id                 whose folder it is
-//! index.redb              the index, with small contents in it
-//! index.redb.format-<n>   the index as it was before it was upgraded from that format
-//! content/ab/cd/<id>      content of a version; <id>.tree beside it: its group tree. `ab/cd` is a *shelf*:
-//!                         contents that are committed together share one, and so one sync of it
-//! incoming/               not committed yet
-//! orphans/                found at start without an entry; kept seven days
-//! quarantine/             did not match its digest, or was deleted while the node was away; kept thirty days
+//! lock                    locked by the running node
+//! node.id                 the node that owns the folder
+//! index.redb              the index, including small contents
+//! index.redb.format-<n>   copy of the index from before it was upgraded from format <n>
+//! index.redb.rescued      copy of an index that was removed while the node ran
+//! content/ab/cd/<id>      content of one version; its group tree is <id>.tree. `ab/cd` is a *bucket folder*:
+//!                         contents that are committed together share one, so one sync makes their names durable
+//! incoming/               content that is not committed yet
+//! orphans/                files that had no entry when the node started; kept for seven days
+//! quarantine/             content that did not match its digest, or was deleted while the node was away; kept for
+//!                         thirty days
 //! ```
 
 use std::fmt;
@@ -23,7 +25,7 @@ use dataverse_core::id::FileId;
 use dataverse_core::record::Record;
 use dataverse_core::version::Version;
 
-/// Names one content: the file and the version.
+/// Identifies one content: the file and the version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct ContentId {
     file: FileId,
@@ -54,18 +56,18 @@ impl fmt::Display for ContentId {
     }
 }
 
-/// One of the folders that content is in.
+/// A folder that contains content files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub(super) struct BucketFolder(pub(super) u16);
 
-/// Commits that share a shelf. A thousand files in one folder are no burden, and a new folder costs as much
-/// as a commit.
-const COMMITS_ON_A_SHELF: u64 = 64;
+/// Commits that share a bucket folder. A folder of a thousand files is no slower, and creating a folder costs as
+/// much as a commit.
+const COMMITS_IN_A_BUCKET: u64 = 64;
 
 impl BucketFolder {
-    /// Where the contents of this commit go.
+    /// The bucket folder for the contents of this commit.
     pub(super) fn of_commit(number: u64) -> Self {
-        Self((number / COMMITS_ON_A_SHELF) as u16)
+        Self((number / COMMITS_IN_A_BUCKET) as u16)
     }
 }
 
@@ -76,7 +78,7 @@ pub(super) struct ContentPlace {
     pub(super) bucket: BucketFolder,
 }
 
-/// A name that the store did not give.
+/// A file name that the store did not give.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Stray;
 
@@ -123,7 +125,7 @@ impl Layout {
         self.root.join("index.redb")
     }
 
-    /// The copy of an index of this format that is made before it is upgraded: the first, the second, …
+    /// The path of a copy that is made of an index of this format before it is upgraded: the first, the second, …
     pub(super) fn backup(&self, format: u32, number: u32) -> PathBuf {
         let index = self.index();
         let first = index.with_added_extension(format!("format-{format}"));
@@ -133,7 +135,7 @@ impl Layout {
         }
     }
 
-    /// The copy that is made of an index which was removed while the node ran.
+    /// The path of the copy that is made of an index that was removed while the node ran.
     pub(super) fn rescued(&self) -> PathBuf {
         self.index().with_added_extension("rescued")
     }
@@ -154,7 +156,7 @@ impl Layout {
         self.root.join("quarantine")
     }
 
-    /// The folder of a shelf.
+    /// The path of a bucket folder.
     pub(super) fn bucket(&self, bucket: BucketFolder) -> PathBuf {
         let [outer, inner] = bucket.0.to_be_bytes();
         self.contents()
@@ -170,7 +172,7 @@ impl Layout {
         self.content(place).with_extension("tree")
     }
 
-    /// Makes every folder of the store.
+    /// Creates every folder of the store.
     pub(super) fn make_folders(&self) -> io::Result<()> {
         for folder in [self.contents()].into_iter().chain(self.lesser_folders()) {
             std::fs::create_dir_all(folder)?;
@@ -178,7 +180,7 @@ impl Layout {
         sync_folder(&self.root)
     }
 
-    /// The folders in which no acknowledged content is.
+    /// The folders that contain no acknowledged content.
     pub(super) fn lesser_folders(&self) -> [PathBuf; 3] {
         [self.incoming(), self.orphans(), self.quarantine()]
     }

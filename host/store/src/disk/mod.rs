@@ -1,12 +1,18 @@
-//! `DiskStore`: content in plain files, everything else in one index file.
+//! `DiskStore`: content in plain files, small content and everything else in one index file.
 //!
-//! Life cycle: [`DiskStore::open`] locks the folder, loads the index and sets the folder in order;
-//! [`Store::start`] hands over what was found; one thread, the *writer*, then applies every change;
-//! [`Store::close`] lets it finish what was handed in and ends it. A process that dies at any moment
+//! Life cycle: [`DiskStore::open`] locks the folder, loads the index (upgrading an older one) and removes or sets
+//! aside what does not belong; [`Store::start`] hands over what was found; one thread, the *writer*, then applies
+//! every change; [`Store::close`] lets it finish what was submitted and ends it. A process that dies at any moment
 //! leaves a folder that opens again with everything that was acknowledged and nothing else.
 //!
-//! What is acknowledged was made durable in this order: content (and the group tree beside it) while it
-//! was spooled, its name in the folder, the index. What is let go of goes in the opposite order.
+//! A write is made durable in this order: content and its group tree (while it is spooled), then its name in the
+//! folder, then the index. A removal goes in the opposite order. Reads do not go through the writer: [`opening`]
+//! runs them on other threads, against a snapshot of the index.
+//!
+//! Who owns what: [`identity`] the lock and the check whose folder it is; [`layout`] all paths; [`index`] the redb
+//! file and [`codec`] its rows; [`upgrade`] older index formats; [`reconcile`] the comparison of index and files at
+//! start; [`writer`] and [`batch`] all changes; [`watch`] the check that nobody changed the folder while the node
+//! runs.
 
 mod batch;
 mod codec;
@@ -60,24 +66,24 @@ use crate::limits;
 /// How to open a [`DiskStore`].
 #[derive(Debug, Clone)]
 pub struct DiskOptions {
-    /// The data folder; made when it is not there.
+    /// The data folder; created if it does not exist.
     pub folder: PathBuf,
-    /// Bytes that content may use; what the disk has when `None`.
+    /// Bytes that content may use; `None` for all that the disk has.
     pub capacity: Option<u64>,
     /// The network that the node belongs to.
     pub network: String,
-    /// The identity of the node if the folder is new: random, drawn by the caller.
+    /// The id that the node gets if the folder is new: random, drawn by the caller.
     pub node_if_new: NodeId,
-    /// The wall clock, by which orphans age.
+    /// The wall clock, by which orphaned and quarantined content ages.
     pub now: Millis,
 }
 
-/// Whose folder it is.
+/// The node that owns the folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
-    /// The node.
+    /// The node's id.
     pub node: NodeId,
-    /// It was made just now.
+    /// The folder was new.
     pub is_new: bool,
 }
 
@@ -100,7 +106,7 @@ impl DiskStore {
     /// Opens the store in this folder. Blocks for as long as it takes.
     ///
     /// # Errors
-    /// [`OpenError`]; then nothing in the folder was changed but what a crash would have left as well.
+    /// [`OpenError`]; then nothing in the folder was changed that a crash would not have changed as well.
     pub fn open(options: &DiskOptions) -> Result<(Arc<Self>, Identity), OpenError> {
         let layout = Layout::new(&options.folder);
         let failed = |error: std::io::Error| OpenError::failed(&layout, error);
@@ -115,7 +121,7 @@ impl DiskStore {
         };
         let mut entries = loaded.entries;
         let missing = reconcile::reconcile(&layout, &mut entries, options.now).map_err(failed)?;
-        // What was put into quarantine and came again is in the entries.
+        // A file that was quarantined and then stored again is in the entries, not here.
         let missing: Vec<_> = missing
             .into_iter()
             .chain(loaded.missing)
@@ -177,7 +183,7 @@ impl DiskStore {
             .name("store-writer".to_owned())
             .spawn(move || {
                 writer.run(queue);
-                // The folder is free once nothing in it will be written any more.
+                // The lock is released last: nothing writes to the folder any more.
                 drop(lock);
             })
             .map_err(|error| OpenError::failed(&layout, error))?;
@@ -209,7 +215,7 @@ impl DiskStore {
             .send(ask(reply))
             .await
             .map_err(|_| StoreError::Closed)?;
-        // The queue ends when nobody can send any more; waiting for the answer must not keep it open.
+        // The queue ends when no sender is left; waiting for the answer must not keep it open.
         drop(queue);
         answer.await.map_err(|_| StoreError::Closed)?
     }
@@ -272,7 +278,7 @@ impl Store for DiskStore {
         if let Some(writer) = writer
             && !matches!(in_background(move || writer.join()).await, Ok(Ok(())))
         {
-            tracing::error!("the store's writer did not end as it should");
+            tracing::error!("the store's writer thread did not end cleanly");
         }
     }
 }
@@ -303,12 +309,12 @@ fn open_content(
             let (file, tree) = (Arc::new(file), layout.tree(place));
             Ok(Content::new(record, ContentSource::File { file, tree }))
         }
-        // A link, a FIFO or a folder in its place is as bad as wrong bytes.
+        // A link, a FIFO or a folder in place of the content is as bad as wrong bytes.
         Err(Unopened::NotRegular(what)) => {
-            tracing::warn!(%key, what, "what is in the place of a content is no regular file");
+            tracing::warn!(%key, what, "found something other than a regular file in place of a content");
             Err(StoreError::Corrupt(key.clone()))
         }
-        // Its entry says so and it is missing, or it was let go of just now.
+        // The file is missing, or the entry was removed just now.
         Err(Unopened::Failed(error)) if is_absence(&error) => Err(absent()),
         Err(Unopened::Failed(error)) => {
             let doing = format_args!("opening the content of {key}");

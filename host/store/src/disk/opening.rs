@@ -1,9 +1,8 @@
-//! Opening contents off the async threads, many by one thread.
+//! Opens contents off the async threads, many on one thread.
 //!
-//! A small content is read in microseconds once its pages are in memory. Handing each to a thread of its
-//! own then costs more than the reading: a wake-up there, a wake-up back. So whoever comes while a thread
-//! is at it queues up behind, and further threads join only where the queue grows, as it does when the
-//! disk has to be waited for.
+//! A small content is read in microseconds once its pages are in memory. Running each read on a thread of its own
+//! would cost more than the read, because two threads must be woken. So reads queue behind a thread that is already
+//! at work, and more threads start only when the queue grows, as it does when reads wait for the disk.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,7 +16,7 @@ use crate::limits;
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// The contents that wait to be opened. There are never more than callers who wait for one.
+/// The reads that wait for a thread. There are never more than callers waiting for one.
 #[derive(Default)]
 pub(super) struct Opening(Mutex<Queue>);
 
@@ -28,14 +27,14 @@ struct Queue {
 }
 
 impl Opening {
-    /// Does this blocking work. Only a runtime that is going down refuses it.
+    /// Runs this blocking work. It fails only when the runtime is shutting down or the work panics.
     pub(super) async fn run<T: Send + 'static>(
         self: &Arc<Self>,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, StoreError> {
         let (reply, answer) = oneshot::channel();
         let needs_thread = self.hand_in(Box::new(move || {
-            // Whoever asked may have gone away.
+            // The caller may have stopped waiting.
             if !reply.is_closed() {
                 let _ = reply.send(work());
             }
@@ -47,7 +46,7 @@ impl Opening {
         answer.await.map_err(|_| StoreError::Closed)
     }
 
-    /// Whether a further thread has to be started.
+    /// Queues the job. Returns whether another thread must be started.
     fn hand_in(&self, job: Job) -> bool {
         let mut queue = locked(&self.0);
         queue.waiting.push_back(job);
@@ -61,12 +60,12 @@ impl Opening {
 
     fn work_off(&self) {
         while let Some(job) = self.next() {
-            // A panic drops the reply, which the caller sees; the others still get theirs.
+            // A panic drops the reply, which its caller sees; the other jobs still run.
             let _ = catch_unwind(AssertUnwindSafe(job));
         }
     }
 
-    /// The next job; without one this thread counts as gone.
+    /// The next job; `None` ends this thread, which is no longer counted.
     fn next(&self) -> Option<Job> {
         let mut queue = locked(&self.0);
         let job = queue.waiting.pop_front();

@@ -1,9 +1,9 @@
-//! Compares what the index says with what is on the disk, once, at start.
+//! Compares the index with the files on the disk, once, at start.
 //!
-//! What was not committed is removed. Content that no entry names moves to `orphans/` and is kept there
-//! for seven days, as bad content is in `quarantine/` for thirty; nothing there is ever overwritten. Entries whose content is gone are told apart, so
-//! that the node does not claim to have what it has not. Only names are read, so that a million files
-//! take a second.
+//! Content that was not committed is removed. Content without an index entry moves to `orphans/`, which keeps it for
+//! seven days; `quarantine/` keeps bad content for thirty. Nothing there is ever overwritten. Entries whose content is
+//! missing are returned separately, so that the node does not claim to hold them. Only names are read, so a million
+//! files take a second.
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
@@ -20,7 +20,7 @@ use super::codec::Entry;
 use super::layout::{BucketFolder, ContentId, Layout};
 use crate::limits;
 
-/// Sets the folder in order and returns the entries whose content is gone, removing them from `entries`.
+/// Cleans up the folder and returns the entries whose content is missing, removing them from `entries`.
 pub(super) fn reconcile(
     layout: &Layout,
     entries: &mut Vec<Entry>,
@@ -44,10 +44,10 @@ pub(super) fn reconcile(
     if !walk.strays.is_empty() {
         tracing::warn!(
             files = walk.strays.len(),
-            "content without an entry moved to orphans"
+            "moved content without an index entry to orphans/"
         );
     }
-    // Usually every expected content was found, and nothing needs to be looked up again.
+    // Usually every expected content was found, and no second lookup is needed.
     if walk.found.len() == expected.len() {
         return Ok(Vec::new());
     }
@@ -62,7 +62,7 @@ struct Walk {
     strays: Vec<PathBuf>,
 }
 
-/// Looks into every content folder, from several threads: most of the time goes into system calls.
+/// Lists every content folder, from several threads: most of the time goes into system calls.
 fn walk(layout: &Layout, expected: &HashMap<ContentId, BucketFolder>) -> io::Result<Walk> {
     let mut whole = Walk::default();
     let mut outer = Vec::new();
@@ -85,9 +85,9 @@ fn walk(layout: &Layout, expected: &HashMap<ContentId, BucketFolder>) -> io::Res
         threads
             .into_iter()
             .map(|thread| {
-                thread
-                    .join()
-                    .unwrap_or_else(|_| Err(io::Error::other("a panic")))
+                thread.join().unwrap_or_else(|_| {
+                    Err(io::Error::other("a thread that lists content panicked"))
+                })
             })
             .collect::<Vec<_>>()
     });
@@ -126,7 +126,7 @@ fn walk_outer(
     Ok(())
 }
 
-/// The shelf that this folder is, if it is one.
+/// The bucket folder at this path, if it is one.
 fn bucket_of(folder: &Path) -> Option<BucketFolder> {
     let digits = |path: &Path| {
         let name = path.file_name()?.to_str().filter(|name| name.len() == 2)?;
@@ -150,7 +150,7 @@ fn sort_in(
     Ok(())
 }
 
-/// Removes what has been in this folder for so many milliseconds.
+/// Removes files that have been in this folder for `kept_ms` or longer.
 pub(super) fn expire(folder: &Path, kept_ms: u64, now: SystemTime) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
@@ -185,11 +185,11 @@ pub(super) fn free_name(folder: &Path, name: &OsStr) -> PathBuf {
     target
 }
 
-/// Moves a file into `folder` under a name that is free there, as of `now`.
+/// Moves a file into `folder` under a free name and sets its time to `now`.
 pub(super) fn set_aside(path: &Path, folder: &Path, now: SystemTime) -> io::Result<()> {
     let target = free_name(folder, path.file_name().unwrap_or_default());
     fs::rename(path, &target)?;
-    // Its age counts from now, not from when it was written. A folder or a link keeps its own.
+    // Its age counts from now, not from when it was written. A folder or a link keeps its own time.
     if target.symlink_metadata()?.is_file() {
         File::options()
             .append(true)

@@ -1,4 +1,4 @@
-//! What only a store on a disk does: it outlives its process, and minds what it finds.
+//! What only a store on a disk does: it outlives its process, and checks what it finds in its folder.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -45,10 +45,10 @@ pub(super) fn refusal(options: &DiskOptions) -> OpenError {
 }
 
 pub(super) fn folder() -> tempfile::TempDir {
-    tempfile::tempdir().expect("a folder can be made")
+    tempfile::tempdir().expect("a folder can be created")
 }
 
-/// Where the content of a version is, as its name says.
+/// The path of the content of a version.
 pub(super) fn find(folder: &Path, record: &Record) -> PathBuf {
     let name = ContentId::of(record).to_string();
     let is_it = |path: &PathBuf| path.file_name().is_some_and(|found| *found == *name);
@@ -70,16 +70,16 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// What a process that dies now leaves behind.
+/// Copies what a process that dies now would leave behind.
 pub(super) fn copy(from: &Path, to: &Path) {
     for path in files(from) {
         let target = to.join(path.strip_prefix(from).expect("it is below"));
-        fs::create_dir_all(target.parent().expect("it has one")).expect("it can be made");
+        fs::create_dir_all(target.parent().expect("it has one")).expect("it can be created");
         fs::copy(&path, target).expect("it can be copied");
     }
 }
 
-/// A closed store with one small file and one in a file of its own.
+/// A closed store with one small file and one that has a file of its own.
 async fn two_files(folder: &Path) -> [(Record, Vec<u8>); 2] {
     let bench = bench(folder);
     let both = [("ada/small", 100), ("ada/large", FILE)].map(|(key, len)| {
@@ -163,11 +163,11 @@ async fn a_process_that_dies_loses_nothing_acknowledged_and_shows_nothing_else()
         });
     }
     let acknowledged = writers.join_all().await;
-    let mut spool = lifetime.store.spool(None).expect("there is room");
+    let mut spool = lifetime.store.spool(None).expect("there is space");
     spool
         .write(vec![1; 3 << 20].into())
         .await
-        .expect("there is room");
+        .expect("there is space");
     let pending = lifetime.prepare(&content(1, FILE)).await;
     copy(folder.path(), copied.path());
     drop((spool, pending));
@@ -223,10 +223,10 @@ async fn a_folder_of_another_network_or_node_is_refused() {
         refusal(&options(folder.path())),
         OpenError::OtherNode { .. }
     ));
-    // The index knows whose it is: the file can be made again.
+    // The index knows the owner, so the file can be written again.
     fs::remove_file(&id).expect("it can be removed");
     bench(folder.path()).store.close().await;
-    let text = fs::read_to_string(&id).expect("it is there");
+    let text = fs::read_to_string(&id).expect("it exists");
     assert_eq!(text.trim(), NodeId::from(7).to_string());
 }
 
@@ -274,7 +274,7 @@ async fn a_damaged_index_is_refused_or_harmless_never_believed() {
     let path = folder.path().join("index.redb");
     let good = fs::read(&path).expect("it can be read");
     let mut refused = 0;
-    // The header, then a place in each page.
+    // The header, then one place in each page.
     let places = (0..64).chain((512..good.len()).step_by(4096)).take(400);
     for at in places {
         let mut bad = good.clone();
@@ -329,7 +329,7 @@ async fn content_without_an_entry_is_kept_as_an_orphan_for_seven_days() {
         assert!(again.opened.missing.is_empty());
         again.store.close().await;
         assert!(held.exists() && strays.iter().all(|stray| !stray.exists()));
-        // Nothing is overwritten by a second one of the same name.
+        // A second file of the same name overwrites nothing.
         assert_eq!(files(&folder.path().join("orphans")).len(), 2 * round);
     }
     for (later, left) in [(limits::ORPHAN_KEPT_MS - 1, 4), (limits::ORPHAN_KEPT_MS, 0)] {
@@ -380,7 +380,7 @@ async fn an_entry_without_content_is_missing_until_the_content_comes_again() {
         again.store.open(&large).await,
         Err(StoreError::Absent(_))
     ));
-    // A new layout alone does not bring it back, and nothing older takes its place.
+    // A new layout alone does not restore it, and nothing older takes its place.
     let applied = again.store.apply(put(&large, Role::Replica, None)).await;
     assert!(matches!(applied, Err(StoreError::Absent(_))));
     let older = record("ada/large", 0, b"older");
@@ -455,7 +455,7 @@ async fn a_replica_in_quarantine_is_missing_until_it_comes_again_also_after_a_re
     let applied = again.put(&older, Role::Replica, b"older").await;
     assert_eq!(applied, Applied::Superseded(Arc::new(small.clone())));
     again.put(small, Role::Replica, bytes).await;
-    // A newer version elsewhere is one way of not being missing any more.
+    // A newer version from elsewhere also ends its being missing.
     again
         .apply(Change::Drop {
             key: large.key.clone(),
@@ -492,14 +492,14 @@ async fn a_spool_given_up_leaves_no_file_behind() {
     let folder = folder();
     let bench = bench(folder.path());
     let incoming = folder.path().join("incoming");
-    let mut spool = bench.store.spool(None).expect("there is room");
+    let mut spool = bench.store.spool(None).expect("there is space");
     for _ in 0..4 {
         spool
             .write(vec![1; 1 << 20].into())
             .await
-            .expect("there is room");
+            .expect("there is space");
     }
-    eventually("the file is made", || !files(&incoming).is_empty()).await;
+    eventually("the file is created", || !files(&incoming).is_empty()).await;
     drop(spool);
     drop(bench.prepare(&content(1, 3 << 20)).await);
     eventually("the files are removed", || files(&incoming).is_empty()).await;
@@ -515,7 +515,7 @@ async fn content_that_was_cut_short_is_corrupt_and_a_lost_tree_is_made_anew() {
     let path = find(folder.path(), &record);
     fs::write(path.with_extension("tree"), b"nonsense").expect("it can be written");
     let opened = bench.store.open(&record).await.expect("it is held");
-    let tree = opened.tree().await.expect("it is made anew");
+    let tree = opened.tree().await.expect("it is rebuilt");
     assert!(tree.verifies(record.digest, 1, &bytes[1 << 20..2 << 20]));
     let file = fs::File::options().write(true).open(&path);
     file.expect("it opens").set_len(5).expect("it can be cut");
@@ -537,9 +537,9 @@ async fn content_that_can_not_be_moved_into_place_harms_nothing_else() {
         record("ada/good", 1, b"small"),
     );
     let contents = (bench.prepare(&bytes).await, bench.prepare(b"small").await);
-    // Somebody removes what is on its way.
+    // Somebody removes the content on its way in.
     for path in files(&folder.path().join("incoming")) {
-        fs::remove_file(path).expect("it is there");
+        fs::remove_file(path).expect("it exists");
     }
     let (first, second) = tokio::join!(
         bench
@@ -603,12 +603,12 @@ async fn a_commit_that_fails_leaves_everything_as_it_was_and_the_next_one_works(
     assert_eq!(bench.read(&newer).await.expect("it is held"), b"newer");
 }
 
-/// Runs where a small file system can be mounted, which takes privileges.
+/// Runs only where a small file system can be mounted, which takes privileges.
 #[tokio::test]
 async fn a_full_disk_is_a_clean_error() {
     let folder = folder();
     let Some(_mounted) = mount(folder.path(), "24m") else {
-        eprintln!("skipped: a file system can not be mounted here");
+        eprintln!("skipped: a file system can't be mounted here");
         return;
     };
     let larger = DiskOptions {
@@ -624,8 +624,8 @@ async fn a_full_disk_is_a_clean_error() {
         bench.store.spool(Some(30 << 20)),
         Err(StoreError::DiskFull(_))
     ));
-    // Somebody else takes the room that was promised.
-    let mut spool = bench.store.spool(Some(12 << 20)).expect("there is room");
+    // Somebody else uses up the space that was reserved.
+    let mut spool = bench.store.spool(Some(12 << 20)).expect("there is space");
     let ballast = folder.path().join("ballast");
     let taken = fs::write(&ballast, vec![1; 24 << 20]);
     assert!(taken.is_err(), "the disk is full now");
@@ -657,7 +657,7 @@ async fn a_full_disk_is_a_clean_error() {
     bench.store.close().await;
 }
 
-/// A file system of this size in the folder, until it is dropped; `None` where that is not permitted.
+/// Mounts a file system of this size in the folder until it is dropped; `None` where that is not permitted.
 pub(super) fn mount<'a>(folder: &'a Path, size: &str) -> Option<Unmount<'a>> {
     let done = std::process::Command::new("mount")
         .args([

@@ -1,12 +1,11 @@
-//! Brings an index of an older format to the present one, with a copy of it put aside first.
+//! Upgrades an index of an older format, after making a copy of it.
 //!
-//! The copy is durable before the first byte of the index changes, and the whole way from the old format to
-//! the present one is a single transaction. So a crash at any point leaves an index of the old format, which
-//! upgrades at the next start, or one of the present format; never one in between. The copy stays until
-//! somebody removes it, and is never overwritten: another upgrade (after the copy was put back, say) puts
-//! its own copy beside it.
+//! The copy is durable before the first byte of the index changes, and all steps to the present format are a single
+//! transaction. So a crash at any point leaves an index of the old format, which upgrades at the next start, or one of
+//! the present format; never anything in between. The copy stays until somebody removes it and is never overwritten:
+//! another upgrade, for example after the copy was put back, makes a second copy next to it.
 //!
-//! A new format is a new [`Step`] at the end of the list, and [`codec::FORMAT`] one higher.
+//! A new format is a new [`Step`] at the end of the list, and [`codec::FORMAT`] increased by one.
 
 use std::fs::{self, File};
 use std::io;
@@ -20,23 +19,23 @@ use super::index::{self, HOLDINGS, LIFETIME, LoadError, META, MISSING, Older};
 use super::layout::{Layout, sync_folder};
 use crate::crash;
 
-/// The way from one format to the next.
+/// The upgrade from one format to the next.
 struct Step {
     from: u32,
-    /// What becomes of it, for the log.
+    /// What it changes, for the log.
     what: &'static str,
     take: fn(&WriteTransaction) -> Result<(), LoadError>,
 }
 
-/// Each begins where the one before ends.
+/// Each step begins where the one before ends.
 const STEPS: &[Step] = &[Step {
     from: 1,
-    what: "what a node keeps of its own life is always there, tombstones say when they were put, and replicas \
-           that are to be made good are listed",
+    what: "the node's facts about itself are always present, tombstones say when they were stored, and missing \
+           replicas are listed",
     take: from_1_to_2,
 }];
 
-/// Why an index was not upgraded. It is as it was.
+/// Why an index was not upgraded. It was not changed.
 #[derive(Debug)]
 pub(super) enum UpgradeError {
     /// The copy could not be made.
@@ -51,7 +50,7 @@ impl From<LoadError> for UpgradeError {
     }
 }
 
-/// Upgrades the index in this folder, which is closed.
+/// Upgrades the index in this folder, which must be closed.
 pub(super) fn upgrade(layout: &Layout, older: &Older) -> Result<(), UpgradeError> {
     let from = older.format;
     let backup = back_up(layout, older)?;
@@ -71,19 +70,19 @@ pub(super) fn upgrade(layout: &Layout, older: &Older) -> Result<(), UpgradeError
             from = step.from,
             to = step.from + 1,
             changed = step.what,
-            "the index was brought to a newer format"
+            "upgraded the index by one format"
         );
     }
     tracing::warn!(
         backup = %backup.display(),
         from,
         to = codec::FORMAT,
-        "the index was upgraded; a copy of it as it was is kept, and can be removed once all is well"
+        "upgraded the index; a copy from before the upgrade is kept, and can be removed once everything works"
     );
     Ok(())
 }
 
-/// Takes every step from this format on. Nothing of it counts before the transaction is committed.
+/// Takes every step from this format on. Nothing takes effect before the transaction is committed.
 pub(super) fn take_steps(transaction: &WriteTransaction, from: u32) -> Result<(), LoadError> {
     for step in STEPS.iter().filter(|step| step.from >= from) {
         (step.take)(transaction)?;
@@ -93,7 +92,7 @@ pub(super) fn take_steps(transaction: &WriteTransaction, from: u32) -> Result<()
     Ok(())
 }
 
-/// Makes sure that there is a durable copy of the index and returns where it is.
+/// Makes sure that a durable copy of the index exists and returns its path.
 fn back_up(layout: &Layout, older: &Older) -> Result<PathBuf, UpgradeError> {
     for number in 1u32.. {
         let backup = layout.backup(older.format, number);
@@ -102,7 +101,7 @@ fn back_up(layout: &Layout, older: &Older) -> Result<PathBuf, UpgradeError> {
                 .map_err(|error| UpgradeError::Backup(backup.clone(), error))?;
             return Ok(backup);
         }
-        // An upgrade that did not come to its end made it, of this very index.
+        // An unfinished upgrade of this very index made this copy.
         if commits_in(&backup, older.format).is_ok_and(|commits| commits == older.commits) {
             return Ok(backup);
         }
@@ -110,10 +109,10 @@ fn back_up(layout: &Layout, older: &Older) -> Result<PathBuf, UpgradeError> {
     unreachable!("a folder holds fewer files than there are numbers")
 }
 
-/// How many commits went into this index, which has to be of that format.
+/// How many commits were made to this index, which must have that format.
 fn commits_in(path: &Path, format: u32) -> Result<u64, LoadError> {
     index::without_panic(|| {
-        // Whatever else is there under that name is no copy of ours.
+        // Anything else under that name is not a copy that we made.
         if !path.symlink_metadata().is_ok_and(|it| it.is_file()) {
             return Err(Damaged.into());
         }
@@ -126,14 +125,14 @@ fn commits_in(path: &Path, format: u32) -> Result<u64, LoadError> {
     })
 }
 
-/// A whole, durable copy under its name, or none.
+/// Makes a complete, durable copy, or none.
 fn copy(from: &Path, to: &Path, folder: &Path) -> io::Result<()> {
     let unfinished = to.with_added_extension("new");
     let copied = copy_bytes(from, &unfinished)
         .inspect(|()| crash::point("upgrade.copied"))
         .and_then(|()| fs::rename(&unfinished, to));
     if let Err(error) = copied {
-        // What there is of it only takes up room, of which there may be none.
+        // An incomplete copy only takes up space.
         let _ = fs::remove_file(&unfinished);
         return Err(error);
     }
@@ -147,9 +146,9 @@ fn copy_bytes(from: &Path, to: &Path) -> io::Result<()> {
     copy.sync_all()
 }
 
-/// Format 2: the row of the node's life is always there and says when the last check of all content ended;
-/// tombstones carry for how long the node had run when they were put, which is not known of those that are
-/// there and so counts as "when it began to count"; a table lists the replicas that are to be made good.
+/// Format 2: the row of the node's facts is always present and says when the last scrub ended; tombstones carry how
+/// long the node had run when they were stored (unknown for existing ones, which get 0: when the node began to
+/// count); a table lists the replicas that must be restored.
 fn from_1_to_2(transaction: &WriteTransaction) -> Result<(), LoadError> {
     transaction.open_table(MISSING)?;
     let mut meta = transaction.open_table(META)?;

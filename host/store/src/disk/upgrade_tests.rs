@@ -1,7 +1,7 @@
-//! An index that an earlier release wrote is upgraded, whatever happens on the way.
+//! An index that an earlier release wrote is upgraded, whatever goes wrong on the way.
 //!
-//! The earlier release is a few lines here, which write what it wrote and know nothing of what is written
-//! today.
+//! The earlier release is imitated here in a few lines that write what it wrote; they share no code with the present
+//! formats.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -92,7 +92,7 @@ struct Old {
     deleted: Record,
 }
 
-/// Writes a folder as the release did that knew format 1, with or without a row of the node's life.
+/// Writes a folder as the release of format 1 did, with or without a row of the node's facts.
 fn write_format_1(folder: &Path, lifetime: Option<&LifetimeRow>) -> Old {
     let file = |key: &str, len| {
         let bytes = content(3, len);
@@ -113,14 +113,14 @@ fn write_format_1(folder: &Path, lifetime: Option<&LifetimeRow>) -> Old {
         bucket: BucketFolder(3),
     };
     let layout = Layout::new(folder);
-    fs::create_dir_all(layout.bucket(place.bucket)).expect("it can be made");
+    fs::create_dir_all(layout.bucket(place.bucket)).expect("it can be created");
     fs::write(layout.content(place), &old.large.1).expect("it can be written");
     fs::write(folder.join("node.id"), format!("{}\n", NodeId::from(7))).expect("it can be written");
 
-    let database = Database::create(folder.join("index.redb")).expect("it is made");
+    let database = Database::create(folder.join("index.redb")).expect("it is created");
     let transaction = database.begin_write().expect("it begins");
     {
-        let mut holdings = transaction.open_table(HOLDINGS).expect("it is made");
+        let mut holdings = transaction.open_table(HOLDINGS).expect("it is created");
         let rows = [
             (&old.small.0, true, 0),
             (&old.large.0, false, 3),
@@ -131,12 +131,12 @@ fn write_format_1(folder: &Path, lifetime: Option<&LifetimeRow>) -> Old {
             let inserted = holdings.insert(record.key.as_str(), row.as_slice());
             inserted.expect("it is written");
         }
-        let mut contents = transaction.open_table(BYTES_TABLE).expect("it is made");
+        let mut contents = transaction.open_table(BYTES_TABLE).expect("it is created");
         let mut piece = [0; 33];
         piece[..32].copy_from_slice(&ContentId::of(&old.small.0).to_bytes());
         let inserted = contents.insert(&piece, old.small.1.as_slice());
         inserted.expect("it is written");
-        let mut meta = transaction.open_table(META).expect("it is made");
+        let mut meta = transaction.open_table(META).expect("it is created");
         let links = LinksRow {
             links: vec![(*NodeId::from(1).as_bytes(), "b".into(), "b:1".into())],
             refused: vec![*NodeId::from(2).as_bytes()],
@@ -160,7 +160,7 @@ fn write_format_1(folder: &Path, lifetime: Option<&LifetimeRow>) -> Old {
 }
 
 fn folder() -> tempfile::TempDir {
-    tempfile::tempdir().expect("a folder can be made")
+    tempfile::tempdir().expect("a folder can be created")
 }
 
 fn options(folder: &Path) -> DiskOptions {
@@ -181,13 +181,13 @@ fn refusal(options: &DiskOptions) -> OpenError {
     DiskStore::open(options).err().expect("it is refused")
 }
 
-/// The format that an index says it has.
+/// The format number in an index.
 fn format_of(index: &Path) -> u32 {
     let database = Database::open(index).expect("it opens");
     let transaction = database.begin_read().expect("it begins");
-    let meta = transaction.open_table(META).expect("it is there");
+    let meta = transaction.open_table(META).expect("it exists");
     let format = meta.get("format").expect("it can be read");
-    let format = format.expect("it is there");
+    let format = format.expect("it exists");
     u32::from_le_bytes(format.value().try_into().expect("four bytes"))
 }
 
@@ -215,7 +215,7 @@ async fn check_upgraded(folder: &Path, old: &Old, lifetime: Lifetime) {
     let checked: Millis = 1_700_000_000_000;
     assert_eq!(held(&old.small.0), (Role::Replica, checked));
     assert_eq!(held(&old.large.0), (Role::Cached, checked));
-    // When it was put is not known: when the node began to count.
+    // When the tombstone was stored is not known: it counts from when the node began to count.
     assert_eq!(held(&old.deleted), (Role::Replica, 0));
     for (record, bytes) in [&old.small, &old.large] {
         assert!(bench.read(record).await.expect("it is held") == *bytes);
@@ -234,10 +234,10 @@ async fn an_older_index_is_upgraded_with_a_backup_that_the_earlier_release_can_o
     let old = write_format_1(folder.path(), None);
     check_upgraded(folder.path(), &old, Lifetime::default()).await;
     assert_eq!(format_of(&backup(folder.path())), 1);
-    // The next start has nothing to upgrade, and does not need the backup.
-    let before = fs::metadata(backup(folder.path())).expect("it is there");
+    // The next start has nothing to upgrade and does not need the backup.
+    let before = fs::metadata(backup(folder.path())).expect("it exists");
     check_upgraded(folder.path(), &old, Lifetime::default()).await;
-    let after = fs::metadata(backup(folder.path())).expect("it is there");
+    let after = fs::metadata(backup(folder.path())).expect("it exists");
     assert_eq!(before.modified().ok(), after.modified().ok());
     fs::remove_file(backup(folder.path())).expect("it can be removed");
     check_upgraded(folder.path(), &old, Lifetime::default()).await;
@@ -281,9 +281,9 @@ async fn a_crash_after_the_backup_or_in_mid_upgrade_leaves_an_index_that_upgrade
     let old = write_format_1(folder.path(), None);
     let index = folder.path().join("index.redb");
     fs::copy(&index, backup(folder.path())).expect("it can be copied");
-    let good = fs::read(backup(folder.path())).expect("it is there");
+    let good = fs::read(backup(folder.path())).expect("it exists");
     {
-        // Every step was taken and nothing is committed when the process dies.
+        // The process dies after all steps and before the commit.
         let database = index::open_database(&index).expect("it opens");
         let transaction = database.begin_write().expect("it begins");
         upgrade::take_steps(&transaction, 1).expect("they are taken");
@@ -291,8 +291,8 @@ async fn a_crash_after_the_backup_or_in_mid_upgrade_leaves_an_index_that_upgrade
         transaction.abort().expect("it ends");
     }
     check_upgraded(crashed.path(), &old, Lifetime::default()).await;
-    // The good backup is the one that was there, and the only one.
-    let kept = fs::read(backup(crashed.path())).expect("it is there");
+    // The good backup is still the same, and the only one.
+    let kept = fs::read(backup(crashed.path())).expect("it exists");
     assert!(kept == good);
     assert!(!crashed.path().join("index.redb.format-1.2").exists());
 }
@@ -303,7 +303,7 @@ async fn a_backup_of_another_time_is_not_overwritten() {
     let old = write_format_1(folder.path(), None);
     fs::write(backup(folder.path()), b"somebody's").expect("it can be written");
     check_upgraded(folder.path(), &old, Lifetime::default()).await;
-    let kept = fs::read(backup(folder.path())).expect("it is there");
+    let kept = fs::read(backup(folder.path())).expect("it exists");
     assert_eq!(kept, b"somebody's");
     let second = folder.path().join("index.redb.format-1.2");
     assert_eq!(format_of(&second), 1);
@@ -315,7 +315,7 @@ async fn where_no_backup_can_be_made_nothing_is_changed_and_the_reason_is_told()
     let old = write_format_1(folder.path(), None);
     // A folder where the copy is to be written.
     let unfinished = folder.path().join("index.redb.format-1.new");
-    fs::create_dir(&unfinished).expect("it can be made");
+    fs::create_dir(&unfinished).expect("it can be created");
     let refused = refusal(&options(folder.path()));
     let text = refused.to_string();
     assert!(matches!(refused, OpenError::Backup { .. }), "{text}");
@@ -326,12 +326,12 @@ async fn where_no_backup_can_be_made_nothing_is_changed_and_the_reason_is_told()
     check_upgraded(folder.path(), &old, Lifetime::default()).await;
 }
 
-/// Runs where a small file system can be mounted, which takes privileges.
+/// Runs only where a small file system can be mounted, which takes privileges.
 #[tokio::test]
 async fn a_disk_too_full_for_the_backup_is_a_clear_refusal() {
     let folder = folder();
     let Some(_mounted) = super::tests::mount(folder.path(), "8m") else {
-        eprintln!("skipped: a file system can not be mounted here");
+        eprintln!("skipped: a file system can't be mounted here");
         return;
     };
     let old = write_format_1(folder.path(), None);
@@ -340,7 +340,7 @@ async fn a_disk_too_full_for_the_backup_is_a_clear_refusal() {
     let refused = refusal(&options(folder.path()));
     let text = refused.to_string();
     assert!(matches!(refused, OpenError::Backup { .. }), "{text}");
-    assert!(text.contains("make room"), "{text}");
+    assert!(text.contains("free space on that disk"), "{text}");
     assert!(!folder.path().join("index.redb.format-1.new").exists());
     fs::remove_file(&ballast).expect("it can be removed");
     assert_eq!(format_of(&folder.path().join("index.redb")), 1);
@@ -374,7 +374,7 @@ async fn an_older_index_with_a_damaged_entry_is_refused_and_left_alone() {
     {
         let database = Database::open(&index).expect("it opens");
         let transaction = database.begin_write().expect("it begins");
-        let mut holdings = transaction.open_table(HOLDINGS).expect("it is there");
+        let mut holdings = transaction.open_table(HOLDINGS).expect("it exists");
         let key = Key::parse("ada/gone").expect("it is a key");
         let inserted = holdings.insert(key.as_str(), [1u8; 40].as_slice());
         drop(inserted.expect("it is written"));

@@ -1,13 +1,13 @@
-//! Whether the data folder is still the one that was opened.
+//! Checks that the data folder is still the one that was opened.
 //!
-//! An open file outlives its name: a node whose index was removed, replaced or moved away could go on writing to
-//! a file that the next start does not find. So the writer looks before and after every commit, and now and then
-//! in between, whether the index is still there under its name and as it was left, and whether the folder of the
-//! contents is. While one is not, nothing is taken in and nothing acknowledged. Where the way back is to move
-//! something back, the node goes on by itself once that is done.
+//! An open file outlives its name: a node whose index was removed, replaced or moved could go on writing to a file that
+//! the next start does not find. So before and after every commit, and now and then in between, the writer checks that
+//! the index still has its name and was not changed by others, and that the content folder is in place. While one of
+//! them is not, the node refuses changes and acknowledges nothing. If moving something back is enough, the node resumes
+//! without a restart.
 //!
-//! What is removed for good is kept as long as it is open: a removed index is copied to a file beside its place,
-//! once, from which it can be put back. Nothing here overwrites what it finds.
+//! A removed index still exists as long as it is open: it is copied, once, to a file in the data folder from which it
+//! can be restored. Nothing here overwrites what it finds.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
@@ -26,17 +26,17 @@ use super::reconcile::free_name;
 /// Bytes at the beginning of an index that differ after every commit.
 const HEAD_BYTES: usize = 512;
 
-/// What the last look found, for those who can't look themselves.
+/// The result of the last check, for other threads.
 #[derive(Debug, Default)]
 pub(super) struct Health(Mutex<Option<Arc<str>>>);
 
 impl Health {
-    /// Why nothing is taken in, if nothing is.
+    /// Why changes are refused, if they are.
     pub(super) fn unfit(&self) -> Option<Arc<str>> {
         locked(&self.0).clone()
     }
 
-    /// Fails while nothing is taken in.
+    /// Fails while changes are refused.
     pub(super) fn check(&self) -> Result<(), StoreError> {
         self.unfit()
             .map_or(Ok(()), |why| Err(StoreError::Unfit(why)))
@@ -47,7 +47,7 @@ impl Health {
     }
 }
 
-/// Tells one file from another, whatever their names.
+/// Identifies a file regardless of its names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct FileId {
     device: u64,
@@ -62,7 +62,7 @@ impl FileId {
         }
     }
 
-    /// What is found under this name, links followed.
+    /// The file under this name; links are followed.
     fn at(path: &Path) -> io::Result<Option<Self>> {
         match fs::metadata(path) {
             Ok(metadata) => Ok(Some(Self::of(&metadata))),
@@ -82,42 +82,42 @@ pub(super) fn is_absence(error: &io::Error) -> bool {
 /// What is wrong with the data folder.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 enum Trouble {
-    #[error("index.redb was {how} while the node ran; nothing is taken in any more. {rescue}")]
+    #[error("index.redb was {how} while the node ran; the node accepts no more writes. {rescue}")]
     IndexGone { how: &'static str, rescue: String },
     #[error(
-        "index.redb is no longer in the data folder: it, or the folder, was moved or renamed while the node ran. Nothing is taken in until it is back, and everything acknowledged before is in it. Move it back, and the node goes on by itself; or stop the node and start it with --data where the folder is now"
+        "index.redb is no longer in the data folder: it, or the folder, was moved or renamed while the node ran. The node accepts no writes until it is back, and everything acknowledged before is in it. Move it back, and the node resumes; or stop the node and start it with --data where the folder is now"
     )]
     IndexMoved,
     #[error(
-        "index.redb was changed by another program while the node ran; nothing is taken in any more, and what the file says is not to be trusted. Stop the node, put back a good copy of index.redb, and start it again; without one, move the data folder aside and let the node start anew"
+        "index.redb was changed by another program while the node ran; the node accepts no more writes, and the contents of the file cannot be trusted. Stop the node, put back a good copy of index.redb, and start it again; without one, move the data folder aside and let the node start as a new one"
     )]
     IndexChanged,
     #[error(
-        "the folder content in the data folder was removed, moved or replaced while the node ran; nothing is taken in. Move it back, and the node goes on by itself; or restart the node, which fetches anew from other nodes what they have of it"
+        "the folder content in the data folder was removed, moved or replaced while the node ran; the node accepts no writes. Move it back, and the node resumes; or restart the node, which then fetches what it lost from the other nodes that have it"
     )]
     ContentGone,
     #[error(
-        "the data folder can not be written to any more ({0}); nothing is taken in, and everything acknowledged before is safe. Make it writable again, and the node goes on by itself"
+        "the data folder cannot be written to any more ({0}); the node accepts no writes, and everything acknowledged before is safe. Make it writable again, and the node resumes"
     )]
     ReadOnly(String),
-    #[error("the data folder can not be looked at ({0}); nothing is taken in until it can")]
+    #[error("the data folder cannot be checked ({0}); the node accepts no writes until it can")]
     Unknown(String),
 }
 
-/// The index and the folders as they were when they were opened, and the index as it was left.
+/// The index and the folders as they were when they were opened, and the index as the last commit left it.
 pub(super) struct Watch {
     layout: Layout,
-    /// An own handle: it is read from when the name leads elsewhere.
+    /// A handle of our own: it stays readable when the name leads elsewhere.
     index: File,
     index_id: FileId,
     contents_id: FileId,
     left: Left,
-    /// What became of the copy of an index that was removed, once that was tried.
+    /// What to do about a removed index, once it was copied or copying failed.
     rescue: Option<String>,
     health: Arc<Health>,
-    /// Is not as it was left: that can't be undone.
+    /// The index is not as the last commit left it. That can't be undone.
     changed: bool,
-    /// Why a commit can't be carried out any more.
+    /// Why no further commit is possible.
     broken: Option<Arc<str>>,
 }
 
@@ -150,7 +150,7 @@ impl Left {
 }
 
 impl Watch {
-    /// Begins to watch the index that is open, and the folders, which are there.
+    /// Begins to watch the open index, and the folders, which must exist.
     pub(super) fn begin(layout: Layout, health: Arc<Health>) -> io::Result<Self> {
         let options = &mut OpenOptions::new();
         let index = files::open(&layout.index(), options.read(true), Links::Followed)?;
@@ -167,7 +167,7 @@ impl Watch {
         })
     }
 
-    /// Looks before something is written.
+    /// Checks before something is written.
     ///
     /// # Errors
     /// [`StoreError::Unfit`].
@@ -185,7 +185,7 @@ impl Watch {
         self.health.check()
     }
 
-    /// Fails where a look, or the last commit, found something wrong.
+    /// Fails if a check, or the last commit, found something wrong.
     ///
     /// # Errors
     /// [`StoreError::Unfit`].
@@ -193,7 +193,7 @@ impl Watch {
         self.health.check()
     }
 
-    /// Notes how a commit left the index, and looks whether it went to where the next start finds it.
+    /// Notes how a commit left the index, and checks that the next start will find it.
     ///
     /// # Errors
     /// [`StoreError::Unfit`].
@@ -205,14 +205,14 @@ impl Watch {
         self.health.check()
     }
 
-    /// Notes how the index is after a commit that failed: as it was, though not to the byte.
+    /// Notes the index after a commit that failed: its contents are the same, its bytes may not be.
     pub(super) fn note(&mut self) {
         if let Ok(left) = Left::now(&self.index) {
             self.left = left;
         }
     }
 
-    /// A commit failed in a way after which there is no other: the node has to be started again.
+    /// A commit failed in a way after which no other is possible: the node must be restarted.
     pub(super) fn broke(&mut self, error: &StoreError) {
         let why: Arc<str> = error.to_string().into();
         self.broken = Some(Arc::clone(&why));
@@ -237,14 +237,14 @@ impl Watch {
             }),
             (_, None) => Err(Trouble::IndexMoved),
             (_, Some(_)) => Err(Trouble::IndexGone {
-                how: "moved away, and another file put in its place,",
-                rescue: "Stop the node, put the file back that was moved, and start the node again"
+                how: "moved away, and another file was put in its place,",
+                rescue: "Stop the node, put back the file that was moved, and start the node again"
                     .to_owned(),
             }),
         }
     }
 
-    /// Only commits write the index, so between two of them nothing in it changes.
+    /// Only commits write the index, so nothing in it changes between two of them.
     fn index_as_left(&mut self) -> Result<(), Trouble> {
         let unknown = |error: io::Error| Trouble::Unknown(error.kind().to_string());
         let metadata = self.index.metadata().map_err(unknown)?;
@@ -257,7 +257,7 @@ impl Watch {
         if self.changed {
             return Err(Trouble::IndexChanged);
         }
-        // Its time was set, which changes nothing.
+        // Only its time was set, which does no harm.
         self.left = now;
         Ok(())
     }
@@ -268,10 +268,10 @@ impl Watch {
         if contents != Some(self.contents_id) {
             return Err(Trouble::ContentGone);
         }
-        // What is in these is of no worth to an acknowledged write.
+        // No acknowledged write depends on what is in these.
         for folder in self.layout.lesser_folders() {
             if !files::is_there(&folder) && fs::create_dir(&folder).is_ok() {
-                tracing::warn!(folder = %folder.display(), "a folder was removed from the data folder while the node ran; it was made anew");
+                tracing::warn!(folder = %folder.display(), "a folder was removed from the data folder while the node ran; it was created again");
             }
         }
         for folder in [self.layout.incoming(), self.layout.contents()] {
@@ -290,11 +290,11 @@ impl Watch {
             Ok(path) => {
                 let name = path.file_name().unwrap_or_default().to_string_lossy();
                 format!(
-                    "Everything acknowledged before is in the copy that was made of it, {name} in the data folder. Stop the node, rename that to index.redb, and start the node again"
+                    "Everything acknowledged before is in a copy of it, {name} in the data folder. Stop the node, rename that to index.redb, and start the node again"
                 )
             }
             Err(error) => format!(
-                "No copy of it could be made ({}): as long as the node runs it is still open in it (/proc/{}/fd), and after that it is gone. Copy it from there, stop the node, put the copy back as index.redb, and start the node again",
+                "It could not be copied ({}): it exists only as long as the node runs, as an open file in /proc/{}/fd. Copy it from there, stop the node, put the copy back as index.redb, and start the node again",
                 error.kind(),
                 std::process::id()
             ),
@@ -321,7 +321,7 @@ impl Watch {
     }
 }
 
-/// Reads a file from its beginning without moving anybody's place in it.
+/// Reads a file from its beginning without moving the position of its handle.
 struct ReadAt<'a> {
     file: &'a File,
     at: u64,

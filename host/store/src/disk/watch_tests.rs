@@ -1,4 +1,4 @@
-//! A data folder that is changed under a running node, and what is no regular file in the place of one.
+//! The data folder is changed while the node runs, or something other than a regular file is in place of a file.
 
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;
@@ -15,7 +15,7 @@ use super::super::{Applied, Change, StoreError};
 use super::tests::{FILE, bench, find, folder, options, refusal};
 use super::*;
 
-/// A store in a folder of its own below this one, with a small and a large file.
+/// A store in a new folder below this one, with a small and a large file.
 async fn two_files(above: &Path) -> (PathBuf, Bench, [(Record, Vec<u8>); 2]) {
     let folder = above.join("data");
     let bench = bench(&folder);
@@ -29,13 +29,13 @@ async fn two_files(above: &Path) -> (PathBuf, Bench, [(Record, Vec<u8>); 2]) {
     (folder, bench, both)
 }
 
-/// Nothing is taken in, and the reason has these words.
+/// Writes are refused, and the reason contains these words.
 async fn is_unfit(bench: &Bench, words: &[&str]) {
     let content = super::super::suite::content(3, 200);
     let late = record("ada/late", 9, &content);
     let change = match bench.store.spool(Some(200)) {
         Ok(mut spool) => {
-            spool.write(content.into()).await.expect("there is room");
+            spool.write(content.into()).await.expect("there is space");
             let content = spool.seal().await.expect("it is small");
             bench
                 .store
@@ -53,16 +53,20 @@ async fn is_unfit(bench: &Bench, words: &[&str]) {
     let spooled = bench.store.spool(Some(1)).map(|_| Applied::Nothing);
     for refused in [change, saved, looked, spooled] {
         let Err(StoreError::Unfit(why)) = refused else {
-            panic!("it was taken in: {refused:?}");
+            panic!("it was accepted: {refused:?}");
         };
         assert!(words.iter().all(|word| why.contains(word)), "{why}");
     }
     assert!(bench.mirror.held(&late.key).is_none());
 }
 
-/// Everything is taken in.
+/// Writes are accepted.
 async fn is_fit(bench: &Bench, stamp: u64) {
-    bench.store.check().await.expect("all is as it was opened");
+    bench
+        .store
+        .check()
+        .await
+        .expect("the folder is as it was opened");
     assert_eq!(bench.store.unfit(), None);
     let bytes = content(4, FILE);
     let applied = bench
@@ -75,7 +79,7 @@ async fn is_fit(bench: &Bench, stamp: u64) {
 async fn an_index_that_is_removed_is_noticed_and_can_be_put_back() {
     let above = folder();
     let (folder, bench, both) = two_files(above.path()).await;
-    fs::remove_file(folder.join("index.redb")).expect("it is there");
+    fs::remove_file(folder.join("index.redb")).expect("it exists");
     is_unfit(&bench, &["removed", "index.redb.rescued", "Stop the node"]).await;
     for (record, bytes) in &both {
         assert!(bench.read(record).await.expect("it can be read") == *bytes);
@@ -87,7 +91,7 @@ async fn an_index_that_is_removed_is_noticed_and_can_be_put_back() {
         panic!("{refused}");
     };
     assert!(way_back.contains("rename that to index.redb"), "{refused}");
-    fs::rename(folder.join("index.redb.rescued"), folder.join("index.redb")).expect("it is there");
+    fs::rename(folder.join("index.redb.rescued"), folder.join("index.redb")).expect("it exists");
     let again = super::tests::bench(&folder);
     assert!(again.opened.missing.is_empty());
     for (record, bytes) in &both {
@@ -164,22 +168,22 @@ async fn what_is_no_regular_file_in_the_place_of_a_content_is_a_bad_copy() {
     let elsewhere = above.path().join("elsewhere");
     fs::write(&elsewhere, bytes).expect("it can be written");
     let fifo: fn(&Path, &Path) = |path, _| make_fifo(path);
-    let link: fn(&Path, &Path) = |path, to| symlink(to, path).expect("it can be made");
-    let device: fn(&Path, &Path) = |path, _| symlink("/dev/zero", path).expect("it can be made");
-    let made: fn(&Path, &Path) = |path, _| fs::create_dir(path).expect("it can be made");
+    let link: fn(&Path, &Path) = |path, to| symlink(to, path).expect("it can be created");
+    let device: fn(&Path, &Path) = |path, _| symlink("/dev/zero", path).expect("it can be created");
+    let made: fn(&Path, &Path) = |path, _| fs::create_dir(path).expect("it can be created");
     for put_there in [fifo, link, device, made] {
         let path = find(&folder, large);
-        fs::remove_file(&path).expect("it is there");
+        fs::remove_file(&path).expect("it exists");
         put_there(&path, &elsewhere);
         let began = Instant::now();
         let read = bench.read(large).await;
         assert!(matches!(read, Err(StoreError::Corrupt(_))), "{read:?}");
-        assert!(began.elapsed() < Duration::from_secs(10), "nobody waits");
+        assert!(began.elapsed() < Duration::from_secs(10), "reading blocked");
         let bad = Change::Quarantine {
             key: large.key.clone(),
             version: large.version,
         };
-        bench.store.apply(bad).await.expect("it is put aside");
+        bench.store.apply(bad).await.expect("it is quarantined");
         let applied = bench.put(large, Role::Replica, bytes).await;
         assert!(matches!(applied, Applied::Done { .. }), "{applied:?}");
         assert!(bench.read(large).await.expect("it is good again") == *bytes);
@@ -196,10 +200,10 @@ async fn a_group_tree_that_is_no_regular_file_is_made_anew() {
     let large = record("ada/large", 1, &bytes);
     bench.put(&large, Role::Replica, &bytes).await;
     let tree = find(&folder, &large).with_extension("tree");
-    fs::remove_file(&tree).expect("it is there");
+    fs::remove_file(&tree).expect("it exists");
     make_fifo(&tree);
     let opened = bench.store.open(&large).await.expect("it is held");
-    let tree = opened.tree().await.expect("it is made from the content");
+    let tree = opened.tree().await.expect("it is rebuilt from the content");
     assert_eq!(tree.to_bytes().len(), 3 * 32);
 }
 
@@ -207,12 +211,12 @@ async fn a_group_tree_that_is_no_regular_file_is_made_anew() {
 async fn folders_of_contents_that_are_removed_are_made_again() {
     let above = folder();
     let (folder, bench, _) = two_files(above.path()).await;
-    fs::remove_dir_all(folder.join("content/00")).expect("it is there");
-    fs::remove_dir_all(folder.join("quarantine")).expect("it is there");
+    fs::remove_dir_all(folder.join("content/00")).expect("it exists");
+    fs::remove_dir_all(folder.join("quarantine")).expect("it exists");
     is_fit(&bench, 2).await;
     assert!(folder.join("quarantine").is_dir());
-    // Something else in its place goes aside.
-    fs::remove_dir_all(folder.join("content/00")).expect("it is there");
+    // Something else in its place is set aside.
+    fs::remove_dir_all(folder.join("content/00")).expect("it exists");
     fs::write(folder.join("content/00"), "a file").expect("it can be written");
     is_fit(&bench, 3).await;
     assert!(folder.join("orphans/00").is_file());
@@ -224,14 +228,14 @@ async fn nothing_is_written_through_what_stands_in_the_way_at_start() {
     let folder = above.path().join("data");
     let outside = above.path().join("outside");
     fs::write(&outside, "untouched").expect("it can be written");
-    fs::create_dir_all(folder.join("incoming/0")).expect("it can be made");
+    fs::create_dir_all(folder.join("incoming/0")).expect("it can be created");
     for name in ["node.id.new", "index.new"] {
-        symlink(&outside, folder.join(name)).expect("it can be made");
+        symlink(&outside, folder.join(name)).expect("it can be created");
     }
     let bench = bench(&folder);
     is_fit(&bench, 1).await;
     bench.store.close().await;
-    assert_eq!(fs::read(&outside).expect("it is there"), b"untouched");
+    assert_eq!(fs::read(&outside).expect("it exists"), b"untouched");
     assert!(!folder.join("incoming/0").exists());
 }
 
@@ -243,12 +247,15 @@ async fn a_start_does_not_wait_for_what_is_no_regular_file() {
     drop(bench);
     for name in ["lock", "node.id", "index.redb"] {
         let (path, aside) = (folder.join(name), above.path().join("aside"));
-        fs::rename(&path, &aside).expect("it is there");
+        fs::rename(&path, &aside).expect("it exists");
         make_fifo(&path);
-        let told = refusal(&options(&folder)).to_string();
-        assert!(told.contains(name) && told.contains("FIFO"), "{told}");
-        fs::remove_file(&path).expect("it is there");
-        fs::rename(&aside, &path).expect("it is there");
+        let refused = refusal(&options(&folder)).to_string();
+        assert!(
+            refused.contains(name) && refused.contains("FIFO"),
+            "{refused}"
+        );
+        fs::remove_file(&path).expect("it exists");
+        fs::rename(&aside, &path).expect("it exists");
     }
     assert!(DiskStore::open(&options(&folder)).is_ok());
 }
@@ -257,7 +264,7 @@ async fn a_start_does_not_wait_for_what_is_no_regular_file() {
 async fn a_folder_whose_lock_was_removed_is_still_in_use() {
     let above = folder();
     let (folder, bench, _) = two_files(above.path()).await;
-    fs::remove_file(folder.join("lock")).expect("it is there");
+    fs::remove_file(folder.join("lock")).expect("it exists");
     let refused = refusal(&options(&folder));
     assert!(matches!(refused, OpenError::InUse { .. }), "{refused}");
     is_fit(&bench, 2).await;

@@ -1,9 +1,8 @@
-//! The writer: the one thread that changes what is on the disk.
+//! The writer: the only thread that changes what is on the disk.
 //!
-//! It takes every change that waits, decides them in order, moves their content into place, syncs each
-//! folder once and commits the index once: the more clients write, the more of them share a sync. Only
-//! then does it tell the observer, answer, and remove what is no longer needed. When a commit fails,
-//! nothing of the batch was done.
+//! It takes all changes that wait, decides them in order, moves their content into place, syncs each folder once and
+//! commits the index once: the more clients write, the more of them share a sync. Only then does it notify the
+//! observer, answer, and remove what is no longer needed. If a commit fails, nothing of the batch takes effect.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -36,11 +35,11 @@ pub(super) struct Writer {
     index: Arc<Index>,
     space: Arc<Space>,
     observer: Arc<OnceLock<Arc<dyn Observer>>>,
-    /// Files whose content is gone or bad. They are not held, but nothing older takes their place.
+    /// Files whose content is missing or bad. They are not held, but nothing older takes their place.
     missing: HashMap<Key, Arc<Record>>,
-    /// Shelves whose own names this process made durable.
+    /// Bucket folders whose own names this process made durable.
     durable_buckets: HashSet<BucketFolder>,
-    /// When it was last looked for what has been in quarantine for long.
+    /// When the quarantine was last searched for expired content.
     swept: Instant,
     watch: Watch,
 }
@@ -67,7 +66,7 @@ impl Writer {
         }
     }
 
-    /// Works until nobody can ask any more, then closes the index.
+    /// Works until no request can come any more, then closes the index.
     pub(super) fn run(mut self, mut queue: mpsc::Receiver<Ask>) {
         let mut asks = Vec::new();
         while queue.blocking_recv_many(&mut asks, limits::STORE_BATCH_MAX) > 0 {
@@ -171,7 +170,7 @@ impl Writer {
         }
     }
 
-    /// Puts the content that came in the place of the one that is held.
+    /// Replaces the held content with the new one.
     fn replace(
         &mut self,
         present: Option<&Entry>,
@@ -194,13 +193,13 @@ impl Writer {
         Ok(after)
     }
 
-    /// What is missing under this key once the batch is durable.
+    /// The record that is missing under this key once the batch is durable.
     fn missing_with(&self, key: &Key, batch: &Batch) -> Option<Arc<Record>> {
         let of_batch = batch.missing.get(key);
         of_batch.map_or_else(|| self.missing.get(key).cloned(), Clone::clone)
     }
 
-    /// Moves content to where it belongs, not yet durably.
+    /// Moves content into place, not yet durably.
     fn place(
         &mut self,
         entry: &Entry,
@@ -236,14 +235,14 @@ impl Writer {
         self.rename_in(file.path(), &content, place.bucket)
     }
 
-    /// Moves a file to its place, out of whose way goes what nobody but a stranger has put there.
+    /// Moves a file into place. Anything in its way that the node did not put there is set aside.
     fn rename_in(&mut self, from: &Path, to: &Path, bucket: BucketFolder) -> io::Result<()> {
         let error = match fs::rename(from, to) {
             Ok(()) => return Ok(()),
             Err(error) => error,
         };
         match error.kind() {
-            // The shelf was removed while the node ran.
+            // The bucket folder was removed while the node ran.
             io::ErrorKind::NotFound if from.exists() => {
                 self.durable_buckets.remove(&bucket);
                 self.make_bucket(bucket)?;
@@ -265,7 +264,7 @@ impl Writer {
         let Err(error) = fs::create_dir_all(&folder) else {
             return Ok(());
         };
-        // Something that is no folder has its name, or that of the folder above.
+        // Something other than a folder has its name, or the name of the folder above.
         let above = folder.parent().unwrap_or(&folder);
         for path in [above, &folder] {
             if files::is_there(path) && !path.is_dir() {
@@ -280,7 +279,7 @@ impl Writer {
         if !files::is_there(path) {
             return Ok(());
         }
-        tracing::warn!(path = %path.display(), "something that the node did not make is in the place of a file or folder of its own; it was moved to orphans");
+        tracing::warn!(path = %path.display(), "something that the node did not create was in the place of one of its files or folders; moved it to orphans/");
         set_aside(path, &self.layout.orphans(), SystemTime::now())
     }
 
@@ -307,10 +306,10 @@ impl Writer {
         Ok(())
     }
 
-    /// Makes the batch durable, tells of it, and removes what it released.
+    /// Makes the batch durable, notifies the observer, answers, and removes what the batch released.
     fn finish(&mut self, mut batch: Batch) {
         let has_writes = !batch.writes.is_empty();
-        // Several batches may come of one look, and the one before may have found that the index is gone.
+        // One check may cover several batches, and the commit before this one may have found that the index is gone.
         if let Err(error) = self
             .watch
             .still_fit()
@@ -319,7 +318,7 @@ impl Writer {
         {
             tracing::error!(%error, changes = batch.answers.len(), "a commit failed");
             let answers = std::mem::take(&mut batch.answers);
-            // What came in is released before anyone tries again.
+            // Incoming content frees its space before any caller tries again.
             drop(batch);
             answers
                 .into_iter()
@@ -346,16 +345,16 @@ impl Writer {
                 None => drop(self.missing.remove(&key)),
             }
         }
-        // Their room is counted with the holdings now.
+        // Their space is counted with the holdings now.
         batch.prepared.clear();
-        // It is durable; but where the next start does not find it, nobody is told that it is.
-        let astray = has_writes.then(|| self.watch.committed().err()).flatten();
+        // The batch is durable, but if the next start won't find the index, callers must not hear of success.
+        let unfit = has_writes.then(|| self.watch.committed().err()).flatten();
         batch
             .answers
             .into_iter()
-            .for_each(|answer| answer.send(astray.as_ref()));
-        if astray.is_some() {
-            // The copy of the index that can be gone back to still names what this released.
+            .for_each(|answer| answer.send(unfit.as_ref()));
+        if unfit.is_some() {
+            // The rescued copy of the index still names the content that this batch released.
             return;
         }
         if !batch.released.is_empty() {
@@ -428,7 +427,7 @@ impl Writer {
             }
         };
         if let Err(error) = kept {
-            tracing::warn!(content = %place.id, %error, "bad content could not be kept in quarantine");
+            tracing::warn!(content = %place.id, %error, "bad content could not be moved to quarantine");
         }
         if !matches!(released.fate, ReleasedFate::RemoveFile) {
             self.sweep_quarantine(&folder);
@@ -444,11 +443,11 @@ impl Writer {
         }
         self.swept = Instant::now();
         if let Err(error) = expire(folder, limits::QUARANTINE_KEPT_MS, SystemTime::now()) {
-            tracing::warn!(%error, "quarantine could not be swept");
+            tracing::warn!(%error, "expired content could not be removed from quarantine");
         }
     }
 
-    /// Best effort: what stays behind is found at the next start.
+    /// Best effort: what remains is found at the next start.
     fn remove(&self, place: ContentPlace) {
         for path in [self.layout.content(place), self.layout.tree(place)] {
             let removed = match fs::remove_file(&path) {
@@ -463,7 +462,7 @@ impl Writer {
     }
 }
 
-/// A change to a file whose content is gone, where it does not go on as if nothing were held.
+/// A change to a file whose content is missing, unless it is handled as if nothing were held.
 fn stage_missing(change: &Change, lost: &Arc<Record>, batch: &mut Batch) -> Option<Applied> {
     match change {
         Change::Put { record, .. } if record.version < lost.version => {
@@ -480,7 +479,7 @@ fn stage_missing(change: &Change, lost: &Arc<Record>, batch: &mut Batch) -> Opti
     }
 }
 
-/// Whether the row of a holding changes; when it was validated is not in it.
+/// Whether the row of a holding changes. The time of validation is not part of it.
 fn differs(before: &Entry, after: &Entry) -> bool {
     let row = |entry: &Entry| (entry.holding.role, entry.holding.verified, entry.bucket);
     before.holding.record != after.holding.record || row(before) != row(after)

@@ -1,8 +1,8 @@
-//! `MemoryDisk`: what a store in memory keeps, and what a crash leaves of it.
+//! `MemoryDisk`: the durable state behind a `MemoryStore`, and what a crash leaves of it.
 //!
-//! At most one store lives on a disk at a time. What is handed in becomes durable after the time that a commit
-//! takes, in the order in which it was handed in, and only then is anybody told. A crash leaves any number of
-//! the first of what was waiting, which is what a journal leaves.
+//! At most one store is alive on a disk at a time. Submitted work becomes durable in order, after the time that a
+//! commit takes, and only then are the caller and the observer notified. A crash keeps a prefix of the waiting
+//! work, of any length, as a journal does.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -25,10 +25,10 @@ use crate::{Applied, Change, Lifetime, Opened, SavedLinks, StoreError, locked};
 /// How long the next commit takes.
 pub type CommitPace = Arc<dyn Fn() -> Duration + Send + Sync>;
 
-/// Something that is to become durable. It is told whether the store still lives that wanted it.
+/// Work that is to become durable. Its second argument says whether the store that submitted it is still alive.
 pub(super) type Job = Box<dyn FnOnce(&mut Kept, bool) + Send>;
 
-/// What outlives a [`MemoryStore`].
+/// The state that outlives a [`MemoryStore`].
 pub struct MemoryDisk {
     state: Mutex<State>,
     pace: Option<CommitPace>,
@@ -38,15 +38,15 @@ pub struct MemoryDisk {
 struct State {
     kept: Kept,
     waiting: VecDeque<Job>,
-    /// The number of the store that was opened last, and whether it still lives.
+    /// The number of the store that was opened last, and whether it is still alive.
     opened: u64,
     is_open: bool,
 }
 
-/// What is durable.
+/// The durable state.
 pub(super) struct Kept {
     held: BTreeMap<Key, Stored>,
-    /// Replicas that were put into quarantine and not made good yet.
+    /// Replicas that were quarantined and not restored yet.
     missing: BTreeMap<Key, Arc<Record>>,
     pub(super) links: SavedLinks,
     pub(super) ceiling: Stamp,
@@ -55,7 +55,7 @@ pub(super) struct Kept {
 }
 
 impl Default for Kept {
-    /// What a new disk has: nothing but its secret.
+    /// A new disk: empty but for its secret.
     fn default() -> Self {
         Self {
             held: BTreeMap::new(),
@@ -75,7 +75,7 @@ struct Stored {
 }
 
 impl MemoryDisk {
-    /// An empty disk on which everything is durable at once.
+    /// An empty disk on which everything is durable immediately.
     #[must_use]
     pub fn new() -> Arc<Self> {
         Arc::new(Self {
@@ -84,7 +84,7 @@ impl MemoryDisk {
         })
     }
 
-    /// An empty disk whose commits take their time. Its stores have to be used within a runtime of tokio.
+    /// An empty disk whose commits take this long. Its stores must be used within a tokio runtime.
     #[must_use]
     pub fn paced(pace: CommitPace) -> Arc<Self> {
         Arc::new(Self {
@@ -93,7 +93,7 @@ impl MemoryDisk {
         })
     }
 
-    /// A store of this capacity in bytes with what the disk has. The one before lives no more.
+    /// Opens a store with this capacity in bytes on the disk. A store opened earlier is no longer alive.
     #[must_use]
     pub fn open(self: &Arc<Self>, capacity: u64) -> Arc<MemoryStore> {
         let mut state = self.state();
@@ -103,8 +103,8 @@ impl MemoryDisk {
         MemoryStore::new_on(Arc::clone(self), state.opened, capacity, &state.kept)
     }
 
-    /// The machine fails: the store lives no more. Of so many changes that wait to become durable, `kept` says
-    /// how many of the first became it nevertheless.
+    /// Simulates a crash of the machine: the store is no longer alive. `kept` gets the number of changes that wait to
+    /// become durable and returns how many of the first ones become durable nevertheless.
     pub fn crash(&self, kept: impl FnOnce(usize) -> usize) {
         let mut state = self.state();
         state.is_open = false;
@@ -119,7 +119,7 @@ impl MemoryDisk {
         }
     }
 
-    /// Everything on it is gone, as if it were another disk. Nothing may live on it.
+    /// Removes everything, as if this were another disk. No store may be alive on it.
     pub fn wipe(&self) {
         let mut state = self.state();
         assert!(!state.is_open, "a disk in use is not wiped");
@@ -127,20 +127,20 @@ impl MemoryDisk {
         state.waiting.clear();
     }
 
-    /// Takes over the secret of another disk, as a copy of it has. Before a store is opened on it.
+    /// Copies the secret of another disk, as a copied data folder has it. Call it before a store is opened.
     #[cfg(feature = "testing")]
     pub fn share_secret_of(&self, other: &Self) {
         let secret = other.state().kept.secret.clone();
         self.state().kept.secret = secret;
     }
 
-    /// Every holding that is durable, in order of the key.
+    /// Every durable holding, in order of the key.
     #[must_use]
     pub fn holdings(&self) -> Vec<Holding> {
         self.state().kept.holdings().cloned().collect()
     }
 
-    /// What is held of this file, durably.
+    /// The durable holding of this file.
     #[must_use]
     pub fn holding(&self, key: &Key) -> Option<Holding> {
         let state = self.state();
@@ -148,7 +148,7 @@ impl MemoryDisk {
         stored.map(|stored| stored.holding.clone())
     }
 
-    /// The content of what is held of this file, as it lies there.
+    /// The stored content of this file.
     #[must_use]
     pub fn content(&self, key: &Key) -> Option<Bytes> {
         let state = self.state();
@@ -156,7 +156,7 @@ impl MemoryDisk {
         Some(stored.rope.from(0).concat().into())
     }
 
-    /// Turns one bit of the content that is held of this file. False when there is no such bit.
+    /// Flips one bit of the stored content of this file. False when there is no such bit.
     pub fn rot(&self, key: &Key, offset: u64) -> bool {
         let mut state = self.state();
         let Some(stored) = state.kept.held.get_mut(key) else {
@@ -214,7 +214,7 @@ impl MemoryDisk {
             return Ok(());
         };
         state.waiting.push_back(job);
-        // What comes while a commit is under way is part of it.
+        // Work that arrives while a commit is under way becomes part of it.
         if state.waiting.len() == 1 {
             let (disk, takes) = (Arc::clone(self), pace());
             tokio::spawn(async move {
@@ -231,7 +231,7 @@ impl MemoryDisk {
         state.is_open &= state.opened != store;
     }
 
-    /// What waits is durable from now on.
+    /// Makes the waiting work durable.
     fn commit(&self, store: u64) {
         let mut state = self.state();
         if state.check(store).is_err() {
@@ -262,16 +262,16 @@ impl Kept {
         self.held.values().map(|stored| &stored.holding)
     }
 
-    /// Applies a change. The audience is told under the disk's lock: it hears of changes in the order in which
-    /// they were made.
+    /// Applies a change. The audience is notified under the disk's lock, so it sees the changes in the order in
+    /// which they were made.
     pub(super) fn apply(
         &mut self,
         change: Change,
         audience: Option<&Audience>,
     ) -> Result<Applied, StoreError> {
-        let tell = |key: &Key, before: Option<&Holding>, after: Option<&Holding>| {
+        let notify = |key: &Key, before: Option<&Holding>, after: Option<&Holding>| {
             if let Some(audience) = audience {
-                audience.tell(key, before, after);
+                audience.notify(key, before, after);
             }
         };
         let key = change.key().clone();
@@ -295,7 +295,7 @@ impl Kept {
                     let record = Arc::clone(&bad.record);
                     self.missing.insert(key.clone(), record);
                 }
-                tell(&key, before.as_ref(), None);
+                notify(&key, before.as_ref(), None);
                 Ok(Applied::Done { before })
             }
             Verdict::Hold { after, content } => {
@@ -316,7 +316,7 @@ impl Kept {
                     _ => Default::default(),
                 };
                 let before = before.map(|stored| stored.holding);
-                tell(&key, before.as_ref(), Some(&after));
+                notify(&key, before.as_ref(), Some(&after));
                 let holding = Holding {
                     validated: 0,
                     ..after
@@ -349,7 +349,7 @@ mod tests {
         let x = record("ada/x", 1, b"content");
         first.put(&x, Role::Replica, b"content").await;
         let ceiling = first.store.save_ceiling(Stamp(9)).await;
-        ceiling.expect("the store lives");
+        ceiling.expect("the store is alive");
         disk.crash(|waiting| waiting);
 
         assert!(matches!(
@@ -381,8 +381,8 @@ mod tests {
                 survive
             });
             for one in waiting {
-                let told = one.await.expect("nobody panics");
-                assert!(matches!(told, Err(StoreError::Closed)), "{told:?}");
+                let answer = one.await.expect("nobody panics");
+                assert!(matches!(answer, Err(StoreError::Closed)), "{answer:?}");
             }
             assert_eq!(bench.mirror.files(), 0);
             let left = disk.holdings();
@@ -405,6 +405,6 @@ mod tests {
         saving
             .await
             .expect("nobody panics")
-            .expect("what was handed in before is durable");
+            .expect("what was submitted before is durable");
     }
 }

@@ -1,4 +1,4 @@
-//! The checks that fields of many messages share.
+//! Checks that the fields of many messages share.
 
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ impl From<Malformed> for Refusal {
     }
 }
 
-/// The field, which may not be missing.
+/// The field, which must be present.
 pub(crate) fn required<T>(field: &'static str, value: Option<T>) -> Result<T, Malformed> {
     value.ok_or_else(|| Malformed::new(field, "it is missing"))
 }
@@ -61,7 +61,7 @@ pub(super) fn at_most<T: PartialOrd + std::fmt::Display>(
     Ok(value)
 }
 
-/// A list with at most `max` entries, each turned by `each`.
+/// Converts a list of at most `max` entries, each with `each`.
 pub(super) fn list<T, U>(
     field: &'static str,
     values: Vec<T>,
@@ -118,7 +118,7 @@ pub(super) fn preparation(value: &Bytes) -> Result<u128, Malformed> {
     bytes("preparation", value).map(u128::from_be_bytes)
 }
 
-/// What proof is asked for with, if it is.
+/// The nonce of a request for proof, if there is one.
 pub(super) fn nonce(value: &Bytes) -> Result<Option<Nonce>, Malformed> {
     if value.is_empty() {
         return Ok(None);
@@ -133,7 +133,7 @@ pub(super) fn nonce(value: &Bytes) -> Result<Option<Nonce>, Malformed> {
     Ok(Some(nonce))
 }
 
-/// What answers a nonce, if anything does.
+/// The proof that answers a nonce, if there is one.
 pub(super) fn proof(value: &Bytes) -> Result<Option<Proof>, Malformed> {
     if value.is_empty() {
         return Ok(None);
@@ -141,7 +141,7 @@ pub(super) fn proof(value: &Bytes) -> Result<Option<Proof>, Malformed> {
     bytes("proof", value).map(|bytes| Some(Proof::from_bytes(bytes)))
 }
 
-/// A list of fixed-length entries, packed one after the other.
+/// A list of fixed-length entries, packed one after another.
 pub(super) fn packed<const N: usize, T>(
     field: &'static str,
     value: &Bytes,
@@ -150,7 +150,7 @@ pub(super) fn packed<const N: usize, T>(
 ) -> Result<Vec<T>, Malformed> {
     let (entries, rest) = value.as_chunks::<N>();
     if !rest.is_empty() {
-        let reason = format!("its {} bytes are no multiple of {N}", value.len());
+        let reason = format!("its {} bytes are not a multiple of {N}", value.len());
         return Err(Malformed::new(field, reason));
     }
     at_most(field, entries.len(), max)?;

@@ -1,4 +1,4 @@
-//! The messages of the overlay, except those of a search.
+//! Conversion of the overlay's messages, except those of search and reconciliation.
 
 use std::sync::Arc;
 
@@ -19,8 +19,7 @@ use crate::transport::{
     MoveAsk, PrepareAnswer, PrepareAsk, PullAsk, Sender,
 };
 
-/// Writes both directions of a message: how its body becomes fields beside the sender, and how the
-/// fields become its body again.
+/// Writes both conversions of a message: from its body to fields next to the sender, and back.
 macro_rules! message {
     ($wire:ident <=> $body:ty, |$out:ident| { $($field:ident: $value:expr),* $(,)? }, |$in:ident| $parse:expr) => {
         impl From<Message<$body>> for proto::$wire {
@@ -241,7 +240,7 @@ impl TryFrom<proto::FetchHeader> for FetchStart {
         let expected = group_tree_bytes(record.size);
         if wire.tree_bytes != expected {
             let reason = format!(
-                "{} does not fit the size, expected {expected}",
+                "{} does not match the size, expected {expected}",
                 wire.tree_bytes
             );
             return Err(Malformed::new("tree_bytes", reason));
@@ -263,8 +262,7 @@ pub(crate) const fn group_tree_bytes(size: u64) -> u64 {
     }
 }
 
-/// Bytes that answer a fetch from a content of this size: up to the end of the group in which the
-/// wanted bytes end.
+/// Bytes that answer a fetch from a content of this size: up to the end of the group in which the wanted bytes end.
 pub(crate) fn fetched_bytes(size: u64, offset: u64, length: u64) -> u64 {
     let end = offset.saturating_add(length).min(size);
     let whole = end.next_multiple_of(GROUP_BYTES).min(size);

@@ -1,8 +1,8 @@
-//! Between protobuf messages and core types.
+//! Conversion between protobuf messages and core types, and validation of what peers send.
 //!
-//! Into protobuf nothing can fail. Out of it everything is judged here, once: a message that breaks a
-//! limit becomes [`Malformed`], which names the field. Lists are counted before they are walked, and
-//! nothing is allocated on the word of a number in a message.
+//! Converting to protobuf cannot fail. Converting from it checks everything, once: a message that breaks a rule becomes
+//! [`Malformed`], which names the field. Lists are counted before they are walked, and nothing is allocated because a
+//! number in a message says so.
 
 mod fields;
 mod message;

@@ -1,4 +1,4 @@
-//! The messages of reconciliation.
+//! Conversion of the messages of reconciliation.
 
 use bytes::Bytes;
 use dataverse_core::filter::Filter;
@@ -212,7 +212,7 @@ mod tests {
         let ask = proto::ReconcileRequest::from(from_node(ReconcileAsk::Root(u128::MAX)));
         let answer = proto::ReconcileReply::from(from_node(ReconcileAnswer::Agreed));
         let bytes = ask.encoded_len() + answer.encoded_len();
-        assert_eq!(bytes, 164, "docs/decisions/0014 tells the number");
+        assert_eq!(bytes, 164, "docs/decisions/0014 states this number");
         let sums = vec![u128::MAX; limits::RECONCILE_BUCKETS];
         let sums = proto::ReconcileReply::from(from_node(ReconcileAnswer::Sums(sums)));
         assert!(sums.encoded_len() < (16 << 10) + 128);
@@ -221,7 +221,7 @@ mod tests {
     #[track_caller]
     fn refused<T>(message: Result<T, Malformed>, field: &str) {
         let Err(wrong) = message else {
-            panic!("it was taken");
+            panic!("it was accepted");
         };
         assert!(wrong.to_string().contains(field), "{wrong}");
     }

@@ -1,4 +1,4 @@
-//! What messages are made of: senders, nodes, versions and records.
+//! Conversion of what messages are made of: senders, nodes, versions and records.
 
 use std::sync::Arc;
 
@@ -89,7 +89,7 @@ impl TryFrom<proto::Version> for Version {
     }
 }
 
-/// What was heard of a file: the highest version and the highest deletion, if anything.
+/// What was heard of a file: the highest version and the highest deletion, if any.
 pub(super) fn heard(
     known: Option<proto::Version>,
     buried: Option<proto::Version>,

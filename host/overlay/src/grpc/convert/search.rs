@@ -1,4 +1,4 @@
-//! The questions and answers of a search.
+//! Conversion of the questions and answers of a search.
 
 use std::sync::Arc;
 
@@ -128,7 +128,7 @@ impl TryFrom<proto::Hit> for Hit {
         };
         let record: Arc<_> = record(hit.record)?;
         if record.deleted {
-            return Err(Malformed::new("hits", "a deleted file is no hit"));
+            return Err(Malformed::new("hits", "a deleted file is not a hit"));
         }
         Ok(Self {
             record,

@@ -1,4 +1,4 @@
-//! Every message comes back as it was; nothing hostile gets through; no bytes make the code panic.
+//! Every message survives conversion both ways; no malformed message is accepted; no bytes cause a panic.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -143,7 +143,7 @@ fn question() -> impl Strategy<Value = Question> {
     ]
 }
 
-/// What may have been heard beside a version.
+/// What may have been heard in addition to a version.
 fn heard(version: Version, choice: u32) -> Heard {
     let older = Version {
         stamp: Stamp(version.stamp.0 / 2),
@@ -173,7 +173,7 @@ fn answer() -> impl Strategy<Value = Answer> {
     })
 }
 
-/// Sends a message through bytes and back.
+/// Converts a message to bytes and back.
 fn check<T, W>(sender: &Sender, body: &T) -> Result<(), TestCaseError>
 where
     T: Clone + PartialEq + Debug,
@@ -184,11 +184,11 @@ where
         body: body.clone(),
     };
     let bytes = W::from(sent).encode_to_vec();
-    let wire = W::decode(bytes.as_slice()).expect("it was encoded just now");
+    let wire = W::decode(bytes.as_slice()).expect("it was just encoded");
     let Message {
         sender: from,
         body: arrived,
-    } = wire.try_into().expect("nothing is wrong with it");
+    } = wire.try_into().expect("it is valid");
     prop_assert_eq!(&from, sender);
     prop_assert_eq!(&arrived, body);
     Ok(())
@@ -248,7 +248,7 @@ proptest! {
         let tree_bytes = group_tree_bytes(record.size);
         let start = FetchStart { sender: from, record, tree_bytes, content_bytes };
         let bytes = proto::FetchHeader::from(start.clone()).encode_to_vec();
-        let wire = proto::FetchHeader::decode(bytes.as_slice()).expect("it was encoded just now");
+        let wire = proto::FetchHeader::decode(bytes.as_slice()).expect("it was just encoded");
         prop_assert_eq!(FetchStart::try_from(wire), Ok(start));
     }
 
@@ -336,11 +336,11 @@ proptest! {
     }
 }
 
-/// Tries these bytes as every message that can arrive.
+/// Tries to read these bytes as every message that can arrive.
 fn decode_all(bytes: &[u8]) {
     fn try_as<T, W: prost::Message + Default + TryInto<T>>(bytes: &[u8]) {
         if let Ok(wire) = W::decode(bytes) {
-            // Whether it parses is not the question here.
+            // Whether it parses does not matter here.
             drop(wire.try_into());
         }
     }
@@ -365,7 +365,7 @@ fn decode_all(bytes: &[u8]) {
     try_as::<Message<Bytes>, proto::GossipRequest>(bytes);
 }
 
-/// A good record on the wire, to be spoilt.
+/// A valid record on the wire, for tests to break.
 fn wire_record() -> proto::Record {
     proto::Record {
         key: "ada/x".to_owned(),

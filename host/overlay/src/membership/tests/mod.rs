@@ -1,4 +1,4 @@
-//! Whole networks of memberships in one thread, in simulated time.
+//! Tests with whole networks of memberships in one thread, in simulated time.
 
 mod network;
 
@@ -118,13 +118,13 @@ async fn one_whose_clock_went_back_a_year_comes_back() {
         ..status(3)
     });
     back.membership.announce_to(&nodes[0].peer);
-    let told_anew = |node: &Node| {
+    let is_renewed = |node: &Node| {
         let seen = node.sees(3).filter(|seen| seen.state == Liveness::Alive);
         seen.and_then(|seen| seen.status)
             .is_some_and(|status| status.load == 77)
     };
     until(10 * SECOND, "it is alive and its status new", || {
-        nodes.iter().all(told_anew)
+        nodes.iter().all(is_renewed)
     })
     .await;
 }
@@ -166,18 +166,18 @@ async fn a_changed_status_spreads_and_an_equal_one_does_not() {
         ..status(0)
     };
     nodes[0].membership.publish(changed.clone());
-    let told = |node: &Node| {
+    let status_counter = |node: &Node| {
         let seen = node.sees(0).and_then(|seen| seen.status)?;
         (seen.free == 17).then_some(seen.counter)
     };
     until(3 * SECOND, "all know the change", || {
-        nodes[1..].iter().all(|node| told(node).is_some())
+        nodes[1..].iter().all(|node| status_counter(node).is_some())
     })
     .await;
-    let counter = told(&nodes[7]);
+    let counter = status_counter(&nodes[7]);
     nodes[0].membership.publish(changed);
     tokio::time::sleep(10 * SECOND).await;
-    assert_eq!(told(&nodes[7]), counter);
+    assert_eq!(status_counter(&nodes[7]), counter);
 }
 
 #[tokio::test(start_paused = true)]
@@ -212,7 +212,7 @@ async fn a_flood_of_packets_stops_nobody() {
     acquainted(&nodes, 15 * SECOND).await;
 }
 
-/// Real packets, broken: cut off, grown, with bytes changed.
+/// Damages real packets: cuts them off, extends them, changes bytes.
 fn break_packet(packet: &[u8], cut: usize, tail: &[u8], changes: &[(usize, u8)]) -> Vec<u8> {
     let mut broken = packet[..packet.len() - cut % (packet.len() + 1)].to_vec();
     broken.extend_from_slice(tail);
@@ -225,7 +225,7 @@ fn break_packet(packet: &[u8], cut: usize, tail: &[u8], changes: &[(usize, u8)])
     broken
 }
 
-/// Feeds these to one of three nodes; the network must live on, and take in a fourth.
+/// Sends these packets to one of three nodes; the network must survive and accept a fourth.
 async fn survives(broken: impl FnOnce(Vec<Bytes>) -> Vec<Vec<u8>>) {
     let network = Network::new(1, 0);
     let mut nodes = network.line(3);

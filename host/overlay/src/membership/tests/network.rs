@@ -1,4 +1,4 @@
-//! A network in memory: carries packets between memberships, late, not all of them, and never across a split.
+//! A network in memory: carries packets between memberships, with delays and losses, and never across a split.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Weak};
@@ -26,12 +26,12 @@ use crate::transport::{
     ReconcileAsk, Sender, Transport,
 };
 
-/// Who listens where, and how well the network carries.
+/// Which node listens where, and how reliably the network carries packets.
 pub(super) struct Network {
     listeners: Mutex<HashMap<Arc<str>, Weak<Membership>>>,
     /// Listeners on the other side of a split.
     apart: Mutex<HashSet<Arc<str>>>,
-    /// Every tenth packet, for those who want to send it again, broken.
+    /// Every tenth packet, for tests that send it again, damaged.
     heard: Mutex<Vec<Bytes>>,
     /// Of a hundred packets, how many are lost.
     lost_percent: u32,
@@ -57,7 +57,7 @@ impl Network {
         })
     }
 
-    /// Starts node number `node` at an address, telling a status by which it can be recognised.
+    /// Starts node number `node` at an address; it publishes a status by which it can be recognized.
     pub(super) fn start(self: &Arc<Self>, node: u32, address: &str, started_ms: u64) -> Node {
         let peer = Peer {
             id: NodeId::from(u128::from(node)),
@@ -95,12 +95,12 @@ impl Network {
         Node { peer, membership }
     }
 
-    /// Starts nodes 0 to `count`, each announcing itself to the one before, as linked in a line.
+    /// Starts nodes 0 to `count`, each announcing itself to the one before, as if linked in a line.
     pub(super) fn line(self: &Arc<Self>, count: u32) -> Vec<Node> {
         let nodes: Vec<_> = (0..count)
             .map(|node| self.start(node, &address(node), 1_000))
             .collect();
-        // More than once, as every link is confirmed again and again.
+        // More than once, because links are confirmed again and again.
         for pair in nodes.windows(2).cycle().take(3 * (nodes.len() - 1)) {
             pair[1].membership.announce_to(&pair[0].peer);
         }
@@ -162,7 +162,7 @@ pub(super) fn address(node: u32) -> String {
     format!("127.0.0.1:{}", 7_000 + node)
 }
 
-/// Waits until it holds, and says how long that took.
+/// Waits until the condition holds, and returns how long that took.
 pub(super) async fn until(
     within: Duration,
     what: &str,
@@ -176,7 +176,7 @@ pub(super) async fn until(
     start.elapsed()
 }
 
-/// Waits until every one of these nodes sees every other alive and knows its zone.
+/// Waits until each of these nodes sees every other alive and knows its zone.
 pub(super) async fn acquainted(nodes: &[Node], within: Duration) -> Duration {
     let zone_of = |seen: &MemberSeen| seen.status.as_ref().map(|status| status.zone.clone());
     let knows_all = |node: &Node| {

@@ -1,8 +1,8 @@
-//! Compiles the shipped policies into WebAssembly, for `host/builtin`, whose build script this is.
+//! Compiles the shipped policies into WebAssembly. This is the build script of `host/builtin`.
 //!
-//! - `policies/` by a cargo of its own, for `wasm32-unknown-unknown`, in its own target folder: the outer one
-//!   holds the lock of its own. `policies.rs` in the output folder holds the modules.
-//! - `sdk.rs` in the output folder holds the sources of the SDK, which go beside every new policy.
+//! - `policies/` is built by a separate cargo, for `wasm32-unknown-unknown`, in its own target folder, because the
+//!   outer cargo holds the lock of its target folder. `policies.rs` in the output folder holds the modules.
+//! - `sdk.rs` in the output folder holds the sources of the SDK, which are written beside every new policy.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use std::{env, fs};
 
 type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
 
-/// From the folder of the package, in which cargo runs this, to the top level.
+/// From the folder of the package, where cargo runs this script, to the top level.
 const ROOT: &str = "../..";
 
 fn main() -> Result {
@@ -21,12 +21,12 @@ fn main() -> Result {
     sdk::embed(&out_dir)
 }
 
-/// Paths from the top level are watched from the folder of the package.
+/// Watches a path given from the top level; cargo expects it relative to the package.
 fn rerun_if_changed(path: &str) {
     println!("cargo:rerun-if-changed={ROOT}/{path}");
 }
 
-/// The shipped policies: each crate in `policies/` is named for its kind and itself, `eviction-lru`.
+/// The shipped policies: each crate in `policies/` is named after its kind and itself, such as `eviction-lru`.
 mod policies {
     use std::ffi::OsString;
     use std::fmt::Write;
@@ -36,8 +36,8 @@ mod policies {
 
     const TARGET: &str = "wasm32-unknown-unknown";
     const PROFILE: &str = "policy";
-    /// What the outer build says of itself and must not say of this one: flags of its coverage, its target
-    /// folder, clippy in the place of the compiler.
+    /// Variables of the outer build that this one must not inherit: coverage flags, its target folder, clippy in
+    /// place of the compiler.
     const NOT_INHERITED: [&str; 9] = [
         "CARGO_BUILD_RUSTFLAGS",
         "CARGO_BUILD_TARGET",
@@ -73,7 +73,8 @@ mod policies {
                 let folder = folder?;
                 if folder.path().join("Cargo.toml").is_file() {
                     let name = folder.file_name().into_string();
-                    packages.push(name.map_err(|name| format!("{name:?} is no name for a crate"))?);
+                    packages
+                        .push(name.map_err(|name| format!("{name:?} is not a valid crate name"))?);
                 }
             }
         }
@@ -109,7 +110,7 @@ mod policies {
         Ok(output.status.success() && Path::new(libraries.trim()).is_dir())
     }
 
-    /// One folder for every profile of the outer build: `policies`, beside those of the profiles.
+    /// One folder for all profiles of the outer build: `policies`, next to those of the profiles.
     fn target_dir(out_dir: &Path) -> PathBuf {
         let profile = out_dir.ancestors().find(|it| it.ends_with("build"));
         let target = profile.and_then(Path::parent).and_then(Path::parent);
@@ -121,7 +122,7 @@ mod policies {
         NOT_INHERITED.iter().for_each(|name| {
             cargo.env_remove(name);
         });
-        // Panics name their source files, so without this the bytes would differ from machine to machine.
+        // Panic messages contain source paths, so without this the bytes would differ from machine to machine.
         let home = env::var_os("CARGO_HOME").map(PathBuf::from);
         let home = home.or_else(|| Some(env::home_dir()?.join(".cargo")));
         let home = home.ok_or("neither CARGO_HOME nor a home folder is known")?;
@@ -132,7 +133,7 @@ mod policies {
             .args(["--target", TARGET, "--target-dir"])
             .arg(target_dir)
             .args(packages.iter().flat_map(|package| ["--package", package]))
-            // What a build script prints there is for the outer cargo.
+            // Output of build scripts on stdout is meant for the outer cargo.
             .stdout(Stdio::null());
         if !cargo.status()?.success() {
             return Err("the shipped policies do not build".into());
@@ -145,7 +146,7 @@ mod policies {
         Ok(())
     }
 
-    /// What a policy says of itself: the text in its `about!`. It is compared with what the module says by a test.
+    /// What a policy says about itself: the text in its `about!`. A test compares it with the built module.
     fn summary(package: &str) -> Result<String> {
         let file = format!("policies/{package}/src/lib.rs");
         let source = fs::read_to_string(&file)?;
@@ -166,7 +167,7 @@ mod policies {
             let (kind, name) = package
                 .split_once('-')
                 .filter(|(kind, _)| ["placement", "eviction", "relocation"].contains(kind))
-                .ok_or_else(|| format!("policies/{package} is not named for a kind of policy"))?;
+                .ok_or_else(|| format!("policies/{package} is not named after a kind of policy"))?;
             let module =
                 format!("include_bytes!(concat!(env!(\"OUT_DIR\"), \"/policies/{package}.wasm\"))");
             let summary = summary(package)?;
@@ -198,7 +199,8 @@ mod sdk {
                 file.strip_prefix("sdk")?,
                 format!("/{ROOT}/{}", file.display()),
             );
-            // Where the checkout lies is asked for when this is compiled: it may have been moved since.
+            // The path of the checkout is resolved when this is compiled, because the checkout may have been
+            // moved.
             let source = format!("concat!(env!(\"CARGO_MANIFEST_DIR\"), {below:?})");
             index += &format!("    ({path:?}, include_str!({source})),\n");
         }

@@ -1,4 +1,4 @@
-//! Compiles the protocol of clients into Rust, without protoc: protox parses the file.
+//! Compiles the client protocol into Rust with protox, so that no protoc is needed.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ const FOLDER: &str = "../../proto";
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed={FOLDER}/{PROTO}");
-    // The same file makes the Rust code and answers reflection.
+    // One set of descriptors generates the Rust code and serves gRPC reflection.
     let files = protox::compile([PROTO], [FOLDER])?;
     let descriptors = PathBuf::from(env::var("OUT_DIR")?).join("descriptors.bin");
     fs::write(descriptors, files.encode_to_vec())?;

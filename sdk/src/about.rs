@@ -1,19 +1,19 @@
-//! How a policy introduces itself.
+//! `About`: how a policy describes itself.
 
-/// What a policy says of itself before it is asked anything.
+/// A policy's description of itself, read before it is asked anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct About {
-    /// What its author calls it; on a node it goes by the name of its file.
+    /// The author's name for it. A node uses the name of its file instead.
     pub name: &'static str,
     /// The version of its code.
     pub version: &'static str,
-    /// One sentence for whoever chooses among policies.
+    /// One sentence that helps an operator choose among policies.
     pub summary: &'static str,
-    /// JSON Schema of its configuration; empty when it takes none.
+    /// JSON Schema of its configuration; empty if it has none.
     pub config_schema: &'static str,
 }
 
-/// An [`About`](crate::About) with the name and version of the crate that it is written in.
+/// An [`About`](crate::About) with the name and version of the calling crate.
 ///
 /// ```
 /// let about = dataverse_sdk::about!("drops the copy that came first");

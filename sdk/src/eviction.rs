@@ -1,14 +1,14 @@
-//! Eviction: which cached copies make room.
+//! Eviction: which cached copies are evicted.
 
 use serde::de::DeserializeOwned;
 
 use crate::{About, Millis};
 
-/// Names one cached copy while it is cached; small and reused.
+/// Identifies a cached copy while it is cached; small and reused.
 pub type Slot = u32;
 
-/// One cached copy, or one that might become one.
-// Laid out as the contract lays it out, because lists of it cross into a guest as they are.
+/// A cached copy, or one that might be cached.
+// Laid out as in the contract, because lists of it are passed to a guest without conversion.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
@@ -18,58 +18,62 @@ pub struct Entry {
     pub file: u64,
     /// Bytes; may be 0.
     pub size: u64,
-    /// Hops it was fetched over: what a later miss would cost again.
+    /// Hops over which it was fetched: the cost of a later miss.
     pub cost: u32,
-    /// When.
+    /// The time of the event.
     pub now: Millis,
 }
 
-/// What an eviction policy says of an incoming copy.
+/// An eviction policy's answer about an incoming copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Admission {
-    /// Cached from now on; these are dropped for it, coldest first.
+    /// Cache it, and evict these for it, in this order.
     Admit(Vec<Slot>),
-    /// Not worth caching. The slot is free at once.
+    /// Do not cache it. Its slot is free immediately.
     Refuse,
 }
 
-/// Decides which cached copies make room.
+/// Decides which cached copies are evicted.
 ///
-/// A slot is resident from the moment that [`admit`](EvictionPolicy::admit) says so;
-/// [`removed`](EvictionPolicy::removed) follows if the fetch then fails. Victims are gone when they are
-/// named. An answer names at most [`VERDICT_ENTRIES_MAX`](crate::VERDICT_ENTRIES_MAX) slots, each cached
-/// now and named once, and when bytes are needed it frees some; when it frees too few,
+/// A slot is resident as soon as [`admit`](EvictionPolicy::admit) admits its copy;
+/// [`removed`](EvictionPolicy::removed) follows if the fetch then fails. Victims are gone as soon as they are
+/// named. An answer names at most [`VERDICT_ENTRIES_MAX`](crate::VERDICT_ENTRIES_MAX) slots, each cached now and
+/// named once. If bytes are needed, it must free some; if it frees too few,
 /// [`make_room`](EvictionPolicy::make_room) follows. Anything else is a fault.
 pub trait EvictionPolicy: Sized + 'static {
-    /// What it can be told in `policies.toml`; [`NoConfig`](crate::NoConfig) when nothing.
+    /// Its configuration in `policies.toml`; [`NoConfig`](crate::NoConfig) for none.
     type Config: DeserializeOwned;
 
-    /// How it introduces itself.
+    /// Its description of itself.
     fn about() -> About;
 
-    /// A policy that knows nothing yet. `seed` is the only randomness it gets.
+    /// Creates a policy that knows nothing yet. `seed` is its only source of randomness.
     ///
     /// # Errors
-    /// What is wrong with the configuration, for the operator to read.
+    /// What is wrong with the configuration, as a message for the operator.
     fn new(config: Self::Config, seed: u64) -> Result<Self, String>;
 
-    /// The byte budget, once before anything else and again whenever it changes.
+    /// Sets the budget in bytes: once before any other call, and again whenever it changes.
     fn set_capacity(&mut self, bytes: u64);
 
-    /// Cached without this policy's word, coldest first, in batches of at most 4096: what was there when it
-    /// took over and, later, what the node admitted or kept in its stead while it was busy or at fault.
+    /// These copies were cached without a decision of this policy, least recently used first, in batches of at
+    /// most 4096: copies that existed when it took over and, later, copies that the node admitted or kept while
+    /// the policy was busy or at fault.
     fn restore(&mut self, entries: &[Entry]);
 
-    /// Read again, in this order.
+    /// These copies were read, in this order.
     fn hit(&mut self, slots: &[Slot]);
 
-    /// May `incoming` be cached, and what goes to free `needed` bytes for it (0 when there is room)?
+    /// May `incoming` be cached, and which copies are evicted to free `needed` bytes for it (0 when there is
+    /// enough space)?
     fn admit(&mut self, incoming: Entry, needed: u64) -> Admission;
 
-    /// What goes to free `needed` bytes for something else, coldest first; asked again while short.
+    /// Which copies are evicted to free `needed` bytes for something else, coldest first? Asked again while that
+    /// is not enough.
     fn make_room(&mut self, needed: u64, now: Millis) -> Vec<Slot>;
 
-    /// Gone for another reason: deleted, overwritten, fetch failed, made a replica.
+    /// These copies are gone for another reason: deleted, overwritten, their fetch failed, or they became
+    /// replicas.
     fn removed(&mut self, slots: &[Slot]);
 }
 

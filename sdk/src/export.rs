@@ -1,10 +1,10 @@
-//! The one macro that makes a component of a policy.
+//! `export!`: turns a policy into a component.
 
-/// Exports a policy from the crate that it is called in, once: `export!(eviction: Lru)`, or `placement:` or
+/// Exports a policy from the crate that calls it, once: `export!(eviction: Lru)`, or `placement:` or
 /// `relocation:`.
 ///
-/// For `wasm32` this makes the component's exports, with a single instance of the policy behind them. On
-/// any other machine it only checks that the type implements the trait of its kind, so that the same crate is
+/// For `wasm32` this generates the component's exports, with a single instance of the policy behind them. On any
+/// other target it only checks that the type implements the trait of its kind, so that the same crate can be
 /// tested with `cargo test`.
 ///
 /// ```
@@ -58,7 +58,7 @@ macro_rules! export {
     };
 }
 
-/// What [`export!`] makes when there is no component to be made.
+/// The expansion of [`export!`] on targets without components.
 #[cfg(not(target_arch = "wasm32"))]
 #[doc(hidden)]
 #[macro_export]
@@ -71,7 +71,7 @@ macro_rules! export_as {
     };
 }
 
-/// What [`export!`] makes on `wasm32`: a seat for the policy, and the exports of its kind over it.
+/// The expansion of [`export!`] on `wasm32`: a place for the policy's instance, and the exports of its kind.
 #[cfg(target_arch = "wasm32")]
 #[doc(hidden)]
 #[macro_export]

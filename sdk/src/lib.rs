@@ -1,8 +1,8 @@
 //! For authors of Dataverse policies: implement one trait, call [`export!`], build for
-//! `wasm32-unknown-unknown`, and drop the file into a node's `policies/` folder. The node decides by it from
-//! its next decision on.
+//! `wasm32-unknown-unknown`, and drop the file into a node's `policies/` folder. The node uses it from its next
+//! decision on.
 //!
-//! There are three kinds of decision, and a trait for each. These are whole policies.
+//! There are three kinds of decision, and a trait for each. These are complete policies.
 //!
 //! # Placement: where the copies of a new file go
 //!
@@ -39,7 +39,7 @@
 //! # assert_eq!(check_placement(&mut Roomy, &request, &candidates), [1, 0, 2]);
 //! ```
 //!
-//! # Eviction: which cached copies make room
+//! # Eviction: which cached copies are evicted
 //!
 //! ```
 //! use dataverse_sdk::slots::{Queues, Victims};
@@ -89,7 +89,7 @@
 //! use dataverse_sdk::serde::Deserialize;
 //! use dataverse_sdk::{About, Read, RelocationPolicy, Verdict, about, export};
 //!
-//! /// The node that is asked keeps a copy of what it is asked for often.
+//! /// Keeps a copy at the reader of files that are read often.
 //! #[derive(Deserialize)]
 //! #[serde(crate = "dataverse_sdk::serde", deny_unknown_fields)]
 //! struct Often {
@@ -124,18 +124,18 @@
 //!
 //! # Tests
 //!
-//! The export is there on `wasm32` only. On any other machine a policy is plain Rust: `cargo test` runs it as
-//! it is, with `testing` to drive it as a node does and to judge its verdicts by a node's rules. What a native
-//! test can't show is fuel, memory and traps: `dataverse policy check` runs the built component for that.
+//! The exports exist only on `wasm32`. On any other target a policy is plain Rust: `cargo test` runs it, with
+//! [`testing`] to drive it as a node does and to judge its verdicts by a node's rules. Native tests do not show fuel,
+//! memory limits and traps: `dataverse policy check` runs the built component for that.
 //!
 //! # The same answers everywhere
 //!
-//! A policy has no clock, no files and no randomness but its seed, which [`Random`] and [`mix`] make even bits
-//! of. Equal questions shall have equal answers on every machine, so walk no `HashMap` (its order differs;
-//! `BTreeMap` and [`slots`] keep theirs) and take powers and logarithms from `libm`.
+//! A policy has no clock, no files and no randomness except its seed, which [`Random`] and [`mix`] turn into uniform
+//! bits. Equal questions must get equal answers on every machine. So do not iterate over a `HashMap`, whose order
+//! varies (`BTreeMap` and [`slots`] have a fixed order), and use `libm` for powers and logarithms.
 //!
-//! A panic is a trap: the node logs its message, answers with its baseline and makes a new instance. The
-//! guide for authors, with the limits and how verdicts are judged, is `docs/writing-a-policy.md`.
+//! A panic is a trap: the node logs its message, answers with its baseline and creates a new instance. The guide for
+//! authors, with the limits and the rules for verdicts, is `docs/writing-a-policy.md`.
 
 mod about;
 mod config;

@@ -1,9 +1,9 @@
-//! Lines in the node's log, under the policy's name.
+//! Writes lines to the node's log, under the policy's name.
 
-/// How much a line matters.
+/// The importance of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
-    /// For the author.
+    /// For the policy's author.
     Debug,
     /// Life cycle.
     Info,
@@ -13,7 +13,8 @@ pub enum Level {
     Error,
 }
 
-/// Writes one line in the node's log; rate-limited, cut at 1 KiB. Natively, on standard error.
+/// Writes one line to the node's log; rate-limited, and cut off at 1 KiB. On other targets than `wasm32`, writes
+/// to standard error.
 pub fn log(level: Level, message: &str) {
     #[cfg(not(target_arch = "wasm32"))]
     eprintln!("{level:?}: {message}");

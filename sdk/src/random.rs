@@ -1,4 +1,4 @@
-//! A small seeded generator, the same on every machine.
+//! `Random`: a small seeded generator that gives the same numbers on every machine.
 
 /// splitmix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014).
 #[derive(Clone, Debug)]
@@ -11,25 +11,25 @@ impl Random {
         Self(seed)
     }
 
-    /// The next 64 even bits.
+    /// The next 64 uniform bits.
     pub const fn next_u64(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         finalise(self.0)
     }
 
-    /// An even number in `0..bound`; 0 when `bound` is 0.
+    /// A uniform number in `0..bound`; 0 when `bound` is 0.
     pub const fn below(&mut self, bound: u64) -> u64 {
-        // The high half of the product (Lemire, "Fast random integer generation in an interval", 2019,
-        // without the rejection: the bias is at most bound / 2^64).
+        // The high half of the product (Lemire, "Fast random integer generation in an interval", 2019, without the
+        // rejection: the bias is at most bound / 2^64).
         ((self.next_u64() as u128 * bound as u128) >> 64) as u64
     }
 
-    /// An even number in `[0, 1)` with 53 bits.
+    /// A uniform number in `[0, 1)` with 53 bits.
     pub const fn unit(&mut self) -> f64 {
         (self.next_u64() >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    /// Puts the slice into a random order (Fisher and Yates).
+    /// Shuffles the slice (Fisher and Yates).
     pub fn shuffle<T>(&mut self, slice: &mut [T]) {
         for end in (1..slice.len()).rev() {
             slice.swap(end, self.below(end as u64 + 1) as usize);
@@ -37,7 +37,7 @@ impl Random {
     }
 }
 
-/// Even bits from a value and nothing else: the same hash on every machine.
+/// Hashes a value to uniform bits, the same on every machine.
 #[must_use]
 pub const fn mix(value: u64) -> u64 {
     finalise(value.wrapping_add(0x9e37_79b9_7f4a_7c15))

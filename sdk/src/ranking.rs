@@ -1,6 +1,6 @@
-//! Orders of nodes that placement policies have in common: by a score, and spread over zones.
+//! Common orders of nodes for placement policies: by a score, and spread over zones.
 //!
-//! Everything here is a function of its arguments: no seed, no state, and the same answer on every machine.
+//! Everything here depends only on its arguments: no seed, no state, and the same answer on every machine.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -9,32 +9,32 @@ use crate::{Node, VERDICT_ENTRIES_MAX, mix};
 
 /// How strongly this node attracts this file: the score of weighted rendezvous hashing.
 ///
-/// Each node draws even bits from the file's id and its own, and the highest [`weighted_score`] wins (Thaler and
-/// Ravishankar, "Using name-based mappings to increase hit rates", IEEE/ACM Transactions on Networking, 1998).
-/// The score depends on no other node: when a node joins or gets larger, files move to it and nowhere else, and
-/// when it leaves or gets smaller, only its own move.
+/// Each node gets uniform bits from the file's id and its own, and the highest [`weighted_score`] wins (Thaler and
+/// Ravishankar, "Using name-based mappings to increase hit rates", IEEE/ACM Transactions on Networking, 1998). The
+/// score depends on no other node: when a node joins or grows, files move only to it; when it leaves or shrinks,
+/// only its own files move.
 #[must_use]
 pub fn rendezvous_score(file: u64, node: &Node) -> f64 {
     weighted_score(mix(file ^ mix(node.id)), node.capacity)
 }
 
-/// The score of a node of this capacity that drew these even bits; of nodes with draws of their own, the highest
-/// wins.
+/// The score of a node with this capacity and these uniform bits. Among nodes with independent bits, the highest
+/// score wins.
 ///
 /// With `u` as the bits in (0, 1) and `-w / ln(u)` as the score, a node wins in proportion to its weight `w`
-/// (Schindelhauer and Schomaker, "Weighted distributed hash tables", SPAA 2005, the logarithmic method); the
-/// weight is its capacity. Without capacity the score is 0.
+/// (Schindelhauer and Schomaker, "Weighted distributed hash tables", SPAA 2005, the logarithmic method). The
+/// weight is the node's capacity. Without capacity the score is 0.
 #[must_use]
 pub fn weighted_score(bits: u64, capacity: u64) -> f64 {
-    // 52 bits and a half: every value is exact, and none is 0 or 1.
+    // 52 bits plus one half: every value is exact, and none is 0 or 1.
     let even = ((bits >> 12) as f64 + 0.5) / (1u64 << 52) as f64;
-    // `libm` and not the platform's logarithm: the last bit must agree on every machine.
+    // `libm` instead of the platform's logarithm: the last bit must be the same on every machine.
     capacity as f64 / -libm::log(even)
 }
 
-/// Indices of the candidates, lowest key first; equal ones in the order of their indices.
+/// Indices of the candidates, lowest key first; equal keys in the order of their indices.
 ///
-/// Candidates beyond [`VERDICT_ENTRIES_MAX`] are left out, for no verdict may name so many.
+/// Candidates beyond [`VERDICT_ENTRIES_MAX`] are left out, because no verdict may name more.
 pub fn sorted<K>(
     candidates: &[Node],
     key: impl Fn(&Node) -> K,
@@ -46,19 +46,20 @@ pub fn sorted<K>(
         .map(key)
         .zip(0..)
         .collect();
-    // The index breaks ties, so the order is total and does not hang on the sort.
+    // The index breaks ties, so the order is total and does not depend on the sort algorithm.
     keyed.sort_unstable_by(|a, b| compare(&a.0, &b.0).then(a.1.cmp(&b.1)));
     keyed.into_iter().map(|(_, index)| index).collect()
 }
 
-/// Indices of the candidates in the order in which they attract this file; see [`rendezvous_score`].
+/// Indices of the candidates, the one that attracts this file most first; see [`rendezvous_score`].
 #[must_use]
 pub fn by_rendezvous(file: u64, candidates: &[Node]) -> Vec<u32> {
     let score = |node: &Node| rendezvous_score(file, node);
     sorted(candidates, score, |a, b| b.total_cmp(a))
 }
 
-/// How often each zone was taken. Networks have few zones, and looking through a few is quicker than a tree.
+/// How often each zone was taken. Networks have few zones, and a linear search through a few is faster than a
+/// tree.
 #[derive(Default)]
 struct Taken<'a> {
     few: Vec<(&'a str, u64)>,
@@ -68,7 +69,7 @@ struct Taken<'a> {
 impl<'a> Taken<'a> {
     const FEW: usize = 8;
 
-    /// How often it was taken before this time.
+    /// Takes a zone; returns how often it was taken before.
     fn count(&mut self, zone: &'a str) -> u64 {
         let place = self.few.iter().position(|(it, _)| *it == zone);
         let times = match place {
@@ -84,8 +85,8 @@ impl<'a> Taken<'a> {
     }
 }
 
-/// The same nodes, different zones first: the first of each zone, then the second of each, and so on; within
-/// a round the order stays. A node without a zone is a zone of its own.
+/// The same nodes, spread over zones: the first of each zone, then the second of each, and so on; the order within
+/// a round is kept. A node without a zone counts as a zone of its own.
 ///
 /// # Panics
 /// When `order` names a node that is not among the candidates.
@@ -101,7 +102,7 @@ pub fn over_zones(order: Vec<u32>, candidates: &[Node]) -> Vec<u32> {
             round = taken.count(zone);
         }
         last_round = last_round.max(round);
-        // Round and place in one number: sorting it keeps the order within a round.
+        // Round and position in one number: sorting it keeps the order within a round.
         rounds.push(round << 32 | place);
     }
     if last_round == 0 {

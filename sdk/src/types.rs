@@ -1,15 +1,16 @@
-//! What policies see of the network.
+//! What policies see of files and nodes.
 
-/// Milliseconds: since the Unix epoch on a node, since the run began in the lab.
+/// Milliseconds since the Unix epoch on a node, and since the start of the run in the lab.
 pub type Millis = u64;
 
-/// Entries in one answer at most. A longer one is a fault; whoever has more to name is asked again.
+/// Maximum number of entries in one answer. A longer answer is a fault; a policy that has more to name is asked
+/// again.
 pub const VERDICT_ENTRIES_MAX: usize = 4096;
 
 /// A file, as policies see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct File {
-    /// First eight bytes of BLAKE3(`user/name`), big-endian: the same on every node, evenly spread.
+    /// First eight bytes of BLAKE3(`user/name`), big-endian: the same on every node, uniformly distributed.
     pub id: u64,
     /// The user part of its key.
     pub user: String,
@@ -19,19 +20,19 @@ pub struct File {
     pub size: u64,
 }
 
-/// A node, as the deciding node sees it.
+/// A node, as seen from the deciding node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {
-    /// Stable for the life of the node, evenly spread.
+    /// Stable for the lifetime of the node, uniformly distributed.
     pub id: u64,
-    /// Failure domain; empty when the operator named none.
+    /// Failure domain; empty when the operator has set none.
     pub zone: String,
     /// Links between the deciding node and this one; 0 is the deciding node itself.
     pub hops: u32,
-    /// Bytes it may use.
+    /// Bytes that it may use.
     pub capacity: u64,
-    /// Bytes still free.
+    /// Bytes that are free.
     pub free: u64,
-    /// Requests it answered per second, lately.
+    /// Requests answered per second, recently.
     pub load: u32,
 }

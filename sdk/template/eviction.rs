@@ -1,4 +1,4 @@
-//! An eviction policy to start from: what was read longest ago goes first.
+//! An eviction policy to start from: evicts the least recently read copy first (LRU).
 
 use dataverse_sdk::slots::{Queues, Victims};
 use dataverse_sdk::{
@@ -8,9 +8,9 @@ use dataverse_sdk::{
 /// The only queue.
 const ALL: u32 = 0;
 
-/// Drops the copy that was read longest ago.
+/// Evicts the least recently read copy.
 pub struct Coldest {
-    /// What is cached, in the order of its last read.
+    /// What is cached, ordered by last read.
     order: Queues,
 }
 
@@ -27,7 +27,7 @@ impl EvictionPolicy for Coldest {
     type Config = NoConfig;
 
     fn about() -> About {
-        about!("drops what was read longest ago")
+        about!("evicts the least recently read copy")
     }
 
     fn new(_: NoConfig, _seed: u64) -> Result<Self, String> {

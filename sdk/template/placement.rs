@@ -1,10 +1,10 @@
-//! A placement policy to start from: near nodes first, the emptier of equally near ones, nearly full ones last.
+//! A placement policy to start from: near nodes first, of equally near ones the emptier, nearly full ones last.
 
 use dataverse_sdk::ranking::sorted;
 use dataverse_sdk::serde::Deserialize;
 use dataverse_sdk::{About, Node, PlacementPolicy, Request, about, export};
 
-/// What `policies.toml` may say under `config`.
+/// The keys that `policies.toml` may set under `config`.
 #[derive(Deserialize)]
 #[serde(crate = "dataverse_sdk::serde", deny_unknown_fields)]
 pub struct Config {
@@ -23,13 +23,13 @@ const CONFIG_SCHEMA: &str = r#"{
     "additionalProperties": false
 }"#;
 
-/// Ranks nodes by distance and by what they have free.
+/// Ranks nodes by distance and by free space.
 pub struct Roomy {
     low_percent: u64,
 }
 
 impl Roomy {
-    /// What orders nodes: the smallest goes first.
+    /// The sort key of a node: the smallest comes first.
     fn order(&self, node: &Node) -> (bool, u32, u64, u64) {
         let percent = node.free.saturating_mul(100) / node.capacity.max(1);
         (
@@ -54,7 +54,7 @@ impl PlacementPolicy for Roomy {
     fn new(config: Config, _seed: u64) -> Result<Self, String> {
         if config.low_percent > 100 {
             return Err(format!(
-                "low_percent is {}, but at most 100",
+                "low_percent is {}, but must be at most 100",
                 config.low_percent
             ));
         }
@@ -65,7 +65,7 @@ impl PlacementPolicy for Roomy {
 
     fn place(&mut self, request: &Request, candidates: &[Node]) -> Vec<u32> {
         let mut ranking = sorted(candidates, |node| self.order(node), Ord::cmp);
-        // Two spares, should a node refuse.
+        // Two spares, in case a node refuses.
         ranking.truncate(request.factor.saturating_add(2) as usize);
         ranking
     }

@@ -1,13 +1,13 @@
-//! A relocation policy to start from: a node keeps a copy of what is read through it often.
+//! A relocation policy to start from: a node keeps a copy of what is often read through it.
 
 use dataverse_sdk::serde::Deserialize;
 use dataverse_sdk::{About, Read, RelocationPolicy, Verdict, about, export};
 
-/// What `policies.toml` may say under `config`.
+/// The keys that `policies.toml` may set under `config`.
 #[derive(Deserialize)]
 #[serde(crate = "dataverse_sdk::serde", deny_unknown_fields)]
 pub struct Config {
-    /// Reads after which a copy is kept.
+    /// The number of reads after which a copy is kept.
     #[serde(default = "two")]
     reads: u32,
 }
@@ -22,7 +22,7 @@ const CONFIG_SCHEMA: &str = r#"{
     "additionalProperties": false
 }"#;
 
-/// Keeps a copy at the reader from so many reads on.
+/// Keeps a copy at the reader once it has read a file often enough.
 pub struct Often {
     reads: u32,
 }
@@ -32,14 +32,14 @@ impl RelocationPolicy for Often {
 
     fn about() -> About {
         about!(
-            "the node that is asked keeps a copy of what it is asked for often",
+            "the node that was asked keeps a copy of what it is often asked for",
             CONFIG_SCHEMA
         )
     }
 
     fn new(config: Config, _seed: u64) -> Result<Self, String> {
         match config.reads {
-            0 => Err("reads is 0, but a copy is kept after one read at the earliest".to_owned()),
+            0 => Err("reads is 0, but must be at least 1".to_owned()),
             reads => Ok(Self { reads }),
         }
     }

@@ -1,5 +1,5 @@
-//! A policy made from each template, with this crate beside it, as `dataverse policy new` makes it: its own
-//! tests pass as they stand, and what it is built to is a component of its kind and nothing else.
+//! Makes a policy from each template, with this crate next to it, as `dataverse policy new` does. Its tests must
+//! pass unchanged, and it must build to a component of its kind that imports nothing else.
 
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -13,11 +13,11 @@ type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 
 const SDK: &str = env!("CARGO_MANIFEST_DIR");
 
-/// Makes the crate, tests it, builds it and looks at what came out.
+/// Makes the crate, tests it, builds it and inspects the result.
 fn check(kind: &str) -> Outcome {
     let name = format!("my-{kind}");
     let tried = Path::new(env!("CARGO_TARGET_TMPDIR")).join("new-policy");
-    // The three kinds share what they depend on.
+    // The three kinds share the build of their dependencies.
     let (folder, target) = (tried.join(&name), tried.join("target"));
     if folder.exists() {
         fs::remove_dir_all(&folder)?;
@@ -31,7 +31,7 @@ fn check(kind: &str) -> Outcome {
     let (imports, exports) = interfaces(&module)?;
     let expected = BTreeSet::from([interface("policy"), interface(kind)]);
     assert_eq!(exports, expected);
-    // There is no function in `types`.
+    // `types` has no functions.
     let expected = BTreeSet::from([interface("host"), interface("types")]);
     assert_eq!(imports, expected);
     assert!(
@@ -55,7 +55,7 @@ fn write_crate(folder: &Path, kind: &str, name: &str) -> Outcome {
     for part in ["Cargo.toml", "src", "wit"] {
         copy(&sdk.join(part), &beside.join(part))?;
     }
-    // The versions that everything else here is built with.
+    // The lock file of this repository, so that the same versions are used.
     let lock = sdk.join("../Cargo.lock");
     if lock.exists() {
         fs::copy(lock, folder.join("Cargo.lock"))?;
@@ -92,12 +92,12 @@ fn cargo(folder: &Path, target: &Path, words: &[&str]) -> Outcome {
     Ok(())
 }
 
-/// What the component that becomes of this module imports and exports.
+/// What the component made of this module imports and exports.
 fn interfaces(module: &[u8]) -> Outcome<(BTreeSet<String>, BTreeSet<String>)> {
     let encoder = ComponentEncoder::default().module(module)?;
     let component = encoder.validate(true).encode()?;
     let DecodedWasm::Component(resolve, world) = wit_component::decode(&component)? else {
-        panic!("it is no component");
+        panic!("it is not a component");
     };
     let world = &resolve.worlds[world];
     let imports = world.imports.keys().map(|key| resolve.name_world_key(key));

@@ -1,10 +1,10 @@
-//! What the node is measured by: the real binary as processes, over real sockets, on a real disk, beside
-//! what it is held against (the disk itself, nginx) in the same run.
+//! Benchmarks of the node: the real binary as processes, over real sockets, on a real disk. Each case measures the
+//! node and what it is compared with (the disk itself, nginx) in the same run.
 //!
-//! `cargo bench --bench node -- [NAME…]` runs the cases whose names are given, or all. Each case measures in
-//! alternating rounds, after one that warms up, and reports the median and the median of the rounds'
-//! ratios, so that a noisy machine falsifies both sides alike. Nothing here asserts a figure: the table
-//! says what was met and what was missed, and a peer that is not installed is left out with a word.
+//! `cargo bench --bench node -- [NAME…]` runs the named cases, or all. Each case measures in alternating rounds,
+//! after a warm-up round, and reports the median and the median of the rounds' ratios, so that noise on the
+//! machine affects both sides alike. Nothing here asserts a number: the table says which budgets were met or
+//! missed. A comparison that is not installed is reported as left out.
 
 mod disk;
 mod first_byte;
@@ -25,7 +25,7 @@ use std::time::Instant;
 
 use report::Row;
 
-/// A case: its name, what it does, how it is run.
+/// A case: its name, its description, and the function that runs it.
 type Case = (&'static str, &'static str, fn() -> Vec<Row>);
 
 const CASES: &[Case] = &[
@@ -79,7 +79,7 @@ const CASES: &[Case] = &[
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    // `cargo test --all-targets` runs this too, without the flag; minutes of load are no test.
+    // `cargo test --all-targets` runs this too, without the flag; minutes of load are not a test.
     let measured = arguments.iter().any(|argument| argument == "--bench");
     let wanted: Vec<&String> = arguments
         .iter()

@@ -1,4 +1,4 @@
-//! The first byte of a file that is elsewhere: a search, and a round trip to the holder.
+//! Time to the first byte of a file on another node: a search, and a round trip to the holder.
 
 use std::time::Instant;
 
@@ -48,7 +48,7 @@ pub(crate) fn measure() -> Vec<Row> {
     ]
 }
 
-/// Milliseconds until the first byte of the content is here; the rest is read afterwards.
+/// Milliseconds until the first byte of the content arrives; the rest is read afterwards.
 fn first_byte(connection: &mut Connection, path: &str) -> f64 {
     let begun = Instant::now();
     connection.ask("GET", path);

@@ -1,5 +1,5 @@
-//! A client that is lean enough not to be the limit: one blocking socket, one buffer that is used again and
-//! again, nothing parsed but the status, the length and the header that is asked for.
+//! A client lean enough not to be the bottleneck: one blocking socket, one reused buffer, and only the status, the
+//! length and one requested header are parsed.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -7,7 +7,7 @@ use std::net::TcpStream;
 const BUFFER: usize = 256 << 10;
 const ANSWERS: &str = "the server answers";
 
-/// A connection that is kept alive.
+/// A keep-alive connection.
 pub(crate) struct Connection {
     stream: TcpStream,
     host: String,
@@ -15,14 +15,14 @@ pub(crate) struct Connection {
     filled: usize,
 }
 
-/// The head of an answer, and its body where that was kept.
+/// The head of a response, and its body if it was kept.
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) length: u64,
     pub(crate) body: Vec<u8>,
 }
 
-/// Whether the bytes of a body are wanted.
+/// Whether the body is needed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Keep {
     Body,
@@ -49,8 +49,8 @@ impl Connection {
             .expect("the server reads");
     }
 
-    /// Sends a body of so many bytes: the piece, over and over, its beginning marked with the place and
-    /// the seed so that no two mebibytes and no two bodies are alike.
+    /// Sends a body of `size` bytes: the piece, repeatedly, its beginning marked with the position and the seed so
+    /// that all pieces and all bodies differ.
     pub(crate) fn put(
         &mut self,
         path: &str,
@@ -60,10 +60,10 @@ impl Connection {
         seed: u64,
     ) -> Answer {
         let answer = self.try_put(path, headers, size, piece, seed);
-        answer.expect("the server takes the body and answers")
+        answer.expect("the server accepts the body and answers")
     }
 
-    /// The same, where the server may go away.
+    /// The same, for a server that may go away.
     pub(crate) fn try_put(
         &mut self,
         path: &str,
@@ -107,18 +107,18 @@ impl Connection {
         self.answer(Keep::Body).expect(ANSWERS)
     }
 
-    /// Sends a request and returns its answer with the body.
+    /// Sends a request and returns its response with the body.
     pub(crate) fn request(&mut self, method: &str, path: &str) -> Answer {
         self.ask(method, path);
         self.answer(Keep::Body).expect(ANSWERS)
     }
 
-    /// Reads the answer to a GET and drops the body.
+    /// Reads the response to a GET and drops the body.
     pub(crate) fn drain(&mut self) -> Answer {
         self.answer(Keep::Nothing).expect(ANSWERS)
     }
 
-    /// Waits until the first byte of a body is here. What follows is taken by [`Self::rest`].
+    /// Waits for the first byte of a body. [`Self::rest`] reads the remainder.
     pub(crate) fn first_byte(&mut self) -> Begun {
         let (head, status, length) = self.head().expect(ANSWERS);
         while self.filled == head {
@@ -131,7 +131,7 @@ impl Connection {
         }
     }
 
-    /// Reads the rest of a body that began.
+    /// Reads the remainder of a body.
     pub(crate) fn rest(&mut self, begun: Begun) -> Answer {
         let Begun {
             head,
@@ -211,7 +211,7 @@ impl Connection {
     }
 }
 
-/// An answer of which the first byte of the body has come.
+/// A response of which the first byte of the body has arrived.
 pub(crate) struct Begun {
     head: usize,
     status: u16,
@@ -235,7 +235,7 @@ impl Answer {
     }
 }
 
-/// Bytes that do not compress.
+/// Incompressible bytes.
 pub(crate) fn piece(size: usize) -> Vec<u8> {
     let mut state = 0x9E37_79B9_7F4A_7C15_u64;
     let mut bytes = Vec::with_capacity(size + 8);
@@ -249,7 +249,7 @@ pub(crate) fn piece(size: usize) -> Vec<u8> {
     bytes
 }
 
-/// Makes a piece unlike any other.
+/// Makes a piece differ from every other.
 pub(crate) fn mark(piece: &mut [u8], seed: u64, place: u64) {
     for (slot, value) in piece.chunks_exact_mut(8).zip([seed, place]) {
         slot.copy_from_slice(&value.to_le_bytes());

@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""One cache under LRU: this program's, in Wasm, beside libCacheSim's own and its Python plugin, on one trace.
+"""One cache under LRU on one trace: this program's, in Wasm, compared with libCacheSim's native one and its Python plugin.
 
     pip install libcachesim
     cargo build --release
     tests/bench/lab_trace.py [target/release/dataverse] [CAPACITY ...]
 
 The trace is the generated one (10,000 objects, 1,000,000 requests by Zipf's law, seed 7), written once as an
-oracleGeneral file that all three read. Each figure is the best of several runs, on one core: machines are shared,
-and nothing makes a run too fast. This program's figure leaves out reading the file; libCacheSim's has it, which
-costs it next to nothing because the file is mapped.
+oracleGeneral file that all three read. Each number is the best of several runs on one core: machines are shared,
+which can only slow a run down. This program's number excludes reading the file; libCacheSim's includes it, which
+costs next to nothing because the file is memory-mapped.
 """
 
 import collections
@@ -29,7 +29,7 @@ MASK = (1 << 64) - 1
 
 
 def ids():
-    """The generated trace, step by step as `dataverse lab trace --trace zipf:…` makes it."""
+    """The generated trace, computed as `dataverse lab trace --trace zipf:…` does."""
     total, cumulative = 0.0, []
     for rank in range(1, OBJECTS + 1):
         total += 1.0 / rank

@@ -1,4 +1,4 @@
-//! A large file on one node: in, beside the disk and nginx WebDAV; out, beside nginx.
+//! A large file on one node: uploads compared with the disk and nginx WebDAV, downloads with nginx.
 
 use std::fs::File;
 
@@ -67,7 +67,7 @@ pub(crate) fn put() -> Vec<Row> {
     }
 }
 
-/// nginx answers before the content is durable, so the fsync that it leaves out is added here.
+/// nginx answers before the content is durable, so this adds the fsync that it omits.
 fn webdav(nginx: &Nginx, round: usize, piece: &mut [u8]) -> f64 {
     let name = format!("large-{round}.bin");
     let mut connection = Connection::open(&nginx.address);
@@ -82,7 +82,7 @@ fn webdav(nginx: &Nginx, round: usize, piece: &mut [u8]) -> f64 {
     mib(SIZE) / seconds
 }
 
-/// Reads of one round, so that a round takes long enough to be measured.
+/// Reads per round, so that a round takes long enough to be measured.
 const READS: u64 = 3;
 
 pub(crate) fn get() -> Vec<Row> {

@@ -1,5 +1,5 @@
-//! A node with 100,000 files: how long it takes to start, after a stop and after `kill -9` amid uploads,
-//! and how much memory it holds.
+//! A node with 100,000 files: how long it takes to start, after a stop and after `kill -9` during uploads, and how
+//! much memory it uses.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ const FILES: u64 = 100_000;
 const CLIENTS: usize = 16;
 const SIZE: u64 = 1 << 10;
 const STARTS: usize = 5;
-/// Of a million files within 2 s and 400 MiB.
+/// Budget for a million files: 2 s and 400 MiB.
 const READY_S: f64 = 2.0;
 const HELD_MIB: f64 = 400.0;
 

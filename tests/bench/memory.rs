@@ -1,4 +1,4 @@
-//! Memory of a node: doing nothing, and while one large file goes in, out and through.
+//! Memory of a node: idle, and while one large file goes in, out and through it.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ pub(crate) fn measure() -> Vec<Row> {
     let folder = folder();
     let here = ["--set", "placement.radius=0"];
     let nodes = network(2, folder.path(), &[(1, 0)], &here);
-    // Gossip, link checks and everything else that an idle node does has happened by then.
+    // By then, gossip, link checks and all other idle work have run.
     std::thread::sleep(Duration::from_secs(5));
     let (entry, holder) = (&nodes[0], &nodes[1]);
     let mut rows = vec![Row::at_most(

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Memory of a node after many small uploads, a little later, and of the same folder after a restart.
+"""Memory of a node after many small uploads, a little later, and after a restart in the same folder.
 
     memory_after_uploads.py BINARY [COUNT [BYTES [LIBRARY]]]
 
-LIBRARY is an allocator to put in place of the program's own (LD_PRELOAD). Uploads come from 14 processes with 16
-connections each. Everything runs on 127.0.0.1 and in a temporary folder under the present one.
+LIBRARY is an allocator to preload in place of the program's own (LD_PRELOAD). Uploads come from 14 processes with 16
+connections each. Everything runs on 127.0.0.1, in a temporary folder under the current one.
 """
 
 import http.client

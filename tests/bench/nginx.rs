@@ -1,4 +1,4 @@
-//! nginx beside the node: static files with `sendfile`, and WebDAV uploads where it can do them.
+//! nginx for comparison: static files with `sendfile`, and WebDAV uploads if it was built with them.
 
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -19,12 +19,12 @@ pub(crate) struct Nginx {
 }
 
 impl Nginx {
-    /// Starts it, or says why not.
+    /// Starts it, or returns the reason why not.
     pub(crate) fn start() -> Result<Self, String> {
         let missing = "nginx is not installed (Debian: apt-get install nginx-light)";
         let folder = folder();
         let root = folder.path().join("root");
-        std::fs::create_dir(&root).expect("a folder can be made");
+        std::fs::create_dir(&root).expect("a folder can be created");
         let port = free_port();
         let config = folder.path().join("nginx.conf");
         std::fs::write(&config, configuration(folder.path(), port)).expect("it can be written");
@@ -63,7 +63,7 @@ impl Nginx {
 impl Drop for Nginx {
     fn drop(&mut self) {
         let pid = rustix::process::Pid::from_child(&self.child);
-        // The master ends its workers, which SIGKILL would leave behind.
+        // The master stops its workers, which SIGKILL would leave behind.
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
         let _ = self.child.wait();
     }
@@ -71,12 +71,12 @@ impl Drop for Nginx {
 
 fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-    listener.local_addr().expect("it has one").port()
+    listener.local_addr().expect("it is known").port()
 }
 
 fn configuration(folder: &Path, port: u16) -> String {
     let folder = folder.display();
-    // Started by root, the workers would otherwise be someone who may not read the folder.
+    // When started by root, the workers would otherwise run as a user that may not read the folder.
     let user = if rustix::process::getuid().is_root() {
         "user root;"
     } else {

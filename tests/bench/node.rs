@@ -1,4 +1,4 @@
-//! Nodes as processes in folders that go with them.
+//! Nodes as processes, in temporary folders.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -9,12 +9,12 @@ use tempfile::TempDir;
 
 use crate::http::Connection;
 
-/// How long a network may take to come together.
+/// How long a network may take to form.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A fresh folder on the disk that the build is on; `/tmp` may be memory.
+/// A fresh folder on the disk of the build; `/tmp` may be memory.
 pub(crate) fn folder() -> TempDir {
-    TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder can be made")
+    TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder can be created")
 }
 
 /// A node as a process; killed when dropped.
@@ -68,7 +68,7 @@ impl Node {
         Connection::open(&self.http)
     }
 
-    /// SIGTERM, and the same node again in the same folder.
+    /// Stops it with SIGTERM and starts the same node again in the same folder.
     pub(crate) fn restarted(mut self) -> Self {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it runs");
@@ -76,7 +76,7 @@ impl Node {
         self.again()
     }
 
-    /// `kill -9`, and the same node again in the same folder.
+    /// Kills it with `kill -9` and starts the same node again in the same folder.
     pub(crate) fn killed_and_restarted(mut self) -> Self {
         self.kill();
         self.again()
@@ -91,12 +91,12 @@ impl Node {
         Self::start(&self.name, &self.folder, &self.arguments)
     }
 
-    /// Memory that it holds now, in MiB.
+    /// The memory that it uses now, in MiB.
     pub(crate) fn resident_mib(&self) -> f64 {
         self.status("VmRSS:")
     }
 
-    /// The most memory that it held since [`Self::forget_peak`], in MiB.
+    /// The most memory that it used since [`Self::forget_peak`], in MiB.
     pub(crate) fn peak_mib(&self) -> f64 {
         self.status("VmHWM:")
     }
@@ -116,7 +116,7 @@ impl Node {
         kib / 1024.0
     }
 
-    /// Waits until so many links are up and so many nodes are known.
+    /// Waits until this many links are up and this many nodes are known.
     fn settled(&self, links: usize, members: usize) {
         let mut connection = self.connect();
         let begun = Instant::now();
@@ -148,7 +148,7 @@ fn count(connection: &mut Connection, path: &str, state: &str) -> usize {
     list.iter().filter(|it| it["state"] == state).count()
 }
 
-/// Nodes that are linked as `links` says (each pair: the later node, an earlier one) and know each other.
+/// Nodes that know each other, linked as `links` says (each pair: the later node, an earlier one).
 pub(crate) fn network(
     count: usize,
     folder: &Path,

@@ -1,4 +1,4 @@
-//! What a decision costs, natively and as WebAssembly; what an instance, a compilation and a swap cost.
+//! The cost of a decision, native and as WebAssembly; the cost of an instance, a compilation and a swap.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,11 +23,11 @@ const READERS: usize = 8;
 const READS_EACH: usize = 1_000;
 const READ_FILES: usize = 200;
 const READ_ROUNDS: usize = 5;
-/// Copies in the cache that makes room.
+/// Copies in the cache from which the policy evicts.
 const SLOTS: u32 = 10_000;
 
 pub(crate) fn measure() -> Vec<Row> {
-    let sandbox = Sandbox::new(SandboxOptions::default()).expect("an engine can be made");
+    let sandbox = Sandbox::new(SandboxOptions::default()).expect("an engine can be created");
     let mut rows = Vec::new();
     let (placement, compile_ms) = compiled(&sandbox, Kind::Placement, "rendezvous");
     rows.push(Row::at_most("compile `rendezvous`", "ms", compile_ms, None));
@@ -37,11 +37,11 @@ pub(crate) fn measure() -> Vec<Row> {
 
     let setup = Setup::default();
     rows.push(place("placement of 16, native", &mut Rendezvous, None));
-    let mut guest = placement.placement(&setup).expect("it can be made");
+    let mut guest = placement.placement(&setup).expect("it can be created");
     rows.push(place("placement of 16, Wasm", &mut guest, Some(2.0)));
     rows.push(fuel("placement of 16, Wasm", guest.last_cost().fuel));
     rows.push(read("relocation, native", &mut ReaderKeepsCopy));
-    let mut guest = relocation.relocation(&setup).expect("it can be made");
+    let mut guest = relocation.relocation(&setup).expect("it can be created");
     rows.push(read("relocation, Wasm", &mut guest));
     rows.push(fuel("relocation, Wasm", guest.last_cost().fuel));
     for name in ["lru", "gdsf"] {
@@ -50,7 +50,7 @@ pub(crate) fn measure() -> Vec<Row> {
         } else {
             compiled(&sandbox, Kind::Eviction, name).0
         };
-        let mut guest = program.eviction(&setup).expect("it can be made");
+        let mut guest = program.eviction(&setup).expect("it can be created");
         rows.extend(evict(name, &mut guest));
     }
     rows.extend(instances(&eviction));
@@ -61,7 +61,7 @@ pub(crate) fn measure() -> Vec<Row> {
 
 fn compiled(sandbox: &Arc<Sandbox>, kind: Kind, name: &str) -> (Program, f64) {
     let wasm = dataverse_builtin::find(kind, name)
-        .expect("it is shipped")
+        .expect("it is built in")
         .wasm;
     let program = sandbox.compile(wasm).expect("it compiles");
     let ms = program.compile_time().as_secs_f64() * 1e3;
@@ -100,7 +100,7 @@ fn place(what: &str, policy: &mut dyn Placement, most: Option<f64>) -> Row {
     Row::at_most(what, "µs", took, most)
 }
 
-/// Most instructions of a guest take one unit of fuel: a figure that no other work on the machine changes.
+/// Most instructions of a guest cost one unit of fuel: a number that other work on the machine does not change.
 fn fuel(what: &str, units: u64) -> Row {
     Row::at_most(&format!("{what}, fuel"), "units", units as f64, None)
 }
@@ -116,7 +116,7 @@ fn read(what: &str, policy: &mut dyn Relocation) -> Row {
     Row::at_most(what, "µs", took, None)
 }
 
-/// An admission that drops a copy, and a read noted, under a full cache.
+/// An admission that evicts a copy, and a read noted, on a full cache.
 fn evict(name: &str, policy: &mut dyn Eviction) -> Vec<Row> {
     let entry = |slot: u32, file: u64| CacheEntry {
         slot,
@@ -125,7 +125,7 @@ fn evict(name: &str, policy: &mut dyn Eviction) -> Vec<Row> {
         cost: 1,
         now: file,
     };
-    policy.set_capacity(u64::from(SLOTS)).expect("it goes well");
+    policy.set_capacity(u64::from(SLOTS)).expect("it succeeds");
     for slot in 0..SLOTS {
         let admitted = policy.admit(entry(slot, u64::from(slot)), 0);
         assert_eq!(admitted, Ok(Admission::Admit(Vec::new())));
@@ -139,7 +139,7 @@ fn evict(name: &str, policy: &mut dyn Eviction) -> Vec<Row> {
         }
     });
     let slots: Vec<u32> = (0..512).filter(|slot| *slot != free).collect();
-    let hits = micros(|_| policy.hit(&slots).expect("it goes well")) / slots.len() as f64;
+    let hits = micros(|_| policy.hit(&slots).expect("it succeeds")) / slots.len() as f64;
     vec![
         Row::at_most(
             &format!("eviction of one by `{name}`, Wasm"),
@@ -162,7 +162,7 @@ fn instances(program: &Program) -> Vec<Row> {
     let mut kept = Vec::new();
     let took = timed(|| {
         for _ in 0..INSTANCES {
-            kept.push(program.eviction(&setup).expect("it can be made"));
+            kept.push(program.eviction(&setup).expect("it can be created"));
         }
     });
     let each_kib = (resident_kib() - before) / INSTANCES as f64;
@@ -178,7 +178,7 @@ fn instances(program: &Program) -> Vec<Row> {
     ]
 }
 
-/// A swap as an operator sees it, from the request to the answer, and what readers see meanwhile.
+/// A swap as an operator sees it, from request to response, and its effect on concurrent reads.
 fn swaps() -> Vec<Row> {
     let folder = folder();
     let node = Node::start("A", folder.path(), &[]);
@@ -221,8 +221,8 @@ fn swaps() -> Vec<Row> {
     ]
 }
 
-/// GETs of cached copies by several readers, where a policy in Wasm hears of each, where the native baseline does, and
-/// where nobody does: those of replicas.
+/// GETs of cached copies by several readers: with a Wasm policy that hears of each read, with the native baseline,
+/// and, for replicas, without any policy.
 fn reads() -> Vec<Row> {
     let (home, away) = (folder(), folder());
     let holder = Node::start("A", home.path(), &[]);

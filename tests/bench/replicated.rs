@@ -1,5 +1,5 @@
-//! A large file to two of three nodes of one machine: every byte is written twice, so half of what the disk
-//! does is the limit.
+//! A large file to two of three nodes on one machine: every byte is written twice, so the bound is half of the
+//! disk's speed.
 
 use crate::disk::{mib, sequential};
 use crate::http::{Answer, Connection, piece};
@@ -53,7 +53,7 @@ fn stored(connection: &mut Connection, path: &str, piece: &mut [u8], round: usiz
     mib(SIZE) / seconds
 }
 
-/// Keys whose layout has the entry node in it, or not: a small file shows where they are placed.
+/// Keys whose layout includes the entry node, or doesn't: small files show where keys are placed.
 fn keys(connection: &mut Connection, entry: &str, holds: bool) -> Vec<String> {
     let mut keys = Vec::new();
     for tried in 0..200 {

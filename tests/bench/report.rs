@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-/// Rounds that count; one more goes before them to warm up.
+/// Rounds that count, after one warm-up round.
 pub(crate) const ROUNDS: usize = 5;
 
 /// One line of the table.
@@ -16,8 +16,8 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    /// A rate held against another rate that was measured beside it, round by round. `least` is the
-    /// smallest ratio that will do.
+    /// A rate compared with another rate that was measured in the same rounds. `least` is the smallest acceptable
+    /// ratio.
     pub(crate) fn rates(
         what: &str,
         unit: &str,
@@ -38,7 +38,7 @@ impl Row {
         }
     }
 
-    /// A figure that is to stay under a bound.
+    /// A number that should stay below a bound.
     pub(crate) fn at_most(what: &str, unit: &str, measured: f64, most: Option<f64>) -> Self {
         Self {
             what: what.to_owned(),
@@ -50,8 +50,8 @@ impl Row {
         }
     }
 
-    /// A time, held against another that was measured beside it: their names, figures and the greatest ratio
-    /// that will do.
+    /// A time, compared with another that was measured in the same run: its name, its values and the greatest
+    /// acceptable ratio.
     pub(crate) fn times(what: &str, ours_ms: &[f64], against: Option<(&str, &[f64], f64)>) -> Self {
         let measured = format!(
             "{:.2} ms, p99 {:.2} ms",
@@ -109,8 +109,8 @@ const fn verdict(met: bool) -> &'static str {
     if met { "met" } else { "missed" }
 }
 
-/// Runs these in turn, round after round, and returns the figures of each in the order of the rounds. The
-/// order is turned around from round to round, so that none always profits from the one before it.
+/// Runs these in turn, round after round, and returns the results of each in the order of the rounds. The order is
+/// reversed in every other round, so that none always benefits from the one before it.
 pub(crate) fn rounds(contenders: &mut [&mut dyn FnMut(usize) -> f64]) -> Vec<Vec<f64>> {
     let mut figures = vec![Vec::new(); contenders.len()];
     for round in 0..=ROUNDS {
@@ -128,7 +128,7 @@ pub(crate) fn rounds(contenders: &mut [&mut dyn FnMut(usize) -> f64]) -> Vec<Vec
     figures
 }
 
-/// Seconds that something takes.
+/// How long something takes, in seconds.
 pub(crate) fn timed(run: impl FnOnce()) -> f64 {
     let begun = Instant::now();
     run();
@@ -159,7 +159,7 @@ fn figure(value: f64) -> String {
     }
 }
 
-/// Says what this runs on.
+/// Prints what this runs on.
 pub(crate) fn machine() {
     let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpu.lines().find_map(|line| line.strip_prefix("model name"));

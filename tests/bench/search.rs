@@ -11,14 +11,14 @@ const SEARCHES: usize = 200;
 
 pub(crate) fn measure() -> Vec<Row> {
     let folder = folder();
-    // A write stays on the node that it enters, so that each distance has a file.
+    // A write stays on the node that receives it, so there is a file at each distance.
     let here = ["--set", "placement.radius=0"];
     let nodes = network(ROWS * COLUMNS, folder.path(), &grid(), &here);
     let mut connection = nodes[0].connect();
     let mut rows = Vec::new();
     let mut piece = piece(1 << 10);
     for distance in 1..ROWS + COLUMNS - 1 {
-        // The nodes at a distance are a diagonal; the file is at its last one.
+        // The nodes at a distance form a diagonal; the file is on its last one.
         let (row, column) = (
             distance.saturating_sub(COLUMNS - 1),
             distance.min(COLUMNS - 1),
@@ -49,7 +49,7 @@ fn grid() -> Vec<(usize, usize)> {
     links
 }
 
-/// Nodes other than the first that are at most so many links away from it.
+/// The number of nodes, apart from the first, within this many links of it.
 fn within(distance: usize) -> usize {
     let nodes = 0..ROWS * COLUMNS;
     nodes

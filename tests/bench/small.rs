@@ -1,4 +1,5 @@
-//! Files of 16 KiB: in by 16 clients beside 16 writers that fsync, out over 32 connections beside nginx.
+//! Files of 16 KiB: uploads by 16 clients compared with 16 writers that fsync, downloads over 32 connections
+//! compared with nginx.
 
 use std::fs::File;
 use std::io::Write;
@@ -42,7 +43,7 @@ pub(crate) fn put() -> Vec<Row> {
     let mut ours = |_| rate(&mut clients, upload);
     let mut plain = |round: usize| {
         let folder = folder.path().join(format!("plain-{round}"));
-        std::fs::create_dir(&folder).expect("a folder can be made");
+        std::fs::create_dir(&folder).expect("a folder can be created");
         let mut writers: Vec<Writer> = (0..CLIENTS).map(|number| writer(&folder, number)).collect();
         rate(&mut writers, create)
     };
@@ -84,13 +85,14 @@ fn create(writer: &mut Writer) -> u64 {
     let path = writer
         .folder
         .join(format!("{}-{}", writer.number, writer.done));
-    let mut file = File::create(path).expect("the file can be made");
-    file.write_all(&writer.piece).expect("the disk takes it");
+    let mut file = File::create(path).expect("the file can be created");
+    file.write_all(&writer.piece)
+        .expect("the disk accepts the write");
     file.sync_all().expect("the disk makes it durable");
     1
 }
 
-/// Two threads with 16 connections each: with more threads, switching between them would be the limit.
+/// Two threads with 16 connections each: with more threads, context switches would be the bottleneck.
 const READERS: usize = 2;
 const CONNECTIONS: usize = 16;
 const FILES: usize = 1_000;
@@ -147,7 +149,7 @@ fn reader(address: &str, at: usize, path: &dyn Fn(usize) -> String) -> Reader {
     }
 }
 
-/// Asks on every connection, then takes every answer.
+/// Sends a request on every connection, then reads every response.
 fn download(reader: &mut Reader) -> u64 {
     for connection in &mut reader.connections {
         reader.next = (reader.next + 1) % reader.paths.len();

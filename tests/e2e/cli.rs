@@ -1,4 +1,4 @@
-//! The command line, as a person or a script uses it.
+//! The command line, as people and scripts use it.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -36,7 +36,7 @@ fn text(path: &Path) -> &str {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_goes_in_and_comes_out_by_command() {
     let nodes = line(2).await;
-    let folder = TempDir::new().expect("a temporary folder can be made");
+    let folder = TempDir::new().expect("a temporary folder can be created");
     let source = folder.path().join("Grüße aus Köln.bin");
     let content = bytes(2_000_000, 41);
     std::fs::write(&source, &content).expect("it can be written");
@@ -47,7 +47,7 @@ async fn a_file_goes_in_and_comes_out_by_command() {
         &nodes[1],
         &["get", "ada/Grüße aus Köln.bin", "-o", text(&target)],
     );
-    assert!(std::fs::read(&target).expect("it is there") == content);
+    assert!(std::fs::read(&target).expect("it exists") == content);
 
     done(
         &nodes[0],
@@ -156,7 +156,7 @@ async fn the_demo_tells_its_story_and_leaves() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_demo_can_be_told_again_in_the_same_folder_and_in_another_shape() {
-    let folder = TempDir::new().expect("a temporary folder can be made");
+    let folder = TempDir::new().expect("a temporary folder can be created");
     for shape in ["line", "line", "ring", "star"] {
         let output = Command::new(BINARY)
             .args([
@@ -216,7 +216,7 @@ fn completions_and_the_manual_are_printed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_put_answer_is_the_contract_of_http() {
     let node = Node::start("A", &["--factor", "1"]);
-    let folder = TempDir::new().expect("a temporary folder can be made");
+    let folder = TempDir::new().expect("a temporary folder can be created");
     let empty = folder.path().join("empty.txt");
     std::fs::write(&empty, "").expect("it can be written");
     let stored = json(&node, &["put", text(&empty), "--user", "ada"]);
@@ -230,7 +230,7 @@ async fn the_put_answer_is_the_contract_of_http() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn members_that_share_a_folder_of_policies_change_together_and_once() {
-    let shared = TempDir::new().expect("a temporary folder can be made");
+    let shared = TempDir::new().expect("a temporary folder can be created");
     let arguments = ["--policies", text(shared.path())];
     let nodes = network(3, &[(0, 1), (1, 2)], &arguments).await;
     let all_run = async |policy: &str| {

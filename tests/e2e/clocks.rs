@@ -1,4 +1,5 @@
-//! Wall clocks that jump under running nodes, by libfaketime. Skipped, with a word, where that is not installed.
+//! Wall clocks that jump under running nodes, by means of libfaketime. Skipped, with a message, if that is not
+//! installed.
 
 use std::fs;
 use std::path::PathBuf;
@@ -10,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::world::{Node, QUICK, all_read, bytes, eventually, replicas, sent};
 
-/// A wall clock that can be set while the process that was given it runs. Its monotonic clock is the machine's.
+/// A wall clock that can be set while the process that uses it runs. The monotonic clock stays the machine's.
 #[derive(Clone)]
 pub(crate) struct Clock {
     faketime: PathBuf,
@@ -18,17 +19,17 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    /// One that is right, if there is what it takes.
+    /// A correct clock, if libfaketime is installed.
     fn new() -> Option<Self> {
         let clock = Self {
             faketime: library()?,
-            folder: Arc::new(TempDir::new().expect("a temporary folder can be made")),
+            folder: Arc::new(TempDir::new().expect("a temporary folder can be created")),
         };
         clock.set_ahead(0);
         Some(clock)
     }
 
-    /// Sets it this many seconds ahead of the machine's, at once.
+    /// Sets it this many seconds ahead of the machine's clock, immediately.
     fn set_ahead(&self, seconds: i64) {
         let unfinished = self.folder.path().join("new");
         fs::write(&unfinished, format!("{seconds:+}")).expect("it can be written");
@@ -39,7 +40,7 @@ impl Clock {
         self.folder.path().join("ahead")
     }
 
-    /// Has the command go by this clock.
+    /// Makes the command use this clock.
     pub(crate) fn give_to(&self, command: &mut Command) {
         command
             .env("LD_PRELOAD", &self.faketime)
@@ -50,7 +51,7 @@ impl Clock {
     }
 }
 
-/// The library that comes between a process and its clock, where distributions put it.
+/// libfaketime, where distributions put it.
 fn library() -> Option<PathBuf> {
     let folders = fs::read_dir("/usr/lib").ok()?.flatten();
     let mut folders: Vec<PathBuf> = folders.map(|folder| folder.path()).collect();
@@ -61,7 +62,7 @@ fn library() -> Option<PathBuf> {
         .find(|library| library.is_file())
 }
 
-/// Three nodes that know each other, each with a clock of its own.
+/// Three nodes that know each other, each with its own clock.
 async fn trio() -> Option<(Vec<Node>, Vec<Clock>)> {
     let clocks: Option<Vec<Clock>> = (0..3).map(|_| Clock::new()).collect();
     let Some(clocks) = clocks else {
@@ -91,7 +92,7 @@ async fn the_last_write_counts_while_clocks_jump() {
     let Some((mut nodes, clocks)) = trio().await else {
         return;
     };
-    // B's and C's clock: no two of them ever further apart than what is believed.
+    // B's and C's clocks: never further apart than the nodes tolerate.
     let skies = [
         (5 * MINUTE, 0),
         (0, 5 * MINUTE),

@@ -1,4 +1,4 @@
-//! The HTTP contract: paths, status codes, headers and fields, for files of every size and any name.
+//! The HTTP contract: paths, status codes, headers and fields, for files of all sizes and names.
 
 use reqwest::Method;
 use serde_json::Value;

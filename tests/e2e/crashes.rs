@@ -1,5 +1,5 @@
-//! A node that dies at any step of what it does: nothing acknowledged is lost, nothing half-done is seen, what was
-//! deleted stays deleted, and afterwards every file has its replicas again.
+//! A node that dies at any step of its work: nothing acknowledged is lost, nothing half-done is visible, deleted
+//! files stay deleted, and afterwards every file has its replicas again.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,13 +15,13 @@ use crate::world::{Node, QUICK, all_read, bytes, eventually, network, replicas, 
 const VICTIM: usize = 1;
 const BYTES: usize = 60_000;
 
-/// Four nodes in a ring, one of which dies again and again, and what a reader must find.
+/// Four nodes in a ring, one of which dies repeatedly, and what readers must find.
 struct Trial {
     nodes: Vec<Node>,
-    /// Each file's content; `None` once it was deleted.
+    /// The content of each file; `None` after its deletion.
     expected: BTreeMap<String, Option<Vec<u8>>>,
     writes: u64,
-    /// A file whose deletion the node died in.
+    /// A file during whose deletion the node died.
     half_deleted: Option<String>,
 }
 
@@ -54,14 +54,14 @@ impl Trial {
 
     fn some_key(&self) -> String {
         let there = self.expected.iter().find(|(_, content)| content.is_some());
-        there.expect("some file is there").0.clone()
+        there.expect("at least one file exists").0.clone()
     }
 
-    /// The node dies at this point, while it does what leads there, and starts again.
+    /// Makes the node die at this point, during the operation that reaches it, and starts it again.
     async fn die_at(&mut self, point: &str) {
         if ["relayout", "release", "scrub", "heal"].contains(&point.split('.').next().unwrap_or(""))
         {
-            // It was emptied before: there has to be something to move.
+            // It was drained before, so it must first hold something that can move.
             let held = async |trial: &Self| trial.nodes[VICTIM].json("/v1/status").await;
             while held(self).await["replicas"]["files"] == 0 {
                 self.store_something(VICTIM).await;
@@ -93,9 +93,9 @@ impl Trial {
         self.all_are_there().await;
         self.delete_again().await;
         if matches!(step, "relayout" | "release") {
-            // It goes on where it was, and ends.
+            // It continues where it was, and finishes.
             let drained = async || self.nodes[VICTIM].json("/v1/status").await;
-            eventually(&format!("it is empty after {point}"), async || {
+            eventually(&format!("it is drained after {point}"), async || {
                 drained().await["drain"]["drained"] == true
             })
             .await;
@@ -123,7 +123,7 @@ impl Trial {
         .await;
     }
 
-    /// Whether the last of these writes happened is not known: it may be read, or the one before.
+    /// Whether the last of these writes happened is unknown: readers may find it, or the one before.
     async fn overwrite_until_it_dies(&mut self, at: usize, factor: u32, point: &str) {
         let key = self.some_key();
         let content = self.content();
@@ -136,7 +136,7 @@ impl Trial {
         .await;
         self.expected.remove(&key);
         let left = if at == VICTIM { 0 } else { at };
-        // Written again, it is known.
+        // After another write, it is known.
         let content = self.content();
         eventually("it is written again", async || {
             let put = self.nodes[left].put(&key, content.clone());
@@ -155,7 +155,7 @@ impl Trial {
             let _ = nodes[VICTIM].delete(&key).send().await;
         })
         .await;
-        // Whether that happened is not known before the node is back and others can ask it.
+        // Whether that happened is unknown until the node is back and others can ask it.
         self.expected.remove(&key);
         self.half_deleted = Some(key);
     }
@@ -172,7 +172,7 @@ impl Trial {
         self.expected.insert(key, None);
     }
 
-    /// Reads files that are new to it, of which it then keeps copies.
+    /// Reads files that the node does not hold, of which it then keeps copies.
     async fn read_until_it_dies(&mut self, point: &str) {
         let mut stored = Vec::new();
         self.until_it_dies(point, async |nodes, tried| {
@@ -195,7 +195,7 @@ impl Trial {
         .await;
     }
 
-    /// Bits have turned on its disk, in whatever it holds; every file has another copy.
+    /// Flips bits in everything on its disk; every file has another copy.
     async fn scrub_until_it_dies(&mut self, point: &str) {
         if point != "scrub.noted" {
             for content in contents(self.nodes[VICTIM].path()) {
@@ -209,7 +209,7 @@ impl Trial {
         .await;
     }
 
-    /// Every reader finds what was acknowledged last, at every node.
+    /// Checks that every reader finds what was acknowledged last, at every node.
     async fn check(&self, after: &str) {
         for (key, content) in &self.expected {
             all_read(
@@ -233,8 +233,8 @@ impl Trial {
     }
 }
 
-/// Turns a node's index into one of format 1: it had no list of replicas to be made good, and its row of the node's
-/// life was not always there.
+/// Turns a node's index into format 1, which had no list of replicas to heal and not always a row of the node's
+/// lifetime.
 fn make_older(folder: &Path) {
     let meta = TableDefinition::<&str, &[u8]>::new("meta");
     let missing = TableDefinition::<&str, &[u8]>::new("missing");
@@ -242,7 +242,7 @@ fn make_older(folder: &Path) {
     let change = index.begin_write().expect("it can be changed");
     change.delete_table(missing).expect("it can be deleted");
     {
-        let mut meta = change.open_table(meta).expect("it is there");
+        let mut meta = change.open_table(meta).expect("it exists");
         let one = 1u32.to_le_bytes();
         meta.remove("life").expect("it can be removed");
         meta.insert("format", one.as_slice())

@@ -1,4 +1,4 @@
-//! A node that is emptied by command, and one that is killed for good.
+//! A node that is drained by command, and one that is killed for good.
 
 use reqwest::StatusCode;
 
@@ -16,7 +16,7 @@ async fn a_drained_node_can_be_stopped_for_good() {
     for (key, content) in &files {
         nodes[0].store_on(key, content.clone(), 2).await;
     }
-    // Asked of another node, by name.
+    // Requested at another node, by name.
     let told = done(&nodes[2], &["drain", "B"]);
     assert!(told.contains("can be stopped"), "{told}");
     let status = nodes[1].json("/v1/status").await;
@@ -59,7 +59,7 @@ async fn what_a_dead_node_held_is_made_anew_and_the_node_that_returns_gives_its_
     let d = nodes.remove(3).restart();
     nodes.push(d);
     eventually(
-        "the node that is back has given its copies up",
+        "the node that is back has released its copies",
         async || nodes[3].json("/v1/status").await["replicas"]["files"] == 0,
     )
     .await;

@@ -1,4 +1,4 @@
-//! Evil policies on a running node: whatever they do, every request is answered right, the state shown is
+//! Evil policies on a running node: whatever they do, every request is answered correctly, the reported state is
 //! true, and nothing is lost.
 
 use dataverse_core::policy::Kind;
@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use crate::guests;
 use crate::world::{Node, bytes, eventually, network};
 
-/// Requests while a policy is at work: each makes a placement, a relocation and an eviction decide.
+/// Requests while a policy is active: each leads to a placement, a relocation and an eviction decision.
 const ROUNDS: u64 = 8;
 
-/// Two nodes; the second has files that the first has not.
+/// Two nodes; the second has files that the first does not.
 struct Stage {
     nodes: Vec<Node>,
     files: u64,
@@ -20,7 +20,7 @@ struct Stage {
 impl Stage {
     async fn new() -> Self {
         Self {
-            // Room for a few files, so that the eviction policy has to choose.
+            // Space for only a few files, so that the eviction policy has to choose.
             nodes: network(2, &[(0, 1)], &["--set", "cache.capacity=16384"]).await,
             files: 0,
         }
@@ -30,7 +30,7 @@ impl Stage {
         &self.nodes[0]
     }
 
-    /// Files are written and read, and come back right.
+    /// Writes and reads files, which must come back intact.
     async fn serves(&mut self) {
         for _ in 0..ROUNDS {
             self.files += 1;
@@ -45,7 +45,7 @@ impl Stage {
         }
     }
 
-    /// A file is put into the folder by hand, and wished for.
+    /// Puts a file into the folder by hand and selects it.
     fn drop_in(&self, kind: Kind, name: &str, wasm: &[u8]) {
         let folder = self.node().path().join("policies");
         std::fs::write(folder.join(format!("{name}.wasm")), wasm).expect("it can be written");
@@ -91,19 +91,19 @@ async fn files_that_are_no_policy_are_refused_with_a_reason_and_change_nothing()
     stage.serves().await;
 }
 
-/// What becomes of an evil guest on a node.
+/// How an evil guest ends on a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     /// It fails at its trial and never decides.
     Refused,
-    /// It decides, fails, and goes.
+    /// It decides, fails, and is rolled back.
     RolledBack,
-    /// It decides, and what it does wrong is never asked of it here, or is stopped, or comes too seldom.
+    /// It decides, and its misbehaviour is never triggered here, is stopped, or is too rare.
     Stays,
 }
 
-/// The end of each of [`guests::EVIL`]. Asked of an eviction policy here: what it does when it is configured,
-/// told of the cache and of hits, and asked to admit; for room only when what it named was not enough.
+/// The end of each of [`guests::EVIL`]. Here an eviction policy is configured, hears of the cache and of hits, and
+/// is asked to admit; it is asked to make room only if what it named was not enough.
 const ENDS: &[(&str, End)] = &[
     ("endless-loop-later", End::Stays),
     ("endless-loop", End::Refused),
@@ -142,19 +142,19 @@ const ENDS: &[(&str, End)] = &[
     ("endless-loop-in-on-read", End::Refused),
     ("endless-loop-in-place", End::Refused),
     ("huge-log-line", End::RolledBack),
-    // Some of what it logs is no text.
+    // Some of what it logs is not UTF-8.
     ("long-log-line", End::RolledBack),
     ("log-that-is-not-text", End::RolledBack),
     ("log-flood", End::Stays),
 ];
 
-/// How often requests are made until a guest has failed often enough.
+/// How often requests are repeated until a guest has failed often enough.
 const PATIENCE: usize = 20;
-/// How often requests are made until a guest is believed to stay.
+/// How often requests are repeated until a guest is assumed to stay.
 const STAYED: usize = 3;
 
 impl Stage {
-    /// What has become of this guest by now; `None` when it neither decides nor is anything said of it.
+    /// How this guest has ended so far; `None` if it does not decide and nothing is reported about it.
     async fn end_of(&self, kind: Kind, name: &str) -> Option<End> {
         let of_kind = self.kind(kind).await;
         let told = told(&of_kind);
@@ -175,7 +175,7 @@ async fn evil_guests_cost_no_request_and_no_byte_and_end_as_they_must() {
     assert_eq!(named, all);
     let mut otherwise = Vec::new();
     for (evil, (name, expected)) in guests::EVIL.iter().zip(ENDS) {
-        // What they find in the cache they are told.
+        // The policy hears of what is cached.
         stage.serves().await;
         stage.drop_in(evil.kind, evil.name, &evil.bytes());
         eventually(&format!("{name} is taken up or refused"), async || {
@@ -184,7 +184,7 @@ async fn evil_guests_cost_no_request_and_no_byte_and_end_as_they_must() {
         .await;
         let (mut end, mut asked) = (None, 0);
         let is_known = |end: Option<End>, asked| match expected {
-            // Whoever would go, goes within a few.
+            // A guest that would be rolled back is rolled back within a few requests.
             End::Stays => end != Some(End::Stays) || asked == STAYED,
             _ => end == Some(*expected) || asked == PATIENCE,
         };
@@ -197,11 +197,14 @@ async fn evil_guests_cost_no_request_and_no_byte_and_end_as_they_must() {
             otherwise.push((name, end, stage.kind(evil.kind).await["active"].take()));
         }
     }
-    assert!(otherwise.is_empty(), "they end otherwise: {otherwise:#?}");
+    assert!(
+        otherwise.is_empty(),
+        "these guests ended differently: {otherwise:#?}"
+    );
     let toml = "[placement]\npolicy = \"rendezvous\"\n";
     let file = stage.node().path().join("policies/policies.toml");
     std::fs::write(file, toml).expect("it can be written");
-    eventually("all is as it was", async || {
+    eventually("the defaults decide again", async || {
         let policies = stage.node().json("/v1/policies").await;
         policies["placement"]["active"]["name"] == "rendezvous"
             && policies["eviction"]["active"]["name"] == "gdsf"
@@ -231,14 +234,14 @@ async fn a_policy_that_failed_its_probation_stays_barred_until_it_changes() {
     })
     .await;
     let Stage { mut nodes, files } = stage;
-    let other = nodes.pop().expect("there are two");
+    let other = nodes.pop().expect("two exist");
     let nodes = vec![nodes.remove(0).restart(), other];
     let mut stage = Stage { nodes, files };
     let kind = stage.kind(Kind::Placement).await;
     assert_eq!(kind["active"]["name"], "rendezvous", "{kind}");
     assert!(told(&kind).contains("mine"), "{kind}");
     stage.drop_in(Kind::Placement, "mine", &guests::component(Kind::Placement));
-    eventually("the mended file decides", async || {
+    eventually("the corrected file decides", async || {
         stage.kind(Kind::Placement).await["active"]["name"] == "mine"
     })
     .await;

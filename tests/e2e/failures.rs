@@ -1,4 +1,4 @@
-//! Nodes that die: nothing acknowledged is lost, nothing half-written appears.
+//! Nodes that die: nothing acknowledged is lost, nothing half-written becomes visible.
 
 use std::time::Duration;
 
@@ -33,18 +33,18 @@ async fn an_entry_node_killed_in_mid_upload_leaves_nothing_half_written() {
     assert!(upload.await.expect("it ends").is_err());
     let a = nodes.remove(0).restart();
     for node in nodes.iter().chain([&a]) {
-        eventually("the file is known not to be there", async || {
+        eventually("the file is reported missing", async || {
             sent(node.get("ada/cut")).await.status() == StatusCode::NOT_FOUND
         })
         .await;
         let status = node.json("/v1/status").await;
         assert_eq!(status["replicas"]["files"], 0);
     }
-    let incoming = std::fs::read_dir(a.path().join("incoming")).expect("the folder is there");
+    let incoming = std::fs::read_dir(a.path().join("incoming")).expect("the folder exists");
     assert_eq!(
         incoming.count(),
         0,
-        "what was under way is cleared at start"
+        "unfinished uploads are removed at start"
     );
     a.store("ada/cut", content.clone()).await;
     assert_eq!(nodes[1].read("ada/cut").await.body, content);
@@ -53,7 +53,7 @@ async fn an_entry_node_killed_in_mid_upload_leaves_nothing_half_written() {
 #[tokio::test]
 async fn a_replica_killed_in_mid_upload_is_replaced_by_a_spare() {
     let mut nodes = network(4, &[(0, 1), (0, 2), (0, 3)], &[]).await;
-    // A full replication over the other three, so that whoever dies was taking part.
+    // A full replication over the other three, so that whichever node dies was taking part.
     let content = bytes(6_000_000, 32);
     let request = nodes[0].put("ada/spared", slow_body(&content));
     let upload = tokio::spawn(request.header("Dataverse-Factor", 3).send());
@@ -108,7 +108,7 @@ async fn everything_acknowledged_survives_kill_9_under_load() {
         let writes = (0..24u64).map(|at| {
             let node = &nodes[at as usize % 3];
             let key = format!("ada/{round}/{at}");
-            // Some live in the index, some in files.
+            // Some are stored in the index, some in files.
             let content = bytes(if at % 2 == 0 { 2_000 } else { 60_000 }, round * 100 + at);
             let put = node.put(&key, content.clone());
             async move {
@@ -190,11 +190,11 @@ async fn bytes_that_rot_on_disk_are_never_passed_on() {
     let content = bytes(3_000_000, 34);
     nodes[0].store("ada/rot", content.clone()).await;
     let path = contents(nodes[0].path()).remove(0);
-    let mut rotten = std::fs::read(&path).expect("it is there");
+    let mut rotten = std::fs::read(&path).expect("it exists");
     rotten[2_000_000] ^= 1;
     std::fs::write(&path, rotten).expect("it can be written");
     assert_eq!(nodes[0].read("ada/rot").await.body, content);
-    eventually("the bad copy is put aside", async || !path.exists()).await;
+    eventually("the bad copy is quarantined", async || !path.exists()).await;
     assert_eq!(nodes[0].read("ada/rot").await.body, content);
 }
 
@@ -202,7 +202,7 @@ async fn bytes_that_rot_on_disk_are_never_passed_on() {
 async fn when_the_nearest_copy_is_bad_the_next_holder_is_asked() {
     let nodes = line(3).await;
     let content = bytes(3_000_000, 35);
-    // In the end the middle node, which is nearest, and the far one hold it.
+    // Repeats until the middle node, which is nearest, and the far one hold it.
     let mut found = None;
     for tried in 0..200 {
         let key = format!("ada/nearest-{tried}");
@@ -228,14 +228,14 @@ async fn when_the_nearest_copy_is_bad_the_next_holder_is_asked() {
         .into_iter()
         .find(|path| path.to_string_lossy().contains(stamp))
         .expect("the middle node has it");
-    let mut rotten = std::fs::read(&path).expect("it is there");
+    let mut rotten = std::fs::read(&path).expect("it exists");
     rotten[10] ^= 1;
     std::fs::write(&path, rotten).expect("it can be written");
     assert_eq!(nodes[0].read(&key).await.body, content);
-    eventually("the bad copy is put aside", async || !path.exists()).await;
-    // Whoever is named as a holder makes its replica good when it reads the file.
+    eventually("the bad copy is quarantined", async || !path.exists()).await;
+    // A node that the layout names as a holder heals its replica when it reads the file.
     assert_eq!(nodes[1].read(&key).await.body, content);
-    eventually("the replica is good again", async || {
+    eventually("the replica is healed", async || {
         let report = nodes[1].search(&format!("key={key}")).await;
         report["hits"][0]["node"] == "B" && report["hits"][0]["role"] == "replica"
     })

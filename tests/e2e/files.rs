@@ -1,4 +1,4 @@
-//! The command line and the files on this side: what a shell and a system make of them.
+//! The command line and local files: shells, pipes, devices and signals.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
@@ -51,7 +51,7 @@ async fn pipes_devices_and_open_files_are_read_and_written_as_a_shell_does() {
         "zero\ntwo\n",
     );
     check("\"$DV\" get ada/one -o /dev/null", "");
-    let null = std::fs::symlink_metadata("/dev/null").expect("it is there");
+    let null = std::fs::symlink_metadata("/dev/null").expect("it exists");
     assert!(null.file_type().is_char_device());
     let full = run(&node, &["get", "ada/one", "-o", "/dev/full"]);
     assert_eq!(full.status.code(), Some(1));
@@ -62,12 +62,12 @@ async fn a_file_that_grows_while_it_is_read_is_not_stored() {
     let node = Node::start("A", &[]);
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("log");
-    // So much that it is not read before it grows, which it does all the while.
+    // So large that it is not fully read before it grows, which it keeps doing.
     std::fs::write(&path, vec![7; 64 << 20]).expect("it is written");
     let mut file = std::fs::File::options()
         .append(true)
         .open(&path)
-        .expect("it is there");
+        .expect("it exists");
     let put = Command::new(BINARY)
         .args(["put", path.to_str().expect("UTF-8"), "--user", "ada"])
         .env("DATAVERSE_NODE", format!("http://{}", node.http))
@@ -83,7 +83,7 @@ async fn a_file_that_grows_while_it_is_read_is_not_stored() {
     };
     let mut words = String::new();
     put.stderr
-        .expect("it is piped")
+        .expect("the pipe exists")
         .read_to_string(&mut words)
         .expect("it is text");
     assert_eq!(status.code(), Some(1), "{words}");
@@ -96,21 +96,25 @@ async fn a_file_that_grows_while_it_is_read_is_not_stored() {
     );
 }
 
-/// Sends the head of a file of 3 MiB and so much of it, and then nothing more.
+/// Sends the head of a file of 3 MiB and `sent` bytes of it, and then nothing more.
 fn stalling(sent: usize) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("it is bound").to_string();
     std::thread::spawn(move || {
-        let (mut stream, _) = listener.accept().expect("it is asked");
-        let _asked = stream.read(&mut [0; 4096]).expect("it is asked");
+        let (mut stream, _) = listener.accept().expect("a client connects");
+        let _asked = stream.read(&mut [0; 4096]).expect("a client connects");
         let etag = "0".repeat(64);
         let head = format!(
             "HTTP/1.1 200 OK\r\nETag: \"{etag}\"\r\nContent-Length: {}\r\n\r\n",
             3 << 20
         );
-        stream.write_all(head.as_bytes()).expect("it is heard");
-        stream.write_all(&vec![0; sent]).expect("it is heard");
-        // Until the other side goes.
+        stream
+            .write_all(head.as_bytes())
+            .expect("the client reads it");
+        stream
+            .write_all(&vec![0; sent])
+            .expect("the client reads it");
+        // Until the client disconnects.
         let _gone = stream.read(&mut [0; 1]);
     });
     address
@@ -139,13 +143,11 @@ async fn a_get_that_is_interrupted_keeps_what_arrived_and_nothing_empty() {
         assert_eq!(status.code(), Some(130));
         let mut words = String::new();
         get.stderr
-            .expect("it is piped")
+            .expect("the pipe exists")
             .read_to_string(&mut words)
             .expect("it is text");
-        assert_eq!(words.contains("what arrived is kept"), kept, "{words}");
-        let left = std::fs::read_dir(folder.path())
-            .expect("it is there")
-            .count();
+        assert_eq!(words.contains("what arrived was kept"), kept, "{words}");
+        let left = std::fs::read_dir(folder.path()).expect("it exists").count();
         assert_eq!(left, if kept { 2 } else { 0 }, "{words}");
         let len = arrived().ok();
         assert!(

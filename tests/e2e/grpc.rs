@@ -1,4 +1,4 @@
-//! The service for clients over gRPC, against real nodes: the same files as over HTTP.
+//! The gRPC service for clients, against real nodes: the same files as over HTTP.
 
 use bytes::Bytes;
 use dataverse_api::grpc::proto;
@@ -87,23 +87,27 @@ async fn files_go_in_and_out_over_grpc_as_over_http() {
         assert_eq!(stored.size, content.len() as u64);
         assert_eq!(stored.digest, blake3::hash(content).to_hex().to_string());
         assert_eq!(stored.replicas.len(), 2);
-        let (header, read) = download(&mut b, key, 0, None).await.expect("it is there");
+        let (header, read) = download(&mut b, key, 0, None).await.expect("it exists");
         assert_eq!((header.key.as_str(), read == content), (key, true));
         assert!(nodes[1].read(key).await.body == content);
     }
     let part = download(&mut b, "ada/grpc", 1_000_000, Some(700_000)).await;
-    assert!(part.expect("it is there").1 == content[1_000_000..1_700_000]);
+    assert!(part.expect("it exists").1 == content[1_000_000..1_700_000]);
 
     let query = proto::SearchRequest {
         query: Some(Query::Pattern("ada/**".to_owned())),
         ..proto::SearchRequest::default()
     };
-    let report = b.search(query).await.expect("it is answered").into_inner();
+    let report = b
+        .search(query)
+        .await
+        .expect("the node answers it")
+        .into_inner();
     assert_eq!((report.outcome.as_str(), report.hits.len()), ("found", 2));
     let status = a
         .status(proto::StatusRequest {})
         .await
-        .expect("it is answered")
+        .expect("the node answers it")
         .into_inner();
     assert_eq!(
         (status.name.as_str(), status.id),
@@ -152,6 +156,6 @@ async fn probes_of_orchestrators_are_answered() {
     let channel = channel.connect().await.expect("the node listens");
     let request = HealthCheckRequest::default();
     let answer = HealthClient::new(channel).check(request).await;
-    let answer = answer.expect("it is answered").into_inner();
+    let answer = answer.expect("the node answers it").into_inner();
     assert_eq!(answer.status, 1, "1 is SERVING");
 }

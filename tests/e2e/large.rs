@@ -1,4 +1,4 @@
-//! A file of several GiB: in at one node, out at another, in bounded memory.
+//! A file of several GiB: uploaded to one node, downloaded from another, in bounded memory.
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -9,7 +9,7 @@ use crate::writers::resident_bytes;
 const SIZE: u64 = 3 << 30;
 const PIECE: usize = 1 << 20;
 
-/// The piece of the file at this index: differs from piece to piece.
+/// The piece of the file at this index; all pieces differ.
 fn piece(index: u64) -> Bytes {
     let mut piece = vec![(index % 251) as u8; PIECE];
     piece[..8].copy_from_slice(&index.to_le_bytes());
@@ -41,7 +41,7 @@ async fn a_file_of_3_gib_passes_through_in_bounded_memory() {
     let reader = nodes
         .iter()
         .find(|node| node.name != holder)
-        .expect("there are two");
+        .expect("two exist");
 
     let response = sent(reader.get("ada/huge.bin")).await;
     let mut body = response.bytes_stream();
@@ -58,11 +58,11 @@ async fn a_file_of_3_gib_passes_through_in_bounded_memory() {
     }
     assert_eq!(read, SIZE);
     assert_eq!(hasher.finalize().to_hex().to_string(), digest);
-    // The budget is 80 MiB; what an allocator keeps differs from machine to machine.
+    // The budget is 80 MiB; how much an allocator retains differs between machines.
     assert!(peak < 200 << 20, "a node used {} MiB", peak >> 20);
 }
 
-/// The most memory that a node used while a part of the upload went through.
+/// The most memory that a node used while part of the upload passed through.
 async fn watch(a: &Node, b: &Node) -> u64 {
     let mut most = 0;
     for _ in 0..40 {

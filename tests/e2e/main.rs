@@ -1,6 +1,6 @@
-//! End-to-end tests: the real binary, real processes, real sockets on ports the system picks, real files.
+//! End-to-end tests: the real binary, real processes, real sockets on ports that the system picks, real files.
 //!
-//! `world` starts and stops nodes and knows nothing of what is tested. Each other module is one subject and
+//! `world` starts and stops nodes and knows nothing of what is tested. Each other module covers one subject and
 //! reads as a list of behaviours.
 
 mod cli;

@@ -34,7 +34,7 @@ impl Node {
         self.must_be_met(kind, json!({ "policy": policy })).await;
     }
 
-    /// The policy may take its time, as it may need on a busy machine: whatever fails then is its own fault.
+    /// Gives the policy generous limits, for busy machines: any remaining failure is its own fault.
     async fn must_use_patiently(&self, kind: &str, policy: &str) {
         let limits = json!({ "wall_ms": 10_000 });
         self.must_be_met(kind, json!({ "policy": policy, "limits": limits }))
@@ -48,7 +48,7 @@ impl Node {
         assert_eq!(answer["active"]["name"], policy, "{answer}");
     }
 
-    /// The sum of all samples of this metric whose labels mention this.
+    /// The sum of all samples of this metric whose labels contain this text.
     async fn counted(&self, metric: &str, label: &str) -> f64 {
         let metrics = sent(self.request(Method::GET, "/metrics")).await;
         let metrics = metrics.text().await.expect("it is text");
@@ -78,7 +78,7 @@ impl Node {
     }
 }
 
-/// A policy that comes with the program, as a file.
+/// The file of a built-in policy.
 fn shipped(kind: Kind, name: &str) -> Vec<u8> {
     let policy = dataverse_builtin::find(kind, name);
     policy.unwrap_or_else(|| panic!("no {name}")).wasm.to_vec()
@@ -105,7 +105,7 @@ async fn a_node_starts_with_the_usual_policies_and_a_folder_that_explains_itself
         );
     }
     let toml = std::fs::read_to_string(node.policies_folder().join("policies.toml"));
-    let toml = toml.expect("it is there");
+    let toml = toml.expect("it exists");
     for word in [
         "[placement]",
         "[eviction]",
@@ -133,7 +133,7 @@ async fn a_file_dropped_into_the_folder_decides_from_then_on() {
         active["name"] == "mine" && active["origin"] == "folder"
     })
     .await;
-    // Another content under the same name is another policy.
+    // Different content under the same name is a different policy.
     std::fs::write(&file, shipped(Kind::Eviction, "lru")).expect("it can be written");
     let lru = blake3::hash(&shipped(Kind::Eviction, "lru"))
         .to_hex()
@@ -215,7 +215,7 @@ async fn a_rollback_brings_back_the_policy_before_with_its_file() {
     let active = node.kind("eviction").await["active"].take();
     assert_eq!(active["digest"], blake3::hash(&first).to_hex().to_string());
     let file = std::fs::read(node.policies_folder().join("mine.wasm"));
-    assert_eq!(file.expect("it is there"), first);
+    assert_eq!(file.expect("it exists"), first);
 }
 
 #[tokio::test]
@@ -321,7 +321,7 @@ async fn two_hundred_swaps_under_load_fail_no_request_and_lose_no_file() {
             assert_ne!(active["state"], "suspended", "{active}");
             assert_eq!(active["faults"], json!({}), "{active}");
         }
-        // Nor did any of those before them fail.
+        // None of the earlier policies failed either.
         let faults = node.counted("dataverse_policy_faults_total", "").await;
         let swaps = "dataverse_policy_swaps_total";
         let rolled_back = node.counted(swaps, "outcome=\"rolled_back\"").await;
@@ -330,7 +330,7 @@ async fn two_hundred_swaps_under_load_fail_no_request_and_lose_no_file() {
     }
 }
 
-/// Writes and reads until it is over; returns what must be there.
+/// Writes and reads until stopped; returns the files that must exist.
 async fn client_of(
     nodes: &[Node],
     client: u64,
@@ -356,7 +356,7 @@ async fn client_of(
     written
 }
 
-/// A policy that does nothing wrong but takes long to compile.
+/// A valid policy that takes long to compile.
 fn slow_to_compile() -> Vec<u8> {
     let body = "(drop (i64.div_s (i64.const 3) (i64.const 7)))".repeat(15_000);
     let functions = format!("(func {body})").repeat(100);
@@ -377,7 +377,7 @@ async fn a_policy_that_takes_too_long_to_compile_is_refused_and_holds_up_nobody(
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{answer}");
     let told = answer["detail"].as_str().unwrap_or_default();
     assert!(told.contains("1 s of processor time"), "{answer}");
-    // What was dropped into the folder by hand is refused in the same words, and what ran goes on.
+    // A file dropped into the folder by hand is refused in the same words, and the active policy stays.
     let file = node.policies_folder().join("slow.wasm");
     std::fs::write(file, slow_to_compile()).expect("it can be written");
     node.write_toml("[eviction]\npolicy = \"slow\"\n[placement]\npolicy = \"ring\"\n");

@@ -1,4 +1,4 @@
-//! What a node was asked, written down, and replayed in the lab.
+//! The recording of a node's requests, replayed in the lab.
 
 use std::fs::File;
 use std::path::Path;
@@ -26,7 +26,7 @@ fn size(file: u64) -> usize {
     4_000 + (file * 7_919 % 50) as usize * 1_000
 }
 
-/// The file of each read: few are read often, and none twice in a row.
+/// The file of each read: a few are read often, and none twice in a row.
 fn reads() -> impl Iterator<Item = u64> {
     let mut last = FILES;
     (0..READS).map(move |read| {
@@ -44,19 +44,17 @@ fn requests(recording: &Path) -> Vec<Request> {
     let name = recording.to_str().expect("the path is text");
     let trace = Trace::open(name, Options::default()).expect("it is a trace");
     let requests = trace.requests().expect("it can be read");
-    requests
-        .map(|it| it.expect("the line makes sense"))
-        .collect()
+    requests.map(|it| it.expect("the line is valid")).collect()
 }
 
-/// The ids of the files that made room on a node, by its log.
+/// The ids of the files that a node evicted, from its log.
 fn evicted_live(log: &Path) -> Vec<u64> {
     let text = std::fs::read_to_string(log).expect("there is a log");
     let lines = text
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok());
     lines
-        .filter(|line| line["fields"]["message"] == "a cached copy makes room")
+        .filter(|line| line["fields"]["message"] == "evicting a cached copy")
         .map(|line| {
             let key = line["fields"]["key"].as_str().expect("it names the file");
             let key = dataverse_core::key::Key::parse(key).expect("it is a key");
@@ -65,7 +63,7 @@ fn evicted_live(log: &Path) -> Vec<u64> {
         .collect()
 }
 
-/// The same, when the lab's cache is put to the same requests.
+/// The ids of the files that the lab's cache evicts for the same requests.
 fn evicted_in_the_lab(recording: &Path, policy: &str) -> Vec<u64> {
     let built_in = dataverse_builtin::all().into_iter().map(|it| BuiltIn {
         kind: it.kind,
@@ -76,20 +74,20 @@ fn evicted_in_the_lab(recording: &Path, policy: &str) -> Vec<u64> {
     let library = PolicyLibrary::new(sandbox, built_in.collect());
     let chosen = library
         .choose(Kind::Eviction, policy, "")
-        .expect("it is shipped");
+        .expect("it is built in");
     let mut cache = SingleCache::new(&chosen, CACHE_BYTES, 7).expect("it starts");
     let name = recording.to_str().expect("the path is text");
     let trace = Trace::open(name, Options::default()).expect("it is a trace");
     let requests = trace.requests().expect("it can be read");
     let accesses = Accesses::new(requests, Unit::Bytes, OnResize::Keep);
-    let puts = accesses.map(|access| cache.put(&access.expect("the line makes sense")));
+    let puts = accesses.map(|access| cache.put(&access.expect("the line is valid")));
     puts.flat_map(|put| put.victims)
         .map(|victim| victim.key)
         .collect()
 }
 
 async fn check_same_evictions(policy: &str) {
-    let scratch = tempfile::tempdir().expect("a folder can be made");
+    let scratch = tempfile::tempdir().expect("a folder can be created");
     let (recording, log) = (scratch.path().join("asked.csv"), scratch.path().join("log"));
     let holder = Node::start("A", &[]);
     let near = holder.request(Method::PUT, "/v1/policies/placement");
@@ -100,7 +98,7 @@ async fn check_same_evictions(policy: &str) {
         format!("cache.capacity={CACHE_BYTES}"),
     );
     let arguments = ["--record", &record, "--set", &cache];
-    let log_file = File::create(&log).expect("the log can be made");
+    let log_file = File::create(&log).expect("the log can be created");
     let mut reader = Node::start_telling("B", &arguments, log_file);
     let eviction = reader.request(Method::PUT, "/v1/policies/eviction");
     let answer = sent(eviction.json(&json!({ "policy": policy }))).await;
@@ -115,7 +113,7 @@ async fn check_same_evictions(policy: &str) {
         let read = reader.read(&key(file)).await;
         assert_eq!(read.body, bytes(size(file), file));
         if read.source != "B" {
-            // The copy is of use once it lies there whole.
+            // The copy can be used once it is complete.
             eventually("the copy is kept", async || {
                 let head = sent(reader.head(&key(file))).await;
                 head.headers()["dataverse-source"] == "B"
@@ -133,7 +131,7 @@ async fn check_same_evictions(policy: &str) {
         .filter(|it| it.outcome == Some(RequestOutcome::Cached));
     assert!(cached.count() > 20, "hardly anything was cached");
     let live = evicted_live(&log);
-    assert!(live.len() > 20, "hardly anything made room: {live:?}");
+    assert!(live.len() > 20, "hardly anything was evicted: {live:?}");
     assert_eq!(live, evicted_in_the_lab(&recording, policy), "{policy}");
 }
 
@@ -154,7 +152,7 @@ async fn the_lab_evicts_what_the_node_evicted_in_the_same_order_under_s3_fifo() 
 
 #[tokio::test]
 async fn a_recording_tells_reads_writes_and_deletions_and_names_only_when_asked() {
-    let scratch = tempfile::tempdir().expect("a folder can be made");
+    let scratch = tempfile::tempdir().expect("a folder can be created");
     for (names, said) in [(false, false), (true, true)] {
         let recording = scratch.path().join(format!("{names}.csv"));
         let record = recording.to_str().expect("the path is text").to_owned();

@@ -1,4 +1,4 @@
-//! What is refused: clearly, and without harm to the node.
+//! What is refused, clearly and without harm to the node.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::world::{BINARY, Node, PATIENCE, bytes, eventually, network, sent, store_only_at};
 
-/// Sends these bytes as they are and returns the status line.
+/// Sends these raw bytes and returns the status line.
 fn raw(node: &Node, request: &[u8]) -> String {
     let mut stream = TcpStream::connect(&node.http).expect("the node listens");
     stream
@@ -145,7 +145,7 @@ async fn garbage_on_either_port_harms_nobody() {
             vec![0; 10],
         ] {
             let mut stream = TcpStream::connect(address).expect("the node listens");
-            // The node may close while we are still sending.
+            // The node may close the connection while this is still sending.
             let _ = stream.write_all(&garbage);
         }
     }
@@ -240,7 +240,7 @@ async fn what_is_no_address_of_a_node_is_a_wrong_request() {
         detail.contains("`nowhere.invalid` can't be resolved"),
         "{detail}"
     );
-    // The node's own port for HTTP is no port for nodes.
+    // The node's own HTTP port is not a port for nodes.
     let (status, detail) = link(&node.http).await;
     assert_eq!(status, 502, "{detail}");
     assert!(detail.contains("port for nodes (--listen)"), "{detail}");
@@ -268,9 +268,10 @@ async fn no_answer_names_a_path_of_the_machine() {
             .json(&wish)
     };
     let table = policies.join("policies.toml");
-    // Nothing but its absence is to be mended here.
+    // Only its absence may need correcting here.
     let _ = std::fs::remove_file(&table);
-    std::os::unix::fs::symlink(folder.join("elsewhere.toml"), &table).expect("a link can be made");
+    std::os::unix::fs::symlink(folder.join("elsewhere.toml"), &table)
+        .expect("a link can be created");
     check(wish(), &[409]).await;
     std::fs::remove_dir_all(&policies).expect("it can be removed");
     check(wish(), &[409, 500, 503]).await;
@@ -286,9 +287,12 @@ async fn what_a_peer_sends_wrong_is_no_fault_of_the_node_that_was_asked() {
     let content = bytes(300_000, 21);
     let key = store_only_at(&nodes, 1, "bad", &content).await;
     for file in files_in(&nodes[1].path().join("content")) {
-        let length = std::fs::metadata(&file).expect("it is there").len();
-        std::fs::write(&file, vec![0; usize::try_from(length).expect("it fits")])
-            .expect("it can be spoilt");
+        let length = std::fs::metadata(&file).expect("it exists").len();
+        std::fs::write(
+            &file,
+            vec![0; usize::try_from(length).expect("it is valid")],
+        )
+        .expect("it can be spoilt");
     }
     let response = sent(nodes[0].get(&key)).await;
     let status = response.status();
@@ -298,10 +302,10 @@ async fn what_a_peer_sends_wrong_is_no_fault_of_the_node_that_was_asked() {
     assert!(detail.contains(&nodes[1].name), "{detail}");
 }
 
-/// Every file below this folder.
+/// All files below this folder.
 fn files_in(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
     let entries = std::fs::read_dir(folder).expect("it can be read");
-    let paths = entries.map(|entry| entry.expect("it is there").path());
+    let paths = entries.map(|entry| entry.expect("it exists").path());
     paths
         .flat_map(|path| {
             if path.is_dir() {
@@ -357,7 +361,7 @@ async fn a_write_that_does_not_fit_is_refused_and_nothing_is_lost() {
     assert_eq!(node.read("ada/kept").await.body, bytes(2_000_000, 13));
     node.store("ada/small", bytes(1_000_000, 16)).await;
     assert_eq!(sent(node.delete("ada/kept")).await.status(), 204);
-    eventually("the room is free again", async || {
+    eventually("the space is free again", async || {
         sent(node.put("ada/large", bytes(2_500_000, 14)))
             .await
             .status()
@@ -388,7 +392,7 @@ async fn a_folder_that_is_in_use_or_belongs_to_another_is_refused() {
 
 #[tokio::test]
 async fn an_address_off_loopback_needs_a_clear_yes() {
-    let folder = tempfile::TempDir::new().expect("a temporary folder can be made");
+    let folder = tempfile::TempDir::new().expect("a temporary folder can be created");
     for flag in ["--listen", "--http"] {
         let output = Command::new(BINARY)
             .args(["node", flag, "0.0.0.0:0", "--data"])

@@ -1,4 +1,4 @@
-//! Disks that lose bits and files: they are found, put aside and made good from another node, or reported.
+//! Disks that lose bits and files: bad copies are found, quarantined and healed from another node, or reported.
 
 use std::path::{Path, PathBuf};
 
@@ -8,9 +8,9 @@ use serde_json::Value;
 use crate::failures::contents;
 use crate::world::{BINARY, Node, bytes, eventually, network, sent};
 
-/// Flips a bit of a file in the middle.
+/// Flips a bit in the middle of a file.
 pub(crate) fn flip(path: &Path) {
-    let mut content = std::fs::read(path).expect("it is there");
+    let mut content = std::fs::read(path).expect("it exists");
     let middle = content.len() / 2;
     content[middle] ^= 1;
     std::fs::write(path, content).expect("it can be written");
@@ -23,7 +23,7 @@ fn only_content(node: &Node) -> PathBuf {
     contents.remove(0)
 }
 
-/// Runs `dataverse scrub --wait --json` and returns its exit code and what it says.
+/// Runs `dataverse scrub --wait --json` and returns its exit code and output.
 async fn scrub(node: &Node) -> (i32, Value) {
     let output = tokio::process::Command::new(BINARY)
         .args(["scrub", "--wait", "--json", "--node", &node.url("")])
@@ -32,7 +32,10 @@ async fn scrub(node: &Node) -> (i32, Value) {
         .expect("the binary runs");
     let text = String::from_utf8(output.stdout).expect("it is text");
     let told = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{text:?} is JSON"));
-    (output.status.code().expect("it exits by itself"), told)
+    (
+        output.status.code().expect("it exits without a signal"),
+        told,
+    )
 }
 
 fn quarantined(node: &Node) -> usize {
@@ -65,7 +68,7 @@ async fn a_flipped_bit_is_found_by_a_scrub_and_made_good_from_the_other_node() {
         (&1.into(), &false.into())
     );
     assert_eq!(quarantined(&nodes[0]), 1);
-    let again = std::fs::read(only_content(&nodes[0])).expect("it is there");
+    let again = std::fs::read(only_content(&nodes[0])).expect("it exists");
     assert!(again == content, "the good copy is on the disk");
     let read = nodes[0].read("ada/rot").await;
     assert_eq!((read.source.as_str(), read.hops), ("A", 0));
@@ -98,7 +101,7 @@ async fn a_file_that_is_bad_everywhere_is_reported_and_never_served() {
     }
     let (exit, told) = scrub(&nodes[0]).await;
     assert_eq!((exit, &told["lost_total"]), (1, &1.into()));
-    // It is still known after a restart.
+    // A restart does not forget it.
     let a = nodes.remove(0).restart();
     eventually("the file is known to be lost", async || {
         a.json("/v1/scrub").await["lost_total"] == 1
@@ -118,7 +121,7 @@ async fn content_that_is_gone_when_a_node_starts_is_made_good() {
     nodes[0].kill();
     std::fs::remove_file(only_content(&nodes[0])).expect("it can be removed");
     let a = nodes.remove(0).restart();
-    eventually("it is made good", async || {
+    eventually("it is healed", async || {
         a.json("/v1/scrub").await["mended"] == 1
     })
     .await;

@@ -1,7 +1,7 @@
-//! Five nodes under load, one of which is killed again and again; and one that is stopped for longer than the others'
-//! patience, and goes on as if nothing had been.
+//! Five nodes under load, one of which is killed repeatedly; and a node that is suspended for longer than the
+//! others wait, and then continues as if nothing had happened.
 //!
-//! The kills go on for ten seconds. `DATAVERSE_SOAK_SECONDS=600 cargo test --test e2e soak` goes on for ten minutes.
+//! The kills go on for ten seconds; with `DATAVERSE_SOAK_SECONDS=600 cargo test --test e2e soak` for ten minutes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ const RING: [(usize, usize); 6] = [(0, 1), (1, 2), (2, 3), (3, 4), (4, 0), (0, 2
 const CLIENTS: u64 = 4;
 const KEYS: u64 = 8;
 
-/// What a file may be: what was acknowledged last, and whatever was tried since and may have happened.
+/// The possible contents of a file: the last acknowledged one, and any tried since, which may have been stored.
 #[derive(Default, Clone)]
 struct Possible(Vec<Option<Vec<u8>>>);
 
@@ -33,7 +33,7 @@ impl Possible {
     }
 }
 
-/// One client: it alone writes its keys, one after the other.
+/// One client: the only writer of its keys, one operation at a time.
 async fn load(
     number: u64,
     urls: Vec<String>,
@@ -43,7 +43,7 @@ async fn load(
         .no_proxy()
         .timeout(Duration::from_secs(20))
         .build();
-    let client = client.expect("a client can be made");
+    let client = client.expect("a client can be created");
     let mut model: BTreeMap<String, Possible> = BTreeMap::new();
     let (mut step, mut acknowledged) = (number * 1_000_003, 0);
     while !stop.load(Ordering::Relaxed) {
@@ -54,7 +54,7 @@ async fn load(
         if step % 5 == 4 {
             match client.delete(&url).send().await.map(|it| it.status()) {
                 Ok(StatusCode::NO_CONTENT) => possible.is_now(None),
-                // A miss is an answer about what is there; whatever fails may have happened.
+                // A miss is a definite answer; any other failure may have happened.
                 Ok(StatusCode::NOT_FOUND) => {}
                 _ => possible.may_be(None),
             }
@@ -82,7 +82,7 @@ async fn read(node: &Node, key: &str) -> Option<Option<Vec<u8>>> {
     }
 }
 
-/// All nodes say the same of each file, and it is something that may be.
+/// All nodes give the same content for each file, and it is a possible one.
 async fn check(nodes: &[Node], model: &BTreeMap<String, Possible>) {
     for (key, possible) in model {
         eventually(&format!("all agree on {key}"), async || {
@@ -100,7 +100,7 @@ async fn check(nodes: &[Node], model: &BTreeMap<String, Possible>) {
     }
 }
 
-/// As many replicas as files times two, and not one more.
+/// Exactly two replicas per file.
 async fn check_factor(nodes: &[Node], model: &BTreeMap<String, Possible>) {
     eventually("every file has two replicas", async || {
         let mut files = 0;
@@ -126,7 +126,7 @@ async fn nodes_killed_again_and_again_under_load_lose_nothing() {
     while began.elapsed() < Duration::from_secs(seconds) {
         let victim = kills * 3 % nodes.len();
         nodes[victim].kill();
-        // Some come back at once, some after they were taken for gone.
+        // Some come back quickly, some after they were declared dead.
         let away_ms = 200 + 1_700 * (kills as u64 % 4);
         tokio::time::sleep(Duration::from_millis(away_ms)).await;
         let node = nodes.remove(victim).restart();
@@ -161,7 +161,7 @@ async fn a_node_that_was_stopped_for_longer_than_the_others_patience_finds_its_w
         model.entry(key).or_default().is_now(Some(content));
     }
     nodes[1].signal(rustix::process::Signal::STOP);
-    eventually("the others take it for gone", async || {
+    eventually("the others declare it dead", async || {
         let seen = nodes[0].json("/v1/nodes").await;
         let seen = seen.as_array().expect("it is a list");
         seen.iter()

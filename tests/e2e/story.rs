@@ -1,4 +1,4 @@
-//! The story of the network: link, upload, find, read from afar, read again from near, survive a death.
+//! The story of the network: link, upload, find, read from afar, read again from nearby, survive a death.
 
 use serde_json::Value;
 
@@ -35,7 +35,7 @@ async fn a_search_says_which_way_it_found_the_nearest_copy() {
             way.reverse();
         }
         assert_eq!(names(&report["path"]), way);
-        // One probe a node up to the hit's level, no more.
+        // One probe per node up to the hit's level, no more.
         let distance = from.abs_diff(at);
         let within = (0..nodes.len()).filter(|other| other.abs_diff(from) <= distance);
         assert_eq!(report["probes"], within.count() - 1, "from {}", node.name);
@@ -80,10 +80,10 @@ async fn a_file_outlives_a_node_that_held_it() {
         (holders.len(), &stored["degraded"]),
         (2, &Value::Bool(false))
     );
-    // The end of the line can be taken away without cutting it.
+    // Removing a node at the end of the line does not split it.
     let victim = holders.iter().find(|name| *name == "A" || *name == "D");
     let Some(victim) = victim.cloned() else {
-        // Both replicas are in the middle: killing one leaves the other beside one of the ends.
+        // Both replicas are in the middle: after killing one, the other is next to one of the ends.
         nodes[1].kill();
         assert_eq!(nodes[3].read("ada/safe").await.body, content);
         return;
@@ -91,7 +91,7 @@ async fn a_file_outlives_a_node_that_held_it() {
     let at = nodes
         .iter()
         .position(|node| node.name == victim)
-        .expect("it is one of them");
+        .expect("it is in the list");
     nodes[at].kill();
     let survivors: Vec<&Node> = nodes.iter().filter(|node| node.name != victim).collect();
     for node in survivors {
@@ -196,7 +196,7 @@ async fn a_link_is_kept_by_both_ends_and_can_be_cut_by_either() {
         (Some(1), Some(1))
     );
 
-    // A node that comes back takes up its link by itself.
+    // A node that comes back restores its link without a command.
     let b = nodes.remove(1).restart();
     eventually("the link is up again", async || {
         nodes[0].json("/v1/links").await[0]["state"] == "up"

@@ -1,5 +1,5 @@
-//! A data folder that somebody changes or copies under a running node, a node that leaves for good, and a link that
-//! never comes about.
+//! A data folder that somebody changes or copies under a running node, a node that leaves for good, and a link
+//! that is never established.
 
 use std::path::Path;
 
@@ -19,8 +19,8 @@ fn copy_folder(from: &Path, to: &Path) {
     for entry in std::fs::read_dir(from).expect("it is a folder") {
         let entry = entry.expect("it can be listed");
         let target = to.join(entry.file_name());
-        if entry.file_type().expect("it has one").is_dir() {
-            std::fs::create_dir_all(&target).expect("it can be made");
+        if entry.file_type().expect("it is known").is_dir() {
+            std::fs::create_dir_all(&target).expect("it can be created");
             copy_folder(&entry.path(), &target);
         } else {
             std::fs::copy(entry.path(), target).expect("it can be copied");
@@ -33,8 +33,8 @@ async fn a_node_whose_index_is_removed_acknowledges_nothing_and_loses_nothing() 
     let mut nodes = network(2, &[(0, 1)], &[]).await;
     nodes[0].store_on("ada/before", bytes(40_000, 1), 2).await;
     let index = nodes[0].path().join("index.redb");
-    std::fs::remove_file(&index).expect("it is there");
-    // Where it has not noticed before, the other alone may take the file, and is all that is named.
+    std::fs::remove_file(&index).expect("it exists");
+    // If the node has not noticed yet, the other one takes the file alone, and the layout names only that one.
     let first = sent(nodes[0].put("ada/first", "content")).await;
     if first.status().is_success() {
         let stored: Value = first.json().await.expect("the answer is JSON");
@@ -52,7 +52,7 @@ async fn a_node_whose_index_is_removed_acknowledges_nothing_and_loses_nothing() 
     let status = nodes[0].json("/v1/status").await;
     assert_eq!(status["problems"][0]["kind"], "store", "{status}");
     assert!(done(&nodes[0], &["status"]).contains("index.redb"));
-    // The other puts nothing on it, and what is there can still be read.
+    // The other node places nothing on it, and its existing files can still be read.
     let stored = nodes[1].store_on("ada/other", "content", 2).await;
     assert_eq!(stored["replicas"], serde_json::json!(["B"]), "{stored}");
     assert_eq!(nodes[0].read("ada/before").await.body, bytes(40_000, 1));
@@ -68,12 +68,12 @@ async fn a_node_whose_index_is_removed_acknowledges_nothing_and_loses_nothing() 
 async fn a_copy_of_a_data_folder_keeps_away_from_its_original() {
     let mut nodes = network(2, &[(0, 1)], &[]).await;
     nodes[0].store_on("ada/x", bytes(40_000, 1), 2).await;
-    let copied = tempfile::TempDir::new().expect("a temporary folder can be made");
+    let copied = tempfile::TempDir::new().expect("a temporary folder can be created");
     copy_folder(nodes[0].path(), copied.path());
     let copy = Node::start_with_folder("A", copied);
     assert_eq!(copy.id, nodes[0].id);
     let both = |told: &str| told.contains(&copy.grpc) && told.contains(&nodes[0].grpc);
-    eventually("the copy keeps away", async || {
+    eventually("the copied node isolates itself", async || {
         let ready = sent(copy.request(reqwest::Method::GET, "/readyz")).await;
         ready.status() == StatusCode::SERVICE_UNAVAILABLE
             && ready.text().await.is_ok_and(|told| both(&told))
@@ -88,7 +88,7 @@ async fn a_copy_of_a_data_folder_keeps_away_from_its_original() {
     let metrics = sent(nodes[1].request(reqwest::Method::GET, "/metrics")).await;
     let metrics = metrics.text().await.expect("it arrives");
     assert!(metrics.contains("dataverse_problems{kind=\"identity\"} 1"));
-    // In place of the original it goes on.
+    // Once the original is gone, the copy continues in its place.
     nodes[0].kill();
     let folder = copy.into_folder();
     let instead = Node::start_with_folder("A", folder);
@@ -111,7 +111,7 @@ async fn a_drained_node_that_stops_is_waited_for_no_more() {
         assert_eq!(missed.status(), StatusCode::NOT_FOUND);
         assert!(done(&nodes[at], &["links"]).contains("left"));
     }
-    // One that stops without that is waited for, and named.
+    // A node that stops without that is waited for, and named.
     assert_eq!(nodes[2].terminate(), Some(0));
     let missed = sent(nodes[0].get("ada/nowhere")).await;
     assert_eq!(missed.status(), StatusCode::SERVICE_UNAVAILABLE);

@@ -1,6 +1,6 @@
-//! Nodes on a bad network, made by the kernel in a network namespace: late, lost, doubled and reordered packets by `netem`,
-//! and a cut in one direction by a routing rule. Skipped, with a word, where namespaces, `netem` or such rules are not to
-//! be had (all need root).
+//! Nodes on a bad network, made by the kernel in a network namespace: delayed, lost, duplicated and reordered
+//! packets by `netem`, and a one-way cut by a routing rule. Skipped, with a message, if namespaces, `netem` or
+//! such rules are not available (all need root).
 
 use std::collections::BTreeMap;
 use std::process::{Child, Command, Output, Stdio};
@@ -12,7 +12,7 @@ use crate::world::{BINARY, Ready, bytes, eventually, name};
 
 const WEATHER: &str = "delay 15ms 10ms loss 2% duplicate 1% reorder 10%";
 
-/// A network of its own, until it is dropped.
+/// A separate network, until it is dropped.
 struct Namespace(String);
 
 impl Namespace {
@@ -32,20 +32,20 @@ impl Namespace {
         Ok(namespace)
     }
 
-    /// One in which packets can be lost on their way to a port and not on their way back.
+    /// One in which packets to a port can be dropped while those back from it arrive.
     fn with_one_way_cuts() -> Result<Self, String> {
         let namespace = Self::open("one-way")?;
         let rule = |words: &str| worked(namespace.command("ip").arg("rule").args(words.split(' ')));
-        // What is for this machine is looked up later, so that a rule can come before it.
+        // The lookup of local addresses moves behind, so that a rule can precede it.
         rule("add pref 10 lookup local")?;
         rule("del pref 0")?;
-        // Whether this kernel knows such rules is seen now.
+        // Whether this kernel supports such rules shows now.
         namespace.cut_off("127.0.0.1:9")?;
         namespace.heal()?;
         Ok(namespace)
     }
 
-    /// Nothing that is sent to this address arrives any more, on no connection; what is sent from there does.
+    /// Drops everything that is sent to this address, on every connection; packets sent from there still arrive.
     fn cut_off(&self, address: &str) -> Result<(), String> {
         let (_, port) = address.rsplit_once(':').expect("an address has a port");
         let rule = format!("rule add pref 5 ipproto tcp dport {port} blackhole");
@@ -63,7 +63,7 @@ impl Namespace {
         command
     }
 
-    /// `dataverse` with these arguments, about the node at this address.
+    /// `dataverse` with these arguments, on the node at this address.
     fn dataverse(&self, node: &str, arguments: &[&str]) -> Output {
         let mut command = self.command(BINARY);
         command
@@ -97,7 +97,7 @@ struct Inside {
 
 impl Inside {
     fn start(namespace: &Namespace, name: &str) -> Self {
-        let folder = TempDir::new().expect("a temporary folder can be made");
+        let folder = TempDir::new().expect("a temporary folder can be created");
         let mut child = namespace
             .command(BINARY)
             .args(["node", "--name", name, "--listen", "127.0.0.1:0"])
@@ -149,7 +149,7 @@ impl Network {
         Self {
             nodes,
             namespace,
-            folder: TempDir::new().expect("a temporary folder can be made"),
+            folder: TempDir::new().expect("a temporary folder can be created"),
         }
     }
 
@@ -181,7 +181,7 @@ async fn files_pass_a_network_that_loses_doubles_and_reorders_packets() {
     let namespace = match Namespace::with_weather() {
         Ok(namespace) => namespace,
         Err(reason) => {
-            eprintln!("skipped: no network namespace with netem can be had here: {reason}");
+            eprintln!("skipped: no network namespace with netem is available here: {reason}");
             return;
         }
     };
@@ -204,14 +204,16 @@ async fn a_node_that_can_call_and_can_not_be_called_loses_nothing() {
     let namespace = match Namespace::with_one_way_cuts() {
         Ok(namespace) => namespace,
         Err(reason) => {
-            eprintln!("skipped: no network namespace with one-way cuts can be had here: {reason}");
+            eprintln!(
+                "skipped: no network namespace with one-way cuts is available here: {reason}"
+            );
             return;
         }
     };
     let network = Network::start(namespace, &[(0, 1), (1, 2), (0, 2)]).await;
     let mut newest = BTreeMap::new();
     for round in 0..3u64 {
-        // Each file is written before, during and after the cut, at another node each time.
+        // Files are written before, during and after the cut, each time at another node.
         for at in 0..6u64 {
             let (named, content) = (format!("file-{at}"), bytes(40_000, 100 * round + at));
             let entry = ((at + round) % 3) as usize;
@@ -224,22 +226,22 @@ async fn a_node_that_can_call_and_can_not_be_called_loses_nothing() {
         match round {
             0 => {
                 let cut = network.namespace.cut_off(&network.nodes[2].grpc);
-                cut.expect("it was possible before");
-                // Long enough for the others to take it for gone and to make copies anew.
+                cut.expect("the same rule worked before");
+                // Long enough for the others to declare it dead and re-replicate its files.
                 tokio::time::sleep(Duration::from_secs(8)).await;
             }
             1 => {
-                // What was written at the node that can't be called may be on that node alone.
+                // What was written at the unreachable node may exist on that node alone.
                 for at in (0..6u64).filter(|at| (at + round) % 3 != 2) {
                     let named = format!("file-{at}");
-                    eventually(&format!("{named} is read by those that can be called"), {
+                    eventually(&format!("{named} is read by the reachable nodes"), {
                         async || {
                             (0..2).all(|at| network.get(at, &named) == newest.get(&named).cloned())
                         }
                     })
                     .await;
                 }
-                network.namespace.heal().expect("the rule is there");
+                network.namespace.heal().expect("the rule exists");
             }
             _ => {}
         }

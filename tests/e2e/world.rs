@@ -12,12 +12,12 @@ use tempfile::TempDir;
 
 use crate::clocks::Clock;
 
-/// How long any awaited condition may take. Generous: machines are shared.
+/// How long any awaited condition may take. Generous, because machines are shared.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_dataverse");
 
-/// Low, so that repair and comparison come soon.
+/// Short intervals, so that re-replication and reconciliation happen soon.
 pub(crate) const QUICK: [&str; 6] = [
     "--set",
     "repair.after=2s",
@@ -27,7 +27,7 @@ pub(crate) const QUICK: [&str; 6] = [
     "gossip.suspect=1s",
 ];
 
-/// The line with which a node says that it serves, and where.
+/// The line in which a node reports that it is ready, and its addresses.
 pub(crate) struct Ready(String);
 
 impl Ready {
@@ -64,7 +64,7 @@ pub(crate) struct Node {
     clock: Option<Clock>,
 }
 
-/// What a process is given besides its arguments.
+/// The surroundings of a process, apart from its arguments.
 #[derive(Default)]
 struct Surroundings<'a> {
     log: Option<File>,
@@ -75,28 +75,28 @@ struct Surroundings<'a> {
 impl Node {
     /// Starts a node with these further arguments and waits until it is ready.
     pub(crate) fn start(name: &str, arguments: &[&str]) -> Self {
-        let folder = TempDir::new().expect("a temporary folder can be made");
+        let folder = TempDir::new().expect("a temporary folder can be created");
         let arguments = arguments.iter().map(ToString::to_string).collect();
         let found = ["127.0.0.1:0"; 2];
         Self::start_in(name, folder, arguments, found, Surroundings::default())
     }
 
-    /// The same, in a folder that is there.
+    /// The same, in an existing folder.
     pub(crate) fn start_with_folder(name: &str, folder: TempDir) -> Self {
         let found = ["127.0.0.1:0"; 2];
         Self::start_in(name, folder, Vec::new(), found, Surroundings::default())
     }
 
-    /// Stops it by `kill -9` and leaves its folder.
+    /// Stops it with `kill -9` and keeps its folder.
     pub(crate) fn into_folder(mut self) -> TempDir {
         self.kill();
-        let empty = TempDir::new().expect("a temporary folder can be made");
+        let empty = TempDir::new().expect("a temporary folder can be created");
         std::mem::replace(&mut self.folder, empty)
     }
 
-    /// The same, with a wall clock of its own.
+    /// The same, with its own wall clock.
     pub(crate) fn start_at(name: &str, arguments: &[&str], clock: Clock) -> Self {
-        let folder = TempDir::new().expect("a temporary folder can be made");
+        let folder = TempDir::new().expect("a temporary folder can be created");
         let arguments = arguments.iter().map(ToString::to_string).collect();
         let surroundings = Surroundings {
             clock: Some(clock),
@@ -105,9 +105,9 @@ impl Node {
         Self::start_in(name, folder, arguments, ["127.0.0.1:0"; 2], surroundings)
     }
 
-    /// The same, with what it does in this file, an object a line.
+    /// The same, logging JSON to this file, one object per line.
     pub(crate) fn start_telling(name: &str, arguments: &[&str], log: File) -> Self {
-        let folder = TempDir::new().expect("a temporary folder can be made");
+        let folder = TempDir::new().expect("a temporary folder can be created");
         let arguments = arguments.iter().map(ToString::to_string).collect();
         let found = ["127.0.0.1:0"; 2];
         let surroundings = Surroundings {
@@ -152,18 +152,18 @@ impl Node {
         rustix::process::kill_process(pid, signal).expect("it runs");
     }
 
-    /// SIGTERM; returns the exit code.
+    /// Sends SIGTERM; returns the exit code.
     pub(crate) fn terminate(&mut self) -> Option<i32> {
         self.signal(rustix::process::Signal::TERM);
         self.child.wait().expect("it can be waited for").code()
     }
 
-    /// The same node again, in the same folder and on the same ports.
+    /// Starts the same node again, in the same folder and on the same ports.
     pub(crate) fn restart(self) -> Self {
         self.restart_to(None)
     }
 
-    /// The same, and it dies as by `kill -9` when it comes to this crash point.
+    /// The same, and it dies as by `kill -9` when it reaches this crash point.
     pub(crate) fn restart_to_die_at(self, point: &str) -> Self {
         self.restart_to(Some(point))
     }
@@ -174,7 +174,7 @@ impl Node {
         ended.is_some()
     }
 
-    /// Has the node, which was stopped, start again and die at this crash point before it is ready.
+    /// Starts the stopped node again; it dies at this crash point before it is ready.
     pub(crate) fn die_starting_at(&mut self, point: &str) {
         let surroundings = Surroundings {
             crash_at: Some(point),
@@ -185,7 +185,7 @@ impl Node {
         let (name, folder) = (&self.name, self.folder.path());
         let mut child = spawn(name, folder, &self.arguments, places, surroundings);
         let ended = child.wait().expect("it can be waited for");
-        assert_eq!(ended.code(), None, "it was to die at {point}");
+        assert_eq!(ended.code(), None, "it should have died at {point}");
     }
 
     fn restart_to(mut self, crash_at: Option<&str>) -> Self {
@@ -193,7 +193,7 @@ impl Node {
         let _ = self.child.wait();
         let folder = std::mem::replace(
             &mut self.folder,
-            TempDir::new().expect("a temporary folder can be made"),
+            TempDir::new().expect("a temporary folder can be created"),
         );
         let arguments = std::mem::take(&mut self.arguments);
         let places = [self.grpc.as_str(), self.http.as_str()];
@@ -263,7 +263,7 @@ impl Node {
         response.json().await.expect("the answer is JSON")
     }
 
-    /// Stores a file on exactly so many nodes.
+    /// Stores a file on exactly this many nodes.
     pub(crate) async fn store_on(
         &self,
         key: &str,
@@ -280,14 +280,14 @@ impl Node {
         response.json().await.expect("the answer is JSON")
     }
 
-    /// Reads a file that must be there.
+    /// Reads a file that must exist.
     pub(crate) async fn read(&self, key: &str) -> Read {
         let response = sent(self.get(key)).await;
         assert_eq!(response.status(), StatusCode::OK, "{key} at {}", self.name);
         let header = |name: &str| {
             let value = response.headers().get(name).map(|value| value.to_str());
             value
-                .expect("the header is there")
+                .expect("the header is present")
                 .expect("it is text")
                 .to_owned()
         };
@@ -298,14 +298,14 @@ impl Node {
         }
     }
 
-    /// Links with another node and waits until both ends say so.
+    /// Links with another node and waits until both ends report the link.
     pub(crate) async fn link(&self, other: &Self) {
         let body = serde_json::json!({ "address": other.grpc });
         let request = self.request(reqwest::Method::POST, "/v1/links").json(&body);
         assert_eq!(sent(request).await.status(), StatusCode::CREATED);
     }
 
-    /// Waits until this node sees exactly so many members alive, itself included.
+    /// Waits until this node sees exactly this many live members, including itself.
     pub(crate) async fn sees_alive(&self, count: usize) {
         eventually(&format!("{} sees {count} alive", self.name), async || {
             let nodes = self.json("/v1/nodes").await;
@@ -324,7 +324,7 @@ impl Drop for Node {
     }
 }
 
-/// What a read brought.
+/// The result of a read.
 #[derive(Debug)]
 pub(crate) struct Read {
     pub(crate) source: String,
@@ -353,7 +353,7 @@ fn spawn(
         .args(["node", "--name", name, "--listen", listen, "--http", http])
         .arg("--data")
         .arg(folder)
-        // Tests that ask who decides ask at once.
+        // Tests ask which policies are active immediately.
         .args(["--set", "policies.start=60s"])
         .args(arguments)
         .env("RUST_LOG", level)
@@ -369,7 +369,7 @@ pub(crate) async fn sent(request: RequestBuilder) -> Response {
     request.send().await.expect("the node answers")
 }
 
-/// Nodes `A`, `B`, … with these links between them, who all know each other.
+/// Nodes `A`, `B`, … with these links, which all know each other.
 pub(crate) async fn network(
     count: usize,
     links: &[(usize, usize)],
@@ -387,7 +387,7 @@ pub(crate) async fn network(
     nodes
 }
 
-/// Waits until a reader at each of these nodes finds this content, or, without one, nothing.
+/// Waits until a reader at each of these nodes finds this content, or, if `None`, no file.
 pub(crate) async fn all_read(nodes: &[Node], key: &str, content: Option<&[u8]>, when: &str) {
     for node in nodes {
         let what = format!("{key} is right at {} {when}", node.name);
@@ -405,7 +405,7 @@ pub(crate) async fn all_read(nodes: &[Node], key: &str, content: Option<&[u8]>, 
     }
 }
 
-/// Replicas of files that these nodes hold, added up.
+/// The total number of replicas that these nodes hold.
 pub(crate) async fn replicas(nodes: &[Node]) -> u64 {
     let mut replicas = 0;
     for node in nodes {
@@ -427,8 +427,8 @@ pub(crate) fn name(at: usize) -> String {
     char::from(b'A' + u8::try_from(at).expect("there are few nodes")).to_string()
 }
 
-/// Stores a file whose only replica is on the node at this place, and returns its key. Placement goes by
-/// the hash of the name, so names are tried until one is placed there.
+/// Stores a file whose only replica is on the node at this index, and returns its key. Placement depends on the
+/// hash of the name, so this tries names until one is placed there.
 pub(crate) async fn store_only_at(nodes: &[Node], at: usize, name: &str, content: &[u8]) -> String {
     for tried in 0..500 {
         let key = format!("ada/{name}-{tried}");
@@ -444,10 +444,7 @@ pub(crate) async fn store_only_at(nodes: &[Node], at: usize, name: &str, content
 pub(crate) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !holds().await {
-        assert!(
-            Instant::now() < deadline,
-            "it never came to pass that {what}"
-        );
+        assert!(Instant::now() < deadline, "this never happened: {what}");
         tokio::time::sleep(Duration::from_millis(25)).await;
     }
 }
@@ -459,7 +456,7 @@ pub(crate) fn names(list: &Value) -> Vec<String> {
     list.iter().map(name).collect()
 }
 
-/// Bytes that differ from place to place and from seed to seed.
+/// Bytes that differ by position and seed.
 pub(crate) fn bytes(len: usize, seed: u64) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     let mut bytes = Vec::with_capacity(len + 8);

@@ -1,4 +1,4 @@
-//! Many at once: writers of one key, readers of one remote file, clients that give up.
+//! Concurrency: writers of one key, readers of one remote file, clients that disconnect.
 
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
@@ -44,12 +44,12 @@ async fn concurrent_writers_of_one_key_end_with_one_content_everywhere() {
     assert_eq!(
         versions.len(),
         written.len(),
-        "every write has a version of its own"
+        "every write has its own version"
     );
     let (_, last) = written
         .iter()
         .max_by_key(|(version, _)| version)
-        .expect("there are some");
+        .expect("at least one exists");
     for node in &nodes {
         eventually("the greatest version is read everywhere", async || {
             node.read("ada/contested").await.body == *last
@@ -99,7 +99,7 @@ async fn a_file_that_is_overwritten_all_the_time_can_be_read_all_the_time() {
 #[tokio::test]
 async fn a_full_cache_makes_room_and_a_write_that_can_never_fit_costs_it_nothing() {
     let nodes = network(2, &[(0, 1)], &["--capacity", "10MiB"]).await;
-    // B reads more than fits beside what it holds; A holds as much as it can.
+    // B reads more than fits next to what it holds; A holds as much as it can.
     let mut keys = Vec::new();
     for at in 0..150 {
         let key = format!("ada/{at}");
@@ -128,7 +128,7 @@ async fn a_full_cache_makes_room_and_a_write_that_can_never_fit_costs_it_nothing
         .write_all(hopeless.as_bytes())
         .expect("it can be sent");
     let mut answer = [0; 12];
-    stream.read_exact(&mut answer).expect("it is answered");
+    stream.read_exact(&mut answer).expect("the node answers it");
     assert_eq!(&answer, b"HTTP/1.1 507");
     assert_eq!(cached().await, before);
 }
@@ -156,7 +156,7 @@ async fn a_client_that_stops_half_way_leaves_nothing() {
         .expect("it can be sent");
     drop(stream);
     for node in &nodes {
-        eventually("the room is free again", async || {
+        eventually("the space is free again", async || {
             let status = node.json("/v1/status").await;
             status["replicas"]["files"] == 0 && incoming(node) == 0
         })
@@ -165,7 +165,7 @@ async fn a_client_that_stops_half_way_leaves_nothing() {
     }
 }
 
-/// Files in the folder of uploads under way.
+/// Files in the folder of uploads in progress.
 fn incoming(node: &Node) -> usize {
     let folder = std::fs::read_dir(node.path().join("incoming"));
     folder.map_or(0, Iterator::count)
@@ -181,7 +181,7 @@ async fn a_reader_that_goes_away_stops_the_work_behind_it() {
     let holder = nodes
         .iter()
         .find(|node| node.name == holder)
-        .expect("it is one of them");
+        .expect("it is in the list");
     for _ in 0..8 {
         let mut stream = TcpStream::connect(&holder.http).expect("the node listens");
         let head = "GET /v1/files/ada/long HTTP/1.1\r\nHost: localhost\r\n\r\n";
@@ -213,7 +213,7 @@ async fn a_slow_reader_does_not_make_the_node_pile_up_content() {
         let head = "GET /v1/files/ada/huge HTTP/1.1\r\nHost: localhost\r\n\r\n";
         stream.write_all(head.as_bytes()).expect("it can be sent");
         let mut piece = [0; 65_536];
-        // Far less than arrives when nothing slows the sender.
+        // Far less than arrives when nothing slows down the sender.
         for _ in 0..20 {
             stream.read_exact(&mut piece).expect("something arrives");
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -223,7 +223,7 @@ async fn a_slow_reader_does_not_make_the_node_pile_up_content() {
     }
 }
 
-/// Memory of a node as the system counts it.
+/// Memory of a node as the system reports it.
 pub(crate) fn resident_bytes(node: &Node) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", node.pid()));
     let status = status.expect("the node runs");

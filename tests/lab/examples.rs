@@ -1,8 +1,8 @@
 //! The examples: each runs, and its own assertions hold.
 //!
-//! Here each runs at the least size at which its assertions mean something: so many requests and repetitions as stand
-//! beside its name. Whole, they take minutes: `DATAVERSE_EXAMPLES=whole cargo test --release --test lab examples`,
-//! as `.ci/weekly` does.
+//! Each runs at the smallest size at which its assertions mean something: the requests and repetitions listed with
+//! its name. In full they take minutes: `DATAVERSE_EXAMPLES=whole cargo test --release --test lab examples`, as in
+//! `.ci/weekly`.
 
 use std::path::{Path, PathBuf};
 
@@ -13,9 +13,9 @@ use dataverse_lab::results::{Expectation, Results};
 use crate::experiments::{errors, read_cut, read_whole, run};
 use crate::library;
 
-/// Requests and repetitions that are enough for the assertions of each example. What is asserted as sure needs
-/// repetitions, what happens on the way needs requests on both sides of it, and what is counted in hundredths needs
-/// some thousands.
+/// Requests and repetitions that are enough for the assertions of each example. Assertions with `sure` need
+/// repetitions, events need requests before and after them, and ratios to the hundredth need a few thousand
+/// requests.
 const ENOUGH: [(&str, (u64, u32)); 9] = [
     // The node is away from the 1800th request to the 5400th.
     ("a-failure-at-noon", (3600, 4)),
@@ -35,21 +35,21 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/experiments")
 }
 
-/// Whether the examples are to run as they stand.
+/// Whether to run the examples in full.
 fn is_whole() -> bool {
     std::env::var("DATAVERSE_EXAMPLES").is_ok_and(|size| size == "whole")
 }
 
 fn read(file: &Path, name: &str, library: &PolicyLibrary) -> Result<Experiment, Malformed> {
     let enough = ENOUGH.iter().find(|(of, _)| *of == name);
-    let (_, enough) = enough.unwrap_or_else(|| panic!("say above what is enough for {name}"));
+    let (_, enough) = enough.unwrap_or_else(|| panic!("add to ENOUGH what is enough for {name}"));
     match is_whole() {
         true => read_whole(file, library),
         false => read_cut(file, library, *enough),
     }
 }
 
-/// The results of an example, none of whose runs failed.
+/// The results of an example, in which no run may fail.
 fn results(file: &Path, name: &str, library: &PolicyLibrary) -> Results {
     let experiment = read(file, name, library).unwrap_or_else(|error| panic!("{error}"));
     let results = run(&experiment, 2);
@@ -62,7 +62,7 @@ fn results(file: &Path, name: &str, library: &PolicyLibrary) -> Results {
     results
 }
 
-/// What was asserted and is not so.
+/// The assertions that do not hold.
 fn broken(results: &Results) -> Vec<&Expectation> {
     let expectations = results.expectations.iter();
     expectations.filter(|it| !it.holds).collect()
@@ -72,8 +72,8 @@ fn broken(results: &Results) -> Vec<&Expectation> {
 fn every_example_says_what_it_found_and_is_right() {
     let library = library();
     let mut files: Vec<PathBuf> = std::fs::read_dir(folder())
-        .expect("the examples are there")
-        .map(|entry| entry.expect("an entry").path())
+        .expect("the examples exist")
+        .map(|entry| entry.expect("the entry can be read").path())
         .filter(|path| path.extension().is_some_and(|ending| ending == "toml"))
         .collect();
     files.sort();
@@ -97,10 +97,10 @@ fn every_example_says_what_it_found_and_is_right() {
     assert_eq!(wrong, [""; 0]);
 }
 
-/// The homework with this policy in the place of the one it is handed out with.
+/// The homework with this policy in place of the one it is handed out with.
 fn homework(solution: &str) -> Results {
     let text = std::fs::read_to_string(folder().join(HOMEWORK).with_extension("toml"));
-    let text = text.expect("it is there");
+    let text = text.expect("it exists");
     let handed_out = "name = \"mine\"\neviction = \"lru\"";
     assert_eq!(text.matches(handed_out).count(), 1, "{text}");
     let solved = text.replace(
@@ -113,7 +113,7 @@ fn homework(solution: &str) -> Results {
     results(&file, HOMEWORK, &library())
 }
 
-/// Whether this solution passes and earns the bonus. What it misses is about hits, and nothing else is wrong.
+/// Checks whether this solution passes and earns the bonus. Only assertions about hits may fail.
 fn check_homework(solution: &str, passes: bool, bonus: bool) {
     let results = homework(solution);
     let broken = broken(&results);

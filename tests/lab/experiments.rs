@@ -1,4 +1,4 @@
-//! Experiments with the shipped policies, and `lab run` and `lab new`.
+//! Experiments with the built-in policies, and `lab run` and `lab new`.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -14,7 +14,7 @@ use crate::library;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_dataverse");
 
-/// As `lab run` reads it.
+/// Reads it as `lab run` does.
 pub(super) fn read_whole(file: &Path, library: &PolicyLibrary) -> Result<Experiment, Malformed> {
     let reading = Reading {
         default_policy: dataverse_builtin::default_name,
@@ -27,7 +27,7 @@ fn read_small(file: &Path, library: &PolicyLibrary) -> Result<Experiment, Malfor
     read_cut(file, library, (200, 2))
 }
 
-/// With so many requests and repetitions at most.
+/// Reads it with at most this many requests and repetitions.
 pub(super) fn read_cut(
     file: &Path,
     library: &PolicyLibrary,
@@ -63,7 +63,7 @@ fn jobs_change_nothing_but_the_time() {
     let library = library();
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/experiments/four-nodes.toml");
     let timeless = |jobs| {
-        let experiment = read_small(&file, &library).expect("it makes sense");
+        let experiment = read_small(&file, &library).expect("it is valid");
         let results = Results {
             timings: Timings::default(),
             ..run(&experiment, jobs)
@@ -98,7 +98,7 @@ eviction = "lru"
 #[test]
 fn a_policy_of_the_wrong_kind_is_refused_where_it_is_named() {
     let folder = tempfile::tempdir().expect("a folder");
-    let policy = dataverse_builtin::find(Kind::Placement, "ring").expect("it is shipped");
+    let policy = dataverse_builtin::find(Kind::Placement, "ring").expect("it is built in");
     std::fs::write(folder.path().join("mine.wasm"), policy.wasm).expect("it is written");
     let text = format!("{SMALL}[[compare]]\nname = \"mine\"\neviction = \"mine.wasm\"\n");
     let line = text.lines().count();
@@ -106,7 +106,8 @@ fn a_policy_of_the_wrong_kind_is_refused_where_it_is_named() {
     assert_eq!(refused.place.map(|place| place.line as usize), Some(line));
     assert!(refused.reason.contains("placement"), "{}", refused.reason);
     let placing = text.replace("eviction = \"mine.wasm\"", "placement = \"mine.wasm\"");
-    let experiment = read_small(&written(folder.path(), &placing), &library()).expect("it fits");
+    let experiment =
+        read_small(&written(folder.path(), &placing), &library()).expect("it is valid");
     let results = run(&experiment, 1);
     assert_eq!(
         results.digests.policies.get("placement/mine.wasm"),
@@ -159,7 +160,7 @@ fn what_is_written_to_begin_with_runs() {
     assert_eq!(whole, TEMPLATE);
     let again = dataverse(folder.path(), &["lab", "new", "mine.toml"]);
     assert_eq!(again.status.code(), Some(1));
-    assert!(text(&again.stderr).contains("is there already"));
+    assert!(text(&again.stderr).contains("already exists"));
     let small = whole.replace("requests = 5000", "requests = 400");
     assert_ne!(small, whole);
     std::fs::write(&file, small).expect("it is written");
@@ -190,10 +191,7 @@ fn results_are_printed_as_json_and_obey_the_seed() {
         let ran = dataverse(folder.path(), &arguments);
         assert_eq!(ran.status.code(), Some(0), "{}", text(&ran.stderr));
         let file = std::fs::read_to_string(folder.path().join("o/results.json"));
-        assert_eq!(
-            format!("{}\n", file.expect("it is there")),
-            text(&ran.stdout)
-        );
+        assert_eq!(format!("{}\n", file.expect("it exists")), text(&ran.stdout));
         serde_json::from_slice(&ran.stdout).expect("results")
     };
     let (seven, eight) = (run("7"), run("8"));
@@ -240,5 +238,5 @@ fn an_experiment_ends_with_what_came_of_it() {
         &format!("error: it.toml:{line}:2: there is no section `nodse`"),
     );
     std::fs::write(folder.path().join("it-results/mine.txt"), "mine").expect("it is written");
-    check("", 1, "holds `mine.txt`, which are no results");
+    check("", 1, "holds `mine.txt`, which is not a result of the lab");
 }

@@ -1,14 +1,15 @@
-//! Copies on the way through Géant: the order of relocation policies that docs/lab.md states and explains, in the small.
+//! Copies on the path in the Géant network: checks, on a small scale, the order of relocation policies that
+//! docs/lab.md states and explains.
 //!
-//! The network is not part of this project; without `shared/data/topologies` beside the project's folder the test says so
-//! and does nothing.
+//! The network is not part of this project. Without `shared/data/topologies` next to the project's folder the test
+//! prints a message and passes.
 
 use std::path::Path;
 
 use crate::experiments::{errors, read_whole, run};
 use crate::library;
 
-/// As in docs/lab.md, but for the number of files and requests.
+/// As in docs/lab.md, except for the number of files and requests.
 const EXPERIMENT: &str = r#"
 [topology]
 kind = "file"
@@ -28,9 +29,9 @@ baseline = "reader"
 
 const ENTRIES: [&str; 5] = ["never", "reader", "path", "leave-copy-down", "prob-cache"];
 
-/// Everywhere < edge and everywhere < prob-cache < leave-copy-down by hits at the node that was asked, where edge and
-/// prob-cache can't be told apart; everywhere < edge < prob-cache by answers from any cache. The whole interval of each
-/// difference has to lie beyond 0.
+/// By hits on the node that was asked: everywhere < edge and everywhere < prob-cache < leave-copy-down, where edge
+/// and prob-cache cannot be told apart. By answers from any cache: everywhere < edge < prob-cache. The whole
+/// interval of each difference must lie beyond 0.
 const EXPECTED: &str = r#"
 [[expect]]
 measure = "hit_ratio"

@@ -1,4 +1,4 @@
-//! The lab with the policies that come with the program, as WebAssembly, and its commands.
+//! The lab with the built-in policies, as WebAssembly, and its commands.
 
 mod examples;
 mod experiments;
@@ -16,7 +16,7 @@ mod world;
 use dataverse_lab::library::{BuiltIn, PolicyLibrary};
 use dataverse_sandbox::{Sandbox, SandboxOptions};
 
-/// The policies that come with the program.
+/// The built-in policies.
 fn library() -> PolicyLibrary {
     let sandbox = Sandbox::new(SandboxOptions::default()).expect("this machine runs policies");
     let built_in = dataverse_builtin::all().into_iter().map(|it| BuiltIn {

@@ -1,4 +1,4 @@
-//! The placement study of the shipped policies, and `lab placement`.
+//! The placement study of the built-in policies, and `lab placement`.
 
 use std::process::{Command, Output};
 use std::sync::LazyLock;
@@ -10,8 +10,8 @@ use serde_json::Value;
 
 use crate::library;
 
-/// One for all tests, so that each policy is compiled once.
-static SHELF: LazyLock<PolicyLibrary> = LazyLock::new(library);
+/// Shared by all tests, so that each policy is compiled once.
+static LIBRARY: LazyLock<PolicyLibrary> = LazyLock::new(library);
 
 const BINARY: &str = env!("CARGO_BIN_EXE_dataverse");
 
@@ -29,9 +29,9 @@ fn study(nodes: u32, factor: u32, files: u32) -> Study {
 }
 
 fn found(study: &Study, policy: &str, config: &str) -> Finding {
-    let chosen = SHELF.choose(Kind::Placement, policy, config);
-    let chosen = chosen.expect("it comes with the program");
-    let mut findings = study.run(&[chosen]).expect("the study is sound");
+    let chosen = LIBRARY.choose(Kind::Placement, policy, config);
+    let chosen = chosen.expect("it is built in");
+    let mut findings = study.run(&[chosen]).expect("the study is valid");
     let finding = findings.remove(0);
     assert_eq!(finding.faults, 0, "{policy}");
     finding
@@ -56,13 +56,13 @@ fn rendezvous_moves_no_more_than_the_change_asks_for() {
     }
 }
 
-/// Doubling one of sixty weights asks for 2/61 - 1/60 of the copies. Scaling the points of all nodes to the largest
-/// moved half of them.
+/// Doubling one of sixty weights requires 2/61 - 1/60 of the copies to move. Scaling the points of all nodes to
+/// the largest moved half of them.
 #[test]
 fn the_ring_moves_no_more_than_the_change_asks_for() {
     for weights in ["equal", "1,3,7", "zipf:1"] {
         let study = Study {
-            weights: weights.parse().expect("it says weights"),
+            weights: weights.parse().expect("the text describes weights"),
             changes: Change::ALL.to_vec(),
             ..study(60, 3, 3000)
         };
@@ -85,7 +85,7 @@ fn the_ring_moves_no_more_than_the_change_asks_for() {
 fn rendezvous_finds_what_the_baseline_finds() {
     let study = Study {
         zones: 3,
-        weights: "1,2,5".parse().expect("it says weights"),
+        weights: "1,2,5".parse().expect("the text describes weights"),
         changes: Change::ALL.to_vec(),
         ..study(11, 3, 2000)
     };
@@ -102,8 +102,8 @@ fn rendezvous_finds_what_the_baseline_finds() {
     assert_eq!(renamed, native);
 }
 
-/// With `v` points a node, a node's share is the sum of `v` of `n v` gaps, whose coefficient of variation is
-/// the square root of (n - 1) / (n v + 1).
+/// With `v` points per node, a node's share is the sum of `v` of `n v` gaps, whose coefficient of variation is the
+/// square root of (n - 1) / (n v + 1).
 #[test]
 fn the_rings_coefficient_of_variation_falls_as_one_over_the_root_of_its_points() {
     const NODES: u32 = 32;
@@ -119,7 +119,7 @@ fn the_rings_coefficient_of_variation_falls_as_one_over_the_root_of_its_points()
             };
             let finding = found(&study, "ring", &format!(r#"{{"points": {v}}}"#));
             let found = finding.balance.coefficient_of_variation;
-            // What so few files scatter by themselves is no doing of the ring.
+            // Subtract the variation that so few files have by chance.
             found * found - f64::from(NODES - 1) / f64::from(FILES)
         });
         let variation = (variances.iter().sum::<f64>() / 4.0).sqrt();
@@ -143,7 +143,7 @@ fn copysets_are_few_and_rarely_lost() {
         ..study(300, 3, 8000)
     };
     let few = found(&study, "copyset", r#"{"scatter_width": 10}"#);
-    // Five permutations, each dealt to 100 sets.
+    // Five permutations, each cut into 100 sets.
     assert_eq!(few.replica_sets, 500);
     let [three, fifteen] = [few.loss[0], few.loss[1]];
     assert_eq!(three.method, Method::Exact);
@@ -162,7 +162,7 @@ fn copysets_are_few_and_rarely_lost() {
         "{:?}",
         many.loss[1]
     );
-    // On average both lose the same.
+    // On average both lose equally many.
     assert_eq!(many.loss[1].files_lost_mean, fifteen.files_lost_mean);
 }
 
@@ -175,7 +175,7 @@ fn two_choices_fill_nodes_more_evenly_than_one() {
     let [one, two] = [r#"{"choices": 1}"#, ""].map(|config| found(&study, "two-choices", config));
     let of = |finding: &Finding| finding.balance.coefficient_of_variation;
     assert!(of(&two) * 5.0 < of(&one), "{} and {}", of(&two), of(&one));
-    // It answers by how full the nodes are, so a change of one node is felt by others.
+    // It answers by how full the nodes are, so a change of one node affects others.
     assert!(moves_of(&two, Change::Join).stray > 0.1);
 }
 
@@ -226,7 +226,7 @@ fn the_command_tells_of_policies_side_by_side() {
     assert_eq!(told[0]["policy"], "rendezvous");
     assert_eq!(told[1]["config"], r#"{"scatter_width": 2}"#);
     assert_eq!(told[1]["digest"].as_str().map(str::len), Some(64));
-    // Nine nodes make three sets, and four failures hit one of them if they hold three of its nodes.
+    // Nine nodes make three sets, and four failures hit one of them if they include three of its nodes.
     assert_eq!(told[1]["replica_sets"], 3);
     assert_eq!(told[1]["loss"][1]["method"], "exact");
     let chance = told[1]["loss"][1]["chance"].as_f64().expect("a number");
@@ -283,7 +283,7 @@ fn wrong_numbers_and_policies_are_refused() {
     check(
         &["--policy", "ring", "--nodes", "9", "--weights", "0"],
         2,
-        "says no weights",
+        "does not describe weights",
     );
     check(
         &["--policy", "lru", "--nodes", "9"],

@@ -1,4 +1,4 @@
-//! `lab search`, as someone runs it.
+//! `lab search`, as a user runs it.
 
 use std::process::{Command, Output};
 

@@ -1,4 +1,4 @@
-//! One cache in the lab: the shipped policies, as WebAssembly, miss as often as elsewhere; and `lab trace`.
+//! One cache in the lab: the built-in policies, as WebAssembly, have the expected miss ratios; and `lab trace`.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -17,13 +17,13 @@ use serde_json::Value;
 use crate::reference::{self, Request};
 use crate::{guests, library};
 
-static SHELF: LazyLock<PolicyLibrary> = LazyLock::new(library);
+static LIBRARY: LazyLock<PolicyLibrary> = LazyLock::new(library);
 
 /// Replays with the policy as WebAssembly, under the cache of a node.
 fn in_the_lab(policy: &str, capacity: u64, requests: &[Request]) -> Counts {
-    let chosen = SHELF
+    let chosen = LIBRARY
         .choose(Kind::Eviction, policy, "")
-        .expect("it is shipped");
+        .expect("it is built in");
     let mut cache = SingleCache::new(&chosen, capacity, 7).expect("it starts");
     for (&(id, size), now) in requests.iter().zip(1..) {
         cache.put(&Access {
@@ -61,14 +61,14 @@ fn a_product_page_is_missed_as_often_as_in_libcachesim() {
     reference::check_web07(&mut in_the_lab);
 }
 
-/// `dataverse lab trace` with these arguments.
+/// Runs `dataverse lab trace` with these arguments.
 fn lab_trace(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_dataverse"));
     command.args(["lab", "trace"]).args(arguments);
     command.output().expect("the program runs")
 }
 
-/// Its rows, which it must have, and what else it said.
+/// Its rows, which must exist, and what it wrote to stderr.
 fn rows(arguments: &[&str]) -> (Vec<Value>, String) {
     let output = lab_trace(&[arguments, &["--json"]].concat());
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -77,7 +77,7 @@ fn rows(arguments: &[&str]) -> (Vec<Value>, String) {
     (rows.as_array().expect("it is a list").clone(), said)
 }
 
-/// It ends with this code and says this.
+/// Checks that it ends with this code and these messages.
 fn check_refused(arguments: &[&str], code: i32, says: &[&str]) {
     let output = lab_trace(arguments);
     let said = String::from_utf8_lossy(&output.stderr);
@@ -90,7 +90,7 @@ fn check_refused(arguments: &[&str], code: i32, says: &[&str]) {
 
 fn written(folder: &Path, name: &str, content: &[u8]) -> PathBuf {
     let path = folder.join(name);
-    std::fs::write(&path, content).expect("there is room");
+    std::fs::write(&path, content).expect("the disk has space");
     path
 }
 
@@ -111,7 +111,7 @@ fn the_optimum_and_chance_are_there_for_scale() {
     for capacity in [100, 10, 500] {
         let miss = |policy: &str| {
             let row = rows.iter().find(|row| named(row, policy, capacity));
-            let row = row.expect("every policy is there at every capacity");
+            let row = row.expect("every policy has a row for every capacity");
             assert_eq!(
                 (&row["requests"], &row["faults"]),
                 (&50_000.into(), &0.into())
@@ -123,7 +123,7 @@ fn the_optimum_and_chance_are_there_for_scale() {
         };
         let best = miss("belady");
         for policy in ["lru", "arc", "w-tinylfu", "random"] {
-            assert!(best <= miss(policy), "{policy} with room for {capacity}");
+            assert!(best <= miss(policy), "{policy} with space for {capacity}");
         }
     }
 }
@@ -150,7 +150,7 @@ fn the_same_on_one_thread_and_on_two() {
 
 #[test]
 fn a_policy_of_ones_own_goes_by_its_file() {
-    let folder = tempfile::tempdir().expect("there is room");
+    let folder = tempfile::tempdir().expect("the disk has space");
     let mine = written(folder.path(), "lru.wasm", &guests::honest(Kind::Eviction));
     let mine = mine.to_string_lossy();
     let plot = folder.path().join("curves.svg");
@@ -168,9 +168,9 @@ fn a_policy_of_ones_own_goes_by_its_file() {
     ]);
     let miss = |policy: &str| {
         let row = rows.iter().find(|row| named(row, policy, 10));
-        row.expect("it is there")["object_miss"].as_f64()
+        row.expect("it exists")["object_miss"].as_f64()
     };
-    // It goes first in, first out, and the baseline is LRU.
+    // It is first in, first out, and the baseline is LRU.
     assert!(miss(&mine) > miss("lru"));
     assert_eq!(miss("baseline"), miss("lru"));
     let svg = std::fs::read_to_string(plot).expect("it was drawn");
@@ -181,7 +181,7 @@ fn a_policy_of_ones_own_goes_by_its_file() {
 
 #[test]
 fn a_policy_that_fails_is_replaced_and_counted() {
-    let folder = tempfile::tempdir().expect("there is room");
+    let folder = tempfile::tempdir().expect("the disk has space");
     let evil = |name: &str| {
         let path = written(folder.path(), &format!("{name}.wasm"), &guests::evil(name));
         path.to_string_lossy().into_owned()
@@ -199,25 +199,25 @@ fn a_policy_that_fails_is_replaced_and_counted() {
     arguments.extend(paths.iter().map(String::as_str));
     let (rows, said) = rows(&arguments);
     let row = |policy: &str| rows.iter().find(|row| named(row, policy, 100));
-    let faults = |policy| row(policy).expect("it is there")["faults"].as_u64();
-    let miss = |policy| row(policy).expect("it is there")["object_miss"].as_f64();
+    let faults = |policy| row(policy).expect("it exists")["faults"].as_u64();
+    let miss = |policy| row(policy).expect("it exists")["object_miss"].as_f64();
     assert_eq!(faults("lru"), Some(0));
-    // An instance of it is asked a hundred times.
+    // Each instance fails after a hundred questions.
     assert!(faults("trap-later") > Some(10) && faults("trap-later") < Some(400));
-    // Whatever it says is set aside: what was used longest ago goes, as under LRU.
+    // Its answers are invalid, so the baseline's apply: the least recently used copy goes, as under LRU.
     assert!(faults("names-nothing") > Some(1000));
     assert_eq!(miss("names-nothing"), miss("lru"));
     assert_eq!(faults("trap-in-hit"), Some(1000));
     assert!(
-        said.contains("asked no more") && said.contains("1000 trap"),
+        said.contains("was not asked again") && said.contains("1000 trap"),
         "{said}"
     );
 }
 
 #[test]
 fn a_recording_is_replayed_but_for_what_the_cache_had_no_part_in() {
-    let folder = tempfile::tempdir().expect("there is room");
-    let mut writer = Writer::begin(Vec::new(), false).expect("memory takes it");
+    let folder = tempfile::tempdir().expect("the disk has space");
+    let mut writer = Writer::begin(Vec::new(), false).expect("writing to memory never fails");
     let mut write = |id, op, size, outcome| {
         let line = Line {
             time: 1_767_225_600_000,
@@ -229,7 +229,7 @@ fn a_recording_is_replayed_but_for_what_the_cache_had_no_part_in() {
             hops: 2,
             key: None,
         };
-        writer.write(&line).expect("memory takes it");
+        writer.write(&line).expect("writing to memory never fails");
     };
     write(1, Op::Write, 10, RequestOutcome::Done);
     write(1, Op::Read, 10, RequestOutcome::Cached);
@@ -246,15 +246,15 @@ fn a_recording_is_replayed_but_for_what_the_cache_had_no_part_in() {
         (&rows[0]["requests"], &rows[0]["object_miss"]),
         (&3.into(), &(1.0 / 3.0).into())
     );
-    assert!(said.contains("3 requests were left out"), "{said}");
+    assert!(said.contains("3 requests were skipped"), "{said}");
 }
 
 #[test]
 fn what_can_not_be_done_is_refused_before_anything_runs() {
-    let folder = tempfile::tempdir().expect("there is room");
+    let folder = tempfile::tempdir().expect("the disk has space");
     let mut table = "time,id,size\n".to_owned();
     for line in 0..1000 {
-        writeln!(table, "{line},{},10", line % 7).expect("memory takes it");
+        writeln!(table, "{line},{},10", line % 7).expect("writing to memory never fails");
     }
     table.push_str("1000,5,ten\n");
     let bad = written(folder.path(), "bad.csv", table.as_bytes());
@@ -263,7 +263,7 @@ fn what_can_not_be_done_is_refused_before_anything_runs() {
     let lru = ["--policy", "lru"];
     let ten = ["--capacity", "10"];
     let check = |parts: &[&[&str]], code, says: &[&str]| check_refused(&parts.concat(), code, says);
-    let place = format!("{bad}:1002: `ten` is no size");
+    let place = format!("{bad}:1002: `ten` is not a size");
     check(&[&["--trace", &bad], &lru, &ten], 1, &[&place]);
     let columns = ["--columns", "size=bytes"];
     check(
@@ -325,12 +325,8 @@ fn what_can_not_be_done_is_refused_before_anything_runs() {
         check(&[&zipf, &lru, &ten, &plot], 2, &["SVG"]);
     }
     let twice = ["--trace", "zipf:10,100,7", "zipf:10,100,7"];
-    check(
-        &[&twice, &lru, &ten],
-        2,
-        &["zipf:10,100,7: it is given twice"],
-    );
-    check(&[&["--trace", ""], &lru, &ten], 2, &["a name is missing"]);
+    check(&[&twice, &lru, &ten], 2, &["zipf:10,100,7 is given twice"]);
+    check(&[&["--trace", ""], &lru, &ten], 2, &["the name is empty"]);
     let both = ["--trace", "zipf:1", "/no/such.csv", "zipf:2"];
     check(&[&both, &lru, &ten], 2, &["`zipf:1`", "`zipf:2`"]);
     let columns = ["--columns", "id=1,id=2"];
@@ -339,7 +335,7 @@ fn what_can_not_be_done_is_refused_before_anything_runs() {
     check(
         &[&zipf, &lru, &ten, &columns],
         2,
-        &["--columns is for tables"],
+        &["--columns applies to CSV tables"],
     );
     let config = ["--config", "lru={}", "--config", "lru={}"];
     check(&[&zipf, &lru, &ten, &config], 2, &["given twice"]);
@@ -354,7 +350,7 @@ fn what_can_not_be_done_is_refused_before_anything_runs() {
 
 #[test]
 fn of_several_traces_a_bad_one_is_told_of_and_the_others_are_gone_through() {
-    let folder = tempfile::tempdir().expect("there is room");
+    let folder = tempfile::tempdir().expect("the disk has space");
     let good = written(folder.path(), "good.csv", b"id,size\n1,1\n2,1\n1,1\n");
     let bad = written(folder.path(), "bad.csv", b"id,size\n1,2\n1,many\n");
     let [good, bad] = [good, bad].map(|path| path.to_string_lossy().into_owned());
@@ -374,7 +370,7 @@ fn of_several_traces_a_bad_one_is_told_of_and_the_others_are_gone_through() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
     for expected in [
-        "bad.csv:3: `many` is no size",
+        "bad.csv:3: `many` is not a size",
         "error: /no/such.csv can't be read",
     ] {
         assert!(said.contains(expected), "{said}");
@@ -420,7 +416,7 @@ fn a_trace_may_come_through_a_pipe() {
             .stdout(Stdio::piped())
             .spawn()
             .expect("the program runs");
-        let mut input = running.stdin.take().expect("it is piped");
+        let mut input = running.stdin.take().expect("the pipe exists");
         input
             .write_all(b"0,1,10\n1,1,10\n2,2,10\n")
             .expect("it is read");
@@ -437,7 +433,7 @@ fn a_trace_may_come_through_a_pipe() {
 
 #[test]
 fn what_was_taken_for_granted_of_a_table_is_said() {
-    let folder = tempfile::tempdir().expect("there is room");
+    let folder = tempfile::tempdir().expect("the disk has space");
     let table = written(
         folder.path(),
         "t.csv",
@@ -448,7 +444,7 @@ fn what_was_taken_for_granted_of_a_table_is_said() {
     assert_eq!(rows[0]["requests"], 2);
     let assumed = "t.csv: it has no header; its columns are taken as time, id, size";
     assert!(said.contains(assumed), "{said}");
-    assert!(said.contains("1 request says an earlier time"), "{said}");
+    assert!(said.contains("1 request has an earlier time"), "{said}");
     assert!(
         said.contains("2 reads, 0 writes and 0 deletions of 2 objects"),
         "{said}"

@@ -1,4 +1,4 @@
-//! The simulated network under policies in WebAssembly, the shipped ones and evil ones.
+//! The simulated network under WebAssembly policies, built-in ones and evil ones.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -45,7 +45,7 @@ impl Trial {
                 .choose(kind, policy, config)
                 .map_err(|error| error.to_string())
         });
-        self.events.push(resolved.expect("it makes sense"));
+        self.events.push(resolved.expect("it is valid"));
         self
     }
 
@@ -54,8 +54,8 @@ impl Trial {
         let workload = toml::from_str(WORKLOAD).expect("it can be read");
         let nodes = "cache = '3%'\nfactor = 2\nzones = 3";
         let scenario = Scenario {
-            network: Arc::new(Network::open(&topology, Path::new(".")).expect("it is one")),
-            workload: Arc::new(Workload::open(&workload, Path::new(".")).expect("it is one")),
+            network: Arc::new(Network::open(&topology, Path::new(".")).expect("it is valid")),
+            workload: Arc::new(Workload::open(&workload, Path::new(".")).expect("it is valid")),
             nodes: toml::from_str(nodes).expect("it can be read"),
             policies: self.policies.clone(),
             events: self.events.clone(),
@@ -75,7 +75,7 @@ fn choose(library: &PolicyLibrary, kind: Kind, policy: &str) -> Chosen {
 /// The path of a file with this evil guest.
 fn evil(folder: &Path, name: &str) -> String {
     let path = folder.join(format!("{name}.wasm"));
-    std::fs::write(&path, guests::evil(name)).expect("there is room");
+    std::fs::write(&path, guests::evil(name)).expect("the disk has space");
     path.to_string_lossy().into_owned()
 }
 
@@ -122,8 +122,8 @@ fn relocation_policies_do_what_they_are_called() {
 
 #[test]
 fn faults_are_counted_and_answered_by_the_baseline() {
-    let folder = tempfile::tempdir().expect("there is room");
-    // Each instance does well until it has been asked a hundred times.
+    let folder = tempfile::tempdir().expect("the disk has space");
+    // Each instance works until it has been asked a hundred times.
     let trial = Trial::of("rendezvous", &evil(folder.path(), "trap-later"), "reader");
     let measures = trial.run(1);
     let faults = measures.numbers["faults"];
@@ -160,7 +160,7 @@ fn replicas_move_towards_their_readers() {
     trial.policies.relocation = chosen.unwrap_or_else(|error| panic!("{error}"));
     let measures = trial.run(6).numbers;
     assert!(measures["moves"] > 0.0, "{measures:?}");
-    // The reader's copy came along with the read and becomes the replica.
+    // The reader's copy came with the read and becomes the replica.
     assert_eq!(measures["relocated_bytes"], 0.0);
     assert_eq!(measures["replicas_per_file"], 2.0);
     assert_eq!(measures["unavailable_ratio"], 0.0);

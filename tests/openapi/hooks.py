@@ -1,4 +1,4 @@
-"""For tests/openapi/run: a policy is sent as the bytes that it is."""
+"""For tests/openapi/run: sends policies as raw bytes."""
 
 import schemathesis
 

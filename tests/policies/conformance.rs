@@ -1,4 +1,4 @@
-//! The conformance suite of each kind, on every shipped policy, native and as WebAssembly.
+//! The conformance suite of each kind, on every built-in policy, native and as WebAssembly.
 
 use dataverse_core::policy::Kind;
 use dataverse_sandbox::conformance::{self, Report};

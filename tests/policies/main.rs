@@ -1,5 +1,5 @@
-//! The shipped policies, native and as WebAssembly: each kind's conformance suite, the same answers from
-//! both, the miss ratios that another simulator measured, and what moves when nodes change.
+//! The built-in policies, native and as WebAssembly: the conformance suite of each kind, equal answers from both
+//! forms, the miss ratios that another simulator measured, and which copies move when nodes change.
 
 mod conformance;
 mod miss_ratios;

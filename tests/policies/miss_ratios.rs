@@ -1,4 +1,4 @@
-//! The shipped eviction policies, compiled into this test, miss as often as those of another simulator.
+//! The built-in eviction policies, compiled into this test, have the miss ratios of another simulator.
 
 use dataverse_sdk::testing::{Cache, Counts, Zipf};
 use dataverse_sdk::{EvictionPolicy, parse_config};
@@ -44,8 +44,9 @@ fn a_product_page_is_missed_as_often_as_in_libcachesim() {
     reference::check_web07(&mut natively);
 }
 
-/// Ten thousand objects by Zipf's law, and after a quarter of the requests ten thousand others. No policy promises to
-/// miss less with more room, but one that does not here has a size in it that does not follow the capacity.
+/// Ten thousand objects by Zipf's law, and after a quarter of the requests ten thousand others. No policy promises
+/// to miss less with more space, but one that misses more here contains a size that does not scale with the
+/// capacity.
 #[test]
 fn a_larger_cache_misses_no_more_when_the_working_set_shifts() {
     const PERIOD: u64 = 25_000;
@@ -58,11 +59,11 @@ fn a_larger_cache_misses_no_more_when_the_working_set_shifts() {
         let mut before = 1.0;
         for capacity in [1, 2, 3, 5, 10, 30, 100, 400, 1600, 3200, 6400, 12_800] {
             let missed = natively(policy, capacity, &requests).miss_ratio();
-            // What two samples of so many requests differ by, three times their standard deviation.
+            // The difference between two samples of this many requests: three standard deviations.
             let chance = 3.0 * (2.0 * missed * (1.0 - missed) / requests.len() as f64).sqrt();
             assert!(
                 missed <= before + chance,
-                "{policy} misses {missed} with room for {capacity}, {before} with less"
+                "{policy} misses {missed} with space for {capacity}, {before} with less"
             );
             before = missed;
         }

@@ -1,4 +1,4 @@
-//! The shipped policies as native code, behind the ports that nodes ask.
+//! The built-in policies as native code, behind the traits that nodes use.
 
 use dataverse_core::policy::{
     Admission, CacheEntry, Eviction, Fault, FileView, NodeView, Placement, PlacementRequest,
@@ -7,13 +7,13 @@ use dataverse_core::policy::{
 use dataverse_core::version::Millis;
 use dataverse_sdk::{EvictionPolicy, PlacementPolicy, RelocationPolicy, parse_config};
 
-/// A policy of an author behind a port of the host.
+/// Adapts an author's policy to a trait of the host.
 struct Native<P>(P);
 
-/// Every shipped placement policy, by name.
+/// Every built-in placement policy, by name.
 pub(crate) fn placement(name: &str, seed: u64) -> Box<dyn Placement> {
     fn made<P: PlacementPolicy + Send>(seed: u64) -> Box<dyn Placement> {
-        let config = parse_config("{}").expect("no configuration is one");
+        let config = parse_config("{}").expect("an empty configuration is valid");
         Box::new(Native(P::new(config, seed).expect("it is accepted")))
     }
     match name {
@@ -27,10 +27,10 @@ pub(crate) fn placement(name: &str, seed: u64) -> Box<dyn Placement> {
     }
 }
 
-/// Every shipped eviction policy, by name.
+/// Every built-in eviction policy, by name.
 pub(crate) fn eviction(name: &str, seed: u64) -> Box<dyn Eviction> {
     fn made<P: EvictionPolicy + Send>(seed: u64) -> Box<dyn Eviction> {
-        let config = parse_config("{}").expect("no configuration is one");
+        let config = parse_config("{}").expect("an empty configuration is valid");
         Box::new(Native(P::new(config, seed).expect("it is accepted")))
     }
     match name {
@@ -48,10 +48,10 @@ pub(crate) fn eviction(name: &str, seed: u64) -> Box<dyn Eviction> {
     }
 }
 
-/// Every shipped relocation policy, by name.
+/// Every built-in relocation policy, by name.
 pub(crate) fn relocation(name: &str, seed: u64) -> Box<dyn Relocation> {
     fn made<P: RelocationPolicy + Send>(seed: u64) -> Box<dyn Relocation> {
-        let config = parse_config("{}").expect("no configuration is one");
+        let config = parse_config("{}").expect("an empty configuration is valid");
         Box::new(Native(P::new(config, seed).expect("it is accepted")))
     }
     match name {

@@ -1,7 +1,7 @@
-//! Native code and WebAssembly of the same policy, asked the same questions, give the same answers.
+//! Native code and WebAssembly of the same policy give the same answers to the same questions.
 //!
-//! Twins are put through the conformance suites, whose questions are many and of every kind; whenever the
-//! two disagree, the answer is a fault that says so.
+//! Pairs go through the conformance suites, whose questions are many and varied; whenever the two disagree, the
+//! answer is a fault that says so.
 
 use std::fmt::Debug;
 
@@ -16,7 +16,7 @@ use crate::{native, wasm};
 
 const SEED: u64 = 5;
 
-/// Two that have to agree.
+/// Two policies that must agree.
 struct Twins<P: ?Sized>(Box<P>, Box<P>);
 
 fn agreed<T: PartialEq + Debug>(

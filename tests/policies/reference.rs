@@ -1,13 +1,13 @@
-//! The shipped eviction policies against libCacheSim 0.3.5: what share of the requests of a trace they miss.
+//! Compares the built-in eviction policies with libCacheSim 0.3.5: which share of a trace's requests they miss.
 //!
-//! One trace is generated here, a million requests to ten thousand objects by Zipf's law, counted as objects and
-//! as files of several sizes. The other, 76,118 requests of a product page, is not part of the project; where it
-//! is absent, its test says so and passes. It is `web07` of cache2k (headissue GmbH, CC BY 4.0), as
-//! `shared/data/traces/web07.csv.gz` beside the project's folder, with libCacheSim's ratios in
+//! One trace is generated here: a million requests for ten thousand objects by Zipf's law, counted as objects and
+//! as files of several sizes. The other, 76,118 requests for a product page, is not part of the project; if it is
+//! absent, its test prints a message and passes. It is `web07` of cache2k (headissue GmbH, CC BY 4.0), expected as
+//! `shared/data/traces/web07.csv.gz` next to the project's folder, with libCacheSim's ratios in
 //! `shared/data/miss-ratios.csv`.
 //!
-//! Every check takes a way to replay a trace, so that the same policies are checked natively here and, in the lab,
-//! as Wasm under the cache of a node.
+//! Every check takes a function that replays a trace, so that the same policies are checked natively here and, in
+//! the lab, as Wasm under the cache of a node.
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -18,10 +18,10 @@ use dataverse_sdk::testing::{Counts, Zipf, file_size};
 /// An object or a file, and its bytes.
 pub(crate) type Request = (u64, u64);
 
-/// Replays requests on a cache of so many bytes under the policy of this name.
+/// Replays requests on a cache of this many bytes under the policy of this name.
 pub(crate) type Replay<'a> = &'a mut dyn FnMut(&str, u64, &[Request]) -> Counts;
 
-/// Policy, objects that fit, and misses a request.
+/// Policy, capacity in objects, and miss ratio.
 const OBJECTS: [(&str, u64, &str); 36] = [
     ("fifo", 100, "0.657105"),
     ("fifo", 500, "0.460544"),
@@ -61,7 +61,7 @@ const OBJECTS: [(&str, u64, &str); 36] = [
     ("w-tinylfu", 2500, "0.156358"),
 ];
 
-/// Policy, bytes that fit, misses a request, and missed bytes a byte asked for.
+/// Policy, capacity in bytes, miss ratio, and byte miss ratio.
 const FILES: [(&str, u64, &str, &str); 18] = [
     ("fifo", 64 << 20, "0.500831", "0.618189"),
     ("fifo", 256 << 20, "0.318671", "0.396168"),
@@ -83,14 +83,14 @@ const FILES: [(&str, u64, &str, &str); 18] = [
     ("w-tinylfu", 256 << 20, "0.203453", "0.281593"),
 ];
 
-/// How close a policy has to come.
+/// How closely a policy must match.
 enum Likeness {
     /// To the sixth decimal.
     Same,
     /// Within a hundredth.
     Near,
-    /// At most a hundredth above: it misses less where popularity changes and where sizes differ, for reasons
-    /// that its crate states.
+    /// At most a hundredth above. It misses less where popularity changes and where sizes differ, for reasons that
+    /// its crate explains.
     NotAbove,
 }
 
@@ -111,7 +111,7 @@ fn check(policy: &str, capacity: u64, what: &str, ratio: f64, expected: &str) {
     };
     assert!(
         alike,
-        "{policy} with room for {capacity} misses {ratio:.6} of the {what}, libCacheSim {expected}"
+        "{policy} with space for {capacity} misses {ratio:.6} of the {what}, libCacheSim {expected}"
     );
 }
 
@@ -142,7 +142,7 @@ pub(crate) fn check_files(replay: Replay<'_>) {
     }
 }
 
-/// The trace of a product page, where it is at hand.
+/// The trace of a product page, if available.
 pub(crate) fn check_web07(replay: Replay<'_>) {
     let Some((requests, rows)) = web07() else {
         return;
@@ -159,7 +159,7 @@ fn zipf() -> impl Iterator<Item = u64> {
     Zipf::new(10_000, 7).take(1_000_000)
 }
 
-/// Capacity and miss ratio, a policy.
+/// Capacity and miss ratio, by policy.
 type Rows = BTreeMap<String, Vec<(u64, String)>>;
 
 fn web07() -> Option<(Vec<Request>, Rows)> {
@@ -173,13 +173,13 @@ fn web07() -> Option<(Vec<Request>, Rows)> {
     let mut unpacked = flate2::read::GzDecoder::new(packed);
     unpacked
         .read_to_string(&mut text)
-        .expect("the trace is whole");
+        .expect("the trace is complete");
     let requests = text.lines().skip(1).map(|line| {
         let [_, id, size] = fields(line);
         (number(id), number(size))
     });
     let ratios = std::fs::read_to_string(folder.join("miss-ratios.csv"));
-    let ratios = ratios.expect("the ratios lie beside the trace");
+    let ratios = ratios.expect("the ratios are next to the trace");
     let shipped: Vec<&str> = OBJECTS.iter().map(|&(policy, ..)| policy).collect();
     let mut rows = Rows::new();
     for line in ratios.lines().skip(1) {

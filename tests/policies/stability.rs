@@ -1,11 +1,11 @@
-//! What the shipped placement policies promise when nodes join, leave or change their weight: no copy moves that
-//! need not.
+//! What the built-in placement policies promise when nodes join, leave or change their weight: no copy moves
+//! unnecessarily.
 //!
-//! Each is asked about the same files before and after a change of one node. Where an attraction of a node depends
-//! on that node alone, as in `rendezvous`, `ring` and `near`, only the changed node may gain copies when it grew or
-//! joined, and only its own may go elsewhere when it shrank or left. Any move beside these would be a copy more than
-//! the least that leads from the one spread to the other. `copyset` promises less and says so; `random` and
-//! `two-choices` promise nothing.
+//! Each is asked about the same files before and after a change of one node. If a node's attraction depends on
+//! that node alone, as in `rendezvous`, `ring` and `near`, only the changed node may gain copies when it grew or
+//! joined, and only its copies may move when it shrank or left. Any other move would exceed the minimum that leads
+//! from one distribution to the other. `copyset` promises less and says so; `random` and `two-choices` promise
+//! nothing.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ use proptest::prelude::*;
 
 use crate::native;
 
-/// Those whose promise is the least movement. The baseline is the node's own.
+/// Policies that promise minimal movement. The baseline is the node's own.
 const STABLE: [&str; 4] = ["baseline", "rendezvous", "ring", "near"];
 
 const FILES: u64 = 60;
@@ -40,7 +40,7 @@ fn request(number: u64, factor: u32) -> PlacementRequest {
     }
 }
 
-/// The nodes that hold the copies of this file, by id, the first of them in front.
+/// The ids of the nodes that hold the copies of this file, the first choice first.
 fn holders(policy: &mut dyn Placement, number: u64, factor: u32, nodes: &[NodeView]) -> Vec<u64> {
     let order = policy.place(&request(number, factor), nodes);
     let order = order.expect("shipped policies answer");
@@ -59,7 +59,7 @@ fn node(number: u64, capacity: u64, zone: &str) -> NodeView {
     }
 }
 
-/// Weights over nine orders of magnitude, mostly no powers of two, and none.
+/// Weights over nine orders of magnitude, mostly not powers of two, and 0.
 fn capacity() -> impl Strategy<Value = u64> {
     prop_oneof![
         1 => Just(0),
@@ -77,7 +77,8 @@ fn network() -> impl Strategy<Value = Vec<NodeView>> {
     })
 }
 
-/// Whatever moves between these networks, of which the second has the changed node or has it larger, moves to it.
+/// Checks that whatever moves between these networks moves to the changed node, which the second network has in
+/// addition or larger.
 fn check_only_it_gains(
     name: &str,
     (fewer, more): (&[NodeView], &[NodeView]),
@@ -94,7 +95,7 @@ fn check_only_it_gains(
             came.iter().all(|&&id| id == changed),
             "{name}: {came:x?} came for {changed:x}"
         );
-        // It takes one place, and one copy gives way for it unless a place was free.
+        // It takes one place, and one copy moves away for it unless a place was free.
         prop_assert!(old.difference(&new).count() <= came.len(), "{name}");
     }
     Ok(())
@@ -150,8 +151,8 @@ proptest! {
     }
 }
 
-/// Shares of the first copies that lie elsewhere when one node's weight changes, against the least for loads in
-/// proportion.
+/// The share of first copies that move when one node's weight changes, compared with the minimum for proportional
+/// loads.
 #[test]
 fn what_moves_is_in_proportion_to_the_change() {
     const NODES: u64 = 50;
@@ -168,8 +169,8 @@ fn what_moves_is_in_proportion_to_the_change() {
             });
             let moved = moves.count() as f64 / MANY as f64;
             let least = times / (NODES as f64 - 1.0 + times) - 1.0 / NODES as f64;
-            // A tenth for the points of a ring, whose shares scatter by one in the root of 128, three times over;
-            // and four standard deviations of the share counted.
+            // A tenth for the points of a ring, whose shares vary by one in the root of 128, three times over; and
+            // four standard deviations of the counted share.
             let scatter = 4.0 * (least / MANY as f64).sqrt();
             let most = 1.3 * least + scatter;
             assert!(moved <= most, "{name} × {times}: {moved} of {least}");

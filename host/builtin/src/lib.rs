@@ -1,14 +1,14 @@
-//! What comes with the program: the shipped policies as WebAssembly, and the sources of the SDK.
+//! What is built into the program: the shipped policies as WebAssembly, and the sources of the SDK.
 //!
-//! `build.rs` at the top level compiles the policies and embeds both. It is a crate of its own so that nothing else
-//! waits for the policies, or is compiled again when only one of them changes.
+//! The top-level `build.rs` compiles the policies and embeds both. This is a crate of its own so that no other
+//! crate waits for the policies, or is compiled again when only one of them changes.
 
 use std::sync::LazyLock;
 
 use dataverse_core::content::Digest;
 use dataverse_core::policy::Kind;
 
-/// A policy that comes with the program.
+/// A policy that is built into the program.
 #[derive(Clone, Copy, Debug)]
 pub struct BuiltIn {
     /// Its kind.
@@ -21,11 +21,11 @@ pub struct BuiltIn {
     pub digest: Digest,
     /// The version of its code.
     pub version: &'static str,
-    /// What it does, as it says itself.
+    /// What it does, in its own words.
     pub summary: &'static str,
 }
 
-/// Every one, by kind and name.
+/// Every built-in policy, ordered by kind and name.
 #[must_use]
 pub fn all() -> Vec<BuiltIn> {
     static ALL: LazyLock<Vec<BuiltIn>> = LazyLock::new(|| {
@@ -36,7 +36,7 @@ pub fn all() -> Vec<BuiltIn> {
             name,
             wasm,
             digest: Digest::of(wasm),
-            // They are versioned with the program.
+            // Built-in policies share the program's version.
             version: env!("CARGO_PKG_VERSION"),
             summary,
         });
@@ -45,7 +45,7 @@ pub fn all() -> Vec<BuiltIn> {
     ALL.clone()
 }
 
-/// The one with this name.
+/// The built-in policy with this name.
 #[must_use]
 pub fn find(kind: Kind, name: &str) -> Option<BuiltIn> {
     all()
@@ -53,16 +53,16 @@ pub fn find(kind: Kind, name: &str) -> Option<BuiltIn> {
         .find(|policy| (policy.kind, policy.name) == (kind, name))
 }
 
-/// Whether this is the digest of one.
+/// Whether this is the digest of a built-in policy.
 #[must_use]
 pub fn is_one(digest: Digest) -> bool {
     all().iter().any(|policy| policy.digest == digest)
 }
 
-/// What `policies.toml` says when no policy is to decide: the node's native stand-in then does.
+/// The name in `policies.toml` for no policy at all: the node's native baseline decides.
 pub const BASELINE: &str = "baseline";
 
-/// The name of the policy of this kind that a node starts with.
+/// The name of the policy of this kind that a new node uses.
 #[must_use]
 pub const fn default_name(kind: Kind) -> &'static str {
     match kind {

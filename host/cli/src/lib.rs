@@ -1,7 +1,7 @@
-//! The `dataverse` program: its commands, its configuration, a node put together, and the demonstration.
+//! The `dataverse` program: its commands, its configuration, the assembly of a node, and the demo.
 //!
-//! `commands` is the command line. `config` reads what a node is told; `node` makes one of it, from store and
-//! transport to the servers; `demo` makes several.
+//! `commands` is the command line. `config` resolves a node's configuration; `node` builds a node from it, from
+//! store and transport to the servers; `demo` runs several nodes.
 
 mod commands;
 mod config;

@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-/// Gives memory back that uploads have used, which the system's own allocator hardly does: docs/benchmarks.md has
-/// the figures.
+/// Returns the memory that uploads used to the system, which the system's own allocator hardly does; see
+/// docs/benchmarks.md for figures.
 #[cfg(not(target_env = "msvc"))]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;

@@ -1,8 +1,8 @@
-//! One node from its configuration to its end: store, transport, driver and the two faces put together.
+//! Runs one node from its configuration to its end: assembles the store, the transport, the driver and the HTTP
+//! and gRPC servers.
 //!
-//! Shutdown runs from the outside in: the faces take nothing new and finish what is in flight, then nobody
-//! looks after the policies any more, the driver ends its background work and leaves the membership, and the
-//! store closes.
+//! Shutdown runs from the outside in: the servers accept nothing new and finish what is in progress, the policy
+//! controller stops, the driver ends its background work and leaves the membership, and the store closes.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -30,23 +30,23 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::NodeConfig;
 
-/// Capacity of a node that keeps everything in memory, unless told otherwise.
+/// The default capacity of a node that keeps everything in memory.
 const EPHEMERAL_BYTES: u64 = 1 << 30;
 
-/// In the data folder, policies that can be gone back to, and compiled ones.
+/// The subfolder of the data folder for previous and compiled policies.
 const HISTORY: &str = "policies-kept";
 const COMPILED: &str = "policies-compiled";
 
-/// Where a node keeps what it stores.
+/// Where a node keeps its data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Keeping {
     /// In the configured folder.
     OnDisk,
-    /// In memory; gone with the node.
+    /// In memory, until the node ends.
     InMemory,
 }
 
-/// A node that runs.
+/// A running node.
 pub(crate) struct RunningNode {
     driver: Arc<Driver>,
     policies: Arc<Policies>,
@@ -56,17 +56,17 @@ pub(crate) struct RunningNode {
     closing: CancellationToken,
     servers: JoinSet<anyhow::Result<()>>,
     shutdown: Duration,
-    /// What a node writes that keeps nothing; goes with it.
+    /// The folder for what an in-memory node has to write; removed with it.
     _scratch: Option<TempDir>,
 }
 
 impl RunningNode {
-    /// Starts a node, or leaves nothing behind of what was made for it. It serves when this returns.
+    /// Starts a node, which serves when this returns. On failure, nothing that was created for it is left behind.
     ///
     /// # Errors
-    /// What kept it from starting: a port that is taken, a folder that is refused.
+    /// Why it can't start: for example a port that is taken, or a folder that is refused.
     pub(crate) async fn start(config: NodeConfig, keeping: Keeping) -> anyhow::Result<Self> {
-        let config = config.rooted().context("finding the folders")?;
+        let config = config.rooted().context("resolving the folders")?;
         descriptors::raise_limit();
         let grpc = bind(config.listen, "--listen").await?;
         let http = bind(config.http, "--http").await?;
@@ -188,7 +188,7 @@ impl RunningNode {
         })
     }
 
-    /// What the node prints when it is ready.
+    /// The line that the node prints when it is ready.
     #[must_use]
     pub(crate) fn ready_line(&self) -> String {
         format!(
@@ -200,13 +200,13 @@ impl RunningNode {
         )
     }
 
-    /// Where it answers HTTP.
+    /// Its HTTP address.
     #[must_use]
     pub(crate) const fn http(&self) -> SocketAddr {
         self.http
     }
 
-    /// Where other nodes reach it.
+    /// The address at which other nodes reach it.
     #[must_use]
     pub(crate) fn address(&self) -> &str {
         &self.address
@@ -218,32 +218,32 @@ impl RunningNode {
         self.driver.name()
     }
 
-    /// Ends when a face fails, which none does by itself.
+    /// Completes when a server fails, which normally none does.
     async fn server_failed(&mut self) -> anyhow::Error {
         match self.servers.join_next().await {
             Some(Ok(Err(error))) => error,
             Some(Err(error)) => error.into(),
-            Some(Ok(Ok(()))) | None => anyhow::anyhow!("a server ended"),
+            Some(Ok(Ok(()))) | None => anyhow::anyhow!("a server ended unexpectedly"),
         }
     }
 
-    /// Finishes what is in flight within `node.shutdown` and ends.
+    /// Finishes what is in progress within `node.shutdown` and stops.
     pub(crate) async fn stop(mut self) {
-        // Whoever hears it calls back, which is only answered while the faces are there.
+        // Neighbours that hear it verify it by calling back, which is answered only while the servers run.
         self.driver.say_goodbye().await;
-        // Requests that wait for a change of policies are answered, so that the faces need not wait for them.
+        // Ends requests that wait for a change of policies, so that the servers need not wait for them.
         self.policies.cease();
         self.closing.cancel();
         let ended = async { while self.servers.join_next().await.is_some() {} };
         if tokio::time::timeout(self.shutdown, ended).await.is_err() {
-            tracing::warn!("requests in flight did not end in time and are cut off");
+            tracing::warn!("cut off unfinished requests at shutdown");
         }
         self.servers.shutdown().await;
         self.policies.stop().await;
         self.driver.stop().await;
     }
 
-    /// Ends at once, as if the machine had failed: connections break, nobody is told.
+    /// Ends abruptly, as if the machine had failed: connections break and no node is notified.
     pub(crate) async fn kill(mut self) {
         self.servers.shutdown().await;
         self.policies.stop().await;
@@ -254,14 +254,14 @@ impl RunningNode {
 /// Runs a node until it is told to stop.
 ///
 /// # Errors
-/// What kept it from starting, or from stopping cleanly.
+/// Why it could not start or did not stop cleanly.
 pub(crate) async fn run(config: NodeConfig) -> anyhow::Result<()> {
     let mut terminated = signal(SignalKind::terminate())?;
     let mut interrupted = signal(SignalKind::interrupt())?;
     let mut node = RunningNode::start(config, Keeping::OnDisk).await?;
     print_ready(&node.ready_line());
     tokio::select! {
-        _ = terminated.recv() => tracing::info!("told to stop"),
+        _ = terminated.recv() => tracing::info!("received SIGTERM, stopping"),
         _ = interrupted.recv() => tracing::info!("interrupted"),
         error = node.server_failed() => {
             node.stop().await;
@@ -272,7 +272,7 @@ pub(crate) async fn run(config: NodeConfig) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Whoever waits for this line may have gone away, which is no reason to stop.
+/// The reader of this line may have gone away, which is no reason to stop.
 fn print_ready(line: &str) {
     use std::io::Write;
     let _ = writeln!(std::io::stdout(), "{line}");
@@ -280,7 +280,7 @@ fn print_ready(line: &str) {
 
 async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| {
-        format!("listening on {address} ({flag}); is another node running there? port 0 picks a free one")
+        format!("listening on {address} ({flag}); is another node running there? port 0 picks a free port")
     })
 }
 
@@ -321,7 +321,7 @@ async fn open_store(
     Ok((store, identity.node))
 }
 
-/// Where a node's policies are. One that keeps nothing has no data folder to put them in.
+/// The node's policies folder. A node in memory has no data folder to put it in.
 fn place_policies(
     config: &NodeConfig,
     keeping: Keeping,
@@ -329,7 +329,7 @@ fn place_policies(
 ) -> anyhow::Result<(Option<TempDir>, PoliciesConfig)> {
     let scratch = match keeping {
         Keeping::OnDisk => None,
-        Keeping::InMemory => Some(tempfile::tempdir().context("making a temporary folder")?),
+        Keeping::InMemory => Some(tempfile::tempdir().context("creating a temporary folder")?),
     };
     let (folder, history) = match &scratch {
         None => (config.policies_folder(), config.folder.join(HISTORY)),
@@ -378,7 +378,7 @@ mod tests {
             let why = refused(config).await;
             assert!(why.contains(reason), "{why}");
             let left: Vec<_> = std::fs::read_dir(parent.path())
-                .expect("it is there")
+                .expect("it exists")
                 .collect();
             assert!(left.is_empty(), "{left:?} after {why}");
         };
@@ -409,7 +409,7 @@ mod tests {
         assert_eq!(why, named);
         let why = refused(config(file.join("below"))).await;
         assert!(why.contains("--data") && !why.contains("compile"), "{why}");
-        assert_eq!(std::fs::read_to_string(&file).expect("it is there"), "mine");
+        assert_eq!(std::fs::read_to_string(&file).expect("it exists"), "mine");
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -1,13 +1,14 @@
-//! `HOST:PORT`, and which addresses other machines can reach.
+//! `HOST:PORT`: parses addresses, explains what is wrong with them, and tells which ones other machines can reach.
+//! Never resolves a name.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::limits;
 
-/// Splits `HOST:PORT` or `[V6]:PORT`; the host comes without brackets.
+/// Splits `HOST:PORT` or `[V6]:PORT`. The host is returned without brackets.
 ///
 /// # Errors
-/// What is wrong with it, and how it should look.
+/// A message that says what is wrong and shows a correct address.
 pub fn host_and_port(text: &str) -> Result<(&str, u16), String> {
     let wrong = || {
         format!(
@@ -41,12 +42,12 @@ pub fn host_and_port(text: &str) -> Result<(&str, u16), String> {
     Ok((host, port))
 }
 
-/// What is probably the matter with a text that is no address.
+/// The most likely mistake in a text that is not an address.
 fn hint(text: &str) -> &'static str {
     let port = text.rsplit_once(':').map(|(_, port)| port);
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     if text.contains("://") {
-        "; leave out what stands before the host and after the port"
+        "; leave out the scheme and everything after the port"
     } else if text.contains('@') {
         "; leave out the user"
     } else if text.contains('/') {
@@ -54,7 +55,7 @@ fn hint(text: &str) -> &'static str {
     } else if text.parse::<std::net::Ipv6Addr>().is_ok()
         || (text.matches(':').count() > 1 && !text.starts_with('['))
     {
-        "; an IPv6 address stands in brackets, as in [::1]:7400"
+        "; an IPv6 address needs brackets, as in [::1]:7400"
     } else if port.is_some_and(is_number) {
         "; a port is at most 65535, and a host is a name or an IP address"
     } else {
@@ -62,7 +63,7 @@ fn hint(text: &str) -> &'static str {
     }
 }
 
-/// Whether this is a name or an IPv4 address, in the characters that every resolver takes.
+/// Whether this is a host name or an IPv4 address, in characters that every resolver accepts.
 fn is_host_name(host: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
     !host.is_empty() && host.bytes().all(fits)
@@ -71,20 +72,20 @@ fn is_host_name(host: &str) -> bool {
 /// A host name without a port.
 ///
 /// # Errors
-/// What is wrong with it, and how it should look.
+/// A message that says what is wrong and shows a correct name.
 pub fn host_name(text: &str) -> Result<String, String> {
     if is_host_name(text) && text.len() <= limits::ADDRESS_BYTES_MAX {
         return Ok(text.to_ascii_lowercase());
     }
     Err(format!(
-        "`{text}` is no host name, such as files.example; leave out scheme, port and path"
+        "`{text}` is not a host name such as files.example; leave out scheme, port and path"
     ))
 }
 
-/// An address of another node, as text: a host name stays a name, so that it may move.
+/// The address of another node, as text: a host name stays a name, because its IP address may change.
 ///
 /// # Errors
-/// As [`host_and_port`]; port 0 is nobody's address.
+/// As [`host_and_port`]. Port 0 is refused: no node can be reached there.
 pub fn of_a_node(text: &str) -> Result<String, String> {
     match host_and_port(text)? {
         (_, 0) => Err(format!(
@@ -94,10 +95,10 @@ pub fn of_a_node(text: &str) -> Result<String, String> {
     }
 }
 
-/// An address to listen on. `localhost` is the one name that needs no lookup.
+/// An address to listen on. `localhost` is the only name accepted, since it needs no lookup.
 ///
 /// # Errors
-/// What is wrong with it, and how it should look.
+/// A message that says what is wrong and shows a correct address.
 pub fn to_listen_on(text: &str) -> Result<SocketAddr, String> {
     let (host, port) = host_and_port(text)?;
     let ip = match host {
@@ -109,14 +110,14 @@ pub fn to_listen_on(text: &str) -> Result<SocketAddr, String> {
     Ok(SocketAddr::new(ip, port))
 }
 
-/// Why listening there needs `--insecure`, if it does.
+/// Why listening on this address requires `--insecure`; `None` when it is loopback only.
 pub fn exposure(setting: &str, address: SocketAddr) -> Option<String> {
     if address.ip().to_canonical().is_loopback() {
         return None;
     }
     Some(format!(
         "{setting} {address} can be reached from other machines, and there is no authentication yet: \
-         whoever reaches it can read, replace and delete every file. Listen on 127.0.0.1, or say \
+         anyone who can connect can read, replace and delete every file. Listen on 127.0.0.1, or pass \
          --insecure if everyone on that network may do so"
     ))
 }

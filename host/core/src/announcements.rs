@@ -1,5 +1,7 @@
-//! `SeenAnnouncements`: which announcements a node has seen, so that each is passed on once, and so that what comes late is
-//! known to be late: a record is announced when it is durable on every node that it names.
+//! `SeenAnnouncements`: which announcements a node has already seen.
+//!
+//! A node forwards each announcement once, and recognises a copy that arrives after a greater version was
+//! announced. A record is announced only when it is durable on every node that its layout names.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -10,8 +12,8 @@ use crate::version::{Stamp, Version};
 
 type SeenAnnouncement = (FileId, Version, u64, NodeId);
 
-/// A bounded memory of announcements; the oldest is forgotten first. A forgotten one that comes again is
-/// passed on again, which costs messages and harms nothing.
+/// A bounded memory of announcements that forgets the oldest first. A forgotten announcement that arrives again is
+/// forwarded again, which costs messages and does no harm.
 #[derive(Debug, Default)]
 pub struct SeenAnnouncements {
     seen: BTreeSet<SeenAnnouncement>,
@@ -19,7 +21,7 @@ pub struct SeenAnnouncements {
 }
 
 impl SeenAnnouncements {
-    /// Whether this record (in this layout) was not seen before. It is from now on.
+    /// Marks this record (version and layout) as seen. True when it was not seen before.
     pub fn is_new(&mut self, record: &Record) -> bool {
         let seen = (
             record.key.file_id(),
@@ -39,7 +41,7 @@ impl SeenAnnouncements {
         true
     }
 
-    /// The greatest version of this file that was announced, as far as that is remembered.
+    /// The greatest announced version of this file, as far as it is remembered.
     #[must_use]
     pub fn greatest(&self, file: FileId) -> Option<Version> {
         let no_node_is_greater = NodeId::from_bytes([u8::MAX; 16]);

@@ -1,9 +1,9 @@
-//! Digests, and the tree of a content's groups, by which any part of it can be verified alone.
+//! Digests, and the group tree that lets any part of a file be verified without the rest.
 //!
-//! A content is cut into groups of 1 MiB. BLAKE3 is a tree whose subtrees of that size hash on their
-//! own; the *group tree* is the list of their chaining values, and its root is the plain BLAKE3 digest.
-//! Whoever trusts the digest can check the list, and whoever has the list can check each group: ranges
-//! and resumed transfers are verified like whole files. (BLAKE3 paper, §2.1 and §6.4.)
+//! Content is split into groups of 1 MiB. BLAKE3 is a tree whose subtrees of that size can be hashed
+//! independently. The *group tree* is the list of their chaining values; its root is the plain BLAKE3 digest. The
+//! digest verifies the list, and the list verifies each group, so ranges and resumed transfers are verified like
+//! whole files (BLAKE3 paper, §2.1 and §6.4).
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,7 +14,7 @@ use blake3::hazmat::{
 
 use crate::limits::GROUP_BYTES;
 
-/// The BLAKE3 digest of a content.
+/// The BLAKE3 digest of a file's content.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest(pub [u8; 32]);
 
@@ -53,24 +53,24 @@ impl FromStr for Digest {
     }
 }
 
-/// The chaining values of a content's groups, in order; empty when the content is one group or none,
-/// because then the digest itself is what that group hashes to.
+/// The chaining values of a file's groups, in order. Empty when the content fits into one group: its digest then
+/// verifies that group directly.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct GroupTree(Vec<ChainingValue>);
 
-/// A list of chaining values that does not belong to the digest and size it came with.
+/// The chaining values do not match the digest and size that they came with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the group tree does not match the digest")]
 pub struct TreeMismatch;
 
 impl GroupTree {
-    /// Groups in a content of this size, in bytes; the last may be short.
+    /// The number of groups in content of this size in bytes; the last group may be short.
     #[must_use]
     pub const fn groups_in(size: u64) -> u64 {
         size.div_ceil(GROUP_BYTES)
     }
 
-    /// The tree with these chaining values (32 bytes each), once it is known to belong to the content.
+    /// Parses chaining values (32 bytes each) and checks that they belong to the content.
     ///
     /// # Errors
     /// [`TreeMismatch`] when their number or their root is not that of the content.
@@ -86,7 +86,7 @@ impl GroupTree {
         Ok(Self(values.to_vec()))
     }
 
-    /// The chaining values, 32 bytes each: what [`GroupTree::checked`] takes.
+    /// The chaining values, 32 bytes each, as [`GroupTree::checked`] reads them.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         self.0.concat()
@@ -113,7 +113,7 @@ fn group_value(index: u64, bytes: &[u8]) -> ChainingValue {
         .finalize_non_root()
 }
 
-/// The digest over at least two groups.
+/// The digest over two or more groups.
 fn root(values: &[ChainingValue]) -> Digest {
     let (left, right) = halves(values);
     Digest(*merge_subtrees_root(&inner(left), &inner(right), Mode::Hash).as_bytes())
@@ -127,12 +127,12 @@ fn inner(values: &[ChainingValue]) -> ChainingValue {
     merge_subtrees_non_root(&inner(left), &inner(right), Mode::Hash)
 }
 
-/// A left subtree is the largest complete one that leaves something to the right.
+/// The left subtree is the largest complete one that leaves something for the right.
 fn halves(values: &[ChainingValue]) -> (&[ChainingValue], &[ChainingValue]) {
     values.split_at(values.len().next_power_of_two() / 2)
 }
 
-/// Hashes a content as it arrives, giving its digest and its group tree at the end.
+/// Hashes content as it arrives and produces its digest and group tree at the end.
 #[derive(Debug, Default)]
 pub struct ContentHasher {
     values: Vec<ChainingValue>,
@@ -142,11 +142,12 @@ pub struct ContentHasher {
 }
 
 impl ContentHasher {
-    /// Takes in the next bytes.
+    /// Hashes the next bytes.
     pub fn update(&mut self, mut bytes: &[u8]) {
         self.size += bytes.len() as u64;
         while !bytes.is_empty() {
-            // A full group is closed only when more follows: the only group of a content is its root.
+            // A full group is closed only when more bytes follow, because the only group of a content is hashed as
+            // the root.
             if self.group_len == GROUP_BYTES {
                 self.close_group();
             }
@@ -158,13 +159,13 @@ impl ContentHasher {
         }
     }
 
-    /// Bytes taken in so far.
+    /// Bytes hashed so far.
     #[must_use]
     pub const fn size(&self) -> u64 {
         self.size
     }
 
-    /// The digest and the tree of everything taken in.
+    /// The digest and the group tree of everything hashed.
     #[must_use]
     pub fn finish(mut self) -> (Digest, GroupTree) {
         if self.values.is_empty() {

@@ -1,21 +1,22 @@
-//! `Filter`: which files a node has, told in about ten bits each.
+//! `Filter`: a compact summary of which files a node has, at about ten bits per file.
 //!
-//! A Bloom filter (Bloom, "Space/time trade-offs in hash coding with allowable errors", 1970) over file ids. It never
-//! denies a file that was put in, and takes about one in a hundred for one that was not. The ids are hashes already, so
-//! their halves are the two hashes from which all others are made (Kirsch and Mitzenmacher, "Less hashing, same
-//! performance", 2006).
+//! A Bloom filter (Bloom, "Space/time trade-offs in hash coding with allowable errors", 1970) over file ids. It
+//! has no false negatives, and a false positive rate of about one in a hundred. File ids are hashes already, so
+//! their two halves serve as the two hashes from which all others are derived (Kirsch and Mitzenmacher, "Less
+//! hashing, same performance", 2006).
 
 use crate::id::FileId;
 use crate::limits::{FILTER_BITS_A_FILE, FILTER_BYTES_MAX, FILTER_HASHES};
 
-/// Which files a node has. More than fit into [`FILTER_BYTES_MAX`] make it vaguer, never wrong.
+/// Which files a node has. More files than fit into [`FILTER_BYTES_MAX`] raise the false positive rate; there are
+/// never false negatives.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Filter {
     bytes: Vec<u8>,
 }
 
 impl Filter {
-    /// An empty filter with room for so many files.
+    /// An empty filter sized for this many files.
     #[must_use]
     pub fn with_room_for(files: usize) -> Self {
         let bytes = files.saturating_mul(FILTER_BITS_A_FILE).div_ceil(8);
@@ -24,7 +25,7 @@ impl Filter {
         }
     }
 
-    /// The filter that another node made. `None` when it is empty or too long.
+    /// A filter received from another node. `None` when it is empty or too long.
     #[must_use]
     pub fn from_bytes(bytes: Vec<u8>) -> Option<Self> {
         (1..=FILTER_BYTES_MAX)
@@ -32,13 +33,13 @@ impl Filter {
             .then_some(Self { bytes })
     }
 
-    /// As it goes over the network.
+    /// The filter as it is sent over the network.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// Which filter this is: equal for equal ones only. Never 0.
+    /// Identifies the filter: equal only for equal filters. Never 0.
     #[must_use]
     pub fn tag(&self) -> u128 {
         let hash = blake3::hash(&self.bytes);
@@ -47,14 +48,14 @@ impl Filter {
         u128::from_be_bytes(first).max(1)
     }
 
-    /// Puts a file in.
+    /// Adds a file.
     pub fn put(&mut self, file: FileId) {
         for bit in self.bits_of(file) {
             self.bytes[bit / 8] |= 1 << (bit % 8);
         }
     }
 
-    /// Whether this file may have been put in.
+    /// Whether this file may have been added; a false answer is certain.
     #[must_use]
     pub fn may_have(&self, file: FileId) -> bool {
         self.bits_of(file)
@@ -90,7 +91,7 @@ mod tests {
         let wrong = (20_000..40_000)
             .filter(|number| filter.may_have(file(*number)))
             .count();
-        assert!(wrong < 400, "{wrong} of 20,000 were taken for others");
+        assert!(wrong < 400, "{wrong} of 20,000 were false positives");
     }
 
     #[test]

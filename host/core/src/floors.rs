@@ -1,8 +1,8 @@
-//! What a node has heard of files that it does not hold: the highest version of each.
+//! Floors: the highest version that a node has heard of, for files that it does not hold.
 //!
-//! Bounded, and what was heard longest ago is forgotten first. Floors of held files are not here, because there
-//! the record itself is the floor; but where something higher was heard of a file that is held, that is *pinned* for as
-//! long as the lower version is held, so that no amount of other news makes the node serve it again.
+//! Bounded; what was heard first is forgotten first. Held files have no entry here, because their record is the
+//! floor. The exception is a held file of which a higher version was heard: that floor is *pinned* as long as the
+//! lower version is held, so that no number of other floors can make the node serve the lower version again.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -11,13 +11,13 @@ use crate::limits::HEARD_FLOORS_MAX;
 use crate::record::Record;
 use crate::version::Version;
 
-/// What was heard of a file.
+/// What a node has heard of a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Heard {
     /// The highest version.
     pub version: Version,
-    /// The highest version that is a deletion; no higher than `version`. What is older than that is never read again,
-    /// whatever becomes of what was written since.
+    /// The highest version that is a deletion; no higher than `version`. Older versions are never served again,
+    /// whatever happens to what was written since.
     pub buried: Option<Version>,
 }
 
@@ -40,7 +40,7 @@ impl Heard {
         }
     }
 
-    /// What a record says.
+    /// What this record says.
     #[must_use]
     pub const fn of(record: &Record) -> Self {
         match record.deleted {
@@ -55,7 +55,7 @@ impl Heard {
         self.buried == Some(self.version)
     }
 
-    /// What both say.
+    /// Both combined.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         Self {
@@ -64,7 +64,7 @@ impl Heard {
         }
     }
 
-    /// What all of them say who say anything.
+    /// All that are present combined; `None` when none is.
     #[must_use]
     pub fn merged(all: impl IntoIterator<Item = Option<Self>>) -> Option<Self> {
         all.into_iter().flatten().reduce(Self::and)
@@ -75,14 +75,14 @@ impl Heard {
 #[derive(Debug, Default)]
 pub struct Floors {
     heard: BTreeMap<FileId, Heard>,
-    /// In the order in which files were first heard of.
+    /// Files in the order in which they were first heard of.
     order: VecDeque<FileId>,
-    /// Of files that are held in a lower version: no more than are held.
+    /// Floors of files that are held in a lower version; at most one per held file.
     pinned: BTreeMap<FileId, Heard>,
 }
 
 impl Floors {
-    /// Takes note of a version and says whether it is higher than what was known.
+    /// Records a version. True when it is higher than what was known.
     pub fn hear(&mut self, file: FileId, heard: Heard) -> bool {
         if let Some(known) = self.heard.get_mut(&file) {
             let before = *known;
@@ -99,13 +99,13 @@ impl Floors {
         true
     }
 
-    /// Takes note of a version above the one that is held.
+    /// Records a version above the one that is held.
     pub fn pin(&mut self, file: FileId, heard: Heard) {
         let pinned = self.pinned.entry(file).or_insert(heard);
         *pinned = pinned.and(heard);
     }
 
-    /// The version that was held is held no more: what was pinned is kept like everything else.
+    /// The held version is gone: its pinned floor becomes an ordinary one.
     pub fn unpin(&mut self, file: FileId) {
         if let Some(heard) = self.pinned.remove(&file) {
             self.hear(file, heard);

@@ -1,7 +1,7 @@
-//! `Holdings`: which files this node has, and as what.
+//! `Holdings`: which files this node has, and whether as replicas or as cached copies.
 //!
-//! A mirror of the store's index, kept in the order of its commits, so that questions are answered
-//! without touching the disk. Tombstones are holdings without content.
+//! A mirror of the store's index, updated in the order of its commits, so that questions are answered without
+//! touching the disk. A tombstone is a holding without content.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -11,7 +11,7 @@ use crate::key::Key;
 use crate::record::Record;
 use crate::version::{Millis, Version};
 
-/// As what a node has a file. Ordered: a replica is worth more.
+/// In which role a node holds a file. Ordered: a replica is worth more than a cached copy.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Role {
     /// An extra copy, evictable.
@@ -34,24 +34,25 @@ impl Role {
 /// A node's own entry for a file that it has.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Holding {
-    /// What is known of the file.
+    /// The file's record.
     pub record: Arc<Record>,
-    /// As what it is held.
+    /// In which role it is held.
     pub role: Role,
-    /// When a cached copy was last known to be the newest version; 0 when never since the node started.
+    /// When a cached copy was last known to be the newest version; 0 when it has not been confirmed since the node
+    /// started.
     pub validated: Millis,
-    /// When the content was last checked against the digest. A tombstone has no content: here it says for how
-    /// long the node had run (all its runs added up, in milliseconds) when the tombstone was put, and 0 when that
-    /// was before it began to count.
+    /// When the content was last checked against the digest. For a tombstone, which has no content: the node's
+    /// total running time in milliseconds, over all its runs, when the tombstone was stored; 0 when that was
+    /// before this time was counted.
     pub verified: Millis,
 }
 
-/// Files and bytes.
+/// A number of files and their bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Total {
-    /// How many.
+    /// The number of files.
     pub files: u64,
-    /// Their sizes added up.
+    /// The sum of their sizes.
     pub bytes: u64,
 }
 
@@ -82,10 +83,11 @@ impl Holdings {
         self.by_key.get(key)
     }
 
-    /// Puts a holding in place of the one before, if there was one, and returns that.
+    /// Inserts a holding; returns the one that it replaced.
     pub fn put(&mut self, holding: Holding) -> Option<Holding> {
         self.count(&holding, Total::add);
-        // Removed first: a map keeps the key that it has, and the text of the one before would stay beside the new one's.
+        // Remove first: a map keeps its old key on insert, so the old key's text would stay in memory beside the
+        // new one's.
         let before = self.by_key.remove(&holding.record.key);
         self.by_key.insert(holding.record.key.clone(), holding);
         if let Some(before) = &before {
@@ -94,7 +96,7 @@ impl Holdings {
         before
     }
 
-    /// Removes the holding of this file and returns it.
+    /// Removes and returns the holding of this file.
     pub fn remove(&mut self, key: &Key) -> Option<Holding> {
         let before = self.by_key.remove(key);
         if let Some(before) = &before {
@@ -103,28 +105,28 @@ impl Holdings {
         before
     }
 
-    /// Notes that this version was the newest at `now`. A no-op when another version is held.
+    /// Records that this version was the newest at `now`. Does nothing when another version is held.
     pub fn validated(&mut self, key: &Key, version: Version, now: Millis) {
         if let Some(holding) = self.of_version(key, version) {
             holding.validated = now;
         }
     }
 
-    /// Notes that the content of this version matched its digest at `now`.
+    /// Records that the content of this version matched its digest at `now`.
     pub fn verified(&mut self, key: &Key, version: Version, now: Millis) {
         if let Some(holding) = self.of_version(key, version) {
             holding.verified = now;
         }
     }
 
-    /// The holdings from this key on, in order of the key.
+    /// The holdings from this key on, ordered by key.
     pub fn from(&self, key: &str) -> impl Iterator<Item = &Holding> {
         self.by_key
             .range::<str, _>((Bound::Included(key), Bound::Unbounded))
             .map(|(_, holding)| holding)
     }
 
-    /// How many there are, tombstones included.
+    /// The number of holdings, tombstones included.
     #[must_use]
     pub fn len(&self) -> usize {
         self.by_key.len()
@@ -136,7 +138,7 @@ impl Holdings {
         self.by_key.is_empty()
     }
 
-    /// Replicas, tombstones not counted.
+    /// Replicas, without tombstones.
     #[must_use]
     pub const fn replicas(&self) -> Total {
         self.replicas

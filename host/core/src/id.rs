@@ -1,12 +1,12 @@
-//! Identities: of nodes (random, made once) and of files (derived from the key).
+//! Identities: node ids (random, made once) and file ids (derived from the key).
 //!
-//! Both are plain bytes with an order, so that every node sorts them alike. Making a random id is the
-//! driver's business: nothing here draws one.
+//! Both are plain bytes with an order, so every node sorts them the same way. Nothing here generates a random id:
+//! that is up to the driver.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// A node's identity: 128 random bits, made once in the life of a data folder.
+/// A node's identity: 128 random bits, generated once per data folder.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId([u8; 16]);
 
@@ -28,7 +28,7 @@ impl NodeId {
         &self.0
     }
 
-    /// The first eight bytes, big-endian: how policies know the node.
+    /// The first eight bytes, big-endian: the node's id as policies see it.
     #[must_use]
     pub fn short(&self) -> u64 {
         let mut first = [0; 8];
@@ -36,7 +36,7 @@ impl NodeId {
         u64::from_be_bytes(first)
     }
 
-    /// The name of a node that was given none: the first eight hexadecimal digits of its id.
+    /// The default name of a node: the first eight hexadecimal digits of its id.
     #[must_use]
     pub fn default_name(&self) -> String {
         self.to_string()[..8].to_owned()
@@ -79,7 +79,7 @@ impl FromStr for NodeId {
     }
 }
 
-/// A file's identity: the first eight bytes of BLAKE3(`user/name`), big-endian. Evenly spread, and the
+/// A file's identity: the first eight bytes of BLAKE3(`user/name`), big-endian. Uniformly distributed, and the
 /// same on every node.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct FileId(pub u64);

@@ -1,7 +1,7 @@
-//! `Key`: the name of a file, `user/name`, checked once at the edge and never again.
+//! `Key`: the name of a file, `user/name`, validated once when it enters the node.
 //!
-//! A key never becomes a path: the store names its files by hash and version. The rules here keep keys
-//! readable, comparable and safe to print, whatever a client sends.
+//! A key never becomes a path: the store names its files by hash and version. The rules here keep keys readable,
+//! comparable and safe to print, whatever a client sends.
 
 use std::borrow::{Borrow, Cow};
 use std::fmt;
@@ -15,11 +15,11 @@ use crate::limits;
 
 /// `user/name` in Unicode normal form C. `name` may contain `/`.
 ///
-/// Ordered by its bytes, so that the files of one user are neighbours.
+/// Ordered by bytes, so that the files of one user are adjacent.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key(Arc<str>);
 
-/// Why a key was refused. The text names the rule.
+/// Why a key was refused. The message names the rule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     /// There is no `/`, so there is no user.
@@ -28,7 +28,7 @@ pub enum KeyError {
     /// The bytes are not UTF-8.
     #[error("a key is UTF-8; byte {at} is not")]
     NotUtf8 {
-        /// Offset of the first wrong byte.
+        /// Offset of the first invalid byte.
         at: usize,
     },
     /// A leading, trailing or doubled `/`.
@@ -58,20 +58,20 @@ pub enum KeyError {
 }
 
 impl Key {
-    /// The key with this text, normalised to NFC.
+    /// Parses and normalises (NFC) a key.
     ///
     /// # Errors
     /// The first rule that the text breaks.
     pub fn parse(text: &str) -> Result<Self, KeyError> {
-        // Normal form C at most triples the length of UTF-8 text (Unicode Standard Annex 15, §9), so a
-        // hostile text is refused before it is normalised.
+        // Normal form C at most triples the length of UTF-8 text (Unicode Standard Annex 15, §9), so a hostile
+        // text is refused before it is normalised.
         if text.len() > 3 * limits::KEY_BYTES_MAX {
             return Err(KeyError::Long { bytes: text.len() });
         }
         if let Some(code) = text.chars().find(|char| char.is_control()) {
             return Err(KeyError::Control { code: code.into() });
         }
-        // ASCII is in normal form C as it stands, and most keys are ASCII.
+        // ASCII is always in normal form C, and most keys are ASCII.
         let text: Cow<'_, str> = match text.is_ascii() {
             true => text.into(),
             false => text.nfc().collect::<String>().into(),
@@ -95,7 +95,7 @@ impl Key {
         Ok(Self(Arc::from(&*text)))
     }
 
-    /// The key with these bytes.
+    /// Parses a key from bytes.
     ///
     /// # Errors
     /// As [`Key::parse`], and [`KeyError::NotUtf8`].
@@ -109,7 +109,7 @@ impl Key {
     /// The key of `user`'s file `name`.
     ///
     /// # Errors
-    /// As [`Key::parse`]; a `/` in `user` would move the border between the two and is refused.
+    /// As [`Key::parse`]. A `/` in `user` is refused, since it would move the border between the two parts.
     pub fn of(user: &str, name: &str) -> Result<Self, KeyError> {
         if user.contains('/') || user.is_empty() {
             return Err(KeyError::EmptySegment);
@@ -156,7 +156,7 @@ impl FromStr for Key {
     }
 }
 
-// `Key` orders and hashes as its text does, so maps keyed by it can be searched by text.
+// `Key` orders and hashes as its text does, so maps keyed by it can be looked up by text.
 impl Borrow<str> for Key {
     fn borrow(&self) -> &str {
         &self.0

@@ -1,8 +1,17 @@
 //! What a Dataverse node decides.
 //!
-//! No I/O, no clock, no randomness of its own, no async: time, seeds and facts are arguments, and what is
-//! to be done is a return value. The same calls with the same arguments give the same decisions on every
-//! machine, so the live driver and the lab drive the very same code.
+//! No I/O, no clock, no randomness of its own, no async. Time, seeds and facts are arguments; what to do is the
+//! return value. The same calls with the same arguments give the same decisions on every machine, so the live
+//! driver and the lab run the same code.
+//!
+//! - **Data**: `key`, `id`, `version`, `record`, `content` (digests and group trees), `address`, `pattern`,
+//!   `secret`.
+//! - **One node**: `node` ties together `holdings`, `floors` and `announcements`; `scrub` and `verification` say
+//!   which copies to check; `members` is the table of other nodes.
+//! - **Decisions**: `search`; `cache`, `placement` and `relocation`, which ask a `policy` and check its verdict;
+//!   `relayout` for replicas that change nodes; `reconcile` and `filter` for finding differences between two
+//!   nodes.
+//! - **Shared**: `limits` (every bound and default), `recording` (the format of recorded requests), `plural`.
 
 pub mod address;
 pub mod announcements;

@@ -1,7 +1,8 @@
-//! The table of members: who is in the network, what each published of itself, and how far away it is.
+//! The table of members: which nodes are in the network, what each has published about itself, and how far away it
+//! is.
 //!
-//! Filled from gossip by the driver, asked when copies are placed and when a person names a node. It is
-//! never what a search relies on: a search walks the links themselves.
+//! The driver fills it from gossip. It is used to place copies and to resolve a node's name. A search never relies
+//! on it: a search walks the links themselves.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -14,33 +15,33 @@ use crate::policy::NodeView;
 use crate::search::Peer;
 use crate::version::Millis;
 
-/// What a node publishes of itself.
+/// What a node publishes about itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemberStatus {
-    /// Grows with everything that the node publishes: the newest wins.
+    /// Increases with every publication: the newest wins.
     pub edition: Edition,
     /// Its failure domain; may be empty.
     pub zone: Arc<str>,
-    /// Where it listens for HTTP.
+    /// The address of its HTTP server.
     pub http: Arc<str>,
     /// Bytes that it may use.
     pub capacity: u64,
-    /// Bytes that it has left.
+    /// Bytes that are free.
     pub free: u64,
-    /// Requests it answered per second, lately.
+    /// Requests answered per second, recently.
     pub load: u32,
-    /// The nodes that it is linked with.
+    /// The nodes that it is linked to.
     pub links: Vec<NodeId>,
-    /// An operator empties it: nothing is to be placed on it.
+    /// It is being drained: nothing is placed on it.
     pub draining: bool,
 }
 
-/// The order of what one node publishes, also across its restarts.
+/// Orders what one node publishes, across its restarts too.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Edition {
     /// When the node started.
     pub started: Millis,
-    /// Counts what it has published since.
+    /// The number of publications since then.
     pub count: u64,
 }
 
@@ -52,14 +53,14 @@ impl MemberStatus {
     }
 }
 
-/// Whether a member is there, as far as gossip knows.
+/// Whether a member is alive, as far as gossip knows.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Liveness {
     /// It answers.
     Alive,
-    /// It was silent lately.
+    /// It has not answered recently.
     Suspect,
-    /// It left or was silent for too long.
+    /// It left, or has been silent for too long.
     Gone,
 }
 
@@ -78,22 +79,22 @@ impl Liveness {
 /// A member of the network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
-    /// Who it is.
+    /// Its id, name and address.
     pub peer: Peer,
-    /// Whether it is there.
+    /// Whether it is alive.
     pub state: Liveness,
-    /// What it last published, if anything arrived yet.
+    /// What it last published, if anything has arrived yet.
     pub status: Option<MemberStatus>,
 }
 
-/// Why a text names no node.
+/// Why a text does not identify a node.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ResolveError {
-    /// Nobody has this name or id.
-    #[error("no node known here has the name or id `{0}`")]
+    /// No known node has this name or id.
+    #[error("no known node has the name or id `{0}`")]
     Unknown(String),
     /// Several nodes have this name.
-    #[error("`{name}` names several nodes: give the id, {first} or {second}")]
+    #[error("`{name}` is the name of several nodes: use an id, {first} or {second}")]
     Ambiguous {
         /// The name.
         name: String,
@@ -104,16 +105,16 @@ pub enum ResolveError {
     },
 }
 
-/// Every member but the node itself, by id.
+/// All members except the node itself, by id.
 #[derive(Debug, Default)]
 pub struct Members {
     by_id: BTreeMap<NodeId, Member>,
-    /// Statuses that arrived before gossip spoke of their nodes.
+    /// Statuses that arrived before gossip reported their nodes.
     early: BTreeMap<NodeId, MemberStatus>,
 }
 
 impl Members {
-    /// Every member, in order of the id.
+    /// Every member, ordered by id.
     pub fn iter(&self) -> impl Iterator<Item = &Member> {
         self.by_id.values()
     }
@@ -124,8 +125,8 @@ impl Members {
         self.by_id.get(&id)
     }
 
-    /// Takes in what gossip says of a member. False, and nothing changed, when there are too many: one
-    /// that is gone makes room for one that is not.
+    /// Records what gossip says about a member. Returns false, and changes nothing, when the table is full; a
+    /// member that is gone is dropped for one that is not.
     pub fn see(&mut self, peer: Peer, state: Liveness) -> bool {
         if let Some(member) = self.by_id.get_mut(&peer.id) {
             member.peer = peer;
@@ -146,8 +147,7 @@ impl Members {
         true
     }
 
-    /// Takes in what a node published. True when it is news: newer than what was known, and within
-    /// bounds.
+    /// Records what a node published. True when it is newer than what was known, and within bounds.
     pub fn publish(&mut self, id: NodeId, status: MemberStatus) -> bool {
         if !status.is_within_bounds() {
             return false;
@@ -170,15 +170,15 @@ impl Members {
         true
     }
 
-    /// Forgets a member for good.
+    /// Forgets a member permanently.
     pub fn forget(&mut self, id: NodeId) -> Option<Member> {
         self.by_id.remove(&id)
     }
 
-    /// How many links lie between `me` and every node that can be reached over live ones, `me` included.
+    /// The number of links between `me` and every node reachable over links between live nodes, `me` included.
     ///
-    /// Breadth-first. A link counts when either end publishes it: the other end's word may still be under
-    /// way. `my_links` are this node's own.
+    /// Breadth-first. A link counts when either end publishes it, because the other end's status may still be on
+    /// its way. `my_links` are this node's own links.
     #[must_use]
     pub fn hops_from(&self, me: NodeId, my_links: &[NodeId]) -> BTreeMap<NodeId, u32> {
         let links = self.live_links(me, my_links);
@@ -195,8 +195,8 @@ impl Members {
         hops
     }
 
-    /// The nodes that could take a copy of `size` bytes: alive, not being emptied, within `radius` links of
-    /// `me`, with room; `me` included. Nearest first, [`limits::CANDIDATES_MAX`] at most.
+    /// The nodes that could take a copy of `size` bytes: alive, not draining, within `radius` links of `me`, with
+    /// enough space; `me` included. Nearest first, at most [`limits::CANDIDATES_MAX`].
     #[must_use]
     pub fn candidates(
         &self,
@@ -224,8 +224,8 @@ impl Members {
         nearest(with_room)
     }
 
-    /// The member that this text names: an id, else a name. Of several that have the name, one that is not
-    /// gone goes before those that are.
+    /// The member that this text identifies, by id or else by name. When several share the name, one that is not
+    /// gone takes precedence.
     ///
     /// # Errors
     /// [`ResolveError`].
@@ -265,7 +265,7 @@ impl Members {
         status.is_some_and(|status| status.draining)
     }
 
-    /// The links between live nodes, from each end.
+    /// The links between live nodes, from both ends.
     fn live_links(&self, me: NodeId, my_links: &[NodeId]) -> BTreeMap<NodeId, BTreeSet<NodeId>> {
         let published = self
             .iter()
@@ -352,7 +352,7 @@ mod tests {
         }
     }
 
-    /// Node 0 is linked with 1, 1 with 2, 2 with 3; only the nearer end of each link publishes it.
+    /// Node 0 is linked to 1, 1 to 2, 2 to 3; only the nearer end of each link publishes it.
     fn line() -> Members {
         let mut members = Members::default();
         for number in 1..4 {
@@ -505,7 +505,7 @@ mod tests {
     }
 
     proptest! {
-        /// Against Bellman and Ford's relaxation, which knows no frontier.
+        /// Compared with Bellman and Ford's relaxation, which has no frontier.
         #[test]
         fn hops_are_the_shortest_ways_over_live_nodes(
             edges in prop::collection::vec((0u32..10, 0u32..10), 0..25),

@@ -1,8 +1,10 @@
-//! `Node`: what one node knows and decides, behind one face.
+//! `Node`: what one node knows and decides.
 //!
-//! Its methods take the time and facts and return decisions or [`Effect`]s. It performs nothing: the
-//! driver does, and tells it of every durable change of the index ([`Node::changed`]) in the order of the
-//! commits. So what the node answers is always something that survives a crash.
+//! Its methods take the time and facts as arguments and return decisions or [`Effect`]s. It performs nothing: that
+//! is up to the driver, which reports every durable change of the index ([`Node::changed`]) in the order of the
+//! commits. So every answer of the node rests on state that survives a crash.
+//!
+//! `reconciling` holds the comparison with another node and the copies that still have to be verified.
 
 mod reconciling;
 
@@ -24,65 +26,65 @@ use crate::version::{Clock, ClockAhead, Millis, Stamp, Version};
 
 pub use reconciling::{Listed, Weighed};
 
-/// Something that the driver has to do.
+/// Something that the driver must do.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Effect {
-    /// Let go of what is held of this file up to a version: a greater one is durable elsewhere.
+    /// Release this file's content up to a version: a greater one is durable elsewhere.
     Drop {
         /// The file.
         key: Key,
-        /// Up to which version.
+        /// The highest version to release.
         version: Version,
     },
     /// Keep the same content under this newer layout.
     Adopt {
-        /// With the newer layout.
+        /// The record with the newer layout.
         record: Arc<Record>,
-        /// As what it is held.
+        /// In which role to hold it.
         role: Role,
     },
-    /// The newer layout does not name this node any more: once every holder that it names has said that it
-    /// holds, the replica becomes a cached copy.
+    /// The newer layout no longer names this node. Once every holder that it names has confirmed its copy, the
+    /// replica becomes a cached copy.
     Demote {
-        /// With the newer layout.
+        /// The record with the newer layout.
         record: Arc<Record>,
     },
-    /// Pass this on over every link, except to whom it came from.
+    /// Forward this over every link except the one it came from.
     Announce {
-        /// The news.
+        /// The announced record.
         record: Arc<Record>,
     },
 }
 
-/// What a node can say of a read before it asks anybody.
+/// What a node knows about a read before it asks another node.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum LocalRead {
-    /// Serve this: a replica, or a cached copy that was confirmed a moment ago.
+    /// Serve this: a replica, or a recently confirmed cached copy.
     Serve(Holding),
-    /// Serve this once a replica confirms that it is the newest.
+    /// Serve this once a replica confirms that it is the newest version.
     Confirm(Holding),
-    /// Search for it; less than the floor is no answer.
+    /// Search for it; a version below the floor does not count.
     Search {
         /// The highest version heard of.
         floor: Option<Version>,
     },
 }
 
-/// Hits of one stretch of a pattern scan.
+/// One page of a pattern scan.
 #[derive(Debug, Default)]
 pub struct Scan {
-    /// What matched.
+    /// The hits on this page.
     pub hits: Vec<Hit>,
-    /// Where to go on, unless everything was seen.
+    /// Where the next page starts; `None` at the end.
     pub resume_after: Option<Key>,
 }
 
-/// The replicas in one stretch of what a node holds.
+/// One page of the replicas that a node holds.
 #[derive(Debug, Default)]
 pub struct HoldingsPage {
-    /// Their records, tombstones included, in the order of the key.
+    /// Their records, tombstones included, ordered by key.
     pub records: Vec<Arc<Record>>,
-    /// Where to go on, unless everything was seen.
+    /// Where the next page starts; `None` at the end.
     pub resume_after: Option<Key>,
 }
 
@@ -94,16 +96,16 @@ pub struct Node {
     holdings: Holdings,
     floors: Floors,
     announcements: SeenAnnouncements,
-    /// The sums over what is held as replicas, for each node that the layouts name.
+    /// Digests of the replicas shared with each other node named in their layouts.
     shared: Shared,
     /// Files whose copy here may have been deleted while the node was away.
     unverified: BTreeSet<FileId>,
-    /// Grows with every change of the index.
+    /// Increases with every change of the index.
     changes: u64,
 }
 
 impl Node {
-    /// The node as its index left it.
+    /// A node with the holdings that its index contains.
     #[must_use]
     pub fn new(id: NodeId, ceiling: Stamp, held: Vec<Holding>) -> Self {
         let mut node = Self {
@@ -128,21 +130,21 @@ impl Node {
         &mut self.clock
     }
 
-    /// Takes in a peer's clock.
+    /// Merges a peer's clock.
     ///
     /// # Errors
-    /// [`ClockAhead`] when it is too far ahead to be believed.
+    /// [`ClockAhead`] when it is implausibly far ahead.
     pub fn observe(&mut self, stamp: Stamp, now: Millis) -> Result<(), ClockAhead> {
         self.clock.observe(stamp, now)
     }
 
-    /// The index changed, durably: this is the holding of `key` from now on.
+    /// The index has durably changed: `after` is the holding of `key` from now on.
     pub fn changed(&mut self, key: &Key, after: Option<&Holding>) {
         self.changes += 1;
         self.recount(key, after);
         match after {
             Some(holding) => {
-                // A change of the same version does not undo what a replica confirmed meanwhile.
+                // A change within the same version keeps what a replica confirmed in the meantime.
                 let before = self.holdings.find(key);
                 let confirmed = before
                     .filter(|before| before.record.version == holding.record.version)
@@ -182,19 +184,19 @@ impl Node {
         Heard::merged([held, self.floors.of(key.file_id())])
     }
 
-    /// What it holds as replicas.
+    /// The replicas that it holds.
     #[must_use]
     pub const fn replicas(&self) -> Total {
         self.holdings.replicas()
     }
 
-    /// What it holds as cached copies.
+    /// The cached copies that it holds.
     #[must_use]
     pub const fn cached(&self) -> Total {
         self.holdings.cached()
     }
 
-    /// What can be said of a read before anybody is asked.
+    /// How to start a read, before any other node is asked.
     #[must_use]
     pub fn read(&self, key: &Key, now: Millis, revalidate_after_ms: u64) -> LocalRead {
         let floor = self.known(key).map(|heard| heard.version);
@@ -209,7 +211,7 @@ impl Node {
         }
     }
 
-    /// Notes a version of a file that exists somewhere.
+    /// Records a version of a file that exists somewhere.
     pub fn hear(&mut self, key: &Key, heard: Heard) {
         let held = self.holdings.find(key);
         if held.is_some_and(|held| held.record.version < heard.version) {
@@ -219,12 +221,12 @@ impl Node {
         }
     }
 
-    /// A replica confirmed at `now` that this version is the newest.
+    /// Records that a replica confirmed at `now` that this version is the newest.
     pub fn validated(&mut self, key: &Key, version: Version, now: Millis) {
         self.holdings.validated(key, version, now);
     }
 
-    /// Answers a probe for one file. Never less than the asker's floor or its own.
+    /// Answers a probe for one file. Never with less than the asking node's floor or its own.
     #[must_use]
     pub fn answer(
         &self,
@@ -241,7 +243,7 @@ impl Node {
         let hits: Vec<Hit> = hits.into_iter().collect();
         let known = self.known(key);
         Answer {
-            // Nobody is to have heard of a copy from a node that doubts it, only of what is greater.
+            // An unverified copy must not raise anyone's floor; only a greater version may.
             known: match hits.first() {
                 Some(hit) if hit.is_unverified() => {
                     known.filter(|known| known.version > hit.record.version)
@@ -258,8 +260,8 @@ impl Node {
         }
     }
 
-    /// Looks through at most [`limits::SCAN_KEYS_MAX`] holdings for keys that match; called again with
-    /// where it stopped, so that no lock is held for the length of a whole scan.
+    /// Looks for keys that match among at most [`limits::SCAN_KEYS_MAX`] holdings. Call it again with the place
+    /// where it stopped, so that the lock is not held during a whole scan.
     #[must_use]
     pub fn scan(&self, pattern: &Pattern, after: Option<&Key>, limit: usize, now: Millis) -> Scan {
         let prefix = pattern.literal_prefix();
@@ -286,7 +288,7 @@ impl Node {
         scan
     }
 
-    /// The holdings in one stretch whose content was last checked before a pass began: see [`scrub::unchecked`].
+    /// One page of the holdings whose content was last checked before a pass began: see [`scrub::unchecked`].
     #[must_use]
     pub fn unchecked(
         &self,
@@ -297,8 +299,8 @@ impl Node {
         scrub::unchecked(&self.holdings, began, now, after)
     }
 
-    /// The replicas among the next [`limits::SCAN_KEYS_MAX`] holdings; called again with where it stopped, so
-    /// that no lock is held for the length of a whole look.
+    /// The replicas among the next [`limits::SCAN_KEYS_MAX`] holdings. Call it again with the place where it
+    /// stopped, so that the lock is not held during a whole pass.
     #[must_use]
     pub fn replicas_after(&self, after: Option<&Key>) -> HoldingsPage {
         let mut page = HoldingsPage::default();
@@ -308,7 +310,7 @@ impl Node {
             .from(from)
             .filter(|holding| Some(&holding.record.key) != after);
         for (count, holding) in seen.enumerate() {
-            // A copy that is doubted is not spread before it is known whether the file still exists.
+            // An unverified copy is not replicated until it is known whether the file still exists.
             if holding.role == Role::Replica && !self.is_unverified(&holding.record.key) {
                 page.records.push(Arc::clone(&holding.record));
             }
@@ -320,8 +322,8 @@ impl Node {
         page
     }
 
-    /// Takes in a record that was announced: of a greater version, it is durable on nodes that its layout names; of a
-    /// greater layout, whoever is not named asks its holders before it lets go.
+    /// Processes an announced record. A greater version is already durable on the nodes that its layout names.
+    /// Under a greater layout, a node that is no longer named asks the holders before it releases its copy.
     #[must_use]
     pub fn learn(&mut self, record: &Arc<Record>) -> Vec<Effect> {
         let mut effects = Vec::new();
@@ -337,8 +339,9 @@ impl Node {
         effects
     }
 
-    /// Whether this record came to be held here after a greater version of the file had been announced. Nobody
-    /// will announce that again, so what is held is to go now: the greater one is durable elsewhere.
+    /// Whether this record was stored here after a greater version of the file had been announced. That
+    /// announcement will not be repeated, so the copy must be released now: the greater version is durable
+    /// elsewhere.
     #[must_use]
     pub fn came_late(&self, record: &Record) -> bool {
         let held = self.holdings.find(&record.key);
@@ -346,7 +349,7 @@ impl Node {
         is_held && self.announcements.greatest(record.key.file_id()) > Some(record.version)
     }
 
-    /// The layout that this node gives a version at first.
+    /// The first layout of a version written by this node.
     #[must_use]
     pub fn first_layout(&self, holders: Vec<NodeId>) -> Layout {
         Layout {
@@ -356,10 +359,10 @@ impl Node {
         }
     }
 
-    /// The layout that follows `layout`, with these holders, laid at this reading of the clock.
+    /// The layout that follows `layout`, with these holders, made at this clock reading.
     ///
-    /// A reading is given out once, whatever happens to the node between. So no two layouts go by the same counter
-    /// and author, not even when the node died before it had one of them on its own disk.
+    /// The clock gives out each reading once, whatever happens to the node in between. So no two layouts share a
+    /// counter and an author, even if the node died before it stored one of them.
     #[must_use]
     pub fn next_layout(&self, layout: &Layout, at: Stamp, holders: Vec<NodeId>) -> Layout {
         Layout {
@@ -369,14 +372,15 @@ impl Node {
         }
     }
 
-    /// What a durable newer record means for what is held here.
+    /// What a durable newer record means for the copy held here.
     fn reaction(&self, record: &Arc<Record>) -> Option<Effect> {
         let held = self.holdings.find(&record.key)?;
         if record.version > held.record.version {
             let is_replica = held.role == Role::Replica && !held.record.deleted;
             if is_replica && record.layout.names(self.id) {
-                // The greater version is to be here too and is not yet: so it is not durable on all that it names.
-                // A deletion needs no content and takes the replica's place; a write is waited for.
+                // The greater version also belongs on this node and is not here yet, so it is not durable on all
+                // nodes that it names. A deletion needs no content and replaces the replica now; a write is waited
+                // for.
                 return record.deleted.then(|| Effect::Adopt {
                     record: Arc::clone(record),
                     role: Role::Replica,
@@ -400,7 +404,7 @@ impl Node {
         })
     }
 
-    /// The holding of a file if it may be served: not deleted, and nothing newer was heard of.
+    /// The holding of a file if it may be served: not deleted, and no newer version is known.
     #[must_use]
     pub fn current(&self, key: &Key) -> Option<&Holding> {
         let holding = self.holdings.find(key)?;
@@ -408,8 +412,9 @@ impl Node {
         (!holding.record.deleted && Some(holding.record.version) >= floor).then_some(holding)
     }
 
-    /// A replica that is not served because a greater version was heard of, here or by whoever asks with that floor, and no
-    /// deletion of it. It is kept until that one is durable elsewhere, and is what there is to read if it never will be.
+    /// A replica that is not served because a greater version is known, here or to the asking node with that
+    /// floor, and no deletion of it. It is kept until the greater version is durable elsewhere, and can still be
+    /// read if that never happens.
     #[must_use]
     pub fn overtaken(&self, key: &Key, floor: Option<Version>) -> Option<&Holding> {
         let holding = self.holdings.find(key)?;
@@ -422,7 +427,7 @@ impl Node {
         (is_sound && is_below).then_some(holding)
     }
 
-    /// A doubted copy is shown as a cached one that nobody ever confirmed.
+    /// An unverified copy is reported as a cached copy that was never confirmed.
     fn hit_of(&self, holding: &Holding, now: Millis) -> Hit {
         let (role, validated_age_ms) = match holding.role {
             _ if self.is_unverified(&holding.record.key) => {
@@ -504,7 +509,7 @@ mod tests {
         let old = record("a/x", 4, 0, &[ME]);
         let mut node = node(vec![holding(Arc::clone(&old), Role::Replica, 0)]);
         assert!(!node.came_late(&old));
-        // That a greater version exists somewhere is no reason: it may not be durable.
+        // That a greater version exists somewhere is no reason to release: it may not be durable.
         node.hear(&key("a/x"), Heard::of(&record("a/x", 5, 0, &[7])));
         let _ = node.learn(&record("a/y", 9, 0, &[7]));
         let _ = node.learn(&record("a/x", 4, 1, &[ME, 7]));
@@ -545,7 +550,7 @@ mod tests {
         assert_eq!(overtaken(Role::Replica, newer), Some(Arc::clone(&old)));
         assert_eq!(overtaken(Role::Cached, newer), None);
         assert_eq!(overtaken(Role::Replica, Heard::deletion(version(2))), None);
-        // Only whoever asks has heard of the greater one.
+        // Only the asking node has heard of the greater version.
         let node = node(vec![holding(Arc::clone(&old), Role::Replica, 0)]);
         let answer = node.answer(&key("a/x"), Some(version(2)), 0, 0, Vec::new());
         assert!(answer.hits.is_empty() && answer.overtaken.is_some());

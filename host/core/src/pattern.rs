@@ -1,9 +1,9 @@
 //! `Pattern`: a glob over whole keys, compiled once and matched often.
 //!
-//! The syntax is globset's. Its own matcher works on the bytes of paths, where `?` is a byte and `[!a]`
-//! may be a `/`; keys are text, so globset parses and the expression it makes is compiled for characters
-//! here, with a bound on its size. A pattern never touches a file system and is never matched against
-//! anything but a [`Key`].
+//! The syntax is globset's. globset's own matcher works on the bytes of paths, where `?` is one byte and `[!a]`
+//! may match `/`. Keys are text, so globset only parses the glob; the regular expression that it produces is
+//! adapted to characters and compiled here, with a bound on its size. A pattern never touches a file system and is
+//! only matched against a [`Key`].
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ use crate::limits;
 pub struct Pattern {
     text: Arc<str>,
     prefix_bytes: usize,
-    /// Shared, so that copies of a pattern warm up once.
+    /// Shared, so that clones of a pattern share the lazily built automaton.
     matcher: Arc<Regex>,
 }
 
@@ -39,17 +39,17 @@ pub struct Pattern {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{pattern}` is not a pattern: {reason}")]
 pub struct PatternError {
-    /// What was given; its beginning when it is long.
+    /// The pattern as given; only the beginning if it is long.
     pub pattern: String,
     /// What is wrong with it.
     pub reason: String,
 }
 
 impl Pattern {
-    /// The pattern with this text, normalised to NFC.
+    /// Parses and normalises (NFC) a pattern.
     ///
     /// # Errors
-    /// [`PatternError`] for a glob that is empty, too long, too intricate or does not parse.
+    /// [`PatternError`] for a glob that is empty, too long, too complex or does not parse.
     pub fn parse(text: &str) -> Result<Self, PatternError> {
         let refused = |reason: String| PatternError {
             pattern: beginning(text),
@@ -63,13 +63,13 @@ impl Pattern {
             .build()
             .map_err(|error| refused(error.kind().to_string()))?;
         let expression = over_characters(glob.regex())
-            .ok_or_else(|| refused("it is not made of whole characters".to_owned()))?;
+            .ok_or_else(|| refused("it is not valid UTF-8".to_owned()))?;
         let matcher = RegexBuilder::new(&expression)
             .dot_matches_new_line(true)
             .size_limit(limits::PATTERN_PROGRAM_BYTES_MAX)
             .dfa_size_limit(limits::PATTERN_PROGRAM_BYTES_MAX)
             .build()
-            .map_err(|_| refused("it is too intricate: use fewer wildcards".to_owned()))?;
+            .map_err(|_| refused("it is too complex: use fewer wildcards".to_owned()))?;
         Ok(Self {
             prefix_bytes: text.find(is_special).unwrap_or(text.len()),
             text: text.into(),
@@ -77,19 +77,19 @@ impl Pattern {
         })
     }
 
-    /// The text it was made from, normalised.
+    /// The normalised text that it was parsed from.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// Whether this key matches, as a whole.
+    /// Whether the whole key matches.
     #[must_use]
     pub fn matches(&self, key: &Key) -> bool {
         self.matcher.is_match(key.as_str())
     }
 
-    /// The text with which every matching key begins; a scan of sorted keys can start and end with it.
+    /// The literal text with which every matching key begins. A scan of sorted keys can be limited to it.
     #[must_use]
     pub fn literal_prefix(&self) -> &str {
         &self.text[..self.prefix_bytes]
@@ -104,12 +104,12 @@ impl PartialEq for Pattern {
 
 impl Eq for Pattern {}
 
-/// Whether a character means something other than itself.
+/// Whether a character has a special meaning.
 const fn is_special(char: char) -> bool {
     matches!(char, '*' | '?' | '[' | '{' | '\\')
 }
 
-/// As much of a refused text as an error message should repeat.
+/// The part of a refused text that an error message repeats.
 fn beginning(text: &str) -> String {
     const SHOWN: usize = 64;
     match text.char_indices().nth(SHOWN) {
@@ -118,7 +118,7 @@ fn beginning(text: &str) -> String {
     }
 }
 
-/// The normalised text, within bounds. The bound on wildcards keeps nesting shallow and matching linear
+/// Normalises the text and checks its bounds. The bound on wildcards keeps nesting shallow and matching linear
 /// with a small factor, whatever the pattern.
 fn checked(text: &str) -> Result<String, String> {
     let long = |bytes: usize| {
@@ -146,9 +146,9 @@ fn checked(text: &str) -> Result<String, String> {
     Ok(text)
 }
 
-/// Turns globset's expression over bytes into one over characters: `\xHH` runs become the characters
-/// they encode, a class never matches `/`, and a doubled star crosses segments wherever it stands.
-/// `None` when the bytes are no text, which globset, fed with text, does not produce.
+/// Turns globset's expression over bytes into one over characters: runs of `\xHH` become the characters that they
+/// encode, a class never matches `/`, and a double star crosses segments wherever it is. `None` when the bytes are
+/// not UTF-8, which cannot happen since globset was given text.
 fn over_characters(expression: &str) -> Option<String> {
     let expression = expression
         .strip_prefix("(?-u)")?
@@ -308,7 +308,7 @@ mod tests {
         check(&format!("{many}/*"), &[&format!("{name}/x")], &["é/x"]);
     }
 
-    /// A second, slower reading of `*`, `?` and `**` in the middle of a text.
+    /// A second, slower implementation of `*`, `?` and `**` in the middle of a text.
     fn naive(pattern: &[char], key: &[char]) -> bool {
         match (pattern, key) {
             ([], []) => true,
@@ -347,7 +347,7 @@ mod tests {
             text in "[ab/é](\\*{0,2}[ab/é?]){0,6}",
             key in "[abé]{1,3}/[abé]{1,3}(/[abé]{1,3})?",
         ) {
-            // A whole segment `**` swallows a slash, which the naive reading does not know.
+            // A whole segment `**` also matches a slash, which the naive implementation does not handle.
             prop_assume!(!text.contains("/**/"));
             let chars: Vec<char> = text.chars().collect();
             let expected = naive(&chars, &key.chars().collect::<Vec<_>>());

@@ -1,8 +1,8 @@
-//! Placement: where the copies of a file go.
+//! Placement: on which nodes the copies of a file go.
 //!
-//! View → ask → check → plan: the driver takes the candidates as they are now, [`rank`] asks the policy
-//! about them, checks its verdict and answers with an order to try them in. It holds no state, so it is
-//! called without any lock; whether a node really takes a copy is found out by asking that node.
+//! View → ask → check → plan: the driver passes the current candidates; [`rank`] asks the policy about them,
+//! checks its verdict and returns the order in which to try them. This module holds no state and needs no lock.
+//! Whether a node really accepts a copy is only known after asking that node.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use crate::id::NodeId;
 use crate::limits;
 use crate::policy::{Fault, NodeView, Placement, PlacementRequest, Rendezvous, distinct_indices};
 
-/// A node that could take a copy: it is live, near enough and has room.
+/// A node that could take a copy: live, near enough and with enough space.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
     /// The node.
@@ -19,16 +19,16 @@ pub struct Candidate {
     pub view: NodeView,
 }
 
-/// In which order nodes are asked to take a copy.
+/// The order in which nodes are asked to take a copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ranked {
-    /// Each node once; the first that accept get a replica, the rest are spares.
+    /// Each node once. The first that accept get a replica; the rest are spares.
     pub order: Vec<NodeId>,
-    /// What the policy did wrong, if the baseline answered in its stead.
+    /// The policy's fault, if the baseline answered instead.
     pub fault: Option<Fault>,
 }
 
-/// The nearest candidates, as many as a policy is asked about, in order of hops and id.
+/// The nearest candidates, at most as many as a policy is asked about, ordered by hops and id.
 #[must_use]
 pub fn nearest(mut candidates: Vec<Candidate>) -> Vec<Candidate> {
     candidates.sort_unstable_by_key(|candidate| (candidate.view.hops, candidate.id));
@@ -36,12 +36,12 @@ pub fn nearest(mut candidates: Vec<Candidate>) -> Vec<Candidate> {
     candidates
 }
 
-/// Asks `policy` in which order the candidates get the file and checks what it says.
+/// Asks `policy` for the order in which candidates get the file, and checks its answer.
 ///
-/// Candidates beyond [`limits::CANDIDATES_MAX`] are left out, the farthest first. A verdict of fewer nodes
-/// than the factor is filled up by the baseline; an invalid one is a fault, and the baseline answers.
-/// `holders_first` are the live holders of a known file's layout: they come first whatever the policy says
-/// and whether or not they are candidates, for a copy elsewhere would leave an old one behind.
+/// Candidates beyond [`limits::CANDIDATES_MAX`] are left out, the farthest first. A verdict with fewer nodes than
+/// the factor is completed by the baseline. An invalid verdict is a fault, and the baseline answers.
+/// `holders_first` are the live holders of a known file's layout: they come first whatever the policy says,
+/// candidates or not, because a copy placed elsewhere would leave an old one behind.
 pub fn rank(
     policy: &mut dyn Placement,
     request: &PlacementRequest,
@@ -68,7 +68,7 @@ pub fn rank(
     Ranked { order, fault }
 }
 
-/// The policy's order if it is valid, filled up to the factor; the baseline's and the fault if not.
+/// The policy's order, completed to the factor, if it is valid; otherwise the baseline's order and the fault.
 fn ask(
     policy: &mut dyn Placement,
     request: &PlacementRequest,
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
     use crate::policy::FileView;
 
-    /// Answers what it was told to.
+    /// Gives a fixed answer.
     struct Says(Result<Vec<u32>, Fault>);
 
     impl Placement for Says {
@@ -127,7 +127,7 @@ mod tests {
         }
     }
 
-    /// Remembers how many candidates it was shown, and how far the farthest was.
+    /// Remembers how many candidates it was given and how far away the farthest was.
     #[derive(Default)]
     struct Looks(usize, u32);
 
@@ -167,7 +167,7 @@ mod tests {
         }
     }
 
-    /// Five candidates, numbered by how far they are.
+    /// Five candidates, numbered by distance.
     fn five() -> Vec<Candidate> {
         (0..5).map(|number| candidate(number, number)).collect()
     }

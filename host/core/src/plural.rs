@@ -1,15 +1,15 @@
-//! Counts in sentences: "1 file", "2 files".
+//! Counts in messages: "1 file", "2 files".
 
 use std::fmt::Display;
 
-/// A count and what is counted, in the form that goes with it.
+/// A count with its noun in the right form.
 #[must_use]
 pub fn plural(count: impl Into<u64> + Display, one: &str, many: &str) -> String {
     let count = count.into();
     format!("{count} {}", form(count, one, many))
 }
 
-/// The form that goes with a count, where the count is written elsewhere.
+/// The noun in the form for a count that is written elsewhere.
 #[must_use]
 pub fn form<'a>(count: u64, one: &'a str, many: &'a str) -> &'a str {
     match count {

@@ -1,16 +1,17 @@
-//! Reconciliation: how two nodes find out where their records differ without telling each other what they hold.
+//! Reconciliation: how two nodes find the records in which they differ without sending each other everything they
+//! hold.
 //!
-//! What two nodes are both to hold (the *shared set*: replicas whose layout names both) is summed up in
-//! [`BUCKETS`] sums of hashes, by the first bits of the file's id, and those in one root. A sum is kept up to date with
-//! every change of the index, so nothing is looked through to answer whether two nodes agree. Where roots differ the
-//! sums are compared, and where sums differ the files are listed as [`DigestEntry`]s of 16 bytes; only records that differ
-//! are told whole. Merkle trees of two levels, after Demers et al., "Epidemic algorithms for replicated database
-//! maintenance" (1987), §1.3.
+//! The *shared set* of two nodes is the replicas whose layout names both. It is summarised in [`BUCKETS`] sums of
+//! hashes, bucketed by the first bits of the file id, and one root over those sums. Each change of the index
+//! updates its sum, so comparing two nodes needs no scan. Where the roots differ, the sums are compared. Where
+//! sums differ, the files are listed as [`DigestEntry`]s of 16 bytes, and only the records that differ are sent.
+//! This is a Merkle tree of two levels, used for anti-entropy after Demers et al., "Epidemic algorithms for
+//! replicated database maintenance" (1987), §1.3.
 //!
-//! Tombstones are not in the sums: a stale copy is, and that is what makes the difference. So a tombstone can be
-//! forgotten by one node before another without the two telling each other of it for ever.
+//! Tombstones are not part of the sums: a stale copy is, and that makes the difference. So nodes may forget a
+//! tombstone at different times without sending it to each other again and again.
 //!
-//! Everything here is state and arithmetic; what follows from a difference is decided in `node/reconciling.rs`.
+//! This module is state and arithmetic only. What to do about a difference is decided in `node/reconciling.rs`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -22,23 +23,23 @@ use crate::record::Record;
 
 const BUCKET_BITS: u32 = BUCKETS.trailing_zeros();
 
-/// A file and a hash of what is known of it.
+/// A file and a hash of its record.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct DigestEntry {
     /// The file.
     pub file: FileId,
-    /// The first half of the hash of its version and layout.
+    /// The upper half of the hash of its version and layout.
     pub fingerprint: u64,
 }
 
 impl DigestEntry {
-    /// The mark of a record.
+    /// The digest entry of a record.
     #[must_use]
     pub fn of(record: &Record) -> Self {
         let file = record.key.file_id();
         Self {
             file,
-            fingerprint: half(print_of(file, record)),
+            fingerprint: half(fingerprint_of(file, record)),
         }
     }
 }
@@ -47,8 +48,8 @@ fn half(fingerprint: u128) -> u64 {
     (fingerprint >> 64) as u64
 }
 
-/// Equal for equal (file, version, layout counter, layout author) only.
-fn print_of(file: FileId, record: &Record) -> u128 {
+/// Equal only for equal (file, version, layout counter, layout author).
+fn fingerprint_of(file: FileId, record: &Record) -> u128 {
     let mut bytes = [0; 56];
     bytes[..8].copy_from_slice(&file.0.to_be_bytes());
     bytes[8..16].copy_from_slice(&record.version.stamp.0.to_be_bytes());
@@ -76,21 +77,21 @@ struct Bucket {
     files: u64,
 }
 
-/// The sums of one set of records. Adding and taking away commute, so the order of changes does not matter.
+/// The sums over one set of records. Adding and removing commute, so the order of changes does not matter.
 #[derive(Clone, Default, Debug, PartialEq, Eq)]
 pub struct Summary {
     buckets: BTreeMap<u16, Bucket>,
 }
 
 impl Summary {
-    /// Puts in a file with this hash.
+    /// Adds a file with this hash.
     fn add(&mut self, file: FileId, fingerprint: u128) {
         let bucket = self.buckets.entry(bucket_of(file)).or_default();
         bucket.sum = bucket.sum.wrapping_add(fingerprint);
         bucket.files += 1;
     }
 
-    /// Takes out a file that was put in with this hash.
+    /// Removes a file that was added with this hash.
     fn take(&mut self, file: FileId, fingerprint: u128) {
         let at = bucket_of(file);
         let Some(bucket) = self.buckets.get_mut(&at) else {
@@ -103,7 +104,7 @@ impl Summary {
         }
     }
 
-    /// One hash for all of it: equal for equal sets only.
+    /// One hash over the whole set: equal only for equal sets.
     #[must_use]
     pub fn root(&self) -> u128 {
         let mut hasher = blake3::Hasher::new();
@@ -134,39 +135,39 @@ impl Summary {
             .collect()
     }
 
-    /// Files in it.
+    /// The number of files in the set.
     #[must_use]
     pub fn files(&self) -> u64 {
         self.buckets.values().map(|bucket| bucket.files).sum()
     }
 
-    /// Files in one bucket of it.
+    /// The number of files in one bucket.
     #[must_use]
     pub fn files_in(&self, bucket: u16) -> u64 {
         self.buckets.get(&bucket).map_or(0, |bucket| bucket.files)
     }
 }
 
-/// What a node shares with each of the others.
+/// The shared sets of this node with each other node.
 #[derive(Default, Debug)]
 pub struct Shared {
     with: BTreeMap<NodeId, Summary>,
 }
 
 impl Shared {
-    /// A replica is held from now on.
+    /// Adds a replica that is held from now on.
     pub fn add(&mut self, me: NodeId, record: &Record) {
         let file = record.key.file_id();
-        let fingerprint = print_of(file, record);
+        let fingerprint = fingerprint_of(file, record);
         for other in others_of(me, record) {
             self.with.entry(other).or_default().add(file, fingerprint);
         }
     }
 
-    /// A replica that was added is held no more.
+    /// Removes a replica that is no longer held.
     pub fn take(&mut self, me: NodeId, record: &Record) {
         let file = record.key.file_id();
-        let fingerprint = print_of(file, record);
+        let fingerprint = fingerprint_of(file, record);
         for other in others_of(me, record) {
             let Some(summary) = self.with.get_mut(&other) else {
                 continue;
@@ -178,7 +179,7 @@ impl Shared {
         }
     }
 
-    /// What is shared with this node.
+    /// The summary of what is shared with this node.
     #[must_use]
     pub fn with(&self, other: NodeId) -> Option<&Summary> {
         self.with.get(&other)
@@ -201,10 +202,10 @@ fn others_of(me: NodeId, record: &Record) -> impl Iterator<Item = NodeId> {
     holders.filter(move |other| names_me && *other != me)
 }
 
-/// A part of a shared set: the files of some buckets whose ids are above one and at most another.
+/// A part of a shared set: the files of some buckets whose ids are above one bound and up to another.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct BucketRange {
-    /// Which buckets.
+    /// The buckets.
     pub buckets: BTreeSet<u16>,
     /// Only files above this one.
     pub after: Option<FileId>,
@@ -213,25 +214,26 @@ pub struct BucketRange {
 }
 
 impl BucketRange {
-    /// Whether a file lies in it.
+    /// Whether a file is in this range.
     #[must_use]
     pub fn has(&self, file: FileId) -> bool {
         Some(file) > self.after && file <= self.until && self.buckets.contains(&bucket_of(file))
     }
 }
 
-/// What was found to differ.
+/// The result of a comparison.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Compared {
-    /// Records that are not as they were marked and, where a span was compared, those in it that were not marked.
+    /// Records that differ from their digest entries and, where a range was compared, those in it that had no
+    /// entry.
     pub records: Vec<Arc<Record>>,
-    /// Listed files that are not held there.
+    /// Listed files that are not held here.
     pub unknown: Vec<FileId>,
-    /// How far the span was compared; files above are still to be.
+    /// How far the range was compared; files above have yet to be.
     pub until: FileId,
 }
 
-/// A comparison under way: marks of another node against the holdings of this one, which are gone through in stretches.
+/// A comparison in progress: another node's digest entries against this node's holdings, page by page.
 #[derive(Debug)]
 pub struct Comparison {
     pub(crate) asker: NodeId,
@@ -242,8 +244,8 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// Compares what `asker` has marked: all that it shares with this node in this span, or, without one, just some
-    /// files.
+    /// Compares `asker`'s digest entries: with a range, everything that it shares with this node in that range;
+    /// without one, just some files.
     #[must_use]
     pub fn new(asker: NodeId, range: Option<BucketRange>, entries: Vec<DigestEntry>) -> Self {
         let until = range.as_ref().map_or(FileId(u64::MAX), |range| range.until);
@@ -259,18 +261,18 @@ impl Comparison {
         }
     }
 
-    /// Whether there is anything to be looked for.
+    /// Whether there is nothing to compare.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.range.is_none() && self.entries.is_empty()
     }
 
-    /// The mark of this file, if it was marked; it counts as known here from now on.
-    pub(crate) fn take_mark(&mut self, file: FileId) -> Option<u64> {
+    /// Takes the digest entry of this file, if it has one. The file then counts as known here.
+    pub(crate) fn take_entry(&mut self, file: FileId) -> Option<u64> {
         self.entries.remove(&file)
     }
 
-    /// This record is to be told. The lowest are kept where there are too many.
+    /// Adds a record to the answer. If there are too many, those with the lowest file ids are kept.
     pub(crate) fn tell(&mut self, file: FileId, record: &Arc<Record>) {
         if file > self.until {
             return;
@@ -283,7 +285,7 @@ impl Comparison {
         }
     }
 
-    /// What was found, once every stretch was gone through.
+    /// The result, after all pages were compared.
     #[must_use]
     pub fn finish(self) -> Compared {
         let until = self.until;
@@ -328,12 +330,12 @@ mod tests {
 
     fn add(summary: &mut Summary, record: &Record) {
         let file = record.key.file_id();
-        summary.add(file, print_of(file, record));
+        summary.add(file, fingerprint_of(file, record));
     }
 
     fn take(summary: &mut Summary, record: &Record) {
         let file = record.key.file_id();
-        summary.take(file, print_of(file, record));
+        summary.take(file, fingerprint_of(file, record));
     }
 
     #[test]
@@ -382,14 +384,14 @@ mod tests {
             until: FileId(u64::MAX),
         };
         let mut comparison = Comparison::new(NodeId::from(2), Some(all), Vec::new());
-        let told = RECONCILE_RECORDS_MAX as u32 + 10;
-        for number in 0..told {
+        let count = RECONCILE_RECORDS_MAX as u32 + 10;
+        for number in 0..count {
             let record = Arc::new(record(number, 1));
             comparison.tell(record.key.file_id(), &record);
         }
         let compared = comparison.finish();
         assert_eq!(compared.records.len(), RECONCILE_RECORDS_MAX);
-        let above = (0..told).filter(|number| record(*number, 1).key.file_id() > compared.until);
+        let above = (0..count).filter(|number| record(*number, 1).key.file_id() > compared.until);
         assert_eq!(above.count(), 10);
     }
 

@@ -1,8 +1,8 @@
-//! `Record`: what is known of a file, and how two records of one file merge.
+//! `Record`: the metadata of a file, and how two records of one file merge.
 //!
-//! Merging takes the greater of two: by version, then by layout. A maximum over a total order is
-//! commutative, associative and idempotent, so records may be heard in any order, any number of times,
-//! and every node ends with the same one.
+//! Merging takes the greater of two: by version, then by layout. A maximum over a total order is commutative,
+//! associative and idempotent. So records may arrive in any order, any number of times, and every node ends with
+//! the same one.
 
 use std::sync::Arc;
 
@@ -11,30 +11,30 @@ use crate::id::NodeId;
 use crate::key::Key;
 use crate::version::Version;
 
-/// Which nodes hold the replicas of a version, and which re-laying that was.
+/// Which nodes hold the replicas of a version, ordered by when the layout was made.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Layout {
-    /// Zero at first, then the author's clock ([`Stamp`](crate::version::Stamp)) when the replicas of a version
-    /// changed nodes; always greater than the one before.
+    /// Zero at first, then a reading of the author's clock ([`Stamp`](crate::version::Stamp)) each time the
+    /// replicas of a version change nodes. Always greater than the counter before.
     pub counter: u64,
-    /// Who laid it; breaks ties between two that re-lay at once.
+    /// The node that made the layout. Breaks ties between two nodes that change the layout concurrently.
     pub author: NodeId,
-    /// The nodes, distinct, in the order of preference.
+    /// The nodes, distinct, in order of preference.
     pub holders: Vec<NodeId>,
 }
 
 impl Layout {
-    /// Whether this node is to hold a replica.
+    /// Whether this node should hold a replica.
     #[must_use]
     pub fn names(&self, node: NodeId) -> bool {
         self.holders.contains(&node)
     }
 }
 
-/// What is known of a file. Ordered so that the greater of two is the newer.
+/// The metadata of a file. Ordered so that the greater of two is the newer.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Record {
-    /// When and by whom it was written.
+    /// When and by which node it was written.
     pub version: Version,
     /// Where its replicas are.
     pub layout: Layout,
@@ -42,9 +42,9 @@ pub struct Record {
     pub deleted: bool,
     /// Bytes.
     pub size: u64,
-    /// Of the content; of no bytes for a tombstone.
+    /// The digest of the content; of no bytes for a tombstone.
     pub digest: Digest,
-    /// As its writer named it.
+    /// As given by the writer.
     pub content_type: Arc<str>,
     /// Replicas wanted.
     pub factor: u32,
@@ -56,11 +56,14 @@ impl Record {
     /// The greater of two records of one file.
     #[must_use]
     pub fn merge(self, other: Self) -> Self {
-        debug_assert_eq!(self.key, other.key, "only records of one file merge");
+        debug_assert_eq!(
+            self.key, other.key,
+            "only records of the same file can be merged"
+        );
         self.max(other)
     }
 
-    /// Whether the layout has fewer replicas than are wanted.
+    /// Whether the layout names fewer replicas than wanted.
     #[must_use]
     pub fn is_degraded(&self) -> bool {
         (self.layout.holders.len() as u64) < u64::from(self.factor)

@@ -1,7 +1,7 @@
-//! The format of a node's own recording: what it was asked, one line a request.
+//! The format of a node's recording: the requests it received, one per line.
 //!
 //! The file is text. Its first line is [`FIRST_LINE`], which carries the version; the second names the columns,
-//! and then comes a line a request:
+//! and each further line is a request:
 //!
 //! ```text
 //! # dataverse recording 1
@@ -12,7 +12,7 @@
 //! | column | what |
 //! |---|---|
 //! | `time` | milliseconds since 1970 |
-//! | `reader` | who asked: an id, 16 hexadecimal digits |
+//! | `reader` | the id of the node that was asked, 16 hexadecimal digits |
 //! | `op` | `read`, `write` or `delete` |
 //! | `id` | the file's id, 16 hexadecimal digits |
 //! | `size` | bytes of the content; 0 when it is not known |
@@ -20,8 +20,8 @@
 //! | `hops` | hops that the content came over; 0 from the node itself |
 //! | `key` | the file's key, only in a recording with names |
 //!
-//! Recordings can be put one behind the other: the first two lines may come again. The node writes with [`Writer`],
-//! which flushes nothing and rotates nothing: that is for whoever owns the file.
+//! Recordings can be concatenated: the first two lines may be repeated. The node writes with [`Writer`], which never
+//! flushes or rotates the file by itself.
 
 use std::io::{self, Write};
 
@@ -36,25 +36,25 @@ pub const COLUMNS: [&str; 7] = ["time", "reader", "op", "id", "size", "outcome",
 /// The name of the last column, which only a recording with names has.
 pub const KEY_COLUMN: &str = "key";
 
-/// How a node answered.
+/// The outcome of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestOutcome {
-    /// A read, from the node's own replica.
+    /// A read served from the node's own replica.
     Replica,
-    /// A read, from the node's own cached copy: a hit.
+    /// A read served from the node's own cached copy: a hit.
     Cached,
-    /// A read, from another node: a miss.
+    /// A read served by another node: a miss.
     Remote,
-    /// There is no such file.
+    /// The file does not exist.
     Missing,
-    /// A write or a deletion that was done.
+    /// A write or deletion that succeeded.
     Done,
-    /// It was not done, or what there is could not be told.
+    /// It failed, or it could not be determined whether the file exists.
     Failed,
 }
 
 impl RequestOutcome {
-    /// Every one.
+    /// Every outcome.
     pub const ALL: [Self; 6] = [
         Self::Replica,
         Self::Cached,
@@ -64,7 +64,7 @@ impl RequestOutcome {
         Self::Failed,
     ];
 
-    /// The word for it.
+    /// The outcome's name in a recording.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -77,14 +77,14 @@ impl RequestOutcome {
         }
     }
 
-    /// Whether there was a file to read, or one that changed: else the request says nothing about what there is.
+    /// Whether a file was read or changed. Otherwise the request says nothing about which files exist.
     #[must_use]
     pub const fn is_of_a_file(self) -> bool {
         !matches!(self, Self::Missing | Self::Failed)
     }
 
-    /// Whether the node's cache had anything to do with it: a file that is not there, or that the node keeps for
-    /// good, says nothing about what to cache.
+    /// Whether the node's cache was involved. A file that does not exist, or that the node holds as a replica,
+    /// says nothing about what to cache.
     #[must_use]
     pub const fn is_of_the_cache(self) -> bool {
         matches!(self, Self::Cached | Self::Remote | Self::Done)
@@ -98,7 +98,7 @@ pub struct Line<'a> {
     pub time: Millis,
     /// Who asked.
     pub reader: u64,
-    /// What.
+    /// The operation.
     pub op: Op,
     /// The file's id.
     pub id: u64,
@@ -140,10 +140,10 @@ pub struct Writer<W> {
 }
 
 impl<W: Write> Writer<W> {
-    /// Writes the first two lines; with `names`, every line will have the file's key.
+    /// Writes the first two lines. With `names`, every line has the file's key.
     ///
     /// # Errors
-    /// What the output says.
+    /// Any error of the output.
     pub fn begin(mut out: W, names: bool) -> io::Result<Self> {
         let key = if names { ",key" } else { "" };
         writeln!(out, "{FIRST_LINE}\n{}{key}", COLUMNS.join(","))?;
@@ -154,10 +154,10 @@ impl<W: Write> Writer<W> {
         })
     }
 
-    /// Writes a line, in one go; its bytes.
+    /// Writes a line with a single call; returns its length in bytes.
     ///
     /// # Errors
-    /// What the output says.
+    /// Any error of the output.
     pub fn write(&mut self, line: &Line<'_>) -> io::Result<u64> {
         self.line.clear();
         write!(
@@ -172,7 +172,7 @@ impl<W: Write> Writer<W> {
             line.hops
         )?;
         if self.names {
-            // A key may have commas and quotes.
+            // A key may contain commas and quotes.
             let key = line.key.unwrap_or_default().replace('"', "\"\"");
             write!(self.line, ",\"{key}\"")?;
         }
@@ -181,10 +181,10 @@ impl<W: Write> Writer<W> {
         Ok(self.line.len() as u64)
     }
 
-    /// Hands out what was buffered.
+    /// Flushes the output.
     ///
     /// # Errors
-    /// What the output says.
+    /// Any error of the output.
     pub fn flush(&mut self) -> io::Result<()> {
         self.out.flush()
     }
@@ -195,26 +195,26 @@ impl<W: Write> Writer<W> {
     }
 }
 
-/// Whether these first bytes of a file are those of a recording.
+/// Whether a file that begins with these bytes is a recording.
 #[must_use]
 pub fn begins(bytes: &[u8]) -> bool {
     bytes.starts_with(ANY_FIRST_LINE.as_bytes())
 }
 
-/// What a request asks.
+/// The operation of a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Op {
-    /// The content.
+    /// Read the content.
     #[default]
     Read,
-    /// That there be new content.
+    /// Store new content.
     Write,
-    /// That there be none.
+    /// Delete the file.
     Delete,
 }
 
 impl Op {
-    /// The word for it.
+    /// The operation's name in a recording.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

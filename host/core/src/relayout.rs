@@ -1,42 +1,43 @@
-//! Relayout: the one way in which replicas change nodes. Here it is decided what a file needs and by whom;
-//! copying, committing and letting go are the driver's.
+//! Relayout: the only way in which replicas change nodes. This module decides what a file needs and which node
+//! acts; the driver copies, commits and releases.
 //!
-//! Repair, drain, move and the making up of a degraded write are the same question: which of the holders stay
-//! ([`Need::keep`]), and how many copies are to be made elsewhere ([`Need::wanted`]). Of all holders only one acts: the first
-//! that lives. Two that act at once, because each takes the other for gone, do no harm: the greater of their layouts wins, and a node
-//! lets go only when every holder of the greater one has said that it holds (docs/decisions/0011).
+//! Re-replication, draining, moving a replica and completing a degraded write are the same question: which holders
+//! stay ([`Need::keep`]), and how many copies have to be made on other nodes ([`Need::wanted`]). Only one holder
+//! acts: the first live one. If two act concurrently, because each believes that the other is gone, no harm is
+//! done: the greater layout wins, and a node releases its copy only when every holder of the greater layout has
+//! confirmed its own (docs/decisions/0011).
 
 use crate::id::NodeId;
 use crate::record::Record;
 
-/// How a holder stands, as far as the node that decides knows.
+/// The state of a holder, as far as the deciding node knows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum HolderState {
-    /// It lives.
+    /// It is live.
     Here,
-    /// It is silent, but not for long enough to count as gone.
+    /// It is silent, but not yet long enough to count as gone.
     Away,
     /// It has been silent for longer than `repair.after`.
     Gone,
 }
 
-/// What a file needs of the node that decides.
+/// What the deciding node has to do for a file.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Need {
-    /// The holders that stay, in the layout's order.
+    /// The holders that stay, in the order of the layout.
     pub keep: Vec<NodeId>,
-    /// Copies to be made on other nodes.
+    /// Copies to make on other nodes.
     pub wanted: usize,
-    /// Holders that live now: the fewer, the more endangered the file.
+    /// Holders that are live now: the fewer, the more urgent.
     pub lifetime: usize,
-    /// Fewer holders than this would leave the file worse off than it is.
+    /// The new layout must have at least this many holders, or the file would be worse off than before.
     pub holders_min: usize,
 }
 
-/// What this file needs of node `me`, which holds a replica of it. `None` when it needs nothing, or when another
-/// holder sees to it.
+/// What node `me`, which holds a replica, has to do for this file. `None` when the file needs nothing or another
+/// holder is responsible.
 ///
-/// `leaving` says that `me` is being emptied: its replica then goes elsewhere whatever else is the matter.
+/// `leaving` says that `me` is being drained: its replica then moves to another node in any case.
 #[must_use]
 pub fn need(
     record: &Record,
@@ -48,7 +49,7 @@ pub fn need(
     if !record.layout.names(me) {
         return None;
     }
-    let stands = |id: NodeId| {
+    let state_of = |id: NodeId| {
         if id == me {
             HolderState::Here
         } else {
@@ -57,18 +58,20 @@ pub fn need(
     };
     let lifetime = holders
         .iter()
-        .filter(|id| stands(**id) == HolderState::Here)
+        .filter(|id| state_of(**id) == HolderState::Here)
         .count();
-    let stays = |id: &&NodeId| stands(**id) != HolderState::Gone && !(leaving && **id == me);
+    let stays = |id: &&NodeId| state_of(**id) != HolderState::Gone && !(leaving && **id == me);
     let keep: Vec<NodeId> = holders.iter().filter(stays).copied().collect();
     let wanted = (record.factor as usize).saturating_sub(keep.len());
-    let first_living = holders.iter().find(|id| stands(**id) == HolderState::Here);
+    let first_living = holders
+        .iter()
+        .find(|id| state_of(**id) == HolderState::Here);
     if !leaving && (wanted == 0 || first_living != Some(&me)) {
         return None;
     }
     Some(Need {
         holders_min: if leaving && record.deleted {
-            // That a file is gone has to be remembered by one.
+            // One node must remember the deletion.
             1
         } else if leaving {
             lifetime.min(record.factor as usize).max(1)
@@ -81,8 +84,8 @@ pub fn need(
     })
 }
 
-/// What it takes to move the replica of node `from` to another. `None` when there is nothing to move, or when the other
-/// holds one already.
+/// What it takes to move the replica of node `from` to node `to`. `None` when there is nothing to move, or when
+/// `to` already holds a replica.
 #[must_use]
 pub fn move_away(record: &Record, from: NodeId, to: NodeId) -> Option<Need> {
     let layout = &record.layout;
@@ -132,16 +135,17 @@ mod tests {
         }
     }
 
-    /// What node `me` of the holders 1, 2 and 3 is to do: who stays, copies wanted, holders at least.
+    /// What node `me` of the holders 1, 2 and 3 has to do: which holders stay, copies wanted, minimum number of
+    /// holders.
     fn check(
         me: u128,
         leaving: bool,
-        standings: [HolderState; 3],
+        states: [HolderState; 3],
         expected: Option<(&[u128], usize, usize)>,
     ) {
         let standing = |node: NodeId| {
             let at = (1..=3).position(|number| id(number) == node);
-            standings[at.expect("only holders are asked about")]
+            states[at.expect("only holders are asked about")]
         };
         let need = need(&record(&[1, 2, 3], 3), id(me), leaving, standing);
         let found = need.map(|need| (need.keep, need.wanted, need.holders_min));
@@ -162,7 +166,7 @@ mod tests {
     fn a_brief_outage_moves_nothing() {
         check(1, false, [Here, Here, Away], None);
         check(2, false, [Away, Here, Here], None);
-        // The one that is away stays a holder, and is not waited for.
+        // The holder that is away stays a holder and is not waited for.
         check(2, false, [Away, Here, Gone], Some((&[1, 2], 1, 3)));
     }
 
@@ -176,8 +180,8 @@ mod tests {
     #[test]
     fn a_degraded_write_is_made_up_by_its_first_holder() {
         let of = |me| need(&record(&[1], 2), id(me), false, |_| Here);
-        let made_up = of(1).expect("it lacks a copy");
-        assert_eq!((made_up.keep, made_up.wanted), (vec![id(1)], 1));
+        let completed = of(1).expect("it lacks a copy");
+        assert_eq!((completed.keep, completed.wanted), (vec![id(1)], 1));
         assert_eq!(of(2), None);
     }
 

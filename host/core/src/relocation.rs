@@ -1,8 +1,8 @@
-//! Relocation: whether data moves towards those who read it.
+//! Relocation: whether data moves towards its readers.
 //!
-//! [`Reads`] counts how often files are read through this node; [`plan`] asks the policy about one read
-//! that another node answers, checks its verdict and says what is to be done. Neither does it: nodes that
-//! are to cache a copy may refuse, and a replica moves only by a relayout that its holder performs.
+//! [`Reads`] counts how often files are read through this node. [`plan`] asks the policy about a read that another
+//! node serves, checks its verdict and returns what to do. Neither performs anything: a node that should cache a
+//! copy may refuse, and a replica moves only by a relayout that its holder performs.
 
 use std::collections::BTreeMap;
 
@@ -15,17 +15,17 @@ use crate::policy::{
 };
 use crate::version::Millis;
 
-/// How often each file is read through this node lately: each read counts one and is worth half ten
-/// minutes later.
+/// How often each file was read through this node recently. Each read counts one, and half as much ten minutes
+/// later.
 ///
-/// Exponential decay as in Cormode et al., "Forward decay", 2009. Bounded: when the table is
-/// full, the less read half of it is forgotten.
+/// Exponential decay as in Cormode et al., "Forward decay", 2009. Bounded: when the table is full, the less read
+/// half is dropped.
 #[derive(Debug, Default)]
 pub struct Reads {
     by_file: BTreeMap<FileId, Count>,
 }
 
-/// Thousandths of reads, as they were at some time.
+/// Thousandths of reads, as of some time.
 #[derive(Debug, Clone, Copy)]
 struct Count {
     milli_reads: u64,
@@ -35,14 +35,14 @@ struct Count {
 impl Count {
     fn at(self, now: Millis) -> u64 {
         let age_ms = now.saturating_sub(self.at) as f64;
-        // `libm`, so that the same reads count alike on every machine.
+        // `libm`, so that the same reads give the same count on every machine.
         let worth = libm::exp2(-age_ms / limits::READS_HALVE_AFTER_MS as f64);
         libm::round(self.milli_reads as f64 * worth) as u64
     }
 }
 
 impl Reads {
-    /// Counts a read of this file and returns how many there were lately, this one included.
+    /// Counts a read of this file and returns its recent reads, this one included.
     pub fn count(&mut self, file: FileId, now: Millis) -> u32 {
         if self.by_file.len() >= limits::READS_FILES_MAX && !self.by_file.contains_key(&file) {
             self.forget_half(now);
@@ -53,13 +53,13 @@ impl Reads {
         });
         *count = Count {
             milli_reads: count.at(now).saturating_add(1000),
-            // A clock that jumps back must not make old reads young again.
+            // A clock that jumps back must not make old reads recent again.
             at: now.max(count.at),
         };
         reads(count.milli_reads)
     }
 
-    /// How often this file was read lately.
+    /// The recent reads of this file.
     #[must_use]
     pub fn of(&self, file: FileId, now: Millis) -> u32 {
         self.by_file
@@ -67,7 +67,8 @@ impl Reads {
             .map_or(0, |count| reads(count.at(now)))
     }
 
-    /// Half at once, so that the cost of finding the least read is shared by many reads.
+    /// Drops half of the table in one go, so that the cost of finding the least read files is shared by many
+    /// reads.
     fn forget_half(&mut self, now: Millis) {
         let mut worth: Vec<(u64, FileId)> = self
             .by_file
@@ -86,7 +87,7 @@ fn reads(milli_reads: u64) -> u32 {
     u32::try_from(milli_reads.saturating_add(500) / 1000).unwrap_or(u32::MAX)
 }
 
-/// One node between the reader and the file.
+/// One node on the path from the reader to the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PathNode {
     /// The node.
@@ -97,22 +98,22 @@ pub struct PathNode {
     pub has_copy: bool,
 }
 
-/// What is to be done about a read.
+/// What to do about a read.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct RelocationPlan {
-    /// Nodes that shall cache a copy and have none, in the policy's order.
+    /// Nodes that should cache a copy and have none, in the policy's order.
     pub copy_to: Vec<NodeId>,
-    /// The node to which the holder's replica shall move. May be in `copy_to` as well: the cached copy
-    /// then becomes the replica.
+    /// The node to which the holder's replica should move. May be in `copy_to` as well: its cached copy then
+    /// becomes the replica.
     pub move_to: Option<NodeId>,
-    /// What the policy did wrong, if the baseline answered in its stead.
+    /// The policy's fault, if the baseline answered instead.
     pub fault: Option<Fault>,
 }
 
-/// Asks `policy` about a read that the last node of `path` answers to the first, and checks what it says.
+/// Asks `policy` about a read at the first node of `path` that the last node serves, and checks its answer.
 ///
-/// Nodes that have a copy are passed over; a move counts only when the hit was a replica; an index that
-/// names no node of the path, or one twice, is a fault, and the baseline answers.
+/// Nodes that already have a copy are skipped. A move counts only when the hit was a replica. An index that is out
+/// of range, or named twice, is a fault, and the baseline answers.
 pub fn plan(
     policy: &mut dyn Relocation,
     file: FileView,
@@ -310,7 +311,7 @@ mod tests {
             }
             let exact: f64 = times.iter()
                 .map(|&time| (-((now - time) as f64) / HALF_LIFE as f64).exp2()).sum();
-            // Half a read of rounding at the end and half a thousandth at each of the steps.
+            // Half a read of rounding at the end, and half a thousandth at each step.
             prop_assert!((f64::from(last) - exact).abs() <= 0.5 + 0.0005 * times.len() as f64);
         }
 

@@ -1,27 +1,27 @@
-//! Which holdings a check of all content has still to do.
+//! Scrub: which holdings a pass over all content still has to check.
 //!
-//! A pass goes through the holdings in the order of their keys, because that order needs no list of its own: where
-//! the pass stopped is one key, and after a restart what it has done already is told by when each holding was last
-//! checked. Oldest first would sort a million holdings to come to the same end, since a pass leaves none out.
+//! A pass goes through the holdings in order of their keys, which needs no list: its position is one key, and
+//! after a restart the time at which each holding was last checked tells what the pass has already done. Checking
+//! the oldest first would mean sorting a million holdings to the same end, since a pass leaves none out.
 
 use crate::holdings::{Holding, Holdings};
 use crate::key::Key;
 use crate::limits;
 use crate::version::Millis;
 
-/// One stretch of the holdings.
+/// One page of the holdings.
 #[derive(Debug, Default)]
 pub struct UncheckedPage {
-    /// Those that are still to be checked, in the order of the key.
+    /// Those still to be checked, ordered by key.
     pub due: Vec<Holding>,
-    /// Where to go on, unless everything was seen.
+    /// Where the next page starts; `None` at the end.
     pub resume_after: Option<Key>,
 }
 
-/// Looks through at most [`limits::SCAN_KEYS_MAX`] holdings for those whose content was not checked after a pass
-/// `began`; called again with where it stopped, so that no lock is held for the length of a whole look. Content
-/// that seems to have been checked after `now`, by a clock that was wrong, counts as unchecked. Tombstones have no
-/// content.
+/// Looks for holdings whose content was not checked since the pass `began`, among at most
+/// [`limits::SCAN_KEYS_MAX`]. Call it again with the place where it stopped, so that the lock is not held during a
+/// whole pass. Content that was checked after `now`, by a clock that was wrong, counts as unchecked. Tombstones
+/// have no content.
 #[must_use]
 pub fn unchecked(
     holdings: &Holdings,
@@ -105,7 +105,7 @@ mod tests {
         let due = ["a/as-it-began", "a/before", "a/by-a-wrong-clock"];
         assert_eq!(names(&page), due);
         assert_eq!(page.resume_after, None);
-        // The clock was set back since the pass began.
+        // The clock was set back after the pass began.
         let page = unchecked(&holdings, 100, 50, None);
         assert_eq!(page.due.len(), 4);
     }

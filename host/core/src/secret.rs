@@ -1,33 +1,33 @@
 //! The secret of a data folder, and the proof that a node has it.
 //!
-//! Anyone can say that it is some node. Only a node that runs in the data folder, or in a copy of it, knows the
-//! secret that lies there: so a node that is told of another one under its own id asks that one to prove it. The
-//! proof is a keyed hash (BLAKE3, section 2.3 of its paper) over a number that the asker has just drawn, the id and
-//! the run of whoever answers. It can't be kept for later, and one that is passed on still speaks for the run that
-//! made it. The secret itself never leaves the folder, and is not shown.
+//! Any node can claim any id. Only a node that runs in the data folder, or in a copy of it, knows the secret
+//! stored there. So a node that hears of another one with its own id asks it for a proof: a keyed hash (BLAKE3,
+//! section 2.3 of its paper) over a fresh random nonce from the asking node, the id, and the answering node's run.
+//! A proof cannot be kept for later, and a proof that was passed on still names the run that made it. The secret
+//! never leaves the folder and is never displayed.
 
 use std::fmt;
 
 use crate::id::NodeId;
 
-/// What a data folder and its copies have in common, and nobody else knows.
+/// The secret shared by a data folder and its copies.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret([u8; 32]);
 
 impl Secret {
-    /// The one that was kept as these bytes.
+    /// The secret stored as these bytes.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 
-    /// As it is kept.
+    /// The bytes to store.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
 
-    /// Proves to whoever drew this nonce that the node of this id knows the secret in this run.
+    /// Proves to the sender of this nonce that the node with this id knows the secret, in this run.
     #[must_use]
     pub fn prove(&self, nonce: &Nonce, id: NodeId, instance: u64) -> Proof {
         let mut hasher = blake3::Hasher::new_keyed(&self.0);
@@ -44,17 +44,17 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// A number that is used once: whoever wants a proof draws it.
+/// A random number used once, chosen by the node that wants a proof.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Nonce(Vec<u8>);
 
 impl Nonce {
-    /// Bytes of it at least.
+    /// Minimum length in bytes.
     pub const BYTES_MIN: usize = 16;
-    /// Bytes of it at most.
+    /// Maximum length in bytes.
     pub const BYTES_MAX: usize = 32;
 
-    /// These bytes, if there are as many as there may be.
+    /// A nonce of these bytes; `None` if there are too few or too many.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let fits = (Self::BYTES_MIN..=Self::BYTES_MAX).contains(&bytes.len());
@@ -74,18 +74,18 @@ impl From<[u8; 32]> for Nonce {
     }
 }
 
-/// What only a node with the secret can answer to a nonce. Comparing two takes the same time whatever they are.
+/// The answer to a nonce that only a node with the secret can give. Comparing two proofs takes constant time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Proof(blake3::Hash);
 
 impl Proof {
-    /// The one that was sent as these bytes.
+    /// The proof received as these bytes.
     #[must_use]
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(blake3::Hash::from_bytes(bytes))
     }
 
-    /// As it is sent.
+    /// The bytes to send.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; 32] {
         self.0.as_bytes()

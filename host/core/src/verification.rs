@@ -1,8 +1,8 @@
-//! Doubt: what a node that was away for long makes of its own copies, one file at a time.
+//! Verification: whether a node that was away for long may keep a copy, one file at a time.
 //!
-//! While it was away a file may have been deleted, and the others may have forgotten that meanwhile. So each copy is
-//! searched for. What the others answered is judged here; searching and what follows are the driver's. The
-//! reasoning, also about what can be lost and what can come back, is in docs/decisions/0013.
+//! While the node was away a file may have been deleted, and the other nodes may have forgotten the deletion
+//! since. So the node searches for each of its files. This module judges the answers; the driver searches and acts
+//! on the finding. The reasoning, including what can be lost and what can come back, is in docs/decisions/0013.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::record::Record;
 use crate::search::Answer;
 use crate::version::Version;
 
-/// What one search for a doubted file has brought so far.
+/// The answers to one search for an unverified file.
 #[derive(Debug)]
 pub struct CopyCheck {
     record: Arc<Record>,
@@ -22,28 +22,29 @@ pub struct CopyCheck {
     heard: BTreeMap<NodeId, Option<Version>>,
 }
 
-/// What is to become of a doubted copy.
+/// What happens to an unverified copy.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Finding {
-    /// The file exists: this record was found at a node that does not doubt it.
+    /// The file exists: another node has this record in a verified replica.
     Found(Arc<Record>),
-    /// Somebody knows of a greater version, which may be a deletion.
+    /// A node knows of a greater version, which may be a deletion.
     Superseded {
-        /// Which.
+        /// The greater version.
         version: Version,
-        /// Who knows of it.
+        /// The node that knows of it.
         by: NodeId,
     },
-    /// A node that was to hold the file is there and has never heard of it: it was deleted, and that was forgotten.
+    /// A node that should hold the file is reachable and has never heard of it: the file was deleted, and the
+    /// deletion forgotten.
     Forgotten(NodeId),
-    /// Nobody who is there knows better: the copy stands.
+    /// No reachable node knows of anything newer: the copy is kept.
     Stands,
-    /// Not everyone who is there could be asked.
+    /// Not every reachable node could be asked.
     Unclear,
 }
 
 impl CopyCheck {
-    /// An inquiry into this copy.
+    /// Starts the check of this copy.
     #[must_use]
     pub const fn into(record: Arc<Record>) -> Self {
         Self {
@@ -53,7 +54,8 @@ impl CopyCheck {
         }
     }
 
-    /// Takes in what a node answered, and leaves in it only what ends the search: a replica that its node does not doubt.
+    /// Records a node's answer, and removes every hit from it that does not end the search: only verified replicas
+    /// remain.
     pub fn hear(&mut self, from: NodeId, answer: &mut Answer) {
         let known = answer.hits.iter().map(|hit| hit.record.version);
         let known = known.chain(answer.known.map(|heard| heard.version)).max();
@@ -67,7 +69,7 @@ impl CopyCheck {
         }
     }
 
-    /// What is to become of the copy on `me`. `complete` says whether everyone who is there was asked and answered.
+    /// What happens to the copy on `me`. `complete` says whether every reachable node was asked and answered.
     #[must_use]
     pub fn finding(self, me: NodeId, complete: bool) -> Finding {
         let version = self.record.version;
@@ -155,7 +157,7 @@ mod tests {
         }
     }
 
-    /// What becomes of a copy of version 5 after these answers.
+    /// What happens to a copy of version 5 after these answers.
     fn check(answers: Vec<(u128, Answer)>, complete: bool, expected: Finding) {
         let mut check = CopyCheck::into(record(5));
         for (from, mut answer) in answers {

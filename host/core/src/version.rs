@@ -1,8 +1,8 @@
 //! `Version`: the total order of the writes to a key, and the hybrid logical clock that stamps them.
 //!
-//! The clock (Kulkarni et al., "Logical Physical Clocks", 2014) follows wall time as long as it can and
-//! counts on where wall time stands still or jumps back, so a stamp is always greater than every stamp
-//! seen before. It reads no clock itself: wall time is an argument.
+//! The clock (Kulkarni et al., "Logical Physical Clocks", 2014) follows wall time where it can, and increments a
+//! counter where wall time stands still or jumps back, so every stamp is greater than all stamps seen before. It
+//! reads no clock itself: wall time is an argument.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,10 +10,10 @@ use std::str::FromStr;
 use crate::id::NodeId;
 use crate::limits;
 
-/// Milliseconds since the Unix epoch on a node, since the run began in the lab.
+/// Milliseconds since the Unix epoch on a node, and since the start of the run in the lab.
 pub type Millis = u64;
 
-/// A reading of the hybrid logical clock: 48 bits of milliseconds, then 16 bits of count.
+/// A reading of the hybrid logical clock: 48 bits of milliseconds, then a 16-bit counter.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Stamp(pub u64);
 
@@ -26,19 +26,19 @@ impl Stamp {
         Self(now << COUNT_BITS)
     }
 
-    /// The millisecond that the stamp stands for.
+    /// The stamp's milliseconds.
     #[must_use]
     pub const fn millis(self) -> Millis {
         self.0 >> COUNT_BITS
     }
 }
 
-/// When and by whom a file was written: a total order of the writes to a key.
+/// When and by which node a file was written: a total order of the writes to a key.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Version {
     /// Compared first.
     pub stamp: Stamp,
-    /// Breaks ties between nodes that stamp alike.
+    /// Breaks ties between nodes that give out the same stamp.
     pub writer: NodeId,
 }
 
@@ -69,7 +69,7 @@ impl FromStr for Version {
     }
 }
 
-/// A stamp from a peer whose clock is too far ahead to be believed.
+/// A peer's stamp that is implausibly far ahead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("its clock is {ahead_ms} ms ahead of ours, more than the {max} ms allowed: check the clocks of both machines", max = limits::CLOCK_AHEAD_MS_MAX)]
 pub struct ClockAhead {
@@ -79,8 +79,8 @@ pub struct ClockAhead {
 
 /// A node's hybrid logical clock.
 ///
-/// The driver persists a *ceiling* ahead of use: no stamp at or above it is given out, and a restart
-/// begins at it. So stamps never go backwards, also across a crash or a wall clock that jumps back.
+/// The driver persists a *ceiling* ahead of use: no stamp at or above it is given out, and a restart begins at it.
+/// So stamps never go backwards, even across a crash or when the wall clock jumps back.
 #[derive(Debug, Clone)]
 pub struct Clock {
     last: Stamp,
@@ -90,7 +90,7 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// A clock that starts where the one before it can have ended.
+    /// A clock that starts at the persisted ceiling, where the previous run can have ended at most.
     #[must_use]
     pub const fn starting_at(persisted_ceiling: Stamp) -> Self {
         Self {
@@ -100,8 +100,8 @@ impl Clock {
         }
     }
 
-    /// A stamp greater than every one given out or observed before, or `None` when the ceiling must be
-    /// raised and persisted first.
+    /// A stamp greater than every one given out or observed before; `None` when the ceiling must first be raised
+    /// and persisted.
     pub fn tick(&mut self, now: Millis) -> Option<Stamp> {
         let next = Stamp(self.last.0 + 1).max(Stamp::at(now));
         if next >= self.ceiling {
@@ -112,11 +112,11 @@ impl Clock {
         Some(next)
     }
 
-    /// Takes in a stamp from elsewhere, so that later stamps are greater. One that the clock has reached
-    /// already is no news, also when the wall clock was set back since.
+    /// Merges a stamp from another node, so that later stamps are greater. A stamp that the clock has already
+    /// reached changes nothing, even if the wall clock was set back since.
     ///
     /// # Errors
-    /// [`ClockAhead`] when it lies more than ten minutes ahead of `now`; the clock is left as it was.
+    /// [`ClockAhead`] when it is more than ten minutes ahead of `now`; the clock is left unchanged.
     pub fn observe(&mut self, stamp: Stamp, now: Millis) -> Result<(), ClockAhead> {
         if stamp <= self.last {
             return Ok(());
@@ -129,29 +129,30 @@ impl Clock {
         Ok(())
     }
 
-    /// The latest stamp given out or observed: what messages carry.
+    /// The latest stamp given out or observed; messages carry it.
     #[must_use]
     pub const fn last(&self) -> Stamp {
         self.last
     }
 
-    /// The ceiling to persist when a node starts: above everything before it, so that no two starts look alike,
-    /// and no further than that. Starting again and again does not carry the clock away from the wall clock.
+    /// The ceiling to persist when a node starts: just above everything before it, so that no two starts share a
+    /// stamp. It goes no further, so restarting again and again does not carry the clock away from wall time.
     #[must_use]
     pub fn ceiling_at_start(&self, now: Millis) -> Stamp {
         Stamp::at(self.last.millis().max(now) + 1)
     }
 
-    /// The same as [`Clock::ceiling_due`], but only as long as stamps are given out: an idle clock needs none.
+    /// As [`Clock::ceiling_due`], but only while stamps are being given out: an idle clock needs no new ceiling.
     #[must_use]
     pub fn ceiling_due_in_use(&self, now: Millis) -> Option<Stamp> {
         self.ceiling_due(now).filter(|_| self.is_used)
     }
 
-    /// The ceiling to persist next when the present one is nearly used up.
+    /// The ceiling to persist next, when the current one is nearly used up.
     ///
-    /// A clock that is ahead of the wall already only counts on, and needs little room: with more, each restart, which
-    /// begins at the ceiling, would carry it as much further ahead, and every node that hears of it.
+    /// A clock that is already ahead of wall time only increments its counter and needs little space. With more,
+    /// each restart, which begins at the ceiling, would carry it further ahead, and with it every node that it
+    /// talks to.
     #[must_use]
     pub fn ceiling_due(&self, now: Millis) -> Option<Stamp> {
         let above = |wall_ms: Millis, count_ms: Millis| {
@@ -163,7 +164,7 @@ impl Clock {
         (soon >= self.ceiling).then_some(next)
     }
 
-    /// Stamps below `ceiling` may be given out: it is durable.
+    /// Raises the ceiling once it is durable: stamps below it may be given out.
     pub fn raise(&mut self, ceiling: Stamp) {
         self.ceiling = self.ceiling.max(ceiling);
         self.is_used = false;
@@ -207,10 +208,10 @@ mod tests {
         for restart in 0..500 {
             let mut clock = Clock::starting_at(ceiling);
             ceiling = clock.ceiling_at_start(now);
-            assert!(ceiling > started, "two starts look alike");
+            assert!(ceiling > started, "two starts share a stamp");
             started = ceiling;
             clock.raise(ceiling);
-            // It writes something now and then, and is up again after a tenth of a second.
+            // It writes something now and then, and is back after a tenth of a second.
             if restart % 5 == 0 {
                 clock.raise(clock.ceiling_due(now).expect("there is no room yet"));
                 ceiling = clock.ceiling;

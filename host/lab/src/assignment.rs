@@ -1,4 +1,4 @@
-//! `Dealt`: one value for all nodes, or a list of values that is dealt to them in turn.
+//! `Dealt`: one value for all nodes, or a list of values assigned to the nodes in turn.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -7,18 +7,18 @@ use serde::de::value::SeqAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, Error, IntoDeserializer, SeqAccess, Visitor};
 use serde::ser::{Serialize, Serializer};
 
-/// One value for all nodes, or at least one that are dealt to them in turn: `"64 MiB"` or `["64 MiB", "1 GiB"]`.
+/// One value for all nodes, or a non-empty list assigned to them in turn: `"64 MiB"` or `["64 MiB", "1 GiB"]`.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Dealt<T>(Vec<T>);
 
 impl<T: Copy> Dealt<T> {
-    /// What the node of this number has.
+    /// The value of the node with this number.
     #[must_use]
     pub fn of(&self, node: u32) -> T {
         self.0[node as usize % self.0.len()]
     }
 
-    /// Every value.
+    /// All values.
     #[must_use]
     pub fn values(&self) -> &[T] {
         &self.0
@@ -31,7 +31,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Reading<T> {
     type Value = Dealt<T>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value for all nodes, or a list of values that is dealt to them in turn")
+        f.write_str("a value for all nodes, or a list of values assigned to them in turn")
     }
 
     fn visit_i64<E: Error>(self, number: i64) -> Result<Dealt<T>, E> {
@@ -53,7 +53,9 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Reading<T> {
     fn visit_seq<A: SeqAccess<'de>>(self, values: A) -> Result<Dealt<T>, A::Error> {
         let values = Vec::deserialize(SeqAccessDeserializer::new(values))?;
         match values.is_empty() {
-            true => Err(A::Error::custom("the list has no value to deal")),
+            true => Err(A::Error::custom(
+                "the list is empty; give at least one value",
+            )),
             false => Ok(Dealt(values)),
         }
     }
@@ -116,7 +118,7 @@ mod tests {
     #[test]
     fn what_is_wrong_in_it_is_told_as_of_the_value_alone() {
         for (text, expected) in [
-            ("[]", "no value to deal"),
+            ("[]", "the list is empty"),
             ("[1, -1]", "-1 is below 0"),
             ("'64'", "is not an amount of bytes"),
             ("true", "expected a value for all nodes"),

@@ -1,4 +1,4 @@
-//! Files that an experiment names, read whole: a topology, a list of sizes.
+//! Reads whole files that an experiment names: a topology, a list of sizes.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -9,26 +9,27 @@ use crate::limits;
 /// The text of a file.
 ///
 /// # Errors
-/// Why it can't be read, with its name: it is not there, no text, or longer than [`limits::LAB_FILE_BYTES_MAX`].
+/// The reason, with the file's name: it does not exist, is not UTF-8, or is longer than
+/// [`limits::LAB_FILE_BYTES_MAX`].
 pub(crate) fn text(path: &Path) -> Result<String, String> {
     let shown = path.display();
     let bytes = bytes(path, limits::LAB_FILE_BYTES_MAX);
     let bytes = bytes.map_err(|error| format!("{shown} can't be read: {error}"))?;
-    String::from_utf8(bytes).map_err(|_| format!("{shown} can't be read: it is no text in UTF-8"))
+    String::from_utf8(bytes).map_err(|_| format!("{shown} can't be read: it is not UTF-8 text"))
 }
 
-/// The bytes of a file. No more than `max` are ever read, whatever the file says of its length: a device or a pipe says
-/// nothing.
+/// The bytes of a file. Reads at most `max` bytes, whatever length the file reports: a device or a pipe reports
+/// none.
 ///
 /// # Errors
-/// It can't be read, or has more.
+/// The file can't be read, or is longer.
 pub(crate) fn bytes(path: &Path, max: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let file = File::open(path)?;
     file.take(max.saturating_add(1)).read_to_end(&mut bytes)?;
     match bytes.len() as u64 > max {
         true => Err(io::Error::other(format!(
-            "it has more than the {max} bytes that are read"
+            "it is longer than the limit of {max} bytes"
         ))),
         false => Ok(bytes),
     }
@@ -41,7 +42,11 @@ mod tests {
     #[test]
     fn a_file_without_end_is_not_read_to_its_end() {
         let refused = bytes(Path::new("/dev/zero"), 1000).expect_err("it has no end");
-        assert!(refused.to_string().contains("more than the 1000 bytes"));
+        assert!(
+            refused
+                .to_string()
+                .contains("longer than the limit of 1000 bytes")
+        );
         assert_eq!(bytes(Path::new("/dev/null"), 0).ok(), Some(Vec::new()));
     }
 }

@@ -1,14 +1,14 @@
 //! The lab: compares policies on simulated networks and recorded traces, with numbers and plots.
 //!
-//! It runs the very files that a node runs, in the same sandbox with the same limits, and drives the same core,
-//! with simulated time. A run depends on its experiment and its seed alone: the same two give the same results
-//! to the bit, on one thread or several. It never talks to a network and reads no clock but to tell how long a
-//! run took.
+//! It runs the same policy files as a node, in the same sandbox with the same limits, and drives the same core;
+//! only time and the network are simulated. A run depends on its experiment and its seed alone: the same two give
+//! bit-identical results, on any number of threads. The lab never talks to a network, and reads the clock only to
+//! report how long a run took.
 //!
 //! ```text
 //! topology ─┐
 //! workload ─┼─► scenario ──► world ──► measures ─┐
-//! shelf ────┘        (one seed, one run)         ├─► results ──► report
+//! library ──┘        (one seed, one run)         ├─► results ──► report
 //! experiment: compare × sweep × repetitions ─────┘
 //! trace ──► single cache ──► miss ratios        placement, search: studies of their own
 //! ```

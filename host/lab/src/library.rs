@@ -1,7 +1,7 @@
-//! `PolicyLibrary`: the policies at hand, each compiled once, by digest.
+//! `PolicyLibrary`: the available policies, each compiled once, by digest.
 //!
-//! A policy is named as an experiment or the command line names it: by the name of one that comes with the
-//! program, by the path of a `.wasm` file, or as `baseline`, the node's native stand-in.
+//! An experiment or the command line names a policy in one of three ways: by the name of a built-in, by the path
+//! of a `.wasm` file, or as `baseline`, the native implementation that every node has.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -18,10 +18,10 @@ use parking_lot::Mutex;
 
 use crate::limits;
 
-/// The name of the native stand-in of each kind.
+/// The name of the native baseline of each kind.
 pub const BASELINE: &str = "baseline";
 
-/// A policy that comes with the program.
+/// A policy that is built into the program.
 #[derive(Clone, Copy, Debug)]
 pub struct BuiltIn {
     /// Its kind.
@@ -32,19 +32,19 @@ pub struct BuiltIn {
     pub wasm: &'static [u8],
 }
 
-/// Why a policy can't be had.
+/// Why a policy is not available.
 #[derive(Debug, thiserror::Error)]
 pub enum ShelfError {
-    /// No built-in policy of this kind has the name, and it is no path of a `.wasm` file.
+    /// No built-in policy of this kind has the name, and it is not the path of a `.wasm` file.
     #[error(
-        "there is no {kind} policy `{name}`; there are {known}, or give the path of a .wasm file"
+        "there is no {kind} policy `{name}`; choose one of {known}, or give the path of a .wasm file"
     )]
     Unknown {
         /// The kind.
         kind: Kind,
         /// The name.
         name: String,
-        /// The names there are.
+        /// The names that exist.
         known: String,
     },
     /// The file can't be read.
@@ -55,10 +55,10 @@ pub enum ShelfError {
         /// Why.
         reason: String,
     },
-    /// The native stand-in was given a configuration.
+    /// The native baseline was given a configuration.
     #[error("`{BASELINE}` takes no configuration; leave it out")]
     Unconfigurable,
-    /// It is no policy that a node would run.
+    /// A node would refuse to run it.
     #[error("{name}: {refusal}")]
     Refused {
         /// Its name or path.
@@ -68,7 +68,7 @@ pub enum ShelfError {
     },
 }
 
-/// Whose calls cost fuel.
+/// Something whose calls cost fuel.
 pub trait Priced {
     /// Fuel of the last call; 0 for native code.
     fn last_fuel(&self) -> u64 {
@@ -76,11 +76,11 @@ pub trait Priced {
     }
 }
 
-/// An instance that places.
+/// An instance that answers placement questions.
 pub trait PricedPlacement: Placement + Priced {}
-/// An instance that evicts.
+/// An instance that answers eviction questions.
 pub trait PricedEviction: Eviction + Priced {}
-/// An instance that relocates.
+/// An instance that answers relocation questions.
 pub trait PricedRelocation: Relocation + Priced {}
 
 impl<P: Placement + Priced> PricedPlacement for P {}
@@ -102,8 +102,9 @@ macro_rules! priced_guests {
 
 priced_guests!(PlacementGuest, EvictionGuest, RelocationGuest);
 
-/// What a decision may take in the lab: as much fuel and memory as on a node. Time is left to fuel, which is the same
-/// on every machine: with the wall clock of a node, a busy machine would turn a decision into a fault.
+/// The limits of a decision in the lab: as much fuel and memory as on a node. Only fuel limits the time, because
+/// it is the same on every machine: under a node's wall-clock limit, a busy machine would turn a decision into a
+/// fault.
 fn guest_limits() -> GuestLimits {
     GuestLimits {
         wall_ms: limits::LAB_WALL_MS_MAX,
@@ -111,29 +112,29 @@ fn guest_limits() -> GuestLimits {
     }
 }
 
-/// A policy that was chosen: what to make instances of.
+/// A policy that was chosen and can be instantiated.
 #[derive(Clone, Debug)]
 pub struct Chosen {
     /// Its name: the built-in's, or the file's stem.
     pub name: String,
     /// Its configuration, a JSON object.
     pub config: String,
-    /// The code; none for the native stand-in.
+    /// The code; none for the native baseline.
     program: Option<Program>,
     limits: GuestLimits,
 }
 
 impl Chosen {
-    /// BLAKE3 of its file; none for the native stand-in.
+    /// BLAKE3 of its file; none for the native baseline.
     #[must_use]
     pub fn digest(&self) -> Option<Digest> {
         self.program.as_ref().map(Program::digest)
     }
 
-    /// An instance that evicts; none when the cache's own order is to answer.
+    /// An instance that answers eviction questions; none if the cache's own order is to answer.
     ///
     /// # Errors
-    /// [`Refusal`] when it does not start or does not take its configuration; so for the other kinds.
+    /// [`Refusal`] when the policy does not start or rejects its configuration; likewise for the other kinds.
     pub fn eviction(&self, seed: u64) -> Result<Option<EvictionGuest>, Refusal> {
         self.program
             .as_ref()
@@ -141,7 +142,7 @@ impl Chosen {
             .transpose()
     }
 
-    /// An instance that places.
+    /// An instance that answers placement questions.
     ///
     /// # Errors
     /// See [`Chosen::eviction`].
@@ -152,7 +153,7 @@ impl Chosen {
         })
     }
 
-    /// An instance that relocates.
+    /// An instance that answers relocation questions.
     ///
     /// # Errors
     /// See [`Chosen::eviction`].
@@ -174,7 +175,7 @@ impl Chosen {
     }
 }
 
-/// The policies at hand.
+/// The available policies.
 pub struct PolicyLibrary {
     sandbox: Arc<Sandbox>,
     built_in: Vec<BuiltIn>,
@@ -182,7 +183,7 @@ pub struct PolicyLibrary {
 }
 
 impl PolicyLibrary {
-    /// A shelf of these, and of all files.
+    /// A library of these built-ins and of any file.
     #[must_use]
     pub fn new(sandbox: Arc<Sandbox>, built_in: Vec<BuiltIn>) -> Self {
         Self {
@@ -192,11 +193,11 @@ impl PolicyLibrary {
         }
     }
 
-    /// The policy of this name or path, with this configuration: a JSON object, or nothing. It is tried once, so
-    /// that a configuration it does not take is refused here.
+    /// The policy of this name or path, with this configuration: a JSON object, or nothing. Tries the policy once,
+    /// so that a configuration that it rejects is refused here.
     ///
     /// # Errors
-    /// [`ShelfError`] when there is none, or none that a node would run.
+    /// [`ShelfError`] when it does not exist, or a node would refuse to run it.
     pub fn choose(&self, kind: Kind, policy: &str, config: &str) -> Result<Chosen, ShelfError> {
         if policy == BASELINE {
             if !matches!(config.trim(), "" | "{}") {

@@ -1,37 +1,38 @@
-//! What a run yields: numbers by name, and the distributions behind them.
+//! The results of a run: numbers by name, and the distributions behind them.
 //!
-//! Every number that a table, a file, an assertion or a plot can name is listed in [`ALL`], with its unit and
-//! which way is better. A number that a run can't have (no search, nothing moved) is absent, not zero.
+//! [`ALL`] lists every number that a table, a file, an assertion or a plot can name, with its unit, whether more or
+//! less is better, and its meaning, which docs/lab.md quotes word for word. A number that does not apply to a run
+//! (nothing was written, nothing failed) is absent, not 0.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// Which way a number is better.
+/// Whether more or less of a number is better.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Better {
     /// More is better.
     Higher,
     /// Less is better.
     Lower,
-    /// It describes; it does not judge.
+    /// Neither: it only describes.
     Neither,
 }
 
-/// A number that runs yield.
+/// A number that describes a run.
 #[derive(Clone, Copy, Debug)]
 pub struct Measure {
-    /// As it is called in files, tables and assertions.
+    /// Its name in files, tables and assertions.
     pub name: &'static str,
     /// Its unit, empty for a ratio or a count.
     pub unit: &'static str,
-    /// Which way is better.
+    /// Whether more or less is better.
     pub better: Better,
-    /// What it says, in a sentence.
+    /// Its meaning, in a sentence.
     pub meaning: &'static str,
 }
 
-/// What one run yielded: one scenario under one seed.
+/// The results of one run: one scenario with one seed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Measures {
     /// By name.
@@ -42,18 +43,18 @@ pub struct Measures {
     pub network: NetworkLoad,
 }
 
-/// Points of a curve, with what its axes mean.
+/// Points of a curve, and the labels of its axes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Series {
-    /// What `x` is, with its unit.
+    /// The label of the `x` axis, with its unit.
     pub x_axis: String,
-    /// What `y` is, with its unit.
+    /// The label of the `y` axis, with its unit.
     pub y_axis: String,
     /// The points, `x` ascending.
     pub points: Vec<(f64, f64)>,
 }
 
-/// How much each node and link had to do.
+/// The load of each node and link.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct NetworkLoad {
     /// By node, in the topology's order.
@@ -62,7 +63,7 @@ pub struct NetworkLoad {
     pub links: Vec<LinkLoad>,
 }
 
-/// What one node had to do.
+/// The load of one node.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct NodeLoad {
     /// Its name in the topology.
@@ -77,12 +78,12 @@ pub struct NodeLoad {
     pub replica_bytes: u64,
 }
 
-/// What one link had to carry.
+/// The load of one link.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LinkLoad {
     /// Its ends, as indices into the nodes.
     pub ends: (u32, u32),
-    /// Bytes of content over it, both ways.
+    /// Bytes of content over it, in both directions.
     pub bytes: u64,
 }
 
@@ -106,55 +107,55 @@ pub const ALL: &[Measure] = &[
         "reads",
         "",
         Better::Neither,
-        "reads of files that there are, after the warm-up, by nodes that are there; what the ratios below are of",
+        "reads of existing files, after the warm-up, by nodes that are up; the ratios below refer to these",
     ),
     measure(
         "hit_ratio",
         "",
         Better::Higher,
-        "reads answered by a copy at the node that was asked, replica or cached, of all reads after the warm-up",
+        "reads answered by a copy on the node that was asked, replica or cached, of all reads after the warm-up",
     ),
     measure(
         "byte_hit_ratio",
         "",
         Better::Higher,
-        "the same, weighed by the bytes of the files",
+        "the same, weighted by the bytes of the files",
     ),
     measure(
         "compulsory_ratio",
         "",
         Better::Neither,
-        "reads that no caching could have answered: the first of a file at a node that held no copy of it, of all reads",
+        "reads that no caching could have answered: the first read of a file at a node that held no copy of it, of all reads",
     ),
     measure(
         "hit_ratio_without_compulsory",
         "",
         Better::Higher,
-        "hits of those reads that were no compulsory misses",
+        "hits, of the reads that were not compulsory misses",
     ),
     measure(
         "cached_ratio",
         "",
         Better::Neither,
-        "reads answered by a cached copy, at the node itself or at another, of all reads; replicas answered the others",
+        "reads answered by a cached copy, on the node itself or on another, of all reads; replicas answered the others",
     ),
     measure(
         "unavailable_ratio",
         "",
         Better::Lower,
-        "reads of files that there are which found no copy in reach, of all reads",
+        "reads of existing files that found no reachable copy, of all reads",
     ),
     measure(
         "outdated_ratio",
         "",
         Better::Lower,
-        "reads answered with an older version than the newest acknowledged, as a network in parts can, of all reads",
+        "reads answered with an older version than the newest acknowledged one, as a split network can, of all reads",
     ),
     measure(
         "hops_mean",
         "hops",
         Better::Lower,
-        "links between the node that was asked and the copy that answered, 0 for its own; mean",
+        "links between the node that was asked and the copy that answered, 0 for its own copy; mean",
     ),
     measure(
         "hops_p50",
@@ -172,13 +173,13 @@ pub const ALL: &[Measure] = &[
         "stretch",
         "",
         Better::Lower,
-        "links to the copies that answered, of the links to the nearest replicas at those times: 1 when cached copies bring nothing nearer, 0 when every read is local; absent when every read met a replica at once",
+        "links to the copies that answered, divided by the links to the nearest replicas at those times: 1 when cached copies bring nothing nearer, 0 when every read is local; absent when every read found a replica at once",
     ),
     measure(
         "latency_ms_mean",
         "ms",
         Better::Lower,
-        "from the question to the last byte: search, asking a replica whether a cached copy is the newest, the way of the request, and the content over the path at the pace of its slowest link; links are never busy; mean",
+        "from the request to the last byte: search, asking a replica whether a cached copy is the newest, the path of the request, and the content over the path at the speed of its slowest link; links are never busy; mean",
     ),
     measure(
         "latency_ms_p50",
@@ -196,7 +197,7 @@ pub const ALL: &[Measure] = &[
         "probes_per_search",
         "probes",
         Better::Lower,
-        "nodes asked over the network by a search of a read; mean over the reads that searched",
+        "nodes that the search of a read asks over the network; mean over the reads that searched",
     ),
     measure(
         "search_ms_mean",
@@ -208,37 +209,37 @@ pub const ALL: &[Measure] = &[
         "link_bytes",
         "bytes",
         Better::Lower,
-        "content over links, each link counted: reads, copies, moves, repair and writes",
+        "content over links, counted on each link: reads, copies, moves, re-replication and writes",
     ),
     measure(
         "link_bytes_per_read",
         "bytes",
         Better::Lower,
-        "the same, for each read",
+        "the same, per read",
     ),
     measure(
         "busiest_link_bytes",
         "bytes",
         Better::Lower,
-        "content over the link that carried most, both ways",
+        "content over the link that carried the most, in both directions",
     ),
     measure(
         "relocated_bytes",
         "bytes",
         Better::Lower,
-        "content copied because relocation said so: copies fetched by nodes on the path other than the reader, and replicas that moved; each copy counted once, whatever its path; the reader's own copy comes along with the read",
+        "content copied because relocation said so: copies fetched by nodes on the path other than the reader, and replicas that moved; each copy counts once, whatever its path; the reader's own copy comes with the read",
     ),
     measure(
         "copies_made",
         "copies",
         Better::Neither,
-        "cached copies that came about because relocation said so and eviction admitted them",
+        "cached copies that relocation asked for and eviction admitted",
     ),
     measure(
         "evictions",
         "copies",
         Better::Neither,
-        "cached copies that made room, or made way for a newer version",
+        "cached copies that were evicted, or replaced by a newer version",
     ),
     measure(
         "moves",
@@ -250,13 +251,13 @@ pub const ALL: &[Measure] = &[
         "repaired_bytes",
         "bytes",
         Better::Lower,
-        "content copied to make up replicas of nodes that failed, or to empty nodes that leave; only in runs in which a node or link went away",
+        "content copied to re-replicate the files of failed nodes, or to drain nodes that leave; only in runs in which a node or link went away",
     ),
     measure(
         "writes_refused_ratio",
         "",
         Better::Lower,
-        "writes refused because the node that was asked had no room, of all writes after the warm-up; only where there are writes",
+        "writes refused because the node that was asked had no space, of all writes after the warm-up; only where there are writes",
     ),
     measure(
         "writes_degraded_ratio",
@@ -268,7 +269,7 @@ pub const ALL: &[Measure] = &[
         "passed_over",
         "requests",
         Better::Neither,
-        "requests that nothing could come of: reads and deletions of files that were deleted, and requests at nodes that were not there",
+        "requests that could have no effect: reads and deletions of deleted files, and requests to nodes that were down",
     ),
     measure(
         "events_missed",
@@ -280,67 +281,67 @@ pub const ALL: &[Measure] = &[
         "served_max_over_mean",
         "",
         Better::Lower,
-        "reads answered by the busiest node, over the mean of the nodes that are there at the end; the asked node answers a hit, the holder of the copy any other read",
+        "reads answered by the busiest node, divided by the mean of the nodes that are up at the end; the node that was asked answers a hit, the holder of the copy any other read",
     ),
     measure(
         "served_cv",
         "",
         Better::Lower,
-        "standard deviation of the reads answered by each node, over their mean",
+        "standard deviation of the reads answered by each node, divided by their mean",
     ),
     measure(
         "stored_max_over_mean",
         "",
         Better::Lower,
-        "bytes of replicas on the fullest node at the end, over the mean",
+        "bytes of replicas on the fullest node at the end, divided by the mean",
     ),
     measure(
         "stored_cv",
         "",
         Better::Lower,
-        "standard deviation of the bytes of replicas on each node at the end, over their mean",
+        "standard deviation of the bytes of replicas on each node at the end, divided by their mean",
     ),
     measure(
         "replicas_per_file",
         "copies",
         Better::Neither,
-        "replicas of a file at the end, on nodes that are there; mean",
+        "replicas of a file at the end, on nodes that are up; mean",
     ),
     measure(
         "cached_per_file",
         "copies",
         Better::Neither,
-        "cached copies of a file at the end, on nodes that are there; mean",
+        "cached copies of a file at the end, on nodes that are up; mean",
     ),
     measure(
         "files_lost",
         "files",
         Better::Lower,
-        "files without any copy on a node that is there at the end; only in runs in which a node or link went away",
+        "files without any copy on a node that is up at the end; only in runs in which a node or link went away",
     ),
     measure(
         "files_degraded",
         "files",
         Better::Lower,
-        "files with fewer replicas than the factor on nodes that are there at the end; only in such runs",
+        "files with fewer replicas than the factor on nodes that are up at the end; only in such runs",
     ),
     measure(
         "search_size_over_even",
         "",
         Better::Lower,
-        "nodes that random probing would ask for a file with the copies there are at the end, over what as many copies spread evenly over the files would need; 1 for even, below 1 when the copies follow the reads well (Cohen, Shenker 2002)",
+        "nodes that random probing would ask for a file with the copies left at the end, divided by what the same number of copies spread evenly over the files would need; 1 for even, below 1 when the copies follow the reads well (Cohen, Shenker 2002)",
     ),
     measure(
         "search_size_over_best",
         "",
         Better::Lower,
-        "the same, over what as many copies spread by the square root of the reads would need: 1 is the least possible, much more when copies of the favourites have driven out those of the rest",
+        "the same, divided by what the same number of copies spread by the square root of the reads would need: 1 is the least possible, much more when copies of the favourites have pushed out those of the rest",
     ),
     measure(
         "placement_decisions",
         "decisions",
         Better::Neither,
-        "questions to placement policies, in the whole run, the first placement of the files included",
+        "questions to placement policies, in the whole run, including the first placement of the files",
     ),
     measure(
         "eviction_decisions",
@@ -365,7 +366,7 @@ pub const ALL: &[Measure] = &[
         "fuel_per_decision",
         "fuel",
         Better::Lower,
-        "fuel of policies for each decision, in the whole run; 0 for native ones",
+        "fuel that policies used per decision, in the whole run; 0 for native ones",
     ),
 ];
 

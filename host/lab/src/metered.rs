@@ -1,4 +1,4 @@
-//! `Metered`: an eviction policy while it is asked one thing, which may take several calls; adds up their fuel.
+//! `Metered`: wraps an eviction policy during one decision, which may take several calls, and adds up their fuel.
 
 use dataverse_core::policy::{Admission, CacheEntry, Eviction, Fault, Slot};
 use dataverse_core::version::Millis;

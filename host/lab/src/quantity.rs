@@ -1,6 +1,6 @@
 //! Quantities as people write them: `"64 MiB"`, `"1%"`, `"90s"`, or a plain number.
 //!
-//! Each type carries the check that it passed. What is refused is refused while the file is read, so that the
+//! Each type carries the check that it passed. Invalid values are refused while the file is parsed, so that the
 //! error names the line.
 
 use std::fmt;
@@ -9,9 +9,9 @@ use std::marker::PhantomData;
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 use serde::ser::{Serialize, Serializer};
 
-/// How a quantity is read.
+/// How a quantity is parsed.
 trait Quantity: Sized {
-    /// What is expected, for the error.
+    /// What is expected, for the error message.
     const EXPECTED: &'static str;
     fn from_number(number: f64) -> Result<Self, String>;
     fn from_text(text: &str) -> Result<Self, String>;
@@ -39,7 +39,7 @@ pub struct Bytes(pub u64);
 /// Bytes, or a share of the bytes of all files: `"64 MiB"` or `"1%"`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Amount {
-    /// So many bytes.
+    /// This many bytes.
     Bytes(u64),
     /// This part of the bytes of all files; may be more than 1.
     OfCatalogue(f64),
@@ -48,19 +48,19 @@ pub enum Amount {
 /// A number of requests, or a share of them: `1000` or `"20%"`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Portion {
-    /// So many.
+    /// This many.
     Count(u64),
     /// This part of all, 0 to 1.
     Share(f64),
 }
 
-/// A time in a run: seconds from its beginning (`60`, `"90s"`, `"5m"`, `"2h"`), or the time at which a share of
-/// the requests has come (`"50%"`).
+/// A time in a run: seconds from its start (`60`, `"90s"`, `"5m"`, `"2h"`), or the moment at which a share of the
+/// requests has been made (`"50%"`).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Moment {
     /// Seconds of simulated time.
     Seconds(f64),
-    /// When this part of the requests has come, 0 to 1.
+    /// When this share of the requests has been made, 0 to 1.
     OfRequests(f64),
 }
 
@@ -89,7 +89,7 @@ impl Positive {
 }
 
 impl Amount {
-    /// In bytes, where all files have so many.
+    /// In bytes, where all files together have `catalogue_bytes`.
     #[must_use]
     pub fn of(self, catalogue_bytes: u64) -> u64 {
         match self {
@@ -100,7 +100,7 @@ impl Amount {
 }
 
 impl Portion {
-    /// As a count of this many.
+    /// As a count, out of `all`.
     #[must_use]
     pub fn of(self, all: u64) -> u64 {
         match self {
@@ -242,7 +242,7 @@ fn bytes(text: &str) -> Option<u64> {
         .then(|| libm::round(count) as u64)
 }
 
-/// A number followed by one of these units; no unit is a prefix of what stands before another.
+/// A number, with an optional exponent, followed by one of these units, none of which starts with `e`.
 fn with_unit(text: &str, units: &[(&str, f64)]) -> Option<f64> {
     let at = text.find(|char: char| char.is_ascii_alphabetic() && char != 'e')?;
     let (number, unit) = text.split_at(at);
@@ -400,7 +400,7 @@ mod tests {
 
     #[test]
     fn an_error_names_the_line() {
-        let error = read::<Share>("7").expect_err("7 is no share");
+        let error = read::<Share>("7").expect_err("7 is not a share");
         assert!(error.contains("line 2"), "{error}");
         assert!(error.contains("7 is not between 0 and 1"), "{error}");
     }

@@ -1,7 +1,7 @@
-//! What an experiment yielded, as `results.json` holds it: all that a table, a plot or another program needs.
+//! The results of an experiment, as `results.json` holds them: all that a table, a plot or another program needs.
 //!
-//! Everything but [`Timings`] depends on the experiment's text, its files and its seed alone, and is the same to
-//! the bit from run to run and on any number of jobs.
+//! Everything except [`Timings`] depends only on the experiment's text, its files and its seed, and is
+//! bit-identical from run to run and for any number of jobs.
 
 use std::collections::BTreeMap;
 
@@ -10,40 +10,40 @@ use serde_json::Value;
 
 use crate::measures::Measures;
 
-/// The format's own version: one more whenever a reader of the one before would misread it.
+/// The version of the format; incremented when a reader of the previous one would misread it.
 pub const FORMAT: u32 = 1;
 
-/// Which values of the sweep a cell stands for, by key: empty without a sweep.
+/// Which values of the sweep a cell has, by key; empty without a sweep.
 pub type Point = BTreeMap<String, Value>;
 
-/// All that an experiment yielded.
+/// All results of an experiment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Results {
-    /// What made them.
+    /// The versions that produced them.
     pub versions: Versions,
-    /// What was asked.
+    /// The experiment itself.
     pub experiment: ExperimentFile,
-    /// The run's seed; those of the repetitions derive from it.
+    /// The run's seed; the seeds of the repetitions derive from it.
     pub seed: u64,
-    /// Whether every repetition of every cell was run: false when it was stopped before its end.
+    /// Whether every repetition of every cell was run; false when the experiment was stopped early.
     pub complete: bool,
-    /// What went in, by content.
+    /// Digests of the inputs.
     pub digests: Digests,
-    /// What was to be compared.
+    /// What was compared.
     pub plan: Plan,
-    /// Sentences that a reader of the numbers has to know: the warm-up, how a trace was read.
+    /// Sentences that a reader of the numbers needs to know: the warm-up, how a trace was read.
     pub notes: Vec<String>,
-    /// One a compare entry and point of the sweep: by point first, then in the order of the plan.
+    /// One per compare entry and point of the sweep: by point first, then in the order of the plan.
     pub cells: Vec<Cell>,
-    /// The cells' numbers over their repetitions: one row a cell, in the same order.
+    /// The cells' measures over their repetitions: one row per cell, in the same order.
     pub table: Vec<Row>,
-    /// What became of the experiment's assertions: one an assertion and point of the sweep.
+    /// The results of the experiment's assertions: one per assertion and point of the sweep.
     pub expectations: Vec<Expectation>,
-    /// How long it took: the one part that differs between two runs.
+    /// How long it took: the only part that differs between two runs.
     pub timings: Timings,
 }
 
-/// What made the results.
+/// The versions that produced the results.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Versions {
     /// Of the program.
@@ -63,21 +63,21 @@ pub struct ExperimentFile {
     pub text: String,
 }
 
-/// BLAKE3 digests, in hexadecimal, of what went in.
+/// BLAKE3 digests of the inputs, in hexadecimal.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Digests {
-    /// Of each policy, by kind and name as `eviction/lru`; empty for the native baselines.
+    /// Of each policy, by kind and name, such as `eviction/lru`; empty for the native baselines.
     pub policies: BTreeMap<String, String>,
     /// Of each other file that was read (traces, topologies, sizes), by its name in the experiment.
     pub files: BTreeMap<String, String>,
 }
 
-/// What was to be compared.
+/// What was compared.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
     /// Names of the compare entries, in order.
     pub compare: Vec<String>,
-    /// The one that the others are set against.
+    /// The entry that the others are compared with.
     pub baseline: String,
     /// The axes of the sweep, in the experiment's order; the last varies fastest.
     pub sweep: Vec<Axis>,
@@ -88,7 +88,7 @@ pub struct Plan {
 /// One axis of the sweep.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Axis {
-    /// The key, dotted, as `nodes.capacity`.
+    /// The dotted key, such as `nodes.capacity`.
     pub key: String,
     /// Its values, in order.
     pub values: Vec<Value>,
@@ -99,42 +99,42 @@ pub struct Axis {
 pub struct Cell {
     /// The compare entry.
     pub compare: String,
-    /// Where in the sweep.
+    /// Its point in the sweep.
     pub point: Point,
-    /// Its runs, in order; fewer than planned when the experiment was stopped.
+    /// Its runs, in order; fewer than planned if the experiment was stopped.
     pub repetitions: Vec<Repetition>,
 }
 
 /// One run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Repetition {
-    /// Its place among the cell's repetitions, from 0; the same one has the same seed in all cells.
+    /// Its position among the cell's repetitions, from 0; the same position has the same seed in all cells.
     pub repetition: u32,
     /// Its seed.
     pub seed: u64,
-    /// What came of it.
+    /// How it ended.
     #[serde(flatten)]
     pub outcome: AssertionOutcome,
 }
 
-/// What came of a run: in the file, the key `measures` or the key `error`.
+/// How a run ended: in the file, the key `measures` or the key `error`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AssertionOutcome {
-    /// Its numbers.
+    /// Its measures.
     Measures(Measures),
-    /// Why there are none.
+    /// Why it has none.
     Error(String),
 }
 
-/// A cell's numbers over its repetitions.
+/// A cell's measures over its repetitions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Row {
     /// The compare entry.
     pub compare: String,
-    /// Where in the sweep.
+    /// Its point in the sweep.
     pub point: Point,
-    /// Runs that failed, and that the numbers are without.
+    /// Runs that failed; the numbers leave them out.
     pub failed: u32,
     /// By measure.
     pub measures: BTreeMap<String, Summary>,
@@ -143,15 +143,15 @@ pub struct Row {
 /// One measure over the repetitions of a cell.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
-    /// Runs that have the number.
+    /// Runs that have the measure.
     pub n: u32,
     /// Their mean.
     pub mean: f64,
-    /// Half the width of the mean's 95 % Student-t interval; none of fewer than two runs.
+    /// Half the width of the mean's 95 % Student-t interval; none for fewer than two runs.
     pub interval: Option<f64>,
     /// Against the baseline at the same point, seed by seed; none for the baseline itself.
     pub difference: Option<Difference>,
-    /// Among the compare entries at the same point; none where the measure does not judge.
+    /// Among the compare entries at the same point; none for a measure that is neither better high nor low.
     pub rank: Option<Rank>,
 }
 
@@ -162,12 +162,12 @@ pub struct Difference {
     pub n: u32,
     /// Their mean difference.
     pub mean: f64,
-    /// Half the width of its 95 % Student-t interval; none of fewer than two pairs.
+    /// Half the width of its 95 % Student-t interval; none for fewer than two pairs.
     pub interval: Option<f64>,
 }
 
 impl Difference {
-    /// Whether the interval leaves zero out: the difference is more than the seeds' chance.
+    /// Whether the interval excludes zero: the difference is more than chance.
     #[must_use]
     pub fn is_significant(&self) -> bool {
         self.interval
@@ -175,10 +175,10 @@ impl Difference {
     }
 }
 
-/// A place among the compare entries, 1 being the best, and how sure it is.
+/// A rank among the compare entries, 1 being the best, and how certain it is.
 ///
-/// An entry that is not significantly worse than the best may be the best: its rank starts at 1. So two entries
-/// whose ranks overlap can't be told apart by these repetitions.
+/// An entry that is not significantly worse than the best may be the best, so its rank starts at 1. These
+/// repetitions cannot tell apart two entries whose ranks overlap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rank {
     /// By the mean alone; equal means share a place.
@@ -192,13 +192,13 @@ pub struct Rank {
 /// One assertion of the experiment, at one point of the sweep.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Expectation {
-    /// As a sentence, as `hit_ratio of gdsf is at least 0.3`.
+    /// As a sentence, such as `hit_ratio of gdsf is at least 0.3`.
     pub expected: String,
     /// Its line in the experiment, from 1.
     pub line: u32,
-    /// Where in the sweep.
+    /// Its point in the sweep.
     pub point: Point,
-    /// Whether it is only told, and may be broken without harm.
+    /// Whether it is only reported, and may fail without changing the exit code.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub optional: bool,
     /// Whether it holds.
@@ -212,7 +212,7 @@ pub struct Expectation {
 pub struct Timings {
     /// From the first run's start to the last one's end, in seconds.
     pub seconds: f64,
-    /// Threads that ran cells.
+    /// Threads that ran the cells.
     pub jobs: u32,
     /// Seconds of each run, by cell and repetition, in the order of the cells.
     pub runs: Vec<Vec<f64>>,
@@ -240,7 +240,7 @@ impl Results {
     }
 }
 
-/// A sweep's value, as a table or an axis shows it: text without quotes, all else as JSON.
+/// A value of a sweep, as a table or an axis shows it: text without quotes, everything else as JSON.
 #[must_use]
 pub fn shown(value: &Value) -> String {
     match value {
@@ -249,7 +249,8 @@ pub fn shown(value: &Value) -> String {
     }
 }
 
-/// A point of the sweep in one line, as `nodes.capacity = 5%, workload.exponent = 0.8`; empty without a sweep.
+/// A point of the sweep in one line, such as `nodes.capacity = 5%, workload.exponent = 0.8`; empty without a
+/// sweep.
 #[must_use]
 pub fn shown_point(point: &Point) -> String {
     let parts: Vec<String> = point
@@ -286,8 +287,8 @@ mod tests {
             }],
             ..Results::default()
         };
-        let text = serde_json::to_string(&results).expect("results are JSON");
-        let read: Results = serde_json::from_str(&text).expect("the same shape");
+        let text = serde_json::to_string(&results).expect("results serialize to JSON");
+        let read: Results = serde_json::from_str(&text).expect("the JSON parses as results");
         assert_eq!(read, results);
         assert!(
             text.contains(r#""seed":9,"error":"it fell over""#),

@@ -1,7 +1,7 @@
 //! `Draw`: a stream of random numbers that is the same on every machine.
 //!
-//! ChaCha8 under a derived seed; logarithms and the like by `libm`, since those of the platform differ in the last
-//! bit. It is not for secrets.
+//! ChaCha8 with a derived seed. Logarithms and the like come from `libm`, because those of the platforms differ in
+//! the last bit. Not for secrets.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -11,7 +11,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 pub(crate) struct Draw(ChaCha8Rng);
 
 impl Draw {
-    /// The stream under this seed, which is to be derived ([`crate::seed::derive`]).
+    /// The stream of this seed, which must be a derived one ([`crate::seed::derive`]).
     pub(crate) fn new(seed: u64) -> Self {
         Self(ChaCha8Rng::seed_from_u64(seed))
     }
@@ -21,15 +21,15 @@ impl Draw {
         self.0.next_u64()
     }
 
-    /// Evenly from 0 (included) to 1 (excluded).
+    /// Uniform from 0 (included) to 1 (excluded).
     pub(crate) fn unit(&mut self) -> f64 {
         (self.bits() >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    /// Evenly from the whole numbers below `end`, which must be above 0. Without bias (Lemire 2019, "Fast random
+    /// Uniform over the whole numbers below `end`, which must be above 0. Without bias (Lemire 2019, "Fast random
     /// integer generation in an interval").
     pub(crate) fn below(&mut self, end: usize) -> usize {
-        assert!(end > 0, "there is a number to draw");
+        assert!(end > 0, "the range holds at least one number");
         let end = end as u64;
         let threshold = end.wrapping_neg() % end;
         loop {
@@ -40,7 +40,7 @@ impl Draw {
         }
     }
 
-    /// Whether something of this probability happens.
+    /// True with this probability.
     pub(crate) fn happens(&mut self, probability: f64) -> bool {
         self.unit() < probability
     }
@@ -56,7 +56,7 @@ impl Draw {
         radius * libm::cos(std::f64::consts::TAU * self.unit())
     }
 
-    /// Puts these into random order (Fisher, Yates).
+    /// Shuffles the items (Fisher, Yates).
     pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
             items.swap(last, self.below(last + 1));

@@ -1,9 +1,9 @@
-//! Seeds: one for the run, and one for everything in it that draws, derived by name.
+//! Seeds: one for the run, from which the seed of everything random in it is derived by name.
 //!
-//! What is derived depends on the run's seed and the name only, so that all policies of an experiment meet the
-//! same requests (paired), and a repetition can be run again by itself.
+//! A derived seed depends only on the run's seed and the name. All policies of an experiment therefore see the
+//! same requests (paired runs), and a single repetition can be run again.
 
-/// The seed of the thing that goes by these names, under `seed`.
+/// Derives the seed of the thing with these names from `seed`.
 ///
 /// ```
 /// use dataverse_lab::seed::derive;
@@ -20,5 +20,5 @@ pub fn derive(seed: u64, names: &[&str]) -> u64 {
     }
     let hash = hasher.finalize();
     let (first, _) = hash.as_bytes().split_at(8);
-    u64::from_le_bytes(first.try_into().expect("eight bytes"))
+    u64::from_le_bytes(first.try_into().expect("a digest has at least eight bytes"))
 }

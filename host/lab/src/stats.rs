@@ -1,32 +1,32 @@
 //! The statistics of repetitions: means with their intervals, paired differences, ranks and quantiles.
 //!
-//! Repetitions are few (five, ten), so that intervals are Student's (1908), not the normal distribution's. They
-//! suppose that the runs' numbers are about normal and independent, which runs under seeds of their own are. All
-//! sums go in the order of the repetitions, so that equal runs give equal bits.
+//! Repetitions are few (five, ten), so the intervals are Student's (1908), not the normal distribution's. They
+//! assume that the runs' numbers are independent, which holds because each run has its own seed, and roughly
+//! normal. All sums are taken in the order of the repetitions, so that equal runs give equal bits.
 
 use statrs::distribution::{ContinuousCDF as _, StudentsT};
 
-/// What the intervals of this module hold with: 95 of 100 such intervals cover the true value.
+/// The confidence of this module's intervals: 95 of 100 such intervals cover the true value.
 pub const CONFIDENCE: f64 = 0.95;
 
-/// A mean, and how sure it is.
+/// A mean and its interval.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Estimate {
     /// Values.
     pub n: u32,
     /// Their mean.
     pub mean: f64,
-    /// Half the width of the mean's 95 % Student-t interval; none of fewer than two values.
+    /// Half the width of the mean's 95 % Student-t interval; none for fewer than two values.
     pub interval: Option<f64>,
 }
 
-/// The mean; none of no values.
+/// The mean; none without values.
 #[must_use]
 pub fn mean(values: &[f64]) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
-/// The sample standard deviation (of n − 1 degrees of freedom); none of fewer than two values.
+/// The sample standard deviation (n − 1 degrees of freedom); none for fewer than two values.
 #[must_use]
 pub fn standard_deviation(values: &[f64]) -> Option<f64> {
     if values.len() < 2 {
@@ -37,7 +37,7 @@ pub fn standard_deviation(values: &[f64]) -> Option<f64> {
     Some((squares / (values.len() - 1) as f64).sqrt())
 }
 
-/// The mean with its interval; none of no values.
+/// The mean with its interval; none without values.
 #[must_use]
 pub fn estimate(values: &[f64]) -> Option<Estimate> {
     let interval = standard_deviation(values)
@@ -49,10 +49,10 @@ pub fn estimate(values: &[f64]) -> Option<Estimate> {
     })
 }
 
-/// The mean of `ours − theirs`, pair by pair, over the pairs of which both have a value.
+/// The mean of `ours − theirs`, pair by pair, over the pairs in which both have a value.
 ///
-/// Runs that share a seed meet the same requests, so that what the seed does to both cancels out: the interval
-/// of the differences is mostly far narrower than that of either side.
+/// Runs with the same seed see the same requests, so the effect of the seed on both cancels out: the interval of
+/// the differences is mostly far narrower than that of either side.
 #[must_use]
 pub fn paired_difference(ours: &[Option<f64>], theirs: &[Option<f64>]) -> Option<Estimate> {
     let differences: Vec<f64> = ours
@@ -63,7 +63,7 @@ pub fn paired_difference(ours: &[Option<f64>], theirs: &[Option<f64>]) -> Option
     estimate(&differences)
 }
 
-/// A place among several, and how sure it is.
+/// A rank among several, and how certain it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ranking {
     /// From 1, by the mean alone; equal means share a place.
@@ -74,11 +74,11 @@ pub struct Ranking {
     pub to: u32,
 }
 
-/// Ranks several by their repetitions, the greatest mean first, or the least if `lower_is_better`.
+/// Ranks several contenders by their repetitions, the greatest mean first, or the least if `lower_is_better`.
 ///
-/// One is significantly better than another when the interval of their paired difference leaves zero out. The
-/// intervals are not widened for the number of comparisons: of twenty pairs that are in truth alike, one is
-/// expected to look different. Those without a value have no rank and are not counted.
+/// One is significantly better than another when the interval of their paired difference excludes zero. The
+/// intervals are not widened for the number of comparisons: of twenty pairs without any true difference, one is
+/// expected to look different. Contenders without a value have no rank and are not counted.
 #[must_use]
 pub fn ranks(contenders: &[Vec<Option<f64>>], lower_is_better: bool) -> Vec<Option<Ranking>> {
     let sign = if lower_is_better { -1.0 } else { 1.0 };
@@ -116,7 +116,7 @@ pub fn ranks(contenders: &[Vec<Option<f64>>], lower_is_better: bool) -> Vec<Opti
         .collect()
 }
 
-/// The sign of a difference that is more than chance.
+/// The sign of a difference that is significant.
 fn sure_sign(difference: Option<Estimate>) -> Option<f64> {
     let Estimate { mean, interval, .. } = difference?;
     (mean != 0.0 && mean.abs() > interval?).then(|| mean.signum())
@@ -126,8 +126,8 @@ fn count(of: usize) -> u32 {
     u32::try_from(of).unwrap_or(u32::MAX)
 }
 
-/// The quantile at `share` (from 0 to 1) of values that ascend, between neighbours in proportion: type 7 of
-/// Hyndman and Fan (1996), as R and `NumPy` have it. None of no values.
+/// The quantile at `share` (from 0 to 1) of ascending values, interpolated linearly between neighbours: type 7 of
+/// Hyndman and Fan (1996), the default of R and `NumPy`. None without values.
 #[must_use]
 pub fn quantile(ascending: &[f64], share: f64) -> Option<f64> {
     let last = ascending.len().checked_sub(1)?;
@@ -138,9 +138,9 @@ pub fn quantile(ascending: &[f64], share: f64) -> Option<f64> {
     Some(ascending[low] + part * (ascending[high] - ascending[low]))
 }
 
-/// Student's t for the 95 % interval of the mean of so many values, which are at least two.
+/// Student's t for the 95 % interval of the mean of `values` values, at least two.
 ///
-/// Rounded to ten digits: the last bits hang on the platform's logarithm, and results must not.
+/// Rounded to ten digits: the last bits depend on the platform's logarithm, and results must not.
 fn critical(values: usize) -> f64 {
     const DIGITS: f64 = 1e9;
     let freedom = (values - 1) as f64;
@@ -180,7 +180,8 @@ mod tests {
         }
     }
 
-    /// Student's own first example (Biometrika 6, 1908): the sleep that two soporifics gave the same ten patients.
+    /// Student's own first example (Biometrika 6, 1908): how much longer the same ten patients slept with each of
+    /// two soporifics.
     #[test]
     fn students_sleepers_come_out_as_published() {
         let first = [0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0];
@@ -241,7 +242,7 @@ mod tests {
 
     #[test]
     fn what_can_not_be_told_apart_shares_a_rank() {
-        // The second and third differ from one another by chance only, the first from both for sure.
+        // The second and third differ only by chance, the first differs from both for certain.
         let contenders = [
             vec![Some(0.9), Some(0.8), Some(0.7)],
             vec![Some(0.5), Some(0.4), Some(0.31)],

@@ -1,20 +1,20 @@
-//! `Wrong`: something that an experiment says and that can't be, by the key that says it.
+//! `Wrong`: an impossible setting of an experiment, and the key that sets it.
 //!
-//! What the parser refuses (an unknown key, a word for a number) names a line by itself. What only shows when
-//! everything is read names the key, from which whoever holds the file finds the line.
+//! Errors of the parser (an unknown key, a word instead of a number) name their line. An error that only shows
+//! once everything has been read names the key instead, and the caller that has the file finds the line.
 
-/// Something that can't be, and the key that asks for it.
+/// An impossible setting, and its key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{key}: {reason}")]
 pub struct Wrong {
-    /// The key with its table, dots between: `topology.nodes`, `event.2.node` (the third event).
+    /// The key with its table, separated by dots: `topology.nodes`, `event.2.node` (the third event).
     pub key: String,
-    /// Why it can't be, and what to do.
+    /// Why it is impossible, and what to do.
     pub reason: String,
 }
 
 impl Wrong {
-    /// This key, for this reason.
+    /// A `Wrong` with this key and reason.
     pub fn new(key: impl Into<String>, reason: impl Into<String>) -> Self {
         Self {
             key: key.into(),

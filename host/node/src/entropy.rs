@@ -1,8 +1,8 @@
-//! Where a node's chance comes from: the numbers of its preparations, the jitter of its pauses, the seed of its
+//! `Entropy`: the node's source of randomness, for preparation ids, jitter of pauses, nonces and the seed of
 //! membership.
 //!
-//! Beside the transport, the store and the clock it is the last thing that a node takes from outside. A real
-//! node draws from the system; a simulation gives a seed, and everything happens again as it did.
+//! Besides transport, store and clock it is the only thing that a node takes from outside. A real node draws from
+//! the system; a simulation passes a seed, so that the same seed reproduces the same run.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,45 +12,44 @@ use parking_lot::Mutex;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-/// A source of chance. Clones share it.
+/// A random number generator. Clones share its state.
 #[derive(Clone)]
 pub struct Entropy(Arc<Mutex<StdRng>>);
 
 impl Entropy {
-    /// Seeded by the system: nobody can foretell what comes.
+    /// Seeded by the system, so its numbers are unpredictable.
     #[must_use]
     pub fn of_system() -> Self {
         Self(Arc::new(Mutex::new(StdRng::from_rng(&mut rand::rng()))))
     }
 
-    /// The same seed gives the same numbers in the same order, as long as the program is the same.
+    /// The same seed gives the same numbers in the same order, within one build of the program.
     #[must_use]
     pub fn seeded(seed: u64) -> Self {
         Self(Arc::new(Mutex::new(StdRng::seed_from_u64(seed))))
     }
 
-    /// A number that names something: no other is the same.
+    /// A random id, unique for practical purposes.
     pub(crate) fn name(&self) -> u128 {
         self.draw(|chance| chance.random())
     }
 
-    /// What something else can be seeded with.
+    /// A seed for another generator.
     pub(crate) fn seed(&self) -> u64 {
         self.draw(|chance| chance.random())
     }
 
-    /// A number that nobody could foretell, for one question.
+    /// An unpredictable number for one challenge.
     pub(crate) fn nonce(&self) -> Nonce {
         self.draw(|chance| Nonce::from(chance.random::<[u8; 32]>()))
     }
 
-    /// Between half and the whole of a pause, so that nodes that failed together do not return together.
+    /// Between half and all of a pause, so that nodes that failed together do not retry together.
     pub(crate) fn jittered(&self, pause: Duration) -> Duration {
         pause.mul_f64(self.draw(|chance| chance.random_range(0.5..1.0)))
     }
 
     fn draw<T>(&self, draw: impl FnOnce(&mut StdRng) -> T) -> T {
-        // A generator is as good after a panic elsewhere as before.
         draw(&mut self.0.lock())
     }
 }

@@ -1,120 +1,122 @@
 //! Every bound and default of this crate in one place.
 //!
-//! A bound keeps outside input from growing without end and can not be configured; a default is what a
-//! setting is when nobody says otherwise. Units come last in a name.
+//! A bound keeps outside input from growing without end and cannot be configured; a default is the value of a
+//! setting that nobody has set. Units come last in a name.
 
 pub use dataverse_sandbox::limits::POLICY_FILE_BYTES_MAX;
 
 use dataverse_core::limits::CANDIDATES_MAX;
 
-/// Content types that are kept once for all records that have them.
+// Files, reads and writes.
+
+/// Content types that are stored once and shared by all records that have them.
 pub const CONTENT_TYPES_SHARED_MAX: usize = 4096;
-/// Nodes that said good-bye and are remembered.
+/// Rounds in which cached copies are evicted to make space for one write.
+pub const SPACE_ROUNDS_MAX: usize = 8;
+/// Copies arriving at this node's disk at the same time.
+pub const TRANSFERS_MAX: usize = 256;
+/// A reader whose range begins this far ahead of an arriving copy does not wait for it.
+pub const TAIL_AHEAD_BYTES_MAX: u64 = 8 << 20;
+/// Prepared contents that wait for their commit.
+pub const PREPARATIONS_MAX: usize = 4096;
+/// Attempts at a commit that gets no answer.
+pub const COMMIT_TRIES_MAX: u32 = 3;
+
+// Members and announcements.
+
+/// Nodes remembered as having left.
 pub const LEFT_MAX: usize = 4096;
-/// Nodes that are told at once that this one leaves.
+/// Leave messages sent concurrently.
 pub const GOODBYES_AT_ONCE_MAX: usize = 16;
-/// Ids under which two nodes were heard that are remembered.
+/// Node ids remembered as used by two nodes.
 pub const CLAIMS_MAX: usize = 256;
+/// Announcements waiting to be sent.
+pub const ANNOUNCEMENTS_QUEUE_MAX: usize = 4096;
+/// Announcements sent concurrently.
+pub const ANNOUNCEMENTS_AT_ONCE_MAX: usize = 64;
 
 // Reconciliation.
 
-/// Files marked in one round with one node; the rest waits for the next.
+/// Digest entries compared in one round with one node; the rest wait for the next round.
 pub const RECONCILE_ENTRIES_A_ROUND_MAX: usize = 65_536;
-/// Copies that one round makes good, here and there; the rest waits for the next.
+/// Missing copies that one round replaces, on either node; the rest wait for the next round.
 pub const RECONCILE_COPIES_MAX: usize = 1024;
-/// Of those so many at once.
+/// Of these, copies made concurrently.
 pub const RECONCILE_COPIES_AT_ONCE_MAX: usize = 4;
-/// A write may still be under way for so long: until then, that it is not everywhere means nothing.
+/// How long a write may still be in flight; until then, a missing copy of it is no difference.
 pub const RECONCILE_GRACE_MS: u64 = 30 * 1000;
-/// Versions of which it is kept since when they are known, because their stamps say that they are young.
+/// Recent versions for which the node remembers when it first heard of them.
 pub const IN_FLIGHT_MAX: usize = 4096;
-/// Rounds that led to nothing, after which the pause until the next grows no more: it doubles with each.
+/// The pause after a fruitless round doubles with each such round in a row, up to this many.
 pub const RECONCILE_FRUITLESS_MAX: u32 = 3;
-/// Nodes compared with in one round; with more, each gets its turn in a later one.
+/// Nodes compared with in one round; where there are more, the others take their turn in later rounds.
 pub const RECONCILE_PEERS_MAX: usize = 1024;
-/// How long a filter that was made is told again.
+/// How long a filter is sent again before a new one is built.
 pub const FILTER_KEPT_MS: u64 = 10 * 1000;
 
-// Doubts.
+// Verification of copies after a long downtime.
 
-/// Copies that are searched for at once, of those that a node doubts.
+/// Unverified copies that are searched for concurrently.
 pub const VERIFICATIONS_AT_ONCE_MAX: usize = 4;
-/// How long a node that comes back waits for news of the members before it draws conclusions from who is silent.
+/// How long a node that comes back waits for gossip before it draws conclusions from silent members.
 pub const VERIFICATION_WAIT_MS: u64 = 10 * 1000;
 
-// The driver.
+// Scrub and healing.
 
-/// Times that cached copies are asked to make room for one write.
-pub const SPACE_ROUNDS_MAX: usize = 8;
-/// Copies on their way to this node's disk at once.
-pub const TRANSFERS_MAX: usize = 256;
-/// A reader this far ahead of a copy that is arriving does not wait for it.
-pub const TAIL_AHEAD_BYTES_MAX: u64 = 8 << 20;
-/// Announcements waiting to be sent.
-pub const ANNOUNCEMENTS_QUEUE_MAX: usize = 4096;
-/// Announcements being sent at once.
-pub const ANNOUNCEMENTS_AT_ONCE_MAX: usize = 64;
-
-// Content that is checked, and made good.
-
-/// Each file counts as at least so many bytes for the pace at which content is checked.
+/// Bytes that each file counts for at least in the pace of a scrub.
 pub const SCRUB_FILE_BYTES_MIN: u64 = 4 << 10;
-/// Contents found to be good that are noted together.
+/// Verified contents that are recorded in one batch.
 pub const SCRUB_NOTES_MAX: usize = 256;
-/// Replicas that are to be made good; what goes beyond is taken up at the next start.
+/// Replicas that wait to be healed; further ones are picked up at the next start.
 pub const HEAL_FILES_MAX: usize = 100_000;
-/// Replicas that are made good at once.
+/// Replicas healed concurrently.
 pub const HEAL_AT_ONCE_MAX: usize = 4;
-/// The first pause before a replica that can't be had is asked for again; doubles from there …
+/// Pause before a replica for which no good copy was found is requested again; it doubles from there …
 pub const HEAL_RETRY_MS_MIN: u64 = 1000;
 /// … up to this.
 pub const HEAL_RETRY_MS_MAX: u64 = 5 * 60 * 1000;
-/// Lost files that a status names; the rest is counted.
+/// Lost files that a status names; the rest are only counted.
 pub const LOST_KEYS_TOLD_MAX: usize = 100;
-/// Times that a commit is asked for when no answer comes.
-pub const COMMIT_TRIES_MAX: u32 = 3;
-/// Contents waiting for their commit.
-pub const PREPARATIONS_MAX: usize = 4096;
 
-// Replicas that change nodes.
+// Relayout, re-replication and release.
 
-/// How long the copies of one relayout may take to be made; a tebibyte at 12 MiB a second.
+/// How long the copies of one relayout may take: enough for a tebibyte at 12 MiB a second.
 pub const RELAYOUT_MS_MAX: u64 = 24 * 60 * 60 * 1000;
-/// Files that one look of repair takes in; the less endangered wait for the next.
+/// Files in the re-replication queue; less endangered ones wait for the next pass.
 pub const REPAIR_QUEUE_MAX: usize = 16_384;
-/// Replicas remembered that are to be let go of.
+/// Replicas remembered as waiting for their release.
 pub const PENDING_RELEASES_MAX: usize = 65_536;
-/// Layouts remembered that nodes could not be told of.
+/// Hints (layouts that a node could not be told of) that are stored.
 pub const HINTS_MAX: usize = 65_536;
-/// Replicas whose holders are asked at once whether they may be let go of.
+/// Replicas whose holders are asked concurrently whether they can be released.
 pub const RELEASES_AT_ONCE_MAX: usize = 16;
-/// Moves of replicas under way at once that others have asked for.
+/// Moves of replicas in progress that other nodes have requested.
 pub const MOVES_MAX: usize = 64;
 
 // HTTP.
 
-/// HTTP connections at once unless told otherwise; fewer where the system allows few open files.
+/// Default of `limit.connections`; fewer where the system allows few open files.
 pub const HTTP_CONNECTIONS_DEFAULT: u32 = 1024;
-/// How long the head of an HTTP request may take to arrive unless told otherwise.
+/// Default of `limit.head`: how long the head of an HTTP request may take to arrive.
 pub const HTTP_HEAD_MS_DEFAULT: u64 = 15 * 1000;
 
-// Policies.
+// Decisions of policies.
 
-/// Decisions whose fuel and time are kept, to tell what is usual.
+/// Recent decisions whose fuel and time are kept for the percentiles.
 pub const POLICY_COSTS_KEPT: usize = 1024;
-/// Questions waiting for a shadow policy; more are dropped, and counted.
-pub const SHADOW_QUEUE_MAX: usize = 4096;
-
-// Seats and shadows.
-
-/// A decision that takes several calls may take so many times as long as one call may.
+/// Wall-clock time of a decision that takes several calls, as a multiple of the limit of one call.
 pub const POLICY_WALLS_A_DECISION: u32 = 4;
+
+// Shadow policies.
+
+/// Questions waiting for a shadow policy; further ones are dropped and counted.
+pub const SHADOW_QUEUE_MAX: usize = 4096;
 /// Placements waiting for a shadow policy: each may name [`CANDIDATES_MAX`] nodes.
 pub const SHADOW_PLACEMENTS_MAX: usize = 256;
-/// Nodes whose bytes are added up to tell how evenly a shadow places; later ones are left out.
+/// Nodes whose bytes are added up for the balance of a shadow placement policy; later ones are left out.
 pub const SHADOW_NODES_MAX: usize = 2 * CANDIDATES_MAX;
 
-// Live policies.
+// Policy specs.
 
 /// Bytes in the name of a policy.
 pub const POLICY_NAME_BYTES_MAX: usize = 64;
@@ -122,56 +124,65 @@ pub const POLICY_NAME_BYTES_MAX: usize = 64;
 pub const POLICIES_TOML_BYTES_MAX: u64 = 256 << 10;
 /// Bytes in the configuration of a policy, as JSON.
 pub const POLICY_CONFIG_BYTES_MAX: usize = 64 << 10;
-/// Levels in the configuration of a policy.
+/// Levels of nesting in the configuration of a policy.
 pub const POLICY_CONFIG_DEPTH_MAX: usize = 32;
-/// Longest wall-clock time for one decision that can be configured.
+/// Highest `wall_ms` that can be configured.
 pub const POLICY_WALL_MS_MAX: u64 = 10_000;
-/// Most memory of one instance that can be configured: all that 32 bits reach.
+/// Highest `memory_mib` that can be configured: all that 32 bits address.
 pub const POLICY_MEMORY_MIB_MAX: u64 = 4096;
-/// Entries of the folder of policies that are looked at.
+
+// The policies folder.
+
+/// Entries of the policies folder that are read.
 pub const POLICY_FOLDER_ENTRIES_MAX: usize = 4096;
-/// Files of policies in the folder that are known; the first by name.
+/// Policy files of the folder that are used: the first ones by name.
 pub const POLICY_FILES_MAX: usize = 256;
-/// Folders that are watched for changes of policies: the folder of policies itself, and those of links.
+/// Folders watched for changes of policies: the policies folder itself and those that links lead to.
 pub const POLICY_WATCHES_MAX: usize = 32;
-/// A folder that never comes to rest is looked at after so many times the pause that would be rest.
+/// A folder that keeps changing is read after this many debounce pauses.
 pub const POLICY_DEBOUNCES_MAX: u32 = 5;
-/// Good policies of each kind that are kept beside the one that decides.
+/// How long a change of the policies folder waits for the lock of another program.
+pub const POLICY_LOCK_MS_MAX: u64 = 5 * 1000;
+
+// The history of policies.
+
+/// Good policies of each kind that are kept besides the active one.
 pub const POLICY_HISTORY_MAX: usize = 3;
-/// Bytes that are said of one of those beside its configuration: its name, digest and limits, and when it took
+/// Bytes of an entry of the history besides the configuration: name, digest, limits, and when the policy took
 /// over or why it is barred.
 pub const POLICY_HISTORY_NOTE_BYTES_MAX: usize = 4 << 10;
-/// Bytes in the list of those: of each kind the one that decides, those before it and the one that is barred,
-/// each with the longest configuration.
+/// Bytes in the history file: for each kind the active policy, those before it and the barred one, each with the
+/// longest configuration.
 pub const POLICY_HISTORY_BYTES_MAX: u64 = (dataverse_core::policy::Kind::ALL.len()
     * (POLICY_HISTORY_MAX + 2)
     * (POLICY_CONFIG_BYTES_MAX + POLICY_HISTORY_NOTE_BYTES_MAX))
     as u64;
-/// Compiled policies that are kept in memory, beside those in use.
+
+// Compiling and trying policies.
+
+/// Compiled policies kept in memory besides those in use.
 pub const POLICY_PROGRAMS_KEPT: usize = 8;
-/// Files of which is remembered what compiling them led to.
+/// Files for which the result of compiling them is remembered.
 pub const POLICY_FINDINGS_KEPT: usize = 1024;
-/// Times that a canary is tried which ran out of time, as one may on a busy machine.
+/// Attempts at a canary that runs out of time, as it may on a busy machine.
 pub const POLICY_CANARIES_MAX: u32 = 3;
-/// How long a change of the folder of policies waits for one that another program makes.
-pub const POLICY_LOCK_MS_MAX: u64 = 5 * 1000;
-/// Changes of policies waiting for their turn; more wait to be taken in.
-pub const POLICY_COMMANDS_MAX: usize = 16;
-/// How long a change of policies may wait for its turn.
-pub const POLICY_TURN_MS_MAX: u64 = 30 * 1000;
-/// How long the answer to a change of policies may take from then on.
-pub const POLICY_COMMAND_MS_MAX: u64 = 60 * 1000;
-
-// The faces of policies.
-
-/// Files of policies that are received and checked at once; more wait.
-pub const HTTP_POLICY_UPLOADS_MAX: usize = 2;
-/// Decisions whose cost a check of a policy keeps.
+/// Decisions whose cost a check of a policy records.
 pub const CHECK_COSTS_MAX: usize = 1 << 16;
-/// How long questions are put to a policy that is checked or installed.
+/// How long a policy that is checked or installed is asked test questions.
 pub const CHECK_MS_MAX: u64 = 20 * 1000;
+
+// Changing policies through the API.
+
+/// Policy changes in the queue; further ones wait to enter it.
+pub const POLICY_COMMANDS_MAX: usize = 16;
+/// How long a policy change may wait for its turn.
+pub const POLICY_TURN_MS_MAX: u64 = 30 * 1000;
+/// How long a policy change may take once its turn has come.
+pub const POLICY_COMMAND_MS_MAX: u64 = 60 * 1000;
+/// Policy files received and checked concurrently; more wait.
+pub const HTTP_POLICY_UPLOADS_MAX: usize = 2;
 
 // Recording of requests.
 
-/// Requests that wait to be written down; more are left out of the recording.
+/// Requests waiting to be written to the recording; further ones are left out of it.
 pub const RECORDING_QUEUE_MAX: usize = 8_192;

@@ -1,15 +1,14 @@
-//! The media type of a file of which nobody stated one: guessed from its name, settled by its content.
+//! `Guess`: the media type of a file whose writer stated none, guessed from its name and settled by its content.
 //!
-//! The name alone says too little twice. Text without a `charset` is shown garbled by browsers, which take it
-//! for Latin-1; so text that is UTF-8 says so. And some endings mean one thing to people who film and another
-//! to people who write: `.ts` is TypeScript or an MPEG transport stream. Only the content tells.
+//! The name is not enough in two cases. Browsers take text without a `charset` for Latin-1 and garble it, so UTF-8
+//! text gets a `charset`. And some extensions have two meanings: `.ts` is TypeScript or an MPEG transport stream.
 //!
 //! Only `text/…` gets a `charset`: JSON is UTF-8 by definition (RFC 8259) and has no such parameter, XML and
-//! SVG declare their encoding themselves. What is no text, or in another encoding, keeps the type without it.
+//! SVG declare their encoding themselves. Content that is not text, or in another encoding, gets the plain type.
 
 use std::str::from_utf8;
 
-/// What an ending means besides what [`mime_guess`] knows, where the content is text.
+/// The type of an extension if the content is text, where that differs from [`mime_guess`].
 const AS_TEXT: [(&str, &str); 11] = [
     ("cts", "text/x-typescript"),
     ("dot", "text/vnd.graphviz"),
@@ -25,27 +24,27 @@ const AS_TEXT: [(&str, &str); 11] = [
 ];
 const UNKNOWN: &str = "application/octet-stream";
 
-/// A guess that gets better as content is seen.
+/// A guess that becomes certain as content is seen.
 #[derive(Debug)]
 pub struct Guess {
     by_name: &'static str,
-    /// What it is if its content is text.
+    /// The type if the content is text.
     as_text: Option<&'static str>,
-    /// `None` where it does not matter.
+    /// `None` where the content makes no difference.
     text: Option<Text>,
 }
 
-/// Whether bytes that come in parts are text in UTF-8.
+/// Checks whether bytes that arrive in parts are UTF-8 text.
 #[derive(Debug, Default)]
 struct Text {
     is_over: bool,
     has_controls: bool,
-    /// The beginning of a character whose rest is still to come.
+    /// The first bytes of a character whose rest has not arrived yet.
     begun: Vec<u8>,
 }
 
 impl Guess {
-    /// What the name of a file says.
+    /// The guess from a file's name.
     pub fn of(name: &str) -> Self {
         let by_name = mime_guess::from_path(name).first_raw().unwrap_or(UNKNOWN);
         let ending = name.rsplit_once('.').map(|(_, ending)| ending);
@@ -62,14 +61,14 @@ impl Guess {
         }
     }
 
-    /// Takes in the next part of the content.
+    /// Looks at the next part of the content.
     pub fn see(&mut self, part: &[u8]) {
         if let Some(text) = &mut self.text {
             text.see(part);
         }
     }
 
-    /// The type, now that all content was seen.
+    /// The type, once all content has been seen.
     pub fn settled(self) -> String {
         let Some(text) = self.text else {
             return self.by_name.to_owned();
@@ -83,11 +82,11 @@ impl Guess {
     }
 }
 
-/// Whether a type is what the name of the file says anyway: programs that send forms guess like that.
+/// Whether a stated type is merely what the file's name suggests: programs that send forms guess it that way.
 pub fn is_what_the_name_says(stated: &str, name: &str) -> bool {
     let guess = mime_guess::from_path(name);
     let mut types = guess.iter_raw().chain([UNKNOWN]);
-    // Browsers call a transport stream by its registered name.
+    // Browsers use the registered name for a transport stream.
     let is_stream = stated.eq_ignore_ascii_case("video/mp2t");
     types.any(|it| it.eq_ignore_ascii_case(stated) || is_stream && it.ends_with("mpeg-tts"))
 }
@@ -109,7 +108,7 @@ impl Text {
         }
     }
 
-    /// Completes a character that was begun; what is left of the part.
+    /// Completes the character begun in an earlier part and returns the rest of this part.
     fn complete<'a>(&mut self, mut part: &'a [u8]) -> &'a [u8] {
         while !self.begun.is_empty()
             && let Some((next, rest)) = part.split_first()

@@ -1,8 +1,9 @@
-//! What a node counts, for Prometheus.
+//! `Metrics`: the counters, gauges and histograms of a node, in Prometheus' text format.
 //!
-//! Each node has a [`Metrics`] of its own, because several nodes may live in one process: nothing here
-//! is global. Names are in this file and its folder and nowhere else, help texts in `describe`; whoever counts calls a method that
-//! says what happened. Nothing here decides anything.
+//! Each node owns its [`Metrics`]; nothing is global, because one process may run several nodes. The rest of the
+//! node calls methods that say what happened; the names of the series are in this file and its folder and nowhere
+//! else. `describe` holds the help texts, `registry` creates series, `scrub` holds those of scrub and healing, and
+//! `policies` renders those of policies. Nothing here decides anything.
 
 mod describe;
 mod policies;
@@ -32,7 +33,7 @@ const PROBES_BUCKETS: &[f64] = &[
     0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 4096.0,
 ];
 
-/// The face through which a client's request came.
+/// The API through which a client's request came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Surface {
     /// HTTP.
@@ -61,7 +62,7 @@ pub enum ReadFrom {
     Remote,
 }
 
-/// As what a copy was made on this node.
+/// The role of a copy made on this node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Copied {
     /// A replica of a new version.
@@ -70,40 +71,40 @@ pub enum Copied {
     Cached,
 }
 
-/// How a comparison with another node ended.
+/// Outcome of a comparison with another node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reconciled {
     /// Both hold the same.
     Agreed,
-    /// Something differed.
+    /// They hold different things.
     Differed,
-    /// The other node did not answer, or not well.
+    /// The other node did not answer, or gave an invalid answer.
     Failed,
 }
 
-/// What was made up after a comparison.
+/// What was done about a difference found by a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MadeUp {
-    /// This node took in a greater record.
+    /// This node stored a greater record.
     Learned,
-    /// The other node was told of a greater record.
+    /// A greater record was sent to the other node.
     Told,
-    /// A replica that was lacking is made good.
+    /// A missing replica was copied.
     Copied,
 }
 
-/// What became of a copy that the node doubted.
+/// Outcome of verifying a copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resolved {
-    /// It stays.
+    /// The copy counts again.
     Trusted,
-    /// The file was deleted, or written anew elsewhere.
+    /// The file was deleted or replaced by a greater version.
     Superseded,
-    /// The file was deleted and that was forgotten: the copy was put aside.
+    /// A holder no longer knows the file, so it was deleted and the deletion forgotten: the copy was quarantined.
     PutAside,
 }
 
-/// Which way something went.
+/// Direction of a transfer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
     /// To this node.
@@ -112,16 +113,16 @@ pub enum Direction {
     Out,
 }
 
-/// How big the store is at this moment.
+/// The current size of the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct StoreSize {
-    /// What it holds as replicas.
+    /// Files and bytes of replicas.
     pub replicas: Total,
-    /// What it holds as cached copies.
+    /// Files and bytes of cached copies.
     pub cached: Total,
-    /// Bytes that it may use.
+    /// Bytes that the store may use.
     pub capacity_bytes: u64,
-    /// Bytes that it has left.
+    /// Bytes that are free.
     pub free_bytes: u64,
 }
 
@@ -161,7 +162,7 @@ pub struct Metrics {
     policies: OnceLock<PoliciesSource>,
 }
 
-/// Tells the figures of a node's policies.
+/// Returns the current figures of a node's policies.
 type PoliciesSource = Box<dyn Fn() -> Vec<PolicyFigures> + Send + Sync>;
 
 impl std::fmt::Debug for Metrics {
@@ -180,7 +181,7 @@ const IN_AND_OUT: [&str; 2] = ["in", "out"];
 const REPLICA_AND_CACHED: [&str; 2] = ["replica", "cached"];
 
 impl Metrics {
-    /// Everything at zero.
+    /// All series at zero.
     #[must_use]
     pub fn new() -> Self {
         let recorder = PrometheusBuilder::new()
@@ -191,10 +192,10 @@ impl Metrics {
             .build_recorder();
         describe::describe(&recorder);
         let new = Registry(&recorder);
-        let bytes = |face| {
+        let bytes = |api| {
             new.counters(
                 "dataverse_bytes_total",
-                &[("face", face)],
+                &[("face", api)],
                 "direction",
                 IN_AND_OUT,
             )
@@ -277,7 +278,7 @@ impl Metrics {
         }
     }
 
-    /// A client's request was answered. `route` is the declared route, never the path itself, so that
+    /// Counts an answered client request. `route` is the declared route, never the path itself, so that
     /// the number of series stays bounded.
     pub fn request(
         &self,
@@ -287,10 +288,10 @@ impl Metrics {
         status: u16,
         took: Duration,
     ) {
-        let face = Label::from_static_parts("face", surface.as_str());
+        let api = Label::from_static_parts("face", surface.as_str());
         let route = Label::new("route", route.to_owned());
         let labels = vec![
-            face.clone(),
+            api.clone(),
             Label::from_static_parts("method", method),
             route.clone(),
             Label::new("status", status.to_string()),
@@ -301,18 +302,18 @@ impl Metrics {
                 &METADATA,
             )
             .increment(1);
-        let key = Key::from_parts("dataverse_request_seconds", vec![face, route]);
+        let key = Key::from_parts("dataverse_request_seconds", vec![api, route]);
         self.recorder
             .register_histogram(&key, &METADATA)
             .record(took);
     }
 
-    /// What the overlay counts.
+    /// The counters of the overlay.
     pub const fn overlay(&self) -> &Arc<Counters> {
         &self.overlay
     }
 
-    /// The counter of content bytes that clients send or are sent.
+    /// The counter of content bytes from or to clients.
     pub fn client_bytes(&self, surface: Surface, direction: Direction) -> Counter {
         let counters = match surface {
             Surface::Http => &self.http_bytes,
@@ -321,12 +322,12 @@ impl Metrics {
         counters[direction as usize].clone()
     }
 
-    /// The counter of content bytes that other nodes send or are sent.
+    /// The counter of content bytes from or to other nodes.
     pub fn peer_bytes(&self, direction: Direction) -> Counter {
         self.peer_bytes[direction as usize].clone()
     }
 
-    /// A search ended: how, at which hop its nearest hit was, how many nodes were asked.
+    /// Counts a finished search: its outcome, the hop of its nearest hit, and how many nodes it asked.
     pub fn search(&self, outcome: &'static str, hops: Option<u32>, probes: u32, took: Duration) {
         let label = Label::from_static_parts("outcome", outcome);
         self.recorder
@@ -342,12 +343,12 @@ impl Metrics {
         self.search_seconds.record(took);
     }
 
-    /// A read began.
+    /// Counts a read when it begins.
     pub fn read(&self, from: ReadFrom) {
         self.reads[from as usize].increment(1);
     }
 
-    /// A write was acknowledged.
+    /// Counts an acknowledged write.
     pub fn written(&self, degraded: bool) {
         self.writes.increment(1);
         if degraded {
@@ -355,59 +356,59 @@ impl Metrics {
         }
     }
 
-    /// A copy was made on this node.
+    /// Counts a copy made on this node.
     pub fn copied(&self, copied: Copied) {
         self.copies[copied as usize].increment(1);
     }
 
-    /// Replicas of a file were made anew on other nodes.
+    /// Counts replicas of a file that were copied to other nodes by a relayout.
     pub fn relaid(&self, copies: u64, bytes: u64) {
         self.repair_copies.increment(copies);
         self.repair_bytes.increment(bytes);
     }
 
-    /// So many files lack replicas, or are to leave this node.
+    /// Sets how many files lack replicas or have to leave this node.
     pub fn set_repair_waiting(&self, files: u64) {
         self.repair_waiting.set(files as f64);
     }
 
-    /// A cached copy made room.
+    /// Counts an evicted cached copy.
     pub fn evicted(&self, bytes: u64) {
         self.evictions.increment(1);
         self.evicted_bytes.increment(bytes);
     }
 
-    /// A copy did not match its digest and was set aside.
+    /// Counts a copy that did not match its digest and was quarantined.
     pub fn quarantined(&self) {
         self.quarantined.increment(1);
     }
 
-    /// A comparison with another node ended.
+    /// Counts a finished comparison with another node.
     pub fn reconciled(&self, reconciled: Reconciled) {
         self.reconcile_rounds[reconciled as usize].increment(1);
     }
 
-    /// So many buckets of what is shared with another node differ.
+    /// Counts buckets of shared files that differ from another node's.
     pub fn buckets_differ(&self, buckets: usize) {
         self.reconcile_buckets.increment(buckets as u64);
     }
 
-    /// A record was made up.
+    /// Counts a difference that was settled.
     pub fn made_up(&self, made_up: MadeUp) {
         self.reconcile_records[made_up as usize].increment(1);
     }
 
-    /// Bytes of comparisons went in or out, what names the nodes left out.
+    /// Counts bytes of comparisons, without those that name the nodes.
     pub fn reconcile_bytes(&self, direction: Direction, bytes: u64) {
         self.reconcile_bytes[direction as usize].increment(bytes);
     }
 
-    /// It was found out about a copy that the node doubted.
+    /// Counts a copy whose verification ended.
     pub fn copy_verified(&self, resolved: Resolved) {
         self.copies_verified[resolved as usize].increment(1);
     }
 
-    /// The store is this big now.
+    /// Sets the current size of the store.
     pub fn set_store(&self, size: StoreSize) {
         for (gauges, total) in [(0, size.replicas), (1, size.cached)] {
             self.store_files[gauges].set(as_gauge(total.files));
@@ -417,38 +418,39 @@ impl Metrics {
         self.store_free.set(as_gauge(size.free_bytes));
     }
 
-    /// This many links answer, don't, are with a node that left, and have not come about yet.
+    /// Sets the number of links that are up, down, to a node that left, and still connecting, in this order.
     pub fn set_links(&self, by_state: [usize; 4]) {
         for (gauge, links) in self.links.iter().zip(by_state) {
             gauge.set(as_gauge(links as u64));
         }
     }
 
-    /// Whether something is wrong with the data folder, and whether two nodes run under one id.
+    /// Sets whether there is a problem with the data folder, and whether two nodes use the same id, in this order.
     pub fn set_problems(&self, by_kind: [bool; 2]) {
-        for (gauge, is_there) in self.problems.iter().zip(by_kind) {
-            gauge.set(f64::from(u8::from(is_there)));
+        for (gauge, has_problem) in self.problems.iter().zip(by_kind) {
+            gauge.set(f64::from(u8::from(has_problem)));
         }
     }
 
-    /// The check of all content is so far now.
+    /// Sets the progress of the scrub.
     pub fn set_scrub(&self, figures: &ScrubFigures) {
         self.scrub.set(figures);
     }
 
-    /// Says once who tells the figures of the node's policies, whenever they are asked for.
+    /// Registers the source of the policies' figures, which is asked at each [`Metrics::render`]. Only the first
+    /// one counts.
     pub fn show_policies(&self, figures: impl Fn() -> Vec<PolicyFigures> + Send + Sync + 'static) {
         // A node has its policies for as long as it has its metrics.
         let _ = self.policies.set(Box::new(figures));
     }
 
     /// Folds recorded samples into their buckets. Samples pile up until this or [`Metrics::render`] is
-    /// called, so someone must call it every few seconds.
+    /// called, so the node calls it every few seconds.
     pub fn fold(&self) {
         self.handle.run_upkeep();
     }
 
-    /// Everything in Prometheus' text format.
+    /// All series in Prometheus' text format.
     #[must_use]
     pub fn render(&self) -> String {
         let figures = self.policies.get().map(|figures| figures());

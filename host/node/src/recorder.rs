@@ -1,9 +1,9 @@
-//! `Recorder`: writes down what a node is asked, for the lab to replay.
+//! `Recorder`: records the requests of a node in a file, for the lab to replay.
 //!
-//! One line a request goes through a bounded queue to a thread that owns the file. A request never waits for it:
-//! when the queue is full, or the disk fails, lines are left out and counted. A file that has grown to its bound
-//! is put aside as `FILE.1`, the one before as `FILE.2`, and so on; so many are kept. The format is
-//! `dataverse_core::recording`; names of files are written only when the operator asks for them.
+//! Each request becomes a line, which goes through a bounded queue to the thread that owns the file. A request never
+//! waits for it: when the queue is full or the disk fails, lines are left out and counted. A file that has reached
+//! its size is rotated: it becomes `FILE.1`, the one before `FILE.2`, and so on, and the oldest is deleted. The
+//! format is `dataverse_core::recording`; names of files are recorded only when the operator asks for them.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Read as _};
@@ -25,43 +25,43 @@ use parking_lot::Mutex;
 use crate::limits;
 pub use dataverse_core::recording::{Op, RequestOutcome};
 
-/// How long a line may wait in memory while nothing follows it.
+/// How long a line may stay in the write buffer when no other follows.
 const FLUSH_AFTER: Duration = Duration::from_secs(1);
-/// By how much of a file is told whether it is a recording.
+/// Bytes at the beginning of a file that show whether it is a recording.
 const BEGINNING_BYTES: u64 = 256;
 
-/// Where a recording goes, and how much of it.
+/// Where a recording is written, what it contains and when it is rotated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recording {
-    /// The file. A recording that is there is added to; anything else is left alone, but for devices such as
-    /// `/dev/null`, which are written to and never put aside.
+    /// The file. An existing recording is appended to; any other file is refused. Devices such as `/dev/null` are
+    /// written to and never rotated.
     pub file: PathBuf,
-    /// Whether the files' names are written and not only their ids.
+    /// Whether names of files are recorded and not only their ids.
     pub names: bool,
-    /// Bytes after which the file is put aside.
+    /// Bytes after which the file is rotated.
     pub bytes: u64,
-    /// Files put aside that are kept.
+    /// Rotated files that are kept.
     pub kept: u32,
 }
 
-/// A request and what became of it.
+/// A request and its outcome.
 #[derive(Debug, Clone)]
 pub struct Asked {
     /// When it was answered.
     pub time: Millis,
-    /// What it asked.
+    /// The operation.
     pub op: Op,
-    /// Of which file.
+    /// The file.
     pub key: Key,
-    /// Bytes of the content; 0 when it is not known.
+    /// Bytes of the content; 0 if unknown.
     pub size: u64,
     /// How the node answered.
     pub outcome: RequestOutcome,
-    /// Hops that the content came over.
+    /// Hops that the content travelled.
     pub hops: u32,
 }
 
-/// Takes down requests. Its thread ends with [`Recorder::stop`] or when it is dropped.
+/// Records requests. Its thread ends with [`Recorder::stop`] or when it is dropped.
 #[derive(Debug)]
 pub struct Recorder {
     queue: Mutex<Option<SyncSender<Asked>>>,
@@ -70,17 +70,17 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Begins, or goes on with, a recording of what this node is asked.
+    /// Begins or continues a recording of this node's requests.
     ///
     /// # Errors
-    /// When the file can't be written.
+    /// When the file can't be written, or is something other than a recording.
     pub fn start(recording: Recording, node: NodeId) -> anyhow::Result<Self> {
         let lost = Arc::new(AtomicU64::new(0));
-        let tape = Tape::open(recording, node, Arc::clone(&lost))?;
+        let file = RecordingFile::open(recording, node, Arc::clone(&lost))?;
         let (queue, asked) = sync_channel(limits::RECORDING_QUEUE_MAX);
         let thread = std::thread::Builder::new()
             .name("recorder".to_owned())
-            .spawn(move || tape.run(&asked))?;
+            .spawn(move || file.run(&asked))?;
         Ok(Self {
             queue: Mutex::new(Some(queue)),
             lost,
@@ -88,7 +88,7 @@ impl Recorder {
         })
     }
 
-    /// Takes down a request; leaves it out when too many wait.
+    /// Records a request, or leaves it out and counts it when the queue is full.
     pub fn take_down(&self, asked: Asked) {
         let queue = self.queue.lock();
         let sent = queue
@@ -105,14 +105,14 @@ impl Recorder {
         self.lost.load(Ordering::Relaxed)
     }
 
-    /// Writes what waits and closes the file. Blocks for as long as the disk takes.
+    /// Writes the queued lines and closes the file. Blocks for as long as the disk takes.
     pub fn stop(&self) {
         drop(self.queue.lock().take());
         let thread = self.thread.lock().take();
         if let Some(thread) = thread
             && thread.join().is_err()
         {
-            tracing::error!("the recorder broke off; the end of the recording may be missing");
+            tracing::error!("the recorder panicked; the end of the recording may be missing");
         }
     }
 }
@@ -123,40 +123,40 @@ impl Drop for Recorder {
     }
 }
 
-/// The file that is written, on the thread that owns it.
-struct Tape {
+/// The file being written, on the thread that owns it.
+struct RecordingFile {
     recording: Recording,
     reader: u64,
     lost: Arc<AtomicU64>,
-    /// Lost lines that the log knows of.
-    told: u64,
+    /// Lost lines that have been logged.
+    logged: u64,
     written: u64,
-    /// Whether it is a file, which can be put aside.
+    /// Whether it is a plain file, which can be rotated.
     is_file: bool,
     out: Option<Writer<BufWriter<File>>>,
 }
 
-impl Tape {
+impl RecordingFile {
     fn open(recording: Recording, node: NodeId, lost: Arc<AtomicU64>) -> anyhow::Result<Self> {
-        let mut tape = Self {
+        let mut opened = Self {
             reader: node.short(),
             lost,
-            told: 0,
+            logged: 0,
             written: 0,
             is_file: true,
             out: None,
             recording,
         };
-        tape.look()?;
-        tape.begin().with_context(|| {
-            let file = tape.recording.file.display();
-            format!("the recording {file} can't be written; give --record a file in a folder that is there")
+        opened.check()?;
+        opened.begin().with_context(|| {
+            let file = opened.recording.file.display();
+            format!("the recording {file} can't be written; give --record a file in a folder that exists")
         })?;
-        Ok(tape)
+        Ok(opened)
     }
 
-    /// Makes sure that nothing is written to, or overwritten later, but recordings.
-    fn look(&mut self) -> anyhow::Result<()> {
+    /// Makes sure that only recordings are appended to now and overwritten later.
+    fn check(&mut self) -> anyhow::Result<()> {
         let file = &self.recording.file;
         let shown = file.display();
         if let Ok(metadata) = std::fs::metadata(file) {
@@ -164,7 +164,7 @@ impl Tape {
             self.is_file = kind.is_file();
             ensure!(
                 kind.is_file() || kind.is_char_device(),
-                "{shown} is no file; give --record a file to write to"
+                "{shown} is not a file; give --record a file to write to"
             );
         }
         if !self.is_file {
@@ -172,22 +172,22 @@ impl Tape {
         }
         self.follow_links();
         let file = &self.recording.file;
-        let asides = (1..=self.recording.kept).map(|number| aside(file, number));
-        let there = file.exists().then(|| file.clone());
-        for file in there.into_iter().chain(asides) {
+        let rotated = (1..=self.recording.kept).map(|number| rotated_name(file, number));
+        let existing = file.exists().then(|| file.clone());
+        for file in existing.into_iter().chain(rotated) {
             ensure!(
                 !is_something_else(&file)?,
-                "{} is there and is no recording; move it away, or give --record another file",
+                "{} exists and is not a recording; move it away, or give --record another file",
                 file.display()
             );
         }
         Ok(())
     }
 
-    /// A link stays one: what it leads to is put aside, beside itself.
+    /// A symbolic link stays one: its target is what is rotated, within the target's folder.
     fn follow_links(&mut self) {
-        if let Ok(leads_to) = self.recording.file.canonicalize() {
-            self.recording.file = leads_to;
+        if let Ok(target) = self.recording.file.canonicalize() {
+            self.recording.file = target;
         }
     }
 
@@ -200,7 +200,7 @@ impl Tape {
         self.follow_links();
         self.written = file.metadata()?.len();
         let mut writer = Writer::begin(BufWriter::new(file), self.recording.names)?;
-        // Whoever looks at the file early finds it well begun.
+        // The first line is readable at once.
         writer.flush()?;
         self.out = Some(writer);
         Ok(())
@@ -211,24 +211,24 @@ impl Tape {
             match asked.recv_timeout(FLUSH_AFTER) {
                 Ok(asked) => {
                     let written = self.write(&asked);
-                    self.note(written);
+                    self.end_on_error(written);
                 }
                 Err(RecvTimeoutError::Timeout) => {
                     let flushed = self.flush();
-                    self.note(flushed);
-                    self.tell_lost();
+                    self.end_on_error(flushed);
+                    self.log_lost();
                 }
                 Err(RecvTimeoutError::Disconnected) => break,
             }
         }
         let flushed = self.flush();
-        self.note(flushed);
-        self.tell_lost();
+        self.end_on_error(flushed);
+        self.log_lost();
     }
 
     fn write(&mut self, asked: &Asked) -> io::Result<()> {
         if self.is_file && self.written >= self.recording.bytes {
-            self.put_aside()?;
+            self.rotate()?;
         }
         let Some(out) = &mut self.out else {
             self.lost.fetch_add(1, Ordering::Relaxed);
@@ -247,16 +247,16 @@ impl Tape {
         Ok(())
     }
 
-    /// `FILE` becomes `FILE.1`, and what is there moves on; the oldest goes. If anything but a recording has one of
-    /// these names by now, all stay where they are.
-    fn put_aside(&mut self) -> io::Result<()> {
+    /// Renames `FILE` to `FILE.1`, `FILE.1` to `FILE.2` and so on; the oldest is overwritten. Renames nothing if a
+    /// file of one of these names is not a recording.
+    fn rotate(&mut self) -> io::Result<()> {
         self.flush()?;
         self.out = None;
         let file = &self.recording.file;
-        let asides = (1..=self.recording.kept).map(|number| aside(file, number));
-        for path in std::iter::once(file.clone()).chain(asides) {
+        let rotated = (1..=self.recording.kept).map(|number| rotated_name(file, number));
+        for path in std::iter::once(file.clone()).chain(rotated) {
             if is_something_else(&path)? {
-                let reason = format!("{} is there and is no recording", path.display());
+                let reason = format!("{} exists and is not a recording", path.display());
                 return Err(io::Error::new(io::ErrorKind::AlreadyExists, reason));
             }
         }
@@ -265,12 +265,12 @@ impl Tape {
             return self.begin();
         }
         for number in (1..self.recording.kept).rev() {
-            match std::fs::rename(aside(file, number), aside(file, number + 1)) {
+            match std::fs::rename(rotated_name(file, number), rotated_name(file, number + 1)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
             }
         }
-        std::fs::rename(file, aside(file, 1))?;
+        std::fs::rename(file, rotated_name(file, 1))?;
         self.begin()
     }
 
@@ -278,8 +278,8 @@ impl Tape {
         self.out.as_mut().map_or(Ok(()), Writer::flush)
     }
 
-    /// After an error nothing more is written: half a line is the last that a reader should find.
-    fn note(&mut self, done: io::Result<()>) {
+    /// Writes nothing more after an error, so that at most the last line of the file is cut off.
+    fn end_on_error(&mut self, done: io::Result<()>) {
         if let Err(error) = done {
             self.out = None;
             self.written = 0;
@@ -287,24 +287,24 @@ impl Tape {
             tracing::error!(
                 %file,
                 %error,
-                "the recording ends here; requests go on, restart the node to record again"
+                "the recording ends because its file can't be written; requests go on, restart the node to record again"
             );
         }
     }
 
-    fn tell_lost(&mut self) {
+    fn log_lost(&mut self) {
         let lost = self.lost.load(Ordering::Relaxed);
-        if lost > self.told {
+        if lost > self.logged {
             tracing::warn!(
-                lines = lost - self.told,
+                lines = lost - self.logged,
                 "requests were left out of the recording"
             );
-            self.told = lost;
+            self.logged = lost;
         }
     }
 }
 
-/// Whether a file is there with other content than a recording's.
+/// Whether a file exists that is not a recording.
 fn is_something_else(file: &Path) -> io::Result<bool> {
     let opened = match std::fs::symlink_metadata(file) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
@@ -317,7 +317,7 @@ fn is_something_else(file: &Path) -> io::Result<bool> {
     Ok(!beginning.is_empty() && !recording::begins(&beginning))
 }
 
-fn aside(file: &Path, number: u32) -> PathBuf {
+fn rotated_name(file: &Path, number: u32) -> PathBuf {
     let mut name = file.as_os_str().to_owned();
     name.push(format!(".{number}"));
     PathBuf::from(name)
@@ -395,8 +395,8 @@ mod tests {
             .collect();
         names.sort();
         assert_eq!(names, ["requests.csv", "requests.csv.1", "requests.csv.2"]);
-        let mut kept = times(&aside(&recording.file, 2));
-        kept.extend(times(&aside(&recording.file, 1)));
+        let mut kept = times(&rotated_name(&recording.file, 2));
+        kept.extend(times(&rotated_name(&recording.file, 1)));
         kept.extend(times(&recording.file));
         assert!(kept.len() < 100, "{kept:?}");
         let last = 1_100 - kept.len() as u64;
@@ -410,14 +410,14 @@ mod tests {
         let refused = |file: &Path| {
             let refused = Recorder::start(recording.clone(), NodeId::from(5)).unwrap_err();
             let refused = format!("{refused:#}");
-            assert!(refused.contains("is no recording"), "{refused}");
+            assert!(refused.contains("is not a recording"), "{refused}");
             assert!(refused.contains(file.to_str().unwrap()), "{refused}");
             std::fs::remove_file(file).unwrap();
         };
         std::fs::write(&recording.file, "dear diary\n").unwrap();
         refused(&recording.file);
-        std::fs::write(aside(&recording.file, 2), "dear diary\n").unwrap();
-        refused(&aside(&recording.file, 2));
+        std::fs::write(rotated_name(&recording.file, 2), "dear diary\n").unwrap();
+        refused(&rotated_name(&recording.file, 2));
         recorded(folder.path(), &recording, 0..3);
         assert_eq!(times(&recording.file).len(), 3);
     }
@@ -427,13 +427,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let recording = recording(folder.path(), false, 500);
         let recorder = Recorder::start(recording.clone(), NodeId::from(5)).unwrap();
-        let diary = aside(&recording.file, 2);
+        let diary = rotated_name(&recording.file, 2);
         std::fs::write(&diary, "dear diary\n").unwrap();
         (0..100).for_each(|number| recorder.take_down(asked(number)));
         recorder.stop();
         assert!(recorder.lost() > 0);
         assert_eq!(std::fs::read(&diary).unwrap(), b"dear diary\n");
-        assert!(recording.file.is_file() && !aside(&recording.file, 1).exists());
+        assert!(recording.file.is_file() && !rotated_name(&recording.file, 1).exists());
     }
 
     #[test]
@@ -444,7 +444,7 @@ mod tests {
         std::os::unix::fs::symlink("linked.csv", &recording.file).unwrap();
         recorded(folder.path(), &recording, 0..100);
         assert!(recording.file.is_symlink());
-        assert!(linked.is_file() && aside(&linked, 1).is_file());
+        assert!(linked.is_file() && rotated_name(&linked, 1).is_file());
         recording.file = PathBuf::from("/dev/null");
         recorded(folder.path(), &recording, 0..100);
         let null = std::fs::symlink_metadata("/dev/null").unwrap();

@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use dataverse_core::id::NodeId;
 use dataverse_core::plural::plural;
-use dataverse_core::search::{Answer, Peer, Question};
+use dataverse_core::search::Peer;
 use futures_util::stream::BoxStream;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
@@ -22,9 +22,8 @@ use tokio::time::Instant;
 use crate::counters::Counters;
 use crate::limits;
 use crate::transport::{
-    Announcement, CallError, CommitAnswer, CommitAsk, FetchAsk, Fetched, IntroduceAsk, LinkAnswer,
-    LinkAsk, Message, MoveAsk, PrepareAnswer, PrepareAsk, PrepareBroken, PullAsk, ReconcileAnswer,
-    ReconcileAsk, Transport,
+    Call, CallError, FetchAsk, Fetched, Message, PrepareAnswer, PrepareAsk, PrepareBroken, Reply,
+    Target, Transport,
 };
 
 /// The recent failures of a peer.
@@ -184,28 +183,17 @@ impl Breaker {
 
 #[async_trait]
 impl Transport for Breaker {
-    async fn link(
-        &self,
-        address: &str,
-        ask: Message<LinkAsk>,
-    ) -> Result<Message<LinkAnswer>, CallError> {
-        self.calls.link(address, ask).await
-    }
-
-    async fn introduce(
-        &self,
-        address: &str,
-        ask: Message<IntroduceAsk>,
-    ) -> Result<Message<()>, CallError> {
-        self.calls.introduce(address, ask).await
-    }
-
-    async fn unlink(&self, to: &Peer, ask: Message<()>) -> Result<Message<()>, CallError> {
-        self.calls.unlink(to, ask).await
-    }
-
-    async fn probe(&self, to: &Peer, ask: Message<Question>) -> Result<Message<Answer>, CallError> {
-        self.guarded(to, self.calls.probe(to, ask)).await
+    async fn call(&self, to: Target<'_>, call: Message<Call>) -> Result<Message<Reply>, CallError> {
+        match (&call.body, to) {
+            (Call::Link(_) | Call::Introduce(_) | Call::Unlink(_), _) => {
+                self.calls.call(to, call).await
+            }
+            (Call::Gossip(_), _) | (_, Target::Address(_)) => {
+                self.refuse_isolated(to.address())?;
+                self.calls.call(to, call).await
+            }
+            (_, Target::Node(peer)) => self.guarded(peer, self.calls.call(to, call)).await,
+        }
     }
 
     async fn fetch(
@@ -224,47 +212,6 @@ impl Transport for Breaker {
     ) -> Result<Message<PrepareAnswer>, CallError> {
         let call = self.calls.prepare(to, ask, chunks);
         self.guarded_as(to, false, call).await
-    }
-
-    async fn commit(
-        &self,
-        to: &Peer,
-        ask: Message<CommitAsk>,
-    ) -> Result<Message<CommitAnswer>, CallError> {
-        self.guarded(to, self.calls.commit(to, ask)).await
-    }
-
-    async fn pull(&self, to: &Peer, ask: Message<PullAsk>) -> Result<Message<()>, CallError> {
-        self.guarded(to, self.calls.pull(to, ask)).await
-    }
-
-    async fn move_replica(
-        &self,
-        to: &Peer,
-        ask: Message<MoveAsk>,
-    ) -> Result<Message<()>, CallError> {
-        self.guarded(to, self.calls.move_replica(to, ask)).await
-    }
-
-    async fn announce(
-        &self,
-        to: &Peer,
-        ask: Message<Announcement>,
-    ) -> Result<Message<()>, CallError> {
-        self.guarded(to, self.calls.announce(to, ask)).await
-    }
-
-    async fn reconcile(
-        &self,
-        to: &Peer,
-        ask: Message<ReconcileAsk>,
-    ) -> Result<Message<ReconcileAnswer>, CallError> {
-        self.guarded(to, self.calls.reconcile(to, ask)).await
-    }
-
-    async fn gossip(&self, address: &str, ask: Message<Bytes>) -> Result<Message<()>, CallError> {
-        self.refuse_isolated(address)?;
-        self.calls.gossip(address, ask).await
     }
 }
 

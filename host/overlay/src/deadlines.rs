@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::grpc::streams::Patience;
 use crate::timings::Timings;
+use crate::transport::CallKind;
 
 /// Computed once from the timings.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +25,15 @@ pub(super) struct Deadlines {
 }
 
 impl Deadlines {
+    /// How long this call may take.
+    pub(crate) const fn of(&self, call: CallKind) -> Duration {
+        match call {
+            CallKind::Introduce => self.introduce,
+            CallKind::Probe | CallKind::Gossip => self.probe,
+            _ => self.call,
+        }
+    }
+
     pub(super) fn new(timings: &Timings) -> Self {
         Self {
             call: timings.call_deadline,

@@ -18,10 +18,10 @@ use parking_lot::MutexGuard;
 
 use super::deadlines::Deadlines;
 use crate::timings::Timings;
-use crate::transport::{CallError, Serve};
+use crate::transport::{CallError, CallKind, Serve};
 
 pub use transport::MemoryTransport;
-pub use weather::{Call, Fate, Lost, Weather};
+pub use weather::{Fate, Lost, Weather};
 
 /// A network in memory. Clones are the same network.
 #[derive(Clone)]
@@ -165,7 +165,7 @@ impl SharedNetwork {
         self.state.change(change);
     }
 
-    fn fate(&self, from: &str, to: &str, call: Call) -> Fate {
+    fn fate(&self, from: &str, to: &str, call: CallKind) -> Fate {
         let weather = self.weather.get();
         weather.map_or_else(Fate::default, |weather| weather.fate(from, to, call))
     }

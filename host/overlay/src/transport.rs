@@ -353,29 +353,174 @@ impl ReconcileAnswer {
     }
 }
 
+/// Cuts the link between the sender and the node asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UnlinkAsk;
+
+/// One packet of the membership protocol.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GossipPacket(pub Bytes);
+
+/// The body of a unary call: one message there, one back.
+pub trait Ask: Sized + Send {
+    /// The body of the answer.
+    type Answer: Send;
+
+    /// The call that carries it.
+    fn into_call(self) -> Call;
+
+    /// The answer, if `reply` is one to such a call.
+    fn answer_in(reply: Reply) -> Option<Self::Answer>;
+}
+
+macro_rules! unary_calls {
+    ($($(#[$doc:meta])* $name:ident($ask:ty) -> $answer:ty;)+) => {
+        /// A unary call.
+        #[derive(Debug, Clone)]
+        pub enum Call {
+            $($(#[$doc])* $name($ask),)+
+        }
+
+        /// The reply to a [`Call`], under the same name.
+        #[derive(Debug)]
+        pub enum Reply {
+            $(#[doc = concat!("See [`Call::", stringify!($name), "`].")] $name($answer),)+
+        }
+
+        impl Call {
+            /// Which call it is.
+            #[must_use]
+            pub const fn kind(&self) -> CallKind {
+                match self {
+                    $(Self::$name(_) => CallKind::$name,)+
+                }
+            }
+        }
+
+        $(impl Ask for $ask {
+            type Answer = $answer;
+
+            fn into_call(self) -> Call {
+                Call::$name(self)
+            }
+
+            fn answer_in(reply: Reply) -> Option<$answer> {
+                match reply {
+                    Reply::$name(answer) => Some(answer),
+                    _ => None,
+                }
+            }
+        })+
+    };
+}
+
+unary_calls! {
+    /// Links with the node asked.
+    Link(LinkAsk) -> LinkAnswer;
+    /// Makes the node asked link with another.
+    Introduce(IntroduceAsk) -> ();
+    /// Cuts the link with the node asked.
+    Unlink(UnlinkAsk) -> ();
+    /// Asks one question of a search.
+    Probe(Question) -> Answer;
+    /// Commits or abandons a preparation.
+    Commit(CommitAsk) -> CommitAnswer;
+    /// Asks the node to keep a cached copy.
+    Pull(PullAsk) -> ();
+    /// Asks the node to move a replica. The answer means that it will try, not that it is done.
+    Move(MoveAsk) -> ();
+    /// Compares what two nodes hold.
+    Reconcile(ReconcileAsk) -> ReconcileAnswer;
+    /// Passes an announcement on.
+    Announce(Announcement) -> ();
+    /// Carries one packet of the membership protocol.
+    Gossip(GossipPacket) -> ();
+}
+
+/// Which call: a unary one, or one of the two that carry content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CallKind {
+    /// See [`Call::Link`].
+    Link,
+    /// See [`Call::Introduce`].
+    Introduce,
+    /// See [`Call::Unlink`].
+    Unlink,
+    /// See [`Call::Probe`].
+    Probe,
+    /// See [`Transport::fetch`].
+    Fetch,
+    /// See [`Transport::prepare`].
+    Prepare,
+    /// See [`Call::Commit`].
+    Commit,
+    /// See [`Call::Pull`].
+    Pull,
+    /// See [`Call::Move`].
+    Move,
+    /// See [`Call::Reconcile`].
+    Reconcile,
+    /// See [`Call::Announce`].
+    Announce,
+    /// See [`Call::Gossip`].
+    Gossip,
+}
+
+/// Where a call goes.
+#[derive(Debug, Clone, Copy)]
+pub enum Target<'a> {
+    /// To a node whose id is known.
+    Node(&'a Peer),
+    /// To the node that listens at this address, whichever it is.
+    Address(&'a str),
+}
+
+impl<'a> Target<'a> {
+    /// The address that it goes to.
+    #[must_use]
+    pub fn address(&self) -> &'a str {
+        match self {
+            Self::Node(peer) => &peer.address,
+            Self::Address(address) => address,
+        }
+    }
+}
+
+impl<'a> From<&'a Peer> for Target<'a> {
+    fn from(peer: &'a Peer) -> Self {
+        Self::Node(peer)
+    }
+}
+
+impl<'a> From<&'a str> for Target<'a> {
+    fn from(address: &'a str) -> Self {
+        Self::Address(address)
+    }
+}
+
+impl<'a> From<&'a String> for Target<'a> {
+    fn from(address: &'a String) -> Self {
+        Self::Address(address)
+    }
+}
+
+impl<'a> From<&'a Arc<str>> for Target<'a> {
+    fn from(address: &'a Arc<str>) -> Self {
+        Self::Address(address)
+    }
+}
+
 /// Calls to other nodes. Each has its own deadline, set when the transport is created; a stream ends with an error
-/// when it stalls.
+/// when it stalls. [`TransportExt::ask`] is the typed way to make a unary call.
 #[async_trait]
 pub trait Transport: Send + Sync + 'static {
-    /// Links with the node that listens at this address.
-    async fn link(
-        &self,
-        address: &str,
-        ask: Message<LinkAsk>,
-    ) -> Result<Message<LinkAnswer>, CallError>;
-    /// Makes the node that listens at `address` link with another.
-    async fn introduce(
-        &self,
-        address: &str,
-        ask: Message<IntroduceAsk>,
-    ) -> Result<Message<()>, CallError>;
-    /// Cuts the link with that node.
-    async fn unlink(&self, to: &Peer, ask: Message<()>) -> Result<Message<()>, CallError>;
-    /// Asks one question of a search.
-    async fn probe(&self, to: &Peer, ask: Message<Question>) -> Result<Message<Answer>, CallError>;
+    /// Makes a unary call. The reply has the name of the call.
+    async fn call(&self, to: Target<'_>, call: Message<Call>) -> Result<Message<Reply>, CallError>;
+
     /// Fetches content.
     async fn fetch(&self, to: &Peer, ask: Message<FetchAsk>)
     -> Result<Message<Fetched>, CallError>;
+
     /// Streams content. When the sender gives up, `chunks` ends in an error; the receiver then sees a broken stream,
     /// never an end.
     async fn prepare(
@@ -384,34 +529,47 @@ pub trait Transport: Send + Sync + 'static {
         ask: Message<PrepareAsk>,
         chunks: BoxStream<'static, Result<Bytes, PrepareBroken>>,
     ) -> Result<Message<PrepareAnswer>, CallError>;
-    /// Commits or abandons a preparation.
-    async fn commit(
-        &self,
-        to: &Peer,
-        ask: Message<CommitAsk>,
-    ) -> Result<Message<CommitAnswer>, CallError>;
-    /// Asks the node to keep a cached copy.
-    async fn pull(&self, to: &Peer, ask: Message<PullAsk>) -> Result<Message<()>, CallError>;
-    /// Asks the node to move a replica. The answer means that it will try, not that it is done.
-    async fn move_replica(
-        &self,
-        to: &Peer,
-        ask: Message<MoveAsk>,
-    ) -> Result<Message<()>, CallError>;
-    /// Passes an announcement on.
-    async fn announce(
-        &self,
-        to: &Peer,
-        ask: Message<Announcement>,
-    ) -> Result<Message<()>, CallError>;
-    /// Compares what two nodes hold.
-    async fn reconcile(
-        &self,
-        to: &Peer,
-        ask: Message<ReconcileAsk>,
-    ) -> Result<Message<ReconcileAnswer>, CallError>;
-    /// Carries one packet of the membership protocol.
-    async fn gossip(&self, address: &str, ask: Message<Bytes>) -> Result<Message<()>, CallError>;
+}
+
+/// Unary calls with the types of their answers.
+pub trait TransportExt: Transport {
+    /// Asks a node and waits for its answer.
+    fn ask<'a, A: Ask + 'a>(
+        &'a self,
+        to: impl Into<Target<'a>>,
+        ask: Message<A>,
+    ) -> impl Future<Output = Result<Message<A::Answer>, CallError>> + Send + 'a {
+        let to = to.into();
+        async move {
+            let reply = self.call(to, ask.map(A::into_call)).await?;
+            reply.answer::<_, A>().ok_or_else(|| CallError::Protocol {
+                address: to.address().to_owned(),
+                reason: "it answered another call".to_owned(),
+            })
+        }
+    }
+}
+
+impl<T: Transport + ?Sized> TransportExt for T {}
+
+impl<T> Message<T> {
+    /// The same sender with another body.
+    pub fn map<U>(self, body: impl FnOnce(T) -> U) -> Message<U> {
+        Message {
+            sender: self.sender,
+            body: body(self.body),
+        }
+    }
+}
+
+impl Message<Reply> {
+    fn answer<B, A: Ask<Answer = B>>(self) -> Option<Message<B>> {
+        let body = A::answer_in(self.body)?;
+        Some(Message {
+            sender: self.sender,
+            body,
+        })
+    }
 }
 
 /// The source of a streamed preparation gave up; the stream is not complete.
@@ -422,35 +580,37 @@ pub struct PrepareBroken;
 /// Answers the same calls when they arrive. The driver implements it; the transports call it.
 #[async_trait]
 pub trait Serve: Send + Sync + 'static {
-    /// See [`Transport::link`].
-    async fn link(&self, ask: Message<LinkAsk>) -> Result<Message<LinkAnswer>, Refusal>;
-    /// See [`Transport::introduce`].
-    async fn introduce(&self, ask: Message<IntroduceAsk>) -> Result<Message<()>, Refusal>;
-    /// See [`Transport::unlink`].
-    async fn unlink(&self, ask: Message<()>) -> Result<Message<()>, Refusal>;
-    /// See [`Transport::probe`].
-    async fn probe(&self, ask: Message<Question>) -> Result<Message<Answer>, Refusal>;
+    /// See [`Transport::call`].
+    async fn call(&self, call: Message<Call>) -> Result<Message<Reply>, Refusal>;
+
     /// See [`Transport::fetch`].
     async fn fetch(&self, ask: Message<FetchAsk>) -> Result<Message<Fetched>, Refusal>;
+
     /// See [`Transport::prepare`].
     async fn prepare(
         &self,
         ask: Message<PrepareAsk>,
         chunks: BoxStream<'static, Result<Bytes, CallError>>,
     ) -> Result<Message<PrepareAnswer>, Refusal>;
-    /// See [`Transport::commit`].
-    async fn commit(&self, ask: Message<CommitAsk>) -> Result<Message<CommitAnswer>, Refusal>;
-    /// See [`Transport::pull`].
-    async fn pull(&self, ask: Message<PullAsk>) -> Result<Message<()>, Refusal>;
-    /// See [`Transport::move_replica`].
-    async fn move_replica(&self, ask: Message<MoveAsk>) -> Result<Message<()>, Refusal>;
-    /// See [`Transport::announce`].
-    async fn announce(&self, ask: Message<Announcement>) -> Result<Message<()>, Refusal>;
-    /// See [`Transport::reconcile`].
-    async fn reconcile(
-        &self,
-        ask: Message<ReconcileAsk>,
-    ) -> Result<Message<ReconcileAnswer>, Refusal>;
-    /// See [`Transport::gossip`].
-    async fn gossip(&self, ask: Message<Bytes>) -> Result<Message<()>, Refusal>;
 }
+
+/// Unary calls as they arrive, with the types of their answers.
+pub trait ServeExt: Serve {
+    /// Answers a call.
+    ///
+    /// # Panics
+    /// When the node answers another call than it was asked.
+    fn answer<'a, A: Ask + 'a>(
+        &'a self,
+        ask: Message<A>,
+    ) -> impl Future<Output = Result<Message<A::Answer>, Refusal>> + Send + 'a {
+        async move {
+            let reply = self.call(ask.map(A::into_call)).await?;
+            Ok(reply
+                .answer::<_, A>()
+                .expect("a node answers the call that it was asked"))
+        }
+    }
+}
+
+impl<T: Serve + ?Sized> ServeExt for T {}

@@ -1,11 +1,11 @@
-//! `Allowance`: how much memory, and how many tables and instances, one instance of a policy may have.
+//! `Allowance`: how much memory and how many tables and core instances one policy instance may have.
 
 use wasmtime::ResourceLimiter;
 
 use crate::limits;
 
-/// Counts what an instance has and denies what goes beyond. Remembers a denial, so that the trap which
-/// usually follows is put down to it.
+/// Counts what an instance uses and denies what exceeds the limit. Remembers a denial, because the trap that
+/// usually follows is caused by it.
 pub(crate) struct Allowance {
     memory_bytes_max: usize,
     memory_bytes: usize,
@@ -24,7 +24,7 @@ impl Allowance {
         }
     }
 
-    /// Whether it was denied anything since the last call of [`Allowance::forget_denial`].
+    /// Whether anything was denied since the last call of [`Allowance::forget_denial`].
     pub(crate) fn denied(&self) -> bool {
         self.denied
     }
@@ -34,7 +34,7 @@ impl Allowance {
     }
 }
 
-/// `held` grown from `current` to `desired`, if that is at most `most`.
+/// `held` after growing from `current` to `desired`; `None` if that exceeds `most`.
 fn grown(held: usize, current: usize, desired: usize, most: usize) -> Option<usize> {
     let more = desired.saturating_sub(current);
     held.checked_add(more).filter(|&sum| sum <= most)
@@ -47,7 +47,7 @@ impl ResourceLimiter for Allowance {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        // Beyond its own maximum a memory does not grow, whatever is answered, so it must not be counted.
+        // A memory never grows beyond its own maximum, whatever the answer, so such growth must not be counted.
         let within = maximum.is_none_or(|maximum| desired <= maximum);
         let grown = grown(self.memory_bytes, current, desired, self.memory_bytes_max);
         self.denied |= grown.is_none();

@@ -1,7 +1,7 @@
-//! What a file is, before anything of it is compiled: a component with the imports and exports of exactly
-//! one kind of policy, of the version of the contract that this host speaks, and not too costly.
+//! Checks a policy file before any of it is compiled: it must be a component that imports and exports exactly what
+//! one kind of policy does, for the contract version of this host, and must not be too costly to compile.
 //!
-//! Names only. Types are compared when the component is linked.
+//! Only names are checked here. Types are compared when the component is linked.
 
 use std::borrow::Cow;
 
@@ -22,7 +22,7 @@ const BUILT_WITH_BINDGEN: &str = "it was built with wasm-bindgen, for browsers; 
 const ONLY_HOST: &str =
     "a policy may import dataverse:policy/host and dataverse:policy/types, nothing else";
 
-/// What is known of a policy before it is compiled.
+/// What is known about a policy before it is compiled.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Checked {
     pub(crate) kind: Kind,
@@ -30,7 +30,7 @@ pub(crate) struct Checked {
     pub(crate) exports: Vec<String>,
 }
 
-/// Refuses what is too large or no WebAssembly by its first bytes.
+/// Refuses files that are too large, or whose first bytes are not WebAssembly.
 pub(crate) fn begins_well(bytes: &[u8]) -> Result<(), Refusal> {
     if bytes.len() > limits::POLICY_FILE_BYTES_MAX {
         return Err(Refusal::TooLarge {
@@ -41,7 +41,7 @@ pub(crate) fn begins_well(bytes: &[u8]) -> Result<(), Refusal> {
     encoding(bytes).map(drop)
 }
 
-/// The component that these bytes are or hold, and what it is.
+/// The component in these bytes, or the one made from the core module in them, with what is known about it.
 pub(crate) fn check(bytes: &[u8]) -> Result<(Cow<'_, [u8]>, Checked), Refusal> {
     let component = match encoding(bytes)? {
         Encoding::Component => Cow::Borrowed(bytes),
@@ -51,7 +51,8 @@ pub(crate) fn check(bytes: &[u8]) -> Result<(Cow<'_, [u8]>, Checked), Refusal> {
     Ok((component, checked))
 }
 
-/// Refuses what is no core module with a component type, or imports what the toolchains for others leave.
+/// Refuses anything but a core module with a component type, and modules with imports that other toolchains leave
+/// behind.
 pub(crate) fn core_module(bytes: &[u8]) -> Result<(), Refusal> {
     if encoding(bytes)? == Encoding::Component {
         return Err(Refusal::NotAComponent(
@@ -76,13 +77,13 @@ pub(crate) fn core_module(bytes: &[u8]) -> Result<(), Refusal> {
         return Ok(());
     }
     Err(Refusal::NotAComponent(
-        "and it does not carry a component type: export it with dataverse_sdk::export!, or wrap it with \
+        "it does not carry a component type: export the policy with dataverse_sdk::export!, or wrap it with \
          `wasm-tools component embed` and `component new`"
             .to_owned(),
     ))
 }
 
-/// Which of both formats it is, by its first bytes.
+/// Which of the two formats it is, by its first bytes.
 fn encoding(bytes: &[u8]) -> Result<Encoding, Refusal> {
     if Parser::is_component(bytes) {
         Ok(Encoding::Component)
@@ -90,11 +91,11 @@ fn encoding(bytes: &[u8]) -> Result<Encoding, Refusal> {
         Ok(Encoding::Module)
     } else if bytes.trim_ascii_start().starts_with(b"(") {
         Err(Refusal::NotWasm(
-            "it looks like the text format; `wasm-tools parse` makes it binary".to_owned(),
+            "it looks like the text format; convert it with `wasm-tools parse`".to_owned(),
         ))
     } else {
         Err(Refusal::NotWasm(
-            "it does not begin with the bytes that WebAssembly begins with".to_owned(),
+            "it does not begin with the magic bytes of WebAssembly".to_owned(),
         ))
     }
 }
@@ -106,7 +107,7 @@ fn broken(error: wasmparser::BinaryReaderError) -> Refusal {
     ))
 }
 
-/// Whatever else a module imports is for wit-component to judge, by the component type.
+/// Checks an import of a core module. Other imports are checked by wit-component against the component type.
 fn core_import(module: &str) -> Result<(), Refusal> {
     contract_version(module)?;
     let advice = foreign_advice(module);
@@ -190,7 +191,7 @@ fn component_import(name: &str) -> Result<(), Refusal> {
     Err(refuse_import(name, foreign_advice(name)))
 }
 
-/// Names of the contract always, others while there is room.
+/// Names of the contract are always listed, others only up to the limit.
 fn note(names: &mut Vec<String>, name: &str) {
     if names.len() < limits::POLICY_NAMES_MAX || name.starts_with(contract::PACKAGE) {
         names.push(cut(name));

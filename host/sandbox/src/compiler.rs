@@ -1,19 +1,19 @@
-//! `Compiler`: where files that nobody vouches for are compiled.
+//! `CompilerProcess`: compiles untrusted policy files in a process of their own.
 //!
-//! The compiler has no bounds of its own, so a small file can keep it busy for minutes, take gigabytes, or
-//! exhaust its stack. *In process*, only counting stands before it (see `cost`). *In a process of its own*, the
-//! system bounds its time and memory, whatever happens there happens to nobody else, and all memory is given
-//! back at its end. That process leaves the code in the compile cache, where whoever asked finds it.
+//! The compiler has no bounds of its own, so a small file can keep it busy for minutes, take gigabytes of memory
+//! or exhaust its stack. *In process*, it is only protected by a count of the file's parts (see `cost`). *In a
+//! process of its own*, the system bounds its time and memory, a crash harms nothing else, and all memory is
+//! returned when it ends. That process leaves the code in the compile cache, where this process finds it.
 //!
 //! ```text
 //! node                                     process
 //! CompilerProcess::compile ── file ─────►  serve: check ── compile ── link ── is it in the cache?
 //!          ◄── its end, and the reason ──────┘
-//! the same, in which the cache takes the compiler's place
+//! the same, with the cache instead of the compiler
 //! ```
 //!
-//! Everything that a file makes parsers and linkers do is done there first, so repeating it in this process costs
-//! no more than it did there.
+//! The process does first everything that the file makes parsers and linkers do, so repeating it in this process
+//! costs no more than it did there.
 
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -30,30 +30,31 @@ use crate::limits;
 use crate::refusal::{Refusal, cut};
 use crate::sandbox::{Sandbox, SandboxOptions};
 
-/// How often the parent looks whether the process has ended.
+/// How often the parent checks whether the process has ended.
 const PAUSE: Duration = Duration::from_millis(5);
-/// Bytes that are read of what the process says.
+/// How many bytes of the process's output are read.
 const SAID_BYTES_MAX: u64 = 16 << 10;
-/// How the process ends when the file is refused, and when that may be otherwise another time. What else can happen
-/// to a program ends otherwise.
+/// Exit codes of the process: the file is refused, it may be accepted another time, there is not enough memory. No
+/// other failure of a program uses these.
 const REFUSED: u8 = 65;
 const MAY_PASS: u8 = 75;
-/// How the process is to end when [`serve`] itself failed, which says nothing of the file. A program that does not
-/// know what it is asked for ends so, too.
+const NO_MEMORY: u8 = 71;
+/// The exit code when [`serve`] itself failed, which says nothing about the file. A program that does not
+/// understand its arguments exits with this code, too.
 pub const UNSERVED: u8 = 2;
-/// What Rust says when memory is denied to it, and what the system does.
+/// What the Rust runtime and the system print when memory is denied.
 const OUT_OF_MEMORY: [&str; 3] = [
     "memory allocation of",
     "os error 12",
     "Cannot allocate memory",
 ];
-/// What Rust says when its stack is exhausted.
+/// What the Rust runtime prints when its stack is exhausted.
 const OUT_OF_STACK: &str = "has overflowed its stack";
 
-/// What compiling one file may take.
+/// The bounds for compiling one file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CompileBounds {
-    /// Processor time. Wall-clock time may be a few times as much on a busy machine.
+    /// Processor time in seconds. Wall-clock time may be several times as long on a busy machine.
     pub cpu_seconds: u64,
     /// Memory, in MiB.
     pub memory_mib: u64,
@@ -69,14 +70,15 @@ impl Default for CompileBounds {
 }
 
 impl CompileBounds {
-    /// As much of it as a process can be given that this one starts: hard limits are inherited, and can't be raised.
+    /// These bounds, lowered to what this process can give to a child: hard limits are inherited and cannot be
+    /// raised.
     fn inherited(self) -> Self {
         let most = |resource| rustix::process::getrlimit(resource).maximum;
         self.within(most(Resource::Cpu), most(Resource::Data))
     }
 
-    /// The part of it that keeps to these hard limits in seconds and bytes. One second is left for the signal that
-    /// tells of the end.
+    /// These bounds, lowered to hard limits in seconds and bytes. One second is left for the signal that announces
+    /// the end.
     fn within(self, cpu_seconds: Option<u64>, bytes: Option<u64>) -> Self {
         let seconds_most = cpu_seconds.map_or(u64::MAX, |seconds| seconds.saturating_sub(1));
         let mib_most = bytes.map_or(u64::MAX, |bytes| bytes >> 20);
@@ -92,14 +94,14 @@ impl CompileBounds {
 pub struct CompilerProcess {
     /// The program to start.
     pub program: PathBuf,
-    /// Its first arguments, by which it knows that it is to call [`serve`] with the others.
+    /// Its first arguments, by which it recognizes that it must call [`serve`] with the others.
     pub arguments: Vec<OsString>,
-    /// What each may take, unless this process was given less itself.
+    /// The bounds for each process, unless this process has lower ones itself.
     pub bounds: CompileBounds,
 }
 
 impl CompilerProcess {
-    /// Compiles a file into this cache, or says why that can't be.
+    /// Compiles a file into this cache.
     pub(crate) fn compile(&self, file: &[u8], cache: &Path) -> Result<(), Refusal> {
         let bounds = self.bounds.inherited();
         let mut child = Command::new(&self.program)
@@ -135,10 +137,9 @@ impl CompilerProcess {
             Ok(())
         } else if ended.status.code() == Some(MAY_PASS.into()) {
             Err(Refusal::Unavailable(cut(&ended.answer)))
-        } else if ended.status.code() == Some(REFUSED.into()) {
-            if OUT_OF_MEMORY.iter().any(|text| ended.answer.contains(text)) {
-                return Err(Refusal::NeedsMemory { memory_mib });
-            }
+        } else if ended.status.code() == Some(NO_MEMORY.into()) {
+            Err(Refusal::NeedsMemory { memory_mib })
+        } else if ended.status.code() == Some(REFUSED.into()) && !says(&OUT_OF_MEMORY) {
             Err(Refusal::Told(cut(&ended.answer)))
         } else if signal == Some(Signal::XCPU.as_raw()) {
             Err(Refusal::NeedsTime { cpu_seconds })
@@ -152,23 +153,23 @@ impl CompilerProcess {
             ))
         } else if ended.was_overdue {
             Err(Refusal::Unavailable(format!(
-                "compiling had less than {cpu_seconds} s of processor time in {} s, so this machine is too busy; try again later",
+                "compiling got less than {cpu_seconds} s of processor time in {} s, so this machine is too busy; try again later",
                 cpu_seconds * limits::POLICY_COMPILE_WALLS
             )))
         } else if signal.is_some_and(is_from_others) {
             Err(Refusal::Unavailable(
-                "the compiler's process was killed, as happens when the machine has no memory left; try again later".to_owned(),
+                "the compiler's process was killed, probably because the machine ran out of memory; try again later".to_owned(),
             ))
         } else {
             let (status, complaint) = (ended.status, &ended.complaint);
             Err(Refusal::Compile(cut(&format!(
-                "the compiler gave up ({status}) {complaint}"
+                "the compiler crashed ({status}) {complaint}"
             ))))
         }
     }
 }
 
-/// Whether a process is ended so by others and never by what it does itself.
+/// Whether this signal comes from another process and never from the compilation itself.
 fn is_from_others(signal: i32) -> bool {
     [Signal::KILL, Signal::TERM, Signal::INT, Signal::HUP]
         .into_iter()
@@ -183,11 +184,11 @@ struct Ended {
     was_overdue: bool,
 }
 
-/// Hands over the file and hears what comes of it, for so long at most. The process has ended when this returns.
+/// Sends the file and reads the answer, for at most `patience`. The process has ended when this returns.
 fn converse(child: &mut Child, file: &[u8], patience: Duration) -> io::Result<Ended> {
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     thread::scope(|scope| {
-        // One that ended early does not read to the end.
+        // A process that ended early does not read to the end.
         scope.spawn(move || stdin.map(|mut stdin| stdin.write_all(file)));
         let answer = scope.spawn(move || heard(stdout));
         let complaint = scope.spawn(move || heard(stderr));
@@ -195,7 +196,7 @@ fn converse(child: &mut Child, file: &[u8], patience: Duration) -> io::Result<En
         let (status, was_overdue) = match waited {
             Ok(waited) => waited,
             Err(error) => {
-                // Otherwise the threads that hear it would never end.
+                // Otherwise the threads that read its output would never end.
                 let _ended_already = child.kill();
                 return Err(error);
             }
@@ -212,13 +213,13 @@ fn converse(child: &mut Child, file: &[u8], patience: Duration) -> io::Result<En
 fn heard(said: Option<impl Read>) -> String {
     let mut bytes = Vec::new();
     if let Some(said) = said {
-        // What came before it broke off is worth hearing.
+        // What it wrote before the output broke off is still useful.
         let _broken = said.take(SAID_BYTES_MAX).read_to_end(&mut bytes);
     }
     String::from_utf8_lossy(&bytes).trim().to_owned()
 }
 
-/// Waits for its end, or brings it about when `patience` is over.
+/// Waits for the process to end, and kills it after `patience`. True when it was killed.
 fn wait(child: &mut Child, patience: Duration) -> io::Result<(ExitStatus, bool)> {
     let until = Instant::now() + patience;
     loop {
@@ -233,19 +234,20 @@ fn wait(child: &mut Child, patience: Duration) -> io::Result<(ExitStatus, bool)>
     }
 }
 
-/// What a compiler's process does: reads a file from `input`, compiles it into the cache that `arguments` name, and
-/// writes to `output` why that can't be. Returns how the process is to end; after an error it is to be [`UNSERVED`]. It
-/// bounds itself first and can't undo that, so call it in a process that does nothing else.
+/// The other side, run in the compiler's process: reads a file from `input` and compiles it into the cache named
+/// in `arguments`. Writes to `output` why the file is refused. Returns the exit code of the process; after an
+/// error that should be [`UNSERVED`]. It first lowers the limits of the process and cannot undo that, so call it
+/// in a process that does nothing else.
 ///
 /// # Errors
-/// When it is called in another way than by [`CompilerProcess`], or can't be bounded, read or written.
+/// When it was not called by [`CompilerProcess`], or when limits can't be set or the file can't be read.
 pub fn serve(
     arguments: &[OsString],
     input: &mut dyn Read,
     output: &mut dyn Write,
 ) -> io::Result<u8> {
     let (cache, bounds) = understood(arguments)
-        .ok_or_else(|| io::Error::other("this is for the node itself: CACHE SECONDS MIB"))?;
+        .ok_or_else(|| io::Error::other("only the node itself calls this: CACHE SECONDS MIB"))?;
     bound(bounds)?;
     let mut file = Vec::new();
     let most = limits::POLICY_FILE_BYTES_MAX as u64 + 1;
@@ -262,6 +264,10 @@ pub fn serve(
         Err(Refusal::Unavailable(reason)) => {
             write!(output, "{reason}")?;
             Ok(MAY_PASS)
+        }
+        Err(refusal @ Refusal::OutOfMemory(_)) => {
+            write!(output, "{refusal}")?;
+            Ok(NO_MEMORY)
         }
         Err(refusal) => {
             write!(output, "{refusal}")?;
@@ -282,7 +288,7 @@ fn understood(arguments: &[OsString]) -> Option<(PathBuf, CompileBounds)> {
     Some((cache.into(), bounds))
 }
 
-/// Bounds this process, by what it was given itself at most. It ends with whoever started it, and gives way to requests.
+/// Limits this process, at most to its inherited limits. It ends with its parent, and yields to requests.
 fn bound(bounds: CompileBounds) -> io::Result<()> {
     let limit = |resource, soft: u64, hard: u64| {
         let (current, maximum) = (Some(soft), Some(hard));
@@ -295,9 +301,9 @@ fn bound(bounds: CompileBounds) -> io::Result<()> {
     );
     limit(Resource::Core, 0, 0)?;
     limit(Resource::Data, bytes, bytes)?;
-    // The first is told by a signal of its own, the second is the end in any case.
+    // Exceeding the soft limit sends a signal of its own; the hard limit kills the process in any case.
     limit(Resource::Cpu, seconds, seconds.saturating_add(1))?;
-    // Where that can't be it compiles as fast as everybody else.
+    // If the priority can't be lowered, it compiles at the normal one.
     let _as_before = rustix::process::nice(10);
     #[cfg(target_os = "linux")]
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
@@ -328,6 +334,10 @@ mod tests {
         let told = by_shell("echo no room; exit 75", 10);
         assert_eq!(told, Err(Refusal::Unavailable("no room".to_owned())));
         assert_eq!(
+            by_shell("echo no memory; exit 71", 10),
+            Err(Refusal::NeedsMemory { memory_mib: 64 })
+        );
+        assert_eq!(
             by_shell(
                 "echo memory allocation of 9 bytes failed >&2; kill -ABRT $$",
                 10
@@ -347,7 +357,7 @@ mod tests {
 
     #[test]
     fn a_process_that_does_not_end_is_ended_and_is_no_word_against_the_file() {
-        let refused = by_shell("exec sleep 1000", 0).expect_err("it never ends");
+        let refused = by_shell("exec sleep 1000", 0).expect_err("it does not end by itself");
         assert!(refused.may_pass(), "{refused}");
         let refused = by_shell("kill -KILL $$", 10).expect_err("it was killed");
         assert!(refused.may_pass(), "{refused}");
@@ -386,7 +396,7 @@ mod tests {
             bounds: CompileBounds::default(),
         };
         let refused = compiler.compile(b"", Path::new("/nowhere"));
-        let refused = refused.expect_err("there is none");
+        let refused = refused.expect_err("the program does not exist");
         assert!(refused.may_pass(), "{refused}");
         assert!(refused.to_string().contains("/no/such/program"));
     }

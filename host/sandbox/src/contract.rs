@@ -1,20 +1,20 @@
-//! The policy contract as wasmtime sees it: names, and the types that cross the border.
+//! The policy contract as wasmtime sees it: interface names, and the types passed between host and guest.
 //!
-//! Written by hand after `sdk/wit/policy.wit`, field by field. wasmtime compares them with the types of
-//! each component when it is linked, so a mistake here shows at once.
+//! Written by hand after `sdk/wit/policy.wit`, field by field. wasmtime compares these types with those of each
+//! component when it is linked, so a mistake is detected immediately.
 //!
-//! Arguments are copies that an instance keeps and overwrites ([`Reused`]): a function whose types borrow
-//! would have to be compared again at every call, which takes longer than the call. Answers are owned, and
-//! bounded by what a store lets a guest hand over.
+//! Arguments are copies that an instance keeps and overwrites ([`Reused`]). A function with borrowed types would
+//! have to be type-checked again at every call, which takes longer than the call. Answers are owned, and bounded
+//! by the number of bytes that the store lets a guest pass to the host.
 
 use std::sync::Arc;
 
 use dataverse_core::policy::{CacheEntry, FileView, Kind, NodeView};
 use wasmtime::component::{ComponentType, Lift, Lower};
 
-/// The version that this host speaks.
+/// The contract version of this host.
 pub const VERSION: &str = "0.1.0";
-/// What every interface's name begins with.
+/// The common prefix of all interface names.
 pub(crate) const PACKAGE: &str = "dataverse:policy/";
 
 pub(crate) const TYPES: &str = "dataverse:policy/types@0.1.0";
@@ -33,8 +33,8 @@ pub(crate) const fn interface(kind: Kind) -> &'static str {
     }
 }
 
-/// An argument that is made once and overwritten before each call. What is passed to the call is a second
-/// reference to it, gone when the call ends.
+/// An argument that is allocated once and overwritten before each call. The call gets a second reference to it,
+/// which is dropped when the call ends.
 #[derive(Default)]
 pub(crate) struct Reused<T>(Arc<T>);
 

@@ -1,34 +1,35 @@
-//! What a component costs to compile, found by counting before anything is compiled.
+//! Estimates what a component costs to compile, by counting its parts before anything is compiled.
 //!
-//! The compiler has no time limit, and a few kilobytes can keep it busy for hours. It is about linear in the
-//! bytes of code but for these, which are bounded:
+//! The compiler has no time limit, and a few kilobytes can keep it busy for hours. Its time is about linear in the
+//! bytes of code except for the following, which are bounded:
 //!
-//! - *Live values times turns of the flow.* Each local can become an argument of each block, and each branch
-//!   or call hands over as many values as the widest signature has. The work of a function is counted as
-//!   (locals + parameters + widest signature) × (blocks + branches + targets of tables + calls), where loops
-//!   count manifold, and more the deeper they are nested.
-//! - *The size of one function*, for register allocation.
-//! - *Locals*, each of which begins as 0, and *blocks within blocks*, each counted as often as others lie around it.
-//! - *Functions, calls and instructions.* Each function costs about as much as a hundred instructions even if it is
-//!   empty, for what is made around it; each call costs about as much as ten.
-//! - *Instances of instances.* A component that instantiates another twice, which instantiates a third twice,
-//!   and so on, is small and expands without end; the number after expansion is bounded from above by the
-//!   product of the numbers of instances in each.
+//! - *Live values times control flow.* Each local can become an argument of each block, and each branch or call
+//!   passes as many values as the widest signature has. The work of a function is counted as (locals, parameters
+//!   and widest signature) × (blocks + branches + table targets + calls). Loops count multiply, the more so the
+//!   deeper they are nested.
+//! - *The size of one function*, because of register allocation.
+//! - *Locals*, each of which is initialised to 0, and *nested blocks*, each counted once for every block around
+//!   it.
+//! - *Functions, calls and instructions.* Even an empty function costs as much as about a hundred instructions,
+//!   because of the code generated around it; a call costs about ten.
+//! - *Instances of instances.* A component that instantiates another twice, which instantiates a third twice, and
+//!   so on, is small and expands without end. The product of the numbers of instances in each is an upper bound of
+//!   the number after expansion.
 //!
-//! The bounds leave room for what language runtimes compile to. CPython, as componentize-py 0.25 brings it
-//! along, has 13 thousand functions, 76 kB in the largest, 0.35 million units of work in that and 18 million
-//! in all.
+//! The bounds leave enough space for compiled language runtimes. CPython, as bundled by componentize-py 0.25, has
+//! 13 thousand functions, the largest of 76 kB; its work is 0.35 million units in that function and 18 million in
+//! total.
 
 use wasmparser::{BinaryReaderError, ComponentInstance, FunctionBody, Operator, Payload, TypeRef};
 
 use crate::limits;
 use crate::refusal::{Refusal, cut};
 
-/// A loop costs as much as so many other turns, because each value may be another one in each round; and as
-/// much again for every four loops around it.
+/// A loop costs as much as this many branches, because each value may differ in each iteration; and as much again
+/// for every four loops around it.
 const LOOP_TURNS: u64 = 10;
 
-/// What was counted so far.
+/// The counts so far.
 #[derive(Default)]
 pub(crate) struct Cost {
     functions: u64,
@@ -37,21 +38,22 @@ pub(crate) struct Cost {
     locals: u64,
     levels: u64,
     work: u64,
-    /// Values in the widest signature of the module at hand.
+    /// Values in the widest signature of the current module.
     widest: u64,
-    /// Parameters of each type of the module at hand.
+    /// Parameters of each type of the current module.
     parameters: Vec<u64>,
-    /// The type of each function of the module at hand that has a body, and how many bodies came.
+    /// The type of each function of the current module that has a body, and the number of bodies seen.
     declared: Vec<u32>,
     bodies: usize,
-    /// Components instantiated by each component that has begun and not ended; modules stand here too.
+    /// For each component that has begun and not ended, the number of components instantiated in it; modules are
+    /// in this list too.
     open: Vec<u64>,
-    /// Instances after expansion, at most; 0 before the first component has ended.
+    /// Upper bound of the instances after expansion; 0 before the first component has ended.
     parts: u64,
 }
 
 impl Cost {
-    /// Counts a part of the file.
+    /// Counts one part of the file.
     pub(crate) fn count(&mut self, payload: &Payload<'_>) -> Result<(), Refusal> {
         self.try_count(payload)
             .map_err(|error| Refusal::Compile(cut(&error.to_string())))?;
@@ -168,16 +170,16 @@ impl Cost {
     }
 }
 
-/// Places to which the flow of one function can go.
+/// Where the control flow of one function can branch to.
 #[derive(Default)]
 struct Turns {
     sum: u64,
     calls: u64,
-    /// How many constructs each one lies in, summed up.
+    /// The nesting depths of all constructs, summed.
     levels: u64,
-    /// Whether each construct that has begun and not ended is a loop, outermost first.
+    /// Whether each open construct is a loop, outermost first.
     open: Vec<bool>,
-    /// How many of them are.
+    /// The number of open loops.
     open_loops: u64,
 }
 
@@ -251,8 +253,7 @@ mod tests {
     fn work_is_live_values_times_turns() {
         let wat = "(module (func (param i32 i32) (result i32) (local i64)
             (block (br_if 0 (local.get 0)) (br_table 0 0 0 (local.get 1))) (i32.const 7)))";
-        // Two parameters, one local and a signature of three; a block, a branch, a table of two and its
-        // default.
+        // Two parameters, one local and a signature of three; a block, a branch, a table of two and its default.
         assert_eq!(counted(wat).expect("the text is right").work, 6 * 5);
     }
 

@@ -1,7 +1,6 @@
 //! `EvictionGuest`: an eviction policy in the sandbox.
 //!
-//! The port that is called most: what can be resolved beforehand is, and a call allocates nothing but its
-//! answer.
+//! This port is called most often. Its functions are resolved once, and a call allocates nothing but its answer.
 
 use std::sync::Arc;
 
@@ -48,27 +47,27 @@ impl EvictionGuest {
         })
     }
 
-    /// How the policy introduced itself.
+    /// The policy's description of itself.
     #[must_use]
     pub fn about(&self) -> &About {
         self.instance.about()
     }
 
-    /// What the last call took.
+    /// The cost of the last call.
     #[must_use]
     pub fn last_cost(&self) -> Cost {
         self.instance.last_cost()
     }
 
-    /// The same instance, whose calls are not timed: for whoever puts millions of questions and asks for fuel
-    /// only. They are bounded in time all the same.
+    /// The same instance without timing its calls, for callers that ask millions of questions and need only the
+    /// fuel. The time limit still applies.
     #[must_use]
     pub fn untimed(mut self) -> Self {
         self.instance.stop_timing();
         self
     }
 
-    /// What it is an instance of.
+    /// The program that this is an instance of.
     #[must_use]
     pub fn program(&self) -> &Program {
         self.instance.program()

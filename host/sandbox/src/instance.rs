@@ -1,14 +1,16 @@
-//! `Instance`: one policy with a memory of its own, and how it is called.
+//! `Instance`: one policy with its own memory, and how it is called.
 //!
-//! Every call gets the same fuel and time anew. When one fails in any way, the instance is dead: what it was
-//! doing was broken off in the middle, so it is never entered again and answers with a fault from then on.
+//! Every call gets the full fuel and time. When a call fails in any way the instance is dead: it was interrupted
+//! midway, so it is never entered again and answers every further call with a fault.
 
+use std::char::DecodeUtf16Error;
+use std::str::Utf8Error;
 use std::time::{Duration, Instant};
 
 use dataverse_core::limits::VERDICT_ENTRIES_MAX;
 use dataverse_core::policy::{Fault, FaultKind};
 use wasmtime::component::{ComponentNamedList, Func, Lift, Lower};
-use wasmtime::{FrameInfo, Store, Trap, WasmBacktrace};
+use wasmtime::{FrameInfo, OutOfMemory, Store, Trap, WasmBacktrace, WasmtimeBug};
 
 use crate::allowance::Allowance;
 use crate::contract;
@@ -18,7 +20,7 @@ use crate::program::Program;
 use crate::refusal::{Refusal, cut, reason};
 use crate::ticker::Ticker;
 
-/// What one decision may take.
+/// Limits of one decision.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct GuestLimits {
     /// Fuel; most instructions cost one.
@@ -40,7 +42,7 @@ impl Default for GuestLimits {
 }
 
 impl GuestLimits {
-    /// What the first breath of an instance may take.
+    /// The limits for starting an instance.
     fn to_start(self) -> Self {
         Self {
             fuel: self.fuel.saturating_mul(limits::POLICY_START_BUDGETS),
@@ -48,7 +50,7 @@ impl GuestLimits {
         }
     }
 
-    /// The same with many times the time, for what no request waits for; so long at most that somebody may.
+    /// The same limits with many times the time, for calls that no request waits for, up to a bound.
     #[must_use]
     pub fn patient(self) -> Self {
         let wall_ms = self.wall_ms.saturating_mul(limits::POLICY_START_BUDGETS);
@@ -60,44 +62,44 @@ impl GuestLimits {
     }
 }
 
-/// How an instance is made.
+/// How to create an instance.
 #[derive(Clone, Default)]
 pub struct Setup {
-    /// The policy's name, for its lines in the log; the beginning of its digest stands for one that is empty.
+    /// The policy's name in the log; if empty, the beginning of its digest is used.
     pub name: String,
-    /// Its configuration, a JSON object; when empty, it is told `{}`.
+    /// Its configuration, a JSON object; if empty, the policy gets `{}`.
     pub config: String,
-    /// The only randomness that it gets.
+    /// The policy's only source of randomness.
     pub seed: u64,
-    /// What each of its decisions may take.
+    /// The limits of each decision.
     pub limits: GuestLimits,
-    /// Where its lines go; to the node's log if nowhere else.
+    /// Where its log lines go; `None` for the node's log.
     pub log: Option<LogSink>,
 }
 
-/// How a policy introduces itself.
+/// A policy's description of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct About {
-    /// Its name; the node goes by the file's.
+    /// Its name. The node uses the file's name instead.
     pub name: String,
     /// Its version.
     pub version: String,
-    /// What it does, in a line.
+    /// What it does, in one line.
     pub summary: String,
-    /// JSON Schema of its configuration; empty when it takes none.
+    /// JSON Schema of its configuration; empty if it has none.
     pub config_schema: String,
 }
 
-/// What a call took.
+/// The cost of a call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cost {
     /// Fuel; the same in every run of the same calls.
     pub fuel: u64,
-    /// Time, with carrying arguments and answers across; nothing when calls are not timed.
+    /// Time, including the transfer of arguments and answers; zero when calls are not timed.
     pub elapsed: Duration,
 }
 
-/// What the host keeps for an instance.
+/// The host's data for an instance.
 pub(crate) struct State {
     allowance: Allowance,
     pub(crate) journal: Journal,
@@ -109,15 +111,15 @@ pub(crate) struct Instance {
     limits: GuestLimits,
     about: About,
     cost: Cost,
-    /// Whether calls are timed, which takes a good part of a short one.
+    /// Whether calls are timed, which takes a good part of a short call.
     timed: bool,
     dead: Option<Fault>,
-    // Last, because it keeps the ticker running.
+    // Dropped last, because it keeps the ticker running.
     program: Program,
 }
 
 impl Instance {
-    /// Instantiates, introduces and configures.
+    /// Instantiates the policy, reads its description and configures it.
     pub(crate) fn start(program: Program, setup: &Setup) -> Result<Self, Refusal> {
         let mut store = Store::new(
             program.sandbox().engine(),
@@ -132,7 +134,7 @@ impl Instance {
         let entered = program
             .linked()
             .instantiate(&mut store)
-            .map_err(|error| fault_of(&error, &mut store))?;
+            .map_err(|error| fault_at_start(&error, &mut store))?;
         let mut instance = Self {
             store,
             entered,
@@ -197,11 +199,11 @@ impl Instance {
         answer.map_err(|complaint| Refusal::Config(cut(&complaint)))
     }
 
-    /// An exported function, its types not compared yet.
+    /// An exported function whose types have not been compared yet.
     pub(crate) fn function(&mut self, interface: &str, name: &str) -> Result<Func, Refusal> {
         let missing = || Refusal::WrongTypes {
             name: format!("{interface}.{name}"),
-            reason: "it is not a function there".to_owned(),
+            reason: "the component exports no such function".to_owned(),
         };
         let index = self
             .entered
@@ -213,7 +215,7 @@ impl Instance {
         function.ok_or_else(missing)
     }
 
-    /// The function with these types.
+    /// The function, after comparing its types.
     pub(crate) fn typed<P, R>(
         &self,
         function: Func,
@@ -231,7 +233,7 @@ impl Instance {
             })
     }
 
-    /// Lets the guest run, within its limits.
+    /// Calls the guest within its limits.
     pub(crate) fn call<R>(
         &mut self,
         enter: impl FnOnce(&mut Store<State>) -> wasmtime::Result<R>,
@@ -252,7 +254,7 @@ impl Instance {
         })
     }
 
-    /// An answer that is not too long.
+    /// Returns the answer unless it is too long.
     pub(crate) fn bounded(&mut self, answer: Vec<u32>) -> Result<Vec<u32>, Fault> {
         let (found, most) = (answer.len(), VERDICT_ENTRIES_MAX);
         if found <= most {
@@ -276,7 +278,7 @@ impl Instance {
         self.cost
     }
 
-    /// Calls are not timed from now on.
+    /// Stops timing calls.
     pub(crate) fn stop_timing(&mut self) {
         self.timed = false;
     }
@@ -286,7 +288,7 @@ impl Instance {
     }
 }
 
-/// What its lines in the log are told by, also if nobody named it.
+/// The name for its log lines, even if the setup has none.
 fn name_for_log(program: &Program, setup: &Setup) -> String {
     if !setup.name.is_empty() {
         return setup.name.clone();
@@ -307,7 +309,16 @@ fn fuel_left(store: &Store<State>) -> u64 {
     store.get_fuel().expect("the engine meters fuel")
 }
 
-/// What kind of failure this is. A trap after a denied growth is put down to the denial: that is how
+/// The fault of an instance that could not be created. A failure of guest code that ran meanwhile has a trap or a
+/// backtrace. Without either, wasmtime could not allocate the memories, tables or core instances.
+fn fault_at_start(error: &wasmtime::Error, store: &mut Store<State>) -> Fault {
+    if error.is::<Trap>() || error.is::<WasmBacktrace>() || store.data().allowance.denied() {
+        return fault_of(error, store);
+    }
+    Fault::new(FaultKind::Memory, reason(&**error))
+}
+
+/// Classifies the failure of a call. A trap after a denied growth counts as a memory fault, because that is how
 /// languages end when an allocation fails.
 fn fault_of(error: &wasmtime::Error, store: &mut Store<State>) -> Fault {
     let said = store.data_mut().journal.take_error();
@@ -325,17 +336,15 @@ fn fault_of(error: &wasmtime::Error, store: &mut Store<State>) -> Fault {
         }
         _ if denied => Fault::new(
             FaultKind::Memory,
-            format!("it wanted more memory or table elements than it may have{place}; {what}"),
+            format!("it asked for more memory or table elements than allowed{place}; {what}"),
         ),
-        // These two have no type of their own in wasmtime.
-        None if what.contains("fuel allocated for hostcalls") => {
+        None if handed_over_too_much(error) => {
             let most = limits::POLICY_HANDED_BYTES_MAX;
             Fault::new(
                 FaultKind::TooLong,
-                format!("it handed over more than {most} bytes at once"),
+                format!("it passed more than {most} bytes to the host at once; {what}"),
             )
         }
-        None if what.contains("resource limit exceeded") => Fault::new(FaultKind::Memory, what),
         _ => Fault::trap(match said {
             Some(line) => cut(&format!("{what}{place}; it said: {line}")),
             None => format!("{what}{place}"),
@@ -343,7 +352,19 @@ fn fault_of(error: &wasmtime::Error, store: &mut Store<State>) -> Fault {
     }
 }
 
-/// The functions in which it was, the innermost first, as far as its file names them.
+/// Whether the guest passed more than [`limits::POLICY_HANDED_BYTES_MAX`] to the host.
+///
+/// wasmtime does not export the type of this error (`HostcallFuelExhausted`). It is recognized by having none of
+/// the types that other failures of such a transfer have: a plain message for bad pointers, alignments and
+/// discriminants, a decoding error for text, and wasmtime's errors for a bug of its own or a host without memory.
+fn handed_over_too_much(error: &wasmtime::Error) -> bool {
+    let is_message = error.is::<&'static str>() || error.is::<String>();
+    let is_bad_text = error.is::<Utf8Error>() || error.is::<DecodeUtf16Error>();
+    let is_of_host = error.is::<OutOfMemory>() || error.is::<WasmtimeBug>();
+    !(is_message || is_bad_text || is_of_host)
+}
+
+/// The functions in which it happened, innermost first, as far as the file names them.
 fn place_of(error: &wasmtime::Error) -> String {
     let frames = error.downcast_ref::<WasmBacktrace>();
     let frames = frames.map_or(&[][..], WasmBacktrace::frames);
@@ -355,9 +376,9 @@ fn place_of(error: &wasmtime::Error) -> String {
     }
 }
 
-/// A name as its author wrote it, on one line and not too long.
+/// A function's name as its author wrote it, on one line and bounded.
 fn plain(name: &str) -> String {
-    // Without the hash that Rust's compiler adds to tell it from others of the name.
+    // Without the hash that rustc appends to distinguish functions of the same name.
     let name = format!("{:#}", rustc_demangle::demangle(name));
     let end = name.floor_char_boundary(limits::POLICY_FRAME_BYTES_MAX);
     let shown = name[..end].chars();

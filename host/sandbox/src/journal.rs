@@ -1,8 +1,8 @@
-//! `Journal`: what becomes of the lines that a policy logs.
+//! `Journal`: passes on the lines that a policy logs.
 //!
-//! A line is cut, its control characters are escaped, and it goes to the node's log under the policy's name
-//! or to whoever asked for it. So many lines a second are let through; the rest is counted, and the count
-//! told with the next line.
+//! A line is shortened, its control characters are escaped, and it goes to the node's log under the policy's name
+//! or to a given sink. The number of lines per second is limited. Further lines are only counted, and the count is
+//! logged with the next line.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,12 +13,12 @@ use crate::limits;
 
 const WINDOW: Duration = Duration::from_secs(1);
 
-/// How much a line matters to its author.
+/// The importance of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ComponentType, Lift)]
 #[component(enum)]
 #[repr(u8)]
 pub enum Level {
-    /// For the author.
+    /// For the policy's author.
     #[component(name = "debug")]
     Debug,
     /// Life cycle.
@@ -32,7 +32,8 @@ pub enum Level {
     Error,
 }
 
-/// Takes a policy's lines instead of the node's log; on the thread that asks the policy, so it must be quick.
+/// Receives a policy's lines instead of the node's log. Called on the thread that asks the policy, so it must be
+/// quick.
 pub type LogSink = Arc<dyn Fn(Level, &str) + Send + Sync>;
 
 pub(crate) struct Journal {
@@ -41,7 +42,7 @@ pub(crate) struct Journal {
     window_began: Instant,
     lines: u32,
     suppressed: u64,
-    /// The last line of level error in the call under way: a panic says what happened just before it traps.
+    /// The last line of level error in the current call: a panic is logged just before it traps.
     last_error: Option<String>,
 }
 
@@ -57,7 +58,7 @@ impl Journal {
         }
     }
 
-    /// Whether a line may be written now. If not it is counted, and need not even be read.
+    /// Whether a line may be written now. If not it is counted, and need not be read.
     pub(crate) fn accepts(&mut self, now: Instant) -> bool {
         if now.duration_since(self.window_began) >= WINDOW {
             self.window_began = now;
@@ -93,7 +94,8 @@ impl Journal {
         let count = std::mem::take(&mut self.suppressed);
         if count > 0 {
             let most = limits::POLICY_LOG_LINES_PER_SECOND_MAX;
-            let line = format!("{count} more lines were left out; {most} a second are let through");
+            let line =
+                format!("{count} more lines were dropped; at most {most} per second are logged");
             self.emit(Level::Warn, &line);
         }
     }
@@ -105,12 +107,16 @@ impl Journal {
         let policy = self.policy.as_str();
         match level {
             Level::Debug => {
-                tracing::debug!(target: "dataverse::policy", policy, line, "policy says")
+                tracing::debug!(target: "dataverse::policy", policy, line, "policy log line")
             }
-            Level::Info => tracing::info!(target: "dataverse::policy", policy, line, "policy says"),
-            Level::Warn => tracing::warn!(target: "dataverse::policy", policy, line, "policy says"),
+            Level::Info => {
+                tracing::info!(target: "dataverse::policy", policy, line, "policy log line")
+            }
+            Level::Warn => {
+                tracing::warn!(target: "dataverse::policy", policy, line, "policy log line")
+            }
             Level::Error => {
-                tracing::error!(target: "dataverse::policy", policy, line, "policy says")
+                tracing::error!(target: "dataverse::policy", policy, line, "policy log line")
             }
         }
     }
@@ -122,7 +128,7 @@ impl Drop for Journal {
     }
 }
 
-/// The beginning of `message`, without anything that could move the cursor or forge a second line.
+/// The beginning of `message`, without characters that could move the cursor or forge a second line.
 fn legible(message: &str) -> String {
     let end = message.floor_char_boundary(limits::POLICY_LOG_BYTES_MAX);
     let mut line = String::with_capacity(end);

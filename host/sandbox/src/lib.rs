@@ -1,19 +1,24 @@
-//! Runs policies: WebAssembly components in a sandbox with bounded fuel, time, memory and answers. The only
-//! place that knows wasmtime.
+//! Runs policies: WebAssembly components in a sandbox with bounded fuel, time, memory and answers. This is the
+//! only crate that knows wasmtime.
 //!
-//! One [`Sandbox`] compiles files into [`Program`]s; a program makes instances, which implement the ports of
-//! `dataverse_core::policy`. An instance is one policy with a memory of its own. It is asked by one thread
-//! at a time, never suspends, and after any fault but an invalid verdict it is never entered again: its
-//! owner drops it and makes another.
+//! One [`Sandbox`] compiles files into [`Program`]s. A program creates instances, which implement the ports of
+//! `dataverse_core::policy`. An instance is one policy with its own memory. It is asked by one thread at a time,
+//! never suspends, and is never entered again after any fault except an invalid verdict: its owner drops it and
+//! creates another.
 //!
 //! ```text
 //! bytes ── size ── parse ── imports, exports, version, cost ── compile ──► Program
 //! Program ── instantiate ── describe ── configure ──► PlacementGuest, EvictionGuest or RelocationGuest
 //! ```
 //!
-//! What a policy says is not judged here beyond its length: whether a verdict is valid is for the core, which
-//! treats native policies and guests alike. Nothing here touches files (but the compile cache), other programs
-//! (but the process that compiles, if there is one), the network or an async runtime; every call blocks, for at most the wall-clock limit of its instance and a little.
+//! `check`, `cost` and `wrap` examine a file; `compiler` compiles it in a process of its own; `sandbox` owns the
+//! engine, `ticker` its clock; `instance`, `allowance` and `journal` belong to one instance; `contract` has the
+//! types of the contract; [`conformance`] tests whole policies.
+//!
+//! This crate judges a policy's answers only by their length. Whether a verdict is valid is decided by the core,
+//! which treats native policies and guests alike. Nothing here uses files (except the compile cache), other
+//! programs (except the compiler's process, if there is one), the network or an async runtime. Every call blocks
+//! for at most a little longer than the wall-clock limit of its instance.
 //!
 //! ```
 //! use dataverse_core::policy::Kind;

@@ -1,4 +1,4 @@
-//! `Program`: a compiled policy, from which instances are made.
+//! `Program`: a compiled policy, from which instances are created.
 
 use std::fmt;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ impl fmt::Debug for Program {
 }
 
 struct Compiled {
-    // Dropped before the sandbox, and with it the ticker that every instance counts on.
+    // Dropped before the sandbox, and with it the ticker that every instance relies on.
     linked: InstancePre<State>,
     checked: Checked,
     digest: Digest,
@@ -39,10 +39,10 @@ struct Compiled {
     sandbox: Arc<Sandbox>,
 }
 
-/// What became of a trial.
+/// The result of a trial.
 #[derive(Clone, Debug)]
 pub struct Canary {
-    /// How the policy introduced itself.
+    /// The policy's description of itself.
     pub about: About,
     /// Fuel that the trial decision took.
     pub fuel: u64,
@@ -69,54 +69,54 @@ impl Program {
         }))
     }
 
-    /// What it decides.
+    /// The kind of decision that it makes.
     #[must_use]
     pub fn kind(&self) -> Kind {
         self.0.checked.kind
     }
 
-    /// BLAKE3 of the file, as it was given.
+    /// BLAKE3 of the original file.
     #[must_use]
     pub fn digest(&self) -> Digest {
         self.0.digest
     }
 
-    /// Bytes of the file, as it was given.
+    /// Size of the original file in bytes.
     #[must_use]
     pub fn size_bytes(&self) -> usize {
         self.0.size_bytes
     }
 
-    /// How long checking and compiling took, the wait for other compilations included; little when it came
+    /// How long checking and compiling took, including the wait for other compilations; short when the code came
     /// from the compile cache.
     #[must_use]
     pub fn compile_time(&self) -> Duration {
         self.0.compile_time
     }
 
-    /// Names of what the component imports.
+    /// Names of the component's imports.
     #[must_use]
     pub fn imports(&self) -> &[String] {
         &self.0.checked.imports
     }
 
-    /// Names of what the component exports; of those foreign to the contract only so many.
+    /// Names of the component's exports; those outside the contract only up to a limit.
     #[must_use]
     pub fn exports(&self) -> &[String] {
         &self.0.checked.exports
     }
 
-    /// An instance that places, introduced and configured.
+    /// Creates and configures a placement instance.
     ///
     /// # Errors
-    /// [`Refusal`] when it is of another kind, fails, or does not take its configuration; so for the other
-    /// kinds.
+    /// [`Refusal`] when the policy is of another kind, fails, or rejects its configuration. The same holds for the
+    /// other kinds.
     pub fn placement(&self, setup: &Setup) -> Result<PlacementGuest, Refusal> {
         self.instance(Kind::Placement, setup)
             .and_then(PlacementGuest::new)
     }
 
-    /// An instance that evicts, introduced and configured.
+    /// Creates and configures an eviction instance.
     ///
     /// # Errors
     /// See [`Program::placement`].
@@ -125,7 +125,7 @@ impl Program {
             .and_then(EvictionGuest::new)
     }
 
-    /// An instance that relocates, introduced and configured.
+    /// Creates and configures a relocation instance.
     ///
     /// # Errors
     /// See [`Program::placement`].
@@ -134,11 +134,11 @@ impl Program {
             .and_then(RelocationGuest::new)
     }
 
-    /// The canary: an instance is made, introduced and configured, takes one decision of its kind and is
-    /// thrown away. Whether that decision is any good is not asked.
+    /// The canary: creates and configures an instance, lets it take one decision of its kind, and drops it. The
+    /// decision is not judged.
     ///
     /// # Errors
-    /// [`Refusal`] when any of it fails.
+    /// [`Refusal`] when any of this fails.
     pub fn canary(&self, setup: &Setup) -> Result<Canary, Refusal> {
         let (about, cost) = match self.kind() {
             Kind::Placement => {
@@ -165,7 +165,7 @@ impl Program {
         })
     }
 
-    /// Refuses code that takes too much memory as long as it is loaded.
+    /// Refuses code that takes too much memory while it is loaded.
     pub(crate) fn is_small_enough(&self) -> Result<(), Refusal> {
         let image = self.0.linked.component().image_range();
         let bytes = image.end.addr() - image.start.addr();

@@ -1,11 +1,11 @@
-//! Why a file, or an instance of it, is not accepted.
+//! `Refusal`: why a policy file, or an instance of it, is not accepted.
 
 use dataverse_core::limits;
 use dataverse_core::policy::{Fault, FaultKind, Kind};
 
 use crate::contract;
 
-/// Why a policy is not accepted. Each message names what is wrong and says what to do.
+/// Why a policy is not accepted. Each message says what is wrong and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The file is too large.
@@ -13,55 +13,55 @@ pub enum Refusal {
         "the file has {bytes} bytes; a policy has at most {most}: leave out what it does not need"
     )]
     TooLarge {
-        /// Its bytes.
+        /// Its size in bytes.
         bytes: usize,
-        /// Bytes at most.
+        /// The limit in bytes.
         most: usize,
     },
     /// The bytes are not WebAssembly.
     #[error("this is not WebAssembly: {0}")]
     NotWasm(String),
-    /// A core module that can't be made a component.
-    #[error("this is a core module, not a component: {0}")]
+    /// A core module that can't be turned into a component.
+    #[error("it can't be made into a component: {0}")]
     NotAComponent(String),
     /// It imports something that no policy may use.
-    #[error("it imports `{name}`, which policies do not get: {advice}")]
+    #[error("it imports `{name}`, which policies may not use: {advice}")]
     ForeignImport {
         /// The import.
         name: String,
         /// What to do about it.
         advice: &'static str,
     },
-    /// It exports no kind of decision.
+    /// It exports none of the kinds of decision.
     #[error(
-        "it exports none of {placement}, {eviction} and {relocation}: export the one that it decides",
+        "it exports none of {placement}, {eviction} and {relocation}: export the one that it implements",
         placement = contract::PLACEMENT,
         eviction = contract::EVICTION,
         relocation = contract::RELOCATION
     )]
     NoKind,
     /// It exports more than one kind of decision.
-    #[error("it exports {}: a policy decides one thing, so make a file of each", .0.join(" and "))]
+    #[error("it exports {}: a policy makes one kind of decision, so build one file for each", .0.join(" and "))]
     SeveralKinds(Vec<String>),
-    /// It does not export the interface that every policy has.
+    /// It does not export the interface that every policy must have.
     #[error(
-        "it does not export {}: every policy introduces itself through it",
+        "it does not export {}, which every policy needs in order to describe itself",
         contract::POLICY
     )]
     NoIntroduction,
     /// It was made for another version of the contract.
     #[error(
-        "`{name}` is of version {version} of the contract and this node speaks {ours}: build the policy \
+        "`{name}` belongs to version {version} of the contract, and this node supports {ours}: build the policy \
          against {ours}",
         ours = contract::VERSION
     )]
     WrongContract {
-        /// The import or export that shows it.
+        /// The import or export with that version.
         name: String,
-        /// The version it was made for.
+        /// Its version.
         version: String,
     },
-    /// An import or export has other types than the contract.
+    /// The types of an import or export differ from the contract.
     #[error(
         "`{name}` has other types than the contract: {reason}; build the policy against sdk/wit/policy.wit"
     )]
@@ -76,21 +76,24 @@ pub enum Refusal {
     TooCostly {
         /// What there is too much of.
         what: &'static str,
-        /// How much of it.
+        /// How much there is.
         found: u64,
-        /// How much at most.
+        /// The limit.
         most: u64,
     },
     /// It does not compile.
     #[error("it does not compile: {0}")]
     Compile(String),
+    /// The system had no memory left to compile it.
+    #[error("compiling it runs out of memory: {0}")]
+    OutOfMemory(String),
     /// Compiling it takes too long.
     #[error(
         "compiling it takes more than {cpu_seconds} s of processor time: leave out what it does not need, or give \
          the node more (`policies.compile_time`)"
     )]
     NeedsTime {
-        /// What it had.
+        /// The limit that it exceeded.
         cpu_seconds: u64,
     },
     /// Compiling it takes too much memory.
@@ -99,43 +102,43 @@ pub enum Refusal {
          more (`policies.compile_memory`)"
     )]
     NeedsMemory {
-        /// What it had.
+        /// The limit that it exceeded.
         memory_mib: u64,
     },
-    /// What it compiles to is too much to be kept in memory.
+    /// Its compiled code takes too much memory.
     #[error(
         "it compiles to {mib} MiB of code; at most {most} are allowed: leave out what it does not need"
     )]
     TooMuchCode {
-        /// How much that is.
+        /// Its size.
         mib: usize,
-        /// How much at most.
+        /// The limit.
         most: usize,
     },
-    /// Refused in the process that compiles, in the words of that.
+    /// Refused by the compiler's process, in its words.
     #[error("{0}")]
     Told(String),
-    /// It could not be compiled for a reason that may pass and lies in the machine, not in the file.
+    /// It could not be compiled now, because of the machine and not because of the file; this may pass.
     #[error("it can't be compiled now: {0}")]
     Unavailable(String),
-    /// It is a policy of another kind than was asked for.
+    /// It is a policy of another kind than asked for.
     #[error("it is a policy for {found}, not for {wanted}")]
     OtherKind {
-        /// What it decides.
+        /// Its kind.
         found: Kind,
-        /// What was asked for.
+        /// The kind asked for.
         wanted: Kind,
     },
-    /// It does not take its configuration.
+    /// It rejects its configuration.
     #[error("it does not take its configuration: {0}")]
     Config(String),
-    /// It failed before or at its trial decision.
+    /// It failed before or during its trial decision.
     #[error("it fails: {0}{advice}", advice = advice(.0.kind))]
     Fault(#[from] Fault),
 }
 
 impl Refusal {
-    /// Whether the same file may be accepted later as it is.
+    /// Whether the same file may be accepted later, unchanged.
     #[must_use]
     pub const fn may_pass(&self) -> bool {
         matches!(self, Self::Unavailable(_))
@@ -152,7 +155,7 @@ const fn advice(kind: FaultKind) -> &'static str {
     }
 }
 
-/// What `error` says, with its causes, cut to a length that may be shown.
+/// The message of `error` with its causes, shortened for display.
 pub(crate) fn reason(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -164,7 +167,7 @@ pub(crate) fn reason(error: &dyn std::error::Error) -> String {
     cut(&text)
 }
 
-/// The beginning of `text` that may be shown, on one line.
+/// The beginning of `text`, on one line, shortened for display.
 pub(crate) fn cut(text: &str) -> String {
     let end = text.floor_char_boundary(limits::POLICY_REASON_BYTES_MAX);
     text[..end].split_whitespace().collect::<Vec<_>>().join(" ")

@@ -27,19 +27,19 @@ impl RelocationGuest {
         })
     }
 
-    /// How the policy introduced itself.
+    /// The policy's description of itself.
     #[must_use]
     pub fn about(&self) -> &About {
         self.instance.about()
     }
 
-    /// What the last call took.
+    /// The cost of the last call.
     #[must_use]
     pub fn last_cost(&self) -> Cost {
         self.instance.last_cost()
     }
 
-    /// What it is an instance of.
+    /// The program that this is an instance of.
     #[must_use]
     pub fn program(&self) -> &Program {
         self.instance.program()

@@ -1,4 +1,4 @@
-//! `Sandbox`: the engine that all policies share, its epoch ticker and its compile cache.
+//! `Sandbox`: the engine that all policies share, with its epoch ticker and its compile cache.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,8 +8,9 @@ use std::time::Instant;
 
 use dataverse_core::content::Digest;
 use parking_lot::Mutex;
+use rustix::io::Errno;
 use wasmtime::component::{Component, InstancePre, Linker, WasmStr};
-use wasmtime::{Cache, CacheConfig, Config, Engine, StoreContextMut};
+use wasmtime::{Cache, CacheConfig, Config, Engine, OutOfMemory, StoreContextMut};
 
 use crate::check::{self, Checked};
 use crate::compiler::CompilerProcess;
@@ -21,48 +22,48 @@ use crate::program::Program;
 use crate::refusal::{Refusal, cut, reason};
 use crate::ticker::Ticker;
 
-/// How a sandbox is set up.
+/// The options of a sandbox.
 #[derive(Clone, Debug, Default)]
 pub struct SandboxOptions {
-    /// The folder of the compile cache, an absolute path; made, and owner-only, if need be. What lies there
-    /// is run as native code. Without one, everything is compiled anew in each process.
+    /// The folder of the compile cache, an absolute path. Created if missing, and made accessible only to its
+    /// owner: its contents are run as native code. Without a cache, every process compiles everything again.
     pub cache: Option<PathBuf>,
-    /// What compiles files that nobody vouches for; needs a cache. Without one they are compiled in this process,
-    /// bounded by what can be counted beforehand.
+    /// Compiles untrusted files; needs a cache. Without it they are compiled in this process, bounded only by what
+    /// can be counted beforehand.
     pub compiler: Option<CompilerProcess>,
 }
 
-/// Why there is no sandbox.
+/// Why a sandbox could not be created.
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
     /// The compile cache can't be used.
-    #[error("the compile cache {} can't be used: {reason}; make it a folder of one's own", path.display())]
+    #[error("the compile cache {} can't be used: {reason}; use a folder that belongs to the node's user", path.display())]
     Cache {
         /// Its folder.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         reason: String,
     },
     /// The engine does not run on this machine.
     #[error("WebAssembly can't be run on this machine: {0}")]
     Engine(String),
-    /// The system gives no thread.
-    #[error("no thread for the clock of policies: {0}")]
+    /// The ticker's thread could not be started.
+    #[error("can't start the thread that enforces the time limits of policies: {0}")]
     Thread(#[from] io::Error),
-    /// There is nothing through which a process could hand over what it compiled.
+    /// A compiler process needs a cache through which it passes on the compiled code.
     #[error("a process that compiles needs a compile cache")]
     NoCache,
 }
 
-/// What runs guests: one engine, one ticker thread for deadlines, one compile cache.
+/// Runs guests: one engine, one ticker thread for deadlines, one compile cache.
 ///
-/// Shared by everything it compiled and every instance of that; the thread ends when the last of them is
-/// dropped. A process needs one.
+/// Shared by everything that it compiled and by all instances of that. The thread ends when the last of them is
+/// dropped. One sandbox per process is enough.
 pub struct Sandbox {
     linker: Linker<State>,
     engine: Engine,
-    /// Held while something compiles in this process: one policy at a time leaves the other cores to requests, and
-    /// bounds the memory that compilation takes.
+    /// Locked while this process compiles: one policy at a time leaves the other cores to requests, and bounds the
+    /// memory that compilation takes.
     compiling: Mutex<()>,
     cache: Option<Cache>,
     compiler: Option<CompilerProcess>,
@@ -70,10 +71,10 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
-    /// A sandbox.
+    /// Creates a sandbox.
     ///
     /// # Errors
-    /// [`SandboxError`] when the cache folder can't be used or the machine has no means to run guests.
+    /// [`SandboxError`] when the cache folder can't be used or this machine can't run guests.
     pub fn new(options: SandboxOptions) -> Result<Arc<Self>, SandboxError> {
         if options.compiler.is_some() && options.cache.is_none() {
             return Err(SandboxError::NoCache);
@@ -92,13 +93,13 @@ impl Sandbox {
         }))
     }
 
-    /// Checks and compiles a policy that nobody vouches for: a component, or a core module that carries its
-    /// component type. With a process that compiles, all of it happens there first.
+    /// Checks and compiles an untrusted policy: a component, or a core module that carries its component type. If
+    /// there is a compiler process, all of it happens there first.
     ///
     /// Blocks, for seconds if the file is large.
     ///
     /// # Errors
-    /// [`Refusal`] when the bytes are no policy for this node.
+    /// [`Refusal`] when the bytes are not a policy for this node.
     pub fn compile(self: &Arc<Self>, bytes: &[u8]) -> Result<Program, Refusal> {
         let begun = Instant::now();
         check::begins_well(bytes)?;
@@ -108,7 +109,8 @@ impl Sandbox {
         self.program(bytes, begun)
     }
 
-    /// As [`Sandbox::compile`], of a policy that comes with the program: in this process, which takes milliseconds.
+    /// As [`Sandbox::compile`], for a policy that is part of the program: compiled in this process, which takes
+    /// milliseconds.
     ///
     /// # Errors
     /// See [`Sandbox::compile`].
@@ -116,7 +118,7 @@ impl Sandbox {
         self.program(bytes, Instant::now())
     }
 
-    /// Compiles a policy, for another process to find it in the cache.
+    /// Compiles a policy into the cache, for another process.
     pub(crate) fn compile_into_cache(self: &Arc<Self>, bytes: &[u8]) -> Result<(), Refusal> {
         check::begins_well(bytes)?;
         self.program(bytes, Instant::now())?.is_small_enough()?;
@@ -129,7 +131,7 @@ impl Sandbox {
         let folder = self.cache.as_ref().map(|cache| cache.directory().display());
         let folder = folder.map_or_else(String::new, |folder| format!(" in {folder}"));
         Err(Refusal::Unavailable(format!(
-            "its code can't be kept{folder}: see that there is room and that it can be written"
+            "its code can't be stored{folder}: make sure that there is space and that the folder is writable"
         )))
     }
 
@@ -151,9 +153,9 @@ impl Sandbox {
 
     fn check_and_compile(&self, bytes: &[u8]) -> Result<(Checked, InstancePre<State>), Refusal> {
         let (component, checked) = check::check(bytes)?;
-        let compiled = Component::from_binary(&self.engine, &component)
-            .map_err(|e| Refusal::Compile(reason(&*e)))?;
-        // All that is left to go wrong is a type: the names are known.
+        let compiled =
+            Component::from_binary(&self.engine, &component).map_err(|e| not_compiled(&e))?;
+        // All names have been checked, so only types can still be wrong.
         let linked = self
             .linker
             .instantiate_pre(&compiled)
@@ -169,8 +171,21 @@ impl Sandbox {
     }
 }
 
-/// Runs `work` on a thread of its own with a deep stack: what a file makes the parsers and the compiler do
-/// must neither exhaust the caller's stack nor take the caller down with it.
+/// Why a component does not compile. A lack of memory is recognized by the system's error code or by wasmtime's
+/// type.
+fn not_compiled(error: &wasmtime::Error) -> Refusal {
+    let of_system = error.downcast_ref::<io::Error>().map(io::Error::kind);
+    let is_out_of_memory = error.is::<OutOfMemory>()
+        || error.downcast_ref::<Errno>() == Some(&Errno::NOMEM)
+        || of_system == Some(io::ErrorKind::OutOfMemory);
+    match is_out_of_memory {
+        true => Refusal::OutOfMemory(reason(&**error)),
+        false => Refusal::Compile(reason(&**error)),
+    }
+}
+
+/// Runs `work` on its own thread with a deep stack: parsing and compiling a file must neither exhaust the caller's
+/// stack nor take the caller down.
 fn on_deep_stack<T: Send>(work: impl FnOnce() -> Result<T, Refusal> + Send) -> Result<T, Refusal> {
     thread::scope(|scope| {
         let thread = thread::Builder::new()
@@ -178,13 +193,19 @@ fn on_deep_stack<T: Send>(work: impl FnOnce() -> Result<T, Refusal> + Send) -> R
             .stack_size(limits::POLICY_COMPILE_STACK_BYTES)
             .spawn_scoped(scope, work);
         match thread {
-            Err(error) => Err(Refusal::Compile(format!("no thread for it: {error}"))),
+            Err(error) => {
+                let reason = format!("can't start a thread for it: {error}");
+                Err(match error.kind() {
+                    io::ErrorKind::OutOfMemory => Refusal::OutOfMemory(reason),
+                    _ => Refusal::Compile(reason),
+                })
+            }
             Ok(thread) => thread.join().unwrap_or_else(|panic| {
                 let said = panic.downcast_ref::<String>().map(String::as_str);
                 let said = said.or_else(|| panic.downcast_ref::<&str>().copied());
-                Err(Refusal::Compile(
-                    cut(said.unwrap_or("the compiler gave up")),
-                ))
+                Err(Refusal::Compile(cut(
+                    said.unwrap_or("the compiler panicked")
+                )))
             }),
         }
     })
@@ -199,7 +220,7 @@ fn config(cache: Option<Cache>) -> Config {
         // Answers must be the same on every machine.
         .cranelift_nan_canonicalization(true)
         .relaxed_simd_deterministic(true)
-        // What no policy needs, and what could let one reach out or never come back.
+        // Features that no policy needs, and that could let one reach outside or never return.
         .wasm_memory64(false)
         .wasm_custom_page_sizes(false)
         .concurrency_support(false)
@@ -208,7 +229,7 @@ fn config(cache: Option<Cache>) -> Config {
     config
 }
 
-/// The one interface that guests may call, and the type-only one.
+/// The one interface that guests may call, and the one with only types.
 fn link_host(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     let mut linker = Linker::new(engine);
     linker.instance(contract::TYPES)?;
@@ -216,7 +237,7 @@ fn link_host(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     Ok(linker)
 }
 
-/// `WasmStr` is a place in the guest's memory: nothing is copied before the line is known to be wanted.
+/// `WasmStr` is a range of the guest's memory: nothing is copied until the line is known to be wanted.
 fn log(
     mut store: StoreContextMut<'_, State>,
     (level, message): (Level, WasmStr),
@@ -245,7 +266,8 @@ fn open_cache(folder: &Path) -> Result<Cache, SandboxError> {
     Cache::new(config).map_err(|error| refuse(reason(&*error)))
 }
 
-/// Makes the folder if it is missing, and nobody else's business. Fails when it is someone else's.
+/// Creates the folder if it is missing, and makes it accessible only to its owner. Fails when it belongs to
+/// another user.
 fn make_private(folder: &Path) -> io::Result<()> {
     use std::fs::{self, DirBuilder, Permissions};
     use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
@@ -299,6 +321,16 @@ mod tests {
             error.contains(&file.path().display().to_string()),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_lack_of_memory_is_told_by_its_code() {
+        let of_system = wasmtime::Error::from(io::Error::from(Errno::NOMEM));
+        for error in [wasmtime::Error::from(Errno::NOMEM), of_system] {
+            assert!(matches!(not_compiled(&error), Refusal::OutOfMemory(_)));
+        }
+        let other = wasmtime::Error::msg("Cannot allocate memory");
+        assert!(matches!(not_compiled(&other), Refusal::Compile(_)));
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! `Ticker`: the thread that advances the engine's epoch, by which calls into guests are cut off.
+//! `Ticker`: the thread that advances the engine's epoch, which interrupts calls into guests.
 //!
-//! It runs as long as its owner lives and is joined when that is dropped. Without it an endless loop with
+//! It runs as long as its owner lives and is joined when the owner is dropped. Without it an endless loop with
 //! enough fuel would never end.
 
 use std::io;
@@ -24,7 +24,7 @@ impl Ticker {
     /// Starts the thread.
     ///
     /// # Errors
-    /// When the system gives no thread.
+    /// When the system can't start a thread.
     pub(crate) fn start(engine: &Engine) -> io::Result<Self> {
         let (alive, stopped) = mpsc::channel::<()>();
         let engine = engine.weak();
@@ -43,9 +43,9 @@ impl Ticker {
         })
     }
 
-    /// Ticks after which so many milliseconds have passed for certain.
+    /// The number of ticks after which this many milliseconds have certainly passed.
     pub(crate) const fn ticks(wall_ms: u64) -> u64 {
-        // One more, because the tick under way may be about to end.
+        // One more, because the current tick may be about to end.
         wall_ms.div_ceil(limits::POLICY_TICK_MS).saturating_add(1)
     }
 }
@@ -54,7 +54,7 @@ impl Drop for Ticker {
     fn drop(&mut self) {
         self.alive.take();
         if let Some(thread) = self.thread.take() {
-            // It runs nothing that panics, and there is nobody to tell if it did.
+            // The thread runs nothing that panics, and the error would help no one.
             let _ = thread.join();
         }
     }

@@ -1,43 +1,44 @@
-//! ARC: two lists in the order of the last read, of what was read once and of what was read again, and the
-//! ghosts of both. Each return of a ghost moves the balance towards its list, so the cache finds out by itself
-//! whether recency or frequency serves it better.
+//! ARC: keeps two lists in order of the last read, one of copies read once and one of copies read again, and
+//! ghosts of both. When a ghost is read again, the balance moves towards its list, so the cache finds out by
+//! itself whether recency or frequency serves it better.
 //!
-//! N. Megiddo and D. S. Modha, "ARC: a self-tuning, low overhead replacement cache", FAST 2003, figure 4. T1,
-//! T2, B1 and B2 there are `ONCE` and `AGAIN` among the cached and among the ghosts here. Sizes are counted
-//! in bytes, the balance in steps of one byte or a few, as in libCacheSim; so with large files it moves slowly.
+//! N. Megiddo and D. S. Modha, "ARC: a self-tuning, low overhead replacement cache", FAST 2003, figure 4. The
+//! paper's T1, T2, B1 and B2 are `ONCE` and `AGAIN` among the cached copies and among the ghosts here. As in
+//! libCacheSim, sizes are counted in bytes and the balance moves by one byte or a few, so it moves slowly with
+//! large files.
 
 use dataverse_sdk::slots::{Ghosts, Queues, Victims};
 use dataverse_sdk::{About, Admission, Entry, EvictionPolicy, Millis, NoConfig, Slot, about};
 
-/// Read once lately.
+/// Read once recently.
 const ONCE: u32 = 0;
-/// Read at least twice lately.
+/// Read at least twice recently.
 const AGAIN: u32 = 1;
 
-/// What room is made for.
+/// What space is needed for.
 #[derive(Clone, Copy)]
 struct Purpose {
     size: u64,
-    /// The list of the ghost that it was.
+    /// The list of the ghost that was read again, if it was one.
     ghost: Option<u32>,
 }
 
 /// Adaptive replacement cache.
 pub struct Arc {
     capacity: u64,
-    /// In the order of the last read; the item is the file.
+    /// In order of the last read; the item is the file.
     lists: Queues<u64>,
     ghosts: Ghosts,
-    /// Bytes of what was read once that the cache aims at.
+    /// Target bytes of the copies read once.
     target: f64,
 }
 
 impl Arc {
-    /// Moves the balance towards the list of a ghost that came back (cases II and III). Called while the
-    /// ghost is still there.
+    /// Moves the balance towards the list of a ghost that was read again (cases II and III). Called while the
+    /// ghost is still in its list.
     fn adapt(&mut self, ghost: u32) {
         let [once, again] = [ONCE, AGAIN].map(|list| self.ghosts.bytes(list) as f64);
-        // Both hold a byte at least unless all their copies were empty; then there is nothing to balance.
+        // Both have at least one byte unless all their copies were empty; then there is nothing to balance.
         if ghost == ONCE {
             self.target += (again / once.max(1.0)).max(1.0);
         } else {
@@ -56,8 +57,8 @@ impl Arc {
         })
     }
 
-    /// Case IV: keeps the lists with their ghosts within once and twice the capacity, as far as copies of
-    /// several sizes let it.
+    /// Case IV: keeps each list with its ghosts within the capacity, and all of them within twice the capacity, as
+    /// far as copies of different sizes allow.
     fn forget_and_replace(&mut self, incoming: u64) -> Option<(Slot, u64)> {
         let bytes = |list| {
             self.lists
@@ -67,7 +68,7 @@ impl Arc {
         let (once, again) = (bytes(ONCE), bytes(AGAIN));
         if once.saturating_add(incoming) > self.capacity {
             if self.ghosts.is_empty(ONCE) && !self.lists.is_empty(ONCE) {
-                // Without a ghost, because there is no room for one.
+                // Leaves no ghost, because there is no space for one.
                 let coldest = self.lists.pop(ONCE)?;
                 return Some((coldest.slot, coldest.size));
             }
@@ -78,7 +79,7 @@ impl Arc {
         self.replace(false)
     }
 
-    /// Subroutine REPLACE: the coldest of the list that is above its share becomes a ghost.
+    /// Subroutine REPLACE: turns the oldest copy of the list that exceeds its share into a ghost.
     fn replace(&mut self, for_ghost_again: bool) -> Option<(Slot, u64)> {
         let once = self.lists.bytes(ONCE) as f64;
         let above = once > self.target || once == self.target && for_ghost_again;
@@ -109,13 +110,14 @@ impl EvictionPolicy for Arc {
     fn set_capacity(&mut self, bytes: u64) {
         self.capacity = bytes;
         self.target = self.target.min(bytes as f64);
-        // Twice: ghosts of one list may be that many for a moment, while copies of several sizes change places.
+        // Twice, because for a moment the ghosts of one list may take that much, while copies of different sizes
+        // change places.
         for list in [ONCE, AGAIN] {
             self.ghosts.trim(list, bytes.saturating_mul(2));
         }
     }
 
-    /// What it takes over counts as read once.
+    /// Restored copies count as read once.
     fn restore(&mut self, entries: &[Entry]) {
         for entry in entries {
             self.ghosts.take(entry.file);
@@ -168,7 +170,7 @@ mod tests {
         Arc::new(NoConfig {}, 0).expect("it takes no configuration")
     }
 
-    /// A cache of four, asked for these files in turn.
+    /// A cache of four after reads of these files.
     fn after(files: impl IntoIterator<Item = u64>) -> Cache<Arc> {
         let mut cache = Cache::new(arc(), 4);
         cache.replay(files.into_iter().map(|file| (file, 1)));
@@ -183,10 +185,10 @@ mod tests {
 
     #[test]
     fn the_return_of_a_ghost_moves_the_balance() {
-        // 3 leaves for 5 and comes back: what is read once deserves more room.
+        // 3 is evicted for 5 and read again: copies read once deserve more space.
         let mut cache = after([1, 2, 1, 2, 3, 4, 5, 3]);
         assert!(cache.policy().target == 1.0 && cache.contains(3));
-        // So 1 leaves for 6, and when it comes back, the balance does.
+        // So 1 is evicted for 6, and when it is read again, the balance moves back.
         cache.replay([(6, 1), (1, 1)]);
         assert_eq!(cache.policy().target, 0.0);
     }

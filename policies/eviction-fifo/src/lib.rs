@@ -1,7 +1,7 @@
-//! First in, first out: the copy that was cached first goes first, however often it was read.
+//! First in, first out: evicts the copy that was cached first, however often it was read.
 //!
-//! The cheapest order there is, and the yardstick for the others (L. A. Belady, "A study of replacement
-//! algorithms for a virtual-storage computer", IBM Systems Journal 5(2), 1966).
+//! The cheapest order, and the baseline to compare others with (L. A. Belady, "A study of replacement algorithms
+//! for a virtual-storage computer", IBM Systems Journal 5(2), 1966).
 
 use dataverse_sdk::slots::{Queues, Victims};
 use dataverse_sdk::{About, Admission, Entry, EvictionPolicy, Millis, NoConfig, Slot, about};

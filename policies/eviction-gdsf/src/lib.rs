@@ -1,11 +1,11 @@
-//! GDSF, greedy dual size with frequency: what is small, costs much to fetch again and is read often stays. It
-//! wins more requests than any order that treats a large file like a small one.
+//! GDSF, greedy dual size with frequency: keeps copies that are small, expensive to fetch again and read often. It
+//! gets more request hits than any order that treats a large file like a small one.
 //!
-//! L. Cherkasova, "Improving WWW proxies performance with greedy-dual-size-frequency caching policy",
-//! HPL-98-69R1, 1998, section 3, on P. Cao and S. Irani, "Cost-aware WWW proxy caching algorithms", 1997: a
-//! copy's priority is `clock + reads * cost / size`, and the clock is the priority of what left last, so what is
-//! not read any more ages. The cost is the hops that it was fetched over, at least one. Of equal priorities, the
-//! one set first goes first. Requests missed are within 0.001 of libCacheSim's.
+//! L. Cherkasova, "Improving WWW proxies performance with greedy-dual-size-frequency caching policy", HPL-98-69R1,
+//! 1998, section 3, based on P. Cao and S. Irani, "Cost-aware WWW proxy caching algorithms", 1997. A copy's
+//! priority is `clock + reads * cost / size`. The clock is the priority of the last victim, so copies that are no
+//! longer read age. The cost is the number of hops over which the copy was fetched, at least one. Among equal
+//! priorities, the one set first is evicted first. The miss ratio is within 0.001 of libCacheSim's.
 
 mod ranking;
 
@@ -16,7 +16,7 @@ use ranking::Ranking;
 /// Greedy dual size with frequency.
 pub struct Gdsf {
     ranking: Ranking,
-    /// The priority of what left last.
+    /// The priority of the last victim.
     clock: f64,
 }
 

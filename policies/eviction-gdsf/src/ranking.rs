@@ -1,14 +1,14 @@
-//! `Ranking`: cached copies by priority, the lowest at hand.
+//! `Ranking`: cached copies by priority, with quick access to the lowest.
 //!
-//! A binary heap of slots, with the place of each slot kept, so that a priority can change.
+//! A binary heap of slots that records the position of each slot, so that priorities can change.
 
 use dataverse_sdk::Slot;
 use dataverse_sdk::slots::SlotMap;
 
-/// The place of a slot that is not ranked.
+/// The position of a slot that is not ranked.
 const NOWHERE: u32 = u32::MAX;
-/// What one read over one hop is worth to a file of one byte. A factor to all priorities changes nothing but
-/// how they are rounded; with this one they are those of libCacheSim.
+/// The value of one read over one hop for a file of one byte. A common factor changes only the rounding of
+/// priorities; with this one they equal libCacheSim's.
 const WORTH: f64 = 1.0e6;
 
 /// A ranked copy.
@@ -23,7 +23,7 @@ pub(crate) struct Ranked {
 struct Kept {
     size: u64,
     priority: f64,
-    /// When the priority was set; decides between equals.
+    /// A counter set with the priority; breaks ties.
     turn: u64,
     reads: u32,
     cost: u32,
@@ -54,7 +54,7 @@ impl Ranking {
         }
     }
 
-    /// Takes up a copy as read once.
+    /// Adds a copy that was read once.
     pub(crate) fn insert(&mut self, slot: Slot, size: u64, cost: u32, clock: f64) {
         self.remove(slot);
         self.kept[slot] = Kept {
@@ -70,7 +70,7 @@ impl Ranking {
         self.rise(self.kept[slot].place as usize);
     }
 
-    /// Counts one more read and sets the priority anew.
+    /// Counts one more read and updates the priority.
     pub(crate) fn promote(&mut self, slot: Slot, clock: f64) {
         if self.kept[slot].place == NOWHERE {
             return;
@@ -83,18 +83,18 @@ impl Ranking {
         let worth = f64::from(kept.reads) * (f64::from(kept.cost) * WORTH);
         kept.priority = clock + worth / kept.size.max(1) as f64;
         kept.turn = turn;
-        // The clock never goes back, so no priority gets lower.
+        // The clock never goes back, so no priority decreases.
         let place = kept.place as usize;
         self.sink(place);
     }
 
-    /// Takes out the copy with the lowest priority.
+    /// Removes the copy with the lowest priority.
     pub(crate) fn pop(&mut self) -> Option<Ranked> {
         let lowest = *self.heap.first()?;
         self.remove(lowest)
     }
 
-    /// Takes a copy out.
+    /// Removes a copy.
     pub(crate) fn remove(&mut self, slot: Slot) -> Option<Ranked> {
         let Kept {
             size,
@@ -107,7 +107,7 @@ impl Ranking {
         }
         self.kept[slot].place = NOWHERE;
         let place = place as usize;
-        // The last takes its place and finds its own from there.
+        // The last element takes its place and then moves to where it belongs.
         self.heap.swap_remove(place);
         if let Some(&moved) = self.heap.get(place) {
             self.kept[moved].place = place as u32;
@@ -121,7 +121,7 @@ impl Ranking {
         })
     }
 
-    /// Moves what is at this place up while it is lower than what is above it.
+    /// Moves an element up while it is lower than its parent.
     fn rise(&mut self, mut place: usize) {
         while place > 0 {
             let above = (place - 1) / 2;
@@ -133,7 +133,7 @@ impl Ranking {
         }
     }
 
-    /// Moves what is at this place down while something below it is lower.
+    /// Moves an element down while one of its children is lower.
     fn sink(&mut self, mut place: usize) {
         loop {
             let mut lowest = place;
@@ -171,7 +171,7 @@ mod tests {
     #[test]
     fn the_lowest_is_what_a_search_through_all_finds() {
         let mut ranking = Ranking::new();
-        // Priority and turn, a slot.
+        // Priority and counter of each slot.
         let mut model = [None::<(f64, u64)>; 40];
         let mut random = Random::new(4);
         let mut clock = 0.0;

@@ -1,17 +1,17 @@
-//! `Classes`: cached copies by how often they were read, the rarest at hand.
+//! `Classes`: cached copies by read count, with quick access to the least read.
 
 use dataverse_sdk::Slot;
 use dataverse_sdk::slots::Queues;
 
-/// The class of what was not read since it was cached. It stays when it is empty.
+/// The class of copies not read since they were cached. It is kept even when empty.
 const FIRST: u32 = 0;
 /// No class.
 const NONE: u32 = u32::MAX;
 
-/// Classes of equal frequency, chained from the rarest on. Each is a queue of its own, in the order of joining.
+/// Classes of equal read counts, linked in increasing order. Each is a queue in the order of joining.
 pub(crate) struct Classes {
     queues: Queues,
-    /// By the number of their queue.
+    /// Indexed by the number of their queue.
     chain: Vec<Class>,
     free: Vec<u32>,
 }
@@ -37,7 +37,7 @@ impl Classes {
         }
     }
 
-    /// Takes up a copy as read once.
+    /// Adds a copy that was read once.
     pub(crate) fn insert(&mut self, slot: Slot, size: u64) {
         self.remove(slot);
         self.queues.push(FIRST, slot, size, ());
@@ -56,7 +56,7 @@ impl Classes {
             self.queues.move_to(commoner, slot);
             self.drop_if_empty(class);
         } else if class != FIRST && self.queues.len(class) == 1 {
-            // Alone in its class, it takes the class along.
+            // The copy is alone in its class, so the class moves with it.
             self.chain[class as usize].reads += 1;
         } else {
             let next = self.insert_class(class, reads + 1);
@@ -64,7 +64,7 @@ impl Classes {
         }
     }
 
-    /// Takes out the copy that was read least often, of several the one that joined its class first.
+    /// Removes the copy with the fewest reads; among equals, the one that joined its class first.
     pub(crate) fn pop(&mut self) -> Option<(Slot, u64)> {
         let rarest = match self.chain[FIRST as usize].commoner {
             commoner if self.queues.is_empty(FIRST) && commoner != NONE => commoner,
@@ -75,14 +75,14 @@ impl Classes {
         Some((victim.slot, victim.size))
     }
 
-    /// Forgets a copy.
+    /// Removes a copy.
     pub(crate) fn remove(&mut self, slot: Slot) {
         if let Some(queued) = self.queues.remove(slot) {
             self.drop_if_empty(queued.queue);
         }
     }
 
-    /// A new class of this frequency, next after `rarer`.
+    /// Inserts a class with this read count after `rarer`.
     fn insert_class(&mut self, rarer: u32, reads: u64) -> u32 {
         let commoner = self.chain[rarer as usize].commoner;
         let class = Class {
@@ -127,7 +127,7 @@ mod tests {
     use super::*;
     use dataverse_sdk::Random;
 
-    /// Reads and the moment of the last one, a slot.
+    /// The read count and the time of the last read of each slot.
     type Model = [Option<(u64, u32)>; 12];
 
     fn rarest(model: &Model) -> Option<Slot> {
@@ -164,7 +164,7 @@ mod tests {
                 }
             }
         }
-        // No more classes than there were copies at once, and the first.
+        // At most as many classes as there were copies at the same time, plus the first one.
         assert!(classes.chain.len() <= 13, "{}", classes.chain.len());
     }
 }

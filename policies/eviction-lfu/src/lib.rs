@@ -1,9 +1,9 @@
-//! Least frequently used: the copy that was read least often since it was cached goes first; among equals, the
-//! one that has been there longest without another read.
+//! Least frequently used: evicts the copy with the fewest reads since it was cached; among equals, the one whose
+//! last read is longest ago.
 //!
-//! In constant time, by a chain of classes of equal frequency (K. Shah, A. Mitra and D. Matani, "An O(1)
-//! algorithm for implementing the LFU cache eviction scheme", 2010). Nothing is forgotten with time: what was
-//! popular once stays.
+//! Takes constant time, with a linked list of classes of equal read counts (K. Shah, A. Mitra and D. Matani, "An
+//! O(1) algorithm for implementing the LFU cache eviction scheme", 2010). Counts do not age, so what was popular
+//! once stays cached.
 
 mod classes;
 
@@ -88,7 +88,7 @@ mod tests {
     fn among_equals_the_least_recently_moved_goes() {
         let mut cache = Cache::new(lfu(), 3);
         cache.replay([1, 2, 3, 3, 1, 2, 4, 5, 5].map(|file| (file, 1)));
-        // 4 goes for 5, which is then read as often as 1 and 2 and more recently than both.
+        // 4 is evicted for 5, which is then read as often as 1 and 2, and more recently than both.
         assert!(!cache.contains(3) && !cache.contains(4));
         cache.replay([(6, 1), (6, 1), (7, 1)]);
         assert_eq!(cache.files(), [5, 6, 7]);

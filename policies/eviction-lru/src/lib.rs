@@ -1,7 +1,7 @@
-//! Least recently used: the copy whose last read is longest ago goes first.
+//! Least recently used: evicts the copy whose last read is longest ago.
 //!
-//! R. L. Mattson, J. Gecsei, D. R. Slutz and I. L. Traiger, "Evaluation techniques for storage hierarchies",
-//! IBM Systems Journal 9(2), 1970: a stack algorithm, so a larger cache never misses more.
+//! R. L. Mattson, J. Gecsei, D. R. Slutz and I. L. Traiger, "Evaluation techniques for storage hierarchies", IBM
+//! Systems Journal 9(2), 1970. A stack algorithm: a larger cache never has more misses.
 
 use dataverse_sdk::slots::{Queues, Victims};
 use dataverse_sdk::{About, Admission, Entry, EvictionPolicy, Millis, NoConfig, Slot, about};
@@ -11,7 +11,7 @@ const ALL: u32 = 0;
 
 /// Least recently used.
 pub struct Lru {
-    /// In the order of their last read.
+    /// In order of the last read.
     order: Queues,
 }
 

@@ -1,17 +1,17 @@
-//! Random: any copy goes, all alike. It keeps no order, so no pattern of reads defeats it.
+//! Random: evicts any copy, each with the same probability. It keeps no order, so no access pattern defeats it.
 //!
-//! RAND in L. A. Belady, "A study of replacement algorithms for a virtual-storage computer", IBM Systems
-//! Journal 5(2), 1966. The policy's seed decides, so a run can be repeated.
+//! RAND in L. A. Belady, "A study of replacement algorithms for a virtual-storage computer", IBM Systems Journal
+//! 5(2), 1966. The choice depends on the policy's seed, so a run can be repeated.
 
 use dataverse_sdk::slots::{SlotMap, Victims};
 use dataverse_sdk::{
     About, Admission, Entry, EvictionPolicy, Millis, NoConfig, Random, Slot, about,
 };
 
-/// The place of a slot that is not cached.
+/// The position of a slot that is not cached.
 const NOWHERE: u32 = u32::MAX;
 
-/// What is kept of a cached copy.
+/// The data kept for a cached copy.
 #[derive(Clone, Copy)]
 struct Kept {
     /// Index into the slots.
@@ -19,7 +19,7 @@ struct Kept {
     size: u64,
 }
 
-/// Any copy goes.
+/// Evicts a random copy.
 pub struct AnyCopy {
     random: Random,
     /// In no order.
@@ -37,13 +37,13 @@ impl AnyCopy {
         self.slots.push(entry.slot);
     }
 
-    /// Takes a slot out and says how many bytes its copy has.
+    /// Removes a slot; returns the size of its copy in bytes.
     fn remove(&mut self, slot: Slot) -> Option<u64> {
         let Kept { place, size } = self.kept[slot];
         if place == NOWHERE {
             return None;
         }
-        // The last takes its place.
+        // The last slot takes its place.
         self.slots.swap_remove(place as usize);
         if let Some(&moved) = self.slots.get(place as usize) {
             self.kept[moved].place = place;

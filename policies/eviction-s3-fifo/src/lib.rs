@@ -1,25 +1,25 @@
-//! S3-FIFO: three queues in the order of arrival. A newcomer starts in a small one and goes on to the main one
-//! only when it was read there twice; otherwise it leaves soon, but is remembered, and the next time comes
-//! into the main queue at once. In the main queue, what was read goes round again.
+//! S3-FIFO: three queues in order of arrival. A new copy starts in a small queue and moves to the main queue only
+//! if it was read there often enough. Otherwise it is evicted soon but remembered; if it is read again, it goes
+//! directly to the main queue. In the main queue, copies that were read are reinserted.
 //!
-//! J. Yang, Y. Zhang, Z. Qiu, Y. Yue and K. V. Rashmi, "FIFO queues are all you need for cache eviction",
-//! SOSP 2023, section 4 and algorithm 1. As libCacheSim does, it fills the main queue, too, before anything
-//! had to leave, and counts the remembered by bytes.
+//! J. Yang, Y. Zhang, Z. Qiu, Y. Yue and K. V. Rashmi, "FIFO queues are all you need for cache eviction", SOSP
+//! 2023, section 4 and algorithm 1. Like libCacheSim, it also fills the main queue before the first eviction, and
+//! counts ghosts by bytes.
 
 use dataverse_sdk::serde::Deserialize;
 use dataverse_sdk::slots::{Ghosts, Queues, Victims, share};
 use dataverse_sdk::{About, Admission, Entry, EvictionPolicy, Millis, Slot, about};
 
-/// Where newcomers start.
+/// The queue of new copies.
 const SMALL: u32 = 0;
-/// Where they stay.
+/// The main queue.
 const MAIN: u32 = 1;
-/// The only queue of the remembered.
+/// The only queue of ghosts.
 const GONE: u32 = 0;
-/// Reads that are counted at most.
+/// The maximum read count.
 const READS_MAX: u8 = 3;
-/// Copies that one verdict moves on at most. In a cache of millions that were all read, going round would use
-/// up what a decision may cost; after so many, reads no longer save.
+/// How many copies one verdict may spare. In a cache of millions of copies that were all read, going through them
+/// would exceed the limits of a decision; after this many, read copies are evicted too.
 const SPARED_MAX: u32 = 1 << 18;
 
 const SCHEMA: &str = r#"{
@@ -35,15 +35,15 @@ const SCHEMA: &str = r#"{
   }
 }"#;
 
-/// What S3-FIFO can be told.
+/// The configuration of S3-FIFO.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(crate = "dataverse_sdk::serde", default, deny_unknown_fields)]
 pub struct Config {
     /// Share of the budget for the small queue.
     pub small: f64,
-    /// Bytes of what is remembered after it left, as a share of the budget.
+    /// Bytes of ghosts, as a share of the budget.
     pub ghost: f64,
-    /// Reads in the small queue that lead to the main one.
+    /// Reads in the small queue that move a copy to the main one.
     pub reads: u8,
 }
 
@@ -60,18 +60,18 @@ impl Default for Config {
 /// S3-FIFO.
 pub struct S3Fifo {
     config: Config,
-    /// In the order of arrival; the mark counts reads, the item is the file.
+    /// In order of arrival. The mark counts reads; the item is the file.
     queues: Queues<u64>,
     ghosts: Ghosts,
     small_max: u64,
     main_max: u64,
     ghost_max: u64,
-    /// Whether anything had to leave yet.
+    /// Whether anything has been evicted yet.
     full_once: bool,
 }
 
 impl S3Fifo {
-    /// Takes up what was not remembered.
+    /// Adds a copy of a file that has no ghost.
     fn insert(&mut self, entry: &Entry) {
         let warming_up = !self.full_once && self.queues.bytes(SMALL) >= self.small_max;
         let queue = if warming_up { MAIN } else { SMALL };
@@ -98,7 +98,8 @@ impl S3Fifo {
         }
     }
 
-    /// The first of the small queue that was not read enough; those before it go on to the main one.
+    /// Removes the first copy of the small queue that was not read often enough; those before it move to the main
+    /// queue.
     fn leave_small(&mut self, spared: &mut u32) -> Option<(Slot, u64)> {
         loop {
             let slot = self.queues.oldest(SMALL)?;
@@ -115,7 +116,7 @@ impl S3Fifo {
         }
     }
 
-    /// The first of the main queue that was not read; those before it go round.
+    /// Removes the first copy of the main queue that was not read; those before it are reinserted.
     fn leave_main(&mut self, spared: &mut u32) -> Option<(Slot, u64)> {
         loop {
             let slot = self.queues.oldest(MAIN)?;
@@ -175,7 +176,7 @@ impl EvictionPolicy for S3Fifo {
         self.ghosts.trim(GONE, self.ghost_max);
     }
 
-    /// What it takes over fills the small queue first, so the coldest have to prove themselves.
+    /// Restored copies fill the small queue first, so the least recently used ones have to prove themselves.
     fn restore(&mut self, entries: &[Entry]) {
         for entry in entries {
             self.ghosts.take(entry.file);

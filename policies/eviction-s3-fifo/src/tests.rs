@@ -6,7 +6,7 @@ fn s3_fifo() -> S3Fifo {
     S3Fifo::new(Config::default(), 0).expect("the defaults are accepted")
 }
 
-/// A cache of ten that is full: file 1 in the small queue, 2 to 10 in the main one.
+/// A full cache of ten: file 1 in the small queue, 2 to 10 in the main one.
 fn full() -> Cache<S3Fifo> {
     let mut cache = Cache::new(s3_fifo(), 10);
     request(&mut cache, 1..=10);
@@ -28,7 +28,7 @@ fn newcomers_that_nobody_reads_pass_through() {
 fn two_reads_lead_to_the_main_queue() {
     let mut cache = full();
     request(&mut cache, [11, 11, 11, 12, 13]);
-    // 11 went on, so the main queue has one too many and its oldest left.
+    // 11 moved on, so the main queue had one too many and its oldest was evicted.
     assert!(cache.contains(11) && !cache.contains(2));
     request(&mut cache, [14, 14, 15]);
     assert!(!cache.contains(14), "one read does not save");

@@ -1,6 +1,6 @@
-//! SIEVE: a queue in the order of arrival and a hand that goes over it from the oldest to the youngest. What
-//! was read since the hand last passed is spared and stays where it is; the rest goes. So newcomers that
-//! nobody reads again leave soon, and a read only sets a mark.
+//! SIEVE: a queue in order of arrival and a hand that moves over it from the oldest copy to the newest. Copies
+//! that were read since the hand last passed are spared and stay where they are; the others are evicted. So new
+//! copies that are not read again leave soon, and a read only sets a mark.
 //!
 //! Y. Zhang, J. Yang, Y. Yue, Y. Vigfusson and K. V. Rashmi, "SIEVE is simpler than LRU: an efficient turn-key
 //! eviction algorithm for web caches", NSDI 2024, section 3.1 and algorithm 1.
@@ -10,17 +10,17 @@ use dataverse_sdk::{About, Admission, Entry, EvictionPolicy, Millis, NoConfig, S
 
 /// The only queue.
 const ALL: u32 = 0;
-/// The mark of what was read since the hand last passed.
+/// The mark of copies that were read since the hand last passed.
 const READ: u8 = 1;
-/// Copies that one verdict spares at most. In a cache of millions that were all read, the hand would use up
-/// what a decision may cost; after so many it drops what it meets.
+/// How many copies one verdict may spare. In a cache of millions of copies that were all read, the hand would
+/// exceed the limits of a decision; after this many it evicts whatever it meets.
 const SPARED_MAX: u32 = 1 << 18;
 
 /// SIEVE.
 pub struct Sieve {
-    /// In the order of arrival.
+    /// In order of arrival.
     order: Queues,
-    /// Where the hand goes on; at the oldest when nowhere.
+    /// Where the hand continues; `None` for the oldest copy.
     hand: Option<Slot>,
 }
 
@@ -110,7 +110,7 @@ mod tests {
         Sieve::new(NoConfig {}, 0).expect("it takes no configuration")
     }
 
-    /// Files 1 to 5 in a cache of five, of which these are read again.
+    /// A cache of five with files 1 to 5, of which these were read again.
     fn read_again(files: &[u64]) -> Cache<Sieve> {
         let mut cache = Cache::new(sieve(), 5);
         cache.replay((1..=5).chain(files.iter().copied()).map(|file| (file, 1)));
@@ -126,7 +126,7 @@ mod tests {
         let mut cache = read_again(&[1, 3]);
         cache.replay([(6, 1), (7, 1)]);
         assert_eq!(kept(&cache), [1, 3, 5, 6, 7]);
-        // The hand has come to 5 and goes on to the newcomers before it begins again.
+        // The hand has reached 5 and moves on to the new copies before it starts again.
         cache.replay([(8, 1), (9, 1), (10, 1)]);
         assert_eq!(kept(&cache), [1, 3, 8, 9, 10]);
     }

@@ -1,19 +1,19 @@
-//! 2Q: newcomers stay in a queue of a quarter of the cache, in the order of arrival, and leave whatever happens
-//! to them there, but are remembered. What is asked for again while it is remembered comes into the main part,
-//! which drops what was read longest ago.
+//! 2Q: new copies enter a queue of a quarter of the cache, in order of arrival. They are evicted from it even if
+//! they are read there, but remembered. A copy that is read again while it is remembered enters the main part,
+//! which evicts the least recently used copy.
 //!
-//! T. Johnson and D. Shasha, "2Q: a low overhead high performance buffer management replacement algorithm",
-//! VLDB 1994, the full version (section 3); A1in, A1out and Am there are `IN`, the ghosts and `MAIN` here.
+//! T. Johnson and D. Shasha, "2Q: a low overhead high performance buffer management replacement algorithm", VLDB
+//! 1994, the full version (section 3). The paper's A1in, A1out and Am are `IN`, the ghosts and `MAIN` here.
 
 use dataverse_sdk::serde::Deserialize;
 use dataverse_sdk::slots::{Ghosts, Queues, Victims, share};
 use dataverse_sdk::{About, Admission, Entry, EvictionPolicy, Millis, Slot, about};
 
-/// Newcomers, in the order of arrival.
+/// New copies, in order of arrival.
 const IN: u32 = 0;
-/// What came back, in the order of the last read.
+/// Copies that were read again while remembered, in order of the last read.
 const MAIN: u32 = 1;
-/// The only queue of the remembered.
+/// The only queue of ghosts.
 const OUT: u32 = 0;
 
 const SCHEMA: &str = r#"{
@@ -27,14 +27,14 @@ const SCHEMA: &str = r#"{
   }
 }"#;
 
-/// What 2Q can be told.
+/// The configuration of 2Q.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(crate = "dataverse_sdk::serde", default, deny_unknown_fields)]
 pub struct Config {
-    /// Share of the budget for newcomers.
+    /// Share of the budget for new copies.
     #[serde(rename = "in")]
     pub newcomers: f64,
-    /// Bytes of what is remembered after it left, as a share of the budget.
+    /// Bytes of ghosts, as a share of the budget.
     #[serde(rename = "out")]
     pub remembered: f64,
 }
@@ -114,7 +114,8 @@ impl EvictionPolicy for TwoQ {
         self.ghosts.trim(OUT, self.out_max);
     }
 
-    /// What it takes over fills the main part first: the coldest go first, the hottest count as newcomers.
+    /// Restored copies fill the main part first: the least recently used are evicted first, the most recently used
+    /// count as new.
     fn restore(&mut self, entries: &[Entry]) {
         for entry in entries {
             self.ghosts.take(entry.file);
@@ -165,7 +166,7 @@ mod tests {
         TwoQ::new(Config::default(), 0).expect("the defaults are accepted")
     }
 
-    /// A cache of eight, asked for these files in turn.
+    /// A cache of eight after reads of these files.
     fn after(files: impl IntoIterator<Item = u64>) -> Cache<TwoQ> {
         let mut cache = Cache::new(two_q(), 8);
         cache.replay(files.into_iter().map(|file| (file, 1)));
@@ -180,10 +181,10 @@ mod tests {
 
     #[test]
     fn what_comes_back_while_it_is_remembered_stays() {
-        // 1 to 4 leave and are remembered; 4 comes back, then many newcomers pass.
+        // 1 to 4 are evicted and remembered; 4 is read again, then many new copies pass.
         let cache = after((1..=12).chain([4]).chain(20..=40));
         assert!(cache.contains(4) && cache.contains(40));
-        // Of twelve that left, only the last four are remembered.
+        // Of twelve evicted copies, only the last four are remembered.
         let cache = after((1..=20).chain([4]).chain(20..=40));
         assert!(!cache.contains(4));
     }

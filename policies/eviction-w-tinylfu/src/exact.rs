@@ -1,19 +1,19 @@
-//! W-TinyLFU for objects of one size, straight from the paper: every count is kept, none is a guess.
+//! W-TinyLFU for objects of one size, directly from the paper: every count is exact.
 //!
-//! What the sketch and the queues of this crate have to come close to.
+//! The sketch and the queues of this crate have to come close to it.
 
 use std::collections::{BTreeMap, HashMap};
 
-/// What the paper's sample has for each object that fits.
+/// The paper's sample size per object that fits.
 const SAMPLE: usize = 10;
-/// What a counter of four bits holds.
+/// The maximum of a counter of four bits.
 const COUNT_MAX: u32 = 15;
 
 const WINDOW: usize = 0;
 const PROBATION: usize = 1;
 const PROTECTED: usize = 2;
 
-/// Misses of a cache for so many objects.
+/// Misses of a cache with space for `capacity` objects.
 pub(crate) fn misses(capacity: usize, trace: &[u64]) -> usize {
     let mut cache = Exact::new(capacity);
     trace
@@ -56,7 +56,7 @@ impl Exact {
             Some(_) => {
                 self.put(PROTECTED, object);
                 if self.queues[PROTECTED].len() > self.limits[PROTECTED] {
-                    let oldest = self.oldest(PROTECTED).expect("it is too long");
+                    let oldest = self.oldest(PROTECTED).expect("the queue is too long");
                     self.put(PROBATION, oldest);
                 }
             }
@@ -73,7 +73,7 @@ impl Exact {
         if self.queues[WINDOW].len() <= self.limits[WINDOW] {
             return;
         }
-        let candidate = self.oldest(WINDOW).expect("it is too long");
+        let candidate = self.oldest(WINDOW).expect("the queue is too long");
         if self.places.len() > self.capacity {
             let victim = self.oldest(PROBATION).or(self.oldest(PROTECTED));
             let wins = victim.is_some_and(|victim| self.counted(candidate) > self.counted(victim));

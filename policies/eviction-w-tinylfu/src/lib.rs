@@ -1,22 +1,22 @@
-//! W-TinyLFU: a small window takes every newcomer; what leaves the window comes into the main part only if it
-//! was asked for more often lately than what would have to leave for it. So what is read once never drives out
-//! what is read often.
+//! W-TinyLFU: a small window takes every new copy. A copy that leaves the window enters the main part only if it
+//! was requested more often recently than the copy that would be evicted for it. So a copy read once never
+//! displaces one that is read often.
 //!
-//! G. Einziger, R. Friedman and B. Manes, "TinyLFU: a highly efficient cache admission policy", ACM
-//! Transactions on Storage 13(4), 2017, section 4: a window of 1 %, of the rest 80 % protected (a segmented
-//! LRU), and counts that are halved once a sample of ten requests for each cached copy has been counted. There is
-//! no doorkeeper: it saves memory (section 3.4.2), and half a byte a counter is little enough.
+//! G. Einziger, R. Friedman and B. Manes, "TinyLFU: a highly efficient cache admission policy", ACM Transactions
+//! on Storage 13(4), 2017, section 4: a window of 1 %, of the rest 80 % protected (a segmented LRU), and counts
+//! that are halved after a sample of ten requests per cached copy. There is no doorkeeper: it would save memory
+//! (section 3.4.2), but half a byte per counter is little enough.
 //!
-//! The sizes are those of G. Einziger, O. Eytan, R. Friedman and B. Manes, "Lightweight robust size aware
-//! cache management", 2021: a copy too large for the window has to be asked for more often than all that would
-//! leave for it together; otherwise it is refused.
+//! Sizes are handled as in G. Einziger, O. Eytan, R. Friedman and B. Manes, "Lightweight robust size aware cache
+//! management", 2021: a copy that is too large for the window must have been requested more often than all copies
+//! that would be evicted for it together; otherwise it is refused.
 //!
-//! Every request counts, whatever became of it. libCacheSim, whose miss ratios the others here are compared
-//! with, counts what is read in the main part, what comes in and, once more, what leaves the window; it raises
-//! all counters of a file, and has so few that where many files come by they soon say the same of all; it
-//! remembers for longer; and it takes no file that is larger than the window. On `web07` it misses up to 0.02 more
-//! for that, and with files of several sizes as well; on a steady Zipf trace, which a longer memory suits, up to
-//! 0.01 less.
+//! Every request is counted, whatever its outcome. libCacheSim, with which the miss ratios of the other policies
+//! here are compared, differs: it counts reads in the main part, admissions and, once more, copies that leave the
+//! window; it increments all counters of a file, and has so few that with many files they soon all say the same;
+//! it remembers longer; and it never admits a file larger than the window. Its miss ratio is therefore up to 0.02
+//! higher on `web07`, also with files of different sizes. On a steady Zipf trace, which a longer memory suits, it
+//! is up to 0.01 lower.
 
 mod sketch;
 
@@ -27,14 +27,14 @@ use dataverse_sdk::{
 };
 use sketch::Sketch;
 
-/// Newcomers.
+/// New copies.
 const WINDOW: u32 = 0;
 /// In the main part, but not read there yet.
 const PROBATION: u32 = 1;
 /// Read in the main part.
 const PROTECTED: u32 = 2;
-/// Copies that one question or one read moves between queues at most, so that after a change of the budget no
-/// decision costs too much.
+/// How many copies one question or one read moves between queues, so that no decision costs too much after a
+/// change of the budget.
 const MOVED_MAX: u32 = 64;
 
 const SCHEMA: &str = r#"{
@@ -48,13 +48,13 @@ const SCHEMA: &str = r#"{
   }
 }"#;
 
-/// What W-TinyLFU can be told.
+/// The configuration of W-TinyLFU.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(crate = "dataverse_sdk::serde", default, deny_unknown_fields)]
 pub struct Config {
-    /// Share of the budget for newcomers.
+    /// Share of the budget for new copies.
     pub window: f64,
-    /// Share of the rest for what was read there.
+    /// Share of the rest for copies that were read there.
     pub protected: f64,
 }
 
@@ -70,7 +70,7 @@ impl Default for Config {
 /// W-TinyLFU.
 pub struct WTinyLfu {
     config: Config,
-    /// Each in the order of the last read; the item is the file.
+    /// Each in order of the last read; the item is the file.
     queues: Queues<u64>,
     sketch: Sketch,
     window_max: u64,
@@ -84,7 +84,8 @@ impl WTinyLfu {
         self.sketch.widen(self.copies());
     }
 
-    /// Cached copies. The budget is in bytes, so this is the capacity that the paper counts in copies.
+    /// The number of cached copies. The budget is in bytes, so this stands for the capacity that the paper counts
+    /// in copies.
     fn copies(&self) -> usize {
         let copies = [WINDOW, PROBATION, PROTECTED].map(|queue| self.queues.len(queue) as usize);
         copies.iter().sum()
@@ -99,21 +100,21 @@ impl WTinyLfu {
         main.saturating_add(size) <= self.main_max
     }
 
-    /// What the main part drops next.
+    /// The next victim of the main part.
     fn coldest_of_main(&self) -> Option<Queued<u64>> {
         let coldest = self.queues.oldest(PROBATION);
         let coldest = coldest.or(self.queues.oldest(PROTECTED))?;
         self.queues.find(coldest)
     }
 
-    /// The oldest of the window, when that has too many bytes beside so many more.
+    /// The oldest copy of the window, if the window would exceed its share with `more` bytes added.
     fn candidate(&self, more: u64) -> Option<Queued<u64>> {
         let over = self.queues.bytes(WINDOW).saturating_add(more) > self.window_max;
         let oldest = self.queues.oldest(WINDOW).filter(|_| over)?;
         self.queues.find(oldest)
     }
 
-    /// Moves from the window what has no room there, while there is room in the main part.
+    /// Moves copies that no longer fit from the window to the main part, while that has space.
     fn settle(&mut self) {
         for _ in 0..MOVED_MAX {
             match self.candidate(0) {
@@ -125,7 +126,7 @@ impl WTinyLfu {
         }
     }
 
-    /// What goes, with so many bytes coming into the window.
+    /// The victims when `incoming` bytes enter the window.
     fn victims(&mut self, needed: u64, incoming: u64) -> Victims {
         Victims::gather(needed, || {
             let slot = self.next_victim(incoming)?;
@@ -147,7 +148,7 @@ impl WTinyLfu {
             }
             let [asked, against] = [Some(candidate), coldest]
                 .map(|copy| copy.map(|copy| self.sketch.estimate(copy.item)));
-            // Nobody wins against nobody: a candidate larger than the main part leaves.
+            // Without an opponent there is no contest: a candidate larger than the main part is evicted.
             return match coldest {
                 Some(coldest) if asked > against => Some(coldest.slot),
                 _ => Some(candidate.slot),
@@ -155,7 +156,7 @@ impl WTinyLfu {
         }
     }
 
-    /// Whether a copy too large for the window comes into the main part, and for what.
+    /// Whether a copy too large for the window enters the main part, and what is evicted for it.
     fn contest(&mut self, incoming: &Entry, needed: u64) -> Admission {
         let asked = u32::from(self.sketch.estimate(incoming.file));
         let (mut against, mut freed) = (0, 0);
@@ -187,7 +188,7 @@ impl WTinyLfu {
         Admission::Admit(victims.into_slots())
     }
 
-    /// A read in the main part protects; what was protected longest ago is so no more.
+    /// A read in the main part protects a copy; the copies protected longest ago lose their protection.
     fn protect(&mut self, slot: Slot) {
         self.queues.move_to(PROTECTED, slot);
         for _ in 0..MOVED_MAX {
@@ -229,14 +230,15 @@ impl EvictionPolicy for WTinyLfu {
     }
 
     fn set_capacity(&mut self, bytes: u64) {
-        // A cache of fewer than a hundred objects has a window, too, unless it is told to have none.
+        // Even a cache of fewer than a hundred objects has a window, unless it is configured to have none.
         let least = u64::from(self.config.window > 0.0).min(bytes);
         self.window_max = share(bytes, self.config.window).max(least);
         self.main_max = bytes.saturating_sub(self.window_max);
         self.protected_max = share(self.main_max, self.config.protected);
     }
 
-    /// What it takes over is on probation, and unknown: whatever is asked for takes the place of the coldest.
+    /// Restored copies are on probation with a count of zero, so any requested copy displaces the least recently
+    /// used ones.
     fn restore(&mut self, entries: &[Entry]) {
         for entry in entries {
             self.push(PROBATION, entry);

@@ -1,34 +1,34 @@
-//! `Sketch`: how often each file was asked for lately, roughly, in half a byte for each of four guesses.
+//! `Sketch`: estimates how often each file was requested recently, with half a byte for each of four guesses.
 //!
-//! A count-min sketch with conservative update (G. Cormode and S. Muthukrishnan, "An improved data stream
-//! summary: the count-min sketch and its applications", 2005) whose counters are halved once a sample has been
-//! counted (G. Einziger, R. Friedman and B. Manes, "TinyLFU: a highly efficient cache admission policy", ACM
-//! Transactions on Storage 13(4), 2017, section 3.3). An estimate is never too low, but for what was halved.
+//! A count-min sketch with conservative update (G. Cormode and S. Muthukrishnan, "An improved data stream summary:
+//! the count-min sketch and its applications", 2005) whose counters are halved after each sample (G. Einziger, R.
+//! Friedman and B. Manes, "TinyLFU: a highly efficient cache admission policy", ACM Transactions on Storage 13(4),
+//! 2017, section 3.3). Except for halving, an estimate is never too low.
 //!
-//! A sample is ten requests for each cached copy, whatever the length of the table: a longer one remembers what
-//! is out of fashion for too long, and then a larger cache misses more than a small one.
+//! A sample is ten requests per cached copy, whatever the size of the table. A longer sample remembers files too
+//! long after they became unpopular, and then a larger cache has more misses than a small one.
 
 use dataverse_sdk::mix;
 
-/// Counters go up to this.
+/// The maximum of a counter.
 pub(crate) const COUNT_MAX: u8 = 15;
-/// Words at first, a power of two as ever. A word holds sixteen counters: four for each guess.
+/// Initial number of words; always a power of two. A word holds sixteen counters: four per guess.
 const WORDS_MIN: usize = 64;
-/// Words at most, 8 MiB. A larger cache gets worse estimates.
+/// Maximum number of words, 8 MiB. In a larger cache the estimates get worse.
 const WORDS_MAX: usize = 1 << 20;
-/// Guesses, each with a hash of its own; the lowest is the estimate.
+/// The number of guesses, each with its own hash; the lowest is the estimate.
 const GUESSES: u32 = 4;
-/// Requests of a sample for each cached copy, after which all counts are halved. What takes a larger share of
-/// such a sample than its place in the cache is worth needs no higher count than this (section 3.4.1), so half a
-/// byte holds it.
+/// Requests per cached copy in a sample, after which all counts are halved. A file that takes a larger share of
+/// such a sample than its place in the cache is worth needs no higher count than the maximum (section 3.4.1), so
+/// half a byte is enough.
 const SAMPLE: usize = 10;
-/// So many times the words that are needed is too long a table.
+/// A table with this many times the words needed is too long.
 const NARROW_TIMES: usize = 4;
 
-/// How often each file was asked for lately.
+/// How often each file was requested recently.
 pub(crate) struct Sketch {
     words: Vec<u64>,
-    /// Requests since the last halving, and half a sample from before it.
+    /// Requests since the last halving, plus half a sample from before it.
     counted: usize,
 }
 
@@ -40,20 +40,20 @@ impl Sketch {
         }
     }
 
-    /// Makes it wide enough for so many cached copies. That changes no sample.
+    /// Grows the table for this many cached copies. The sample does not change.
     ///
-    /// A file's words in a table twice as long are those in the short one, or as far behind its end. So what is
-    /// known is written twice, and every estimate stays what it was.
+    /// A file's words in a table of twice the length are at the same positions, or at those positions in the
+    /// second half. So the contents are duplicated, and every estimate stays the same.
     pub(crate) fn widen(&mut self, copies: usize) {
         while self.words.len() < copies.min(WORDS_MAX) {
             self.words.extend_from_within(..);
         }
     }
 
-    /// Counts a request to a cache of so many copies.
+    /// Counts a request to a cache of this many copies.
     ///
-    /// Where copies differ in size, their number changes with what is cached, and the sample with it. A sample
-    /// that became shorter ends at once and the next one is whole, so nothing is halved twice for it.
+    /// If copies differ in size, their number changes with what is cached, and the sample with it. A sample that
+    /// became shorter ends immediately and the next one is complete, so nothing is halved twice.
     pub(crate) fn count(&mut self, file: u64, copies: usize) {
         let estimate = self.estimate(file);
         if estimate < COUNT_MAX {
@@ -72,12 +72,13 @@ impl Sketch {
         }
     }
 
-    /// Makes it shorter if it is far too long for so many cached copies, as when many small files made way for a few
-    /// large ones. The next halving is a few requests for each copy away, and a table that stayed long would make each
-    /// of them pay for many words. What is a few times as long stays, so that nothing is folded and widened in turn.
+    /// Shrinks the table if it is far too long for this many cached copies, for example after many small files
+    /// gave way to a few large ones. Halvings are then only a few requests per copy apart, and each would have to
+    /// process a long table. A table that is only a few times too long is kept, so that it does not shrink and
+    /// grow repeatedly.
     ///
-    /// Each half holds what the other does not, and a file's words in the short table are those that it had in either.
-    /// The larger of two counters stands for both, so no estimate falls.
+    /// Each half holds what the other does not, and a file's words in the short table are those that it had in
+    /// either half. The larger of two counters is kept, so no estimate falls.
     fn narrow(&mut self, copies: usize) {
         let needed = copies.clamp(WORDS_MIN, WORDS_MAX).next_power_of_two();
         if self.words.len() <= NARROW_TIMES * needed {
@@ -92,7 +93,7 @@ impl Sketch {
         self.words.shrink_to_fit();
     }
 
-    /// How often this file was asked for, [`COUNT_MAX`] at most.
+    /// The estimated number of requests for this file, at most [`COUNT_MAX`].
     pub(crate) fn estimate(&self, file: u64) -> u8 {
         let guesses = places(file, self.words.len());
         let counts = guesses.map(|(word, shift)| counter(self.words[word], shift));
@@ -103,11 +104,12 @@ impl Sketch {
 /// The word and the shift of each guess.
 fn places(file: u64, words: usize) -> impl Iterator<Item = (usize, u32)> {
     let even = mix(file);
-    // Two hashes make four (A. Kirsch and M. Mitzenmacher, "Less hashing, same performance", 2006).
+    // Two hashes are enough for four (A. Kirsch and M. Mitzenmacher, "Less hashing, same performance", 2006).
     let (first, step) = (even as u32, (even >> 32) as u32 | 1);
     (0..GUESSES).map(move |guess| {
         let hash = first.wrapping_add(guess.wrapping_mul(step));
-        // The length is a power of two. Which of the guess's four counters: bits that no word number uses.
+        // The length is a power of two. The guess's counter among four is chosen by bits that the word index does
+        // not use.
         let word = hash as usize & (words - 1);
         let counter = guess * 4 + (mix(u64::from(hash)) >> 62) as u32;
         (word, counter * 4)
@@ -122,17 +124,17 @@ const fn halved(word: u64) -> u64 {
     (word >> 1) & 0x7777_7777_7777_7777
 }
 
-/// Of each two counters of these words the larger, eight at a time.
+/// The larger of each pair of counters in these words, eight at a time.
 const fn larger(one: u64, other: u64) -> u64 {
     const EVERY_OTHER: u64 = 0x0f0f_0f0f_0f0f_0f0f;
     let odd = larger_bytes((one >> 4) & EVERY_OTHER, (other >> 4) & EVERY_OTHER);
     larger_bytes(one & EVERY_OTHER, other & EVERY_OTHER) | (odd << 4)
 }
 
-/// Of each two bytes the larger, where none is over [`COUNT_MAX`].
+/// The larger of each pair of bytes, none of which exceeds [`COUNT_MAX`].
 const fn larger_bytes(one: u64, other: u64) -> u64 {
     const HIGHEST_BITS: u64 = 0x8080_8080_8080_8080;
-    // A byte keeps its highest bit unless the other byte is larger, and borrows nothing from the next.
+    // A byte keeps its highest bit unless the other byte is larger, and never borrows from the next byte.
     let kept = ((one | HIGHEST_BITS) - other) & HIGHEST_BITS;
     let of_one = (kept >> 7) * COUNT_MAX as u64;
     (one & of_one) | (other & !of_one)
@@ -160,7 +162,7 @@ mod tests {
     fn estimates_are_hardly_ever_too_high_and_never_too_low() {
         let mut sketch = Sketch::new();
         sketch.widen(1024);
-        // As many files as words, the file n asked for n mod 5 times.
+        // As many files as words; file n is requested n mod 5 times.
         for file in 0..1024 {
             (0..file % 5).for_each(|_| sketch.count(file, 1024));
         }
@@ -177,7 +179,7 @@ mod tests {
             sketch.widen(copies);
             let estimates = |sketch: &Sketch| (sketch.estimate(1), sketch.estimate(2));
             (0..8).for_each(|_| sketch.count(1, copies));
-            // What is counted fifteen times changes nothing but the sample.
+            // A counter that is at its maximum changes only the sample.
             (8..10 * copies - 1).for_each(|_| sketch.count(2, copies));
             let last = (10 * copies - 9).min(15) as u8;
             assert_eq!(estimates(&sketch), (8, last), "{copies} copies");
@@ -236,7 +238,7 @@ mod tests {
         let known =
             |sketch: &Sketch| -> Vec<u8> { (0..2000).map(|file| sketch.estimate(file)).collect() };
         let before = known(&sketch);
-        // Far more requests were counted than a sample of so few copies has.
+        // Many more requests were counted than are in a sample for so few copies.
         sketch.count(0, 100);
         assert_eq!(sketch.words.len(), 128);
         let mut kept = known(&sketch).into_iter().zip(before);

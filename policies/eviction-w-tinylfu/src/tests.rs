@@ -7,7 +7,7 @@ fn tiny() -> WTinyLfu {
     WTinyLfu::new(Config::default(), 0).expect("the defaults are accepted")
 }
 
-/// A cache of a hundred, asked for these files in turn: its window has room for one.
+/// A cache of a hundred after reads of these files; its window holds one.
 fn after(files: impl IntoIterator<Item = u64>) -> Cache<WTinyLfu> {
     let mut cache = Cache::new(tiny(), 100);
     cache.replay(files.into_iter().map(|file| (file, 1)));
@@ -18,7 +18,7 @@ fn after(files: impl IntoIterator<Item = u64>) -> Cache<WTinyLfu> {
 fn what_is_asked_for_once_does_not_drive_out_what_is_asked_for_twice() {
     let mut cache = after((0..100).chain(0..100).chain(1000..1100));
     assert_eq!((0..100).filter(|&file| cache.contains(file)).count(), 99);
-    // Asked for three times before it has to leave the window, the next one wins.
+    // A file that was requested three times before it leaves the window wins.
     cache.replay([2000, 2000, 2000, 2001].map(|file| (file, 1)));
     assert!(cache.contains(2000));
 }
@@ -73,7 +73,8 @@ fn every_verdict_keeps_to_the_rules() {
     storm(tiny(), tiny(), 10);
 }
 
-/// Requests to ten thousand objects by Zipf's law, none of which is asked for again after a quarter of the trace.
+/// Requests to ten thousand objects by Zipf's law; after a quarter of the trace, all of them are replaced by
+/// others.
 fn working_set_that_shifts() -> Vec<u64> {
     const OBJECTS: u64 = 10_000;
     const PERIOD: u64 = 50_000;
@@ -89,7 +90,7 @@ fn miss_ratio(capacity: u64, trace: &[u64]) -> f64 {
     counts.miss_ratio()
 }
 
-/// With a sample of sixteen to thirty-two requests for each object, 6400 missed more than 3200.
+/// With a sample of sixteen to thirty-two requests per object, a cache of 6400 had more misses than one of 3200.
 #[test]
 fn a_larger_cache_misses_less_when_the_working_set_shifts() {
     let trace = working_set_that_shifts();
@@ -100,7 +101,7 @@ fn a_larger_cache_misses_less_when_the_working_set_shifts() {
         let missed = miss_ratio(capacity, &trace);
         assert!(
             missed < before,
-            "{capacity}: {missed} after {before} with less room"
+            "{capacity}: {missed} after {before} in a smaller cache"
         );
         before = missed;
     }

@@ -1,18 +1,18 @@
-//! Copysets: copies go to few sets of nodes, so that few combinations of failures lose a file.
+//! Copysets: places copies on few distinct sets of nodes, so that few combinations of failures lose a file.
 //!
-//! Cidon, Rumble, Stutsman, Katti, Ousterhout and Rosenblum, "Copysets: Reducing the frequency of data loss
-//! in cloud storage", USENIX ATC 2013, section 4. The nodes are permuted `S / (R - 1)` times, for factor `R`
-//! and scatter width `S`, and each permutation is cut into sets of `R`. A file's first node is drawn, here by
-//! weighted rendezvous hashing, and its copies go to one of the sets which that node is in. When `R` nodes
-//! fail at once, all copies of a file are lost only if the `R` are one of those few sets; the price is that a
-//! failed node's files are copied anew from no more than `S` others.
+//! Cidon, Rumble, Stutsman, Katti, Ousterhout and Rosenblum, "Copysets: Reducing the frequency of data loss in
+//! cloud storage", USENIX ATC 2013, section 4. The nodes are permuted `S / (R - 1)` times, for factor `R` and
+//! scatter width `S`, and each permutation is cut into sets of `R`. A file's first node is drawn, here by weighted
+//! rendezvous hashing, and its copies go to one of the sets that contain that node. When `R` nodes fail at the
+//! same time, a file loses all its copies only if those `R` nodes are one of these few sets. The price is that the
+//! files of a failed node are recovered from at most `S` other nodes.
 //!
-//! The permutations come from the ids and zones of the nodes and not from the policy's seed: every node that sees
-//! the same candidates makes the same sets. A weight only says how often a node is drawn as the first, so when it
-//! changes, the sets stay, and only files whose first node that is, or was, change theirs, with all their copies.
-//! A node that comes or goes deals all sets anew: that moves far more than the least, and is the price of few sets.
-//! Files keep those they were written to, so in a network that changes much there are more sets than the paper
-//! counts.
+//! The permutations depend on the ids and zones of the nodes and not on the policy's seed: every node that sees
+//! the same candidates builds the same sets. A weight only affects how often a node is drawn first. When a weight
+//! changes, the sets stay the same, and only files whose first node changes move, with all their copies. When a
+//! node joins or leaves, all sets change. That moves far more than the minimum and is the price of having few
+//! sets. Files stay on the set to which they were written, so a network that changes often has more sets than the
+//! paper counts.
 
 use std::collections::BTreeSet;
 
@@ -22,17 +22,18 @@ use dataverse_sdk::{
     About, Node, PlacementPolicy, Random, Request, VERDICT_ENTRIES_MAX, about, mix,
 };
 
-/// Few sets of nodes that fail together.
+/// Few distinct sets of nodes.
 #[derive(Clone, Copy, Debug)]
 pub struct Copyset {
     scatter_width: Option<u32>,
 }
 
-/// What it can be told.
+/// The configuration.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(crate = "dataverse_sdk::serde", default, deny_unknown_fields)]
 pub struct Config {
-    /// Nodes that share files with any one node; twice as many as the other copies of a file when not told.
+    /// The number of nodes that share files with any one node; by default twice the number of a file's other
+    /// copies.
     pub scatter_width: Option<u32>,
 }
 
@@ -71,12 +72,12 @@ impl PlacementPolicy for Copyset {
         let order = by_rendezvous(request.file.id, candidates);
         let factor = request.factor as usize;
         if factor < 2 || order.len() <= factor {
-            // There is only one set, or every node is one.
+            // There is only one set, or each node is a set of its own.
             return over_zones(order, candidates);
         }
         let permutation = self.permutation(request);
         let set = set_of(order[0], factor, permutation, candidates);
-        // Both keep the order; the first node stays before all.
+        // Both keep the order; the first node stays first.
         let (mut verdict, spares): (Vec<u32>, Vec<u32>) =
             order.into_iter().partition(|index| set.contains(index));
         verdict.extend(over_zones(spares, candidates));
@@ -85,7 +86,7 @@ impl PlacementPolicy for Copyset {
 }
 
 impl Copyset {
-    /// Which of the permutations this file's set is cut from.
+    /// The permutation from which this file's set is cut.
     fn permutation(self, request: &Request) -> u64 {
         let others = request.factor - 1;
         let width = self.scatter_width.unwrap_or(others.saturating_mul(2));
@@ -94,10 +95,10 @@ impl Copyset {
     }
 }
 
-/// The set of so many nodes which this one is in.
+/// The set of `size` nodes that contains this node.
 ///
-/// A permutation is dealt to the sets like cards, so nodes next to each other in it end up in different sets.
-/// Where the nodes do not go up evenly, short sets borrow from the others, the same ones for every file.
+/// A permutation is dealt to the sets like cards, so neighbours in it end up in different sets. If the nodes
+/// cannot be divided evenly, short sets borrow nodes from others, the same ones for every file.
 fn set_of(node: u32, size: usize, permutation: u64, candidates: &[Node]) -> BTreeSet<u32> {
     let permuted = permuted(permutation, candidates);
     let sets = permuted.len().div_ceil(size);
@@ -108,7 +109,7 @@ fn set_of(node: u32, size: usize, permutation: u64, candidates: &[Node]) -> BTre
     let zone = |index: &u32| candidates[*index as usize].zone.as_str();
     let mut zones: BTreeSet<&str> = set.iter().map(zone).collect();
     let next = permuted.iter().cycle().skip(own + 1).take(permuted.len());
-    // From other zones first, then from any.
+    // From other zones first, then from any zone.
     for index in next.clone() {
         if set.len() < size && (zone(index).is_empty() || zones.insert(zone(index))) {
             set.insert(*index);
@@ -122,10 +123,10 @@ fn set_of(node: u32, size: usize, permutation: u64, candidates: &[Node]) -> BTre
     set
 }
 
-/// The candidates in an order drawn for this permutation, zone by zone.
+/// The candidates in the order of this permutation, zone by zone.
 ///
-/// Zone by zone, because then the nodes of a zone are dealt to different sets: two of them are in one set
-/// only if the zone has more nodes than there are sets. Without zones the order is an even draw.
+/// The nodes of a zone are thereby dealt to different sets: two of them share a set only if the zone has more
+/// nodes than there are sets. Without zones the order is a uniform shuffle.
 fn permuted(permutation: u64, candidates: &[Node]) -> Vec<u32> {
     let salt = mix(permutation);
     let mut keyed: Vec<(u64, u64, u32)> = (candidates.iter().zip(0..))
@@ -167,7 +168,7 @@ mod tests {
         check_placement(policy, &request, candidates)
     }
 
-    /// The sets of nodes that have all copies of some file.
+    /// The sets of nodes that hold all copies of some file.
     fn sets(config: &str, factor: u32, candidates: &[Node]) -> BTreeSet<BTreeSet<u64>> {
         let mut policy = copyset(config, 0).expect("the test's configuration is valid");
         let ids = |order: Vec<u32>| {
@@ -188,7 +189,8 @@ mod tests {
         nodes
     }
 
-    /// As many sets as the paper counts, and no node shares files with more others than the scatter width.
+    /// Checks that there are at most as many sets as the paper counts, and that no node shares files with more
+    /// others than the scatter width.
     fn check_sets(config: &str, factor: u32, count: u32, (width, most): (usize, usize)) {
         for candidates in [nodes(count), without_zones(count)] {
             let sets = sets(config, factor, &candidates);
@@ -223,7 +225,7 @@ mod tests {
 
     #[test]
     fn there_are_as_many_sets_as_the_paper_counts() {
-        // S / (R - 1) permutations of N nodes make S * N / (R * (R - 1)) sets.
+        // S / (R - 1) permutations of N nodes give S * N / (R * (R - 1)) sets.
         check_sets("", 3, 24, (4, 16));
         check_sets("", 2, 12, (2, 12));
         check_sets(r#"{"scatter_width": 2}"#, 3, 24, (2, 8));

@@ -1,28 +1,28 @@
-//! Here and on the nearest nodes: what the first Dataverse did.
+//! Places copies on the deciding node and on the nearest nodes, as the first version of Dataverse did.
 //!
-//! Candidates go by hops. Of those equally far the one comes first that the file's id draws (weighted
-//! rendezvous hashing, see `dataverse_sdk::ranking`), so that neighbours share what is written here by their
+//! Candidates are ordered by hops. Equally distant ones are ordered by weighted rendezvous hashing of the file id
+//! (see `dataverse_sdk::ranking`), so that neighbours share the files written here in proportion to their
 //! capacity.
 //!
-//! When a node joins or changes its capacity, copies move to it or away from it and nowhere else. Distances are
-//! another matter: they are those from the node that is asked, so each node answers in its own way, and a link that
-//! comes or goes may bring many nodes nearer or take them farther at once.
+//! When a node joins or changes its capacity, copies move only to it or away from it. Distances are different:
+//! they are measured from the node that decides, so each node gives its own answer, and a new or removed link may
+//! bring many nodes nearer or farther away at the same time.
 
 use dataverse_sdk::ranking::{over_zones, rendezvous_score, sorted};
 use dataverse_sdk::serde::Deserialize;
 use dataverse_sdk::{About, Node, PlacementPolicy, Request, about};
 
-/// Here and on the nearest nodes.
+/// The deciding node and the nearest nodes.
 #[derive(Clone, Copy, Debug)]
 pub struct Near {
     spread_zones: bool,
 }
 
-/// What it can be told.
+/// The configuration.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(crate = "dataverse_sdk::serde", default, deny_unknown_fields)]
 pub struct Config {
-    /// The nearest node of each zone before a second one of any.
+    /// Take the nearest node of each zone before a second one of any zone.
     pub spread_zones: bool,
 }
 

@@ -1,26 +1,27 @@
-//! Nodes drawn evenly, whatever their size, distance and load: the yardstick for all others.
+//! Random: draws nodes uniformly, regardless of size, distance and load. The baseline for comparing other
+//! policies.
 //!
-//! Random replication is what HDFS, GFS and RAMCloud start from: Cidon et al., "Copysets: Reducing the
-//! frequency of data loss in cloud storage", USENIX ATC 2013, section 2. The order is drawn anew for every
-//! question (Fisher and Yates), from the policy's seed: it promises nothing about what moves when nodes change, for
-//! a file asked about again lies elsewhere even when nothing has changed.
+//! Random replication is the starting point of HDFS, GFS and RAMCloud: Cidon et al., "Copysets: Reducing the
+//! frequency of data loss in cloud storage", USENIX ATC 2013, section 2. The order is shuffled for every question
+//! (Fisher and Yates), from the policy's seed. The policy promises nothing about what moves when nodes change:
+//! even if nothing changes, a file that is asked about again gets other nodes.
 
 use dataverse_sdk::ranking::over_zones;
 use dataverse_sdk::serde::Deserialize;
 use dataverse_sdk::{About, Node, PlacementPolicy, Random, Request, VERDICT_ENTRIES_MAX, about};
 
-/// Nodes drawn evenly.
+/// Uniformly drawn nodes.
 #[derive(Clone, Debug)]
 pub struct RandomNodes {
     random: Random,
     spread_zones: bool,
 }
 
-/// What it can be told.
+/// The configuration.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(crate = "dataverse_sdk::serde", default, deny_unknown_fields)]
 pub struct Config {
-    /// A node of each zone before a second one of any.
+    /// Take a node of each zone before a second one of any zone.
     pub spread_zones: bool,
 }
 

@@ -1,14 +1,14 @@
-//! Weighted rendezvous hashing, different zones first. The default.
+//! Weighted rendezvous hashing, spread over zones. The default.
 //!
-//! Every node draws a score from the file's id and its own, and the highest win: Thaler and Ravishankar,
-//! "Using name-based mappings to increase hit rates", IEEE/ACM Transactions on Networking, 1998; weighted
-//! by capacity with the logarithmic method of Schindelhauer and Schomaker, "Weighted distributed hash
-//! tables", SPAA 2005. Any node that sees the same candidates names the same ones.
+//! Every node gets a score from the file's id and its own id, and the highest scores win: Thaler and Ravishankar,
+//! "Using name-based mappings to increase hit rates", IEEE/ACM Transactions on Networking, 1998; weighted by
+//! capacity with the logarithmic method of Schindelhauer and Schomaker, "Weighted distributed hash tables", SPAA
+//! 2005. All nodes that see the same candidates give the same answer.
 //!
-//! A score depends on no other node, so this policy promises: **when a node joins, or gets larger, copies move to
-//! it and nowhere else; when it leaves, or gets smaller, only its own copies move**, whatever the weights and zones.
+//! A score depends on no other node, so this policy promises: **when a node joins or grows, copies move only to
+//! it; when it leaves or shrinks, only its own copies move**, whatever the weights and zones.
 //!
-//! The order is that of the node's own baseline, to the last index.
+//! The complete order is the same as that of the node's own baseline.
 
 use dataverse_sdk::ranking::{by_rendezvous, over_zones};
 use dataverse_sdk::{About, NoConfig, Node, PlacementPolicy, Request, about};

@@ -1,17 +1,17 @@
-//! Consistent hashing: nodes and files lie on a ring, and a file goes to the nodes that follow it.
+//! Consistent hashing: nodes and files are points on a ring, and a file goes to the nodes that follow it.
 //!
-//! Karger et al., "Consistent hashing and random trees", STOC 1997, with many points a node (virtual nodes);
-//! those that a file meets first hold it, and the walk passes over nodes it has met, as in DeCandia et al.,
-//! "Dynamo: Amazon's highly available key-value store", SOSP 2007, section 4.3. Zones are spread round by round.
+//! Karger et al., "Consistent hashing and random trees", STOC 1997, with many points per node (virtual nodes). The
+//! first distinct nodes after the file hold it, as in DeCandia et al., "Dynamo: Amazon's highly available
+//! key-value store", SOSP 2007, section 4.3. Zones take turns.
 //!
-//! A larger node has no more points than a small one; the way to them counts for less instead: Schindelhauer
-//! and Schomaker, "Weighted distributed hash tables", SPAA 2005, the logarithmic method. So how strongly a node
-//! attracts a file depends on its own id and capacity and on nothing else. That is what this policy promises:
-//! **when a node joins, or gets larger, copies move to it and nowhere else; when it leaves, or gets smaller, only
-//! its own copies move.** It holds for any change of weight, any number of nodes, and with zones, too. Among nodes
-//! of equal capacity the order is that of the plain ring.
+//! A larger node has no more points than a small one; instead, distances to its points count for less:
+//! Schindelhauer and Schomaker, "Weighted distributed hash tables", SPAA 2005, the logarithmic method. How
+//! strongly a node attracts a file therefore depends only on the node's own id and capacity. So this policy
+//! promises: **when a node joins or grows, copies move only to it; when it leaves or shrinks, only its own copies
+//! move.** This holds for any change of weight, any number of nodes, and with zones. Among nodes of equal capacity
+//! the order is that of the plain ring.
 //!
-//! Every node that sees the same candidates names the same ones.
+//! All nodes that see the same candidates give the same answer.
 
 mod points;
 
@@ -20,7 +20,7 @@ use dataverse_sdk::serde::Deserialize;
 use dataverse_sdk::{About, Node, PlacementPolicy, Request, about, mix};
 use points::Points;
 
-/// Points of one node at most.
+/// Maximum number of points per node.
 const NODE_POINTS_MAX: u32 = 4096;
 
 /// Consistent hashing with virtual nodes.
@@ -29,11 +29,11 @@ pub struct Ring {
     points: u32,
 }
 
-/// What it can be told.
+/// The configuration.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(crate = "dataverse_sdk::serde", default, deny_unknown_fields)]
 pub struct Config {
-    /// Points of each node. More spread the files more evenly, and a decision takes a little longer.
+    /// Points per node. More points distribute files more evenly and make a decision slightly slower.
     pub points: u32,
 }
 
@@ -85,8 +85,8 @@ impl PlacementPolicy for Ring {
 }
 
 impl Ring {
-    /// How strongly a node attracts the file at this position: the more, the nearer its next point and the larger
-    /// the node.
+    /// How strongly a node attracts the file at this position: the nearer the node's next point and the larger the
+    /// node, the more.
     fn attraction(self, file: u64, node: &Node) -> f64 {
         let next = Points::new(node.id, self.points).next_from(file);
         let way = next.wrapping_sub(file);
@@ -170,7 +170,7 @@ mod tests {
         for number in 0..files {
             firsts[placed(&mut policy, number, &candidates)[0] as usize] += 1;
         }
-        // Four of eleven parts; the points of the nodes scatter their shares by 2 %.
+        // Four of eleven parts; the shares vary by 2 % because of the random points.
         assert!((3600..4400).contains(&firsts[0]), "{firsts:?}");
         assert!(
             firsts[1..].iter().all(|count| (800..1200).contains(count)),
@@ -197,7 +197,8 @@ mod tests {
 
     #[test]
     fn a_node_that_grows_takes_files_and_moves_no_others() {
-        // One byte more, somewhat more, and past every other: no step is larger than the growth asks for.
+        // One byte more, somewhat more, and more than all others: no step moves more files than the growth
+        // requires.
         for (factor, parts) in [(1, 1 << 30), (3, 2), (2, 1), (1000, 1)] {
             let before = without_zones(30);
             let mut after = before.clone();

@@ -1,13 +1,13 @@
-//! `Points`: where a node lies on the ring.
+//! `Points`: the positions of a node on the ring.
 //!
-//! They are independent and even draws, as on any ring, but nobody draws them all: the ring is halved again and
-//! again towards the position that is asked about, and how many of a part's points lie in its first half is drawn
-//! from the node's id and the part (one even bit a point). So the next point is found in as many steps as halvings,
-//! without a table to keep or to build anew.
+//! They are independent and uniform, as on any ring, but never all computed. Instead, the ring is halved
+//! repeatedly towards the requested position, and the number of a part's points in its first half is drawn from
+//! the node's id and the part (one random bit per point). So the next point is found in as many steps as there are
+//! halvings, without a table to keep or rebuild.
 
 use dataverse_sdk::{Random, mix};
 
-/// Halvings at most. In a part so small, all points lie at one place.
+/// Maximum number of halvings. All points of such a small part have the same position.
 const HALVINGS_MAX: u32 = 48;
 
 /// The points of one node.
@@ -21,14 +21,14 @@ pub(crate) struct Points {
 #[derive(Clone, Copy)]
 struct Part {
     halvings: u32,
-    /// Counted from the ring's beginning.
+    /// The part's index, counted from the start of the ring.
     number: u64,
-    /// Points in it.
+    /// The number of points in it.
     points: u32,
 }
 
 impl Part {
-    /// Where it begins.
+    /// The position of its start.
     const fn beginning(self) -> u64 {
         match self.halvings {
             0 => 0,
@@ -38,12 +38,12 @@ impl Part {
 }
 
 impl Points {
-    /// So many points for the node with this id, at least one.
+    /// The points of the node with this id: `count` of them, but at least one.
     pub(crate) const fn new(id: u64, count: u32) -> Self {
         Self { id, count }
     }
 
-    /// The next point from this position on, going round where there is none up to the end.
+    /// The first point at or after this position, wrapping around at the end of the ring.
     pub(crate) fn next_from(self, position: u64) -> u64 {
         let ring = Part {
             halvings: 0,
@@ -78,7 +78,7 @@ impl Points {
     }
 }
 
-/// How many of so many even bits are one.
+/// How many of this number of random bits are one.
 fn ones(draws: &mut Random, bits: u32) -> u32 {
     let words = (0..bits / u64::BITS).map(|_| draws.next_u64().count_ones());
     let ones: u32 = words.sum();
@@ -90,7 +90,7 @@ fn ones(draws: &mut Random, bits: u32) -> u32 {
 mod tests {
     use super::*;
 
-    /// All points, in the order of the ring.
+    /// All points, in ring order.
     fn all(points: Points) -> Vec<u64> {
         let mut all = vec![points.next_from(0)];
         while let Some(after) = all.last().and_then(|last| last.checked_add(1)) {
@@ -128,9 +128,9 @@ mod tests {
 
     #[test]
     fn points_are_even_and_independent() {
-        // Of each node's 128 points, those in the ring's first eighth: binomial, so their variance is
-        // 128 * 1/8 * 7/8 = 14 around a mean of 16. Of 4000 nodes, the mean scatters by 0.06 and the variance by
-        // 0.31; four standard deviations of each.
+        // Counts each node's points, of 128, in the first eighth of the ring. They are binomial with mean 16 and
+        // variance 128 * 1/8 * 7/8 = 14. Over 4000 nodes, the mean has a standard deviation of 0.06 and the
+        // variance one of 0.31; four standard deviations of each are allowed.
         let counts: Vec<f64> = (0..4000)
             .map(|id| {
                 let points = all(Points::new(mix(id), 128));

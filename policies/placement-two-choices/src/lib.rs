@@ -1,16 +1,16 @@
-//! The power of two choices: of a few nodes drawn, the least loaded gets the copy.
+//! The power of two choices: draws a few nodes and places the copy on the least loaded of them.
 //!
-//! Mitzenmacher, "The power of two choices in randomized load balancing", IEEE Transactions on Parallel
-//! and Distributed Systems, 2001. Two draws keep the fullest node far closer to the average than one does,
-//! and since nobody takes the least loaded of all, news that is late sends no herd to one node (Mitzenmacher,
-//! "How useful is old information?", same journal, 2000).
+//! Mitzenmacher, "The power of two choices in randomized load balancing", IEEE Transactions on Parallel and
+//! Distributed Systems, 2001. Two draws keep the fullest node much closer to the average than one does. Since not
+//! every file goes to the least loaded node of all, outdated load figures do not cause a herd (Mitzenmacher, "How
+//! useful is old information?", same journal, 2000).
 //!
-//! Each place in the order is drawn so, from the nodes that have none yet, by the file's id: a file gets the
-//! same draws every time it is written, and the load decides between them. Zones are spread round by round.
+//! Each place in the order is drawn in this way from the nodes that have no place yet, by the file's id: a file
+//! gets the same draws every time it is written, and the load decides between them. Zones take turns.
 //!
-//! It promises balance and not stability: draws go by a node's place among the candidates, and how full a node is
-//! depends on what the others were given. When a node joins, leaves or changes its size, most answers change; files
-//! that were written keep their nodes.
+//! It promises balance and not stability: draws depend on a node's index among the candidates, and the load of a
+//! node depends on the files that others were given. When a node joins, leaves or changes its size, most answers
+//! change. Files already written stay where they are.
 
 use std::cmp::Ordering;
 
@@ -18,22 +18,22 @@ use dataverse_sdk::ranking::over_zones;
 use dataverse_sdk::serde::Deserialize;
 use dataverse_sdk::{About, Node, PlacementPolicy, Random, Request, VERDICT_ENTRIES_MAX, about};
 
-/// Nodes drawn for each copy at most: what 4096 places cost within one decision's fuel.
+/// Maximum number of nodes drawn per copy: 4096 places with this many draws fit into the fuel of one decision.
 const CHOICES_MAX: u32 = 16;
 
-/// The least loaded of a few nodes drawn.
+/// The least loaded of a few drawn nodes.
 #[derive(Clone, Copy, Debug)]
 pub struct TwoChoices {
     config: Config,
 }
 
-/// What it can be told.
+/// The configuration.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(crate = "dataverse_sdk::serde", default, deny_unknown_fields)]
 pub struct Config {
-    /// Nodes drawn for each copy. 1 draws evenly, whatever the load.
+    /// Nodes drawn per copy. 1 draws uniformly, whatever the load.
     pub choices: u32,
-    /// What makes a node the better choice.
+    /// The criterion for the better node.
     pub by: By,
 }
 
@@ -46,13 +46,13 @@ impl Default for Config {
     }
 }
 
-/// What makes a node the better choice. The other one breaks ties.
+/// The criterion for the better node. The other criterion breaks ties.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(crate = "dataverse_sdk::serde", rename_all = "kebab-case")]
 pub enum By {
-    /// The greater part of its bytes is free.
+    /// A greater share of its bytes is free.
     Space,
-    /// It answered fewer requests lately.
+    /// It answered fewer requests recently.
     Load,
 }
 
@@ -105,7 +105,7 @@ impl PlacementPolicy for TwoChoices {
 }
 
 impl TwoChoices {
-    /// Draws nodes to the front of those that are left and returns the place of the best.
+    /// Draws nodes to the front of those that are left and returns the index of the best one.
     fn draw(self, left: &mut [u32], candidates: &[Node], draws: &mut Random) -> usize {
         let mut best = 0;
         for place in 0..left.len().min(self.config.choices as usize) {
@@ -114,7 +114,7 @@ impl TwoChoices {
                 place + draws.below((left.len() - place) as u64) as usize,
             );
             let [drawn, so_far] = [place, best].map(|at| &candidates[left[at] as usize]);
-            // The first drawn wins a tie, so nodes alike are chosen evenly.
+            // The first one drawn wins a tie, so equal nodes are chosen uniformly.
             if self.compare(drawn, so_far).is_lt() {
                 best = place;
             }
@@ -122,7 +122,7 @@ impl TwoChoices {
         best
     }
 
-    /// The better choice is the less.
+    /// The better node compares as less.
     fn compare(self, one: &Node, other: &Node) -> Ordering {
         let space = by_free_part(other, one);
         let load = one.load.cmp(&other.load);
@@ -133,7 +133,7 @@ impl TwoChoices {
     }
 }
 
-/// Compares which part of their bytes is free, as fractions, without dividing.
+/// Compares the free shares as fractions, without division.
 fn by_free_part(one: &Node, other: &Node) -> Ordering {
     let whole = |node: &Node| u128::from(node.capacity.max(1));
     let free = |node: &Node| u128::from(node.free.min(node.capacity));
@@ -168,7 +168,7 @@ mod tests {
         nodes
     }
 
-    /// Files on the fullest node when each goes to one of 50 that hold 1000 at most.
+    /// Files on the fullest node after each file went to one of 50 nodes that hold at most 1000.
     fn fullest(config: &str) -> u64 {
         let mut candidates = without_zones(50);
         for node in &mut candidates {
@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn two_choices_keep_the_fullest_node_near_the_average() {
-        // 100 files a node on average; one choice leaves the fullest some 20 above that.
+        // 100 files per node on average; with one choice the fullest has about 20 more.
         assert!(fullest("") <= 104, "{}", fullest(""));
         assert!(fullest(r#"{"choices": 1}"#) >= 112);
     }

@@ -1,38 +1,37 @@
-//! Follow demand: a file's replica moves to the node through which it is read often.
+//! Follow demand: moves a file's replica to the node through which it is read often.
 //!
-//! After the switch test in Wolfson, Jajodia and Huang, "An adaptive data replication algorithm", ACM
-//! Transactions on Database Systems, 1997: a lone copy goes to the neighbour that asks for it most. Here a
-//! threshold stands in for the comparison, for a node knows of its own readers only.
+//! Based on the switch test in Wolfson, Jajodia and Huang, "An adaptive data replication algorithm", ACM
+//! Transactions on Database Systems, 1997: a single copy moves to the neighbour that requests it most. A threshold
+//! replaces the comparison here, because a node knows only its own readers.
 //!
-//! Until a file was read here often enough, no copy is kept, so that each read is counted on its way; see
-//! `copy_early`. From then on the reader keeps a copy and asks for the replica, and the copy becomes it. The
-//! node checks and counts the wish; it carries it out once replicas can change nodes, and until then the
-//! cached copy is what happens. After a wish the file rests, or two nodes that both read it would toss it
-//! to and fro.
+//! No copy is kept until a file was read here often enough, so that every read is counted on its way; see
+//! `copy_early`. From then on the reader keeps a copy and asks for the replica, and the copy becomes the replica.
+//! The holder validates the request and moves the replica if it can; otherwise the cached copy is the only effect.
+//! After a request the file rests for a while, so that two nodes that both read it do not move it back and forth.
 
 use std::collections::VecDeque;
 
 use dataverse_sdk::serde::Deserialize;
 use dataverse_sdk::{About, Millis, Read, RelocationPolicy, Verdict, about};
 
-/// Files whose rest is remembered; the one that has rested longest goes first.
+/// How many resting files are remembered; the one that has rested longest is dropped first.
 const RESTING_MAX: usize = 4096;
 
-/// The replica moves to the node through which it is read often.
+/// Moves the replica to the node through which it is read often.
 #[derive(Clone, Debug)]
 pub struct FollowDemand {
     config: Config,
-    /// Files that were told to move, and when; the earliest first.
+    /// Files for which a move was requested, and when; the earliest first.
     resting: VecDeque<(u64, Millis)>,
 }
 
-/// What it can be told.
+/// The configuration.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(crate = "dataverse_sdk::serde", default, deny_unknown_fields)]
 pub struct Config {
-    /// Reads lately, worth half after ten minutes, from which on a file is wanted here.
+    /// Recent reads (the count halves every ten minutes) from which on a file is wanted here.
     pub reads: u32,
-    /// Bytes; larger files are copied and do not move. Any size moves when not told.
+    /// In bytes: larger files are copied but do not move. `None`: any size moves.
     pub size_max: Option<u64>,
     /// Seconds until this node asks for the same file again.
     pub rest_s: u64,
@@ -95,7 +94,7 @@ impl RelocationPolicy for FollowDemand {
     }
 
     fn on_read(&mut self, read: &Read) -> Verdict {
-        // With nobody on the way, the file is here already.
+        // With no other node on the path, the file is already here.
         if read.path.len() < 2 {
             return Verdict::default();
         }
@@ -117,10 +116,10 @@ impl RelocationPolicy for FollowDemand {
 }
 
 impl FollowDemand {
-    /// Puts this file to rest; false when it rests already.
+    /// Starts the rest period of this file; false if it is still resting.
     fn rest(&mut self, file: u64, now: Millis) -> bool {
         let rest_ms = self.config.rest_s.saturating_mul(1000);
-        // What was put to rest after now was so by a clock since set back; it does not wait for it.
+        // An entry with a time after `now` comes from a clock that was set back; it does not delay the file.
         let rested = |since: Millis| since > now || now - since >= rest_ms;
         while self
             .resting
@@ -152,7 +151,7 @@ mod tests {
     use dataverse_sdk::parse_config;
     use dataverse_sdk::testing::{check_relocation, file, path, relocation_storm};
 
-    /// What it says of a read: whether the reader keeps a copy, and whether the replica moves there.
+    /// An answer about a read: whether the reader keeps a copy, and whether the replica moves there.
     type Says = (bool, bool);
     const NOTHING: Says = (false, false);
     const COPIES: Says = (true, false);

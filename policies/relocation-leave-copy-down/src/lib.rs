@@ -1,9 +1,9 @@
-//! Leave copy down: with each read the copy comes one hop closer to its reader.
+//! Leave copy down: with each read, the copy moves one hop closer to its reader.
 //!
-//! LCD of Laoutaris, Che and Stavrakakis, "The LCD interconnection of LRU caches and its analysis",
-//! Performance Evaluation, 2006: after a hit, a copy is left at the node just below the one that had the
-//! file. A file has to be asked for as many times as it is hops away before it takes room at its
-//! reader, so files that are read once push nothing out there.
+//! LCD of Laoutaris, Che and Stavrakakis, "The LCD interconnection of LRU caches and its analysis", Performance
+//! Evaluation, 2006: after a hit, a copy is left on the node next to the one that had the file. A file must be
+//! requested as many times as it is hops away before it takes space at its reader, so files that are read once
+//! displace nothing there.
 
 use dataverse_sdk::{About, NoConfig, Read, RelocationPolicy, Verdict, about};
 
@@ -23,7 +23,7 @@ impl RelocationPolicy for LeaveCopyDown {
     }
 
     fn on_read(&mut self, read: &Read) -> Verdict {
-        // The last node has the file; the one before it is a hop closer to the reader.
+        // The last node has the file; the one before it is one hop closer to the reader.
         let below = read.path.len().checked_sub(2);
         Verdict {
             copy_to: below.map(|index| index as u32).into_iter().collect(),

@@ -1,8 +1,8 @@
-//! Nothing moves: every read of a file that is elsewhere crosses the network.
+//! Never: leaves everything where it is, so every read of a remote file crosses the network.
 //!
-//! No copies, no room taken, nothing to evict: for nodes that only pass on, and as the yardstick against
-//! which the other policies are measured (the case without in-network caching in Psaras, Chai and Pavlou,
-//! "Probabilistic in-network caching for information-centric networks", ICN 2012).
+//! No copies, no space used, nothing to evict. Meant for nodes that only forward, and as the baseline for
+//! measuring other policies (the case without in-network caching in Psaras, Chai and Pavlou, "Probabilistic
+//! in-network caching for information-centric networks", ICN 2012).
 
 use dataverse_sdk::{About, NoConfig, Read, RelocationPolicy, Verdict, about};
 

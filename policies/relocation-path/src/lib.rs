@@ -1,13 +1,13 @@
-//! Every node on the way keeps a copy: "leave copy everywhere".
+//! Path: every node on the path keeps a copy ("leave copy everywhere").
 //!
-//! What content-centric networks do unless told otherwise: Jacobson et al., "Networking named content",
-//! CoNEXT 2009; compared with others in Laoutaris, Che and Stavrakakis, "The LCD interconnection of LRU
-//! caches and its analysis", Performance Evaluation, 2006. The next reader anywhere near is
-//! served at once, and every cache on the way pays for it with room.
+//! The default of content-centric networks: Jacobson et al., "Networking named content", CoNEXT 2009; compared
+//! with others in Laoutaris, Che and Stavrakakis, "The LCD interconnection of LRU caches and its analysis",
+//! Performance Evaluation, 2006. The next reader near any of these nodes is served from a nearby copy, at the
+//! price of space in every cache on the path.
 
 use dataverse_sdk::{About, NoConfig, Read, RelocationPolicy, VERDICT_ENTRIES_MAX, Verdict, about};
 
-/// Every node on the way keeps a copy.
+/// Every node on the path keeps a copy.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Path;
 
@@ -23,7 +23,7 @@ impl RelocationPolicy for Path {
     }
 
     fn on_read(&mut self, read: &Read) -> Verdict {
-        // All but the last, which has the file.
+        // All except the last, which has the file.
         let nodes = read.path.len().saturating_sub(1).min(VERDICT_ENTRIES_MAX);
         Verdict {
             copy_to: (0..nodes as u32).collect(),

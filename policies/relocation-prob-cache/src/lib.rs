@@ -1,31 +1,32 @@
-//! ProbCache: each node on the way keeps a copy by chance, so that flows that share a path share its caches.
+//! ProbCache: each node on the path keeps a copy with some probability, so that flows on the same path share its
+//! caches.
 //!
-//! Psaras, Chai and Pavlou, "Probabilistic in-network caching for information-centric networks", ICN 2012.
-//! The node `x` hops from the holder, on a way of `c` hops, keeps a copy with the probability
+//! Psaras, Chai and Pavlou, "Probabilistic in-network caching for information-centric networks", ICN 2012. The
+//! node `x` hops from the holder, on a path of `c` hops, keeps a copy with the probability
 //!
 //! ```text
 //! TimesIn(x) * CacheWeight(x) = (N_1 + … + N_{c-(x-1)}) / (T_tw * N_x)  *  x / c
 //! ```
 //!
-//! where the sum is the capacity of the nodes from it to the reader (how often the rest of the way could
-//! hold the file), `N_x` its own, and `T_tw` the window over which the caches of a way are to be shared. The
-//! weight favours nodes near the reader, the sum those near the holder, which balances the two.
+//! where the sum is the capacity of the nodes from it to the reader (how often the rest of the path could hold the
+//! file), `N_x` is its own capacity, and `T_tw` is the time window over which the caches of a path should be
+//! shared. The weight favours nodes near the reader and the sum those near the holder, which balances the two.
 
 use dataverse_sdk::serde::Deserialize;
 use dataverse_sdk::{About, Random, Read, RelocationPolicy, VERDICT_ENTRIES_MAX, Verdict, about};
 
-/// A copy by chance on every node of the way.
+/// Each node on the path keeps a copy with some probability.
 #[derive(Clone, Debug)]
 pub struct ProbCache {
     random: Random,
     window: f64,
 }
 
-/// What it can be told.
+/// The configuration.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(crate = "dataverse_sdk::serde", default, deny_unknown_fields)]
 pub struct Config {
-    /// `T_tw` of the paper: the greater, the rarer a copy.
+    /// `T_tw` of the paper: the greater, the fewer copies.
     pub window: f64,
 }
 
@@ -82,9 +83,9 @@ impl RelocationPolicy for ProbCache {
             let own = node.capacity as f64;
             towards_reader += own;
             let weight = (hops - index as usize) as f64 / hops as f64;
-            // Drawn for every node, so that what is unknown of one does not change the luck of the others.
+            // Drawn for every node, so that a node without known capacity does not change the draws of the others.
             let drawn = self.random.unit();
-            // As a product: a node of which nothing is known, and so no capacity, keeps none.
+            // Written as a product: a node whose capacity is unknown, and therefore 0, keeps no copy.
             if drawn * self.window * own < towards_reader * weight && own > 0.0 {
                 copy_to.push(index);
             }
@@ -110,7 +111,7 @@ mod tests {
         ProbCache::new(parse_config(config)?, seed)
     }
 
-    /// How often each node of the way kept a copy, as a share of all reads.
+    /// How often each node of the path kept a copy, as a share of all reads.
     fn shares(config: &str, path: Vec<Node>) -> Vec<f64> {
         let mut policy = prob_cache(config, 11).expect("the test's configuration is valid");
         let mut copies = vec![0u32; path.len()];

@@ -1,8 +1,8 @@
-//! The node that was asked keeps a copy: the default, and what the first Dataverse did.
+//! Reader: the node that was asked keeps a copy. The default, and what the first version of Dataverse did.
 //!
-//! What web caches do at the edge of a network: "leave copy everywhere" cut down to the last node (Laoutaris,
-//! Che and Stavrakakis, "The LCD interconnection of LRU caches and its analysis", Performance Evaluation,
-//! 2006). No replica ever moves. The verdict is that of the node's own baseline.
+//! The behaviour of web caches at the edge of a network: "leave copy everywhere" restricted to the last node
+//! (Laoutaris, Che and Stavrakakis, "The LCD interconnection of LRU caches and its analysis", Performance
+//! Evaluation, 2006). It never moves a replica. The verdict is the same as that of the node's own baseline.
 
 use dataverse_sdk::{About, NoConfig, Read, RelocationPolicy, Verdict, about};
 

@@ -1,8 +1,8 @@
 //! The functions of the contract, generated from `wit/policy.wit`.
 //!
-//! There is a small world for what every policy exports and one for each kind, so that a component gets the
-//! exports of its kind and no other: `export!` calls the macros of two of them. All use the types of this
-//! crate where they have the same fields, so nothing is converted on the way.
+//! There is one small world for what every policy exports and one for each kind, so that a component gets only the
+//! exports of its kind: `export!` calls the macros of two of them. They use the types of this crate where these
+//! have the same fields, so nothing has to be converted.
 
 /// What every policy exports, and what it imports.
 pub mod introduction {
@@ -26,7 +26,7 @@ pub mod introduction {
     });
 }
 
-/// What a placement policy exports besides.
+/// The additional exports of a placement policy.
 pub mod placement {
     wit_bindgen::generate!({
         path: "wit",
@@ -45,7 +45,7 @@ pub mod placement {
     });
 }
 
-/// What an eviction policy exports besides.
+/// The additional exports of an eviction policy.
 pub mod eviction {
     wit_bindgen::generate!({
         path: "wit",
@@ -65,7 +65,7 @@ pub mod eviction {
     });
 }
 
-/// What a relocation policy exports besides.
+/// The additional exports of a relocation policy.
 pub mod relocation {
     wit_bindgen::generate!({
         path: "wit",

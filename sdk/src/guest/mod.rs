@@ -1,7 +1,7 @@
 //! A policy as a component: the exports of the contract, with one instance of the policy behind them.
 //!
-//! Only `wasm32` has it. `export!` makes a *seat* in the author's crate, an empty type that says where the
-//! instance is kept; everything else is here, once for all policies.
+//! Only built for `wasm32`. `export!` defines a [`Seat`] in the author's crate, an empty type that knows where the
+//! instance is stored; everything else is here, shared by all policies.
 
 use std::cell::RefCell;
 
@@ -15,33 +15,33 @@ mod panics;
 
 use bindings::{eviction, introduction, placement, relocation};
 
-/// Smaller and several times as fast as the default for this target; a question hands over many short strings.
+/// Smaller and several times as fast as the target's default allocator; a question consists of many short strings.
 #[cfg(feature = "allocator")]
 #[global_allocator]
 static ALLOCATOR: talc::wasm::WasmDynamicTalc = talc::wasm::new_wasm_dynamic_allocator();
 
-/// Where a policy's only instance is kept: nowhere until it is configured.
+/// Where a policy's only instance is stored; `None` until it is configured.
 pub type Instance<P> = RefCell<Option<P>>;
 
-/// Implemented by `export!` for a type of the author's crate.
+/// Implemented by `export!` for a type in the author's crate: gives access to the policy's only instance.
 pub trait Seat {
     /// The policy.
     type Policy: 'static;
 
-    /// How the policy introduces itself.
+    /// The policy's description of itself.
     fn about() -> About;
 
-    /// A policy from its configuration, as JSON, and its seed.
+    /// Creates a policy from its configuration, as JSON, and its seed.
     ///
     /// # Errors
     /// What is wrong with the configuration.
     fn make(config: &str, seed: u64) -> Result<Self::Policy, String>;
 
-    /// Lends out the instance.
+    /// Gives access to the instance.
     fn lend<R>(ask: impl FnOnce(&Instance<Self::Policy>) -> R) -> R;
 }
 
-/// Puts a question to the instance.
+/// Asks the instance a question.
 fn ask<S: Seat, R>(question: impl FnOnce(&mut S::Policy) -> R) -> R {
     S::lend(|instance| match &mut *instance.borrow_mut() {
         Some(policy) => question(policy),
@@ -114,7 +114,7 @@ impl<S: Seat<Policy: RelocationPolicy>> relocation::exports::dataverse::policy::
     }
 }
 
-/// Writes one line in the node's log.
+/// Writes one line to the node's log.
 pub(crate) fn log(level: Level, message: &str) {
     introduction::dataverse::policy::host::log(level, message);
 }

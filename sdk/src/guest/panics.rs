@@ -1,11 +1,11 @@
-//! A panic's message reaches the node's log before the policy traps: a trap alone says only where.
+//! Logs a panic's message on the node before the policy traps: the trap itself only says where.
 
 use std::cell::Cell;
 use std::panic::{self, PanicHookInfo};
 
 use crate::Level;
 
-/// From now on panics are told to the node. Cheap to call again.
+/// Reports panics to the node from now on. Cheap to call again.
 pub(super) fn tell_the_node() {
     thread_local! {
         static TOLD: Cell<bool> = const { Cell::new(false) };
@@ -18,12 +18,12 @@ pub(super) fn tell_the_node() {
 fn tell(panic: &PanicHookInfo<'_>) {
     let message = panic
         .payload_as_str()
-        .unwrap_or("something that is no text");
+        .unwrap_or("a message that is not text");
     let place = panic
         .location()
         .map(ToString::to_string)
         .unwrap_or_default();
-    // A failed `assert_eq!` has three lines; the log has one.
+    // A failed `assert_eq!` has a message of three lines; a log line must be one.
     let message = format!("it panicked at {place}: {message}").replace('\n', ";");
     super::log(Level::Error, &message);
 }

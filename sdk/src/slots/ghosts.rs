@@ -1,4 +1,4 @@
-//! `Ghosts`: what was evicted lately.
+//! `Ghosts`: recently evicted files.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -6,10 +6,10 @@ use std::hash::{BuildHasherDefault, Hasher};
 use super::{Queued, Queues};
 use crate::{Slot, mix};
 
-/// Files remembered at most, in all queues together. They take about 9 MiB.
+/// Maximum number of files remembered, in all queues together. They take about 9 MiB.
 pub const GHOSTS_MAX: u32 = 1 << 17;
 
-/// Files that were evicted, by id, in queues from the oldest to the youngest, with the bytes they had.
+/// Evicted files, by id, in queues from the oldest to the newest, with the sizes that they had.
 ///
 /// ```
 /// let mut ghosts = dataverse_sdk::slots::Ghosts::new(1);
@@ -19,7 +19,7 @@ pub const GHOSTS_MAX: u32 = 1 << 17;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Ghosts {
-    /// Over places of its own; the item is the file.
+    /// Over slots of its own; the item is the file.
     queues: Queues<u64>,
     count: u32,
     places: HashMap<u64, Slot, BuildHasherDefault<Mixed>>,
@@ -28,7 +28,7 @@ pub struct Ghosts {
 }
 
 impl Ghosts {
-    /// So many empty queues, counted from 0.
+    /// This many empty queues, numbered from 0.
     #[must_use]
     pub fn new(queues: u32) -> Self {
         Self {
@@ -40,8 +40,8 @@ impl Ghosts {
         }
     }
 
-    /// Remembers a file at the young end of a queue, and nowhere else. When [`GHOSTS_MAX`] are remembered,
-    /// the longest queue loses its oldest.
+    /// Adds a file at the new end of a queue, and removes it from any other. When [`GHOSTS_MAX`] files are
+    /// remembered, the longest queue drops its oldest.
     pub fn push(&mut self, queue: u32, file: u64, size: u64) {
         self.take(file);
         if self.count == GHOSTS_MAX {
@@ -54,8 +54,8 @@ impl Ghosts {
         self.queues.push(queue, place, size, file);
     }
 
-    /// Like [`Ghosts::push`], in a queue of so many bytes: the oldest go for it, and what is larger than all
-    /// of it is not remembered.
+    /// As [`Ghosts::push`], with a bound on the queue's bytes: the oldest are dropped, and a file larger than the
+    /// bound is not remembered.
     pub fn push_within(&mut self, bytes_max: u64, queue: u32, file: u64, size: u64) {
         self.take(file);
         if size <= bytes_max {
@@ -64,14 +64,14 @@ impl Ghosts {
         }
     }
 
-    /// Forgets the oldest of a queue while it has more bytes than this.
+    /// Drops the oldest of a queue while it has more bytes than this.
     pub fn trim(&mut self, queue: u32, bytes_max: u64) {
         while self.bytes(queue) > bytes_max {
             self.pop(queue);
         }
     }
 
-    /// Forgets a file, and says in which queue it was.
+    /// Removes a file; returns the queue in which it was.
     pub fn take(&mut self, file: u64) -> Option<u32> {
         let place = *self.places.get(&file)?;
         let ghost = self.queues.remove(place)?;
@@ -86,20 +86,20 @@ impl Ghosts {
         Some(self.queues.find(place)?.queue)
     }
 
-    /// Forgets the oldest of a queue, and says which file that was.
+    /// Removes the oldest of a queue and returns its file.
     pub fn pop(&mut self, queue: u32) -> Option<u64> {
         let ghost = self.queues.pop(queue)?;
         self.release(&ghost);
         Some(ghost.item)
     }
 
-    /// Bytes that the files in a queue had.
+    /// The total size of the files in a queue.
     #[must_use]
     pub fn bytes(&self, queue: u32) -> u64 {
         self.queues.bytes(queue)
     }
 
-    /// Files in a queue.
+    /// The number of files in a queue.
     #[must_use]
     pub fn len(&self, queue: u32) -> u32 {
         self.queues.len(queue)

@@ -4,12 +4,12 @@ use std::ops::{Index, IndexMut};
 
 use crate::Slot;
 
-/// Values in one page. Pages keep a growing map from being copied, which would need its size once more.
+/// Values per page. With pages, a growing map is never copied, which would need its size once more.
 const PAGE: usize = 1024;
 
 type Page<T> = Box<[T; PAGE]>;
 
-/// A value for every slot there can be: the same one for all until another is written.
+/// A value for every possible slot: the same one for all until another is written.
 ///
 /// ```
 /// let mut reads = dataverse_sdk::slots::SlotMap::new(0);
@@ -32,8 +32,8 @@ impl<T: Copy> SlotMap<T> {
         }
     }
 
-    /// The value of a slot that may be changed, when one near it was ever written. Where nothing is to be
-    /// written that was not there before, this is cheaper than indexing, which may have to make room.
+    /// The value of a slot, if its page was ever written. Cheaper than indexing when only existing values are to
+    /// be changed, because indexing may have to allocate a page.
     #[must_use]
     #[inline]
     pub fn existing_mut(&mut self, slot: Slot) -> Option<&mut T> {
@@ -46,7 +46,7 @@ impl<T: Copy> SlotMap<T> {
         if number >= self.pages.len() {
             self.pages.resize_with(number + 1, || None);
         }
-        // By way of a vector, because an array would be built on the stack first.
+        // Built from a vector, because an array would be built on the stack first.
         let page = vec![self.blank; PAGE].into_boxed_slice();
         self.pages[number] = page.try_into().ok();
     }

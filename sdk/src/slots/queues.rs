@@ -1,16 +1,16 @@
-//! `Queues`: orders over slots, from the oldest to the youngest.
+//! `Queues`: orders over slots, from the oldest to the newest.
 
 use super::SlotMap;
 use crate::Slot;
 
-/// No slot: ends every chain.
+/// No slot: the end of every list.
 const NONE: Slot = Slot::MAX;
-/// The queue of a slot that is in none.
+/// The queue number of a slot that is in none.
 const NOWHERE: u32 = u32::MAX;
 
-/// A number of queues over slots. A slot is in one of them at most; everything takes constant time.
+/// A number of queues over slots. A slot is in at most one of them; every operation takes constant time.
 ///
-/// With each slot go the copy's size, a mark whose meaning is the policy's, and an item.
+/// Each slot comes with its copy's size, a mark whose meaning is up to the policy, and an item.
 ///
 /// ```
 /// let mut recent = dataverse_sdk::slots::Queues::new(1);
@@ -56,23 +56,23 @@ impl<T: Copy> Node<T> {
     }
 }
 
-/// A slot in a queue, and what goes with it.
+/// A slot in a queue, with its data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Queued<T> {
     /// The slot.
     pub slot: Slot,
-    /// The queue that it is in, or was in when it was taken out.
+    /// The queue that it is in, or was in before it was removed.
     pub queue: u32,
     /// Bytes.
     pub size: u64,
-    /// What [`Queues::set_mark`] set; 0 at first.
+    /// The value set by [`Queues::set_mark`]; 0 at first.
     pub mark: u8,
-    /// What the policy keeps about it.
+    /// The policy's own data.
     pub item: T,
 }
 
 impl<T: Copy + Default> Queues<T> {
-    /// So many empty queues, counted from 0.
+    /// This many empty queues, numbered from 0.
     #[must_use]
     pub fn new(queues: u32) -> Self {
         let blank = Node {
@@ -93,7 +93,7 @@ impl<T: Copy + Default> Queues<T> {
         made
     }
 
-    /// One more queue; returns its number.
+    /// Adds a queue; returns its number.
     pub fn add_queue(&mut self) -> u32 {
         self.ends.push(Ends {
             oldest: NONE,
@@ -104,12 +104,12 @@ impl<T: Copy + Default> Queues<T> {
         self.ends.len() as u32 - 1
     }
 
-    /// Puts a slot at the young end of a queue. If it was in one, it leaves that.
+    /// Puts a slot at the new end of a queue. Removes it from its previous queue, if any.
     ///
     /// # Panics
     /// When the slot is `u32::MAX`; nodes count slots from 0.
     pub fn push(&mut self, queue: u32, slot: Slot, size: u64, item: T) {
-        assert_ne!(slot, NONE, "the highest slot is never given out");
+        assert_ne!(slot, NONE, "the highest slot is never used");
         self.remove(slot);
         let older = self.append(queue, slot, size);
         self.nodes[slot] = Node {
@@ -122,7 +122,7 @@ impl<T: Copy + Default> Queues<T> {
         };
     }
 
-    /// Moves a slot to the young end of a queue, its own or another. A slot in no queue stays out.
+    /// Moves a slot to the new end of a queue, its own or another. Does nothing for a slot in no queue.
     #[inline]
     pub fn move_to(&mut self, queue: u32, slot: Slot) {
         let Some(node) = self.nodes.existing_mut(slot) else {
@@ -131,7 +131,7 @@ impl<T: Copy + Default> Queues<T> {
         if node.queue != queue {
             return self.change_queue(queue, slot);
         }
-        // Within its queue, as nearly every move is: neither length nor bytes change.
+        // The common case, a move within the queue: neither length nor bytes change.
         let (older, younger) = (node.older, node.younger);
         if younger == NONE {
             return;
@@ -148,12 +148,12 @@ impl<T: Copy + Default> Queues<T> {
         self.set_younger(youngest, slot);
     }
 
-    /// Takes the oldest out of a queue.
+    /// Removes the oldest slot of a queue.
     pub fn pop(&mut self, queue: u32) -> Option<Queued<T>> {
         self.remove(self.ends[queue as usize].oldest)
     }
 
-    /// Takes a slot out of its queue.
+    /// Removes a slot from its queue.
     pub fn remove(&mut self, slot: Slot) -> Option<Queued<T>> {
         let node = self.nodes.existing_mut(slot)?;
         if node.queue == NOWHERE {
@@ -165,7 +165,7 @@ impl<T: Copy + Default> Queues<T> {
         Some(left.queued(slot))
     }
 
-    /// What goes with this slot, when it is in a queue.
+    /// The data of this slot, if it is in a queue.
     #[must_use]
     #[inline]
     pub fn find(&self, slot: Slot) -> Option<Queued<T>> {
@@ -173,7 +173,7 @@ impl<T: Copy + Default> Queues<T> {
         (node.queue != NOWHERE).then(|| node.queued(slot))
     }
 
-    /// Marks a slot. One in no queue stays without.
+    /// Sets the mark of a slot. Does nothing for a slot in no queue.
     #[inline]
     pub fn set_mark(&mut self, slot: Slot, mark: u8) {
         if self.nodes[slot].queue != NOWHERE {
@@ -181,20 +181,20 @@ impl<T: Copy + Default> Queues<T> {
         }
     }
 
-    /// The old end of a queue.
+    /// The oldest slot of a queue.
     #[must_use]
     pub fn oldest(&self, queue: u32) -> Option<Slot> {
         Some(self.ends[queue as usize].oldest).filter(|&slot| slot != NONE)
     }
 
-    /// The next younger in the same queue.
+    /// The next newer slot in the same queue.
     #[must_use]
     pub fn younger(&self, slot: Slot) -> Option<Slot> {
         let node = &self.nodes[slot];
         (node.queue != NOWHERE && node.younger != NONE).then_some(node.younger)
     }
 
-    /// Slots in a queue.
+    /// The number of slots in a queue.
     #[must_use]
     pub fn len(&self, queue: u32) -> u32 {
         self.ends[queue as usize].length
@@ -206,7 +206,7 @@ impl<T: Copy + Default> Queues<T> {
         self.len(queue) == 0
     }
 
-    /// Bytes of the copies in a queue.
+    /// Bytes of all copies in a queue.
     #[must_use]
     pub fn bytes(&self, queue: u32) -> u64 {
         self.ends[queue as usize].bytes
@@ -226,7 +226,7 @@ impl<T: Copy + Default> Queues<T> {
         }
     }
 
-    /// Makes a slot the youngest of a queue, but for its own node; returns what was the youngest before.
+    /// Links a slot as the newest of a queue, except for its own node; returns the previous newest slot.
     fn append(&mut self, queue: u32, slot: Slot, size: u64) -> Slot {
         let ends = &mut self.ends[queue as usize];
         let older = std::mem::replace(&mut ends.youngest, slot);
@@ -240,7 +240,7 @@ impl<T: Copy + Default> Queues<T> {
         older
     }
 
-    /// Joins the neighbours of a node that leaves.
+    /// Links the neighbours of a node that is removed.
     fn unlink(&mut self, node: &Node<T>) {
         let ends = &mut self.ends[node.queue as usize];
         ends.length -= 1;
@@ -280,7 +280,7 @@ mod tests {
     use crate::Random;
     use std::collections::VecDeque;
 
-    /// Slots of a queue from the oldest on, walked both by popping and by links.
+    /// The slots of a queue from the oldest on, found both by popping and by following links.
     fn order(queues: &Queues<u64>, queue: u32) -> Vec<Slot> {
         let first = queues.oldest(queue);
         let walked: Vec<Slot> =

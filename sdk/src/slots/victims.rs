@@ -1,8 +1,8 @@
-//! `Victims`: one verdict on what makes room.
+//! `Victims`: collects the victims of one verdict.
 
 use crate::{Slot, VERDICT_ENTRIES_MAX};
 
-/// The slots that one verdict names, and what they free.
+/// The slots that one verdict names, and the bytes that they free.
 ///
 /// ```
 /// let mut oldest_first = [(7, 60), (8, 60), (9, 60)].into_iter();
@@ -17,7 +17,7 @@ pub struct Victims {
 }
 
 impl Victims {
-    /// None yet, and so many bytes to be freed.
+    /// No victims yet; `needed` bytes must be freed.
     #[must_use]
     pub const fn new(needed: u64) -> Self {
         Self {
@@ -27,7 +27,7 @@ impl Victims {
         }
     }
 
-    /// Names what `next` yields, a slot and its bytes each time, until enough is freed.
+    /// Adds what `next` yields, a slot and its bytes each time, until enough is freed.
     #[must_use]
     pub fn gather(needed: u64, mut next: impl FnMut() -> Option<(Slot, u64)>) -> Self {
         let mut victims = Self::new(needed);
@@ -39,21 +39,23 @@ impl Victims {
         victims
     }
 
-    /// Whether more must be named: too few bytes are freed, and the verdict has room.
+    /// Whether more victims are needed and allowed: too few bytes are freed, and the verdict is not full.
     #[must_use]
     pub const fn short(&self) -> bool {
         self.freed < self.needed && self.slots.len() < VERDICT_ENTRIES_MAX
     }
 
-    /// Names a slot, which the policy has forgotten.
+    /// Adds a slot, which the policy must have forgotten already.
     ///
-    /// A verdict that frees nothing is a fault, so its last place is kept for a copy with bytes. An empty copy
-    /// that would take it is passed over in silence: it stays cached, at no cost, and is no longer known.
+    /// A verdict that frees nothing is a fault, so its last place is reserved for a copy with bytes. An empty copy
+    /// that would take that place is silently skipped: it stays cached, at no cost, and the policy no longer knows
+    /// it.
     pub fn name(&mut self, slot: Slot, size: u64) {
         let last = self.slots.len() + 1 == VERDICT_ENTRIES_MAX;
         if size > 0 || self.freed > 0 || !last {
             if self.slots.is_empty() {
-                // Most verdicts name one. With room for just that, nothing need be given back on the way out.
+                // Most verdicts name one slot. With capacity for exactly one, the list need not be shrunk
+                // afterwards.
                 self.slots.reserve_exact(1);
             }
             self.slots.push(slot);

@@ -1,42 +1,42 @@
-//! A cache that asks an eviction policy what a node would ask it.
+//! `Cache`: a cache for tests that asks an eviction policy what a node would ask it.
 
 use std::collections::HashMap;
 
 use crate::{Admission, Entry, EvictionPolicy, Millis, Slot, VERDICT_ENTRIES_MAX};
 
-/// Slots told in one batch at most, as on a node.
+/// Maximum number of slots in one batch, as on a node.
 const BATCH_MAX: usize = 4096;
-/// Times that a node asks for one admission before its baseline frees the rest.
+/// How often a node asks for one admission before its baseline frees the rest.
 const ROUNDS_MAX: u32 = 16;
 
-/// What became of a run of requests.
+/// The totals of a series of requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Requests.
+    /// The number of requests.
     pub requests: u64,
-    /// Those whose file was not cached.
+    /// Requests for files that were not cached.
     pub misses: u64,
-    /// Bytes asked for.
+    /// Bytes requested.
     pub bytes: u64,
-    /// Bytes asked for that were not cached.
+    /// Requested bytes that were not cached.
     pub missed_bytes: u64,
 }
 
 impl Counts {
-    /// Misses a request.
+    /// Misses per request.
     #[must_use]
     pub fn miss_ratio(&self) -> f64 {
         self.misses as f64 / self.requests as f64
     }
 
-    /// Bytes missed a byte asked for.
+    /// Missed bytes per requested byte.
     #[must_use]
     pub fn byte_miss_ratio(&self) -> f64 {
         self.missed_bytes as f64 / self.bytes as f64
     }
 }
 
-/// What lies at a slot.
+/// The copy in a slot.
 #[derive(Clone, Copy)]
 struct Copy {
     file: u64,
@@ -44,17 +44,17 @@ struct Copy {
     cost: u32,
     used_at: Millis,
     cached: bool,
-    /// The verdict that named it last.
+    /// The last verdict that named it.
     named_in: u64,
 }
 
-/// A byte budget whose cached copies a policy chooses, for tests.
+/// A byte budget over cached copies, managed by a policy, for tests.
 ///
-/// It gives out small slots and gives them out again, tells of hits in batches before the next question, asks
-/// again while too few bytes are freed, and refuses a file larger than the budget without asking: all as a
-/// node does. Where a node would count a fault, it panics and says which rule the verdict broke.
+/// As on a node, it uses small slots and reuses them, reports hits in batches before the next question, asks again
+/// while too few bytes are freed, and refuses a file larger than the budget without asking. Where a node would
+/// count a fault, it panics with the rule that the verdict broke.
 ///
-/// Each request takes a millisecond. The policy's view is behind by the hits that it was not yet told of;
+/// Each request takes a millisecond. The policy does not know of the latest hits until it is told;
 /// [`Cache::policy`] tells it first.
 pub struct Cache<P> {
     policy: P,
@@ -69,7 +69,7 @@ pub struct Cache<P> {
 }
 
 impl<P: EvictionPolicy> Cache<P> {
-    /// An empty cache of this many bytes, whose copies this policy chooses.
+    /// An empty cache with this many bytes, managed by this policy.
     pub fn new(mut policy: P, capacity: u64) -> Self {
         policy.set_capacity(capacity);
         Self {
@@ -85,12 +85,12 @@ impl<P: EvictionPolicy> Cache<P> {
         }
     }
 
-    /// A read of this file, fetched over one hop when it is not cached. Whether it was.
+    /// Reads this file, fetching it over one hop if it is not cached. True if it was cached.
     pub fn request(&mut self, file: u64, size: u64) -> bool {
         self.request_over(file, size, 1)
     }
 
-    /// A read of this file, fetched over this many hops when it is not cached. Whether it was.
+    /// Reads this file, fetching it over this many hops if it is not cached. True if it was cached.
     pub fn request_over(&mut self, file: u64, size: u64, hops: u32) -> bool {
         self.now += 1;
         if let Some(&slot) = self.slots.get(&file) {
@@ -107,7 +107,7 @@ impl<P: EvictionPolicy> Cache<P> {
         false
     }
 
-    /// Every request, given as a file's id and its size.
+    /// Performs these requests, each given as a file's id and its size.
     pub fn replay(&mut self, requests: impl IntoIterator<Item = (u64, u64)>) -> Counts {
         let mut counts = Counts::default();
         for (file, size) in requests {
@@ -120,7 +120,7 @@ impl<P: EvictionPolicy> Cache<P> {
         counts
     }
 
-    /// Changes the budget; what no longer fits has to go.
+    /// Changes the budget and evicts what no longer fits.
     pub fn set_capacity(&mut self, bytes: u64) {
         self.tell_hits();
         self.capacity = bytes;
@@ -128,13 +128,13 @@ impl<P: EvictionPolicy> Cache<P> {
         self.free_bytes(self.used.saturating_sub(bytes), None);
     }
 
-    /// Room for something that is not cached: the policy drops this many bytes, or all there are.
+    /// Frees space for something that is not cached: the policy evicts this many bytes, or everything.
     pub fn make_room(&mut self, bytes: u64) {
         self.tell_hits();
         self.free_bytes(bytes.min(self.used), None);
     }
 
-    /// The file was deleted or overwritten. Whether it was cached.
+    /// The file was deleted or overwritten. True if it was cached.
     pub fn remove(&mut self, file: u64) -> bool {
         let Some(&slot) = self.slots.get(&file) else {
             return false;
@@ -145,8 +145,9 @@ impl<P: EvictionPolicy> Cache<P> {
         true
     }
 
-    /// The node caches a copy without asking, as it does while the policy is busy: what was used longest ago
-    /// goes for it, and the policy hears of it later. A file that is cached or too large is passed by.
+    /// Caches a copy without asking the policy, as a node does while the policy is busy: the least recently used
+    /// copies are evicted for it, and the policy is told later. Does nothing for a file that is cached or too
+    /// large.
     pub fn adopt(&mut self, file: u64, size: u64) {
         if size > self.capacity || self.slots.contains_key(&file) {
             return;
@@ -164,8 +165,8 @@ impl<P: EvictionPolicy> Cache<P> {
         self.policy.restore(&[entry]);
     }
 
-    /// The policy's answer is set aside, as an invalid one is: it is asked for this many bytes, nothing goes,
-    /// and what it named is restored to it.
+    /// Ignores the policy's answer, as a node ignores an invalid one: asks for this many bytes, evicts nothing,
+    /// and restores the named copies to the policy.
     pub fn set_aside(&mut self, bytes: u64) {
         self.tell_hits();
         let needed = bytes.min(self.used);
@@ -177,7 +178,7 @@ impl<P: EvictionPolicy> Cache<P> {
         }
     }
 
-    /// Another policy takes over the cache as it is; it is told of every copy, coldest first.
+    /// Hands the cache over to another policy, which is told of every copy, least recently used first.
     pub fn hand_over<Q: EvictionPolicy>(self, mut policy: Q) -> Cache<Q> {
         policy.set_capacity(self.capacity);
         let entries: Vec<Entry> = self
@@ -201,7 +202,7 @@ impl<P: EvictionPolicy> Cache<P> {
         }
     }
 
-    /// The clock goes on by this much.
+    /// Advances the clock.
     pub fn pass(&mut self, millis: Millis) {
         self.now += millis;
     }
@@ -212,14 +213,14 @@ impl<P: EvictionPolicy> Cache<P> {
         self.slots.contains_key(&file)
     }
 
-    /// The files that are cached, in the order of their last use.
+    /// The cached files, in order of their last use.
     #[must_use]
     pub fn files(&self) -> Vec<u64> {
         let slots = self.coldest_first().into_iter();
         slots.map(|slot| self.copies[slot as usize].file).collect()
     }
 
-    /// How many slots were ever given out: every slot is below this.
+    /// The number of slots ever used: every slot is below this.
     #[must_use]
     pub fn width(&self) -> usize {
         self.copies.len()
@@ -231,7 +232,7 @@ impl<P: EvictionPolicy> Cache<P> {
         self.used
     }
 
-    /// The policy, told of everything that happened.
+    /// The policy, after telling it everything that happened.
     pub fn policy(&mut self) -> &mut P {
         self.tell_hits();
         &mut self.policy
@@ -262,8 +263,8 @@ impl<P: EvictionPolicy> Cache<P> {
         }
     }
 
-    /// Asks until this many bytes are free. False when the policy let the incoming copy go instead, which it
-    /// had admitted.
+    /// Asks until this many bytes are free. False when the policy instead gave up the incoming copy that it had
+    /// admitted.
     fn free_bytes(&mut self, bytes: u64, incoming: Option<Slot>) -> bool {
         let goal = self.used - bytes.min(self.used);
         // For an admission, the first round was the admission itself.
@@ -283,7 +284,7 @@ impl<P: EvictionPolicy> Cache<P> {
         true
     }
 
-    /// Drops what the policy named. Whether the incoming copy was among it.
+    /// Evicts what the policy named. True if the incoming copy was among it.
     fn drop_named(&mut self, needed: u64, named: Vec<Slot>, incoming: Option<Slot>) -> bool {
         let named = self.check(needed, named, incoming);
         let mut withdrawn = false;
@@ -297,7 +298,7 @@ impl<P: EvictionPolicy> Cache<P> {
         withdrawn
     }
 
-    /// Every rule of a verdict; see [`EvictionPolicy`].
+    /// Checks every rule for a verdict; see [`EvictionPolicy`].
     fn check(&mut self, needed: u64, named: Vec<Slot>, incoming: Option<Slot>) -> Vec<Slot> {
         let count = named.len();
         assert!(
@@ -309,7 +310,7 @@ impl<P: EvictionPolicy> Cache<P> {
         for &slot in &named {
             let copy = self.copies.get_mut(slot as usize);
             let Some(copy) = copy.filter(|copy| copy.cached || Some(slot) == incoming) else {
-                panic!("slot {slot} names no cached copy")
+                panic!("slot {slot} holds no cached copy")
             };
             assert!(copy.named_in != self.verdicts, "slot {slot} is named twice");
             copy.named_in = self.verdicts;
@@ -329,7 +330,7 @@ impl<P: EvictionPolicy> Cache<P> {
         }
     }
 
-    /// A slot that names nothing, the one freed last first.
+    /// A free slot, the one freed last first.
     fn offer(&mut self) -> Slot {
         self.free.pop().unwrap_or_else(|| {
             self.copies.push(Copy {
@@ -363,7 +364,7 @@ impl<P: EvictionPolicy> Cache<P> {
         copy.cached = false;
         self.slots.remove(&copy.file);
         self.used -= copy.size;
-        // An offered slot counts for nothing.
+        // A reserved slot has no bytes.
         copy.size = 0;
         self.free.push(slot);
     }

@@ -1,12 +1,11 @@
-//! What authors test their policies with: natively, with `cargo test`, without a node.
+//! Tools for testing policies natively, with `cargo test`, without a node.
 //!
-//! [`Cache`] drives an eviction policy the way a node does and panics, with a sentence, when a verdict breaks
-//! a rule; [`storm`] does so with everything that can happen to a cache. [`Zipf`] is traffic to drive it
-//! with. [`nodes`], [`path`] and [`file()`] make up what placement and relocation policies are asked about,
-//! and [`check_placement`] and [`check_relocation`] judge their verdicts; [`placement_storm`] and
-//! [`relocation_storm`] ask them what a node might ask on its worst day.
+//! [`Cache`] drives an eviction policy as a node does, and panics with a message when a verdict breaks a rule;
+//! [`storm`] does so with everything that can happen to a cache. [`Zipf`] generates requests for it. [`nodes`],
+//! [`path`] and [`file()`] create the arguments of placement and relocation policies, and [`check_placement`] and
+//! [`check_relocation`] judge their verdicts. [`placement_storm`] and [`relocation_storm`] ask extreme questions.
 //!
-//! None of it is there on `wasm32`: it never ends up in a policy.
+//! This module does not exist on `wasm32`, so it never becomes part of a policy.
 
 mod cache;
 mod network;

@@ -1,4 +1,4 @@
-//! Networks and files to ask placement and relocation policies about, and the rules of their verdicts.
+//! Networks and files for questions to placement and relocation policies, and the rules for their verdicts.
 
 use std::collections::BTreeSet;
 
@@ -8,8 +8,8 @@ use crate::{
 
 const GIB: u64 = 1 << 30;
 
-/// This many nodes, the asked one first and each a hop further: ids evenly spread, three zones in turn, 100 GiB
-/// of which half is free, no load. Change what matters to a test.
+/// This many nodes, the deciding node first and each one hop further away: uniform ids, three zones in turn, 100
+/// GiB of which half is free, no load. Change what matters for a test.
 #[must_use]
 pub fn nodes(count: u32) -> Vec<Node> {
     (0..count)
@@ -24,13 +24,13 @@ pub fn nodes(count: u32) -> Vec<Node> {
         .collect()
 }
 
-/// The way of a read over this many nodes, from the node that was asked to the one that has the file.
+/// The path of a read over this many nodes, from the node that was asked to the one that has the file.
 #[must_use]
 pub fn path(count: u32) -> Vec<Node> {
     nodes(count)
 }
 
-/// A file with an id, a name and a size (1 KiB to 1 MiB) that depend on nothing but this number.
+/// A file with an id, a name and a size (1 KiB to 1 MiB) that depend only on this number.
 #[must_use]
 pub fn file(number: u64) -> File {
     File {

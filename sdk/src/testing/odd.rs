@@ -1,19 +1,20 @@
-//! Questions as a node might ask them on its worst day, for placement and relocation policies.
+//! Extreme questions for placement and relocation policies.
 //!
-//! No candidates and thousands of them, nodes of no capacity, more bytes free than there are, one id
-//! twice, clocks that jump, no copies wanted and more than there are nodes. That is more than the contract
-//! allows for: an answer has to be valid even so, and no more is asked of it.
+//! No candidates and thousands of them, nodes without capacity, more bytes free than there are, duplicate ids,
+//! clocks that jump, no copies wanted and more than there are nodes. This goes beyond the contract: an answer must
+//! be valid all the same, but nothing more is required of it.
 
 use super::{check_placement, check_relocation, file, nodes};
 use crate::{Node, PlacementPolicy, Random, Read, RelocationPolicy, Request, VERDICT_ENTRIES_MAX};
 
 const QUESTIONS: u64 = 500;
 
-/// Asks two instances of a placement policy the same odd questions.
+/// Asks two instances of a placement policy the same extreme questions.
 ///
 /// # Panics
-/// When a verdict breaks a rule, names nobody though there are candidates with room and copies are wanted, or
-/// differs between the two: a policy is a function of its configuration, its seed and the questions so far.
+/// When a verdict breaks a rule, names no node although there are candidates with enough space and copies are
+/// wanted, or differs between the two: a policy is a function of its configuration, its seed and the questions so
+/// far.
 pub fn placement_storm<P: PlacementPolicy>(policy: impl Fn() -> P) {
     let (mut one, mut other) = (policy(), policy());
     let mut random = Random::new(0x570);
@@ -40,7 +41,7 @@ pub fn placement_storm<P: PlacementPolicy>(policy: impl Fn() -> P) {
     }
 }
 
-/// Asks two instances of a relocation policy the same odd questions.
+/// Asks two instances of a relocation policy the same extreme questions.
 ///
 /// # Panics
 /// When a verdict breaks a rule or differs between the two.
@@ -73,7 +74,7 @@ fn odd_nodes(random: &mut Random) -> Vec<Node> {
         _ => random.below(24),
     };
     let mut odd = nodes(count as u32);
-    // Most networks are like one another but for some of their nodes.
+    // Most networks are regular except for some of their nodes.
     let oddity = random.below(4);
     for node in &mut odd {
         if random.below(4) < oddity {

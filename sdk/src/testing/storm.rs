@@ -1,10 +1,10 @@
-//! Everything that can happen to a cache, in a random order.
+//! Everything that can happen to a cache, in random order.
 
 use super::{Cache, Zipf, file_size};
 use crate::{EvictionPolicy, Random};
 
 /// Drives a policy through reads, deletions, empty files, changes of the budget, copies that the node cached
-/// without asking and answers that it set aside; then `successor` takes over what is there and goes on.
+/// without asking, and answers that it ignored. Then `successor` takes over the cache and continues.
 ///
 /// # Panics
 /// When a verdict breaks a rule.

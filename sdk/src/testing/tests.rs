@@ -1,11 +1,11 @@
-//! The test cache, tested: a policy that does well, and one that breaks each rule.
+//! Tests of the test cache: with a correct policy, and with one that breaks each rule.
 
 use std::collections::VecDeque;
 
 use super::{Cache, Counts, Zipf, storm};
 use crate::{About, Admission, Entry, EvictionPolicy, Millis, NoConfig, Slot};
 
-/// Drops what came first.
+/// Evicts the oldest copy.
 #[derive(Default)]
 struct Fifo(VecDeque<Entry>);
 
@@ -56,7 +56,7 @@ impl EvictionPolicy for Fifo {
     }
 }
 
-/// Admits everything and names what it was made with, the next time each time.
+/// Admits everything and names the next of its given answers each time.
 struct Script(VecDeque<Admission>);
 
 impl EvictionPolicy for Script {
@@ -93,7 +93,8 @@ impl EvictionPolicy for Script {
     fn removed(&mut self, _: &[Slot]) {}
 }
 
-/// A cache of 30 bytes with copies of files 0, 1 and 2 at those slots, whose policy will give these answers.
+/// A cache of 30 bytes with copies of files 0, 1 and 2 in the slots of the same numbers, whose policy will give
+/// these answers.
 fn full<const N: usize>(answers: [&[Slot]; N]) -> Cache<Script> {
     let answers = answers.map(|slots| Admission::Admit(slots.to_vec()));
     let mut cache = Cache::new(Script(answers.into()), 30);
@@ -103,7 +104,7 @@ fn full<const N: usize>(answers: [&[Slot]; N]) -> Cache<Script> {
 
 #[test]
 fn first_in_first_out_misses_what_libcachesim_says() {
-    // The figure of libCacheSim for this trace, of whose objects a tenth fits.
+    // libCacheSim's miss ratio for this trace; a tenth of its objects fits.
     let mut cache = Cache::new(Fifo::default(), 1000);
     let counts = cache.replay(Zipf::new(10_000, 7).take(1_000_000).map(|id| (id, 1)));
     assert_eq!(counts.requests, 1_000_000);
@@ -164,19 +165,19 @@ fn a_file_larger_than_the_cache_is_refused_unasked() {
 }
 
 #[test]
-#[should_panic(expected = "slot 3 names no cached copy")]
+#[should_panic(expected = "slot 3 holds no cached copy")]
 fn an_incoming_copy_is_no_victim_of_its_own_admission() {
     full([&[3]]).request(3, 10);
 }
 
 #[test]
-#[should_panic(expected = "slot 7 names no cached copy")]
+#[should_panic(expected = "slot 7 holds no cached copy")]
 fn a_slot_that_was_never_given_out_is_no_victim() {
     full([&[7]]).make_room(1);
 }
 
 #[test]
-#[should_panic(expected = "slot 1 names no cached copy")]
+#[should_panic(expected = "slot 1 holds no cached copy")]
 fn what_was_removed_is_no_victim() {
     let mut cache = full([&[1]]);
     assert!(cache.remove(1));

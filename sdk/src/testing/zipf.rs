@@ -1,9 +1,9 @@
-//! Requests as they come: few objects are asked for often, most are hardly ever.
+//! `Zipf`: realistic requests, in which a few objects are requested often and most hardly ever.
 
 use crate::Random;
 
-/// Object ids from 1 on, of which the `k`-th is asked for in proportion to `1 / k` (Zipf's law with exponent
-/// 1), without end. The same on every machine: no `pow`, one splitmix64, sums from left to right.
+/// Object ids from 1 on, where the `k`-th is requested in proportion to `1 / k` (Zipf's law with exponent 1),
+/// without end. The same on every machine: no `pow`, one splitmix64, sums from left to right.
 ///
 /// ```
 /// use dataverse_sdk::testing::{Zipf, file_size};
@@ -14,7 +14,7 @@ use crate::Random;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Zipf {
-    /// The share of requests that go to the object of this index + 1 or to one before it.
+    /// The share of requests for the objects up to this index + 1.
     cumulative: Vec<f64>,
     random: Random,
 }
@@ -23,10 +23,10 @@ impl Zipf {
     /// Requests to this many objects.
     ///
     /// # Panics
-    /// Without any object.
+    /// When `objects` is 0.
     #[must_use]
     pub fn new(objects: u32, seed: u64) -> Self {
-        assert!(objects > 0, "there is nothing to ask for");
+        assert!(objects > 0, "requests need at least one object");
         let mut sum = 0.0;
         let mut cumulative: Vec<f64> = (1..=objects)
             .map(|rank| {
@@ -52,8 +52,7 @@ impl Iterator for Zipf {
     }
 }
 
-/// The size of an object when objects are files: 1 KiB to 1 MiB, a power of two that depends on nothing but
-/// its id.
+/// The size of an object that is a file: a power of two from 1 KiB to 1 MiB that depends only on its id.
 #[must_use]
 pub fn file_size(id: u64) -> u64 {
     1024 << (Random::new(id ^ 0xF11E5).next_u64() % 11)

@@ -1,16 +1,16 @@
-//! The lots that a simulation draws, from its seed.
+//! `Chance`: the random numbers of a simulation, derived from its seed.
 
 use std::time::Duration;
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-/// A stream of lots.
+/// A stream of random numbers.
 #[derive(Debug, Clone)]
 pub struct Chance(ChaCha8Rng);
 
 impl Chance {
-    /// The lots of a seed for one purpose. Purposes do not disturb each other.
+    /// The stream of a seed for one purpose. Purposes do not affect each other.
     #[must_use]
     pub fn of(seed: u64, purpose: &str) -> Self {
         let mut hasher = blake3::Hasher::new();
@@ -29,10 +29,10 @@ impl Chance {
         u128::from(self.number()) << 64 | u128::from(self.number())
     }
 
-    /// A number below `end`, which is not 0.
+    /// A number below `end`, which must not be 0.
     pub fn below(&mut self, end: u64) -> u64 {
-        assert!(end > 0, "there is no number below 0");
-        // Ends are small, so that the lots are as good as even.
+        assert!(end > 0, "the range is not empty");
+        // Ends are small, so the bias of the remainder is negligible.
         self.number() % end
     }
 
@@ -41,7 +41,7 @@ impl Chance {
         from + self.below(to - from + 1)
     }
 
-    /// True in so many of 1000 cases.
+    /// True in this many of 1000 cases.
     pub fn permille(&mut self, cases: u64) -> bool {
         self.below(1_000) < cases
     }
@@ -51,14 +51,14 @@ impl Chance {
         &from[self.below(from.len() as u64) as usize]
     }
 
-    /// Two different ones of so many.
+    /// Two different indices below `end`.
     pub fn two_below(&mut self, end: usize) -> (usize, usize) {
         let first = self.below(end as u64) as usize;
         let second = self.below(end as u64 - 1) as usize;
         (first, second + usize::from(second >= first))
     }
 
-    /// So long at most.
+    /// At most this long.
     pub fn millis(&mut self, at_most: u64) -> Duration {
         Duration::from_millis(self.below(at_most + 1))
     }

@@ -1,4 +1,4 @@
-//! Clients: what they do, what they are told, and what is wrong with that at once.
+//! Clients: what they do, what they observe, and what is immediately recognisable as wrong.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,38 +23,38 @@ use crate::profile::{Profile, settings};
 use crate::snapshot::Read;
 use crate::world::Disks;
 
-/// No request of any client takes longer.
+/// The maximum duration of any client's request.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// Bytes of a chunk of an upload.
+/// Bytes per chunk of an upload.
 const CHUNK_BYTES: usize = 100_000;
 
-/// The node that a client speaks with.
+/// The node that a client talks to.
 #[derive(Clone)]
 pub struct Door {
     /// The node.
     pub driver: Arc<Driver>,
     /// Cancelled when it crashes.
     pub died: CancellationToken,
-    /// Which of its lives it is.
+    /// Which of its lifetimes this is.
     pub lifetime: u64,
 }
 
-/// A write that a client is to try.
+/// A write that a client will try.
 pub struct Upload {
-    /// Of the operation; the content follows from it.
+    /// The number of the operation, which determines the content.
     pub number: u64,
     /// Which file.
     pub key: Key,
-    /// Of the content.
+    /// The size of the content.
     pub size: u64,
-    /// Replicas wanted.
+    /// The factor.
     pub factor: u32,
-    /// When to write at all.
+    /// The condition of the write.
     pub condition: Condition,
-    /// Between two chunks.
+    /// The pause between two chunks.
     pub pause: Duration,
-    /// The client goes away after so long.
+    /// The client disconnects after this time.
     pub patience: Duration,
 }
 
@@ -64,15 +64,15 @@ pub struct Clients {
     findings: Arc<Findings>,
     disks: Arc<Disks>,
     history: Mutex<History>,
-    /// The greatest version of a file that readers got from a node in one of its lives.
+    /// The greatest version of a file that readers got from a node in one of its lifetimes.
     served: Mutex<BTreeMap<(NodeId, u64, Key), Version>>,
-    /// For so long a node may serve a copy of its own that has gone bad, because it was checked lately (design, rule
-    /// 3). One whose clock is set back does not know how long ago that was.
+    /// How long a node may serve its own copy after it has gone bad, because it was checked recently (design, rule
+    /// 3). A node whose clock is set back does not know how long ago that was.
     unchecked: Duration,
 }
 
 impl Clients {
-    /// Clients who have done nothing yet.
+    /// Clients that have done nothing yet.
     #[must_use]
     pub fn new(
         log: Arc<Log>,
@@ -93,7 +93,7 @@ impl Clients {
         }
     }
 
-    /// What they did and were told.
+    /// What they did and observed.
     pub fn history(&self) -> MutexGuard<'_, History> {
         self.history.lock()
     }
@@ -180,7 +180,7 @@ impl Clients {
         for holder in holders.iter().filter(|holder| !lost.contains(holder)) {
             let held = self.disks.holding(*holder, key);
             let has = held.is_some_and(|held| held.record.version >= record.version);
-            // It may have had it and found it bad by now.
+            // It may have had the copy and found it bad by now.
             let rotted = self.disks.has_rotted(*holder, key, self.unchecked);
             if !has && !rotted && !self.disks.is_superseded(record) {
                 self.wrong(format!(
@@ -232,7 +232,7 @@ impl Clients {
         }
     }
 
-    /// Reads a file, and judges what came.
+    /// Reads a file and checks the result.
     pub async fn get(&self, door: Door, key: Key, consistency: Consistency) -> Read {
         let name = (door.driver.id(), door.lifetime, key.clone());
         let before = self.served().get(&name).copied();
@@ -255,7 +255,7 @@ impl Clients {
             if !is_right && !rotted {
                 self.wrong(format!("{}: wrong bytes of {key}", door.driver.name()));
             }
-            // Where nobody has the newer one any more an older one is what there is, and the reader is told.
+            // If no node has the newer version any more, an older one is all there is, and the reader is told.
             let is_lost = *stale && self.disks.greatest_of(&key) < before;
             if Some(*version) < before && !is_lost {
                 self.wrong(format!(
@@ -274,7 +274,7 @@ impl Clients {
         self.served.lock()
     }
 
-    /// What comes of it, unless the node dies or the client goes away.
+    /// The result of the work, unless the node dies or the client disconnects.
     async fn waits<T>(
         &self,
         door: &Door,
@@ -328,7 +328,8 @@ async fn read(driver: &Driver, key: &Key, consistency: Consistency) -> Read {
     }
 }
 
-/// The content of one operation: no other has the same, not even when it is empty of bytes but for its number.
+/// The content of one operation. No other operation has the same, not even one of size 0, since the content
+/// includes the number.
 fn content_of(number: u64, size: u64) -> Bytes {
     let mut content = vec![0; usize::try_from(size).expect("files are small")];
     let mut hasher = blake3::Hasher::new();

@@ -1,18 +1,18 @@
-//! What was found to be wrong while a run goes on.
+//! What was found to be wrong during a run.
 
 use parking_lot::Mutex;
 
 use crate::log::Log;
 
-/// Findings kept of one run; the first say what matters.
+/// The number of findings kept per run; the first ones matter most.
 const KEPT: usize = 50;
 
-/// What is wrong, in words.
+/// Descriptions of what is wrong.
 #[derive(Default)]
 pub struct Findings(Mutex<Vec<String>>);
 
 impl Findings {
-    /// Notes that something is wrong.
+    /// Adds a finding.
     pub fn add(&self, log: &Log, what: String) {
         log.note(format_args!("WRONG: {what}"));
         let mut findings = self.0.lock();
@@ -21,7 +21,7 @@ impl Findings {
         }
     }
 
-    /// What was found so far.
+    /// All findings so far.
     #[must_use]
     pub fn all(&self) -> Vec<String> {
         let findings = self.0.lock();

@@ -1,4 +1,4 @@
-//! What clients asked for and what they were told: all that a checker knows of what should be there.
+//! What clients requested and observed: the checkers' only source for what should exist.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -9,13 +9,13 @@ use dataverse_core::key::Key;
 use dataverse_core::record::Record;
 use dataverse_core::version::Version;
 
-/// When something happened: its place in the order of all events of all clients.
+/// A position in the order of all events of all clients.
 pub type Moment = u64;
 
-/// What a client was told of a write.
+/// What a client observed about a write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Observation {
-    /// It is stored.
+    /// It was acknowledged.
     Acknowledged {
         /// Under which version.
         version: Version,
@@ -24,7 +24,7 @@ pub enum Observation {
     },
     /// Its condition does not hold: it did not happen and will not.
     Refused,
-    /// It did not succeed, or nothing was said: it may have happened, now or later.
+    /// It failed, or there was no answer: it may have happened, now or later.
     Nothing,
 }
 
@@ -33,19 +33,19 @@ pub enum Observation {
 pub struct Put {
     /// Which file.
     pub key: Key,
-    /// Of the content, which no other put has.
+    /// The digest of the content, which no other put has.
     pub digest: Digest,
-    /// Of the content.
+    /// The size of the content.
     pub size: u64,
-    /// Replicas wanted.
+    /// The factor.
     pub factor: u32,
     /// The node that was asked.
     pub entry: NodeId,
     /// When it was asked.
     pub began: Moment,
-    /// When the client was told, or gave up.
+    /// When the client got an answer, or gave up.
     pub ended: Option<Moment>,
-    /// What it was told.
+    /// What the client observed.
     pub told: Observation,
 }
 
@@ -58,9 +58,9 @@ pub struct Deletion {
     pub entry: NodeId,
     /// When it was asked.
     pub began: Moment,
-    /// When the client was told, or gave up.
+    /// When the client got an answer, or gave up.
     pub ended: Option<Moment>,
-    /// Whether the client was told that it is done.
+    /// Whether it was acknowledged.
     pub acknowledged: bool,
 }
 
@@ -81,7 +81,7 @@ impl History {
         self.moments
     }
 
-    /// The file names that anybody wrote or deleted.
+    /// The keys that anybody wrote or deleted.
     #[must_use]
     pub fn keys(&self) -> Vec<Key> {
         let written = self.puts.values().map(|put| &put.key);
@@ -92,14 +92,14 @@ impl History {
         keys
     }
 
-    /// The put of this file that brought this content.
+    /// The put of this file that had this content.
     #[must_use]
     pub fn put_of(&self, key: &Key, digest: Digest) -> Option<&Put> {
         let mut puts = self.puts.values();
         puts.find(|put| put.key == *key && put.digest == digest)
     }
 
-    /// The greatest version of this file that was acknowledged, and on which nodes.
+    /// The greatest acknowledged version of this file, and the nodes that hold it.
     #[must_use]
     pub fn acknowledged(&self, key: &Key) -> Option<(Version, &[NodeId])> {
         let puts = self.puts.values().filter(|put| put.key == *key);
@@ -110,8 +110,8 @@ impl History {
         acknowledged.max_by_key(|(version, _)| *version)
     }
 
-    /// Whether a deletion that was acknowledged may have come after the write that was acknowledged as this version:
-    /// it had not ended when that began.
+    /// Whether an acknowledged deletion may have come after the write that was acknowledged as this version: the
+    /// write had not ended when the deletion began.
     #[must_use]
     pub fn may_be_deleted_since(&self, key: &Key, version: Version) -> bool {
         let mut puts = self.puts.values().filter(|put| put.key == *key);
@@ -128,8 +128,8 @@ impl History {
         })
     }
 
-    /// Whether a write that came after the one with this content may have been stored on lost nodes and nowhere else:
-    /// others may have heard of it, and do not make copies of anything older.
+    /// Whether a write after the one with this content may have been stored on lost nodes only: other nodes may
+    /// have heard of it, and then don't copy anything older.
     #[must_use]
     pub fn may_be_overtaken_by_what_is_lost(
         &self,
@@ -173,8 +173,8 @@ impl History {
         deletions.any(|deletion| deletion.key == *key)
     }
 
-    /// Whether the last that happened to this file was a deletion that was acknowledged: every write was answered
-    /// when it began, and none began after. Of a write that nobody waited for, nothing can be said.
+    /// Whether the last operation on this file was an acknowledged deletion: every write had ended when it began,
+    /// and none began after. Of a write that nobody waited for, nothing is known.
     #[must_use]
     pub fn ends_deleted(&self, key: &Key) -> bool {
         let mut puts = self.puts.values().filter(|put| put.key == *key);
@@ -188,7 +188,7 @@ impl History {
         })
     }
 
-    /// When the last deletion of this file began that was acknowledged.
+    /// When the last acknowledged deletion of this file began.
     fn deleted_at(&self, key: &Key) -> Option<Moment> {
         let deletions = self.deletions.values();
         let done = deletions.filter(|deletion| deletion.key == *key && deletion.acknowledged);

@@ -1,10 +1,10 @@
-//! Whole networks of the live driver in one thread: transport and store in memory, time that only passes when
-//! nothing is left to do, and everything that can go wrong going wrong.
+//! Simulation of whole networks of the live driver in one thread: transport and store in memory, time that only
+//! passes when nothing is left to do, and every kind of fault.
 //!
-//! A seed gives a run and replays it to the bit. [`run`](run::run) makes the world, lets clients work in it while
-//! faults happen, heals everything, waits until it is quiet, and takes a snapshot. Then [`check`] judges: it
-//! knows what clients were told ([`history`]) and what lies on the disks ([`snapshot`]), and nothing of how the
-//! system works. [`watched`] judges while the run goes on, at every change of a store.
+//! A seed determines a run and replays it exactly. [`run`](run::run) creates the world, lets clients work in it
+//! while faults happen, heals everything, waits until it is quiet, and takes a snapshot. Then [`check`] judges it:
+//! it knows what clients observed ([`history`]) and what is on the disks ([`snapshot`]), but nothing about how the
+//! system works. [`watched`] checks every change of a store while the run goes on.
 //!
 //! Nothing here decides for the system, and nothing in the system knows that it is simulated.
 

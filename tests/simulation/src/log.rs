@@ -1,4 +1,4 @@
-//! The log of a run: one line an event, hashed as it goes. Two runs that did the same have the same hash.
+//! The log of a run: one line per event, hashed as it grows. Two equal runs have equal hashes.
 
 use std::fmt::Display;
 
@@ -17,17 +17,17 @@ struct State {
     prints: bool,
 }
 
-/// What a log comes to.
+/// A summary of a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Trace {
-    /// How many events there were.
+    /// The number of events.
     pub events: u64,
-    /// Of all of them, times included.
+    /// A hash of all events, including their times.
     pub hash: [u8; 32],
 }
 
 impl Log {
-    /// A log that begins now, and prints every line if that is wanted.
+    /// A log that begins now; prints every line if `prints` is true.
     #[must_use]
     pub fn new(prints: bool) -> Self {
         Self {
@@ -40,7 +40,7 @@ impl Log {
         }
     }
 
-    /// Notes an event.
+    /// Adds an event.
     pub fn note(&self, event: impl Display) {
         let at = self.began.elapsed();
         let line = format!("{:>9.3} {event}\n", at.as_secs_f64());
@@ -52,7 +52,7 @@ impl Log {
         }
     }
 
-    /// What it has come to.
+    /// Its summary so far.
     #[must_use]
     pub fn trace(&self) -> Trace {
         let state = self.state.lock();

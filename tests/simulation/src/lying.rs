@@ -1,16 +1,13 @@
-//! A node that sends wrong bytes: the real one, with a bit turned in some of what it is fetched for, for as long as
-//! the weather is bad. A file that only it has could not be had from it otherwise.
+//! A node that sends wrong bytes: the real one, with a bit flipped in some of the content it sends, as long as the
+//! weather is bad. (Otherwise a file that only this node has could never be read.)
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use dataverse_core::search::{Answer, Question};
 use dataverse_node::driver::Driver;
 use dataverse_overlay::transport::{
-    Announcement, CallError, CommitAnswer, CommitAsk, FetchAsk, Fetched, IntroduceAsk, LinkAnswer,
-    LinkAsk, Message, MoveAsk, PrepareAnswer, PrepareAsk, PullAsk, ReconcileAnswer, ReconcileAsk,
-    Refusal, Serve,
+    Call, CallError, FetchAsk, Fetched, Message, PrepareAnswer, PrepareAsk, Refusal, Reply, Serve,
 };
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
@@ -19,13 +16,13 @@ use parking_lot::Mutex;
 use crate::chance::Chance;
 use crate::weather::SeededWeather;
 
-/// A node of which some fetches come with a wrong byte.
+/// A node that sends a wrong byte in some fetches.
 pub struct Lying {
     /// The node itself.
     pub node: Arc<Driver>,
-    /// What of 1000 fetches.
+    /// How many of 1000 fetches.
     pub lies: u64,
-    /// Which ones.
+    /// Chooses which ones.
     pub chance: Mutex<Chance>,
     /// It lies until this clears up.
     pub weather: Arc<SeededWeather>,
@@ -48,20 +45,8 @@ fn turned(bytes: Bytes) -> Bytes {
 
 #[async_trait]
 impl Serve for Lying {
-    async fn link(&self, ask: Message<LinkAsk>) -> Result<Message<LinkAnswer>, Refusal> {
-        Serve::link(&*self.node, ask).await
-    }
-
-    async fn introduce(&self, ask: Message<IntroduceAsk>) -> Result<Message<()>, Refusal> {
-        self.node.introduce(ask).await
-    }
-
-    async fn unlink(&self, ask: Message<()>) -> Result<Message<()>, Refusal> {
-        Serve::unlink(&*self.node, ask).await
-    }
-
-    async fn probe(&self, ask: Message<Question>) -> Result<Message<Answer>, Refusal> {
-        self.node.probe(ask).await
+    async fn call(&self, call: Message<Call>) -> Result<Message<Reply>, Refusal> {
+        self.node.call(call).await
     }
 
     async fn fetch(&self, ask: Message<FetchAsk>) -> Result<Message<Fetched>, Refusal> {
@@ -81,32 +66,5 @@ impl Serve for Lying {
         chunks: BoxStream<'static, Result<Bytes, CallError>>,
     ) -> Result<Message<PrepareAnswer>, Refusal> {
         self.node.prepare(ask, chunks).await
-    }
-
-    async fn commit(&self, ask: Message<CommitAsk>) -> Result<Message<CommitAnswer>, Refusal> {
-        self.node.commit(ask).await
-    }
-
-    async fn pull(&self, ask: Message<PullAsk>) -> Result<Message<()>, Refusal> {
-        self.node.pull(ask).await
-    }
-
-    async fn move_replica(&self, ask: Message<MoveAsk>) -> Result<Message<()>, Refusal> {
-        self.node.move_replica(ask).await
-    }
-
-    async fn reconcile(
-        &self,
-        ask: Message<ReconcileAsk>,
-    ) -> Result<Message<ReconcileAnswer>, Refusal> {
-        self.node.reconcile(ask).await
-    }
-
-    async fn announce(&self, ask: Message<Announcement>) -> Result<Message<()>, Refusal> {
-        self.node.announce(ask).await
-    }
-
-    async fn gossip(&self, ask: Message<Bytes>) -> Result<Message<()>, Refusal> {
-        self.node.gossip(ask).await
     }
 }

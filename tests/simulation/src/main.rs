@@ -1,4 +1,4 @@
-//! `dataverse-simulation`: goes through many seeds, or through one in detail.
+//! `dataverse-simulation`: runs many seeds, or replays one in detail.
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use dataverse_simulation::profile::Sky;
 use dataverse_simulation::run::{Report, run};
 use tracing_subscriber::EnvFilter;
 
-/// Simulates whole networks of nodes under faults, from seeds.
+/// Simulates whole networks of nodes under faults, from seeds
 #[derive(Parser)]
 struct Arguments {
     #[command(subcommand)]
@@ -17,24 +17,24 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Goes through many seeds, and says which went wrong and why.
+    /// Run many seeds and report which went wrong and why
     Soak {
-        /// How many seeds at most.
+        /// The maximum number of seeds
         #[arg(long, default_value_t = 100)]
         seeds: u64,
-        /// For how many minutes at most.
+        /// The maximum number of minutes
         #[arg(long, default_value_t = 60)]
         minutes: u64,
-        /// The first of them; the others follow.
+        /// The first seed; the others follow
         #[arg(long, default_value_t = 1)]
         seed: u64,
-        /// Goes on after a seed went wrong.
+        /// Continue after a seed went wrong
         #[arg(long)]
         all: bool,
     },
-    /// Runs one seed and prints every event, and what the nodes log as `RUST_LOG` says.
+    /// Run one seed and print every event, and the nodes' logs according to `RUST_LOG`
     Replay {
-        /// Which.
+        /// The seed
         seed: u64,
     },
 }
@@ -100,7 +100,7 @@ fn tell(report: &Report) {
     }
     if !report.findings.is_empty() {
         println!(
-            "    again: cargo run -p dataverse-simulation -- replay {}",
+            "    replay: cargo run -p dataverse-simulation -- replay {}",
             report.seed
         );
     }

@@ -1,4 +1,4 @@
-//! What kind of a world a seed gives: how large, how busy, and what goes wrong in it.
+//! The kind of world that a seed determines: how large, how busy, and what goes wrong in it.
 
 use std::time::Duration;
 
@@ -6,75 +6,75 @@ use dataverse_node::settings::Settings;
 
 use crate::chance::Chance;
 
-/// The weather that a whole run has.
+/// The weather of a whole run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sky {
-    /// Messages are late, out of order and doubled, and no more than that: whatever is announced arrives.
+    /// Messages are only delayed, reordered and duplicated: every announcement arrives.
     Calm,
-    /// Everything that the profile says goes wrong.
+    /// Everything in the profile goes wrong.
     Rough,
 }
 
-/// What a run is like. Rates are in cases of 1000.
+/// The parameters of a run. Rates are in cases of 1000.
 #[derive(Debug, Clone)]
 pub struct Profile {
     /// How bad it gets.
     pub sky: Sky,
     /// Nodes.
     pub nodes: usize,
-    /// Links beside those that make the graph whole.
+    /// Links beyond those that make the graph connected.
     pub more_links: usize,
-    /// Files that are written, over and over.
+    /// Files, which are written repeatedly.
     pub keys: usize,
-    /// Bytes of a node.
+    /// Capacity of a node in bytes.
     pub capacity: u64,
-    /// Things that happen.
+    /// The number of steps.
     pub steps: usize,
-    /// Between two of them at most.
+    /// Maximum pause between two steps.
     pub pause_ms: u64,
-    /// On its way, a message takes so long at most.
+    /// Maximum delay of a message.
     pub delay_ms: u64,
     /// Calls of which a part is lost.
     pub loss: u64,
-    /// Asks that arrive twice.
+    /// Requests that arrive twice.
     pub doubled: u64,
-    /// Calls that go on where they are served when their asker gives up.
+    /// Calls that continue at the server when the caller gives up.
     pub goes_on: u64,
-    /// Steps that are a cut, a one-way cut, a silence, a crash, a jump of a clock, a link made or cut.
+    /// Steps that cut links in both directions.
     pub cuts: u64,
-    /// See there.
+    /// Steps that cut links in one direction.
     pub one_way: u64,
-    /// See there.
+    /// Steps that silence a node.
     pub silences: u64,
-    /// See there.
+    /// Steps that crash a node.
     pub crashes: u64,
-    /// See there.
+    /// Steps that set a clock.
     pub jumps: u64,
-    /// See there.
+    /// Steps that make or cut a link.
     pub links: u64,
-    /// Fetches from the node that lies which come with a wrong byte.
+    /// Fetches from the lying node that return a wrong byte.
     pub lies: u64,
-    /// What a node that is slow adds to every message, at most.
+    /// Maximum extra delay of messages of the slow node.
     pub slow_ms: u64,
-    /// Whether one node is lost for good on the way.
+    /// Whether one node is lost for good during the run.
     pub loses_a_node: bool,
-    /// Whether another one is, after there was time to repair.
+    /// Whether another is lost, after there was time to re-replicate.
     pub loses_another: bool,
-    /// A commit of a store takes so long at most.
+    /// Maximum duration of a store's commit.
     pub commit_ms: u64,
-    /// Steps in which a bit of a replica turns on its disk, or a node is emptied, or takes replicas again.
+    /// Steps that flip a bit of a replica on a disk.
     pub rots: u64,
-    /// See there.
+    /// Steps that drain a node or end its drain.
     pub drains: u64,
 }
 
 impl Profile {
-    /// What this seed gives. Every fourth seed is calm.
+    /// The profile of this seed. Every fourth seed is calm.
     #[must_use]
     pub fn of(seed: u64) -> Self {
         let mut chance = Chance::of(seed, "profile");
         let rough = !seed.is_multiple_of(4);
-        // Of each fault there is none in half of the runs, so that faults are met alone and together.
+        // Each fault is absent in half of the runs, so that faults occur alone and together.
         let mut rate = |at_most: u64| match rough && chance.permille(500) {
             true => chance.between(1, at_most),
             false => 0,
@@ -118,8 +118,8 @@ impl Profile {
     }
 }
 
-/// How every node is set: as shipped, but for what would have a run wait long, and for gossip, which makes most of
-/// the messages.
+/// The settings of every node: the defaults, except those that would make a run wait for long, and gossip, which
+/// makes up most of the messages.
 #[must_use]
 pub fn settings() -> Settings {
     let seconds = Duration::from_secs;

@@ -1,5 +1,5 @@
-//! One run: a seed makes a world, clients work in it while faults happen, everything is healed, and when it is
-//! quiet the checkers judge.
+//! One run: a seed determines a world, clients work in it while faults happen, everything is healed, and once it
+//! is quiet the checkers judge it.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -22,27 +22,27 @@ use crate::profile::{Profile, Sky};
 use crate::snapshot::{Held, NodeShot, Snapshot};
 use crate::world::SimulatedCluster;
 
-/// No clock is further ahead, or behind: two that differ by more than ten minutes do not believe each other.
+/// The maximum offset of a clock: nodes whose clocks differ by more than ten minutes refuse each other's stamps.
 const AHEAD_MS_MAX: u64 = 4 * 60 * 1000;
-/// How long nodes may take to know each other, at the beginning and after everything is healed.
+/// How long nodes may take to know each other, at the start and after everything is healed.
 const ACQUAINTED: Duration = Duration::from_secs(180);
-/// How long nothing happens before a quiet world is judged.
+/// How long nothing may happen before a quiet world is judged.
 const QUIET: Duration = Duration::from_secs(180);
 
-/// What became of a run.
+/// The result of a run.
 #[derive(Debug)]
 pub struct Report {
-    /// The seed that gives it again.
+    /// The seed that reproduces it.
     pub seed: u64,
-    /// What it was like.
+    /// Its parameters.
     pub profile: Profile,
     /// What is wrong.
     pub findings: Vec<String>,
-    /// All that happened, as a hash.
+    /// A hash of everything that happened.
     pub trace: Trace,
-    /// Time that passed in it.
+    /// Simulated time.
     pub simulated: Duration,
-    /// Writes that were acknowledged, of so many that were tried.
+    /// The number of acknowledged writes and of all writes.
     pub acknowledged: (usize, usize),
 }
 
@@ -50,10 +50,10 @@ thread_local! {
     static PANICS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Runs a seed, and prints every event if that is wanted.
+/// Runs a seed; prints every event if `prints` is true.
 ///
 /// # Panics
-/// When the runtime can't be made.
+/// When the runtime can't be created.
 #[must_use]
 pub fn run(seed: u64, prints: bool) -> Report {
     note_panics();
@@ -61,7 +61,7 @@ pub fn run(seed: u64, prints: bool) -> Report {
         .enable_time()
         .start_paused(true)
         .build()
-        .expect("a runtime without sockets can be made");
+        .expect("a runtime without sockets can be created");
     let mut report = runtime.block_on(drive(seed, prints));
     drop(runtime);
     let panics = PANICS.with_borrow_mut(std::mem::take);
@@ -72,7 +72,7 @@ pub fn run(seed: u64, prints: bool) -> Report {
     report
 }
 
-/// Tasks that panic end in silence; here each is a finding.
+/// A panic in a task is silent; this turns each into a finding.
 fn note_panics() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -143,12 +143,12 @@ struct Run {
     clients: Arc<Clients>,
     work: JoinSet<()>,
     operations: u64,
-    /// What nobody may lose any more, at least in these versions.
+    /// What must not be lost any more, in at least these versions.
     safe: BTreeMap<Key, Version>,
 }
 
 impl Run {
-    /// Links the nodes to a whole graph, before the weather breaks.
+    /// Links the nodes to a connected graph, before the weather breaks.
     async fn link_up(&mut self) {
         for at in 1..self.world.sites.len() {
             let other = self.chance.below(at as u64) as usize;
@@ -183,7 +183,7 @@ impl Run {
         for step in 0..self.profile.steps {
             tokio::time::sleep(self.chance.millis(self.profile.pause_ms)).await;
             while self.work.try_join_next().is_some() {}
-            // The only good copy may be there while the others have yet to be found to be bad.
+            // This node may have the only good copy while the other copies are not yet known to be bad.
             let may_lose = self.world.running().len() > 3 && !self.world.disks.any_is_bad();
             if step == lost_at && self.profile.loses_a_node && may_lose {
                 let at = *self.chance.pick(&self.world.running());
@@ -195,12 +195,12 @@ impl Run {
             self.repair_some().await;
             self.step().await;
         }
-        // Whoever still works ends within its patience.
+        // All remaining work ends within its patience.
         while self.work.join_next().await.is_some() {}
     }
 
-    /// A second node is lost, after there was time to repair what went with the first: nothing goes with it that any
-    /// other node has.
+    /// Loses a second node, after there was time to re-replicate the files of the first: nothing may be lost that
+    /// any other node has.
     async fn lose_another(&mut self) {
         while self.work.join_next().await.is_some() {}
         self.heal().await;
@@ -219,7 +219,7 @@ impl Run {
         self.world.weather.break_out();
     }
 
-    /// What was safe is not older than it was.
+    /// Checks that what was safe is not older than it was.
     fn check_safe(&self, snapshot: &Snapshot) {
         for (key, version) in &self.safe {
             let left = snapshot.greatest(key).map(|record| record.version);
@@ -231,7 +231,7 @@ impl Run {
         }
     }
 
-    /// Some of what is broken is mended on the way.
+    /// Repairs some of what is broken during the run.
     async fn repair_some(&mut self) {
         if self.chance.permille(200) {
             let (a, b) = self.pair();
@@ -303,7 +303,7 @@ impl Run {
         if !links.is_empty() && self.chance.permille(500) {
             let other = self.chance.pick(&links).id.to_string();
             self.work.spawn(async move {
-                // That the other end does not know yet is no failure.
+                // An error because the other end does not know yet is no failure.
                 let _ = node.driver.unlink(&other).await;
             });
             return;
@@ -311,12 +311,12 @@ impl Run {
         let other = self.chance.below(self.world.sites.len() as u64) as usize;
         let address = self.world.sites[other].address.clone();
         self.work.spawn(async move {
-            // Itself, or a node that is down, is refused.
+            // Linking with itself or with a node that is down is refused.
             let _ = node.driver.link(&address).await;
         });
     }
 
-    /// An operator empties a node, or has one that is being emptied take replicas again.
+    /// An operator drains a node, or ends its drain.
     fn drain(&mut self, at: usize) {
         let Some(node) = self.world.sites[at].node.clone() else {
             return;
@@ -325,12 +325,12 @@ impl Run {
         self.work.spawn(async move {
             let name = node.driver.name();
             if node.driver.drain_status().draining {
-                log.note(format_args!("{name} is to take replicas again"));
+                log.note(format_args!("{name} ends its drain"));
                 // A node that has crashed meanwhile does not.
                 let _ = node.driver.undrain().await;
             } else {
                 let drains = node.driver.drain().await.is_ok();
-                log.note(format_args!("{name} is to be emptied: {drains}"));
+                log.note(format_args!("{name} is drained: {drains}"));
             }
         });
     }
@@ -420,7 +420,8 @@ impl Run {
         });
     }
 
-    /// The weather clears up, what is broken is mended, who is down comes back, and all is given time to settle.
+    /// The weather clears up, what is broken is repaired, nodes that are down come back, and everything gets time
+    /// to settle.
     async fn heal(&mut self) {
         self.world.log.note("everything is healed");
         self.world.weather.clear_up();
@@ -453,7 +454,7 @@ impl Run {
         tokio::time::sleep(QUIET).await;
     }
 
-    /// An operator has every node take replicas, and check what it has.
+    /// An operator ends all drains and has every node scrub its disk.
     async fn look_after_disks(&self) {
         for at in self.world.running() {
             let Some(node) = &self.world.sites[at].node else {
@@ -532,7 +533,7 @@ impl Run {
             }
             nodes.push(shot);
         }
-        // Copies that these reads made are on their way.
+        // Copies that these reads made are still in transit.
         tokio::time::sleep(Duration::from_secs(15)).await;
         let running = self
             .world
@@ -565,7 +566,7 @@ impl Run {
 }
 
 impl Expect {
-    /// What may be asked of such a run.
+    /// What can be expected of such a run.
     fn of(profile: &Profile) -> Self {
         match profile.sky {
             Sky::Calm => Self::EVERYTHING,

@@ -1,4 +1,4 @@
-//! What the world is like at one moment, as plain values that a checker judges and a test can doctor.
+//! The state of the world at one moment, as plain values that a checker judges and a test can manipulate.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,23 +11,23 @@ use dataverse_core::record::Record;
 use dataverse_core::version::Version;
 use dataverse_store::Usage;
 
-/// What came of a read of one file at one node.
+/// The result of reading one file at one node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Read {
-    /// Content came to its end.
+    /// The content arrived completely.
     Content {
-        /// As what version.
+        /// The version.
         version: Version,
-        /// The digest that its record names.
+        /// The digest in its record.
         promised: Digest,
-        /// Of the bytes that came.
+        /// The digest of the bytes that arrived.
         came: Digest,
         /// Whether the reader was told that there may be something newer.
         stale: bool,
     },
     /// There is no such file.
     Missing,
-    /// It could not be had, for this reason.
+    /// The read failed, for this reason.
     Failed(String),
 }
 
@@ -36,7 +36,7 @@ pub enum Read {
 pub struct Held {
     /// The entry.
     pub holding: Holding,
-    /// Of the bytes that are there.
+    /// The digest of the stored bytes.
     pub content: Digest,
 }
 
@@ -47,11 +47,11 @@ pub struct NodeShot {
     pub id: NodeId,
     /// Its name.
     pub name: String,
-    /// What lies on its disk.
+    /// What is on its disk.
     pub held: BTreeMap<Key, Held>,
-    /// Whom it is linked with.
+    /// The nodes it is linked with.
     pub links: BTreeSet<NodeId>,
-    /// What it says is used.
+    /// The usage that it reports.
     pub usage: Usage,
     /// What its readers get.
     pub reads: BTreeMap<Key, Read>,
@@ -71,11 +71,11 @@ impl NodeShot {
 pub struct Snapshot {
     /// The nodes that run.
     pub nodes: Vec<NodeShot>,
-    /// Those that are lost for good.
+    /// The nodes that are lost for good.
     pub lost: BTreeSet<NodeId>,
     /// The greatest version of each file under which its deletion was durable on a node that is not lost.
     pub buried: BTreeMap<Key, Version>,
-    /// The replicas that were on the lost nodes when these were lost.
+    /// The replicas that the lost nodes held when they were lost.
     pub lost_replicas: Vec<(NodeId, Arc<Record>)>,
 }
 

@@ -1,7 +1,8 @@
-//! A store under watch: what it does is logged, and judged at once by rules that hold at every moment.
+//! A store under observation: every operation is logged and immediately checked against rules that hold at every
+//! moment.
 //!
-//! A replica is let go only when a greater record is durable on every node that it names (design, rules 2 and 8).
-//! No more bytes are used than there are. No good copy is put aside as a bad one.
+//! A replica is released only when a greater record is durable on every node that it names (design, rules 2 and
+//! 8). A store never uses more bytes than its capacity. No good copy is quarantined as a bad one.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use crate::findings::Findings;
 use crate::log::Log;
 use crate::world::Disks;
 
-/// The store of one node in one of its lives.
+/// The store of one node in one of its lifetimes.
 pub struct Watched {
     /// The node.
     pub node: NodeId,
@@ -32,15 +33,15 @@ pub struct Watched {
     pub inner: Arc<MemoryStore>,
     /// What is durable anywhere.
     pub disks: Arc<Disks>,
-    /// Where everything is noted.
+    /// Where every operation is logged.
     pub log: Arc<Log>,
-    /// Where what is wrong is noted.
+    /// Where violations are noted.
     pub findings: Arc<Findings>,
-    /// Bad copies that are being put aside.
+    /// Bad copies that are being quarantined.
     pub putting_aside: Arc<Mutex<BTreeSet<Key>>>,
 }
 
-/// Hears of every change before the node itself does.
+/// Observes every change before the node itself does.
 struct Listening {
     node: NodeId,
     name: String,
@@ -62,12 +63,12 @@ impl Observer for Listening {
     fn changed(&self, key: &Key, after: Option<&Holding>) {
         let before = self.disks.changed(self.node, key, after);
         if let Some(before) = before
-            && lets_go(&before, after)
+            && is_released(&before, after)
             && !self.disks.is_superseded(&before.record)
             && !self.is_put_aside(key)
         {
             let wrong = format!(
-                "{}: a replica of {key} is let go while nothing greater is durable: {}",
+                "{}: a replica of {key} is released while nothing greater is durable: {}",
                 self.name,
                 brief(&before.record)
             );
@@ -77,8 +78,8 @@ impl Observer for Listening {
     }
 }
 
-/// Whether a replica of content is none any more, and no newer version is in its place.
-fn lets_go(before: &Holding, after: Option<&Holding>) -> bool {
+/// Whether a content replica is dropped or demoted without a newer version in its place.
+fn is_released(before: &Holding, after: Option<&Holding>) -> bool {
     let replaced = after.is_some_and(|after| {
         after.role == Role::Replica || after.record.version > before.record.version
     });
@@ -110,7 +111,7 @@ pub fn beyond_capacity(usage: Usage) -> Option<String> {
     (used > usage.capacity).then(|| format!("{used} bytes are used of {}", usage.capacity))
 }
 
-/// A record in a few words.
+/// A record in brief.
 #[must_use]
 pub fn brief(record: &Record) -> String {
     let holders = record.layout.holders.iter().map(|id| id.default_name());
@@ -194,7 +195,7 @@ impl Store for Watched {
             self.disks.refused(&record);
         }
         if word == "quarantine" && !is_bad && matches!(applied, Ok(Applied::Done { .. })) {
-            self.wrong(format!("a good copy of {key} is put aside"));
+            self.wrong(format!("a good copy of {key} is quarantined"));
         }
         self.check_capacity();
         applied

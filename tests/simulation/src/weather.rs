@@ -1,22 +1,23 @@
-//! What the wire does to every call, drawn from the seed in the order of the calls.
+//! What the network does to every call, drawn from the seed in the order of the calls.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use dataverse_overlay::memory::{Call, Fate, Lost, Weather};
+use dataverse_overlay::memory::{Fate, Lost, Weather};
+use dataverse_overlay::transport::CallKind;
 use parking_lot::Mutex;
 
 use crate::chance::Chance;
 use crate::log::Log;
 use crate::profile::Profile;
 
-/// The weather of a run: clear, until it breaks out.
+/// The weather of a run: clear until it breaks.
 pub struct SeededWeather {
     log: Arc<Log>,
     profile: Profile,
-    /// The node that is slow, and its address.
+    /// The address of the slow node.
     slow: String,
-    /// The lots, and whether the weather is clear.
+    /// The random stream, and whether the weather is clear.
     state: Mutex<(Chance, bool)>,
 }
 
@@ -33,12 +34,12 @@ impl SeededWeather {
         }
     }
 
-    /// From now on everything happens that the profile says.
+    /// From now on everything in the profile happens.
     pub fn break_out(&self) {
         self.state().1 = false;
     }
 
-    /// From now on nothing is lost or doubled, and little is late.
+    /// From now on nothing is lost or duplicated, and little is delayed.
     pub fn clear_up(&self) {
         self.state().1 = true;
     }
@@ -70,7 +71,7 @@ impl SeededWeather {
             true => chance.millis(profile.slow_ms),
             false => Duration::ZERO,
         };
-        // Most messages are quick; a few are so late that others overtake them.
+        // Most messages are fast; a few are so slow that others overtake them.
         let takes = |chance: &mut Chance| match chance.permille(20) {
             true => chance.millis(20 * profile.delay_ms),
             false => chance.millis(profile.delay_ms),
@@ -90,7 +91,7 @@ impl SeededWeather {
 }
 
 impl Weather for SeededWeather {
-    fn fate(&self, from: &str, to: &str, call: Call) -> Fate {
+    fn fate(&self, from: &str, to: &str, call: CallKind) -> Fate {
         let fate = self.draw(from, to);
         self.log.note(format_args!(
             "{from} > {to} {call:?} {:?}/{:?}{}{}",

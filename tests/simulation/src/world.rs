@@ -29,10 +29,10 @@ use crate::profile::{Profile, settings};
 use crate::watched::Watched;
 use crate::weather::SeededWeather;
 
-/// Where the clocks begin, in milliseconds.
+/// The time on the clocks at the start, in milliseconds.
 const BEGINNING: Millis = 1_700_000_000_000;
 
-/// A node's place in the world: what stays when the node goes.
+/// A node's place in the world: what remains when the node is gone.
 pub struct Site {
     /// Its name.
     pub name: String,
@@ -42,12 +42,12 @@ pub struct Site {
     pub address: String,
     /// The node, while it runs.
     pub node: Option<Running>,
-    /// How many nodes ran here so far.
+    /// The number of nodes that ran here so far.
     pub lives: u64,
     ahead_ms: Arc<AtomicI64>,
 }
 
-/// A node that runs.
+/// A running node.
 #[derive(Clone)]
 pub struct Running {
     /// The node.
@@ -68,26 +68,26 @@ pub struct Disks {
     mirror: Mutex<Mirror>,
 }
 
-/// What the nodes say is on their disks, change by change.
+/// What the nodes report to be on their disks, change by change.
 #[derive(Default)]
 struct Mirror {
     held: BTreeMap<(NodeId, Key), Holding>,
     /// The greatest record of each file that was at some moment durable on every node that it names. Since then
-    /// each of them has it or something greater, or has let go of it for something greater.
+    /// each of them has it or something greater, or has released it for something greater.
     settled: BTreeMap<Key, Rank>,
-    /// The same, where the layout is not looked at: every node that it names had that version.
+    /// The same, ignoring the layout: every node that it names had that version.
     settled_versions: BTreeMap<Key, Version>,
-    /// What was held as a replica by nodes that were lost, when they were.
+    /// The replicas that lost nodes held when they were lost.
     lost_replicas: Vec<(NodeId, Arc<Record>)>,
-    /// The deletions that were durable, by who held them.
+    /// The deletions that were durable, by holder.
     buried: BTreeMap<(NodeId, Key), Version>,
 }
 
-/// What orders the records of one file.
+/// The order of the records of one file.
 type Rank = (Version, u64, NodeId);
 
 impl Disks {
-    /// Empty disks of these nodes, on which everything is durable at once.
+    /// Empty disks of these nodes, on which everything is durable immediately.
     #[must_use]
     pub fn of(nodes: impl IntoIterator<Item = NodeId>) -> Self {
         let disks = nodes.into_iter().map(|node| (node, MemoryDisk::new()));
@@ -99,7 +99,7 @@ impl Disks {
         }
     }
 
-    /// What a node's disk has of this file.
+    /// What a node's disk holds of this file.
     #[must_use]
     pub fn holding(&self, node: NodeId, key: &Key) -> Option<Holding> {
         self.disk(node)?.holding(key)
@@ -129,7 +129,7 @@ impl Disks {
         }
     }
 
-    /// A holding of a node changed, durably. Says what it was before.
+    /// A node's holding changed, durably. Returns what it was before.
     pub fn changed(&self, node: NodeId, key: &Key, after: Option<&Holding>) -> Option<Holding> {
         let lost = self.lost();
         let mut mirror = self.mirror();
@@ -161,7 +161,7 @@ impl Disks {
         greatest
     }
 
-    /// The greatest version of a file that lies on a disk, as a replica or a copy.
+    /// The greatest version of a file on any disk, as a replica or a cached copy.
     #[must_use]
     pub fn greatest_of(&self, key: &Key) -> Option<Version> {
         let mirror = self.mirror();
@@ -169,7 +169,7 @@ impl Disks {
         held.map(|(_, held)| held.record.version).max()
     }
 
-    /// The replicas that were on the nodes that are lost, as they were then, and under the greatest layout.
+    /// The replicas that the lost nodes held when they were lost, each under its greatest layout.
     #[must_use]
     pub fn lost_replicas(&self) -> Vec<(NodeId, Arc<Record>)> {
         self.mirror().lost_replicas.clone()
@@ -187,18 +187,18 @@ impl Disks {
         mirror.lost_replicas.extend(lost);
     }
 
-    /// A node did not take this record, because it has a greater one. Where all that it names have, it is as good
-    /// as durable: a later write has replaced it.
+    /// A node refused this record because it has a greater one. If all nodes that it names have a greater one, it
+    /// is as good as durable: a later write has replaced it.
     pub fn refused(&self, record: &Record) {
         let lost = self.lost();
         self.mirror().note_if_settled(record, &lost);
     }
 
-    /// Whether a greater version than this record's was at some moment durable on every node that it was to be
-    /// on, or the same under a greater layout, with that layout; or a greater deletion is remembered.
+    /// Whether a greater version than this record's was at some moment durable on every node that it names, or the
+    /// same version under a greater layout, with that layout; or whether a greater deletion is remembered.
     #[must_use]
     pub fn is_superseded(&self, record: &Record) -> bool {
-        // For a deletion one node that remembers it is enough: no bytes have to be anywhere.
+        // For a deletion, one node that remembers it is enough, because no bytes are needed.
         if self.buried().get(&record.key) > Some(&record.version) {
             return true;
         }
@@ -209,7 +209,7 @@ impl Disks {
             || settled.is_some_and(|settled| *settled > rank(record))
     }
 
-    /// Whether what this node has of a file is not what its record says.
+    /// Whether a node's content of a file does not match its record.
     #[must_use]
     pub fn is_bad(&self, node: NodeId, key: &Key) -> bool {
         let Some(disk) = self.disk(node) else {
@@ -221,7 +221,7 @@ impl Disks {
         })
     }
 
-    /// The newest version of each file, where two nodes or more have it as a replica.
+    /// The newest version of each file that at least two nodes hold as a replica.
     #[must_use]
     pub fn held_twice(&self) -> BTreeMap<Key, Version> {
         let lost = self.lost();
@@ -242,7 +242,7 @@ impl Disks {
         twice.map(|(key, (version, _))| (key, version)).collect()
     }
 
-    /// Whether a bit of what this node has of a file turned no longer ago than this.
+    /// Whether a bit of a node's content of a file was flipped within this time.
     #[must_use]
     pub fn has_rotted(&self, node: NodeId, key: &Key, within: Duration) -> bool {
         let rotted = self.rotted.lock();
@@ -250,7 +250,7 @@ impl Disks {
         at.is_some_and(|at| at.elapsed() <= within)
     }
 
-    /// Whether any node has a copy that is bad.
+    /// Whether any node has a bad copy.
     #[must_use]
     pub fn any_is_bad(&self) -> bool {
         self.disks.iter().any(|(node, disk)| {
@@ -259,8 +259,7 @@ impl Disks {
         })
     }
 
-    /// The replicas of a node that may rot: each of the other nodes that their layouts name has a good one, and there
-    /// are such nodes.
+    /// The replicas of a node that may rot: those whose layout names other nodes, all of which have a good copy.
     fn may_rot(&self, node: NodeId) -> Vec<Holding> {
         let lost = self.lost();
         let has_good = |other: &NodeId, held: &Holding| {
@@ -290,7 +289,7 @@ impl Disks {
 }
 
 impl Mirror {
-    /// Something of this file became durable somewhere: notes what is durable everywhere now.
+    /// Something of this file became durable: updates what is durable on all its holders.
     fn note_settled(&mut self, key: &Key, lost: &BTreeSet<NodeId>) {
         let held = self.held.iter().filter(|((_, of), _)| of == key);
         let records: Vec<Arc<Record>> = held
@@ -330,15 +329,15 @@ fn rank(record: &Record) -> Rank {
 
 /// Everything that nodes live in.
 pub struct SimulatedCluster {
-    /// The wire.
+    /// The network.
     pub network: MemoryNetwork,
     /// What it does to calls.
     pub weather: Arc<SeededWeather>,
-    /// The nodes, in order of their names.
+    /// The sites, in order of their names.
     pub sites: Vec<Site>,
     /// Their disks.
     pub disks: Arc<Disks>,
-    /// What happens.
+    /// The log.
     pub log: Arc<Log>,
     /// What is wrong.
     pub findings: Arc<Findings>,
@@ -401,7 +400,7 @@ impl SimulatedCluster {
         at.filter(|at| self.sites[*at].node.is_some()).collect()
     }
 
-    /// The sites at which none runs and one could.
+    /// The sites at which none runs but could.
     #[must_use]
     pub fn down(&self) -> Vec<usize> {
         let lost = self.disks.lost();
@@ -412,7 +411,7 @@ impl SimulatedCluster {
         (0..self.sites.len()).filter(is_down).collect()
     }
 
-    /// Starts a node at this site with what its disk has.
+    /// Starts a node at this site with the contents of its disk.
     pub async fn start(&mut self, at: usize) {
         let lifetime = self.sites[at].lives;
         let site = &self.sites[at];
@@ -473,7 +472,7 @@ impl SimulatedCluster {
         });
     }
 
-    /// The machine at this site fails. Of what its disk was just writing, the lot says how much is left.
+    /// Crashes the machine at this site. How much remains of a write in progress is random.
     pub async fn crash(&mut self, at: usize, chance: &mut Chance) {
         let site = &mut self.sites[at];
         let Some(node) = site.node.take() else { return };
@@ -485,7 +484,7 @@ impl SimulatedCluster {
         node.driver.crash().await;
     }
 
-    /// The node at this site is told to stop, and does.
+    /// Stops the node at this site cleanly.
     pub async fn stop(&mut self, at: usize) {
         let Some(node) = self.sites[at].node.take() else {
             return;
@@ -497,7 +496,7 @@ impl SimulatedCluster {
         self.network.stop(&self.sites[at].address);
     }
 
-    /// The machine at this site burns down with its disk.
+    /// Destroys the machine at this site with its disk.
     pub async fn lose(&mut self, at: usize, chance: &mut Chance) {
         self.crash(at, chance).await;
         let site = &self.sites[at];
@@ -511,7 +510,7 @@ impl SimulatedCluster {
         lost.insert(site.id);
     }
 
-    /// A bit of a replica turns on the disk at this site, if others have it.
+    /// Flips a bit of a replica on the disk at this site, if others have the replica.
     pub fn rot(&self, at: usize, chance: &mut Chance) {
         let site = &self.sites[at];
         let may_rot = self.disks.may_rot(site.id);
@@ -530,7 +529,7 @@ impl SimulatedCluster {
             .note(format_args!("{} rots {} {turned}", site.name, record.key));
     }
 
-    /// Sets a node's wall clock forward, or back.
+    /// Sets a node's wall clock forward or back.
     pub fn set_clock(&self, at: usize, ahead_ms: i64) {
         let site = &self.sites[at];
         self.log
@@ -538,7 +537,7 @@ impl SimulatedCluster {
         site.ahead_ms.store(ahead_ms, Ordering::Relaxed);
     }
 
-    /// Waits until the condition holds, for so long at most. Time passes by itself.
+    /// Waits until the condition holds, at most this long. Simulated time passes meanwhile.
     pub async fn wait_for(&self, at_most: Duration, mut holds: impl FnMut(&Self) -> bool) -> bool {
         let deadline = Instant::now() + at_most;
         while !holds(self) {
@@ -550,7 +549,7 @@ impl SimulatedCluster {
         true
     }
 
-    /// Whether every node that runs counts every other among the living, and none that does not run.
+    /// Whether every running node sees every other as alive, and no node that is down.
     #[must_use]
     pub fn is_acquainted(&self) -> bool {
         let running = self.running();
@@ -567,7 +566,7 @@ impl SimulatedCluster {
         running.iter().all(knows_all)
     }
 
-    /// Whether every link of every node that runs is up.
+    /// Whether every link of every running node is up.
     #[must_use]
     pub fn is_linked(&self) -> bool {
         let nodes = self.sites.iter().filter_map(|site| site.node.as_ref());

@@ -1,4 +1,4 @@
-//! The checkers can fail: each is shown a good world, which it accepts, and the same world with one thing wrong.
+//! The checkers can fail: each accepts a good world, and rejects the same world with one thing wrong.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -122,7 +122,7 @@ fn good() -> (History, Snapshot) {
     (history, snapshot)
 }
 
-/// What is found in the good world once this is wrong with it.
+/// The findings in the good world after `spoil`.
 fn found(expect: Expect, spoil: impl FnOnce(&mut History, &mut Snapshot)) -> String {
     let (mut history, mut snapshot) = good();
     spoil(&mut history, &mut snapshot);
@@ -134,7 +134,7 @@ fn check_found(expect: Expect, words: &str, spoil: impl FnOnce(&mut History, &mu
     assert!(found.contains(words), "{words:?} is not found in: {found}");
 }
 
-/// What holds while not all is made up for yet.
+/// What holds even before everything is restored.
 const ALWAYS: Expect = Expect {
     converged: false,
     whole_factor: false,
@@ -148,7 +148,7 @@ fn a_good_world_is_accepted() {
 
 #[test]
 fn an_acknowledged_write_that_is_gone_is_noticed() {
-    check_found(ALWAYS, "is nowhere", |_, world| {
+    check_found(ALWAYS, "no replica is left", |_, world| {
         world.nodes.iter_mut().for_each(|node| node.held.clear());
     });
     check_found(ALWAYS, "the newest that is left", |_, world| {
@@ -156,8 +156,8 @@ fn an_acknowledged_write_that_is_gone_is_noticed() {
             node.held.insert(key(), held(record(4, OLD, &[1, 2]), OLD));
         }
     });
-    // A cached copy is no durable one.
-    check_found(ALWAYS, "is nowhere", |_, world| {
+    // A cached copy is not durable.
+    check_found(ALWAYS, "no replica is left", |_, world| {
         for node in &mut world.nodes[..2] {
             let held = node.held.get_mut(&key()).expect("it is held");
             held.holding.role = Role::Cached;
@@ -177,7 +177,7 @@ fn what_only_lost_nodes_had_may_be_gone_and_nothing_else() {
         })
     };
     assert_eq!(lose(&[1, 2]), "");
-    assert!(lose(&[1]).contains("is nowhere"));
+    assert!(lose(&[1]).contains("no replica is left"));
     let moved = |to_lost: u64| {
         found(ALWAYS, |_, world| {
             let mut alone = record(to_lost, NEW, &[9]);
@@ -189,8 +189,8 @@ fn what_only_lost_nodes_had_may_be_gone_and_nothing_else() {
             }
         })
     };
-    assert!(!moved(5).contains("is nowhere"));
-    assert!(moved(4).contains("is nowhere"));
+    assert!(!moved(5).contains("no replica is left"));
+    assert!(moved(4).contains("no replica is left"));
 }
 
 #[test]
@@ -244,7 +244,7 @@ fn a_reader_who_gets_less_than_there_is_is_noticed() {
     check_found(ALWAYS, "and serves", |_, world| {
         world.nodes[0].reads.insert(key(), read(4, OLD));
     });
-    // Only once all is made up for, a node without a replica has to know the newest.
+    // A node without a replica must know the newest version only once everything is restored.
     let old = |_: &mut History, world: &mut Snapshot| {
         world.nodes[2].reads.insert(key(), read(4, OLD));
     };
@@ -288,7 +288,7 @@ fn a_deleted_file_that_is_read_is_noticed() {
         delete(history, world);
         world.nodes[0].reads.insert(key(), read(5, NEW));
     });
-    // Where clocks differ, only what was buried counts.
+    // If clocks differ, only durable deletions count.
     check_found(Expect::AFTER_FAULTS, "was deleted as", |history, world| {
         delete(history, world);
         world.buried.insert(key(), version(6));
@@ -348,7 +348,7 @@ fn bytes_that_are_not_there_or_too_many_are_noticed() {
     check_found(ALWAYS, "bytes are used of", |_, world| {
         world.nodes[0].usage.capacity = 3;
     });
-    check_found(ALWAYS, "are said to be", |_, world| {
+    check_found(ALWAYS, "but reported as", |_, world| {
         world.nodes[0].usage.reserved = 1;
     });
 }
@@ -374,7 +374,7 @@ fn a_replica_may_go_only_once_something_greater_was_durable_wherever_it_is_named
     see(3, &new);
     assert!(disks.is_superseded(&old));
     assert!(!disks.is_superseded(&new));
-    // One that all refuse for something greater was replaced before it was there.
+    // A record that all its nodes refuse for a greater one was replaced before it was durable.
     let refused = record(5, OLD, &[2]);
     disks.refused(&Record {
         version: version(7),
@@ -382,7 +382,7 @@ fn a_replica_may_go_only_once_something_greater_was_durable_wherever_it_is_named
     });
     assert!(!disks.is_superseded(&record(6, NEW, &[1])));
     disks.refused(&refused);
-    // It was, and that is enough: what came after took its place.
+    // It was durable once, and that is enough: a later record replaced it.
     see(3, &record(6, OLD, &[1, 3]));
     assert!(disks.is_superseded(&old));
 }

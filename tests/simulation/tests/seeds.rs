@@ -1,4 +1,4 @@
-//! A fixed set of seeds, which every change has to pass.
+//! A fixed set of seeds that every change must pass.
 
 use dataverse_simulation::run::run;
 
@@ -7,7 +7,7 @@ fn check(seeds: impl IntoIterator<Item = u64>) {
         let report = run(seed, false);
         assert!(
             report.findings.is_empty(),
-            "seed {seed}: {:#?}\nagain: cargo run -p dataverse-simulation -- replay {seed}",
+            "seed {seed}: {:#?}\nreplay: cargo run -p dataverse-simulation -- replay {seed}",
             report.findings
         );
     }
@@ -23,24 +23,25 @@ fn under_faults_nothing_that_was_acknowledged_is_lost() {
     check([1, 2, 3, 5, 6, 7, 9, 10, 11]);
 }
 
-/// What went wrong once. Each was a run in which the fault showed that is named here.
+/// Seeds that once failed, each with the error that it revealed.
 #[test]
 fn what_went_wrong_once_does_not_again() {
-    // A replica, or a deletion, was committed after a newer version had been announced, and stayed.
+    // A replica or a deletion was committed after a newer version had been announced, and stayed.
     check([80, 84]);
     // The same with a cached copy.
     check([5072]);
-    // A member stayed suspected for ever, because whoever had raised the suspicion joined again meanwhile.
+    // A member stayed suspected forever, because the node that had raised the suspicion rejoined meanwhile.
     check([2054]);
-    // What a node whose clock is ahead had written was compared only when the others' clocks had caught up.
+    // The writes of a node whose clock was ahead were compared only when the others' clocks had caught up.
     check([21, 49]);
-    // A replica went for a greater version that was to be here too, and was not yet.
+    // A replica was dropped for a greater version that should also have been on this node, and was not yet.
     check([370]);
-    // A version that was announced and lost with its only node hid the one before it.
+    // A version that was announced and then lost with its only node hid the one before it.
     check([80769]);
-    // A relayout of a write that was still under way was announced before all holders had it, and older replicas went.
+    // The relayout of a write in progress was announced before all holders had it, and older replicas were
+    // dropped.
     check([85847]);
-    // Restarts one after the other carried a node's clock so far ahead that the others refused it.
+    // Consecutive restarts moved a node's clock so far ahead that the others refused it.
     check([1286]);
 }
 

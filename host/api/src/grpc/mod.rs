@@ -1,8 +1,7 @@
-//! The service that clients call: messages in, the driver asked, messages out.
+//! The gRPC service for clients: decodes requests, calls the driver and encodes its answers.
 //!
-//! The same face of the driver answers HTTP; nothing is decided here but what a field means and which
-//! status an error is. Every future here may be dropped at any time: a client that goes away ends the
-//! work behind its call.
+//! It uses the same driver API as the HTTP server and decides only what a field means and which status an error
+//! maps to. Any future here may be dropped at any time: when a client disconnects, the work behind its call ends.
 
 #[cfg(test)]
 mod over_sockets;
@@ -33,7 +32,7 @@ use self::proto::download_response::Part;
 use self::proto::search_request;
 use crate::limits;
 
-/// What protoc would make of `proto/`: messages, clients and servers.
+/// The code generated from `proto/`: messages, clients and servers.
 #[expect(
     clippy::allow_attributes_without_reason,
     reason = "the code is generated"
@@ -41,11 +40,11 @@ use crate::limits;
 pub mod proto {
     tonic::include_proto!("dataverse.v1");
 
-    /// The protocol of clients as gRPC reflection tells it.
+    /// The descriptors of the client protocol, served by gRPC reflection.
     pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 }
 
-/// Everything that a node answers over gRPC: other nodes, and clients.
+/// Every gRPC service of a node: the one for other nodes and the one for clients.
 #[must_use]
 pub fn services(driver: &Arc<Driver>) -> Services {
     let settings = driver.settings();
@@ -60,12 +59,12 @@ pub fn services(driver: &Arc<Driver>) -> Services {
     )
 }
 
-/// Answers clients.
+/// Implements the service for clients.
 pub(super) struct ClientService {
     driver: Arc<Driver>,
-    /// Until the next message of an upload.
+    /// How long to wait for the next message of an upload.
     stall: Duration,
-    /// Hits of a search whose asker names no number.
+    /// Hits of a search whose request gives no limit.
     search_limit: u32,
 }
 
@@ -78,7 +77,7 @@ impl ClientService {
         }
     }
 
-    /// Counts a call, by how it was answered.
+    /// Records a call and its status in the metrics.
     async fn counted<T>(
         &self,
         call: &'static str,
@@ -97,7 +96,7 @@ impl ClientService {
     }
 }
 
-/// As many hits as are sure to fit into one message.
+/// The number of hits that is sure to fit into one message.
 const HITS_MAX: u32 = SEARCH_HITS_MAX;
 
 type DownloadParts = BoxStream<'static, Result<proto::DownloadResponse, Status>>;
@@ -186,7 +185,7 @@ impl ClientService {
             let (offset, length) = part_of(located.record.size, request.offset, request.length)?;
             let header = reply::located(&located, offset, length);
             match self.driver.body(located, offset, length).await {
-                // Somebody replaced it between being found and being read: it is found again.
+                // The file was replaced between the search and the read: search again.
                 Err(ReadError::Superseded { .. }) if tries < limits::READ_TRIES_MAX => tries += 1,
                 Err(error) => return Err(status::read(error)),
                 Ok(body) => break (header, body),
@@ -234,7 +233,7 @@ impl ClientService {
         let proto::ConfigRequest { a, b } = request.into_inner();
         let linked = match (a.as_str(), b.as_str()) {
             ("", "") => {
-                let text = "a, b: name at least one `host:port`; the other may be left empty";
+                let text = "a, b: give at least one `host:port`; the other may be empty";
                 return Err(Status::invalid_argument(text));
             }
             ("", other) | (other, "") => self.driver.link(other).await.map(|_| ()),
@@ -256,11 +255,11 @@ fn key(text: &str) -> Result<Key, Status> {
     Key::parse(text).map_err(|error| Status::invalid_argument(format!("key: {error}")))
 }
 
-/// The part of a file of `size` bytes that a client wants.
+/// The range of a file of `size` bytes that a client asks for.
 fn part_of(size: u64, offset: u64, length: Option<u64>) -> Result<(u64, u64), Status> {
     let Some(rest) = size.checked_sub(offset) else {
         let text = format!(
-            "offset: {offset} is behind the end of the file, which has {}",
+            "offset: {offset} is past the end of the file, which has {}",
             plural(size, "byte", "bytes")
         );
         return Err(Status::out_of_range(text));
@@ -274,7 +273,7 @@ fn query(wire: Option<search_request::Query>) -> Result<Query, Status> {
         Some(search_request::Query::Pattern(text)) => Pattern::parse(&text)
             .map(Query::Pattern)
             .map_err(|error| Status::invalid_argument(format!("pattern: {error}"))),
-        None => Err(Status::invalid_argument("query: name a key or a pattern")),
+        None => Err(Status::invalid_argument("query: give a key or a pattern")),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Uploads over a real connection: what ends one, and what only breaks it.
+//! Uploads over a real connection: which events end an upload cleanly, and which abort it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,14 +23,14 @@ use super::proto::dataverse_server::{Dataverse, DataverseServer};
 use super::proto::upload_request::Part;
 use super::upload::body;
 
-/// Longer than any test takes: what waits for it has failed.
+/// Longer than any test takes: whatever takes this long has failed.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How the body of an upload ended: its bytes, or what broke it.
+/// How the body of an upload ended: its size in bytes, or the error that aborted it.
 type Ended = Result<usize, BodyError>;
 
-/// Takes uploads as the real service does and tells how they ended. The body is read in a task of its
-/// own, because the work of a real upload may be a step behind the call.
+/// Accepts uploads as the real service does and reports how they ended. Reads the body in a task of its own,
+/// because the work behind a real upload may lag behind the call.
 struct Uploads {
     began: Arc<Notify>,
     ended: mpsc::Sender<Ended>,
@@ -127,7 +127,7 @@ impl UploadBench {
             serve(listener, services, &timings, || true, never).await
         });
         let endpoint = Channel::from_shared(format!("http://{address}"));
-        let channel = endpoint.expect("it is an address").connect().await;
+        let channel = endpoint.expect("a valid address").connect().await;
         let client = DataverseClient::new(channel.expect("it listens"));
         Self {
             client,
@@ -139,7 +139,7 @@ impl UploadBench {
 
     async fn ended(&mut self) -> Ended {
         let ended = timeout(PATIENCE, self.ended.recv()).await;
-        ended.expect("it ends in time").expect("the server tells")
+        ended.expect("it ends in time").expect("the server reports")
     }
 }
 
@@ -201,7 +201,7 @@ async fn an_upload_whose_connection_breaks_is_not_taken_for_whole() {
     let mut client = bench.client.clone();
     let call = tokio::spawn(async move { client.upload(endless).await.map(|_| ()) });
     bench.began.notified().await;
-    // Everything is torn down without a word, as when the node that runs it is.
+    // Tears everything down without notice, as when the node's runtime ends.
     bench.servers.shutdown().await;
     assert!(matches!(bench.ended().await, Err(BodyError::Client(_))));
     let reply = timeout(PATIENCE, call)

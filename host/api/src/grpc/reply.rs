@@ -1,4 +1,4 @@
-//! What the driver found out, as messages for clients.
+//! Converts the driver's results into messages for clients.
 
 use dataverse_core::holdings::Total;
 use dataverse_node::driver::{FoundHit, Located, NodeStatus, SearchReport, Written};
@@ -21,7 +21,7 @@ pub(super) fn written(written: Written) -> proto::UploadResponse {
     }
 }
 
-/// The header of a download of `length` bytes from `offset` on.
+/// The header of a download of `length` bytes from `offset`.
 pub(super) fn located(located: &Located, offset: u64, length: u64) -> proto::DownloadHeader {
     let record = &located.record;
     proto::DownloadHeader {

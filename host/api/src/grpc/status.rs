@@ -1,4 +1,4 @@
-//! What went wrong, as the status codes that dataverse.proto promises.
+//! Maps the driver's errors to the status codes that dataverse.proto promises.
 
 use dataverse_node::driver::{BodyError, DeleteError, LinkError, ReadError, WriteError};
 use tonic::Status;
@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn a_miss_is_told_from_not_knowing() {
-        let key = Key::parse("ada/x").expect("it is a key");
+        let key = Key::parse("ada/x").expect("a valid key");
         let miss = read(ReadError::NotFound { key: key.clone() });
         assert_eq!(miss.code(), Code::NotFound);
         assert!(miss.message().contains("ada/x"));

@@ -1,4 +1,4 @@
-//! An upload: its header, what it asks for, and the content that follows.
+//! Decodes an upload: its header, the options in it, and the content that follows.
 
 use std::time::Duration;
 
@@ -17,21 +17,23 @@ use crate::limits;
 
 type Parts = Streaming<proto::UploadRequest>;
 
-/// The first message.
+/// The header, which must be the first message.
 pub(super) async fn header(
     parts: &mut Parts,
     stall: Duration,
 ) -> Result<proto::UploadHeader, Status> {
     let first = timeout(stall, parts.message()).await;
-    let first =
-        first.map_err(|_| Status::deadline_exceeded("the upload's header did not come"))??;
+    let first = first
+        .map_err(|_| Status::deadline_exceeded("the upload's header did not arrive in time"))??;
     match first.and_then(|message| message.part) {
         Some(Part::Header(header)) => Ok(header),
-        _ => Err(Status::invalid_argument("header: an upload begins with it")),
+        _ => Err(Status::invalid_argument(
+            "header: must be the first message of an upload",
+        )),
     }
 }
 
-/// What the header asks for.
+/// The write options in the header.
 pub(super) fn options(header: proto::UploadHeader) -> Result<WriteOptions, Status> {
     let content_type = header.content_type;
     if content_type.len() > CONTENT_TYPE_BYTES_MAX {
@@ -71,7 +73,7 @@ fn condition(absent: bool, present: bool, digests: &[String]) -> Result<Conditio
     }
 }
 
-/// The content: whole and of the `declared` size, or ended by an error.
+/// The content: complete and of the `declared` size, or ended by an error.
 pub(crate) fn body(parts: Parts, declared: Option<u64>, stall: Duration) -> Body {
     stream::unfold(Some((parts, 0)), move |state| async move {
         let (mut parts, received) = state?;
@@ -92,7 +94,7 @@ pub(crate) fn body(parts: Parts, declared: Option<u64>, stall: Duration) -> Body
     .boxed()
 }
 
-/// The next bytes; messages without any don't count as progress.
+/// The next bytes. Empty messages don't count as progress.
 async fn next_bytes(
     parts: &mut Parts,
     received: u64,
@@ -105,16 +107,19 @@ async fn next_bytes(
             return ended(received, declared).map(|()| None);
         };
         let Some(Part::Chunk(bytes)) = message.part else {
-            let text = "after the header come chunks and nothing else";
+            let text = "after the header, an upload may contain only chunks";
             return Err(BodyError::Client(text.to_owned()));
         };
         if bytes.len() > CHUNK_BYTES_MAX {
             let max = CHUNK_BYTES_MAX;
-            let text = format!("a chunk has at most {max} bytes, one has {}", bytes.len());
+            let text = format!(
+                "a chunk may have at most {max} bytes; one has {}",
+                bytes.len()
+            );
             return Err(BodyError::Client(text));
         }
         if declared.is_some_and(|size| received + bytes.len() as u64 > size) {
-            let text = "more bytes came than the header declared";
+            let text = "more bytes arrived than the header declared";
             return Err(BodyError::Client(text.to_owned()));
         }
         if !bytes.is_empty() {
@@ -127,7 +132,7 @@ fn ended(received: u64, declared: Option<u64>) -> Result<(), BodyError> {
     match declared {
         Some(size) if size != received => {
             let text = format!(
-                "{} came, the header declared {size}",
+                "{} arrived, but the header declared {size}",
                 plural(received, "byte", "bytes")
             );
             Err(BodyError::Client(text))

@@ -1,8 +1,8 @@
-//! Codings and expectations of a request (RFC 9110, RFC 9112): what the server does not undo or meet is
-//! refused, so that nobody gets back other bytes than were meant.
+//! Refuses codings and expectations (RFC 9110, RFC 9112) that the server does not decode or meet, so that nobody
+//! reads back other bytes than were meant.
 //!
-//! The one transfer coding that is undone is `chunked`; content is stored as it is sent, so it comes
-//! without a content coding.
+//! The only transfer coding that is decoded is `chunked`. Content is stored as sent, so a content coding is
+//! refused.
 
 use axum::extract::Request;
 use axum::http::header::{
@@ -33,11 +33,11 @@ pub(super) async fn coding(request: Request, next: Next) -> Response {
 fn check(method: &Method, headers: &HeaderMap) -> Result<(), Problem> {
     let foreign = |token: &String| token != "100-continue";
     if let Some(expectation) = tokens(headers, &EXPECT).find(foreign) {
-        let detail = format!("`Expect: {expectation}` can not be met; only `100-continue` can");
+        let detail = format!("`Expect: {expectation}` is not supported; only `100-continue` is");
         return Err(Problem::new(StatusCode::EXPECTATION_FAILED, detail));
     }
     check_transfer(headers)?;
-    // Where there is no content, or none that counts, its coding does not matter.
+    // The coding does not matter where there is no content, or content has no meaning.
     if method.is_safe() || *method == Method::DELETE {
         return Ok(());
     }
@@ -52,14 +52,14 @@ fn check_transfer(headers: &HeaderMap) -> Result<(), Problem> {
             "identity" => {}
             other => {
                 let detail = format!(
-                    "the transfer coding `{other}` is not undone here; send `Transfer-Encoding: chunked` or `Content-Length`"
+                    "the transfer coding `{other}` is not supported; send `Transfer-Encoding: chunked` or `Content-Length`"
                 );
                 return Err(Problem::new(StatusCode::NOT_IMPLEMENTED, detail));
             }
         }
     }
     if chunked > 1 {
-        let detail = "`Transfer-Encoding` names `chunked` twice; name it once";
+        let detail = "`Transfer-Encoding` lists `chunked` twice; list it once";
         return Err(Problem::bad_request(detail));
     }
     Ok(())
@@ -69,30 +69,30 @@ fn check_content(headers: &HeaderMap) -> Result<(), Problem> {
     let coding = tokens(headers, &CONTENT_ENCODING).find(|token| token != "identity");
     coding.map_or(Ok(()), |coding| {
         let detail = format!(
-            "content is stored as it is sent and not kept with a coding; send it without `Content-Encoding: {coding}`, decoded, or as a file of its own, named for what it is (`.gz`)"
+            "content is stored as sent, without a coding; decode it and leave out `Content-Encoding: {coding}`, or store the encoded file under a name that says so (`.gz`)"
         );
         Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail))
     })
 }
 
-/// The head of a part of a form (RFC 7578, section 4.7 and 4.8).
+/// Checks the headers of a part of a form (RFC 7578, sections 4.7 and 4.8).
 pub(super) fn check_part(headers: &HeaderMap) -> Result<(), Problem> {
     if headers.contains_key(CONTENT_RANGE) {
-        let detail = "a file is written whole; leave `Content-Range` out of its part";
+        let detail = "a file can only be written whole; remove `Content-Range` from its part";
         return Err(Problem::bad_request(detail));
     }
     let is_plain = |token: &String| ["7bit", "8bit", "binary"].contains(&token.as_str());
     let mut codings = tokens(headers, &CONTENT_TRANSFER_ENCODING);
     if let Some(coding) = codings.find(|token| !is_plain(token)) {
         let detail = format!(
-            "`Content-Transfer-Encoding: {coding}` is not undone here; send the part as it is (RFC 7578)"
+            "`Content-Transfer-Encoding: {coding}` is not supported; send the part unencoded (RFC 7578)"
         );
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
     }
     check_content(headers)
 }
 
-/// What all lines of a header list, in lower case.
+/// The values in all lines of a header, in lower case.
 fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = String> + use<'a> {
     headers.get_all(name).into_iter().flat_map(|line| {
         let line = String::from_utf8_lossy(line.as_bytes()).to_ascii_lowercase();
@@ -109,7 +109,7 @@ mod tests {
     fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for (name, value) in lines {
-            headers.append(*name, value.parse().expect("it is a header"));
+            headers.append(*name, value.parse().expect("a valid header"));
         }
         headers
     }

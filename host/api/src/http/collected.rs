@@ -1,7 +1,7 @@
-//! Bodies that are read whole before they are looked at: JSON and plain forms. They are small, and arrive
-//! within a time, so that nobody keeps a request under way by sending a byte now and then.
+//! Reads JSON and plain-form bodies whole before they are parsed. They are small and must arrive within a
+//! deadline, so that a client cannot hold a request open by sending a byte now and then.
 //!
-//! Files and policies stream in under bounds of their own.
+//! Files and policies stream in, under bounds of their own.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use super::problem::Problem;
 use crate::limits::{HTTP_JSON_BYTES_MAX, HTTP_JSON_MS_MAX};
 
-/// Routes whose bodies stream.
+/// Routes whose bodies are streamed.
 const STREAMED: [&str; 3] = ["/v1/files", "/v1/files/{*key}", "/v1/policies/files/{name}"];
 
 /// The middleware.
@@ -32,7 +32,10 @@ pub(super) async fn collected(request: Request, next: Next) -> Response {
     let limit = Duration::from_millis(HTTP_JSON_MS_MAX);
     let collected = timeout(limit, collect(body)).await;
     let collected = collected.unwrap_or_else(|_| {
-        let detail = format!("the body did not arrive within {} s", limit.as_secs());
+        let detail = format!(
+            "the body did not arrive within {} s; nothing was changed",
+            limit.as_secs()
+        );
         Err(Problem::new(StatusCode::REQUEST_TIMEOUT, detail))
     });
     match collected {
@@ -48,7 +51,7 @@ async fn collect(body: Body) -> Result<Bytes, Problem> {
         let chunk = chunk
             .map_err(|error| Problem::bad_request(format!("the body ended early: {error}")))?;
         if collected.len() + chunk.len() > HTTP_JSON_BYTES_MAX {
-            let detail = format!("a body here has at most {HTTP_JSON_BYTES_MAX} bytes");
+            let detail = format!("the body may have at most {HTTP_JSON_BYTES_MAX} bytes");
             return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail));
         }
         collected.extend_from_slice(&chunk);
@@ -70,7 +73,7 @@ mod tests {
     async fn status_of(body: Body) -> StatusCode {
         let router = Router::new().route("/x", post(async |body: Bytes| body));
         let service = TowerToHyperService::new(router.layer(from_fn(collected)));
-        let request = Request::post("/x").body(body).expect("it is a request");
+        let request = Request::post("/x").body(body).expect("a valid request");
         let response = service.call(request).await;
         response.map(|it| it.status()).expect("it answers")
     }

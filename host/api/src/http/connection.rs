@@ -1,9 +1,8 @@
-//! One connection with a client: its socket, whose bytes say whether it still does anything, and the
-//! requests on it, which are answered until it ends.
+//! One connection with a client: its socket, on which activity is observed, and the requests on it.
 //!
-//! A connection ends when it moves no byte for too long in the middle of a request, when the head of a
-//! request takes too long, when it is idle for too long, when another one needs its place, and when the
-//! server stops. It never ends because a request takes its time.
+//! A connection ends when it moves no byte for too long in the middle of a request, when the head of a request
+//! takes too long, when it is idle for too long, when another connection needs its slot, or when the server stops.
+//! It never ends because a request takes long to answer.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -57,7 +56,7 @@ pub(super) struct Attendant {
 }
 
 impl Attendant {
-    /// Connections end in good order once `stopping` is cancelled, and fail once `ended` is.
+    /// Connections close gracefully once `stopping` is cancelled, and are cut off once `ended` is.
     pub(super) fn new(
         router: Router,
         head: Duration,
@@ -76,7 +75,7 @@ impl Attendant {
         }
     }
 
-    /// Answers what is asked on a connection, until it ends.
+    /// Serves a connection until it ends.
     pub(super) async fn attend(self, stream: TcpStream, slot: ConnectionSlot) {
         if !slot.is_reserved() {
             return self.serve(stream, &slot, self.patience).await;
@@ -85,12 +84,12 @@ impl Attendant {
             head: self.patience.head.min(RESERVE_HEAD),
             idle: RESERVE_HEAD,
         };
-        // ConnectionSlots in reserve are few: whoever can't take the answer in time leaves.
+        // Reserve slots are few: a client that does not take the answer in time is disconnected.
         if timeout(RESERVE, self.serve(stream, &slot, patience))
             .await
             .is_err()
         {
-            debug!("a connection in reserve took too long");
+            debug!("a reserve connection took too long");
         }
     }
 
@@ -112,11 +111,11 @@ impl Attendant {
                 return;
             }
             () = self.stopping.cancelled() => {}
-            () = activity.told_to_leave() => debug!("an idle connection made room for another"),
-            () = activity.overdue(patience) => debug!("a connection was idle, or a head incomplete, for too long"),
+            () = activity.told_to_leave() => debug!("closed an idle connection to make room"),
+            () = activity.overdue(patience) => debug!("closed a connection that was idle or sent its head too slowly"),
         }
         served.as_mut().graceful_shutdown();
-        // A request that has begun is answered; silence is not waited for.
+        // A request that has begun is answered; an idle connection is closed at once.
         tokio::select! {
             end = served => drop(end),
             () = activity.quiet_for(CLOSE) => {}
@@ -126,7 +125,8 @@ impl Attendant {
 
 fn builder() -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
-    // How long a head may take is seen to here, for both protocols and before it is known which it is.
+    // The time limit on a head is enforced in this file for both protocols, before it is known which one is
+    // spoken.
     builder
         .http1()
         .header_read_timeout(None)
@@ -181,7 +181,7 @@ impl Socket {
         activity: Arc<ConnectionActivity>,
         ended: &CancellationToken,
     ) -> Self {
-        // Small answers would otherwise wait for the acknowledgement of what was sent before.
+        // Otherwise a small answer waits for the acknowledgement of what was sent before.
         if let Err(error) = stream.set_nodelay(true) {
             debug!(%error, "TCP_NODELAY could not be set");
         }
@@ -194,12 +194,12 @@ impl Socket {
         }
     }
 
-    /// The requests that come by it.
+    /// The requests on this socket.
     fn exchange(&self) -> Arc<Exchange> {
         self.stream.exchange()
     }
 
-    /// Passes on what the socket answered; where it has to wait, looks whether waiting is over.
+    /// Passes on the result of an operation on the socket; while it is pending, checks whether its time is up.
     fn watched<T>(
         &mut self,
         answer: Poll<io::Result<T>>,
@@ -222,7 +222,7 @@ impl Socket {
         Poll::Pending
     }
 
-    /// The same for what was to be sent.
+    /// The same for a write.
     fn sent(
         &mut self,
         answer: Poll<io::Result<usize>>,

@@ -1,4 +1,4 @@
-//! Where connections come in: each gets a place, and the system's having no more sockets is survived.
+//! Accepts connections: gives each a slot, and survives running out of sockets.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,22 +11,22 @@ use tracing::{debug, warn};
 
 use crate::limits::HTTP_SPARED_MS;
 
-/// How long to wait when the system has no more sockets to give.
+/// How long to wait before accepting again after the system refused a socket.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(100);
 
 /// Accepts connections.
 pub(super) struct Door {
     listener: TcpListener,
     connection_slots: Arc<ConnectionSlots>,
-    /// Whether the last connection could not be accepted; said once.
+    /// Whether the last accept failed; the failure is logged once.
     is_failing: bool,
 }
 
 impl Door {
-    /// At most `connections` at once, and fewer where the system allows few open files.
+    /// At most `connections` at a time, and fewer where the system's limit on open files is low.
     pub(super) fn new(listener: TcpListener, connections: u32) -> Self {
         let connection_slots = descriptors::connections(connections as usize);
-        debug!(connection_slots, "HTTP connections are accepted");
+        debug!(connection_slots, "accepting HTTP connections");
         Self {
             listener,
             connection_slots: ConnectionSlots::new(Bounds {
@@ -38,7 +38,7 @@ impl Door {
         }
     }
 
-    /// The next connection and its place.
+    /// The next connection and its slot.
     pub(super) async fn accept(&mut self) -> (TcpStream, ConnectionSlot) {
         loop {
             match self.listener.accept().await {
@@ -49,7 +49,7 @@ impl Door {
                 Err(error) => {
                     let made_room = self.connection_slots.give_up_one();
                     if !self.is_failing {
-                        warn!(%error, made_room, "no HTTP connection could be accepted");
+                        warn!(%error, made_room, "could not accept an HTTP connection");
                     }
                     self.is_failing = true;
                     sleep(PAUSE_AFTER_ERROR).await;

@@ -1,4 +1,4 @@
-//! `/v1/drain`: empties this node, so that it can be stopped for good.
+//! `/v1/drain`: empties this node, so that it can be stopped permanently.
 
 use axum::Json;
 use axum::extract::State;
@@ -10,12 +10,12 @@ use super::Site;
 use super::nodes::Total;
 use super::problem::{Problem, ProblemBody};
 
-/// How far the emptying of this node is.
+/// The progress of draining this node.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Drain {
-    /// Its replicas move to other nodes, and nothing is placed on it.
+    /// The node is being drained: its replicas move to other nodes, and it takes no new ones.
     draining: bool,
-    /// It holds no replica any more and can be stopped.
+    /// It holds no replicas any more and can be stopped.
     drained: bool,
     /// Replicas that it still holds.
     left: Total,
@@ -31,39 +31,39 @@ impl From<DrainStatus> for Drain {
     }
 }
 
-/// Tells how far the emptying of this node is.
+/// Shows the progress of draining this node.
 #[utoipa::path(
     get, path = "/v1/drain", tag = "node",
-    responses((status = 200, description = "How far it is.", body = Drain))
+    responses((status = 200, description = "The progress.", body = Drain))
 )]
 pub(crate) async fn show_drain(State(site): State<Site>) -> Json<Drain> {
     Json(site.node_api.status().drain.into())
 }
 
-/// Empties this node.
+/// Drains this node.
 ///
-/// Its replicas move to other nodes in the background; no file is left with fewer copies. It goes on across
-/// restarts until it is ended.
+/// Its replicas move to other nodes in the background; no file is left with fewer copies. Draining continues
+/// across restarts until it is cancelled.
 #[utoipa::path(
     post, path = "/v1/drain", tag = "node",
     responses(
-        (status = 200, description = "It is being emptied.", body = Drain),
-        (status = 409, description = "The other nodes can't take what it holds; how much is missing.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 500, description = "Its disk failed.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 200, description = "Draining has begun.", body = Drain),
+        (status = 409, description = "The other nodes have too little space for its replicas; `detail` says how much is missing.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 500, description = "This node's disk failed.", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn drain(State(site): State<Site>) -> Result<Json<Drain>, Problem> {
     Ok(Json(site.node_api.drain().await?.into()))
 }
 
-/// Ends the emptying of this node.
+/// Cancels draining.
 ///
-/// It takes replicas again. What has moved stays where it is.
+/// The node takes replicas again. Replicas that have moved stay where they are.
 #[utoipa::path(
     delete, path = "/v1/drain", tag = "node",
     responses(
-        (status = 200, description = "It takes replicas.", body = Drain),
-        (status = 500, description = "Its disk failed.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 200, description = "The node takes replicas.", body = Drain),
+        (status = 500, description = "This node's disk failed.", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn undrain(State(site): State<Site>) -> Result<Json<Drain>, Problem> {

@@ -1,9 +1,10 @@
 //! Keeps other sites' pages from using a node through a person's browser.
 //!
-//! There is no authentication yet, so a browser that can reach a node could be made to: a foreign page may
-//! send it requests, or load what it answers (refused by `Origin` and by what browsers tell in `Sec-Fetch-…`), or
-//! give its own name the node's address and then read from it (refused by `Host`). A person may follow a link
-//! from anywhere to a node. Programs send none of these headers.
+//! There is no authentication yet, so a browser that can reach a node could be misused. A foreign page may send
+//! the node requests or load its answers; both are refused by `Origin` and by the `Sec-Fetch-…` headers. It may
+//! also point its own name at the node's address and read from it (DNS rebinding), which is refused by `Host`.
+//! Following a link from another site to a node is allowed. Programs other than browsers send none of these
+//! headers.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 const FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
-/// The names by which a node may be addressed, beside `localhost` and every number.
+/// The names by which a node may be addressed, besides `localhost` and every IP address.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Hosts(Arc<[String]>);
 
@@ -29,7 +30,7 @@ impl Hosts {
         Self(names.iter().map(|name| plain(name)).collect())
     }
 
-    /// A number can't be rebound, and neither can a name of this machine or one that the operator gave.
+    /// An IP address can't be rebound, and neither can a name of this machine or one that the operator configured.
     fn contains(&self, name: &str) -> bool {
         let name = plain(name);
         let number = name
@@ -42,7 +43,7 @@ impl Hosts {
     }
 }
 
-/// A name as it is compared.
+/// A name in the form in which names are compared.
 fn plain(name: &str) -> String {
     name.trim_end_matches('.').to_ascii_lowercase()
 }
@@ -63,13 +64,14 @@ fn judge<B>(hosts: &Hosts, request: &axum::http::Request<B>) -> Result<(), Probl
     {
         let name: String = name.chars().take(SHOWN_CHARS_MAX).collect();
         let detail = format!(
-            "this node is not known as `{name}`; address it by number or as `localhost`, or start it with \
+            "this node does not answer to the name `{name}`; use its IP address or `localhost`, or start it with \
              --http-host `{name}` (http_hosts)"
         );
         return Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, detail));
     }
     if is_foreign(host, headers) && !is_followed_link(request.method(), headers) {
-        let detail = "a page of another site asked for this; only the node's own page may";
+        let detail =
+            "the request came from a page of another site; only the node's own page may send it";
         return Err(Problem::new(StatusCode::FORBIDDEN, detail));
     }
     Ok(())
@@ -77,11 +79,11 @@ fn judge<B>(hosts: &Hosts, request: &axum::http::Request<B>) -> Result<(), Probl
 
 const SHOWN_CHARS_MAX: usize = 255;
 
-/// Where the client means to be: `host` or `host:port`.
+/// The host that the client addresses: `host` or `host:port`.
 ///
 /// # Errors
-/// What RFC 9112, section 3.2, has a server refuse: no `Host`, several, or one that makes no sense. And a target
-/// that names another host than `Host` does, of which somebody on the way may have seen only one.
+/// What RFC 9112, section 3.2, requires a server to refuse: a missing, repeated or malformed `Host`. Also a target
+/// that names another host than `Host` does, since a proxy on the way may have checked only one of them.
 fn host<'a>(
     version: Version,
     uri: &'a Uri,
@@ -91,20 +93,22 @@ fn host<'a>(
     let mut lines = headers.get_all(HOST).iter();
     let line = match (lines.next(), lines.next()) {
         (Some(line), None) => line,
-        // Before HTTP/1.1 there was no such header, and HTTP/2 has it in the target.
+        // HTTP/1.0 has no such header, and HTTP/2 carries the host in the target.
         (None, _) if version < Version::HTTP_11 => return Ok(target),
         (None, _) if version > Version::HTTP_11 && target.is_some_and(is_host) => {
             return Ok(target);
         }
         (None, _) => {
             return Err(Problem::bad_request(
-                "a request names its host: `Host` is missing",
+                "`Host` is missing; every request must have one",
             ));
         }
-        (Some(_), Some(_)) => return Err(Problem::bad_request("there are several `Host` headers")),
+        (Some(_), Some(_)) => {
+            return Err(Problem::bad_request("there is more than one `Host` header"));
+        }
     };
     let host = line.to_str().ok().filter(|host| is_host(host));
-    let host = host.ok_or_else(|| Problem::bad_request("`Host` is `host` or `host:port`"))?;
+    let host = host.ok_or_else(|| Problem::bad_request("`Host` must be `host` or `host:port`"))?;
     let number = |port: Option<&'a str>| port.filter(|port| !port.is_empty()).unwrap_or(HTTP_PORT);
     let differs = |target: &'a str| {
         let (name, port) = split(target);
@@ -120,7 +124,7 @@ fn host<'a>(
 
 const HTTP_PORT: &str = "80";
 
-/// Empty, or what a URI may have as its authority, without user information.
+/// Whether the text is empty or a valid URI authority without user information.
 fn is_host(text: &str) -> bool {
     if text.is_empty() {
         return true;
@@ -136,7 +140,7 @@ fn is_host(text: &str) -> bool {
     is_authority && !text.contains('@') && port.is_none_or(is_port)
 }
 
-/// The name, in brackets if it came so, and the port.
+/// Splits into the name, in brackets if it came so, and the port.
 fn split(host: &str) -> (&str, Option<&str>) {
     let name_end = host.rfind(']').map_or(0, |at| at + 1);
     match host[name_end..].find(':') {
@@ -148,14 +152,14 @@ fn split(host: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// Whether a page of another origin asks. Other ports of the same host are other origins.
+/// Whether the request comes from a page of another origin. Other ports of the same host are other origins.
 fn is_foreign(host: Option<&str>, headers: &HeaderMap) -> bool {
     let by_origin = headers.get_all(ORIGIN).iter().any(|origin| {
         let origin = origin.to_str().ok();
         let origin = origin.and_then(|origin| origin.split_once("://"));
         !origin.is_some_and(|(_, from)| host.is_some_and(|host| from.eq_ignore_ascii_case(host)))
     });
-    // `none`: a person typed the address.
+    // `none`: the user typed the address.
     let by_site = headers
         .get_all(FETCH_SITE)
         .iter()
@@ -163,7 +167,7 @@ fn is_foreign(host: Option<&str>, headers: &HeaderMap) -> bool {
     by_origin || by_site
 }
 
-/// Whether a person goes to this node, from wherever: in a window of its own and not in a frame of the foreign
+/// Whether the user navigates to this node, from any site: at the top level and not in a frame of the foreign
 /// page.
 fn is_followed_link(method: &Method, headers: &HeaderMap) -> bool {
     let says = |name: HeaderName, value: &str| headers.get(name).is_some_and(|it| it == value);
@@ -186,9 +190,9 @@ mod tests {
         let mut request = axum::http::Request::new(());
         *request.method_mut() = method.clone();
         *request.version_mut() = version;
-        *request.uri_mut() = uri.parse().expect("it is a URI");
+        *request.uri_mut() = uri.parse().expect("a valid URI");
         for (name, value) in lines {
-            let value = value.parse().expect("it is a header");
+            let value = value.parse().expect("a valid header");
             request.headers_mut().append(*name, value);
         }
         let hosts = Hosts::new(&["Node.example".to_owned()]);
@@ -327,7 +331,7 @@ mod tests {
         ] {
             check(&Method::GET, &[("host", host)], Err(400));
         }
-        // Before HTTP/1.1 there was no such header, and HTTP/2 has it in the target.
+        // HTTP/1.0 has no such header, and HTTP/2 carries the host in the target.
         assert_eq!(ask(&Method::PUT, "/x", Version::HTTP_10, &[]), Ok(()));
         let here = "http://127.0.0.1:8080/x";
         for (target, version, expected) in [

@@ -1,8 +1,8 @@
-//! What every answer of this server says to browsers.
+//! Security headers on every response.
 //!
-//! A node has no authentication yet, so a browser is told to keep what it gets here from pages of other sites,
-//! and to take it for nothing but what it is said to be. A handler that says more of one of these (the page, the
-//! files that users stored) is not overruled.
+//! A node has no authentication yet, so browsers are told to keep its responses from pages of other sites and not
+//! to guess content types. A header that a handler sets itself (for the page, or for users' files) is not
+//! overwritten.
 
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue};

@@ -1,7 +1,7 @@
 //! Lets the sender of a refused upload read the refusal.
 //!
-//! A connection that is closed while bytes are still coming is reset, and a reset throws away the answer
-//! that is on its way. So what is left of a refused body is read for a little while and dropped.
+//! A connection that is closed while bytes are still arriving is reset, and a reset discards the response that is
+//! on its way. So the rest of a refused body is read and dropped for a short while.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -20,7 +20,7 @@ use tokio::time::timeout;
 
 use crate::limits::{HTTP_LINGER_BYTES_MAX, HTTP_LINGER_MS_MAX};
 
-/// A body that comes back when whoever reads it drops it before its end.
+/// A body that is handed back when its reader drops it before its end.
 struct Returning {
     body: Option<BodyDataStream>,
     begun: bool,
@@ -52,7 +52,7 @@ impl Drop for Returning {
     fn drop(&mut self) {
         if let (Some(body), Some(back)) = (self.body.take(), self.back.take()) {
             let begun = self.begun;
-            // Nobody waits for it when the answer was no refusal.
+            // There is no receiver when the response was not a refusal.
             drop(back.send(Left { body, begun }));
         }
     }
@@ -77,7 +77,7 @@ pub(super) async fn linger(request: Request, next: Next) -> Response {
     let refused = status.is_client_error() || status.is_server_error();
     if refused && status != StatusCode::REQUEST_TIMEOUT {
         let limit = Duration::from_millis(HTTP_LINGER_MS_MAX);
-        // Whether all of it came or the time was up makes no difference to the answer.
+        // The response is the same whether the body ended or time ran out.
         drop(timeout(limit, drain(left, waits_for_continue)).await);
     }
     response
@@ -87,7 +87,7 @@ async fn drain(left: oneshot::Receiver<Left>, waits_for_continue: bool) {
     let Ok(Left { mut body, begun }) = left.await else {
         return;
     };
-    // To read would be to tell the client to go on.
+    // Reading would make the server send `100 Continue`.
     if waits_for_continue && !begun {
         return;
     }

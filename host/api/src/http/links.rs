@@ -1,4 +1,4 @@
-//! `/v1/links` and `/config`: which nodes are linked.
+//! `/v1/links` and `/config`: shows, makes and cuts links between nodes.
 
 use axum::Json;
 use axum::body::{Body, Bytes};
@@ -19,18 +19,19 @@ use super::{Site, target};
 pub(crate) struct Link {
     /// The neighbour's name.
     node: String,
-    /// Where it listens for nodes.
+    /// The address on which it listens for nodes.
     #[schema(example = "127.0.0.1:7401")]
     address: String,
-    /// `up`; `down`: it does not answer; `left`: it was emptied, said good-bye and stopped, and nobody waits for it;
-    /// `connecting`: it was asked for at start and has not come about yet, and the name is empty.
+    /// `up`; `down`: it does not answer; `left`: it was drained, announced that it leaves and stopped, so it is
+    /// not expected back; `connecting`: the link was configured at start and is not established yet, and the name
+    /// is empty.
     #[schema(example = "up")]
     state: &'static str,
-    /// Seconds for which it has not answered; null while it does.
+    /// Seconds since it stopped answering; null while it answers.
     silent_for_s: Option<u64>,
-    /// Tries that failed since it last answered.
+    /// Attempts that failed since it last answered.
     attempts: u32,
-    /// What came of the last of them; null when none failed.
+    /// The error of the last failed attempt; null if none failed.
     last_error: Option<String>,
 }
 
@@ -47,11 +48,11 @@ impl From<LinkView> for Link {
     }
 }
 
-/// Which node to link with.
+/// The node to link with.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewLink {
-    /// Where the other node listens for nodes (gRPC), `host:port`.
+    /// The address on which the other node listens for nodes (gRPC), `host:port`.
     #[schema(example = "127.0.0.1:7401")]
     address: String,
 }
@@ -59,7 +60,7 @@ pub(crate) struct NewLink {
 /// Lists this node's links.
 #[utoipa::path(
     get, path = "/v1/links", tag = "network",
-    responses((status = 200, description = "Its links.", body = Vec<Link>))
+    responses((status = 200, description = "This node's links.", body = Vec<Link>))
 )]
 pub(crate) async fn list_links(State(site): State<Site>) -> Json<Vec<Link>> {
     Json(site.node_api.links().into_iter().map(Link::from).collect())
@@ -67,18 +68,18 @@ pub(crate) async fn list_links(State(site): State<Site>) -> Json<Vec<Link>> {
 
 /// Links this node with another.
 ///
-/// Both keep the link. Linking twice is one link. An earlier refusal by either side is lifted.
+/// Both nodes keep the link. Linking again changes nothing. If either side had cut this link, it is allowed again.
 #[utoipa::path(
     post, path = "/v1/links", tag = "network", request_body = NewLink,
     responses(
-        (status = 201, description = "They are linked.", body = Link),
-        (status = 400, description = "The address makes no sense.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 201, description = "The nodes are linked.", body = Link),
+        (status = 400, description = "The address is invalid.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 413, description = "The body is too large.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 500, description = "This node's own disk failed.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 409, description = "Refused: the node itself, another network or an incompatible version.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "Refused: the address is this node's own, or the other node belongs to another network or has an incompatible version.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 415, description = "The body is not JSON.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "The body has other fields.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 502, description = "The other node can not be reached, its name can not be resolved, or what listens there is no node.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "The body has unknown or missing fields.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 502, description = "The other node cannot be reached, its name cannot be resolved, or the address is not a node's.", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn add_link(
@@ -94,14 +95,14 @@ pub(crate) async fn add_link(
 
 /// Cuts a link.
 ///
-/// A link whose other end is away stays cut when that node returns.
+/// If the other node is away, the link stays cut when it returns.
 #[utoipa::path(
     delete, path = "/v1/links/{node}", tag = "network",
-    params(("node" = String, Path, description = "The neighbour's name or id; of a link that has not come about yet, its address.")),
+    params(("node" = String, Path, description = "The neighbour's name or id; for a link that is not established yet, its address.")),
     responses(
-        (status = 204, description = "It is cut."),
+        (status = 204, description = "The link is cut."),
         (status = 404, description = "There is no such link.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 409, description = "The name fits several neighbours; give the id.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "Several neighbours have this name; use the id.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 500, description = "This node's own disk failed.", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
@@ -116,61 +117,61 @@ pub(crate) async fn cut_link(
     }
 }
 
-/// Two nodes to link with each other, by where they listen for nodes (gRPC).
+/// Two nodes to link, by the addresses on which they listen for nodes (gRPC).
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Introduction {
-    /// Address of the one.
+    /// The address of the first node.
     #[serde(rename = "IP1")]
     #[schema(example = "127.0.0.1")]
     ip1: String,
-    /// Port of the one; a number or its digits.
+    /// The port of the first node, as a number or as text.
     #[serde(rename = "PORT1")]
     port1: Port,
-    /// Address of the other.
+    /// The address of the second node.
     #[serde(rename = "IP2")]
     #[schema(example = "127.0.0.1")]
     ip2: String,
-    /// Port of the other; a number or its digits.
+    /// The port of the second node, as a number or as text.
     #[serde(rename = "PORT2")]
     port2: Port,
 }
 
-/// A port: a number or its digits.
+/// A port, as a number or as text.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(untagged)]
 pub(crate) enum Port {
     /// A number.
     #[schema(value_type = u16)]
     Number(f64),
-    /// Its digits.
+    /// Digits in a string.
     Digits(String),
 }
 
-/// The two nodes that are linked now.
+/// The two linked nodes.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Introduced {
     /// Their addresses.
     linked: [String; 2],
 }
 
-/// Links two nodes with each other.
+/// Links two nodes.
 ///
-/// Neither has to be this one. The body is a form or JSON.
+/// Neither has to be this node. The body is a form or JSON.
 #[utoipa::path(
     post, path = "/config", tag = "network",
     request_body(content(
         (Introduction = "application/x-www-form-urlencoded"), (Introduction = "application/json"),
     )),
     responses(
-        (status = 200, description = "They are linked.", body = Introduced),
-        (status = 400, description = "An address makes no sense, or the body can not be read.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 200, description = "The nodes are linked.", body = Introduced),
+        (status = 400, description = "An address is invalid, or the body cannot be parsed.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 413, description = "The body is too large.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 500, description = "This node's own disk failed.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 409, description = "Refused: one node twice, other networks or incompatible versions.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "Refused: both addresses are of the same node, or the nodes have different networks or incompatible versions.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 415, description = "The body is neither a form nor JSON.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "The body has other fields.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 502, description = "One of them can not be reached, a name can not be resolved, or what listens there is no node.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "The body has unknown or missing fields.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 502, description = "One of the nodes cannot be reached, a name cannot be resolved, or an address is not a node's.", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn introduce(
@@ -193,16 +194,17 @@ async fn read(request: Request) -> Result<Introduction, Problem> {
         let Json(asked) = Json::from_request(request, &()).await?;
         return Ok(asked);
     }
-    // The form's own reader takes bytes that are no text for others that are.
+    // axum's form extractor replaces invalid UTF-8 instead of refusing it.
     let (parts, body) = request.into_parts();
     let mut body = Request::new(body);
-    // With the bound on what is collected.
+    // Keeps the bound on the body's size.
     *body.extensions_mut() = parts.extensions.clone();
     let bytes = Bytes::from_request(body, &()).await?;
     let text = std::str::from_utf8(&bytes);
-    let text = text.map_err(|_| Problem::bad_request("the form can't be read: it is not UTF-8"))?;
+    let text =
+        text.map_err(|_| Problem::bad_request("the form can't be parsed: it is not UTF-8"))?;
     for (name, value) in target::pairs(text) {
-        let refused = |error| Problem::bad_request(format!("the form can't be read: {error}"));
+        let refused = |error| Problem::bad_request(format!("the form can't be parsed: {error}"));
         decode(name).and(decode(value)).map_err(refused)?;
     }
     let request = Request::from_parts(parts, Body::from(bytes));
@@ -212,7 +214,7 @@ async fn read(request: Request) -> Result<Introduction, Problem> {
 
 fn address(ip: &str, port: &Port) -> Result<String, Problem> {
     let port = match port {
-        // Any integral number is an integer in JSON.
+        // JSON does not distinguish integers from integral numbers.
         Port::Number(port) => {
             let is_whole = port.fract() == 0.0 && (0.0..=f64::from(u16::MAX)).contains(port);
             is_whole.then_some(*port as u16)
@@ -220,11 +222,12 @@ fn address(ip: &str, port: &Port) -> Result<String, Problem> {
         Port::Digits(text) => text.trim().parse().ok(),
     };
     let port = port.filter(|port| *port != 0);
-    let port = port.ok_or_else(|| Problem::bad_request("a port is a number from 1 to 65535"))?;
+    let port =
+        port.ok_or_else(|| Problem::bad_request("a port must be a number from 1 to 65535"))?;
     let ip = ip.trim();
     if ip.is_empty() {
         return Err(Problem::bad_request(
-            "`IP1` and `IP2` are addresses; one is empty",
+            "`IP1` and `IP2` must be addresses; one is empty",
         ));
     }
     Ok(match ip.parse() {

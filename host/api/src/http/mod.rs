@@ -1,8 +1,10 @@
-//! HTTP: how people, browsers and programs use a node.
+//! The HTTP server: how people, browsers and programs use a node.
 //!
-//! Paths, field names and statuses are a contract that others build on. This module translates between
-//! HTTP, the driver's face and the policies' desk; it decides nothing about files, searches, links or
-//! policies, and it knows neither disk nor peers. Routes and the OpenAPI document come from one declaration in `routes`.
+//! A request enters through `door` and `connection`, passes the middleware listed in `server` and reaches its
+//! handler by `routes`, which also generates the OpenAPI document. Handlers translate between HTTP and the
+//! driver's and the policies' APIs (`NodeApi`, `PolicyApi`); errors become a `Problem`. Paths, field names and
+//! statuses are a contract that others build on. This module decides nothing about files, searches, links or
+//! policies, and does no disk or peer I/O.
 
 mod coding;
 mod collected;
@@ -42,24 +44,24 @@ use self::node_api::NodeApi;
 pub use self::server::serve;
 use dataverse_node::policies::api::PolicyApi;
 
-/// What every handler works with.
+/// The state that every handler gets.
 #[derive(Clone)]
 struct Site {
     node_api: Arc<dyn NodeApi>,
     policy_api: Arc<dyn PolicyApi>,
-    /// A turn to send a policy's file, which is held in memory while it is checked.
+    /// Permits for uploading a policy's file, which is held in memory while it is checked.
     uploads: Arc<Semaphore>,
     write_stall: Duration,
-    /// Where files of a form wait until it is known whose they are.
+    /// Where files of a form wait until their owner is known.
     spools: Arc<Spools>,
     document: Bytes,
 }
 
-/// What the server has to know of the node's surroundings.
+/// What the server needs to know about the node's environment.
 #[derive(Debug, Clone)]
 pub struct Around {
-    /// Names by which the node may be addressed, beside `localhost` and its numbers.
+    /// Names by which the node may be addressed, besides `localhost` and IP addresses.
     pub hosts: Vec<String>,
-    /// The folder in which files of an upload may wait that have no name yet.
+    /// The folder for uploaded files whose key is not known yet.
     pub spool: PathBuf,
 }

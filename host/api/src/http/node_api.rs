@@ -1,7 +1,7 @@
-//! What HTTP asks of a node: the driver's face towards clients, as a trait.
+//! The part of the driver's API that HTTP uses, as a trait.
 //!
-//! The driver stands behind it in production. Tests put a few files in memory behind it, so that the
-//! contract (status codes, headers, bodies) is tested without disks or networks.
+//! The driver implements it in production. Tests implement it with a few files in memory, so that the contract
+//! (status codes, headers, bodies) is tested without disks or networks.
 
 use std::sync::Arc;
 
@@ -17,21 +17,21 @@ use dataverse_node::metrics::Metrics;
 use dataverse_store::StoreError;
 use futures_util::future::BoxFuture;
 
-/// A file that was found. Its content flows only when it is asked for.
+/// A file that was found. Its content is read only on request.
 pub(crate) struct Opened {
-    /// What is known of it.
+    /// The file's record.
     pub(crate) record: Arc<Record>,
-    /// Name of the node that the content comes from.
+    /// The name of the node that the content comes from.
     pub(crate) source: String,
-    /// Links between this node and that one.
+    /// Hops from this node to that one.
     pub(crate) hops: u32,
     /// It could not be confirmed that this is the newest version.
     pub(crate) stale: bool,
-    /// Bytes `offset..offset + length`, which must lie within the file.
+    /// Reads bytes `offset..offset + length`, which must lie within the file.
     pub(crate) content: Content,
 }
 
-/// Starts the flow of a file's content from an offset, for a length.
+/// Starts streaming a file's content from an offset, for a length.
 pub(crate) type Content =
     Box<dyn FnOnce(u64, u64) -> BoxFuture<'static, Result<Body, ReadError>> + Send>;
 

@@ -1,5 +1,4 @@
-//! `/v1/nodes`, `/v1/status`, `/healthz`, `/readyz` and `/metrics`: the network and this node, as seen
-//! from here.
+//! `/v1/nodes`, `/v1/status`, `/healthz`, `/readyz` and `/metrics`: the network and this node, as seen from here.
 
 use axum::Json;
 use axum::extract::State;
@@ -25,24 +24,24 @@ pub(crate) struct Node {
     name: String,
     /// Its id: 32 hexadecimal digits.
     id: String,
-    /// Where it listens for nodes.
+    /// The address on which it listens for nodes.
     address: String,
-    /// Where it listens for HTTP.
+    /// The address on which it listens for HTTP.
     http: String,
     /// Its failure domain; may be empty.
     zone: String,
-    /// Links from here; null when no way over links is known.
+    /// Hops from this node; null if no path over links is known.
     hops: Option<u32>,
     /// Bytes that it may use.
     capacity: u64,
     /// Bytes that it has left.
     free: u64,
-    /// Requests that it answered per second, lately.
+    /// Requests that it recently answered per second.
     load: u32,
-    /// `alive`, `suspect`, `gone`, or `left`: it was emptied, said good-bye and stopped.
+    /// `alive`, `suspect`, `gone`, or `left`: it was drained, announced that it leaves and stopped.
     #[schema(example = "alive")]
     state: &'static str,
-    /// Seconds for which it has been silent, as far as this node knows; null while it is alive.
+    /// Seconds since it stopped answering, as far as this node knows; null while it is alive.
     silent_for_s: Option<u64>,
 }
 
@@ -64,12 +63,12 @@ impl From<NodeSeen> for Node {
     }
 }
 
-/// Files and bytes.
+/// A number of files and their bytes.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Total {
-    /// How many.
+    /// The number of files.
     files: u64,
-    /// Their sizes added up.
+    /// Their total size in bytes.
     bytes: u64,
 }
 
@@ -82,22 +81,22 @@ impl From<holdings::Total> for Total {
     }
 }
 
-/// Replicas that this node makes anew elsewhere.
+/// The replicas that this node re-replicates elsewhere.
 ///
-/// After a node is gone, after a write that got too few, and when this node is emptied.
+/// After a holder is gone, after a write that got too few replicas, and while this node is drained.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Repair {
-    /// What still lacks replicas, or is to leave this node.
+    /// Files that still lack replicas, or must leave this node.
     waiting: Total,
-    /// Files that are seen to just now.
+    /// Files being re-replicated now.
     active: u64,
-    /// Replicas here that other nodes hold now and that go once every holder has confirmed it.
+    /// Replicas here that other nodes hold now; they are released once every holder has confirmed its copy.
     letting_go: u64,
     /// Copies made since the node started.
     copies: u64,
     /// Their bytes.
     bytes: u64,
-    /// Times that no node could take a copy.
+    /// Attempts in which no node could take a copy.
     failed: u64,
 }
 
@@ -114,22 +113,22 @@ impl From<RepairStatus> for Repair {
     }
 }
 
-/// A node that this one would hear and does not.
+/// A node that this one expects to hear from but does not.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct SilentNode {
-    /// Its name; empty when it never was heard.
+    /// Its name; empty if it was never heard from.
     node: String,
-    /// Its id; null when it never was heard.
+    /// Its id; null if it was never heard from.
     id: Option<String>,
-    /// Where it was last known to listen.
+    /// The address on which it was last known to listen.
     address: String,
-    /// `down`: a neighbour that does not answer; `connecting`: a link that has not come about yet; `gone`: a member
-    /// without a link.
+    /// `down`: a neighbour that does not answer; `connecting`: a link that is not established yet; `gone`: a
+    /// member without a link.
     #[schema(example = "down")]
     state: &'static str,
-    /// Seconds for which it has been silent; this node has not run for longer. Null when that is not known.
+    /// Seconds since it stopped answering, at most this node's uptime; null if that is not known.
     silent_for_s: Option<u64>,
-    /// What came of the last try to reach it.
+    /// The error of the last attempt to reach it.
     last_error: Option<String>,
 }
 
@@ -146,13 +145,14 @@ impl From<driver::SilentNode> for SilentNode {
     }
 }
 
-/// Something that an operator has to see to.
+/// Something that an operator must act on.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct NodeProblem {
-    /// What it is about. `store`: the data folder is not as it was opened; `identity`: two nodes run under one id.
+    /// What it is about. `store`: the data folder was changed or replaced while the node ran; `identity`: two
+    /// nodes run under one id.
     #[schema(example = "store")]
     kind: &'static str,
-    /// The node takes nothing in because of it, and is not ready.
+    /// The node accepts no writes because of it, and is not ready.
     blocks: bool,
     /// What happened, what is safe, and what to do.
     detail: String,
@@ -168,14 +168,14 @@ impl From<driver::NodeProblem> for NodeProblem {
     }
 }
 
-/// What this node says of itself.
+/// The status of this node.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct StatusBody {
     /// Its name.
     name: String,
     /// Its id: 32 hexadecimal digits.
     id: String,
-    /// Its network.
+    /// The name of its network.
     network: String,
     /// The version of the program.
     version: &'static str,
@@ -185,21 +185,21 @@ pub(crate) struct StatusBody {
     capacity: u64,
     /// Bytes that it has left.
     free: u64,
-    /// What it holds as replicas.
+    /// The replicas that it holds.
     replicas: Total,
-    /// What it holds as cached copies.
+    /// The cached copies that it holds.
     cached: Total,
-    /// How many links it has.
+    /// The number of its links.
     links: usize,
-    /// Whom it would hear and does not.
+    /// Nodes that it expects to hear from but does not.
     silent: Vec<SilentNode>,
-    /// What an operator has to see to; empty when all is well.
+    /// What an operator must act on; empty if all is well.
     problems: Vec<NodeProblem>,
-    /// How far repair is.
+    /// The progress of re-replication.
     repair: Repair,
-    /// Whether it is being emptied.
+    /// The progress of draining.
     drain: Drain,
-    /// How far the check of all content is.
+    /// The progress of scrubbing.
     scrub: Scrub,
 }
 
@@ -236,30 +236,30 @@ pub(crate) async fn list_nodes(State(site): State<Site>) -> Json<Vec<Node>> {
     Json(site.node_api.nodes().into_iter().map(Node::from).collect())
 }
 
-/// Tells about this node.
+/// Shows the status of this node.
 #[utoipa::path(
     get, path = "/v1/status", tag = "node",
-    responses((status = 200, description = "What it says of itself.", body = StatusBody))
+    responses((status = 200, description = "The status.", body = StatusBody))
 )]
 pub(crate) async fn status(State(site): State<Site>) -> Json<StatusBody> {
     Json(site.node_api.status().into())
 }
 
-/// Whether the program runs.
+/// Whether the process is running.
 #[utoipa::path(
     get, path = "/healthz", tag = "node",
-    responses((status = 200, description = "It does.", body = String, content_type = "text/plain"))
+    responses((status = 200, description = "It is running.", body = String, content_type = "text/plain"))
 )]
 pub(crate) async fn health() -> &'static str {
     "ok\n"
 }
 
-/// Whether the node serves.
+/// Whether the node is ready to serve.
 #[utoipa::path(
     get, path = "/readyz", tag = "node",
     responses(
-        (status = 200, description = "Its store is open and as it was opened, no other node runs under its id, and it isn't stopping.", body = String, content_type = "text/plain"),
-        (status = 503, description = "It does not serve now.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 200, description = "The node is ready: its store is open and its data folder unchanged, no other node runs under its id, and it isn't stopping.", body = String, content_type = "text/plain"),
+        (status = 503, description = "The node is not ready; `detail` says why.", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn ready(State(site): State<Site>) -> Result<&'static str, Problem> {
@@ -269,10 +269,10 @@ pub(crate) async fn ready(State(site): State<Site>) -> Result<&'static str, Prob
     }
 }
 
-/// What the node counts, for Prometheus.
+/// The node's metrics, for Prometheus.
 #[utoipa::path(
     get, path = "/metrics", tag = "node",
-    responses((status = 200, description = "Prometheus' text format.", body = String, content_type = "text/plain"))
+    responses((status = 200, description = "Metrics in Prometheus' text format.", body = String, content_type = "text/plain"))
 )]
 pub(crate) async fn metrics(State(site): State<Site>) -> Response {
     let status = site.node_api.status();

@@ -1,8 +1,8 @@
-//! So many requests at once: what is beyond is answered 503 with `Retry-After`, so that those under way end
-//! in time. Whether the node lives, and what it counts, can always be asked: also on a connection in reserve,
-//! on which nothing else is answered.
+//! Limits the requests in progress: those beyond the limit are answered 503 with `Retry-After`, so that the others
+//! finish in time. Health and metrics are always answered, also on a reserve connection, which answers nothing
+//! else.
 //!
-//! A request counts until the last byte of its answer is sent.
+//! A request counts until the last byte of its response is sent.
 
 use std::sync::Arc;
 
@@ -18,10 +18,10 @@ use super::problem::Problem;
 /// What operators ask of a node that is overloaded.
 const ALWAYS_ANSWERED: [&str; 4] = ["/healthz", "/readyz", "/metrics", "/v1/status"];
 
-/// What is answered on a connection in reserve.
+/// What is answered on a reserve connection.
 const ANSWERED_IN_RESERVE: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
-/// Marks a request on a connection in reserve.
+/// Marks a request on a reserve connection.
 #[derive(Clone, Copy)]
 pub(super) struct Reserved;
 
@@ -34,15 +34,14 @@ pub(super) async fn overload(
     let path = request.uri().path();
     let is_reserved = request.extensions().get::<Reserved>().is_some();
     if is_reserved && !ANSWERED_IN_RESERVE.contains(&path) {
-        let detail = "this node has as many connections as it can (limit.connections); only health, readiness and metrics are answered now, try again in a second";
+        let detail = "this node has reached its limit of connections (limit.connections) and only answers /healthz, /readyz and /metrics; try again in a second";
         return Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).into_response();
     }
     if ALWAYS_ANSWERED.contains(&path) {
         return next.run(request).await;
     }
     let Ok(turn) = turns.try_acquire_owned() else {
-        let detail =
-            "this node answers as many requests as it can (limit.requests); try again in a second";
+        let detail = "this node has reached its limit of concurrent requests (limit.requests); try again in a second";
         return Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).into_response();
     };
     let counted = |body| Held::until_sent(body, turn);

@@ -1,7 +1,7 @@
-//! `GET /`: the plain page, built into the program.
+//! `GET /`: the page, built into the program.
 //!
-//! It is three files that load nothing from elsewhere; the policy that goes with them has the browser
-//! hold them to that.
+//! It consists of three files that load nothing from elsewhere; its content security policy makes browsers enforce
+//! that.
 
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
@@ -14,7 +14,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
 /// The page.
 #[utoipa::path(
     get, path = "/", tag = "page",
-    responses((status = 200, description = "The page in which a person uses this node.", body = String, content_type = "text/html"))
+    responses((status = 200, description = "A page for using this node in a browser.", body = String, content_type = "text/html"))
 )]
 pub(crate) async fn page() -> Response {
     let policy = [
@@ -25,10 +25,10 @@ pub(crate) async fn page() -> Response {
     (policy, file).into_response()
 }
 
-/// The page's program.
+/// The page's script.
 #[utoipa::path(
     get, path = "/page.js", tag = "page",
-    responses((status = 200, description = "JavaScript.", body = String, content_type = "text/javascript"))
+    responses((status = 200, description = "The JavaScript.", body = String, content_type = "text/javascript"))
 )]
 pub(crate) async fn script() -> Response {
     built_in(
@@ -37,10 +37,10 @@ pub(crate) async fn script() -> Response {
     )
 }
 
-/// The page's looks.
+/// The page's style sheet.
 #[utoipa::path(
     get, path = "/page.css", tag = "page",
-    responses((status = 200, description = "A style sheet.", body = String, content_type = "text/css"))
+    responses((status = 200, description = "The style sheet.", body = String, content_type = "text/css"))
 )]
 pub(crate) async fn style() -> Response {
     built_in("text/css; charset=utf-8", include_str!("page/page.css"))

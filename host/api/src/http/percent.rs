@@ -1,4 +1,4 @@
-//! Percent-encoded text in a request's target: what it says, or why it says nothing.
+//! Decodes percent-encoded text in a request's target, or says why it is invalid.
 
 use std::borrow::Cow;
 
@@ -7,11 +7,11 @@ use percent_encoding::percent_decode_str;
 /// Why a text in a target was refused.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum PercentError {
-    #[error("a `%` is followed by two hexadecimal digits; write a literal one as `%25`")]
+    #[error("a `%` must be followed by two hexadecimal digits; write a literal `%` as `%25`")]
     BadEscape,
     #[error("it is not UTF-8")]
     NotUtf8,
-    #[error("it has no control characters; U+{code:04X} is one")]
+    #[error("control characters such as U+{code:04X} are not allowed")]
     Control { code: u32 },
 }
 

@@ -1,7 +1,7 @@
-//! `Problem`: every answer of this server that is an error, as `application/problem+json` (RFC 9457).
+//! `Problem`: every error response of this server, as `application/problem+json` (RFC 9457).
 //!
-//! Errors of the driver, of axum's extractors and of the routing all become one of these, here and
-//! nowhere else, so that the same failure has the same status wherever it shows.
+//! Errors of the driver, of axum's extractors and of the router are all converted here and nowhere else, so that
+//! the same failure has the same status on every path.
 
 use axum::extract::multipart::MultipartRejection;
 use axum::extract::rejection::{
@@ -34,7 +34,7 @@ pub(crate) struct Problem {
     unanswered: Vec<Unanswered>,
 }
 
-/// A problem as it is sent: `application/problem+json`, RFC 9457.
+/// The body of an error response: `application/problem+json`, RFC 9457.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Problem)]
 pub(crate) struct ProblemBody {
@@ -44,22 +44,23 @@ pub(crate) struct ProblemBody {
     /// The HTTP status.
     #[schema(example = 404)]
     status: u16,
-    /// What was wrong with which thing, and what to do.
-    #[schema(example = "no node that can be reached has ada/notes.txt")]
+    /// What went wrong with which thing, and what to do.
+    #[schema(example = "no reachable node has ada/notes.txt")]
     detail: String,
-    /// The file that is meant, if one is.
+    /// The key of the file concerned, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = "ada/notes.txt")]
     key: Option<String>,
-    /// The node that is meant, if one is: a name or an address, as it was asked for.
+    /// The node concerned, if any: a name or an address, as the client gave it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     node: Option<String>,
-    /// How the search behind a miss ended: `not_found`, `horizon`, `partial`, `deadline` or `budget`.
+    /// How the search behind a miss ended: `not_found`, `horizon`, `partial`, `deadline` or `budget`; or why a
+    /// known file cannot be read: `lost` or `away`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = "not_found")]
     outcome: Option<&'static str>,
-    /// Nodes that gave that search no answer.
+    /// Nodes that did not answer the search.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     unanswered: Vec<Unanswered>,
 }
@@ -80,7 +81,7 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, detail)
     }
 
-    /// Names the file that is meant.
+    /// Names the file concerned.
     pub(crate) fn with_key(mut self, key: &Key) -> Self {
         self.key = Some(key.as_str().to_owned());
         self
@@ -92,13 +93,13 @@ impl Problem {
         self
     }
 
-    /// Names the node that is meant.
+    /// Names the node concerned.
     pub(crate) fn with_node(mut self, node: &str) -> Self {
         self.node = Some(node.chars().take(SHOWN_CHARS_MAX).collect());
         self
     }
 
-    /// The body of the answer.
+    /// The body of the response.
     pub(crate) fn into_body(self) -> ProblemBody {
         ProblemBody {
             title: self.status.canonical_reason().unwrap_or("Error"),
@@ -261,7 +262,7 @@ impl From<BytesRejection> for Problem {
     fn from(rejection: BytesRejection) -> Self {
         let detail = match rejection.status() {
             StatusCode::PAYLOAD_TOO_LARGE => {
-                format!("a body here has at most {HTTP_JSON_BYTES_MAX} bytes")
+                format!("the body may have at most {HTTP_JSON_BYTES_MAX} bytes")
             }
             _ => rejection.body_text(),
         };
@@ -293,15 +294,21 @@ impl From<MultipartRejection> for Problem {
     }
 }
 
-/// The answer where there is no route.
+/// The response where no route matches.
 pub(crate) async fn no_route(uri: Uri) -> Problem {
-    let detail = format!("there is nothing at {}; see /v1/openapi.json", uri.path());
+    let detail = format!(
+        "nothing exists at {}; /v1/openapi.json lists all paths",
+        uri.path()
+    );
     Problem::new(StatusCode::NOT_FOUND, detail)
 }
 
-/// The answer where the route does not know the method.
+/// The response where the route does not support the method.
 pub(crate) async fn no_method(method: Method, uri: Uri) -> Problem {
-    let detail = format!("{method} can not be done to {}; see `Allow`", uri.path());
+    let detail = format!(
+        "{} does not support {method}; `Allow` lists the methods that it does",
+        uri.path()
+    );
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail)
 }
 
@@ -312,18 +319,18 @@ mod tests {
     use super::*;
 
     fn check(problem: impl Into<Problem>, expected: &serde_json::Value) {
-        let body = serde_json::to_value(problem.into().into_body()).expect("it is JSON");
+        let body = serde_json::to_value(problem.into().into_body()).expect("valid JSON");
         assert_eq!(&body, expected);
     }
 
     #[test]
     fn a_miss_names_the_key_and_how_the_search_ended() {
-        let key = Key::parse("ada/x").expect("it is a key");
+        let key = Key::parse("ada/x").expect("a valid key");
         check(
             ReadError::NotFound { key: key.clone() },
             &serde_json::json!({
                 "title": "Not Found", "status": 404, "key": "ada/x", "outcome": "not_found",
-                "detail": "no node that can be reached has ada/x",
+                "detail": "no reachable node has ada/x",
             }),
         );
         let unknown = Problem::from(ReadError::Unknown {

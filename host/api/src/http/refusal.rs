@@ -1,13 +1,13 @@
-//! Refusals by the HTTP parser, made whole.
+//! Completes the refusals of the HTTP parser.
 //!
-//! What hyper can't read it answers by itself, before any handler of this server: a status and an empty body.
-//! Nothing in its interface changes that. So the socket looks at what is written while no request of the
-//! connection is under way: only the parser can have written that, and a complete problem is sent in its place.
-//! Whether a request is under way is told by its [`UnderWay`], which goes with the last byte of its answer. What
-//! HTTP/2 writes never begins as an answer of HTTP/1 does and passes.
+//! hyper answers a malformed request on its own, before any handler of this server runs, with a status and an
+//! empty body; its API offers no way to change that. So the socket inspects what is written while no request of
+//! the connection is in progress: only the parser can have written that, and a complete problem is sent in its
+//! place. A request is in progress as long as its [`UnderWay`] lives, which is dropped with the last byte of its
+//! answer. What HTTP/2 writes never begins like an HTTP/1 response, so it passes.
 //!
-//! A client that still sends would be reset, and a reset throws the answer away. What it sends is therefore
-//! read and dropped for a little while, as after any other refusal.
+//! Closing on a client that is still sending would reset the connection and discard the answer. So what the client
+//! sends is read and dropped for a short while, as after any other refusal.
 
 use std::io::{self, IoSlice};
 use std::ops::ControlFlow;
@@ -28,17 +28,17 @@ use super::headers;
 use super::problem::Problem;
 use crate::limits::{HTTP_LINGER_BYTES_MAX, HTTP_LINGER_MS_MAX};
 
-/// As many bytes of a request as tell HEAD and TLS from the rest.
+/// The number of bytes of a request that tell HEAD and TLS from the rest.
 const START_BYTES: usize = 5;
-/// How a TLS connection begins: a handshake record.
+/// The first byte of a TLS connection: a handshake record.
 const TLS: u8 = 0x16;
 
-/// The requests of one connection: how many began, and of how many the answer is over.
+/// The requests of one connection: how many have begun, and how many have been answered.
 #[derive(Default)]
 pub(super) struct Exchange {
     begun: AtomicU64,
     ended: AtomicU64,
-    /// Keeps the connection's place while the end of an answer still lies in the server's buffer.
+    /// Keeps the connection counted as busy while the end of an answer is still in the server's buffer.
     unsent: Mutex<Option<connection_slots::UnderWay>>,
 }
 
@@ -56,7 +56,7 @@ impl Exchange {
     }
 }
 
-/// A request under way, from its beginning until the server has the last byte of its answer; over when dropped.
+/// A request in progress, until the server has the last byte of its answer; ends when dropped.
 pub(super) struct UnderWay {
     exchange: Arc<Exchange>,
     in_place: Option<connection_slots::UnderWay>,
@@ -75,26 +75,26 @@ impl UnderWay {
 impl Drop for UnderWay {
     fn drop(&mut self) {
         self.exchange.ended.fetch_add(1, Ordering::Relaxed);
-        // The client is still to get what the server has buffered.
+        // What the server has buffered must still be sent.
         let mut unsent = self.exchange.unsent();
         *unsent = unsent.take().or(self.in_place.take());
     }
 }
 
-/// A socket that makes the parser's refusals whole.
+/// A socket that completes the parser's refusals.
 pub(super) struct Refusing<S> {
     stream: S,
     exchange: Arc<Exchange>,
-    /// Requests whose answers have left for good.
+    /// Requests whose answers have been flushed.
     settled: u64,
-    /// How the request began that is being read, and after how many others.
+    /// The first bytes of the request being read, and the number of requests before it.
     start: (u64, Vec<u8>),
     /// A refusal that is still to be written.
     owed: Bytes,
     linger: Option<Linger>,
 }
 
-/// What is done about bytes that still come after a refusal.
+/// The state of dropping bytes that arrive after a refusal.
 struct Linger {
     until: Pin<Box<Sleep>>,
     bytes: u64,
@@ -118,7 +118,7 @@ impl<S> Refusing<S> {
         Arc::clone(&self.exchange)
     }
 
-    /// No request is under way, and nothing of an answer is left to be written.
+    /// No request is in progress, and no answer is left to be written.
     fn is_quiet(&self) -> bool {
         let begun = self.exchange.begun();
         self.settled == begun && self.exchange.ended() == begun
@@ -139,7 +139,7 @@ impl<S> Refusing<S> {
             true => &*self.start.1,
             false => &[],
         };
-        tracing::debug!(%status, "what is no request was refused");
+        tracing::debug!(%status, "refused a malformed request");
         self.owed = answer(status, start).into();
         self.linger = Some(Linger {
             until: Box::pin(sleep(Duration::from_millis(HTTP_LINGER_MS_MAX))),
@@ -148,7 +148,7 @@ impl<S> Refusing<S> {
         });
     }
 
-    /// Whether these bytes are the parser's, in whose place an own answer is owed from now on.
+    /// Whether these bytes are the parser's refusal; if so, queues a complete answer in their place.
     fn is_refusal(&mut self, bytes: &[u8]) -> bool {
         let status = self.is_quiet().then(|| status_of(bytes)).flatten();
         if let Some(status) = status {
@@ -170,7 +170,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Refusing<S> {
         Poll::Ready(Ok(()))
     }
 
-    /// Reads and drops a part of what still comes.
+    /// Reads and drops some of what still arrives.
     fn poll_drop_some(&mut self, cx: &mut Context<'_>) -> Poll<ControlFlow<()>> {
         let Some(linger) = &mut self.linger else {
             return Poll::Ready(ControlFlow::Break(()));
@@ -244,7 +244,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Refusing<S> {
         let this = self.get_mut();
         ready!(this.poll_owed(cx))?;
         ready!(Pin::new(&mut this.stream).poll_flush(cx))?;
-        // hyper flushes when it has handed over all that it had.
+        // hyper flushes once it has handed over everything that it had.
         let begun = this.exchange.begun();
         if this.exchange.ended() == begun {
             this.settled = begun;
@@ -270,13 +270,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Refusing<S> {
     }
 }
 
-/// The status in the head of an answer.
+/// The status in the head of a response.
 fn status_of(head: &[u8]) -> Option<StatusCode> {
     let rest = head.strip_prefix(b"HTTP/1.")?;
     StatusCode::from_bytes(rest.get(2..5)?).ok()
 }
 
-/// The whole answer to what began like this.
+/// The complete response to a request that began like this.
 fn answer(status: StatusCode, start: &[u8]) -> Vec<u8> {
     let body = serde_json::to_vec(&Problem::new(status, detail(status, start)).into_body())
         .expect("a problem is plain JSON");
@@ -293,7 +293,7 @@ fn answer(status: StatusCode, start: &[u8]) -> Vec<u8> {
     }
     text.push_str("\r\n");
     let mut answer = text.into_bytes();
-    // Of a HEAD request, no more than the head is read.
+    // The response to HEAD has no body.
     if !start.starts_with(b"HEAD ") {
         answer.extend(body);
     }
@@ -304,15 +304,17 @@ fn detail(status: StatusCode, start: &[u8]) -> &'static str {
     match (status, start.first()) {
         (StatusCode::HTTP_VERSION_NOT_SUPPORTED, _) => "this port speaks HTTP/1.1 and HTTP/2",
         (_, Some(&TLS)) => {
-            "this port speaks plain HTTP, and this is TLS; use http:// and not https://"
+            "this port speaks plain HTTP, but the client sent TLS; use http:// instead of https://"
         }
         (StatusCode::URI_TOO_LONG, _) => {
-            "the path and the query of a request have at most 65,534 bytes together"
+            "the path and the query of a request may have at most 65,534 bytes together"
         }
         (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, _) => {
-            "the head of this request is too large: it has more than 100 headers, or too many bytes"
+            "the head of the request is too large: it has more than 100 headers, or too many bytes"
         }
-        _ => "this is no HTTP/1.1 request: its first line or one of its headers is malformed",
+        _ => {
+            "this is not a valid HTTP/1.1 request: its first line or one of its headers is malformed"
+        }
     }
 }
 
@@ -344,7 +346,7 @@ mod tests {
         let slot = slot().await;
         let (mut socket, _far) = pair();
         drop(UnderWay::begin(&socket.exchange(), slot.activity().begin()));
-        assert!(slot.activity().is_busy(), "it is not flushed yet");
+        assert!(slot.activity().is_busy(), "the answer is not flushed yet");
         socket.flush().await.expect("it is written");
         assert!(!slot.activity().is_busy());
     }
@@ -353,7 +355,7 @@ mod tests {
         socket.shutdown().await.expect("it can be closed");
         drop(socket);
         let mut text = String::new();
-        far.read_to_string(&mut text).await.expect("it is text");
+        far.read_to_string(&mut text).await.expect("UTF-8 text");
         text
     }
 
@@ -377,7 +379,7 @@ mod tests {
         let under_way = UnderWay::begin(&socket.exchange(), slot.activity().begin());
         socket.write_all(BARE).await.expect("it is taken");
         drop(under_way);
-        // The answer is over, and it has not been flushed: this may still be its end.
+        // The answer is complete but not flushed, so this may still be its end.
         socket.write_all(BARE).await.expect("it is taken");
         let text = written(socket, far).await;
         assert_eq!(text.as_bytes(), [BARE, BARE].concat());

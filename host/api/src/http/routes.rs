@@ -1,4 +1,4 @@
-//! Every route of the HTTP face, and the OpenAPI document that is made of the same declarations.
+//! Every route of the HTTP server, and the OpenAPI document that is generated from the same declarations.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -30,22 +30,22 @@ use crate::limits::HTTP_JSON_BYTES_MAX;
 #[openapi(
     info(
         title = "Dataverse",
-        description = "A peer-to-peer file store: files go in at one node and come out at any other.\n\nEvery error is `application/problem+json` (RFC 9457).",
+        description = "A peer-to-peer file store: upload a file to any node and read it from any other.\n\nEvery error is `application/problem+json` (RFC 9457).",
     ),
     tags(
-        (name = "files", description = "Files go in, come out and go away."),
-        (name = "search", description = "Where files are."),
+        (name = "files", description = "Store, read and delete files."),
+        (name = "search", description = "Find files."),
         (name = "network", description = "Links and members."),
-        (name = "node", description = "This node."),
-        (name = "policies", description = "Who decides placement, eviction and relocation here, and how that changes while it runs."),
-        (name = "page", description = "What a person's browser loads."),
+        (name = "node", description = "The state of this node."),
+        (name = "policies", description = "The policies that decide placement, eviction and relocation on this node; they can be changed while it runs."),
+        (name = "page", description = "The page for browsers."),
     )
 )]
 struct Document;
 
 fn declared() -> OpenApiRouter<Site> {
-    // Files stream through the form, and those of policies have a bound of their own; all other bodies that
-    // are collected are small.
+    // Files stream through the form, and policies' files have a bound of their own; all other bodies are small and
+    // are read whole.
     let form = routes!(form::post_files).map(|route| route.layer(DefaultBodyLimit::disable()));
     let files_of_policies = routes!(policies::files::put_policy, policies::files::delete_policy)
         .map(|route| route.layer(DefaultBodyLimit::disable()));
@@ -79,7 +79,7 @@ fn declared() -> OpenApiRouter<Site> {
         .routes(routes!(page::style))
 }
 
-/// The routes, and what is answered where there is none.
+/// The routes, and the responses where none matches.
 pub(super) fn router(
     node_api: Arc<dyn NodeApi>,
     policy_api: Arc<dyn PolicyApi>,
@@ -87,7 +87,7 @@ pub(super) fn router(
     spool: PathBuf,
 ) -> Router {
     let (router, mut document) = declared().split_for_parts();
-    // `*` is how the router says that a parameter goes across `/`; OpenAPI has no word for it.
+    // `*` is the router's syntax for a parameter that spans `/`; OpenAPI has no equivalent.
     let paths = std::mem::take(&mut document.paths.paths);
     let paths = paths
         .into_iter()
@@ -112,21 +112,24 @@ pub(super) fn router(
         })
 }
 
-/// What any request may be answered, whatever it asks for.
+/// Responses that any request may get.
 const COMMON_ANSWERS: [(&str, &str); 4] = [
-    ("400", "The target, a header or the body can not be read."),
+    ("400", "The target, a header or the body is malformed."),
     (
         "403",
-        "A page of another site asked for this through a browser.",
+        "The request came from a page of another site, through a browser.",
     ),
-    ("421", "`Host` is no name of this node; see `http_hosts`."),
+    (
+        "421",
+        "The node does not answer to the name in `Host`; see the setting `http_hosts`.",
+    ),
     (
         "503",
-        "The node answers as many requests as it can, or is stopping; `Retry-After` says when to come again.",
+        "The node has reached its limit of concurrent requests, or is stopping; `Retry-After` says when to try again.",
     ),
 ];
 
-/// Adds them wherever a route does not say more of that status.
+/// Adds them to every route that does not document that status itself.
 fn add_common_answers(document: &mut Value) {
     let paths = document["paths"].as_object_mut().into_iter().flatten();
     for (_, item) in paths {
@@ -147,10 +150,10 @@ fn add_common_answers(document: &mut Value) {
     }
 }
 
-/// This document.
+/// This OpenAPI document.
 #[utoipa::path(
     get, path = "/v1/openapi.json", tag = "node",
-    responses((status = 200, description = "Every path, parameter and answer of this server.", content_type = "application/json"))
+    responses((status = 200, description = "Every path, parameter and response of this server.", content_type = "application/json"))
 )]
 async fn document(State(site): State<Site>) -> Response {
     let document: Bytes = site.document.clone();

@@ -1,4 +1,4 @@
-//! `/v1/scrub`: the check of all content on this node, begun and shown.
+//! `/v1/scrub`: starts a scrub of this node and shows its progress.
 
 use axum::Json;
 use axum::extract::State;
@@ -11,43 +11,44 @@ use utoipa::ToSchema;
 use super::Site;
 use super::problem::{Problem, ProblemBody};
 
-/// How far the check of all content is, and what became of bad copies, whoever found them.
+/// The progress of the scrub of all content, and the state of bad copies, whether a scrub or something else found
+/// them.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Scrub {
-    /// A pass is under way.
+    /// A pass is in progress.
     running: bool,
-    /// Only in answer to what begins a pass: one was under way already, and no other was begun.
+    /// Only in the answer to a request that starts a pass: one was already in progress, and no other was started.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     joined: Option<bool>,
-    /// When the last pass began, in milliseconds since 1970; null when none ever did.
+    /// When the last pass began, in milliseconds since 1970; null if there was none.
     began: Option<u64>,
-    /// When a pass last ended; null when none ever did.
+    /// When a pass last ended, in milliseconds since 1970; null if none did.
     ended: Option<u64>,
     /// Files that the pass has checked.
     files_done: u64,
-    /// Those, and the ones that it has still to check.
+    /// All files of the pass, checked or not.
     files_total: u64,
-    /// Their bytes.
+    /// The bytes of the checked files.
     bytes_done: u64,
-    /// Their bytes.
+    /// The bytes of all files of the pass.
     bytes_total: u64,
-    /// Bad copies found since the pass began, or since the node started: by the pass, by a read, by another
-    /// node's.
+    /// Bad copies found since the pass began (since the node started if there was none): by the pass, by a read,
+    /// or by a read from another node.
     bad: u64,
-    /// Copies that could not be read in that time, and stay.
+    /// Copies that could not be read in that time. They are kept.
     unreadable: u64,
-    /// Replicas that were made good from another node in that time.
+    /// Replicas that were restored from another node in that time.
     mended: u64,
-    /// Replicas that are being made good.
+    /// Replicas that are being restored.
     mending: u64,
-    /// Replicas that can't be made good now: nobody who is there has them.
+    /// Replicas that can't be restored now, because no reachable node has a good copy.
     waiting: u64,
     /// Files of which no good copy is left; the first hundred by key.
     lost: Vec<String>,
-    /// How many those are.
+    /// The number of such files.
     lost_total: u64,
-    /// Bytes that a pass reads in a second at most; null when nothing holds it up.
+    /// The maximum bytes that a pass reads per second; null if unlimited.
     bytes_per_second: Option<u64>,
 }
 
@@ -76,25 +77,25 @@ impl From<ScrubStatus> for Scrub {
     }
 }
 
-/// Shows how far the check of all content is.
+/// Shows the progress of the scrub.
 #[utoipa::path(
     get, path = "/v1/scrub", tag = "node",
-    responses((status = 200, description = "How far it is, or how the last one ended.", body = Scrub))
+    responses((status = 200, description = "The progress, or the result of the last pass.", body = Scrub))
 )]
 pub(crate) async fn show_scrub(State(site): State<Site>) -> Json<Scrub> {
     Json(site.node_api.scrub_status().into())
 }
 
-/// Begins a check of all content.
+/// Starts a scrub.
 ///
-/// Every copy on this node is read at a set pace and compared with its digest. A bad replica is put aside and made
-/// good from another node.
+/// Every copy on this node is read at a limited rate and compared with its digest. A bad replica is quarantined
+/// and restored from another node.
 #[utoipa::path(
     post, path = "/v1/scrub", tag = "node",
     responses(
-        (status = 202, description = "It has begun.", body = Scrub),
-        (status = 200, description = "One is under way already.", body = Scrub),
-        (status = 500, description = "The node's own disk failed.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 202, description = "A scrub has started.", body = Scrub),
+        (status = 200, description = "A scrub is already in progress.", body = Scrub),
+        (status = 500, description = "This node's own disk failed.", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn begin_scrub(
@@ -105,7 +106,7 @@ pub(crate) async fn begin_scrub(
         Ok(true) => (StatusCode::ACCEPTED, false),
         Ok(false) => (StatusCode::OK, true),
         Err(error) => {
-            let detail = format!("the check could not be begun: {error}");
+            let detail = format!("could not start the scrub: {error}");
             return Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail));
         }
     };

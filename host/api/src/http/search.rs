@@ -1,4 +1,4 @@
-//! `GET /v1/search`: where a file is, or which files match, and how that was found out.
+//! `GET /v1/search`: finds a file, or the files that match a pattern, and reports how the search went.
 
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
@@ -18,16 +18,17 @@ use crate::limits::HTTP_SEARCH_HOPS_MAX;
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct SearchParameters {
-    /// One file, `user/name`. Either this or `q`.
+    /// A single file, `user/name`. Give either this or `q`.
     #[param(example = "ada/notes.txt", min_length = 3)]
     key: Option<String>,
-    /// A glob on the key: `*` within a segment, `**` across. Either this or `key`.
+    /// A glob on the key: `*` matches within a segment, `**` across segments. Give either this or `key`.
     #[param(example = "ada/*.txt", min_length = 1)]
     q: Option<String>,
-    /// Links crossed at most; the node's setting without it.
+    /// The maximum number of hops; the node's setting if absent.
     #[param(minimum = 0, maximum = 1_024)]
     hops: Option<u32>,
-    /// Hits of a glob at most; the node's setting without it. `truncated` says whether there are more.
+    /// The maximum number of hits of a glob; the node's setting if absent. `truncated` says whether there are
+    /// more.
     #[param(minimum = 1, maximum = 1_000)]
     limit: Option<u32>,
 }
@@ -37,28 +38,28 @@ pub(crate) struct SearchParameters {
 pub(crate) struct SearchResult {
     /// The key or the glob.
     query: String,
-    /// `found`; `not_found`: the whole reachable graph said no; `horizon`: the hop limit was reached;
-    /// `partial`: nodes gave no answer; `deadline`; `budget`.
+    /// `found`; `not_found`: every reachable node answered that it has no match; `horizon`: the hop limit was
+    /// reached; `partial`: nodes did not answer; `deadline`: time ran out; `budget`: too many nodes to ask.
     #[schema(example = "found")]
     outcome: &'static str,
-    /// No nearer copy can exist: every nearer node said no.
+    /// No nearer copy exists: every nearer node answered that it has none.
     exact: bool,
-    /// What was found, nearest first; at most one for a key.
+    /// The copies found, nearest first; at most one for a key.
     hits: Vec<Hit>,
-    /// More files match the glob than `limit`: `hits` is not all. `false` with an `outcome` other than `found` says
-    /// only that the limit was not what ended the search.
+    /// More files match the glob than `limit`, so `hits` is incomplete. `false` with an `outcome` other than
+    /// `found` only says that the limit was not what ended the search.
     truncated: bool,
-    /// Names of the nodes from this one to the hit; for a key only.
+    /// The names of the nodes from this one to the hit; only for a key.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     path: Option<Vec<String>>,
-    /// Nodes asked over the network.
+    /// The number of nodes asked over the network.
     probes: u32,
-    /// Levels asked beyond this node itself.
+    /// The number of levels asked, not counting this node itself.
     levels: u32,
-    /// Nodes that gave no answer.
+    /// Nodes that did not answer.
     unanswered: Vec<Unanswered>,
-    /// How long it took, in milliseconds.
+    /// The duration in milliseconds.
     elapsed_ms: f64,
 }
 
@@ -66,33 +67,33 @@ pub(crate) struct SearchResult {
 #[derive(Serialize, ToSchema)]
 #[schema(as = SearchHit)]
 pub(crate) struct Hit {
-    /// The file.
+    /// The file's key.
     key: String,
-    /// Bytes.
+    /// The size in bytes.
     size: u64,
-    /// BLAKE3 of the content, 64 hexadecimal digits.
+    /// The BLAKE3 digest of the content, 64 hexadecimal digits.
     digest: String,
-    /// Which version it is.
+    /// The version.
     version: String,
-    /// Its media type.
+    /// The media type.
     content_type: String,
-    /// Name of the node that has it.
+    /// The name of the node that has it.
     node: String,
-    /// Links from here.
+    /// Hops from this node.
     hops: u32,
     /// `replica` or `cached`.
     #[schema(example = "replica")]
     role: &'static str,
 }
 
-/// A node that gave no answer.
+/// A node that did not answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct Unanswered {
     /// Its name.
     node: String,
-    /// Where it was asked.
+    /// The address at which it was asked.
     address: String,
-    /// Seconds for which it has been silent already, as far as this node knows; null when it does not.
+    /// Seconds since it stopped answering, as far as this node knows; null if it does not know.
     silent_for_s: Option<u64>,
 }
 
@@ -121,13 +122,13 @@ impl From<FoundHit> for Hit {
     }
 }
 
-/// Searches over the links, breadth first.
+/// Searches the network breadth-first over the links.
 #[utoipa::path(
     get, path = "/v1/search", tag = "search", params(SearchParameters),
     responses(
-        (status = 200, description = "How the search ended; a miss is an answer too.", body = SearchResult),
-        (status = 400, description = "A parameter makes no sense.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 429, description = "As many searches are under way as may be; `Retry-After` says when to come again.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 200, description = "How the search ended; a miss has this status as well.", body = SearchResult),
+        (status = 400, description = "A parameter is invalid.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 429, description = "Too many searches are in progress; `Retry-After` says when to try again.", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn search(
@@ -152,7 +153,7 @@ fn asked(parameters: &SearchParameters) -> Result<(Query, SearchOptions), Proble
             Pattern::parse(glob).map_err(|error| Problem::bad_request(error.to_string()))?,
         ),
         _ => {
-            let detail = "say what to search for: either `key=user/name` or `q=` and a glob";
+            let detail = "give exactly one of `key=user/name` and `q=GLOB`";
             return Err(Problem::bad_request(detail));
         }
     };
@@ -160,7 +161,7 @@ fn asked(parameters: &SearchParameters) -> Result<(Query, SearchOptions), Proble
         .hops
         .is_some_and(|hops| hops > HTTP_SEARCH_HOPS_MAX)
     {
-        let detail = format!("`hops` is at most {HTTP_SEARCH_HOPS_MAX}");
+        let detail = format!("`hops` must be at most {HTTP_SEARCH_HOPS_MAX}");
         return Err(Problem::bad_request(detail));
     }
     let limits = 1..=SEARCH_HITS_MAX;
@@ -168,7 +169,7 @@ fn asked(parameters: &SearchParameters) -> Result<(Query, SearchOptions), Proble
         .limit
         .is_some_and(|limit| !limits.contains(&limit))
     {
-        let detail = format!("`limit` is from 1 to {SEARCH_HITS_MAX}");
+        let detail = format!("`limit` must be from 1 to {SEARCH_HITS_MAX}");
         return Err(Problem::bad_request(detail));
     }
     let options = SearchOptions {

@@ -1,8 +1,8 @@
-//! The HTTP server's life: accept, serve, stop.
+//! The lifetime of the HTTP server: accept, serve, stop.
 //!
-//! Stopping is orderly at first: no new connection is accepted, idle ones are closed, requests under way
-//! go on. What isn't done by the deadline is cut off. When [`serve`] returns, or is dropped, nothing of
-//! it goes on.
+//! Stopping is graceful at first: no new connection is accepted, idle ones are closed, and requests in progress
+//! continue. What isn't done by the deadline is cut off. When [`serve`] returns, or is dropped, nothing of it
+//! keeps running.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -38,16 +38,16 @@ use super::overload::overload;
 use super::problem::Problem;
 use super::{Around, routes};
 
-/// How often recorded samples are folded into their buckets.
+/// How often recorded samples are folded into their histogram buckets.
 const FOLD_EVERY: Duration = Duration::from_secs(5);
 /// How long connections may take to notice that they were cut off.
 const CUT_OFF: Duration = Duration::from_secs(1);
 
-/// Serves a node and the desk of its policies over HTTP until `shutdown` is done, then finishes what is in flight within
+/// Serves a node and its policy API over HTTP until `shutdown` completes, then finishes what is in progress within
 /// `settings.node_shutdown`.
 ///
 /// # Errors
-/// None: an accept that fails is tried again.
+/// None: a failed accept is retried.
 pub async fn serve(
     listener: TcpListener,
     driver: Arc<Driver>,
@@ -97,14 +97,14 @@ pub(super) async fn serve_node(
     }
     warn!(
         waited_ms = settings.node_shutdown.as_millis(),
-        "requests were cut off"
+        "cut off unfinished requests at shutdown"
     );
     ended.cancel();
     all_ended(&mut connections, CUT_OFF).await;
     Ok(())
 }
 
-/// Never ends.
+/// Accepts connections. Never ends.
 async fn let_in(
     mut door: Door,
     attendant: &Attendant,
@@ -117,7 +117,7 @@ async fn let_in(
     }
 }
 
-/// Never ends.
+/// Folds samples. Never ends.
 async fn fold(node_api: &dyn NodeApi) {
     let mut ticks = interval(FOLD_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -153,7 +153,7 @@ fn app(
     .layer(from_fn(always))
 }
 
-/// Gives up on a request when the server has waited long enough.
+/// Abandons a request once the server has waited long enough.
 async fn cut_off(State(ended): State<CancellationToken>, request: Request, next: Next) -> Response {
     tokio::select! {
         response = next.run(request) => response,

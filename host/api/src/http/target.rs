@@ -1,9 +1,9 @@
-//! The target of a request: its path and its query, judged before any handler sees them.
+//! Validates the target of a request, its path and query, before any handler sees them.
 //!
-//! A handler decodes leniently: bytes that are no UTF-8 become `\u{FFFD}`, a broken escape stands for itself, a
-//! parameter that it does not know is overlooked, and of one that came twice one is. Each time the answer is to
-//! another question than the one that was asked. So all of that is refused here, in one place, for every route,
-//! and which parameters a route knows is read from its declaration.
+//! Handlers decode leniently: invalid UTF-8 becomes `\u{FFFD}`, a broken escape is taken literally, an unknown
+//! parameter is ignored, and of a repeated one only one counts. Each would answer another question than the one
+//! that was asked. So all of that is refused here, in one place, for every route. The parameters of a route are
+//! read from its OpenAPI declaration.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,12 +18,12 @@ use super::files::path::PREFIX;
 use super::percent::{PercentError, decode};
 use super::problem::Problem;
 
-/// The parameters in the query of every operation, by path and method in lower case.
+/// The query parameters of every operation, by path and lower-case method.
 #[derive(Debug, Default)]
 pub(super) struct Declared(HashMap<(String, String), Vec<String>>);
 
 impl Declared {
-    /// As the OpenAPI document has them.
+    /// As declared in the OpenAPI document.
     pub(super) fn of(document: &Value) -> Self {
         let mut declared = HashMap::new();
         let paths = document["paths"].as_object().into_iter().flatten();
@@ -40,8 +40,8 @@ impl Declared {
         Self(declared)
     }
 
-    /// `None` where no operation is declared, or one whose parameters are nobody's business: what watches over a
-    /// node or opens its page may add some of its own.
+    /// `None` where no operation is declared, or where unknown parameters are allowed: monitoring tools and links
+    /// to the page may add some of their own.
     fn names(&self, route: &str, method: &Method) -> Option<&[String]> {
         if !(route.starts_with("/v1/") || route == "/config") {
             return None;
@@ -49,7 +49,7 @@ impl Declared {
         let path = route.replace("{*", "{");
         let find = |method: &str| self.0.get(&(path.clone(), method.to_owned()));
         let method = method.as_str().to_ascii_lowercase();
-        // What answers GET answers HEAD.
+        // HEAD takes the same parameters as GET.
         let found = find(&method).or_else(|| find("get").filter(|_| method == "head"));
         found.map(Vec::as_slice)
     }
@@ -70,27 +70,27 @@ pub(super) async fn target(
 }
 
 fn judge(uri: &Uri, names: Option<&[String]>) -> Result<(), Problem> {
-    // The path of a file is judged with its key.
+    // The path of a file is validated with its key.
     if !uri.path().starts_with(PREFIX) {
-        let refused = |error| Problem::bad_request(format!("the path can't be read: {error}"));
+        let refused = |error| Problem::bad_request(format!("the path is invalid: {error}"));
         decode(uri.path()).map_err(refused)?;
     }
     let mut seen: Vec<String> = Vec::new();
     let query = uri.query().unwrap_or_default();
     for (name, value) in pairs(query) {
         let unreadable =
-            |error: PercentError| Problem::bad_request(format!("the query can't be read: {error}"));
+            |error: PercentError| Problem::bad_request(format!("the query is invalid: {error}"));
         let name = decode(&name.replace('+', " "))
             .map_err(unreadable)?
             .into_owned();
-        let refused = |error| Problem::bad_request(format!("`{name}` can't be read: {error}"));
+        let refused = |error| Problem::bad_request(format!("`{name}` is invalid: {error}"));
         decode(value).map_err(refused)?;
         let Some(names) = names else { continue };
         if !names.contains(&name) {
             return Err(unknown(&name, names));
         }
         if seen.contains(&name) {
-            let detail = format!("`{name}` is there more than once");
+            let detail = format!("`{name}` occurs more than once");
             return Err(Problem::bad_request(detail));
         }
         seen.push(name);
@@ -108,9 +108,9 @@ fn unknown(name: &str, names: &[String]) -> Problem {
     let name: String = name.chars().take(SHOWN_CHARS_MAX).collect();
     let known: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
     Problem::bad_request(match known.is_empty() {
-        true => format!("there is no parameter `{name}` here, nor any other"),
+        true => format!("unknown parameter `{name}`; this path takes none"),
         false => format!(
-            "there is no parameter `{name}` here; there is {}",
+            "unknown parameter `{name}`; this path takes {}",
             known.join(", ")
         ),
     })
@@ -125,7 +125,7 @@ mod tests {
     #[track_caller]
     fn check(target: &str, is_fine: bool) {
         let names = ["key".to_owned(), "q".to_owned()];
-        let uri = target.parse().expect("it is a URI");
+        let uri = target.parse().expect("a valid URI");
         assert_eq!(judge(&uri, Some(&names)).is_ok(), is_fine, "{target}");
     }
 
@@ -160,7 +160,7 @@ mod tests {
             check(&format!("/x?key={text}"), false);
             check(&format!("/x?{text}=1"), false);
             check(&format!("/x/{text}"), false);
-            let uri = format!("/?{text}").parse().expect("it is a URI");
+            let uri = format!("/?{text}").parse().expect("a valid URI");
             assert!(judge(&uri, None).is_err(), "{text}");
         }
     }

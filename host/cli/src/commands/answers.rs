@@ -1,4 +1,4 @@
-//! What nodes answer, as far as it is printed for people. `--json` prints the answers themselves.
+//! The parts of nodes' answers that are printed for people. `--json` prints the answers themselves.
 
 use serde::Deserialize;
 
@@ -12,11 +12,11 @@ pub(super) struct Stored {
     pub(super) replicas: Vec<String>,
     pub(super) degraded: bool,
     pub(super) unchanged: bool,
-    /// Earlier releases don't say; their status tells.
+    /// Absent in earlier releases, where the status says it.
     pub(super) replaced: Option<bool>,
 }
 
-/// How a search went.
+/// The result of a search.
 #[derive(Debug, Deserialize)]
 pub(super) struct Found {
     pub(super) outcome: String,
@@ -29,7 +29,7 @@ pub(super) struct Found {
     #[serde(default)]
     pub(super) unanswered: Vec<Unanswered>,
     pub(super) elapsed_ms: f64,
-    /// Earlier releases don't say.
+    /// Absent in earlier releases.
     pub(super) truncated: Option<bool>,
 }
 
@@ -46,12 +46,12 @@ pub(super) struct Hit {
     pub(super) role: String,
 }
 
-/// A node that gave a search no answer.
+/// A node that did not answer a search.
 #[derive(Debug, Deserialize)]
 pub(super) struct Unanswered {
     pub(super) node: String,
     pub(super) address: String,
-    /// Earlier releases don't say.
+    /// Absent in earlier releases.
     pub(super) silent_for_s: Option<u64>,
 }
 
@@ -83,7 +83,7 @@ pub(super) struct Member {
     pub(super) silent_for_s: Option<u64>,
 }
 
-/// What a node says of itself.
+/// A node's status.
 #[derive(Debug, Deserialize)]
 pub(super) struct StatusAnswer {
     pub(super) name: String,
@@ -104,11 +104,11 @@ pub(super) struct StatusAnswer {
     pub(super) repair: Repair,
     #[serde(default)]
     pub(super) drain: Drained,
-    /// Earlier releases don't say.
+    /// Absent in earlier releases.
     pub(super) scrub: Option<Scrub>,
 }
 
-/// A node that another would hear and does not.
+/// A node that another expects to hear from but does not.
 #[derive(Debug, Deserialize)]
 pub(super) struct Silent {
     pub(super) node: String,
@@ -118,13 +118,13 @@ pub(super) struct Silent {
     pub(super) last_error: Option<String>,
 }
 
-/// Something that an operator has to see to.
+/// Something that an operator must act on.
 #[derive(Debug, Deserialize)]
 pub(super) struct NodeProblem {
     pub(super) detail: String,
 }
 
-/// How far repair is.
+/// The progress of re-replication.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Repair {
     pub(super) waiting: Total,
@@ -133,7 +133,7 @@ pub(super) struct Repair {
     pub(super) bytes: u64,
 }
 
-/// How far the emptying of a node is.
+/// The progress of draining a node.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Drained {
     pub(super) draining: bool,
@@ -141,11 +141,11 @@ pub(super) struct Drained {
     pub(super) left: Total,
 }
 
-/// How far the check of all content is.
+/// The progress of a scrub.
 #[derive(Debug, Deserialize)]
 pub(super) struct Scrub {
     pub(super) running: bool,
-    /// Said in answer to what begins one: one was under way already.
+    /// Only in the answer to a request that starts a scrub: one was already in progress.
     pub(super) joined: Option<bool>,
     pub(super) ended: Option<u64>,
     pub(super) files_done: u64,
@@ -161,7 +161,7 @@ pub(super) struct Scrub {
     pub(super) lost_total: u64,
 }
 
-/// So many files of so many bytes.
+/// A number of files and their bytes.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Total {
     pub(super) files: u64,

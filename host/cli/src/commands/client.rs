@@ -1,4 +1,4 @@
-//! The HTTP client of the commands: from a request to an answer, or to a failure that says what to do.
+//! The HTTP client of the commands: turns a request into an answer, or into a failure that says what to do.
 
 use std::error::Error as _;
 use std::time::Duration;
@@ -20,23 +20,23 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'.')
     .remove(b'~');
 
-/// How long a connection may take.
+/// The time limit on connecting.
 const CONNECT: Duration = Duration::from_secs(5);
-/// How long an answer may stand still.
+/// The time limit on a pause within an answer.
 const STILL: Duration = Duration::from_secs(60);
 
 /// A node to ask.
 #[derive(Debug)]
 pub(super) struct Client {
     http: reqwest::Client,
-    /// For uploads and swaps, in which nothing comes back for as long as they take.
+    /// For uploads and policy changes, where nothing comes back for as long as they take.
     patient: reqwest::Client,
     base: String,
-    /// The proxy that the environment names for it.
+    /// The proxy that the environment configures for this node.
     proxy: Option<String>,
 }
 
-/// What a node says when it refuses (RFC 9457).
+/// The body of a node's refusal (RFC 9457).
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Problem {
@@ -45,7 +45,7 @@ struct Problem {
 }
 
 impl Client {
-    /// A client of the node at this URL; `host:port` will do.
+    /// A client of the node at this URL; `host:port` is accepted too.
     pub(super) fn new(node: &str) -> Result<Self, Failure> {
         let base = base(node)?;
         let proxy = proxy::of(&base);
@@ -82,17 +82,17 @@ impl Client {
         format!("{}/v1/files/{}", self.base, segments.join("/"))
     }
 
-    /// A request to any other path, given escaped.
+    /// A request to any other path, already escaped.
     pub(super) fn request(&self, method: reqwest::Method, path: &str) -> RequestBuilder {
         self.http.request(method, format!("{}{path}", self.base))
     }
 
-    /// The same for what takes a node longer than answers usually do.
+    /// The same for requests that take a node longer than usual.
     pub(super) fn patient_request(&self, method: reqwest::Method, path: &str) -> RequestBuilder {
         self.patient.request(method, format!("{}{path}", self.base))
     }
 
-    /// Sends a request; any answer is one.
+    /// Sends a request and returns the answer, whatever its status.
     pub(super) async fn send(&self, request: RequestBuilder) -> Result<Response, Failure> {
         request.send().await.map_err(|error| self.broken(&error))
     }
@@ -121,13 +121,13 @@ impl Client {
             (_, detail) => detail.to_owned(),
         };
         Err(match status {
-            // The node passes on that another one can't be reached.
+            // The node reports that it could not reach another one.
             StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => Failure::Unreachable(sentence),
             _ => Failure::refused(sentence),
         })
     }
 
-    /// Asks for text.
+    /// Sends a request and reads the answer as text.
     pub(super) async fn ask_text(&self, request: RequestBuilder) -> Result<String, Failure> {
         let response = self.ask(request).await?;
         self.text(response).await
@@ -143,7 +143,7 @@ impl Client {
         {
             if bytes.len() + chunk.len() > limits::ANSWER_BYTES_MAX {
                 return Err(Failure::refused(format!(
-                    "the node's answer is longer than {} bytes",
+                    "the node's answer has more than {} bytes",
                     limits::ANSWER_BYTES_MAX
                 )));
             }
@@ -152,26 +152,26 @@ impl Client {
         String::from_utf8(bytes).map_err(|_| Failure::refused("the node's answer is not UTF-8"))
     }
 
-    /// What a failed exchange means to the user.
+    /// Explains a failed exchange to the user.
     pub(super) fn broken(&self, error: &reqwest::Error) -> Failure {
         let cause = root_cause(error);
         let place = self.place();
         Failure::Unreachable(if error.is_connect() {
             format!(
-                "can't reach the node at {place}: {cause}. Is it running? --node URL or DATAVERSE_NODE names another"
+                "can't reach the node at {place}: {cause}. Is it running? To ask another node, use --node URL or DATAVERSE_NODE"
             )
         } else if is_no_http(error) {
             self.no_node("it does not speak HTTP/1.1")
         } else {
-            format!("the connection with the node at {place} broke: {cause}")
+            format!("the connection to the node at {place} broke: {cause}")
         })
     }
 
-    /// That something else is where a node was meant to be.
+    /// Explains that the address is not a node's.
     fn no_node(&self, what: &str) -> String {
         format!(
-            "what answers at {} is no node's HTTP address: {what}. A node says where it is in the line that it prints \
-             when it is ready (http=…; grpc=… is for other nodes)",
+            "no Dataverse node answers HTTP at {}: {what}. A node prints its HTTP address when it is ready, as http=…; \
+             grpc=… is for other nodes",
             self.place()
         )
     }
@@ -180,18 +180,18 @@ impl Client {
         match &self.proxy {
             None => self.base.clone(),
             Some(proxy) => format!(
-                "{} through the proxy {proxy}, which the environment names (NO_PROXY takes hosts out)",
+                "{} through the proxy {proxy} from the environment (NO_PROXY excludes hosts)",
                 self.base
             ),
         }
     }
 }
 
-/// What hyper says of a server that speaks before it is asked, as those of gRPC, SSH and mail do; there is no other
-/// way to tell.
+/// hyper's error when a server speaks first, as gRPC, SSH and mail servers do; there is no other way to detect
+/// that.
 const SPOKE_FIRST: &str = "received unexpected message from connection";
 
-/// Whether what came back is no HTTP/1.1.
+/// Whether the response is not HTTP/1.1.
 fn is_no_http(error: &reqwest::Error) -> bool {
     let mut cause = error.source();
     while let Some(source) = cause {
@@ -204,12 +204,12 @@ fn is_no_http(error: &reqwest::Error) -> bool {
     false
 }
 
-/// A segment of a path.
+/// Escapes a segment of a path.
 pub(super) fn escaped(segment: &str) -> String {
     utf8_percent_encode(segment, ESCAPED).to_string()
 }
 
-/// `name=value` pairs, as in a query and in a form.
+/// Encodes `name=value` pairs, as in a query or a form.
 pub(super) fn pairs(pairs: &[(&str, &str)]) -> String {
     let pairs: Vec<String> = pairs
         .iter()
@@ -218,15 +218,15 @@ pub(super) fn pairs(pairs: &[(&str, &str)]) -> String {
     pairs.join("&")
 }
 
-/// Reads what a node answered.
+/// Parses a node's answer.
 pub(super) fn understood<T: DeserializeOwned>(text: &str) -> Result<T, Failure> {
     serde_json::from_str(text).map_err(|error| {
         let question = match error.is_data() {
-            true => "Are its version and this one's the same?",
-            false => "Is it a node that answers there?",
+            true => "Do the node and this program have the same version?",
+            false => "Is this the address of a Dataverse node?",
         };
         Failure::refused(format!(
-            "the node's answer can't be understood: {error}. {question}"
+            "can't parse the node's answer: {error}. {question}"
         ))
     })
 }
@@ -234,17 +234,17 @@ pub(super) fn understood<T: DeserializeOwned>(text: &str) -> Result<T, Failure> 
 fn base(node: &str) -> Result<String, Failure> {
     let wrong = |reason: &str| {
         Failure::Usage(format!(
-            "--node {node:?}: {reason}; it is an address such as http://127.0.0.1:8080"
+            "--node {node:?}: {reason}; expected an address such as http://127.0.0.1:8080"
         ))
     };
     let with_scheme = match node.split_once("://") {
         None => format!("http://{node}"),
         Some(("http", _)) => node.to_owned(),
-        Some(_) => return Err(wrong("only http is spoken")),
+        Some(_) => return Err(wrong("only http is supported")),
     };
     let url = reqwest::Url::parse(&with_scheme).map_err(|error| wrong(&error.to_string()))?;
     if url.query().is_some() || url.fragment().is_some() {
-        return Err(wrong("there is more than an address"));
+        return Err(wrong("it has more than an address"));
     }
     Ok(url.as_str().trim_end_matches('/').to_owned())
 }
@@ -281,7 +281,7 @@ mod tests {
 
     #[test]
     fn keys_are_escaped_by_segment() {
-        let client = Client::new("h:1").expect("it is an address");
+        let client = Client::new("h:1").expect("a valid address");
         let key = Key::parse("ada/a b/50%#?ü").expect("a key");
         assert_eq!(
             client.file_url(&key),

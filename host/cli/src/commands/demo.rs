@@ -1,4 +1,4 @@
-//! `demo`: real nodes in one process that tell the story of the network.
+//! `demo`: runs several real nodes in one process and shows what the network does.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,28 +9,28 @@ use super::failure::Failure;
 use crate::demo::{DemoOptions, DemoPlace, Shape};
 use crate::limits;
 
-/// Start a small network in this process and tell what happens in it
+/// Start a small network in this process and show what happens in it
 ///
-/// Real nodes on real sockets: they link, take files, find them, keep copies nearer to their readers, and
-/// lose a node. Then the network stays up with its page open for you.
+/// Runs real nodes on real sockets: they link, store and find files, keep copies near their readers, swap
+/// policies, and lose a node. Afterwards the network keeps running, so that you can try it out.
 #[derive(Debug, clap::Args)]
 pub(super) struct Demo {
-    /// How many nodes
+    /// The number of nodes
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = nodes)]
     nodes: usize,
-    /// How they are linked
+    /// How the nodes are linked
     #[arg(long, default_value = "line")]
     shape: Shape,
-    /// Where the first node answers HTTP; port 0 picks one
+    /// The HTTP address of the first node; port 0 picks a free port
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080", value_parser = address::to_listen_on)]
     http: SocketAddr,
-    /// Keep the nodes' data in this folder [default: a folder that is removed at the end]
+    /// Keep the nodes' data in this folder [default: a temporary folder]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Keep the nodes' data in memory
     #[arg(long, conflicts_with = "data")]
     ephemeral: bool,
-    /// Leave when the story is told, with 1 if any step did not hold
+    /// Exit after the last step, with 1 if any step failed
     #[arg(long)]
     exit: bool,
 }
@@ -41,10 +41,10 @@ impl Demo {
     }
 
     fn options(self) -> Result<DemoOptions, Failure> {
-        // A demonstration has no `--insecure`: it is for this machine.
+        // The demo has no `--insecure`: it is for this machine only.
         if !self.http.ip().to_canonical().is_loopback() {
             return Err(Failure::Usage(format!(
-                "--http {} can be reached from other machines; a demonstration answers on 127.0.0.1 only",
+                "--http {}: other machines can reach this address; the demo only listens on 127.0.0.1",
                 self.http
             )));
         }
@@ -63,7 +63,7 @@ impl Demo {
     }
 }
 
-/// A story needs somebody to talk to.
+/// The demo needs at least two nodes.
 fn nodes(text: &str) -> Result<usize, String> {
     text.parse()
         .ok()

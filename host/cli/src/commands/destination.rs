@@ -1,14 +1,14 @@
-//! Where a command writes a file, and what becomes of what is there already.
+//! Where a command writes a file, and how it treats whatever exists there.
 //!
-//! - Nothing is there: the file appears when it is complete, and never in place of one that appeared meanwhile.
-//! - A regular file is there: it is overwritten only with `--force` or after a yes on the terminal. It stays the
-//!   same file: the content is copied into it, so its mode, owner, hard links and the links that lead to it
-//!   stay. A rename would keep readers from seeing half of it, but would part it from its other names, its
-//!   access lists and whatever is mounted on it; until the copy is whole, the content lies complete in the
-//!   file that it is copied from. If another file has its name by then, that one is left alone.
-//! - A device, a FIFO or an open file of this process (`/dev/stdout`, `/dev/fd/3`, `>(command)`) is there: it is
-//!   written through, never renamed, truncated or removed.
-//! - A socket, a folder or a link that leads nowhere is refused.
+//! - Nothing: the file appears once it is complete, and never replaces one that appeared in the meantime.
+//! - A regular file: it is overwritten only with `--force` or after a yes on the terminal. It remains the same
+//!   file: the content is copied into it, so its mode, owner, hard links and the symbolic links to it are kept. A
+//!   rename would keep readers from seeing half of it, but would detach it from its other names, its access lists
+//!   and whatever is mounted on it. Until the copy is complete, the content is kept in the file that it is copied
+//!   from. If another file has taken its name in the meantime, that one is left alone.
+//! - A device, a FIFO or an open file of this process (`/dev/stdout`, `/dev/fd/3`, `>(command)`): it is written to
+//!   as a stream, never renamed, truncated or removed.
+//! - A socket, a folder or a dangling link is refused.
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, Write as _};
@@ -21,7 +21,7 @@ use tempfile::TempPath;
 use super::failure::Failure;
 use super::screen::Screen;
 
-/// As many links are followed on the way to a descriptor, as Linux follows.
+/// The number of links followed on the way to a descriptor; Linux's own limit.
 const LINKS_MAX: usize = 40;
 
 /// A place that may be written to.
@@ -29,15 +29,15 @@ const LINKS_MAX: usize = 40;
 pub(super) enum Destination {
     /// Standard output of this process.
     Stdout,
-    /// A device, a FIFO or a descriptor, which takes bytes as they come.
+    /// A device, a FIFO or a descriptor, which takes bytes as they arrive.
     Stream(PathBuf),
-    /// Nothing is there yet.
+    /// Nothing exists there yet.
     New(PathBuf),
     /// A regular file that may be overwritten, this one and no other; links to it are followed.
     Existing(PathBuf, FileId),
 }
 
-/// Which file it is, whatever its name.
+/// Identifies a file regardless of its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct FileId {
     device: u64,
@@ -52,23 +52,23 @@ impl FileId {
         }
     }
 
-    /// Makes sure that this is still it.
+    /// Checks that this is still the same file.
     fn check(self, metadata: &Metadata) -> io::Result<()> {
         if Self::of(metadata) == self {
             return Ok(());
         }
         Err(io::Error::new(
             io::ErrorKind::AlreadyExists,
-            "another file was put in its place meanwhile, and is left alone",
+            "another file has replaced it in the meantime, and was left alone",
         ))
     }
 }
 
 impl Destination {
-    /// Looks at what is there, and asks whether it may be overwritten if need be.
+    /// Examines what exists at `path`, and asks whether it may be overwritten if necessary.
     ///
     /// # Errors
-    /// [`Failure::Refused`] when it may not be, or can't be written to at all.
+    /// [`Failure::Refused`] if it may not be overwritten, or can't be written to at all.
     pub(super) fn claim(
         path: &Path,
         force: bool,
@@ -77,7 +77,7 @@ impl Destination {
         Self::claim_unless(path, |_| force, screen)
     }
 
-    /// As [`Destination::claim`]; an existing file is not asked about when `is_free` says that it may go.
+    /// Like [`Destination::claim`], but does not ask about an existing file for which `is_free` returns true.
     pub(super) fn claim_unless(
         path: &Path,
         is_free: impl FnOnce(&Path) -> bool,
@@ -88,23 +88,21 @@ impl Destination {
             return Ok(found);
         };
         let shown = path.display();
-        if is_free(file) || screen.confirm(&format!("{shown} is there already; overwrite it?")) {
+        if is_free(file) || screen.confirm(&format!("{shown} already exists; overwrite it?")) {
             return Ok(found);
         }
         Err(Failure::refused(format!(
-            "{shown} is there already; --force overwrites it"
+            "{shown} already exists; use --force to overwrite it"
         )))
     }
 
-    /// What is there.
+    /// Examines what exists at `path`.
     fn look(path: &Path) -> Result<Self, Failure> {
         let shown = path.display();
         let refused =
             |reason: &str| Err(Failure::refused(format!("can't write {shown}: {reason}")));
         if path.as_os_str().is_empty() {
-            return Err(Failure::Usage(
-                "an empty name is no name of a file".to_owned(),
-            ));
+            return Err(Failure::Usage("a file name can't be empty".to_owned()));
         }
         match descriptor(path) {
             Some(1) => return Ok(Self::Stdout),
@@ -118,10 +116,10 @@ impl Destination {
         };
         let kind = metadata.file_type();
         if kind.is_dir() {
-            return refused("it is a folder; name a file in it");
+            return refused("it is a folder; give the name of a file in it");
         }
         if kind.is_socket() {
-            return refused("it is a socket, which takes no file");
+            return refused("it is a socket, to which no file can be written");
         }
         if !kind.is_file() {
             return Ok(Self::Stream(path.to_owned()));
@@ -132,52 +130,52 @@ impl Destination {
         }
     }
 
-    /// Nothing is there, or a link to nothing.
+    /// Nothing exists there, or a dangling link.
     fn absent(path: &Path) -> Result<Self, Failure> {
         let shown = path.display();
         let refused =
             |reason: &str| Err(Failure::refused(format!("can't write {shown}: {reason}")));
         if let Ok(leads_to) = fs::read_link(path) {
             return refused(&format!(
-                "it is a link to {}, which is not there; make that file or remove the link",
+                "it is a link to {}, which does not exist; create that file or remove the link",
                 leads_to.display()
             ));
         }
         let ends_as_folder = path.as_os_str().as_encoded_bytes().ends_with(b"/");
         if ends_as_folder || path.file_name().is_none() {
-            return refused("there is no such folder");
+            return refused("no such folder");
         }
         let folder = folder_of(path);
         if !folder.is_dir() {
-            return refused(&format!("{} is no folder that is there", folder.display()));
+            return refused(&format!("{} is not an existing folder", folder.display()));
         }
         Ok(Self::New(path.to_owned()))
     }
 
-    /// Opens what takes bytes as they come. A FIFO that nobody reads yet is waited for.
+    /// Opens a destination that takes bytes as they arrive. Waits until a FIFO has a reader.
     pub(super) fn open_stream(path: &Path) -> io::Result<File> {
         use std::os::fd::AsFd as _;
         let descriptor = descriptor(path);
         if descriptor == Some(2) {
             return Ok(io::stderr().as_fd().try_clone_to_owned()?.into());
         }
-        // What a descriptor leads to may be a regular file, of which nothing shall be overwritten.
+        // A descriptor may refer to a regular file, of which nothing may be overwritten.
         let file = File::options()
             .write(true)
             .append(descriptor.is_some())
             .open(path)?;
         if descriptor.is_none() && file.metadata()?.is_file() {
             return Err(io::Error::other(
-                "a file was put in its place meanwhile; try again",
+                "a file has replaced it in the meantime; try again",
             ));
         }
         Ok(file)
     }
 
-    /// Writes all of a file at once.
+    /// Writes the whole content at once.
     ///
     /// # Errors
-    /// [`Failure::Refused`]; then an existing file is as it was, unless the disk failed while it was overwritten.
+    /// [`Failure::Refused`]; an existing file is then unchanged, unless the disk failed while it was overwritten.
     pub(super) fn write(&self, bytes: &[u8], screen: &mut Screen<'_>) -> Result<(), Failure> {
         let failed = |path: &Path, error: &io::Error| {
             Failure::refused(format!("can't write {}: {error}", path.display()))
@@ -194,17 +192,19 @@ impl Destination {
         }
     }
 
-    /// Makes the complete file `part` what is at this place. On failure `part` stays where it is.
+    /// Puts the complete file `part` in this place. On failure `part` stays where it is.
     pub(super) fn take(&self, part: &Path) -> io::Result<()> {
         match self {
-            Self::Stdout | Self::Stream(_) => Err(io::Error::other("it takes no whole file")),
+            Self::Stdout | Self::Stream(_) => {
+                Err(io::Error::other("only files can be replaced as a whole"))
+            }
             Self::New(path) => place(part, path),
             Self::Existing(path, claimed) => overwrite(part, path, *claimed),
         }
     }
 }
 
-/// Gives a complete file its name, unless there is something of that name by now.
+/// Gives a complete file its name, unless something has that name by now.
 fn place(part: &Path, file: &Path) -> io::Result<()> {
     let Err(refused) = TempPath::try_from_path(part)?.persist_noclobber(file) else {
         return Ok(());
@@ -213,14 +213,14 @@ fn place(part: &Path, file: &Path) -> io::Result<()> {
     if file.symlink_metadata().is_ok() {
         return Err(io::Error::new(
             io::ErrorKind::AlreadyExists,
-            "a file of that name appeared meanwhile",
+            "a file of that name has appeared in the meantime",
         ));
     }
-    // Some file systems can neither rename so carefully nor link.
+    // Some file systems support neither hard links nor renames that refuse to replace.
     fs::rename(part, file)
 }
 
-/// The folder that a file lies in.
+/// The folder that contains a file.
 fn folder_of(file: &Path) -> &Path {
     match file.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -240,12 +240,12 @@ fn beside(file: &Path, bytes: &[u8]) -> io::Result<TempPath> {
     Ok(part.into_temp_path())
 }
 
-/// Copies a complete file into the one that was claimed, which stays the same file, and removes the first.
+/// Copies a complete file into the claimed one, which stays the same file, and removes the first.
 fn overwrite(part: &Path, file: &Path, claimed: FileId) -> io::Result<()> {
     let mut from = File::open(part)?;
-    // The old content goes only when the new one is safe.
+    // The old content is overwritten only once the new content is safe.
     from.sync_all()?;
-    // Links were followed when the file was claimed: one that is there by now leads elsewhere.
+    // Links were followed when the file was claimed: a link that exists by now leads elsewhere.
     let opened = File::options()
         .write(true)
         .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32)
@@ -259,15 +259,15 @@ fn overwrite(part: &Path, file: &Path, claimed: FileId) -> io::Result<()> {
     };
     claimed.check(&into.metadata()?)?;
     make_room(&into, from.metadata()?.len())?;
-    // Cut at the end and not emptied before, so that the room stays this file's.
+    // Truncated at the end and not emptied first, so that the space stays reserved for this file.
     let copied = io::copy(&mut from, &mut into)?;
     into.set_len(copied)?;
     into.sync_all()?;
     fs::remove_file(part)
 }
 
-/// Makes sure that so many bytes fit into a file, which keeps its length and content, where the file system can
-/// promise that.
+/// Reserves space for this many bytes in a file, which keeps its length and content, where the file system
+/// supports that.
 #[cfg(target_os = "linux")]
 fn make_room(file: &File, bytes: u64) -> io::Result<()> {
     use rustix::fs::{FallocateFlags, fallocate};
@@ -278,7 +278,7 @@ fn make_room(file: &File, bytes: u64) -> io::Result<()> {
     }
     match fallocate(file, FallocateFlags::KEEP_SIZE, 0, bytes) {
         Err(error @ (Errno::NOSPC | Errno::DQUOT | Errno::FBIG)) => {
-            // Gives back what was found before there was no more.
+            // Releases what was reserved before space ran out.
             let _kept = file.set_len(length);
             Err(error.into())
         }
@@ -286,14 +286,14 @@ fn make_room(file: &File, bytes: u64) -> io::Result<()> {
     }
 }
 
-/// Elsewhere no file system is asked for a promise.
+/// Other systems offer no way to reserve space.
 #[cfg(not(target_os = "linux"))]
 fn make_room(_file: &File, _bytes: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// Puts a file in the place of one that can't be written to, such as a write-protected one, with its mode and, where
-/// that is possible, its owner. A file with other names would lose them, so it is left alone.
+/// Replaces a file that can't be written to, such as a write-protected one, keeping its mode and, where possible,
+/// its owner. A file with other hard links would lose them, so it is left alone.
 fn replace(part: &Path, file: &Path, reason: io::Error) -> io::Result<()> {
     let protected = matches!(
         reason.kind(),
@@ -308,12 +308,12 @@ fn replace(part: &Path, file: &Path, reason: io::Error) -> io::Result<()> {
     fs::rename(part, file)
 }
 
-/// Only the superuser may give files away; for others they become their own, as with any new file.
+/// Only the superuser may give files away; other users own the new file, as with any new file.
 fn keep_owner(part: &Path, of: &Metadata) {
     let _not_allowed = std::os::unix::fs::chown(part, Some(of.uid()), Some(of.gid()));
 }
 
-/// The descriptor of this process that a path such as `/dev/stdout` or `/dev/fd/3` leads to.
+/// The descriptor of this process that a path such as `/dev/stdout` or `/dev/fd/3` refers to.
 pub(super) fn descriptor(path: &Path) -> Option<u32> {
     let mut path = path.to_owned();
     for _ in 0..LINKS_MAX {
@@ -328,7 +328,7 @@ pub(super) fn descriptor(path: &Path) -> Option<u32> {
     None
 }
 
-/// Whether a folder, links in its path followed, is that of this process's descriptors.
+/// Whether a folder, with links in its path followed, is that of this process's descriptors.
 fn is_descriptors(folder: &Path) -> bool {
     if folder == Path::new("/dev/fd") {
         return true;
@@ -337,7 +337,7 @@ fn is_descriptors(folder: &Path) -> bool {
     let Ok(within) = folder.strip_prefix(own) else {
         return false;
     };
-    // A thread's descriptors are those of its process: `task/ID/fd`.
+    // A thread shares the descriptors of its process: `task/ID/fd`.
     let parts: Vec<_> = within.iter().collect();
     match parts.as_slice() {
         [fd] => *fd == "fd",

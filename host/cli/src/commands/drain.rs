@@ -1,4 +1,4 @@
-//! `drain` and `undrain`: empties a node, so that it can be stopped for good, or takes that back.
+//! `drain` and `undrain`: empties a node so that it can be stopped permanently, or cancels that.
 
 use std::time::Duration;
 
@@ -13,26 +13,26 @@ use super::member::{at_member, member_named};
 use super::progress::Progress;
 use super::screen::{Screen, size};
 
-/// How often is looked how far it is.
+/// How often the progress is queried.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// Move the replicas of a node elsewhere, then say that it can be stopped
+/// Move all replicas off a node, then report that it can be stopped
 ///
-/// Nothing is placed on it meanwhile, and it goes on across a restart of the node. Refused when the other
-/// nodes have no room, or when a file would be left with fewer copies.
+/// The node takes no new replicas meanwhile, and draining continues if the node restarts. Refused if the other
+/// nodes have too little space, or if a file would be left with fewer copies.
 #[derive(Debug, clap::Args)]
 pub(super) struct Drain {
     /// The node's name or id
     #[arg(value_name = "NODE", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     member: String,
-    /// Return at once and let it go on by itself
+    /// Return at once; draining continues in the background
     #[arg(long)]
     no_wait: bool,
     #[command(flatten)]
     pub(super) asking: Asking,
 }
 
-/// Let a node that was drained take replicas again
+/// Cancel draining, so that the node takes replicas again
 #[derive(Debug, clap::Args)]
 pub(super) struct Undrain {
     /// The node's name or id
@@ -49,14 +49,14 @@ impl Drain {
         let (mut text, mut drained) = ask(Method::POST, &asked, &member).await?;
         if !self.no_wait && !drained.drained {
             let files = drained.left.files;
-            let name = format!("emptying {}", member.name);
+            let name = format!("draining {}", member.name);
             let mut progress = Progress::of_steps(&name, Some(files), !self.asking.json);
             while !drained.drained {
                 tokio::time::sleep(LOOK_EVERY).await;
                 (text, drained) = ask(Method::GET, &asked, &member).await?;
                 if !drained.draining {
                     return Err(Failure::refused(format!(
-                        "somebody ended the emptying of {}",
+                        "draining {} was cancelled by another request",
                         member.name
                     )));
                 }
@@ -68,9 +68,9 @@ impl Drain {
         }
         let name = &member.name;
         screen.line(&match drained.drained {
-            true => format!("{name} holds no replicas any more and can be stopped"),
+            true => format!("{name} no longer holds any replicas and can be stopped"),
             false => format!(
-                "{name} is being emptied: {}, {} left",
+                "{name} is draining: {}, {} left",
                 plural(drained.left.files, "file", "files"),
                 size(drained.left.bytes)
             ),
@@ -90,7 +90,7 @@ impl Undrain {
     }
 }
 
-/// Asks the member itself.
+/// Sends the request to the member itself.
 async fn ask(
     method: Method,
     asked: &Client,

@@ -1,4 +1,4 @@
-//! How a command ends: the exit codes of the contract, and what is said beforehand.
+//! How a command ends: the exit codes of the contract, and how a failure is reported.
 
 use std::process::ExitCode;
 
@@ -10,15 +10,15 @@ use crate::config::ConfigError;
 /// The exit codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Exit {
-    /// It was done.
+    /// Done.
     Done = 0,
-    /// It was not found, or refused.
+    /// Not found, refused or failed.
     Refused = 1,
-    /// The command was used wrongly; clap's own code, too.
+    /// The command was used wrongly; clap exits with the same code.
     Usage = 2,
     /// A node could not be reached.
     Unreachable = 3,
-    /// It was told to end, by Ctrl-C or a signal; the shells' own code for that.
+    /// Interrupted by Ctrl-C or a signal; shells use the same code.
     Interrupted = 130,
 }
 
@@ -34,19 +34,19 @@ pub(super) enum Failure {
     /// Not found, refused by the node, or failed on this side.
     #[error("{0:#}")]
     Refused(#[from] anyhow::Error),
-    /// The arguments make no sense.
+    /// The arguments are invalid.
     #[error("{0}")]
     Usage(String),
-    /// A node can't be reached, or the connection with it broke.
+    /// A node can't be reached, or the connection to it broke.
     #[error("{0}")]
     Unreachable(String),
-    /// It was told to end before it was done.
+    /// Interrupted before the command was done.
     #[error("interrupted")]
     Interrupted,
-    /// What there was to say has been said.
-    #[error("it was told before")]
+    /// The failure has already been reported.
+    #[error("already reported")]
     Told(Exit),
-    /// Nobody reads the output any more, which is their right.
+    /// The reader closed the output, as it may.
     #[error("the output was closed")]
     Closed,
 }
@@ -68,7 +68,7 @@ impl Failure {
         }
     }
 
-    /// Says why, unless that has happened.
+    /// Reports the reason, unless that has happened.
     pub(super) fn tell(&self, screen: &mut Screen<'_>) {
         match self {
             Self::Told(_) | Self::Closed => {}
@@ -76,28 +76,28 @@ impl Failure {
         }
     }
 
-    /// Says the same as JSON on standard output, for whoever asked for JSON and got none yet.
+    /// Reports it as JSON on standard output, if JSON was requested and none was printed yet.
     pub(super) fn tell_as_json(&self, screen: &mut Screen<'_>) {
         if screen.has_data() {
             return;
         }
-        if let Some(told) = self.as_json(&[]) {
-            // That nothing can be written was told before, or nobody reads it.
-            let _unheard = screen.line(&told.to_string());
+        if let Some(json) = self.as_json(&[]) {
+            // A write error was reported before, or nobody is reading.
+            let _unheard = screen.line(&json.to_string());
         }
     }
 
-    /// The failure as JSON, with what it is about; nothing when there is nothing left to say.
+    /// The failure as JSON, with what it is about; `None` if nothing is left to report.
     pub(super) fn as_json(&self, about: &[(&str, &str)]) -> Option<Value> {
         if matches!(self, Self::Told(_) | Self::Closed) {
             return None;
         }
         let about = about.iter().copied().chain([("error", "")]);
-        let mut told: Value = about
+        let mut json: Value = about
             .map(|(name, text)| (name.to_owned(), Value::from(text)))
             .collect();
-        told["error"] = self.to_string().into();
-        Some(told)
+        json["error"] = self.to_string().into();
+        Some(json)
     }
 }
 
@@ -107,15 +107,15 @@ impl From<ConfigError> for Failure {
     }
 }
 
-/// Several things done one after the other, each judged by itself.
+/// The outcome of several independent steps.
 #[derive(Debug, Default)]
 pub(super) struct Judged {
     worst: Option<Exit>,
 }
 
 impl Judged {
-    /// Tells of a failure and remembers it. An error when going on makes no sense: nobody is there to ask
-    /// or to read.
+    /// Reports a failure and remembers it. Returns it as an error if continuing makes no sense, because the node
+    /// can't be reached or nobody reads the output.
     pub(super) fn take(
         &mut self,
         done: Result<(), Failure>,
@@ -134,7 +134,7 @@ impl Judged {
         }
     }
 
-    /// Fails if anything failed.
+    /// Fails if any step failed.
     pub(super) fn end(self) -> Result<(), Failure> {
         self.worst.map_or(Ok(()), |exit| Err(Failure::Told(exit)))
     }

@@ -1,4 +1,4 @@
-//! `get`: fetches a file, resumes what was interrupted, and checks the digest before it believes it.
+//! `get`: downloads a file, resumes an interrupted download, and verifies the digest before it accepts the file.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,19 +20,19 @@ use super::screen::{Screen, size};
 
 /// Fetch a file
 ///
-/// The file appears when it is complete and its digest was checked; until then its bytes are in FILE.part,
-/// from which an interrupted download goes on. A file that is there already is overwritten only with --force, or
-/// after a yes on the terminal: it keeps its mode, its owner and its hard links, and a symbolic link stays one. A
-/// device, a FIFO, /dev/stdout or >(COMMAND) gets the bytes as they arrive.
+/// The file appears once it is complete and its digest is verified. Until then its bytes are in FILE.part, from
+/// which an interrupted download resumes. An existing file is overwritten only with --force, or after a yes on the
+/// terminal; it keeps its mode, its owner and its hard links, and a symbolic link remains one. A device, a FIFO,
+/// /dev/stdout or >(COMMAND) gets the bytes as they arrive.
 #[derive(Debug, clap::Args)]
 pub(super) struct Get {
     /// The file, as USER/NAME
     key: Key,
-    /// Where to put it; `-` is standard output, and a folder gets it under its own name [default: the last
-    /// part of its name, in the current folder]
+    /// Where to put it; `-` is standard output, and a folder gets it under its own name [default: the last part of
+    /// its name, in the current folder]
     #[arg(short, long, value_name = "FILE", value_hint = clap::ValueHint::AnyPath)]
     output: Option<PathBuf>,
-    /// Overwrite FILE if it is there
+    /// Overwrite FILE if it exists
     #[arg(short, long)]
     force: bool,
     #[command(flatten)]
@@ -43,7 +43,7 @@ impl Get {
     pub(super) async fn run(self, screen: &mut Screen<'_>) -> Result<(), Failure> {
         let client = self.asking.client()?;
         let target = self.target();
-        // Without -o, `-` is the last part of a name like any other.
+        // Without -o, a key whose last part is `-` is like any other.
         let output = self.output.as_deref();
         let destination = match output.is_some_and(|output| output.as_os_str() == "-") {
             true => Destination::Stdout,
@@ -51,7 +51,7 @@ impl Get {
         };
         match destination {
             Destination::Stdout if self.asking.json => Err(Failure::Usage(
-                "the file and --json both want standard output".to_owned(),
+                "the file and the output of --json can't both go to standard output".to_owned(),
             )),
             Destination::Stdout => {
                 self.pass_on(&client, &mut Sink::Stdout, screen).await?;
@@ -65,7 +65,7 @@ impl Get {
         }
     }
 
-    /// Writes the bytes as they arrive, as nothing can be taken back.
+    /// Writes the bytes as they arrive, as none can be taken back.
     async fn pass_on(
         &self,
         client: &Client,
@@ -127,9 +127,9 @@ impl Get {
             Ok(filled) => filled,
             Err(failure) => {
                 let is_kept = part.leave().await;
-                // What went wrong first is told, and not that nothing can be written then.
+                // Report the first failure, not a later one to write.
                 if is_kept.is_ok_and(|is_kept| is_kept) {
-                    screen.note("what arrived is kept: the same command goes on from there");
+                    screen.note("what arrived was kept; run the same command to resume");
                 }
                 return Err(failure);
             }
@@ -138,10 +138,10 @@ impl Get {
         let finished = tokio::select! {
             biased;
             finished = part.finish(digest_of(&whole.etag), destination) => finished,
-            // The copy ends with this process; what it is made from goes only when it is complete.
+            // The copy ends with this process; its source is removed only once it is complete.
             () = interruption.heard(), if overwrites => {
                 screen.note(&format!(
-                    "{} may be overwritten in part; what arrived is kept: the same command goes on from there",
+                    "{} may be partly overwritten; what arrived was kept: run the same command to finish",
                     file.display()
                 ));
                 return Err(Failure::Interrupted);
@@ -150,13 +150,13 @@ impl Get {
         match finished.map_err(local)? {
             Ok(()) => self.print(&whole, &response, &self.target(), screen),
             Err(arrived) => {
-                let advice = "they were thrown away; try again";
+                let advice = "they were discarded; try again";
                 Err(self.wrong_bytes(&whole, &arrived, advice))
             }
         }
     }
 
-    /// Brings the part to its end.
+    /// Completes the part.
     async fn fill(
         &self,
         client: &Client,
@@ -184,8 +184,8 @@ impl Get {
         Ok((response, whole))
     }
 
-    /// Asks for the file, or for the rest of it if that is still the same file: the answer, what it is a
-    /// part of, and where it begins.
+    /// Requests the file, or the rest of it if it is still the same file. Returns the response, the file that it
+    /// is a part of, and where it begins.
     async fn answer(
         &self,
         client: &Client,
@@ -201,7 +201,7 @@ impl Get {
                 StatusCode::PARTIAL_CONTENT if goes_on(&response, &whole, offset) => {
                     return Ok((response, whole, offset));
                 }
-                // The node can't go on from there, so it is asked for all of it.
+                // The node can't resume from there, so request the whole file.
                 StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE => {}
                 _ => {
                     let response = client.accept(response).await?;
@@ -215,14 +215,14 @@ impl Get {
         Ok((response, whole, 0))
     }
 
-    /// What the answer says of the whole file.
+    /// What the response says about the whole file.
     fn whole(&self, response: &Response) -> Result<Whole, Failure> {
         let etag = text(response, header::ETAG.as_str()).unwrap_or_default();
         let is_digest =
             |text: &str| text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
         let (Some(size), true) = (response.content_length(), is_digest(digest_of(etag))) else {
             return Err(Failure::refused(format!(
-                "the node sent {} without its length and digest, so it can't be checked",
+                "the node sent {} without its length and digest, so it can't be verified",
                 self.key
             )));
         };
@@ -277,14 +277,14 @@ impl Get {
 
     fn wrong_bytes(&self, whole: &Whole, arrived: &str, advice: &str) -> Failure {
         Failure::refused(format!(
-            "the bytes that arrived are not those of {}: their digest is {arrived} instead of {}; {advice}",
+            "the bytes that arrived do not match {}: their digest is {arrived} instead of {}; {advice}",
             self.key,
             digest_of(&whole.etag)
         ))
     }
 }
 
-/// Where bytes go that can't be taken back.
+/// A destination from which bytes can't be taken back.
 enum Sink {
     Stdout,
     Stream(PathBuf, tokio::fs::File),
@@ -326,7 +326,7 @@ async fn next(client: &Client, response: &mut Response) -> Result<Option<Bytes>,
         .map_err(|error| client.broken(&error))
 }
 
-/// Whether the answer is the rest of this very file, from this byte on.
+/// Whether the response is the rest of this very file, from this byte on.
 fn goes_on(response: &Response, whole: &Whole, offset: u64) -> bool {
     let size = whole.size;
     let range = format!("bytes {offset}-{}/{size}", size - 1);

@@ -1,7 +1,7 @@
-//! Being told to end: Ctrl-C, or a signal to the same effect, where there is something to put in order first.
+//! Handles Ctrl-C and similar signals for commands that must clean up before they end.
 //!
-//! What whoever started the command wants ignored stays ignored: `nohup` sees to the end of a session, and shells
-//! to Ctrl-C where a script runs something in the background.
+//! Signals that the parent process set to be ignored stay ignored: `nohup` does so for the end of a session, and
+//! shells for Ctrl-C where a script starts something in the background.
 
 use std::io;
 
@@ -9,7 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::failure::Failure;
 
-/// Listens for the signals that end a command. From then on they no longer end it by themselves.
+/// Listens for the signals that end a command. From then on they no longer end it on their own.
 pub(super) struct Interruption {
     terminate: Signal,
     interrupt: Option<Signal>,
@@ -18,7 +18,7 @@ pub(super) struct Interruption {
 
 impl Interruption {
     pub(super) fn listen() -> Result<Self, Failure> {
-        // Only Linux tells what is ignored.
+        // Only Linux reports which signals are ignored.
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
         let unless_ignored = |kind: SignalKind| -> io::Result<_> {
             match is_ignored(&status, kind) {
@@ -36,7 +36,7 @@ impl Interruption {
         listen().map_err(|error| Failure::refused(format!("can't listen for Ctrl-C: {error}")))
     }
 
-    /// Ends when one of them comes.
+    /// Completes when one of the signals arrives.
     pub(super) async fn heard(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
@@ -46,7 +46,7 @@ impl Interruption {
     }
 }
 
-/// Ends when the signal comes; never if it is not listened for.
+/// Completes when the signal arrives; never if it is not listened for.
 async fn came(signal: &mut Option<Signal>) {
     match signal {
         Some(signal) => {
@@ -56,7 +56,7 @@ async fn came(signal: &mut Option<Signal>) {
     }
 }
 
-/// Whether the status of a process, as Linux shows it, says that it ignores the signal.
+/// Whether a process's status, as Linux shows it, says that it ignores the signal.
 fn is_ignored(status: &str, kind: SignalKind) -> bool {
     let ignored = status
         .lines()

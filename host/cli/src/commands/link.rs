@@ -10,8 +10,8 @@ use super::screen::Screen;
 
 /// Link two nodes
 ///
-/// With one address, the node that is asked links with the one there; with two, those two link with each
-/// other. Addresses are the ones that nodes answer each other on, HOST:PORT.
+/// With one address, the asked node links with the node at that address; with two, those two nodes link with each
+/// other. An address is HOST:PORT, where the node listens for other nodes (grpc=… in its ready line).
 #[derive(Debug, clap::Args)]
 pub(super) struct Link {
     /// A node's address
@@ -44,10 +44,10 @@ impl Link {
         };
         let text = client.ask_text(request).await?;
         if self.asking.json {
-            let told = serde_json::json!({ "linked": addresses }).to_string();
+            let plain = serde_json::json!({ "linked": addresses }).to_string();
             return screen.line(match text.trim() {
-                // A node of an earlier release has nothing to say of two others.
-                "" => &told,
+                // Earlier releases answer with an empty body when two addresses are given.
+                "" => &plain,
                 answer => answer,
             });
         }

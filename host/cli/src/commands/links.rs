@@ -8,7 +8,7 @@ use super::client::understood;
 use super::failure::Failure;
 use super::screen::{Screen, ago};
 
-/// List the links of a node
+/// List a node's links
 #[derive(Debug, clap::Args)]
 pub(super) struct Links {
     #[command(flatten)]
@@ -26,7 +26,7 @@ impl Links {
         }
         let links: Vec<answers::Link> = understood(&text)?;
         if links.is_empty() {
-            screen.note("no links; `dataverse link ADDR` makes one");
+            screen.note("no links; `dataverse link ADDR` creates one");
             return Ok(());
         }
         let mut notes = Vec::new();

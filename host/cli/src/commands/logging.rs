@@ -1,4 +1,4 @@
-//! What the program says about itself while it works: always on standard error.
+//! Sets up the program's log, which always goes to standard error.
 
 use std::io::IsTerminal as _;
 
@@ -7,30 +7,30 @@ use tracing_subscriber::EnvFilter;
 
 const VARIABLE: &str = "DATAVERSE_LOG_FORMAT";
 
-/// How much is logged, and how it looks.
+/// How much is logged, and in which format.
 #[derive(Debug, clap::Args)]
 pub(super) struct Logging {
-    /// Log more; twice for still more. `RUST_LOG`, where set, decides instead
+    /// Log more; repeat for even more. `RUST_LOG`, if set, takes precedence
     #[arg(short, long, global = true, action = ArgAction::Count, help_heading = "Logging")]
     verbose: u8,
-    /// How the log on standard error looks [env: DATAVERSE_LOG_FORMAT] [default: text]
+    /// The format of the log on standard error [env: DATAVERSE_LOG_FORMAT] [default: text]
     #[arg(long, global = true, help_heading = "Logging", value_name = "FORMAT")]
     log_format: Option<Format>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// A line for people
+    /// One line of text per event
     Text,
-    /// An object a line
+    /// One JSON object per event
     Json,
 }
 
 impl Logging {
-    /// Starts logging. A node tells of its life, other commands of what is wrong.
+    /// Starts logging. A node logs its life cycle, other commands only warnings and errors.
     ///
     /// # Errors
-    /// What is wrong with the format that the environment asks for.
+    /// If the environment asks for an unknown format.
     pub(super) fn start(&self, is_node: bool) -> Result<(), String> {
         let format = self.format()?;
         let filter = match std::env::var("RUST_LOG") {
@@ -41,7 +41,7 @@ impl Logging {
             .with_env_filter(filter)
             .with_writer(std::io::stderr)
             .with_ansi(std::io::stderr().is_terminal());
-        // A second start in one process keeps the first log, which is what was asked for.
+        // If logging was already started in this process, the first log is kept.
         let _kept = match format {
             Format::Text => subscriber.try_init(),
             Format::Json => subscriber.json().try_init(),
@@ -62,7 +62,7 @@ impl Logging {
         const LEVELS: [&str; 4] = ["warn", "info", "debug", "trace"];
         let own = usize::from(self.verbose) + usize::from(is_node);
         let level = |verbosity: usize| LEVELS[verbosity.min(LEVELS.len() - 1)];
-        // What the libraries say rarely helps: they follow two steps behind.
+        // Libraries' messages rarely help, so their level is two steps lower.
         let libraries = level(own.saturating_sub(2));
         format!("{libraries},dataverse={own}", own = level(own))
     }

@@ -9,11 +9,11 @@ use super::search::by_pattern;
 
 /// List a user's files
 ///
-/// The same as `search 'USER/**'`. A list that ends before the files do says so on standard error, and with --json by
-/// `truncated`; it ends with 0 all the same.
+/// The same as `search 'USER/**'`. A list that is cut short says so on standard error, and with --json by
+/// `truncated`; the exit code is 0 all the same.
 #[derive(Debug, clap::Args)]
 pub(super) struct Ls {
-    /// Whose files
+    /// The owner of the files
     user: String,
     #[command(flatten)]
     pub(super) asking: Asking,
@@ -21,13 +21,14 @@ pub(super) struct Ls {
 
 impl Ls {
     pub(super) async fn run(self, screen: &mut Screen<'_>) -> Result<(), Failure> {
-        let key = Key::of(&self.user, "name")
-            .map_err(|error| Failure::Usage(format!("{:?} is no user: {error}", self.user)))?;
+        let key = Key::of(&self.user, "name").map_err(|error| {
+            Failure::Usage(format!("{:?} is not a valid user: {error}", self.user))
+        })?;
         by_pattern(&pattern(key.user()), None, None, &self.asking, screen).await
     }
 }
 
-/// Every file of a user whose name may contain what a pattern gives a meaning to.
+/// A pattern for all files of a user, whose name may contain special characters of patterns.
 fn pattern(user: &str) -> String {
     let mut pattern = String::new();
     for char in user.chars() {

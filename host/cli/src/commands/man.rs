@@ -7,7 +7,7 @@ use super::Cli;
 use super::failure::Failure;
 use super::screen::Screen;
 
-/// Print the manual: a page for the program, then one for each command
+/// Print the manual: a page for the program and one for each command
 #[derive(Debug, clap::Args)]
 pub(super) struct Man {}
 
@@ -22,7 +22,7 @@ impl Man {
     }
 }
 
-/// The page of a command, and those of the commands within it.
+/// Renders the page of a command and those of its subcommands.
 fn render(command: &clap::Command, manual: &mut Vec<u8>) -> std::io::Result<()> {
     Page::new(command.clone()).render(manual)?;
     command

@@ -1,4 +1,4 @@
-//! The members of the network, as the commands find and ask them: by way of the node that is asked first.
+//! Finds members of the network through the node that is asked first, and sends requests to them.
 
 use std::net::SocketAddr;
 
@@ -9,7 +9,7 @@ use super::answers::{Member, StatusAnswer};
 use super::client::{Client, understood};
 use super::failure::Failure;
 
-/// The members that live, the one that is asked first, then by distance and name; and those that do not.
+/// The live members, the asked node first, then by distance and name; and the others.
 pub(super) async fn members(asked: &Client) -> Result<(Vec<Member>, Vec<Member>), Failure> {
     let text = asked
         .ask_text(asked.request(Method::GET, "/v1/nodes"))
@@ -23,7 +23,7 @@ pub(super) async fn members(asked: &Client) -> Result<(Vec<Member>, Vec<Member>)
     Ok(members.into_iter().partition(alive))
 }
 
-/// The member of this name or id. Of several that have the name, one that lives goes before those that do not.
+/// The member with this name or id. If several have the name, live ones take precedence.
 pub(super) async fn member_named(asked: &Client, name: &str) -> Result<Member, Failure> {
     let (alive, away) = members(asked).await?;
     let is_meant = |member: &Member| member.name == name || member.id == name;
@@ -34,17 +34,17 @@ pub(super) async fn member_named(asked: &Client, name: &str) -> Result<Member, F
     };
     match (meant.pop(), meant.pop()) {
         (None, _) => Err(Failure::refused(format!(
-            "no member is called {name}; see `dataverse nodes`"
+            "no member is named {name}; see `dataverse nodes`"
         ))),
         (Some(only), None) => Ok(only),
         (Some(one), Some(other)) => Err(Failure::refused(format!(
-            "{name} is the name of several members, {} and {} among them; give the id",
+            "several members are named {name}, for example {} and {}; use the id",
             one.id, other.id
         ))),
     }
 }
 
-/// Asks something of a member.
+/// Sends a request to a member.
 pub(super) async fn at_member<T>(
     member: &Member,
     asked: &Client,
@@ -54,22 +54,23 @@ pub(super) async fn at_member<T>(
         return ask(asked).await;
     }
     let client = Client::new(&http_of(member))?;
-    // An address on loopback, or one that is reused, may lead to another node than is meant.
+    // A loopback address, or one that is reused, may belong to another node than the intended one.
     let text = client
         .ask_text(client.request(Method::GET, "/v1/status"))
         .await?;
     let answers: StatusAnswer = understood(&text)?;
     if answers.id != member.id {
         return Err(Failure::Unreachable(format!(
-            "{} answers at its address {}; it can't be told from here what to do",
-            answers.name, member.http
+            "from here, {}'s address {} leads to another node, {}; set --node to an HTTP address at which {} can be \
+             reached",
+            member.name, member.http, answers.name, member.name
         )));
     }
     ask(&client).await
 }
 
-/// Where a member answers HTTP: one that listens on every address of its machine is where other nodes
-/// reach it.
+/// The address at which a member answers HTTP. If it listens on all addresses of its machine, the host is the one
+/// at which other nodes reach it.
 fn http_of(member: &Member) -> String {
     let everywhere = member
         .http
@@ -95,7 +96,7 @@ mod tests {
             "name": "A", "id": "1", "address": address, "http": http, "zone": "", "hops": 1,
             "capacity": 0, "free": 0, "load": 0, "state": "alive",
         });
-        let member = serde_json::from_value(member).expect("it is a member");
+        let member = serde_json::from_value(member).expect("a valid member");
         assert_eq!(http_of(&member), expected);
     }
 

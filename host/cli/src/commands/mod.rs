@@ -1,8 +1,9 @@
-//! The command line: one file a command, holding its parsing, its action and its output.
+//! The command line: one file per command, with its arguments, its action and its output.
 //!
-//! Data goes to standard output, everything else to standard error. Commands other than `node`, `demo`, `lab`
-//! and those that work on policies' files are clients of a running node's HTTP interface and know nothing
-//! else of it.
+//! `Cli` parses the arguments and runs the command; `Screen` owns the output streams; `Failure` becomes an
+//! error message and an exit code in one place. Data goes to standard output, everything else to standard error.
+//! `node`, `demo`, `lab` and the `policy` commands that work on files run on their own; all others are clients of
+//! a running node's HTTP API and know nothing else about it.
 
 mod answers;
 mod client;
@@ -46,11 +47,10 @@ use client::Client;
 use failure::{Exit, Failure};
 use screen::Screen;
 
-/// A peer-to-peer file store whose judgement can be swapped while it runs.
+/// A peer-to-peer file store whose policies can be swapped while it runs.
 ///
-/// Exits with 0 when done, 1 when something was not found or refused, 2 when it was used wrongly, 3 when
-/// a node could not be reached, 130 when it was interrupted. With --json every outcome is JSON on standard
-/// output; that of a failure has an `error`.
+/// Exit codes: 0 done; 1 not found, refused or failed; 2 wrong usage; 3 a node could not be reached; 130
+/// interrupted. With --json, every outcome is JSON on standard output; that of a failure has an `error`.
 #[derive(Debug, Parser)]
 #[command(name = "dataverse", version, propagate_version = true)]
 pub struct Cli {
@@ -84,13 +84,13 @@ enum Command {
     Man(man::Man),
 }
 
-/// Which node to ask, and how to print what it says.
+/// Which node to ask, and how to print its answer.
 #[derive(Debug, clap::Args)]
 struct Asking {
     /// The HTTP address of the node to ask [env: DATAVERSE_NODE] [default: http://127.0.0.1:8080]
     #[arg(long, value_name = "URL")]
     node: Option<String>,
-    /// Print what the node answers, as JSON
+    /// Print the answer as JSON
     #[arg(long)]
     json: bool,
 }
@@ -103,7 +103,7 @@ impl Asking {
     }
 }
 
-/// A variable of the environment. An empty one is none, whatever it is for.
+/// A variable of the environment; an empty one counts as unset.
 fn variable(name: &str) -> Option<String> {
     let text = std::env::var_os(name)?;
     let text = text.to_string_lossy().into_owned();
@@ -111,29 +111,29 @@ fn variable(name: &str) -> Option<String> {
 }
 
 impl Cli {
-    /// Reads the arguments of this process. Help, the version and mistakes are told here; a mistake, where JSON is
-    /// asked for, as JSON on standard output as well.
+    /// Parses the arguments of this process. Prints help, the version and usage errors; a usage error is also
+    /// printed as JSON on standard output if JSON was requested.
     ///
     /// # Errors
-    /// The code to exit with when there is nothing left to do.
+    /// The exit code, if there is nothing left to do.
     pub fn read() -> Result<Self, ExitCode> {
-        Self::try_parse().map_err(|told| {
-            // Nobody to tell it to is no other failure.
-            let _unheard = told.print();
-            if !told.use_stderr() {
+        Self::try_parse().map_err(|error| {
+            // A closed output is not a failure.
+            let _unheard = error.print();
+            if !error.use_stderr() {
                 return Exit::Done.into();
             }
             let mut options = std::env::args_os().take_while(|argument| argument != "--");
             if options.any(|argument| argument == "--json") {
                 let mut screen = Screen::of_the_process();
-                Failure::Usage(mistake(&told)).tell_as_json(&mut screen);
+                Failure::Usage(mistake(&error)).tell_as_json(&mut screen);
                 let _unheard = screen.finish();
             }
             Exit::Usage.into()
         })
     }
 
-    /// Does what was asked for on this process's own standard output and error.
+    /// Runs the command with this process's standard output and error.
     #[must_use]
     pub fn run(self) -> ExitCode {
         let is_node = matches!(self.command, Command::Node(_));
@@ -151,12 +151,12 @@ impl Cli {
             }
         };
         let exit = runtime.block_on(self.perform(&mut screen));
-        // Standard input may still be waited for on a thread that can't be stopped.
+        // A thread may still be blocked reading standard input, and can't be stopped.
         runtime.shutdown_background();
         exit.into()
     }
 
-    /// Does what was asked for: the one place in which failures become words and an exit code.
+    /// Runs the command; the one place where a failure becomes a message and an exit code.
     async fn perform(self, screen: &mut Screen<'_>) -> Exit {
         let wants_json = self.command.wants_json();
         let done = match self.command {
@@ -219,12 +219,12 @@ impl Command {
     }
 }
 
-/// What is wrong with the arguments, without the advice and the usage that clap adds for people.
-fn mistake(told: &clap::Error) -> String {
-    if told.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        return "it is not said what to do; --help lists the commands".to_owned();
+/// What is wrong with the arguments, without the hints and the usage that clap adds.
+fn mistake(error: &clap::Error) -> String {
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return "no command is given; --help lists the commands".to_owned();
     }
-    let text = told.to_string();
+    let text = error.to_string();
     let text = text.strip_prefix("error: ").unwrap_or(&text);
     let first = text.split("\n\n").next().unwrap_or(text);
     first.trim_end().to_owned()

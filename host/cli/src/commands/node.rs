@@ -1,4 +1,4 @@
-//! `node`: runs a node, or prints what it would be told.
+//! `node`: runs a node, or prints its configuration.
 
 use std::path::PathBuf;
 
@@ -8,65 +8,65 @@ use crate::config::{self, Line, Resolved, Sources, Values, file};
 
 /// Run a node
 ///
-/// Flags go before the environment (DATAVERSE_NAME, DATAVERSE_SEARCH_HOPS, …), the environment before the
-/// file, the file before the defaults; --print-config shows the outcome. When the node is ready it prints
-/// one line on standard output.
+/// Flags take precedence over the environment (DATAVERSE_NAME, DATAVERSE_SEARCH_HOPS, …), the environment over the
+/// configuration file, and the file over the defaults; --print-config shows the result. When the node is ready, it
+/// prints one line on standard output.
 #[derive(Debug, clap::Args)]
 pub(super) struct Node {
-    /// What people call the node [default: the beginning of its id]
+    /// The node's name, for people [default: the beginning of its id]
     #[arg(long)]
     name: Option<String>,
-    /// The folder that everything is kept in [default: the user's data folder]
+    /// The data folder [default: the user's data folder]
     #[arg(long, value_name = "DIR")]
     data: Option<String>,
-    /// Where nodes and gRPC clients are answered; port 0 picks one [default: 127.0.0.1:7400]
+    /// The address for other nodes and gRPC clients; port 0 picks a free port [default: 127.0.0.1:7400]
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
-    /// Where other nodes reach this one [default: where it listens]
+    /// The address at which other nodes reach this one [default: the one it listens on]
     #[arg(long, value_name = "HOST:PORT")]
     advertise: Option<String>,
-    /// Where HTTP is answered; port 0 picks one [default: 127.0.0.1:8080]
+    /// The address for HTTP; port 0 picks a free port [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR")]
     http: Option<String>,
-    /// A name by which HTTP clients may address the node; may be given several times [default: localhost, its numbers
-    /// and the name in --advertise]
+    /// A host name by which HTTP clients may address the node; may be given several times [default: localhost, IP
+    /// addresses and the name in --advertise]
     #[arg(long, value_name = "NAME")]
     http_host: Vec<String>,
-    /// A node to link with; may be given several times
+    /// The address of a node to link with; may be given several times
     #[arg(long, value_name = "ADDR")]
     link: Vec<String>,
-    /// Only nodes of the same network link [default: default]
+    /// The name of the network; only nodes of the same network can be linked [default: default]
     #[arg(long)]
     network: Option<String>,
-    /// The failure domain; copies of a file go to different zones first
+    /// The failure domain; copies of a file are spread over zones
     #[arg(long)]
     zone: Option<String>,
-    /// Bytes that the node may use, such as 10GiB [default: what the disk has free]
+    /// Bytes that the node may use, such as 10GiB [default: the free space of the disk]
     #[arg(long, value_name = "BYTES")]
     capacity: Option<String>,
-    /// Copies of a file unless its upload says otherwise [default: 2]
+    /// How many copies a file has unless its upload says otherwise [default: 2]
     #[arg(long, value_name = "N")]
     factor: Option<String>,
-    /// The folder of policies [default: `policies` in the data folder]
+    /// The policies folder [default: `policies` in the data folder]
     #[arg(long, value_name = "DIR")]
     policies: Option<String>,
-    /// Write down what the node is asked, for `dataverse lab`: time, file id, size and outcome of each request;
-    /// with --set recording.names=true the files' names too
+    /// Record requests for `dataverse lab`: time, file id, size and outcome of each; with --set
+    /// recording.names=true also the files' names
     #[arg(long, value_name = "FILE")]
     record: Option<String>,
-    /// Accept addresses that other machines can reach, though there is no authentication
+    /// Allow addresses that other machines can reach, although there is no authentication
     #[arg(long)]
     insecure: bool,
     /// Any other setting, such as search.hops=4; may be given several times
     #[arg(long, value_name = "NAME=VALUE")]
     set: Vec<String>,
-    /// A file of settings, in TOML [env: DATAVERSE_CONFIG]
+    /// A configuration file in TOML [env: DATAVERSE_CONFIG]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Print every setting with its value, default and origin, and leave
+    /// Print every setting with its value, default and origin, and exit
     #[arg(long)]
     print_config: bool,
-    /// With --print-config: as JSON
+    /// With --print-config: print JSON
     #[arg(long, requires = "print_config")]
     pub(super) json: bool,
 }
@@ -80,8 +80,8 @@ impl Node {
         }
         if resolved.config.folder.is_relative() && resolved.is_default("data") {
             screen.note(&format!(
-                "warning: neither HOME nor XDG_DATA_HOME is set, so the data folder is {} in the current one; --data \
-                 names another",
+                "warning: neither HOME nor XDG_DATA_HOME is set, so the data folder is {} in the current folder; use --data \
+                 to choose another",
                 resolved.config.folder.display()
             ));
         }
@@ -155,14 +155,14 @@ impl Node {
     }
 }
 
-/// A flag that says nothing, as when a variable of a script is not set.
+/// An empty flag, as when a variable in a script is not set.
 fn empty(flag: &str) -> Failure {
     Failure::Usage(format!(
-        "--{flag} has an empty value; say what it shall be, or leave the flag out"
+        "--{flag} has an empty value; give a value or omit the flag"
     ))
 }
 
-/// The variables that decide something here.
+/// The environment variables that are relevant here.
 fn environment() -> Result<Values, Failure> {
     let ours =
         |name: &str| name.starts_with("DATAVERSE_") || ["HOME", "XDG_DATA_HOME"].contains(&name);

@@ -8,7 +8,7 @@ use super::client::understood;
 use super::failure::Failure;
 use super::screen::{Screen, ago, size};
 
-/// List the nodes that a node knows of, itself included
+/// List the members of the network that a node knows, itself included
 #[derive(Debug, clap::Args)]
 pub(super) struct Nodes {
     #[command(flatten)]

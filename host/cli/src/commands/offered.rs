@@ -1,4 +1,4 @@
-//! Words that completions offer for an argument, which may be others as well.
+//! Suggestions for shell completion of arguments that also accept other values.
 
 use std::ffi::OsStr;
 
@@ -6,14 +6,14 @@ use clap::builder::{PossibleValue, StringValueParser, TypedValueParser};
 use clap::{Arg, Command, Error};
 use dataverse_core::policy::Kind;
 
-/// Parses as another parser does, and offers words.
+/// Wraps a parser and suggests words.
 #[derive(Clone)]
 pub(super) struct Offered<P> {
     parser: P,
     words: fn() -> Vec<String>,
 }
 
-/// This parser, with words to offer.
+/// Adds suggestions to this parser.
 pub(super) const fn offered<P>(parser: P, words: fn() -> Vec<String>) -> Offered<P> {
     Offered { parser, words }
 }
@@ -36,7 +36,7 @@ impl<P: TypedValueParser> TypedValueParser for Offered<P> {
     }
 }
 
-/// Any text, with the policies of a kind that come with the program to offer.
+/// Any text, with the built-in policies of a kind as suggestions.
 pub(super) fn policy_text(words: fn() -> Vec<String>) -> Offered<StringValueParser> {
     offered(StringValueParser::new(), words)
 }
@@ -46,7 +46,7 @@ pub(super) fn kinds() -> Vec<String> {
     Kind::ALL.map(|kind| kind.to_string()).into()
 }
 
-/// The policies that come with the program.
+/// The built-in policies.
 pub(super) fn policies() -> Vec<String> {
     let mut names: Vec<String> = dataverse_builtin::all()
         .into_iter()
@@ -57,12 +57,12 @@ pub(super) fn policies() -> Vec<String> {
     names
 }
 
-/// Those that place files, for the lab.
+/// The placement policies, for the lab.
 pub(super) fn placements() -> Vec<String> {
     of(Kind::Placement)
 }
 
-/// Those that evict, for the lab.
+/// The eviction policies, for the lab.
 pub(super) fn evictions() -> Vec<String> {
     of(Kind::Eviction)
 }

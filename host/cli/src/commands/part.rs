@@ -1,8 +1,9 @@
-//! A download on its way to a file: `FILE.part`, and beside it in `FILE.part.json` what it is a part of.
+//! An unfinished download: the bytes in `FILE.part`, and a note in `FILE.part.json` that says what they are a part
+//! of.
 //!
-//! The file appears under its own name only when it is complete and its digest was checked. What an
-//! interrupted download leaves is taken up by the next one for the same file and version. Nothing is made before
-//! there is something to write, and nothing is continued, overwritten or removed but what the note proves to be an
+//! The file gets its own name only once it is complete and its digest is verified. The next download of the same
+//! version of the same file resumes from what an interrupted one leaves. Nothing is created before there is
+//! something to write, and nothing is continued, overwritten or removed unless the note proves it to be an
 //! unfinished download of this very file.
 
 use std::fs::TryLockError;
@@ -17,25 +18,25 @@ use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _, BufWri
 
 use super::destination::Destination;
 
-/// Bytes gathered before they are written.
+/// Bytes buffered before they are written.
 const BUFFER_BYTES: usize = 1 << 20;
-/// Longest file name to which `.part.json` can be added.
+/// Longest file name to which `.part.json` can be appended.
 const STEM_BYTES_MAX: usize = 240;
-/// Longest note that is read. A key has at most 1 KiB, and JSON escapes a byte by at most six.
+/// Longest note that is read. A key has at most 1 KiB, and JSON escapes a byte with at most six.
 const NOTE_BYTES_MAX: u64 = 16 << 10;
 
-/// What a partial file is a part of.
+/// The file that a partial file belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Whole {
     /// The file's key.
     pub(super) key: String,
-    /// The ETag as it was sent, quotes included: what `If-Range` needs.
+    /// The ETag as sent, quotes included, as `If-Range` needs it.
     pub(super) etag: String,
-    /// Bytes in all.
+    /// The size of the whole file in bytes.
     pub(super) size: u64,
 }
 
-/// A partial file, locked against other downloads to the same place once it is there.
+/// A partial file, locked against other downloads to the same place once it exists.
 pub(super) struct Part {
     path: PathBuf,
     note: PathBuf,
@@ -46,10 +47,10 @@ pub(super) struct Part {
 }
 
 impl Part {
-    /// What there is of `key` on its way to this file. Makes nothing.
+    /// Looks for an unfinished download of `key` to this file. Creates nothing.
     ///
     /// # Errors
-    /// When something else has the name of the partial file or of its note.
+    /// If something else has the name of the partial file or of its note.
     pub(super) fn find(target: &Path, key: &str) -> io::Result<Self> {
         let (path, note) = beside(target)?;
         let noted = noted(&note, key)?;
@@ -75,8 +76,8 @@ impl Part {
         })
     }
 
-    /// What there is already, and from which byte on the rest is wanted. At least one byte always is, so that
-    /// the answer shows whether the file is still the same.
+    /// What exists of the file, and the offset of the first missing byte. At least one byte is always requested,
+    /// so that the answer shows whether the file is still the same.
     pub(super) async fn resumable(&self) -> Option<(Whole, u64)> {
         let whole = self.noted.clone()?;
         let there = self.file.as_ref()?.get_ref().metadata().await.ok()?.len();
@@ -84,7 +85,7 @@ impl Part {
         (offset > 0).then_some((whole, offset))
     }
 
-    /// Begins as a part of `whole`, at `offset`: what lies before it is hashed, what lies behind it dropped.
+    /// Starts as a part of `whole` at `offset`: hashes what precedes it and drops what follows it.
     pub(super) async fn start(&mut self, whole: &Whole, offset: u64) -> io::Result<()> {
         let file = match &mut self.file {
             Some(file) => file.get_mut(),
@@ -93,10 +94,10 @@ impl Part {
                 self.file.insert(buffered(file)).get_mut()
             }
         };
-        // Only from here on, part and note are this download's to write and to remove.
+        // From here on, part and note belong to this download, which may write and remove them.
         self.is_started = true;
         file.set_len(offset).await?;
-        // Before the first byte is written, the note says whose the part is.
+        // The note is written before the first byte, so that the part is never without one.
         if self.noted.as_ref() != Some(whole) {
             write_note(&self.note, whole)?;
             self.noted = Some(whole.clone());
@@ -112,14 +113,13 @@ impl Part {
         }
     }
 
-    /// The next bytes.
+    /// Writes the next bytes.
     pub(super) async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.hasher.update(bytes);
         self.started().write_all(bytes).await
     }
 
-    /// Leaves the part for the next download; one that has no content after all is removed. Returns whether
-    /// anything is left.
+    /// Leaves the part for the next download, or removes it if it is empty. Returns whether anything was kept.
     pub(super) async fn leave(mut self) -> io::Result<bool> {
         let mut there = 0;
         if let Some(file) = &mut self.file {
@@ -133,8 +133,8 @@ impl Part {
         Ok(there > 0)
     }
 
-    /// Gives the file its place if its bytes have this digest; else nothing is left, and the digest that
-    /// they have is returned.
+    /// Gives the file its name if its bytes have this digest. Otherwise removes everything and returns the digest
+    /// that they have.
     pub(super) async fn finish(
         mut self,
         digest: &str,
@@ -149,7 +149,10 @@ impl Part {
         let part = self.path.clone();
         let placed = tokio::task::spawn_blocking(move || destination.take(&part)).await;
         placed.map_err(io::Error::other)?.map_err(|error| {
-            let kept = format!("{error}; all of it is in {}", self.path.display());
+            let kept = format!(
+                "{error}; the complete content is in {}",
+                self.path.display()
+            );
             io::Error::new(error.kind(), kept)
         })?;
         remove(&self.note).await?;
@@ -161,7 +164,7 @@ impl Part {
         file.expect("a part is written to after it was started")
     }
 
-    /// The note goes first: as long as the part is there, no other download writes one.
+    /// The note is removed first: as long as the part exists, no other download writes a note.
     async fn remove(&self) -> io::Result<()> {
         remove(&self.note).await?;
         remove(&self.path).await
@@ -175,7 +178,7 @@ async fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Makes a part that is not there and locks it.
+/// Creates a part that does not exist yet and locks it.
 fn create(path: &Path) -> io::Result<std::fs::File> {
     let made = std::fs::File::options()
         .read(true)
@@ -190,8 +193,8 @@ fn create(path: &Path) -> io::Result<std::fs::File> {
     Ok(file)
 }
 
-/// Writes the note on a part that this download has. It is short, and is written without a pause in which the
-/// download could be broken off and leave it behind.
+/// Writes the note for a part that this download holds. The write is short and does not yield, so that cancelling
+/// the download cannot leave a part without its note.
 fn write_note(note: &Path, whole: &Whole) -> io::Result<()> {
     let mut file = std::fs::File::options()
         .write(true)
@@ -202,7 +205,7 @@ fn write_note(note: &Path, whole: &Whole) -> io::Result<()> {
     file.write_all(&serde_json::to_vec(whole)?)
 }
 
-/// What a note says, if there is one.
+/// The content of a note, if there is one.
 fn noted(note: &Path, key: &str) -> io::Result<Option<Whole>> {
     use std::io::Read as _;
     let Some(file) = open_there(note)? else {
@@ -210,7 +213,7 @@ fn noted(note: &Path, key: &str) -> io::Result<Option<Whole>> {
     };
     let mut text = Vec::new();
     file.take(NOTE_BYTES_MAX).read_to_end(&mut text)?;
-    // A disk that is full takes the name of a note and not its text.
+    // A full disk can create a note but not write its text.
     if text.is_empty() {
         return Ok(None);
     }
@@ -220,8 +223,8 @@ fn noted(note: &Path, key: &str) -> io::Result<Option<Whole>> {
         Some(whole) => Err(io::Error::new(
             io::ErrorKind::AlreadyExists,
             format!(
-                "{} is there, of an unfinished download of {} to the same place; finish that one first, or remove it \
-                 and the part beside it",
+                "{} exists: an unfinished download of {} to the same place; finish that download first, or remove the \
+                 file and the part next to it",
                 note.display(),
                 whole.key
             ),
@@ -230,7 +233,7 @@ fn noted(note: &Path, key: &str) -> io::Result<Option<Whole>> {
     }
 }
 
-/// Opens a file if it is there. Links are not followed: what they lead to is no part of ours.
+/// Opens a file if it exists. Links are not followed, because what they lead to is not ours.
 fn open_there(path: &Path) -> io::Result<Option<std::fs::File>> {
     let metadata = match path.symlink_metadata() {
         Ok(metadata) => metadata,
@@ -239,7 +242,7 @@ fn open_there(path: &Path) -> io::Result<Option<std::fs::File>> {
     };
     if !metadata.is_file() {
         let reason = format!(
-            "{} is there and is no file; move it away, or choose another place with -o",
+            "{} exists and is not a file; move it away, or choose another place with -o",
             path.display()
         );
         return Err(io::Error::new(io::ErrorKind::AlreadyExists, reason));
@@ -258,13 +261,13 @@ fn in_the_way(path: &Path, key: &str) -> io::Error {
     io::Error::new(
         io::ErrorKind::AlreadyExists,
         format!(
-            "{} is there and is no unfinished download of {key}; move it away, or choose another place with -o",
+            "{} exists and is not an unfinished download of {key}; move it away, or choose another place with -o",
             path.display()
         ),
     )
 }
 
-/// Locks the file that was opened at this path. Whoever had it before may have finished or removed it meanwhile.
+/// Locks the file that was opened at this path. A previous holder may have finished or removed it in the meantime.
 fn lock(file: &std::fs::File, path: &Path) -> io::Result<()> {
     file.try_lock().map_err(|error| match error {
         TryLockError::WouldBlock => being_written(),
@@ -283,7 +286,7 @@ fn lock(file: &std::fs::File, path: &Path) -> io::Result<()> {
 fn being_written() -> io::Error {
     io::Error::new(
         io::ErrorKind::WouldBlock,
-        "another download is writing it; wait for that one",
+        "another download is writing it; wait until that one ends",
     )
 }
 
@@ -291,12 +294,12 @@ fn buffered(file: std::fs::File) -> BufWriter<File> {
     BufWriter::with_capacity(BUFFER_BYTES, File::from_std(file))
 }
 
-/// Where the part of a target and the note on it lie.
+/// The paths of a target's part and of its note.
 fn beside(target: &Path) -> io::Result<(PathBuf, PathBuf)> {
-    let name = target
-        .file_name()
-        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "it is no name of a file"))?;
-    // A long name has no room for an ending; its hash stands in.
+    let name = target.file_name().ok_or_else(|| {
+        io::Error::new(io::ErrorKind::InvalidInput, "it is not a valid file name")
+    })?;
+    // A long name has no space for an extension, so its hash is used.
     let mut stem = if name.len() <= STEM_BYTES_MAX {
         name.to_owned()
     } else {
@@ -328,8 +331,8 @@ mod tests {
             etag: "\"second\"".to_owned(),
             ..whole.clone()
         };
-        let mut first = Part::find(&target, "ada/x").expect("nothing is there");
-        let mut second = Part::find(&target, "ada/x").expect("nothing is there");
+        let mut first = Part::find(&target, "ada/x").expect("nothing exists there");
+        let mut second = Part::find(&target, "ada/x").expect("nothing exists there");
         first.start(&whole, 0).await.expect("it begins");
         first.write(b"ab").await.expect("it is written");
         let refused = second.start(&other, 0).await;
@@ -339,7 +342,7 @@ mod tests {
         );
         assert!(!second.leave().await.expect("it has made nothing"));
         assert!(first.leave().await.expect("it is kept"));
-        let found = Part::find(&target, "ada/x").expect("it is there");
+        let found = Part::find(&target, "ada/x").expect("it exists");
         assert_eq!(found.resumable().await, Some((whole, 2)));
     }
 
@@ -349,7 +352,7 @@ mod tests {
         let target = folder.path().join("x");
         let theirs = folder.path().join("theirs");
         std::fs::write(&theirs, "theirs").expect("it is written");
-        let mut part = Part::find(&target, "ada/x").expect("nothing is there");
+        let mut part = Part::find(&target, "ada/x").expect("nothing exists there");
         std::os::unix::fs::symlink(&theirs, folder.path().join("x.part.json"))
             .expect("it is linked");
         let whole = Whole {
@@ -358,6 +361,6 @@ mod tests {
             size: 4,
         };
         assert!(part.start(&whole, 0).await.is_err());
-        assert_eq!(std::fs::read(&theirs).expect("it is there"), b"theirs");
+        assert_eq!(std::fs::read(&theirs).expect("it exists"), b"theirs");
     }
 }

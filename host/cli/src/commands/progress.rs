@@ -1,13 +1,13 @@
-//! A progress bar for what takes a while.
+//! A progress bar for slow operations.
 
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// What is over sooner is not worth a bar.
+/// Anything shorter needs no bar.
 const SHOWN_AFTER: Duration = Duration::from_millis(500);
 
-/// How far it has come.
+/// The progress of an operation.
 #[derive(Debug)]
 pub(super) struct Progress {
     bar: ProgressBar,
@@ -16,7 +16,7 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// A transfer of so many bytes, if that is known. Drawn on standard error, if at all.
+    /// A transfer of this many bytes, if that is known. `drawn` shows the bar on standard error.
     pub(super) fn of(name: &str, size: Option<u64>, drawn: bool) -> Self {
         let template = match size {
             Some(_) => {
@@ -27,7 +27,7 @@ impl Progress {
         Self::with(template, name, size, drawn)
     }
 
-    /// So many steps, if that is known.
+    /// An operation of this many steps, if that is known.
     pub(super) fn of_steps(name: &str, steps: Option<u64>, drawn: bool) -> Self {
         let template = match steps {
             Some(_) => "{msg} [{bar:30}] {human_pos}/{human_len} {eta} left",
@@ -48,13 +48,13 @@ impl Progress {
         }
     }
 
-    /// So many bytes more.
+    /// This many more bytes are done.
     pub(super) fn advance(&mut self, bytes: u64) {
         self.bar.inc(bytes);
         self.show();
     }
 
-    /// So many steps are done.
+    /// This many steps are done in total.
     pub(super) fn reach(&mut self, steps: u64) {
         self.bar.set_position(steps);
         self.show();
@@ -67,7 +67,7 @@ impl Progress {
         }
     }
 
-    /// So many bytes were there already.
+    /// This many bytes were done before.
     pub(super) fn begin_at(&mut self, bytes: u64) {
         self.bar.set_position(bytes);
         self.bar.reset_eta();

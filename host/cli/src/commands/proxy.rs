@@ -1,10 +1,10 @@
-//! Which proxy the environment names for a node. None is ever used for this machine itself.
+//! Finds the proxy that the environment configures for a node. None is used for this machine itself.
 
 use std::net::IpAddr;
 
 use hyper_util::client::proxy::matcher::Matcher;
 
-/// The proxy for this URL, without what it is to be logged in with.
+/// The proxy for this URL, without credentials.
 pub(crate) fn of(url: &str) -> Option<String> {
     with(&Matcher::from_env(), url)
 }

@@ -22,21 +22,21 @@ use super::source::UploadSource;
 
 /// Store files
 ///
-/// Each file is stored as USER/NAME, where NAME is the file's own name unless --as gives another. Several
-/// files are stored one after the other, each judged by itself. What can be read is stored, whatever size the
-/// system states: files, devices, pipes. A file that changes while it is read is not stored.
+/// Each file is stored as USER/NAME, where NAME is the file's own name unless --as gives another. Several files
+/// are stored one after another, and each succeeds or fails on its own. Anything that can be read is stored,
+/// whatever size the system reports: files, devices, pipes. A file that changes while it is read is not stored.
 #[derive(Debug, clap::Args)]
 pub(super) struct Put {
     /// The files; `-` is standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Whose files they are
+    /// The owner of the files
     #[arg(long)]
     user: String,
-    /// What to call the file, if there is only one; may contain `/`
+    /// The name to store the file under, if there is only one; may contain `/`
     #[arg(long = "as", value_name = "NAME")]
     name: Option<String>,
-    /// How many nodes shall keep a copy
+    /// How many nodes keep a copy [default: the node's setting]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(limits::FACTOR_MAX)))]
     factor: Option<u32>,
     #[command(flatten)]
@@ -59,25 +59,25 @@ impl Put {
         for file in &self.files {
             let done = self.put(&client, file, screen).await;
             if let (true, Err(failure)) = (self.asking.json, &done) {
-                let told = failure.as_json(&[("file", &file.to_string_lossy())]);
-                told.map_or(Ok(()), |told| screen.line(&told.to_string()))?;
+                let json = failure.as_json(&[("file", &file.to_string_lossy())]);
+                json.map_or(Ok(()), |json| screen.line(&json.to_string()))?;
             }
             judged.take(done, screen)?;
         }
         judged.end()
     }
 
-    /// What is wrong with the arguments whatever the files are.
+    /// Checks the arguments without looking at the files.
     fn check(&self) -> Result<(), Failure> {
         let name = self.name.as_deref();
         if name.is_some() && self.files.len() > 1 {
             return Err(Failure::Usage(
-                "--as names one file; leave it out, or store the files one by one".to_owned(),
+                "--as applies to a single file; omit it, or store the files one by one".to_owned(),
             ));
         }
         if name.is_none() && self.files.iter().any(|file| is_stdin(file)) {
             return Err(Failure::Usage(
-                "standard input has no name: give it one with --as NAME".to_owned(),
+                "standard input has no name; choose one with --as NAME".to_owned(),
             ));
         }
         Key::of(&self.user, name.unwrap_or("name"))
@@ -119,7 +119,7 @@ impl Put {
             request = request.header("Dataverse-Factor", factor);
         }
         let answer = client.ask(request.body(body(source, &passing))).await;
-        // What the node says of an upload that broke off here is beside the point.
+        // The node's reply to an upload that broke off here is irrelevant.
         if let Some(reason) = lock(&passing).broke.take() {
             return Err(refused(reason));
         }
@@ -143,7 +143,7 @@ impl Put {
     fn print(&self, text: &str, stored: &Stored, screen: &mut Screen<'_>) -> Result<(), Failure> {
         if stored.degraded {
             screen.note(&format!(
-                "warning: {} has {} of {}: too few nodes took it",
+                "warning: {} has only {} of {}, because too few nodes stored it",
                 stored.key,
                 stored.replicas.len(),
                 plural(u64::from(stored.factor), "copy", "copies")
@@ -176,9 +176,9 @@ fn is_stdin(file: &Path) -> bool {
 fn own_name(file: &Path) -> Result<&str, String> {
     let name = file
         .file_name()
-        .ok_or("it has no file name; give it one with --as NAME")?;
+        .ok_or("it has no file name; choose one with --as NAME")?;
     name.to_str()
-        .ok_or_else(|| "its name is not UTF-8; give it another with --as NAME".to_owned())
+        .ok_or_else(|| "its name is not UTF-8; choose another with --as NAME".to_owned())
 }
 
 fn body(source: UploadSource, passing: &Arc<Mutex<Passing>>) -> reqwest::Body {

@@ -25,13 +25,13 @@ impl Rm {
         for key in &self.keys {
             let done = client.ask(client.file(Method::DELETE, key)).await;
             if self.asking.json {
-                let told = match &done {
+                let json = match &done {
                     Ok(_) => Some(json!({ "key": key.as_str() })),
                     Err(failure) => failure.as_json(&[("key", key.as_str())]),
                 };
-                if let Some(mut told) = told {
-                    told["deleted"] = done.is_ok().into();
-                    screen.line(&told.to_string())?;
+                if let Some(mut json) = json {
+                    json["deleted"] = done.is_ok().into();
+                    screen.line(&json.to_string())?;
                 }
             } else if done.is_ok() {
                 screen.note(&format!("deleted {key}"));

@@ -1,19 +1,19 @@
-//! Where commands print: data on one stream, everything else on the other.
+//! The output of commands: data on one stream, everything else on the other.
 //!
-//! Names come from strangers. What is printed for people never carries a control character or one that
-//! reorders text, so no file name can move the cursor or pass for another.
+//! Names come from strangers. Text for people never contains a control character or one that reorders text, so no
+//! file name can move the cursor or pass for another.
 
 use std::io::{self, IsTerminal as _, Write};
 
 use super::failure::Failure;
 
-/// The two streams of a command.
+/// The two output streams of a command.
 pub(super) struct Screen<'a> {
     data: Box<dyn Write + 'a>,
     notes: Box<dyn Write + 'a>,
-    /// Whether progress can be drawn.
+    /// Whether progress bars can be drawn.
     pub(super) bars: bool,
-    /// Whether somebody is there to answer a question.
+    /// Whether a user can answer a question.
     asks: bool,
     has_data: bool,
 }
@@ -32,7 +32,7 @@ impl Screen<'static> {
 }
 
 impl<'a> Screen<'a> {
-    /// These two, without progress.
+    /// These two streams, without progress bars.
     #[cfg(test)]
     pub(super) fn of(data: impl Write + 'a, notes: impl Write + 'a) -> Self {
         Self {
@@ -44,12 +44,12 @@ impl<'a> Screen<'a> {
         }
     }
 
-    /// A line of data.
+    /// Prints a line of data.
     pub(super) fn line(&mut self, text: &str) -> Result<(), Failure> {
         self.bytes(format!("{text}\n").as_bytes())
     }
 
-    /// Data as it is.
+    /// Prints data unchanged.
     pub(super) fn bytes(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         self.has_data |= !bytes.is_empty();
         self.data.write_all(bytes).map_err(not_written)
@@ -60,7 +60,7 @@ impl<'a> Screen<'a> {
         self.has_data
     }
 
-    /// A table of data.
+    /// Prints a table of data.
     pub(super) fn table(&mut self, head: &[&str], rows: Vec<Vec<String>>) -> Result<(), Failure> {
         let mut table = comfy_table::Table::new();
         table.load_style(comfy_table::presets::NOTHING);
@@ -80,12 +80,12 @@ impl<'a> Screen<'a> {
         Ok(())
     }
 
-    /// Something to know that is no data. Nobody to tell it to is no failure.
+    /// Prints a note that is not data. A closed stream is not a failure.
     pub(super) fn note(&mut self, text: &str) {
         let _unheard = writeln!(self.notes, "{}", printable_lines(text));
     }
 
-    /// Asks a question that is answered with yes or no; no where nobody is there to answer.
+    /// Asks a yes-or-no question; returns no if nobody can answer.
     pub(super) fn confirm(&mut self, question: &str) -> bool {
         if !self.asks {
             return false;
@@ -97,7 +97,7 @@ impl<'a> Screen<'a> {
         read.is_ok() && matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
     }
 
-    /// Makes sure that all data is out.
+    /// Makes sure that all data has been written.
     pub(super) fn finish(&mut self) -> Result<(), Failure> {
         self.data.flush().map_err(not_written)
     }
@@ -110,7 +110,7 @@ fn not_written(error: io::Error) -> Failure {
     Failure::refused(format!("can't write the output: {error}"))
 }
 
-/// The text with everything escaped that would not show as what it is.
+/// Escapes every character that would not be shown as itself.
 pub(super) fn printable(text: &str) -> String {
     text.chars().map(shown).collect()
 }
@@ -136,7 +136,7 @@ pub(super) fn size(bytes: u64) -> String {
     indicatif::BinaryBytes(bytes).to_string()
 }
 
-/// For how long something has lasted, for people; `-` where it does not.
+/// A duration for people; `-` if there is none.
 pub(super) fn ago(seconds: Option<u64>) -> String {
     seconds.map_or("-".to_owned(), |seconds| {
         indicatif::HumanDuration(std::time::Duration::from_secs(seconds)).to_string()

@@ -1,4 +1,4 @@
-//! `scrub`: has a node check all its content, or shows how far it is.
+//! `scrub`: makes a node verify all its content, or shows the progress.
 
 use std::time::Duration;
 
@@ -12,20 +12,20 @@ use super::failure::{Exit, Failure};
 use super::progress::Progress;
 use super::screen::{Screen, size};
 
-/// How often a node is asked how far it is.
+/// How often the progress is queried.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// Have a node check all its content, or show how far it is
+/// Verify all content of a node, or show the progress
 ///
-/// Every copy on the node is read and compared with its digest, at the pace that `scrub.bytes_per_second` sets. A
-/// bad replica is put aside and made good from another node. Begins such a check unless one is under way, and shows
-/// it. Files of which no good copy is left are listed; with --wait the command then exits with 1.
+/// Reads every copy on the node and compares it with its digest, at the rate of `scrub.bytes_per_second`. A bad
+/// replica is quarantined and restored from another node. Starts a scrub unless one is in progress, and shows its
+/// state. Files of which no good copy is left are listed; with --wait the command then exits with 1.
 #[derive(Debug, clap::Args)]
 pub(super) struct Scrub {
-    /// Begin nothing, only show
+    /// Only show the state, don't start a scrub
     #[arg(long, conflicts_with = "wait")]
     status: bool,
-    /// Wait until everything is checked and what can be is made good
+    /// Wait until everything is verified and every bad replica that can be is restored
     #[arg(long)]
     wait: bool,
     #[command(flatten)]
@@ -62,12 +62,11 @@ impl Scrub {
     }
 }
 
-/// Whether a check was begun, or the one under way is shown.
+/// Reports whether a scrub was started or was already in progress.
 fn began(scrub: &answers::Scrub) -> String {
     match scrub.joined {
-        Some(true) => "a check is under way already; nothing new was begun".to_owned(),
-        _ => "a check was begun; `dataverse scrub --status` shows it without beginning one"
-            .to_owned(),
+        Some(true) => "a scrub is already in progress; no new one was started".to_owned(),
+        _ => "a scrub was started; `dataverse scrub --status` shows its progress".to_owned(),
     }
 }
 
@@ -104,10 +103,10 @@ fn show(scrub: answers::Scrub, screen: &mut Screen<'_>) -> Result<(), Failure> {
             ),
         ),
         ("bad", plural(scrub.bad, "copy", "copies")),
-        ("made good", plural(scrub.mended, "replica", "replicas")),
+        ("restored", plural(scrub.mended, "replica", "replicas")),
     ];
     let some = [
-        ("being made good", scrub.mending, ("replica", "replicas")),
+        ("being restored", scrub.mending, ("replica", "replicas")),
         ("waiting for a node", scrub.waiting, ("replica", "replicas")),
         ("unreadable", scrub.unreadable, ("copy", "copies")),
         ("lost", scrub.lost_total, ("file", "files")),
@@ -126,17 +125,17 @@ fn show(scrub: answers::Scrub, screen: &mut Screen<'_>) -> Result<(), Failure> {
     let unlisted = scrub.lost_total.saturating_sub(scrub.lost.len() as u64);
     if unlisted > 0 {
         screen.note(&format!(
-            "lost: {unlisted} more, which the node does not list"
+            "lost: {unlisted} more files that the node does not list"
         ));
     }
     Ok(())
 }
 
-/// What a scrub is doing, or when the last one ended.
+/// The progress of a scrub, or when the last one ended.
 pub(super) fn state(scrub: &answers::Scrub) -> String {
     if scrub.running {
         let percent = (scrub.bytes_done * 100).checked_div(scrub.bytes_total);
-        return format!("under way, {} %", percent.unwrap_or(100));
+        return format!("in progress, {} %", percent.unwrap_or(100));
     }
     let Some(ended) = scrub.ended else {
         return "never".to_owned();

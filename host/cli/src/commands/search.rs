@@ -1,4 +1,4 @@
-//! `search`: finds files by pattern, and prints what any search found.
+//! `search`: finds files by pattern; also prints the results of other searches.
 
 use dataverse_core::limits::SEARCH_HITS_MAX;
 use dataverse_core::pattern::Pattern;
@@ -13,17 +13,17 @@ use super::screen::{Screen, ago, size};
 
 /// Find files by pattern
 ///
-/// The pattern is matched against the whole USER/NAME: `*` and `?` stay within a segment, `**` crosses
-/// segments, `[…]` and `{a,b}` choose. Ends with 1 when nothing was found. A list that ends before the files do
-/// says so on standard error, and with --json by `truncated`; it ends with 0 all the same.
+/// The pattern is matched against the whole USER/NAME: `*` and `?` match within a segment, `**` matches across
+/// segments, `[…]` and `{a,b}` match alternatives. Exits with 1 if nothing was found. A list that is cut short
+/// says so on standard error, and with --json by `truncated`; the exit code is 0 all the same.
 #[derive(Debug, clap::Args)]
 pub(super) struct Search {
     /// The pattern, such as 'ada/**' or '*/*.txt'
     glob: String,
-    /// How many links the search crosses at most
+    /// The maximum number of hops
     #[arg(long, value_name = "N")]
     hops: Option<u32>,
-    /// How many files are found at most
+    /// The maximum number of files
     #[arg(long, value_name = "N")]
     limit: Option<u32>,
     #[command(flatten)]
@@ -36,7 +36,7 @@ impl Search {
     }
 }
 
-/// Searches for a pattern and prints what it found.
+/// Searches for a pattern and prints the result.
 pub(super) async fn by_pattern(
     glob: &str,
     hops: Option<u32>,
@@ -77,15 +77,15 @@ pub(super) async fn by_pattern(
     }
     if is_cut {
         screen.note(&format!(
-            "warning: the list ends after {}, and there may be more: a narrower pattern shows them{}",
+            "warning: the list ends after {}, and there may be more; to see them, use a narrower pattern{}",
             plural(found.hits.len() as u64, "file", "files"),
-            if most < SEARCH_HITS_MAX { ", or a greater --limit" } else { "" }
+            if most < SEARCH_HITS_MAX { " or a higher --limit" } else { "" }
         ));
     }
     end(&found, screen)
 }
 
-/// Says how a search ended; one that found nothing is a failure.
+/// Reports how a search ended; finding nothing is a failure.
 pub(super) fn end(found: &Found, screen: &mut Screen<'_>) -> Result<(), Failure> {
     let exact = match (found.outcome.as_str(), found.exact) {
         ("found", false) => ", but a nearer copy may exist",
@@ -115,15 +115,15 @@ pub(super) fn end(found: &Found, screen: &mut Screen<'_>) -> Result<(), Failure>
     Ok(())
 }
 
-/// What an outcome means.
+/// Explains an outcome.
 fn outcome(word: &str) -> String {
     let meaning = match word {
         "found" => return "found".to_owned(),
-        "not_found" => "every node that can be reached was asked",
+        "not_found" => "every reachable node was asked",
         "horizon" => "the hop limit was reached before the end of the network",
-        "partial" => "some nodes gave no answer",
+        "partial" => "some nodes did not answer",
         "deadline" => "time ran out before every node was asked",
-        "budget" => "the limit of nodes to ask was reached",
+        "budget" => "the limit on nodes to ask was reached",
         _ => return word.to_owned(),
     };
     format!("{word} ({meaning})")

@@ -1,9 +1,9 @@
-//! What an upload is read from: files, devices, pipes and standard input, to their end.
+//! The sources of uploads: files, devices, pipes and standard input, read to their end.
 //!
-//! What the system says of a file's size is not believed: files in `/proc` state 0 bytes, those in `/sys` 4096,
-//! and others change while they are read. A size is announced where the disk backs it up. The last bytes are
-//! passed on only when the end was reached and the file has stayed as it was; else the upload breaks off, so that
-//! no node takes a part of a file for the whole of it.
+//! The size that the system reports for a file is not trusted: files in `/proc` report 0 bytes, those in `/sys`
+//! 4096, and others change while they are read. A size is announced only where the disk blocks confirm it. The
+//! last bytes are passed on only once the end is reached and the file has not changed; otherwise the upload breaks
+//! off, so that no node takes a part of a file for the whole.
 
 use std::fs::Metadata;
 use std::io;
@@ -19,15 +19,15 @@ use tokio::io::AsyncReadExt as _;
 /// Something to read to its end.
 pub(super) struct UploadSource {
     file: File,
-    /// What was read to find out whether there is anything.
+    /// Read in advance to find out whether there is anything.
     first: Bytes,
-    /// Bytes in all, where that can be relied on.
+    /// The total size in bytes, where it can be relied on.
     size: Option<u64>,
-    /// What the system says of a regular file.
+    /// The metadata of a regular file.
     stated: Option<Stated>,
 }
 
-/// By what it shows that a file was changed.
+/// The metadata that reveals a change of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Stated {
     size: u64,
@@ -43,7 +43,7 @@ impl Stated {
     }
 }
 
-/// Where reading stands.
+/// The state of reading.
 struct Reading {
     source: UploadSource,
     read: u64,
@@ -52,26 +52,26 @@ struct Reading {
 }
 
 impl UploadSource {
-    /// Opens a file, or whatever else has this name. A FIFO that nobody writes yet is waited for.
+    /// Opens a file or anything else of this name. Waits until a FIFO has a writer.
     pub(super) async fn open(path: &Path) -> Result<Self, String> {
         let about = |error: io::Error| error.to_string();
         let metadata = tokio::fs::metadata(path).await.map_err(about)?;
         if metadata.is_dir() {
-            return Err("it is a directory; name the files in it".to_owned());
+            return Err("it is a folder; give the files in it".to_owned());
         }
         if metadata.file_type().is_socket() {
-            return Err("it is a socket, which is no file to read".to_owned());
+            return Err("it is a socket, which can't be read as a file".to_owned());
         }
         let file = File::open(path).await.map_err(about)?;
         Self::of(file, true).await.map_err(about)
     }
 
-    /// Standard input as a file of its own: what is read from it is never read ahead of an upload.
+    /// Opens standard input. Nothing is read ahead of an upload.
     pub(super) async fn stdin() -> Result<Self, String> {
         use std::os::fd::AsFd as _;
         let opened = io::stdin().as_fd().try_clone_to_owned();
         let file = opened.map_err(|error| error.to_string())?;
-        // Part of what it leads to may have been read already.
+        // Some of what it refers to may have been read already.
         let file = File::from_std(file.into());
         Self::of(file, false)
             .await
@@ -102,12 +102,12 @@ impl UploadSource {
         })
     }
 
-    /// Bytes in all, where that can be relied on.
+    /// The total size in bytes, where it can be relied on.
     pub(super) fn size(&self) -> Option<u64> {
         self.size
     }
 
-    /// What there is to read. Ends with an error that says so when the file did not stay as it was.
+    /// The content. Ends with an error if the file changed in the meantime.
     pub(super) fn into_stream(self) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
         let reading = Reading {
             source: self,
@@ -121,27 +121,27 @@ impl UploadSource {
         })
     }
 
-    /// What is wrong with having read so many bytes, if anything.
+    /// Why having read this many bytes is wrong, if it is.
     async fn objection(&self, read: u64) -> io::Result<Option<String>> {
         let Some(before) = self.stated else {
             return Ok(None);
         };
         let after = Stated::of(&self.file.metadata().await?);
-        // The system keeps no books of what it makes up as it is read.
+        // The system keeps no metadata of files that it generates while they are read.
         let is_made_up = before.size == 0 && read > 0 && after.is_some_and(|it| it.size == 0);
         if !is_made_up && after != Some(before) {
             let size = after.map_or(0, |after| after.size);
             return Ok(Some(format!(
-                "it was changed while it was read ({} bytes before, {size} after, {read} read), so it was not stored; try \
-                 again when it is at rest",
+                "it changed while it was read ({} bytes before, {size} after, {read} read), so it was not stored; try \
+                 again when nothing writes to it",
                 before.size
             )));
         }
         let is_short = self.size.is_some_and(|size| size != read);
         Ok(is_short.then(|| {
             format!(
-                "the system says that it has {} bytes, and {read} can be read, so it was not stored; pass it through \
-                 a pipe to store what can be read: `… | dataverse put - --as NAME`",
+                "the system reports {} bytes, but {read} can be read, so it was not stored; to store what can be read, \
+                 pass it through a pipe: `… | dataverse put - --as NAME`",
                 before.size
             )
         }))
@@ -149,7 +149,7 @@ impl UploadSource {
 }
 
 impl Reading {
-    /// The next bytes: those before the last ones read, which are held back until it is known that they are right.
+    /// The next bytes. The last bytes read are held back until they are known to be right.
     async fn advance(&mut self) -> io::Result<Option<Bytes>> {
         while !self.is_over {
             let chunk = match std::mem::take(&mut self.source.first) {
@@ -173,7 +173,7 @@ impl Reading {
     }
 }
 
-/// What can be read now; nothing at the end.
+/// What can be read now; empty at the end.
 async fn next(file: &mut File) -> io::Result<Bytes> {
     let mut chunk = BytesMut::with_capacity(limits::CHUNK_BYTES);
     file.read_buf(&mut chunk).await?;

@@ -1,4 +1,4 @@
-//! `stat`: where a file is and how it was found.
+//! `stat`: shows where a file is and how it was found.
 
 use dataverse_core::key::Key;
 use dataverse_core::plural::plural;

@@ -1,4 +1,4 @@
-//! `status`: what a node says of itself.
+//! `status`: shows the status of a node.
 
 use dataverse_core::plural::plural;
 use reqwest::Method;
@@ -10,7 +10,7 @@ use super::failure::Failure;
 use super::screen::{Screen, ago, size};
 use super::scrub;
 
-/// Show what a node says of itself
+/// Show the status of a node
 #[derive(Debug, clap::Args)]
 pub(super) struct Status {
     #[command(flatten)]
@@ -36,20 +36,20 @@ fn rows(status: answers::StatusAnswer) -> Vec<Vec<String>> {
     let repair = match (status.repair.waiting.files, status.repair.letting_go) {
         (0, 0) => "nothing to do".to_owned(),
         (waiting, letting_go) => format!(
-            "{}, {}, to copy; {} to let go",
+            "{}, {}, to copy; {} to release",
             files(waiting),
             size(status.repair.waiting.bytes),
             plural(letting_go, "replica", "replicas")
         ),
     };
     let repaired = format!(
-        "{}, {} since it started",
+        "{}, {} since the node started",
         plural(status.repair.copies, "copy", "copies"),
         size(status.repair.bytes)
     );
     let drain = match (status.drain.draining, status.drain.drained) {
         (false, _) => "no".to_owned(),
-        (true, false) => format!("under way, {} left", files(status.drain.left.files)),
+        (true, false) => format!("in progress, {} left", files(status.drain.left.files)),
         (true, true) => "done: the node can be stopped".to_owned(),
     };
     let uptime = std::time::Duration::from_secs(status.uptime_s);
@@ -76,7 +76,7 @@ fn rows(status: answers::StatusAnswer) -> Vec<Vec<String>> {
     .collect()
 }
 
-/// A node that is not heard, since when, and why.
+/// A node that is not heard from, for how long, and why.
 fn silent_of(silent: &answers::Silent) -> String {
     let name = match silent.node.as_str() {
         "" => silent.address.clone(),
@@ -88,10 +88,10 @@ fn silent_of(silent: &answers::Silent) -> String {
     format!("{name} ({}) for {since}{error}", silent.state)
 }
 
-/// The last check of all content, and what there is to know of bad copies.
+/// The last scrub, and the state of bad copies.
 fn scrub_of(scrub: &answers::Scrub) -> String {
     let missing = [
-        (scrub.mending, "being made good"),
+        (scrub.mending, "being restored"),
         (scrub.waiting, "waiting for a node with a good copy"),
         (scrub.lost_total, "lost"),
     ];

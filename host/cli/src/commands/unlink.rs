@@ -10,7 +10,7 @@ use super::screen::Screen;
 /// Cut the link with a neighbour
 #[derive(Debug, clap::Args)]
 pub(super) struct Unlink {
-    /// The neighbour's name or id; of a link that has not come about yet, its address
+    /// The neighbour's name or id; for a link that is not established yet, its address
     #[arg(value_name = "NODE", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     neighbour: String,
     #[command(flatten)]
@@ -23,8 +23,8 @@ impl Unlink {
         let path = format!("/v1/links/{}", escaped(&self.neighbour));
         client.ask(client.request(Method::DELETE, &path)).await?;
         if self.asking.json {
-            let told = serde_json::json!({ "node": self.neighbour, "unlinked": true });
-            return screen.line(&told.to_string());
+            let answer = serde_json::json!({ "node": self.neighbour, "unlinked": true });
+            return screen.line(&answer.to_string());
         }
         screen.note(&format!("cut the link with {}", self.neighbour));
         Ok(())

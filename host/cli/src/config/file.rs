@@ -1,4 +1,4 @@
-//! The configuration file: TOML, whose nested tables name the same settings as everywhere else.
+//! The configuration file: TOML, whose nested tables use the same setting names as everywhere else.
 
 use std::io::Read as _;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 use super::{ConfigError, Values};
 use crate::limits;
 
-/// Reads a file into values by setting. Which settings there are is not its business.
+/// Reads a file into values by setting. Does not check which settings exist.
 ///
 /// # Errors
 /// [`ConfigError::Unreadable`].
@@ -22,7 +22,7 @@ pub(crate) fn read(path: &Path) -> Result<Values, ConfigError> {
         .map_err(|error| unreadable(error.to_string()))?;
     if text.len() as u64 > limits::CONFIG_BYTES_MAX {
         return Err(unreadable(format!(
-            "it is longer than {} bytes",
+            "it has more than {} bytes",
             limits::CONFIG_BYTES_MAX
         )));
     }

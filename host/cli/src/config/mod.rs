@@ -1,8 +1,8 @@
-//! What a node is told before it starts, and who said it: flags go before the environment, the
-//! environment before the file, the file before the defaults.
+//! Resolves a node's configuration from its sources: flags take precedence over the environment, the environment
+//! over the file, and the file over the defaults.
 //!
-//! Every source is text by name; the tables of settings read it. Nothing here touches the environment or
-//! the disk: the command line collects the sources and hands them over.
+//! Every source maps names to text; the tables of settings parse it. Nothing here reads the environment or the
+//! disk: the command line collects the sources and passes them in.
 
 pub(crate) mod file;
 mod node;
@@ -14,21 +14,21 @@ pub(crate) use node::NodeConfig;
 
 use dataverse_node::settings::Settings;
 
-/// Values by the name of their setting, or by variable in the environment.
+/// Values by the name of their setting, or of their environment variable.
 pub(crate) type Values = BTreeMap<String, String>;
 
-/// Everything that was said about a node's configuration.
+/// All sources of a node's configuration.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Sources {
     /// From the command line, by setting.
     pub flags: Values,
-    /// Every `DATAVERSE_…` variable, and those that the defaults come from.
+    /// Every `DATAVERSE_…` variable, and those that defaults depend on.
     pub environment: Values,
-    /// From the file, by setting; empty without one.
+    /// From the file, by setting; empty without a file.
     pub file: Values,
 }
 
-/// Who decided a setting.
+/// Where a setting's value comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Origin {
     /// A flag.
@@ -37,12 +37,12 @@ pub(crate) enum Origin {
     Environment,
     /// The file.
     File,
-    /// Nobody.
+    /// The setting's default.
     Default,
 }
 
 impl Origin {
-    /// In one word.
+    /// The origin in one word.
     #[must_use]
     pub(crate) const fn word(self) -> &'static str {
         match self {
@@ -54,34 +54,34 @@ impl Origin {
     }
 }
 
-/// One setting as it stands, for people.
+/// A setting and its value, for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Line {
-    /// As in the file.
+    /// The name, as in the file.
     pub name: &'static str,
-    /// What it is; `None` when it isn't set.
+    /// The value; `None` if it isn't set.
     pub value: Option<String>,
-    /// What it would be if nobody said otherwise.
+    /// The default.
     pub default: Option<String>,
-    /// Who decided it.
+    /// Where the value comes from.
     pub origin: Origin,
-    /// What it means.
+    /// What the setting means.
     pub meaning: &'static str,
 }
 
-/// A checked configuration, and how it came about.
+/// A checked configuration, and the origin of its values.
 #[derive(Debug, Clone)]
 pub(crate) struct Resolved {
-    /// What the node is to be.
+    /// The node's configuration.
     pub config: NodeConfig,
     /// Every setting.
     pub lines: Vec<Line>,
-    /// Variables that look like a misspelt setting.
+    /// Variables that look like misspelt settings.
     pub suspicions: Vec<String>,
 }
 
 impl Resolved {
-    /// Whether nobody decided the setting of this name.
+    /// Whether the setting of this name has its default.
     #[must_use]
     pub(crate) fn is_default(&self, name: &str) -> bool {
         let mut lines = self.lines.iter();
@@ -92,7 +92,7 @@ impl Resolved {
 /// Why a configuration was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ConfigError {
-    /// The file can't be had.
+    /// The file can't be read.
     #[error("can't read the configuration {path}: {reason}")]
     Unreadable {
         /// The file.
@@ -100,37 +100,37 @@ pub(crate) enum ConfigError {
         /// Why.
         reason: String,
     },
-    /// A name that no setting has.
-    #[error("`{name}` ({}) is no setting{hint}; --print-config lists them all", .origin.word())]
+    /// A name of no setting.
+    #[error("unknown setting `{name}` ({}){hint}; --print-config lists all settings", .origin.word())]
     Unknown {
-        /// What was named.
+        /// The name.
         name: String,
-        /// Where.
+        /// Where it was given.
         origin: Origin,
-        /// What was probably meant.
+        /// A similar name.
         hint: String,
     },
-    /// A value that its setting can't have.
+    /// An invalid value.
     #[error("{name} = {text:?} ({}): {reason}", .origin.word())]
     Value {
         /// The setting.
         name: &'static str,
-        /// What was given.
+        /// The value.
         text: String,
-        /// Where.
+        /// Where it was given.
         origin: Origin,
-        /// What would have been right.
+        /// What is expected.
         reason: String,
     },
-    /// Values that can't stand together.
+    /// Values that contradict each other.
     #[error("{0}")]
     Contradiction(String),
 }
 
-/// Puts the sources together and checks what comes out.
+/// Merges the sources and checks the result.
 ///
 /// # Errors
-/// The first thing that is wrong.
+/// The first mistake.
 pub(crate) fn resolve(sources: &Sources) -> Result<Resolved, ConfigError> {
     refuse_unknown(&sources.flags, Origin::Flag)?;
     refuse_unknown(&sources.file, Origin::File)?;
@@ -147,7 +147,7 @@ pub(crate) fn resolve(sources: &Sources) -> Result<Resolved, ConfigError> {
         });
     }
     config.check().map_err(ConfigError::Contradiction)?;
-    // A default may follow another setting, as the policies' folder follows the data folder.
+    // A default may depend on another setting, as that of the policies folder on the data folder.
     let lines = entries()
         .zip(origins)
         .map(|(entry, origin)| Line {
@@ -216,7 +216,7 @@ fn names() -> impl Iterator<Item = &'static str> {
     entries().map(|entry| entry.name())
 }
 
-/// What was said of a setting by whoever goes first. An empty variable is no variable.
+/// The value of a setting in the source that takes precedence. An empty variable counts as unset.
 fn said<'a>(sources: &'a Sources, name: &str) -> Option<(&'a str, Origin)> {
     let flag = sources.flags.get(name).map(|text| (text, Origin::Flag));
     let environment = || {
@@ -231,7 +231,7 @@ fn said<'a>(sources: &'a Sources, name: &str) -> Option<(&'a str, Origin)> {
         .map(|(text, origin)| (text.as_str(), origin))
 }
 
-/// The variables of a setting: its own name, and the flag's where that differs.
+/// The variables of a setting: by its own name, and by its flag's where that differs.
 fn variables(name: &str) -> impl Iterator<Item = String> {
     let flag = (name == "links").then(|| variable("link"));
     std::iter::once(variable(name)).chain(flag)
@@ -247,14 +247,14 @@ fn refuse_unknown(values: &Values, origin: Origin) -> Result<(), ConfigError> {
             name: name.clone(),
             origin,
             hint: nearest(name, names())
-                .map(|known| format!("; did you mean `{known}`?"))
+                .map(|known| format!(", similar to `{known}`"))
                 .unwrap_or_default(),
         }),
     }
 }
 
-/// Variables close to a setting's. They can't be refused: container platforms add `DATAVERSE_…` variables
-/// of their own to a service of that name.
+/// Variables whose names are close to a setting's. They can't be refused, because container platforms add
+/// `DATAVERSE_…` variables of their own to a service of that name.
 fn suspicions(environment: &Values) -> Vec<String> {
     const FOR_COMMANDS: [&str; 3] = ["DATAVERSE_NODE", "DATAVERSE_CONFIG", "DATAVERSE_LOG_FORMAT"];
     let known: Vec<String> = names().flat_map(variables).collect();
@@ -264,7 +264,7 @@ fn suspicions(environment: &Values) -> Vec<String> {
         .filter(|name| !known.contains(name) && !FOR_COMMANDS.contains(&name.as_str()))
         .filter_map(|name| {
             let meant = nearest(name, known.iter().map(String::as_str))?;
-            Some(format!("{name} is no setting; did you mean {meant}?"))
+            Some(format!("{name} is not a setting; did you mean {meant}?"))
         })
         .collect()
 }

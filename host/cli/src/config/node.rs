@@ -1,4 +1,4 @@
-//! `NodeConfig`: what one node is told before it starts.
+//! `NodeConfig`: the configuration of one node.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -13,39 +13,39 @@ use dataverse_node::settings::value::Value;
 use super::Values;
 use crate::limits;
 
-/// Everything that one node is told before it starts. Made by [`super::resolve`] from what a user said, or
-/// in code from [`NodeConfig::new`].
+/// The configuration of one node. Built by [`super::resolve`] from the user's settings, or in code with
+/// [`NodeConfig::new`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NodeConfig {
-    /// For people; the beginning of the node's id when `None`.
+    /// The name for people; the beginning of the node's id when `None`.
     pub name: Option<String>,
-    /// Where everything is kept.
+    /// The data folder.
     pub folder: PathBuf,
-    /// Where nodes and gRPC clients are answered; port 0 picks one.
+    /// The address for other nodes and gRPC clients; port 0 picks a free port.
     pub listen: SocketAddr,
-    /// `host:port` at which other nodes reach this one; where it listens when `None`.
+    /// `host:port` at which other nodes reach this one; the listening address when `None`.
     pub advertise: Option<String>,
-    /// Where HTTP is answered; port 0 picks one.
+    /// The address for HTTP; port 0 picks a free port.
     pub http: SocketAddr,
-    /// Names by which HTTP clients may address the node, beside `localhost` and its numbers.
+    /// Names by which HTTP clients may address the node, besides `localhost` and IP addresses.
     pub http_hosts: Vec<String>,
     /// `host:port` of the nodes to link with.
     pub links: Vec<String>,
-    /// Only nodes of the same network link.
+    /// Only nodes of the same network can be linked.
     pub network: String,
     /// The failure domain, such as a machine or a rack; may be empty.
     pub zone: String,
-    /// Bytes that the node may use; what the disk has free when `None`.
+    /// Bytes that the node may use; the disk's free space when `None`.
     pub capacity: Option<u64>,
     /// Replicas of a file unless its upload says otherwise.
     pub factor: u32,
-    /// The folder of policies; `policies` in the data folder when `None`.
+    /// The policies folder; `policies` in the data folder when `None`.
     pub policies: Option<PathBuf>,
-    /// Where requests are written down, if at all.
+    /// Where requests are recorded, if at all.
     pub record: Option<PathBuf>,
-    /// Addresses that other machines can reach are accepted.
+    /// Addresses that other machines can reach are allowed.
     pub insecure: bool,
-    /// Everything else.
+    /// All other settings.
     pub settings: Settings,
 }
 
@@ -81,10 +81,10 @@ impl NodeConfig {
         self.http_hosts.iter().cloned().chain(advertised).collect()
     }
 
-    /// The same with paths that begin at the root, so that they mean the same wherever they are compared.
+    /// Makes all paths absolute, so that they mean the same wherever they are compared.
     ///
     /// # Errors
-    /// When it isn't known where this process is.
+    /// If the current folder is not known.
     pub(crate) fn rooted(mut self) -> std::io::Result<Self> {
         self.folder = std::path::absolute(&self.folder)?;
         for path in [&mut self.policies, &mut self.record].into_iter().flatten() {
@@ -93,7 +93,7 @@ impl NodeConfig {
         Ok(self)
     }
 
-    /// The folder of policies.
+    /// The policies folder.
     #[must_use]
     pub(crate) fn policies_folder(&self) -> PathBuf {
         self.policies
@@ -101,7 +101,7 @@ impl NodeConfig {
             .unwrap_or_else(|| self.folder.join("policies"))
     }
 
-    /// Refuses values that can't stand together.
+    /// Refuses values that contradict each other.
     pub(super) fn check(&self) -> Result<(), String> {
         if let Some(sentence) = self.settings.contradiction() {
             return Err(sentence);
@@ -119,18 +119,18 @@ impl NodeConfig {
             Some(sentence) if !self.insecure => Err(sentence),
             // Every node would take such an address for its own.
             _ if self.listen.ip().is_unspecified() && self.advertise.is_none() => Err(format!(
-                "listen ({}) is every address of this machine, which tells other nodes nothing: name one of them with advertise (--advertise HOST:PORT)",
+                "listen ({}) covers all addresses of this machine, so other nodes can't tell which one to use: set one with advertise (--advertise HOST:PORT)",
                 self.listen
             )),
             _ => Ok(()),
         }
     }
 
-    /// How each setting is called, read and shown.
+    /// The name, parser and display of each setting.
     pub(super) const TABLE: &'static [Setting<Self>] = &[
         Setting {
             name: "name",
-            meaning: "what people call the node; the beginning of its id unless set",
+            meaning: "the node's name, for people; by default the beginning of its id",
             show: |config| config.name.clone(),
             read: |config, text| {
                 config.name = Some(label(text)?);
@@ -139,7 +139,7 @@ impl NodeConfig {
         },
         Setting {
             name: "data",
-            meaning: "the folder that everything is kept in",
+            meaning: "the data folder",
             show: |config| Some(config.folder.display().to_string()),
             read: |config, text| {
                 config.folder = folder(text)?;
@@ -148,7 +148,7 @@ impl NodeConfig {
         },
         Setting {
             name: "listen",
-            meaning: "where nodes and gRPC clients are answered; port 0 picks one",
+            meaning: "the address for other nodes and gRPC clients; port 0 picks a free port",
             show: |config| Some(config.listen.to_string()),
             read: |config, text| {
                 config.listen = address::to_listen_on(text)?;
@@ -157,7 +157,7 @@ impl NodeConfig {
         },
         Setting {
             name: "advertise",
-            meaning: "where other nodes reach this one; where it listens unless set",
+            meaning: "the address at which other nodes reach this one; by default the one it listens on",
             show: |config| config.advertise.clone(),
             read: |config, text| {
                 config.advertise = Some(advertised(text)?);
@@ -166,7 +166,7 @@ impl NodeConfig {
         },
         Setting {
             name: "http",
-            meaning: "where HTTP is answered; port 0 picks one",
+            meaning: "the address for HTTP; port 0 picks a free port",
             show: |config| Some(config.http.to_string()),
             read: |config, text| {
                 config.http = address::to_listen_on(text)?;
@@ -175,7 +175,7 @@ impl NodeConfig {
         },
         Setting {
             name: "http_hosts",
-            meaning: "names by which HTTP clients may address the node, beside localhost, its numbers and the name in advertise; several are separated by commas",
+            meaning: "comma-separated host names by which HTTP clients may address the node, besides localhost, IP addresses and the name in advertise",
             show: |config| (!config.http_hosts.is_empty()).then(|| config.http_hosts.join(",")),
             read: |config, text| {
                 config.http_hosts = http_hosts(text)?;
@@ -184,7 +184,7 @@ impl NodeConfig {
         },
         Setting {
             name: "links",
-            meaning: "the nodes to link with, as HOST:PORT; several are separated by commas",
+            meaning: "comma-separated addresses (HOST:PORT) of the nodes to link with",
             show: |config| (!config.links.is_empty()).then(|| config.links.join(",")),
             read: |config, text| {
                 config.links = links(text)?;
@@ -193,7 +193,7 @@ impl NodeConfig {
         },
         Setting {
             name: "network",
-            meaning: "only nodes of the same network link",
+            meaning: "the name of the network; only nodes of the same network can be linked",
             show: |config| Some(config.network.clone()),
             read: |config, text| {
                 config.network = label(text)?;
@@ -202,7 +202,7 @@ impl NodeConfig {
         },
         Setting {
             name: "zone",
-            meaning: "the failure domain; copies of a file go to different zones first",
+            meaning: "the failure domain; copies of a file are spread over zones",
             show: |config| (!config.zone.is_empty()).then(|| config.zone.clone()),
             read: |config, text| {
                 config.zone = match text {
@@ -214,7 +214,7 @@ impl NodeConfig {
         },
         Setting {
             name: "capacity",
-            meaning: "bytes that the node may use; what the disk has free unless set",
+            meaning: "bytes that the node may use; by default the free space of the disk",
             show: |config| config.capacity.show(),
             read: |config, text| {
                 config.capacity = within(text, Some(1)..=Some(u64::MAX))?;
@@ -223,7 +223,7 @@ impl NodeConfig {
         },
         Setting {
             name: "factor",
-            meaning: "copies of a file unless its upload says otherwise",
+            meaning: "how many copies a file has unless its upload says otherwise",
             show: |config| config.factor.show(),
             read: |config, text| {
                 config.factor = within(text, 1..=FACTOR_MAX)?;
@@ -232,7 +232,7 @@ impl NodeConfig {
         },
         Setting {
             name: "policies",
-            meaning: "the folder of policies; `policies` in the data folder unless set",
+            meaning: "the policies folder; by default `policies` in the data folder",
             show: |config| Some(config.policies_folder().display().to_string()),
             read: |config, text| {
                 config.policies = Some(folder(text)?);
@@ -241,7 +241,7 @@ impl NodeConfig {
         },
         Setting {
             name: "record",
-            meaning: "the file in which requests are written down, for the lab; none unless set",
+            meaning: "the file in which requests are recorded for the lab; by default none",
             show: |config| {
                 config
                     .record
@@ -255,7 +255,7 @@ impl NodeConfig {
         },
         Setting {
             name: "insecure",
-            meaning: "accept addresses that other machines can reach, without authentication",
+            meaning: "allow addresses that other machines can reach, although there is no authentication",
             show: |config| config.insecure.show(),
             read: |config, text| {
                 config.insecure = bool::read(text)?;
@@ -265,7 +265,7 @@ impl NodeConfig {
     ];
 }
 
-/// Where data is kept unless told otherwise: the place that the XDG base directory specification names.
+/// The default data folder, according to the XDG base directory specification.
 pub(super) fn default_folder(environment: &Values) -> PathBuf {
     let absolute = |name: &str| {
         let path = environment.get(name).map(Path::new)?;
@@ -279,14 +279,14 @@ pub(super) fn default_folder(environment: &Values) -> PathBuf {
         )
 }
 
-/// A name that can stand in a line of `name=value` words and in a URL's segment.
+/// A name that fits into a line of `name=value` words and into a URL's segment.
 fn label(text: &str) -> Result<String, String> {
     let foreign = |char: char| char.is_whitespace() || char.is_control() || char == '/';
     if text.is_empty() || text.len() > NAME_BYTES_MAX {
         return Err(format!("expected 1 to {} bytes", NAME_BYTES_MAX));
     }
     if text.contains(foreign) || matches!(text, "." | "..") {
-        return Err("expected a name without spaces, `/` and control characters".to_owned());
+        return Err("expected a name without spaces, `/` or control characters".to_owned());
     }
     Ok(text.to_owned())
 }
@@ -298,7 +298,7 @@ fn folder(text: &str) -> Result<PathBuf, String> {
     }
 }
 
-/// A recording is text, a line a request, and no name promises anything else.
+/// A recording is CSV, so no ending that suggests another format is accepted.
 fn recording(text: &str) -> Result<PathBuf, String> {
     const OTHERS: [&str; 10] = [
         "bz2", "gz", "html", "json", "jsonl", "parquet", "svg", "xz", "zip", "zst",
@@ -307,14 +307,14 @@ fn recording(text: &str) -> Result<PathBuf, String> {
     let ending = file.extension().unwrap_or_default().to_string_lossy();
     match OTHERS.iter().find(|it| ending.eq_ignore_ascii_case(it)) {
         Some(other) => Err(format!(
-            "a recording is plain CSV and no .{other}; give a name such as requests.csv"
+            "a recording is plain CSV, not .{other}; use a name such as requests.csv"
         )),
         None => Ok(file),
     }
 }
 
 fn advertised(text: &str) -> Result<String, String> {
-    // Port 0 stands for the port that is picked.
+    // Port 0 stands for the port that the system picks.
     let (host, _) = address::host_and_port(text)?;
     let everywhere = host
         .parse::<std::net::IpAddr>()
@@ -325,7 +325,7 @@ fn advertised(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-/// Host names, without ports: whoever reaches the node by a name may do so through a forwarded port.
+/// Host names without ports: a client that uses a name may connect through a forwarded port.
 fn http_hosts(text: &str) -> Result<Vec<String>, String> {
     let names: Vec<String> = text
         .split(',')

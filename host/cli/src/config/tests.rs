@@ -1,4 +1,4 @@
-//! Who goes before whom, and what is refused.
+//! Which source takes precedence, and which values are refused.
 
 use std::path::PathBuf;
 use std::time::Duration;

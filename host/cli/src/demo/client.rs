@@ -1,4 +1,4 @@
-//! What the demonstration asks its nodes, over HTTP like anybody else.
+//! The demo's client: talks to the nodes over HTTP, as any client does.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +6,7 @@ use anyhow::{Context, ensure};
 use reqwest::Client;
 use serde_json::Value;
 
-/// How long the network may take to come to something.
+/// How long the network may take to reach an expected state.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A client of one node.
@@ -16,7 +16,7 @@ pub(super) struct Voice {
     base: String,
 }
 
-/// What a read brought.
+/// The result of a read.
 pub(super) struct Read {
     pub(super) source: String,
     pub(super) hops: u32,
@@ -26,7 +26,7 @@ pub(super) struct Read {
 
 impl Voice {
     pub(super) fn of(http: std::net::SocketAddr) -> Self {
-        // It speaks with this machine, whatever proxy the environment names for others.
+        // The client only talks to this machine, so it ignores any proxy in the environment.
         let client = Client::builder().no_proxy().build();
         Self {
             client: client.expect("a client without TLS can be made"),
@@ -104,7 +104,7 @@ impl Voice {
     }
 }
 
-/// A refusal with the node's own words.
+/// Turns a refusal into an error with the node's own words.
 async fn answered(response: reqwest::Response) -> anyhow::Result<()> {
     let status = response.status();
     let words = response.text().await?;
@@ -119,7 +119,7 @@ pub(super) async fn until(
 ) -> anyhow::Result<Duration> {
     let began = Instant::now();
     while !holds().await? {
-        ensure!(began.elapsed() < PATIENCE, "{what} did not come to pass");
+        ensure!(began.elapsed() < PATIENCE, "timed out waiting for: {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     Ok(began.elapsed())

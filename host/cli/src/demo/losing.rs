@@ -1,4 +1,4 @@
-//! A node that holds a replica is killed, and nothing is lost.
+//! Demo step: kills a node that holds a replica; nothing is lost.
 
 use anyhow::{bail, ensure};
 
@@ -11,22 +11,26 @@ pub(super) async fn lose_a_node(
     world: &mut DemoNetwork,
     reader: usize,
 ) -> anyhow::Result<()> {
-    story.step("A node that holds a replica is killed");
+    story.step("Kill a node that holds a replica");
     let content = b"nobody has read this yet".to_vec();
     let (key, victim, other) = upload_for_loss(world, reader, &content).await?;
     story.tell(&format!(
-        "{key} has two replicas, on {} and {}, and nobody has read it",
+        "{key} has two replicas, on {} and {}, and has not been read yet",
         name(victim),
         name(other)
     ));
     let node = world.take(victim)?;
     node.kill().await;
-    story.tell(&format!("{} is killed", name(victim)));
+    story.tell(&format!("killed {}", name(victim)));
     let read = world.voice(reader).read(&key).await?;
     ensure!(read.body == content, "other bytes were read");
-    ensure!(read.source == name(other), "it came from {}", read.source);
+    ensure!(
+        read.source == name(other),
+        "the read came from {}",
+        read.source
+    );
     story.tell(&format!(
-        "{} reads it: from {}, {} away ({}); nothing was lost",
+        "{} reads it from {}, {} away ({}); nothing was lost",
         name(reader),
         read.source,
         counted(u64::from(read.hops), "hop"),
@@ -35,8 +39,8 @@ pub(super) async fn lose_a_node(
     Ok(())
 }
 
-/// A file with two replicas, of which the reader can reach one after the other's node has died. It goes in
-/// at a node that holds it, so that no node has a further copy.
+/// Uploads a file with two replicas, one of which the reader can still reach after the node with the other has
+/// died. The file enters at one of its holders, so that no node has a further copy.
 async fn upload_for_loss(
     world: &DemoNetwork,
     reader: usize,
@@ -52,7 +56,7 @@ async fn upload_for_loss(
         let [a, b] = holders[..] else {
             bail!("{key} has {} replicas", holders.len());
         };
-        // With two nodes there is nobody else to read it.
+        // With two nodes, the survivor is the only possible reader.
         let is_afar = |other: usize| other != reader || world.len() == 2;
         for (victim, other) in [(b, a), (a, b)] {
             let reached = distances(world.edges(), reader, Some(victim));
@@ -62,5 +66,5 @@ async fn upload_for_loss(
             }
         }
     }
-    bail!("none of {TRIES} files was placed so that one of its nodes can be spared")
+    bail!("none of {TRIES} files was placed so that a holder can be killed and the other reached")
 }

@@ -1,6 +1,6 @@
-//! The demonstration: real nodes on real sockets in one process, that tell the story of the network as it
-//! happens. Every step checks that what it tells is true; one that does not hold ends the story with an
-//! error.
+//! The demo: real nodes on real sockets in one process. `world` starts and links them, `reading`, `swapping` and
+//! `losing` are the steps, and `story` prints them. Every step checks that what it prints is true; the first one
+//! that fails ends the demo with an error.
 
 mod client;
 mod losing;
@@ -22,47 +22,47 @@ pub(crate) use self::shape::Shape;
 use self::story::{Story, say};
 use self::world::DemoNetwork;
 
-/// Where the nodes of a demonstration keep their data.
+/// Where the nodes of a demo keep their data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum DemoPlace {
     /// In a folder that is removed at the end.
     Temporary,
-    /// In this folder, which stays.
+    /// In this folder, which is kept.
     Folder(PathBuf),
     /// In memory.
     Ephemeral,
 }
 
-/// What to demonstrate.
+/// The options of a demo.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct DemoOptions {
-    /// How many nodes.
+    /// The number of nodes.
     pub nodes: usize,
     /// How they are linked.
     pub shape: Shape,
-    /// Where the first node answers HTTP.
+    /// The HTTP address of the first node.
     pub http: SocketAddr,
     /// Where data is kept.
     pub place: DemoPlace,
-    /// Leave after the story instead of staying up.
+    /// Exit after the last step instead of keeping the network running.
     pub exit: bool,
 }
 
-/// Tells the story; an error if any step did not hold.
+/// Runs the demo.
 ///
 /// # Errors
-/// The first step that did not hold.
+/// The first step that failed.
 pub(crate) async fn run(options: DemoOptions) -> anyhow::Result<()> {
     let mut interrupted = signal(SignalKind::interrupt())?;
     let mut terminated = signal(SignalKind::terminate())?;
-    let temporary = TempDir::new().context("making a temporary folder")?;
+    let temporary = TempDir::new().context("creating a temporary folder")?;
     let mut world = DemoNetwork::new();
-    let told = tokio::select! {
-        told = tell(&options, &temporary, &mut world) => told,
-        _ = interrupted.recv() => Err(anyhow::anyhow!("interrupted before the story was told")),
-        _ = terminated.recv() => Err(anyhow::anyhow!("told to stop before the story was told")),
+    let result = tokio::select! {
+        result = tell(&options, &temporary, &mut world) => result,
+        _ = interrupted.recv() => Err(anyhow::anyhow!("interrupted before the demo was done")),
+        _ = terminated.recv() => Err(anyhow::anyhow!("terminated before the demo was done")),
     };
-    if told.is_ok() && !options.exit && !world.is_empty() {
+    if result.is_ok() && !options.exit && !world.is_empty() {
         stay(&world);
         tokio::select! {
             _ = interrupted.recv() => {}
@@ -70,7 +70,7 @@ pub(crate) async fn run(options: DemoOptions) -> anyhow::Result<()> {
         }
     }
     world.stop().await;
-    told
+    result
 }
 
 async fn tell(
@@ -87,25 +87,25 @@ async fn tell(
     reading::read_twice(&mut story, world, reader, far, &key).await?;
     swapping::swap_under_traffic(&mut story, world).await?;
     losing::lose_a_node(&mut story, world, reader).await?;
-    say("\nEvery step held.");
+    say("\nEvery step succeeded.");
     Ok(())
 }
 
 fn stay(world: &DemoNetwork) {
-    say("\nThe nodes stay up. Try:");
-    for node in world.lifetime() {
+    say("\nThe nodes keep running. Try:");
+    for node in world.running() {
         say(&format!(
             "   http://{}/   node {}",
             node.http(),
             node.name()
         ));
     }
-    if let Some(node) = world.lifetime().next() {
+    if let Some(node) = world.running().next() {
         let http = node.http();
         say(&format!(
             "   curl -T README.md http://{http}/v1/files/me/README.md"
         ));
         say(&format!("   curl 'http://{http}/v1/search?q=**'"));
     }
-    say("Ctrl-C ends them.");
+    say("Press Ctrl-C to stop them.");
 }

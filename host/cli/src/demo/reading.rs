@@ -1,4 +1,4 @@
-//! A file is uploaded at one end, found from the other, and moves to its reader.
+//! Demo steps: upload a file at one end, find it from the other, and see it copied to its reader.
 
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -10,16 +10,16 @@ use super::shape::distances;
 use super::story::{Story, counted, millis};
 use super::world::{DemoNetwork, TRIES, name};
 
-/// Bytes of the file that is read from afar.
+/// The size of the file that is read from far away.
 const FAR_BYTES: usize = 4 << 20;
 
-/// A file whose only replica is at the far end, so that the search has a way to go.
+/// Uploads a file whose only replica is at the far end, so that the search has to cross the network.
 pub(super) async fn upload_far(
     story: &mut Story,
     world: &DemoNetwork,
     far: usize,
 ) -> anyhow::Result<String> {
-    story.step(&format!("A file is uploaded at the far end, {}", name(far)));
+    story.step(&format!("Upload a file at the far end, {}", name(far)));
     let content = vec![b'~'; FAR_BYTES];
     for tried in 1..=TRIES {
         let key = format!("demo/{}/far-{tried}.txt", world.run());
@@ -27,14 +27,14 @@ pub(super) async fn upload_far(
         let holders = world.voice(far).upload(&key, content.clone(), 1).await?;
         if holders == [name(far)] {
             story.tell(&format!(
-                "{key}, {} MiB, one replica: on {} ({})",
+                "{key}, {} MiB, one replica on {} ({})",
                 FAR_BYTES >> 20,
                 name(far),
                 millis(began.elapsed())
             ));
             if tried > 1 {
                 story.tell(&format!(
-                    "placement spreads files by the hash of their names; {} before it went elsewhere",
+                    "placement spreads files by the hash of their names; {} before it went to other nodes",
                     counted(tried as u64 - 1, "name")
                 ));
             }
@@ -51,12 +51,15 @@ pub(super) async fn search(
     far: usize,
     key: &str,
 ) -> anyhow::Result<()> {
-    story.step(&format!("{} searches for it, hop by hop", name(from)));
+    story.step(&format!("Search for it from {}, hop by hop", name(from)));
     let report = world
         .voice(from)
         .json(&format!("/v1/search?key={key}"))
         .await?;
-    ensure!(report["outcome"] == "found", "the search ended: {report}");
+    ensure!(
+        report["outcome"] == "found",
+        "the search did not find it: {report}"
+    );
     ensure!(
         report["hits"][0]["node"] == name(far).as_str(),
         "another node has it: {report}"
@@ -88,7 +91,7 @@ pub(super) async fn search(
         .filter_map(|node| node.as_str())
         .collect();
     story.tell(&format!(
-        "the way is {} ({}, {:.1} ms)",
+        "path: {} ({}, {:.1} ms)",
         path.join(" → "),
         counted(report["probes"].as_u64().unwrap_or_default(), "probe"),
         report["elapsed_ms"].as_f64().unwrap_or_default()
@@ -104,7 +107,7 @@ pub(super) async fn read_twice(
     key: &str,
 ) -> anyhow::Result<()> {
     story.step(&format!(
-        "{} reads it, from afar and then from near",
+        "Read it at {}, first from far away, then from a local copy",
         name(reader)
     ));
     let voice = world.voice(reader);
@@ -114,7 +117,11 @@ pub(super) async fn read_twice(
         "{} bytes were read",
         first.body.len()
     );
-    ensure!(first.source == name(far), "it came from {}", first.source);
+    ensure!(
+        first.source == name(far),
+        "the read came from {}",
+        first.source
+    );
     story.tell(&format!(
         "first read: from {}, {} away ({})",
         first.source,
@@ -122,19 +129,19 @@ pub(super) async fn read_twice(
         millis(first.took)
     ));
     let mut again = voice.read(key).await?;
-    until("that the copy is local", async || {
+    until("a local copy", async || {
         again = voice.read(key).await?;
         Ok(again.hops == 0)
     })
     .await?;
     ensure!(
         again.source == name(reader),
-        "it came from {}",
+        "the read came from {}",
         again.source
     );
     ensure!(again.body == first.body, "the copy differs");
     story.tell(&format!(
-        "read again: from {} itself ({}); relocation kept a copy at its reader",
+        "second read: from {} itself ({}); relocation placed a copy at the reader",
         again.source,
         millis(again.took)
     ));

@@ -1,23 +1,23 @@
-//! How the nodes of a demonstration are linked.
+//! How the nodes of a demo are linked.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// How the nodes of a demonstration are linked.
+/// How the nodes of a demo are linked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Shape {
-    /// Each with the next.
+    /// Each node with the next
     Line,
-    /// A line whose ends are linked.
+    /// A line whose ends are linked
     Ring,
-    /// Each with the first.
+    /// Each node with the first
     Star,
-    /// Each with those beside, above and below it.
+    /// Each node with those next to, above and below it
     Grid,
-    /// A connected graph with no further order.
+    /// A random connected graph
     Random,
 }
 
-/// A link between the nodes at two places.
+/// A link between two nodes, by their indexes.
 pub(super) type Edge = (usize, usize);
 
 impl Shape {
@@ -31,7 +31,7 @@ impl Shape {
         }
     }
 
-    /// The links between so many nodes; the graph is connected.
+    /// The links between this many nodes; the graph is connected.
     pub(super) fn edges(self, nodes: usize) -> Vec<Edge> {
         let next = |at: usize| (at - 1, at);
         match self {
@@ -59,7 +59,7 @@ fn grid(nodes: usize) -> Vec<Edge> {
     beside.chain(below).collect()
 }
 
-/// Each node is linked with one before it, which connects the graph, and some more links are added.
+/// Links each node with an earlier one, which connects the graph, and adds some more links.
 fn random(nodes: usize) -> Vec<Edge> {
     let mut edges: BTreeSet<Edge> = (1..nodes)
         .map(|at| (rand::random_range(0..at), at))
@@ -73,7 +73,7 @@ fn random(nodes: usize) -> Vec<Edge> {
     edges.into_iter().collect()
 }
 
-/// Links between `from` and every node that can be reached without passing `without`.
+/// The distance in links from `from` to every node that can be reached without passing `without`.
 pub(super) fn distances(
     edges: &[Edge],
     from: usize,

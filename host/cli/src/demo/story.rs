@@ -1,30 +1,30 @@
-//! How the demonstration speaks: numbered steps, what was measured, and what did not hold.
+//! The demo's output: numbered steps and what was measured in each.
 
 use std::io::Write;
 use std::time::Duration;
 
 use dataverse_core::plural::plural;
 
-/// Tells the story on standard output.
+/// Prints the demo's steps on standard output.
 #[derive(Default)]
 pub(super) struct Story {
     step: u32,
 }
 
 impl Story {
-    /// A new step.
+    /// Begins a step.
     pub(super) fn step(&mut self, title: &str) {
         self.step += 1;
         say(&format!("\n{}. {title}", self.step));
     }
 
-    /// Something that happened in it.
+    /// Prints something that happened in the step.
     pub(super) fn tell(&self, line: &str) {
         say(&format!("   {line}"));
     }
 }
 
-/// Whoever listens may have gone away; the story is told to its end all the same.
+/// Prints a line. The demo goes on even if the output is closed.
 pub(super) fn say(line: &str) {
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());

@@ -1,4 +1,4 @@
-//! Policies are swapped while clients read and write, and no request fails.
+//! Demo step: swap policies while clients read and write; no request fails.
 
 use std::time::{Duration, Instant};
 
@@ -10,19 +10,19 @@ use super::story::{Story, counted, millis};
 use super::traffic::{Request, Traffic};
 use super::world::{DemoNetwork, name};
 
-/// How long traffic is watched before and after.
+/// How long traffic is observed before and after the swaps.
 const WATCHED: Duration = Duration::from_millis(1500);
-/// Files whose places are shown.
+/// Files whose holders are printed.
 const SHOWN: usize = 3;
 
-/// The eviction and the placement policy are swapped at every node, and swapped back.
+/// Swaps the eviction and the placement policy on every node, and rolls both back.
 pub(super) async fn swap_under_traffic(
     story: &mut Story,
     world: &DemoNetwork,
 ) -> anyhow::Result<()> {
-    story.step("Policies are swapped while clients read and write");
+    story.step("Swap policies while clients read and write");
     story.tell(&format!(
-        "the nodes share the folder {}",
+        "the nodes share the policies folder {}",
         world.policies().display()
     ));
     let voices: Vec<_> = (0..world.len()).map(|at| world.voice(at)).collect();
@@ -54,28 +54,28 @@ pub(super) async fn swap_under_traffic(
     }
     world.all_use("eviction", name_of(&before[0])?).await?;
     world.all_use("placement", name_of(&before[1])?).await?;
-    story.tell("rolled back: every node runs the policies that it ran before");
+    story.tell("rolled back: every node runs its previous policies again");
     let ended = Instant::now();
     tell_traffic(story, &traffic.stop().await, began, ended)
 }
 
 impl DemoNetwork {
-    /// What the first node says of a kind of policy.
+    /// A kind of policy, as the first node reports it.
     async fn kind(&self, kind: &str) -> anyhow::Result<Value> {
         let mut policies = self.voice(0).json("/v1/policies").await?;
         Ok(policies[kind].take())
     }
 
-    /// Writes the shared folder at the first node, and waits for all.
+    /// Changes the shared folder through the first node, and waits for all nodes.
     async fn use_policy(&self, kind: &str, policy: &str) -> anyhow::Result<()> {
-        let wish = json!({ "policy": policy });
+        let spec = json!({ "policy": policy });
         let path = format!("/v1/policies/{kind}");
-        self.voice(0).put_json(&path, &wish).await?;
+        self.voice(0).put_json(&path, &spec).await?;
         self.all_use(kind, policy).await
     }
 
     async fn all_use(&self, kind: &str, policy: &str) -> anyhow::Result<()> {
-        until(&format!("that every node runs {policy}"), async || {
+        until(&format!("every node to run {policy}"), async || {
             for at in 0..self.len() {
                 let policies = self.voice(at).json("/v1/policies").await?;
                 if policies[kind]["active"]["name"] != policy {
@@ -89,7 +89,7 @@ impl DemoNetwork {
     }
 }
 
-/// Uploads a few files at the first node and tells where their replicas went.
+/// Uploads a few files at the first node and prints where their replicas went.
 async fn place_some(story: &Story, world: &DemoNetwork, when: &str) -> anyhow::Result<()> {
     let mut placed = Vec::new();
     for file in 0..SHOWN {
@@ -99,7 +99,7 @@ async fn place_some(story: &Story, world: &DemoNetwork, when: &str) -> anyhow::R
     }
     let policy = world.kind("placement").await?;
     story.tell(&format!(
-        "{} places {} written at {} on {}",
+        "{} placed {} uploaded at {} on {}",
         name_of(&policy)?,
         counted(SHOWN as u64, "file"),
         name(0),
@@ -114,7 +114,7 @@ fn tell_swap(story: &Story, before: &Value, after: &Value) -> anyhow::Result<()>
     ensure!(new["state"] != "suspended", "it is suspended: {new}");
     let decisions = |of: &Value| counted(of["decisions"].as_u64().unwrap_or_default(), "decision");
     story.tell(&format!(
-        "{} ({}) made way for {} ({} since, no fault)",
+        "{} ({}) was replaced by {} ({} since, no fault)",
         name_of(before)?,
         decisions(old),
         name_of(after)?,
@@ -139,25 +139,25 @@ fn tell_traffic(
         .iter()
         .filter(|request| request.at < ended)
         .partition(|request| request.at < began);
-    for (when, part) in [("before", before), ("across the swaps", during)] {
+    for (when, part) in [("before the swaps", before), ("during the swaps", during)] {
         let mut took: Vec<Duration> = part.iter().map(|request| request.took).collect();
         took.sort_unstable();
         ensure!(!took.is_empty(), "there was no traffic {when}");
         let at = |share: usize| millis(took[(took.len() - 1) * share / 100]);
         let count = counted(took.len() as u64, "request");
         story.tell(&format!(
-            "{when}: {count}, half within {}, 99 in 100 within {}",
+            "{when}: {count}, median {}, 99th percentile {}",
             at(50),
             at(99)
         ));
     }
     ensure!(
         failed.is_empty(),
-        "{} failed, the first: {}",
+        "{} requests failed, the first: {}",
         failed.len(),
         failed[0]
     );
-    story.tell("requests failed: 0");
+    story.tell("failed requests: 0");
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! Readers and writers that go on all the time, and what became of their requests.
+//! Clients that read and write continuously, and the results of their requests.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,9 +10,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::client::Voice;
 
-/// Clients at once.
+/// Concurrent clients.
 const CLIENTS: usize = 8;
-/// So many reads follow each write of a new file, of that file and of those before it.
+/// Reads that follow each write of a new file, of that file and of earlier ones.
 const READS: u64 = 32;
 const FILE_BYTES: usize = 16 << 10;
 
@@ -32,8 +32,8 @@ pub(super) struct Traffic {
 }
 
 impl Traffic {
-    /// Starts clients of these nodes. Each writes at one node and reads at the next, where the bytes that it
-    /// wrote must come back.
+    /// Starts clients of these nodes. Each writes at one node and reads at the next, and must get back the bytes
+    /// that it wrote.
     pub(super) fn start(voices: &[Voice], prefix: &str) -> Self {
         let stop = CancellationToken::new();
         let requests = Arc::new(Mutex::new(Vec::new()));
@@ -65,7 +65,7 @@ impl Traffic {
         }
     }
 
-    /// Ends the clients and returns what they did.
+    /// Stops the clients and returns their requests.
     pub(super) async fn stop(mut self) -> Vec<Request> {
         self.stop.cancel();
         while self.clients.join_next().await.is_some() {}
@@ -74,7 +74,7 @@ impl Traffic {
     }
 }
 
-/// A client's file of this number, and what is in it.
+/// The key and the content of a client's file of this number.
 fn file(prefix: &str, number: u64) -> (String, Vec<u8>) {
     let content = vec![(number % 251) as u8; FILE_BYTES];
     (format!("{prefix}-{number}.bin"), content)
@@ -98,6 +98,9 @@ async fn write(writer: &Voice, key: &str, content: Vec<u8>) -> anyhow::Result<()
 async fn read(reader: &Voice, key: &str, content: &[u8]) -> anyhow::Result<()> {
     let read = reader.read(key).await;
     let read = read.with_context(|| format!("reading {key}"))?;
-    ensure!(read.body == content, "{key} came back with other bytes");
+    ensure!(
+        read.body == content,
+        "{key} was read with other bytes than were written"
+    );
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The nodes of the story: started, linked, asked and stopped.
+//! The demo's nodes: starts, links, queries and stops them.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -13,22 +13,22 @@ use super::{DemoOptions, DemoPlace};
 use crate::config::NodeConfig;
 use crate::node::{Keeping, RunningNode};
 
-/// Files tried until placement puts one where the story needs it.
+/// Files to try until placement puts one where a step needs it.
 pub(super) const TRIES: usize = 200;
 
-/// The nodes of the story; a killed one leaves its place empty.
+/// The demo's nodes; a killed one leaves an empty slot.
 #[derive(Default)]
 pub(super) struct DemoNetwork {
     nodes: Vec<Option<RunningNode>>,
     edges: Vec<Edge>,
-    /// The folder of policies that all nodes share.
+    /// The policies folder that all nodes share.
     policies: PathBuf,
-    /// Names this telling, so that files of an earlier one in the same folder are not in its way.
+    /// Distinguishes this run from earlier ones in the same folder, whose files would be in the way.
     run: String,
 }
 
 impl DemoNetwork {
-    /// Nobody yet.
+    /// No nodes yet.
     pub(super) fn new() -> Self {
         Self {
             run: format!("{:08x}", rand::random::<u32>()),
@@ -43,7 +43,7 @@ impl DemoNetwork {
         temporary: &TempDir,
         story: &mut Story,
     ) -> anyhow::Result<()> {
-        story.step(&format!("{} nodes start and link", options.nodes));
+        story.step(&format!("Start and link {} nodes", options.nodes));
         self.edges = options.shape.edges(options.nodes);
         self.policies = root(options, temporary).join("policies");
         for at in 0..options.nodes {
@@ -69,7 +69,7 @@ impl DemoNetwork {
         ));
         let took = self.know_each_other().await?;
         story.tell(&format!(
-            "every node knows every other by gossip after {}",
+            "by gossip, every node knew every other after {}",
             millis(took)
         ));
         Ok(())
@@ -88,7 +88,7 @@ impl DemoNetwork {
         let mut config = NodeConfig::new(root(options, temporary).join(name(at)));
         config.name = Some(name(at));
         config.network = "demo".to_owned();
-        // The story may go from one end of the network to the other.
+        // A step may go from one end of the network to the other.
         config.settings.search_hops = options.nodes as u32;
         config.settings.placement_radius = options.nodes as u32;
         config.policies = Some(self.policies.clone());
@@ -100,7 +100,7 @@ impl DemoNetwork {
         RunningNode::start(config, keeping).await
     }
 
-    /// Links that an earlier story of another shape left in the folder are cut.
+    /// Cuts links of an earlier run with another shape in the same folder.
     async fn cut_other_links(&self) -> anyhow::Result<()> {
         for at in 0..self.nodes.len() {
             let links = self.voice(at).json("/v1/links").await?;
@@ -120,7 +120,7 @@ impl DemoNetwork {
 
     async fn know_each_other(&self) -> anyhow::Result<Duration> {
         let count = self.nodes.len();
-        until("that all nodes know each other", async || {
+        until("all nodes to know each other", async || {
             for at in 0..count {
                 let members = self.voice(at).json("/v1/nodes").await?;
                 let members = members.as_array().context("nodes are a list")?;
@@ -138,7 +138,7 @@ impl DemoNetwork {
 
     pub(super) fn node(&self, at: usize) -> &RunningNode {
         let node = self.nodes.get(at).and_then(Option::as_ref);
-        node.expect("the story only asks nodes that live")
+        node.expect("the demo only asks running nodes")
     }
 
     pub(super) fn voice(&self, at: usize) -> Voice {
@@ -156,17 +156,17 @@ impl DemoNetwork {
         &self.edges
     }
 
-    /// What names this telling.
+    /// Distinguishes this run from earlier ones.
     pub(super) fn run(&self) -> &str {
         &self.run
     }
 
-    /// The folder of policies that all nodes share.
+    /// The policies folder that all nodes share.
     pub(super) fn policies(&self) -> &Path {
         &self.policies
     }
 
-    /// How many nodes there were.
+    /// The number of nodes, killed ones included.
     pub(super) fn len(&self) -> usize {
         self.nodes.len()
     }
@@ -175,13 +175,13 @@ impl DemoNetwork {
         self.nodes.is_empty()
     }
 
-    pub(super) fn lifetime(&self) -> impl Iterator<Item = &RunningNode> {
+    pub(super) fn running(&self) -> impl Iterator<Item = &RunningNode> {
         self.nodes.iter().flatten()
     }
 
-    /// Takes a node out of the story.
+    /// Takes a node out of the demo.
     pub(super) fn take(&mut self, at: usize) -> anyhow::Result<RunningNode> {
-        self.nodes[at].take().context("the node lives")
+        self.nodes[at].take().context("the node is running")
     }
 
     pub(super) async fn stop(&mut self) {
@@ -191,7 +191,7 @@ impl DemoNetwork {
     }
 }
 
-/// The folder in which all of it is.
+/// The folder that contains everything.
 fn root(options: &DemoOptions, temporary: &TempDir) -> PathBuf {
     match &options.place {
         DemoPlace::Folder(folder) => folder.clone(),

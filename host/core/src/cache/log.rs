@@ -1,7 +1,7 @@
 //! The log of what happened to cached copies since the policy was last asked, in order.
 //!
-//! Reads are bounded: the oldest are forgotten first. Turns (a copy that came or went without the policy's
-//! word) are never forgotten; at most one a slot is of use, and the rest is cleared away.
+//! Reads are bounded: the oldest are dropped first. Turns (a copy that came or went without a verdict of the
+//! policy) are never dropped. At most one turn per slot is useful; the others are removed from time to time.
 
 use std::collections::VecDeque;
 
@@ -10,7 +10,7 @@ use super::slots::{Cached, SlotPlace, Slots};
 use crate::limits;
 use crate::policy::{CacheEntry, Eviction, Fault, Slot};
 
-/// Turns that may lie about without use before they are cleared away, beside two a slot.
+/// How many useless turns may accumulate, beyond two per slot, before they are removed.
 const IDLE_TURNS: usize = 64;
 
 #[derive(Clone, Copy)]
@@ -20,12 +20,12 @@ struct Mark {
     generation: u32,
 }
 
-/// Came or went.
+/// Whether a copy came or went.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Pending {
-    /// It is cached, and the policy does not know.
+    /// It is cached, and the policy does not know yet.
     Cached,
-    /// It is gone, and the policy does not know.
+    /// It is gone, and the policy does not know yet.
     Removed,
 }
 
@@ -34,7 +34,7 @@ pub(super) struct Log {
     sequence: u64,
     hits: VecDeque<Mark>,
     turns: VecDeque<(Mark, Pending)>,
-    /// Memory for the next news.
+    /// A buffer kept for the next [`News`].
     spare: News,
 }
 
@@ -54,7 +54,7 @@ impl Log {
 
     pub(super) fn turn<K: Name>(&mut self, slot: Slot, turn: Pending, slots: &Slots<K>) {
         if self.turns.len() >= 2 * slots.width() + IDLE_TURNS {
-            // What remains is at most one a slot, so as many again can come before the next time.
+            // At most one turn per slot remains, so this leaves space for as many again before the next cleanup.
             self.turns
                 .retain(|&(mark, turn)| turn_is_due(slots, mark, turn));
         }
@@ -62,7 +62,7 @@ impl Log {
         self.turns.push_back((mark, turn));
     }
 
-    /// Everything that is still of use, in order; the log is empty afterwards.
+    /// Everything that is still useful, in order. Empties the log.
     pub(super) fn take<K: Name>(&mut self, slots: &mut Slots<K>) -> News {
         let mut news = std::mem::take(&mut self.spare);
         let mut hits = self.hits.drain(..).peekable();
@@ -80,7 +80,7 @@ impl Log {
         news
     }
 
-    /// Takes news back that were told, so that the next need no memory of their own.
+    /// Takes back news that was delivered, so that the next one reuses its memory.
     pub(super) fn take_back(&mut self, mut told: News) {
         told.clear();
         self.spare = told;
@@ -101,8 +101,8 @@ impl Log {
     }
 }
 
-/// Whether the policy still has to hear of it. A copy that went before the policy heard that it came gave
-/// its slot back at once, and with it the generation.
+/// Whether the policy still has to be told of this turn. A copy that left before the policy was told of it has
+/// already released its slot, which changed the slot's generation.
 fn turn_is_due<K: Name>(slots: &Slots<K>, mark: Mark, turn: Pending) -> bool {
     slots.generation(mark.slot) == mark.generation
         && match slots.place(mark.slot) {
@@ -115,11 +115,11 @@ fn turn_is_due<K: Name>(slots: &Slots<K>, mark: Mark, turn: Pending) -> bool {
 /// What happened since the policy was last asked, in order.
 #[derive(Debug, Default)]
 pub(super) struct News {
-    /// Events of one kind that follow each other, how many.
+    /// Runs of events of the same kind, with their lengths.
     batches: Vec<(Event, usize)>,
-    /// Of the reads and removals among them.
+    /// The slots of the reads and removals.
     slots: Vec<Slot>,
-    /// Of the others.
+    /// The entries of the copies that were restored.
     entries: Vec<CacheEntry>,
 }
 
@@ -131,7 +131,7 @@ enum Event {
 }
 
 impl News {
-    /// Tells the policy.
+    /// Delivers the news to the policy.
     pub(super) fn put_to(&self, policy: &mut dyn Eviction) -> Result<(), Fault> {
         let (mut slots, mut entries) = (&self.slots[..], &self.entries[..]);
         for &(event, length) in &self.batches {
@@ -144,7 +144,7 @@ impl News {
         Ok(())
     }
 
-    /// The slots of copies that it says are gone.
+    /// The slots of copies that this news reports as gone.
     pub(super) fn removed(&self) -> impl Iterator<Item = Slot> {
         let mut slots = &self.slots[..];
         let of_batch = move |&(event, length): &(Event, usize)| match event {
@@ -165,7 +165,7 @@ impl News {
     }
 
     fn add_hit<K: Name>(&mut self, slots: &Slots<K>, mark: Mark) {
-        // The same generation means that the policy has not been relieved of this copy since.
+        // An unchanged generation means that the slot still holds the copy that was read.
         if slots.generation(mark.slot) == mark.generation {
             self.slots.push(mark.slot);
             self.count(Event::Hit);
@@ -193,14 +193,14 @@ impl News {
     }
 }
 
-/// Takes the first so many.
+/// Splits off the first `length` elements.
 fn first<'a, T>(rest: &mut &'a [T], length: usize) -> &'a [T] {
     let (taken, after) = rest.split_at(length);
     *rest = after;
     taken
 }
 
-/// What the policy is told of a cached copy.
+/// A cached copy as the policy sees it.
 pub(super) fn entry<K>(slot: Slot, cached: &Cached<K>) -> CacheEntry {
     CacheEntry {
         slot,

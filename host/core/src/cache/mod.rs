@@ -1,22 +1,25 @@
-//! `Cache`: a byte budget over cached copies, and what an eviction policy is told and asked of them.
+//! `Cache`: a byte budget over cached copies, and the conversation about them with an eviction policy.
 //!
-//! Replicas are never in it, so no verdict can name one. It holds no content: whoever drives it drops the
+//! Replicas are never in the cache, so no verdict can name one. The cache holds no content: the driver deletes the
 //! content of every [`Victim`].
 //!
-//! A policy may think for a hundred milliseconds, and reads of local files must not wait for that. So an
-//! admission goes in three steps: [`Cache::ask_admit`] takes a [`Question`] out under the cache's lock, the
-//! question is put to the policy without it, and [`Cache::settle`] checks the verdict and applies it under
-//! the lock again. In between, copies may be read, removed and, by the baseline, admitted; the cache keeps
-//! what the policy has to hear of it in order, for the next question.
+//! A policy may take a hundred milliseconds to answer, and reads of local files must not wait for it. An admission
+//! therefore takes three steps. [`Cache::ask_admit`] produces a [`Question`] under the cache's lock. The question
+//! is put to the policy without the lock. [`Cache::settle`] checks the verdict and applies it under the lock
+//! again. In the meantime copies may be read, removed and, by the baseline, admitted; the cache logs these events
+//! in order and delivers them with the next question.
 //!
-//! The *baseline* lives here: coldest first in the cache's own order of last use (least recently used). It
-//! answers when no policy follows the cache, when the policy is busy elsewhere and whenever it faults.
+//! The *baseline* is implemented here: least recently used first, in the cache's own order of last use. It answers
+//! when no policy follows the cache, when the policy is busy, and after every fault.
 //!
-//! A policy *follows* the cache from [`Cache::hand_over`] on. A slot means the same copy to both: resident
-//! from the moment that the policy admits it, given out again only when the policy named it as a victim,
-//! refused it, has been told that it was removed, or never heard of it.
+//! A policy *follows* the cache from [`Cache::hand_over`] on. A slot means the same copy to both sides: it is
+//! resident from the moment that the policy admits it, and it is reused only after the policy named it as a
+//! victim, refused it, was told that it was removed, or was never told of it.
 //!
-//! Copies go by a [`Name`]: a key on a node, a number in the lab.
+//! Copies are identified by a [`Name`]: a key on a node, a number in the lab.
+//!
+//! `question` holds the questions and answers, `settle` checks and applies verdicts, `slots` is the table of
+//! copies, `log` records what the policy has not been told yet, `name` defines [`Name`].
 
 use crate::id::FileId;
 use crate::key::Key;
@@ -41,18 +44,18 @@ use log::{Log, Pending};
 use question::Incoming;
 use slots::Slots;
 
-/// A copy that is cached or might be.
+/// A copy that is cached, or that might be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CachedCopy<K = Key> {
     /// The file.
     pub key: K,
     /// The file's id.
     pub file: FileId,
-    /// Which version of it.
+    /// Its version.
     pub version: Version,
     /// Bytes.
     pub size: u64,
-    /// Hops it was fetched over.
+    /// Hops over which it was fetched.
     pub cost: u32,
 }
 
@@ -72,35 +75,35 @@ impl<K: Name> CachedCopy<K> {
 
 /// A byte budget over cached copies.
 ///
-/// Their bytes never grow beyond the budget. They exceed it only when the budget shrinks, until room is
-/// made ([`Cache::ask_room`]).
+/// The copies never grow beyond the budget. They exceed it only after the budget was lowered, until space is freed
+/// ([`Cache::ask_room`]).
 pub struct Cache<K: Name = Key> {
     capacity: u64,
     slots: Slots<K>,
     log: Log,
     follower: Option<Follower<K>>,
-    /// Questions asked so far: numbers them.
+    /// Questions asked so far, used to number them.
     questions: u64,
 }
 
-/// What the cache knows of the policy that follows it.
+/// The cache's state for the policy that follows it.
 struct Follower<K> {
-    /// The budget has changed since the policy was told.
+    /// The budget has changed since the policy was last told.
     capacity_due: bool,
     asking: Option<Asking<K>>,
 }
 
-/// The question under way.
+/// The question in progress.
 struct Asking<K> {
     number: u64,
-    /// What it is about.
+    /// The copy that it is about.
     incoming: Option<(K, Version)>,
     /// That copy was removed before it was admitted.
     withdrawn: bool,
 }
 
 impl<K: Name> Cache<K> {
-    /// An empty cache with this many bytes that no policy follows.
+    /// An empty cache with this budget in bytes, followed by no policy.
     #[must_use]
     pub fn new(capacity: u64) -> Self {
         Self {
@@ -118,52 +121,52 @@ impl<K: Name> Cache<K> {
         self.capacity
     }
 
-    /// Bytes of the cached copies.
+    /// Bytes of all cached copies.
     #[must_use]
     pub fn used(&self) -> u64 {
         self.slots.bytes()
     }
 
-    /// How many copies are cached.
+    /// The number of cached copies.
     #[must_use]
     pub fn len(&self) -> usize {
         self.slots.cached()
     }
 
-    /// Whether nothing is cached.
+    /// Whether the cache is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The version of this file that is cached.
+    /// The cached version of this file.
     #[must_use]
     pub fn version_of(&self, key: &K) -> Option<Version> {
         self.copy_of(key).map(|copy| copy.version)
     }
 
-    /// The copy of this file that is cached.
+    /// The cached copy of this file.
     #[must_use]
     pub fn copy_of(&self, key: &K) -> Option<&CachedCopy<K>> {
         let cached = self.slots.cached_at(self.slots.find(key)?)?;
         Some(&cached.copy)
     }
 
-    /// What is cached, coldest first, with the time of its last use.
+    /// All cached copies, least recently used first, with the time of last use.
     pub fn copies(&self) -> impl Iterator<Item = (&CachedCopy<K>, Millis)> {
         self.slots
             .coldest_first()
             .map(|(_, cached)| (&cached.copy, cached.used_at))
     }
 
-    /// Whether a policy follows the cache. If not, the baseline answers every question; a policy must be
-    /// handed over to before it is asked.
+    /// Whether a policy follows the cache. If not, the baseline answers every question. A policy needs a handover
+    /// ([`Cache::hand_over`]) before it can be asked.
     #[must_use]
     pub fn is_followed(&self) -> bool {
         self.follower.is_some()
     }
 
-    /// Changes the budget. Nothing leaves for it: ask for room afterwards.
+    /// Changes the budget. Evicts nothing: call [`Cache::ask_room`] afterwards.
     pub fn set_capacity(&mut self, bytes: u64) {
         if let Some(follower) = &mut self.follower {
             follower.capacity_due |= bytes != self.capacity;
@@ -171,9 +174,9 @@ impl<K: Name> Cache<K> {
         self.capacity = bytes;
     }
 
-    /// Takes up a copy that is there already, as the one used last: at the start of a node, coldest first.
-    /// False, and nothing changed, when the file is cached already or there are too many copies. The
-    /// budget may be exceeded; ask for room afterwards.
+    /// Adds a copy that already exists on disk, as the most recently used. Called when a node starts, least
+    /// recently used first. Returns false, and changes nothing, when the file is already cached or the cache has
+    /// no free slot. The budget may be exceeded; call [`Cache::ask_room`] afterwards.
     pub fn adopt(&mut self, copy: CachedCopy<K>, used_at: Millis) -> bool {
         if self.slots.find(&copy.key).is_some() {
             return false;
@@ -188,7 +191,7 @@ impl<K: Name> Cache<K> {
         true
     }
 
-    /// Notes that the cached copy of this file is read. False when there is none. Constant time.
+    /// Records a read of the cached copy of this file. False when it is not cached. Constant time.
     pub fn hit(&mut self, key: &K, now: Millis) -> bool {
         let Some(slot) = self.slots.find(key) else {
             return false;
@@ -200,9 +203,9 @@ impl<K: Name> Cache<K> {
         true
     }
 
-    /// Forgets the cached copy of this version: it was deleted, overwritten, its fetch failed, or it was
-    /// made a replica. False when that version is not cached. If it is just being asked about, it will not
-    /// be admitted.
+    /// Removes the cached copy of this version because it was deleted, overwritten, became a replica, or its fetch
+    /// failed. False when that version is not cached. If a question about this copy is in progress, the copy will
+    /// not be admitted.
     pub fn remove(&mut self, key: &K, version: Version) -> bool {
         let asking = self.follower.as_mut().and_then(|it| it.asking.as_mut());
         if let Some(asking) = asking
@@ -219,9 +222,9 @@ impl<K: Name> Cache<K> {
         }
     }
 
-    /// Hands over to a policy that knows nothing yet: it follows the cache from now on, and what happens
-    /// is kept for it. Put the handover to it before the first question. Whoever followed before does no
-    /// more; a question that it was asked is answered by the baseline when it is settled.
+    /// Hands over to a policy that knows nothing yet. The policy follows the cache from now on, and events are
+    /// logged for it. Put the handover to the policy before the first question. The previous policy stops
+    /// following; a question still open with it is answered by the baseline when it is settled.
     pub fn hand_over(&mut self) -> Handover {
         self.dismiss();
         self.follower = Some(Follower {
@@ -242,18 +245,18 @@ impl<K: Name> Cache<K> {
         }
     }
 
-    /// No policy follows the cache any more: it failed, is suspended, or was replaced.
+    /// Detaches the policy because it failed, was suspended or was replaced.
     pub fn dismiss(&mut self) {
         self.follower = None;
         self.log.clear();
         self.slots.release_all_but_cached();
     }
 
-    /// Asks whether this copy may be cached and what goes for it.
+    /// Asks whether this copy may be cached and what to evict for it.
     ///
-    /// Answered at once when it is cached already (yes), when a newer version is, when it is larger than
-    /// the whole budget or there are too many copies (no), and, by the baseline, when no policy follows.
-    /// An older version of the file leaves the cache in any case.
+    /// Answered immediately in these cases: yes when this version is already cached; no when a newer version is
+    /// cached, when the copy is larger than the whole budget, or when no slot is free; by the baseline when no
+    /// policy follows. An older version of the file leaves the cache in every case.
     pub fn ask_admit(&mut self, copy: CachedCopy<K>, now: Millis) -> Step<K> {
         if !self.can_ask() {
             return self.admit_by_baseline(copy, now);
@@ -276,11 +279,10 @@ impl<K: Name> Cache<K> {
         }
     }
 
-    /// Asks what goes to free this many bytes, and more if the budget is exceeded by more: all there is at
-    /// most. `ask_room(0, …)` brings the cache back within its budget.
+    /// Asks what to evict to free this many bytes, or more if the cache exceeds its budget by more, up to
+    /// everything. `ask_room(0, …)` brings the cache back within its budget.
     ///
-    /// The freed bytes are free for the next admission again, so lower the budget first if they are for
-    /// something else.
+    /// The next admission may use the freed bytes, so lower the budget first if they are meant for something else.
     pub fn ask_room(&mut self, bytes: u64, now: Millis) -> Step<K> {
         if self.short(0, bytes) == 0 {
             return Step::done(Vec::new(), false);
@@ -292,11 +294,11 @@ impl<K: Name> Cache<K> {
         Step::ask(Vec::new(), question)
     }
 
-    /// The whole of [`Cache::ask_admit`], for drivers that need no lock. Without a policy the baseline
-    /// answers; a policy that follows hears of it later, so it may be passed by while it is busy.
+    /// [`Cache::ask_admit`] from beginning to end, for drivers that need no lock. Without a policy the baseline
+    /// answers; a policy that follows is told of the outcome later, so `None` may be passed while it is busy.
     ///
-    /// A policy that does not follow yet is handed over to first. One that failed no longer follows: pass
-    /// a new instance next time.
+    /// A policy that does not follow yet gets a handover first. A policy that failed no longer follows: pass a new
+    /// instance next time.
     pub fn admit(
         &mut self,
         policy: Option<&mut dyn Eviction>,
@@ -317,7 +319,7 @@ impl<K: Name> Cache<K> {
         }
     }
 
-    /// The whole of [`Cache::ask_room`], as [`Cache::admit`] is that of `ask_admit`.
+    /// [`Cache::ask_room`] from beginning to end; see [`Cache::admit`].
     pub fn make_room(
         &mut self,
         policy: Option<&mut dyn Eviction>,

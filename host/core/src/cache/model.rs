@@ -1,6 +1,6 @@
-//! Random histories of a cache and a policy that is honest, faulty or lying, judged against a naive model:
-//! a plain list in the order of last use. The policy itself keeps the books that the contract lets it keep
-//! and asserts that nothing it is told contradicts them.
+//! Random histories of a cache with an honest, faulty or lying policy, checked against a naive model: a plain list
+//! in order of last use. The policy keeps the records that the contract allows it to keep and asserts that nothing
+//! it is told contradicts them.
 
 use std::collections::BTreeMap;
 
@@ -14,12 +14,12 @@ use crate::policy::{Admission, CacheEntry, Fault, Slot};
 
 const FILES: u32 = 12;
 
-/// How a policy answers.
+/// How the policy answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mood {
-    /// Coldest first, enough.
+    /// Names the least recently used copies, and enough of them.
     Honest,
-    /// One slot at a time.
+    /// Names one slot at a time.
     Slow,
     Refuses,
     Traps,
@@ -29,9 +29,9 @@ enum Mood {
     NamesIncoming,
 }
 
-/// A least-recently-used policy behind the port, with moods.
+/// A least-recently-used policy behind the port, which can be told to misbehave.
 struct Guest {
-    /// Coldest first.
+    /// Least recently used first.
     known: Vec<CacheEntry>,
     capacity: Option<u64>,
     incoming: Option<Slot>,
@@ -86,7 +86,7 @@ impl Guest {
             }
             Mood::NamesIncoming => self.incoming.into_iter().collect(),
         };
-        // What it names is gone, as far as it knows.
+        // As far as the policy knows, the copies it names are gone.
         self.known.retain(|entry| !named.contains(&entry.slot));
         Ok(named)
     }
@@ -101,7 +101,11 @@ impl Eviction for Guest {
     fn restore(&mut self, entries: &[CacheEntry]) -> Result<(), Fault> {
         assert!(self.capacity.is_some() && entries.len() <= limits::EVICTION_BATCH_MAX);
         for entry in entries {
-            assert_eq!(self.position(entry.slot), None, "told twice of {entry:?}");
+            assert_eq!(
+                self.position(entry.slot),
+                None,
+                "{entry:?} was restored twice"
+            );
             self.known.push(*entry);
         }
         Ok(())
@@ -134,7 +138,7 @@ impl Eviction for Guest {
     }
 
     fn make_room(&mut self, needed: u64, _: Millis) -> Result<Vec<Slot>, Fault> {
-        assert!(needed > 0, "nobody asks for no room");
+        assert!(needed > 0, "a request for zero bytes is never made");
         self.answer(needed)
     }
 
@@ -162,7 +166,7 @@ enum Event {
 #[derive(Clone, Debug)]
 enum Op {
     Event(Event),
-    /// The policy is asked; an event happens before each of its answers is settled.
+    /// The policy is asked; one event happens before each of its answers is settled.
     Admit(CachedCopy, Vec<Mood>, Vec<Event>),
     MakeRoom(u64, Vec<Mood>, Vec<Event>),
 }
@@ -170,10 +174,10 @@ enum Op {
 struct CacheModel {
     cache: Cache,
     guest: Guest,
-    /// Coldest first.
+    /// Least recently used first.
     model: Vec<CachedCopy>,
     now: Millis,
-    /// Most copies that were cached at once.
+    /// The largest number of copies cached at the same time.
     peak: usize,
 }
 
@@ -195,7 +199,7 @@ impl CacheModel {
         let handover = self.cache.hand_over();
         handover
             .put_to(&mut self.guest)
-            .expect("a guest takes over in good mood");
+            .expect("an honest policy takes over without a fault");
     }
 
     fn find(&self, file: u32) -> Option<usize> {
@@ -244,7 +248,7 @@ impl CacheModel {
         self.check();
     }
 
-    /// What the baseline has to say, worked out on the plain list.
+    /// The baseline's expected answer, computed on the plain list.
     fn baseline_admits(&mut self, copy: &CachedCopy) -> CacheOutcome {
         let mut outcome = CacheOutcome::default();
         if let Some(at) = self.model.iter().position(|cached| cached.key == copy.key) {
@@ -330,8 +334,8 @@ impl CacheModel {
         }
     }
 
-    /// Whatever the policy counts as resident, the cache counts as known to it, but for what this very
-    /// verdict changes.
+    /// Every copy that the policy counts as resident is one that the cache counts as known to the policy, except
+    /// for what this verdict changes.
     fn check_books(&self, question: &Question) {
         let incoming = question.incoming.as_ref().map(|incoming| incoming.slot);
         for entry in &self.guest.known {
@@ -342,7 +346,7 @@ impl CacheModel {
                 .is_some_and(|it| it.told);
             assert!(
                 is_known || incoming == Some(entry.slot),
-                "{entry:?} is made up"
+                "the cache does not know {entry:?}"
             );
         }
     }
@@ -354,9 +358,9 @@ impl CacheModel {
         assert_eq!(self.cache.len(), self.model.len());
         assert!(self.cache.used() <= self.cache.capacity());
         self.peak = self.peak.max(self.model.len());
-        // What is cached now, what the question under way says has gone, what has gone since: no more
-        // copies at any of these times than the peak. And the copy asked about now and the one before, if
-        // it had no room after all.
+        // At any time the slots in use are those of cached copies, of copies that the open question reports as
+        // gone, and of copies that left since: together no more than the peak. Two more are for the copy asked
+        // about now and the one before, if it was not admitted after all.
         let (width, peak) = (self.cache.slots.width(), self.peak);
         assert!(
             width <= 3 * peak + 2,
@@ -364,7 +368,7 @@ impl CacheModel {
         );
     }
 
-    /// Both count the same copies as cached once everything has been told.
+    /// Once everything has been delivered, both sides count the same copies as cached.
     fn check_agreement(&mut self) {
         let step = self.cache.ask_admit(copy(FILES, 0), self.now);
         self.ask(step, None, &[Mood::Refuses], &[]);

@@ -1,7 +1,7 @@
-//! `Name`: what names a copy in a cache.
+//! `Name`: what identifies a copy in a cache.
 //!
-//! A node's cache goes by keys. The lab drives the same cache by the ids of a trace, which are numbers, so that
-//! a policy tried there is told what a node would tell it.
+//! A node's cache uses keys. The lab drives the same cache with the ids of a trace, which are numbers, so that a
+//! policy sees in the lab what it would see on a node.
 
 use std::fmt::Debug;
 use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState};
@@ -9,16 +9,16 @@ use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState};
 use crate::id::FileId;
 use crate::key::Key;
 
-/// What names a copy in a cache.
+/// What identifies a copy in a cache.
 pub trait Name: Clone + Debug + Eq + Hash {
-    /// How names are spread over the cache's index. The index is never walked, so nothing else hangs on it.
+    /// The hasher of the cache's index. The index is never iterated, so no decision depends on the hasher.
     type Spread: BuildHasher + Default;
 
-    /// The file's id, which policies are told.
+    /// The file's id, as policies see it.
     fn file_id(&self) -> FileId;
 }
 
-/// Keys come from strangers: where they lie in the index can't be foreseen.
+/// Keys come from untrusted clients, so their hash is seeded randomly: nobody can predict collisions.
 impl Name for Key {
     type Spread = RandomState;
 
@@ -27,7 +27,7 @@ impl Name for Key {
     }
 }
 
-/// Ids of a trace.
+/// The ids of a trace.
 impl Name for u64 {
     type Spread = BuildHasherDefault<Folded>;
 
@@ -36,8 +36,8 @@ impl Name for u64 {
     }
 }
 
-/// Hashes one number, in a multiplication: its product with an odd constant, the upper half folded onto the
-/// lower. Whoever chooses the numbers can make it slow, so it is for numbers that one brings oneself.
+/// Hashes one number by a multiplication with an odd constant; the upper half of the product is folded onto the
+/// lower. An attacker who chooses the numbers can cause collisions, so use it only for numbers of one's own.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Folded(u64);
 
@@ -50,7 +50,7 @@ impl Hasher for Folded {
 
     #[inline]
     fn write_u64(&mut self, number: u64) {
-        /// 2^64 over the golden ratio: neighbours come to lie far apart.
+        /// 2^64 divided by the golden ratio: spreads neighbouring numbers far apart.
         const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
         let product = u128::from(self.0 ^ number ^ GOLDEN.rotate_left(32)) * u128::from(GOLDEN);
         self.0 = (product >> 64) as u64 ^ product as u64;

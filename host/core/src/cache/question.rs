@@ -1,5 +1,5 @@
-//! What an eviction policy is asked, and how: a question is taken from the cache under its lock, put to the
-//! policy without it, and settled under it again.
+//! The questions put to an eviction policy, and their answers: a question is taken from the cache under its lock,
+//! put to the policy without the lock, and settled under the lock again.
 
 use std::fmt;
 
@@ -10,12 +10,12 @@ use crate::limits;
 use crate::policy::{Admission, CacheEntry, Eviction, Fault, Slot};
 use crate::version::{Millis, Version};
 
-/// Everything that a policy which takes over must know: the budget and what is cached.
+/// Everything that a policy must know when it takes over: the budget and the cached copies.
 #[derive(Debug)]
-#[must_use = "the cache counts on the policy having been told"]
+#[must_use = "the cache assumes that the policy has been told"]
 pub struct Handover {
     pub(super) capacity: u64,
-    /// Coldest first.
+    /// Least recently used first.
     pub(super) entries: Vec<CacheEntry>,
 }
 
@@ -23,7 +23,7 @@ impl Handover {
     /// Tells a policy that knows nothing yet.
     ///
     /// # Errors
-    /// [`Fault`] when the policy fails; it must not be asked then ([`super::Cache::dismiss`]).
+    /// [`Fault`] when the policy fails. Do not ask it anything then ([`super::Cache::dismiss`]).
     pub fn put_to(&self, policy: &mut dyn Eviction) -> Result<(), Fault> {
         policy.set_capacity(self.capacity)?;
         self.entries
@@ -37,39 +37,39 @@ impl Handover {
 pub(super) struct Incoming<K> {
     pub(super) slot: Slot,
     pub(super) copy: CachedCopy<K>,
-    /// The policy has admitted it; only room is lacking.
+    /// The policy has admitted it; only space is missing.
     pub(super) admitted: bool,
 }
 
-/// A question to the policy, with what it has to know before it can answer.
+/// A question to the policy, with everything that the policy has to be told before it can answer.
 ///
-/// Put it to the policy without holding the cache's lock, then settle it. There is one at a time: whoever
-/// asks has the policy to itself from [`super::Cache::ask_admit`] to [`super::Cache::settle`].
+/// Put it to the policy without holding the cache's lock, then settle it. Only one question is open at a time: the
+/// caller has exclusive use of the policy from [`super::Cache::ask_admit`] to [`super::Cache::settle`].
 #[derive(Debug)]
 #[must_use = "a question that is not settled leaves the policy out of step"]
 pub struct Question<K = Key> {
     pub(super) number: u64,
-    /// The budget, if the policy does not know it yet.
+    /// The budget, if it changed since the policy was last told.
     pub(super) capacity: Option<u64>,
     pub(super) news: News,
     pub(super) incoming: Option<Incoming<K>>,
-    /// Bytes to be freed, as far as was known when it was asked.
+    /// Bytes to free, as known when the question was made.
     pub(super) needed: u64,
-    /// Bytes still to be freed for something that is not cached.
+    /// Bytes still to free for something that is not cached.
     pub(super) room: u64,
-    /// How often the policy was asked before for the same thing.
+    /// How often the policy has already been asked for the same thing.
     pub(super) round: u32,
     pub(super) now: Millis,
 }
 
-/// What the policy said.
+/// The policy's answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict(pub(super) Admission);
 
-/// What a question is about, for whoever reads of a fault.
+/// A short description of a question, for fault reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gist {
-    /// Slot and bytes of the copy that may be cached.
+    /// Slot and bytes of the copy to be cached.
     incoming: Option<(Slot, u64)>,
     needed: u64,
     round: u32,
@@ -95,7 +95,7 @@ impl fmt::Display for Gist {
 }
 
 impl<K> Question<K> {
-    /// What it is about.
+    /// A short description, for fault reports.
     #[must_use]
     pub fn gist(&self) -> Gist {
         let incoming = self.incoming.as_ref().filter(|incoming| !incoming.admitted);
@@ -112,7 +112,7 @@ impl<K> Question<K> {
         self.needed
     }
 
-    /// Whether this slot's copy has been admitted and only waits for room.
+    /// Whether the copy in this slot has been admitted and only waits for space.
     pub(super) fn waits_for_room(&self, slot: Slot) -> bool {
         self.incoming
             .as_ref()
@@ -122,7 +122,7 @@ impl<K> Question<K> {
     /// Tells the policy what happened, in order, then asks it.
     ///
     /// # Errors
-    /// [`Fault`] when the policy fails at any of it.
+    /// [`Fault`] when any of these calls fails.
     pub fn put_to(&self, policy: &mut dyn Eviction) -> Result<Verdict, Fault> {
         if let Some(capacity) = self.capacity {
             policy.set_capacity(capacity)?;
@@ -146,12 +146,12 @@ impl<K> Question<K> {
     }
 }
 
-/// A cached copy that left the cache: its content is to be dropped.
+/// A cached copy that left the cache. The driver deletes its content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Victim<K = Key> {
     /// The file.
     pub key: K,
-    /// Which version of it.
+    /// Its version.
     pub version: Version,
     /// Bytes.
     pub size: u64,
@@ -167,13 +167,13 @@ impl<K> From<CachedCopy<K>> for Victim<K> {
     }
 }
 
-/// One step on the way to an answer.
+/// One step towards an answer.
 #[derive(Debug)]
-#[must_use = "victims are to be dropped, and a question is to be put"]
+#[must_use = "the content of victims must be deleted, and a question must be asked"]
 pub struct Step<K = Key> {
-    /// What left the cache in this step; the content is to be dropped, whatever comes next.
+    /// What left the cache in this step. Delete the content whatever comes next.
     pub victims: Vec<Victim<K>>,
-    /// What the policy did wrong, if the baseline answered in its stead.
+    /// The policy's fault, if the baseline answered instead.
     pub fault: Option<Fault>,
     /// What comes next.
     pub next: Next<K>,
@@ -201,27 +201,27 @@ impl<K> Step<K> {
     }
 }
 
-/// What comes after a [`Step`].
+/// What follows a [`Step`].
 #[derive(Debug)]
 pub enum Next<K = Key> {
-    /// The policy is to be asked.
+    /// Ask the policy this.
     Ask(Question<K>),
-    /// It is settled.
+    /// The question is settled.
     Done {
-        /// Whether the copy that it was about is cached from now on.
+        /// Whether the copy in question is cached now.
         admitted: bool,
     },
 }
 
-/// How the whole of it went, when one call did it all.
+/// The overall outcome, when one call went through all steps.
 #[derive(Debug, PartialEq, Eq)]
-#[must_use = "victims are to be dropped"]
+#[must_use = "the content of victims must be deleted"]
 pub struct CacheOutcome<K = Key> {
-    /// Whether the copy that it was about is cached from now on.
+    /// Whether the copy in question is cached now.
     pub admitted: bool,
-    /// What left the cache; the content is to be dropped.
+    /// What left the cache. Delete the content.
     pub victims: Vec<Victim<K>>,
-    /// The first thing that the policy did wrong.
+    /// The policy's first fault.
     pub fault: Option<Fault>,
 }
 
@@ -236,13 +236,13 @@ impl<K> Default for CacheOutcome<K> {
 }
 
 impl<K> CacheOutcome<K> {
-    /// This outcome and then that step, and the question that comes next.
+    /// Adds a step to this outcome; returns it with the next question, if there is one.
     pub fn after(mut self, step: Step<K>) -> (Self, Option<Question<K>>) {
         let next = self.absorb(step);
         (self, next)
     }
 
-    /// As [`CacheOutcome::after`], in place.
+    /// [`CacheOutcome::after`], in place.
     pub(super) fn absorb(&mut self, step: Step<K>) -> Option<Question<K>> {
         if self.victims.is_empty() {
             self.victims = step.victims;

@@ -1,4 +1,4 @@
-//! How questions are made, verdicts checked and applied, and what the baseline answers.
+//! Makes questions, checks verdicts, applies them, and gives the baseline's answers.
 
 use std::collections::BTreeSet;
 
@@ -10,23 +10,23 @@ use crate::limits;
 use crate::policy::{Admission, Eviction, Fault, Slot};
 use crate::version::Millis;
 
-/// In a verdict of so many slots, a slot named twice is found by looking at all before it.
+/// In a verdict of at most this many slots, duplicates are found by comparing with all slots before it.
 const FEW: usize = 32;
 
 impl<K: Name> Cache<K> {
-    /// Checks what the policy said and applies it. Whatever it said, the question is answered, or the same
-    /// policy is asked again for the bytes still missing.
+    /// Checks the policy's verdict and applies it. Afterwards the question is answered, or the same policy is to
+    /// be asked again for the bytes still missing.
     ///
-    /// Victims are gone from the cache when this returns. A fault is answered by the baseline; after one
-    /// of the policy itself ([`FaultKind::ends_instance`](crate::policy::FaultKind::ends_instance)), no policy follows the cache until the next
-    /// [`Cache::hand_over`].
+    /// Victims have left the cache when this returns. The baseline answers after a fault. If the policy itself
+    /// failed ([`FaultKind::ends_instance`](crate::policy::FaultKind::ends_instance)), no policy follows the cache
+    /// until the next [`Cache::hand_over`].
     pub fn settle(
         &mut self,
         mut question: Question<K>,
         verdict: Result<Verdict, Fault>,
     ) -> Step<K> {
         let Some(asking) = self.take_asking(question.number) else {
-            // The policy was dismissed meanwhile, and its slots with it.
+            // The policy was dismissed in the meantime, and its slots with it.
             return self.answer_by_baseline(question, None);
         };
         let told = std::mem::take(&mut question.news);
@@ -47,8 +47,7 @@ impl<K: Name> Cache<K> {
         }
     }
 
-    /// Applies the slots that the policy named. With them it has admitted the incoming copy, if there is
-    /// one.
+    /// Evicts the slots that the policy named. By naming them it has admitted the incoming copy, if there is one.
     fn apply(&mut self, mut question: Question<K>, asking: &Asking<K>, named: &[Slot]) -> Step<K> {
         let used_before = self.used();
         let (mut victims, fault) = match self.check(&question, named) {
@@ -66,7 +65,7 @@ impl<K: Name> Cache<K> {
         question.room = question
             .room
             .saturating_sub(used_before - self.slots.bytes());
-        // It has admitted the copy, unless it named that very slot among what it let go.
+        // The policy has admitted the copy, unless it named the copy's own slot as a victim.
         let knows_incoming = !question
             .incoming
             .as_ref()
@@ -103,9 +102,10 @@ impl<K: Name> Cache<K> {
         Step::done(victims, admitted).with(fault)
     }
 
-    /// Whether the policy, in a verdict that breaks no rule, let go of the incoming copy that it had admitted.
+    /// Checks a verdict. For a valid one, returns whether the policy gave up the incoming copy that it had
+    /// admitted.
     ///
-    /// Slots are judged as they were when the policy was asked: it knows of no later change.
+    /// Slots are judged as they were when the policy was asked, because it knows of no later change.
     fn check(&self, question: &Question<K>, named: &[Slot]) -> Result<bool, Fault> {
         let wrong = |reason: String| Err(Fault::verdict(reason));
         if named.len() > limits::VERDICT_ENTRIES_MAX {
@@ -130,7 +130,7 @@ impl<K: Name> Cache<K> {
                 // Removed since the policy was asked.
                 Some(SlotPlace::Leaving { told: false }) => gone = true,
                 Some(SlotPlace::Offered) if question.waits_for_room(slot) => withdrawn = true,
-                _ => return wrong(format!("slot {slot} names no cached copy")),
+                _ => return wrong(format!("slot {slot} holds no cached copy")),
             }
         }
         let in_vain = freed == 0 && !gone && !withdrawn;
@@ -143,7 +143,7 @@ impl<K: Name> Cache<K> {
         Ok(withdrawn)
     }
 
-    /// The policy has named these itself, so it need not be told and their slots are free at once.
+    /// Evicts what the policy named. The policy need not be told, so the slots are free immediately.
     fn drop_named(&mut self, named: &[Slot]) -> Vec<Victim<K>> {
         for &slot in named {
             if let Some(SlotPlace::Leaving { .. }) = self.slots.place(slot) {
@@ -160,8 +160,8 @@ impl<K: Name> Cache<K> {
         victims
     }
 
-    /// An invalid verdict changes nothing, but the policy counts what it named as gone. Copies that stay
-    /// are told to it again.
+    /// An invalid verdict changes nothing, but the policy now counts what it named as gone. Tells it again of the
+    /// copies that stay.
     fn set_aside(&mut self, named: &[Slot]) {
         for &slot in named {
             match self.slots.place(slot) {
@@ -175,7 +175,7 @@ impl<K: Name> Cache<K> {
         }
     }
 
-    /// A copy is not cached after all that the policy gave a slot to.
+    /// Discards a copy that the policy admitted but that is not to be cached after all.
     fn refuse_admitted(&mut self, slot: Slot, known: bool) {
         if known {
             self.slots.leave(slot);
@@ -202,7 +202,7 @@ impl<K: Name> Cache<K> {
         Step::done(victims, false)
     }
 
-    /// Answers in the stead of a policy that no longer follows.
+    /// Lets the baseline answer for a policy that no longer follows.
     fn answer_by_baseline(&mut self, question: Question<K>, fault: Option<Fault>) -> Step<K> {
         let step = match question.incoming {
             Some(incoming) => self.admit_by_baseline(incoming.copy, question.now),
@@ -211,7 +211,8 @@ impl<K: Name> Cache<K> {
         step.with(fault)
     }
 
-    /// Lets an older version of the file leave for `copy`. `Some` when that settles whether it is cached.
+    /// Removes an older version of the file from the cache to make way for `copy`. `Some` when that already
+    /// decides whether `copy` is cached.
     pub(super) fn give_way(
         &mut self,
         copy: &CachedCopy<K>,
@@ -228,26 +229,26 @@ impl<K: Name> Cache<K> {
         (copy.size > self.capacity).then_some(false)
     }
 
-    /// Bytes to be freed before `incoming` bytes fit, and for `room` bytes of something else.
+    /// Bytes to free so that `incoming` bytes fit, and at least `room` bytes for something else.
     pub(super) fn short(&self, incoming: u64, room: u64) -> u64 {
         let used = self.used();
         let over = used.saturating_add(incoming).saturating_sub(self.capacity);
         over.max(room).min(used)
     }
 
-    /// The baseline: coldest first, until this many bytes are freed.
+    /// The baseline: evicts the least recently used copies until this many bytes are free.
     fn drop_coldest(&mut self, bytes: u64, victims: &mut Vec<Victim<K>>) {
         let mut freed = 0;
         while freed < bytes {
             let coldest = self.slots.coldest();
-            let slot = coldest.expect("no more bytes are to be freed than are cached");
+            let slot = coldest.expect("at most as many bytes are freed as are cached");
             let victim = self.expel(slot);
             freed += victim.size;
             victims.push(victim);
         }
     }
 
-    /// Takes a cached copy out without the policy's word.
+    /// Removes a cached copy without a verdict of the policy.
     pub(super) fn expel(&mut self, slot: Slot) -> Victim<K> {
         let known = self.slots.cached_at(slot).is_some_and(|it| it.told) && self.is_followed();
         let copy = self.slots.take(slot);
@@ -260,9 +261,9 @@ impl<K: Name> Cache<K> {
         Victim::from(copy)
     }
 
-    /// Whether a policy follows and is not asked anything. A question under way was dropped unsettled,
-    /// since whoever asks has the policy to itself: what the policy knows is out of step, so it is
-    /// dismissed.
+    /// Whether a policy follows and no question is open. A question that is still open was dropped without being
+    /// settled, since the caller has exclusive use of the policy. What the policy knows is then out of step, so it
+    /// is dismissed.
     pub(super) fn can_ask(&mut self) -> bool {
         if self.follower.as_ref().is_some_and(|it| it.asking.is_some()) {
             self.dismiss();
@@ -309,7 +310,7 @@ impl<K: Name> Cache<K> {
             .take_if(|asking| asking.number == number)
     }
 
-    /// Hands over to this policy unless it follows already.
+    /// Hands over to this policy unless it already follows.
     pub(super) fn make_follow(&mut self, policy: &mut dyn Eviction) -> Option<Fault> {
         if self.is_followed() {
             return None;

@@ -1,12 +1,11 @@
-//! The slot table: what is cached under which slot, in the order of last use.
+//! The slot table: which copy is cached under which slot, in order of last use.
 //!
-//! Slots are small numbers, given out again once nobody can mean the old copy by them. Each slot has a
-//! *generation* that changes when it is given back, so that what was noted about an earlier copy can be
-//! told from what is noted about the present one. The order is a doubly linked list through the entries:
-//! every operation takes constant time.
+//! Slots are small numbers. A slot is reused once no one can still refer to its old copy by it. Each slot has a
+//! *generation* that changes when the slot is released, so that notes about an earlier copy are not mistaken for
+//! notes about the present one. The order of last use is a doubly linked list through the entries, so every
+//! operation takes constant time.
 //!
-//! The index by key is a hash map that is only ever asked for one key, never walked: nothing here hangs on
-//! its order.
+//! The index by key is a hash map that is only looked up, never iterated, so no decision depends on its order.
 
 use std::collections::HashMap;
 
@@ -18,17 +17,17 @@ use crate::version::Millis;
 /// No slot: the end of the list.
 const NONE: Slot = Slot::MAX;
 
-/// What a slot stands for.
+/// What a slot holds.
 pub(super) enum SlotPlace<K> {
-    /// Nothing; it may be given out.
+    /// Nothing; the slot may be given out.
     Free,
     /// A copy that the policy is being asked about.
     Offered,
     /// A cached copy.
     Cached(Cached<K>),
-    /// A copy that is gone; the policy does not know yet, or is being told.
+    /// A copy that is gone. The policy does not know yet, or the open question tells it.
     Leaving {
-        /// The question under way tells it.
+        /// The open question tells it.
         told: bool,
     },
 }
@@ -38,7 +37,7 @@ pub(super) struct Cached<K> {
     pub(super) copy: CachedCopy<K>,
     /// When it was last used.
     pub(super) used_at: Millis,
-    /// Whether the policy knows of it, or is being told by the question under way.
+    /// Whether the policy knows of it, or the open question tells it.
     pub(super) told: bool,
     colder: Slot,
     hotter: Slot,
@@ -71,17 +70,17 @@ impl<K: Name> Slots<K> {
         }
     }
 
-    /// Slots ever given out at once: every slot is below this.
+    /// The number of slots ever in use: every slot is below this.
     pub(super) fn width(&self) -> usize {
         self.entries.len()
     }
 
-    /// Cached copies.
+    /// The number of cached copies.
     pub(super) fn cached(&self) -> usize {
         self.by_key.len()
     }
 
-    /// Bytes of cached copies.
+    /// Bytes of all cached copies.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
     }
@@ -105,12 +104,12 @@ impl<K: Name> Slots<K> {
         self.entries[slot as usize].generation
     }
 
-    /// The cached copy that was not used for the longest time.
+    /// The least recently used copy.
     pub(super) fn coldest(&self) -> Option<Slot> {
         (self.coldest != NONE).then_some(self.coldest)
     }
 
-    /// Cached copies, coldest first.
+    /// All cached copies, least recently used first.
     pub(super) fn coldest_first(&self) -> impl Iterator<Item = (Slot, &Cached<K>)> {
         std::iter::successors(self.coldest(), |&slot| {
             let hotter = self.linked(slot).hotter;
@@ -119,7 +118,7 @@ impl<K: Name> Slots<K> {
         .map(|slot| (slot, self.linked(slot)))
     }
 
-    /// A slot for a copy to come, or `None` when all are taken.
+    /// Reserves a slot for an incoming copy; `None` when all are taken.
     pub(super) fn offer(&mut self) -> Option<Slot> {
         if let Some(slot) = self.free.pop() {
             self.entries[slot as usize].place = SlotPlace::Offered;
@@ -136,10 +135,10 @@ impl<K: Name> Slots<K> {
         Some(slot)
     }
 
-    /// Puts a copy into its offered slot, as the one used last. No copy of its key may be cached.
+    /// Puts a copy into its reserved slot, as the most recently used. Its key must not be cached already.
     pub(super) fn fill(&mut self, slot: Slot, copy: CachedCopy<K>, now: Millis, told: bool) {
         let earlier = self.by_key.insert(copy.key.clone(), slot);
-        assert!(earlier.is_none(), "a key is cached once");
+        assert!(earlier.is_none(), "a key is cached at most once");
         self.bytes += copy.size;
         self.entries[slot as usize].place = SlotPlace::Cached(Cached {
             copy,
@@ -151,17 +150,17 @@ impl<K: Name> Slots<K> {
         self.link_hottest(slot);
     }
 
-    /// Makes this cached copy the one used last.
+    /// Makes this copy the most recently used.
     pub(super) fn touch(&mut self, slot: Slot, now: Millis) {
         self.linked_mut(slot).used_at = now;
-        // What was used last is often used next.
+        // The most recently used copy is often the next one used.
         if slot != self.hottest {
             self.unlink(slot);
             self.link_hottest(slot);
         }
     }
 
-    /// Takes a cached copy out. Its slot is left to the caller: [`Slots::leave`] or [`Slots::release`].
+    /// Takes a cached copy out. The caller decides about its slot: [`Slots::leave`] or [`Slots::release`].
     pub(super) fn take(&mut self, slot: Slot) -> CachedCopy<K> {
         self.unlink(slot);
         let place = std::mem::replace(&mut self.entries[slot as usize].place, SlotPlace::Offered);
@@ -173,12 +172,12 @@ impl<K: Name> Slots<K> {
         cached.copy
     }
 
-    /// Keeps a slot from being given out until the policy has been told that its copy is gone.
+    /// Keeps a slot reserved until the policy has been told that its copy is gone.
     pub(super) fn leave(&mut self, slot: Slot) {
         self.entries[slot as usize].place = SlotPlace::Leaving { told: false };
     }
 
-    /// Gives a slot back.
+    /// Releases a slot for reuse.
     pub(super) fn release(&mut self, slot: Slot) {
         let entry = &mut self.entries[slot as usize];
         entry.place = SlotPlace::Free;
@@ -186,7 +185,7 @@ impl<K: Name> Slots<K> {
         self.free.push(slot);
     }
 
-    /// Gives back every slot whose copy is gone or was never cached. Nobody is to be told of them.
+    /// Releases every slot whose copy is gone or was never cached. The policy need not be told of them.
     pub(super) fn release_all_but_cached(&mut self) {
         for slot in (0..).take(self.entries.len()) {
             let place = &self.entries[slot as usize].place;
@@ -196,18 +195,17 @@ impl<K: Name> Slots<K> {
         }
     }
 
-    /// Notes that the question being made tells the policy of this slot's copy, or that it is gone.
+    /// Marks this slot as told: the question being made tells the policy of its copy, or that the copy is gone.
     pub(super) fn tell(&mut self, slot: Slot) {
         match &mut self.entries[slot as usize].place {
             SlotPlace::Cached(Cached { told, .. }) | SlotPlace::Leaving { told } => *told = true,
             SlotPlace::Free | SlotPlace::Offered => {
-                unreachable!("there is nothing to tell of such a slot")
+                unreachable!("a free or reserved slot has nothing to tell")
             }
         }
     }
 
-    /// Notes that the policy does not know of this cached copy any more. What was noted of it before
-    /// counts no longer.
+    /// Marks a cached copy as unknown to the policy again, and invalidates earlier notes about the slot.
     pub(super) fn untell(&mut self, slot: Slot) {
         self.linked_mut(slot).told = false;
         let entry = &mut self.entries[slot as usize];

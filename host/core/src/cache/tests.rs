@@ -1,4 +1,4 @@
-//! What the cache promises, one behaviour a test. Random histories are in `model`.
+//! What the cache guarantees, one behaviour per test. Random histories are in `model`.
 
 use super::*;
 use crate::id::NodeId;
@@ -31,7 +31,7 @@ fn keys(victims: &[Victim]) -> Vec<Key> {
     victims.iter().map(|victim| victim.key.clone()).collect()
 }
 
-/// What a policy was told or asked.
+/// A call to the policy.
 #[derive(Debug, PartialEq, Eq)]
 enum Call {
     Capacity(u64),
@@ -42,7 +42,7 @@ enum Call {
     MakeRoom(u64),
 }
 
-/// Writes down every call and answers from a list; admits and names nothing when that is empty.
+/// Records every call and answers from a list. When the list is empty it admits and names nothing.
 #[derive(Default)]
 struct Script {
     calls: Vec<Call>,
@@ -90,7 +90,7 @@ impl Eviction for Script {
         self.calls.push(Call::MakeRoom(needed));
         match self.answer()? {
             Admission::Admit(slots) => Ok(slots),
-            Admission::Refuse => panic!("no room can be refused"),
+            Admission::Refuse => panic!("a request for space cannot be refused"),
         }
     }
 
@@ -109,7 +109,7 @@ fn trap() -> Result<Admission, Fault> {
     Err(Fault::trap("out of fuel"))
 }
 
-/// A full cache of 30 bytes with files 0, 1 and 2 under the slots of these numbers, 0 the coldest.
+/// A full cache of 30 bytes with files 0, 1 and 2 in the slots of the same numbers, file 0 least recently used.
 fn full() -> Cache {
     let mut cache = Cache::new(30);
     for number in 0..3 {
@@ -122,11 +122,11 @@ fn full() -> Cache {
 fn asked(step: Step) -> Question {
     match step.next {
         Next::Ask(question) => question,
-        Next::Done { .. } => panic!("the policy is to be asked"),
+        Next::Done { .. } => panic!("the policy must be asked"),
     }
 }
 
-/// Admits file 3 to a full cache and compares what became of it.
+/// Admits file 3 to a full cache and compares the outcome.
 fn check(
     answers: impl IntoIterator<Item = Result<Admission, Fault>>,
     (admitted, gone, is_fault): (bool, &[u32], bool),
@@ -246,7 +246,7 @@ fn a_later_round_that_frees_nothing_is_a_fault() {
 
 #[test]
 fn what_the_baseline_did_after_an_invalid_verdict_is_told_to_the_policy() {
-    // It counts copies 1 and 2 as gone, but 0 went.
+    // The policy counts copies 1 and 2 as gone, but copy 0 was evicted.
     let (mut cache, mut script) = check([named(&[1, 2, 2])], (true, &[0], true));
     script.calls.clear();
     script.answers = vec![Ok(Admission::Refuse)];
@@ -313,7 +313,7 @@ fn what_happened_is_told_in_order_before_the_question() {
     cache.hit(&key(0), 1);
     assert!(cache.remove(&key(0), version(1)));
     cache.hit(&key(1), 1);
-    // While the policy is busy, the baseline admits one.
+    // While the policy is busy, the baseline admits a copy.
     assert!(cache.admit(None, copy(5, 1), 1).admitted);
     cache.hit(&key(5), 2);
     script.calls.clear();
@@ -325,7 +325,7 @@ fn what_happened_is_told_in_order_before_the_question() {
         Call::Hit(vec![1]),
         Call::Restore(vec![3]),
         Call::Hit(vec![3]),
-        // Slot 0 is given out again only when the policy has been told that its copy is gone.
+        // Slot 0 is reused only after the policy was told that its copy is gone.
         Call::Admit(4, 0),
     ];
     assert_eq!(script.calls, expected);
@@ -470,13 +470,13 @@ fn a_victim_that_was_removed_meanwhile_is_no_fault_and_is_not_told() {
         cache.admit(Some(&mut script), copy(4, 10), 2),
         CacheOutcome::default()
     );
-    // Slot 1 is free again, and nobody says that it was removed.
+    // Slot 1 is free again without a report that it was removed.
     assert_eq!(script.calls, [Call::Admit(1, 10)]);
 }
 
 #[test]
 fn a_policy_can_not_name_a_copy_that_it_was_never_told_of() {
-    // Slot 4 is taken while the policy thinks; it guesses the number.
+    // Slot 4 is taken while the policy thinks; the policy guesses the number.
     let (mut cache, mut script) = (full(), Script::answering([named(&[4])]));
     cache
         .hand_over()
@@ -537,11 +537,7 @@ fn a_question_that_is_never_settled_costs_the_policy_its_place() {
     let step = cache.ask_admit(copy(4, 10), 1);
     assert!(matches!(step.next, Next::Done { admitted: true }));
     assert!(!cache.is_followed());
-    assert_eq!(
-        cache.slots.width(),
-        4,
-        "the slot of copy 3 is given out again"
-    );
+    assert_eq!(cache.slots.width(), 4, "the slot of copy 3 is reused");
 }
 
 #[test]

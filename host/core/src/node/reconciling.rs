@@ -1,7 +1,8 @@
-//! What a node decides when it compares itself with another, and which of its own copies it doubts.
+//! What a node decides when it compares its holdings with another node's, and which of its own copies are
+//! *unverified*.
 //!
-//! The comparison goes through the holdings in stretches, so that no lock is held for the length of all of them.
-//! A doubted copy is neither offered nor counted until it is trusted again: see docs/decisions/0013.
+//! The comparison pages through the holdings, so that the lock is never held for all of them. An unverified copy
+//! is neither offered nor counted until it is trusted again: see docs/decisions/0013.
 
 use std::sync::Arc;
 
@@ -16,32 +17,32 @@ use crate::reconcile::{BucketRange, Comparison, DigestEntry, Summary};
 use crate::record::Record;
 use crate::version::{Millis, Version};
 
-/// How a record that another node holds stands to what is held here.
+/// How a record held by another node compares with this node's holdings.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Weighed {
-    /// It is held here just so.
+    /// The same record is held here.
     Same,
-    /// It is greater than what is held here, or than all that was heard.
+    /// It is greater than what this node holds, or than everything it has heard of.
     Greater,
-    /// This greater one is held here.
+    /// This greater record is held here.
     Less(Arc<Record>),
-    /// This node is to hold it as a replica and doesn't.
+    /// This node should hold it as a replica and does not.
     Lacking,
-    /// It says nothing: it is old, or what is held here is doubted itself.
+    /// It has no consequence: it is old, or the copy held here is unverified.
     Nothing,
 }
 
-/// A marked holding of this node.
+/// A holding of this node with its digest entry.
 pub type Listed = (DigestEntry, Arc<Record>);
 
 impl Node {
-    /// The sums over what is shared with this node.
+    /// The digests of the replicas shared with this node.
     #[must_use]
     pub fn shared_with(&self, other: NodeId) -> Summary {
         self.shared.with(other).cloned().unwrap_or_default()
     }
 
-    /// The root of what is shared with this node.
+    /// The root over the replicas shared with this node.
     #[must_use]
     pub fn shared_root(&self, other: NodeId) -> u128 {
         let shared = self.shared.with(other).map(Summary::root);
@@ -59,16 +60,16 @@ impl Node {
         self.changes
     }
 
-    /// How many files are held, tombstones included.
+    /// The number of files held, tombstones included.
     #[must_use]
     pub fn held(&self) -> usize {
         self.holdings.len()
     }
 
-    /// Compares the next stretch of the holdings. Returns where to go on, unless everything was seen.
+    /// Compares the next page of the holdings. Returns where the next page starts; `None` at the end.
     ///
-    /// Copies that are doubted here say nothing, so they are neither told nor reported missing. `confirmed` takes
-    /// those of them that the other holds just so.
+    /// Unverified copies are neither sent nor reported missing. Those that the other node holds in the same
+    /// version and layout are added to `confirmed`.
     pub fn compare(
         &self,
         comparison: &mut Comparison,
@@ -79,7 +80,7 @@ impl Node {
             let record = &holding.record;
             let file = record.key.file_id();
             let unverified = self.unverified.contains(&file);
-            if let Some(fingerprint) = comparison.take_mark(file) {
+            if let Some(fingerprint) = comparison.take_entry(file) {
                 let same = DigestEntry::of(record).fingerprint == fingerprint;
                 if unverified && same {
                     confirmed.push((record.key.clone(), record.version));
@@ -101,7 +102,7 @@ impl Node {
         })
     }
 
-    /// DigestEntries what is shared with `other` in this span, in the next stretch of the holdings.
+    /// Lists the digest entries of what is shared with `other` in this range, in the next page of the holdings.
     pub fn list_shared(
         &self,
         other: NodeId,
@@ -120,7 +121,8 @@ impl Node {
         })
     }
 
-    /// DigestEntries what is held here, not shared with `other` and yet in its filter, in the next stretch of the holdings.
+    /// Lists the digest entries of what is held here and in `other`'s filter, though not shared with `other`, in
+    /// the next page of the holdings.
     pub fn mark_met(
         &self,
         other: NodeId,
@@ -138,7 +140,7 @@ impl Node {
         })
     }
 
-    /// Puts the replicas and tombstones of the next stretch into a filter.
+    /// Adds the replicas and tombstones of the next page to a filter.
     pub fn filter(&self, filter: &mut Filter, after: Option<&Key>) -> Option<Key> {
         self.page(after, |holding| {
             if holding.role == Role::Replica || holding.record.deleted {
@@ -147,7 +149,7 @@ impl Node {
         })
     }
 
-    /// Weighs a record that another node holds against what is held here.
+    /// Compares a record held by another node with this node's holdings.
     #[must_use]
     pub fn weigh(&self, record: &Record) -> Weighed {
         let order = |record: &Record| {
@@ -180,7 +182,7 @@ impl Node {
         }
     }
 
-    /// Tombstones that were put here at or before `put_by` of the node's running time, in the next stretch.
+    /// Tombstones in the next page that were stored here at or before `put_by`, in running time of the node.
     pub fn tombstones_by(
         &self,
         put_by: Millis,
@@ -195,8 +197,8 @@ impl Node {
         })
     }
 
-    /// Doubts every copy that is held now: the node was away for so long that others may have forgotten what they
-    /// deleted meanwhile.
+    /// Marks every copy held now as unverified: the node was away for so long that others may have deleted files
+    /// in the meantime and forgotten the deletions.
     pub fn distrust_everything(&mut self) {
         let copies = self.holdings.from("");
         let copies = copies.filter(|holding| !holding.record.deleted);
@@ -204,19 +206,19 @@ impl Node {
         self.shared.clear();
     }
 
-    /// Whether the copy of this file is doubted.
+    /// Whether the copy of this file is unverified.
     #[must_use]
     pub fn is_unverified(&self, key: &Key) -> bool {
         !self.unverified.is_empty() && self.unverified.contains(&key.file_id())
     }
 
-    /// How many copies are doubted.
+    /// The number of unverified copies.
     #[must_use]
     pub fn unverified(&self) -> usize {
         self.unverified.len()
     }
 
-    /// The doubted copies in the next stretch.
+    /// The unverified copies in the next page.
     pub fn unverified_page(
         &self,
         found: &mut Vec<Arc<Record>>,
@@ -229,7 +231,8 @@ impl Node {
         })
     }
 
-    /// This version was found to exist elsewhere, or nobody knows better: its copy is doubted no more.
+    /// Marks the copy of this version as verified: the version was found elsewhere, or no node knows of anything
+    /// newer.
     pub fn trust(&mut self, key: &Key, version: Version) {
         let held = self.holdings.find(key);
         let Some(held) = held.filter(|held| held.record.version == version) else {
@@ -240,14 +243,14 @@ impl Node {
         }
     }
 
-    /// Adds a holding to the sums.
+    /// Adds a holding to the digests.
     pub(super) fn sum_up(&mut self, holding: &Holding) {
         if is_summed(holding) {
             self.shared.add(self.id, &holding.record);
         }
     }
 
-    /// Brings the sums and the doubts up to date with a change of the index.
+    /// Updates the digests and the set of unverified copies after a change of the index.
     pub(super) fn recount(&mut self, key: &Key, after: Option<&Holding>) {
         let file = key.file_id();
         let unverified = self.unverified.contains(&file);
@@ -255,7 +258,8 @@ impl Node {
         if let Some(before) = before.filter(|before| is_summed(before) && !unverified) {
             self.shared.take(self.id, &before.record);
         }
-        // Another record is news from somebody, and so no matter of what happened while the node was away.
+        // A different record came from another node just now, so what happened while this node was away no longer
+        // matters.
         let record = |holding: &Holding| Arc::clone(&holding.record);
         let same = before.map(record) == after.map(record);
         if !same {
@@ -266,7 +270,7 @@ impl Node {
         }
     }
 
-    /// Whether a holding is counted among what is shared with `other`.
+    /// Whether a holding counts as shared with `other`.
     fn shares(&self, holding: &Holding, other: NodeId) -> bool {
         let record = &holding.record;
         is_summed(holding)
@@ -289,7 +293,7 @@ impl Node {
     }
 }
 
-/// Only live replicas are summed up: a tombstone that one node forgets before another is no difference.
+/// Only live replicas are counted: two nodes that forget a tombstone at different times do not differ.
 fn is_summed(holding: &Holding) -> bool {
     holding.role == Role::Replica && !holding.record.deleted
 }

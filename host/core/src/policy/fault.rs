@@ -1,8 +1,8 @@
-//! What can be wrong with a policy's answer.
+//! `Fault`: why a policy gave no usable answer.
 
 use crate::limits;
 
-/// The ways in which a policy fails.
+/// The kinds of faults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FaultKind {
     /// It trapped: a panic, an impossible operation, an exhausted stack.
@@ -11,11 +11,11 @@ pub enum FaultKind {
     Fuel,
     /// It used up its wall-clock time.
     Deadline,
-    /// It asked for more memory, tables or instances than it may have.
+    /// It asked for more memory, tables or instances than allowed.
     Memory,
-    /// Its verdict broke a rule.
+    /// Its verdict broke a rule of the contract.
     Verdict,
-    /// Its answer was longer than an answer may be.
+    /// Its answer was too long.
     TooLong,
 }
 
@@ -30,7 +30,7 @@ impl FaultKind {
         Self::TooLong,
     ];
 
-    /// The word for it in answers, metrics and logs.
+    /// The kind's name in API answers, metrics and logs.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -43,7 +43,7 @@ impl FaultKind {
         }
     }
 
-    /// Whether the instance that failed so can't be asked again: only an invalid verdict leaves it whole.
+    /// Whether the instance is unusable after this fault. Only an invalid verdict leaves it usable.
     #[must_use]
     pub const fn ends_instance(self) -> bool {
         !matches!(self, Self::Verdict)
@@ -54,7 +54,7 @@ impl FaultKind {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {reason}", .kind.as_str())]
 pub struct Fault {
-    /// Which way.
+    /// The kind of fault.
     pub kind: FaultKind,
     /// What happened, for people.
     pub reason: String,
@@ -69,7 +69,7 @@ impl Fault {
         }
     }
 
-    /// The same, with the question at which it happened. Bounded, whatever both say.
+    /// Adds the question that led to the fault. The result is bounded, whatever both texts say.
     #[must_use]
     pub fn at(self, question: impl std::fmt::Display) -> Self {
         let most = limits::POLICY_REASON_BYTES_MAX;
@@ -80,7 +80,7 @@ impl Fault {
         Self::new(self.kind, format!("{reason} ({question})"))
     }
 
-    /// A verdict that broke a rule.
+    /// An invalid verdict.
     pub fn verdict(reason: impl Into<String>) -> Self {
         Self::new(FaultKind::Verdict, reason)
     }

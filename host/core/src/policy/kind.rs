@@ -1,4 +1,4 @@
-//! The three kinds of decision.
+//! `Kind`: the three kinds of decision, and of policy.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,7 +8,7 @@ use std::str::FromStr;
 pub enum Kind {
     /// Where the copies of a new file go.
     Placement,
-    /// Which cached copies make room.
+    /// Which cached copies are evicted.
     Eviction,
     /// Whether data moves towards its readers.
     Relocation,
@@ -18,7 +18,7 @@ impl Kind {
     /// Every kind.
     pub const ALL: [Self; 3] = [Self::Placement, Self::Eviction, Self::Relocation];
 
-    /// Its word in files, paths, answers and metrics.
+    /// The kind's name in files, paths, API answers and metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -35,9 +35,9 @@ impl fmt::Display for Kind {
     }
 }
 
-/// A word that names no kind of policy.
+/// A word that is not a kind of policy.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no kind of policy; there are placement, eviction and relocation")]
+#[error("`{0}` is not a kind of policy; the kinds are placement, eviction and relocation")]
 pub struct UnknownKind(String);
 
 impl FromStr for Kind {

@@ -1,10 +1,12 @@
 //! The policy ports: the three decisions that a policy takes, and the native baselines behind them.
 //!
-//! The shapes are those of the policy contract. A port's implementation may fail (a *fault*); whoever
-//! asks it checks the verdict and answers with the baseline when there was a fault.
+//! The types mirror the policy contract (`sdk/wit/policy.wit`). An implementation of a port may fail (a *fault*).
+//! The caller checks every verdict and lets the baseline answer after a fault.
 //!
-//! The baseline of eviction is not here: it is the cache's own order of last use, so that it can answer at
-//! any moment, whatever state a policy is in.
+//! `kind` names the three kinds and `fault` says what went wrong. `record` judges a policy by its faults.
+//! `rendezvous` and `reader_keeps_copy` are the baselines of placement and relocation. The baseline of eviction is
+//! part of the cache: it is the cache's own order of last use, so it can answer at any time, whatever state a
+//! policy is in.
 
 use std::collections::BTreeSet;
 
@@ -35,35 +37,35 @@ pub struct FileView {
     pub size: u64,
 }
 
-/// A node, as the deciding node sees it.
+/// A node, as seen from the deciding node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeView {
-    /// Stable for the life of the node, evenly spread.
+    /// Stable for the lifetime of the node, uniformly distributed.
     pub id: u64,
-    /// Failure domain; empty when the operator named none.
+    /// Failure domain; empty when the operator has set none.
     pub zone: String,
     /// Links between the deciding node and this one; 0 is the deciding node itself.
     pub hops: u32,
-    /// Bytes it may use.
+    /// Bytes that it may use.
     pub capacity: u64,
-    /// Bytes still free.
+    /// Bytes that are free.
     pub free: u64,
-    /// Requests it answered per second, lately.
+    /// Requests answered per second, recently.
     pub load: u32,
 }
 
-/// What a placement policy is asked.
+/// A question to a placement policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlacementRequest {
     /// The file.
     pub file: FileView,
     /// Copies wanted.
     pub factor: u32,
-    /// When it is asked.
+    /// The time of the question.
     pub now: Millis,
 }
 
-/// Where the copies of a new file go.
+/// Decides where the copies of a new file go.
 pub trait Placement: Send {
     /// Indices into `candidates`, best first, all distinct.
     ///
@@ -76,10 +78,10 @@ pub trait Placement: Send {
     ) -> Result<Vec<u32>, Fault>;
 }
 
-/// Names one cached copy while it is cached; small and reused.
+/// Identifies a cached copy while it is cached; small and reused.
 pub type Slot = u32;
 
-/// One cached copy, or one that might become one.
+/// A cached copy, or one that might be cached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CacheEntry {
     /// Its slot.
@@ -88,91 +90,94 @@ pub struct CacheEntry {
     pub file: u64,
     /// Bytes.
     pub size: u64,
-    /// Hops it was fetched over: what a later miss would cost again.
+    /// Hops over which it was fetched: the cost of a later miss.
     pub cost: u32,
-    /// When.
+    /// The time of the event.
     pub now: Millis,
 }
 
-/// What an eviction policy says of an incoming copy.
+/// An eviction policy's answer about an incoming copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Admission {
-    /// Cached from now on; these are dropped for it, coldest first.
+    /// Cache it, and evict these for it, in this order.
     Admit(Vec<Slot>),
-    /// Not worth caching.
+    /// Do not cache it.
     Refuse,
 }
 
-/// Which cached copies make room.
+/// Decides which cached copies are evicted.
 pub trait Eviction: Send {
-    /// The byte budget, once before anything else and again whenever it changes.
+    /// Sets the budget in bytes: once before any other call, and again whenever it changes.
     ///
     /// # Errors
-    /// [`Fault`] when the policy fails; so for every method here.
+    /// [`Fault`] when the policy fails, as for every method here.
     fn set_capacity(&mut self, bytes: u64) -> Result<(), Fault>;
-    /// Cached without this policy's word, coldest first, in batches of at most 4096: what was there when it
-    /// took over and, later, what the baseline admitted or kept in its stead.
+    /// These copies were cached without a verdict of this policy, least recently used first, in batches of at most
+    /// 4096: copies that existed when it took over and, later, copies that the baseline admitted or kept.
     ///
     /// # Errors
     /// See [`Eviction::set_capacity`].
     fn restore(&mut self, entries: &[CacheEntry]) -> Result<(), Fault>;
-    /// Read again, in this order.
+    /// These copies were read, in this order.
     ///
     /// # Errors
     /// See [`Eviction::set_capacity`].
     fn hit(&mut self, slots: &[Slot]) -> Result<(), Fault>;
-    /// May `incoming` be cached, and what goes to free `needed` bytes for it (0 when there is room)?
+    /// May `incoming` be cached, and which copies are evicted to free `needed` bytes for it (0 when there is
+    /// enough space)?
     ///
     /// # Errors
     /// See [`Eviction::set_capacity`].
     fn admit(&mut self, incoming: CacheEntry, needed: u64) -> Result<Admission, Fault>;
-    /// What goes to free `needed` bytes for something else, coldest first; asked again while short.
+    /// Which copies are evicted to free `needed` bytes for something else, coldest first? Asked again while that
+    /// is not enough.
     ///
     /// # Errors
     /// See [`Eviction::set_capacity`].
     fn make_room(&mut self, needed: u64, now: Millis) -> Result<Vec<Slot>, Fault>;
-    /// Gone for another reason: deleted, overwritten, fetch failed, made a replica.
+    /// These copies are gone for another reason: deleted, overwritten, their fetch failed, or they became
+    /// replicas.
     ///
     /// # Errors
     /// See [`Eviction::set_capacity`].
     fn removed(&mut self, slots: &[Slot]) -> Result<(), Fault>;
 }
 
-/// A read that another node answers.
+/// A read that another node serves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RemoteRead {
     /// The file.
     pub file: FileView,
-    /// Reads of this file through this node lately, this one included; halves every ten minutes.
+    /// Recent reads of this file through this node, this one included; the count halves every ten minutes.
     pub reads: u32,
-    /// From the node that was asked (first) to the one that had it (last).
+    /// From the node that was asked (first) to the node that has the file (last).
     pub path: Vec<NodeView>,
-    /// When.
+    /// The time of the read.
     pub now: Millis,
 }
 
-/// What a relocation policy says of a read.
+/// A relocation policy's answer about a read.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct RelocationVerdict {
-    /// Indices into the path of the nodes that shall cache a copy.
+    /// Indices into the path of the nodes that should cache a copy.
     pub copy_to: Vec<u32>,
-    /// Index into the path of the node to which the holder's replica moves.
+    /// Index into the path of the node to which the holder's replica should move.
     pub move_to: Option<u32>,
 }
 
-/// Whether data moves towards those who read it.
+/// Decides whether data moves towards its readers.
 pub trait Relocation: Send {
-    /// Asked once for each read that another node answers, before the content flows.
+    /// Asked once for each read that another node serves, before the content is transferred.
     ///
     /// # Errors
     /// [`Fault`] when the policy fails.
     fn on_read(&mut self, read: &RemoteRead) -> Result<RelocationVerdict, Fault>;
 }
 
-/// The indices as `usize`, when all are below `length` and distinct.
+/// The indices as `usize`, if all are below `length` and distinct.
 ///
 /// # Errors
-/// [`FaultKind::Verdict`] that names the first index that is not.
+/// [`FaultKind::Verdict`] naming the first index that is not.
 pub(crate) fn distinct_indices(indices: &[u32], length: usize) -> Result<Vec<usize>, Fault> {
     let mut seen = BTreeSet::new();
     let mut checked = Vec::with_capacity(indices.len().min(length));
@@ -180,7 +185,7 @@ pub(crate) fn distinct_indices(indices: &[u32], length: usize) -> Result<Vec<usi
         let place = index as usize;
         if place >= length {
             return Err(Fault::verdict(format!(
-                "index {index} names none of the {length} nodes"
+                "index {index} is out of range: there are {length} nodes"
             )));
         }
         if !seen.insert(place) {

@@ -1,7 +1,7 @@
-//! `ReaderKeepsCopy`, the relocation baseline: the node that was asked keeps a cached copy.
+//! `ReaderKeepsCopy`, the relocation baseline: the node through which a file was read keeps a cached copy.
 //!
-//! Known from web caches as "leave copy everywhere" cut down to the edge (Laoutaris, Che and Stavrakakis,
-//! "The LCD interconnection of LRU caches and its analysis", 2006). No replica ever moves.
+//! The strategy "leave copy everywhere" of web caches, restricted to the edge (Laoutaris, Che and Stavrakakis,
+//! "The LCD interconnection of LRU caches and its analysis", 2006). It never moves a replica.
 
 use super::{Fault, Relocation, RelocationVerdict, RemoteRead};
 

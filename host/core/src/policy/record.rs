@@ -1,10 +1,10 @@
-//! `PolicyRecord`: how a policy has behaved, and what follows from it.
+//! `PolicyRecord`: a policy's decisions and faults, and whether it may still decide.
 //!
-//! A policy that was just swapped in is on *probation*. Whoever fails too often is *suspended*: the baseline
-//! answers, and after a growing delay the policy is tried again. In its probation it is not tried again but
-//! *rolled back*, which is for whoever swapped it in to do.
+//! A policy that was just swapped in is on *probation*. A policy that fails too often is *suspended*: the baseline
+//! answers, and after a growing delay the policy is tried again. A policy that fails too often during probation is
+//! *rolled back* instead; the policy controller performs the rollback.
 //!
-//! Times are those of a clock that never goes back. Nothing here asks anybody anything.
+//! Times must come from a clock that never goes back. Nothing here asks a policy anything.
 
 use std::collections::VecDeque;
 
@@ -12,19 +12,19 @@ use super::FaultKind;
 use crate::limits;
 use crate::version::Millis;
 
-/// What a policy may do at the moment.
+/// Whether a policy may decide now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Conduct {
-    /// It decides, and a fault too many rolls it back.
+    /// It decides; too many faults roll it back.
     Probation,
     /// It decides.
     Active,
-    /// The baseline decides in its stead.
+    /// The baseline decides instead.
     Suspended,
 }
 
 impl Conduct {
-    /// The word for it in answers.
+    /// The state's name in API answers.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -35,31 +35,31 @@ impl Conduct {
     }
 }
 
-/// What a fault led to.
+/// The consequence of a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trouble {
-    /// The policy is suspended for so long.
+    /// The policy is suspended.
     Suspended {
-        /// Until it is tried again.
+        /// Milliseconds until it is tried again.
         delay_ms: u64,
     },
-    /// It failed in its probation and is not asked again.
+    /// It failed its probation and is not asked again.
     RolledBack,
 }
 
-/// How a policy has behaved since it was swapped in.
+/// A policy's decisions and faults since it was swapped in.
 #[derive(Clone, Debug)]
 pub struct PolicyRecord {
     since: Millis,
     decisions: u64,
     faults: [u64; FaultKind::ALL.len()],
-    /// Whether each of the last decisions was a fault, oldest first.
+    /// Whether each of the latest decisions was a fault, oldest first.
     recent: VecDeque<bool>,
     in_a_row: u32,
     probation: Probation,
     suspended_until: Option<Millis>,
     delay_ms: u64,
-    /// It was suspended and is being tried again: good answers since then.
+    /// After a suspension, while the policy is being tried again: good answers since then.
     on_trial: Option<u32>,
 }
 
@@ -71,7 +71,7 @@ enum Probation {
 }
 
 impl PolicyRecord {
-    /// Of a policy that is swapped in now and has to prove itself.
+    /// For a policy that is swapped in now and starts its probation.
     #[must_use]
     pub fn on_probation(now: Millis) -> Self {
         Self {
@@ -87,7 +87,7 @@ impl PolicyRecord {
         }
     }
 
-    /// Of a policy that has proved itself before, or that there is nothing to roll back from.
+    /// For a policy that has passed its probation before, or that has no predecessor to roll back to.
     #[must_use]
     pub fn proven(now: Millis) -> Self {
         Self {
@@ -96,7 +96,7 @@ impl PolicyRecord {
         }
     }
 
-    /// What it may do now.
+    /// Whether it may decide now.
     #[must_use]
     pub fn conduct(&self, now: Millis) -> Conduct {
         let waits = self.suspended_until.is_some_and(|until| now < until);
@@ -109,25 +109,25 @@ impl PolicyRecord {
         }
     }
 
-    /// Whether it was rolled back: it will not be asked again.
+    /// Whether it failed its probation; it will not be asked again.
     #[must_use]
     pub fn has_failed_probation(&self) -> bool {
         self.probation == Probation::Failed
     }
 
-    /// Decisions that it was asked for.
+    /// The number of decisions that it was asked for.
     #[must_use]
     pub const fn decisions(&self) -> u64 {
         self.decisions
     }
 
-    /// How often it failed in this way.
+    /// How many faults of this kind it had.
     #[must_use]
     pub const fn faults(&self, kind: FaultKind) -> u64 {
         self.faults[kind as usize]
     }
 
-    /// Notes one decision. What follows from it, if it was a fault too many, is up to the caller.
+    /// Records one decision. Returns the consequence if this was one fault too many; the caller acts on it.
     pub fn note(&mut self, fault: Option<FaultKind>, now: Millis) -> Option<Trouble> {
         if self.probation == Probation::Running && !self.is_on_probation(now) {
             self.probation = Probation::Passed;
@@ -196,7 +196,8 @@ mod tests {
     const FAULT: Option<FaultKind> = Some(FaultKind::Trap);
     const LATER: Millis = limits::PROBATION_MS;
 
-    /// Notes these decisions (`x` is a fault, anything else is none) and says what the last one led to.
+    /// Records these decisions (`x` is a fault, anything else is none) and returns the consequence of the last
+    /// one.
     fn after(record: &mut PolicyRecord, decisions: &str, now: Millis) -> Option<Trouble> {
         let mut last = None;
         for decision in decisions.chars() {

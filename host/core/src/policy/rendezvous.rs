@@ -1,13 +1,12 @@
-//! `Rendezvous`, the placement baseline: weighted rendezvous hashing, different zones first.
+//! `Rendezvous`, the placement baseline: weighted rendezvous hashing, spread over zones.
 //!
-//! Each node gets a score from the file's id and its own; the highest win (Thaler and Ravishankar, "Using
-//! name-based mappings to increase hit rates", 1998). With `-w / ln(u)` as the score, `u` even in (0, 1),
-//! a node wins in proportion to its weight `w` (Schindelhauer and Schomaker, "Weighted distributed hash
-//! tables", 2005, the logarithmic method); the weight is its capacity. A score depends on no other node: when a
-//! node joins or gets larger, files move to it and nowhere else, and when it leaves or gets smaller, only its own
-//! move.
+//! Each node gets a score from the file's id and its own id; the highest scores win (Thaler and Ravishankar,
+//! "Using name-based mappings to increase hit rates", 1998). With `-w / ln(u)` as the score, `u` uniform in (0,
+//! 1), a node wins in proportion to its weight `w` (Schindelhauer and Schomaker, "Weighted distributed hash
+//! tables", 2005, the logarithmic method). The weight is the node's capacity. A score depends on no other node:
+//! when a node joins or grows, files move only to it; when it leaves or shrinks, only its own files move.
 //!
-//! Zones go round by round: the best of each zone, then the second best of each, and so on.
+//! Zones take turns: first the best node of each zone, then the second best of each, and so on.
 
 use std::collections::BTreeMap;
 
@@ -26,14 +25,14 @@ impl Rendezvous {
             .zip(candidates.iter().take(limits::VERDICT_ENTRIES_MAX))
             .map(|(index, node)| (score(file, node), index))
             .collect();
-        // The index breaks ties, so the order is total and does not hang on the sort.
+        // The index breaks ties, so the order is total and does not depend on the sort algorithm.
         scored.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
 
         let mut taken: BTreeMap<&str, u32> = BTreeMap::new();
         let mut rounds: Vec<(u32, u32)> = Vec::with_capacity(scored.len());
         for (_, index) in scored {
             let zone = candidates[index as usize].zone.as_str();
-            // A node without a zone is a zone of its own, so it is always first in it.
+            // A node without a zone counts as a zone of its own, so it is always that zone's first.
             let round = if zone.is_empty() {
                 0
             } else {
@@ -43,7 +42,7 @@ impl Rendezvous {
             };
             rounds.push((round, index));
         }
-        // A stable sort: within a round the order of the scores stays.
+        // A stable sort keeps the order of the scores within a round.
         rounds.sort_by_key(|&(round, _)| round);
         rounds.into_iter().map(|(_, index)| index).collect()
     }
@@ -60,9 +59,9 @@ impl Placement for Rendezvous {
 }
 
 fn score(file: u64, node: &NodeView) -> f64 {
-    // 52 bits and a half: every value is exact, and none is 0 or 1.
+    // 52 bits plus one half: every value is exact, and none is 0 or 1.
     let even = ((mix(file ^ mix(node.id)) >> 12) as f64 + 0.5) / (1u64 << 52) as f64;
-    // `libm` and not the platform's logarithm: the last bit must agree on every machine.
+    // `libm` instead of the platform's logarithm: the last bit must be the same on every machine.
     node.capacity as f64 / -libm::log(even)
 }
 
@@ -94,7 +93,7 @@ mod tests {
         }
     }
 
-    /// Ids of the nodes in the order of rank.
+    /// Ids of the nodes in ranking order.
     fn ranked(file: u64, nodes: &[NodeView]) -> Vec<u64> {
         Rendezvous::rank(file, nodes)
             .into_iter()
@@ -137,7 +136,7 @@ mod tests {
         assert_eq!(Rendezvous::rank(7, &nodes), FIXED_ORDER);
     }
 
-    /// Computed by another program from the description alone; a change would move files of every network.
+    /// Computed by another program from the description alone. A change would move files in every network.
     const FIXED_ORDER: [u32; 8] = [5, 1, 6, 7, 0, 3, 4, 2];
 
     #[test]

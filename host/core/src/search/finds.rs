@@ -1,4 +1,4 @@
-//! What a search keeps of the hits it hears of.
+//! Collects the hits of a search and keeps the best ones.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,22 +7,22 @@ use crate::key::Key;
 use crate::search::{Hit, Peer};
 use crate::version::Version;
 
-/// A hit and who has it.
+/// A hit, and the node that has it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FoundHit {
-    /// What is held.
+    /// The file that the node has.
     pub hit: Hit,
-    /// By whom.
+    /// The node.
     pub peer: Peer,
-    /// Links between the asking node and that one, as the search walked.
+    /// Links between the searching node and this one, along the search.
     pub hops: u32,
-    /// Requests that it answered per second, lately.
+    /// Requests that the node answered per second, recently.
     pub load: u32,
 }
 
 impl FoundHit {
-    /// The better of two hits of one file is the lesser: highest version, nearest, replica before cached,
-    /// least load, node id.
+    /// Of two hits of one file, the better one compares as less: highest version, nearest, replica before cached
+    /// copy, least load, node id.
     fn rank(&self) -> impl Ord + use<> {
         (
             Reverse(self.hit.record.version),
@@ -34,15 +34,15 @@ impl FoundHit {
     }
 }
 
-/// Hits of an exact search that are all to be of one version, the highest: those of one level that stand against the
-/// floor, or the replicas that were overtaken.
+/// Hits of an exact search that all have one version, the highest: hits of one level that are not below the floor,
+/// or replicas that were overtaken.
 #[derive(Default)]
 pub(super) struct LevelHits {
     hits: Vec<FoundHit>,
 }
 
 impl LevelHits {
-    /// Forgets what is less than the floor.
+    /// Drops hits below the floor.
     pub(super) fn void_below(&mut self, floor: Option<Version>) {
         self.hits
             .retain(|found| Some(found.hit.record.version) >= floor);
@@ -52,7 +52,7 @@ impl LevelHits {
         self.hits.push(found);
     }
 
-    /// Keeps a hit unless there are higher ones, and then only those as high.
+    /// Adds a hit unless there is one of a higher version; drops hits of lower versions.
     pub(super) fn push_highest(&mut self, found: FoundHit) {
         let highest = self.hits.iter().map(|found| found.hit.record.version).max();
         if Some(found.hit.record.version) >= highest {
@@ -65,22 +65,22 @@ impl LevelHits {
         self.hits.is_empty()
     }
 
-    /// The best first.
+    /// All hits, best first. Empties the collection.
     pub(super) fn take_sorted(&mut self) -> Vec<FoundHit> {
         self.hits.sort_by_cached_key(FoundHit::rank);
         std::mem::take(&mut self.hits)
     }
 }
 
-/// The hits of a pattern search: the best one of each key, and of more keys than are wanted those first
-/// seen nearest, then the least. A key's place does not change once it was seen, so what is kept does not
-/// depend on the order of the answers of a level.
+/// The hits of a pattern search: the best one of each key. If there are more keys than wanted, keeps those first
+/// seen nearest, then those that sort first. A key's position is fixed once it was seen, so the result does not
+/// depend on the order of the answers within a level.
 pub(super) struct Harvest {
     limit: usize,
-    /// Whether there are, or may be, more keys than are wanted.
+    /// Whether there are, or may be, more keys than wanted.
     is_cut: bool,
     by_key: BTreeMap<Key, FoundHit>,
-    /// At how many hops each key was first seen.
+    /// The number of hops at which each key was first seen.
     places: BTreeSet<(u32, Key)>,
 }
 
@@ -94,7 +94,7 @@ impl Harvest {
         }
     }
 
-    /// Takes in a hit.
+    /// Adds a hit.
     pub(super) fn push(&mut self, found: FoundHit) {
         let key = found.hit.record.key.clone();
         if let Some(best) = self.by_key.get_mut(&key) {
@@ -113,7 +113,7 @@ impl Harvest {
         }
     }
 
-    /// Notes that a node may have more hits than it told.
+    /// Records that a node may have more hits than it returned.
     pub(super) const fn cut(&mut self) {
         self.is_cut = true;
     }
@@ -122,7 +122,7 @@ impl Harvest {
         self.by_key.is_empty()
     }
 
-    /// Whether there are as many keys as are wanted, and more besides: nothing else needs to be known.
+    /// Whether there are as many keys as wanted and more exist, so nothing else needs to be asked.
     pub(super) fn is_overfull(&self) -> bool {
         self.is_cut && self.places.len() >= self.limit
     }

@@ -1,31 +1,32 @@
-//! Whom a search knows: every node named so far, and by whom, each asked at most once.
+//! `Frontier`: every node that a search has discovered, which node named it, and which are still to be asked. Each
+//! node is asked at most once.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::id::NodeId;
 use crate::search::Peer;
 
-/// A node that the search knows.
+/// A node that the search has discovered.
 struct Seen {
     peer: Peer,
-    /// Who named it first; `None` for the node itself.
+    /// The node that named it first; `None` for the searching node itself.
     named_by: Option<NodeId>,
 }
 
-/// Every node known, those of the level under way still to be asked, and those of the next.
+/// All discovered nodes, those of the current level still to be asked, and those of the next level.
 pub(super) struct Frontier {
     seen: BTreeMap<NodeId, Seen>,
     level: u32,
     waiting: BTreeSet<NodeId>,
     next: BTreeSet<NodeId>,
-    /// Nodes that may still be asked beyond the level under way.
+    /// How many nodes may still be asked beyond the current level.
     room: usize,
     level_is_clipped: bool,
     next_is_clipped: bool,
 }
 
 impl Frontier {
-    /// Knows only the node itself; `budget` others may be asked in all.
+    /// Contains only the searching node; at most `budget` others may be asked in total.
     pub(super) fn new(me: Peer, budget: u32) -> Self {
         let id = me.id;
         let itself = Seen {
@@ -43,13 +44,13 @@ impl Frontier {
         }
     }
 
-    /// Links between the node itself and the nodes of the level under way.
+    /// Links between the searching node and the nodes of the current level.
     pub(super) const fn level(&self) -> u32 {
         self.level
     }
 
-    /// Takes in the neighbours of a node of this level. Where there are more new ones than may be asked,
-    /// those with the least ids are kept, whatever the order of the answers.
+    /// Adds the neighbours of a node of this level. If there are more new nodes than may be asked, those with the
+    /// lowest ids are kept, whatever the order of the answers.
     pub(super) fn name(&mut self, by: NodeId, neighbours: Vec<Peer>) {
         for peer in neighbours {
             let id = peer.id;
@@ -71,7 +72,7 @@ impl Frontier {
         }
     }
 
-    /// The next node of this level to ask, by id.
+    /// The next node of this level to ask, ordered by id.
     pub(super) fn pop(&mut self) -> Option<Peer> {
         let id = self.waiting.pop_first()?;
         Some(self.peer(id).clone())
@@ -82,12 +83,12 @@ impl Frontier {
         !self.waiting.is_empty()
     }
 
-    /// Whether nodes are known that lie beyond what was asked so far.
+    /// Whether there are known nodes beyond those asked so far.
     pub(super) fn has_more(&self) -> bool {
         !self.next.is_empty() || self.next_is_clipped || self.level_is_clipped
     }
 
-    /// Whether nodes of this level were left out for the budget.
+    /// Whether nodes of this level were left out because of the budget.
     pub(super) const fn level_is_clipped(&self) -> bool {
         self.level_is_clipped
     }
@@ -97,21 +98,24 @@ impl Frontier {
         self.room == 0
     }
 
-    /// Goes on to the next level.
+    /// Moves on to the next level.
     pub(super) fn advance(&mut self) {
-        debug_assert!(self.waiting.is_empty(), "a level is left once it was asked");
+        debug_assert!(
+            self.waiting.is_empty(),
+            "a level ends only after all its nodes were asked"
+        );
         self.level += 1;
         self.waiting = std::mem::take(&mut self.next);
         self.room -= self.waiting.len();
         self.level_is_clipped = std::mem::take(&mut self.next_is_clipped);
     }
 
-    /// A node that was named before.
+    /// A node discovered before.
     pub(super) fn peer(&self, id: NodeId) -> &Peer {
         &self.seen[&id].peer
     }
 
-    /// From the node itself to this one, by who named whom.
+    /// The path from the searching node to this one, along the nodes that first named each other.
     pub(super) fn path(&self, to: NodeId) -> Vec<Peer> {
         let mut path = Vec::new();
         let mut at = Some(to);

@@ -1,10 +1,10 @@
-//! What a search believes of an answer.
+//! Validates the answers of a search.
 //!
-//! A node can say anything. What can be seen to be wrong makes its answer *unsound*: its hits are void
-//! and the node counts as unanswered, so that no search is called exact because of it. Its neighbours are
-//! still asked, and a version that it has heard of still raises the floor: neither can make a search say
-//! more than it knows. A false "no", and a made-up file that fits the question, can't be told here; the
-//! reader's digest catches the latter.
+//! A node can claim anything. An answer that is visibly wrong is *unsound*: its hits are ignored and the node
+//! counts as unanswered, so that no search is called exact because of it. Its neighbours are still asked, and a
+//! version that it has heard of still raises the floor: neither can make a search claim more than it knows. A
+//! false "no", or an invented file that fits the question, cannot be detected here; the reader's digest check
+//! catches the latter.
 
 use std::collections::BTreeSet;
 
@@ -13,23 +13,23 @@ use crate::holdings::Role;
 use crate::limits;
 use crate::search::{Answer, Hit, Peer, Question};
 
-/// An answer after it was looked through.
+/// A validated answer.
 pub(super) struct Judged {
     /// Hits that fit the question; none when the answer is unsound.
     pub(super) hits: Vec<Hit>,
-    /// Whether the node may have more hits than it told.
+    /// Whether the node may have more hits than it returned.
     pub(super) may_have_more: bool,
-    /// The highest version heard of; `None` for patterns.
+    /// The highest version that it has heard of; `None` for patterns.
     pub(super) known: Option<Heard>,
-    /// A replica that fits the question but for its version; none when the answer is unsound.
+    /// A replica that fits the question except for its version; none when the answer is unsound.
     pub(super) overtaken: Option<Hit>,
-    /// Nodes named, well-formed ones only, no more than a node may have links.
+    /// Its neighbours: only well-formed ones, at most as many as a node may have links.
     pub(super) neighbours: Vec<Peer>,
     /// Whether the answer can be relied on.
     pub(super) is_sound: bool,
 }
 
-/// Looks an answer through against the question as that node was asked it.
+/// Checks an answer against the question as that node was asked it.
 pub(super) fn judge(question: &Question, answer: Answer) -> Judged {
     let known = match question {
         Question::Exact { .. } => answer.known,
@@ -71,8 +71,8 @@ pub(super) fn judge(question: &Question, answer: Answer) -> Judged {
     }
 }
 
-/// Whether a hit is one of the file or files asked for, living, and no less than what its holder was
-/// told of and has heard of itself.
+/// Whether a hit is one of the requested files, is not deleted, and is not below the floor in the question or what
+/// its holder has heard of.
 fn fits(question: &Question, known: Option<Heard>, hit: &Hit) -> bool {
     let record = &hit.record;
     let of_the_question = match question {
@@ -85,7 +85,8 @@ fn fits(question: &Question, known: Option<Heard>, hit: &Hit) -> bool {
     of_the_question && !record.deleted
 }
 
-/// Whether this is a living replica of the file asked for, below what its holder has heard of or was told.
+/// Whether this is a replica of the requested file, not deleted, and below what its holder has heard of or the
+/// floor in the question.
 fn was_overtaken(question: &Question, known: Option<Heard>, hit: &Hit) -> bool {
     let record = &hit.record;
     let Question::Exact { key, floor } = question else {

@@ -1,14 +1,13 @@
-//! `Search`: whom to ask next, and when to stop.
+//! `Search`: which nodes to ask next, and when to stop.
 //!
-//! Levels are asked one after the other, each only once the one before it has *settled*: every node of
-//! it answered, failed or ran out of time. An exact search ends at the first level with a hit that stands
-//! against the floor, once that level has settled too, or a short while after the hit. A pattern search
-//! ends in the same way when it has as many hits as are wanted and knows that there are more, else when there
-//! is no more to ask.
+//! Levels are asked one after the other, each only once the one before it has *settled*: every node of it
+//! answered, failed or timed out. An exact search ends at the first level with a hit that is not below the floor,
+//! once that level has settled or a short while after the hit. A pattern search ends in the same way when it has
+//! as many hits as wanted and knows that there are more, or when no nodes are left to ask.
 //!
-//! How to drive it: send what [`Search::poll`] returns; report each outcome by [`Search::answered`] or
-//! [`Search::failed`]; poll again after every report and whenever [`Search::wake_at`] has come; stop when
-//! [`Search::report`] is there. It sends nothing, waits for nothing and reads no clock.
+//! To drive it: send what [`Search::poll`] returns; report each outcome with [`Search::answered`] or
+//! [`Search::failed`]; poll again after every report and at [`Search::wake_at`]; stop when [`Search::report`]
+//! returns the result. It sends nothing, waits for nothing and reads no clock.
 
 use std::collections::BTreeMap;
 
@@ -21,31 +20,32 @@ use crate::search::judge::{Judged, judge};
 use crate::search::{Answer, Bounds, FoundHit, Hit, Peer, Probe, Question, Report, SearchOutcome};
 use crate::version::Millis;
 
-/// A probe under way.
+/// A probe in flight.
 struct Asked {
-    /// As that node was asked it: its answer is held against the floor it was told, not a later one.
+    /// The question as that node was asked it: its answer is checked against the floor in that question, not a
+    /// later one.
     question: Question,
     deadline: Millis,
 }
 
-/// One search under way.
+/// A search in progress.
 pub struct Search {
     question: Question,
     bounds: Bounds,
-    /// The latest time heard of: time that goes back is taken to stand still.
+    /// The latest time passed in. Time that goes back is taken to stand still.
     now: Millis,
     ends_at: Millis,
     frontier: Frontier,
     in_flight: BTreeMap<NodeId, Asked>,
     level_hits: LevelHits,
-    /// What was heard of the file: what the question's floor says, in full.
+    /// What was heard of the file; the version in it is the question's floor.
     heard: Option<Heard>,
     /// Replicas that their nodes do not serve.
     overtaken: LevelHits,
-    /// When the level under way is committed, settled or not.
+    /// When the current level is committed, settled or not.
     commit_at: Option<Millis>,
     harvest: Harvest,
-    /// Whether every node nearer than the level under way was asked and answered.
+    /// Whether every node nearer than the current level was asked and answered.
     nearer_answered: bool,
     unanswered: Vec<Peer>,
     probes: u32,
@@ -54,10 +54,10 @@ pub struct Search {
 }
 
 impl Search {
-    /// A search run by `me`, which answers `local` itself: that is level 0. A node that wants to hear of
-    /// others' copies only gives an answer without hits.
+    /// A search run by `me`, whose own answer is `local` (level 0). To search only other nodes, pass an answer
+    /// without hits.
     ///
-    /// A limit beyond [`limits::SEARCH_HITS_MAX`] is lowered to it, and 0 raised to 1.
+    /// A limit above [`limits::SEARCH_HITS_MAX`] is lowered to it, and 0 is raised to 1.
     #[must_use]
     pub fn new(
         mut question: Question,
@@ -126,8 +126,8 @@ impl Search {
         probes
     }
 
-    /// A node answered. Ignored when it was not asked, answered before or ran out of time; an answer that
-    /// comes late but before the search was polled again still counts.
+    /// Reports an answer. Ignored when the node was not asked, has already answered or has timed out. A late
+    /// answer still counts if the search was not polled since its deadline.
     pub fn answered(&mut self, from: NodeId, answer: Answer, now: Millis) {
         self.pass_time(now);
         if self.report.is_none()
@@ -138,8 +138,8 @@ impl Search {
         }
     }
 
-    /// A node could not be asked: it is unreachable, refused, ran out of time, or another one answered in
-    /// its place. Ignored when it was not asked or answered before.
+    /// Reports that a node could not be asked: it is unreachable, refused, timed out, or a different node
+    /// answered. Ignored when the node was not asked or has already answered.
     pub fn failed(&mut self, from: NodeId, now: Millis) {
         self.pass_time(now);
         if self.report.is_none() && self.in_flight.remove(&from).is_some() {
@@ -161,13 +161,13 @@ impl Search {
         probes.chain(self.commit_at).chain([self.ends_at]).min()
     }
 
-    /// How the search ended, once it has.
+    /// The result, once the search has ended.
     #[must_use]
     pub const fn report(&self) -> Option<&Report> {
         self.report.as_ref()
     }
 
-    /// How the search ended, once it has.
+    /// The result, once the search has ended.
     #[must_use]
     pub fn into_report(self) -> Option<Report> {
         self.report
@@ -181,7 +181,7 @@ impl Search {
         self.report.is_none() && self.in_flight.len() < self.bounds.fanout.max(1) as usize
     }
 
-    /// Takes in what the node itself or one that was asked had to say.
+    /// Processes the answer of the searching node itself or of a node that was asked.
     fn take_in(&mut self, from: NodeId, asked: &Question, answer: Answer) {
         let load = answer.load;
         let Judged {
@@ -216,7 +216,7 @@ impl Search {
         self.frontier.name(from, neighbours);
     }
 
-    /// Keeps a hit; the first one that is enough sets the time by which the level is committed.
+    /// Adds a hit. The first hit that is enough sets the time at which the level is committed.
     fn keep(&mut self, found: FoundHit) {
         if self.is_pattern() {
             self.harvest.push(found);
@@ -235,7 +235,7 @@ impl Search {
         self.commit_at.get_or_insert(settled);
     }
 
-    /// A version that was heard of voids the hits below it.
+    /// Raises the floor to a version that was heard of, which invalidates hits below it.
     fn raise_floor(&mut self, known: Option<Heard>) {
         let Question::Exact { floor, .. } = &mut self.question else {
             return;
@@ -252,10 +252,10 @@ impl Search {
         matches!(self.question, Question::Pattern { .. })
     }
 
-    /// Draws every conclusion that can be drawn at this time.
+    /// Advances the search as far as possible at this time.
     ///
-    /// The whole deadline goes before those of single probes, which it may have cut short, but comes
-    /// after what was answered: what is known is told, however late it is.
+    /// The deadline of the whole search takes precedence over those of single probes, which it may have shortened.
+    /// Answers that have arrived count first, however late.
     fn progress(&mut self) {
         while self.report.is_none() {
             let is_over = self.now >= self.ends_at;
@@ -281,7 +281,7 @@ impl Search {
         }
     }
 
-    /// The level under way has settled without ending the search: goes on to the next, or ends.
+    /// Called when the current level has settled without ending the search: moves on to the next level, or ends.
     fn leave_level(&mut self) {
         let all_answered = self.unanswered.is_empty();
         if self.frontier.has_more() && self.frontier.is_spent() {

@@ -1,27 +1,27 @@
-//! How a search ended, and what it found.
+//! The result of a search.
 
 use crate::floors::Heard;
 use crate::search::{FoundHit, Peer};
 
 /// How a search ended.
 ///
-/// Where several would do, the first of this order is told: `Found`, `Deadline`, `Budget`, `Horizon`,
-/// `Partial`, `NotFound`. So `Partial` means that nothing but silent nodes kept the search from knowing,
-/// while a search that met a bound may have met silent nodes too: [`Report::unanswered`] lists them.
+/// If several apply, the first in this order is reported: `Found`, `Deadline`, `Budget`, `Horizon`, `Partial`,
+/// `NotFound`. So `Partial` means that only silent nodes kept the search from knowing, while a search that reached
+/// a bound may have met silent nodes too: [`Report::unanswered`] lists them.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum SearchOutcome {
-    /// An exact search has its hit. A pattern search has as many hits as were wanted and knows of more, or has at
-    /// least one and the whole reachable graph answered.
+    /// An exact search has its hit. A pattern search has as many hits as wanted and knows of more, or has at least
+    /// one and the whole reachable graph answered.
     Found,
     /// The whole reachable graph answered no.
     NotFound,
-    /// There are nodes beyond the hops allowed.
+    /// There are nodes beyond the hop limit.
     Horizon,
-    /// Every reachable node was asked, and some gave no answer.
+    /// Every reachable node was asked, and some did not answer.
     Partial,
-    /// Time ran out.
+    /// The deadline passed.
     Deadline,
-    /// As many nodes were asked as are allowed, and there are more.
+    /// The maximum number of nodes was asked, and there are more.
     Budget,
 }
 
@@ -40,35 +40,35 @@ impl SearchOutcome {
     }
 }
 
-/// How a search ended, and what it found.
+/// The result of a search.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Report {
     /// How it ended.
     pub outcome: SearchOutcome,
-    /// Nothing that was not asked could change the answer. A hit of an exact search: every nearer node
-    /// said no, so no nearer copy exists. A pattern search, and every miss: the whole reachable graph
-    /// answered. A pattern search that stopped at its limit is never exact, since there may be more.
+    /// No node that was not asked could change the result. For a hit of an exact search: every nearer node said
+    /// no, so no nearer copy exists. For a pattern search, and for every miss: the whole reachable graph answered.
+    /// A pattern search that stopped at its limit is never exact, since there may be more.
     pub exact: bool,
-    /// Exact: every hit of the level that has one, all of one version, the best first; the reader goes on
-    /// with the next when one fails. Pattern: one hit for each key, nearest first, then by key; also when
-    /// the outcome is not `Found`.
+    /// Exact search: every hit of the level that has one, all of one version, best first; the reader tries the
+    /// next when one fails. Pattern search: one hit per key, nearest first, then by key, even when the outcome is
+    /// not `Found`.
     pub hits: Vec<FoundHit>,
-    /// More files match a pattern than were wanted, or a node that told as many as were wanted could not say that it
-    /// has no more. Where it is `false` and the search is exact, the hits are all there are.
+    /// More files match a pattern than wanted, or a node that returned as many as wanted could not say that it has
+    /// no more. If it is `false` and the search is exact, these are all hits that exist.
     pub truncated: bool,
-    /// From the asking node to the first hit of an exact search, both included, by who first named whom;
-    /// empty without a hit and for patterns.
+    /// From the asking node to the first hit of an exact search, both included, along the nodes that first named
+    /// each other. Empty without a hit and for patterns.
     pub path: Vec<Peer>,
     /// Nodes asked over the network.
     pub probes: u32,
-    /// Levels asked, the node itself (level 0) not counted.
+    /// Levels asked, without level 0, the node itself.
     pub levels: u32,
-    /// Nodes that were asked and gave no answer that can be relied on, in the order in which that was
-    /// known. Those that a hit's level did not wait for are not among them.
+    /// Nodes that were asked and gave no usable answer, in the order in which this became known. Nodes that the
+    /// level of a hit did not wait for are not included.
     pub unanswered: Vec<Peer>,
-    /// What was heard of an exact search's file, hits and tombstones included.
+    /// What was heard of the file of an exact search, hits and tombstones included.
     pub floor: Option<Heard>,
-    /// Replicas of an exact search's file that their nodes do not serve because a greater version was heard of: those of
-    /// the greatest such version that was told of, the best first; none when that was deleted since.
+    /// Replicas of the file of an exact search that their nodes do not serve because a greater version was heard
+    /// of: those of the greatest such version, best first; none when that version was deleted since.
     pub overtaken: Vec<FoundHit>,
 }

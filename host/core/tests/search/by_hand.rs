@@ -9,7 +9,7 @@ use crate::world::{
     BOUNDS, Lie, START, SearchGraph, Temper, Trace, exact, id, key, number, peer, version,
 };
 
-/// What a search is to end with: outcome, exact, hits as (node, hops), probes, levels.
+/// How a search should end: outcome, exact, hits as (node, hops), probes, levels.
 type Expected<'a> = (&'a str, bool, &'a [(usize, u32)], u32, u32);
 
 fn check_with(
@@ -26,7 +26,7 @@ fn check_with(
         .iter()
         .map(|found| {
             (
-                number(found.peer.id, nodes).expect("it is in the world"),
+                number(found.peer.id, nodes).expect("it is in the graph"),
                 found.hops,
             )
         })
@@ -199,7 +199,7 @@ fn the_own_floor_voids_older_copies() {
 
 #[test]
 fn a_level_is_committed_a_short_while_after_its_first_hit() {
-    // At the very end of the window an answer that is there already still counts.
+    // At the very end of the window, an answer that has already arrived still counts.
     let both = &[(2, 1), (1, 1)][..];
     let first = &[(1, 1)][..];
     for (slow_ms, hits, ended) in [
@@ -356,7 +356,7 @@ fn probes_carry_the_floor_as_it_is_when_they_are_sent() {
 
 #[test]
 fn an_answer_below_a_floor_it_was_not_told_is_void_but_no_lie() {
-    // Both are asked at once; the one with the old copy answers after the other raised the floor.
+    // Both are asked concurrently; the one with the old copy answers after the other raised the floor.
     let mut world = SearchGraph::of(3)
         .file(1, 1, Cached)
         .temper(1, Temper::Honest(5))
@@ -404,7 +404,7 @@ fn a_pattern_stops_at_its_limit_and_is_then_not_exact() {
         BOUNDS,
         ("found", false, &[(1, 1)], 1, 1),
     );
-    // The first node has two and no more: whether there is a third one, the others have to say.
+    // The first node has two and no more; only the others can say whether there is a third.
     let expected = ("found", false, &[(1, 1), (2, 2)][..], 2, 2);
     let trace = check_with(&library(), pattern("ada/*", 2), BOUNDS, expected);
     assert!(trace.report.truncated);

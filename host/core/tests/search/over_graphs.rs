@@ -1,4 +1,4 @@
-//! Random graphs with every temper of node, against plain readings of the graph.
+//! Random graphs with every kind of node behaviour, against a straightforward analysis of the graph.
 
 use std::collections::BTreeMap;
 
@@ -34,7 +34,7 @@ fn role() -> impl Strategy<Value = Role> {
     prop::sample::select(vec![Role::Cached, Role::Replica])
 }
 
-/// Sparse holdings: most nodes have nothing, so that searches walk.
+/// Sparse holdings: most nodes have nothing, so that searches go far.
 fn node(temper: impl Strategy<Value = Temper>) -> impl Strategy<Value = SimNode> {
     let file = prop::option::weighted(0.12, (1u64..4, role()));
     let known = prop::option::weighted(0.08, 1u64..5);
@@ -49,7 +49,7 @@ fn node(temper: impl Strategy<Value = Temper>) -> impl Strategy<Value = SimNode>
     })
 }
 
-/// Any graph: connected or not, with cycles, parallel links and links to oneself.
+/// Any graph: connected or not, with cycles, parallel links and links to itself.
 fn world(temper: impl Strategy<Value = Temper>) -> impl Strategy<Value = SearchGraph> {
     prop::collection::vec(node(temper), 1..40).prop_flat_map(|nodes| {
         let count = nodes.len();
@@ -85,12 +85,12 @@ fn pattern(limit: u32) -> Question {
     }
 }
 
-/// The checker of one run: what the report says, held against the world itself.
+/// The checker of one run: compares the report with the graph itself.
 struct Checker<'a> {
     world: &'a SearchGraph,
     bounds: Bounds,
     trace: &'a Trace,
-    /// Links from node 0 over every link there is.
+    /// Distances from node 0 over all links.
     distances: BTreeMap<usize, u32>,
 }
 
@@ -114,17 +114,17 @@ impl<'a> Checker<'a> {
         unanswered.any(|peer| number(peer.id, self.world.nodes.len()) == Some(node))
     }
 
-    /// Nodes that can be relied on, whatever the search made of them.
+    /// Nodes that can be relied on, whatever the search concluded.
     fn is_reliable(&self, node: usize) -> bool {
         node == 0 || self.world.nodes[node].answers(self.bounds)
     }
 
-    /// Nodes whose neighbours the search was told, liars included.
+    /// Nodes whose neighbours the search was told, lying nodes included.
     fn names_neighbours(&self, node: usize) -> bool {
         self.is_reliable(node) || matches!(self.world.nodes[node].temper, Temper::Lying(_))
     }
 
-    /// The nodes that the search heard of and did not ask.
+    /// The nodes that the search discovered and did not ask.
     fn left_out(&self) -> Vec<usize> {
         let named = self.trace.asked.iter().map(|(node, _, _)| *node).chain([0]);
         let named = named.filter(|node| self.names_neighbours(*node));
@@ -134,7 +134,7 @@ impl<'a> Checker<'a> {
             .collect()
     }
 
-    /// What holds of every search.
+    /// What holds for every search.
     fn check_counts(&self) {
         let report = &self.trace.report;
         assert_eq!(report.probes as usize, self.trace.asked.len());
@@ -142,13 +142,13 @@ impl<'a> Checker<'a> {
         assert_eq!(report.levels, levels.unwrap_or(0));
         assert!(self.trace.ended <= START + self.bounds.deadline_ms);
         for peer in &report.unanswered {
-            let node = number(peer.id, self.world.nodes.len()).expect("it is in the world");
+            let node = number(peer.id, self.world.nodes.len()).expect("it is in the graph");
             assert!(self.was_asked(node));
         }
         for (node, level, _) in &self.trace.asked {
             assert!(
                 *level >= self.distances[node],
-                "a node is nearer than it is"
+                "a node is reported nearer than it is"
             );
         }
     }
@@ -165,7 +165,10 @@ impl<'a> Checker<'a> {
                 self.check_everyone_answered();
             }
             SearchOutcome::Horizon => {
-                assert!(!left_out.is_empty(), "there is nothing behind the horizon");
+                assert!(
+                    !left_out.is_empty(),
+                    "there is nothing beyond the hop limit"
+                );
                 assert_eq!(report.levels, self.bounds.hops);
             }
             SearchOutcome::Partial => {
@@ -203,8 +206,8 @@ impl<'a> Checker<'a> {
             (Some(version(held)) >= floor).then_some(held)
         };
         for found in &report.hits {
-            let node = number(found.peer.id, self.world.nodes.len()).expect("it is in the world");
-            assert!(standing(node).is_some(), "n{node} has no copy that stands");
+            let node = number(found.peer.id, self.world.nodes.len()).expect("it is in the graph");
+            assert!(standing(node).is_some(), "n{node} has no copy that counts");
             assert!(self.is_reliable(node) && !self.is_unanswered(node));
             assert_eq!(Some(found.hit.record.version), floor);
             assert_eq!(found.hops, report.hits[0].hops);
@@ -248,7 +251,8 @@ impl<'a> Checker<'a> {
     }
 }
 
-/// The first level with a standing copy, by a plain walk level by level over nodes that all answer.
+/// The first level with a copy that is not below the floor, by a plain walk level by level over nodes that all
+/// answer.
 fn nearest_standing(world: &SearchGraph) -> Option<(u32, Vec<usize>)> {
     let distances = distances(world, |_| true);
     let deepest = distances.values().max().copied().unwrap_or(0);
@@ -359,7 +363,7 @@ proptest! {
         found.sort_unstable();
         let level = report.hits.first().map(|found| found.hops);
         prop_assert_eq!(level.map(|level| (level, found)), nearest_standing(&world));
-        // One probe for each node up to the hit's level, no more.
+        // One probe for each node up to the level of the hit, no more.
         let deepest = level.unwrap_or(u32::MAX);
         let nearer = distances(&world, |_| true).into_values().filter(|at| *at <= deepest);
         prop_assert_eq!(report.probes as usize + 1, if deepest == 0 { 1 } else { nearer.count() });

@@ -1,7 +1,7 @@
-//! A network of nodes, each with a temper, and a driver that runs one search over it.
+//! A network of nodes, each with its own behaviour, and a driver that runs one search over it.
 //!
-//! Node 0 runs the search. The driver watches while it runs: nobody is asked twice, no level before the
-//! one before it has settled, no more at once than allowed, no more in all, and it ends.
+//! Node 0 runs the search. The driver checks on the way that no node is asked twice, that no level is asked before
+//! the previous one has settled, that the bounds on concurrent and total probes hold, and that the search ends.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -30,42 +30,42 @@ pub(crate) const BOUNDS: Bounds = Bounds {
 /// What is visibly wrong with a node's answers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Lie {
-    /// A hit for a file nobody asked for.
+    /// A hit for a file that was not asked for.
     WrongKey,
     /// A hit that is a tombstone.
     Deleted,
-    /// A hit below the floor that the question carried, or below what it says it has heard of.
+    /// A hit below the floor in the question, or below what the node says it has heard of.
     BelowFloor,
     /// Two hits for one file.
     Twice,
     /// More neighbours than any node may have.
     TooManyLinks,
-    /// A neighbour whose address is longer than addresses are.
+    /// A neighbour whose address is too long.
     LongAddress,
 }
 
-/// How a node takes a probe.
+/// How a node reacts to a probe.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Temper {
-    /// Answers after so many milliseconds.
+    /// Answers after this many milliseconds.
     Honest(u64),
-    /// Answers at once with a lie.
+    /// Answers immediately, with a lie.
     Lying(Lie),
-    /// Refuses connections after so many milliseconds.
+    /// Refuses connections after this many milliseconds.
     Dead(u64),
-    /// Says nothing at all.
+    /// Never answers.
     Silent,
 }
 
 #[derive(Clone, Debug)]
 pub(crate) struct SimNode {
     pub(crate) temper: Temper,
-    /// By file number: the version held, as what.
+    /// By file number: the version held, and in which role.
     pub(crate) files: BTreeMap<u64, (u64, Role)>,
     /// The highest version of file 0 heard of.
     pub(crate) known: Option<u64>,
     pub(crate) load: u32,
-    /// By node number; may repeat, name itself, name node 0.
+    /// By node number; may contain duplicates, the node itself and node 0.
     pub(crate) links: Vec<usize>,
 }
 
@@ -80,7 +80,7 @@ impl SimNode {
         }
     }
 
-    /// Whether what it says can be relied on, in time.
+    /// Whether its answers are reliable and in time.
     pub(crate) fn answers(&self, bounds: Bounds) -> bool {
         matches!(self.temper, Temper::Honest(ms) if ms <= bounds.probe_deadline_ms)
     }
@@ -90,7 +90,7 @@ impl SimNode {
         self.files.get(&0).map(|(held, _)| *held).max(self.known)
     }
 
-    /// Its copy of file 0 that it would serve: not one that it knows to be outdated.
+    /// The copy of file 0 that it would serve: not one that it knows to be outdated.
     pub(crate) fn serves(&self) -> Option<(u64, Role)> {
         self.files
             .get(&0)
@@ -98,7 +98,7 @@ impl SimNode {
             .filter(|(held, _)| Some(*held) == self.heard())
     }
 
-    /// Its replica of file 0 that it does not serve to one who asks with this floor.
+    /// Its replica of file 0 that it does not serve to a node that asks with this floor.
     pub(crate) fn overtaken(&self, floor: Option<Version>) -> Option<u64> {
         let (held, role) = self.files.get(&0).copied()?;
         let highest = self.heard().map(version).max(floor);
@@ -111,7 +111,7 @@ pub(crate) struct SearchGraph {
     pub(crate) nodes: Vec<SimNode>,
 }
 
-/// What happened, beside the report.
+/// What happened, in addition to the report.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Trace {
     pub(crate) report: Report,
@@ -138,7 +138,7 @@ pub(crate) fn exact(floor: Option<u64>) -> Question {
     }
 }
 
-/// Ids are scattered, so that their order tells nothing of the graph.
+/// Ids are scattered, so that their order reveals nothing about the graph.
 pub(crate) fn id(node: usize) -> NodeId {
     NodeId::from(1 + (node as u128 * 37) % 1_009)
 }
@@ -212,7 +212,7 @@ impl SearchGraph {
         self
     }
 
-    /// What a truthful node says.
+    /// What a truthful node answers.
     pub(crate) fn truth(&self, node: usize, question: &Question) -> Answer {
         let sim = &self.nodes[node];
         let (hits, hits_are_all, known) = match question {
@@ -278,7 +278,7 @@ impl SearchGraph {
         answer
     }
 
-    /// Runs one search to its end. `meddle` adds answers from nodes never asked and repeats others.
+    /// Runs one search to its end. `meddle` adds answers from nodes that were never asked and repeats others.
     pub(crate) fn run(&self, question: Question, bounds: Bounds, meddle: bool) -> Trace {
         let local = self.truth(0, &question);
         let mut search = Search::new(question, peer(0), local, bounds, START);
@@ -293,14 +293,14 @@ impl SearchGraph {
         for _ in 0..20 * self.nodes.len() + 100 {
             driver.send(&mut search, now);
             if let Some(report) = search.report() {
-                assert_eq!(search.wake_at(), None, "a search that ended sleeps");
+                assert_eq!(search.wake_at(), None, "a search that ended does not wake");
                 return Trace {
                     report: report.clone(),
                     asked: driver.asked,
                     ended: now,
                 };
             }
-            let wake = search.wake_at().expect("a search under way wakes");
+            let wake = search.wake_at().expect("a search in progress wakes");
             let arrival = driver.arrivals.first_key_value().map(|((at, _), _)| *at);
             now = now.max(arrival.map_or(wake, |at| at.min(wake)));
             driver.deliver(&mut search, now, meddle);
@@ -309,11 +309,11 @@ impl SearchGraph {
     }
 }
 
-/// A live node's part: sends probes and reports what became of them, and watches the machine's manners.
+/// Plays the live node: sends probes, reports outcomes, and checks that the search keeps its bounds.
 struct Driver<'a> {
     world: &'a SearchGraph,
     bounds: Bounds,
-    /// Level and deadline of each probe under way.
+    /// Level and deadline of each probe in flight.
     outstanding: BTreeMap<usize, (u32, Millis)>,
     /// What arrives when; `None` is a failure.
     arrivals: BTreeMap<(Millis, usize), Option<Answer>>,
@@ -325,7 +325,7 @@ impl Driver<'_> {
         let probes = search.poll(now);
         self.outstanding.retain(|_, (_, deadline)| *deadline > now);
         for probe in probes {
-            let node = number(probe.peer.id, self.world.nodes.len()).expect("it is in the world");
+            let node = number(probe.peer.id, self.world.nodes.len()).expect("it is in the graph");
             assert_eq!(probe.peer, peer(node));
             assert_ne!(node, 0, "a node does not probe itself");
             let before = self.asked.iter().any(|(asked, _, _)| *asked == node);
@@ -365,7 +365,7 @@ impl Driver<'_> {
                 Some(answer) => {
                     search.answered(id(node), answer.clone(), now);
                     if meddle {
-                        // Said twice, in another's name, and by one that nobody asked.
+                        // Repeated, in another node's name, and from a node that was never asked.
                         let false_answer = self.world.lie(node, &exact(None), Lie::WrongKey);
                         search.answered(id(node), false_answer.clone(), now);
                         search.answered(id(0), answer, now);
@@ -379,8 +379,8 @@ impl Driver<'_> {
     }
 }
 
-/// Nodes by their numbers, with how many links away from node 0 they are: plain breadth-first search
-/// over the links of those nodes that `passes` lets through.
+/// Nodes by number with their distance from node 0: plain breadth-first search over the links of the nodes that
+/// `passes` accepts.
 pub(crate) fn distances(
     world: &SearchGraph,
     passes: impl Fn(usize) -> bool,

@@ -1,7 +1,8 @@
-//! An experiment's text as a tree whose every value knows its place, and the refusal that points there.
+//! An experiment's text as a tree in which every value knows its place in the file, and the error that points to
+//! it.
 //!
-//! A sweep replaces values in the tree before its sections are read, so that a value of the sweep is checked
-//! exactly like one that stands in its section, and a refusal points at it where it was written.
+//! A sweep replaces values in the tree before its sections are read. A value of the sweep is therefore checked
+//! exactly like one written in the section, and an error points to where it was written.
 
 use std::fmt;
 use std::ops::Range;
@@ -13,16 +14,16 @@ use toml::de::{DeTable, DeValue};
 
 use crate::limits;
 
-/// Why an experiment is refused before anything runs: the file, the place and the reason.
+/// Why an experiment is refused before anything runs: file, place and reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Malformed {
     /// The file, as it was named.
     pub file: String,
-    /// Where in it, where that is known.
+    /// The place in the file, if known.
     pub place: Option<DocumentPlace>,
     /// What is wrong, and what to do.
     pub reason: String,
-    /// What else is wrong, of the same kind.
+    /// Further mistakes of the same kind.
     pub also: Vec<Malformed>,
 }
 
@@ -33,16 +34,16 @@ pub struct DocumentPlace {
     pub line: u32,
     /// From 1, in characters.
     pub column: u32,
-    /// The line as it stands.
+    /// The whole line.
     pub text: String,
-    /// Characters of the line that are meant.
+    /// Characters of the line to underline.
     pub width: u32,
 }
 
 impl std::error::Error for Malformed {}
 
 impl Malformed {
-    /// Several mistakes of one kind as one refusal, which shows each once; none when there are none.
+    /// Several mistakes of one kind as one error, which shows each of them; none for an empty list.
     pub(super) fn all(mistakes: Vec<Self>) -> Option<Self> {
         let mut all: Vec<Self> = Vec::new();
         for mistake in mistakes {
@@ -92,7 +93,7 @@ impl fmt::Display for Malformed {
 pub(super) type Table<'a> = DeTable<'a>;
 /// A value of the tree.
 pub(super) type Value<'a> = Spanned<DeValue<'a>>;
-/// Where something stands, in bytes.
+/// A range of bytes in the text.
 pub(super) type Span = Range<usize>;
 
 /// An experiment's text.
@@ -100,7 +101,7 @@ pub(super) type Span = Range<usize>;
 pub(super) struct Document {
     /// The file, as it was named.
     pub(super) file: PathBuf,
-    /// What it says.
+    /// Its text.
     pub(super) text: String,
 }
 
@@ -108,7 +109,7 @@ impl Document {
     /// Reads a file.
     ///
     /// # Errors
-    /// [`Malformed`] when it can't be read, is no text or too long.
+    /// [`Malformed`] when it can't be read, is not UTF-8, or is too long.
     pub(super) fn read(file: &Path) -> Result<Self, Malformed> {
         let refused = |reason: String| Malformed {
             file: file.display().to_string(),
@@ -119,14 +120,14 @@ impl Document {
         let bytes = crate::file::bytes(file, limits::EXPERIMENT_BYTES_MAX)
             .map_err(|error| refused(format!("can't be read: {error}")))?;
         let text = String::from_utf8(bytes)
-            .map_err(|_| refused("can't be read: it is no text in UTF-8".to_owned()))?;
+            .map_err(|_| refused("can't be read: it is not UTF-8 text".to_owned()))?;
         Ok(Self {
             file: file.to_owned(),
             text,
         })
     }
 
-    /// The folder that the paths in it start from.
+    /// The folder that relative paths in it start from.
     pub(super) fn folder(&self) -> &Path {
         match self.file.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -145,17 +146,17 @@ impl Document {
         Ok(tree)
     }
 
-    /// Reads a section out of its value.
+    /// Parses a section from its value.
     ///
     /// # Errors
-    /// [`Malformed`] at the value, or at that part of it which is wrong.
+    /// [`Malformed`] at the value, or at the part of it that is wrong.
     pub(super) fn section<T: DeserializeOwned>(&self, value: Value<'_>) -> Result<T, Malformed> {
         let whole = value.clone();
         T::deserialize(value.into_deserializer())
             .map_err(|error| self.refusal(&error, Some(&whole)))
     }
 
-    /// Refuses what stands here.
+    /// An error about this place.
     pub(super) fn malformed(&self, span: &Span, reason: impl fmt::Display) -> Malformed {
         Malformed {
             file: self.file.display().to_string(),
@@ -165,7 +166,7 @@ impl Document {
         }
     }
 
-    /// Refuses the whole.
+    /// An error about the whole file.
     pub(super) fn incomplete(&self, reason: impl fmt::Display) -> Malformed {
         Malformed {
             file: self.file.display().to_string(),
@@ -175,7 +176,7 @@ impl Document {
         }
     }
 
-    /// The line that something stands on, from 1.
+    /// The line of this place, from 1.
     pub(super) fn line(&self, span: &Span) -> u32 {
         self.place(span).line
     }
@@ -186,7 +187,7 @@ impl Document {
             let text = self.text.get(span.clone()).unwrap_or_default();
             unknown.is_some_and(|name| text.trim_matches(['"', '\'']) == name)
         };
-        // Where the error has no place, or that of the table around, the key is looked for.
+        // If the error has no place, or only that of the enclosing table, the key is looked up.
         let own = error.span();
         let found = || find_key(unknown?, within?);
         let span = own.clone().filter(is_that_key).or_else(found).or(own);
@@ -218,14 +219,14 @@ impl Document {
     }
 }
 
-/// The key that an error complains of, if it is that one is unknown.
+/// The key in an error about an unknown key; none for other errors.
 fn unknown_key(message: &str) -> Option<&str> {
     let rest = message.strip_prefix("unknown field `")?;
     rest.split_once('`').map(|(name, _)| name)
 }
 
-/// Where a key stands. Sections whose shape depends on one of their keys lose the places of their values on the way, but
-/// not in the tree.
+/// The place of a key. A section whose shape depends on one of its keys loses the places of its values while it is
+/// parsed, but the tree still has them.
 fn find_key(name: &str, value: &Value<'_>) -> Option<Span> {
     match value.get_ref() {
         DeValue::Table(table) => {
@@ -254,7 +255,7 @@ mod tests {
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Nodes {
-        #[expect(dead_code, reason = "it is there to be read")]
+        #[expect(dead_code, reason = "only parsed, never used")]
         count: u32,
     }
 
@@ -267,7 +268,7 @@ mod tests {
         let section = tree.get("nodes").expect("a section").clone();
         document
             .section::<Nodes>(section)
-            .expect_err("it is wrong")
+            .expect_err("the section is malformed")
             .to_string()
     }
 

@@ -1,9 +1,9 @@
-//! `[[expect]]`: what the numbers have to be, for grading and for machines that watch over a policy.
+//! `[[expect]]`: assertions about the numbers, for grading homework and for guarding a policy in automation.
 //!
-//! An assertion names a measure, a compare entry (or means all of them) and bounds, each a number or another
-//! compare entry. With `sure = true` it only holds when the whole interval lies beyond the bound: of a mean
-//! against a number, of the paired difference against an entry. One with `optional = true` is told and changes
-//! nothing else: what earns more points, say, and is not needed to pass.
+//! An assertion names a measure, a compare entry (all of them if it names none) and bounds, each a number or
+//! another compare entry. With `sure = true` it holds only if the whole interval lies beyond the bound: the
+//! interval of the mean for a number, of the paired difference for an entry. An assertion with `optional = true`
+//! is reported but does not change the exit code: use it for a bonus, for example.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ use crate::measures;
 use crate::results::{AssertionOutcome, Expectation, Plan, Point, Results};
 use crate::stats::{self, Estimate};
 
-/// A bound: a number, or what another entry has.
+/// A bound: a number, or the same measure of another entry.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(
     untagged,
@@ -28,7 +28,7 @@ enum Bound {
     Entry(String),
 }
 
-/// One table `[[expect]]`, as it is written.
+/// One table `[[expect]]`, as written.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
@@ -43,14 +43,14 @@ struct Written {
     more_than: Option<Spanned<Bound>>,
     #[serde(default)]
     less_than: Option<Spanned<Bound>>,
-    /// How far beyond the bound it has to be; below 0 it may fall short by so much.
+    /// How far beyond the bound the number must be; a negative value allows it to fall short by that much.
     #[serde(default = "nothing")]
     by: Spanned<f64>,
     #[serde(default)]
     sure: Option<Spanned<bool>>,
     #[serde(default)]
     optional: bool,
-    /// Where in the sweep; everywhere, unless given.
+    /// At which points of the sweep; all of them by default.
     #[serde(default)]
     at: BTreeMap<Spanned<String>, Spanned<toml::Value>>,
 }
@@ -72,7 +72,7 @@ enum Side {
 pub(super) struct Expect {
     line: u32,
     measure: String,
-    /// All entries but that of the bound, if none is named.
+    /// All entries except that of the bound, if none is named.
     of: Option<String>,
     side: Side,
     bound: Bound,
@@ -82,10 +82,10 @@ pub(super) struct Expect {
     at: Point,
 }
 
-/// Reads one table: an assertion for each of its bounds.
+/// Reads one table and returns one assertion per bound.
 ///
 /// # Errors
-/// [`Malformed`] when it names what there is not, or says nothing.
+/// [`Malformed`] when it names something that does not exist, or has no bound.
 pub(super) fn read(
     document: &Document,
     value: Value<'_>,
@@ -98,7 +98,7 @@ pub(super) fn read(
         false => Err(document.malformed(
             &span,
             format!(
-                "no compare entry is called `{name}`; there are {}",
+                "no compare entry is named `{name}`; choose one of {}",
                 entries.join(", ")
             ),
         )),
@@ -109,7 +109,7 @@ pub(super) fn read(
         return Err(document.malformed(
             &written.measure.span(),
             format!(
-                "there is no measure `{measure}`; there are {}",
+                "there is no measure `{measure}`; choose one of {}",
                 known.join(", ")
             ),
         ));
@@ -118,7 +118,7 @@ pub(super) fn read(
         check_entry(of.get_ref(), of.span())?;
     }
     if !written.by.get_ref().is_finite() {
-        let reason = "it is no number that anything can be compared with";
+        let reason = "it is not a finite number";
         return Err(document.malformed(&written.by.span(), reason));
     }
     let sure = written.sure.as_ref().is_some_and(|sure| *sure.get_ref());
@@ -145,14 +145,13 @@ pub(super) fn read(
         if let Bound::Number(number) = bound.get_ref()
             && !number.is_finite()
         {
-            let reason = format!("{number} is no number that anything can be compared with");
+            let reason = format!("{number} is not a finite number");
             return Err(document.malformed(&bound.span(), reason));
         }
         if let Bound::Entry(name) = bound.get_ref() {
             check_entry(name, bound.span())?;
             if written.of.is_none() && entries.len() < 2 {
-                let reason =
-                    format!("there is no other compare entry than `{name}` to expect it of");
+                let reason = format!("there is no other compare entry to compare `{name}` with");
                 return Err(document.malformed(&bound.span(), reason));
             }
             if written.of.as_ref().is_some_and(|of| of.get_ref() == name) {
@@ -183,7 +182,7 @@ pub(super) fn read(
     }
 }
 
-/// The part of the sweep that an assertion is about.
+/// The part of the sweep that an assertion applies to.
 fn point(
     document: &Document,
     at: BTreeMap<Spanned<String>, Spanned<toml::Value>>,
@@ -209,7 +208,7 @@ fn point(
 }
 
 impl Expect {
-    /// Judges it at every point of the sweep.
+    /// Evaluates it at every point of the sweep.
     pub(super) fn policy(&self, results: &Results) -> Vec<Expectation> {
         let mut judged = Vec::new();
         let is_meant = |point: &&Point| {
@@ -253,7 +252,7 @@ impl Expect {
             point: point.clone(),
             optional: self.optional,
             holds: found.is_some_and(|found| self.holds(found, against)),
-            found: self.told(found),
+            found: self.describe(found),
         }
     }
 
@@ -290,9 +289,9 @@ impl Expect {
         format!("{} of {entry} is {surely}{side} {bound}{by}", self.measure)
     }
 
-    fn told(&self, found: Option<Estimate>) -> String {
+    fn describe(&self, found: Option<Estimate>) -> String {
         let Some(Estimate { n, mean, interval }) = found else {
-            return "no run has this number".to_owned();
+            return "no run has this measure".to_owned();
         };
         let what = match self.bound {
             Bound::Number(_) => "",
@@ -304,7 +303,7 @@ impl Expect {
     }
 }
 
-/// One measure of a cell, by repetition: none where the run failed or has no such number.
+/// One measure of a cell, by repetition; none where the run failed or lacks the measure.
 pub(super) fn values(
     results: &Results,
     entry: &str,
@@ -327,7 +326,7 @@ pub(super) fn values(
     values
 }
 
-/// A number in as many digits as people compare.
+/// A number with as many digits as people compare.
 pub(super) fn digits(number: f64) -> String {
     const SIGNIFICANT: i32 = 4;
     if number == 0.0 || !number.is_finite() {
@@ -338,7 +337,7 @@ pub(super) fn digits(number: f64) -> String {
     format!("{number:.decimals$}")
 }
 
-/// Bounds the number of assertions.
+/// Checks the number of assertions.
 pub(super) fn check_count(document: &Document, tables: &[Value<'_>]) -> Result<(), Malformed> {
     match tables.get(limits::EXPERIMENT_EXPECTS_MAX) {
         None => Ok(()),

@@ -1,7 +1,7 @@
 //! The folder of an experiment's results: `results.json`, `results.csv`, `report.html`.
 //!
-//! It replaces results by newer ones and nothing else: a folder with anything but results in it is refused before
-//! the experiment runs, and so are files of these names that no experiment wrote.
+//! It overwrites older results and nothing else. A folder with other files in it is refused before the experiment
+//! runs, and so are files of these names that no experiment wrote.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -16,10 +16,10 @@ use crate::results::{AssertionOutcome, Cell, Repetition, Results, shown};
 const JSON: &str = "results.json";
 const CSV: &str = "results.csv";
 const REPORT: &str = "report.html";
-/// What a file is called until it is whole.
+/// The suffix of a file that is not yet complete.
 const UNFINISHED: &str = ".unfinished";
 
-/// A folder that results may be written to.
+/// A folder that results can be written to.
 #[derive(Clone, Debug)]
 pub struct ResultsFolder {
     path: PathBuf,
@@ -28,17 +28,17 @@ pub struct ResultsFolder {
 /// Why results can't be written.
 #[derive(Debug, thiserror::Error)]
 pub enum NoResultsFolder {
-    /// There is something else.
+    /// It holds something other than results.
     #[error(
-        "{folder} holds `{found}`, which are no results; choose another folder with --out, or empty this one"
+        "{folder} holds `{found}`, which is not a result of the lab; choose another folder with --out, or empty this one"
     )]
     Taken {
         /// The folder.
         folder: String,
-        /// What is in it.
+        /// What was found in it.
         found: String,
     },
-    /// The disk says no.
+    /// The file system refused.
     #[error("can't write results to {path}: {reason}")]
     Unwritable {
         /// The folder or file.
@@ -49,14 +49,15 @@ pub enum NoResultsFolder {
 }
 
 impl ResultsFolder {
-    /// Makes the folder, or takes one that is empty or holds results. It can be written to.
+    /// Creates the folder, or takes an existing one that is empty or holds results. Checks that it can be written
+    /// to.
     ///
     /// # Errors
-    /// [`NoResultsFolder`] when something else is there, or nothing can be made.
+    /// [`NoResultsFolder`] when it holds something else, or can't be created or written to.
     pub fn claim(path: &Path) -> Result<Self, NoResultsFolder> {
         let unwritable = |error: io::Error| unwritable(path, &error);
         fs::create_dir_all(path).map_err(unwritable)?;
-        // It is written first, so there is none of the others without it.
+        // `results.json` is written first, so the other files never exist without it.
         let are_ours = is_of_an_experiment(&path.join(JSON));
         for entry in fs::read_dir(path).map_err(unwritable)? {
             let entry = entry.map_err(unwritable)?;
@@ -66,7 +67,7 @@ impl ResultsFolder {
                 Some(plain) => [JSON, CSV, REPORT].contains(&plain),
                 None => are_ours && [JSON, CSV, REPORT].contains(&&*name),
             };
-            // A rename would put a file in the place of a link or a device.
+            // A rename would replace a link or a device by a file.
             if !is_result || !entry.file_type().map_err(unwritable)?.is_file() {
                 return Err(NoResultsFolder::Taken {
                     folder: path.display().to_string(),
@@ -77,7 +78,7 @@ impl ResultsFolder {
         let folder = Self {
             path: path.to_owned(),
         };
-        // Not after hours of work.
+        // Fail now, not after hours of work.
         let probe = path.join(format!("{JSON}{UNFINISHED}"));
         fs::write(&probe, "")
             .and_then(|()| fs::remove_file(&probe))
@@ -91,7 +92,7 @@ impl ResultsFolder {
         &self.path
     }
 
-    /// Writes all that there is: each file whole or not at all.
+    /// Writes all results, each file atomically.
     ///
     /// # Errors
     /// [`NoResultsFolder::Unwritable`].
@@ -115,7 +116,7 @@ impl ResultsFolder {
     }
 }
 
-/// Whether this is what [`ResultsFolder::write`] wrote.
+/// Whether [`ResultsFolder::write`] wrote this file.
 fn is_of_an_experiment(json: &Path) -> bool {
     #[derive(serde::Deserialize)]
     struct FolderNote {
@@ -124,7 +125,7 @@ fn is_of_an_experiment(json: &Path) -> bool {
         #[serde(rename = "cells")]
         _cells: IgnoredAny,
     }
-    // Whoever opens a FIFO waits for its writer.
+    // Opening a FIFO would block until it has a writer.
     if !json.symlink_metadata().is_ok_and(|json| json.is_file()) {
         return false;
     }
@@ -142,7 +143,7 @@ fn unwritable(path: &Path, reason: &dyn std::fmt::Display) -> NoResultsFolder {
     }
 }
 
-/// All runs as a table of one line each: compare, the sweep's keys, repetition, seed, every measure that any run
+/// All runs as CSV, one line each: compare entry, the sweep's keys, repetition, seed, every measure that any run
 /// has, and why a run failed.
 #[must_use]
 pub fn to_csv(results: &Results) -> String {
@@ -166,8 +167,8 @@ pub fn to_csv(results: &Results) -> String {
     let bytes = written
         .map_err(io::Error::from)
         .and_then(|()| writer.into_inner().map_err(|error| error.into_error()))
-        .expect("memory takes all that is written");
-    String::from_utf8(bytes).expect("what went in was text")
+        .expect("writing to memory never fails");
+    String::from_utf8(bytes).expect("all fields are UTF-8")
 }
 
 fn line<'a>(

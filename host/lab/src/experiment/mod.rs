@@ -1,7 +1,7 @@
-//! Experiments: what to compare, over which sweep, how often, and what has to come of it.
+//! Experiments: what to compare, over which sweep, how often, and what to assert about the results.
 //!
-//! An experiment is a TOML file. [`Experiment::read`] checks all of it before anything runs, and refuses with
-//! file, line and reason; [`Experiment::run`] runs every repetition of every cell and sums them up. Neither
+//! An experiment is a TOML file. [`Experiment::read`] checks all of it before anything runs and refuses it with
+//! file, line and reason; [`Experiment::run`] runs every repetition of every cell and summarises them. Neither
 //! prints anything, and only [`ResultsFolder`] writes files.
 
 mod document;
@@ -29,10 +29,10 @@ pub use read::Reading;
 pub use runner::{EndedRun, NoThreads, RunCell, Running, Unwatched, Watch};
 pub use shown::{TableShown, table};
 
-/// An experiment that runs as it stands, with a comment on all that it says: what to begin one of one's own with.
+/// A complete, commented experiment to start from; it runs as it is.
 pub const TEMPLATE: &str = include_str!("template.toml");
 
-/// An experiment that makes sense: every file is there, every policy starts.
+/// A valid experiment: every file exists, every policy starts.
 #[derive(Debug)]
 pub struct Experiment {
     file: PathBuf,
@@ -56,26 +56,26 @@ struct PlannedCell {
 }
 
 impl Experiment {
-    /// The name of its file without the ending, for naming what comes of it.
+    /// The name of its file without the extension, for naming its results.
     #[must_use]
     pub fn stem(&self) -> String {
         let stem = self.file.file_stem().unwrap_or_default();
         stem.to_string_lossy().into_owned()
     }
 
-    /// What is to be compared.
+    /// What will be compared.
     #[must_use]
     pub fn plan(&self) -> &Plan {
         &self.plan
     }
 
-    /// Runs that there are to be: cells times repetitions.
+    /// The number of runs: cells times repetitions.
     #[must_use]
     pub fn runs(&self) -> usize {
         self.cells.len() * self.plan.repetitions as usize
     }
 
-    /// Requests in all runs; what [`Watch`] is told adds up to it.
+    /// Requests in all runs, the sum of what is reported to [`Watch`].
     #[must_use]
     pub fn requests(&self) -> u64 {
         let cells = self.cells.iter().map(|cell| cell.scenario.requests);

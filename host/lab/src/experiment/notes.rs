@@ -1,10 +1,10 @@
-//! What a reader of an experiment's numbers has to know of how they came about, in sentences.
+//! Sentences for the reader of an experiment's numbers, about how they were obtained.
 
 use super::{PlannedCell, expect};
 use crate::quantity::Portion;
 use crate::workload::{OnResizeWord, Workload};
 
-/// What a reader of the numbers has to know.
+/// What a reader of the numbers needs to know.
 pub(super) fn notes(cells: &[PlannedCell]) -> Vec<String> {
     let mut notes: Vec<String> = Vec::new();
     for cell in cells {
@@ -39,7 +39,7 @@ pub(super) fn notes(cells: &[PlannedCell]) -> Vec<String> {
     notes
 }
 
-/// What became of objects that change their size in a trace.
+/// How reads of objects that changed their size in a trace were counted.
 fn note_of_sizes(workload: &Workload) -> Option<String> {
     let trace = workload.spec().trace.as_ref()?.display();
     let resized = workload.footprint().ok()??.resized;
@@ -56,7 +56,7 @@ fn note_of_sizes(workload: &Workload) -> Option<String> {
     })
 }
 
-/// What a recording tells that is not replayed.
+/// The requests of a recording that are not replayed.
 fn note_of_what_is_left_out(workload: &Workload) -> Option<String> {
     let trace = workload.spec().trace.as_ref()?.display();
     let left_out = workload.footprint().ok()??.left_out;

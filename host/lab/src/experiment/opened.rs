@@ -1,5 +1,5 @@
-//! What an experiment names, opened: networks, loads, policies. Each is kept, since a sweep names the same ones over
-//! and over, and its digest is noted.
+//! Opens what an experiment names: networks, workloads, policies. Keeps each, because a sweep names the same ones
+//! many times, and notes its digest.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ use crate::topology::{self, Network};
 use crate::workload::{self, Workload};
 use crate::world::{ChosenPolicies, Event, EventSpec};
 
-/// What was opened so far.
+/// What has been opened so far.
 pub(super) struct Opened<'a> {
     document: &'a Document,
     folder: PathBuf,
@@ -43,7 +43,7 @@ impl<'a> Opened<'a> {
         }
     }
 
-    /// The digests of all that was opened.
+    /// The digests of everything that was opened.
     pub(super) fn into_digests(self) -> Digests {
         self.digests
     }
@@ -51,7 +51,7 @@ impl<'a> Opened<'a> {
     pub(super) fn network(&mut self, tree: &Table<'_>) -> Result<Arc<Network>, Malformed> {
         let spec: topology::Spec = section(self.document, tree, "topology")?.ok_or_else(|| {
             self.document
-                .incomplete("there is no [topology]; say at least `kind = \"demo\"` in it")
+                .incomplete("there is no [topology]; add one with at least `kind = \"demo\"`")
         })?;
         if let Some((_, network)) = self.networks.iter().find(|(known, _)| *known == spec) {
             return Ok(Arc::clone(network));
@@ -111,7 +111,7 @@ impl<'a> Opened<'a> {
         Ok(events)
     }
 
-    /// Who decides in this entry, or all that is wrong with whom it names.
+    /// The policies of this entry, or everything that is wrong with them.
     pub(super) fn policies(&mut self, entry: &Compare) -> Result<ChosenPolicies, Vec<Malformed>> {
         let placement = self.policy(entry, Kind::Placement);
         let eviction = self.policy(entry, Kind::Eviction);
@@ -143,7 +143,7 @@ impl<'a> Opened<'a> {
             .map_err(refused)
     }
 
-    /// The policy of this name, or of this file as seen from the experiment's folder.
+    /// The policy of this name, or of this file relative to the experiment's folder.
     fn choose(&mut self, kind: Kind, policy: &str, config: &str) -> Result<Chosen, String> {
         let key = (kind, policy.to_owned(), config.to_owned());
         if let Some(chosen) = self.policies.get(&key) {

@@ -1,4 +1,4 @@
-//! What is to be compared, and whether so many runs can be kept.
+//! What will be compared, and whether the results of that many runs fit in memory.
 
 use super::document::{Document, Malformed, Table};
 use super::sections::compare_entries;
@@ -7,7 +7,7 @@ use super::sweep::Sweep;
 use crate::limits;
 use crate::results::Plan;
 
-/// Who is compared with whom, over what and how often.
+/// Which entries are compared with which, over which points and how often.
 pub(super) fn plan(
     document: &Document,
     tree: &Table<'_>,
@@ -27,7 +27,7 @@ pub(super) fn plan(
             return Err(document.malformed(
                 &named.span(),
                 format!(
-                    "no compare entry is called `{}`; there are {}",
+                    "no compare entry is named `{}`; choose one of {}",
                     named.get_ref(),
                     compare.join(", ")
                 ),
@@ -42,7 +42,7 @@ pub(super) fn plan(
     })
 }
 
-/// Every run's numbers are kept until the end.
+/// The numbers of every run are kept until the end.
 pub(super) fn check_runs(document: &Document, plan: &Plan, points: usize) -> Result<(), Malformed> {
     let cells = points.saturating_mul(plan.compare.len());
     let runs = cells.saturating_mul(plan.repetitions as usize);
@@ -50,7 +50,7 @@ pub(super) fn check_runs(document: &Document, plan: &Plan, points: usize) -> Res
         return Ok(());
     }
     Err(document.incomplete(format!(
-        "{points} points of the sweep, {} entries and {} repetitions are {runs} runs; at most {} are kept",
+        "{points} points of the sweep, {} entries and {} repetitions make {runs} runs; at most {} can be kept",
         plan.compare.len(),
         plan.repetitions,
         limits::EXPERIMENT_RUNS_MAX

@@ -18,22 +18,22 @@ use crate::results::{self, ExperimentFile, Plan, Versions};
 use crate::world::{ChosenPolicies, Nodes, Scenario};
 use crate::wrong::Wrong;
 
-/// What reading an experiment depends on besides its text.
+/// What reading an experiment depends on, apart from its text.
 pub struct Reading<'a> {
-    /// Where policies come from.
+    /// The source of policies.
     pub library: &'a PolicyLibrary,
-    /// Who decides where a compare entry names no policy.
+    /// The policy of a kind for which a compare entry names none.
     pub default_policy: fn(Kind) -> &'static str,
-    /// In the place of the experiment's own seed.
+    /// Replaces the experiment's own seed.
     pub seed: Option<u64>,
-    /// In the place of the experiment's own number of requests, if that is greater: for trying it out.
+    /// Upper bound on the experiment's requests, to try it out quickly.
     pub requests_max: Option<u64>,
-    /// The same for repetitions.
+    /// Upper bound on its repetitions.
     pub repetitions_max: Option<u32>,
 }
 
 impl<'a> Reading<'a> {
-    /// As the experiment says, with the native baseline for kinds that an entry names no policy for.
+    /// As the experiment says, with the native baseline for kinds for which an entry names no policy.
     #[must_use]
     pub fn new(library: &'a PolicyLibrary) -> Self {
         Self {
@@ -107,7 +107,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// One cell a compare entry.
+    /// One cell per compare entry.
     fn cells_at(
         &mut self,
         point: &SweepPoint<'_, 'a>,
@@ -160,7 +160,7 @@ impl<'a> Reader<'a> {
         Ok(cells)
     }
 
-    /// Who decides in each entry. What is wrong with any is told with all else that is.
+    /// The policies of each entry. Reports the mistakes of all entries together.
     fn policies(&mut self, entries: &[Compare]) -> Result<Vec<ChosenPolicies>, Malformed> {
         let (mut all, mut mistakes) = (Vec::new(), Vec::new());
         for entry in entries {

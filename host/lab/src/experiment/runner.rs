@@ -1,8 +1,8 @@
-//! Runs the cells: every repetition of every cell, on several threads, until done or told to stop.
+//! Runs the cells: every repetition of every cell, on several threads, until done or stopped.
 //!
-//! What is run does not depend on the threads: every run has its scenario and its seed and shares nothing that
-//! changes. The first repetition of all cells goes before the second of any, so that an experiment that is stopped
-//! early has pairs to compare.
+//! The results do not depend on the threads: every run has its own scenario and seed and shares no mutable state.
+//! The first repetition of all cells runs before the second of any, so that an experiment that is stopped early
+//! has pairs to compare.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,19 +17,19 @@ use crate::results::{AssertionOutcome, Cell, Repetition, Results, Timings};
 use crate::seed;
 use crate::world::{self, RunError, Scenario};
 
-/// Something that runs a scenario under a seed: [`world::run`], or what stands in for it.
+/// Runs a scenario under a seed: [`world::run`], or a fake in tests.
 pub type RunCell<'a> =
     dyn Fn(&Scenario, u64, &(dyn Fn(u64) -> bool + Sync)) -> Result<Measures, RunError> + Sync + 'a;
 
-/// Whoever is told how far an experiment has come; from several threads at once.
+/// Receives the progress of an experiment, from several threads concurrently.
 pub trait Watch: Sync {
-    /// So many more requests were carried out.
+    /// `requests` more requests were carried out.
     fn advanced(&self, requests: u64);
-    /// One more run is over.
+    /// One more run has ended.
     fn ended(&self, run: &EndedRun<'_>);
 }
 
-/// A run that is over.
+/// A run that has ended.
 #[derive(Debug)]
 pub struct EndedRun<'a> {
     /// The compare entry.
@@ -38,13 +38,13 @@ pub struct EndedRun<'a> {
     pub point: &'a str,
     /// Which repetition.
     pub repetition: u32,
-    /// Requests that it was to carry out and did not: it failed, or a trace ended before.
+    /// Requests that it should have carried out and did not: it failed, or its trace ended early.
     pub left_out: u64,
     /// Why it failed, if it did.
     pub error: Option<&'a str>,
 }
 
-/// Nobody is told.
+/// Ignores all progress.
 #[derive(Clone, Copy, Debug)]
 pub struct Unwatched;
 
@@ -57,16 +57,16 @@ impl Watch for Unwatched {
 pub struct Running<'a> {
     /// Threads.
     pub jobs: usize,
-    /// Once true, no run begins any more, and those under way are given up.
+    /// Once true, no new run starts, and running ones are abandoned.
     pub stop: &'a AtomicBool,
-    /// Who is told of the progress.
+    /// Receives the progress.
     pub watch: &'a dyn Watch,
     /// What runs a scenario.
     pub world: &'a RunCell<'a>,
 }
 
 impl<'a> Running<'a> {
-    /// On so many threads in the simulated world, until `stop` is true.
+    /// On `jobs` threads in the simulated world, until `stop` is true.
     #[must_use]
     pub fn new(jobs: usize, stop: &'a AtomicBool, watch: &'a dyn Watch) -> Self {
         Self {
@@ -78,14 +78,14 @@ impl<'a> Running<'a> {
     }
 }
 
-/// A run that came to an end: where it belongs, what came of it and how long it took.
+/// A run that has ended: its cell and repetition, its outcome, and how long it took.
 struct Done {
     cell: usize,
     run: Repetition,
     seconds: f64,
 }
 
-/// Why no thread could be had.
+/// The threads could not be started.
 #[derive(Debug, thiserror::Error)]
 #[error("can't start {jobs} threads: {reason}; choose fewer with --jobs")]
 pub struct NoThreads {
@@ -94,13 +94,13 @@ pub struct NoThreads {
 }
 
 impl Experiment {
-    /// The seed of a repetition, the same for all cells. It has 53 bits, which every reader of JSON can hold.
+    /// The seed of a repetition, the same for all cells. It has 53 bits, which every JSON reader can represent.
     fn repetition_seed(&self, repetition: u32) -> u64 {
         const EXACT_IN_JSON: u32 = 64 - 53;
         seed::derive(self.seed, &["repetition", &repetition.to_string()]) >> EXACT_IN_JSON
     }
 
-    /// Runs all cells. A run that fails or panics is told in the results and stops nothing else.
+    /// Runs all cells. A run that fails or panics is recorded in the results and does not stop the others.
     ///
     /// # Errors
     /// [`NoThreads`] when the threads can't be started.
@@ -132,13 +132,13 @@ impl Experiment {
         Ok(self.results(done, jobs, began.elapsed().as_secs_f64()))
     }
 
-    /// The task at a place in the queue: a cell and one of its repetitions.
+    /// The task at a position in the queue: a cell and one of its repetitions.
     fn task(&self, place: usize) -> Option<(usize, u32)> {
         let repetition = u32::try_from(place / self.cells.len()).ok()?;
         (repetition < self.plan.repetitions).then_some((place % self.cells.len(), repetition))
     }
 
-    /// One run; none when it was given up.
+    /// One run; none if it was abandoned.
     fn run_one(&self, cell: usize, repetition: u32, running: &Running<'_>) -> Option<Done> {
         let planned = &self.cells[cell];
         let seed = self.repetition_seed(repetition);
@@ -221,13 +221,13 @@ impl Experiment {
     }
 }
 
-/// A number that is none can't be written, and no mean holds with it.
+/// Drops numbers that are not finite: JSON can't represent them, and no mean could include them.
 fn finite(mut measures: Measures) -> Measures {
     measures.numbers.retain(|_, number| number.is_finite());
     measures
 }
 
-/// What a panic said.
+/// The message of a panic.
 fn said(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))

@@ -1,4 +1,4 @@
-//! The sections of an experiment: which there are, reading one out of the tree, and where one turned out wrong.
+//! The sections of an experiment: their names, reading one from the tree, and locating a mistake in one.
 
 use serde::de::DeserializeOwned;
 use toml::Spanned;
@@ -9,12 +9,12 @@ use super::settings::Compare;
 use crate::limits;
 use crate::wrong::Wrong;
 
-/// Every section that there is.
+/// The names of all sections.
 const SECTIONS: &[&str] = &[
     "topology", "workload", "nodes", "compare", "sweep", "event", "run", "expect",
 ];
 
-/// Refuses a section that there is not.
+/// Refuses an unknown section.
 pub(super) fn check_sections(document: &Document, tree: &Table<'_>) -> Result<(), Malformed> {
     match tree
         .keys()
@@ -24,7 +24,7 @@ pub(super) fn check_sections(document: &Document, tree: &Table<'_>) -> Result<()
         Some(key) => Err(document.malformed(
             &key.span(),
             format!(
-                "there is no section `{}`; there are {}",
+                "there is no section `{}`; the sections are {}",
                 key.get_ref(),
                 SECTIONS.join(", ")
             ),
@@ -32,7 +32,7 @@ pub(super) fn check_sections(document: &Document, tree: &Table<'_>) -> Result<()
     }
 }
 
-/// A section, if it is there.
+/// Reads a section, if present.
 pub(super) fn section<T: DeserializeOwned>(
     document: &Document,
     tree: &Table<'_>,
@@ -42,7 +42,7 @@ pub(super) fn section<T: DeserializeOwned>(
     value.map(|value| document.section(value)).transpose()
 }
 
-/// The tables of a section of which there are several.
+/// The tables of a repeatable section.
 pub(super) fn list<'a>(
     document: &Document,
     value: Option<Value<'a>>,
@@ -54,10 +54,7 @@ pub(super) fn list<'a>(
     let span = value.span();
     match value.into_inner() {
         DeValue::Array(values) => Ok(values.into_iter().collect()),
-        _ => Err(document.malformed(
-            &span,
-            format!("there can be several of these: write [[{name}]]"),
-        )),
+        _ => Err(document.malformed(&span, format!("`{name}` can be repeated: write [[{name}]]"))),
     }
 }
 
@@ -81,7 +78,7 @@ pub(super) fn compare_entries(
 }
 
 impl Document {
-    /// Refuses a key that turned out wrong when everything was put together, where it stands in this tree.
+    /// An error about a key that turned out wrong once everything was put together, at its place in this tree.
     pub(super) fn wrong(&self, tree: &Table<'_>, wrong: &Wrong) -> Malformed {
         let whole = Spanned::new(0..0, DeValue::Table(tree.clone()));
         let mut found: Option<Span> = None;

@@ -1,4 +1,4 @@
-//! `[run]` and `[[compare]]`: how often and how long it runs, and who is compared.
+//! `[run]` and `[[compare]]`: how often and how long to run, and what to compare.
 
 use dataverse_core::policy::Kind;
 use serde::Deserialize;
@@ -15,13 +15,13 @@ use crate::world::PolicyWish;
 pub(super) struct Run {
     /// What all seeds derive from (1).
     pub(super) seed: u64,
-    /// Runs of each cell, each under a seed of its own (5).
+    /// Runs of each cell, each with its own seed (5).
     pub(super) repetitions: Spanned<u32>,
-    /// Requests of a run (10 000; all of a trace).
+    /// Requests of a run (10 000, or the whole trace).
     pub(super) requests: Option<u64>,
     /// Requests at the beginning that are not counted (none).
     pub(super) warm_up: Spanned<Portion>,
-    /// Whom the others are set against (the first).
+    /// The entry that the others are compared with (the first).
     pub(super) baseline: Option<Spanned<String>>,
 }
 
@@ -38,7 +38,7 @@ impl Default for Run {
 }
 
 impl Run {
-    /// How many requests a run has, where a trace has so many.
+    /// The number of requests of a run, where a trace has `of_trace`.
     pub(super) fn requests(&self, of_trace: Option<u64>) -> u64 {
         match (self.requests, of_trace) {
             (Some(requests), Some(there_are)) => requests.min(there_are),
@@ -66,7 +66,7 @@ impl Run {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Compare {
-    /// What tables and plots call it.
+    /// The name in tables and plots.
     pub(super) name: Spanned<String>,
     #[serde(default)]
     placement: Option<Spanned<PolicyWish>>,
@@ -77,7 +77,7 @@ pub(super) struct Compare {
 }
 
 impl Compare {
-    /// Who decides this, if the entry says so.
+    /// The policy of this kind, if the entry names one.
     pub(super) fn wish(&self, kind: Kind) -> Option<&Spanned<PolicyWish>> {
         match kind {
             Kind::Placement => self.placement.as_ref(),
@@ -87,7 +87,7 @@ impl Compare {
     }
 }
 
-/// Refuses entries that tables and assertions could not tell apart.
+/// Refuses names that tables and assertions could not tell apart.
 pub(super) fn check_names(document: &Document, entries: &[Compare]) -> Result<(), Malformed> {
     for (place, entry) in entries.iter().enumerate() {
         let name = entry.name.get_ref();
@@ -102,7 +102,7 @@ pub(super) fn check_names(document: &Document, entries: &[Compare]) -> Result<()
             return refused(format!("{name:?} has a character that can't be shown"));
         }
         if entries[..place].iter().any(|it| it.name.get_ref() == name) {
-            return refused(format!("two entries are called `{name}`"));
+            return refused(format!("two entries are named `{name}`"));
         }
     }
     Ok(())

@@ -1,9 +1,9 @@
-//! The table of an experiment, for people: one row a compare entry and point of the sweep.
+//! The table of an experiment, for people: one row per compare entry and point of the sweep.
 
 use super::expect::digits;
 use crate::results::{Rank, Results, Row, Summary, shown};
 
-/// What is shown of every experiment, if it has it.
+/// Measures that are shown for every experiment that has them.
 const MAIN: &[&str] = &[
     "hit_ratio",
     "hops_mean",
@@ -11,7 +11,7 @@ const MAIN: &[&str] = &[
     "link_bytes_per_read",
     "stored_cv",
 ];
-/// What is shown when it is not zero everywhere.
+/// Measures that are shown only when they are not zero everywhere.
 const ALARMING: &[&str] = &[
     "unavailable_ratio",
     "files_lost",
@@ -20,7 +20,7 @@ const ALARMING: &[&str] = &[
     "events_missed",
 ];
 
-/// A table of texts.
+/// A table of text cells.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TableShown {
     /// The names of the columns.
@@ -29,8 +29,8 @@ pub struct TableShown {
     pub rows: Vec<Vec<String>>,
 }
 
-/// The main measures, each as its mean with the 95 % interval and, in brackets, the rank. A rank `2–3` can't be
-/// told from the others that it overlaps.
+/// The main measures, each as its mean with the 95 % interval and, in brackets, the rank. Entries whose ranks
+/// overlap, such as `2–3`, cannot be told apart.
 #[must_use]
 pub fn table(results: &Results) -> TableShown {
     let has = |name: &str| {

@@ -1,8 +1,8 @@
-//! `[sweep]`: any dotted key and the values it takes, and the points that come of them.
+//! `[sweep]`: any dotted key with the values it takes, and the resulting points.
 //!
-//! `"nodes.capacity" = ["1%", "5%"]` puts each of the two in the place of `capacity` in `[nodes]`;
-//! `compare.eviction` puts it into every compare entry; `event.0.at` names the first event. Several keys make a
-//! grid, the last key varying fastest.
+//! `"nodes.capacity" = ["1%", "5%"]` replaces `capacity` in `[nodes]` by each of the two; `compare.eviction`
+//! replaces it in every compare entry; `event.0.at` means the first event. Several keys make a grid, in which the
+//! last key varies fastest.
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -11,7 +11,7 @@ use super::document::{Document, Malformed, Span, Table, Value};
 use crate::limits;
 use crate::results::{Axis, Point};
 
-/// What is one thing for the whole experiment, and so can't vary within it.
+/// Keys that apply to the whole experiment and therefore can't vary within it.
 const FIXED: &[&str] = &[
     "run.seed",
     "run.repetitions",
@@ -36,7 +36,7 @@ struct SweptKey<'a> {
     values: Vec<Value<'a>>,
 }
 
-/// One point of a sweep: which value each axis has there.
+/// One point of a sweep: the value of each axis.
 #[derive(Clone, Debug)]
 pub(super) struct SweepPoint<'s, 'a>(Vec<(&'s SweptKey<'a>, &'s Value<'a>)>);
 
@@ -44,14 +44,14 @@ impl<'a> Sweep<'a> {
     /// Takes the section out of the tree.
     ///
     /// # Errors
-    /// [`Malformed`] when it is no table of lists, or makes too many points.
+    /// [`Malformed`] when it is not a table of lists, or makes too many points.
     pub(super) fn take(document: &Document, tree: &mut Table<'a>) -> Result<Self, Malformed> {
         let Some(section) = tree.remove("sweep") else {
             return Ok(Self::default());
         };
         let mut axes = Vec::new();
         collect(document, "", section, &mut axes)?;
-        // The tree sorts its keys; the order of the text is the one that was meant.
+        // The tree sorts its keys; restore the order of the text, which the author meant.
         axes.sort_by_key(|axis| axis.span.start);
         let sweep = Self { axes };
         sweep.check(document)?;
@@ -65,7 +65,7 @@ impl<'a> Sweep<'a> {
             let key = &axis.key;
             if is_fixed(key) {
                 return refused(format!(
-                    "`{key}` is one for the whole experiment and can't be swept"
+                    "`{key}` applies to the whole experiment and can't be swept"
                 ));
             }
             if let Some(other) = self.axes[..place].iter().find(|it| overlap(&it.key, key)) {
@@ -93,7 +93,7 @@ impl<'a> Sweep<'a> {
         Ok(())
     }
 
-    /// The axes, as results tell of them.
+    /// The axes, as results list them.
     pub(super) fn axes(&self) -> Vec<Axis> {
         self.axes
             .iter()
@@ -104,7 +104,7 @@ impl<'a> Sweep<'a> {
             .collect()
     }
 
-    /// All points in order; one that changes nothing without a sweep.
+    /// All points in order; a single point that changes nothing if there is no sweep.
     pub(super) fn points(&self) -> Vec<SweepPoint<'_, 'a>> {
         let mut points = vec![SweepPoint(Vec::new())];
         for axis in &self.axes {
@@ -124,7 +124,7 @@ impl<'a> Sweep<'a> {
 }
 
 impl<'a> SweepPoint<'_, 'a> {
-    /// As results name it.
+    /// The point, as results name it.
     pub(super) fn named(&self) -> Point {
         self.0
             .iter()
@@ -132,7 +132,7 @@ impl<'a> SweepPoint<'_, 'a> {
             .collect()
     }
 
-    /// Puts its values into a tree.
+    /// Writes its values into a tree.
     ///
     /// # Errors
     /// [`Malformed`] at a key that leads nowhere.
@@ -151,7 +151,7 @@ impl<'a> SweepPoint<'_, 'a> {
     }
 }
 
-/// Keys with lists, however they are written: `"a.b" = […]`, `a.b = […]`.
+/// Collects keys with lists, however they are written: `"a.b" = […]`, `a.b = […]`.
 fn collect<'a>(
     document: &Document,
     prefix: &str,
@@ -187,7 +187,8 @@ fn collect<'a>(
     Ok(())
 }
 
-/// Whether a key is of the whole experiment, be it that of every entry (`compare.name`) or of one (`compare.0.name`).
+/// Whether a key applies to the whole experiment, both for every entry (`compare.name`) and for one
+/// (`compare.0.name`).
 fn is_fixed(key: &str) -> bool {
     let is_number = |part: &&str| !part.is_empty() && part.bytes().all(|it| it.is_ascii_digit());
     let words: Vec<&str> = key.split('.').filter(|part| !is_number(part)).collect();
@@ -217,7 +218,7 @@ fn put<'a>(
     }
     let key = Spanned::new(span.clone(), (*first).to_owned().into());
     if rest.is_empty() {
-        // Replaced with its key, so that a refusal of the key points at the sweep as well.
+        // Remove it with its key, so that an error about the key points to the sweep as well.
         tree.remove(*first);
         tree.insert(key, value.clone());
         return Ok(());
@@ -230,8 +231,8 @@ fn put<'a>(
     match below {
         Some(DeValue::Table(table)) => put(table, rest, span, value),
         Some(DeValue::Array(entries)) => put_into_entries(entries, rest, span, value),
-        // A word stands for a table with nothing but that word in it, as `eviction = "lru"` does. It is the sweep's then,
-        // and so is what is wrong with it.
+        // A string stands for a table with nothing but that string in it, as in `eviction = "lru"`. The sweep then
+        // owns the table, and errors about it point to the sweep.
         Some(below @ DeValue::String(_)) if *first != "name" => {
             let word = std::mem::replace(below, DeValue::Boolean(false));
             let policy = Spanned::new(span.clone(), "policy".to_owned().into());
@@ -246,7 +247,7 @@ fn put<'a>(
     }
 }
 
-/// A number names one entry, a key means all of them.
+/// A number selects one entry, any other key all of them.
 fn put_into_entries<'a>(
     entries: &mut toml::de::DeArray<'a>,
     path: &[&str],
@@ -277,7 +278,7 @@ fn put_into_entries<'a>(
     Ok(())
 }
 
-/// A value as results name it.
+/// A value, as results name it.
 pub(super) fn as_json(value: &Value<'_>) -> serde_json::Value {
     match value.get_ref() {
         DeValue::String(text) => text.as_ref().into(),
@@ -323,7 +324,7 @@ mod tests {
     }
 
     fn check(text: &str, expected: &[&str]) {
-        let found = points(text).expect("it is a sweep");
+        let found = points(text).expect("the sweep is valid");
         assert_eq!(found, expected);
     }
 

@@ -1,4 +1,4 @@
-//! The table: each cell's numbers over its repetitions, set against the baseline and ranked.
+//! The table: each cell's measures over its repetitions, compared with the baseline and ranked.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use crate::measures::{self, Better};
 use crate::results::{AssertionOutcome, Cell, Difference, Point, Rank, Results, Row, Summary};
 use crate::stats::{self, Estimate, Ranking};
 
-/// The rows of all cells, in their order.
+/// The rows of all cells, in order.
 pub(super) fn rows(results: &Results) -> Vec<Row> {
     let points: Vec<Point> = results.points().into_iter().cloned().collect();
     points
@@ -68,7 +68,7 @@ fn empty_row(cell: &Cell) -> Row {
     }
 }
 
-/// Every measure that any of these cells has.
+/// Every measure that at least one of these cells has.
 pub(super) fn names<'a>(cells: &[&'a Cell]) -> BTreeSet<&'a str> {
     cells
         .iter()

@@ -1,4 +1,4 @@
-//! Experiments from text to results, on a world that is simple enough to foretell.
+//! Experiments from text to results, on a world that is simple enough to predict.
 
 mod refusals;
 
@@ -38,7 +38,7 @@ name = "one"
 name = "two"
 "#;
 
-/// The line of a refusal and its reason.
+/// The line and the reason of an error.
 fn refused(text: &str) -> (Option<u32>, String) {
     let malformed = read(text).expect_err(text);
     assert!(malformed.file.ends_with("it.toml"), "{malformed}");
@@ -68,12 +68,12 @@ fn an_assertion_can_be_about_a_part_of_the_sweep() {
         "`nodes.factor` never has the value 2",
     );
     let text = format!("{TWO}{swept}at = {{ \"nodes.factor\" = 3 }}\n");
-    let results = run(&read(&text).expect("it makes sense"), 1, &simple);
+    let results = run(&read(&text).expect("it is valid"), 1, &simple);
     let judged: Vec<bool> = results.expectations.iter().map(|it| it.holds).collect();
     assert_eq!(judged, [true, true], "one an entry, at one of the points");
 }
 
-/// A hit ratio that depends on the seed and on what is swept, and says who is better.
+/// A hit ratio that depends on the seed, on the swept value and on the entry.
 fn simple(
     scenario: &Scenario,
     seed: u64,
@@ -119,7 +119,7 @@ sure = true
 "#;
 
 fn swept() -> Experiment {
-    read(&format!("{TWO}{SWEPT}")).expect("it makes sense")
+    read(&format!("{TWO}{SWEPT}")).expect("it is valid")
 }
 
 #[test]
@@ -185,12 +185,12 @@ fn the_table_sets_every_entry_against_the_baseline() {
     assert_eq!((summary.n, one.failed), (4, 0));
     assert!(summary.interval.expect("four runs") > 0.0);
     let difference = summary.difference.as_ref().expect("it is not the baseline");
-    // The seed does the same to both, so that their difference is none, for sure.
+    // The seed affects both alike, so their difference is certainly 0.
     assert_eq!((difference.mean, difference.interval), (0.0, Some(0.0)));
     assert_eq!(two.measures["hit_ratio"].difference, None);
     let rank = summary.rank.expect("it judges");
     assert_eq!((rank.place, rank.from, rank.to), (1, 1, 2));
-    // What is no number is left out, not written as one.
+    // A value that is not finite is left out, not written.
     assert!(!one.measures.contains_key("nonsense"));
     assert_eq!(
         results.notes,
@@ -227,7 +227,7 @@ fn what_fails_is_told_and_stops_nothing_else() {
             .nodes
             .factor
         {
-            1 => Err(Wrong::new("nodes.factor", "one copy is none").into()),
+            1 => Err(Wrong::new("nodes.factor", "one copy is too few").into()),
             _ if seed.is_multiple_of(2) => panic!("seed {seed} is even"),
             _ => simple(scenario, seed, progress),
         };
@@ -242,7 +242,7 @@ fn what_fails_is_told_and_stops_nothing_else() {
             })
             .collect()
     };
-    assert_eq!(errors(0), ["nodes.factor: one copy is none"; 4]);
+    assert_eq!(errors(0), ["nodes.factor: one copy is too few"; 4]);
     let odd = results.cells[2]
         .repetitions
         .iter()
@@ -258,7 +258,7 @@ fn what_fails_is_told_and_stops_nothing_else() {
         results
             .expectations
             .iter()
-            .any(|it| it.found == "no run has this number")
+            .any(|it| it.found == "no run has this measure")
     );
 }
 
@@ -284,7 +284,7 @@ fn what_was_done_before_the_end_is_kept() {
         .iter()
         .map(|cell| cell.repetitions.len())
         .collect();
-    // The first repetition of all four cells, and one more: the sixth run was given up.
+    // The first repetition of all four cells, and one more: the sixth run was abandoned.
     assert_eq!(runs, [2, 1, 1, 1]);
     assert_eq!(results.table[0].measures["hit_ratio"].n, 2);
 }
@@ -338,7 +338,7 @@ fn an_experiment_is_made_smaller_to_try_it() {
         repetitions_max: Some(2),
         ..Reading::new(&library)
     };
-    let experiment = Experiment::read(&file, &reading).expect("it makes sense");
+    let experiment = Experiment::read(&file, &reading).expect("it is valid");
     assert_eq!(experiment.requests(), 4 * 2 * 100);
     assert_eq!(experiment.stem(), "it");
     let results = run(&experiment, 1, &simple);
@@ -373,14 +373,14 @@ fn a_folder_with_something_else_in_it_is_left_alone() {
     let folder = parent.path().join("a/results");
     let results = run(&swept(), 1, &simple);
     for _ in 0..2 {
-        let claimed = ResultsFolder::claim(&folder).expect("it is ours");
+        let claimed = ResultsFolder::claim(&folder).expect("the folder holds only results");
         claimed.write(&results, Some("<p>")).expect("it is written");
     }
-    let text = std::fs::read_to_string(folder.join("results.json")).expect("it is there");
+    let text = std::fs::read_to_string(folder.join("results.json")).expect("it exists");
     assert_eq!(text, serde_json::to_string_pretty(&results).expect("JSON"));
     assert!(folder.join("results.csv").exists() && folder.join("report.html").exists());
     std::fs::write(folder.join("thesis.tex"), "years of work").expect("it is written");
-    let refused = ResultsFolder::claim(&folder).expect_err("it is not ours any more");
+    let refused = ResultsFolder::claim(&folder).expect_err("the folder holds another file");
     assert!(refused.to_string().contains("`thesis.tex`"), "{refused}");
 }
 
@@ -389,9 +389,10 @@ fn files_that_only_have_the_names_of_results_are_left_alone() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = |name: &str| folder.path().join(name);
     let refused = |found: &str| {
-        let refused = ResultsFolder::claim(folder.path()).expect_err("it is not ours");
+        let refused =
+            ResultsFolder::claim(folder.path()).expect_err("no experiment wrote this file");
         assert!(refused.to_string().contains(found), "{refused}");
-        std::fs::remove_file(path(found)).expect("it is there");
+        std::fs::remove_file(path(found)).expect("it exists");
     };
     std::fs::write(path("results.csv"), "years of work").expect("it is written");
     refused("results.csv");
@@ -399,7 +400,7 @@ fn files_that_only_have_the_names_of_results_are_left_alone() {
     refused("results.json");
     std::os::unix::fs::symlink("elsewhere", path("results.json.unfinished")).expect("a link");
     refused("results.json.unfinished");
-    ResultsFolder::claim(folder.path()).expect("it is empty");
+    ResultsFolder::claim(folder.path()).expect("the folder holds nothing else");
 }
 
 #[test]
@@ -431,7 +432,7 @@ fn a_trace_is_replayed_as_far_as_it_goes() {
     let read = |run: &str| {
         let load = "[workload]\ntrace = \"requests.csv\"\n";
         std::fs::write(&file, format!("{TWO}{load}[run]\n{run}")).expect("it is written");
-        Experiment::read(&file, &Reading::new(&library())).expect("it makes sense")
+        Experiment::read(&file, &Reading::new(&library())).expect("it is valid")
     };
     let requests = |run: &str| read(run).cells[0].scenario.requests;
     assert_eq!(requests(""), 40);
@@ -465,7 +466,7 @@ fn a_digest_is_that_of_the_file() {
     let text = "[topology]\nkind = \"file\"\npath = \"net.txt\"\n[workload]\nsizes = \"file\"\n\
                 sizes_file = \"sizes.txt\"\n[[compare]]\nname = \"x\"\n";
     std::fs::write(&file, text).expect("it is written");
-    let experiment = Experiment::read(&file, &Reading::new(&library())).expect("it makes sense");
+    let experiment = Experiment::read(&file, &Reading::new(&library())).expect("it is valid");
     for (name, content) in files {
         let digest = dataverse_core::content::Digest::of(content.as_bytes()).to_string();
         assert_eq!(experiment.digests.files.get(name), Some(&digest), "{name}");

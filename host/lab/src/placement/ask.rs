@@ -1,4 +1,4 @@
-//! One pass: the policy is asked about every file, in order, while the nodes fill.
+//! One pass: asks the policy about every file, in order, while the nodes fill up.
 
 use dataverse_core::id::FileId;
 use dataverse_core::placement::{Candidate, rank};
@@ -7,21 +7,21 @@ use dataverse_core::policy::{FileView, Placement, PlacementRequest};
 use super::Study;
 use super::nodes::{Nodes, node_of};
 
-/// The files together take up one part in so many of all bytes, so that no node is full.
+/// All files together take up this fraction of all bytes (1 / 100), so that no node is full.
 const FILLED_DIVISOR: u128 = 100;
-/// Files after which it is told how far this has come.
+/// Files between two progress reports.
 const TOLD_EVERY: u32 = 256;
-/// Milliseconds from one file to the next.
+/// Milliseconds between two files.
 const FILE_EVERY_MS: u64 = 1000;
 
-/// Where the copies of all files lie.
+/// Where the copies of all files are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Placed {
     /// Copies of each file.
     pub(super) factor: usize,
     /// The nodes with a copy, file by file; ascending in each file.
     pub(super) nodes: Vec<u32>,
-    /// Answers in which the policy failed.
+    /// Decisions at which the policy failed.
     pub(super) faults: u64,
 }
 
@@ -32,7 +32,7 @@ impl Placed {
     }
 }
 
-/// Asks about all files of the study. `watch` is told now and then of how many more.
+/// Asks about all files of the study. Now and then reports to `watch` how many more are done.
 pub(super) fn ask(
     policy: &mut dyn Placement,
     nodes: &Nodes,
@@ -81,7 +81,7 @@ pub(super) fn ask(
     placed
 }
 
-/// Which place each node has among the candidates.
+/// The position of each node among the candidates.
 fn places(candidates: &[Candidate]) -> Vec<u32> {
     let last = candidates.iter().map(|it| node_of(it.id)).max();
     let mut places = vec![0; last.map_or(0, |node| node as usize + 1)];

@@ -1,19 +1,20 @@
-//! How evenly copies lie on nodes.
+//! How evenly the copies are spread over the nodes.
 
 use serde::Serialize;
 
 use super::ask::Placed;
 use super::nodes::{Nodes, node_of};
 
-/// How evenly copies lie on nodes. A node's load is the copies it holds against its fair share of them: by
-/// weight, but no node holds two copies of one file. So 1 is fair, whatever the weights.
+/// How evenly the copies are spread over the nodes. A node's load is the number of copies it holds divided by its
+/// fair share: by weight, except that no node holds two copies of one file. A load of 1 is fair, whatever the
+/// weights.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Balance {
-    /// The greatest load over the mean load, which is 1.
+    /// The greatest load divided by the mean load, which is 1.
     pub max_over_mean: f64,
-    /// The least load over the mean load.
+    /// The least load divided by the mean load.
     pub min_over_mean: f64,
-    /// Standard deviation of the loads over their mean; each node counts as much as its fair share.
+    /// Standard deviation of the loads divided by their mean; each node counts in proportion to its fair share.
     pub coefficient_of_variation: f64,
     /// Copies on the node with the most.
     pub copies_max: u64,
@@ -30,7 +31,7 @@ pub(super) fn copies(placed: &Placed, nodes: usize) -> Vec<u64> {
     copies
 }
 
-/// The balance of these copies, over the nodes that the policy was asked about.
+/// The balance of these copies, over the nodes that the policy could choose from.
 pub(super) fn balance(nodes: &Nodes, placed: &Placed) -> Balance {
     let fair = nodes.fair_shares(placed.factor);
     let copies = copies(placed, fair.len());

@@ -1,25 +1,27 @@
-//! The chance that some replica set fails as a whole, counted and not estimated, where that can be done.
+//! The probability that some replica set fails as a whole, counted exactly where that is feasible.
 //!
-//! Sets that share nodes, directly or over others, form a group; groups fail independently but for the number
-//! of failures that they share. In each group every combination of failures is looked at, and the groups are put
-//! together by how many failures fall into each (hypergeometric). Every number added is positive, so that a
+//! Sets that share nodes, directly or through other sets, form a group. Groups fail independently, except that
+//! they share the total number of failures. In each group, every combination of failures is examined; the groups
+//! are then combined by how many failures fall into each (hypergeometric). Every number added is positive, so a
+//! probability of one in a billion is as precise as one in two.
 //! chance of one in a billion is as exact as one in two.
 
 use super::sets::ReplicaSets;
 
-/// Nodes of a group that is still counted, and …
+/// Nodes of a group that is still counted exactly, and …
 const GROUP_NODES_MAX: usize = 20;
-/// … combinations times nodes, of all groups.
+/// … combinations times nodes, over all groups.
 const WORK_MAX: u64 = 50_000_000;
 
-/// The chance that all nodes of some set are among `fail` nodes drawn evenly; none when that is too much work.
+/// The probability that all nodes of some set are among `fail` nodes drawn uniformly; none if that is too much
+/// work.
 pub(super) fn chance(sets: &ReplicaSets, fail: u32) -> Option<f64> {
     let size = sets.size();
     if (fail as usize) < size || sets.is_empty() {
         return Some(0.0);
     }
     if fail as usize == size {
-        // The failed nodes are one set of all there could be.
+        // The failed nodes are exactly one of all possible sets.
         return Some(sets.len() as f64 * sharing(size, fail, sets.nodes()));
     }
     let groups = groups(sets);
@@ -47,8 +49,8 @@ pub(super) fn chance(sets: &ReplicaSets, fail: u32) -> Option<f64> {
     all.get(fail as usize).copied()
 }
 
-/// The chance that a given set of this size is within `fail` of `nodes` nodes drawn evenly:
-/// C(nodes - size, fail - size) / C(nodes, fail).
+/// The probability that a given set of `size` nodes is among `fail` of `nodes` nodes drawn uniformly: C(nodes -
+/// size, fail - size) / C(nodes, fail).
 pub(super) fn sharing(size: usize, fail: u32, nodes: u32) -> f64 {
     (0..size as u32)
         .map(|taken| f64::from(fail.saturating_sub(taken)) / f64::from(nodes - taken))
@@ -90,10 +92,14 @@ fn groups(sets: &ReplicaSets) -> Vec<Group<'_>> {
 }
 
 impl Group<'_> {
-    /// By number of failures in the group: the share of their combinations that hold a whole set.
+    /// By number of failures in the group: the share of the combinations that contain a whole set.
     fn lost(&self) -> Vec<f64> {
         let nodes = self.nodes.len();
-        let place = |node: &u32| self.nodes.binary_search(node).expect("it is in the group");
+        let place = |node: &u32| {
+            self.nodes
+                .binary_search(node)
+                .expect("every node of a set is in the group")
+        };
         let mut is_lost = vec![false; 1 << nodes];
         for set in &self.sets {
             is_lost[set.iter().map(|node| 1usize << place(node)).sum::<usize>()] = true;
@@ -101,7 +107,7 @@ impl Group<'_> {
         let mut lost = vec![0u64; nodes + 1];
         let mut all = vec![0u64; nodes + 1];
         for failed in 0..1usize << nodes {
-            // Smaller combinations come first, so what is known of them is final.
+            // Smaller combinations come first, so their results are final.
             let without = |node: usize| failed & !(1 << node);
             is_lost[failed] |=
                 (0..nodes).any(|node| without(node) != failed && is_lost[without(node)]);
@@ -114,7 +120,7 @@ impl Group<'_> {
     }
 }
 
-/// Two parts as one: by number of failures in both, up to `fail`, the chance that a set of either is lost.
+/// Combines two parts: by number of failures in both, up to `fail`, the probability that a set of either is lost.
 fn together(a: &[f64], a_nodes: u32, b: &[f64], b_nodes: u32, fail: u32) -> Vec<f64> {
     let most = fail.min(a_nodes + b_nodes);
     let chance = |failed: u32| {
@@ -133,7 +139,7 @@ fn together(a: &[f64], a_nodes: u32, b: &[f64], b_nodes: u32, fail: u32) -> Vec<
             sum += weight;
             lost += weight * (here + there - here * there);
         }
-        // The weights add up to one; dividing by what they do add up to takes out what the logarithms lost.
+        // The weights should add up to one; dividing by their actual sum corrects the rounding of the logarithms.
         lost / sum
     };
     (0..=most).map(chance).collect()
@@ -149,7 +155,7 @@ mod tests {
     use super::*;
     use crate::placement::{copysets, random_sets};
 
-    /// Looks at every combination of failures.
+    /// Examines every combination of failures.
     fn counted(sets: &ReplicaSets, fail: u32) -> f64 {
         let (mut lost, mut all) = (0u64, 0u64);
         for failed in 0u32..1 << sets.nodes() {
@@ -164,7 +170,7 @@ mod tests {
 
     fn check(sets: &ReplicaSets) {
         for fail in 0..=sets.nodes() {
-            let found = chance(sets, fail).expect("it is little work");
+            let found = chance(sets, fail).expect("few enough combinations to count");
             let expected = counted(sets, fail);
             assert!(
                 (found - expected).abs() < 1e-12,
@@ -185,12 +191,12 @@ mod tests {
 
     #[test]
     fn sets_apart_are_counted_however_many_there_are() {
-        // Pairs of 2,000 nodes: all is well as long as no pair fails as a whole, and the choices that spare all
-        // pairs are C(1000, k) 2^k.
+        // Pairs of 2,000 nodes: nothing is lost as long as no pair fails as a whole, and the number of choices
+        // that spare all pairs is C(1000, k) 2^k.
         let pairs: Vec<u32> = (0..2000).collect();
         let sets = ReplicaSets::new(2, 2000, &pairs);
         let ln_safe = ln_choose(1000, 40) + 40.0 * libm::log(2.0) - ln_choose(2000, 40);
-        let found = chance(&sets, 40).expect("pairs are little work");
+        let found = chance(&sets, 40).expect("groups of two are feasible");
         assert!((found + libm::expm1(ln_safe)).abs() < 1e-9, "{found}");
     }
 
@@ -198,7 +204,7 @@ mod tests {
     fn as_many_failures_as_copies_hit_one_set() {
         let sets = copysets(4096, 3, 10, 6);
         let all = 4096.0 * 4095.0 * 4094.0 / 6.0;
-        let found = chance(&sets, 3).expect("it is a quotient");
+        let found = chance(&sets, 3).expect("the closed form applies");
         assert!((found / (sets.len() as f64 / all) - 1.0).abs() < 1e-12);
     }
 

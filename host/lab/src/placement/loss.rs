@@ -1,4 +1,4 @@
-//! The chance that a file is lost when several nodes fail at once.
+//! The probability that a file is lost when several nodes fail together.
 
 use serde::Serialize;
 
@@ -7,10 +7,10 @@ use super::sets::ReplicaSets;
 use super::simulate::simulate;
 use crate::seed::derive;
 
-/// Draws of failed nodes where the chance can't be counted.
+/// Random draws of failed nodes where the probability can't be counted exactly.
 const TRIALS: u64 = 100_000;
 
-/// How a chance was come by.
+/// How a probability was obtained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Method {
@@ -20,38 +20,37 @@ pub enum Method {
     MonteCarlo,
 }
 
-/// The chance that a file is lost when so many nodes, drawn evenly, fail at once and never come back.
+/// The probability that a file is lost when `fail` nodes, drawn uniformly, fail together and never come back.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Loss {
     /// Nodes that fail.
     pub fail: u32,
-    /// The chance that at least one file is lost, from 0 to 1.
+    /// The probability that at least one file is lost, from 0 to 1.
     pub chance: f64,
-    /// Its 95 % interval; of no width where the chance is exact.
+    /// The lower end of its 95 % interval, which has no width where the probability is exact.
     pub low: f64,
-    /// See `low`.
+    /// The upper end.
     pub high: f64,
-    /// How it was come by.
+    /// How it was obtained.
     pub method: Method,
-    /// Draws of failed nodes; 0 where the chance is exact.
+    /// Draws of failed nodes; 0 where the probability is exact.
     pub trials: u64,
-    /// What [`closed_form`] makes of the number of replica sets: an approximation, for comparison.
+    /// The value of [`closed_form`] for the number of replica sets: an approximation, for comparison.
     pub closed_form: f64,
-    /// Files lost on average: the same however they are placed. Fewer replica sets lose files more rarely, and
-    /// more of them at once.
+    /// Files lost on average, which is the same for every placement: with fewer replica sets, losses are rarer and
+    /// larger.
     pub files_lost_mean: f64,
 }
 
-/// The chance that one of so many sets of `size` nodes is within `fail` failed ones of `nodes`, as if the sets
-/// had nothing to do with each other: 1 - (1 - C(n - R, k - R) / C(n, k))^sets (Cidon et al., "Copysets", USENIX
-/// ATC 2013, section 3).
+/// The probability that one of `sets` sets of `size` nodes is among `fail` of `nodes` nodes, as if the sets were
+/// independent: 1 - (1 - C(n - R, k - R) / C(n, k))^sets (Cidon et al., "Copysets", USENIX ATC 2013, section 3).
 #[must_use]
 pub fn closed_form(nodes: u32, size: usize, fail: u32, sets: u64) -> f64 {
     if (fail as usize) < size {
         return 0.0;
     }
     let one = exact::sharing(size, fail, nodes);
-    // Where one set is sure to be lost, the logarithm is minus infinity and the chance 1.
+    // If one set is certain to be lost, the logarithm is minus infinity and the probability 1.
     if sets == 0 {
         0.0
     } else {
@@ -59,7 +58,7 @@ pub fn closed_form(nodes: u32, size: usize, fail: u32, sets: u64) -> f64 {
     }
 }
 
-/// The chance for these sets, which are those of so many files.
+/// The probability for these sets, which hold `files` files.
 pub(super) fn loss(sets: &ReplicaSets, fail: u32, files: u32, seed: u64) -> Loss {
     let closed_form = closed_form(sets.nodes(), sets.size(), fail, sets.len() as u64);
     let files_lost_mean = f64::from(files) * exact::sharing(sets.size(), fail, sets.nodes());

@@ -1,13 +1,13 @@
 //! The placement study: what a placement policy does to a whole network, file by file.
 //!
-//! The policy is asked about many files, as a node would ask it, and what it says is counted: how evenly the
-//! copies lie, how many would lie elsewhere once a node has come or gone, how many zones a file is in, how many
-//! different sets of nodes there are, and how likely it is that a file is lost when several nodes fail at once.
+//! The study asks the policy about many files, as a node would, and measures its answers: how evenly the copies
+//! are spread, how many would move once a node has joined or left, over how many zones a file is spread, how many
+//! different sets of nodes hold a file, and how likely a file is lost when several nodes fail together.
 //!
-//! Nothing is simulated but the filling of the nodes. All nodes are one hop away and without load, and the
-//! files together fill one hundredth of them, so that no node is ever full. Each time the nodes have changed, all
-//! files are asked about again, by a fresh instance with a seed of its own, as another node's would be: an
-//! answer that depends on the instance's history or seed counts as a move.
+//! Only the filling of the nodes is simulated. All nodes are one hop away and without load, and the files together
+//! take up one hundredth of their space, so no node is ever full. After each change of the nodes, a fresh instance
+//! with its own seed, as on another node, is asked about all files again: an answer that depends on the instance's
+//! history or seed counts as a move.
 
 mod ask;
 mod balance;
@@ -36,31 +36,31 @@ use crate::library::Chosen;
 use ask::Placed;
 use nodes::Nodes;
 
-/// What is studied.
+/// What to study.
 #[derive(Clone, Debug)]
 pub struct Study {
     /// Nodes in the network.
     pub nodes: u32,
-    /// Zones that they are in, by turns; 0 when no node names one.
+    /// Zones, to which nodes are assigned in turn; 0 when no node names one.
     pub zones: u32,
-    /// How large they are.
+    /// The relative sizes of the nodes.
     pub weights: Weights,
     /// Copies of each file.
     pub factor: u32,
     /// Files that are asked about.
     pub files: u32,
-    /// Nodes that fail at once: the chance of a loss is told for each of these.
+    /// Numbers of nodes that fail together; the probability of a loss is computed for each.
     pub fail: Vec<u32>,
-    /// Changes of the nodes that are looked at; each takes as long as all else.
+    /// Changes of the nodes to study; each takes as long as everything else.
     pub changes: Vec<Change>,
-    /// What ids of nodes and files and the policies' seeds derive from.
+    /// The seed from which the ids of nodes and files and the policies' seeds derive.
     pub seed: u64,
 }
 
-/// Why a study can't be made.
+/// Why a study can't be run.
 #[derive(Debug, thiserror::Error)]
 pub enum StudyError {
-    /// A number that is out of bounds.
+    /// A number is out of bounds.
     #[error("`{what}` is {value}; it has to be from {least} to {most}")]
     OutOfBounds {
         /// Which number.
@@ -82,45 +82,45 @@ pub enum StudyError {
     },
 }
 
-/// What was found of one policy.
+/// The results for one policy.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Finding {
     /// Its name.
     pub policy: String,
-    /// Its configuration, as JSON; empty when it was given none.
+    /// Its configuration, as JSON; empty without one.
     pub config: String,
     /// BLAKE3 of its file; none for the native baseline.
     pub digest: Option<String>,
     /// Nodes in the network.
     pub nodes: u32,
-    /// Of these, the policy was asked about so many: the nearest, as in every node.
+    /// The nodes that the policy could choose from: the nearest, as in every node.
     pub candidates: u32,
     /// Zones.
     pub zones: u32,
-    /// Copies of each file, no more than there are candidates.
+    /// Copies of each file, at most the number of candidates.
     pub factor: u32,
     /// Files.
     pub files: u32,
     /// The study's seed.
     pub seed: u64,
-    /// Answers in which the policy failed and the baseline answered instead, in all passes.
+    /// Decisions at which the policy failed and the baseline answered, in all passes.
     pub faults: u64,
-    /// How evenly the copies lie.
+    /// How evenly the copies are spread.
     pub balance: Balance,
-    /// What lies elsewhere after a change, one entry a kind of change.
+    /// Copies that move after a change, one entry per kind of change.
     pub moves: Vec<Moves>,
     /// How the copies of a file are spread over zones; none without zones.
     pub zones_per_file: Option<ZonesPerFile>,
-    /// Different sets of nodes that hold all copies of some file.
+    /// The number of different sets of nodes that hold all copies of some file.
     pub replica_sets: u64,
-    /// The chance of losing a file, one entry a number of failures.
+    /// The probability of losing a file, one entry per number of failures.
     pub loss: Vec<Loss>,
 }
 
 /// How the copies of a file are spread over zones.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct ZonesPerFile {
-    /// Zones of a file, on average.
+    /// Zones per file, on average.
     pub mean: f64,
     /// Zones of the file that is in the fewest.
     pub min: u32,
@@ -129,8 +129,7 @@ pub struct ZonesPerFile {
 }
 
 impl Study {
-    /// Failures that are worth a look when none are named: as many as there are copies, and one node in a
-    /// hundred.
+    /// Default numbers of failures: the number of copies, and one node in a hundred.
     #[must_use]
     pub fn usual_failures(nodes: u32, factor: u32) -> Vec<u32> {
         let few = factor.min(nodes);
@@ -142,14 +141,14 @@ impl Study {
         }
     }
 
-    /// Files that are asked about when nobody says how many: fewer where a question takes longer.
+    /// The default number of files: fewer where a question takes longer.
     #[must_use]
     pub fn usual_files(nodes: u32) -> u32 {
         const SHOWN_IN_ALL: u32 = 10_000_000;
         (SHOWN_IN_ALL / nodes.max(1)).clamp(10_000, 100_000)
     }
 
-    /// Asks these policies, several at a time.
+    /// Asks these policies, several in parallel.
     ///
     /// # Errors
     /// [`StudyError`] when a number is out of bounds or a policy does not start.
@@ -157,18 +156,18 @@ impl Study {
         self.run_watched(policies, &|_| {})
     }
 
-    /// What [`Study::run_watched`] tells of, taken together, for so many policies.
+    /// The total number of steps that [`Study::run_watched`] reports for `policies` policies.
     #[must_use]
     pub fn steps(&self, policies: usize) -> u64 {
         let passes = 1 + self.changes.len() + self.fail.len();
         policies as u64 * passes as u64 * u64::from(self.files)
     }
 
-    /// The same. `watch` is told now and then, on any thread, how many steps more are done: a step is a file asked
-    /// about, and a number of failures takes as many as there are files.
+    /// As [`Study::run`], with progress: now and then reports to `watch`, on any thread, how many more steps are
+    /// done. A step is one file; one number of failures takes as many steps as there are files.
     ///
     /// # Errors
-    /// See [`Study::run`].
+    /// See [`Study::run`]. See [`Study::run`].
     pub fn run_watched(
         &self,
         policies: &[Chosen],
@@ -194,10 +193,10 @@ impl Study {
         Ok(findings)
     }
 
-    /// Whether a study can be made of these numbers; [`Study::run`] checks it too.
+    /// Whether a study can be run with these numbers; [`Study::run`] checks it too.
     ///
     /// # Errors
-    /// [`StudyError::OutOfBounds`] that names the first one that is wrong.
+    /// [`StudyError::OutOfBounds`] that names the first wrong one.
     pub fn check(&self) -> Result<(), StudyError> {
         let bounded = |what, value, least, most| {
             if (least..=most).contains(&value) {
@@ -220,7 +219,7 @@ impl Study {
         Ok(())
     }
 
-    /// All files once, as the nodes are `before` or after a change.
+    /// Asks about all files once, with the nodes before or after a change.
     fn pass(
         &self,
         chosen: &Chosen,
@@ -241,7 +240,7 @@ impl Study {
         Ok(ask::ask(policy.as_mut(), nodes, self, watch))
     }
 
-    /// `placed` is where the copies lie at first, and then after each change.
+    /// `placed` holds the copies of the first pass, and then those after each change.
     fn finding(
         &self,
         chosen: &Chosen,
@@ -249,7 +248,7 @@ impl Study {
         placed: &[Placed],
         watch: &(dyn Fn(u64) + Sync),
     ) -> Finding {
-        let (first, later) = placed.split_first().expect("the first pass is always made");
+        let (first, later) = placed.split_first().expect("the first pass always runs");
         let sets = ReplicaSets::new(first.factor, self.nodes, &first.nodes);
         Finding {
             policy: chosen.name.clone(),

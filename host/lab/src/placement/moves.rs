@@ -1,4 +1,4 @@
-//! What lies elsewhere after a change of the nodes.
+//! Which copies move after a change of the nodes.
 
 use serde::Serialize;
 
@@ -12,9 +12,9 @@ use crate::seed::derive;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Change {
-    /// None, but another instance of the policy is asked.
+    /// No change, but another instance of the policy is asked.
     Again,
-    /// A node joins; the next in the order of weights and zones.
+    /// A node joins: the next in the order of weights and zones.
     Join,
     /// A node leaves.
     Leave,
@@ -26,7 +26,7 @@ impl Change {
     /// Every change.
     pub const ALL: [Self; 4] = [Self::Again, Self::Join, Self::Leave, Self::Double];
 
-    /// The word for it.
+    /// Its name.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -37,7 +37,7 @@ impl Change {
         }
     }
 
-    /// The node that changes, drawn from the seed. Node and file ids are drawn too, so it is no special one.
+    /// The node that changes, drawn from the seed. Node and file ids are drawn too, so no node is special.
     pub(super) fn node(self, study: &Study) -> u32 {
         match self {
             Self::Join => study.nodes,
@@ -48,13 +48,13 @@ impl Change {
         }
     }
 
-    /// Whether a copy may well come to lie on this node because of the change.
+    /// Whether the change justifies a new copy on this node.
     fn calls_for(self, changed: u32, node: u32) -> bool {
         matches!(self, Self::Join | Self::Double) && node == changed
     }
 }
 
-/// What lies elsewhere after a change. All are shares of all copies but `files`.
+/// Which copies move after a change. Everything except `files` is a share of all copies.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Moves {
     /// The change.
@@ -63,14 +63,14 @@ pub struct Moves {
     pub files: f64,
     /// Copies on a node that held none of that file before.
     pub copies: f64,
-    /// The least that a change asks for: what a node that joins, or grows, should hold by its weight, or what
+    /// The minimum that the change requires: what a node that joins or grows should hold by its weight, or what
     /// the node that left held.
     pub least: f64,
-    /// Of the copies that moved, those that moved between two nodes that did not change.
+    /// Of the copies that moved, the share that moved between two nodes that did not change.
     pub stray: f64,
 }
 
-/// What lies elsewhere, of `before` in `nodes`, once `change` has led to `after`.
+/// Compares `before` with `after`, the copies before and after the change.
 pub(super) fn moves(
     change: Change,
     nodes: &Nodes,

@@ -11,25 +11,25 @@ use crate::seed::derive;
 
 /// Bytes of a node of weight one. A power of two, as capacities mostly are.
 const WEIGHT_BYTES: u64 = 1 << 40;
-/// A node's weight at most; with [`WEIGHT_BYTES`] still a number of bytes.
+/// The maximum weight of a node; times [`WEIGHT_BYTES`] it still fits a number of bytes.
 const WEIGHT_MAX: u32 = 1_000_000;
-/// Weights in a list at most.
+/// The maximum number of weights in a list.
 const WEIGHTS_MAX: usize = 65_536;
 
-/// How large nodes are, against each other.
+/// The relative sizes of the nodes.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Weights {
-    /// These, over and over.
+    /// These, repeated in turn.
     List(Vec<u32>),
-    /// By Zipf's law with this exponent: the first node is the largest, and none is smaller than one thousandth
-    /// of it.
+    /// By Zipf's law with this exponent: the first node is the largest, and none is smaller than a thousandth of
+    /// it.
     Zipf(f64),
 }
 
-/// Text that says no weights.
+/// The text does not describe weights.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` says no weights: give `equal`, a list such as `1,1,4` or `1x8,4x2` with numbers from 1 to 1000000, \
+    "`{0}` does not describe weights; give `equal`, a list such as `1,1,4` or `1x8,4x2` with numbers from 1 to 1000000, \
      or `zipf:EXPONENT` with an exponent from 0 to 4"
 )]
 pub struct WeightsError(String);
@@ -93,18 +93,18 @@ pub(super) struct Nodes {
     weights: Vec<u32>,
     /// Zones, 0 for none; node `i` is in zone `i % zones`.
     pub(super) zones: u32,
-    /// The nearest, in the order in which a policy is shown them.
+    /// The nearest nodes, in the order in which a policy sees them.
     candidates: Vec<Candidate>,
 }
 
-/// The node that a candidate stands for: [`Nodes`] keeps it in the id's last bytes, which no policy sees.
+/// The node behind a candidate: [`Nodes`] keeps its number in the last bytes of the id, which no policy sees.
 pub(super) fn node_of(id: NodeId) -> u32 {
     let [.., a, b, c, d] = *id.as_bytes();
     u32::from_be_bytes([a, b, c, d])
 }
 
 impl Nodes {
-    /// The nodes as the study has them.
+    /// The nodes before any change.
     pub(super) fn new(study: &Study) -> Self {
         let weights = (0..study.nodes).map(|node| study.weights.of(node));
         Self::of(study, weights.collect(), None)
@@ -156,7 +156,7 @@ impl Nodes {
         }
     }
 
-    /// Those that a policy is asked about, in the order in which it is shown them.
+    /// The candidates, in the order in which a policy sees them.
     pub(super) fn candidates(&self) -> &[Candidate] {
         &self.candidates
     }
@@ -167,8 +167,8 @@ impl Nodes {
         self.candidates.iter().map(capacity).sum()
     }
 
-    /// What share of all copies each node would hold if they lay evenly: by weight, but no node holds two copies
-    /// of one file. By node; 0 for one that is no candidate.
+    /// The share of all copies that each node would hold if they were spread evenly: by weight, except that no
+    /// node holds two copies of one file. By node; 0 for a node that is not a candidate.
     pub(super) fn fair_shares(&self, factor: usize) -> Vec<f64> {
         let mut shares = vec![0.0; self.weights.len()];
         let mut by_weight: Vec<u32> = self.candidates.iter().map(|it| node_of(it.id)).collect();
@@ -177,7 +177,7 @@ impl Nodes {
         let most = 1.0 / factor as f64;
         let mut left = 1.0;
         let mut weight_left: u64 = by_weight.iter().map(|&node| weight(node)).sum();
-        // The heaviest first: once one is below the bound, so are all after it.
+        // The heaviest first: once one is below the bound, all later ones are too.
         for node in by_weight {
             let even = left * weight(node) as f64 / weight_left as f64;
             let share = f64::min(even, most);
@@ -194,7 +194,7 @@ mod tests {
     use super::*;
 
     fn check(text: &str, expected: &[u32]) {
-        let weights: Weights = text.parse().expect("it says weights");
+        let weights: Weights = text.parse().expect("the text describes weights");
         let found: Vec<u32> = (0..expected.len() as u32)
             .map(|node| weights.of(node))
             .collect();
@@ -217,7 +217,7 @@ mod tests {
         ] {
             let refused = text.parse::<Weights>().expect_err(text).to_string();
             assert!(
-                refused.starts_with(&format!("`{text}` says no weights")),
+                refused.starts_with(&format!("`{text}` does not describe weights")),
                 "{refused}"
             );
         }
@@ -227,7 +227,7 @@ mod tests {
         Nodes::new(&Study {
             nodes: count,
             zones: 0,
-            weights: weights.parse().expect("it says weights"),
+            weights: weights.parse().expect("the text describes weights"),
             factor: 1,
             files: 1,
             fail: Vec::new(),

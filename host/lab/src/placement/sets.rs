@@ -9,23 +9,23 @@ pub struct ReplicaSets {
     nodes: u32,
     /// Set by set, each ascending, in lexical order.
     members: Vec<u32>,
-    /// By node: where the sets begin whose first node it is; one entry more for the end.
+    /// By node: where the sets begin whose first node it is, plus one entry for the end.
     starts: Vec<usize>,
 }
 
 impl ReplicaSets {
-    /// The different ones among these sets of `size` nodes each, of `nodes` in all.
+    /// The distinct ones among these sets of `size` nodes each, out of `nodes` nodes.
     ///
     /// # Panics
-    /// When `size` is 0, or a set is not made of distinct nodes below `nodes` in ascending order.
+    /// When `size` is 0, or a set does not consist of distinct nodes below `nodes` in ascending order.
     #[must_use]
     pub fn new(size: usize, nodes: u32, sets: &[u32]) -> Self {
         assert!(size > 0, "a set of no nodes is never lost");
-        // Counted by their first node, then sorted among those with the same: most of the order for one pass.
+        // A counting sort by first node, then a sort within each group: one pass does most of the work.
         let mut starts = vec![0usize; nodes as usize + 1];
         for set in sets.chunks_exact(size) {
             let ascending = set.windows(2).all(|pair| pair[0] < pair[1]);
-            assert!(ascending, "sets are of distinct nodes, in order");
+            assert!(ascending, "a set has distinct nodes in ascending order");
             starts[set[0] as usize + 1] += 1;
         }
         for node in 0..nodes as usize {
@@ -60,7 +60,7 @@ impl ReplicaSets {
         different
     }
 
-    /// How many there are.
+    /// The number of sets.
     #[must_use]
     pub fn len(&self) -> usize {
         self.members.len() / self.size
@@ -72,24 +72,24 @@ impl ReplicaSets {
         self.members.is_empty()
     }
 
-    /// Nodes in each.
+    /// Nodes in each set.
     #[must_use]
     pub fn size(&self) -> usize {
         self.size
     }
 
-    /// Nodes in the network, those in no set included.
+    /// Nodes in the network, including those in no set.
     #[must_use]
     pub fn nodes(&self) -> u32 {
         self.nodes
     }
 
-    /// Each, ascending.
+    /// The sets, each ascending.
     pub fn iter(&self) -> std::slice::ChunksExact<'_, u32> {
         self.members.chunks_exact(self.size)
     }
 
-    /// Whether all nodes of some set are among these, which `is_failed` tells of each node.
+    /// Whether all nodes of some set have failed. `failed` and `is_failed` describe the same nodes.
     pub(super) fn any_within(&self, failed: &[u32], is_failed: impl Fn(u32) -> bool) -> bool {
         failed.iter().any(|&first| {
             let (start, end) = (self.starts[first as usize], self.starts[first as usize + 1]);
@@ -100,9 +100,9 @@ impl ReplicaSets {
     }
 }
 
-/// Sets as copyset replication makes them (Cidon et al., "Copysets", USENIX ATC 2013, section 4): the nodes are
-/// permuted `scatter_width / (size - 1)` times, rounded up, and each permutation is cut into sets; nodes that
-/// are left over at its end get none.
+/// Sets as copyset replication makes them (Cidon et al., "Copysets", USENIX ATC 2013, section 4): permutes the
+/// nodes `scatter_width / (size - 1)` times, rounded up, and cuts each permutation into sets; nodes left over at
+/// its end are in no set.
 ///
 /// # Panics
 /// When `size` is below 2.
@@ -122,7 +122,7 @@ pub fn copysets(nodes: u32, size: usize, scatter_width: u32, seed: u64) -> Repli
     ReplicaSets::new(size, nodes, &sets)
 }
 
-/// Sets drawn evenly from all there could be, one a file, as random replication makes them.
+/// Sets drawn uniformly from all possible ones, one per file, as random replication makes them.
 ///
 /// # Panics
 /// When there are fewer nodes than a set has.
@@ -141,7 +141,7 @@ pub fn random_sets(nodes: u32, size: usize, files: usize, seed: u64) -> ReplicaS
     ReplicaSets::new(size, nodes, &sets)
 }
 
-/// Draws `count` of these evenly and puts them first (Fisher and Yates). What order they were in before is no
+/// Draws `count` of these uniformly and moves them to the front (Fisher and Yates). Their previous order does not
 /// matter.
 pub(super) fn draw(order: &mut [u32], count: usize, random: &mut Draw) {
     for place in 0..count.min(order.len()) {
@@ -174,7 +174,7 @@ mod tests {
     #[test]
     fn copysets_are_as_many_as_the_paper_counts() {
         let sets = copysets(5000, 3, 10, 7);
-        // Five permutations of 1,666 sets. The chance that two are equal is one in several hundred.
+        // Five permutations of 1,666 sets. The probability that two sets are equal is one in several hundred.
         assert_eq!(sets.len(), 8330);
     }
 
@@ -189,7 +189,7 @@ mod tests {
             drawn.sort_unstable();
             *counts.entry(drawn).or_default() += 1;
         }
-        // 1,000 each; five standard deviations of a binomial are 154.
+        // 1,000 each; five standard deviations of the binomial are 154.
         assert_eq!(counts.len(), 20);
         assert!(
             counts.values().all(|count| count.abs_diff(1000) < 154),

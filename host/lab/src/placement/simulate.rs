@@ -1,4 +1,4 @@
-//! The chance that some replica set fails as a whole, by drawing failed nodes again and again.
+//! The probability that some replica set fails as a whole, estimated by drawing failed nodes repeatedly.
 
 use rayon::prelude::*;
 
@@ -6,12 +6,12 @@ use super::sets::{ReplicaSets, draw};
 use crate::sample::Draw;
 use crate::seed::derive;
 
-/// Parts that the draws are split into, each with a seed of its own: the same on any number of threads.
+/// Parts that the draws are split into, each with its own seed: the same for any number of threads.
 const PARTS: u64 = 64;
 /// Half the width, in standard deviations, of an interval that holds 95 % of a normal distribution.
 const NORMAL_95: f64 = 1.959_963_984_540_054;
 
-/// So many of so many.
+/// An estimated probability: losses out of trials.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Estimate {
     /// Draws in which some set failed as a whole.
@@ -27,8 +27,8 @@ impl Estimate {
         self.lost as f64 / self.trials as f64
     }
 
-    /// The 95 % interval of the chance (Wilson, "Probable inference, the law of succession, and statistical
-    /// inference", Journal of the American Statistical Association, 1927); it has a width even where no draw, or
+    /// The 95 % interval of the probability (Wilson, "Probable inference, the law of succession, and statistical
+    /// inference", Journal of the American Statistical Association, 1927). It has a width even if no draw, or
     /// every draw, was a loss.
     #[must_use]
     pub fn interval(&self) -> (f64, f64) {
@@ -51,7 +51,7 @@ impl Estimate {
     }
 }
 
-/// Draws `fail` failed nodes `trials` times and counts how often some set was among them as a whole.
+/// Draws `fail` failed nodes `trials` times and counts how often they include some whole set.
 #[must_use]
 pub fn simulate(sets: &ReplicaSets, fail: u32, trials: u64, seed: u64) -> Estimate {
     let lost = (0..PARTS)
@@ -112,7 +112,7 @@ mod tests {
     #[test]
     fn it_finds_what_is_counted() {
         let sets = random_sets(18, 3, 40, 5);
-        let expected = exact::chance(&sets, 5).expect("it is little work");
+        let expected = exact::chance(&sets, 5).expect("few enough combinations to count");
         let (low, high) = simulate(&sets, 5, 40_000, 6).interval();
         assert!(
             low < expected && expected < high,

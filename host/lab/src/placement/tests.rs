@@ -1,4 +1,4 @@
-//! The study of the native baseline, and of policies that do known things.
+//! The study of the native baseline, and of policies with known behaviour.
 
 use dataverse_core::policy::Kind;
 use dataverse_sandbox::{Sandbox, SandboxOptions};
@@ -20,7 +20,8 @@ fn study(nodes: u32, factor: u32) -> Study {
 }
 
 fn baseline() -> Chosen {
-    let sandbox = Sandbox::new(SandboxOptions::default()).expect("it can be made here");
+    let sandbox =
+        Sandbox::new(SandboxOptions::default()).expect("the platform supports the sandbox");
     let library = PolicyLibrary::new(sandbox, Vec::new());
     library
         .choose(Kind::Placement, BASELINE, "")
@@ -28,7 +29,7 @@ fn baseline() -> Chosen {
 }
 
 fn found(study: &Study) -> Finding {
-    let mut findings = study.run(&[baseline()]).expect("the study is sound");
+    let mut findings = study.run(&[baseline()]).expect("the study is valid");
     findings.remove(0)
 }
 
@@ -44,7 +45,7 @@ fn weighted_rendezvous_moves_what_it_must_when_a_node_doubles() {
         ..study(10, 1)
     });
     let moves = moves_of(&finding, Change::Double);
-    // From one tenth to two elevenths. Three standard deviations of what 200,000 files tell are 0.18 %.
+    // From one tenth to two elevenths. Three standard deviations over 200,000 files are 0.18 %.
     assert!((moves.least - (2.0 / 11.0 - 0.1)).abs() < 1e-12);
     assert!((moves.copies - 0.0818).abs() < 0.002, "{moves:?}");
     assert_eq!(moves.stray, 0.0);
@@ -60,7 +61,7 @@ fn weighted_rendezvous_has_no_stray_moves() {
     ] {
         let finding = found(&Study {
             zones,
-            weights: weights.parse().expect("it says weights"),
+            weights: weights.parse().expect("the text describes weights"),
             ..study(13, factor)
         });
         for moves in &finding.moves {
@@ -95,7 +96,7 @@ fn zones_are_spread_as_widely_as_can_be() {
 #[test]
 fn balance_and_sets_are_those_of_an_even_draw() {
     let finding = found(&study(10, 1));
-    // 2,000 files a node: a standard deviation of 42, and the greatest of ten about 1.5 of those above.
+    // 2,000 files per node: a standard deviation of 42, and the greatest of ten is about 1.5 of those above.
     let balance = finding.balance;
     assert!(
         (0.01..0.04).contains(&balance.coefficient_of_variation),
@@ -104,7 +105,7 @@ fn balance_and_sets_are_those_of_an_even_draw() {
     assert!((1.01..1.08).contains(&balance.max_over_mean), "{balance:?}");
     assert!((0.92..0.99).contains(&balance.min_over_mean), "{balance:?}");
     assert_eq!(finding.replica_sets, 10);
-    // Every one of the C(10, 3) sets is some file's.
+    // Every one of the C(10, 3) sets holds some file.
     assert_eq!(found(&study(10, 3)).replica_sets, 120);
 }
 

@@ -1,14 +1,14 @@
-//! `Axis`: what a chart's axis means, from where to where it goes, and where it is marked.
+//! `Axis`: the meaning, range and tick marks of a chart's axis.
 
 use super::text::{number, short};
 
-/// Marks that an axis has about.
+/// The approximate number of tick marks of an axis.
 const MARKS: f64 = 5.0;
-/// From this ratio of the greatest to the least value on, an axis of given values is logarithmic.
+/// An axis over given values is logarithmic from this ratio of the greatest to the least value.
 const LOGARITHMIC_FROM: f64 = 10.0;
-/// Part of an axis that stays free beyond the first and last given value.
+/// Fraction of an axis that stays free beyond the first and last given value.
 const EDGE: f64 = 0.04;
-/// Characters of a mark at most.
+/// Maximum number of characters of a tick label.
 const MARK_CHARS_MAX: usize = 12;
 
 /// An axis.
@@ -16,15 +16,15 @@ const MARK_CHARS_MAX: usize = 12;
 pub(super) struct Axis {
     /// What it means, with its unit.
     pub(super) label: String,
-    /// Its lower and upper end, as places.
+    /// Its lower and upper end, in plotting coordinates.
     pub(super) ends: (f64, f64),
-    /// Places that are marked, and the marks.
+    /// Positions of the tick marks, and their labels.
     pub(super) marks: Vec<(f64, String)>,
     logarithmic: bool,
 }
 
 impl Axis {
-    /// An axis over these values with marks at round numbers; from zero where that wastes little of it.
+    /// An axis over these values with ticks at round numbers; it starts at zero where that wastes little space.
     pub(super) fn over(label: &str, values: impl Iterator<Item = f64> + Clone) -> Self {
         let (low, high) = ends(values.clone());
         let whole = are_whole(values);
@@ -61,7 +61,7 @@ impl Axis {
         }
     }
 
-    /// A logarithmic axis over these values, all above zero, marked at powers of ten.
+    /// A logarithmic axis over these values, all above zero, with ticks at powers of ten.
     pub(super) fn decades(label: &str, values: impl Iterator<Item = f64>) -> Self {
         let (low, high) = ends(values.filter(|value| *value > 0.0));
         let (low, high) = (
@@ -86,7 +86,7 @@ impl Axis {
         }
     }
 
-    /// An axis marked at these values, in ascending order; logarithmic when they span much.
+    /// An axis with ticks at these values, in ascending order; logarithmic if they span a wide range.
     pub(super) fn at(label: &str, values: &[(f64, String)]) -> Self {
         let (low, high) = ends(values.iter().map(|it| it.0));
         let logarithmic = low > 0.0 && high / low >= LOGARITHMIC_FROM;
@@ -108,7 +108,7 @@ impl Axis {
         }
     }
 
-    /// An axis of things that have no order, at 0, 1, 2 and so on.
+    /// An axis of unordered things, at 0, 1, 2 and so on.
     pub(super) fn named(label: &str, names: &[String], chars: usize) -> Self {
         let last = names.len() as f64 - 0.5;
         Self {
@@ -121,7 +121,7 @@ impl Axis {
         }
     }
 
-    /// Where this value lies.
+    /// The position of this value.
     pub(super) fn place(&self, value: f64) -> f64 {
         if self.logarithmic {
             value.log10()
@@ -130,13 +130,13 @@ impl Axis {
         }
     }
 
-    /// The mark at this place.
+    /// The tick label at this position.
     pub(super) fn mark(&self, place: f64) -> String {
         let found = self.marks.iter().find(|it| it.0 == place);
         found.map_or_else(String::new, |it| it.1.clone())
     }
 
-    /// Leaves out marks that would touch the one before on an axis of so many pixels.
+    /// Leaves out tick labels that would overlap on an axis of `pixels` pixels.
     pub(super) fn thinned(mut self, pixels: f64, pixels_a_char: f64) -> Self {
         let scale = pixels / (self.ends.1 - self.ends.0);
         let mut free_from = f64::NEG_INFINITY;
@@ -161,7 +161,7 @@ fn ends(values: impl Iterator<Item = f64>) -> (f64, f64) {
     if low > high { (0.0, 1.0) } else { (low, high) }
 }
 
-/// Something around a single value.
+/// A range around a single value.
 fn around(value: f64) -> (f64, f64) {
     if value == 0.0 {
         return (0.0, 1.0);
@@ -170,7 +170,7 @@ fn around(value: f64) -> (f64, f64) {
     (value - half, value + half)
 }
 
-/// Whether an axis of these values has no use for marks between whole numbers.
+/// Whether the values are whole numbers, so that ticks between whole numbers make no sense.
 fn are_whole(mut values: impl Iterator<Item = f64> + Clone) -> bool {
     let (low, high) = ends(values.clone());
     high - low >= 2.0 && values.all(|value| value.fract() == 0.0)
@@ -186,7 +186,7 @@ fn round_marks(low: f64, high: f64, whole: bool) -> Vec<(f64, String)> {
     let step = steps.into_iter().find(fits).unwrap_or(rough);
     let first = (low / step).ceil() as i64;
     let last = (high / step).floor() as i64;
-    // Bounded whatever the ends are.
+    // Bounded, whatever the ends are.
     (first..=last)
         .take(4 * MARKS as usize)
         .map(|count| {

@@ -1,7 +1,7 @@
-//! The one place that knows how drawings are made: sizes, styles, and the frame around what plotters draws.
+//! Canvas basics: sizes, styles, and the SVG frame around what plotters draws. No other module knows them.
 //!
-//! plotters draws on whole points. So a drawing is made with eight points to a pixel, and its frame scales it to
-//! the place that there is.
+//! plotters draws on whole points, so a drawing has eight points per pixel, and its frame scales it to the
+//! available space.
 
 use plotters::coord::Shift;
 use plotters::prelude::{DrawingArea, DrawingAreaErrorKind, IntoDrawingArea as _, SVGBackend};
@@ -10,27 +10,27 @@ use plotters::style::{Color as _, IntoFont as _, RGBColor, ShapeStyle, TextStyle
 use super::palette;
 use super::text::escaped;
 
-/// Points to a pixel.
+/// Points per pixel.
 const POINTS: f64 = 8.0;
-/// Pixels of text from line to line are about this; letters are about half as wide.
+/// Approximate line height in pixels; letters are about half as wide.
 pub(super) const TEXT_PIXELS: f64 = 13.0;
 /// Pixels of one letter on average.
 pub(super) const LETTER_PIXELS: f64 = 7.6;
 
-/// What is drawn on.
+/// The surface to draw on.
 pub(super) type Canvas<'a> = DrawingArea<SVGBackend<'a>, Shift>;
-/// What drawing ends with.
+/// The result of drawing.
 pub(super) type Drawn = Result<(), DrawingAreaErrorKind<std::io::Error>>;
 
 /// A drawing for a page or a file.
 #[derive(Clone, Debug)]
 pub(super) struct Drawing {
-    /// What plotters drew, without its frame.
+    /// The output of plotters, without its frame.
     inside: String,
     size: (f64, f64),
 }
 
-/// So many pixels, in points.
+/// Converts pixels to points.
 pub(super) fn points(pixels: f64) -> i32 {
     (pixels * POINTS).round() as i32
 }
@@ -60,7 +60,7 @@ pub(super) fn text(colour: RGBColor) -> TextStyle<'static> {
 }
 
 impl Drawing {
-    /// Lets `draw` draw on so many pixels.
+    /// Calls `draw` with a canvas of this many pixels.
     pub(super) fn new(
         (width, height): (f64, f64),
         draw: impl FnOnce(&Canvas<'_>) -> Drawn,
@@ -70,7 +70,7 @@ impl Drawing {
         let area = SVGBackend::with_string(&mut svg, (size[0], size[1])).into_drawing_area();
         draw(&area)
             .and_then(|()| area.present())
-            .expect("a string takes all that is drawn");
+            .expect("drawing to a string never fails");
         drop(area);
         let inside = svg.split_once('>').map_or("", |(_, rest)| rest);
         let inside = inside.trim_end().trim_end_matches("</svg>");
@@ -80,12 +80,12 @@ impl Drawing {
         }
     }
 
-    /// As a part of a page.
+    /// As part of a page.
     pub(super) fn in_page(&self, id: &str, title: &str, description: &str) -> String {
         self.framed(id, title, description, "", "")
     }
 
-    /// As a file of its own.
+    /// As a stand-alone file.
     pub(super) fn alone(&self, title: &str, description: &str) -> String {
         let paper = format!(
             "<style>svg{{font-family:system-ui,sans-serif}}{}</style><rect width=\"100%\" height=\"100%\" \

@@ -1,4 +1,4 @@
-//! `Chart`: lines over two axes, each with its name beside its end.
+//! `Chart`: lines over two axes, each with its name next to its end.
 
 use plotters::chart::ChartContext;
 use plotters::coord::cartesian::Cartesian2d;
@@ -19,20 +19,20 @@ use super::text::{plain, short};
 
 const WIDTH: f64 = 450.0;
 const HEIGHT: f64 = 290.0;
-/// Height of a title, and its letters at most.
+/// Height of a title in pixels.
 const TITLE: f64 = 26.0;
 const TITLE_CHARS_MAX: usize = 60;
-/// Lines of one chart; more can't be told apart.
+/// Maximum number of lines in one chart; more can't be told apart.
 pub(super) const LINES_MAX: usize = 12;
-/// Points of a line from which on it goes without marks and whiskers.
+/// Maximum number of points of a line that still gets marks and whiskers.
 const MARKED_POINTS_MAX: usize = 24;
-/// Points of a line that are drawn; of more, every so many-th is.
+/// Maximum number of points drawn per line; of more, every n-th is drawn.
 const DRAWN_POINTS_MAX: usize = 600;
-/// Part of the axis over which whiskers of one value are spread.
+/// Fraction of the axis over which the whiskers at one value are spread.
 const ASIDE: f64 = 0.03;
-/// Letters of what the upright axis means.
+/// Maximum letters in the label of the vertical axis.
 const LABEL_CHARS_MAX: usize = 36;
-/// Letters of a name beside its line.
+/// Maximum letters in the name next to a line.
 const NAME_CHARS_MAX: usize = 17;
 
 /// How the points of a line are joined.
@@ -42,7 +42,7 @@ pub(super) enum Joined {
     Straight,
     /// The value holds until the next point.
     Steps,
-    /// Not at all: what is between two points means nothing.
+    /// Not at all: values between two points have no meaning.
     Apart,
 }
 
@@ -51,7 +51,7 @@ pub(super) enum Joined {
 pub(super) struct Line {
     /// Its name.
     pub(super) name: String,
-    /// Its number, which tells its colour and mark: the same in every chart of a report.
+    /// Its number, which determines its colour and mark: the same in every chart of a report.
     pub(super) number: usize,
     /// `x`, `y` and half the width of the interval of `y`; `x` ascending.
     pub(super) points: Vec<(f64, f64, Option<f64>)>,
@@ -63,15 +63,15 @@ pub(super) struct Chart {
     pub(super) x: Axis,
     pub(super) y: Axis,
     pub(super) joined: Joined,
-    /// Written above it, for a chart that stands alone.
+    /// Written above a stand-alone chart.
     pub(super) title: Option<String>,
-    /// At most [`LINES_MAX`] are drawn.
+    /// At most [`LINES_MAX`] of them are drawn.
     pub(super) lines: Vec<Line>,
 }
 
 type Axes<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<Places, Places>>;
 
-/// An axis as plotters sees it: places, those with a mark known.
+/// An axis as plotters sees it: positions, some of which have a tick label.
 struct Places {
     ends: (f64, f64),
     marked: Vec<f64>,
@@ -109,13 +109,13 @@ impl Ranged for Places {
 }
 
 impl Chart {
-    /// The drawing of it.
+    /// Draws it.
     pub(super) fn drawing(&self) -> Drawing {
         let above = self.title.as_ref().map_or(0.0, |_| TITLE);
         Drawing::new((WIDTH, HEIGHT + above), |canvas| self.draw(canvas, above))
     }
 
-    /// Which lines hide each other, in a sentence; empty when none do.
+    /// A sentence about lines hidden under others; empty if there are none.
     pub(super) fn hidden(&self) -> String {
         let shown: Vec<&Line> = self.shown().collect();
         let is_hidden = |place: usize| {
@@ -128,8 +128,8 @@ impl Chart {
         let names: Vec<&str> = hidden.map(|place| shown[place].name.as_str()).collect();
         match names[..] {
             [] => String::new(),
-            [one] => format!(" {one} lies under a line that is the same."),
-            _ => format!(" {} lie under lines that are the same.", names.join(", ")),
+            [one] => format!(" {one} is hidden under an identical line."),
+            _ => format!(" {} are hidden under identical lines.", names.join(", ")),
         }
     }
 
@@ -190,7 +190,7 @@ impl Chart {
             .map(|(_, &(x, y, half))| (self.x.place(x), self.y.place(y), half));
         let mut kept: Vec<(f64, f64, Option<f64>)> = kept.collect();
         if few && kept.iter().any(|it| it.2.is_some()) && self.joined == Joined::Straight {
-            // A little beside each other, so that whiskers don't hide each other.
+            // Slightly apart, so that whiskers don't hide each other.
             let lines = self.lines.len().min(LINES_MAX) as f64;
             let aside = (line.number as f64 + 0.5) / lines - 0.5;
             let width = (self.x.ends.1 - self.x.ends.0) * ASIDE;
@@ -221,7 +221,7 @@ impl Chart {
         Ok(())
     }
 
-    /// The intervals, unless they are too small to be seen.
+    /// Draws the intervals that are large enough to be visible.
     fn draw_whiskers(
         &self,
         axes: &mut Axes<'_, '_>,
@@ -247,7 +247,7 @@ impl Chart {
         Ok(())
     }
 
-    /// Names the lines at their ends, one below the other where they would overlap.
+    /// Writes the lines' names at their ends, one below the other where they would overlap.
     fn draw_names(&self, canvas: &Canvas<'_>, axes: &Axes<'_, '_>) -> Drawn {
         let (across, down) = axes.plotting_area().get_pixel_range();
         let (edge, bottom) = (across.end, down.end);
@@ -285,7 +285,7 @@ impl Chart {
     }
 }
 
-/// What lies within the intervals of a line of many points.
+/// The area within the intervals of a line with many points.
 fn band(points: &[(f64, f64, Option<f64>)], colour: RGBColor) -> Polygon<(f64, f64)> {
     let edge = |sign: f64| {
         points
@@ -307,7 +307,7 @@ fn steps(whole: &[(f64, f64)]) -> Vec<(f64, f64)> {
     path
 }
 
-/// One of four shapes, so that lines are told apart without colour as well.
+/// Draws one of four shapes, so that lines can be told apart without colour.
 pub(super) fn draw_mark(canvas: &Canvas<'_>, (x, y): (i32, i32), number: usize) -> Drawn {
     let colour = line_colour(number);
     let style = filled(colour, 1.0);
@@ -323,7 +323,7 @@ pub(super) fn draw_mark(canvas: &Canvas<'_>, (x, y): (i32, i32), number: usize) 
     }
 }
 
-/// Moves ascending heights apart by `gap`, none below `bottom` as long as there is room above.
+/// Moves ascending heights apart by `gap`; none goes below `bottom` as long as there is space above.
 fn set_apart(heights: &mut [i32], gap: i32, bottom: i32) {
     let mut least = 0;
     for height in heights.iter_mut() {
@@ -374,7 +374,7 @@ mod tests {
         assert_eq!(hidden(vec![line("a", 1.0), line("b", 0.5)]), "");
         assert_eq!(
             hidden(vec![line("a", 1.0), line("b", 0.5), line("c", 1.0)]),
-            " a lies under a line that is the same."
+            " a is hidden under an identical line."
         );
     }
 

@@ -1,4 +1,4 @@
-//! `Dots`: one number of several things, one below the other, each with its interval.
+//! `Dots`: one number of several entries, one below the other, each with its interval.
 
 use plotters::element::{PathElement, Text};
 use plotters::style::text_anchor::{HPos, Pos, VPos};
@@ -12,21 +12,21 @@ use super::text::{plain, short};
 const WIDTH: f64 = 450.0;
 const ROW: f64 = 26.0;
 const TOP: f64 = 10.0;
-/// Room below the rows: marks and what the axis means.
+/// Space below the rows: ticks and the axis label.
 const BOTTOM: f64 = 46.0;
-/// Letters of a name at most.
+/// Maximum letters of a name.
 const NAME_CHARS_MAX: usize = 22;
 
-/// One number of several things.
+/// One number of several entries.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Dots {
     pub(super) x: Axis,
-    /// Name, number of its colour, value, and half the width of its interval.
+    /// Name, colour number, value, and half the width of the interval.
     pub(super) rows: Vec<(String, usize, f64, Option<f64>)>,
 }
 
 impl Dots {
-    /// The drawing of it.
+    /// Draws it.
     pub(super) fn drawing(&self) -> Drawing {
         let height = TOP + ROW * self.rows.len() as f64 + BOTTOM;
         Drawing::new((WIDTH, height), |canvas| self.draw(canvas))

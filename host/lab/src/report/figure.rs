@@ -1,28 +1,28 @@
-//! A figure of the page: a drawing, what it shows, and its numbers to read and to save.
+//! `Figure`: a drawing on the page, its caption, and its numbers to read and to save.
 
 use super::canvas::Drawing;
 use super::text::{csv_link, escaped};
 
-/// Rows of numbers that the page shows; the file to save has all.
+/// Maximum number of rows that the page shows; the saved file has all.
 const ROWS_SHOWN_MAX: usize = 120;
 
 /// A drawing and its numbers.
 pub(super) struct Figure {
     /// What it shows, in a few words.
     pub(super) title: String,
-    /// What one has to know to read it; empty when nothing.
+    /// What a reader needs to know to understand it; may be empty.
     pub(super) caption: String,
-    /// What it shows, for who does not see it.
+    /// A text alternative for readers who can't see it.
     pub(super) description: String,
     pub(super) drawing: Drawing,
-    /// Heads of the columns of numbers.
+    /// Column headings of the numbers.
     pub(super) head: Vec<String>,
     /// All numbers.
     pub(super) rows: Vec<Vec<String>>,
 }
 
 impl Figure {
-    /// As a part of the page; `number` is no other figure's.
+    /// Renders it as part of the page; `number` is unique among the figures.
     pub(super) fn html(&self, number: usize) -> String {
         let id = format!("figure-{number}");
         let caption = match self.caption.as_str() {
@@ -38,14 +38,14 @@ impl Figure {
     }
 }
 
-/// The numbers of something, folded: a table, and a link to save them all.
+/// Renders numbers as a collapsed table with a link to save them all.
 pub(super) fn numbers(title: &str, head: &[String], rows: &[Vec<String>]) -> String {
     let mut all = vec![head.to_vec()];
     all.extend(rows.iter().cloned());
     let left_out = rows.len().saturating_sub(ROWS_SHOWN_MAX);
     let more = match left_out {
         0 => String::new(),
-        count => format!(" <span>{count} more rows are in the file.</span>"),
+        count => format!(" <span>The file has {count} more rows.</span>"),
     };
     let shown = &rows[..rows.len() - left_out];
     format!(
@@ -55,10 +55,10 @@ pub(super) fn numbers(title: &str, head: &[String], rows: &[Vec<String>]) -> Str
     )
 }
 
-/// A plain table that scrolls by itself where it is too wide.
+/// Renders a plain table that scrolls horizontally when it is too wide.
 pub(super) fn table(name: &str, head: &[String], rows: &[Vec<String>]) -> String {
     let cells = |row: &[String]| -> String {
-        let (first, rest) = row.split_first().expect("a row has a first column");
+        let (first, rest) = row.split_first().expect("every row has a first column");
         let rest: String = rest
             .iter()
             .map(|it| format!("<td>{}</td>", escaped(it)))
@@ -75,7 +75,7 @@ pub(super) fn table(name: &str, head: &[String], rows: &[Vec<String>]) -> String
     )
 }
 
-/// What scrolls by itself where it is too wide, by keyboard as well.
+/// Wraps content that scrolls horizontally when it is too wide, by keyboard as well.
 pub(super) fn scrolling(name: &str, inside: &str) -> String {
     let name = escaped(name);
     format!(

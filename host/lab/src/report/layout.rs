@@ -1,15 +1,15 @@
-//! Where the nodes of a network are drawn: where its file says, or where springs push them.
+//! The positions of a network's nodes in a drawing: from its file, or by a force-directed layout.
 
 use crate::measures::NetworkLoad;
 
-/// Nodes up to which springs are tried; more lie on a spiral.
+/// Maximum number of nodes for a force-directed layout; larger networks are drawn as a spiral.
 const SPRINGS_MAX: usize = 400;
-/// Rounds of pushing.
+/// Iterations of the layout.
 const ROUNDS: u32 = 250;
-/// The angle by which a sunflower turns from seed to seed, in radians.
+/// The angle between successive seeds of a sunflower, in radians.
 const GOLDEN_ANGLE: f64 = 2.399_963_229_728_653;
 
-/// Places of the nodes, within 0 to 1 both ways, y downwards, and how wide the whole is for its height.
+/// Positions of the nodes, from 0 to 1 in both directions, y pointing down, and the ratio of width to height.
 pub(super) fn places(network: &NetworkLoad) -> (Vec<(f64, f64)>, f64) {
     let given: Option<Vec<(f64, f64)>> = network.nodes.iter().map(|node| node.position).collect();
     let given = given.filter(|places| {
@@ -32,7 +32,7 @@ fn distinct(places: &[(f64, f64)]) -> usize {
     bits.len()
 }
 
-/// North is up, and a degree of longitude is as wide as in the middle of the map.
+/// North is up; a degree of longitude is as wide as in the middle of the map.
 fn on_a_map(places: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
     let are_degrees = places
         .iter()
@@ -46,8 +46,8 @@ fn on_a_map(places: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
     places.into_iter().map(|(x, y)| (x * narrow, -y)).collect()
 }
 
-/// Moved and scaled into 0 to 1, and the ratio of width to height; neither side is drawn much longer than the
-/// other.
+/// Moves and scales the positions into 0 to 1 and returns the ratio of width to height, which is bounded in both
+/// directions.
 fn fitted(places: Vec<(f64, f64)>) -> (Vec<(f64, f64)>, f64) {
     let range = |of: fn(&(f64, f64)) -> f64| {
         let all = places.iter().map(of);
@@ -78,14 +78,14 @@ fn sunflower(count: usize) -> Vec<(f64, f64)> {
     (0..count).map(seed).collect()
 }
 
-/// Linked nodes pull each other and all nodes push each other away, from a circle on, in ever smaller steps
-/// (Fruchterman and Reingold, "Graph drawing by force-directed placement", Software: Practice and Experience,
-/// 1991). Nothing is drawn at random.
+/// Linked nodes attract and all nodes repel each other, starting from a circle, in ever smaller steps (Fruchterman
+/// and Reingold, "Graph drawing by force-directed placement", Software: Practice and Experience, 1991).
+/// Deterministic: nothing is random.
 fn springs(network: &NetworkLoad) -> Vec<(f64, f64)> {
     let count = network.nodes.len();
     let turn = std::f64::consts::TAU / count.max(1) as f64;
     let on_circle = |node: usize| {
-        // Not quite a circle, so that no two pushes cancel out for ever.
+        // Not quite a circle, so that repulsions never cancel out exactly.
         let radius = 0.5 + 0.01 * (node % 7) as f64;
         (
             radius * libm::cos(turn * node as f64),
@@ -117,7 +117,7 @@ fn springs(network: &NetworkLoad) -> Vec<(f64, f64)> {
     places
 }
 
-/// Pushes two nodes from each other by this function of how far they are apart.
+/// Pushes two nodes apart by this function of their distance.
 fn push(
     pushes: &mut [(f64, f64)],
     places: &[(f64, f64)],
@@ -191,7 +191,8 @@ mod tests {
             node.position = Some(position);
         }
         let (places, ratio) = places(&network);
-        // North is up, and ten degrees of longitude are less than half as long as ten of latitude up there.
+        // North is up, and at that latitude ten degrees of longitude are less than half as long as ten of
+        // latitude.
         assert_eq!(places, [(0.0, 1.0), (1.0, 1.0), (0.0, 0.0)]);
         assert_eq!(ratio, 0.9);
     }

@@ -1,10 +1,10 @@
-//! What was run: the experiment and all that one needs to run it again.
+//! The section on what was run: the experiment and everything needed to run it again.
 
 use super::figure::table;
 use super::text::{escaped, number};
 use crate::results::{AssertionOutcome, Results, shown, shown_point};
 
-/// In a sentence: what was compared, how often and by what.
+/// One sentence: what was compared, how often and from which seed.
 pub(super) fn summary(results: &Results) -> String {
     let plan = &results.plan;
     let count = |number: usize, what: &str| {
@@ -25,7 +25,7 @@ pub(super) fn summary(results: &Results) -> String {
     let stopped = if results.complete {
         ""
     } else {
-        " It was stopped before its end."
+        " It was stopped early."
     };
     let entries = if plan.compare.len() == 1 {
         "1 entry".to_owned()
@@ -40,7 +40,7 @@ pub(super) fn summary(results: &Results) -> String {
     escaped(&sentence)
 }
 
-/// The section of all that made the results.
+/// The section on everything that produced the results.
 pub(super) fn html(results: &Results) -> String {
     let plan = &results.plan;
     let row = |name: &str, value: String| vec![name.to_owned(), value];
@@ -87,7 +87,7 @@ pub(super) fn html(results: &Results) -> String {
             )
         })
         .collect();
-    let digest_head = ["What went in", "BLAKE3"].map(str::to_owned);
+    let digest_head = ["Input", "BLAKE3"].map(str::to_owned);
     let digests = if digests.is_empty() {
         String::new()
     } else {
@@ -100,7 +100,7 @@ pub(super) fn html(results: &Results) -> String {
     )
 }
 
-/// The notes as a list; empty when there are none.
+/// The notes as a list; empty if there are none.
 pub(super) fn notes(results: &Results) -> String {
     let notes: String = results
         .notes
@@ -114,7 +114,7 @@ pub(super) fn notes(results: &Results) -> String {
     }
 }
 
-/// What was expected and whether it holds; empty when nothing was.
+/// The assertions and whether they hold; empty if there are none.
 pub(super) fn expectations(results: &Results) -> String {
     let rows: String = (results.expectations.iter())
         .map(|it| {
@@ -144,7 +144,7 @@ pub(super) fn expectations(results: &Results) -> String {
     super::figure::scrolling("Expectations", &table)
 }
 
-/// The runs that failed and why; empty when none did.
+/// The runs that failed, and why; empty if none did.
 pub(super) fn failures(results: &Results) -> String {
     let mut rows = Vec::new();
     for cell in &results.cells {

@@ -1,10 +1,14 @@
-//! The report: what an experiment yielded, as one page that needs nothing else, and charts as files.
+//! The report: the results of an experiment as one self-contained page, and charts as files.
 //!
-//! The page loads nothing and runs nothing: its style, its drawings and the files to save are in it, and it tells
-//! the browser to fetch nothing for it. Every name in it may come from a stranger and is escaped. It is
-//! well-formed XML, so that a mistake in that is found by any reader of XML.
+//! `html` takes [`Results`] and builds the page section by section: tables (`table`), charts of measures (`sweep`)
+//! and of distributions (`series`), drawings of the network (`network`), and what was run (`made`). `chart`,
+//! `dots`, `axis`, `canvas` and `palette` draw; `text` escapes and formats.
 //!
-//! It reads results and computes nothing but where things are drawn.
+//! The page loads nothing and runs nothing: its style, drawings and files to save are embedded, and its content
+//! security policy forbids the browser to fetch anything for it. Any name in it may come from a stranger and is
+//! escaped. It is well-formed XML, so any XML reader finds a mistake in that.
+//!
+//! The report never computes results; it only decides how to draw them.
 
 mod axis;
 mod canvas;
@@ -27,9 +31,9 @@ use figure::Figure;
 use text::{escaped, number};
 
 const STYLE: &str = include_str!("page.css");
-/// Figures of a section that are shown at once; the others are folded.
+/// Figures of a section that are visible immediately; the others are collapsed.
 const SHOWN_MAX: usize = 6;
-/// Values of an axis up to which each is marked.
+/// Maximum number of values of an axis that all get a tick label.
 const MARKED_VALUES_MAX: usize = 14;
 
 /// One line of a chart.
@@ -41,7 +45,7 @@ pub struct Curve {
     pub points: Vec<(f64, f64)>,
 }
 
-/// A chart of these curves, as an SVG file. At most twelve are drawn. What the axes mean is told with the unit.
+/// A chart of these curves, as an SVG file. At most twelve are drawn. The axis labels include the units.
 #[must_use]
 pub fn curves_svg(title: &str, x_axis: &str, y_axis: &str, curves: &[Curve]) -> String {
     let all = || curves.iter().flat_map(|curve| &curve.points);
@@ -78,11 +82,11 @@ pub fn curves_svg(title: &str, x_axis: &str, y_axis: &str, curves: &[Curve]) -> 
 struct Section {
     id: &'static str,
     name: &'static str,
-    /// Empty when there is nothing to show.
+    /// Empty if there is nothing to show.
     body: String,
 }
 
-/// The page of these results.
+/// Renders the page of these results.
 #[must_use]
 pub fn html(results: &Results) -> String {
     let mut number = 0;
@@ -163,11 +167,11 @@ fn in_numbers(results: &Results) -> String {
     }
     let several = results.plan.compare.len() > 1;
     let how = if several {
-        "Means over the repetitions with half their 95 % Student-t interval; below, the paired difference from the \
-         baseline, coloured where its interval leaves zero out. The rank beside a mean is a range where the \
-         repetitions can't tell entries apart; those that may be the best are dark."
+        "Means over the repetitions, ± half of the 95 % Student-t interval; below, the paired difference from the \
+         baseline, coloured where its interval excludes zero. The rank next to a mean is a range where the \
+         repetitions cannot tell entries apart; entries that may be the best are dark."
     } else {
-        "Means over the repetitions with half their 95 % Student-t interval."
+        "Means over the repetitions, ± half of the 95 % Student-t interval."
     };
     format!("<p class=\"hint\">{how}</p>{}", table::html(results))
 }
@@ -178,13 +182,13 @@ fn drawn(plots: &str, results: &Results) -> String {
     }
     let repetitions = results.plan.repetitions;
     let which = if repetitions > 1 || results.points().len() > 1 {
-        " Drawn are the sweep's first point and the first repetition."
+        " The drawings show the first point of the sweep and the first repetition."
     } else {
         ""
     };
     format!(
-        "<p class=\"hint\">A node's area is the reads it answered, a link's width the bytes it carried; all drawings \
-         have one scale.{which}</p>{}{plots}",
+        "<p class=\"hint\">A node's area shows the reads it answered, a link's width the bytes it carried. All drawings \
+         have the same scale.{which}</p>{}{plots}",
         network::zones(results)
     )
 }

@@ -1,4 +1,4 @@
-//! The network with what its parts had to do: one drawing an entry, all to one scale.
+//! Drawings of the network and its load: one per entry, all to the same scale.
 
 use dataverse_core::plural::plural;
 use plotters::element::{Circle, PathElement, Text};
@@ -16,20 +16,20 @@ use crate::results::{AssertionOutcome, Results};
 
 const WIDTH: f64 = 450.0;
 const MARGIN: f64 = 26.0;
-/// Entries whose network is drawn, at most.
+/// Maximum number of entries whose network is drawn.
 const ENTRIES_MAX: usize = 8;
-/// Nodes up to which names are written.
+/// Maximum number of nodes that get their names written.
 const NAMED_NODES_MAX: usize = 60;
-/// Letters of a name.
+/// Maximum letters of a name.
 const NAME_CHARS_MAX: usize = 12;
-/// Links that are drawn; of more, those that carried most.
+/// Maximum number of links drawn; of more, those that carried the most.
 const LINKS_MAX: usize = 3000;
-/// Widest link and, for few nodes, greatest and smallest radius of one; in pixels.
+/// Width of the widest link and, for few nodes, the greatest and smallest radius of a node; in pixels.
 const LINK_PIXELS_MAX: f64 = 7.0;
 const RADIUS_MAX: f64 = 15.0;
 const RADIUS_MIN: f64 = 3.0;
 
-/// What the greatest node and link of all drawings are drawn as.
+/// The load of the busiest node and link in any drawing, which get the maximum size.
 #[derive(Clone, Copy, Debug)]
 struct Scale {
     served: u64,
@@ -81,7 +81,7 @@ fn greatest(numbers: impl Iterator<Item = u64>) -> u64 {
     numbers.max().unwrap_or(0).max(1)
 }
 
-/// The zones, as a line under the drawings says them; empty without zones or with more than can be told apart.
+/// The legend of the zones below the drawings; empty without zones, or with too many to tell apart.
 pub(super) fn zones(results: &Results) -> String {
     let first = results
         .cells
@@ -191,7 +191,7 @@ fn draw(
     draw_links(canvas, network, scale, at)?;
     let zones = zones_of(network);
     let smaller = libm::sqrt(40.0 / network.nodes.len().max(40) as f64);
-    // Area, not radius, tells how much was served.
+    // The area, not the radius, is proportional to the reads served.
     let radius = |served: u64| {
         let share = libm::sqrt(served as f64 / scale.served as f64);
         (RADIUS_MIN + (RADIUS_MAX - RADIUS_MIN) * share) * smaller.max(0.25)
@@ -256,7 +256,7 @@ fn draw_links(
     Ok(())
 }
 
-/// Writes a name beside its node where nothing is yet, or not at all.
+/// Writes a name next to its node where there is free space, or not at all.
 fn draw_name(
     canvas: &Canvas<'_>,
     name: &str,

@@ -1,11 +1,11 @@
-//! The colours of drawings: told apart by people who see few colours, on light and on dark.
+//! The colours of the drawings, which colour-blind readers can tell apart, on light and on dark backgrounds.
 //!
-//! A drawing is made in the light colours. Where it is shown on dark, style rules put the dark ones in their
-//! place, so that a drawing needs no rules to be right on paper or in another program.
+//! A drawing uses the light colours. Where it is shown on a dark background, style rules replace them by the dark
+//! ones, so that a drawing needs no rules to look right on paper or in another program.
 
 use plotters::style::RGBColor;
 
-/// A colour, on light and on dark.
+/// A colour, for light and for dark backgrounds.
 struct Tone {
     light: RGBColor,
     dark: RGBColor,
@@ -18,8 +18,8 @@ const fn tone(light: (u8, u8, u8), dark: (u8, u8, u8)) -> Tone {
     }
 }
 
-/// The hues of Okabe and Ito ("Color universal design", 2008) and two more, those that are too light for white paper darkened
-/// until they contrast with it by 3 to 1, and all of them lightened for dark paper.
+/// The hues of Okabe and Ito ("Color universal design", 2008) and two more. Those too light for white paper are
+/// darkened until their contrast with it is 3 to 1, and all are lightened for dark paper.
 const LINES: [Tone; 8] = [
     tone((0x00, 0x72, 0xB2), (0x5A, 0xB0, 0xEC)),
     tone((0xD5, 0x5E, 0x00), (0xFF, 0x8F, 0x4A)),
@@ -36,30 +36,30 @@ const RULE: Tone = tone((0xDF, 0xE3, 0xE8), (0x38, 0x3F, 0x47));
 const LINK: Tone = tone((0x8E, 0x99, 0xA5), (0x6C, 0x77, 0x83));
 const PAPER: Tone = tone((0xFE, 0xFE, 0xFE), (0x16, 0x1A, 0x1F));
 
-/// Of text.
+/// The colour of text.
 pub(super) const INK_COLOUR: RGBColor = INK.light;
-/// Of text and strokes that stand back.
+/// The colour of less important text and strokes.
 pub(super) const MUTED_COLOUR: RGBColor = MUTED.light;
-/// Of lines that guide the eye.
+/// The colour of grid lines.
 pub(super) const RULE_COLOUR: RGBColor = RULE.light;
-/// Of links between nodes.
+/// The colour of links between nodes.
 pub(super) const LINK_COLOUR: RGBColor = LINK.light;
-/// Of what everything is drawn on.
+/// The colour of the background.
 pub(super) const PAPER_COLOUR: RGBColor = PAPER.light;
-/// Lines that are told apart by colour and mark.
+/// The number of lines that differ in colour and mark.
 pub(super) const LINES_TOLD_APART: usize = LINES.len();
 
-/// Of the line with this number; they begin anew after [`LINES_TOLD_APART`].
+/// The colour of the line with this number; colours repeat after [`LINES_TOLD_APART`].
 pub(super) const fn line_colour(number: usize) -> RGBColor {
     LINES[number % LINES.len()].light
 }
 
-/// A colour as in a drawing: plotters writes them so, and the rules below look for them so.
+/// A colour as plotters writes it, which the rules below search for.
 fn written(colour: RGBColor) -> String {
     format!("#{:02X}{:02X}{:02X}", colour.0, colour.1, colour.2)
 }
 
-/// The style rules that turn a drawing dark where its reader wants that, but not on paper.
+/// Style rules that make a drawing dark for readers who prefer that, except in print.
 pub(super) fn dark_rules() -> String {
     let mut rules = String::from("@media screen and (prefers-color-scheme: dark){");
     for tone in LINES.iter().chain([&INK, &MUTED, &RULE, &LINK, &PAPER]) {

@@ -1,4 +1,4 @@
-//! Distributions and series of the runs as charts: one a series and point of the sweep, a line an entry.
+//! Charts of the runs' distributions and series: one per series and point of the sweep, one line per entry.
 
 use super::axis::Axis;
 use super::chart::{Chart, Joined, LINES_MAX, Line};
@@ -8,14 +8,14 @@ use super::text::words;
 use crate::measures::Series;
 use crate::results::{AssertionOutcome, Cell, Point, Results, shown_point};
 
-/// Points of the sweep that get charts, at most.
+/// Maximum number of points of the sweep that get charts.
 const POINTS_MAX: usize = 4;
-/// Points of one line that are among the figure's numbers; of more, every so many-th is.
+/// Maximum number of points of a line in the figure's numbers; of more, every n-th is listed.
 const NUMBERS_MAX: usize = 400;
-/// Series that get charts, at most.
+/// Maximum number of series that get charts.
 const SERIES_MAX: usize = 16;
 
-/// Charts of the series, and how many of them are of the sweep's first point: these come first.
+/// The charts of the series, those of the sweep's first point first, and how many those are.
 pub(super) fn figures(results: &Results) -> (Vec<Figure>, usize) {
     let mut names: Vec<&str> = Vec::new();
     for cell in &results.cells {
@@ -39,7 +39,7 @@ pub(super) fn figures(results: &Results) -> (Vec<Figure>, usize) {
     (figures, first)
 }
 
-/// The series of each run of the cell that came to its end.
+/// The series of each successful run of the cell.
 fn runs(cell: &Cell) -> impl Iterator<Item = &std::collections::BTreeMap<String, Series>> {
     cell.repetitions
         .iter()
@@ -130,7 +130,7 @@ fn figure(results: &Results, name: &str, point: &Point) -> Option<Figure> {
     })
 }
 
-/// Draws distributions on to where the last of them ends: each holds its last value.
+/// Extends all distributions to where the longest of them ends, each with its last value.
 fn to_the_end(lines: &mut [Line]) {
     let ends = lines.iter().filter_map(|line| line.points.last());
     let end = ends.map(|it| it.0).fold(f64::NEG_INFINITY, f64::max);
@@ -141,7 +141,7 @@ fn to_the_end(lines: &mut [Line]) {
     }
 }
 
-/// Distributions hold their value until the next one.
+/// Distributions keep their value until the next one.
 fn joined(name: &str) -> Joined {
     if name.contains("cdf") || name.contains("distribution") {
         Joined::Steps
@@ -150,8 +150,8 @@ fn joined(name: &str) -> Joined {
     }
 }
 
-/// The mean of series, at the places of the first one that all of them reach, with straight lines between the
-/// points of the others.
+/// The mean of several series, at those positions of the first one that all of them reach; the values of the
+/// others are interpolated linearly.
 fn mean(series: &[&Series]) -> Vec<(f64, f64)> {
     let firsts = series.iter().filter_map(|it| it.points.first());
     let lasts = series.iter().filter_map(|it| it.points.last());
@@ -167,7 +167,7 @@ fn mean(series: &[&Series]) -> Vec<(f64, f64)> {
         .collect()
 }
 
-/// The value at a place that is between the first and the last point.
+/// The value at a position between the first and the last point.
 fn at(points: &[(f64, f64)], place: f64) -> f64 {
     let after = points.partition_point(|it| it.0 < place);
     let (right, left) = (points[after], points[after.saturating_sub(1)]);
@@ -177,7 +177,7 @@ fn at(points: &[(f64, f64)], place: f64) -> f64 {
     left.1 + (right.1 - left.1) * (place - left.0) / (right.0 - left.0)
 }
 
-/// The mean of series whose value holds until their next point, and is 0 before their first.
+/// The mean of series whose value is constant until their next point, and 0 before their first.
 fn mean_of_steps(series: &[&Series]) -> Vec<(f64, f64)> {
     let all = series.iter().flat_map(|it| &it.points);
     let mut places: Vec<f64> = all.map(|it| it.0).collect();

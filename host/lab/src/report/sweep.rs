@@ -1,4 +1,4 @@
-//! The comparison in charts: each measure over each axis of the sweep, or entry by entry where there is no sweep.
+//! The comparison in charts: each measure over each axis of the sweep, or entry by entry without a sweep.
 
 use serde_json::Value;
 
@@ -10,7 +10,8 @@ use super::table::{differs, largest, measured, unit};
 use super::text::{self, scaled, words};
 use crate::results::{Axis as SweepAxis, Point, Results, Summary, shown, shown_point};
 
-/// What is asked for most, in this order; all else that judges comes after, in the order of the list of measures.
+/// The most important measures, in this order; other measures with a better and a worse direction follow in the
+/// order of the list of measures.
 const ASKED_MOST: [&str; 8] = [
     "hit_ratio",
     "hops_mean",
@@ -21,12 +22,12 @@ const ASKED_MOST: [&str; 8] = [
     "byte_hit_ratio",
     "probes_per_search",
 ];
-/// Measures that get charts, at most.
+/// Maximum number of measures that get charts.
 const MEASURES_MAX: usize = 12;
-/// Combinations of the other axes' values that get charts, at most, for each measure and axis.
+/// Maximum number of combinations of the other axes' values that get charts, per measure and axis.
 const OTHERS_MAX: usize = 4;
 
-/// Charts of the comparison, the most telling first.
+/// Charts of the comparison, the most informative first.
 pub(super) fn figures(results: &Results) -> Vec<Figure> {
     let names = telling(results);
     if results.plan.sweep.iter().all(|axis| axis.values.len() < 2) {
@@ -64,8 +65,8 @@ pub(super) fn figures(results: &Results) -> Vec<Figure> {
     figures
 }
 
-/// The measures worth a chart, that is those that differ: those of which something was expected, those asked for
-/// most, the others.
+/// The measures that differ and are therefore worth a chart: first those with an assertion, then the most
+/// important, then the others.
 fn telling(results: &Results) -> Vec<&str> {
     let mut names: Vec<&str> = measured(results)
         .into_iter()
@@ -75,7 +76,7 @@ fn telling(results: &Results) -> Vec<&str> {
         let mut expected = results.expectations.iter().map(|it| it.expected.as_str());
         expected.any(|text| text.split(' ').any(|word| word == name))
     };
-    // A stable sort: within each group the order stays.
+    // A stable sort: the order within each group stays.
     names.sort_by_key(|name| {
         let asked = ASKED_MOST.iter().position(|it| it == name);
         (!is_expected(name), asked.unwrap_or(usize::MAX))
@@ -97,7 +98,7 @@ fn others(results: &Results, axis: &SweepAxis) -> Vec<Point> {
     others
 }
 
-/// The number that a sweep's value stands for: a number, or one with a unit that all values have.
+/// The numeric values of an axis: plain numbers, or numbers that all have the same unit.
 fn quantities(values: &[Value]) -> Option<Vec<f64>> {
     let mut common = None;
     let mut quantities = Vec::with_capacity(values.len());
@@ -126,7 +127,7 @@ fn quantities(values: &[Value]) -> Option<Vec<f64>> {
     Some(quantities)
 }
 
-/// One measure over one axis, the others being as in `other`.
+/// One measure over one axis; the other axes have the values in `other`.
 fn over(results: &Results, name: &str, axis: &SweepAxis, other: &Point) -> Figure {
     let quantities = quantities(&axis.values);
     let joined = if quantities.is_some() {
@@ -153,7 +154,7 @@ fn over(results: &Results, name: &str, axis: &SweepAxis, other: &Point) -> Figur
                 mean, interval, n, ..
             }) = summary
             {
-                // Beside each other where several would lie on one place.
+                // Side by side where several would be at the same position.
                 let aside = if joined == Joined::Apart {
                     (number as f64 + 0.5) / results.plan.compare.len() as f64 * 0.6 - 0.3
                 } else {
@@ -220,7 +221,7 @@ fn over(results: &Results, name: &str, axis: &SweepAxis, other: &Point) -> Figur
     }
 }
 
-/// The entries' numbers side by side.
+/// One measure of all entries, side by side.
 fn dots(results: &Results, name: &str, point: &Point) -> Option<Figure> {
     let (divisor, unit) = scaled(unit(name), largest(results, name));
     let label = text::label(name, &unit);
@@ -301,7 +302,7 @@ fn y_axis(label: &str, lines: &[Line]) -> Axis {
     Axis::over(label, ends)
 }
 
-/// The words with a capital.
+/// The words with an initial capital.
 pub(super) fn sentence(words: &str) -> String {
     let mut chars = words.chars();
     chars.next().map_or_else(String::new, |first| {

@@ -5,7 +5,8 @@ use super::text::{escaped, label, number, scaled, with_interval, words};
 use crate::measures::{self, Better};
 use crate::results::{Results, Row, Summary, shown_point};
 
-/// The measures that the results have: those that judge first, in the order in which measures are listed.
+/// The measures that the results have: first those with a better and a worse direction, in the order of the list
+/// of measures.
 pub(super) fn measured(results: &Results) -> Vec<&str> {
     let mut names: Vec<&str> = Vec::new();
     for row in &results.table {
@@ -36,7 +37,7 @@ pub(super) fn unit(name: &str) -> &'static str {
     measures::find(name).map_or("", |measure| measure.unit)
 }
 
-/// The greatest mean of this measure, in size.
+/// The greatest absolute mean of this measure.
 pub(super) fn largest(results: &Results, name: &str) -> f64 {
     let means = results
         .table
@@ -45,7 +46,7 @@ pub(super) fn largest(results: &Results, name: &str) -> f64 {
     means.map(|summary| summary.mean.abs()).fold(0.0, f64::max)
 }
 
-/// Whether this measure has more than one mean.
+/// Whether the cells have different means of this measure.
 pub(super) fn differs(results: &Results, name: &str) -> bool {
     let measures = results
         .table
@@ -56,8 +57,8 @@ pub(super) fn differs(results: &Results, name: &str) -> bool {
     means.any(|mean| Some(mean) != first)
 }
 
-/// All numbers: without a sweep one table with a row a measure; with one, a table a measure with a row a point.
-/// Measures that are the same everywhere follow by themselves.
+/// All numbers. Without a sweep, one table with one row per measure; with one, a table per measure with one row
+/// per point. A separate table lists measures that are the same everywhere.
 pub(super) fn html(results: &Results) -> String {
     let (names, same): (Vec<&str>, Vec<&str>) = measured(results)
         .into_iter()
@@ -89,7 +90,7 @@ pub(super) fn html(results: &Results) -> String {
     html + &alike(results, &same)
 }
 
-/// The measures that have one value in all cells.
+/// The measures that have the same value in all cells.
 fn alike(results: &Results, names: &[&str]) -> String {
     let rows: String = names
         .iter()
@@ -147,7 +148,7 @@ fn heading(results: &Results, name: &str) -> String {
     )
 }
 
-/// Rows of a heading, a measure and its cells by compare entry.
+/// Rows with a heading, a measure and the cells by compare entry.
 fn comparison(
     results: &Results,
     name: &str,
@@ -201,7 +202,7 @@ fn cell(summary: &Summary, divisor: f64, better: Better, entries: usize) -> Stri
         } else {
             format!("{}–{}", rank.from, rank.to)
         };
-        // Nobody is best where all may be.
+        // If every entry may be the best, none is highlighted.
         let best = if rank.from == 1 && (rank.to as usize) < entries {
             " best"
         } else {
@@ -221,8 +222,8 @@ fn cell(summary: &Summary, divisor: f64, better: Better, entries: usize) -> Stri
                 Better::Neither => false,
             };
             let (class, word) = match (difference.is_significant(), better, good) {
-                (false, ..) => ("", "no sure difference"),
-                (true, Better::Neither, _) => ("sure", "a sure difference"),
+                (false, ..) => ("", "no significant difference"),
+                (true, Better::Neither, _) => ("sure", "a significant difference"),
                 (true, _, true) => ("good", "better"),
                 (true, _, false) => ("bad", "worse"),
             };

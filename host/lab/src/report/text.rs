@@ -1,9 +1,9 @@
-//! Text for the report: escaped, and numbers as people read them.
+//! Text for the report: escaping, and numbers formatted for people.
 
 use std::fmt::Write as _;
 
-/// The text as it stands in HTML and SVG, in an attribute as well. Characters that neither may hold, and those
-/// that reorder what follows, are replaced.
+/// Escapes text for HTML and SVG, including attributes. Replaces characters that neither may contain, and those
+/// that reorder the text after them.
 pub(super) fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for char in text.chars() {
@@ -19,7 +19,7 @@ pub(super) fn escaped(text: &str) -> String {
     escaped
 }
 
-/// The text without characters that XML may not hold or that reorder what follows; for who escapes by itself.
+/// Replaces the characters that XML may not contain or that reorder text, for callers that escape the rest.
 pub(super) fn plain(text: &str) -> String {
     text.chars().map(shown).collect()
 }
@@ -33,7 +33,7 @@ fn shown(char: char) -> char {
     }
 }
 
-/// At most so many characters; what was cut off is told by an ellipsis.
+/// At most `most` characters; an ellipsis marks text that was cut.
 pub(super) fn short(text: &str, most: usize) -> String {
     if text.chars().count() <= most {
         return plain(text);
@@ -47,7 +47,7 @@ pub(super) fn short(text: &str, most: usize) -> String {
     cut
 }
 
-/// A name from a program as words: `hit_ratio` is `hit ratio`.
+/// The name of a measure as words: `hit_ratio` becomes `hit ratio`.
 pub(super) fn words(name: &str) -> String {
     match name.strip_suffix("_cdf") {
         Some(of) => format!("{}, cumulative", of.replace('_', " ")),
@@ -55,7 +55,7 @@ pub(super) fn words(name: &str) -> String {
     }
 }
 
-/// A number to four significant digits, whole ones in full, thousands apart.
+/// A number with four significant digits; whole numbers in full, with thousands separated.
 pub(super) fn number(value: f64) -> String {
     if !value.is_finite() {
         return value.to_string();
@@ -72,7 +72,7 @@ pub(super) fn number(value: f64) -> String {
     } else {
         size.log10() as i32 + 1
     };
-    // Leading zeros after the point do not count as digits.
+    // Leading zeros after the point are not significant digits.
     let leading = if size < 1.0 {
         (-size.log10()).floor() as i32
     } else {
@@ -101,7 +101,7 @@ pub(super) fn with_interval(mean: f64, half: Option<f64>) -> String {
     }
 }
 
-/// Thousands of the whole part set apart by a narrow space, from five digits on.
+/// Separates the thousands of the whole part by a narrow space, from five digits on.
 fn grouped(number: &str) -> String {
     let (whole, rest) = match number.find(['.', 'e']) {
         Some(at) => number.split_at(at),
@@ -124,7 +124,7 @@ fn grouped(number: &str) -> String {
     format!("{sign}{apart}{rest}")
 }
 
-/// By how much to divide numbers of this unit, the largest of which is this, and what the unit is then.
+/// The divisor and the unit to show numbers in, given their unit and the largest of them.
 pub(super) fn scaled(unit: &str, largest: f64) -> (f64, String) {
     if unit != "bytes" {
         return (1.0, unit.to_owned());
@@ -147,7 +147,7 @@ fn with_unit(name: &str, unit: &str) -> String {
     }
 }
 
-/// A measure's name in words, without the abbreviation of its unit: `latency_ms_mean` is `latency mean`.
+/// A measure's name in words, without the abbreviation of its unit: `latency_ms_mean` becomes `latency mean`.
 pub(super) fn bare(name: &str, unit: &str) -> String {
     let parts: Vec<&str> = name.split('_').collect();
     let others: Vec<&str> = parts
@@ -162,7 +162,7 @@ pub(super) fn bare(name: &str, unit: &str) -> String {
     }
 }
 
-/// A measure as an axis or a row calls it: its name in words, and its unit unless the name tells what it counts.
+/// A measure as the label of an axis or a row: its name in words, and its unit unless the name already says it.
 pub(super) fn label(name: &str, unit: &str) -> String {
     let bare = bare(name, unit);
     if bare.split(' ').any(|word| word == unit) {
@@ -172,21 +172,21 @@ pub(super) fn label(name: &str, unit: &str) -> String {
     }
 }
 
-/// Rows of comma-separated values as a link that a browser saves as a file.
+/// Comma-separated rows as a link that a browser saves as a file.
 pub(super) fn csv_link(file: &str, rows: &[Vec<String>]) -> String {
     let mut writer = csv::Writer::from_writer(Vec::new());
     for row in rows {
         writer
             .write_record(row)
-            .expect("memory takes all rows, and all are as long");
+            .expect("writing to memory never fails, and all rows are as long");
     }
-    let bytes = writer.into_inner().expect("memory takes all rows");
+    let bytes = writer.into_inner().expect("writing to memory never fails");
     let mut link = String::from("data:text/csv;charset=utf-8,");
     for byte in bytes {
         if byte.is_ascii_alphanumeric() || b"-._~,".contains(&byte) {
             link.push(char::from(byte));
         } else {
-            write!(link, "%{byte:02X}").expect("a string takes all text");
+            write!(link, "%{byte:02X}").expect("writing to a string never fails");
         }
     }
     let file: String = file

@@ -1,32 +1,32 @@
-//! Ways of searching, counted in messages.
+//! Search methods, and their cost in messages.
 
 use std::fmt;
 
 use crate::sample::Draw;
 use crate::world::{Routes, SearchPlan};
 
-/// Steps that a walker takes between two looks at whether another has found the file, as in Lv et al., section 5.2.
+/// Steps of a walker between two checks whether another has found the file, as in Lv et al., section 5.2.
 const LOOK_EVERY: u32 = 4;
 /// Steps after which a walker gives up.
 const STEPS_MAX: u32 = 1024;
 
-/// A way of searching.
+/// A search method.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
 #[serde(tag = "method", rename_all = "kebab-case")]
 pub enum Method {
-    /// The node's own: level by level, each node asked once, ended by the first level that has the file.
+    /// The node's own: level by level, each node asked once, until the first level that has the file.
     BreadthFirst,
-    /// Every node passes the question on to all its neighbours but the one it came from, up to so many hops; nothing
-    /// stops it early.
+    /// Every node forwards the question to all its neighbours except the one it came from, up to a number of hops;
+    /// nothing stops it early.
     Flooding {
-        /// Hops.
+        /// Maximum number of hops.
         ttl: u32,
     },
     /// Floods of 1, 2, 3, … hops, until one finds the file.
     ExpandingRing,
-    /// Walkers that step to a neighbour at random; each looks every fourth step whether another has found the file.
+    /// Walkers that step to a random neighbour; each checks every fourth step whether another has found the file.
     RandomWalks {
-        /// How many.
+        /// The number of walkers.
         walkers: u32,
     },
 }
@@ -42,18 +42,18 @@ impl fmt::Display for Method {
     }
 }
 
-/// What one search took.
+/// The cost of one search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Taken {
     /// Hops to the copy; none when it was not found.
     pub(super) hops: Option<u32>,
-    /// Questions sent from node to node.
+    /// Messages sent from node to node.
     pub(super) messages: u64,
-    /// Nodes that were asked, each counted once; whoever searches is none of them.
+    /// Nodes that were asked, each counted once; the searching node is not one of them.
     pub(super) visited: u64,
 }
 
-/// Floods from one node, by their hops.
+/// Floods from one node, by their maximum number of hops.
 pub(super) struct Floods {
     messages: Vec<u64>,
     visited: Vec<u64>,
@@ -75,7 +75,7 @@ impl Floods {
             }
             let from_another = u64::from(level > 0);
             floods.visited[depth] += from_another;
-            // Passed on by the nodes of a level, with one hop more.
+            // Forwarded by the nodes of a level, with one more hop.
             floods.messages[depth + 1] += routes.neighbours(node).count() as u64 - from_another;
         }
         floods
@@ -87,7 +87,7 @@ impl Floods {
     }
 }
 
-/// Searches from the node of a tour for what `holders` have, sorted by number.
+/// Searches from the start node of a search plan for a file that `holders` have, sorted by number.
 pub(super) fn search(
     method: Method,
     routes: &Routes,
@@ -136,7 +136,7 @@ pub(super) fn search(
     }
 }
 
-/// Walkers that set out together and step at the same pace.
+/// Walkers that start together and step at the same pace.
 fn walk(routes: &Routes, from: u32, holders: &[u32], walkers: u32, draw: &mut Draw) -> Taken {
     let mut at: Vec<Option<u32>> = vec![Some(from); walkers as usize];
     let mut seen = vec![false; routes.ranks().len()];
@@ -238,7 +238,7 @@ mod tests {
         let cycle = &[(0, 1), (1, 2), (2, 3), (3, 4), (4, 5), (0, 5)];
         let expected = [
             (Method::BreadthFirst, Some(3), 5, 5),
-            // Both floods reach the far node, and there each passes on what the other has asked.
+            // Both floods reach the far node, and there each forwards what the other has asked.
             (Method::Flooding { ttl: 3 }, Some(3), 6, 5),
             (Method::Flooding { ttl: 9 }, Some(3), 7, 5),
         ];
@@ -248,7 +248,7 @@ mod tests {
     #[test]
     fn a_walker_finds_what_it_steps_on() {
         let one = Method::RandomWalks { walkers: 1 };
-        // From the end of a pair there is one way; the look at the fourth step finds nobody walking.
+        // From the end of a pair there is only one way; at the fourth step nobody is walking any more.
         check(&[(0, 1)], &[1], &[(one, Some(1), 1, 1)]);
         let three = Method::RandomWalks { walkers: 3 };
         check(&[(0, 1)], &[1], &[(three, Some(1), 3, 1)]);

@@ -1,12 +1,12 @@
-//! Searching: what it takes to find a file, by ways of searching and numbers of copies.
+//! The search study: the cost of finding a file, by search method and number of copies.
 //!
-//! The node's own breadth-first search beside the classics of unstructured networks: flooding with a bound on the
-//! hops, expanding rings, and random walkers (Lv, Cao, Cohen, Li, Shenker 2002, "Search and replication in unstructured
-//! peer-to-peer networks"), and probing of nodes at random (Cohen, Shenker 2002, "Replication strategies in
-//! unstructured peer-to-peer networks"). Files are asked for by Zipf's law; their copies lie on nodes drawn at random,
-//! as many of each as the way of replicating says.
+//! It compares the node's own breadth-first search with the classic methods for unstructured networks: flooding
+//! with a hop limit, expanding rings and random walks (Lv, Cao, Cohen, Li, Shenker 2002, "Search and replication
+//! in unstructured peer-to-peer networks"), and random probing (Cohen, Shenker 2002, "Replication strategies in
+//! unstructured peer-to-peer networks"). Requests follow Zipf's law. The copies of each file are on random nodes,
+//! and the replication strategy sets their number.
 //!
-//! It simulates no time: a search is counted in messages, not in milliseconds.
+//! It simulates no time: the cost of a search is counted in messages, not in milliseconds.
 
 mod methods;
 mod replication;

@@ -1,27 +1,27 @@
-//! How many copies each file gets, and what that means for probing at random.
+//! Replication strategies: how many copies each file gets, and what that means for random probing.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::workload::Law;
 
-/// How a number of copies is spread over the files.
+/// How a total number of copies is divided among the files.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Replication {
-    /// As many of each.
+    /// Equally many of each.
     Uniform,
-    /// In proportion to how often each is asked for.
+    /// In proportion to how often each file is requested.
     Proportional,
     /// In proportion to the square root of that: the least expected search size (Cohen, Shenker 2002, theorem 2).
     SquareRoot,
 }
 
 impl Replication {
-    /// Every one.
+    /// All strategies.
     pub const ALL: [Self; 3] = [Self::Uniform, Self::Proportional, Self::SquareRoot];
 
-    /// The word for it.
+    /// Its name.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -31,7 +31,7 @@ impl Replication {
         }
     }
 
-    /// The part of all copies that each file gets.
+    /// The share of all copies that each file gets.
     #[must_use]
     pub fn shares(self, law: &Law) -> Vec<f64> {
         let weight = |rank| match self {
@@ -44,8 +44,8 @@ impl Replication {
         weights.into_iter().map(|weight| weight / sum).collect()
     }
 
-    /// Whole numbers of copies that come nearest to these shares of `copies` in all, by largest remainder; at least one
-    /// of each file, and no more than there are nodes.
+    /// Whole numbers of copies that are closest to these shares of `copies` in total, by largest remainder; at
+    /// least one of each file, and at most the number of nodes.
     #[must_use]
     pub fn copies(self, law: &Law, copies: u64, nodes: usize) -> Vec<usize> {
         let shares = self.shares(law);
@@ -72,9 +72,9 @@ impl fmt::Display for Replication {
     }
 }
 
-/// A word that is no way of replicating.
+/// Text that is not the name of a strategy.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is none of uniform, proportional and square-root")]
+#[error("`{0}` is not one of uniform, proportional and square-root")]
 pub struct UnknownReplication(String);
 
 impl FromStr for Replication {
@@ -86,9 +86,10 @@ impl FromStr for Replication {
     }
 }
 
-/// Nodes that random probing asks until it finds a file, as files are asked for, in nodes for each copy of a file on
-/// average: Σ q / p over the files, of the number of files, where q is how often each is asked for and p its part of
-/// the copies (Cohen, Shenker 2002, equation 2). 1 when all have as many copies.
+/// The expected number of nodes that random probing asks until it finds a requested file, divided by the number of
+/// nodes per copy of a file on average: Σ q / p over the files, divided by the number of files, where q is how
+/// often each file is requested and p its share of the copies (Cohen, Shenker 2002, equation 2). 1 if all files
+/// have equally many copies.
 ///
 /// ```
 /// use dataverse_lab::search::{Replication, expected_size};
@@ -117,12 +118,12 @@ mod tests {
         let law = Law::zipf(1_000, 1.0);
         let size = |replication: Replication| expected_size(&law, &replication.shares(&law));
         assert!((size(Replication::Uniform) - 1.0).abs() < 1e-9);
-        // Proportional is no better than uniform, which is the paper's first surprise.
+        // Proportional is no better than uniform, the paper's first surprise.
         assert!((size(Replication::Proportional) - 1.0).abs() < 1e-9);
         assert!((size(Replication::SquareRoot) - 0.510).abs() < 0.0005);
     }
 
-    /// Probes that are really made: each asks one of many nodes, until one has the file.
+    /// Measures by real probes: each asks a random node, until one has the file.
     fn probed(replication: Replication) -> f64 {
         let law = Law::zipf(1_000, 1.0);
         let (nodes, mean) = (100_000, 500);
@@ -132,7 +133,7 @@ mod tests {
         let (searches, mut probes) = (40_000u32, 0u64);
         for _ in 0..searches {
             let holders = copies[law.choose(&mut draw)];
-            // Which nodes hold the copies makes no difference to who asks at random.
+            // For a random prober it makes no difference which nodes hold the copies.
             probes += 1;
             while draw.below(nodes) >= holders {
                 probes += 1;

@@ -1,4 +1,4 @@
-//! `Study`: many searches, and what they took on average.
+//! `Study`: runs many searches and averages their cost.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,19 +13,19 @@ use crate::topology::{Network, TopologyError};
 use crate::workload::Law;
 use crate::world::Routes;
 
-/// Copies of a file on average: a number, or a share of the nodes: `4` or `1%`.
+/// The average number of copies of a file, as a number or a share of the nodes: `4` or `1%`.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Copies {
-    /// So many.
+    /// This many.
     Count(u32),
-    /// This part of the nodes.
+    /// This share of the nodes.
     Share(f64),
 }
 
-/// Text that is no number of copies.
+/// Text that is not a number of copies.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is no number of copies: a whole number of at least 1, or a share of the nodes like `1%`"
+    "`{0}` is not a number of copies; give a whole number of at least 1, or a share of the nodes like `1%`"
 )]
 pub struct CopiesError(String);
 
@@ -53,51 +53,51 @@ impl fmt::Display for Copies {
     }
 }
 
-/// What is to be studied.
+/// What to study.
 #[derive(Clone, Debug)]
 pub struct Study {
     /// The network.
     pub network: Arc<Network>,
-    /// Copies of a file on average, one after the other.
+    /// Average numbers of copies of a file, each studied separately.
     pub copies: Vec<Copies>,
-    /// How copies are spread over the files.
+    /// How the copies are divided among the files.
     pub replication: Replication,
-    /// How many files.
+    /// The number of files.
     pub files: u32,
-    /// How skewed the questions are: the exponent of Zipf's law.
+    /// The skew of the requests: the exponent of Zipf's law.
     pub exponent: f64,
-    /// Ways of searching.
+    /// The search methods.
     pub methods: Vec<Method>,
-    /// Searches for each number of copies and way of searching; all ways make the same ones.
+    /// Searches per number of copies and method; all methods run the same ones.
     pub searches: u32,
-    /// What everything is drawn under.
+    /// The seed from which everything random derives.
     pub seed: u64,
 }
 
-/// What the searches of one kind took, on average.
+/// The average cost of the searches of one kind.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct Found {
-    /// Copies of a file on average.
+    /// The average number of copies of a file.
     pub copies: f64,
-    /// How they were spread over the files.
+    /// How they were divided among the files.
     pub replication: Replication,
-    /// The way of searching.
+    /// The search method.
     #[serde(flatten)]
     pub method: Method,
     /// Share of the searches that found the file.
     pub found: f64,
-    /// Hops to it, of those that did; none when none did.
+    /// Hops to the file, over the searches that found it; none if none did.
     pub hops: Option<f64>,
-    /// Questions sent from node to node.
+    /// Messages sent from node to node.
     pub messages: f64,
     /// Nodes asked, each counted once.
     pub visited: f64,
 }
 
-/// Why nothing can be studied.
+/// Why the study can't be run.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StudyError {
-    /// The network can't be made.
+    /// The network can't be generated.
     #[error(transparent)]
     Topology(#[from] TopologyError),
     /// A file would have more copies than there are nodes.
@@ -109,17 +109,17 @@ pub enum StudyError {
         nodes: usize,
     },
     /// A number is out of bounds.
-    #[error("{what} is between 1 and {max}")]
+    #[error("{what} must be between 1 and {max}")]
     Bounds {
-        /// Which.
+        /// Which number.
         what: &'static str,
-        /// The most.
+        /// Its maximum.
         max: u64,
     },
 }
 
 impl Study {
-    /// Searches, and says what that took. `progress` is told how many searches are done, of how many.
+    /// Runs the searches and returns their cost. Reports to `progress` how many searches of how many are done.
     ///
     /// # Errors
     /// [`StudyError`].
@@ -127,7 +127,7 @@ impl Study {
         self.check()?;
         let topology = self.network.topology(derive(self.seed, &["network"]))?;
         let nodes = topology.nodes.len();
-        // What makes no sense is told before anything is searched for.
+        // Refuse impossible numbers before any search runs.
         let counts = self.copies.iter().map(|copies| self.counts(*copies, nodes));
         let counts: Vec<Vec<usize>> = counts.collect::<Result<_, _>>()?;
         let mut ranks: Vec<u32> = (0..nodes as u32).collect();
@@ -192,7 +192,7 @@ impl Study {
         let mut sums = vec![Sum::default(); self.methods.len()];
         for done in 0..self.searches {
             let count = counts[law.choose(&mut files)];
-            // Copies lie elsewhere for each search, so that no placement is special.
+            // The copies move for each search, so that no single placement influences the result.
             for at in 0..count {
                 order.swap(at, at + places.below(nodes - at));
             }
@@ -227,7 +227,7 @@ impl Study {
     }
 }
 
-/// What searches took together.
+/// The total cost of several searches.
 #[derive(Clone, Copy, Default)]
 struct Sum {
     found: u64,
@@ -244,7 +244,7 @@ mod tests {
 
     fn study(topology: &str, copies: &[Copies]) -> Study {
         let spec = toml::from_str(topology).expect("it can be read");
-        let network = Network::open(&spec, Path::new(".")).expect("it can be had");
+        let network = Network::open(&spec, Path::new(".")).expect("the network is valid");
         Study {
             network: Arc::new(network),
             copies: copies.to_vec(),
@@ -267,7 +267,7 @@ mod tests {
     #[test]
     fn the_classic_order_shows_on_a_random_graph() {
         let study = study(RANDOM, &[Copies::Count(6), Copies::Count(24)]);
-        let rows = study.run(&mut |_, _| {}).expect("it can be studied");
+        let rows = study.run(&mut |_, _| {}).expect("the study is valid");
         assert_eq!(rows.len(), 8);
         for rows in rows.chunks(4) {
             let [ours, flood, ring, walks] = rows else {
@@ -277,7 +277,7 @@ mod tests {
             // Lv et al., section 5: floods cost most, rings less; walkers take more hops.
             assert!(flood.messages > 2.0 * ring.messages, "{rows:#?}");
             assert!(walks.hops > flood.hops, "{rows:#?}");
-            // Each node is asked once and by nobody twice.
+            // Each node is asked exactly once.
             assert_eq!(ours.messages, ours.visited);
             assert!(ours.messages < ring.messages, "{rows:#?}");
             assert_eq!((ours.hops, flood.hops), (ring.hops, ring.hops));
@@ -298,7 +298,7 @@ mod tests {
                 searches: 3_000,
                 ..study(RANDOM, &[Copies::Count(12)])
             };
-            study.run(&mut |_, _| {}).expect("it can be studied")[0].messages
+            study.run(&mut |_, _| {}).expect("the study is valid")[0].messages
         };
         let even = messages(Replication::Uniform);
         assert!(messages(Replication::SquareRoot) < 0.8 * even);
@@ -307,7 +307,7 @@ mod tests {
     #[test]
     fn a_study_is_the_same_under_the_same_seed() {
         let study = study(RANDOM, &[Copies::Share(0.02)]);
-        let run = || study.run(&mut |_, _| {}).expect("it can be studied");
+        let run = || study.run(&mut |_, _| {}).expect("the study is valid");
         assert_eq!(run(), run());
         assert_eq!(run()[0].copies, 12.0);
     }
@@ -315,7 +315,7 @@ mod tests {
     #[test]
     fn what_can_not_be_is_refused() {
         let line = "kind = 'line'\nnodes = 4";
-        let refused = |study: Study| study.run(&mut |_, _| {}).expect_err("it can't be");
+        let refused = |study: Study| study.run(&mut |_, _| {}).expect_err("the study is refused");
         let crowded = refused(study(line, &[Copies::Count(5)]));
         assert_eq!(
             crowded,

@@ -1,5 +1,5 @@
-//! What the requests of a trace mean to a cache: which are told of at all, how large each object is, whether it
-//! has been seen before, and whether a copy of it that is cached is still the right one.
+//! What the requests of a trace mean to a cache: which of them concern it, how large each object is, whether it
+//! has been requested before, and whether its cached copy is still valid.
 
 use std::collections::hash_map::Entry;
 
@@ -9,21 +9,21 @@ use rustc_hash::FxHashMap;
 use crate::limits;
 use crate::trace::{Op, Request, Requests, TraceError};
 
-/// The position of no access.
+/// Stands for no access.
 pub(super) const NEVER: u32 = u32::MAX;
 
-/// What a cache has room for.
+/// The unit of a cache's capacity.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Unit {
-    /// So many objects: each counts as one, whatever its size, in every number.
+    /// Objects: each counts as one in every number, whatever its size.
     #[default]
     Objects,
-    /// So many bytes.
+    /// Bytes.
     Bytes,
 }
 
 impl Unit {
-    /// The word for it.
+    /// Its name.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -33,13 +33,13 @@ impl Unit {
     }
 }
 
-/// What to make of a read of an object whose size is not the one that it had.
+/// How to treat a read of an object whose size has changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnResize {
-    /// It keeps the size that it had first; a write may change it.
+    /// The object keeps its first size; only a write can change it.
     #[default]
     Keep,
-    /// It was written meanwhile: the copy that is cached is no longer right, so this read is a miss, and the new
+    /// The object was written in between: its cached copy is no longer valid, so this read is a miss, and the new
     /// content is offered to the cache.
     Write,
 }
@@ -49,11 +49,11 @@ pub enum OnResize {
 pub enum Kind {
     /// It is read.
     Read,
-    /// It is read, and its content is new, so that a copy of the old one is dropped first: a miss.
+    /// It is read, and its content is new: the old copy is dropped first, so the read is a miss.
     ReadChanged,
-    /// It is written: a copy of the old content is dropped, and the new one offered. Counts as no request.
+    /// It is written: the old copy is dropped, and the new content is offered. Does not count as a request.
     Write,
-    /// It is deleted: its copy is dropped. Counts as no request.
+    /// It is deleted: its copy is dropped. Does not count as a request.
     Delete,
 }
 
@@ -64,46 +64,46 @@ pub struct Access {
     pub id: u64,
     /// Its bytes, or 1.
     pub size: u64,
-    /// When; never earlier than the one before.
+    /// The time; never earlier than that of the access before.
     pub now: Millis,
-    /// Hops that its content comes over when it is not cached.
+    /// Hops that its content crosses if it is not cached.
     pub hops: u32,
     /// What happens to it.
     pub kind: Kind,
-    /// Nothing had happened to it before: no cache can have it.
+    /// The first access to the object: no cache can have it.
     pub first: bool,
-    /// The position of the read that would find a copy cached now, if no earlier one is dropped; the highest
-    /// number if there is none. Known in the second pass only.
+    /// The position of the read that would find a copy cached now, unless it is dropped earlier; the highest
+    /// number if there is none. Known only in the second pass.
     pub next: u32,
 }
 
 struct Known {
     size: u64,
-    /// The last access from which on a copy might have been cached.
+    /// The earliest access that could have cached the current copy.
     last: u32,
     resized: bool,
 }
 
-/// The accesses of a trace, one after the other.
+/// Iterates over the accesses of a trace.
 pub struct Accesses {
     requests: Requests,
     unit: Unit,
     on_resize: OnResize,
     objects: FxHashMap<u64, Known>,
-    /// How many there were so far.
+    /// The number of accesses so far.
     position: u32,
     latest: Millis,
 }
 
-/// What else the survey learns of an access.
+/// Further facts about an access, for the survey.
 pub(super) struct Aside {
     /// The access whose copy this read would find.
     pub(super) found: u32,
-    /// The size that the object had, and the one that it is read with, when that is another one.
+    /// The previous size of the object and the new one, if they differ.
     pub(super) resized: Option<(u64, u64)>,
-    /// This is the first time that it changed.
+    /// The object changed for the first time.
     pub(super) first_resize: bool,
-    /// It says an earlier time than one before it.
+    /// Its time is earlier than that of an access before it.
     pub(super) goes_back: bool,
 }
 
@@ -121,7 +121,7 @@ impl Accesses {
         }
     }
 
-    /// The next request; none when it has nothing to do with a cache.
+    /// The next access; none within `Ok` for a request that does not concern a cache.
     pub(super) fn next_aside(&mut self) -> Option<Result<Option<(Access, Aside)>, TraceError>> {
         let request = match self.requests.next()? {
             Ok(request) => request,
@@ -136,7 +136,7 @@ impl Accesses {
     fn access(&mut self, request: &Request) -> Result<(Access, Aside), TraceError> {
         if self.objects.len() >= limits::TRACE_OBJECTS_MAX {
             return Err(self.requests.unusable(format!(
-                "it has more than {} objects; cut it",
+                "it has more than {} objects; shorten it",
                 limits::TRACE_OBJECTS_MAX
             )));
         }
@@ -202,7 +202,7 @@ impl Iterator for Accesses {
 }
 
 impl Accesses {
-    /// The trace is not the one that was surveyed.
+    /// An error: the trace differs from the one that was surveyed.
     pub(super) fn changed(&self) -> TraceError {
         self.requests
             .unusable("it changed while it was read".to_owned())

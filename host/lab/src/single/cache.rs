@@ -1,6 +1,6 @@
 //! `SingleCache`: the node's cache under one policy, driven by the accesses of a trace.
 //!
-//! It reads no clock: how long it took is for whoever drives it to measure.
+//! It reads no clock: its driver measures how long it took.
 
 use std::cmp::Ordering;
 
@@ -16,14 +16,14 @@ use crate::limits;
 use crate::metered::Metered;
 use crate::seed;
 
-/// What became of a run of requests.
+/// The results of a number of requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Reads.
     pub requests: u64,
-    /// Those that found no copy.
+    /// Reads that found no copy.
     pub misses: u64,
-    /// Those of objects that were never there before.
+    /// Misses that are the first access to their object.
     pub compulsory: u64,
     /// Bytes read.
     pub bytes: u128,
@@ -42,13 +42,13 @@ impl Counts {
         }
     }
 
-    /// Misses a request.
+    /// Misses per request.
     #[must_use]
     pub fn object_miss(&self) -> f64 {
         self.misses as f64 / self.requests as f64
     }
 
-    /// Bytes missed a byte asked for; 0 when every object is empty.
+    /// Missed bytes per requested byte; 0 if every object is empty.
     #[must_use]
     pub fn byte_miss(&self) -> f64 {
         match self.bytes {
@@ -57,14 +57,14 @@ impl Counts {
         }
     }
 
-    /// Misses a request that no cache could have avoided.
+    /// Misses per request that no cache could have avoided.
     #[must_use]
     pub fn compulsory_miss(&self) -> f64 {
         self.compulsory as f64 / self.requests as f64
     }
 }
 
-/// How often a policy failed, in which way.
+/// The number of faults of a policy, by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Faults([u64; FaultKind::ALL.len()]);
 
@@ -74,31 +74,31 @@ impl Faults {
         self.0[place.expect("ALL has every kind")] += 1;
     }
 
-    /// How often in all.
+    /// The number of all faults.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.0.iter().sum()
     }
 
-    /// The ways in which it failed at all, and how often.
+    /// The kinds of faults that occurred, with their numbers.
     pub fn by_kind(&self) -> impl Iterator<Item = (FaultKind, u64)> {
         let all = FaultKind::ALL.into_iter().zip(self.0);
         all.filter(|&(_, times)| times > 0)
     }
 }
 
-/// What became of one access.
+/// The result of one access.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Put {
     /// A copy was found.
     pub hit: bool,
     /// A copy is cached that was not cached before.
     pub admitted: bool,
-    /// What left the cache, in this order: first the copy of old content, then what went to make room.
+    /// What left the cache, in this order: first the copy of old content, then evicted copies.
     pub victims: Vec<Victim<u64>>,
 }
 
-/// Copies of a trace have one version: of an object that changed, the old copy is dropped first.
+/// All copies of a trace have the same version: if an object changes, its old copy is dropped first.
 const VERSION: Version = Version {
     stamp: Stamp(1),
     writer: NodeId::from_bytes([0; 16]),
@@ -107,31 +107,31 @@ const VERSION: Version = Version {
 /// The node's cache under one policy.
 pub struct SingleCache {
     cache: Cache<u64>,
-    policy: Judge,
+    policy: ActivePolicy,
     counts: Counts,
 }
 
-/// Who decides.
-struct Judge {
+/// Answers the cache's questions.
+struct ActivePolicy {
     chosen: Chosen,
     seed: u64,
     /// None when the cache's own order decides.
     guest: Option<EvictionGuest>,
-    /// Instances that came to an end.
+    /// Instances that have ended.
     ended: u64,
     faults: Faults,
     fuel: u64,
 }
 
 impl SingleCache {
-    /// An empty cache with so much room under this policy, whose instances get seeds derived from this one.
+    /// An empty cache of this capacity under this policy, whose instances get seeds derived from this one.
     ///
     /// # Errors
     /// [`Refusal`] when the policy does not start.
     pub fn new(chosen: &Chosen, capacity: u64, seed: u64) -> Result<Self, Refusal> {
         Ok(Self {
             cache: Cache::new(capacity),
-            policy: Judge {
+            policy: ActivePolicy {
                 guest: instance(chosen, seed, 0)?,
                 chosen: chosen.clone(),
                 seed,
@@ -143,14 +143,14 @@ impl SingleCache {
         })
     }
 
-    /// Puts accesses to it, in this order.
+    /// Processes these accesses in order.
     pub fn advance(&mut self, accesses: &[Access]) {
         for access in accesses {
             self.put(access);
         }
     }
 
-    /// Puts one access to it.
+    /// Processes one access.
     pub fn put(&mut self, access: &Access) -> Put {
         let mut old = None;
         if access.kind != Kind::Read {
@@ -181,7 +181,7 @@ impl SingleCache {
         with_old(old, self.offer(access))
     }
 
-    /// What became of the reads since the beginning, or since [`SingleCache::forget_counts`].
+    /// The results of the reads since the start, or since [`SingleCache::forget_counts`].
     #[must_use]
     pub fn counts(&self) -> Counts {
         self.counts
@@ -192,13 +192,13 @@ impl SingleCache {
         self.counts = Counts::default();
     }
 
-    /// How often the policy failed.
+    /// The faults of the policy.
     #[must_use]
     pub fn faults(&self) -> Faults {
         self.policy.faults
     }
 
-    /// Fuel that the policy took.
+    /// Fuel that the policy used.
     #[must_use]
     pub fn fuel(&self) -> u64 {
         self.policy.fuel
@@ -210,7 +210,7 @@ impl SingleCache {
         self.policy.ended > 0 && self.policy.guest.is_none()
     }
 
-    /// The ids of what is cached, coldest first.
+    /// The ids of the cached objects, coldest first.
     pub fn cached(&self) -> impl Iterator<Item = u64> {
         self.cache.copies().map(|(copy, _)| copy.key)
     }
@@ -251,8 +251,9 @@ fn with_old(old: Option<Victim<u64>>, mut put: Put) -> Put {
     put
 }
 
-impl Judge {
-    /// As on a node: an instance that failed is never asked again, and the next one is handed the cache over.
+impl ActivePolicy {
+    /// As on a node: an instance that failed is never asked again, and the next one is handed the state of the
+    /// cache.
     fn failed(&mut self, fault: &Fault) {
         self.faults.note(fault.kind);
         if !fault.kind.ends_instance() {

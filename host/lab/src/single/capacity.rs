@@ -1,24 +1,24 @@
-//! `Capacity`: how much room a cache has, as someone asks for it.
+//! `Capacity`: the size of a cache, as a user gives it.
 
 use super::access::Unit;
 use super::survey::Survey;
 
-/// How much room a cache has.
+/// The size of a cache.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Capacity {
-    /// So many of the unit.
+    /// This many of the unit.
     Plain(u64),
-    /// So many bytes.
+    /// This many bytes.
     Bytes(u64),
-    /// This share of all objects of the trace, or of their bytes: above 0, 1 for all.
+    /// This share of all objects of the trace, or of their bytes: above 0; 1 means all.
     Share(f64),
 }
 
 impl Capacity {
-    /// Whether it is a capacity at all, whatever the trace.
+    /// Whether it is a valid capacity, whatever the trace.
     ///
     /// # Errors
-    /// Why it is none, for people.
+    /// Why it is not, for people.
     pub fn check(self, unit: Unit) -> Result<(), String> {
         match (self, unit) {
             (Self::Plain(0) | Self::Bytes(0), _) => {
@@ -26,22 +26,22 @@ impl Capacity {
             }
             (Self::Plain(_), _) | (Self::Bytes(_), Unit::Bytes) => Ok(()),
             (Self::Bytes(bytes), Unit::Objects) => Err(format!(
-                "a capacity of {bytes} bytes makes no sense where objects are counted: say --unit bytes"
+                "a capacity of {bytes} bytes makes no sense where objects are counted: use --unit bytes"
             )),
             (Self::Share(share), _) if share > 0.0 && share <= 1.0 => Ok(()),
             (Self::Share(share), _) => {
                 let percent = 100.0 * share;
                 Err(format!(
-                    "{percent}% is no capacity: a share is above 0% and at most 100%"
+                    "{percent}% is not a capacity: a share must be above 0% and at most 100%"
                 ))
             }
         }
     }
 
-    /// So many of the unit, for this trace.
+    /// The capacity in the unit, for this trace.
     ///
     /// # Errors
-    /// Why that is no capacity, for people.
+    /// Why it is not valid, for people.
     pub fn resolve(self, unit: Unit, survey: &Survey) -> Result<u64, String> {
         self.check(unit)?;
         Ok(match self {

@@ -1,15 +1,15 @@
-//! Che's approximation: how often LRU misses when each object is asked for independently of what was asked before.
+//! Che's approximation: LRU's miss ratio if each request is independent of the requests before it.
 //!
 //! H. Che, Y. Tung and Z. Wang, "Hierarchical Web caching systems: modeling, design and experimental results",
 //! IEEE JSAC 20(7), 2002. An object stays cached for the *characteristic time* T after each request, the same for
-//! all objects; then the object with popularity p is found with probability 1 - exp(-p T), and T is such that as
-//! many objects as fit are expected to be cached. Why it is so good: C. Fricker, P. Robert and J. Roberts, "A
-//! versatile and accurate approximation for LRU cache performance", ITC 24, 2012.
+//! all objects. A request for an object of popularity p is then a hit with probability 1 - exp(-p T), and T is
+//! such that the expected number of cached objects is the capacity. Why it is so accurate: C. Fricker, P. Robert
+//! and J. Roberts, "A versatile and accurate approximation for LRU cache performance", ITC 24, 2012.
 
-/// How many objects more or fewer than fit may be expected to be cached.
+/// Maximum difference between the expected number of cached objects and the capacity.
 const TOLERANCE: f64 = 1e-9;
 
-/// Popularity by Zipf's law with exponent 1: the share of requests that go to each object.
+/// Popularity by Zipf's law with exponent 1: the share of requests for each object.
 #[must_use]
 pub fn zipf(objects: u32) -> Vec<f64> {
     let sum: f64 = (1..=objects).map(|rank| 1.0 / f64::from(rank)).sum();
@@ -17,8 +17,8 @@ pub fn zipf(objects: u32) -> Vec<f64> {
     (1..=objects).map(share).collect()
 }
 
-/// The share of requests that LRU misses in the long run, with room for so many of these objects of one size.
-/// `popularity` is the share of requests of each object.
+/// LRU's long-run miss ratio with space for `capacity` of these objects, which have the same size. `popularity` is
+/// each object's share of the requests.
 ///
 /// ```
 /// use dataverse_lab::single::che;
@@ -44,7 +44,7 @@ fn characteristic_time(popularity: &[f64], capacity: f64) -> f64 {
         let shares = popularity.iter();
         shares.map(|&share| -libm::expm1(-share * time)).sum()
     };
-    // Each request caches one object at most, so the time is at least the capacity.
+    // A request caches at most one object, so the time is at least the capacity.
     let (mut low, mut high) = (0.0, capacity.max(1.0));
     while cached(high) < capacity && high < f64::MAX / 2.0 {
         (low, high) = (high, 2.0 * high);
@@ -69,7 +69,7 @@ mod tests {
     fn what_is_asked_for_never_takes_no_room() {
         let mut popularity = vec![0.25; 4];
         popularity.extend([0.0; 96]);
-        // Four objects are ever asked for; room for five is never filled.
+        // Only four objects are ever requested, so space for five is never full.
         assert!(lru_miss(&popularity, 5) < 1e-9);
         assert!((lru_miss(&popularity, 2) - 0.5).abs() < 1e-6);
     }

@@ -1,4 +1,4 @@
-//! The curves of a study: what share of requests is missed, over the room that there is, a line a policy.
+//! The curves of a study: the miss ratio over the capacity, one line per policy.
 
 use super::access::Unit;
 use super::run::Row;
@@ -11,12 +11,12 @@ use crate::report::{self, Curve};
 pub fn curves_svg(rows: &[Row], unit: Unit) -> Result<String, String> {
     let curves = curves(rows);
     if curves.is_empty() {
-        return Err("there is no figure to draw".to_owned());
+        return Err("there are no results to draw".to_owned());
     }
     Ok(report::curves_svg(
-        "What a cache misses",
+        "Cache misses",
         &format!("capacity, {}", unit.as_str()),
-        "object miss ratio, misses a request",
+        "object miss ratio, misses per request",
         &curves,
     ))
 }

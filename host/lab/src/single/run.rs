@@ -1,8 +1,8 @@
-//! The second pass over a trace: every cache is put every request.
+//! The second pass over a trace: gives every request to every cache.
 //!
-//! The trace is read once, in chunks; each chunk is put to all caches, in parallel, while the next is being read.
-//! A cache depends on nothing but its policy, its capacity and the seed, so its numbers are the same on one thread
-//! and on many, but for the time it took.
+//! The trace is read once, in chunks; each chunk is given to all caches in parallel while the next is being read.
+//! A cache depends only on its policy, its capacity and the seed, so its numbers are the same for any number of
+//! threads, except for the time it took.
 
 use std::time::{Duration, Instant};
 
@@ -19,17 +19,17 @@ use crate::limits;
 use crate::seed;
 use crate::trace::{Trace, TraceError};
 
-/// Who decides what a cache keeps.
+/// What decides what a cache keeps.
 #[derive(Clone, Debug)]
 pub enum Contender {
-    /// A policy, and what to call it.
+    /// A policy, and its name in the results.
     Policy(String, Chosen),
-    /// Someone who knows the future.
+    /// The optimum, which knows the future.
     Belady,
 }
 
 impl Contender {
-    /// What to call it.
+    /// Its name in the results.
     #[must_use]
     pub fn name(&self) -> &str {
         match self {
@@ -38,7 +38,7 @@ impl Contender {
         }
     }
 
-    /// BLAKE3 of its file, when it has one.
+    /// BLAKE3 of its file, if it has one.
     #[must_use]
     pub fn digest(&self) -> Option<Digest> {
         match self {
@@ -48,17 +48,17 @@ impl Contender {
     }
 }
 
-/// How much of a trace goes by before anything is counted.
+/// The part of a trace that is not counted.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum WarmUp {
-    /// So many requests.
+    /// This many requests.
     Requests(u64),
     /// This share of them.
     Share(f64),
 }
 
 impl WarmUp {
-    /// So many requests, of a trace of so many.
+    /// The number of requests, for a trace of `requests`.
     fn of(self, requests: u64) -> u64 {
         match self {
             Self::Requests(first) => first,
@@ -67,70 +67,70 @@ impl WarmUp {
     }
 }
 
-/// What is to be compared, on what.
+/// What to compare, on which trace.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// The requests.
     pub trace: Trace,
-    /// What capacities count.
+    /// The unit of the capacities.
     pub unit: Unit,
-    /// What to make of objects that change their size.
+    /// How to treat objects that change their size.
     pub on_resize: OnResize,
-    /// How much goes by before anything is counted.
+    /// The part that is not counted.
     pub warm_up: WarmUp,
-    /// Who decides.
+    /// What decides, one entry per curve.
     pub contenders: Vec<Contender>,
-    /// How much room there is, each of these for each of those.
+    /// The capacities, each of which is combined with each contender.
     pub capacities: Vec<u64>,
-    /// What policies' seeds are derived from.
+    /// The seed from which the policies' seeds derive.
     pub seed: u64,
     /// Threads.
     pub jobs: usize,
 }
 
-/// One cache's figures.
+/// The results of one cache.
 #[derive(Clone, Debug)]
 pub struct Row {
-    /// Who decided.
+    /// The name of the contender.
     pub policy: String,
-    /// BLAKE3 of the policy's file, when it has one.
+    /// BLAKE3 of the policy's file, if it has one.
     pub digest: Option<Digest>,
-    /// How much room it had.
+    /// Its capacity.
     pub capacity: u64,
-    /// What became of it, or why the policy did not start.
+    /// Its results, or why the policy did not start.
     pub figures: Result<Figures, String>,
 }
 
-/// What became of a cache.
+/// The results of a cache.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Figures {
-    /// Of the reads after the warm-up.
+    /// The results of the reads after the warm-up.
     pub counts: Counts,
-    /// How often the policy failed, the warm-up included.
+    /// The faults of the policy, including the warm-up.
     pub faults: Faults,
-    /// It failed so often that it was asked no more, and the cache's own order decided the rest.
+    /// The policy failed so often that it was no longer asked, and the cache's own order decided the rest.
     pub given_up: bool,
-    /// Fuel that the policy took, the warm-up included.
+    /// Fuel that the policy used, including the warm-up.
     pub fuel: u64,
-    /// Requests put to it, the warm-up included.
+    /// Requests given to the cache, including the warm-up.
     pub put: u64,
-    /// How long that took, reading the trace excluded.
+    /// How long that took, excluding reading the trace.
     pub elapsed: Duration,
 }
 
 impl Figures {
-    /// Requests put to it a second.
+    /// Requests per second.
     #[must_use]
     pub fn requests_per_second(&self) -> f64 {
         self.put as f64 / self.elapsed.as_secs_f64().max(1e-9)
     }
 }
 
-/// Puts the trace to every cache of the plan. Rows come in the order of contenders and, for each, of capacities.
-/// `watch` is told how many requests every cache has been put.
+/// Gives the trace to every cache of the plan. Rows are ordered by contender and then by capacity. Reports to
+/// `watch` how many requests every cache has processed.
 ///
 /// # Errors
-/// [`SingleError`] when the plan makes no sense or the trace can't be read any more.
+/// [`SingleError`] when the plan makes no sense or the trace can no longer be read.
 pub fn run(
     plan: &Plan,
     survey: &Survey,
@@ -171,25 +171,25 @@ pub fn run(
     Ok(cells.into_iter().map(Cell::row).collect())
 }
 
-/// The length of the warm-up, when the plan makes sense.
+/// Checks the plan and returns the length of the warm-up.
 fn check(plan: &Plan, survey: &Survey) -> Result<u64, SingleError> {
     let caches = plan.contenders.len().saturating_mul(plan.capacities.len());
     if caches > limits::TRACE_CACHES_MAX {
         let most = limits::TRACE_CACHES_MAX;
         return Err(SingleError::Plan(format!(
-            "that is {caches} caches; at most {most} are driven at once"
+            "this makes {caches} caches; at most {most} can run together"
         )));
     }
     let (warm_up, requests) = (plan.warm_up.of(survey.requests), survey.requests);
     if warm_up >= requests {
         return Err(SingleError::Plan(format!(
-            "a warm-up of {warm_up} requests leaves none of {requests} to count"
+            "a warm-up of {warm_up} requests leaves none of the {requests} requests to count"
         )));
     }
     Ok(warm_up)
 }
 
-/// A trace in pieces, with what the survey found out.
+/// A trace in chunks, with what the survey found.
 struct Chunks<'a> {
     accesses: Accesses,
     survey: &'a Survey,
@@ -197,7 +197,7 @@ struct Chunks<'a> {
 }
 
 impl Chunks<'_> {
-    /// The next piece, in memory that was used before; empty at the end.
+    /// The next chunk, in reused memory; empty at the end.
     fn next(&mut self, mut chunk: Vec<Access>) -> Result<Vec<Access>, TraceError> {
         chunk.clear();
         while chunk.len() < limits::TRACE_CHUNK_REQUESTS
@@ -218,7 +218,7 @@ impl Chunks<'_> {
     }
 }
 
-/// One cache, and how it fares.
+/// One cache and its results so far.
 struct Cell {
     row: Row,
     cache: Option<AnyCache>,
@@ -269,7 +269,7 @@ impl Cell {
         }
     }
 
-    /// Puts a piece to the cache, the first so many of it without counting.
+    /// Gives a chunk to the cache; the first `cold` accesses are not counted.
     fn advance(&mut self, chunk: &[Access], cold: usize) {
         let Some(cache) = &mut self.cache else {
             return;

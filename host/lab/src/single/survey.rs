@@ -5,10 +5,10 @@ use super::access::{Accesses, Kind, NEVER, OnResize, Unit};
 use crate::limits;
 use crate::trace::{Trace, TraceError};
 
-/// What is in a trace.
+/// The contents of a trace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Survey {
-    /// Requests that have to do with a cache: reads, writes and deletions.
+    /// Requests that concern a cache: reads, writes and deletions.
     pub requests: u64,
     /// Reads among them.
     pub reads: u64,
@@ -16,15 +16,15 @@ pub struct Survey {
     pub writes: u64,
     /// Deletions among them.
     pub deletes: u64,
-    /// Requests of a node's recording that had nothing to do with its cache: left out.
+    /// Requests of a node's recording that did not concern its cache and are left out.
     pub left_out: u64,
-    /// Requests that say an earlier time than one before them; they are taken as coming together with that.
+    /// Requests with an earlier time than one before them; they are treated as simultaneous with it.
     pub goes_back: u64,
-    /// Reads of objects that were not there before: no cache can avoid to miss them.
+    /// First reads of objects: no cache can avoid these misses.
     pub first_reads: u64,
     /// Objects.
     pub objects: u64,
-    /// Bytes of all objects, each as it was first; as many as objects when each counts as one.
+    /// Bytes of all objects, each with its first size; the number of objects when each counts as one.
     pub object_bytes: u128,
     /// Objects that changed their size from one read to the next.
     pub resized: Resized,
@@ -39,15 +39,15 @@ pub struct Resized {
     pub objects: u64,
     /// How many reads.
     pub reads: u64,
-    /// The first of them: the object, the size it had, and the size that it was read with.
+    /// The first few: the object, its previous size, and the size with which it was read.
     pub examples: Vec<(u64, u64, u64)>,
 }
 
 impl Survey {
-    /// Goes through a trace. `watch` is told now and then how many requests have been read.
+    /// Reads a whole trace. Now and then reports to `watch` how many requests have been read.
     ///
     /// # Errors
-    /// [`SingleError`] when the trace is not whole, or holds no read for a cache.
+    /// [`SingleError`] when the trace is invalid, or has no read for a cache.
     pub fn of(
         trace: &Trace,
         unit: Unit,
@@ -68,7 +68,7 @@ impl Survey {
             {
                 watch(survey.next.len() as u64);
             }
-            // What is read and has not changed is found where it was left.
+            // A read of unchanged content finds the copy of the access before.
             if access.kind == Kind::Read && aside.found != NEVER {
                 survey.next[aside.found as usize] = survey.next.len() as u32;
             }

@@ -1,5 +1,5 @@
-//! What the study of one cache promises, without Wasm: the cache's own order is LRU. Policies in Wasm are put
-//! through it in the program's own tests.
+//! What the study of one cache promises, without Wasm: the cache's own order is LRU. The program's own tests run
+//! Wasm policies through it.
 
 use std::fmt::Write as _;
 use std::sync::{Arc, LazyLock};
@@ -14,10 +14,10 @@ use crate::trace::{Options, Trace};
 
 static LRU: LazyLock<Chosen> = LazyLock::new(|| {
     let sandbox: Arc<Sandbox> =
-        Sandbox::new(SandboxOptions::default()).expect("an engine can be made");
+        Sandbox::new(SandboxOptions::default()).expect("an engine can be created");
     let library = PolicyLibrary::new(sandbox, Vec::new());
     let chosen = library.choose(PolicyKind::Eviction, BASELINE, "{}");
-    chosen.expect("it is always there")
+    chosen.expect("the baseline always exists")
 });
 
 fn plan(trace: &Trace, capacities: &[u64]) -> Plan {
@@ -42,7 +42,7 @@ fn survey(plan: &Plan) -> Survey {
 
 /// Policy, capacity and counts of every cache.
 fn counts(plan: &Plan) -> Vec<(String, u64, Counts)> {
-    let rows = run(plan, &survey(plan), &mut |_| {}).expect("the plan makes sense");
+    let rows = run(plan, &survey(plan), &mut |_| {}).expect("the plan is valid");
     let row = |row: Row| {
         let figures = row.figures.expect("it starts");
         assert_eq!((figures.faults.total(), figures.fuel), (0, 0));
@@ -55,10 +55,10 @@ fn opened(name: &str) -> Trace {
     Trace::open(name, Options::default()).expect("it is a trace")
 }
 
-/// Calls with a trace of this content.
+/// Calls `then` with a trace of this content.
 fn with_table<T>(table: &str, then: impl FnOnce(&Trace) -> T) -> T {
-    let file = tempfile::NamedTempFile::new().expect("there is room");
-    std::fs::write(file.path(), table).expect("there is room");
+    let file = tempfile::NamedTempFile::new().expect("a temporary file can be created");
+    std::fs::write(file.path(), table).expect("a temporary file can be written");
     then(&opened(&file.path().to_string_lossy()))
 }
 
@@ -70,7 +70,7 @@ fn the_caches_own_order_misses_as_often_as_lru_in_libcachesim() {
         .map(|(_, _, counts)| format!("{:.6}", counts.object_miss()))
         .collect();
     assert_eq!(found[..4], ["0.609019", "0.413457", "0.324776", "0.201703"]);
-    // An optimum that has to keep what it misses, as libCacheSim's, misses up to 0.0009 more.
+    // An optimum that must keep what it misses, such as libCacheSim's, misses up to 0.0009 more.
     let reference = [0.417849, 0.252411, 0.183901, 0.098946];
     for (found, reference) in found[4..].iter().zip(reference) {
         let found: f64 = found.parse().expect("a ratio");
@@ -141,21 +141,21 @@ fn the_optimum_misses_least_at_every_capacity() {
     assert_eq!((roomy.misses, roomy.compulsory), (compulsory, compulsory));
 }
 
-/// What happens to an object, and to which.
+/// What happens to which object.
 type Step = (u64, &'static str, u64);
 
 fn table(steps: &[Step]) -> String {
     let mut table = "time,id,size,op\n".to_owned();
     for (second, (id, op, size)) in steps.iter().enumerate() {
-        writeln!(table, "{second},{id},{size},{op}").expect("memory takes it");
+        writeln!(table, "{second},{id},{size},{op}").expect("writing to memory never fails");
     }
     table
 }
 
-/// The fewest misses that any sequence of decisions has, found by trying all of them.
+/// The fewest misses that any sequence of decisions has, found by brute force.
 fn fewest_misses(steps: &[Step], capacity: u32) -> u64 {
     let sets = 0..1u32 << 6;
-    // By what is cached, the fewest misses that lead there.
+    // For each set of cached objects, the fewest misses that lead to it.
     let mut fewest = vec![None; sets.len()];
     fewest[0] = Some(0);
     for &(id, op, _) in steps {
@@ -179,7 +179,7 @@ fn fewest_misses(steps: &[Step], capacity: u32) -> u64 {
         fewest = after;
     }
     let fewest = fewest.into_iter().flatten().min();
-    fewest.expect("something is always possible")
+    fewest.expect("some sequence of decisions is always possible")
 }
 
 proptest! {
@@ -232,7 +232,7 @@ const CHANGES: [Step; 6] = [
     (1, "read", 10),
 ];
 
-/// Misses, bytes read, and bytes missed of LRU with room for everything.
+/// Misses, bytes read, and bytes missed of LRU with space for everything.
 fn check_changes(on_resize: OnResize, expected: (u64, u128, u128)) {
     with_table(&table(&CHANGES), |trace| {
         let plan = Plan {
@@ -315,7 +315,7 @@ fn a_plan_that_makes_no_sense_is_refused() {
     let trace = opened("zipf:100,1000,3");
     let survey = survey(&plan(&trace, &[10]));
     let refused = |plan: &Plan| {
-        let refused = run(plan, &survey, &mut |_| {}).expect_err("it makes no sense");
+        let refused = run(plan, &survey, &mut |_| {}).expect_err("the plan is refused");
         refused.to_string()
     };
     let cold = Plan {
@@ -329,7 +329,7 @@ fn a_plan_that_makes_no_sense_is_refused() {
         (Capacity::Plain(0), "caches nothing"),
         (Capacity::Bytes(7), "--unit bytes"),
         (Capacity::Share(1.5), "150%"),
-        (Capacity::Share(f64::NAN), "no capacity"),
+        (Capacity::Share(f64::NAN), "not a capacity"),
     ] {
         let refused = capacity.resolve(Unit::Objects, &survey);
         assert!(refused.is_err_and(|reason| reason.contains(says)), "{says}");

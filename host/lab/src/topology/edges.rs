@@ -1,14 +1,14 @@
-//! Lists of edges: a line for each link, `A B [latency_ms [bandwidth_mbit]]`, blanks or commas between, `#` before
-//! remarks.
+//! Edge lists: one line per link, `A B [latency_ms [bandwidth_mbit]]`, separated by blanks or commas; `#` starts a
+//! comment.
 
 use std::collections::BTreeMap;
 
 use super::graph::{Link, Topology, Vertex, edge};
 
-/// Reads a list. `like` gives what a line does not.
+/// Reads a list. `like` supplies what a line omits.
 ///
 /// # Errors
-/// The line that can't be read, and why.
+/// The line that is invalid, and why.
 pub(super) fn read(text: &str, like: Link) -> Result<Topology, String> {
     let mut names = BTreeMap::<String, u32>::new();
     let mut nodes = Vec::new();
@@ -39,7 +39,7 @@ pub(super) fn read(text: &str, like: Link) -> Result<Topology, String> {
         };
         let (a, b) = (index(a), index(b));
         let Some(ends) = edge(a, b) else {
-            return Err(wrong("a node is not linked with itself".to_owned()));
+            return Err(wrong("a node can't be linked with itself".to_owned()));
         };
         let mut link = Link { ends, ..like };
         if let Some(text) = rest.first() {
@@ -49,7 +49,7 @@ pub(super) fn read(text: &str, like: Link) -> Result<Topology, String> {
             link.bits_per_second = positive(text, 1e6, false).map_err(wrong)?;
         }
         if links.insert(ends, link).is_some() {
-            return Err(wrong("these two are linked already".to_owned()));
+            return Err(wrong("these two nodes are already linked".to_owned()));
         }
     }
     Ok(Topology {
@@ -64,7 +64,7 @@ fn positive(text: &str, factor: f64, or_zero: bool) -> Result<u64, String> {
     match number.filter(|number| (0.0..=1e15).contains(number)) {
         Some(number) if number >= 1.0 || or_zero => Ok(number as u64),
         _ => Err(format!(
-            "`{text}` is no latency in ms or bandwidth in Mbit/s"
+            "`{text}` is not a latency in ms or a bandwidth in Mbit/s"
         )),
     }
 }
@@ -103,9 +103,9 @@ mod tests {
         for (text, expected) in [
             ("A B\nA", "line 2: a link is"),
             ("A B\n\nB A", "line 3: these two"),
-            ("A A", "line 1: a node is not"),
-            ("A B x", "line 1: `x` is no latency"),
-            ("A B 1 0", "line 1: `0` is no latency"),
+            ("A A", "line 1: a node can't"),
+            ("A B x", "line 1: `x` is not a latency"),
+            ("A B 1 0", "line 1: `0` is not a latency"),
         ] {
             let error = read(text, LIKE).expect_err(text);
             assert!(error.starts_with(expected), "{error}");

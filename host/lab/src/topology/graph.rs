@@ -7,11 +7,11 @@ use petgraph::unionfind::UnionFind;
 /// A node, before anything runs on it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Vertex {
-    /// Its name, which no other node has.
+    /// Its unique name.
     pub name: String,
-    /// Its country, where the file says.
+    /// Its country, if the file says.
     pub country: Option<String>,
-    /// Longitude and latitude in degrees, where the file says.
+    /// Longitude and latitude in degrees, if the file says.
     pub position: Option<(f64, f64)>,
 }
 
@@ -22,11 +22,11 @@ pub struct Link {
     pub ends: (u32, u32),
     /// One-way delay in microseconds.
     pub latency_us: u64,
-    /// Pace in bits a second.
+    /// Bandwidth in bits per second.
     pub bits_per_second: u64,
 }
 
-/// Nodes and links. No node is linked with itself and no two twice.
+/// Nodes and links. No node is linked with itself, and no pair is linked twice.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Topology {
     /// The nodes.
@@ -39,7 +39,7 @@ pub struct Topology {
 pub(super) type Edge = (u32, u32);
 
 impl Topology {
-    /// So many nodes called `n0`, `n1`, … with these links, all alike.
+    /// `nodes` nodes named `n0`, `n1`, … with these links, all alike.
     pub(super) fn plain(nodes: u32, edges: BTreeSet<Edge>, like: Link) -> Self {
         let place = |number| Vertex {
             name: format!("n{number}"),
@@ -70,7 +70,7 @@ impl Topology {
         ends.is_some_and(|ends| self.links.iter().any(|link| link.ends == ends))
     }
 
-    /// How many parts there are that no link connects.
+    /// The number of connected components.
     #[must_use]
     pub fn parts(&self) -> usize {
         let mut parts = self.nodes.len();
@@ -81,7 +81,7 @@ impl Topology {
         parts
     }
 
-    /// The most links that one node has, and which node that is.
+    /// The most links of one node, and which node that is.
     #[must_use]
     pub fn most_links(&self) -> Option<(usize, u32)> {
         let mut counts = BTreeMap::<u32, usize>::new();
@@ -94,7 +94,7 @@ impl Topology {
     }
 }
 
-/// The two, the lesser first; none when they are one.
+/// The two nodes, the lesser first; none if they are the same.
 pub(super) fn edge(a: u32, b: u32) -> Option<Edge> {
     (a != b).then(|| (a.min(b), a.max(b)))
 }

@@ -1,9 +1,9 @@
 //! GraphML, as the Internet Topology Zoo writes it (Knight et al. 2011).
 //!
-//! Understood of a node: `label` (its name), `Country`, `Latitude` and `Longitude`; of an edge: `LinkSpeedRaw` (bits a
-//! second), `latency_ms` and `bandwidth_mbit`. A link between two places that are known takes as long as light in fibre
-//! on the great circle: two thirds of its speed in empty space. Links between the same two nodes count as one, the
-//! fastest of them.
+//! Attributes that are read of a node: `label` (its name), `Country`, `Latitude` and `Longitude`; of an edge:
+//! `LinkSpeedRaw` (bits per second), `latency_ms` and `bandwidth_mbit`. The latency of a link between two nodes
+//! with known positions is that of light in fibre along the great circle: two thirds of the speed of light in
+//! vacuum. Parallel links between two nodes count as one, the fastest of them.
 
 use std::collections::BTreeMap;
 
@@ -13,13 +13,13 @@ use super::graph::{Edge, Link, Topology, Vertex, edge};
 
 /// Mean radius of the earth (IUGG).
 const EARTH_KM: f64 = 6371.0088;
-/// Two thirds of the speed of light in empty space.
+/// Two thirds of the speed of light in vacuum.
 const FIBRE_KM_PER_S: f64 = 299_792.458 * 2.0 / 3.0;
 
-/// Reads a file. `like` gives what an edge does not say.
+/// Reads a file. `like` supplies what an edge omits.
 ///
 /// # Errors
-/// Where it can't be read, and why.
+/// Where the file is invalid, and why.
 pub(super) fn read(text: &str, like: Link) -> Result<Topology, String> {
     let options = ParsingOptions {
         allow_dtd: false,
@@ -29,7 +29,7 @@ pub(super) fn read(text: &str, like: Link) -> Result<Topology, String> {
     let document =
         Document::parse_with_options(text, options).map_err(|error| error.to_string())?;
     let root = document.root_element();
-    let graph = child(root, "graph").ok_or("there is no <graph> in it")?;
+    let graph = child(root, "graph").ok_or("it has no <graph> element")?;
     let keys: BTreeMap<&str, &str> = root
         .children()
         .filter(|node| node.has_tag_name((namespace(root), "key")))
@@ -54,7 +54,7 @@ fn child<'a, 'b>(of: Node<'a, 'b>, name: &str) -> Option<Node<'a, 'b>> {
 
 struct Reader<'a, 'b> {
     root: Node<'a, 'b>,
-    /// What each key of the file is called.
+    /// The name of each key in the file.
     keys: BTreeMap<&'a str, &'a str>,
     like: Link,
 }
@@ -71,7 +71,7 @@ impl<'a, 'b> Reader<'a, 'b> {
             .filter(move |node| node.has_tag_name(named))
     }
 
-    /// What an element says under this name.
+    /// The value of an element's data of this name.
     fn data(&self, of: Node<'a, 'b>, name: &str) -> Option<&'a str> {
         let is_it = |key: &&str| self.keys.get(*key).is_some_and(|it| *it == name);
         let data = self.elements(of, "data");
@@ -86,7 +86,7 @@ impl<'a, 'b> Reader<'a, 'b> {
         let number = text.parse::<f64>().ok().filter(|number| number.is_finite());
         match number {
             Some(number) => Ok(Some(number)),
-            None => Err(self.at(of, &format!("`{text}` is no number for {name}"))),
+            None => Err(self.at(of, &format!("`{text}` is not a number for {name}"))),
         }
     }
 
@@ -132,9 +132,9 @@ impl<'a, 'b> Reader<'a, 'b> {
             let end = |name: &str| {
                 let id = element.attribute(name).unwrap_or_default();
                 let found = index.get(id).copied();
-                found.ok_or_else(|| self.at(element, &format!("the {name} `{id}` is no node")))
+                found.ok_or_else(|| self.at(element, &format!("the {name} `{id}` is not a node")))
             };
-            // A few files link a node with itself, which means nothing here.
+            // A few files link a node with itself; such a link has no effect and is dropped.
             let Some(ends) = edge(end("source")?, end("target")?) else {
                 continue;
             };
@@ -148,17 +148,19 @@ impl<'a, 'b> Reader<'a, 'b> {
 
     fn link(&self, element: Node<'a, 'b>, ends: Edge, nodes: &[Vertex]) -> Result<Link, String> {
         let place = |end: u32| nodes[end as usize].position;
-        let told = self.number(element, "latency_ms")?.map(|ms| ms * 1e3);
+        let given_latency = self.number(element, "latency_ms")?.map(|ms| ms * 1e3);
         let by_distance = place(ends.0).zip(place(ends.1));
         let by_distance = by_distance.map(|(a, b)| distance_km(a, b) / FIBRE_KM_PER_S * 1e6);
-        let told_pace = self
+        let given_bandwidth = self
             .number(element, "bandwidth_mbit")?
             .map(|mbit| mbit * 1e6);
-        let pace = told_pace.or(self.number(element, "LinkSpeedRaw")?);
+        let pace = given_bandwidth.or(self.number(element, "LinkSpeedRaw")?);
         let whole = |number: f64| libm::round(number).clamp(0.0, 1e15) as u64;
         Ok(Link {
             ends,
-            latency_us: told.or(by_distance).map_or(self.like.latency_us, whole),
+            latency_us: given_latency
+                .or(by_distance)
+                .map_or(self.like.latency_us, whole),
             bits_per_second: pace
                 .filter(|pace| *pace >= 1.0)
                 .map_or(self.like.bits_per_second, whole),
@@ -166,7 +168,7 @@ impl<'a, 'b> Reader<'a, 'b> {
     }
 }
 
-/// Length of the great circle between two places (longitude, latitude), by the haversine formula.
+/// The length of the great circle between two positions (longitude, latitude), by the haversine formula.
 fn distance_km(a: (f64, f64), b: (f64, f64)) -> f64 {
     let half = |from: f64, to: f64| libm::sin((to - from).to_radians() / 2.0);
     let (across, up) = (half(a.0, b.0), half(a.1, b.1));
@@ -214,9 +216,9 @@ mod tests {
         assert_eq!(topology.nodes[0].country.as_deref(), Some("Germany"));
         assert_eq!(topology.nodes[0].position, Some((13.405, 52.52)));
         let [far, near] = topology.links.as_slice() else {
-            panic!("there are two links: {:?}", topology.links);
+            panic!("expected two links: {:?}", topology.links);
         };
-        // 877.5 km on the great circle, at 199,862 km a second.
+        // 877.5 km along the great circle, at 199,862 km per second.
         assert!((4_385..=4_395).contains(&far.latency_us), "{far:?}");
         assert_eq!(far.bits_per_second, 10_000_000_000);
         let expected = Link {
@@ -239,7 +241,7 @@ mod tests {
             ),
             (
                 "\n<node id=\"0\"><data key=\"d2\">east</data></node>",
-                "`east` is no number",
+                "`east` is not a number",
             ),
         ] {
             let error = read(&written(body), LIKE).expect_err(body);

@@ -1,7 +1,8 @@
-//! Topologies: which nodes there are, how they are linked, and how fast each link is.
+//! Topologies: the nodes, their links, and how fast each link is.
 //!
-//! [`Spec`] is what an experiment says; [`Network`] is that, checked and with its file read; [`Topology`] is the
-//! graph under a seed. Random shapes draw another graph under each seed; all others are the same under any.
+//! [`Spec`] is the experiment's description; [`Network`] is the same, validated and with its file read;
+//! [`Topology`] is the graph for a seed. Random shapes yield a different graph for each seed, all others the same
+//! for any.
 
 mod edges;
 mod graph;

@@ -1,4 +1,4 @@
-//! `Network`: a topology that can be had, checked and with its file read.
+//! `Network`: a valid topology, with its file read.
 
 use std::path::Path;
 
@@ -12,40 +12,40 @@ use crate::sample::Draw;
 use crate::seed::derive;
 use crate::wrong::Wrong;
 
-/// A topology that can be had. Random ones are drawn anew under each seed.
+/// A valid topology. A random one is generated anew for each seed.
 #[derive(Clone, Debug)]
 pub struct Network {
     spec: Spec,
-    /// Latency and pace of a link that says nothing of them.
+    /// Latency and bandwidth of a link that specifies neither.
     like: Link,
     from_file: Option<(Topology, Digest)>,
 }
 
-/// Why a topology can't be made under a seed.
+/// Why no topology can be generated for a seed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TopologyError {
-    /// A random network kept falling into several parts.
+    /// No attempt generated a connected random network.
     #[error(
-        "no network in one part was drawn in {draws} tries: raise `probability` or the number of links, or say `connected = false`"
+        "no connected network was generated in {draws} tries; raise `probability` or the number of links, or set `connected = false`"
     )]
     Apart {
-        /// How often it was tried.
+        /// The number of attempts.
         draws: u32,
     },
-    /// It is not in one part, and no other can be drawn.
+    /// The network is not connected, and is not a random one that could be generated again.
     #[error(
-        "it falls into {parts} parts that no link connects; say `connected = false` if that is meant"
+        "it has {parts} parts without a link between them; set `connected = false` if that is intended"
     )]
     InParts {
-        /// How many parts.
+        /// The number of parts.
         parts: usize,
     },
-    /// A node has more links than a node may have.
-    #[error("{node} has {links} links; a node has at most {max}", max = LINKS_MAX)]
+    /// A node has too many links.
+    #[error("{node} has {links} links; a node can have at most {max}", max = LINKS_MAX)]
     Crowded {
-        /// Which node.
+        /// The node.
         node: String,
-        /// How many.
+        /// Its number of links.
         links: usize,
     },
     /// There are too many links.
@@ -54,10 +54,10 @@ pub enum TopologyError {
 }
 
 impl Network {
-    /// Checks what a table says, reads its file, whose path is taken from the folder `base`, and draws it once.
+    /// Validates a table, reads its file relative to the folder `base`, and generates the topology once.
     ///
     /// # Errors
-    /// The key that asks for what can't be.
+    /// The key with an impossible value.
     pub fn open(spec: &Spec, base: &Path) -> Result<Self, Wrong> {
         check(spec)?;
         let like = Link {
@@ -84,13 +84,13 @@ impl Network {
         Ok(network)
     }
 
-    /// What it was opened with.
+    /// The spec that it was opened with.
     #[must_use]
     pub fn spec(&self) -> &Spec {
         &self.spec
     }
 
-    /// Latency and pace of a link of which nobody says more.
+    /// Latency and bandwidth of a link that specifies neither.
     pub(crate) const fn like(&self) -> Link {
         self.like
     }
@@ -101,7 +101,7 @@ impl Network {
         self.from_file.as_ref().map(|(_, digest)| *digest)
     }
 
-    /// Whether each seed draws another topology.
+    /// Whether each seed yields a different topology.
     #[must_use]
     pub const fn is_random(&self) -> bool {
         matches!(
@@ -110,7 +110,7 @@ impl Network {
         )
     }
 
-    /// The topology under this seed.
+    /// The topology for this seed.
     ///
     /// # Errors
     /// [`TopologyError`].
@@ -209,7 +209,7 @@ fn read(path: &Path, like: Link) -> Result<(Topology, Digest), String> {
         many if many > limits::LAB_NODES_MAX => {
             let max = limits::LAB_NODES_MAX;
             Err(format!(
-                "{shown} has {many} nodes; at most {max} are simulated"
+                "{shown} has {many} nodes; at most {max} can be simulated"
             ))
         }
         _ if topology.links.len() > limits::LAB_LINKS_MAX => {
@@ -220,7 +220,7 @@ fn read(path: &Path, like: Link) -> Result<(Topology, Digest), String> {
     }
 }
 
-/// Refuses keys that are missing, that don't go with the shape, or whose numbers can't be.
+/// Refuses missing keys, keys that don't belong to the shape, and impossible numbers.
 fn check(spec: &Spec) -> Result<(), Wrong> {
     let keys = Keys(spec);
     keys.refuse_strangers()?;
@@ -243,7 +243,7 @@ fn check(spec: &Spec) -> Result<(), Wrong> {
     let nodes = nodes_of(spec);
     match spec.kind {
         Shape::Tree if spec.branching == Some(0) => {
-            Err(keys.wrong("branching", "a tree has 1 or more nodes below each"))
+            Err(keys.wrong("branching", "it must be 1 or more"))
         }
         Shape::ErdosRenyi => keys.wanted("probability", spec.probability).map(|_| ()),
         Shape::BarabasiAlbert => {
@@ -251,7 +251,7 @@ fn check(spec: &Spec) -> Result<(), Wrong> {
             keys.fits(
                 "links",
                 links < nodes,
-                "each newcomer can make fewer links than there are nodes",
+                "it must be less than the number of nodes",
             )
         }
         Shape::WattsStrogatz => {
@@ -260,12 +260,12 @@ fn check(spec: &Spec) -> Result<(), Wrong> {
             keys.fits(
                 "neighbours",
                 neighbours % 2 == 0,
-                "it is an even number, half on either side",
+                "it must be even: half of the neighbours are on either side",
             )?;
             keys.fits(
                 "neighbours",
                 neighbours < nodes,
-                "there are fewer neighbours than nodes",
+                "it must be less than the number of nodes",
             )
         }
         _ => Ok(()),
@@ -287,20 +287,20 @@ impl Keys<'_> {
         value.ok_or_else(|| {
             self.wrong(
                 "kind",
-                format!("a topology `{}` needs `{key}`", self.shape()),
+                format!("a topology of kind `{}` needs `{key}`", self.shape()),
             )
         })
     }
 
     fn at_least(&self, key: &str, value: Option<u32>, least: u32) -> Result<u32, Wrong> {
         let value = self.wanted(key, value)?;
-        self.fits(key, value >= least, &format!("it is at least {least}"))?;
+        self.fits(key, value >= least, &format!("it must be at least {least}"))?;
         Ok(value)
     }
 
     fn few_enough(&self, key: &str, nodes: u64) -> Result<(), Wrong> {
         let max = limits::LAB_NODES_MAX;
-        let reason = format!("{nodes} nodes are asked for; at most {max} are simulated");
+        let reason = format!("{nodes} nodes are too many; at most {max} can be simulated");
         self.fits(key, nodes <= max as u64, &reason)
     }
 
@@ -311,7 +311,7 @@ impl Keys<'_> {
         }
     }
 
-    /// A key that means nothing for this shape is more likely a mistake than a remark.
+    /// A key without a meaning for this shape is more likely a mistake than a comment.
     fn refuse_strangers(&self) -> Result<(), Wrong> {
         use Shape::{BarabasiAlbert, Demo, ErdosRenyi, File, Grid, Tree, WattsStrogatz};
         let (spec, kind) = (self.0, self.0.kind);
@@ -337,9 +337,10 @@ impl Keys<'_> {
         ];
         match strangers.into_iter().find(|&(_, is)| is) {
             None => Ok(()),
-            Some((key, _)) => {
-                Err(self.wrong(key, format!("a topology `{}` has no `{key}`", self.shape())))
-            }
+            Some((key, _)) => Err(self.wrong(
+                key,
+                format!("a topology of kind `{}` has no `{key}`", self.shape()),
+            )),
         }
     }
 }

@@ -1,13 +1,13 @@
-//! Shapes that are drawn by lot.
+//! Generators of random topologies.
 
 use std::collections::BTreeSet;
 
 use super::graph::{Edge, edge};
 use crate::sample::Draw;
 
-/// Each pair with `probability` (Gilbert's G(n, p)). Pairs that are not linked are skipped in one go (Batagelj, Brandes
-/// 2005, "Efficient generation of large random networks", algorithm 1). `None` when there would be more than
-/// `links_max`.
+/// Links each pair with `probability` (Gilbert's G(n, p)). Skips runs of unlinked pairs in one step (Batagelj,
+/// Brandes 2005, "Efficient generation of large random networks", algorithm 1). `None` if there would be more than
+/// `links_max` links.
 pub(super) fn erdos_renyi(
     nodes: u32,
     probability: f64,
@@ -21,7 +21,7 @@ pub(super) fn erdos_renyi(
     let log_miss = libm::log1p(-probability.min(1.0));
     let (mut from, mut to) = (1u64, -1i64);
     while from < u64::from(nodes) {
-        // With probability 1 the logarithm is without end and nothing is skipped.
+        // With probability 1 the logarithm is infinite and nothing is skipped.
         let skipped = libm::floor(libm::log1p(-draw.unit()) / log_miss);
         to = to.saturating_add(1).saturating_add(skipped as i64);
         while from < u64::from(nodes) && to >= from as i64 {
@@ -38,11 +38,11 @@ pub(super) fn erdos_renyi(
     Some(edges)
 }
 
-/// Begins with `links` + 1 nodes that are all linked; each further one links to `links` others, each chosen with a
-/// probability in proportion to the links it has.
+/// Starts with `links` + 1 nodes that are all linked; each further node links to `links` others, each chosen with
+/// a probability proportional to its number of links.
 pub(super) fn barabasi_albert(nodes: u32, links: u32, draw: &mut Draw) -> BTreeSet<Edge> {
     let mut edges = super::shapes::complete(nodes.min(links + 1));
-    // Every end of every link, so that drawing an end draws a node by its links.
+    // Every end of every link, so that choosing an end chooses a node in proportion to its links.
     let mut ends: Vec<u32> = edges.iter().flat_map(|&(a, b)| [a, b]).collect();
     for newcomer in links + 1..nodes {
         let mut chosen = BTreeSet::new();
@@ -57,8 +57,8 @@ pub(super) fn barabasi_albert(nodes: u32, links: u32, draw: &mut Draw) -> BTreeS
     edges
 }
 
-/// A ring on which each is linked with `neighbours` / 2 on either side; each of these links is bent with probability
-/// `rewire`: its far end goes to a node drawn from those that are not linked yet.
+/// A ring on which each node is linked with `neighbours` / 2 on either side. Each of these links is rewired with
+/// probability `rewire`: its far end moves to a random node that is not linked yet.
 pub(super) fn watts_strogatz(
     nodes: u32,
     neighbours: u32,
@@ -74,7 +74,7 @@ pub(super) fn watts_strogatz(
             let Some(before) = before.filter(|_| draw.happens(rewire)) else {
                 continue;
             };
-            // Who is linked with all others has no place to bend a link to.
+            // A node that is linked with all others has no free target.
             if linked[at as usize] + 1 >= nodes as usize {
                 continue;
             }
@@ -103,12 +103,13 @@ mod tests {
 
     #[test]
     fn each_pair_is_linked_with_its_probability() {
-        let edges = erdos_renyi(400, 0.05, usize::MAX, &mut drawn()).expect("there is no bound");
+        let edges =
+            erdos_renyi(400, 0.05, usize::MAX, &mut drawn()).expect("the bound is out of reach");
         let pairs = 400.0 * 399.0 / 2.0;
         let share = edges.len() as f64 / pairs;
         assert!((share - 0.05).abs() < 0.003, "{share}");
         assert!(edges.iter().all(|&(a, b)| a < b && b < 400));
-        let all = erdos_renyi(9, 1.0, usize::MAX, &mut drawn()).expect("there is no bound");
+        let all = erdos_renyi(9, 1.0, usize::MAX, &mut drawn()).expect("the bound is out of reach");
         assert_eq!(all, super::super::shapes::complete(9));
         assert_eq!(erdos_renyi(9, 0.0, 9, &mut drawn()), Some(BTreeSet::new()));
         assert_eq!(erdos_renyi(100, 0.9, 99, &mut drawn()), None);

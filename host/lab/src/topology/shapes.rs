@@ -1,10 +1,10 @@
-//! Shapes that are drawn with a ruler.
+//! Generators of regular topologies.
 
 use std::collections::BTreeSet;
 
 use super::graph::{Edge, edge};
 
-/// Each node with the next.
+/// Links each node with the next.
 pub(super) fn line(nodes: u32) -> BTreeSet<Edge> {
     (1..nodes).map(|at| (at - 1, at)).collect()
 }
@@ -16,7 +16,7 @@ pub(super) fn ring(nodes: u32) -> BTreeSet<Edge> {
         .collect()
 }
 
-/// Each node with the first.
+/// Links each node with the first.
 pub(super) fn star(nodes: u32) -> BTreeSet<Edge> {
     (1..nodes).map(|at| (0, at)).collect()
 }
@@ -30,12 +30,12 @@ pub(super) fn grid(width: u32, height: u32) -> BTreeSet<Edge> {
     beside.chain(below).collect()
 }
 
-/// Each node with `branching` below it, level by level.
+/// Links each node with `branching` nodes below it, level by level.
 pub(super) fn tree(nodes: u32, branching: u32) -> BTreeSet<Edge> {
     (1..nodes).map(|at| ((at - 1) / branching, at)).collect()
 }
 
-/// Each node with every other.
+/// Links each node with every other.
 pub(super) fn complete(nodes: u32) -> BTreeSet<Edge> {
     (0..nodes)
         .flat_map(|a| (a + 1..nodes).map(move |b| (a, b)))

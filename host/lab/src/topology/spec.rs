@@ -1,4 +1,4 @@
-//! What an experiment says of its network: the table `[topology]`.
+//! The table `[topology]` of an experiment.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -11,33 +11,34 @@ use crate::quantity::{NotNegative, Positive, Share};
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Shape {
-    /// Each node with the next.
+    /// Each node is linked with the next.
     Line,
     /// A line whose ends are linked.
     Ring,
-    /// Each node with the first.
+    /// Each node is linked with the first.
     Star,
-    /// `width` × `height` nodes, each with those beside, above and below it.
+    /// `width` × `height` nodes, each linked with those left, right, above and below.
     Grid,
-    /// Each node with the `branching` below it, level by level.
+    /// Each node is linked with `branching` nodes below it, level by level.
     Tree,
-    /// Each node with every other.
+    /// Each node is linked with every other.
     Complete,
-    /// Each pair with `probability` (Erdős, Rényi 1959; Gilbert's G(n, p)).
+    /// Each pair is linked with `probability` (Erdős, Rényi 1959; Gilbert's G(n, p)).
     ErdosRenyi,
-    /// Nodes come one by one and link to `links` others, the likelier the more links those have (Barabási, Albert
-    /// 1999).
+    /// Nodes join one by one and link to `links` others; nodes with many links are more likely to be chosen
+    /// (Barabási, Albert 1999).
     BarabasiAlbert,
-    /// A ring with `neighbours` each, whose links are bent elsewhere with probability `rewire` (Watts, Strogatz 1998).
+    /// A ring on which each node has `neighbours`, and whose links are rewired at random with probability `rewire`
+    /// (Watts, Strogatz 1998).
     WattsStrogatz,
-    /// The four nodes of the demonstration: A, B, C, D in a line.
+    /// The four nodes of the demo: A, B, C, D in a line.
     Demo,
-    /// A GraphML file (`.graphml`, `.xml`, as of the Internet Topology Zoo) or a list of edges.
+    /// A GraphML file (`.graphml`, `.xml`, such as those of the Internet Topology Zoo) or an edge list.
     File,
 }
 
 impl Shape {
-    /// As it is called in a file.
+    /// Its name in a file.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -56,60 +57,61 @@ impl Shape {
     }
 }
 
-/// The table `[topology]`. Which keys go with which shape is checked when the network is opened.
+/// The table `[topology]`. Opening the network checks which keys belong to which shape.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Spec {
     /// The shape.
     pub kind: Shape,
-    /// How many nodes; of all shapes but `grid`, `demo` and `file`.
+    /// The number of nodes; for all shapes except `grid`, `demo` and `file`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nodes: Option<u32>,
-    /// Of a grid: nodes in a row.
+    /// `grid`: nodes in a row.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub width: Option<u32>,
-    /// Of a grid: rows.
+    /// `grid`: rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub height: Option<u32>,
-    /// Of a tree: nodes below each (2 unless given).
+    /// `tree`: nodes below each node (default 2).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub branching: Option<u32>,
-    /// Of `erdos-renyi`: chance of each link.
+    /// `erdos-renyi`: probability of each link.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probability: Option<Share>,
-    /// Of `barabasi-albert`: links that each newcomer makes.
+    /// `barabasi-albert`: links that each new node makes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub links: Option<u32>,
-    /// Of `watts-strogatz`: neighbours of each on the ring, an even number.
+    /// `watts-strogatz`: neighbours of each node on the ring, an even number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub neighbours: Option<u32>,
-    /// Of `watts-strogatz`: chance that a link is bent.
+    /// `watts-strogatz`: probability that a link is rewired.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rewire: Option<Share>,
-    /// Of `file`: where it is, from the experiment's folder.
+    /// `file`: its path, relative to the experiment's folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
-    /// Whether a network in several parts is refused (unless `false`). A random one is drawn again until it is in
-    /// one.
+    /// Whether a network that is not connected is refused (default `true`). A random one is generated again until
+    /// it is connected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connected: Option<bool>,
-    /// One-way delay of a link, unless the file knows better (10 unless given).
+    /// One-way delay of a link that the file does not give (default 10).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency_ms: Option<NotNegative>,
-    /// Pace of a link in millions of bits a second, unless the file knows better (1000 unless given).
+    /// Bandwidth of a link in millions of bits per second, if the file does not give it (default 1000).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bandwidth_mbit: Option<Positive>,
 }
 
-/// Text that is no topology.
+/// Text that is not a topology.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is no topology: {reason}")]
+#[error("`{text}` is not a topology: {reason}")]
 pub struct SpecError {
     text: String,
     reason: String,
 }
 
-/// From a command line: `ring:100`, `erdos-renyi:1000,probability=0.01`, `grid:width=8,height=5`, or the path of a file.
+/// Parses a command-line argument: `ring:100`, `erdos-renyi:1000,probability=0.01`, `grid:width=8,height=5`, or
+/// the path of a file.
 impl FromStr for Spec {
     type Err = SpecError;
 
@@ -128,7 +130,7 @@ impl FromStr for Spec {
         };
         for part in rest.split(',').filter(|part| !is_file && !part.is_empty()) {
             let (key, value) = part.split_once('=').unwrap_or(("nodes", part));
-            // A word that is no number stays a text: "5%".
+            // A word that is not a number stays text: "5%".
             let value = toml::from_str::<toml::Table>(&format!("it = {value}"));
             let value = value.ok().and_then(|mut table| table.remove("it"));
             let value = value.unwrap_or_else(|| part.rsplit('=').next().unwrap_or(part).into());
@@ -149,7 +151,7 @@ mod tests {
     #[test]
     fn an_unknown_key_names_its_line() {
         let error = toml::from_str::<Spec>("kind = \"ring\"\nnodes = 4\nnoodles = 5\n")
-            .expect_err("there are no noodles")
+            .expect_err("`noodles` is unknown")
             .to_string();
         assert!(error.contains("line 3"), "{error}");
         assert!(error.contains("noodles"), "{error}");
@@ -159,7 +161,7 @@ mod tests {
     fn a_share_beyond_one_names_its_line() {
         let text = "kind = \"erdos-renyi\"\nnodes = 4\nprobability = 2\n";
         let error = toml::from_str::<Spec>(text)
-            .expect_err("2 is no probability")
+            .expect_err("2 is not a probability")
             .to_string();
         assert!(error.contains("line 3"), "{error}");
     }

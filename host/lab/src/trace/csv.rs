@@ -1,7 +1,7 @@
-//! Traces as tables: a line a request, and mostly a header that names the columns.
+//! Traces as tables: one line per request, usually with a header that names the columns.
 //!
-//! Which column means what can be told ([`Columns`]); those that nobody named are passed by. A header is the first
-//! row, or a comment before it. A table without one goes by the places of its columns: see [`places`].
+//! [`Columns`] can name the columns; columns without a name are ignored. The header is the first row, or a comment
+//! before it. Columns of a table without a header are identified by position: see [`places`].
 
 mod places;
 
@@ -12,33 +12,33 @@ use super::rows::Rows;
 use super::{Op, Request, TraceError, number};
 use places::{Places, place};
 
-/// Which column of a table holds what, by name or by place.
+/// Which column of a table holds what, by name or by position.
 ///
 /// ```
 /// use dataverse_lab::trace::Columns;
 ///
-/// let columns = Columns::parse("time=ts,id=key,size=").expect("they are columns");
+/// let columns = Columns::parse("time=ts,id=key,size=").expect("the columns are valid");
 /// assert_eq!(columns.id, "key");
 /// assert_eq!(columns.size, None);
 /// assert_eq!(columns.reader.as_deref(), Some("reader"));
 /// // Without a header: the third column is the object.
-/// let columns = Columns::parse("time=1,id=3").expect("they are columns");
+/// let columns = Columns::parse("time=1,id=3").expect("the columns are valid");
 /// assert_eq!(columns.id, "3");
 /// ```
 ///
-/// A name that is a number is the column's place, from 1 on, unless the header has a column of that name. Once any
-/// column goes by its place, those that were not told are only there if the header names them.
+/// A name that is a number is the column's position, counted from 1, unless the header has a column of that name.
+/// Once any column is given by position, columns that were not given exist only if the header names them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Columns {
     /// The object: a number, or any name.
     pub id: String,
-    /// When. Without such a column, requests come a millisecond apart.
+    /// The time. Without such a column, requests are a millisecond apart.
     pub time: Option<String>,
-    /// The object's bytes. Without such a column, every object has one.
+    /// The object's bytes. Without such a column, every object has one byte.
     pub size: Option<String>,
-    /// Who asked: a number, or any name. The table may lack it.
+    /// Who asked: a number, or any name. Optional.
     pub reader: Option<String>,
-    /// What was asked: read, write or delete. The table may lack it.
+    /// The operation: read, write or delete. Optional.
     pub op: Option<String>,
 }
 
@@ -56,8 +56,8 @@ impl Default for Columns {
 }
 
 impl Columns {
-    /// Reads `time=NAME,id=NAME,size=NAME,reader=NAME,op=NAME`, any of them; an empty name says that there is
-    /// no such column.
+    /// Parses `time=NAME,id=NAME,size=NAME,reader=NAME,op=NAME`, any of them; an empty name says that the table
+    /// has no such column.
     ///
     /// # Errors
     /// What is wrong with it, for people.
@@ -67,7 +67,7 @@ impl Columns {
         for part in text.split(',') {
             let wrong = || {
                 format!(
-                    "`{part}` is none of time=, id=, size=, reader= and op= with a column's name or place"
+                    "`{part}` is not one of time=, id=, size=, reader= and op=, each with a column's name or position"
                 )
             };
             let (what, name) = part.split_once('=').ok_or_else(wrong)?;
@@ -95,10 +95,10 @@ impl Columns {
     }
 }
 
-/// What a table's times count.
+/// The unit of a table's times.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TimeUnit {
-    /// Seconds; fractions are fine.
+    /// Seconds, possibly with a fraction.
     #[default]
     Seconds,
     /// Milliseconds.
@@ -133,9 +133,9 @@ pub(super) struct CsvRequests {
     places: Places,
     unit_ms: f64,
     read: u64,
-    /// The first row is a request and was not handed out yet.
+    /// The first row is a request and has not been returned yet.
     begins: bool,
-    /// What was taken for granted, for people.
+    /// Assumptions about the columns, for people.
     assumed: Option<String>,
 }
 
@@ -165,12 +165,12 @@ impl CsvRequests {
         })
     }
 
-    /// Whether there is a column for times.
+    /// Whether there is a time column.
     pub(super) const fn has_times(&self) -> bool {
         self.places.time.is_some()
     }
 
-    /// Which columns were taken for what, where the table does not say.
+    /// The assumed columns, if the table does not name them.
     pub(super) fn assumed(&self) -> Option<&str> {
         self.assumed.as_deref()
     }
@@ -184,9 +184,9 @@ impl CsvRequests {
         let row = self.rows.last();
         let request = self.places.request(row, self.unit_ms, self.read);
         request.map(Some).map_err(|reason| {
-            // Then the guess may be what is wrong.
+            // If so, the assumption may be wrong.
             let guess = self.assumed.as_ref().filter(|_| self.read == 1);
-            let hint = guess.map(|guess| format!(" ({guess}; --columns says otherwise)"));
+            let hint = guess.map(|guess| format!(" ({guess}; use --columns to name them)"));
             self.rows.wrong(reason + &hint.unwrap_or_default())
         })
     }
@@ -199,7 +199,7 @@ impl Places {
             None => Op::Read,
             Some(word) => super::op_of_word(word).ok_or_else(|| {
                 format!(
-                    "`{}` is no operation: read, write or delete",
+                    "`{}` is not an operation; use read, write or delete",
                     number::shown(word)
                 )
             })?,

@@ -1,9 +1,9 @@
-//! What can be wrong with a trace.
+//! Errors about traces.
 
-/// Why a trace, or the rest of it, can't be had.
+/// Why a trace, or the rest of it, can't be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TraceError {
-    /// The file can't be opened, read or unpacked.
+    /// The file can't be opened, read or decompressed.
     #[error("{file} can't be read: {reason}")]
     Unreadable {
         /// The file.
@@ -11,27 +11,27 @@ pub enum TraceError {
         /// Why.
         reason: String,
     },
-    /// A line makes no sense.
+    /// A line is invalid.
     #[error("{file}:{line}: {reason}")]
     Line {
         /// The file.
         file: String,
-        /// The line, from 1 on.
+        /// The line, from 1.
         line: u64,
         /// What is wrong with it.
         reason: String,
     },
-    /// A request of a binary trace makes no sense.
+    /// A request of a binary trace is invalid.
     #[error("{file}: request {request}: {reason}")]
     Record {
         /// The file.
         file: String,
-        /// The request, from 1 on.
+        /// The request, from 1.
         request: u64,
         /// What is wrong with it.
         reason: String,
     },
-    /// The trace to be generated is none.
+    /// The description of a generated trace is invalid.
     #[error("`{spec}`: {reason}")]
     Spec {
         /// As it was given.
@@ -39,7 +39,7 @@ pub enum TraceError {
         /// What is wrong with it.
         reason: String,
     },
-    /// The trace as a whole is of no use.
+    /// The trace as a whole is unusable.
     #[error("{file}: {reason}")]
     Whole {
         /// The trace.

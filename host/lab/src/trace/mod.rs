@@ -1,8 +1,13 @@
-//! Traces: requests that were recorded, or are generated, one after the other.
+//! Traces: streams of recorded or generated requests.
 //!
-//! A trace is read as a stream, never as a whole, as often as someone asks for its requests. It may be plain or
-//! packed with gzip or zstd, told by its content. Nothing is repaired: a line that makes no sense ends the stream
-//! with an error that names it. What comes through a pipe is copied to a temporary file, to be read again.
+//! A trace is always streamed, never loaded whole, and can be read any number of times. A file may be plain or
+//! compressed with gzip or zstd, which is detected from its content. Nothing is repaired: an invalid line ends the
+//! stream with an error that names the line. Input from a pipe is copied to a temporary file so that it can be
+//! read again.
+//!
+//! [`Trace::open`] detects the format (`source`, `packed`); [`Trace::requests`] then reads it as a table (`csv`,
+//! `rows`), in libCacheSim's binary format (`oracle`), as a node's recording (`recording`), or generates it
+//! (`zipf`).
 //!
 //! ```text
 //! file ── packed ──► bytes ── csv, oracle or recording ──► Request, Request, …
@@ -33,7 +38,7 @@ pub use zipf::{Zipf, file_size};
 /// One request of a trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// When, in milliseconds since a moment that the trace chose.
+    /// When, in milliseconds since a moment of the trace's choice.
     pub time: Millis,
     /// Who asked; 0 when the trace does not say.
     pub reader: u64,
@@ -41,15 +46,15 @@ pub struct Request {
     pub id: u64,
     /// The object's bytes.
     pub size: u64,
-    /// What was asked.
+    /// The operation.
     pub op: Op,
-    /// Hops that the content came over, when the trace says; else 1.
+    /// Hops that the content crossed, if the trace says; otherwise 1.
     pub hops: u32,
-    /// How a node answered, when the trace says.
+    /// How a node answered, if the trace says.
     pub outcome: Option<RequestOutcome>,
 }
 
-/// What such a word asks; traces have several for each.
+/// The operation that this word stands for; traces have several words for each.
 fn op_of_word(word: &[u8]) -> Option<Op> {
     const WORDS: [(&[u8], Op); 9] = [
         (b"read", Op::Read),

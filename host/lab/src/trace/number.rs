@@ -1,4 +1,4 @@
-//! Numbers and names in the fields of a trace.
+//! Parses the fields of a trace: numbers and names.
 
 use dataverse_core::limits::FILE_BYTES_MAX;
 
@@ -6,46 +6,46 @@ use crate::limits;
 
 /// A whole number.
 pub(super) fn whole(field: &[u8]) -> Option<u64> {
-    // `parse` would take a plus sign, which no trace writes.
+    // `parse` would accept a plus sign, which no trace writes.
     field.first().filter(|first| first.is_ascii_digit())?;
     std::str::from_utf8(field).ok()?.parse().ok()
 }
 
-/// A number of bytes that a file may have.
+/// A number of bytes within the size limit of a file.
 pub(super) fn size(field: &[u8]) -> Result<u64, String> {
     match whole(field) {
         Some(bytes) if bytes <= FILE_BYTES_MAX => Ok(bytes),
         Some(bytes) => Err(format!(
-            "a size of {bytes} bytes is beyond the {} that a file may have",
+            "a size of {bytes} bytes is above the limit of {} for a file",
             FILE_BYTES_MAX
         )),
-        None => Err(format!("`{}` is no size in bytes", shown(field))),
+        None => Err(format!("`{}` is not a size in bytes", shown(field))),
     }
 }
 
-/// A time in units of which each has so many milliseconds.
+/// A time, in units of `unit_ms` milliseconds.
 pub(super) fn time(field: &[u8], unit_ms: f64) -> Result<u64, String> {
-    let wrong = || format!("`{}` is no time from 0 on", shown(field));
+    let wrong = || format!("`{}` is not a time of at least 0", shown(field));
     let text = std::str::from_utf8(field).map_err(|_| wrong())?;
     let units: f64 = text.trim().parse().map_err(|_| wrong())?;
     let ms = units * unit_ms;
-    // A negative or endless one, and one that is no number, is not within.
+    // The range excludes negative numbers, infinity and NaN.
     if !(0.0..=limits::TRACE_TIME_MS_MAX as f64).contains(&ms) {
         return Err(wrong());
     }
     Ok(ms as u64)
 }
 
-/// A number as it is, any other name as the beginning of its BLAKE3, as a file's id is made of its key.
+/// A number as it is; the beginning of any other name's BLAKE3, just as a file's id derives from its key.
 pub(super) fn id(field: &[u8]) -> u64 {
     whole(field).unwrap_or_else(|| {
         let hash = blake3::hash(field);
         let (first, _) = hash.as_bytes().split_at(8);
-        u64::from_be_bytes(first.try_into().expect("eight bytes"))
+        u64::from_be_bytes(first.try_into().expect("a digest has at least eight bytes"))
     })
 }
 
-/// A field for people: what is no text or long is cut.
+/// A field for an error message: valid UTF-8, and shortened if it is long.
 pub(super) fn shown(field: &[u8]) -> String {
     const SHOWN_CHARS: usize = 40;
     let text = String::from_utf8_lossy(&field[..field.len().min(4 * SHOWN_CHARS)]);
@@ -81,7 +81,7 @@ mod tests {
     #[test]
     fn a_size_is_one_that_a_file_may_have() {
         assert_eq!(size(b"0"), Ok(0));
-        assert!(size(b"1099511627777").is_err_and(|reason| reason.contains("beyond")));
+        assert!(size(b"1099511627777").is_err_and(|reason| reason.contains("above the limit")));
         assert!(size(b"12KiB").is_err_and(|reason| reason.contains("`12KiB`")));
     }
 }

@@ -1,12 +1,12 @@
-//! `oracleGeneral`, the binary traces of libCacheSim: 24 bytes a request, little-endian: seconds (32 bits),
-//! object (64), bytes (32), and the position of the object's next request (64), which is not believed: the lab
-//! finds it out by itself where it needs it.
+//! `oracleGeneral`, libCacheSim's binary trace format: 24 bytes per request, little-endian: seconds (32 bits),
+//! object (64), bytes (32), and the position of the object's next request (64). The lab ignores the last and
+//! computes it itself where needed.
 
 use std::io::{BufRead, ErrorKind};
 
 use super::{Op, Request, TraceError};
 
-/// Bytes of a request.
+/// Bytes per request.
 const RECORD_BYTES: usize = 24;
 
 pub(super) struct OracleRequests<R> {

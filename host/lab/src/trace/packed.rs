@@ -1,4 +1,4 @@
-//! Unpacks a file while it is read, whatever its name says: gzip and zstd begin with bytes of their own.
+//! Decompresses a file while it is read. Detects gzip and zstd by their magic bytes, whatever the file's name.
 
 use std::io::{self, BufRead, BufReader, Read};
 
@@ -6,7 +6,7 @@ use flate2::bufread::MultiGzDecoder;
 
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
-/// What can't be unpacked here, by how it begins.
+/// Unsupported formats, by their magic bytes.
 const OTHERS: [(&[u8], &str); 5] = [
     (b"\xfd7zXZ\0", "xz"),
     (b"BZh", "bzip2"),
@@ -16,16 +16,16 @@ const OTHERS: [(&[u8], &str); 5] = [
 ];
 const BUFFER_BYTES: usize = 256 << 10;
 
-/// The bytes of a file, unpacked.
+/// The decompressed bytes of a file.
 pub(super) type Bytes = Box<dyn BufRead + Send>;
 
-/// Unpacks what is packed.
+/// Decompresses the bytes if they are compressed.
 pub(super) fn unpacked(bytes: impl Read + Send + 'static) -> io::Result<Bytes> {
     let mut bytes = BufReader::with_capacity(BUFFER_BYTES, bytes);
     let first = bytes.fill_buf()?;
     if let Some((_, packer)) = OTHERS.iter().find(|(begin, _)| first.starts_with(begin)) {
         return Err(io::Error::other(format!(
-            "it is packed with {packer}; unpack it, or pack it with gzip or zstd"
+            "it is compressed with {packer}; decompress it, or use gzip or zstd"
         )));
     }
     if first.starts_with(&GZIP) {

@@ -1,4 +1,4 @@
-//! Reads a node's own recording; `dataverse_core::recording` has the format.
+//! Reads a node's own recording, whose format `dataverse_core::recording` defines.
 
 use std::io;
 
@@ -28,7 +28,7 @@ impl RecordedRequests {
         if first.trim_ascii_end() != FIRST_LINE.as_bytes() {
             let reason = match begins(&first) {
                 true => format!("it is of another version; only `{FIRST_LINE}` can be read"),
-                false => format!("it is no recording: the first line is not `{FIRST_LINE}`"),
+                false => format!("it is not a recording: the first line is not `{FIRST_LINE}`"),
             };
             return Err(wrong(1, reason));
         }
@@ -47,7 +47,7 @@ impl RecordedRequests {
         let row = loop {
             match self.rows.next()? {
                 None => return Ok(None),
-                // Another recording begins.
+                // Another recording begins (concatenated files).
                 Some(row) if is_header(row) => {}
                 Some(row) => break row,
             }
@@ -65,7 +65,7 @@ impl Iterator for RecordedRequests {
     }
 }
 
-/// The first line, or the beginning of it if it is long.
+/// The first line, or the beginning of a long one.
 fn first_line(bytes: &mut Bytes) -> io::Result<Vec<u8>> {
     let mut line = Vec::new();
     let most = FIRST_LINE.len() as u64 + 64;
@@ -82,7 +82,9 @@ fn is_header(row: &ByteRecord) -> bool {
 
 fn request(row: &ByteRecord) -> Result<Request, String> {
     let field = |place: usize| row.get(place).unwrap_or_default();
-    let no = |what: &str, place: usize| format!("`{}` is no {what}", number::shown(field(place)));
+    let no = |what: &str, place: usize| {
+        format!("`{}` is not a valid {what}", number::shown(field(place)))
+    };
     let hex = |place: usize, what: &str| {
         let text = std::str::from_utf8(field(place)).ok();
         let digits = text.filter(|text| text.len() == 16 && !text.starts_with('+'));

@@ -1,9 +1,9 @@
-//! The rows of a table, a line each, each with as many fields as the first.
+//! The rows of a table: one per line, each with as many fields as the first.
 //!
-//! Lines are bounded and counted here, so that what is wrong can be told with its line; what is within one is for
-//! the `csv` crate, unless it has no quotes and there is nothing to it. A quoted field ends on its line. Empty
-//! lines and such that begin with `#` are passed by; of comments before the first row one may name the columns. What
-//! parts the fields is a comma, or what the first row has more of, a tab or a semicolon.
+//! This module bounds and counts the lines, so that errors name their line. The `csv` crate splits a line into
+//! fields, unless the line has no quotes and splitting is trivial. A quoted field must end on its line. Empty
+//! lines and lines that start with `#` are skipped; of the comments before the first row, one may name the
+//! columns. The delimiter is a comma, tab or semicolon, whichever is the most frequent in the first row.
 
 use std::collections::VecDeque;
 use std::io::{BufRead as _, Read as _};
@@ -15,22 +15,22 @@ use super::TraceError;
 use super::packed::Bytes;
 use crate::limits;
 
-/// What some programs put before the first line.
+/// Some programs write this before the first line.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
-/// What may part the fields of a row. Of those that a row has equally many of, the first.
+/// The possible delimiters; if a row has equally many of two, the first one counts.
 const DELIMITERS: [u8; 3] = [b',', b'\t', b';'];
-/// Comments before the first row that are kept; the last ones.
+/// The number of comments before the first row that are kept (the last ones).
 const COMMENTS_MAX: usize = 16;
 
 pub(super) struct Rows {
     file: String,
     bytes: Bytes,
     line: Vec<u8>,
-    /// None until the first row tells.
+    /// None until the first row is read.
     delimiter: Option<u8>,
     /// The last comments before the first row.
     comments: VecDeque<Vec<u8>>,
-    /// What the first row is, for those that have other numbers of fields.
+    /// The name of the first row in errors about rows with a different number of fields.
     first: &'static str,
     /// The number of the next line.
     next_line: u64,
@@ -39,7 +39,7 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    /// Commas part the fields. `first_line` is the number that the first line has in the file.
+    /// A table whose delimiter is a comma. `first_line` is the number of the first line in the file.
     pub(super) fn new(file: String, bytes: Bytes, first_line: u64) -> Self {
         Self {
             delimiter: Some(b','),
@@ -47,7 +47,7 @@ impl Rows {
         }
     }
 
-    /// The first row tells what parts the fields.
+    /// A table whose delimiter is determined by the first row.
     pub(super) fn of_any(file: String, bytes: Bytes, first_line: u64) -> Self {
         Self {
             file,
@@ -77,7 +77,7 @@ impl Rows {
         Err(self.wrong(reason))
     }
 
-    /// The row read last.
+    /// The last row read.
     pub(super) fn last(&self) -> &ByteRecord {
         &self.row
     }
@@ -93,12 +93,12 @@ impl Rows {
         })
     }
 
-    /// The first row was no header.
+    /// Notes that the first row was not a header.
     pub(super) fn without_header(&mut self) {
         self.first = "the first line";
     }
 
-    /// The line read last is wrong; in an empty file the first.
+    /// An error about the last line read; in an empty file, about line 1.
     pub(super) fn wrong(&self, reason: impl Into<String>) -> TraceError {
         TraceError::Line {
             file: self.file.clone(),
@@ -107,7 +107,7 @@ impl Rows {
         }
     }
 
-    /// Reads the next line that has anything on it.
+    /// Reads the next line that is not empty.
     fn read_line(&mut self) -> Result<bool, TraceError> {
         loop {
             self.line.clear();
@@ -125,7 +125,7 @@ impl Rows {
             if read > most {
                 return Err(self.wrong(format!("the line has more than {most} bytes")));
             }
-            // A tab at the end parts the last field from an empty one.
+            // A tab at the end is a delimiter before an empty last field.
             let is_end = |byte: &u8| matches!(byte, b'\n' | b'\r' | b' ');
             let end = self.line.iter().rposition(|byte| !is_end(byte));
             self.line.truncate(end.map_or(0, |last| last + 1));
@@ -146,7 +146,7 @@ impl Rows {
     }
 }
 
-/// What this row has the most of, outside of quotes.
+/// The most frequent delimiter in this row, outside quotes.
 fn delimiter(row: &[u8]) -> u8 {
     let mut counts = [0u32; DELIMITERS.len()];
     let mut is_quoted = false;

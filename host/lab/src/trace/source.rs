@@ -1,4 +1,4 @@
-//! `Trace`: where requests come from, to be read as often as need be.
+//! `Trace`: the source of requests, which can be read any number of times.
 
 use std::fmt;
 use std::fs::File;
@@ -19,10 +19,10 @@ use super::zipf::{PREFIX, Spec, ZipfRequests};
 use super::{Request, TraceError};
 use crate::limits;
 
-/// How a trace's file is laid out.
+/// The format of a trace file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// A table, mostly with a header that names the columns.
+    /// A table, usually with a header that names the columns.
     Csv,
     /// libCacheSim's binary format of the same name.
     OracleGeneral,
@@ -31,10 +31,10 @@ pub enum Format {
 }
 
 impl Format {
-    /// Every one.
+    /// All formats.
     pub const ALL: [Self; 3] = [Self::Csv, Self::OracleGeneral, Self::Dataverse];
 
-    /// The word for it.
+    /// Its name.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -44,7 +44,7 @@ impl Format {
         }
     }
 
-    /// What this file is: a recording says so, and text is a table.
+    /// Guesses the format: a recording says that it is one, and other text is a table.
     fn guess(beginning: &[u8]) -> Self {
         const LOOKED_AT_BYTES: usize = 4096;
         let looked_at = &beginning[..beginning.len().min(LOOKED_AT_BYTES)];
@@ -65,9 +65,9 @@ impl fmt::Display for Format {
     }
 }
 
-/// A word that is no format.
+/// Text that is not the name of a format.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no format of traces: csv, oracle-general or dataverse")]
+#[error("`{0}` is not a trace format; use csv, oracle-general or dataverse")]
 pub struct UnknownFormat(String);
 
 impl FromStr for Format {
@@ -79,25 +79,25 @@ impl FromStr for Format {
     }
 }
 
-/// How a trace's file is to be read.
+/// How to read a trace file.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// Its format; guessed from its content if nobody says.
+    /// Its format; if none is given, guessed from its content.
     pub format: Option<Format>,
-    /// The columns, if it is a table.
+    /// The columns of a table.
     pub columns: Columns,
-    /// What its times count, if it is a table.
+    /// The unit of a table's times.
     pub time_unit: TimeUnit,
 }
 
-/// A trace that is there.
+/// A trace that can be read.
 #[derive(Clone, Debug)]
 pub struct Trace {
     name: String,
     source: TraceBytes,
-    /// Its requests say when they came.
+    /// Whether its requests have times.
     has_times: bool,
-    /// What was taken for granted about its file, for people.
+    /// Assumptions about its file, for people.
     assumed: Option<String>,
 }
 
@@ -114,18 +114,18 @@ enum TraceBytes {
     Zipf(Spec),
 }
 
-/// Where the bytes of a trace are.
+/// The location of a trace's bytes.
 #[derive(Clone, Debug)]
 enum TracePlace {
-    /// In this file.
+    /// This file.
     Path(PathBuf),
-    /// In a copy of what can be read only once. The copy has no name, so it is gone when this process is, however
-    /// that ends.
+    /// A copy of input that can be read only once. The copy has no name, so it disappears with this process,
+    /// however that ends.
     Copy(Arc<File>),
 }
 
 impl TracePlace {
-    /// The bytes from the first on, whoever else reads them meanwhile.
+    /// Opens the bytes from the start, independently of other readers.
     fn open(&self) -> io::Result<Box<dyn Read + Send>> {
         match self {
             Self::Path(path) => Ok(Box::new(File::open(path)?)),
@@ -137,7 +137,7 @@ impl TracePlace {
     }
 }
 
-/// Reads an open file from its start, with a position of its own.
+/// Reads an open file from its start, with its own position.
 struct FromStart {
     file: Arc<File>,
     offset: u64,
@@ -152,12 +152,12 @@ impl Read for FromStart {
 }
 
 impl Trace {
-    /// The trace of this name: a file's path, `-` for standard input, or `zipf:OBJECTS,REQUESTS,SEED`, which is
-    /// generated. The beginning of a file is looked at; what can be read only once, as a pipe, is copied to a
-    /// temporary file without a name first.
+    /// Opens the trace of this name: a file's path, `-` for standard input, or `zipf:OBJECTS,REQUESTS,SEED` for a
+    /// generated one. Inspects the beginning of a file. Input that can be read only once, such as a pipe, is first
+    /// copied to a temporary file without a name.
     ///
     /// # Errors
-    /// [`TraceError`] when there is no such file, or it begins with what is no trace.
+    /// [`TraceError`] when there is no such file, or its beginning is not a trace.
     pub fn open(name: &str, options: Options) -> Result<Self, TraceError> {
         if let Some(spec) = name.strip_prefix(PREFIX) {
             let spec = Spec::parse(spec).map_err(|reason| TraceError::Spec {
@@ -196,7 +196,7 @@ impl Trace {
             has_times: true,
             assumed: None,
         };
-        // A header that is wrong is told of now.
+        // Report an invalid header now.
         if let Reading::Csv(requests) = &trace.requests()?.reading {
             trace.has_times = requests.has_times();
             trace.assumed = requests.assumed().map(str::to_owned);
@@ -204,25 +204,25 @@ impl Trace {
         Ok(trace)
     }
 
-    /// As it was asked for.
+    /// The name that it was opened with.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Whether its requests say when they came.
+    /// Whether its requests have times.
     #[must_use]
     pub const fn has_times(&self) -> bool {
         self.has_times
     }
 
-    /// What was taken for granted about its file and may be otherwise, for people.
+    /// Assumptions about its file that may be wrong, for people.
     #[must_use]
     pub fn assumed(&self) -> Option<&str> {
         self.assumed.as_deref()
     }
 
-    /// How its file is laid out; none when it is generated.
+    /// The format of its file; none if it is generated.
     #[must_use]
     pub fn format(&self) -> Option<Format> {
         match &self.source {
@@ -231,7 +231,7 @@ impl Trace {
         }
     }
 
-    /// The objects of a generated trace, which are asked for by Zipf's law with exponent 1.
+    /// The number of objects of a generated trace, which are requested by Zipf's law with exponent 1.
     #[must_use]
     pub fn zipf_objects(&self) -> Option<u32> {
         match &self.source {
@@ -240,10 +240,10 @@ impl Trace {
         }
     }
 
-    /// Its requests from the first on.
+    /// Its requests, from the first.
     ///
     /// # Errors
-    /// [`TraceError`] when it is gone or begins with what is no trace.
+    /// [`TraceError`] when the file has disappeared or its beginning is not a trace.
     pub fn requests(&self) -> Result<Requests, TraceError> {
         let reading = match &self.source {
             TraceBytes::Zipf(spec) => Reading::Zipf(Box::new(ZipfRequests::new(*spec))),
@@ -277,7 +277,7 @@ impl Trace {
         })
     }
 
-    /// BLAKE3 of its file as it lies there; of its name when it is generated.
+    /// BLAKE3 of its file as stored, or of its name if it is generated.
     ///
     /// # Errors
     /// [`TraceError`] when the file can't be read.
@@ -293,7 +293,7 @@ impl Trace {
     }
 }
 
-/// A copy of what can be read only once; none of a file, which is read where it lies.
+/// Copies input that can be read only once; none for a file, which is read in place.
 fn copied(name: &str) -> Result<Option<File>, TraceError> {
     let unreadable = |error: io::Error| unreadable(name, &error);
     let from: Box<dyn io::Read> = match name {
@@ -312,13 +312,15 @@ fn copied(name: &str) -> Result<Option<File>, TraceError> {
     if bytes > most {
         return Err(TraceError::Whole {
             file: name.to_owned(),
-            reason: format!("it has more than {most} bytes, and is no file; write it to one first"),
+            reason: format!(
+                "it is not a file and has more than {most} bytes; save it to a file first"
+            ),
         });
     }
     Ok(Some(copy))
 }
 
-/// Whether this is text as some spreadsheets save it: every other byte is 0 behind a mark.
+/// Whether this is UTF-16, as some spreadsheets save it: a byte order mark, then every other byte is 0.
 fn is_utf16(beginning: &[u8]) -> bool {
     const LOOKED_AT_BYTES: usize = 32;
     let (mark, text) = beginning.split_at(beginning.len().min(2));
@@ -344,7 +346,7 @@ fn unreadable(name: &str, error: &io::Error) -> TraceError {
     }
 }
 
-/// The requests of a trace. After an error there are no more.
+/// The requests of a trace. There are none after an error.
 pub struct Requests {
     file: String,
     reading: Reading,
@@ -360,7 +362,7 @@ enum Reading {
 }
 
 impl Requests {
-    /// The trace as a whole is of no use, for this reason.
+    /// An error: the trace as a whole is unusable for this reason.
     pub(crate) fn unusable(&self, reason: String) -> TraceError {
         TraceError::Whole {
             file: self.file.clone(),
@@ -386,7 +388,7 @@ impl Iterator for Requests {
         let next = next.map(|request| match self.read {
             ..=limits::TRACE_REQUESTS_MAX => request,
             _ => Err(self.unusable(format!(
-                "it has more than {} requests; cut it",
+                "it has more than {} requests; shorten it",
                 limits::TRACE_REQUESTS_MAX
             ))),
         });
@@ -403,15 +405,15 @@ mod tests {
 
     #[test]
     fn several_read_a_copy_at_once_each_from_its_start() {
-        let mut copy = tempfile::tempfile().expect("there is room");
-        copy.write_all(b"0123456789").expect("there is room");
+        let mut copy = tempfile::tempfile().expect("the disk has space");
+        copy.write_all(b"0123456789").expect("the disk has space");
         let place = TracePlace::Copy(Arc::new(copy));
         let (mut one, mut other) = (
             place.open().expect("it is open"),
             place.open().expect("it is open"),
         );
         let mut beginning = [0; 4];
-        one.read_exact(&mut beginning).expect("it is there");
+        one.read_exact(&mut beginning).expect("it exists");
         let mut all = String::new();
         other.read_to_string(&mut all).expect("it is text");
         let mut rest = String::new();

@@ -1,4 +1,4 @@
-//! What readers of traces promise, through the one door [`Trace::open`].
+//! What readers of traces promise, all through [`Trace::open`].
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -11,11 +11,11 @@ use tempfile::TempDir;
 
 use super::*;
 
-/// A file of this name with this content.
+/// Creates a file of this name with this content.
 fn file(name: &str, content: &[u8]) -> (TempDir, PathBuf) {
-    let folder = tempfile::tempdir().expect("there is room");
+    let folder = tempfile::tempdir().expect("the disk has space");
     let path = folder.path().join(name);
-    std::fs::write(&path, content).expect("there is room");
+    std::fs::write(&path, content).expect("the disk has space");
     (folder, path)
 }
 
@@ -35,7 +35,7 @@ fn rows(requests: &[Request]) -> Vec<(u64, u64, u64, u64)> {
     requests.iter().map(row).collect()
 }
 
-/// The content is refused at this line for a reason that says this.
+/// Checks that the content is refused at this line, with a reason that contains `says`.
 fn check_refused(content: &str, line: u64, says: &str) {
     match read(content.as_bytes()) {
         Err(TraceError::Line {
@@ -54,12 +54,14 @@ const TABLE: &str = "time,id,size\n0,1,10\n1.5,2,20\n2,1,10\n";
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
-    packed.write_all(bytes).expect("memory takes it");
-    packed.finish().expect("memory takes it")
+    packed
+        .write_all(bytes)
+        .expect("writing to memory never fails");
+    packed.finish().expect("writing to memory never fails")
 }
 
 fn zstd(bytes: &[u8]) -> Vec<u8> {
-    zstd::encode_all(bytes, 1).expect("memory takes it")
+    zstd::encode_all(bytes, 1).expect("writing to memory never fails")
 }
 
 #[test]
@@ -70,7 +72,7 @@ fn a_table_is_read_plain_and_packed_whatever_its_name() {
         let requests = read(&packed).expect("it is a trace");
         assert_eq!(rows(&requests), expected);
     }
-    // Several members one after the other are one file.
+    // Several concatenated members are one file.
     let (first, second) = plain.split_at(20);
     for packed in [
         [gzip(first), gzip(second)].concat(),
@@ -83,7 +85,7 @@ fn a_table_is_read_plain_and_packed_whatever_its_name() {
 #[test]
 fn columns_may_lie_anywhere_and_have_other_names() {
     let options = Options {
-        columns: Columns::parse("time=ts,id=object,size=").expect("they are columns"),
+        columns: Columns::parse("time=ts,id=object,size=").expect("the columns are valid"),
         time_unit: TimeUnit::Milliseconds,
         ..Options::default()
     };
@@ -106,7 +108,7 @@ fn a_table_that_makes_no_sense_is_refused_with_its_line() {
     check_refused("when,what,much\n", 1, "no column `id`");
     check_refused("1,2,3,4,5,6\n", 1, "6 columns and no header");
     check_refused("0,1,10\n1,2\n", 2, "2 fields; the first line has 3");
-    check_refused("a.txt,10\n", 1, "--columns says otherwise");
+    check_refused("a.txt,10\n", 1, "use --columns to name them");
     check_refused("time,id,size,size\n1,2,3,4\n", 1, "`size` twice");
     check_refused("# id,time,size,id\n1,2,3,4\n", 2, "`id` twice");
     check_refused("time,id\n1,2\n", 1, "no column `size`");
@@ -115,12 +117,16 @@ fn a_table_that_makes_no_sense_is_refused_with_its_line() {
         3,
         "2 fields; the header has 3",
     );
-    check_refused("time,id,size\n1,2,3\n1,2,many\n", 3, "`many` is no size");
-    check_refused("time,id,size\n1,2,-3\n", 2, "`-3` is no size");
-    check_refused("time,id,size\nnoon,2,3\n", 2, "`noon` is no time");
+    check_refused("time,id,size\n1,2,3\n1,2,many\n", 3, "`many` is not a size");
+    check_refused("time,id,size\n1,2,-3\n", 2, "`-3` is not a size");
+    check_refused("time,id,size\nnoon,2,3\n", 2, "`noon` is not a time");
     check_refused("time,id,size\n1,,3\n", 2, "no id");
-    check_refused("time,id,size,op\n1,2,3,look\n", 2, "`look` is no operation");
-    check_refused("time,id,size\n\n\n1,2,x\n", 4, "`x` is no size");
+    check_refused(
+        "time,id,size,op\n1,2,3,look\n",
+        2,
+        "`look` is not an operation",
+    );
+    check_refused("time,id,size\n\n\n1,2,x\n", 4, "`x` is not a size");
     check_refused("time,id,size\n1,2,9999999999999\n", 2, "beyond");
     check_refused("time,id,size\n1,2,3\n1,\"2,3\n", 3, "does not end");
 }
@@ -133,7 +139,7 @@ fn check_rows(content: &str, columns: &str, expected: &[(u64, u64, u64, u64)]) {
         columns => Columns::parse(columns),
     };
     let options = Options {
-        columns: columns.expect("they are columns"),
+        columns: columns.expect("the columns are valid"),
         ..Options::default()
     };
     match read_as(content.as_bytes(), options) {
@@ -149,7 +155,7 @@ fn a_table_without_a_header_goes_by_the_order_of_one() {
     check_rows("0,1\n1.5,2\n", "", &[(0, 0, 1, 1), (1500, 0, 2, 1)]);
     check_rows("7\n8\n", "", &[(1, 0, 7, 1), (2, 0, 8, 1)]);
     check_rows("0,1,10,3,put\n", "", &[(0, 3, 1, 10)]);
-    // The times are said not to be there, so the first column is the id.
+    // The time column is declared missing, so the first column is the id.
     check_rows("7,10\n8,20\n", "time=", &[(1, 0, 7, 10), (2, 0, 8, 20)]);
     let trace = |content: &[u8]| {
         let (_folder, path) = file("trace.csv", content);
@@ -170,7 +176,7 @@ fn a_comment_may_be_the_header() {
     check_rows("#size, time, id\n10,0,1\n20,1.5,2\n10,2,1\n", "", &EXPECTED);
     let several = "# made by hand\n#\n## when,what\n# more, or less, id\n0,1\n";
     check_rows(several, "time=when,id=what,size=", &[(0, 0, 1, 1)]);
-    // A header goes before a comment, and a comment that is no header is none.
+    // A header takes precedence over a comment, and only a comment that is a header counts as one.
     check_rows("# id,time,size\ntime,id,size\n0,1,10\n", "", &EXPECTED[..1]);
     check_rows("# an id\n0,1,10\n# the end, id\n", "", &EXPECTED[..1]);
 }
@@ -179,14 +185,14 @@ fn a_comment_may_be_the_header() {
 fn columns_may_be_told_by_their_places() {
     let expected = [(0, 0, 7, 10), (1000, 0, 8, 20)];
     check_rows("x,10,0,7\nx,20,1,8\n", "time=3,id=4,size=2", &expected);
-    // What was not told is not there, and a first line of words is a header.
+    // Columns that were not given do not exist, and a first line of words is a header.
     check_rows(
         "a,b,c\n7,0,3\n8,1,4\n",
         "time=2,id=1",
         &[(0, 0, 7, 1), (1000, 0, 8, 1)],
     );
     check_rows("0,1\n5,6\n", "id=2", &[(1, 0, 1, 1), (2, 0, 6, 1)]);
-    // A column of that name goes before one at that place, and names and places go together.
+    // A column of that name takes precedence over one at that position, and names and positions can be combined.
     check_rows("2,time\n7,0\n", "id=2", &[(0, 0, 7, 1)]);
     check_rows(
         "bytes,x,when\n10,7,0\n",
@@ -195,7 +201,7 @@ fn columns_may_be_told_by_their_places() {
     );
     let refused = |columns: &str, says: &str| {
         let options = Options {
-            columns: Columns::parse(columns).expect("they are columns"),
+            columns: Columns::parse(columns).expect("the columns are valid"),
             ..Options::default()
         };
         let refused = read_as(b"1,2,3\n", options).expect_err(columns).to_string();
@@ -218,8 +224,8 @@ fn a_column_is_named_once() {
         ),
         ("id=2,size=2", "the column `2` is named twice"),
         ("id=", "needs an id"),
-        ("id", "is none of time="),
-        ("", "is none of time="),
+        ("id", "is not one of time="),
+        ("", "is not one of time="),
     ] {
         let refused = Columns::parse(columns).expect_err(columns);
         assert!(refused.contains(says), "{refused}");
@@ -250,9 +256,9 @@ fn what_is_no_text_and_no_trace_is_told_for_what_it_is() {
     check(&[&b"\xff\xfe"[..], &little].concat(), "UTF-16");
     let big: Vec<u8> = units.flat_map(u16::to_be_bytes).collect();
     check(&[&b"\xfe\xff"[..], &big].concat(), "UTF-16");
-    check(b"\xfd7zXZ\0\0\x04", "packed with xz");
-    check(b"BZh91AY", "packed with bzip2");
-    check(b"PK\x03\x04\x14", "packed with zip");
+    check(b"\xfd7zXZ\0\0\x04", "compressed with xz");
+    check(b"BZh91AY", "compressed with bzip2");
+    check(b"PK\x03\x04\x14", "compressed with zip");
 }
 
 #[test]
@@ -273,7 +279,7 @@ fn a_packed_file_that_is_cut_is_refused() {
     let table = format!("time,id,size\n{}", lines.collect::<String>());
     for packed in [gzip(table.as_bytes()), zstd(table.as_bytes())] {
         let cut = &packed[..packed.len() - 7];
-        let refused = read(cut).expect_err("it is not whole");
+        let refused = read(cut).expect_err("it is incomplete");
         assert!(
             matches!(refused, TraceError::Unreadable { .. }),
             "{refused}"
@@ -309,13 +315,13 @@ fn oracle_general_is_known_by_its_content() {
 #[test]
 fn what_is_not_there_is_named() {
     let refused = Trace::open("/no/such/trace.csv", Options::default());
-    let refused = refused.expect_err("it is not there").to_string();
+    let refused = refused.expect_err("it does not exist").to_string();
     assert!(
         refused.starts_with("/no/such/trace.csv can't be read"),
         "{refused}"
     );
     assert!(Trace::open("zipf:1,2", Options::default()).is_err());
-    let folder = tempfile::tempdir().expect("there is room");
+    let folder = tempfile::tempdir().expect("the disk has space");
     let name = folder.path().to_string_lossy().into_owned();
     assert!(Trace::open(&name, Options::default()).is_err());
 }
@@ -427,21 +433,27 @@ fn a_recording_that_makes_no_sense_is_refused_with_its_line() {
     let check = |line: &str, says| check_refused(&recording("1", HEADER, line), 4, says);
     check_refused(&recording("2", HEADER, GOOD), 1, "another version");
     check_refused(&recording("1", "time,id", GOOD), 2, "must name the columns");
-    check("1,2,read,0000000000000003,4,remote,5", "`2` is no reader");
-    check("1,0000000000000002,read,3,4,remote,5", "`3` is no id");
+    check(
+        "1,2,read,0000000000000003,4,remote,5",
+        "`2` is not a valid reader",
+    );
+    check(
+        "1,0000000000000002,read,3,4,remote,5",
+        "`3` is not a valid id",
+    );
     check(
         "1,0000000000000002,read,0000000000000003,4,gone,5",
-        "`gone` is no outcome",
+        "`gone` is not a valid outcome",
     );
     check(
         "1,0000000000000002,read,0000000000000003,4,remote,-1",
-        "`-1` is no number",
+        "`-1` is not a valid number",
     );
     check("1,0000000000000002,read", "3 fields");
     let options = Options {
         format: Some(Format::Dataverse),
         ..Options::default()
     };
-    let refused = read_as(TABLE.as_bytes(), options).expect_err("it is none");
-    assert!(refused.to_string().contains("no recording"), "{refused}");
+    let refused = read_as(TABLE.as_bytes(), options).expect_err("it is invalid");
+    assert!(refused.to_string().contains("not a recording"), "{refused}");
 }

@@ -1,16 +1,16 @@
-//! The generated trace: few objects are asked for often, most are hardly ever.
+//! The generated trace: a few objects are requested often, most hardly ever.
 //!
-//! Zipf's law with exponent 1, the same on every machine and in every language: no `pow`, one splitmix64
+//! Zipf's law with exponent 1, the same on every machine and in every language: no `pow`, a single splitmix64
 //! (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014), sums from left to
 //! right.
 
 use super::{Op, Request};
 use crate::limits;
 
-/// How such a trace is asked for.
+/// The prefix of its description.
 pub(super) const PREFIX: &str = "zipf:";
 
-/// What makes a generated trace: given the same, it is the same.
+/// The parameters of a generated trace, which determine it completely.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Spec {
     pub(super) objects: u32,
@@ -19,29 +19,33 @@ pub(super) struct Spec {
 }
 
 impl Spec {
-    /// Reads `OBJECTS,REQUESTS,SEED`.
+    /// Parses `OBJECTS,REQUESTS,SEED`.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let fields: Vec<&str> = text.split(',').collect();
         let [objects, requests, seed] = fields[..] else {
-            return Err("a generated trace is zipf:OBJECTS,REQUESTS,SEED".to_owned());
+            return Err("write a generated trace as zipf:OBJECTS,REQUESTS,SEED".to_owned());
         };
         let bounded = |text: &str, what: &str, most: u64| match text.trim().parse() {
             Ok(number) if (1..=most).contains(&number) => Ok(number),
-            _ => Err(format!("`{text}` is no number of {what} from 1 to {most}")),
+            _ => Err(format!(
+                "`{text}` is not a number of {what} from 1 to {most}"
+            )),
         };
         let most = u64::from(limits::TRACE_ZIPF_OBJECTS_MAX);
         Ok(Self {
             objects: bounded(objects, "objects", most)? as u32,
             requests: bounded(requests, "requests", limits::TRACE_REQUESTS_MAX)?,
-            seed: seed
-                .trim()
-                .parse()
-                .map_err(|_| format!("`{seed}` is no seed: a number from 0 to {}", u64::MAX))?,
+            seed: seed.trim().parse().map_err(|_| {
+                format!(
+                    "`{seed}` is not a seed; give a number from 0 to {}",
+                    u64::MAX
+                )
+            })?,
         })
     }
 }
 
-/// Ids from 1 on, of which the `k`-th is asked for in proportion to `1 / k`, without end.
+/// An infinite stream of ids from 1; the `k`-th is requested in proportion to `1 / k`.
 ///
 /// ```
 /// use dataverse_lab::trace::{Zipf, file_size};
@@ -52,7 +56,7 @@ impl Spec {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Zipf {
-    /// The share of requests that go to the object of this index + 1 or to one before it.
+    /// The share of requests for the object of this index + 1 and all objects before it.
     cumulative: Vec<f64>,
     random: SplitMix,
 }
@@ -61,10 +65,10 @@ impl Zipf {
     /// Requests for this many objects.
     ///
     /// # Panics
-    /// Without any object.
+    /// When `objects` is 0.
     #[must_use]
     pub fn new(objects: u32, seed: u64) -> Self {
-        assert!(objects > 0, "there is nothing to ask for");
+        assert!(objects > 0, "there must be an object to request");
         let mut sum = 0.0;
         let mut cumulative: Vec<f64> = (1..=objects)
             .map(|rank| {
@@ -90,7 +94,7 @@ impl Iterator for Zipf {
     }
 }
 
-/// The bytes of an object as a file: 1 KiB to 1 MiB, a power of two that depends on nothing but its id.
+/// The bytes of an object as a file: a power of two from 1 KiB to 1 MiB that depends only on its id.
 #[must_use]
 pub fn file_size(id: u64) -> u64 {
     1024 << (SplitMix(id ^ 0xF11E5).next() % 11)
@@ -109,7 +113,7 @@ impl SplitMix {
     }
 }
 
-/// The requests of a generated trace, a millisecond apart.
+/// The requests of a generated trace, one per millisecond.
 pub(super) struct ZipfRequests {
     ids: Zipf,
     sizes: Vec<u64>,
@@ -155,7 +159,7 @@ mod tests {
 
     #[test]
     fn the_trace_is_the_published_one() {
-        let spec = Spec::parse("10000,1000000,7").expect("it is one");
+        let spec = Spec::parse("10000,1000000,7").expect("it is valid");
         let requests: Vec<Request> = ZipfRequests::new(spec).take(10).collect();
         let ids: Vec<u64> = requests.iter().map(|request| request.id).collect();
         assert_eq!(ids, [25, 1, 3786, 169, 47, 6, 55, 14, 2, 32]);
@@ -168,7 +172,7 @@ mod tests {
 
     #[test]
     fn it_has_as_many_requests_as_were_asked_for() {
-        let spec = Spec::parse("3,17,1").expect("it is one");
+        let spec = Spec::parse("3,17,1").expect("it is valid");
         assert_eq!(ZipfRequests::new(spec).count(), 17);
     }
 

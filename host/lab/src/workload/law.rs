@@ -1,16 +1,17 @@
-//! `Law`: how often each of a number of things is chosen, and choosing by it.
+//! `Law`: a discrete distribution over ranks, and sampling from it.
 
 use crate::sample::Draw;
 
 /// A distribution over ranks from 0, by its cumulative sums: exact, whatever the exponent.
 #[derive(Clone, Debug)]
 pub struct Law {
-    /// Of the first k + 1 ranks together; the last is 1.
+    /// The share of the first k + 1 ranks together; the last is 1.
     cumulative: Vec<f64>,
 }
 
 impl Law {
-    /// Zipf's law: rank k, from 1, as often as 1 / k^`exponent`; all alike for 0. There must be a rank.
+    /// Zipf's law: rank k, counted from 1, is chosen in proportion to 1 / k^`exponent`; uniform for exponent 0.
+    /// There must be at least one rank.
     ///
     /// ```
     /// use dataverse_lab::workload::Law;
@@ -19,7 +20,7 @@ impl Law {
     /// ```
     #[must_use]
     pub fn zipf(ranks: usize, exponent: f64) -> Self {
-        assert!(ranks > 0, "there is something to choose from");
+        assert!(ranks > 0, "there is at least one rank");
         let mut sum = 0.0;
         let mut cumulative: Vec<f64> = (1..=ranks)
             .map(|rank| {
@@ -37,20 +38,20 @@ impl Law {
         Self { cumulative }
     }
 
-    /// How many ranks there are.
+    /// The number of ranks.
     #[must_use]
     pub fn ranks(&self) -> usize {
         self.cumulative.len()
     }
 
-    /// How often this rank, from 0, is chosen.
+    /// The probability of this rank, counted from 0.
     #[must_use]
     pub fn share(&self, rank: usize) -> f64 {
         let before = rank.checked_sub(1).map_or(0.0, |it| self.cumulative[it]);
         self.cumulative[rank] - before
     }
 
-    /// A rank, from 0.
+    /// Samples a rank, counted from 0.
     pub(crate) fn choose(&self, draw: &mut Draw) -> usize {
         let at = draw.unit();
         let rank = self.cumulative.partition_point(|&share| share < at);

@@ -1,9 +1,11 @@
-//! Workloads: who asks for which file when, and how large files are.
+//! Workloads: which node requests which file when, and how large the files are.
 //!
-//! [`Spec`] is what an experiment says; [`Workload`] is that, checked and with its files read. Under a seed it yields
-//! [`Request`]s in the order of their times. Each thing that is drawn (arrivals, readers, files, sizes, kinds) has a
-//! stream of its own, so that all policies of an experiment meet the same requests, and changing one thing leaves the
-//! others as they were.
+//! [`Spec`] is the experiment's description; [`Workload`] is the same, validated and with its files read. For a
+//! seed it yields [`Request`]s in the order of their times. Each random quantity (arrivals, readers, files, sizes,
+//! kinds) has its own random stream. All policies of an experiment therefore get the same requests, and changing
+//! one quantity leaves the others as they were.
+//!
+//! `synthetic` generates requests, `replay` takes them from a trace, `sizes` and `law` hold the distributions.
 
 mod law;
 mod opened;
@@ -19,28 +21,28 @@ pub use spec::{Arrivals, OnResizeWord, Popularity, Readers, ReadersKind, Sizes, 
 
 pub(crate) use opened::Requests;
 
-/// What a request asks.
+/// The operation of a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Op {
-    /// The file's content.
+    /// Read the file.
     Read,
-    /// That there be new content.
+    /// Write new content.
     Write,
-    /// That there be none.
+    /// Delete the file.
     Delete,
 }
 
 /// One request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Request {
-    /// When, in microseconds since the beginning.
+    /// When, in microseconds since the start.
     pub at_us: u64,
-    /// The node that is asked, as an index into the nodes.
+    /// The node that receives the request, as an index into the nodes.
     pub node: u32,
-    /// The file, as an index: the catalogue's from 0, a trace's in the order in which they turn up.
+    /// The file, as an index: from 0 in the catalogue; for a trace, in the order of first appearance.
     pub file: u32,
     /// Its bytes.
     pub size: u64,
-    /// What is asked.
+    /// The operation.
     pub op: Op,
 }

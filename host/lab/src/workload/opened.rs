@@ -1,4 +1,4 @@
-//! `Workload`: a load that can be had, checked and with its files found.
+//! `Workload`: a valid workload, with its files read.
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -17,7 +17,7 @@ use crate::single::OnResize;
 use crate::trace::{Columns, Format, Options, TimeUnit, Trace};
 use crate::wrong::Wrong;
 
-/// A load that can be had. What it draws depends on the seed.
+/// A valid workload. Its random parts depend on the seed.
 #[derive(Clone, Debug)]
 pub struct Workload {
     spec: Spec,
@@ -25,30 +25,29 @@ pub struct Workload {
     recorded: Option<Recorded>,
 }
 
-/// A trace that is there.
+/// A trace that can be read.
 #[derive(Clone, Debug)]
 struct Recorded {
     trace: Trace,
     digest: Digest,
     has_times: bool,
-    /// Gone through when someone first asks what is in it.
+    /// Computed when it is first needed.
     footprint: OnceLock<Result<Footprint, WorkloadError>>,
 }
 
-/// Why requests stop coming.
+/// Why no more requests can be produced.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WorkloadError {
-    /// The trace can't be read on.
+    /// The trace can't be read any further.
     #[error("the trace can't be read: {0}")]
     Trace(String),
 }
 
 impl Workload {
-    /// Checks what a table says and finds its files, whose paths are taken from the folder `base`. A trace's
-    /// beginning is looked at.
+    /// Validates a table and opens its files, relative to the folder `base`. Inspects the beginning of a trace.
     ///
     /// # Errors
-    /// The key that asks for what can't be.
+    /// The key with an impossible value.
     pub fn open(spec: &Spec, base: &Path) -> Result<Self, Wrong> {
         check(spec)?;
         let listed_sizes = match &spec.sizes_file {
@@ -67,7 +66,7 @@ impl Workload {
         })
     }
 
-    /// What it was opened with.
+    /// The spec that it was opened with.
     #[must_use]
     pub fn spec(&self) -> &Spec {
         &self.spec
@@ -79,10 +78,10 @@ impl Workload {
         self.recorded.as_ref().map(|recorded| recorded.digest)
     }
 
-    /// What is in its trace, if it has one. The trace is gone through the first time.
+    /// What its trace contains, if it has one. The first call reads the whole trace.
     ///
     /// # Errors
-    /// [`WorkloadError`] when the trace is not whole.
+    /// [`WorkloadError`] when the trace is invalid.
     pub fn footprint(&self) -> Result<Option<Footprint>, WorkloadError> {
         let Some(recorded) = &self.recorded else {
             return Ok(None);
@@ -94,7 +93,8 @@ impl Workload {
         footprint.clone().map(Some)
     }
 
-    /// The size of each file that there is from the beginning, by index; none for a trace, whose files turn up.
+    /// The size of each file that exists from the start, by index; empty for a trace, whose files appear as they
+    /// are requested.
     pub(crate) fn catalogue(&self, seed: u64) -> Vec<u64> {
         if self.recorded.is_some() {
             return Vec::new();
@@ -103,7 +103,7 @@ impl Workload {
         sizes::drawn(&self.spec, &self.listed_sizes, &mut draw)
     }
 
-    /// The requests under a seed, for a network of so many nodes. `listed` are the readers that the table names.
+    /// The requests for a seed, for a network of `nodes` nodes. `listed` are the readers that the table names.
     pub(crate) fn requests(
         &self,
         seed: u64,
@@ -135,13 +135,13 @@ impl Workload {
         })
     }
 
-    /// The nodes at which files are written for the first time, one after the other.
+    /// The nodes at which files are written for the first time, in order.
     pub(crate) fn writers(&self, seed: u64, nodes: u32) -> impl FnMut() -> u32 + use<> {
         let mut askers = Askers::new(&self.spec, nodes, None, seed, "writers");
         move || askers.next()
     }
 
-    /// The names of the readers, when the table names them.
+    /// The names of the readers, if the table names them.
     pub(crate) fn named_readers(&self) -> Option<&[String]> {
         match &self.spec.readers {
             Readers::All(_) => None,
@@ -165,7 +165,10 @@ impl Recorded {
         if let Some(word) = &spec.time_unit {
             let unit = TimeUnit::ALL.into_iter().find(|(name, _)| name == word);
             let unit = unit.ok_or_else(|| {
-                wrong("time_unit", format!("`{word}` is none of s, ms, us and ns"))
+                wrong(
+                    "time_unit",
+                    format!("`{word}` is not one of s, ms, us and ns"),
+                )
             })?;
             options.time_unit = unit.1;
         }
@@ -180,7 +183,7 @@ impl Recorded {
             if let Some((key, _)) = keys.into_iter().find(|(_, given)| given.is_some()) {
                 return Err(wrong(
                     key,
-                    "it is for CSV traces, and this is none".to_owned(),
+                    "it applies only to CSV traces, and this is not one".to_owned(),
                 ));
             }
         }
@@ -219,7 +222,7 @@ impl Iterator for Requests {
     }
 }
 
-/// Of log-normal sizes; those of real file systems have 2 to 3.
+/// The maximum of log-normal sizes; those of real file systems have 2 to 3.
 const SIGMA_MAX: f64 = 10.0;
 
 fn check(spec: &Spec) -> Result<(), Wrong> {
@@ -229,39 +232,43 @@ fn check(spec: &Spec) -> Result<(), Wrong> {
     };
     let files = spec.files as usize;
     let max = limits::LAB_FILES_MAX;
-    fits(files > 0, "files", "there is at least one file".to_owned())?;
+    fits(
+        files > 0,
+        "files",
+        "there must be at least one file".to_owned(),
+    )?;
     fits(
         files <= max,
         "files",
-        format!("at most {max} files are simulated"),
+        format!("at most {max} files can be simulated"),
     )?;
     let changes = spec.writes.value() + spec.deletes.value();
     fits(
         changes <= 1.0,
         "deletes",
-        "writes and deletes are together more than all requests".to_owned(),
+        "writes and deletes together must not exceed all requests".to_owned(),
     )?;
     fits(
         (1..=FILE_BYTES_MAX).contains(&spec.size.0),
         "size",
-        format!("a file has 1 to {} bytes", FILE_BYTES_MAX),
+        format!("a file must have 1 to {} bytes", FILE_BYTES_MAX),
     )?;
     let rate = spec.rate.value();
     fits(
         (1e-6..=1e6).contains(&rate),
         "rate",
-        "it is between 0.000001 and 1000000 a second".to_owned(),
+        "it must be between 0.000001 and 1000000 per second".to_owned(),
     )?;
     let shape = spec.shape.value();
     fits(
         spec.sizes != Sizes::Pareto || shape > 1.0,
         "shape",
-        "Pareto's law has a mean for shapes above 1 only".to_owned(),
+        "a Pareto distribution has a mean only for shapes above 1".to_owned(),
     )?;
     fits(
         spec.sigma.value() <= SIGMA_MAX,
         "sigma",
-        format!("it is at most {SIGMA_MAX}: beyond, sizes are of one byte or endless"),
+        format!("it must be at most {SIGMA_MAX}; above that, sizes are 1 byte or the maximum"),
     )?;
     let lists = spec.sizes_file.is_some();
     fits(
@@ -272,7 +279,7 @@ fn check(spec: &Spec) -> Result<(), Wrong> {
     fits(
         !lists || spec.sizes == Sizes::File,
         "sizes_file",
-        "it means nothing unless `sizes = \"file\"`".to_owned(),
+        "it has no effect unless `sizes = \"file\"`".to_owned(),
     )?;
     let of_traces = [
         ("format", spec.format.is_some()),
@@ -287,14 +294,14 @@ fn check(spec: &Spec) -> Result<(), Wrong> {
         fits(
             false,
             key,
-            "it is for recorded traces; say which with `trace`".to_owned(),
+            "it applies only to recorded traces; name one with `trace`".to_owned(),
         )?;
     }
     let named = match &spec.readers {
         Readers::All(_) => true,
         Readers::Listed(names) => !names.is_empty(),
     };
-    fits(named, "readers", "at least one node asks".to_owned())
+    fits(named, "readers", "name at least one node".to_owned())
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
-//! Requests that were recorded: what a trace says, in the words of the simulated network.
+//! Replays recorded requests: converts those of a trace into those of the simulated network.
 //!
-//! Files get indices in the order in which they turn up. A reader that the trace names is always the same node, drawn
-//! for it; where it names none, one is drawn for each request. Times count from the first request; where the trace has
-//! none, they are drawn.
+//! Files get indices in the order of their first appearance. A reader that the trace names is always mapped to the
+//! same random node; if the trace names none, each request gets a random node. Times count from the first request;
+//! if the trace has none, they are generated.
 
 use std::collections::BTreeMap;
 
@@ -14,23 +14,23 @@ use crate::limits;
 use crate::single::OnResize;
 use crate::trace::{self, TraceError};
 
-/// What is in a trace.
+/// What a trace contains.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Footprint {
     /// Requests.
     pub requests: u64,
     /// Objects.
     pub objects: u64,
-    /// Their bytes, each as it was first.
+    /// Their bytes, each with its first size.
     pub bytes: u64,
-    /// Reads of an object with another size than it had before.
+    /// Reads of an object with a different size than before.
     pub resized: u64,
-    /// Requests of a recording that are none of these, since there was no such file or nothing was done.
+    /// Requests of a recording that are not replayed, because there was no such file or nothing was done.
     pub left_out: u64,
 }
 
-/// Whether a request is replayed. A recording also tells of files that were not there, which must not come about by
-/// being asked for, and of what failed.
+/// Whether a request is replayed. A recording also contains requests for files that did not exist, which replaying
+/// must not create, and requests that failed.
 fn is_replayed(request: &trace::Request) -> bool {
     request
         .outcome
@@ -38,9 +38,9 @@ fn is_replayed(request: &trace::Request) -> bool {
 }
 
 impl Footprint {
-    /// Goes through a trace.
+    /// Reads a whole trace.
     pub(super) fn of(requests: trace::Requests) -> Result<Self, WorkloadError> {
-        // The size that each object had first and the one it had last; 0 as long as no request told any.
+        // The first and the last size of each object; 0 until a request gives one.
         let mut sizes = BTreeMap::<u64, (u64, u64)>::new();
         let mut footprint = Self::default();
         for request in requests {
@@ -87,16 +87,16 @@ fn few_enough(objects: usize) -> Result<(), WorkloadError> {
 
 struct Known {
     index: u32,
-    /// 0 as long as no request told it.
+    /// 0 until a request gives it.
     size: u64,
 }
 
-/// Recorded requests, until they end.
+/// Recorded requests, until the trace ends.
 pub(super) struct Replay {
     recorded: trace::Requests,
     on_resize: OnResize,
     askers: Askers,
-    /// When requests come, where the trace does not say.
+    /// Times for the requests, if the trace has none.
     drawn_times: Option<Times>,
     began_ms: Option<u64>,
     last_us: u64,
@@ -104,7 +104,7 @@ pub(super) struct Replay {
 }
 
 impl Replay {
-    /// `drawn_times` are for a trace without times.
+    /// `drawn_times` is for a trace without times.
     pub(super) fn new(
         recorded: trace::Requests,
         on_resize: OnResize,
@@ -137,7 +137,7 @@ impl Replay {
             .known
             .entry(recorded.id)
             .or_insert(Known { index, size });
-        // Where a trace has no size for a request, the one before stands.
+        // If a trace has no size for a request, the previous size holds.
         let is_resized = size > 0 && known.size > 0 && size != known.size;
         if known.size == 0 {
             known.size = size;
@@ -167,7 +167,7 @@ impl Replay {
         })
     }
 
-    /// Never before the request before: some traces are not quite in order.
+    /// Never before the previous request: some traces are not quite in order.
     fn time_us(&mut self, time_ms: u64) -> u64 {
         let at_us = match &mut self.drawn_times {
             Some(times) => times.next_us(),

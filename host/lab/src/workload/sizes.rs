@@ -1,4 +1,4 @@
-//! How large the files of a catalogue are.
+//! The sizes of the files in a catalogue.
 
 use std::path::Path;
 
@@ -7,10 +7,10 @@ use dataverse_core::limits;
 use super::spec::{Sizes, Spec};
 use crate::sample::Draw;
 
-/// The sizes that a file lists, one a line.
+/// The sizes that a file lists, one per line.
 ///
 /// # Errors
-/// Why it can't be used, with the line.
+/// Why the file can't be used, with the line.
 pub(super) fn read(path: &Path) -> Result<Vec<u64>, String> {
     let shown = path.display();
     let text = crate::file::text(path)?;
@@ -24,8 +24,12 @@ pub(super) fn read(path: &Path) -> Result<Vec<u64>, String> {
             .parse()
             .ok()
             .filter(|size| (1..=limits::FILE_BYTES_MAX).contains(size));
-        let size = size
-            .ok_or_else(|| format!("{shown}, line {}: `{line}` is no size in bytes", number + 1))?;
+        let size = size.ok_or_else(|| {
+            format!(
+                "{shown}, line {}: `{line}` is not a size in bytes",
+                number + 1
+            )
+        })?;
         sizes.push(size);
     }
     match sizes.is_empty() {
@@ -34,7 +38,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<u64>, String> {
     }
 }
 
-/// The size of each file, the most popular first. At least one byte, at most what a file may have.
+/// The size of each file, the most popular first; from one byte to the size limit of a file.
 pub(super) fn drawn(spec: &Spec, listed: &[u64], draw: &mut Draw) -> Vec<u64> {
     let mean = spec.size.0 as f64;
     let whole = |size: f64| libm::round(size).clamp(1.0, limits::FILE_BYTES_MAX as f64) as u64;
@@ -77,7 +81,7 @@ mod tests {
 
     #[test]
     fn a_list_of_sizes_is_checked_line_by_line() {
-        let folder = tempfile::tempdir().expect("there is room");
+        let folder = tempfile::tempdir().expect("the disk has space");
         let path = folder.path().join("sizes");
         let list = |text: &str| {
             std::fs::write(&path, text).expect("it can be written");

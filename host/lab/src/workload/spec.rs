@@ -1,4 +1,4 @@
-//! What an experiment says of its load: the table `[workload]`.
+//! The table `[workload]` of an experiment.
 
 use std::path::PathBuf;
 
@@ -6,38 +6,38 @@ use serde::{Deserialize, Serialize};
 
 use crate::quantity::{Bytes, Moment, NotNegative, Positive, Share};
 
-/// How often each file is asked for.
+/// How often each file is requested.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Popularity {
-    /// The file of rank k as often as 1 / k^exponent.
+    /// The file of rank k in proportion to 1 / k^exponent.
     #[default]
     Zipf,
-    /// All alike.
+    /// All equally often.
     Uniform,
 }
 
-/// How skewed the askers are.
+/// How unevenly the requests are distributed over the nodes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ReadersKind {
-    /// All nodes ask alike.
+    /// All nodes receive equally many requests.
     #[default]
     Uniform,
-    /// The node of rank k asks as often as 1 / k^`reader_exponent`; ranks are drawn.
+    /// The node of rank k receives requests in proportion to 1 / k^`reader_exponent`; ranks are random.
     Zipf,
 }
 
-/// Which nodes ask: `"uniform"`, `"zipf"`, or a list of names.
+/// Which nodes receive requests: `"uniform"`, `"zipf"`, or a list of names.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(
     untagged,
     expecting = "expected \"uniform\", \"zipf\" or a list of names of nodes"
 )]
 pub enum Readers {
-    /// All of them.
+    /// All nodes.
     All(ReadersKind),
-    /// These, by name, all alike.
+    /// These nodes, by name, equally often.
     Listed(Vec<String>),
 }
 
@@ -47,92 +47,92 @@ impl Default for Readers {
     }
 }
 
-/// How large files are.
+/// The sizes of the files.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Sizes {
-    /// All of `size`.
+    /// All files have `size`.
     #[default]
     Constant,
     /// Log-normal with mean `size` and `sigma`, the standard deviation of the logarithm.
     LogNormal,
     /// Pareto with mean `size` and `shape`, above 1.
     Pareto,
-    /// One size a line in `sizes_file`, in bytes, from the most popular file on; again from the top when it ends.
+    /// One size per line in `sizes_file`, in bytes, the most popular file first; repeats when the list ends.
     File,
 }
 
-/// When requests come.
+/// The times of the requests.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Arrivals {
-    /// At random, with exponential pauses.
+    /// Poisson: exponential intervals.
     #[default]
     Poisson,
-    /// At equal pauses.
+    /// Equal intervals.
     Regular,
 }
 
-/// The table `[workload]`. Which keys go together is checked when the workload is opened.
+/// The table `[workload]`. Opening the workload checks which keys go together.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Spec {
-    /// How often each file is asked for (`zipf`).
+    /// How often each file is requested (`zipf`).
     pub popularity: Popularity,
-    /// Of Zipf's law (1).
+    /// The exponent of Zipf's law (1).
     pub exponent: NotNegative,
-    /// How many files (1000).
+    /// The number of files (1000).
     pub files: u32,
-    /// Ranks that the favourites move on by each second: the file of rank k becomes that of rank k + 1, the last
-    /// the first (0).
+    /// Ranks by which popularity shifts per second: the file of rank k takes rank k + 1, the last one the first
+    /// (0).
     pub drift: NotNegative,
-    /// When all ranks are dealt anew.
+    /// When all ranks are reassigned at random.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub change_at: Option<Moment>,
-    /// Which nodes ask (`uniform`).
+    /// Which nodes receive requests (`uniform`).
     pub readers: Readers,
-    /// Of Zipf's law over the readers (1).
+    /// The exponent of Zipf's law over the readers (1).
     pub reader_exponent: NotNegative,
-    /// How large files are (`constant`).
+    /// The sizes of the files (`constant`).
     pub sizes: Sizes,
-    /// The size, or its mean (1 MiB).
+    /// The size, or the mean size (1 MiB).
     pub size: Bytes,
-    /// Of log-normal sizes (1).
+    /// `sigma` of log-normal sizes (1).
     pub sigma: NotNegative,
-    /// Of Pareto sizes (1.5).
+    /// The shape of Pareto sizes (1.5).
     pub shape: Positive,
-    /// Of sizes from a file: where it is.
+    /// The file of sizes, for `sizes = "file"`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sizes_file: Option<PathBuf>,
-    /// Requests a second in the whole network (100).
+    /// Requests per second in the whole network (100).
     pub rate: Positive,
-    /// When they come (`poisson`).
+    /// The times of the requests (`poisson`).
     pub arrivals: Arrivals,
-    /// Share of the requests that write a file anew (0).
+    /// Share of the requests that overwrite a file (0).
     pub writes: Share,
-    /// Share of the requests that delete a file (0); the rest reads.
+    /// Share of the requests that delete a file (0); the rest are reads.
     pub deletes: Share,
-    /// A recorded trace in place of all of the above but `readers`, which are for a trace that names no reader, and
-    /// `rate` and `arrivals`, which are for one that has no times. A path from the experiment's folder, or
+    /// A recorded trace, which replaces everything above, except `readers` if the trace names no readers, and
+    /// `rate` and `arrivals` if it has no times. A path relative to the experiment's folder, or
     /// `zipf:OBJECTS,REQUESTS,SEED`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trace: Option<PathBuf>,
-    /// The trace's format: `csv`, `oracle-general` or `dataverse`; told by its content unless given.
+    /// The trace's format: `csv`, `oracle-general` or `dataverse`; by default detected from its content.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub format: Option<String>,
-    /// Of a CSV trace: which columns are what, as in `"time=ts,id=key,size=bytes"`.
+    /// The columns of a CSV trace, for example `"time=ts,id=key,size=bytes"`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub columns: Option<String>,
-    /// Of a CSV trace: what its times count: `s`, `ms`, `us` or `ns`; seconds unless given.
+    /// The time unit of a CSV trace: `s`, `ms`, `us` or `ns`; seconds by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time_unit: Option<String>,
-    /// What a read with another size than before is: `keep` (it is a read, and the first size stays; unless given) or
-    /// `write`.
+    /// How a read with a different size than before counts: `keep` (as a read; the first size stays; the default)
+    /// or `write`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_resize: Option<OnResizeWord>,
 }
 
-/// What a read of a trace with another size than before is.
+/// How a read of a trace with a different size than before counts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OnResizeWord {

@@ -1,4 +1,4 @@
-//! Requests that are drawn.
+//! Generated requests.
 
 use super::law::Law;
 use super::spec::{Arrivals, Popularity, Readers, ReadersKind, Spec};
@@ -7,7 +7,7 @@ use crate::quantity::Moment;
 use crate::sample::Draw;
 use crate::seed::derive;
 
-/// Who asks, by a law over the nodes.
+/// The nodes that receive requests, by a law over the nodes.
 #[derive(Debug)]
 pub(super) struct Askers {
     nodes: Vec<u32>,
@@ -17,8 +17,8 @@ pub(super) struct Askers {
 }
 
 impl Askers {
-    /// Drawn from so many nodes under this seed, for the stream of this name. `listed` are those that the table
-    /// names, if it names any.
+    /// The sampler for `nodes` nodes under this seed, for the random stream of this name. `listed` are the nodes
+    /// that the table names, if any.
     pub(super) fn new(
         spec: &Spec,
         nodes: u32,
@@ -34,7 +34,7 @@ impl Askers {
             Readers::All(ReadersKind::Zipf) => spec.reader_exponent.value(),
             _ => 0.0,
         };
-        // Who is asked most is drawn once, for readers and writers alike.
+        // The ranks are shuffled once, for readers and writers alike.
         Draw::new(derive(seed, &["workload", "ranks of readers"])).shuffle(&mut among);
         Self {
             law: Law::zipf(among.len(), exponent),
@@ -44,19 +44,19 @@ impl Askers {
         }
     }
 
-    /// The node that this reader of a trace always asks; all nodes have as many readers.
+    /// The node that this reader of a trace always uses; all nodes have equally many readers.
     pub(super) fn of(&self, reader: u64) -> u32 {
         let drawn = derive(self.seed, &["workload", "reader", &reader.to_string()]);
         self.nodes[(drawn % self.nodes.len() as u64) as usize]
     }
 
-    /// The next node that is asked.
+    /// Samples the next node.
     pub(super) fn next(&mut self) -> u32 {
         self.nodes[self.law.choose(&mut self.draw)]
     }
 }
 
-/// When requests come.
+/// The times of the requests.
 #[derive(Debug)]
 pub(super) struct Times {
     arrivals: Arrivals,
@@ -86,19 +86,19 @@ impl Times {
     }
 }
 
-/// Requests that are drawn, without end.
+/// An infinite stream of generated requests.
 #[derive(Debug)]
 pub(super) struct Synthetic {
     law: Law,
     sizes: Vec<u64>,
-    /// Ranks that the favourites move on by each microsecond.
+    /// Ranks by which popularity shifts per microsecond.
     drift_per_us: f64,
     change_at: Option<Moment>,
-    /// Which file takes the place of each once all ranks are dealt anew.
+    /// The file that replaces each file once all ranks are reassigned.
     dealt: Vec<u32>,
     writes: f64,
     deletes: f64,
-    /// Requests in all, for moments that are shares of them.
+    /// The total number of requests, for moments given as shares of them.
     requests: u64,
     made: u64,
     times: Times,
@@ -163,7 +163,7 @@ impl Synthetic {
         }
     }
 
-    /// The file that has this rank, from 0, at this time.
+    /// The file of this rank, counted from 0, at this time.
     fn file_of(&self, rank: usize, at_us: u64) -> u32 {
         let files = self.sizes.len();
         let moved = libm::floor(self.drift_per_us * at_us as f64) as usize % files;

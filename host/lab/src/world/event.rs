@@ -1,4 +1,4 @@
-//! What an experiment says shall happen: the tables `[[event]]`.
+//! The tables `[[event]]` of an experiment: what happens during a run.
 
 use dataverse_core::policy::Kind;
 use serde::{Deserialize, Serialize};
@@ -8,27 +8,27 @@ use crate::library::Chosen;
 use crate::quantity::Moment;
 use crate::wrong::Wrong;
 
-/// What happens.
+/// The kind of an event.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Occurrence {
-    /// A new node `node` appears, linked with `links`.
+    /// A new node `node` joins and is linked with `links`.
     Join,
-    /// `node` is drained, then gone: its replicas move away first.
+    /// `node` is drained and then leaves: its replicas move away first.
     Leave,
-    /// `node` is gone at once, with what it holds.
+    /// `node` fails immediately and takes everything it holds with it.
     Fail,
-    /// `node` is there again, with what it held.
+    /// `node` comes back with everything it held.
     Return,
     /// The link between the two nodes of `link` is cut.
     Cut,
-    /// Two nodes are linked.
+    /// The two nodes of `link` are linked.
     Link,
     /// Policies are swapped on every node: those of `placement`, `eviction`, `relocation` that are given.
     Swap,
 }
 
-/// One table `[[event]]`. Which keys go with which kind is checked when the events are resolved.
+/// One table `[[event]]`. Resolving the events checks which keys belong to which kind.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EventSpec {
@@ -42,21 +42,21 @@ pub struct EventSpec {
     /// The names of the two ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub link: Option<(String, String)>,
-    /// Whom a newcomer is linked with, by name.
+    /// The nodes that a new node is linked with, by name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub links: Option<Vec<String>>,
-    /// Who places from then on.
+    /// The new placement policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub placement: Option<PolicyWish>,
-    /// Who evicts from then on.
+    /// The new eviction policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub eviction: Option<PolicyWish>,
-    /// Who relocates from then on.
+    /// The new relocation policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub relocation: Option<PolicyWish>,
 }
 
-/// One event, with everything that it needs.
+/// One event, resolved.
 #[derive(Clone, Debug)]
 pub struct Event {
     /// When.
@@ -65,21 +65,21 @@ pub struct Event {
     pub what: What,
 }
 
-/// What happens, with everything that it needs. Nodes are called by name.
+/// What happens, with everything that it needs. Nodes are given by name.
 #[derive(Clone, Debug)]
 pub enum What {
-    /// A new node appears.
+    /// A new node joins.
     Join {
         /// Its name.
         node: String,
-        /// Whom it is linked with.
+        /// The nodes it is linked with.
         links: Vec<String>,
     },
-    /// A node is drained, then gone.
+    /// A node is drained and then leaves.
     Leave(String),
-    /// A node is gone at once.
+    /// A node fails immediately.
     Fail(String),
-    /// A node that failed is there again.
+    /// A node that failed comes back.
     Return(String),
     /// A link is cut.
     Cut(String, String),
@@ -90,11 +90,11 @@ pub enum What {
 }
 
 impl Event {
-    /// The event that a table describes, the `index`-th of the file from 0. `choose` has a policy compiled, by
-    /// kind, name or path, and configuration.
+    /// Resolves the `index`-th table of the file, counted from 0. `choose` compiles a policy, by kind, name or
+    /// path, and configuration.
     ///
     /// # Errors
-    /// The key that is missing, that doesn't go with the kind, or whose policy can't be had.
+    /// The key that is missing, does not belong to the kind, or names an unavailable policy.
     pub fn resolve(
         index: usize,
         spec: &EventSpec,
@@ -124,7 +124,7 @@ impl Event {
     }
 }
 
-/// A table `[[event]]`, and which one it is.
+/// A table `[[event]]` and its index.
 struct Table<'a> {
     index: usize,
     spec: &'a EventSpec,
@@ -137,7 +137,7 @@ impl Table<'_> {
 
     fn wanted<T>(&self, key: &str, value: Option<T>) -> Result<T, Wrong> {
         let kind = self.spec.kind.as_str();
-        value.ok_or_else(|| self.wrong("kind", format!("an event `{kind}` needs `{key}`")))
+        value.ok_or_else(|| self.wrong("kind", format!("an event of kind `{kind}` needs `{key}`")))
     }
 
     fn node(&self) -> Result<String, Wrong> {
@@ -152,7 +152,7 @@ impl Table<'_> {
         ]
     }
 
-    /// A key that has no meaning for this kind is more likely a mistake than a remark.
+    /// A key without a meaning for this kind is more likely a mistake than a comment.
     fn refuse_strangers(&self) -> Result<(), Wrong> {
         use Occurrence::{Cut, Fail, Join, Leave, Link, Return, Swap};
         let (spec, kind) = (self.spec, self.spec.kind);
@@ -172,7 +172,7 @@ impl Table<'_> {
         match stranger {
             None => Ok(()),
             Some((key, _)) => {
-                let reason = format!("an event `{}` has no `{key}`", kind.as_str());
+                let reason = format!("an event of kind `{}` has no `{key}`", kind.as_str());
                 Err(self.wrong(key, reason))
             }
         }
@@ -195,7 +195,7 @@ impl Table<'_> {
             ));
         }
         if chosen.is_empty() {
-            let reason = "an event `swap` needs `placement`, `eviction` or `relocation`";
+            let reason = "an event of kind `swap` needs `placement`, `eviction` or `relocation`";
             return Err(self.wrong("kind", reason));
         }
         Ok(chosen)
@@ -203,7 +203,7 @@ impl Table<'_> {
 }
 
 impl Occurrence {
-    /// As it is called in a file.
+    /// Its name in a file.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

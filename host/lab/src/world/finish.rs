@@ -1,4 +1,4 @@
-//! What a run yields, from what was counted and what there is at its end.
+//! Computes the measures of a run from the tally and the final state.
 
 use super::histogram::Histogram;
 use super::simulation::SimulatedNetwork;
@@ -6,10 +6,10 @@ use super::slot::Spent;
 use super::tally::Window;
 use crate::measures::{LinkLoad, Measures, NetworkLoad, NodeLoad, Series};
 
-/// Points of a curve.
+/// The number of points of a curve.
 const POINTS: usize = 200;
 
-/// Numbers by name; those that can't be had are left out.
+/// Numbers by name; numbers that don't apply are left out.
 struct Numbers(Measures);
 
 impl Numbers {
@@ -46,7 +46,7 @@ fn ratio(part: f64, whole: f64) -> Option<f64> {
 }
 
 impl SimulatedNetwork<'_> {
-    /// What the run yields.
+    /// The measures of the run.
     pub(super) fn finish(self) -> Measures {
         let mut numbers = Numbers(Measures::default());
         self.put_reads(&mut numbers);
@@ -164,7 +164,7 @@ impl SimulatedNetwork<'_> {
         (0..self.sites.len()).filter(|&node| self.routes.is_alive(node as u32))
     }
 
-    /// Replicas and cached copies of a file on nodes that are there.
+    /// The numbers of replicas and cached copies of a file on nodes that are up.
     fn copies_of(&self, file: u32) -> (u64, u64) {
         let known = &self.files[file as usize];
         let mut counted = (0, 0);
@@ -204,7 +204,7 @@ impl SimulatedNetwork<'_> {
             to.put("files_degraded", degraded as f64);
         }
         self.put_search_sizes(&files, to);
-        // The sort is stable, so files that were read as often stay in their order.
+        // The sort is stable, so files with equally many reads keep their order.
         files.sort_by_key(|it| std::cmp::Reverse(it.0));
         let axes = |y| ("file, most read first", y);
         let replicas = by_rank(&files, |it| it.1 as f64);
@@ -213,9 +213,10 @@ impl SimulatedNetwork<'_> {
         to.draw("cached_by_rank", axes("cached copies"), cached);
     }
 
-    /// What random probing would take to find the files, with the copies that the run left, against as many copies
-    /// spread over the files evenly, and spread best (by the square root of how often each is read): Cohen and Shenker
-    /// 2002, "Replication strategies in unstructured peer-to-peer networks", section 3.
+    /// The expected cost of finding the files by random probing, with the copies left at the end of the run,
+    /// divided by that of equally many copies spread evenly over the files, and spread optimally (by the square
+    /// root of each file's reads): Cohen and Shenker 2002, "Replication strategies in unstructured peer-to-peer
+    /// networks", section 3.
     fn put_search_sizes(&self, files: &[(u64, u64, u64)], to: &mut Numbers) {
         let found: Vec<(f64, f64)> = files
             .iter()
@@ -298,8 +299,8 @@ impl SimulatedNetwork<'_> {
     }
 }
 
-/// Means over ranks from 1, of stretches that grow with the rank, so that a curve of any number of files has a bounded
-/// number of points and its beginning is exact.
+/// Means over intervals of ranks, counted from 1, that get longer as the rank grows, so that a curve of any number
+/// of files has a bounded number of points and its beginning is exact.
 fn by_rank<T>(items: &[T], of: impl Fn(&T) -> f64) -> Vec<(f64, f64)> {
     let mut points = Vec::new();
     let mut from = 0;

@@ -1,7 +1,7 @@
 //! Events: nodes and links that come and go, and policies that are swapped.
 //!
-//! Others notice at once; a live network takes seconds. What a node missed while it was away it hears when it returns,
-//! or when a cut is mended.
+//! The other nodes notice immediately; a live network takes seconds. A node that was away learns what it missed
+//! when it returns, or when a cut link is restored.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::topology::Link;
 use crate::wrong::Wrong;
 
 impl SimulatedNetwork<'_> {
-    /// Carries out the event of this number.
+    /// Carries out the event with this index.
     pub(super) fn happen(&mut self, number: usize) -> Result<(), Wrong> {
         let scenario = self.scenario;
         match &scenario.events[number].what {
@@ -92,7 +92,7 @@ impl SimulatedNetwork<'_> {
         self.repairs.insert((due_us, node));
     }
 
-    /// The repairs that are due by now, one after the other.
+    /// Runs the re-replications that are due by now, in order.
     pub(super) fn repair_what_is_due(&mut self, now_us: u64) {
         while let Some(&(due_us, node)) = self.repairs.first()
             && due_us <= now_us
@@ -110,7 +110,7 @@ impl SimulatedNetwork<'_> {
         });
     }
 
-    /// Whoever is in reach of this node hears of the newest version of what it holds.
+    /// Nodes within reach of this node learn of the newest versions of what it holds.
     fn catch_up(&mut self, node: u32) {
         let search_plan = self.search_plan(node);
         for file in 0..self.files.len() as u32 {

@@ -1,12 +1,12 @@
-//! `Histogram`: how often each number was seen, to about a thousandth, in bounded memory.
+//! `Histogram`: how often each number occurred, to about a thousandth, in bounded memory.
 
 use std::collections::BTreeMap;
 
-/// Digits, in bits, to which numbers are kept apart.
+/// The precision of the numbers, in bits.
 const DIGITS: u32 = 11;
 
-/// Numbers and how often each was seen. Numbers below 2048 are kept as they are, greater ones rounded down to 11 binary
-/// digits, which is less than a thousandth off.
+/// Numbers and how often each occurred. Numbers below 2048 are exact; greater ones are rounded down to 11 binary
+/// digits, an error of less than a thousandth.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Histogram {
     counts: BTreeMap<u64, u64>,
@@ -22,12 +22,12 @@ impl Histogram {
         self.sum += u128::from(number);
     }
 
-    /// The mean, exactly; none of nothing.
+    /// The exact mean; none without numbers.
     pub(super) fn mean(&self) -> Option<f64> {
         (self.count > 0).then(|| self.sum as f64 / self.count as f64)
     }
 
-    /// The least number that this share of all does not exceed (nearest rank); none of nothing.
+    /// The least number that is not exceeded by this share of all (nearest rank); none without numbers.
     pub(super) fn quantile(&self, share: f64) -> Option<u64> {
         let rank = (libm::ceil(share * self.count as f64) as u64).max(1);
         let mut seen = 0;
@@ -37,7 +37,7 @@ impl Histogram {
         })
     }
 
-    /// The share of numbers that are no greater than each, at about `points` numbers.
+    /// The share of numbers that are no greater than each of about `points` numbers.
     pub(super) fn cumulative(&self, points: usize) -> Vec<(u64, f64)> {
         let mut curve = Vec::new();
         let (mut seen, mut due) = (0, 0.0);
@@ -77,7 +77,7 @@ mod tests {
     #[test]
     fn great_numbers_are_rounded_by_less_than_a_thousandth() {
         for number in [2_047, 2_048, 1_000_003, u64::MAX] {
-            let found = of([number]).quantile(0.5).expect("there is one");
+            let found = of([number]).quantile(0.5).expect("one exists");
             assert!(
                 found <= number && number - found <= number / 1_000,
                 "{number} {found}"

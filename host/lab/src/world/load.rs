@@ -1,12 +1,12 @@
-//! `Load`: requests that a node answered per second, lately, as a live node counts them.
+//! `Load`: a node's recent requests per second, computed as in a live node.
 
 use dataverse_core::version::Millis;
 
-/// How often a live node looks at what it has counted.
+/// How often a live node updates its load.
 const LOOK_EVERY_MS: u64 = 500;
 
-/// A quarter of the new rate and three quarters of the old, every half second. Looks that are due are made up for when
-/// the load is next asked for or counted.
+/// An exponential average: a quarter of the new rate and three quarters of the old one, every half second. Overdue
+/// updates are made when the load is next used.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Load {
     counted: u64,
@@ -21,7 +21,7 @@ impl Load {
         self.counted += 1;
     }
 
-    /// Requests per second.
+    /// The current load, in requests per second.
     pub(super) fn per_second(&mut self, now: Millis) -> u32 {
         self.catch_up(now);
         self.per_second

@@ -1,20 +1,21 @@
 //! The simulated network: nodes of the real core, driven in simulated time.
 //!
-//! The other driver of [`dataverse_core`]: what the live driver does over gRPC and on disk, this one does in memory.
-//! A simulated node has the core's [`Node`](dataverse_core::node::Node), its cache, its count of reads and an instance
-//! of each policy; reads, writes, eviction, relocation and the re-laying of replicas go as they do live.
+//! It is the other driver of [`dataverse_core`]: what the live driver does over gRPC and on disk, this one does in
+//! memory. A simulated node has the core's [`Node`](dataverse_core::node::Node), its cache, its read counters and
+//! an instance of each policy. Reads, writes, eviction, relocation and relayouts follow the same steps as in a
+//! live node.
 //!
 //! ```text
 //! Scenario + seed ── topology, ids, policies ──► SimulatedNetwork ── files are placed ──► requests and events, by time ──► Measures
 //! ```
 //!
-//! What is not simulated: links that are busy, disks, gossip and its delays, lost messages, deadlines, and time to
-//! think. A request is carried out as a whole at its time; failures are noticed at once; news reaches everybody in
-//! reach at once.
+//! Not simulated: busy links, disks, gossip and its delays, lost messages, deadlines, and computing time. A
+//! request is carried out atomically at its time; failures are noticed, and announcements reach every reachable
+//! node, immediately.
 //!
-//! Memory: about 60 KiB for each instance of a Wasm policy that was asked something and what the sandbox keeps beside
-//! it, 36 bytes for each pair of nodes of which one was searched from (within a bound), and a few hundred bytes a copy.
-//! A thousand nodes with three Wasm policies each, five thousand files and a hundred thousand reads: 430 MiB.
+//! Memory: about 60 KiB per instance of a Wasm policy that was asked something, including what the sandbox keeps
+//! for it; 36 bytes per pair of nodes of which one was searched from (bounded); and a few hundred bytes per copy.
+//! A thousand nodes with three Wasm policies each, five thousand files and a hundred thousand reads take 430 MiB.
 
 mod event;
 mod finish;

@@ -1,5 +1,5 @@
-//! Reads, as the live driver carries them out: the node's own copy, else a search, relocation asked once, and the
-//! content over the path that the search went.
+//! Reads, in the same steps as the live driver: the node's own copy; otherwise a search, one question to the
+//! relocation policy, and the content over the path that the search took.
 
 use std::sync::Arc;
 
@@ -12,14 +12,14 @@ use dataverse_core::version::{Millis, Version};
 use super::simulation::SimulatedNetwork;
 use super::tally::Answered;
 
-/// A copy that a search found, confirmed as far as that could be.
+/// A copy that a search found, confirmed as the newest if possible.
 struct Nearest {
     node: u32,
     holding: Holding,
     hops: u32,
-    /// When it is known to have been the newest version; 0 when nobody could say.
+    /// When it was last known to be the newest version; 0 if never.
     validated: Millis,
-    /// From the beginning of the search on.
+    /// Microseconds since the start of the search.
     waited_us: u64,
 }
 
@@ -40,7 +40,7 @@ impl SimulatedNetwork<'_> {
                     let version = holding.record.version;
                     self.site(node).core.validated(&key, version, now);
                 }
-                // A copy that nobody can confirm is served as well, marked as stale.
+                // A copy that can't be confirmed is served as well, marked as stale.
                 self.answer_here(node, file, &holding, waited_us.unwrap_or(0));
             }
             LocalRead::Search { floor } => match self.find(node, file, floor) {
@@ -53,7 +53,7 @@ impl SimulatedNetwork<'_> {
         }
     }
 
-    /// For how long a cached copy is served without asking a replica.
+    /// How long a cached copy is served without asking a replica.
     fn fresh_ms(&self) -> u64 {
         libm::round(self.scenario.nodes.revalidate_after.value() * 1e3) as u64
     }
@@ -69,8 +69,8 @@ impl SimulatedNetwork<'_> {
         newest.is_some_and(|newest| newest.version > record.version)
     }
 
-    /// Asks the replicas of a version whether it is the newest, and returns how long the first of them takes; none
-    /// when none is in reach.
+    /// Asks the replicas of a version whether it is the newest, and returns how long the fastest of them takes;
+    /// none if none is reachable.
     fn confirm(&mut self, node: u32, record: &Record) -> Option<u64> {
         let search_plan = self.search_plan(node);
         let holders = record.layout.holders.iter().map(|id| self.by_id[id]);
@@ -106,7 +106,7 @@ impl SimulatedNetwork<'_> {
         });
     }
 
-    /// Links to the nearest replica of a version that is in reach.
+    /// Links to the nearest reachable replica of a version.
     fn hops_to_replica(&mut self, node: u32, record: &Record) -> Option<u32> {
         let search_plan = self.search_plan(node);
         let holders = record.layout.holders.iter().map(|id| self.by_id[id]);
@@ -117,12 +117,12 @@ impl SimulatedNetwork<'_> {
             .min()
     }
 
-    /// Searches the other nodes. Every probe counts as a request at the node that is asked.
+    /// Searches the other nodes. Every probe counts as a request at the probed node.
     fn find(&mut self, node: u32, file: u32, floor: Option<Version>) -> Option<Nearest> {
         let now = self.now();
         let search_plan = self.search_plan(node);
         let known = &self.files[file as usize];
-        // Less than the floor is no answer; only a network that was in parts has such copies.
+        // Versions below the floor don't count as answers; such copies exist only if the network was split.
         let is_answer = |&copy: &u32| {
             let held = self.sites[copy as usize].core.holding(&known.key);
             !self.was_apart || held.map(|held| held.record.version) >= floor
@@ -133,14 +133,11 @@ impl SimulatedNetwork<'_> {
         for &asked in search_plan.asked(found.probes) {
             self.site(asked).load.count(now);
         }
-        // Of equally near ones: a replica before a cached copy, then the least load, then the least id.
+        // At equal distance: a replica before a cached copy, then the least load, then the least id.
         let key = &self.files[file as usize].key;
         let hits = found.hits.iter().map(|&hit| {
             let site = &mut self.sites[hit as usize];
-            let held = site
-                .core
-                .holding(key)
-                .expect("a copy that is noted is held");
+            let held = site.core.holding(key).expect("every noted copy is held");
             let role = held.role;
             (
                 (std::cmp::Reverse(role), site.load.per_second(now), site.id),
@@ -160,7 +157,7 @@ impl SimulatedNetwork<'_> {
         Some(nearest)
     }
 
-    /// A replica speaks for itself, and a cached copy as long as it was confirmed a moment ago.
+    /// A replica needs no confirmation, nor does a cached copy that was confirmed recently.
     fn confirm_hit(&mut self, node: u32, nearest: &mut Nearest) {
         let holding = &nearest.holding;
         if holding.role == Role::Replica {
@@ -193,7 +190,7 @@ impl SimulatedNetwork<'_> {
         let own = self.sites[node as usize].id;
         for id in plan.copy_to.iter().filter(|id| **id != own) {
             let at = views.iter().position(|on_path| on_path.id == *id);
-            let at = at.expect("a plan names nodes of the path");
+            let at = at.expect("a plan names only nodes of the path");
             self.pull(&path[at..], file, &record);
         }
         if plan.copy_to.contains(&own) {
@@ -231,7 +228,7 @@ impl SimulatedNetwork<'_> {
         path.iter().enumerate().map(view).collect()
     }
 
-    /// The first node of a path takes a copy from the last, if its eviction policy wants it.
+    /// The first node of a path caches a copy from the last one, if its eviction policy admits it.
     fn pull(&mut self, path: &[u32], file: u32, record: &Arc<Record>) {
         let (to, hops) = (path[0], path.len() as u32 - 1);
         if self.keep(to, file, record, hops, 0) {
@@ -240,7 +237,7 @@ impl SimulatedNetwork<'_> {
         }
     }
 
-    /// The last node of a path sends content to the first. Returns how long that takes, in microseconds.
+    /// Sends content from the last node of a path to the first. Returns how long that takes, in microseconds.
     fn fetch(&mut self, path: &[u32], record: &Record) -> u64 {
         let now = self.now();
         let from = path[path.len() - 1];
@@ -256,8 +253,8 @@ impl SimulatedNetwork<'_> {
         self.carry(path, record.size)
     }
 
-    /// Keeps a copy that came over so many links: as a replica where the layout names the node, else as a cached copy
-    /// if the eviction policy wants it. False when none is kept.
+    /// Keeps a copy that crossed `hops` links: as a replica if the layout names the node, otherwise as a cached
+    /// copy if the eviction policy admits it. False if it is not kept.
     fn keep(
         &mut self,
         node: u32,

@@ -1,7 +1,8 @@
-//! Replicas that change nodes: repair after a failure, draining a node that leaves, and moves towards a reader.
+//! Replicas that change nodes: re-replication after a failure, draining a node that leaves, and moves towards a
+//! reader.
 //!
-//! All three go the same way: the content is copied, the next layout is durable on its holders, the news goes round,
-//! and whoever is no longer named lets its replica go, as the core says.
+//! All three follow the same steps: copy the content, make the next layout durable on its holders, announce it;
+//! nodes that it no longer names release their replicas, as the core decides.
 
 use std::sync::Arc;
 
@@ -19,7 +20,7 @@ impl SimulatedNetwork<'_> {
             return;
         };
         let (from_id, to_id) = (self.sites[from as usize].id, self.sites[to as usize].id);
-        // A layout counts once all its holders have made it durable, so all must be there.
+        // A layout counts only once all its holders have made it durable, so all must be up.
         let search_plan = self.search_plan(from);
         let is_there = |id: &NodeId| search_plan.hops(self.by_id[id]).is_some();
         if record.layout.names(to_id) || !record.layout.holders.iter().all(is_there) {
@@ -37,11 +38,10 @@ impl SimulatedNetwork<'_> {
             .map(|&id| if id == from_id { to_id } else { id })
             .collect();
         self.tally.counts.moves += 1;
-        self.tally.counts.relocated_bytes += self.lay_anew(file, from, &record, holders);
+        self.tally.counts.relocated_bytes += self.relayout(file, from, &record, holders);
     }
 
-    /// Makes anew elsewhere what a node held that is gone: for each file the first holder in the layout that is there
-    /// does it.
+    /// Re-replicates the files of a failed node: for each file, the first holder in the layout that is up does it.
     pub(super) fn repair(&mut self, gone: u32) {
         let gone_id = self.sites[gone as usize].id;
         for file in 0..self.files.len() as u32 {
@@ -61,14 +61,14 @@ impl SimulatedNetwork<'_> {
         }
     }
 
-    /// Hands what a node holds to others, before it leaves.
+    /// Moves a node's replicas to others before it leaves.
     pub(super) fn drain(&mut self, leaving: u32) {
         for file in 0..self.files.len() as u32 {
             self.spread(file, leaving, Some(leaving));
         }
     }
 
-    /// Brings a file that `author` holds a replica of back to its factor, on nodes in reach but `without` one.
+    /// Restores the factor of a file of which `author` holds a replica, on reachable nodes other than `without`.
     fn spread(&mut self, file: u32, author: u32, without: Option<u32>) {
         let Some(record) = self.replica_at(author, file) else {
             return;
@@ -94,9 +94,9 @@ impl SimulatedNetwork<'_> {
             .map(|&it| self.sites[it as usize].id)
             .collect();
         let gains = holders.iter().any(|id| !record.layout.names(*id));
-        // Where nobody has room the layout stands: whoever returns is still named in it.
+        // If no node has space, the layout stays: a node that returns is still named in it.
         if gains || (without.is_some() && !holders.is_empty()) {
-            self.tally.counts.repaired_bytes += self.lay_anew(file, author, &record, holders);
+            self.tally.counts.repaired_bytes += self.relayout(file, author, &record, holders);
         }
     }
 
@@ -109,8 +109,8 @@ impl SimulatedNetwork<'_> {
         is_replica.then(|| Arc::clone(&held.record))
     }
 
-    /// Copies, makes the next layout durable and tells of it. Returns the bytes that were copied.
-    fn lay_anew(
+    /// Copies, makes the next layout durable and announces it. Returns the number of copied bytes.
+    fn relayout(
         &mut self,
         file: u32,
         author: u32,
@@ -119,7 +119,7 @@ impl SimulatedNetwork<'_> {
     ) -> u64 {
         let now = self.now();
         let author_core = &self.sites[author as usize].core;
-        // Nobody dies in the middle of it here, so counting on is enough.
+        // No node can die halfway here, so incrementing the counter is enough.
         let layout = author_core.next_layout(&record.layout, Stamp::default(), holders);
         let next = Arc::new(Record {
             layout,
@@ -140,7 +140,7 @@ impl SimulatedNetwork<'_> {
                 let near = sources
                     .filter_map(|it| Some((search_plan.hops(it)?, it)))
                     .min();
-                let (_, source) = near.expect("the author holds it and is in reach");
+                let (_, source) = near.expect("the author holds a copy and is reachable");
                 self.carry(&search_plan.path(source), record.size);
                 copied += record.size;
             }

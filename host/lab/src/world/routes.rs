@@ -1,7 +1,7 @@
-//! `Routes`: who is linked with whom now, and the ways over these links.
+//! `Routes`: which nodes are linked now, and the routes over these links.
 //!
-//! What a search from one node meets, and when, depends on the links alone as long as nobody has the file; it is
-//! worked out once for each node ([`SearchPlan`]) and forgotten when a link or a node comes or goes.
+//! Until a search finds the file, the nodes it asks and their timing depend on the links alone. This is computed
+//! once per node ([`SearchPlan`]) and discarded when a link or a node comes or goes.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,15 +12,15 @@ use super::search_plan::SearchPlan;
 use crate::limits;
 use crate::topology::Link;
 
-/// Nodes and links that are up, and the ways over them.
+/// The nodes and links that are up, and the routes over them.
 pub(crate) struct Routes {
     links: Vec<Link>,
     is_up: Vec<bool>,
     is_alive: Vec<bool>,
-    /// Of each node: its neighbours and the links to them.
+    /// For each node, its neighbours and the links to them.
     around: Vec<Vec<(u32, u32)>>,
     by_ends: FxHashMap<(u32, u32), u32>,
-    /// The nodes' places in the order of their ids.
+    /// The nodes' ranks by id.
     ranks: Vec<u32>,
     search_plans: Vec<Option<Arc<SearchPlan>>>,
     kept: VecDeque<u32>,
@@ -28,7 +28,7 @@ pub(crate) struct Routes {
 }
 
 impl Routes {
-    /// Over these links between nodes of these ranks; those from `absent` on are not there yet.
+    /// Routes over these links between nodes of these ranks; nodes from `absent` on have not joined yet.
     pub(crate) fn new(links: Vec<Link>, ranks: Vec<u32>, absent: usize) -> Self {
         let nodes = ranks.len();
         let search_plan_bytes = SearchPlan::bytes(nodes).max(1);
@@ -49,7 +49,7 @@ impl Routes {
         routes
     }
 
-    /// Adds a link, or puts up again the one between these two.
+    /// Adds a link, or restores the one between these two nodes.
     pub(super) fn add(&mut self, link: Link) {
         self.forget();
         let (a, b) = link.ends;
@@ -66,7 +66,7 @@ impl Routes {
         self.around[b as usize].push((a, number));
     }
 
-    /// Cuts the link between two nodes. False when there is none.
+    /// Cuts the link between two nodes. False if there is none.
     pub(super) fn cut(&mut self, a: u32, b: u32) -> bool {
         self.forget();
         let Some(&link) = self.by_ends.get(&(a, b)) else {
@@ -75,23 +75,23 @@ impl Routes {
         std::mem::take(&mut self.is_up[link as usize])
     }
 
-    /// Says whether a node is there.
+    /// Sets whether a node is up.
     pub(super) fn set_alive(&mut self, node: u32, is_alive: bool) {
         self.forget();
         self.is_alive[node as usize] = is_alive;
     }
 
-    /// Whether a node is there.
+    /// Whether a node is up.
     pub(super) fn is_alive(&self, node: u32) -> bool {
         self.is_alive[node as usize]
     }
 
-    /// Every link there ever was.
+    /// All links, past and present.
     pub(super) fn links(&self) -> &[Link] {
         &self.links
     }
 
-    /// The number of the link between two neighbours.
+    /// The index of the link between two neighbours.
     pub(super) fn link_between(&self, a: u32, b: u32) -> u32 {
         self.by_ends[&(a, b)]
     }
@@ -100,7 +100,7 @@ impl Routes {
         &self.ranks
     }
 
-    /// The neighbours of a node that are there, with the delay of the links to them in microseconds.
+    /// The neighbours of a node that are up, with the delay of the links to them in microseconds.
     pub(crate) fn neighbours(&self, node: u32) -> impl Iterator<Item = (u32, u64)> {
         let is_there = |&&(other, link): &&(u32, u32)| {
             self.is_up[link as usize] && self.is_alive[other as usize]
@@ -109,7 +109,7 @@ impl Routes {
         around.map(|&(other, link)| (other, self.links[link as usize].latency_us))
     }
 
-    /// What a search from this node meets.
+    /// The search plan of this node.
     pub(crate) fn search_plan(&mut self, from: u32) -> Arc<SearchPlan> {
         if let Some(search_plan) = &self.search_plans[from as usize] {
             return Arc::clone(search_plan);

@@ -1,4 +1,4 @@
-//! `Scenario`: everything that a run depends on, but its seed; and the run itself.
+//! `Scenario`: everything that a run depends on except its seed; and the run itself.
 
 use std::sync::Arc;
 
@@ -13,61 +13,61 @@ use crate::topology::{Network, Topology, TopologyError};
 use crate::workload::{Op, Request, Workload, WorkloadError};
 use crate::wrong::Wrong;
 
-/// Requests between two reports of progress.
+/// Requests between two progress reports.
 const PROGRESS_EVERY: u64 = 1024;
 
-/// Who decides.
+/// The policies that decide.
 #[derive(Clone, Debug)]
 pub struct ChosenPolicies {
     /// Where the copies of a new file go.
     pub placement: Chosen,
-    /// Which cached copies make room.
+    /// Which cached copies are evicted.
     pub eviction: Chosen,
     /// Whether data moves towards its readers.
     pub relocation: Chosen,
 }
 
-/// Everything that a run depends on, but its seed.
+/// Everything that a run depends on except its seed.
 #[derive(Clone, Debug)]
 pub struct Scenario {
     /// The network.
     pub network: Arc<Network>,
-    /// The load.
+    /// The workload.
     pub workload: Arc<Workload>,
     /// The nodes.
     pub nodes: Nodes,
-    /// Who decides.
+    /// The policies.
     pub policies: ChosenPolicies,
-    /// What happens, in any order.
+    /// The events, in any order.
     pub events: Vec<Event>,
-    /// How many requests come; fewer when a trace ends before.
+    /// The number of requests; fewer if a trace ends earlier.
     pub requests: u64,
-    /// Requests at the beginning that no measure counts.
+    /// Requests at the start that no measure counts.
     pub warm_up: Portion,
 }
 
-/// Why a run came to nothing.
+/// Why a run has no results.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RunError {
-    /// The network can't be made.
+    /// The network can't be generated.
     #[error(transparent)]
     Topology(#[from] TopologyError),
-    /// The load can't be made.
+    /// The requests can't be generated.
     #[error(transparent)]
     Workload(#[from] WorkloadError),
-    /// The scenario asks for what can't be.
+    /// The scenario is impossible.
     #[error(transparent)]
     Wrong(#[from] Wrong),
-    /// Whoever watches the progress said so.
+    /// The progress callback stopped the run.
     #[error("the run was stopped")]
     Stopped,
 }
 
 impl Scenario {
-    /// Refuses what can't be, before anything runs.
+    /// Refuses an impossible scenario before anything runs.
     ///
     /// # Errors
-    /// The key that asks for it.
+    /// The key with an impossible value.
     pub fn check(&self) -> Result<(), Wrong> {
         let run = |key: &str, reason: String| Err(Wrong::new(format!("run.{key}"), reason));
         if !(1..=limits::LAB_REQUESTS_MAX).contains(&self.requests) {
@@ -77,7 +77,7 @@ impl Scenario {
         if self.warm_up.of(self.requests) >= self.requests {
             return run(
                 "warm_up",
-                "the warm-up leaves no request to be counted".to_owned(),
+                "the warm-up leaves no request to count".to_owned(),
             );
         }
         check_nodes(self)?;
@@ -86,14 +86,14 @@ impl Scenario {
         if self.nodes.zones == Zones::Named(ZonesFrom::Country)
             && topology.nodes.iter().all(|node| node.country.is_none())
         {
-            let reason = "the topology says no country of any node; give a number of zones";
+            let reason = "the topology gives no node's country; set a number of zones";
             return Err(Wrong::new("nodes.zones", reason));
         }
         self.readers_in(&topology)?;
         self.check_events(&topology)
     }
 
-    /// The readers that the load names, as nodes; none when it names none.
+    /// The nodes of the readers that the workload names; none if it names none.
     fn readers_in(&self, topology: &Topology) -> Result<Option<Vec<u32>>, Wrong> {
         let Some(names) = self.workload.named_readers() else {
             return Ok(None);
@@ -107,13 +107,13 @@ impl Scenario {
         names.iter().map(find).collect::<Result<_, _>>().map(Some)
     }
 
-    /// Names of nodes in events must be those of nodes that there are or will be.
+    /// Checks that events name only nodes that exist or will join.
     fn check_events(&self, topology: &Topology) -> Result<(), Wrong> {
         if self.events.len() > limits::LAB_EVENTS_MAX {
             let max = limits::LAB_EVENTS_MAX;
             return Err(Wrong::new(
                 "event",
-                format!("at most {max} events are simulated"),
+                format!("at most {max} events can be simulated"),
             ));
         }
         let joining = self.events.iter().filter_map(|event| match &event.what {
@@ -130,7 +130,7 @@ impl Scenario {
                 What::Join { node, links } => {
                     let namesakes = joining.iter().filter(|it| **it == node.as_str()).count();
                     if topology.find(node).is_some() || namesakes > 1 {
-                        return wrong("node", format!("there is a node `{node}` already"));
+                        return wrong("node", format!("there is already a node `{node}`"));
                     }
                     (
                         "links",
@@ -140,7 +140,7 @@ impl Scenario {
                 What::Leave(node) | What::Fail(node) | What::Return(node) => ("node", vec![node]),
                 What::Cut(a, b) | What::Link(a, b) => {
                     if a == b {
-                        return wrong("link", "a node is not linked with itself".to_owned());
+                        return wrong("link", "a node can't be linked with itself".to_owned());
                     }
                     ("link", vec![a, b])
                 }
@@ -160,8 +160,8 @@ impl Scenario {
 }
 
 impl Scenario {
-    /// Whether two nodes have a link at some time: by the topology, which a random one only knows once it is drawn, or by
-    /// an event.
+    /// Whether two nodes are linked at some time: by the topology (unknown for a random one until it is generated)
+    /// or by an event.
     fn may_be_linked(&self, topology: &Topology, a: &str, b: &str) -> bool {
         let made = self.events.iter().any(|event| match &event.what {
             What::Join { node, links } => {
@@ -175,12 +175,13 @@ impl Scenario {
     }
 }
 
-/// Runs a scenario under a seed. The same two give the same measures, to the bit.
+/// Runs a scenario with a seed. The same two give the same measures, to the bit.
 ///
-/// `progress` is told now and then how many requests have been carried out; if it says `false`, the run stops.
+/// Now and then reports to `progress` how many requests have been carried out; the run stops if it returns
+/// `false`.
 ///
 /// # Errors
-/// [`RunError`].
+/// [`RunError`]. [`RunError`].
 pub fn run(
     scenario: &Scenario,
     seed: u64,
@@ -192,20 +193,20 @@ pub fn run(
     Ok(run.world.finish())
 }
 
-/// A run under way.
+/// A run in progress.
 pub(super) struct Run<'a> {
     scenario: &'a Scenario,
     pub(super) world: SimulatedNetwork<'a>,
     requests: crate::workload::Requests,
     writers: Box<dyn FnMut() -> u32>,
-    /// Events at times, in their order, and those at shares of the requests.
+    /// Events with a time, in order, and those at a share of the requests.
     timed: std::collections::VecDeque<(u64, usize)>,
     counted: std::collections::VecDeque<(u64, usize)>,
     done: u64,
 }
 
 impl<'a> Run<'a> {
-    /// The nodes are there and hold the files.
+    /// Creates the nodes and places the files.
     pub(super) fn begin(
         scenario: &'a Scenario,
         seed: u64,
@@ -261,8 +262,8 @@ impl<'a> Run<'a> {
 
     /// Writes a file for the first time.
     fn found(&mut self, file: u32, size: u64) -> Result<(), RunError> {
-        // Another writer has room, if any node has: first in the order of the draws, then one after the other, since
-        // draws may miss the one that has.
+        // If any node has space, another writer is tried: first in random order, then each in turn, since the
+        // random order may miss it.
         let nodes = self.world.sites.len() as u32;
         self.world.file(file);
         for attempt in 0..2 * nodes {
@@ -274,11 +275,11 @@ impl<'a> Run<'a> {
                 return Ok(());
             }
         }
-        let reason = format!("the nodes have no room for file {file} of {size} bytes");
+        let reason = format!("no node has space for file {file} of {size} bytes");
         Err(Wrong::new("nodes.capacity", reason).into())
     }
 
-    /// Carries out what is left.
+    /// Carries out the remaining requests and events.
     fn go_on(&mut self, progress: &dyn Fn(u64) -> bool) -> Result<(), RunError> {
         while self.step()? {
             if self.done.is_multiple_of(PROGRESS_EVERY) && !progress(self.done) {
@@ -288,7 +289,7 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Carries out the next request. False when there is none.
+    /// Carries out the next request. False if there is none.
     pub(super) fn step(&mut self) -> Result<bool, RunError> {
         let Some(request) = self.requests.next() else {
             return Ok(false);
@@ -301,7 +302,7 @@ impl<'a> Run<'a> {
         Ok(true)
     }
 
-    /// Carries out a request, and before it what is due by then.
+    /// Carries out a request, and first everything that is due by then.
     pub(super) fn carry_out(&mut self, request: Request) -> Result<(), RunError> {
         while let Some(&(at_us, number)) = self.timed.front()
             && at_us <= request.at_us
@@ -331,7 +332,7 @@ impl<'a> Run<'a> {
             self.world.tally.counts.not_asked += 1;
             return Ok(());
         }
-        // What a trace reads for the first time was there before it began.
+        // A file that a trace reads before any write existed before the trace began.
         if self.world.file(file).record.is_none() && op == Op::Read {
             self.found(file, size)?;
         }

@@ -1,12 +1,12 @@
-//! `SearchPlan`: what a search from one node meets, level by level, and when.
+//! `SearchPlan`: the nodes that a search from one node asks, level by level, and when.
 //!
-//! The core's search ([`dataverse_core::search::Search`]) asks level after level, at most [`FANOUT`] nodes at once, and
-//! none of a level before the one before has settled. Until a level has a hit nothing in that depends on the file, so
-//! it is worked out once: whom the search asks and when, when each answers, and who named whom. A search for a file is
-//! then a look at the nodes that have it. That both find the same hits over the same path with as many probes in the
-//! same time is tested against the core's own machine.
+//! The core's search ([`dataverse_core::search::Search`]) asks level after level, at most [`FANOUT`] nodes
+//! concurrently, and starts a level only when the one before has settled. Until a level has a hit, none of that
+//! depends on the file. So the plan is computed once: which nodes are asked when, when each answers, and which
+//! node named which. A search for a file then only looks up the nodes that have it. Tests compare the results with
+//! the core's own state machine: the same hits over the same path, with equally many probes in the same time.
 //!
-//! A probe and its answer take the fastest way over the links. Answers take no time to think of, and no search runs out
+//! A probe and its answer take the fastest route over the links. Nodes answer immediately, and no search runs out
 //! of time or budget: a slow network shows in the latencies.
 
 use std::cmp::Reverse;
@@ -16,58 +16,58 @@ use dataverse_core::limits;
 
 use super::routes::Routes;
 
-/// Probes of one search under way at once, as of a live node.
+/// Concurrent probes of one search, as in a live node.
 pub(super) const FANOUT: usize = 32;
 
-/// The level of a node that no way leads to.
+/// The level of an unreachable node.
 const UNREACHED: u32 = u32::MAX;
 
-/// What a search from one node meets.
+/// The plan of a search from one node.
 pub(crate) struct SearchPlan {
     from: u32,
-    /// Of each node: links between, as the search walks.
+    /// For each node, the number of links to it as the search walks.
     level: Vec<u32>,
-    /// Of each node: when its answer is there, in microseconds from the beginning.
+    /// For each node, when its answer arrives, in microseconds since the start.
     answered_us: Vec<u64>,
-    /// Of each node: who named it first.
+    /// For each node, the node that named it first.
     named_by: Vec<u32>,
-    /// Of each node: the fastest way there, in microseconds.
+    /// For each node, the delay of the fastest route, in microseconds.
     delay_us: Vec<u64>,
     /// The nodes in the order in which they are asked.
     order: Vec<u32>,
     /// When each is asked, in that order.
     asked_us: Vec<u64>,
-    /// How many are asked up to each level, the level included; the node itself is not.
+    /// For each level, how many nodes are asked up to and including it; the node itself does not count.
     asked_up_to: Vec<usize>,
-    /// When each level has settled.
+    /// For each level, when it has settled.
     settled_us: Vec<u64>,
 }
 
-/// What a search found.
+/// The result of a search.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Found {
-    /// Nodes of the nearest level that have the file and answered in time, by number. Empty: nobody in reach.
+    /// Nodes of the nearest level that have the file and answered in time, by number. Empty if none is reachable.
     pub(crate) hits: Vec<u32>,
     /// Links to them.
     pub(crate) hops: u32,
-    /// Nodes asked.
+    /// The number of nodes asked.
     pub(crate) probes: usize,
     /// How long it took, in microseconds.
     pub(crate) elapsed_us: u64,
 }
 
 impl SearchPlan {
-    /// Whose tour it is.
+    /// The node that the plan starts from.
     pub(crate) const fn from(&self) -> u32 {
         self.from
     }
 
-    /// Roughly the memory that a tour of so many nodes takes.
+    /// The approximate memory of a plan for `nodes` nodes, in bytes.
     pub(super) const fn bytes(nodes: usize) -> usize {
         nodes * (4 + 8 + 4 + 8 + 4 + 8)
     }
 
-    /// From this node over the ways as they are.
+    /// Computes the plan of this node over the current routes.
     pub(super) fn new(routes: &Routes, from: u32) -> Self {
         let nodes = routes.ranks().len();
         let mut search_plan = Self {
@@ -95,7 +95,7 @@ impl SearchPlan {
         search_plan
     }
 
-    /// Takes in the neighbours that a node names.
+    /// Adds the neighbours that a node names.
     fn name(&mut self, routes: &Routes, by: u32, level: u32, next: &mut Vec<u32>) {
         for (node, _) in routes.neighbours(by) {
             if self.level[node as usize] == UNREACHED {
@@ -106,7 +106,7 @@ impl SearchPlan {
         }
     }
 
-    /// Asks the nodes of a level and returns when the last has answered.
+    /// Asks the nodes of a level and returns when the last one has answered.
     fn ask(&mut self, routes: &Routes, waiting: &[u32], began_us: u64, next: &mut Vec<u32>) -> u64 {
         let mut under_way = BinaryHeap::with_capacity(FANOUT);
         let mut now_us = began_us;
@@ -129,7 +129,7 @@ impl SearchPlan {
         }
     }
 
-    /// A search for what these nodes have, that crosses at most `hops_max` links. The node itself is passed over.
+    /// A search for a file that `holders` have, over at most `hops_max` links. The start node itself is ignored.
     pub(crate) fn search(
         &self,
         holders: impl Iterator<Item = u32> + Clone,
@@ -183,18 +183,18 @@ impl SearchPlan {
         }
     }
 
-    /// Links between, as the search walks; none when no way leads there.
+    /// The number of links as the search walks; none if the node is unreachable.
     pub(crate) fn hops(&self, to: u32) -> Option<u32> {
         let level = self.level[to as usize];
         (level != UNREACHED).then_some(level)
     }
 
-    /// The fastest way there, in microseconds.
+    /// The delay of the fastest route, in microseconds.
     pub(super) fn delay_us(&self, to: u32) -> u64 {
         self.delay_us[to as usize]
     }
 
-    /// The nodes of a search's path, this one and the last included.
+    /// The nodes of a search's path, including this one and the last.
     pub(super) fn path(&self, to: u32) -> Vec<u32> {
         let mut path = vec![to];
         let mut at = to;
@@ -211,7 +211,7 @@ impl SearchPlan {
         &self.order[..probes]
     }
 
-    /// This node and all within so many links, nearest first, then by id.
+    /// This node and all within `hops` links, nearest first, then by id.
     pub(crate) fn within(&self, hops: u32) -> impl Iterator<Item = (u32, u32)> {
         let last = (self.asked_up_to.len() - 1).min(hops as usize);
         let others = self.order[..self.asked_up_to[last]].iter();
@@ -220,7 +220,7 @@ impl SearchPlan {
     }
 }
 
-/// The fastest way to each node, in microseconds (Dijkstra 1959).
+/// The delay of the fastest route to each node, in microseconds (Dijkstra 1959).
 fn delays(routes: &Routes, from: u32) -> Vec<u64> {
     let mut delays = vec![u64::MAX; routes.ranks().len()];
     delays[from as usize] = 0;

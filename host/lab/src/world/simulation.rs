@@ -1,9 +1,9 @@
 //! `SimulatedNetwork`: the nodes, the files, and what happens to them in simulated time.
 //!
-//! Requests are carried out one after the other in the order of their times, each as a whole: what a transfer changes
-//! is so from the time of its request on, and news of it has reached every node in reach. How long each would have
-//! taken is worked out beside that, with links that are never busy. Copies that a search finds are therefore never
-//! older than the newest version in reach; only a network in parts can serve an older one.
+//! Requests are carried out one by one in the order of their times, each atomically: the effects of a transfer are
+//! visible from the time of its request on, and its announcement has reached every reachable node. How long each
+//! would have taken is computed separately, with links that are never busy. A search therefore never finds a copy
+//! older than the newest reachable version; only a split network can serve an older one.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -29,17 +29,17 @@ use crate::seed::derive;
 use crate::topology::Topology;
 use crate::wrong::Wrong;
 
-/// The clock's time when a run begins, so that no time of a run is 0, which means never.
+/// The clock's time at the start of a run, so that no time of a run is 0, which means never.
 const EPOCH_MS: Millis = 24 * 60 * 60 * 1000;
 
 /// A file of the simulated network.
 pub(super) struct File {
     pub(super) key: Key,
-    /// What was last acknowledged; none before it was first written.
+    /// The last acknowledged record; none before the first write.
     pub(super) record: Option<Arc<Record>>,
-    /// The nodes that hold content of it, by number, whether they are there or not.
+    /// The nodes that hold its content, by number, whether they are up or not.
     pub(super) copies: Vec<u32>,
-    /// Those that may hold a tombstone of it.
+    /// The nodes that may hold a tombstone of it.
     pub(super) buried: Vec<u32>,
 }
 
@@ -50,7 +50,7 @@ impl File {
     }
 }
 
-/// Everything that a run simulates.
+/// The whole state of a run.
 pub(super) struct SimulatedNetwork<'a> {
     pub(super) scenario: &'a Scenario,
     pub(super) topology: Topology,
@@ -61,15 +61,15 @@ pub(super) struct SimulatedNetwork<'a> {
     pub(super) by_file: FxHashMap<u64, u32>,
     pub(super) tally: Tally,
     pub(super) now_us: u64,
-    /// A node or a link was gone at some time, so some copies may not have been told of the newest version.
+    /// Whether a node or a link was ever down, so that some copies may have missed the newest version.
     pub(super) was_apart: bool,
-    /// Nodes whose replicas are made anew elsewhere if they are still gone by then, by time.
+    /// Nodes whose replicas are re-replicated if they are still down by then, by time.
     pub(super) repairs: BTreeSet<(u64, u32)>,
 }
 
 impl<'a> SimulatedNetwork<'a> {
-    /// The nodes of this topology, empty, and those that join later, not there yet. `catalogue_bytes` is what shares
-    /// of capacities are of.
+    /// The nodes of this topology, empty, and those that join later, which are not up yet. `catalogue_bytes` is
+    /// the whole to which shares of capacity refer.
     pub(super) fn new(
         scenario: &'a Scenario,
         mut topology: Topology,
@@ -125,7 +125,7 @@ impl<'a> SimulatedNetwork<'a> {
         })
     }
 
-    /// The file of this index, which is made known if it was not.
+    /// The file of this index, created if unknown.
     pub(super) fn file(&mut self, index: u32) -> &mut File {
         while self.files.len() <= index as usize {
             let number = self.files.len() as u32;
@@ -141,7 +141,7 @@ impl<'a> SimulatedNetwork<'a> {
         &mut self.files[index as usize]
     }
 
-    /// The time as nodes tell it.
+    /// The time on the nodes' clocks.
     pub(super) const fn now(&self) -> Millis {
         EPOCH_MS + self.now_us / 1_000
     }
@@ -167,7 +167,7 @@ impl<'a> SimulatedNetwork<'a> {
         }
     }
 
-    /// Notes that a node holds no content of a file.
+    /// Notes that a node no longer holds content of a file.
     pub(super) fn note_gone(&mut self, file: u32, node: u32) {
         let copies = &mut self.files[file as usize].copies;
         if let Ok(at) = copies.binary_search(&node) {
@@ -175,7 +175,7 @@ impl<'a> SimulatedNetwork<'a> {
         }
     }
 
-    /// Notes what has left a node's cache.
+    /// Notes the copies that have left a node's cache.
     pub(super) fn note_victims(&mut self, node: u32, victims: &[Victim]) {
         self.tally.counts.evictions += victims.len() as u64;
         for victim in victims {
@@ -184,8 +184,8 @@ impl<'a> SimulatedNetwork<'a> {
         }
     }
 
-    /// Sends content over a path and returns how long it takes, in microseconds: the delay of every link, and the time
-    /// in which the slowest passes the content on.
+    /// Sends content over a path and returns how long it takes, in microseconds: the delay of every link, plus the
+    /// transfer time of the slowest one.
     pub(super) fn carry(&mut self, path: &[u32], bytes: u64) -> u64 {
         let (mut delay_us, mut slowest) = (0, u64::MAX);
         for ends in path.windows(2) {
@@ -203,7 +203,7 @@ impl<'a> SimulatedNetwork<'a> {
     }
 }
 
-/// The bytes of this node.
+/// The capacity of this node.
 fn room(scenario: &Scenario, node: u32, catalogue_bytes: u64) -> Room {
     let of = |dealt: &Option<Dealt<Amount>>| {
         let dealt = dealt.as_ref()?;
@@ -221,20 +221,20 @@ fn room(scenario: &Scenario, node: u32, catalogue_bytes: u64) -> Room {
     }
 }
 
-/// The id of a node: the same in every run under a seed.
+/// The id of a node: the same in every run with the same seed.
 fn id_of(name: &str, seed: u64) -> NodeId {
     let half = |which| u128::from(derive(seed, &["node", name, which]));
     NodeId::from(half("first") << 64 | half("second"))
 }
 
-/// Refuses nodes that can't be.
+/// Refuses impossible settings of the nodes.
 pub(super) fn check_nodes(scenario: &Scenario) -> Result<(), Wrong> {
     let nodes = &scenario.nodes;
     let wrong = |key: &str, reason: String| Err(Wrong::new(format!("nodes.{key}"), reason));
     if !(1..=limits::FACTOR_MAX).contains(&nodes.factor) {
         return wrong(
             "factor",
-            format!("a factor is between 1 and {}", limits::FACTOR_MAX),
+            format!("a factor must be between 1 and {}", limits::FACTOR_MAX),
         );
     }
     let capacities = nodes.capacity.iter().flat_map(Dealt::values);
@@ -242,7 +242,10 @@ pub(super) fn check_nodes(scenario: &Scenario) -> Result<(), Wrong> {
         .into_iter()
         .any(|amount| amount.of(u64::MAX) == 0)
     {
-        return wrong("capacity", "a node without room keeps nothing".to_owned());
+        return wrong(
+            "capacity",
+            "a node without space can hold nothing".to_owned(),
+        );
     }
     Ok(())
 }

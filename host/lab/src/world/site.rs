@@ -1,7 +1,8 @@
-//! `Site`: one simulated node. The core's node and cache, who decides there, and its account of bytes.
+//! `Site`: one simulated node: the core's node and cache, its policies, and its account of bytes.
 //!
-//! It performs on itself what the core and its policies say, as the live driver does on its store; what concerns other
-//! nodes is for the world. Whatever leaves the cache is returned, so that the world knows who has what.
+//! It performs on itself what the core and its policies decide, as the live driver does on its store;
+//! `SimulatedNetwork` handles everything that involves other nodes. Methods return what left the cache, so that
+//! the network knows which node has what.
 
 use std::sync::Arc;
 
@@ -23,7 +24,7 @@ use super::slot::LabSlot;
 use crate::library::{PricedEviction, PricedPlacement, PricedRelocation};
 use crate::seed::derive;
 
-/// There is no room, whatever is evicted.
+/// There is not enough space, whatever is evicted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct NoRoom;
 
@@ -32,9 +33,9 @@ pub(super) struct Site {
     pub(super) id: NodeId,
     pub(super) name: String,
     pub(super) zone: String,
-    /// Bytes that it may use; without end when nobody says.
+    /// Bytes that it may use; unlimited if not configured.
     capacity: Option<u64>,
-    /// Bytes of cached copies at most.
+    /// The maximum number of bytes of cached copies.
     cache_max: u64,
     pub(super) core: Node,
     pub(super) cache: Cache,
@@ -45,7 +46,7 @@ pub(super) struct Site {
     pub(super) load: Load,
 }
 
-/// The bytes of a node.
+/// The capacity of a node.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Room {
     pub(super) capacity: Option<u64>,
@@ -78,7 +79,7 @@ impl Site {
         }
     }
 
-    /// What policies see of it.
+    /// How policies see it.
     pub(super) fn view(&mut self, hops: u32, now: Millis) -> NodeView {
         NodeView {
             id: self.id.short(),
@@ -90,15 +91,15 @@ impl Site {
         }
     }
 
-    /// Bytes that are left for replicas, for which cached copies make room.
+    /// Bytes left for replicas, which may evict all cached copies.
     pub(super) fn free_for_replicas(&self) -> u64 {
         self.limit().saturating_sub(self.core.replicas().bytes)
     }
 
-    /// A version above all that came before `known`, stamped by this node.
+    /// A version above `known` and everything before it, stamped by this node.
     pub(super) fn version_above(&mut self, known: Option<Stamp>, now: Millis) -> Version {
         let clock = self.core.clock();
-        // Simulated clocks agree, so no stamp lies ahead.
+        // Simulated clocks agree, so no stamp is in the future.
         let observed = known.map_or(Ok(()), |stamp| clock.observe(stamp, now));
         observed.expect("no simulated node stamps in the future");
         if let Some(ceiling) = clock.ceiling_due(now) {
@@ -110,7 +111,7 @@ impl Site {
         }
     }
 
-    /// Asks the placement policy, or the baseline in its stead.
+    /// Asks the placement policy, or the baseline in its place.
     pub(super) fn rank(
         &mut self,
         request: &PlacementRequest,
@@ -123,7 +124,7 @@ impl Site {
         })
     }
 
-    /// Asks the relocation policy, or the baseline in its stead, about a read of this file over this path.
+    /// Asks the relocation policy, or the baseline in its place, about a read of this file over this path.
     pub(super) fn plan(
         &mut self,
         record: &Record,
@@ -140,8 +141,8 @@ impl Site {
         })
     }
 
-    /// Whether a copy that came over so many links is to be cached from now on. `promised` bytes of it are counted
-    /// elsewhere already. Returns what left the cache as well.
+    /// Whether to cache a copy that crossed `hops` links. `promised` bytes of it are already counted elsewhere.
+    /// Also returns what left the cache.
     pub(super) fn admit(
         &mut self,
         record: &Record,
@@ -149,7 +150,7 @@ impl Site {
         promised: u64,
         now: Millis,
     ) -> (bool, Vec<Victim>) {
-        let mut gone = self.let_go_of_older(record);
+        let mut gone = self.drop_older(record);
         self.cache.set_capacity(self.budget(promised));
         let copy = CachedCopy::of(record.key.clone(), record.version, record.size, hops);
         let outcome = self.eviction.admit(&mut self.cache, copy, now);
@@ -158,7 +159,7 @@ impl Site {
         (outcome.admitted, gone)
     }
 
-    /// Makes room for a replica of this many bytes; cached copies give way.
+    /// Evicts cached copies to make space for a replica of this many bytes.
     pub(super) fn make_room(&mut self, bytes: u64, now: Millis) -> Result<Vec<Victim>, NoRoom> {
         let (replicas, cached) = (self.core.replicas().bytes, self.core.cached().bytes);
         let used = replicas.saturating_add(cached);
@@ -166,11 +167,11 @@ impl Site {
         if short == 0 {
             return Ok(Vec::new());
         }
-        // What could not be freed by dropping everything is refused before anything is dropped.
+        // If even dropping everything would not free enough, it is refused before anything is dropped.
         if short > cached {
             return Err(NoRoom);
         }
-        // The budget shrinks by what is needed, so that the room is not given away again.
+        // The budget shrinks by the needed bytes, so that the space is not given away again.
         self.cache
             .set_capacity(self.budget(0).saturating_sub(short));
         let outcome = self.eviction.make_room(&mut self.cache, short, now);
@@ -178,7 +179,7 @@ impl Site {
         Ok(outcome.victims)
     }
 
-    /// Holds this from now on in place of what was held of the file.
+    /// Holds this, in place of what it held of the file.
     pub(super) fn hold(
         &mut self,
         record: &Arc<Record>,
@@ -200,22 +201,22 @@ impl Site {
         self.core.changed(&record.key, Some(&holding));
     }
 
-    /// Holds nothing of this file any more.
-    pub(super) fn let_go(&mut self, key: &Key) {
+    /// Drops what it holds of this file.
+    pub(super) fn drop_copy(&mut self, key: &Key) {
         if let Some(cached) = self.cache.version_of(key) {
             self.cache.remove(key, cached);
         }
         self.core.changed(key, None);
     }
 
-    /// Whether it holds this very version.
+    /// Whether it holds exactly this version.
     pub(super) fn holds(&self, record: &Record) -> bool {
         let held = self.core.holding(&record.key);
         held.is_some_and(|holding| holding.record.version == record.version)
     }
 
-    /// An older cached copy makes way before its slot is asked for again.
-    fn let_go_of_older(&mut self, record: &Record) -> Vec<Victim> {
+    /// Drops an older cached copy before the policy is asked to admit the new one.
+    fn drop_older(&mut self, record: &Record) -> Vec<Victim> {
         let held = self.core.holding(&record.key);
         let older = held.filter(|holding| {
             holding.role == Role::Cached && holding.record.version < record.version
@@ -227,7 +228,7 @@ impl Site {
         }) else {
             return Vec::new();
         };
-        self.let_go(&record.key);
+        self.drop_copy(&record.key);
         vec![victim]
     }
 
@@ -237,7 +238,7 @@ impl Site {
         }
     }
 
-    /// Bytes that may be used: a hundredth of the capacity is kept free, as on a live node.
+    /// Bytes that may be used: one hundredth of the capacity is reserved, as in a live node.
     fn limit(&self) -> u64 {
         let capacity = self.capacity.unwrap_or(u64::MAX);
         capacity - capacity / limits::STORE_RESERVE_DIVISOR
@@ -256,7 +257,7 @@ impl Site {
         budget.min(self.cache_max)
     }
 
-    /// A sentence that does not hold of its account, if there is one.
+    /// A sentence about a contradiction in its accounts, if there is one.
     #[cfg(test)]
     pub(super) fn contradiction(&self) -> Option<String> {
         let (replicas, cached) = (self.core.replicas().bytes, self.core.cached().bytes);

@@ -1,8 +1,8 @@
-//! `LabSlot`: the place of whoever decides one kind of question at one simulated node.
+//! `LabSlot`: the policy slot of one kind at one simulated node.
 //!
-//! It does what the live driver's seat does, without its threads: a fault is answered by the baseline and noted; an
-//! instance that can't be asked again is replaced; a policy that fails too often is suspended for a while. There is no
-//! probation, since a study wants to see what a bad policy does.
+//! It does what the live driver's slot does, without its threads: the baseline answers after a fault, which is
+//! noted; an instance that can't be asked again is replaced; a policy that fails too often is suspended for a
+//! while. There is no probation, because a study wants to see what a bad policy does.
 
 use dataverse_core::cache::{Cache, CacheOutcome, CachedCopy};
 use dataverse_core::policy::{Conduct, Eviction, Fault, FaultKind, PolicyRecord};
@@ -13,7 +13,7 @@ use crate::library::{Chosen, Priced, PricedEviction, PricedPlacement, PricedRelo
 use crate::metered::Metered;
 use crate::seed::derive;
 
-/// What those who sat in a seat were asked and what it cost.
+/// The decisions of a slot and their cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Spent {
     pub(super) decisions: u64,
@@ -29,32 +29,32 @@ impl Spent {
     }
 }
 
-/// A kind of instance that sits in a seat.
-pub(super) trait Sits: Priced {
-    /// An instance of what was chosen; none when the baseline is to answer.
+/// A kind of policy instance for a slot.
+pub(super) trait SlotInstance: Priced {
+    /// An instance of what was chosen; none if the baseline is to answer.
     fn of(chosen: &Chosen, seed: u64) -> Result<Option<Box<Self>>, Refusal>;
 }
 
-impl Sits for dyn PricedPlacement {
+impl SlotInstance for dyn PricedPlacement {
     fn of(chosen: &Chosen, seed: u64) -> Result<Option<Box<Self>>, Refusal> {
         chosen.placement(seed).map(Some)
     }
 }
 
-impl Sits for dyn PricedRelocation {
+impl SlotInstance for dyn PricedRelocation {
     fn of(chosen: &Chosen, seed: u64) -> Result<Option<Box<Self>>, Refusal> {
         chosen.relocation(seed).map(Some)
     }
 }
 
-impl Sits for dyn PricedEviction {
+impl SlotInstance for dyn PricedEviction {
     fn of(chosen: &Chosen, seed: u64) -> Result<Option<Box<Self>>, Refusal> {
         let guest = chosen.eviction(seed)?;
         Ok(guest.map(|guest| -> Box<Self> { Box::new(guest) }))
     }
 }
 
-/// The place of whoever decides. An instance is made when it is first asked.
+/// A policy slot. The instance is created at the first question.
 pub(super) struct LabSlot<J: ?Sized> {
     chosen: Chosen,
     seed: u64,
@@ -64,7 +64,7 @@ pub(super) struct LabSlot<J: ?Sized> {
     pub(super) spent: Spent,
 }
 
-impl<J: ?Sized + Sits> LabSlot<J> {
+impl<J: ?Sized + SlotInstance> LabSlot<J> {
     pub(super) fn new(chosen: Chosen, seed: u64) -> Self {
         Self {
             chosen,
@@ -76,14 +76,14 @@ impl<J: ?Sized + Sits> LabSlot<J> {
         }
     }
 
-    /// Lets someone else decide from now on. The costs go on being added up.
+    /// Swaps the policy. The costs keep adding up.
     pub(super) fn swap(&mut self, chosen: Chosen, now: Millis) {
         self.chosen = chosen;
         self.instance = None;
         self.record = PolicyRecord::proven(now);
     }
 
-    /// Takes the instance that is to be asked now, if there is one.
+    /// Takes the instance to ask now, if there is one.
     fn take(&mut self, now: Millis) -> Option<Box<J>> {
         self.spent.decisions += 1;
         if self.record.conduct(now) == Conduct::Suspended {
@@ -103,7 +103,7 @@ impl<J: ?Sized + Sits> LabSlot<J> {
         }
     }
 
-    /// Puts an instance back after it was asked, unless it is not to be asked again. False then.
+    /// Puts an instance back after a question. Returns false and drops it if it must not be asked again.
     fn put_back(
         &mut self,
         instance: Box<J>,
@@ -122,7 +122,7 @@ impl<J: ?Sized + Sits> LabSlot<J> {
         stays
     }
 
-    /// Puts a question that takes one call, to `baseline` when no instance can be asked.
+    /// Asks a question that takes one call; `baseline` answers it if no instance can be asked.
     pub(super) fn ask<T>(
         &mut self,
         baseline: &mut J,
@@ -140,7 +140,7 @@ impl<J: ?Sized + Sits> LabSlot<J> {
 }
 
 impl LabSlot<dyn PricedEviction> {
-    /// Whether a copy is cached from now on, and what goes for it.
+    /// Whether to cache a copy, and what to evict for it.
     pub(super) fn admit(
         &mut self,
         cache: &mut Cache,
@@ -150,14 +150,14 @@ impl LabSlot<dyn PricedEviction> {
         self.converse(cache, now, |cache, policy| cache.admit(policy, copy, now))
     }
 
-    /// What goes to free so many bytes for something that is not cached.
+    /// What to evict to free `bytes` for something that is not cached.
     pub(super) fn make_room(&mut self, cache: &mut Cache, bytes: u64, now: Millis) -> CacheOutcome {
         self.converse(cache, now, |cache, policy| {
             cache.make_room(policy, bytes, now)
         })
     }
 
-    /// Lets someone else evict from now on; whoever does is handed the cache over before the first question.
+    /// Swaps the eviction policy; the new one is handed the state of the cache before the first question.
     pub(super) fn swap_at(&mut self, cache: &mut Cache, chosen: Chosen, now: Millis) {
         self.swap(chosen, now);
         cache.dismiss();

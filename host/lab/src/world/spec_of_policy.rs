@@ -1,4 +1,4 @@
-//! `PolicyWish`: a policy as an experiment names it.
+//! `PolicyWish`: a policy as an experiment specifies it.
 
 use std::fmt;
 
@@ -10,20 +10,20 @@ use serde::{Deserialize as Read, Serialize};
 #[derive(Clone, PartialEq, Debug, Serialize)]
 #[serde(untagged)]
 pub enum PolicyWish {
-    /// By name or path alone.
+    /// Only the name or path.
     Name(String),
-    /// With configuration.
+    /// With a configuration.
     Configured(ConfiguredPolicy),
 }
 
-/// A policy with its configuration. Any other key is refused, since a mistyped `config` would leave the policy as it is
-/// and nobody would know.
+/// A policy with its configuration. Any other key is refused, because a mistyped `config` would silently leave the
+/// default configuration.
 #[derive(Clone, PartialEq, Debug, Serialize, Read)]
 #[serde(deny_unknown_fields)]
 pub struct ConfiguredPolicy {
     /// Name or path.
     policy: String,
-    /// As the policy's own schema says.
+    /// According to the policy's own schema.
     #[serde(default)]
     config: toml::Table,
 }
@@ -37,10 +37,10 @@ impl PolicyWish {
         }
     }
 
-    /// The configuration as JSON; empty when none was given.
+    /// The configuration as JSON; empty if there is none.
     ///
     /// # Errors
-    /// Why it can't be said in JSON.
+    /// Why it can't be expressed in JSON.
     pub fn config(&self) -> Result<String, String> {
         match self {
             Self::Configured(ConfiguredPolicy { config, .. }) if !config.is_empty() => {

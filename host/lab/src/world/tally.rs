@@ -1,10 +1,10 @@
-//! `Tally`: what is counted while a run goes on. Nothing here decides anything.
+//! `Tally`: counters of a run. Never decides anything.
 
 use rustc_hash::FxHashSet;
 
 use super::histogram::Histogram;
 
-/// Parts of a run that curves over time are drawn from.
+/// The number of parts of a run, which make up curves over time.
 pub(super) const WINDOWS: u64 = 50;
 
 /// How a read was answered.
@@ -15,12 +15,12 @@ pub(super) struct Answered {
     pub(super) size: u64,
     /// The node whose copy it was.
     pub(super) by: u32,
-    /// That copy was a cached one.
+    /// Whether that copy was a cached one.
     pub(super) cached: bool,
-    /// Nobody could confirm that it was the newest, and it was not.
+    /// Whether it was not the newest, and no reachable node could tell.
     pub(super) outdated: bool,
     pub(super) hops: u32,
-    /// Links to the nearest replica, when there is one in reach.
+    /// Links to the nearest reachable replica, if any.
     pub(super) replica_hops: Option<u32>,
     pub(super) latency_us: u64,
 }
@@ -33,7 +33,7 @@ pub(super) struct Counts {
     pub(super) hits: u64,
     pub(super) hit_bytes: u64,
     pub(super) compulsory: u64,
-    /// Reads that a cached copy answered, here or elsewhere.
+    /// Reads answered by a cached copy, on the node itself or on another.
     pub(super) by_cached: u64,
     pub(super) unavailable: u64,
     pub(super) outdated: u64,
@@ -41,7 +41,7 @@ pub(super) struct Counts {
     pub(super) not_asked: u64,
     pub(super) hops: Histogram,
     pub(super) latency_us: Histogram,
-    /// Links taken and links to the nearest replica, of reads with one in reach.
+    /// Links crossed and links to the nearest replica, over reads with a reachable replica.
     pub(super) taken: u64,
     pub(super) to_replica: u64,
     pub(super) searches: u64,
@@ -55,15 +55,15 @@ pub(super) struct Counts {
     pub(super) moves: u64,
     pub(super) relocated_bytes: u64,
     pub(super) repaired_bytes: u64,
-    /// By link: bytes of content.
+    /// Bytes of content, by link.
     pub(super) link_bytes: Vec<u64>,
-    /// By node: reads that its copies answered.
+    /// Reads answered by its copies, by node.
     pub(super) served: Vec<u64>,
-    /// By file: reads.
+    /// Reads, by file.
     pub(super) asked_for: Vec<u64>,
 }
 
-/// One part of the run.
+/// One part of a run.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Window {
     pub(super) ends_us: u64,
@@ -73,7 +73,7 @@ pub(super) struct Window {
     pub(super) hops: u64,
 }
 
-/// Everything that is counted.
+/// All counters.
 pub(super) struct Tally {
     pub(super) counts: Counts,
     pub(super) windows: Vec<Window>,
@@ -81,7 +81,7 @@ pub(super) struct Tally {
     pub(super) events_missed: usize,
     window_requests: u64,
     requests: u64,
-    /// Files that each node has asked for, from the beginning on.
+    /// Files that each node has requested since the start.
     asked_before: FxHashSet<(u32, u32)>,
 }
 
@@ -97,12 +97,12 @@ impl Tally {
         }
     }
 
-    /// The warm-up is over, or the files are there: counting begins anew.
+    /// Starts counting anew: the files are placed, or the warm-up is over.
     pub(super) fn begin(&mut self) {
         self.counts = Counts::default();
     }
 
-    /// A request comes.
+    /// Counts a request.
     pub(super) fn request(&mut self, at_us: u64) {
         if self.requests.is_multiple_of(self.window_requests) {
             self.windows.push(Window::default());
@@ -140,7 +140,7 @@ impl Tally {
         *at(&mut counts.asked_for, read.file) += 1;
     }
 
-    /// A read found no copy of a file that there is.
+    /// Counts a read of an existing file that found no copy.
     pub(super) fn unavailable(&mut self, node: u32, file: u32, size: u64) {
         self.asked_before.insert((node, file));
         self.window().reads += 1;
@@ -164,11 +164,11 @@ impl Tally {
         if self.windows.is_empty() {
             self.windows.push(Window::default());
         }
-        self.windows.last_mut().expect("there is one now")
+        self.windows.last_mut().expect("a window was just added")
     }
 }
 
-/// The entry of a list that is as long as need be.
+/// The entry of a list, which is extended as needed.
 fn at(list: &mut Vec<u64>, index: u32) -> &mut u64 {
     let index = index as usize;
     if list.len() <= index {

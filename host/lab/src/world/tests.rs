@@ -1,4 +1,4 @@
-//! Whole runs: by hand, twice, and looked at from inside.
+//! Whole runs: checked by hand, repeated, and inspected from inside.
 
 mod by_hand;
 mod events;
@@ -18,7 +18,7 @@ use crate::quantity::Portion;
 use crate::topology::Network;
 use crate::workload::{Op, Request, Workload};
 
-/// What an experiment says, but for its policies.
+/// An experiment's description, without its policies.
 #[derive(serde::Deserialize)]
 struct Written {
     topology: crate::topology::Spec,
@@ -39,14 +39,14 @@ fn library() -> PolicyLibrary {
 
 fn baseline(kind: Kind) -> Chosen {
     let chosen = library().choose(kind, BASELINE, "");
-    chosen.expect("there is a baseline of each kind")
+    chosen.expect("every kind has a baseline")
 }
 
 fn scenario(text: &str) -> Scenario {
     scenario_in(Path::new("."), text)
 }
 
-/// Whose files are in this folder.
+/// The scenario of this text, whose files are in this folder.
 fn scenario_in(folder: &Path, text: &str) -> Scenario {
     let written: Written = toml::from_str(text).unwrap_or_else(|error| panic!("{error}"));
     let library = library();

@@ -1,5 +1,5 @@
-//! Writes and deletions, as the live driver carries them out: placement ranks, the first that have room hold the
-//! replicas, the others are spares; then the news reaches whoever is in reach.
+//! Writes and deletions, in the same steps as the live driver: placement ranks the nodes, the first ones with
+//! space hold the replicas, the others are spares; then the record is announced to all reachable nodes.
 
 use std::sync::Arc;
 
@@ -14,12 +14,12 @@ use dataverse_core::record::{Layout, Record};
 use super::simulation::SimulatedNetwork;
 use super::site::{NoRoom, view_of};
 
-/// A file was not written: the node that was asked has no room for it.
+/// A file was not written: the node that was asked has no space for it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Refused;
 
 impl SimulatedNetwork<'_> {
-    /// A write at a node, which keeps a cached copy if its eviction policy wants it and it is no holder.
+    /// A write at a node, which also keeps a cached copy if it is not a holder and its eviction policy admits one.
     pub(super) fn write(&mut self, node: u32, file: u32, size: u64) {
         self.tally.counts.writes += 1;
         let now = self.now();
@@ -37,7 +37,7 @@ impl SimulatedNetwork<'_> {
         }
     }
 
-    /// Puts a file there that was there before anybody asked for it: nothing goes over links and nothing is cached.
+    /// Places a file that existed before any request: nothing crosses a link and nothing is cached.
     pub(super) fn found(&mut self, node: u32, file: u32, size: u64) -> Result<(), Refused> {
         self.store(node, file, size).map(|_| ())
     }
@@ -46,7 +46,7 @@ impl SimulatedNetwork<'_> {
     fn store(&mut self, node: u32, file: u32, size: u64) -> Result<Arc<Record>, Refused> {
         let now = self.now();
         let key = self.file(file).key.clone();
-        // The node spools what it is sent, whoever keeps it.
+        // The node spools what it receives, whichever nodes keep it.
         let victims = self
             .site(node)
             .make_room(size, now)
@@ -73,7 +73,7 @@ impl SimulatedNetwork<'_> {
             layout: self.sites[node as usize].core.first_layout(ids),
             deleted: false,
             size,
-            // No content is simulated; its digest is that of its name.
+            // Content is not simulated; its digest is that of its key and version.
             digest: Digest::of(format!("{key} {version}").as_bytes()),
             content_type: "application/octet-stream".into(),
             factor,
@@ -87,7 +87,7 @@ impl SimulatedNetwork<'_> {
         Ok(record)
     }
 
-    /// The content goes from the node that was asked to every other holder.
+    /// Sends the content from the node that was asked to every other holder.
     fn send_to_holders(&mut self, node: u32, record: &Record) {
         let search_plan = self.search_plan(node);
         for id in &record.layout.holders {
@@ -98,7 +98,7 @@ impl SimulatedNetwork<'_> {
         }
     }
 
-    /// The live holders of a file that the node holds itself: they come first.
+    /// The live holders of a file that the node holds itself; they rank first.
     fn holders_known_at(&mut self, node: u32, file: u32) -> Vec<NodeId> {
         let search_plan = self.search_plan(node);
         let held = self.sites[node as usize]
@@ -112,7 +112,7 @@ impl SimulatedNetwork<'_> {
         holders.iter().filter(in_reach).copied().collect()
     }
 
-    /// The nodes for a file, best first, as a node's placement policy judges those in its reach that have room.
+    /// The nodes for a file, best first: the node's placement policy ranks those within reach that have space.
     pub(super) fn place(
         &mut self,
         node: u32,
@@ -144,8 +144,8 @@ impl SimulatedNetwork<'_> {
         ranked.iter().map(|id| self.by_id[id]).collect()
     }
 
-    /// The first of these that make room, as many as the factor. `ready` has made it before; who holds `record` needs
-    /// none.
+    /// The first of these nodes that can make space, as many as the factor. `ready` has already made space; a node
+    /// that holds `record` needs none.
     pub(super) fn accepting(
         &mut self,
         ready: Option<u32>,
@@ -172,7 +172,7 @@ impl SimulatedNetwork<'_> {
         accepting
     }
 
-    /// What a node spooled becomes a cached copy, unless it is a replica or the eviction policy does not want it.
+    /// Keeps what a node spooled as a cached copy, unless it is a replica or the eviction policy refuses it.
     fn keep_spool(&mut self, node: u32, file: u32, record: &Arc<Record>) {
         let now = self.now();
         let site = self.site(node);
@@ -189,7 +189,7 @@ impl SimulatedNetwork<'_> {
         }
     }
 
-    /// A deletion at a node: a tombstone on every holder in reach.
+    /// A deletion at a node: writes a tombstone on every reachable holder.
     pub(super) fn delete(&mut self, node: u32, file: u32) {
         let now = self.now();
         self.site(node).load.count(now);
@@ -240,21 +240,21 @@ impl SimulatedNetwork<'_> {
         self.files[file as usize].record = Some(tombstone);
     }
 
-    /// News of a record reaches every node in reach that has to do with the file.
+    /// Announces a record to every reachable node that holds the file or a tombstone of it.
     pub(super) fn announce(&mut self, from: u32, file: u32, record: &Arc<Record>) {
         let search_plan = self.search_plan(from);
         let known = &mut self.files[file as usize];
-        let is_told = |node: &u32| search_plan.hops(*node).is_some();
-        let mut told: Vec<u32> = known.copies.iter().copied().filter(is_told).collect();
+        let is_reachable = |node: &u32| search_plan.hops(*node).is_some();
+        let mut recipients: Vec<u32> = known.copies.iter().copied().filter(is_reachable).collect();
         if !record.deleted {
-            told.extend(known.buried.extract_if(.., |node| is_told(node)));
+            recipients.extend(known.buried.extract_if(.., |node| is_reachable(node)));
         }
-        for node in told {
+        for node in recipients {
             self.learn(node, file, record);
         }
     }
 
-    /// A node takes in news of a record and acts on it.
+    /// A node processes an announced record and acts on it.
     pub(super) fn learn(&mut self, node: u32, file: u32, record: &Arc<Record>) {
         let now = self.now();
         let effects = self.site(node).core.learn(record);
@@ -262,7 +262,7 @@ impl SimulatedNetwork<'_> {
             match effect {
                 Effect::Announce { .. } => {}
                 Effect::Drop { key, .. } => {
-                    self.site(node).let_go(&key);
+                    self.site(node).drop_copy(&key);
                     self.note_gone(file, node);
                 }
                 Effect::Adopt { record, role } => self.site(node).hold(&record, role, 0, now),
@@ -271,15 +271,15 @@ impl SimulatedNetwork<'_> {
         }
     }
 
-    /// A replica that a newer layout leaves out stays as a cached copy, if the eviction policy wants it.
+    /// A replica that a newer layout leaves out becomes a cached copy, if the eviction policy admits it.
     fn demote(&mut self, node: u32, file: u32, record: &Arc<Record>) {
         let now = self.now();
         let site = self.site(node);
-        // Its bytes are counted as a replica's until it is demoted.
+        // Its bytes count as a replica's until it is demoted.
         let (admitted, victims) = site.admit(record, 1, record.size, now);
         match admitted {
             true => site.hold(record, Role::Cached, 0, now),
-            false => site.let_go(&record.key),
+            false => site.drop_copy(&record.key),
         }
         self.note_victims(node, &victims);
         if !admitted {

@@ -1,4 +1,7 @@
-//! Time: the ceiling of the hybrid logical clock kept ahead of use.
+//! Time: the wall clock, and stamps of the hybrid logical clock.
+//!
+//! The clock's ceiling is persisted ahead of use: no stamp is given out above the ceiling on disk, so a restarted
+//! node never reuses a stamp.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +17,7 @@ impl Driver {
         (self.now)()
     }
 
-    /// A stamp above everything this node has given out or heard of.
+    /// A stamp greater than any this node has given out or heard of.
     pub(super) async fn stamp(&self) -> Result<Stamp, StoreError> {
         loop {
             let stamp = self.state.node().clock().tick(self.now());
@@ -25,7 +28,7 @@ impl Driver {
         }
     }
 
-    /// Persists a higher ceiling when the present one is nearly used up.
+    /// Persists a higher ceiling when the present one is nearly reached.
     async fn raise_ceiling(&self) -> Result<(), StoreError> {
         let due = self.state.node().clock().ceiling_due(self.now());
         self.persist_ceiling(due).await
@@ -39,7 +42,8 @@ impl Driver {
         Ok(())
     }
 
-    /// Keeps the ceiling ahead while the node writes, so that only the first write after a pause waits for it.
+    /// Raises the ceiling ahead of use while the node writes, so that only the first write after a pause waits for
+    /// it.
     pub(super) async fn keep_ceiling(self: Arc<Self>) {
         let mut tick = tokio::time::interval(Duration::from_millis(limits::CLOCK_CEILING_MS / 4));
         while self.still_runs(tick.tick()).await.is_some() {

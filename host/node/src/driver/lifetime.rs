@@ -1,8 +1,8 @@
-//! The node's own life: for how long it has run, when it was last together with others, whether it is being
-//! emptied. Kept in the store, because all of it has to outlive a restart.
+//! `NodeLifetime`: facts about the node that must survive a restart. How long it has run in total, when it was
+//! last with other members, whether it is being drained, when the last scrub began and ended.
 //!
-//! What a person sets is durable before it counts. What only grows is saved now and then, so after a crash it
-//! is late by at most [`SAVE_EVERY`].
+//! What an operator sets is durable before it takes effect. What only grows with time is saved every
+//! [`SAVE_EVERY`], so a crash loses at most that much of it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,13 +15,13 @@ use tokio::time::Instant;
 
 use super::Driver;
 
-/// How often what grows by itself is saved.
+/// How often the values that grow with time are saved.
 const SAVE_EVERY: Duration = Duration::from_secs(30);
 
-/// The life of a node, and since when it was last added up.
+/// The saved facts, and the time up to which `ran_ms` has been added up.
 pub(super) struct NodeLifetime {
     lifetime: Mutex<(Lifetime, Instant)>,
-    /// Persisting is one at a time, so that an older state never overwrites a newer one.
+    /// Saves happen one at a time, so that an older state never overwrites a newer one.
     saving: tokio::sync::Mutex<()>,
 }
 
@@ -33,13 +33,13 @@ impl NodeLifetime {
         }
     }
 
-    /// As it is now.
+    /// The facts, with `ran_ms` up to now.
     pub(super) fn now(&self) -> Lifetime {
         let mut lifetime = self.lock();
         let now = Instant::now();
         let ran = now.saturating_duration_since(lifetime.1);
         lifetime.0.ran_ms += ran.as_millis() as u64;
-        // What is left of a millisecond counts the next time.
+        // The fraction of a millisecond counts next time.
         lifetime.1 += Duration::from_millis(ran.as_millis() as u64);
         lifetime.0
     }
@@ -50,8 +50,8 @@ impl NodeLifetime {
 }
 
 impl Driver {
-    /// What a holding of this record that is put now says of when it was checked: content was checked as it
-    /// came, and a tombstone, which has none, says for how long the node has run.
+    /// The `verified` value for a holding of this record stored now. Content was verified as it arrived, so it is
+    /// the wall clock; a tombstone has no content and instead carries how long the node has run.
     pub(super) fn checked_now(&self, record: &Record) -> Millis {
         if record.deleted {
             self.lifetime.now().ran_ms
@@ -60,7 +60,7 @@ impl Driver {
         }
     }
 
-    /// Changes what is kept of the node's life; it counts once it is durable.
+    /// Changes the saved facts. The change takes effect once it is durable.
     pub(super) async fn change_life(
         &self,
         change: impl Fn(&mut Lifetime),
@@ -73,11 +73,11 @@ impl Driver {
         Ok(())
     }
 
-    /// Saves now and then for how long the node has run and whether others are there.
+    /// Saves, every [`SAVE_EVERY`], how long the node has run and whether it is with other members.
     pub(super) async fn keep_lifetime(self: Arc<Self>) {
         let mut tick = tokio::time::interval(SAVE_EVERY);
         while self.still_runs(tick.tick()).await.is_some() {
-            // A node that was away for long counts as away until it has gone through its copies.
+            // A node that was away for long still counts as away until it has verified its copies.
             self.verify_if_long_away();
             let (now, together) = (self.now(), self.is_with_others() && !self.has_unverified());
             let saved = self.change_life(|lifetime| {
@@ -86,7 +86,7 @@ impl Driver {
                 }
             });
             if let Err(error) = saved.await {
-                tracing::warn!(%error, "for how long the node has run could not be saved");
+                tracing::warn!(%error, "the running time of the node could not be saved");
             }
         }
     }

@@ -1,12 +1,24 @@
 //! The live driver: performs what the core decides, over the transport and the store.
 //!
-//! `face` is what people's requests speak in; `write`, `read`, `search`, `delete` and `links` are the flows
-//! behind it; `serve` is what other nodes may ask. The driver knows neither gRPC nor HTTP nor files: its
-//! outside world is the transport, the store and the clock.
+//! Its outside world is three ports: the transport, the store and the clock. It knows neither gRPC nor HTTP nor
+//! files, and takes no decision that the core or a policy should take.
 //!
-//! Life cycle: [`Driver::start`] loads the index into the core and starts the background work; every task is
-//! tracked. [`Driver::stop`] refuses new work, waits for what is in flight, leaves the membership, and closes
-//! the store.
+//! - `client`: what clients ask of the node. `client::api` holds the types of requests and answers, and is all
+//!   that HTTP and gRPC for clients see.
+//! - `serving`: what other nodes ask of the node, and admission control.
+//! - `peers`: links, membership as this node sees it, announcements.
+//! - `replication`: keeps every file at its factor, with good copies, on the right nodes.
+//! - `reconcile`: compares holdings with other members and copies what either one missed.
+//! - `slots`: the policies that decide now, and the baselines that answer in their place.
+//! - `state`: the core's node and cache in memory. `clock`, `lifetime` and `problems`: time, what is kept about
+//!   the node across restarts, and what is wrong with it.
+//!
+//! A request enters through a method of [`Driver`] (from a client) or of the `Serve` trait (from another node),
+//! reads `State` under a short lock, asks a policy slot where a policy decides, and then changes the store and
+//! calls other nodes. The store reports each durable change back to `State`.
+//!
+//! [`Driver::start`] loads the index into the core and spawns the background loops; every task is tracked.
+//! [`Driver::stop`] refuses new work, waits for work in flight, leaves the membership and closes the store.
 
 mod client;
 mod clock;
@@ -72,31 +84,31 @@ use serving::admission::Admission;
 use serving::serve::Preparations;
 use state::State;
 
-/// What a driver is made of.
+/// What [`Driver::start`] needs.
 pub struct Parts {
-    /// Who the node is, and the address at which others reach it.
+    /// This node's id and name, and the address at which other nodes reach it.
     pub me: Peer,
-    /// Where its HTTP face listens; told to others.
+    /// Address of its HTTP server, which other nodes are told.
     pub http: String,
-    /// The network that it belongs to.
+    /// The network it belongs to.
     pub network: Arc<str>,
     /// Its failure domain; may be empty.
     pub zone: String,
-    /// Replicas of a file unless told otherwise.
+    /// Default number of replicas of a file.
     pub factor: u32,
-    /// Everything else that can be set.
+    /// All other settings.
     pub settings: Settings,
-    /// Where files outlive it.
+    /// Durable storage.
     pub store: Arc<dyn Store>,
-    /// How it reaches others.
+    /// Calls to other nodes.
     pub transport: Arc<dyn Transport>,
-    /// Who decides placement, eviction and relocation.
+    /// The policies for placement, eviction and relocation.
     pub policy_slots: Arc<PolicySlots>,
-    /// Writes down what is asked, if that is wanted.
+    /// Records requests, if recording is on.
     pub recorder: Option<Arc<Recorder>>,
     /// The wall clock.
     pub now: Now,
-    /// Where its chance comes from.
+    /// Its source of randomness.
     pub entropy: Entropy,
 }
 
@@ -104,9 +116,9 @@ pub struct Parts {
 pub struct Driver {
     this: Weak<Self>,
     me: Peer,
-    /// Which of the node's runs this is: see [`Sender::instance`](dataverse_overlay::transport::Sender::instance).
+    /// Identifies this run of the node: see [`Sender::instance`](dataverse_overlay::transport::Sender::instance).
     instance: u64,
-    /// What only a node in a copy of this one's data folder knows as well.
+    /// Known only to this node and to nodes that run from a copy of its data folder.
     secret: Secret,
     http: String,
     network: Arc<str>,
@@ -148,10 +160,10 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// Starts a node: loads what the store has, and begins to keep links, clock and membership.
+    /// Starts a node: loads the store's index and spawns the background loops.
     ///
     /// # Errors
-    /// When the clock can't be persisted.
+    /// When the store can't persist the clock.
     pub async fn start(parts: Parts) -> anyhow::Result<Arc<Self>> {
         let id = parts.me.id;
         let empty = Node::new(id, Stamp::default(), Vec::new());
@@ -172,11 +184,11 @@ impl Driver {
         let metrics = Arc::new(Metrics::new());
         let admission = Admission::new(&parts.settings);
         let isolation = Arc::new(Isolation::default());
-        let away = Arc::clone(&isolation);
+        let isolated = Arc::clone(&isolation);
         let calls = Breaker::around(
             Arc::clone(&parts.transport),
             Arc::clone(metrics.overlay()),
-            Arc::new(move || away.is_on()),
+            Arc::new(move || isolated.is_on()),
         );
         let calls: Arc<dyn Transport> = Arc::new(calls);
         let seed = parts.entropy.seed();
@@ -258,15 +270,15 @@ impl Driver {
         Ok(driver)
     }
 
-    /// Links with these addresses, each as soon as its node is there.
+    /// Links with these addresses, each as soon as its node answers.
     pub fn link_with(&self, addresses: Vec<String>) {
         for address in addresses {
             self.spawn(self.shared().link_at_start(address));
         }
     }
 
-    /// Stops: nothing new is begun, what is in flight may end within `node.shutdown`, the others are told,
-    /// and the store is closed.
+    /// Stops the node: refuses new work, gives work in flight up to `node.shutdown` to finish, announces that it
+    /// leaves and closes the store.
     pub async fn stop(&self) {
         self.say_goodbye().await;
         self.stopping.cancel();
@@ -276,19 +288,19 @@ impl Driver {
         if ended.is_err() {
             tracing::warn!(
                 tasks = self.tasks.len(),
-                "work in flight did not end in time and is cut off"
+                "tasks did not finish within node.shutdown and are abandoned"
             );
         }
         self.members.leave().await;
         self.store.close().await;
         if let Some(recorder) = self.recorder.clone() {
-            // It waits for its thread, and that for the disk.
+            // Stopping joins the recorder's thread, which waits for the disk.
             let _ = tokio::task::spawn_blocking(move || recorder.stop()).await;
         }
     }
 
-    /// Stops at once and without a word, as a crash would, but for what the store has been handed already.
-    /// The demo kills nodes with it.
+    /// Stops immediately and tells nobody, as a crash would; only changes already handed to the store survive. The
+    /// demo kills nodes this way.
     pub async fn crash(&self) {
         self.stopping.cancel();
         self.policy_slots.close();
@@ -296,7 +308,7 @@ impl Driver {
         self.store.close().await;
     }
 
-    /// The name of this node.
+    /// This node's name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.me.name
@@ -308,32 +320,31 @@ impl Driver {
         self.me.id
     }
 
-    /// How the node is set.
+    /// This node's settings.
     #[must_use]
     pub const fn settings(&self) -> &Settings {
         &self.settings
     }
 
-    /// Who decides for it.
+    /// This node's policy slots.
     #[must_use]
     pub const fn policy_slots(&self) -> &Arc<PolicySlots> {
         &self.policy_slots
     }
 
-    /// What it counts.
+    /// This node's metrics.
     #[must_use]
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
     }
 
-    /// Whether the node serves: its store is open and as it was opened, no other node goes by its id, and it isn't
-    /// stopping.
+    /// Whether the node serves: the store is intact, no other node runs under its id, and it isn't stopping.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.not_ready().is_none()
     }
 
-    /// Writes down what was asked and what became of it, if that is wanted.
+    /// Records a request and its outcome, if recording is on.
     fn take_down(
         &self,
         op: Op,
@@ -357,7 +368,7 @@ impl Driver {
     fn shared(&self) -> Arc<Self> {
         self.this
             .upgrade()
-            .expect("a driver is only ever used behind its Arc")
+            .expect("a driver lives in the Arc that `start` returns")
     }
 
     /// Spawns a task that [`Driver::stop`] waits for.
@@ -368,7 +379,7 @@ impl Driver {
         self.tasks.spawn(task)
     }
 
-    /// The outcome of `work`, or `None` once the node is stopping.
+    /// The result of `work`, or `None` once the node is stopping.
     async fn still_runs<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             biased;
@@ -378,7 +389,8 @@ impl Driver {
     }
 }
 
-/// Gossip runs from before the driver exists until after it has stopped, so it says who it is by itself.
+/// Builds the sender of gossip messages. Gossip starts before the driver exists and ends after it stops, so it
+/// can't ask the driver.
 fn gossip_sender(
     parts: &Parts,
     instance: u64,
@@ -394,8 +406,8 @@ fn gossip_sender(
     })
 }
 
-/// The number of a run that began at this time: above those of earlier runs, whose clock was persisted, and no
-/// copy's that began at the same moment.
-fn instance_of(began: u64, chance: u64) -> u64 {
-    (began << 16 | chance >> 48).max(1)
+/// The number of a run that began at this time. It is greater than those of earlier runs, whose clock was
+/// persisted; the random low bits tell apart two copies started in the same millisecond.
+fn instance_of(began: u64, random: u64) -> u64 {
+    (began << 16 | random >> 48).max(1)
 }

@@ -1,7 +1,7 @@
-//! What is wrong with this node: its store is not as it was opened, or another node goes by its id.
+//! What is wrong with this node: its data folder was changed behind its back, or another node runs under its id.
 //!
-//! A node that is not fit takes nothing in, from clients or from others, says so wherever it is asked, and offers
-//! nobody room. What it holds can still be read. Once the cause is gone it goes on by itself.
+//! A node with such a problem refuses writes from clients and from other nodes, reports the problem in its status
+//! and advertises no free space. It still serves reads. It resumes on its own once the cause is gone.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,11 +9,11 @@ use std::time::Duration;
 use super::Driver;
 use crate::driver::client::api::{NodeProblem, WriteError};
 
-/// How often it is looked whether the store is still as it was opened.
+/// How often the data folder is checked.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 impl Driver {
-    /// What an operator has to see to.
+    /// Problems that an operator must fix.
     #[must_use]
     pub fn problems(&self) -> Vec<NodeProblem> {
         let blocking = |kind, detail: Arc<str>| NodeProblem {
@@ -31,7 +31,7 @@ impl Driver {
         store.into_iter().chain(own).chain(others).collect()
     }
 
-    /// Why the node does not serve, if it does not.
+    /// Why the node is not ready, if it isn't.
     #[must_use]
     pub fn not_ready(&self) -> Option<String> {
         if self.stopping.is_cancelled() {
@@ -40,12 +40,12 @@ impl Driver {
         self.unfit().map(|why| why.to_string())
     }
 
-    /// Why nothing is taken in, if nothing is.
+    /// Why writes are refused, if they are.
     pub(super) fn unfit(&self) -> Option<Arc<str>> {
         self.store.unfit().or_else(|| self.isolation.why())
     }
 
-    /// Refuses what would change a file while the node is not fit.
+    /// Refuses a write while the node is unfit.
     pub(super) fn refuse_unfit(&self) -> Result<(), WriteError> {
         match self.unfit() {
             Some(why) => Err(WriteError::Unavailable(why.to_string())),
@@ -53,30 +53,30 @@ impl Driver {
         }
     }
 
-    /// Looks now and then whether the store is still as it was opened, and tells of what has changed.
+    /// Checks the data folder every [`LOOK_EVERY`], logs when it turns bad or good, and publishes the change.
     pub(super) async fn keep_store_checked(self: Arc<Self>) {
         let mut tick = tokio::time::interval(LOOK_EVERY);
-        let mut told: Option<Arc<str>> = None;
+        let mut reported: Option<Arc<str>> = None;
         while self.still_runs(tick.tick()).await.is_some() {
             let _ = self.store.check().await;
             let found = self.store.unfit();
-            if found == told {
+            if found == reported {
                 continue;
             }
             match &found {
                 Some(why) => {
-                    tracing::error!(%why, "the data folder is not as it was opened; this node takes nothing in");
+                    tracing::error!(%why, "the data folder has changed since it was opened; this node refuses writes");
                 }
                 None => tracing::info!(
-                    "the data folder is as it was opened again; this node takes files in"
+                    "the data folder is as it was opened again; this node accepts writes"
                 ),
             }
-            told = found;
+            reported = found;
             self.publish_status();
         }
     }
 
-    /// Waits while the store is not as it was opened. `None` once the node is stopping.
+    /// Waits while the data folder is not as it was opened. `None` once the node is stopping.
     pub(super) async fn until_store_is_fit(&self) -> Option<()> {
         while self.store.unfit().is_some() {
             self.still_runs(tokio::time::sleep(LOOK_EVERY)).await?;

@@ -1,7 +1,7 @@
-//! What the driver remembers in memory: the core's node and its cache, each behind a short lock.
+//! `State`: the driver's memory. The core's node and its cache, each behind a short lock.
 //!
-//! The store tells of every durable change of its index, in the order of its commits; here it reaches the
-//! core. No lock here is ever held across an await or a policy's decision, and never both at once.
+//! The store reports every durable change of its index, in commit order, and `State` applies it to the core. No
+//! lock here is held across an await or while a policy decides, and the two are never held together.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -23,19 +23,19 @@ use crate::limits;
 pub(crate) struct State {
     node: Mutex<Node>,
     cache: Mutex<Cache>,
-    /// Replicas that are to be made good.
+    /// Replicas to heal.
     pub(super) healing: Healing,
-    /// What many records have in common.
+    /// Content types, shared by all records that have the same one.
     content_types: ContentTypes,
 }
 
-/// Content types that are shared by the records that are held, as they are after a restart.
+/// Content types seen so far, so that records share one copy of each, as they do after a restart.
 #[derive(Default)]
 struct ContentTypes(Mutex<HashSet<Arc<str>>>);
 
 impl ContentTypes {
-    /// The same holding, in as little memory as it takes for as long as it is held: a record that came with a write
-    /// or a message has its texts and lists to itself, with room to grow.
+    /// The same holding in as little memory as possible, since it stays for long. A record that came with a write
+    /// or a message owns its strings and lists, with spare capacity.
     fn compact(&self, holding: &Holding) -> Holding {
         let record = &holding.record;
         let mut holders = Vec::with_capacity(record.layout.holders.len());
@@ -68,7 +68,7 @@ impl ContentTypes {
 }
 
 impl State {
-    /// A node that holds nothing yet; [`State::load`] follows.
+    /// A node that holds nothing yet; call [`State::load`] next.
     pub(super) fn new(node: Node) -> Self {
         Self {
             node: Mutex::new(node),
@@ -78,8 +78,8 @@ impl State {
         }
     }
 
-    /// Takes over what the index has. Cached copies are taken up in the order of their keys: when each was
-    /// last used is not kept across a restart.
+    /// Loads the index. Cached copies enter the cache in key order: when each was last used is not kept across a
+    /// restart.
     pub(super) fn load(&self, id: NodeId, opened: Opened) {
         let mut cache = self.cache();
         let held = opened.holdings.iter();
@@ -88,7 +88,7 @@ impl State {
         }
         drop(cache);
         let mut node = Node::new(id, opened.ceiling, opened.holdings);
-        // Of files whose content is missing nothing older is served or passed on.
+        // Where content is missing, its version is a floor: nothing older is served or passed on.
         for record in opened.missing {
             node.hear(&record.key, Heard::of(&record));
         }
@@ -125,7 +125,7 @@ impl Observer for State {
             return;
         };
         let goes = match after {
-            // A copy that is still on its way stays admitted when something older goes.
+            // A copy still arriving stays admitted when something older goes.
             None => Some(cached) == before,
             Some(holding) => holding.role == Role::Replica && cached <= holding.record.version,
         };

@@ -1,4 +1,4 @@
-//! The help text and the unit of each series.
+//! Help text and unit of each series, as shown by `GET /metrics`.
 
 use metrics::{Recorder, Unit};
 use metrics_exporter_prometheus::PrometheusRecorder;
@@ -10,86 +10,86 @@ pub(super) fn describe(recorder: &PrometheusRecorder) {
         (
             "requests_total",
             None,
-            "Requests of clients that were answered, by face, method, route and status.",
+            "Answered client requests, by API (`face`), method, route and status.",
         ),
         (
             "bytes_total",
             Some(Unit::Bytes),
-            "Bytes of content to and from clients (http, grpc) and other nodes (peer).",
+            "Bytes of content from and to clients (http, grpc) and other nodes (peer).",
         ),
-        ("searches_total", None, "Searches, by how they ended."),
+        ("searches_total", None, "Searches, by outcome."),
         (
             "reads_total",
             None,
-            "Reads, by what they were served from: `cached` is a cache hit, `remote` a miss.",
+            "Reads, by where they were served from: `cached` is a cache hit, `remote` a miss.",
         ),
         ("copies_total", None, "Copies made on this node, by role."),
-        ("writes_total", None, "Writes that were acknowledged."),
+        ("writes_total", None, "Acknowledged writes."),
         (
             "writes_degraded_total",
             None,
-            "Acknowledged writes that got fewer replicas than were wanted.",
+            "Acknowledged writes with fewer replicas than requested.",
         ),
         (
             "gossip_dropped_total",
             None,
-            "Packets of the membership protocol that were dropped because too many wait.",
+            "Packets of the membership protocol that were dropped because the queue was full.",
         ),
         (
             "gossip_refused_total",
             None,
-            "Packets of the membership protocol that made no sense.",
+            "Packets of the membership protocol that were refused as invalid.",
         ),
-        ("evictions_total", None, "Cached copies that made room."),
+        ("evictions_total", None, "Evicted cached copies."),
         (
             "evicted_bytes_total",
             Some(Unit::Bytes),
-            "Bytes of cached copies that made room.",
+            "Bytes of evicted cached copies.",
         ),
         (
             "gossip_packets_total",
             None,
-            "Packets of the membership protocol.",
+            "Packets of the membership protocol, by direction.",
         ),
         (
             "reconcile_rounds_total",
             None,
-            "Comparisons with other nodes of what both are to hold, by how they ended.",
+            "Comparisons with other nodes of the files that both should hold, by outcome.",
         ),
         (
             "reconcile_buckets_total",
             None,
-            "Parts of what is shared with another node that were found to differ.",
+            "Buckets of files shared with another node that were found to differ.",
         ),
         (
             "reconcile_records_total",
             None,
-            "Records made up after a comparison: learned here, told to the other node, or a replica copied.",
+            "Differences settled after a comparison: a record learned here, a record sent to the other node (`told`), or a missing replica copied.",
         ),
         (
             "reconcile_bytes_total",
             Some(Unit::Bytes),
-            "Bytes of comparisons with other nodes, what names the nodes left out.",
+            "Bytes of comparisons with other nodes, without those that name the nodes.",
         ),
         (
             "doubts_resolved_total",
             None,
-            "Copies of a node that was away for long, by what became of them.",
+            "Copies that this node verified after a long downtime, by outcome.",
         ),
         (
             "quarantined_total",
             None,
-            "Copies that did not match their digest and were set aside.",
+            "Copies that did not match their digest and were quarantined.",
         ),
         (
             "circuits_opened_total",
             None,
-            "Times that another node failed so often that it was spared calls for a while.",
+            "Times that a circuit breaker opened: another node failed so often that it is not called for a while.",
         ),
         (
             "repair_copies_total",
             None,
-            "Replicas made anew on other nodes: after a node was gone, after a degraded write, when this node is emptied.",
+            "Replicas copied to other nodes: to replace lost holders, after degraded writes, and when this node is drained.",
         ),
         (
             "repair_bytes_total",
@@ -115,22 +115,22 @@ pub(super) fn describe(recorder: &PrometheusRecorder) {
         (
             "store_free_bytes",
             Some(Unit::Bytes),
-            "Bytes that the store has left.",
+            "Bytes of the store that are free.",
         ),
         (
             "repair_waiting_files",
             None,
-            "Files here that lack replicas, or are to leave this node.",
+            "Files of this node that wait for re-replication or have to leave it.",
         ),
         (
             "links",
             None,
-            "Links of this node: up, down, with a node that left, and asked for and not come about yet.",
+            "Links of this node, by state: up, down, to a node that left, or requested and not established yet (`connecting`).",
         ),
         (
             "problems",
             None,
-            "Whether something is wrong: with the data folder, or because two nodes run under one id.",
+            "1 if there is a problem: with the data folder (`store`), or because two nodes use the same id (`identity`).",
         ),
     ];
     for (short, unit, help) in gauges {
@@ -141,18 +141,18 @@ pub(super) fn describe(recorder: &PrometheusRecorder) {
         (
             "request_seconds",
             Some(Unit::Seconds),
-            "Time until the head of the answer to a client's request.",
+            "Time from a client's request to the head of its answer.",
         ),
         (
             "search_hops",
             None,
-            "Links between this node and the nearest hit of a search.",
+            "Hops from this node to the nearest hit of a search.",
         ),
-        ("search_probes", None, "Nodes asked in one search."),
+        ("search_probes", None, "Nodes asked by one search."),
         (
             "search_seconds",
             Some(Unit::Seconds),
-            "Time that a search took.",
+            "Duration of a search.",
         ),
     ];
     for (short, unit, help) in histograms {

@@ -1,23 +1,23 @@
-//! The metrics of policies. They are written out from the figures of the moment: which policies there are
-//! changes while the node runs, and what is gone must not stay in the answer.
+//! The series of policies. They are rendered from the current figures, because policies come and go while the node
+//! runs and a registry would keep the series of those that are gone.
 
 use std::fmt::Write;
 
 use dataverse_core::policy::{FaultKind, Kind};
 
-/// What became of the wish for a swap.
+/// Outcome of a requested swap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Swap {
-    /// It took place.
+    /// The swap took place.
     Swapped,
     /// The policy was refused.
     Refused,
-    /// The policy failed in its probation, and the one before is back.
+    /// The policy failed during its probation and the previous one is back.
     RolledBack,
 }
 
 impl Swap {
-    /// Each of them.
+    /// All outcomes.
     pub const ALL: [Self; 3] = [Self::Swapped, Self::Refused, Self::RolledBack];
 
     const fn as_str(self) -> &'static str {
@@ -29,32 +29,32 @@ impl Swap {
     }
 }
 
-/// What there is to count of one kind of policy at this moment. Totals are since the node started.
+/// The current figures of one kind of policy. Totals count from the start of the node.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PolicyFigures {
     /// The kind.
     pub kind: Kind,
-    /// The one that decides.
+    /// Name of the active policy.
     pub policy: String,
     /// Its digest.
     pub digest: String,
     /// `active`, `probation` or `suspended`.
     pub state: String,
-    /// Decisions, of those before as well.
+    /// Decisions, those of earlier policies included.
     pub decisions: u64,
-    /// Faults, of those before as well, in the order of [`FaultKind::ALL`].
+    /// Faults, those of earlier policies included, in the order of [`FaultKind::ALL`].
     pub faults: [u64; FaultKind::ALL.len()],
     /// Swaps, in the order of [`Swap::ALL`].
     pub swaps: [u64; Swap::ALL.len()],
-    /// Fuel of a decision, the median and the 99th percentile.
+    /// Fuel of a decision: median and 99th percentile.
     pub fuel: (f64, f64),
-    /// Microseconds of a decision, the same two.
+    /// Microseconds of a decision: median and 99th percentile.
     pub latency_us: (f64, f64),
-    /// The one that is asked beside.
+    /// The shadow policy.
     pub shadow: Option<ShadowFigures>,
 }
 
-/// What there is to count of a shadow.
+/// The figures of a shadow policy.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ShadowFigures {
     /// Its name.
@@ -65,13 +65,13 @@ pub struct ShadowFigures {
     pub decisions: u64,
     /// Its faults.
     pub faults: u64,
-    /// Questions that it did not get.
+    /// Questions dropped because it was behind.
     pub dropped: u64,
-    /// How it compares, by what is compared: its own and that of the policy that decides.
+    /// How it compares with the active policy, figure by figure.
     pub comparison: Vec<(&'static str, f64)>,
 }
 
-/// A metric, and its samples: labels and value.
+/// A metric and its samples: labels and value.
 struct Family {
     name: &'static str,
     form: &'static str,
@@ -79,7 +79,7 @@ struct Family {
     samples: Vec<(String, f64)>,
 }
 
-/// Everything in Prometheus' text format.
+/// All series of policies in Prometheus' text format.
 pub(super) fn render(figures: &[PolicyFigures]) -> String {
     let mut text = String::new();
     for family in families(figures).iter().filter(|it| !it.samples.is_empty()) {
@@ -131,32 +131,32 @@ fn families(figures: &[PolicyFigures]) -> Vec<Family> {
     let mut all = vec![
         counter(
             "policy_decisions_total",
-            "Decisions that policies were asked for.",
+            "Decisions that policies were asked for, by kind.",
             decisions,
         ),
         counter(
             "policy_faults_total",
-            "Decisions in which a policy failed and the baseline answered, by how.",
+            "Decisions in which the policy failed and the baseline answered, by kind of fault.",
             faults,
         ),
         counter(
             "policy_swaps_total",
-            "Swaps of policies, and what there was instead of one.",
+            "Requested swaps of policies, by outcome.",
             swaps,
         ),
         gauge(
             "policy_state",
-            "The policy that decides and how it stands; always 1.",
+            "The active policy and its state; always 1.",
             state,
         ),
         gauge(
             "policy_fuel",
-            "Fuel of a decision, lately.",
+            "Fuel of recent decisions.",
             each(figures, |it| quantiles(it.fuel)),
         ),
         gauge(
             "policy_latency_microseconds",
-            "Time of a decision, lately.",
+            "Time of recent decisions.",
             each(figures, |it| quantiles(it.latency_us)),
         ),
     ];
@@ -180,17 +180,17 @@ fn families(figures: &[PolicyFigures]) -> Vec<Family> {
         ),
         counter(
             "policy_shadow_faults_total",
-            "Questions in which the shadow failed.",
+            "Questions on which the shadow failed.",
             of_shadow(|it| vec![(String::new(), it.faults as f64)]),
         ),
         counter(
             "policy_shadow_dropped_total",
-            "Questions that the shadow did not get because it was behind.",
+            "Questions dropped because the shadow was behind.",
             of_shadow(|it| vec![(String::new(), it.dropped as f64)]),
         ),
         gauge(
             "policy_shadow_comparison",
-            "How the shadow compares with the policy that decides.",
+            "How the shadow compares with the active policy, by figure (`what`).",
             of_shadow(|it| {
                 let compared = it.comparison.iter();
                 compared
@@ -202,7 +202,7 @@ fn families(figures: &[PolicyFigures]) -> Vec<Family> {
     all
 }
 
-/// The samples of every kind, labelled with it.
+/// The samples of all kinds, each labelled with its kind.
 fn each(
     figures: &[PolicyFigures],
     samples: impl Fn(&PolicyFigures) -> Vec<(String, f64)>,
@@ -217,7 +217,7 @@ fn each(
     figures.iter().flat_map(of_kind).collect()
 }
 
-/// A further label. Names of policies and digests hold nothing that would have to be escaped.
+/// One more label. Names of policies and digests contain nothing that needs escaping.
 fn label(key: &str, value: &str) -> String {
     format!(",{key}=\"{value}\"")
 }

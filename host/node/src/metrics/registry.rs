@@ -1,4 +1,4 @@
-//! How the series of a node come to be.
+//! `Registry`: creates the series of a node.
 
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::PrometheusRecorder;
@@ -6,7 +6,7 @@ use metrics_exporter_prometheus::PrometheusRecorder;
 pub(super) static METADATA: Metadata<'static> =
     Metadata::new(module_path!(), Level::INFO, Some(module_path!()));
 
-/// Makes series that are there from the start, and so at zero rather than absent.
+/// Creates series at the start, so that they are zero rather than absent until something happens.
 pub(super) struct Registry<'a>(pub(super) &'a PrometheusRecorder);
 
 impl Registry<'_> {

@@ -1,4 +1,4 @@
-//! The figures of the check of all content, and of replicas that are to be made good.
+//! The series of the scrub, which verifies all content, and of replicas that are healed.
 
 use dataverse_core::holdings::Total;
 use dataverse_core::version::Millis;
@@ -8,22 +8,22 @@ use metrics_exporter_prometheus::PrometheusRecorder;
 use super::as_gauge;
 use super::registry::Registry;
 
-/// How far the check of all content is at this moment.
+/// The current progress of scrub and healing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ScrubFigures {
-    /// What was checked since the node started.
+    /// Files and bytes verified since the node started.
     pub checked: Total,
-    /// Bad copies found since then, whoever found them.
+    /// Bad copies found since then, by a scrub, a read or another node.
     pub bad: u64,
-    /// Replicas made good since then.
+    /// Replicas healed since then.
     pub healed: u64,
-    /// A pass is under way.
+    /// Whether a scrub is running.
     pub is_running: bool,
-    /// What it has still to check.
+    /// What it has still to verify.
     pub left: Total,
-    /// When a pass last ended; 0 when none ever did.
+    /// When a scrub last ended; 0 if none ever did.
     pub ended_ms: Millis,
-    /// Replicas that are being made good, that can't be now, and that are lost.
+    /// Replicas being healed, waiting for a node that has the content, and lost, in this order.
     pub missing: [u64; 3],
 }
 
@@ -78,52 +78,48 @@ pub(super) fn describe(recorder: &PrometheusRecorder) {
         (
             "scrub_files_total",
             None,
-            "Files whose content was checked by a pass over all of it.",
+            "Files whose content the scrub verified.",
         ),
         (
             "scrub_bytes_total",
             Some(Unit::Bytes),
-            "Bytes of content that were checked by a pass over all of it.",
+            "Bytes of content that the scrub verified.",
         ),
         (
             "scrub_bad_total",
             None,
-            "Copies found to be bad, by a pass, a read or another node's.",
+            "Bad copies found by a scrub, a read or another node.",
         ),
         (
             "scrub_mended_total",
             None,
-            "Replicas that were made good from another node.",
+            "Replicas that were healed with content from another node.",
         ),
     ];
     for (short, unit, help) in counters {
         recorder.describe_counter(format!("dataverse_{short}").into(), unit, help.into());
     }
     let gauges = [
-        (
-            "scrub_running",
-            None,
-            "Whether a pass over all content is under way.",
-        ),
+        ("scrub_running", None, "1 while a scrub is running."),
         (
             "scrub_left_files",
             None,
-            "Files that the pass has still to check.",
+            "Files that the running scrub has still to verify.",
         ),
         (
             "scrub_left_bytes",
             Some(Unit::Bytes),
-            "Bytes that the pass has still to check.",
+            "Bytes that the running scrub has still to verify.",
         ),
         (
             "scrub_ended_timestamp_seconds",
             Some(Unit::Seconds),
-            "When a pass last ended, in seconds since 1970; 0 when none ever did.",
+            "When a scrub last ended, in seconds since 1970; 0 if none ever did.",
         ),
         (
             "missing_replicas",
             None,
-            "Replicas whose content is bad or gone: being made good, waiting for a node that has it, lost.",
+            "Replicas whose content is bad or missing, by state: being healed (`mending`), waiting for a node that has it, or lost.",
         ),
     ];
     for (short, unit, help) in gauges {

@@ -1,8 +1,10 @@
-//! The workshop: files of policies go in, compiled ones that have passed their trial come out.
+//! `PolicyCompiler`: compiles policy files, tries them with a canary, and remembers the results.
 //!
-//! Files are compiled off the threads that serve requests, and none twice: what it led to is remembered by its
-//! digest, and who wants what is being compiled waits for that. There are lanes, so that nobody waits behind a
-//! file that takes long unless it is for the same kind. One workshop can serve all nodes of a process.
+//! Files are compiled off the threads that serve requests, and each only once: results are remembered by digest,
+//! and a second request for a file that is being compiled waits for the first. Each lane compiles in its own turn,
+//! so that a slow file delays only files of the same lane. All nodes of a process can share one compiler.
+//!
+//! It never decides which policy runs; the controller does.
 
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
@@ -22,39 +24,39 @@ use super::name::PolicyName;
 use super::{compiling, trial};
 use crate::limits;
 
-/// Where policies are compiled.
+/// Compiles policies and remembers the results.
 pub struct PolicyCompiler {
     sandbox: Arc<Sandbox>,
-    /// Turns to compile what is to decide a kind.
+    /// Turns to compile the active or shadow policy of a kind.
     of_kinds: [Arc<Semaphore>; Kind::ALL.len()],
     /// Turns to compile other files.
     of_files: Arc<Semaphore>,
-    /// Turns to compile what is gone back to.
-    of_good: Arc<Semaphore>,
+    /// Turns to compile policies that are rolled back to.
+    of_fallback: Arc<Semaphore>,
     programs: Arc<Mutex<ProgramCache>>,
-    /// A lock for each file that is being compiled or waited for.
+    /// A lock for each file that is being compiled, by digest.
     under_way: Mutex<HashMap<[u8; 32], Weak<tokio::sync::Mutex<()>>>>,
-    /// Where compiled code goes that nobody wants kept.
+    /// Holds compiled code when there is no cache folder.
     _scratch: Option<TempDir>,
 }
 
-/// For what a file is compiled: only what has the same purpose is waited for.
+/// What a file is compiled for. Files wait only for others of the same lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lane {
-    /// To decide this kind, or to be its shadow.
+    /// To become the active or the shadow policy of this kind.
     Kind(Kind),
-    /// To find out what it is.
+    /// To find out what kind of policy it is.
     File,
-    /// To go back to it when another one has failed.
-    Back,
+    /// To fall back to it when another policy has failed.
+    Fallback,
 }
 
-/// What a file turned out to be.
+/// What is known about a file.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Finding {
     /// Its kind, or why it is refused.
     pub(super) kind: Result<Kind, Refusal>,
-    /// How it introduced itself when it was tried without a configuration, or why it did not get that far.
+    /// How it described itself in a canary without configuration, or why that failed.
     pub(super) about: Option<Result<About, Refusal>>,
 }
 
@@ -66,20 +68,20 @@ struct ProgramCache {
 }
 
 impl PolicyCompiler {
-    /// A workshop that compiles in this process, and keeps compiled code in this folder or none. Files are bounded
-    /// only by what can be counted in them.
+    /// A compiler that runs in this process and caches compiled code in this folder, if any. Files are bounded only
+    /// by what can be counted in them, not in compile time and memory.
     ///
     /// # Errors
-    /// When the folder can't be used or the machine can't run WebAssembly.
+    /// If the folder can't be used or the machine can't run WebAssembly.
     pub fn new(cache: Option<PathBuf>) -> Result<Arc<Self>, SandboxError> {
         let compiler = None;
         Self::with(SandboxOptions { cache, compiler }, None)
     }
 
-    /// A workshop that compiles files in processes of this program with these bounds, if this program can do that.
+    /// A compiler that runs in separate processes of this program with these bounds, if this program can start them.
     ///
     /// # Errors
-    /// As [`PolicyCompiler::new`], and when there can be no temporary folder in place of one to keep code in.
+    /// As [`PolicyCompiler::new`], and if there is no cache folder and no temporary one can be created.
     pub fn guarded(
         cache: Option<PathBuf>,
         bounds: CompileBounds,
@@ -105,14 +107,14 @@ impl PolicyCompiler {
             sandbox: Sandbox::new(options)?,
             of_kinds: Kind::ALL.map(|_| turns(1)),
             of_files: turns(limits::HTTP_POLICY_UPLOADS_MAX),
-            of_good: turns(Kind::ALL.len()),
+            of_fallback: turns(Kind::ALL.len()),
             programs: Arc::default(),
             under_way: Mutex::default(),
             _scratch: scratch,
         }))
     }
 
-    /// What is known of a file.
+    /// What is known about the file with this digest.
     pub(super) fn finding(&self, digest: Digest) -> Option<Finding> {
         self.programs().findings.get(&digest.0).cloned()
     }
@@ -123,7 +125,7 @@ impl PolicyCompiler {
         finding.is_some_and(|finding| finding.kind.is_ok_and(|found| found != kind))
     }
 
-    /// Compiles a file when its turn comes, unless that was done already.
+    /// Compiles a file when its turn comes, unless the result is known.
     pub(super) async fn compile(&self, wasm: &Bytes, lane: Lane) -> Result<Program, Refusal> {
         match self.known(Digest::of(wasm)) {
             Some(known) => known,
@@ -136,14 +138,14 @@ impl PolicyCompiler {
         let turns = match lane {
             Lane::Kind(kind) => &self.of_kinds[kind as usize],
             Lane::File => &self.of_files,
-            Lane::Back => &self.of_good,
+            Lane::Fallback => &self.of_fallback,
         };
         let turn = Arc::clone(turns).acquire_owned().await;
         turn.expect("the semaphore is never closed")
     }
 
-    /// Compiles a file, unless that was done already. What is begun is ended and remembered, also when nobody waits
-    /// for it any more.
+    /// Compiles a file, unless the result is known. A compilation that has begun is completed and remembered even if
+    /// the caller stops waiting.
     pub(super) async fn compile_in(
         &self,
         turn: OwnedSemaphorePermit,
@@ -152,11 +154,11 @@ impl PolicyCompiler {
         self.compile_now(Some(turn), wasm).await
     }
 
-    /// The compiled policy, for whoever can't wait for a compiler: what was compiled before, or is built in, which takes
-    /// milliseconds and needs no turn.
+    /// The compiled policy, for callers that must not wait for a compilation: it was compiled before, or is built in,
+    /// which takes milliseconds and needs no turn.
     ///
     /// # Errors
-    /// Why it is refused; one that may pass if it is not compiled.
+    /// Why it is refused; a temporary refusal if it is not compiled.
     pub(super) async fn ready(&self, wasm: &Bytes) -> Result<Program, Refusal> {
         let digest = Digest::of(wasm);
         match self.known(digest) {
@@ -166,10 +168,10 @@ impl PolicyCompiler {
         }
     }
 
-    /// What was found out of a file, for whoever can't wait for a compiler.
+    /// What is known about a file, for callers that must not wait for a compilation.
     ///
     /// # Errors
-    /// One that may pass, if it was not looked into or something hindered that.
+    /// A temporary refusal, if it was not inspected or the inspection failed for a reason that may pass.
     pub(super) fn inspected(&self, digest: Digest) -> Result<Finding, Refusal> {
         let known = self.finding(digest).filter(|known| known.about.is_some());
         let known = known.filter(|known| !known.may_pass());
@@ -180,13 +182,13 @@ impl PolicyCompiler {
         let hindered = self.finding(digest).and_then(|known| known.kind.err());
         hindered.filter(Refusal::may_pass).unwrap_or_else(|| {
             Refusal::Unavailable(
-                "it was changed, or forgotten for others, since it was compiled; try again"
+                "it was changed since it was compiled, or its compiled code was dropped for that of others; try again"
                     .to_owned(),
             )
         })
     }
 
-    /// Keeps these for now, so that whoever had them compiled finds them.
+    /// Marks these as used just now, so that they stay in memory for the caller that had them compiled.
     pub(super) fn keep(&self, programs: &[Program]) {
         let mut kept = self.programs();
         for program in programs {
@@ -194,9 +196,9 @@ impl PolicyCompiler {
         }
     }
 
-    /// Notes that looking into a file broke off for a reason that lies in the node.
+    /// Notes that an inspection of a file failed inside the node.
     pub(super) fn note_broken_off(&self, digest: Digest) {
-        let reason = "looking into it broke off; the log has more".to_owned();
+        let reason = "inspecting it failed inside the node; see the log".to_owned();
         let refusal = Refusal::Unavailable(reason);
         let known = self.finding(digest).map(|known| known.kind);
         let finding = Finding {
@@ -212,7 +214,7 @@ impl PolicyCompiler {
         wasm: &Bytes,
     ) -> Result<Program, Refusal> {
         let digest = Digest::of(wasm);
-        let alone = self.alone_with(digest).lock_owned().await;
+        let lock = self.file_lock(digest).lock_owned().await;
         if let Some(known) = self.known(digest) {
             return known;
         }
@@ -222,23 +224,23 @@ impl PolicyCompiler {
             wasm.clone(),
         );
         blocking(move || {
-            let _held = (turn, alone);
+            let _held = (turn, lock);
             let compiled = match dataverse_builtin::is_one(digest) {
                 true => sandbox.compile_trusted(&wasm),
                 false => sandbox.compile(&wasm),
             };
             if let Ok(program) = &compiled {
                 let compile_ms = program.compile_time().as_millis();
-                tracing::info!(%digest, compile_ms, "a policy was compiled");
+                tracing::info!(%digest, compile_ms, "policy compiled");
             }
-            taken(&programs).put(digest, &compiled);
+            programs.lock().put(digest, &compiled);
             compiled
         })
         .await
     }
 
-    /// The lock of whoever compiles this file.
-    fn alone_with(&self, digest: Digest) -> Arc<tokio::sync::Mutex<()>> {
+    /// The lock that a task holds while it compiles this file.
+    fn file_lock(&self, digest: Digest) -> Arc<tokio::sync::Mutex<()>> {
         let mut under_way = self.under_way.lock();
         under_way.retain(|_, lock| lock.strong_count() > 0);
         let known = under_way.get(&digest.0).and_then(Weak::upgrade);
@@ -247,11 +249,11 @@ impl PolicyCompiler {
         lock
     }
 
-    /// Keeps everybody from compiling, until what is returned is dropped.
+    /// Takes all turns, so that nothing is compiled until the returned value is dropped.
     #[cfg(test)]
     pub(super) async fn hold(&self) -> Vec<OwnedSemaphorePermit> {
         let mut held = Vec::new();
-        for turns in (self.of_kinds.iter()).chain([&self.of_files, &self.of_good]) {
+        for turns in (self.of_kinds.iter()).chain([&self.of_files, &self.of_fallback]) {
             let all = u32::try_from(turns.available_permits()).expect("they are few");
             let turns = Arc::clone(turns).acquire_many_owned(all).await;
             held.push(turns.expect("the semaphore is never closed"));
@@ -259,7 +261,8 @@ impl PolicyCompiler {
         held
     }
 
-    /// Tries a policy. Running out of time is given another chance: the machine may be busy.
+    /// Runs a canary: an instance is started and asked for one decision. One that runs out of time is repeated,
+    /// since the machine may be busy.
     pub(super) async fn canary(&self, program: &Program, setup: &Setup) -> Result<Canary, Refusal> {
         let mut tries = 1;
         loop {
@@ -276,7 +279,7 @@ impl PolicyCompiler {
         }
     }
 
-    /// Finds out what a file is, by compiling it and trying it without a configuration.
+    /// Finds out what a file is: compiles it and runs a canary without configuration.
     pub(super) async fn inspect(&self, name: &PolicyName, wasm: &Bytes) -> Finding {
         let digest = Digest::of(wasm);
         let known = self.finding(digest).filter(|known| known.about.is_some());
@@ -303,11 +306,11 @@ impl PolicyCompiler {
         finding
     }
 
-    /// Puts the questions of its kind to a policy that passes its trial; one that does not is refused for that when it
-    /// is to be run.
+    /// Asks a policy the test questions of its kind. One that fails its canary passes here: it is refused for that
+    /// later.
     ///
     /// # Errors
-    /// Why it is not to be taken.
+    /// Why it should not be installed.
     pub(super) async fn examine(&self, wasm: &Bytes, setup: &Setup) -> Result<(), String> {
         let program = self.compile(wasm, Lane::File).await;
         let program = program.map_err(|refusal| refusal.to_string())?;
@@ -322,7 +325,7 @@ impl PolicyCompiler {
         .await
     }
 
-    /// Notes how a policy introduced itself.
+    /// Notes how a policy described itself.
     pub(super) fn introduce(&self, digest: Digest, kind: Kind, about: About) {
         let finding = Finding {
             kind: Ok(kind),
@@ -331,12 +334,12 @@ impl PolicyCompiler {
         self.programs().remember(digest, finding);
     }
 
-    /// Whether it is known what compiling a file leads to, so that it takes no time.
+    /// Whether the result of compiling a file is known, so that it takes no time.
     pub(super) fn is_compiled(&self, digest: Digest) -> bool {
         self.known(digest).is_some()
     }
 
-    /// What compiling a file led to, if that is remembered.
+    /// The result of compiling a file, if it is remembered.
     pub(super) fn known(&self, digest: Digest) -> Option<Result<Program, Refusal>> {
         let mut programs = self.programs();
         let place = programs
@@ -352,16 +355,12 @@ impl PolicyCompiler {
     }
 
     fn programs(&self) -> MutexGuard<'_, ProgramCache> {
-        taken(&self.programs)
+        self.programs.lock()
     }
 }
 
-fn taken(programs: &Mutex<ProgramCache>) -> MutexGuard<'_, ProgramCache> {
-    programs.lock()
-}
-
 impl Finding {
-    /// Whether another look may find something else.
+    /// Whether a problem may pass, so that another inspection may find something else.
     fn may_pass(&self) -> bool {
         let of_trial = self.about.as_ref().and_then(|about| about.as_ref().err());
         let of_file = self.kind.as_ref().err();
@@ -373,7 +372,7 @@ impl Finding {
 }
 
 impl ProgramCache {
-    /// Keeps this one longest.
+    /// Makes this the most recently used program.
     fn keep(&mut self, program: &Program) {
         self.programs
             .retain(|other| other.digest() != program.digest());
@@ -404,13 +403,13 @@ impl ProgramCache {
     }
 }
 
-/// Runs this on a thread that may block.
+/// Runs blocking work on a thread for it. Panics if the work does.
 pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,
         Err(error) => match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
-            // The runtime ends, and with it whoever waits here.
+            // The runtime is shutting down, which also ends the caller.
             Err(_) => std::future::pending().await,
         },
     }

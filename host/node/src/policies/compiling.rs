@@ -1,6 +1,6 @@
-//! The process in which this program compiles policies: itself, started again with a word that no command has.
+//! The process that compiles policies: this program, started again with an argument that is not a command.
 //!
-//! It is answered before anything else of the program begins, so that the process holds nothing but the compiler.
+//! `main` calls [`serve_if_asked`] before anything else, so that the process contains nothing but the compiler.
 
 use std::env;
 use std::ffi::OsStr;
@@ -11,16 +11,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use dataverse_sandbox::{CompileBounds, CompilerProcess, UNSERVED, serve};
 
-/// The first argument of such a process.
+/// The first argument of the compiler's process.
 const WORD: &str = "compile-policy";
 
-/// What this program is, for itself. It stays the same when the file is replaced by a newer one.
+/// The running program. It stays the same when its file is replaced by a newer version.
 const ITSELF: &str = "/proc/self/exe";
 
-/// Whether this program answers to the word; others that use this library do not.
+/// Whether this program understands the argument; other programs that use this library do not.
 static IS_OFFERED: AtomicBool = AtomicBool::new(false);
 
-/// Compiles if this process was started for that, and says how it is to end. For the first line of `main`.
+/// Compiles if this process was started for that, and returns its exit code. Call it first in `main`.
 #[must_use]
 pub fn serve_if_asked() -> Option<ExitCode> {
     IS_OFFERED.store(true, Ordering::Release);
@@ -43,7 +43,8 @@ pub fn serve_if_asked() -> Option<ExitCode> {
     ))
 }
 
-/// What compiles in a process of its own, if this program can. Says so in the log if it should be able to and is not.
+/// How to start the compiler's process, if this program understands the argument. Logs a warning if it does but
+/// cannot find itself.
 pub fn process(bounds: CompileBounds) -> Option<CompilerProcess> {
     if !IS_OFFERED.load(Ordering::Acquire) {
         return None;
@@ -55,7 +56,7 @@ pub fn process(bounds: CompileBounds) -> Option<CompilerProcess> {
             Err(error) => {
                 tracing::warn!(
                     %error,
-                    "this program can't find itself, as without /proc, so policies are compiled without bounds on time and memory: mount /proc"
+                    "this program can't find its own executable, perhaps because /proc is missing, so policies are compiled without bounds on time and memory; mount /proc"
                 );
                 return None;
             }

@@ -1,4 +1,4 @@
-//! Instances of policies, as the driver's seats and shadows take them: guests that say what they used up.
+//! Adapts compiled policies to the driver's policy slots and to shadows: guests that report what each decision cost.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,15 +20,15 @@ use crate::driver::{
 /// Makes the instances of a policy, whatever its kind.
 #[derive(Clone)]
 pub(super) enum AnyMaker {
-    /// Of one that places.
+    /// Of a placement policy.
     Placement(Maker<AnyPlacement>),
-    /// Of one that evicts.
+    /// Of an eviction policy.
     Eviction(Maker<AnyEviction>),
-    /// Of one that relocates.
+    /// Of a relocation policy.
     Relocation(Maker<AnyRelocation>),
 }
 
-/// What makes instances of this program.
+/// The maker of this program's instances.
 pub(super) fn maker(program: &Program, setup: &Setup) -> AnyMaker {
     let (program, setup) = (program.clone(), setup.clone());
     match program.kind() {
@@ -47,8 +47,8 @@ pub(super) fn maker(program: &Program, setup: &Setup) -> AnyMaker {
     }
 }
 
-/// Lets a policy decide from the next decision on. Its first instance is made beforehand.
-pub(super) async fn slot(
+/// Puts a policy into the slot of its kind: it takes the next decision. Its first instance is made before the swap.
+pub(super) async fn fill_slot(
     policy_slots: &PolicySlots,
     maker: AnyMaker,
     health: Arc<Health>,
@@ -71,8 +71,8 @@ pub(super) async fn slot(
     Ok(())
 }
 
-/// Lets the native baseline decide from the next decision on.
-pub(super) async fn vacate(policy_slots: &PolicySlots, kind: Kind) {
+/// Empties the slot of this kind: the native baseline takes the next decision.
+pub(super) async fn clear_slot(policy_slots: &PolicySlots, kind: Kind) {
     match kind {
         Kind::Placement => policy_slots.placement.take(None).await,
         Kind::Eviction => policy_slots.eviction.take(None).await,
@@ -80,10 +80,10 @@ pub(super) async fn vacate(policy_slots: &PolicySlots, kind: Kind) {
     }
 }
 
-async fn instance<J: ?Sized + Priced + 'static>(
-    make: Maker<J>,
+async fn instance<P: ?Sized + Priced + 'static>(
+    make: Maker<P>,
     health: Arc<Health>,
-) -> Result<PolicyInstance<J>, Fault> {
+) -> Result<PolicyInstance<P>, Fault> {
     let first = Arc::clone(&make);
     let first = blocking(move || first()).await?;
     Ok(PolicyInstance::new(make, Some(first), health))
@@ -96,13 +96,13 @@ fn fault(refusal: Refusal) -> Fault {
     }
 }
 
-/// A guest and what it has used up since that was last taken.
+/// A guest and its cost since the cost was last taken.
 struct Measured<G> {
     guest: G,
     spent: Cost,
 }
 
-/// What the guests of all kinds tell.
+/// What guests of all kinds have in common.
 trait Guest: Send {
     fn last_cost(&self) -> dataverse_sandbox::Cost;
 }

@@ -1,9 +1,13 @@
-//! `Policies`: the policies of a running node, from its start to its end.
+//! `Policies`: the policies of a running node, from its start to its end. It implements `PolicyApi`.
 //!
-//! Two tasks run, the watcher of the folder and the steward who acts on it; stopping waits for both. First the
-//! steward fills the seats: with what is wished, else with the last good ones, else with the built-in defaults.
-//! Starting waits for that, but not for long: a seat that is not filled by then is the native baseline's until
-//! it is. Whoever sits in a seat goes on deciding until the node itself is gone.
+//! Two tasks run: the watcher of the policies folder, and the controller that acts on it. Stopping waits for both. At
+//! the start the controller fills each policy slot with the policy that `policies.toml` asks for, else with the last
+//! good one, else with the built-in default. Starting waits for that at most `policies.start`; the native baseline
+//! decides for a slot that is still empty. After a stop the policies in the slots go on deciding until the node is
+//! dropped.
+//!
+//! A requested change has its policy compiled here, before its turn, so that a slow compilation delays no other
+//! change; then it is queued for the controller.
 
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
@@ -40,16 +44,16 @@ use crate::policies::spec::KindSpec;
 use crate::policies::status::PolicyStatus;
 use crate::settings::Settings;
 
-/// How long the steward rests after a panic.
+/// Pause after a panic of the controller.
 const PAUSE_AFTER_PANIC: Duration = Duration::from_secs(1);
 
-/// Where the policies of a node are, and who runs them.
+/// Where the policies of a node are stored, and what compiles them.
 pub struct PoliciesConfig {
-    /// The folder of policies; made if need be.
+    /// The policies folder; created if needed.
     pub folder: PathBuf,
-    /// The folder in which good ones are kept; made if need be. A node has its own.
+    /// The folder of the history; created if needed. Each node has its own.
     pub history: PathBuf,
-    /// Where they are compiled.
+    /// Compiles the policies.
     pub compiler: Arc<PolicyCompiler>,
 }
 
@@ -64,52 +68,52 @@ pub struct Policies {
     stopping: CancellationToken,
 }
 
-/// What policies decide for.
-pub(super) struct Whom {
+/// The node that the policies decide for.
+pub(super) struct PolicyHost {
     pub(super) node: NodeId,
     pub(super) policy_slots: Arc<crate::driver::PolicySlots>,
-    pub(super) naming: Box<dyn Fn(Vec<String>) + Send + Sync>,
+    pub(super) publish_names: Box<dyn Fn(Vec<String>) + Send + Sync>,
 }
 
 impl Policies {
-    /// Fills the seats of this node and keeps them filled. What is wished decides when this returns, unless it
-    /// takes longer than `policies.start` to compile.
+    /// Starts to run the policies of this node. When this returns, the policies that are asked for decide, unless
+    /// they take longer than `policies.start` to compile.
     ///
     /// # Errors
-    /// When a folder can't be made.
+    /// If a folder can't be created.
     pub async fn start(config: PoliciesConfig, driver: &Arc<Driver>) -> anyhow::Result<Arc<Self>> {
         let node = Arc::downgrade(driver);
-        let whom = Whom {
+        let host = PolicyHost {
             node: driver.id(),
             policy_slots: Arc::clone(driver.policy_slots()),
-            naming: Box::new(move |names| {
+            publish_names: Box::new(move |names| {
                 if let Some(node) = node.upgrade() {
                     node.name_policies(names);
                 }
             }),
         };
-        let policies = Self::of(config, driver.settings(), whom).await?;
+        let policies = Self::of(config, driver.settings(), host).await?;
         let status = Arc::clone(&policies.status);
         driver.metrics().show_policies(move || status.figures());
         Ok(policies)
     }
 
-    /// Fills the seats of these judges.
+    /// As [`Policies::start`], for these policy slots.
     pub(super) async fn of(
         config: PoliciesConfig,
         settings: &Settings,
-        whom: Whom,
+        host: PolicyHost,
     ) -> anyhow::Result<Arc<Self>> {
         let folder = Folder::new(config.folder.clone());
         let made = folder.clone();
         blocking(move || made.make()).await.with_context(|| {
             let folder = config.folder.display();
-            format!("making the folder of policies {folder}; choose another one with --policies")
+            format!("can't create the policies folder {folder}; choose another one with --policies")
         })?;
         let (history, shown) = (config.history.clone(), config.history.display().to_string());
         let history = blocking(move || History::open(history)).await;
-        let history =
-            history.with_context(|| format!("opening the folder of good policies {shown}"))?;
+        let history = history
+            .with_context(|| format!("can't open the folder of earlier policies {shown}"))?;
         let history = Arc::new(Mutex::new(history));
         let status = Arc::new(PolicyStatus::new(config.folder.display().to_string()));
         let look = Arc::new(Notify::new());
@@ -118,11 +122,11 @@ impl Policies {
             folder: folder.clone(),
             history: Arc::clone(&history),
             compiler: Arc::clone(&config.compiler),
-            policy_slots: whom.policy_slots,
-            node: whom.node,
+            policy_slots: host.policy_slots,
+            node: host.node,
             status: Arc::clone(&status),
             look: Arc::clone(&look),
-            naming: whom.naming,
+            publish_names: host.publish_names,
             filled,
         });
         let (commands, mut waiting) = mpsc::channel(limits::POLICY_COMMANDS_MAX);
@@ -132,16 +136,16 @@ impl Policies {
             rescan: settings.policies_rescan,
         };
         let of_watcher = Arc::clone(&status);
-        let tells = move |trouble| of_watcher.tell_of_watch(trouble);
-        let watching = watcher::watch(config.folder, pace, look, tells, stopping.clone());
+        let report_watch = move |trouble| of_watcher.set_watch_trouble(trouble);
+        let watching = watcher::watch(config.folder, pace, look, report_watch, stopping.clone());
         tasks.spawn(watching);
         let end = stopping.clone();
         let of_controller = Arc::clone(&status);
         tasks.spawn(async move {
             let looking_after = async {
-                carried_on(controller.begin(), &of_controller).await;
-                while !carried_on(controller.run(&mut waiting), &of_controller).await {
-                    // It may go wrong again at once.
+                completed(controller.begin(), &of_controller).await;
+                while !completed(controller.run(&mut waiting), &of_controller).await {
+                    // Do not spin if it panics again immediately.
                     sleep(PAUSE_AFTER_PANIC).await;
                 }
             };
@@ -150,7 +154,7 @@ impl Policies {
         });
         if timeout(settings.policies_start, are_filled).await.is_err() {
             tracing::warn!(
-                "policies take long to compile; native stand-ins decide until they are ready"
+                "policies take long to compile; the native baselines decide until they are ready"
             );
         }
         Ok(Arc::new(Self {
@@ -164,26 +168,27 @@ impl Policies {
         }))
     }
 
-    /// Begins no change any more, and lets those go that wait for one.
+    /// Starts no more changes and refuses those that wait.
     pub fn cease(&self) {
         self.stopping.cancel();
     }
 
-    /// Ends the watching and waits for it. A change that is under way is left as it is: what is in the
-    /// folder is whole, and is acted on at the next start.
+    /// Stops both tasks and waits for them. A change in progress is abandoned: the files in the folder are complete,
+    /// and the next start acts on them.
     pub async fn stop(&self) {
         self.cease();
         self.tasks.close();
         self.tasks.wait().await;
     }
 
-    /// The figures of this moment.
+    /// The current figures for the metrics.
     #[must_use]
     pub fn figures(&self) -> Vec<PolicyFigures> {
         self.status.figures()
     }
 
-    /// Waits for what a change needs before its turn comes, so that it holds up no other: nothing is compiled then.
+    /// Waits for what a change needs before its turn comes, or until the node stops. Nothing is compiled during a
+    /// turn.
     async fn ready<T>(
         &self,
         needed: impl Future<Output = Result<T, PolicyError>>,
@@ -195,7 +200,7 @@ impl Policies {
         }
     }
 
-    /// Has a file compiled, if it is one that is wished by name. What is wrong with it is found when its turn comes.
+    /// Compiles the policy of this name, if there is one. What is wrong with it is reported when its turn comes.
     async fn compile_named(&self, kind: Kind, name: &str) -> Result<Option<Program>, PolicyError> {
         let Ok(name) = name.parse::<PolicyName>() else {
             return Ok(None);
@@ -210,10 +215,10 @@ impl Policies {
         }
     }
 
-    /// What compiling a file leads to.
+    /// Compiles a file and returns the result.
     ///
     /// # Errors
-    /// When its turn does not come.
+    /// If its turn does not come in time.
     async fn compile(
         &self,
         kind: Kind,
@@ -223,7 +228,7 @@ impl Policies {
         if let Some(known) = self.compiler.known(Digest::of(wasm)) {
             return Ok(known);
         }
-        let _told = self.status.prepare(kind, name);
+        let _pending = self.status.prepare(kind, name);
         let turn = self.turn(Lane::Kind(kind)).await?;
         Ok(self.compiler.compile_in(turn, wasm).await)
     }
@@ -234,12 +239,13 @@ impl Policies {
         turn.map_err(|_| too_many())
     }
 
-    /// Finds out what a file is that is to be installed, and refuses it if it answers badly.
+    /// Inspects a file that is to be installed, and refuses it if a test question ends in a fault and `force` is
+    /// not set.
     async fn examine(
         &self,
         name: &PolicyName,
         wasm: &Bytes,
-        insists: bool,
+        force: bool,
     ) -> Result<Option<Program>, PolicyError> {
         let compiled = match self.compiler.known(Digest::of(wasm)) {
             Some(known) => known,
@@ -250,15 +256,15 @@ impl Policies {
         };
         let program = prepared(name, compiled)?;
         let finding = self.compiler.inspect(name, wasm).await;
-        // What is wrong otherwise is found when its turn comes.
-        if let (Ok(kind), Some(about), false) = (finding.kind, finding.about, insists) {
+        // Other problems are reported when its turn comes.
+        if let (Ok(kind), Some(about), false) = (finding.kind, finding.about, force) {
             self.question(kind, name, wasm, &about).await?;
         }
         Ok(program)
     }
 
-    /// Puts the questions of its kind to a file that is to be installed, with the configuration of its table if it is
-    /// what is wished. One that wants a configuration and has no table is not asked.
+    /// Asks a file that is to be installed the test questions of its kind, with the configuration of its table if
+    /// `policies.toml` names it. A policy that needs a configuration and has no table is not asked.
     async fn question(
         &self,
         kind: Kind,
@@ -290,12 +296,13 @@ impl Policies {
         let judged = self.compiler.examine(wasm, &setup).await;
         judged.map_err(|reason| {
             PolicyError::Refused(format!(
-                "{name}: {reason} (--force, or ?force=true, insists)"
+                "{name}: {reason}; to install it anyway, use --force or ?force=true"
             ))
         })
     }
 
-    /// The files that can be gone back to, compiled, and that of who decides, which may be all that is written down.
+    /// Compiles the policies that can be rolled back to, and the active one: a rollback may only have to write it
+    /// down.
     async fn compile_previous(&self, kind: Kind) -> Result<Vec<Program>, PolicyError> {
         let view = self.status.view_of(kind);
         let mut files = vec![(view.active.name, view.active.digest)];
@@ -313,14 +320,14 @@ impl Policies {
                 history.get(digest)
             });
             if let Ok(wasm) = wasm.await {
-                // One that can't be compiled need not be the one that is meant.
+                // A policy that can't be compiled need not be the one that is rolled back to.
                 programs.extend(self.compile(kind, &name, &wasm).await?);
             }
         }
         Ok(programs)
     }
 
-    /// Has something done when its turn comes, for which this was compiled.
+    /// Queues a task for the controller, with the programs compiled for it, and waits for the answer.
     async fn ask<T>(
         &self,
         programs: Vec<Program>,
@@ -343,7 +350,7 @@ impl Policies {
             Ok(came) => came?,
             Err(_) => {
                 begun.close();
-                // Its turn may have come at the last moment.
+                // The turn may have come at the last moment.
                 begun.try_recv().map_err(|_| too_many())?;
             }
         }
@@ -352,36 +359,36 @@ impl Policies {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) if self.stopping.is_cancelled() => Err(stopping()),
             Ok(Err(_)) => Err(PolicyError::Failed(
-                "the change broke off for a reason that lies in the node; its log has it".to_owned(),
+                "the change failed inside the node; see its log".to_owned(),
             )),
             Err(_) => Err(PolicyError::Failed(
-                "the change takes longer than a request may; it goes on, and `policy list` will tell what became of it"
+                "the change takes longer than a request may; it goes on, and `policy list` will show its outcome"
                     .to_owned(),
             )),
         }
     }
 }
 
-/// Whether this went to its end. If it panicked, that is told, and whoever decides goes on.
-async fn carried_on(work: impl Future<Output = ()>, status: &PolicyStatus) -> bool {
+/// Runs this to its end and returns true. A panic is logged and published; the active policies go on.
+async fn completed(work: impl Future<Output = ()>, status: &PolicyStatus) -> bool {
     let Err(panic) = AssertUnwindSafe(work).catch_unwind().await else {
         return true;
     };
     let reason = panic_text(&*panic);
     tracing::error!(
         reason,
-        "looking after the policies panicked; who decides goes on"
+        "the policy controller panicked; the active policies go on"
     );
-    status.tell_of_mishap(Some(format!(
-        "looking after the policies failed inside the node: {reason}; who decides goes on"
+    status.set_panic(Some(format!(
+        "the policy controller panicked: {reason}; the active policies go on"
     )));
     false
 }
 
-/// The policy that was compiled for a change; none if it is refused, which is told when the turn comes.
+/// The policy compiled for a change; `None` if it is refused, which is reported when the turn comes.
 ///
 /// # Errors
-/// When it can't be compiled now: nothing is begun then.
+/// If it can't be compiled now: the change is not begun.
 fn prepared(
     name: &PolicyName,
     compiled: Result<Program, Refusal>,
@@ -397,8 +404,7 @@ fn prepared(
 
 fn too_many() -> PolicyError {
     PolicyError::Unavailable(
-        "too many changes of policies are waiting; nothing was changed, so try again later"
-            .to_owned(),
+        "too many changes of policies are waiting; nothing was changed, try again later".to_owned(),
     )
 }
 
@@ -421,10 +427,10 @@ impl PolicyApi for Policies {
         &self,
         name: &str,
         wasm: Bytes,
-        insists: bool,
+        force: bool,
     ) -> Result<Available, PolicyError> {
         let name = named(name)?;
-        let program = self.ready(self.examine(&name, &wasm, insists)).await?;
+        let program = self.ready(self.examine(&name, &wasm, force)).await?;
         let programs = Vec::from_iter(program);
         self.ask(programs, |answer| Task::Install(name, wasm, answer))
             .await
@@ -445,7 +451,7 @@ impl PolicyApi for Policies {
             Ok::<_, PolicyError>(programs)
         };
         let programs = self.ready(compiled).await?;
-        self.ask(programs, |answer| Task::Wish(kind, spec, answer))
+        self.ask(programs, |answer| Task::SetSpec(kind, spec, answer))
             .await
     }
 

@@ -1,5 +1,5 @@
-//! `PolicyName`: what a policy goes by. The name of its file without `.wasm`, so it is one plain segment of a
-//! path and can lead nowhere.
+//! `PolicyName`: the name of a policy, which is that of its file without `.wasm`. It is one plain path segment, so it
+//! can never lead out of the policies folder.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,29 +7,29 @@ use std::sync::Arc;
 
 use crate::limits;
 
-/// A name that a policy may have.
+/// A valid name of a policy.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PolicyName(Arc<str>);
 
-/// A name that no policy may have.
+/// An invalid name of a policy.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} can't be the name of a policy: take up to {most} of A-Z, a-z, 0-9, `.`, `_` and `-`, neither beginning with `.` nor ending in `.wasm`",
+    "{0:?} can't be the name of a policy: use 1 to {most} of A-Z, a-z, 0-9, `.`, `_` and `-`, not beginning with `.` and not ending in `.wasm`",
     most = limits::POLICY_NAME_BYTES_MAX
 )]
 pub struct BadName(String);
 
 impl PolicyName {
-    /// The name itself.
+    /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The name that is meant by a person, who may say the file's.
+    /// Parses a name as people type it: the ending `.wasm` may be there.
     ///
     /// # Errors
-    /// [`BadName`] when no policy can be called so.
+    /// [`BadName`] if it is not a valid name.
     pub fn said(text: &str) -> Result<Self, BadName> {
         text.strip_suffix(".wasm").unwrap_or(text).parse()
     }
@@ -39,7 +39,7 @@ impl PolicyName {
         format!("{self}.wasm")
     }
 
-    /// Whose file is called so; `None` when it is no policy's.
+    /// The name of the policy in this file; `None` if it is not a policy file.
     pub(super) fn of_file(name: &str) -> Option<Self> {
         name.strip_suffix(".wasm")?.parse().ok()
     }
@@ -51,7 +51,7 @@ impl FromStr for PolicyName {
     fn from_str(text: &str) -> Result<Self, BadName> {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
         let fits = (1..=limits::POLICY_NAME_BYTES_MAX).contains(&text.len());
-        // With the ending, nobody could tell whether it is a part of the name.
+        // With the ending it would be unclear whether that is a part of the name.
         let is_ambiguous = text.starts_with('.') || text.ends_with(".wasm");
         if fits && !is_ambiguous && text.bytes().all(plain) {
             Ok(Self(text.into()))
@@ -75,7 +75,9 @@ mod tests {
     fn a_name_is_one_plain_segment_of_a_path() {
         for good in ["a", "s3-fifo", "My_policy.v2", &"x".repeat(64)] {
             assert_eq!(
-                good.parse::<PolicyName>().expect("it is a name").as_str(),
+                good.parse::<PolicyName>()
+                    .expect("the name is valid")
+                    .as_str(),
                 good
             );
         }

@@ -1,4 +1,4 @@
-//! `PolicyRef`: which policy, and how it is run. Two picks that are equal decide alike, so no swap is between
+//! `PolicyRef`: which policy, and how it is run. Two equal references decide alike, so no swap is needed between
 //! them.
 
 use std::fmt;
@@ -12,10 +12,10 @@ use super::name::PolicyName;
 use super::view::Origin;
 use crate::policies::spec::{KindSpec, LimitsSpec};
 
-/// A policy, to be run in one way.
+/// A policy and how it is run.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct PolicyRef {
-    /// What it goes by.
+    /// Its name.
     pub(super) name: PolicyName,
     /// Where it comes from.
     pub(super) origin: Origin,
@@ -23,29 +23,29 @@ pub(super) struct PolicyRef {
     pub(super) digest: Digest,
     /// Its configuration.
     pub(super) config: Value,
-    /// What it may use up.
+    /// The limits of a decision.
     pub(super) limits: LimitsSpec,
 }
 
 impl PolicyRef {
-    /// The policy of this name and digest, run as this table says.
-    pub(super) fn new(name: &PolicyName, origin: Origin, digest: Digest, table: &KindSpec) -> Self {
+    /// The policy of this name and digest, run as this spec says.
+    pub(super) fn new(name: &PolicyName, origin: Origin, digest: Digest, spec: &KindSpec) -> Self {
         Self {
             name: name.clone(),
             origin,
             digest,
-            config: table.config.clone(),
-            limits: table.limits.unwrap_or_default(),
+            config: spec.config.clone(),
+            limits: spec.limits.unwrap_or_default(),
         }
     }
 
-    /// Whether the same code is run in the same way, whatever it is called.
+    /// Whether the same code is run in the same way, whatever the names.
     pub(super) fn runs_like(&self, other: &Self) -> bool {
         (self.digest, self.limits.filled()) == (other.digest, other.limits.filled())
             && self.config == other.config
     }
 
-    /// The table that asks for it.
+    /// The spec that asks for it.
     pub(super) fn spec(&self, shadow: Option<String>) -> KindSpec {
         KindSpec {
             policy: self.name.to_string(),
@@ -66,7 +66,7 @@ impl PolicyRef {
         }
     }
 
-    /// What it is called in gossip, where everybody is to see whether others run the same.
+    /// Its name in gossip, by which nodes can see whether others run the same policy.
     pub(super) fn tag(&self, kind: Kind) -> String {
         format!("{kind}:{self}")
     }
@@ -79,7 +79,7 @@ impl fmt::Display for PolicyRef {
     }
 }
 
-/// The beginning of a digest, for people.
+/// The first digits of a digest, for display.
 pub(super) fn short(digest: Digest) -> String {
     let mut text = digest.to_string();
     text.truncate(12);

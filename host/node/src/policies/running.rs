@@ -1,4 +1,4 @@
-//! `Running`: a policy that decides, from when it took over.
+//! `Running`: the active policy of a kind, from the swap on.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,13 +14,13 @@ use crate::driver::{Cost, Health};
 use crate::policies::history::Past;
 use crate::policies::reference::PolicyRef;
 
-/// A policy that decides.
+/// An active policy.
 pub(super) struct Running {
     /// Which, and how it is run.
-    pub(super) reference: PolicyRef,
-    /// How it introduced itself.
+    pub(super) policy_ref: PolicyRef,
+    /// How it described itself.
     pub(super) about: About,
-    /// How it does.
+    /// Its decisions, faults and costs.
     pub(super) health: Arc<Health>,
     /// When it took over, RFC 3339.
     pub(super) loaded_at: String,
@@ -28,10 +28,10 @@ pub(super) struct Running {
 }
 
 impl Running {
-    /// One that takes over now.
-    pub(super) fn new(reference: PolicyRef, about: About, health: Arc<Health>) -> Self {
+    /// A policy that becomes active now.
+    pub(super) fn new(policy_ref: PolicyRef, about: About, health: Arc<Health>) -> Self {
         Self {
-            reference,
+            policy_ref,
             about,
             health,
             loaded_at: now(),
@@ -39,17 +39,17 @@ impl Running {
         }
     }
 
-    /// Whether it failed in its probation and must go.
+    /// Whether it failed during its probation and must be rolled back.
     pub(super) fn has_failed(&self) -> bool {
         self.health.behaviour().has_failed_probation()
     }
 
-    /// Whether nothing speaks against it at the moment.
+    /// Whether it is not suspended at the moment.
     pub(super) fn is_sound(&self) -> bool {
         self.health.conduct() != Conduct::Suspended
     }
 
-    /// Whether it has decided for as long as a probation lasts, with nothing against it.
+    /// Whether it is in good health after as many decisions, or as much time, as a probation lasts.
     pub(super) fn has_proved_itself(&self) -> bool {
         let long = Duration::from_millis(limits::PROBATION_MS);
         let decisions = self.health.behaviour().decisions();
@@ -57,15 +57,15 @@ impl Running {
             && (decisions >= limits::PROBATION_DECISIONS || self.began.elapsed() >= long)
     }
 
-    /// What is remembered of it.
+    /// Its entry in the history.
     pub(super) fn as_past(&self) -> Past {
         Past {
-            reference: self.reference.clone(),
+            policy_ref: self.policy_ref.clone(),
             loaded_at: self.loaded_at.clone(),
         }
     }
 
-    /// Its faults, for people.
+    /// Its faults as a sentence.
     pub(super) fn faults_in_words(&self) -> String {
         let faults = self.health.faults();
         let counted = faults
@@ -73,7 +73,7 @@ impl Running {
             .map(|(kind, times)| format!("{times} {}", kind.as_str()));
         let counted: Vec<_> = counted.collect();
         let last = self.health.last_fault();
-        let last = last.map_or_else(String::new, |fault| format!(", the last one in {fault}"));
+        let last = last.map_or_else(String::new, |fault| format!("; the last one: {fault}"));
         format!(
             "{} of {} decisions failed ({}{last})",
             faults.iter().map(|&(_, times)| times).sum::<u64>(),
@@ -82,17 +82,17 @@ impl Running {
         )
     }
 
-    /// What is told of it.
+    /// How the API shows it.
     pub(super) fn view(&self) -> ActiveView {
         let (fuel, latency_us) = spreads(&self.health.costs());
         ActiveView {
-            name: self.reference.name.to_string(),
+            name: self.policy_ref.name.to_string(),
             version: self.about.version.clone(),
             summary: self.about.summary.clone(),
-            digest: self.reference.digest.to_string(),
-            origin: self.reference.origin,
+            digest: self.policy_ref.digest.to_string(),
+            origin: self.policy_ref.origin,
             state: self.health.conduct().as_str().to_owned(),
-            config: self.reference.config.clone(),
+            config: self.policy_ref.config.clone(),
             loaded_at: self.loaded_at.clone(),
             decisions: self.health.behaviour().decisions(),
             faults: by_word(&self.health.faults()),
@@ -104,24 +104,24 @@ impl Running {
 }
 
 impl Past {
-    /// What is told of it.
+    /// How the API shows it.
     pub(super) fn view(&self) -> PreviousView {
         PreviousView {
-            name: self.reference.name.to_string(),
-            digest: self.reference.digest.to_string(),
-            origin: self.reference.origin,
-            config: self.reference.config.clone(),
+            name: self.policy_ref.name.to_string(),
+            digest: self.policy_ref.digest.to_string(),
+            origin: self.policy_ref.origin,
+            config: self.policy_ref.config.clone(),
             loaded_at: self.loaded_at.clone(),
         }
     }
 }
 
-/// This moment, RFC 3339.
+/// The current time, RFC 3339.
 pub(super) fn now() -> String {
     humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
 }
 
-/// Faults by their words.
+/// Faults by the name of their kind.
 pub(super) fn by_word(faults: &[(FaultKind, u64)]) -> BTreeMap<String, u64> {
     let words = faults
         .iter()
@@ -129,14 +129,14 @@ pub(super) fn by_word(faults: &[(FaultKind, u64)]) -> BTreeMap<String, u64> {
     words.collect()
 }
 
-/// What is usual in fuel and in microseconds.
+/// Percentiles of the fuel and of the microseconds of decisions.
 pub(super) fn spreads(costs: &[Cost]) -> (Spread, Spread) {
     let fuel = costs.iter().map(|cost| cost.fuel as f64);
     let latency = costs.iter().map(|cost| cost.elapsed.as_secs_f64() * 1e6);
     (spread(fuel.collect()), spread(latency.collect()))
 }
 
-/// Nearest-rank percentiles; zeros of nothing.
+/// Nearest-rank percentiles; zeros if there are no values.
 fn spread(mut values: Vec<f64>) -> Spread {
     values.sort_unstable_by(f64::total_cmp);
     let at = |percent: usize| {

@@ -1,4 +1,4 @@
-//! `RunningShadow`: a policy that is asked beside the one that decides.
+//! `RunningShadow`: the shadow policy of a kind, which is asked the same questions as the active one but not obeyed.
 
 use std::sync::Arc;
 
@@ -14,29 +14,29 @@ use crate::driver::PolicySlots;
 use crate::metrics::ShadowFigures;
 use crate::policies::reference::PolicyRef;
 
-/// A policy that is asked beside.
+/// A shadow policy.
 pub(super) struct RunningShadow {
     /// Which, and how it is run.
-    pub(super) reference: PolicyRef,
+    pub(super) policy_ref: PolicyRef,
     about: About,
     loaded_at: String,
-    /// Gone once it has ended.
+    /// `None` once it has ended.
     shadow: Mutex<Option<Shadow>>,
 }
 
 impl RunningShadow {
-    /// One that is asked from now on.
+    /// Starts a shadow: it is asked from now on.
     ///
     /// # Errors
-    /// When no thread can be started for it.
+    /// If no thread can be started for it.
     pub(super) async fn start(
         policy_slots: &Arc<PolicySlots>,
-        reference: PolicyRef,
+        policy_ref: PolicyRef,
         about: About,
         maker: AnyMaker,
     ) -> std::io::Result<Self> {
-        let (policy_slots, name) = (Arc::clone(policy_slots), reference.name.clone());
-        let wall_ms = reference.limits.filled().wall_ms;
+        let (policy_slots, name) = (Arc::clone(policy_slots), policy_ref.name.clone());
+        let wall_ms = policy_ref.limits.filled().wall_ms;
         let shadow = blocking(move || match maker {
             AnyMaker::Placement(make) => {
                 Shadow::placement(&policy_slots, name.as_str(), wall_ms, make)
@@ -49,14 +49,14 @@ impl RunningShadow {
             }
         });
         Ok(Self {
-            reference,
+            policy_ref,
             about,
             loaded_at: now(),
             shadow: Mutex::new(Some(shadow.await?)),
         })
     }
 
-    /// Asks it nothing any more, and waits for the call under way.
+    /// Stops asking it and waits for the call in progress.
     pub(super) async fn end(&self) {
         let shadow = self.shadow().take();
         blocking(move || drop(shadow)).await;
@@ -70,15 +70,15 @@ impl RunningShadow {
         self.shadow().as_ref().map(Shadow::report)
     }
 
-    /// What is told of it, unless it has ended.
+    /// How the API shows it, unless it has ended.
     pub(super) fn view(&self) -> Option<ShadowView> {
         let report = self.report()?;
         Some(ShadowView {
-            name: self.reference.name.to_string(),
+            name: self.policy_ref.name.to_string(),
             version: self.about.version.clone(),
             summary: self.about.summary.clone(),
-            digest: self.reference.digest.to_string(),
-            origin: self.reference.origin,
+            digest: self.policy_ref.digest.to_string(),
+            origin: self.policy_ref.origin,
             state: report.state.as_str().to_owned(),
             loaded_at: self.loaded_at.clone(),
             decisions: report.decisions,
@@ -89,12 +89,12 @@ impl RunningShadow {
         })
     }
 
-    /// What is counted of it, unless it has ended.
+    /// Its figures for the metrics, unless it has ended.
     pub(super) fn figures(&self) -> Option<ShadowFigures> {
         let report = self.report()?;
         Some(ShadowFigures {
-            policy: self.reference.name.to_string(),
-            digest: self.reference.digest.to_string(),
+            policy: self.policy_ref.name.to_string(),
+            digest: self.policy_ref.digest.to_string(),
             decisions: report.decisions,
             faults: report.faults.iter().map(|&(_, times)| times).sum(),
             dropped: report.dropped,
@@ -103,7 +103,7 @@ impl RunningShadow {
     }
 }
 
-/// What is known of how it compares.
+/// The figures of a comparison that are known.
 fn compared(comparison: &Comparison) -> Vec<(&'static str, f64)> {
     let figures = match *comparison {
         Comparison::Placement {

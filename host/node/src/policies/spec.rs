@@ -1,4 +1,5 @@
-//! What the operator wishes of one kind of policy: a table of `policies.toml`, or the body of a request.
+//! `KindSpec`: what the operator asks for of one kind of policy. A table of `policies.toml`, or the body of a
+//! request.
 
 use dataverse_sandbox::GuestLimits;
 use dataverse_sandbox::limits::{
@@ -11,20 +12,20 @@ use utoipa::ToSchema;
 use super::name::{BadName, PolicyName};
 use crate::limits;
 
-/// Which policy of a kind is to run, and how.
+/// Which policy of a kind should run, and how.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KindSpec {
-    /// The name of a file in the folder, without `.wasm`, else of a built-in policy.
+    /// The name of a file in the policies folder without `.wasm`, or else of a built-in policy.
     pub policy: String,
-    /// Its configuration.
+    /// The configuration of the policy.
     #[serde(default = "empty", skip_serializing_if = "is_empty")]
     #[schema(value_type = Object)]
     pub config: serde_json::Value,
-    /// A policy that is asked and not obeyed.
+    /// A policy that is asked but not obeyed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shadow: Option<String>,
-    /// What it may use up.
+    /// Limits of one decision.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
@@ -34,7 +35,7 @@ pub struct KindSpec {
 }
 
 impl KindSpec {
-    /// The first thing that is wrong with it, whatever policies there are.
+    /// Checks everything that does not depend on which policies there are; the error is the first problem.
     pub(super) fn check(&self) -> Result<(), String> {
         let bad = |error: BadName| error.to_string();
         self.policy.parse::<PolicyName>().map_err(bad)?;
@@ -42,11 +43,11 @@ impl KindSpec {
             shadow.parse::<PolicyName>().map_err(bad)?;
         }
         if !self.config.is_object() {
-            return Err("config has to be a table of settings, `{ }` if there are none".to_owned());
+            return Err("config must be a table of settings, `{ }` if there are none".to_owned());
         }
         if deeper_than(&self.config, limits::POLICY_CONFIG_DEPTH_MAX) {
             let most = limits::POLICY_CONFIG_DEPTH_MAX;
-            return Err(format!("config has more than {most} levels"));
+            return Err(format!("config has more than {most} levels of nesting"));
         }
         let (bytes, most) = (self.config_json().len(), limits::POLICY_CONFIG_BYTES_MAX);
         if bytes > most {
@@ -57,10 +58,10 @@ impl KindSpec {
         self.limits.map_or(Ok(()), LimitsSpec::check)
     }
 
-    /// The wish with the names that are meant by a person, who may say the files'.
+    /// Normalizes names as people type them: the ending `.wasm` may be there.
     ///
     /// # Errors
-    /// [`BadName`] when no policy can be called so.
+    /// [`BadName`] if one is not a valid name.
     pub fn said(mut self) -> Result<Self, BadName> {
         for name in [Some(&mut self.policy), self.shadow.as_mut()] {
             let Some(name) = name else { continue };
@@ -69,13 +70,13 @@ impl KindSpec {
         Ok(self)
     }
 
-    /// Whether both wish the same, though they may be written otherwise.
-    pub(super) fn parts(&self, other: &Self) -> bool {
+    /// Whether both ask for the same, however they are written.
+    pub(super) fn asks_same_as(&self, other: &Self) -> bool {
         (&self.policy, &self.config, &self.shadow) == (&other.policy, &other.config, &other.shadow)
             && self.limits.unwrap_or_default() == other.limits.unwrap_or_default()
     }
 
-    /// The table that the shadow would have if it were the one to decide.
+    /// The spec that makes the shadow the active policy.
     pub(super) fn of_shadow(&self) -> Option<Self> {
         let shadow = self.shadow.as_deref()?;
         Some(Self {
@@ -84,12 +85,12 @@ impl KindSpec {
         })
     }
 
-    /// The configuration, as the policy is told it.
+    /// The configuration as JSON, as the policy gets it.
     pub(super) fn config_json(&self) -> String {
         self.config.to_string()
     }
 
-    /// This policy with no configuration and no shadow.
+    /// This policy with no configuration, no shadow and default limits.
     #[must_use]
     pub fn plain(policy: &str) -> Self {
         Self {
@@ -101,11 +102,11 @@ impl KindSpec {
     }
 }
 
-/// What one decision may use up; what is absent is as usual.
+/// Limits of one decision; an absent one has its default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LimitsSpec {
-    /// Fuel.
+    /// Fuel; most instructions cost one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fuel: Option<u64>,
     /// Milliseconds of wall-clock time.
@@ -126,7 +127,7 @@ impl LimitsSpec {
             match asked {
                 Some(0) => {
                     return Err(format!(
-                        "limits.{name} is 0, with which nothing can be decided"
+                        "limits.{name} is 0, which leaves nothing for a decision"
                     ));
                 }
                 Some(asked) if asked > most => {
@@ -140,7 +141,7 @@ impl LimitsSpec {
         Ok(())
     }
 
-    /// The limits with the usual ones filled in.
+    /// The limits with defaults filled in.
     #[must_use]
     pub fn filled(self) -> GuestLimits {
         GuestLimits {
@@ -151,14 +152,14 @@ impl LimitsSpec {
     }
 }
 
-/// Limits that say which is which: a list of numbers is none.
+/// Reads limits by name; serde would also accept a list of numbers.
 fn limits_by_name<'de, D: Deserializer<'de>>(read: D) -> Result<Option<LimitsSpec>, D::Error> {
     let fields = Option::<serde_json::Map<String, serde_json::Value>>::deserialize(read)?;
     let limits = fields.map(|fields| LimitsSpec::deserialize(serde_json::Value::Object(fields)));
     limits.transpose().map_err(D::Error::custom)
 }
 
-/// Whether something is nested deeper than so many levels; looks no deeper than that.
+/// Whether a value is nested deeper than this many levels. Recurses no deeper than that.
 fn deeper_than(value: &serde_json::Value, levels: usize) -> bool {
     let mut inner: Box<dyn Iterator<Item = &serde_json::Value>> = match value {
         serde_json::Value::Array(items) => Box::new(items.iter()),

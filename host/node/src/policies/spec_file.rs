@@ -1,7 +1,7 @@
-//! `policies.toml`, read: what the operator wishes of each kind of policy.
+//! Reads `policies.toml`: what the operator asks for of each kind of policy. `table` writes it.
 //!
-//! A file that is no TOML, or has a table for something that is no kind of policy, is refused whole. What is
-//! wrong within a kind's table concerns that kind alone.
+//! A file that is not valid TOML, or that has a table for something other than a kind of policy, is refused whole. A
+//! mistake within a kind's table concerns only that kind.
 
 use dataverse_core::policy::Kind;
 use serde_json::Value;
@@ -11,20 +11,20 @@ use crate::policies::spec::KindSpec;
 /// The name of the file.
 pub(super) const FILE: &str = "policies.toml";
 
-/// What is in the file when a node makes it.
+/// The content of the file when a node creates it.
 pub(super) const TEMPLATE: &str = include_str!("template.toml");
 
-/// What the operator wishes of one kind.
+/// What the operator asks for of one kind.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Desired {
-    /// There is no table: the built-in default.
+    /// There is no table, which means the built-in default.
     Default,
-    /// There is one.
+    /// There is a table.
     Table(KindSpec),
 }
 
 impl Desired {
-    /// The table, or what it would be.
+    /// The table, or the one that stands for the default.
     pub(super) fn table(&self, kind: Kind) -> KindSpec {
         match self {
             Self::Default => KindSpec::plain(dataverse_builtin::default_name(kind)),
@@ -33,22 +33,22 @@ impl Desired {
     }
 }
 
-/// The wishes of a file, or what is wrong with each table.
+/// What the file asks for, or what is wrong with each table.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Specs([Result<Desired, String>; Kind::ALL.len()]);
 
 impl Specs {
-    /// What no file says.
+    /// What a missing file asks for.
     pub(super) fn none() -> Self {
         Self([const { Ok(Desired::Default) }; Kind::ALL.len()])
     }
 
-    /// What is wished of this kind.
+    /// What the file asks for of this kind.
     pub(super) fn of(&self, kind: Kind) -> &Result<Desired, String> {
         &self.0[kind as usize]
     }
 
-    /// All that is wrong with the text of a file, if anything is.
+    /// All mistakes in the text of a file, if there are any.
     pub(super) fn complaints(text: &str) -> Option<String> {
         let specs = match Self::parse(text) {
             Err(reason) => return Some(reason),
@@ -58,15 +58,15 @@ impl Specs {
         (!wrong.is_empty()).then(|| wrong.join("; "))
     }
 
-    /// Reads the text of a file.
+    /// Parses the text of a file.
     ///
     /// # Errors
-    /// Why all of it is refused.
+    /// Why the whole file is refused.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let tables: toml::Table = toml::from_str(text).map_err(|error| complaint(text, &error))?;
         if let Some(other) = tables.keys().find(|key| key.parse::<Kind>().is_err()) {
             return Err(format!(
-                "{FILE}: `{other}` is no kind of policy; there are [placement], [eviction] and [relocation]"
+                "{FILE}: `{other}` is not a kind of policy; use [placement], [eviction] and [relocation]"
             ));
         }
         Ok(Self(Kind::ALL.map(|kind| {
@@ -82,7 +82,7 @@ impl Specs {
 
 fn read(table: toml::Value) -> Result<KindSpec, String> {
     if !table.is_table() {
-        return Err("this has to be a table with a `policy`".to_owned());
+        return Err("this must be a table with a `policy`".to_owned());
     }
     let spec: KindSpec =
         serde_json::from_value(to_json(table)?).map_err(|error| error.to_string())?;
@@ -91,14 +91,14 @@ fn read(table: toml::Value) -> Result<KindSpec, String> {
     Ok(spec)
 }
 
-/// TOML says more than JSON: a time becomes its text, a number that is none is refused.
+/// TOML has more types than JSON: a time becomes its text, NaN and infinities are refused.
 fn to_json(value: toml::Value) -> Result<Value, String> {
     Ok(match value {
         toml::Value::String(text) => Value::String(text),
         toml::Value::Integer(number) => Value::from(number),
         toml::Value::Float(number) => serde_json::Number::from_f64(number)
             .map(Value::Number)
-            .ok_or_else(|| format!("{number} is no number that JSON knows"))?,
+            .ok_or_else(|| format!("{number} is not a number in JSON"))?,
         toml::Value::Boolean(boolean) => Value::Bool(boolean),
         toml::Value::Datetime(time) => Value::String(time.to_string()),
         toml::Value::Array(items) => {
@@ -123,7 +123,7 @@ fn complaint(text: &str, error: &toml::de::Error) -> String {
     format!("{FILE} does not parse{place}: {message}")
 }
 
-/// The line and the column of a byte, as editors count them.
+/// Line and column of a byte, as editors count them.
 fn place(text: &str, at: usize) -> (usize, usize) {
     let before = &text[..text.floor_char_boundary(at)];
     let line_begins = before.rfind('\n').map_or(0, |end| end + 1);
@@ -141,7 +141,7 @@ mod tests {
         Specs::parse(text).unwrap().of(kind).clone()
     }
 
-    /// A text that concerns eviction alone, and a part of what is said against it.
+    /// Checks that this text is refused for eviction alone, with a reason that contains `part`.
     #[track_caller]
     fn refused(text: &str, part: &str) {
         let specs = Specs::parse(text).unwrap();

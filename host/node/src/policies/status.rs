@@ -1,5 +1,6 @@
-//! What is told of a node's policies: the steward says how things stand after each step, and whoever asks
-//! gets the figures of that moment. Asking waits for nothing, least of all for a compilation.
+//! `PolicyStatus`: the state of a node's policies, published by the controller after each step and read by the API
+//! and the metrics. Reading adds the current counters of the running policies and never waits, least of all for a
+//! compilation.
 
 use std::sync::Arc;
 
@@ -13,26 +14,26 @@ use super::view::{ActiveView, Available, KindView, Origin, PoliciesView, Previou
 use crate::metrics::{PolicyFigures, Swap};
 use crate::policies::spec::KindSpec;
 
-/// What is told.
+/// The published state of a node's policies.
 pub(super) struct PolicyStatus {
     folder: String,
-    recorded: Mutex<Recorded>,
+    state: Mutex<State>,
 }
 
-/// How things stand, and what led there; told together, so that nothing counts twice.
+/// The last report and the counts that belong to it, under one lock, so that nothing is counted twice.
 #[derive(Clone, Default)]
-struct Recorded {
+struct State {
     report: Arc<Report>,
     counts: [PolicyCounts; Kind::ALL.len()],
-    /// What went wrong that should not be able to.
-    mishap: Option<String>,
-    /// Who is compiled for somebody who waits with a change, by kind.
+    /// A panic of the controller, until it has recovered.
+    panic: Option<String>,
+    /// Policies being compiled for a requested change, by kind.
     prepared: [Vec<String>; Kind::ALL.len()],
-    /// Why the folder's changes are noticed late.
+    /// Why changes in the folder are noticed late.
     watch: Option<String>,
 }
 
-/// Somebody who is compiled for a change; told until it is dropped.
+/// Shows a policy as pending, while it is compiled for a requested change, until this is dropped.
 pub(super) struct Prepared<'a> {
     status: &'a PolicyStatus,
     kind: Kind,
@@ -41,42 +42,42 @@ pub(super) struct Prepared<'a> {
 
 impl Drop for Prepared<'_> {
     fn drop(&mut self) {
-        let mut recorded = self.status.recorded();
-        let prepared = &mut recorded.prepared[self.kind as usize];
+        let mut state = self.status.state();
+        let prepared = &mut state.prepared[self.kind as usize];
         let place = prepared.iter().position(|name| *name == self.name);
         place.map(|place| prepared.remove(place));
     }
 }
 
-/// How things stand.
+/// What the controller publishes.
 #[derive(Default)]
 pub(super) struct Report {
     /// Kind by kind.
     pub(super) kinds: [OfKind; Kind::ALL.len()],
-    /// What could be chosen.
+    /// Policies that can be used.
     pub(super) available: Vec<Available>,
-    /// What is wrong with the whole.
+    /// What is wrong with `policies.toml` or the folder as a whole.
     pub(super) last_error: Option<String>,
 }
 
-/// How things stand with one kind.
+/// The state of one kind.
 #[derive(Clone)]
 pub(super) struct OfKind {
-    /// Who decides; the baseline if nobody.
+    /// The active policy; the baseline decides if there is none.
     pub(super) active: Option<Arc<Running>>,
-    /// Since when the baseline does.
+    /// Since when the baseline decides.
     pub(super) baseline_since: String,
-    /// Who is asked beside.
+    /// The shadow policy.
     pub(super) shadow: Option<Arc<RunningShadow>>,
-    /// Who is being compiled.
+    /// The policy that is being compiled.
     pub(super) pending: Option<String>,
-    /// Who decided before.
+    /// Policies that can be rolled back to.
     pub(super) previous: Vec<PreviousView>,
-    /// Why what runs is not what is wished.
+    /// Why what runs is not what the spec asks for.
     pub(super) last_error: Option<String>,
-    /// What is wished, as a word.
+    /// A word that changes whenever the spec or a file that it names does.
     pub(super) revision: String,
-    /// What is wished.
+    /// The spec.
     pub(super) table: KindSpec,
 }
 
@@ -95,7 +96,7 @@ impl Default for OfKind {
     }
 }
 
-/// What happened since the node started, but for what the one did that decides.
+/// Counts since the node started, without those of the active policy.
 #[derive(Clone, Default)]
 struct PolicyCounts {
     swaps: [u64; Swap::ALL.len()],
@@ -107,43 +108,42 @@ impl PolicyStatus {
     pub(super) fn new(folder: String) -> Self {
         Self {
             folder,
-            recorded: Mutex::default(),
+            state: Mutex::default(),
         }
     }
 
-    /// From now on this is how things stand.
-    pub(super) fn tell(&self, report: Report) {
-        self.recorded().report = Arc::new(report);
+    /// Publishes a report.
+    pub(super) fn publish(&self, report: Report) {
+        self.state().report = Arc::new(report);
     }
 
-    /// From now on this is how things stand, since somebody else decides a kind than before. What who did so
-    /// before has done is added to what was done before it.
-    pub(super) fn tell_of_change(&self, kind: Kind, before: Option<&Running>, report: Report) {
-        let mut recorded = self.recorded();
-        recorded.report = Arc::new(report);
+    /// Publishes a report after a swap, and adds the counts of the policy `before` to the totals of its kind.
+    pub(super) fn publish_swap(&self, kind: Kind, before: Option<&Running>, report: Report) {
+        let mut state = self.state();
+        state.report = Arc::new(report);
         let Some(before) = before else {
             return;
         };
-        let counts = &mut recorded.counts[kind as usize];
+        let counts = &mut state.counts[kind as usize];
         counts.decisions += before.health.behaviour().decisions();
         for (fault, times) in before.health.faults() {
             counts.faults[fault as usize] += times;
         }
     }
 
-    /// What went wrong inside, until it went well again.
-    pub(super) fn tell_of_mishap(&self, mishap: Option<String>) {
-        self.recorded().mishap = mishap;
+    /// Sets or clears the panic of the controller.
+    pub(super) fn set_panic(&self, panic: Option<String>) {
+        self.state().panic = panic;
     }
 
-    /// Why the folder's changes are noticed late, until they are not.
-    pub(super) fn tell_of_watch(&self, trouble: Option<String>) {
-        self.recorded().watch = trouble;
+    /// Sets or clears why changes in the folder are noticed late.
+    pub(super) fn set_watch_trouble(&self, trouble: Option<String>) {
+        self.state().watch = trouble;
     }
 
-    /// Somebody is compiled for a change of this kind, as long as what is returned lives.
+    /// Shows this policy as pending until the returned value is dropped.
     pub(super) fn prepare(&self, kind: Kind, name: &str) -> Prepared<'_> {
-        self.recorded().prepared[kind as usize].push(name.to_owned());
+        self.state().prepared[kind as usize].push(name.to_owned());
         Prepared {
             status: self,
             kind,
@@ -151,25 +151,25 @@ impl PolicyStatus {
         }
     }
 
-    /// What is wished of a kind.
+    /// What the spec asks for of a kind.
     pub(super) fn table_of(&self, kind: Kind) -> KindSpec {
         self.report().kinds[kind as usize].table.clone()
     }
 
-    /// PolicyCounts a swap, or what there was instead of one.
+    /// Counts the outcome of a swap.
     pub(super) fn count(&self, kind: Kind, swap: Swap) {
-        self.recorded().counts[kind as usize].swaps[swap as usize] += 1;
+        self.state().counts[kind as usize].swaps[swap as usize] += 1;
     }
 
-    /// All that there is to tell.
+    /// The state of all policies.
     pub(super) fn view(&self) -> PoliciesView {
-        let Recorded {
+        let State {
             report,
-            mishap,
+            panic,
             prepared,
             watch,
             ..
-        } = self.recorded().clone();
+        } = self.state().clone();
         let of = |kind: Kind| {
             let mut view = report.kinds[kind as usize].view(kind);
             view.pending = (view.pending).or_else(|| prepared[kind as usize].first().cloned());
@@ -180,20 +180,20 @@ impl PolicyStatus {
             eviction: of(Kind::Eviction),
             relocation: of(Kind::Relocation),
             available: report.available.clone(),
-            last_error: mishap.or_else(|| report.last_error.clone()),
+            last_error: panic.or_else(|| report.last_error.clone()),
             watch,
             folder: self.folder.clone(),
         }
     }
 
-    /// What there is to tell of one kind.
+    /// The state of one kind.
     pub(super) fn view_of(&self, kind: Kind) -> KindView {
         self.report().kinds[kind as usize].view(kind)
     }
 
-    /// The figures of this moment.
+    /// The current figures for the metrics.
     pub(super) fn figures(&self) -> Vec<PolicyFigures> {
-        let Recorded { report, counts, .. } = self.recorded().clone();
+        let State { report, counts, .. } = self.state().clone();
         Kind::ALL
             .map(|kind| {
                 let (now, counts) = (&report.kinds[kind as usize], &counts[kind as usize]);
@@ -203,11 +203,11 @@ impl PolicyStatus {
     }
 
     fn report(&self) -> Arc<Report> {
-        Arc::clone(&self.recorded().report)
+        Arc::clone(&self.state().report)
     }
 
-    fn recorded(&self) -> MutexGuard<'_, Recorded> {
-        self.recorded.lock()
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock()
     }
 }
 
@@ -235,7 +235,7 @@ impl OfKind {
         ActiveView {
             name: "baseline".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            summary: format!("{summary}; native, the stand-in for a policy"),
+            summary: format!("{summary}; native, decides when no policy can"),
             digest: String::new(),
             origin: Origin::Baseline,
             state: "active".to_owned(),

@@ -1,5 +1,5 @@
-//! `policies.toml`, written: one kind's table is replaced, and everything else stays as its author left it,
-//! comments and order included.
+//! Writes `policies.toml`: replaces one kind's table and leaves everything else as its author wrote it, comments and
+//! order included. `spec_file` reads it.
 
 use dataverse_core::policy::Kind;
 use serde_json::Value;
@@ -8,16 +8,16 @@ use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, TableLike, value};
 use crate::policies::spec::{KindSpec, LimitsSpec};
 use crate::policies::spec_file::{FILE, Specs};
 
-/// The text with this table instead of the kind's.
+/// The text with this spec in place of the kind's table.
 ///
 /// # Errors
-/// Why the text can't be added to, or the wish can't be written.
+/// Why the text can't be edited or the spec can't be written as TOML.
 pub(super) fn with_table(text: &str, kind: Kind, spec: &KindSpec) -> Result<String, String> {
-    Specs::parse(text).map_err(|reason| format!("{reason}; mend the file first"))?;
+    Specs::parse(text).map_err(|reason| format!("{reason}; correct the file first"))?;
     let mut document: DocumentMut = text
         .parse()
         .map_err(|error| format!("{FILE} does not parse: {error}"))?;
-    // Comments with nothing beneath them belong to no table: they stay where they are, at the top.
+    // Comments that no table follows stay at the top.
     let mut comments = String::new();
     if document.is_empty() {
         comments = text.to_owned();
@@ -31,12 +31,14 @@ pub(super) fn with_table(text: &str, kind: Kind, spec: &KindSpec) -> Result<Stri
     if !entry.is_table_like() {
         *entry = Item::Table(Table::new());
     }
-    let table = entry.as_table_like_mut().expect("it was just made one");
+    let table = entry
+        .as_table_like_mut()
+        .expect("the entry was just made a table");
     for key in unknown_keys(table) {
         table.remove(&key);
     }
     set(table, "policy", value(spec.policy.as_str()));
-    // What means the same may be written in more than one way; its author's stays.
+    // The same configuration can be written in several ways; keep its author's.
     let before = Specs::parse(text)?;
     let before = before.of(kind).as_ref().map(|desired| desired.table(kind));
     if !before.is_ok_and(|before| before.config == spec.config) || table.get("config").is_none() {
@@ -63,7 +65,7 @@ fn unknown_keys(table: &dyn TableLike) -> Vec<String> {
     keys.filter(|key| !known.contains(&key.as_str())).collect()
 }
 
-/// Sets a key, keeping what is written around it.
+/// Sets a key and keeps the whitespace and comments around its value.
 fn set(table: &mut dyn TableLike, key: &str, new: Item) {
     match (table.get_mut(key).and_then(Item::as_value_mut), new) {
         (Some(before), Item::Value(mut new)) => {
@@ -85,7 +87,7 @@ fn set_limits(table: &mut dyn TableLike, spec: LimitsSpec) -> Result<(), String>
     let limits = table
         .get_mut("limits")
         .and_then(Item::as_table_like_mut)
-        .expect("it was just made one");
+        .expect("the entry was just made a table");
     for (key, limit) in [
         ("fuel", spec.fuel),
         ("wall_ms", spec.wall_ms),
@@ -95,7 +97,7 @@ fn set_limits(table: &mut dyn TableLike, spec: LimitsSpec) -> Result<(), String>
             None => drop(limits.remove(key)),
             Some(limit) => {
                 let limit = i64::try_from(limit)
-                    .map_err(|_| format!("limits.{key} is {limit}, more than TOML can say"))?;
+                    .map_err(|_| format!("limits.{key} is {limit}, more than TOML can express"))?;
                 set(limits, key, value(limit));
             }
         }
@@ -103,17 +105,21 @@ fn set_limits(table: &mut dyn TableLike, spec: LimitsSpec) -> Result<(), String>
     Ok(())
 }
 
-/// JSON as TOML that fits on a line.
+/// JSON as TOML on one line.
 fn inline(json: &Value) -> Result<toml_edit::Value, String> {
     Ok(match json {
         Value::Null => {
-            return Err("config holds null, which TOML can't say: leave it out".to_owned());
+            return Err("config contains null, which TOML can't express: leave it out".to_owned());
         }
         Value::Bool(boolean) => (*boolean).into(),
         Value::Number(number) => match (number.as_i64(), number.as_f64()) {
             (Some(integer), _) => integer.into(),
             (None, Some(float)) if number.is_f64() => float.into(),
-            _ => return Err(format!("config holds {number}, more than TOML can say")),
+            _ => {
+                return Err(format!(
+                    "config contains {number}, more than TOML can express"
+                ));
+            }
         },
         Value::String(text) => text.as_str().into(),
         Value::Array(items) => {
@@ -149,7 +155,7 @@ mod tests {
         }
     }
 
-    /// What is written reads back.
+    /// Checks that what is written parses to the same.
     #[track_caller]
     fn check(before: &str, spec: &KindSpec) -> String {
         let after = with_table(before, Kind::Eviction, spec).unwrap();
@@ -210,7 +216,7 @@ mod tests {
         };
         assert!(refused("", json!({"x": null})).contains("null"));
         assert!(refused("", json!({"x": u64::MAX})).contains("more than TOML"));
-        assert!(refused("x = = 1", json!({})).contains("mend"));
+        assert!(refused("x = = 1", json!({})).contains("correct the file"));
         assert!(refused("[evicton]", json!({})).contains("evicton"));
     }
 

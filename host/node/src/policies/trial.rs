@@ -1,8 +1,9 @@
-//! The questions that a policy has to answer well before a node takes it: those of its kind, and what its decisions
-//! take. `policy check` puts them, and so does a node into whose folder a policy is to be installed.
+//! The test questions that a policy must answer before a node installs it, and the cost of its decisions. `policy
+//! check` asks them too.
 //!
-//! They are bounded in time and stop at the first few faults. Fuel is as a node gives it; wall-clock time is many times
-//! as much, since a busy machine is no fault of the policy, and what has no end runs out of fuel.
+//! The questions are those of the conformance suite of the policy's kind. They are bounded in time and stop after a
+//! few faults. Fuel is limited as on a node. The wall-clock limit is many times higher, since a busy machine is not
+//! the policy's fault and an endless loop runs out of fuel.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,20 +22,20 @@ use parking_lot::Mutex;
 use super::view::Spread;
 use crate::limits::{CHECK_COSTS_MAX, CHECK_MS_MAX};
 
-/// The only randomness that a policy gets here, so that a check finds the same each time.
+/// The seed of a policy that is checked. It is fixed, so that every check of a file finds the same.
 pub const SEED: u64 = 1;
 
-/// What decisions took; the first ones, if there were very many.
+/// Costs of decisions: of the first ones, if there were very many.
 #[derive(Clone, Default)]
 pub struct Costs(Arc<Mutex<Vec<Cost>>>);
 
-/// A guest whose decisions are measured. Being told of something is no decision.
+/// A guest whose decisions are measured. Notifications (`hit`, `removed`, …) are not decisions.
 struct Measured<G> {
     guest: G,
     costs: Costs,
 }
 
-/// Puts the questions of its kind to a policy.
+/// Asks a policy the test questions of its kind.
 pub fn examine(program: &Program, setup: &Setup) -> (Report, Costs) {
     let costs = Costs::default();
     let mut setup = setup.clone();
@@ -67,18 +68,19 @@ pub fn examine(program: &Program, setup: &Setup) -> (Report, Costs) {
     (report, costs)
 }
 
-/// Why a policy with this report is not taken, in the words of all who refuse it.
+/// Whether a policy with this report may be installed. The error says why not, in the same words wherever it is
+/// refused.
 ///
 /// # Errors
-/// When there was a fault.
+/// If there was a fault.
 pub fn judge(report: &Report) -> Result<(), String> {
     let Some(first) = report.faults.first() else {
         return Ok(());
     };
     let (faulted, questions) = (report.faulted, report.questions);
     Err(format!(
-        "{faulted} of {questions} questions end in a fault, the first in {first}; a node answers such questions by its \
-         baseline, and suspends a policy with too many"
+        "{faulted} of {questions} questions end in a fault, the first one: {first}; a node answers such questions with its \
+         baseline, and suspends a policy with too many faults"
     ))
 }
 
@@ -192,17 +194,17 @@ mod tests {
             ..Report::default()
         };
         report.warned = 512;
-        assert_eq!(judge(&report), Ok(()), "a node takes it");
+        assert_eq!(judge(&report), Ok(()), "warnings are no faults");
         report.faulted = 2;
         report.faults = vec![Fault::new(
             FaultKind::Verdict,
             "index 7 is named twice (question 3)",
         )];
-        let status = judge(&report).expect_err("it broke one");
-        assert!(status.starts_with("2 of 512 questions"), "{status}");
+        let reason = judge(&report).expect_err("it broke a rule");
+        assert!(reason.starts_with("2 of 512 questions"), "{reason}");
         assert!(
-            status.contains("verdict: index 7 is named twice (question 3)"),
-            "{status}"
+            reason.contains("verdict: index 7 is named twice (question 3)"),
+            "{reason}"
         );
     }
 

@@ -1,4 +1,5 @@
-//! What is told of a node's policies: the answer of `GET /v1/policies`, field by field.
+//! The answer of `GET /v1/policies`, field by field. The docs of these types are the descriptions in the OpenAPI
+//! document.
 
 use std::collections::BTreeMap;
 
@@ -8,39 +9,39 @@ use utoipa::ToSchema;
 /// The policies of a node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PoliciesView {
-    /// Where the copies of a new file go.
+    /// Placement: where the copies of a new file go.
     pub placement: KindView,
-    /// Which cached copies make room.
+    /// Eviction: which cached copies are dropped to make space.
     pub eviction: KindView,
-    /// Whether data moves towards its readers.
+    /// Relocation: whether data moves towards its readers.
     pub relocation: KindView,
-    /// What could be chosen: the files of the folder and the built-in policies.
+    /// The policies that can be used: the files of the folder and the built-in policies.
     pub available: Vec<Available>,
     /// What is wrong with `policies.toml` or the folder as a whole.
     pub last_error: Option<String>,
-    /// Why the system does not tell of changes in the folder, and how often it is looked at instead; absent as long as
-    /// it tells.
+    /// Why the system does not report changes in the folder, and how often the folder is read instead; absent while
+    /// it does report them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watch: Option<String>,
-    /// The folder.
+    /// The path of the policies folder.
     pub folder: String,
 }
 
 /// The policies of one kind.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct KindView {
-    /// Who decides.
+    /// The policy that decides.
     pub active: ActiveView,
-    /// Who is asked and not obeyed.
+    /// The policy that is asked but not obeyed.
     pub shadow: Option<ShadowView>,
-    /// Who is being compiled, to decide or to be the shadow.
+    /// The policy that is being compiled, to become active or the shadow.
     pub pending: Option<String>,
-    /// Who decided before, the last first.
+    /// The policies that can be rolled back to, the next one first.
     pub previous: Vec<PreviousView>,
-    /// Why what runs is not what is wished, until the wish or the file changes.
+    /// Why what runs is not what `policies.toml` asks for, until the table or the policy's file changes.
     pub last_error: Option<String>,
-    /// What is wished, as a word: another one whenever this kind's table, or a file that it names, changes.
-    /// Whoever promotes or rolls back may say it, so that what has changed since is not changed once more.
+    /// A word that changes whenever this kind's table, or a file that it names, does. Pass it to promote or roll
+    /// back, and nothing is changed if somebody else has made a change since.
     #[schema(example = "5f0c6f8a2b9d4e11")]
     pub revision: String,
 }
@@ -48,13 +49,13 @@ pub struct KindView {
 /// The policy that decides.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ActiveView {
-    /// The name that it goes by.
+    /// Its name.
     pub name: String,
     /// The version of its code, in its author's words.
     pub version: String,
-    /// What it does, in its author's words.
+    /// What it does, as its author describes it.
     pub summary: String,
-    /// BLAKE3 of its file; empty for a native baseline.
+    /// BLAKE3 digest of its file; empty for a native baseline.
     pub digest: String,
     /// Where it comes from.
     #[schema(example = "built-in")]
@@ -71,12 +72,12 @@ pub struct ActiveView {
     pub decisions: u64,
     /// Faults since then, by kind.
     pub faults: BTreeMap<String, u64>,
-    /// What was wrong the last time, with the question; absent before the first fault.
+    /// The last fault, with its question; absent before the first fault.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_fault: Option<String>,
-    /// Fuel of a decision, lately.
+    /// Fuel of recent decisions.
     pub fuel: Spread,
-    /// Microseconds of a decision, lately.
+    /// Microseconds of recent decisions.
     pub latency_us: Spread,
 }
 
@@ -84,16 +85,16 @@ pub struct ActiveView {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Origin {
-    /// It came with the program.
+    /// Shipped with the program.
     BuiltIn,
-    /// It is a file in the folder.
+    /// A file in the policies folder.
     Folder,
-    /// It is the native stand-in.
+    /// The native baseline.
     Baseline,
 }
 
 impl Origin {
-    /// The word for it.
+    /// Its name in JSON.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -104,88 +105,89 @@ impl Origin {
     }
 }
 
-/// What is usual and what is not.
+/// Median and 99th percentile.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Spread {
-    /// Half are at most this.
+    /// The median.
     pub p50: f64,
-    /// All but one in a hundred are at most this.
+    /// The 99th percentile.
     pub p99: f64,
 }
 
-/// A policy that is asked and not obeyed.
+/// A policy that is asked but not obeyed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ShadowView {
-    /// The name that it goes by.
+    /// Its name.
     pub name: String,
     /// The version of its code, in its author's words.
     pub version: String,
-    /// What it does, in its author's words.
+    /// What it does, as its author describes it.
     pub summary: String,
-    /// BLAKE3 of its file.
+    /// BLAKE3 digest of its file.
     pub digest: String,
     /// Where it comes from.
     pub origin: Origin,
     /// `active` or `suspended`.
     pub state: String,
-    /// When it was put there, RFC 3339.
+    /// When it became the shadow, RFC 3339.
     pub loaded_at: String,
-    /// Questions that it answered.
+    /// Questions that it was asked.
     pub decisions: u64,
     /// Faults, by kind.
     pub faults: BTreeMap<String, u64>,
-    /// What was wrong the last time, with the question; absent before the first fault.
+    /// The last fault, with its question; absent before the first fault.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_fault: Option<String>,
-    /// Questions that it did not get because it was behind.
+    /// Questions dropped because it was behind.
     pub dropped: u64,
-    /// How its answers compare.
+    /// How its answers compare with those of the active policy.
     pub comparison: Comparison,
 }
 
-/// How a shadow's answers compare with those that were obeyed.
+/// How a shadow's answers compare with those of the active policy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum Comparison {
     /// Of a placement policy.
     Placement {
-        /// Share of the questions that both answered with the same nodes; null before the first.
+        /// Share of questions that both answered with the same nodes; null before the first.
         agreement: Option<f64>,
-        /// Bytes on the fullest node over the mean, of what the shadow placed.
+        /// Bytes on the fullest node divided by the mean, as the shadow would have placed them; null before the
+        /// first.
         balance: Option<f64>,
-        /// The same of what the active policy placed.
+        /// The same, as the active policy placed them.
         active_balance: Option<f64>,
     },
     /// Of an eviction policy.
     Eviction {
-        /// Share of the reads that a cache of the same size under the shadow would have had.
+        /// Share of reads that a cache of the same size under the shadow would have hit; null before the first.
         hit_ratio: Option<f64>,
-        /// The same of the real cache, over the same reads.
+        /// Share of the same reads that the real cache hit.
         active_hit_ratio: Option<f64>,
-        /// The share in bytes, under the shadow.
+        /// Share of bytes that the shadow's cache would have hit.
         byte_hit_ratio: Option<f64>,
-        /// The share in bytes of the real cache.
+        /// Share of bytes that the real cache hit.
         active_byte_hit_ratio: Option<f64>,
     },
     /// Of a relocation policy.
     Relocation {
-        /// Share of the questions that both answered alike; null before the first.
+        /// Share of questions that both answered alike; null before the first.
         agreement: Option<f64>,
-        /// Bytes that the shadow would have had copied or moved.
+        /// Bytes that the shadow wanted to copy or move.
         bytes: u64,
-        /// The same of the active policy.
+        /// Bytes that the active policy wanted to copy or move.
         active_bytes: u64,
     },
 }
 
-/// A policy that decided before.
+/// A policy that can be rolled back to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PreviousView {
-    /// The name that it went by.
+    /// Its name.
     pub name: String,
-    /// BLAKE3 of its file.
+    /// BLAKE3 digest of its file.
     pub digest: String,
-    /// Where it came from.
+    /// Where it comes from.
     pub origin: Origin,
     /// Its configuration.
     #[schema(value_type = Object)]
@@ -194,26 +196,26 @@ pub struct PreviousView {
     pub loaded_at: String,
 }
 
-/// A policy that could be chosen.
+/// A policy that can be used.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Available {
-    /// The name that it goes by.
+    /// Its name.
     pub name: String,
     /// Its kind; null when the file is not a policy.
     pub kind: Option<String>,
-    /// The version of its code.
+    /// The version of its code, in its author's words.
     pub version: String,
-    /// What it does.
+    /// What it does, as its author describes it.
     pub summary: String,
-    /// BLAKE3 of its file.
+    /// BLAKE3 digest of its file.
     pub digest: String,
     /// Where it comes from.
     pub origin: Origin,
-    /// Bytes of its file.
+    /// Size of its file in bytes.
     pub size: u64,
-    /// What may be other than meant, though it is not refused; absent if there is nothing.
+    /// What may be a mistake though it is not refused; absent if there is nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warning: Option<String>,
-    /// Why it would be refused.
+    /// Why it would be refused; null if it would not.
     pub error: Option<String>,
 }

@@ -1,6 +1,6 @@
-//! One setting: what it is called, what it means, how it is read and shown.
+//! `Setting`: name, meaning, parser and printer of one setting.
 //!
-//! A table of these is all that the sources (flags, environment, file) and the printout know of settings,
+//! The sources (flags, environment, file) and `--print-config` know settings only through a table of these,
 //! so a new setting is one new line in a table.
 
 use std::ops::RangeInclusive;
@@ -9,22 +9,22 @@ use super::value::Value;
 
 /// A setting of a `T`.
 pub struct Setting<T> {
-    /// `table.key` as in the file; the environment's name comes from it.
+    /// `table.key` as in the file; the name of the environment variable is derived from it.
     pub name: &'static str,
-    /// What it bounds or chooses, without a full stop.
+    /// What it bounds or chooses: lower case, without a full stop.
     pub meaning: &'static str,
-    /// Its value as text that reads back; `None` when it isn't set.
+    /// Prints its value such that `read` parses it again; `None` when it isn't set.
     pub show: fn(&T) -> Option<String>,
-    /// Takes a value, or says what would have been right.
+    /// Sets it from text. The error says which values are allowed.
     pub read: fn(&mut T, &str) -> Result<(), String>,
 }
 
-/// The environment variable of the setting with this name.
+/// The environment variable for the setting of this name.
 pub fn variable(name: &str) -> String {
     format!("DATAVERSE_{}", name.replace('.', "_").to_uppercase())
 }
 
-/// Reads a value and checks its range.
+/// Parses a value and checks its range.
 pub fn within<V: Value + PartialOrd>(text: &str, range: RangeInclusive<V>) -> Result<V, String> {
     let value = V::read(text)?;
     if range.contains(&value) {
@@ -37,7 +37,7 @@ pub fn within<V: Value + PartialOrd>(text: &str, range: RangeInclusive<V>) -> Re
     ))
 }
 
-/// The candidate that `name` was probably meant to be.
+/// The candidate that `name` is probably a misspelling of.
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let last = |name: &str| name.rsplit('.').next().map(str::to_owned);
     candidates
@@ -51,7 +51,7 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate)| candidate)
 }
 
-/// Letters to insert, remove or replace to make one text the other (Levenshtein).
+/// Letters to insert, remove or replace to turn one text into the other (Levenshtein distance).
 fn edits(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();

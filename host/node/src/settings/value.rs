@@ -1,19 +1,19 @@
-//! How the value of a setting is written: counts, durations (`3s`, `1h30m`), byte counts (`10GiB`).
+//! `Value`: how the value of a setting is written as text. Counts, booleans, durations (`3s`, `1h30m`) and byte
+//! counts (`10GiB`).
 //!
-//! What is shown reads back as the same value, so the output of `--print-config` can be copied into a
-//! file.
+//! Printed text parses to the same value, so the output of `--print-config` can be copied into a file.
 
 use std::time::Duration;
 
-/// Something that a setting can be.
+/// A type that a setting can have.
 pub trait Value: Sized {
-    /// Reads it; the error says what would have been right.
+    /// Parses it. The error says which form is expected.
     fn read(text: &str) -> Result<Self, String>;
 
-    /// The shortest exact way of writing it; `None` for what is not set.
+    /// Its shortest exact text; `None` if it is not set.
     fn show(&self) -> Option<String>;
 
-    /// As [`Value::show`], for sentences.
+    /// As [`Value::show`], for use in a sentence.
     fn shown(&self) -> String {
         self.show().unwrap_or_else(|| "unset".to_owned())
     }
@@ -67,7 +67,7 @@ impl Value for Option<u64> {
     }
 }
 
-/// Units of time in milliseconds, longest first; the first of each length is the one shown.
+/// Units of time in milliseconds, longest first; the first of each length is printed.
 const TIME_UNITS: [(&str, u64); 6] = [
     ("d", 24 * 60 * 60 * 1_000),
     ("h", 60 * 60 * 1_000),
@@ -100,7 +100,7 @@ fn duration(text: &str) -> Option<Duration> {
 }
 
 fn show_duration(duration: Duration) -> String {
-    // Every duration here was read from whole milliseconds, or is a constant that is.
+    // Every duration was parsed from whole milliseconds or is a constant of whole milliseconds.
     let mut rest_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     let mut text = String::new();
     for (unit, unit_ms) in TIME_UNITS {
@@ -116,7 +116,7 @@ fn show_duration(duration: Duration) -> String {
     }
 }
 
-/// Units of bytes, those that `show_byte_count` may choose first and longest first.
+/// Units of bytes: first those that `show_byte_count` may print, largest first.
 const BYTE_UNITS: [(&str, u64); 11] = [
     ("pib", 1 << 50),
     ("tib", 1 << 40),
@@ -131,8 +131,7 @@ const BYTE_UNITS: [(&str, u64); 11] = [
     ("b", 1),
 ];
 
-/// A number, with a fraction if its unit allows one, and a unit: `1.5GiB`. `10G` could mean either of two
-/// units and is not read.
+/// A number, with a fraction if its unit allows one, and a unit: `1.5GiB`. `10G` is ambiguous and refused.
 fn byte_count(text: &str) -> Option<u64> {
     let (number, unit) = split_number(text.trim());
     let unit = unit.trim_start().to_ascii_lowercase();

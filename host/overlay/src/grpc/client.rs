@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use dataverse_core::search::{Answer, Peer, Question};
+use dataverse_core::search::Peer;
 use futures_util::FutureExt;
 use futures_util::stream::{self, BoxStream, Stream, StreamExt};
 use tokio::time::timeout;
@@ -29,9 +29,8 @@ use crate::deadlines::Deadlines;
 use crate::limits;
 use crate::timings::Timings;
 use crate::transport::{
-    Announcement, CallError, CommitAnswer, CommitAsk, FetchAsk, Fetched, IntroduceAsk, LinkAnswer,
-    LinkAsk, Message, MoveAsk, PrepareAnswer, PrepareAsk, PrepareBroken, PullAsk, ReconcileAnswer,
-    ReconcileAsk, Transport,
+    Call, CallError, FetchAsk, Fetched, Message, PrepareAnswer, PrepareAsk, PrepareBroken, Reply,
+    Target, Transport,
 };
 
 type Client = OverlayClient<tonic::transport::Channel>;
@@ -60,7 +59,7 @@ impl GrpcTransport {
     }
 
     /// Sends one small message and receives one.
-    async fn call<A, B, F>(
+    async fn unary<A, B, F>(
         &self,
         address: &str,
         deadline: Duration,
@@ -81,36 +80,29 @@ impl GrpcTransport {
 
 #[async_trait]
 impl Transport for GrpcTransport {
-    async fn link(
-        &self,
-        address: &str,
-        ask: Message<LinkAsk>,
-    ) -> Result<Message<LinkAnswer>, CallError> {
-        let ask = proto::LinkRequest::from(ask);
-        let call = |mut client: Client| async move { client.link(ask).await };
-        self.call(address, self.deadlines.call, call).await
-    }
-
-    async fn introduce(
-        &self,
-        address: &str,
-        ask: Message<IntroduceAsk>,
-    ) -> Result<Message<()>, CallError> {
-        let ask = proto::IntroduceRequest::from(ask);
-        let call = |mut client: Client| async move { client.introduce(ask).await };
-        self.call(address, self.deadlines.introduce, call).await
-    }
-
-    async fn unlink(&self, to: &Peer, ask: Message<()>) -> Result<Message<()>, CallError> {
-        let ask = proto::UnlinkRequest::from(ask);
-        let call = |mut client: Client| async move { client.unlink(ask).await };
-        self.call(&to.address, self.deadlines.call, call).await
-    }
-
-    async fn probe(&self, to: &Peer, ask: Message<Question>) -> Result<Message<Answer>, CallError> {
-        let ask = proto::ProbeRequest::from(ask);
-        let call = |mut client: Client| async move { client.probe(ask).await };
-        self.call(&to.address, self.deadlines.probe, call).await
+    async fn call(&self, to: Target<'_>, call: Message<Call>) -> Result<Message<Reply>, CallError> {
+        let (address, deadline) = (to.address(), self.deadlines.of(call.body.kind()));
+        let Message { sender, body } = call;
+        macro_rules! send {
+            ($ask:ident, $request:ident, $method:ident, $reply:ident) => {{
+                let request = proto::$request::from(Message { sender, body: $ask });
+                let call = |mut client: Client| async move { client.$method(request).await };
+                let reply = self.unary(address, deadline, call).await?;
+                Ok(reply.map(Reply::$reply))
+            }};
+        }
+        match body {
+            Call::Link(ask) => send!(ask, LinkRequest, link, Link),
+            Call::Introduce(ask) => send!(ask, IntroduceRequest, introduce, Introduce),
+            Call::Unlink(ask) => send!(ask, UnlinkRequest, unlink, Unlink),
+            Call::Probe(ask) => send!(ask, ProbeRequest, probe, Probe),
+            Call::Commit(ask) => send!(ask, CommitRequest, commit, Commit),
+            Call::Pull(ask) => send!(ask, PullRequest, pull, Pull),
+            Call::Move(ask) => send!(ask, MoveRequest, r#move, Move),
+            Call::Reconcile(ask) => send!(ask, ReconcileRequest, reconcile, Reconcile),
+            Call::Announce(ask) => send!(ask, AnnounceRequest, announce, Announce),
+            Call::Gossip(ask) => send!(ask, GossipRequest, gossip, Gossip),
+        }
     }
 
     async fn fetch(
@@ -175,58 +167,6 @@ impl Transport for GrpcTransport {
         }
         let reply = reply.into_inner().try_into();
         reply.map_err(|wrong| protocol(address, wrong))
-    }
-
-    async fn commit(
-        &self,
-        to: &Peer,
-        ask: Message<CommitAsk>,
-    ) -> Result<Message<CommitAnswer>, CallError> {
-        let ask = proto::CommitRequest::from(ask);
-        let call = |mut client: Client| async move { client.commit(ask).await };
-        self.call(&to.address, self.deadlines.call, call).await
-    }
-
-    async fn pull(&self, to: &Peer, ask: Message<PullAsk>) -> Result<Message<()>, CallError> {
-        let ask = proto::PullRequest::from(ask);
-        let call = |mut client: Client| async move { client.pull(ask).await };
-        self.call(&to.address, self.deadlines.call, call).await
-    }
-
-    async fn move_replica(
-        &self,
-        to: &Peer,
-        ask: Message<MoveAsk>,
-    ) -> Result<Message<()>, CallError> {
-        let ask = proto::MoveRequest::from(ask);
-        let call = |mut client: Client| async move { client.r#move(ask).await };
-        self.call(&to.address, self.deadlines.call, call).await
-    }
-
-    async fn announce(
-        &self,
-        to: &Peer,
-        ask: Message<Announcement>,
-    ) -> Result<Message<()>, CallError> {
-        let ask = proto::AnnounceRequest::from(ask);
-        let call = |mut client: Client| async move { client.announce(ask).await };
-        self.call(&to.address, self.deadlines.call, call).await
-    }
-
-    async fn reconcile(
-        &self,
-        to: &Peer,
-        ask: Message<ReconcileAsk>,
-    ) -> Result<Message<ReconcileAnswer>, CallError> {
-        let ask = proto::ReconcileRequest::from(ask);
-        let call = |mut client: Client| async move { client.reconcile(ask).await };
-        self.call(&to.address, self.deadlines.call, call).await
-    }
-
-    async fn gossip(&self, address: &str, ask: Message<Bytes>) -> Result<Message<()>, CallError> {
-        let ask = proto::GossipRequest::from(ask);
-        let call = |mut client: Client| async move { client.gossip(ask).await };
-        self.call(address, self.deadlines.probe, call).await
     }
 }
 

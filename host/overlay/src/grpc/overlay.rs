@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use dataverse_core::search::Question;
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use tokio::time::timeout;
 use tonic::{Code, Request, Response, Status, Streaming};
@@ -20,7 +21,10 @@ use super::status::{gave_up, protocol, source_failed};
 use super::streams::{Chunks, exactly, in_pieces, pieces, unstalled};
 use crate::deadlines::Deadlines;
 use crate::timings::Timings;
-use crate::transport::{CallError, FetchAsk, Fetched, Message, Refusal, Serve};
+use crate::transport::{
+    Announcement, Ask, CallError, CommitAsk, FetchAsk, Fetched, GossipPacket, IntroduceAsk,
+    LinkAsk, Message, MoveAsk, PullAsk, ReconcileAsk, Refusal, Serve, ServeExt, UnlinkAsk,
+};
 
 /// Answers other nodes.
 pub(super) struct OverlayService {
@@ -35,6 +39,16 @@ impl OverlayService {
             deadlines: Deadlines::new(timings),
         }
     }
+
+    async fn unary<A, Q, R>(&self, request: Request<Q>) -> Result<Response<R>, Status>
+    where
+        A: Ask,
+        Message<A>: TryFrom<Q, Error = Malformed>,
+        R: From<Message<A::Answer>>,
+    {
+        let ask = Message::<A>::try_from(request.into_inner())?;
+        Ok(Response::new(self.overlay.answer(ask).await?.into()))
+    }
 }
 
 #[async_trait]
@@ -45,32 +59,28 @@ impl Overlay for OverlayService {
         &self,
         request: Request<proto::LinkRequest>,
     ) -> Result<Response<proto::LinkReply>, Status> {
-        let ask = request.into_inner().try_into()?;
-        Ok(Response::new(self.overlay.link(ask).await?.into()))
+        self.unary::<LinkAsk, _, _>(request).await
     }
 
     async fn introduce(
         &self,
         request: Request<proto::IntroduceRequest>,
     ) -> Result<Response<proto::Ack>, Status> {
-        let ask = request.into_inner().try_into()?;
-        Ok(Response::new(self.overlay.introduce(ask).await?.into()))
+        self.unary::<IntroduceAsk, _, _>(request).await
     }
 
     async fn unlink(
         &self,
         request: Request<proto::UnlinkRequest>,
     ) -> Result<Response<proto::Ack>, Status> {
-        let ask = request.into_inner().try_into()?;
-        Ok(Response::new(self.overlay.unlink(ask).await?.into()))
+        self.unary::<UnlinkAsk, _, _>(request).await
     }
 
     async fn probe(
         &self,
         request: Request<proto::ProbeRequest>,
     ) -> Result<Response<proto::ProbeReply>, Status> {
-        let ask = request.into_inner().try_into()?;
-        Ok(Response::new(self.overlay.probe(ask).await?.into()))
+        self.unary::<Question, _, _>(request).await
     }
 
     async fn fetch(
@@ -109,48 +119,42 @@ impl Overlay for OverlayService {
         &self,
         request: Request<proto::CommitRequest>,
     ) -> Result<Response<proto::CommitReply>, Status> {
-        let ask = request.into_inner().try_into()?;
-        Ok(Response::new(self.overlay.commit(ask).await?.into()))
+        self.unary::<CommitAsk, _, _>(request).await
     }
 
     async fn pull(
         &self,
         request: Request<proto::PullRequest>,
     ) -> Result<Response<proto::Ack>, Status> {
-        let ask = request.into_inner().try_into()?;
-        Ok(Response::new(self.overlay.pull(ask).await?.into()))
+        self.unary::<PullAsk, _, _>(request).await
     }
 
     async fn r#move(
         &self,
         request: Request<proto::MoveRequest>,
     ) -> Result<Response<proto::Ack>, Status> {
-        let ask = request.into_inner().try_into()?;
-        Ok(Response::new(self.overlay.move_replica(ask).await?.into()))
+        self.unary::<MoveAsk, _, _>(request).await
     }
 
     async fn announce(
         &self,
         request: Request<proto::AnnounceRequest>,
     ) -> Result<Response<proto::Ack>, Status> {
-        let ask = request.into_inner().try_into()?;
-        Ok(Response::new(self.overlay.announce(ask).await?.into()))
+        self.unary::<Announcement, _, _>(request).await
     }
 
     async fn reconcile(
         &self,
         request: Request<proto::ReconcileRequest>,
     ) -> Result<Response<proto::ReconcileReply>, Status> {
-        let ask = request.into_inner().try_into()?;
-        Ok(Response::new(self.overlay.reconcile(ask).await?.into()))
+        self.unary::<ReconcileAsk, _, _>(request).await
     }
 
     async fn gossip(
         &self,
         request: Request<proto::GossipRequest>,
     ) -> Result<Response<proto::Ack>, Status> {
-        let ask = request.into_inner().try_into()?;
-        Ok(Response::new(self.overlay.gossip(ask).await?.into()))
+        self.unary::<GossipPacket, _, _>(request).await
     }
 }
 

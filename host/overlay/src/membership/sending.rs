@@ -10,7 +10,7 @@ use tracing::trace;
 
 use crate::counters::Counters;
 use crate::limits::GOSSIP_SENDS_MAX;
-use crate::transport::{Message, Sender, Transport};
+use crate::transport::{GossipPacket, Message, Sender, Transport, TransportExt};
 
 /// What packets are sent with.
 pub(super) struct Wire {
@@ -51,11 +51,11 @@ impl Sending {
         let transport = Arc::clone(&self.wire.transport);
         let message = Message {
             sender: (self.wire.sender)(),
-            body: packet,
+            body: GossipPacket(packet),
         };
         let deadline = self.deadline;
         self.under_way.spawn(async move {
-            match time::timeout(deadline, transport.gossip(&address, message)).await {
+            match time::timeout(deadline, transport.ask(&address, message)).await {
                 Ok(Ok(_)) => {}
                 Ok(Err(error)) => trace!(%error, "a membership packet was not delivered"),
                 Err(_) => trace!(%address, "a membership packet took too long"),

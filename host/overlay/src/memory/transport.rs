@@ -6,18 +6,17 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use dataverse_core::search::{Answer, Peer, Question};
+use dataverse_core::search::Peer;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use tokio::time::{sleep, timeout};
 
-use super::{Call, Fate, Lost, SharedNetwork, State, pair};
+use super::{Fate, Lost, SharedNetwork, State, pair};
 use crate::grpc::convert::fetched_bytes;
 use crate::grpc::status::{gave_up, late, protocol};
 use crate::grpc::streams::{Chunks, exactly, in_pieces, paced, unstalled};
 use crate::transport::{
-    Announcement, CallError, CommitAnswer, CommitAsk, FetchAsk, Fetched, IntroduceAsk, LinkAnswer,
-    LinkAsk, Message, MoveAsk, PrepareAnswer, PrepareAsk, PrepareBroken, PullAsk, ReconcileAnswer,
-    ReconcileAsk, Refusal, Serve, Transport,
+    Call, CallError, CallKind, FetchAsk, Fetched, Message, PrepareAnswer, PrepareAsk,
+    PrepareBroken, Refusal, Reply, Serve, Target, Transport,
 };
 
 /// The calls of one node over a [`MemoryNetwork`](super::MemoryNetwork), until the node is stopped.
@@ -38,7 +37,7 @@ impl MemoryTransport {
         }
     }
 
-    fn route(&self, to: &str, call: Call) -> Result<(Arc<dyn Serve>, Wire), CallError> {
+    fn route(&self, to: &str, call: CallKind) -> Result<(Arc<dyn Serve>, Wire), CallError> {
         let listening = self.world.state().route(&self.here, self.lifetime, to)?;
         let wire = Wire {
             world: Arc::clone(&self.world),
@@ -49,26 +48,6 @@ impl MemoryTransport {
             fate: self.world.fate(&self.here, to, call),
         };
         Ok((listening.node, wire))
-    }
-
-    async fn call<Q, A, F>(
-        &self,
-        (to, call): (&str, Call),
-        deadline: Duration,
-        ask: Message<Q>,
-        serve: impl Fn(Arc<dyn Serve>, Message<Q>) -> F,
-    ) -> Result<A, CallError>
-    where
-        Q: Clone,
-        A: Send + 'static,
-        F: Future<Output = Result<A, Refusal>> + Send + 'static,
-    {
-        let (node, wire) = self.route(to, call)?;
-        if let Some(after) = wire.fate.again_after {
-            wire.repeat(after, serve(Arc::clone(&node), ask.clone()));
-        }
-        let called = timeout(deadline, wire.carry(serve(node, ask))).await;
-        called.unwrap_or_else(|_| Err(late(to)))
     }
 }
 
@@ -225,37 +204,16 @@ impl Wire {
 
 #[async_trait]
 impl Transport for MemoryTransport {
-    async fn link(
-        &self,
-        address: &str,
-        ask: Message<LinkAsk>,
-    ) -> Result<Message<LinkAnswer>, CallError> {
-        let serve = |node: Arc<dyn Serve>, ask| async move { node.link(ask).await };
-        let to = (address, Call::Link);
-        self.call(to, self.world.deadlines.call, ask, serve).await
-    }
-
-    async fn introduce(
-        &self,
-        address: &str,
-        ask: Message<IntroduceAsk>,
-    ) -> Result<Message<()>, CallError> {
-        let serve = |node: Arc<dyn Serve>, ask| async move { node.introduce(ask).await };
-        let to = (address, Call::Introduce);
-        self.call(to, self.world.deadlines.introduce, ask, serve)
-            .await
-    }
-
-    async fn unlink(&self, to: &Peer, ask: Message<()>) -> Result<Message<()>, CallError> {
-        let serve = |node: Arc<dyn Serve>, ask| async move { node.unlink(ask).await };
-        let to = (&*to.address, Call::Unlink);
-        self.call(to, self.world.deadlines.call, ask, serve).await
-    }
-
-    async fn probe(&self, to: &Peer, ask: Message<Question>) -> Result<Message<Answer>, CallError> {
-        let serve = |node: Arc<dyn Serve>, ask| async move { node.probe(ask).await };
-        let to = (&*to.address, Call::Probe);
-        self.call(to, self.world.deadlines.probe, ask, serve).await
+    async fn call(&self, to: Target<'_>, call: Message<Call>) -> Result<Message<Reply>, CallError> {
+        let (to, kind) = (to.address(), call.body.kind());
+        let (node, wire) = self.route(to, kind)?;
+        if let Some(after) = wire.fate.again_after {
+            let (node, call) = (Arc::clone(&node), call.clone());
+            wire.repeat(after, async move { node.call(call).await });
+        }
+        let answer = wire.carry(async move { node.call(call).await });
+        let answer = timeout(self.world.deadlines.of(kind), answer).await;
+        answer.unwrap_or_else(|_| Err(late(to)))
     }
 
     async fn fetch(
@@ -265,7 +223,7 @@ impl Transport for MemoryTransport {
     ) -> Result<Message<Fetched>, CallError> {
         let (offset, length) = (ask.body.offset, ask.body.length);
         let deadlines = self.world.deadlines;
-        let (node, wire) = self.route(&to.address, Call::Fetch)?;
+        let (node, wire) = self.route(&to.address, CallKind::Fetch)?;
         let answer = async move { node.fetch(ask).await };
         let answer = timeout(deadlines.call, wire.carry(answer)).await;
         let Message { sender, body } = answer.unwrap_or_else(|_| Err(late(&to.address)))?;
@@ -290,7 +248,7 @@ impl Transport for MemoryTransport {
         chunks: BoxStream<'static, Result<Bytes, PrepareBroken>>,
     ) -> Result<Message<PrepareAnswer>, CallError> {
         let deadlines = self.world.deadlines;
-        let (node, wire) = self.route(&to.address, Call::Prepare)?;
+        let (node, wire) = self.route(&to.address, CallKind::Prepare)?;
         let content_wire = wire.clone();
         let (chunks, mut pace) = paced(in_pieces(chunks));
         let whole = whole(chunks, ask.body.size, self.here.clone());
@@ -310,58 +268,6 @@ impl Transport for MemoryTransport {
             ));
         }
         Ok(answer)
-    }
-
-    async fn commit(
-        &self,
-        to: &Peer,
-        ask: Message<CommitAsk>,
-    ) -> Result<Message<CommitAnswer>, CallError> {
-        let serve = |node: Arc<dyn Serve>, ask| async move { node.commit(ask).await };
-        let to = (&*to.address, Call::Commit);
-        self.call(to, self.world.deadlines.call, ask, serve).await
-    }
-
-    async fn pull(&self, to: &Peer, ask: Message<PullAsk>) -> Result<Message<()>, CallError> {
-        let serve = |node: Arc<dyn Serve>, ask| async move { node.pull(ask).await };
-        let to = (&*to.address, Call::Pull);
-        self.call(to, self.world.deadlines.call, ask, serve).await
-    }
-
-    async fn move_replica(
-        &self,
-        to: &Peer,
-        ask: Message<MoveAsk>,
-    ) -> Result<Message<()>, CallError> {
-        let serve = |node: Arc<dyn Serve>, ask| async move { node.move_replica(ask).await };
-        let to = (&*to.address, Call::Move);
-        self.call(to, self.world.deadlines.call, ask, serve).await
-    }
-
-    async fn announce(
-        &self,
-        to: &Peer,
-        ask: Message<Announcement>,
-    ) -> Result<Message<()>, CallError> {
-        let serve = |node: Arc<dyn Serve>, ask| async move { node.announce(ask).await };
-        let to = (&*to.address, Call::Announce);
-        self.call(to, self.world.deadlines.call, ask, serve).await
-    }
-
-    async fn reconcile(
-        &self,
-        to: &Peer,
-        ask: Message<ReconcileAsk>,
-    ) -> Result<Message<ReconcileAnswer>, CallError> {
-        let serve = |node: Arc<dyn Serve>, ask| async move { node.reconcile(ask).await };
-        let to = (&*to.address, Call::Reconcile);
-        self.call(to, self.world.deadlines.call, ask, serve).await
-    }
-
-    async fn gossip(&self, address: &str, ask: Message<Bytes>) -> Result<Message<()>, CallError> {
-        let serve = |node: Arc<dyn Serve>, ask| async move { node.gossip(ask).await };
-        let to = (address, Call::Gossip);
-        self.call(to, self.world.deadlines.probe, ask, serve).await
     }
 }
 

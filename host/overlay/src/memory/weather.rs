@@ -2,34 +2,7 @@
 
 use std::time::Duration;
 
-/// A call between two nodes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Call {
-    /// See [`Transport::link`](crate::transport::Transport::link), and so on.
-    Link,
-    /// See there.
-    Introduce,
-    /// See there.
-    Unlink,
-    /// See there.
-    Probe,
-    /// See there.
-    Fetch,
-    /// See there.
-    Prepare,
-    /// See there.
-    Commit,
-    /// See there.
-    Pull,
-    /// See there.
-    Move,
-    /// See there.
-    Reconcile,
-    /// See there.
-    Announce,
-    /// See there.
-    Gossip,
-}
+use crate::transport::CallKind;
 
 /// The part of a call that is lost. The caller then waits until its deadline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,5 +35,5 @@ pub struct Fate {
 /// Decides what happens to every call. Asked once per call, when it is made.
 pub trait Weather: Send + Sync + 'static {
     /// The fate of a call from one address to another.
-    fn fate(&self, from: &str, to: &str, call: Call) -> Fate;
+    fn fate(&self, from: &str, to: &str, call: CallKind) -> Fate;
 }

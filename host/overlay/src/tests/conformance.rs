@@ -16,9 +16,9 @@ use futures_util::stream::{self, BoxStream, StreamExt};
 use super::fake::{answer, heard_of, key, reconciled, record, version};
 use super::{Bench, from_a, impatient, patient, until};
 use crate::transport::{
-    Announcement, CallError, CommitAnswer, CommitAsk, FetchAsk, Fetched, IntroduceAsk, LinkAnswer,
-    LinkAsk, Message, MoveAsk, PrepareAnswer, PrepareAsk, PrepareBroken, PullAsk, ReconcileAsk,
-    Refusal,
+    Announcement, Ask, CallError, CommitAnswer, CommitAsk, FetchAsk, Fetched, GossipPacket,
+    IntroduceAsk, LinkAnswer, LinkAsk, Message, MoveAsk, PrepareAnswer, PrepareAsk, PrepareBroken,
+    PullAsk, ReconcileAsk, Refusal, TransportExt, UnlinkAsk,
 };
 
 /// Runs each of these on every implementation.
@@ -71,8 +71,9 @@ fn exact(text: &str) -> Question {
     }
 }
 
-fn heard<T: std::fmt::Debug>(bench: &Bench, sent: &Message<T>) {
-    assert_eq!(bench.node.heard(), [format!("{sent:?}")]);
+fn heard<A: Ask + Clone>(bench: &Bench, sent: &Message<A>) {
+    let call = sent.clone().map(A::into_call);
+    assert_eq!(bench.node.heard(), [format!("{call:?}")]);
 }
 
 async fn small_calls_arrive_as_they_were_sent(bench: Bench) {
@@ -88,7 +89,7 @@ async fn small_calls_arrive_as_they_were_sent(bench: Bench) {
             ..LinkAsk::to_prove(Nonce::from([7; 32]))
         });
         let reply = transport
-            .link(&to.address, ask.clone())
+            .ask(&to.address, ask.clone())
             .await
             .expect("it answers");
         heard(&bench, &ask);
@@ -99,16 +100,16 @@ async fn small_calls_arrive_as_they_were_sent(bench: Bench) {
         other: "c.example:1".to_owned(),
     });
     transport
-        .introduce(&to.address, ask.clone())
+        .ask(&to.address, ask.clone())
         .await
         .expect("it answers");
     heard(&bench, &ask);
-    let ask = from_a(());
-    transport.unlink(to, ask.clone()).await.expect("it answers");
+    let ask = from_a(UnlinkAsk);
+    transport.ask(to, ask.clone()).await.expect("it answers");
     heard(&bench, &ask);
-    let ask = from_a(Bytes::from_static(b"\0\xffpacket"));
+    let ask = from_a(GossipPacket(Bytes::from_static(b"\0\xffpacket")));
     transport
-        .gossip(&to.address, ask.clone())
+        .ask(&to.address, ask.clone())
         .await
         .expect("it answers");
     heard(&bench, &ask);
@@ -116,24 +117,21 @@ async fn small_calls_arrive_as_they_were_sent(bench: Bench) {
         record: record("ada/x", 5),
         hops_left: 31,
     });
-    transport
-        .announce(to, ask.clone())
-        .await
-        .expect("it answers");
+    transport.ask(to, ask.clone()).await.expect("it answers");
     heard(&bench, &ask);
     let ask = from_a(PullAsk {
         record: record("ada/x", 5),
         from: bench.dead.clone(),
         hops: 2,
     });
-    transport.pull(to, ask.clone()).await.expect("it answers");
+    transport.ask(to, ask.clone()).await.expect("it answers");
     heard(&bench, &ask);
     let ask = from_a(MoveAsk {
         key: record("ada/x", 5).key.clone(),
         relieves: true,
         to: bench.dead.clone(),
     });
-    let answer = transport.move_replica(to, ask.clone()).await;
+    let answer = transport.ask(to, ask.clone()).await;
     answer.expect("it answers");
     heard(&bench, &ask);
 }
@@ -154,7 +152,7 @@ async fn commits_arrive_as_they_were_sent(bench: Bench) {
         (abandon, CommitAnswer::Done),
     ] {
         let ask = from_a(body);
-        let reply = bench.transport.commit(&bench.to, ask.clone()).await;
+        let reply = bench.transport.ask(&bench.to, ask.clone()).await;
         assert_eq!(reply.expect("it answers").body, expected);
         heard(&bench, &ask);
     }
@@ -164,7 +162,7 @@ async fn a_probe_brings_its_answer(bench: Bench) {
     let ask = from_a(exact("ada/x"));
     let reply = bench
         .transport
-        .probe(&bench.to, ask.clone())
+        .ask(&bench.to, ask.clone())
         .await
         .expect("it answers");
     heard(&bench, &ask);
@@ -173,7 +171,7 @@ async fn a_probe_brings_its_answer(bench: Bench) {
     let ask = from_a(Question::Pattern { pattern, limit: 10 });
     let reply = bench
         .transport
-        .probe(&bench.to, ask.clone())
+        .ask(&bench.to, ask.clone())
         .await
         .expect("it answers");
     heard(&bench, &ask);
@@ -216,7 +214,7 @@ async fn a_comparison_brings_its_answer(bench: Bench) {
         },
     ] {
         let ask = from_a(body);
-        let reply = bench.transport.reconcile(&bench.to, ask.clone()).await;
+        let reply = bench.transport.ask(&bench.to, ask.clone()).await;
         assert_eq!(reply.expect("it answers").body, reconciled(&ask.body));
         heard(&bench, &ask);
     }
@@ -224,7 +222,7 @@ async fn a_comparison_brings_its_answer(bench: Bench) {
 
 async fn every_kind_of_refusal_survives(bench: Bench) {
     let refused = async |text: &str| {
-        let error = bench.transport.probe(&bench.to, from_a(exact(text))).await;
+        let error = bench.transport.ask(&bench.to, from_a(exact(text))).await;
         error.map(|_| ()).expect_err("it refuses")
     };
     let text = |key: &str| format!("no: {key} (ähm)");
@@ -333,10 +331,7 @@ async fn a_slow_reader_slows_the_sender(bench: Bench) {
         taken += chunk.len() as u64;
         // Enough time for a sender that doesn't wait to send everything.
         for _ in 0..30 {
-            let probe = bench
-                .transport
-                .probe(&bench.to, from_a(exact("ada/x")))
-                .await;
+            let probe = bench.transport.ask(&bench.to, from_a(exact("ada/x"))).await;
             probe.expect("calls work next to a slow stream");
         }
         let produced = bench.node.produced.load(Ordering::SeqCst);
@@ -366,7 +361,7 @@ async fn a_dropped_fetch_stops_the_sender(bench: Bench) {
 }
 
 async fn a_dropped_call_stops_the_work_behind_it(bench: Bench) {
-    let call = bench.transport.probe(&bench.to, from_a(exact("silent/x")));
+    let call = bench.transport.ask(&bench.to, from_a(exact("silent/x")));
     let heard = until("the node has heard it", || !bench.node.heard().is_empty());
     tokio::select! {
         _ = call => panic!("the node says nothing"),
@@ -488,7 +483,7 @@ async fn nobody_at_an_address_is_unreachable(bench: Bench) {
         assert_eq!(reason, "connection refused");
     };
     let dead = &bench.dead;
-    let probe = bench.transport.probe(dead, from_a(exact("ada/x"))).await;
+    let probe = bench.transport.ask(dead, from_a(exact("ada/x"))).await;
     check(probe.expect_err("nobody listens there"));
     let ask = PrepareAsk {
         preparation: 5,
@@ -516,7 +511,7 @@ async fn silence_ends_at_the_deadline(bench: Bench) {
     };
     let probe = bench
         .transport
-        .probe(&bench.to, from_a(exact("silent/x")))
+        .ask(&bench.to, from_a(exact("silent/x")))
         .await;
     assert_eq!(probe.map(|_| ()), Err(late.clone()));
     let fetch = fetch(&bench, "silent/5", 0, 5).await;

@@ -22,9 +22,8 @@ use parking_lot::Mutex;
 
 use crate::grpc::convert::{fetched_bytes, group_tree_bytes};
 use crate::transport::{
-    Announcement, CallError, CommitAnswer, CommitAsk, FetchAsk, Fetched, IntroduceAsk, LinkAnswer,
-    LinkAsk, Message, MoveAsk, PrepareAnswer, PrepareAsk, PullAsk, ReconcileAnswer, ReconcileAsk,
-    Refusal, Sender, Serve,
+    Call, CallError, CommitAnswer, CommitAsk, FetchAsk, Fetched, LinkAnswer, Message,
+    PrepareAnswer, PrepareAsk, ReconcileAnswer, ReconcileAsk, Refusal, Reply, Sender, Serve,
 };
 
 /// See the module.
@@ -166,31 +165,28 @@ impl Fake {
 
 #[async_trait]
 impl Serve for Fake {
-    async fn link(&self, ask: Message<LinkAsk>) -> Result<Message<LinkAnswer>, Refusal> {
-        self.hear(&ask);
-        self.say(match ask.body.explicit {
-            true => LinkAnswer::Linked,
-            false => LinkAnswer::Cut,
+    async fn call(&self, call: Message<Call>) -> Result<Message<Reply>, Refusal> {
+        self.hear(&call);
+        self.say(match call.body {
+            Call::Link(ask) if ask.explicit => Reply::Link(LinkAnswer::Linked),
+            Call::Link(_) => Reply::Link(LinkAnswer::Cut),
+            Call::Introduce(_) => Reply::Introduce(()),
+            Call::Unlink(_) => Reply::Unlink(()),
+            Call::Probe(Question::Exact { key, .. }) => {
+                self.think(&key).await?;
+                Reply::Probe(answer(&key, &self.here))
+            }
+            Call::Probe(Question::Pattern { .. }) => Reply::Probe(Answer::default()),
+            Call::Commit(CommitAsk::Commit { record: sent, .. }) if sent.key.user() == "older" => {
+                Reply::Commit(CommitAnswer::Superseded(record("older/x", 77)))
+            }
+            Call::Commit(_) => Reply::Commit(CommitAnswer::Done),
+            Call::Pull(_) => Reply::Pull(()),
+            Call::Move(_) => Reply::Move(()),
+            Call::Reconcile(ask) => Reply::Reconcile(reconciled(&ask)),
+            Call::Announce(_) => Reply::Announce(()),
+            Call::Gossip(_) => Reply::Gossip(()),
         })
-    }
-
-    async fn introduce(&self, ask: Message<IntroduceAsk>) -> Result<Message<()>, Refusal> {
-        self.hear(&ask);
-        self.say(())
-    }
-
-    async fn unlink(&self, ask: Message<()>) -> Result<Message<()>, Refusal> {
-        self.hear(&ask);
-        self.say(())
-    }
-
-    async fn probe(&self, ask: Message<Question>) -> Result<Message<Answer>, Refusal> {
-        self.hear(&ask);
-        let Question::Exact { key, .. } = ask.body else {
-            return self.say(Answer::default());
-        };
-        self.think(&key).await?;
-        self.say(answer(&key, &self.here))
     }
 
     async fn fetch(&self, ask: Message<FetchAsk>) -> Result<Message<Fetched>, Refusal> {
@@ -240,44 +236,6 @@ impl Serve for Fake {
             size,
             known,
         })
-    }
-
-    async fn commit(&self, ask: Message<CommitAsk>) -> Result<Message<CommitAnswer>, Refusal> {
-        self.hear(&ask);
-        self.say(match ask.body {
-            CommitAsk::Commit { record: sent, .. } if sent.key.user() == "older" => {
-                CommitAnswer::Superseded(record("older/x", 77))
-            }
-            _ => CommitAnswer::Done,
-        })
-    }
-
-    async fn pull(&self, ask: Message<PullAsk>) -> Result<Message<()>, Refusal> {
-        self.hear(&ask);
-        self.say(())
-    }
-
-    async fn move_replica(&self, ask: Message<MoveAsk>) -> Result<Message<()>, Refusal> {
-        self.hear(&ask);
-        self.say(())
-    }
-
-    async fn announce(&self, ask: Message<Announcement>) -> Result<Message<()>, Refusal> {
-        self.hear(&ask);
-        self.say(())
-    }
-
-    async fn reconcile(
-        &self,
-        ask: Message<ReconcileAsk>,
-    ) -> Result<Message<ReconcileAnswer>, Refusal> {
-        self.hear(&ask);
-        self.say(reconciled(&ask.body))
-    }
-
-    async fn gossip(&self, ask: Message<Bytes>) -> Result<Message<()>, Refusal> {
-        self.hear(&ask);
-        self.say(())
     }
 }
 

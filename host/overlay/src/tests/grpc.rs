@@ -28,7 +28,7 @@ use crate::grpc::GrpcTransport;
 use crate::grpc::proto::overlay_client::OverlayClient;
 use crate::grpc::{Services, connections, proto};
 use crate::limits;
-use crate::transport::{CallError, FetchAsk, Transport};
+use crate::transport::{CallError, FetchAsk, TransportExt};
 
 async fn channel(to: &Peer) -> Channel {
     let endpoint = Channel::from_shared(format!("http://{}", to.address));
@@ -43,7 +43,7 @@ async fn probe(bench: &Bench) -> Result<(), CallError> {
     };
     bench
         .transport
-        .probe(&bench.to, from_a(question))
+        .ask(&bench.to, from_a(question))
         .await
         .map(|_| ())
 }
@@ -108,7 +108,7 @@ async fn connections_without_a_call_shut_no_node_out() {
         key: key("ada/x"),
         floor: None,
     };
-    let answer = transport.probe(&to, from_a(question));
+    let answer = transport.ask(&to, from_a(question));
     let answer = timeout(PATIENCE, answer)
         .await
         .expect("there is a free slot");
@@ -289,7 +289,7 @@ async fn a_peer_that_accepts_and_says_nothing_is_late() {
         key: key("ada/x"),
         floor: None,
     };
-    let reply = transport.probe(&to, from_a(question)).await.map(|_| ());
+    let reply = transport.ask(&to, from_a(question)).await.map(|_| ());
     assert_eq!(
         reply,
         Err(CallError::Deadline {
@@ -305,7 +305,7 @@ async fn error_of(address: &str) -> String {
         key: key("ada/x"),
         floor: None,
     };
-    let reply = transport.probe(&peer(address), from_a(question)).await;
+    let reply = transport.ask(&peer(address), from_a(question)).await;
     let error = reply.map(|_| ()).expect_err("there is no node");
     assert!(matches!(error, CallError::Unreachable { .. }), "{error:?}");
     error.to_string()
@@ -361,7 +361,7 @@ async fn error_of_stranger<R: IntoResponse + Clone + Send + Sync + 'static>(answ
         key: key("ada/x"),
         floor: None,
     };
-    let reply = transport.probe(&to, from_a(question)).await.map(|_| ());
+    let reply = transport.ask(&to, from_a(question)).await.map(|_| ());
     assert!(
         matches!(reply, Err(CallError::Protocol { .. })),
         "{reply:?}"

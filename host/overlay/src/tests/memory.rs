@@ -9,9 +9,9 @@ use tokio::time::Instant;
 
 use super::fake::{Fake, key, version};
 use super::{from_a, peer};
-use crate::memory::{Call, Fate, Lost, MemoryNetwork, MemoryTransport, Weather};
+use crate::memory::{Fate, Lost, MemoryNetwork, MemoryTransport, Weather};
 use crate::timings::Timings;
-use crate::transport::{CallError, FetchAsk, Serve, Transport};
+use crate::transport::{CallError, CallKind, FetchAsk, Serve, Transport, TransportExt};
 
 const A: &str = "a.example:1";
 const B: &str = "b.example:1";
@@ -28,10 +28,7 @@ async fn probe(transport: &MemoryTransport) -> Result<(), CallError> {
         key: key("ada/x"),
         floor: None,
     };
-    transport
-        .probe(&peer(B), from_a(question))
-        .await
-        .map(|_| ())
+    transport.ask(&peer(B), from_a(question)).await.map(|_| ())
 }
 
 fn unreachable<T>(reply: &Result<T, CallError>) -> bool {
@@ -106,10 +103,10 @@ async fn a_stream_breaks_when_its_sender_stops_even_if_another_takes_its_place()
 }
 
 /// What happens to all calls of one kind.
-struct Always(Call, Fate);
+struct Always(CallKind, Fate);
 
 impl Weather for Always {
-    fn fate(&self, _: &str, _: &str, call: Call) -> Fate {
+    fn fate(&self, _: &str, _: &str, call: CallKind) -> Fate {
         match call == self.0 {
             true => self.1,
             false => Fate::default(),
@@ -118,7 +115,7 @@ impl Weather for Always {
 }
 
 /// A network in which calls of this kind have this fate, and the called node.
-fn under(call: Call, fate: Fate) -> (MemoryNetwork, MemoryTransport, Arc<Fake>) {
+fn under(call: CallKind, fate: Fate) -> (MemoryNetwork, MemoryTransport, Arc<Fake>) {
     let network = MemoryNetwork::new(&Timings::default());
     let called = Arc::new(Fake::new(peer(B)));
     network.listen(B, Arc::clone(&called) as Arc<dyn Serve>);
@@ -148,7 +145,7 @@ async fn whatever_part_of_a_call_is_lost_its_caller_waits_until_the_deadline() {
             lost: Some(lost),
             ..Fate::default()
         };
-        let (_network, transport, called) = under(Call::Probe, fate);
+        let (_network, transport, called) = under(CallKind::Probe, fate);
         let before = Instant::now();
         assert!(matches!(
             probe(&transport).await,
@@ -166,7 +163,7 @@ async fn an_ask_that_is_doubled_is_heard_twice_and_answered_once() {
         again_after: Some(Duration::from_secs(3)),
         ..Fate::default()
     };
-    let (_network, transport, called) = under(Call::Probe, fate);
+    let (_network, transport, called) = under(CallKind::Probe, fate);
     assert_eq!(probe(&transport).await, Ok(()));
     assert_eq!(called.heard().len(), 1);
     tokio::time::sleep(Duration::from_secs(4)).await;
@@ -180,7 +177,7 @@ async fn an_ask_and_its_answer_take_the_time_that_the_weather_says() {
         answer_takes: Duration::from_millis(50),
         ..Fate::default()
     };
-    let (_network, transport, _) = under(Call::Probe, fate);
+    let (_network, transport, _) = under(CallKind::Probe, fate);
     let before = Instant::now();
     assert_eq!(probe(&transport).await, Ok(()));
     assert_eq!(before.elapsed(), Duration::from_millis(70));

@@ -8,23 +8,23 @@ use dataverse_core::version::{Millis, Stamp, Version};
 
 use super::{Patience, Random, Report, unlike};
 
-/// Each history with a cache of so many bytes.
+/// One history is run for each of these cache sizes in bytes.
 const CAPACITIES: [u64; 4] = [0, 1000, 100_000, 1 << 40];
 const STEPS: u64 = 1500;
 const FILES: u64 = 400;
 
 type Make<'a> = &'a mut dyn FnMut() -> Result<Box<dyn Eviction>, Fault>;
 
-/// Lets two instances follow caches through random histories: reads, admissions of sizes from 0 to more
-/// than the budget, newer versions, removals, room for other things, budgets that change, copies that the
-/// baseline admitted while the policy was busy, and a new instance that takes over a full cache.
+/// Lets two instances follow caches through random histories: reads, admissions of sizes from 0 to more than the
+/// budget, newer versions, removals, requests for space, changing budgets, copies that the baseline admitted while
+/// the policy was busy, and a new instance that takes over a full cache.
 ///
-/// `make` makes instances with the same seed; it is called again when one has failed.
+/// `make` creates instances with the same seed; it is called again after an instance failed.
 pub fn eviction(make: &mut dyn FnMut() -> Result<Box<dyn Eviction>, Fault>) -> Report {
     eviction_while(make, &mut || true)
 }
 
-/// As [`eviction`], as long as `patience` holds.
+/// As [`eviction`], while `patience` returns true.
 pub fn eviction_while(
     make: &mut dyn FnMut() -> Result<Box<dyn Eviction>, Fault>,
     patience: Patience<'_>,
@@ -35,7 +35,7 @@ pub fn eviction_while(
         if report.is_over(patience) {
             return report;
         }
-        // Whatever the second instance does wrong, the first did as well or they differ.
+        // Faults of the second instance need no report: either the first has them too, or the decisions differ.
         let mut of_again = Report::default();
         let again = history(make, seed, capacity, &mut of_again, patience);
         report.is_cut_short |= of_again.is_cut_short;
@@ -46,7 +46,7 @@ pub fn eviction_while(
     report
 }
 
-/// What was decided at one step.
+/// The decision at one step.
 type Decided = (u64, bool, Vec<Victim>);
 
 fn history(
@@ -81,7 +81,7 @@ fn history(
 struct ModelCache {
     random: Random,
     cache: Cache,
-    /// The budget at the beginning, around which it moves.
+    /// The initial budget, around which it varies.
     capacity: u64,
     policy: Option<Box<dyn Eviction>>,
     decided: Vec<Decided>,
@@ -126,7 +126,7 @@ impl ModelCache {
         }
     }
 
-    /// Puts a question; an instance that failed is not asked again.
+    /// Asks a question. An instance that failed is not asked again.
     fn ask(
         &mut self,
         make: Make<'_>,
@@ -152,7 +152,7 @@ impl ModelCache {
         }
     }
 
-    /// Of one of a few hundred files, the first of them asked for most; now and then in a newer version.
+    /// A copy of one of a few hundred files, low numbers most often, sometimes in a newer version.
     fn copy(&mut self) -> CachedCopy {
         let (one, other) = (self.random.below(FILES), self.random.below(FILES));
         let key = Key::parse(&format!("ada/{}", one.min(other))).expect("it is a key");

@@ -1,13 +1,13 @@
-//! What every policy of a kind must answer well, whoever runs it: one suite of questions for each port, for
-//! native policies and guests alike.
+//! Conformance suites: what every policy of a kind must answer correctly. There is one suite per port, for native
+//! policies and guests alike.
 //!
-//! The suites ask through the core's own drivers, so they judge verdicts exactly as a node does: indices in
-//! range and distinct, slots that are cached now and named once, a round of victims that frees something.
-//! They ask an answer of everyone, and the same answer of two instances with the same past. Whether answers
-//! are *good* is for the lab.
+//! The suites ask through the core's own code, so they judge verdicts exactly as a node does: indices in range and
+//! distinct, slots that are cached now and named once, victims that free something. They demand an answer from
+//! every policy, and the same answer from two instances with the same history. Whether answers are *good* is a
+//! question for the lab.
 //!
-//! Questions are drawn from a fixed seed, so a suite asks the same in every run. They keep to the contract: what a
-//! node never asks, no policy has to answer.
+//! Questions are drawn from a fixed seed, so a suite asks the same questions in every run. They keep to the
+//! contract: a policy need not answer what a node never asks.
 
 use dataverse_core::id::FileId;
 use dataverse_core::limits::FILE_BYTES_MAX;
@@ -23,25 +23,25 @@ pub use eviction::{eviction, eviction_while};
 pub use placement::{placement, placement_while};
 pub use relocation::{relocation, relocation_while};
 
-/// How a policy did.
+/// The result of a suite.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[must_use = "a report may hold faults"]
 pub struct Report {
-    /// Questions that were put, each to two instances.
+    /// Questions asked, each to two instances.
     pub questions: u64,
-    /// How many of them ended in a fault. A suite stops early when there are too many.
+    /// Questions that ended in a fault. A suite stops early when there are too many.
     pub faulted: u64,
-    /// The first faults, the question in their reason.
+    /// The first faults, with the question in their reason.
     pub faults: Vec<Fault>,
-    /// How many answers a node takes though they can hardly be meant.
+    /// Answers that a node accepts although they are probably a mistake.
     pub warned: u64,
-    /// The first of those, the question beside them.
+    /// The first of those, with the question.
     pub warnings: Vec<String>,
-    /// Whether it took so long that not all questions were put.
+    /// Whether it ran out of time before all questions were asked.
     pub is_cut_short: bool,
 }
 
-/// How long a suite goes on: it looks before each question whether this still holds.
+/// Asked before each question: whether the suite should go on.
 pub type Patience<'a> = &'a mut dyn FnMut() -> bool;
 
 impl Report {
@@ -66,7 +66,7 @@ impl Report {
         }
     }
 
-    /// Whether no more questions are to be put.
+    /// Whether no more questions should be asked.
     fn is_over(&mut self, patience: Patience<'_>) -> bool {
         let is_hopeless = self.faulted >= limits::CONFORMANCE_FAULTS_MAX as u64;
         if !is_hopeless && !patience() {
@@ -88,12 +88,12 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// Below `end`, which is not 0.
+    /// A number below `end`, which must not be 0.
     fn below(&mut self, end: u64) -> u64 {
         self.next() % end
     }
 
-    /// Of any magnitude up to `most`: small ones as often as large ones, 0 among them.
+    /// A number of any magnitude up to `most`: small ones as often as large ones, 0 included.
     fn magnitude(&mut self, most: u64) -> u64 {
         let bits = self.below(65);
         let drawn = self
@@ -114,7 +114,7 @@ impl Random {
         }
     }
 
-    /// With an id that none of these has, in one of `zones` failure domains or in none of name.
+    /// A node with an id that none of the others has, in one of `zones` failure domains or in none.
     fn node(&mut self, others: &[u64], zones: u64, hops: u32) -> NodeView {
         let zone = self.below(zones + 1);
         let capacity = self.magnitude(1 << 50);
@@ -137,7 +137,7 @@ impl Random {
     }
 }
 
-/// The fault of two instances that did not answer alike.
+/// The fault of two instances that answer differently.
 fn unlike(one: &impl std::fmt::Debug, other: &impl std::fmt::Debug) -> Fault {
     Fault::verdict(format!(
         "two instances with the same seed and past answer differently: {one:?} and {other:?}"

@@ -10,15 +10,15 @@ use super::{Patience, Random, Report, unlike};
 const QUESTIONS: u64 = 512;
 const CANDIDATES_MAX: u64 = 64;
 
-/// Asks two instances for the places of many files among 1 to 64 candidates that have room, the nearest first: in no
-/// zone, one or several, near and far, full but for this file and empty, fewer than the factor.
+/// Asks two instances where to place many files among 1 to 64 candidates with enough space, nearest first: in no
+/// zone, one or several; near and far; empty or almost full; sometimes fewer than the factor.
 ///
-/// `make` makes instances with the same seed; it is called again when one has failed.
+/// `make` creates instances with the same seed; it is called again after an instance failed.
 pub fn placement(make: &mut dyn FnMut() -> Result<Box<dyn Placement>, Fault>) -> Report {
     placement_while(make, &mut || true)
 }
 
-/// As [`placement`], as long as `patience` holds.
+/// As [`placement`], while `patience` returns true.
 pub fn placement_while(
     make: &mut dyn FnMut() -> Result<Box<dyn Placement>, Fault>,
     patience: Patience<'_>,
@@ -42,7 +42,7 @@ pub fn placement_while(
             pair = Some((one, other));
             if answers.0 == answers.1 {
                 if answers.0.is_empty() {
-                    report.warn(&text, "it names no candidate, so the baseline chooses");
+                    report.warn(&text, "it names no candidate, so the baseline decides");
                 }
                 Ok(())
             } else {
@@ -56,7 +56,7 @@ pub fn placement_while(
     report
 }
 
-/// The question, for people: enough to ask it again.
+/// The question in words, with enough detail to ask it again.
 fn described(number: u64, request: &PlacementRequest, candidates: &[Candidate]) -> String {
     let copies = plural(request.factor, "copy", "copies");
     let among = plural(candidates.len() as u64, "candidate", "candidates");
@@ -77,14 +77,14 @@ fn question(random: &mut Random, number: u64) -> (PlacementRequest, Vec<Candidat
     let mut ids = Vec::new();
     let mut hops = 0;
     let mut candidate = |place: u64| {
-        // The first is the node itself, unless that has no room; the farther ones come later.
+        // The first is the node itself, unless it has no space; the farther ones come later.
         hops = match place {
             0 => u32::from(number % 4 == 3),
             _ => hops.max(1) + u32::from(random.below(3) == 0),
         };
         let mut view = random.node(&ids, zones, hops);
         ids.push(view.id);
-        // They have room for this file.
+        // They have space for this file.
         view.free = view.free.max(request.file.size);
         view.capacity = view.capacity.max(view.free).max(1);
         Candidate {
@@ -96,7 +96,7 @@ fn question(random: &mut Random, number: u64) -> (PlacementRequest, Vec<Candidat
     (request, nearest(candidates))
 }
 
-/// The policy's own words, if they are a valid answer.
+/// The policy's own answer, if it is valid.
 fn ask(
     policy: &mut dyn Placement,
     request: &PlacementRequest,
@@ -112,7 +112,7 @@ fn ask(
     Ok(listening.heard)
 }
 
-/// Keeps what the policy said, before anything is filled up.
+/// Records the policy's answer before it is completed by the baseline.
 struct Listening<'a> {
     policy: &'a mut dyn Placement,
     heard: Vec<u32>,
@@ -135,7 +135,7 @@ mod tests {
 
     use super::*;
 
-    /// Answers by a function of the number of its calls and of candidates.
+    /// Answers by a function of the number of calls and of candidates.
     struct Scripted(u32, fn(u32, u32) -> Vec<u32>);
 
     impl Placement for Scripted {
@@ -171,7 +171,11 @@ mod tests {
             let mut ids: Vec<_> = candidates.iter().map(|it| it.view.id).collect();
             ids.sort_unstable();
             ids.dedup();
-            assert_eq!(ids.len(), candidates.len(), "they are different nodes");
+            assert_eq!(
+                ids.len(),
+                candidates.len(),
+                "all candidates are different nodes"
+            );
             assert!(candidates.is_sorted_by_key(|it| (it.view.hops, it.id)));
             let of_hop_0 = candidates.iter().filter(|it| it.view.hops == 0);
             assert!(

@@ -11,15 +11,15 @@ use super::{Patience, Random, Report, unlike};
 const QUESTIONS: u64 = 512;
 const PATH_MAX: u64 = 8;
 
-/// Asks two instances about many reads over paths of 2 to 8 nodes, of the same file and of others, from a
-/// replica and from a cached copy.
+/// Asks two instances about many reads over paths of 2 to 8 nodes, of the same file and of others, from a replica
+/// and from a cached copy.
 ///
-/// `make` makes instances with the same seed; it is called again when one has failed.
+/// `make` creates instances with the same seed; it is called again after an instance failed.
 pub fn relocation(make: &mut dyn FnMut() -> Result<Box<dyn Relocation>, Fault>) -> Report {
     relocation_while(make, &mut || true)
 }
 
-/// As [`relocation`], as long as `patience` holds.
+/// As [`relocation`], while `patience` returns true.
 pub fn relocation_while(
     make: &mut dyn FnMut() -> Result<Box<dyn Relocation>, Fault>,
     patience: Patience<'_>,
@@ -75,7 +75,7 @@ impl Read {
         };
         let mut path: Vec<PathNode> = (0..length).map(node).collect();
         let file = random.file();
-        // The last one has the file.
+        // The last node has the file.
         if let Some(PathNode { view, .. }) = path.last_mut() {
             view.capacity = view.capacity.max(file.size);
             view.free = view.free.min(view.capacity - file.size);
@@ -93,7 +93,7 @@ impl Read {
         }
     }
 
-    /// The question, for people.
+    /// The question in words.
     fn described(&self, number: u64) -> String {
         let times = match self.reads {
             1 => "once".to_owned(),

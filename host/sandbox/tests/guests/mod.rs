@@ -1,8 +1,8 @@
-//! Guests for tests: one honest policy of each kind, written in WAT, and evil ones made of them.
+//! Guests for tests: one honest policy of each kind, written in WAT, and evil ones derived from them.
 //!
-//! Each `.wat` file has places marked `(; evil: NAME ;)`, at the beginning of every export and of the
-//! module; an evil guest is an honest one with other code in some of these places. What comes out is a core
-//! module with its component type, just what a compiler makes. To be shared with tests of other packages:
+//! Each `.wat` file has places marked `(; evil: NAME ;)`, at the beginning of every export and of the module. An
+//! evil guest is an honest one with other code in some of these places. The result is a core module with its
+//! component type, exactly what a compiler produces. To share it with tests of other packages:
 //!
 //! ```ignore
 //! #[path = "../../host/sandbox/tests/guests/mod.rs"]
@@ -21,12 +21,12 @@ const PLACEMENT: &str = include_str!("placement.wat");
 const EVICTION: &str = include_str!("eviction.wat");
 const RELOCATION: &str = include_str!("relocation.wat");
 
-/// A guest with other code in some places: pairs of a place and what comes first there.
+/// A guest with inserted code: pairs of a place and the code that is inserted there.
 pub(crate) fn guest(kind: Kind, inserted: &[(&str, &str)]) -> Vec<u8> {
     typed(&text(kind, inserted), CONTRACT, &format!("{kind}-policy"))
 }
 
-/// A policy that keeps to the contract: candidates as they come; first in, first out; the reader keeps a
+/// A policy that keeps to the contract: candidates in the given order; first in, first out; the reader keeps a
 /// copy.
 pub(crate) fn honest(kind: Kind) -> Vec<u8> {
     guest(kind, &[])
@@ -42,7 +42,7 @@ pub(crate) fn component(kind: Kind) -> Vec<u8> {
         .expect("the guest is well-formed")
 }
 
-/// An evil guest: its name, its kind, and the code at the places that make it evil.
+/// An evil guest: its name, its kind, and the inserted code that makes it evil.
 pub(crate) struct Evil {
     pub(crate) name: &'static str,
     pub(crate) kind: Kind,
@@ -55,16 +55,16 @@ impl Evil {
     }
 }
 
-/// The evil guest of this name.
+/// The evil guest with this name.
 pub(crate) fn evil(name: &str) -> Vec<u8> {
     let found = EVIL.iter().find(|evil| evil.name == name);
     found
-        .unwrap_or_else(|| panic!("no evil guest is called {name}"))
+        .unwrap_or_else(|| panic!("no evil guest is named {name}"))
         .bytes()
 }
 
-/// Guests that compile and misbehave when they are made or asked. Those whose name ends in `-later` do so
-/// from the hundredth call on.
+/// Guests that compile and misbehave when they are created or asked. Those whose name ends in `-later` do so from
+/// the hundredth call on.
 pub(crate) const EVIL: &[Evil] = &[
     eviction("endless-loop-later", &[("admit", LATER_LOOP)]),
     eviction("endless-loop", &[("admit", "(loop (br 0))")]),
@@ -150,7 +150,7 @@ pub(crate) const EVIL: &[Evil] = &[
 ];
 
 const LATER_LOOP: &str = "(if (i32.ge_u (global.get $calls) (i32.const 100)) (then (loop (br 0))))";
-/// In a function that answers with a list.
+/// For a function that returns a list.
 const MILLION: &str = "(drop (memory.grow (i32.const 64))) (i32.store (i32.const 0) (i32.const 0))
     (i32.store (i32.const 4) (i32.const 1000000)) (call $done) (return (i32.const 0))";
 const FIVE_THOUSAND: &str = "(i32.store (i32.const 0) (i32.const 0))
@@ -171,7 +171,7 @@ const ADMIT_SLOT_TWICE: &str = "(if (i64.ne (local.get $needed) (i64.const 0)) (
     (i32.store8 (i32.const 0) (i32.const 0)) (i32.store (i32.const 4) (i32.const 1024))
     (i32.store (i32.const 8) (i32.const 2)) (i64.store (i32.const 1024) (i64.const 0))
     (call $done) (return (i32.const 0))))";
-/// The number of calls, modulo the number of candidates: valid, and another each time.
+/// The number of calls, modulo the number of candidates: valid, and different each time.
 const ROTATED: &str =
     "(i32.store (i32.const 0) (i32.const 1024)) (i32.store (i32.const 4) (i32.const 1))
     (i32.store (i32.const 1024) (i32.rem_u (global.get $calls) (local.get $count)))
@@ -207,7 +207,7 @@ pub(crate) fn unacceptable() -> Vec<(&'static str, Vec<u8>, &'static str)> {
     let two_kinds = format!(
         "{CONTRACT}\nworld two {{ import host; export policy; export placement; export relocation; }}"
     );
-    // Both kinds in one module: the second one's export put before the first one's end.
+    // Both kinds in one module: the export of the second, inserted before the end of the first.
     let relocation = RELOCATION
         .split_once("(; common ;)")
         .expect("the guest is well-formed")
@@ -294,7 +294,7 @@ fn wrong_version() -> Vec<u8> {
     )
 }
 
-/// Of the right version and names, but a function takes something else.
+/// The right version and names, but one function has a different type.
 fn wrong_types() -> Vec<u8> {
     let contract = CONTRACT.replace(
         "set-capacity: func(bytes: u64)",
@@ -304,7 +304,7 @@ fn wrong_types() -> Vec<u8> {
     typed(&text(Kind::Eviction, &[]), &contract, "eviction-policy")
 }
 
-/// A few dozen kilobytes that would keep the compiler busy for long: each local goes through each block.
+/// A few dozen kilobytes that would keep the compiler busy for a long time: each local is live in each block.
 fn huge_compile() -> Vec<u8> {
     let locals = "i64 ".repeat(20_000);
     let blocks =
@@ -315,11 +315,11 @@ fn huge_compile() -> Vec<u8> {
     )
 }
 
-/// With a custom section that makes it this long at least.
+/// Adds a custom section of at least this length.
 fn padded(mut bytes: Vec<u8>, length: usize) -> Vec<u8> {
     let size = u32::try_from(length).expect("the guest is well-formed");
     bytes.push(0);
-    // A number of five bytes in LEB128.
+    // A number in five bytes of LEB128.
     bytes
         .extend((0..5).map(|at| ((size >> (7 * at)) & 0x7f) as u8 | if at < 4 { 0x80 } else { 0 }));
     bytes.push(0);
@@ -338,14 +338,14 @@ fn text(kind: Kind, inserted: &[(&str, &str)]) -> String {
         let mark = format!("(; evil: {place} ;)");
         assert!(
             text.contains(&mark),
-            "a guest for {kind} has no place called {place}"
+            "a guest for {kind} has no place named {place}"
         );
         text = text.replace(&mark, code);
     }
     text
 }
 
-/// The core module of this text, with its component type: what exporting this world means.
+/// The core module of this text, with the component type of a policy that exports this world.
 fn typed(text: &str, contract: &str, world: &str) -> Vec<u8> {
     let mut module = wat::parse_str(text).unwrap_or_else(|error| panic!("{error}\n{text}"));
     let mut resolve = Resolve::default();

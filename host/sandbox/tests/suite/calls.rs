@@ -1,4 +1,4 @@
-//! What crosses the border arrives as it was sent.
+//! Arguments and answers cross the border between host and guest unchanged.
 
 use dataverse_core::policy::{
     Admission, Eviction, Kind, Placement, Relocation, RelocationVerdict, RemoteRead,

@@ -5,7 +5,7 @@ use dataverse_sandbox::{GuestLimits, Refusal, Setup};
 
 use super::{compile, entry, evil, file, fill, guests, nodes, patient, request};
 
-/// What is wrong with what the guest does at `hit`; afterwards it is not entered again.
+/// The fault of a guest that misbehaves in `hit`. Also checks that it is not entered again.
 fn hit(name: &str, setup: &Setup) -> Fault {
     let mut guest = evil(name, setup);
     fill(&mut guest).unwrap();
@@ -100,6 +100,47 @@ fn what_wants_too_much_from_the_start_is_never_made() {
         };
         assert_eq!(fault.kind, FaultKind::Memory, "{name}");
     }
+}
+
+#[test]
+fn too_many_core_instances_are_put_down_to_memory() {
+    let crowded = crowded(guests::component(Kind::Eviction));
+    let refused = compile(&crowded).canary(&patient()).unwrap_err();
+    let Refusal::Fault(fault) = refused else {
+        panic!("{refused}")
+    };
+    assert_eq!(fault.kind, FaultKind::Memory, "{fault}");
+}
+
+/// This component with 129 more core instances of an empty module; 128 are allowed.
+fn crowded(mut component: Vec<u8>) -> Vec<u8> {
+    let module = core_modules(&component);
+    // The sections of a core module and of core instances: their numbers, sizes and contents.
+    component.extend(b"\x01\x08\0asm\x01\0\0\0");
+    component.extend([0x02, 0x85, 0x03, 0x81, 0x01]);
+    for _ in 0..129 {
+        component.extend([0x00, module, 0x00]);
+    }
+    component
+}
+
+/// The number of core modules among the sections of a component.
+fn core_modules(component: &[u8]) -> u8 {
+    let (mut at, mut count) = (8, 0);
+    while at < component.len() {
+        count += u8::from(component[at] == 1);
+        let (mut size, mut shift) = (0, 0);
+        loop {
+            at += 1;
+            size |= usize::from(component[at] & 0x7f) << shift;
+            shift += 7;
+            if component[at] < 0x80 {
+                break;
+            }
+        }
+        at += 1 + size;
+    }
+    count
 }
 
 #[test]
@@ -227,7 +268,7 @@ fn every_evil_guest_compiles_and_leaves_the_sandbox_whole() {
     for evil in guests::EVIL {
         let program = compile(&evil.bytes());
         assert_eq!(program.kind(), evil.kind, "{}", evil.name);
-        // Whatever comes of it.
+        // Any outcome will do.
         let _ = program.canary(&limited(1_000_000, 60_000));
     }
     compile(&guests::honest(Kind::Eviction))

@@ -1,4 +1,4 @@
-//! Files that are no policies for this node, and the compile cache.
+//! Files that are not policies for this node, and the compile cache.
 
 use dataverse_core::content::Digest;
 use dataverse_core::policy::Kind;
@@ -9,7 +9,7 @@ use super::{SANDBOX, guests, patient};
 #[test]
 fn a_refusal_names_what_is_wrong() {
     for (name, bytes, mentioned) in guests::unacceptable() {
-        // Types are compared when an instance is made, everything else before.
+        // Types are compared when an instance is created, everything else before.
         let refused = SANDBOX
             .compile(&bytes)
             .and_then(|program| program.canary(&patient()));
@@ -55,7 +55,7 @@ fn compiled_code_is_kept_and_found_again() {
     assert_eq!(kept_files(folder.path()), 1);
 }
 
-/// Compiled files in a cache, without what the cache keeps about them.
+/// The compiled files in a cache, without the cache's own metadata.
 fn kept_files(folder: &std::path::Path) -> usize {
     let entries = std::fs::read_dir(folder)
         .unwrap()

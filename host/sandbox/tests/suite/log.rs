@@ -13,13 +13,13 @@ fn a_flood_is_cut_and_harms_nobody() {
     guest.hit(&[1]).unwrap();
     drop(guest);
     let lines = lines.lock();
-    // The machine may be slow enough for a few seconds to pass meanwhile.
+    // A slow machine may take more than a second for this.
     assert!((20..1000).contains(&lines.len()), "{}", lines.len());
     assert_eq!(lines[0], "Info again");
     assert!(
         lines
             .iter()
-            .any(|line| line.contains("more lines were left out"))
+            .any(|line| line.contains("more lines were dropped"))
     );
 }
 

@@ -1,4 +1,4 @@
-//! The sandbox from outside: honest guests, evil guests, and files that are none.
+//! The sandbox from outside: honest guests, evil guests, and files that are not guests.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
@@ -18,11 +18,11 @@ use dataverse_core::policy::{CacheEntry, Eviction, Fault, FileView, NodeView, Pl
 use dataverse_sandbox::{EvictionGuest, GuestLimits, Program, Sandbox, SandboxOptions, Setup};
 use parking_lot::Mutex;
 
-/// One for all tests, as a process has one.
+/// One sandbox for all tests, as in a process.
 static SANDBOX: LazyLock<Arc<Sandbox>> =
     LazyLock::new(|| Sandbox::new(SandboxOptions::default()).unwrap());
 
-/// With time enough for a machine that is busy with other tests; the limits that a test is about, it sets.
+/// Limits with enough time for a machine that is busy with other tests. A test about limits sets its own.
 fn patient() -> Setup {
     Setup {
         name: "tested".to_owned(),
@@ -41,7 +41,7 @@ fn compile(bytes: &[u8]) -> Program {
         .unwrap_or_else(|refusal| panic!("{refusal}"))
 }
 
-/// An evil guest of eviction that was made well.
+/// An evil eviction guest that was created without a fault.
 fn evil(name: &str, setup: &Setup) -> EvictionGuest {
     let program = compile(&guests::evil(name));
     program
@@ -49,7 +49,7 @@ fn evil(name: &str, setup: &Setup) -> EvictionGuest {
         .unwrap_or_else(|refusal| panic!("{name}: {refusal}"))
 }
 
-/// Setup whose lines end up in the list.
+/// A setup whose log lines end up in the list.
 fn listening() -> (Setup, Arc<Mutex<Vec<String>>>) {
     let lines = Arc::new(Mutex::new(Vec::new()));
     let kept = Arc::clone(&lines);
@@ -101,7 +101,7 @@ fn nodes(count: u32) -> Vec<NodeView> {
     (0..count).map(node).collect()
 }
 
-/// A full cache of ten entries of ten bytes that the policy knows.
+/// A full cache of ten entries of ten bytes, known to the policy.
 fn fill(guest: &mut EvictionGuest) -> Result<(), Fault> {
     guest.set_capacity(100)?;
     (0..10).try_for_each(|slot| guest.admit(entry(slot, 10), 0).map(drop))

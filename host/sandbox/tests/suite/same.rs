@@ -1,4 +1,5 @@
-//! Same component, configuration, seed and questions: same answers and same fuel, in every engine.
+//! The same component, configuration, seed and questions give the same answers and use the same fuel, in every
+//! engine.
 
 use std::sync::Arc;
 
@@ -7,7 +8,7 @@ use dataverse_sandbox::{Program, Sandbox, SandboxOptions};
 
 use super::{SANDBOX, entry, fill, guests, nodes, patient, request};
 
-/// Answers, each with the fuel that it took.
+/// Answers, each with the fuel that it used.
 type Told = Vec<(Vec<u32>, u64)>;
 
 fn placed(program: &Program) -> Told {

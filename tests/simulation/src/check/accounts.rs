@@ -1,11 +1,11 @@
-//! Bytes: no more than there are, and each counted once.
+//! Accounts of bytes: within capacity, and each byte counted once.
 
 use dataverse_core::holdings::Role;
 
 use crate::snapshot::{NodeShot, Snapshot};
 use crate::watched::beyond_capacity;
 
-/// No node uses more than it may.
+/// No node uses more than its capacity.
 pub(super) fn capacity_is_kept(snapshot: &Snapshot) -> Vec<String> {
     let wrong = |node: &NodeShot| {
         beyond_capacity(node.usage).map(|wrong| format!("{}: {wrong}", node.name))
@@ -13,7 +13,7 @@ pub(super) fn capacity_is_kept(snapshot: &Snapshot) -> Vec<String> {
     snapshot.nodes.iter().filter_map(wrong).collect()
 }
 
-/// What a quiet node says is used is what lies on its disk, and nothing is promised to anybody.
+/// The usage that a quiet node reports matches its disk, and nothing is reserved.
 pub(super) fn every_byte_is_accounted_for(snapshot: &Snapshot) -> Vec<String> {
     let mut wrong = Vec::new();
     for node in &snapshot.nodes {
@@ -26,7 +26,7 @@ pub(super) fn every_byte_is_accounted_for(snapshot: &Snapshot) -> Vec<String> {
         let said = (node.usage.replicas, node.usage.cached, node.usage.reserved);
         if lie != said {
             wrong.push(format!(
-                "{}: replicas, cached and reserved bytes are {lie:?} and are said to be {said:?}",
+                "{}: replicas, cached and reserved bytes are {lie:?} but reported as {said:?}",
                 node.name
             ));
         }

@@ -1,4 +1,4 @@
-//! What lies on the disks: nothing that nobody wrote, everything that was acknowledged.
+//! What is on the disks: nothing that nobody wrote, everything that was acknowledged.
 
 use dataverse_core::content::Digest;
 use dataverse_core::holdings::Role;
@@ -7,8 +7,8 @@ use crate::history::{History, Observation};
 use crate::snapshot::Snapshot;
 use crate::watched::brief;
 
-/// Every entry is of a file that some client tried to write or delete, through the node that stamped it, and its
-/// bytes are that client's.
+/// Every entry belongs to a file that some client tried to write or delete, through the node that stamped it, and
+/// its bytes are that client's.
 pub(super) fn nothing_is_invented(history: &History, snapshot: &Snapshot) -> Vec<String> {
     let mut wrong = Vec::new();
     for node in &snapshot.nodes {
@@ -52,15 +52,15 @@ pub(super) fn nothing_is_invented(history: &History, snapshot: &Snapshot) -> Vec
     wrong
 }
 
-/// The greatest version of a file that was acknowledged, or a later one, is held as a replica by some node, unless
-/// every node that it was acknowledged on is lost.
+/// Some node holds the greatest acknowledged version of a file, or a later one, as a replica, unless every node on
+/// which it was acknowledged is lost.
 pub(super) fn acknowledged_writes_survive(history: &History, snapshot: &Snapshot) -> Vec<String> {
     let mut wrong = Vec::new();
     for key in history.keys() {
         let Some((version, holders)) = history.acknowledged(&key) else {
             continue;
         };
-        // Its one replica may have moved since then.
+        // Its only replica may have moved since then.
         let lost_since = snapshot.lost_replicas.iter().any(|(node, record)| {
             let alone = record.factor == 1 && record.layout.holders == [*node];
             record.key == key && alone && record.version == version
@@ -68,19 +68,19 @@ pub(super) fn acknowledged_writes_survive(history: &History, snapshot: &Snapshot
         if lost_since || holders.iter().all(|holder| snapshot.lost.contains(holder)) {
             continue;
         }
-        // Who alone remembered the deletion may be lost; the file is gone all the same.
+        // The only node that remembered the deletion may be lost; the file is still gone.
         let is_deleted = !snapshot.lost.is_empty() && history.may_be_deleted_since(&key, version);
         match snapshot.greatest(&key) {
             None if is_deleted => {}
             None => wrong.push(format!(
-                "{key} was acknowledged as {version} and is nowhere"
+                "{key} was acknowledged as {version} and no replica is left"
             )),
             Some(record) if record.version < version => wrong.push(format!(
                 "{key} was acknowledged as {version}; the newest that is left is {}",
                 brief(record)
             )),
             Some(record) if record.deleted && !history.was_deleted(&key) => {
-                wrong.push(format!("{key} is deleted, and nobody asked for that"));
+                wrong.push(format!("{key} is deleted, but nobody deleted it"));
             }
             Some(_) => {}
         }

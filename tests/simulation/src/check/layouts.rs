@@ -1,4 +1,4 @@
-//! Where replicas are, and what is said of that.
+//! Replicas and what layouts say about them.
 
 use std::collections::BTreeSet;
 
@@ -11,8 +11,8 @@ use crate::history::History;
 use crate::snapshot::Snapshot;
 use crate::watched::brief;
 
-/// Every holder of a file has the same record, and the nodes that it names are exactly those that hold a replica.
-/// No copy of anything older is left. A deletion may be remembered by more.
+/// Every holder of a file has the same record, whose layout names exactly the nodes that hold a replica. No older
+/// copy is left. Further nodes may remember a deletion.
 pub(super) fn name_exactly_those_that_hold(history: &History, snapshot: &Snapshot) -> Vec<String> {
     let mut wrong = Vec::new();
     for key in history.keys() {
@@ -26,8 +26,8 @@ pub(super) fn name_exactly_those_that_hold(history: &History, snapshot: &Snapsho
             };
             let record = &held.holding.record;
             if record.deleted && newest.deleted {
-                // Deletions are no part of what nodes compare in rounds: a node may remember an earlier one, or one under
-                // a lesser layout. All say the same of the file.
+                // Rounds of reconciliation don't compare deletions: a node may remember an earlier one, or one
+                // under a lesser layout. All agree about the file.
                 if record.version == newest.version {
                     holders.insert(node.id);
                 }
@@ -57,9 +57,9 @@ pub(super) fn name_exactly_those_that_hold(history: &History, snapshot: &Snapsho
         }
         let lost = |id: &&NodeId| !snapshot.lost.contains(id);
         let named: BTreeSet<NodeId> = newest.layout.holders.iter().filter(lost).copied().collect();
-        // A node that held what was deleted takes the deletion over when it hears of it, named or not: more that
-        // remember it do no harm, and cost next to nothing. Of one that was not acknowledged not all that it names need
-        // hear: whose copy went for another reason has nothing that it could take the place of.
+        // A node that held the deleted file adopts the deletion when it hears of it, whether it is named or not:
+        // further nodes that remember it do no harm and cost next to nothing. Of an unacknowledged deletion, not
+        // all named nodes need to hear: one that lost its copy for another reason has nothing to replace.
         let right = match newest.deleted {
             true => named.is_subset(&holders) || !history.was_acknowledged_deleted(newest),
             false => named == holders,
@@ -80,7 +80,7 @@ pub(super) fn name_exactly_those_that_hold(history: &History, snapshot: &Snapsho
     wrong
 }
 
-/// Every file has as many replicas as were wanted, or one on every node.
+/// Every file has as many replicas as requested, or one on every node.
 pub(super) fn have_their_factor(history: &History, snapshot: &Snapshot) -> Vec<String> {
     let mut wrong = Vec::new();
     for key in history.keys() {
@@ -93,7 +93,7 @@ pub(super) fn have_their_factor(history: &History, snapshot: &Snapshot) -> Vec<S
             replica.is_some_and(|record| record.version == newest.version)
         });
         let has = has.count();
-        // A deletion is remembered by those that were there; more need not learn of it.
+        // The nodes that were up remember a deletion; others need not learn of it.
         if has < wanted && !newest.deleted {
             wrong.push(format!(
                 "{key} has {has} replicas of {wanted}: {}",
@@ -104,8 +104,8 @@ pub(super) fn have_their_factor(history: &History, snapshot: &Snapshot) -> Vec<S
     wrong
 }
 
-/// The greatest record of a file that is held as a replica. Not of one that was overtaken by a write which only lost nodes
-/// had: that is kept and read, and copied no more.
+/// The greatest record of a file that is held as a replica. None for a file that was overwritten by a write that
+/// only lost nodes had: it is kept and served, but no longer copied.
 fn newest_of<'a>(history: &History, snapshot: &'a Snapshot, key: &Key) -> Option<&'a Record> {
     let newest = snapshot.greatest(key)?;
     let is_overtaken = history.may_be_overtaken_by_what_is_lost(

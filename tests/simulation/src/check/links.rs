@@ -2,7 +2,7 @@
 
 use crate::snapshot::Snapshot;
 
-/// A node that has a link with another that runs is linked with by it.
+/// If a node has a link with another running node, that node has it too.
 pub(super) fn are_symmetric(snapshot: &Snapshot) -> Vec<String> {
     let mut wrong = Vec::new();
     for node in &snapshot.nodes {

@@ -1,7 +1,7 @@
-//! The checkers: what must be so of a quiet world, given what its clients were told.
+//! The checkers: what must hold in a quiet world, given what its clients observed.
 //!
-//! Each takes the history and a snapshot and says what is wrong, in words. They know the promises of the design and
-//! nothing of how they are kept.
+//! Each takes the history and a snapshot and describes what is wrong. They know the promises of the design and
+//! nothing about how they are kept.
 
 mod accounts;
 mod content;
@@ -12,16 +12,16 @@ mod reads;
 use crate::history::History;
 use crate::snapshot::Snapshot;
 
-/// What is asked of a world beside what holds in every one.
+/// What must hold in addition to what holds in every world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Expect {
-    /// Every node knows the newest version of every file: all readers get it, nobody keeps an older replica, and
+    /// Every node knows the newest version of every file: all readers get it, no node keeps an older replica, and
     /// every holder has the same record, which names exactly the holders.
     pub converged: bool,
-    /// Every file has as many replicas as were wanted.
+    /// Every file has as many replicas as requested.
     pub whole_factor: bool,
-    /// No node's clock was ever set, nor did any restart, which puts its clock ahead. Else of a write and a deletion that
-    /// did not hear of each other the one with the greater stamp wins, also when it came first.
+    /// No node's clock was ever set and no node restarted, which puts its clock ahead. Otherwise, of a write and a
+    /// deletion that did not know of each other, the one with the greater stamp wins, even if it came first.
     pub clocks_agree: bool,
 }
 
@@ -33,7 +33,7 @@ impl Expect {
         clocks_agree: true,
     };
 
-    /// After messages were lost or nodes were away: what makes up for that in the background makes up for all of it.
+    /// After lost messages or absent nodes: background work must have restored everything.
     pub const AFTER_FAULTS: Self = Self {
         clocks_agree: false,
         ..Self::EVERYTHING

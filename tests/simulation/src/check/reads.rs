@@ -7,7 +7,7 @@ use dataverse_core::version::Version;
 use crate::history::History;
 use crate::snapshot::{NodeShot, Read, Snapshot};
 
-/// Whatever comes is what somebody wrote under that name, to the byte.
+/// Readers get only what somebody wrote under that name, to the byte.
 pub(super) fn readers_get_what_is_right(history: &History, snapshot: &Snapshot) -> Vec<String> {
     each_read(snapshot, |node, key, read| {
         let Read::Content { promised, came, .. } = read else {
@@ -18,7 +18,7 @@ pub(super) fn readers_get_what_is_right(history: &History, snapshot: &Snapshot) 
     })
 }
 
-/// A node serves nothing older than the replica or the deletion that it has, and who has the newest serves it.
+/// A node serves nothing older than its own replica or deletion, and a node with the newest version serves it.
 pub(super) fn nobody_serves_less_than_it_has(snapshot: &Snapshot) -> Vec<String> {
     each_read(snapshot, |node, key, read| {
         let held = node.held.get(key)?;
@@ -44,7 +44,7 @@ pub(super) fn nobody_serves_less_than_it_has(snapshot: &Snapshot) -> Vec<String>
     })
 }
 
-/// Every reader gets the newest version, or hears that the file is deleted.
+/// Every reader gets the newest version, or learns that the file is deleted.
 pub(super) fn all_get_the_newest(snapshot: &Snapshot) -> Vec<String> {
     each_read(snapshot, |node, key, read| {
         let newest = snapshot.greatest(key);
@@ -55,9 +55,9 @@ pub(super) fn all_get_the_newest(snapshot: &Snapshot) -> Vec<String> {
                 None
             }
             (Some(record), Read::Missing) if record.deleted => None,
-            // Whoever has heard of it says that it is out of reach.
+            // A node that has heard of it reports that it is unreachable.
             (None, Read::Missing | Read::Failed(_)) => None,
-            // Its only replica was on a disk that is lost. That somebody still has a copy is luck, and no fault.
+            // Its only replica was on a lost disk. A copy that somebody still has is luck, not an error.
             (None, Read::Content { version, .. })
                 if newest_copy(snapshot, key) == Some(*version) =>
             {
@@ -82,7 +82,7 @@ fn newest_copy(snapshot: &Snapshot, key: &Key) -> Option<Version> {
         .max()
 }
 
-/// A file whose deletion was the last that happened to it is gone for every reader.
+/// A file whose last operation was a deletion is gone for every reader.
 pub(super) fn what_was_deleted_stays_deleted(
     history: &History,
     snapshot: &Snapshot,
@@ -98,8 +98,8 @@ pub(super) fn what_was_deleted_stays_deleted(
     })
 }
 
-/// No version is served that is older than a deletion which was durable anywhere. One that was durable only on a node
-/// that is lost may be forgotten with it.
+/// No version is served that is older than a deletion that was durable anywhere. One that was durable only on a
+/// lost node may be forgotten with it.
 pub(super) fn nothing_comes_back(snapshot: &Snapshot) -> Vec<String> {
     each_read(snapshot, |node, key, read| {
         let Read::Content { version, .. } = read else {

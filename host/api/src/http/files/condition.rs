@@ -1,6 +1,6 @@
-//! Conditional requests (RFC 9110, section 13), judged against a file's digest and its time.
+//! Conditional requests (RFC 9110, section 13), evaluated against a file's digest and modification time.
 //!
-//! The entity tag of a file is its digest in quotes and always strong: equal tags mean equal bytes.
+//! A file's entity tag is its digest in quotes. It is always strong: equal tags mean equal bytes.
 
 use std::time::{Duration, SystemTime};
 
@@ -12,25 +12,25 @@ use dataverse_core::content::Digest;
 use dataverse_core::version::Version;
 use dataverse_node::driver::Condition;
 
-/// Seconds from 1970 to the end of the year 9999, the last that an HTTP date can name.
+/// Seconds from 1970 to the end of the year 9999, the last that an HTTP date can express.
 const DATE_SECONDS_MAX: u64 = 253_402_300_799;
-/// A date tells two versions apart only when both seconds are surely over (RFC 9110, section 8.8.2.2).
+/// A date distinguishes two versions only once both of their seconds are surely over (RFC 9110, section 8.8.2.2).
 const DATE_IS_STRONG_AFTER: Duration = Duration::from_secs(60);
 
-/// What conditions are judged against: a file's present state.
+/// The current state of a file, against which conditions are evaluated.
 pub(super) struct Present {
     digest: Digest,
     modified: SystemTime,
 }
 
-/// What a read's conditions ask for.
+/// The outcome of a read's conditions.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// Go on.
+    /// Serve the file.
     Serve,
-    /// 304: the client has it already.
+    /// 304: the client already has this content.
     NotModified,
-    /// 412.
+    /// 412: the condition did not hold.
     Failed,
 }
 
@@ -59,8 +59,8 @@ impl Present {
             .expect("a date is visible ASCII")
     }
 
-    /// Judges `If-Match`, `If-Unmodified-Since`, `If-None-Match` and `If-Modified-Since`, in that order;
-    /// a date counts only where there is no tag.
+    /// Evaluates `If-Match`, `If-Unmodified-Since`, `If-None-Match` and `If-Modified-Since`, in that order; a date
+    /// counts only where there is no tag.
     pub(super) fn judge(&self, headers: &HeaderMap) -> Verdict {
         if headers.contains_key(IF_MATCH) {
             if !tags(headers, IF_MATCH).any(|tag| self.is_strongly(&tag)) {
@@ -79,7 +79,7 @@ impl Present {
         Verdict::Serve
     }
 
-    /// Whether a `Range` counts: there is no `If-Range`, or it names what is here.
+    /// Whether a `Range` applies: there is no `If-Range`, or it matches the file.
     pub(super) fn range_counts(&self, headers: &HeaderMap, now: SystemTime) -> bool {
         let Some(value) = headers.get(IF_RANGE) else {
             return true;
@@ -108,26 +108,26 @@ pub(super) fn entity_tag(digest: Digest) -> HeaderValue {
 /// The condition of a write.
 ///
 /// # Errors
-/// [`BadCondition`] for what can't be judged before the write: it must not be ignored.
+/// [`BadCondition`] for a condition that can't be evaluated before the write: ignoring it would be wrong.
 pub(super) fn of_write(headers: &HeaderMap) -> Result<Condition, BadCondition> {
     match (
         headers.contains_key(IF_MATCH),
         headers.contains_key(IF_NONE_MATCH),
     ) {
         (true, true) => Err(BadCondition(
-            "`If-Match` and `If-None-Match` exclude each other",
+            "`If-Match` and `If-None-Match` cannot be combined",
         )),
         (true, false) => {
             let mut digests = Vec::new();
             for tag in tags(headers, IF_MATCH) {
                 match tag {
                     Tag::Any => return Ok(Condition::Present),
-                    // A tag that is no digest, or a weak one, matches no file.
+                    // A weak tag, or one that is not a digest, matches no file.
                     Tag::Strong(text) => digests.extend(text.parse::<Digest>()),
                     Tag::Weak(_) => {}
                     Tag::Wrong => {
                         return Err(BadCondition(
-                            "`If-Match` is `*` or entity tags in quotes, joined by commas",
+                            "`If-Match` must be `*` or a comma-separated list of entity tags in quotes",
                         ));
                     }
                 }
@@ -135,9 +135,9 @@ pub(super) fn of_write(headers: &HeaderMap) -> Result<Condition, BadCondition> {
             Ok(Condition::Matches(digests))
         }
         (false, true) if tags(headers, IF_NONE_MATCH).eq([Tag::Any]) => Ok(Condition::Absent),
-        (false, true) => Err(BadCondition("of a write, `If-None-Match` can only be `*`")),
+        (false, true) => Err(BadCondition("in a write, `If-None-Match` must be `*`")),
         (false, false) if has_date_condition(headers) => Err(BadCondition(
-            "a write can not depend on a date; use `If-Match` with an entity tag",
+            "a write cannot depend on a date; use `If-Match` with an entity tag",
         )),
         (false, false) => Ok(Condition::Always),
     }
@@ -160,7 +160,7 @@ enum Tag<'a> {
     Wrong,
 }
 
-/// Every tag in every line of this header. After one that can't be read comes nothing more.
+/// Every tag in every line of this header. Nothing follows a tag that can't be parsed.
 fn tags<'a>(headers: &'a HeaderMap, name: impl AsHeaderName) -> impl Iterator<Item = Tag<'a>> {
     headers.get_all(name).iter().flat_map(|line| {
         let mut rest = line.to_str().map(str::trim);
@@ -211,7 +211,7 @@ mod tests {
     const BEFORE: &str = "Sun, 06 Nov 1994 08:49:36 GMT";
 
     fn present() -> Present {
-        let modified = httpdate::parse_http_date(MODIFIED).expect("it is a date");
+        let modified = httpdate::parse_http_date(MODIFIED).expect("a valid date");
         let age = modified
             .duration_since(SystemTime::UNIX_EPOCH)
             .expect("it is later");
@@ -228,7 +228,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         for (name, value) in lines {
             let value = value.replace("OWN", &own);
-            headers.append(name, value.parse().expect("it is a header"));
+            headers.append(name, value.parse().expect("a valid header"));
         }
         headers
     }
@@ -290,7 +290,7 @@ mod tests {
 
     #[test]
     fn a_range_counts_only_for_the_content_it_was_meant_for() {
-        let soon = httpdate::parse_http_date(MODIFIED).expect("it is a date");
+        let soon = httpdate::parse_http_date(MODIFIED).expect("a valid date");
         let check = |value: Option<&str>, later: u64, expected: bool| {
             let lines: Vec<_> = value.map(|value| (IF_RANGE, value)).into_iter().collect();
             let now = soon + Duration::from_secs(later);

@@ -1,4 +1,4 @@
-//! `Content-Disposition` for a download (RFC 6266), whatever the file is called.
+//! `Content-Disposition` for a download (RFC 6266), for any file name.
 
 use axum::http::HeaderValue;
 use dataverse_core::key::Key;
@@ -19,8 +19,8 @@ const ATTRIBUTE: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'|')
     .remove(b'~');
 
-/// The header that makes a browser save the file under the last segment of its key. Old clients read
-/// `filename`, in which `_` stands for what could be misread; all others read `filename*`.
+/// The header that makes a browser save the file under the last segment of its key. Old clients read `filename`,
+/// in which `_` replaces characters that could be misread; all others read `filename*`.
 pub(super) fn attachment(key: &Key) -> HeaderValue {
     let name = key.name().rsplit('/').next().unwrap_or_default();
     let plain: String = name.chars().map(plain).collect();
@@ -29,7 +29,7 @@ pub(super) fn attachment(key: &Key) -> HeaderValue {
     HeaderValue::try_from(value).expect("only visible ASCII is left")
 }
 
-/// Quotes and backslashes end or escape the quoted text, some clients decode `%`, and some follow `/`.
+/// Quotes and backslashes end or escape the quoted text, some clients decode `%`, and some treat `/` as a path.
 const fn plain(char: char) -> char {
     match char {
         '"' | '\\' | '%' | '/' => '_',
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     fn check(key: &str, plain: &str, exact: &str) {
-        let header = attachment(&Key::parse(key).expect("it is a key"));
+        let header = attachment(&Key::parse(key).expect("a valid key"));
         let expected = format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{exact}");
         assert_eq!(header, expected.as_str());
     }

@@ -1,7 +1,7 @@
-//! `GET` and `HEAD /v1/files/…`: a file, a part of it, or the word that it hasn't changed.
+//! `GET` and `HEAD /v1/files/…`: serves a file or a part of it, or says that it hasn't changed.
 //!
-//! What users stored is served from the same origin as the node's own page, so it is sent with headers
-//! that keep a browser from running it as part of that page.
+//! Users' files are served from the same origin as the node's own page, so they are sent with headers that keep a
+//! browser from running them as part of that page.
 
 use std::time::SystemTime;
 
@@ -45,7 +45,7 @@ pub(crate) struct ReadParameters {
     /// `1` adds `Content-Disposition`, so that a browser saves the file instead of showing it.
     #[param(example = "1", pattern = "^(|0|1|false|true)$")]
     download: Option<String>,
-    /// `newest`: not without a replica's word that this is the newest version (503 otherwise).
+    /// `newest`: answer 503 unless a replica confirms that this is the newest version.
     #[param(example = "newest", pattern = "^newest$")]
     consistency: Option<String>,
 }
@@ -54,36 +54,36 @@ type Parameters = Result<Query<ReadParameters>, QueryRejection>;
 
 /// Reads a file.
 ///
-/// The nearest copy is searched for over the links and streamed through this node.
+/// The node searches the network for the nearest copy and streams it.
 #[utoipa::path(
     get, path = "/v1/files/{*key}", tag = "files",
     params(
         ("key" = String, Path, description = "`user/name`; `name` may contain `/`. Percent-encode each segment."),
         ReadParameters,
-        ("Range" = Option<String>, Header, description = "One range of bytes. Several are answered with the whole file."),
-        ("If-Range" = Option<String>, Header, description = "The entity tag for which `Range` counts."),
-        ("If-None-Match" = Option<String>, Header, description = "Entity tags that the client has."),
-        ("If-Match" = Option<String>, Header, description = "Entity tags of which one must be the file's."),
+        ("Range" = Option<String>, Header, description = "One range of bytes. A request for several gets the whole file."),
+        ("If-Range" = Option<String>, Header, description = "`Range` applies only if this is the file's entity tag."),
+        ("If-None-Match" = Option<String>, Header, description = "Entity tags of content that the client already has."),
+        ("If-Match" = Option<String>, Header, description = "The file must have one of these entity tags."),
     ),
     responses(
         (status = 200, description = "The content.", content_type = "application/octet-stream", headers(
             ("ETag" = String, description = "The BLAKE3 digest in quotes."),
             ("Last-Modified" = String, description = "When this version was written."),
             ("Accept-Ranges" = String, description = "`bytes`."),
-            ("Dataverse-Source" = String, description = "Name of the node that the content comes from."),
-            ("Dataverse-Hops" = u32, description = "Links between this node and that one."),
-            ("Dataverse-Version" = String, description = "The version that is sent."),
-            ("Dataverse-Stale" = String, description = "`1` when it could not be confirmed that this is the newest version, or when no node that is there has the newest; with `consistency=newest`, when not every replica could be asked."),
+            ("Dataverse-Source" = String, description = "The name of the node that the content comes from."),
+            ("Dataverse-Hops" = u32, description = "Hops from this node to that one."),
+            ("Dataverse-Version" = String, description = "The version of the content."),
+            ("Dataverse-Stale" = String, description = "`1` if this could not be confirmed to be the newest version, or if no reachable node has the newest; with `consistency=newest`, if not every replica could be asked."),
         )),
-        (status = 206, description = "The part that was asked for.", content_type = "application/octet-stream", headers(("Content-Range" = String, description = "Which part."))),
-        (status = 304, description = "The client has it already."),
-        (status = 400, description = "The path names no key, or a parameter makes no sense.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 404, description = "The whole reachable graph said no.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 206, description = "The requested part.", content_type = "application/octet-stream", headers(("Content-Range" = String, description = "The bytes of this part."))),
+        (status = 304, description = "The client already has this content."),
+        (status = 400, description = "The path is not a valid key, or a parameter is invalid.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "The file does not exist: every reachable node answered that it does not have it.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 412, description = "The condition did not hold.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 416, description = "The range lies outside the file.", body = ProblemBody, content_type = "application/problem+json", headers(("Content-Range" = String, description = "How long the file is."))),
-        (status = 500, description = "The copy on this node's own disk can not be read, and there is no other.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 502, description = "The nodes that have it did not send it, or sent something else.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "It was not found, but not every node could be asked; `outcome` says why.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 416, description = "The range is outside the file.", body = ProblemBody, content_type = "application/problem+json", headers(("Content-Range" = String, description = "The size of the file."))),
+        (status = 500, description = "The copy on this node's own disk cannot be read, and no other copy can.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 502, description = "The nodes that have the file did not send it, or sent other bytes.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "The file was not found, but not every node could be asked; `outcome` says why.", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn get_file(
@@ -96,7 +96,7 @@ pub(crate) async fn get_file(
     let mut tries = 1;
     loop {
         match read_once(&site, &key, &parameters, &headers).await {
-            // Somebody replaced it between being found and being read: it is found again.
+            // The file was replaced between the search and the read: search again.
             Err(Unread::Superseded(_)) if tries < limits::READ_TRIES_MAX => tries += 1,
             Err(Unread::Superseded(problem) | Unread::Refused(problem)) => return Err(problem),
             Ok(response) => return Ok(response),
@@ -104,9 +104,9 @@ pub(crate) async fn get_file(
     }
 }
 
-/// Why a read was not answered.
+/// Why a read failed.
 enum Unread {
-    /// Another version took its place meanwhile.
+    /// Another version replaced it in the meantime.
     Superseded(Problem),
     Refused(Problem),
 }
@@ -166,24 +166,24 @@ async fn read_once(
     Ok(response)
 }
 
-/// Tells about a file.
+/// Shows a file's metadata.
 ///
-/// As `GET`, without the content; a `Range` does not count.
+/// Like `GET`, but without the content; `Range` is ignored.
 #[utoipa::path(
     head, path = "/v1/files/{*key}", tag = "files",
     params(
         ("key" = String, Path, description = "`user/name`; `name` may contain `/`. Percent-encode each segment."),
         ReadParameters,
-        ("If-None-Match" = Option<String>, Header, description = "Entity tags that the client has."),
-        ("If-Match" = Option<String>, Header, description = "Entity tags of which one must be the file's."),
+        ("If-None-Match" = Option<String>, Header, description = "Entity tags of content that the client already has."),
+        ("If-Match" = Option<String>, Header, description = "The file must have one of these entity tags."),
     ),
     responses(
-        (status = 200, description = "It is there. The headers are those of `GET`.", headers(("Content-Length" = u64, description = "Bytes."), ("ETag" = String, description = "The BLAKE3 digest in quotes."))),
-        (status = 304, description = "The client has it already."),
-        (status = 400, description = "The path names no key, or a parameter makes no sense."),
-        (status = 404, description = "The whole reachable graph said no."),
+        (status = 200, description = "The file exists. The headers are those of `GET`.", headers(("Content-Length" = u64, description = "The size in bytes."), ("ETag" = String, description = "The BLAKE3 digest in quotes."))),
+        (status = 304, description = "The client already has this content."),
+        (status = 400, description = "The path is not a valid key, or a parameter is invalid."),
+        (status = 404, description = "The file does not exist: every reachable node answered that it does not have it."),
         (status = 412, description = "The condition did not hold."),
-        (status = 503, description = "It was not found, but not every node could be asked."),
+        (status = 503, description = "The file was not found, but not every node could be asked."),
     )
 )]
 pub(crate) async fn head_file(
@@ -227,7 +227,7 @@ async fn find(
             ));
         }
         Verdict::Failed => {
-            let detail = format!("{key} is not what the condition asks for");
+            let detail = format!("{key} does not meet the request's condition");
             let problem = Problem::new(StatusCode::PRECONDITION_FAILED, detail);
             return Err(problem.with_key(key));
         }
@@ -242,14 +242,14 @@ async fn find(
     Ok(Found::Serve(opened, head))
 }
 
-/// What a 304 says as well.
+/// The headers that a 304 has as well.
 fn head_of(opened: &Opened, present: &Present) -> HeaderMap {
     let mut head = HeaderMap::with_capacity(16);
     head.insert(ETAG, present.entity_tag());
     head.insert(LAST_MODIFIED, present.last_modified());
-    // Browsers keep what has a `Last-Modified` for a while without asking, unless told to ask.
+    // Without this, browsers reuse content that has a `Last-Modified` for a while without revalidating it.
     head.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    // A node's name may be any text; what is no visible ASCII is percent-encoded.
+    // A node's name may be any text; whatever is not visible ASCII is percent-encoded.
     let source = utf8_percent_encode(&opened.source, CONTROLS).to_string();
     head.insert(SOURCE, header(&source));
     head.insert(HOPS, opened.hops.into());
@@ -264,7 +264,7 @@ fn header(text: &str) -> HeaderValue {
     HeaderValue::try_from(text).expect("only visible ASCII is left")
 }
 
-/// What the writer said; it may have been written through a node that checks less than this one.
+/// The content type that the writer stated. The node that took the write may check it less strictly than this one.
 fn content_type(record: &Record) -> HeaderValue {
     HeaderValue::try_from(&*record.content_type)
         .unwrap_or_else(|_| HeaderValue::from_static("application/octet-stream"))
@@ -284,7 +284,7 @@ fn part_wanted(record: &Record, headers: &HeaderMap) -> Wanted {
 
 fn outside(key: &Key, size: u64) -> Response {
     let detail = format!(
-        "{key} has {}; the range lies outside",
+        "{key} has {}; the range is outside it",
         plural(size, "byte", "bytes")
     );
     let problem = Problem::new(StatusCode::RANGE_NOT_SATISFIABLE, detail).with_key(key);
@@ -296,7 +296,7 @@ fn consistency(text: Option<&str>) -> Result<Consistency, Problem> {
     match text {
         None => Ok(Consistency::Usual),
         Some("newest") => Ok(Consistency::Newest),
-        Some(_) => Err(Problem::bad_request("`consistency` can only be `newest`")),
+        Some(_) => Err(Problem::bad_request("`consistency` must be `newest`")),
     }
 }
 
@@ -304,6 +304,6 @@ fn is_download(text: Option<&str>) -> Result<bool, Problem> {
     match text {
         None | Some("0" | "false") => Ok(false),
         Some("" | "1" | "true") => Ok(true),
-        Some(_) => Err(Problem::bad_request("`download` is `1` or `0`")),
+        Some(_) => Err(Problem::bad_request("`download` must be `1` or `0`")),
     }
 }

@@ -1,8 +1,8 @@
-//! `POST /v1/files`: an upload form, several files in one request.
+//! `POST /v1/files`: an upload form, with several files in one request.
 //!
-//! Each file is judged by itself: one that is refused is read past and reported in its place, and the
-//! next is stored all the same. Content streams through; nothing is collected, unless a file comes before the
-//! field that says whose it is (see `spool`).
+//! Each file succeeds or fails on its own: the content of a refused file is skipped, its problem is reported in
+//! its place, and the next file is still stored. Content is streamed, not buffered, except for files that arrive
+//! before the field that says whose they are (see `spool`).
 
 use std::collections::HashSet;
 use std::future::Future;
@@ -34,13 +34,13 @@ use crate::http::problem::{Problem, ProblemBody};
 use crate::http::{Site, coding};
 use crate::limits::{HTTP_FORM_FIELD_BYTES_MAX, HTTP_FORM_FILES_MAX, HTTP_FORM_QUEUE_CHUNKS};
 
-/// What became of one file of the form: a `FileWritten` or a `Problem`.
+/// The result for one file of the form: a `FileWritten` or a `Problem`.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 pub(crate) enum FormResult {
-    /// It is stored.
+    /// It was stored.
     Written(FileWritten),
-    /// It is not.
+    /// It was not stored.
     Problem(ProblemBody),
 }
 
@@ -49,11 +49,11 @@ pub(crate) enum FormResult {
 #[serde(deny_unknown_fields)]
 #[expect(
     dead_code,
-    reason = "it only describes the form; the fields are read as they stream in"
+    reason = "it only documents the form; the fields are read as they arrive"
 )]
 pub(crate) struct UploadForm {
-    /// Whose files these are: the first segment of their keys. Best sent before the files: what comes earlier
-    /// is kept aside until it is known whose it is, for which there is less room.
+    /// The owner of the files: the first segment of their keys. Best sent before the files: files that arrive
+    /// earlier wait on disk until the owner is known, where space is more limited.
     username: String,
     /// The files; their file names are the rest of their keys.
     #[schema(value_type = Vec<String>, format = Binary, content_media_type = "application/octet-stream")]
@@ -62,26 +62,25 @@ pub(crate) struct UploadForm {
 
 /// Stores the files of a form.
 ///
-/// Each file is judged by itself, and the answer tells in order what became of each. When any was
-/// refused, the status is that of the first refusal, the body is the same array, and the others are
-/// stored.
+/// Each file succeeds or fails on its own, and the answer lists the results in order. If any file was refused, the
+/// status is that of the first refusal, the body is the same array, and the other files are stored.
 #[utoipa::path(
     post, path = "/v1/files", tag = "files",
     params(
-        ("Dataverse-Factor" = Option<u32>, Header, description = "Replicas wanted of each file; the node's default without it."),
-        ("If-None-Match" = Option<String>, Header, description = "`*`: only files that are not there yet."),
+        ("Dataverse-Factor" = Option<u32>, Header, description = "How many replicas each file should have; the node's default if absent."),
+        ("If-None-Match" = Option<String>, Header, description = "`*`: store only files that do not exist yet."),
     ),
     request_body(content = UploadForm, content_type = "multipart/form-data", description = "`username` once, and one or more `selected_files`."),
     responses(
-        (status = 201, description = "All are stored, at least one as a new file.", body = Vec<FormResult>),
-        (status = 200, description = "All are stored in place of earlier versions.", body = Vec<FormResult>),
-        (status = 400, description = "The form itself is wrong (a problem), or the first file that was refused was refused so (an array).", content(
+        (status = 201, description = "All files were stored, at least one of them as a new file.", body = Vec<FormResult>),
+        (status = 200, description = "All files were stored and replaced earlier versions.", body = Vec<FormResult>),
+        (status = 400, description = "The form itself is invalid (a problem), or this is the status of the first refused file (an array).", content(
             (ProblemBody = "application/problem+json"), (Vec<FormResult> = "application/json"),
         )),
-        (status = 413, description = "The form has more than 1,000 files; those before are told of (an array), or nothing was stored (a problem). Or there is not so much room for files before `username`, or a file is larger than any may be.", content(
+        (status = 413, description = "The form has more than 1,000 files; the body lists the results of those before (an array), or nothing was stored (a problem). Or there is too little space for the files that precede `username`, or a file exceeds the maximum size.", content(
             (ProblemBody = "application/problem+json"), (Vec<FormResult> = "application/json"),
         )),
-        (status = "default", description = "The status of the first file that was refused; as for `PUT`.", body = Vec<FormResult>),
+        (status = "default", description = "The status of the first refused file, as for `PUT`.", body = Vec<FormResult>),
     )
 )]
 pub(crate) async fn post_files(
@@ -109,7 +108,7 @@ pub(crate) async fn post_files(
         match taken {
             Ok(ControlFlow::Continue(())) => {}
             Ok(ControlFlow::Break(())) => return reading.outcome.into_response(),
-            // A form that goes wrong later still tells what became of the files before.
+            // If the form fails later, the answer still reports the files before.
             Err(problem) => return reading.outcome.end_with(problem),
         }
     }
@@ -121,16 +120,16 @@ struct Reading<'a> {
     site: &'a Site,
     options: WriteOptions,
     user: Option<String>,
-    /// Files that came before it was said whose they are.
+    /// Files that arrived before their owner was known.
     waiting: Vec<Result<(Head, Spooled), Problem>>,
-    /// Where their content is.
+    /// Where their content is kept.
     spool: Option<Spool>,
-    /// What this form has stored or tried to.
+    /// The keys that this form has stored or tried to.
     keys: HashSet<Key>,
     outcome: FormOutcome,
 }
 
-/// What a part says of its file.
+/// The metadata of a file in its part's headers.
 struct Head {
     name: String,
     content_type: Option<String>,
@@ -149,14 +148,14 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// Whether to go on: not where the form ends within a file, which is told in its place.
+    /// Processes one field. Stops if the form ends within a file, which is reported in that file's place.
     ///
     /// # Errors
     /// What is wrong with the form as a whole.
     async fn take(&mut self, field: Field<'_>) -> Result<ControlFlow<()>, Problem> {
         match field.name() {
             Some("username") if self.user.is_some() => {
-                Err(Problem::bad_request("`username` is there more than once"))
+                Err(Problem::bad_request("`username` occurs more than once"))
             }
             Some("username") => {
                 let user = text_of(field).await?;
@@ -173,7 +172,7 @@ impl<'a> Reading<'a> {
 
     async fn take_file(&mut self, mut field: Field<'_>) -> Result<ControlFlow<()>, Problem> {
         let head = match Head::of(&field) {
-            // A browser's way of saying that no file was chosen, unless there is content.
+            // A browser sends this when no file was chosen, unless there is content.
             Ok(head) if head.name.is_empty() => match next_of(&mut field).await? {
                 None => return Ok(ControlFlow::Continue(())),
                 Some(_) => Err(Problem::bad_request(
@@ -189,7 +188,7 @@ impl<'a> Reading<'a> {
             (Some(user), Ok(head)) => {
                 let stored = self.store(&user, &head, &mut field).await;
                 self.outcome.note(stored);
-                // Why a file broke off, if it did, is what became of it.
+                // If the file broke off, the reason is its result.
                 return Ok(match skip(field).await {
                     Ok(()) => ControlFlow::Continue(()),
                     Err(_) => ControlFlow::Break(()),
@@ -214,9 +213,9 @@ impl<'a> Reading<'a> {
     fn too_many(&self) -> Problem {
         let stored = match self.outcome.results.is_empty() {
             true => "nothing was stored",
-            false => "what became of those before is told with this, the rest was not read",
+            false => "the results of the files before are listed here, the rest was not read",
         };
-        let detail = format!("a form has at most {HTTP_FORM_FILES_MAX} files; {stored}");
+        let detail = format!("a form may have at most {HTTP_FORM_FILES_MAX} files; {stored}");
         Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
     }
 
@@ -249,14 +248,14 @@ impl<'a> Reading<'a> {
         self.outcome.note(written);
     }
 
-    /// Where a file belongs, and how it is to be written.
+    /// The key and the write options of a file.
     fn place(&mut self, user: &str, head: &Head) -> Result<(Key, WriteOptions), Problem> {
         let Head { name, content_type } = head;
         let key = Key::of(user, name).map_err(|error| {
             Problem::bad_request(error.to_string()).with_refused_key(&format!("{user}/{name}"))
         })?;
         if !self.keys.insert(key.clone()) {
-            let detail = format!("{key} is in this form twice; only the first of the two counts");
+            let detail = format!("{key} occurs twice in this form; only the first was used");
             return Err(Problem::bad_request(detail).with_key(&key));
         }
         let options = WriteOptions {
@@ -282,7 +281,7 @@ impl Head {
         })?;
         let name = unescaped(name);
         coding::check_part(field.headers())?;
-        // Clients send what they guess from the name, or octet-stream; name and content together tell more.
+        // Clients guess the type from the name or send octet-stream; the name and the content together say more.
         let stated = field.content_type().and_then(stated_type);
         let content_type = stated.filter(|stated| !is_what_the_name_says(stated, &name));
         Ok(Self { name, content_type })
@@ -291,18 +290,20 @@ impl Head {
 
 fn unknown(name: Option<&str>) -> Problem {
     Problem::bad_request(match name {
-        None => "a part of the form has no name; it has the fields `username` and `selected_files`"
+        None => "a part of the form has no name; the fields are `username` and `selected_files`"
             .to_owned(),
         Some(name) => {
             let name: String = name.chars().take(SHOWN_CHARS_MAX).collect();
-            format!("the form has the fields `username` and `selected_files`; `{name}` is neither")
+            format!(
+                "unknown field `{name}`; the fields of the form are `username` and `selected_files`"
+            )
         }
     })
 }
 
 const SHOWN_CHARS_MAX: usize = 100;
 
-/// The next piece of a field, unless that is empty.
+/// The next chunk of a field; `None` if it is empty.
 async fn next_of(field: &mut Field<'_>) -> Result<Option<Bytes>, Problem> {
     while let Some(chunk) = field.next().await {
         let chunk = chunk.map_err(|error| broken(&error))?;
@@ -331,8 +332,8 @@ fn unescaped(name: &str) -> String {
     name.replace("%0A", "\n")
 }
 
-/// Lets a field's content flow into a write. A field lives no longer than its form, while the driver
-/// wants a body that may live for ever, so a short queue stands between the two.
+/// Streams a field's content into a write. A field borrows its form, while the driver needs a `'static` body, so a
+/// short queue connects the two.
 async fn stream<F>(
     field: &mut Field<'_>,
     write: impl FnOnce(dataverse_node::driver::Body) -> F,
@@ -344,7 +345,7 @@ where
     let feed = async move {
         while let Some(chunk) = field.next().await {
             let chunk = chunk.map_err(|error| cause(&error));
-            // A write that is over takes no more.
+            // A write that has ended takes no more.
             if sender.send(chunk).await.is_err() {
                 break;
             }
@@ -354,7 +355,7 @@ where
     written
 }
 
-/// Reads what is left of a field, so that the next one can be found.
+/// Skips the rest of a field, so that the next one can be found.
 async fn skip(mut field: Field<'_>) -> Result<(), MultipartError> {
     while let Some(chunk) = field.next().await {
         chunk?;
@@ -369,7 +370,7 @@ pub(super) fn broken(error: &MultipartError) -> Problem {
 fn unreadable(error: BodyError) -> Problem {
     match error {
         BodyError::Client(reason) => {
-            Problem::bad_request(format!("the form can not be read: {reason}"))
+            Problem::bad_request(format!("the form cannot be parsed: {reason}"))
         }
         other => other.into(),
     }
@@ -393,7 +394,7 @@ impl FormOutcome {
         }
     }
 
-    /// Nothing more comes of the form.
+    /// Ends the form because of a problem.
     fn end_with(mut self, problem: Problem) -> Result<Response, Problem> {
         if self.results.is_empty() {
             return Err(problem);

@@ -1,4 +1,4 @@
-//! Content on its way in: a request's body as the driver takes it, counted, and ended when it stalls.
+//! Incoming content: a request's body as the driver takes it, counted, and ended when it stalls.
 
 use std::error::Error;
 use std::pin::Pin;
@@ -11,8 +11,8 @@ use futures_util::Stream;
 use metrics::Counter;
 use tokio::time::{Sleep, sleep};
 
-/// A stream of chunks that ends with [`BodyError::Stalled`] when none comes for too long. Only time in
-/// which someone waits for a chunk counts: a slow store does not make an upload stall.
+/// A stream of chunks that ends with [`BodyError::Stalled`] when none arrives for too long. Only the time spent
+/// waiting for a chunk counts: a slow store does not make an upload stall.
 pub(crate) struct Inflow<S> {
     chunks: Option<S>,
     stall: Duration,
@@ -70,7 +70,7 @@ where
     }
 }
 
-/// Why a body broke off: the [`BodyError`] beneath what frames and forms made of it, else the client.
+/// Why a body broke off: the [`BodyError`] inside the error of a frame or form parser, else the client's fault.
 pub(super) fn cause(error: &(dyn Error + 'static)) -> BodyError {
     let mut next = Some(error);
     let mut last = error;

@@ -1,7 +1,7 @@
-//! `/v1/files`: files go in, come out and go away.
+//! `/v1/files`: stores, reads and deletes files.
 //!
-//! Writing is in `upload` and `form`, reading in `download`. What HTTP says about ranges, conditions and
-//! names is in files of its own that know no sockets.
+//! `upload` and `form` write, `download` reads. What HTTP says about ranges, conditions and names has files of its
+//! own, which do no I/O.
 
 mod condition;
 mod disposition;
@@ -25,28 +25,28 @@ use self::path::PathKey;
 use super::Site;
 use super::problem::{Problem, ProblemBody};
 
-/// A file as it was written.
+/// A file as it was stored.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct FileWritten {
     /// `user/name`, in Unicode normal form C.
     #[schema(example = "ada/notes.txt")]
     key: String,
-    /// Bytes.
+    /// The size in bytes.
     size: u64,
-    /// BLAKE3 of the content, 64 hexadecimal digits.
+    /// The BLAKE3 digest of the content, 64 hexadecimal digits.
     digest: String,
-    /// The version that this write made: stamp and writer.
+    /// The version that this write made: its timestamp and the writer's node id.
     version: String,
-    /// As it was sent, else guessed from the name and the content.
+    /// As sent, else guessed from the name and the content.
     #[schema(example = "text/plain; charset=utf-8")]
     content_type: String,
-    /// Replicas wanted.
+    /// How many replicas the file should have.
     factor: u32,
-    /// Names of the nodes that hold the replicas.
+    /// The names of the nodes that hold the replicas.
     replicas: Vec<String>,
-    /// Whether there are fewer replicas than wanted.
+    /// Whether the file has fewer replicas than it should.
     degraded: bool,
-    /// Whether the same content was there already and nothing was written.
+    /// Whether the file already had this content, so that nothing was written.
     unchanged: bool,
 }
 
@@ -69,17 +69,17 @@ impl From<Written> for FileWritten {
 
 /// Deletes a file.
 ///
-/// The deletion is itself a version: it is durable on every holder that can be reached before this is
-/// answered, and a holder that was away learns of it later. It takes no condition.
+/// The deletion is itself a version. It is durable on every reachable holder before this is answered; a holder
+/// that is away learns of it later. Conditions are not supported.
 #[utoipa::path(
     delete, path = "/v1/files/{*key}", tag = "files",
     params(("key" = String, Path, description = "`user/name`; `name` may contain `/`. Percent-encode each segment.")),
     responses(
-        (status = 204, description = "It is gone."),
-        (status = 400, description = "The path names no key, or a condition was sent.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 404, description = "No node that can be reached has it.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 204, description = "The file is deleted."),
+        (status = 400, description = "The path is not a valid key, or a condition was sent.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "No reachable node has the file.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 500, description = "This node's own disk failed.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "It can not be known whether it exists, or the deletion could not be made durable.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "Whether the file exists cannot be determined, or the deletion could not be made durable.", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn delete_file(
@@ -94,7 +94,7 @@ pub(crate) async fn delete_file(
         IF_UNMODIFIED_SINCE,
     ];
     if let Some(name) = conditions.iter().find(|name| headers.contains_key(*name)) {
-        let detail = format!("a deletion takes no condition; leave `{name}` out");
+        let detail = format!("a deletion takes no condition; remove `{name}`");
         return Err(Problem::bad_request(detail).with_key(&key));
     }
     match site.node_api.delete(&key).await {

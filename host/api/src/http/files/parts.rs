@@ -1,9 +1,9 @@
-//! The parts of an upload form as they stream in, with a bound on what is gathered to find them.
+//! The parts of an upload form as they stream in, with a bound on what is buffered to find them.
 //!
-//! The parser of forms keeps all that it reads until it sees a boundary or the end of a part's head. It is
-//! therefore fed in small pieces, one at a time, and the pieces are counted that it takes without giving
-//! anything back: what stands before the first part, in the head of a part or behind the last one has a
-//! bound in bytes and in time. Content is given back piece by piece and has neither.
+//! The form parser buffers everything until it sees a boundary or the end of a part's head. So it is fed in small
+//! pieces, one at a time, and the pieces that it takes without yielding anything are counted: the bytes before the
+//! first part, in the head of a part or after the last part have a bound in size and in time. Content is yielded
+//! piece by piece and has neither.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -41,7 +41,7 @@ pub(super) struct Field<'a> {
 }
 
 impl Form {
-    /// The form in the body of a request, which is ended when nothing arrives for `stall`.
+    /// The form in the body of a request. The body fails when nothing arrives for `stall`.
     pub(super) async fn of(
         request: Request,
         stall: Duration,
@@ -59,7 +59,7 @@ impl Form {
         Ok(Self { parts, pieces })
     }
 
-    /// The next part. What is left of the one before is read past.
+    /// The next part. Skips what is left of the previous one.
     pub(super) async fn next_field(&mut self) -> Result<Option<Field<'_>>, MultipartError> {
         let field = self.parts.next_field().await?;
         metered(&self.pieces).given_back();
@@ -69,7 +69,7 @@ impl Form {
         }))
     }
 
-    /// Reads past what stands behind the last part, so that its sender gets to read the answer.
+    /// Reads past what follows the last part, so that the sender gets to read the answer.
     pub(super) async fn end(&mut self) -> Result<(), BodyError> {
         while let Some(piece) = poll_fn(|cx| metered(&self.pieces).poll_piece(cx)).await {
             piece?;
@@ -125,12 +125,12 @@ impl Stream for Shared {
 struct Metered {
     body: Option<dataverse_node::driver::Body>,
     rest: Bytes,
-    /// Bytes taken since something was given back.
+    /// Bytes taken since the parser last yielded something.
     gathered: usize,
-    /// How long nothing may be given back.
+    /// How long the parser may yield nothing.
     patience: Duration,
     waiting: Option<Pin<Box<Sleep>>>,
-    /// A piece was just taken: the parser looks at it before it gets another one.
+    /// A piece was just taken; the parser looks at it before it gets another one.
     is_resting: bool,
 }
 
@@ -174,14 +174,14 @@ impl Metered {
         self.gathered += length;
         if self.gathered > HTTP_FORM_GATHERED_BYTES_MAX {
             return self.refuse(BodyError::Client(format!(
-                "more than {HTTP_FORM_GATHERED_BYTES_MAX} bytes stand before its first part, in the head of a part or behind its last"
+                "more than {HTTP_FORM_GATHERED_BYTES_MAX} bytes precede its first part, are in the head of a part or follow its last part"
             )));
         }
         self.is_resting = true;
         Poll::Ready(Some(Ok(piece)))
     }
 
-    /// Waits for the next bytes, as long as may be waited.
+    /// Waits for the next bytes, within the time limits.
     fn wait(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
         let patience = self.patience;
         let waiting = self
@@ -211,13 +211,13 @@ mod tests {
     async fn form(chunks: impl Stream<Item = Bytes> + Send + 'static) -> Form {
         let body = Body::from_stream(chunks.map(Ok::<_, std::io::Error>));
         let request = Request::builder().header(CONTENT_TYPE, "multipart/form-data; boundary=XX");
-        let request = request.body(body).expect("it is a request");
+        let request = request.body(body).expect("a valid request");
         let form = Form::of(request, STALL, Counter::noop()).await;
         form.map_err(|problem| problem.status)
-            .expect("it is a form")
+            .expect("a valid form")
     }
 
-    /// `begin`, then the same bytes for ever.
+    /// `begin`, then the same bytes forever.
     fn endless(begin: &'static str) -> impl Stream<Item = Bytes> + Send + 'static {
         let more = stream::repeat(Bytes::from_static(&[b'x'; 100_000]));
         stream::iter([Bytes::from_static(begin.as_bytes())]).chain(more)

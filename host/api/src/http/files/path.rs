@@ -1,7 +1,7 @@
-//! The key in a request's path.
+//! Parses the key in a request's path.
 //!
-//! Taken from the path as it was sent: whoever decodes `%2e%2e` or `%2F` before splitting at `/` lets a
-//! client smuggle segments. Each segment is decoded alone, then the whole is judged by [`Key`].
+//! It is parsed from the path as sent: decoding `%2e%2e` or `%2F` before splitting at `/` would let a client
+//! smuggle in segments. Each segment is decoded alone, then [`Key`] checks the whole.
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -12,26 +12,28 @@ use percent_encoding::percent_decode_str;
 use crate::http::percent::escapes_are_whole;
 use crate::http::problem::Problem;
 
-/// What comes before the key.
+/// The path before the key.
 pub(in crate::http) const PREFIX: &str = "/v1/files/";
 
-/// The key that a request's path names.
+/// The key in a request's path.
 pub(crate) struct PathKey(pub(crate) Key);
 
-/// Why a path names no key.
+/// Why a path contains no valid key.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 enum PathKeyError {
     #[error(transparent)]
     Key(#[from] KeyError),
-    #[error("a segment of a key can not contain `/`, not even as `%2F`")]
+    #[error("a segment of a key cannot contain `/`, not even as `%2F`")]
     HiddenSlash,
-    #[error("a `%` in a path is followed by two hexadecimal digits; write a literal one as `%25`")]
+    #[error(
+        "a `%` in a path must be followed by two hexadecimal digits; write a literal `%` as `%25`"
+    )]
     BadEscape,
 }
 
 fn key_in(path: &str) -> Result<Key, PathKeyError> {
     let raw = path.strip_prefix(PREFIX).unwrap_or_default();
-    // Percent-encoding triples the length, normalisation may halve it again.
+    // Percent-encoding triples the length; normalisation may then shrink it.
     if raw.len() > 9 * KEY_BYTES_MAX {
         return Err(KeyError::Long { bytes: raw.len() }.into());
     }

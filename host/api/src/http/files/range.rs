@@ -1,7 +1,7 @@
-//! The `Range` header (RFC 9110, section 14): which bytes of a file are asked for.
+//! The `Range` header (RFC 9110, section 14): which bytes of a file the client wants.
 //!
-//! One range is served. Several, another unit or text that is no range are answered with the whole file,
-//! which the RFC allows; a range that lies outside the file is not.
+//! One range is served. Several ranges, another unit, or a value that can't be parsed get the whole file, which
+//! the RFC allows; a range outside the file is refused.
 
 /// Bytes `offset..offset + length` of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,14 +19,14 @@ impl Part {
     }
 }
 
-/// What a `Range` header asks for.
+/// The bytes that a `Range` header asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wanted {
-    /// Nothing that is understood: the whole file.
+    /// The value is not understood or not supported: the whole file.
     Whole,
     /// This part.
     Part(Part),
-    /// A part that lies outside the file.
+    /// A range outside the file.
     Outside,
 }
 
@@ -58,7 +58,7 @@ pub(super) fn wanted(header: &str, size: u64) -> Wanted {
     })
 }
 
-/// A number; one that is too large for the type lies behind every file anyway.
+/// Parses a number. One that is too large for the type is past the end of every file anyway.
 fn digits(text: &str) -> Option<u64> {
     let all_digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     all_digits.then(|| text.parse().unwrap_or(u64::MAX))

@@ -1,8 +1,7 @@
-//! Files of a form that come before the field that says whose they are.
+//! Keeps files of a form that arrive before the field that says whose they are.
 //!
-//! Where they belong is not known yet, so they are kept one behind the other in a file of the data folder that has no
-//! name and goes with the form, also when the node is killed. How many forms do that at once, and how many bytes
-//! all of them keep, has a bound.
+//! They are written one after another to an unnamed file in the data folder, which disappears with the form, also
+//! when the node is killed. The number of forms that may do this at a time, and their total bytes, are bounded.
 
 use std::fs::File;
 use std::io;
@@ -34,7 +33,7 @@ pub(crate) struct Spools {
 /// The spool of one form.
 pub(super) struct Spool {
     kept: Arc<Kept>,
-    /// Bytes that the spools of all forms may have together.
+    /// The maximum bytes of all spools together.
     most: u64,
     end: u64,
 }
@@ -45,7 +44,7 @@ pub(super) struct Spooled {
     range: Range<u64>,
 }
 
-/// The file, and what is taken of what all forms have, until nobody reads it any more.
+/// The spool file, and its share of the space of all spools, until the last reader is gone.
 struct Kept {
     file: File,
     used: Arc<AtomicU64>,
@@ -70,11 +69,11 @@ impl Spools {
     }
 
     /// # Errors
-    /// When too many forms have one, or the disk fails.
+    /// When too many forms have a spool, or the disk fails.
     pub(super) async fn begin(&self, node_api: &dyn NodeApi) -> Result<Spool, Problem> {
         let turn = Arc::clone(&self.turns).try_acquire_owned();
         let turn = turn.map_err(|_| {
-            let detail = "too many forms have files before `username`; send `username` first, or try again later";
+            let detail = "too many forms are sending files before `username`; send `username` first, or try again later";
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
         })?;
         if let Some(why) = node_api.not_ready() {
@@ -97,10 +96,10 @@ impl Spools {
 }
 
 impl Spool {
-    /// Takes in the content of a field.
+    /// Writes the content of a field to the spool.
     ///
     /// # Errors
-    /// When there is no room for it, the disk fails or the form breaks off.
+    /// When there is no space for it, the disk fails or the form breaks off.
     pub(super) async fn take(&mut self, field: &mut Field<'_>) -> Result<Spooled, Problem> {
         let start = self.end;
         while let Some(chunk) = field.next().await {
@@ -124,18 +123,19 @@ impl Spool {
         if before + bytes <= self.most {
             return Ok(());
         }
-        let detail = "there is not so much room for files that come before `username`; send `username` first";
+        let detail =
+            "there is too little space for files that precede `username`; send `username` first";
         Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail))
     }
 }
 
 impl Spooled {
-    /// Bytes of content.
+    /// The size of the content in bytes.
     pub(super) fn size(&self) -> u64 {
         self.range.end - self.range.start
     }
 
-    /// The content, to be written.
+    /// The content, as the body of a write.
     pub(super) fn into_body(self) -> Body {
         let chunks = stream::try_unfold((self.kept, self.range), |(kept, range)| async move {
             let left = range.end - range.start;
@@ -150,7 +150,7 @@ impl Spooled {
                 Ok(chunk)
             });
             let chunk = read.await.map_err(|error| {
-                tracing::error!(%error, "a file of a form could not be read back");
+                tracing::error!(%error, "could not read back a spooled file of a form");
                 let reason = "a file of the form could not be read back; this node's log says why";
                 BodyError::Failed(reason.to_owned())
             })?;
@@ -168,12 +168,13 @@ async fn blocking<T: Send + 'static>(
 }
 
 fn failed(error: &io::Error) -> Problem {
-    tracing::error!(%error, "a file of a form could not be kept aside in the data folder");
+    tracing::error!(%error, "could not spool a file of a form in the data folder");
     let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
     if full.contains(&error.kind()) {
-        let detail = "the disk has no room for files that come before `username`";
+        let detail =
+            "the disk has no space for files that precede `username`; send `username` first";
         return Problem::new(StatusCode::INSUFFICIENT_STORAGE, detail);
     }
-    let detail = "a file that came before `username` could not be kept; this node's log says why";
+    let detail = "a file that precedes `username` could not be spooled; this node's log says why";
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail)
 }

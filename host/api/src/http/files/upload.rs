@@ -1,4 +1,4 @@
-//! `PUT /v1/files/…`: one file, its content the raw body.
+//! `PUT /v1/files/…`: stores one file, whose content is the raw body.
 
 use axum::Json;
 use axum::body::Body;
@@ -22,32 +22,31 @@ pub(super) const FACTOR: HeaderName = HeaderName::from_static("dataverse-factor"
 
 /// Stores a file.
 ///
-/// The raw body, of any length, chunked or not, is the content. Without `Content-Type` the type is
-/// guessed from the name and the content, with `charset=utf-8` where that is text in UTF-8. The answer comes
-/// when the content is durable.
+/// The content is the raw body, of any length, chunked or not. Without `Content-Type` the type is guessed from the
+/// name and the content; UTF-8 text gets `charset=utf-8`. The answer is sent once the content is durable.
 #[utoipa::path(
     put, path = "/v1/files/{*key}", tag = "files",
     params(
         ("key" = String, Path, description = "`user/name`; `name` may contain `/`. Percent-encode each segment."),
-        ("Dataverse-Factor" = Option<u32>, Header, description = "Replicas wanted; the node's default without it."),
-        ("If-None-Match" = Option<String>, Header, description = "`*`: only if there is no such file."),
-        ("If-Match" = Option<String>, Header, description = "`*` or entity tags: only if the file is there, or has one of these contents."),
+        ("Dataverse-Factor" = Option<u32>, Header, description = "How many replicas the file should have; the node's default if absent."),
+        ("If-None-Match" = Option<String>, Header, description = "`*`: store the file only if it does not exist."),
+        ("If-Match" = Option<String>, Header, description = "`*` or entity tags: store the file only if it exists, or has one of these entity tags."),
     ),
     request_body(content_type = "application/octet-stream", description = "The content, of any media type."),
     responses(
-        (status = 201, description = "Stored as a new file.", body = FileWritten, headers(("ETag" = String, description = "The digest in quotes."))),
-        (status = 200, description = "Stored in place of an earlier version, or the same content was there already.", body = FileWritten, headers(("ETag" = String, description = "The digest in quotes."))),
-        (status = 400, description = "The path names no key, a header makes no sense, or the body broke off.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 201, description = "The file was stored as a new file.", body = FileWritten, headers(("ETag" = String, description = "The digest in quotes."))),
+        (status = 200, description = "The file was stored and replaced an earlier version, or it already had this content.", body = FileWritten, headers(("ETag" = String, description = "The digest in quotes."))),
+        (status = 400, description = "The path is not a valid key, a header is invalid, or the body broke off.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 408, description = "The upload stalled.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 412, description = "The condition did not hold.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 413, description = "The file is larger than any file may be.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 415, description = "The body has a `Content-Encoding`, which is not kept: send it decoded, or as a file of its own. `identity` is none.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 417, description = "`Expect` asks for more than `100-continue`.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 429, description = "As many uploads are under way as may be; `Retry-After` says when to come again.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 413, description = "The file exceeds the maximum size.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 415, description = "The body has a `Content-Encoding` other than `identity`. Content is stored without a coding: send it decoded, or store the encoded file under another name.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 417, description = "`Expect` asks for something other than `100-continue`.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 429, description = "Too many uploads are in progress; `Retry-After` says when to try again.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 500, description = "This node's own disk failed.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 501, description = "The body has a transfer coding other than `chunked`.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "Too few nodes took it, or it can not be known whether the condition holds.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 507, description = "There is no room.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "Too few nodes stored the file, or whether the condition holds cannot be determined.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 507, description = "There is not enough space.", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn put_file(
@@ -76,7 +75,7 @@ pub(crate) async fn put_file(
 fn options_of_put(headers: &HeaderMap) -> Result<WriteOptions, Problem> {
     if headers.contains_key(CONTENT_RANGE) {
         return Err(Problem::bad_request(
-            "a file is written whole; leave `Content-Range` out",
+            "a file can only be written whole; remove `Content-Range`",
         ));
     }
     let mut options = common_options(headers)?;
@@ -85,19 +84,19 @@ fn options_of_put(headers: &HeaderMap) -> Result<WriteOptions, Problem> {
         stated.ok_or_else(|| {
             let max = CONTENT_TYPE_BYTES_MAX;
             Problem::bad_request(format!(
-                "`Content-Type` is `type/subtype`, at most {max} bytes"
+                "`Content-Type` must be `type/subtype`, at most {max} bytes"
             ))
         })
     });
     options.content_type = stated.transpose()?;
-    // The server has refused a length that is no number before this is reached.
+    // The server has already refused a length that is not a number.
     options.size = headers
         .get(CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse().ok());
     Ok(options)
 }
 
-/// What `PUT` and the upload form share: the factor and the condition.
+/// The options that `PUT` and the upload form share: the factor and the condition.
 pub(super) fn common_options(headers: &HeaderMap) -> Result<WriteOptions, Problem> {
     let condition =
         condition::of_write(headers).map_err(|error| Problem::bad_request(error.to_string()))?;
@@ -108,12 +107,12 @@ pub(super) fn common_options(headers: &HeaderMap) -> Result<WriteOptions, Proble
     })
 }
 
-/// A header that may be there once.
+/// A header that may occur at most once.
 fn single(headers: &HeaderMap, name: HeaderName) -> Result<Option<&HeaderValue>, Problem> {
     let mut values = headers.get_all(&name).iter();
     match (values.next(), values.next()) {
         (_, Some(_)) => Err(Problem::bad_request(format!(
-            "`{name}` is there more than once"
+            "`{name}` occurs more than once"
         ))),
         (value, None) => Ok(value),
     }
@@ -126,12 +125,13 @@ fn factor(value: &HeaderValue) -> Result<u32, Problem> {
     factor
         .filter(|factor| (1..=FACTOR_MAX).contains(factor))
         .ok_or_else(|| {
-            let detail = format!("`Dataverse-Factor` is a whole number from 1 to {FACTOR_MAX}");
+            let detail =
+                format!("`Dataverse-Factor` must be a whole number from 1 to {FACTOR_MAX}");
             Problem::bad_request(detail)
         })
 }
 
-/// A content type as a client states it, if it can be one.
+/// A content type as stated by a client, if it is valid.
 pub(super) fn stated_type(text: &str) -> Option<String> {
     let text = text.trim();
     let (main, sub) = text.split_once('/')?;
@@ -151,7 +151,7 @@ mod tests {
     fn check(lines: &[(&'static str, &str)], expected: Result<WriteOptions, u16>) {
         let mut headers = HeaderMap::new();
         for (name, value) in lines {
-            headers.append(*name, value.parse().expect("it is a header"));
+            headers.append(*name, value.parse().expect("a valid header"));
         }
         let found = options_of_put(&headers).map_err(|problem| problem.status.as_u16());
         assert_eq!(format!("{found:?}"), format!("{expected:?}"), "{lines:?}");

@@ -1,5 +1,5 @@
-// The plain page of a node. It only calls the node's own HTTP interface. Whatever comes from there is
-// put on the page as text, never as markup.
+// The page of a node. It uses only the node's HTTP API. Whatever the API returns is put on the page as
+// text, never as markup.
 "use strict";
 
 const REFRESH_MS = 5000;
@@ -32,7 +32,7 @@ async function ask(path, options) {
   try {
     response = await fetch(path, options);
   } catch {
-    throw new Error("the node can not be reached");
+    throw new Error("cannot reach the node");
   }
   if (response.status === 204) return null;
   const body = await response.json().catch(() => null);
@@ -46,7 +46,7 @@ function say(id, text, failed = false) {
   line.className = failed ? "bad" : "";
 }
 
-// On a narrow screen a row is a card, in which each cell says what it is.
+// On a narrow screen each row is shown as a card, in which every cell has its column's title.
 function fill(table, rows) {
   const titles = [...byId(table).tHead.rows[0].cells].map((cell) => cell.textContent);
   for (const made of rows) {
@@ -103,12 +103,12 @@ function send(key, file, onProgress) {
       else reject(new Error(body?.detail ?? `the node answered ${request.status}`));
     });
     request.addEventListener("error", () => reject(new Error("the connection to the node broke")));
-    // A browser only guesses a file's type from its name. The node sees the content as well, so it is sent without.
+    // A browser guesses a file's type from its name alone. The node sees the content as well, so no type is sent.
     request.send(file.slice(0, file.size, ""));
   });
 }
 
-// A browser resolves these itself and would ask for another address.
+// A browser resolves these in a URL and would request another path.
 const isDots = (segment) => segment === "." || segment === "..";
 
 async function upload(user, file) {
@@ -157,10 +157,10 @@ byId("upload").addEventListener("submit", async (event) => {
 // Search.
 
 const OUTCOMES = {
-  not_found: "the whole reachable network was asked",
+  not_found: "every reachable node was asked",
   horizon: "the hop limit was reached; there may be more",
-  partial: "some nodes gave no answer; there may be more",
-  deadline: "time was up; there may be more",
+  partial: "some nodes did not answer; there may be more",
+  deadline: "time ran out; there may be more",
   budget: "too many nodes to ask; there may be more",
 };
 
@@ -191,7 +191,7 @@ async function search() {
     byId("hits").hidden = found.hits.length === 0;
     const files = counted(found.hits.length, "file", "files");
     const why = OUTCOMES[found.outcome] ? ` (${OUTCOMES[found.outcome]})` : "";
-    const more = found.truncated ? " More files match than are shown; ask for a narrower pattern." : "";
+    const more = found.truncated ? " More files match than are shown; use a narrower pattern." : "";
     const silent = found.unanswered.length ? ` No answer from ${named(found.unanswered)}.` : "";
     say("search-result", `${files}, ${counted(found.probes, "node", "nodes")} asked over `
       + `${counted(found.levels, "hop", "hops")}, ${found.elapsed_ms.toFixed(1)} ms${why}.${more}${silent}`);
@@ -209,8 +209,8 @@ byId("search").addEventListener("submit", (event) => {
 
 const named = (nodes) => nodes.map((node) => `${node.node ?? node.name} (${node.address})`).join(", ");
 
-// Who does not answer: neighbours whose link is down, and members that are suspected or gone. One that said good-bye
-// has no files, and one that was never reached is nobody yet: its link says that it is connecting.
+// Nodes that do not answer: neighbours whose link is down, and members that are suspected or gone. A node that left
+// holds no files, and one that was never reached shows up as a connecting link.
 function silentNodes(links, nodes) {
   const silent = new Map();
   for (const link of links) if (link.state === "down") silent.set(link.address, link);
@@ -246,12 +246,12 @@ async function refresh() {
     say("status", `Node ${status.name} of network ${status.network}: ${counted(status.replicas.files, "replica", "replicas")} `
       + `(${sized(status.replicas.bytes)}), ${counted(status.cached.files, "cached copy", "cached copies")} `
       + `(${sized(status.cached.bytes)}), ${sized(status.free)} free`);
-    // Rows are only replaced when they changed, so that a focused button keeps its focus.
+    // Rows are replaced only when they change, so that a focused button keeps its focus.
     show("links", links, linkRow);
     show("nodes", nodes, nodeRow);
     const silent = silentNodes(links, nodes);
     const text = silent.length === 0 ? "" : `No answer from ${named(silent)}. `
-      + "Files that only they hold can not be read until they are back.";
+      + "Files that only they hold cannot be read until they are back.";
     if (byId("silent").textContent !== text) say("silent", text, true);
   } catch (error) {
     say("status", error.message, true);

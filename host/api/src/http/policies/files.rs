@@ -1,8 +1,8 @@
-//! `/v1/policies/files/…`: the files of the policies' folder.
+//! `/v1/policies/files/…`: installs and removes the files in the policies folder.
 //!
-//! A file is held in memory while it is received and checked, so its size has a bound and only a few are
-//! there at once: also those that wait to be checked for somebody who has gone away since. Nothing is written
-//! before the desk has found the file good.
+//! A file is held in memory while it is received and checked, so its size and the number of concurrent uploads are
+//! bounded; a file that waits to be checked counts even after its client has gone. Nothing is written before
+//! `PolicyApi` has checked the file.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,34 +30,34 @@ use crate::http::files::inflow::Inflow;
 use crate::http::problem::{Problem, ProblemBody};
 use crate::limits::HTTP_POLICY_UPLOAD_MS_MAX;
 
-/// How a policy is to be installed.
+/// How to install a policy.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(default, deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Installing {
-    /// Take it also if it answers questions of its kind badly. What is no policy, or fails at its trial, is refused
-    /// all the same.
+    /// Install it even if it answers test questions of its kind badly. A file that is not a policy, or that fails
+    /// its trial, is still refused.
     force: bool,
 }
 
-/// Puts a policy into the folder.
+/// Installs a policy into the policies folder.
 ///
-/// The raw body is the file. Before it is written it is compiled and tried, and the questions of its kind are put to it,
-/// as `policy check` does; whoever had that name is replaced, and if that one decides, this one takes over.
+/// The file is the raw body. Before it is written, it is compiled, tried and given test questions of its kind, as
+/// `policy check` does. It replaces the file of that name; if that policy is active, this one takes over.
 #[utoipa::path(
     put, path = "/v1/policies/files/{name}", tag = "policies",
-    params(("name" = String, Path, description = "What it is called; `.wasm` may be left out."), Installing),
-    request_body(content_type = "application/wasm", description = "A component, or a core module that carries its component type; at most 32 MiB."),
+    params(("name" = String, Path, description = "The policy's name; `.wasm` may be left out."), Installing),
+    request_body(content_type = "application/wasm", description = "A component, or a core module with an embedded component type; at most 32 MiB."),
     responses(
-        (status = 201, description = "It is there.", body = Available),
-        (status = 200, description = "It is there in place of another of its name.", body = Available),
-        (status = 400, description = "That is no name for a policy, the query is wrong, or the body broke off.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 409, description = "The file of that name is a link, or is needed as a policy of another kind; or somebody else changed it at the same time.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 201, description = "The policy is installed.", body = Available),
+        (status = 200, description = "The policy is installed and replaced a file of that name.", body = Available),
+        (status = 400, description = "The name is not valid for a policy, the query is invalid, or the body broke off.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "The file of that name is a link, or is in use as a policy of another kind, or another request changed it concurrently.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 408, description = "The upload stalled or took too long.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 413, description = "The file is larger than a policy may be.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "Refused: it is no policy, one that fails, or one that answers badly.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 413, description = "The file exceeds the maximum size of a policy.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "Refused: the file is not a policy, fails its trial, or answers test questions badly.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 500, description = "The folder could not be written.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "Too many changes are waiting, or the node is stopping; nothing was changed.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "Too many changes are pending, or the node is stopping; nothing was changed.", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn put_policy(
@@ -71,7 +71,7 @@ pub(crate) async fn put_policy(
     let Query(Installing { force }) = how?;
     let stated = headers.get(CONTENT_LENGTH);
     let stated = stated.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    // Others are read as far as a file may go, so that they get to read the refusal.
+    // The bodies of other clients are read up to the size limit, so that they get to read the refusal.
     let waits_for_continue = headers.contains_key(EXPECT);
     if waits_for_continue && stated.is_some_and(|bytes| bytes > POLICY_FILE_BYTES_MAX) {
         return Err(too_large());
@@ -98,17 +98,17 @@ pub(crate) async fn put_policy(
     Ok((status, Json(installed)))
 }
 
-/// Takes a policy out of the folder.
+/// Removes a policy from the policies folder.
 #[utoipa::path(
     delete, path = "/v1/policies/files/{name}", tag = "policies",
-    params(("name" = String, Path, description = "What it is called; `.wasm` may be left out.")),
+    params(("name" = String, Path, description = "The policy's name; `.wasm` may be left out.")),
     responses(
-        (status = 204, description = "It is gone."),
-        (status = 400, description = "That is no name for a policy.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 204, description = "The policy is removed."),
+        (status = 400, description = "The name is not valid for a policy.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, description = "The folder has no such file.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 409, description = "It decides, or is a shadow.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "The policy is active or a shadow.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 500, description = "The folder could not be written.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "Too many changes are waiting, or the node is stopping; nothing was changed.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "Too many changes are pending, or the node is stopping; nothing was changed.", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn delete_policy(
@@ -124,7 +124,7 @@ fn name_in(path: Result<Path<String>, PathRejection>) -> Result<PolicyName, Prob
     PolicyName::said(&name).map_err(|bad| Problem::bad_request(bad.to_string()))
 }
 
-/// The whole body, unless it is too large for a policy or stalls.
+/// Receives the whole body, unless it is too large for a policy or stalls.
 async fn receive(site: &Site, body: Body) -> Result<Bytes, Problem> {
     let received = site
         .node_api
@@ -142,11 +142,11 @@ async fn receive(site: &Site, body: Body) -> Result<Bytes, Problem> {
     Ok(wasm.freeze())
 }
 
-/// The bytes, with which the turn ends that somebody had to send them: when the last part of them is gone.
+/// Ties the upload's permit to the bytes: it is released when the last part of them is dropped.
 fn with_turn(bytes: Bytes, turn: OwnedSemaphorePermit) -> Bytes {
     struct Sent(
         Bytes,
-        #[expect(dead_code, reason = "it is given back when it goes")] OwnedSemaphorePermit,
+        #[expect(dead_code, reason = "held until it is dropped")] OwnedSemaphorePermit,
     );
     impl AsRef<[u8]> for Sent {
         fn as_ref(&self) -> &[u8] {
@@ -157,19 +157,19 @@ fn with_turn(bytes: Bytes, turn: OwnedSemaphorePermit) -> Bytes {
 }
 
 fn too_many() -> Problem {
-    let detail =
-        "too many files of policies are being checked; nothing was changed, so try again later";
+    let detail = "too many policy files are being checked; nothing was changed, try again later";
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
 }
 
 fn too_slow() -> Problem {
     let seconds = HTTP_POLICY_UPLOAD_MS_MAX / 1000;
-    let detail = format!("the file of a policy has to arrive within {seconds} s");
+    let detail =
+        format!("the file of a policy must arrive within {seconds} s; nothing was changed");
     Problem::new(StatusCode::REQUEST_TIMEOUT, detail)
 }
 
 fn too_large() -> Problem {
-    let detail = format!("the file of a policy has at most {POLICY_FILE_BYTES_MAX} bytes");
+    let detail = format!("the file of a policy may have at most {POLICY_FILE_BYTES_MAX} bytes");
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
 }
 
@@ -185,7 +185,7 @@ mod tests {
         let turn = Arc::clone(&turns)
             .acquire_owned()
             .await
-            .expect("it is open");
+            .expect("the semaphore is open");
         let sent = with_turn(Bytes::from_static(b"file"), turn);
         let part = sent.slice(1..);
         drop(sent);

@@ -1,7 +1,7 @@
-//! `/v1/policies`: who decides here, and how that changes while the node runs.
+//! `/v1/policies`: shows which policies decide on this node, and changes them while it runs.
 //!
-//! Changes are wishes: the desk writes them down and answers when what runs has followed them or refused
-//! to. Files of policies are in `files`.
+//! A change is a new desired state: `PolicyApi` writes it to `policies.toml`, and answers when the policy in
+//! charge has followed it or the change was refused. The files of policies are handled in `files`.
 
 pub(super) mod files;
 
@@ -20,55 +20,57 @@ use utoipa::IntoParams;
 use super::Site;
 use super::problem::{Problem, ProblemBody};
 
-/// What whoever asks has seen.
+/// The state that a client's change is based on.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(default, deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Seen {
-    /// The kind's `revision` when it was last looked at. If another one holds by now, nothing is changed and
-    /// the answer tells how things stand: nodes that share a folder all follow the first that is asked.
+    /// The kind's `revision` that the client last saw. If it has changed since, nothing is changed and the current
+    /// state is returned: nodes that share a folder all follow the first one that was changed.
     revision: Option<String>,
 }
 
-/// Where to go back to, and what whoever asks has seen.
+/// Where to roll back to, and the state that the client's change is based on.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(default, deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Returning {
-    /// One of `previous`, by its name or the beginning of its digest; the first of those that decided before unless
-    /// given.
+    /// One of `previous`, by its name or the beginning of its digest; by default the first of those that decided
+    /// before.
     to: Option<String>,
-    /// As for a promotion.
+    /// The kind's `revision` that the client last saw, as for a promotion.
     revision: Option<String>,
 }
 
-/// Tells about this node's policies.
+/// Shows this node's policies.
 ///
-/// Who decides, who is a shadow, who decided before, what went wrong, and what could be chosen.
+/// For each kind: the policy in charge, the shadow, the previous policies, what went wrong, and the available
+/// policies.
 #[utoipa::path(
     get, path = "/v1/policies", tag = "policies",
-    responses((status = 200, description = "Its policies.", body = PoliciesView))
+    responses((status = 200, description = "This node's policies.", body = PoliciesView))
 )]
 pub(crate) async fn list_policies(State(site): State<Site>) -> Json<PoliciesView> {
     Json(site.policy_api.view())
 }
 
-/// Chooses who decides a kind.
+/// Selects the policy that decides a kind.
 ///
-/// Replaces the whole table of this kind in `policies.toml`: what the body leaves out is as usual. The
-/// answer comes when the policy has taken over or was refused; if it was, the one before goes on.
+/// Replaces the whole table of this kind in `policies.toml`; fields that the body leaves out get their defaults.
+/// The answer is sent once the policy has taken over or was refused; if it was refused, the previous one stays in
+/// charge.
 #[utoipa::path(
     put, path = "/v1/policies/{kind}", tag = "policies", request_body = KindSpec,
     params(("kind" = String, Path, description = "`placement`, `eviction` or `relocation`.")),
     responses(
-        (status = 200, description = "It decides from now on.", body = KindView),
+        (status = 200, description = "The policy is in charge.", body = KindView),
         (status = 400, description = "The body is not JSON.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 404, description = "There is no such kind.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 409, description = "`policies.toml` is a link, or somebody else changed this kind at the same time.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "The kind does not exist.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "`policies.toml` is a link, or another request changed this kind concurrently.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 413, description = "The body is too large.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "Refused: unknown or wrong fields, no such policy, or one that fails.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "Refused: unknown or invalid fields, an unknown policy, or one that fails its trial.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 500, description = "The folder could not be written.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "Too many changes are waiting, or the node is stopping; nothing was changed.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "Too many changes are pending, or the node is stopping; nothing was changed.", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn set_kind(
@@ -79,7 +81,7 @@ pub(crate) async fn set_kind(
     let kind = kind_in(kind)?;
     let body = body?;
     if body.trim_ascii_start().starts_with(b"[") {
-        let reason = "a wish is a JSON object with a `policy`, and this is a list";
+        let reason = "the body must be a JSON object with a `policy`, not a list";
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, reason));
     }
     let Json(spec) = Json::<KindSpec>::from_bytes(&body)?;
@@ -93,12 +95,12 @@ pub(crate) async fn set_kind(
     post, path = "/v1/policies/{kind}/promote", tag = "policies",
     params(("kind" = String, Path, description = "`placement`, `eviction` or `relocation`."), Seen),
     responses(
-        (status = 200, description = "It decides from now on; or another revision than the one seen holds, and nothing was changed.", body = KindView),
-        (status = 404, description = "There is no such kind, or no shadow.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 409, description = "`policies.toml` is a link, or somebody else changed this kind at the same time.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "Refused: it fails.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 200, description = "The shadow is in charge; or `revision` is outdated, and nothing was changed.", body = KindView),
+        (status = 404, description = "The kind does not exist, or has no shadow.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "`policies.toml` is a link, or another request changed this kind concurrently.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "Refused: the policy fails its trial.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 500, description = "The folder could not be written.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "Too many changes are waiting, or the node is stopping; nothing was changed.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "Too many changes are pending, or the node is stopping; nothing was changed.", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn promote_shadow(
@@ -110,19 +112,19 @@ pub(crate) async fn promote_shadow(
     Ok(Json(site.policy_api.promote(kind, seen.revision).await?))
 }
 
-/// Goes back to the policy before.
+/// Rolls back to the previous policy.
 ///
-/// Its file and its table in `policies.toml` come back with it. Done again, it goes one further back.
+/// Restores its file and its table in `policies.toml`. Repeat it to go back further.
 #[utoipa::path(
     post, path = "/v1/policies/{kind}/rollback", tag = "policies",
     params(("kind" = String, Path, description = "`placement`, `eviction` or `relocation`."), Returning),
     responses(
-        (status = 200, description = "It decides again; or another revision than the one seen holds, and nothing was changed.", body = KindView),
-        (status = 404, description = "There is no such kind, or nobody decided before, or none that is named so.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 409, description = "Another file is in the way of which there is no copy, or is of another kind; a file to be written is a link; or somebody else changed this kind at the same time.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "Refused: it fails.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 200, description = "The previous policy is in charge again; or `revision` is outdated, and nothing was changed.", body = KindView),
+        (status = 404, description = "The kind does not exist, has no previous policy, or none that matches `to`.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "A file with no stored copy, or of another kind, would be overwritten; a file to be written is a link; or another request changed this kind concurrently.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "Refused: the policy fails its trial.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 500, description = "The folder could not be written.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "Too many changes are waiting, or the node is stopping; nothing was changed.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "Too many changes are pending, or the node is stopping; nothing was changed.", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn roll_back(

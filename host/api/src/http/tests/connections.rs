@@ -1,5 +1,5 @@
-//! What clients can do to others by what they leave undone: connections that say nothing, heads that do not
-//! end, codings that nobody undoes.
+//! Clients must not harm others by what they leave unfinished: silent connections, endless heads, codings that
+//! nobody decodes.
 
 use std::time::Duration;
 
@@ -32,11 +32,11 @@ async fn silent(node: &Running, count: usize) -> Vec<TcpStream> {
     join_all(opened).await
 }
 
-/// Waits until the other side closes; what it sent until then.
+/// Reads until the other side closes; returns what it sent.
 async fn end_of(mut stream: TcpStream) -> Vec<u8> {
     let mut sent = Vec::new();
     let read = timeout(PATIENCE, stream.read_to_end(&mut sent)).await;
-    // A reset is an end as well.
+    // A reset also ends the connection.
     drop(read.expect("it is closed in time"));
     sent
 }
@@ -52,7 +52,7 @@ async fn silent_connections_shut_nobody_out() {
     let node = limited(20).await;
     let _silent = silent(&node, 100).await;
     assert_answers_operators(&node).await;
-    // As soon as they have been silent for a second, they make room for anybody.
+    // Once they have been silent for a second, they make room for new connections.
     let deadline = Instant::now() + PATIENCE;
     loop {
         let reply = node.get("/v1/nodes").await;

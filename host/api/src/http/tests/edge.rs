@@ -1,4 +1,5 @@
-//! What is refused before any handler sees it, byte for byte: targets, hosts, framing, pages of other sites.
+//! What is refused before any handler sees it, byte for byte: malformed targets, hosts and framing, and pages of
+//! other sites.
 
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, Version};
@@ -67,7 +68,7 @@ async fn http_2_is_spoken_with_whoever_begins_with_it() {
         let request = Request::get(format!("http://{host}/healthz"))
             .version(Version::HTTP_2)
             .body(Body::empty())
-            .expect("it is a request");
+            .expect("a valid request");
         let response = client.send_request(request).await.expect("it is answered");
         assert_eq!(response.status(), expected, "{host}");
         let body = to_bytes(Body::new(response.into_body()), 1 << 10).await;
@@ -84,7 +85,7 @@ async fn junk_after_a_request_is_refused_and_the_answer_before_stays_whole() {
     node.put("/v1/files/ada/bare", bare.as_bytes()).await;
     let request = "GET /v1/files/ada/bare HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let reply = raw(&node, format!("{request}{request}junk\r\n\r\n")).await;
-    let text = String::from_utf8(reply.body).expect("it is text");
+    let text = String::from_utf8(reply.body).expect("UTF-8 text");
     assert_eq!(reply.status, 200);
     assert!(text.starts_with(bare), "{text}");
     assert_eq!(text.matches(bare).count(), 2, "{text}");
@@ -172,7 +173,7 @@ async fn where_two_headers_frame_a_body_nobody_can_be_led_to_another_request() {
             "PUT /v1/files/ada/x HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n2\r\nhi\r\n0\r\n\r\n\
              GET /v1/status HTTP/1.1\r\nHost: localhost\r\n\r\n"
         );
-        // RFC 9112, section 6.1: the coding counts, and the connection ends with this answer.
+        // RFC 9112, section 6.1: the coding takes precedence, and the connection ends with this answer.
         let reply = raw(&node, request).await;
         assert!([200, 201].contains(&reply.status), "{reply:?}");
         assert_eq!(reply.json()["size"], 2);

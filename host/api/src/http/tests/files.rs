@@ -98,7 +98,7 @@ async fn parts_of_a_file_are_served() {
         (
             reply.status,
             range,
-            String::from_utf8(reply.body).expect("it is text"),
+            String::from_utf8(reply.body).expect("UTF-8 text"),
         )
     };
     let own = tag(b"hello world");
@@ -241,7 +241,7 @@ async fn keys_are_read_from_the_path_as_it_was_sent() {
     assert!(node.node_api.holds("ada/ü/a b"));
     let downloaded = node.get(&format!("{path}?download=1")).await;
     assert_eq!(downloaded.body, b"x");
-    // What is not known is not overlooked either: it may be a misspelt wish.
+    // An unknown condition must not be ignored: it may be a misspelt one.
     assert_eq!(
         node.put(&format!("{path}?x=1"), b"x").await.problem().0,
         400
@@ -311,7 +311,7 @@ async fn content_that_breaks_off_never_looks_whole() {
     // The connection may end with a reset: that is the point.
     let ended = timeout(PATIENCE, stream.read_to_end(&mut bytes)).await;
     ended.expect("it ends in time").ok();
-    let text = String::from_utf8(bytes).expect("it is text");
+    let text = String::from_utf8(bytes).expect("UTF-8 text");
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
     assert!(
         !head.contains("200") || head.contains("content-length: 11"),

@@ -26,7 +26,7 @@ async fn post(node: &Running, parts: &[String]) -> Reply {
 }
 
 fn column(array: &Value, name: &str) -> Vec<Value> {
-    let rows = array.as_array().expect("it is an array");
+    let rows = array.as_array().expect("an array");
     rows.iter().map(|row| row[name].clone()).collect()
 }
 
@@ -119,7 +119,7 @@ async fn a_form_that_makes_no_sense_is_refused() {
             field("username", "ada"),
             file("a", "x"),
         ],
-        "`factor` is neither",
+        "unknown field `factor`",
     )
     .await;
     check(
@@ -130,7 +130,7 @@ async fn a_form_that_makes_no_sense_is_refused() {
     check(&["preamble".to_owned()], "no field `selected_files`").await;
     check(
         &["--XX\r\nContent-Disposition: \u{1}\r\n\r\nx".to_owned()],
-        "can not be read",
+        "cannot be parsed",
     )
     .await;
     assert!(!node.node_api.holds("ada/a"));
@@ -357,7 +357,7 @@ async fn a_type_that_a_client_guessed_from_the_name_is_settled_by_the_content() 
 #[tokio::test]
 async fn a_node_keeps_aside_no_more_than_it_has_room_for() {
     let node = Running::start().await;
-    // As much as the node in memory says that it has free.
+    // As much as the node in memory claims to have free.
     let half = "x".repeat(2_500_000);
     let parts = [file("a", &half), file("b", &half), field("username", "ada")];
     let (status, problem) = post(&node, &parts).await.problem();
@@ -367,7 +367,7 @@ async fn a_node_keeps_aside_no_more_than_it_has_room_for() {
         "{status} {detail}"
     );
     assert!(!node.node_api.holds("ada/a"));
-    // What was taken is given back.
+    // Spool space that was taken is released.
     let parts = [file("a", &half), field("username", "ada")];
     assert_eq!(post(&node, &parts).await.status, 201);
 }

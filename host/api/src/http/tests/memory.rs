@@ -1,6 +1,6 @@
-//! A node whose files are in memory and whose network is three made-up names.
+//! A node with its files in memory and a network of three invented members.
 //!
-//! Some keys of the user `trouble` fail in the way their name says.
+//! Some keys of the user `trouble` fail in the way that their name says.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -39,11 +39,11 @@ pub(super) struct Memory {
     files: Mutex<Files>,
     calls: Mutex<Vec<String>>,
     metrics: Metrics,
-    /// Told when a write of `trouble/waits` has begun.
+    /// Notified when a write of `trouble/waits` has begun.
     pub(super) begun: Notify,
-    /// Lets a write of `trouble/waits` go on.
+    /// Lets a write of `trouble/waits` continue.
     pub(super) go_on: Notify,
-    /// Told when an upload broke off.
+    /// Notified when an upload broke off.
     pub(super) broken: Notify,
 }
 
@@ -56,7 +56,7 @@ impl Memory {
         self.calls.lock().push(call);
     }
 
-    /// What was asked of the network, and how files were read.
+    /// The calls to the network so far, and how files were read.
     pub(super) fn calls(&self) -> Vec<String> {
         self.calls.lock().clone()
     }
@@ -354,7 +354,7 @@ impl NodeApi for Memory {
             bad: 5,
             healed: 4,
             lost: 1,
-            lost_keys: vec![Key::parse("ada/lost").expect("it is a key")],
+            lost_keys: vec![Key::parse("ada/lost").expect("a valid key")],
             bytes_per_second: Some(9),
             ..ScrubStatus::default()
         }

@@ -1,4 +1,4 @@
-//! The contract, tested through real sockets against a node that keeps its files in memory.
+//! The HTTP contract, tested through real sockets against a node that keeps its files in memory.
 
 mod connections;
 mod edge;
@@ -31,7 +31,7 @@ use super::server::serve_node;
 /// No test waits longer for anything.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A server with a node in memory behind it; stops when dropped.
+/// A server in front of a node in memory; stops when dropped.
 struct Running {
     node_api: Arc<Memory>,
     policy_api: Arc<Tray>,
@@ -41,7 +41,7 @@ struct Running {
     _stop_at_last: DropGuard,
 }
 
-/// An answer, as it came over the wire.
+/// A response, as it came over the wire.
 #[derive(Debug)]
 struct Reply {
     status: u16,
@@ -90,21 +90,21 @@ impl Running {
         }
     }
 
-    /// Opens a connection, sends these bytes, leaves it open.
+    /// Opens a connection, sends these bytes and leaves it open.
     async fn send(&self, bytes: &[u8]) -> TcpStream {
         let mut stream = TcpStream::connect(self.address).await.expect("it listens");
         stream.write_all(bytes).await.expect("it reads");
         stream
     }
 
-    /// The same with more bytes than the server may take.
+    /// The same, with more bytes than the server may take.
     async fn send_what_it_takes(&self, bytes: &[u8]) -> TcpStream {
         let mut stream = TcpStream::connect(self.address).await.expect("it listens");
         drop(stream.write_all(bytes).await);
         stream
     }
 
-    /// One request and its answer. `request` is the request line without the protocol.
+    /// Sends one request and returns the response. `request` is the request line without the protocol.
     async fn ask(&self, request: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
         let mut text = head(request, headers).into_bytes();
         text.extend(format!("Content-Length: {}\r\n\r\n", body.len()).bytes());
@@ -170,7 +170,7 @@ impl Reply {
             .unwrap_or_else(|error| panic!("{error}: {:?}", String::from_utf8_lossy(&self.body)))
     }
 
-    /// The status, once the answer is known to be a whole problem (or no error at all).
+    /// The status, after checking that the response is a complete problem (or not an error).
     #[track_caller]
     fn problem(&self) -> (u16, Value) {
         assert_eq!(

@@ -1,4 +1,4 @@
-//! Search, links, nodes and what a node says of itself.
+//! Search, links, nodes and the status of a node.
 
 use serde_json::{Value, json};
 
@@ -187,7 +187,7 @@ async fn nodes_and_status_have_their_fields() {
     assert_eq!(node.get("/v1/status").await.json(), expected);
 }
 
-/// What the node in memory says of its scrub.
+/// The scrub that the node in memory reports.
 fn scrub(running: bool) -> Value {
     json!({
         "running": running, "began": 7, "ended": null, "files_done": 1, "files_total": 3,
@@ -209,7 +209,7 @@ async fn a_scrub_is_begun_once_and_shown() {
     assert_eq!((begun.status, begun.json()), (202, told(false)));
     let again = node.ask("POST /v1/scrub", &[], b"").await;
     assert_eq!((again.status, again.json()), (200, told(true)));
-    let text = String::from_utf8(node.get("/metrics").await.body).expect("it is text");
+    let text = String::from_utf8(node.get("/metrics").await.body).expect("UTF-8 text");
     for line in [
         "dataverse_scrub_running 1",
         "dataverse_scrub_left_files 2",
@@ -254,7 +254,7 @@ async fn requests_and_bytes_are_counted() {
         reply.header("content-type"),
         Some("text/plain; version=0.0.4; charset=utf-8")
     );
-    let text = String::from_utf8(reply.body).expect("it is text");
+    let text = String::from_utf8(reply.body).expect("UTF-8 text");
     let lines = [
         r#"dataverse_requests_total{face="http",method="PUT",route="/v1/files/{*key}",status="201"} 1"#,
         r#"dataverse_requests_total{face="http",method="GET",route="none",status="404"} 1"#,

@@ -1,4 +1,4 @@
-//! Policies: who decides, how that is changed, and what is refused.
+//! Policies: which are in charge, how they are changed, and what is refused.
 
 use std::time::Duration;
 
@@ -149,14 +149,14 @@ async fn a_file_has_at_most_32_mebibytes() {
     file.push(0);
     let long = "PUT /v1/policies/files/long";
     assert_eq!(node.ask(long, &[], &file).await.problem().0, 413);
-    // Without a length said beforehand.
+    // Without stating a length first.
     let mut bytes = head(long, &[("Transfer-Encoding", "chunked")]).into_bytes();
     bytes.extend(format!("\r\n{:x}\r\n", file.len()).bytes());
     bytes.extend(&file);
     bytes.extend(b"\r\n0\r\n\r\n");
     let refused = Reply::read(node.send(&bytes).await).await;
     assert_eq!(refused.problem().0, 413);
-    // Who waits to be told to go on sends nothing in vain.
+    // A client that waits for `100 Continue` sends nothing in vain.
     let waits = head(long, &[("Expect", "100-continue")]);
     let waits = format!("{waits}Content-Length: {}\r\n\r\n", file.len());
     let refused = Reply::read(node.send(waits.as_bytes()).await).await;
@@ -213,7 +213,7 @@ async fn a_wish_is_the_whole_table() {
         (view.status, &view.json()["active"]["name"]),
         (200, &json!("lru"))
     );
-    // As curl sends it when it is told nothing of the type.
+    // As curl sends it when no type is given.
     let form = [("Content-Type", "application/x-www-form-urlencoded")];
     let plain = br#"{"policy": "fifo", "shadow": null}"#;
     let view = node.ask("PUT /v1/policies/relocation", &form, plain).await;
@@ -240,7 +240,7 @@ async fn a_wish_that_makes_no_sense_is_refused() {
     };
     let check = async |body: &str, status: u16, reason: &str| {
         let (found, problem) = put("eviction", body).await;
-        let detail = problem["detail"].as_str().expect("it is text");
+        let detail = problem["detail"].as_str().expect("UTF-8 text");
         assert_eq!(found, status, "{body}");
         assert!(detail.contains(reason), "{reason} in {detail}");
     };
@@ -301,7 +301,7 @@ async fn a_shadow_is_promoted_and_rolled_back() {
         (back.status, &back.json()["active"]["name"]),
         (200, &json!("lru"))
     );
-    // What has changed since it was seen is not changed once more.
+    // A kind that has changed since it was last seen is not changed again.
     for path in [promote, rollback] {
         let late = node.post(&format!("{path}?revision=7")).await;
         assert_eq!(

@@ -1,6 +1,6 @@
-//! A desk whose policies are names in memory.
+//! A `PolicyApi` whose policies are names in memory.
 //!
-//! A file is a policy when it begins with the bytes of WebAssembly. Some names fail in the way they say.
+//! A file is a policy if it begins with the bytes of WebAssembly. Some names fail in the way that they say.
 
 use std::collections::BTreeMap;
 
@@ -18,14 +18,14 @@ use parking_lot::{Mutex, MutexGuard};
 use serde_json::json;
 use tokio::sync::Notify;
 
-/// How a policy begins.
+/// The first bytes of a policy.
 pub(super) const MAGIC: &[u8] = b"\0asm";
 
 #[derive(Default)]
 pub(super) struct Tray {
     files: Mutex<BTreeMap<String, Available>>,
     specs: Mutex<Vec<(Kind, KindSpec)>>,
-    /// Told when the policy `waits` has been installed but for the answer.
+    /// Notified when the policy `waits` has been installed and only the answer is missing.
     pub(super) begun: Notify,
     /// Lets that answer go.
     pub(super) go_on: Notify,
@@ -40,7 +40,7 @@ impl Tray {
         locked(&self.specs).clone()
     }
 
-    /// The wish before, for kinds about which one was made twice.
+    /// The previous spec, for kinds whose spec was set twice.
     fn kind(&self, kind: Kind) -> KindView {
         let specs = locked(&self.specs);
         let mut of_kind = specs.iter().rev().filter(|(of, _)| *of == kind);

@@ -1,4 +1,4 @@
-//! The routes, the contract and the OpenAPI document are one and the same.
+//! The routes, the contract and the OpenAPI document agree.
 
 use std::collections::BTreeSet;
 
@@ -39,7 +39,7 @@ async fn document(node: &Running) -> Value {
 }
 
 fn object(value: &Value) -> &Map<String, Value> {
-    value.as_object().expect("it is an object")
+    value.as_object().expect("an object")
 }
 
 #[tokio::test]
@@ -67,7 +67,7 @@ async fn every_route_serves_what_the_document_says_and_nothing_else() {
     for (path, methods) in CONTRACT {
         let path = path.replace("{key}", "ada/x").replace("{node}", "B");
         let path = path.replace("{name}", "lru").replace("{kind}", "eviction");
-        // A method that no route has is refused with those that it has.
+        // A method that no route has is refused, and `Allow` lists those that the route has.
         let reply = node.ask(&format!("PATCH {path}"), &[], b"").await;
         assert_eq!(reply.problem().0, 405, "{path}");
         let served: BTreeSet<_> = reply
@@ -76,7 +76,7 @@ async fn every_route_serves_what_the_document_says_and_nothing_else() {
             .split(',')
             .collect();
         let mut described: BTreeSet<_> = methods.split(' ').collect();
-        // What answers GET answers HEAD.
+        // GET routes answer HEAD too.
         if described.contains("GET") {
             described.insert("HEAD");
         }
@@ -85,7 +85,7 @@ async fn every_route_serves_what_the_document_says_and_nothing_else() {
             let reply = node.ask(&format!("{method} {path}"), &[], b"").await;
             assert_ne!(reply.status, 405, "{method} {path}");
             let body = String::from_utf8_lossy(&reply.body);
-            assert!(!body.contains("there is nothing at"), "{method} {path}");
+            assert!(!body.contains("nothing exists at"), "{method} {path}");
         }
     }
 }
@@ -144,7 +144,7 @@ async fn everything_in_the_document_is_described() {
     for (name, schema) in schemas {
         assert!(is_told(&schema["description"]), "{name}");
         for (field, property) in schema["properties"].as_object().into_iter().flatten() {
-            // What may be null is one of two.
+            // A nullable property is a `oneOf` of two.
             let either = &property["oneOf"][0]["description"];
             assert!(
                 is_told(&property["description"]) || is_told(either),
@@ -169,7 +169,7 @@ async fn the_page_and_its_parts_are_served_under_a_strict_policy() {
         policy.starts_with("default-src 'none'; script-src 'self'; style-src 'self'"),
         "{policy}"
     );
-    let text = String::from_utf8(page.body).expect("it is text");
+    let text = String::from_utf8(page.body).expect("UTF-8 text");
     for (path, content_type) in [("/page.js", "text/javascript"), ("/page.css", "text/css")] {
         assert!(text.contains(&format!("=\"{path}\"")), "{path}");
         let part = node.get(path).await;

@@ -1,4 +1,4 @@
-//! How the server stops, and what it does about clients that misbehave.
+//! How the server stops, and how it handles clients that misbehave.
 
 use std::time::Duration;
 

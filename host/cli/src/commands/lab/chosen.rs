@@ -1,11 +1,11 @@
-//! Policies as commands of the lab name them.
+//! Parses the policies that the lab's commands are given.
 
 use dataverse_core::policy::Kind;
 use dataverse_lab::library::{Chosen, PolicyLibrary};
 
 use crate::commands::failure::Failure;
 
-/// A policy's name or path, and its configuration if it comes with one: `NAME` or `NAME:{JSON}`.
+/// Splits `NAME` or `NAME:{JSON}` into a policy's name or path and its configuration, if any.
 pub(super) fn named(policy: &str) -> (&str, Option<&str>) {
     match policy.find(":{") {
         Some(colon) => (&policy[..colon], Some(&policy[colon + 1..])),
@@ -13,10 +13,10 @@ pub(super) fn named(policy: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// All policies of this kind that were asked for, each by its name or path and its configuration.
+/// All requested policies of this kind, each by its name or path and its configuration.
 ///
 /// # Errors
-/// [`Failure::Usage`] that tells of everyone that can't be had.
+/// [`Failure::Usage`] that lists all those that can't be used.
 pub(super) fn choose<'a>(
     library: &PolicyLibrary,
     kind: Kind,
@@ -34,7 +34,7 @@ pub(super) fn choose<'a>(
     Ok(chosen)
 }
 
-/// Mistakes of one kind, told together.
+/// Mistakes of one kind, reported together.
 #[derive(Debug, Default)]
 pub(super) struct Mistakes(Vec<String>);
 
@@ -46,7 +46,7 @@ impl Mistakes {
     }
 
     /// # Errors
-    /// [`Failure::Usage`] when there are any.
+    /// [`Failure::Usage`] if there are any.
     pub(super) fn check(self) -> Result<(), Failure> {
         match self.0.is_empty() {
             true => Ok(()),
@@ -75,8 +75,8 @@ mod tests {
         for mistake in ["one", "two", "one"] {
             mistakes.add(mistake.to_owned());
         }
-        let told = mistakes.check().expect_err("there are some").to_string();
-        assert_eq!(told, "one\nerror: two");
+        let text = mistakes.check().expect_err("there are some").to_string();
+        assert_eq!(text, "one\nerror: two");
         assert!(Mistakes::default().check().is_ok());
     }
 }

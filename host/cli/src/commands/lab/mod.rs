@@ -1,13 +1,13 @@
-//! `lab`: compares policies on simulated networks and recorded traces. It needs no node.
+//! `lab`: compares policies on simulated networks and recorded traces. No node is needed.
 
 mod chosen;
 mod new;
 mod output;
 mod placement;
 mod run;
+mod run_progress;
 mod search;
 mod steps;
-mod told;
 mod trace;
 
 use clap::Subcommand;
@@ -56,7 +56,7 @@ impl Lab {
     }
 }
 
-/// A number of threads, as commands take it.
+/// Parses a number of threads.
 fn jobs(text: &str) -> Result<usize, String> {
     text.parse()
         .ok()
@@ -64,7 +64,7 @@ fn jobs(text: &str) -> Result<usize, String> {
         .ok_or_else(|| format!("expected 1 to {EXPERIMENT_JOBS_MAX}"))
 }
 
-/// The policies that come with the program, and all files.
+/// The policies that come with the program, and policy files.
 fn library() -> Result<PolicyLibrary, Failure> {
     let sandbox = Sandbox::new(SandboxOptions::default()).map_err(Failure::refused)?;
     let built_in = dataverse_builtin::all().into_iter().map(|it| BuiltIn {

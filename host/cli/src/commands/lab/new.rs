@@ -1,4 +1,4 @@
-//! `lab new`: writes an experiment to begin with.
+//! `lab new`: writes an example experiment to start from.
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -9,12 +9,12 @@ use dataverse_lab::experiment::TEMPLATE;
 use crate::commands::failure::Failure;
 use crate::commands::screen::{Screen, printable};
 
-/// Write an experiment to begin with
+/// Write an experiment to start from
 ///
-/// It runs as it stands, and a comment explains each line.
+/// The experiment runs as it is, and a comment explains each line.
 #[derive(Debug, clap::Args)]
 pub(super) struct New {
-    /// What to call it; `.toml` is added
+    /// The experiment's name; `.toml` is added
     #[arg(value_name = "NAME")]
     name: PathBuf,
 }
@@ -25,7 +25,7 @@ impl New {
         let shown = printable(&file.display().to_string());
         write(&file).map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => Failure::refused(format!(
-                "{shown} is there already; choose another name or remove it"
+                "{shown} already exists; choose another name or remove it"
             )),
             _ => Failure::refused(format!("can't write {shown}: {error}")),
         })?;
@@ -39,7 +39,7 @@ impl New {
 fn file_of(name: &Path) -> Result<PathBuf, Failure> {
     let Some(last) = name.file_name() else {
         return Err(Failure::Usage(format!(
-            "`{}` is no name for a file",
+            "`{}` is not a valid file name",
             name.display()
         )));
     };

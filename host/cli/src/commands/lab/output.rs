@@ -1,8 +1,8 @@
-//! Files that commands of the lab write.
+//! The output files of the lab's commands.
 
 use std::path::PathBuf;
 
-/// A file for a plot, as the command line takes it: what is drawn is SVG, and no other name promises that.
+/// Parses the file name of a plot. Plots are SVG, so no other ending is accepted.
 pub(super) fn svg(text: &str) -> Result<PathBuf, String> {
     let file = PathBuf::from(text);
     let ending = file.extension().unwrap_or_default();
@@ -12,20 +12,21 @@ pub(super) fn svg(text: &str) -> Result<PathBuf, String> {
     }
 }
 
-/// Endings that promise one file of some kind.
+/// Endings that suggest a single file of some format.
 const FILE_ENDINGS: [&str; 10] = [
     "csv", "gz", "html", "json", "pdf", "png", "svg", "toml", "txt", "zip",
 ];
 
-/// A folder for results, as the command line takes it: they are several files, which no name of one promises.
+/// Parses the name of a folder for results. Results are several files, so a name that suggests one file is
+/// refused.
 pub(super) fn results(text: &str) -> Result<PathBuf, String> {
     let folder = PathBuf::from(text);
     let ending = folder.extension().unwrap_or_default().to_string_lossy();
     let is_one = |it: &&str| ending.eq_ignore_ascii_case(it);
     match FILE_ENDINGS.into_iter().find(is_one) {
         Some(ending) if !folder.is_dir() => Err(format!(
-            "results are a folder with results.json, results.csv and report.html; give a name that does not end \
-             in .{ending}"
+            "results are written to a folder, as results.json, results.csv and report.html; give a name that does not \
+             end in .{ending}"
         )),
         _ => Ok(folder),
     }

@@ -1,4 +1,4 @@
-//! `lab placement`: what placement policies do to a whole network, side by side.
+//! `lab placement`: compares what placement policies do to a whole network.
 
 use dataverse_core::policy::Kind;
 use dataverse_lab::placement::{Change, Finding, Loss, Method, Moves, Study, StudyError, Weights};
@@ -9,40 +9,41 @@ use crate::commands::failure::Failure;
 use crate::commands::offered::{placements, policy_text};
 use crate::commands::screen::Screen;
 
-/// Tell how placement policies spread files over nodes, what moves and what is lost
+/// Compare how placement policies spread files over nodes, what moves and what is lost
 ///
-/// Asks each policy about many files: how evenly the copies lie; which of them would lie elsewhere once a node
-/// has joined, left or doubled its weight, against the least that such a change asks for; and how likely it is
-/// that a file is lost when several nodes fail at once. All of it asks each policy about all files five times.
+/// Asks each policy about many files and reports how evenly the copies are spread; how many of them move when a
+/// node joins, leaves or doubles its weight, compared with the minimum that such a change requires; and how likely
+/// it is that a file is lost when several nodes fail at the same time. Each policy is asked about all files five
+/// times.
 #[derive(Debug, clap::Args)]
 pub(super) struct Placement {
-    /// A policy: the name of one that comes with the program, a .wasm file, or `baseline`; with its
-    /// configuration after a colon, as `ring:{"points": 256}`
+    /// A policy: the name of a built-in one, a .wasm file, or `baseline`; optionally followed by a colon and its
+    /// configuration, as in `ring:{"points": 256}`
     #[arg(long = "policy", value_name = "NAME|FILE.wasm[:JSON]", required = true, num_args = 1.., value_parser = policy_text(placements), hide_possible_values = true)]
     policies: Vec<String>,
     /// Nodes in the network, all one hop away
     #[arg(long, value_name = "N")]
     nodes: u32,
-    /// Zones that the nodes are in, by turns; 0 for none
+    /// Zones to which the nodes are assigned in turn; 0 for none
     #[arg(long, value_name = "Z", default_value_t = 0)]
     zones: u32,
-    /// How large the nodes are: `equal`, a list that is repeated such as `1,1,4` or `1x8,4x2`, or
-    /// `zipf:EXPONENT`
+    /// Sizes of the nodes: `equal`, a list that is repeated such as `1,1,4` or `1x8,4x2`, or `zipf:EXPONENT`
     #[arg(long, value_name = "LIST|SPEC", default_value = "equal")]
     weights: Weights,
     /// Copies of each file
     #[arg(long, value_name = "R", default_value_t = dataverse_lab::limits::FACTOR_DEFAULT)]
     factor: u32,
-    /// Files [default: 100000, down to 10000 with many nodes]
+    /// Number of files [default: 100000, down to 10000 with many nodes]
     #[arg(long, value_name = "N")]
     files: Option<u32>,
-    /// Nodes that fail at once; several with commas [default: as many as copies, and one node in a hundred]
+    /// Nodes that fail at the same time; a comma-separated list [default: the number of copies, and one node in a
+    /// hundred]
     #[arg(long, value_name = "K", value_delimiter = ',')]
     fail: Vec<u32>,
-    /// What is drawn at random derives from this number
+    /// The seed of everything random
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// Print what was found, as JSON
+    /// Print the results as JSON
     #[arg(long)]
     pub(super) json: bool,
 }
@@ -50,7 +51,7 @@ pub(super) struct Placement {
 impl Placement {
     pub(super) fn run(self, screen: &mut Screen<'_>) -> Result<(), Failure> {
         let study = self.study();
-        // A number that makes no sense is told before any policy is compiled.
+        // Invalid numbers are reported before any policy is compiled.
         study.check().map_err(failed)?;
         let library = super::library()?;
         let asked = self.policies.iter().map(|policy| {
@@ -64,13 +65,13 @@ impl Placement {
             study.run_watched(&chosen, &watch).map_err(failed)?
         };
         if self.json {
-            let told = serde_json::to_string(&findings).map_err(Failure::refused)?;
-            return screen.line(&told);
+            let json = serde_json::to_string(&findings).map_err(Failure::refused)?;
+            return screen.line(&json);
         }
         for finding in &findings {
             if finding.candidates < finding.nodes {
                 screen.note(&format!(
-                    "{} was asked about the nearest {} of {} nodes, as a node asks",
+                    "{} was asked about the nearest {} of {} nodes, as a node would ask it",
                     finding.policy, finding.candidates, finding.nodes
                 ));
             }
@@ -107,7 +108,7 @@ fn failed(error: StudyError) -> Failure {
     }
 }
 
-/// One row a number, one column a policy.
+/// One row per measure, one column per policy.
 fn rows(findings: &[Finding]) -> Vec<Vec<String>> {
     let mut rows = Vec::new();
     let mut row = |name: String, shown: &dyn Fn(&Finding) -> String| {
@@ -130,30 +131,30 @@ fn rows(findings: &[Finding]) -> Vec<Vec<String>> {
     };
     for (place, change) in first.moves.iter().map(|it| it.change).enumerate() {
         let word = change.as_str();
-        let told =
+        let cell =
             |number: fn(&Moves) -> f64| move |it: &Finding| percent(number(&it.moves[place]));
-        row(format!("{word}: copies that move"), &told(|it| it.copies));
+        row(format!("{word}: copies that move"), &cell(|it| it.copies));
         if change == Change::Again {
-            // Nothing has changed, so nothing had to move and all that does is stray.
+            // Nothing has changed, so nothing had to move, and every move is stray.
             continue;
         }
         row(
-            format!("{word}: the least for loads in proportion"),
-            &told(|it| it.least),
+            format!("{word}: minimum for proportional load"),
+            &cell(|it| it.least),
         );
-        row(format!("{word}: stray"), &told(|it| it.stray));
+        row(format!("{word}: stray"), &cell(|it| it.stray));
     }
     if first.zones_per_file.is_some() {
-        let told = |it: &Finding| {
+        let cell = |it: &Finding| {
             it.zones_per_file
                 .map_or_else(String::new, |it| ratio(it.mean))
         };
-        row(named("zones a file, mean"), &told);
-        let told = |it: &Finding| {
+        row(named("zones per file, mean"), &cell);
+        let cell = |it: &Finding| {
             it.zones_per_file
                 .map_or_else(String::new, |it| it.min.to_string())
         };
-        row(named("zones a file, least"), &told);
+        row(named("zones per file, minimum"), &cell);
     }
     row(named("replica sets"), &|it| it.replica_sets.to_string());
     for (place, fail) in first.loss.iter().map(|it| it.fail).enumerate() {
@@ -177,7 +178,7 @@ fn percent(share: f64) -> String {
 
 fn chance(loss: &Loss) -> String {
     match loss.method {
-        Method::Exact => format!("{} exactly", percent(loss.chance)),
+        Method::Exact => format!("{} (exact)", percent(loss.chance)),
         Method::MonteCarlo => format!(
             "{} ({} to {})",
             percent(loss.chance),

@@ -1,4 +1,4 @@
-//! `lab run`: runs an experiment, writes its results and tells what came of it.
+//! `lab run`: runs an experiment, writes its results and reports them.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use dataverse_lab::experiment::{Experiment, NoThreads, Reading, ResultsFolder, R
 use dataverse_lab::report;
 use dataverse_lab::results::{self, Expectation, Results};
 
-use super::told::PolicyChoice;
+use super::run_progress::RunProgress;
 use super::{jobs, library, output};
 use crate::commands::failure::{Exit, Failure};
 use crate::commands::interruption::Interruption;
@@ -19,9 +19,9 @@ use crate::limits::EXPERIMENT_JOBS_MAX;
 
 /// Run an experiment
 ///
-/// Everything is checked before anything runs. Ctrl-C ends it early and keeps what is done. Ends with 1 when an
-/// assertion of the experiment fails or a run could not be carried out, with 2 when the experiment makes no sense,
-/// with 130 when it was stopped before its end.
+/// Everything is checked before anything runs. Ctrl-C stops it early and keeps the finished runs. Exits with 1 if
+/// an assertion of the experiment does not hold or a run failed, with 2 if the experiment is invalid, and with 130
+/// if it was stopped early.
 #[derive(Debug, clap::Args)]
 pub(super) struct Run {
     /// The experiment; `lab new` writes one
@@ -30,13 +30,13 @@ pub(super) struct Run {
     /// Where to write results.json, results.csv and report.html [default: the experiment's name and -results]
     #[arg(long, value_name = "DIR", value_parser = output::results)]
     out: Option<PathBuf>,
-    /// How many runs go at once [default: as many as there are processors]
+    /// Number of runs at a time [default: the number of processors]
     #[arg(long, value_name = "N", value_parser = jobs)]
     jobs: Option<usize>,
-    /// The seed, in the place of the experiment's own
+    /// The seed, instead of the experiment's own
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Print the results, as JSON
+    /// Print the results as JSON
     #[arg(long)]
     pub(super) json: bool,
 }
@@ -79,7 +79,7 @@ impl Run {
     }
 }
 
-/// Runs it on threads of its own, until its end or a signal. A second signal does not wait for the first.
+/// Runs the experiment on threads of its own until it ends or a signal arrives. A second signal exits at once.
 async fn carry_out(
     experiment: Experiment,
     jobs: usize,
@@ -87,20 +87,20 @@ async fn carry_out(
 ) -> Result<Results, Failure> {
     let mut interruption = Interruption::listen()?;
     let stop = Arc::new(AtomicBool::new(false));
-    let told = Arc::new(PolicyChoice::of(&experiment, screen.bars));
+    let progress = Arc::new(RunProgress::of(&experiment, screen.bars));
     let mut running = tokio::task::spawn_blocking({
-        let (stop, told) = (Arc::clone(&stop), Arc::clone(&told));
-        move || experiment.run(&Running::new(jobs, &stop, &*told))
+        let (stop, progress) = (Arc::clone(&stop), Arc::clone(&progress));
+        move || experiment.run(&Running::new(jobs, &stop, &*progress))
     });
     loop {
         let ended: Result<Result<Results, NoThreads>, _> = tokio::select! {
             ended = &mut running => ended,
             () = interruption.heard() => {
-                leave_or_stop(&stop, &told, screen)?;
+                leave_or_stop(&stop, &progress, screen)?;
                 continue;
             }
         };
-        told.finish();
+        progress.finish();
         let results = ended.context("running the experiment")?;
         return results.map_err(Failure::refused);
     }
@@ -108,15 +108,15 @@ async fn carry_out(
 
 fn leave_or_stop(
     stop: &AtomicBool,
-    told: &PolicyChoice,
+    progress: &RunProgress,
     screen: &mut Screen<'_>,
 ) -> Result<(), Failure> {
     if stop.swap(true, Ordering::Relaxed) {
-        told.finish();
-        screen.note("left at once; nothing was written");
+        progress.finish();
+        screen.note("stopped at once; nothing was written");
         return Err(Failure::Interrupted);
     }
-    screen.note("stopping; what is done is kept (once more to leave at once)");
+    screen.note("stopping; finished runs are kept (press Ctrl-C again to stop at once)");
     Ok(())
 }
 
@@ -130,7 +130,7 @@ fn show(results: &Results, screen: &mut Screen<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Tells what is not as it should be, and fails for it.
+/// Reports failures and unmet assertions, and returns the matching exit code.
 fn judge(results: &Results, screen: &mut Screen<'_>) -> Result<(), Failure> {
     let failed: u32 = results.table.iter().map(|row| row.failed).sum();
     if failed > 0 {
@@ -160,7 +160,7 @@ fn judge(results: &Results, screen: &mut Screen<'_>) -> Result<(), Failure> {
     }
 }
 
-/// Tells which of these assertions do not hold, and how many do; how many do not.
+/// Reports which of these assertions do not hold, and how many do. Returns the number that do not.
 fn tell_assertions(
     results: &Results,
     assertions: &[&Expectation],

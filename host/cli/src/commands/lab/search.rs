@@ -1,4 +1,4 @@
-//! `lab search`: what it takes to find a file, by ways of searching and numbers of copies.
+//! `lab search`: compares search methods and numbers of copies by what it costs to find a file.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,17 +10,17 @@ use super::steps::Steps;
 use crate::commands::failure::Failure;
 use crate::commands::screen::Screen;
 
-/// Tell what searches take: hops, messages and nodes asked
+/// Compare search methods by hops, messages and nodes asked
 ///
-/// The node's own search beside flooding, expanding rings and random walks, each with the same questions on the
-/// same network. Files are asked for by Zipf's law, and their copies lie on nodes drawn at random.
+/// Compares the node's own search with flooding, expanding rings and random walks, each with the same queries on
+/// the same network. Queries follow Zipf's law, and copies are placed on random nodes.
 #[derive(Debug, clap::Args)]
 pub(super) struct Search {
     /// The network: `ring:100`, `erdos-renyi:1000,probability=0.01`, `barabasi-albert:1000,links=2`, or a file
     /// (GraphML, or a list of links)
     #[arg(long, value_name = "SHAPE[:N,KEY=VALUE]|FILE")]
     topology: Spec,
-    /// Copies of a file on average: numbers, or shares of the nodes such as `1%`; several with commas
+    /// Copies of a file on average: numbers, or shares of the nodes such as `1%`; a comma-separated list
     #[arg(
         long,
         value_name = "LIST",
@@ -31,25 +31,25 @@ pub(super) struct Search {
     /// How copies are spread over the files: uniform, proportional or square-root
     #[arg(long, value_name = "WORD", default_value = "uniform")]
     replication: Replication,
-    /// Files
+    /// Number of files
     #[arg(long, value_name = "N", default_value_t = 1000)]
     files: u32,
-    /// How skewed the questions are: the exponent of Zipf's law
+    /// How skewed the queries are: the exponent of Zipf's law
     #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = exponent)]
     exponent: f64,
-    /// Searches for each number of copies and way of searching
+    /// Searches for each search method and number of copies
     #[arg(long, value_name = "N", default_value_t = 2000)]
     searches: u32,
-    /// Hops of a flood
+    /// Maximum hops of a flood
     #[arg(long, value_name = "N", default_value_t = 7)]
     ttl: u32,
-    /// Random walkers of a search
+    /// Walkers of a random-walk search
     #[arg(long, value_name = "N", default_value_t = 32)]
     walkers: u32,
-    /// What is drawn at random derives from this number
+    /// The seed of everything random
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// Print what was found, as JSON
+    /// Print the results as JSON
     #[arg(long)]
     pub(super) json: bool,
 }
@@ -82,8 +82,8 @@ impl Search {
         };
         let found = found.map_err(|error| Failure::Usage(error.to_string()))?;
         if self.json {
-            let told = serde_json::to_string(&found).map_err(Failure::refused)?;
-            return screen.line(&told);
+            let json = serde_json::to_string(&found).map_err(Failure::refused)?;
+            return screen.line(&json);
         }
         let head = [
             "copies",
@@ -115,5 +115,5 @@ fn exponent(text: &str) -> Result<f64, String> {
         .parse::<f64>()
         .ok()
         .filter(|it| (0.0..=10.0).contains(it));
-    exponent.ok_or_else(|| format!("`{text}` is no number between 0 and 10"))
+    exponent.ok_or_else(|| format!("`{text}` is not a number from 0 to 10"))
 }

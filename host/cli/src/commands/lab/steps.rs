@@ -1,4 +1,4 @@
-//! How far a study has come: a bar, or a line now and then where there is no terminal to draw on.
+//! Shows how far a study is: a progress bar, or a line now and then where there is no terminal.
 
 use std::io::{self, Write as _};
 use std::time::{Duration, Instant};
@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 use indicatif::{FormattedDuration, HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use parking_lot::Mutex;
 
-/// What is over sooner is not worth a bar.
+/// Anything shorter needs no bar.
 const BAR_AFTER: Duration = Duration::from_millis(500);
-/// What is over sooner is not worth a line.
+/// Anything shorter needs no line.
 const LINE_AFTER: Duration = Duration::from_secs(2);
 /// How often a line is written where no bar can be drawn.
 const LINE_EVERY: Duration = Duration::from_secs(15);
 
-/// When lines are written.
+/// Decides when lines are written.
 #[derive(Debug)]
 pub(super) struct Lines {
     next: Mutex<Instant>,
@@ -26,7 +26,7 @@ impl Lines {
         }
     }
 
-    /// Whether it is time for one. Whoever asks first is the one to write it.
+    /// Whether a line is due. The first caller to get true writes it.
     pub(super) fn due(&self) -> bool {
         let mut next = self.next.lock();
         let now = Instant::now();
@@ -38,12 +38,12 @@ impl Lines {
     }
 }
 
-/// A line on standard error. That nobody listens any more is no reason to fail.
+/// Writes a line to standard error. A closed standard error is not a failure.
 pub(super) fn unheard(text: &str) {
     let _unheard = writeln!(io::stderr(), "{text}");
 }
 
-/// What is left at the pace so far; nothing before anything is done.
+/// The remaining time at the pace so far; `None` before anything is done.
 pub(super) fn left(bar: &ProgressBar, began: Instant) -> Option<FormattedDuration> {
     let (done, all) = (bar.position(), bar.length()?);
     let to_do = all.saturating_sub(done);
@@ -51,7 +51,7 @@ pub(super) fn left(bar: &ProgressBar, began: Instant) -> Option<FormattedDuratio
     left.map(FormattedDuration)
 }
 
-/// Steps of a study, told from any thread.
+/// Steps of a study, counted from any thread.
 #[derive(Debug)]
 pub(super) struct Steps {
     name: String,
@@ -64,7 +64,7 @@ pub(super) struct Steps {
 }
 
 impl Steps {
-    /// So many steps, if that is known. The bar is drawn if `is_sampled`, on standard error.
+    /// A study of this many steps, if that is known. A bar is drawn on standard error if `is_sampled`.
     pub(super) fn of(name: &str, steps: Option<u64>, is_sampled: bool) -> Self {
         let template = match steps {
             Some(_) => "{msg} [{bar:30}] {percent} %  {eta} left",
@@ -84,13 +84,13 @@ impl Steps {
         }
     }
 
-    /// So many more are done.
+    /// This many more steps are done.
     pub(super) fn advance(&self, steps: u64) {
         self.bar.inc(steps);
         self.show();
     }
 
-    /// So many are done.
+    /// This many steps are done in total.
     pub(super) fn reach(&self, steps: u64) {
         self.bar.set_position(steps);
         self.show();

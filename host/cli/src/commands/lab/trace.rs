@@ -1,4 +1,4 @@
-//! `lab trace`: one cache, many policies and capacities, side by side, for one trace or several.
+//! `lab trace`: simulates one cache under many policies and capacities, for one trace or several.
 
 mod answer;
 mod ask;
@@ -22,67 +22,66 @@ use crate::commands::screen::Screen;
 use answer::Answer;
 use ask::Config;
 
-/// Tell what share of a trace's requests a cache misses under each policy
+/// Compare the miss ratios of eviction policies on a trace
 ///
-/// Puts every request of a trace to one cache, for each policy and each capacity: the node's own cache, driven by
-/// the very file that a node runs. `random`, and `belady`, which knows the future and decides best when objects
-/// are counted, are always there for scale.
+/// Sends every request of a trace to one cache, for each policy and each capacity. It is the node's own cache,
+/// driven by the same policy file that a node runs. `random`, and `belady`, which knows the future and is optimal
+/// when objects are counted, are always included for scale.
 ///
-/// A mistake in what is asked ends it with 2 before anything runs. Of several traces, one that can't be read is
-/// told of, the others are gone through, and the end is 1.
+/// Invalid arguments are reported before anything runs, and the command exits with 2. If one of several traces
+/// can't be read, the others are still processed, and the command exits with 1.
 #[derive(Debug, clap::Args)]
 pub(super) struct Trace {
-    /// The requests: a file, plain or packed with gzip or zstd, `-` for standard input, or
-    /// zipf:OBJECTS,REQUESTS,SEED; several one after the other
+    /// The requests: a file, optionally compressed with gzip or zstd, `-` for standard input, or
+    /// zipf:OBJECTS,REQUESTS,SEED; several are processed one after the other
     #[arg(long = "trace", value_name = "FILE|zipf:OBJECTS,REQUESTS,SEED", required = true, num_args = 1..)]
     traces: Vec<String>,
-    /// How a file is laid out: csv, oracle-general or dataverse (a node's recording) [default: told by its
+    /// The format of a file: csv, oracle-general or dataverse (a node's recording) [default: detected from the
     /// content]
     #[arg(long)]
     format: Option<Format>,
-    /// Which column of a table holds what, by its name or, from 1 on, its place, such as
-    /// time=ts,id=key,size=bytes,reader=user,op=verb or time=1,id=3; an empty name says that there is none [default:
-    /// each goes by its own name; in a table without a header, time, id, size, reader and op in this order, and a
-    /// single column is the id]
+    /// The columns of a table, by name or by number from 1, such as time=ts,id=key,size=bytes,reader=user,op=verb
+    /// or time=1,id=3; an empty name means that there is no such column [default: the columns named time, id,
+    /// size, reader and op; without a header, these in this order, or a single column that is the id]
     #[arg(long, value_name = "WHAT=NAME|PLACE,…", value_parser = Columns::parse)]
     columns: Option<Columns>,
-    /// What the times of a table count: s, ms, us or ns [default: s]
+    /// The unit of a table's times: s, ms, us or ns [default: s]
     #[arg(long, value_name = "UNIT", value_parser = ask::time_unit)]
     time_unit: Option<TimeUnit>,
-    /// A policy: the name of one that comes with the program, a .wasm file, or `baseline`; with its configuration
-    /// after a colon if you like, as `s3-fifo:{"small": 0.2}`
+    /// A policy: the name of a built-in one, a .wasm file, or `baseline`; optionally followed by a colon and its
+    /// configuration, as in `s3-fifo:{"small": 0.2}`
     #[arg(long = "policy", value_name = "NAME|FILE.wasm[:JSON]", required = true, num_args = 1.., value_parser = policy_text(evictions), hide_possible_values = true)]
     policies: Vec<String>,
     /// The configuration of the policy with this name, a JSON object; may be given several times
     #[arg(long, value_name = "NAME=JSON", value_parser = Config::parse)]
     config: Vec<Config>,
-    /// How much room there is; several with commas: a number of the unit, bytes such as 64MiB, or a share of the
-    /// trace such as 1%
+    /// The capacity of the cache: a number in the unit, bytes such as 64MiB, or a share of the trace such as 1%; a
+    /// comma-separated list
     #[arg(long, value_name = "LIST", required = true, value_delimiter = ',', value_parser = ask::capacity)]
     capacity: Vec<Capacity>,
-    /// What capacities count: objects, each of which counts as one, or bytes [default: objects, unless every
-    /// capacity is said in bytes]
+    /// The unit of capacities: objects, each of which counts as one, or bytes [default: objects, unless every
+    /// capacity is given in bytes]
     #[arg(long, value_parser = ask::unit)]
     unit: Option<Unit>,
-    /// What to make of an object that changes its size: keep the first, or take it as a write
+    /// How to treat an object whose size changes: keep its first size, or count the change as a write
     #[arg(long, value_name = "keep|write", default_value = "keep", value_parser = ask::on_resize)]
     on_resize: OnResize,
-    /// How much goes by before anything is counted: requests, or a share such as 20%
+    /// How much to skip before counting starts: a number of requests, or a share such as 20%
     #[arg(long, value_name = "N|SHARE", default_value = "0", value_parser = ask::warm_up)]
     warm_up: WarmUp,
-    /// What policies draw at random derives from this number
+    /// The seed of the policies' random choices
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// Caches driven at once [default: one a core]
+    /// Number of caches simulated at a time [default: one per core]
     #[arg(long, value_name = "N", value_parser = super::jobs)]
     jobs: Option<usize>,
-    /// Draw the object miss ratio over the capacity, for one trace
+    /// Plot the object miss ratio over the capacity, for a single trace
     #[arg(long, value_name = "FILE.svg", value_parser = output::svg)]
     plot: Option<PathBuf>,
-    /// Overwrite the drawing if it is there
+    /// Overwrite the plot if it exists
     #[arg(long, requires = "plot")]
     force: bool,
-    /// Print what was found, as JSON
+    /// Print the results as JSON
     #[arg(long)]
     pub(super) json: bool,
 }
@@ -96,7 +95,7 @@ impl Trace {
         let contenders = self.contenders()?;
         let traces = several::open(&self.traces, &self.options())?;
         self.check_tables(&traces)?;
-        // Not after hours of work.
+        // Fail now, and not after hours of work.
         let plot = self.plot(screen)?;
         let mut answer = Answer::new(traces.len(), self.json);
         for (name, trace) in traces {
@@ -119,20 +118,20 @@ impl Trace {
         }
     }
 
-    /// Where the curves are drawn, of one trace.
+    /// Where to plot the curves of the only trace.
     fn plot(&self, screen: &mut Screen<'_>) -> Result<Option<Destination>, Failure> {
         let Some(file) = &self.plot else {
             return Ok(None);
         };
         if self.traces.len() > 1 {
             return Err(Failure::Usage(
-                "--plot draws the curves of one trace; go through the traces one by one".to_owned(),
+                "--plot draws the curves of a single trace; run the traces one by one".to_owned(),
             ));
         }
         Destination::claim(file, self.force, screen).map(Some)
     }
 
-    /// What is said about tables has to be said of one.
+    /// Options for tables require that a trace is one.
     fn check_tables(&self, traces: &[several::Opened]) -> Result<(), Failure> {
         let is_table = |format| format == Some(Format::Csv);
         let mut opened = traces.iter().filter_map(|(_, trace)| trace.as_ref().ok());
@@ -146,12 +145,12 @@ impl Trace {
         match given.into_iter().find(|(_, given)| *given) {
             None => Ok(()),
             Some((option, _)) => Err(Failure::Usage(format!(
-                "{option} is for tables in CSV, and no --trace is one"
+                "{option} applies to CSV tables, but no --trace is one"
             ))),
         }
     }
 
-    /// One trace: is it whole, and what do the caches miss?
+    /// Processes one trace: checks that it is complete, then simulates the caches.
     fn go_through(
         &self,
         trace: TraceSource,
@@ -200,7 +199,7 @@ impl Trace {
         match self.unit {
             Some(unit) => Ok(unit),
             None if bytes && self.capacity.iter().any(is_plain) => Err(Failure::Usage(
-                "--capacity has numbers with and without a unit: say --unit objects or --unit bytes"
+                "--capacity mixes numbers with and without a unit; use --unit objects or --unit bytes"
                     .to_owned(),
             )),
             None if bytes => Ok(Unit::Bytes),
@@ -209,7 +208,7 @@ impl Trace {
     }
 }
 
-/// Each once, in the order in which they were given.
+/// Removes duplicates and keeps the order.
 fn distinct(capacities: Vec<u64>) -> Vec<u64> {
     let mut distinct = Vec::new();
     for capacity in capacities {

@@ -1,4 +1,4 @@
-//! `policy build`: makes a component of a policy's crate, beside its manifest.
+//! `policy build`: builds a policy's crate into a component next to its manifest.
 
 use std::ffi::OsStr;
 use std::io::Read as _;
@@ -15,30 +15,31 @@ use crate::commands::failure::Failure;
 use crate::commands::screen::{Screen, printable, size};
 use crate::limits;
 
-/// What policies are built for: WebAssembly that knows no system.
+/// The target for policies: WebAssembly without an operating system.
 const TARGET: &str = "wasm32-unknown-unknown";
-/// What WebAssembly begins with.
+/// The first bytes of a WebAssembly file.
 const WASM: &[u8; 4] = b"\0asm";
 
-/// Build a policy's crate into a component beside it
+/// Build a policy's crate into a component
 ///
-/// Builds for wasm32-unknown-unknown with cargo, asking rustup for that target if it is missing, and writes
-/// NAME.wasm beside the crate's Cargo.toml, over an earlier one. What policies depend on is built once for all of
-/// them, in the user's cache folder, unless --target-dir, CARGO_TARGET_DIR or cargo's configuration names another one.
+/// Builds for wasm32-unknown-unknown with cargo, installing that target with rustup if it is missing, and writes
+/// NAME.wasm next to the crate's Cargo.toml, overwriting an earlier one. Dependencies are built once for all
+/// policies, in the user's cache folder, unless --target-dir, CARGO_TARGET_DIR or cargo's configuration sets
+/// another build folder.
 #[derive(Debug, clap::Args)]
 pub(super) struct Build {
     /// The folder of the crate
     #[arg(value_name = "DIR", default_value = ".")]
     folder: PathBuf,
-    /// Overwrite NAME.wasm even if it is no WebAssembly
+    /// Overwrite NAME.wasm even if it is not WebAssembly
     #[arg(long)]
     force: bool,
-    /// Where cargo builds; kept, and shared with other policies, for the next build
+    /// Cargo's build folder; it is kept and shared with other policies
     #[arg(long, value_name = "DIR")]
     target_dir: Option<PathBuf>,
 }
 
-/// The part of a manifest that matters here.
+/// The part of a manifest that is used here.
 #[derive(Deserialize)]
 struct Manifest {
     package: Package,
@@ -49,7 +50,7 @@ struct Package {
     name: String,
 }
 
-/// The part of what cargo tells that matters here.
+/// The part of cargo's messages that is used here.
 #[derive(Deserialize)]
 struct BuildMessage {
     reason: String,
@@ -71,12 +72,12 @@ impl Build {
             Some(given) => Some(std::path::absolute(given).map_err(Failure::refused)?),
             None => shared::target_dir(&self.folder),
         };
-        // Crates of one name share the place of what becomes of them, until that is read.
+        // Crates of the same name have the same output path, so the lock is held until the output is read.
         let alone = target_dir.as_deref().map(shared::alone).transpose();
         let alone = alone
             .map_err(|error| Failure::refused(format!("can't lock the build folder: {error}")))?;
-        let told = cargo(&self.folder, target_dir.as_deref())?;
-        let module = read(&module_in(&told, &manifest)?)?;
+        let messages = cargo(&self.folder, target_dir.as_deref())?;
+        let module = read(&module_in(&messages, &manifest)?)?;
         drop(alone);
         let component = dataverse_sandbox::componentize(&module)
             .map_err(|refusal| Failure::refused(format!("{name}: {refusal}")))?;
@@ -89,7 +90,9 @@ impl Build {
 fn name_in(manifest: &Path) -> Result<PolicyName, Failure> {
     let refused = |reason: &dyn std::fmt::Display| {
         let what = manifest.display();
-        Failure::refused(format!("{what}: {reason}; DIR is the folder of a crate"))
+        Failure::refused(format!(
+            "{what}: {reason}; DIR must be the folder of a crate"
+        ))
     };
     let opened = std::fs::File::open(manifest).map_err(|error| refused(&error))?;
     let mut text = String::new();
@@ -102,13 +105,15 @@ fn name_in(manifest: &Path) -> Result<PolicyName, Failure> {
     name.map_err(|error| refused(&error))
 }
 
-/// Makes sure that the compiler can build for WebAssembly.
+/// Makes sure that the toolchain can build for WebAssembly.
 fn require_target(folder: &Path, screen: &mut Screen<'_>) -> Result<(), Failure> {
     if has_target(folder)? {
         return Ok(());
     }
     let add = ["target", "add", TARGET];
-    screen.note(&format!("{TARGET} is missing; asking rustup for it"));
+    screen.note(&format!(
+        "the target {TARGET} is missing; installing it with rustup"
+    ));
     let added = Command::new("rustup")
         .args(add)
         .current_dir(folder)
@@ -134,7 +139,7 @@ fn has_target(folder: &Path) -> Result<bool, Failure> {
     Ok(output.status.success() && Path::new(libraries.trim()).is_dir())
 }
 
-/// Builds, and returns what cargo told of it, one JSON object a line.
+/// Builds the crate and returns cargo's messages, one JSON object per line.
 fn cargo(folder: &Path, target_dir: Option<&Path>) -> Result<String, Failure> {
     let elsewhere = target_dir.map(|folder| [OsStr::new("--target-dir"), folder.as_os_str()]);
     let mut cargo = Command::new("cargo")
@@ -146,18 +151,18 @@ fn cargo(folder: &Path, target_dir: Option<&Path>) -> Result<String, Failure> {
         .stdout(Stdio::piped())
         .spawn()
         .map_err(|error| not_run("cargo", &error))?;
-    let mut told = String::new();
+    let mut messages = String::new();
     let out = cargo.stdout.take().expect("its output is piped");
     let heard = out
         .take(limits::ANSWER_BYTES_MAX as u64)
-        .read_to_string(&mut told);
+        .read_to_string(&mut messages);
     let ended = cargo.wait();
     let status = heard.and(ended).map_err(|error| not_run("cargo", &error))?;
     if status.success() {
-        return Ok(told);
+        return Ok(messages);
     }
     Err(Failure::refused(format!(
-        "{} does not build, as cargo says above",
+        "{} does not build; see cargo's errors above",
         folder.display()
     )))
 }
@@ -168,27 +173,27 @@ fn not_run(program: &str, error: &std::io::Error) -> Failure {
     ))
 }
 
-/// The module that became of the crate with this manifest.
-fn module_in(told: &str, manifest: &Path) -> Result<PathBuf, Failure> {
+/// The module that was built from the crate with this manifest.
+fn module_in(messages: &str, manifest: &Path) -> Result<PathBuf, Failure> {
     let real = |path: &Path| path.canonicalize().ok();
     let ours = real(manifest);
-    let told = told
+    let messages = messages
         .lines()
         .filter_map(|line| serde_json::from_str(line).ok());
-    let mut modules = told
-        .filter(|told: &BuildMessage| told.reason == "compiler-artifact")
-        .filter(|told| real(&told.manifest_path) == ours)
-        .flat_map(|told| told.filenames)
+    let mut modules = messages
+        .filter(|message: &BuildMessage| message.reason == "compiler-artifact")
+        .filter(|message| real(&message.manifest_path) == ours)
+        .flat_map(|message| message.filenames)
         .filter(|file| file.extension().is_some_and(|it| it == "wasm"));
     modules.next_back().ok_or_else(|| {
         Failure::refused(format!(
-            "{} makes no WebAssembly module; it needs `crate-type = [\"cdylib\", \"rlib\"]` in [lib]",
+            "{} does not build a WebAssembly module; it needs `crate-type = [\"cdylib\", \"rlib\"]` in [lib]",
             manifest.display()
         ))
     })
 }
 
-/// Whether this is what an earlier build made.
+/// Whether this is the output of an earlier build.
 fn is_module(file: &Path) -> bool {
     let mut beginning = [0; WASM.len()];
     let opened = std::fs::File::open(file);
@@ -204,7 +209,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let manifest = |name: &str| {
             let folder = folder.path().join(name);
-            std::fs::create_dir(&folder).expect("it is made");
+            std::fs::create_dir(&folder).expect("it is created");
             std::fs::write(folder.join("Cargo.toml"), "").expect("it is written");
             folder.join("Cargo.toml")
         };
@@ -215,14 +220,14 @@ mod tests {
             })
             .to_string()
         };
-        let told = [
+        let messages = [
             line(&sdk, &["/t/libsdk.rlib", "/t/sdk.wasm"]),
             line(&own, &["/t/own.wasm", "/t/libown.rlib"]),
             r#"{"reason": "build-finished", "success": true}"#.to_owned(),
         ];
-        let found = module_in(&told.join("\n"), &own).expect("there is one");
+        let found = module_in(&messages.join("\n"), &own).expect("there is one");
         assert_eq!(found, Path::new("/t/own.wasm"));
-        let none = module_in(&told[0], &own).expect_err("there is none");
+        let none = module_in(&messages[0], &own).expect_err("there is none");
         assert!(none.to_string().contains("cdylib"), "{none}");
     }
 
@@ -240,7 +245,7 @@ mod tests {
         };
         check(None, "No such file");
         check(Some("[workspace]"), "package");
-        check(Some("["), "DIR is the folder of a crate");
+        check(Some("["), "DIR must be the folder of a crate");
         check(Some("[package]\nname = \"a b\""), "can't be the name");
         std::fs::write(&manifest, "[package]\nname = \"my-policy\"").expect("it is written");
         assert_eq!(name_in(&manifest).expect("a crate").as_str(), "my-policy");

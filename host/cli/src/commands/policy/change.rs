@@ -1,4 +1,4 @@
-//! A change of a node's policies: as a request, and as what came of it.
+//! A change of a node's policies: its request and its outcome.
 
 use std::time::Duration;
 
@@ -16,34 +16,34 @@ use crate::commands::failure::Failure;
 /// How long a change may take. A node compiles and tries a policy before it answers.
 const PATIENCE: Duration = Duration::from_secs(10 * 60);
 
-/// What shall be changed; the same at every node.
+/// The change to make; the same at every node.
 #[derive(Debug)]
 pub(super) enum Change {
-    /// A file is put into the folder.
+    /// Installs a file in the policies folder.
     Install {
-        /// What it is to be called.
+        /// The policy's name.
         name: PolicyName,
-        /// What is in it.
+        /// The content of the file.
         wasm: Bytes,
-        /// Also if it answers badly.
+        /// Install it even if it answers test questions badly.
         force: bool,
     },
-    /// A policy is chosen.
+    /// Sets the policy of a kind.
     Use(Kind, KindSpec),
-    /// The shadow takes over.
+    /// Puts the shadow in charge.
     Promote(Kind),
-    /// The policy before comes back, or the one that is named.
+    /// Rolls back to the previous policy, or to the given one.
     Rollback(Kind, Option<String>),
 }
 
-/// How things stood at a node before anything was changed anywhere.
+/// A node's policies before anything was changed anywhere.
 #[derive(Debug)]
 pub(super) struct Before(PoliciesView);
 
-/// Who runs what after a change.
+/// What runs at a node after a change.
 #[derive(Debug)]
 pub(super) struct ChangeOutcome {
-    /// It is otherwise than before; taken for granted where it is not known how it was.
+    /// Whether the change had an effect; true if the state before is not known.
     pub(super) changed: bool,
     came_of: Came,
     kind: String,
@@ -53,17 +53,17 @@ pub(super) struct ChangeOutcome {
     state: String,
 }
 
-/// What a node answered.
+/// A node's answer.
 #[derive(Debug)]
 enum Came {
-    /// A file is there.
+    /// The installed file.
     ToBe(Available),
-    /// So it stands with a kind.
+    /// The new state of a kind.
     ToRun(Box<KindView>),
 }
 
 impl Change {
-    /// The kind about which it depends on how things stand what the change comes to.
+    /// The kind whose current state determines the result of the change, if any.
     pub(super) fn goes_on_from(&self) -> Option<Kind> {
         match self {
             Self::Promote(kind) | Self::Rollback(kind, _) => Some(*kind),
@@ -71,9 +71,9 @@ impl Change {
         }
     }
 
-    /// Makes the change at one node, unless it has changed otherwise since it was looked at.
+    /// Makes the change at one node, unless its state has changed since `before`.
     ///
-    /// Returns what the node answered, and the same for people.
+    /// Returns the node's answer, and the outcome for people.
     pub(super) async fn make(
         &self,
         client: &Client,
@@ -131,7 +131,7 @@ impl Change {
         }
     }
 
-    /// How things stand with the kind that it is about.
+    /// The state of the kind that this change is about.
     fn kind_in<'a>(&self, view: &'a PoliciesView) -> Option<&'a KindView> {
         match self {
             Self::Install { .. } => None,
@@ -147,7 +147,7 @@ impl Change {
 }
 
 impl Before {
-    /// Looks how things stand at a node.
+    /// Queries a node's policies.
     pub(super) async fn look(client: &Client) -> Result<Self, Failure> {
         let request = client.request(Method::GET, "/v1/policies");
         Ok(Self(understood(&client.ask_text(request).await?)?))
@@ -162,7 +162,7 @@ impl Before {
                     let active = (active.name.clone(), active.digest.clone());
                     (active, kind.active.config.clone(), shadow)
                 };
-                // Other limits show in nothing but the revision.
+                // A change of limits shows only in the revision.
                 runs(before) != runs(kind) || before.revision != kind.revision
             }
             (_, Came::ToBe(file)) => !self.0.available.iter().any(|there| {
@@ -201,7 +201,7 @@ impl ChangeOutcome {
         }
     }
 
-    /// What may be other than meant.
+    /// A warning about something that may be unintended.
     pub(super) fn warning(&self) -> Option<&str> {
         match &self.came_of {
             Came::ToBe(file) => file.warning.as_deref(),
@@ -209,7 +209,7 @@ impl ChangeOutcome {
         }
     }
 
-    /// A row below [`Self::HEAD`].
+    /// A row of the table with the header [`Self::HEAD`].
     pub(super) fn into_row(self) -> Vec<String> {
         vec![
             self.kind,

@@ -1,7 +1,7 @@
-//! `policy check`: tells, without a node, whether a node would take a policy, and how it does.
+//! `policy check`: reports, without a node, whether a node would accept a policy, and how it performs.
 //!
-//! It goes the way of a node: check, compile in a process with bounds, canary, and the questions of the policy's kind.
-//! Nothing is written.
+//! It does what a node does: validates the file, compiles it in a separate process with limits, runs the canary,
+//! and asks the test questions of the policy's kind. Nothing is written.
 
 use std::path::PathBuf;
 
@@ -20,29 +20,29 @@ use crate::commands::failure::Failure;
 use crate::commands::offered::{kinds, offered};
 use crate::commands::screen::{Screen, size};
 
-/// Tell whether a node would take a policy, and how it does
+/// Check whether a node would accept a policy, and measure it
 ///
-/// Asks no node. Ends with 1 when a node would refuse the file, or when one of its answers breaks a rule, which
-/// a node would not obey. Compiling may take here what it may take at a node that was told nothing else: one with
-/// other `policies.compile_time` or `policies.compile_memory` may take a file that is refused here for that, or
-/// refuse one that is taken.
+/// No node is needed. Exits with 1 if a node would refuse the file, or if one of the policy's answers breaks a
+/// rule, which a node would not follow. Compilation has a node's default limits: a node with other values of
+/// `policies.compile_time` or `policies.compile_memory` may accept a file that is refused here because of them, or
+/// refuse one that is accepted.
 #[derive(Debug, clap::Args)]
 pub(super) struct Check {
-    /// The policy: a component, or a core module that carries its component type
+    /// The policy: a component, or a core module with an embedded component type
     #[arg(value_name = "FILE.wasm")]
     file: PathBuf,
-    /// What it has to decide: placement, eviction or relocation
+    /// The kind that it must have: placement, eviction or relocation
     #[arg(long, value_name = "KIND", value_parser = offered(kind_of, kinds), hide_possible_values = true)]
     kind: Option<Kind>,
     /// The configuration to check it with
     #[arg(long, value_name = "JSON", value_parser = config_of)]
     config: Option<serde_json::Value>,
-    /// Print what was found, as JSON
+    /// Print the results as JSON
     #[arg(long)]
     pub(super) json: bool,
 }
 
-/// All that was found of a policy that a node would take.
+/// The findings about a policy that a node would accept.
 struct Findings {
     program: Program,
     canary: Canary,
@@ -56,14 +56,14 @@ impl Check {
             Ok(found) => found,
             Err(failure) => {
                 if self.json {
-                    let told = json!({"accepted": false, "error": failure.to_string()});
-                    screen.line(&told.to_string())?;
+                    let json = json!({"accepted": false, "error": failure.to_string()});
+                    screen.line(&json.to_string())?;
                 }
                 return Err(failure);
             }
         };
         if self.json {
-            screen.line(&found.told().to_string())?;
+            screen.line(&found.as_json().to_string())?;
         } else {
             screen.table(&[], found.rows())?;
         }
@@ -72,7 +72,7 @@ impl Check {
 
     fn examine(&self) -> Result<Findings, Failure> {
         let bytes = read(&self.file)?;
-        // Through it the process that compiles hands over what it made.
+        // The compiling process hands over its output through this folder.
         let scratch = tempfile::tempdir()
             .map_err(|error| Failure::refused(format!("can't make a temporary folder: {error}")))?;
         let options = SandboxOptions {
@@ -147,7 +147,7 @@ impl Findings {
             .collect()
     }
 
-    fn told(&self) -> serde_json::Value {
+    fn as_json(&self) -> serde_json::Value {
         let (program, about) = (&self.program, &self.canary.about);
         let fault = |fault: &Fault| json!({"kind": fault.kind.as_str(), "reason": fault.reason});
         json!({
@@ -178,7 +178,7 @@ impl Findings {
         let questions = self.report.questions;
         match self.report.is_cut_short {
             false => questions.to_string(),
-            true => format!("{questions}, no more within {} s", CHECK_MS_MAX / 1000),
+            true => format!("{questions}, stopped after {} s", CHECK_MS_MAX / 1000),
         }
     }
 

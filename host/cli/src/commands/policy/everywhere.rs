@@ -1,10 +1,11 @@
-//! Where a change is made: at the node that is asked, or at every member, one after the other.
+//! Makes a change at the asked node, or at every member, one after another.
 //!
-//! The first member that refuses or can't be reached ends it. Those before it keep what they have taken;
-//! which ones they are is said, so that someone can go on or go back.
+//! The first member that refuses or can't be reached ends the rollout. Members before it keep the change; they are
+//! listed, so that the user can continue or roll back.
 //!
-//! Members may share a folder of policies, so that the first change reaches all. How things stand is therefore
-//! looked up everywhere before anything is changed, and nobody goes a step further than from there.
+//! Members may share a policies folder, so that the first change reaches all of them. Therefore the state of every
+//! member is queried before anything is changed, and a promotion or rollback is not repeated at a member whose
+//! state has changed since.
 
 use serde_json::{Value, json};
 
@@ -16,21 +17,21 @@ use crate::commands::failure::Failure;
 use crate::commands::member::{at_member, members};
 use crate::commands::screen::Screen;
 
-/// Which nodes a change is for.
+/// The nodes that a change is for.
 #[derive(Debug, clap::Args)]
 pub(super) struct Reach {
-    /// Change every member of the network, one after the other, until one refuses
+    /// Change every member of the network, one after another, until one refuses
     #[arg(long)]
     all: bool,
     #[command(flatten)]
     pub(super) asking: Asking,
 }
 
-/// What became of the members so far.
+/// The results at the members so far.
 #[derive(Default)]
 struct Rollout {
     rows: Vec<Vec<String>>,
-    told: Vec<Value>,
+    answers: Vec<Value>,
     changed: Vec<String>,
 }
 
@@ -38,7 +39,7 @@ struct Rollout {
 type Stopped<'a> = (&'a Member, Failure);
 
 impl Reach {
-    /// Makes the change wherever it is for, and says who runs what.
+    /// Makes the change wherever it is for, and prints what runs.
     pub(super) async fn make(
         &self,
         change: &Change,
@@ -65,7 +66,7 @@ impl Reach {
         let (alive, away) = members(&asked).await?;
         for member in &away {
             let (name, state) = (&member.name, &member.state);
-            screen.note(&format!("{name} is {state} and stays as it is"));
+            screen.note(&format!("{name} is {state} and was not changed"));
         }
         let mut rollout = Rollout::default();
         let stopped = match look_everywhere(&alive, &asked, change).await {
@@ -75,7 +76,7 @@ impl Reach {
             }
             Err(stopped) => Some(stopped),
         };
-        let asked_so_far = rollout.told.len();
+        let asked_so_far = rollout.answers.len();
         if let Some((member, failure)) = &stopped {
             rollout.leave(member, Some(failure.to_string()));
         }
@@ -101,7 +102,7 @@ impl Reach {
 }
 
 impl Rollout {
-    /// Makes the change at one member after the other, until one refuses.
+    /// Makes the change at one member after another, until one refuses.
     async fn go_round<'a>(
         &mut self,
         members: impl Iterator<Item = (&'a Member, Option<Before>)>,
@@ -116,8 +117,8 @@ impl Rollout {
             match made.await {
                 Ok((text, outcome)) => {
                     let what = match outcome.changed {
-                        true => "has changed",
-                        false => "is as it was",
+                        true => "changed",
+                        false => "is unchanged",
                     };
                     if self.rows.is_empty() {
                         warn(&outcome, screen);
@@ -133,7 +134,7 @@ impl Rollout {
 
     fn took(&mut self, member: &Member, text: &str, outcome: ChangeOutcome) -> Result<(), Failure> {
         let answer: Value = understood(text)?;
-        self.told.push(json!({
+        self.answers.push(json!({
             "node": member.name, "id": member.id, "changed": outcome.changed, "answer": answer,
             "error": null,
         }));
@@ -146,14 +147,14 @@ impl Rollout {
         Ok(())
     }
 
-    /// Notes a member that is as it was.
+    /// Records a member that was not changed.
     fn leave(&mut self, member: &Member, reason: Option<String>) {
-        self.told.push(json!({
+        self.answers.push(json!({
             "node": member.name, "id": member.id, "changed": false, "answer": null, "error": reason,
         }));
     }
 
-    /// Notes a member that could not be asked at all.
+    /// Records a member that could not be asked at all.
     fn pass_over(&mut self, member: &Member) {
         self.leave(member, Some(format!("it is {}", member.state)));
         let mut row = vec![member.name.clone()];
@@ -162,10 +163,10 @@ impl Rollout {
         self.rows.push(row);
     }
 
-    /// Prints who runs what, and returns who has changed.
+    /// Prints what runs where, and returns the names of the changed members.
     fn tell(self, json: bool, screen: &mut Screen<'_>) -> Result<Vec<String>, Failure> {
         if json {
-            screen.line(&Value::Array(self.told).to_string())?;
+            screen.line(&Value::Array(self.answers).to_string())?;
         } else if !self.rows.is_empty() {
             let head: Vec<&str> = ["node"].into_iter().chain(ChangeOutcome::HEAD).collect();
             screen.table(&head, self.rows)?;
@@ -180,8 +181,8 @@ fn warn(outcome: &ChangeOutcome, screen: &mut Screen<'_>) {
     }
 }
 
-/// Looks how things stand at every member, before anything is changed at one. Where the change does not go on from how
-/// things stand, a member at which that can't be seen ends nothing: its turn will tell.
+/// Queries the state of every member before anything is changed. If the change does not depend on that state, a
+/// member that can't be queried is not an error yet; its turn will show.
 async fn look_everywhere<'a>(
     members: &'a [Member],
     asked: &Client,
@@ -198,20 +199,20 @@ async fn look_everywhere<'a>(
     Ok(before)
 }
 
-/// The failure, with the member's name before it.
+/// The failure, prefixed with the member's name.
 fn at(member: &Member, failure: Failure) -> Failure {
     let named = |reason: &dyn std::fmt::Display| format!("{}: {reason}", member.name);
     match failure {
         Failure::Refused(error) => Failure::refused(named(&format_args!("{error:#}"))),
         Failure::Unreachable(reason) => Failure::Unreachable(named(&reason)),
         Failure::Usage(reason) => Failure::refused(named(&reason)),
-        told @ (Failure::Told(_) | Failure::Interrupted | Failure::Closed) => told,
+        other @ (Failure::Told(_) | Failure::Interrupted | Failure::Closed) => other,
     }
 }
 
 fn listed(names: &[String]) -> String {
     match names {
-        [] => "nobody".to_owned(),
+        [] => "none".to_owned(),
         names => names.join(", "),
     }
 }

@@ -1,4 +1,4 @@
-//! `policy install`: puts a policy into a node's folder.
+//! `policy install`: installs a policy in a node's policies folder.
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -11,20 +11,20 @@ use super::everywhere::Reach;
 use crate::commands::failure::Failure;
 use crate::commands::screen::Screen;
 
-/// Put a policy into a node's folder
+/// Install a policy on a node
 ///
-/// The node checks it first, as `policy check` does, and refuses what that refuses. If a policy of that name decides
-/// there, this one takes over; otherwise `policy use` makes it decide.
+/// The node first checks it as `policy check` does, and refuses what that command refuses. If a policy of that
+/// name is active there, this one takes over; otherwise activate it with `policy use`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Install {
-    /// The policy, as `policy build` makes it
+    /// The policy, as `policy build` writes it
     #[arg(value_name = "FILE.wasm")]
     file: PathBuf,
-    /// What to call it; the file's own name unless given
+    /// The policy's name [default: the file's own name]
     #[arg(long = "as", value_name = "NAME", value_parser = PolicyName::said)]
     name: Option<PolicyName>,
-    /// Take it also if it answers questions of its kind badly; what is no policy, or fails at its trial, is refused
-    /// all the same
+    /// Install it even if it answers test questions badly; a file that is not a policy, or that fails its trial,
+    /// is still refused
     #[arg(long)]
     force: bool,
     #[command(flatten)]
@@ -46,13 +46,14 @@ impl Install {
     }
 }
 
-/// The name that a file's own name gives a policy.
+/// The policy name that follows from the file's name.
 pub(super) fn own_name(file: &Path) -> Result<PolicyName, Failure> {
     let name = file.file_name().unwrap_or_default().to_string_lossy();
-    PolicyName::said(&name).map_err(|bad| Failure::Usage(format!("{bad}; --as NAME gives it one")))
+    PolicyName::said(&name)
+        .map_err(|bad| Failure::Usage(format!("{bad}; choose a name with --as NAME")))
 }
 
-/// The file, unless it is larger than a policy may be.
+/// Reads the file, unless it is too large for a policy.
 pub(super) fn read(file: &Path) -> Result<Vec<u8>, Failure> {
     let most = POLICY_FILE_BYTES_MAX as u64;
     let refused =
@@ -65,7 +66,7 @@ pub(super) fn read(file: &Path) -> Result<Vec<u8>, Failure> {
         .map_err(|error| refused(&error))?;
     if bytes.len() as u64 > most {
         return Err(refused(&format!(
-            "a policy has at most {most} bytes, and this has more"
+            "a policy may have at most {most} bytes, and this file has more"
         )));
     }
     Ok(bytes)

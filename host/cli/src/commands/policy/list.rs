@@ -1,4 +1,4 @@
-//! `policy list`: who decides at a node, who is compared with them, and what could be chosen.
+//! `policy list`: shows a node's active policies, their shadows, and the available ones.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use crate::commands::client::understood;
 use crate::commands::failure::Failure;
 use crate::commands::screen::{Screen, printable, size};
 
-/// List who decides at a node, and what could be chosen
+/// List a node's active and available policies
 #[derive(Debug, clap::Args)]
 pub(super) struct List {
     #[command(flatten)]
@@ -95,7 +95,7 @@ fn active_row(kind: Kind, active: &ActiveView) -> Vec<String> {
     ]
 }
 
-/// What is to be said of a kind beyond its row.
+/// The details of a kind that don't fit into its row.
 fn lines_below(kind: Kind, view: &KindView) -> Vec<String> {
     let shadow = view.shadow.as_ref();
     let shadow = shadow.map(|shadow| format!("{kind} shadow: {}", shadow_line(shadow)));
@@ -123,7 +123,7 @@ fn lines_below(kind: Kind, view: &KindView) -> Vec<String> {
     lines.into_iter().flatten().collect()
 }
 
-/// A configuration, after what it belongs to; nothing if there is none.
+/// A configuration as a suffix; empty if there is none.
 fn shown(config: &serde_json::Value) -> String {
     match config.as_object() {
         Some(fields) if fields.is_empty() => String::new(),
@@ -145,7 +145,7 @@ fn shadow_line(shadow: &ShadowView) -> String {
     )
 }
 
-/// The shadow's figures beside those of who decides.
+/// The shadow's figures next to those of the active policy.
 fn comparison(comparison: &Comparison) -> String {
     match comparison {
         Comparison::Placement {
@@ -153,7 +153,7 @@ fn comparison(comparison: &Comparison) -> String {
             balance,
             active_balance,
         } => format!(
-            "agrees {}, balance {} against {}",
+            "agreement {}, balance {} vs. {}",
             share(*agreement),
             ratio(*balance),
             ratio(*active_balance)
@@ -164,7 +164,7 @@ fn comparison(comparison: &Comparison) -> String {
             byte_hit_ratio,
             active_byte_hit_ratio,
         } => format!(
-            "hits {} against {}, of bytes {} against {}",
+            "hit ratio {} vs. {}, byte hit ratio {} vs. {}",
             share(*hit_ratio),
             share(*active_hit_ratio),
             share(*byte_hit_ratio),
@@ -175,7 +175,7 @@ fn comparison(comparison: &Comparison) -> String {
             bytes,
             active_bytes,
         } => format!(
-            "agrees {}, moves {} against {}",
+            "agreement {}, moves {} vs. {}",
             share(*agreement),
             size(*bytes),
             size(*active_bytes)
@@ -210,7 +210,7 @@ fn faults(faults: &BTreeMap<String, u64>) -> String {
     format!("{all} ({})", kinds.join(", "))
 }
 
-/// Half, and all but one in a hundred.
+/// The median and the 99th percentile.
 pub(super) fn spread(spread: Spread) -> String {
     if spread == Spread::default() {
         return "-".to_owned();

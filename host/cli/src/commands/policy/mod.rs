@@ -1,6 +1,6 @@
-//! `policy`: which policies decide at a node, and how that is changed while it runs.
+//! `policy`: shows which policies decide on a node, and changes them while it runs.
 //!
-//! `check`, `new` and `build` work on files and need no node; everything else asks one.
+//! `check`, `new` and `build` work on files and need no node; the other commands ask one.
 
 mod build;
 mod change;
@@ -21,7 +21,7 @@ use dataverse_core::policy::Kind;
 use super::failure::Failure;
 use super::screen::Screen;
 
-/// List, write and change the policies that decide at a node
+/// List, write and change policies
 #[derive(Debug, clap::Args)]
 pub(super) struct Policy {
     #[command(subcommand)]
@@ -70,22 +70,22 @@ impl Policy {
     }
 }
 
-/// What a policy decides, as an argument.
+/// Parses a kind.
 fn kind_of(word: &str) -> Result<Kind, dataverse_core::policy::UnknownKind> {
     word.parse()
 }
 
-/// A configuration, as an argument.
+/// Parses a configuration.
 fn config_of(text: &str) -> Result<serde_json::Value, String> {
     let config: serde_json::Value =
         serde_json::from_str(text).map_err(|error| error.to_string())?;
     if config.is_object() {
         return Ok(config);
     }
-    Err("a configuration is a JSON object such as '{\"depth\": 2}'".to_owned())
+    Err("a configuration must be a JSON object such as '{\"depth\": 2}'".to_owned())
 }
 
-/// The beginning of a digest, which is enough to tell files apart.
+/// The beginning of a digest, enough to tell files apart.
 fn prefix(digest: &str) -> String {
     const SHOWN_DIGITS: usize = 12;
     match digest {

@@ -1,6 +1,6 @@
-//! `policy new`: makes a crate to write a policy in, with the SDK beside it.
+//! `policy new`: creates a crate for a policy, with the SDK next to it.
 //!
-//! The SDK's sources come out of this program, so the crate fits this version of the contract and needs
+//! The SDK's sources are embedded in this program, so the crate fits this version of the contract and needs
 //! nothing but what cargo fetches.
 
 use std::fs;
@@ -17,18 +17,18 @@ use crate::commands::failure::Failure;
 use crate::commands::offered::{kinds, offered};
 use crate::commands::screen::{Screen, printable};
 
-/// Where the SDK goes; the template's manifest says so, too.
+/// The SDK's folder in the crate, as in the template's manifest.
 const SDK_FOLDER: &str = "dataverse-sdk";
 const MANIFEST: &str = include_str!("../../../../../sdk/template/Cargo.toml.template");
-/// What the template's manifest has where the name goes.
+/// The placeholder for the name in the template's manifest.
 const NAME: &str = "{{name}}";
 const PLACEMENT: &str = include_str!("../../../../../sdk/template/placement.rs");
 const EVICTION: &str = include_str!("../../../../../sdk/template/eviction.rs");
 const RELOCATION: &str = include_str!("../../../../../sdk/template/relocation.rs");
-/// What is made, and not to be kept.
+/// Build outputs, which are not committed.
 const IGNORED: &str = "/target\n/*.wasm\n";
 
-/// Names that would be crates of the language or the SDK, or words of the language.
+/// Names that clash with crates of the language or the SDK, or with keywords.
 const TAKEN: &[&str] = &[
     "abstract",
     "alloc",
@@ -94,15 +94,15 @@ const TAKEN: &[&str] = &[
     "yield",
 ];
 
-/// Make a crate to write a policy in
+/// Create a crate for a new policy
 ///
-/// It builds and passes its own tests as it stands. `policy build` makes a component of it.
+/// The crate builds and passes its own tests as it is. `policy build` builds a component from it.
 #[derive(Debug, clap::Args)]
 pub(super) struct New {
-    /// The folder to make; its last part is the name of the policy
+    /// The folder to create; its last part is the policy's name
     #[arg(value_name = "NAME")]
     folder: PathBuf,
-    /// What it decides: placement, eviction or relocation
+    /// The kind of policy: placement, eviction or relocation
     #[arg(long, value_name = "KIND", value_parser = offered(kind_of, kinds), hide_possible_values = true)]
     kind: Kind,
     /// The language to write it in
@@ -119,21 +119,21 @@ impl New {
     pub(super) fn run(self, screen: &mut Screen<'_>) -> Result<(), Failure> {
         let name = name_of(&self.folder)?;
         let failed = |error: io::Error| {
-            Failure::refused(format!("can't make {}: {error}", self.folder.display()))
+            Failure::refused(format!("can't create {}: {error}", self.folder.display()))
         };
         fs::create_dir(&self.folder).map_err(failed)?;
         let written = match self.lang {
             Language::Rust => write_crate(&self.folder, &name, self.kind),
         };
         if let Err(error) = written {
-            // It was made a moment ago, and nobody can use half of it.
+            // It was created a moment ago, and half a crate is of no use.
             let _left_behind = fs::remove_dir_all(&self.folder);
             return Err(failed(error));
         }
         let folder = printable(&self.folder.display().to_string());
         screen.line(&folder)?;
         screen.note(&format!(
-            "next: `cargo test` in it, then\n  dataverse policy build {folder}\n  dataverse policy check \
+            "next: run `cargo test` in it, then\n  dataverse policy build {folder}\n  dataverse policy check \
              {folder}/{name}.wasm\n  dataverse policy install {folder}/{name}.wasm\n  dataverse policy use \
              {} {name}",
             self.kind
@@ -142,7 +142,7 @@ impl New {
     }
 }
 
-/// The name that the crate and its policy will have.
+/// The name of the crate and its policy.
 fn name_of(folder: &Path) -> Result<String, Failure> {
     let name = folder.file_name().unwrap_or_default().to_string_lossy();
     let policy = name
@@ -156,8 +156,8 @@ fn name_of(folder: &Path) -> Result<String, Failure> {
         return Ok(name.into_owned());
     }
     Err(Failure::Usage(format!(
-        "{name:?} can't be the name of a crate: it begins with a letter, goes on with letters, digits, `-` \
-         and `_`, and is no word of the language"
+        "{name:?} can't be the name of a crate: use a letter, then letters, digits, `-` and `_`, and no keyword of \
+         the language"
     )))
 }
 
@@ -190,20 +190,20 @@ mod tests {
     fn check(kind: Kind) {
         let parent = tempfile::tempdir().expect("a folder");
         let folder = parent.path().join("my-policy");
-        fs::create_dir(&folder).expect("it is made");
+        fs::create_dir(&folder).expect("it is created");
         write_crate(&folder, "my-policy", kind).expect("it is written");
         let read = |path: &str| {
             let text = fs::read_to_string(folder.join(path));
             text.unwrap_or_else(|error| panic!("{path}: {error}"))
         };
-        let manifest: toml::Table = toml::from_str(&read("Cargo.toml")).expect("it is TOML");
+        let manifest: toml::Table = toml::from_str(&read("Cargo.toml")).expect("valid TOML");
         assert_eq!(manifest["package"]["name"].as_str(), Some("my-policy"));
         let sdk = &manifest["dependencies"]["dataverse-sdk"]["path"];
         assert_eq!(sdk.as_str(), Some(SDK_FOLDER));
         let sdk: toml::Table =
-            toml::from_str(&read("dataverse-sdk/Cargo.toml")).expect("it is TOML");
+            toml::from_str(&read("dataverse-sdk/Cargo.toml")).expect("valid TOML");
         assert_eq!(sdk["package"]["name"].as_str(), Some("dataverse-sdk"));
-        // Nothing of it points out of the folder.
+        // Nothing in it refers to anything outside the folder.
         for table in [&manifest, &sdk] {
             assert!(!toml::to_string(table).expect("TOML").contains(".."));
             assert!(

@@ -12,7 +12,7 @@ use crate::commands::screen::Screen;
 /// Put the shadow of a kind in charge
 #[derive(Debug, clap::Args)]
 pub(super) struct Promote {
-    /// What it decides: placement, eviction or relocation
+    /// The kind: placement, eviction or relocation
     #[arg(value_name = "KIND", value_parser = offered(kind_of, kinds), hide_possible_values = true)]
     kind: Kind,
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! `policy remove`: takes a policy out of a node's folder.
+//! `policy remove`: removes a policy from a node's policies folder.
 
 use dataverse_node::policies::name::PolicyName;
 use reqwest::Method;
@@ -8,12 +8,12 @@ use crate::commands::client::escaped;
 use crate::commands::failure::Failure;
 use crate::commands::screen::Screen;
 
-/// Take a policy out of a node's folder
+/// Remove a policy from a node
 ///
-/// One that decides, or is a shadow, is refused.
+/// Refused if the policy is active or a shadow.
 #[derive(Debug, clap::Args)]
 pub(super) struct Remove {
-    /// The policy
+    /// The policy's name
     #[arg(value_name = "NAME", value_parser = PolicyName::said)]
     name: PolicyName,
     #[command(flatten)]
@@ -26,8 +26,8 @@ impl Remove {
         let path = format!("/v1/policies/files/{}", escaped(self.name.as_str()));
         client.ask(client.request(Method::DELETE, &path)).await?;
         if self.asking.json {
-            let told = serde_json::json!({ "name": self.name.as_str(), "removed": true });
-            return screen.line(&told.to_string());
+            let answer = serde_json::json!({ "name": self.name.as_str(), "removed": true });
+            return screen.line(&answer.to_string());
         }
         screen.note(&format!("removed {}", self.name));
         Ok(())

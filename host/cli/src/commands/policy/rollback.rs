@@ -1,4 +1,4 @@
-//! `policy rollback`: goes back to the policy before.
+//! `policy rollback`: rolls back to the previous policy.
 
 use dataverse_core::policy::Kind;
 
@@ -9,16 +9,16 @@ use crate::commands::failure::Failure;
 use crate::commands::offered::{kinds, offered};
 use crate::commands::screen::Screen;
 
-/// Go back to the policy that decided before
+/// Roll back to the previous policy
 ///
-/// Its file and its table in `policies.toml` come back with it. Done again it goes one further back; `policy list`
-/// shows where to.
+/// Also restores its file and its table in `policies.toml`. Repeat it to go back further; `policy list` shows the
+/// previous policies.
 #[derive(Debug, clap::Args)]
 pub(super) struct Rollback {
-    /// What it decides: placement, eviction or relocation
+    /// The kind: placement, eviction or relocation
     #[arg(value_name = "KIND", value_parser = offered(kind_of, kinds), hide_possible_values = true)]
     kind: Kind,
-    /// Go to this one of the previous, by its name or the beginning of its digest, four digits at least
+    /// Roll back to this previous policy, by its name or the first four or more digits of its digest
     #[arg(long, value_name = "NAME|DIGEST")]
     to: Option<String>,
     #[command(flatten)]

@@ -1,6 +1,6 @@
-//! The build folder that all policies share, so that what they depend on is built once: in the user's cache folder,
-//! one for each version of the SDK. Where somebody has named a build folder, that one is used; where there can be
-//! none, each crate has its own.
+//! The build folder that all policies share, so that their dependencies are built only once. It is in the user's
+//! cache folder, one for each version of the SDK. If the user has configured a build folder, that one is used; if
+//! no shared folder can be created, each crate has its own.
 
 use std::env;
 use std::fs::{self, File};
@@ -10,18 +10,18 @@ use std::process::{Command, Stdio};
 
 use serde::Deserialize;
 
-/// In the user's cache folder.
+/// Relative to the user's cache folder.
 const FOLDER: &str = concat!("dataverse/policies-", env!("CARGO_PKG_VERSION"));
-/// Held while a policy is built and what became of it is read.
+/// Locked while a policy is built and its output is read.
 const LOCK: &str = ".dataverse-build.lock";
 
-/// The part of what cargo says of a crate that matters here.
+/// The part of cargo's metadata that is used here.
 #[derive(Deserialize)]
 struct Metadata {
     target_directory: PathBuf,
 }
 
-/// The shared build folder for this crate, unless another one is named for it or there can be none.
+/// The shared build folder for this crate, unless another one is configured or none can be created.
 pub(super) fn target_dir(folder: &Path) -> Option<PathBuf> {
     let is_named = |name: &str| env::var_os(name).is_some_and(|value| !value.is_empty());
     if ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR"]
@@ -38,7 +38,7 @@ pub(super) fn target_dir(folder: &Path) -> Option<PathBuf> {
     usable(&shared).then_some(shared)
 }
 
-/// Where cargo would build, its configuration considered.
+/// Cargo's build folder for this crate, according to its configuration.
 fn configured(folder: &Path) -> Option<PathBuf> {
     let output = Command::new("cargo")
         .args(["metadata", "--format-version=1", "--no-deps", "--offline"])
@@ -48,7 +48,7 @@ fn configured(folder: &Path) -> Option<PathBuf> {
         .output()
         .ok()?;
     let metadata: Metadata = serde_json::from_slice(&output.stdout).ok()?;
-    // It need not be there yet, but what is around it is.
+    // The folder need not exist yet, but its parent must.
     let (around, name) = (
         metadata.target_directory.parent()?,
         metadata.target_directory.file_name()?,
@@ -56,7 +56,7 @@ fn configured(folder: &Path) -> Option<PathBuf> {
     Some(around.canonicalize().ok()?.join(name))
 }
 
-/// The user's cache folder, by the environment.
+/// The user's cache folder, according to the environment.
 fn cache(variable: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
     let absolute = |path: &PathBuf| path.is_absolute();
     let of_home = || {
@@ -67,7 +67,7 @@ fn cache(variable: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
     variable("XDG_CACHE_HOME").filter(absolute).or_else(of_home)
 }
 
-/// Whether something can be built there.
+/// Whether cargo can build in this folder.
 fn usable(folder: &Path) -> bool {
     fs::create_dir_all(folder).is_ok() && lock_file(folder).is_ok()
 }
@@ -79,12 +79,12 @@ fn lock_file(folder: &Path) -> io::Result<File> {
         .open(folder.join(LOCK))
 }
 
-/// Waits until nobody else builds a policy there, and keeps others from it until what is returned is dropped.
+/// Waits until no other process builds a policy there, and locks others out until the returned file is dropped.
 pub(super) fn alone(folder: &Path) -> io::Result<File> {
     fs::create_dir_all(folder)?;
     let file = lock_file(folder)?;
     match file.lock() {
-        // Some file systems know no locks.
+        // Some file systems don't support locks.
         Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(file),
         locked => locked.map(|()| file),
     }
@@ -125,7 +125,7 @@ mod tests {
     fn one_builds_there_at_a_time() {
         let root = tempfile::tempdir().expect("a folder");
         let first = alone(root.path()).expect("it is free");
-        let second = lock_file(root.path()).expect("it is there");
+        let second = lock_file(root.path()).expect("it exists");
         assert!(second.try_lock().is_err());
         drop(first);
         assert!(second.try_lock().is_ok());
@@ -136,7 +136,7 @@ mod tests {
         let root = tempfile::tempdir().expect("a folder");
         let write = |path: &str, text: &str| {
             let path = root.path().join(path);
-            fs::create_dir_all(path.parent().expect("it is in a folder")).expect("it is made");
+            fs::create_dir_all(path.parent().expect("it is in a folder")).expect("it is created");
             fs::write(path, text).expect("it is written");
         };
         write(
@@ -147,9 +147,9 @@ mod tests {
         let own = root
             .path()
             .canonicalize()
-            .expect("it is there")
+            .expect("it exists")
             .join("target");
-        // What the environment names goes before what is configured.
+        // The environment takes precedence over the configuration.
         let is_named = ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR"]
             .into_iter()
             .any(|name| env::var_os(name).is_some());

@@ -1,4 +1,4 @@
-//! `policy use`: chooses the policy that decides.
+//! `policy use`: selects the policy that decides.
 
 use dataverse_core::policy::Kind;
 use dataverse_node::policies::name::PolicyName;
@@ -11,22 +11,22 @@ use crate::commands::failure::Failure;
 use crate::commands::offered::{kinds, offered, policies};
 use crate::commands::screen::Screen;
 
-/// Choose the policy that decides
+/// Select the policy that decides
 ///
-/// It takes over between two decisions, without a restart. What is not given is as usual, whatever it was
-/// before: no configuration, no shadow, the usual limits.
+/// The policy takes over between two decisions, without a restart. Options that are not given get their defaults,
+/// whatever they were before: no configuration, no shadow, default limits.
 #[derive(Debug, clap::Args)]
 pub(super) struct Use {
-    /// What it decides: placement, eviction or relocation
+    /// The kind: placement, eviction or relocation
     #[arg(value_name = "KIND", value_parser = offered(kind_of, kinds), hide_possible_values = true)]
     kind: Kind,
-    /// The policy: a file in the node's folder, else a built-in one
+    /// The policy: a file in the node's policies folder, otherwise a built-in one
     #[arg(value_name = "NAME", value_parser = offered(PolicyName::said, policies), hide_possible_values = true)]
     name: PolicyName,
-    /// Its configuration
+    /// The policy's configuration
     #[arg(long, value_name = "JSON", value_parser = config_of)]
     config: Option<serde_json::Value>,
-    /// A policy that is asked as well, and compared instead of obeyed
+    /// A policy that is asked too and compared, but not obeyed
     #[arg(long, value_name = "NAME", value_parser = offered(PolicyName::said, policies), hide_possible_values = true)]
     shadow: Option<PolicyName>,
     #[command(flatten)]

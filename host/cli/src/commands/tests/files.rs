@@ -1,4 +1,4 @@
-//! `put` and `get` and the files on this side: what is read whole, and what is not overwritten.
+//! `put` and `get` and local files: what is read whole, and what is not overwritten.
 
 use std::fs;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _, symlink};
@@ -14,13 +14,13 @@ fn text(path: &Path) -> &str {
 }
 
 fn lines(data: &str) -> Vec<Value> {
-    let parse = |line| serde_json::from_str(line).expect("it is JSON");
+    let parse = |line| serde_json::from_str(line).expect("valid JSON");
     data.lines().map(parse).collect()
 }
 
 fn fifo(path: &Path) {
     let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
-    rustix::fs::mkfifoat(rustix::fs::CWD, path, mode).expect("it is made");
+    rustix::fs::mkfifoat(rustix::fs::CWD, path, mode).expect("it is created");
 }
 
 #[tokio::test]
@@ -33,16 +33,19 @@ async fn a_file_that_is_there_is_overwritten_only_by_force() {
     fs::set_permissions(&target, fs::Permissions::from_mode(0o440)).expect("it is set");
     for into in [target.as_str(), text(folder.path())] {
         let refused = server.run(&["get", "ada/x", "-o", into]).await;
-        refused.ended(Exit::Refused, &["is there already; --force overwrites it"]);
+        refused.ended(
+            Exit::Refused,
+            &["already exists; use --force to overwrite it"],
+        );
     }
-    assert_eq!(fs::read(&target).expect("it is there"), b"old");
+    assert_eq!(fs::read(&target).expect("it exists"), b"old");
     assert!(server.world().heard.is_empty(), "nothing was asked for");
     let forced = server
         .run(&["get", "ada/x", "-o", &target, "--force"])
         .await;
     forced.ended(Exit::Done, &[]);
-    assert_eq!(fs::read(&other).expect("it is there"), b"new");
-    let mode = fs::metadata(&target).expect("it is there").mode();
+    assert_eq!(fs::read(&other).expect("it exists"), b"new");
+    let mode = fs::metadata(&target).expect("it exists").mode();
     assert_eq!(mode & 0o777, 0o440);
     assert_eq!(files_in(folder.path()), ["other name", "x"]);
 }
@@ -59,12 +62,12 @@ async fn a_link_stays_a_link() {
     let forced = [&get[..], &["-f"]].concat();
     server.run(&forced).await.ended(Exit::Done, &[]);
     assert!(link.is_symlink());
-    assert_eq!(fs::read(&file).expect("it is there"), b"new");
+    assert_eq!(fs::read(&file).expect("it exists"), b"new");
     let dangling = folder.path().join("dangling");
     symlink("nowhere", &dangling).expect("it is linked");
     let get = ["get", "ada/x", "-f", "-o", text(&dangling)];
     let refused = server.run(&get).await;
-    refused.ended(Exit::Refused, &["a link to nowhere, which is not there"]);
+    refused.ended(Exit::Refused, &["a link to nowhere, which does not exist"]);
     assert_eq!(files_in(folder.path()), ["dangling", "file", "link"]);
 }
 
@@ -86,7 +89,7 @@ async fn what_is_no_file_is_written_through() {
     let null = ["get", "ada/x", "-o", "/dev/null"];
     server.run(&null).await.ended(Exit::Done, &["to /dev/null"]);
     let kind = fs::symlink_metadata("/dev/null")
-        .expect("it is there")
+        .expect("it exists")
         .file_type();
     assert!(kind.is_char_device());
     let full = server.run(&["get", "ada/x", "-o", "/dev/full"]).await;
@@ -108,9 +111,14 @@ async fn a_part_that_is_not_of_this_file_is_left_alone() {
     let check = async |name: &str, content: &str, reason: &str| {
         let path = write(folder.path(), name, content.as_bytes());
         server.run(&get).await.ended(Exit::Refused, &[name, reason]);
-        assert_eq!(fs::read_to_string(&path).expect("it is there"), content);
+        assert_eq!(fs::read_to_string(&path).expect("it exists"), content);
     };
-    check("x.part", "dear diary", "no unfinished download of ada/x").await;
+    check(
+        "x.part",
+        "dear diary",
+        "not an unfinished download of ada/x",
+    )
+    .await;
     let etag = format!("\"{}\"", blake3::hash(b"0123456789").to_hex());
     let note = |key: &str, size: u64| {
         serde_json::json!({"key": key, "etag": etag, "size": size}).to_string()
@@ -118,7 +126,7 @@ async fn a_part_that_is_not_of_this_file_is_left_alone() {
     check(
         "x.part.json",
         "{\"dear\": \"diary\"}",
-        "no unfinished download",
+        "not an unfinished download",
     )
     .await;
     check(
@@ -127,17 +135,17 @@ async fn a_part_that_is_not_of_this_file_is_left_alone() {
         "unfinished download of bob/x",
     )
     .await;
-    // Longer than the whole: it was never a part of it.
+    // Longer than the whole file, so it was never a part of it.
     write(folder.path(), "x.part.json", note("ada/x", 9).as_bytes());
     let refused = server.run(&get).await;
-    refused.ended(Exit::Refused, &["no unfinished download of ada/x"]);
-    fs::remove_file(folder.path().join("x.part")).expect("it goes");
+    refused.ended(Exit::Refused, &["not an unfinished download of ada/x"]);
+    fs::remove_file(folder.path().join("x.part")).expect("it is removed");
     symlink("elsewhere", folder.path().join("x.part")).expect("it is linked");
     server
         .run(&get)
         .await
-        .ended(Exit::Refused, &["x.part is there and is no file"]);
-    fs::remove_file(folder.path().join("x.part")).expect("it goes");
+        .ended(Exit::Refused, &["x.part exists and is not a file"]);
+    fs::remove_file(folder.path().join("x.part")).expect("it is removed");
     server.run(&get).await.ended(Exit::Done, &[]);
     assert_eq!(files_in(folder.path()), ["x"]);
 }
@@ -151,13 +159,13 @@ async fn a_get_that_comes_to_nothing_leaves_nothing() {
     let get = ["get", "ada/x", "-o", text(&target)];
     let broken = server.run(&get).await;
     broken.ended(Exit::Unreachable, &[]);
-    assert!(!broken.notes.contains("is kept"), "{broken:?}");
+    assert!(!broken.notes.contains("was kept"), "{broken:?}");
     assert!(files_in(folder.path()).is_empty());
     let lost = ["get", "ada/x", "-o", "no/such/folder"];
     server
         .run(&lost)
         .await
-        .ended(Exit::Refused, &["no/such is no folder"]);
+        .ended(Exit::Refused, &["no/such is not an existing folder"]);
     let nowhere = ["get", "ada/x", "-o", ""];
     server
         .run(&nowhere)

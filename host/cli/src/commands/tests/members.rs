@@ -1,5 +1,5 @@
-//! A network of small servers that speak the part of the HTTP contract that is about policies, remember
-//! what they were asked, and refuse on request.
+//! A network of small test servers that implement the policy part of the HTTP contract, record requests, and
+//! refuse on request.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-/// Servers that end with the test.
+/// Servers that stop at the end of the test.
 pub(super) struct Members {
     members: Vec<Arc<Member>>,
     serving: Vec<JoinHandle<()>>,
@@ -30,11 +30,11 @@ pub(super) struct Members {
 pub(super) struct Member {
     name: String,
     url: String,
-    /// What `/v1/nodes` says, the same at all.
+    /// The answer to `/v1/nodes`, the same at all members.
     nodes: Mutex<Value>,
-    /// `method path body` of every change that was asked for.
+    /// `method path body` of every requested change.
     heard: Mutex<Vec<String>>,
-    /// What it refuses every change with.
+    /// The refusal of every change, if any.
     refusal: Mutex<Option<(StatusCode, &'static str)>>,
 }
 
@@ -49,7 +49,7 @@ impl Drop for Members {
 }
 
 impl Members {
-    /// Members of these names, each knowing all.
+    /// Members with these names, each of which knows all.
     pub(super) async fn start(names: &[&str]) -> Self {
         let (mut members, mut serving) = (Vec::new(), Vec::new());
         for name in names {
@@ -73,7 +73,7 @@ impl Members {
         members
     }
 
-    /// Lists all members at all, in reverse, each changed by `but`.
+    /// Makes all members list all members, in reverse, each modified by `but`.
     pub(super) fn list(&self, but: impl Fn(&str, &mut Value)) {
         for member in &self.members {
             let nodes = self.members.iter().enumerate().rev();
@@ -117,7 +117,7 @@ impl Member {
         format!("id-of-{}", self.name)
     }
 
-    /// Remembers what was asked, and refuses it if it shall.
+    /// Records the request, and refuses it if the test asked for that.
     fn hear(&self, method: &Method, uri: &Uri, body: &[u8]) -> Option<Response> {
         let body = String::from_utf8_lossy(body);
         let path = uri.path_and_query().map_or("", PathAndQuery::as_str);
@@ -231,7 +231,7 @@ fn before(name: &str, digest: &str) -> PreviousView {
     }
 }
 
-/// What every member says of its policies.
+/// The policies that every member reports.
 fn policies() -> PoliciesView {
     let mut placement = kind("ring");
     placement.active.fuel = Spread::default();

@@ -1,4 +1,4 @@
-//! The commands against a small server: what they ask, what they print, how they end.
+//! The commands against a small test server: what they send, what they print, how they end.
 
 mod files;
 mod members;
@@ -20,7 +20,7 @@ impl Server {
     }
 }
 
-/// How a command ended.
+/// The outcome of a command.
 #[derive(Debug)]
 struct RunOutput {
     exit: Exit,
@@ -48,7 +48,7 @@ async fn run(arguments: &[&str]) -> RunOutput {
             Exit::Usage
         }
     };
-    let text = |bytes| String::from_utf8(bytes).expect("it is UTF-8");
+    let text = |bytes| String::from_utf8(bytes).expect("valid UTF-8");
     RunOutput {
         exit,
         data: text(data),
@@ -86,7 +86,7 @@ async fn put_streams_a_file_under_its_own_name_or_another() {
     let (server, folder) = (Server::start().await, folder());
     let file = write(folder.path(), "a b.txt", b"hello");
     let put = server.run(&["put", &file, "--user", "ada"]).await;
-    put.ended(Exit::Done, &["warning: ada/a b.txt has 1 of 2 copies"]);
+    put.ended(Exit::Done, &["warning: ada/a b.txt has only 1 of 2 copies"]);
     assert_eq!(put.data, "ada/a b.txt  5 B  on A\n");
     assert_eq!(server.last_heard(), "PUT ada/a b.txt factor=- length=5");
     let arguments = [
@@ -94,7 +94,7 @@ async fn put_streams_a_file_under_its_own_name_or_another() {
     ];
     let put = server.run(&arguments).await;
     put.ended(Exit::Done, &[]);
-    let json: serde_json::Value = serde_json::from_str(&put.data).expect("it is JSON");
+    let json: serde_json::Value = serde_json::from_str(&put.data).expect("valid JSON");
     assert_eq!(json["key"], "ada/d/e");
     assert_eq!(server.last_heard(), "PUT ada/d/e factor=3 length=5");
 }
@@ -121,10 +121,7 @@ async fn an_empty_and_a_large_file_arrive_whole() {
             .run(&get)
             .await
             .ended(Exit::Done, &["from D, 3 hops away"]);
-        assert!(
-            std::fs::read(copy).expect("it is there") == content,
-            "{name}"
-        );
+        assert!(std::fs::read(copy).expect("it exists") == content, "{name}");
     }
 }
 
@@ -142,7 +139,7 @@ async fn each_file_of_a_put_is_judged_by_itself() {
     put.ended(
         Exit::Refused,
         &[
-            "it is a directory",
+            "it is a folder",
             "missing: No such file",
             "no room for ada/full",
         ],
@@ -208,7 +205,7 @@ async fn an_interrupted_get_goes_on_where_it_stopped() {
     server
         .run(&get)
         .await
-        .ended(Exit::Unreachable, &["what arrived is kept"]);
+        .ended(Exit::Unreachable, &["what arrived was kept"]);
     assert_eq!(files_in(folder.path()), ["x.part", "x.part.json"]);
     server.world().mood = Mood::Honest;
     server
@@ -217,7 +214,7 @@ async fn an_interrupted_get_goes_on_where_it_stopped() {
         .ended(Exit::Done, &["resuming at 4 B of 10 B"]);
     assert_eq!(server.last_heard(), "GET ada/x bytes=4-");
     assert_eq!(files_in(folder.path()), ["x"]);
-    assert_eq!(std::fs::read(&target).expect("it is there"), b"0123456789");
+    assert_eq!(std::fs::read(&target).expect("it exists"), b"0123456789");
 }
 
 #[tokio::test]
@@ -231,7 +228,7 @@ async fn a_part_of_an_older_version_is_not_continued() {
     server.world().mood = Mood::Honest;
     server.store("ada/x", b"abc");
     server.run(&get).await.ended(Exit::Done, &[]);
-    assert_eq!(std::fs::read(&target).expect("it is there"), b"abc");
+    assert_eq!(std::fs::read(&target).expect("it exists"), b"abc");
     assert_eq!(files_in(folder.path()), ["x"]);
 }
 
@@ -247,7 +244,7 @@ async fn a_part_that_was_already_whole_is_finished() {
     let get = ["get", "ada/x", "-o", target.to_str().expect("UTF-8")];
     server.run(&get).await.ended(Exit::Done, &[]);
     assert_eq!(server.last_heard(), "GET ada/x bytes=9-");
-    assert_eq!(std::fs::read(&target).expect("it is there"), b"0123456789");
+    assert_eq!(std::fs::read(&target).expect("it exists"), b"0123456789");
 }
 
 #[tokio::test]
@@ -260,13 +257,13 @@ async fn wrong_bytes_never_get_the_files_name() {
         .run(&["get", "ada/x", "-o", &target, "--force"])
         .await;
     get.ended(Exit::Refused, &["their digest is"]);
-    assert_eq!(std::fs::read(&target).expect("it is there"), b"old");
+    assert_eq!(std::fs::read(&target).expect("it exists"), b"old");
     assert_eq!(files_in(folder.path()), ["x"]);
     server
         .run(&["get", "ada/x", "-o", "-"])
         .await
         .ended(Exit::Refused, &["do not use"]);
-    // A part that was changed on this side is noticed as well.
+    // A part that was changed locally is noticed as well.
     server.world().mood = Mood::Breaks(4);
     server
         .run(&["get", "ada/x", "-o", &target, "--force"])
@@ -296,7 +293,7 @@ async fn get_goes_to_standard_output_into_a_folder_and_nowhere_if_there_is_nothi
         serde_json::from_str(&get.ended(Exit::Done, &[]).data).expect("JSON");
     assert_eq!((&json["hops"], &json["source"]), (&3.into(), &"D".into()));
     let missing = server.run(&["get", "ada/y", "-o", into]).await;
-    missing.ended(Exit::Refused, &["no node that can be reached has it"]);
+    missing.ended(Exit::Refused, &["no reachable node has it"]);
     assert_eq!(files_in(folder.path()), ["x"]);
     server
         .run(&["get", "ada/x", "-o", "-", "--json"])
@@ -330,7 +327,7 @@ async fn searches_print_what_was_found_and_how_it_ended() {
     none.ended(
         Exit::Refused,
         &[
-            "partial (some nodes gave no answer)",
+            "partial (some nodes did not answer)",
             "no answer from E at e:1",
         ],
     );
@@ -450,7 +447,7 @@ async fn a_list_that_was_cut_says_so() {
         server.store(&format!("ada/{name}"), b"hello");
     }
     let note = "the list ends after 3 files, and there may be more";
-    // A node of an earlier release says nothing, and has as many as it was asked for at most.
+    // A node of an earlier release has no `truncated`; it returns at most the requested number of hits.
     let cut = server.run(&["search", "**", "--limit", "3"]).await;
     cut.ended(Exit::Done, &[note, "--limit"]);
     assert_eq!(cut.data.lines().count(), 4);
@@ -484,11 +481,11 @@ async fn something_else_than_a_node_is_told_as_that() {
             if !speaks_first {
                 let _asked = stream.read(&mut [0; 1024]).await;
             }
-            // What a gRPC server begins with: the frame of its settings.
+            // The first bytes of a gRPC server: its settings frame.
             let _gone = stream
                 .write_all(b"\0\0\x06\x04\0\0\0\0\0\0\x05\0\0\x40\0")
                 .await;
-            // Until the other side has had enough.
+            // Until the client disconnects.
             while stream.read(&mut [0; 1024]).await.is_ok_and(|read| read > 0) {}
         }
     });
@@ -503,13 +500,13 @@ async fn something_else_than_a_node_is_told_as_that() {
         let failed = run(&arguments).await;
         failed.ended(
             Exit::Unreachable,
-            &["is no node's HTTP address", "grpc=", &address],
+            &["no Dataverse node answers HTTP at", "grpc=", &address],
         );
     }
     serving.abort();
     let server = Server::start().await;
     let other = server.run(&["drain", "B"]).await;
-    other.ended(Exit::Refused, &["is no node's HTTP address", "404"]);
+    other.ended(Exit::Refused, &["no Dataverse node answers HTTP at", "404"]);
 }
 
 #[tokio::test]
@@ -572,7 +569,7 @@ async fn a_node_that_is_not_there_or_talks_nonsense_is_told_of() {
     server
         .run(&["status"])
         .await
-        .ended(Exit::Refused, &["can't be understood"]);
+        .ended(Exit::Refused, &["can't parse the node's answer"]);
     server.run(&["nodes"]).await.ended(Exit::Refused, &["404"]);
 }
 
@@ -715,7 +712,7 @@ fn a_mistake_in_the_arguments_is_told_without_the_usage() {
         &["dataverse", "get", "--json"],
         "the following required arguments were not provided",
     );
-    check(&["dataverse", "policy"], "it is not said what to do");
+    check(&["dataverse", "policy"], "no command is given");
 }
 
 #[test]

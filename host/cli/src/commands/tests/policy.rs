@@ -1,4 +1,4 @@
-//! `policy …`: what it asks of one node or of all, what it prints, how it ends.
+//! `policy …`: what it sends to one node or to all, what it prints, how it ends.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use super::members::Members;
 use super::{Exit, RunOutput, files_in, folder, run, write};
 
 impl Members {
-    /// Asks the first.
+    /// Asks the first member.
     async fn run(&self, arguments: &[&str]) -> RunOutput {
         let node = ["--node", self.url()];
         let arguments = ["policy"].iter().chain(arguments).chain(&node);
@@ -25,7 +25,7 @@ fn words(data: &str) -> Vec<Vec<&str>> {
 }
 
 fn parsed(data: &str) -> Value {
-    serde_json::from_str(data).expect("it is JSON")
+    serde_json::from_str(data).expect("valid JSON")
 }
 
 #[tokio::test]
@@ -38,7 +38,7 @@ async fn the_list_tells_who_decides_who_is_compared_and_what_went_wrong() {
         "placement   ring    0.1.0    built-in  probation  12         0                   -            -",
         "eviction    lru     0.1.0    built-in  probation  12         3 (fuel 1, trap 2)  1234 / 5678  1.2 / 20",
         "relocation  reader  0.1.0    built-in  probation  12         0                   1234 / 5678  1.2 / 20",
-        "eviction shadow: sieve 0.2.0 (folder, active), 11 decisions, 3 dropped, faults 0: hits 50.0 % against 37.5 %, of bytes - against -",
+        "eviction shadow: sieve 0.2.0 (folder, active), 11 decisions, 3 dropped, faults 0: hit ratio 50.0 % vs. 37.5 %, byte hit ratio - vs. -",
         "eviction pending: w-tinylfu is being compiled",
         "eviction previous: fifo (0123456789ab), mine (fedcba987654)",
         "eviction last error: it does\\u{1b}[2J not compile",
@@ -113,7 +113,7 @@ async fn where_nothing_changes_it_is_not_said_to_have_changed() {
             "{arguments:?}: {told}"
         );
     };
-    // Members answer that `gdsf` decides, and before that `lru` did; their folders have `sieve`.
+    // Members answer that `gdsf` is active, and `lru` before that; their folders contain `sieve`.
     check(&["use", "eviction", "gdsf"], true).await;
     check(
         &["install", &write(folder.path(), "mine.wasm", b"code")],
@@ -146,7 +146,7 @@ async fn a_file_that_can_be_no_policy_is_not_sent() {
     let directory = folder.path().to_str().expect("UTF-8");
     check(&[directory, "--as", "x"], Exit::Refused, "directory").await;
     let long = folder.path().join("long.wasm");
-    let file = std::fs::File::create(&long).expect("it is made");
+    let file = std::fs::File::create(&long).expect("it is created");
     file.set_len(POLICY_FILE_BYTES_MAX as u64 + 1)
         .expect("there is room");
     check(
@@ -192,7 +192,7 @@ async fn what_makes_no_sense_is_a_usage_error() {
     };
     check(
         &["use", "evict", "lru"],
-        "there are placement, eviction and relocation",
+        "the kinds are placement, eviction and relocation",
     )
     .await;
     check(&["use", "eviction"], "NAME").await;
@@ -200,7 +200,7 @@ async fn what_makes_no_sense_is_a_usage_error() {
     check(&["use", "eviction", "lru", "--config", "{"], "--config").await;
     check(&["use", "eviction", "lru", "--config", "7"], "JSON object").await;
     check(&["promote"], "KIND").await;
-    check(&["rollback", "files"], "`files` is no kind of policy").await;
+    check(&["rollback", "files"], "`files` is not a kind of policy").await;
     check(&["remove", ".."], "can't be the name").await;
     assert!(members.heard("A").is_empty());
 }
@@ -246,7 +246,7 @@ async fn all_members_change_one_after_the_other() {
         }
     });
     let used = members.run(&["use", "eviction", "gdsf", "--all"]).await;
-    used.ended(Exit::Done, &["C is gone and stays as it is"]);
+    used.ended(Exit::Done, &["C is gone and was not changed"]);
     let rows = words(&used.data);
     assert_eq!(
         rows[0],
@@ -343,7 +343,7 @@ async fn a_member_that_can_not_be_reached_or_is_another_ends_it() {
     let other = members.url_of("C").trim_start_matches("http://");
     for (address, note) in [
         (nobody.as_str(), "B: can't reach the node"),
-        (other, "B: C answers"),
+        (other, "leads to another node, C"),
     ] {
         members.list(|name, node| {
             if name == "B" {

@@ -1,4 +1,4 @@
-//! A small server that speaks the HTTP contract, remembers what it was asked, and breaks it on request.
+//! A small test server that implements the HTTP contract, records requests, and breaks the contract on request.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,9 +17,9 @@ use parking_lot::Mutex;
 pub(super) enum Mood {
     #[default]
     Honest,
-    /// The connection breaks after so many bytes.
+    /// The connection breaks after this many bytes.
     Breaks(usize),
-    /// The last byte is another one.
+    /// The last byte is wrong.
     Lies,
 }
 
@@ -27,15 +27,15 @@ pub(super) enum Mood {
 pub(super) struct ServedFiles {
     pub(super) files: BTreeMap<String, Vec<u8>>,
     pub(super) mood: Mood,
-    /// What is said of a list; nothing, as by earlier releases, if `None`.
+    /// The value of `truncated`; absent, as in earlier releases, if `None`.
     pub(super) is_cut: Option<bool>,
-    /// `method path?query range body` of every request, as far as they matter.
+    /// `method path?query range body` of every request, as far as relevant.
     pub(super) heard: Vec<String>,
 }
 
 pub(super) type Shared = Arc<Mutex<ServedFiles>>;
 
-/// A server that ends with the test.
+/// A server that stops at the end of the test.
 pub(super) struct Server {
     pub(super) world: Shared,
     pub(super) url: String,
@@ -147,7 +147,7 @@ async fn download(
         .map_or("-", |range| range.to_str().expect("text"));
     world.heard.push(format!("GET {key} {range}"));
     let Some(content) = world.files.get(&key).cloned() else {
-        return problem(StatusCode::NOT_FOUND, "no node that can be reached has it");
+        return problem(StatusCode::NOT_FOUND, "no reachable node has it");
     };
     let etag = format!("\"{}\"", blake3::hash(&content).to_hex());
     let fresh = headers

@@ -70,7 +70,7 @@ fn node(me: u128, held: impl IntoIterator<Item = Record>) -> Node {
     Node::new(id(me), Stamp::default(), held.collect())
 }
 
-/// Goes through all stretches.
+/// Goes through all pages.
 fn through(mut page: impl FnMut(Option<&Key>) -> Option<Key>) {
     let mut after = None;
     loop {
@@ -94,7 +94,7 @@ fn compare(
     comparison.finish()
 }
 
-/// What a driver does with a greater record: it is held, or what is held goes.
+/// What a driver does with a greater record: holds it, or releases what it holds.
 fn take_in(node: &mut Node, record: &Arc<Record>) {
     let me = node.id;
     let held = holding(record.as_ref().clone(), Role::Replica);
@@ -106,7 +106,7 @@ fn take_in(node: &mut Node, record: &Arc<Record>) {
     }
 }
 
-/// One whole round of `asker` with `peer`, performed as the driver performs it. Returns how many messages it took.
+/// One whole round of `asker` with `peer`, performed as the driver performs it. Returns the number of messages.
 fn round(asker: &mut Node, peer: &mut Node) -> usize {
     let (me, other) = (asker.id, peer.id);
     let mut messages = 1;
@@ -203,7 +203,7 @@ fn a_deletion_is_told_to_whoever_still_has_the_file_and_to_nobody_else() {
 
 #[test]
 fn a_copy_that_shares_no_layout_is_met_through_the_filter() {
-    // Two halves of a cut network wrote the same file on different nodes.
+    // Two halves of a partitioned network wrote the same file on different nodes.
     let mine = node(A, [record(0, 5, 0, &[A, OTHER]), record(1, 5, 0, &[A, B])]);
     let theirs = node(B, [record(0, 6, 0, &[B, OTHER]), record(1, 5, 0, &[A, B])]);
     let mut filter = Filter::with_room_for(theirs.held());
@@ -214,7 +214,7 @@ fn a_copy_that_shares_no_layout_is_met_through_the_filter() {
     assert_eq!(
         entries.len(),
         1,
-        "what both are to hold is compared by sums"
+        "replicas that both hold are compared by digests"
     );
     let compared = compare(&theirs, A, None, entries);
     assert_eq!(compared.records[0].version, version(6));
@@ -230,10 +230,7 @@ fn a_doubted_copy_is_shown_as_never_confirmed_and_is_not_counted() {
     assert_eq!(node.shared_with(id(B)), Summary::default());
     let answer = node.answer(&key(0), None, 0, 0, Vec::new());
     assert!(answer.hits[0].is_unverified() && answer.hits[0].role == Role::Cached);
-    assert_eq!(
-        answer.known, None,
-        "nobody is to have heard of it from here"
-    );
+    assert_eq!(answer.known, None, "an unverified copy raises no floor");
     let pattern = Pattern::parse("ada/*").expect("it is a pattern");
     assert!(node.scan(&pattern, None, 10, 0).hits[0].is_unverified());
     assert!(matches!(
@@ -251,15 +248,15 @@ fn a_doubted_copy_is_shown_as_never_confirmed_and_is_not_counted() {
 
 #[test]
 fn a_doubted_copy_neither_tells_nor_lacks_anything_but_may_be_confirmed() {
-    let mut verification = node(B, [record(0, 5, 0, &[A, B]), record(1, 5, 0, &[A, B])]);
-    verification.distrust_everything();
+    let mut unverified = node(B, [record(0, 5, 0, &[A, B]), record(1, 5, 0, &[A, B])]);
+    unverified.distrust_everything();
     let entries = vec![
         DigestEntry::of(&record(0, 5, 0, &[A, B])),
         DigestEntry::of(&record(1, 6, 0, &[A, B])),
     ];
     let mut comparison = Comparison::new(id(A), None, entries);
     let mut confirmed = Vec::new();
-    through(|after| verification.compare(&mut comparison, &mut confirmed, after));
+    through(|after| unverified.compare(&mut comparison, &mut confirmed, after));
     assert_eq!(confirmed, [(key(0), version(5))]);
     let compared = comparison.finish();
     assert!(compared.records.is_empty() && compared.unknown.is_empty());
@@ -271,10 +268,7 @@ fn what_is_written_or_laid_anew_is_doubted_no_more() {
     node.distrust_everything();
     let unchanged = holding(record(0, 5, 0, &[A, B]), Role::Replica);
     node.changed(&key(0), Some(&unchanged));
-    assert!(
-        node.is_unverified(&key(0)),
-        "its content was checked, no more"
-    );
+    assert!(node.is_unverified(&key(0)), "only its content was checked");
     let laid_anew = holding(record(0, 5, 1, &[A, B]), Role::Replica);
     node.changed(&key(0), Some(&laid_anew));
     node.changed(&key(1), None);
@@ -319,8 +313,8 @@ fn a_floor_above_what_is_held_outlasts_all_other_news() {
     assert_eq!(node.known(&key(0)).map(|heard| heard.version), floor);
 }
 
-/// What one of two nodes holds of a file: version, layout counter, whether the layout names the other, whether it is a
-/// deletion.
+/// What one of two nodes holds of a file: version, layout counter, whether the layout names the other node,
+/// whether it is a deletion.
 type Drawn = Option<(u64, u64, bool, bool)>;
 
 fn held() -> impl Strategy<Value = Drawn> {
@@ -340,7 +334,7 @@ fn records_of(
             (false, _) => &[B, OTHER],
         };
         let mut record = record(number as u32, stamp, counter, holders);
-        // One version and layout names one thing: whatever differs follows from who wrote or laid it.
+        // A version and layout identify one record, so records that differ must have different writers or authors.
         if !both {
             record.layout.author = id(me);
         }
@@ -363,7 +357,7 @@ proptest! {
         let mut a = node(A, records_of(A, &files, |file| file.0));
         let mut b = node(B, records_of(B, &files, |file| file.1));
         round(&mut a, &mut b);
-        // What follows from a round may be a difference again, as a record that names one of them only.
+        // The result of a round may differ again, for example in a record that names only one of them.
         round(&mut a, &mut b);
         prop_assert_eq!(round(&mut a, &mut b), 1);
         for number in 0..files.len() as u32 {

@@ -1,4 +1,4 @@
-//! What is refused before anything runs, with its line.
+//! What is refused before anything runs, and at which line.
 
 use std::path::Path;
 
@@ -9,13 +9,13 @@ fn what_makes_no_sense_is_refused_with_its_line() {
     check_refused(
         "[nodse]\n",
         1,
-        "there is no section `nodse`; there are topology",
+        "there is no section `nodse`; the sections are topology",
     );
     check_refused("[nodes]\ncapcity = 5\n", 2, "unknown field `capcity`");
     check_refused(
         "[[compare]]\nname = \"one\"\n",
         2,
-        "two entries are called `one`",
+        "two entries are named `one`",
     );
     check_refused("[[compare]]\nname = \"\"\n", 2, "a name has 1 to 64 bytes");
     check_refused(
@@ -37,7 +37,7 @@ fn what_makes_no_sense_is_refused_with_its_line() {
     check_refused(
         "[run]\nbaseline = \"three\"\n",
         2,
-        "no compare entry is called `three`",
+        "no compare entry is named `three`",
     );
     check_refused("[run]\nseed = -1\n", 2, "invalid value: integer `-1`");
     check_refused("[run]\nrequests = 0\n", 2, "a run has 1 to");
@@ -86,12 +86,12 @@ fn an_assertion_names_what_there_is() {
     check_refused(
         &format!("{measure}of = \"six\"\nat_least = 1\n"),
         3,
-        "is called `six`",
+        "is named `six`",
     );
     check_refused(
         &format!("{measure}more_than = \"six\"\n"),
         3,
-        "is called `six`",
+        "is named `six`",
     );
     check_refused(measure, 1, "it expects nothing");
     check_refused(
@@ -115,7 +115,7 @@ fn what_is_missing_as_a_whole_has_no_line() {
     assert_eq!(line, None);
     assert!(reason.contains("1 to 64 [[compare]] entries"), "{reason}");
     let missing = Experiment::read(Path::new("/nowhere/it.toml"), &Reading::new(&library()));
-    let told = missing.expect_err("it is not there").to_string();
+    let told = missing.expect_err("it does not exist").to_string();
     assert!(
         told.starts_with("/nowhere/it.toml: can't be read: "),
         "{told}"
@@ -169,12 +169,12 @@ fn an_assertion_needs_a_number_to_compare_with() {
         check_refused(
             &format!("{measure}at_least = {number}\n"),
             3,
-            "is no number",
+            "is not a finite number",
         );
         check_refused(
             &format!("{measure}at_least = 0\nby = {number}\n"),
             4,
-            "it is no number",
+            "it is not a finite number",
         );
     }
 }
@@ -192,9 +192,9 @@ fn rooms_are_dealt_and_none_of_them_is_nothing() {
     check_refused(
         "[nodes]\ncapacity = [\"1 GiB\", 0]\n",
         2,
-        "a node without room",
+        "a node without space",
     );
-    check_refused("[nodes]\ncapacity = []\n", 2, "no value to deal");
+    check_refused("[nodes]\ncapacity = []\n", 2, "the list is empty");
     check_refused(
         "[nodes]\ncache = [1,\n \"much\"]\n",
         3,

@@ -1,4 +1,4 @@
-//! Made-up results, with all that results can have.
+//! Made-up results that use everything results can have.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::results::{
     Point, Rank, Repetition, Results, Row, Summary, Timings, Versions,
 };
 
-/// Text that would do harm if it were not escaped.
+/// Text that would be dangerous if it were not escaped.
 pub(super) const HOSTILE: &str = "<script>alert('x')</script>&\"\u{202e}\u{1b}";
 
 /// Results of these entries at these points of one axis.
@@ -86,7 +86,7 @@ pub(super) fn results(entries: &[&str], key: &str, values: &[Value], repetitions
     results
 }
 
-/// A number that looks drawn at random, from 0 to 1.
+/// A number from 0 to 1 that looks random.
 fn noise(seed: usize) -> f64 {
     (((seed as f64) * 12.9898).sin() * 43_758.545).fract().abs()
 }

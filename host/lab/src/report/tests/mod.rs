@@ -1,4 +1,4 @@
-//! Pages of made-up results: well-formed, whole, harmless.
+//! Pages of made-up results are well-formed, complete and harmless.
 
 use roxmltree::{Document, Node, ParsingOptions};
 use serde_json::{Value, json};
@@ -35,7 +35,7 @@ fn named<'a, 'b>(page: &'a Document<'b>, tag: &'static str) -> Vec<Node<'a, 'b>>
         .collect()
 }
 
-/// All text within, as one reads it.
+/// All text in a node, as a reader sees it.
 fn text_of(node: Node<'_, '_>) -> String {
     node.descendants()
         .filter_map(|it| it.text().filter(|_| it.is_text()))
@@ -197,7 +197,7 @@ fn results_without_anything_are_a_page_too() {
     }] {
         let html = html(&results);
         let page = parsed(&html);
-        assert!(text_of(page.root()).contains("It was stopped before its end."));
+        assert!(text_of(page.root()).contains("It was stopped early."));
     }
 }
 

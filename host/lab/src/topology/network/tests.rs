@@ -6,8 +6,8 @@ fn open(text: &str) -> Result<Network, Wrong> {
 }
 
 fn topology(text: &str, seed: u64) -> Topology {
-    let network = open(text).expect("it can be had");
-    network.topology(seed).expect("it can be drawn")
+    let network = open(text).expect("the topology is valid");
+    network.topology(seed).expect("a topology is generated")
 }
 
 fn shared(name: &str) -> Option<Network> {
@@ -105,7 +105,7 @@ fn what_can_not_be_is_refused_by_key() {
         (
             "kind = 'barabasi-albert'\nnodes = 3\nlinks = 3",
             "topology.links",
-            "fewer",
+            "less than",
         ),
         (
             "kind = 'watts-strogatz'\nnodes = 9\nneighbours = 3\nrewire = 0",
@@ -115,7 +115,7 @@ fn what_can_not_be_is_refused_by_key() {
         (
             "kind = 'erdos-renyi'\nnodes = 100\nprobability = 0.001",
             "topology.kind",
-            "no network in one part",
+            "no connected network",
         ),
         (
             "kind = 'star'\nnodes = 5000",
@@ -146,7 +146,7 @@ fn geant_has_forty_nodes_in_places_that_are_known() {
         return;
     };
     assert!(network.digest().is_some());
-    let topology = network.topology(0).expect("it is in one part");
+    let topology = network.topology(0).expect("the network is connected");
     assert_eq!((topology.nodes.len(), topology.links.len()), (40, 61));
     let known = |is: fn(&crate::topology::Vertex) -> bool| {
         topology.nodes.iter().filter(|it| is(it)).count()
@@ -158,8 +158,8 @@ fn geant_has_forty_nodes_in_places_that_are_known() {
         .iter()
         .map(|link| link.bits_per_second)
         .collect();
-    assert!(paces.len() > 1, "links differ in pace: {paces:?}");
-    // The longest link of the file is some thousands of kilometres.
+    assert!(paces.len() > 1, "links differ in bandwidth: {paces:?}");
+    // The longest link of the file is some thousand kilometres.
     let slowest = topology.links.iter().map(|link| link.latency_us).max();
     assert!(
         slowest.is_some_and(|us| (5_000..60_000).contains(&us)),
@@ -172,7 +172,7 @@ fn abilene_has_eleven_nodes() {
     let Some(network) = shared("Abilene.graphml") else {
         return;
     };
-    let topology = network.topology(0).expect("it is in one part");
+    let topology = network.topology(0).expect("the network is connected");
     assert_eq!((topology.nodes.len(), topology.links.len()), (11, 14));
     assert!(topology.find("New York").is_some());
 }

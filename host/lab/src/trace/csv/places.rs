@@ -1,8 +1,9 @@
-//! Where the columns are in a table: by its header, or by their places.
+//! Finds the columns of a table, by its header or by position.
 //!
-//! The first row is the header if it names the column of the ids. So is a comment before it that does, and has as
-//! many fields. Any other first row with a number in it is a request, and then the columns are, from the first on,
-//! those of a full header: time, id, size, reader, op, as many as there are; a single one is the id.
+//! The first row is the header if it names the id column. A comment before it is the header if it names the id
+//! column and has as many fields. Any other first row with a number in it is a request; the columns are then, from
+//! the first on, those of a full header: time, id, size, reader, op, as many as there are. A single column is the
+//! id.
 
 use csv::ByteRecord;
 use dataverse_core::plural::{form, plural};
@@ -11,7 +12,7 @@ use super::Columns;
 use crate::limits;
 use crate::trace::number::shown;
 
-/// Where the columns are in this table.
+/// The positions of the columns of this table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Places {
     pub(super) id: usize,
@@ -27,14 +28,14 @@ pub(super) struct Placed {
     pub(super) places: Places,
     /// The first row is a request.
     pub(super) begins: bool,
-    /// What was taken for granted, for people.
+    /// Assumptions about the columns, for people.
     pub(super) assumed: Option<String>,
 }
 
 /// Finds the columns by the first row of a table and the comments before it.
 ///
 /// # Errors
-/// Which column is not there, or there twice, for people.
+/// Which column is missing, or exists twice, for people.
 pub(super) fn place(
     columns: &Columns,
     first: &ByteRecord,
@@ -64,7 +65,7 @@ pub(super) fn place(
 }
 
 impl Columns {
-    /// The columns that there may be, in the order of a full header.
+    /// The columns that may exist, in the order of a full header.
     fn wanted(&self) -> impl Iterator<Item = (What, &str)> {
         [
             self.time.as_deref().map(|name| (What::Time, name)),
@@ -112,12 +113,12 @@ impl Places {
     }
 }
 
-/// By a header, which may lack who asked and what was asked, and, where a column is told by its place, all others
-/// that were not told.
+/// By a header. It may lack the reader and the operation and, if any column is given by position, all others that
+/// were not given.
 fn named(columns: &Columns, head: &ByteRecord, begins: bool) -> Result<Placed, String> {
     let by_position = columns.wanted().any(|(_, name)| position(name).is_some());
     let mut places = Places::default();
-    // Without an id there is no request, so that is told first.
+    // Without an id there is no request, so report that first.
     let (id, others): (Vec<_>, Vec<_>) = columns.wanted().partition(|(what, _)| *what == What::Id);
     for (what, name) in id.into_iter().chain(others) {
         match find(head, what, name)?.or_else(|| position(name)) {
@@ -135,7 +136,7 @@ fn named(columns: &Columns, head: &ByteRecord, begins: bool) -> Result<Placed, S
     })
 }
 
-/// By the places that were told. The first row is a header where it has words for what is counted.
+/// By the given positions. The first row is a header if it has words where numbers are expected.
 fn by_position(columns: &Columns, first: &ByteRecord) -> Result<Placed, String> {
     let has_name = |(what, name): (What, &str)| name != what.as_str() && has(first, name);
     if columns.wanted().any(has_name) {
@@ -170,14 +171,14 @@ fn by_order(columns: &Columns, first: &ByteRecord) -> Result<Placed, String> {
         count if count <= all.len() => &all[..count],
         count => {
             return Err(format!(
-                "it has {count} columns and no header; say which is which by their places, as in \
+                "it has {count} columns and no header; give their positions, as in \
                  --columns time=1,id=2,size=3"
             ));
         }
     };
     if !found.contains(&What::Id) {
         return Err(
-            "it has no header, and no column for the id; say which it is, as in --columns id=1"
+            "it has no header, and no column for the id; give its position, as in --columns id=1"
                 .to_owned(),
         );
     }
@@ -198,7 +199,7 @@ fn by_order(columns: &Columns, first: &ByteRecord) -> Result<Placed, String> {
     })
 }
 
-/// A column's place, from 0 on, if this says one.
+/// The position of a column, counted from 0, if the name is a position.
 fn position(name: &str) -> Option<usize> {
     let digits = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit());
     let place: usize = name.parse().ok().filter(|_| digits)?;
@@ -210,7 +211,7 @@ fn has(row: &ByteRecord, name: &str) -> bool {
         .any(|field| field.trim_ascii() == name.as_bytes())
 }
 
-/// Where the header has this name, if once.
+/// The position of this name in the header, if any; an error if the header has it twice.
 fn find(head: &ByteRecord, what: What, name: &str) -> Result<Option<usize>, String> {
     let mut places = head
         .iter()
@@ -221,7 +222,7 @@ fn find(head: &ByteRecord, what: What, name: &str) -> Result<Option<usize>, Stri
     match places.next() {
         None => Ok(first),
         Some(_) => Err(format!(
-            "the header names the column `{name}` twice; rename one, or say by its place which is meant, as in \
+            "the header names the column `{name}` twice; rename one, or give the position of the right one, as in \
              --columns {}={}",
             what.as_str(),
             first.unwrap_or(0) + 1
@@ -232,7 +233,7 @@ fn find(head: &ByteRecord, what: What, name: &str) -> Result<Option<usize>, Stri
 fn no_column(what: What, name: &str, head: &ByteRecord) -> String {
     let named: Vec<String> = head.iter().map(shown).collect();
     format!(
-        "the header has no column `{name}` for the {}, only `{}`; name the columns or give their places, as in \
+        "the header has no column `{name}` for the {}, only `{}`; give the names or positions of the columns, as in \
          --columns time=TIME,id=ID,size=3",
         what.as_str(),
         named.join("`, `")
@@ -247,12 +248,12 @@ fn beyond(what: What, name: &str, row: &ByteRecord) -> String {
     )
 }
 
-/// Whether this is a number and no name.
+/// Whether this is a number and not a name.
 fn is_number(field: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(field.trim_ascii()) else {
         return false;
     };
-    // `parse` would take `inf` and `nan` as well.
+    // `parse` would accept `inf` and `nan` as well.
     let begins = text.starts_with(|first: char| first.is_ascii_digit() || "+-.".contains(first));
     begins && text.parse::<f64>().is_ok()
 }

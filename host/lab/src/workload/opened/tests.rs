@@ -9,7 +9,7 @@ fn open(text: &str) -> Result<Workload, Wrong> {
 }
 
 fn drawn(text: &str, seed: u64, nodes: u32, count: u64) -> Vec<Request> {
-    let workload = open(text).expect("it can be had");
+    let workload = open(text).expect("the workload is valid");
     let requests = workload
         .requests(seed, nodes, None, count)
         .expect("nothing is opened");
@@ -47,7 +47,7 @@ fn requests_come_at_the_rate_that_is_asked_for() {
     for arrivals in ["poisson", "regular"] {
         let text = format!("rate = 200\narrivals = '{arrivals}'");
         let requests = drawn(&text, 1, 5, 20_000);
-        let end_s = requests.last().expect("there are some").at_us as f64 / 1e6;
+        let end_s = requests.last().expect("at least one exists").at_us as f64 / 1e6;
         assert!((end_s / 100.0 - 1.0).abs() < 0.03, "{arrivals}: {end_s}");
         assert!(requests.is_sorted_by_key(|request| request.at_us));
     }
@@ -76,7 +76,7 @@ fn readers_are_alike_or_skewed() {
     let skewed = counts(&drawn("readers = 'zipf'", 1, 10, 20_000), |request| {
         request.node
     });
-    let most = skewed.values().max().expect("there are some");
+    let most = skewed.values().max().expect("at least one exists");
     assert!(most.abs_diff(6_828) < 300, "{skewed:?}");
 }
 
@@ -142,17 +142,17 @@ fn what_can_not_be_is_refused_by_key() {
     }
 }
 
-/// A trace of these lines, and the requests it replays on so many nodes.
+/// The requests that a trace of these lines replays on `nodes` nodes.
 fn replayed(lines: &str, more: &str, nodes: u32) -> Vec<Request> {
-    let folder = tempfile::tempdir().expect("there is room");
+    let folder = tempfile::tempdir().expect("the disk has space");
     std::fs::write(folder.path().join("it.csv"), lines).expect("it can be written");
     let spec = toml::from_str(&format!("trace = 'it.csv'\n{more}")).expect("it can be read");
     let workload = Workload::open(&spec, folder.path()).expect("it is a trace");
     let requests = workload
         .requests(1, nodes, None, 100)
-        .expect("it is still there");
+        .expect("it still exists");
     requests
-        .map(|request| request.expect("it is whole"))
+        .map(|request| request.expect("it is complete"))
         .collect()
 }
 
@@ -172,7 +172,7 @@ fn a_trace_is_told_in_the_words_of_the_network() {
         (3_000_000, 1, 20, Op::Delete),
     ];
     assert_eq!(told, expected);
-    // A reader always asks the same node.
+    // A reader always uses the same node.
     assert_eq!(requests[0].node, requests[2].node);
     assert!(requests.iter().all(|request| request.node < 5));
 }
@@ -195,7 +195,7 @@ fn a_size_that_changes_is_kept_or_is_a_write() {
 fn a_trace_without_times_or_readers_gets_them_drawn() {
     let lines = format!("id\n{}", "1\n2\n3\n".repeat(33));
     let requests = replayed(&lines, "columns = 'time=,size='\nrate = 10", 4);
-    let end_s = requests.last().expect("there are some").at_us as f64 / 1e6;
+    let end_s = requests.last().expect("at least one exists").at_us as f64 / 1e6;
     assert!((5.0..20.0).contains(&end_s), "{end_s}");
     assert_eq!(counts(&requests, |request| request.node).len(), 4);
 }
@@ -205,7 +205,7 @@ fn a_footprint_is_what_is_in_a_trace() {
     let workload = open("trace = 'zipf:50,1000,1'").expect("it is generated");
     let footprint = workload
         .footprint()
-        .expect("it is whole")
+        .expect("it is complete")
         .expect("it has a trace");
     assert_eq!((footprint.requests, footprint.resized), (1_000, 0));
     assert!((40..=50).contains(&footprint.objects), "{footprint:?}");
@@ -223,7 +223,7 @@ fn a_size_that_is_told_later_is_the_first() {
 
 #[test]
 fn a_recording_replays_files_that_there_were() {
-    let folder = tempfile::tempdir().expect("there is room");
+    let folder = tempfile::tempdir().expect("the disk has space");
     let lines = [
         "read,0000000000000001,0,missing",
         "read,0000000000000002,10,remote",
@@ -239,7 +239,7 @@ fn a_recording_replays_files_that_there_were() {
     std::fs::write(folder.path().join("it.rec"), text).expect("it can be written");
     let spec = toml::from_str("trace = 'it.rec'").expect("it can be read");
     let workload = Workload::open(&spec, folder.path()).expect("it is a trace");
-    let found = workload.footprint().expect("it is whole");
+    let found = workload.footprint().expect("it is complete");
     let expected = Footprint {
         requests: 2,
         objects: 1,
@@ -248,9 +248,9 @@ fn a_recording_replays_files_that_there_were() {
         left_out: 2,
     };
     assert_eq!(found, Some(expected));
-    let requests = workload.requests(1, 3, None, 2).expect("it is still there");
+    let requests = workload.requests(1, 3, None, 2).expect("it still exists");
     let told: Vec<(u32, Op)> = requests
-        .map(|it| it.expect("it is whole"))
+        .map(|it| it.expect("it is complete"))
         .map(|it| (it.file, it.op))
         .collect();
     assert_eq!(told, [(0, Op::Read), (0, Op::Delete)]);

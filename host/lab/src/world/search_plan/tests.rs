@@ -1,4 +1,4 @@
-//! A tour against the core's own search, driven in simulated time.
+//! Compares a search plan with the core's own search, driven in simulated time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -55,8 +55,9 @@ fn record() -> Arc<Record> {
     })
 }
 
-/// What the core finds, and the path to its first hit: probes go out as it asks, and each answer comes after twice the
-/// fastest way. Where an answer and the end of a wait fall on the same microsecond, the wait ends first.
+/// What the core finds, and the path to its first hit: probes are sent as it asks, and each answer arrives after
+/// twice the delay of the fastest route. If an answer and the end of a wait fall on the same microsecond, the wait
+/// ends first.
 fn by_core(
     routes: &Routes,
     from: u32,
@@ -137,7 +138,7 @@ fn check(routes: &mut Routes, from: u32, holders: &BTreeSet<u32>, hops_max: u32)
     let found = search_plan.search(holders.iter().copied(), hops_max);
     let (expected, path) = by_core(routes, from, holders, hops_max);
     assert_eq!(found, expected);
-    // Of equals the core takes the least id.
+    // Among equals the core prefers the least id.
     let best = found
         .hits
         .iter()

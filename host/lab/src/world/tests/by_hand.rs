@@ -1,9 +1,9 @@
-//! Networks that are small enough to be worked out on paper.
+//! Networks that are small enough to be computed on paper.
 
 use super::*;
 
-/// Four nodes A, B, C, D in a line, 5 ms and 8 Mbit/s (1 byte a microsecond) between; files of 1000 bytes with a
-/// single replica each, placed at the node that writes them, which is D.
+/// Four nodes A, B, C, D in a line, with 5 ms and 8 Mbit/s (1 byte per microsecond) between neighbours; files of
+/// 1000 bytes with a single replica each, placed at the node that writes them, which is D.
 const LINE: &str = "
 requests = 1
 [topology]
@@ -29,17 +29,18 @@ fn request(node: u32, file: u32, op: Op, at_ms: u64) -> Request {
     }
 }
 
-/// Carries out these requests (time in ms, node, file, what) on a line without files, after `setup` wrote file 0 at D.
+/// Carries out these requests (time in ms, node, operation) on a line without files, after `setup` wrote file 0 at
+/// D.
 fn line(nodes: &str, requests: &[(u64, u32, Op)]) -> Measures {
     let scenario = scenario(&LINE.replace("cache = 10000", nodes));
     let mut run = Run::begin(&scenario, 1, &|_| true).expect("it can begin");
-    // A file of our own, whose writer is known.
+    // A separate file, whose writer is known.
     run.carry_out(request(3, 1, Op::Write, 0))
         .expect("D has room");
     run.world.tally.begin();
     for &(at_ms, node, op) in requests {
         run.carry_out(request(node, 1, op, at_ms))
-            .expect("nothing goes wrong");
+            .expect("no step fails");
     }
     run.world.finish()
 }
@@ -67,9 +68,9 @@ fn a_read_over_three_links() {
             ("compulsory_ratio", 1.0),
             ("hops_mean", 3.0),
             ("probes_per_search", 3.0),
-            // B, C and D one after the other: 10 + 20 + 30 ms.
+            // B, C and D in turn: 10 + 20 + 30 ms.
             ("search_ms_mean", 60.0),
-            // The question to D 15 ms, the way back 15 ms, 1000 bytes at one a microsecond.
+            // 15 ms for the question to D, 15 ms for the way back, 1000 bytes at one per microsecond.
             ("latency_ms_mean", 60.0 + 15.0 + 15.0 + 1.0),
             ("stretch", 1.0),
             ("link_bytes", 3_000.0),
@@ -109,7 +110,7 @@ fn the_reader_keeps_a_copy_and_the_next_finds_it() {
             ("hops_mean", (2.0 + 0.0 + 1.0) / 3.0),
             ("hops_p50", 1.0),
             ("stretch", (2.0 + 0.0 + 1.0) / (2.0 + 2.0 + 3.0)),
-            // B asks A and C, which are as near, then D; A asks B.
+            // B asks A and C, which are equally near, then D; A asks B.
             ("probes_per_search", (3.0 + 1.0) / 2.0),
             ("link_bytes", 2_000.0 + 1_000.0),
         ],
@@ -125,8 +126,8 @@ fn a_cached_copy_is_confirmed_when_it_is_old() {
     ];
     let measures = line("cache = 10000", &reads);
     check(&measures, &[("hit_ratio", 2.0 / 3.0)]);
-    // The first took a search of 10 ms, there and back, and 1 ms to send; the second none; the third one question to
-    // the replica at D.
+    // The first took a search of 10 ms, there and back, and 1 ms for the content; the second none; the third one
+    // question to the replica at D.
     check(
         &measures,
         &[("latency_ms_mean", ((10.0 + 10.0 + 1.0) + 0.0 + 10.0) / 3.0)],
@@ -172,7 +173,7 @@ fn a_new_version_voids_the_copies_of_the_old() {
 
 #[test]
 fn the_writer_keeps_a_copy_of_what_others_hold() {
-    // A fixed factor of 4: every node holds a replica, and nobody keeps a cached copy.
+    // The factor is 4: every node holds a replica, and none keeps a cached copy.
     let text = LINE
         .replace("factor = 1", "factor = 4")
         .replace("placement_radius = 0", "");
@@ -191,13 +192,13 @@ fn the_writer_keeps_a_copy_of_what_others_hold() {
 
 #[test]
 fn what_was_there_before_a_trace_began_crosses_no_link() {
-    let folder = tempfile::tempdir().expect("there is room");
+    let folder = tempfile::tempdir().expect("the disk has space");
     std::fs::write(
         folder.path().join("it.csv"),
         "id,size\n1,500\n2,500\n3,500\n",
     )
     .expect("it can be written");
-    // Every node holds a replica of all files, so no read needs a link.
+    // Every node holds a replica of all files, so no read crosses a link.
     let everywhere = LINE
         .replace(
             "files = 1\nsize = 1000",
@@ -214,7 +215,7 @@ fn what_was_there_before_a_trace_began_crosses_no_link() {
 
 #[test]
 fn capacities_are_dealt_to_the_nodes_in_turn() {
-    // A and C have room for two files each but not for a third, B and D for none.
+    // A and C have space for two files each but not for a third, B and D for none.
     let text = LINE
         .replace("files = 1", "files = 4")
         .replace("cache = 10000", "capacity = [2900, 900]");

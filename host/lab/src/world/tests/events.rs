@@ -1,8 +1,8 @@
-//! What comes and goes, and what that does to the files.
+//! Nodes and links that come and go, and the effect on the files.
 
 use super::*;
 
-/// Two replicas a file on eight nodes that are all linked; half-way a node fails.
+/// Two replicas per file on eight nodes that are all linked; a node fails half-way.
 fn eight(repair_after: &str, more: &str) -> String {
     format!(
         "
@@ -129,7 +129,7 @@ revalidate_after = 0
     };
     let torn = ran(&text(&cut("'50%'", "cut")), 2).numbers;
     assert!(torn["unavailable_ratio"] > 0.0);
-    // Copies whose replica is beyond the cut are served all the same, and some are outdated.
+    // Copies whose replica is beyond the cut are still served, and some are outdated.
     assert!(torn["outdated_ratio"] > 0.0);
     let text = text(&format!("{}{}", cut("'50%'", "cut"), cut("'51%'", "link")));
     let mended = ran(&text, 2);
@@ -186,7 +186,7 @@ fn events_say_what_they_need() {
         assert!(wrong.reason.contains(reason), "{wrong}");
     }
     let swap = resolve("at = 1\nkind = 'swap'\nrelocation = { policy = 'baseline' }");
-    assert!(matches!(swap.expect("it is whole").what, What::Swap(chosen) if chosen.len() == 1));
+    assert!(matches!(swap.expect("it is complete").what, What::Swap(chosen) if chosen.len() == 1));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What holds in every run, after every request.
+//! Invariants that hold after every request of every run.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Everything that the world notes of who has what agrees with what the nodes hold.
+/// Checks that everything that the network notes about copies agrees with what the nodes hold.
 fn check_world(run: &Run<'_>) {
     let world = &run.world;
     for site in &world.sites {
@@ -27,7 +27,7 @@ fn check_world(run: &Run<'_>) {
             );
             continue;
         };
-        // What a layout names is there, and no eviction has taken it.
+        // The replicas that a layout names exist; no eviction has dropped them.
         for id in &record.layout.holders {
             let site = &world.sites[world.by_id[id] as usize];
             let held = site.core.holding(&file.key);
@@ -50,8 +50,8 @@ fn check_run(text: &str, seed: u64) {
     check_world(&run);
     for number in 0..scenario.requests {
         assert!(
-            run.step().expect("nothing goes wrong"),
-            "request {number} comes"
+            run.step().expect("no step fails"),
+            "there is a request {number}"
         );
         check_world(&run);
     }

@@ -1,6 +1,6 @@
-//! What people ask of a node and what it answers: the vocabulary of the driver's face.
+//! The node's API for clients and operators: requests, answers, errors and status.
 //!
-//! HTTP and gRPC for clients speak in these types and nothing deeper.
+//! HTTP and gRPC for clients use these types and nothing deeper in the driver.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,13 +26,13 @@ pub enum BodyError {
     /// The client went away or sent something broken.
     #[error("the upload ended early: {0}")]
     Client(String),
-    /// Nothing came for too long.
+    /// Nothing arrived for `write.stall`.
     #[error("the upload stalled: nothing arrived for {seconds} s")]
     Stalled {
-        /// How long was waited.
+        /// How long the node waited.
         seconds: u64,
     },
-    /// Every holder failed in mid-transfer.
+    /// Every holder failed during the transfer.
     #[error("{0}")]
     Source(String),
     /// The node's own disk failed.
@@ -40,47 +40,47 @@ pub enum BodyError {
     Failed(String),
 }
 
-/// When a write is to happen at all.
+/// The condition under which a write happens.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Condition {
     /// Always.
     #[default]
     Always,
-    /// Only if there is no such file (`If-None-Match: *`).
+    /// Only if the file does not exist (`If-None-Match: *`).
     Absent,
-    /// Only if the file is there (`If-Match: *`).
+    /// Only if the file exists (`If-Match: *`).
     Present,
     /// Only if the file's content has one of these digests (`If-Match: "…"`).
     Matches(Vec<Digest>),
 }
 
-/// How to write.
+/// Options of a write.
 #[derive(Debug, Clone, Default)]
 pub struct WriteOptions {
-    /// Replicas wanted; the node's default when `None`.
+    /// Replicas wanted; `None` for the node's default.
     pub factor: Option<u32>,
-    /// Guessed from the name and the content when `None`.
+    /// `None` to guess it from the name and the content.
     pub content_type: Option<String>,
     /// When to write at all.
     pub condition: Condition,
-    /// Bytes to come, where known beforehand.
+    /// Size of the body, where known beforehand.
     pub size: Option<u64>,
 }
 
-/// A write that was acknowledged.
+/// An acknowledged write.
 #[derive(Debug, Clone)]
 pub struct Written {
-    /// What is known of the file now.
+    /// The file's record after the write.
     pub record: Arc<Record>,
     /// Names of the nodes that hold its replicas, in the layout's order.
     pub replicas: Vec<String>,
-    /// Whether an earlier version was there, as far as the replicas knew.
+    /// Whether this replaced an earlier version, as far as the replicas knew.
     pub replaced: bool,
-    /// The same content was there already and nothing was written.
+    /// The node already held the same content and wrote nothing.
     pub unchanged: bool,
 }
 
-/// The node does as much of this at once as it can.
+/// The node is at its limit for this kind of work.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Busy(pub String);
@@ -88,7 +88,7 @@ pub struct Busy(pub String);
 /// Why a write was not acknowledged.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
-    /// A header or option that makes no sense.
+    /// An invalid header or option.
     #[error("{0}")]
     Invalid(String),
     /// The condition did not hold.
@@ -97,16 +97,16 @@ pub enum WriteError {
     /// The file is larger than any file may be.
     #[error("{0}")]
     TooLarge(String),
-    /// No room here.
+    /// No space on this node.
     #[error("{0}")]
     NoSpace(String),
-    /// The body broke off.
+    /// The body ended early or stalled.
     #[error(transparent)]
     Body(#[from] BodyError),
-    /// Too few nodes took it, or it can't be known whether the condition holds.
+    /// Too few nodes made it durable, or the condition can't be decided.
     #[error("{0}")]
     Unavailable(String),
-    /// The node takes in as many uploads as it can.
+    /// The node is at its limit of concurrent uploads.
     #[error(transparent)]
     Busy(#[from] Busy),
     /// The node's own disk failed.
@@ -114,25 +114,25 @@ pub enum WriteError {
     Failed(String),
 }
 
-/// How fresh a read has to be.
+/// How fresh a read must be.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Consistency {
     /// As fresh as the node knows.
     #[default]
     Usual,
-    /// Not without a replica's word (`consistency=newest`).
+    /// Confirmed by a replica (`consistency=newest`).
     Newest,
 }
 
-/// A file that was found, before its content flows.
+/// A file that was found, before its content is streamed.
 pub struct Located {
-    /// What is known of it.
+    /// The file's record.
     pub record: Arc<Record>,
     /// Name of the node that the content comes from.
     pub source: String,
-    /// Links between this node and that one.
+    /// Hops to that node.
     pub hops: u32,
-    /// It could not be confirmed that this is the newest version.
+    /// Nobody confirmed that this is the newest version.
     pub stale: bool,
     pub(crate) origin: Origin,
 }
@@ -140,13 +140,13 @@ pub struct Located {
 /// Why a file could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// The whole reachable graph said no.
-    #[error("no node that can be reached has {key}")]
+    /// Every reachable node said no.
+    #[error("no reachable node has {key}")]
     NotFound {
         /// The file.
         key: Key,
     },
-    /// It may exist: the search could not know.
+    /// It may exist: the search could not ask every node.
     #[error(
         "{key} was not found, but the search could not ask every node ({outcome}); it may exist, try again{silent}"
     )]
@@ -155,44 +155,44 @@ pub enum ReadError {
         key: Key,
         /// How the search ended.
         outcome: &'static str,
-        /// Who gave no answer.
+        /// Nodes that did not answer.
         silent: Silent,
     },
-    /// It exists, and there is no copy of it that can be read.
+    /// It exists, but no reachable copy is readable.
     #[error(
-        "{} is known, but every copy of it that can be reached is bad or gone; it may be on a node that is away",
+        "{} is known, but every reachable copy of it is bad or gone; a node that is down may have one",
         record.key
     )]
     Lost {
-        /// What is known of it.
+        /// The file's record.
         record: Arc<Record>,
     },
-    /// A version was heard of, every node that is there was asked, and none of them has it.
+    /// This node has heard of a version, every node that is up was asked, and none has it.
     #[error(
-        "{key} is known to exist, but no node that can be reached has it; it may be on a node that is away, else write it again, without a condition"
+        "{key} is known to exist, but no reachable node has it; a node that is down may have it, else write it again, without a condition"
     )]
     Away {
         /// The file.
         key: Key,
-        /// The version that was heard of.
+        /// The version this node has heard of.
         version: Version,
     },
-    /// `consistency=newest` was asked and no replica could be reached.
-    #[error("no replica of {key} can be reached to confirm that the copy here is the newest")]
+    /// `consistency=newest` was asked for and no replica is reachable.
+    #[error("no replica of {key} is reachable to confirm that the copy here is the newest")]
     Unconfirmed {
         /// The file.
         key: Key,
     },
-    /// It was replaced between being found and being read; finding it again may do.
-    #[error("{key} was replaced while it was read; try again")]
+    /// It was replaced after it was found; locating it again may help.
+    #[error("{key} was replaced while it was being read; try again")]
     Superseded {
         /// The file.
         key: Key,
     },
-    /// No node that has it sent it, or what they sent was wrong.
+    /// No holder sent it, or what they sent was wrong.
     #[error("{0}")]
     Source(String),
-    /// The copy on the node's own disk could not be read, and there is no other.
+    /// The copy on this node's disk could not be read, and there is no other.
     #[error("{0}")]
     Failed(String),
 }
@@ -200,7 +200,7 @@ pub enum ReadError {
 /// Why a file was not deleted.
 #[derive(Debug, thiserror::Error)]
 pub enum DeleteError {
-    /// There is no such file.
+    /// The file can't be found, or can't be searched for.
     #[error(transparent)]
     Read(#[from] ReadError),
     /// The deletion could not be made durable on enough nodes.
@@ -208,7 +208,7 @@ pub enum DeleteError {
     Unavailable(String),
 }
 
-/// What is searched for.
+/// What to search for.
 #[derive(Debug, Clone)]
 pub enum Query {
     /// One file.
@@ -220,9 +220,9 @@ pub enum Query {
 /// How to search; `None` is the node's setting.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SearchOptions {
-    /// Links crossed at most.
+    /// Maximum number of hops.
     pub hops: Option<u32>,
-    /// Hits wanted at most.
+    /// Maximum number of hits.
     pub limit: Option<u32>,
 }
 
@@ -231,34 +231,34 @@ pub struct SearchOptions {
 pub struct SearchReport {
     /// `found`, `not_found`, `horizon`, `partial`, `deadline` or `budget`.
     pub outcome: &'static str,
-    /// No nearer copy can exist: every nearer node said no.
+    /// No nearer copy exists: every nearer node said no.
     pub exact: bool,
-    /// What was found, nearest first.
+    /// The hits, nearest first.
     pub hits: Vec<FoundHit>,
-    /// More files match than were wanted; `hits` is not all.
+    /// More files match than the limit allows; `hits` is incomplete.
     pub truncated: bool,
-    /// Names of the nodes from this one to the hit of an exact query.
+    /// Names of the nodes on the path from this one to the hit of an exact query.
     pub path: Vec<String>,
     /// Nodes asked over the network.
     pub probes: u32,
-    /// Levels asked, the node itself (level 0) not counted.
+    /// Levels asked, not counting the node itself (level 0).
     pub levels: u32,
-    /// Nodes that gave no answer.
+    /// Nodes that did not answer.
     pub unanswered: Vec<SilentNode>,
-    /// How long it took.
+    /// Duration in milliseconds.
     pub elapsed_ms: f64,
 }
 
 /// One hit of a [`SearchReport`].
 #[derive(Debug, Clone)]
 pub struct FoundHit {
-    /// What is known of the file.
+    /// The file's record.
     pub record: Arc<Record>,
     /// Name of the node that has it.
     pub node: String,
-    /// Links from here.
+    /// Hops from this node.
     pub hops: u32,
-    /// As what it is held there.
+    /// Whether it is a replica or a cached copy there.
     pub role: Role,
 }
 
@@ -269,35 +269,35 @@ pub struct LinkView {
     pub name: String,
     /// The neighbour's id.
     pub id: NodeId,
-    /// Where it listens.
+    /// Its address.
     pub address: String,
     /// Whether it answers.
     pub up: bool,
-    /// How it stands.
+    /// The link's state.
     pub state: LinkState,
-    /// For how long it has not answered, if it does not; the node itself has not run for longer.
+    /// How long it has not answered, if it doesn't; at most this node's uptime.
     pub silent_for: Option<Duration>,
-    /// Tries that failed since it last answered.
+    /// Failed attempts since it last answered.
     pub attempts: u32,
-    /// What came of the last of them.
+    /// The error of the last attempt.
     pub last_error: Option<String>,
 }
 
-/// How a link stands.
+/// State of a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LinkState {
-    /// The other end answers.
+    /// The neighbour answers.
     Up,
     /// It does not answer.
     Down,
-    /// It was emptied, said good-bye and stopped: nobody waits for it.
+    /// It was drained, announced that it leaves and stopped; nobody waits for it.
     Left,
-    /// It was asked for at start and has not come about yet: name and id are not known.
+    /// It was requested at start and is not made yet; name and id are unknown.
     Connecting,
 }
 
 impl LinkState {
-    /// As it is shown.
+    /// The word shown to users.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -309,20 +309,20 @@ impl LinkState {
     }
 }
 
-/// A node that is not heard.
+/// A node that does not answer.
 #[derive(Debug, Clone)]
 pub struct SilentNode {
-    /// Its name; empty when it never was heard.
+    /// Its name; empty if it never answered.
     pub name: String,
-    /// Its id, where it is known.
+    /// Its id, where known.
     pub id: Option<NodeId>,
-    /// Where it was last known to listen.
+    /// Its last known address.
     pub address: String,
     /// `down`, `connecting`, `gone` or `silent`.
     pub state: &'static str,
-    /// For how long it has been silent, as far as that is known; this node has not run for longer.
+    /// How long it has been silent, where known; at most this node's uptime.
     pub silent_for: Option<Duration>,
-    /// What came of the last try to reach it.
+    /// The error of the last attempt to reach it.
     pub last_error: Option<String>,
 }
 
@@ -341,11 +341,11 @@ impl std::fmt::Display for SilentNode {
     }
 }
 
-/// Those who gave a search no answer, in a sentence.
+/// The nodes that did not answer a search, as a clause for an error message.
 #[derive(Debug, Clone, Default)]
 pub struct Silent(pub Vec<SilentNode>);
 
-/// Silent nodes named in a sentence at most.
+/// Silent nodes named in one message.
 const SILENT_NAMED_MAX: usize = 5;
 
 impl std::fmt::Display for Silent {
@@ -361,12 +361,12 @@ impl std::fmt::Display for Silent {
     }
 }
 
-/// Something that an operator has to see to.
+/// A problem that an operator must fix.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeProblem {
-    /// What it is about: `store` or `identity`.
+    /// What it concerns: `store` or `identity`.
     pub kind: &'static str,
-    /// The node takes nothing in because of it.
+    /// Whether the node refuses writes because of it.
     pub blocks: bool,
     /// What happened, what is safe and what to do.
     pub detail: String,
@@ -375,22 +375,22 @@ pub struct NodeProblem {
 /// Why a link was not made or cut.
 #[derive(Debug, thiserror::Error)]
 pub enum LinkError {
-    /// The address makes no sense.
+    /// The address is malformed.
     #[error("{0}")]
     Invalid(String),
-    /// The other node said no: itself, another network, another protocol.
+    /// The other node refused: it is this node itself, or belongs to another network, or speaks another protocol.
     #[error("{0}")]
     Refused(String),
-    /// The other node can't be reached.
+    /// The other node is unreachable.
     #[error("{0}")]
     Unreachable(String),
-    /// What listens there failed, or is no node, or answers what makes no sense.
+    /// Whatever listens there failed, is no node, or answered nonsense.
     #[error("{0}")]
     Wrong(String),
     /// There is no such link.
     #[error("{0}")]
     Unknown(String),
-    /// The name fits several neighbours.
+    /// Several neighbours have this name.
     #[error("{0}")]
     Ambiguous(String),
     /// The node's own disk failed.
@@ -405,27 +405,27 @@ pub struct NodeSeen {
     pub name: String,
     /// Its id.
     pub id: NodeId,
-    /// Where it listens for nodes.
+    /// Its address for other nodes.
     pub address: String,
-    /// Where it listens for HTTP.
+    /// Its address for HTTP.
     pub http: String,
     /// Its failure domain; may be empty.
     pub zone: String,
-    /// Links from here; `None` when there is no way over links.
+    /// Hops from this node; `None` if no path of links leads there.
     pub hops: Option<u32>,
-    /// Bytes that it may use.
+    /// Bytes it may use.
     pub capacity: u64,
-    /// Bytes that it has left.
+    /// Bytes free.
     pub free: u64,
-    /// Requests it answered per second, lately.
+    /// Requests per second it answered lately.
     pub load: u32,
-    /// `alive`, `suspect`, `gone`, or `left`: emptied and stopped.
+    /// `alive`, `suspect`, `gone`, or `left` (drained and stopped).
     pub state: &'static str,
-    /// For how long it has been silent, if it is.
+    /// How long it has been silent, if it is.
     pub silent_for: Option<Duration>,
 }
 
-/// What a node says of itself.
+/// A node's status.
 #[derive(Debug, Clone)]
 pub struct NodeStatus {
     /// Its name.
@@ -436,61 +436,60 @@ pub struct NodeStatus {
     pub network: String,
     /// Seconds since it started.
     pub uptime_s: u64,
-    /// Bytes that it may use.
+    /// Bytes it may use.
     pub capacity: u64,
-    /// Bytes that it has left.
+    /// Bytes free.
     pub free: u64,
-    /// What it holds as replicas.
+    /// Replicas it holds.
     pub replicas: Total,
-    /// What it holds as cached copies.
+    /// Cached copies it holds.
     pub cached: Total,
-    /// How many links it has.
+    /// Number of links.
     pub links: usize,
-    /// Whom it would hear and does not.
+    /// Nodes that should answer and don't.
     pub silent: Vec<SilentNode>,
-    /// What an operator has to see to.
+    /// Problems that an operator must fix.
     pub problems: Vec<NodeProblem>,
-    /// How far repair is.
+    /// Progress of re-replication.
     pub repair: RepairStatus,
-    /// Whether it is being emptied.
+    /// Progress of draining.
     pub drain: DrainStatus,
-    /// How far the check of all content is.
+    /// Progress of scrubbing.
     pub scrub: ScrubStatus,
 }
 
-/// Replicas that this node makes anew elsewhere: after a node is gone, after a degraded write, and when it is
-/// emptied.
+/// Re-replication by this node: after a holder is gone, after a degraded write, and while the node is drained.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RepairStatus {
-    /// Files that need something of this node.
+    /// Files that this node still has to re-replicate or move.
     pub waiting: Total,
-    /// Files that are seen to just now.
+    /// Files being worked on now.
     pub active: u64,
-    /// Replicas here that are held elsewhere now, and stay until every holder has confirmed it.
+    /// Replicas that another layout has replaced, kept until every holder of that layout confirms its copy.
     pub releasing: u64,
     /// Copies made since the node started.
     pub copies: u64,
-    /// Their bytes.
+    /// Bytes of those copies.
     pub bytes: u64,
-    /// Times that no node could take a copy.
+    /// Attempts for which no node could take a copy.
     pub failed: u64,
 }
 
-/// How far the emptying of a node is.
+/// Progress of draining a node.
 #[derive(Debug, Clone, Copy)]
 pub struct DrainStatus {
-    /// It is being emptied: nothing is placed on it.
+    /// The node is being drained: nothing is placed on it.
     pub draining: bool,
-    /// It holds no replica any more and can be stopped.
+    /// The node holds no replica any more and can be stopped.
     pub drained: bool,
-    /// Replicas that it still holds.
+    /// Replicas it still holds.
     pub left: Total,
 }
 
-/// Why a node is not emptied.
+/// Why a node can't be drained.
 #[derive(Debug, thiserror::Error)]
 pub enum DrainError {
-    /// The others can't take what it holds.
+    /// The other nodes can't take what it holds.
     #[error("{0}")]
     Refused(String),
     /// The node's own disk failed.
@@ -498,39 +497,39 @@ pub enum DrainError {
     Failed(String),
 }
 
-/// How far the check of all content is, and what became of copies that were found to be bad, whoever found them.
+/// Progress of scrubbing, and of healing bad copies, including those that a read found.
 #[derive(Debug, Clone, Default)]
 pub struct ScrubStatus {
     /// A pass is under way.
     pub running: bool,
-    /// When the last pass began; 0 when none ever did.
+    /// When the last pass began; 0 if none ever did.
     pub began: Millis,
-    /// When a pass last ended; 0 when none ever did.
+    /// When a pass last ended; 0 if none ever did.
     pub ended: Millis,
-    /// What the pass has checked since it began, or since the node started.
+    /// Content checked since the pass began, or since the node started.
     pub done: Total,
-    /// That, and what it has still to check.
+    /// Content checked and still to be checked.
     pub total: Total,
     /// Bad copies found in that time.
     pub bad: u64,
-    /// Copies that could not be read in that time, and stay.
+    /// Copies that could not be read in that time; they stay.
     pub unreadable: u64,
-    /// Replicas that were made good in that time.
+    /// Replicas healed in that time.
     pub healed: u64,
-    /// Replicas that are being made good.
+    /// Replicas being healed.
     pub healing: u64,
-    /// Replicas that can't be made good now, because nobody who is there has them.
+    /// Replicas that can't be healed now, because no reachable node has a good copy.
     pub waiting: u64,
     /// Replicas of which no good copy is left.
     pub lost: u64,
-    /// Of those the first by key, at most [`LOST_KEYS_TOLD_MAX`](crate::limits::LOST_KEYS_TOLD_MAX).
+    /// The first of those by key, at most [`LOST_KEYS_TOLD_MAX`](crate::limits::LOST_KEYS_TOLD_MAX).
     pub lost_keys: Vec<Key>,
-    /// The pace, if there is one.
+    /// The rate limit, if there is one.
     pub bytes_per_second: Option<u64>,
-    /// What was checked since the node started.
+    /// Content checked since the node started.
     pub checked_since_start: Total,
     /// Bad copies found since the node started.
     pub bad_since_start: u64,
-    /// Replicas made good since the node started.
+    /// Replicas healed since the node started.
     pub healed_since_start: u64,
 }

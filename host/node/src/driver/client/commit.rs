@@ -1,4 +1,7 @@
-//! Commits a record on every node of its layout, and settles the layout on those that made it durable.
+//! Commits a record on every node of its layout, and settles the layout on those nodes that made it durable.
+//!
+//! Used by writes, deletions and relayouts. A layout that this module announces names only nodes that said they
+//! hold the record durably.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +13,7 @@ use dataverse_core::record::Record;
 use dataverse_core::search::Peer;
 use dataverse_core::version::Millis;
 use dataverse_core::version::Stamp;
-use dataverse_overlay::transport::{CallError, CommitAnswer, CommitAsk, Refusal};
+use dataverse_overlay::transport::{CallError, CommitAnswer, CommitAsk, Refusal, TransportExt};
 use dataverse_store::{Applied, Change, Prepared, StoreError};
 use futures_util::future::join_all;
 
@@ -21,12 +24,12 @@ use crate::driver::client::api::WriteError;
 use crate::limits;
 use crate::metrics::Copied;
 
-/// How long after a commit without an answer it is tried again.
+/// Pause before a commit without an answer is retried.
 const COMMIT_AGAIN_AFTER: Duration = Duration::from_millis(200);
 
 impl Driver {
-    /// Commits a new version on the nodes that are ready and, where the layout names it, here. Returns
-    /// the record with the layout of those on which it is durable.
+    /// Commits a new version on the nodes that are ready and, where the layout names it, on this one. Returns the
+    /// record with the layout of the nodes on which it is durable.
     pub(in crate::driver) async fn commit_everywhere(
         &self,
         record: Arc<Record>,
@@ -56,7 +59,7 @@ impl Driver {
             Ok(false) => {}
             Err(error) if durable.is_empty() => return Err(error),
             Err(error) => {
-                tracing::error!(key = %record.key, %error, "this node could not keep its own replica");
+                tracing::error!(key = %record.key, %error, "this node could not store its own replica");
             }
         }
         let record = self.settle_layout(record, durable, &mut spare).await?;
@@ -66,8 +69,8 @@ impl Driver {
         Ok(record)
     }
 
-    /// Commits a record on another node: with the content prepared there, or without (a tombstone, a newer
-    /// layout of what it has).
+    /// Commits a record on another node, with the content prepared there or without any (a tombstone, or a newer
+    /// layout for content the node has).
     pub(in crate::driver) async fn commit_record(
         &self,
         peer: &Peer,
@@ -78,7 +81,7 @@ impl Driver {
             preparation,
             record: Arc::clone(record),
         };
-        let answer = self.transport.commit(peer, self.message(ask)).await?;
+        let answer = self.transport.ask(peer, self.message(ask)).await?;
         Ok(match self.answer_of(peer, answer)? {
             CommitAnswer::Done => Held::Here,
             CommitAnswer::Superseded(greater) => {
@@ -88,8 +91,9 @@ impl Driver {
         })
     }
 
-    /// Commits what is prepared, and asks again when no answer came: a commit that was carried out and whose answer
-    /// was lost is no failure. Then nothing is prepared there any more, and the record alone says whether it is held.
+    /// Commits what is prepared, and retries when no answer comes: a commit that was carried out but whose answer
+    /// was lost is not a failure. Its preparation is gone by then, so the retry commits the record alone and the
+    /// answer says whether the node holds it.
     pub(in crate::driver) async fn commit_surely(
         &self,
         ready: &Ready,
@@ -122,7 +126,7 @@ impl Driver {
         record: &Arc<Record>,
     ) -> Option<NodeId> {
         match self.commit_surely(ready, record).await {
-            // A greater record there means that a later write has already replaced this one.
+            // A greater record there means that a later write has replaced this one.
             Ok(_) => Some(ready.peer.id),
             Err(error) => {
                 tracing::warn!(key = %record.key, node = %ready.peer.name, %error, "a prepared replica was not committed");
@@ -131,8 +135,8 @@ impl Driver {
         }
     }
 
-    /// Where every holder committed, the layout stands. Else the next layout names those that did, and
-    /// this node, if it still has the content and can make it durable. Nothing is named that is not.
+    /// Keeps the layout if every holder committed. Otherwise makes the next layout, which names those that did and
+    /// this node if it still has the content and can make it durable. Nothing is named that is not durable.
     pub(in crate::driver) async fn settle_layout(
         &self,
         record: Arc<Record>,
@@ -155,13 +159,13 @@ impl Driver {
                 }
                 Ok(_) => {}
                 Err(error) => {
-                    tracing::error!(key = %record.key, %error, "this node could not keep a replica in place of another");
+                    tracing::error!(key = %record.key, %error, "this node could not store a replica in place of a holder that failed");
                 }
             }
         }
         if durable.len() < self.min_replicas() {
             return Err(WriteError::Unavailable(format!(
-                "{} was made durable on {}, and {} required; try again",
+                "{} was made durable on only {}, and {} required; try again",
                 record.key,
                 plural(durable.len() as u64, "node", "nodes"),
                 plural(self.min_replicas() as u64, "is", "are")
@@ -183,7 +187,8 @@ impl Driver {
         record: &Record,
         holders: Vec<NodeId>,
     ) -> Result<Arc<Record>, StoreError> {
-        // A reading above the layout that it follows. Where that is from too far ahead it is only counted on.
+        // Stamp above the layout being replaced. If that layout is from too far ahead, its counter is only
+        // incremented.
         let before = Stamp(record.layout.counter);
         let _ = self.state.node().observe(before, self.now());
         let at = self.stamp().await?;
@@ -194,24 +199,24 @@ impl Driver {
         }))
     }
 
-    /// Tells the holders of a layout of it, this node included.
+    /// Commits a layout on all its holders, this node included.
     pub(in crate::driver) async fn spread_layout(&self, record: &Arc<Record>) {
         let commits = record.layout.holders.iter().map(|id| async move {
             if let Err(error) = self.commit_at(*id, record).await {
-                tracing::warn!(key = %record.key, node = %self.name_of(*id), error, "a replica did not hear of its newer layout");
+                tracing::warn!(key = %record.key, node = %self.name_of(*id), error, "a holder did not take a newer layout");
             }
         });
         join_all(commits).await;
     }
 
-    /// Commits a record that needs no content at a node, which may be this one.
+    /// Commits a record that needs no content on a node, which may be this one.
     pub(in crate::driver) async fn commit_at(
         &self,
         id: NodeId,
         record: &Arc<Record>,
     ) -> Result<Held, String> {
         let Some(peer) = self.peer_of(id) else {
-            return Err("nothing is known of the node".to_owned());
+            return Err("the address of the node is unknown".to_owned());
         };
         if id == self.me.id {
             let held = self.hold(record, Role::Replica, None, self.now()).await;
@@ -221,8 +226,8 @@ impl Driver {
         held.map_err(|error| error.to_string())
     }
 
-    /// Lets go of what has just been committed here when a greater version was announced before: its
-    /// announcement, which would have let this go, is over.
+    /// Drops what has just been committed here if a greater version was announced before: the announcement that
+    /// would have dropped it is already over.
     pub(in crate::driver) async fn release_if_late(&self, record: &Record) {
         if !self.state.node().came_late(record) {
             return;
@@ -233,11 +238,11 @@ impl Driver {
             only: None,
         };
         if let Err(error) = self.store.apply(change).await {
-            tracing::warn!(key = %record.key, %error, "a replica that came late was not let go");
+            tracing::warn!(key = %record.key, %error, "a replica of an overtaken version was not dropped");
         }
     }
 
-    /// Makes a record durable in this node's own index, content and all.
+    /// Makes a record durable in this node's index, with its content.
     pub(in crate::driver) async fn hold(
         &self,
         record: &Arc<Record>,
@@ -268,14 +273,14 @@ impl Driver {
     }
 }
 
-/// What became of a record that was to be held.
+/// Result of storing a record.
 #[derive(Debug)]
 pub(in crate::driver) enum Held {
     /// It is durable.
     Here,
-    /// A greater one was durable already.
+    /// A greater record was already durable.
     Greater(Arc<Record>),
-    /// Something that is worth more is in its place.
+    /// Not stored: something that takes precedence is in its place.
     Not,
 }
 

@@ -1,4 +1,7 @@
-//! Whether a copy is the newest version: what the replicas say of it, and when they are asked.
+//! Confirms that a copy is the newest version, by asking the replicas of its layout.
+//!
+//! Decides when to ask, whom, and what the answers mean. It never changes what is held, except that a cached copy
+//! known to be old is dropped.
 
 use std::sync::Arc;
 
@@ -9,17 +12,18 @@ use dataverse_core::record::Record;
 use dataverse_core::relayout::HolderState;
 use dataverse_core::search::{Answer, FoundHit, Hit, Peer, Question, SearchOutcome};
 use dataverse_core::version::Millis;
+use dataverse_overlay::transport::TransportExt;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
 use crate::driver::Driver;
 use crate::driver::client::api::Consistency;
 
-/// What the replicas say of a copy.
+/// The replicas' answer about a copy.
 pub(in crate::driver) enum Word {
-    /// It is the newest, as far as those say who could be asked.
+    /// It is the newest, as far as the replicas that answered know.
     Newest {
-        /// Every replica could be asked.
+        /// Every replica answered.
         by_all: bool,
     },
     /// There is a newer version.
@@ -29,7 +33,8 @@ pub(in crate::driver) enum Word {
 }
 
 impl Driver {
-    /// A replica speaks for itself; a cached copy found elsewhere as long as it was confirmed a moment ago.
+    /// Confirms a hit. A replica counts as current without asking, a cached copy only if it was confirmed within
+    /// `read.revalidate_after`.
     pub(in crate::driver) async fn confirm_hit(
         &self,
         found: &FoundHit,
@@ -44,8 +49,8 @@ impl Driver {
         self.confirm(&found.hit.record, replica, consistency).await
     }
 
-    /// Whether this replica may have been overwritten while the node was not running: nobody has confirmed it
-    /// since the start, and there are others who could.
+    /// Whether this replica may have been overwritten while the node was down: no other holder has confirmed it
+    /// since the start, and there are others.
     pub(in crate::driver) fn slept_through(&self, holding: &Holding) -> bool {
         let others = holding.record.layout.holders.iter();
         holding.role == Role::Replica
@@ -53,7 +58,7 @@ impl Driver {
             && others.filter(|id| **id != self.me.id).count() > 0
     }
 
-    /// Whether another holder that is there knows of a newer version than this replica's.
+    /// Whether another holder that is not gone knows of a newer version than this replica's.
     pub(in crate::driver) async fn is_replaced(&self, record: &Arc<Record>) -> bool {
         let mut others = record.layout.holders.iter();
         if others.all(|id| *id == self.me.id || self.standing_of(*id) == HolderState::Gone) {
@@ -63,21 +68,21 @@ impl Driver {
         matches!(word, Word::Newer(_))
     }
 
-    /// When a hit is known to have been the newest version: a copy of it is no fresher.
+    /// When a hit was last known to be the newest version; a copy made from it is no fresher.
     pub(in crate::driver) fn validated_of(&self, found: &FoundHit, stale: bool) -> Millis {
         let fresh_ms = self.settings.read_revalidate_after.as_millis() as u64;
         let age_ms = found.hit.validated_age_ms;
         match stale {
             true => 0,
-            // Older than that, a replica was asked just now.
+            // If it was older, a replica has just been asked.
             false if age_ms > fresh_ms => self.now(),
             false => self.now().saturating_sub(age_ms),
         }
     }
 
-    /// Asks the replicas of a version whether it is still the newest: all of them if the newest is wanted, else
-    /// until one says so. `replica` says that a replica has spoken already: any answer that knows of nothing
-    /// newer confirms it then, and if nobody else holds one, none is needed.
+    /// Asks the replicas of a version whether it is still the newest: all of them for `Newest`, else until one
+    /// confirms it. `replica` says that the copy itself is a replica: then any answer that knows of nothing newer
+    /// confirms it, and none is needed if it is the only one.
     pub(in crate::driver) async fn confirm(
         &self,
         record: &Arc<Record>,
@@ -114,7 +119,7 @@ impl Driver {
         if consistency == Consistency::Usual {
             return Word::Newest { by_all: false };
         }
-        // There may be replicas that this layout knows nothing of, after a cut for one.
+        // This layout may not name every replica, for example after a partition.
         let report = self.search_above(key, version).await;
         match report.floor.filter(|floor| floor.version > version) {
             Some(newer) => Word::Newer(newer),
@@ -129,7 +134,7 @@ impl Driver {
             key: key.clone(),
             floor: None,
         };
-        let answer = self.transport.probe(&peer, self.message(question)).await;
+        let answer = self.transport.ask(&peer, self.message(question)).await;
         answer
             .and_then(|answer| self.answer_of(&peer, answer))
             .and_then(|answer| self.believable(answer))

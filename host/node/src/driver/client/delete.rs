@@ -1,5 +1,5 @@
-//! The delete flow: a tombstone is written as a version on every reachable holder, spares making up the
-//! factor, and announced. It counts once it is durable.
+//! The delete flow: a tombstone is written as a version on every reachable holder, spares making up the factor,
+//! and announced. The deletion is acknowledged once the tombstone is durable.
 
 use std::sync::Arc;
 
@@ -17,15 +17,15 @@ use crate::driver::Driver;
 use crate::driver::client::api::{Consistency, DeleteError, ReadError, WriteError};
 use crate::recorder::{Op, RequestOutcome};
 
-/// Newer versions above which a deletion is tried again.
-const BURIALS_MAX: usize = 3;
+/// How often a deletion is repeated above a newer version.
+const TRIES_MAX: usize = 3;
 
-/// What the nodes said to a tombstone.
+/// The nodes' answers to a tombstone.
 #[derive(Default)]
-struct Burial {
-    /// Those on which it is durable.
+struct Answers {
+    /// Nodes on which it is durable.
     durable: Vec<NodeId>,
-    /// The greatest record that was there already and is greater.
+    /// The greatest record found that is greater than the tombstone.
     greater: Option<Arc<Record>>,
 }
 
@@ -35,7 +35,7 @@ impl Driver {
     /// # Errors
     /// [`DeleteError`].
     pub async fn delete(&self, key: &Key) -> Result<(), DeleteError> {
-        let deleted = self.find_and_bury(key).await;
+        let deleted = self.find_and_delete(key).await;
         let outcome = match &deleted {
             Ok(()) => RequestOutcome::Done,
             Err(DeleteError::Read(ReadError::NotFound { .. })) => RequestOutcome::Missing,
@@ -45,30 +45,30 @@ impl Driver {
         deleted
     }
 
-    async fn find_and_bury(&self, key: &Key) -> Result<(), DeleteError> {
+    async fn find_and_delete(&self, key: &Key) -> Result<(), DeleteError> {
         self.refuse_unfit()
             .map_err(|error| DeleteError::Unavailable(error.to_string()))?;
         let located = match self.find(key, Consistency::Newest).await {
-            // No replica can be asked: what is known is deleted, and a newer version stays.
+            // No replica is reachable: delete the version that is known; a newer one stays.
             Err(ReadError::Unconfirmed { .. }) => self.find(key, Consistency::Usual).await,
             located => located,
         };
         let record = match located {
             Ok(located) => located.record,
-            // What nobody can read any more can still be deleted.
+            // A file that nobody can read any more can still be deleted.
             Err(ReadError::Lost { record }) => record,
-            Err(ReadError::Away { key, version }) => self.nothing_of(key, version),
+            Err(ReadError::Away { key, version }) => self.placeholder_of(key, version),
             Err(error) => return Err(error.into()),
         };
         let driver = self.shared();
-        let buried = self.spawn(async move { driver.bury(record).await });
-        buried
+        let deletion = self.spawn(async move { driver.write_tombstone(record).await });
+        deletion
             .await
             .map_err(|_| DeleteError::Unavailable("the node is stopping".to_owned()))?
     }
 
-    /// Stands for a version of which nothing is known but that it was written.
-    fn nothing_of(&self, key: Key, version: Version) -> Arc<Record> {
+    /// A placeholder record for a version of which only its existence is known.
+    fn placeholder_of(&self, key: Key, version: Version) -> Arc<Record> {
         Arc::new(Record {
             key,
             version,
@@ -81,29 +81,30 @@ impl Driver {
         })
     }
 
-    /// Writes a tombstone above a record; above a newer one, if that turns up on the way.
-    async fn bury(&self, mut record: Arc<Record>) -> Result<(), DeleteError> {
-        for _ in 0..BURIALS_MAX {
+    /// Writes a tombstone above a record, or above a newer one if that turns up on the way.
+    async fn write_tombstone(&self, mut record: Arc<Record>) -> Result<(), DeleteError> {
+        for _ in 0..TRIES_MAX {
             let tombstone = self.tombstone_of(&record).await?;
             crash::point("delete.stamped");
-            let mut burial = Burial::default();
+            let mut answers = Answers::default();
             let holders = tombstone.layout.holders.clone();
-            self.commit_tombstone(&tombstone, holders, &mut burial)
+            self.commit_tombstone(&tombstone, holders, &mut answers)
                 .await;
-            let missing = (tombstone.factor as usize).saturating_sub(burial.durable.len());
-            if missing > 0 && burial.greater.is_none() {
+            let missing = (tombstone.factor as usize).saturating_sub(answers.durable.len());
+            if missing > 0 && answers.greater.is_none() {
                 let spares = self.spares_for(&tombstone, missing);
-                self.commit_tombstone(&tombstone, spares, &mut burial).await;
+                self.commit_tombstone(&tombstone, spares, &mut answers)
+                    .await;
             }
-            if let Some(greater) = burial.greater.filter(|greater| !greater.deleted) {
+            if let Some(greater) = answers.greater.filter(|greater| !greater.deleted) {
                 record = greater;
                 continue;
             }
-            if burial.durable.is_empty() {
+            if answers.durable.is_empty() {
                 break;
             }
             crash::point("delete.committed");
-            let settled = self.settle_tombstone(tombstone, burial.durable).await?;
+            let settled = self.settle_tombstone(tombstone, answers.durable).await?;
             self.announce(&settled).await;
             return Ok(());
         }
@@ -131,7 +132,7 @@ impl Driver {
         }))
     }
 
-    /// Nodes that do not hold the file yet and are to remember that it is gone.
+    /// Nodes that do not hold the file and are to store the tombstone.
     fn spares_for(&self, tombstone: &Record, missing: usize) -> Vec<NodeId> {
         let candidates = self.candidates(0).into_iter();
         candidates
@@ -141,31 +142,31 @@ impl Driver {
             .collect()
     }
 
-    /// Commits the tombstone on these nodes and notes what each said.
+    /// Commits the tombstone on these nodes and collects their answers.
     async fn commit_tombstone(
         &self,
         record: &Arc<Record>,
         nodes: Vec<NodeId>,
-        burial: &mut Burial,
+        answers: &mut Answers,
     ) {
         let commits = nodes
             .into_iter()
             .map(|id| async move { (id, self.commit_at(id, record).await) });
         for (id, held) in join_all(commits).await {
             match held {
-                Ok(Held::Here) => burial.durable.push(id),
+                Ok(Held::Here) => answers.durable.push(id),
                 Ok(Held::Greater(greater)) => {
-                    burial.greater = burial.greater.take().max(Some(greater))
+                    answers.greater = answers.greater.take().max(Some(greater))
                 }
                 Ok(Held::Not) => {}
                 Err(error) => {
-                    tracing::warn!(key = %record.key, node = %self.name_of(id), error, "a node did not take a deletion");
+                    tracing::warn!(key = %record.key, node = %self.name_of(id), error, "a node did not store a deletion");
                 }
             }
         }
     }
 
-    /// The layout names exactly the nodes on which the tombstone is durable.
+    /// Makes the layout name exactly the nodes on which the tombstone is durable.
     async fn settle_tombstone(
         &self,
         tombstone: Arc<Record>,

@@ -1,7 +1,7 @@
-//! Content from other nodes, verified group by group before anybody sees it.
+//! Content from other nodes, verified group by group before anyone sees it.
 //!
-//! The nearest holder is asked first. Where one fails, stalls or sends a wrong byte, the next goes on from
-//! the first group that is missing. What comes out is right or does not come out.
+//! The nearest holder is asked first. If it fails, stalls or sends a wrong byte, the next one continues from the
+//! first missing group. Unverified bytes never leave this module.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use futures_util::StreamExt;
 use crate::driver::Driver;
 use crate::metrics::Direction;
 
-/// No holder is left that could be asked.
+/// No holder is left to ask.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("no node is left that can send {key}: {reason}")]
 pub(in crate::driver) struct Exhausted {
@@ -42,12 +42,12 @@ struct OpenFetch {
     peer: Peer,
     tree: GroupTree,
     fetched: Fetched,
-    /// Bytes that arrived beyond the group before.
+    /// Bytes received beyond the last group.
     rest: BytesMut,
 }
 
 impl Groups {
-    /// The groups that cover `offset..offset + length`, from whichever of `sources` can send them.
+    /// The groups that cover `offset..offset + length`, from the first of `sources` that can send them.
     pub(in crate::driver) fn new(
         driver: Arc<Driver>,
         record: Arc<Record>,
@@ -67,7 +67,7 @@ impl Groups {
         }
     }
 
-    /// The nodes that could not send it.
+    /// The nodes that failed to send it.
     pub(in crate::driver) fn failed(&self) -> &[NodeId] {
         &self.failed
     }
@@ -164,12 +164,12 @@ impl Groups {
     fn give_up(&mut self, peer: &Peer, error: &CallError) {
         let (key, node, group) = (&self.record.key, &peer.name, self.next_group);
         match error {
-            // It has let go of it since it said that it had it, or does as much as it can.
+            // It has released the copy since it named it, or is at its limit.
             CallError::Refused(Refusal::Absent(_) | Refusal::Busy(_)) => {
-                tracing::debug!(%key, %node, group, %error, "a holder has no copy to send any more; the next is asked");
+                tracing::debug!(%key, %node, group, %error, "a holder has no copy to send any more; trying the next");
             }
             _ => {
-                tracing::warn!(%key, %node, group, %error, "a holder could not send a copy; the next is asked");
+                tracing::warn!(%key, %node, group, %error, "a holder could not send a copy; trying the next");
             }
         }
         self.failed.push(peer.id);

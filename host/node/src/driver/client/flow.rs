@@ -1,5 +1,7 @@
-//! Content on its way to a reader, from whatever has it: the own disk, a copy that is still arriving, or
-//! other nodes. When one source fails the next takes over at the very byte; the reader sees one stream.
+//! `Flow`: one reader's stream of content, from this node's disk, from a copy that is still arriving, or from
+//! other nodes. When a source fails, the next one continues at the same byte; the reader sees one stream.
+//!
+//! What a `Flow` passes on was verified by its source (`local`, `transfer`, `fetch`).
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,31 +22,31 @@ use crate::driver::Driver;
 use crate::driver::client::api::{Body, BodyError, ReadError};
 use crate::limits;
 
-/// Searches for another source before a flow gives up.
+/// Searches for another source before the stream fails.
 const SEARCHES_MAX: u32 = 2;
 
 enum FlowSource {
     Disk(BoxStream<'static, Result<Bytes, StoreError>>),
     Arriving(Tail),
     Nodes(Box<Groups>),
-    /// To be searched for.
+    /// Not known yet; a search follows.
     Unknown,
 }
 
 pub(in crate::driver) struct Flow {
     driver: Arc<Driver>,
     record: Arc<Record>,
-    /// Nodes known to have it, asked when the present source fails.
+    /// Nodes known to have the content, asked when the present source fails.
     spare: Vec<Peer>,
     source: FlowSource,
-    /// Why this node's own copy could not be opened, until that is told.
+    /// Why this node's own copy could not be opened, until the error is returned once.
     here: Option<BodyError>,
     at: u64,
     end: u64,
     searches: u32,
-    /// Nodes that could not send it.
+    /// Nodes that failed to send it.
     failed: BTreeSet<NodeId>,
-    /// A search found that there is a newer version.
+    /// A search found a newer version.
     superseded: bool,
 }
 
@@ -73,7 +75,7 @@ impl Flow {
         }
     }
 
-    /// From other nodes, or from the copy that is arriving here, where that is near enough.
+    /// From other nodes, or from the copy that is arriving here if it is close enough to `at`.
     pub(in crate::driver) fn elsewhere(
         driver: Arc<Driver>,
         record: Arc<Record>,
@@ -82,7 +84,7 @@ impl Flow {
         at: u64,
         end: u64,
     ) -> Self {
-        // A reader of the end of a long file does not wait until all of it has arrived.
+        // A reader of the end of a long file does not wait for all of it to arrive.
         let near = tail.filter(|tail| at <= tail.available() + limits::TAIL_AHEAD_BYTES_MAX);
         let source = match near {
             Some(tail) => FlowSource::Arriving(tail),
@@ -119,8 +121,8 @@ impl Flow {
         }
     }
 
-    /// The stream. Its first piece is there already, so that a failure to begin is an answer and not a
-    /// broken transfer.
+    /// The stream. The first piece is read before this returns, so that a failure to start becomes an error
+    /// response and not a broken transfer.
     pub(in crate::driver) async fn into_body(mut self) -> Result<Body, ReadError> {
         if self.at == self.end {
             return Ok(stream::empty().boxed());
@@ -144,7 +146,7 @@ impl Flow {
         Ok(stream::once(async move { Ok(first) }).chain(rest).boxed())
     }
 
-    /// The next piece, from whichever source can give it.
+    /// The next piece, from whichever source can send it.
     async fn next(&mut self) -> Result<Bytes, BodyError> {
         loop {
             let failed = match self.pull().await {
@@ -154,7 +156,7 @@ impl Flow {
                 }
                 Err(reason) => reason,
             };
-            tracing::debug!(key = %self.record.key, at = self.at, reason = %failed, "a source failed");
+            tracing::debug!(key = %self.record.key, at = self.at, reason = %failed, "a source of content failed; trying the next");
             self.change_source(failed).await?;
         }
     }
@@ -179,7 +181,7 @@ impl Flow {
             FlowSource::Nodes(groups) => {
                 let group = groups.next().await.ok_or_else(ended)?;
                 let group = group.map_err(|error| BodyError::Source(error.to_string()))?;
-                // The first group may begin before the range, the last may end after it.
+                // The first group may start before the range, the last may end after it.
                 let skip = self.at % GROUP_BYTES;
                 let mut group = group.slice(skip as usize..);
                 group.truncate(usize::try_from(left).unwrap_or(usize::MAX));
@@ -187,17 +189,14 @@ impl Flow {
             }
             FlowSource::Unknown => {
                 return Err(self.here.take().unwrap_or_else(|| {
-                    BodyError::Source(format!(
-                        "no node that can be reached sends {}",
-                        self.record.key
-                    ))
+                    BodyError::Source(format!("no reachable node sends {}", self.record.key))
                 }));
             }
         };
         Ok(bytes)
     }
 
-    /// Goes over to the nodes that are known, then to those that a search finds.
+    /// Switches to the nodes that are known to have it, then to those that a search finds.
     async fn change_source(&mut self, failed: BodyError) -> Result<(), BodyError> {
         if let FlowSource::Nodes(groups) = &self.source {
             self.failed.extend(groups.failed());

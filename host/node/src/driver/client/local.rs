@@ -1,4 +1,7 @@
-//! Content from this node's own disk, checked on its way out when it was last checked too long ago.
+//! Content from this node's own disk. It is verified on its way out when it was last verified longer ago than
+//! `verify.every`, and always before it goes to another node.
+//!
+//! A bad copy is never served again: a replica moves to quarantine and is healed, a cached copy is dropped.
 
 use std::sync::Arc;
 
@@ -14,7 +17,7 @@ use futures_util::stream::{self, BoxStream};
 
 use crate::driver::Driver;
 
-/// A pass over the groups of a content that checks each of them.
+/// Streams a content and verifies each group before passing it on.
 struct Checking {
     driver: Arc<Driver>,
     record: Arc<Record>,
@@ -25,27 +28,28 @@ struct Checking {
     end: u64,
 }
 
-/// What it means that a content could not be read.
+/// Why a content could not be read.
 #[derive(Debug, PartialEq, Eq)]
 enum Failure {
-    /// It is bad, or gone though it is held.
+    /// It is bad, or its file is gone though the index holds it.
     Bad,
-    /// It may be good, and could not be read now.
+    /// It may be good, but could not be read now.
     Unreadable,
-    /// It is not held any more: nothing is wrong.
+    /// It is no longer held: nothing is wrong.
     NotHere,
 }
 
 impl Failure {
-    /// `is_held`: now, after it failed. `is_gone`: it is held and its file is not there.
+    /// `is_held`: whether it is held now, after the failure. `is_gone`: whether it is held and its file is
+    /// missing.
     const fn of(error: &StoreError, is_held: bool, is_gone: bool) -> Self {
         match error {
             _ if !is_held => Self::NotHere,
-            // The store ends, or waits for its folder to come back: that is told elsewhere.
+            // The store is closed, or waits for its folder to come back; both are reported elsewhere.
             StoreError::Closed | StoreError::Unfit(_) => Self::NotHere,
             StoreError::Corrupt(_) => Self::Bad,
             StoreError::Absent(_) if is_gone => Self::Bad,
-            // It was let go of and has come again.
+            // It was released and has arrived again.
             StoreError::Absent(_) => Self::NotHere,
             _ => Self::Unreadable,
         }
@@ -53,7 +57,7 @@ impl Failure {
 }
 
 impl Driver {
-    /// The bytes `offset..offset + length` of a holding.
+    /// The bytes `offset..offset + length` of a holding, verified if that is due.
     pub(in crate::driver) async fn stream_of(
         &self,
         holding: &Holding,
@@ -69,7 +73,7 @@ impl Driver {
             .await
     }
 
-    /// The same, every group checked before it is passed on.
+    /// The same bytes, every group verified before it is passed on.
     pub(in crate::driver) async fn checked_stream_of(
         &self,
         holding: &Holding,
@@ -89,45 +93,46 @@ impl Driver {
         Ok(stream::try_unfold(checking, Checking::step).boxed())
     }
 
-    /// A content could not be read from this disk: a bad one is put aside, so that nobody gets it, and a replica
-    /// is made good from another. One that was evicted, replaced or let go of meanwhile is no failure.
+    /// Handles a content that could not be read from this disk: quarantines a bad replica and queues it for
+    /// healing, or drops a bad cached copy. A copy that was evicted, replaced or released meanwhile is not a
+    /// failure.
     pub(in crate::driver) async fn content_failed(&self, record: &Arc<Record>, error: &StoreError) {
         let is_gone = matches!(error, StoreError::Absent(_)) && self.is_gone(record).await;
         match Failure::of(error, self.holds(record), is_gone) {
             Failure::Bad => {}
             Failure::Unreadable => {
-                tracing::warn!(key = %record.key, %error, "a copy on this disk could not be read; others are asked");
+                tracing::warn!(key = %record.key, %error, "a copy on this disk could not be read");
                 return;
             }
             Failure::NotHere => {
-                tracing::debug!(key = %record.key, %error, "a copy left this disk before it was read; others are asked");
+                tracing::debug!(key = %record.key, %error, "a copy was removed from this disk before it was read");
                 return;
             }
         }
-        match self.store.apply(self.putting_aside(record)).await {
+        match self.store.apply(self.change_for_bad(record)).await {
             Ok(Applied::Done {
                 before: Some(before),
-            }) => self.was_put_aside(&before, error),
-            // Somebody else did, or it was replaced.
+            }) => self.note_bad(&before, error),
+            // Another task did it first, or the copy was replaced.
             Ok(_) => {}
             Err(error @ (StoreError::Closed | StoreError::Unfit(_))) => {
-                tracing::debug!(key = %record.key, %error, "a bad copy was not put aside");
+                tracing::debug!(key = %record.key, %error, "a bad copy was not quarantined");
             }
             Err(error) => {
-                tracing::error!(key = %record.key, %error, "a bad copy could not be put aside");
+                tracing::error!(key = %record.key, %error, "a bad copy could not be quarantined");
             }
         }
     }
 
-    /// Whether a content that could not be found is held all the same: then its file is gone. What was let go of
-    /// or replaced meanwhile has left the holdings before its file went.
+    /// Whether a content whose file was not found is still held: then its file is gone. A copy released or
+    /// replaced meanwhile leaves the holdings before its file is deleted.
     async fn is_gone(&self, record: &Arc<Record>) -> bool {
         self.holds(record)
             && matches!(self.store.open(record).await, Err(StoreError::Absent(_)))
             && self.holds(record)
     }
 
-    /// The same stream; should it fail, that is acted on before whoever reads it hears of it.
+    /// The same stream, except that a failure is handled before the reader sees it.
     pub(in crate::driver) fn noting_failure(
         &self,
         record: Arc<Record>,
@@ -147,8 +152,9 @@ impl Driver {
             .boxed()
     }
 
-    /// An extra copy is dropped, a replica is kept aside and missed from then on.
-    fn putting_aside(&self, record: &Record) -> Change {
+    /// The change for a bad copy: a cached copy is dropped, a replica is quarantined and counts as missing from
+    /// then on.
+    fn change_for_bad(&self, record: &Record) -> Change {
         let held = self.state.node();
         let held = held.holding(&record.key);
         let (key, version) = (record.key.clone(), record.version);
@@ -164,16 +170,16 @@ impl Driver {
         }
     }
 
-    fn was_put_aside(&self, bad: &Holding, error: &StoreError) {
+    fn note_bad(&self, bad: &Holding, error: &StoreError) {
         let record = &bad.record;
         self.scrubbing.found_bad();
         if bad.role == Role::Cached {
-            tracing::warn!(key = %record.key, version = %record.version, %error, "a bad cached copy was dropped");
+            tracing::warn!(key = %record.key, version = %record.version, %error, "dropped a bad cached copy");
             return;
         }
         crash::point("scrub.bad");
         self.metrics.quarantined();
-        tracing::error!(key = %record.key, version = %record.version, %error, "a replica on this disk is bad; it was moved to quarantine and is made good from another");
+        tracing::error!(key = %record.key, version = %record.version, %error, "a replica on this disk is bad; it was moved to quarantine and will be copied again from another node");
         self.state.healing.add(Arc::clone(record));
     }
 }
@@ -209,7 +215,7 @@ impl Checking {
         Ok(group.freeze())
     }
 
-    /// Notes that the whole content was found to be good.
+    /// Records that the whole content was verified.
     async fn passed(&self) {
         if self.from != 0 || self.end != self.record.size {
             return;
@@ -220,7 +226,7 @@ impl Checking {
             at: self.driver.now(),
         };
         if let Err(error) = self.driver.store.apply(change).await {
-            tracing::debug!(key = %self.record.key, %error, "a check was not noted");
+            tracing::debug!(key = %self.record.key, %error, "a verification could not be recorded");
         }
     }
 }
@@ -241,7 +247,7 @@ mod tests {
         for error in [absent(), corrupt(), failed(), StoreError::Closed] {
             assert_eq!(Failure::of(&error, false, false), Failure::NotHere);
         }
-        // It was let go of, and has come again before it was looked at.
+        // It was released and arrived again before it was looked at.
         assert_eq!(Failure::of(&absent(), true, false), Failure::NotHere);
         assert_eq!(Failure::of(&absent(), true, true), Failure::Bad);
         assert_eq!(Failure::of(&corrupt(), true, false), Failure::Bad);

@@ -1,9 +1,9 @@
-//! Sends one content to the nodes that are to hold it: an upload while it still arrives, or a replica of this
-//! node that is copied.
+//! `Preparing`: sends one content to the nodes that will hold it, either an upload while it arrives or a replica
+//! of this node that is being copied.
 //!
-//! Every replica reads the spool as it grows, at its own pace; the client never waits for the slowest. A
-//! node that fails is replaced by the next in placement's order, which reads the same content from the
-//! beginning. Dropping a [`Preparing`] breaks its streams, which the other nodes see as broken.
+//! Every replica reads the spool as it grows, at its own pace; the client never waits for the slowest. A node that
+//! fails is replaced by the next in placement's order, which reads the content from the beginning. Dropping a
+//! [`Preparing`] breaks its streams, and the receiving nodes discard what they have. Nothing is committed here.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use dataverse_core::key::Key;
 use dataverse_core::search::Peer;
 use dataverse_overlay::limits;
 use dataverse_overlay::transport::{
-    CallError, CommitAsk, PrepareAnswer, PrepareAsk, PrepareBroken,
+    CallError, CommitAsk, PrepareAnswer, PrepareAsk, PrepareBroken, TransportExt,
 };
 use dataverse_store::Tail;
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
@@ -25,21 +25,21 @@ use tokio::time::Instant;
 
 use crate::driver::Driver;
 
-/// A node on which the content is durable and waits for its commit.
+/// A node on which the content is durable and awaits its commit.
 #[derive(Debug, Clone)]
 pub(in crate::driver) struct Ready {
     pub(in crate::driver) peer: Peer,
-    /// Its number; none where there is no content to be prepared.
+    /// The preparation's id; `None` for a record without content.
     pub(in crate::driver) preparation: Option<u128>,
     pub(in crate::driver) known: Option<Heard>,
 }
 
-/// What became of all preparations of a write.
+/// The result of all preparations of a write.
 #[derive(Debug, Default)]
 pub(in crate::driver) struct Readied {
-    /// The nodes that are ready, in the order in which they became it.
+    /// The nodes that are ready, in the order in which they became ready.
     pub(in crate::driver) others: Vec<Ready>,
-    /// Whether placement's order has come to this node itself.
+    /// Whether placement's order has reached this node itself.
     pub(in crate::driver) own: bool,
 }
 
@@ -48,7 +48,7 @@ pub(in crate::driver) struct Readied {
 pub(in crate::driver) enum PrepareSource {
     /// An upload, as it arrives.
     Spool(Tail),
-    /// What this node holds, every group checked before it goes out.
+    /// A holding of this node; every group is verified before it is sent.
     Held(Holding),
 }
 
@@ -89,13 +89,13 @@ impl Preparing {
         preparing
     }
 
-    /// Waits until enough nodes are ready, nobody is left to try, or the deadline has passed.
+    /// Waits until enough nodes are ready, no node is left to try, or the deadline has passed.
     pub(in crate::driver) async fn finish(mut self, digest: Digest, deadline: Instant) -> Readied {
         while !self.running.is_empty() {
             let Ok(Some(joined)) =
                 tokio::time::timeout_at(deadline, self.running.join_next()).await
             else {
-                tracing::warn!(key = %self.key, "nodes did not take their replica before the deadline");
+                tracing::warn!(key = %self.key, "nodes did not store their replica before the deadline");
                 break;
             };
             let (peer, preparation, outcome) = joined.expect("a preparation never panics");
@@ -106,11 +106,11 @@ impl Preparing {
                     known: answer.known,
                 }),
                 Ok(_) => {
-                    tracing::warn!(key = %self.key, node = %peer.name, "a node received other bytes than were sent");
+                    tracing::warn!(key = %self.key, node = %peer.name, "a node received different bytes than were sent");
                     self.driver.abandon(peer, preparation);
                 }
                 Err(error) => {
-                    tracing::warn!(key = %self.key, node = %peer.name, %error, "a node did not take its replica");
+                    tracing::warn!(key = %self.key, node = %peer.name, %error, "a node did not store its replica");
                 }
             }
             self.fill_up();
@@ -118,7 +118,7 @@ impl Preparing {
         self.readied
     }
 
-    /// Keeps as many preparations under way as are still wanted.
+    /// Starts preparations until enough are ready or running.
     fn fill_up(&mut self) {
         while self.under_way() < self.factor {
             let Some(peer) = self.ranked.pop_front() else {
@@ -175,7 +175,7 @@ fn chunks_of(tail: Tail) -> BoxStream<'static, Result<Bytes, PrepareBroken>> {
 }
 
 impl Driver {
-    /// The content of a holding from its beginning. A bad one is put aside and breaks the stream.
+    /// The content of a holding from its beginning. A bad copy is quarantined and breaks the stream.
     fn chunks_held(&self, holding: Holding) -> BoxStream<'static, Result<Bytes, PrepareBroken>> {
         let driver = self.shared();
         let record = Arc::clone(&holding.record);
@@ -190,27 +190,27 @@ impl Driver {
             .boxed()
     }
 
-    /// Gives up all that is prepared.
+    /// Abandons all preparations.
     pub(in crate::driver) fn abandon_all(&self, readied: &Readied) {
         for ready in &readied.others {
             self.abandon_ready(ready);
         }
     }
 
-    /// Gives up what is prepared on one node.
+    /// Abandons the preparation on one node.
     pub(in crate::driver) fn abandon_ready(&self, ready: &Ready) {
         if let Some(preparation) = ready.preparation {
             self.abandon(ready.peer.clone(), preparation);
         }
     }
 
-    /// Tells a node in the background that a preparation will not be committed.
+    /// Tells a node, in the background, that a preparation will not be committed.
     pub(in crate::driver) fn abandon(&self, peer: Peer, preparation: u128) {
         let driver = self.shared();
         self.spawn(async move {
             let ask = driver.message(CommitAsk::Abandon { preparation });
-            if let Err(error) = driver.transport.commit(&peer, ask).await {
-                tracing::debug!(node = %peer.name, %error, "a preparation was not abandoned; it will expire");
+            if let Err(error) = driver.transport.ask(&peer, ask).await {
+                tracing::debug!(node = %peer.name, %error, "a preparation could not be abandoned; it will expire");
             }
         });
     }

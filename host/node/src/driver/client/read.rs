@@ -1,7 +1,7 @@
-//! The read flow: find the newest copy that is near, then let it flow.
+//! The read flow: locate the newest copy nearby, then stream it.
 //!
-//! Finding and flowing are two steps, so that a face can send headers, refuse a range or answer "not
-//! modified" before any content moves. Relocation is asked once a remote read, before the content flows.
+//! Locating and streaming are two steps, so that a server can send headers, refuse a range or answer "not
+//! modified" before any content moves. Relocation is asked once a remote read, before the content is streamed.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use dataverse_core::node::LocalRead;
 use dataverse_core::record::Record;
 use dataverse_core::search::{FoundHit, Peer, Report, SearchOutcome};
 use dataverse_core::version::{Millis, Version};
-use dataverse_overlay::transport::{MoveAsk, PullAsk};
+use dataverse_overlay::transport::{MoveAsk, PullAsk, TransportExt};
 
 use super::confirm::Word;
 use super::flow::Flow;
@@ -30,22 +30,22 @@ pub(crate) enum Origin {
     Here(Holding),
     /// Other nodes.
     Elsewhere(Elsewhere),
-    /// Replicas on other nodes, the best first, that these do not serve: nobody who is there has the greater version that
-    /// they have heard of.
+    /// Overtaken replicas on other nodes, best first. Their holders know of a greater version and don't serve them
+    /// as current, but no node that is up has that version.
     Overtaken(Vec<Peer>),
 }
 
-/// The copies that a search found, nearest and best first, and the way to the first.
+/// The copies that a search found, nearest and best first, and the path to the first.
 #[derive(Clone)]
 pub(crate) struct Elsewhere {
     pub(in crate::driver) hits: Vec<FoundHit>,
     pub(in crate::driver) path: Vec<Peer>,
-    /// When the first was last known to be the newest version; 0 when that is not known.
+    /// When the first was last known to be the newest version; 0 if unknown.
     pub(in crate::driver) validated: Millis,
 }
 
 impl Elsewhere {
-    /// The nodes that have this version, in the order in which they are to be asked.
+    /// The nodes that have this version, in the order to ask them.
     pub(in crate::driver) fn sources(&self, version: Version) -> Vec<Peer> {
         let same = |found: &&FoundHit| found.hit.record.version == version;
         let hits = self.hits.iter().filter(same);
@@ -54,7 +54,7 @@ impl Elsewhere {
 }
 
 impl Driver {
-    /// Finds a file for a reader. Content flows only when [`Driver::body`] is asked for it.
+    /// Finds a file for a reader. Content moves only when [`Driver::body`] asks for it.
     ///
     /// # Errors
     /// [`ReadError`].
@@ -70,7 +70,7 @@ impl Driver {
         found
     }
 
-    /// Finds a file.
+    /// Finds a file without recording the request.
     pub(in crate::driver) async fn find(
         &self,
         key: &Key,
@@ -123,8 +123,8 @@ impl Driver {
         mut floor: Option<Version>,
         consistency: Consistency,
     ) -> Result<Located, ReadError> {
-        // A copy found may turn out to be old; the search is then repeated above it, a bounded number of
-        // times, because writers could go on for ever.
+        // The copy found may turn out to be old. The search is then repeated above it, at most three times,
+        // because writers could go on forever.
         for _ in 0..3 {
             let report = self.search_elsewhere(key, floor, &BTreeSet::new()).await;
             let Some(nearest) = report.hits.first().cloned() else {
@@ -160,11 +160,11 @@ impl Driver {
         })
     }
 
-    /// Bytes `offset..offset + length` of a located file; the range must lie within it. An error in the
-    /// stream means that the bytes sent so far are right and the rest can't be had.
+    /// Streams the bytes `offset..offset + length` of a located file; the range must lie within it. An error in
+    /// the stream means that the bytes so far are right and the rest is unavailable.
     ///
     /// # Errors
-    /// [`ReadError`] when it can't even begin.
+    /// [`ReadError`] when the stream can't even start.
     pub async fn body(
         &self,
         located: Located,
@@ -174,7 +174,7 @@ impl Driver {
         self.load.count();
         let record = Arc::clone(&located.record);
         let end = offset + length;
-        assert!(end <= record.size, "a face asks for ranges within the file");
+        assert!(end <= record.size, "callers ask for ranges within the file");
         let outcome = match &located.origin {
             Origin::Here(holding) if holding.role == Role::Replica => {
                 recorder::RequestOutcome::Replica
@@ -192,7 +192,7 @@ impl Driver {
                 self.metrics.read(ReadFrom::Remote);
                 self.flow_from(&record, elsewhere, offset, end).await
             }
-            // No copy is made of it: none would be served.
+            // No copy is cached: it would not be served.
             Origin::Overtaken(sources) => {
                 self.metrics.read(ReadFrom::Remote);
                 Flow::elsewhere(self.shared(), record, sources, None, offset, end)
@@ -218,7 +218,7 @@ impl Driver {
         offset: u64,
         end: u64,
     ) -> Flow {
-        // A copy may have arrived between the search and now, or while relocation was asked.
+        // A copy may have arrived since the search, or while relocation was asked.
         if let Some(holding) = self.held_now(record) {
             if holding.role == Role::Cached {
                 self.count_cached_read(record);
@@ -248,7 +248,8 @@ impl Driver {
         (holding.record.version == record.version).then(|| holding.clone())
     }
 
-    /// Asks relocation, has the copies made that it wants, and returns the spool of this node's own.
+    /// Asks relocation, has the copies made that it wants, and returns the spool of this node's own copy, if one
+    /// is made here.
     async fn relocate(
         &self,
         record: &Arc<Record>,
@@ -307,8 +308,8 @@ impl Driver {
         let driver = self.shared();
         let peer = peer.clone();
         self.spawn(async move {
-            if let Err(error) = driver.transport.pull(&peer, driver.message(ask)).await {
-                tracing::debug!(node = %peer.name, %error, "a node on the way did not take a copy");
+            if let Err(error) = driver.transport.ask(&peer, driver.message(ask)).await {
+                tracing::debug!(node = %peer.name, %error, "a node on the path did not take a copy");
             }
         });
     }
@@ -322,17 +323,17 @@ impl Driver {
         let (driver, holder) = (self.shared(), holder.clone());
         self.spawn(async move {
             let message = driver.message(ask);
-            let answer = driver.transport.move_replica(&holder, message).await;
+            let answer = driver.transport.ask(&holder, message).await;
             if let Err(error) = answer.and_then(|answer| driver.answer_of(&holder, answer)) {
-                tracing::debug!(node = %holder.name, %error, "a holder does not move its replica");
+                tracing::debug!(node = %holder.name, %error, "a holder refused to move its replica");
             }
         });
     }
 
-    /// What a search without a hit means to the reader.
+    /// What a search without a hit means for the reader.
     ///
     /// # Errors
-    /// Why the file can't be read, unless a replica that was overtaken by a version which nobody has is good enough.
+    /// Why the file can't be read, unless an overtaken replica exists and the reader accepts a stale one.
     fn missed(
         &self,
         key: &Key,
@@ -342,7 +343,7 @@ impl Driver {
         let key = key.clone();
         let known = report.floor.filter(|heard| !heard.is_deletion());
         if let Some(Heard { version, .. }) = known
-            && self.has_asked_who_is_there(report)
+            && self.has_asked_all_recently_up(report)
         {
             let overtaken = self.located_overtaken(&report.overtaken);
             return match (overtaken, self.state.healing.find(&key)) {
@@ -367,8 +368,8 @@ impl Driver {
         })
     }
 
-    /// Whether every node was asked that was there not long ago.
-    fn has_asked_who_is_there(&self, report: &Report) -> bool {
+    /// Whether every node was asked that was up until recently.
+    fn has_asked_all_recently_up(&self, report: &Report) -> bool {
         match report.outcome {
             SearchOutcome::NotFound => true,
             SearchOutcome::Partial => {
@@ -379,7 +380,7 @@ impl Driver {
         }
     }
 
-    /// The older version that there is to read when nobody has the newest. Its readers are told that it is stale.
+    /// The older version to read when no node has the newest. It is marked as stale.
     fn located_overtaken(&self, overtaken: &[FoundHit]) -> Option<Located> {
         let nearest = overtaken.first()?;
         let record = &nearest.hit.record;

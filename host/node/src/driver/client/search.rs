@@ -1,4 +1,7 @@
-//! Performs a search: sends the probes that the core's state machine asks for and tells it the answers.
+//! Performs a search: sends the probes that the core's state machine asks for and feeds it the answers.
+//!
+//! The core decides which nodes to probe and when the search ends. Answers are screened here: a version from the
+//! far future is refused, and each kind of search may ignore copies that don't count for it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,7 +15,7 @@ use dataverse_core::pattern::Pattern;
 use dataverse_core::search::{Answer, Bounds, Peer, Probe, Question, Report, Search};
 use dataverse_core::verification::CopyCheck;
 use dataverse_core::version::Version;
-use dataverse_overlay::transport::{CallError, Refusal};
+use dataverse_overlay::transport::{CallError, Refusal, TransportExt};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::Instant;
@@ -21,10 +24,10 @@ use crate::driver::Driver;
 use crate::driver::client::api::{Busy, FoundHit, Query, SearchOptions, SearchReport};
 
 impl Driver {
-    /// Searches and reports how it went.
+    /// Searches for a client and reports the result.
     ///
     /// # Errors
-    /// [`Busy`] when as many searches are under way as may be.
+    /// [`Busy`] when `limit.searches` searches are under way.
     pub async fn search(&self, query: Query, options: SearchOptions) -> Result<SearchReport, Busy> {
         let _turn = self.admission.search()?;
         self.load.count();
@@ -34,21 +37,21 @@ impl Driver {
                 let local = self.answer_locally(&key, None);
                 let floor = local.known.map(|heard| heard.version);
                 let question = Question::Exact { key, floor };
-                self.run_search(question, local, options, as_they_are).await
+                self.run_search(question, local, options, unscreened).await
             }
             Query::Pattern(pattern) => {
                 let limit = options.limit.unwrap_or(self.settings.search_limit);
                 let limit = limit.clamp(1, limits::SEARCH_HITS_MAX);
                 let local = self.answer_pattern(&pattern, limit).await;
                 let question = Question::Pattern { pattern, limit };
-                self.run_search(question, local, options, as_they_are).await
+                self.run_search(question, local, options, unscreened).await
             }
         };
         Ok(self.report_of(report, began.elapsed()))
     }
 
-    /// Searches the other nodes for a file, whatever is held here, and passes over the copies of those that
-    /// have failed to send theirs.
+    /// Searches the other nodes for a file, whatever is held here, ignoring the copies of nodes that failed to
+    /// send theirs.
     pub(in crate::driver) async fn search_elsewhere(
         &self,
         key: &Key,
@@ -72,7 +75,8 @@ impl Driver {
             .await
     }
 
-    /// Searches the whole reachable graph for a version above this one; copies of it end nothing.
+    /// Searches the whole reachable graph for a version greater than this one. Copies of this version do not end
+    /// the search.
     pub(in crate::driver) async fn search_above(&self, key: &Key, version: Version) -> Report {
         let local = Answer {
             hits: Vec::new(),
@@ -91,7 +95,8 @@ impl Driver {
             .await
     }
 
-    /// Searches for a file whose copy here is doubted. Only a replica that its own node does not doubt ends it.
+    /// Searches for a file whose copy here is unverified. Only a replica that its own node has verified ends the
+    /// search.
     pub(in crate::driver) async fn search_checking(
         &self,
         key: &Key,
@@ -112,7 +117,7 @@ impl Driver {
             .await
     }
 
-    /// What this node answers when it is asked for one file.
+    /// This node's answer to a probe for one file.
     pub(in crate::driver) fn answer_locally(&self, key: &Key, floor: Option<Version>) -> Answer {
         let neighbours = self.links.staying_peers();
         let load = self.load.per_second();
@@ -121,13 +126,13 @@ impl Driver {
             .answer(key, floor, self.now(), load, neighbours)
     }
 
-    /// What this node answers when it is asked for a pattern, looking through its holdings in stretches.
+    /// This node's answer to a probe for a pattern. It scans its holdings page by page.
     pub(in crate::driver) async fn answer_pattern(&self, pattern: &Pattern, limit: u32) -> Answer {
         let now = self.now();
         let limit = limit.min(limits::SEARCH_HITS_MAX) as usize;
         let mut hits = Vec::new();
         let mut after: Option<Key> = None;
-        // One more than is wanted tells that there are more.
+        // One hit beyond the limit shows that there are more.
         loop {
             let space = limit + 1 - hits.len();
             let scan = self.state.node().scan(pattern, after.as_ref(), space, now);
@@ -161,7 +166,7 @@ impl Driver {
             Question::Exact { key, .. } => Some(key.clone()),
             Question::Pattern { .. } => None,
         };
-        // Deadlines are of the search's own time, which no change of the wall clock moves.
+        // Deadlines run on the search's own time, which changes of the wall clock don't affect.
         let began = Instant::now();
         let elapsed = || began.elapsed().as_millis() as u64;
         let bounds = self.bounds(options);
@@ -176,8 +181,8 @@ impl Driver {
                 break;
             };
             let wake_at = began + Duration::from_millis(wake_at);
-            // Answers first: one that is there when the time is up counts. What is due by then is looked at
-            // before every wait, so that answers do not keep it waiting.
+            // Answers first: an answer that is ready when the time is up counts. What is due by then is handled
+            // before every wait, so answers can't delay it.
             tokio::select! {
                 biased;
                 Some((peer, answer)) = under_way.next(), if !under_way.is_empty() => match answer {
@@ -196,7 +201,7 @@ impl Driver {
         }
         let report = search
             .into_report()
-            .expect("a search that wants nothing more has ended");
+            .expect("a search with nothing left to wait for has ended");
         self.remember_floor(asked_for, heard);
         let hops = report.hits.first().map(|found| found.hops);
         let outcome = report.outcome.as_str();
@@ -208,7 +213,7 @@ impl Driver {
     async fn probe(&self, probe: Probe) -> (Peer, Result<Answer, CallError>) {
         let Probe { peer, question, .. } = probe;
         let asked = async {
-            let answer = self.transport.probe(&peer, self.message(question)).await;
+            let answer = self.transport.ask(&peer, self.message(question)).await;
             answer
                 .and_then(|answer| self.answer_of(&peer, answer))
                 .and_then(|answer| self.believable(answer))
@@ -217,21 +222,21 @@ impl Driver {
             let answer = asked.await;
             return (peer, answer);
         }
-        // Somebody still names it. If it is back it answers; if not, it had nothing when it left.
+        // Another node still lists it. If it is back it answers; if not, it held nothing when it left.
         let patience = self.settings.search_probe_deadline / 2;
         let answer = tokio::time::timeout(patience, asked).await;
         let answer = answer.ok().and_then(Result::ok).unwrap_or_default();
         (peer, Ok(answer))
     }
 
-    /// What a search heard of is not forgotten when whoever said it goes away.
+    /// Keeps the floor that a search heard of, even if the node that named it goes away.
     fn remember_floor(&self, key: Option<Key>, floor: Option<Heard>) {
         if let (Some(key), Some(heard)) = (key, floor) {
             self.state.node().hear(&key, heard);
         }
     }
 
-    /// An answer with a version from the far future would void every real copy.
+    /// Refuses an answer with a version from the far future, which would void every real copy.
     pub(in crate::driver) fn believable(&self, answer: Answer) -> Result<Answer, CallError> {
         for hit in answer.hits.iter().chain(&answer.overtaken) {
             self.check_stamp(&hit.record).map_err(CallError::Refused)?;
@@ -280,13 +285,13 @@ impl Driver {
     }
 }
 
-/// What an answer says of the file, copies left out that their own node doubts: of a file that may have been
-/// deleted nobody is to have heard.
+/// The version that an answer vouches for. Copies that their own node has not verified don't count: the file may
+/// have been deleted, and its version must not become a floor.
 fn soundly_known(answer: &Answer) -> Option<Heard> {
     let sound = answer.hits.iter().filter(|hit| !hit.is_unverified());
     let sound = sound.map(|hit| Some(Heard::of(&hit.record)));
     Heard::merged(sound.chain([answer.known]))
 }
 
-/// Takes answers as they come.
-fn as_they_are(_: NodeId, _: &mut Answer) {}
+/// Accepts every answer unchanged.
+fn unscreened(_: NodeId, _: &mut Answer) {}

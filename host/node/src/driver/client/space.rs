@@ -1,8 +1,9 @@
-//! Space for what arrives: cached copies give way to replicas, and to better cached copies.
+//! Makes space for what arrives: cached copies are evicted for replicas, and for better cached copies.
 //!
-//! The store counts bytes and says no; the core's cache and the eviction policy say who goes; here the two
-//! meet. Only one question at a time is put to the policy, so that it sees events in their order. What it
-//! answered is carried out whether or not whoever asked still waits, because the cache has moved on already.
+//! The store counts bytes and refuses what does not fit; the core's cache and the eviction policy choose the
+//! victims; this module connects the two. Replicas are never evicted. The policy is asked one question at a time,
+//! so that it sees events in order. Its answer is carried out even if the caller no longer waits, because the
+//! cache has already changed.
 
 use std::sync::Arc;
 
@@ -25,14 +26,14 @@ use crate::limits;
 /// Why a copy is offered to the cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::driver) enum Occasion {
-    /// A reader here wants it.
+    /// A reader on this node wants it.
     Read,
-    /// Anything else: it is here already, or another node asked for it to be kept.
+    /// Anything else: the content is already here, or another node asked this one to cache it.
     Other,
 }
 
-/// An answer of the eviction policy that is on its way to whoever asked. The policy and the cache have acted
-/// on it already, so an admission that nobody claims is taken back.
+/// An answer of the eviction policy on its way to the caller. The policy and the cache have already acted on it,
+/// so an admission that nobody claims is undone.
 struct Unclaimed {
     driver: Arc<Driver>,
     record: Arc<Record>,
@@ -54,7 +55,7 @@ impl Drop for Unclaimed {
 }
 
 impl Driver {
-    /// A spool for a replica, for which cached copies give way.
+    /// A spool for a replica. Evicts cached copies to make space.
     pub(in crate::driver) async fn space_for_spool(
         &self,
         size: Option<u64>,
@@ -70,7 +71,7 @@ impl Driver {
         }
     }
 
-    /// Writes to the spool of a replica, for which cached copies give way.
+    /// Writes to the spool of a replica. Evicts cached copies to make space.
     pub(in crate::driver) async fn spool_in(
         &self,
         spool: &mut Spool,
@@ -89,7 +90,7 @@ impl Driver {
         }
     }
 
-    /// Drops cached copies after the store said that there is no room, or passes the error on.
+    /// Evicts cached copies after the store refused for lack of space, or returns the error.
     async fn give_way(
         &self,
         error: StoreError,
@@ -101,19 +102,19 @@ impl Driver {
             StoreError::DiskFull(_) => size.max(GROUP_BYTES),
             other => return Err(refused_by_store(other)),
         };
-        // What could not be freed by dropping everything is refused before anything is dropped.
+        // If evicting everything would not free enough, refuse before evicting anything.
         let hopeless = short > self.store.usage().cached + self.arriving();
         if hopeless || rounds > limits::SPACE_ROUNDS_MAX || !self.evict(short).await {
             let error = refused_by_store(error);
-            tracing::warn!(%error, short, "a write was refused for want of room");
+            tracing::warn!(%error, short, "a write was refused for lack of space");
             return Err(error);
         }
         Ok(())
     }
 
-    /// Asks for victims worth this many bytes and drops them. False when nothing could be freed.
+    /// Asks for victims of at least this many bytes and evicts them. False when nothing could be freed.
     pub(in crate::driver) async fn evict(&self, needed: u64) -> bool {
-        // The budget shrinks by what is needed, so that the room is not given away again.
+        // The budget shrinks by what is needed, so that the freed space is not given away again.
         let budget = self.cache_budget(0).saturating_sub(needed);
         self.state.cache().set_capacity(budget);
         let driver = self.shared();
@@ -130,9 +131,9 @@ impl Driver {
         evicting.await.unwrap_or(false)
     }
 
-    /// Whether a copy of this file, fetched over so many links, is to be cached from now on. Space is made
-    /// for it, beside the bytes that are `promised` to it already. Whoever gets a yes must commit the copy
-    /// or call [`Driver::not_cached`]; whoever does not wait for the answer need not.
+    /// Whether a copy of this file, fetched over so many hops, is to be cached. Makes space for it, in addition to
+    /// the `promised` bytes that it already occupies. A caller that gets `true` must commit the copy or call
+    /// [`Driver::not_cached`]; a caller that stops waiting need not.
     pub(in crate::driver) async fn admit(
         &self,
         record: &Arc<Record>,
@@ -162,13 +163,13 @@ impl Driver {
             let outcome = policy_slots.admit(&driver.state, copy, now).await;
             unclaimed.admitted = outcome.admitted;
             driver.drop_victims(outcome.victims).await;
-            // If nobody waits any more, it is dropped, and the admission with it.
+            // If nobody waits any more, dropping it undoes the admission.
             let _ = answer.send(unclaimed);
         });
         waiting.await.is_ok_and(Unclaimed::claim)
     }
 
-    /// A reader found a file cached here.
+    /// Counts a read of a cached copy.
     pub(in crate::driver) fn count_cached_read(&self, record: &Record) {
         let now = self.now();
         self.state.cache().hit(&record.key, now);
@@ -180,11 +181,11 @@ impl Driver {
             .cache_was_read(&self.state, copy, now, true);
     }
 
-    /// A reader joined a transfer. Where it brings a cached copy, the cache is used: the content crosses the
-    /// network once for all of them.
+    /// Counts a reader that joined a transfer. If the transfer brings a cached copy, that is a hit: the content
+    /// crosses the network once for all its readers.
     pub(in crate::driver) fn count_joined_read(&self, record: &Record, hops: u32, arrives: bool) {
         if record.layout.names(self.me.id) {
-            // A replica is made good, which is no matter for the cache.
+            // A replica is being healed, which does not concern the cache.
         } else if arrives {
             self.count_cached_read(record);
         } else {
@@ -195,12 +196,12 @@ impl Driver {
         }
     }
 
-    /// An admitted copy did not come about.
+    /// Undoes the admission of a copy that was not stored.
     pub(in crate::driver) fn not_cached(&self, record: &Record) {
         self.state.cache().remove(&record.key, record.version);
     }
 
-    /// Keeps content that is on this disk already as a cached copy, if the eviction policy wants it.
+    /// Keeps content that is already on this disk as a cached copy, if the eviction policy admits it.
     pub(in crate::driver) async fn keep_cached(&self, record: &Arc<Record>, content: Prepared) {
         let size = content.size();
         if !self.admit(record, 1, size, Occasion::Other).await {
@@ -209,14 +210,14 @@ impl Driver {
         let now = self.now();
         let held = self.hold(record, Role::Cached, Some(content), now).await;
         if let Err(error) = &held {
-            tracing::warn!(key = %record.key, %error, "a cached copy was not kept");
+            tracing::warn!(key = %record.key, %error, "a cached copy could not be stored");
         }
         if !held.is_ok_and(|held| held.is_here()) {
             self.not_cached(record);
         }
     }
 
-    /// An older cached copy makes way before its slot is asked for again.
+    /// Drops an older cached copy before a slot is asked for again.
     async fn release_older(&self, record: &Record) {
         let older = self.state.node().holding(&record.key).map(|holding| {
             let held = &holding.record;
@@ -227,26 +228,26 @@ impl Driver {
         }
     }
 
-    /// Bytes that cached copies may use now: what they use, those on their way included, and what is free
-    /// or promised to the copy that is asked about.
+    /// Bytes that cached copies may use now: what they use (arriving copies included), plus what is free or
+    /// `promised` to the copy in question.
     fn cache_budget(&self, promised: u64) -> u64 {
         let used = self.state.cache().used();
         let budget = used + self.store.usage().free() + promised;
         budget.min(self.settings.cache_capacity_bytes.unwrap_or(u64::MAX))
     }
 
-    /// Bytes of cached copies that are on their way.
+    /// Bytes of cached copies still arriving.
     fn arriving(&self) -> u64 {
         let used = self.state.cache().used();
         used.saturating_sub(self.store.usage().cached)
     }
 
-    /// Drops what has left the cache. A copy on its way is stopped.
+    /// Drops what has left the cache. A copy that is still arriving is stopped.
     async fn drop_victims(&self, victims: Vec<Victim>) {
         let drops = victims.into_iter().map(|victim| {
             self.metrics.evicted(victim.size);
             let (key, size) = (&victim.key, victim.size);
-            tracing::debug!(%key, size, "a cached copy makes room");
+            tracing::debug!(%key, size, "evicting a cached copy");
             self.drop_cached(victim.key, victim.version)
         });
         join_all(drops).await;
@@ -260,7 +261,7 @@ impl Driver {
             only: Some(Role::Cached),
         };
         if let Err(error) = self.store.apply(change).await {
-            tracing::warn!(%key, %error, "a cached copy was not dropped");
+            tracing::warn!(%key, %error, "a cached copy could not be dropped");
         }
     }
 }

@@ -1,9 +1,9 @@
-//! Copies on their way to this node's disk: one transfer a version, however many readers.
+//! `Transfers`: copies on their way to this node's disk, one transfer a version however many readers.
 //!
-//! A transfer is a task of its own: it asks for admission, opens a spool, fetches and commits, and no reader
-//! who goes away disturbs it. Readers tail its spool, which holds verified groups only. When it has ended the
-//! copy is in the index before the transfer leaves the table, so a reader always finds one or the other, and
-//! the content crosses the network once. A copy that has to make room again is stopped on its way.
+//! A transfer is a task of its own: it asks for admission, opens a spool, fetches and commits. Readers tail its
+//! spool, which holds verified groups only, and no reader that disconnects disturbs it. The copy is in the index
+//! before the transfer leaves the table, so a reader always finds one or the other and the content crosses the
+//! network once. Evicting a copy that is still arriving stops its transfer.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,29 +26,29 @@ use crate::driver::Driver;
 use crate::limits;
 use crate::metrics::Copied;
 
-/// How long a stopped transfer may take to let go of its spool.
+/// How long a stopped transfer may take to release its spool.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
 type Name = (Key, Version);
 
-/// A copy that is to be kept here.
+/// A copy to be stored on this node.
 pub(in crate::driver) struct Wanted {
     pub(in crate::driver) record: Arc<Record>,
-    /// Who can send it, in the order in which they are to be asked.
+    /// Nodes that can send it, in the order to ask them.
     pub(in crate::driver) sources: Vec<Peer>,
-    /// Links to the first of them.
+    /// Hops to the first of them.
     pub(in crate::driver) hops: u32,
-    /// When it was last known to be the newest version; 0 when that is not known.
+    /// When it was last known to be the newest version; 0 if unknown.
     pub(in crate::driver) validated: Millis,
     pub(in crate::driver) occasion: Occasion,
 }
 
-/// How far a transfer is.
+/// Progress of a transfer.
 #[derive(Clone)]
 enum Progress {
     Starting,
     Arriving(Tail),
-    /// No copy is kept.
+    /// No copy is stored.
     Refused,
 }
 
@@ -63,7 +63,8 @@ struct Transfer {
 pub(in crate::driver) struct Transfers(Mutex<BTreeMap<Name, Arc<Transfer>>>);
 
 impl Transfers {
-    /// The transfer of this version and whether it is to be begun; `None` when there are too many.
+    /// The transfer of this version, and whether it is new and has to be started; `None` at the limit of
+    /// concurrent transfers.
     fn enter(&self, name: &Name) -> Option<(Arc<Transfer>, bool)> {
         let mut transfers = self.lock();
         if let Some(transfer) = transfers.get(name) {
@@ -85,7 +86,7 @@ impl Transfers {
         self.lock().get(name).cloned()
     }
 
-    /// The spool of the transfer of this version, if it is under way.
+    /// The spool of the transfer of this version, if one is under way.
     pub(in crate::driver) fn under_way(&self, record: &Record) -> Option<Tail> {
         let name = (record.key.clone(), record.version);
         match &*self.find(&name)?.progress.now() {
@@ -109,7 +110,7 @@ impl Transfers {
         transfer.stop.cancel();
         let ended = tokio::time::timeout(STOP_PATIENCE, transfer.ended.cancelled()).await;
         if ended.is_err() {
-            tracing::warn!(%key, "a transfer that was stopped did not end");
+            tracing::warn!(%key, "a stopped transfer did not end in time");
         }
     }
 
@@ -121,11 +122,12 @@ impl Transfers {
         transfers.keys().next().expect("there is one").clone()
     }
 
-    /// Readers who wait for transfers to begin.
+    /// Readers that wait for a transfer to begin.
     #[cfg(test)]
     pub(in crate::driver) fn readers(&self) -> usize {
         let transfers = self.lock();
-        // Three hold on to it whoever reads: the table, its task, and what takes it out of the table.
+        // Three references exist without readers: the table's, the task's, and the guard's that removes it from
+        // the table.
         let readers = transfers.values().map(|it| Arc::strong_count(it) - 3);
         readers.sum()
     }
@@ -135,14 +137,14 @@ impl Transfers {
     }
 }
 
-/// Takes a transfer out of the table however its task ends.
-struct Leaving {
+/// Removes a transfer from the table however its task ends.
+struct TransferGuard {
     driver: Arc<Driver>,
     name: Name,
     transfer: Arc<Transfer>,
 }
 
-impl Drop for Leaving {
+impl Drop for TransferGuard {
     fn drop(&mut self) {
         self.transfer.progress.change(|progress| {
             if matches!(progress, Progress::Starting) {
@@ -155,29 +157,29 @@ impl Drop for Leaving {
 }
 
 impl Driver {
-    /// Keeps a copy, if the eviction policy wants it, and returns the spool that it arrives in. A transfer
-    /// under way is joined. `None`: no copy is on its way.
+    /// Stores a copy, if the eviction policy admits it, and returns the spool it arrives in. Joins a transfer
+    /// under way. `None`: no copy is on its way.
     pub(in crate::driver) async fn keep_copy(&self, wanted: Wanted) -> Option<Tail> {
         let name = (wanted.record.key.clone(), wanted.record.version);
         let (transfer, is_new) = self.transfers.enter(&name)?;
         let joins = (!is_new && wanted.occasion == Occasion::Read)
             .then(|| (Arc::clone(&wanted.record), wanted.hops));
         if is_new {
-            let leaving = Leaving {
+            let guard = TransferGuard {
                 driver: self.shared(),
                 name,
                 transfer: Arc::clone(&transfer),
             };
             self.spawn(async move {
-                let driver = Arc::clone(&leaving.driver);
-                let transfer = Arc::clone(&leaving.transfer);
+                let driver = Arc::clone(&guard.driver);
+                let transfer = Arc::clone(&guard.transfer);
                 tokio::select! {
                     biased;
                     () = transfer.stop.cancelled() => driver.not_cached(&wanted.record),
                     () = driver.stopping.cancelled() => driver.not_cached(&wanted.record),
                     () = driver.run_transfer(&wanted, &transfer) => {}
                 }
-                drop(leaving);
+                drop(guard);
             });
         }
         let begun = |progress: &Progress| match progress {
@@ -203,20 +205,20 @@ impl Driver {
             Ok(true) if role == Role::Cached => self.metrics.copied(Copied::Cached),
             Ok(true) => {}
             Ok(false) => self.not_cached(record),
-            // A cached copy is only tried for, and an overtaken version is not wanted any more.
+            // A cached copy is best effort, and an overtaken version is no longer wanted.
             Err(error) if role == Role::Cached || self.is_overtaken(record) => {
-                tracing::debug!(key = %record.key, %error, "a copy did not come about");
+                tracing::debug!(key = %record.key, %error, "a copy was not stored");
                 self.not_cached(record);
             }
             Err(error) => {
-                tracing::warn!(key = %record.key, %error, "a copy did not come about");
+                tracing::warn!(key = %record.key, %error, "a copy was not stored");
                 self.not_cached(record);
             }
         }
     }
 
-    /// A replica that the layout names and that is not here (any more) is made good as a replica; every
-    /// other copy is a cached one, if the eviction policy wants it.
+    /// A spool for the copy, and its role. A copy that the layout names is stored as a replica; any other is a
+    /// cached copy and needs the eviction policy's admission. `None` if it is already held or can't be stored.
     async fn space_for_copy(&self, wanted: &Wanted) -> Option<(Spool, Role)> {
         let record = &wanted.record;
         if self.holds(record) {
@@ -236,13 +238,14 @@ impl Driver {
             spool = self.store.spool(Some(record.size));
         }
         if let Err(error) = &spool {
-            tracing::debug!(key = %record.key, %error, "no room for a cached copy");
+            tracing::debug!(key = %record.key, %error, "no space for a cached copy");
             self.not_cached(record);
         }
         spool.ok().map(|spool| (spool, Role::Cached))
     }
 
-    /// Fetches the content and commits it. False: somebody else's newer version is there.
+    /// Fetches the content and commits it. False: a newer version took its place, or it was evicted while it
+    /// arrived.
     async fn receive(&self, wanted: &Wanted, mut spool: Spool, role: Role) -> anyhow::Result<bool> {
         let record = &wanted.record;
         let sources = wanted.sources.clone();
@@ -252,9 +255,9 @@ impl Driver {
         }
         let content = spool.seal().await?;
         crash::point("transfer.received");
-        let made_room = role == Role::Cached
+        let was_evicted = role == Role::Cached
             && self.state.cache().version_of(&record.key) != Some(record.version);
-        if made_room {
+        if was_evicted {
             return Ok(false);
         }
         let held = self
@@ -263,13 +266,13 @@ impl Driver {
         Ok(held.is_here())
     }
 
-    /// Whether a greater version of the file was heard of.
+    /// Whether this node has heard of a greater version of the file.
     fn is_overtaken(&self, record: &Record) -> bool {
         let known = self.state.node().known(&record.key);
         known.is_some_and(|known| known.version > record.version)
     }
 
-    /// Whether this very version is held here.
+    /// Whether this version is held here.
     pub(in crate::driver) fn holds(&self, record: &Record) -> bool {
         let node = self.state.node();
         let held = node.holding(&record.key);

@@ -1,8 +1,9 @@
 //! The write flow at the entry node: spool, prepare, stamp, commit, announce.
 //!
-//! The body is spooled to disk once, hashed as it goes, and streamed to the replicas as it arrives. Until
-//! the commit nothing is visible anywhere, and a client that goes away leaves nothing. From the end of the
-//! body on, the work goes on whether or not the client waits: a commit is never left half-done.
+//! The body is spooled to disk once, hashed as it arrives, and streamed to the replicas at the same time. Nothing
+//! is visible anywhere until the commit, and a client that disconnects before the end of the body leaves nothing
+//! behind. From the end of the body on, the write runs to completion whether or not the client waits, so no commit
+//! is left half-done.
 
 use std::sync::Arc;
 
@@ -44,7 +45,7 @@ impl Driver {
     /// Stores a file.
     ///
     /// # Errors
-    /// [`WriteError`]; then nothing was acknowledged and nothing half-written is visible.
+    /// [`WriteError`]; nothing was acknowledged and nothing half-written is visible.
     pub async fn write(
         &self,
         key: &Key,
@@ -69,7 +70,7 @@ impl Driver {
         self.load.count();
         self.refuse_unfit()?;
         let turn = self.admission.upload()?;
-        // Seen after the turn was taken: whoever says good-bye looks at both in the other order.
+        // Checked after the permit is taken: a node that announces its leave checks the two in the opposite order.
         self.refuse_leaving()?;
         let factor = self.wanted_factor(options.factor)?;
         let mut media_type = MediaType::of(key, options.content_type)?;
@@ -113,7 +114,7 @@ impl Driver {
             .map_err(|_| WriteError::Unavailable("the node is stopping".to_owned()))?
     }
 
-    /// Moves the body into the spool, making room as it grows.
+    /// Moves the body into the spool and makes space as it grows.
     async fn take_in(
         &self,
         spool: &mut Spool,
@@ -137,7 +138,7 @@ impl Driver {
         }
         match declared {
             Some(declared) if declared != arrived => Err(BodyError::Client(format!(
-                "{} announced and {arrived} arrived",
+                "{} announced, but {arrived} arrived",
                 plural(declared, "byte was", "bytes were")
             ))
             .into()),
@@ -154,20 +155,20 @@ impl Driver {
         }
         let version = self.version_above(known).await?;
         let too_few = readied.others.len() < arrived.factor as usize;
-        // A node that is emptied keeps one only when there is nobody else at all.
+        // A node that is being drained keeps a replica only if no other node can.
         let may_keep = self.may_hold(self.me.id) || readied.others.is_empty();
         let keeps_own = readied.own || too_few && may_keep;
         let durable = readied.others.len() + usize::from(keeps_own);
         if durable < self.min_replicas() {
             self.abandon_all(readied);
             return Err(WriteError::Unavailable(format!(
-                "{key} could be made durable on {}, and {} required; nothing was kept, try again when more nodes are there",
+                "{key} could be made durable on only {}, and {} required; nothing was kept, try again when more nodes are up",
                 plural(durable as u64, "node", "nodes"),
                 plural(self.min_replicas() as u64, "is", "are")
             )));
         }
         let others = readied.others.iter().map(|ready| ready.peer.id);
-        // Kept for as long as the file: no longer than it has to be.
+        // Allocated exactly, because it lives as long as the file.
         let mut holders = Vec::with_capacity(durable);
         holders.extend(keeps_own.then_some(self.me.id));
         holders.extend(others);
@@ -193,7 +194,7 @@ impl Driver {
         Ok(self.written(record, replaced, false))
     }
 
-    /// What those who take part have heard of the file.
+    /// The greatest version that the participants have heard of.
     fn known_of_all(&self, key: &Key, readied: &Readied) -> Option<Heard> {
         let own = self.state.node().known(key);
         let others = readied.others.iter().map(|ready| ready.known);
@@ -208,7 +209,9 @@ impl Driver {
         if let Some(heard) = known {
             let observed = self.state.node().observe(heard.version.stamp, self.now());
             observed.map_err(|error| {
-                WriteError::Unavailable(format!("the version before can't be surpassed: {error}"))
+                WriteError::Unavailable(format!(
+                    "no version can be stamped above the current one: {error}"
+                ))
             })?;
         }
         let stamp = self.stamp().await.map_err(refused_by_store)?;
@@ -218,8 +221,8 @@ impl Driver {
         })
     }
 
-    /// The record that is there already, when this write would change nothing: this node holds the very
-    /// same file as the newest that any of its replicas has heard of.
+    /// The existing record, if this write would change nothing: this node holds the same file, and no participant
+    /// has heard of a newer version.
     fn unchanged(&self, arrived: &Arrived, known: Option<Heard>) -> Option<Arc<Record>> {
         let node = self.state.node();
         let holding = node.holding(&arrived.key)?;
@@ -240,8 +243,8 @@ impl Driver {
         same.then(|| Arc::clone(record))
     }
 
-    /// The record stands, once every holder has it. What was prepared is committed under it, which is
-    /// nothing new for a node that has the content, and makes it good for one that has lost it.
+    /// Confirms the existing record on every holder. What was prepared is committed under it: a no-op for a node
+    /// that has the content, and a repair for one that lost it.
     async fn confirm_unchanged(
         &self,
         record: Arc<Record>,
@@ -274,7 +277,7 @@ impl Driver {
         }
     }
 
-    /// The nodes for a file, best first: this node's own judgement over the members in reach.
+    /// The nodes for a file, best first, as this node's placement ranks the candidates.
     async fn place(&self, key: &Key, factor: u32, size: u64) -> Vec<Peer> {
         let held = self.state.node().holding(key).map(|holding| {
             let holders = holding.record.layout.holders.clone();
@@ -290,7 +293,7 @@ impl Driver {
         self.ranked_peers(request, size, first).await
     }
 
-    /// The nodes in reach that could take this file, best first: `first` before what placement says.
+    /// The candidates that could take this file, best first: `first`, then placement's order.
     pub(in crate::driver) async fn ranked_peers(
         &self,
         request: PlacementRequest,
@@ -314,21 +317,21 @@ impl Driver {
             Err(ReadError::NotFound { .. }) => None,
             Err(error) => {
                 return Err(WriteError::Unavailable(format!(
-                    "whether the condition holds can't be known: {error}"
+                    "the condition can't be checked: {error}"
                 )));
             }
         };
         match (condition, found) {
             (Condition::Absent, Some(record)) => Err(WriteError::Condition(format!(
-                "{key} is there already, with digest {}",
+                "{key} already exists, with digest {}",
                 record.digest
             ))),
             (Condition::Present | Condition::Matches(_), None) => {
-                Err(WriteError::Condition(format!("there is no {key}")))
+                Err(WriteError::Condition(format!("{key} does not exist")))
             }
             (Condition::Matches(digests), Some(record)) if !digests.contains(&record.digest) => {
                 Err(WriteError::Condition(format!(
-                    "{key} has digest {} now, which is none of those given",
+                    "{key} has digest {}, which is none of those given",
                     record.digest
                 )))
             }
@@ -340,7 +343,7 @@ impl Driver {
         let factor = factor.unwrap_or(self.factor);
         if (factor as usize) < self.min_replicas() {
             return Err(WriteError::Invalid(format!(
-                "a factor of {factor} is less than the {} that this node requires (write.min_replicas); ask for more or lower that",
+                "a factor of {factor} is less than the {} that this node requires (write.min_replicas); ask for more, or lower write.min_replicas",
                 plural(self.min_replicas() as u64, "replica", "replicas")
             )));
         }
@@ -348,17 +351,17 @@ impl Driver {
             return Ok(factor);
         }
         Err(WriteError::Invalid(format!(
-            "a factor is between 1 and {}; {factor} was asked for",
+            "a factor is between 1 and {}, not {factor}",
             limits::FACTOR_MAX
         )))
     }
 }
 
-/// The media type of what is written.
+/// The media type of an upload.
 enum MediaType {
-    /// As the client says.
+    /// Given by the client.
     Stated(Arc<str>),
-    /// Nobody says; the content will tell.
+    /// To be guessed from the name and the content.
     Guessed(Guess),
 }
 

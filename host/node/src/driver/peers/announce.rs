@@ -1,7 +1,7 @@
-//! News of files: what this node learns, what it does about it, and how it passes it on.
+//! Announcements: what this node learns of a file, what it does about it, and how it passes it on.
 //!
-//! Announcements flood over the links, each node passing each on once. They may be lost: nothing rests on
-//! them but how soon old copies go.
+//! Announcements flood over the links; each node passes each one on once. They may be lost: they only make old
+//! copies go sooner, and correctness never depends on them.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use dataverse_core::id::NodeId;
 use dataverse_core::node::Effect;
 use dataverse_core::record::Record;
 use dataverse_core::search::Peer;
-use dataverse_overlay::transport::Announcement;
+use dataverse_overlay::transport::{Announcement, TransportExt};
 use dataverse_store::{Change, StoreError};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -22,18 +22,18 @@ use crate::limits;
 /// An announcement on its way out.
 pub(in crate::driver) struct Outgoing {
     announcement: Announcement,
-    /// Who it came from.
+    /// The node it came from, which does not get it back.
     except: Option<NodeId>,
 }
 
 impl Driver {
-    /// Announces a record that is durable on every node its layout names.
+    /// Announces a record that is durable on every node of its layout.
     pub(in crate::driver) async fn announce(&self, record: &Arc<Record>) {
         let hops_left = self.settings.announce_hops;
         self.learn(record, hops_left, None).await;
     }
 
-    /// Takes in news: acts on it and passes it on.
+    /// Takes in a record: acts on it and passes it on.
     pub(in crate::driver) async fn learn(
         &self,
         record: &Arc<Record>,
@@ -45,7 +45,7 @@ impl Driver {
         let effects = self.state.node().learn(record);
         for effect in effects {
             if let Err(error) = self.perform(effect, hops_left, from).await {
-                tracing::warn!(key = %record.key, %error, "news could not be acted on");
+                tracing::warn!(key = %record.key, %error, "an announcement could not be acted on");
             }
         }
     }
@@ -80,7 +80,7 @@ impl Driver {
                     record,
                     role,
                     content: None,
-                    // That it was laid anew says nothing about whether it is the newest.
+                    // A newer layout says nothing about whether this version is the newest.
                     validated: 0,
                     verified,
                 }
@@ -98,11 +98,11 @@ impl Driver {
             except,
         };
         if self.announcements.try_send(outgoing).is_err() {
-            tracing::debug!("an announcement was dropped: too many wait to be sent");
+            tracing::debug!("an announcement was dropped because the queue is full");
         }
     }
 
-    /// Sends announcements, a bounded number of messages at once.
+    /// Sends queued announcements, at most [`limits::ANNOUNCEMENTS_AT_ONCE_MAX`] messages at the same time.
     pub(in crate::driver) async fn send_announcements(
         self: Arc<Self>,
         mut outgoing: mpsc::Receiver<Outgoing>,
@@ -122,13 +122,14 @@ impl Driver {
 
     async fn send_announcement(self: Arc<Self>, peer: Peer, announcement: Announcement) {
         let message = self.message(announcement);
-        let answer = self.transport.announce(&peer, message).await;
+        let answer = self.transport.ask(&peer, message).await;
         if let Err(error) = answer.and_then(|answer| self.answer_of(&peer, answer)) {
             tracing::debug!(node = %peer.name, %error, "an announcement was lost");
         }
     }
 
-    /// A replica knows of a newer version than a copy held here: the copy is not served again.
+    /// Takes note that a version newer than this record's exists: the copy held here is not served any more, and
+    /// is dropped if it is a cached one.
     pub(in crate::driver) async fn heard_of_newer(&self, record: &Arc<Record>, newer: Heard) {
         self.policy_slots
             .file_was_superseded(&record.key, newer.version);
@@ -147,7 +148,7 @@ impl Driver {
             only: Some(Role::Cached),
         };
         if let Err(error) = self.store.apply(change).await {
-            tracing::warn!(key = %record.key, %error, "an old cached copy was not dropped");
+            tracing::warn!(key = %record.key, %error, "an old cached copy could not be dropped");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Talking to other nodes: every message out carries who we are and our clock, every message in is
-//! checked for the same before anything else is done with it.
+//! Messages between nodes. Every message out carries this node's identity and clock; every message in is checked
+//! for the same before anything else is done with it.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::driver::Driver;
 pub const PROTOCOL: u32 = 1;
 
 impl Driver {
-    /// Who we are, with the clock as it stands.
+    /// This node's identity, with its clock.
     pub(in crate::driver) fn sender(&self) -> Sender {
         Sender {
             node: self.me.clone(),
@@ -30,8 +30,8 @@ impl Driver {
         }
     }
 
-    /// Checks who speaks and takes in its clock, for whoever does what another node asks: nothing is done for one
-    /// that goes by another's id, nor by one that keeps away.
+    /// Checks the sender of a call that asks this node for something, and takes in its clock. Refuses a sender
+    /// that uses another node's id, and every call while this node is isolated.
     pub(in crate::driver) fn admit_caller(&self, sender: &Sender) -> Result<(), Refusal> {
         self.refuse_isolated()?;
         self.refuse_double(sender)?;
@@ -40,7 +40,7 @@ impl Driver {
         Ok(())
     }
 
-    /// Checks who speaks and takes in its clock.
+    /// Checks the sender's protocol, network and clock, and takes in the clock.
     pub(in crate::driver) fn admit_sender(&self, sender: &Sender) -> Result<(), Refusal> {
         if sender.protocol != PROTOCOL {
             return Err(Refusal::Invalid(format!(
@@ -61,7 +61,7 @@ impl Driver {
         })
     }
 
-    /// The body of an answer, once it is clear that it comes from the node that was asked.
+    /// The body of an answer, after checking that it comes from the node that was asked.
     pub(in crate::driver) fn answer_of<T>(
         &self,
         asked: &Peer,

@@ -1,14 +1,16 @@
-//! Two nodes that go by one id, as the others see them.
+//! `Claims`: two nodes under one id, as a third node sees them.
 //!
-//! Where a node is heard under another address than the one it has, and in another run, it may have moved, or its
-//! data folder may have been copied. So the address that is known is asked first. If nobody answers there under
-//! that id the node has moved, or a backup of it was started in its place, and all goes on. If somebody does, the
-//! two are two: the one that is known is kept, and the newcomer is told where that one listens. Nothing that the
-//! newcomer says changes this, for anyone can say it. If the newcomer runs from a copy of the data folder, the two
-//! settle between themselves who keeps away (see `isolation`); if that is the known one, it says so when it is asked
-//! the next time, and the newcomer is let in.
+//! A node heard at another address and in another run than known may have moved, or its data folder may have been
+//! copied. So the known address is asked first. If nobody answers there under that id, the node has moved, or a
+//! backup was started in its place, and it is accepted. If somebody answers, there are two nodes: the known one is
+//! kept, and the newcomer is refused and told the address of the known one. Nothing the newcomer says changes
+//! that, since anyone could say it.
 //!
-//! A node also keeps here what it found out about others under its own id.
+//! If the newcomer runs from a copy of the data folder, the two settle between them which one stays off the
+//! network (see `isolation`). If that is the known one, it says so the next time it is asked, and the newcomer is
+//! accepted.
+//!
+//! A node also keeps here what it found out about other nodes under its own id.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,44 +18,44 @@ use std::time::Duration;
 
 use dataverse_core::id::NodeId;
 use dataverse_core::search::Peer;
-use dataverse_overlay::transport::{LinkAnswer, LinkAsk, Refusal, Sender};
+use dataverse_overlay::transport::{LinkAnswer, LinkAsk, Refusal, Sender, TransportExt};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::time::{Instant, timeout};
 
 use crate::driver::Driver;
 use crate::limits;
 
-/// A claim that was not heard of again for so long is over.
+/// A claim not heard of for this long is over.
 const KEPT_FOR: Duration = Duration::from_secs(5 * 60);
 
 /// Ids under which two nodes were heard.
 #[derive(Default)]
 pub(in crate::driver) struct Claims(Mutex<BTreeMap<NodeId, Claim>>);
 
-/// What becomes of the other one of two nodes.
+/// How the other one of two nodes is treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::driver) enum ClaimState {
-    /// It is not kept: what it says is refused.
+    /// Its calls are refused.
     Refused,
-    /// It goes by the id of the node that notes this, and did not prove that it runs from a copy of its folder.
+    /// It uses this node's own id and did not prove that it runs from a copy of the data folder.
     Unproven,
 }
 
 struct Claim {
     standing: ClaimState,
     name: Arc<str>,
-    /// Where the node listens that is kept.
+    /// Address of the node that is kept.
     kept: Arc<str>,
-    /// Where the other one does, and which run it is.
+    /// Address of the other node, and its run.
     other: Arc<str>,
     instance: u64,
     heard: Instant,
 }
 
 impl Claims {
-    /// Another node, which listens there in this run, answers under the id of the one that is kept. True if that is
-    /// news: another run under the same id is none, for who makes runs up is not to fill the log. What is not proven
-    /// never takes the place of what is.
+    /// Records that another node answers at this address, in this run, under the id of the one that is kept. True
+    /// if that is new. Another run under the same id is not, so that a node which makes runs up can't fill the
+    /// log. An unproven claim never replaces a proven one.
     pub(in crate::driver) fn note(
         &self,
         kept: &Peer,
@@ -82,7 +84,7 @@ impl Claims {
         known != Some(standing)
     }
 
-    /// Whether this run was found to be the one that is not kept.
+    /// Whether this run is the refused one.
     fn is_refused(&self, id: NodeId, instance: u64) -> bool {
         self.lock().get(&id).is_some_and(|claim| {
             claim.standing == ClaimState::Refused && claim.instance == instance
@@ -93,16 +95,16 @@ impl Claims {
         self.lock().remove(&id);
     }
 
-    /// Each of them in a sentence.
+    /// Each claim as a sentence for the operator.
     pub(in crate::driver) fn told(&self) -> Vec<String> {
         let claims = self.lock();
         let told = claims.iter().map(|(id, claim)| match claim.standing {
             ClaimState::Refused => format!(
-                "two nodes run under the id {id} ({}): one at {}, which is kept, and one at {}, which is refused. The data folder of one is a copy of the other's: stop one of them, and start it again with a fresh folder",
+                "two nodes run under the id {id} ({}): one at {}, which is kept, and one at {}, which is refused. The data folder of one is a copy of the other's: stop one of them and start it again with a fresh folder",
                 claim.name, claim.kept, claim.other
             ),
             ClaimState::Unproven => format!(
-                "a node at {} claims the id {id} of this one ({}, at {}) and does not prove that it has a copy of its data folder: it runs an earlier release, or only pretends. This node goes on; see what runs there, and stop it",
+                "a node at {} claims the id {id} of this one ({}, at {}) and does not prove that it has a copy of its data folder: it runs an earlier release, or it is an impostor. This node keeps running; find out what runs there, and stop it",
                 claim.other, claim.name, claim.kept
             ),
         });
@@ -117,23 +119,23 @@ impl Claims {
 }
 
 impl Driver {
-    /// The node that is known under the id of the one that speaks, where that may be another.
+    /// The node known under the sender's id, if the sender may be a different node.
     pub(in crate::driver) fn rival_of(&self, speaks: &Sender) -> Option<Peer> {
         let id = speaks.node.id;
         let known = self.links.peer_and_run(id);
         let (known, run) = known.or_else(|| self.member(id).map(|peer| (peer, 0)))?;
-        // Earlier releases don't say which run they are.
+        // Earlier releases don't send their run.
         let is_same = run != 0 && run == speaks.instance;
         let may_be_another =
             speaks.instance != 0 && !is_same && known.address != speaks.node.address;
         may_be_another.then_some(known)
     }
 
-    /// Whether the node that speaks is the one that it says it is, as far as can be known here. Calls the one that
-    /// is known, if it may be another.
+    /// Checks, as far as possible, that the sender is the node it says it is. Calls the known one if it may be
+    /// another.
     ///
     /// # Errors
-    /// The node that is known under this id, answers and is kept.
+    /// The known node, if it answers under this id and is kept.
     pub(in crate::driver) async fn settle_claim(&self, speaks: &Sender) -> Result<(), Peer> {
         let id = speaks.node.id;
         let Some(known) = self.rival_of(speaks) else {
@@ -141,7 +143,7 @@ impl Driver {
         };
         let ask = self
             .transport
-            .link(&known.address, self.message(LinkAsk::AGAIN));
+            .ask(&known.address, self.message(LinkAsk::AGAIN));
         let answer = timeout(self.settings.call_deadline / 2, ask).await;
         let Ok(Ok(answer)) = answer else {
             self.claims.forget(id);
@@ -162,18 +164,18 @@ impl Driver {
             .claims
             .note(&known, other, instance, ClaimState::Refused);
         if noted {
-            tracing::error!(%id, kept = %known.address, refused = %other, "two nodes run under one id, as when a data folder was copied; stop one of them and start it with a fresh folder");
+            tracing::error!(%id, kept = %known.address, refused = %other, "two nodes run under one id, probably because a data folder was copied; stop one of them and start it with a fresh folder");
         }
         Err(known)
     }
 
-    /// Refuses what a node says that is not kept under its id.
+    /// Refuses calls from a node that is not kept under its id.
     pub(in crate::driver) fn refuse_double(&self, sender: &Sender) -> Result<(), Refusal> {
         if sender.instance == 0 || !self.claims.is_refused(sender.node.id, sender.instance) {
             return Ok(());
         }
         Err(Refusal::Invalid(format!(
-            "another node runs under the id of node {} at {}, and is kept: stop one of them and start it with a fresh folder",
+            "another node runs under the same id as node {} at {} and is kept instead: stop one of them and start it with a fresh folder",
             sender.node.name, sender.node.address
         )))
     }

@@ -1,19 +1,21 @@
-//! Good-bye: a node that was emptied and is about to stop says so, and nobody waits for it any more.
+//! Leave messages: a node that was drained and is about to stop announces that it leaves, and the others stop
+//! waiting for it.
 //!
-//! A neighbour that is away may have the only copy of what is searched for, so a search that it does not answer
-//! can't be sure of a miss. One that was emptied holds no replica: once it has gone, its silence says nothing. A
-//! node that stops without having been emptied says no good-bye.
+//! A neighbour that is down may have the only copy of the file searched for, so a search it does not answer can't
+//! be sure of a miss. A drained node holds no replica, so once it has left its silence means nothing. A node that
+//! stops without having been drained sends no leave message.
 //!
-//! Anyone could say good-bye in another's name, and then files would seem not to exist. So whoever hears one calls
-//! back where the node is known to listen, and only what it answers there counts. It speaks for that node alone, in
-//! that run, outlasts a restart of whoever heard it, and is void as soon as the node is heard in a later run.
+//! Anyone could send a leave message in another node's name, and files would then seem not to exist. So the
+//! receiver calls the node back at its known address, and only the answer from there counts. A leave covers that
+//! node alone, in that run. It survives a restart of the receiver and is void as soon as the node is heard in a
+//! later run.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use dataverse_core::id::NodeId;
 use dataverse_core::search::Peer;
-use dataverse_overlay::transport::{LinkAnswer, LinkAsk, Message, Sender};
+use dataverse_overlay::transport::{LinkAnswer, LinkAsk, Message, Sender, TransportExt};
 use futures_util::StreamExt;
 use tokio::time::timeout;
 
@@ -21,16 +23,18 @@ use crate::driver::Driver;
 use crate::driver::client::api::WriteError;
 use crate::limits;
 
-/// How long saying good-bye may take, however many there are to hear it.
+/// How long sending leave messages may take in total.
 const TAKES_MAX: Duration = Duration::from_secs(5);
 
 impl Driver {
-    /// Says good-bye to neighbours and members if this node was emptied. To be called while it still answers.
+    /// Announces to neighbours and members that this node leaves, if it was drained. Call it while the node still
+    /// answers.
     pub async fn say_goodbye(&self) {
         if !self.drain_status().drained || self.isolation.is_on() {
             return;
         }
-        // From here on nothing is taken in. What was under way before could still end with a replica here.
+        // From here on the node takes in no file. A write already under way could still end with a replica here,
+        // so that is checked next.
         if self.leaving.swap(true, Ordering::AcqRel) {
             return;
         }
@@ -40,7 +44,7 @@ impl Driver {
         if !is_empty {
             self.leaving.store(false, Ordering::Release);
             tracing::warn!(
-                "files were under way to this node when it was stopped: it says no good-bye, and the others wait for it"
+                "files were on their way to this node when it was stopped; it does not announce that it leaves, and the others will wait for it"
             );
             return;
         }
@@ -52,10 +56,10 @@ impl Driver {
         }
         let calls = others.iter().map(|peer| async move {
             let ask = self.message(LinkAsk::GOODBYE);
-            let answer = self.transport.link(&peer.address, ask).await;
+            let answer = self.transport.ask(&peer.address, ask).await;
             let told = answer.and_then(|answer| self.answer_of(peer, answer));
             told.inspect_err(|error| {
-                tracing::warn!(node = %peer.name, %error, "a node could not be told that this one leaves; it will go on waiting for it until its link is cut");
+                tracing::warn!(node = %peer.name, %error, "a node could not be told that this one leaves; it waits for this one until their link is cut");
             })
             .is_ok()
         });
@@ -68,28 +72,29 @@ impl Driver {
         match timeout(takes_max, told).await {
             Ok(told) => tracing::info!(
                 nodes = told,
-                "this node was emptied and leaves; the others wait for it no more"
+                "this node was drained and leaves; the others do not wait for it"
             ),
             Err(_) => tracing::warn!("not every node could be told that this one leaves"),
         }
     }
 
-    /// Refuses to take a file in once good-bye is being said: it could be left here alone, and nobody would wait.
+    /// Refuses writes once the node announces that it leaves: the only copy could be left here, and nobody would
+    /// wait for it.
     pub(in crate::driver) fn refuse_leaving(&self) -> Result<(), WriteError> {
         match self.is_leaving() {
             true => Err(WriteError::Unavailable(
-                "this node was emptied and is about to stop; write to another one".to_owned(),
+                "this node was drained and is about to stop; write to another node".to_owned(),
             )),
             false => Ok(()),
         }
     }
 
-    /// Whether this node is about to stop for good.
+    /// Whether this node is announcing that it leaves.
     pub(in crate::driver) fn is_leaving(&self) -> bool {
         self.leaving.load(Ordering::Acquire)
     }
 
-    /// A node says good-bye. It is asked back where it is known to listen.
+    /// Handles a leave message: calls the node back at its known address and believes only the answer from there.
     pub(in crate::driver) async fn hear_goodbye(&self, sender: &Sender) {
         let id = sender.node.id;
         let Some(peer) = self.peer_of(id).filter(|_| id != self.me.id) else {
@@ -97,7 +102,7 @@ impl Driver {
         };
         let ask = self
             .transport
-            .link(&peer.address, self.message(LinkAsk::AGAIN));
+            .ask(&peer.address, self.message(LinkAsk::AGAIN));
         let answer = timeout(self.settings.call_deadline / 2, ask).await;
         if let Ok(Ok(answer)) = answer
             && answer.sender.node.id == id
@@ -107,16 +112,16 @@ impl Driver {
         }
     }
 
-    /// The node itself answered that it leaves.
+    /// Records that a node leaves, as it answered itself.
     pub(in crate::driver) async fn has_gone(&self, answer: &Message<LinkAnswer>) {
         let Peer { id, name, .. } = &answer.sender.node;
         if self.links.note_left(*id, answer.sender.instance) {
-            tracing::info!(node = %name, "a node was emptied and leaves; it is not waited for any more");
+            tracing::info!(node = %name, "a drained node leaves; this node no longer waits for it");
             self.save_left().await;
         }
     }
 
-    /// A node is heard: what it said in an earlier run is void.
+    /// A node was heard: a leave from an earlier run is void.
     pub(in crate::driver) fn is_heard(&self, sender: &Sender) {
         if !self.links.note_back(sender.node.id, sender.instance) {
             return;
@@ -129,11 +134,11 @@ impl Driver {
     async fn save_left(&self) {
         self.publish_status();
         if let Err(error) = self.save_links().await {
-            tracing::warn!(%error, "who has left could not be saved");
+            tracing::warn!(%error, "the list of nodes that have left could not be saved");
         }
     }
 
-    /// Whether this node was emptied and has stopped: its silence keeps nothing from anybody.
+    /// Whether this node was drained and has stopped, so that its silence hides no file.
     pub(in crate::driver) fn has_left(&self, id: NodeId) -> bool {
         self.links.has_left(id)
     }

@@ -1,19 +1,19 @@
-//! Whether this node keeps away from the others, because another one goes by its id.
+//! `Isolation`: whether this node stays off the network because another node runs under its id.
 //!
-//! A data folder that was copied makes a second node of the same id. Of two that run at once one has to stand
-//! back, else both would answer for files that only one of them has. A node that is told of another one, by whomever,
-//! asks that one itself, and has it prove that it knows the secret of the folder. It stands back if and only if the
-//! proof holds and the other's run began earlier: nothing that a peer without the folder says takes a node out.
-//! While it stands back it makes no calls but those by which it sees whether the other is still there, and takes none.
+//! A copied data folder makes a second node with the same id. If both answered, each would answer for files that
+//! only the other has, so one of them must isolate itself. A node that is told of another under its id, by anyone,
+//! calls that one and asks for a proof that it knows the folder's secret. It isolates itself if and only if the
+//! proof holds and the other's run began earlier: a peer without the folder can't take a node off the network.
+//! While isolated it makes no calls except to check whether the other is still there, and accepts none.
 //!
-//! Who answers under this id and proves nothing is reported as a problem, and all goes on.
+//! A node under this id that proves nothing is reported as a problem, and this node keeps running.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use dataverse_core::secret::Proof;
-use dataverse_overlay::transport::{LinkAnswer, LinkAsk, Refusal, Sender};
+use dataverse_overlay::transport::{LinkAnswer, LinkAsk, Refusal, Sender, TransportExt};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -21,23 +21,23 @@ use tokio::time::Instant;
 use super::claims::ClaimState;
 use crate::driver::Driver;
 
-/// How often a node that stands back looks whether the other is still there, and how often at most a node looks into
-/// what others ask of it under its id.
+/// How often an isolated node checks whether the other is still there, and how often at most a node follows up
+/// reports of another node under its id.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
-/// Why and from whom a node keeps away.
+/// Whether, why and because of which node this one is isolated.
 #[derive(Default)]
 pub(crate) struct Isolation {
     is_on: AtomicBool,
     state: Mutex<Option<Isolated>>,
     begun: Notify,
-    /// A claim that others made is looked into, or was just now.
+    /// A reported claim is being checked, or was a moment ago.
     is_looking: AtomicBool,
 }
 
 #[derive(Clone)]
 struct Isolated {
-    /// Where the other one listens.
+    /// Address of the other node.
     other: Arc<str>,
     /// When it last answered.
     heard: Instant,
@@ -45,12 +45,12 @@ struct Isolated {
 }
 
 impl Isolation {
-    /// Whether the node keeps away.
+    /// Whether the node is isolated.
     pub(crate) fn is_on(&self) -> bool {
         self.is_on.load(Ordering::Acquire)
     }
 
-    /// Why it does, if it does.
+    /// Why, if it is.
     pub(crate) fn why(&self) -> Option<Arc<str>> {
         if !self.is_on() {
             return None;
@@ -60,7 +60,7 @@ impl Isolation {
             .map(|isolated| Arc::clone(&isolated.why))
     }
 
-    /// False if it does already.
+    /// False if it is isolated already.
     fn begin(&self, other: &Arc<str>, why: Arc<str>) -> bool {
         let mut state = self.lock();
         if state.is_some() {
@@ -98,20 +98,20 @@ impl Isolation {
     }
 }
 
-/// What a node says that is asked under its own id.
+/// Answer of a node that was called under this node's id.
 enum Double {
     /// It runs from a copy of the same folder, in this run.
     Answers(u64),
-    /// So it does, and it keeps away.
-    KeepsAway(u64),
+    /// The same, and it is isolated.
+    Isolated(u64),
     /// It answers under this id, in this run, and proves nothing.
     Unproven(u64),
-    /// Nobody of this id is there.
+    /// No node with this id is there.
     None,
 }
 
 impl Driver {
-    /// Refuses the calls of others while this node keeps away.
+    /// Refuses calls while this node is isolated.
     pub(in crate::driver) fn refuse_isolated(&self) -> Result<(), Refusal> {
         match self.isolation.why() {
             Some(why) => Err(Refusal::Busy(why.to_string())),
@@ -119,8 +119,8 @@ impl Driver {
         }
     }
 
-    /// Another node was said to go by this id, at this address. It is asked for a proof, and this node keeps away if
-    /// it has one and began to run earlier.
+    /// Follows up a report that another node runs under this id at this address: asks it for a proof, and isolates
+    /// this node if the proof holds and the other's run began earlier.
     pub(in crate::driver) async fn consider_double(&self, address: Arc<str>) {
         if self.isolation.is_on() || address == self.me.address {
             return;
@@ -128,39 +128,39 @@ impl Driver {
         let (id, here) = (self.me.id, &self.me.address);
         match self.ask_double(&address).await {
             Double::None => {
-                tracing::warn!(%id, %here, there = %address, "this node was told that another one goes by its id, but nobody answers there under it");
+                tracing::warn!(%id, %here, there = %address, "another node was reported under this node's id, but nobody answers there under that id");
             }
             Double::Unproven(instance) => {
                 let standing = ClaimState::Unproven;
                 if self.claims.note(&self.me, &address, instance, standing) {
-                    tracing::warn!(%id, %here, there = %address, "another node claims this node's id and does not prove that it has a copy of its data folder; this node goes on: see what runs there");
+                    tracing::warn!(%id, %here, there = %address, "another node claims this node's id and does not prove that it has a copy of its data folder; this node keeps running: find out what runs there");
                 }
             }
-            Double::Answers(instance) if instance < self.instance => self.keep_away_from(&address),
-            // The other one stands back.
-            Double::Answers(instance) | Double::KeepsAway(instance) => {
+            Double::Answers(instance) if instance < self.instance => self.isolate_from(&address),
+            // The other node isolates itself.
+            Double::Answers(instance) | Double::Isolated(instance) => {
                 let standing = ClaimState::Refused;
                 self.claims.note(&self.me, &address, instance, standing);
             }
         }
     }
 
-    /// Another one runs from a copy of this node's folder, and began earlier.
-    fn keep_away_from(&self, address: &Arc<str>) {
+    /// Isolates this node: another one runs from a copy of its folder and began earlier.
+    fn isolate_from(&self, address: &Arc<str>) {
         let why = format!(
-            "another node runs under the id of this one, {}: it answers at {address}, this one at {}. The data folder of one is a copy of the other's. This node was started later and keeps away from the network: it takes nothing in. Stop it, and start it with a fresh folder (--data), or remove the copied folder; to go on with this one instead, stop the other first and then restart this one",
+            "another node runs under the id of this one, {}: it answers at {address}, this one at {}. The data folder of one is a copy of the other's. This node was started later, so it stays off the network and refuses writes. Stop it and start it with a fresh folder (--data), or remove the copied folder; to keep this one instead, stop the other first and then restart this one",
             self.me.id, self.me.address
         );
         if self.isolation.begin(address, why.into()) {
-            // This one is the one that is not kept.
+            // This node is the one that is not kept.
             self.claims.forget(self.me.id);
-            tracing::error!(id = %self.me.id, here = %self.me.address, there = %address, "another node runs under this node's id; this one was started later and keeps away: stop it, or the other");
+            tracing::error!(id = %self.me.id, here = %self.me.address, there = %address, "another node runs under this node's id; this one was started later and stays off the network: stop it, or the other");
             self.publish_status();
         }
     }
 
-    /// The same in the background, for whoever has to answer. One at a time and now and then: what comes in between
-    /// is dropped, for whoever is really there asks again.
+    /// The same in the background, for a caller that has to answer. Runs one at a time and at intervals; reports
+    /// in between are dropped, since a node that is really there asks again.
     pub(in crate::driver) fn consider_double_soon(&self, address: Arc<str>) {
         if self.isolation.is_on() || self.isolation.is_looking.swap(true, Ordering::AcqRel) {
             return;
@@ -179,7 +179,7 @@ impl Driver {
     async fn ask_double(&self, address: &str) -> Double {
         let nonce = self.entropy.nonce();
         let ask = self.message(LinkAsk::to_prove(nonce.clone()));
-        let Ok(answer) = self.transport.link(address, ask).await else {
+        let Ok(answer) = self.transport.ask(address, ask).await else {
             return Double::None;
         };
         let (id, instance) = (self.me.id, answer.sender.instance);
@@ -191,21 +191,21 @@ impl Driver {
             return Double::Unproven(instance);
         }
         match answer.body {
-            LinkAnswer::Isolated { .. } => Double::KeepsAway(instance),
+            LinkAnswer::Isolated { .. } => Double::Isolated(instance),
             _ => Double::Answers(instance),
         }
     }
 
-    /// Proves to a node of this one's id that this one has the secret of its folder, if it asks for that. Nobody else
-    /// is given a proof.
+    /// Proves to a node with this node's id that this one has the folder's secret, if it asks. No other node is
+    /// given a proof.
     pub(in crate::driver) fn proof_for(&self, sender: &Sender, ask: &LinkAsk) -> Option<Proof> {
         let id = self.me.id;
         let nonce = ask.nonce.as_ref().filter(|_| sender.node.id == id)?;
         Some(self.secret.prove(nonce, id, self.instance))
     }
 
-    /// Looks, while this node keeps away, whether the other is still there. When it has been gone for as long as
-    /// a node may be before it counts as gone, or when both keep away, this node goes on.
+    /// While this node is isolated, checks whether the other is still there. This node resumes when the other has
+    /// been gone for `repair.after`, or when both are isolated and this one's run began earlier.
     pub(in crate::driver) async fn keep_isolated(self: Arc<Self>) {
         loop {
             let begun = self.isolation.begun.notified();
@@ -225,13 +225,13 @@ impl Driver {
                         self.isolation.heard();
                         false
                     }
-                    Double::KeepsAway(instance) => self.instance < instance,
+                    Double::Isolated(instance) => self.instance < instance,
                     Double::Unproven(_) | Double::None => {
                         heard.elapsed() >= self.settings.repair_after
                     }
                 };
                 if ends {
-                    tracing::warn!(id = %self.me.id, there = %other, "no other node goes by this node's id any more; this one goes on");
+                    tracing::warn!(id = %self.me.id, there = %other, "no other node runs under this node's id any more; this one rejoins the network");
                     self.isolation.end();
                     self.check_all_soon();
                     self.publish_status();

@@ -1,8 +1,11 @@
-//! Links: made on request, kept by both ends, taken up again whenever they break.
+//! `Links`: made on request, kept by both ends, reconnected whenever they break.
 //!
-//! A link joins two node ids; the address is only where the other end was last heard. Each is confirmed
-//! now and then with a small call. One that does not answer is *down* and tried again with growing, jittered
-//! pauses. A cut made while the other end is away leaves a refusal behind, which tells it when it returns.
+//! A link joins two node ids; the address is only where the other end was last heard. Each link is confirmed every
+//! `link.check` with a small call. One that does not answer is *down* and retried with growing, jittered pauses. A
+//! cut made while the other end is down leaves a refusal behind, which tells that end when it returns; only a new
+//! explicit link lifts the refusal.
+//!
+//! The table of links is persisted with every change.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,7 +16,7 @@ use dataverse_core::id::NodeId;
 use dataverse_core::limits::LINKS_MAX;
 use dataverse_core::search::Peer;
 use dataverse_overlay::transport::{
-    CallError, IntroduceAsk, LinkAnswer, LinkAsk, Message, Refusal, Sender,
+    CallError, IntroduceAsk, LinkAnswer, LinkAsk, Message, Refusal, Sender, TransportExt, UnlinkAsk,
 };
 use dataverse_store::SavedLinks;
 use parking_lot::{Mutex, MutexGuard};
@@ -26,7 +29,7 @@ use crate::entropy::Entropy;
 use crate::limits;
 use crate::settings::Settings;
 
-/// How often the keeper looks for links that are due.
+/// How often [`Driver::keep_links`] looks for links that are due.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 #[derive(Debug)]
@@ -36,9 +39,9 @@ struct Link {
     checking: bool,
     due: Instant,
     pause: Duration,
-    /// The run in which it was last heard; 0 when that is not known.
+    /// The run in which it was last heard; 0 if unknown.
     run: u64,
-    /// Since when it does not answer, how often it was tried since, and what came of the last try.
+    /// Since when it has not answered, the attempts since then, and the error of the last one.
     down_since: Instant,
     attempts: u32,
     last_error: Option<String>,
@@ -48,16 +51,16 @@ struct Link {
 struct Table {
     links: BTreeMap<NodeId, Link>,
     refused: BTreeSet<NodeId>,
-    /// Nodes that said good-bye, and in which of their runs.
+    /// Nodes that have left, and in which of their runs.
     left: BTreeMap<NodeId, u64>,
 }
 
 /// The links of this node.
 pub(in crate::driver) struct Links {
     table: Mutex<Table>,
-    /// Those that were asked for at start and have not come about.
+    /// Links requested at start that are not made yet.
     pub(in crate::driver) wanted: WantedLinks,
-    /// Persisting is one at a time, so that an older state never overwrites a newer one.
+    /// Saves happen one at a time, so that an older state never overwrites a newer one.
     saving: tokio::sync::Mutex<()>,
 }
 
@@ -83,13 +86,13 @@ impl Links {
         }
     }
 
-    /// The nodes at the other ends.
+    /// All neighbours.
     pub(in crate::driver) fn peers(&self) -> Vec<Peer> {
         let table = self.table();
         table.links.values().map(|link| link.peer.clone()).collect()
     }
 
-    /// Those of them that have not left: whom a search asks.
+    /// The neighbours that have not left; these are the ones a search asks.
     pub(in crate::driver) fn staying_peers(&self) -> Vec<Peer> {
         let table = self.table();
         let links = table.links.values();
@@ -97,7 +100,7 @@ impl Links {
         stay.map(|link| link.peer.clone()).collect()
     }
 
-    /// Those of them that answer.
+    /// The neighbours that answer.
     pub(in crate::driver) fn up_peers(&self) -> Vec<Peer> {
         let table = self.table();
         let up = table.links.values().filter(|link| link.up);
@@ -108,14 +111,14 @@ impl Links {
         self.table().links.get(&id).map(|link| link.peer.clone())
     }
 
-    /// A neighbour, and in which run it was last heard.
+    /// A neighbour, and the run in which it was last heard.
     pub(in crate::driver) fn peer_and_run(&self, id: NodeId) -> Option<(Peer, u64)> {
         let table = self.table();
         let link = table.links.get(&id)?;
         Some((link.peer.clone(), link.run))
     }
 
-    /// Since when a neighbour does not answer, if it does not.
+    /// Since when a neighbour has not answered, if it doesn't.
     pub(in crate::driver) fn silent_since(&self, id: NodeId) -> Option<Instant> {
         let table = self.table();
         let link = table.links.get(&id)?;
@@ -137,7 +140,7 @@ impl Links {
         self.table().left.contains_key(&id)
     }
 
-    /// A node said good-bye in this run. False if that is known.
+    /// Records that a node left in this run. False if that is known.
     pub(in crate::driver) fn note_left(&self, id: NodeId, run: u64) -> bool {
         let mut table = self.table();
         if run == 0 || table.left.get(&id) == Some(&run) {
@@ -158,7 +161,7 @@ impl Links {
         true
     }
 
-    /// A node is heard in this run. True if it had left in another.
+    /// Records that a node was heard in this run. True if it had left in another.
     pub(in crate::driver) fn note_back(&self, id: NodeId, run: u64) -> bool {
         let mut table = self.table();
         let is_back = table.left.get(&id).is_some_and(|left| *left != run);
@@ -206,7 +209,7 @@ impl Link {
         }
     }
 
-    /// It answered; it is confirmed again after this pause.
+    /// Records an answer; the next check is due after this pause.
     fn answered(&mut self, peer: Peer, run: u64, pause: Duration) {
         self.peer = peer;
         self.run = run;
@@ -244,7 +247,7 @@ impl Driver {
         self.refuse_isolated()
             .map_err(|refusal| LinkError::Refused(refusal.to_string()))?;
         let ask = self.message(LinkAsk::EXPLICIT);
-        let answer = self.transport.link(address, ask).await;
+        let answer = self.transport.ask(address, ask).await;
         let answer = answer.map_err(|error| refused(address, error))?;
         self.admit_sender(&answer.sender)
             .map_err(|refusal| LinkError::Refused(refusal.to_string()))?;
@@ -261,7 +264,7 @@ impl Driver {
             }
             LinkAnswer::Isolated { .. } => {
                 return Err(LinkError::Refused(format!(
-                    "node {} at {address} keeps away, because another one runs under its id: see its status",
+                    "node {} at {address} is isolated, because another node runs under its id: see its status",
                     peer.name
                 )));
             }
@@ -275,7 +278,7 @@ impl Driver {
         }
         if let Err(kept) = self.settle_claim(&sender).await {
             return Err(LinkError::Refused(format!(
-                "node {} at {address} has the id of the one that runs at {}: the data folder of one is a copy of the other's; stop one of them and start it with a fresh folder",
+                "node {} at {address} has the same id as the node at {}: the data folder of one is a copy of the other's; stop one of them and start it with a fresh folder",
                 peer.name, kept.address
             )));
         }
@@ -283,10 +286,15 @@ impl Driver {
         self.members.announce_to(&peer);
         let links = self.links.views();
         let made = links.into_iter().find(|link| link.id == peer.id);
-        made.ok_or_else(|| LinkError::Refused(format!("{} cut the link at once", peer.name)))
+        made.ok_or_else(|| {
+            LinkError::Refused(format!(
+                "{} cut the link right after it was made",
+                peer.name
+            ))
+        })
     }
 
-    /// Has the nodes that listen at these two addresses link with each other.
+    /// Links the nodes at these two addresses with each other.
     ///
     /// # Errors
     /// [`LinkError`].
@@ -299,7 +307,7 @@ impl Driver {
         let ask = self.message(IntroduceAsk {
             other: b.to_owned(),
         });
-        let answer = self.transport.introduce(a, ask).await;
+        let answer = self.transport.ask(a, ask).await;
         let answer = answer.map_err(|error| refused(a, error))?;
         self.admit_sender(&answer.sender)
             .map_err(|refusal| LinkError::Refused(refusal.to_string()))
@@ -311,7 +319,7 @@ impl Driver {
     /// [`LinkError::Unknown`].
     pub async fn unlink(&self, node: &str) -> Result<(), LinkError> {
         if self.links.wanted.remove(node) {
-            tracing::info!(address = node, "a link that did not come about is given up");
+            tracing::info!(address = node, "gave up a link that was not made yet");
             return Ok(());
         }
         let peer = self.neighbour(node)?;
@@ -325,14 +333,14 @@ impl Driver {
         })
         .await?;
         tracing::info!(node = %peer.name, "link cut");
-        let answer = self.transport.unlink(&peer, self.message(())).await;
+        let answer = self.transport.ask(&peer, self.message(UnlinkAsk)).await;
         if let Err(error) = answer.and_then(|answer| self.answer_of(&peer, answer)) {
-            tracing::warn!(node = %peer.name, %error, "the other end does not know yet that the link was cut; it is told when it returns");
+            tracing::warn!(node = %peer.name, %error, "the other end could not be told that the link was cut; it is told when it returns");
         }
         Ok(())
     }
 
-    /// Another node asks for a link, or takes up one that it has.
+    /// Handles a request for a new link, or the check of an existing one.
     pub(in crate::driver) async fn accept_link(
         &self,
         sender: &Sender,
@@ -341,7 +349,7 @@ impl Driver {
         let (peer, explicit) = (&sender.node, ask.explicit);
         if self.isolation.is_on() {
             self.refuse_isolated().or_else(|refusal| {
-                // Earlier releases don't know that answer.
+                // Earlier releases don't know the answer `Isolated`.
                 (sender.instance != 0).then_some(()).ok_or(refusal)
             })?;
             let proof = self.proof_for(sender, ask);
@@ -358,7 +366,7 @@ impl Driver {
             self.hear_goodbye(sender).await;
             return Ok(LinkAnswer::Linked);
         }
-        // Settling makes a call of its own.
+        // Settling a claim makes a call of its own, so it needs a permit.
         let rival = self.rival_of(sender);
         let _turn = rival.map(|_| self.admission.peer_call()).transpose()?;
         if let Err(kept) = self.settle_claim(sender).await {
@@ -367,7 +375,7 @@ impl Driver {
                 proof: None,
             });
         }
-        // The refusal stays: this answer may be lost, and only a new explicit link lifts it.
+        // The refusal stays, because this answer may be lost; only a new explicit link lifts it.
         if !explicit && self.links.table().refused.contains(&peer.id) {
             return Ok(LinkAnswer::Cut);
         }
@@ -382,7 +390,7 @@ impl Driver {
         Ok(LinkAnswer::Linked)
     }
 
-    /// A node of this one's own id asks: it is this one itself, or runs from a copy of its folder.
+    /// Answers a node with this node's own id: it is this node itself, or runs from a copy of its data folder.
     fn meet_double(&self, sender: &Sender, ask: &LinkAsk) -> Result<LinkAnswer, Refusal> {
         if [0, self.instance].contains(&sender.instance) {
             return Err(Refusal::Invalid(self.is_itself(&sender.node.address)));
@@ -394,7 +402,7 @@ impl Driver {
         })
     }
 
-    /// A node of this one's own id answers at an address.
+    /// Handles an answer from a node with this node's own id.
     async fn met_itself(&self, address: &str, sender: &Sender) -> LinkError {
         if [0, self.instance].contains(&sender.instance) {
             return LinkError::Refused(self.is_itself(address));
@@ -405,19 +413,19 @@ impl Driver {
 
     fn is_itself(&self, address: &str) -> String {
         format!(
-            "{address} is node {} itself; a node is not linked with itself",
+            "{address} is node {} itself; a node can't be linked with itself",
             self.me.name
         )
     }
 
     fn own_id_is_taken(&self, other: &str) -> String {
         format!(
-            "another node runs under the id of this one at {other}, this one at {}: the data folder of one is a copy of the other's; stop one of them and start it with a fresh folder",
+            "the node at {other} has the same id as this one at {}: the data folder of one is a copy of the other's; stop one of them and start it with a fresh folder",
             self.me.address
         )
     }
 
-    /// The other end cut the link.
+    /// Removes a link that the other end cut.
     pub(in crate::driver) async fn forget_link(&self, id: NodeId) -> Result<(), Refusal> {
         let forgotten = self.change_links(|table| {
             table.links.remove(&id);
@@ -427,11 +435,11 @@ impl Driver {
             .map_err(|error| Refusal::Failed(error.to_string()))
     }
 
-    /// Confirms links that are due, for as long as the node runs.
+    /// Checks links that are due, for as long as the node runs.
     pub(in crate::driver) async fn keep_links(self: Arc<Self>) {
         let mut look = tokio::time::interval(LOOK_EVERY);
         while self.still_runs(look.tick()).await.is_some() {
-            // Who keeps away has nobody to link with.
+            // An isolated node has nobody to link with.
             if self.isolation.is_on() {
                 continue;
             }
@@ -454,11 +462,11 @@ impl Driver {
     }
 
     async fn check_link(&self, peer: Peer) {
-        // Gossip may know a newer address than the one at which it was last heard.
+        // Gossip may know a newer address than the one last heard.
         let address = self.member(peer.id).map(|seen| seen.address);
         let address = address.unwrap_or_else(|| Arc::clone(&peer.address));
         let ask = self.message(LinkAsk::AGAIN);
-        let answer = self.transport.link(&address, ask).await;
+        let answer = self.transport.ask(&address, ask).await;
         let expected = Peer {
             address,
             ..peer.clone()
@@ -470,7 +478,7 @@ impl Driver {
         match answer {
             Ok((LinkAnswer::Linked, heard)) => match self.settle_claim(&heard).await {
                 Ok(()) => self.link_answered(heard).await,
-                // It answered just now, where it was.
+                // The known node has just answered at its known address.
                 Err(_) => self.link_is_as_before(peer.id),
             },
             Ok((body @ LinkAnswer::Leaving, sender)) => {
@@ -484,7 +492,7 @@ impl Driver {
             Ok((LinkAnswer::Isolated { .. }, _)) => {
                 self.link_failed(
                     &peer,
-                    "it keeps away, because another node runs under its id",
+                    "it is isolated, because another node runs under its id",
                 );
             }
             Ok((LinkAnswer::Cut, _)) => {
@@ -493,14 +501,14 @@ impl Driver {
                     table.links.remove(&peer.id);
                 });
                 if let Err(error) = gone.await {
-                    tracing::error!(%error, "a cut link could not be forgotten");
+                    tracing::error!(%error, "a cut link could not be removed from the data folder");
                 }
             }
             Err(error) => self.link_failed(&peer, &error.to_string()),
         }
     }
 
-    /// The link stays with whom it was: that one has just answered.
+    /// The link keeps its peer, which has just answered.
     fn link_is_as_before(&self, id: NodeId) {
         let pause = self.until_check();
         if let Some(link) = self.links.table().links.get_mut(&id) {
@@ -526,10 +534,10 @@ impl Driver {
         if returned {
             tracing::info!(node = %heard.name, "link up");
         }
-        // An announcement may be lost, so it is repeated with every check.
+        // A membership announcement may be lost, so it is repeated with every check.
         self.members.announce_to(&heard);
         if moved && let Err(error) = self.save_links().await {
-            tracing::error!(%error, "a neighbour's new address could not be persisted");
+            tracing::error!(%error, "a neighbour's new address could not be saved");
         }
     }
 
@@ -540,26 +548,26 @@ impl Driver {
         };
         link.checking = false;
         if link.up {
-            tracing::warn!(node = %peer.name, error, "link down; it is tried again");
+            tracing::warn!(node = %peer.name, error, "link down; reconnecting");
         }
         link.failed(error.to_owned(), &self.settings, &self.entropy);
     }
 
-    /// The membership protocol says that a node is gone, or back: its link is checked at once.
+    /// Checks the link with this node immediately. Gossip says that the node is gone, or back.
     pub(in crate::driver) fn check_soon(&self, id: NodeId) {
         if let Some(link) = self.links.table().links.get_mut(&id) {
             link.due = Instant::now();
         }
     }
 
-    /// Every link is checked at once.
+    /// Checks every link immediately.
     pub(in crate::driver) fn check_all_soon(&self) {
         let now = Instant::now();
         let mut table = self.links.table();
         table.links.values_mut().for_each(|link| link.due = now);
     }
 
-    /// How long a link that is up goes unconfirmed.
+    /// Until the next check of a link that is up.
     fn until_check(&self) -> Duration {
         self.entropy.jittered(self.settings.link_check)
     }
@@ -572,7 +580,7 @@ impl Driver {
         };
         if full {
             return Err(LinkError::Refused(format!(
-                "node {} has {} links already, which is the most it can have",
+                "node {} already has {} links, the maximum",
                 self.me.name, LINKS_MAX
             )));
         }
@@ -596,7 +604,7 @@ impl Driver {
         self.change_links(add).await
     }
 
-    /// Changes the table and persists it; the change stands in memory from the beginning.
+    /// Changes the table and persists it. The change takes effect in memory first.
     async fn change_links(&self, change: impl FnOnce(&mut Table)) -> Result<(), LinkError> {
         change(&mut self.links.table());
         self.publish_status();
@@ -621,7 +629,7 @@ impl Driver {
         persisted.map_err(|error| LinkError::Failed(error.to_string()))
     }
 
-    /// The neighbour whose name or id this is.
+    /// The neighbour with this name or id.
     fn neighbour(&self, node: &str) -> Result<Peer, LinkError> {
         let peers = self.links.peers();
         let matching: Vec<&Peer> = peers
@@ -635,13 +643,13 @@ impl Driver {
                 self.me.name
             ))),
             _ => Err(LinkError::Ambiguous(format!(
-                "several neighbours are called `{node}`; give the id"
+                "several neighbours are named `{node}`; give the id"
             ))),
         }
     }
 }
 
-/// What an answer of the node at `address` means to whoever asked for the link.
+/// Converts a failed call to `address` into the error for the user who asked for the link.
 fn refused(address: &str, error: CallError) -> LinkError {
     match error {
         CallError::Unreachable { .. } | CallError::Deadline { .. } => {

@@ -1,4 +1,5 @@
-//! Who is silent: neighbours and members that don't answer, since when, and what was said to the last try.
+//! Silent nodes: neighbours and members that don't answer, since when, and the error of the last attempt. Only for
+//! people; nothing is decided here.
 
 use std::time::Duration;
 
@@ -11,8 +12,8 @@ use crate::driver::Driver;
 use crate::driver::client::api::{LinkState, SilentNode};
 
 impl Driver {
-    /// Every node that this one would hear and does not: links that are down or were never made, and members that
-    /// are gone. Those that left on purpose are not among them.
+    /// Every node that should answer and doesn't: links that are down or not made yet, and members that are gone.
+    /// Nodes that left on purpose are not among them.
     #[must_use]
     pub fn silent(&self) -> Vec<SilentNode> {
         let links = self.links.views();
@@ -30,8 +31,8 @@ impl Driver {
             .collect();
         for member in self.seen_table().iter() {
             let id = member.peer.id;
-            let is_told = silent.iter().any(|told| told.id == Some(id));
-            if member.state == Liveness::Gone && !is_told && !self.has_left(id) {
+            let is_listed = silent.iter().any(|listed| listed.id == Some(id));
+            if member.state == Liveness::Gone && !is_listed && !self.has_left(id) {
                 silent.push(SilentNode {
                     name: member.peer.name.to_string(),
                     id: Some(id),
@@ -45,8 +46,7 @@ impl Driver {
         silent
     }
 
-    /// For how long a node has been silent, as far as that is known: its link has been down, or gossip has not
-    /// counted it among the living.
+    /// How long a node has been silent, where known: its link has been down, or gossip has not seen it alive.
     pub(in crate::driver) fn silent_for(&self, id: NodeId) -> Option<Duration> {
         let link = self.links.silent_since(id);
         let member = self.down_since(id);

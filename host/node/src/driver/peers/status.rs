@@ -1,7 +1,7 @@
-//! What a node says of itself and what it sees of others.
+//! What this node publishes about itself, and what it sees of others.
 //!
-//! Gossip fills a table of members; here it is turned into the core's, from which candidates, distances
-//! and names are read. All of it is late by seconds: a search never relies on it.
+//! Gossip fills a table of members; here it becomes the core's table, from which candidates, distances and names
+//! are read. All of it is late by seconds, so a search never relies on it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,10 +20,10 @@ use parking_lot::Mutex;
 use crate::driver::Driver;
 use crate::driver::client::api::{NodeSeen, NodeStatus};
 
-/// How often a node looks whether its status has changed.
+/// How often a node checks whether its status has changed.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// Requests per second, smoothed over some seconds.
+/// Requests per second, smoothed over a few seconds.
 #[derive(Default)]
 pub(in crate::driver) struct Load {
     since_look: AtomicU64,
@@ -49,7 +49,7 @@ impl Load {
     }
 }
 
-/// What its policies are called, for others to see whether they run the same.
+/// Names of the policies that decide, published so that others can see whether they run the same.
 #[derive(Default)]
 pub(in crate::driver) struct PolicyNames(Mutex<Vec<String>>);
 
@@ -59,7 +59,7 @@ impl PolicyNames {
     }
 }
 
-/// The core's table of members, as of the last news.
+/// The core's table of members, as last gossiped.
 #[derive(Default)]
 pub(in crate::driver) struct Seen(Mutex<Arc<Members>>);
 
@@ -74,7 +74,7 @@ impl Seen {
 }
 
 impl Driver {
-    /// Every member that this node knows of, itself included.
+    /// Every member that this node knows of, including itself.
     pub fn nodes(&self) -> Vec<NodeSeen> {
         let table = self.seen.table();
         let hops = table.hops_from(self.me.id, &self.neighbours());
@@ -117,7 +117,7 @@ impl Driver {
         std::iter::once(itself).chain(others).collect()
     }
 
-    /// What this node says of itself.
+    /// This node's status.
     pub fn status(&self) -> NodeStatus {
         let usage = self.store.usage();
         let (replicas, cached) = {
@@ -142,7 +142,7 @@ impl Driver {
         }
     }
 
-    /// Nodes that could take a replica of so many bytes, this one included.
+    /// Nodes that could take a replica of this size, possibly including this one.
     pub(in crate::driver) fn candidates(&self, size: u64) -> Vec<Candidate> {
         let me = Candidate {
             id: self.me.id,
@@ -157,18 +157,18 @@ impl Driver {
         candidates
     }
 
-    /// The members, as of the last news.
+    /// The members, as last gossiped.
     pub(in crate::driver) fn seen_table(&self) -> Arc<Members> {
         self.seen.table()
     }
 
-    /// Whether gossip counts this node among the living.
+    /// Whether gossip sees this node alive.
     pub(in crate::driver) fn is_alive(&self, id: NodeId) -> bool {
         let table = self.seen.table();
         id == self.me.id || (table.find(id)).is_some_and(|member| member.state == Liveness::Alive)
     }
 
-    /// Whether a replica may be put on this node: it lives and nobody empties it.
+    /// Whether a replica may be placed on this node: it is alive and not being drained.
     pub(in crate::driver) fn may_hold(&self, id: NodeId) -> bool {
         if id == self.me.id {
             return !self.lifetime.now().draining;
@@ -180,13 +180,13 @@ impl Driver {
         })
     }
 
-    /// Whether any other member lives, as far as gossip knows.
+    /// Whether any other member is alive, as far as gossip knows.
     pub(in crate::driver) fn is_with_others(&self) -> bool {
         let table = self.seen.table();
         table.iter().any(|member| member.state == Liveness::Alive)
     }
 
-    /// The other members that live, as far as gossip knows.
+    /// The other members that are alive, as far as gossip knows.
     pub(in crate::driver) fn living_members(&self) -> Vec<Peer> {
         let table = self.seen.table();
         let alive = table
@@ -195,7 +195,7 @@ impl Driver {
         alive.map(|member| member.peer.clone()).collect()
     }
 
-    /// The peer with this id, where anything is known of it.
+    /// The peer with this id, if it is a member or a neighbour.
     pub(in crate::driver) fn peer_of(&self, id: NodeId) -> Option<Peer> {
         if id == self.me.id {
             return Some(self.me.clone());
@@ -203,7 +203,7 @@ impl Driver {
         self.member(id).or_else(|| self.links.peer(id))
     }
 
-    /// The peer with this id, as gossip knows it.
+    /// The peer with this id, if gossip knows it.
     pub(in crate::driver) fn member(&self, id: NodeId) -> Option<Peer> {
         let table = self.seen.table();
         table.find(id).map(|member| member.peer.clone())
@@ -214,7 +214,7 @@ impl Driver {
         peer.map_or_else(|| id.default_name(), |peer| peer.name.to_string())
     }
 
-    /// What a relocation policy sees of the nodes on a path that ends where the file is.
+    /// What a relocation policy sees of the nodes on the path to a holder.
     pub(in crate::driver) fn views_of(&self, path: &[Peer]) -> Vec<PathNode> {
         let table = self.seen.table();
         let last = path.len().saturating_sub(1);
@@ -246,12 +246,12 @@ impl Driver {
         path.iter().enumerate().map(node).collect()
     }
 
-    /// From now on the policies that decide are called so in what others are told.
+    /// Sets the names of the policies that decide, for the published status.
     pub fn name_policies(&self, names: Vec<String>) {
         *self.policies.0.lock() = names;
     }
 
-    /// Tells the others how this node is. What has not changed is not told again.
+    /// Publishes this node's status. Gossip sends it only if it has changed.
     pub(in crate::driver) fn publish_status(&self) {
         let own = self.own_view();
         self.members.publish(membership::PublishedStatus {
@@ -268,7 +268,7 @@ impl Driver {
         });
     }
 
-    /// Keeps the published status, the load and what waits for a commit up to date.
+    /// Keeps the published status and the load up to date, and drops preparations that have expired.
     pub(in crate::driver) async fn keep_status(self: Arc<Self>) {
         let mut look = tokio::time::interval(LOOK_EVERY);
         while self.still_runs(look.tick()).await.is_some() {
@@ -278,7 +278,8 @@ impl Driver {
         }
     }
 
-    /// Follows changes of the membership.
+    /// Follows changes of the membership: updates the table and downtimes, and checks the links of members that
+    /// went or returned.
     pub(in crate::driver) async fn watch_members(self: Arc<Self>) {
         let mut changes = self.members.subscribe();
         let mut gone_before = BTreeSet::new();
@@ -318,7 +319,7 @@ impl Driver {
             zone: self.zone.clone(),
             hops: 0,
             capacity: usage.capacity,
-            // A node that takes nothing in is offered nothing.
+            // A node that refuses writes advertises no space.
             free: match self.unfit() {
                 Some(_) => 0,
                 None => usage.free_for_replicas(),
@@ -336,7 +337,7 @@ impl Driver {
     }
 }
 
-/// Free bytes to about a hundredth of the capacity, so that not every write is news to everybody.
+/// Free bytes, rounded down to 1/128 of the capacity, so that not every write changes the status.
 fn coarse(free: u64, capacity: u64) -> u64 {
     let step = (capacity / 128).max(1);
     free / step * step

@@ -1,8 +1,8 @@
-//! Links that were asked for at start and have not come about yet.
+//! `WantedLinks`: links requested at start that are not made yet.
 //!
-//! An address at which nobody answers, a host name that nobody knows, a node that refuses: each is tried again with
-//! growing pauses for as long as the node runs, shown among the links meanwhile, and told of in the log, at first
-//! and then rarely.
+//! The address may not answer, its host name may not resolve, or the node may refuse. Each is retried with growing
+//! pauses for as long as the node runs, shown among the links, and logged when it first fails and rarely after
+//! that.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,10 +16,10 @@ use tokio::time::Instant;
 use crate::driver::Driver;
 use crate::driver::client::api::{LinkError, LinkState, LinkView};
 
-/// The log is told again of a link that does not come about after so long.
-const TELL_AGAIN: Duration = Duration::from_secs(10 * 60);
+/// A link that still isn't made is logged again after this long.
+const LOG_AGAIN_EVERY: Duration = Duration::from_secs(10 * 60);
 
-/// What became of the tries to make a link, by the address that was given.
+/// The attempts so far, by the address given.
 #[derive(Default)]
 pub(in crate::driver) struct WantedLinks(Mutex<BTreeMap<String, Wanted>>);
 
@@ -27,11 +27,11 @@ struct Wanted {
     since: Instant,
     attempts: u32,
     last_error: Option<String>,
-    told: Option<Instant>,
+    logged: Option<Instant>,
 }
 
 impl WantedLinks {
-    /// False when there are too many, or it is wanted already.
+    /// False when there are too many, or it is already wanted.
     fn add(&self, address: &str) -> bool {
         let mut wanted = self.lock();
         if wanted.len() >= limits::LINKS_MAX || wanted.contains_key(address) {
@@ -41,7 +41,7 @@ impl WantedLinks {
             since: Instant::now(),
             attempts: 0,
             last_error: None,
-            told: None,
+            logged: None,
         };
         wanted.insert(address.to_owned(), new);
         true
@@ -51,30 +51,32 @@ impl WantedLinks {
         self.lock().contains_key(address)
     }
 
-    /// It came about, or is not wanted any more. False if it was not wanted.
+    /// It was made, or is no longer wanted. False if it was not wanted.
     pub(in crate::driver) fn remove(&self, address: &str) -> bool {
         self.lock().remove(address).is_some()
     }
 
-    /// Notes a try that failed. With how many there were and for how long, if the log is to be told.
+    /// Records a failed attempt. Returns the number of attempts and the time since the first if it should be
+    /// logged.
     fn failed(&self, address: &str, error: &str) -> Option<(u32, Duration)> {
         let mut wanted = self.lock();
         let wanted = wanted.get_mut(address)?;
         wanted.attempts = wanted.attempts.saturating_add(1);
-        let is_news = wanted.last_error.as_deref() != Some(error);
+        let is_new_error = wanted.last_error.as_deref() != Some(error);
         wanted.last_error = Some(error.to_owned());
-        let is_first = wanted.told.is_none();
-        let is_due = |told: Instant| {
-            told.elapsed() >= TELL_AGAIN || (is_news && told.elapsed() >= TELL_AGAIN / 10)
+        let is_first = wanted.logged.is_none();
+        let is_due = |logged: Instant| {
+            logged.elapsed() >= LOG_AGAIN_EVERY
+                || (is_new_error && logged.elapsed() >= LOG_AGAIN_EVERY / 10)
         };
-        if !is_first && !wanted.told.is_some_and(is_due) {
+        if !is_first && !wanted.logged.is_some_and(is_due) {
             return None;
         }
-        wanted.told = Some(Instant::now());
+        wanted.logged = Some(Instant::now());
         Some((wanted.attempts, wanted.since.elapsed()))
     }
 
-    /// As they are shown.
+    /// The wanted links, for people.
     pub(in crate::driver) fn views(&self) -> Vec<LinkView> {
         let wanted = self.lock();
         let views = wanted.iter().map(|(address, wanted)| LinkView {
@@ -96,7 +98,7 @@ impl WantedLinks {
 }
 
 impl Driver {
-    /// Links with an address given at start, as soon as its node is there.
+    /// Links with an address given at start, as soon as its node answers.
     pub(in crate::driver) async fn link_at_start(self: Arc<Self>, address: String) {
         if !self.links.wanted.add(&address) {
             return;
@@ -113,12 +115,12 @@ impl Driver {
                 Some(Err(error)) => error,
             };
             if !matches!(error, LinkError::Unreachable(_)) {
-                // It takes somebody to see to that.
+                // A retry won't fix this; someone has to.
                 pause = self.settings.link_retry_max;
             }
             if let Some((attempts, waited)) = self.links.wanted.failed(&address, &error.to_string())
             {
-                tracing::warn!(address, %error, attempts, waited_s = waited.as_secs(), "a link that was asked for at start does not come about; it is tried again");
+                tracing::warn!(address, %error, attempts, waited_s = waited.as_secs(), "a link requested at start is not made yet; it is tried again");
             }
             let pausing = tokio::time::sleep(self.entropy.jittered(pause));
             if self.still_runs(pausing).await.is_none() {

@@ -1,4 +1,5 @@
-//! What a node answers when another compares itself with it.
+//! Answers another node's comparison with this one. Changes nothing here, except that copies which the other node
+//! confirms count as verified.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use crate::driver::Driver;
 use crate::limits;
 
 impl Driver {
-    /// Compares what is here with what `asker` says of itself.
+    /// Compares the holdings here with what `asker` sent about its own.
     pub(in crate::driver) async fn compare_for(
         &self,
         asker: NodeId,
@@ -28,9 +29,9 @@ impl Driver {
                 ReconcileAnswer::Sums(node.shared_with(asker).sums())
             });
         }
-        let Ok(_turn) = self.reconciling.answering.try_acquire() else {
+        let Ok(_permit) = self.reconciling.answering.try_acquire() else {
             return Err(Refusal::Busy(format!(
-                "node {} compares itself with too many others at once",
+                "node {} is answering as many comparisons as it can; try again",
                 self.me.name
             )));
         };
@@ -49,7 +50,7 @@ impl Driver {
         range: Option<BucketRange>,
         entries: Vec<DigestEntry>,
     ) -> ReconcileAnswer {
-        // What is marked in a span is held there for good and not doubted.
+        // Entries of a range are of verified replicas, so they confirm the same copies here.
         let confirms = range.is_some();
         let mut comparison = Comparison::new(asker, range, entries);
         let mut confirmed = Vec::new();
@@ -84,7 +85,8 @@ impl Driver {
         }
     }
 
-    /// The filter that was made last, if nothing changed since, or not long ago.
+    /// The last filter, if nothing has changed since it was built or it is younger than
+    /// [`limits::FILTER_KEPT_MS`].
     fn recent_filter(&self) -> Option<(Arc<Filter>, u128)> {
         let changes = self.state.node().changes();
         let made = self.reconciling.filter();

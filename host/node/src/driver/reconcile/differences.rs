@@ -1,8 +1,9 @@
-//! What follows from a difference between two nodes.
+//! Acts on a difference between two nodes.
 //!
-//! The greater record wins, as everywhere. But a greater version is no reason to let a replica go before it is durable
-//! on every holder that it names, and what may still be on its way is left for the next round. A replica that is lacking
-//! is made good only after a search has found nothing newer: whoever lacks it may have let it go for that.
+//! The greater record wins, as everywhere. But a greater version is no reason to drop a replica before that
+//! version is durable on every holder it names, and what may still be in flight is left for the next round. A
+//! missing replica is copied only after a search has found nothing newer: the node that lacks it may have dropped
+//! it for that.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use dataverse_core::node::Weighed;
 use dataverse_core::reconcile::Compared;
 use dataverse_core::record::Record;
 use dataverse_core::search::Peer;
-use dataverse_overlay::transport::{Announcement, PullAsk};
+use dataverse_overlay::transport::{Announcement, PullAsk, TransportExt};
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
@@ -26,20 +27,20 @@ use crate::driver::client::transfer::Wanted;
 use crate::limits;
 use crate::metrics::MadeUp;
 
-/// Copies that another node is asked to make good in one round: it goes on by itself once it knows of some.
+/// Copies that another node is asked to make in one round; it continues on its own once it knows of some.
 const PUSHES_MAX: usize = 64;
 
-/// What became of one difference.
+/// Result of acting on one difference.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Act {
     Done(MadeUp),
     Nothing,
-    /// It is too early to tell; the next round sees to it.
+    /// Too early to tell; the next round handles it.
     Later,
 }
 
 impl Driver {
-    /// Acts on what was found to differ from `listed`.
+    /// Acts on what differs from `listed`.
     pub(super) async fn act_on(
         &self,
         peer: &Peer,
@@ -58,7 +59,7 @@ impl Driver {
         let mut pushed = 0;
         for record in unknown {
             let act = match pushed < PUSHES_MAX {
-                true => self.make_good_there(peer, record),
+                true => self.copy_there(peer, record),
                 false => Act::Later,
             };
             pushed += usize::from(matches!(act, Act::Done(_)));
@@ -78,10 +79,10 @@ impl Driver {
         }
     }
 
-    /// A record that another node holds, and that was not marked just so.
+    /// Acts on a record that another node holds and this node listed differently or not at all.
     async fn act_on_record(&self, peer: &Peer, record: &Arc<Record>) -> Act {
         if let Err(error) = self.check_stamp(record) {
-            tracing::debug!(node = %peer.name, %error, "a record was not believed");
+            tracing::debug!(node = %peer.name, %error, "a record with an implausible stamp was ignored");
             return Act::Nothing;
         }
         let weighed = self.state.node().weigh(record);
@@ -92,12 +93,12 @@ impl Driver {
             }
             Weighed::Greater => self.take_greater_from(record, Some(peer)).await,
             Weighed::Less(own) => self.tell_greater(peer, &own, record).await,
-            Weighed::Lacking => self.make_good_here(record, Some(peer)),
+            Weighed::Lacking => self.copy_here(record, Some(peer)),
             Weighed::Nothing => Act::Nothing,
         }
     }
 
-    /// Takes in a record that is greater than what is held here.
+    /// Takes in a record greater than what is held here.
     pub(in crate::driver) async fn take_greater(&self, record: &Arc<Record>, from: Option<&Peer>) {
         self.take_greater_from(record, from).await;
     }
@@ -105,29 +106,29 @@ impl Driver {
     async fn take_greater_from(&self, record: &Arc<Record>, from: Option<&Peer>) -> Act {
         let held = self.state.node().holding(&record.key).cloned();
         let held = held.map(|held| (held.record.version, held.role));
-        let written_anew = held.is_some_and(|(version, _)| version < record.version);
+        let is_newer_version = held.is_some_and(|(version, _)| version < record.version);
         let replica = held.is_some_and(|(_, role)| role == Role::Replica);
-        if written_anew {
-            // From here on the old version is not served, whatever becomes of it.
+        if is_newer_version {
+            // From here on the old version is not served, whatever happens to it.
             self.state.node().hear(&record.key, Heard::of(record));
         }
-        if written_anew && self.may_be_under_way(record) {
+        if is_newer_version && self.may_be_in_flight(record) {
             return Act::Later;
         }
-        if written_anew && record.deleted && replica {
-            // The deletion takes the place of the replica, and so is remembered here.
+        if is_newer_version && record.deleted && replica {
+            // The tombstone replaces the replica, so this node remembers the deletion.
             let now = self.now();
             if let Err(error) = self.hold(record, Role::Replica, None, now).await {
-                tracing::warn!(key = %record.key, %error, "a deletion could not be taken over");
+                tracing::warn!(key = %record.key, %error, "a missed deletion could not be stored");
                 return Act::Later;
             }
-        } else if written_anew && record.layout.names(self.me.id) && !record.deleted {
-            return self.make_good_here(record, from);
-        } else if written_anew && replica && !record.deleted && !self.is_settled(record).await {
+        } else if is_newer_version && record.layout.names(self.me.id) && !record.deleted {
+            return self.copy_here(record, from);
+        } else if is_newer_version && replica && !record.deleted && !self.is_settled(record).await {
             return Act::Later;
         }
-        // Others will have missed a write that was missed here; what was laid anew concerns its holders only.
-        let hops_left = match written_anew {
+        // Others may have missed the same write, so it is announced; a newer layout concerns its holders only.
+        let hops_left = match is_newer_version {
             true => self.settings.announce_hops,
             false => 0,
         };
@@ -136,45 +137,45 @@ impl Driver {
         Act::Done(MadeUp::Learned)
     }
 
-    /// Tells another node of a record that is greater than what it holds.
+    /// Tells another node of a record greater than the one it holds.
     async fn tell_greater(&self, peer: &Peer, own: &Arc<Record>, theirs: &Record) -> Act {
-        let written_anew = own.version > theirs.version;
-        if written_anew && self.may_be_under_way(own) {
+        let is_newer_version = own.version > theirs.version;
+        if is_newer_version && self.may_be_in_flight(own) {
             return Act::Later;
         }
         if own.deleted && !theirs.deleted {
             return match self.commit_at(peer.id, own).await {
                 Ok(_) => Act::Done(MadeUp::Told),
                 Err(error) => {
-                    tracing::debug!(node = %peer.name, key = %own.key, error, "a deletion was not taken over");
+                    tracing::debug!(node = %peer.name, key = %own.key, error, "another node did not store a missed deletion");
                     Act::Later
                 }
             };
         }
-        if written_anew && own.layout.names(peer.id) && !own.deleted {
-            return self.make_good_there(peer, own);
+        if is_newer_version && own.layout.names(peer.id) && !own.deleted {
+            return self.copy_there(peer, own);
         }
-        if written_anew && !own.deleted && !self.is_settled(own).await {
+        if is_newer_version && !own.deleted && !self.is_settled(own).await {
             return Act::Later;
         }
-        let news = Announcement {
+        let announcement = Announcement {
             record: Arc::clone(own),
             hops_left: 0,
         };
-        let answer = self.transport.announce(peer, self.message(news)).await;
+        let answer = self.transport.ask(peer, self.message(announcement)).await;
         match answer.and_then(|answer| self.answer_of(peer, answer)) {
             Ok(()) => Act::Done(MadeUp::Told),
             Err(_) => Act::Later,
         }
     }
 
-    /// Whether a version is so young that its write may not have reached all of its holders yet.
-    fn may_be_under_way(&self, record: &Record) -> bool {
+    /// Whether the version's write may not have reached all its holders yet.
+    fn may_be_in_flight(&self, record: &Record) -> bool {
         let in_flight = &self.reconciling.in_flight;
         in_flight.may_be_in_flight(record, self.now(), Instant::now())
     }
 
-    /// Whether every other holder that a record names has it, or something greater.
+    /// Whether every other holder named by the record has it, or something greater.
     pub(in crate::driver) async fn is_settled(&self, record: &Arc<Record>) -> bool {
         let holders = record.layout.holders.iter().copied();
         let holders = holders.filter(|id| *id != self.me.id);
@@ -193,15 +194,15 @@ impl Driver {
         join_all(holds).await.into_iter().all(|holds| holds)
     }
 
-    /// Makes a replica that is lacking here good, in the background.
-    fn make_good_here(&self, record: &Arc<Record>, from: Option<&Peer>) -> Act {
-        if self.may_be_under_way(record) {
+    /// Copies a missing replica to this node, in the background.
+    fn copy_here(&self, record: &Arc<Record>, from: Option<&Peer>) -> Act {
+        if self.may_be_in_flight(record) {
             return Act::Later;
         }
         let driver = self.shared();
         let (record, from) = (Arc::clone(record), from.cloned());
         let making = record.key.clone();
-        self.make_good(making, async move {
+        self.copy_in_background(making, async move {
             let mut sources = Vec::from_iter(from);
             driver.add_holders(&mut sources, &record);
             if driver.is_newest(&record).await {
@@ -210,8 +211,8 @@ impl Driver {
         })
     }
 
-    /// Has another node make good a replica that it lacks.
-    fn make_good_there(&self, peer: &Peer, record: &Arc<Record>) -> Act {
+    /// Has another node copy a replica that it lacks.
+    fn copy_there(&self, peer: &Peer, record: &Arc<Record>) -> Act {
         let held = self.state.node().holding(&record.key).cloned();
         let wanted = held.is_some_and(|held| {
             held.role == Role::Replica
@@ -222,13 +223,13 @@ impl Driver {
         if !wanted {
             return Act::Nothing;
         }
-        if self.may_be_under_way(record) {
+        if self.may_be_in_flight(record) {
             return Act::Later;
         }
         let driver = self.shared();
         let (record, peer) = (Arc::clone(record), peer.clone());
         let making = record.key.clone();
-        self.make_good(making, async move {
+        self.copy_in_background(making, async move {
             if !driver.is_newest(&record).await {
                 return;
             }
@@ -237,15 +238,15 @@ impl Driver {
                 from: driver.me.clone(),
                 hops: 1,
             };
-            let answer = driver.transport.pull(&peer, driver.message(ask)).await;
+            let answer = driver.transport.ask(&peer, driver.message(ask)).await;
             if let Err(error) = answer.and_then(|answer| driver.answer_of(&peer, answer)) {
-                tracing::debug!(node = %peer.name, key = %record.key, %error, "a lacking replica was not taken");
+                tracing::debug!(node = %peer.name, key = %record.key, %error, "another node did not accept its missing replica");
             }
         })
     }
 
-    /// Makes one copy good after the other, a few at once, each file once.
-    fn make_good(&self, key: Key, work: impl Future<Output = ()> + Send + 'static) -> Act {
+    /// Runs the work that copies a missing replica: a few files at the same time, each file once.
+    fn copy_in_background(&self, key: Key, work: impl Future<Output = ()> + Send + 'static) -> Act {
         {
             let mut making = self.reconciling.making();
             if making.len() >= limits::RECONCILE_COPIES_MAX || !making.insert(key.clone()) {
@@ -266,7 +267,7 @@ impl Driver {
         Act::Done(MadeUp::Copied)
     }
 
-    /// Whether a search finds nothing newer. What it finds is learned.
+    /// Whether a search finds nothing newer. Takes in what it finds.
     async fn is_newest(&self, record: &Arc<Record>) -> bool {
         let report = self.search_above(&record.key, record.version).await;
         let newer = report.hits.iter().map(|found| &found.hit.record);
@@ -281,9 +282,9 @@ impl Driver {
     async fn pull_replica(&self, record: Arc<Record>, sources: Vec<Peer>) {
         let held = self.state.node().holding(&record.key).cloned();
         if held.is_some_and(|held| held.record.version == record.version) {
-            // The content is here already, as a cached copy.
+            // The content is already here, as a cached copy.
             if let Err(error) = self.hold(&record, Role::Replica, None, self.now()).await {
-                tracing::warn!(key = %record.key, %error, "a cached copy was not made a replica");
+                tracing::warn!(key = %record.key, %error, "a cached copy could not be turned into a replica");
             }
             return;
         }

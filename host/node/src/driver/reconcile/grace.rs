@@ -1,8 +1,10 @@
-//! Versions that look as if their write were still under way, and since when this node knows of them.
+//! `InFlight`: versions so recent that their write may not have reached all holders yet, and since when this node
+//! knows of them.
 //!
-//! How old a version is, its stamp says, as far as clocks agree. One that comes from a clock that is ahead looks young for
-//! as long as that clock is ahead, which may be minutes. So none counts as young for longer after it was first
-//! met here than a write may take. Kept in memory and bounded: what does not fit is judged by its stamp alone.
+//! A version's stamp gives its age as far as clocks agree. A version from a clock that is ahead seems recent for
+//! as long as that clock is ahead, possibly minutes. So a version counts as in flight for at most
+//! [`limits::RECONCILE_GRACE_MS`] after this node first met it. Kept in memory and bounded; a version that does
+//! not fit is judged by its stamp alone.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,17 +19,17 @@ use crate::limits;
 
 const GRACE: Duration = Duration::from_millis(limits::RECONCILE_GRACE_MS);
 
-/// The versions that were met while they were young, and when that was.
+/// Versions met while recent, and when that was.
 #[derive(Default)]
 pub(super) struct InFlight(Mutex<BTreeMap<Key, (Version, Instant)>>);
 
 impl InFlight {
-    /// Whether this version is so young that its write may not have reached all of its holders yet.
+    /// Whether this version's write may not have reached all its holders yet.
     pub(super) fn may_be_in_flight(&self, record: &Record, wall: Millis, now: Instant) -> bool {
         let age_ms = wall.saturating_sub(record.version.stamp.millis());
         let mut met = self.0.lock();
         if age_ms >= limits::RECONCILE_GRACE_MS {
-            // A later version may be met as well, and goes on to be: this one says nothing about it.
+            // A later version may be listed; its entry stays, since this one says nothing about it.
             if met
                 .get(&record.key)
                 .is_some_and(|(version, _)| *version <= record.version)
@@ -37,7 +39,7 @@ impl InFlight {
             return false;
         }
         if met.len() >= limits::IN_FLIGHT_MAX {
-            // Those that are not young any more are only of use as long as their stamps say that they are.
+            // Entries past their grace matter only while their stamps still look recent.
             met.retain(|_, (_, since)| now.saturating_duration_since(*since) < GRACE);
         }
         let is_full = met.len() >= limits::IN_FLIGHT_MAX;
@@ -105,10 +107,10 @@ mod tests {
         assert!(in_flight.may_be_in_flight(&ahead(300), WALL, now));
         assert!(in_flight.may_be_in_flight(&ahead(300), WALL, now + GRACE / 2));
         assert!(!in_flight.may_be_in_flight(&ahead(300), WALL, now + GRACE));
-        // That an older version is met besides, which is not young at all, makes it no younger.
+        // Meeting an older version, long past its grace, does not extend the grace.
         assert!(!in_flight.may_be_in_flight(&ahead(-300), WALL, now));
         assert!(!in_flight.may_be_in_flight(&ahead(300), WALL, now + GRACE));
-        // The next version is another write, and one before it is no younger than itself.
+        // The next version is a new write, and an earlier version gets no grace beyond it.
         assert!(in_flight.may_be_in_flight(&ahead(310), WALL, now + GRACE));
         assert!(in_flight.may_be_in_flight(&ahead(300), WALL, now + GRACE));
         assert!(!in_flight.may_be_in_flight(&ahead(310), WALL, now + GRACE * 2));

@@ -1,10 +1,26 @@
-//! Reconciliation: in rounds a node compares what it holds with each of the others, and makes up what was missed.
+//! Reconciliation: compares holdings with the other members, one after the other, and copies what either one
+//! missed. It is what finds lost announcements, missed writes and deletions, and replicas that vanished.
 //!
-//! A *round* compares what both are to hold, by sums that cost nothing to have (see the core's `reconcile`). A *survey*
-//! looks for files that both hold though no layout says so: two halves of a cut network wrote the same file on
-//! different nodes, or a cached copy missed that its file was written anew or deleted. Both begin soon after another node
-//! appears, and go on at their own pace, one node after the other. `turns` says whose turn it is, `round` and `survey`
-//! ask, `answer` answers, `differences` acts.
+//! - A *round* (`round`) compares the files that both nodes should hold, by sums that are always up to date (see
+//!   the core's `reconcile`). Two nodes that agree exchange less than 200 bytes.
+//! - A *survey* (`survey`) looks for files that both hold although no layout names both: two halves of a
+//!   partitioned network wrote the same file on different nodes, or a cached copy missed an overwrite or a
+//!   deletion. It uses a Bloom filter of what the other holds.
+//! - `turns` decides which member is next. Rounds come every `reconcile.every`, surveys every `reconcile.survey`,
+//!   both soon after a member appears.
+//! - `answer` answers the comparisons of others, a few at a time.
+//! - `differences` acts on what differs: learns the greater record, tells the other, or has a missing replica
+//!   copied here or there in the background, a few files at the same time.
+//! - `grace` leaves alone versions whose write may still be in flight.
+//!
+//! One loop, [`Driver::keep_reconciled`], takes the turns one by one: root of the sums → sums of the buckets →
+//! digest entries of the buckets that differ → records that differ → action. The core weighs each record against
+//! what is held.
+//!
+//! `Turns` owns when each member is due, `Reconciling` the copies being made, the filter last built and the
+//! versions in flight. A replica that was overwritten goes only after the holders of the newer version confirm
+//! theirs, a missing one is copied only after a search finds nothing newer, and a missed deletion takes effect at
+//! once.
 
 mod answer;
 mod differences;
@@ -21,7 +37,7 @@ use dataverse_core::filter::Filter;
 use dataverse_core::id::FileId;
 use dataverse_core::key::Key;
 use dataverse_core::search::Peer;
-use dataverse_overlay::transport::{CallError, ReconcileAnswer, ReconcileAsk};
+use dataverse_overlay::transport::{CallError, ReconcileAnswer, ReconcileAsk, TransportExt};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -33,12 +49,12 @@ use grace::InFlight;
 use turns::{Kind, Turns};
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// Comparisons that are answered at once; whoever asks beyond that comes again.
+/// Comparisons answered concurrently; another node that asks beyond that tries again later.
 const ANSWERS_AT_ONCE_MAX: usize = 4;
 
-/// What reconciliation keeps between its rounds.
+/// State that reconciliation keeps between rounds.
 pub(super) struct Reconciling {
-    /// Files whose copies are being made good.
+    /// Files with a copy being made, here or on another node.
     making: Mutex<BTreeSet<Key>>,
     making_turns: Arc<Semaphore>,
     answering: Semaphore,
@@ -46,7 +62,7 @@ pub(super) struct Reconciling {
     in_flight: InFlight,
 }
 
-/// A filter over what is held here, and when it was made.
+/// A filter of what is held here, and when it was built.
 struct MadeFilter {
     filter: Arc<Filter>,
     tag: u128,
@@ -76,12 +92,12 @@ impl Reconciling {
     }
 }
 
-/// What a comparison with another node has led to.
+/// Result of a round or a survey.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct RoundOutcome {
     /// Something differed.
     differed: bool,
-    /// Records learned or told, copies made good.
+    /// Records learned or sent, and copies begun.
     acted: usize,
     /// Differences that have to wait.
     left: usize,
@@ -96,7 +112,7 @@ impl RoundOutcome {
 }
 
 impl Driver {
-    /// Compares with the other members, each in its turn, for as long as the node runs.
+    /// Takes the turns that are due, one after the other, for as long as the node runs.
     pub(super) async fn keep_reconciled(self: Arc<Self>) {
         let mut turns = Turns::new(
             self.settings.reconcile_every,
@@ -118,7 +134,7 @@ impl Driver {
                     return;
                 };
                 self.count_round(&peer, &outcome);
-                // What came to nothing is not done.
+                // A failed comparison is due again.
                 let outcome = outcome.unwrap_or(RoundOutcome {
                     left: 1,
                     ..RoundOutcome::default()
@@ -137,16 +153,16 @@ impl Driver {
         self.metrics.reconciled(counted);
         match outcome {
             Ok(RoundOutcome { acted: 1.., .. }) => {
-                tracing::info!(node = %peer.name, ?outcome, "made up what one of two nodes had missed");
+                tracing::info!(node = %peer.name, ?outcome, "reconciled differences with another node");
             }
             Ok(_) => {}
             Err(error) => {
-                tracing::debug!(node = %peer.name, %error, "a comparison came to nothing")
+                tracing::debug!(node = %peer.name, %error, "a comparison with another node failed")
             }
         }
     }
 
-    /// One message of a comparison and its answer.
+    /// Sends one message of a comparison and returns the answer.
     pub(super) async fn ask_to_reconcile(
         &self,
         peer: &Peer,
@@ -154,7 +170,7 @@ impl Driver {
     ) -> Result<ReconcileAnswer, CallError> {
         self.metrics
             .reconcile_bytes(Direction::Out, ask.payload_bytes());
-        let answer = self.transport.reconcile(peer, self.message(ask)).await;
+        let answer = self.transport.ask(peer, self.message(ask)).await;
         let answer = answer.and_then(|answer| self.answer_of(peer, answer))?;
         self.metrics
             .reconcile_bytes(Direction::In, answer.payload_bytes());
@@ -169,5 +185,5 @@ fn out_of_protocol(peer: &Peer, reason: &str) -> CallError {
     }
 }
 
-/// The last file there can be.
+/// The greatest possible file id.
 const LAST_FILE: FileId = FileId(u64::MAX);

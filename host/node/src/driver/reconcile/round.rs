@@ -1,4 +1,5 @@
-//! One round: what this node and another are both to hold.
+//! A round: compares the files that this node and another should both hold, and acts on what differs. It sends at
+//! most [`MESSAGES_MAX`] messages; the rest waits for the next round.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,13 +15,13 @@ use super::{LAST_FILE, RoundOutcome, out_of_protocol};
 use crate::driver::Driver;
 use crate::limits;
 
-/// Messages of one round at most; what is left is compared in the next.
+/// Messages in one round; what is left is compared in the next.
 const MESSAGES_MAX: usize = 256;
 
 type Listed = Vec<(DigestEntry, Arc<Record>)>;
 
 impl Driver {
-    /// Compares what is shared with another node and acts on what differs.
+    /// Compares the shared files with another node and acts on what differs.
     pub(super) async fn round_with(&self, peer: &Peer) -> Result<RoundOutcome, CallError> {
         let root = self.state.node().shared_root(peer.id);
         let answer = self
@@ -29,7 +30,7 @@ impl Driver {
         let sums = match answer {
             ReconcileAnswer::Agreed => return Ok(RoundOutcome::default()),
             ReconcileAnswer::Sums(sums) => sums,
-            _ => return Err(out_of_protocol(peer, "it was asked about a root")),
+            _ => return Err(out_of_protocol(peer, "the answer is not one to a root")),
         };
         let buckets = self.buckets_to_compare(peer, &sums);
         self.metrics.buckets_differ(buckets.len());
@@ -43,12 +44,12 @@ impl Driver {
         Ok(outcome)
     }
 
-    /// The buckets that differ, as many as may be compared in one round.
+    /// The buckets that differ, as many as fit into one round.
     fn buckets_to_compare(&self, peer: &Peer, sums: &[u128]) -> BTreeSet<u16> {
         let shared = self.state.node().shared_with(peer.id);
         let mut files = 0;
         let mut differing = shared.differing(sums);
-        // Where there are too many for one round, none is always among those that wait.
+        // If there are too many for one round, start at a random one, so that none waits every time.
         if !differing.is_empty() {
             let first = self.entropy.seed() as usize % differing.len();
             differing.rotate_left(first);
@@ -91,7 +92,10 @@ impl Driver {
             let compared = self.compare(peer, Some(range.clone()), entries).await?;
             let is_on = Some(compared.until) > range.after && compared.until <= range.until;
             if !is_on {
-                return Err(out_of_protocol(peer, "it compared other files than asked"));
+                return Err(out_of_protocol(
+                    peer,
+                    "it compared files outside the range asked for",
+                ));
             }
             range.after = Some(compared.until);
             outcome.add(self.act_on(peer, compared, &records).await);
@@ -103,7 +107,7 @@ impl Driver {
         Ok(outcome)
     }
 
-    /// What is shared with another node in this span, in the order of the file ids.
+    /// The files shared with another node in this range, in the order of the file ids.
     async fn list_shared(&self, peer: &Peer, range: &BucketRange) -> Listed {
         let mut listed = Listed::new();
         let mut after = None;
@@ -130,7 +134,10 @@ impl Driver {
         let ask = ReconcileAsk::Compare { range, entries };
         match self.ask_to_reconcile(peer, ask).await? {
             ReconcileAnswer::Compared(compared) => Ok(compared),
-            _ => Err(out_of_protocol(peer, "it was asked to compare files")),
+            _ => Err(out_of_protocol(
+                peer,
+                "the answer is not one to a comparison",
+            )),
         }
     }
 }

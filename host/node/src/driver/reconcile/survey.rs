@@ -1,8 +1,8 @@
-//! A survey: files that this node and another both hold although no layout names both.
+//! A survey: finds files that this node and another both hold although no layout names both.
 //!
-//! The other tells in a filter which files it holds for good or remembers as deleted; what is here, replica or cached
-//! copy, and seems to be there is marked and compared. A filter costs ten bits a file, and nothing where neither side has
-//! changed since the last time.
+//! The other node sends a filter of the files it holds as replicas or remembers as deleted. Everything held here,
+//! replica or cached copy, that seems to be in the filter is compared. A filter costs ten bits a file, and nothing
+//! if neither side has changed since the last survey.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use super::{LAST_FILE, RoundOutcome, out_of_protocol};
 use crate::driver::Driver;
 
 impl Driver {
-    /// Looks for what another node holds as well, and acts on what differs.
+    /// Compares what both nodes hold and acts on what differs.
     pub(super) async fn survey(
         &self,
         peer: &Peer,
@@ -33,7 +33,12 @@ impl Driver {
         let filter = match answer.await? {
             ReconcileAnswer::Agreed if known != 0 => return Ok(RoundOutcome::default()),
             ReconcileAnswer::Filter(filter) => filter,
-            _ => return Err(out_of_protocol(peer, "it was asked for a filter")),
+            _ => {
+                return Err(out_of_protocol(
+                    peer,
+                    "the answer is not one to a request for a filter",
+                ));
+            }
         };
         let outcome = self.compare_met(peer, &filter).await?;
         if outcome.left == 0 {
@@ -52,7 +57,7 @@ impl Driver {
                 node.mark_met(peer.id, filter, &mut met, after.as_ref())
             };
             let is_last = after.is_none();
-            // A stretch is shorter than a message, so what is left over always fits with the next one.
+            // A page is shorter than a message, so the rest always fits into the next one.
             while met.len() > limits::RECONCILE_ENTRIES_MAX || (is_last && !met.is_empty()) {
                 let now = met.len().min(limits::RECONCILE_ENTRIES_MAX);
                 let listed: Vec<(DigestEntry, Arc<Record>)> = met.drain(..now).collect();
@@ -79,9 +84,12 @@ impl Driver {
             let until = compared.until;
             entries.retain(|entry| entry.file > until);
             if entries.len() == before && until != LAST_FILE {
-                return Err(out_of_protocol(peer, "it compared none of the files"));
+                return Err(out_of_protocol(
+                    peer,
+                    "it compared none of the files asked for",
+                ));
             }
-            // A filter takes some files for others: that they are not there is no news.
+            // A filter has false positives, so a file unknown to the other node is nothing to act on.
             compared.unknown.clear();
             outcome.add(self.act_on(peer, compared, &BTreeMap::new()).await);
             if until == LAST_FILE {

@@ -1,4 +1,5 @@
-//! Whose turn it is: each other member is compared with now and then, and soon after it appears.
+//! `Turns`: when each other member is due for a round or a survey. Soon after it appears, then at the configured
+//! intervals; rounds that lead to nothing become rarer.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,20 +12,21 @@ use super::RoundOutcome;
 use crate::entropy::Entropy;
 use crate::limits;
 
-/// After a node appeared, the first comparison comes within this part of the usual pause.
+/// After a member appears, the first comparison comes within `every` divided by this.
 const SOON_DIVISOR: u32 = 20;
 
-/// What was seen in the last survey of a node: the tag of its filter, and how often the own index had changed.
+/// State of the last survey of a member: the tag of its filter, and this node's count of index changes at that
+/// time.
 pub(super) type Surveyed = (u128, u64);
 
-/// What is to be done.
+/// Kind of comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Compare what both are to hold.
+    /// Compare the files that both should hold.
     Round,
-    /// Look for what both hold besides.
+    /// Look for other files that both hold.
     Survey {
-        /// What was seen the last time, if all of it was settled.
+        /// The state of the last survey, if it left nothing open.
         seen: Option<Surveyed>,
     },
 }
@@ -39,11 +41,11 @@ struct PeerTurn {
     surveyed: Option<Surveyed>,
 }
 
-/// The turns of all nodes.
+/// The turns of all members.
 pub(super) struct Turns {
     every: Duration,
     survey_every: Duration,
-    /// So that nodes that started together do not go on together.
+    /// Adds jitter, so that nodes started together don't stay in step.
     entropy: Entropy,
     of: BTreeMap<NodeId, PeerTurn>,
 }
@@ -58,11 +60,11 @@ impl Turns {
         }
     }
 
-    /// These members live now. Who was not among them before is due soon.
-    pub(super) fn follow(&mut self, lifetime: Vec<Peer>, now: Instant) {
+    /// These members are alive now. One that was not alive before is due soon.
+    pub(super) fn follow(&mut self, living: Vec<Peer>, now: Instant) {
         let before: Vec<NodeId> = self.of.keys().copied().collect();
         let mut gone: std::collections::BTreeSet<NodeId> = before.into_iter().collect();
-        for peer in lifetime {
+        for peer in living {
             gone.remove(&peer.id);
             let soon = now + self.entropy.jittered(self.every / SOON_DIVISOR);
             if let Some(turn) = self.of.get_mut(&peer.id) {
@@ -71,7 +73,7 @@ impl Turns {
                     (turn.here, turn.fruitless) = (true, 0);
                     (turn.round, turn.survey) = (soon, soon);
                 }
-            } else if self.has_room() {
+            } else if self.has_space() {
                 let turn = PeerTurn {
                     here: true,
                     round: soon,
@@ -88,8 +90,8 @@ impl Turns {
         }
     }
 
-    /// Space for one more, where need be in place of a node that is gone.
-    fn has_room(&mut self) -> bool {
+    /// Whether there is space for one more member; replaces one that is gone if necessary.
+    fn has_space(&mut self) -> bool {
         if self.of.len() < limits::RECONCILE_PEERS_MAX {
             return true;
         }
@@ -98,7 +100,7 @@ impl Turns {
         gone.is_some_and(|id| self.of.remove(&id).is_some())
     }
 
-    /// Who is to be compared with now: rounds go before surveys, whoever has waited longest goes first.
+    /// The next comparison that is due: rounds before surveys, the longest overdue first.
     pub(super) fn next(&self, now: Instant) -> Option<(Peer, Kind)> {
         let here = || self.of.values().filter(|turn| turn.here);
         let round = here().min_by_key(|turn| turn.round);
@@ -111,15 +113,15 @@ impl Turns {
         Some((turn.peer.clone(), Kind::Survey { seen }))
     }
 
-    /// A survey of this node was completed, and has seen this.
+    /// Records the state after a completed survey of this member.
     pub(super) fn surveyed(&mut self, id: NodeId, seen: Surveyed) {
         self.of
             .entry(id)
             .and_modify(|turn| turn.surveyed = Some(seen));
     }
 
-    /// A turn was taken. Differences that have to wait are looked at again soon; rounds that lead to nothing become
-    /// rarer.
+    /// Records that a turn was taken and sets the next. Differences that had to wait are looked at again soon;
+    /// rounds that lead to nothing become rarer.
     pub(super) fn taken(&mut self, id: NodeId, kind: Kind, outcome: &RoundOutcome, now: Instant) {
         let Some(turn) = self.of.get_mut(&id) else {
             return;

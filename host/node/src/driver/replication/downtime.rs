@@ -1,7 +1,8 @@
-//! Since when members are silent: what tells a brief outage from a node that is gone.
+//! `Downtime`: since when each member has been down, which tells a short outage from a node that is gone.
 //!
-//! Gossip says how a member seems to be now; here it is kept since when it has not been alive, for longer than
-//! gossip remembers it. A node that was never seen counts as silent since this one started.
+//! Gossip only says how a member seems now, and forgets members that are gone; this remembers since when each has
+//! not been alive. A node never seen counts as down since this one started. In memory only: after a restart the
+//! count starts anew.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,12 +15,12 @@ use tokio::time::Instant;
 
 use crate::driver::Driver;
 
-/// Since when each member that is not alive is silent.
+/// Since when each member that is not alive has been down.
 #[derive(Default)]
 pub(in crate::driver) struct Downtime(Mutex<BTreeMap<NodeId, Instant>>);
 
 impl Downtime {
-    /// Takes note of how the members seem to be now.
+    /// Records how the members seem now.
     pub(in crate::driver) fn see(
         &self,
         members: impl Iterator<Item = (NodeId, bool)>,
@@ -39,7 +40,7 @@ impl Downtime {
         self.lock().get(&id).copied()
     }
 
-    /// Who is silent, and for how long.
+    /// Members that are down, and for how long.
     fn silent(&self, now: Instant) -> Vec<(NodeId, Duration)> {
         let silent = self.lock();
         let silent = silent.iter();
@@ -54,7 +55,7 @@ impl Downtime {
 }
 
 impl Driver {
-    /// How a holder stands, as far as this node knows.
+    /// State of a holder, as far as this node knows.
     pub(in crate::driver) fn standing_of(&self, id: NodeId) -> HolderState {
         if self.is_alive(id) {
             return HolderState::Here;
@@ -75,8 +76,8 @@ impl Driver {
         self.downtime.since(id).unwrap_or(self.started)
     }
 
-    /// Whether a node that did not answer just now counts as gone. One that gossip never told of is silent since it was
-    /// first asked for here.
+    /// Whether a node that did not answer just now counts as gone. A node unknown to gossip counts as down since
+    /// it was first asked for here.
     pub(in crate::driver) fn is_long_silent(&self, id: NodeId) -> bool {
         let now = Instant::now();
         self.downtime
@@ -85,7 +86,7 @@ impl Driver {
         since.is_some_and(|since| since.elapsed() >= self.settings.repair_after)
     }
 
-    /// Which of these has been silent for longest, of those that count as gone.
+    /// Which of these nodes has been gone longest, if any counts as gone.
     pub(in crate::driver) fn longest_gone(&self, of: &[NodeId]) -> Option<NodeId> {
         let gone = of
             .iter()
@@ -93,7 +94,7 @@ impl Driver {
         gone.copied().min_by_key(|id| self.silent_since(*id))
     }
 
-    /// The members that have been silent for so long that they count as gone.
+    /// The members that count as gone.
     pub(in crate::driver) fn long_gone(&self) -> Vec<NodeId> {
         let silent = self.downtime.silent(Instant::now()).into_iter();
         silent

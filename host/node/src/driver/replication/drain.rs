@@ -1,8 +1,8 @@
-//! Emptying a node: it moves its replicas elsewhere, then it can be stopped. Meanwhile nothing is placed on it.
+//! Draining: a node moves its replicas elsewhere and can then be stopped. Nothing is placed on it meanwhile.
 //!
-//! The moving itself is repair's. A node is only drained when the others have room for what it holds and no file would be left
-//! with fewer copies; it says how much is missing otherwise. That it drains is durable, so a restart
-//! goes on with it.
+//! `rereplication` moves the replicas; here it is decided whether the node may be drained. That is refused if the
+//! other nodes lack space, or if a file would be left with fewer copies; the error says how much is missing.
+//! Draining is durable and continues after a restart.
 
 use std::sync::Arc;
 
@@ -14,46 +14,46 @@ use dataverse_core::relayout;
 use crate::driver::Driver;
 use crate::driver::client::api::{DrainError, DrainStatus};
 
-/// What stands in the way of emptying this node.
+/// Why this node can't be drained.
 #[derive(Default)]
 struct Lack {
-    /// Bytes that the others would have to take.
+    /// Bytes that the other nodes would have to take.
     bytes: u64,
     /// Files for which there are too few other nodes.
     stuck: u64,
     /// One of them.
     example: Option<Key>,
-    /// A file for which no node that could take it has room, and how much the roomiest is short of.
+    /// A file that fits on none of its candidates, and how many bytes the one with the most space is short of.
     too_large: Option<(Key, u64)>,
 }
 
 impl Driver {
-    /// Begins to empty this node, or goes on with it.
+    /// Starts draining this node, or continues.
     ///
     /// # Errors
     /// [`DrainError`], with what is missing.
     pub async fn drain(&self) -> Result<DrainStatus, DrainError> {
         if !self.lifetime.now().draining {
-            self.check_room_elsewhere().await?;
+            self.check_space_elsewhere().await?;
             self.set_draining(true).await?;
-            tracing::info!("this node is being emptied");
+            tracing::info!("draining this node");
         }
         Ok(self.drain_status())
     }
 
-    /// Ends the emptying: the node takes replicas again. What has moved stays where it is.
+    /// Stops draining: the node takes replicas again. What has moved stays where it is.
     ///
     /// # Errors
     /// [`DrainError::Failed`].
     pub async fn undrain(&self) -> Result<DrainStatus, DrainError> {
         if self.lifetime.now().draining {
             self.set_draining(false).await?;
-            tracing::info!("this node takes replicas again");
+            tracing::info!("draining was cancelled; this node takes replicas again");
         }
         Ok(self.drain_status())
     }
 
-    /// How far the emptying is.
+    /// Progress of draining.
     #[must_use]
     pub fn drain_status(&self) -> DrainStatus {
         let left = self.state.node().replicas();
@@ -70,13 +70,13 @@ impl Driver {
             .change_life(|lifetime| lifetime.draining = draining)
             .await;
         changed.map_err(|error| DrainError::Failed(error.to_string()))?;
-        self.rereplication.drain_begins();
+        self.rereplication.drain_changed();
         self.publish_status();
         self.rereplication.look_soon();
         Ok(())
     }
 
-    async fn check_room_elsewhere(&self) -> Result<(), DrainError> {
+    async fn check_space_elsewhere(&self) -> Result<(), DrainError> {
         let others = self.candidates(0).into_iter();
         let others: Vec<_> = others.filter(|other| other.id != self.me.id).collect();
         let free = others
@@ -86,7 +86,7 @@ impl Driver {
         let mut after = None;
         loop {
             let page = self.state.node().replicas_after(after.as_ref());
-            // Somebody has to remember what is deleted, too; one who does suffices.
+            // A tombstone has to stay on some other node; a single one suffices.
             let alone = others.is_empty();
             let matters = |record: &&Arc<Record>| alone || !record.deleted;
             for record in page.records.iter().filter(matters) {
@@ -95,7 +95,7 @@ impl Driver {
                     continue;
                 };
                 let without = others.iter().filter(|other| !record.layout.names(other.id));
-                let roomiest = without.clone().map(|other| other.view.free).max();
+                let most_free = without.clone().map(|other| other.view.free).max();
                 let takers = without.filter(|other| other.view.free >= record.size);
                 let takers = takers.take(need.wanted).count();
                 lack.bytes = lack
@@ -104,7 +104,7 @@ impl Driver {
                 if need.keep.len() + takers >= need.holders_min {
                     continue;
                 }
-                match roomiest.map(|free| record.size.saturating_sub(free)) {
+                match most_free.map(|free| record.size.saturating_sub(free)) {
                     Some(short) if short > 0 => {
                         lack.too_large.get_or_insert((record.key.clone(), short));
                     }
@@ -122,20 +122,20 @@ impl Driver {
         }
         if let Some(example) = lack.example {
             return Err(DrainError::Refused(format!(
-                "{}, {example} among them, would be left with fewer copies: {} take replicas; add a node within reach, then drain again",
+                "{}, {example} among them, would be left with fewer copies: {} take replicas; add a node within placement.radius, then drain again",
                 plural(lack.stuck, "file", "files"),
                 plural(others.len() as u64, "other node can", "other nodes can")
             )));
         }
         if let Some((key, short)) = lack.too_large {
             return Err(DrainError::Refused(format!(
-                "no other node has room for {key}: {} missing where there is most; add a node or room, then drain again",
+                "no other node has space for {key}: on the one with the most space {} missing; add a node or space, then drain again",
                 plural(short, "byte is", "bytes are")
             )));
         }
         if lack.bytes > free {
             return Err(DrainError::Refused(format!(
-                "the other nodes have no room: {} to move, {} free, {} missing; add a node or room, then drain again",
+                "the other nodes have too little space: {} to move, {} free, {} missing; add a node or space, then drain again",
                 plural(lack.bytes, "byte is", "bytes are"),
                 plural(free, "is", "are"),
                 plural(lack.bytes - free, "is", "are")

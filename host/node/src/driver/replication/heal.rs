@@ -1,14 +1,15 @@
-//! Replicas of this node whose content is bad or gone, and how they are made good from other holders.
+//! `Healing`: replicas of this node whose content is bad or gone, and how they are copied again from other
+//! holders.
 //!
-//! Whatever finds a bad replica (a check of all content, a read, another node's fetch, the start of the node) puts
-//! it on the list here. While it is on it the node neither serves nor promises it, and its version is a floor. It
-//! leaves the list when the content is there again, however it came; when a newer version or a layout without this
-//! node takes its place; and not otherwise. If there is no room for it here, another holder is asked for such a layout.
-//! Where every other holder says that it has none either, and no node that can be reached has a copy, the file is
-//! reported as lost and asked for again now and then: somebody may bring back a node or a disk.
+//! Whatever finds a bad replica (a scrub, a read, another node's fetch, the start of the node) adds it here. While
+//! it is listed the node neither serves nor promises it, and its version is a floor. It leaves the list when the
+//! content is back, however it came, or when a newer version or a layout without this node takes its place;
+//! nothing else removes it. If there is no space for it here, another holder is asked for such a layout. If every
+//! other holder says that it has none and no reachable node has a copy, the file is reported as lost and tried
+//! again at intervals, since someone may bring back a node or a disk.
 //!
-//! The list is as long as the store's own, which also outlives a restart, but for its bound: what goes beyond that
-//! is taken up at the next start.
+//! The store keeps the same list across restarts. This one is bounded by [`limits::HEAL_FILES_MAX`]; what exceeds
+//! it is taken up at the next start.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -35,14 +36,14 @@ use crate::driver::client::space::Occasion;
 use crate::driver::client::transfer::Wanted;
 use crate::limits;
 
-/// How a replica that is to be made good stands.
+/// State of a missing replica.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    /// It is being tried for the first time, or soon will be.
+    /// Not tried yet, or being tried for the first time.
     Fresh,
-    /// Nobody who is there can send it; others may.
+    /// No node that is up can send it; others may.
     Waiting,
-    /// Every other holder said that it has none, and so did every other node.
+    /// Every other holder and every other node said that it has none.
     Lost,
 }
 
@@ -53,7 +54,7 @@ struct Case {
     due: Instant,
 }
 
-/// The replicas that are to be made good, and in which order. Those that are being tried are not in the queue.
+/// The missing replicas, and the order in which to try them. Those being tried are not in the queue.
 #[derive(Default)]
 struct Cases {
     by_key: BTreeMap<Key, Case>,
@@ -74,44 +75,44 @@ impl Cases {
     }
 }
 
-/// Replicas that are to be made good.
+/// The missing replicas of this node.
 #[derive(Default)]
 pub(in crate::driver) struct Healing {
     cases: Mutex<Cases>,
-    /// Cases that there was no room for.
+    /// Missing replicas beyond the bound.
     left_out: AtomicU64,
     healed: AtomicU64,
     more: Notify,
 }
 
-/// How many replicas are in which stage.
+/// Missing replicas, by stage.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::driver) struct Missing {
     pub(in crate::driver) healing: u64,
     pub(in crate::driver) waiting: u64,
     pub(in crate::driver) lost: u64,
-    /// Of the lost ones the first by key.
+    /// The first lost ones by key.
     pub(in crate::driver) lost_keys: Vec<Key>,
 }
 
-/// What became of one try.
+/// Result of one attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Tried {
-    /// It is here, or no matter of this node any more.
+    /// It is here, or no longer this node's concern.
     Settled,
-    /// It can't be had now.
+    /// Not available now.
     Waits,
-    /// There is no copy left.
+    /// No copy is left.
     Lost,
 }
 
-/// What others have of a version that is missing here.
+/// What other nodes have of a version that is missing here.
 struct Elsewhere {
-    /// With the greatest layout that was heard of.
+    /// The record, with the greatest layout heard of.
     record: Arc<Record>,
     sources: Vec<Peer>,
     newer: Option<Heard>,
-    /// Everyone who might have it was asked and has answered.
+    /// Every node that might have it was asked and has answered.
     all_answered: bool,
 }
 
@@ -165,7 +166,7 @@ impl Healing {
         self.more.notify_one();
     }
 
-    /// This version of a file is held here from now on.
+    /// Called when this version of a file is stored here: removes what it settles.
     pub(in crate::driver) fn held(&self, key: &Key, version: Version, role: Role) {
         let mut cases = self.lock();
         let case = cases.by_key.get(key);
@@ -174,24 +175,24 @@ impl Healing {
         };
         if case.record.version == version && role == Role::Replica {
             self.healed.fetch_add(1, Ordering::Relaxed);
-            tracing::info!(%key, %version, "a replica was made good again");
+            tracing::info!(%key, %version, "healed a replica");
         }
         cases.remove(key);
     }
 
-    /// The replica of this file that is missing here, if one is.
+    /// The missing replica of this file, if there is one.
     pub(in crate::driver) fn find(&self, key: &Key) -> Option<Arc<Record>> {
         let cases = self.lock();
         let case = cases.by_key.get(key);
         case.map(|case| Arc::clone(&case.record))
     }
 
-    /// Replicas that were made good since the node started.
+    /// Replicas healed since the node started.
     pub(in crate::driver) fn healed(&self) -> u64 {
         self.healed.load(Ordering::Relaxed)
     }
 
-    /// How many there are, and which are lost.
+    /// Counts of missing replicas, and the lost keys.
     pub(in crate::driver) fn missing(&self) -> Missing {
         let cases = self.lock();
         let mut missing = Missing {
@@ -213,8 +214,8 @@ impl Healing {
         missing
     }
 
-    /// Takes up to so many that are to be tried now off the queue, those that have waited longest first, and says when the
-    /// next is to be tried.
+    /// Takes up to `at_most` due replicas off the queue, those that have waited longest first. Also returns when
+    /// the next one is due.
     fn take_due(&self, at_most: usize, now: Instant) -> (Vec<Arc<Record>>, Option<Instant>) {
         let mut cases = self.lock();
         let mut due = Vec::new();
@@ -228,13 +229,13 @@ impl Healing {
         (due, cases.queue.first().map(|(at, _)| *at))
     }
 
-    /// Notes what became of a try. True: it is only now known to be lost.
+    /// Records the result of an attempt. True if the file has just been found to be lost.
     fn tried(&self, record: &Record, tried: Tried, now: Instant) -> bool {
         let mut cases = self.lock();
         let case = cases.by_key.remove(&record.key);
         let Some(case) = case else { return false };
         if case.record.version != record.version {
-            // A later version is missing by now, and waits for its own turn.
+            // A later version is missing by now and waits for its own turn.
             cases.by_key.insert(record.key.clone(), case);
             return false;
         }
@@ -243,14 +244,14 @@ impl Healing {
             Tried::Waits => Stage::Waiting,
             Tried::Lost => Stage::Lost,
         };
-        let is_news = stage == Stage::Lost && case.stage != stage;
+        let is_newly_lost = stage == Stage::Lost && case.stage != stage;
         cases.put(Case {
             stage,
             due: now + pause(case.tries),
             tries: case.tries.saturating_add(1),
             ..case
         });
-        is_news
+        is_newly_lost
     }
 
     fn lock(&self) -> MutexGuard<'_, Cases> {
@@ -258,20 +259,20 @@ impl Healing {
     }
 }
 
-/// The pause after so many tries before.
+/// The pause after this many earlier attempts.
 fn pause(tries: u32) -> Duration {
     let doubled = limits::HEAL_RETRY_MS_MIN.saturating_mul(1 << tries.min(32));
     Duration::from_millis(doubled.min(limits::HEAL_RETRY_MS_MAX))
 }
 
 impl Driver {
-    /// Makes good what is on the list, beginning with what was missing when the node started.
+    /// Heals listed replicas for as long as the node runs, starting with what was missing when it started.
     pub(in crate::driver) async fn keep_healing(self: Arc<Self>, missing: Vec<Arc<Record>>) {
         for record in missing {
             if record.layout.names(self.me.id) {
                 self.state.healing.add(record);
             } else {
-                // An extra copy that is gone is no loss.
+                // A missing cached copy is no loss.
                 self.give_up(&record).await;
             }
         }
@@ -305,13 +306,13 @@ impl Driver {
     async fn heal(&self, record: Arc<Record>) {
         let tried = self.try_to_heal(&record).await;
         if self.state.healing.tried(&record, tried, Instant::now()) {
-            tracing::error!(key = %record.key, version = %record.version, "a file is lost: its replica here is bad or gone, and no node that can be reached has a good copy; bring back a node or a disk that has one, or write the file again");
+            tracing::error!(key = %record.key, version = %record.version, "a file is lost: its replica here is bad or gone, and no reachable node has a good copy; bring back a node or a disk that has one, or write the file again");
         }
     }
 
     async fn try_to_heal(&self, record: &Arc<Record>) -> Tried {
         if self.holds(record) {
-            // It came back before it was on the list.
+            // It came back before it was listed.
             return Tried::Settled;
         }
         let found = self.look_elsewhere(record).await;
@@ -340,14 +341,14 @@ impl Driver {
         self.transfers.ended(record).await;
         crash::point("heal.done");
         if !self.holds(record) && self.store.usage().free_for_replicas() < record.size {
-            // The layout that then names another node takes this off the list.
+            // The resulting layout names another node and takes this off the list.
             self.ask_to_be_relieved(&found.record).await;
         }
-        // When it is here it has left the list by itself.
+        // If it arrived, it has already left the list.
         Tried::Waits
     }
 
-    /// Asks the other holders, and where none of them has it every node that can be reached.
+    /// Asks the other holders, and if none of them has it every reachable node.
     async fn look_elsewhere(&self, record: &Arc<Record>) -> Elsewhere {
         let mut found = Elsewhere::of(record);
         if let Some(known) = self.state.node().known(&record.key) {
@@ -387,7 +388,7 @@ impl Driver {
         found
     }
 
-    /// What was missing is no matter of this node any more. A replica that has come back meanwhile stays.
+    /// Stops missing a replica that is no longer this node's concern. If it has come back meanwhile, it stays.
     async fn give_up(&self, record: &Record) {
         let change = Change::Drop {
             key: record.key.clone(),
@@ -395,7 +396,7 @@ impl Driver {
             only: Some(Role::Cached),
         };
         if let Err(error) = self.store.apply(change).await {
-            tracing::warn!(key = %record.key, %error, "a file that was missing was not let go of");
+            tracing::warn!(key = %record.key, %error, "a missing replica could not be taken off the list");
         }
     }
 }

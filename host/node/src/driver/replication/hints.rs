@@ -1,9 +1,12 @@
-//! Layouts that nodes are owed: what a holder could not be told of when its replicas were laid anew.
+//! `Hints` (hinted handoff): layouts that a node could not be told when its replicas moved, delivered when it is
+//! back.
 //!
-//! Two halves of a cut network may both lay a file anew, each without the other. Afterwards no layout names nodes of both, so
-//! comparing what holders have in common does not show it. Each half remembers whom it left out, and tells
-//! them when they are back; the greater of the two layouts wins. Kept in memory and bounded: what is
-//! forgotten costs a copy too many until the file is written again, never one too few.
+//! Two halves of a partitioned network may both relayout a file, each without the other. Afterwards no layout
+//! names nodes of both halves, so comparing what holders have in common does not reveal it. Each half therefore
+//! remembers whom it left out and tells them when they are back; the greater of the two layouts wins.
+//!
+//! Kept in memory and bounded by [`limits::HINTS_MAX`]. A forgotten hint costs an extra copy until the file is
+//! written again, never a missing one.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +20,7 @@ use parking_lot::{Mutex, MutexGuard};
 use crate::driver::Driver;
 use crate::limits;
 
-/// Files whose layout a node has yet to hear of, by node, and the version that was laid anew.
+/// By node: the files whose layout it has yet to hear, and the version each layout is of.
 #[derive(Default)]
 pub(in crate::driver) struct Hints(Mutex<BTreeMap<NodeId, BTreeMap<Key, Version>>>);
 
@@ -49,10 +52,10 @@ impl Hints {
 }
 
 impl Driver {
-    /// Tells the nodes that are back what they are owed.
+    /// Delivers the hints of nodes that are back.
     pub(in crate::driver) async fn deliver_hints(&self) {
         if self.hints.is_full() {
-            self.forget_who_is_gone_longest();
+            self.drop_hints_of_longest_gone();
         }
         for node in self.hints.nodes() {
             if self.standing_of(node) != HolderState::Here {
@@ -61,11 +64,12 @@ impl Driver {
             for (key, version) in self.hints.take(node) {
                 let held = self.state.node().holding(&key).cloned();
                 let record = held.map(|holding| holding.record);
-                // Of a version that came since, it is not known here whether it is durable.
+                // Whether a later version is durable is not known here.
                 let Some(record) = record.filter(|record| record.version == version) else {
                     continue;
                 };
-                // A holder is to have it; any other may let go of what it has once all holders do.
+                // A node that the layout names commits it; any other may release its copy once all holders have
+                // theirs.
                 let has_heard = if record.layout.names(node) {
                     self.commit_at(node, &record).await.is_ok()
                 } else {
@@ -78,12 +82,12 @@ impl Driver {
         }
     }
 
-    /// Those that will never be back are not to take the room of those that will.
-    fn forget_who_is_gone_longest(&self) {
+    /// Forgets the hints of the node that has been gone longest, which may never return, to make space for others.
+    fn drop_hints_of_longest_gone(&self) {
         let longest = self.longest_gone(&self.hints.nodes());
         if let Some(node) = longest {
             let files = self.hints.take(node).len();
-            tracing::debug!(node = %self.name_of(node), files, "what a node that is gone would have to hear is not remembered any more");
+            tracing::debug!(node = %self.name_of(node), files, "dropped the hints of the node that has been gone longest");
         }
     }
 }

@@ -1,4 +1,29 @@
-//! Keeps replicas as many as they are to be, whole, and where they belong.
+//! Replication: keeps every file at its factor, with good copies, on the nodes its layout names. Background work;
+//! no client waits for it.
+//!
+//! - `relayout`: the one way in which replicas change nodes. Copies to new holders, commits a greater layout on
+//!   them, tells the others.
+//! - `rereplication`: when a relayout is due. Re-replicates files whose holder is gone, completes degraded writes
+//!   and empties a draining node; `drain` decides whether the node may be drained.
+//! - `release`: gives up a replica that a greater layout does not name, once every holder of that layout confirms
+//!   its copy.
+//! - `hints`: hinted handoff. Remembers layouts that a node could not be told, and tells it when it is back.
+//! - `scrub`: reads all content and compares it with its digests. `heal`: copies a replica again that is bad or
+//!   missing on this node.
+//! - `verification`: searches for each copy of a node that was away for long before the copy counts again.
+//!   `tombstones`: forgets deletions older than `tombstone.keep`.
+//! - `downtime`: since when each member has been down, which tells a short outage from a node that is gone.
+//!   `pace`: a rate limit in bytes per second.
+//!
+//! A replica moves in this order. `rereplication` asks the core what a file needs of this node (`Need`) and
+//! placement who takes the copies. `relayout` prepares them, commits the greater layout on the new holders, then
+//! on those that stay, this node last, and announces it; holders it could not tell go into `Hints`. A holder that
+//! the layout no longer names puts it into `PendingReleases`, asks every new holder, and only then drops its copy.
+//!
+//! `ReReplication`, `Relaying`, `PendingReleases`, `Hints`, `Scrubbing`, `Verification` and `Downtime` each own
+//! the state of the module that declares them; `Healing` is part of `State`, because the store's changes update
+//! it. All are in memory and bounded: what they forget is found again by the next scan, by reconciliation or at
+//! the next start. No policy can cause a replica to be dropped.
 
 pub(in crate::driver) mod downtime;
 mod drain;

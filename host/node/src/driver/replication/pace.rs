@@ -1,4 +1,4 @@
-//! A pace in bytes a second: who wants to move bytes waits for its turn.
+//! `Pace`: a rate limit in bytes per second. Callers wait for their turn.
 
 use std::time::Duration;
 
@@ -10,8 +10,8 @@ use tokio::time::{Instant, sleep_until};
 pub(in crate::driver) struct Pace(Mutex<Option<Instant>>);
 
 impl Pace {
-    /// Waits until so many bytes may move at this rate. What is larger than a second's worth goes when it is
-    /// its turn, and whoever comes next waits the longer.
+    /// Waits until this many bytes may move at this rate. More than a second's worth moves at once when its turn
+    /// comes, and the next caller waits longer.
     pub(in crate::driver) async fn take(&self, bytes: u64, bytes_per_second: u64) {
         let turn = {
             let mut next = self.0.lock().await;
@@ -25,7 +25,7 @@ impl Pace {
     }
 }
 
-/// A day: no single content holds up the others for longer.
+/// A day: no single content delays the others for longer.
 const LONGEST_SECONDS: f64 = 24.0 * 60.0 * 60.0;
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
-//! Performs a relayout: copies, verifies, commits the greater layout, announces it.
+//! `Relaying`: performs a relayout. Copies, verifies, commits the greater layout, announces it.
 //!
-//! What is to be done is the core's decision (`Need`); who takes the copies, placement's. The new holders commit first, then
-//! those that stay, this node last. So at every moment of it, whoever dies, the holders of the old layout
-//! still hold, and the greater layout names only nodes that have the content. Who is not named any more lets
-//! go by itself, when every holder of the greater layout has said that it holds (`release`).
+//! The core decides what a file needs (`Need`), placement which nodes take the copies. The new holders commit
+//! first, then those that stay, this node last. So at every moment, whichever node dies, the holders of the old
+//! layout still hold their copies, and the greater layout names only nodes that have the content. A holder that is
+//! no longer named releases its copy itself, once every holder of the greater layout confirms its own (`release`).
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -18,7 +18,7 @@ use dataverse_core::policy::PlacementRequest;
 use dataverse_core::record::Record;
 use dataverse_core::relayout::{Need, move_away};
 use dataverse_core::search::Peer;
-use dataverse_overlay::transport::{Announcement, MoveAsk, Refusal};
+use dataverse_overlay::transport::{Announcement, MoveAsk, Refusal, TransportExt};
 use dataverse_store::StoreError;
 use dataverse_store::crash;
 use futures_util::future::join_all;
@@ -31,69 +31,69 @@ use crate::driver::client::preparing::{PrepareSource, Preparing, Readied, Ready}
 use crate::driver::slots::view_of;
 use crate::limits;
 
-/// Why replicas did not change nodes. The layout is as it was, or a greater one that loses nothing.
+/// Why a relayout failed. The layout is unchanged, or a greater one that loses nothing.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::driver) enum RelayoutError {
-    /// The file is not held any more as it was when this was decided.
-    #[error("it has changed meanwhile")]
+    /// The file is no longer held as it was when this was decided.
+    #[error("the file changed meanwhile")]
     Changed,
-    /// Who was to take a copy has heard of a greater version.
-    #[error("a newer version of it was heard of")]
+    /// A node that was to take a copy knows of a greater version.
+    #[error("a newer version of the file exists")]
     Overtaken,
-    /// Another relayout of it is under way here.
-    #[error("its replicas are changing nodes already")]
+    /// Another relayout of the file is under way on this node.
+    #[error("a relayout of the file is already under way")]
     UnderWay,
     /// Too few nodes took a copy.
     #[error("{took} of {wanted} nodes took a copy")]
     NoTaker {
-        /// Copies that were to be made.
+        /// Copies to make.
         wanted: usize,
-        /// Copies that were made.
+        /// Copies made.
         took: usize,
     },
-    /// No number could be given to the layout, because the clock could not be persisted.
+    /// The layout could not be numbered, because the clock could not be persisted.
     #[error("the layout could not be numbered: {0}")]
     Unnumbered(#[from] StoreError),
 }
 
-/// The files whose replicas change nodes at the moment on this node's account, and why.
+/// Files with a relayout under way on this node, and why.
 #[derive(Default, Clone)]
 pub(in crate::driver) struct Relaying(Arc<Mutex<BTreeMap<Key, Why>>>);
 
-/// Why the replicas of a file change nodes.
+/// Why a relayout is under way.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Why {
-    /// Re-replication, or the emptying of this node.
+    /// Re-replication, or this node is being drained.
     Needed,
-    /// Somebody asked for it: towards a reader.
+    /// Another node asked to move the replica towards a reader.
     Moved,
-    /// Somebody asked for it that can't hold its own.
+    /// Another holder asked for it, because it can't hold its own replica.
     Relieves,
 }
 
-/// One of them, until it is dropped.
+/// Marks one file as being relaid out until it is dropped.
 struct RelayoutPermit {
     relaying: Relaying,
     key: Key,
 }
 
-/// Why there is no turn.
-enum NoTurn {
-    /// The file has one.
+/// Why a relayout can't start.
+enum NoPermit {
+    /// One of this file is under way.
     UnderWay,
-    /// Too many have one.
+    /// Too many are under way.
     Full,
 }
 
 impl Relaying {
-    /// A turn for this file, if there are fewer than so many for the same reason.
-    fn enter(&self, key: &Key, why: Why, at_most: usize) -> Result<RelayoutPermit, NoTurn> {
+    /// A permit for this file, unless `at_most` are under way for the same reason.
+    fn enter(&self, key: &Key, why: Why, at_most: usize) -> Result<RelayoutPermit, NoPermit> {
         let mut turns = self.lock();
         if turns.contains_key(key) {
-            return Err(NoTurn::UnderWay);
+            return Err(NoPermit::UnderWay);
         }
         if turns.values().filter(|other| **other == why).count() >= at_most {
-            return Err(NoTurn::Full);
+            return Err(NoPermit::Full);
         }
         turns.insert(key.clone(), why);
         Ok(RelayoutPermit {
@@ -114,8 +114,8 @@ impl Drop for RelayoutPermit {
 }
 
 impl Driver {
-    /// Does for a file what it needs, on the nodes that placement says, in its turn of this pace. Returns how many
-    /// copies were made.
+    /// Does what a file needs, on the nodes that placement ranks, after waiting for `pace`. Returns the number of
+    /// copies made.
     pub(in crate::driver) async fn relayout(
         &self,
         record: &Arc<Record>,
@@ -135,11 +135,11 @@ impl Driver {
         self.relayout_onto(record, need, takers).await
     }
 
-    /// Begins to move the replica of one node, this or another holder, to a third that has none. This node has to have one
-    /// itself, since it is the one that sends.
+    /// Starts moving the replica of `from` (this node or another holder) to a node that has none. This node must
+    /// hold a replica itself, because it sends the content.
     ///
     /// # Errors
-    /// [`Refusal`], which says why not.
+    /// [`Refusal`], with the reason.
     pub(in crate::driver) fn move_soon(
         &self,
         key: Key,
@@ -149,27 +149,29 @@ impl Driver {
         let holding = self.state.node().holding(&key).cloned();
         let replica = holding.filter(|holding| holding.role == Role::Replica);
         let Some(record) = replica.map(|holding| holding.record) else {
-            return Err(Refusal::Absent(format!("{key} is no replica here")));
+            return Err(Refusal::Absent(format!(
+                "{key} is not held as a replica here"
+            )));
         };
         let Some(need) = move_away(&record, from, to.id) else {
             return Ok(());
         };
         if !self.may_hold(to.id) {
             return Err(Refusal::Invalid(format!(
-                "nothing moves to node {} now: it is not alive, or it is being emptied",
+                "no replica can move to node {} now: it is not alive, or it is being drained",
                 to.name
             )));
         }
-        // What others can't hold is no more urgent than what repair does, and goes at its pace.
+        // Relieving another holder is no more urgent than re-replication, and shares its limit and rate.
         let (why, at_most) = match from == self.me.id {
             true => (Why::Moved, limits::MOVES_MAX),
             false => (Why::Relieves, self.settings.repair_concurrent as usize),
         };
         let turn = match self.relaying.enter(&key, why, at_most) {
             Ok(turn) => turn,
-            Err(NoTurn::UnderWay) => return Ok(()),
-            Err(NoTurn::Full) => {
-                let full = "too many replicas change nodes here".to_owned();
+            Err(NoPermit::UnderWay) => return Ok(()),
+            Err(NoPermit::Full) => {
+                let full = "too many replicas are moving on this node".to_owned();
                 return Err(Refusal::Busy(full));
             }
         };
@@ -186,10 +188,10 @@ impl Driver {
             match driver.still_runs(moving).await {
                 Some(Ok(_)) => {
                     let from = driver.name_of(from);
-                    tracing::info!(%key, %from, to = %to.name, "a replica moved");
+                    tracing::info!(%key, %from, to = %to.name, "moved a replica");
                 }
                 Some(Err(error)) => {
-                    tracing::debug!(%key, to = %to.name, %error, "a replica did not move");
+                    tracing::debug!(%key, to = %to.name, %error, "a replica was not moved");
                 }
                 None => {}
             }
@@ -197,8 +199,9 @@ impl Driver {
         Ok(())
     }
 
-    /// Asks another holder to move this node's replica elsewhere, because this node can't: it has no room for it, can't
-    /// read it or can't reach who could take it. The greater layout arrives when that is done.
+    /// Asks another holder to move this node's replica elsewhere, because this node can't: it lacks space for it,
+    /// can't read it, or can't reach any node that could take it. The greater layout arrives when the move is
+    /// done.
     pub(in crate::driver) async fn ask_to_be_relieved(&self, record: &Record) {
         let others = record.layout.holders.iter().copied();
         let others: Vec<NodeId> = others.filter(|id| *id != self.me.id).collect();
@@ -206,7 +209,8 @@ impl Driver {
         if takers.is_empty() {
             return;
         }
-        // The best first, and another one each time after that: who refused would be first again.
+        // The best candidate first, and a different one each time after that, since one that refused would rank
+        // first again.
         let to = &takers[self.rereplication.asked_before(&record.key) % takers.len()];
         for holder in others.into_iter().filter_map(|id| self.peer_of(id)) {
             let ask = MoveAsk {
@@ -214,23 +218,20 @@ impl Driver {
                 relieves: true,
                 to: to.clone(),
             };
-            let answer = self
-                .transport
-                .move_replica(&holder, self.message(ask))
-                .await;
+            let answer = self.transport.ask(&holder, self.message(ask)).await;
             match answer.and_then(|answer| self.answer_of(&holder, answer)) {
                 Ok(()) => {
-                    tracing::debug!(key = %record.key, holder = %holder.name, to = %to.name, "another holder was asked to move a replica that can't be held here");
+                    tracing::debug!(key = %record.key, holder = %holder.name, to = %to.name, "asked another holder to move a replica that can't be held here");
                     return;
                 }
                 Err(error) => {
-                    tracing::debug!(key = %record.key, holder = %holder.name, %error, "a holder does not move a replica that can't be held here");
+                    tracing::debug!(key = %record.key, holder = %holder.name, %error, "a holder refused to move a replica that can't be held here");
                 }
             }
         }
     }
 
-    /// The nodes that could take a copy beside those that keep theirs, best first: none that is in the layout already.
+    /// The nodes that could take a copy, best first; none that the layout already names.
     async fn takers_of(&self, record: &Record, keep: Vec<NodeId>) -> Vec<Peer> {
         let request = PlacementRequest {
             file: view_of(&record.key, record.size),
@@ -276,7 +277,7 @@ impl Driver {
         Ok(took)
     }
 
-    /// The holding, as long as it is a replica under exactly this record.
+    /// The holding, if it is still a replica under exactly this record.
     fn replica_of(&self, record: &Record) -> Option<Holding> {
         let node = self.state.node();
         let holding = node.holding(&record.key)?;
@@ -284,7 +285,7 @@ impl Driver {
         same.then(|| holding.clone())
     }
 
-    /// Makes the content durable and invisible on so many nodes. A tombstone has none to be copied.
+    /// Prepares the content on this many nodes: durable, but invisible. A tombstone has no content to copy.
     async fn copy_to(&self, holding: &Holding, wanted: usize, takers: Vec<Peer>) -> Readied {
         let record = &holding.record;
         if wanted == 0 || record.deleted {
@@ -310,7 +311,7 @@ impl Driver {
         preparing.finish(record.digest, deadline).await
     }
 
-    /// The greater layout becomes durable on the new holders. It names those on which it did.
+    /// Commits the greater layout on the new holders. The layout returned names those that made it durable.
     async fn commit_new_holders(
         &self,
         record: &Arc<Record>,
@@ -335,14 +336,15 @@ impl Driver {
                 }
                 Ok(Held::Not) => {}
                 Err(error) => {
-                    tracing::warn!(key = %record.key, node = %peer.name, %error, "a node did not take a replica in the end");
+                    tracing::warn!(key = %record.key, node = %peer.name, %error, "a node prepared a replica but did not commit it");
                 }
             }
         }
         if durable.len() == all.len() {
             return Ok((laid, durable.len()));
         }
-        // Who failed may have taken the layout all the same; a greater one says that it counts no more.
+        // A node whose commit failed may have taken the layout all the same. A greater layout says that its copy
+        // does not count.
         let failed = all.iter().filter(|id| !durable.contains(id));
         let laid = match durable.is_empty() {
             true => self.laid_anew(&laid, record.layout.holders.clone()),
@@ -360,15 +362,15 @@ impl Driver {
         Ok((laid, durable.len()))
     }
 
-    /// The holders that stay take the greater layout, this node last, and the news goes round once all of them
-    /// have: who holds an older version lets go of it for that. Who does not hear of it now does so later, and keeps
-    /// what it has until then.
+    /// Commits the greater layout on the holders that stay, this node last, and announces it once all of them have
+    /// it: a node with an older version drops it on that announcement. A holder that could not be told gets a
+    /// hint, and keeps its copy until then.
     async fn tell_holders(&self, record: &Arc<Record>, laid: &Arc<Record>, need: &Need) {
         let others = need.keep.iter().filter(|id| **id != self.me.id);
         let commits = others.map(|id| async move {
             let held = self.commit_at(*id, laid).await;
             if let Err(error) = &held {
-                tracing::debug!(key = %laid.key, node = %self.name_of(*id), error, "a holder has yet to hear of its newer layout");
+                tracing::debug!(key = %laid.key, node = %self.name_of(*id), error, "a holder could not be told of a newer layout; a hint is kept");
                 self.hints.add(*id, laid);
             }
             held.is_ok()
@@ -378,13 +380,14 @@ impl Driver {
         if need.keep.contains(&self.me.id)
             && let Err(error) = self.commit_at(self.me.id, laid).await
         {
-            tracing::warn!(key = %laid.key, error, "this node could not keep the newer layout");
+            tracing::warn!(key = %laid.key, error, "this node could not store the newer layout");
             all_hold = false;
         }
         crash::point("relayout.own");
         let left = record.layout.holders.iter();
         for id in left.filter(|id| **id != self.me.id && !laid.layout.names(**id)) {
-            // Who has something older lets go of it for this: so not before it is where it is to be.
+            // A node with an older version drops it on this message, so don't send it before the file is where it
+            // belongs.
             if !all_hold || !self.tell(*id, laid).await {
                 self.hints.add(*id, laid);
             }
@@ -396,20 +399,21 @@ impl Driver {
         }
     }
 
-    /// Tells one node of a record, which need not be a neighbour, and says whether it heard.
+    /// Announces a record to one node, which need not be a neighbour. Returns whether it heard.
     pub(in crate::driver) async fn tell(&self, id: NodeId, record: &Arc<Record>) -> bool {
         let Some(peer) = self.peer_of(id) else {
             return false;
         };
-        let news = Announcement {
+        let announcement = Announcement {
             record: Arc::clone(record),
-            // On the other side of what was a cut, others hold under the lesser layout and have to hear of it too.
+            // On the other side of a healed partition, others hold the file under the lesser layout and have to
+            // hear of it too.
             hops_left: self.settings.announce_hops,
         };
-        let answer = self.transport.announce(&peer, self.message(news)).await;
+        let answer = self.transport.ask(&peer, self.message(announcement)).await;
         let heard = answer.and_then(|answer| self.answer_of(&peer, answer));
         if let Err(error) = &heard {
-            tracing::debug!(key = %record.key, node = %peer.name, %error, "a node did not hear of a newer layout");
+            tracing::debug!(key = %record.key, node = %peer.name, %error, "a node could not be told of a newer layout");
         }
         heard.is_ok()
     }

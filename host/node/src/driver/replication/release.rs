@@ -1,9 +1,10 @@
-//! Letting a replica go: only when every holder of the greater layout has said that it holds.
+//! `PendingReleases`: a node gives up a replica only once every holder of the greater layout confirms its own
+//! copy.
 //!
-//! An announcement is a rumour; before a copy that was promised is given up, its holders are asked themselves. Each makes the
-//! greater layout and its own copy durable before it says yes (a commit without content does just that), so
-//! two nodes that laid the same file at once can not both be let go of. A holder that lacks the content is
-//! offered it. Whoever does not answer is asked again later; until then this node keeps what it has.
+//! An announcement is not proof. Before a promised copy is given up, the new holders are asked themselves. Each
+//! makes the greater layout and its own copy durable before it confirms (a commit without content does just that),
+//! so two nodes that relayout the same file at the same time can't both drop it. A holder that lacks the content
+//! is offered it. A holder that does not answer is asked again later; until then this node keeps its copy.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use dataverse_core::holdings::Role;
 use dataverse_core::id::NodeId;
 use dataverse_core::key::Key;
 use dataverse_core::record::Record;
-use dataverse_overlay::transport::PullAsk;
+use dataverse_overlay::transport::{PullAsk, TransportExt};
 use dataverse_store::crash;
 use dataverse_store::{Applied, Change, StoreError};
 use futures_util::future::join_all;
@@ -26,10 +27,10 @@ use crate::driver::client::commit::Held;
 use crate::driver::client::space::Occasion;
 use crate::limits;
 
-/// How often is tried again what could not be let go of, or told, before.
+/// Pause before pending releases and hints are tried again.
 const TRY_AGAIN_EVERY: Duration = Duration::from_secs(2);
 
-/// Replicas that a greater layout does not name, and that layout's record.
+/// Replicas here that a greater layout does not name, and that layout's record.
 #[derive(Default)]
 pub(in crate::driver) struct PendingReleases {
     records: Mutex<BTreeMap<Key, Arc<Record>>>,
@@ -37,7 +38,7 @@ pub(in crate::driver) struct PendingReleases {
 }
 
 impl PendingReleases {
-    /// Remembers one. What does not fit is found again when the holders next compare what they hold.
+    /// Adds one. What does not fit is found again when the holders next reconcile.
     fn add(&self, record: &Arc<Record>) {
         let mut pending_releases = self.lock();
         if pending_releases.len() >= limits::PENDING_RELEASES_MAX
@@ -53,7 +54,7 @@ impl PendingReleases {
         }
     }
 
-    /// It is settled, unless a greater layout came meanwhile.
+    /// Removes one, unless a greater layout has come meanwhile.
     fn settle(&self, record: &Record) {
         let mut pending_releases = self.lock();
         if pending_releases
@@ -78,13 +79,14 @@ impl PendingReleases {
 }
 
 impl Driver {
-    /// The greater layout of `record` does not name this node: its replica goes as soon as that is safe.
+    /// Releases this node's replica as soon as that is safe: the layout of `record` is greater and does not name
+    /// this node.
     pub(in crate::driver) fn release_soon(&self, record: &Arc<Record>) {
         self.pending_releases.add(record);
         self.pending_releases.wake.notify_one();
     }
 
-    /// Lets go of what may go, and tells nodes that are back what they are owed, for as long as the node runs.
+    /// Delivers hints and retries pending releases, for as long as the node runs.
     pub(in crate::driver) async fn keep_releasing(self: Arc<Self>) {
         loop {
             let turn = async {
@@ -102,7 +104,7 @@ impl Driver {
         }
     }
 
-    /// Tries again to let go of what could not be let go of before.
+    /// Tries every pending release.
     async fn release_pending(&self) {
         let pending_releases = self.pending_releases.all();
         stream::iter(pending_releases)
@@ -113,7 +115,7 @@ impl Driver {
     }
 
     async fn release(&self, record: &Arc<Record>) {
-        if !self.outlived_by(record) {
+        if !self.is_outdated_by(record) {
             self.pending_releases.settle(record);
             return;
         }
@@ -125,7 +127,7 @@ impl Driver {
             _ => None,
         });
         if let Some(greater) = greater.max() {
-            // There is a later layout still, or a later version: that one counts.
+            // A holder has a later layout or version: that one decides.
             self.pending_releases.settle(record);
             self.learn_from_holder(greater);
             return;
@@ -140,20 +142,20 @@ impl Driver {
                 self.pending_releases.settle(record);
             }
             Err(error) => {
-                tracing::warn!(key = %record.key, %error, "a replica that is held elsewhere could not be let go of; it stays until the next try");
+                tracing::warn!(key = %record.key, %error, "a replica could not be released; it stays until the next try");
             }
         }
     }
 
-    /// In a task of its own, because it may lead back to letting go. That one holder has a greater version does not
-    /// say that it is durable: that is looked into before anything goes.
+    /// Takes in a greater record in a task of its own, because that may lead back to a release. That one holder
+    /// has a greater version does not say that it is durable; this is checked before anything is dropped.
     fn learn_from_holder(&self, record: &Arc<Record>) {
         let (driver, record) = (self.shared(), Arc::clone(record));
         self.spawn(async move { driver.take_greater(&record, None).await });
     }
 
-    /// Whether this node still holds a replica that this record's layout is greater than and does not name.
-    fn outlived_by(&self, record: &Record) -> bool {
+    /// Whether this node still holds a replica under a lesser layout, and this record's layout does not name it.
+    fn is_outdated_by(&self, record: &Record) -> bool {
         let node = self.state.node();
         node.holding(&record.key).is_some_and(|holding| {
             holding.role == Role::Replica
@@ -163,17 +165,17 @@ impl Driver {
         })
     }
 
-    /// Asks a holder to make the record durable over what it has, and offers it the content if it has none.
+    /// Asks a holder to make the record durable over its copy, and offers it the content if it has none.
     async fn holds_under(&self, id: NodeId, record: &Arc<Record>) -> Result<Held, String> {
         let held = self.commit_at(id, record).await;
         if let Err(error) = &held {
-            tracing::debug!(key = %record.key, node = %self.name_of(id), error, "a replica is kept until this holder has one");
+            tracing::debug!(key = %record.key, node = %self.name_of(id), error, "a release waits until this holder has its copy");
             self.offer(id, record).await;
         }
         held
     }
 
-    /// Lets a node fetch a file from here that it is to hold.
+    /// Offers a file to a node that should hold it, which then fetches it from here.
     pub(in crate::driver) async fn offer(&self, id: NodeId, record: &Arc<Record>) {
         let Some(peer) = self.peer_of(id).filter(|_| !record.deleted) else {
             return;
@@ -183,15 +185,15 @@ impl Driver {
             from: self.me.clone(),
             hops: 1,
         };
-        let answer = self.transport.pull(&peer, self.message(ask)).await;
+        let answer = self.transport.ask(&peer, self.message(ask)).await;
         if let Err(error) = answer.and_then(|answer| self.answer_of(&peer, answer)) {
-            tracing::debug!(key = %record.key, node = %peer.name, %error, "a holder was not offered its copy");
+            tracing::debug!(key = %record.key, node = %peer.name, %error, "a holder could not be offered its copy");
         }
     }
 
-    /// The replica stays as a cached copy, if the eviction policy wants it.
+    /// Turns the replica into a cached copy if the eviction policy admits it, and drops it otherwise.
     async fn demote(&self, record: Arc<Record>) -> Result<(), StoreError> {
-        // Its bytes are counted as a replica's until it is demoted.
+        // Its bytes count as a replica's until it is demoted.
         let cached = !record.deleted && self.admit(&record, 1, record.size, Occasion::Other).await;
         if !cached {
             let change = Change::Release {

@@ -1,9 +1,10 @@
-//! Keeps every file at its factor: repair after a node is gone, the making up of degraded writes, and the emptying of
-//! this node when an operator drains it. All three are relayouts; here is when, in which order and how fast.
+//! `ReReplication`: keeps every file at its factor. Re-replicates files whose holder is gone, completes degraded
+//! writes, and moves everything away while an operator drains this node. All three are relayouts; this module
+//! decides when, in which order and how fast.
 //!
-//! The node looks through what it holds when who is there has changed, and now and then. What it finds is done most endangered
-//! first: the files with the fewest living holders, the small ones before the large. A
-//! brief outage moves nothing: a holder counts as gone after `repair.after`.
+//! The node scans its replicas when members come or go, and at least every [`SCAN_ANYWAY_EVERY`]. The most
+//! endangered files come first: those with the fewest live holders, small ones before large ones. A short outage
+//! moves nothing: a holder counts as gone after `repair.after`.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -28,23 +29,23 @@ use crate::driver::Driver;
 use crate::driver::client::api::RepairStatus;
 use crate::limits;
 
-/// What repair has done and has yet to do.
+/// What was done and what remains.
 pub(in crate::driver) struct ReReplication {
-    /// Files that were found to need something and have not got it.
+    /// Files found to need something and not finished.
     waiting: Mutex<Total>,
     active: AtomicU64,
     copies: AtomicU64,
     copied_bytes: AtomicU64,
     failed: AtomicU64,
-    /// Since when this node is being emptied, and whether a look since then found it empty.
+    /// Since when this node is being drained, and whether a scan since then found it empty.
     drain: Mutex<(Instant, bool)>,
-    /// Somebody wants it to look at once.
+    /// Wakes the loop for an immediate scan.
     look: Notify,
-    /// That the emptying can't end by itself was said.
-    said_stuck: AtomicBool,
-    /// How often others were asked to move which replica.
+    /// Whether it was logged that draining can't finish on its own.
+    warned_stuck: AtomicBool,
+    /// How often other holders were asked to move this node's replica of a file.
     asked: Mutex<BTreeMap<Key, usize>>,
-    /// Files that no node took because of a greater version, and when that was.
+    /// Files that no node took because it knows of a greater version, and when that was.
     overtaken: Mutex<BTreeMap<Key, (Version, Instant)>>,
     pace: Pace,
 }
@@ -59,7 +60,7 @@ impl Default for ReReplication {
             failed: AtomicU64::new(0),
             drain: Mutex::new((Instant::now(), false)),
             look: Notify::new(),
-            said_stuck: AtomicBool::new(false),
+            warned_stuck: AtomicBool::new(false),
             asked: Mutex::default(),
             overtaken: Mutex::default(),
             pace: Pace::default(),
@@ -68,12 +69,13 @@ impl Default for ReReplication {
 }
 
 impl ReReplication {
-    /// Has it look through all files soon.
+    /// Requests a scan of all replicas soon.
     pub(in crate::driver) fn look_soon(&self) {
         self.look.notify_one();
     }
 
-    /// How often another holder was asked before to move the replica of this file that is here.
+    /// How often another holder was asked before to move the replica of this file that is here; counts this time
+    /// too.
     pub(in crate::driver) fn asked_before(&self, key: &Key) -> usize {
         let mut asked = self.asked.lock();
         if asked.len() >= limits::REPAIR_QUEUE_MAX {
@@ -84,7 +86,7 @@ impl ReReplication {
         *times - 1
     }
 
-    /// The nodes that could take this replica have heard of a greater version, and would not keep it.
+    /// Records that the candidates for this replica know of a greater version and would not keep it.
     fn note_overtaken(&self, record: &Record) {
         let mut overtaken = self.overtaken();
         if overtaken.len() >= limits::REPAIR_QUEUE_MAX {
@@ -93,7 +95,7 @@ impl ReReplication {
         overtaken.insert(record.key.clone(), (record.version, Instant::now()));
     }
 
-    /// Whether that was so not long ago.
+    /// Whether that was recorded within [`OVERTAKEN_LEFT_ALONE`].
     fn was_overtaken(&self, record: &Record) -> bool {
         let overtaken = self.overtaken();
         let noted = overtaken.get(&record.key);
@@ -106,14 +108,14 @@ impl ReReplication {
         self.overtaken.lock()
     }
 
-    /// This node is being emptied from now on, or is so no more.
-    pub(in crate::driver) fn drain_begins(&self) {
+    /// Draining begins or ends.
+    pub(in crate::driver) fn drain_changed(&self) {
         *self.drain() = (Instant::now(), false);
-        self.said_stuck.store(false, Ordering::Relaxed);
+        self.warned_stuck.store(false, Ordering::Relaxed);
     }
 
-    /// Whether nothing was left here when it was last looked, after all others could know that nothing is to be
-    /// placed here.
+    /// Whether the last scan found nothing left here. Only a scan counts that began after all other nodes could
+    /// know that nothing is placed here.
     pub(in crate::driver) fn found_this_node_empty(&self) -> bool {
         self.drain().1
     }
@@ -137,24 +139,24 @@ impl ReReplication {
     }
 }
 
-/// A file that needs something. The greatest is the least endangered.
+/// A file that needs something. Sorts by danger, the most endangered first.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Endangered {
-    lifetime: usize,
+    live_holders: usize,
     size: u64,
     key: Key,
 }
 
-/// Who is there: as long as it is the same, what a look found stays true.
+/// Everything a scan's result depends on: while it is the same, the result stays valid.
 #[derive(PartialEq, Eq, Default)]
-struct Scene {
+struct Surroundings {
     gone: Vec<NodeId>,
     candidates: Vec<NodeId>,
     draining: bool,
 }
 
 impl Driver {
-    /// Looks after the replicas for as long as the node runs.
+    /// Scans and re-replicates for as long as the node runs.
     pub(in crate::driver) async fn keep_replicas(self: Arc<Self>) {
         let usual = (self.settings.repair_after / 4).clamp(LOOK_EVERY_MIN, LOOK_EVERY_MAX);
         let mut pause = usual;
@@ -170,23 +172,23 @@ impl Driver {
             });
             let Some(woken) = woken.await else { return };
             let work = async {
-                let scene = self.scene();
-                let is_due = looked.elapsed() >= LOOK_ANYWAY_EVERY;
-                let emptying = scene.draining && !self.rereplication.found_this_node_empty();
+                let surroundings = self.surroundings();
+                let is_due = looked.elapsed() >= SCAN_ANYWAY_EVERY;
+                let emptying = surroundings.draining && !self.rereplication.found_this_node_empty();
                 let unfinished = self.rereplication.waiting().files > 0 || emptying;
-                let is_news = before.as_ref() != Some(&scene);
-                if woken || is_due || unfinished || is_news {
+                let has_changed = before.as_ref() != Some(&surroundings);
+                if woken || is_due || unfinished || has_changed {
                     looked = Instant::now();
-                    let made = self.rereplication_round(&scene).await;
-                    // What nobody could do just now, nobody can do at once either.
-                    pause = match made || woken || is_news {
+                    let made = self.rereplication_round(&surroundings).await;
+                    // If nothing could be done now, an immediate retry won't help.
+                    pause = match made || woken || has_changed {
                         true => usual,
-                        false => (pause * 2).min(LOOK_ANYWAY_EVERY),
+                        false => (pause * 2).min(SCAN_ANYWAY_EVERY),
                     };
-                    if scene.draining {
+                    if surroundings.draining {
                         pause = usual;
                     }
-                    before = Some(scene);
+                    before = Some(surroundings);
                 }
             };
             if self.still_runs(work).await.is_none() {
@@ -195,7 +197,7 @@ impl Driver {
         }
     }
 
-    /// How far repair is.
+    /// Progress of re-replication.
     pub(in crate::driver) fn repair_status(&self) -> RepairStatus {
         let repair = &self.rereplication;
         RepairStatus {
@@ -208,24 +210,25 @@ impl Driver {
         }
     }
 
-    fn scene(&self) -> Scene {
+    fn surroundings(&self) -> Surroundings {
         let candidates = self.candidates(0).into_iter();
         let mut candidates: Vec<NodeId> = candidates.map(|candidate| candidate.id).collect();
         candidates.sort_unstable();
-        Scene {
+        Surroundings {
             gone: self.long_gone(),
             candidates,
             draining: self.lifetime.now().draining,
         }
     }
 
-    /// What this file needs of this node now.
+    /// What this file needs of this node now, if anything.
     fn need_of(&self, record: &Record) -> Option<Need> {
         let leaving = self.lifetime.now().draining;
         relayout::need(record, self.me.id, leaving, |id| self.standing_of(id))
     }
 
-    /// Those of a stretch of files that need something of this node now, and what. How each holder stands is looked up once.
+    /// The files of a page that need something of this node now, and what. The state of each holder is looked up
+    /// once.
     fn needs_of(&self, records: Vec<Arc<Record>>) -> Vec<(Arc<Record>, Need)> {
         let leaving = self.lifetime.now().draining;
         let seen = RefCell::new(BTreeMap::new());
@@ -240,8 +243,8 @@ impl Driver {
         needs.collect()
     }
 
-    /// One look through all files, and what it finds done. Says whether anything came of it.
-    async fn rereplication_round(&self, scene: &Scene) -> bool {
+    /// Scans all replicas and works through what it finds. Returns whether anything changed.
+    async fn rereplication_round(&self, surroundings: &Surroundings) -> bool {
         let (began, copies) = (
             Instant::now(),
             self.rereplication.copies.load(Ordering::Relaxed),
@@ -250,8 +253,8 @@ impl Driver {
         let before = self.rereplication.waiting();
         self.rereplication.set_waiting(total);
         self.note_whether_empty(began, total.files == 0);
-        if scene.draining && overtaken > 0 {
-            self.say_what_is_stuck(overtaken);
+        if surroundings.draining && overtaken > 0 {
+            self.warn_if_stuck(overtaken);
         }
         if found.is_empty() {
             return before.files > 0;
@@ -260,11 +263,11 @@ impl Driver {
             tracing::info!(
                 files = total.files,
                 bytes = total.bytes,
-                "files lack replicas or are to leave this node"
+                "files lack replicas or have to leave this node"
             );
         }
-        // Who comes or goes meanwhile makes other files the most endangered: the next look begins anew.
-        let as_it_was = |_: &Endangered| future::ready(self.scene() == *scene);
+        // When a member comes or goes meanwhile, other files may be more endangered: stop and scan again.
+        let as_it_was = |_: &Endangered| future::ready(self.surroundings() == *surroundings);
         stream::iter(found)
             .take_while(as_it_was)
             .for_each_concurrent(self.settings.repair_concurrent as usize, |file| {
@@ -275,27 +278,34 @@ impl Driver {
             || self.rereplication.waiting() != total
     }
 
-    /// A drained node is empty when a look finds nothing that began after all others could have heard that it is
-    /// emptied, and nothing that was prepared before waits for its commit.
+    /// A draining node counts as empty when a scan finds nothing that began after all other nodes could have heard
+    /// of the drain, and no earlier preparation awaits its commit.
     fn note_whether_empty(&self, began: Instant, found_nothing: bool) {
         let mut drain = self.rereplication.drain();
-        let told = began.saturating_duration_since(drain.0) >= self.settings.gossip_status * 3;
-        drain.1 =
-            self.lifetime.now().draining && found_nothing && told && self.preparations.is_empty();
+        let all_told = began.saturating_duration_since(drain.0) >= self.settings.gossip_status * 3;
+        drain.1 = self.lifetime.now().draining
+            && found_nothing
+            && all_told
+            && self.preparations.is_empty();
     }
 
-    /// A replica that was overtaken by a version which nobody has does not leave a drained node by itself.
-    fn say_what_is_stuck(&self, files: u64) {
-        if !self.rereplication.said_stuck.swap(true, Ordering::Relaxed) {
+    /// Logs once that overtaken replicas keep this node from being drained: nobody has their newer version, and no
+    /// other node takes the old one.
+    fn warn_if_stuck(&self, files: u64) {
+        if !self
+            .rereplication
+            .warned_stuck
+            .swap(true, Ordering::Relaxed)
+        {
             tracing::warn!(
                 files,
-                "no other node takes some of what is left here, because it has heard of a newer version, which it may be that nobody has any more; `dataverse get` says \"stale\" of such files: write them again or delete them, and they leave"
+                "other nodes refuse some files left on this draining node, because they know of a newer version that perhaps nobody has any more; `dataverse get` reports such files as \"stale\": write them again or delete them to finish draining"
             );
         }
     }
 
-    /// The most endangered files, in the order in which they are to be seen to, and how much there is in all.
-    /// Those that no node took because of a greater version are counted apart, and left alone for a while.
+    /// The most endangered files, in the order to process them; the total that needs something; and how many were
+    /// skipped because other nodes know of a greater version. Those are left alone for a while.
     async fn endangered(&self) -> (Vec<Endangered>, Total, u64) {
         let mut overtaken = 0;
         let mut worst = BinaryHeap::new();
@@ -311,7 +321,7 @@ impl Driver {
                     continue;
                 }
                 worst.push(Endangered {
-                    lifetime: need.lifetime,
+                    live_holders: need.lifetime,
                     size: record.size,
                     key: record.key.clone(),
                 });
@@ -327,7 +337,7 @@ impl Driver {
         }
     }
 
-    /// Waits until so many bytes may be copied.
+    /// Waits until this many bytes may be copied under `repair.bytes_per_second`.
     pub(in crate::driver) async fn pace_rereplication(&self, bytes: u64) {
         if let Some(rate) = self.settings.repair_bytes_per_second {
             self.rereplication.pace.take(bytes, rate).await;
@@ -358,7 +368,7 @@ impl Driver {
                     .copied_bytes
                     .fetch_add(bytes, Ordering::Relaxed);
                 self.metrics.relaid(copies as u64, bytes);
-                tracing::debug!(key = %record.key, copies, "replicas were made anew");
+                tracing::debug!(key = %record.key, copies, "re-replicated a file");
             }
             Err(RelayoutError::Changed | RelayoutError::UnderWay) => {}
             Err(RelayoutError::Overtaken) => self.rereplication.note_overtaken(&record),
@@ -373,10 +383,10 @@ impl Driver {
     }
 }
 
-/// The shortest and the longest pause between two looks at who is there.
+/// Shortest and longest pause between two checks whether members came or went.
 const LOOK_EVERY_MIN: Duration = Duration::from_millis(50);
 const LOOK_EVERY_MAX: Duration = Duration::from_secs(5);
-/// How long a file that nobody would keep is left alone before it is tried again.
+/// How long a file that no node would keep is left alone before it is tried again.
 const OVERTAKEN_LEFT_ALONE: Duration = Duration::from_secs(600);
-/// How often all files are looked through although nobody came or went.
-const LOOK_ANYWAY_EVERY: Duration = Duration::from_secs(60);
+/// How often all replicas are scanned even if no member came or went.
+const SCAN_ANYWAY_EVERY: Duration = Duration::from_secs(60);

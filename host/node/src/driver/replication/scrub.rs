@@ -1,10 +1,13 @@
-//! Scrubbing: every content on this disk is read and compared with its digest now and then, so that a copy that
-//! has gone bad is found while there are others to make it good from.
+//! `Scrubbing`: reads all content on this disk and compares it with its digests, so that a bad copy is found while
+//! other copies exist to heal it from.
 //!
-//! A pass is begun by a person or when the last one began too long ago, goes at a set pace, and outlives a restart:
-//! the store keeps when it began, and each holding when it was last checked (see `core/scrub`). What was found to be
-//! good is noted in batches, so that the index isn't committed once a file; a crash costs the notes of a moment. A
-//! file that is being checked when the node stops is checked again from its beginning.
+//! A pass starts when an operator asks for it or when the last one began longer ago than `scrub.every`. It runs at
+//! `scrub.bytes_per_second` and continues after a restart: the store keeps when it began, and each holding when it
+//! was last checked (see `core/scrub`). Good copies are recorded in batches, so that the index is not committed
+//! once a file; a crash costs the records of the last moment. A file being checked when the node stops is checked
+//! again from its beginning.
+//!
+//! A bad copy is quarantined here; `heal` replaces it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -28,12 +31,12 @@ use crate::driver::Driver;
 use crate::driver::client::api::ScrubStatus;
 use crate::limits;
 
-/// How often it is looked whether a pass is due, at most.
+/// Longest pause between two checks whether a pass is due.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
-/// What was found to be good is noted after so long at the latest, unless one file takes longer.
+/// Good copies are recorded after this long at the latest, unless a single file takes longer.
 const NOTE_EVERY: Duration = Duration::from_secs(2);
 
-/// How far scrubbing is.
+/// Progress of scrubbing.
 #[derive(Default)]
 pub(in crate::driver) struct Scrubbing {
     progress: Mutex<Progress>,
@@ -43,15 +46,15 @@ pub(in crate::driver) struct Scrubbing {
 
 #[derive(Clone, Copy, Default)]
 struct Progress {
-    /// Of the pass under way, or of the last one: what was checked, and what is still to be.
+    /// Checked and still to be checked, of the pass under way or the last one.
     done: Total,
     left: Total,
-    /// Bad copies found, whoever found them, and files that could not be read, since the node started.
+    /// Bad copies found (also by reads), and files that could not be read, since the node started.
     bad: u64,
     unreadable: u64,
-    /// What was checked since the node started.
+    /// Content checked since the node started.
     checked: Total,
-    /// What had been found bad, unreadable and been made good when the pass began.
+    /// Values of `bad`, `unreadable` and healed replicas when the pass began.
     before: (u64, u64, u64),
 }
 
@@ -79,17 +82,17 @@ impl Scrubbing {
     }
 }
 
-/// What of a pass has been found to be good and is not noted yet.
+/// Good copies of a pass that are not recorded yet.
 struct Good {
     files: Vec<(Key, Version)>,
     noted: Instant,
 }
 
 impl Driver {
-    /// Begins a check of all content, unless one is under way. Says whether it did.
+    /// Starts a pass over all content, unless one is under way. Returns whether it started one.
     ///
     /// # Errors
-    /// [`StoreError`] when that could not be made durable.
+    /// [`StoreError`] when the start could not be made durable.
     pub async fn begin_scrub(&self) -> Result<bool, StoreError> {
         if self.lifetime.now().is_scrubbing() {
             return Ok(false);
@@ -98,14 +101,14 @@ impl Driver {
         let begins = AtomicBool::new(false);
         self.change_life(|lifetime| {
             if !lifetime.is_scrubbing() {
-                // Later than the last one ended, whatever the clock says.
+                // After the last one ended, whatever the clock says.
                 lifetime.scrub_began = now.max(lifetime.scrub_ended + 1);
                 begins.store(true, Ordering::Relaxed);
             }
         })
         .await?;
         if !begins.into_inner() {
-            // Somebody else began one just now: that is the one under way.
+            // Another caller has just started one: that is the one under way.
             return Ok(false);
         }
         let (healed, all) = (self.state.healing.healed(), self.all_content());
@@ -118,7 +121,7 @@ impl Driver {
         Ok(true)
     }
 
-    /// How far the check of all content is, and what it has led to.
+    /// Progress and results of scrubbing.
     pub fn scrub_status(&self) -> ScrubStatus {
         let (lifetime, progress) = (self.lifetime.now(), *self.scrubbing.lock());
         let (missing, healed) = (self.state.healing.missing(), self.state.healing.healed());
@@ -146,10 +149,10 @@ impl Driver {
         }
     }
 
-    /// Checks all content whenever that is due.
+    /// Starts and runs passes for as long as the node runs.
     pub(in crate::driver) async fn keep_scrubbing(self: Arc<Self>) {
         if let Err(error) = self.note_new_store().await {
-            tracing::warn!(%error, "when content is to be checked could not be saved");
+            tracing::warn!(%error, "the time of the next scrub could not be saved");
         }
         let every = self.settings.scrub_every;
         let look_every = (every / 4).clamp(Duration::from_millis(100), LOOK_EVERY);
@@ -175,12 +178,13 @@ impl Driver {
             if since > every.as_millis() as u64
                 && let Err(error) = self.begin_scrub().await
             {
-                tracing::warn!(%error, "a check of all content could not be begun");
+                tracing::warn!(%error, "a scrub could not be started");
             }
         }
     }
 
-    /// What is written to a new store is checked as it comes: the first pass is due as if one had just ended.
+    /// Content written to a new store is verified as it arrives, so the first pass is due as if one had just
+    /// ended.
     async fn note_new_store(&self) -> Result<(), StoreError> {
         if self.all_content().files > 0 || self.lifetime.now().scrub_began != 0 {
             return Ok(());
@@ -194,7 +198,7 @@ impl Driver {
         .await
     }
 
-    /// Goes through everything that was last checked before the pass began. `None` once the node is stopping.
+    /// Checks everything last checked before the pass began. `None` once the node is stopping.
     async fn pass(&self, began: Millis) -> Option<()> {
         let left = self.count_unchecked(began).await;
         let all = self.all_content();
@@ -206,11 +210,7 @@ impl Driver {
             };
             progress.left = left;
         }
-        tracing::info!(
-            files = left.files,
-            bytes = left.bytes,
-            "content is checked against its digests"
-        );
+        tracing::info!(files = left.files, bytes = left.bytes, "scrub started");
         let mut good = Good {
             files: Vec::new(),
             noted: Instant::now(),
@@ -219,7 +219,7 @@ impl Driver {
         loop {
             let page = self.unchecked(began, after.as_ref());
             for holding in &page.due {
-                // Copies that can't be found because their folder is away are not bad.
+                // While the data folder is missing, copies that can't be found are not bad.
                 self.until_store_is_fit().await?;
                 if let Some(file) = self.still_runs(self.scrub_one(holding)).await {
                     good.files.extend(file);
@@ -247,8 +247,8 @@ impl Driver {
             .change_life(|lifetime| lifetime.scrub_ended = ended)
             .await
         {
-            // It would begin again at once otherwise.
-            tracing::warn!(%error, "that all content was checked could not be saved; it is tried again");
+            // Otherwise the pass would start again immediately.
+            tracing::warn!(%error, "the end of a scrub could not be saved; trying again");
             self.still_runs(tokio::time::sleep(LOOK_EVERY)).await?;
         }
         let status = {
@@ -260,7 +260,7 @@ impl Driver {
             bytes = status.done.bytes,
             bad = status.bad,
             unreadable = status.unreadable,
-            "all content was checked"
+            "scrub finished"
         );
         Some(())
     }
@@ -299,11 +299,11 @@ impl Driver {
         self.state.node().unchecked(began, now, after)
     }
 
-    /// Checks one content and returns its name if it is good.
+    /// Checks one content. Returns its key and version if it is good.
     async fn scrub_one(&self, holding: &Holding) -> Option<(Key, Version)> {
         let record = &holding.record;
         if !self.holds(record) {
-            // It was let go of since the pass came by.
+            // It was released since the page was read.
             self.scrubbing.checked(record);
             return None;
         }
@@ -314,20 +314,20 @@ impl Driver {
             Err(error @ (StoreError::Corrupt(_) | StoreError::Absent(_))) => {
                 self.content_failed(record, &error).await;
             }
-            // It was let go of while it was read.
+            // It was released while it was read.
             Err(_) if !self.holds(record) => {}
             Err(StoreError::Closed | StoreError::Unfit(_)) => {}
             Err(error) => {
                 self.scrubbing.lock().unreadable += 1;
-                tracing::error!(key = %record.key, %error, "a copy on this disk could not be read; the disk may be dying");
+                tracing::error!(key = %record.key, %error, "a copy on this disk could not be read; the disk may be failing");
             }
         }
         None
     }
 
-    /// Reads a content at the set pace and compares it with its digest.
+    /// Reads a content at the configured rate and compares it with its digest.
     async fn check_content(&self, record: &Arc<Record>) -> Result<(), StoreError> {
-        // Opening a file costs something, too.
+        // Opening a file has a cost, too.
         self.take_turn(limits::SCRUB_FILE_BYTES_MIN).await;
         let content = self.store.open(record).await?;
         let mut hasher = ContentHasher::default();
@@ -352,10 +352,10 @@ impl Driver {
         }
     }
 
-    /// Notes what was found to be good, all of it in a commit or two.
+    /// Records the good copies, all of them in a commit or two.
     async fn note_good(&self, good: &mut Good, began: Millis) {
         let notes_any = !good.files.is_empty();
-        // After the pass began, whatever the clock says: else it would be checked again after a restart.
+        // After the pass began, whatever the clock says; else they would be checked again after a restart.
         let at = self.now().max(began + 1);
         let notes = good.files.drain(..).map(|(key, version)| {
             let change = Change::Verified { key, version, at };
@@ -363,7 +363,7 @@ impl Driver {
         });
         for noted in join_all(notes).await {
             if let Err(error) = noted {
-                tracing::debug!(%error, "a check was not noted");
+                tracing::debug!(%error, "a verification could not be recorded");
             }
         }
         if notes_any {

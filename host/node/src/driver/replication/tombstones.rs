@@ -1,8 +1,8 @@
-//! Tombstones: how long a node remembers that a file was deleted.
+//! Tombstones: a node forgets a deletion after `tombstone.keep`.
 //!
-//! A tombstone ages while its node runs and only then, so a network that was switched off forgets nothing. Its
-//! `verified` is the node's running time at which it was put here. Each holder forgets by itself; nobody hands a
-//! forgotten one back, because tombstones are no part of what is compared in rounds (see the core's `reconcile`).
+//! A tombstone ages only while its node runs, so a network that was switched off forgets nothing. Its `verified`
+//! field is the node's running time when it was stored. Each holder forgets on its own; nobody hands a forgotten
+//! tombstone back, because rounds of reconciliation don't compare tombstones (see the core's `reconcile`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,11 +12,11 @@ use dataverse_store::Change;
 
 use crate::driver::Driver;
 
-/// The longest pause between two looks.
+/// Longest pause between two scans.
 const LOOK_EVERY_MAX: Duration = Duration::from_secs(10 * 60);
 
 impl Driver {
-    /// Lets go of tombstones that are older than `tombstone.keep`.
+    /// Drops tombstones older than `tombstone.keep`.
     pub(in crate::driver) async fn forget_tombstones(self: Arc<Self>) {
         let pause = (self.settings.tombstone_keep / 10).min(LOOK_EVERY_MAX);
         let mut look = tokio::time::interval(pause);
@@ -46,7 +46,7 @@ impl Driver {
                 };
                 let dropped = self.store.apply(change).await;
                 if let Err(error) = dropped {
-                    tracing::warn!(%key, %error, "an old deletion could not be forgotten");
+                    tracing::warn!(%key, %error, "an expired tombstone could not be dropped");
                 }
             }
             if after.is_none() || self.stopping.is_cancelled() {
@@ -55,7 +55,7 @@ impl Driver {
             tokio::task::yield_now().await;
         }
         if forgotten > 0 {
-            tracing::debug!(forgotten, "old deletions were forgotten");
+            tracing::debug!(forgotten, "dropped expired tombstones");
         }
     }
 }

@@ -1,10 +1,12 @@
-//! Doubts: a node that was away for long does not bring files back by itself.
+//! `Verification`: copies of a node that was away for long don't count until they are verified, so that it does
+//! not bring deleted files back.
 //!
-//! Others forget deletions after `tombstone.keep`. A node that was with nobody for half as long doubts every copy that
-//! it has: it shows them to others as never confirmed, leaves them out of what it compares, and searches for each before
-//! it counts again. Reads do so on the spot, a task in the background for the rest; most are confirmed in bulk by
-//! reconciliation. A node that is alone serves what it has: there is nobody who could know better. What is concluded
-//! from the answers is the core's (`verification`); why, is in docs/decisions/0013.
+//! Other nodes forget deletions after `tombstone.keep`. A node that was with no other member for half of that
+//! marks every copy as unverified: it shows them to others as never confirmed, leaves them out of reconciliation,
+//! and searches for each before it counts again. A read verifies its copy on the spot, a background loop the rest;
+//! most are confirmed in bulk by reconciliation. A node that is alone serves what it has, since nobody could know
+//! better. What follows from the answers is decided by the core (`verification`); the reasons are in
+//! docs/decisions/0013.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,10 +30,10 @@ use crate::limits;
 use crate::metrics::Resolved;
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// After a pass over all doubted copies, those that could not be resolved wait for so long.
+/// Pause after a pass over all unverified copies before those that stayed unclear are tried again.
 const PASS_EVERY: Duration = Duration::from_secs(30);
 
-/// Since when a node doubts its copies, and since when it is with others.
+/// Whether any copy is unverified, and since when the node is with others.
 #[derive(Default)]
 pub(in crate::driver) struct Verification(Mutex<Since>);
 
@@ -48,8 +50,8 @@ impl Verification {
 }
 
 impl Driver {
-    /// Doubts everything that is held, if the node was with nobody for half as long as deletions are remembered. One
-    /// that never was with anybody has nothing that others could have deleted.
+    /// Marks every copy as unverified if the node was with no other member for half of `tombstone.keep`. A node
+    /// that was never with others has nothing they could have deleted.
     pub(in crate::driver) fn verify_if_long_away(&self) {
         let together = self.lifetime.now().together;
         let away_ms = self.now().saturating_sub(together);
@@ -67,12 +69,12 @@ impl Driver {
             tracing::warn!(
                 away_s,
                 files,
-                "this node was away for long: each of its copies is searched for before it counts"
+                "this node was away for long; each of its copies is verified by a search before it counts again"
             );
         }
     }
 
-    /// Whether any copy is still doubted.
+    /// Whether any copy is still unverified.
     pub(in crate::driver) fn has_unverified(&self) -> bool {
         self.verification.lock().unverified
     }
@@ -81,24 +83,24 @@ impl Driver {
         self.state.node().is_unverified(key)
     }
 
-    /// Whether nobody else is there, as far as anyone can tell.
+    /// Whether no other node is up, as far as this node can tell.
     pub(in crate::driver) fn is_alone(&self) -> bool {
         !self.is_with_others() && self.links.up_peers().is_empty()
     }
 
-    /// Whether the node has run for long enough to know who is there.
+    /// Whether the node has run long enough to know which members are up.
     pub(in crate::driver) fn knows_members(&self) -> bool {
         self.started.elapsed() >= Duration::from_millis(limits::VERIFICATION_WAIT_MS)
     }
 
-    /// Whether it has been with others for long enough to know who of them is there.
+    /// Whether it has been with others long enough to know which of them are up.
     fn knows_others(&self) -> bool {
         let with_others = self.verification.lock().with_others;
         let wait = Duration::from_millis(limits::VERIFICATION_WAIT_MS);
         with_others.is_some_and(|since| since.elapsed() >= wait)
     }
 
-    /// Goes through the doubted copies whenever there are some and others to ask.
+    /// Verifies unverified copies whenever there are some and there are others to ask.
     pub(in crate::driver) async fn verify_copies(self: Arc<Self>) {
         let mut look = tokio::time::interval(LOOK_EVERY);
         let mut next_pass = Instant::now();
@@ -124,8 +126,8 @@ impl Driver {
         }
     }
 
-    /// Once nothing is doubted any more, or nothing was, the node counts as having been with others; the first time at
-    /// once, so that a short meeting is not forgotten.
+    /// Records that the node is with others, once nothing is unverified any more. The first time it does so
+    /// immediately, so that a short meeting is not forgotten.
     async fn note_together(&self) {
         let resolved = self.has_unverified() && self.state.node().unverified() == 0;
         if !resolved && self.lifetime.now().together != 0 {
@@ -136,11 +138,11 @@ impl Driver {
         match saved.await {
             Ok(()) if resolved => {
                 self.verification.lock().unverified = false;
-                tracing::info!("none of the copies is doubted any more");
+                tracing::info!("all copies are verified");
             }
             Ok(()) => {}
             Err(error) => {
-                tracing::warn!(%error, "that the node was with others could not be saved")
+                tracing::warn!(%error, "the time of the last contact with other members could not be saved")
             }
         }
     }
@@ -165,7 +167,7 @@ impl Driver {
         }
     }
 
-    /// Finds out about the copy of this file, if it is doubted.
+    /// Verifies the copy of this file, if it is unverified.
     pub(in crate::driver) async fn verify_copy_of(&self, key: &Key) {
         let unverified = {
             let node = self.state.node();
@@ -177,7 +179,7 @@ impl Driver {
         }
     }
 
-    /// Searches for the file of a doubted copy and acts on what is found.
+    /// Searches for the file of an unverified copy and acts on the finding.
     pub(in crate::driver) async fn verify_copy(&self, record: &Arc<Record>) {
         let (key, version) = (&record.key, record.version);
         let mut check = CopyCheck::into(Arc::clone(record));
@@ -193,7 +195,8 @@ impl Driver {
                 Resolved::Trusted
             }
             Finding::Superseded { by, .. } => {
-                // The floor is known since the search, so the copy is served no more; the record that says why lets it go.
+                // The search has raised the floor, so the copy is no longer served; the record that supersedes it
+                // removes it.
                 if let Some(greater) = self.record_at(by, record).await {
                     self.take_greater(&greater, None).await;
                 }
@@ -201,7 +204,7 @@ impl Driver {
                 Resolved::Superseded
             }
             Finding::Forgotten(holder) => {
-                self.put_aside(record, &self.name_of(holder)).await;
+                self.quarantine_deleted(record, &self.name_of(holder)).await;
                 Resolved::PutAside
             }
             Finding::Stands => {
@@ -212,8 +215,8 @@ impl Driver {
         self.metrics.copy_verified(resolved);
     }
 
-    /// Whether everyone who is there has answered. Who is gone is not waited for: if it knows better, it says so when it
-    /// is back.
+    /// Whether every node that is up has answered. Nodes that are gone are not waited for: if one knows better, it
+    /// says so when it is back.
     fn has_asked_everyone(&self, report: &Report) -> bool {
         match report.outcome {
             SearchOutcome::Deadline => false,
@@ -228,7 +231,7 @@ impl Driver {
         }
     }
 
-    /// What another node holds of a file, if that is not what is held here.
+    /// The record that another node holds of a file, if it differs from the one here.
     async fn record_at(
         &self,
         id: dataverse_core::id::NodeId,
@@ -243,14 +246,15 @@ impl Driver {
         let Ok(ReconcileAnswer::Compared(compared)) = answer else {
             return None;
         };
-        let mut told = compared.records.into_iter();
-        told.find(|told| told.key == record.key && self.check_stamp(told).is_ok())
+        let mut records = compared.records.into_iter();
+        records.find(|theirs| theirs.key == record.key && self.check_stamp(theirs).is_ok())
     }
 
-    /// The file was deleted while the node was away, and those who deleted it have forgotten that.
-    async fn put_aside(&self, record: &Arc<Record>, holder: &str) {
+    /// Removes a copy whose file was deleted while the node was away, where the nodes that deleted it have
+    /// forgotten the deletion. A replica moves to quarantine.
+    async fn quarantine_deleted(&self, record: &Arc<Record>, holder: &str) {
         let (key, version) = (record.key.clone(), record.version);
-        // Without this the file would count as one that exists and can't be found.
+        // Without this floor the file would count as one that exists and can't be found.
         self.state.node().hear(&key, Heard::deletion(version));
         let role = self.state.node().holding(&key).map(|held| held.role);
         let dropped = Change::Drop {
@@ -271,11 +275,11 @@ impl Driver {
         };
         let mut applied = self.store.apply(change).await;
         if applied.is_ok() {
-            // Nor is it missed from then on: it is not to be made good.
+            // Without this change it would count as missing and be healed.
             applied = self.store.apply(dropped).await;
         }
         if let Err(error) = applied {
-            tracing::error!(key = %record.key, %error, "a copy of a deleted file could not be put aside");
+            tracing::error!(key = %record.key, %error, "a copy of a deleted file could not be removed");
         }
     }
 }

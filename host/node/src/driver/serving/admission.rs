@@ -1,5 +1,5 @@
-//! Admission: how much this node does at once. What is beyond is refused at once, with a word when to come again,
-//! instead of queueing until everything is slow.
+//! Admission control: limits how much this node does concurrently. Work beyond a limit is refused immediately with
+//! advice to retry, instead of queueing until everything is slow.
 
 use std::sync::Arc;
 
@@ -9,10 +9,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::driver::client::api::Busy;
 use crate::settings::Settings;
 
-/// A turn. Whoever has it lets another in by dropping it.
+/// The right to one unit of work; dropping it lets another in.
 pub(in crate::driver) type Permit = OwnedSemaphorePermit;
 
-/// One gate for each kind of work.
+/// One limit for each kind of work.
 pub(in crate::driver) struct Admission {
     uploads: Arc<Semaphore>,
     uploads_max: usize,
@@ -34,8 +34,7 @@ impl Admission {
     }
 
     pub(in crate::driver) fn upload(&self) -> Result<Permit, Busy> {
-        let busy =
-            "this node takes in as many uploads as it can (limit.uploads); try again in a second";
+        let busy = "this node is at its limit of concurrent uploads (limit.uploads); try again in a second";
         enter(&self.uploads).ok_or_else(|| Busy(busy.to_owned()))
     }
 
@@ -45,25 +44,24 @@ impl Admission {
     }
 
     pub(in crate::driver) fn search(&self) -> Result<Permit, Busy> {
-        let busy =
-            "this node runs as many searches as it can (limit.searches); try again in a second";
+        let busy = "this node is at its limit of concurrent searches (limit.searches); try again in a second";
         enter(&self.searches).ok_or_else(|| Busy(busy.to_owned()))
     }
 
-    /// A small call of another node.
+    /// Admits a small call from another node.
     pub(in crate::driver) fn peer_call(&self) -> Result<Permit, Refusal> {
         enter(&self.peers).ok_or_else(busy_with_others)
     }
 
-    /// Content from or for another node. It has a gate of its own: however many slow streams there are, a commit or
-    /// a probe gets through.
+    /// Admits a stream of content from or to another node. Streams have a limit of their own: however many slow
+    /// streams there are, a commit or a probe gets through.
     pub(in crate::driver) fn peer_stream(&self) -> Result<Permit, Refusal> {
         enter(&self.streams).ok_or_else(busy_with_others)
     }
 }
 
 fn busy_with_others() -> Refusal {
-    let busy = "this node answers as many calls of others as it can (limit.peer_calls); try again";
+    let busy = "this node is at its limit of concurrent calls from other nodes (limit.peer_calls); try again";
     Refusal::Busy(busy.to_owned())
 }
 
@@ -84,9 +82,9 @@ mod tests {
         let admission = Admission::new(&settings);
         let turns = [admission.upload(), admission.upload()];
         assert!(turns.iter().all(Result::is_ok));
-        let Busy(reason) = admission.upload().expect_err("two are in");
+        let Busy(reason) = admission.upload().expect_err("two uploads are under way");
         assert!(reason.contains("limit.uploads"), "{reason}");
-        assert!(admission.search().is_ok(), "another gate is open");
+        assert!(admission.search().is_ok(), "searches have their own limit");
         drop(turns);
         assert!(admission.upload().is_ok());
     }

@@ -1,8 +1,7 @@
-//! What this node does when another asks: the receiving end of the transport port.
+//! The receiving end of the transport: what this node does when another node calls.
 //!
-//! Nothing a peer says is believed before its sender is checked, and nothing it says can do more than the
-//! core's rules allow: a commit needs its content, a fetch gets exactly one version, a probe gets no less
-//! than the floor.
+//! Nothing a peer says is believed before its sender is checked, and no call can do more than the core's rules
+//! allow: a commit needs its content, a fetch gets exactly one version, a probe gets no less than the floor.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,9 +14,9 @@ use dataverse_core::record::Record;
 use dataverse_core::search::{Answer, Question};
 use dataverse_core::version::Stamp;
 use dataverse_overlay::transport::{
-    Announcement, CallError, CommitAnswer, CommitAsk, FetchAsk, Fetched, IntroduceAsk, LinkAnswer,
-    LinkAsk, Message, MoveAsk, PrepareAnswer, PrepareAsk, PullAsk, ReconcileAnswer, ReconcileAsk,
-    Refusal, Serve,
+    Announcement, Call, CallError, CommitAnswer, CommitAsk, FetchAsk, Fetched, GossipPacket,
+    IntroduceAsk, LinkAnswer, LinkAsk, Message, MoveAsk, PrepareAnswer, PrepareAsk, PullAsk,
+    ReconcileAnswer, ReconcileAsk, Refusal, Reply, Sender, Serve,
 };
 use dataverse_store::crash;
 use dataverse_store::{Applied, Change, Prepared, StoreError};
@@ -33,7 +32,7 @@ use crate::driver::client::transfer::Wanted;
 use crate::limits;
 use crate::metrics::{Copied, Direction};
 
-/// Contents that wait for their commit.
+/// Prepared contents that await their commit.
 #[derive(Default)]
 pub(in crate::driver) struct Preparations(Mutex<BTreeMap<u128, (Instant, Prepared)>>);
 
@@ -42,12 +41,12 @@ impl Preparations {
         let mut waiting = self.lock();
         if waiting.len() >= limits::PREPARATIONS_MAX {
             return Err(Refusal::Busy(
-                "too many uploads wait for their commit here".to_owned(),
+                "too many prepared contents await their commit on this node".to_owned(),
             ));
         }
         if waiting.contains_key(&name) {
             return Err(Refusal::Invalid(
-                "that preparation exists already".to_owned(),
+                "a preparation with this id already exists".to_owned(),
             ));
         }
         waiting.insert(name, (until, content));
@@ -58,12 +57,12 @@ impl Preparations {
         self.lock().remove(&name).map(|(_, content)| content)
     }
 
-    /// Whether none waits.
+    /// Whether there is none.
     pub(in crate::driver) fn is_empty(&self) -> bool {
         self.lock().is_empty()
     }
 
-    /// Forgets those whose commit did not come in time.
+    /// Drops those whose commit did not come in time.
     pub(in crate::driver) fn expire(&self, now: Instant) {
         let expired: Vec<Prepared> = {
             let mut waiting = self.lock();
@@ -98,47 +97,26 @@ fn write_refusal(error: WriteError) -> Refusal {
 
 #[async_trait]
 impl Serve for Driver {
-    async fn link(&self, ask: Message<LinkAsk>) -> Result<Message<LinkAnswer>, Refusal> {
-        self.admit_sender(&ask.sender)?;
-        let answer = self.accept_link(&ask.sender, &ask.body).await?;
-        if answer == LinkAnswer::Linked && !ask.body.leaving {
-            self.is_heard(&ask.sender);
-        }
-        Ok(self.message(answer))
-    }
-
-    async fn introduce(&self, ask: Message<IntroduceAsk>) -> Result<Message<()>, Refusal> {
-        self.admit_sender(&ask.sender)?;
-        match Driver::link(self, &ask.body.other).await {
-            Ok(_) => Ok(self.message(())),
-            Err(LinkError::Failed(reason)) => Err(Refusal::Failed(reason)),
-            Err(LinkError::Unreachable(reason) | LinkError::Wrong(reason)) => {
-                Err(Refusal::Absent(reason))
-            }
-            Err(error) => Err(Refusal::Invalid(error.to_string())),
-        }
-    }
-
-    async fn unlink(&self, ask: Message<()>) -> Result<Message<()>, Refusal> {
-        self.admit_caller(&ask.sender)?;
-        self.forget_link(ask.sender.node.id).await?;
-        Ok(self.message(()))
-    }
-
-    async fn probe(&self, ask: Message<Question>) -> Result<Message<Answer>, Refusal> {
-        self.admit_caller(&ask.sender)?;
-        let _turn = self.admission.peer_call()?;
-        self.load.count();
-        let answer = match ask.body {
-            Question::Exact { key, floor } => self.answer_locally(&key, floor),
-            Question::Pattern { pattern, limit } => self.answer_pattern(&pattern, limit).await,
+    async fn call(&self, call: Message<Call>) -> Result<Message<Reply>, Refusal> {
+        let sender = &call.sender;
+        let reply = match call.body {
+            Call::Link(ask) => Reply::Link(self.on_link(sender, ask).await?),
+            Call::Introduce(ask) => Reply::Introduce(self.on_introduce(sender, ask).await?),
+            Call::Unlink(_) => Reply::Unlink(self.on_unlink(sender).await?),
+            Call::Probe(ask) => Reply::Probe(self.on_probe(sender, ask).await?),
+            Call::Commit(ask) => Reply::Commit(self.on_commit(sender, ask).await?),
+            Call::Pull(ask) => Reply::Pull(self.on_pull(sender, ask).await?),
+            Call::Move(ask) => Reply::Move(self.on_move_replica(sender, ask).await?),
+            Call::Reconcile(ask) => Reply::Reconcile(self.on_reconcile(sender, ask).await?),
+            Call::Announce(ask) => Reply::Announce(self.on_announce(sender, ask).await?),
+            Call::Gossip(ask) => Reply::Gossip(self.on_gossip(sender, ask).await?),
         };
-        Ok(self.message(answer))
+        Ok(self.message(reply))
     }
 
     async fn fetch(&self, ask: Message<FetchAsk>) -> Result<Message<Fetched>, Refusal> {
         self.admit_caller(&ask.sender)?;
-        let turn = self.admission.peer_stream()?;
+        let permit = self.admission.peer_stream()?;
         self.load.count();
         let FetchAsk {
             key,
@@ -146,11 +124,11 @@ impl Serve for Driver {
             offset,
             length,
         } = ask.body;
-        let absent = || Refusal::Absent(format!("{key} is not here in version {version}"));
+        let absent = || Refusal::Absent(format!("{key} is not held here in version {version}"));
         self.verify_copy_of(&key).await;
         if self.is_unverified(&key) {
             return Err(Refusal::Busy(format!(
-                "node {} was away for long and can't tell yet whether {key} still exists",
+                "node {} was away for long and has not verified yet that {key} still exists",
                 self.me.name
             )));
         }
@@ -159,7 +137,8 @@ impl Serve for Driver {
             let node = self.state.node();
             match node.current(&key).filter(of_this_version) {
                 Some(holding) => (Some(holding.clone()), true),
-                // An overtaken replica goes to whoever asks for just that version: it knows that nobody has the greater one.
+                // An overtaken replica is sent to a node that asks for just that version: it knows that nobody has
+                // the greater one.
                 None => {
                     let overtaken = node.overtaken(&key, None);
                     (overtaken.filter(of_this_version).cloned(), false)
@@ -173,13 +152,13 @@ impl Serve for Driver {
         let record = Arc::clone(&holding.record);
         if !offset.is_multiple_of(GROUP_BYTES) || offset > record.size {
             return Err(Refusal::Invalid(format!(
-                "a fetch of {key} begins at a group within it, not at byte {offset}"
+                "a fetch of {key} must start at the beginning of a group within it, not at byte {offset}"
             )));
         }
         // Whole groups, because the other side verifies whole groups.
         let end = offset.saturating_add(length).min(record.size);
         let end = end.next_multiple_of(GROUP_BYTES).min(record.size);
-        // Checked here as well as there, so that a bad copy is put aside where it is.
+        // Verified here as well as there, so that a bad copy is quarantined where it is.
         let opened = async {
             let content = self.store.open(&record).await?;
             let tree = content.tree().await?;
@@ -203,8 +182,8 @@ impl Serve for Driver {
         let sent = self.metrics.peer_bytes(Direction::Out);
         let chunks = self.noting_failure(Arc::clone(&record), stream);
         let chunks = chunks.map(move |chunk| {
-            // It is answered once the last byte is sent.
-            let _turn = &turn;
+            // The permit is held until the last byte is sent.
+            let _permit = &permit;
             if let Ok(bytes) = &chunk {
                 sent.increment(bytes.len() as u64);
             }
@@ -223,7 +202,7 @@ impl Serve for Driver {
         mut chunks: BoxStream<'static, Result<Bytes, CallError>>,
     ) -> Result<Message<PrepareAnswer>, Refusal> {
         self.admit_caller(&ask.sender)?;
-        let _turn = self.admission.peer_stream()?;
+        let _permit = self.admission.peer_stream()?;
         self.load.count();
         let PrepareAsk {
             preparation,
@@ -250,14 +229,55 @@ impl Serve for Driver {
         crash::point("prepare.sealed");
         Ok(self.message(answer))
     }
+}
 
-    async fn commit(&self, ask: Message<CommitAsk>) -> Result<Message<CommitAnswer>, Refusal> {
-        self.admit_caller(&ask.sender)?;
-        let _turn = self.admission.peer_call()?;
-        let (preparation, record) = match ask.body {
+/// What each unary call does.
+impl Driver {
+    async fn on_link(&self, sender: &Sender, ask: LinkAsk) -> Result<LinkAnswer, Refusal> {
+        self.admit_sender(sender)?;
+        let answer = self.accept_link(sender, &ask).await?;
+        if answer == LinkAnswer::Linked && !ask.leaving {
+            self.is_heard(sender);
+        }
+        Ok(answer)
+    }
+
+    async fn on_introduce(&self, sender: &Sender, ask: IntroduceAsk) -> Result<(), Refusal> {
+        self.admit_sender(sender)?;
+        match Driver::link(self, &ask.other).await {
+            Ok(_) => Ok(()),
+            Err(LinkError::Failed(reason)) => Err(Refusal::Failed(reason)),
+            Err(LinkError::Unreachable(reason) | LinkError::Wrong(reason)) => {
+                Err(Refusal::Absent(reason))
+            }
+            Err(error) => Err(Refusal::Invalid(error.to_string())),
+        }
+    }
+
+    async fn on_unlink(&self, sender: &Sender) -> Result<(), Refusal> {
+        self.admit_caller(sender)?;
+        self.forget_link(sender.node.id).await?;
+        Ok(())
+    }
+
+    async fn on_probe(&self, sender: &Sender, ask: Question) -> Result<Answer, Refusal> {
+        self.admit_caller(sender)?;
+        let _permit = self.admission.peer_call()?;
+        self.load.count();
+        let answer = match ask {
+            Question::Exact { key, floor } => self.answer_locally(&key, floor),
+            Question::Pattern { pattern, limit } => self.answer_pattern(&pattern, limit).await,
+        };
+        Ok(answer)
+    }
+
+    async fn on_commit(&self, sender: &Sender, ask: CommitAsk) -> Result<CommitAnswer, Refusal> {
+        self.admit_caller(sender)?;
+        let _permit = self.admission.peer_call()?;
+        let (preparation, record) = match ask {
             CommitAsk::Abandon { preparation } => {
                 drop(self.preparations.take(preparation));
-                return Ok(self.message(CommitAnswer::Done));
+                return Ok(CommitAnswer::Done);
             }
             CommitAsk::Commit {
                 preparation,
@@ -286,29 +306,29 @@ impl Serve for Driver {
                 self.policy_slots
                     .file_is_replica(&record.key, record.version);
                 self.release_if_late(&record).await;
-                Ok(self.message(CommitAnswer::Done))
+                Ok(CommitAnswer::Done)
             }
-            Applied::Superseded(greater) => Ok(self.message(CommitAnswer::Superseded(greater))),
+            Applied::Superseded(greater) => Ok(CommitAnswer::Superseded(greater)),
             Applied::Nothing => Err(Refusal::Absent(format!(
-                "the content of {} in version {} is not here",
+                "the content of {} in version {} is not held here",
                 record.key, record.version
             ))),
         }
     }
 
-    async fn pull(&self, ask: Message<PullAsk>) -> Result<Message<()>, Refusal> {
-        self.admit_caller(&ask.sender)?;
-        let _turn = self.admission.peer_call()?;
-        let PullAsk { record, from, hops } = ask.body;
+    async fn on_pull(&self, sender: &Sender, ask: PullAsk) -> Result<(), Refusal> {
+        self.admit_caller(sender)?;
+        let _permit = self.admission.peer_call()?;
+        let PullAsk { record, from, hops } = ask;
         if record.deleted {
             return Err(Refusal::Invalid(
-                "a deleted file has no content to keep".to_owned(),
+                "a deleted file has no content to copy".to_owned(),
             ));
         }
         let known = self.state.node().known(&record.key);
         if known.is_some_and(|heard| heard.version > record.version) {
             return Err(Refusal::Absent(format!(
-                "{} is known here in a newer version",
+                "a newer version of {} is known here",
                 record.key
             )));
         }
@@ -329,63 +349,60 @@ impl Serve for Driver {
         self.spawn(async move {
             driver.keep_copy(wanted).await;
         });
-        Ok(self.message(()))
+        Ok(())
     }
 
-    async fn move_replica(&self, ask: Message<MoveAsk>) -> Result<Message<()>, Refusal> {
-        self.admit_caller(&ask.sender)?;
-        let _turn = self.admission.peer_call()?;
-        let MoveAsk { key, relieves, to } = ask.body;
-        let from = if relieves {
-            ask.sender.node.id
-        } else {
-            self.me.id
-        };
+    async fn on_move_replica(&self, sender: &Sender, ask: MoveAsk) -> Result<(), Refusal> {
+        self.admit_caller(sender)?;
+        let _permit = self.admission.peer_call()?;
+        let MoveAsk { key, relieves, to } = ask;
+        let from = if relieves { sender.node.id } else { self.me.id };
         self.move_soon(key, from, to)?;
-        Ok(self.message(()))
+        Ok(())
     }
 
-    async fn announce(&self, ask: Message<Announcement>) -> Result<Message<()>, Refusal> {
-        self.admit_caller(&ask.sender)?;
-        let _turn = self.admission.peer_call()?;
-        let Announcement { record, hops_left } = ask.body;
+    async fn on_reconcile(
+        &self,
+        sender: &Sender,
+        ask: ReconcileAsk,
+    ) -> Result<ReconcileAnswer, Refusal> {
+        self.admit_caller(sender)?;
+        let _permit = self.admission.peer_call()?;
+        let answer = self.compare_for(sender.node.id, ask).await?;
+        Ok(answer)
+    }
+
+    async fn on_announce(&self, sender: &Sender, ask: Announcement) -> Result<(), Refusal> {
+        self.admit_caller(sender)?;
+        let _permit = self.admission.peer_call()?;
+        let Announcement { record, hops_left } = ask;
         self.check_stamp(&record)?;
         let hops_left = hops_left.min(self.settings.announce_hops);
-        self.learn(&record, hops_left, Some(ask.sender.node.id))
-            .await;
-        Ok(self.message(()))
+        self.learn(&record, hops_left, Some(sender.node.id)).await;
+        Ok(())
     }
 
-    async fn reconcile(
-        &self,
-        ask: Message<ReconcileAsk>,
-    ) -> Result<Message<ReconcileAnswer>, Refusal> {
-        self.admit_caller(&ask.sender)?;
-        let _turn = self.admission.peer_call()?;
-        let answer = self.compare_for(ask.sender.node.id, ask.body).await?;
-        Ok(self.message(answer))
-    }
-
-    async fn gossip(&self, ask: Message<Bytes>) -> Result<Message<()>, Refusal> {
-        self.admit_caller(&ask.sender)?;
-        self.members.packet(ask.body);
-        Ok(self.message(()))
+    async fn on_gossip(&self, sender: &Sender, ask: GossipPacket) -> Result<(), Refusal> {
+        self.admit_caller(sender)?;
+        self.members.packet(ask.0);
+        Ok(())
     }
 }
 
 impl Driver {
-    /// Nothing is placed on a node that is emptied, also by one that has not heard of it yet.
+    /// Refuses content while this node is drained, also from a node that has not heard of the drain yet.
     fn refuse_while_drained(&self) -> Result<(), Refusal> {
         if self.lifetime.now().draining {
             return Err(Refusal::NoSpace(format!(
-                "node {} is being emptied",
+                "node {} is being drained",
                 self.me.name
             )));
         }
         Ok(())
     }
 
-    /// A record is only taken as a replica when its layout names this node and its stamp is believable.
+    /// Refuses a commit unless its layout names this node and its stamp is believable. A tombstone needs no layout
+    /// that names this node.
     fn check_commit(&self, record: &Record) -> Result<(), Refusal> {
         self.check_stamp(record)?;
         if !record.layout.names(self.me.id) && !record.deleted {
@@ -397,7 +414,8 @@ impl Driver {
         Ok(())
     }
 
-    /// A version from the far future would outlive every later write, and such a layout every later one.
+    /// Refuses a stamp from the far future: such a version would outlive every later write, such a layout every
+    /// later one.
     pub(in crate::driver) fn check_stamp(&self, record: &Record) -> Result<(), Refusal> {
         let latest = record.version.stamp.max(Stamp(record.layout.counter));
         let observed = self.state.node().observe(latest, self.now());
@@ -409,7 +427,7 @@ impl Driver {
     fn prepared_for(&self, preparation: u128, record: &Record) -> Result<Prepared, Refusal> {
         let content = self.preparations.take(preparation).ok_or_else(|| {
             Refusal::Absent(format!(
-                "nothing is prepared here for {}; it may have expired",
+                "no content is prepared here for {}; it may have expired",
                 record.key
             ))
         })?;
@@ -417,7 +435,7 @@ impl Driver {
             return Ok(content);
         }
         Err(Refusal::Corrupt(format!(
-            "what was prepared for {} is not what is committed",
+            "the content prepared for {} does not match the record being committed",
             record.key
         )))
     }

@@ -1,8 +1,8 @@
-//! A policy while it is asked: every call into it goes through here.
+//! `Asked`: a policy during one question. Every call into it goes through here.
 //!
-//! Before each call it is made sure that there is time for it, so that a decision of many calls ends soon
-//! after its time is over, and one call after the node stops. A panic in the call is a trap: guests can't
-//! panic, but what runs them might, and whoever asked shall get the baseline's answer all the same.
+//! Before each call the time left is checked, so that a decision of many calls ends soon after its time is over,
+//! and at most one call after the node stops. A panic during the call becomes a trap: guests can't panic, but the
+//! code that runs them might, and the caller still gets the baseline's answer.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,10 +13,10 @@ use dataverse_core::policy::{
 };
 use dataverse_core::version::Millis;
 
-/// Whether another call may be made.
+/// Checks whether another call may be made.
 pub(super) type MayGoOn<'a> = &'a (dyn Fn() -> Result<(), Fault> + Sync);
 
-/// A policy for as long as one question takes.
+/// A policy for the duration of one question.
 pub(crate) struct Asked<'a, J: ?Sized> {
     policy: &'a mut J,
     may_go_on: MayGoOn<'a>,
@@ -33,7 +33,7 @@ impl<'a, J: ?Sized> Asked<'a, J> {
     }
 }
 
-/// What the call answers; a trap if it panics. Whatever the call worked on is to be thrown away then.
+/// Runs the call; a panic becomes a trap. Discard whatever the call worked on in that case.
 pub(super) fn caught<T>(call: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
     catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| {
         let reason = panic_text(&*panic);
@@ -41,11 +41,11 @@ pub(super) fn caught<T>(call: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fa
     })
 }
 
-/// What a panic says.
+/// The message of a panic.
 pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
     let owned = panic.downcast_ref::<String>().map(String::as_str);
     let fixed = || panic.downcast_ref::<&str>().copied();
-    owned.or_else(fixed).unwrap_or("it did not say why")
+    owned.or_else(fixed).unwrap_or("no reason given")
 }
 
 impl<J: ?Sized + Placement> Placement for Asked<'_, J> {

@@ -1,6 +1,6 @@
-//! What a shadow policy is given: questions that were answered, and how.
+//! Cases for shadow policies: questions that were answered, and the answers.
 //!
-//! A case is handed over without waiting. Whoever is behind misses some, and they are counted.
+//! A case is handed over without waiting. A shadow that falls behind misses some, and the misses are counted.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -19,13 +19,13 @@ use parking_lot::{Mutex, MutexGuard};
 /// A placement that was decided.
 #[derive(Clone, Debug)]
 pub struct PlacementCase {
-    /// What was asked.
+    /// The question.
     pub request: PlacementRequest,
-    /// The nodes to choose from.
+    /// The candidates.
     pub candidates: Vec<Candidate>,
-    /// Live holders of a known file, which come first whatever a policy says.
+    /// Live holders of a known file, which come first whatever a policy decides.
     pub holders_first: Vec<NodeId>,
-    /// The order that was obeyed, best first.
+    /// The order that was used, best first.
     pub chosen: Vec<NodeId>,
 }
 
@@ -34,70 +34,69 @@ pub struct PlacementCase {
 pub struct RelocationCase {
     /// The file that was read.
     pub file: FileView,
-    /// Reads of it lately.
+    /// Recent reads of it.
     pub reads: u32,
-    /// From the node that was asked to the one that had it.
+    /// The path from the entry node to the holder.
     pub path: Vec<PathNode>,
-    /// What that one had.
+    /// Role of the holder's copy.
     pub hit: Role,
-    /// When.
+    /// Time of the decision.
     pub now: Millis,
     /// The nodes that were to cache a copy.
     pub copy_to: Vec<NodeId>,
-    /// The node to which the replica was to move.
+    /// The node that the replica was to move to.
     pub move_to: Option<NodeId>,
 }
 
-/// Something that happened to the cache, or would have if it were there.
+/// An event of the cache, or one that it would have seen.
 #[derive(Clone, Debug)]
 pub enum CacheCase {
-    /// A reader here wanted a file that is no replica here, and the cache had it, had it on its way, or was
-    /// offered it. Reads after which no copy is to be kept here are not among these: no cache could have
-    /// had them.
+    /// A reader here wanted a file that is no replica here, and the cache had it, was receiving it, or was offered
+    /// it. Reads after which no copy is to be kept here are not included: no cache could have had them.
     Read {
-        /// It, as a copy that might be cached.
+        /// The file, as a copy that might be cached.
         copy: CachedCopy,
-        /// When.
+        /// Time of the event.
         now: Millis,
-        /// It was cached or on its way.
+        /// Whether it was cached or arriving.
         hit: bool,
-        /// Bytes that the cache may use at the moment.
+        /// Bytes the cache may use now.
         capacity: u64,
     },
-    /// The cache was offered a copy that nobody reads here just now: it was a replica until now, came by on
-    /// its way to others, or another node asked for it to be kept.
+    /// The cache was offered a copy that nobody reads here now: it was a replica until now, passed through on its
+    /// way to others, or another node asked this one to cache it.
     Offered {
         /// The copy.
         copy: CachedCopy,
-        /// When.
+        /// Time of the event.
         now: Millis,
-        /// Bytes that the cache may use at the moment.
+        /// Bytes the cache may use now.
         capacity: u64,
     },
-    /// A cached copy was sent to another node, which would not have asked for it if it were not there.
+    /// A cached copy was sent to another node, which would not have asked for it otherwise.
     Sent {
         /// The file.
         key: Key,
-        /// When.
+        /// Time of the event.
         now: Millis,
     },
-    /// There is a newer version of a file, or it was deleted.
+    /// A newer version of the file exists, or it was deleted.
     Superseded {
         /// The file.
         key: Key,
         /// The newer version, or that of the deletion.
         by: Version,
     },
-    /// A file is a replica here from now on.
+    /// The file is now a replica here.
     Replica {
         /// The file.
         key: Key,
-        /// Which version of it.
+        /// Its version.
         version: Version,
     },
 }
 
-/// One end of the queue of a shadow.
+/// The sending end of a shadow's queue.
 #[derive(Debug)]
 pub struct Feed<C> {
     cases: SyncSender<C>,
@@ -105,7 +104,7 @@ pub struct Feed<C> {
 }
 
 impl<C> Feed<C> {
-    /// A queue for so many cases, and the count of those that did not fit in.
+    /// A queue for `space` cases, and the count of cases that did not fit.
     #[must_use]
     pub fn new(space: usize) -> (Self, Receiver<C>, Arc<AtomicU64>) {
         let (cases, queue) = sync_channel(space);
@@ -118,10 +117,10 @@ impl<C> Feed<C> {
     }
 }
 
-/// Where the cases of one kind go, if there is a shadow.
+/// Where cases of one kind go, if there is a shadow.
 #[derive(Debug)]
 pub struct Fed<C> {
-    /// So that whoever has no shadow pays next to nothing.
+    /// Lets a node without a shadow skip the lock.
     is_fed: AtomicBool,
     feed: Mutex<Option<Feed<C>>>,
 }
@@ -136,13 +135,13 @@ impl<C> Default for Fed<C> {
 }
 
 impl<C> Fed<C> {
-    /// From now on cases go there, and no longer to whom they went before.
+    /// Sends cases to this queue from now on, and no longer to the previous one.
     pub fn feed(&self, feed: Feed<C>) {
         *self.lock() = Some(feed);
         self.is_fed.store(true, Ordering::Release);
     }
 
-    /// Nothing goes any more to the queue with this count. Another one that took its place stays.
+    /// Stops sending to the queue with this count. A queue that has replaced it stays.
     pub fn end(&self, dropped: &Arc<AtomicU64>) {
         let mut feed = self.lock();
         if feed
@@ -154,12 +153,12 @@ impl<C> Fed<C> {
         }
     }
 
-    /// Whether anybody wants cases.
+    /// Whether there is a shadow.
     pub(crate) fn is_fed(&self) -> bool {
         self.is_fed.load(Ordering::Acquire)
     }
 
-    /// Hands a case over, if anybody wants it.
+    /// Hands a case over, if there is a shadow.
     pub(crate) fn hand(&self, case: impl FnOnce() -> C) {
         if !self.is_fed() {
             return;

@@ -1,5 +1,5 @@
-//! A policy for tests: it does what it is told, answers unlike every baseline when it is told nothing, and
-//! remembers what it heard.
+//! `FakePolicies`: a policy for tests. It follows a script, answers unlike every baseline when the script is
+//! empty, and records what it was told.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -15,22 +15,22 @@ use parking_lot::{Mutex, MutexGuard};
 
 use super::{AnyEviction, AnyPlacement, AnyRelocation, Cost, Maker, Priced};
 
-/// What is to happen at a call.
+/// What happens at a call.
 pub(crate) enum Act {
     Fault(FaultKind),
     Panic,
-    /// Says that it is there, and does something when it is let go.
+    /// Reports that it is waiting, and does something once it is released.
     Wait(Signal, Box<Act>),
-    /// Lets so much time pass on the runtime's clock, which must be paused, and then does something.
+    /// Advances the runtime's clock, which must be paused, and then does something.
     Last(Duration, Box<Act>),
-    /// What it likes.
+    /// Its own answer.
     Answer,
     Place(Vec<u32>),
     Admit(Admission),
     Relocate(RelocationVerdict),
 }
 
-/// Where an actor waits: it says that it is there, and goes on when the other side says so or is dropped.
+/// Where a fake policy waits: it reports that, and continues when the other side says so or is dropped.
 pub(crate) struct Signal {
     there: SyncSender<()>,
     go_on: Receiver<()>,
@@ -61,22 +61,25 @@ impl Hold {
         (hold, Act::Wait(signal, Box::new(act)))
     }
 
-    /// Waits until the actor waits. Other tasks run meanwhile, and no time passes.
+    /// Waits until the fake policy waits. Other tasks run meanwhile, and no time passes.
     pub(crate) async fn reached(&self) {
         let deadline = std::time::Instant::now() + Duration::from_secs(60);
         while self.there.try_recv().is_err() {
-            assert!(std::time::Instant::now() < deadline, "nobody came here");
+            assert!(
+                std::time::Instant::now() < deadline,
+                "the fake policy never got here"
+            );
             tokio::task::yield_now().await;
         }
     }
 
     pub(crate) fn release(self) {
-        // Whoever waited may have been dropped.
+        // The waiting side may have been dropped.
         let _ = self.go_on.send(());
     }
 }
 
-/// What an actor heard.
+/// What a fake policy was told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Heard {
     Capacity(u64),
@@ -91,28 +94,28 @@ pub(crate) enum Heard {
     OnRead,
 }
 
-/// All instances of one policy.
+/// All instances of one fake policy.
 #[derive(Default)]
 pub(crate) struct FakePolicies {
-    /// What happens when an instance is made; it is, if there is nothing here.
+    /// What happens when an instance is made; with nothing here, it simply is.
     entrances: Mutex<VecDeque<Act>>,
     /// What happens at each decision.
     pub(crate) decisions: Mutex<VecDeque<Act>>,
-    /// What happens at each batch that it is told at first.
+    /// What happens at each batch of the handover.
     pub(crate) restores: Mutex<VecDeque<Act>>,
     heard: Mutex<Vec<(usize, Heard)>>,
     made: Mutex<usize>,
 }
 
 impl FakePolicies {
-    /// One that does this at its decisions, and after that as it likes.
+    /// One that does this at its decisions, and answers on its own after that.
     pub(crate) fn deciding(acts: impl IntoIterator<Item = Act>) -> Arc<Self> {
         let fakes = Self::default();
         lock(&fakes.decisions).extend(acts);
         Arc::new(fakes)
     }
 
-    /// One that always fails so at its decisions.
+    /// One that fails every decision this way.
     pub(crate) fn failing(kind: FaultKind) -> Arc<Self> {
         Self::deciding((0..10_000).map(|_| Act::Fault(kind)))
     }
@@ -125,19 +128,19 @@ impl FakePolicies {
         lock(&self.restores).push_back(act);
     }
 
-    /// How many instances there were.
+    /// Number of instances made.
     pub(crate) fn made(&self) -> usize {
         *lock(&self.made)
     }
 
-    /// What this instance has heard; the first is 1.
+    /// What this instance was told; the first one is 1.
     pub(crate) fn heard_by(&self, instance: usize) -> Vec<Heard> {
         let heard = lock(&self.heard);
         let by = heard.iter().filter(|(by, _)| *by == instance);
         by.map(|(_, heard)| heard.clone()).collect()
     }
 
-    /// How often any of them was asked to decide.
+    /// Number of decisions asked of all instances.
     pub(crate) fn asked(&self) -> usize {
         let is_question = |heard: &Heard| {
             matches!(
@@ -196,7 +199,7 @@ impl FakePolicy {
         perform(&self.fakes.decisions)
     }
 
-    /// Those that came last go first.
+    /// Evicts the latest copies first.
     fn give_way(&mut self, needed: u64) -> Vec<Slot> {
         let (mut freed, mut victims) = (0, Vec::new());
         while freed < needed {
@@ -290,7 +293,7 @@ impl Eviction for FakePolicy {
     }
 }
 
-/// Does what comes next, as far as it is the same for every question, and returns what is left to do.
+/// Performs the next act as far as it is the same for every question, and returns what is left to do.
 fn perform(acts: &Mutex<VecDeque<Act>>) -> Result<Act, Fault> {
     let act = lock(acts).pop_front();
     act.map_or(Ok(Act::Answer), perform_one)
@@ -301,7 +304,7 @@ fn perform_one(act: Act) -> Result<Act, Fault> {
         Act::Fault(kind) => Err(Fault::new(kind, "it was told to")),
         Act::Panic => panic!("it was told to"),
         Act::Wait(signal, then) => {
-            // Nobody may wait for it, or want it to wait, any more.
+            // The test may have stopped waiting for it, or holding it.
             let _ = signal.there.send(());
             let _ = signal.go_on.recv();
             perform_one(*then)

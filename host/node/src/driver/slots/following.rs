@@ -1,4 +1,5 @@
-//! How an eviction policy follows a cache, and how it is asked: the cache's lock is free while it thinks.
+//! `Following`: how an eviction policy follows a cache, and how it is asked. The cache's lock is free while the
+//! policy decides.
 
 use std::sync::Arc;
 
@@ -13,13 +14,13 @@ use super::asked::Asked;
 use crate::driver::slots::gate::Handover;
 use crate::driver::slots::instance::Answered;
 
-/// Whoever has a cache behind a short lock.
+/// An owner of a cache behind a short lock.
 pub(crate) trait Caches: Send + Sync {
-    /// The cache. Its lock is never held while a policy thinks.
+    /// The cache. Its lock is never held while a policy decides.
     fn cache(&self) -> MutexGuard<'_, Cache>;
 }
 
-/// Hands a cache over to the policies that come to follow it.
+/// Hands a cache over to each instance that comes to follow it.
 pub(crate) struct Following<C>(pub(crate) Arc<C>);
 
 impl<C: Caches> Handover<AnyEviction> for Following<C> {
@@ -41,7 +42,7 @@ impl<C: Caches> Handover<AnyEviction> for Following<C> {
     }
 }
 
-/// Whether a copy is cached from now on, and what goes for it. A judge must follow the cache.
+/// Asks whether to cache a copy, and which copies to evict for it. The policy must follow the cache.
 pub(crate) fn ask_admission(
     caches: &impl Caches,
     policy: Option<Asked<'_, AnyEviction>>,
@@ -57,7 +58,7 @@ pub(crate) fn ask_admission(
     }
 }
 
-/// What goes to free so many bytes. A judge must follow the cache.
+/// Asks which copies to evict to free this many bytes. The policy must follow the cache.
 pub(crate) fn ask_room(
     caches: &impl Caches,
     policy: Option<Asked<'_, AnyEviction>>,
@@ -77,7 +78,7 @@ fn by_baseline(value: CacheOutcome) -> Answered<CacheOutcome> {
     Answered { value, fault: None }
 }
 
-/// Puts questions to the judge until there is nothing left to ask.
+/// Puts questions to the policy until none is left.
 fn converse(
     mut policy: Asked<'_, AnyEviction>,
     caches: &impl Caches,

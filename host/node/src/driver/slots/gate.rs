@@ -1,5 +1,5 @@
-//! `Gate`: what surrounds whoever answers. What an instance has to be told before it can be asked, and
-//! whether it may go on.
+//! `Gate`: what surrounds an instance in a slot. What it must be told before it can be asked, and whether it may
+//! go on.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -9,27 +9,27 @@ use tokio::time::Instant;
 
 use super::asked::Asked;
 
-/// What an instance has to be told before it can be asked anything, and goes on being told.
+/// What an instance is told before it can be asked anything, and keeps being told.
 pub(crate) trait Handover<J: ?Sized>: Send + Sync {
-    /// The present instance has been told.
+    /// Whether the present instance has been told everything.
     fn is_current(&self) -> bool;
-    /// Telling it takes more than a moment, so nobody shall wait for it.
+    /// Whether telling takes so long that nobody should wait for it.
     fn is_long(&self) -> bool;
-    /// Tells an instance that knows nothing.
+    /// Tells a fresh instance everything.
     ///
     /// # Errors
-    /// [`Fault`] when it fails at listening.
+    /// [`Fault`] when the instance fails while being told.
     fn give(&self, policy: &mut Asked<'_, J>) -> Result<(), Fault>;
-    /// There is no instance any more that was told.
+    /// The instance that was told is gone.
     fn void(&self);
 }
 
-/// What surrounds whoever answers.
+/// What surrounds the instance that answers.
 pub(crate) struct Gate<J: ?Sized> {
-    /// None where an instance can be asked without being told anything.
+    /// `None` if an instance can be asked without being told anything.
     handover: OnceLock<Box<dyn Handover<J>>>,
     is_closed: AtomicBool,
-    /// How many wait to let someone else answer.
+    /// Callers waiting to replace the policy.
     takers: AtomicUsize,
     is_settling: AtomicBool,
 }
@@ -46,9 +46,9 @@ impl<J: ?Sized> Default for Gate<J> {
 }
 
 impl<J: ?Sized> Gate<J> {
-    /// Says once what an instance has to be told.
+    /// Sets, once, what an instance is told.
     pub(crate) fn hand_over_with(&self, handover: Box<dyn Handover<J>>) {
-        // A place belongs to one cache, which says this when it starts.
+        // A slot belongs to one cache, which sets this when it starts.
         let _ = self.handover.set(handover);
     }
 
@@ -56,29 +56,29 @@ impl<J: ?Sized> Gate<J> {
         self.handover.get().map(|handover| &**handover)
     }
 
-    /// Whether the present instance knows what it has to know.
+    /// Whether the present instance knows all it must.
     pub(super) fn is_current(&self) -> bool {
         self.handover().is_none_or(Handover::is_current)
     }
 
-    /// The present instance is gone, or about to go.
+    /// The present instance is gone, or about to be.
     pub(super) fn void(&self) {
         if let Some(handover) = self.handover() {
             handover.void();
         }
     }
 
-    /// Nobody is asked any more. Who is being asked is cut off after the call under way.
+    /// No policy is asked any more. One being asked is cut off after the call under way.
     pub(crate) fn close(&self) {
         self.is_closed.store(true, Ordering::Release);
     }
 
-    /// Whether nobody is asked any more.
+    /// Whether no policy is asked any more.
     pub(crate) fn is_closed(&self) -> bool {
         self.is_closed.load(Ordering::Acquire)
     }
 
-    /// While it lives, an instance that is being told things is cut off: someone else is to answer.
+    /// While the guard lives, a handover under way is cut off, because the policy is being replaced.
     pub(super) fn hurry(&self) -> Ending<impl FnMut() + '_> {
         self.takers.fetch_add(1, Ordering::AcqRel);
         Ending(|| {
@@ -86,7 +86,7 @@ impl<J: ?Sized> Gate<J> {
         })
     }
 
-    /// While it lives, an instance is being told things and nobody shall wait for it.
+    /// While the guard lives, a handover is under way and callers don't wait for it.
     pub(super) fn settling(&self) -> Ending<impl FnMut() + '_> {
         self.is_settling.store(true, Ordering::Release);
         Ending(|| self.is_settling.store(false, Ordering::Release))
@@ -96,21 +96,21 @@ impl<J: ?Sized> Gate<J> {
         self.is_settling.load(Ordering::Acquire)
     }
 
-    /// Whether an instance may be told more.
+    /// Whether a handover may continue.
     pub(super) fn may_settle(&self) -> Result<(), Fault> {
         if self.is_closed() || self.takers.load(Ordering::Acquire) > 0 {
-            return Err(late("it is to be told nothing more"));
+            return Err(late("the handover was cut off"));
         }
         Ok(())
     }
 
-    /// Whether an instance may go on with its decision.
+    /// Whether an instance may continue its decision.
     pub(super) fn may_answer(&self, until: Instant) -> Result<(), Fault> {
         if self.is_closed() {
-            return Err(late("it is to decide nothing more"));
+            return Err(late("the decision was cut off"));
         }
         if Instant::now() >= until {
-            return Err(late("its calls for one decision took too long together"));
+            return Err(late("the calls of one decision took too long in total"));
         }
         Ok(())
     }
@@ -120,7 +120,7 @@ fn late(reason: &str) -> Fault {
     Fault::new(FaultKind::Deadline, reason)
 }
 
-/// Does something when it goes.
+/// Runs a function when dropped.
 pub(super) struct Ending<F: FnMut()>(F);
 
 impl<F: FnMut()> Drop for Ending<F> {

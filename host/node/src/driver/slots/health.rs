@@ -1,4 +1,5 @@
-//! A tenure: what is noted of a policy while it decides.
+//! `Health`: what is recorded about a policy while it decides: faults, costs, probation and suspension. The core
+//! decides what follows from a fault.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -9,20 +10,20 @@ use tokio::time::Instant;
 
 use crate::limits;
 
-/// What an answer cost.
+/// Cost of an answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cost {
-    /// Fuel.
+    /// Fuel consumed.
     pub fuel: u64,
-    /// Time.
+    /// Time taken.
     pub elapsed: Duration,
 }
 
-/// What is done about a policy that failed too often. It is told on the thread that asked, whose seat can't be
-/// taken before this returns.
+/// Called when a policy has failed too often. It runs on the thread that asked, and the slot's policy can't be
+/// replaced before it returns.
 pub type OnTrouble = Box<dyn Fn(Trouble) + Send + Sync>;
 
-/// What is noted of a policy from when it is swapped in until another takes its place.
+/// The record of a policy from when it is swapped in until it is replaced.
 pub struct Health {
     kind: Kind,
     name: String,
@@ -36,7 +37,7 @@ pub struct Health {
 }
 
 impl Health {
-    /// Of a policy that begins now, on probation or not, and may think for so long.
+    /// The record of a policy that starts now, on probation or not, and may take `wall_ms` for a decision.
     #[must_use]
     pub fn new(
         kind: Kind,
@@ -62,7 +63,7 @@ impl Health {
         }
     }
 
-    /// Of a policy that is asked and not obeyed: there is nothing to roll back.
+    /// The record of a shadow: it is asked but not obeyed, so there is nothing to roll back.
     #[must_use]
     pub fn of_shadow(kind: Kind, name: &str, wall_ms: u64) -> Self {
         Self {
@@ -71,13 +72,13 @@ impl Health {
         }
     }
 
-    /// What it decides.
+    /// The kind of decision.
     #[must_use]
     pub const fn kind(&self) -> Kind {
         self.kind
     }
 
-    /// How long it may think.
+    /// How long a decision may take.
     #[must_use]
     pub const fn wall_ms(&self) -> u64 {
         self.wall_ms
@@ -89,13 +90,13 @@ impl Health {
         self.record().conduct(self.now())
     }
 
-    /// How it has behaved.
+    /// Its behaviour so far.
     #[must_use]
     pub fn behaviour(&self) -> PolicyRecord {
         self.record().clone()
     }
 
-    /// What its last decisions cost, oldest first.
+    /// Costs of its last decisions, oldest first.
     #[must_use]
     pub fn costs(&self) -> Vec<Cost> {
         self.kept_costs().iter().copied().collect()
@@ -106,7 +107,7 @@ impl Health {
         self.conduct() != Conduct::Suspended
     }
 
-    /// Notes a decision. True when it was a fault too many.
+    /// Records a decision. True if it was one fault too many.
     pub(super) fn note(&self, fault: Option<&Fault>, cost: Cost) -> bool {
         {
             let mut costs = self.kept_costs();
@@ -132,7 +133,7 @@ impl Health {
         trouble.is_some()
     }
 
-    /// Faults by kind, those that happened.
+    /// Faults by kind, without the kinds that did not occur.
     #[must_use]
     pub fn faults(&self) -> Vec<(FaultKind, u64)> {
         let record = self.record();
@@ -143,7 +144,7 @@ impl Health {
             .collect()
     }
 
-    /// What was wrong the last time, with the question.
+    /// The last fault, with the question.
     #[must_use]
     pub fn last_fault(&self) -> Option<String> {
         self.kept_fault().clone()

@@ -1,7 +1,7 @@
-//! `PolicyInstance`: whoever answers. Its instances come and go: one that failed is thrown away, and a new one is made
-//! when nobody waits for it.
+//! `PolicyInstance`: the policy in a slot. The sandboxed instances behind it come and go: one that failed is
+//! thrown away, and a new one is made while nobody waits for it.
 //!
-//! It is asked on threads that may block, by one at a time, and none of the node's locks is held meanwhile.
+//! It is asked on threads that may block, one question at a time, and none of the node's locks is held meanwhile.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,43 +14,43 @@ use crate::driver::slots::gate::Gate;
 use crate::driver::slots::health::{Cost, Health};
 use crate::limits;
 
-/// What an instance of a policy tells of its last answers.
+/// An instance that reports what its answers cost.
 pub trait Priced: Send {
-    /// What it has used up since this was last asked.
+    /// The cost since this was last called.
     fn take_cost(&mut self) -> Cost;
 }
 
-/// Makes a fresh instance of a policy, configured and knowing nothing.
+/// Makes a fresh, configured instance of a policy.
 pub type Maker<J> = Arc<dyn Fn() -> Result<Box<J>, Fault> + Send + Sync>;
 
-/// Whoever answers, and what is noted of it.
+/// The policy that answers, and its health.
 pub struct PolicyInstance<J: ?Sized> {
     make: Maker<J>,
     guest: Option<Box<J>>,
-    /// What making instances took since it was last noted.
+    /// Time spent making instances since it was last recorded.
     making: Duration,
     health: Arc<Health>,
 }
 
-/// An answer and what was wrong with the policy, if the baseline gave it in its stead.
+/// An answer, and the policy's fault if the baseline gave the answer instead.
 pub(crate) struct Answered<T> {
     pub(crate) value: T,
     pub(crate) fault: Option<Fault>,
 }
 
-/// Whether there is an instance that can be asked at once.
+/// Whether there is an instance that can be asked immediately.
 #[derive(PartialEq, Eq)]
 pub(crate) enum Readiness {
-    /// There is.
+    /// There is one.
     Ready,
-    /// There is none, since the one that there was failed at listening.
+    /// There is none: the last one failed during its handover.
     Unfit,
-    /// There is none, or one that has much to be told first: [`PolicyInstance::settle`].
+    /// There is none, or one with a long handover ahead: call [`PolicyInstance::settle`].
     Unfamiliar,
 }
 
 impl<J: ?Sized + Priced> PolicyInstance<J> {
-    /// A policy whose first instance is there already, if it is given. It may have been asked nothing but a
+    /// A policy, with its first instance if it exists already. That instance may have been asked nothing but a
     /// trial question.
     pub fn new(make: Maker<J>, guest: Option<Box<J>>, health: Arc<Health>) -> Self {
         Self {
@@ -70,12 +70,12 @@ impl<J: ?Sized + Priced> PolicyInstance<J> {
         self.health.may_decide()
     }
 
-    /// Whether a new instance is to be made.
+    /// Whether a new instance must be made.
     pub(super) fn wants_guest(&self) -> bool {
         self.guest.is_none() && self.may_decide()
     }
 
-    /// Sees to it that there is an instance that can be asked, as far as that goes quickly.
+    /// Makes the instance ready to be asked, if that is quick.
     pub(crate) fn ready(&mut self, gate: &Gate<J>) -> Readiness {
         if self.guest.is_none() {
             return Readiness::Unfamiliar;
@@ -91,8 +91,8 @@ impl<J: ?Sized + Priced> PolicyInstance<J> {
         }
     }
 
-    /// Makes an instance. That may take many times as long as a decision, so nobody shall wait for it; it adds
-    /// to what the next decision costs.
+    /// Makes an instance. That can take many times as long as a decision, so nobody should wait for it; the time
+    /// is added to the cost of the next decision.
     fn make(&mut self, gate: &Gate<J>) -> Option<Box<J>> {
         gate.void();
         gate.may_settle().ok()?;
@@ -113,8 +113,8 @@ impl<J: ?Sized + Priced> PolicyInstance<J> {
         }
     }
 
-    /// Makes an instance if there is none, and tells it what it has to know before it can be asked. False when
-    /// that could not be done. It is no decision, so only a fault is noted.
+    /// Makes an instance if there is none, and performs the handover. False if that failed. It is not a decision,
+    /// so only a fault is recorded.
     pub(crate) fn settle(&mut self, gate: &Gate<J>) -> bool {
         let Some(mut guest) = self.guest.take().or_else(|| self.make(gate)) else {
             return false;
@@ -132,20 +132,20 @@ impl<J: ?Sized + Priced> PolicyInstance<J> {
         };
         drop(guest);
         gate.void();
-        // Whoever was cut off did nothing wrong.
+        // An instance that was cut off did nothing wrong.
         if gate.may_settle().is_ok() {
             self.health.note(Some(&fault), cost);
         }
         false
     }
 
-    /// Puts a question to the instance, or to the baseline when there is none.
+    /// Puts a question to the instance, or to the baseline if there is none.
     pub(crate) fn answer<T>(
         &mut self,
         question: impl FnOnce(Option<Asked<'_, J>>) -> Answered<T>,
         gate: &Gate<J>,
     ) -> T {
-        // It is put back when all went well, so that no instance outlives a panic.
+        // It is put back only if all went well, so that no instance outlives a panic.
         let Some(mut guest) = self.guest.take() else {
             return question(None).value;
         };

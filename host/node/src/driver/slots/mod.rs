@@ -1,15 +1,27 @@
-//! The judges of a node: whoever answers for placement, eviction and relocation at the moment.
+//! Policy slots: the policies that decide placement, eviction and relocation now, and the native baselines that
+//! answer in their place.
 //!
-//! Each question goes view → ask → check → plan: the view is taken under a short lock, the judge is asked
-//! under no lock but its own, and the core checks the verdict. A fault is answered by the baseline and noted.
-//! What was asked and answered is handed to shadows.
+//! - `slot`: where questions of one kind come in, and where the policy that answers is replaced.
+//! - `instance`: the policy in a slot and the sandboxed instance that is asked; a failed instance is thrown away
+//!   and a new one made.
+//! - `gate`: what surrounds an instance: its handover (what it must be told before it can be asked), and whether
+//!   it may go on.
+//! - `asked`: guards each single call into a policy: deadline first, panics caught.
+//! - `health`: what is recorded about a policy while it decides (faults, costs, probation, suspension).
+//! - `following`: how an eviction policy follows the cache. `question`: questions as text, for fault messages.
+//! - `case`: copies of questions and answers for shadow policies.
 //!
-//! `slot` is where questions come in and whoever answers is replaced; `instance` is who answers, `place` what
-//! surrounds it, `asked` what is called of it; `health` is what is noted of it; `following` is how an
-//! eviction policy keeps up with the cache; `case` is what shadows are given.
+//! A question goes view → ask → check → plan. The view is taken under a short lock; the policy is asked on a
+//! blocking thread, under no lock but its slot's; the core checks the verdict. A fault, a busy or a suspended
+//! policy is answered by the baseline, so a question always gets an answer. Shadows get the question and the
+//! answer through a bounded queue.
 //!
-//! The order of locks: a seat's occupant, then the cache's, which is only ever held for a moment; the
-//! feeds' and the tenures' are taken with no other.
+//! [`PolicySlots`] owns the three slots and the feeds of the shadows; [`PolicySlot`] owns its [`PolicyInstance`],
+//! which shares its [`Health`] with the policy controller. Which policy belongs in a slot is not decided here but
+//! in `policies`.
+//!
+//! Order of locks: a slot's instance, then the cache, which is only ever held for a moment. The locks of feeds and
+//! of `Health` are taken with no other.
 
 mod asked;
 mod case;
@@ -63,56 +75,56 @@ impl<P: Eviction + Priced> PricedEviction for P {}
 pub trait PricedRelocation: Relocation + Priced {}
 impl<P: Relocation + Priced> PricedRelocation for P {}
 
-/// Any of them.
+/// Any placement policy.
 pub type AnyPlacement = dyn PricedPlacement;
-/// Any of them.
+/// Any eviction policy.
 pub type AnyEviction = dyn PricedEviction;
-/// Any of them.
+/// Any relocation policy.
 pub type AnyRelocation = dyn PricedRelocation;
 
-/// Who judges: a seat a kind, and the shadows beside it. Empty seats are the native baselines': weighted
-/// rendezvous over zones, coldest first, the reader keeps a copy.
+/// One policy slot for each kind of decision, and the feeds of the shadows. An empty slot is answered by the
+/// native baseline: weighted rendezvous over zones, coldest first, the reader keeps a copy.
 #[derive(Default)]
 pub struct PolicySlots {
-    /// Who says where the copies of a new file go.
+    /// Decides where the copies of a new file go.
     pub placement: PolicySlot<AnyPlacement>,
-    /// Who says which cached copies make room.
+    /// Decides which cached copies are evicted.
     pub eviction: PolicySlot<AnyEviction>,
-    /// Who says whether data moves towards its readers.
+    /// Decides whether data moves towards its readers.
     pub relocation: PolicySlot<AnyRelocation>,
-    /// Placements that were decided.
+    /// Feed of placements for the shadow.
     pub placement_shadow: Fed<PlacementCase>,
-    /// What happened to the cache.
+    /// Feed of cache events for the shadow.
     pub eviction_shadow: Fed<CacheCase>,
-    /// Relocations that were decided.
+    /// Feed of relocations for the shadow.
     pub relocation_shadow: Fed<RelocationCase>,
     reads: Mutex<Reads>,
     state: OnceLock<Arc<State>>,
 }
 
 impl PolicySlots {
-    /// They judge for this node from now on.
+    /// Attaches the slots to this node's state.
     pub(super) fn attach(&self, state: &Arc<State>) {
-        // Said once, by the driver that they belong to.
+        // Set once, by the driver that owns the slots.
         let _ = self.state.set(Arc::clone(state));
         let following = Following(Arc::clone(state));
         self.eviction.hand_over_with(Box::new(following));
     }
 
-    /// The baselines judge from now on. Whoever is asked just now is cut off after the call under way.
+    /// From now on only the baselines answer. A policy being asked is cut off after the call under way.
     pub(super) fn close(&self) {
         self.placement.close();
         self.eviction.close();
         self.relocation.close();
     }
 
-    /// Lets the eviction policy take over the cache before it is asked anything. Without this it happens
-    /// with the first question.
+    /// Hands the cache over to the eviction policy before it is asked anything. Otherwise that happens with the
+    /// first question.
     pub async fn hand_over_cache(&self) {
         self.eviction.settle_in().await;
     }
 
-    /// The budget of the cache and what is in it, coldest first, with the time of its last use.
+    /// The cache's budget and its copies, coldest first, with the time of their last use.
     pub(crate) fn cached(&self) -> (u64, Vec<(CachedCopy, Millis)>) {
         let Some(state) = self.state.get() else {
             return (u64::MAX, Vec::new());
@@ -124,7 +136,7 @@ impl PolicySlots {
         (cache.capacity(), copies.collect())
     }
 
-    /// The nodes for a file, best first.
+    /// Ranks the candidates for a file, best first.
     pub(crate) async fn rank(
         &self,
         request: PlacementRequest,
@@ -162,7 +174,7 @@ impl PolicySlots {
         chosen
     }
 
-    /// What a read that another node answers means for where copies are.
+    /// Decides what a remote read means for where copies are.
     pub(super) async fn on_read(
         &self,
         record: &Record,
@@ -205,7 +217,7 @@ impl PolicySlots {
         plan
     }
 
-    /// Whether a copy is cached from now on, and what goes for it.
+    /// Decides whether to cache a copy, and which copies to evict for it.
     pub(super) async fn admit(
         &self,
         state: &Arc<State>,
@@ -218,7 +230,7 @@ impl PolicySlots {
         self.eviction.ask(ask).await
     }
 
-    /// What goes to free so many bytes for something that is not cached.
+    /// Decides which copies to evict to free this many bytes for something that is not cached.
     pub(super) async fn make_room(
         &self,
         state: &Arc<State>,
@@ -231,8 +243,7 @@ impl PolicySlots {
         self.eviction.ask(ask).await
     }
 
-    /// Notes for the shadow that a file was read that is no replica here and that the cache had or was
-    /// offered.
+    /// Tells the shadow that a file was read which is no replica here and which the cache had or was offered.
     pub(super) fn cache_was_read(
         &self,
         state: &State,
@@ -251,7 +262,7 @@ impl PolicySlots {
         });
     }
 
-    /// Notes for the shadow that the cache was offered a copy without its being read.
+    /// Tells the shadow that the cache was offered a copy that nobody read.
     pub(super) fn cache_was_offered(&self, state: &State, copy: &CachedCopy, now: Millis) {
         self.eviction_shadow.hand(|| CacheCase::Offered {
             copy: copy.clone(),
@@ -260,21 +271,21 @@ impl PolicySlots {
         });
     }
 
-    /// Notes for the shadow that a cached copy was sent to another node.
+    /// Tells the shadow that a cached copy was sent to another node.
     pub(super) fn cached_was_sent(&self, key: &Key, now: Millis) {
         let key = || key.clone();
         self.eviction_shadow
             .hand(|| CacheCase::Sent { key: key(), now });
     }
 
-    /// Notes for the shadow that there is a newer version of a file, or that it is gone.
+    /// Tells the shadow that a file has a newer version or was deleted.
     pub(super) fn file_was_superseded(&self, key: &Key, by: Version) {
         let key = || key.clone();
         self.eviction_shadow
             .hand(|| CacheCase::Superseded { key: key(), by });
     }
 
-    /// Notes for the shadow that a file is a replica here.
+    /// Tells the shadow that a file is now a replica here.
     pub(super) fn file_is_replica(&self, key: &Key, version: Version) {
         self.eviction_shadow.hand(|| CacheCase::Replica {
             key: key.clone(),

@@ -1,11 +1,11 @@
-//! Questions in words, for whoever reads of a fault. They are made only when there was one.
+//! Questions as text, for fault messages. The text is built only when there was a fault.
 
 use dataverse_core::policy::{FileView, PlacementRequest};
 
-/// Bytes that are shown of what a file is called.
+/// Bytes shown of a file's name.
 const SHOWN_BYTES: usize = 120;
 
-/// Where the copies of a file go.
+/// The text of a placement question.
 pub(crate) fn of_placement(request: &PlacementRequest, candidates: usize) -> String {
     let PlacementRequest { file, factor, .. } = request;
     format!(
@@ -15,7 +15,7 @@ pub(crate) fn of_placement(request: &PlacementRequest, candidates: usize) -> Str
     )
 }
 
-/// Whether data moves towards its reader.
+/// The text of a relocation question.
 pub(crate) fn of_read(file: &FileView, reads: u32, nodes: usize) -> String {
     format!(
         "asked about read {reads} of {}, {} bytes; nodes on the path: {nodes}",

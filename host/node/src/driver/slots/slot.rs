@@ -1,12 +1,13 @@
-//! A seat: the place of whoever answers one kind of question, who can be replaced between two answers.
+//! `PolicySlot`: where questions of one kind come in, and where the policy that answers is replaced between two
+//! answers.
 //!
-//! A policy answers on a blocking thread, one question at a time, and none of the node's locks is held
-//! meanwhile. Whoever finds it busy for longer than its wall-clock limit is answered by the baseline, which
-//! is no fault. So is everybody while the policy is suspended, and while a new instance is made or told much at
-//! once: that happens after an answer, so that nobody waits for it.
+//! A policy answers on a blocking thread, one question at a time, and none of the node's locks is held meanwhile.
+//! A caller that finds it busy for longer than its wall-clock limit gets the baseline's answer; that is no fault.
+//! So does every caller while the policy is suspended, and while a new instance is made or handed much at once:
+//! that happens after an answer, so that nobody waits for it.
 //!
-//! A question that was put is answered to its end, even if nobody waits for the answer any more. A panic
-//! that is not the policy's own goes to whoever asked; the instance is thrown away, and the seat goes on.
+//! A question that was put is answered to its end, even if nobody waits any more. A panic that is not the policy's
+//! own goes to the caller; the instance is thrown away, and the slot keeps working.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use crate::driver::slots::instance::{Answered, PolicyInstance, Priced, Readiness
 
 type HeldSlot<J> = OwnedMutexGuard<Option<PolicyInstance<J>>>;
 
-/// The place of whoever answers; the baseline does as long as nobody sits there.
+/// Holds the policy that answers questions of one kind; while it is empty, the baseline answers.
 pub struct PolicySlot<J: ?Sized> {
     instance: Arc<Mutex<Option<PolicyInstance<J>>>>,
     is_taken: AtomicBool,
@@ -42,14 +43,14 @@ impl<J: ?Sized> Default for PolicySlot<J> {
 }
 
 impl<J: ?Sized + Priced + 'static> PolicySlot<J> {
-    /// Says once what every instance has to be told before it is asked.
+    /// Sets, once, what every instance is told before it is asked.
     pub(super) fn hand_over_with(&self, handover: Box<dyn Handover<J>>) {
         self.gate.hand_over_with(handover);
     }
 
-    /// Lets someone else answer, from the next question on. `None` is the baseline.
+    /// Replaces the policy, from the next question on. `None` is the baseline.
     ///
-    /// It waits for the decision under way. Dropped before it returns, it has changed nothing.
+    /// Waits for the decision under way. If the future is dropped before it completes, nothing has changed.
     pub async fn take(&self, next: Option<PolicyInstance<J>>) {
         let hurry = self.gate.hurry();
         let mut instance = self.instance.lock().await;
@@ -64,12 +65,12 @@ impl<J: ?Sized + Priced + 'static> PolicySlot<J> {
         drop(before);
     }
 
-    /// From now on the baseline answers. Who is being asked is cut off after the call under way.
+    /// From now on the baseline answers. A policy being asked is cut off after the call under way.
     pub(super) fn close(&self) {
         self.gate.close();
     }
 
-    /// Puts a question. It is called with the policy, or with `None` when the baseline is to answer.
+    /// Puts a question. The closure gets the policy, or `None` when the baseline is to answer.
     pub(super) async fn ask<T: Send + 'static>(
         &self,
         question: impl FnOnce(Option<Asked<'_, J>>) -> Answered<T> + Send + 'static,
@@ -89,8 +90,7 @@ impl<J: ?Sized + Priced + 'static> PolicySlot<J> {
         }
     }
 
-    /// Tells the occupant what it has to know, before it is asked anything. Questions are answered by the
-    /// baseline meanwhile.
+    /// Performs the handover to the present instance before it is asked anything. Meanwhile the baseline answers.
     pub(super) async fn settle_in(&self) {
         let Some(mut held) = self.free().await else {
             return;
@@ -107,13 +107,13 @@ impl<J: ?Sized + Priced + 'static> PolicySlot<J> {
         joined(settled).await;
     }
 
-    /// Waits until nothing is done any more that follows an answer.
+    /// Waits until everything that follows an answer is done.
     #[cfg(test)]
     pub(crate) async fn rest(&self) {
         drop(self.instance.lock().await);
     }
 
-    /// The occupant, when it can be asked now.
+    /// The policy, if it can be asked now.
     async fn free(&self) -> Option<HeldSlot<J>> {
         let is_open = self.is_taken.load(Ordering::Acquire) && !self.gate.is_closed();
         if !is_open || self.gate.is_settling() {
@@ -127,7 +127,7 @@ impl<J: ?Sized + Priced + 'static> PolicySlot<J> {
     }
 }
 
-/// Answers a question, and afterwards makes the instance that is missing and tells it what it does not know yet.
+/// Answers a question. Afterwards makes a missing instance and performs the handover.
 fn attend<J: ?Sized + Priced, T>(
     held: &mut HeldSlot<J>,
     question: impl FnOnce(Option<Asked<'_, J>>) -> Answered<T>,
@@ -143,26 +143,26 @@ fn attend<J: ?Sized + Priced, T>(
         Readiness::Ready => instance.answer(question, gate),
         Readiness::Unfit | Readiness::Unfamiliar => question(None).value,
     };
-    // One that has just failed is replaced now and not when the next question comes.
+    // An instance that has just failed is replaced now, not with the next question.
     let has_to_settle = match readiness {
         Readiness::Ready => instance.wants_guest(),
         Readiness::Unfit => false,
         Readiness::Unfamiliar => true,
     };
     let _settling = has_to_settle.then(|| gate.settling());
-    // Whoever asked may be gone.
+    // The caller may be gone.
     let _ = reply.send(answer);
     if has_to_settle {
         instance.settle(gate);
     }
 }
 
-/// Passes on a panic.
+/// Waits for the task and passes on a panic.
 async fn joined(blocking: JoinHandle<()>) {
     if let Err(error) = blocking.await {
         match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
-            // The runtime ends, and with it whoever waits here.
+            // The runtime is shutting down, and this task with it.
             Err(_) => pending().await,
         }
     }

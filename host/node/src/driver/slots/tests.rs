@@ -1,5 +1,5 @@
-//! Policy slots under policies that are slow, wrong, or gone. Time stands still unless a test lets it pass, and
-//! does not pass by itself while a policy thinks.
+//! Policy slots under policies that are slow, wrong or gone. Time stands still unless a test advances it, and does
+//! not advance on its own while a policy decides.
 
 use std::future::Future;
 use std::pin::pin;
@@ -37,15 +37,15 @@ enum By {
     Baseline,
 }
 
-/// Policy slots, the state that they decide for, and what trouble there was.
-struct Court {
+/// Policy slots, the state they decide for, and the trouble reported.
+struct Fixture {
     policy_slots: Arc<PolicySlots>,
     state: Arc<State>,
     troubles: Arc<Mutex<Vec<Trouble>>>,
 }
 
-impl Court {
-    /// With room for so many copies, of which so many are cached: `a0` is the coldest.
+impl Fixture {
+    /// With space for `space` copies, of which `cached` are cached: `a0` is the coldest.
     fn caching(space: u64, cached: usize) -> Self {
         let id = NodeId::from(1);
         let state = Arc::new(State::new(Node::new(id, Stamp::default(), Vec::new())));
@@ -73,7 +73,7 @@ impl Court {
         let troubles = Arc::clone(&self.troubles);
         let on_trouble = move |trouble| troubles.lock().push(trouble);
         let wall_ms = WALL.as_millis() as u64;
-        let health = Health::new(kind, "actor", wall_ms, on_probation, Box::new(on_trouble));
+        let health = Health::new(kind, "fake", wall_ms, on_probation, Box::new(on_trouble));
         Arc::new(health)
     }
 
@@ -99,7 +99,7 @@ impl Court {
         health
     }
 
-    /// Who says where a file goes.
+    /// Which of the two decides where a file goes.
     fn place(&self) -> impl Future<Output = By> + Send + use<> {
         let policy_slots = Arc::clone(&self.policy_slots);
         async move {
@@ -123,7 +123,7 @@ impl Court {
         }
     }
 
-    /// Waits until what follows an answer is done.
+    /// Waits until everything that follows an answer is done.
     async fn rest(&self) {
         self.policy_slots.placement.rest().await;
         self.policy_slots.eviction.rest().await;
@@ -213,25 +213,28 @@ fn victims(outcome: &CacheOutcome) -> Vec<String> {
     names.map(str::to_owned).collect()
 }
 
-/// Waits until it holds. No time passes.
+/// Waits until the condition holds. No time passes.
 async fn until(holds: impl Fn() -> bool) {
     let deadline = std::time::Instant::now() + Duration::from_secs(60);
     while !holds() {
-        assert!(std::time::Instant::now() < deadline, "it never held");
+        assert!(
+            std::time::Instant::now() < deadline,
+            "the condition never held"
+        );
         tokio::task::yield_now().await;
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn whoever_finds_the_policy_busy_is_answered_by_the_baseline_within_its_wall_limit() {
-    let court = Court::new();
+    let fixture = Fixture::new();
     let (hold, wait) = Hold::new();
-    let health = court
+    let health = fixture
         .install_placement(&FakePolicies::deciding([wait]), false)
         .await;
-    let first = tokio::spawn(court.place());
+    let first = tokio::spawn(fixture.place());
     hold.reached().await;
-    let mut second = pin!(court.place());
+    let mut second = pin!(fixture.place());
     assert!(poll!(&mut second).is_pending());
     advance(WALL - Duration::from_millis(1)).await;
     assert!(poll!(&mut second).is_pending());
@@ -245,11 +248,11 @@ async fn whoever_finds_the_policy_busy_is_answered_by_the_baseline_within_its_wa
 
 #[tokio::test(start_paused = true)]
 async fn after_a_fault_that_ends_it_an_instance_is_replaced() {
-    let court = Court::new();
+    let fixture = Fixture::new();
     let fakes = FakePolicies::deciding([Act::Fault(FaultKind::Trap)]);
-    let health = court.install_placement(&fakes, false).await;
-    court.place_times(1, By::Baseline).await;
-    assert_eq!(court.place().await, By::Policy);
+    let health = fixture.install_placement(&fakes, false).await;
+    fixture.place_times(1, By::Baseline).await;
+    assert_eq!(fixture.place().await, By::Policy);
     assert_eq!(fakes.made(), 2);
     assert_eq!(health.faults(), [(FaultKind::Trap, 1)]);
     let fuel = health.costs().into_iter().map(|cost| cost.fuel);
@@ -258,63 +261,63 @@ async fn after_a_fault_that_ends_it_an_instance_is_replaced() {
 
 #[tokio::test(start_paused = true)]
 async fn nobody_waits_for_an_instance_to_be_made() {
-    let court = Court::new();
+    let fixture = Fixture::new();
     let fakes = FakePolicies::deciding([Act::Fault(FaultKind::Trap)]);
-    let health = court.install_placement(&fakes, false).await;
+    let health = fixture.install_placement(&fakes, false).await;
     let (hold, wait) = Hold::before(Act::Last(WALL * 2, Box::new(Act::Answer)));
     fakes.will_enter(wait);
-    // The answer comes before the new instance is made, and so do those of others meanwhile.
-    assert_eq!(court.place().await, By::Baseline);
+    // The answer comes before the new instance is made, and so do answers to others meanwhile.
+    assert_eq!(fixture.place().await, By::Baseline);
     hold.reached().await;
-    assert_eq!(court.place().await, By::Baseline);
+    assert_eq!(fixture.place().await, By::Baseline);
     assert_eq!((fakes.made(), fakes.asked()), (1, 1));
     hold.release();
-    court.rest().await;
-    assert_eq!(court.place().await, By::Policy);
+    fixture.rest().await;
+    assert_eq!(fixture.place().await, By::Policy);
     assert_eq!(health.faults(), [(FaultKind::Trap, 1)]);
-    // Making it is part of what the policy costs.
+    // Making the instance is part of the policy's cost.
     assert_eq!(health.costs()[1].elapsed, WALL * 2);
 }
 
 #[tokio::test(start_paused = true)]
 async fn after_an_invalid_verdict_the_same_instance_goes_on() {
-    let court = Court::new();
+    let fixture = Fixture::new();
     let fakes = FakePolicies::deciding([Act::Place(vec![7])]);
-    let health = court.install_placement(&fakes, false).await;
-    assert_eq!(court.place().await, By::Baseline);
-    assert_eq!(court.place().await, By::Policy);
+    let health = fixture.install_placement(&fakes, false).await;
+    assert_eq!(fixture.place().await, By::Baseline);
+    assert_eq!(fixture.place().await, By::Policy);
     assert_eq!(fakes.made(), 1);
     assert_eq!(health.faults(), [(FaultKind::Verdict, 1)]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_instance_that_can_not_be_made_is_a_fault_and_is_tried_again() {
-    let court = Court::new();
+    let fixture = Fixture::new();
     let fakes = FakePolicies::deciding([]);
     fakes.will_enter(Act::Fault(FaultKind::Memory));
     fakes.will_enter(Act::Panic);
-    let health = court.health(Kind::Placement, false);
+    let health = fixture.health(Kind::Placement, false);
     let instance = PolicyInstance::new(fakes.placement(), None, Arc::clone(&health));
-    court.policy_slots.placement.take(Some(instance)).await;
-    court.place_times(3, By::Baseline).await;
-    assert_eq!(court.place().await, By::Policy);
+    fixture.policy_slots.placement.take(Some(instance)).await;
+    fixture.place_times(3, By::Baseline).await;
+    assert_eq!(fixture.place().await, By::Policy);
     let faults = [(FaultKind::Trap, 1), (FaultKind::Memory, 1)];
     assert_eq!(health.faults(), faults);
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_next_instance_of_an_eviction_policy_is_told_what_is_cached_coldest_first() {
-    let court = Court::caching(4, 3);
+    let fixture = Fixture::caching(4, 3);
     let fakes = FakePolicies::deciding([Act::Fault(FaultKind::Fuel)]);
-    let health = court.install_eviction(&fakes).await;
-    court.state.cache().hit(&key("a0"), 1);
+    let health = fixture.install_eviction(&fakes).await;
+    fixture.state.cache().hit(&key("a0"), 1);
     // The baseline admits b, and then an instance is made that knows of it.
-    assert!(court.admit("b").await.admitted);
-    court.rest().await;
+    assert!(fixture.admit("b").await.admitted);
+    fixture.rest().await;
     let told = Heard::Restored(files(&["a1", "a2", "a0"]));
     assert_eq!(fakes.heard_by(1)[1], told);
-    // The actor drops what came last: b, not a1 as the baseline would.
-    assert_eq!(victims(&court.admit("c").await), ["b"]);
+    // The fake policy evicts the latest, b, not a1 as the baseline would.
+    assert_eq!(victims(&fixture.admit("c").await), ["b"]);
     let told = Heard::Restored(files(&["a1", "a2", "a0", "b"]));
     let capacity = Heard::Capacity(4 * SIZE);
     let asked = Heard::Admit(files(&["c"])[0]);
@@ -324,25 +327,25 @@ async fn the_next_instance_of_an_eviction_policy_is_told_what_is_cached_coldest_
 
 #[tokio::test(start_paused = true)]
 async fn an_eviction_policy_with_an_invalid_verdict_goes_on_and_keeps_up() {
-    let court = Court::caching(3, 3);
+    let fixture = Fixture::caching(3, 3);
     let nobody = Act::Admit(Admission::Admit(vec![99]));
     let fakes = FakePolicies::deciding([nobody]);
-    court.install_eviction(&fakes).await;
-    assert_eq!(victims(&court.admit("b").await), ["a0"]);
-    assert_eq!(victims(&court.admit("c").await), ["a2"]);
+    fixture.install_eviction(&fakes).await;
+    assert_eq!(victims(&fixture.admit("b").await), ["a0"]);
+    assert_eq!(victims(&fixture.admit("c").await), ["a2"]);
     assert_eq!(fakes.made(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_eviction_policy_that_is_out_of_step_is_replaced_whatever_its_fault_is_called() {
-    let court = Court::caching(4, 2);
-    // A guest that fails so has not said what the cache is to do.
+    let fixture = Fixture::caching(4, 2);
+    // A guest that fails like this has not said what the cache should do.
     let fakes = FakePolicies::deciding([Act::Fault(FaultKind::Verdict)]);
     fakes.will_hear(Act::Fault(FaultKind::Verdict));
-    court.install_eviction(&fakes).await;
+    fixture.install_eviction(&fakes).await;
     for name in ["b", "c", "d"] {
-        assert!(court.admit(name).await.admitted);
-        court.rest().await;
+        assert!(fixture.admit(name).await.admitted);
+        fixture.rest().await;
     }
     assert_eq!(fakes.made(), 3);
     let told = Heard::Restored(files(&["a1", "b", "c", "d"]));
@@ -351,78 +354,78 @@ async fn an_eviction_policy_that_is_out_of_step_is_replaced_whatever_its_fault_i
 
 #[tokio::test(start_paused = true)]
 async fn five_faults_suspend_a_policy_and_it_is_tried_again_later() {
-    let court = Court::new();
+    let fixture = Fixture::new();
     let fakes = FakePolicies::failing(FaultKind::Trap);
-    let health = court.install_placement(&fakes, false).await;
-    court.place_times(10, By::Baseline).await;
+    let health = fixture.install_placement(&fakes, false).await;
+    fixture.place_times(10, By::Baseline).await;
     let delay_ms = limits::SUSPENSION_MS_MIN;
-    assert_eq!(court.troubles(), [Trouble::Suspended { delay_ms }]);
+    assert_eq!(fixture.troubles(), [Trouble::Suspended { delay_ms }]);
     assert_eq!(health.conduct(), Conduct::Suspended);
     assert_eq!(fakes.asked(), 5);
 
     fakes.decisions.lock().clear();
     advance(Duration::from_millis(delay_ms)).await;
-    // The first question after it has an instance made for those that follow.
-    court.place_times(1, By::Baseline).await;
-    assert_eq!(court.place().await, By::Policy);
+    // The first question afterwards has an instance made for the ones that follow.
+    fixture.place_times(1, By::Baseline).await;
+    assert_eq!(fixture.place().await, By::Policy);
     assert_eq!((fakes.asked(), fakes.made()), (6, 6));
     assert_eq!(health.conduct(), Conduct::Active);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_policy_that_fails_in_its_probation_is_reported_once_and_never_asked_again() {
-    let court = Court::new();
+    let fixture = Fixture::new();
     let fakes = FakePolicies::failing(FaultKind::Deadline);
-    let health = court.install_placement(&fakes, true).await;
-    court.place_times(10, By::Baseline).await;
+    let health = fixture.install_placement(&fakes, true).await;
+    fixture.place_times(10, By::Baseline).await;
     advance(Duration::from_secs(24 * 60 * 60)).await;
-    court.place_times(10, By::Baseline).await;
-    assert_eq!(court.troubles(), [Trouble::RolledBack]);
+    fixture.place_times(10, By::Baseline).await;
+    assert_eq!(fixture.troubles(), [Trouble::RolledBack]);
     assert_eq!((fakes.asked(), fakes.made()), (5, 5));
     assert!(health.behaviour().has_failed_probation());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_policy_is_replaced_between_two_decisions() {
-    let court = Court::new();
+    let fixture = Fixture::new();
     let (hold, wait) = Hold::new();
     let before = FakePolicies::deciding([wait]);
-    court.install_placement(&before, false).await;
-    let thinking = tokio::spawn(court.place());
+    fixture.install_placement(&before, false).await;
+    let thinking = tokio::spawn(fixture.place());
     hold.reached().await;
-    // Whoever gives up on replacing it has changed nothing.
-    assert!(poll!(pin!(court.policy_slots.placement.take(None))).is_pending());
+    // A caller that gives up on replacing it has changed nothing.
+    assert!(poll!(pin!(fixture.policy_slots.placement.take(None))).is_pending());
     let after = FakePolicies::deciding([]);
-    let mut swap = pin!(court.install_placement(&after, false));
+    let mut swap = pin!(fixture.install_placement(&after, false));
     assert!(poll!(&mut swap).is_pending());
     hold.release();
     swap.await;
     assert_eq!(thinking.await.expect("it ends"), By::Policy);
-    assert_eq!(court.place().await, By::Policy);
+    assert_eq!(fixture.place().await, By::Policy);
     assert_eq!((before.asked(), after.asked()), (1, 1));
 }
 
 #[tokio::test(start_paused = true)]
 async fn without_an_occupant_the_baseline_answers() {
-    let court = Court::caching(3, 3);
+    let fixture = Fixture::caching(3, 3);
     let fakes = FakePolicies::deciding([]);
-    court.install_eviction(&fakes).await;
-    assert_eq!(victims(&court.admit("b").await), ["a2"]);
-    court.policy_slots.eviction.take(None).await;
-    assert!(!court.state.cache().is_followed());
-    assert_eq!(victims(&court.admit("c").await), ["a0"]);
+    fixture.install_eviction(&fakes).await;
+    assert_eq!(victims(&fixture.admit("b").await), ["a2"]);
+    fixture.policy_slots.eviction.take(None).await;
+    assert!(!fixture.state.cache().is_followed());
+    assert_eq!(victims(&fixture.admit("c").await), ["a0"]);
     assert_eq!(fakes.asked(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_relocation_policy_decides_and_fails_as_the_others_do() {
-    let court = Court::new();
-    let health = court.health(Kind::Relocation, false);
+    let fixture = Fixture::new();
+    let health = fixture.health(Kind::Relocation, false);
     let fakes = FakePolicies::deciding([Act::Fault(FaultKind::Trap)]);
     let make = fakes.relocation();
     let first = make().expect("it is made");
     let instance = PolicyInstance::new(make, Some(first), Arc::clone(&health));
-    court.policy_slots.relocation.take(Some(instance)).await;
+    fixture.policy_slots.relocation.take(Some(instance)).await;
     let path = || -> Vec<_> {
         let nodes = candidates().into_iter();
         let on_path = |node: Candidate| dataverse_core::relocation::PathNode {
@@ -434,11 +437,11 @@ async fn a_relocation_policy_decides_and_fails_as_the_others_do() {
     };
     let record = record("x");
     let plan = async || {
-        let on_read = court
+        let on_read = fixture
             .policy_slots
             .on_read(&record, Role::Replica, path(), 0);
         let copies = on_read.await.copy_to.len();
-        court.rest().await;
+        fixture.rest().await;
         copies
     };
     assert_eq!((plan().await, plan().await), (1, 5));
@@ -447,80 +450,80 @@ async fn a_relocation_policy_decides_and_fails_as_the_others_do() {
 
 #[tokio::test(start_paused = true)]
 async fn a_policy_whose_host_panics_has_trapped() {
-    let court = Court::new();
+    let fixture = Fixture::new();
     let fakes = FakePolicies::deciding([Act::Panic]);
-    let health = court.install_placement(&fakes, false).await;
-    court.place_times(1, By::Baseline).await;
-    assert_eq!(court.place().await, By::Policy);
+    let health = fixture.install_placement(&fakes, false).await;
+    fixture.place_times(1, By::Baseline).await;
+    assert_eq!(fixture.place().await, By::Policy);
     assert_eq!(fakes.made(), 2);
     assert_eq!(health.faults(), [(FaultKind::Trap, 1)]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_panic_in_the_midst_of_an_admission_is_answered_by_the_baseline() {
-    let court = Court::caching(3, 3);
+    let fixture = Fixture::caching(3, 3);
     let fakes = FakePolicies::deciding([Act::Panic]);
-    court.install_eviction(&fakes).await;
-    let outcome = court.admit("b").await;
+    fixture.install_eviction(&fakes).await;
+    let outcome = fixture.admit("b").await;
     assert!(outcome.admitted);
     assert_eq!(victims(&outcome), ["a0"]);
-    court.rest().await;
-    assert_eq!(victims(&court.admit("c").await), ["b"]);
+    fixture.rest().await;
+    assert_eq!(victims(&fixture.admit("c").await), ["b"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_panic_that_is_not_the_policys_goes_to_who_asked_and_the_seat_goes_on() {
-    let court = Court::new();
+    let fixture = Fixture::new();
     let fakes = FakePolicies::deciding([]);
-    court.install_placement(&fakes, false).await;
-    assert_eq!(court.place().await, By::Policy);
-    let policy_slots = Arc::clone(&court.policy_slots);
+    fixture.install_placement(&fakes, false).await;
+    assert_eq!(fixture.place().await, By::Policy);
+    let policy_slots = Arc::clone(&fixture.policy_slots);
     let asked = tokio::spawn(async move {
         let broken =
             |_: Option<Asked<'_, AnyPlacement>>| -> Answered<()> { panic!("the core is broken") };
         policy_slots.placement.ask(broken).await;
     });
     assert!(asked.await.expect_err("it panicked").is_panic());
-    court.place_times(1, By::Baseline).await;
-    assert_eq!(court.place().await, By::Policy);
+    fixture.place_times(1, By::Baseline).await;
+    assert_eq!(fixture.place().await, By::Policy);
     assert_eq!(fakes.made(), 2);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_nobody_waits_for_is_carried_through() {
-    let court = Court::caching(3, 3);
+    let fixture = Fixture::caching(3, 3);
     let (hold, wait) = Hold::new();
-    let health = court
+    let health = fixture
         .install_eviction(&FakePolicies::deciding([wait]))
         .await;
-    let asking = tokio::spawn(court.admit("b"));
+    let asking = tokio::spawn(fixture.admit("b"));
     hold.reached().await;
     asking.abort();
     assert!(asking.await.expect_err("it was aborted").is_cancelled());
     hold.release();
     until(|| health.behaviour().decisions() == 1).await;
-    let cached = court.state.cache().version_of(&key("b"));
+    let cached = fixture.state.cache().version_of(&key("b"));
     assert_eq!(cached, Some(copy("b").version));
-    assert_eq!(victims(&court.admit("c").await), ["b"]);
+    assert_eq!(victims(&fixture.admit("c").await), ["b"]);
 }
 
-/// More copies than are told in a moment.
+/// More copies than fit into one batch.
 const MANY: usize = limits::EVICTION_BATCH_MAX + 1;
 
 #[tokio::test(start_paused = true)]
 async fn while_a_policy_takes_over_a_large_cache_the_baseline_answers_at_once() {
-    let court = Court::caching(MANY as u64, MANY);
+    let fixture = Fixture::caching(MANY as u64, MANY);
     let fakes = FakePolicies::deciding([]);
     let (hold, wait) = Hold::new();
     fakes.will_hear(wait);
-    let health = court.install_eviction(&fakes).await;
-    let policy_slots = Arc::clone(&court.policy_slots);
+    let health = fixture.install_eviction(&fakes).await;
+    let policy_slots = Arc::clone(&fixture.policy_slots);
     let taking_over = tokio::spawn(async move { policy_slots.hand_over_cache().await });
     hold.reached().await;
-    assert_eq!(victims(&court.admit("b").await), ["a0"]);
+    assert_eq!(victims(&fixture.admit("b").await), ["a0"]);
     hold.release();
     taking_over.await.expect("it ends");
-    assert_eq!(victims(&court.admit("c").await), ["b"]);
+    assert_eq!(victims(&fixture.admit("c").await), ["b"]);
     let heard = fakes.heard_by(1);
     assert_eq!(heard.len(), 6, "{heard:?}");
     assert_eq!(heard[3], Heard::Removed(vec![0]));
@@ -530,51 +533,51 @@ async fn while_a_policy_takes_over_a_large_cache_the_baseline_answers_at_once() 
 
 #[tokio::test(start_paused = true)]
 async fn nobody_waits_for_a_large_cache_to_be_taken_over_after_a_fault() {
-    let court = Court::caching(MANY as u64, MANY);
+    let fixture = Fixture::caching(MANY as u64, MANY);
     let fakes = FakePolicies::deciding([Act::Fault(FaultKind::Trap)]);
-    let health = court.install_eviction(&fakes).await;
-    court.policy_slots.hand_over_cache().await;
+    let health = fixture.install_eviction(&fakes).await;
+    fixture.policy_slots.hand_over_cache().await;
     let (hold, wait) = Hold::new();
     fakes.will_hear(wait);
-    // It brings about the take-over and does not wait for it, nor do those after it.
-    assert_eq!(victims(&court.admit("b").await), ["a0"]);
+    // This question causes the handover and does not wait for it, nor do later ones.
+    assert_eq!(victims(&fixture.admit("b").await), ["a0"]);
     assert_eq!(health.faults(), [(FaultKind::Trap, 1)]);
-    assert_eq!(victims(&court.admit("c").await), ["a1"]);
+    assert_eq!(victims(&fixture.admit("c").await), ["a1"]);
     hold.reached().await;
-    assert_eq!(victims(&court.admit("d").await), ["a2"]);
+    assert_eq!(victims(&fixture.admit("d").await), ["a2"]);
     hold.release();
-    until(|| !court.policy_slots.eviction.gate.is_settling()).await;
-    assert_eq!(victims(&court.admit("e").await), ["d"]);
+    until(|| !fixture.policy_slots.eviction.gate.is_settling()).await;
+    assert_eq!(victims(&fixture.admit("e").await), ["d"]);
     assert_eq!((fakes.made(), fakes.asked()), (2, 2));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_policy_that_can_not_take_over_is_suspended_as_any_that_fails() {
-    let court = Court::caching(MANY as u64, MANY);
+    let fixture = Fixture::caching(MANY as u64, MANY);
     let fakes = FakePolicies::deciding([]);
     for _ in 0..10 {
         fakes.will_hear(Act::Fault(FaultKind::Memory));
     }
-    let health = court.install_eviction(&fakes).await;
+    let health = fixture.install_eviction(&fakes).await;
     for _ in 0..10 {
-        court.policy_slots.hand_over_cache().await;
-        assert!(!court.state.cache().is_followed());
+        fixture.policy_slots.hand_over_cache().await;
+        assert!(!fixture.state.cache().is_followed());
     }
-    assert_eq!(court.troubles().len(), 1);
+    assert_eq!(fixture.troubles().len(), 1);
     assert_eq!(health.faults(), [(FaultKind::Memory, 5)]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_take_over_is_broken_off_when_someone_else_is_to_answer() {
-    let court = Court::caching(MANY as u64, MANY);
+    let fixture = Fixture::caching(MANY as u64, MANY);
     let fakes = FakePolicies::deciding([]);
     let (hold, wait) = Hold::new();
     fakes.will_hear(wait);
-    let health = court.install_eviction(&fakes).await;
-    let policy_slots = Arc::clone(&court.policy_slots);
+    let health = fixture.install_eviction(&fakes).await;
+    let policy_slots = Arc::clone(&fixture.policy_slots);
     let taking_over = tokio::spawn(async move { policy_slots.hand_over_cache().await });
     hold.reached().await;
-    let mut leaving = pin!(court.policy_slots.eviction.take(None));
+    let mut leaving = pin!(fixture.policy_slots.eviction.take(None));
     assert!(poll!(&mut leaving).is_pending());
     hold.release();
     leaving.await;
@@ -582,38 +585,38 @@ async fn a_take_over_is_broken_off_when_someone_else_is_to_answer() {
     // Its capacity and the first of two batches.
     assert_eq!(fakes.heard_by(1).len(), 2);
     assert_eq!(health.faults(), []);
-    assert!(!court.state.cache().is_followed());
+    assert!(!fixture.state.cache().is_followed());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_decision_of_many_calls_ends_soon_after_its_time() {
-    let court = Court::caching(10, 10);
-    // One copy at a time, which is too little, and no call takes longer than it may.
+    let fixture = Fixture::caching(10, 10);
+    // One copy at a time, which is too little; no call takes longer than it may.
     let slowly = |slot| {
         let one = Act::Admit(Admission::Admit(vec![slot]));
         Act::Last(WALL - Duration::from_millis(1), Box::new(one))
     };
     let fakes = FakePolicies::deciding((0..10).map(slowly));
-    let health = court.install_eviction(&fakes).await;
-    let outcome = court.make_room(10).await;
+    let health = fixture.install_eviction(&fakes).await;
+    let outcome = fixture.make_room(10).await;
     assert_eq!(outcome.victims.len(), 10);
-    // The last of them began before four times the limit were over.
+    // The last call began before four times the limit had passed.
     assert_eq!(fakes.asked(), 5);
     assert_eq!(health.faults(), [(FaultKind::Deadline, 1)]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn after_the_end_nobody_is_asked_and_who_was_being_asked_has_done_no_wrong() {
-    let court = Court::caching(3, 3);
-    // It frees one copy where two are needed, so it would be asked again.
+    let fixture = Fixture::caching(3, 3);
+    // It frees one copy of two needed, so it would be asked again.
     let one = Act::Admit(Admission::Admit(vec![1]));
     let (hold, wait) = Hold::before(one);
     let fakes = FakePolicies::deciding([wait]);
-    let health = court.install_eviction(&fakes).await;
-    let asking = tokio::spawn(court.make_room(2));
+    let health = fixture.install_eviction(&fakes).await;
+    let asking = tokio::spawn(fixture.make_room(2));
     hold.reached().await;
-    court.policy_slots.close();
-    assert!(court.admit("b").await.admitted);
+    fixture.policy_slots.close();
+    assert!(fixture.admit("b").await.admitted);
     hold.release();
     assert_eq!(asking.await.expect("it ends").victims.len(), 2);
     assert_eq!(fakes.asked(), 1);
@@ -622,18 +625,18 @@ async fn after_the_end_nobody_is_asked_and_who_was_being_asked_has_done_no_wrong
 
 #[tokio::test(start_paused = true)]
 async fn a_shadow_that_is_replaced_does_not_take_its_successors_feed_with_it() {
-    let court = Court::new();
-    let fed = &court.policy_slots.placement_shadow;
+    let fixture = Fixture::new();
+    let fed = &fixture.policy_slots.placement_shadow;
     let (first, first_queue, first_dropped) = Feed::new(1);
     fed.feed(first);
-    court.place().await;
-    court.place().await;
+    fixture.place().await;
+    fixture.place().await;
     let dropped = first_dropped.load(std::sync::atomic::Ordering::Relaxed);
     assert_eq!((first_queue.try_iter().count(), dropped), (1, 1));
     let (second, second_queue, second_dropped) = Feed::new(1);
     fed.feed(second);
     fed.end(&first_dropped);
-    court.place().await;
+    fixture.place().await;
     assert!(first_queue.recv().is_err());
     assert_eq!(second_queue.try_iter().count(), 1);
     fed.end(&second_dropped);
@@ -642,12 +645,12 @@ async fn a_shadow_that_is_replaced_does_not_take_its_successors_feed_with_it() {
 
 #[tokio::test(start_paused = true)]
 async fn the_first_instance_is_used_if_it_is_given() {
-    let court = Court::new();
+    let fixture = Fixture::new();
     let fakes = FakePolicies::deciding([]);
     let make: Maker<AnyPlacement> = fakes.placement();
     let first = make().expect("it is made");
-    let instance = PolicyInstance::new(make, Some(first), court.health(Kind::Placement, false));
-    court.policy_slots.placement.take(Some(instance)).await;
-    assert_eq!(court.place().await, By::Policy);
+    let instance = PolicyInstance::new(make, Some(first), fixture.health(Kind::Placement, false));
+    fixture.policy_slots.placement.take(Some(instance)).await;
+    assert_eq!(fixture.place().await, By::Policy);
     assert_eq!(fakes.made(), 1);
 }

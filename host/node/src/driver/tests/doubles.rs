@@ -1,10 +1,10 @@
-//! Two nodes that run under one id, as when a data folder was copied.
+//! Two nodes under one id, as when a data folder was copied.
 
 use std::time::Duration;
 
 use dataverse_core::id::NodeId;
 use dataverse_core::secret::Nonce;
-use dataverse_overlay::transport::{LinkAnswer, LinkAsk, Message, Sender, Serve};
+use dataverse_overlay::transport::{LinkAnswer, LinkAsk, Message, Sender, ServeExt};
 
 use super::world::{Cluster, address};
 use crate::driver::WriteError;
@@ -25,7 +25,7 @@ async fn a_copy_that_runs_beside_its_original_is_refused_and_keeps_away() {
     let mut world = Cluster::line(&["P", "A"]).await;
     world.start_copy("Z", "A").await;
     world
-        .eventually("the copy keeps away", async || {
+        .eventually("the copy isolates itself", async || {
             world
                 .node("Z")
                 .not_ready()
@@ -42,7 +42,7 @@ async fn a_copy_that_runs_beside_its_original_is_refused_and_keeps_away() {
     let told = world.node("P").status().problems;
     let told = told.iter().find(|it| it.kind == "identity" && !it.blocks);
     assert!(told.is_some_and(|it| names_both(&it.detail)), "{told:?}");
-    // The original stays what it was.
+    // The original is unaffected.
     let id = world.node("A").id();
     assert_eq!(address_of(&world, "P", id), Some(address("A")));
     assert!(world.node("A").is_ready() && world.node("P").is_ready());
@@ -81,7 +81,7 @@ async fn of_two_that_met_while_one_was_cut_off_exactly_one_keeps_away() {
         .await;
     world.heal("P", "A");
     world
-        .eventually("one keeps away", async || {
+        .eventually("one isolates itself", async || {
             let ready = ["A", "Z"].map(|name| world.node(name).is_ready());
             ready[0] != ready[1]
         })
@@ -101,7 +101,7 @@ async fn two_that_meet_face_to_face_agree_on_who_keeps_away() {
         let told = refused.expect_err("they have one id").to_string();
         assert!(names_both(&told), "{told}");
         world
-            .eventually("the later one keeps away", async || {
+            .eventually("the later one isolates itself", async || {
                 !world.node("Z").is_ready()
             })
             .await;
@@ -118,11 +118,13 @@ async fn one_that_keeps_away_goes_on_when_the_other_is_gone() {
     let mut world = Cluster::line_with(&["P", "A"], settings).await;
     world.start_copy("Z", "A").await;
     world
-        .eventually("the copy keeps away", async || !world.node("Z").is_ready())
+        .eventually("the copy isolates itself", async || {
+            !world.node("Z").is_ready()
+        })
         .await;
     world.kill("A");
     world
-        .eventually("the copy goes on", async || world.node("Z").is_ready())
+        .eventually("the copy resumes", async || world.node("Z").is_ready())
         .await;
     let id = world.node("Z").id();
     world
@@ -135,14 +137,14 @@ async fn one_that_keeps_away_goes_on_when_the_other_is_gone() {
 #[tokio::test(start_paused = true)]
 async fn a_word_of_another_node_alone_takes_no_node_out() {
     let world = Cluster::line(&["P", "A"]).await;
-    // Whoever says so: nobody answers under that id at the address that is named.
+    // Whoever reports it: no node answers under that id at the address given.
     let a = world.node("A");
     a.consider_double("z.test:1".into()).await;
     a.consider_double(address("P").into()).await;
     assert!(a.is_ready());
 }
 
-/// Whether a node reports one under its own id that proves nothing, with both addresses, and goes on.
+/// Whether a node reports another one under its id that proves nothing, with both addresses, and keeps running.
 fn reports_pretender(world: &Cluster, at: &str, other: &str) -> bool {
     let problems = world.node(at).status().problems;
     let mut reports = problems.iter().filter(|it| it.kind == "identity");
@@ -156,7 +158,7 @@ fn reports_pretender(world: &Cluster, at: &str, other: &str) -> bool {
 
 #[tokio::test(start_paused = true)]
 async fn an_earlier_run_without_the_secret_takes_nobody_out() {
-    // M says that it is X, and answers as X when it is asked back.
+    // M says that it is X, and answers as X when it is called back.
     let mut world = Cluster::of(&["M"]).await;
     world.start_pretender("X", "M").await;
     let refused = world.link("M", "X").await;
@@ -207,7 +209,7 @@ async fn only_a_node_of_the_same_id_is_given_a_proof() {
     for (sender, is_given) in [(p, false), (copy, true)] {
         let ask = LinkAsk::to_prove(Nonce::from([7; 32]));
         let asked = Message { sender, body: ask };
-        let answer = Serve::link(&**world.node("A"), asked).await;
+        let answer = world.node("A").answer(asked).await;
         let answer = answer.expect("it is heard").body;
         assert_eq!(answer.proof().is_some(), is_given, "{answer:?}");
     }
@@ -229,7 +231,7 @@ async fn a_node_that_does_not_say_which_run_it_is_is_taken_at_its_word() {
         sender: moved,
         body: LinkAsk::AGAIN,
     };
-    let answer = Serve::link(&**world.node("P"), ask).await;
+    let answer = world.node("P").answer(ask).await;
     assert_eq!(answer.expect("it is heard").body, LinkAnswer::Linked);
     assert!(world.node("P").status().problems.is_empty());
 }

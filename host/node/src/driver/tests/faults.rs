@@ -1,4 +1,4 @@
-//! What the driver does when the network, a node or a clock fails.
+//! How the driver behaves when the network, a node or a clock fails.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,12 +9,12 @@ use dataverse_core::holdings::Role;
 use dataverse_core::key::Key;
 use dataverse_core::limits::CLOCK_AHEAD_MS_MAX;
 use dataverse_core::record::Record;
-use dataverse_overlay::transport::{CommitAnswer, CommitAsk, Serve};
+use dataverse_overlay::transport::{CommitAnswer, CommitAsk, ServeExt};
 
 use super::world::Cluster;
 use crate::driver::{Consistency, LinkError, Query, ReadError, SearchOptions};
 
-/// Longer than a cached copy is served unasked.
+/// Longer than `read.revalidate_after`, for which a cached copy is served without asking.
 const LATER: Duration = Duration::from_secs(4);
 
 #[tokio::test(start_paused = true)]
@@ -192,7 +192,7 @@ async fn what_is_committed_after_a_newer_version_was_announced_does_not_stay() {
             known.map(|heard| heard.version) > Some(first.record.version)
         })
         .await;
-    // A deletion between the two comes late, or for the second time.
+    // A deletion between the two versions arrives late, or a second time.
     let mut late = Record::clone(&first.record);
     late.version.stamp.0 += 1;
     late.deleted = true;
@@ -203,7 +203,7 @@ async fn what_is_committed_after_a_newer_version_was_announced_does_not_stay() {
         preparation: None,
         record: Arc::new(late),
     };
-    let answer = a.commit(b.message(ask)).await.expect("it is believed");
+    let answer = a.answer(b.message(ask)).await.expect("it is believed");
     assert_eq!(answer.body, CommitAnswer::Done);
     let held = a.state.node().holding(&key).cloned();
     assert!(held.is_none(), "{held:?}");
@@ -215,14 +215,14 @@ async fn what_is_committed_after_a_newer_version_was_announced_does_not_stay() {
 async fn the_newest_is_found_where_no_known_layout_has_it() {
     let world = Cluster::line(&["A", "B", "C"]).await;
     let name = world.write_only_at("A", "first").await;
-    // Nobody else hears of the second, which C keeps for itself.
+    // No other node hears of the second version, which C keeps to itself.
     world.cut("B", "C");
     world.cut("A", "C");
     world
         .write("C", &name, "second", 1)
         .await
         .expect("C keeps it");
-    // Nodes are asked by the one that searches, not by those on the way.
+    // The searching node asks every node itself, so A reaches C although B can't.
     world.heal("A", "C");
     let known = world.read("A", &name, Consistency::Usual).await;
     assert_eq!(known.expect("A has it").0, "first");
@@ -230,7 +230,7 @@ async fn the_newest_is_found_where_no_known_layout_has_it() {
     assert_eq!(newest.expect("C is asked").0, "second");
 }
 
-/// Lets every node hear of a version that none of them has, and says of which.
+/// Lets every node hear of a version that none of them has, and returns it.
 fn overtake(world: &Cluster, name: &str) -> Heard {
     let key = name.parse().expect("it is a key");
     let known = world.names().filter_map(|at| {
@@ -262,7 +262,7 @@ async fn where_nobody_has_the_newest_version_the_one_before_it_is_read_as_stale(
         let known = world.node(at).state.node().known(&key);
         assert_eq!(known, Some(newer), "{at} has forgotten");
     }
-    // It goes on from there.
+    // A later write supersedes it.
     world
         .write("A", &name, "third", 2)
         .await
@@ -337,7 +337,7 @@ async fn what_was_overtaken_waits_for_a_node_that_would_keep_it() {
     assert_eq!((repair().waiting.files, repair().copies), (1, 0));
     let read = world.read("A", &name, Consistency::Usual).await;
     assert_eq!(read.expect("it is left"), ("first".to_owned(), true));
-    // One that has heard of nothing takes it.
+    // A node that knows of no greater version takes it.
     world.start("E", "test").await;
     world.link("A", "E").await.expect("they link");
     for gone in ["C", "D"] {

@@ -1,8 +1,8 @@
-//! Nodes that were emptied and leave, and what is made of their silence.
+//! Drained nodes that leave, and what the others make of their silence.
 
 use std::time::Duration;
 
-use dataverse_overlay::transport::{LinkAsk, Message, Sender, Serve};
+use dataverse_overlay::transport::{LinkAsk, Message, Sender, ServeExt};
 
 use super::world::{Cluster, address};
 use crate::driver::{Consistency, LinkState, Query, SearchOptions};
@@ -10,7 +10,7 @@ use crate::driver::{Consistency, LinkState, Query, SearchOptions};
 async fn outcome(world: &Cluster, at: &str) -> &'static str {
     let query = Query::Exact(super::world::key("ada/nowhere"));
     let report = world.node(at).search(query, SearchOptions::default()).await;
-    report.expect("there is a place for it").outcome
+    report.expect("the node is not at its search limit").outcome
 }
 
 fn state_of(world: &Cluster, at: &str, other: &str) -> Option<LinkState> {
@@ -19,11 +19,11 @@ fn state_of(world: &Cluster, at: &str, other: &str) -> Option<LinkState> {
     link.map(|link| link.state)
 }
 
-/// Three nodes in a line, the middle one of which has nothing and was emptied.
+/// Three nodes in a line, the middle one of which is drained and holds nothing.
 async fn drained() -> Cluster {
     let world = Cluster::line(&["A", "B", "C"]).await;
     world.link("A", "C").await.expect("they link");
-    world.node("B").drain().await.expect("it can be emptied");
+    world.node("B").drain().await.expect("it can be drained");
     world
         .eventually("B is empty", async || {
             world.node("B").drain_status().drained
@@ -47,7 +47,7 @@ async fn a_node_that_was_emptied_and_stopped_is_not_waited_for_until_it_is_back(
             nodes.iter().any(|it| it.name == "B" && it.state == "left")
         })
         .await;
-    // That outlasts a restart of who heard it.
+    // The leave survives a restart of the node that heard it.
     world.stop("A").await;
     world.restart("A").await;
     world
@@ -57,7 +57,7 @@ async fn a_node_that_was_emptied_and_stopped_is_not_waited_for_until_it_is_back(
         .await;
     assert_eq!(state_of(&world, "A", "B"), Some(LinkState::Left));
     assert_eq!(outcome(&world, "A").await, "not_found");
-    // It comes back under its id, as the neighbour that it was.
+    // B comes back under its id, as the neighbour it was.
     world.restart("B").await;
     for at in ["A", "C"] {
         world
@@ -104,15 +104,11 @@ async fn a_good_bye_in_the_name_of_another_hides_nothing() {
         body: LinkAsk::GOODBYE,
     };
     let told = world.node("A");
-    Serve::link(&**told, goodbye(&b))
-        .await
-        .expect("it is heard");
+    told.answer(goodbye(&b)).await.expect("it is heard");
     assert_eq!(state_of(&world, "A", "B"), Some(LinkState::Up));
-    // Nor while B can't be asked.
+    // Nor while B can't be called back.
     world.cut("A", "B");
-    Serve::link(&**told, goodbye(&b))
-        .await
-        .expect("it is heard");
+    told.answer(goodbye(&b)).await.expect("it is heard");
     assert_eq!(outcome(&world, "A").await, "partial");
     world.heal("A", "B");
     world

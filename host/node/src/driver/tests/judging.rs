@@ -1,4 +1,4 @@
-//! Policies that think while the node works, and what their shadows are told.
+//! Policies that decide while the node works, and what their shadows are told.
 
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
@@ -13,7 +13,7 @@ use crate::driver::{CacheCase, Consistency, Feed, Health, PolicyInstance};
 const USUAL: Consistency = Consistency::Usual;
 
 async fn install_eviction(world: &Cluster, at: &str, fakes: &Arc<FakePolicies>) -> Arc<Health> {
-    let health = Health::new(Kind::Eviction, "actor", 100, false, Box::new(|_| {}));
+    let health = Health::new(Kind::Eviction, "fake", 100, false, Box::new(|_| {}));
     let health = Arc::new(health);
     let instance = PolicyInstance::new(fakes.eviction(), None, Arc::clone(&health));
     let policy_slots = &world.node(at).policy_slots;
@@ -23,7 +23,7 @@ async fn install_eviction(world: &Cluster, at: &str, fakes: &Arc<FakePolicies>) 
 }
 
 pub(super) async fn install_relocation(world: &Cluster, at: &str, fakes: &Arc<FakePolicies>) {
-    let health = Health::new(Kind::Relocation, "actor", 100, false, Box::new(|_| {}));
+    let health = Health::new(Kind::Relocation, "fake", 100, false, Box::new(|_| {}));
     let make = fakes.relocation();
     let first = make().expect("it is made");
     let instance = PolicyInstance::new(make, Some(first), Arc::new(health));
@@ -58,7 +58,7 @@ async fn an_answer_about_a_transfer_that_was_stopped_is_carried_out_and_its_admi
     let names = world.write_many_only_at("B", 2).await;
     cache(&world, "A", &names[..1]).await;
     let node = world.node("A");
-    // It admits the second file and drops the first for it.
+    // It admits the second file and evicts the first for it.
     let (hold, wait) = Hold::before(Act::Admit(Admission::Admit(vec![0])));
     let fakes = FakePolicies::deciding([wait]);
     let health = install_eviction(&world, "A", &fakes).await;
@@ -143,7 +143,7 @@ impl Observed {
         Self(queue)
     }
 
-    /// What it was told of this file since it was last asked about any.
+    /// What it was told of this file since the last call for any file.
     fn about(&self, name: &str) -> Vec<&'static str> {
         let cases = self.0.try_iter().filter_map(|case| {
             let (of, word) = match case {
@@ -174,7 +174,7 @@ async fn a_shadow_hears_of_the_reads_that_the_cache_could_answer() {
         .await
         .expect("it is cached");
     assert_eq!(told.about(&names[0]), ["hit"]);
-    // A copy that is not to be kept is not offered to the cache.
+    // A copy that is not kept is not offered to the cache.
     let never = Act::Relocate(RelocationVerdict::default());
     install_relocation(&world, "A", &FakePolicies::deciding([never])).await;
     world
@@ -215,7 +215,7 @@ async fn a_shadow_hears_of_copies_that_are_offered_sent_and_replaced() {
     let names = world.write_many_only_at("A", 1).await;
     let name = &names[0];
     let told = Observed::of(&world, "B");
-    // C's relocation policy wants a copy on every node of the way.
+    // C's relocation policy wants a copy on every node of the path.
     install_relocation(&world, "C", &FakePolicies::deciding([])).await;
     world.read("C", name, USUAL).await.expect("it is found");
     world

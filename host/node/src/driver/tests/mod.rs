@@ -1,5 +1,5 @@
-//! Whole networks of the live driver in one thread: transport and store in memory, time that only passes
-//! when nothing is left to do, and faults on demand.
+//! Whole networks of the live driver in one thread: transport and store in memory, time that advances only when
+//! nothing is left to do, and faults on demand.
 
 mod doubles;
 mod faults;

@@ -1,4 +1,5 @@
-//! What was missed is made up: overwrites, deletions, layouts and replicas, and what a node that was away brings back.
+//! Reconciliation catches up on what was missed: overwrites, deletions, layouts and replicas, and what a node
+//! brings back that was away for long.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +19,7 @@ use crate::driver::{Consistency, ReadError};
 use crate::settings::Settings;
 
 const USUAL: Consistency = Consistency::Usual;
-/// Long enough for members to be missed, or to be there again.
+/// Long enough for members to be noticed as gone, or as back.
 const NOTICED: Duration = Duration::from_secs(20);
 
 fn key(name: &str) -> Key {
@@ -133,7 +134,7 @@ async fn two_halves_of_a_cut_network_that_wrote_the_same_file_agree_after_it_is_
             .iter()
             .all(|name| !other.replicas.contains(name))
     );
-    // Both were stamped in the same millisecond, so either may be the greater.
+    // Both were stamped in the same millisecond, so either may be greater.
     let (winner, content) = match one.record.version > other.record.version {
         true => (one.record.version, "from A"),
         false => (other.record.version, "from D"),
@@ -157,7 +158,7 @@ async fn two_halves_of_a_cut_network_that_wrote_the_same_file_agree_after_it_is_
     }
 }
 
-/// Makes `at` hold a version above `name`'s that was never acknowledged: its layout names `holders`.
+/// Makes `at` hold a version greater than `name`'s that was never acknowledged and whose layout names `holders`.
 async fn half_written(world: &Cluster, at: &str, name: &str, holders: &[&str]) -> Arc<Record> {
     let node = world.node(at);
     let mut spool = node.store.spool(Some(6)).expect("there is room");
@@ -187,7 +188,7 @@ async fn a_replica_goes_only_when_every_holder_of_the_newer_version_has_it() {
     let world = Cluster::line_with(&["A", "B", "C"], steady()).await;
     let name = world.write_on(&["A", "B"], "first").await;
     tokio::time::sleep(NOTICED).await;
-    // The writer died after it had committed on B only.
+    // The writer died after committing on B only.
     world.part(&["C"]);
     let newer = half_written(&world, "B", &name, &["B", "C"]).await;
     tokio::time::sleep(Duration::from_secs(300)).await;
@@ -198,11 +199,11 @@ async fn a_replica_goes_only_when_every_holder_of_the_newer_version_has_it() {
 
     world.join(&["C"]);
     world
-        .eventually("C has it and A lets go", async || {
+        .eventually("C has it and A releases its copy", async || {
             let is_there = held(&world, "C", &name)
                 .is_some_and(|held| held.role == Role::Replica && held.record == newer);
             let is_gone = version_at(&world, "A", &name).is_none_or(|at| at == newer.version);
-            assert!(is_there || !is_gone, "A let go before C had it");
+            assert!(is_there || !is_gone, "A released its copy before C had one");
             is_there && is_gone
         })
         .await;
@@ -257,7 +258,7 @@ async fn a_cached_copy_that_missed_the_deletion_of_its_file_goes() {
     assert!(is_gone(&world, "A", &name).await);
 }
 
-/// Settings under which nothing is laid anew because a node is gone.
+/// Settings under which no file is re-replicated because a node is gone.
 fn steady() -> Settings {
     Settings {
         repair_after: Duration::from_secs(24 * 60 * 60),
@@ -265,7 +266,7 @@ fn steady() -> Settings {
     }
 }
 
-/// Settings under which, besides, a deletion is remembered for five minutes.
+/// The same, and deletions are remembered for five minutes only.
 fn forgetful() -> Settings {
     Settings {
         tombstone_keep: Duration::from_secs(300),
@@ -273,8 +274,8 @@ fn forgetful() -> Settings {
     }
 }
 
-/// Nothing is known of the file at this node any more: its deletion is older than `tombstone.keep`, and so much was
-/// heard since that its floor is forgotten.
+/// Makes this node forget the file: its deletion is older than `tombstone.keep`, and so many other floors were
+/// heard since that its own is forgotten.
 async fn forgets(world: &Cluster, at: &str, name: &str) {
     world
         .eventually_within(
@@ -309,7 +310,7 @@ async fn a_node_that_was_away_for_longer_than_others_remember_brings_no_file_bac
     assert!(held(&world, "A", &gone).is_some(), "A heard nothing of it");
     world.join(&["A"]);
     world
-        .eventually("A has put its copy aside", async || {
+        .eventually("A has removed its copy", async || {
             for at in ["B", "C"] {
                 let read = world.read(at, &gone, USUAL).await;
                 assert!(read.is_err(), "{at} has read a deleted file: {read:?}");
@@ -318,7 +319,7 @@ async fn a_node_that_was_away_for_longer_than_others_remember_brings_no_file_bac
         })
         .await;
     world
-        .eventually("A doubts nothing any more", async || {
+        .eventually("A has verified all its copies", async || {
             !world.node("A").has_unverified()
         })
         .await;
@@ -377,7 +378,7 @@ async fn a_group_that_was_away_together_trusts_what_it_has_in_common() {
     assert!(world.node("A").has_unverified() && world.node("B").has_unverified());
     world.heal("A", "B");
     world
-        .eventually("they doubt nothing any more", async || {
+        .eventually("both have verified their copies", async || {
             ["A", "B"].iter().all(|at| !world.node(at).has_unverified())
         })
         .await;
@@ -401,7 +402,7 @@ async fn a_deletion_is_forgotten_after_its_time_and_not_handed_back() {
     tokio::time::sleep(Duration::from_secs(400)).await;
     for at in ["A", "B"] {
         assert_eq!(held(&world, at, &name), None, "{at}");
-        // As long as others are not heard of for long, the floor stays.
+        // The floor stays as long as few others are heard of.
         assert!(world.node(at).state.node().known(&key(&name)).is_some());
         assert!(is_gone(&world, at, &name).await);
     }

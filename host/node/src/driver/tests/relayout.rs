@@ -1,4 +1,5 @@
-//! Replicas that change nodes: repair, degraded writes, moves, draining, and two that act at once.
+//! Replicas that change nodes: re-replication, degraded writes, moves, draining, and two nodes that act at the
+//! same time.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -26,7 +27,7 @@ fn replica_at(world: &Cluster, node: &str, name: &str) -> Option<std::sync::Arc<
     (holding.role == Role::Replica).then(|| std::sync::Arc::clone(&holding.record))
 }
 
-/// Whether the replicas are just where the layout says, and every holder knows the same one.
+/// Whether the replicas are exactly where the layout says, and every holder knows the same layout.
 fn is_settled(world: &Cluster, name: &str, copies: usize) -> bool {
     let replicas = world
         .names()
@@ -72,7 +73,7 @@ async fn the_replica_of_a_node_that_is_gone_is_made_anew_elsewhere() {
             now.iter().filter(|node| **node != gone).count() == 2
         })
         .await;
-    // Back again, it learns of the greater layout and gives its copy up.
+    // When it is back, it learns of the greater layout and releases its copy.
     world.rejoin(gone);
     settles(&world, "ada/x", 2).await;
     assert!(
@@ -133,7 +134,7 @@ async fn two_halves_that_repair_the_same_file_end_with_one_layout() {
         world.cut(a, b);
     }
     world
-        .eventually("both halves have made it anew", async || {
+        .eventually("both halves have re-replicated it", async || {
             holders(&world, &name).len() == 4
         })
         .await;
@@ -157,17 +158,17 @@ async fn a_replica_is_kept_while_a_holder_of_the_greater_layout_can_not_be_asked
         .into_iter()
         .filter(|node| !before.contains(node))
         .collect();
-    // A rumour names two nodes that have no copy at all; neither can be asked.
+    // An unconfirmed layout names two nodes that have no copy; neither can be asked.
     let node = world.node(first);
     let ids = others.iter().map(|other| world.node(other).id()).collect();
-    let rumour = node.laid_anew(&record, ids).await.expect("it has a clock");
+    let unconfirmed = node.laid_anew(&record, ids).await.expect("it has a clock");
     for other in &others {
         world.silence(other);
     }
-    node.learn(&rumour, 0, None).await;
+    node.learn(&unconfirmed, 0, None).await;
     tokio::time::sleep(Duration::from_secs(20)).await;
-    assert!(holders(&world, "ada/x").contains(first), "it was let go of");
-    // Once they answer they are offered the content, and only then it goes.
+    assert!(holders(&world, "ada/x").contains(first), "it was released");
+    // Once they answer they are offered the content, and only then is the replica released.
     for other in &others {
         world.wake(other);
     }
@@ -209,7 +210,11 @@ async fn a_node_that_is_drained_hands_everything_on_and_gets_nothing_new() {
         world.write("A", name, name, 2).await.expect("it is stored");
     }
     assert!(names.iter().any(|name| holders(&world, name).contains("C")));
-    let begun = world.node("C").drain().await.expect("the others have room");
+    let begun = world
+        .node("C")
+        .drain()
+        .await
+        .expect("the others have space");
     assert!(begun.draining);
     world
         .eventually("C is empty", async || {
@@ -253,7 +258,7 @@ async fn a_node_is_not_drained_when_the_others_have_no_room_and_it_says_how_much
     world.start_with_room("S", 1 << 20).await;
     world.link("A", "S").await.expect("they link");
     world
-        .eventually("A knows of S's room", async || {
+        .eventually("A knows the capacity of S", async || {
             world
                 .node("A")
                 .nodes()
@@ -283,7 +288,7 @@ async fn a_node_with_nothing_but_a_deletion_is_drained_though_no_third_node_is_t
         .delete(&key("ada/x"))
         .await
         .expect("it is deleted");
-    world.node("B").drain().await.expect("nothing is to move");
+    world.node("B").drain().await.expect("nothing has to move");
     world
         .eventually("B is empty", async || {
             world.node("B").drain_status().drained
@@ -299,7 +304,7 @@ async fn a_drained_node_takes_nothing_from_one_that_has_not_heard_of_it() {
     let name = world.write_only_at("A", "content").await;
     let drained = world.node("B").drain().await.expect("it is empty");
     assert!(!drained.drained, "others may not have heard of it");
-    // At once, before gossip has told A.
+    // Immediately, before gossip has told A.
     for number in 0..20 {
         let written = world.write("A", &format!("bea/{number}"), "x", 2).await;
         assert_eq!(written.expect("it is stored").replicas, ["A"], "{name}");
@@ -314,7 +319,7 @@ async fn a_replica_that_finds_no_room_again_is_moved_by_another_holder() {
     world.link("A", "B").await.expect("they link");
     world.link("A", "C").await.expect("they link");
     let name = world.write_on(&["A", "B"], &"x".repeat(SIZE)).await;
-    // B loses its copy while it can't ask A for it, and its room is taken.
+    // B loses its copy while it can't reach A, and its space is used up.
     world.isolate("B");
     world.rot("B", &name);
     let begun = world.node("B").begin_scrub().await;
@@ -348,7 +353,7 @@ async fn a_replica_that_finds_no_room_again_is_moved_by_another_holder() {
         })
         .await;
     world
-        .eventually("B misses it no more", async || {
+        .eventually("B no longer misses it", async || {
             let missing = world.node("B").state.healing.missing();
             missing.healing + missing.waiting + missing.lost == 0
         })
@@ -359,16 +364,16 @@ async fn a_replica_that_finds_no_room_again_is_moved_by_another_holder() {
 async fn a_node_that_can_not_send_a_replica_itself_is_drained_by_the_other_holder() {
     let world = Cluster::line(&["A", "B", "C"]).await;
     let name = world.write_on(&["A", "B"], "content").await;
-    // What B can't reach is as good as what it can't read.
+    // A node that B can't reach is as good as a copy that B can't read.
     world.cut("B", "C");
     world.link("A", "C").await.expect("they link");
-    world.node("B").drain().await.expect("C has room");
+    world.node("B").drain().await.expect("C has space");
     world
         .eventually("C has it, from A", async || {
             replica_at(&world, "C", &name).is_some()
         })
         .await;
-    // B gives up what it has when C itself has said that it holds.
+    // B releases its copy when C itself has confirmed.
     assert!(replica_at(&world, "B", &name).is_some());
     world.heal("B", "C");
     world

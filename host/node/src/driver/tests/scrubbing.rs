@@ -1,4 +1,4 @@
-//! Copies that go bad on a disk are found and made good from another, or the file is reported.
+//! Copies that go bad on a disk are found and healed, or the file is reported.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ fn scrubbed(world: &Cluster, at: &str) -> ScrubStatus {
     world.node(at).scrub_status()
 }
 
-/// Begins a scrub and waits until it has ended and nothing is being made good any more.
+/// Starts a scrub and waits until it has ended and nothing is being healed.
 async fn scrub(world: &Cluster, at: &str) -> ScrubStatus {
     let begun = world.node(at).begin_scrub().await;
     assert!(begun.expect("memory does not fail"), "none is under way");
@@ -30,7 +30,7 @@ async fn check_read(world: &Cluster, at: &str, name: &str, content: &str) {
     assert_eq!(read.expect("it is there"), (content.to_owned(), false));
 }
 
-/// The holder of a file as this node itself knows it: whether it holds a replica.
+/// Whether this node holds a replica of the file.
 fn is_replica(world: &Cluster, at: &str, name: &str) -> bool {
     let key: Key = name.parse().expect("it is a key");
     let node = world.node(at).state.node();
@@ -51,7 +51,7 @@ async fn a_bad_replica_is_found_and_made_good_from_the_other_holder() {
     assert_eq!((status.done.files, status.total.files), (5, 5));
     assert_eq!((status.bad, status.healed, status.lost), (1, 1, 0));
     assert!(is_replica(&world, "A", "ada/3"));
-    // The copy that is there now is a good one.
+    // The new copy is good.
     let status = scrub(&world, "A").await;
     assert_eq!((status.done.files, status.bad), (5, 0));
     world.cut("A", "B");
@@ -78,7 +78,7 @@ async fn a_file_that_is_bad_everywhere_is_reported_and_never_served() {
         let read = world.read(at, "ada/x", Consistency::Usual).await;
         assert!(matches!(read, Err(ReadError::Lost { .. })), "{read:?}");
     }
-    // Written again it is a file like any other.
+    // Written again, it is a file like any other.
     world
         .write("B", "ada/x", "again", 2)
         .await
@@ -123,7 +123,7 @@ async fn a_bad_replica_waits_for_the_holder_that_is_away() {
     assert!(matches!(read, Err(ReadError::Unknown { .. })), "{read:?}");
     world.heal("A", "B");
     world
-        .eventually("it is made good", async || {
+        .eventually("it is healed", async || {
             is_replica(&world, "A", "ada/x") && scrubbed(&world, "A").waiting == 0
         })
         .await;
@@ -155,7 +155,7 @@ async fn a_newer_version_settles_what_was_missing() {
 #[tokio::test(start_paused = true)]
 async fn what_another_node_finds_bad_is_made_good_where_it_is() {
     let world = Cluster::line(&["A", "B", "C"]).await;
-    // Of which A and B hold replicas.
+    // A file whose replicas are on A and B.
     let mut names = (0..200).map(|tried| format!("ada/{tried}"));
     let name = loop {
         let name = names
@@ -174,9 +174,7 @@ async fn what_another_node_finds_bad_is_made_good_where_it_is() {
     world.rot("B", &name);
     check_read(&world, "C", &name, "content").await;
     world
-        .eventually("B makes it good", async || {
-            scrubbed(&world, "B").healed == 1
-        })
+        .eventually("B heals it", async || scrubbed(&world, "B").healed == 1)
         .await;
     assert!(is_replica(&world, "B", &name));
 }
@@ -221,7 +219,7 @@ async fn a_pass_keeps_its_pace_and_is_begun_once() {
     world
         .eventually("it ends", async || !scrubbed(&world, "A").running)
         .await;
-    // 16 MiB at 8 MiB a second, the first of which need not wait.
+    // 16 MiB at 8 MiB a second, the first of which does not wait.
     let took = began.elapsed();
     assert!(took >= Duration::from_millis(1_800), "{took:?}");
     assert!(took < Duration::from_secs(4), "{took:?}");
@@ -250,7 +248,7 @@ async fn who_asks_for_a_pass_while_one_begins_joins_it() {
     let again = world.node("A").begin_scrub().await;
     assert!(!again.expect("memory does not fail"));
     assert_eq!(scrubbed(&world, "A").began, began);
-    // It goes on after a restart, and is joined there too.
+    // The pass continues after a restart, and can be joined there too.
     world.stop("A").await;
     world.restart("A").await;
     let again = world.node("A").begin_scrub().await;

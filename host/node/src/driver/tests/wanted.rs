@@ -1,4 +1,4 @@
-//! Links that were asked for at start and don't come about.
+//! Links requested at start that can't be made.
 
 use super::world::{Cluster, address};
 use crate::driver::{LinkState, LinkView};
@@ -12,8 +12,8 @@ fn connecting(world: &Cluster, at: &str) -> Vec<LinkView> {
 #[tokio::test(start_paused = true)]
 async fn a_link_that_never_answers_is_shown_until_it_does() {
     let mut world = Cluster::of(&["A"]).await;
-    let (nobody, itself) = (address("B"), address("A"));
-    let wanted = vec![nobody.clone(), itself.clone()];
+    let (absent, itself) = (address("B"), address("A"));
+    let wanted = vec![absent.clone(), itself.clone()];
     world.node("A").link_with(wanted);
     world
         .eventually("both were tried more than once", async || {
@@ -31,13 +31,13 @@ async fn a_link_that_never_answers_is_shown_until_it_does() {
         assert!(!link.up && link.silent_for.is_some());
     }
     let silent = world.node("A").status().silent;
-    let told = silent.iter().find(|it| it.address == nobody);
+    let told = silent.iter().find(|it| it.address == absent);
     assert_eq!(told.map(|it| it.state), Some("connecting"));
     world.start("B", "test").await;
     world
         .eventually("they are linked", async || {
             let links = world.node("A").links();
-            links.iter().any(|link| link.up && link.address == nobody)
+            links.iter().any(|link| link.up && link.address == absent)
         })
         .await;
     let left = connecting(&world, "A");

@@ -1,4 +1,4 @@
-//! The world that the tests make: nodes by name, links, cuts, deaths, clocks that are wrong.
+//! `Cluster`: the networks that the tests run. Nodes by name, links, cuts, crashes, clocks that are wrong.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use crate::driver::{
 use crate::entropy::Entropy;
 use crate::settings::Settings;
 
-/// Where the clocks begin, in milliseconds.
+/// Start of the clocks, in milliseconds.
 const BEGINNING: Millis = 1_700_000_000_000;
 
 pub(super) struct Cluster {
@@ -33,17 +33,17 @@ pub(super) struct Cluster {
     clocks: BTreeMap<&'static str, Arc<AtomicI64>>,
     stores: BTreeMap<&'static str, Arc<MemoryStore>>,
     disks: BTreeMap<&'static str, Arc<MemoryDisk>>,
-    /// Of the nodes that are started from now on.
+    /// Settings of the nodes started from now on.
     pub(super) settings: Settings,
 }
 
 impl Cluster {
-    /// Nodes with these names, of one network, linked with nobody.
+    /// Nodes with these names, in one network, without links.
     pub(super) async fn of(names: &[&'static str]) -> Self {
         Self::of_with(names, Settings::default()).await
     }
 
-    /// The same, set otherwise.
+    /// The same, with other settings.
     pub(super) async fn of_with(names: &[&'static str], settings: Settings) -> Self {
         let mut world = Self {
             network: MemoryNetwork::new(&Settings::default().timings()),
@@ -60,12 +60,12 @@ impl Cluster {
         world
     }
 
-    /// These nodes in a line, who know each other.
+    /// These nodes in a line, once they know each other.
     pub(super) async fn line(names: &[&'static str]) -> Self {
         Self::line_with(names, Settings::default()).await
     }
 
-    /// The same, set otherwise.
+    /// The same, with other settings.
     pub(super) async fn line_with(names: &[&'static str], settings: Settings) -> Self {
         let world = Self::of_with(names, settings).await;
         for pair in names.windows(2) {
@@ -88,19 +88,19 @@ impl Cluster {
             .await;
     }
 
-    /// Stops a node as it is told to, and nobody listens in its place.
+    /// Stops a node gracefully; nobody listens in its place.
     pub(super) async fn stop(&self, name: &str) {
         self.node(name).stop().await;
         self.network.stop(&address(name));
     }
 
-    /// The node that ran here again, from what its disk has.
+    /// Restarts a node from its disk.
     pub(super) async fn restart(&mut self, name: &'static str) {
         let (id, disk) = (self.node(name).id(), Arc::clone(&self.disks[name]));
         self.start_as(name, id, "test", disk, 64 << 20).await;
     }
 
-    /// A node of the id, the secret and the links of this one, as if its data folder had been copied.
+    /// Starts a node with the id, the secret and the links of another, as if its data folder had been copied.
     pub(super) async fn start_copy(&mut self, name: &'static str, of: &str) {
         let disk = MemoryDisk::new();
         disk.share_secret_of(&self.disks[of]);
@@ -114,21 +114,21 @@ impl Cluster {
         store.save_links(saved).await.expect("it is saved");
         store.close().await;
         let id = self.node(of).id();
-        // It starts later.
+        // It must start later.
         tokio::time::sleep(Duration::from_millis(10)).await;
         self.start_as(name, id, "test", disk, 64 << 20).await;
     }
 
-    /// Another node that goes by the id of this one, with a folder of its own.
+    /// Starts a node that uses the id of another, with a folder of its own.
     pub(super) async fn start_pretender(&mut self, name: &'static str, of: &str) {
         let id = self.node(of).id();
-        // It starts later.
+        // It must start later.
         tokio::time::sleep(Duration::from_millis(10)).await;
         self.start_as(name, id, "test", MemoryDisk::new(), 64 << 20)
             .await;
     }
 
-    /// A node of the network that has room for so many bytes.
+    /// Starts a node with this capacity in bytes.
     pub(super) async fn start_with_room(&mut self, name: &'static str, capacity: u64) {
         let id = NodeId::from(rand::random::<u128>());
         self.start_as(name, id, "test", MemoryDisk::new(), capacity)
@@ -182,7 +182,7 @@ impl Cluster {
         &self.nodes[name]
     }
 
-    /// All of them, by name.
+    /// All names.
     pub(super) fn names(&self) -> impl Iterator<Item = &'static str> {
         self.nodes.keys().copied()
     }
@@ -199,7 +199,7 @@ impl Cluster {
         others.for_each(|other| self.heal(name, other));
     }
 
-    /// Flips a bit of what a node holds.
+    /// Flips a bit of a content that a node holds.
     pub(super) fn rot(&self, at: &str, name: &str) {
         self.stores[at].rot(&key(name));
     }
@@ -221,7 +221,7 @@ impl Cluster {
         self.network.heal(&address(a), &address(b));
     }
 
-    /// Nothing passes between these nodes and all others any more.
+    /// Partitions these nodes from all others.
     pub(super) fn part(&self, names: &[&str]) {
         self.between(names, |a, b| self.cut(a, b));
     }
@@ -266,7 +266,7 @@ impl Cluster {
         self.node(at).write(&key(name), options, body).await
     }
 
-    /// What is read, and whether it is said to be stale.
+    /// Reads a file. Returns its content and whether it was marked stale.
     pub(super) async fn read(
         &self,
         at: &str,
@@ -296,7 +296,7 @@ impl Cluster {
         panic!("placement never chose {at}");
     }
 
-    /// Stores a file whose replicas are on just these nodes, and returns its name.
+    /// Stores a file whose replicas are on exactly these nodes, and returns its name.
     pub(super) async fn write_on(&self, names: &[&str], content: &str) -> String {
         for tried in 0..500 {
             let name = format!("ben/{tried}");
@@ -310,8 +310,8 @@ impl Cluster {
         panic!("placement never chose {names:?}");
     }
 
-    /// Stores so many files whose only replicas are on the node itself, and returns their names, which are
-    /// what is in them.
+    /// Stores `count` files whose only replicas are on the node itself, and returns their names, which are also
+    /// their contents.
     pub(super) async fn write_many_only_at(&self, at: &str, count: usize) -> Vec<String> {
         let mut names = Vec::new();
         for tried in 0..1000 {
@@ -327,13 +327,13 @@ impl Cluster {
         panic!("placement did not choose {at} often enough");
     }
 
-    /// Waits until the condition holds. Time passes by itself.
+    /// Waits until the condition holds. Time advances on its own.
     pub(super) async fn eventually(&self, what: &str, holds: impl AsyncFnMut() -> bool) {
         let patience = Duration::from_secs(240);
         self.eventually_within(patience, what, holds).await;
     }
 
-    /// The same, with more or less patience.
+    /// The same, with another deadline.
     pub(super) async fn eventually_within(
         &self,
         patience: Duration,
@@ -342,10 +342,7 @@ impl Cluster {
     ) {
         let deadline = Instant::now() + patience;
         while !holds().await {
-            assert!(
-                Instant::now() < deadline,
-                "it never came to pass that {what}"
-            );
+            assert!(Instant::now() < deadline, "timed out waiting until {what}");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }

@@ -1,9 +1,9 @@
-//! What may be asked of the steward: to put a policy into the folder or take it out, to wish for another
-//! one, to go back.
+//! Commands to the controller: install or remove a policy file, replace the spec of a kind, promote the shadow, roll
+//! back.
 //!
-//! Everything is checked before anything is written, and what is written is what an operator would write:
-//! the folder says what is wished, and stays the only one that does. What has to be compiled was compiled before;
-//! where it was not, the errand is refused for now.
+//! Everything is checked before anything is written, and the result is written to the policies folder as an
+//! operator would: the folder stays the only place that says what is desired. Policies that a command needs were
+//! compiled before its turn came; if one was not, the command is refused for now.
 
 use std::io;
 
@@ -18,7 +18,7 @@ use super::super::folder::{Found, Lock};
 use super::super::name::PolicyName;
 use super::super::table;
 use super::super::view::{Available, KindView, Origin};
-use super::swap::{Candidate, Missed};
+use super::swap::{Candidate, FetchError};
 use super::{Controller, source};
 use crate::limits;
 use crate::metrics::Swap;
@@ -27,35 +27,35 @@ use crate::policies::reference::{PolicyRef, short};
 use crate::policies::spec::KindSpec;
 use crate::policies::spec_file::{Desired, TEMPLATE};
 
-/// Whoever asked is told here what became of it.
+/// Where the outcome of a command is sent.
 pub(in crate::policies) type Answer<T> = oneshot::Sender<Result<T, PolicyError>>;
 
-/// Something that is asked, when its turn comes.
+/// A task and what it needs when its turn comes.
 pub(in crate::policies) struct PolicyCommand {
-    /// PolicyStatus that the turn has come. Whoever asked may have given up by then, and then it is not done.
+    /// Signals that the turn has come. If the caller has given up by then, the task is not performed.
     pub(in crate::policies) begins: oneshot::Sender<()>,
-    /// What was compiled for it, so that it is there when the turn comes.
+    /// Programs compiled for it, held so that they are in memory when the turn comes.
     pub(in crate::policies) programs: Vec<Program>,
-    /// What is to be done.
+    /// What to do.
     pub(in crate::policies) task: Task,
 }
 
-/// Something to be done.
+/// A change of policies.
 pub(in crate::policies) enum Task {
-    /// To put a file into the folder.
+    /// Put a file into the folder.
     Install(PolicyName, Bytes, Answer<Available>),
-    /// To take one out.
+    /// Remove a file from the folder.
     Remove(PolicyName, Answer<()>),
-    /// To replace the table of a kind.
-    Wish(Kind, KindSpec, Answer<KindView>),
-    /// To let the shadow decide, if this still is what is wished.
+    /// Replace the table of a kind.
+    SetSpec(Kind, KindSpec, Answer<KindView>),
+    /// Make the shadow the active policy, if the revision is still this one.
     Promote(Kind, Option<String>, Answer<KindView>),
-    /// To let the one before decide, or the one that is named, if this still is what is wished.
+    /// Roll back to the previous policy or to the named one, if the revision is still this one.
     Rollback(Kind, Option<String>, Option<String>, Answer<KindView>),
 }
 
 impl Controller {
-    /// Does it, unless nobody waits for it any more. Once begun it is carried through.
+    /// Performs a task, unless its caller has given up. Once begun it is completed.
     pub(super) async fn perform(&mut self, command: PolicyCommand) {
         if command.begins.send(()).is_err() {
             return;
@@ -68,20 +68,20 @@ impl Controller {
             Task::Remove(name, answer) => {
                 let _ = answer.send(self.remove(&name).await);
             }
-            Task::Wish(kind, spec, answer) => {
+            Task::SetSpec(kind, spec, answer) => {
                 let _ = answer.send(self.spec(kind, &spec).await);
             }
             Task::Promote(kind, seen, answer) => {
-                let promoted = match self.moved_on(kind, seen).await {
+                let promoted = match self.changed_since(kind, seen).await {
                     Some(view) => view,
                     None => self.promote(kind).await,
                 };
                 let _ = answer.send(promoted);
             }
             Task::Rollback(kind, to, seen, answer) => {
-                let returned = match self.moved_on(kind, seen).await {
+                let returned = match self.changed_since(kind, seen).await {
                     Some(view) => view,
-                    None => self.go_to_previous(kind, to.as_deref()).await,
+                    None => self.roll_back_to(kind, to.as_deref()).await,
                 };
                 let _ = answer.send(returned);
             }
@@ -89,7 +89,7 @@ impl Controller {
     }
 
     async fn install(&mut self, name: &PolicyName, wasm: Bytes) -> Result<Available, PolicyError> {
-        self.look_at_folder().await;
+        self.read_folder().await;
         let digest = Digest::of(&wasm);
         let finding = self.compiler.inspected(digest).map_err(refused)?;
         let kind = finding.kind.map_err(refused)?;
@@ -99,31 +99,31 @@ impl Controller {
         }
         let desired = self.table(kind);
         if desired.policy == name.as_str() {
-            let reference = PolicyRef::new(name, Origin::Folder, digest, &desired);
-            self.rehearse_bytes(kind, reference, &wasm).await?;
+            let policy_ref = PolicyRef::new(name, Origin::Folder, digest, &desired);
+            self.run_canary_of(kind, policy_ref, &wasm).await?;
         }
         {
             let _lock = self.lock().await?;
-            self.look_at_folder().await;
+            self.read_folder().await;
             self.may_be_replaced(name, kind)?;
             let (folder, file) = (self.folder.clone(), name.clone());
             let written = blocking(move || folder.put(&file, &wasm)).await;
             written.map_err(|error| failed(&name.file(), &error))?;
         }
-        tracing::info!(policy = name.as_str(), %digest, "a policy was put into the folder");
+        tracing::info!(policy = name.as_str(), %digest, "policy file installed");
         self.reconcile().await;
         let found = self.listing.files.get(name);
         if let Some(Ok(found)) = found.filter(|found| !is_file_of(found, digest)) {
             let other = short(found.digest);
             return Err(PolicyError::Conflict(format!(
-                "{name}.wasm is another file by now (digest {other}): somebody else changed it at the same time"
+                "{name}.wasm was installed and has been replaced by another file since (digest {other}): somebody else changed it at the same time"
             )));
         }
         let kind_state = &self.kinds[kind as usize];
         let decides = kind_state
             .active
             .as_ref()
-            .is_some_and(|it| it.reference.digest == digest);
+            .is_some_and(|it| it.policy_ref.digest == digest);
         match kind_state.error() {
             Some(reason) if desired.policy == name.as_str() && !decides => {
                 Err(PolicyError::Refused(reason))
@@ -132,13 +132,13 @@ impl Controller {
         }
     }
 
-    /// Whether a policy of this kind may take the place of the file of this name.
+    /// Refuses to replace a file that is in use for another kind.
     pub(super) fn may_be_replaced(&self, name: &PolicyName, kind: Kind) -> Result<(), PolicyError> {
         let others = Kind::ALL.into_iter().filter(|&other| other != kind);
         for other in others {
             if let Some(role) = self.role(name, other) {
                 return Err(PolicyError::InUse(format!(
-                    "{name}.wasm is {role} {other} policy and this is a policy for {kind}: choose another name"
+                    "{name}.wasm is {role} {other} policy, and this is a {kind} policy: choose another name"
                 )));
             }
         }
@@ -146,14 +146,14 @@ impl Controller {
     }
 
     async fn remove(&mut self, name: &PolicyName) -> Result<(), PolicyError> {
-        self.take_out(name).await?;
+        self.remove_file(name).await?;
         self.reconcile().await;
         Ok(())
     }
 
-    async fn take_out(&mut self, name: &PolicyName) -> Result<(), PolicyError> {
+    async fn remove_file(&mut self, name: &PolicyName) -> Result<(), PolicyError> {
         let _lock = self.lock().await?;
-        self.look_at_folder().await;
+        self.read_folder().await;
         let file = name.file();
         if !self.listing.files.contains_key(name) {
             return Err(PolicyError::NotFound(format!(
@@ -163,7 +163,7 @@ impl Controller {
         for kind in Kind::ALL {
             if let Some(role) = self.role(name, kind) {
                 return Err(PolicyError::InUse(format!(
-                    "{file} is {role} {kind} policy: let another one decide first"
+                    "{file} is {role} {kind} policy: use another policy first"
                 )));
             }
         }
@@ -172,19 +172,17 @@ impl Controller {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 return Err(failed(&file, &error));
             }
-            _ => tracing::info!(
-                policy = name.as_str(),
-                "a policy was taken out of the folder"
-            ),
+            _ => tracing::info!(policy = name.as_str(), "policy file removed"),
         }
         Ok(())
     }
 
-    /// For what the file of this name is needed by this kind.
+    /// The role that the file of this name has for this kind, if any.
     fn role(&self, name: &PolicyName, kind: Kind) -> Option<&'static str> {
         let kind_state = &self.kinds[kind as usize];
-        let is_file =
-            |reference: &PolicyRef| reference.name == *name && reference.origin == Origin::Folder;
+        let is_file = |policy_ref: &PolicyRef| {
+            policy_ref.name == *name && policy_ref.origin == Origin::Folder
+        };
         let provides = |desired: &str| {
             let file = source::find(&self.listing, &self.compiler, kind, name);
             desired == name.as_str() && file.is_ok_and(|it| it.origin() == Origin::Folder)
@@ -193,101 +191,102 @@ impl Controller {
         if kind_state
             .active
             .as_ref()
-            .is_some_and(|running| is_file(&running.reference))
+            .is_some_and(|running| is_file(&running.policy_ref))
         {
             Some("the active")
         } else if kind_state
             .shadow
             .as_ref()
-            .is_some_and(|shadow| is_file(&shadow.reference))
+            .is_some_and(|shadow| is_file(&shadow.policy_ref))
         {
             Some("the shadow of the")
         } else if provides(&table.policy) {
-            Some("the wished")
+            Some("the desired")
         } else if table.shadow.as_deref().is_some_and(provides) {
-            Some("the wished shadow of the")
+            Some("the desired shadow of the")
         } else {
             None
         }
     }
 
     async fn spec(&mut self, kind: Kind, spec: &KindSpec) -> Result<KindView, PolicyError> {
-        self.look_at_folder().await;
+        self.read_folder().await;
         self.check(kind, spec)
             .await
             .inspect_err(|_| self.status.count(kind, Swap::Refused))?;
         {
             let _lock = self.lock().await?;
-            self.look_at_folder().await;
+            self.read_folder().await;
             self.write_table(kind, spec).await?;
         }
         self.settle(kind, spec).await
     }
 
-    /// Checks that a table would be fulfilled.
+    /// Checks that a spec can be met.
     async fn check(&self, kind: Kind, spec: &KindSpec) -> Result<(), PolicyError> {
         let refuse = |reason: String| PolicyError::Refused(reason);
         spec.check().map_err(refuse)?;
         let name: PolicyName = (spec.policy.parse()).map_err(|bad| refuse(format!("{bad}")))?;
         if !source::is_baseline(&self.listing, &name) {
             let candidate = self.fetch(kind, spec).await;
-            let candidate = candidate.map_err(|missed| missing("", &missed))?;
-            self.may_run(kind, &candidate.reference).await?;
-            self.rehearse(kind, &candidate).await.map_err(refuse)?;
+            let candidate = candidate.map_err(|fetch_error| missing("", &fetch_error))?;
+            self.may_run(kind, &candidate.policy_ref).await?;
+            self.run_canary(kind, &candidate).await.map_err(refuse)?;
         }
         if let Some(table) = spec.of_shadow() {
-            let beside = |reason: String| refuse(format!("shadow: {reason}"));
+            let refuse_shadow = |reason: String| refuse(format!("shadow: {reason}"));
             let candidate = self.fetch(kind, &table).await;
-            let candidate = candidate.map_err(|missed| missing("shadow: ", &missed))?;
-            self.rehearse(kind, &candidate).await.map_err(beside)?;
+            let candidate = candidate.map_err(|fetch_error| missing("shadow: ", &fetch_error))?;
+            self.run_canary(kind, &candidate)
+                .await
+                .map_err(refuse_shadow)?;
         }
         Ok(())
     }
 
-    async fn may_run(&self, kind: Kind, reference: &PolicyRef) -> Result<(), PolicyError> {
-        let reference = reference.clone();
+    async fn may_run(&self, kind: Kind, policy_ref: &PolicyRef) -> Result<(), PolicyError> {
+        let policy_ref = policy_ref.clone();
         let bar = self
-            .history(move |history| history.bar_of(kind, &reference).map(str::to_owned))
+            .history(move |history| history.bar_of(kind, &policy_ref).map(str::to_owned))
             .await;
         bar.map_or(Ok(()), |reason| Err(PolicyError::Refused(reason)))
     }
 
-    /// Tries a policy as it is to be run, if it may.
-    pub(super) async fn rehearse_bytes(
+    /// Runs a canary of a policy, unless it is barred.
+    pub(super) async fn run_canary_of(
         &self,
         kind: Kind,
-        reference: PolicyRef,
+        policy_ref: PolicyRef,
         wasm: &Bytes,
     ) -> Result<(), PolicyError> {
-        self.may_run(kind, &reference).await?;
+        self.may_run(kind, &policy_ref).await?;
         let candidate = Candidate {
             program: self.compiler.ready(wasm).await.map_err(refused)?,
             wasm: wasm.clone(),
-            reference,
+            policy_ref,
         };
-        let rehearsed = self.rehearse(kind, &candidate).await;
-        rehearsed.map(drop).map_err(PolicyError::Refused)
+        let canary = self.run_canary(kind, &candidate).await;
+        canary.map(drop).map_err(PolicyError::Refused)
     }
 
-    /// Waits for the right to change the folder. It is held while files are read and written, and never while
-    /// something is compiled.
+    /// Waits for the lock of the folder. It is held while files are read and written, and never during a compilation.
     pub(super) async fn lock(&self) -> Result<Lock, PolicyError> {
         let folder = self.folder.clone();
         let locked = blocking(move || folder.lock()).await;
-        locked.map_err(|error| failed("the folder of policies", &error))
+        locked.map_err(|error| failed("the policies folder", &error))
     }
 
-    /// Refuses to go on if something else is wished of a kind than when that was looked at.
-    pub(super) fn must_be(&self, kind: Kind, seen: &str) -> Result<(), PolicyError> {
+    /// Refuses to go on if the revision of a kind is no longer the one that was seen.
+    pub(super) fn must_still_be(&self, kind: Kind, seen: &str) -> Result<(), PolicyError> {
         if self.revision(kind) == seen {
             return Ok(());
         }
         Err(PolicyError::Conflict(format!(
-            "what is wished for {kind} was changed by somebody else at the same time; nothing was changed"
+            "the {kind} policy was changed by somebody else at the same time; nothing was changed, try again"
         )))
     }
 
-    /// `policies.toml` with this table.
+    /// The text of `policies.toml` with this spec.
     fn with_table(&self, kind: Kind, spec: &KindSpec) -> Result<String, PolicyError> {
         let before = match &self.listing.specs {
             None => TEMPLATE,
@@ -303,7 +302,7 @@ impl Controller {
         Ok(text)
     }
 
-    /// Writes this table into `policies.toml` as that was when it was last looked at.
+    /// Writes this spec into `policies.toml`, as that was when it was last read.
     pub(super) async fn write_table(&self, kind: Kind, spec: &KindSpec) -> Result<(), PolicyError> {
         let text = self.with_table(kind, spec)?;
         let folder = self.folder.clone();
@@ -311,41 +310,41 @@ impl Controller {
         written.map_err(|error| failed("policies.toml", &error))
     }
 
-    /// How things stand, if something else is wished by now than whoever asks has seen. The folder may be
-    /// shared: then what is asked for was done already, and once more would be once too often.
-    async fn moved_on(
+    /// The current state of the kind, if its revision is no longer the one that the caller has seen. When nodes
+    /// share a folder, another node has then made the change already, and it must not be made twice.
+    async fn changed_since(
         &mut self,
         kind: Kind,
         seen: Option<String>,
     ) -> Option<Result<KindView, PolicyError>> {
         let seen = seen?;
         self.reconcile().await;
-        (self.revision(kind) != seen).then(|| self.stands(kind))
+        (self.revision(kind) != seen).then(|| self.outcome_of(kind))
     }
 
-    /// Acts on what was written, if it still is what is wished.
+    /// Acts on the spec that was written, and fails if it is no longer the desired one.
     pub(super) async fn settle(
         &mut self,
         kind: Kind,
         spec: &KindSpec,
     ) -> Result<KindView, PolicyError> {
         self.reconcile().await;
-        // It was compiled beforehand; if it is compiled again, its file was changed since or it was forgotten for
-        // others. What somebody else wishes by now is not waited for.
-        while self.table(kind).parts(spec) && self.await_compilation(kind).await {
+        // The policy was compiled beforehand. It is compiled again only if its file was changed since, or its code
+        // was dropped for that of others. If somebody else has changed the spec meanwhile, that is not waited for.
+        while self.table(kind).asks_same_as(spec) && self.await_compilation(kind).await {
             self.reconcile().await;
         }
-        let view = self.stands(kind)?;
-        if self.table(kind).parts(spec) {
+        let view = self.outcome_of(kind)?;
+        if self.table(kind).asks_same_as(spec) {
             return Ok(view);
         }
         Err(PolicyError::Conflict(format!(
-            "policies.toml wishes something else for {kind} by now: somebody else changed it at the same time"
+            "policies.toml asks for another {kind} policy by now: somebody else changed it at the same time"
         )))
     }
 
-    /// How things stand with a kind.
-    fn stands(&self, kind: Kind) -> Result<KindView, PolicyError> {
+    /// The state of a kind, or why what runs is not what the spec asks for.
+    fn outcome_of(&self, kind: Kind) -> Result<KindView, PolicyError> {
         let kind_state = &self.kinds[kind as usize];
         match self.refused_whole.clone().or_else(|| kind_state.error()) {
             Some(reason) => Err(PolicyError::Refused(reason)),
@@ -354,7 +353,7 @@ impl Controller {
     }
 
     async fn promote(&mut self, kind: Kind) -> Result<KindView, PolicyError> {
-        self.look_at_folder().await;
+        self.read_folder().await;
         let seen = self.revision(kind);
         let spec = self.table(kind).of_shadow().ok_or_else(|| {
             PolicyError::NotFound(format!("the {kind} policy has no shadow to promote"))
@@ -364,14 +363,14 @@ impl Controller {
             .inspect_err(|_| self.status.count(kind, Swap::Refused))?;
         {
             let _lock = self.lock().await?;
-            self.look_at_folder().await;
-            self.must_be(kind, &seen)?;
+            self.read_folder().await;
+            self.must_still_be(kind, &seen)?;
             self.write_table(kind, &spec).await?;
         }
         self.settle(kind, &spec).await
     }
 
-    /// What is wished of a kind, as a word: the same at all nodes that see the same folder.
+    /// A word for what is desired of a kind: the same on all nodes that see the same folder.
     pub(super) fn revision(&self, kind: Kind) -> String {
         const SHOWN_DIGITS: usize = 16;
         let table = self.table(kind);
@@ -386,7 +385,7 @@ impl Controller {
         revision
     }
 
-    /// What is wished of a kind.
+    /// The desired spec of a kind.
     pub(super) fn table(&self, kind: Kind) -> KindSpec {
         let desired = self.kinds[kind as usize].desired.as_ref();
         desired.unwrap_or(&Desired::Default).table(kind)
@@ -404,28 +403,28 @@ fn refused(refusal: Refusal) -> PolicyError {
     }
 }
 
-/// What is said when a policy can't be had.
-fn missing(role: &str, missed: &Missed) -> PolicyError {
-    let reason = format!("{role}{}", missed.reason);
-    match missed.may_pass {
+/// The error for a policy that can't be fetched.
+fn missing(role: &str, fetch_error: &FetchError) -> PolicyError {
+    let reason = format!("{role}{}", fetch_error.reason);
+    match fetch_error.may_pass {
         true => PolicyError::Unavailable(reason),
         false => PolicyError::Refused(reason),
     }
 }
 
-/// What is said when a file can't be had, and what is to be done.
+/// The error for a file that can't be read or written, with what to do about it.
 pub(super) fn failed(file: &str, error: &io::Error) -> PolicyError {
     let advice = match error.kind() {
-        // There is something else in its place, of which the error tells.
+        // Something else is in its place; the error says what.
         io::ErrorKind::AlreadyExists => {
             return PolicyError::Conflict(format!("{file} can't be written: {error}"));
         }
-        io::ErrorKind::NotFound => "is the folder of policies still there? make it again",
+        io::ErrorKind::NotFound => "if the policies folder is gone, create it again",
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-            "let the user that runs the node write the folder of policies, or change the file yourself: the node will follow"
+            "let the user that runs the node write the policies folder, or change the file yourself: the node will follow"
         }
-        io::ErrorKind::IsADirectory => "there is a folder of that name: rename it",
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room on that disk",
+        io::ErrorKind::IsADirectory => "a folder has that name: rename it",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "free space on that disk",
         _ => "see the log, and try again",
     };
     PolicyError::Failed(format!(

@@ -1,5 +1,5 @@
-//! Compiling aside: what is wished of one kind is compiled while the steward goes on with the others. When it is
-//! done the steward looks again, and then it takes no time.
+//! Compilations in the background: a desired policy is compiled while the controller goes on with the other kinds.
+//! When it is compiled, the controller is woken and finds the result.
 
 use std::sync::Arc;
 
@@ -14,12 +14,12 @@ use super::super::name::PolicyName;
 use super::Controller;
 use super::source::PolicySource;
 
-/// For what a policy is compiled.
+/// What a policy is compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
-    /// To decide.
+    /// To become active.
     Active,
-    /// To be asked beside.
+    /// To become the shadow.
     Shadow,
 }
 
@@ -27,22 +27,22 @@ impl Role {
     pub(super) const ALL: [Self; 2] = [Self::Active, Self::Shadow];
 }
 
-/// How far a policy is.
+/// How far a compilation is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Progress {
-    /// It takes no time any more to find out what compiling it leads to.
+    /// The result is known.
     Compiled,
-    /// It is being compiled; the steward is woken afterwards.
+    /// It is being compiled; the controller is woken afterwards.
     Underway,
 }
 
-/// A policy that is being compiled. One that is not wanted any more is not waited for; what has begun is compiled to
-/// its end all the same.
+/// A policy that is being compiled. When this is dropped, nobody waits for it any more; a compilation that has
+/// begun is completed all the same.
 pub(super) struct Compilation {
     pub(super) name: PolicyName,
-    /// What its file was when that was last looked at.
+    /// The digest of its file when the folder was last read.
     digest: Digest,
-    /// How it ended, unless it has not; the error is one that may pass.
+    /// The outcome once it has ended; the error is a temporary one.
     ended: watch::Receiver<Option<Result<(), String>>>,
     task: AbortHandle,
 }
@@ -55,7 +55,7 @@ impl Drop for Compilation {
 
 impl Compilation {
     fn outcome(&self) -> Option<Result<(), String>> {
-        let broke_off = || Err("compiling it broke off; the log has more".to_owned());
+        let broke_off = || Err("compiling it failed inside the node; see the log".to_owned());
         match &*self.ended.borrow() {
             Some(outcome) => Some(outcome.clone()),
             None => self.ended.has_changed().is_err().then(broke_off),
@@ -64,10 +64,10 @@ impl Compilation {
 }
 
 impl Controller {
-    /// Sees to it that this policy is compiled, without waiting for that.
+    /// Starts to compile this policy, unless it is compiled or being compiled, and does not wait for it.
     ///
     /// # Errors
-    /// Why that could not be done, though it may be another time.
+    /// Why it could not be compiled, if that may be different another time.
     pub(super) fn compile_in_background(
         &mut self,
         kind: Kind,
@@ -87,7 +87,7 @@ impl Controller {
                     *slot = Some(compilation);
                     Ok(Progress::Underway)
                 }
-                // Where it is not known even so, the file is another one than the folder told, and that one is.
+                // If the result is not known even so, the file has another digest than when the folder was read.
                 Some(Ok(())) => Ok(Progress::Compiled),
                 Some(Err(reason)) => Err(format!("{name}: {reason}")),
             };
@@ -97,7 +97,7 @@ impl Controller {
         let (tell, ended) = watch::channel(None);
         let task = tokio::spawn(async move {
             let outcome = match source.read(&folder, &file).await {
-                Ok(wasm) => unless_it_may_pass(compiler.compile(&wasm, Lane::Kind(kind)).await),
+                Ok(wasm) => temporary_refusal(compiler.compile(&wasm, Lane::Kind(kind)).await),
                 Err(error) => Err(format!("it can't be read: {error}")),
             };
             tell.send_replace(Some(outcome));
@@ -112,18 +112,19 @@ impl Controller {
         Ok(Progress::Underway)
     }
 
-    /// Has a file compiled that is another one than the folder told, or was forgotten since.
+    /// Reads a file again and has it compiled: it has changed since the folder was read, or its code was dropped
+    /// since.
     ///
     /// # Errors
     /// See [`Controller::compile_in_background`].
-    pub(super) fn compile_anew(
+    pub(super) fn reread_and_compile(
         &mut self,
         kind: Kind,
         role: Role,
         name: &PolicyName,
         file: Digest,
     ) -> Result<Progress, String> {
-        self.listing = Arc::new(self.listing.verification(name));
+        self.listing = Arc::new(self.listing.without_stamp(name));
         let progress = self.compile_in_background(kind, role, name, PolicySource::File(file))?;
         if progress == Progress::Compiled {
             self.look.notify_one();
@@ -131,18 +132,18 @@ impl Controller {
         Ok(Progress::Underway)
     }
 
-    /// Stops waiting for what this kind needs no longer.
+    /// Stops waiting for a compilation that this kind no longer needs.
     pub(super) fn forget_compilation(&mut self, kind: Kind, role: Role) {
         self.kinds[kind as usize].compilation[role as usize] = None;
     }
 
-    /// Waits for what is being compiled for this kind. True when there was something to wait for.
+    /// Waits for the compilations of this kind. True if there were any.
     pub(super) async fn await_compilation(&mut self, kind: Kind) -> bool {
         let mut waited = false;
         for compilation in self.kinds[kind as usize].compilation.iter_mut().flatten() {
             if compilation.outcome().is_none() {
                 waited = true;
-                // One that broke off has ended, too.
+                // A compilation that panicked has ended, too.
                 let _ended = compilation.ended.wait_for(Option::is_some).await;
             }
         }
@@ -150,8 +151,8 @@ impl Controller {
     }
 }
 
-/// What compiling led to, if the workshop does not remember it.
-fn unless_it_may_pass<T>(compiled: Result<T, Refusal>) -> Result<(), String> {
+/// The outcome, as far as the compiler does not remember it: temporary refusals.
+fn temporary_refusal<T>(compiled: Result<T, Refusal>) -> Result<(), String> {
     match compiled {
         Err(refusal) if refusal.may_pass() => Err(refusal.to_string()),
         _ => Ok(()),

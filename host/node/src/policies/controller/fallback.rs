@@ -1,34 +1,35 @@
-//! Who decides when the policy that is wished can't: the last good one, else the built-in default, else the
-//! native baseline. At a start, the good one that the table means is tried first, since its file is kept.
+//! Chooses the policy that decides when the desired one can't: the last good one, else the built-in default, else the
+//! native baseline. At the start of a node the good one that the table names is tried first, since the history has a
+//! copy of its file.
 
 use bytes::Bytes;
 use dataverse_core::content::Digest;
 use dataverse_core::policy::Kind;
 
 use super::super::compiler::Lane;
-use super::super::instance::vacate;
+use super::super::instance::clear_slot;
 use super::super::running::Running;
 use super::Controller;
 use super::source::PolicySource;
-use super::swap::{Candidate, Trust, supposed};
+use super::swap::{Candidate, Trust, expected};
 use crate::metrics::Swap;
 use crate::policies::history::Barred;
 use crate::policies::reference::{PolicyRef, short};
 use crate::policies::spec::KindSpec;
 
 impl Controller {
-    /// Lets someone else decide in place of one that failed in its probation.
+    /// Replaces a policy that failed its probation, and bars it.
     pub(super) async fn roll_back(&mut self, kind: Kind, failed: &Running) {
         let reason = format!(
-            "{} ({}) failed in its probation and was rolled back: {}; it is not run again until its file or its table changes",
-            failed.reference.name,
-            short(failed.reference.digest),
+            "{} ({}) failed its probation and was rolled back: {}; it is not run again until its file or its table changes",
+            failed.policy_ref.name,
+            short(failed.policy_ref.digest),
             failed.faults_in_words()
         );
-        tracing::error!(decision = kind.as_str(), policy = %failed.reference, reason, "a policy is rolled back");
+        tracing::error!(decision = kind.as_str(), policy = %failed.policy_ref, reason, "policy rolled back");
         self.status.count(kind, Swap::RolledBack);
         let barred = Barred {
-            reference: failed.reference.clone(),
+            policy_ref: failed.policy_ref.clone(),
             reason: reason.clone(),
         };
         self.history(move |history| history.bar(kind, barred)).await;
@@ -37,13 +38,13 @@ impl Controller {
         self.kinds[kind as usize].note_swap(kind, Err(reason));
     }
 
-    /// Lets the last good one decide, else the built-in default, else the baseline.
+    /// Falls back to the last good policy, else to the built-in default, else to the baseline.
     pub(super) async fn fall_back(&mut self, kind: Kind) {
         let kind_state = &self.kinds[kind as usize];
         let failed = kind_state
             .active
             .as_ref()
-            .map(|running| running.reference.clone());
+            .map(|running| running.policy_ref.clone());
         let table = kind_state
             .desired
             .as_ref()
@@ -56,20 +57,20 @@ impl Controller {
                     None => history.at_start(kind, table.as_ref(), file),
                 };
                 let before = before.into_iter();
-                let files =
-                    before.map(|past| (past.reference.clone(), history.get(past.reference.digest)));
+                let files = before
+                    .map(|past| (past.policy_ref.clone(), history.get(past.policy_ref.digest)));
                 files.collect::<Vec<_>>()
             })
             .await;
-        for (reference, wasm) in before {
-            let went_back = match wasm {
-                Ok(wasm) => self.go_back(kind, reference.clone(), wasm).await,
+        for (policy_ref, wasm) in before {
+            let fell_back = match wasm {
+                Ok(wasm) => self.fall_back_to(kind, policy_ref.clone(), wasm).await,
                 Err(error) => Err(error.to_string()),
             };
-            match went_back {
+            match fell_back {
                 Ok(()) => return,
                 Err(reason) => {
-                    tracing::warn!(policy = %reference, reason, "a good policy can't be gone back to")
+                    tracing::warn!(policy = %policy_ref, reason, "can't fall back to an earlier policy; trying the next")
                 }
             }
         }
@@ -78,51 +79,51 @@ impl Controller {
             let name = policy
                 .name
                 .parse()
-                .expect("built-in policies are named well");
-            let reference = supposed(&name, PolicySource::BuiltIn(policy), &spec);
-            let barred = reference.clone();
+                .expect("built-in policies have valid names");
+            let policy_ref = expected(&name, PolicySource::BuiltIn(policy), &spec);
+            let barred = policy_ref.clone();
             let is_barred = self
                 .history(move |history| history.bar_of(kind, &barred).is_some())
                 .await;
             let wasm = Bytes::from_static(policy.wasm);
-            if !is_barred && self.go_back(kind, reference, wasm).await.is_ok() {
+            if !is_barred && self.fall_back_to(kind, policy_ref, wasm).await.is_ok() {
                 return;
             }
         }
-        self.leave_to_baseline(kind).await;
+        self.use_baseline(kind).await;
     }
 
-    /// The file in the folder that this table means.
+    /// The digest of the file in the folder that this table names.
     fn file_of(&self, table: &KindSpec) -> Option<Digest> {
         let found = self.listing.files.get(&table.policy.parse().ok()?)?;
         Some(found.as_ref().ok()?.digest)
     }
 
-    /// Lets this one decide, which did well before. Its code is in the compile cache as a rule, and it waits for no
-    /// file that takes long.
-    async fn go_back(
+    /// Makes a policy active that was good before. Its code is usually in the compile cache, and it does not wait for
+    /// compilations in other lanes.
+    async fn fall_back_to(
         &mut self,
         kind: Kind,
-        reference: PolicyRef,
+        policy_ref: PolicyRef,
         wasm: Bytes,
     ) -> Result<(), String> {
-        let compiled = self.compiler.compile(&wasm, Lane::Back).await;
+        let compiled = self.compiler.compile(&wasm, Lane::Fallback).await;
         let program = compiled.map_err(|refusal| refusal.to_string())?;
         let candidate = Candidate {
-            reference,
+            policy_ref,
             program,
             wasm,
         };
         self.swap(kind, candidate, Trust::Proven).await
     }
 
-    /// Lets the native baseline decide, unless it does.
-    pub(super) async fn leave_to_baseline(&mut self, kind: Kind) {
+    /// Lets the native baseline decide, unless it does already.
+    pub(super) async fn use_baseline(&mut self, kind: Kind) {
         let kind_state = &self.kinds[kind as usize];
-        if kind_state.begun && kind_state.active.is_none() {
+        if kind_state.is_filled && kind_state.active.is_none() {
             return;
         }
-        vacate(&self.policy_slots, kind).await;
-        self.now_decides(kind, None).await;
+        clear_slot(&self.policy_slots, kind).await;
+        self.record_active(kind, None).await;
     }
 }

@@ -1,5 +1,5 @@
-//! Inquiries: what a file in the folder is, so that it can be told before anybody wishes for it. One file at a time,
-//! by the way.
+//! Inspections: finds out in the background what each file in the folder is, so that `available` can show it before
+//! anyone asks for it. One file at a time.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -13,20 +13,20 @@ use super::super::folder::Found;
 use super::super::name::PolicyName;
 use super::Controller;
 
-/// A file that is being looked into.
+/// An inspection in progress.
 pub(super) struct Inspection {
     name: PolicyName,
-    /// What the file was when it was last looked at.
+    /// The digest of the file when the folder was last read.
     digest: Digest,
     found: oneshot::Receiver<Result<Found, String>>,
     task: AbortHandle,
 }
 
-/// What became of an inquiry.
+/// The outcome of an inspection.
 pub(super) struct Answer {
     name: PolicyName,
     digest: Digest,
-    /// What the file was that was looked into; nothing if looking into it broke off.
+    /// The file that was inspected; `None` if the inspection panicked.
     found: Option<Result<Found, String>>,
 }
 
@@ -37,7 +37,7 @@ impl Drop for Inspection {
 }
 
 impl Inspection {
-    /// Waits until one is answered: for ever, if there is none.
+    /// Waits for the outcome; for ever, if there is no inspection.
     pub(super) async fn answered(inspection: &mut Option<Self>) -> Answer {
         let Some(under_way) = inspection else {
             return pending().await;
@@ -54,7 +54,7 @@ impl Inspection {
 }
 
 impl Controller {
-    /// Begins to look into a file of which is not known yet what it is.
+    /// Starts to inspect the next file that is not known yet, unless an inspection is in progress.
     pub(super) fn inspect(&mut self) {
         if self.inspection.is_some() {
             return;
@@ -62,21 +62,21 @@ impl Controller {
         let Some((name, digest)) = self.next_unknown() else {
             return;
         };
-        let (folder, file, called) = (self.folder.clone(), name.clone(), name.clone());
+        let (folder, file, policy) = (self.folder.clone(), name.clone(), name.clone());
         let compiler = Arc::clone(&self.compiler);
         let (tell, found) = oneshot::channel();
         let task = tokio::spawn(async move {
             let found = match blocking(move || folder.read(&file)).await {
                 Err(error) => Err(format!("it can't be read: {error}")),
                 Ok(wasm) => {
-                    compiler.inspect(&called, &wasm).await;
+                    compiler.inspect(&policy, &wasm).await;
                     Ok(Found {
                         digest: Digest::of(&wasm),
                         size: wasm.len() as u64,
                     })
                 }
             };
-            // The steward may have ended.
+            // The controller may have ended.
             let _ = tell.send(found);
         });
         let task = task.abort_handle();
@@ -88,7 +88,7 @@ impl Controller {
         });
     }
 
-    /// A file of which is not known yet what it is.
+    /// The next file that has not been inspected.
     fn next_unknown(&self) -> Option<(PolicyName, Digest)> {
         self.listing.files.iter().find_map(|(name, found)| {
             let digest = found.as_ref().ok()?.digest;
@@ -98,7 +98,7 @@ impl Controller {
         })
     }
 
-    /// Takes note of what was found.
+    /// Processes the outcome of an inspection.
     pub(super) fn take_note_of(&mut self, answer: Answer) {
         let Answer {
             name,
@@ -106,12 +106,12 @@ impl Controller {
             found,
         } = answer;
         let Some(found) = found else {
-            // It would break off again, so it is looked into again when it has changed.
+            // It would panic again, so the file is inspected again only after it has changed.
             self.compiler.note_broken_off(digest);
             return;
         };
         if self.listing.files.contains_key(&name) && self.listing.files.get(&name) != Some(&found) {
-            // It has changed since, which the system may not tell.
+            // It has changed since, and the system may not report that.
             self.listing = Arc::new(self.listing.with(&name, found));
             self.look.notify_one();
         }

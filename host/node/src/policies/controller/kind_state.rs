@@ -1,4 +1,4 @@
-//! `KindState`: how things stand with one kind of policy.
+//! `KindState`: the controller's state of one kind of policy: what is desired, what runs, and what is wrong.
 
 use std::sync::Arc;
 
@@ -13,28 +13,28 @@ use crate::policies::spec::KindSpec;
 use crate::policies::spec_file::Desired;
 use crate::policies::status::OfKind;
 
-/// How things stand with one kind.
+/// The state of one kind.
 #[derive(Default)]
 pub(super) struct KindState {
-    /// What is wished, as of the last table that made sense.
+    /// What is desired, as of the last valid table.
     pub(super) desired: Option<Desired>,
-    /// Who decides; the baseline if nobody.
+    /// The active policy; the baseline decides if there is none.
     pub(super) active: Option<Arc<Running>>,
-    /// That one is noted as good.
+    /// Whether the active policy is in the history as a good one.
     pub(super) proved: bool,
-    /// Somebody was let decide, if only the baseline.
-    pub(super) begun: bool,
-    /// Since when the baseline does.
+    /// Whether the slot has been filled since the start, if only by the baseline.
+    pub(super) is_filled: bool,
+    /// Since when the baseline decides.
     pub(super) baseline_since: String,
-    /// The last one that was refused, and why; it is not tried again as it is.
+    /// The policy that was refused last, and why; it is not tried again unchanged.
     pub(super) refused: Option<(PolicyRef, String)>,
-    /// What is being compiled aside, to decide and to be the shadow.
+    /// What is being compiled in the background, to become active and to become the shadow.
     pub(super) compilation: [Option<Compilation>; Role::ALL.len()],
-    /// The one that is gone back to needs no probation.
+    /// The target of a rollback in progress, which needs no probation.
     pub(super) returning: Option<PolicyRef>,
-    /// Who is asked beside.
+    /// The shadow policy.
     pub(super) shadow: Option<Arc<RunningShadow>>,
-    /// As `refused`.
+    /// As `refused`, for the shadow.
     pub(super) refused_shadow: Option<(PolicyRef, String)>,
     table_error: Option<String>,
     swap_error: Option<String>,
@@ -42,7 +42,7 @@ pub(super) struct KindState {
 }
 
 impl KindState {
-    /// Takes note of what is wished.
+    /// Notes what the folder asks for.
     pub(super) fn take_note(&mut self, desired: &Result<Desired, String>) {
         let refusal = desired.as_ref().err().cloned();
         match desired {
@@ -52,39 +52,39 @@ impl KindState {
         self.table_error = refusal;
     }
 
-    /// Takes note of what became of it. True when it was refused for another reason than before.
+    /// Notes the outcome of a swap. True if it was refused for another reason than before.
     pub(super) fn note_swap(&mut self, kind: Kind, outcome: Result<(), String>) -> bool {
         note(kind, &mut self.swap_error, outcome)
     }
 
-    /// What is wished decides now, so that whatever was refused before is told no more.
+    /// Clears the reason of an earlier refusal, since the desired policy is active now.
     pub(super) fn forget_refusal(&mut self) {
         self.swap_error = None;
     }
 
-    /// Takes note of what became of the shadow that is wished.
+    /// Notes the outcome of starting the desired shadow.
     pub(super) fn note_shadow(&mut self, kind: Kind, outcome: Result<(), String>) -> bool {
         note(kind, &mut self.shadow_error, outcome)
     }
 
-    /// Who is being compiled.
+    /// The policy that is being compiled.
     fn pending(&self) -> Option<String> {
         let compilation = self.compilation.iter().flatten().next();
         compilation.map(|compilation| compilation.name.to_string())
     }
 
-    /// Whether what runs is not what is wished.
+    /// Whether what runs is not what is desired.
     pub(super) fn is_unmet(&self) -> bool {
         self.table_error.is_some() || self.swap_error.is_some()
     }
 
-    /// Why what runs is not what is wished.
+    /// Why what runs is not what is desired.
     pub(super) fn error(&self) -> Option<String> {
         let errors = [&self.table_error, &self.swap_error, &self.shadow_error];
         joined(errors.into_iter().flatten().map(String::as_str))
     }
 
-    /// What is told.
+    /// The report that is published.
     pub(super) fn report(
         &self,
         kind: Kind,
@@ -93,7 +93,7 @@ impl KindState {
         revision: String,
         table: KindSpec,
     ) -> OfKind {
-        let now = self.active.as_ref().map(|running| &running.reference);
+        let now = self.active.as_ref().map(|running| &running.policy_ref);
         OfKind {
             active: self.active.clone(),
             baseline_since: self.baseline_since.clone(),
@@ -116,14 +116,17 @@ fn note(kind: Kind, error: &mut Option<String>, outcome: Result<(), String>) -> 
         return false;
     }
     let decision = kind.as_str();
-    tracing::warn!(decision, reason, "a policy is refused; what ran goes on");
+    tracing::warn!(decision, reason, "policy refused; the one that runs stays");
     *error = Some(reason);
     true
 }
 
 fn warn_if_new(reason: &String, before: Option<&String>) {
     if before != Some(reason) {
-        tracing::warn!(reason, "a wish for a policy is refused; what ran goes on");
+        tracing::warn!(
+            reason,
+            "a table of policies.toml is refused; the policy that runs stays"
+        );
     }
 }
 

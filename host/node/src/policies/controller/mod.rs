@@ -1,15 +1,15 @@
-//! The steward of a node's policies: one task that brings what runs in line with what is wished, and makes
-//! the changes that are asked of it, one at a time.
+//! `Controller`: the task that brings the policies that run in line with what `policies.toml` asks for, and performs
+//! requested changes, one at a time.
 //!
-//! It is woken when the folder may have changed, when a policy is in trouble, and by errands. What it finds
-//! wrong it reports and leaves: what ran goes on. `swap` is how one policy follows another, `source` where a
-//! policy is found, `fallback` who decides when the one that is wished can't, `shadow` who is asked beside,
-//! `commands` what may be asked of the steward and `returning` the way back by hand.
+//! It wakes when the policies folder may have changed, when a policy has faults, and for each command. A problem is
+//! logged and published in the status, and the policy that runs stays. Each kind has a `kind_state`. `swap` replaces
+//! one policy by another, `source` finds policies, `fallback` chooses the policy that decides when the desired one
+//! can't, `shadow` starts and ends shadows, `commands` performs requested changes, and among them `rollback`.
 //!
-//! It does not compile what is new: what is wished is compiled aside (`compilation`), what an errand needs was compiled
-//! before its turn came (`live`), and files that nobody wishes for are got to know by the way (`inspection`). It waits
-//! for a compiler in two cases: when it goes back to a policy that did well before (`fallback`), whose code is in the
-//! compile cache as a rule, and when a file that an errand wishes for is changed in the middle of it.
+//! It does not wait for the compilation of new policies: desired ones are compiled in the background (`compilation`),
+//! a command's policies were compiled before its turn came (`live`), and other files are inspected in the background
+//! (`inspection`). It waits for the compiler in two cases: for a policy to fall back to (`fallback`), whose code is
+//! usually in the compile cache, and when the file that a command names is changed during the command.
 
 mod commands;
 mod compilation;
@@ -45,35 +45,35 @@ use crate::policies::status::{PolicyStatus, Report};
 use inspection::Inspection;
 use kind_state::KindState;
 
-/// How often it looks whether a policy has proved itself.
+/// How often the controller checks whether a policy has failed or passed its probation.
 const REVIEW_EVERY: Duration = Duration::from_secs(1);
 
-/// Tells others what the policies that decide are called.
-pub(super) type Naming = Box<dyn Fn(Vec<String>) + Send + Sync>;
+/// Publishes the names of the active policies in gossip.
+pub(super) type PublishNames = Box<dyn Fn(Vec<String>) + Send + Sync>;
 
-/// What a steward needs.
+/// What a controller needs.
 pub(super) struct ControllerParts {
-    /// The folder of policies.
+    /// The policies folder.
     pub(super) folder: Folder,
-    /// What is remembered.
+    /// The good and barred policies.
     pub(super) history: Arc<Mutex<History>>,
-    /// Where policies are compiled.
+    /// Compiles policies.
     pub(super) compiler: Arc<PolicyCompiler>,
-    /// Whose seats it fills.
+    /// The slots that it fills.
     pub(super) policy_slots: Arc<PolicySlots>,
-    /// Of whom it is the steward.
+    /// The id of the node, from which seeds of policies are derived.
     pub(super) node: NodeId,
-    /// Where it tells how things stand.
+    /// Where it publishes its state.
     pub(super) status: Arc<PolicyStatus>,
-    /// Wakes it.
+    /// Wakes it: the folder may have changed, or a policy has had faults.
     pub(super) look: Arc<Notify>,
-    /// Tells others.
-    pub(super) naming: Naming,
-    /// PolicyStatus when every seat was filled for the first time, if only by the baseline.
+    /// Publishes the names of the active policies.
+    pub(super) publish_names: PublishNames,
+    /// Signalled once every slot has been filled for the first time, if only by the baseline.
     pub(super) filled: oneshot::Sender<()>,
 }
 
-/// The steward.
+/// Owns the state of each kind and performs all changes of policies.
 pub(super) struct Controller {
     folder: Folder,
     history: Arc<Mutex<History>>,
@@ -82,7 +82,7 @@ pub(super) struct Controller {
     node: NodeId,
     status: Arc<PolicyStatus>,
     look: Arc<Notify>,
-    naming: Naming,
+    publish_names: PublishNames,
     filled: Option<oneshot::Sender<()>>,
     inspection: Option<Inspection>,
     listing: Arc<Listing>,
@@ -92,7 +92,7 @@ pub(super) struct Controller {
 }
 
 impl Controller {
-    /// A steward who has not looked yet.
+    /// A controller that has not read the folder yet.
     pub(super) fn new(parts: ControllerParts) -> Self {
         Self {
             folder: parts.folder,
@@ -102,7 +102,7 @@ impl Controller {
             node: parts.node,
             status: parts.status,
             look: parts.look,
-            naming: parts.naming,
+            publish_names: parts.publish_names,
             filled: Some(parts.filled),
             inspection: None,
             listing: Arc::default(),
@@ -111,7 +111,7 @@ impl Controller {
         }
     }
 
-    /// Begins to fill the seats for the first time. What has to be compiled first follows.
+    /// Fills the slots for the first time; those whose policy must be compiled follow later.
     pub(super) async fn begin(&mut self) {
         for kind_state in &mut self.kinds {
             kind_state.baseline_since = now();
@@ -120,7 +120,7 @@ impl Controller {
         self.reconcile().await;
     }
 
-    /// Looks after the policies until nobody can ask anything any more.
+    /// Runs until no more commands can come.
     pub(super) async fn run(&mut self, commands: &mut mpsc::Receiver<PolicyCommand>) {
         let look = Arc::clone(&self.look);
         let mut review = interval(REVIEW_EVERY);
@@ -145,8 +145,8 @@ impl Controller {
         }
     }
 
-    /// Asks nobody beside any more, and makes durable what is remembered, of which the last step may have been
-    /// cut off. Who decides goes on.
+    /// Ends the shadows and saves the history, since the last save may have been interrupted. The active policies go
+    /// on.
     pub(super) async fn end(&mut self) {
         self.save_history().await;
         for kind in Kind::ALL {
@@ -154,40 +154,40 @@ impl Controller {
         }
     }
 
-    /// Brings what runs in line with what is wished.
+    /// Brings what runs in line with what the folder asks for.
     pub(super) async fn reconcile(&mut self) {
         self.review().await;
-        self.look_at_folder().await;
+        self.read_folder().await;
         for kind in Kind::ALL {
-            self.fulfil(kind).await;
-            self.fulfil_shadow(kind).await;
+            self.reconcile_kind(kind).await;
+            self.reconcile_shadow(kind).await;
         }
         self.publish();
-        self.status.tell_of_mishap(None);
-        let are_filled = self.kinds.iter().all(|kind_state| kind_state.begun);
+        self.status.set_panic(None);
+        let are_filled = self.kinds.iter().all(|kind_state| kind_state.is_filled);
         if let Some(filled) = self.filled.take_if(|_| are_filled) {
-            // Whoever starts may not have waited for it.
+            // The starting node may have stopped waiting.
             let _ = filled.send(());
         }
     }
 
-    /// Reads what is there and what is wished.
-    async fn look_at_folder(&mut self) {
+    /// Reads the policy files and `policies.toml`.
+    async fn read_folder(&mut self) {
         let (folder, before) = (self.folder.clone(), Arc::clone(&self.listing));
         let listed = blocking(move || folder.list(&before)).await;
         let specs = match listed {
             Err(error) => {
-                tracing::warn!(folder = %self.folder.path().display(), %error, "the folder of policies can't be read");
+                tracing::warn!(folder = %self.folder.path().display(), %error, "the policies folder can't be read; the policies that run stay");
                 let advice = match error.kind() {
                     io::ErrorKind::NotFound => {
-                        "; make it again, or start the node with --policies DIR"
+                        "; create it again, or start the node with --policies DIR"
                     }
                     io::ErrorKind::PermissionDenied => "; let the user that runs the node read it",
-                    io::ErrorKind::NotADirectory => "; there is a file in its place: rename it",
+                    io::ErrorKind::NotADirectory => "; a file is in its place: rename it",
                     _ => "",
                 };
                 Err(format!(
-                    "the folder of policies can't be read: {error}{advice}"
+                    "the policies folder can't be read: {error}{advice}"
                 ))
             }
             Ok(listing) => {
@@ -210,7 +210,7 @@ impl Controller {
                 if self.refused_whole.as_ref() != Some(&reason) {
                     tracing::warn!(
                         reason,
-                        "the wishes for policies are refused; what ran goes on"
+                        "policies.toml is refused; the policies that run stay"
                     );
                 }
                 self.refused_whole = Some(reason);
@@ -218,7 +218,7 @@ impl Controller {
         }
     }
 
-    /// Looks how the policies do that decide. True when something has changed.
+    /// Rolls back policies that failed their probation and records those that passed it. True if anything changed.
     async fn review(&mut self) -> bool {
         let mut changed = false;
         for kind in Kind::ALL {
@@ -230,8 +230,8 @@ impl Controller {
                 changed = true;
             } else if !self.kinds[kind as usize].proved && running.has_proved_itself() {
                 self.kinds[kind as usize].proved = true;
-                let (policy, decision) = (running.reference.to_string(), kind.as_str());
-                tracing::info!(decision, policy, "a policy has passed its probation");
+                let (policy, decision) = (running.policy_ref.to_string(), kind.as_str());
+                tracing::info!(decision, policy, "policy passed its probation");
                 self.note_good(kind, &running).await;
                 changed = true;
             }
@@ -239,47 +239,46 @@ impl Controller {
         changed
     }
 
-    /// Does something with what is remembered, on a thread that may block.
+    /// Works on the history, on a thread that may block.
     async fn history<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut History) -> T + Send + 'static,
     ) -> T {
         let history = Arc::clone(&self.history);
         blocking(move || {
-            // A step that panicked has left a list of whole entries.
             let mut history = history.lock();
             work(&mut history)
         })
         .await
     }
 
-    /// Makes what is remembered durable.
+    /// Writes the history to disk.
     async fn save_history(&self) {
         let active = self.kinds.iter().filter_map(|it| it.active.as_ref());
-        let in_use: BTreeSet<_> = active.map(|running| running.reference.digest.0).collect();
+        let in_use: BTreeSet<_> = active.map(|running| running.policy_ref.digest.0).collect();
         if let Err(error) = self.history(move |history| history.save(&in_use)).await {
-            tracing::warn!(%error, "which policies were good can't be written down");
+            tracing::warn!(%error, "the history of policies can't be saved; a rollback after a restart may miss the latest ones");
         }
     }
 
-    /// The only randomness that a policy gets: another one on every node, and the same after a restart.
+    /// The only randomness that a policy gets: different on every node, and the same after a restart.
     fn seed(&self, kind: Kind) -> u64 {
         let mut of = self.node.as_bytes().to_vec();
         of.extend(kind.as_str().bytes());
         let digest = Digest::of(&of).0;
-        u64::from_be_bytes(digest[..8].try_into().expect("a digest is longer"))
+        u64::from_be_bytes(digest[..8].try_into().expect("a digest has 32 bytes"))
     }
 
-    /// Tells how things stand.
+    /// Publishes the current state.
     pub(super) fn publish(&self) {
-        self.status.tell(self.report());
-        self.name();
+        self.status.publish(self.report());
+        self.publish_active();
     }
 
-    /// Tells how things stand, now that somebody else decides.
+    /// Publishes the current state after a swap of this kind.
     pub(super) fn publish_change(&self, kind: Kind, before: Option<&Running>) {
-        self.status.tell_of_change(kind, before, self.report());
-        self.name();
+        self.status.publish_swap(kind, before, self.report());
+        self.publish_active();
     }
 
     fn report(&self) -> Report {
@@ -293,17 +292,17 @@ impl Controller {
         }
         drop(history);
         report.available = source::available(&self.listing, &self.compiler);
-        let passed_over = self.listing.passed_over.clone();
-        report.last_error = self.refused_whole.clone().or(passed_over);
+        let ignored = self.listing.ignored.clone();
+        report.last_error = self.refused_whole.clone().or(ignored);
         report
     }
 
-    /// Tells others who decides.
-    fn name(&self) {
+    /// Publishes the names of the active policies in gossip.
+    fn publish_active(&self) {
         let named = Kind::ALL.into_iter().filter_map(|kind| {
             let active = self.kinds[kind as usize].active.as_ref()?;
-            Some(active.reference.tag(kind))
+            Some(active.policy_ref.tag(kind))
         });
-        (self.naming)(named.collect());
+        (self.publish_names)(named.collect());
     }
 }

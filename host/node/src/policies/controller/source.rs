@@ -1,4 +1,5 @@
-//! Where a policy is found: a file of the folder goes before a built-in of the same name and kind.
+//! Finds policies by kind and name, and lists those that can be used. A file in the folder takes precedence over a
+//! built-in policy of the same name and kind.
 
 use std::io;
 
@@ -13,10 +14,10 @@ use super::super::folder::{Folder, Listing};
 use super::super::name::PolicyName;
 use super::super::view::{Available, Origin};
 
-/// Where a policy is.
+/// Where a policy is stored.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum PolicySource {
-    /// In the folder; when it was last looked at, it had this digest.
+    /// In the folder; its digest when the folder was last read.
     File(Digest),
     /// In the program.
     BuiltIn(BuiltIn),
@@ -31,7 +32,7 @@ impl PolicySource {
         }
     }
 
-    /// What it was when it was last looked at.
+    /// Its digest, for a file as of when the folder was last read.
     pub(super) fn digest(self) -> Digest {
         match self {
             Self::File(digest) => digest,
@@ -39,7 +40,7 @@ impl PolicySource {
         }
     }
 
-    /// The bytes, read once: what is checked is what runs.
+    /// Reads the bytes, once: what is checked is what runs.
     pub(super) async fn read(self, folder: &Folder, name: &PolicyName) -> io::Result<Bytes> {
         match self {
             Self::BuiltIn(policy) => Ok(Bytes::from_static(policy.wasm)),
@@ -73,7 +74,7 @@ pub(super) fn find(
     }
 }
 
-/// Whether no policy is wished by this name but the native baseline. A file of that name is a policy.
+/// Whether this name means the native baseline. If a file has that name, it means the file.
 pub(super) fn is_baseline(listing: &Listing, name: &PolicyName) -> bool {
     name.as_str() == dataverse_builtin::BASELINE && !listing.files.contains_key(name)
 }
@@ -83,9 +84,9 @@ fn unknown(kind: Kind, name: &PolicyName) -> String {
     let known = known.iter().filter(|policy| policy.kind == kind);
     let known: Vec<_> = known.map(|policy| policy.name).collect();
     let built_in = match known.as_slice() {
-        [] => "none is built in".to_owned(),
+        [] => "no such policy is built in".to_owned(),
         names => format!(
-            "built in are {} and {}",
+            "the built-in ones are {} and {}",
             names.join(", "),
             dataverse_builtin::BASELINE
         ),
@@ -93,7 +94,7 @@ fn unknown(kind: Kind, name: &PolicyName) -> String {
     format!("there is no {kind} policy `{name}`: the folder has no {name}.wasm, and {built_in}")
 }
 
-/// What could be chosen, by name within the folder and then what is built in.
+/// The policies that can be used: those in the folder by name, then the built-in ones.
 pub(super) fn available(listing: &Listing, compiler: &PolicyCompiler) -> Vec<Available> {
     let files = listing.files.iter().map(|(name, found)| match found {
         Ok(found) => of_file(compiler, name, found.digest, found.size),
@@ -102,7 +103,7 @@ pub(super) fn available(listing: &Listing, compiler: &PolicyCompiler) -> Vec<Ava
             ..nothing_known(name.as_str(), Origin::Folder)
         },
     });
-    // They say of themselves what was taken from them when the program was built, so none is compiled for it.
+    // Their descriptions were extracted when the program was built, so none has to be compiled.
     let built_in = dataverse_builtin::all()
         .into_iter()
         .map(|policy| Available {
@@ -116,7 +117,7 @@ pub(super) fn available(listing: &Listing, compiler: &PolicyCompiler) -> Vec<Ava
     files.chain(built_in).collect()
 }
 
-/// What there is to tell of a file.
+/// The description of a policy file, as far as it is known.
 pub(super) fn of_file(
     compiler: &PolicyCompiler,
     name: &PolicyName,
@@ -146,14 +147,14 @@ fn described(
     }
     match finding.about {
         Some(Ok(about)) => (policy.version, policy.summary) = (about.version, about.summary),
-        // It may do well with the configuration that it wants.
+        // It may be fine with the configuration that it needs.
         Some(Err(Refusal::Config(_))) | None => {}
         Some(Err(refusal)) => policy.error = Some(refusal.to_string()),
     }
     policy
 }
 
-/// Says so if somebody could take this name for a built-in policy of another kind.
+/// A warning if this is also the name of a built-in policy of another kind.
 fn misleading(name: &str, kind: Kind) -> Option<String> {
     let others = Kind::ALL.into_iter().filter(|&other| other != kind);
     let other = others
@@ -162,7 +163,7 @@ fn misleading(name: &str, kind: Kind) -> Option<String> {
     let is_own = dataverse_builtin::find(kind, name).is_some();
     (!is_own).then(|| {
         format!(
-            "this is a policy for {kind}, and `{name}` is also the built-in policy for {other} of that name, which stays: another name would tell them apart"
+            "this is a {kind} policy, and the built-in {other} policy `{name}`, which stays available, has the same name: choose another name to tell them apart"
         )
     })
 }

@@ -1,6 +1,7 @@
-//! How one policy follows another: find → have it compiled → read once → try → let decide → remember.
+//! Swaps: find the policy → have it compiled → read it once → run a canary → put it into the slot → note it in the
+//! history.
 //!
-//! Whatever fails on the way, the one before goes on. Nothing is tried twice as it is.
+//! If a step fails, the policy that runs stays. What was refused is not tried again unchanged.
 
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use dataverse_core::content::Digest;
 use dataverse_core::policy::{Kind, Trouble};
 use dataverse_sandbox::{About, Program, Refusal};
 
-use super::super::instance::{maker, slot};
+use super::super::instance::{fill_slot, maker};
 use super::super::name::PolicyName;
 use super::super::running::{Running, now};
 use super::super::view::Origin;
@@ -23,48 +24,48 @@ use crate::policies::reference::PolicyRef;
 use crate::policies::spec::KindSpec;
 use crate::policies::spec_file::Desired;
 
-/// A policy that was read and compiled, and is of the right kind.
+/// A policy that was read and compiled and is of the right kind.
 pub(super) struct Candidate {
-    pub(super) reference: PolicyRef,
+    pub(super) policy_ref: PolicyRef,
     pub(super) program: Program,
     pub(super) wasm: Bytes,
 }
 
-/// Why a policy can't be had.
-pub(super) struct Missed {
-    /// Which it is, if it was read.
-    pub(super) reference: Option<PolicyRef>,
-    /// Why, in words.
+/// Why a policy can't be fetched.
+pub(super) struct FetchError {
+    /// The policy, if its file was read.
+    pub(super) policy_ref: Option<PolicyRef>,
+    /// Why, as a sentence.
     pub(super) reason: String,
-    /// Whether it may be had later as it is.
+    /// Whether the reason may pass without a change of the policy.
     pub(super) may_pass: bool,
 }
 
-impl Missed {
+impl FetchError {
     fn unread(reason: String) -> Self {
         Self {
-            reference: None,
+            policy_ref: None,
             reason,
             may_pass: false,
         }
     }
 
-    fn refused(reference: PolicyRef, refusal: &Refusal) -> Self {
+    fn refused(policy_ref: PolicyRef, refusal: &Refusal) -> Self {
         Self {
-            reason: format!("{}: {refusal}", reference.name),
+            reason: format!("{}: {refusal}", policy_ref.name),
             may_pass: refusal.may_pass(),
-            reference: Some(reference),
+            policy_ref: Some(policy_ref),
         }
     }
 
-    /// The file that has to be compiled first.
+    /// The file, if it only has to be compiled first.
     pub(super) fn not_compiled(&self) -> Option<Digest> {
-        let reference = self.reference.as_ref().filter(|_| self.may_pass)?;
-        (reference.origin == Origin::Folder).then_some(reference.digest)
+        let policy_ref = self.policy_ref.as_ref().filter(|_| self.may_pass)?;
+        (policy_ref.origin == Origin::Folder).then_some(policy_ref.digest)
     }
 }
 
-/// Whether a policy has to prove itself first.
+/// Whether a policy starts on probation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Trust {
     OnProbation,
@@ -72,15 +73,15 @@ pub(super) enum Trust {
 }
 
 impl Controller {
-    /// Lets the policy decide that is wished, unless it does.
-    pub(super) async fn fulfil(&mut self, kind: Kind) {
+    /// Makes the desired policy of a kind active, unless it is.
+    pub(super) async fn reconcile_kind(&mut self, kind: Kind) {
         let kind_state = &self.kinds[kind as usize];
         let outcome = match kind_state.desired.clone() {
-            Some(desired) => self.attempt(kind, &desired).await,
+            Some(desired) => self.try_desired(kind, &desired).await,
             None => Ok(Progress::Compiled),
         };
         let outcome = match outcome {
-            // What was said of the one before holds until more is known of this one.
+            // An earlier error stays until more is known of this policy.
             Ok(Progress::Underway) => return,
             Ok(Progress::Compiled) => Ok(()),
             Err(reason) => Err(reason),
@@ -89,12 +90,12 @@ impl Controller {
         if self.kinds[kind as usize].note_swap(kind, outcome) {
             self.status.count(kind, Swap::Refused);
         }
-        if !self.kinds[kind as usize].begun {
+        if !self.kinds[kind as usize].is_filled {
             self.fall_back(kind).await;
         }
     }
 
-    async fn attempt(&mut self, kind: Kind, desired: &Desired) -> Result<Progress, String> {
+    async fn try_desired(&mut self, kind: Kind, desired: &Desired) -> Result<Progress, String> {
         let table = desired.table(kind);
         let name: PolicyName = table.policy.parse().map_err(|bad| format!("{bad}"))?;
         let found = source::find(&self.listing, &self.compiler, kind, &name);
@@ -102,12 +103,12 @@ impl Controller {
             && found.is_err()
             && !self.listing.files.contains_key(&name);
         if none_shipped || source::is_baseline(&self.listing, &name) {
-            self.leave_to_baseline(kind).await;
+            self.use_baseline(kind).await;
             return Ok(Progress::Compiled);
         }
         let source = found?;
-        let supposed = supposed(&name, source, &table);
-        if self.is_settled(kind, &supposed).await? {
+        let expected = expected(&name, source, &table);
+        if self.is_settled(kind, &expected).await? {
             return Ok(Progress::Compiled);
         }
         if self.compile_in_background(kind, Role::Active, &name, source)? == Progress::Underway {
@@ -115,41 +116,41 @@ impl Controller {
         }
         let candidate = match self.fetch(kind, &table).await {
             Ok(candidate) => candidate,
-            Err(missed) => {
-                if let Some(file) = missed.not_compiled() {
-                    return self.compile_anew(kind, Role::Active, &name, file);
+            Err(fetch_error) => {
+                if let Some(file) = fetch_error.not_compiled() {
+                    return self.reread_and_compile(kind, Role::Active, &name, file);
                 }
-                let Missed {
-                    reference,
+                let FetchError {
+                    policy_ref,
                     reason,
                     may_pass,
-                } = missed;
-                // What may pass is not remembered, and tried again.
-                if let Some(reference) = reference.filter(|_| !may_pass) {
-                    self.kinds[kind as usize].refused = Some((reference, reason.clone()));
+                } = fetch_error;
+                // A temporary problem is not remembered, so that the policy is tried again.
+                if let Some(policy_ref) = policy_ref.filter(|_| !may_pass) {
+                    self.kinds[kind as usize].refused = Some((policy_ref, reason.clone()));
                 }
                 return Err(reason);
             }
         };
-        if candidate.reference != supposed && self.is_settled(kind, &candidate.reference).await? {
+        if candidate.policy_ref != expected && self.is_settled(kind, &candidate.policy_ref).await? {
             return Ok(Progress::Compiled);
         }
-        let (reference, trust) = (
-            candidate.reference.clone(),
-            self.trust(kind, desired, &candidate.reference),
+        let (policy_ref, trust) = (
+            candidate.policy_ref.clone(),
+            self.trust(kind, desired, &candidate.policy_ref),
         );
         let swapped = self.swap(kind, candidate, trust).await;
         swapped.map(|()| Progress::Compiled).inspect_err(|reason| {
-            self.kinds[kind as usize].refused = Some((reference, reason.clone()));
+            self.kinds[kind as usize].refused = Some((policy_ref, reason.clone()));
         })
     }
 
-    /// True when this one decides already.
+    /// True if this policy is active already.
     ///
     /// # Errors
-    /// When it is barred, or was refused as it is.
-    async fn is_settled(&mut self, kind: Kind, reference: &PolicyRef) -> Result<bool, String> {
-        let looked_up = reference.clone();
+    /// If it is barred, or was refused before.
+    async fn is_settled(&mut self, kind: Kind, policy_ref: &PolicyRef) -> Result<bool, String> {
+        let looked_up = policy_ref.clone();
         let (bar, lifted) = self
             .history(move |history| {
                 let bar = history.bar_of(kind, &looked_up).map(str::to_owned);
@@ -165,29 +166,27 @@ impl Controller {
         }
         let kind_state = &self.kinds[kind as usize];
         match &kind_state.refused {
-            Some((refused, reason)) if refused == reference => Err(reason.clone()),
-            _ => {
-                Ok((kind_state.active.as_ref())
-                    .is_some_and(|running| running.reference == *reference))
-            }
+            Some((refused, reason)) if refused == policy_ref => Err(reason.clone()),
+            _ => Ok((kind_state.active.as_ref())
+                .is_some_and(|running| running.policy_ref == *policy_ref)),
         }
     }
 
-    /// Reads the policy that a table wishes, which was compiled before.
+    /// Reads the policy that a table asks for, which was compiled before.
     ///
     /// # Errors
-    /// Why it can't be had.
-    pub(super) async fn fetch(&self, kind: Kind, table: &KindSpec) -> Result<Candidate, Missed> {
+    /// Why it can't be fetched.
+    pub(super) async fn fetch(
+        &self,
+        kind: Kind,
+        table: &KindSpec,
+    ) -> Result<Candidate, FetchError> {
         let name: PolicyName =
-            (table.policy.parse()).map_err(|bad| Missed::unread(format!("{bad}")))?;
+            (table.policy.parse()).map_err(|bad| FetchError::unread(format!("{bad}")))?;
         let source = source::find(&self.listing, &self.compiler, kind, &name);
-        let source = source.map_err(Missed::unread)?;
+        let source = source.map_err(FetchError::unread)?;
         let decision = kind.as_str();
-        tracing::info!(
-            decision,
-            policy = name.as_str(),
-            "a policy is read and checked"
-        );
+        tracing::info!(decision, policy = name.as_str(), "checking a policy");
         let candidate = self.fetch_from(source, &name, table).await?;
         let found = candidate.program.kind();
         if found == kind {
@@ -201,7 +200,7 @@ impl Controller {
             None => {
                 let wanted = kind;
                 let other = Refusal::OtherKind { found, wanted };
-                Err(Missed::refused(candidate.reference, &other))
+                Err(FetchError::refused(candidate.policy_ref, &other))
             }
         }
     }
@@ -211,114 +210,114 @@ impl Controller {
         source: PolicySource,
         name: &PolicyName,
         table: &KindSpec,
-    ) -> Result<Candidate, Missed> {
+    ) -> Result<Candidate, FetchError> {
         let read = source.read(&self.folder, name).await;
         let wasm = read.map_err(|error| {
             let file = name.file();
-            Missed::unread(format!("{file} can't be read: {error}"))
+            FetchError::unread(format!("{file} can't be read: {error}"))
         })?;
-        let reference = PolicyRef::new(name, source.origin(), Digest::of(&wasm), table);
+        let policy_ref = PolicyRef::new(name, source.origin(), Digest::of(&wasm), table);
         match self.compiler.ready(&wasm).await {
             Ok(program) => Ok(Candidate {
-                reference,
+                policy_ref,
                 program,
                 wasm,
             }),
-            Err(refusal) => Err(Missed::refused(reference, &refusal)),
+            Err(refusal) => Err(FetchError::refused(policy_ref, &refusal)),
         }
     }
 
-    /// Tries a policy as it is to be run.
-    pub(super) async fn rehearse(
+    /// Runs a canary of a policy with the configuration and limits that it will have.
+    pub(super) async fn run_canary(
         &self,
         kind: Kind,
         candidate: &Candidate,
     ) -> Result<About, String> {
-        let setup = candidate.reference.setup(self.seed(kind));
+        let setup = candidate.policy_ref.setup(self.seed(kind));
         let canary = self.compiler.canary(&candidate.program, &setup).await;
         let canary =
-            canary.map_err(|refusal| format!("{}: {refusal}", candidate.reference.name))?;
-        let digest = candidate.reference.digest;
+            canary.map_err(|refusal| format!("{}: {refusal}", candidate.policy_ref.name))?;
+        let digest = candidate.policy_ref.digest;
         self.compiler.introduce(digest, kind, canary.about.clone());
         Ok(canary.about)
     }
 
-    /// Lets this one decide.
+    /// Makes a policy active after its canary has passed.
     pub(super) async fn swap(
         &mut self,
         kind: Kind,
         next: Candidate,
         trust: Trust,
     ) -> Result<(), String> {
-        let about = self.rehearse(kind, &next).await?;
+        let about = self.run_canary(kind, &next).await?;
         let Candidate {
-            reference,
+            policy_ref,
             program,
             wasm,
         } = next;
-        let digest = reference.digest;
+        let digest = policy_ref.digest;
         if let Err(error) = self
             .history(move |history| history.put(digest, &wasm))
             .await
         {
-            tracing::warn!(%error, policy = %reference, "a policy can't be kept to go back to");
+            tracing::warn!(%error, policy = %policy_ref, "a policy can't be saved in the history; it can't be rolled back to");
         }
-        let setup = reference.setup(self.seed(kind));
+        let setup = policy_ref.setup(self.seed(kind));
         let health = Arc::new(Health::new(
             kind,
-            reference.name.as_str(),
+            policy_ref.name.as_str(),
             setup.limits.wall_ms,
             trust == Trust::OnProbation,
-            self.on_trouble(kind, &reference),
+            self.on_trouble(kind, &policy_ref),
         ));
-        let held = slot(
+        let filled = fill_slot(
             &self.policy_slots,
             maker(&program, &setup),
             Arc::clone(&health),
         )
         .await;
-        held.map_err(|fault| format!("{}: {}", reference.name, Refusal::Fault(fault)))?;
-        let running = Arc::new(Running::new(reference, about, health));
-        self.now_decides(kind, Some(running)).await;
+        filled.map_err(|fault| format!("{}: {}", policy_ref.name, Refusal::Fault(fault)))?;
+        let running = Arc::new(Running::new(policy_ref, about, health));
+        self.record_active(kind, Some(running)).await;
         Ok(())
     }
 
-    /// Notes who decides from now on, and parts with who did before.
-    pub(super) async fn now_decides(&mut self, kind: Kind, running: Option<Arc<Running>>) {
+    /// Records the new active policy, or the baseline, and puts the previous one into the history.
+    pub(super) async fn record_active(&mut self, kind: Kind, running: Option<Arc<Running>>) {
         let kind_state = &mut self.kinds[kind as usize];
-        let now_referenced = running.as_ref().map(|running| running.reference.clone());
-        let goes_back = now_referenced.is_some() && kind_state.returning == now_referenced;
-        let is_first = !kind_state.begun;
+        let new_ref = running.as_ref().map(|running| running.policy_ref.clone());
+        let goes_back = new_ref.is_some() && kind_state.returning == new_ref;
+        let is_first = !kind_state.is_filled;
         let before = std::mem::replace(&mut kind_state.active, running);
         (kind_state.proved, kind_state.refused, kind_state.returning) = (false, None, None);
         let desired = kind_state
             .desired
             .as_ref()
             .map(|desired| desired.table(kind));
-        if desired.is_some_and(|table| is_desired(now_referenced.as_ref(), &table)) {
+        if desired.is_some_and(|table| is_desired(new_ref.as_ref(), &table)) {
             kind_state.forget_refusal();
         }
         if kind_state.active.is_none() {
             kind_state.baseline_since = now();
         }
         let shown = |running: &Option<Arc<Running>>| match running {
-            Some(running) => running.reference.to_string(),
+            Some(running) => running.policy_ref.to_string(),
             None => "baseline".to_owned(),
         };
         let (from, to) = (shown(&before), shown(&kind_state.active));
-        let from = if kind_state.begun {
+        let from = if kind_state.is_filled {
             from
         } else {
-            "nobody".to_owned()
+            "none".to_owned()
         };
-        tracing::info!(decision = kind.as_str(), from, to, "another policy decides");
-        if kind_state.begun {
+        tracing::info!(decision = kind.as_str(), from, to, "policy swapped");
+        if kind_state.is_filled {
             self.status.count(kind, Swap::Swapped);
         }
-        self.kinds[kind as usize].begun = true;
+        self.kinds[kind as usize].is_filled = true;
         let good = before.clone().filter(|before| before.is_sound());
         let past = good.as_ref().map(|before| before.as_past());
-        // Going back changes nothing in the order in which they began to decide, and neither does a restart.
+        // Neither a rollback nor a restart changes the order in which policies became active.
         let stays = goes_back || is_first;
         let noted = move |history: &mut History| match (past, stays) {
             (past, true) => past
@@ -327,9 +326,7 @@ impl Controller {
             (past, false) => {
                 past.into_iter()
                     .for_each(|past| history.note_good(kind, past));
-                now_referenced
-                    .iter()
-                    .for_each(|now| history.note_anew(kind, now));
+                new_ref.iter().for_each(|now| history.note_anew(kind, now));
             }
         };
         self.history(noted).await;
@@ -339,7 +336,7 @@ impl Controller {
         }
     }
 
-    /// Remembers this one as one to go back to.
+    /// Notes this policy in the history as one to roll back to.
     pub(super) async fn note_good(&self, kind: Kind, running: &Running) {
         let past = running.as_past();
         self.history(move |history| history.note_still_good(kind, past))
@@ -347,16 +344,19 @@ impl Controller {
         self.save_history().await;
     }
 
-    fn trust(&self, kind: Kind, desired: &Desired, reference: &PolicyRef) -> Trust {
+    fn trust(&self, kind: Kind, desired: &Desired, policy_ref: &PolicyRef) -> Trust {
         let kind_state = &self.kinds[kind as usize];
-        let default = *desired == Desired::Default && reference.origin == Origin::BuiltIn;
-        let returns = kind_state.returning.as_ref() == Some(reference);
-        // At the start there is nothing to go back to, or it is known to be good, or it has to prove itself.
-        let proven_before = !kind_state.begun && {
+        let default = *desired == Desired::Default && policy_ref.origin == Origin::BuiltIn;
+        let returns = kind_state.returning.as_ref() == Some(policy_ref);
+        // At the start a policy needs no probation if it was good before, or if there is nothing to roll back to.
+        let proven_before = !kind_state.is_filled && {
             let history = self.history.lock();
             let good = history.good(kind);
             let never_was = good.is_empty() && !history.was_lost();
-            never_was || good.iter().any(|past| past.reference.runs_like(reference))
+            never_was
+                || good
+                    .iter()
+                    .any(|past| past.policy_ref.runs_like(policy_ref))
         };
         if default || returns || proven_before {
             Trust::Proven
@@ -365,16 +365,19 @@ impl Controller {
         }
     }
 
-    fn on_trouble(&self, kind: Kind, reference: &PolicyRef) -> OnTrouble {
-        let (look, policy, decision) =
-            (Arc::clone(&self.look), reference.to_string(), kind.as_str());
+    fn on_trouble(&self, kind: Kind, policy_ref: &PolicyRef) -> OnTrouble {
+        let (look, policy, decision) = (
+            Arc::clone(&self.look),
+            policy_ref.to_string(),
+            kind.as_str(),
+        );
         Box::new(move |trouble| {
             if let Trouble::Suspended { delay_ms } = trouble {
                 tracing::warn!(
                     decision,
                     policy,
                     delay_ms,
-                    "a policy failed too often and is suspended; the baseline answers"
+                    "policy suspended after too many faults; the baseline answers"
                 );
             }
             look.notify_one();
@@ -382,17 +385,17 @@ impl Controller {
     }
 }
 
-/// Whether a table wishes for this one, or for the baseline.
-fn is_desired(reference: Option<&PolicyRef>, table: &KindSpec) -> bool {
-    match reference {
-        Some(reference) => {
-            reference.name.as_str() == table.policy && reference.config == table.config
+/// Whether a table asks for this policy, or for the baseline if there is none.
+fn is_desired(policy_ref: Option<&PolicyRef>, table: &KindSpec) -> bool {
+    match policy_ref {
+        Some(policy_ref) => {
+            policy_ref.name.as_str() == table.policy && policy_ref.config == table.config
         }
         None => table.policy == dataverse_builtin::BASELINE,
     }
 }
 
-/// What a table wishes, if its policy still is what it was when the folder was last looked at.
-pub(super) fn supposed(name: &PolicyName, source: PolicySource, table: &KindSpec) -> PolicyRef {
+/// The policy that a table asks for, if its file is unchanged since the folder was last read.
+pub(super) fn expected(name: &PolicyName, source: PolicySource, table: &KindSpec) -> PolicyRef {
     PolicyRef::new(name, source.origin(), source.digest(), table)
 }

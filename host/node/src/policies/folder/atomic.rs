@@ -1,5 +1,5 @@
-//! Writing a file so that whoever reads it sees all of the old or all of the new, even after a power cut:
-//! under a hidden name beside it, synced, renamed. What a power cut leaves of that is swept away later.
+//! Atomic writes: a reader sees all of the old file or all of the new one, even after a power cut. The new file is
+//! written under a hidden name in the same folder, synced and renamed. What a power cut leaves over is removed later.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
@@ -11,32 +11,32 @@ use tempfile::{Builder, NamedTempFile};
 
 use crate::limits;
 
-/// How a file is called until it is finished.
+/// How the name of an unfinished file begins …
 const PREFIX: &str = ".dataverse-";
-/// And how that ends.
+/// … and ends.
 const SUFFIX: &str = ".part";
 
-/// Nobody goes on writing a file that was last written to so long ago.
+/// An unfinished file that was last written to this long ago is abandoned.
 const ABANDONED_AFTER: Duration = Duration::from_secs(60 * 60);
 
 /// Who may read a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::policies) enum Access {
-    /// Whoever could read the one before, else whoever the system lets.
+    /// The same users as the file it replaces, or else those that the umask allows.
     Usual,
-    /// Its owner.
+    /// Its owner only.
     Owner,
 }
 
-/// Writes a file, in place of one that may be there. A link is not replaced: whoever made it wants the file
-/// changed that it leads to, which may be anywhere.
+/// Writes a file, replacing an existing one. A link is not replaced: its author wants its target changed, which may
+/// be anywhere.
 ///
 /// # Errors
-/// When that fails; what was there is still there then.
+/// If that fails; an existing file is unchanged then.
 pub(in crate::policies) fn write(path: &Path, bytes: &[u8], access: Access) -> io::Result<()> {
     if let Ok(target) = fs::read_link(path) {
-        tracing::warn!(path = %path.display(), target = %target.display(), "a link is not replaced");
-        let reason = "it is a link: change the file to which it leads, or remove the link";
+        tracing::warn!(path = %path.display(), target = %target.display(), "a policy file is a link and is not replaced");
+        let reason = "it is a link: change its target, or remove the link";
         return Err(io::Error::new(io::ErrorKind::AlreadyExists, reason));
     }
     let (folder, file) = finished(path, bytes, access)?;
@@ -44,7 +44,7 @@ pub(in crate::policies) fn write(path: &Path, bytes: &[u8], access: Access) -> i
     sync_folder(folder)
 }
 
-/// Writes a file unless there is one.
+/// Writes a file unless it exists.
 ///
 /// # Errors
 /// See [`write`].
@@ -69,7 +69,7 @@ fn finished<'a>(
     let mut file = Builder::new()
         .prefix(PREFIX)
         .suffix(SUFFIX)
-        // Of which the system takes away what it does not let others do.
+        // The umask applies to these.
         .permissions(Permissions::from_mode(mode))
         .tempfile_in(folder)
         .map_err(without_path)?;
@@ -85,7 +85,7 @@ fn finished<'a>(
     Ok((folder, file))
 }
 
-/// What the system said. A temporary file's error adds its path, which is nothing for those who are told of it.
+/// The error of the operating system, without the path of the temporary file, which means nothing to users.
 fn without_path(error: io::Error) -> io::Error {
     let wrapped = error.get_ref().and_then(|wrapped| wrapped.source());
     match wrapped.and_then(|cause| cause.downcast_ref::<io::Error>()) {
@@ -96,7 +96,7 @@ fn without_path(error: io::Error) -> io::Error {
     }
 }
 
-/// Removes files that were never finished. One that can't be removed is left: it is in nobody's way.
+/// Removes abandoned unfinished files. One that can't be removed does no harm.
 pub(in crate::policies) fn sweep(folder: &Path) {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     for entry in entries.take(limits::POLICY_FOLDER_ENTRIES_MAX) {
@@ -106,7 +106,7 @@ pub(in crate::policies) fn sweep(folder: &Path) {
         let written_at = || entry.metadata().ok()?.modified().ok()?.elapsed().ok();
         if is_part && written_at().is_some_and(|age| age > ABANDONED_AFTER) {
             let removed = fs::remove_file(entry.path());
-            tracing::info!(file = %entry.path().display(), is_removed = removed.is_ok(), "a file was never finished");
+            tracing::info!(file = %entry.path().display(), is_removed = removed.is_ok(), "removing a file that was never finished");
         }
     }
 }
@@ -114,7 +114,7 @@ pub(in crate::policies) fn sweep(folder: &Path) {
 /// Makes the names in this folder durable.
 ///
 /// # Errors
-/// When that fails.
+/// If the folder can't be synced.
 pub(in crate::policies) fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }

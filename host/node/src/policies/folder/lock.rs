@@ -1,5 +1,5 @@
-//! The right to change a folder of policies, which one program has at a time: a lock of the system's on a
-//! hidden file in the folder. Whoever only reads needs none, for files are renamed into place.
+//! `Lock`: lets one program at a time change a policies folder. It is a file lock of the operating system on a hidden
+//! file in the folder. Reading needs no lock, since files are renamed into place.
 
 use std::fs::{File, TryLockError};
 use std::io;
@@ -9,26 +9,26 @@ use std::time::{Duration, Instant};
 
 use crate::limits;
 
-/// The file that is locked. It stays, so that all lock the same one.
+/// The file that is locked. It is never removed, so that all programs lock the same one.
 pub(in crate::policies) const NAME: &str = ".policies.lock";
 
-/// The pause before someone else's lock is tried again.
+/// Pause between two attempts to get the lock.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// The right itself; given back when it is dropped.
+/// The lock, released when it is dropped.
 #[derive(Debug)]
 pub(in crate::policies) struct Lock {
     _file: File,
 }
 
 impl Lock {
-    /// Waits until nobody else changes this folder, though not without end.
+    /// Waits for the lock of this folder, for at most `POLICY_LOCK_MS_MAX`.
     ///
     /// # Errors
-    /// When the folder can't be written, or somebody else goes on changing it.
+    /// If the folder can't be written, or another program holds the lock for too long.
     pub(super) fn of(folder: &Path) -> io::Result<Self> {
         let path = folder.join(NAME);
-        // It is opened for writing only to make it, since that looks like a change to those who watch.
+        // It is opened for writing only to create it: closing a written file looks like a change to watchers.
         let file = match File::open(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 File::options().create(true).append(true).open(&path)?
@@ -39,7 +39,7 @@ impl Lock {
         loop {
             match file.try_lock() {
                 Ok(()) => return Ok(Self { _file: file }),
-                // Some file systems know no locks; there it is as good as it was without one.
+                // Some file systems have no locks: go on without one.
                 Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
                     return Ok(Self { _file: file });
                 }
@@ -47,7 +47,9 @@ impl Lock {
                 Err(TryLockError::WouldBlock) if Instant::now() >= until => {
                     return Err(io::Error::new(
                         io::ErrorKind::TimedOut,
-                        format!("another program holds {NAME}: see which, and try again"),
+                        format!(
+                            "another program holds the lock {NAME}: wait for it or stop it, and try again"
+                        ),
                     ));
                 }
                 Err(TryLockError::WouldBlock) => thread::sleep(PAUSE),

@@ -1,11 +1,11 @@
-//! The folder of policies: what is in it, and how it is changed.
+//! `Folder`: the policies folder, how it is read and how it is changed.
 //!
-//! Only `policies.toml` and files called `NAME.wasm` matter; sub-folders, hidden files and everything else
-//! are passed over. Links are followed, the way Kubernetes mounts a folder. A file is read again when
-//! anything about it has changed (its place, length, times), and also when it changed so shortly before it
-//! was read that its times might not tell. Nothing is ever written but by renaming a finished file into
-//! place, and no name leads out of the folder. Nodes may share it: who changes something that it has read
-//! holds the [`Lock`] from before it reads.
+//! Only `policies.toml` and files named `NAME.wasm` matter; sub-folders, hidden files and everything else are
+//! ignored. Links are followed, since Kubernetes mounts folders that way. A file is read again if its inode, length
+//! or times have changed, and also if it had changed so shortly before it was read that a later change may have
+//! left its times the same. A file is written only by renaming a finished one into place (`atomic`), and no name
+//! leads out of the folder. Nodes may share the folder: to change something based on what it has read, a node holds
+//! the [`Lock`] from before the read until after the write.
 //!
 //! Every function blocks.
 
@@ -32,36 +32,35 @@ pub(super) use lock::{Lock, NAME as LOCK};
 use super::name::PolicyName;
 use crate::policies::spec_file;
 
-/// A file that changed within this time before it was read may have changed again since without its times
-/// telling.
+/// A file that changed this shortly before it was read may have changed again since with the same times.
 const SETTLED_AFTER: Duration = Duration::from_secs(2);
 
-/// The folder.
+/// The policies folder.
 #[derive(Clone, Debug)]
 pub(super) struct Folder(PathBuf);
 
-/// What is in it.
+/// The content of the folder.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Listing {
     /// The text of `policies.toml`, if there is one, or what is wrong with it.
     pub(super) specs: Option<Result<String, String>>,
-    /// The policies, or what is wrong with the file of one.
+    /// The policy files, or what is wrong with one.
     pub(super) files: BTreeMap<PolicyName, Result<Found, String>>,
-    /// What was passed over though it looks like a policy.
-    pub(super) passed_over: Option<String>,
+    /// What was ignored although it looks like a policy.
+    pub(super) ignored: Option<String>,
     stamps: BTreeMap<PolicyName, Stamp>,
 }
 
-/// A file that is there.
+/// A policy file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Found {
-    /// BLAKE3 of what is in it.
+    /// BLAKE3 digest of its content.
     pub(super) digest: Digest,
-    /// Its bytes.
+    /// Its size in bytes.
     pub(super) size: u64,
 }
 
-/// What tells that a file has changed.
+/// Metadata by which a change of a file is recognized.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Stamp {
     place: (u64, u64),
@@ -86,21 +85,21 @@ impl Stamp {
 }
 
 impl Folder {
-    /// The folder at this path, which need not be there.
+    /// The folder at this path, which need not exist.
     pub(super) fn new(path: PathBuf) -> Self {
         Self(path)
     }
 
-    /// Where it is.
+    /// Its path.
     pub(super) fn path(&self) -> &Path {
         &self.0
     }
 
-    /// Makes the folder, and a `policies.toml` that wishes nothing, unless they are there. A folder in which
-    /// nothing can be written is left as it is.
+    /// Creates the folder, and a `policies.toml` that contains only comments, unless they exist. A read-only folder
+    /// is left as it is.
     ///
     /// # Errors
-    /// When there is no folder and none can be made.
+    /// If the folder doesn't exist and can't be created.
     pub(super) fn make(&self) -> io::Result<()> {
         fs::create_dir_all(&self.0)?;
         sweep(&self.0);
@@ -108,23 +107,23 @@ impl Folder {
         if !specs.exists()
             && let Err(error) = write_new(&specs, spec_file::TEMPLATE.as_bytes(), Access::Usual)
         {
-            tracing::debug!(file = %specs.display(), %error, "no example of it was written");
+            tracing::debug!(file = %specs.display(), %error, "the template of policies.toml can't be written");
         }
         Ok(())
     }
 
-    /// Waits for the right to change it.
+    /// Waits for the lock that a change of the folder requires.
     ///
     /// # Errors
-    /// When the folder can't be written, or somebody else does not cease to change it.
+    /// If the folder can't be written, or another program holds the lock for too long.
     pub(super) fn lock(&self) -> io::Result<Lock> {
         Lock::of(&self.0)
     }
 
-    /// What is in it now; `before` saves reading what has not changed.
+    /// Reads the folder. Files that are unchanged since `before` are not read again.
     ///
     /// # Errors
-    /// When the folder itself can't be read.
+    /// If the folder itself can't be read.
     pub(super) fn list(&self, before: &Listing) -> io::Result<Listing> {
         let mut names = Vec::new();
         let mut listing = Listing::default();
@@ -132,8 +131,8 @@ impl Folder {
         for entry in fs::read_dir(&self.0)? {
             looked_at += 1;
             if looked_at > limits::POLICY_FOLDER_ENTRIES_MAX {
-                listing.passed_over = Some(format!(
-                    "the folder has more than {} entries: the others are passed over",
+                listing.ignored = Some(format!(
+                    "the folder has more than {} entries: the others are ignored",
                     limits::POLICY_FOLDER_ENTRIES_MAX
                 ));
                 break;
@@ -144,8 +143,8 @@ impl Folder {
                 Some(name) => names.push(name),
                 None if file.ends_with(".wasm") && !file.starts_with('.') => {
                     let shown: String = file.chars().take(80).collect();
-                    listing.passed_over = Some(format!(
-                        "{shown:?} is passed over: no policy can have that name"
+                    listing.ignored = Some(format!(
+                        "{shown:?} is ignored: no policy can have that name"
                     ));
                 }
                 None => {}
@@ -154,8 +153,8 @@ impl Folder {
         names.sort_unstable();
         if names.len() > limits::POLICY_FILES_MAX {
             let most = limits::POLICY_FILES_MAX;
-            listing.passed_over = Some(format!(
-                "there are more than {most} policies: those after {} are passed over",
+            listing.ignored = Some(format!(
+                "there are more than {most} policies: those after {} are ignored",
                 names[most - 1]
             ));
             names.truncate(most);
@@ -167,17 +166,17 @@ impl Folder {
         Ok(listing)
     }
 
-    /// What is in the file of this policy at this moment.
+    /// Reads the file of this policy.
     ///
     /// # Errors
-    /// Why it can't be had; `NotFound` when there is none.
+    /// If it can't be read; `NotFound` if there is none.
     pub(super) fn read(&self, name: &PolicyName) -> io::Result<Bytes> {
         let file = open(&self.0.join(name.file()))?;
         let most = POLICY_FILE_BYTES_MAX as u64;
         read_bounded(file, most).map(Bytes::from)
     }
 
-    /// The text of `policies.toml`; `None` when there is none.
+    /// Reads `policies.toml`; `None` if there is none.
     pub(super) fn read_specs(&self) -> Option<Result<String, String>> {
         let read = open(&self.0.join(spec_file::FILE))
             .and_then(|file| read_bounded(file, limits::POLICIES_TOML_BYTES_MAX));
@@ -185,7 +184,7 @@ impl Folder {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => {
                 let advice = match error.kind() {
-                    io::ErrorKind::IsADirectory => "; there is a folder of that name: rename it",
+                    io::ErrorKind::IsADirectory => "; a folder has that name: rename it",
                     io::ErrorKind::PermissionDenied => "; let the user that runs the node read it",
                     _ => "",
                 };
@@ -204,15 +203,15 @@ impl Folder {
         }
     }
 
-    /// Puts the file of a policy there.
+    /// Writes the file of a policy.
     ///
     /// # Errors
-    /// When it can't be written; nothing has changed then. So for the others.
+    /// If it can't be written; nothing has changed then.
     pub(super) fn put(&self, name: &PolicyName, wasm: &[u8]) -> io::Result<()> {
         write(&self.0.join(name.file()), wasm, Access::Usual)
     }
 
-    /// Puts the file of a policy there unless there is one.
+    /// Writes the file of a policy unless it exists.
     ///
     /// # Errors
     /// See [`Folder::put`].
@@ -220,7 +219,7 @@ impl Folder {
         write_new(&self.0.join(name.file()), wasm, Access::Usual)
     }
 
-    /// Puts `policies.toml` there.
+    /// Writes `policies.toml`.
     ///
     /// # Errors
     /// See [`Folder::put`].
@@ -232,7 +231,7 @@ impl Folder {
         )
     }
 
-    /// Takes the file of a policy away.
+    /// Removes the file of a policy.
     ///
     /// # Errors
     /// See [`Folder::put`].
@@ -243,7 +242,7 @@ impl Folder {
 }
 
 impl Listing {
-    /// The same, but for what this file was found to be since.
+    /// This listing with what was found out since about one file.
     pub(super) fn with(&self, name: &PolicyName, found: Result<Found, String>) -> Self {
         let mut listing = self.clone();
         listing.stamps.remove(name);
@@ -251,8 +250,8 @@ impl Listing {
         listing
     }
 
-    /// The same, but that this file is read again when it is looked at the next time.
-    pub(super) fn verification(&self, name: &PolicyName) -> Self {
+    /// This listing without the stamp of one file, so that the file is read again the next time.
+    pub(super) fn without_stamp(&self, name: &PolicyName) -> Self {
         let mut listing = self.clone();
         listing.stamps.remove(name);
         listing
@@ -271,7 +270,7 @@ impl Listing {
             }
         });
         match looked {
-            // It went, or is a folder: there is no such policy.
+            // It was removed, or is a folder: there is no such policy.
             Err(error) if is_nothing(&error) => {}
             Err(error) => {
                 self.files
@@ -292,7 +291,7 @@ fn is_nothing(error: &io::Error) -> bool {
     )
 }
 
-/// Opens a plain file. Anything else, such as a pipe that nobody writes to, is not waited for.
+/// Opens a plain file. Anything else is refused, and a pipe without a writer doesn't block.
 fn open(path: &Path) -> io::Result<File> {
     let without_waiting = OFlags::NONBLOCK.bits().cast_signed();
     let file = File::options()
@@ -304,7 +303,9 @@ fn open(path: &Path) -> io::Result<File> {
         return Err(io::ErrorKind::IsADirectory.into());
     }
     if !metadata.is_file() {
-        return Err(io::Error::other("it is no plain file: put one there"));
+        return Err(io::Error::other(
+            "it is not a plain file: replace it by one",
+        ));
     }
     Ok(file)
 }
@@ -313,7 +314,7 @@ fn too_large(len: u64, most: u64) -> String {
     format!("the file has {len} bytes; at most {most} are allowed")
 }
 
-/// All that is in a file, unless it is too much.
+/// Reads a file of at most `most` bytes.
 fn read_bounded(file: File, most: u64) -> io::Result<Vec<u8>> {
     let len = file.metadata()?.len();
     let refused = |len| io::Error::new(io::ErrorKind::FileTooLarge, too_large(len, most));

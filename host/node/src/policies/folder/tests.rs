@@ -54,7 +54,7 @@ fn only_policies_and_their_toml_matter() {
     assert_eq!(names(&listing), ["a", "b"]);
     let found = listing.files[&name("a")].clone().unwrap();
     assert_eq!(found.digest, Digest::of(b"a.wasm"));
-    assert_eq!((found.size, listing.passed_over), (6, None));
+    assert_eq!((found.size, listing.ignored), (6, None));
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn a_name_that_no_policy_can_have_is_told_and_passed_over() {
     fs::write(folder.path().join("two words.wasm"), "x").unwrap();
     let listing = list(&folder);
     assert_eq!(names(&listing), [""; 0]);
-    assert!(listing.passed_over.unwrap().contains("two words.wasm"));
+    assert!(listing.ignored.unwrap().contains("two words.wasm"));
 }
 
 #[test]
@@ -182,7 +182,7 @@ fn more_policies_than_are_known_are_told() {
     }
     let listing = list(&folder);
     assert_eq!(listing.files.len(), limits::POLICY_FILES_MAX);
-    assert!(listing.passed_over.unwrap().contains("p0255"));
+    assert!(listing.ignored.unwrap().contains("p0255"));
 }
 
 #[test]
@@ -223,10 +223,10 @@ fn a_link_is_not_replaced_by_a_file() {
         folder.put(&name("p"), b"ours").unwrap_err(),
         folder.put_new(&name("p"), b"ours").unwrap_err(),
     ];
-    // Whoever is told of it is told no path.
+    // The error shows no path of a temporary file.
     assert_eq!(
         refused[0].to_string(),
-        "it is a link: change the file to which it leads, or remove the link"
+        "it is a link: change its target, or remove the link"
     );
     for refused in refused {
         assert_eq!(refused.kind(), io::ErrorKind::AlreadyExists);

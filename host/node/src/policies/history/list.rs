@@ -1,4 +1,4 @@
-//! The list of good and barred policies as it is written. Whatever is read back is checked like a wish.
+//! The list of good and barred policies as it is stored. What is read back is checked like a spec in `policies.toml`.
 
 use dataverse_core::content::Digest;
 use dataverse_core::limits::POLICY_REASON_BYTES_MAX;
@@ -13,7 +13,7 @@ use crate::limits;
 use crate::policies::reference::PolicyRef;
 use crate::policies::spec::LimitsSpec;
 
-/// The list as it is written.
+/// The list as it is stored.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct List {
@@ -29,7 +29,7 @@ struct ListOfKind {
     barred: Option<Entry>,
 }
 
-/// A policy in the list; with when it took over if it is good, with why if it is barred.
+/// A policy in the list. `note` says when it became active if it is good, and why it is barred if it is.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Entry {
@@ -42,17 +42,17 @@ struct Entry {
 }
 
 impl List {
-    /// What is to be written.
+    /// The list to be stored.
     pub(super) fn of(kinds: &[OfKind; Kind::ALL.len()]) -> Self {
         let of = |kind: Kind| {
             let OfKind { good, barred } = &kinds[kind as usize];
             let good = good
                 .iter()
-                .map(|past| Entry::of(&past.reference, &past.loaded_at));
+                .map(|past| Entry::of(&past.policy_ref, &past.loaded_at));
             let barred = barred.as_ref();
             ListOfKind {
                 good: good.collect(),
-                barred: barred.map(|barred| Entry::of(&barred.reference, &barred.reason)),
+                barred: barred.map(|barred| Entry::of(&barred.policy_ref, &barred.reason)),
             }
         };
         Self {
@@ -62,24 +62,24 @@ impl List {
         }
     }
 
-    /// What was written.
+    /// The policies in the list.
     ///
     /// # Errors
-    /// What makes no sense in it.
+    /// What is invalid in it.
     pub(super) fn kinds(self) -> Result<[OfKind; Kind::ALL.len()], String> {
         let mut kinds: [OfKind; Kind::ALL.len()] = Default::default();
         let lists = [self.placement, self.eviction, self.relocation];
         for (kind, list) in kinds.iter_mut().zip(lists) {
             for entry in list.good.into_iter().take(limits::POLICY_HISTORY_MAX + 1) {
-                let (reference, loaded_at) = entry.read()?;
+                let (policy_ref, loaded_at) = entry.read()?;
                 kind.good.push(Past {
-                    reference,
+                    policy_ref,
                     loaded_at,
                 });
             }
             if let Some(entry) = list.barred {
-                let (reference, reason) = entry.read()?;
-                kind.barred = Some(Barred { reference, reason });
+                let (policy_ref, reason) = entry.read()?;
+                kind.barred = Some(Barred { policy_ref, reason });
             }
         }
         Ok(kinds)
@@ -87,13 +87,13 @@ impl List {
 }
 
 impl Entry {
-    fn of(reference: &PolicyRef, note: &str) -> Self {
+    fn of(policy_ref: &PolicyRef, note: &str) -> Self {
         Self {
-            name: reference.name.to_string(),
-            origin: reference.origin,
-            digest: reference.digest.to_string(),
-            config: reference.config.clone(),
-            limits: reference.limits,
+            name: policy_ref.name.to_string(),
+            origin: policy_ref.origin,
+            digest: policy_ref.digest.to_string(),
+            config: policy_ref.config.clone(),
+            limits: policy_ref.limits,
             note: note[..note.floor_char_boundary(POLICY_REASON_BYTES_MAX)].to_owned(),
         }
     }
@@ -101,14 +101,14 @@ impl Entry {
     fn read(self) -> Result<(PolicyRef, String), String> {
         let name: PolicyName = self.name.parse().map_err(|bad| format!("{bad}"))?;
         let digest: Digest = self.digest.parse().map_err(|bad| format!("{bad}"))?;
-        let reference = PolicyRef {
+        let policy_ref = PolicyRef {
             name,
             origin: self.origin,
             digest,
             config: self.config,
             limits: self.limits,
         };
-        reference.spec(None).check()?;
-        Ok((reference, self.note))
+        policy_ref.spec(None).check()?;
+        Ok((policy_ref, self.note))
     }
 }

@@ -1,9 +1,9 @@
-//! What is remembered of policies in the data folder: the last good ones of each kind, with their files, so
-//! that there is something to go back to; and which one was rolled back, so that it is not run again.
+//! `History`: the policies remembered in the data folder. The last good ones of each kind, with their files, so that
+//! the node can roll back to them; and the one that was rolled back automatically, so that it is not run again.
 //!
-//! A *good* policy has decided long enough, or was replaced while there was nothing against it. All of it is
-//! for its owner alone, since what lies here is run. A list that can't be read is set aside and begun anew;
-//! the files that it may have named stay, and nobody is trusted for its loss.
+//! A *good* policy has passed its probation, or was replaced while it was not suspended. The folder is accessible to
+//! its owner only, since the files in it are run. A list that can't be read is renamed and a new one begun; the files
+//! that it may have named are kept, and its loss makes no policy trusted.
 //!
 //! Every function blocks.
 
@@ -29,49 +29,49 @@ use list::List;
 
 const LIST: &str = "kept.json";
 
-/// A list that could not be read.
+/// A list that could not be read is renamed to this.
 const SET_ASIDE: &str = "kept.json.bad";
 
-/// A policy that decided, or was to.
+/// A policy that has been active.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Past {
-    /// Which.
-    pub(super) reference: PolicyRef,
-    /// When it took over, RFC 3339.
+    /// The policy.
+    pub(super) policy_ref: PolicyRef,
+    /// When it became active, RFC 3339.
     pub(super) loaded_at: String,
 }
 
-/// A policy that is not to run.
+/// A policy that must not run.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Barred {
-    /// Which.
-    pub(super) reference: PolicyRef,
-    /// Why.
+    /// The policy.
+    pub(super) policy_ref: PolicyRef,
+    /// Why it must not run.
     pub(super) reason: String,
 }
 
-/// What is remembered.
+/// Good and barred policies, in memory and on disk.
 #[derive(Debug)]
 pub(super) struct History {
     folder: PathBuf,
     kinds: [OfKind; Kind::ALL.len()],
-    /// When a list was set aside that could not be read; files from before then may be those that it named.
+    /// When an unreadable list was renamed; it may have named the files from before then.
     lost_at: Option<SystemTime>,
 }
 
 #[derive(Clone, Debug, Default)]
 struct OfKind {
-    /// In the order in which they began to decide, the last first; with the one that decides now there is one more.
-    /// Going back changes nothing in it, so that the next step goes further.
+    /// In the order in which they became active, the last first; includes the active one. A rollback does not change
+    /// the order, so that the next rollback goes one step further.
     good: Vec<Past>,
     barred: Option<Barred>,
 }
 
 impl History {
-    /// What is remembered in this folder, which is made if need be.
+    /// Opens the history in this folder, which is created if needed.
     ///
     /// # Errors
-    /// When there is no such folder and none can be made.
+    /// If the folder doesn't exist and can't be created.
     pub(super) fn open(folder: PathBuf) -> io::Result<Self> {
         DirBuilder::new()
             .recursive(true)
@@ -90,7 +90,7 @@ impl History {
             Err(error) => history.set_aside(&error),
         }
         let set_aside = fs::metadata(history.folder.join(SET_ASIDE)).ok();
-        // Renaming it changed nothing of it but this time.
+        // Renaming a file changes only this one of its times.
         let set_aside_s = set_aside.and_then(|it| u64::try_from(it.ctime()).ok());
         let end_of = |second| SystemTime::UNIX_EPOCH + Duration::from_secs(second + 1);
         history.lost_at = set_aside_s.map(end_of);
@@ -98,28 +98,28 @@ impl History {
     }
 
     fn set_aside(&self, error: &io::Error) {
-        let (list, compilation) = (self.folder.join(LIST), self.folder.join(SET_ASIDE));
-        let renamed = fs::rename(&list, &compilation);
+        let (list, aside) = (self.folder.join(LIST), self.folder.join(SET_ASIDE));
+        let renamed = fs::rename(&list, &aside);
         tracing::error!(
             file = %list.display(),
             %error,
             is_set_aside = renamed.is_ok(),
-            "the list of good policies can't be read and is begun anew; see kept.json.bad, and remove it when nothing in it is needed"
+            "the history of policies can't be read and a new one is begun; the old one is in kept.json.bad, remove that when nothing in it is needed"
         );
     }
 
-    /// Whether a list was lost, so that it is not known whether nobody was good.
+    /// Whether a list was lost, so that an empty history does not mean that no policy was good.
     pub(super) fn was_lost(&self) -> bool {
         self.lost_at.is_some()
     }
 
-    /// The good ones, the last first.
+    /// The good policies, the last first.
     pub(super) fn good(&self, kind: Kind) -> &[Past] {
         &self.kinds[kind as usize].good
     }
 
-    /// Those that can be gone back to from `now`: those that decided earlier, the last first, and then those that
-    /// decided later, if `now` was gone back to.
+    /// The policies that can be rolled back to from `now`: earlier ones, the last first, and then later ones, if
+    /// `now` was itself rolled back to.
     pub(super) fn before(
         &self,
         kind: Kind,
@@ -127,14 +127,14 @@ impl History {
     ) -> impl Iterator<Item = &Past> {
         let good = self.good(kind);
         let later = self.later_than(kind, now);
-        let may_run = move |past: &&Past| self.bar_of(kind, &past.reference).is_none();
+        let may_run = move |past: &&Past| self.bar_of(kind, &past.policy_ref).is_none();
         let all = good[later..].iter().chain(&good[..later]);
-        all.filter(move |past| now.is_none_or(|now| !past.reference.runs_like(now)))
+        all.filter(move |past| now.is_none_or(|now| !past.policy_ref.runs_like(now)))
             .filter(may_run)
             .take(limits::POLICY_HISTORY_MAX)
     }
 
-    /// Those of [`History::before`] that decided earlier.
+    /// Those of [`History::before`] that were active earlier.
     pub(super) fn earlier(
         &self,
         kind: Kind,
@@ -142,13 +142,13 @@ impl History {
     ) -> impl Iterator<Item = &Past> {
         let good = &self.good(kind)[self.later_than(kind, now)..];
         good.iter()
-            .filter(move |past| now.is_none_or(|now| !past.reference.runs_like(now)))
-            .filter(move |past| self.bar_of(kind, &past.reference).is_none())
+            .filter(move |past| now.is_none_or(|now| !past.policy_ref.runs_like(now)))
+            .filter(move |past| self.bar_of(kind, &past.policy_ref).is_none())
     }
 
-    /// Those that may decide at a start: the one that was to decide by this table, then those before and after it as for
-    /// [`History::before`]. So a policy that was rolled away from comes last, though it began to decide later. Of several
-    /// that this table fits, the one with this file is meant, else the last.
+    /// The policies to try at the start of a node: the one that this table asks for, then the others as in
+    /// [`History::before`]. So a policy that was rolled back from comes last, though it became active later. If the
+    /// table fits several, the one with this file is meant, or else the last.
     pub(super) fn at_start(
         &self,
         kind: Kind,
@@ -158,77 +158,78 @@ impl History {
         let is_meant = |past: &&Past| {
             table.is_some_and(|table| {
                 let meant = PolicyRef::new(
-                    &past.reference.name,
-                    past.reference.origin,
-                    past.reference.digest,
+                    &past.policy_ref.name,
+                    past.policy_ref.origin,
+                    past.policy_ref.digest,
                     table,
                 );
-                past.reference.name.as_str() == table.policy && past.reference.runs_like(&meant)
+                past.policy_ref.name.as_str() == table.policy && past.policy_ref.runs_like(&meant)
             })
         };
         let meant = self.good(kind).iter().filter(is_meant);
-        let meant = meant.min_by_key(|past| Some(past.reference.digest) != file);
-        let others = self.before(kind, meant.map(|past| &past.reference));
-        let may_run = meant.filter(|past| self.bar_of(kind, &past.reference).is_none());
+        let meant = meant.min_by_key(|past| Some(past.policy_ref.digest) != file);
+        let others = self.before(kind, meant.map(|past| &past.policy_ref));
+        let may_run = meant.filter(|past| self.bar_of(kind, &past.policy_ref).is_none());
         may_run.into_iter().chain(others).collect()
     }
 
-    /// How many decided later than `now`.
+    /// How many became active later than `now`.
     fn later_than(&self, kind: Kind, now: Option<&PolicyRef>) -> usize {
         let good = self.good(kind).iter();
-        let place = now.and_then(|now| good.clone().position(|past| past.reference.runs_like(now)));
+        let place =
+            now.and_then(|now| good.clone().position(|past| past.policy_ref.runs_like(now)));
         place.unwrap_or(0)
     }
 
-    /// Notes that this one is good, and the last that decided.
+    /// Notes that this policy is good and was the last to become active.
     pub(super) fn note_good(&mut self, kind: Kind, past: Past) {
         let good = &mut self.kinds[kind as usize].good;
-        good.retain(|other| !other.reference.runs_like(&past.reference));
+        good.retain(|other| !other.policy_ref.runs_like(&past.policy_ref));
         good.insert(0, past);
         good.truncate(limits::POLICY_HISTORY_MAX + 1);
     }
 
-    /// Notes that this one is good, and leaves it where it is among the others if it was known.
+    /// Notes that this policy is good, and keeps its position if it is known already.
     pub(super) fn note_still_good(&mut self, kind: Kind, past: Past) {
         let good = &self.kinds[kind as usize].good;
         if !good
             .iter()
-            .any(|other| other.reference.runs_like(&past.reference))
+            .any(|other| other.policy_ref.runs_like(&past.policy_ref))
         {
             self.note_good(kind, past);
         }
     }
 
-    /// Notes that this one decides now, anew, if it was good before.
+    /// Moves a known good policy to the front, because it became active again.
     pub(super) fn note_anew(&mut self, kind: Kind, now: &PolicyRef) {
         let good = &mut self.kinds[kind as usize].good;
-        let known = good.iter().position(|past| past.reference.runs_like(now));
+        let known = good.iter().position(|past| past.policy_ref.runs_like(now));
         if let Some(past) = known.map(|place| good.remove(place)) {
             good.insert(0, past);
         }
     }
 
-    /// Why this one is not to run.
-    pub(super) fn bar_of(&self, kind: Kind, reference: &PolicyRef) -> Option<&str> {
+    /// Why this policy must not run, if it is barred.
+    pub(super) fn bar_of(&self, kind: Kind, policy_ref: &PolicyRef) -> Option<&str> {
         let barred = self.kinds[kind as usize].barred.as_ref();
-        let barred = barred.filter(|barred| barred.reference.runs_like(reference));
+        let barred = barred.filter(|barred| barred.policy_ref.runs_like(policy_ref));
         barred.map(|barred| barred.reason.as_str())
     }
 
-    /// Bars one from running. Whichever was barred before is no longer.
+    /// Bars a policy from running. It replaces the one barred before.
     pub(super) fn bar(&mut self, kind: Kind, barred: Barred) {
         self.kinds[kind as usize].barred = Some(barred);
     }
 
-    /// Lifts the bar, since another one than the barred is wished now. True when there was one.
+    /// Lifts the bar, since another policy than the barred one is desired now. True if there was one.
     pub(super) fn lift(&mut self, kind: Kind) -> bool {
         self.kinds[kind as usize].barred.take().is_some()
     }
 
-    /// Keeps a file.
+    /// Saves a copy of a file.
     ///
     /// # Errors
-    /// When it can't be written. So for the others.
+    /// If it can't be written.
     pub(super) fn put(&self, digest: Digest, wasm: &[u8]) -> io::Result<()> {
         let path = self.file(digest);
         if self.get(digest).is_ok() {
@@ -237,42 +238,42 @@ impl History {
         write(&path, wasm, Access::Owner)
     }
 
-    /// A file that was kept.
+    /// Reads the copy of a file.
     ///
     /// # Errors
-    /// When it can't be read, or is not what was kept.
+    /// If it can't be read or doesn't match its digest.
     pub(super) fn get(&self, digest: Digest) -> io::Result<Bytes> {
         let bytes = read(self.file(digest), POLICY_FILE_BYTES_MAX as u64)?;
         if Digest::of(&bytes) != digest {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidData,
-                "the copy kept in the data folder is damaged",
+                "the copy in the data folder is damaged",
             ));
         }
         Ok(bytes.into())
     }
 
-    /// Whether the file of a policy of this kind is kept.
+    /// Whether this is the file of a good or barred policy of this kind, and there is a copy of it.
     pub(super) fn has(&self, kind: Kind, digest: Digest) -> bool {
         let OfKind { good, barred } = &self.kinds[kind as usize];
-        let good = good.iter().map(|past| past.reference.digest);
-        let barred = barred.iter().map(|barred| barred.reference.digest);
+        let good = good.iter().map(|past| past.policy_ref.digest);
+        let barred = barred.iter().map(|barred| barred.policy_ref.digest);
         good.chain(barred).any(|it| it == digest) && self.get(digest).is_ok()
     }
 
-    /// Makes what is remembered durable, and forgets files of none of these and of nothing that is.
+    /// Writes the list, and deletes the files that neither it nor `in_use` names.
     ///
     /// # Errors
     /// See [`History::put`].
     pub(super) fn save(&self, in_use: &BTreeSet<[u8; 32]>) -> io::Result<()> {
         let list = serde_json::to_vec(&List::of(&self.kinds))?;
-        // What could not be read again would be lost.
+        // A list that could not be read again would be lost.
         understood(&list)?;
         write(&self.folder.join(LIST), &list, Access::Owner)?;
         let good = self.kinds.iter().flat_map(|kind| &kind.good);
-        let mut needed: BTreeSet<_> = good.map(|past| past.reference.digest.0).collect();
+        let mut needed: BTreeSet<_> = good.map(|past| past.policy_ref.digest.0).collect();
         let barred = self.kinds.iter().filter_map(|kind| kind.barred.as_ref());
-        needed.extend(barred.map(|barred| barred.reference.digest.0));
+        needed.extend(barred.map(|barred| barred.policy_ref.digest.0));
         needed.extend(in_use);
         for entry in fs::read_dir(&self.folder)? {
             let entry = entry?;

@@ -7,7 +7,7 @@ use crate::policies::spec::LimitsSpec;
 
 fn past(name: &str) -> Past {
     Past {
-        reference: PolicyRef {
+        policy_ref: PolicyRef {
             name: name.parse().unwrap(),
             origin: Origin::Folder,
             digest: Digest::of(name.as_bytes()),
@@ -21,7 +21,7 @@ fn past(name: &str) -> Past {
 fn names<'a>(pasts: impl IntoIterator<Item = &'a Past>) -> Vec<&'a str> {
     pasts
         .into_iter()
-        .map(|past| past.reference.name.as_str())
+        .map(|past| past.policy_ref.name.as_str())
         .collect()
 }
 
@@ -35,16 +35,16 @@ fn the_last_good_ones_and_the_bar_outlive_a_restart() {
     let mut history = open(&root);
     for name in ["a", "b", "c", "d", "e", "c"] {
         history
-            .put(past(name).reference.digest, name.as_bytes())
+            .put(past(name).policy_ref.digest, name.as_bytes())
             .unwrap();
         history.note_good(Kind::Eviction, past(name));
     }
-    let (reference, reason) = (past("d").reference, "it trapped".to_owned());
-    history.bar(Kind::Eviction, Barred { reference, reason });
+    let (policy_ref, reason) = (past("d").policy_ref, "it trapped".to_owned());
+    history.bar(Kind::Eviction, Barred { policy_ref, reason });
     history.save(&BTreeSet::new()).unwrap();
 
     let mut history = open(&root);
-    let now = past("c").reference;
+    let now = past("c").policy_ref;
     assert_eq!(names(history.good(Kind::Eviction)), ["c", "e", "d", "b"]);
     assert_eq!(
         names(history.before(Kind::Eviction, Some(&now))),
@@ -52,12 +52,12 @@ fn the_last_good_ones_and_the_bar_outlive_a_restart() {
     );
     assert_eq!(names(history.good(Kind::Placement)), [""; 0]);
     assert_eq!(
-        history.bar_of(Kind::Eviction, &past("d").reference),
+        history.bar_of(Kind::Eviction, &past("d").policy_ref),
         Some("it trapped")
     );
-    assert_eq!(history.get(past("b").reference.digest).unwrap(), "b");
+    assert_eq!(history.get(past("b").policy_ref.digest).unwrap(), "b");
     assert!(
-        history.get(past("a").reference.digest).is_err(),
+        history.get(past("a").policy_ref.digest).is_err(),
         "a is forgotten"
     );
     assert!(history.lift(Kind::Eviction));
@@ -71,21 +71,21 @@ fn the_last_good_ones_and_the_bar_outlive_a_restart() {
 fn what_is_barred_is_code_and_how_it_is_run() {
     let root = tempfile::tempdir().unwrap();
     let mut history = open(&root);
-    let (reference, reason) = (past("d").reference, String::new());
-    history.bar(Kind::Eviction, Barred { reference, reason });
+    let (policy_ref, reason) = (past("d").policy_ref, String::new());
+    history.bar(Kind::Eviction, Barred { policy_ref, reason });
     let renamed = PolicyRef {
         name: "other".parse().unwrap(),
-        ..past("d").reference
+        ..past("d").policy_ref
     };
     assert!(history.bar_of(Kind::Eviction, &renamed).is_some());
     let configured = PolicyRef {
         config: json!({}),
-        ..past("d").reference
+        ..past("d").policy_ref
     };
     assert!(history.bar_of(Kind::Eviction, &configured).is_none());
     assert!(
         history
-            .bar_of(Kind::Placement, &past("d").reference)
+            .bar_of(Kind::Placement, &past("d").policy_ref)
             .is_none()
     );
 }
@@ -127,7 +127,7 @@ fn a_list_that_makes_no_sense_is_set_aside_and_the_files_stay() {
     let root = tempfile::tempdir().unwrap();
     let mut history = open(&root);
     assert!(!history.was_lost());
-    let digest = past("a").reference.digest;
+    let digest = past("a").policy_ref.digest;
     history.put(digest, b"a").unwrap();
     history.note_good(Kind::Eviction, past("a"));
     history.save(&BTreeSet::new()).unwrap();
@@ -158,13 +158,13 @@ fn the_longest_list_can_be_read_again() {
     for kind in Kind::ALL {
         for index in 0..=limits::POLICY_HISTORY_MAX + 1 {
             let mut past = past(&format!("{index}{}", "x".repeat(63)));
-            // As many short values as there may be, which would be far longer written for people.
+            // As many short values as fit; pretty-printed JSON would be far longer.
             let mut values = vec![json!(0); (limits::POLICY_CONFIG_BYTES_MAX - 9) / 2];
             values[0] = json!(index);
-            past.reference.config = json!({ "of": values });
-            past.reference.spec(None).check().unwrap();
-            let (reference, reason) = (past.reference.clone(), "é".repeat(5000));
-            history.bar(kind, Barred { reference, reason });
+            past.policy_ref.config = json!({ "of": values });
+            past.policy_ref.spec(None).check().unwrap();
+            let (policy_ref, reason) = (past.policy_ref.clone(), "é".repeat(5000));
+            history.bar(kind, Barred { policy_ref, reason });
             history.note_good(kind, past);
         }
     }
@@ -184,7 +184,7 @@ fn what_could_not_be_read_again_is_not_written() {
     history.note_good(Kind::Eviction, past("a"));
     history.save(&BTreeSet::new()).unwrap();
     let mut long = past("b");
-    long.reference.config = json!({ "of": "x".repeat(limits::POLICY_CONFIG_BYTES_MAX) });
+    long.policy_ref.config = json!({ "of": "x".repeat(limits::POLICY_CONFIG_BYTES_MAX) });
     history.note_good(Kind::Eviction, long);
     history.save(&BTreeSet::new()).unwrap_err();
     assert_eq!(names(open(&root).good(Kind::Eviction)), ["a"]);
@@ -198,7 +198,7 @@ fn going_back_changes_no_order_and_choosing_anew_does() {
         history.note_good(Kind::Eviction, past(name));
     }
     let before = |history: &History, now: &str| {
-        let now = past(now).reference;
+        let now = past(now).policy_ref;
         let earlier: Vec<_> = history
             .earlier(Kind::Eviction, Some(&now))
             .cloned()
@@ -213,7 +213,7 @@ fn going_back_changes_no_order_and_choosing_anew_does() {
     history.note_still_good(Kind::Eviction, past("b"));
     assert_eq!(before(&history, "b"), ("a".into(), "adc".into()));
     assert_eq!(before(&history, "a"), (String::new(), "dcb".into()));
-    history.note_anew(Kind::Eviction, &past("b").reference);
+    history.note_anew(Kind::Eviction, &past("b").policy_ref);
     assert_eq!(before(&history, "b"), ("dca".into(), "dca".into()));
     assert_eq!(before(&history, "new"), ("bdca".into(), "bdc".into()));
 }
@@ -228,24 +228,24 @@ fn at_a_start_the_one_that_is_wished_comes_first_and_one_that_was_rolled_away_fr
     let at_start = |history: &History, table: Option<&KindSpec>, file: Option<Digest>| {
         names(history.at_start(Kind::Eviction, table, file)).join("")
     };
-    let table = past("b").reference.spec(None);
+    let table = past("b").policy_ref.spec(None);
     assert_eq!(at_start(&history, Some(&table), None), "bac");
     assert_eq!(at_start(&history, None, None), "cba");
     let other = KindSpec::plain("b");
     assert_eq!(at_start(&history, Some(&other), None), "cba");
-    // Another file of that name, which began to decide later.
+    // Another file of that name, which became active later.
     let mut later = past("b");
-    later.reference.digest = Digest::of(b"later");
+    later.policy_ref.digest = Digest::of(b"later");
     history.note_good(Kind::Eviction, later);
     let first = |file: Digest| {
         let all = history.at_start(Kind::Eviction, Some(&table), Some(file));
-        all[0].reference.digest
+        all[0].policy_ref.digest
     };
     for file in [b"b".as_slice(), b"later"] {
         assert_eq!(first(Digest::of(file)), Digest::of(file));
     }
-    let (reference, reason) = (past("b").reference, String::new());
-    history.bar(Kind::Eviction, Barred { reference, reason });
+    let (policy_ref, reason) = (past("b").policy_ref, String::new());
+    history.bar(Kind::Eviction, Barred { policy_ref, reason });
     let file = Some(Digest::of(b"b"));
     assert_eq!(at_start(&history, Some(&table), file), "abc");
 }

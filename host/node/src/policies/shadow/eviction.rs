@@ -1,17 +1,17 @@
-//! An eviction policy in the shadow: a ghost cache tells what its hit ratio would be.
+//! Shadow of the eviction policy: a ghost cache shows what its hit ratio would be.
 //!
-//! The ghost is a cache without content that the shadow policy follows. It begins with what the real cache
-//! holds, so that neither has to warm up, has the same budget at every moment, and lives through the same
-//! reads, offers and deletions: the simulation of Waldspurger et al., "Cache modeling and optimization using
-//! miniature simulations", 2017, with every file in the sample.
+//! The ghost is a cache without content that is managed by the shadow policy. It begins with what the real cache
+//! holds, so that it needs no warm-up, always has the same capacity, and sees the same reads, offers and deletions:
+//! the simulation of Waldspurger et al., "Cache modeling and optimization using miniature simulations", 2017, with
+//! every file in the sample.
 //!
-//! Counted are the reads that a cache could have answered: those that it did, and those whose copy was
-//! offered to it. Both caches count the same ones. A copy counts from the moment that it is admitted, on its
-//! way as well; that its transfer may fail is not simulated.
+//! The reads that count are those that a cache could have answered: those that the real cache did answer, and those
+//! whose copy was offered to it. Both caches count the same reads. A copy counts from its admission on, also while
+//! it is being transferred; failed transfers are not simulated.
 //!
-//! A decision that fails is the baseline's, as it would be if the shadow decided, and counts. While the
-//! shadow is suspended nothing is counted, for either: the baseline only keeps the ghost warm, and the
-//! policy takes over the ghost when it is tried again.
+//! When the shadow fails, the baseline decides, as it would if the shadow were active, and that counts. While the
+//! shadow is suspended nothing is counted for either cache: the baseline keeps the ghost warm, and the policy takes
+//! it over when it is tried again.
 
 use std::sync::Arc;
 
@@ -20,22 +20,22 @@ use dataverse_core::key::Key;
 use dataverse_core::version::{Millis, Version};
 use parking_lot::{Mutex, MutexGuard};
 
-use super::{Looks, Questioner, Tally, counts, share};
+use super::{Observer, Questioner, Tally, counts, share};
 use crate::driver::{AnyEviction, CacheCase, Caches, Following, ask_admission, ask_room};
 use crate::policies::view::Comparison;
 
 pub(super) struct Ghost {
     policy: Questioner<AnyEviction>,
     ghost: Arc<GhostCache>,
-    /// What the real cache had at the beginning, until it is taken up.
+    /// What the real cache held at the beginning, until it is adopted.
     inherited: Vec<(CachedCopy, Millis)>,
     counts: Arc<Mutex<GhostCounts>>,
 }
 
-/// The ghost cache, whose lock is there because the policy's briefing needs it as well.
+/// The ghost cache. It has a lock because the handover to a new policy instance reads it as well.
 struct GhostCache(Mutex<Cache>);
 
-/// What was read.
+/// Counts of reads and bytes.
 #[derive(Default)]
 pub(super) struct GhostCounts {
     reads: u64,
@@ -69,7 +69,7 @@ impl Ghost {
         }
     }
 
-    /// Takes up what the real cache had. On the shadow's own thread, for it may be much.
+    /// Adopts what the real cache held. On the shadow's own thread, since it may be much.
     fn inherit(&mut self) {
         let inherited = std::mem::take(&mut self.inherited);
         let mut cache = self.ghost.cache();
@@ -78,7 +78,7 @@ impl Ghost {
         }
     }
 
-    /// Gives the ghost the budget that the real cache has.
+    /// Gives the ghost the capacity of the real cache.
     fn resize(&mut self, capacity: u64, now: Millis) {
         let is_over = {
             let mut cache = self.ghost.cache();
@@ -87,7 +87,7 @@ impl Ghost {
         };
         if is_over {
             let ghost = Arc::clone(&self.ghost);
-            // A ghost has nothing that would have to be dropped.
+            // A ghost has no content to delete.
             let _ = self.policy.ask(|policy| ask_room(&*ghost, policy, 0, now));
         }
     }
@@ -114,7 +114,7 @@ impl Ghost {
             .ask(|policy| ask_admission(&*ghost, policy, copy, now));
     }
 
-    /// Forgets a copy whose version makes it so.
+    /// Removes the copy of a file if its version fits.
     fn forget(&self, key: &Key, goes: impl FnOnce(Version) -> bool) {
         let mut cache = self.ghost.cache();
         if let Some(version) = cache.version_of(key).filter(|&version| goes(version)) {
@@ -123,7 +123,7 @@ impl Ghost {
     }
 }
 
-impl Looks for Ghost {
+impl Observer for Ghost {
     type Case = CacheCase;
     type Tally = GhostCounts;
 
@@ -135,7 +135,7 @@ impl Looks for Ghost {
         Arc::clone(&self.counts)
     }
 
-    fn look(&mut self, case: CacheCase) {
+    fn observe(&mut self, case: CacheCase) {
         self.inherit();
         match case {
             CacheCase::Read {

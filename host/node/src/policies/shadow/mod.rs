@@ -1,12 +1,11 @@
-//! Shadows: policies that are asked and not obeyed, so that an operator sees what one would do before it
-//! decides.
+//! `Shadow`: a policy that is asked but not obeyed, so that an operator sees what it would do before it decides.
 //!
-//! A shadow gets the questions that were decided, with what was decided, through a bounded queue that nobody
-//! waits for, and answers them on a thread of its own. Its faults are its own: five in a row suspend it and
-//! it is tried again later, as for a policy that decides. What is compared is in `placement`, `relocation`
-//! and `eviction`.
+//! A shadow gets each question together with the decision that was made, through a bounded queue that no request
+//! waits for, and answers on its own thread. Faults suspend it and it is tried again later, as with an active
+//! policy.
+//! `placement`, `eviction` and `relocation` compare its answers with the decisions.
 //!
-//! The thread ends when the shadow is dropped, after the call under way. Nothing that it does reaches the
+//! The thread ends when the shadow is dropped, after the call in progress. A shadow never changes anything on the
 //! node.
 
 mod eviction;
@@ -34,9 +33,9 @@ use eviction::Ghost;
 use placement::Placements;
 use relocation::Relocations;
 
-/// A policy that is asked and not obeyed.
+/// A policy that is asked but not obeyed.
 ///
-/// Dropping it waits for the call under way, so drop it where blocking is fine.
+/// Dropping it waits for the call in progress, so drop it where blocking is fine.
 pub(crate) struct Shadow {
     health: Arc<Health>,
     dropped: Arc<AtomicU64>,
@@ -45,46 +44,46 @@ pub(crate) struct Shadow {
     thread: Option<JoinHandle<()>>,
 }
 
-/// How a shadow does.
+/// The figures of a shadow.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ShadowReport {
     /// Questions that it was asked.
     pub decisions: u64,
-    /// Its faults, those kinds that happened.
+    /// Its faults, by kind; only kinds that occurred.
     pub faults: Vec<(FaultKind, u64)>,
-    /// What was wrong the last time, with the question.
+    /// The last fault, with its question.
     pub last_fault: Option<String>,
-    /// [`Conduct::Active`] or [`Conduct::Suspended`]. While it is suspended it gets no questions, which
-    /// are not counted anywhere, and the comparison stands still.
+    /// [`Conduct::Active`] or [`Conduct::Suspended`]. While it is suspended it is asked nothing, and neither
+    /// questions nor the comparison are counted.
     pub state: Conduct,
-    /// Cases that did not fit into its queue because it was behind.
+    /// Cases dropped because its queue was full.
     pub dropped: u64,
-    /// How its answers compare with those that were obeyed.
+    /// How its answers compare with those of the active policy.
     pub comparison: Comparison,
 }
 
-/// Looks at cases of one kind and keeps count.
-trait Looks: Send + 'static {
+/// Puts cases of one kind to the shadow and keeps count.
+trait Observer: Send + 'static {
     type Case: Send + 'static;
     type Tally: Tally;
-    /// What keeps its policy from being asked again, when it is called.
+    /// A function that keeps the policy from being asked again.
     fn close(&self) -> Box<dyn Fn() + Send + Sync>;
-    /// Where it keeps count.
+    /// The counts.
     fn tally(&self) -> Arc<Mutex<Self::Tally>>;
-    fn look(&mut self, case: Self::Case);
+    fn observe(&mut self, case: Self::Case);
 }
 
-/// What was counted.
+/// The counts of a shadow.
 trait Tally: Send + 'static {
     fn comparison(&self) -> Comparison;
 }
 
 impl Shadow {
-    /// Beside the placement policy. What this one is called and how many milliseconds one of its calls may
-    /// take; `make` makes its instances.
+    /// Starts a shadow of the placement policy. `wall_ms` is how long one of its calls may take, `make` makes its
+    /// instances.
     ///
     /// # Errors
-    /// When no thread can be started.
+    /// If no thread can be started.
     pub(crate) fn placement(
         policy_slots: &Arc<PolicySlots>,
         name: &str,
@@ -92,17 +91,18 @@ impl Shadow {
         make: Maker<AnyPlacement>,
     ) -> io::Result<Self> {
         let health = Arc::new(Health::of_shadow(Kind::Placement, name, wall_ms));
-        let looks = Placements::new(Questioner::new(make, Arc::clone(&health)));
-        let room = limits::SHADOW_PLACEMENTS_MAX;
-        Self::start(policy_slots, health, looks, room, |policy_slots| {
+        let observer = Placements::new(Questioner::new(make, Arc::clone(&health)));
+        let queue_max = limits::SHADOW_PLACEMENTS_MAX;
+        Self::start(policy_slots, health, observer, queue_max, |policy_slots| {
             &policy_slots.placement_shadow
         })
     }
 
-    /// Beside the eviction policy; as [`Shadow::placement`]. Its ghost cache begins with what is cached now.
+    /// Starts a shadow of the eviction policy, as [`Shadow::placement`]. Its ghost cache begins with what is cached
+    /// now.
     ///
     /// # Errors
-    /// When no thread can be started.
+    /// If no thread can be started.
     pub(crate) fn eviction(
         policy_slots: &Arc<PolicySlots>,
         name: &str,
@@ -111,17 +111,17 @@ impl Shadow {
     ) -> io::Result<Self> {
         let health = Arc::new(Health::of_shadow(Kind::Eviction, name, wall_ms));
         let (capacity, copies) = policy_slots.cached();
-        let looks = Ghost::new(Questioner::new(make, Arc::clone(&health)), capacity, copies);
-        let room = limits::SHADOW_QUEUE_MAX;
-        Self::start(policy_slots, health, looks, room, |policy_slots| {
+        let observer = Ghost::new(Questioner::new(make, Arc::clone(&health)), capacity, copies);
+        let queue_max = limits::SHADOW_QUEUE_MAX;
+        Self::start(policy_slots, health, observer, queue_max, |policy_slots| {
             &policy_slots.eviction_shadow
         })
     }
 
-    /// Beside the relocation policy; as [`Shadow::placement`].
+    /// Starts a shadow of the relocation policy, as [`Shadow::placement`].
     ///
     /// # Errors
-    /// When no thread can be started.
+    /// If no thread can be started.
     pub(crate) fn relocation(
         policy_slots: &Arc<PolicySlots>,
         name: &str,
@@ -129,14 +129,14 @@ impl Shadow {
         make: Maker<AnyRelocation>,
     ) -> io::Result<Self> {
         let health = Arc::new(Health::of_shadow(Kind::Relocation, name, wall_ms));
-        let looks = Relocations::new(Questioner::new(make, Arc::clone(&health)));
-        let room = limits::SHADOW_QUEUE_MAX;
-        Self::start(policy_slots, health, looks, room, |policy_slots| {
+        let observer = Relocations::new(Questioner::new(make, Arc::clone(&health)));
+        let queue_max = limits::SHADOW_QUEUE_MAX;
+        Self::start(policy_slots, health, observer, queue_max, |policy_slots| {
             &policy_slots.relocation_shadow
         })
     }
 
-    /// How it does.
+    /// Its current figures.
     #[must_use]
     pub(crate) fn report(&self) -> ShadowReport {
         ShadowReport {
@@ -149,18 +149,18 @@ impl Shadow {
         }
     }
 
-    fn start<L: Looks>(
+    fn start<L: Observer>(
         policy_slots: &Arc<PolicySlots>,
         health: Arc<Health>,
-        looks: L,
-        room: usize,
+        observer: L,
+        queue_max: usize,
         fed: fn(&PolicySlots) -> &Fed<L::Case>,
     ) -> io::Result<Self> {
-        let (feed, queue, dropped) = Feed::new(room);
-        let (tally, close) = (looks.tally(), looks.close());
+        let (feed, queue, dropped) = Feed::new(queue_max);
+        let (tally, close) = (observer.tally(), observer.close());
         let thread = thread::Builder::new()
             .name(format!("shadow-{}", health.kind()))
-            .spawn(move || look_on(looks, queue))?;
+            .spawn(move || observe_all(observer, queue))?;
         fed(policy_slots).feed(feed);
         let (policy_slots, fed_to) = (Arc::clone(policy_slots), Arc::clone(&dropped));
         Ok(Self {
@@ -181,15 +181,17 @@ impl Drop for Shadow {
         (self.end)();
         let ended = self.thread.take().map(JoinHandle::join);
         if ended.is_some_and(|ended| ended.is_err()) {
-            tracing::error!("a shadow's thread had panicked; nothing was compared since then");
+            tracing::error!(
+                "the thread of a shadow policy panicked; nothing has been compared since then"
+            );
         }
     }
 }
 
-/// Looks at what comes until nothing can come any more.
-fn look_on<L: Looks>(mut looks: L, queue: Receiver<L::Case>) {
+/// Processes cases until the queue is closed.
+fn observe_all<L: Observer>(mut observer: L, queue: Receiver<L::Case>) {
     for case in queue {
-        looks.look(case);
+        observer.observe(case);
     }
 }
 
@@ -197,14 +199,14 @@ fn counts<T>(tally: &Mutex<T>) -> MutexGuard<'_, T> {
     tally.lock()
 }
 
-/// Asks a shadow policy.
-struct Questioner<J: ?Sized> {
-    instance: PolicyInstance<J>,
-    gate: Arc<Gate<J>>,
+/// Puts questions to a shadow policy.
+struct Questioner<P: ?Sized> {
+    instance: PolicyInstance<P>,
+    gate: Arc<Gate<P>>,
 }
 
-impl<J: ?Sized + Priced + 'static> Questioner<J> {
-    fn new(make: Maker<J>, health: Arc<Health>) -> Self {
+impl<P: ?Sized + Priced + 'static> Questioner<P> {
+    fn new(make: Maker<P>, health: Arc<Health>) -> Self {
         Self {
             instance: PolicyInstance::new(make, None, health),
             gate: Arc::default(),
@@ -216,12 +218,12 @@ impl<J: ?Sized + Priced + 'static> Questioner<J> {
         self.instance.may_decide() && !self.gate.is_closed()
     }
 
-    /// Puts a question, which is called with `None` when the policy can't be asked.
-    fn ask<T>(&mut self, question: impl FnOnce(Option<Asked<'_, J>>) -> Answered<T>) -> T {
+    /// Puts a question to the policy; `question` is called with `None` if it can't be asked.
+    fn ask<T>(&mut self, question: impl FnOnce(Option<Asked<'_, P>>) -> Answered<T>) -> T {
         if !self.may_ask() {
             return question(None).value;
         }
-        // Here nobody waits, so it may be told however much there is.
+        // No request waits here, so a handover may take its time.
         let is_ready = match self.instance.ready(&self.gate) {
             Readiness::Ready => true,
             Readiness::Unfit => false,
@@ -234,12 +236,12 @@ impl<J: ?Sized + Priced + 'static> Questioner<J> {
     }
 
     fn close(&self) -> Box<dyn Fn() + Send + Sync> {
-        let place = Arc::clone(&self.gate);
-        Box::new(move || place.close())
+        let gate = Arc::clone(&self.gate);
+        Box::new(move || gate.close())
     }
 }
 
-/// The share, if there is anything to share.
+/// A share, or `None` of nothing.
 fn share(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
 }

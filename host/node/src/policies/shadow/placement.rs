@@ -1,8 +1,8 @@
-//! A placement policy in the shadow: does it choose the same nodes, and does it spread the bytes as evenly?
+//! Shadow of the placement policy: does it choose the same nodes, and does it spread the bytes as evenly?
 //!
-//! Verdicts are checked and filled up as those that are obeyed. Three kinds of question are not compared: a
-//! faulty answer, because the baseline gave it; a file whose holders are known and enough, because no policy
-//! decides where it goes; and what no node could take.
+//! Its verdicts are checked and filled up like those of the active policy. Three kinds of question are not compared:
+//! those that the shadow answered with a fault; files that have enough known holders, since no policy decides where
+//! they go; and files that no node could take.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use dataverse_core::id::NodeId;
 use dataverse_core::placement;
 use parking_lot::Mutex;
 
-use super::{Looks, Questioner, Tally, counts, share};
+use super::{Observer, Questioner, Tally, counts, share};
 use crate::driver::{Answered, AnyPlacement, PlacementCase, question};
 use crate::limits;
 use crate::policies::view::Comparison;
@@ -21,7 +21,7 @@ pub(super) struct Placements {
     counts: Arc<Mutex<PlacementCounts>>,
 }
 
-/// What was placed.
+/// Counts and placed bytes.
 #[derive(Default)]
 pub(super) struct PlacementCounts {
     compared: u64,
@@ -29,7 +29,7 @@ pub(super) struct PlacementCounts {
     nodes: BTreeMap<NodeId, Placed>,
 }
 
-/// Bytes that were placed on a node.
+/// Bytes placed on a node.
 #[derive(Clone, Copy, Default)]
 struct Placed {
     by_shadow: u64,
@@ -45,7 +45,7 @@ impl Placements {
     }
 }
 
-impl Looks for Placements {
+impl Observer for Placements {
     type Case = PlacementCase;
     type Tally = PlacementCounts;
 
@@ -57,7 +57,7 @@ impl Looks for Placements {
         Arc::clone(&self.counts)
     }
 
-    fn look(&mut self, case: PlacementCase) {
+    fn observe(&mut self, case: PlacementCase) {
         let PlacementCase {
             request,
             candidates,
@@ -120,7 +120,7 @@ impl PlacementCounts {
         }
     }
 
-    /// Bytes on the fullest node over the mean of all; 1 when they are spread evenly.
+    /// Bytes on the fullest node divided by the mean of all nodes; 1 if they are spread evenly.
     fn balance(&self, bytes: impl Fn(&Placed) -> u64) -> Option<f64> {
         let placed = || self.nodes.values().map(&bytes);
         let fullest = placed().max()? as f64;

@@ -1,7 +1,8 @@
-//! A relocation policy in the shadow: does it want the same copies, and how many bytes would it move?
+//! Shadow of the relocation policy: does it want the same copies, and how many bytes would it move?
 //!
-//! Verdicts are checked as those that are obeyed. Faulty answers are not compared, because the baseline gave
-//! them. Bytes are those that were wanted: a node may refuse a copy, which nobody knows of a shadow's.
+//! Its verdicts are checked like those of the active policy. Questions that it answered with a fault are not
+//! compared. Bytes are those that a policy wanted to move: a node may refuse a copy, which is not known for those
+//! of a shadow.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use dataverse_core::id::NodeId;
 use dataverse_core::relocation;
 use parking_lot::Mutex;
 
-use super::{Looks, Questioner, Tally, counts, share};
+use super::{Observer, Questioner, Tally, counts, share};
 use crate::driver::{Answered, AnyRelocation, RelocationCase, question};
 use crate::policies::view::Comparison;
 
@@ -19,7 +20,7 @@ pub(super) struct Relocations {
     counts: Arc<Mutex<RelocationCounts>>,
 }
 
-/// What was wanted.
+/// Counts and bytes that were to be moved.
 #[derive(Default)]
 pub(super) struct RelocationCounts {
     compared: u64,
@@ -28,14 +29,14 @@ pub(super) struct RelocationCounts {
     active_bytes: u64,
 }
 
-/// What is to be done about a read.
+/// What a policy wants done after a read.
 #[derive(PartialEq, Eq)]
-struct Wish {
+struct Wanted {
     copy_to: BTreeSet<NodeId>,
     move_to: Option<NodeId>,
 }
 
-impl Wish {
+impl Wanted {
     fn new(copy_to: Vec<NodeId>, move_to: Option<NodeId>) -> Self {
         Self {
             copy_to: copy_to.into_iter().collect(),
@@ -43,7 +44,7 @@ impl Wish {
         }
     }
 
-    /// Bytes that cross the network for it. A copy that then becomes the replica crosses once.
+    /// Bytes that cross the network for it. A copy that then becomes the replica is sent once.
     fn bytes(&self, size: u64) -> u64 {
         let moved = self.move_to.filter(|to| !self.copy_to.contains(to));
         let nodes = self.copy_to.len() as u64 + u64::from(moved.is_some());
@@ -60,7 +61,7 @@ impl Relocations {
     }
 }
 
-impl Looks for Relocations {
+impl Observer for Relocations {
     type Case = RelocationCase;
     type Tally = RelocationCounts;
 
@@ -72,7 +73,7 @@ impl Looks for Relocations {
         Arc::clone(&self.counts)
     }
 
-    fn look(&mut self, case: RelocationCase) {
+    fn observe(&mut self, case: RelocationCase) {
         let size = case.file.size;
         let plan = self.policy.ask(|policy| {
             let plan = policy.map(|mut policy| {
@@ -89,8 +90,8 @@ impl Looks for Relocations {
         let Some(plan) = plan else {
             return;
         };
-        let by_shadow = Wish::new(plan.copy_to, plan.move_to);
-        let by_active = Wish::new(case.copy_to, case.move_to);
+        let by_shadow = Wanted::new(plan.copy_to, plan.move_to);
+        let by_active = Wanted::new(case.copy_to, case.move_to);
         let mut counts = counts(&self.counts);
         counts.compared += 1;
         counts.agreed += u64::from(by_shadow == by_active);

@@ -1,4 +1,4 @@
-//! Shadows beside decisions that the tests make up.
+//! Shadows of decisions that the tests invent.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,25 +15,25 @@ use dataverse_core::policy::{
 use dataverse_core::relocation::PathNode;
 use dataverse_core::version::{Stamp, Version};
 
-use super::{Ghost, Looks, Placements, Questioner, Relocations, Shadow, Tally, counts};
+use super::{Ghost, Observer, Placements, Questioner, Relocations, Shadow, Tally, counts};
 use crate::driver::fake_policies::{Act, FakePolicies, Heard, Hold};
 use crate::driver::{CacheCase, Health, Maker, PlacementCase, PolicySlots, Priced, RelocationCase};
 use crate::limits;
 use crate::policies::view::Comparison;
 
-/// Bytes of every file.
+/// Bytes of each file.
 const SIZE: u64 = 100;
 
-fn questioner<J: ?Sized + Priced + 'static>(
-    make: Maker<J>,
+fn questioner<P: ?Sized + Priced + 'static>(
+    make: Maker<P>,
     kind: Kind,
-) -> (Questioner<J>, Arc<Health>) {
-    let health = Arc::new(Health::of_shadow(kind, "actor", 100));
+) -> (Questioner<P>, Arc<Health>) {
+    let health = Arc::new(Health::of_shadow(kind, "fake", 100));
     (Questioner::new(make, Arc::clone(&health)), health)
 }
 
-fn comparison<L: Looks>(looks: &L) -> Comparison {
-    counts(&looks.tally()).comparison()
+fn comparison<L: Observer>(observer: &L) -> Comparison {
+    counts(&observer.tally()).comparison()
 }
 
 fn node(at: u128) -> Candidate {
@@ -75,7 +75,7 @@ fn placed(factor: u32, holders_first: &[u128], chosen: &[u128]) -> PlacementCase
     }
 }
 
-/// How a placement policy that says this compares.
+/// Checks how a placement policy with these answers compares.
 fn check_placement(
     cases: impl IntoIterator<Item = (Act, PlacementCase)>,
     agreement: Option<f64>,
@@ -86,15 +86,15 @@ fn check_placement(
     let times = cases.len();
     let fakes = FakePolicies::deciding(acts);
     let (policy, _) = questioner(fakes.placement(), Kind::Placement);
-    let mut looks = Placements::new(policy);
-    cases.into_iter().for_each(|case| looks.look(case));
+    let mut observer = Placements::new(policy);
+    cases.into_iter().for_each(|case| observer.observe(case));
     assert_eq!(fakes.asked(), times);
     let expected = Comparison::Placement {
         agreement,
         balance,
         active_balance,
     };
-    assert_eq!(comparison(&looks), expected);
+    assert_eq!(comparison(&observer), expected);
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn placements_agree_when_the_same_nodes_are_chosen_in_any_order() {
 
 #[test]
 fn what_a_shadow_leaves_out_is_filled_up_as_it_would_be() {
-    // The baseline's first is known, so both name two nodes and one of them is the same.
+    // The baseline's first node is known, so both name two nodes and agree on one of them.
     let short = (Act::Place(vec![]), placed(4, &[], &[1, 2, 3, 4]));
     check_placement([short], Some(1.0), Some(1.0), Some(1.0));
 }
@@ -160,7 +160,7 @@ fn relocations_agree_when_the_same_is_wanted_and_bytes_are_what_crosses_the_netw
     };
     let cases = [
         (wants(&[1, 0], None), relocated(&[1, 2], None)),
-        // The copy becomes the replica, so it crosses once.
+        // The copy becomes the replica, so its bytes are sent once.
         (wants(&[0], Some(0)), relocated(&[1], None)),
         (wants(&[], Some(1)), relocated(&[], None)),
         (wants(&[7], None), relocated(&[1], None)),
@@ -170,14 +170,14 @@ fn relocations_agree_when_the_same_is_wanted_and_bytes_are_what_crosses_the_netw
     let (acts, cases): (Vec<_>, Vec<_>) = cases.into_iter().unzip();
     let fakes = FakePolicies::deciding(acts);
     let (policy, health) = questioner(fakes.relocation(), Kind::Relocation);
-    let mut looks = Relocations::new(policy);
-    cases.into_iter().for_each(|case| looks.look(case));
+    let mut observer = Relocations::new(policy);
+    cases.into_iter().for_each(|case| observer.observe(case));
     let expected = Comparison::Relocation {
         agreement: Some(0.5),
         bytes: 4 * SIZE,
         active_bytes: 3 * SIZE,
     };
-    assert_eq!(comparison(&looks), expected);
+    assert_eq!(comparison(&observer), expected);
     assert_eq!(health.faults(), [(FaultKind::Verdict, 1)]);
 }
 
@@ -196,21 +196,21 @@ fn copy(name: &str) -> CachedCopy {
     CachedCopy::of(key(name), version(1), SIZE, 1)
 }
 
-/// A ghost beside a cache that has room for so many copies and these at the beginning.
+/// A ghost of a cache that has space for `space` copies and holds `cached` at the beginning.
 struct Stage {
-    room: u64,
+    space: u64,
     ghost: Ghost,
     fakes: Arc<FakePolicies>,
     health: Arc<Health>,
 }
 
 impl Stage {
-    fn new(room: u64, cached: &[&str], fakes: Arc<FakePolicies>) -> Self {
+    fn new(space: u64, cached: &[&str], fakes: Arc<FakePolicies>) -> Self {
         let (policy, health) = questioner(fakes.eviction(), Kind::Eviction);
         let cached = cached.iter().map(|name| (copy(name), 0)).collect();
         Self {
-            room,
-            ghost: Ghost::new(policy, room * SIZE, cached),
+            space,
+            ghost: Ghost::new(policy, space * SIZE, cached),
             fakes,
             health,
         }
@@ -227,8 +227,8 @@ impl Stage {
     }
 
     fn read_copy(&mut self, copy: CachedCopy, active_hit: bool) {
-        let capacity = self.room * SIZE;
-        self.ghost.look(CacheCase::Read {
+        let capacity = self.space * SIZE;
+        self.ghost.observe(CacheCase::Read {
             copy,
             now: 1,
             hit: active_hit,
@@ -237,16 +237,16 @@ impl Stage {
     }
 
     fn offer(&mut self, name: &str) {
-        let capacity = self.room * SIZE;
+        let capacity = self.space * SIZE;
         let copy = copy(name);
-        self.ghost.look(CacheCase::Offered {
+        self.ghost.observe(CacheCase::Offered {
             copy,
             now: 1,
             capacity,
         });
     }
 
-    /// Hits of the ghost and of the real cache, among so many reads.
+    /// Checks the hits of the ghost and of the real cache among `reads` reads.
     fn check(&self, hits: u32, active_hits: u32, reads: u32) {
         let share = |part: u32| (reads > 0).then(|| f64::from(part) / f64::from(reads));
         let expected = Comparison::Eviction {
@@ -262,8 +262,8 @@ impl Stage {
 #[test]
 fn a_ghost_tells_how_a_policy_would_do_where_the_active_one_fails() {
     let mut stage = Stage::new(3, &[], FakePolicies::deciding([]));
-    // Whoever drops the coldest never hits in a loop that is larger than the cache. The actor drops what
-    // came last and keeps two of four.
+    // A policy that evicts the coldest copy never hits in a loop that is larger than the cache. The fake policy evicts
+    // the copy that came last and keeps two of four.
     for _ in 0..3 {
         stage.read_all(&["a", "b", "c", "d"], false);
     }
@@ -304,19 +304,19 @@ fn ratios_of_bytes_weigh_reads_by_size() {
 fn what_is_no_read_changes_the_ghost_and_counts_nothing() {
     let mut stage = Stage::new(5, &["a", "b"], FakePolicies::deciding([]));
     stage.offer("c");
-    stage.ghost.look(CacheCase::Sent {
+    stage.ghost.observe(CacheCase::Sent {
         key: key("a"),
         now: 1,
     });
     stage.offer("d");
     assert!(stage.fakes.heard_by(1).contains(&Heard::Hit(vec![0])));
     for (name, by) in [("a", 2), ("d", 1)] {
-        stage.ghost.look(CacheCase::Superseded {
+        stage.ghost.observe(CacheCase::Superseded {
             key: key(name),
             by: version(by),
         });
     }
-    stage.ghost.look(CacheCase::Replica {
+    stage.ghost.observe(CacheCase::Replica {
         key: key("b"),
         version: version(1),
     });
@@ -340,7 +340,7 @@ fn another_version_is_a_miss() {
 #[test]
 fn a_ghost_shrinks_with_the_cache() {
     let mut stage = Stage::new(3, &["a", "b", "c"], FakePolicies::deciding([]));
-    stage.room = 1;
+    stage.space = 1;
     stage.read_all(&["a", "c"], false);
     stage.check(1, 0, 2);
     let heard = stage.fakes.heard_by(1);
@@ -353,7 +353,7 @@ fn a_ghost_of_many_copies_is_taken_over_before_the_first_answer() {
     let cached: Vec<&str> = names.iter().map(String::as_str).collect();
     let mut stage = Stage::new(cached.len() as u64, &cached, FakePolicies::deciding([]));
     stage.read("a", false);
-    // The actor drops what came last, the baseline would drop the first.
+    // The fake policy evicts the copy that came last, the baseline would evict the first.
     stage.read("0", true);
     stage.check(1, 1, 2);
     assert_eq!(stage.health.behaviour().decisions(), 1);
@@ -375,20 +375,20 @@ async fn while_it_is_suspended_a_shadow_is_not_asked_and_nothing_is_counted() {
     for at in 0..10 {
         stage.read(&format!("{at}"), true);
     }
-    // The fifth fault suspends it after that read was put to it.
+    // The fifth fault suspends it, after the fifth read.
     stage.check(0, 5, 5);
     assert_eq!(stage.fakes.asked(), 5);
     assert_eq!(stage.health.conduct(), Conduct::Suspended);
     stage.fakes.decisions.lock().clear();
     tokio::time::advance(Duration::from_millis(SUSPENSION_MS_MIN)).await;
-    // The baseline has kept the ghost warm: 7, 8 and 9 are there, and the policy takes over.
+    // The baseline has kept the ghost warm with 7, 8 and 9, and the policy takes over.
     stage.read("a", false);
     stage.read_all(&["7", "8", "9"], true);
     stage.check(2, 8, 9);
     assert_eq!(stage.health.conduct(), Conduct::Active);
 }
 
-/// Waits for another thread.
+/// Waits until this holds, which another thread brings about.
 async fn until(holds: impl Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(60);
     while !holds() {
@@ -410,7 +410,7 @@ async fn a_shadow_sees_what_is_decided_until_it_is_dropped() {
     let policy_slots = Arc::new(PolicySlots::default());
     let fakes = FakePolicies::deciding([]);
     let shadow =
-        Shadow::placement(&policy_slots, "actor", 100, fakes.placement()).expect("a thread starts");
+        Shadow::placement(&policy_slots, "fake", 100, fakes.placement()).expect("a thread starts");
     assert_eq!(shadow.report().decisions, 0);
     place(&policy_slots).await;
     let agreed = |agreement| move |comparison: &Comparison| matches!(comparison, Comparison::Placement { agreement: it, .. } if *it == agreement);
@@ -444,14 +444,14 @@ async fn a_shadow_that_is_behind_misses_cases_and_holds_nobody_up() {
     let (hold, wait) = Hold::new();
     let fakes = FakePolicies::deciding([wait]);
     let shadow =
-        Shadow::placement(&policy_slots, "actor", 100, fakes.placement()).expect("a thread starts");
+        Shadow::placement(&policy_slots, "fake", 100, fakes.placement()).expect("a thread starts");
     place(&policy_slots).await;
     hold.reached().await;
     for _ in 0..limits::SHADOW_PLACEMENTS_MAX + 7 {
         place(&policy_slots).await;
     }
     assert_eq!(shadow.report().dropped, 7);
-    // It ends after the call under way, however many cases wait.
+    // It ends after the call in progress, however many cases wait.
     let ending = tokio::task::spawn_blocking(move || drop(shadow));
     until(|| !policy_slots.placement_shadow.is_fed()).await;
     hold.release();
@@ -463,10 +463,10 @@ async fn a_shadow_that_is_behind_misses_cases_and_holds_nobody_up() {
 async fn shadows_of_the_other_kinds_are_fed_by_the_judges() {
     let policy_slots = Arc::new(PolicySlots::default());
     let fakes = FakePolicies::deciding([]);
-    let relocation = Shadow::relocation(&policy_slots, "actor", 100, fakes.relocation())
+    let relocation = Shadow::relocation(&policy_slots, "fake", 100, fakes.relocation())
         .expect("a thread starts");
     let eviction =
-        Shadow::eviction(&policy_slots, "actor", 100, fakes.eviction()).expect("a thread starts");
+        Shadow::eviction(&policy_slots, "fake", 100, fakes.eviction()).expect("a thread starts");
     policy_slots
         .relocation_shadow
         .hand(|| relocated(&[1], None));

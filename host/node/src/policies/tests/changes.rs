@@ -1,4 +1,4 @@
-//! Changes of the folder.
+//! Changes of the policies folder by hand.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -57,7 +57,7 @@ async fn a_file_that_is_wished_decides_and_so_does_its_successor() {
         (active.origin, active.state.as_str()),
         (Origin::Folder, "probation")
     );
-    world.config(4).await;
+    world.place_file(4).await;
     let active = world.placement().active;
     assert_eq!((active.decisions, active.faults.len()), (1, 0));
     assert!(active.fuel.p50 > 0.0 && active.latency_us.p99 > 0.0);
@@ -74,7 +74,7 @@ async fn a_file_that_is_wished_decides_and_so_does_its_successor() {
     assert_eq!(previous[1].name, "rendezvous");
     assert_eq!(world.swaps(Kind::Placement), 2);
     let figures = world.policies.figures();
-    assert_eq!(figures[0].decisions, 1, "of the one before");
+    assert_eq!(figures[0].decisions, 1, "that of the previous policy");
 
     world.toml("");
     world
@@ -92,7 +92,7 @@ async fn what_means_the_same_is_no_swap_and_what_does_not_is_one() {
     world.decides("mine", &policy("one")).await;
     assert_eq!(world.swaps(Kind::Placement), 1);
     let with = |rest: &str| format!("{MINE}{rest}");
-    // Each of them is followed by a wish for another kind, which shows that it was acted on.
+    // Each text also changes another kind, which shows that the file was read.
     for (text, relocation, swaps) in [
         (with("# the same"), "never", 1),
         (with("config = {}"), "path", 1),
@@ -280,11 +280,11 @@ async fn after_a_thousand_changes_the_last_one_decides() {
 #[tokio::test]
 async fn a_kind_that_has_swapped_is_told_so_while_another_is_compiled() {
     let world = PolicyNode::new().await;
-    world.config(4).await;
-    world.config(4).await;
+    world.place_file(4).await;
+    world.place_file(4).await;
     let decisions = |world: &PolicyNode| world.policies.figures()[0].decisions;
     assert_eq!(decisions(&world), 2);
-    // `near` is compiled; who wants to compile anything else has to wait.
+    // `near` is compiled; anything else has to wait for its turn to compile.
     world
         .policies
         .spec(Kind::Placement, KindSpec::plain("near"))
@@ -299,7 +299,11 @@ async fn a_kind_that_has_swapped_is_told_so_while_another_is_compiled() {
     assert_eq!(view.placement.active.name, "rendezvous");
     assert_eq!(view.placement.previous[0].name, "near");
     assert_eq!(view.eviction.active.name, "gdsf");
-    assert_eq!(decisions(&world), 2, "of the first tenure, once");
+    assert_eq!(
+        decisions(&world),
+        2,
+        "those of the first activation, counted once"
+    );
     drop(turn);
     world
         .eventually(|view| view.eviction.active.name == "arc" && view.eviction.pending.is_none())

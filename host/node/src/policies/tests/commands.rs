@@ -1,4 +1,4 @@
-//! What may be asked of the policies of a node.
+//! Changes through `PolicyApi`.
 
 use bytes::Bytes;
 use serde_json::json;
@@ -22,7 +22,7 @@ impl PolicyNode {
     fn entries(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.folder()).unwrap();
         let names = entries.map(|it| it.unwrap().file_name().into_string().unwrap());
-        // The file that is locked stays.
+        // The lock file stays.
         let mut names: Vec<_> = names.filter(|it| it != ".policies.lock").collect();
         names.sort();
         names
@@ -63,7 +63,7 @@ async fn a_wish_is_written_into_the_table_and_decides_when_it_is_answered() {
     world.toml("# ours\n[relocation]\npolicy = \"never\" # final\n");
     let view = world.spec(spec("near", json!({}))).await.unwrap();
     assert_eq!((view.active.name.as_str(), view.last_error), ("near", None));
-    // What was wished by hand for another kind may take its time, and nobody waits for it.
+    // A change of another kind by hand may take its time; the request does not wait for it.
     world
         .eventually(|view| view.relocation.active.name == "never")
         .await;
@@ -238,7 +238,7 @@ async fn a_rollback_brings_back_file_and_table_and_another_one_goes_further_back
         other => panic!("{other:?}"),
     }
 
-    // Later ones are gone to by name, or by digest where the name is not enough.
+    // Later policies are reached by name, or by digest where the name is not enough.
     not_found(back(Some("nobody")).await);
     is(&back(Some("mine")).await.unwrap(), &two, 2);
     let digest = Digest::of(&one).to_string();
@@ -264,7 +264,7 @@ async fn all_that_are_kept_can_be_gone_back_to_also_after_a_restart() {
         assert_eq!(view.unwrap().active.name, name);
         world = world.restart(|_| {}).await;
     }
-    // One that is chosen anew is the last again.
+    // A policy that is chosen again is the last one again.
     world.spec(spec("ring", json!({}))).await.unwrap();
     let previous = world.placement().previous;
     assert_eq!(previous[0].name, "rendezvous");
@@ -294,7 +294,7 @@ async fn what_a_check_refuses_is_not_installed_unless_somebody_insists() {
         world.policies.install(name, wasm, true).await.unwrap();
         world.policies.remove(name).await.unwrap();
     }
-    // Nobody can insist on what is no policy, or fails before it decides.
+    // `force` does not help a file that is not a policy, or fails before it decides.
     for name in ["trap-in-configure", "endless-loop"] {
         let wasm = Bytes::from(guests::evil(name));
         refused(world.policies.install(name, wasm, true).await, "it fails");
@@ -314,7 +314,7 @@ async fn a_policy_that_wants_a_configuration_is_asked_with_that_of_its_table() {
             &[("configure", not_without), ("place", config)],
         )
     };
-    // It does well in its trial and at no other time.
+    // It passes its canary and fails on every other question.
     let fails = "(if (i32.ne (local.get $count) (i32.const 3)) (then (unreachable)))";
     let world = PolicyNode::new().await;
     world.install("other", picky(fails)).await.unwrap();
@@ -351,7 +351,7 @@ async fn nobody_waits_for_a_policy_of_another_kind_to_compile() {
     world
         .eventually(|view| view.eviction.pending.as_deref() == Some("arc"))
         .await;
-    // A change by hand, one that is asked for, a file: each goes on.
+    // A change by hand, one through the API, a file: each continues.
     world.toml("[eviction]\npolicy = \"arc\"\n[relocation]\npolicy = \"never\"\n");
     world
         .eventually(|view| view.relocation.active.name == "never")
@@ -487,7 +487,7 @@ async fn links_are_left_to_whoever_made_them() {
     std::os::unix::fs::symlink(&theirs, world.folder().join("policies.toml")).unwrap();
     let before = world.read("policies.toml");
     match world.spec(spec("near", json!({}))).await {
-        // Where it leads is in the log: whoever asked may be on another machine.
+        // Its target is only in the log: the client may be on another machine.
         Err(PolicyError::Conflict(reason)) => {
             assert!(reason.contains("it is a link"), "{reason}");
             assert!(!reason.contains("theirs.toml"), "{reason}");
@@ -504,7 +504,7 @@ async fn a_folder_that_is_gone_is_named_with_what_to_do() {
     let world = PolicyNode::new().await;
     std::fs::remove_dir_all(world.folder()).unwrap();
     match world.spec(spec("near", json!({}))).await {
-        Err(PolicyError::Failed(reason)) => assert!(reason.contains("make it again"), "{reason}"),
+        Err(PolicyError::Failed(reason)) => assert!(reason.contains("create it again"), "{reason}"),
         other => panic!("{other:?}"),
     }
     world
@@ -532,7 +532,7 @@ async fn what_nobody_waits_for_any_more_is_not_begun() {
     given_up.abort();
     assert!(given_up.await.unwrap_err().is_cancelled());
 
-    // The clock goes on by itself as long as it is stopped: both wait for their turn to compile in vain.
+    // The paused clock advances by itself while nothing can run: both wait for their turn to compile in vain.
     tokio::time::pause();
     let late = world.install("third", policy("third")).await;
     let waited = waits.await.unwrap().map(|installed| installed.digest);

@@ -1,5 +1,5 @@
-//! Live policies on real folders: what is wished is what decides, and whatever goes wrong, what decided goes
-//! on. The policies are small guests in WebAssembly; nothing is listened on.
+//! Live policies on real folders: the desired policy becomes active, and when something goes wrong, the active one
+//! stays. The policies are small WebAssembly guests; there is no network.
 
 mod changes;
 mod commands;
@@ -25,7 +25,7 @@ use parking_lot::Mutex;
 use tempfile::TempDir;
 use tokio::time::timeout;
 
-use super::live::Whom;
+use super::live::PolicyHost;
 use super::view::{KindView, PoliciesView};
 use super::{Policies, PoliciesConfig, PolicyCompiler};
 use crate::driver::PolicySlots;
@@ -34,7 +34,7 @@ use crate::settings::Settings;
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// A folder of policies, and whoever looks after them.
+/// A policies folder with the watcher and controller of a node.
 struct PolicyNode {
     root: TempDir,
     folder: PathBuf,
@@ -50,7 +50,7 @@ impl PolicyNode {
         Self::in_folder(root).await
     }
 
-    /// Policies that are started in this data folder. Nothing is looked at unless the system tells.
+    /// Starts policies in this data folder. The folder is read only when the system reports a change.
     async fn in_folder(root: TempDir) -> Self {
         let compiler = PolicyCompiler::new(None).unwrap();
         Self::begin(root, compiler).await
@@ -61,7 +61,7 @@ impl PolicyNode {
         Self::with_folder(root, folder, compiler).await
     }
 
-    /// Another node with this one's folder of policies.
+    /// Another node with this one's policies folder.
     async fn beside(&self) -> Self {
         let root = tempfile::tempdir().unwrap();
         let compiler = Arc::clone(&self.compiler);
@@ -72,7 +72,7 @@ impl PolicyNode {
         Self::waiting(root, folder, compiler, DEADLINE).await
     }
 
-    /// Policies that are waited for so long.
+    /// Starts policies and waits for them for `policies_start`.
     async fn waiting(
         root: TempDir,
         folder: PathBuf,
@@ -82,12 +82,12 @@ impl PolicyNode {
         let policy_slots = Arc::new(PolicySlots::default());
         let named = Arc::new(Mutex::new(Vec::new()));
         let heard = Arc::clone(&named);
-        // A policy called `boom` makes the steward panic, once.
+        // A policy named `boom` makes the controller panic, once.
         let boomed = AtomicBool::new(false);
-        let whom = Whom {
+        let host = PolicyHost {
             node: NodeId::from(7),
             policy_slots: Arc::clone(&policy_slots),
-            naming: Box::new(move |names: Vec<String>| {
+            publish_names: Box::new(move |names: Vec<String>| {
                 let is_boom = names.iter().any(|name| name.contains(":boom@"));
                 assert!(!is_boom || boomed.swap(true, Ordering::AcqRel), "boom");
                 *heard.lock() = names;
@@ -104,7 +104,7 @@ impl PolicyNode {
             policies_start,
             ..Settings::default()
         };
-        let policies = Policies::of(config, &settings, whom).await.unwrap();
+        let policies = Policies::of(config, &settings, host).await.unwrap();
         Self {
             root,
             folder,
@@ -115,7 +115,7 @@ impl PolicyNode {
         }
     }
 
-    /// Stops and starts, with something done in between.
+    /// Stops, does something and starts again.
     async fn restart(self, between: impl FnOnce(&PathBuf)) -> Self {
         self.stop().await;
         between(&self.folder());
@@ -169,12 +169,15 @@ impl PolicyNode {
                 }
             };
             if timeout(DEADLINE, waited).await.is_err() {
-                panic!("never so at {asked_at}: {:#?}", self.view());
+                panic!(
+                    "the condition never held, asked at {asked_at}: {:#?}",
+                    self.view()
+                );
             }
         }
     }
 
-    /// Waits until this placement policy decides, and nothing is said against it.
+    /// Waits until this placement policy is active and there is no error.
     #[track_caller]
     fn decides(&self, name: &str, wasm: &[u8]) -> impl Future<Output = ()> {
         let digest = Digest::of(wasm).to_string();
@@ -186,7 +189,7 @@ impl PolicyNode {
         })
     }
 
-    /// Waits until the placement policy that is wished is refused for this reason.
+    /// Waits until the desired placement policy is refused for this reason.
     #[track_caller]
     fn refused(&self, part: &str) -> impl Future<Output = ()> {
         self.eventually(move |view| {
@@ -195,8 +198,8 @@ impl PolicyNode {
         })
     }
 
-    /// Lets whoever decides place a file on one of so many nodes.
-    async fn config(&self, nodes: u64) {
+    /// Has a file placed on one of this many nodes.
+    async fn place_file(&self, nodes: u64) {
         let request = PlacementRequest {
             file: FileView {
                 id: 1,
@@ -223,19 +226,19 @@ impl PolicyNode {
             .policy_slots
             .rank(request, candidates, Vec::new())
             .await;
-        assert!(!chosen.is_empty(), "somebody always answers");
+        assert!(!chosen.is_empty(), "the baseline answers if nothing else");
         // An instance that failed is replaced before the next question.
         self.policy_slots.placement.rest().await;
     }
 }
 
-/// A placement policy; another one for every word.
+/// A placement policy, a different one for each word.
 fn policy(word: &str) -> Vec<u8> {
     let text = format!("(data (i32.const 900) \"{word}\")");
     guests::guest(Kind::Placement, &[("module", &text)])
 }
 
-/// One that does well in its trial and at no other time.
+/// A policy that passes its canary and traps on every other question.
 fn traitor() -> Vec<u8> {
     let code = "(if (i32.ne (local.get $count) (i32.const 3)) (then (unreachable)))";
     guests::guest(Kind::Placement, &[("place", code)])

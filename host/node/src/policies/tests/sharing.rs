@@ -1,10 +1,10 @@
-//! Nodes that share a folder of policies: what is asked of one reaches all, and nothing is done twice.
+//! Nodes that share a policies folder: a change made through one reaches all, and nothing is done twice.
 
 use super::*;
 use crate::policies::api::PolicyError;
 use crate::policies::spec::KindSpec;
 
-/// Nodes on one folder.
+/// Nodes that share one folder.
 struct Worlds(Vec<PolicyNode>);
 
 impl Worlds {
@@ -22,7 +22,7 @@ impl Worlds {
         &self.0[0]
     }
 
-    /// Waits until this decides on all of them.
+    /// Waits until this policy is active on all of them.
     async fn all_run(&self, name: &str, digest: &str) {
         for world in &self.0 {
             world

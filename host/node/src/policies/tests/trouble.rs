@@ -1,4 +1,4 @@
-//! Policies that fail, and starts at which what is wished can't be had.
+//! Policies that fail, and starts at which the desired policy is not available.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use crate::policies::view::Origin;
 
 const MINE: &str = "[placement]\npolicy = \"mine\"\n";
 
-/// A node on which a good policy decides.
+/// A node with a good policy.
 async fn with_good() -> PolicyNode {
     let world = PolicyNode::new().await;
     world.write("good.wasm", policy("good"));
@@ -17,14 +17,14 @@ async fn with_good() -> PolicyNode {
     world
 }
 
-/// One that then lets a traitor decide, who is found out.
+/// A node with a good policy, on which another one has failed its probation.
 async fn with_traitor() -> PolicyNode {
     let world = with_good().await;
     world.write("mine.wasm", traitor());
     world.toml(MINE);
     world.decides("mine", &traitor()).await;
     for _ in 0..5 {
-        world.config(4).await;
+        world.place_file(4).await;
     }
     world.refused("rolled back").await;
     world
@@ -44,11 +44,11 @@ async fn a_policy_that_fails_in_its_probation_makes_way_for_the_one_before() {
     );
     assert_eq!(
         placement.previous[0].name, "rendezvous",
-        "and not the traitor"
+        "not the one that failed"
     );
     let error = placement.last_error.unwrap();
     assert!(
-        error.contains("mine") && error.contains("5 trap, the last one in trap: "),
+        error.contains("mine") && error.contains("5 trap; the last one: trap: "),
         "{error}"
     );
     assert!(
@@ -82,13 +82,13 @@ async fn a_rollback_by_hand_after_it_writes_down_what_runs_and_goes_no_further()
         "{text}"
     );
 
-    // A file that failed has a copy, so the good one of its name may come back over it.
+    // The history has a copy of the file that failed, so the good one of the same name may overwrite it.
     world.write("good.wasm", traitor());
     world
         .eventually(|view| view.placement.active.digest == Digest::of(&traitor()).to_string())
         .await;
     for _ in 0..5 {
-        world.config(4).await;
+        world.place_file(4).await;
     }
     world.refused("rolled back").await;
     assert_eq!(world.read("good.wasm"), traitor());
@@ -150,10 +150,10 @@ async fn a_policy_that_has_proved_itself_is_suspended_and_stays() {
     world.toml(MINE);
     world.decides("mine", &traitor()).await;
     for _ in 0..dataverse_core::limits::PROBATION_DECISIONS {
-        world.config(3).await;
+        world.place_file(3).await;
     }
     for _ in 0..5 {
-        world.config(4).await;
+        world.place_file(4).await;
     }
     let active = world.placement().active;
     assert_eq!(
@@ -175,7 +175,7 @@ async fn at_the_start_the_last_good_one_decides_if_the_wish_can_not_be_met() {
     world.toml(MINE);
     world.write("mine.wasm", policy("one"));
     world.decides("mine", &policy("one")).await;
-    // Who decides is shown a moment before the good ones are on the disk, which is what is copied.
+    // The swap is visible a moment before the history is on disk, which is what the test copies.
     let list = world.root.path().join("kept").join("kept.json");
     let is_kept =
         move |_: &_| fs::read_to_string(&list).is_ok_and(|history| history.contains("good"));
@@ -202,7 +202,7 @@ async fn at_the_start_the_last_good_one_decides_if_the_wish_can_not_be_met() {
     world.stop().await;
 }
 
-/// A copy of its data folder.
+/// A copy of the node's data folder.
 async fn copy_of(world: &PolicyNode) -> TempDir {
     let copy = tempfile::tempdir().unwrap();
     for folder in ["policies", "kept"] {
@@ -238,7 +238,7 @@ async fn the_wish_holds_across_a_restart_and_the_first_needs_no_probation() {
     );
     assert_eq!(
         active.state, "probation",
-        "rendezvous could be gone back to"
+        "rendezvous can be rolled back to"
     );
     world.stop().await;
 
@@ -301,7 +301,7 @@ async fn a_node_does_not_wait_for_what_takes_long_to_compile() {
     let active = world.placement().active;
     assert_eq!(active.origin, Origin::Baseline);
     assert!(!active.loaded_at.is_empty());
-    world.config(4).await;
+    world.place_file(4).await;
     drop(turn);
     world.decides("mine", &policy("one")).await;
     world
@@ -323,10 +323,10 @@ async fn a_panic_while_policies_are_looked_after_is_told_and_they_are_looked_aft
     world
         .eventually(|view| {
             let error = view.last_error.as_deref().unwrap_or_default();
-            error.contains("boom") && error.contains("who decides goes on")
+            error.contains("boom") && error.contains("the active policies go on")
         })
         .await;
-    world.config(4).await;
+    world.place_file(4).await;
     world.toml("[placement]\npolicy = \"near\"\n");
     world
         .eventually(|view| view.placement.active.name == "near" && view.last_error.is_none())

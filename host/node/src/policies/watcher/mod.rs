@@ -1,12 +1,14 @@
-//! The watcher: says when the folder of policies is to be looked at again, and nothing about what is in it.
+//! The watcher of the policies folder: notifies the controller when the folder must be read again. It reads nothing
+//! of it but `policies.toml`, to log mistakes.
 //!
-//! The system tells of changes (inotify and its like), which are waited out until the folder rests; one that
-//! never rests is looked at all the same. What is watched is what the folder's path leads to in the end, every link
-//! on the way there, and what files of the folder lead to that are links (`spots`). Not everything is told: the system
-//! may have no watches left, and some file systems tell nothing. So the folder is also looked at every now and then,
-//! and is watched anew when it is not the one that was watched. Whether changes are told is found out by making one,
-//! on the file that is locked when the folder is changed; while they are not, that is said, and the folder is looked
-//! at more often.
+//! The operating system reports changes (inotify and the like). A change counts once the folder has been quiet for
+//! `policies.debounce`; a folder that is never quiet is read all the same. The watcher watches what the folder's path
+//! leads to, every symbolic link on that path, and the targets of links in the folder (`spots`).
+//!
+//! Some changes are not reported: the system may have run out of watches, and some file systems report nothing. So
+//! the folder is also read every `policies.rescan`, and watched again when another folder has taken its place. The
+//! watcher tests whether changes are reported by making one, on the lock file. While they are not, it says so in
+//! the log and the status, and the folder is read more often.
 
 mod spots;
 
@@ -30,35 +32,35 @@ use crate::policies::spec_file;
 use crate::policies::spec_file::Specs;
 use spots::Spots;
 
-/// How fast it is.
+/// How often the folder is read.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pace {
-    /// How long nothing changes in a folder that rests.
+    /// How long the folder must be quiet after a change.
     pub(super) debounce: Duration,
-    /// How often it is looked at in any case.
+    /// How often it is read in any case.
     pub(super) rescan: Duration,
 }
 
-/// How often the folder is looked at when its changes are not told.
-const RESCAN_DEAF: Duration = Duration::from_secs(1);
-/// How long it may take until a change of ours is told.
-const HEARD_WITHIN: Duration = Duration::from_secs(2);
-/// How often it is tried whether changes are told again.
-const TRIED_EVERY: Duration = Duration::from_secs(60);
+/// How often the folder is read while its changes are not reported.
+const RESCAN_UNREPORTED: Duration = Duration::from_secs(1);
+/// How long the report of our own change may take.
+const REPORTED_WITHIN: Duration = Duration::from_secs(2);
+/// How often the watcher tests whether changes are reported again.
+const TEST_EVERY: Duration = Duration::from_secs(60);
 
-/// Rings `look` whenever the folder is to be looked at, until `stopping`. Says through `tells` why changes are
-/// noticed late, whenever that changes.
+/// Notifies `look` whenever the folder must be read, until `stopping`. Calls `report` with the reason why changes are
+/// noticed late, and with `None` when they are not any more.
 pub(super) async fn watch(
     folder: PathBuf,
     pace: Pace,
     look: Arc<Notify>,
-    tells: impl Fn(Option<String>),
+    report: impl Fn(Option<String>),
     stopping: CancellationToken,
 ) {
     let changed = Arc::new(Notify::new());
     let mut watches = Watches::new(folder, Arc::clone(&changed));
     watches.renew();
-    // What changed before it was watched.
+    // The folder may have changed before it was watched.
     look.notify_one();
     let mut trouble = None;
     loop {
@@ -70,77 +72,79 @@ pub(super) async fn watch(
             let folder = watches.folder.display();
             match &found {
                 Some(reason) => {
-                    tracing::warn!(%folder, reason, "changes of policies are noticed late")
+                    tracing::warn!(%folder, reason, "changes in the policies folder are noticed late")
                 }
-                None => tracing::info!(%folder, "changes of policies are told again"),
+                None => {
+                    tracing::info!(%folder, "changes in the policies folder are reported again")
+                }
             }
-            tells(found.clone());
+            report(found.clone());
             trouble = found;
         }
         let rescan = watches.rescan(pace.rescan);
         tokio::select! {
             () = stopping.cancelled() => return,
-            _ = timeout(rescan, watches.rest(&changed, pace.debounce)) => {}
+            _ = timeout(rescan, watches.wait_until_quiet(&changed, pace.debounce)) => {}
         }
         watches.renew();
         look.notify_one();
     }
 }
 
-/// What is watched.
+/// The watches on the folder and on what it leads to.
 struct Watches {
     folder: PathBuf,
-    heard: Arc<Heard>,
+    events: Arc<Events>,
     watcher: Option<RecommendedWatcher>,
     spots: Spots,
-    /// Why nothing is watched.
+    /// Why nothing can be watched.
     refused: Option<String>,
-    /// Whether changes are told, as far as that could be found out for what is watched now.
-    is_told: Option<bool>,
-    tried_at: Option<Instant>,
-    /// The last text of `policies.toml` that was complained of.
-    complained: Option<String>,
+    /// Whether changes of what is watched now are reported, if that was tested.
+    is_reported: Option<bool>,
+    tested_at: Option<Instant>,
+    /// The last text of `policies.toml` whose mistakes were logged.
+    last_faulty: Option<String>,
 }
 
-/// What the system told.
-struct Heard {
+/// What the operating system has reported.
+struct Events {
     changed: Arc<Notify>,
-    /// Our own change.
+    /// Notified of our own test change.
     probe: Notify,
-    /// The folder that is watched went away, even if its successor should have its number.
-    is_lost: AtomicBool,
-    /// `policies.toml` was written to its end.
+    /// The watched folder was removed or renamed. A new folder may have the same inode number.
+    is_removed: AtomicBool,
+    /// `policies.toml` was written and closed.
     is_saved: AtomicBool,
 }
 
 impl Watches {
     fn new(folder: PathBuf, changed: Arc<Notify>) -> Self {
-        let heard = Heard {
+        let events = Events {
             changed,
             probe: Notify::new(),
-            is_lost: AtomicBool::new(false),
+            is_removed: AtomicBool::new(false),
             is_saved: AtomicBool::new(false),
         };
         Self {
             folder,
-            heard: Arc::new(heard),
+            events: Arc::new(events),
             watcher: None,
             spots: Spots::default(),
             refused: None,
-            is_told: None,
-            tried_at: None,
-            complained: None,
+            is_reported: None,
+            tested_at: None,
+            last_faulty: None,
         }
     }
 
-    /// Watches what is there now.
+    /// Watches the folder as it is now, if it has changed its place.
     fn renew(&mut self) {
         let spots = Spots::of(&self.folder);
-        let is_lost = self.heard.is_lost.swap(false, Ordering::AcqRel);
-        if spots == self.spots && self.watcher.is_some() && !is_lost {
+        let is_removed = self.events.is_removed.swap(false, Ordering::AcqRel);
+        if spots == self.spots && self.watcher.is_some() && !is_removed {
             return;
         }
-        (self.is_told, self.tried_at) = (None, None);
+        (self.is_reported, self.tested_at) = (None, None);
         match self.begin(&spots) {
             Ok(watcher) => (self.watcher, self.refused) = (Some(watcher), None),
             Err(error) => (self.watcher, self.refused) = (None, Some(error.to_string())),
@@ -149,72 +153,72 @@ impl Watches {
     }
 
     fn begin(&self, spots: &Spots) -> notify::Result<RecommendedWatcher> {
-        let (heard, watched) = (Arc::clone(&self.heard), spots.clone());
-        let status = move |event: notify::Result<Event>| match event {
-            Ok(event) => heard.take_note(&event, &watched),
-            Err(_) => heard.changed.notify_one(),
+        let (events, watched) = (Arc::clone(&self.events), spots.clone());
+        let on_event = move |event: notify::Result<Event>| match event {
+            Ok(event) => events.take_note(&event, &watched),
+            Err(_) => events.changed.notify_one(),
         };
-        let mut watcher = notify::recommended_watcher(status)?;
+        let mut watcher = notify::recommended_watcher(on_event)?;
         for folder in spots.folders() {
             watcher.watch(folder, RecursiveMode::NonRecursive)?;
         }
         Ok(watcher)
     }
 
-    /// How often the folder is looked at, whatever is told.
+    /// How often the folder is read if no change is reported.
     fn rescan(&self, usual: Duration) -> Duration {
-        match self.refused.is_some() || self.is_told == Some(false) {
-            true => usual.min(RESCAN_DEAF),
+        match self.refused.is_some() || self.is_reported == Some(false) {
+            true => usual.min(RESCAN_UNREPORTED),
             false => usual,
         }
     }
 
     /// Why changes are noticed late, if they are.
     async fn trouble(&mut self, usual: Duration) -> Option<String> {
-        let is_due = self.tried_at.is_none_or(|at| at.elapsed() >= TRIED_EVERY);
-        if self.watcher.is_some() && self.is_told != Some(true) && is_due {
-            self.tried_at = Some(Instant::now());
-            self.is_told = self.is_told().await;
+        let is_due = self.tested_at.is_none_or(|at| at.elapsed() >= TEST_EVERY);
+        if self.watcher.is_some() && self.is_reported != Some(true) && is_due {
+            self.tested_at = Some(Instant::now());
+            self.is_reported = self.is_reported().await;
         }
-        let reason = match (&self.refused, self.is_told) {
+        let reason = match (&self.refused, self.is_reported) {
             (Some(error), _) => error.as_str(),
-            (None, Some(false)) => "the system told nothing of a change that was made to try it",
+            (None, Some(false)) => "the system did not report a test change",
             (None, _) => return None,
         };
         let every = humantime::format_duration(self.rescan(usual));
         Some(format!(
-            "changes in this folder are not told by the system ({reason}); it is looked at every {every} instead"
+            "the system does not report changes in this folder ({reason}); it is read every {every} instead"
         ))
     }
 
-    /// Whether a change that is made now is told; `None` when none can be made.
-    async fn is_told(&self) -> Option<bool> {
+    /// Makes a change and returns whether it is reported; `None` if no change can be made.
+    async fn is_reported(&self) -> Option<bool> {
         let probe = self.spots.folder()?.join(LOCK);
-        // What came of an earlier one.
-        let _ = timeout(Duration::ZERO, self.heard.probe.notified()).await;
+        // Discard the report of an earlier one.
+        let _ = timeout(Duration::ZERO, self.events.probe.notified()).await;
         blocking(move || touch(&probe)).await.ok()?;
-        let status = timeout(HEARD_WITHIN, self.heard.probe.notified()).await;
-        Some(status.is_ok())
+        let reported = timeout(REPORTED_WITHIN, self.events.probe.notified()).await;
+        Some(reported.is_ok())
     }
 
-    /// Waits for a change, and until it is the last one. What is saved meanwhile and wrong is told, for it may be
-    /// overwritten before anybody looks.
-    async fn rest(&mut self, changed: &Notify, debounce: Duration) {
+    /// Waits for a change and then until the folder is quiet. Mistakes in a `policies.toml` saved meanwhile are
+    /// logged, since it may be overwritten before the controller reads it.
+    async fn wait_until_quiet(&mut self, changed: &Notify, debounce: Duration) {
         changed.notified().await;
-        self.glance().await;
+        self.check_saved_specs().await;
         let at_the_latest = Instant::now() + debounce * limits::POLICY_DEBOUNCES_MAX;
         loop {
-            let rests = timeout(debounce, changed.notified());
-            match timeout_at(at_the_latest, rests).await {
-                Ok(Ok(())) => self.glance().await,
+            let quiet = timeout(debounce, changed.notified());
+            match timeout_at(at_the_latest, quiet).await {
+                Ok(Ok(())) => self.check_saved_specs().await,
                 Ok(Err(_)) | Err(_) => return,
             }
         }
     }
 
-    /// Looks at `policies.toml` if it was saved.
-    async fn glance(&mut self) {
-        if !self.heard.is_saved.swap(false, Ordering::AcqRel) {
+    /// Logs mistakes in `policies.toml` if it was saved.
+    async fn check_saved_specs(&mut self) {
+        if !self.events.is_saved.swap(false, Ordering::AcqRel) {
             return;
         }
         let folder = Folder::new(self.folder.clone());
@@ -222,17 +226,17 @@ impl Watches {
             return;
         };
         let reason = Specs::complaints(&text);
-        if reason.is_some() && self.complained.as_ref() == Some(&text) {
+        if reason.is_some() && self.last_faulty.as_ref() == Some(&text) {
             return;
         }
-        self.complained = reason.as_ref().map(|_| text);
+        self.last_faulty = reason.as_ref().map(|_| text);
         if let Some(reason) = reason {
-            tracing::warn!(reason, "{} was saved with a mistake in it", spec_file::FILE);
+            tracing::warn!(reason, "policies.toml was saved with mistakes");
         }
     }
 }
 
-impl Heard {
+impl Events {
     fn take_note(&self, event: &Event, spots: &Spots) {
         let is_probe = event.paths.iter().any(|path| path.ends_with(LOCK));
         if is_probe {
@@ -242,8 +246,8 @@ impl Heard {
         if !matters(event, spots) {
             return;
         }
-        if goes(event, spots) {
-            self.is_lost.store(true, Ordering::Release);
+        if removes_folder(event, spots) {
+            self.is_removed.store(true, Ordering::Release);
         }
         if is_whole(event)
             && event
@@ -257,13 +261,14 @@ impl Heard {
     }
 }
 
-/// Changes nothing in a file but its time.
+/// Changes only the modification time of a file.
 fn touch(path: &Path) -> io::Result<()> {
     let file = File::options().create(true).append(true).open(path)?;
     file.set_modified(SystemTime::now())
 }
 
-/// Reading is no change, least of all our own; and of other folders only what leads here matters.
+/// Whether an event may change what is in the folder. Reads do not; of other folders, only links and their targets
+/// count.
 fn matters(event: &Event, spots: &Spots) -> bool {
     let is_change = !matches!(
         event.kind,
@@ -273,14 +278,14 @@ fn matters(event: &Event, spots: &Spots) -> bool {
     is_change && (event.paths.is_empty() || concerns)
 }
 
-/// Whether the folder itself goes, to another place or for good.
-fn goes(event: &Event, spots: &Spots) -> bool {
-    let goes = EventKind::is_remove(&event.kind)
+/// Whether the folder itself is renamed or removed.
+fn removes_folder(event: &Event, spots: &Spots) -> bool {
+    let is_gone = EventKind::is_remove(&event.kind)
         || matches!(event.kind, EventKind::Modify(ModifyKind::Name(_)));
-    goes && event.paths.iter().any(|path| spots.is_folder(path))
+    is_gone && event.paths.iter().any(|path| spots.is_folder(path))
 }
 
-/// Whether a file is written to its end.
+/// Whether a file is completely written.
 fn is_whole(event: &Event) -> bool {
     matches!(
         event.kind,

@@ -1,4 +1,4 @@
-//! `Spots`: the places whose change changes what the folder of policies is or has in it.
+//! `Spots`: the paths whose change may change what the policies folder is or contains.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ffi::{OsStr, OsString};
@@ -10,21 +10,21 @@ use super::super::name::PolicyName;
 use crate::limits;
 use crate::policies::spec_file;
 
-/// Links that are followed one after the other, as the system does.
+/// Links followed in a row, as in the kernel.
 const LINKS_MAX: usize = 40;
 
-/// Folders, each with what matters in it: some names, or all. No part of their paths is a link.
+/// Folders to watch, each with the names in it that matter. No part of their paths is a link.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Spots {
-    /// What the path of the folder leads to, if there is a folder.
+    /// The policies folder, with links resolved, if there is one.
     folder: Option<PathBuf>,
     names: BTreeMap<PathBuf, BTreeSet<OsString>>,
-    /// Which folders they were.
+    /// Device and inode of each folder, to recognize a replaced one.
     places: BTreeMap<PathBuf, (u64, u64)>,
 }
 
 impl Spots {
-    /// What matters to this folder as things are.
+    /// The paths that matter to this folder now.
     pub(super) fn of(folder: &Path) -> Self {
         let mut spots = Self::default();
         let real = spots.follow(folder).filter(|real| real.is_dir());
@@ -32,7 +32,7 @@ impl Spots {
             spots.follow_files(&real);
             spots.folder = Some(real);
         } else if let (Some(parent), Some(name)) = (folder.parent(), folder.file_name()) {
-            // There is a file in its place, or nothing.
+            // There is a file in its place, or nothing: watch for a change of that.
             if let Some(parent) = Self::default().follow(parent).filter(|it| it.is_dir()) {
                 spots.add(parent, name);
             }
@@ -46,7 +46,7 @@ impl Spots {
         spots
     }
 
-    /// The folders to be watched.
+    /// The folders to watch.
     pub(super) fn folders(&self) -> impl Iterator<Item = &Path> {
         let others = self
             .names
@@ -58,17 +58,17 @@ impl Spots {
             .take(limits::POLICY_WATCHES_MAX)
     }
 
-    /// What the path of the folder leads to, if there is a folder.
+    /// The policies folder, with links resolved, if there is one.
     pub(super) fn folder(&self) -> Option<&Path> {
         self.folder.as_deref()
     }
 
-    /// Whether this is the folder itself.
+    /// Whether this is the policies folder itself.
     pub(super) fn is_folder(&self, path: &Path) -> bool {
         self.folder.as_deref() == Some(path)
     }
 
-    /// Whether what lies here matters.
+    /// Whether a change of this path matters.
     pub(super) fn concerns(&self, path: &Path) -> bool {
         let within = path.parent();
         let is_named =
@@ -87,7 +87,7 @@ impl Spots {
             .insert(name.to_owned());
     }
 
-    /// Files that are links lead elsewhere, where they may change.
+    /// Adds the targets of files in the folder that are links, since those may change elsewhere.
     fn follow_files(&mut self, folder: &Path) {
         let entries = fs::read_dir(folder).into_iter().flatten().flatten();
         for entry in entries.take(limits::POLICY_FOLDER_ENTRIES_MAX) {
@@ -106,7 +106,7 @@ impl Spots {
         }
     }
 
-    /// What a path leads to in the end; every link on the way matters, and the first part that is missing.
+    /// Resolves the links of a path. Adds every link on the way, and the first part that is missing.
     fn follow(&mut self, path: &Path) -> Option<PathBuf> {
         let mut parts: VecDeque<OsString> = parts_of(path);
         let mut real = PathBuf::from("/");
@@ -158,7 +158,7 @@ mod tests {
     #[test]
     fn every_link_on_the_way_matters_and_what_links_in_the_folder_lead_to() {
         let root = tempfile::tempdir().expect("a folder");
-        let root = root.path().canonicalize().expect("it is there");
+        let root = root.path().canonicalize().expect("it exists");
         for folder in ["data-1/policies", "elsewhere"] {
             fs::create_dir_all(root.join(folder)).expect("it is made");
         }
@@ -187,7 +187,7 @@ mod tests {
     #[test]
     fn while_the_folder_is_missing_its_coming_matters() {
         let root = tempfile::tempdir().expect("a folder");
-        let root = root.path().canonicalize().expect("it is there");
+        let root = root.path().canonicalize().expect("it exists");
         let spots = Spots::of(&root.join("a/policies"));
         assert_eq!(spots.folder(), None);
         assert!(spots.concerns(&root.join("a")) && !spots.concerns(&root.join("b")));

@@ -6,7 +6,7 @@ use tokio::task::JoinHandle;
 
 use super::*;
 
-/// Long enough that it is not what a test waits for.
+/// So long that no test waits for it.
 const NEVER: Duration = Duration::from_secs(3600);
 const DEADLINE: Duration = Duration::from_secs(30);
 
@@ -40,7 +40,7 @@ impl WatchedFolder {
         }
     }
 
-    /// Makes a change, again and again until it is noticed: when the watch begins is not told.
+    /// Repeats a change until it is noticed, since a test cannot know when the watch begins.
     async fn notices(&self, mut change: impl FnMut(&Path)) {
         let noticed = async {
             loop {
@@ -173,7 +173,7 @@ async fn a_thousand_changes_are_few_looks_and_a_folder_that_never_rests_is_looke
     let mut looks = 0;
     let mut watches = Watches::new("/no/such/folder".into(), Arc::clone(&changed));
     while !changes.is_finished() {
-        watches.rest(&changed, debounce).await;
+        watches.wait_until_quiet(&changed, debounce).await;
         looks += 1;
     }
     let minute = began.elapsed();
@@ -201,7 +201,7 @@ async fn a_file_that_is_a_link_is_watched_where_it_leads() {
     world
         .notices(|root| fs::write(root.join("elsewhere/mine.toml"), "x").unwrap())
         .await;
-    // As editors do.
+    // As editors save files.
     for _ in 0..2 {
         world
             .notices(|root| {
@@ -246,16 +246,16 @@ async fn a_folder_whose_changes_are_not_told_is_looked_at_more_often_and_says_so
     assert_eq!(watches.trouble(NEVER).await, None);
     assert_eq!(watches.rescan(NEVER), NEVER);
 
-    // One that watches something else hears nothing.
+    // A watcher of another folder gets no events.
     let mut deaf = Watches::new(root.path().to_owned(), Arc::default());
     deaf.renew();
     let elsewhere = tempfile::tempdir().unwrap();
     deaf.watcher = Watches::new(elsewhere.path().to_owned(), Arc::default())
         .begin(&Spots::of(elsewhere.path()))
         .ok();
-    let status = deaf.trouble(NEVER).await.expect("nothing was told");
-    assert!(status.contains("every 1s"), "{status}");
-    assert_eq!(deaf.rescan(NEVER), RESCAN_DEAF);
+    let reason = deaf.trouble(NEVER).await.expect("nothing was reported");
+    assert!(reason.contains("every 1s"), "{reason}");
+    assert_eq!(deaf.rescan(NEVER), RESCAN_UNREPORTED);
 }
 
 #[tokio::test]
@@ -264,9 +264,9 @@ async fn what_was_saved_wrong_is_told_once() {
     let mut watches = Watches::new(root.path().to_owned(), Arc::default());
     let mut save = async |text: &str| {
         fs::write(root.path().join("policies.toml"), text).unwrap();
-        watches.heard.is_saved.store(true, Ordering::Release);
-        watches.glance().await;
-        watches.complained.clone()
+        watches.events.is_saved.store(true, Ordering::Release);
+        watches.check_saved_specs().await;
+        watches.last_faulty.clone()
     };
     assert_eq!(save("[eviction\n").await.as_deref(), Some("[eviction\n"));
     assert_eq!(

@@ -15,8 +15,8 @@ use crate::grpc::proto;
 use crate::grpc::proto::commit_request::Ask;
 use crate::limits;
 use crate::transport::{
-    Announcement, CommitAnswer, CommitAsk, FetchAsk, IntroduceAsk, LinkAnswer, LinkAsk, Message,
-    MoveAsk, PrepareAnswer, PrepareAsk, PullAsk, Sender,
+    Announcement, CommitAnswer, CommitAsk, FetchAsk, GossipPacket, IntroduceAsk, LinkAnswer,
+    LinkAsk, Message, MoveAsk, PrepareAnswer, PrepareAsk, PullAsk, Sender, UnlinkAsk,
 };
 
 /// Writes both conversions of a message: from its body to fields next to the sender, and back.
@@ -43,7 +43,7 @@ macro_rules! message {
 
 message!(Ack <=> (), |_nothing| {}, |wire| ());
 
-message!(UnlinkRequest <=> (), |_nothing| {}, |wire| ());
+message!(UnlinkRequest <=> UnlinkAsk, |_nothing| {}, |wire| UnlinkAsk);
 
 message!(
     LinkRequest <=> LinkAsk,
@@ -203,9 +203,9 @@ message!(
     |wire| Announcement { record: record(wire.record)?, hops_left: wire.hops_left }
 );
 
-message!(GossipRequest <=> Bytes, |packet| { packet: packet }, |wire| {
+message!(GossipRequest <=> GossipPacket, |ask| { packet: ask.0 }, |wire| {
     at_most("packet", wire.packet.len(), limits::GOSSIP_PACKET_BYTES_MAX)?;
-    wire.packet
+    GossipPacket(wire.packet)
 });
 
 /// The first part of a preparation, checked.

@@ -3,7 +3,6 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use dataverse_core::content::Digest;
 use dataverse_core::filter::Filter;
 use dataverse_core::floors::Heard;
@@ -29,8 +28,9 @@ use super::{FetchStart, Malformed, fetched_bytes, group_tree_bytes};
 use crate::grpc::proto;
 use crate::limits;
 use crate::transport::{
-    Announcement, CommitAnswer, CommitAsk, FetchAsk, IntroduceAsk, LinkAnswer, LinkAsk, Message,
-    MoveAsk, PrepareAnswer, PrepareAsk, PullAsk, ReconcileAnswer, ReconcileAsk, Sender,
+    Announcement, CommitAnswer, CommitAsk, FetchAsk, GossipPacket, IntroduceAsk, LinkAnswer,
+    LinkAsk, Message, MoveAsk, PrepareAnswer, PrepareAsk, PullAsk, ReconcileAnswer, ReconcileAsk,
+    Sender, UnlinkAsk,
 };
 
 fn node_id() -> impl Strategy<Value = NodeId> {
@@ -202,7 +202,7 @@ proptest! {
         from in sender(), flag in any::<bool>(), other in address(), packet in vec(any::<u8>(), 0..99)
     ) {
         check::<_, proto::Ack>(&from, &())?;
-        check::<_, proto::UnlinkRequest>(&from, &())?;
+        check::<_, proto::UnlinkRequest>(&from, &UnlinkAsk)?;
         for leaving in [false, true] {
             for nonce in [None, Nonce::from_bytes(&[1; 16]), Nonce::from_bytes(&[2; 32])] {
                 let ask = LinkAsk { explicit: flag, leaving, nonce };
@@ -220,7 +220,7 @@ proptest! {
             check::<_, proto::LinkReply>(&from, &answer)?;
         }
         check::<_, proto::IntroduceRequest>(&from, &IntroduceAsk { other })?;
-        check::<_, proto::GossipRequest>(&from, &Bytes::from(packet))?;
+        check::<_, proto::GossipRequest>(&from, &GossipPacket(packet.into()))?;
     }
 
     #[test]
@@ -347,7 +347,7 @@ fn decode_all(bytes: &[u8]) {
     try_as::<Message<LinkAsk>, proto::LinkRequest>(bytes);
     try_as::<Message<LinkAnswer>, proto::LinkReply>(bytes);
     try_as::<Message<IntroduceAsk>, proto::IntroduceRequest>(bytes);
-    try_as::<Message<()>, proto::UnlinkRequest>(bytes);
+    try_as::<Message<UnlinkAsk>, proto::UnlinkRequest>(bytes);
     try_as::<Message<()>, proto::Ack>(bytes);
     try_as::<Message<Question>, proto::ProbeRequest>(bytes);
     try_as::<Message<Answer>, proto::ProbeReply>(bytes);
@@ -362,7 +362,7 @@ fn decode_all(bytes: &[u8]) {
     try_as::<Message<Announcement>, proto::AnnounceRequest>(bytes);
     try_as::<Message<ReconcileAsk>, proto::ReconcileRequest>(bytes);
     try_as::<Message<ReconcileAnswer>, proto::ReconcileReply>(bytes);
-    try_as::<Message<Bytes>, proto::GossipRequest>(bytes);
+    try_as::<Message<GossipPacket>, proto::GossipRequest>(bytes);
 }
 
 /// A valid record on the wire, for tests to break.

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use dataverse_core::id::NodeId;
 use dataverse_core::members::Liveness;
-use dataverse_core::search::{Answer, Peer, Question};
+use dataverse_core::search::Peer;
 use dataverse_core::version::Stamp;
 use futures_util::stream::BoxStream;
 use parking_lot::Mutex;
@@ -21,9 +21,8 @@ use crate::membership::sending::Wire;
 use crate::membership::{Beginning, MemberSeen, Membership, PublishedStatus};
 use crate::timings::Timings;
 use crate::transport::{
-    Announcement, CallError, CommitAnswer, CommitAsk, FetchAsk, Fetched, IntroduceAsk, LinkAnswer,
-    LinkAsk, Message, MoveAsk, PrepareAnswer, PrepareAsk, PrepareBroken, PullAsk, ReconcileAnswer,
-    ReconcileAsk, Sender, Transport,
+    Call, CallError, FetchAsk, Fetched, GossipPacket, Message, PrepareAnswer, PrepareAsk,
+    PrepareBroken, Reply, Sender, Target, Transport,
 };
 
 /// Which node listens where, and how reliably the network carries packets.
@@ -195,17 +194,21 @@ pub(super) async fn acquainted(nodes: &[Node], within: Duration) -> Duration {
 
 #[async_trait]
 impl Transport for Network {
-    async fn gossip(&self, address: &str, ask: Message<Bytes>) -> Result<Message<()>, CallError> {
+    async fn call(&self, to: Target<'_>, call: Message<Call>) -> Result<Message<Reply>, CallError> {
+        let Call::Gossip(GossipPacket(packet)) = call.body else {
+            unreachable!("membership only gossips")
+        };
+        let (address, sender) = (to.address(), call.sender);
         let (delay_ms, keep) = {
             let mut chance = self.chance.lock();
             (chance.random_range(1..10), chance.random_range(0..10) == 0)
         };
         if keep {
             let mut heard = self.heard.lock();
-            heard.push(ask.body.clone());
+            heard.push(packet.clone());
         }
         time::sleep(Duration::from_millis(delay_ms)).await;
-        if self.is_lost(&ask.sender.node.address, address) {
+        if self.is_lost(&sender.node.address, address) {
             return std::future::pending().await;
         }
         let listener = {
@@ -218,57 +221,23 @@ impl Transport for Network {
                 reason: "nobody listens".to_owned(),
             });
         };
-        listener.packet(ask.body);
+        listener.packet(packet);
         Ok(Message {
-            sender: ask.sender,
-            body: (),
+            sender,
+            body: Reply::Gossip(()),
         })
     }
 
-    async fn link(&self, _: &str, _: Message<LinkAsk>) -> Result<Message<LinkAnswer>, CallError> {
-        unreachable!("membership only gossips")
-    }
-    async fn introduce(&self, _: &str, _: Message<IntroduceAsk>) -> Result<Message<()>, CallError> {
-        unreachable!("membership only gossips")
-    }
-    async fn unlink(&self, _: &Peer, _: Message<()>) -> Result<Message<()>, CallError> {
-        unreachable!("membership only gossips")
-    }
-    async fn probe(&self, _: &Peer, _: Message<Question>) -> Result<Message<Answer>, CallError> {
-        unreachable!("membership only gossips")
-    }
     async fn fetch(&self, _: &Peer, _: Message<FetchAsk>) -> Result<Message<Fetched>, CallError> {
         unreachable!("membership only gossips")
     }
+
     async fn prepare(
         &self,
         _: &Peer,
         _: Message<PrepareAsk>,
         _: BoxStream<'static, Result<Bytes, PrepareBroken>>,
     ) -> Result<Message<PrepareAnswer>, CallError> {
-        unreachable!("membership only gossips")
-    }
-    async fn commit(
-        &self,
-        _: &Peer,
-        _: Message<CommitAsk>,
-    ) -> Result<Message<CommitAnswer>, CallError> {
-        unreachable!("membership only gossips")
-    }
-    async fn pull(&self, _: &Peer, _: Message<PullAsk>) -> Result<Message<()>, CallError> {
-        unreachable!("membership only gossips")
-    }
-    async fn reconcile(
-        &self,
-        _: &Peer,
-        _: Message<ReconcileAsk>,
-    ) -> Result<Message<ReconcileAnswer>, CallError> {
-        unreachable!("membership only gossips")
-    }
-    async fn move_replica(&self, _: &Peer, _: Message<MoveAsk>) -> Result<Message<()>, CallError> {
-        unreachable!("membership only gossips")
-    }
-    async fn announce(&self, _: &Peer, _: Message<Announcement>) -> Result<Message<()>, CallError> {
         unreachable!("membership only gossips")
     }
 }

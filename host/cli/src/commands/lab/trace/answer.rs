@@ -1,4 +1,4 @@
-//! What `lab trace` found, for people and for programs.
+//! The results of `lab trace`, for people and as JSON.
 
 use dataverse_core::plural::plural;
 use dataverse_lab::single::{Figures, OnResize, Plan, Row, Survey, Unit, che};
@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use crate::commands::failure::{Exit, Failure};
 use crate::commands::screen::{Screen, size};
 
-/// One trace that was gone through.
+/// The results of one trace.
 pub(super) type Found = (Plan, Survey, Vec<Row>);
 
-/// What came of each trace, in the order in which they were given.
+/// The results of each trace, in the order in which they were given.
 pub(super) struct Answer {
     several: bool,
     as_json: bool,
@@ -32,7 +32,7 @@ impl Answer {
         }
     }
 
-    /// A trace that was gone through.
+    /// Adds the results of a trace.
     pub(super) fn take(&mut self, plan: &Plan, survey: &Survey, rows: Vec<Row>) {
         let trace = plan.trace.name();
         for row in &rows {
@@ -45,7 +45,7 @@ impl Answer {
         self.judge(&rows);
     }
 
-    /// A trace that can't be gone through. It is the failure itself when there is no other.
+    /// Adds a trace that failed. If it is the only one, returns its failure.
     pub(super) fn fail(&mut self, trace: &str, failure: Failure) -> Result<(), Failure> {
         if !self.several {
             return Err(failure);
@@ -57,7 +57,7 @@ impl Answer {
         Ok(())
     }
 
-    /// Tells it. What failed is told when everything else has been.
+    /// Prints the results. Failures are reported last.
     pub(super) fn tell(self, screen: &mut Screen<'_>) -> Result<(), Failure> {
         if self.as_json {
             screen.line(&Value::from(self.json).to_string())?;
@@ -145,7 +145,7 @@ fn figures_of_table(figures: &Figures) -> Vec<String> {
     ]
 }
 
-/// What to know about the figures.
+/// Notes that help to interpret the figures.
 fn notes(plan: &Plan, survey: &Survey) -> Vec<String> {
     let mut notes = vec![format!(
         "{}: {}, {} and {} of {}",
@@ -161,17 +161,17 @@ fn notes(plan: &Plan, survey: &Survey) -> Vec<String> {
             _ => ("were", "them"),
         };
         notes.push(format!(
-            "{} {were} left out: the node answered {them} without its cache",
+            "{} {were} skipped: the node answered {them} without its cache",
             plural(survey.left_out, "request", "requests")
         ));
     }
     if survey.goes_back > 0 {
         let (say, are) = match survey.goes_back {
-            1 => ("says", "is"),
-            _ => ("say", "are"),
+            1 => ("has", "is"),
+            _ => ("have", "are"),
         };
         notes.push(format!(
-            "{} {say} an earlier time than one before, and {are} taken as coming together with that; sort the trace by \
+            "{} {say} an earlier time than one before, and {are} treated as simultaneous with it; sort the trace by \
              time",
             plural(survey.goes_back, "request", "requests")
         ));
@@ -182,8 +182,8 @@ fn notes(plan: &Plan, survey: &Survey) -> Vec<String> {
             |&(id, before, after): &(u64, u64, u64)| format!("{id} ({before} to {after})");
         let examples: Vec<String> = resized.examples.iter().map(example).collect();
         let taken = match plan.on_resize {
-            OnResize::Keep => "each keeps the size it had first",
-            OnResize::Write => "each such read is taken as one after a write",
+            OnResize::Keep => "each keeps its first size",
+            OnResize::Write => "each such read counts as a read after a write",
         };
         let more = match resized.objects > examples.len() as u64 {
             true => ", …",
@@ -201,8 +201,9 @@ fn notes(plan: &Plan, survey: &Survey) -> Vec<String> {
         ));
     }
     if plan.unit == Unit::Bytes {
-        notes
-            .push("belady is no optimum where objects have sizes, only a rule of thumb".to_owned());
+        notes.push(
+            "belady is not optimal where objects have sizes, only a rule of thumb".to_owned(),
+        );
     } else if let Some(objects) = plan.trace.zipf_objects() {
         let popularity = che::zipf(objects);
         let said = plan
@@ -211,7 +212,7 @@ fn notes(plan: &Plan, survey: &Survey) -> Vec<String> {
             .map(|&capacity| format!("{capacity}: {:.6}", che::lru_miss(&popularity, capacity)));
         let said: Vec<String> = said.collect();
         notes.push(format!(
-            "LRU in the long run, by Che's approximation: {}",
+            "LRU's steady state, by Che's approximation: {}",
             said.join(", ")
         ));
     }
@@ -219,10 +220,10 @@ fn notes(plan: &Plan, survey: &Survey) -> Vec<String> {
 }
 
 impl Answer {
-    /// Notes which policies failed.
+    /// Records which policies failed.
     fn judge(&mut self, rows: &[Row]) {
         for row in rows {
-            let who = format!("{} with room for {}", row.policy, row.capacity);
+            let who = format!("{} with capacity {}", row.policy, row.capacity);
             match &row.figures {
                 Err(reason) => {
                     self.notes
@@ -245,8 +246,10 @@ fn faults(figures: &Figures) -> String {
         .map(|(kind, times)| format!("{times} {}", kind.as_str()))
         .collect();
     let then = match figures.given_up {
-        true => "it was asked no more after so many, and what was used longest ago went",
-        false => "then what was used longest ago went",
+        true => {
+            "after that many it was not asked again, and the least recently used objects were evicted"
+        }
+        false => "the least recently used objects were evicted instead",
     };
     format!("{}; {then}", kinds.join(", "))
 }

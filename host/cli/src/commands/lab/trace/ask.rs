@@ -1,4 +1,4 @@
-//! What is asked of `lab trace`, word by word.
+//! Parses the arguments of `lab trace`.
 
 use dataverse_lab::single::{Capacity, OnResize, Unit, WarmUp};
 use dataverse_lab::trace::TimeUnit;
@@ -13,13 +13,13 @@ pub(super) struct Config {
 
 impl Config {
     pub(super) fn parse(text: &str) -> Result<Self, String> {
-        let (name, json) = text
-            .split_once('=')
-            .ok_or("a policy's name, = and a JSON object, as in s3-fifo={\"small\": 0.2}")?;
+        let (name, json) = text.split_once('=').ok_or(
+            "expected a policy's name, = and a JSON object, as in s3-fifo={\"small\": 0.2}",
+        )?;
         let config: serde_json::Value =
             serde_json::from_str(json).map_err(|error| error.to_string())?;
         if !config.is_object() {
-            return Err("a configuration is a JSON object".to_owned());
+            return Err("a configuration must be a JSON object".to_owned());
         }
         Ok(Self {
             name: name.to_owned(),
@@ -53,7 +53,7 @@ pub(super) fn warm_up(text: &str) -> Result<WarmUp, String> {
     }
 }
 
-/// A share from its percent.
+/// A share from a percentage.
 fn share(percent: &str) -> Result<f64, String> {
     match percent.trim().parse::<f64>() {
         Ok(percent) if (0.0..=100.0).contains(&percent) => Ok(percent / 100.0),

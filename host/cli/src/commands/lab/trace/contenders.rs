@@ -1,4 +1,4 @@
-//! Who is compared: the policies that were asked for, and what is always there.
+//! The policies that are compared: those that were requested, and those that are always included.
 
 use dataverse_core::policy::Kind;
 use dataverse_lab::library::Chosen;
@@ -8,11 +8,11 @@ use super::Trace;
 use crate::commands::failure::Failure;
 use crate::commands::lab::chosen::{Mistakes, choose, named};
 
-/// What is always there, for scale, beside the optimum.
+/// Always included for scale, besides the optimum.
 const RANDOM: &str = "random";
 
 impl Trace {
-    /// The policies that were asked for, and what is always there.
+    /// The requested policies, and those that are always included.
     pub(super) fn contenders(&self) -> Result<Vec<Contender>, Failure> {
         let always = [RANDOM, BELADY].map(str::to_owned);
         let missing = always.iter().filter(|name| !self.policies.contains(name));
@@ -37,7 +37,7 @@ impl Trace {
                 }
             };
             if contenders.iter().any(|it| it.name() == contender.name()) {
-                mistakes.add(format!("--policy {policy}: it is given twice"));
+                mistakes.add(format!("--policy {policy} is given twice"));
             }
             contenders.push(contender);
         }
@@ -45,7 +45,7 @@ impl Trace {
         Ok(contenders)
     }
 
-    /// The policy's name or path, and its configuration.
+    /// A policy's name or path, and its configuration.
     fn configured<'a>(&'a self, asked: &'a str) -> (&'a str, &'a str) {
         let (policy, own) = named(asked);
         let config = own.or_else(|| {
@@ -61,13 +61,13 @@ impl Trace {
         for (place, config) in self.config.iter().enumerate() {
             let name = &config.name;
             if !asked.contains(&name.as_str()) {
-                mistakes.add(format!("--config {name}: no --policy goes by this name"));
+                mistakes.add(format!("--config {name}: no --policy has this name"));
             } else if name == BELADY {
                 mistakes.add(format!(
-                    "--config {BELADY}: it knows the future and takes no configuration"
+                    "--config {BELADY}: {BELADY} knows the future and takes no configuration"
                 ));
             } else if self.config[..place].iter().any(|it| it.name == *name) {
-                mistakes.add(format!("--config {name}: it is given twice"));
+                mistakes.add(format!("--config {name} is given twice"));
             }
         }
         mistakes.check()

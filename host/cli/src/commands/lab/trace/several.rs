@@ -1,4 +1,4 @@
-//! The traces that were asked for, each opened, before anything runs.
+//! Opens all requested traces before anything runs.
 
 use std::path::PathBuf;
 
@@ -8,17 +8,16 @@ use crate::commands::failure::Failure;
 use crate::commands::lab::chosen::Mistakes;
 use crate::limits;
 
-/// A trace as it was named, and whether it can be had.
+/// A trace's name, and the opened trace or why it can't be read.
 pub(super) type Opened = (String, Result<Trace, TraceError>);
 
-/// Opens them all. What makes no sense as a name is a mistake; a file that can't be had is told of later, when its
-/// turn comes.
+/// Opens all traces. An invalid name is a usage error; a file that can't be read is reported later, in its turn.
 pub(super) fn open(names: &[String], options: &Options) -> Result<Vec<Opened>, Failure> {
     let mut mistakes = Mistakes::default();
     if names.len() > limits::TRACES_MAX {
         let most = limits::TRACES_MAX;
         return Err(Failure::Usage(format!(
-            "--trace: {} are given; at most {most} are gone through",
+            "--trace: {} traces are given; at most {most} are allowed",
             names.len()
         )));
     }
@@ -26,14 +25,14 @@ pub(super) fn open(names: &[String], options: &Options) -> Result<Vec<Opened>, F
     for name in names {
         if name.is_empty() {
             mistakes.add(
-                "--trace: a name is missing; give a file, - or zipf:OBJECTS,REQUESTS,SEED"
+                "--trace: the name is empty; give a file, - or zipf:OBJECTS,REQUESTS,SEED"
                     .to_owned(),
             );
         }
-        // The same file may be named in several ways.
+        // The same file may have several names.
         let file = std::fs::canonicalize(name).unwrap_or_else(|_| PathBuf::from(name));
         match files.contains(&file) {
-            true => mistakes.add(format!("--trace {name}: it is given twice")),
+            true => mistakes.add(format!("--trace {name} is given twice")),
             false => files.push(file),
         }
     }

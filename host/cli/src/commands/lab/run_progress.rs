@@ -1,5 +1,4 @@
-//! What is said while an experiment runs: a bar with the time left, or a line now and then where there is no
-//! terminal to draw on.
+//! Shows how far an experiment is: a bar with the time left, or a line now and then where there is no terminal.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -11,8 +10,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::steps::{Lines, left, unheard};
 use crate::commands::screen::printable;
 
-/// How far an experiment has come, on standard error.
-pub(super) struct PolicyChoice {
+/// The progress of an experiment, on standard error.
+pub(super) struct RunProgress {
     bar: ProgressBar,
     is_sampled: bool,
     runs: usize,
@@ -21,7 +20,7 @@ pub(super) struct PolicyChoice {
     lines: Lines,
 }
 
-impl PolicyChoice {
+impl RunProgress {
     pub(super) fn of(experiment: &Experiment, is_sampled: bool) -> Self {
         let target = match is_sampled {
             true => ProgressDrawTarget::stderr(),
@@ -31,7 +30,7 @@ impl PolicyChoice {
         let template = "[{bar:30}] {percent} %  {msg}  {eta} left";
         let style = ProgressStyle::with_template(template).expect("the template is constant");
         bar.set_style(style.progress_chars("=> "));
-        let told = Self {
+        let progress = Self {
             bar,
             is_sampled,
             runs: experiment.runs(),
@@ -39,11 +38,11 @@ impl PolicyChoice {
             began: Instant::now(),
             lines: Lines::new(),
         };
-        told.bar.set_message(told.runs_ended());
-        told
+        progress.bar.set_message(progress.runs_ended());
+        progress
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub(super) fn finish(&self) {
         self.bar.finish_and_clear();
     }
@@ -71,7 +70,7 @@ impl PolicyChoice {
     }
 }
 
-impl Watch for PolicyChoice {
+impl Watch for RunProgress {
     fn advanced(&self, requests: u64) {
         self.bar.inc(requests);
         self.line_now_and_then();

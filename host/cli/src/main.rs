@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 /// Returns the memory that uploads used to the system, which the system's own allocator hardly does; see
 /// docs/benchmarks.md for figures.
-#[cfg(not(target_env = "msvc"))]
+#[cfg(feature = "jemalloc")]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

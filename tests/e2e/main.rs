@@ -8,6 +8,7 @@ mod clocks;
 mod contract;
 mod crashes;
 mod drain;
+mod earlier;
 mod evil;
 mod failures;
 mod files;

@@ -147,7 +147,7 @@ async fn a_file_dropped_into_the_folder_decides_from_then_on() {
 }
 
 #[tokio::test]
-async fn a_wish_that_cannot_be_met_changes_nothing_and_says_why() {
+async fn a_spec_that_cannot_be_met_changes_nothing_and_says_why() {
     let node = Node::start("A", &[]);
     node.write_toml("[eviction]\npolicy = \"lru\"\n[placement]\npolicy = \"nobody\"\n");
     eventually("eviction is swapped and placement refused", async || {
@@ -248,7 +248,7 @@ async fn a_shadow_is_compared_and_can_be_promoted() {
 }
 
 #[tokio::test]
-async fn the_wish_holds_across_a_restart() {
+async fn the_spec_holds_across_a_restart() {
     let node = Node::start("A", &[]);
     node.install("mine", shipped(Kind::Placement, "near")).await;
     node.must_use("placement", "mine").await;

@@ -4,10 +4,11 @@
 //! touching the disk. A tombstone is a holding without content.
 
 use std::collections::BTreeMap;
-use std::ops::Bound;
+use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
 
 use crate::key::Key;
+use crate::limits::SCAN_KEYS_MAX;
 use crate::record::Record;
 use crate::version::{Millis, Version};
 
@@ -68,6 +69,15 @@ impl Total {
     }
 }
 
+/// What was found in one page of the holdings.
+#[derive(Debug)]
+pub struct Page<T> {
+    /// What was found, ordered by key.
+    pub items: Vec<T>,
+    /// Where the next page starts; `None` at the end.
+    pub resume_after: Option<Key>,
+}
+
 /// Every holding of one node, by key.
 #[derive(Default, Debug)]
 pub struct Holdings {
@@ -119,11 +129,53 @@ impl Holdings {
         }
     }
 
-    /// The holdings from this key on, ordered by key.
-    pub fn from(&self, key: &str) -> impl Iterator<Item = &Holding> {
-        self.by_key
-            .range::<str, _>((Bound::Included(key), Bound::Unbounded))
-            .map(|(_, holding)| holding)
+    /// Visits the next holdings in the order of their keys, starting after `after`, and at most [`SCAN_KEYS_MAX`]:
+    /// call it again with what it returns, so that no lock is held for all of them. `None` at the end.
+    pub fn visit(&self, after: Option<&Key>, mut each: impl FnMut(&Holding)) -> Option<Key> {
+        self.visit_until("", after, |holding| {
+            each(holding);
+            ControlFlow::Continue(())
+        })
+    }
+
+    /// The same for keys with this prefix, and not further than `each` wants: `None` then, too.
+    pub fn visit_until(
+        &self,
+        prefix: &str,
+        after: Option<&Key>,
+        mut each: impl FnMut(&Holding) -> ControlFlow<()>,
+    ) -> Option<Key> {
+        let from = after.map_or(Bound::Included(prefix), |key| Bound::Excluded(key.as_str()));
+        let next = self.by_key.range::<str, _>((from, Bound::Unbounded));
+        let next = next.take_while(|(key, _)| key.as_str().starts_with(prefix));
+        for (count, (key, holding)) in next.enumerate() {
+            if each(holding).is_break() {
+                return None;
+            }
+            if count + 1 >= SCAN_KEYS_MAX {
+                return Some(key.clone());
+            }
+        }
+        None
+    }
+
+    /// What `pick` makes of the next holdings: see [`Holdings::visit`].
+    pub fn page<T>(
+        &self,
+        after: Option<&Key>,
+        mut pick: impl FnMut(&Holding) -> Option<T>,
+    ) -> Page<T> {
+        let mut items = Vec::new();
+        let resume_after = self.visit(after, |holding| items.extend(pick(holding)));
+        Page {
+            items,
+            resume_after,
+        }
+    }
+
+    /// Every holding, ordered by key.
+    pub fn iter(&self) -> impl Iterator<Item = &Holding> {
+        self.by_key.values()
     }
 
     /// The number of holdings, tombstones included.

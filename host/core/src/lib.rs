@@ -11,10 +11,12 @@
 //! - **Decisions**: `search`; `cache`, `placement` and `relocation`, which ask a `policy` and check its verdict;
 //!   `relayout` for replicas that change nodes; `reconcile` and `filter` for finding differences between two
 //!   nodes.
-//! - **Shared**: `limits` (every bound and default), `recording` (the format of recorded requests), `plural`.
+//! - **Shared**: `limits` (every bound and default), `backoff` (pauses between attempts), `recording` (the format of
+//!   recorded requests), `plural`.
 
 pub mod address;
 pub mod announcements;
+pub mod backoff;
 pub mod cache;
 pub mod content;
 pub mod filter;

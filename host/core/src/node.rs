@@ -9,11 +9,12 @@
 mod reconciling;
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use crate::announcements::SeenAnnouncements;
 use crate::floors::{Floors, Heard};
-use crate::holdings::{Holding, Holdings, Role, Total};
+use crate::holdings::{Holding, Holdings, Page, Role, Total};
 use crate::id::{FileId, NodeId};
 use crate::key::Key;
 use crate::limits;
@@ -68,24 +69,6 @@ pub enum LocalRead {
         /// The highest version heard of.
         floor: Option<Version>,
     },
-}
-
-/// One page of a pattern scan.
-#[derive(Debug, Default)]
-pub struct Scan {
-    /// The hits on this page.
-    pub hits: Vec<Hit>,
-    /// Where the next page starts; `None` at the end.
-    pub resume_after: Option<Key>,
-}
-
-/// One page of the replicas that a node holds.
-#[derive(Debug, Default)]
-pub struct HoldingsPage {
-    /// Their records, tombstones included, ordered by key.
-    pub records: Vec<Arc<Record>>,
-    /// Where the next page starts; `None` at the end.
-    pub resume_after: Option<Key>,
 }
 
 /// One node: its clock, its holdings and what it has heard.
@@ -260,66 +243,48 @@ impl Node {
         }
     }
 
-    /// Looks for keys that match among at most [`limits::SCAN_KEYS_MAX`] holdings. Call it again with the place
-    /// where it stopped, so that the lock is not held during a whole scan.
+    /// The hits of a pattern among at most [`limits::SCAN_KEYS_MAX`] holdings. Call it again with the place where it
+    /// stopped, so that the lock is not held during a whole scan.
     #[must_use]
-    pub fn scan(&self, pattern: &Pattern, after: Option<&Key>, limit: usize, now: Millis) -> Scan {
+    pub fn scan(
+        &self,
+        pattern: &Pattern,
+        after: Option<&Key>,
+        limit: usize,
+        now: Millis,
+    ) -> Page<Hit> {
+        let mut items = Vec::new();
         let prefix = pattern.literal_prefix();
-        let mut scan = Scan::default();
-        let from = after.map_or(prefix, Key::as_str);
-        let seen = self
-            .holdings
-            .from(from)
-            .take_while(|holding| holding.record.key.as_str().starts_with(prefix))
-            .filter(|holding| Some(&holding.record.key) != after);
-        for (count, holding) in seen.enumerate() {
+        let resume_after = self.holdings.visit_until(prefix, after, |holding| {
             let key = &holding.record.key;
             if pattern.matches(key) && self.current(key).is_some() {
-                scan.hits.push(self.hit_of(holding, now));
+                items.push(self.hit_of(holding, now));
             }
-            if scan.hits.len() >= limit {
-                return scan;
+            match items.len() >= limit {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
             }
-            if count + 1 >= limits::SCAN_KEYS_MAX {
-                scan.resume_after = Some(key.clone());
-                return scan;
-            }
+        });
+        Page {
+            items,
+            resume_after,
         }
-        scan
     }
 
     /// One page of the holdings whose content was last checked before a pass began: see [`scrub::unchecked`].
     #[must_use]
-    pub fn unchecked(
-        &self,
-        began: Millis,
-        now: Millis,
-        after: Option<&Key>,
-    ) -> scrub::UncheckedPage {
+    pub fn unchecked(&self, began: Millis, now: Millis, after: Option<&Key>) -> Page<Holding> {
         scrub::unchecked(&self.holdings, began, now, after)
     }
 
-    /// The replicas among the next [`limits::SCAN_KEYS_MAX`] holdings. Call it again with the place where it
-    /// stopped, so that the lock is not held during a whole pass.
+    /// The records of the replicas in the next page, tombstones included.
     #[must_use]
-    pub fn replicas_after(&self, after: Option<&Key>) -> HoldingsPage {
-        let mut page = HoldingsPage::default();
-        let from = after.map_or("", Key::as_str);
-        let seen = self
-            .holdings
-            .from(from)
-            .filter(|holding| Some(&holding.record.key) != after);
-        for (count, holding) in seen.enumerate() {
+    pub fn replicas_after(&self, after: Option<&Key>) -> Page<Arc<Record>> {
+        self.holdings.page(after, |holding| {
             // An unverified copy is not replicated until it is known whether the file still exists.
-            if holding.role == Role::Replica && !self.is_unverified(&holding.record.key) {
-                page.records.push(Arc::clone(&holding.record));
-            }
-            if count + 1 >= limits::SCAN_KEYS_MAX {
-                page.resume_after = Some(holding.record.key.clone());
-                break;
-            }
-        }
-        page
+            let counts = holding.role == Role::Replica && !self.is_unverified(&holding.record.key);
+            counts.then(|| Arc::clone(&holding.record))
+        })
     }
 
     /// Processes an announced record. A greater version is already durable on the nodes that its layout names.
@@ -533,7 +498,7 @@ mod tests {
         let known = answer.known.map(|heard| heard.version);
         assert_eq!((answer.hits.len(), known), (0, floor));
         let pattern = Pattern::parse("a/x").expect("it is a pattern");
-        assert!(node.scan(&pattern, None, 10, 0).hits.is_empty());
+        assert!(node.scan(&pattern, None, 10, 0).items.is_empty());
     }
 
     #[test]
@@ -626,7 +591,7 @@ mod tests {
     }
 
     #[test]
-    fn news_is_passed_on_once() {
+    fn an_announcement_is_passed_on_once() {
         let mut node = node(Vec::new());
         assert_eq!(node.learn(&record("a/x", 2, 0, &[7])).len(), 1);
         assert_eq!(node.learn(&record("a/x", 2, 0, &[7])).len(), 0);
@@ -679,9 +644,9 @@ mod tests {
         let node = node(held.collect());
         let pattern = Pattern::parse("a/*").expect("it is a pattern");
         let first = node.scan(&pattern, None, usize::MAX, 0);
-        assert_eq!(first.hits.len(), limits::SCAN_KEYS_MAX);
+        assert_eq!(first.items.len(), limits::SCAN_KEYS_MAX);
         let second = node.scan(&pattern, first.resume_after.as_ref(), usize::MAX, 0);
-        assert_eq!((second.hits.len(), second.resume_after), (5, None));
-        assert_eq!(node.scan(&pattern, None, 7, 0).hits.len(), 7);
+        assert_eq!((second.items.len(), second.resume_after), (5, None));
+        assert_eq!(node.scan(&pattern, None, 7, 0).items.len(), 7);
     }
 }

@@ -29,7 +29,7 @@ pub struct Need {
     /// Copies to make on other nodes.
     pub wanted: usize,
     /// Holders that are live now: the fewer, the more urgent.
-    pub lifetime: usize,
+    pub live: usize,
     /// The new layout must have at least this many holders, or the file would be worse off than before.
     pub holders_min: usize,
 }
@@ -56,7 +56,7 @@ pub fn need(
             standing(id)
         }
     };
-    let lifetime = holders
+    let live = holders
         .iter()
         .filter(|id| state_of(**id) == HolderState::Here)
         .count();
@@ -74,13 +74,13 @@ pub fn need(
             // One node must remember the deletion.
             1
         } else if leaving {
-            lifetime.min(record.factor as usize).max(1)
+            live.min(record.factor as usize).max(1)
         } else {
             keep.len() + 1
         },
         keep,
         wanted,
-        lifetime,
+        live,
     })
 }
 
@@ -96,7 +96,7 @@ pub fn move_away(record: &Record, from: NodeId, to: NodeId) -> Option<Need> {
     Some(Need {
         keep: others.copied().collect(),
         wanted: 1,
-        lifetime: layout.holders.len(),
+        live: layout.holders.len(),
         holders_min: layout.holders.len(),
     })
 }
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_degraded_write_is_made_up_by_its_first_holder() {
+    fn a_degraded_write_is_completed_by_its_first_holder() {
         let of = |me| need(&record(&[1], 2), id(me), false, |_| Here);
         let completed = of(1).expect("it lacks a copy");
         assert_eq!((completed.keep, completed.wanted), (vec![id(1)], 1));

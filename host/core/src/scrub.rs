@@ -4,46 +4,23 @@
 //! after a restart the time at which each holding was last checked tells what the pass has already done. Checking
 //! the oldest first would mean sorting a million holdings to the same end, since a pass leaves none out.
 
-use crate::holdings::{Holding, Holdings};
+use crate::holdings::{Holding, Holdings, Page};
 use crate::key::Key;
-use crate::limits;
 use crate::version::Millis;
 
-/// One page of the holdings.
-#[derive(Debug, Default)]
-pub struct UncheckedPage {
-    /// Those still to be checked, ordered by key.
-    pub due: Vec<Holding>,
-    /// Where the next page starts; `None` at the end.
-    pub resume_after: Option<Key>,
-}
-
-/// Looks for holdings whose content was not checked since the pass `began`, among at most
-/// [`limits::SCAN_KEYS_MAX`]. Call it again with the place where it stopped, so that the lock is not held during a
-/// whole pass. Content that was checked after `now`, by a clock that was wrong, counts as unchecked. Tombstones
-/// have no content.
+/// Looks for holdings whose content was not checked since the pass `began`, in the next page. Content that was
+/// checked after `now`, by a clock that was wrong, counts as unchecked. Tombstones have no content.
 #[must_use]
 pub fn unchecked(
     holdings: &Holdings,
     began: Millis,
     now: Millis,
     after: Option<&Key>,
-) -> UncheckedPage {
-    let mut page = UncheckedPage::default();
-    let seen = holdings
-        .from(after.map_or("", Key::as_str))
-        .filter(|holding| Some(&holding.record.key) != after);
-    for (count, holding) in seen.enumerate() {
+) -> Page<Holding> {
+    holdings.page(after, |holding| {
         let is_checked = holding.verified > began && holding.verified <= now.max(began + 1);
-        if !holding.record.deleted && !is_checked {
-            page.due.push(holding.clone());
-        }
-        if count + 1 >= limits::SCAN_KEYS_MAX {
-            page.resume_after = Some(holding.record.key.clone());
-            break;
-        }
-    }
-    page
+        (!holding.record.deleted && !is_checked).then(|| holding.clone())
+    })
 }
 
 #[cfg(test)]
@@ -54,6 +31,7 @@ mod tests {
     use crate::content::Digest;
     use crate::holdings::Role;
     use crate::id::NodeId;
+    use crate::limits;
     use crate::record::{Layout, Record};
     use crate::version::{Stamp, Version};
 
@@ -83,8 +61,8 @@ mod tests {
         }
     }
 
-    fn names(page: &UncheckedPage) -> Vec<&str> {
-        let due = page.due.iter();
+    fn names(page: &Page<Holding>) -> Vec<&str> {
+        let due = page.items.iter();
         due.map(|holding| holding.record.key.as_str()).collect()
     }
 
@@ -107,11 +85,11 @@ mod tests {
         assert_eq!(page.resume_after, None);
         // The clock was set back after the pass began.
         let page = unchecked(&holdings, 100, 50, None);
-        assert_eq!(page.due.len(), 4);
+        assert_eq!(page.items.len(), 4);
     }
 
     #[test]
-    fn a_long_list_is_seen_in_stretches_and_nothing_twice() {
+    fn a_long_list_is_seen_in_pages_and_nothing_twice() {
         let mut holdings = Holdings::default();
         let total = limits::SCAN_KEYS_MAX * 2 + 7;
         for number in 0..total {

@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_replica_that_nobody_doubts_confirms_the_copy() {
+    fn a_replica_that_is_verified_confirms_the_copy() {
         let answers = || vec![(OTHER, has(5, Role::Replica, 0)), (HOLDER, knows(None))];
         check(answers(), false, Finding::Found(record(5)));
         let newer = vec![(OTHER, has(6, Role::Replica, 0))];

@@ -34,7 +34,7 @@ pub struct BuiltIn {
 
 /// Why a policy is not available.
 #[derive(Debug, thiserror::Error)]
-pub enum ShelfError {
+pub enum LibraryError {
     /// No built-in policy of this kind has the name, and it is not the path of a `.wasm` file.
     #[error(
         "there is no {kind} policy `{name}`; choose one of {known}, or give the path of a .wasm file"
@@ -197,11 +197,11 @@ impl PolicyLibrary {
     /// so that a configuration that it rejects is refused here.
     ///
     /// # Errors
-    /// [`ShelfError`] when it does not exist, or a node would refuse to run it.
-    pub fn choose(&self, kind: Kind, policy: &str, config: &str) -> Result<Chosen, ShelfError> {
+    /// [`LibraryError`] when it does not exist, or a node would refuse to run it.
+    pub fn choose(&self, kind: Kind, policy: &str, config: &str) -> Result<Chosen, LibraryError> {
         if policy == BASELINE {
             if !matches!(config.trim(), "" | "{}") {
-                return Err(ShelfError::Unconfigurable);
+                return Err(LibraryError::Unconfigurable);
             }
             return Ok(Chosen {
                 name: policy.to_owned(),
@@ -211,7 +211,7 @@ impl PolicyLibrary {
             });
         }
         let (name, bytes) = self.read(kind, policy)?;
-        let refused = |refusal| ShelfError::Refused {
+        let refused = |refusal| LibraryError::Refused {
             name: policy.to_owned(),
             refusal,
         };
@@ -232,20 +232,20 @@ impl PolicyLibrary {
         Ok(chosen)
     }
 
-    fn read(&self, kind: Kind, policy: &str) -> Result<(String, Cow<'static, [u8]>), ShelfError> {
+    fn read(&self, kind: Kind, policy: &str) -> Result<(String, Cow<'static, [u8]>), LibraryError> {
         let of_kind = || self.built_in.iter().filter(|it| it.kind == kind);
         if let Some(found) = of_kind().find(|it| it.name == policy) {
             return Ok((found.name.to_owned(), Cow::Borrowed(found.wasm)));
         }
         let path = Path::new(policy);
         let Some(stem) = path.file_stem().filter(|_| policy.ends_with(".wasm")) else {
-            return Err(ShelfError::Unknown {
+            return Err(LibraryError::Unknown {
                 kind,
                 name: policy.to_owned(),
                 known: of_kind().map(|it| it.name).collect::<Vec<_>>().join(", "),
             });
         };
-        let unreadable = |reason: String| ShelfError::Unreadable {
+        let unreadable = |reason: String| LibraryError::Unreadable {
             path: policy.to_owned(),
             reason,
         };

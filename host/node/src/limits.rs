@@ -47,8 +47,8 @@ pub const RECONCILE_COPIES_AT_ONCE_MAX: usize = 4;
 pub const RECONCILE_GRACE_MS: u64 = 30 * 1000;
 /// Recent versions for which the node remembers when it first heard of them.
 pub const IN_FLIGHT_MAX: usize = 4096;
-/// The pause after a fruitless round doubles with each such round in a row, up to this many.
-pub const RECONCILE_FRUITLESS_MAX: u32 = 3;
+/// The pause after a fruitless round doubles with each such round in a row, up to this many times the usual one.
+pub const RECONCILE_FRUITLESS_FACTOR_MAX: u32 = 8;
 /// Nodes compared with in one round; where there are more, the others take their turn in later rounds.
 pub const RECONCILE_PEERS_MAX: usize = 1024;
 /// How long a filter is sent again before a new one is built.

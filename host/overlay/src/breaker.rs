@@ -8,10 +8,10 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use dataverse_core::backoff::Backoff;
 use dataverse_core::id::NodeId;
 use dataverse_core::plural::plural;
 use dataverse_core::search::Peer;
@@ -33,7 +33,8 @@ struct Circuit {
     failures: u32,
     /// Calls are refused until then.
     open_until: Option<Instant>,
-    pause: Duration,
+    /// The pauses since it first opened.
+    backoff: Option<Backoff>,
     /// A trial call is under way.
     trying: bool,
 }
@@ -164,9 +165,10 @@ impl Breaker {
             tracing::warn!(node = %peer.name, failures = circuit.failures, "a node does not answer and is not called for a while");
         }
         let (least, most) = (limits::CIRCUIT_PAUSE_MS_MIN, limits::CIRCUIT_PAUSE_MS_MAX);
-        circuit.pause =
-            (circuit.pause * 2).clamp(Duration::from_millis(least), Duration::from_millis(most));
-        circuit.open_until = Some(Instant::now() + circuit.pause);
+        let backoff = circuit
+            .backoff
+            .get_or_insert_with(|| Backoff::from_millis(least, most));
+        circuit.open_until = Some(Instant::now() + backoff.next_pause());
     }
 
     fn answered(&self, peer: &Peer) {
@@ -217,6 +219,8 @@ impl Transport for Breaker {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::memory::MemoryNetwork;
     use crate::timings::Timings;

@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn whoever_waits_longest_makes_room() {
+    async fn the_one_that_waits_longest_makes_room() {
         let connection_slots = connection_slots(3, 0);
         let busy = connection_slots.take().await;
         let _request = busy.activity().begin();
@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_reserve_is_for_whoever_comes_last() {
+    async fn the_reserve_is_for_the_last_to_come() {
         let connection_slots = connection_slots(1, 2);
         let ordinary = connection_slots.take().await;
         let _request = ordinary.activity().begin();

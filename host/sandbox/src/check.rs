@@ -10,17 +10,11 @@ use wasmparser::{Encoding, Parser, Payload};
 
 use crate::contract;
 use crate::cost::Cost;
+use crate::format::{broken, encoding};
+use crate::imports::{component_import, contract_version};
 use crate::limits;
 use crate::refusal::{Refusal, cut};
 use crate::wrap::componentize;
-
-const BUILT_FOR_WASI: &str = "it was built for wasm32-wasip1, wasm32-wasip2 or linked against WASI; build \
-                              it for wasm32-unknown-unknown, or stub WASI out where the language's tools \
-                              need it (componentize-py and componentize-qjs: --stub-wasi)";
-const BUILT_WITH_BINDGEN: &str = "it was built with wasm-bindgen, for browsers; leave out that crate and \
-                                  the features of others that pull it in (such as `js`)";
-const ONLY_HOST: &str =
-    "a policy may import dataverse:policy/host and dataverse:policy/types, nothing else";
 
 /// What is known about a policy before it is compiled.
 #[derive(Debug, PartialEq, Eq)]
@@ -28,17 +22,6 @@ pub(crate) struct Checked {
     pub(crate) kind: Kind,
     pub(crate) imports: Vec<String>,
     pub(crate) exports: Vec<String>,
-}
-
-/// Refuses files that are too large, or whose first bytes are not WebAssembly.
-pub(crate) fn begins_well(bytes: &[u8]) -> Result<(), Refusal> {
-    if bytes.len() > limits::POLICY_FILE_BYTES_MAX {
-        return Err(Refusal::TooLarge {
-            bytes: bytes.len(),
-            most: limits::POLICY_FILE_BYTES_MAX,
-        });
-    }
-    encoding(bytes).map(drop)
 }
 
 /// The component in these bytes, or the one made from the core module in them, with what is known about it.
@@ -49,103 +32,6 @@ pub(crate) fn check(bytes: &[u8]) -> Result<(Cow<'_, [u8]>, Checked), Refusal> {
     };
     let checked = component_names(&component)?;
     Ok((component, checked))
-}
-
-/// Refuses anything but a core module with a component type, and modules with imports that other toolchains leave
-/// behind.
-pub(crate) fn core_module(bytes: &[u8]) -> Result<(), Refusal> {
-    if encoding(bytes)? == Encoding::Component {
-        return Err(Refusal::NotAComponent(
-            "it is a component already".to_owned(),
-        ));
-    }
-    let mut typed = false;
-    for payload in Parser::new(0).parse_all(bytes) {
-        match payload.map_err(broken)? {
-            Payload::ImportSection(section) => {
-                for import in section.into_imports() {
-                    core_import(import.map_err(broken)?.module)?;
-                }
-            }
-            Payload::CustomSection(section) => {
-                typed |= section.name().starts_with("component-type");
-            }
-            _ => {}
-        }
-    }
-    if typed {
-        return Ok(());
-    }
-    Err(Refusal::NotAComponent(
-        "it does not carry a component type: export the policy with dataverse_sdk::export!, or wrap it with \
-         `wasm-tools component embed` and `component new`"
-            .to_owned(),
-    ))
-}
-
-/// Which of the two formats it is, by its first bytes.
-fn encoding(bytes: &[u8]) -> Result<Encoding, Refusal> {
-    if Parser::is_component(bytes) {
-        Ok(Encoding::Component)
-    } else if Parser::is_core_wasm(bytes) {
-        Ok(Encoding::Module)
-    } else if bytes.trim_ascii_start().starts_with(b"(") {
-        Err(Refusal::NotWasm(
-            "it looks like the text format; convert it with `wasm-tools parse`".to_owned(),
-        ))
-    } else {
-        Err(Refusal::NotWasm(
-            "it does not begin with the magic bytes of WebAssembly".to_owned(),
-        ))
-    }
-}
-
-fn broken(error: wasmparser::BinaryReaderError) -> Refusal {
-    Refusal::NotWasm(format!(
-        "it is broken or cut off: {}",
-        cut(&error.to_string())
-    ))
-}
-
-/// Checks an import of a core module. Other imports are checked by wit-component against the component type.
-fn core_import(module: &str) -> Result<(), Refusal> {
-    contract_version(module)?;
-    let advice = foreign_advice(module);
-    let foreign = advice != ONLY_HOST || module == "env";
-    foreign
-        .then(|| refuse_import(module, advice))
-        .map_or(Ok(()), Err)
-}
-
-fn refuse_import(name: &str, advice: &'static str) -> Refusal {
-    Refusal::ForeignImport {
-        name: cut(name),
-        advice,
-    }
-}
-
-fn foreign_advice(name: &str) -> &'static str {
-    if name.starts_with("wasi") {
-        BUILT_FOR_WASI
-    } else if name.starts_with("__wbindgen") || name == "wbg" {
-        BUILT_WITH_BINDGEN
-    } else {
-        ONLY_HOST
-    }
-}
-
-/// Refuses a name of our package in another version.
-fn contract_version(name: &str) -> Result<(), Refusal> {
-    let Some(interface) = name.strip_prefix(contract::PACKAGE) else {
-        return Ok(());
-    };
-    match interface.split_once('@') {
-        Some((_, contract::VERSION)) => Ok(()),
-        versioned => Err(Refusal::WrongContract {
-            name: cut(name),
-            version: cut(versioned.map_or("(none)", |(_, version)| version)),
-        }),
-    }
 }
 
 fn component_names(component: &[u8]) -> Result<Checked, Refusal> {
@@ -181,14 +67,6 @@ fn component_names(component: &[u8]) -> Result<Checked, Refusal> {
         imports,
         exports,
     })
-}
-
-fn component_import(name: &str) -> Result<(), Refusal> {
-    contract_version(name)?;
-    if name == contract::HOST || name == contract::TYPES {
-        return Ok(());
-    }
-    Err(refuse_import(name, foreign_advice(name)))
 }
 
 /// Names of the contract are always listed, others only up to the limit.

@@ -24,11 +24,10 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Resource, Rlimit, Signal};
+use rustix::process::{Resource, Signal};
 
 use crate::limits;
 use crate::refusal::{Refusal, cut};
-use crate::sandbox::{Sandbox, SandboxOptions};
 
 /// How often the parent checks whether the process has ended.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -36,11 +35,11 @@ const PAUSE: Duration = Duration::from_millis(5);
 const SAID_BYTES_MAX: u64 = 16 << 10;
 /// Exit codes of the process: the file is refused, it may be accepted another time, there is not enough memory. No
 /// other failure of a program uses these.
-const REFUSED: u8 = 65;
-const MAY_PASS: u8 = 75;
-const NO_MEMORY: u8 = 71;
-/// The exit code when [`serve`] itself failed, which says nothing about the file. A program that does not
-/// understand its arguments exits with this code, too.
+pub(crate) const REFUSED: u8 = 65;
+pub(crate) const MAY_PASS: u8 = 75;
+pub(crate) const NO_MEMORY: u8 = 71;
+/// The exit code when [`serve`](crate::serve()) itself failed, which says nothing about the file. A program that
+/// does not understand its arguments exits with this code, too.
 pub const UNSERVED: u8 = 2;
 /// What the Rust runtime and the system print when memory is denied.
 const OUT_OF_MEMORY: [&str; 3] = [
@@ -72,7 +71,7 @@ impl Default for CompileBounds {
 impl CompileBounds {
     /// These bounds, lowered to what this process can give to a child: hard limits are inherited and cannot be
     /// raised.
-    fn inherited(self) -> Self {
+    pub(crate) fn inherited(self) -> Self {
         let most = |resource| rustix::process::getrlimit(resource).maximum;
         self.within(most(Resource::Cpu), most(Resource::Data))
     }
@@ -94,7 +93,7 @@ impl CompileBounds {
 pub struct CompilerProcess {
     /// The program to start.
     pub program: PathBuf,
-    /// Its first arguments, by which it recognizes that it must call [`serve`] with the others.
+    /// Its first arguments, by which it recognizes that it must call [`serve`](crate::serve()) with the others.
     pub arguments: Vec<OsString>,
     /// The bounds for each process, unless this process has lower ones itself.
     pub bounds: CompileBounds,
@@ -234,82 +233,6 @@ fn wait(child: &mut Child, patience: Duration) -> io::Result<(ExitStatus, bool)>
     }
 }
 
-/// The other side, run in the compiler's process: reads a file from `input` and compiles it into the cache named
-/// in `arguments`. Writes to `output` why the file is refused. Returns the exit code of the process; after an
-/// error that should be [`UNSERVED`]. It first lowers the limits of the process and cannot undo that, so call it
-/// in a process that does nothing else.
-///
-/// # Errors
-/// When it was not called by [`CompilerProcess`], or when limits can't be set or the file can't be read.
-pub fn serve(
-    arguments: &[OsString],
-    input: &mut dyn Read,
-    output: &mut dyn Write,
-) -> io::Result<u8> {
-    let (cache, bounds) = understood(arguments)
-        .ok_or_else(|| io::Error::other("only the node itself calls this: CACHE SECONDS MIB"))?;
-    bound(bounds)?;
-    let mut file = Vec::new();
-    let most = limits::POLICY_FILE_BYTES_MAX as u64 + 1;
-    input.take(most).read_to_end(&mut file)?;
-    let options = SandboxOptions {
-        cache: Some(cache),
-        compiler: None,
-    };
-    let compiled = Sandbox::new(options)
-        .map_err(|error| Refusal::Unavailable(error.to_string()))
-        .and_then(|sandbox| sandbox.compile_into_cache(&file));
-    match compiled {
-        Ok(()) => Ok(0),
-        Err(Refusal::Unavailable(reason)) => {
-            write!(output, "{reason}")?;
-            Ok(MAY_PASS)
-        }
-        Err(refusal @ Refusal::OutOfMemory(_)) => {
-            write!(output, "{refusal}")?;
-            Ok(NO_MEMORY)
-        }
-        Err(refusal) => {
-            write!(output, "{refusal}")?;
-            Ok(REFUSED)
-        }
-    }
-}
-
-fn understood(arguments: &[OsString]) -> Option<(PathBuf, CompileBounds)> {
-    let [cache, seconds, mib] = arguments else {
-        return None;
-    };
-    let number = |text: &OsString| text.to_str()?.parse().ok();
-    let bounds = CompileBounds {
-        cpu_seconds: number(seconds)?,
-        memory_mib: number(mib)?,
-    };
-    Some((cache.into(), bounds))
-}
-
-/// Limits this process, at most to its inherited limits. It ends with its parent, and yields to requests.
-fn bound(bounds: CompileBounds) -> io::Result<()> {
-    let limit = |resource, soft: u64, hard: u64| {
-        let (current, maximum) = (Some(soft), Some(hard));
-        rustix::process::setrlimit(resource, Rlimit { current, maximum })
-    };
-    let bounds = bounds.inherited();
-    let (seconds, bytes) = (
-        bounds.cpu_seconds,
-        bounds.memory_mib.saturating_mul(1 << 20),
-    );
-    limit(Resource::Core, 0, 0)?;
-    limit(Resource::Data, bytes, bytes)?;
-    // Exceeding the soft limit sends a signal of its own; the hard limit kills the process in any case.
-    limit(Resource::Cpu, seconds, seconds.saturating_add(1))?;
-    // If the priority can't be lowered, it compiles at the normal one.
-    let _as_before = rustix::process::nice(10);
-    #[cfg(target_os = "linux")]
-    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -399,13 +322,5 @@ mod tests {
         let refused = refused.expect_err("the program does not exist");
         assert!(refused.may_pass(), "{refused}");
         assert!(refused.to_string().contains("/no/such/program"));
-    }
-
-    #[test]
-    fn who_is_asked_in_another_way_says_so() {
-        for arguments in [&[][..], &["/c"], &["/c", "x", "1"], &["/c", "1", "1", "1"]] {
-            let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
-            assert!(serve(&arguments, &mut io::empty(), &mut Vec::new()).is_err());
-        }
     }
 }

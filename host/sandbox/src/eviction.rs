@@ -10,7 +10,6 @@ use wasmtime::component::TypedFunc;
 
 use crate::contract::{self, Entry, Reused};
 use crate::instance::{About, Cost, Instance};
-use crate::program::Program;
 use crate::refusal::Refusal;
 
 type Tell<T> = TypedFunc<(Arc<Vec<T>>,), ()>;
@@ -65,12 +64,6 @@ impl EvictionGuest {
     pub fn untimed(mut self) -> Self {
         self.instance.stop_timing();
         self
-    }
-
-    /// The program that this is an instance of.
-    #[must_use]
-    pub fn program(&self) -> &Program {
-        self.instance.program()
     }
 }
 

@@ -5,18 +5,19 @@
 
 use std::char::DecodeUtf16Error;
 use std::str::Utf8Error;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use dataverse_core::content::Digest;
 use dataverse_core::limits::VERDICT_ENTRIES_MAX;
 use dataverse_core::policy::{Fault, FaultKind};
-use wasmtime::component::{ComponentNamedList, Func, Lift, Lower};
+use wasmtime::component::{ComponentNamedList, Func, InstancePre, Lift, Lower};
 use wasmtime::{FrameInfo, OutOfMemory, Store, Trap, WasmBacktrace, WasmtimeBug};
 
 use crate::allowance::Allowance;
 use crate::contract;
 use crate::journal::{Journal, LogSink};
 use crate::limits;
-use crate::program::Program;
 use crate::refusal::{Refusal, cut, reason};
 use crate::ticker::Ticker;
 
@@ -114,25 +115,29 @@ pub(crate) struct Instance {
     /// Whether calls are timed, which takes a good part of a short call.
     timed: bool,
     dead: Option<Fault>,
-    // Dropped last, because it keeps the ticker running.
-    program: Program,
+    // Dropped last: it interrupts calls.
+    _ticker: Arc<Ticker>,
 }
 
 impl Instance {
     /// Instantiates the policy, reads its description and configures it.
-    pub(crate) fn start(program: Program, setup: &Setup) -> Result<Self, Refusal> {
+    pub(crate) fn start(
+        linked: &InstancePre<State>,
+        digest: Digest,
+        ticker: Arc<Ticker>,
+        setup: &Setup,
+    ) -> Result<Self, Refusal> {
         let mut store = Store::new(
-            program.sandbox().engine(),
+            linked.engine(),
             State {
                 allowance: Allowance::new(setup.limits.memory_mib),
-                journal: Journal::new(name_for_log(&program, setup), setup.log.clone()),
+                journal: Journal::new(name_for_log(digest, setup), setup.log.clone()),
             },
         );
         store.limiter(|state| &mut state.allowance);
         store.set_hostcall_fuel(limits::POLICY_HANDED_BYTES_MAX);
         refill(&mut store, setup.limits.to_start());
-        let entered = program
-            .linked()
+        let entered = linked
             .instantiate(&mut store)
             .map_err(|error| fault_at_start(&error, &mut store))?;
         let mut instance = Self {
@@ -148,7 +153,7 @@ impl Instance {
             cost: Cost::default(),
             timed: true,
             dead: None,
-            program,
+            _ticker: ticker,
         };
         instance.introduce()?;
         instance.configure(setup)?;
@@ -282,18 +287,14 @@ impl Instance {
     pub(crate) fn stop_timing(&mut self) {
         self.timed = false;
     }
-
-    pub(crate) fn program(&self) -> &Program {
-        &self.program
-    }
 }
 
 /// The name for its log lines, even if the setup has none.
-fn name_for_log(program: &Program, setup: &Setup) -> String {
+fn name_for_log(digest: Digest, setup: &Setup) -> String {
     if !setup.name.is_empty() {
         return setup.name.clone();
     }
-    let mut digest = program.digest().to_string();
+    let mut digest = digest.to_string();
     digest.truncate(12);
     digest
 }

@@ -11,7 +11,8 @@
 //! Program ── instantiate ── describe ── configure ──► PlacementGuest, EvictionGuest or RelocationGuest
 //! ```
 //!
-//! `check`, `cost` and `wrap` examine a file; `compiler` compiles it in a process of its own; `sandbox` owns the
+//! `format`, `imports`, `check`, `cost` and `wrap` examine a file; `compiler` has it compiled in a process of its
+//! own, whose side is `serve`; `sandbox` owns the
 //! engine, `ticker` its clock; `instance`, `allowance` and `journal` belong to one instance; `contract` has the
 //! types of the contract; [`conformance`] tests whole policies.
 //!
@@ -36,6 +37,8 @@ mod compiler;
 mod contract;
 mod cost;
 mod eviction;
+mod format;
+mod imports;
 mod instance;
 mod journal;
 pub mod limits;
@@ -44,12 +47,13 @@ mod program;
 mod refusal;
 mod relocation;
 mod sandbox;
+mod serve;
 mod ticker;
 mod wrap;
 
 pub mod conformance;
 
-pub use compiler::{CompileBounds, CompilerProcess, UNSERVED, serve};
+pub use compiler::{CompileBounds, CompilerProcess, UNSERVED};
 pub use contract::VERSION as CONTRACT_VERSION;
 pub use eviction::EvictionGuest;
 pub use instance::{About, Cost, GuestLimits, Setup};
@@ -59,4 +63,5 @@ pub use program::{Canary, Program};
 pub use refusal::Refusal;
 pub use relocation::RelocationGuest;
 pub use sandbox::{Sandbox, SandboxError, SandboxOptions};
+pub use serve::serve;
 pub use wrap::componentize;

@@ -7,7 +7,6 @@ use wasmtime::component::TypedFunc;
 
 use crate::contract::{self, Node, Request, Reused};
 use crate::instance::{About, Cost, Instance};
-use crate::program::Program;
 use crate::refusal::Refusal;
 
 type PlaceFunc = TypedFunc<(Arc<Request>, Arc<Vec<Node>>), (Vec<u32>,)>;
@@ -41,12 +40,6 @@ impl PlacementGuest {
     #[must_use]
     pub fn last_cost(&self) -> Cost {
         self.instance.last_cost()
-    }
-
-    /// The program that this is an instance of.
-    #[must_use]
-    pub fn program(&self) -> &Program {
-        self.instance.program()
     }
 }
 

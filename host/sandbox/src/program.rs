@@ -16,7 +16,7 @@ use crate::check::Checked;
 use crate::instance::{About, Cost, Instance, Setup, State};
 use crate::limits;
 use crate::refusal::Refusal;
-use crate::sandbox::Sandbox;
+use crate::ticker::Ticker;
 use crate::{EvictionGuest, PlacementGuest, RelocationGuest};
 
 /// A compiled policy. Cheap to clone: clones share the code.
@@ -30,13 +30,13 @@ impl fmt::Debug for Program {
 }
 
 struct Compiled {
-    // Dropped before the sandbox, and with it the ticker that every instance relies on.
     linked: InstancePre<State>,
     checked: Checked,
     digest: Digest,
     size_bytes: usize,
     compile_time: Duration,
-    sandbox: Arc<Sandbox>,
+    /// Interrupts the calls of every instance.
+    ticker: Arc<Ticker>,
 }
 
 /// The result of a trial.
@@ -52,12 +52,12 @@ pub struct Canary {
 
 impl Program {
     pub(crate) fn new(
-        sandbox: Arc<Sandbox>,
         linked: InstancePre<State>,
         checked: Checked,
         digest: Digest,
         size_bytes: usize,
         compile_time: Duration,
+        ticker: Arc<Ticker>,
     ) -> Self {
         Self(Arc::new(Compiled {
             linked,
@@ -65,7 +65,7 @@ impl Program {
             digest,
             size_bytes,
             compile_time,
-            sandbox,
+            ticker,
         }))
     }
 
@@ -183,15 +183,9 @@ impl Program {
         if found != wanted {
             return Err(Refusal::OtherKind { found, wanted });
         }
-        Instance::start(self.clone(), setup)
-    }
-
-    pub(crate) fn linked(&self) -> &InstancePre<State> {
-        &self.0.linked
-    }
-
-    pub(crate) fn sandbox(&self) -> &Sandbox {
-        &self.0.sandbox
+        let compiled = &self.0;
+        let ticker = Arc::clone(&compiled.ticker);
+        Instance::start(&compiled.linked, compiled.digest, ticker, setup)
     }
 }
 

@@ -137,6 +137,15 @@ pub enum Refusal {
     Fault(#[from] Fault),
 }
 
+impl From<Refusal> for Fault {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Fault(fault) => fault,
+            refusal => Self::trap(refusal.to_string()),
+        }
+    }
+}
+
 impl Refusal {
     /// Whether the same file may be accepted later, unchanged.
     #[must_use]

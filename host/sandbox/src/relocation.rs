@@ -7,7 +7,6 @@ use wasmtime::component::TypedFunc;
 
 use crate::contract::{self, Node, Read, Reused, Verdict};
 use crate::instance::{About, Cost, Instance};
-use crate::program::Program;
 use crate::refusal::Refusal;
 
 /// One instance of a relocation policy.
@@ -37,12 +36,6 @@ impl RelocationGuest {
     #[must_use]
     pub fn last_cost(&self) -> Cost {
         self.instance.last_cost()
-    }
-
-    /// The program that this is an instance of.
-    #[must_use]
-    pub fn program(&self) -> &Program {
-        self.instance.program()
     }
 }
 

@@ -15,6 +15,7 @@ use wasmtime::{Cache, CacheConfig, Config, Engine, OutOfMemory, StoreContextMut}
 use crate::check::{self, Checked};
 use crate::compiler::CompilerProcess;
 use crate::contract;
+use crate::format::begins_well;
 use crate::instance::State;
 use crate::journal::Level;
 use crate::limits;
@@ -67,7 +68,7 @@ pub struct Sandbox {
     compiling: Mutex<()>,
     cache: Option<Cache>,
     compiler: Option<CompilerProcess>,
-    _ticker: Ticker,
+    ticker: Arc<Ticker>,
 }
 
 impl Sandbox {
@@ -84,7 +85,7 @@ impl Sandbox {
             Engine::new(&config(cache.clone())).map_err(|e| SandboxError::Engine(reason(&*e)))?;
         let linker = link_host(&engine).map_err(|e| SandboxError::Engine(reason(&*e)))?;
         Ok(Arc::new(Self {
-            _ticker: Ticker::start(&engine)?,
+            ticker: Arc::new(Ticker::start(&engine)?),
             compiling: Mutex::new(()),
             linker,
             engine,
@@ -100,9 +101,9 @@ impl Sandbox {
     ///
     /// # Errors
     /// [`Refusal`] when the bytes are not a policy for this node.
-    pub fn compile(self: &Arc<Self>, bytes: &[u8]) -> Result<Program, Refusal> {
+    pub fn compile(&self, bytes: &[u8]) -> Result<Program, Refusal> {
         let begun = Instant::now();
-        check::begins_well(bytes)?;
+        begins_well(bytes)?;
         if let (Some(compiler), Some(cache)) = (&self.compiler, &self.cache) {
             compiler.compile(bytes, cache.directory())?;
         }
@@ -114,13 +115,13 @@ impl Sandbox {
     ///
     /// # Errors
     /// See [`Sandbox::compile`].
-    pub fn compile_trusted(self: &Arc<Self>, bytes: &[u8]) -> Result<Program, Refusal> {
+    pub fn compile_trusted(&self, bytes: &[u8]) -> Result<Program, Refusal> {
         self.program(bytes, Instant::now())
     }
 
     /// Compiles a policy into the cache, for another process.
-    pub(crate) fn compile_into_cache(self: &Arc<Self>, bytes: &[u8]) -> Result<(), Refusal> {
-        check::begins_well(bytes)?;
+    pub(crate) fn compile_into_cache(&self, bytes: &[u8]) -> Result<(), Refusal> {
+        begins_well(bytes)?;
         self.program(bytes, Instant::now())?.is_small_enough()?;
         let hits = || self.cache.as_ref().map_or(0, Cache::cache_hits);
         let before = hits();
@@ -135,19 +136,19 @@ impl Sandbox {
         )))
     }
 
-    fn program(self: &Arc<Self>, bytes: &[u8], begun: Instant) -> Result<Program, Refusal> {
+    fn program(&self, bytes: &[u8], begun: Instant) -> Result<Program, Refusal> {
         let (checked, linked) = {
             // The lock guards no state, so a compilation that panicked leaves nothing half-done.
             let _turn = self.compiling.lock();
             on_deep_stack(|| self.check_and_compile(bytes))?
         };
         Ok(Program::new(
-            Arc::clone(self),
             linked,
             checked,
             Digest::of(bytes),
             bytes.len(),
             begun.elapsed(),
+            Arc::clone(&self.ticker),
         ))
     }
 
@@ -164,10 +165,6 @@ impl Sandbox {
                 reason: reason(&*e),
             })?;
         Ok((checked, linked))
-    }
-
-    pub(crate) fn engine(&self) -> &Engine {
-        &self.engine
     }
 }
 

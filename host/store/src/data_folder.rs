@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_others_can_read_is_mended_unless_it_is_more_than_that() {
+    fn a_folder_that_others_can_read_is_repaired_unless_it_is_more_than_that() {
         let parent = tempfile::tempdir().expect("a folder");
         let root = parent.path().join("data");
         fs::create_dir_all(root.join("content")).expect("it is created");

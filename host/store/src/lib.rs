@@ -37,7 +37,6 @@ use dataverse_core::plural::plural;
 use dataverse_core::record::Record;
 use dataverse_core::secret::Secret;
 use dataverse_core::version::{Millis, Stamp, Version};
-use parking_lot::{Mutex, MutexGuard};
 
 pub mod changing;
 mod content;
@@ -203,11 +202,6 @@ impl StoreError {
     }
 }
 
-/// Locks the mutex.
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock()
-}
-
 /// A change of the index. Changes to one file are applied in the order in which they are submitted.
 #[derive(Debug)]
 pub enum Change {
@@ -369,7 +363,7 @@ mod usage_tests {
     use super::Usage;
 
     #[test]
-    fn what_is_used_beyond_the_capacity_is_not_made_up_by_cached_copies() {
+    fn what_is_used_beyond_the_capacity_is_not_filled_by_cached_copies() {
         let usage = Usage {
             capacity: 80,
             replicas: 90,

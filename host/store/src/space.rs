@@ -12,7 +12,7 @@ use dataverse_core::limits::STORE_RESERVE_DIVISOR;
 use dataverse_core::plural::plural;
 use parking_lot::Mutex;
 
-use super::{StoreError, Usage, locked};
+use super::{StoreError, Usage};
 use crate::limits;
 
 /// The space account of one store.
@@ -73,7 +73,7 @@ impl Space {
 
     /// Accounts for a change of a holding.
     pub(super) fn changed(&self, before: Option<&Holding>, after: Option<&Holding>) {
-        let mut used = locked(&self.used);
+        let mut used = self.used.lock();
         if let Some(after) = after.filter(|holding| !holding.record.deleted) {
             *used.of(after.role) += after.record.size;
         }
@@ -84,7 +84,7 @@ impl Space {
 
     /// What is used.
     pub(super) fn usage(&self) -> Usage {
-        let used = *locked(&self.used);
+        let used = *self.used.lock();
         Usage {
             capacity: self.capacity_with(used).0,
             replicas: used.replicas,
@@ -110,7 +110,7 @@ impl Space {
     }
 
     fn promise(&self, bytes: u64) -> Result<(), StoreError> {
-        let mut used = locked(&self.used);
+        let mut used = self.used.lock();
         let (capacity, disk_bound) = self.capacity_with(*used);
         let limit = capacity - capacity / STORE_RESERVE_DIVISOR;
         let short = used.promised().saturating_add(bytes).saturating_sub(limit);
@@ -153,13 +153,13 @@ impl Reservation {
     /// Notes that `total` bytes of the reservation take up disk space by now.
     pub(super) fn wrote(&mut self, total: u64) {
         let total = total.min(self.bytes);
-        locked(&self.space.used).written += total - self.written;
+        self.space.used.lock().written += total - self.written;
         self.written = total;
     }
 
     /// Frees what exceeds `total` bytes.
     pub(super) fn shrink(&mut self, total: u64) {
-        locked(&self.space.used).reserved -= self.bytes.saturating_sub(total);
+        self.space.used.lock().reserved -= self.bytes.saturating_sub(total);
         self.bytes = self.bytes.min(total);
     }
 
@@ -172,7 +172,7 @@ impl Reservation {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        let mut used = locked(&self.space.used);
+        let mut used = self.space.used.lock();
         used.reserved -= self.bytes;
         used.written -= self.written;
     }

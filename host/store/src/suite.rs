@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 
 use super::{
     Applied, Change, DiskOptions, DiskStore, MemoryStore, Observer, Opened, Prepared, Store,
-    StoreError, Usage, locked,
+    StoreError, Usage,
 };
 use crate::limits;
 
@@ -62,23 +62,23 @@ pub(super) struct Mirror {
 
 impl Mirror {
     pub(super) fn held(&self, key: &Key) -> Option<Holding> {
-        locked(&self.holdings).find(key).cloned()
+        self.holdings.lock().find(key).cloned()
     }
 
     pub(super) fn files(&self) -> u64 {
-        locked(&self.holdings).replicas().files
+        self.holdings.lock().replicas().files
     }
 }
 
 impl Observer for Mirror {
     fn changed(&self, key: &Key, after: Option<&Holding>) {
-        let mut holdings = locked(&self.holdings);
+        let mut holdings = self.holdings.lock();
         match after {
             Some(after) => drop(holdings.put(after.clone())),
             None => drop(holdings.remove(key)),
         }
         let version = after.map(|after| after.record.version);
-        locked(&self.notified).push((key.clone(), version));
+        self.notified.lock().push((key.clone(), version));
     }
 }
 
@@ -96,7 +96,7 @@ impl Bench {
         let observer: Arc<dyn Observer> = mirror.clone();
         let mut opened = store.start(observer);
         for holding in std::mem::take(&mut opened.holdings) {
-            locked(&mirror.holdings).put(holding);
+            mirror.holdings.lock().put(holding);
         }
         Self {
             store,
@@ -664,7 +664,7 @@ async fn concurrent_writers_end_at_the_greatest_version(bench: Bench) {
             == bytes
     );
     bench.check_used(100, 0);
-    let notified = locked(&bench.mirror.notified);
+    let notified = bench.mirror.notified.lock();
     let versions: Vec<_> = notified.iter().map(|(_, version)| *version).collect();
     assert!(
         versions.is_sorted(),

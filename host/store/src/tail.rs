@@ -10,9 +10,9 @@ use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use parking_lot::Mutex;
 
+use super::StoreError;
 use super::content::read_file;
 use super::rope::Rope;
-use super::{StoreError, locked};
 use crate::changing::Changing;
 use crate::limits;
 
@@ -49,7 +49,7 @@ impl Growing {
     /// Adds bytes, readable from now on.
     pub(super) fn push(&self, bytes: Bytes) {
         let end = {
-            let mut parts = locked(&self.parts);
+            let mut parts = self.parts.lock();
             parts.rope.push(bytes);
             parts.rope.end()
         };
@@ -58,19 +58,19 @@ impl Growing {
 
     /// The chunks in memory from this offset on.
     pub(super) fn chunks_from(&self, offset: u64) -> Vec<Bytes> {
-        locked(&self.parts).rope.from(offset)
+        self.parts.lock().rope.from(offset)
     }
 
     /// The first `bytes` bytes are in this file, so memory need not keep them.
     pub(super) fn written(&self, file: &Arc<File>, bytes: u64) {
-        let mut parts = locked(&self.parts);
+        let mut parts = self.parts.lock();
         parts.file = Some((Arc::clone(file), bytes));
         parts.rope.forget_before(bytes);
     }
 
     /// Joins all bytes into a single chunk in memory and returns it.
     pub(super) fn gather(&self) -> Bytes {
-        let mut parts = locked(&self.parts);
+        let mut parts = self.parts.lock();
         let whole = Bytes::from(parts.rope.from(0).concat());
         parts.rope = Rope::default();
         parts.rope.push(whole.clone());
@@ -79,7 +79,7 @@ impl Growing {
 
     /// What is in memory.
     pub(super) fn rope(&self) -> Rope {
-        locked(&self.parts).rope.clone()
+        self.parts.lock().rope.clone()
     }
 
     /// No more bytes will come: the content is complete, or failed. Only the first call counts.
@@ -91,7 +91,7 @@ impl Growing {
 
     async fn part(&self, offset: u64, max: usize) -> Result<Bytes, StoreError> {
         let from_file = {
-            let parts = locked(&self.parts);
+            let parts = self.parts.lock();
             match &parts.file {
                 Some((file, written)) if offset < *written => {
                     let there = usize::try_from(written - offset).unwrap_or(usize::MAX);

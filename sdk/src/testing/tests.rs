@@ -151,7 +151,7 @@ fn too_few_bytes_are_asked_for_again_and_slots_are_given_out_again() {
 }
 
 #[test]
-fn an_admitted_copy_may_be_let_go_of() {
+fn an_admitted_copy_may_be_dropped() {
     let mut cache = full([&[1], &[3]]);
     cache.request(3, 20);
     assert_eq!(cache.files(), [0, 2]);

@@ -7,8 +7,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Site;
-use super::nodes::Total;
 use super::problem::{Problem, ProblemBody};
+use super::total::Total;
 
 /// The progress of draining this node.
 #[derive(Serialize, ToSchema)]

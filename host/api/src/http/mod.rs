@@ -31,6 +31,7 @@ mod server;
 mod target;
 #[cfg(test)]
 mod tests;
+mod total;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -16,6 +16,7 @@ use super::Site;
 use super::drain::Drain;
 use super::problem::{Problem, ProblemBody};
 use super::scrub::Scrub;
+use super::total::Total;
 
 /// A member of the network as this node sees it.
 #[derive(Serialize, ToSchema)]
@@ -59,24 +60,6 @@ impl From<NodeSeen> for Node {
             load: node.load,
             state: node.state,
             silent_for_s: node.silent_for.map(|it| it.as_secs()),
-        }
-    }
-}
-
-/// A number of files and their bytes.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct Total {
-    /// The number of files.
-    files: u64,
-    /// Their total size in bytes.
-    bytes: u64,
-}
-
-impl From<holdings::Total> for Total {
-    fn from(total: holdings::Total) -> Self {
-        Self {
-            files: total.files,
-            bytes: total.bytes,
         }
     }
 }

@@ -12,13 +12,12 @@ use axum::http::{HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use dataverse_core::key::Key;
 use dataverse_node::driver::{
-    BodyError, Busy, DeleteError, DrainError, LinkError, ReadError, WriteError,
+    BodyError, Busy, DeleteError, DrainError, LinkError, ReadError, SilentNode, WriteError,
 };
 use dataverse_node::policies::api::PolicyError;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::search::Unanswered;
 use crate::limits::HTTP_JSON_BYTES_MAX;
 
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
@@ -63,6 +62,17 @@ pub(crate) struct ProblemBody {
     /// Nodes that did not answer the search.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     unanswered: Vec<Unanswered>,
+}
+
+/// A node that did not answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct Unanswered {
+    /// Its name.
+    node: String,
+    /// The address at which it was asked.
+    address: String,
+    /// Seconds since it stopped answering, as far as this node knows; null if it does not know.
+    silent_for_s: Option<u64>,
 }
 
 impl Problem {
@@ -131,6 +141,16 @@ impl IntoResponse for Problem {
                 .insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
         }
         response
+    }
+}
+
+impl From<&SilentNode> for Unanswered {
+    fn from(silent: &SilentNode) -> Self {
+        Self {
+            node: silent.name.clone(),
+            address: silent.address.clone(),
+            silent_for_s: silent.silent_for.map(|it| it.as_secs()),
+        }
     }
 }
 

@@ -6,12 +6,12 @@ use axum::extract::{Query as UrlQuery, State};
 use dataverse_core::key::Key;
 use dataverse_core::limits::SEARCH_HITS_MAX;
 use dataverse_core::pattern::Pattern;
-use dataverse_node::driver::{FoundHit, Query, SearchOptions, SearchReport, SilentNode};
+use dataverse_node::driver::{FoundHit, Query, SearchOptions, SearchReport};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::Site;
-use super::problem::{Problem, ProblemBody};
+use super::problem::{Problem, ProblemBody, Unanswered};
 use crate::limits::HTTP_SEARCH_HOPS_MAX;
 
 /// What to search for, and how far.
@@ -84,27 +84,6 @@ pub(crate) struct Hit {
     /// `replica` or `cached`.
     #[schema(example = "replica")]
     role: &'static str,
-}
-
-/// A node that did not answer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub(crate) struct Unanswered {
-    /// Its name.
-    node: String,
-    /// The address at which it was asked.
-    address: String,
-    /// Seconds since it stopped answering, as far as this node knows; null if it does not know.
-    silent_for_s: Option<u64>,
-}
-
-impl From<&SilentNode> for Unanswered {
-    fn from(silent: &SilentNode) -> Self {
-        Self {
-            node: silent.name.clone(),
-            address: silent.address.clone(),
-            silent_for_s: silent.silent_for.map(|it| it.as_secs()),
-        }
-    }
 }
 
 impl From<FoundHit> for Hit {

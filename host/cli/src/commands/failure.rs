@@ -4,7 +4,6 @@ use std::process::ExitCode;
 
 use serde_json::Value;
 
-use super::screen::Screen;
 use crate::config::ConfigError;
 
 /// The exit codes.
@@ -68,25 +67,6 @@ impl Failure {
         }
     }
 
-    /// Reports the reason, unless that has happened.
-    pub(super) fn tell(&self, screen: &mut Screen<'_>) {
-        match self {
-            Self::Told(_) | Self::Closed => {}
-            failure => screen.note(&format!("error: {failure}")),
-        }
-    }
-
-    /// Reports it as JSON on standard output, if JSON was requested and none was printed yet.
-    pub(super) fn tell_as_json(&self, screen: &mut Screen<'_>) {
-        if screen.has_data() {
-            return;
-        }
-        if let Some(json) = self.as_json(&[]) {
-            // A write error was reported before, or nobody is reading.
-            let _unheard = screen.line(&json.to_string());
-        }
-    }
-
     /// The failure as JSON, with what it is about; `None` if nothing is left to report.
     pub(super) fn as_json(&self, about: &[(&str, &str)]) -> Option<Value> {
         if matches!(self, Self::Told(_) | Self::Closed) {
@@ -104,38 +84,5 @@ impl Failure {
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         Self::Usage(error.to_string())
-    }
-}
-
-/// The outcome of several independent steps.
-#[derive(Debug, Default)]
-pub(super) struct Judged {
-    worst: Option<Exit>,
-}
-
-impl Judged {
-    /// Reports a failure and remembers it. Returns it as an error if continuing makes no sense, because the node
-    /// can't be reached or nobody reads the output.
-    pub(super) fn take(
-        &mut self,
-        done: Result<(), Failure>,
-        screen: &mut Screen<'_>,
-    ) -> Result<(), Failure> {
-        match done {
-            Ok(()) => Ok(()),
-            Err(failure @ (Failure::Unreachable(_) | Failure::Interrupted | Failure::Closed)) => {
-                Err(failure)
-            }
-            Err(failure) => {
-                failure.tell(screen);
-                self.worst = self.worst.max(Some(failure.exit()));
-                Ok(())
-            }
-        }
-    }
-
-    /// Fails if any step failed.
-    pub(super) fn end(self) -> Result<(), Failure> {
-        self.worst.map_or(Ok(()), |exit| Err(Failure::Told(exit)))
     }
 }

@@ -24,6 +24,7 @@ mod member;
 mod node;
 mod nodes;
 mod offered;
+mod outcome;
 mod part;
 mod policy;
 mod progress;
@@ -126,7 +127,7 @@ impl Cli {
             let mut options = std::env::args_os().take_while(|argument| argument != "--");
             if options.any(|argument| argument == "--json") {
                 let mut screen = Screen::of_the_process();
-                Failure::Usage(mistake(&error)).tell_as_json(&mut screen);
+                screen.failed_as_json(&Failure::Usage(mistake(&error)));
                 let _unheard = screen.finish();
             }
             Exit::Usage.into()
@@ -184,9 +185,9 @@ impl Cli {
         match done.and_then(|()| screen.finish()) {
             Ok(()) => Exit::Done,
             Err(failure) => {
-                failure.tell(screen);
+                screen.failed(&failure);
                 if wants_json {
-                    failure.tell_as_json(screen);
+                    screen.failed_as_json(&failure);
                 }
                 failure.exit()
             }

@@ -15,7 +15,8 @@ use reqwest::{StatusCode, header};
 use super::Asking;
 use super::answers::Stored;
 use super::client::{Client, understood};
-use super::failure::{Failure, Judged};
+use super::failure::Failure;
+use super::outcome::Outcome;
 use super::progress::Progress;
 use super::screen::{Screen, size};
 use super::source::UploadSource;
@@ -55,16 +56,16 @@ impl Put {
     pub(super) async fn run(self, screen: &mut Screen<'_>) -> Result<(), Failure> {
         self.check()?;
         let client = self.asking.client()?;
-        let mut judged = Judged::default();
+        let mut outcome = Outcome::default();
         for file in &self.files {
             let done = self.put(&client, file, screen).await;
             if let (true, Err(failure)) = (self.asking.json, &done) {
                 let json = failure.as_json(&[("file", &file.to_string_lossy())]);
                 json.map_or(Ok(()), |json| screen.line(&json.to_string()))?;
             }
-            judged.take(done, screen)?;
+            outcome.take(done, screen)?;
         }
-        judged.end()
+        outcome.end()
     }
 
     /// Checks the arguments without looking at the files.

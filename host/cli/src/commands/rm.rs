@@ -5,7 +5,8 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::Asking;
-use super::failure::{Failure, Judged};
+use super::failure::Failure;
+use super::outcome::Outcome;
 use super::screen::Screen;
 
 /// Delete files
@@ -21,7 +22,7 @@ pub(super) struct Rm {
 impl Rm {
     pub(super) async fn run(self, screen: &mut Screen<'_>) -> Result<(), Failure> {
         let client = self.asking.client()?;
-        let mut judged = Judged::default();
+        let mut outcome = Outcome::default();
         for key in &self.keys {
             let done = client.ask(client.file(Method::DELETE, key)).await;
             if self.asking.json {
@@ -36,8 +37,8 @@ impl Rm {
             } else if done.is_ok() {
                 screen.note(&format!("deleted {key}"));
             }
-            judged.take(done.map(drop), screen)?;
+            outcome.take(done.map(drop), screen)?;
         }
-        judged.end()
+        outcome.end()
     }
 }

@@ -85,6 +85,25 @@ impl<'a> Screen<'a> {
         let _unheard = writeln!(self.notes, "{}", printable_lines(text));
     }
 
+    /// Reports why a command failed, unless that has happened.
+    pub(super) fn failed(&mut self, failure: &Failure) {
+        match failure {
+            Failure::Told(_) | Failure::Closed => {}
+            failure => self.note(&format!("error: {failure}")),
+        }
+    }
+
+    /// Reports a failure as JSON on standard output, if JSON was requested and none was printed yet.
+    pub(super) fn failed_as_json(&mut self, failure: &Failure) {
+        if self.has_data() {
+            return;
+        }
+        if let Some(json) = failure.as_json(&[]) {
+            // A write error was reported before, or nobody is reading.
+            let _unheard = self.line(&json.to_string());
+        }
+    }
+
     /// Asks a yes-or-no question; returns no if nobody can answer.
     pub(super) fn confirm(&mut self, question: &str) -> bool {
         if !self.asks {
@@ -168,7 +187,7 @@ mod tests {
         let mut notes = Vec::new();
         let mut screen = Screen::of(Closed, &mut notes);
         let failure = screen.line("x").expect_err("nobody reads it");
-        failure.tell(&mut screen);
+        screen.failed(&failure);
         assert_eq!(failure.exit(), super::super::failure::Exit::Done);
         drop(screen);
         assert!(notes.is_empty());

@@ -327,27 +327,27 @@ fn advertised(text: &str) -> Result<String, String> {
 
 /// Host names without ports: a client that uses a name may connect through a forwarded port.
 fn http_hosts(text: &str) -> Result<Vec<String>, String> {
-    let names: Vec<String> = text
-        .split(',')
-        .map(str::trim)
-        .filter(|name| !name.is_empty())
-        .map(address::host_name)
-        .collect::<Result<_, _>>()?;
-    if names.len() > limits::HTTP_HOSTS_MAX {
-        return Err(format!("expected at most {} names", limits::HTTP_HOSTS_MAX));
-    }
-    Ok(names)
+    list(text, address::host_name, limits::HTTP_HOSTS_MAX, "names")
 }
 
 fn links(text: &str) -> Result<Vec<String>, String> {
-    let links: Vec<String> = text
-        .split(',')
-        .map(str::trim)
-        .filter(|link| !link.is_empty())
-        .map(address::of_a_node)
+    list(text, address::of_a_node, LINKS_MAX, "links")
+}
+
+/// The items of a comma-separated list; empty ones are skipped.
+fn list(
+    text: &str,
+    parse: fn(&str) -> Result<String, String>,
+    most: usize,
+    items: &str,
+) -> Result<Vec<String>, String> {
+    let all = text.split(',').map(str::trim);
+    let all: Vec<String> = all
+        .filter(|item| !item.is_empty())
+        .map(parse)
         .collect::<Result<_, _>>()?;
-    if links.len() > LINKS_MAX {
-        return Err(format!("expected at most {} links", LINKS_MAX));
+    if all.len() > most {
+        return Err(format!("expected at most {most} {items}"));
     }
-    Ok(links)
+    Ok(all)
 }

@@ -177,7 +177,7 @@ fn a_policy_that_frees_too_little_is_asked_again() {
 }
 
 #[test]
-fn a_policy_may_let_go_of_what_it_admitted() {
+fn a_policy_may_drop_what_it_admitted() {
     let (mut cache, mut script) = (full(), Script::answering([named(&[2]), named(&[3])]));
     let outcome = cache.admit(Some(&mut script), copy(3, 15), 1);
     assert_eq!(keys(&outcome.victims), victims(&[2]));

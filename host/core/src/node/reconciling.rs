@@ -8,10 +8,9 @@ use std::sync::Arc;
 
 use crate::filter::Filter;
 use crate::floors::Heard;
-use crate::holdings::{Holding, Role};
+use crate::holdings::{Holding, Page, Role};
 use crate::id::NodeId;
 use crate::key::Key;
-use crate::limits::SCAN_KEYS_MAX;
 use crate::node::Node;
 use crate::reconcile::{BucketRange, Comparison, DigestEntry, Summary};
 use crate::record::Record;
@@ -76,7 +75,7 @@ impl Node {
         confirmed: &mut Vec<(Key, Version)>,
         after: Option<&Key>,
     ) -> Option<Key> {
-        self.page(after, |holding| {
+        self.holdings.visit(after, |holding| {
             let record = &holding.record;
             let file = record.key.file_id();
             let unverified = self.unverified.contains(&file);
@@ -110,7 +109,7 @@ impl Node {
         listed: &mut Vec<Listed>,
         after: Option<&Key>,
     ) -> Option<Key> {
-        self.page(after, |holding| {
+        self.holdings.visit(after, |holding| {
             let file = holding.record.key.file_id();
             if range.has(file) && self.shares(holding, other) {
                 listed.push((
@@ -130,7 +129,7 @@ impl Node {
         listed: &mut Vec<Listed>,
         after: Option<&Key>,
     ) -> Option<Key> {
-        self.page(after, |holding| {
+        self.holdings.visit(after, |holding| {
             let record = &holding.record;
             let file = record.key.file_id();
             let met = !record.deleted && filter.may_have(file) && !self.unverified.contains(&file);
@@ -142,7 +141,7 @@ impl Node {
 
     /// Adds the replicas and tombstones of the next page to a filter.
     pub fn filter(&self, filter: &mut Filter, after: Option<&Key>) -> Option<Key> {
-        self.page(after, |holding| {
+        self.holdings.visit(after, |holding| {
             if holding.role == Role::Replica || holding.record.deleted {
                 filter.put(holding.record.key.file_id());
             }
@@ -183,24 +182,19 @@ impl Node {
     }
 
     /// Tombstones in the next page that were stored here at or before `put_by`, in running time of the node.
-    pub fn tombstones_by(
-        &self,
-        put_by: Millis,
-        found: &mut Vec<(Key, Version)>,
-        after: Option<&Key>,
-    ) -> Option<Key> {
-        self.page(after, |holding| {
+    #[must_use]
+    pub fn tombstones_by(&self, put_by: Millis, after: Option<&Key>) -> Page<(Key, Version)> {
+        self.holdings.page(after, |holding| {
             let record = &holding.record;
-            if record.deleted && holding.verified <= put_by {
-                found.push((record.key.clone(), record.version));
-            }
+            let is_due = record.deleted && holding.verified <= put_by;
+            is_due.then(|| (record.key.clone(), record.version))
         })
     }
 
     /// Marks every copy held now as unverified: the node was away for so long that others may have deleted files
     /// in the meantime and forgotten the deletions.
     pub fn distrust_everything(&mut self) {
-        let copies = self.holdings.from("");
+        let copies = self.holdings.iter();
         let copies = copies.filter(|holding| !holding.record.deleted);
         self.unverified = copies.map(|holding| holding.record.key.file_id()).collect();
         self.shared.clear();
@@ -219,15 +213,11 @@ impl Node {
     }
 
     /// The unverified copies in the next page.
-    pub fn unverified_page(
-        &self,
-        found: &mut Vec<Arc<Record>>,
-        after: Option<&Key>,
-    ) -> Option<Key> {
-        self.page(after, |holding| {
-            if self.is_unverified(&holding.record.key) {
-                found.push(Arc::clone(&holding.record));
-            }
+    #[must_use]
+    pub fn unverified_page(&self, after: Option<&Key>) -> Page<Arc<Record>> {
+        self.holdings.page(after, |holding| {
+            let unverified = self.is_unverified(&holding.record.key);
+            unverified.then(|| Arc::clone(&holding.record))
         })
     }
 
@@ -277,19 +267,6 @@ impl Node {
             && record.layout.names(self.id)
             && record.layout.names(other)
             && !self.is_unverified(&record.key)
-    }
-
-    fn page(&self, after: Option<&Key>, mut each: impl FnMut(&Holding)) -> Option<Key> {
-        let from = after.map_or("", Key::as_str);
-        let holdings = self.holdings.from(from);
-        let rest = holdings.filter(|holding| Some(&holding.record.key) != after);
-        for (count, holding) in rest.enumerate() {
-            each(holding);
-            if count + 1 >= SCAN_KEYS_MAX {
-                return Some(holding.record.key.clone());
-            }
-        }
-        None
     }
 }
 

@@ -10,6 +10,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::key::Key;
 use crate::version::Millis;
 
 mod fault;
@@ -35,6 +36,19 @@ pub struct FileView {
     pub name: String,
     /// Bytes.
     pub size: u64,
+}
+
+impl FileView {
+    /// What policies see of this file.
+    #[must_use]
+    pub fn of(key: &Key, size: u64) -> Self {
+        Self {
+            id: key.file_id().0,
+            user: key.user().to_owned(),
+            name: key.name().to_owned(),
+            size,
+        }
+    }
 }
 
 /// A node, as seen from the deciding node.

@@ -9,6 +9,7 @@
 use std::collections::VecDeque;
 
 use super::FaultKind;
+use crate::backoff::Backoff;
 use crate::limits;
 use crate::version::Millis;
 
@@ -58,7 +59,7 @@ pub struct PolicyRecord {
     in_a_row: u32,
     probation: Probation,
     suspended_until: Option<Millis>,
-    delay_ms: u64,
+    backoff: Backoff,
     /// After a suspension, while the policy is being tried again: good answers since then.
     on_trial: Option<u32>,
 }
@@ -82,7 +83,7 @@ impl PolicyRecord {
             in_a_row: 0,
             probation: Probation::Running,
             suspended_until: None,
-            delay_ms: limits::SUSPENSION_MS_MIN,
+            backoff: Backoff::from_millis(limits::SUSPENSION_MS_MIN, limits::SUSPENSION_MS_MAX),
             on_trial: None,
         }
     }
@@ -160,7 +161,7 @@ impl PolicyRecord {
             *good += 1;
             if *good >= limits::TRIAL_DECISIONS {
                 self.on_trial = None;
-                self.delay_ms = limits::SUSPENSION_MS_MIN;
+                self.backoff.reset();
             }
         }
     }
@@ -173,9 +174,8 @@ impl PolicyRecord {
     }
 
     fn suspend(&mut self, now: Millis) -> Trouble {
-        let delay_ms = self.delay_ms;
+        let delay_ms = self.backoff.next_pause().as_millis() as u64;
         self.suspended_until = Some(now.saturating_add(delay_ms));
-        self.delay_ms = (delay_ms * 2).min(limits::SUSPENSION_MS_MAX);
         self.on_trial = Some(0);
         self.in_a_row = 0;
         self.recent.clear();

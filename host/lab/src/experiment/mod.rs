@@ -11,6 +11,7 @@ mod notes;
 mod opened;
 mod plan;
 mod read;
+mod reading;
 mod runner;
 mod sections;
 mod settings;
@@ -25,7 +26,7 @@ use crate::world::Scenario;
 
 pub use document::{DocumentPlace, Malformed};
 pub use folder::{NoResultsFolder, ResultsFolder, to_csv};
-pub use read::Reading;
+pub use reading::Reading;
 pub use runner::{EndedRun, NoThreads, RunCell, Running, Unwatched, Watch};
 pub use shown::{TableShown, table};
 

@@ -9,7 +9,7 @@ use dataverse_core::content::Digest;
 use dataverse_core::policy::Kind;
 
 use super::document::{Document, Malformed, Table};
-use super::read::Reading;
+use super::reading::Reading;
 use super::sections::{list, section};
 use super::settings::Compare;
 use crate::library::Chosen;

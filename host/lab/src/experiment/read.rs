@@ -3,48 +3,18 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use dataverse_core::policy::Kind;
-
 use super::document::{Document, Malformed, Table, Value};
 use super::notes::notes;
 use super::opened::Opened;
 use super::plan::{check_runs, plan};
+use super::reading::Reading;
 use super::sections::{check_sections, compare_entries, list, section};
 use super::settings::{Compare, Run};
 use super::sweep::{Sweep, SweepPoint};
 use super::{Experiment, PlannedCell, expect};
-use crate::library::{BASELINE, PolicyLibrary};
 use crate::results::{self, ExperimentFile, Plan, Versions};
 use crate::world::{ChosenPolicies, Nodes, Scenario};
 use crate::wrong::Wrong;
-
-/// What reading an experiment depends on, apart from its text.
-pub struct Reading<'a> {
-    /// The source of policies.
-    pub library: &'a PolicyLibrary,
-    /// The policy of a kind for which a compare entry names none.
-    pub default_policy: fn(Kind) -> &'static str,
-    /// Replaces the experiment's own seed.
-    pub seed: Option<u64>,
-    /// Upper bound on the experiment's requests, to try it out quickly.
-    pub requests_max: Option<u64>,
-    /// Upper bound on its repetitions.
-    pub repetitions_max: Option<u32>,
-}
-
-impl<'a> Reading<'a> {
-    /// As the experiment says, with the native baseline for kinds for which an entry names no policy.
-    #[must_use]
-    pub fn new(library: &'a PolicyLibrary) -> Self {
-        Self {
-            library,
-            default_policy: |_| BASELINE,
-            seed: None,
-            requests_max: None,
-            repetitions_max: None,
-        }
-    }
-}
 
 impl Experiment {
     /// Reads an experiment and everything that it names.

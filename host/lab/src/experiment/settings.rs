@@ -7,7 +7,7 @@ use toml::Spanned;
 use super::document::{Document, Malformed};
 use crate::limits;
 use crate::quantity::Portion;
-use crate::world::PolicyWish;
+use crate::world::PolicySpec;
 
 /// The table `[run]`.
 #[derive(Clone, Debug, Deserialize)]
@@ -69,16 +69,16 @@ pub(super) struct Compare {
     /// The name in tables and plots.
     pub(super) name: Spanned<String>,
     #[serde(default)]
-    placement: Option<Spanned<PolicyWish>>,
+    placement: Option<Spanned<PolicySpec>>,
     #[serde(default)]
-    eviction: Option<Spanned<PolicyWish>>,
+    eviction: Option<Spanned<PolicySpec>>,
     #[serde(default)]
-    relocation: Option<Spanned<PolicyWish>>,
+    relocation: Option<Spanned<PolicySpec>>,
 }
 
 impl Compare {
     /// The policy of this kind, if the entry names one.
-    pub(super) fn wish(&self, kind: Kind) -> Option<&Spanned<PolicyWish>> {
+    pub(super) fn wish(&self, kind: Kind) -> Option<&Spanned<PolicySpec>> {
         match kind {
             Kind::Placement => self.placement.as_ref(),
             Kind::Eviction => self.eviction.as_ref(),

@@ -290,7 +290,7 @@ fn what_was_done_before_the_end_is_kept() {
 }
 
 #[test]
-fn whoever_watches_sees_all_requests() {
+fn a_watcher_sees_all_requests() {
     #[derive(Default)]
     struct Counting {
         requests: std::sync::atomic::AtomicU64,

@@ -192,8 +192,8 @@ mod tests {
     }
 
     fn check(edges: &[(u32, u32)], holders: &[u32], expected: &[(Method, Option<u32>, u64, u64)]) {
-        let mut routes = routes(edges, 6);
-        let search_plan = routes.search_plan(0);
+        let routes = routes(edges, 6);
+        let search_plan = SearchPlan::new(&routes, 0);
         let floods = Floods::from(&routes, &search_plan);
         for &(method, hops, messages, visited) in expected {
             let taken = search(

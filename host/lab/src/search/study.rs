@@ -11,7 +11,7 @@ use crate::sample::Draw;
 use crate::seed::derive;
 use crate::topology::{Network, TopologyError};
 use crate::workload::Law;
-use crate::world::Routes;
+use crate::world::{Routes, SearchPlans};
 
 /// The average number of copies of a file, as a number or a share of the nodes: `4` or `1%`.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -132,13 +132,14 @@ impl Study {
         let counts: Vec<Vec<usize>> = counts.collect::<Result<_, _>>()?;
         let mut ranks: Vec<u32> = (0..nodes as u32).collect();
         Draw::new(derive(self.seed, &["ids"])).shuffle(&mut ranks);
-        let mut routes = Routes::new(topology.links, ranks, nodes);
+        let routes = Routes::new(topology.links, ranks, nodes);
+        let mut search_plans = SearchPlans::new(nodes);
         let all = self.copies.len() as u64 * u64::from(self.searches);
         let mut rows = Vec::new();
         for (number, counts) in (0..).zip(&counts) {
             let done = |searches: u32| number * u64::from(self.searches) + u64::from(searches);
             let mut report = |searches| progress(done(searches), all);
-            rows.extend(self.search_all(&mut routes, counts, &mut report));
+            rows.extend(self.search_all(&routes, &mut search_plans, counts, &mut report));
         }
         Ok(rows)
     }
@@ -178,7 +179,8 @@ impl Study {
 
     fn search_all(
         &self,
-        routes: &mut Routes,
+        routes: &Routes,
+        search_plans: &mut SearchPlans,
         counts: &[usize],
         report: &mut dyn FnMut(u32),
     ) -> Vec<Found> {
@@ -198,7 +200,7 @@ impl Study {
             }
             let mut holders = order[..count].to_vec();
             holders.sort_unstable();
-            let search_plan = routes.search_plan(askers.below(nodes) as u32);
+            let search_plan = search_plans.of(routes, askers.below(nodes) as u32);
             let floods = Floods::from(routes, &search_plan);
             for (method, sum) in self.methods.iter().zip(&mut sums) {
                 let taken = search(*method, routes, &search_plan, &floods, &holders, &mut steps);

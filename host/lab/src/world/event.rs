@@ -3,7 +3,7 @@
 use dataverse_core::policy::Kind;
 use serde::{Deserialize, Serialize};
 
-use super::spec_of_policy::PolicyWish;
+use super::spec_of_policy::PolicySpec;
 use crate::library::Chosen;
 use crate::quantity::Moment;
 use crate::wrong::Wrong;
@@ -47,13 +47,13 @@ pub struct EventSpec {
     pub links: Option<Vec<String>>,
     /// The new placement policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub placement: Option<PolicyWish>,
+    pub placement: Option<PolicySpec>,
     /// The new eviction policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub eviction: Option<PolicyWish>,
+    pub eviction: Option<PolicySpec>,
     /// The new relocation policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub relocation: Option<PolicyWish>,
+    pub relocation: Option<PolicySpec>,
 }
 
 /// One event, resolved.
@@ -144,7 +144,7 @@ impl Table<'_> {
         self.wanted("node", self.spec.node.clone())
     }
 
-    fn wishes(&self) -> [(Kind, &Option<PolicyWish>); 3] {
+    fn wishes(&self) -> [(Kind, &Option<PolicySpec>); 3] {
         [
             (Kind::Placement, &self.spec.placement),
             (Kind::Eviction, &self.spec.eviction),

@@ -17,6 +17,7 @@
 //! for it; 36 bytes per pair of nodes of which one was searched from (bounded); and a few hundred bytes per copy.
 //! A thousand nodes with three Wasm policies each, five thousand files and a hundred thousand reads take 430 MiB.
 
+mod chosen_policies;
 mod event;
 mod finish;
 mod happen;
@@ -25,8 +26,10 @@ mod load;
 mod read;
 mod relayout;
 mod routes;
+mod run;
 mod scenario;
 mod search_plan;
+mod search_plans;
 mod simulation;
 mod site;
 mod slot;
@@ -38,10 +41,13 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+pub use chosen_policies::ChosenPolicies;
 pub use event::{Event, EventSpec, Occurrence, What};
-pub use scenario::{ChosenPolicies, RunError, Scenario, run};
+pub use run::run;
+pub use scenario::{RunError, Scenario};
 pub use spec::{Nodes, Zones, ZonesFrom};
-pub use spec_of_policy::PolicyWish;
+pub use spec_of_policy::PolicySpec;
 
 pub(crate) use routes::Routes;
 pub(crate) use search_plan::SearchPlan;
+pub(crate) use search_plans::SearchPlans;

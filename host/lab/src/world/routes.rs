@@ -1,15 +1,7 @@
 //! `Routes`: which nodes are linked now, and the routes over these links.
-//!
-//! Until a search finds the file, the nodes it asks and their timing depend on the links alone. This is computed
-//! once per node ([`SearchPlan`]) and discarded when a link or a node comes or goes.
-
-use std::collections::VecDeque;
-use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use super::search_plan::SearchPlan;
-use crate::limits;
 use crate::topology::Link;
 
 /// The nodes and links that are up, and the routes over them.
@@ -22,16 +14,14 @@ pub(crate) struct Routes {
     by_ends: FxHashMap<(u32, u32), u32>,
     /// The nodes' ranks by id.
     ranks: Vec<u32>,
-    search_plans: Vec<Option<Arc<SearchPlan>>>,
-    kept: VecDeque<u32>,
-    kept_max: usize,
+    /// How often a link or a node came or went.
+    changes: u64,
 }
 
 impl Routes {
     /// Routes over these links between nodes of these ranks; nodes from `absent` on have not joined yet.
     pub(crate) fn new(links: Vec<Link>, ranks: Vec<u32>, absent: usize) -> Self {
         let nodes = ranks.len();
-        let search_plan_bytes = SearchPlan::bytes(nodes).max(1);
         let mut routes = Self {
             links: Vec::new(),
             is_up: Vec::new(),
@@ -39,9 +29,7 @@ impl Routes {
             around: vec![Vec::new(); nodes],
             by_ends: FxHashMap::default(),
             ranks,
-            search_plans: vec![None; nodes],
-            kept: VecDeque::new(),
-            kept_max: (limits::LAB_ROUTES_BYTES_MAX / search_plan_bytes).max(1),
+            changes: 0,
         };
         for link in links {
             routes.add(link);
@@ -51,7 +39,7 @@ impl Routes {
 
     /// Adds a link, or restores the one between these two nodes.
     pub(super) fn add(&mut self, link: Link) {
-        self.forget();
+        self.changes += 1;
         let (a, b) = link.ends;
         if let Some(&known) = self.by_ends.get(&link.ends) {
             self.is_up[known as usize] = true;
@@ -68,7 +56,7 @@ impl Routes {
 
     /// Cuts the link between two nodes. False if there is none.
     pub(super) fn cut(&mut self, a: u32, b: u32) -> bool {
-        self.forget();
+        self.changes += 1;
         let Some(&link) = self.by_ends.get(&(a, b)) else {
             return false;
         };
@@ -77,7 +65,7 @@ impl Routes {
 
     /// Sets whether a node is up.
     pub(super) fn set_alive(&mut self, node: u32, is_alive: bool) {
-        self.forget();
+        self.changes += 1;
         self.is_alive[node as usize] = is_alive;
     }
 
@@ -96,6 +84,11 @@ impl Routes {
         self.by_ends[&(a, b)]
     }
 
+    /// How often a link or a node came or went so far.
+    pub(super) const fn changes(&self) -> u64 {
+        self.changes
+    }
+
     pub(crate) fn ranks(&self) -> &[u32] {
         &self.ranks
     }
@@ -107,27 +100,5 @@ impl Routes {
         };
         let around = self.around[node as usize].iter().filter(is_there);
         around.map(|&(other, link)| (other, self.links[link as usize].latency_us))
-    }
-
-    /// The search plan of this node.
-    pub(crate) fn search_plan(&mut self, from: u32) -> Arc<SearchPlan> {
-        if let Some(search_plan) = &self.search_plans[from as usize] {
-            return Arc::clone(search_plan);
-        }
-        let search_plan = Arc::new(SearchPlan::new(self, from));
-        if self.kept.len() >= self.kept_max
-            && let Some(oldest) = self.kept.pop_front()
-        {
-            self.search_plans[oldest as usize] = None;
-        }
-        self.kept.push_back(from);
-        self.search_plans[from as usize] = Some(Arc::clone(&search_plan));
-        search_plan
-    }
-
-    fn forget(&mut self) {
-        for from in self.kept.drain(..) {
-            self.search_plans[from as usize] = None;
-        }
     }
 }

@@ -68,7 +68,7 @@ impl SearchPlan {
     }
 
     /// Computes the plan of this node over the current routes.
-    pub(super) fn new(routes: &Routes, from: u32) -> Self {
+    pub(crate) fn new(routes: &Routes, from: u32) -> Self {
         let nodes = routes.ranks().len();
         let mut search_plan = Self {
             from,

@@ -11,7 +11,6 @@ use std::sync::Arc;
 use dataverse_core::cache::Victim;
 use dataverse_core::id::NodeId;
 use dataverse_core::key::Key;
-use dataverse_core::limits;
 use dataverse_core::record::Record;
 use dataverse_core::version::Millis;
 use rustc_hash::FxHashMap;
@@ -19,6 +18,7 @@ use rustc_hash::FxHashMap;
 use super::routes::Routes;
 use super::scenario::Scenario;
 use super::search_plan::SearchPlan;
+use super::search_plans::SearchPlans;
 use super::site::{Room, Site};
 use super::spec::{Zones, ZonesFrom};
 use super::tally::Tally;
@@ -27,7 +27,6 @@ use crate::assignment::Dealt;
 use crate::quantity::Amount;
 use crate::seed::derive;
 use crate::topology::Topology;
-use crate::wrong::Wrong;
 
 /// The clock's time at the start of a run, so that no time of a run is 0, which means never.
 const EPOCH_MS: Millis = 24 * 60 * 60 * 1000;
@@ -55,6 +54,7 @@ pub(super) struct SimulatedNetwork<'a> {
     pub(super) scenario: &'a Scenario,
     pub(super) topology: Topology,
     pub(super) routes: Routes,
+    search_plans: SearchPlans,
     pub(super) sites: Vec<Site>,
     pub(super) by_id: FxHashMap<NodeId, u32>,
     pub(super) files: Vec<File>,
@@ -109,6 +109,7 @@ impl<'a> SimulatedNetwork<'a> {
         }
         Ok(Self {
             scenario,
+            search_plans: SearchPlans::new(sites.len()),
             routes: Routes::new(topology.links.clone(), ranks, present),
             by_id: (0..)
                 .zip(&sites)
@@ -151,7 +152,7 @@ impl<'a> SimulatedNetwork<'a> {
     }
 
     pub(super) fn search_plan(&mut self, from: u32) -> Arc<SearchPlan> {
-        self.routes.search_plan(from)
+        self.search_plans.of(&self.routes, from)
     }
 
     /// The node of this name.
@@ -225,27 +226,4 @@ fn room(scenario: &Scenario, node: u32, catalogue_bytes: u64) -> Room {
 fn id_of(name: &str, seed: u64) -> NodeId {
     let half = |which| u128::from(derive(seed, &["node", name, which]));
     NodeId::from(half("first") << 64 | half("second"))
-}
-
-/// Refuses impossible settings of the nodes.
-pub(super) fn check_nodes(scenario: &Scenario) -> Result<(), Wrong> {
-    let nodes = &scenario.nodes;
-    let wrong = |key: &str, reason: String| Err(Wrong::new(format!("nodes.{key}"), reason));
-    if !(1..=limits::FACTOR_MAX).contains(&nodes.factor) {
-        return wrong(
-            "factor",
-            format!("a factor must be between 1 and {}", limits::FACTOR_MAX),
-        );
-    }
-    let capacities = nodes.capacity.iter().flat_map(Dealt::values);
-    if capacities
-        .into_iter()
-        .any(|amount| amount.of(u64::MAX) == 0)
-    {
-        return wrong(
-            "capacity",
-            "a node without space can hold nothing".to_owned(),
-        );
-    }
-    Ok(())
 }

@@ -18,8 +18,8 @@ use dataverse_core::record::Record;
 use dataverse_core::relocation::{self, PathNode, Reads, RelocationPlan};
 use dataverse_core::version::{Millis, Stamp, Version};
 
+use super::chosen_policies::ChosenPolicies;
 use super::load::Load;
-use super::scenario::ChosenPolicies;
 use super::slot::LabSlot;
 use crate::library::{PricedEviction, PricedPlacement, PricedRelocation};
 use crate::seed::derive;
@@ -133,7 +133,7 @@ impl Site {
         now: Millis,
     ) -> RelocationPlan {
         let reads = self.reads.count(record.key.file_id(), now);
-        let file = view_of(&record.key, record.size);
+        let file = FileView::of(&record.key, record.size);
         self.relocation.ask(&mut ReaderKeepsCopy, now, |policy| {
             let mut plan = relocation::plan(policy, file, reads, path, hit, now);
             let fault = plan.fault.take();
@@ -276,15 +276,5 @@ impl Site {
         }
         (cached > self.cache_max)
             .then(|| format!("{cached} bytes are cached of {}", self.cache_max))
-    }
-}
-
-/// A file, as policies see it.
-pub(super) fn view_of(key: &Key, size: u64) -> FileView {
-    FileView {
-        id: key.file_id().0,
-        user: key.user().to_owned(),
-        name: key.name().to_owned(),
-        size,
     }
 }

@@ -1,4 +1,4 @@
-//! `PolicyWish`: a policy as an experiment specifies it.
+//! `PolicySpec`: a policy as an experiment specifies it.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use serde::{Deserialize as Read, Serialize};
 /// A policy by name or path, with its configuration: `"lru"` or `{ policy = "lru", config = { … } }`.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 #[serde(untagged)]
-pub enum PolicyWish {
+pub enum PolicySpec {
     /// Only the name or path.
     Name(String),
     /// With a configuration.
@@ -28,7 +28,7 @@ pub struct ConfiguredPolicy {
     config: toml::Table,
 }
 
-impl PolicyWish {
+impl PolicySpec {
     /// Name or path.
     #[must_use]
     pub fn policy(&self) -> &str {
@@ -54,22 +54,22 @@ impl PolicyWish {
 struct Reading;
 
 impl<'de> Visitor<'de> for Reading {
-    type Value = PolicyWish;
+    type Value = PolicySpec;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the name of a policy, or { policy = \"…\", config = { … } }")
     }
 
-    fn visit_str<E: Error>(self, name: &str) -> Result<PolicyWish, E> {
-        Ok(PolicyWish::Name(name.to_owned()))
+    fn visit_str<E: Error>(self, name: &str) -> Result<PolicySpec, E> {
+        Ok(PolicySpec::Name(name.to_owned()))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, keys: A) -> Result<PolicyWish, A::Error> {
-        ConfiguredPolicy::deserialize(MapAccessDeserializer::new(keys)).map(PolicyWish::Configured)
+    fn visit_map<A: MapAccess<'de>>(self, keys: A) -> Result<PolicySpec, A::Error> {
+        ConfiguredPolicy::deserialize(MapAccessDeserializer::new(keys)).map(PolicySpec::Configured)
     }
 }
 
-impl<'de> Deserialize<'de> for PolicyWish {
+impl<'de> Deserialize<'de> for PolicySpec {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(Reading)
     }

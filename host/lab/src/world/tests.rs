@@ -10,7 +10,7 @@ use std::sync::Arc;
 use dataverse_core::policy::Kind;
 use dataverse_sandbox::{Sandbox, SandboxOptions};
 
-use super::scenario::Run;
+use super::run::Run;
 use super::*;
 use crate::library::{BASELINE, Chosen, PolicyLibrary};
 use crate::measures::Measures;

@@ -8,11 +8,11 @@ use dataverse_core::holdings::Role;
 use dataverse_core::id::NodeId;
 use dataverse_core::node::Effect;
 use dataverse_core::placement::Candidate;
-use dataverse_core::policy::PlacementRequest;
+use dataverse_core::policy::{FileView, PlacementRequest};
 use dataverse_core::record::{Layout, Record};
 
 use super::simulation::SimulatedNetwork;
-use super::site::{NoRoom, view_of};
+use super::site::NoRoom;
 
 /// A file was not written: the node that was asked has no space for it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -136,7 +136,7 @@ impl SimulatedNetwork<'_> {
             })
             .collect();
         let request = PlacementRequest {
-            file: view_of(&self.files[file as usize].key, size),
+            file: FileView::of(&self.files[file as usize].key, size),
             factor: self.scenario.nodes.factor,
             now,
         };

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dataverse_core::limits;
+use dataverse_core::record::Record;
 use dataverse_core::version::{Millis, Stamp};
+use dataverse_overlay::transport::Refusal;
 use dataverse_store::StoreError;
 
 use super::Driver;
@@ -26,6 +28,16 @@ impl Driver {
             }
             self.raise_ceiling().await?;
         }
+    }
+
+    /// Refuses a stamp from the far future: such a version would outlive every later write, such a layout every
+    /// later one.
+    pub(super) fn check_stamp(&self, record: &Record) -> Result<(), Refusal> {
+        let latest = record.version.stamp.max(Stamp(record.layout.counter));
+        let observed = self.state.node().observe(latest, self.now());
+        observed.map_err(|error| {
+            Refusal::Invalid(format!("the version of {} is refused: {error}", record.key))
+        })
     }
 
     /// Persists a higher ceiling when the present one is nearly reached.

@@ -71,17 +71,19 @@ use peers::announce::Outgoing;
 use peers::claims::Claims;
 use peers::isolation::Isolation;
 use peers::links::Links;
-use peers::status::{Load, PolicyNames, Seen};
+use peers::members::Seen;
+use peers::status::{Load, PolicyNames};
 use reconcile::Reconciling;
 use replication::downtime::Downtime;
 use replication::hints::Hints;
 use replication::relayout::Relaying;
 use replication::release::PendingReleases;
+use replication::relief::Relief;
 use replication::rereplication::ReReplication;
 use replication::scrub::Scrubbing;
 use replication::verification::Verification;
 use serving::admission::Admission;
-use serving::serve::Preparations;
+use serving::preparations::Preparations;
 use state::State;
 
 /// What [`Driver::start`] needs.
@@ -144,6 +146,7 @@ pub struct Driver {
     verification: Verification,
     downtime: Downtime,
     relaying: Relaying,
+    relief: Relief,
     admission: Admission,
     pending_releases: PendingReleases,
     hints: Hints,
@@ -174,7 +177,9 @@ impl Driver {
         let missing = opened.missing.clone();
         let secret = opened.secret.clone();
         state.load(id, opened);
-        parts.policy_slots.attach(&state);
+        parts
+            .policy_slots
+            .attach(Arc::clone(&state) as Arc<dyn Caches>);
 
         let now = (parts.now)();
         let ceiling = state.node().clock().ceiling_at_start(now);
@@ -236,6 +241,7 @@ impl Driver {
                 verification: Verification::default(),
                 downtime: Downtime::default(),
                 relaying: Relaying::default(),
+                relief: Relief::default(),
                 admission,
                 pending_releases: PendingReleases::default(),
                 hints: Hints::default(),
@@ -257,6 +263,7 @@ impl Driver {
         driver.spawn(Arc::clone(&driver).keep_store_checked());
         driver.spawn(Arc::clone(&driver).keep_ceiling());
         driver.spawn(Arc::clone(&driver).keep_status());
+        driver.spawn(Arc::clone(&driver).expire_preparations());
         driver.spawn(Arc::clone(&driver).keep_lifetime());
         driver.spawn(Arc::clone(&driver).keep_replicas());
         driver.spawn(Arc::clone(&driver).keep_releasing());

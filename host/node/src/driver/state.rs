@@ -16,15 +16,16 @@ use dataverse_core::record::{Layout, Record};
 use dataverse_store::{Observer, Opened};
 use parking_lot::{Mutex, MutexGuard};
 
-use crate::driver::replication::heal::Healing;
+use crate::driver::replication::missing::MissingReplicas;
+use crate::driver::slots::Caches;
 use crate::limits;
 
 /// The core's node and cache.
 pub(crate) struct State {
     node: Mutex<Node>,
     cache: Mutex<Cache>,
-    /// Replicas to heal.
-    pub(super) healing: Healing,
+    /// Replicas whose content is bad or gone.
+    pub(super) missing: MissingReplicas,
     /// Content types, shared by all records that have the same one.
     content_types: ContentTypes,
 }
@@ -73,7 +74,7 @@ impl State {
         Self {
             node: Mutex::new(node),
             cache: Mutex::new(Cache::new(u64::MAX)),
-            healing: Healing::default(),
+            missing: MissingReplicas::default(),
             content_types: ContentTypes::default(),
         }
     }
@@ -115,7 +116,7 @@ impl Observer for State {
             before
         };
         if let Some(after) = after {
-            self.healing.held(key, after.record.version, after.role);
+            self.missing.held(key, after.record.version, after.role);
         }
         let mut cache = self.cache();
         let Some(cached) = cache.version_of(key) else {
@@ -132,6 +133,12 @@ impl Observer for State {
         if goes {
             cache.remove(key, cached);
         }
+    }
+}
+
+impl Caches for State {
+    fn cache(&self) -> MutexGuard<'_, Cache> {
+        Self::cache(self)
     }
 }
 

@@ -1,17 +1,12 @@
 //! Adapts compiled policies to the driver's policy slots and to shadows: guests that report what each decision cost.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use dataverse_core::policy::Kind;
-use dataverse_core::policy::{
-    Admission, CacheEntry, Eviction, Fault, NodeView, Placement, PlacementRequest, Relocation,
-    RelocationVerdict, RemoteRead, Slot,
-};
-use dataverse_core::version::Millis;
-use dataverse_sandbox::{EvictionGuest, PlacementGuest, Program, Refusal, RelocationGuest, Setup};
+use dataverse_core::policy::{Fault, Kind};
+use dataverse_sandbox::{Program, Setup};
 
 use super::compiler::blocking;
+use super::measured::{Measured, Meter};
 use crate::driver::{
     AnyEviction, AnyPlacement, AnyRelocation, Cost, Health, Maker, PolicyInstance, PolicySlots,
     Priced,
@@ -33,16 +28,16 @@ pub(super) fn maker(program: &Program, setup: &Setup) -> AnyMaker {
     let (program, setup) = (program.clone(), setup.clone());
     match program.kind() {
         Kind::Placement => AnyMaker::Placement(Arc::new(move || {
-            let guest = program.placement(&setup).map_err(fault)?;
-            Ok(Box::new(Measured::new(guest)))
+            let guest = program.placement(&setup)?;
+            Ok(Box::new(Measured::new(guest, Spent::default())))
         })),
         Kind::Eviction => AnyMaker::Eviction(Arc::new(move || {
-            let guest = program.eviction(&setup).map_err(fault)?;
-            Ok(Box::new(Measured::new(guest)))
+            let guest = program.eviction(&setup)?;
+            Ok(Box::new(Measured::new(guest, Spent::default())))
         })),
         Kind::Relocation => AnyMaker::Relocation(Arc::new(move || {
-            let guest = program.relocation(&setup).map_err(fault)?;
-            Ok(Box::new(Measured::new(guest)))
+            let guest = program.relocation(&setup)?;
+            Ok(Box::new(Measured::new(guest, Spent::default())))
         })),
     }
 }
@@ -89,106 +84,23 @@ async fn instance<P: ?Sized + Priced + 'static>(
     Ok(PolicyInstance::new(make, Some(first), health))
 }
 
-fn fault(refusal: Refusal) -> Fault {
-    match refusal {
-        Refusal::Fault(fault) => fault,
-        refusal => Fault::trap(refusal.to_string()),
+/// The cost of all calls since it was last taken.
+#[derive(Default)]
+struct Spent(Cost);
+
+impl Meter for Spent {
+    fn decided(&mut self, cost: dataverse_sandbox::Cost) {
+        self.0.fuel = self.0.fuel.saturating_add(cost.fuel);
+        self.0.elapsed = self.0.elapsed.saturating_add(cost.elapsed);
+    }
+
+    fn told(&mut self, cost: dataverse_sandbox::Cost) {
+        self.decided(cost);
     }
 }
 
-/// A guest and its cost since the cost was last taken.
-struct Measured<G> {
-    guest: G,
-    spent: Cost,
-}
-
-/// What guests of all kinds have in common.
-trait Guest: Send {
-    fn last_cost(&self) -> dataverse_sandbox::Cost;
-}
-
-impl<G: Guest> Measured<G> {
-    fn new(guest: G) -> Self {
-        Self {
-            guest,
-            spent: Cost {
-                fuel: 0,
-                elapsed: Duration::ZERO,
-            },
-        }
-    }
-
-    fn spend<T>(&mut self, call: impl FnOnce(&mut G) -> Result<T, Fault>) -> Result<T, Fault> {
-        let answer = call(&mut self.guest);
-        let cost = self.guest.last_cost();
-        self.spent.fuel = self.spent.fuel.saturating_add(cost.fuel);
-        self.spent.elapsed = self.spent.elapsed.saturating_add(cost.elapsed);
-        answer
-    }
-}
-
-impl<G: Guest> Priced for Measured<G> {
+impl<G: Send> Priced for Measured<G, Spent> {
     fn take_cost(&mut self) -> Cost {
-        std::mem::take(&mut self.spent)
-    }
-}
-
-impl Guest for PlacementGuest {
-    fn last_cost(&self) -> dataverse_sandbox::Cost {
-        self.last_cost()
-    }
-}
-
-impl Guest for EvictionGuest {
-    fn last_cost(&self) -> dataverse_sandbox::Cost {
-        self.last_cost()
-    }
-}
-
-impl Guest for RelocationGuest {
-    fn last_cost(&self) -> dataverse_sandbox::Cost {
-        self.last_cost()
-    }
-}
-
-impl Placement for Measured<PlacementGuest> {
-    fn place(
-        &mut self,
-        request: &PlacementRequest,
-        candidates: &[NodeView],
-    ) -> Result<Vec<u32>, Fault> {
-        self.spend(|guest| guest.place(request, candidates))
-    }
-}
-
-impl Eviction for Measured<EvictionGuest> {
-    fn set_capacity(&mut self, bytes: u64) -> Result<(), Fault> {
-        self.spend(|guest| guest.set_capacity(bytes))
-    }
-
-    fn restore(&mut self, entries: &[CacheEntry]) -> Result<(), Fault> {
-        self.spend(|guest| guest.restore(entries))
-    }
-
-    fn hit(&mut self, slots: &[Slot]) -> Result<(), Fault> {
-        self.spend(|guest| guest.hit(slots))
-    }
-
-    fn admit(&mut self, incoming: CacheEntry, needed: u64) -> Result<Admission, Fault> {
-        self.spend(|guest| guest.admit(incoming, needed))
-    }
-
-    fn make_room(&mut self, needed: u64, now: Millis) -> Result<Vec<Slot>, Fault> {
-        self.spend(|guest| guest.make_room(needed, now))
-    }
-
-    fn removed(&mut self, slots: &[Slot]) -> Result<(), Fault> {
-        self.spend(|guest| guest.removed(slots))
-    }
-}
-
-impl Relocation for Measured<RelocationGuest> {
-    fn on_read(&mut self, read: &RemoteRead) -> Result<RelocationVerdict, Fault> {
-        self.spend(|guest| guest.on_read(read))
+        std::mem::take(&mut self.meter.0)
     }
 }

@@ -11,7 +11,7 @@
 //! - `compiler`, `compiling`, `trial`: compiles policies, in a separate process where possible, and runs canaries;
 //!   puts test questions to policies.
 //! - `controller`: the task that owns the state of each kind and performs swaps and rollbacks; `instance` adapts
-//!   compiled policies to the policy slots.
+//!   compiled policies to the policy slots, `measured` meters their calls.
 //! - `running`, `running_shadow`, `shadow`: the active policy, the shadow policy, and how their answers compare.
 //! - `history`: the good policies that can be rolled back to, and the barred one.
 //! - `status`, `view`: what the controller last published; what the API returns of it.
@@ -26,6 +26,7 @@ mod folder;
 mod history;
 mod instance;
 mod live;
+mod measured;
 pub mod name;
 mod reference;
 mod running;

@@ -133,34 +133,5 @@ pub(super) fn by_word(faults: &[(FaultKind, u64)]) -> BTreeMap<String, u64> {
 pub(super) fn spreads(costs: &[Cost]) -> (Spread, Spread) {
     let fuel = costs.iter().map(|cost| cost.fuel as f64);
     let latency = costs.iter().map(|cost| cost.elapsed.as_secs_f64() * 1e6);
-    (spread(fuel.collect()), spread(latency.collect()))
-}
-
-/// Nearest-rank percentiles; zeros if there are no values.
-fn spread(mut values: Vec<f64>) -> Spread {
-    values.sort_unstable_by(f64::total_cmp);
-    let at = |percent: usize| {
-        let rank = (values.len() * percent).div_ceil(100).max(1);
-        values.get(rank - 1).copied().unwrap_or_default()
-    };
-    Spread {
-        p50: at(50),
-        p99: at(99),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_spread_of_costs_is_their_nearest_rank() {
-        let of = |values: &[u32]| spread(values.iter().copied().map(f64::from).collect());
-        let spread = |p50, p99| Spread { p50, p99 };
-        assert_eq!(of(&[]), spread(0.0, 0.0));
-        assert_eq!(of(&[7]), spread(7.0, 7.0));
-        assert_eq!(of(&[3, 1, 2, 4]), spread(2.0, 4.0));
-        let hundred: Vec<u32> = (1..=100).rev().collect();
-        assert_eq!(of(&hundred), spread(50.0, 99.0));
-    }
+    (Spread::of(fuel.collect()), Spread::of(latency.collect()))
 }

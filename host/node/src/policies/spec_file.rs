@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn the_templates_examples_are_wishes_once_the_marks_are_taken_off() {
+    fn the_templates_examples_are_specs_once_the_marks_are_taken_off() {
         let uncommented: String = TEMPLATE
             .lines()
             .filter_map(|line| line.strip_prefix("#"))
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_says_all_that_there_is_to_wish() {
+    fn a_table_says_all_that_can_be_asked_for() {
         let text = r#"
             [eviction]
             policy = "mine"

@@ -8,17 +8,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dataverse_core::policy::{
-    Admission, CacheEntry, Eviction, Fault, Kind, NodeView, Placement, PlacementRequest,
-    Relocation, RelocationVerdict, RemoteRead, Slot,
-};
-use dataverse_core::version::Millis;
+use dataverse_core::policy::Kind;
 use dataverse_sandbox::conformance::{self, Report};
-use dataverse_sandbox::{
-    Cost, EvictionGuest, PlacementGuest, Program, Refusal, RelocationGuest, Setup,
-};
+use dataverse_sandbox::{Cost, Program, Setup};
 use parking_lot::Mutex;
 
+use super::measured::{Measured, Meter};
 use super::view::Spread;
 use crate::limits::{CHECK_COSTS_MAX, CHECK_MS_MAX};
 
@@ -28,12 +23,6 @@ pub const SEED: u64 = 1;
 /// Costs of decisions: of the first ones, if there were very many.
 #[derive(Clone, Default)]
 pub struct Costs(Arc<Mutex<Vec<Cost>>>);
-
-/// A guest whose decisions are measured. Notifications (`hit`, `removed`, …) are not decisions.
-struct Measured<G> {
-    guest: G,
-    costs: Costs,
-}
 
 /// Asks a policy the test questions of its kind.
 pub fn examine(program: &Program, setup: &Setup) -> (Report, Costs) {
@@ -45,22 +34,22 @@ pub fn examine(program: &Program, setup: &Setup) -> (Report, Costs) {
     let report = match program.kind() {
         Kind::Placement => conformance::placement_while(
             &mut || {
-                let guest = program.placement(&setup).map_err(as_fault)?;
-                Ok(Box::new(costs.measured(guest)))
+                let guest = program.placement(&setup)?;
+                Ok(Box::new(Measured::new(guest, costs.clone())))
             },
             &mut patience,
         ),
         Kind::Eviction => conformance::eviction_while(
             &mut || {
-                let guest = program.eviction(&setup).map_err(as_fault)?;
-                Ok(Box::new(costs.measured(guest)))
+                let guest = program.eviction(&setup)?;
+                Ok(Box::new(Measured::new(guest, costs.clone())))
             },
             &mut patience,
         ),
         Kind::Relocation => conformance::relocation_while(
             &mut || {
-                let guest = program.relocation(&setup).map_err(as_fault)?;
-                Ok(Box::new(costs.measured(guest)))
+                let guest = program.relocation(&setup)?;
+                Ok(Box::new(Measured::new(guest, costs.clone())))
             },
             &mut patience,
         ),
@@ -84,28 +73,7 @@ pub fn judge(report: &Report) -> Result<(), String> {
     ))
 }
 
-fn as_fault(refusal: Refusal) -> Fault {
-    match refusal {
-        Refusal::Fault(fault) => fault,
-        refusal => Fault::trap(refusal.to_string()),
-    }
-}
-
 impl Costs {
-    fn measured<G>(&self, guest: G) -> Measured<G> {
-        Measured {
-            guest,
-            costs: self.clone(),
-        }
-    }
-
-    fn note(&self, cost: Cost) {
-        let mut costs = self.0.lock();
-        if costs.len() < CHECK_COSTS_MAX {
-            costs.push(cost);
-        }
-    }
-
     /// Fuel of a decision.
     pub fn fuel(&self) -> Spread {
         self.spread(|cost| cost.fuel as f64)
@@ -118,72 +86,24 @@ impl Costs {
 
     fn spread(&self, of: impl Fn(&Cost) -> f64) -> Spread {
         let costs = self.0.lock();
-        let mut values: Vec<f64> = costs.iter().map(of).collect();
-        values.sort_by(f64::total_cmp);
-        let at = |hundredths: usize| {
-            let place = (values.len() * hundredths).div_ceil(100).saturating_sub(1);
-            values.get(place).copied().unwrap_or_default()
-        };
-        Spread {
-            p50: at(50),
-            p99: at(99),
+        Spread::of(costs.iter().map(of).collect())
+    }
+}
+
+impl Meter for Costs {
+    fn decided(&mut self, cost: Cost) {
+        let mut costs = self.0.lock();
+        if costs.len() < CHECK_COSTS_MAX {
+            costs.push(cost);
         }
     }
-}
 
-impl Placement for Measured<PlacementGuest> {
-    fn place(
-        &mut self,
-        request: &PlacementRequest,
-        candidates: &[NodeView],
-    ) -> Result<Vec<u32>, Fault> {
-        let answer = self.guest.place(request, candidates);
-        self.costs.note(self.guest.last_cost());
-        answer
-    }
-}
-
-impl Eviction for Measured<EvictionGuest> {
-    fn set_capacity(&mut self, bytes: u64) -> Result<(), Fault> {
-        self.guest.set_capacity(bytes)
-    }
-
-    fn restore(&mut self, entries: &[CacheEntry]) -> Result<(), Fault> {
-        self.guest.restore(entries)
-    }
-
-    fn hit(&mut self, slots: &[Slot]) -> Result<(), Fault> {
-        self.guest.hit(slots)
-    }
-
-    fn admit(&mut self, incoming: CacheEntry, needed: u64) -> Result<Admission, Fault> {
-        let answer = self.guest.admit(incoming, needed);
-        self.costs.note(self.guest.last_cost());
-        answer
-    }
-
-    fn make_room(&mut self, needed: u64, now: Millis) -> Result<Vec<Slot>, Fault> {
-        let answer = self.guest.make_room(needed, now);
-        self.costs.note(self.guest.last_cost());
-        answer
-    }
-
-    fn removed(&mut self, slots: &[Slot]) -> Result<(), Fault> {
-        self.guest.removed(slots)
-    }
-}
-
-impl Relocation for Measured<RelocationGuest> {
-    fn on_read(&mut self, read: &RemoteRead) -> Result<RelocationVerdict, Fault> {
-        let answer = self.guest.on_read(read);
-        self.costs.note(self.guest.last_cost());
-        answer
-    }
+    fn told(&mut self, _: Cost) {}
 }
 
 #[cfg(test)]
 mod tests {
-    use dataverse_core::policy::FaultKind;
+    use dataverse_core::policy::{Fault, FaultKind};
 
     use super::*;
 
@@ -211,9 +131,9 @@ mod tests {
     #[test]
     fn what_is_usual_is_told_from_what_is_not() {
         let check = |fuels: &mut dyn Iterator<Item = u64>, p50: f64, p99: f64| {
-            let costs = Costs::default();
+            let mut costs = Costs::default();
             fuels.for_each(|fuel| {
-                costs.note(Cost {
+                costs.decided(Cost {
                     fuel,
                     ..Cost::default()
                 });

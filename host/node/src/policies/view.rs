@@ -114,6 +114,21 @@ pub struct Spread {
     pub p99: f64,
 }
 
+impl Spread {
+    /// Nearest-rank percentiles; zeros if there are no values.
+    pub(super) fn of(mut values: Vec<f64>) -> Self {
+        values.sort_unstable_by(f64::total_cmp);
+        let at = |percent: usize| {
+            let rank = (values.len() * percent).div_ceil(100).max(1);
+            values.get(rank - 1).copied().unwrap_or_default()
+        };
+        Self {
+            p50: at(50),
+            p99: at(99),
+        }
+    }
+}
+
 /// A policy that is asked but not obeyed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ShadowView {
@@ -218,4 +233,20 @@ pub struct Available {
     pub warning: Option<String>,
     /// Why it would be refused; null if it would not.
     pub error: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_spread_of_costs_is_their_nearest_rank() {
+        let of = |values: &[u32]| Spread::of(values.iter().copied().map(f64::from).collect());
+        let spread = |p50, p99| Spread { p50, p99 };
+        assert_eq!(of(&[]), spread(0.0, 0.0));
+        assert_eq!(of(&[7]), spread(7.0, 7.0));
+        assert_eq!(of(&[3, 1, 2, 4]), spread(2.0, 4.0));
+        let hundred: Vec<u32> = (1..=100).rev().collect();
+        assert_eq!(of(&hundred), spread(50.0, 99.0));
+    }
 }

@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_not_used_for_long_is_let_go() {
+    async fn what_is_not_used_for_long_is_released() {
         let pool = Pool::new(Duration::from_secs(1));
         touch(&pool, 1);
         tokio::time::advance(Duration::from_millis(limits::CHANNEL_IDLE_MS_MAX)).await;

@@ -8,6 +8,7 @@ use std::collections::btree_map::Entry as Slot;
 use std::sync::Arc;
 use std::time::Duration;
 
+use dataverse_core::backoff::Backoff;
 use dataverse_core::id::NodeId;
 use dataverse_core::limits::MEMBERS_MAX;
 use dataverse_core::members::Liveness;
@@ -72,7 +73,7 @@ struct Entry {
     since: Instant,
     status: Option<Arc<PublishedStatus>>,
     ask_at: Instant,
-    asks: u32,
+    backoff: Backoff,
 }
 
 impl Entry {
@@ -83,7 +84,7 @@ impl Entry {
             since: now,
             status: None,
             ask_at: now,
-            asks: 0,
+            backoff: Backoff::new(ASK_AGAIN, ASK_ANYHOW),
         }
     }
 
@@ -93,7 +94,8 @@ impl Entry {
             return false;
         }
         if self.state == Liveness::Gone && state != Liveness::Gone {
-            (self.ask_at, self.asks) = (now, 0);
+            self.ask_at = now;
+            self.backoff.reset();
         }
         if self.state != state {
             (self.state, self.since) = (state, now);
@@ -218,7 +220,7 @@ impl Table {
             return Heard::Known;
         };
         entry.ask_at = now + ASK_ANYHOW;
-        entry.asks = 0;
+        entry.backoff.reset();
         let heard = match &entry.status {
             None => Heard::First,
             Some(known) if status.stamp() > known.stamp() => Heard::Later,
@@ -239,9 +241,7 @@ impl Table {
     pub(super) fn take_unheard(&mut self, now: Instant, at_most: usize) -> Vec<Identity> {
         let due = |entry: &&mut Entry| entry.state != Liveness::Gone && entry.ask_at <= now;
         let ask = |entry: &mut Entry| {
-            let pause = ASK_AGAIN.saturating_mul(1 << entry.asks.min(7));
-            entry.ask_at = now + pause.min(ASK_ANYHOW);
-            entry.asks = entry.asks.saturating_add(1);
+            entry.ask_at = now + entry.backoff.next_pause();
             entry.identity.clone()
         };
         let due = self.entries.values_mut().filter(due);

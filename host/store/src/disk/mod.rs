@@ -59,7 +59,7 @@ use super::space::Space;
 use super::spool::Incoming;
 use super::{
     Applied, Change, Content, Lifetime, Observer, Opened, SavedLinks, Spool, Store, StoreError,
-    Usage, locked,
+    Usage,
 };
 use crate::limits;
 
@@ -202,7 +202,7 @@ impl DiskStore {
     }
 
     fn queue(&self) -> Result<mpsc::Sender<Ask>, StoreError> {
-        locked(&self.asks).clone().ok_or(StoreError::Closed)
+        self.asks.lock().clone().ok_or(StoreError::Closed)
     }
 
     async fn ask<T>(
@@ -225,7 +225,7 @@ impl DiskStore {
 impl Store for DiskStore {
     fn start(&self, observer: Arc<dyn Observer>) -> Opened {
         assert!(self.observer.set(observer).is_ok(), "a store starts once");
-        locked(&self.opened).take().expect("a store starts once")
+        self.opened.lock().take().expect("a store starts once")
     }
 
     fn spool(&self, size: Option<u64>) -> Result<Spool, StoreError> {
@@ -273,8 +273,8 @@ impl Store for DiskStore {
     }
 
     async fn close(&self) {
-        drop(locked(&self.asks).take());
-        let writer = locked(&self.writer).take();
+        drop(self.asks.lock().take());
+        let writer = self.writer.lock().take();
         if let Some(writer) = writer
             && !matches!(in_background(move || writer.join()).await, Ok(Ok(())))
         {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use super::super::{StoreError, locked};
+use super::super::StoreError;
 use crate::limits;
 
 type Job = Box<dyn FnOnce() + Send>;
@@ -48,7 +48,7 @@ impl Opening {
 
     /// Queues the job. Returns whether another thread must be started.
     fn hand_in(&self, job: Job) -> bool {
-        let mut queue = locked(&self.0);
+        let mut queue = self.0.lock();
         queue.waiting.push_back(job);
         let is_short = queue.waiting.len() <= queue.threads * limits::OPENING_QUEUE;
         if is_short || queue.threads == limits::OPENING_THREADS_MAX {
@@ -67,7 +67,7 @@ impl Opening {
 
     /// The next job; `None` ends this thread, which is no longer counted.
     fn next(&self) -> Option<Job> {
-        let mut queue = locked(&self.0);
+        let mut queue = self.0.lock();
         let job = queue.waiting.pop_front();
         if job.is_none() {
             queue.threads -= 1;
@@ -92,7 +92,7 @@ mod tests {
         for (number, answer) in join_all(asked).await.into_iter().enumerate() {
             assert_eq!(answer.expect("it is answered"), number * 2);
         }
-        assert!(locked(&opening.0).waiting.is_empty());
+        assert!(opening.0.lock().waiting.is_empty());
     }
 
     #[tokio::test]
@@ -113,6 +113,6 @@ mod tests {
         let most = limits::OPENING_THREADS_MAX * limits::OPENING_QUEUE;
         let started = (0..most * 2).filter(|_| opening.hand_in(Box::new(|| {})));
         assert_eq!(started.count(), limits::OPENING_THREADS_MAX);
-        assert_eq!(locked(&opening.0).threads, limits::OPENING_THREADS_MAX);
+        assert_eq!(opening.0.lock().threads, limits::OPENING_THREADS_MAX);
     }
 }

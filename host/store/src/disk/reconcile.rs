@@ -15,7 +15,6 @@ use std::time::{Duration, SystemTime};
 use dataverse_core::version::Millis;
 use parking_lot::Mutex;
 
-use super::super::locked;
 use super::codec::Entry;
 use super::layout::{BucketFolder, ContentId, Layout};
 use crate::limits;
@@ -76,7 +75,7 @@ fn walk(layout: &Layout, expected: &HashMap<ContentId, BucketFolder>) -> io::Res
     let walks = std::thread::scope(|scope| {
         let walk_some = || {
             let mut walk = Walk::default();
-            while let Some(folder) = { locked(&queue).pop() } {
+            while let Some(folder) = { queue.lock().pop() } {
                 walk_outer(&folder, expected, &mut walk)?;
             }
             io::Result::Ok(walk)

@@ -393,7 +393,7 @@ async fn an_entry_without_content_is_missing_until_the_content_comes_again() {
 }
 
 #[tokio::test]
-async fn a_missing_file_can_be_let_go_of() {
+async fn a_missing_file_can_be_dropped() {
     let folder = folder();
     let [_, (large, _)] = two_files(folder.path()).await;
     let path = find(folder.path(), &large);

@@ -18,8 +18,8 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use rustix::fs::Access;
 
+use super::super::StoreError;
 use super::super::files::{self, Links};
-use super::super::{StoreError, locked};
 use super::layout::{Layout, sync_folder};
 use super::reconcile::free_name;
 
@@ -33,7 +33,7 @@ pub(super) struct Health(Mutex<Option<Arc<str>>>);
 impl Health {
     /// Why changes are refused, if they are.
     pub(super) fn unfit(&self) -> Option<Arc<str>> {
-        locked(&self.0).clone()
+        self.0.lock().clone()
     }
 
     /// Fails while changes are refused.
@@ -43,7 +43,7 @@ impl Health {
     }
 
     fn set(&self, why: Option<Arc<str>>) {
-        *locked(&self.0) = why;
+        *self.0.lock() = why;
     }
 }
 

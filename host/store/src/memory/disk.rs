@@ -20,7 +20,7 @@ use parking_lot::{Mutex, MutexGuard};
 use super::{Audience, MemoryStore};
 use crate::rope::Rope;
 use crate::rules::{Fate, Verdict, decide};
-use crate::{Applied, Change, Lifetime, Opened, SavedLinks, StoreError, locked};
+use crate::{Applied, Change, Lifetime, Opened, SavedLinks, StoreError};
 
 /// How long the next commit takes.
 pub type CommitPace = Arc<dyn Fn() -> Duration + Send + Sync>;
@@ -244,7 +244,7 @@ impl MemoryDisk {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        locked(&self.state)
+        self.state.lock()
     }
 }
 

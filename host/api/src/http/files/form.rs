@@ -27,7 +27,7 @@ use utoipa::ToSchema;
 
 use super::FileWritten;
 use super::inflow::cause;
-use super::parts::{Field, Form};
+use super::parts::{Field, Form, broken, unreadable};
 use super::spool::{Spool, Spooled};
 use super::upload::{common_options, stated_type};
 use crate::http::problem::{Problem, ProblemBody};
@@ -361,19 +361,6 @@ async fn skip(mut field: Field<'_>) -> Result<(), MultipartError> {
         chunk?;
     }
     Ok(())
-}
-
-pub(super) fn broken(error: &MultipartError) -> Problem {
-    unreadable(cause(error))
-}
-
-fn unreadable(error: BodyError) -> Problem {
-    match error {
-        BodyError::Client(reason) => {
-            Problem::bad_request(format!("the form cannot be parsed: {reason}"))
-        }
-        other => other.into(),
-    }
 }
 
 #[derive(Default)]

@@ -22,7 +22,7 @@ use metrics::Counter;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::time::{Sleep, sleep};
 
-use super::inflow::Inflow;
+use super::inflow::{Inflow, cause};
 use crate::http::problem::Problem;
 use crate::limits::{HTTP_FORM_GATHERED_BYTES_MAX, HTTP_FORM_PIECE_BYTES};
 
@@ -108,6 +108,21 @@ impl Stream for Field<'_> {
 
 fn metered(pieces: &Pieces) -> MutexGuard<'_, Metered> {
     pieces.lock()
+}
+
+/// The problem of a form that broke off or cannot be parsed.
+pub(super) fn broken(error: &MultipartError) -> Problem {
+    unreadable(cause(error))
+}
+
+/// The same, for what its body failed with.
+pub(super) fn unreadable(error: BodyError) -> Problem {
+    match error {
+        BodyError::Client(reason) => {
+            Problem::bad_request(format!("the form cannot be parsed: {reason}"))
+        }
+        other => other.into(),
+    }
 }
 
 /// The pieces as the parser takes them.

@@ -17,8 +17,7 @@ use futures_util::{StreamExt, stream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 
-use super::form::broken;
-use super::parts::Field;
+use super::parts::{Field, broken};
 use crate::http::node_api::NodeApi;
 use crate::http::problem::Problem;
 use crate::limits::{HTTP_FORM_SPOOL_BYTES_MAX, HTTP_FORM_SPOOL_READ_BYTES, HTTP_FORM_SPOOLS_MAX};

@@ -54,7 +54,7 @@ async fn what_the_parser_refuses_is_a_whole_problem() {
 }
 
 #[tokio::test]
-async fn http_2_is_spoken_with_whoever_begins_with_it() {
+async fn http_2_is_spoken_with_clients_that_begin_with_it() {
     let node = Running::start().await;
     let stream = TokioIo::new(node.send(b"").await);
     let (mut client, connection) = http2::handshake(TokioExecutor::new(), stream)

@@ -197,7 +197,7 @@ async fn the_node_answers_others_while_policies_are_checked() {
 }
 
 #[tokio::test]
-async fn a_wish_is_the_whole_table() {
+async fn a_spec_is_the_whole_table() {
     let node = Running::start().await;
     let limits = LimitsSpec {
         fuel: Some(5),
@@ -232,7 +232,7 @@ async fn a_wish_is_the_whole_table() {
 }
 
 #[tokio::test]
-async fn a_wish_that_makes_no_sense_is_refused() {
+async fn a_spec_that_makes_no_sense_is_refused() {
     let node = Running::start().await;
     let put = async |path: &str, body: &str| {
         let request = format!("PUT /v1/policies/{path}");

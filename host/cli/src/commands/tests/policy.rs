@@ -159,7 +159,7 @@ async fn a_file_that_can_be_no_policy_is_not_sent() {
 }
 
 #[tokio::test]
-async fn a_wish_is_sent_whole() {
+async fn a_spec_is_sent_whole() {
     let members = Members::start(&["A"]).await;
     let used = members.run(&["use", "eviction", "gdsf"]).await;
     used.ended(Exit::Done, &[]);
@@ -426,7 +426,7 @@ async fn what_a_node_would_refuse_is_refused_with_its_reason() {
     );
     let empty = write(folder.path(), "empty.wasm", b"\0asm\x01\0\0\0");
     let refused = run(&["policy", "check", &empty]).await;
-    refused.ended(Exit::Refused, &["core module"]);
+    refused.ended(Exit::Refused, &["does not carry a component type"]);
 }
 
 #[tokio::test]

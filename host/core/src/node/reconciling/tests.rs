@@ -173,7 +173,7 @@ fn the_sums_follow_every_change_of_the_index() {
 }
 
 #[test]
-fn a_deletion_is_told_to_whoever_still_has_the_file_and_to_nobody_else() {
+fn a_deletion_is_told_to_those_that_still_have_the_file_and_to_nobody_else() {
     let kept = deleted(record(0, 6, 0, &[A, B]));
     let tombstone_only = node(B, [kept.clone()]);
     let empty = node(A, []);
@@ -222,7 +222,7 @@ fn a_copy_that_shares_no_layout_is_met_through_the_filter() {
 }
 
 #[test]
-fn a_doubted_copy_is_shown_as_never_confirmed_and_is_not_counted() {
+fn an_unverified_copy_is_shown_as_never_confirmed_and_is_not_counted() {
     let mut node = node(A, [record(0, 5, 0, &[A, B])]);
     let trusted = node.shared_root(id(B));
     let _ = node.learn(&Arc::new(record(0, 5, 0, &[A, B])));
@@ -232,7 +232,7 @@ fn a_doubted_copy_is_shown_as_never_confirmed_and_is_not_counted() {
     assert!(answer.hits[0].is_unverified() && answer.hits[0].role == Role::Cached);
     assert_eq!(answer.known, None, "an unverified copy raises no floor");
     let pattern = Pattern::parse("ada/*").expect("it is a pattern");
-    assert!(node.scan(&pattern, None, 10, 0).hits[0].is_unverified());
+    assert!(node.scan(&pattern, None, 10, 0).items[0].is_unverified());
     assert!(matches!(
         node.read(&key(0), 0, u64::MAX),
         LocalRead::Confirm(_)
@@ -247,7 +247,7 @@ fn a_doubted_copy_is_shown_as_never_confirmed_and_is_not_counted() {
 }
 
 #[test]
-fn a_doubted_copy_neither_tells_nor_lacks_anything_but_may_be_confirmed() {
+fn an_unverified_copy_neither_tells_nor_lacks_anything_but_may_be_confirmed() {
     let mut unverified = node(B, [record(0, 5, 0, &[A, B]), record(1, 5, 0, &[A, B])]);
     unverified.distrust_everything();
     let entries = vec![
@@ -263,7 +263,7 @@ fn a_doubted_copy_neither_tells_nor_lacks_anything_but_may_be_confirmed() {
 }
 
 #[test]
-fn what_is_written_or_laid_anew_is_doubted_no_more() {
+fn what_is_written_or_moved_is_verified() {
     let mut node = node(A, [record(0, 5, 0, &[A, B]), record(1, 5, 0, &[A, B])]);
     node.distrust_everything();
     let unchanged = holding(record(0, 5, 0, &[A, B]), Role::Replica);
@@ -284,9 +284,9 @@ fn only_tombstones_that_are_old_enough_are_found() {
     (old.verified, in_flight.verified) = (10, 11);
     let live = holding(record(2, 5, 0, &[A, B]), Role::Replica);
     let node = Node::new(id(A), Stamp::default(), vec![old, in_flight, live]);
-    let mut found = Vec::new();
-    through(|after| node.tombstones_by(10, &mut found, after));
-    assert_eq!(found, [(key(0), version(5))]);
+    let page = node.tombstones_by(10, None);
+    assert_eq!(page.items, [(key(0), version(5))]);
+    assert_eq!(page.resume_after, None);
 }
 
 #[test]
@@ -301,7 +301,7 @@ fn a_replica_that_is_lacking_is_told_from_one_that_is_old() {
 }
 
 #[test]
-fn a_floor_above_what_is_held_outlasts_all_other_news() {
+fn a_floor_above_what_is_held_outlasts_all_other_announcements() {
     let mut node = node(A, [record(0, 5, 0, &[A, B])]);
     node.hear(&key(0), Heard::of(&record(0, 6, 0, &[])));
     for number in 1..=crate::limits::HEARD_FLOORS_MAX as u32 + 1 {

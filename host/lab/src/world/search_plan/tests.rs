@@ -12,6 +12,7 @@ use dataverse_core::search::{Answer, Bounds, Hit, Peer, Question, Search};
 use dataverse_core::version::{Stamp, Version};
 use proptest::prelude::*;
 
+use super::super::search_plans::SearchPlans;
 use super::*;
 use crate::topology::Link;
 
@@ -133,8 +134,8 @@ fn by_core(
     (found, numbers(report.path.iter().collect()))
 }
 
-fn check(routes: &mut Routes, from: u32, holders: &BTreeSet<u32>, hops_max: u32) {
-    let search_plan = routes.search_plan(from);
+fn check(routes: &Routes, from: u32, holders: &BTreeSet<u32>, hops_max: u32) {
+    let search_plan = SearchPlan::new(routes, from);
     let found = search_plan.search(holders.iter().copied(), hops_max);
     let (expected, path) = by_core(routes, from, holders, hops_max);
     assert_eq!(found, expected);
@@ -156,8 +157,8 @@ fn line(nodes: u32, latency_us: u64) -> Routes {
 
 #[test]
 fn a_line_is_walked_node_by_node() {
-    let mut routes = line(4, 5_000);
-    let search_plan = routes.search_plan(0);
+    let routes = line(4, 5_000);
+    let search_plan = SearchPlan::new(&routes, 0);
     let found = search_plan.search([3].into_iter(), 16);
     let expected = Found {
         hits: vec![3],
@@ -170,39 +171,40 @@ fn a_line_is_walked_node_by_node() {
     assert_eq!(search_plan.path(3), [0, 1, 2, 3]);
     assert_eq!(search_plan.search([3].into_iter(), 2).probes, 2);
     assert_eq!(search_plan.search([0].into_iter(), 16).probes, 3);
-    check(&mut routes, 0, &BTreeSet::from([3]), 16);
+    check(&routes, 0, &BTreeSet::from([3]), 16);
 }
 
 #[test]
 fn a_level_is_not_waited_for_long_after_its_first_hit() {
     let links = vec![link(0, 1, 1_000), link(0, 2, 50_000), link(0, 3, 5_000)];
-    let mut routes = Routes::new(links, (0..4).collect(), 4);
-    let found = routes.search_plan(0).search([1, 2, 3].into_iter(), 16);
+    let routes = Routes::new(links, (0..4).collect(), 4);
+    let found = SearchPlan::new(&routes, 0).search([1, 2, 3].into_iter(), 16);
     assert_eq!((found.hits, found.elapsed_us), (vec![1, 3], 22_000));
-    check(&mut routes, 0, &BTreeSet::from([1, 2, 3]), 16);
+    check(&routes, 0, &BTreeSet::from([1, 2, 3]), 16);
 }
 
 #[test]
 fn no_more_than_so_many_are_asked_at_once() {
     let links = (1..=100).map(|node| link(0, node, 10_000)).collect();
-    let mut routes = Routes::new(links, (0..101).collect(), 101);
-    let found = routes.search_plan(0).search([1].into_iter(), 16);
+    let routes = Routes::new(links, (0..101).collect(), 101);
+    let found = SearchPlan::new(&routes, 0).search([1].into_iter(), 16);
     assert_eq!((found.probes, found.elapsed_us), (64, 40_000));
-    check(&mut routes, 0, &BTreeSet::from([1]), 16);
+    check(&routes, 0, &BTreeSet::from([1]), 16);
 }
 
 #[test]
 fn what_is_down_is_not_asked() {
     let mut routes = line(5, 1_000);
-    assert_eq!(routes.search_plan(0).hops(4), Some(4));
+    let mut search_plans = SearchPlans::new(5);
+    assert_eq!(search_plans.of(&routes, 0).hops(4), Some(4));
     assert!(routes.cut(3, 2));
     assert!(!routes.cut(2, 3));
-    assert_eq!(routes.search_plan(0).hops(4), None);
-    check(&mut routes, 0, &BTreeSet::from([4]), 16);
+    assert_eq!(search_plans.of(&routes, 0).hops(4), None);
+    check(&routes, 0, &BTreeSet::from([4]), 16);
     routes.add(link(2, 3, 1));
     routes.set_alive(1, false);
-    assert_eq!(routes.search_plan(0).hops(2), None);
-    assert_eq!(routes.search_plan(2).hops(4), Some(2));
+    assert_eq!(search_plans.of(&routes, 0).hops(2), None);
+    assert_eq!(search_plans.of(&routes, 2).hops(4), Some(2));
 }
 
 proptest! {
@@ -225,10 +227,10 @@ proptest! {
         let links = links.into_iter().map(|((a, b), us)| link(a, b, us)).collect();
         let mut ranks: Vec<u32> = (0..nodes).collect();
         crate::sample::Draw::new(seed).shuffle(&mut ranks);
-        let mut routes = Routes::new(links, ranks, nodes as usize);
+        let routes = Routes::new(links, ranks, nodes as usize);
         let holders = holders.into_iter().filter(|&node| node < nodes).collect();
         for from in 0..nodes.min(5) {
-            check(&mut routes, from, &holders, hops_max);
+            check(&routes, from, &holders, hops_max);
         }
     }
 }

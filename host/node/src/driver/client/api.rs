@@ -13,9 +13,10 @@ use dataverse_core::key::Key;
 use dataverse_core::pattern::Pattern;
 use dataverse_core::record::Record;
 use dataverse_core::version::{Millis, Version};
+use dataverse_store::StoreError;
 use futures_util::stream::BoxStream;
 
-use super::read::Origin;
+use super::origin::Origin;
 
 /// Content on its way to or from a client.
 pub type Body = BoxStream<'static, Result<Bytes, BodyError>>;
@@ -112,6 +113,18 @@ pub enum WriteError {
     /// The node's own disk failed.
     #[error("{0}")]
     Failed(String),
+}
+
+impl From<StoreError> for WriteError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::NoSpace { .. } | StoreError::DiskFull(_) => {
+                Self::NoSpace(error.to_string())
+            }
+            StoreError::Unfit(_) => Self::Unavailable(error.to_string()),
+            other => Self::Failed(other.to_string()),
+        }
+    }
 }
 
 /// How fresh a read must be.

@@ -12,9 +12,9 @@ use dataverse_core::version::Version;
 use dataverse_store::crash;
 use futures_util::future::join_all;
 
-use super::commit::Held;
 use crate::driver::Driver;
 use crate::driver::client::api::{Consistency, DeleteError, ReadError, WriteError};
+use crate::driver::replication::commit::Held;
 use crate::recorder::{Op, RequestOutcome};
 
 /// How often a deletion is repeated above a newer version.

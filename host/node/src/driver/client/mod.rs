@@ -1,8 +1,9 @@
 //! Client operations: what HTTP and gRPC for clients ask of a node, as methods of `Driver`.
 //!
-//! - `api`: the types of requests, answers and errors, and status views. All that the servers see.
+//! - `api`: the types of requests, answers and errors, and status views. All that the servers see. `origin`: where
+//!   a located file's content comes from.
 //! - `write` → `preparing` → `commit`: spool the body once, prepare it on the nodes that placement ranks, stamp a
-//!   version, commit it everywhere. `commit` also serves `delete` and relayouts.
+//!   version, commit it everywhere (with `replication::commit`). `commit` also serves `delete`.
 //! - `read`: finds the newest copy nearby (`confirm` asks replicas whether it is the newest, `search` performs the
 //!   core's search), asks relocation, then streams.
 //! - `flow`, `local`, `fetch`: one stream to the reader, from this node's disk, from a copy that is arriving, or
@@ -27,6 +28,7 @@ mod delete;
 pub(in crate::driver) mod fetch;
 mod flow;
 pub(in crate::driver) mod local;
+mod origin;
 pub(in crate::driver) mod preparing;
 mod read;
 mod search;

@@ -12,46 +12,18 @@ use dataverse_core::key::Key;
 use dataverse_core::node::LocalRead;
 use dataverse_core::record::Record;
 use dataverse_core::search::{FoundHit, Peer, Report, SearchOutcome};
-use dataverse_core::version::{Millis, Version};
+use dataverse_core::version::Version;
 use dataverse_overlay::transport::{MoveAsk, PullAsk, TransportExt};
 
 use super::confirm::Word;
 use super::flow::Flow;
+use super::origin::{Elsewhere, Origin};
 use super::space::Occasion;
 use super::transfer::Wanted;
 use crate::driver::Driver;
 use crate::driver::client::api::{Body, Consistency, Located, ReadError, Silent};
 use crate::metrics::ReadFrom;
 use crate::recorder::{self, Op};
-
-/// Where the content of a [`Located`] file comes from.
-pub(crate) enum Origin {
-    /// This node's own store.
-    Here(Holding),
-    /// Other nodes.
-    Elsewhere(Elsewhere),
-    /// Overtaken replicas on other nodes, best first. Their holders know of a greater version and don't serve them
-    /// as current, but no node that is up has that version.
-    Overtaken(Vec<Peer>),
-}
-
-/// The copies that a search found, nearest and best first, and the path to the first.
-#[derive(Clone)]
-pub(crate) struct Elsewhere {
-    pub(in crate::driver) hits: Vec<FoundHit>,
-    pub(in crate::driver) path: Vec<Peer>,
-    /// When the first was last known to be the newest version; 0 if unknown.
-    pub(in crate::driver) validated: Millis,
-}
-
-impl Elsewhere {
-    /// The nodes that have this version, in the order to ask them.
-    pub(in crate::driver) fn sources(&self, version: Version) -> Vec<Peer> {
-        let same = |found: &&FoundHit| found.hit.record.version == version;
-        let hits = self.hits.iter().filter(same);
-        hits.map(|found| found.peer.clone()).collect()
-    }
-}
 
 impl Driver {
     /// Finds a file for a reader. Content moves only when [`Driver::body`] asks for it.
@@ -288,17 +260,6 @@ impl Driver {
         self.keep_copy(wanted).await
     }
 
-    /// Adds the holders of the layout that are not among the sources yet.
-    pub(in crate::driver) fn add_holders(&self, sources: &mut Vec<Peer>, record: &Record) {
-        let holders = record.layout.holders.iter();
-        for peer in holders.filter_map(|id| self.peer_of(*id)) {
-            let known = peer.id == self.me.id || sources.iter().any(|other| other.id == peer.id);
-            if !known {
-                sources.push(peer);
-            }
-        }
-    }
-
     fn ask_to_pull(&self, peer: &Peer, record: &Arc<Record>, from: &Peer, hops: u32) {
         let ask = PullAsk {
             record: Arc::clone(record),
@@ -346,7 +307,7 @@ impl Driver {
             && self.has_asked_all_recently_up(report)
         {
             let overtaken = self.located_overtaken(&report.overtaken);
-            return match (overtaken, self.state.healing.find(&key)) {
+            return match (overtaken, self.state.missing.find(&key)) {
                 (Some(_), _) if consistency == Consistency::Newest => {
                     Err(ReadError::Unconfirmed { key })
                 }
@@ -357,7 +318,7 @@ impl Driver {
                 (None, _) => Err(ReadError::Away { key, version }),
             };
         }
-        Err(match (report.outcome, self.state.healing.find(&key)) {
+        Err(match (report.outcome, self.state.missing.find(&key)) {
             (SearchOutcome::NotFound, Some(record)) => ReadError::Lost { record },
             (SearchOutcome::NotFound, None) => ReadError::NotFound { key },
             (other, _) => ReadError::Unknown {

@@ -135,9 +135,9 @@ impl Driver {
         // One hit beyond the limit shows that there are more.
         loop {
             let space = limit + 1 - hits.len();
-            let scan = self.state.node().scan(pattern, after.as_ref(), space, now);
-            hits.extend(scan.hits);
-            match scan.resume_after {
+            let page = self.state.node().scan(pattern, after.as_ref(), space, now);
+            hits.extend(page.items);
+            match page.resume_after {
                 Some(key) if hits.len() <= limit => after = Some(key),
                 _ => break,
             }

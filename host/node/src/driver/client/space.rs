@@ -18,7 +18,6 @@ use dataverse_store::{Change, Prepared, Spool, StoreError};
 use futures_util::future::join_all;
 use tokio::sync::oneshot;
 
-use super::write::refused_by_store;
 use crate::driver::Driver;
 use crate::driver::client::api::WriteError;
 use crate::limits;
@@ -85,7 +84,7 @@ impl Driver {
                     rounds += 1;
                     self.give_way(error, bytes.len() as u64, rounds).await?;
                 }
-                Err(error) => return Err(refused_by_store(error)),
+                Err(error) => return Err(error.into()),
             }
         }
     }
@@ -100,12 +99,12 @@ impl Driver {
         let short = match error {
             StoreError::NoSpace { short } => short,
             StoreError::DiskFull(_) => size.max(GROUP_BYTES),
-            other => return Err(refused_by_store(other)),
+            other => return Err(other.into()),
         };
         // If evicting everything would not free enough, refuse before evicting anything.
         let hopeless = short > self.store.usage().cached + self.arriving();
         if hopeless || rounds > limits::SPACE_ROUNDS_MAX || !self.evict(short).await {
-            let error = refused_by_store(error);
+            let error = WriteError::from(error);
             tracing::warn!(%error, short, "a write was refused for lack of space");
             return Err(error);
         }
@@ -156,9 +155,9 @@ impl Driver {
             let (policy_slots, now) = (&driver.policy_slots, driver.now());
             match occasion {
                 Occasion::Read => {
-                    policy_slots.cache_was_read(&driver.state, |_| copy.clone(), now, false);
+                    policy_slots.cache_was_read(&*driver.state, |_| copy.clone(), now, false);
                 }
-                Occasion::Other => policy_slots.cache_was_offered(&driver.state, &copy, now),
+                Occasion::Other => policy_slots.cache_was_offered(&*driver.state, &copy, now),
             }
             let outcome = policy_slots.admit(&driver.state, copy, now).await;
             unclaimed.admitted = outcome.admitted;
@@ -178,7 +177,7 @@ impl Driver {
             _ => copy_of(record, 1),
         };
         self.policy_slots
-            .cache_was_read(&self.state, copy, now, true);
+            .cache_was_read(&*self.state, copy, now, true);
     }
 
     /// Counts a reader that joined a transfer. If the transfer brings a cached copy, that is a hit: the content
@@ -192,7 +191,7 @@ impl Driver {
             let copy = |_: &Cache| copy_of(record, hops);
             let now = self.now();
             self.policy_slots
-                .cache_was_read(&self.state, copy, now, false);
+                .cache_was_read(&*self.state, copy, now, false);
         }
     }
 

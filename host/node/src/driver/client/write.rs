@@ -13,13 +13,13 @@ use dataverse_core::id::NodeId;
 use dataverse_core::key::Key;
 use dataverse_core::limits;
 use dataverse_core::plural::plural;
-use dataverse_core::policy::PlacementRequest;
+use dataverse_core::policy::{FileView, PlacementRequest};
 use dataverse_core::record::Record;
 use dataverse_core::search::Peer;
 use dataverse_core::version::Version;
 use dataverse_overlay::limits::CONTENT_TYPE_BYTES_MAX;
 use dataverse_store::crash;
-use dataverse_store::{Prepared, Spool, StoreError};
+use dataverse_store::{Prepared, Spool};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use tokio::time::Instant;
@@ -28,7 +28,6 @@ use super::preparing::{PrepareSource, Preparing, Readied, Ready};
 use crate::driver::Driver;
 use crate::driver::client::api::{Body, BodyError, Condition, Consistency, ReadError};
 use crate::driver::client::api::{WriteError, WriteOptions, Written};
-use crate::driver::slots::view_of;
 use crate::media_type::Guess;
 use crate::recorder::{Op, RequestOutcome};
 
@@ -94,7 +93,7 @@ impl Driver {
         let driver = self.shared();
         let key = key.clone();
         let rest = self.spawn(async move {
-            let content = spool.seal().await.map_err(refused_by_store)?;
+            let content = spool.seal().await?;
             crash::point("write.spooled");
             let deadline = Instant::now() + driver.settings.write_deadline;
             let readied = preparing.finish(content.digest(), deadline).await;
@@ -214,7 +213,7 @@ impl Driver {
                 ))
             })?;
         }
-        let stamp = self.stamp().await.map_err(refused_by_store)?;
+        let stamp = self.stamp().await?;
         Ok(Version {
             stamp,
             writer: self.me.id,
@@ -286,26 +285,11 @@ impl Driver {
         let first = held.flatten().unwrap_or_default();
         let first: Vec<NodeId> = first.into_iter().filter(|id| self.may_hold(*id)).collect();
         let request = PlacementRequest {
-            file: view_of(key, size),
+            file: FileView::of(key, size),
             factor,
             now: self.now(),
         };
         self.ranked_peers(request, size, first).await
-    }
-
-    /// The candidates that could take this file, best first: `first`, then placement's order.
-    pub(in crate::driver) async fn ranked_peers(
-        &self,
-        request: PlacementRequest,
-        size: u64,
-        first: Vec<NodeId>,
-    ) -> Vec<Peer> {
-        let candidates = self.candidates(size);
-        let ranked = self.policy_slots.rank(request, candidates, first).await;
-        ranked
-            .into_iter()
-            .filter_map(|id| self.peer_of(id))
-            .collect()
     }
 
     async fn check_condition(&self, key: &Key, condition: &Condition) -> Result<(), WriteError> {
@@ -404,14 +388,4 @@ fn too_large(bytes: u64) -> Result<(), WriteError> {
         "a file has at most {} bytes",
         limits::FILE_BYTES_MAX
     )))
-}
-
-pub(in crate::driver) fn refused_by_store(error: StoreError) -> WriteError {
-    match error {
-        StoreError::NoSpace { .. } | StoreError::DiskFull(_) => {
-            WriteError::NoSpace(error.to_string())
-        }
-        StoreError::Unfit(_) => WriteError::Unavailable(error.to_string()),
-        other => WriteError::Failed(other.to_string()),
-    }
 }

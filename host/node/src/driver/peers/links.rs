@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dataverse_core::address;
+use dataverse_core::backoff::Backoff;
 use dataverse_core::id::NodeId;
 use dataverse_core::limits::LINKS_MAX;
 use dataverse_core::search::Peer;
@@ -38,7 +39,8 @@ struct Link {
     up: bool,
     checking: bool,
     due: Instant,
-    pause: Duration,
+    /// The pauses between retries, while it is down.
+    backoff: Option<Backoff>,
     /// The run in which it was last heard; 0 if unknown.
     run: u64,
     /// Since when it has not answered, the attempts since then, and the error of the last one.
@@ -183,7 +185,7 @@ impl Link {
             up,
             checking: false,
             due: now,
-            pause: Duration::ZERO,
+            backoff: None,
             run: 0,
             down_since: now,
             attempts: 0,
@@ -216,7 +218,7 @@ impl Link {
         self.up = true;
         self.attempts = 0;
         self.last_error = None;
-        self.pause = Duration::ZERO;
+        self.backoff = None;
         self.due = Instant::now() + pause;
     }
 
@@ -227,8 +229,9 @@ impl Link {
         self.up = false;
         self.attempts = self.attempts.saturating_add(1);
         self.last_error = Some(error);
-        self.pause = (self.pause * 2).clamp(settings.link_retry_min, settings.link_retry_max);
-        self.due = Instant::now() + entropy.jittered(self.pause);
+        let new = || Backoff::new(settings.link_retry_min, settings.link_retry_max);
+        let pause = self.backoff.get_or_insert_with(new).next_pause();
+        self.due = Instant::now() + entropy.jittered(pause);
     }
 }
 

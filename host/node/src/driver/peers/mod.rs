@@ -5,8 +5,8 @@
 //!   through it.
 //! - `links`: the links of this node, confirmed and reconnected for as long as it runs; `wanted`: links requested
 //!   at start and not made yet.
-//! - `status`: what this node publishes about itself through gossip, and the table of members it has received;
-//!   placement candidates come from there.
+//! - `status`: what this node publishes about itself through gossip; `members`: the table of members it has
+//!   received; `candidates`: what policies see of them, such as the candidates for a replica.
 //! - `silent`: nodes that should answer and don't, for people.
 //! - `announce`: what this node learns of a file and passes on to its neighbours.
 //! - `goodbye`: a drained node announces that it leaves, so that nobody waits for it.
@@ -24,10 +24,12 @@
 
 pub(in crate::driver) mod announce;
 pub(in crate::driver) mod call;
+mod candidates;
 pub(in crate::driver) mod claims;
 mod goodbye;
 pub(in crate::driver) mod isolation;
 pub(in crate::driver) mod links;
+pub(in crate::driver) mod members;
 mod silent;
 pub(in crate::driver) mod status;
 pub(in crate::driver) mod wanted;

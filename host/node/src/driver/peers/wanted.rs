@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use dataverse_core::backoff::Backoff;
 use dataverse_core::id::NodeId;
 use dataverse_core::limits;
 use parking_lot::{Mutex, MutexGuard};
@@ -103,7 +104,8 @@ impl Driver {
         if !self.links.wanted.add(&address) {
             return;
         }
-        let mut pause = self.settings.link_retry_min;
+        let longest = self.settings.link_retry_max;
+        let mut backoff = Backoff::new(self.settings.link_retry_min, longest);
         while self.links.wanted.is_wanted(&address) {
             let error = match self.still_runs(self.link(&address)).await {
                 None => return,
@@ -116,17 +118,16 @@ impl Driver {
             };
             if !matches!(error, LinkError::Unreachable(_)) {
                 // A retry won't fix this; someone has to.
-                pause = self.settings.link_retry_max;
+                backoff = Backoff::new(longest, longest);
             }
             if let Some((attempts, waited)) = self.links.wanted.failed(&address, &error.to_string())
             {
                 tracing::warn!(address, %error, attempts, waited_s = waited.as_secs(), "a link requested at start is not made yet; it is tried again");
             }
-            let pausing = tokio::time::sleep(self.entropy.jittered(pause));
+            let pausing = tokio::time::sleep(self.entropy.jittered(backoff.next_pause()));
             if self.still_runs(pausing).await.is_none() {
                 return;
             }
-            pause = (pause * 2).min(self.settings.link_retry_max);
         }
     }
 }

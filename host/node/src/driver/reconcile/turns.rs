@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use dataverse_core::backoff::Backoff;
 use dataverse_core::id::NodeId;
 use dataverse_core::search::Peer;
 use tokio::time::Instant;
@@ -37,7 +38,8 @@ struct PeerTurn {
     here: bool,
     round: Instant,
     survey: Instant,
-    fruitless: u32,
+    /// The pauses after rounds that lead to nothing.
+    backoff: Backoff,
     surveyed: Option<Surveyed>,
 }
 
@@ -70,7 +72,8 @@ impl Turns {
             if let Some(turn) = self.of.get_mut(&peer.id) {
                 turn.peer = peer;
                 if !turn.here {
-                    (turn.here, turn.fruitless) = (true, 0);
+                    turn.here = true;
+                    turn.backoff.reset();
                     (turn.round, turn.survey) = (soon, soon);
                 }
             } else if self.has_space() {
@@ -78,7 +81,10 @@ impl Turns {
                     here: true,
                     round: soon,
                     survey: soon,
-                    fruitless: 0,
+                    backoff: Backoff::new(
+                        self.every * 2,
+                        self.every * limits::RECONCILE_FRUITLESS_FACTOR_MAX,
+                    ),
                     surveyed: None,
                     peer,
                 };
@@ -132,14 +138,13 @@ impl Turns {
         match kind {
             Kind::Round => {
                 let fruitless = outcome.differed && outcome.acted == 0 && outcome.left == 0;
-                turn.fruitless = match fruitless {
-                    true => (turn.fruitless + 1).min(limits::RECONCILE_FRUITLESS_MAX),
-                    false => 0,
+                let pause = if fruitless {
+                    turn.backoff.next_pause()
+                } else {
+                    turn.backoff.reset();
+                    self.every
                 };
-                turn.round = now
-                    + self
-                        .entropy
-                        .jittered(self.every * 2_u32.pow(turn.fruitless));
+                turn.round = now + self.entropy.jittered(pause);
             }
             Kind::Survey { .. } if outcome.left > 0 => {
                 turn.survey = now + self.entropy.jittered(self.every.min(self.survey_every));

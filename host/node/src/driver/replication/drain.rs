@@ -89,7 +89,7 @@ impl Driver {
             // A tombstone has to stay on some other node; a single one suffices.
             let alone = others.is_empty();
             let matters = |record: &&Arc<Record>| alone || !record.deleted;
-            for record in page.records.iter().filter(matters) {
+            for record in page.items.iter().filter(matters) {
                 let standing = |id| self.standing_of(id);
                 let Some(need) = relayout::need(record, self.me.id, true, standing) else {
                     continue;

@@ -1,15 +1,16 @@
 //! Replication: keeps every file at its factor, with good copies, on the nodes its layout names. Background work;
 //! no client waits for it.
 //!
+//! - `commit`: commits a record on a node, and gives it the next layout. Writes and deletions use it, too.
 //! - `relayout`: the one way in which replicas change nodes. Copies to new holders, commits a greater layout on
-//!   them, tells the others.
+//!   them, tells the others. `relief`: asks another holder for one, when this node can't hold its replica.
 //! - `rereplication`: when a relayout is due. Re-replicates files whose holder is gone, completes degraded writes
 //!   and empties a draining node; `drain` decides whether the node may be drained.
 //! - `release`: gives up a replica that a greater layout does not name, once every holder of that layout confirms
 //!   its copy.
 //! - `hints`: hinted handoff. Remembers layouts that a node could not be told, and tells it when it is back.
-//! - `scrub`: reads all content and compares it with its digests. `heal`: copies a replica again that is bad or
-//!   missing on this node.
+//! - `scrub`: reads all content and compares it with its digests. `missing`: the replicas that are bad or gone on
+//!   this node; `heal`: copies them again.
 //! - `verification`: searches for each copy of a node that was away for long before the copy counts again.
 //!   `tombstones`: forgets deletions older than `tombstone.keep`.
 //! - `downtime`: since when each member has been down, which tells a short outage from a node that is gone.
@@ -21,17 +22,20 @@
 //! the layout no longer names puts it into `PendingReleases`, asks every new holder, and only then drops its copy.
 //!
 //! `ReReplication`, `Relaying`, `PendingReleases`, `Hints`, `Scrubbing`, `Verification` and `Downtime` each own
-//! the state of the module that declares them; `Healing` is part of `State`, because the store's changes update
+//! the state of the module that declares them; `MissingReplicas` is part of `State`, because the store's changes update
 //! it. All are in memory and bounded: what they forget is found again by the next scan, by reconciliation or at
 //! the next start. No policy can cause a replica to be dropped.
 
+pub(in crate::driver) mod commit;
 pub(in crate::driver) mod downtime;
 mod drain;
 pub(in crate::driver) mod heal;
 pub(in crate::driver) mod hints;
+pub(in crate::driver) mod missing;
 mod pace;
 pub(in crate::driver) mod relayout;
 pub(in crate::driver) mod release;
+pub(in crate::driver) mod relief;
 pub(in crate::driver) mod rereplication;
 pub(in crate::driver) mod scrub;
 mod tombstones;

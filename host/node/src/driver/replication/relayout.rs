@@ -14,21 +14,20 @@ use dataverse_core::floors::Heard;
 use dataverse_core::holdings::{Holding, Role};
 use dataverse_core::id::NodeId;
 use dataverse_core::key::Key;
-use dataverse_core::policy::PlacementRequest;
+use dataverse_core::policy::{FileView, PlacementRequest};
 use dataverse_core::record::Record;
 use dataverse_core::relayout::{Need, move_away};
 use dataverse_core::search::Peer;
-use dataverse_overlay::transport::{Announcement, MoveAsk, Refusal, TransportExt};
+use dataverse_overlay::transport::{Announcement, Refusal, TransportExt};
 use dataverse_store::StoreError;
 use dataverse_store::crash;
 use futures_util::future::join_all;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
+use super::commit::Held;
 use crate::driver::Driver;
-use crate::driver::client::commit::Held;
 use crate::driver::client::preparing::{PrepareSource, Preparing, Readied, Ready};
-use crate::driver::slots::view_of;
 use crate::limits;
 
 /// Why a relayout failed. The layout is unchanged, or a greater one that loses nothing.
@@ -199,42 +198,10 @@ impl Driver {
         Ok(())
     }
 
-    /// Asks another holder to move this node's replica elsewhere, because this node can't: it lacks space for it,
-    /// can't read it, or can't reach any node that could take it. The greater layout arrives when the move is
-    /// done.
-    pub(in crate::driver) async fn ask_to_be_relieved(&self, record: &Record) {
-        let others = record.layout.holders.iter().copied();
-        let others: Vec<NodeId> = others.filter(|id| *id != self.me.id).collect();
-        let takers = self.takers_of(record, others.clone()).await;
-        if takers.is_empty() {
-            return;
-        }
-        // The best candidate first, and a different one each time after that, since one that refused would rank
-        // first again.
-        let to = &takers[self.rereplication.asked_before(&record.key) % takers.len()];
-        for holder in others.into_iter().filter_map(|id| self.peer_of(id)) {
-            let ask = MoveAsk {
-                key: record.key.clone(),
-                relieves: true,
-                to: to.clone(),
-            };
-            let answer = self.transport.ask(&holder, self.message(ask)).await;
-            match answer.and_then(|answer| self.answer_of(&holder, answer)) {
-                Ok(()) => {
-                    tracing::debug!(key = %record.key, holder = %holder.name, to = %to.name, "asked another holder to move a replica that can't be held here");
-                    return;
-                }
-                Err(error) => {
-                    tracing::debug!(key = %record.key, holder = %holder.name, %error, "a holder refused to move a replica that can't be held here");
-                }
-            }
-        }
-    }
-
     /// The nodes that could take a copy, best first; none that the layout already names.
-    async fn takers_of(&self, record: &Record, keep: Vec<NodeId>) -> Vec<Peer> {
+    pub(super) async fn takers_of(&self, record: &Record, keep: Vec<NodeId>) -> Vec<Peer> {
         let request = PlacementRequest {
-            file: view_of(&record.key, record.size),
+            file: FileView::of(&record.key, record.size),
             factor: record.factor,
             now: self.now(),
         };

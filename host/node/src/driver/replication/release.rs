@@ -22,8 +22,8 @@ use futures_util::{StreamExt, stream};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
+use super::commit::Held;
 use crate::driver::Driver;
-use crate::driver::client::commit::Held;
 use crate::driver::client::space::Occasion;
 use crate::limits;
 

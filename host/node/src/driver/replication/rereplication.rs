@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use dataverse_core::backoff::Backoff;
 use dataverse_core::holdings::Total;
 use dataverse_core::id::NodeId;
 use dataverse_core::key::Key;
@@ -43,8 +44,6 @@ pub(in crate::driver) struct ReReplication {
     look: Notify,
     /// Whether it was logged that draining can't finish on its own.
     warned_stuck: AtomicBool,
-    /// How often other holders were asked to move this node's replica of a file.
-    asked: Mutex<BTreeMap<Key, usize>>,
     /// Files that no node took because it knows of a greater version, and when that was.
     overtaken: Mutex<BTreeMap<Key, (Version, Instant)>>,
     pace: Pace,
@@ -61,7 +60,6 @@ impl Default for ReReplication {
             drain: Mutex::new((Instant::now(), false)),
             look: Notify::new(),
             warned_stuck: AtomicBool::new(false),
-            asked: Mutex::default(),
             overtaken: Mutex::default(),
             pace: Pace::default(),
         }
@@ -72,18 +70,6 @@ impl ReReplication {
     /// Requests a scan of all replicas soon.
     pub(in crate::driver) fn look_soon(&self) {
         self.look.notify_one();
-    }
-
-    /// How often another holder was asked before to move the replica of this file that is here; counts this time
-    /// too.
-    pub(in crate::driver) fn asked_before(&self, key: &Key) -> usize {
-        let mut asked = self.asked.lock();
-        if asked.len() >= limits::REPAIR_QUEUE_MAX {
-            asked.clear();
-        }
-        let times = asked.entry(key.clone()).or_insert(0);
-        *times += 1;
-        *times - 1
     }
 
     /// Records that the candidates for this replica know of a greater version and would not keep it.
@@ -159,7 +145,8 @@ impl Driver {
     /// Scans and re-replicates for as long as the node runs.
     pub(in crate::driver) async fn keep_replicas(self: Arc<Self>) {
         let usual = (self.settings.repair_after / 4).clamp(LOOK_EVERY_MIN, LOOK_EVERY_MAX);
-        let mut pause = usual;
+        let mut backoff = Backoff::new(usual, SCAN_ANYWAY_EVERY);
+        let mut pause = backoff.next_pause();
         let mut before = None;
         let mut looked = Instant::now();
         loop {
@@ -180,14 +167,11 @@ impl Driver {
                 if woken || is_due || unfinished || has_changed {
                     looked = Instant::now();
                     let made = self.rereplication_round(&surroundings).await;
-                    // If nothing could be done now, an immediate retry won't help.
-                    pause = match made || woken || has_changed {
-                        true => usual,
-                        false => (pause * 2).min(SCAN_ANYWAY_EVERY),
-                    };
-                    if surroundings.draining {
-                        pause = usual;
+                    // If nothing could be done now, an immediate retry won't help: the pause grows.
+                    if made || woken || has_changed || surroundings.draining {
+                        backoff.reset();
                     }
+                    pause = backoff.next_pause();
                     before = Some(surroundings);
                 }
             };
@@ -313,7 +297,7 @@ impl Driver {
         let mut after: Option<Key> = None;
         loop {
             let page = self.state.node().replicas_after(after.as_ref());
-            for (record, need) in self.needs_of(page.records) {
+            for (record, need) in self.needs_of(page.items) {
                 total.files += 1;
                 total.bytes += record.size;
                 if self.rereplication.was_overtaken(&record) {
@@ -321,7 +305,7 @@ impl Driver {
                     continue;
                 }
                 worst.push(Endangered {
-                    live_holders: need.lifetime,
+                    live_holders: need.live,
                     size: record.size,
                     key: record.key.clone(),
                 });

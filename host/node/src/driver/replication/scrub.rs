@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use dataverse_core::content::ContentHasher;
-use dataverse_core::holdings::{Holding, Total};
+use dataverse_core::holdings::{Holding, Page, Total};
 use dataverse_core::key::Key;
 use dataverse_core::record::Record;
 use dataverse_core::version::{Millis, Version};
@@ -111,7 +111,7 @@ impl Driver {
             // Another caller has just started one: that is the one under way.
             return Ok(false);
         }
-        let (healed, all) = (self.state.healing.healed(), self.all_content());
+        let (healed, all) = (self.state.missing.healed(), self.all_content());
         {
             let mut progress = self.scrubbing.lock();
             progress.before = (progress.bad, progress.unreadable, healed);
@@ -124,7 +124,7 @@ impl Driver {
     /// Progress and results of scrubbing.
     pub fn scrub_status(&self) -> ScrubStatus {
         let (lifetime, progress) = (self.lifetime.now(), *self.scrubbing.lock());
-        let (missing, healed) = (self.state.healing.missing(), self.state.healing.healed());
+        let (missing, healed) = (self.state.missing.counts(), self.state.missing.healed());
         let (bad_before, unreadable_before, healed_before) = progress.before;
         ScrubStatus {
             running: lifetime.is_scrubbing(),
@@ -218,7 +218,7 @@ impl Driver {
         let mut after = None;
         loop {
             let page = self.unchecked(began, after.as_ref());
-            for holding in &page.due {
+            for holding in &page.items {
                 // While the data folder is missing, copies that can't be found are not bad.
                 self.until_store_is_fit().await?;
                 if let Some(file) = self.still_runs(self.scrub_one(holding)).await {
@@ -279,8 +279,8 @@ impl Driver {
         let mut after = None;
         loop {
             let page = self.unchecked(began, after.as_ref());
-            left.files += page.due.len() as u64;
-            let sizes = page.due.iter().map(|holding| holding.record.size);
+            left.files += page.items.len() as u64;
+            let sizes = page.items.iter().map(|holding| holding.record.size);
             left.bytes += sizes.sum::<u64>();
             after = page.resume_after;
             if after.is_none() {
@@ -290,11 +290,7 @@ impl Driver {
         }
     }
 
-    fn unchecked(
-        &self,
-        began: Millis,
-        after: Option<&Key>,
-    ) -> dataverse_core::scrub::UncheckedPage {
+    fn unchecked(&self, began: Millis, after: Option<&Key>) -> Page<Holding> {
         let now = self.now();
         self.state.node().unchecked(began, now, after)
     }

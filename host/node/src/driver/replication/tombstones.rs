@@ -32,13 +32,10 @@ impl Driver {
         let mut after = None;
         let mut forgotten = 0;
         loop {
-            let mut old = Vec::new();
-            after = self
-                .state
-                .node()
-                .tombstones_by(put_by, &mut old, after.as_ref());
-            forgotten += old.len();
-            for (key, version) in old {
+            let page = self.state.node().tombstones_by(put_by, after.as_ref());
+            after = page.resume_after;
+            forgotten += page.items.len();
+            for (key, version) in page.items {
                 let change = Change::Drop {
                     key: key.clone(),
                     version,

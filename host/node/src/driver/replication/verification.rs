@@ -14,11 +14,9 @@ use std::time::Duration;
 use dataverse_core::floors::Heard;
 use dataverse_core::holdings::Role;
 use dataverse_core::key::Key;
-use dataverse_core::reconcile::DigestEntry;
 use dataverse_core::record::Record;
 use dataverse_core::search::{Report, SearchOutcome};
 use dataverse_core::verification::{CopyCheck, Finding};
-use dataverse_overlay::transport::{ReconcileAnswer, ReconcileAsk};
 use dataverse_store::Change;
 use futures_util::StreamExt;
 use futures_util::stream;
@@ -150,12 +148,10 @@ impl Driver {
     async fn resolve_all(&self) {
         let mut after = None;
         loop {
-            let mut unverified = Vec::new();
-            after = self
-                .state
-                .node()
-                .unverified_page(&mut unverified, after.as_ref());
-            let resolving = unverified
+            let page = self.state.node().unverified_page(after.as_ref());
+            after = page.resume_after;
+            let resolving = page
+                .items
                 .into_iter()
                 .map(|record| async move { self.verify_copy(&record).await });
             let resolving =
@@ -229,25 +225,6 @@ impl Driver {
             | SearchOutcome::Horizon
             | SearchOutcome::Budget => true,
         }
-    }
-
-    /// The record that another node holds of a file, if it differs from the one here.
-    async fn record_at(
-        &self,
-        id: dataverse_core::id::NodeId,
-        record: &Record,
-    ) -> Option<Arc<Record>> {
-        let peer = self.peer_of(id)?;
-        let ask = ReconcileAsk::Compare {
-            range: None,
-            entries: vec![DigestEntry::of(record)],
-        };
-        let answer = self.ask_to_reconcile(&peer, ask).await;
-        let Ok(ReconcileAnswer::Compared(compared)) = answer else {
-            return None;
-        };
-        let mut records = compared.records.into_iter();
-        records.find(|theirs| theirs.key == record.key && self.check_stamp(theirs).is_ok())
     }
 
     /// Removes a copy whose file was deleted while the node was away, where the nodes that deleted it have

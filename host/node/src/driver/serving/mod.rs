@@ -2,6 +2,7 @@
 //!
 //! - `serve`: implements the transport's `Serve` trait, one method a call: link, introduce, unlink, probe, fetch,
 //!   prepare, commit, pull, move, announce, reconcile, gossip.
+//! - `preparations`: contents that other nodes have sent and not committed yet.
 //! - `admission`: limits concurrent work, for clients as well as for other nodes.
 //!
 //! Most calls pass three steps. `Driver::admit_caller` (in `peers::call`) refuses a sender of another protocol or
@@ -18,4 +19,5 @@
 //! announced only once it is durable.
 
 pub(in crate::driver) mod admission;
-pub(in crate::driver) mod serve;
+pub(in crate::driver) mod preparations;
+mod serve;

@@ -3,7 +3,6 @@
 //! Nothing a peer says is believed before its sender is checked, and no call can do more than the core's rules
 //! allow: a commit needs its content, a fetch gets exactly one version, a probe gets no less than the floor.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -12,7 +11,6 @@ use dataverse_core::holdings::{Holding, Role};
 use dataverse_core::limits::GROUP_BYTES;
 use dataverse_core::record::Record;
 use dataverse_core::search::{Answer, Question};
-use dataverse_core::version::Stamp;
 use dataverse_overlay::transport::{
     Announcement, Call, CallError, CommitAnswer, CommitAsk, FetchAsk, Fetched, GossipPacket,
     IntroduceAsk, LinkAnswer, LinkAsk, Message, MoveAsk, PrepareAnswer, PrepareAsk, PullAsk,
@@ -22,60 +20,13 @@ use dataverse_store::crash;
 use dataverse_store::{Applied, Change, Prepared, StoreError};
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
-use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::driver::Driver;
 use crate::driver::client::api::{LinkError, WriteError};
 use crate::driver::client::space::Occasion;
 use crate::driver::client::transfer::Wanted;
-use crate::limits;
 use crate::metrics::{Copied, Direction};
-
-/// Prepared contents that await their commit.
-#[derive(Default)]
-pub(in crate::driver) struct Preparations(Mutex<BTreeMap<u128, (Instant, Prepared)>>);
-
-impl Preparations {
-    fn keep(&self, name: u128, until: Instant, content: Prepared) -> Result<(), Refusal> {
-        let mut waiting = self.lock();
-        if waiting.len() >= limits::PREPARATIONS_MAX {
-            return Err(Refusal::Busy(
-                "too many prepared contents await their commit on this node".to_owned(),
-            ));
-        }
-        if waiting.contains_key(&name) {
-            return Err(Refusal::Invalid(
-                "a preparation with this id already exists".to_owned(),
-            ));
-        }
-        waiting.insert(name, (until, content));
-        Ok(())
-    }
-
-    fn take(&self, name: u128) -> Option<Prepared> {
-        self.lock().remove(&name).map(|(_, content)| content)
-    }
-
-    /// Whether there is none.
-    pub(in crate::driver) fn is_empty(&self) -> bool {
-        self.lock().is_empty()
-    }
-
-    /// Drops those whose commit did not come in time.
-    pub(in crate::driver) fn expire(&self, now: Instant) {
-        let expired: Vec<Prepared> = {
-            let mut waiting = self.lock();
-            let late = waiting.extract_if(.., |_, (until, _)| *until <= now);
-            late.map(|(_, (_, content))| content).collect()
-        };
-        drop(expired);
-    }
-
-    fn lock(&self) -> parking_lot::MutexGuard<'_, BTreeMap<u128, (Instant, Prepared)>> {
-        self.0.lock()
-    }
-}
 
 fn refusal(error: &StoreError) -> Refusal {
     let reason = error.to_string();
@@ -412,16 +363,6 @@ impl Driver {
             )));
         }
         Ok(())
-    }
-
-    /// Refuses a stamp from the far future: such a version would outlive every later write, such a layout every
-    /// later one.
-    pub(in crate::driver) fn check_stamp(&self, record: &Record) -> Result<(), Refusal> {
-        let latest = record.version.stamp.max(Stamp(record.layout.counter));
-        let observed = self.state.node().observe(latest, self.now());
-        observed.map_err(|error| {
-            Refusal::Invalid(format!("the version of {} is refused: {error}", record.key))
-        })
     }
 
     fn prepared_for(&self, preparation: u128, record: &Record) -> Result<Prepared, Refusal> {

@@ -21,9 +21,9 @@ pub(crate) trait Caches: Send + Sync {
 }
 
 /// Hands a cache over to each instance that comes to follow it.
-pub(crate) struct Following<C>(pub(crate) Arc<C>);
+pub(crate) struct Following<C: ?Sized>(pub(crate) Arc<C>);
 
-impl<C: Caches> Handover<AnyEviction> for Following<C> {
+impl<C: Caches + ?Sized> Handover<AnyEviction> for Following<C> {
     fn is_current(&self) -> bool {
         self.0.cache().is_followed()
     }
@@ -44,7 +44,7 @@ impl<C: Caches> Handover<AnyEviction> for Following<C> {
 
 /// Asks whether to cache a copy, and which copies to evict for it. The policy must follow the cache.
 pub(crate) fn ask_admission(
-    caches: &impl Caches,
+    caches: &(impl Caches + ?Sized),
     policy: Option<Asked<'_, AnyEviction>>,
     copy: CachedCopy,
     now: Millis,
@@ -60,7 +60,7 @@ pub(crate) fn ask_admission(
 
 /// Asks which copies to evict to free this many bytes. The policy must follow the cache.
 pub(crate) fn ask_room(
-    caches: &impl Caches,
+    caches: &(impl Caches + ?Sized),
     policy: Option<Asked<'_, AnyEviction>>,
     bytes: u64,
     now: Millis,
@@ -81,7 +81,7 @@ fn by_baseline(value: CacheOutcome) -> Answered<CacheOutcome> {
 /// Puts questions to the policy until none is left.
 fn converse(
     mut policy: Asked<'_, AnyEviction>,
-    caches: &impl Caches,
+    caches: &(impl Caches + ?Sized),
     first: Step,
 ) -> Answered<CacheOutcome> {
     let (mut outcome, mut next) = CacheOutcome::default().after(first);

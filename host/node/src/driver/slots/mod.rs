@@ -49,7 +49,7 @@ use dataverse_core::policy::{
 use dataverse_core::record::Record;
 use dataverse_core::relocation::{self, PathNode, Reads, RelocationPlan};
 use dataverse_core::version::{Millis, Version};
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 
 pub use case::{CacheCase, Fed, Feed, PlacementCase, RelocationCase};
 pub use health::{Cost, Health, OnTrouble};
@@ -60,8 +60,6 @@ pub(crate) use asked::{Asked, panic_text};
 pub(crate) use following::{Caches, Following, ask_admission, ask_room};
 pub(crate) use gate::Gate;
 pub(crate) use instance::{Answered, Readiness};
-
-use super::state::State;
 
 /// An instance of a placement policy.
 pub trait PricedPlacement: Placement + Priced {}
@@ -99,15 +97,15 @@ pub struct PolicySlots {
     /// Feed of relocations for the shadow.
     pub relocation_shadow: Fed<RelocationCase>,
     reads: Mutex<Reads>,
-    state: OnceLock<Arc<State>>,
+    cache: OnceLock<Arc<dyn Caches>>,
 }
 
 impl PolicySlots {
-    /// Attaches the slots to this node's state.
-    pub(super) fn attach(&self, state: &Arc<State>) {
+    /// Attaches the slots to this node's cache.
+    pub(super) fn attach(&self, cache: Arc<dyn Caches>) {
+        let following = Following(Arc::clone(&cache));
         // Set once, by the driver that owns the slots.
-        let _ = self.state.set(Arc::clone(state));
-        let following = Following(Arc::clone(state));
+        let _ = self.cache.set(cache);
         self.eviction.hand_over_with(Box::new(following));
     }
 
@@ -126,10 +124,10 @@ impl PolicySlots {
 
     /// The cache's budget and its copies, coldest first, with the time of their last use.
     pub(crate) fn cached(&self) -> (u64, Vec<(CachedCopy, Millis)>) {
-        let Some(state) = self.state.get() else {
+        let Some(owner) = self.cache.get() else {
             return (u64::MAX, Vec::new());
         };
-        let cache = state.cache();
+        let cache = owner.cache();
         let copies = cache
             .copies()
             .map(|(copy, used_at)| (copy.clone(), used_at));
@@ -186,7 +184,7 @@ impl PolicySlots {
             let mut counted = self.reads.lock();
             counted.count(record.key.file_id(), now)
         };
-        let file = view_of(&record.key, record.size);
+        let file = FileView::of(&record.key, record.size);
         let fed = self.relocation_shadow.is_fed();
         let shadowed = fed.then(|| (file.clone(), path.clone()));
         let ask = move |policy: Option<Asked<'_, AnyRelocation>>| {
@@ -220,39 +218,39 @@ impl PolicySlots {
     /// Decides whether to cache a copy, and which copies to evict for it.
     pub(super) async fn admit(
         &self,
-        state: &Arc<State>,
+        owner: &Arc<impl Caches + 'static>,
         copy: CachedCopy,
         now: Millis,
     ) -> CacheOutcome {
-        let state = Arc::clone(state);
+        let owner = Arc::clone(owner);
         let ask =
-            move |policy: Option<Asked<'_, AnyEviction>>| ask_admission(&*state, policy, copy, now);
+            move |policy: Option<Asked<'_, AnyEviction>>| ask_admission(&*owner, policy, copy, now);
         self.eviction.ask(ask).await
     }
 
     /// Decides which copies to evict to free this many bytes for something that is not cached.
     pub(super) async fn make_room(
         &self,
-        state: &Arc<State>,
+        owner: &Arc<impl Caches + 'static>,
         bytes: u64,
         now: Millis,
     ) -> CacheOutcome {
-        let state = Arc::clone(state);
+        let owner = Arc::clone(owner);
         let ask =
-            move |policy: Option<Asked<'_, AnyEviction>>| ask_room(&*state, policy, bytes, now);
+            move |policy: Option<Asked<'_, AnyEviction>>| ask_room(&*owner, policy, bytes, now);
         self.eviction.ask(ask).await
     }
 
     /// Tells the shadow that a file was read which is no replica here and which the cache had or was offered.
     pub(super) fn cache_was_read(
         &self,
-        state: &State,
+        owner: &impl Caches,
         copy: impl FnOnce(&Cache) -> CachedCopy,
         now: Millis,
         hit: bool,
     ) {
         self.eviction_shadow.hand(|| {
-            let cache = state.cache();
+            let cache = owner.cache();
             CacheCase::Read {
                 copy: copy(&cache),
                 now,
@@ -263,11 +261,11 @@ impl PolicySlots {
     }
 
     /// Tells the shadow that the cache was offered a copy that nobody read.
-    pub(super) fn cache_was_offered(&self, state: &State, copy: &CachedCopy, now: Millis) {
+    pub(super) fn cache_was_offered(&self, owner: &impl Caches, copy: &CachedCopy, now: Millis) {
         self.eviction_shadow.hand(|| CacheCase::Offered {
             copy: copy.clone(),
             now,
-            capacity: state.cache().capacity(),
+            capacity: owner.cache().capacity(),
         });
     }
 
@@ -291,21 +289,5 @@ impl PolicySlots {
             key: key.clone(),
             version,
         });
-    }
-}
-
-impl Caches for State {
-    fn cache(&self) -> MutexGuard<'_, Cache> {
-        Self::cache(self)
-    }
-}
-
-/// A file, as policies see it.
-pub(super) fn view_of(key: &Key, size: u64) -> FileView {
-    FileView {
-        id: key.file_id().0,
-        user: key.user().to_owned(),
-        name: key.name().to_owned(),
-        size,
     }
 }

@@ -23,7 +23,9 @@ use futures_util::poll;
 use parking_lot::Mutex;
 use tokio::time::advance;
 
-use super::{Answered, AnyPlacement, Asked, Feed, Health, Maker, PolicyInstance, PolicySlots};
+use super::{
+    Answered, AnyPlacement, Asked, Caches, Feed, Health, Maker, PolicyInstance, PolicySlots,
+};
 use crate::driver::slots::fake_policies::{Act, FakePolicies, Heard, Hold};
 use crate::driver::state::State;
 
@@ -57,7 +59,7 @@ impl Fixture {
             }
         }
         let policy_slots = Arc::new(PolicySlots::default());
-        policy_slots.attach(&state);
+        policy_slots.attach(Arc::clone(&state) as Arc<dyn Caches>);
         Self {
             policy_slots,
             state,
@@ -226,7 +228,7 @@ async fn until(holds: impl Fn() -> bool) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_finds_the_policy_busy_is_answered_by_the_baseline_within_its_wall_limit() {
+async fn a_caller_that_finds_the_policy_busy_is_answered_by_the_baseline_within_its_wall_limit() {
     let fixture = Fixture::new();
     let (hold, wait) = Hold::new();
     let health = fixture
@@ -406,7 +408,7 @@ async fn a_policy_is_replaced_between_two_decisions() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_an_occupant_the_baseline_answers() {
+async fn without_an_instance_the_baseline_answers() {
     let fixture = Fixture::caching(3, 3);
     let fakes = FakePolicies::deciding([]);
     fixture.install_eviction(&fakes).await;

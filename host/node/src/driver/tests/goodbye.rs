@@ -95,7 +95,7 @@ async fn a_node_that_stops_without_having_been_emptied_is_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_good_bye_in_the_name_of_another_hides_nothing() {
+async fn a_leave_message_in_the_name_of_another_hides_nothing() {
     let world = Cluster::line(&["A", "B"]).await;
     let name = world.write_only_at("B", "content").await;
     let b = world.node("B").sender();

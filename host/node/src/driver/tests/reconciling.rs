@@ -40,7 +40,7 @@ async fn is_gone(world: &Cluster, at: &str, name: &str) -> bool {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_overwrite_that_a_replica_missed_is_made_up() {
+async fn an_overwrite_that_a_replica_missed_is_caught_up() {
     let world = Cluster::line(&["A", "B", "C"]).await;
     let name = world.write_on(&["A", "B"], "first").await;
     world.part(&["B"]);
@@ -59,7 +59,7 @@ async fn an_overwrite_that_a_replica_missed_is_made_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_deletion_that_a_replica_missed_is_made_up_and_remembered_there() {
+async fn a_deletion_that_a_replica_missed_is_caught_up_and_remembered_there() {
     let world = Cluster::line(&["A", "B", "C"]).await;
     let name = world.write_on(&["A", "B"], "content").await;
     world.part(&["B"]);
@@ -81,7 +81,7 @@ async fn a_deletion_that_a_replica_missed_is_made_up_and_remembered_there() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_layout_that_a_replica_missed_is_made_up() {
+async fn a_layout_that_a_replica_missed_is_caught_up() {
     let world = Cluster::line(&["A", "B"]).await;
     let name = world.write_on(&["A", "B"], "content").await;
     world.part(&["B"]);

@@ -105,7 +105,7 @@ async fn a_brief_outage_moves_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_degraded_write_is_made_up_when_a_node_appears() {
+async fn a_degraded_write_is_completed_when_a_node_appears() {
     let world = Cluster::of(&["A", "B"]).await;
     let written = world.write("A", "ada/x", "content", 2).await;
     assert_eq!(written.expect("it is stored").replicas, ["A"]);
@@ -326,7 +326,7 @@ async fn a_replica_that_finds_no_room_again_is_moved_by_another_holder() {
     assert!(begun.expect("memory does not fail"), "none is under way");
     world
         .eventually("B misses it", async || {
-            world.node("B").state.healing.missing().waiting == 1
+            world.node("B").state.missing.counts().waiting == 1
         })
         .await;
     for other in 0.. {
@@ -354,7 +354,7 @@ async fn a_replica_that_finds_no_room_again_is_moved_by_another_holder() {
         .await;
     world
         .eventually("B no longer misses it", async || {
-            let missing = world.node("B").state.healing.missing();
+            let missing = world.node("B").state.missing.counts();
             missing.healing + missing.waiting + missing.lost == 0
         })
         .await;

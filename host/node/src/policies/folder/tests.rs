@@ -236,7 +236,7 @@ fn a_link_is_not_replaced_by_a_file() {
 }
 
 #[test]
-fn what_is_wrong_with_the_wishes_is_said_with_what_to_do() {
+fn what_is_wrong_with_the_specs_is_said_with_what_to_do() {
     let (_root, folder) = folder();
     let specs = folder.path().join(spec_file::FILE);
     fs::write(&specs, b"a = 1\n# caf\xe9\n").unwrap();

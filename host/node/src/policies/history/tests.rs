@@ -108,7 +108,7 @@ fn everything_is_for_its_owner_alone() {
 }
 
 #[test]
-fn a_damaged_copy_is_refused_and_mended() {
+fn a_damaged_copy_is_refused_and_healed() {
     let root = tempfile::tempdir().unwrap();
     let history = open(&root);
     let digest = Digest::of(b"x");
@@ -219,7 +219,7 @@ fn going_back_changes_no_order_and_choosing_anew_does() {
 }
 
 #[test]
-fn at_a_start_the_one_that_is_wished_comes_first_and_one_that_was_rolled_away_from_last() {
+fn at_a_start_the_one_that_is_asked_for_comes_first_and_one_that_was_rolled_away_from_last() {
     let root = tempfile::tempdir().unwrap();
     let mut history = open(&root);
     for name in ["a", "b", "c"] {

@@ -10,7 +10,7 @@ use crate::policies::view::Origin;
 const MINE: &str = "[placement]\npolicy = \"mine\"\n";
 
 #[tokio::test]
-async fn a_new_folder_wishes_nothing_and_the_built_in_policies_decide() {
+async fn a_new_folder_asks_for_nothing_and_the_built_in_policies_decide() {
     let world = PolicyNode::new().await;
     let view = world.view();
     for (kind, of_kind) in [
@@ -46,7 +46,7 @@ async fn a_new_folder_wishes_nothing_and_the_built_in_policies_decide() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_wished_decides_and_so_does_its_successor() {
+async fn a_file_that_is_asked_for_decides_and_so_does_its_successor() {
     let world = PolicyNode::new().await;
     let (one, two) = (policy("one"), policy("two"));
     world.write("mine.wasm", &one);

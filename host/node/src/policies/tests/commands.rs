@@ -58,7 +58,7 @@ fn not_found<T: std::fmt::Debug>(outcome: Result<T, PolicyError>) {
 }
 
 #[tokio::test]
-async fn a_wish_is_written_into_the_table_and_decides_when_it_is_answered() {
+async fn a_spec_is_written_into_the_table_and_decides_when_it_is_answered() {
     let world = PolicyNode::new().await;
     world.toml("# ours\n[relocation]\npolicy = \"never\" # final\n");
     let view = world.spec(spec("near", json!({}))).await.unwrap();
@@ -82,7 +82,7 @@ async fn a_wish_is_written_into_the_table_and_decides_when_it_is_answered() {
 }
 
 #[tokio::test]
-async fn a_wish_that_can_not_be_met_is_not_written() {
+async fn a_spec_that_can_not_be_met_is_not_written() {
     let world = PolicyNode::new().await;
     let before = world.read("policies.toml");
     world.install("mine", policy("one")).await.unwrap();
@@ -369,7 +369,7 @@ async fn nobody_waits_for_a_policy_of_another_kind_to_compile() {
 }
 
 #[tokio::test]
-async fn the_baseline_may_be_wished_for_and_parted_with() {
+async fn the_baseline_may_be_asked_for_and_parted_with() {
     let world = PolicyNode::new().await;
     let before = world.placement().active.name;
     let view = world.spec(spec("baseline", json!({}))).await.unwrap();
@@ -480,7 +480,7 @@ async fn a_built_in_policy_does_not_come_back_over_a_file_of_its_name() {
 }
 
 #[tokio::test]
-async fn links_are_left_to_whoever_made_them() {
+async fn links_are_left_to_their_authors() {
     let world = PolicyNode::new().await;
     let theirs = world.root.path().join("theirs.toml");
     std::fs::rename(world.folder().join("policies.toml"), &theirs).unwrap();

@@ -144,7 +144,7 @@ async fn changes_that_are_asked_of_several_at_once_are_all_made() {
 }
 
 #[tokio::test]
-async fn of_two_wishes_for_one_kind_the_one_that_is_lost_is_told_so() {
+async fn of_two_specs_for_one_kind_the_one_that_is_lost_is_told_so() {
     let worlds = Worlds::new(2).await;
     let [one, two] = &worlds.0[..] else {
         panic!("there are two");

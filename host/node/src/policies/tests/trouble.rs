@@ -170,7 +170,7 @@ async fn a_policy_that_has_proved_itself_is_suspended_and_stays() {
 }
 
 #[tokio::test]
-async fn at_the_start_the_last_good_one_decides_if_the_wish_can_not_be_met() {
+async fn at_the_start_the_last_good_one_decides_if_the_spec_can_not_be_met() {
     let world = with_good().await;
     world.toml(MINE);
     world.write("mine.wasm", policy("one"));
@@ -228,7 +228,7 @@ async fn at_the_start_the_built_in_policy_decides_if_there_is_no_good_one() {
 }
 
 #[tokio::test]
-async fn the_wish_holds_across_a_restart_and_the_first_needs_no_probation() {
+async fn the_spec_holds_across_a_restart_and_the_first_needs_no_probation() {
     let world = with_good().await;
     let world = world.restart(|_| {}).await;
     let active = world.placement().active;
@@ -335,7 +335,7 @@ async fn a_panic_while_policies_are_looked_after_is_told_and_they_are_looked_aft
 }
 
 #[tokio::test]
-async fn who_waits_for_a_change_is_let_go_when_the_node_stops() {
+async fn who_waits_for_a_change_is_answered_when_the_node_stops() {
     let world = PolicyNode::new().await;
     let turn = world.compiler.hold().await;
     let near = crate::policies::spec::KindSpec::plain("near");

@@ -1,0 +1,183 @@
+//! The members as this node sees them.
+//!
+//! Gossip fills a table of members; here it becomes the core's table, from which candidates, distances and names
+//! are read. All of it is late by seconds, so a search never relies on it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use dataverse_core::id::NodeId;
+use dataverse_core::members::{Edition, Liveness, MemberStatus, Members};
+use dataverse_core::record::Record;
+use dataverse_core::search::Peer;
+use dataverse_overlay::membership;
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use crate::driver::Driver;
+use crate::driver::client::api::NodeSeen;
+
+/// The core's table of members, as last gossiped.
+#[derive(Default)]
+pub(in crate::driver) struct Seen(Mutex<Arc<Members>>);
+
+impl Seen {
+    fn table(&self) -> Arc<Members> {
+        Arc::clone(&self.0.lock())
+    }
+
+    fn replace(&self, members: Members) {
+        *self.0.lock() = Arc::new(members);
+    }
+}
+
+impl Driver {
+    /// Every member that this node knows of, including itself.
+    pub fn nodes(&self) -> Vec<NodeSeen> {
+        let table = self.seen.table();
+        let hops = table.hops_from(self.me.id, &self.neighbours());
+        let own = self.own_view();
+        let itself = NodeSeen {
+            name: self.me.name.to_string(),
+            id: self.me.id,
+            address: self.me.address.to_string(),
+            http: self.http.clone(),
+            zone: own.zone,
+            hops: Some(0),
+            capacity: own.capacity,
+            free: own.free,
+            load: own.load,
+            state: Liveness::Alive.as_str(),
+            silent_for: None,
+        };
+        let others = table.iter().map(|member| {
+            let status = member.status.as_ref();
+            NodeSeen {
+                name: member.peer.name.to_string(),
+                id: member.peer.id,
+                address: member.peer.address.to_string(),
+                http: status.map_or_else(String::new, |status| status.http.to_string()),
+                zone: status.map_or_else(String::new, |status| status.zone.to_string()),
+                hops: hops.get(&member.peer.id).copied(),
+                capacity: status.map_or(0, |status| status.capacity),
+                free: status.map_or(0, |status| status.free),
+                load: status.map_or(0, |status| status.load),
+                state: match member.state {
+                    Liveness::Gone if self.has_left(member.peer.id) => "left",
+                    state => state.as_str(),
+                },
+                silent_for: match member.state {
+                    Liveness::Alive => None,
+                    _ => self.silent_for(member.peer.id),
+                },
+            }
+        });
+        std::iter::once(itself).chain(others).collect()
+    }
+
+    /// The members, as last gossiped.
+    pub(in crate::driver) fn seen_table(&self) -> Arc<Members> {
+        self.seen.table()
+    }
+
+    /// Whether gossip sees this node alive.
+    pub(in crate::driver) fn is_alive(&self, id: NodeId) -> bool {
+        let table = self.seen.table();
+        id == self.me.id || (table.find(id)).is_some_and(|member| member.state == Liveness::Alive)
+    }
+
+    /// Whether any other member is alive, as far as gossip knows.
+    pub(in crate::driver) fn is_with_others(&self) -> bool {
+        let table = self.seen.table();
+        table.iter().any(|member| member.state == Liveness::Alive)
+    }
+
+    /// The other members that are alive, as far as gossip knows.
+    pub(in crate::driver) fn living_members(&self) -> Vec<Peer> {
+        let table = self.seen.table();
+        let alive = table
+            .iter()
+            .filter(|member| member.state == Liveness::Alive);
+        alive.map(|member| member.peer.clone()).collect()
+    }
+
+    /// The peer with this id, if it is a member or a neighbour.
+    pub(in crate::driver) fn peer_of(&self, id: NodeId) -> Option<Peer> {
+        if id == self.me.id {
+            return Some(self.me.clone());
+        }
+        self.member(id).or_else(|| self.links.peer(id))
+    }
+
+    /// Adds the holders of the layout that are not among the sources yet.
+    pub(in crate::driver) fn add_holders(&self, sources: &mut Vec<Peer>, record: &Record) {
+        let holders = record.layout.holders.iter();
+        for peer in holders.filter_map(|id| self.peer_of(*id)) {
+            let known = peer.id == self.me.id || sources.iter().any(|other| other.id == peer.id);
+            if !known {
+                sources.push(peer);
+            }
+        }
+    }
+
+    /// The peer with this id, if gossip knows it.
+    pub(in crate::driver) fn member(&self, id: NodeId) -> Option<Peer> {
+        let table = self.seen.table();
+        table.find(id).map(|member| member.peer.clone())
+    }
+
+    pub(in crate::driver) fn name_of(&self, id: NodeId) -> String {
+        let peer = self.peer_of(id);
+        peer.map_or_else(|| id.default_name(), |peer| peer.name.to_string())
+    }
+
+    /// Follows changes of the membership: updates the table and downtimes, and checks the links of members that
+    /// went or returned.
+    pub(in crate::driver) async fn watch_members(self: Arc<Self>) {
+        let mut changes = self.members.subscribe();
+        let mut gone_before = BTreeSet::new();
+        loop {
+            let mut members = Members::default();
+            let mut gone = BTreeSet::new();
+            for seen in self.members.members().iter() {
+                let state = seen.state;
+                if state == Liveness::Gone {
+                    gone.insert(seen.peer.id);
+                }
+                members.see(seen.peer.clone(), state);
+                if let Some(status) = &seen.status {
+                    members.publish(seen.peer.id, status_of(status));
+                }
+            }
+            let seen = self.members.members();
+            let alive = |state| state == Liveness::Alive;
+            let downtime = seen.iter().map(|seen| (seen.peer.id, alive(seen.state)));
+            self.downtime.see(downtime, Instant::now());
+            self.seen.replace(members);
+            for id in gone.symmetric_difference(&gone_before) {
+                self.check_soon(*id);
+            }
+            gone_before = gone;
+            match self.still_runs(changes.changed()).await {
+                Some(Ok(())) => {}
+                Some(Err(_)) | None => return,
+            }
+        }
+    }
+}
+
+fn status_of(status: &membership::PublishedStatus) -> MemberStatus {
+    MemberStatus {
+        edition: Edition {
+            started: status.started_ms,
+            count: status.counter,
+        },
+        zone: status.zone.as_str().into(),
+        http: status.http.as_str().into(),
+        capacity: status.capacity,
+        free: status.free,
+        load: status.load,
+        links: status.links.clone(),
+        draining: status.draining,
+    }
+}

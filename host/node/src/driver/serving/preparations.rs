@@ -1,0 +1,76 @@
+//! `Preparations`: contents that other nodes have sent and not committed yet.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dataverse_overlay::transport::Refusal;
+use dataverse_store::Prepared;
+use parking_lot::{Mutex, MutexGuard};
+use tokio::time::Instant;
+
+use crate::driver::Driver;
+use crate::limits;
+
+/// How often expired preparations are dropped.
+const EXPIRE_EVERY: Duration = Duration::from_millis(500);
+
+/// Prepared contents that await their commit.
+#[derive(Default)]
+pub(in crate::driver) struct Preparations(Mutex<BTreeMap<u128, (Instant, Prepared)>>);
+
+impl Preparations {
+    pub(super) fn keep(
+        &self,
+        name: u128,
+        until: Instant,
+        content: Prepared,
+    ) -> Result<(), Refusal> {
+        let mut waiting = self.lock();
+        if waiting.len() >= limits::PREPARATIONS_MAX {
+            return Err(Refusal::Busy(
+                "too many prepared contents await their commit on this node".to_owned(),
+            ));
+        }
+        if waiting.contains_key(&name) {
+            return Err(Refusal::Invalid(
+                "a preparation with this id already exists".to_owned(),
+            ));
+        }
+        waiting.insert(name, (until, content));
+        Ok(())
+    }
+
+    pub(super) fn take(&self, name: u128) -> Option<Prepared> {
+        self.lock().remove(&name).map(|(_, content)| content)
+    }
+
+    /// Whether there is none.
+    pub(in crate::driver) fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+
+    /// Drops those whose commit did not come in time.
+    fn expire(&self, now: Instant) {
+        let expired: Vec<Prepared> = {
+            let mut waiting = self.lock();
+            let late = waiting.extract_if(.., |_, (until, _)| *until <= now);
+            late.map(|(_, (_, content))| content).collect()
+        };
+        drop(expired);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u128, (Instant, Prepared)>> {
+        self.0.lock()
+    }
+}
+
+impl Driver {
+    /// Drops preparations whose commit did not come in time.
+    pub(in crate::driver) async fn expire_preparations(self: Arc<Self>) {
+        let mut tick = tokio::time::interval(EXPIRE_EVERY);
+        while self.still_runs(tick.tick()).await.is_some() {
+            self.preparations.expire(Instant::now());
+        }
+    }
+}

@@ -2,7 +2,7 @@
 //!
 //! `tests/e2e/earlier` holds the folder, each file compressed: the version before the host was cut into crates wrote
 //! it, on a node named `old` with an inline file, a file of 40,000 bytes, an empty one, a deleted one, and the
-//! eviction policy `lru` chosen over HTTP.
+//! eviction policy `lru` chosen over HTTP after `gdsf`, which is in the history of policies.
 
 use std::fs::{self, File};
 use std::io;
@@ -60,6 +60,17 @@ async fn a_folder_of_the_version_before_is_served_with_its_policies() {
         (&active["name"], &active["origin"]) == (&"lru".into(), &"built-in".into())
     })
     .await;
+    // What ran before is known as well, and its file is kept.
+    let policies = node.json("/v1/policies").await;
+    let previous = &policies["eviction"]["previous"];
+    assert_eq!(previous[0]["name"], "gdsf", "{previous}");
+    let rollback = node.request(Method::POST, "/v1/policies/eviction/rollback");
+    assert_eq!(sent(rollback).await.status(), StatusCode::OK);
+    assert_eq!(
+        node.json("/v1/policies").await["eviction"]["active"]["name"],
+        "gdsf"
+    );
+
     node.store("ada/short.txt", "overwritten").await;
     assert_eq!(node.read("ada/short.txt").await.body, b"overwritten");
 }

@@ -9,7 +9,12 @@ use proto::upload_request::Part as Up;
 use tonic::Code;
 use tonic::transport::Channel;
 use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
+use tonic_reflection::pb::v1::ServerReflectionRequest;
+use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
+use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
+use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 
 use crate::world::{Node, bytes, name, sent};
 
@@ -158,4 +163,36 @@ async fn probes_of_orchestrators_are_answered() {
     let answer = HealthClient::new(channel).check(request).await;
     let answer = answer.expect("the node answers it").into_inner();
     assert_eq!(answer.status, 1, "1 is SERVING");
+}
+
+#[tokio::test]
+async fn both_services_are_told_by_reflection_and_by_health() {
+    let node = Node::start("A", &[]);
+    let channel = Channel::from_shared(format!("http://{}", node.grpc)).expect("it is an address");
+    let channel = channel.connect().await.expect("the node listens");
+    let ask = ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(MessageRequest::ListServices(String::new())),
+    };
+    let mut reflection = ServerReflectionClient::new(channel.clone());
+    let replies = reflection
+        .server_reflection_info(futures_util::stream::iter([ask]))
+        .await;
+    let reply = replies.expect("it answers").into_inner().message().await;
+    let reply = reply.expect("it answers").expect("there is an answer");
+    let Some(MessageResponse::ListServicesResponse(list)) = reply.message_response else {
+        panic!("{reply:?}");
+    };
+    let names: Vec<_> = list.service.into_iter().map(|it| it.name).collect();
+    let mut health = HealthClient::new(channel);
+    for service in ["dataverse.v1.Dataverse", "dataverse.v1.Overlay"] {
+        assert!(names.iter().any(|name| name == service), "{names:?}");
+    }
+    for service in ["", "dataverse.v1.Dataverse", "dataverse.v1.Overlay"] {
+        let ask = HealthCheckRequest {
+            service: service.to_owned(),
+        };
+        let reply = health.check(ask).await.expect("it answers").into_inner();
+        assert_eq!(reply.status(), ServingStatus::Serving, "{service}");
+    }
 }

@@ -358,6 +358,7 @@ fn fault_of(error: &wasmtime::Error, store: &mut Store<State>) -> Fault {
 /// wasmtime does not export the type of this error (`HostcallFuelExhausted`). It is recognized by having none of
 /// the types that other failures of such a transfer have: a plain message for bad pointers, alignments and
 /// discriminants, a decoding error for text, and wasmtime's errors for a bug of its own or a host without memory.
+/// A `char` in the contract would add another one.
 fn handed_over_too_much(error: &wasmtime::Error) -> bool {
     let is_message = error.is::<&'static str>() || error.is::<String>();
     let is_bad_text = error.is::<Utf8Error>() || error.is::<DecodeUtf16Error>();

@@ -153,6 +153,7 @@ impl From<driver::NodeProblem> for NodeProblem {
 
 /// The status of this node.
 #[derive(Serialize, ToSchema)]
+#[schema(as = Status)]
 pub(crate) struct StatusBody {
     /// Its name.
     name: String,

@@ -127,7 +127,7 @@ fn a_table_that_makes_no_sense_is_refused_with_its_line() {
         "`look` is not an operation",
     );
     check_refused("time,id,size\n\n\n1,2,x\n", 4, "`x` is not a size");
-    check_refused("time,id,size\n1,2,9999999999999\n", 2, "beyond");
+    check_refused("time,id,size\n1,2,9999999999999\n", 2, "above the limit");
     check_refused("time,id,size\n1,2,3\n1,\"2,3\n", 3, "does not end");
 }
 

@@ -2,9 +2,12 @@
 //!
 //! The store reports every durable change of its index, in commit order, and `State` applies it to the core. No
 //! lock here is held across an await or while a policy decides, and the two are never held together.
+//!
+//! These two locks are std's, unlike all others: they are poisoned by a panic, because a node must not go on with an
+//! index or a cache that is half changed.
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use dataverse_core::cache::{Cache, CachedCopy};
 use dataverse_core::floors::Heard;
@@ -14,7 +17,6 @@ use dataverse_core::key::Key;
 use dataverse_core::node::Node;
 use dataverse_core::record::{Layout, Record};
 use dataverse_store::{Observer, Opened};
-use parking_lot::{Mutex, MutexGuard};
 
 use crate::driver::replication::missing::MissingReplicas;
 use crate::driver::slots::Caches;
@@ -32,7 +34,7 @@ pub(crate) struct State {
 
 /// Content types seen so far, so that records share one copy of each, as they do after a restart.
 #[derive(Default)]
-struct ContentTypes(Mutex<HashSet<Arc<str>>>);
+struct ContentTypes(parking_lot::Mutex<HashSet<Arc<str>>>);
 
 impl ContentTypes {
     /// The same holding in as little memory as possible, since it stays for long. A record that came with a write
@@ -97,11 +99,15 @@ impl State {
     }
 
     pub(super) fn node(&self) -> MutexGuard<'_, Node> {
-        self.node.lock()
+        self.node
+            .lock()
+            .expect("no panic left the node half changed")
     }
 
     pub(super) fn cache(&self) -> MutexGuard<'_, Cache> {
-        self.cache.lock()
+        self.cache
+            .lock()
+            .expect("no panic left the cache half changed")
     }
 }
 

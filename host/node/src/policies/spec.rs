@@ -14,6 +14,7 @@ use crate::limits;
 
 /// Which policy of a kind should run, and how.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = KindWish)]
 #[serde(deny_unknown_fields)]
 pub struct KindSpec {
     /// The name of a file in the policies folder without `.wasm`, or else of a built-in policy.
@@ -104,6 +105,7 @@ impl KindSpec {
 
 /// Limits of one decision; an absent one has its default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = LimitsWish)]
 #[serde(deny_unknown_fields)]
 pub struct LimitsSpec {
     /// Fuel; most instructions cost one.

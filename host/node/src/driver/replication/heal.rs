@@ -192,7 +192,7 @@ impl Driver {
             only: Some(Role::Cached),
         };
         if let Err(error) = self.store.apply(change).await {
-            tracing::warn!(key = %record.key, %error, "a missing replica could not be taken off the list");
+            tracing::warn!(key = %record.key, %error, "the index entry of a missing replica could not be dropped");
         }
     }
 }

@@ -256,7 +256,7 @@ impl Driver {
             applied = self.store.apply(dropped).await;
         }
         if let Err(error) = applied {
-            tracing::error!(key = %record.key, %error, "a copy of a deleted file could not be removed");
+            tracing::error!(key = %record.key, %error, "a copy of a deleted file could not be quarantined");
         }
     }
 }

@@ -1,13 +1,12 @@
 //! `Following`: how an eviction policy follows a cache, and how it is asked. The cache's lock is free while the
 //! policy decides.
 
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 
 use dataverse_core::cache::{Cache, CacheOutcome, CachedCopy, Step};
 use dataverse_core::limits;
 use dataverse_core::policy::Fault;
 use dataverse_core::version::Millis;
-use parking_lot::MutexGuard;
 
 use super::AnyEviction;
 use super::asked::Asked;

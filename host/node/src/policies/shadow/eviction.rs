@@ -18,7 +18,7 @@ use std::sync::Arc;
 use dataverse_core::cache::{Cache, CachedCopy};
 use dataverse_core::key::Key;
 use dataverse_core::version::{Millis, Version};
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 
 use super::{Observer, Questioner, Tally, counts, share};
 use crate::driver::{AnyEviction, CacheCase, Caches, Following, ask_admission, ask_room};
@@ -33,7 +33,7 @@ pub(super) struct Ghost {
 }
 
 /// The ghost cache. It has a lock because the handover to a new policy instance reads it as well.
-struct GhostCache(Mutex<Cache>);
+struct GhostCache(std::sync::Mutex<Cache>);
 
 /// Counts of reads and bytes.
 #[derive(Default)]
@@ -47,8 +47,8 @@ pub(super) struct GhostCounts {
 }
 
 impl Caches for GhostCache {
-    fn cache(&self) -> MutexGuard<'_, Cache> {
-        self.0.lock()
+    fn cache(&self) -> std::sync::MutexGuard<'_, Cache> {
+        self.0.lock().expect("no panic left the ghost half changed")
     }
 }
 
@@ -58,7 +58,7 @@ impl Ghost {
         capacity: u64,
         inherited: Vec<(CachedCopy, Millis)>,
     ) -> Self {
-        let ghost = Arc::new(GhostCache(Mutex::new(Cache::new(capacity))));
+        let ghost = Arc::new(GhostCache(std::sync::Mutex::new(Cache::new(capacity))));
         let following = Following(Arc::clone(&ghost));
         policy.gate.hand_over_with(Box::new(following));
         Self {

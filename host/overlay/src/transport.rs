@@ -184,7 +184,8 @@ pub struct IntroduceAsk {
     pub other: String,
 }
 
-/// Streams content to a node that is to hold it, under a number with which it is committed later.
+/// Begins a stream of content to a node that should hold a replica. The commit, which follows later, names the
+/// preparation by its number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PrepareAsk {
     /// The number of the preparation; drawn by the sender.
@@ -195,7 +196,8 @@ pub struct PrepareAsk {
     pub size: Option<u64>,
 }
 
-/// The content is durable there, and invisible until committed.
+/// The content has arrived there completely, and is invisible until it is committed. It is durable; small content
+/// becomes so with its commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PrepareAnswer {
     /// Digest of what arrived, computed there.
@@ -242,7 +244,7 @@ pub struct FetchAsk {
     pub version: Version,
     /// First byte wanted; the beginning of a group.
     pub offset: u64,
-    /// Bytes wanted from there; the sender rounds up to whole groups.
+    /// Bytes wanted from there; the node that holds the content rounds up to whole groups.
     pub length: u64,
 }
 

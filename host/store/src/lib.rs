@@ -6,9 +6,10 @@
 //! makes no decisions about replication: it applies what it is given and never opens a socket.
 //!
 //! **A write.** [`Store::spool`] reserves space and opens a [`Spool`]. The spool hashes the bytes as they
-//! arrive, writes them to the disk once they are no longer small, and lets any number of [`Tail`]s read while it
-//! grows. [`Spool::seal`] turns it into [`Prepared`] content: durable (small content is still in memory) but
-//! invisible. [`Change::Put`], given to [`Store::apply`], commits it. Dropping a spool or prepared content
+//! arrive, writes them to a file unless the content is small (at most [`limits::INLINE_BYTES_MAX`]), and lets any
+//! number of [`Tail`]s read while it grows. [`Spool::seal`] turns it into [`Prepared`] content, which is complete but
+//! invisible. It is durable, except that small content stays in memory until it is committed to the index.
+//! [`Change::Put`], given to [`Store::apply`], commits it. Dropping a spool or prepared content
 //! removes its file and frees its space. When space runs out nothing is lost: [`Spool::write`] leaves the spool
 //! as it was, so the caller can evict cached copies and write the same bytes again.
 //!
@@ -236,13 +237,13 @@ pub enum Change {
         only: Option<Role>,
     },
     /// Turns a replica of exactly this version into a cached copy and keeps the content. Superseded if the replica
-    /// is promised under a greater layout than the record's.
+    /// is held under a greater layout than the record's: this node has promised to keep it.
     Demote {
         /// The record with the layout that no longer names this node.
         record: Arc<Record>,
     },
-    /// Releases (removes) the replica of exactly this version. Superseded if the replica is promised under the
-    /// record's layout or a greater one.
+    /// Releases (removes) the replica of exactly this version. Superseded if the replica is held under the record's
+    /// layout or a greater one: this node has promised to keep it.
     Release {
         /// The record with the layout that no longer names this node.
         record: Arc<Record>,

@@ -22,7 +22,7 @@ pub const STORE_BATCH_MAX: usize = 512;
 
 /// Bytes that one read from the store returns at most.
 pub const STORE_READ_BYTES_MAX: usize = 1 << 20;
-/// Bytes in each part of a content that is streamed from a file.
+/// Bytes in each part of content that is streamed from a file.
 pub const STORE_STREAM_BYTES: usize = 512 << 10;
 /// Contents waiting to be opened before another thread starts to open some.
 pub const OPENING_QUEUE: usize = 8;

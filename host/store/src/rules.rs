@@ -146,7 +146,7 @@ fn demote(present: Option<&Holding>, record: &Arc<Record>) -> Verdict {
     if held.record.deleted {
         return Verdict::Nothing;
     }
-    // A copy promised under a layout is kept until a greater layout.
+    // A copy that was promised under a layout is kept until a greater layout replaces it.
     if held.record.layout > record.layout {
         return Verdict::Superseded(Arc::clone(&held.record));
     }
@@ -165,7 +165,7 @@ fn demote(present: Option<&Holding>, record: &Arc<Record>) -> Verdict {
 fn release(present: Option<&Holding>, record: &Record) -> Verdict {
     match present.filter(|held| held.record.version == record.version) {
         None => Verdict::Nothing,
-        // A copy promised under a layout is kept until a greater layout.
+        // A copy that was promised under a layout is kept until a greater layout replaces it.
         Some(held) if held.record.layout >= record.layout => {
             Verdict::Superseded(Arc::clone(&held.record))
         }

@@ -1,8 +1,8 @@
 //! `Spool` and `Prepared`: content on its way into the store.
 //!
 //! Bytes are gathered up to a mebibyte, then hashed and written together off the async threads, while the next
-//! mebibyte is gathered. Small content never touches a file. Anything dropped before it is committed removes its
-//! file and frees its space.
+//! mebibyte is gathered. Small content (at most [`limits::INLINE_BYTES_MAX`]) never touches a file; its commit stores
+//! it in the index. Anything dropped before it is committed removes its file and frees its space.
 
 use std::fs::File;
 use std::io::{self, IoSlice, Write};
@@ -169,7 +169,8 @@ impl Drop for Abandoned {
     }
 }
 
-/// Content that is durable (small content is still in memory) and invisible until it is committed.
+/// Content that is complete, and invisible until it is committed. It is durable, unless it is small: then it is in
+/// memory, and its commit makes it durable.
 #[derive(Debug)]
 pub struct Prepared {
     digest: Digest,

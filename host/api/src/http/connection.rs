@@ -2,7 +2,8 @@
 //!
 //! A connection ends when it moves no byte for too long in the middle of a request, when the head of a request
 //! takes too long, when it is idle for too long, when another connection needs its slot, or when the server stops.
-//! It never ends because a request takes long to answer.
+//! It never ends because a request takes long to answer. Exempt from that are the few reserve connections, which are
+//! accepted beyond `limit.connections` for health and metrics: their time is short in any case.
 
 use std::convert::Infallible;
 use std::future::Future;

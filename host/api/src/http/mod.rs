@@ -4,7 +4,7 @@
 //! handler by `routes`, which also generates the OpenAPI document. Handlers translate between HTTP and the
 //! driver's and the policies' APIs (`NodeApi`, `PolicyApi`); errors become a `Problem`. Paths, field names and
 //! statuses are a contract that others build on. This module decides nothing about files, searches, links or
-//! policies, and does no disk or peer I/O.
+//! policies, and calls no other node. The only file that it writes is `files::spool`.
 
 mod coding;
 mod collected;

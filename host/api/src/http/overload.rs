@@ -1,6 +1,6 @@
 //! Limits the requests in progress: those beyond the limit are answered 503 with `Retry-After`, so that the others
-//! finish in time. Health and metrics are always answered, also on a reserve connection, which answers nothing
-//! else.
+//! finish in time. Health, metrics and the node's status are always answered. On a reserve connection (one beyond
+//! `limit.connections`) only health and metrics are.
 //!
 //! A request counts until the last byte of its response is sent.
 

@@ -44,8 +44,9 @@ use crate::limits::HTTP_JSON_BYTES_MAX;
 struct Document;
 
 fn declared() -> OpenApiRouter<Site> {
-    // Files stream through the form, and policies' files have a bound of their own; all other bodies are small and
-    // are read whole.
+    // The limit on bodies is for those that are read whole, which are small. It does not apply to `PUT` of a file,
+    // which takes the raw stream, and is lifted for the form, through which files stream, and for policies' files,
+    // which have a bound of their own.
     let form = routes!(form::post_files).map(|route| route.layer(DefaultBodyLimit::disable()));
     let files_of_policies = routes!(policies::files::put_policy, policies::files::delete_policy)
         .map(|route| route.layer(DefaultBodyLimit::disable()));

@@ -153,7 +153,7 @@ fn app(
     .layer(from_fn(always))
 }
 
-/// Abandons a request once the server has waited long enough.
+/// Answers 503 in place of a request that is not finished by the deadline of a shutdown.
 async fn cut_off(State(ended): State<CancellationToken>, request: Request, next: Next) -> Response {
     tokio::select! {
         response = next.run(request) => response,

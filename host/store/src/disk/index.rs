@@ -48,8 +48,8 @@ const SECRET: &str = "secret";
 pub(super) const LIFETIME: &str = "life";
 pub(super) const COMMITS: &str = "commits";
 
-/// Bytes in a piece of a small content. redb's pages are powers of two from 4 KiB up: as one value a content of 16 KiB
-/// takes a page of 32 KiB, in three pieces three pages of 8 KiB.
+/// Bytes in a piece of small content. redb's pages are powers of two from 4 KiB up: as one value, content of 16 KiB
+/// takes a page of 32 KiB; in three pieces it takes three pages of 8 KiB.
 const PIECE_BYTES: usize = 5470;
 
 /// One step of a commit.

@@ -1,5 +1,5 @@
-//! All paths in a data folder. Names are made of hashes and versions: no byte that a user chose is ever part of a
-//! path.
+//! All paths in a data folder. ([`Layout`] is that of the folder; a record's layout, which names the holders of its
+//! replicas, is another.) Names are made of hashes and versions: no byte that a user chose is ever part of a path.
 //!
 //! ```text
 //! lock                    locked by the running node

@@ -1,6 +1,6 @@
-//! Opens contents off the async threads, many on one thread.
+//! Opens content for reading, off the async threads, with many requests sharing one thread.
 //!
-//! A small content is read in microseconds once its pages are in memory. Running each read on a thread of its own
+//! Small content is read in microseconds once its pages are in memory. Running each read on a thread of its own
 //! would cost more than the read, because two threads must be woken. So reads queue behind a thread that is already
 //! at work, and more threads start only when the queue grows, as it does when reads wait for the disk.
 

@@ -1,8 +1,9 @@
 //! The writer: the only thread that changes what is on the disk.
 //!
-//! It takes all changes that wait, decides them in order, moves their content into place, syncs each folder once and
-//! commits the index once: the more clients write, the more of them share a sync. Only then does it notify the
-//! observer, answer, and remove what is no longer needed. If a commit fails, nothing of the batch takes effect.
+//! It takes all waiting changes as one batch, decides on each in order, moves their content into place, syncs each
+//! folder once and commits the index once: the more clients write, the more of them share a sync. Only then does it
+//! notify the observer, answer, and remove what is no longer needed. If a commit fails, nothing of the batch takes
+//! effect.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -66,7 +67,7 @@ impl Writer {
         }
     }
 
-    /// Works until no request can come any more, then closes the index.
+    /// Works until the store is closed and all requests are answered, then closes the index.
     pub(super) fn run(mut self, mut queue: mpsc::Receiver<Ask>) {
         let mut asks = Vec::new();
         while queue.blocking_recv_many(&mut asks, limits::STORE_BATCH_MAX) > 0 {
@@ -462,7 +463,7 @@ impl Writer {
     }
 }
 
-/// A change to a file whose content is missing, unless it is handled as if nothing were held.
+/// Stages a change to a file whose content is missing. `None` if the change is handled as if nothing were held.
 fn stage_missing(change: &Change, lost: &Arc<Record>, batch: &mut Batch) -> Option<Applied> {
     match change {
         Change::Put { record, .. } if record.version < lost.version => {
@@ -485,7 +486,7 @@ fn differs(before: &Entry, after: &Entry) -> bool {
     before.holding.record != after.holding.record || row(before) != row(after)
 }
 
-/// Durably: somebody may want them back.
+/// Writes quarantined bytes durably: somebody may want them back.
 fn keep_bytes(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = fs::File::create_new(path)?;
     file.write_all(bytes)?;

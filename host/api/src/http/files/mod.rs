@@ -1,7 +1,8 @@
 //! `/v1/files`: stores, reads and deletes files.
 //!
-//! `upload` and `form` write, `download` reads. What HTTP says about ranges, conditions and names has files of its
-//! own, which do no I/O.
+//! `upload` (`PUT`) and `form` (`POST`) write, `download` reads. `inflow` turns a body into what the driver takes,
+//! `parts` takes a form apart, and `spool` keeps files of a form whose owner is not known yet. What HTTP says about
+//! paths, ranges, conditions and file names is in `path`, `range`, `condition` and `disposition`, which do no I/O.
 
 mod condition;
 mod disposition;

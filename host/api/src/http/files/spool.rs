@@ -1,4 +1,5 @@
-//! Keeps files of a form that arrive before the field that says whose they are.
+//! Keeps files of a form that arrive before the field that says whose they are. (Not to be confused with the store's
+//! spool, through which every upload passes.)
 //!
 //! They are written one after another to an unnamed file in the data folder, which disappears with the form, also
 //! when the node is killed. The number of forms that may do this at a time, and their total bytes, are bounded.

@@ -26,6 +26,7 @@ impl Driver {
         readied: Readied,
     ) -> Result<Arc<Record>, WriteError> {
         let own = record.layout.names(self.me.id);
+        // The content, if this node is none of the holders.
         let mut spare = None;
         let commit_own = async {
             if !own {
@@ -58,6 +59,7 @@ impl Driver {
         Ok(record)
     }
 
+    /// Commits a record on a node that is ready, and returns its id if the record is durable there.
     pub(in crate::driver) async fn commit_on(
         &self,
         ready: &Ready,

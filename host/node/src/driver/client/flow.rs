@@ -1,7 +1,7 @@
 //! `Flow`: one reader's stream of content, from this node's disk, from a copy that is still arriving, or from
 //! other nodes. When a source fails, the next one continues at the same byte; the reader sees one stream.
 //!
-//! What a `Flow` passes on was verified by its source (`local`, `transfer`, `fetch`).
+//! What a `Flow` passes on was verified by its source: by `transfer` and `fetch` always, by `local` when that is due.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

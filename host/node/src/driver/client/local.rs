@@ -17,7 +17,7 @@ use futures_util::stream::{self, BoxStream};
 
 use crate::driver::Driver;
 
-/// Streams a content and verifies each group before passing it on.
+/// Streams content and verifies each group before passing it on.
 struct Checking {
     driver: Arc<Driver>,
     record: Arc<Record>,
@@ -28,7 +28,7 @@ struct Checking {
     end: u64,
 }
 
-/// Why a content could not be read.
+/// Why content could not be read.
 #[derive(Debug, PartialEq, Eq)]
 enum Failure {
     /// It is bad, or its file is gone though the index holds it.
@@ -93,7 +93,7 @@ impl Driver {
         Ok(stream::try_unfold(checking, Checking::step).boxed())
     }
 
-    /// Handles a content that could not be read from this disk: quarantines a bad replica and queues it for
+    /// Handles content that could not be read from this disk: quarantines a bad replica and queues it for
     /// healing, or drops a bad cached copy. A copy that was evicted, replaced or released meanwhile is not a
     /// failure.
     pub(in crate::driver) async fn content_failed(&self, record: &Arc<Record>, error: &StoreError) {
@@ -124,8 +124,8 @@ impl Driver {
         }
     }
 
-    /// Whether a content whose file was not found is still held: then its file is gone. A copy released or
-    /// replaced meanwhile leaves the holdings before its file is deleted.
+    /// Whether the file of this content is gone although the content is still held. A copy that was released or
+    /// replaced meanwhile does not count: it leaves the holdings before its file is deleted.
     async fn is_gone(&self, record: &Arc<Record>) -> bool {
         self.holds(record)
             && matches!(self.store.open(record).await, Err(StoreError::Absent(_)))

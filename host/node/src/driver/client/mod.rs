@@ -1,7 +1,7 @@
 //! Client operations: what HTTP and gRPC for clients ask of a node, as methods of `Driver`.
 //!
-//! - `api`: the types of requests, answers and errors, and status views. All that the servers see. `origin`: where
-//!   a located file's content comes from.
+//! - `api`: the types of requests, answers and errors, and status views; the servers see nothing else. `origin`:
+//!   where a located file's content comes from.
 //! - `write` → `preparing` → `commit`: spool the body once, prepare it on the nodes that placement ranks, stamp a
 //!   version, commit it everywhere (with `replication::commit`). `commit` also serves `delete`.
 //! - `read`: finds the newest copy nearby (`confirm` asks replicas whether it is the newest, `search` performs the
@@ -9,7 +9,7 @@
 //! - `flow`, `local`, `fetch`: one stream to the reader, from this node's disk, from a copy that is arriving, or
 //!   from other nodes; when one source fails the next continues at the same byte. Every group that comes from a
 //!   node is verified, and a bad local copy is quarantined.
-//! - `transfer`: copies on their way to this node's disk, one transfer a version however many readers.
+//! - `transfer`: copies on their way to this node's disk, one transfer per version, however many readers.
 //! - `space`: makes space. Asks the eviction policy for victims and for the admission of cached copies.
 //! - `delete`: writes a tombstone as a version.
 //!

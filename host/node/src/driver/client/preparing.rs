@@ -31,6 +31,7 @@ pub(in crate::driver) struct Ready {
     pub(in crate::driver) peer: Peer,
     /// The preparation's id; `None` for a record without content.
     pub(in crate::driver) preparation: Option<u128>,
+    /// The greatest version of the file that the node has heard of.
     pub(in crate::driver) known: Option<Heard>,
 }
 
@@ -39,7 +40,7 @@ pub(in crate::driver) struct Ready {
 pub(in crate::driver) struct Readied {
     /// The nodes that are ready, in the order in which they became ready.
     pub(in crate::driver) others: Vec<Ready>,
-    /// Whether placement's order has reached this node itself.
+    /// Whether this node is one of them. It prepares nothing, because it has the content.
     pub(in crate::driver) own: bool,
 }
 
@@ -54,6 +55,7 @@ pub(in crate::driver) enum PrepareSource {
 
 type PrepareOutcome = (Peer, u128, Result<PrepareAnswer, CallError>);
 
+/// The preparations of one file's content on other nodes.
 pub(in crate::driver) struct Preparing {
     driver: Arc<Driver>,
     key: Key,

@@ -1,7 +1,7 @@
 //! The read flow: locate the newest copy nearby, then stream it.
 //!
 //! Locating and streaming are two steps, so that a server can send headers, refuse a range or answer "not
-//! modified" before any content moves. Relocation is asked once a remote read, before the content is streamed.
+//! modified" before any content moves. Relocation is asked once per remote read, before the content is streamed.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

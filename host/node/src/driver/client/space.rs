@@ -130,8 +130,8 @@ impl Driver {
         evicting.await.unwrap_or(false)
     }
 
-    /// Whether a copy of this file, fetched over so many hops, is to be cached. Makes space for it, in addition to
-    /// the `promised` bytes that it already occupies. A caller that gets `true` must commit the copy or call
+    /// Decides whether to cache a copy of this file, fetched over this many hops, and makes space for it. `promised`
+    /// are the bytes of it that already occupy space. A caller that gets `true` must commit the copy or call
     /// [`Driver::not_cached`]; a caller that stops waiting need not.
     pub(in crate::driver) async fn admit(
         &self,
@@ -162,7 +162,7 @@ impl Driver {
             let outcome = policy_slots.admit(&driver.state, copy, now).await;
             unclaimed.admitted = outcome.admitted;
             driver.drop_victims(outcome.victims).await;
-            // If nobody waits any more, dropping it undoes the admission.
+            // If the caller no longer waits, the answer is dropped, which undoes the admission.
             let _ = answer.send(unclaimed);
         });
         waiting.await.is_ok_and(Unclaimed::claim)
@@ -216,7 +216,7 @@ impl Driver {
         }
     }
 
-    /// Drops an older cached copy before a slot is asked for again.
+    /// Drops an older cached copy before the cache is asked to admit this one.
     async fn release_older(&self, record: &Record) {
         let older = self.state.node().holding(&record.key).map(|holding| {
             let held = &holding.record;
@@ -241,7 +241,7 @@ impl Driver {
         used.saturating_sub(self.store.usage().cached)
     }
 
-    /// Drops what has left the cache. A copy that is still arriving is stopped.
+    /// Deletes the victims from the disk; they have already left the cache. A copy that is still arriving is stopped.
     async fn drop_victims(&self, victims: Vec<Victim>) {
         let drops = victims.into_iter().map(|victim| {
             self.metrics.evicted(victim.size);

@@ -1,4 +1,4 @@
-//! `Transfers`: copies on their way to this node's disk, one transfer a version however many readers.
+//! `Transfers`: copies on their way to this node's disk, one transfer per version, however many readers.
 //!
 //! A transfer is a task of its own: it asks for admission, opens a spool, fetches and commits. Readers tail its
 //! spool, which holds verified groups only, and no reader that disconnects disturbs it. The copy is in the index

@@ -69,7 +69,8 @@ impl Driver {
         self.load.count();
         self.refuse_unfit()?;
         let turn = self.admission.upload()?;
-        // Checked after the permit is taken: a node that announces its leave checks the two in the opposite order.
+        // Checked after the permit is taken: a node that is about to leave checks the two in the opposite order, so one
+        // of the checks sees the other.
         self.refuse_leaving()?;
         let factor = self.wanted_factor(options.factor)?;
         let mut media_type = MediaType::of(key, options.content_type)?;
@@ -193,7 +194,7 @@ impl Driver {
         Ok(self.written(record, replaced, false))
     }
 
-    /// The greatest version that the participants have heard of.
+    /// The greatest version that this node and those that prepared the content have heard of.
     fn known_of_all(&self, key: &Key, readied: &Readied) -> Option<Heard> {
         let own = self.state.node().known(key);
         let others = readied.others.iter().map(|ready| ready.known);
@@ -220,8 +221,8 @@ impl Driver {
         })
     }
 
-    /// The existing record, if this write would change nothing: this node holds the same file, and no participant
-    /// has heard of a newer version.
+    /// The existing record, if this write would change nothing: this node holds the same file, every holder is part
+    /// of this write, and none of the nodes has heard of a newer version.
     fn unchanged(&self, arrived: &Arrived, known: Option<Heard>) -> Option<Arc<Record>> {
         let node = self.state.node();
         let holding = node.holding(&arrived.key)?;

@@ -91,7 +91,8 @@ impl Driver {
         self.commit_record(&ready.peer, preparation, record).await
     }
 
-    /// Commits a record that needs no content on a node, which may be this one.
+    /// Commits a record on a node, which may be this one, without sending content: the node has it, or the record is
+    /// a tombstone.
     pub(in crate::driver) async fn commit_at(
         &self,
         id: NodeId,

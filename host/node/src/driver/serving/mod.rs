@@ -1,6 +1,6 @@
 //! Calls from other nodes: the receiving end of the transport, and admission control.
 //!
-//! - `serve`: implements the transport's `Serve` trait, one method a call: link, introduce, unlink, probe, fetch,
+//! - `serve`: implements the transport's `Serve` trait, one method per call: link, introduce, unlink, probe, fetch,
 //!   prepare, commit, pull, move, announce, reconcile, gossip.
 //! - `preparations`: contents that other nodes have sent and not committed yet.
 //! - `admission`: limits concurrent work, for clients as well as for other nodes.
@@ -11,7 +11,7 @@
 //! `State`, or changes the store and calls into `client`, `peers`, `replication` or `reconcile`.
 //!
 //! `Preparations` owns contents that are durable here and await their commit; they are bounded in number and
-//! expire after `write.prepared`. `Admission` owns the permits.
+//! expire after `write.prepared`. A restart drops them. `Admission` owns the permits.
 //!
 //! A peer can do little by a call alone: a commit needs content that matches the record, a fetch gets exactly one
 //! version, a probe never gets less than the floor. A replica that a greater layout does not name is released only

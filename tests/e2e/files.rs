@@ -114,8 +114,8 @@ fn stalling(sent: usize) -> String {
         stream
             .write_all(&vec![0; sent])
             .expect("the client reads it");
-        // Until the client disconnects.
-        let _gone = stream.read(&mut [0; 1]);
+        // Until the client disconnects. The head of its request may arrive in several parts.
+        while stream.read(&mut [0; 4096]).is_ok_and(|read| read > 0) {}
     });
     address
 }

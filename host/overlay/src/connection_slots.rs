@@ -235,7 +235,7 @@ impl ConnectionActivity {
         self.leave.clone()
     }
 
-    /// Ends when the connection has waited longer than it may, give or take a [`LOOKS`]th of the time.
+    /// Ends when the connection has waited longer than it may, give or take a `LOOKS`th of the time.
     pub async fn overdue(&self, patience: Patience) {
         loop {
             let now = Instant::now();

@@ -11,7 +11,7 @@ use dataverse_lab::library::PolicyLibrary;
 use dataverse_lab::results::{Expectation, Results};
 
 use crate::experiments::{errors, read_cut, read_whole, run};
-use crate::library;
+use crate::policy_library;
 
 /// Requests and repetitions that are enough for the assertions of each example. Assertions with `sure` need
 /// repetitions, events need requests before and after them, and ratios to the hundredth need a few thousand
@@ -40,18 +40,18 @@ fn is_whole() -> bool {
     std::env::var("DATAVERSE_EXAMPLES").is_ok_and(|size| size == "whole")
 }
 
-fn read(file: &Path, name: &str, library: &PolicyLibrary) -> Result<Experiment, Malformed> {
+fn read(file: &Path, name: &str, policy_library: &PolicyLibrary) -> Result<Experiment, Malformed> {
     let enough = ENOUGH.iter().find(|(of, _)| *of == name);
     let (_, enough) = enough.unwrap_or_else(|| panic!("add to ENOUGH what is enough for {name}"));
     match is_whole() {
-        true => read_whole(file, library),
-        false => read_cut(file, library, *enough),
+        true => read_whole(file, policy_library),
+        false => read_cut(file, policy_library, *enough),
     }
 }
 
 /// The results of an example, in which no run may fail.
-fn results(file: &Path, name: &str, library: &PolicyLibrary) -> Results {
-    let experiment = read(file, name, library).unwrap_or_else(|error| panic!("{error}"));
+fn results(file: &Path, name: &str, policy_library: &PolicyLibrary) -> Results {
+    let experiment = read(file, name, policy_library).unwrap_or_else(|error| panic!("{error}"));
     let results = run(&experiment, 2);
     assert!(results.complete, "{name}");
     assert_eq!(errors(&results), [""; 0], "{name}");
@@ -70,7 +70,7 @@ fn broken(results: &Results) -> Vec<&Expectation> {
 
 #[test]
 fn every_example_says_what_it_found_and_is_right() {
-    let library = library();
+    let policy_library = policy_library();
     let mut files: Vec<PathBuf> = std::fs::read_dir(folder())
         .expect("the examples exist")
         .map(|entry| entry.expect("the entry can be read").path())
@@ -88,7 +88,7 @@ fn every_example_says_what_it_found_and_is_right() {
         if name == HOMEWORK {
             continue;
         }
-        let results = results(&file, &name, &library);
+        let results = results(&file, &name, &policy_library);
         assert!(!results.expectations.is_empty(), "{name} asserts nothing");
         for it in broken(&results) {
             wrong.push(format!("{name}:{}: {}: {}", it.line, it.expected, it.found));
@@ -110,7 +110,7 @@ fn homework(solution: &str) -> Results {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("homework.toml");
     std::fs::write(&file, solved).expect("it is written");
-    results(&file, HOMEWORK, &library())
+    results(&file, HOMEWORK, &policy_library())
 }
 
 /// Checks whether this solution passes and earns the bonus. Only assertions about hits may fail.

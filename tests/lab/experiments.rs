@@ -10,34 +10,37 @@ use dataverse_lab::experiment::{Experiment, Malformed, Reading, Running, TEMPLAT
 use dataverse_lab::library::PolicyLibrary;
 use dataverse_lab::results::{AssertionOutcome, Results, Timings};
 
-use crate::library;
+use crate::policy_library;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_dataverse");
 
 /// Reads it as `lab run` does.
-pub(super) fn read_whole(file: &Path, library: &PolicyLibrary) -> Result<Experiment, Malformed> {
+pub(super) fn read_whole(
+    file: &Path,
+    policy_library: &PolicyLibrary,
+) -> Result<Experiment, Malformed> {
     let reading = Reading {
         default_policy: dataverse_builtin::default_name,
-        ..Reading::new(library)
+        ..Reading::new(policy_library)
     };
     Experiment::read(file, &reading)
 }
 
-fn read_small(file: &Path, library: &PolicyLibrary) -> Result<Experiment, Malformed> {
-    read_cut(file, library, (200, 2))
+fn read_small(file: &Path, policy_library: &PolicyLibrary) -> Result<Experiment, Malformed> {
+    read_cut(file, policy_library, (200, 2))
 }
 
 /// Reads it with at most this many requests and repetitions.
 pub(super) fn read_cut(
     file: &Path,
-    library: &PolicyLibrary,
+    policy_library: &PolicyLibrary,
     (requests, repetitions): (u64, u32),
 ) -> Result<Experiment, Malformed> {
     let reading = Reading {
         default_policy: dataverse_builtin::default_name,
         requests_max: Some(requests),
         repetitions_max: Some(repetitions),
-        ..Reading::new(library)
+        ..Reading::new(policy_library)
     };
     Experiment::read(file, &reading)
 }
@@ -60,10 +63,10 @@ pub(super) fn errors(results: &Results) -> Vec<&str> {
 
 #[test]
 fn jobs_change_nothing_but_the_time() {
-    let library = library();
+    let policy_library = policy_library();
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/experiments/four-nodes.toml");
     let timeless = |jobs| {
-        let experiment = read_small(&file, &library).expect("it is valid");
+        let experiment = read_small(&file, &policy_library).expect("it is valid");
         let results = Results {
             timings: Timings::default(),
             ..run(&experiment, jobs)
@@ -102,12 +105,13 @@ fn a_policy_of_the_wrong_kind_is_refused_where_it_is_named() {
     std::fs::write(folder.path().join("mine.wasm"), policy.wasm).expect("it is written");
     let text = format!("{SMALL}[[compare]]\nname = \"mine\"\neviction = \"mine.wasm\"\n");
     let line = text.lines().count();
-    let refused = read_small(&written(folder.path(), &text), &library()).expect_err("wrong kind");
+    let refused =
+        read_small(&written(folder.path(), &text), &policy_library()).expect_err("wrong kind");
     assert_eq!(refused.place.map(|place| place.line as usize), Some(line));
     assert!(refused.reason.contains("placement"), "{}", refused.reason);
     let placing = text.replace("eviction = \"mine.wasm\"", "placement = \"mine.wasm\"");
     let experiment =
-        read_small(&written(folder.path(), &placing), &library()).expect("it is valid");
+        read_small(&written(folder.path(), &placing), &policy_library()).expect("it is valid");
     let results = run(&experiment, 1);
     assert_eq!(
         results.digests.policies.get("placement/mine.wasm"),
@@ -120,7 +124,7 @@ fn all_policies_that_there_are_not_are_told_of_at_once() {
     let folder = tempfile::tempdir().expect("a folder");
     let more = "[[compare]]\nname = \"b\"\neviction = \"lur\"\nplacement = \"rign\"\n[[compare]]\nname = \"c\"\nrelocation = \"no.wasm\"\n";
     let file = written(folder.path(), &format!("{SMALL}{more}"));
-    let refused = read_small(&file, &library()).expect_err("no such policies");
+    let refused = read_small(&file, &policy_library()).expect_err("no such policies");
     let told = refused.to_string();
     for name in ["`lur`", "`rign`", "no.wasm can't be read"] {
         assert_eq!(told.matches(name).count(), 1, "{told}");
@@ -134,7 +138,8 @@ fn a_configuration_that_a_policy_does_not_take_is_refused() {
     let wish = "eviction = { policy = \"lru\", config = { depth = \"deep\" } }";
     let text = SMALL.replace("eviction = \"lru\"", wish);
     let line = text.lines().count();
-    let refused = read_small(&written(folder.path(), &text), &library()).expect_err("no such key");
+    let refused =
+        read_small(&written(folder.path(), &text), &policy_library()).expect_err("no such key");
     assert_eq!(refused.place.map(|place| place.line as usize), Some(line));
 }
 

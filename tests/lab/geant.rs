@@ -7,7 +7,7 @@
 use std::path::Path;
 
 use crate::experiments::{errors, read_whole, run};
-use crate::library;
+use crate::policy_library;
 
 /// As in docs/lab.md, except for the number of files and requests.
 const EXPERIMENT: &str = r#"
@@ -103,7 +103,7 @@ fn on_geant_the_edge_is_ahead_of_everywhere_and_behind_those_that_thin_copies_ou
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("geant.toml");
     std::fs::write(&file, text).expect("it is written");
-    let experiment = read_whole(&file, &library()).unwrap_or_else(|error| panic!("{error}"));
+    let experiment = read_whole(&file, &policy_library()).unwrap_or_else(|error| panic!("{error}"));
     let results = run(&experiment, 2);
     assert_eq!(errors(&results), [""; 0]);
     let broken: Vec<String> = results

@@ -17,7 +17,7 @@ use dataverse_lab::library::{BuiltIn, PolicyLibrary};
 use dataverse_sandbox::{Sandbox, SandboxOptions};
 
 /// The built-in policies.
-fn library() -> PolicyLibrary {
+fn policy_library() -> PolicyLibrary {
     let sandbox = Sandbox::new(SandboxOptions::default()).expect("this machine runs policies");
     let built_in = dataverse_builtin::all().into_iter().map(|it| BuiltIn {
         kind: it.kind,

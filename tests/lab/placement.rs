@@ -8,10 +8,10 @@ use dataverse_lab::library::PolicyLibrary;
 use dataverse_lab::placement::{Change, Finding, Method, Moves, Study, Weights, closed_form};
 use serde_json::Value;
 
-use crate::library;
+use crate::policy_library;
 
 /// Shared by all tests, so that each policy is compiled once.
-static LIBRARY: LazyLock<PolicyLibrary> = LazyLock::new(library);
+static LIBRARY: LazyLock<PolicyLibrary> = LazyLock::new(policy_library);
 
 const BINARY: &str = env!("CARGO_BIN_EXE_dataverse");
 

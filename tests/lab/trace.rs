@@ -15,9 +15,9 @@ use dataverse_sdk::testing::Counts;
 use serde_json::Value;
 
 use crate::reference::{self, Request};
-use crate::{guests, library};
+use crate::{guests, policy_library};
 
-static LIBRARY: LazyLock<PolicyLibrary> = LazyLock::new(library);
+static LIBRARY: LazyLock<PolicyLibrary> = LazyLock::new(policy_library);
 
 /// Replays with the policy as WebAssembly, under the cache of a node.
 fn in_the_lab(policy: &str, capacity: u64, requests: &[Request]) -> Counts {

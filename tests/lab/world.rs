@@ -11,27 +11,27 @@ use dataverse_lab::topology::Network;
 use dataverse_lab::workload::Workload;
 use dataverse_lab::world::{ChosenPolicies, Event, EventSpec, Scenario, run};
 
-use crate::{guests, library};
+use crate::{guests, policy_library};
 
 const TOPOLOGY: &str = "kind = 'watts-strogatz'\nnodes = 24\nneighbours = 4\nrewire = 0.1";
 const WORKLOAD: &str = "files = 300\nsize = 1000\nexponent = 0.8\nwrites = 0.02";
 
 struct Trial {
-    library: PolicyLibrary,
+    policy_library: PolicyLibrary,
     policies: ChosenPolicies,
     events: Vec<Event>,
 }
 
 impl Trial {
     fn of(placement: &str, eviction: &str, relocation: &str) -> Self {
-        let library = library();
+        let policy_library = policy_library();
         let policies = ChosenPolicies {
-            placement: choose(&library, Kind::Placement, placement),
-            eviction: choose(&library, Kind::Eviction, eviction),
-            relocation: choose(&library, Kind::Relocation, relocation),
+            placement: choose(&policy_library, Kind::Placement, placement),
+            eviction: choose(&policy_library, Kind::Eviction, eviction),
+            relocation: choose(&policy_library, Kind::Relocation, relocation),
         };
         Self {
-            library,
+            policy_library,
             policies,
             events: Vec::new(),
         }
@@ -39,9 +39,9 @@ impl Trial {
 
     fn with(mut self, event: &str) -> Self {
         let spec: EventSpec = toml::from_str(event).expect("it can be read");
-        let library = &self.library;
+        let policy_library = &self.policy_library;
         let resolved = Event::resolve(0, &spec, &mut |kind, policy, config| {
-            library
+            policy_library
                 .choose(kind, policy, config)
                 .map_err(|error| error.to_string())
         });
@@ -66,8 +66,8 @@ impl Trial {
     }
 }
 
-fn choose(library: &PolicyLibrary, kind: Kind, policy: &str) -> Chosen {
-    library
+fn choose(policy_library: &PolicyLibrary, kind: Kind, policy: &str) -> Chosen {
+    policy_library
         .choose(kind, policy, "")
         .unwrap_or_else(|error| panic!("{error}"))
 }
@@ -155,7 +155,7 @@ fn a_policy_that_is_swapped_takes_over_the_cache_and_decides_from_then_on() {
 fn replicas_move_towards_their_readers() {
     let mut trial = Trial::of("rendezvous", "lru", "reader");
     let chosen = trial
-        .library
+        .policy_library
         .choose(Kind::Relocation, "follow-demand", r#"{"reads": 3}"#);
     trial.policies.relocation = chosen.unwrap_or_else(|error| panic!("{error}"));
     let measures = trial.run(6).numbers;

@@ -149,11 +149,13 @@ impl<'a> Opened<'a> {
         if let Some(chosen) = self.policies.get(&key) {
             return Ok(chosen.clone());
         }
-        let library = self.reading.library;
+        let policy_library = self.reading.policy_library;
         let is_file = policy.ends_with(".wasm");
         let chosen = match is_file {
-            true => library.choose(kind, &self.folder.join(policy).to_string_lossy(), config),
-            false => library.choose(kind, policy, config),
+            true => {
+                policy_library.choose(kind, &self.folder.join(policy).to_string_lossy(), config)
+            }
+            false => policy_library.choose(kind, policy, config),
         }
         .map_err(|error| error.to_string())?;
         let digest = chosen.digest().map(|digest| digest.to_string());

@@ -7,7 +7,7 @@ use crate::library::{BASELINE, PolicyLibrary};
 /// What reading an experiment depends on, apart from its text.
 pub struct Reading<'a> {
     /// The source of policies.
-    pub library: &'a PolicyLibrary,
+    pub policy_library: &'a PolicyLibrary,
     /// The policy of a kind for which a compare entry names none.
     pub default_policy: fn(Kind) -> &'static str,
     /// Replaces the experiment's own seed.
@@ -21,9 +21,9 @@ pub struct Reading<'a> {
 impl<'a> Reading<'a> {
     /// As the experiment says, with the native baseline for kinds for which an entry names no policy.
     #[must_use]
-    pub fn new(library: &'a PolicyLibrary) -> Self {
+    pub fn new(policy_library: &'a PolicyLibrary) -> Self {
         Self {
-            library,
+            policy_library,
             default_policy: |_| BASELINE,
             seed: None,
             requests_max: None,

@@ -14,7 +14,7 @@ use crate::results::{AssertionOutcome, Results};
 use crate::world::RunError;
 use crate::wrong::Wrong;
 
-fn library() -> PolicyLibrary {
+fn policy_library() -> PolicyLibrary {
     let sandbox = Sandbox::new(SandboxOptions::default()).expect("a sandbox");
     PolicyLibrary::new(sandbox, Vec::new())
 }
@@ -23,7 +23,7 @@ fn read(text: &str) -> Result<Experiment, Malformed> {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("it.toml");
     std::fs::write(&file, text).expect("it is written");
-    Experiment::read(&file, &Reading::new(&library()))
+    Experiment::read(&file, &Reading::new(&policy_library()))
 }
 
 const TWO: &str = r#"
@@ -331,12 +331,12 @@ fn an_experiment_is_made_smaller_to_try_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("it.toml");
     std::fs::write(&file, format!("{TWO}{SWEPT}")).expect("it is written");
-    let library = library();
+    let policy_library = policy_library();
     let reading = Reading {
         seed: Some(77),
         requests_max: Some(100),
         repetitions_max: Some(2),
-        ..Reading::new(&library)
+        ..Reading::new(&policy_library)
     };
     let experiment = Experiment::read(&file, &reading).expect("it is valid");
     assert_eq!(experiment.requests(), 4 * 2 * 100);
@@ -432,7 +432,7 @@ fn a_trace_is_replayed_as_far_as_it_goes() {
     let read = |run: &str| {
         let load = "[workload]\ntrace = \"requests.csv\"\n";
         std::fs::write(&file, format!("{TWO}{load}[run]\n{run}")).expect("it is written");
-        Experiment::read(&file, &Reading::new(&library())).expect("it is valid")
+        Experiment::read(&file, &Reading::new(&policy_library())).expect("it is valid")
     };
     let requests = |run: &str| read(run).cells[0].scenario.requests;
     assert_eq!(requests(""), 40);
@@ -451,7 +451,8 @@ fn a_trace_is_replayed_as_far_as_it_goes() {
     std::fs::write(folder.path().join("empty.csv"), "time,id,size\n").expect("it is written");
     let empty = format!("{TWO}[workload]\ntrace = \"empty.csv\"\n");
     std::fs::write(&file, empty).expect("it is written");
-    let refused = Experiment::read(&file, &Reading::new(&library())).expect_err("nothing to do");
+    let refused =
+        Experiment::read(&file, &Reading::new(&policy_library())).expect_err("nothing to do");
     assert!(refused.reason.contains("it has no request"), "{refused}");
 }
 
@@ -466,7 +467,8 @@ fn a_digest_is_that_of_the_file() {
     let text = "[topology]\nkind = \"file\"\npath = \"net.txt\"\n[workload]\nsizes = \"file\"\n\
                 sizes_file = \"sizes.txt\"\n[[compare]]\nname = \"x\"\n";
     std::fs::write(&file, text).expect("it is written");
-    let experiment = Experiment::read(&file, &Reading::new(&library())).expect("it is valid");
+    let experiment =
+        Experiment::read(&file, &Reading::new(&policy_library())).expect("it is valid");
     for (name, content) in files {
         let digest = dataverse_core::content::Digest::of(content.as_bytes()).to_string();
         assert_eq!(experiment.digests.files.get(name), Some(&digest), "{name}");

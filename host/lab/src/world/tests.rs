@@ -32,13 +32,13 @@ struct Written {
     warm_up: Option<Portion>,
 }
 
-fn library() -> PolicyLibrary {
+fn policy_library() -> PolicyLibrary {
     let sandbox = Sandbox::new(SandboxOptions::default()).expect("the machine runs Wasm");
     PolicyLibrary::new(sandbox, Vec::new())
 }
 
 fn baseline(kind: Kind) -> Chosen {
-    let chosen = library().choose(kind, BASELINE, "");
+    let chosen = policy_library().choose(kind, BASELINE, "");
     chosen.expect("every kind has a baseline")
 }
 
@@ -49,9 +49,9 @@ fn scenario(text: &str) -> Scenario {
 /// The scenario of this text, whose files are in this folder.
 fn scenario_in(folder: &Path, text: &str) -> Scenario {
     let written: Written = toml::from_str(text).unwrap_or_else(|error| panic!("{error}"));
-    let library = library();
+    let policy_library = policy_library();
     let mut choose = |kind, policy: &str, config: &str| {
-        library
+        policy_library
             .choose(kind, policy, config)
             .map_err(|error| error.to_string())
     };

@@ -18,14 +18,14 @@ pub(super) fn named(policy: &str) -> (&str, Option<&str>) {
 /// # Errors
 /// [`Failure::Usage`] that lists all those that can't be used.
 pub(super) fn choose<'a>(
-    library: &PolicyLibrary,
+    policy_library: &PolicyLibrary,
     kind: Kind,
     asked: impl IntoIterator<Item = (&'a str, &'a str)>,
 ) -> Result<Vec<Chosen>, Failure> {
     let mut mistakes = Mistakes::default();
     let mut chosen = Vec::new();
     for (policy, config) in asked {
-        match library.choose(kind, policy, config) {
+        match policy_library.choose(kind, policy, config) {
             Ok(policy) => chosen.push(policy),
             Err(error) => mistakes.add(format!("--policy {error}")),
         }

@@ -65,7 +65,7 @@ fn jobs(text: &str) -> Result<usize, String> {
 }
 
 /// The policies that come with the program, and policy files.
-fn library() -> Result<PolicyLibrary, Failure> {
+fn policy_library() -> Result<PolicyLibrary, Failure> {
     let sandbox = Sandbox::new(SandboxOptions::default()).map_err(Failure::refused)?;
     let built_in = dataverse_builtin::all().into_iter().map(|it| BuiltIn {
         kind: it.kind,

@@ -53,12 +53,12 @@ impl Placement {
         let study = self.study();
         // Invalid numbers are reported before any policy is compiled.
         study.check().map_err(failed)?;
-        let library = super::library()?;
+        let policy_library = super::policy_library()?;
         let asked = self.policies.iter().map(|policy| {
             let (name, config) = named(policy);
             (name, config.unwrap_or_default())
         });
-        let chosen = choose(&library, Kind::Placement, asked)?;
+        let chosen = choose(&policy_library, Kind::Placement, asked)?;
         let findings = {
             let steps = Steps::of("asking", Some(study.steps(chosen.len())), screen.bars);
             let watch = |more| steps.advance(more);

@@ -11,7 +11,7 @@ use dataverse_lab::report;
 use dataverse_lab::results::{self, Expectation, Results};
 
 use super::run_progress::RunProgress;
-use super::{jobs, library, output};
+use super::{jobs, output, policy_library};
 use crate::commands::failure::{Exit, Failure};
 use crate::commands::interruption::Interruption;
 use crate::commands::screen::{Screen, printable};
@@ -43,11 +43,11 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) async fn run(self, screen: &mut Screen<'_>) -> Result<(), Failure> {
-        let library = library()?;
+        let policy_library = policy_library()?;
         let reading = Reading {
             default_policy: dataverse_builtin::default_name,
             seed: self.seed,
-            ..Reading::new(&library)
+            ..Reading::new(&policy_library)
         };
         let experiment = Experiment::read(&self.file, &reading)
             .map_err(|malformed| Failure::Usage(malformed.to_string()))?;

@@ -114,7 +114,10 @@ fn what_is_missing_as_a_whole_has_no_line() {
     let (line, reason) = refused("[topology]\nkind = \"demo\"\n");
     assert_eq!(line, None);
     assert!(reason.contains("1 to 64 [[compare]] entries"), "{reason}");
-    let missing = Experiment::read(Path::new("/nowhere/it.toml"), &Reading::new(&library()));
+    let missing = Experiment::read(
+        Path::new("/nowhere/it.toml"),
+        &Reading::new(&policy_library()),
+    );
     let told = missing.expect_err("it does not exist").to_string();
     assert!(
         told.starts_with("/nowhere/it.toml: can't be read: "),

@@ -25,7 +25,8 @@ impl Trace {
         self.check_configs(&asked)?;
         let policies = asked.iter().filter(|policy| **policy != BELADY);
         let configured = policies.map(|policy| self.configured(policy));
-        let mut chosen = choose(&super::super::library()?, Kind::Eviction, configured)?.into_iter();
+        let mut chosen =
+            choose(&super::super::policy_library()?, Kind::Eviction, configured)?.into_iter();
         let mut contenders: Vec<Contender> = Vec::new();
         let mut mistakes = Mistakes::default();
         for policy in asked {

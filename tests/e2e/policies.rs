@@ -23,9 +23,9 @@ impl Node {
         self.json("/v1/policies").await[kind].take()
     }
 
-    async fn wish(&self, kind: &str, wish: Value) -> (StatusCode, Value) {
+    async fn choose(&self, kind: &str, spec: Value) -> (StatusCode, Value) {
         let request = self.request(Method::PUT, &format!("/v1/policies/{kind}"));
-        let response = sent(request.json(&wish)).await;
+        let response = sent(request.json(&spec)).await;
         let status = response.status();
         (status, response.json().await.expect("the answer is JSON"))
     }
@@ -41,9 +41,9 @@ impl Node {
             .await;
     }
 
-    async fn must_be_met(&self, kind: &str, wish: Value) {
-        let policy = wish["policy"].clone();
-        let (status, answer) = self.wish(kind, wish).await;
+    async fn must_be_met(&self, kind: &str, spec: Value) {
+        let policy = spec["policy"].clone();
+        let (status, answer) = self.choose(kind, spec).await;
         assert_eq!(status, StatusCode::OK, "{policy}: {answer}");
         assert_eq!(answer["active"]["name"], policy, "{answer}");
     }
@@ -173,7 +173,7 @@ async fn a_spec_that_cannot_be_met_changes_nothing_and_says_why() {
             && policies["placement"]["last_error"].is_null()
     })
     .await;
-    let (status, problem) = node.wish("eviction", json!({ "policy": "nobody" })).await;
+    let (status, problem) = node.choose("eviction", json!({ "policy": "nobody" })).await;
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{problem}");
     assert_eq!(node.kind("eviction").await["active"]["name"], "sieve");
 }
@@ -222,8 +222,8 @@ async fn a_rollback_brings_back_the_policy_before_with_its_file() {
 async fn a_shadow_is_compared_and_can_be_promoted() {
     let nodes = line(2).await;
     let reader = &nodes[0];
-    let wish = json!({ "policy": "lru", "shadow": "sieve" });
-    let (status, answer) = reader.wish("eviction", wish).await;
+    let spec = json!({ "policy": "lru", "shadow": "sieve" });
+    let (status, answer) = reader.choose("eviction", spec).await;
     assert_eq!(status, StatusCode::OK, "{answer}");
     assert_eq!(answer["shadow"]["name"], "sieve");
     for file in 0..20u64 {

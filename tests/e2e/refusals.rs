@@ -262,19 +262,19 @@ async fn no_answer_names_a_path_of_the_machine() {
         );
     };
     let policies = folder.join("policies");
-    let wish = || {
-        let wish = serde_json::json!({"policy": "lru"});
+    let choose = || {
+        let spec = serde_json::json!({"policy": "lru"});
         node.request(Method::PUT, "/v1/policies/eviction")
-            .json(&wish)
+            .json(&spec)
     };
     let table = policies.join("policies.toml");
     // Only its absence may need correcting here.
     let _ = std::fs::remove_file(&table);
     std::os::unix::fs::symlink(folder.join("elsewhere.toml"), &table)
         .expect("a link can be created");
-    check(wish(), &[409]).await;
+    check(choose(), &[409]).await;
     std::fs::remove_dir_all(&policies).expect("it can be removed");
-    check(wish(), &[409, 500, 503]).await;
+    check(choose(), &[409, 500, 503]).await;
     let removal = node.request(Method::DELETE, "/v1/policies/files/none");
     check(removal, &[404, 500]).await;
     std::fs::remove_dir_all(folder.join("incoming")).expect("it can be removed");

@@ -135,8 +135,8 @@ fn all_policies_that_there_are_not_are_told_of_at_once() {
 #[test]
 fn a_configuration_that_a_policy_does_not_take_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
-    let wish = "eviction = { policy = \"lru\", config = { depth = \"deep\" } }";
-    let text = SMALL.replace("eviction = \"lru\"", wish);
+    let policy_spec = "eviction = { policy = \"lru\", config = { depth = \"deep\" } }";
+    let text = SMALL.replace("eviction = \"lru\"", policy_spec);
     let line = text.lines().count();
     let refused =
         read_small(&written(folder.path(), &text), &policy_library()).expect_err("no such key");

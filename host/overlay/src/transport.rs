@@ -544,7 +544,7 @@ pub trait TransportExt: Transport {
         let to = to.into();
         async move {
             let reply = self.call(to, ask.map(A::into_call)).await?;
-            reply.answer::<_, A>().ok_or_else(|| CallError::Protocol {
+            reply.answer::<A>().ok_or_else(|| CallError::Protocol {
                 address: to.address().to_owned(),
                 reason: "it answered another call".to_owned(),
             })
@@ -565,7 +565,7 @@ impl<T> Message<T> {
 }
 
 impl Message<Reply> {
-    fn answer<B, A: Ask<Answer = B>>(self) -> Option<Message<B>> {
+    fn answer<A: Ask>(self) -> Option<Message<A::Answer>> {
         let body = A::answer_in(self.body)?;
         Some(Message {
             sender: self.sender,
@@ -609,7 +609,7 @@ pub trait ServeExt: Serve {
         async move {
             let reply = self.call(ask.map(A::into_call)).await?;
             Ok(reply
-                .answer::<_, A>()
+                .answer::<A>()
                 .expect("a node answers the call that it was asked"))
         }
     }

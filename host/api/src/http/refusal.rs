@@ -90,7 +90,7 @@ pub(super) struct Refusing<S> {
     /// The first bytes of the request being read, and the number of requests before it.
     start: (u64, Vec<u8>),
     /// A refusal that is still to be written.
-    owed: Bytes,
+    unsent_answer: Bytes,
     linger: Option<Linger>,
 }
 
@@ -108,7 +108,7 @@ impl<S> Refusing<S> {
             exchange: Arc::default(),
             settled: 0,
             start: (0, Vec::new()),
-            owed: Bytes::new(),
+            unsent_answer: Bytes::new(),
             linger: None,
         }
     }
@@ -140,7 +140,7 @@ impl<S> Refusing<S> {
             false => &[],
         };
         tracing::debug!(%status, "refused a malformed request");
-        self.owed = answer(status, start).into();
+        self.unsent_answer = answer(status, start).into();
         self.linger = Some(Linger {
             until: Box::pin(sleep(Duration::from_millis(HTTP_LINGER_MS_MAX))),
             bytes: 0,
@@ -159,13 +159,13 @@ impl<S> Refusing<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Refusing<S> {
-    fn poll_owed(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.owed.is_empty() {
-            let written = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.owed))?;
+    fn poll_unsent_answer(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.unsent_answer.is_empty() {
+            let written = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.unsent_answer))?;
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            self.owed.advance(written);
+            self.unsent_answer.advance(written);
         }
         Poll::Ready(Ok(()))
     }
@@ -213,7 +213,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Refusing<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        ready!(this.poll_owed(cx))?;
+        ready!(this.poll_unsent_answer(cx))?;
         if this.is_refusal(bytes) {
             return Poll::Ready(Ok(bytes.len()));
         }
@@ -226,7 +226,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Refusing<S> {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        ready!(this.poll_owed(cx))?;
+        ready!(this.poll_unsent_answer(cx))?;
         let first = slices.iter().find(|slice| !slice.is_empty());
         if let Some(first) = first
             && this.is_refusal(first)
@@ -242,7 +242,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Refusing<S> {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        ready!(this.poll_owed(cx))?;
+        ready!(this.poll_unsent_answer(cx))?;
         ready!(Pin::new(&mut this.stream).poll_flush(cx))?;
         // hyper flushes once it has handed over everything that it had.
         let begun = this.exchange.begun();
@@ -255,7 +255,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Refusing<S> {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        ready!(this.poll_owed(cx))?;
+        ready!(this.poll_unsent_answer(cx))?;
         match &mut this.linger {
             Some(linger) if linger.is_shut => {}
             other => {

@@ -131,15 +131,15 @@ impl<'a> Opened<'a> {
 
     fn policy(&mut self, entry: &Compare, kind: Kind) -> Result<Chosen, Malformed> {
         let document = self.document;
-        let Some(wish) = entry.wish(kind) else {
+        let Some(policy_spec) = entry.policy_spec(kind) else {
             let policy = (self.reading.default_policy)(kind);
             return self
                 .choose(kind, policy, "")
                 .map_err(|reason| document.malformed(&entry.name.span(), reason));
         };
-        let refused = |reason: String| document.malformed(&wish.span(), reason);
-        let config = wish.get_ref().config().map_err(refused)?;
-        self.choose(kind, wish.get_ref().policy(), &config)
+        let refused = |reason: String| document.malformed(&policy_spec.span(), reason);
+        let config = policy_spec.get_ref().config().map_err(refused)?;
+        self.choose(kind, policy_spec.get_ref().policy(), &config)
             .map_err(refused)
     }
 

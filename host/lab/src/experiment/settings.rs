@@ -78,7 +78,7 @@ pub(super) struct Compare {
 
 impl Compare {
     /// The policy of this kind, if the entry names one.
-    pub(super) fn wish(&self, kind: Kind) -> Option<&Spanned<PolicySpec>> {
+    pub(super) fn policy_spec(&self, kind: Kind) -> Option<&Spanned<PolicySpec>> {
         match kind {
             Kind::Placement => self.placement.as_ref(),
             Kind::Eviction => self.eviction.as_ref(),

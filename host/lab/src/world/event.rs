@@ -3,7 +3,7 @@
 use dataverse_core::policy::Kind;
 use serde::{Deserialize, Serialize};
 
-use super::spec_of_policy::PolicySpec;
+use super::policy_spec::PolicySpec;
 use crate::library::Chosen;
 use crate::quantity::Moment;
 use crate::wrong::Wrong;
@@ -144,7 +144,7 @@ impl Table<'_> {
         self.wanted("node", self.spec.node.clone())
     }
 
-    fn wishes(&self) -> [(Kind, &Option<PolicySpec>); 3] {
+    fn policies(&self) -> [(Kind, &Option<PolicySpec>); 3] {
         [
             (Kind::Placement, &self.spec.placement),
             (Kind::Eviction, &self.spec.eviction),
@@ -157,8 +157,8 @@ impl Table<'_> {
         use Occurrence::{Cut, Fail, Join, Leave, Link, Return, Swap};
         let (spec, kind) = (self.spec, self.spec.kind);
         let swaps = self
-            .wishes()
-            .map(|(kind, spec_of_policy)| (kind.as_str(), spec_of_policy.is_some()));
+            .policies()
+            .map(|(kind, policy_spec)| (kind.as_str(), policy_spec.is_some()));
         let strangers = [
             (
                 "node",
@@ -183,15 +183,15 @@ impl Table<'_> {
         choose: &mut dyn FnMut(Kind, &str, &str) -> Result<Chosen, String>,
     ) -> Result<Vec<(Kind, Chosen)>, Wrong> {
         let mut chosen = Vec::new();
-        for (kind, spec_of_policy) in self.wishes() {
-            let Some(spec_of_policy) = spec_of_policy else {
+        for (kind, policy_spec) in self.policies() {
+            let Some(policy_spec) = policy_spec else {
                 continue;
             };
             let wrong = |reason: String| self.wrong(kind.as_str(), reason);
-            let config = spec_of_policy.config().map_err(wrong)?;
+            let config = policy_spec.config().map_err(wrong)?;
             chosen.push((
                 kind,
-                choose(kind, spec_of_policy.policy(), &config).map_err(wrong)?,
+                choose(kind, policy_spec.policy(), &config).map_err(wrong)?,
             ));
         }
         if chosen.is_empty() {

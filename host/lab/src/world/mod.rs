@@ -23,6 +23,7 @@ mod finish;
 mod happen;
 mod histogram;
 mod load;
+mod policy_spec;
 mod read;
 mod relayout;
 mod routes;
@@ -34,7 +35,6 @@ mod simulation;
 mod site;
 mod slot;
 mod spec;
-mod spec_of_policy;
 mod tally;
 mod write;
 
@@ -43,10 +43,10 @@ mod tests;
 
 pub use chosen_policies::ChosenPolicies;
 pub use event::{Event, EventSpec, Occurrence, What};
+pub use policy_spec::PolicySpec;
 pub use run::run;
 pub use scenario::{RunError, Scenario};
 pub use spec::{Nodes, Zones, ZonesFrom};
-pub use spec_of_policy::PolicySpec;
 
 pub(crate) use routes::Routes;
 pub(crate) use search_plan::SearchPlan;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use dataverse_core::record::Record;
 use dataverse_core::version::Millis;
 use dataverse_store::{Lifetime, StoreError};
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::Driver;
@@ -35,17 +35,13 @@ impl NodeLifetime {
 
     /// The facts, with `ran_ms` up to now.
     pub(super) fn now(&self) -> Lifetime {
-        let mut lifetime = self.lock();
+        let mut lifetime = self.lifetime.lock();
         let now = Instant::now();
         let ran = now.saturating_duration_since(lifetime.1);
         lifetime.0.ran_ms += ran.as_millis() as u64;
         // The fraction of a millisecond counts next time.
         lifetime.1 += Duration::from_millis(ran.as_millis() as u64);
         lifetime.0
-    }
-
-    fn lock(&self) -> MutexGuard<'_, (Lifetime, Instant)> {
-        self.lifetime.lock()
     }
 }
 
@@ -69,7 +65,7 @@ impl Driver {
         let mut changed = self.lifetime.now();
         change(&mut changed);
         self.store.save_lifetime(changed).await?;
-        change(&mut self.lifetime.lock().0);
+        change(&mut self.lifetime.lifetime.lock().0);
         Ok(())
     }
 

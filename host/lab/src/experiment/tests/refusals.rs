@@ -127,9 +127,9 @@ fn what_is_missing_as_a_whole_has_no_line() {
 
 #[test]
 fn a_mistyped_key_beside_a_policy_is_refused_where_it_stands() {
-    let wish = "{ policy = \"baseline\", conifg = { depth = 3 } }";
+    let policy_spec = "{ policy = \"baseline\", conifg = { depth = 3 } }";
     check_refused(
-        &format!("[[compare]]\nname = \"x\"\n\nplacement = {wish}\n"),
+        &format!("[[compare]]\nname = \"x\"\n\nplacement = {policy_spec}\n"),
         4,
         "unknown field `conifg`, expected `policy` or `config`",
     );
@@ -144,12 +144,12 @@ fn a_mistyped_key_beside_a_policy_is_refused_where_it_stands() {
         "missing field `policy`",
     );
     check_refused(
-        &format!("[[event]]\nat = 1\nkind = \"swap\"\neviction = {wish}\n"),
+        &format!("[[event]]\nat = 1\nkind = \"swap\"\neviction = {policy_spec}\n"),
         4,
         "unknown field `conifg`",
     );
     check_refused(
-        &format!("[sweep]\n\"compare.eviction\" = [\"baseline\",\n{wish}]\n"),
+        &format!("[sweep]\n\"compare.eviction\" = [\"baseline\",\n{policy_spec}]\n"),
         3,
         "unknown field `conifg`",
     );
@@ -157,9 +157,9 @@ fn a_mistyped_key_beside_a_policy_is_refused_where_it_stands() {
 
 #[test]
 fn the_native_stand_in_takes_no_configuration() {
-    let wish = "{ policy = \"baseline\", config = { depth = 3 } }";
+    let policy_spec = "{ policy = \"baseline\", config = { depth = 3 } }";
     check_refused(
-        &format!("[[compare]]\nname = \"x\"\nrelocation = {wish}\n"),
+        &format!("[[compare]]\nname = \"x\"\nrelocation = {policy_spec}\n"),
         3,
         "`baseline` takes no configuration",
     );

@@ -17,7 +17,7 @@ use dataverse_core::version::{Millis, Version};
 use dataverse_store::changing::Changing;
 use dataverse_store::crash;
 use dataverse_store::{Spool, StoreError, Tail};
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::fetch::Groups;
@@ -66,7 +66,7 @@ impl Transfers {
     /// The transfer of this version, and whether it is new and has to be started; `None` at the limit of
     /// concurrent transfers.
     fn enter(&self, name: &Name) -> Option<(Arc<Transfer>, bool)> {
-        let mut transfers = self.lock();
+        let mut transfers = self.0.lock();
         if let Some(transfer) = transfers.get(name) {
             return Some((Arc::clone(transfer), false));
         }
@@ -83,7 +83,7 @@ impl Transfers {
     }
 
     fn find(&self, name: &Name) -> Option<Arc<Transfer>> {
-        self.lock().get(name).cloned()
+        self.0.lock().get(name).cloned()
     }
 
     /// The spool of the transfer of this version, if one is under way.
@@ -117,7 +117,7 @@ impl Transfers {
     /// The only transfer under way.
     #[cfg(test)]
     pub(in crate::driver) fn only(&self) -> Name {
-        let transfers = self.lock();
+        let transfers = self.0.lock();
         assert_eq!(transfers.len(), 1, "one transfer is under way");
         transfers.keys().next().expect("there is one").clone()
     }
@@ -125,15 +125,11 @@ impl Transfers {
     /// Readers that wait for a transfer to begin.
     #[cfg(test)]
     pub(in crate::driver) fn readers(&self) -> usize {
-        let transfers = self.lock();
+        let transfers = self.0.lock();
         // Three references exist without readers: the table's, the task's, and the guard's that removes it from
         // the table.
         let readers = transfers.values().map(|it| Arc::strong_count(it) - 3);
         readers.sum()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Name, Arc<Transfer>>> {
-        self.0.lock()
     }
 }
 
@@ -151,7 +147,7 @@ impl Drop for TransferGuard {
                 *progress = Progress::Refused;
             }
         });
-        self.driver.transfers.lock().remove(&self.name);
+        self.driver.transfers.0.lock().remove(&self.name);
         self.transfer.ended.cancel();
     }
 }

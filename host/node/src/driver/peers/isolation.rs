@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use dataverse_core::secret::Proof;
 use dataverse_overlay::transport::{LinkAnswer, LinkAsk, Refusal, Sender, TransportExt};
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -55,14 +55,15 @@ impl Isolation {
         if !self.is_on() {
             return None;
         }
-        self.lock()
+        self.state
+            .lock()
             .as_ref()
             .map(|isolated| Arc::clone(&isolated.why))
     }
 
     /// False if it is isolated already.
     fn begin(&self, other: &Arc<str>, why: Arc<str>) -> bool {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if state.is_some() {
             return false;
         }
@@ -77,24 +78,20 @@ impl Isolation {
     }
 
     fn end(&self) {
-        *self.lock() = None;
+        *self.state.lock() = None;
         self.is_on.store(false, Ordering::Release);
     }
 
     fn other(&self) -> Option<(Arc<str>, Instant)> {
-        let state = self.lock();
+        let state = self.state.lock();
         let state = state.as_ref();
         state.map(|isolated| (Arc::clone(&isolated.other), isolated.heard))
     }
 
     fn heard(&self) {
-        if let Some(isolated) = self.lock().as_mut() {
+        if let Some(isolated) = self.state.lock().as_mut() {
             isolated.heard = Instant::now();
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<Isolated>> {
-        self.state.lock()
     }
 }
 

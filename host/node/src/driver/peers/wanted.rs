@@ -11,7 +11,7 @@ use std::time::Duration;
 use dataverse_core::backoff::Backoff;
 use dataverse_core::id::NodeId;
 use dataverse_core::limits;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::driver::Driver;
@@ -34,7 +34,7 @@ struct Wanted {
 impl WantedLinks {
     /// False when there are too many, or it is already wanted.
     fn add(&self, address: &str) -> bool {
-        let mut wanted = self.lock();
+        let mut wanted = self.0.lock();
         if wanted.len() >= limits::LINKS_MAX || wanted.contains_key(address) {
             return false;
         }
@@ -49,18 +49,18 @@ impl WantedLinks {
     }
 
     fn is_wanted(&self, address: &str) -> bool {
-        self.lock().contains_key(address)
+        self.0.lock().contains_key(address)
     }
 
     /// It was made, or is no longer wanted. False if it was not wanted.
     pub(in crate::driver) fn remove(&self, address: &str) -> bool {
-        self.lock().remove(address).is_some()
+        self.0.lock().remove(address).is_some()
     }
 
     /// Records a failed attempt. Returns the number of attempts and the time since the first if it should be
     /// logged.
     fn failed(&self, address: &str, error: &str) -> Option<(u32, Duration)> {
-        let mut wanted = self.lock();
+        let mut wanted = self.0.lock();
         let wanted = wanted.get_mut(address)?;
         wanted.attempts = wanted.attempts.saturating_add(1);
         let is_new_error = wanted.last_error.as_deref() != Some(error);
@@ -79,7 +79,7 @@ impl WantedLinks {
 
     /// The wanted links, for people.
     pub(in crate::driver) fn views(&self) -> Vec<LinkView> {
-        let wanted = self.lock();
+        let wanted = self.0.lock();
         let views = wanted.iter().map(|(address, wanted)| LinkView {
             name: String::new(),
             id: NodeId::from(0),
@@ -91,10 +91,6 @@ impl WantedLinks {
             last_error: wanted.last_error.clone(),
         });
         views.collect()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Wanted>> {
-        self.0.lock()
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use dataverse_core::id::NodeId;
 use dataverse_core::limits;
 use dataverse_core::relayout::HolderState;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::driver::Driver;
@@ -26,7 +26,7 @@ impl Downtime {
         members: impl Iterator<Item = (NodeId, bool)>,
         now: Instant,
     ) {
-        let mut silent = self.lock();
+        let mut silent = self.0.lock();
         for (id, is_alive) in members {
             if is_alive {
                 silent.remove(&id);
@@ -37,20 +37,16 @@ impl Downtime {
     }
 
     fn since(&self, id: NodeId) -> Option<Instant> {
-        self.lock().get(&id).copied()
+        self.0.lock().get(&id).copied()
     }
 
     /// Members that are down, and for how long.
     fn silent(&self, now: Instant) -> Vec<(NodeId, Duration)> {
-        let silent = self.lock();
+        let silent = self.0.lock();
         let silent = silent.iter();
         silent
             .map(|(id, since)| (*id, now.saturating_duration_since(*since)))
             .collect()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<NodeId, Instant>> {
-        self.0.lock()
     }
 }
 

@@ -15,7 +15,7 @@ use dataverse_core::key::Key;
 use dataverse_core::record::Record;
 use dataverse_core::relayout::HolderState;
 use dataverse_core::version::Version;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 
 use crate::driver::Driver;
 use crate::limits;
@@ -27,27 +27,23 @@ pub(in crate::driver) struct Hints(Mutex<BTreeMap<NodeId, BTreeMap<Key, Version>
 impl Hints {
     pub(in crate::driver) fn add(&self, node: NodeId, record: &Record) {
         if !self.is_full() {
-            let mut hints = self.lock();
+            let mut hints = self.0.lock();
             let of_node = hints.entry(node).or_default();
             of_node.insert(record.key.clone(), record.version);
         }
     }
 
     fn is_full(&self) -> bool {
-        let hints = self.lock();
+        let hints = self.0.lock();
         hints.values().map(BTreeMap::len).sum::<usize>() >= limits::HINTS_MAX
     }
 
     fn nodes(&self) -> Vec<NodeId> {
-        self.lock().keys().copied().collect()
+        self.0.lock().keys().copied().collect()
     }
 
     fn take(&self, node: NodeId) -> BTreeMap<Key, Version> {
-        self.lock().remove(&node).unwrap_or_default()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<NodeId, BTreeMap<Key, Version>>> {
-        self.0.lock()
+        self.0.lock().remove(&node).unwrap_or_default()
     }
 }
 

@@ -17,7 +17,7 @@ use dataverse_core::holdings::Role;
 use dataverse_core::key::Key;
 use dataverse_core::record::Record;
 use dataverse_core::version::Version;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -96,7 +96,7 @@ pub(super) enum Tried {
 impl MissingReplicas {
     /// Adds a replica whose content is bad or gone.
     pub(in crate::driver) fn add(&self, record: Arc<Record>) {
-        let mut cases = self.lock();
+        let mut cases = self.cases.lock();
         let is_known = cases.by_key.get(&record.key);
         if is_known.is_some_and(|case| case.record.version >= record.version) {
             return;
@@ -117,7 +117,7 @@ impl MissingReplicas {
 
     /// Called when this version of a file is stored here: removes what it settles.
     pub(in crate::driver) fn held(&self, key: &Key, version: Version, role: Role) {
-        let mut cases = self.lock();
+        let mut cases = self.cases.lock();
         let case = cases.by_key.get(key);
         let Some(case) = case.filter(|case| case.record.version <= version) else {
             return;
@@ -131,7 +131,7 @@ impl MissingReplicas {
 
     /// The missing replica of this file, if there is one.
     pub(in crate::driver) fn find(&self, key: &Key) -> Option<Arc<Record>> {
-        let cases = self.lock();
+        let cases = self.cases.lock();
         let case = cases.by_key.get(key);
         case.map(|case| Arc::clone(&case.record))
     }
@@ -143,7 +143,7 @@ impl MissingReplicas {
 
     /// Counts of missing replicas, and the lost keys.
     pub(in crate::driver) fn counts(&self) -> MissingCounts {
-        let cases = self.lock();
+        let cases = self.cases.lock();
         let mut counts = MissingCounts {
             waiting: self.left_out.load(Ordering::Relaxed),
             ..MissingCounts::default()
@@ -170,7 +170,7 @@ impl MissingReplicas {
         at_most: usize,
         now: Instant,
     ) -> (Vec<Arc<Record>>, Option<Instant>) {
-        let mut cases = self.lock();
+        let mut cases = self.cases.lock();
         let mut due = Vec::new();
         while due.len() < at_most
             && let Some((at, _)) = cases.queue.first()
@@ -184,7 +184,7 @@ impl MissingReplicas {
 
     /// Records the result of an attempt. True if the file has just been found to be lost.
     pub(super) fn tried(&self, record: &Record, tried: Tried, now: Instant) -> bool {
-        let mut cases = self.lock();
+        let mut cases = self.cases.lock();
         let case = cases.by_key.remove(&record.key);
         let Some(mut case) = case else { return false };
         if case.record.version != record.version {
@@ -202,9 +202,5 @@ impl MissingReplicas {
         case.due = now + case.backoff.next_pause();
         cases.put(case);
         is_newly_lost
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Cases> {
-        self.cases.lock()
     }
 }

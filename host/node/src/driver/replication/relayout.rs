@@ -22,7 +22,7 @@ use dataverse_overlay::transport::{Announcement, Refusal, TransportExt};
 use dataverse_store::StoreError;
 use dataverse_store::crash;
 use futures_util::future::join_all;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::commit::Held;
@@ -87,7 +87,7 @@ enum NoPermit {
 impl Relaying {
     /// A permit for this file, unless `at_most` are under way for the same reason.
     fn enter(&self, key: &Key, why: Why, at_most: usize) -> Result<RelayoutPermit, NoPermit> {
-        let mut turns = self.lock();
+        let mut turns = self.0.lock();
         if turns.contains_key(key) {
             return Err(NoPermit::UnderWay);
         }
@@ -100,15 +100,11 @@ impl Relaying {
             key: key.clone(),
         })
     }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Key, Why>> {
-        self.0.lock()
-    }
 }
 
 impl Drop for RelayoutPermit {
     fn drop(&mut self) {
-        self.relaying.lock().remove(&self.key);
+        self.relaying.0.lock().remove(&self.key);
     }
 }
 

@@ -19,7 +19,7 @@ use dataverse_store::crash;
 use dataverse_store::{Applied, Change, StoreError};
 use futures_util::future::join_all;
 use futures_util::{StreamExt, stream};
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::commit::Held;
@@ -40,7 +40,7 @@ pub(in crate::driver) struct PendingReleases {
 impl PendingReleases {
     /// Adds one. What does not fit is found again when the holders next reconcile.
     fn add(&self, record: &Arc<Record>) {
-        let mut pending_releases = self.lock();
+        let mut pending_releases = self.records.lock();
         if pending_releases.len() >= limits::PENDING_RELEASES_MAX
             && !pending_releases.contains_key(&record.key)
         {
@@ -56,7 +56,7 @@ impl PendingReleases {
 
     /// Removes one, unless a greater layout has come meanwhile.
     fn settle(&self, record: &Record) {
-        let mut pending_releases = self.lock();
+        let mut pending_releases = self.records.lock();
         if pending_releases
             .get(&record.key)
             .is_some_and(|known| **known <= *record)
@@ -66,15 +66,11 @@ impl PendingReleases {
     }
 
     fn all(&self) -> Vec<Arc<Record>> {
-        self.lock().values().cloned().collect()
+        self.records.lock().values().cloned().collect()
     }
 
     pub(in crate::driver) fn count(&self) -> usize {
-        self.lock().len()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Key, Arc<Record>>> {
-        self.records.lock()
+        self.records.lock().len()
     }
 }
 

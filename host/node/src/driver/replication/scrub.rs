@@ -22,7 +22,7 @@ use dataverse_store::crash;
 use dataverse_store::limits::STORE_READ_BYTES_MAX;
 use dataverse_store::{Change, StoreError};
 use futures_util::future::join_all;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -61,11 +61,11 @@ struct Progress {
 impl Scrubbing {
     /// A bad copy was found.
     pub(in crate::driver) fn found_bad(&self) {
-        self.lock().bad += 1;
+        self.progress.lock().bad += 1;
     }
 
     fn checked(&self, record: &Record) {
-        let mut progress = self.lock();
+        let mut progress = self.progress.lock();
         let one = |total: &mut Total| {
             total.files += 1;
             total.bytes += record.size;
@@ -75,10 +75,6 @@ impl Scrubbing {
         let left = &mut progress.left;
         left.files = left.files.saturating_sub(1);
         left.bytes = left.bytes.saturating_sub(record.size);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Progress> {
-        self.progress.lock()
     }
 }
 
@@ -113,7 +109,7 @@ impl Driver {
         }
         let (healed, all) = (self.state.missing.healed(), self.all_content());
         {
-            let mut progress = self.scrubbing.lock();
+            let mut progress = self.scrubbing.progress.lock();
             progress.before = (progress.bad, progress.unreadable, healed);
             (progress.done, progress.left) = (Total::default(), all);
         }
@@ -123,7 +119,7 @@ impl Driver {
 
     /// Progress and results of scrubbing.
     pub fn scrub_status(&self) -> ScrubStatus {
-        let (lifetime, progress) = (self.lifetime.now(), *self.scrubbing.lock());
+        let (lifetime, progress) = (self.lifetime.now(), *self.scrubbing.progress.lock());
         let (missing, healed) = (self.state.missing.counts(), self.state.missing.healed());
         let (bad_before, unreadable_before, healed_before) = progress.before;
         ScrubStatus {
@@ -203,7 +199,7 @@ impl Driver {
         let left = self.count_unchecked(began).await;
         let all = self.all_content();
         {
-            let mut progress = self.scrubbing.lock();
+            let mut progress = self.scrubbing.progress.lock();
             progress.done = Total {
                 files: all.files.saturating_sub(left.files),
                 bytes: all.bytes.saturating_sub(left.bytes),
@@ -252,7 +248,7 @@ impl Driver {
             self.still_runs(tokio::time::sleep(LOOK_EVERY)).await?;
         }
         let status = {
-            self.scrubbing.lock().left = Total::default();
+            self.scrubbing.progress.lock().left = Total::default();
             self.scrub_status()
         };
         tracing::info!(
@@ -314,7 +310,7 @@ impl Driver {
             Err(_) if !self.holds(record) => {}
             Err(StoreError::Closed | StoreError::Unfit(_)) => {}
             Err(error) => {
-                self.scrubbing.lock().unreadable += 1;
+                self.scrubbing.progress.lock().unreadable += 1;
                 tracing::error!(key = %record.key, %error, "a copy on this disk could not be read; the disk may be failing");
             }
         }

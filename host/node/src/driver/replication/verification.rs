@@ -20,7 +20,7 @@ use dataverse_core::verification::{CopyCheck, Finding};
 use dataverse_store::Change;
 use futures_util::StreamExt;
 use futures_util::stream;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::driver::Driver;
@@ -41,11 +41,7 @@ struct Since {
     with_others: Option<Instant>,
 }
 
-impl Verification {
-    fn lock(&self) -> MutexGuard<'_, Since> {
-        self.0.lock()
-    }
-}
+impl Verification {}
 
 impl Driver {
     /// Marks every copy as unverified if the node was with no other member for half of `tombstone.keep`. A node
@@ -54,7 +50,7 @@ impl Driver {
         let together = self.lifetime.now().together;
         let away_ms = self.now().saturating_sub(together);
         let patience_ms = self.settings.tombstone_keep.as_millis() as u64 / 2;
-        let mut since = self.verification.lock();
+        let mut since = self.verification.0.lock();
         if together == 0 || away_ms < patience_ms || since.unverified {
             return;
         }
@@ -74,7 +70,7 @@ impl Driver {
 
     /// Whether any copy is still unverified.
     pub(in crate::driver) fn has_unverified(&self) -> bool {
-        self.verification.lock().unverified
+        self.verification.0.lock().unverified
     }
 
     pub(in crate::driver) fn is_unverified(&self, key: &Key) -> bool {
@@ -93,7 +89,7 @@ impl Driver {
 
     /// Whether it has been with others long enough to know which of them are up.
     fn knows_others(&self) -> bool {
-        let with_others = self.verification.lock().with_others;
+        let with_others = self.verification.0.lock().with_others;
         let wait = Duration::from_millis(limits::VERIFICATION_WAIT_MS);
         with_others.is_some_and(|since| since.elapsed() >= wait)
     }
@@ -105,7 +101,7 @@ impl Driver {
         while self.still_runs(look.tick()).await.is_some() {
             let together = self.is_with_others();
             {
-                let mut since = self.verification.lock();
+                let mut since = self.verification.0.lock();
                 since.with_others =
                     together.then(|| since.with_others.unwrap_or_else(Instant::now));
             }
@@ -135,7 +131,7 @@ impl Driver {
         let saved = self.change_life(|lifetime| lifetime.together = lifetime.together.max(now));
         match saved.await {
             Ok(()) if resolved => {
-                self.verification.lock().unverified = false;
+                self.verification.0.lock().unverified = false;
                 tracing::info!("all copies are verified");
             }
             Ok(()) => {}

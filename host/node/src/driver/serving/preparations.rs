@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use dataverse_overlay::transport::Refusal;
 use dataverse_store::Prepared;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::driver::Driver;
@@ -26,7 +26,7 @@ impl Preparations {
         until: Instant,
         content: Prepared,
     ) -> Result<(), Refusal> {
-        let mut waiting = self.lock();
+        let mut waiting = self.0.lock();
         if waiting.len() >= limits::PREPARATIONS_MAX {
             return Err(Refusal::Busy(
                 "too many prepared contents await their commit on this node".to_owned(),
@@ -42,26 +42,22 @@ impl Preparations {
     }
 
     pub(super) fn take(&self, name: u128) -> Option<Prepared> {
-        self.lock().remove(&name).map(|(_, content)| content)
+        self.0.lock().remove(&name).map(|(_, content)| content)
     }
 
     /// Whether there is none.
     pub(in crate::driver) fn is_empty(&self) -> bool {
-        self.lock().is_empty()
+        self.0.lock().is_empty()
     }
 
     /// Drops those whose commit did not come in time.
     fn expire(&self, now: Instant) {
         let expired: Vec<Prepared> = {
-            let mut waiting = self.lock();
+            let mut waiting = self.0.lock();
             let late = waiting.extract_if(.., |_, (until, _)| *until <= now);
             late.map(|(_, (_, content))| content).collect()
         };
         drop(expired);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<u128, (Instant, Prepared)>> {
-        self.0.lock()
     }
 }
 

@@ -14,7 +14,7 @@ use dataverse_core::placement::Candidate;
 use dataverse_core::policy::{FileView, PlacementRequest};
 use dataverse_core::relocation::PathNode;
 use dataverse_core::version::{Millis, Version};
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 
 /// A placement that was decided.
 #[derive(Clone, Debug)]
@@ -137,13 +137,13 @@ impl<C> Default for Fed<C> {
 impl<C> Fed<C> {
     /// Sends cases to this queue from now on, and no longer to the previous one.
     pub fn feed(&self, feed: Feed<C>) {
-        *self.lock() = Some(feed);
+        *self.feed.lock() = Some(feed);
         self.is_fed.store(true, Ordering::Release);
     }
 
     /// Stops sending to the queue with this count. A queue that has replaced it stays.
     pub fn end(&self, dropped: &Arc<AtomicU64>) {
-        let mut feed = self.lock();
+        let mut feed = self.feed.lock();
         if feed
             .as_ref()
             .is_some_and(|feed| Arc::ptr_eq(&feed.dropped, dropped))
@@ -164,15 +164,11 @@ impl<C> Fed<C> {
             return;
         }
         let case = case();
-        let feed = self.lock();
+        let feed = self.feed.lock();
         if let Some(feed) = &*feed
             && feed.cases.try_send(case).is_err()
         {
             feed.dropped.fetch_add(1, Ordering::Relaxed);
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<Feed<C>>> {
-        self.feed.lock()
     }
 }

@@ -11,7 +11,7 @@ use dataverse_core::policy::{
     Relocation, RelocationVerdict, RemoteRead, Rendezvous, Slot,
 };
 use dataverse_core::version::Millis;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 
 use super::{AnyEviction, AnyPlacement, AnyRelocation, Cost, Maker, Priced};
 
@@ -111,7 +111,7 @@ impl FakePolicies {
     /// One that does this at its decisions, and answers on its own after that.
     pub(crate) fn deciding(acts: impl IntoIterator<Item = Act>) -> Arc<Self> {
         let fakes = Self::default();
-        lock(&fakes.decisions).extend(acts);
+        fakes.decisions.lock().extend(acts);
         Arc::new(fakes)
     }
 
@@ -121,21 +121,21 @@ impl FakePolicies {
     }
 
     pub(crate) fn will_enter(&self, act: Act) {
-        lock(&self.entrances).push_back(act);
+        self.entrances.lock().push_back(act);
     }
 
     pub(crate) fn will_hear(&self, act: Act) {
-        lock(&self.restores).push_back(act);
+        self.restores.lock().push_back(act);
     }
 
     /// Number of instances made.
     pub(crate) fn made(&self) -> usize {
-        *lock(&self.made)
+        *self.made.lock()
     }
 
     /// What this instance was told; the first one is 1.
     pub(crate) fn heard_by(&self, instance: usize) -> Vec<Heard> {
-        let heard = lock(&self.heard);
+        let heard = self.heard.lock();
         let by = heard.iter().filter(|(by, _)| *by == instance);
         by.map(|(_, heard)| heard.clone()).collect()
     }
@@ -148,7 +148,7 @@ impl FakePolicies {
                 Heard::Admit(_) | Heard::MakeRoom(_) | Heard::Place | Heard::OnRead
             )
         };
-        let heard = lock(&self.heard);
+        let heard = self.heard.lock();
         heard.iter().filter(|(_, heard)| is_question(heard)).count()
     }
 
@@ -169,7 +169,7 @@ impl FakePolicies {
 
     fn enter(self: &Arc<Self>) -> Result<FakePolicy, Fault> {
         perform(&self.entrances)?;
-        let mut made = lock(&self.made);
+        let mut made = self.made.lock();
         *made += 1;
         Ok(FakePolicy {
             fakes: Arc::clone(self),
@@ -190,7 +190,7 @@ struct FakePolicy {
 
 impl FakePolicy {
     fn hears(&self, what: Heard) {
-        lock(&self.fakes.heard).push((self.number, what));
+        self.fakes.heard.lock().push((self.number, what));
     }
 
     fn decides(&mut self, what: Heard) -> Result<Act, Fault> {
@@ -295,7 +295,7 @@ impl Eviction for FakePolicy {
 
 /// Performs the next act as far as it is the same for every question, and returns what is left to do.
 fn perform(acts: &Mutex<VecDeque<Act>>) -> Result<Act, Fault> {
-    let act = lock(acts).pop_front();
+    let act = acts.lock().pop_front();
     act.map_or(Ok(Act::Answer), perform_one)
 }
 
@@ -315,8 +315,4 @@ fn perform_one(act: Act) -> Result<Act, Fault> {
         }
         act => Ok(act),
     }
-}
-
-fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
-    of.lock()
 }

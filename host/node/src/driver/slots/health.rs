@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use dataverse_core::policy::{Conduct, Fault, FaultKind, Kind, PolicyRecord, Trouble};
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::limits;
@@ -87,19 +87,19 @@ impl Health {
     /// What it may do now.
     #[must_use]
     pub fn conduct(&self) -> Conduct {
-        self.record().conduct(self.now())
+        self.record.lock().conduct(self.now())
     }
 
     /// Its behaviour so far.
     #[must_use]
     pub fn behaviour(&self) -> PolicyRecord {
-        self.record().clone()
+        self.record.lock().clone()
     }
 
     /// Costs of its last decisions, oldest first.
     #[must_use]
     pub fn costs(&self) -> Vec<Cost> {
-        self.kept_costs().iter().copied().collect()
+        self.costs.lock().iter().copied().collect()
     }
 
     /// Whether it is not suspended.
@@ -110,18 +110,18 @@ impl Health {
     /// Records a decision. True if it was one fault too many.
     pub(super) fn note(&self, fault: Option<&Fault>, cost: Cost) -> bool {
         {
-            let mut costs = self.kept_costs();
+            let mut costs = self.costs.lock();
             if costs.len() == limits::POLICY_COSTS_KEPT {
                 costs.pop_front();
             }
             costs.push_back(cost);
         }
         if let Some(fault) = fault {
-            *self.kept_fault() = Some(fault.to_string());
+            *self.last_fault.lock() = Some(fault.to_string());
         }
         let trouble = {
             let fault = fault.map(|fault| fault.kind);
-            self.record().note(fault, self.now())
+            self.record.lock().note(fault, self.now())
         };
         if let Some(fault) = fault {
             let (policy, decision) = (self.name.as_str(), self.kind.as_str());
@@ -136,7 +136,7 @@ impl Health {
     /// Faults by kind, without the kinds that did not occur.
     #[must_use]
     pub fn faults(&self) -> Vec<(FaultKind, u64)> {
-        let record = self.record();
+        let record = self.record.lock();
         let counted = FaultKind::ALL.map(|kind| (kind, record.faults(kind)));
         counted
             .into_iter()
@@ -147,22 +147,10 @@ impl Health {
     /// The last fault, with the question.
     #[must_use]
     pub fn last_fault(&self) -> Option<String> {
-        self.kept_fault().clone()
-    }
-
-    fn kept_fault(&self) -> MutexGuard<'_, Option<String>> {
-        self.last_fault.lock()
+        self.last_fault.lock().clone()
     }
 
     fn now(&self) -> u64 {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
-    }
-
-    fn record(&self) -> MutexGuard<'_, PolicyRecord> {
-        self.record.lock()
-    }
-
-    fn kept_costs(&self) -> MutexGuard<'_, VecDeque<Cost>> {
-        self.costs.lock()
     }
 }

@@ -194,12 +194,7 @@ async fn bytes_that_rot_on_disk_are_never_passed_on() {
     rotten[2_000_000] ^= 1;
     std::fs::write(&path, rotten).expect("it can be written");
     assert_eq!(nodes[0].read("ada/rot").await.body, content);
-    // The healed copy has the same name, and may be there before anyone has looked.
-    let is_rotten = || std::fs::read(&path).is_ok_and(|now| now.get(10) != content.get(10));
-    eventually("the bad copy is quarantined", async || !is_rotten()).await;
-    let quarantine = nodes[1].path().join("quarantine");
-    let quarantined = std::fs::read_dir(quarantine).expect("it exists").count();
-    assert!(quarantined > 0, "the bad copy is kept aside");
+    quarantined(&nodes[0], &path, &content).await;
     assert_eq!(nodes[0].read("ada/rot").await.body, content);
 }
 
@@ -237,17 +232,22 @@ async fn when_the_nearest_copy_is_bad_the_next_holder_is_asked() {
     rotten[10] ^= 1;
     std::fs::write(&path, rotten).expect("it can be written");
     assert_eq!(nodes[0].read(&key).await.body, content);
-    // The healed copy has the same name, and may be there before anyone has looked.
-    let is_rotten = || std::fs::read(&path).is_ok_and(|now| now.get(10) != content.get(10));
-    eventually("the bad copy is quarantined", async || !is_rotten()).await;
-    let quarantine = nodes[1].path().join("quarantine");
-    let quarantined = std::fs::read_dir(quarantine).expect("it exists").count();
-    assert!(quarantined > 0, "the bad copy is kept aside");
+    quarantined(&nodes[1], &path, &content).await;
     // A node that the layout names as a holder heals its replica when it reads the file.
     assert_eq!(nodes[1].read(&key).await.body, content);
     eventually("the replica is healed", async || {
         let report = nodes[1].search(&format!("key={key}")).await;
         report["hits"][0]["node"] == "B" && report["hits"][0]["role"] == "replica"
+    })
+    .await;
+}
+
+/// Waits until the bad copy at `path` is set aside; a healed one may have its name by then.
+async fn quarantined(node: &Node, path: &std::path::Path, content: &[u8]) {
+    eventually("the bad copy is quarantined", async || {
+        let set_aside = std::fs::read_dir(node.path().join("quarantine"));
+        let is_rotten = std::fs::read(path).is_ok_and(|now| now != content);
+        set_aside.is_ok_and(|mut files| files.next().is_some()) && !is_rotten
     })
     .await;
 }

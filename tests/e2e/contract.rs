@@ -137,9 +137,12 @@ async fn conditions_of_reads_hold() {
 #[tokio::test]
 async fn conditions_of_writes_hold() {
     let nodes = line(2).await;
-    let absent = || nodes[0].put("ada/new", "one").header("If-None-Match", "*");
-    assert_eq!(sent(absent()).await.status(), 201);
-    let refused = sent(absent()).await;
+    let absent = |text: &'static str| nodes[0].put("ada/new", text).header("If-None-Match", "*");
+    assert_eq!(sent(absent("one")).await.status(), 201);
+    // A client that asks again learns that its own write succeeded.
+    assert_eq!(sent(absent("one")).await.status(), 200);
+    let refused = sent(absent("eins")).await;
+    assert_eq!(header(&refused, "etag"), format!("\"{}\"", digest(b"one")));
     assert_eq!(refused.status(), 412);
     let problem: Value = refused.json().await.expect("it is JSON");
     assert_eq!(

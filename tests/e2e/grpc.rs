@@ -121,7 +121,16 @@ async fn files_go_in_and_out_over_grpc_as_over_http() {
 
     let gone = proto::DeleteRequest {
         key: "ada/grpc".to_owned(),
+        ..proto::DeleteRequest::default()
     };
+    let other = proto::DeleteRequest {
+        if_digest: vec![blake3::hash(b"other").to_hex().to_string()],
+        ..gone.clone()
+    };
+    assert_eq!(
+        a.delete(other).await.map_err(|status| status.code()).err(),
+        Some(Code::FailedPrecondition)
+    );
     b.delete(gone.clone()).await.expect("it is deleted");
     assert_eq!(
         b.delete(gone).await.map_err(|status| status.code()).err(),

@@ -5,6 +5,7 @@
 
 mod cli;
 mod clocks;
+mod conditions;
 mod contract;
 mod crashes;
 mod drain;

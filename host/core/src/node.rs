@@ -238,6 +238,7 @@ impl Node {
             overtaken: self
                 .overtaken(key, floor)
                 .map(|holding| self.hit_of(holding, now)),
+            pending: false,
             load,
             neighbours,
         }

@@ -221,8 +221,11 @@ impl ClientService {
         &self,
         request: Request<proto::DeleteRequest>,
     ) -> Result<Response<proto::DeleteResponse>, Status> {
-        let key = key(&request.into_inner().key)?;
-        self.driver.delete(&key).await.map_err(status::delete)?;
+        let ask = request.into_inner();
+        let key = key(&ask.key)?;
+        let condition = upload::condition(false, ask.if_present, &ask.if_digest)?;
+        let deleted = self.driver.delete_if(&key, condition).await;
+        deleted.map_err(status::delete)?;
         Ok(Response::new(proto::DeleteResponse {}))
     }
 

@@ -43,6 +43,7 @@ pub(super) fn read(error: ReadError) -> Status {
 pub(super) fn delete(error: DeleteError) -> Status {
     match error {
         DeleteError::Read(error) => read(error),
+        DeleteError::Condition(failed) => Status::failed_precondition(failed.to_string()),
         DeleteError::Unavailable(text) => Status::unavailable(text),
     }
 }

@@ -48,7 +48,12 @@ pub(super) fn options(header: proto::UploadHeader) -> Result<WriteOptions, Statu
     })
 }
 
-fn condition(absent: bool, present: bool, digests: &[String]) -> Result<Condition, Status> {
+/// The condition in a request.
+pub(super) fn condition(
+    absent: bool,
+    present: bool,
+    digests: &[String],
+) -> Result<Condition, Status> {
     if digests.len() > limits::CONDITION_DIGESTS_MAX {
         let text = format!(
             "if_digest: more than {} digests",

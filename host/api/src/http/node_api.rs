@@ -9,9 +9,9 @@ use async_trait::async_trait;
 use dataverse_core::key::Key;
 use dataverse_core::record::Record;
 use dataverse_node::driver::{
-    Body, Busy, Consistency, DeleteError, DrainError, DrainStatus, Driver, LinkError, LinkView,
-    NodeSeen, NodeStatus, Query, ReadError, ScrubStatus, SearchOptions, SearchReport, WriteError,
-    WriteOptions, Written,
+    Body, Busy, Condition, Consistency, DeleteError, DrainError, DrainStatus, Driver, LinkError,
+    LinkView, NodeSeen, NodeStatus, Query, ReadError, ScrubStatus, SearchOptions, SearchReport,
+    WriteError, WriteOptions, Written,
 };
 use dataverse_node::metrics::Metrics;
 use dataverse_store::StoreError;
@@ -49,7 +49,7 @@ pub(crate) trait NodeApi: Send + Sync + 'static {
         key: &Key,
         consistency: Consistency,
     ) -> Result<Opened, ReadError>;
-    async fn delete(&self, key: &Key) -> Result<(), DeleteError>;
+    async fn delete(&self, key: &Key, condition: Condition) -> Result<(), DeleteError>;
     async fn search(&self, query: Query, options: SearchOptions) -> Result<SearchReport, Busy>;
     async fn link(&self, address: &str) -> Result<LinkView, LinkError>;
     async fn link_pair(&self, a: &str, b: &str) -> Result<(), LinkError>;
@@ -93,8 +93,8 @@ impl NodeApi for Driver {
         })
     }
 
-    async fn delete(&self, key: &Key) -> Result<(), DeleteError> {
-        Self::delete(self, key).await
+    async fn delete(&self, key: &Key, condition: Condition) -> Result<(), DeleteError> {
+        self.delete_if(key, condition).await
     }
 
     async fn search(&self, query: Query, options: SearchOptions) -> Result<SearchReport, Busy> {

@@ -7,17 +7,20 @@ use axum::extract::multipart::MultipartRejection;
 use axum::extract::rejection::{
     BytesRejection, FormRejection, JsonRejection, PathRejection, QueryRejection,
 };
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{CONTENT_TYPE, ETAG, RETRY_AFTER};
 use axum::http::{HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
+use dataverse_core::content::Digest;
 use dataverse_core::key::Key;
 use dataverse_node::driver::{
-    BodyError, Busy, DeleteError, DrainError, LinkError, ReadError, SilentNode, WriteError,
+    BodyError, Busy, ConditionFailed, DeleteError, DrainError, LinkError, ReadError, SilentNode,
+    WriteError,
 };
 use dataverse_node::policies::api::PolicyError;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::files::entity_tag;
 use crate::limits::HTTP_JSON_BYTES_MAX;
 
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
@@ -31,6 +34,8 @@ pub(crate) struct Problem {
     node: Option<String>,
     outcome: Option<&'static str>,
     unanswered: Vec<Unanswered>,
+    /// What the file is, where it is not what a condition requires; sent as `ETag`.
+    current: Option<Digest>,
 }
 
 /// The body of an error response: `application/problem+json`, RFC 9457.
@@ -84,6 +89,7 @@ impl Problem {
             node: None,
             outcome: None,
             unanswered: Vec::new(),
+            current: None,
         }
     }
 
@@ -128,6 +134,7 @@ const SHOWN_CHARS_MAX: usize = 1024;
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = self.status;
+        let current = self.current.map(entity_tag);
         let body = serde_json::to_vec(&self.into_body()).expect("a problem is plain JSON");
         let content_type = HeaderValue::from_static("application/problem+json");
         let mut response = (status, [(CONTENT_TYPE, content_type)], body).into_response();
@@ -140,7 +147,19 @@ impl IntoResponse for Problem {
                 .headers_mut()
                 .insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
         }
+        if let Some(current) = current {
+            response.headers_mut().insert(ETAG, current);
+        }
         response
+    }
+}
+
+impl From<ConditionFailed> for Problem {
+    fn from(failed: ConditionFailed) -> Self {
+        Self {
+            current: failed.unmet.current(),
+            ..Self::new(StatusCode::PRECONDITION_FAILED, failed.to_string())
+        }
     }
 }
 
@@ -171,7 +190,7 @@ impl From<WriteError> for Problem {
         let (status, detail) = match error {
             WriteError::Body(error) => return error.into(),
             WriteError::Invalid(detail) => (StatusCode::BAD_REQUEST, detail),
-            WriteError::Condition(detail) => (StatusCode::PRECONDITION_FAILED, detail),
+            WriteError::Condition(failed) => return failed.into(),
             WriteError::TooLarge(detail) => (StatusCode::PAYLOAD_TOO_LARGE, detail),
             WriteError::NoSpace(detail) => (StatusCode::INSUFFICIENT_STORAGE, detail),
             WriteError::Unavailable(detail) => (StatusCode::SERVICE_UNAVAILABLE, detail),
@@ -225,6 +244,7 @@ impl From<DeleteError> for Problem {
     fn from(error: DeleteError) -> Self {
         match error {
             DeleteError::Read(error) => error.into(),
+            DeleteError::Condition(failed) => failed.into(),
             DeleteError::Unavailable(detail) => Self::new(StatusCode::SERVICE_UNAVAILABLE, detail),
         }
     }
@@ -336,6 +356,8 @@ pub(crate) async fn no_method(method: Method, uri: Uri) -> Problem {
 mod tests {
     use dataverse_node::driver::Silent;
 
+    use dataverse_node::driver::Unmet;
+
     use super::*;
 
     fn check(problem: impl Into<Problem>, expected: &serde_json::Value) {
@@ -367,7 +389,11 @@ mod tests {
         let status = |error: WriteError| Problem::from(error).status.as_u16();
         let text = String::new;
         assert_eq!(status(WriteError::Invalid(text())), 400);
-        assert_eq!(status(WriteError::Condition(text())), 412);
+        let failed = ConditionFailed {
+            key: "ada/x".parse().expect("it is a key"),
+            unmet: Unmet::Missing,
+        };
+        assert_eq!(status(WriteError::Condition(failed)), 412);
         assert_eq!(status(WriteError::TooLarge(text())), 413);
         assert_eq!(status(WriteError::NoSpace(text())), 507);
         assert_eq!(status(WriteError::Unavailable(text())), 503);

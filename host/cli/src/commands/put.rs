@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use dataverse_core::content::Digest;
 use dataverse_core::key::Key;
 use dataverse_core::limits;
 use dataverse_core::plural::plural;
@@ -40,6 +41,13 @@ pub(super) struct Put {
     /// How many nodes keep a copy [default: the node's setting]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(limits::FACTOR_MAX)))]
     factor: Option<u32>,
+    /// Store only what does not exist yet. Of several clients that try at once, exactly one succeeds
+    #[arg(long, conflicts_with = "if_digest")]
+    if_absent: bool,
+    /// Replace the file only if its content still has this digest, as `stat` prints it. Of several clients that try
+    /// at once, exactly one succeeds
+    #[arg(long, value_name = "DIGEST")]
+    if_digest: Option<Digest>,
     #[command(flatten)]
     pub(super) asking: Asking,
 }
@@ -81,6 +89,11 @@ impl Put {
                 "standard input has no name; choose one with --as NAME".to_owned(),
             ));
         }
+        if self.if_digest.is_some() && self.files.len() > 1 {
+            return Err(Failure::Usage(
+                "--if-digest applies to a single file; store the files one by one".to_owned(),
+            ));
+        }
         Key::of(&self.user, name.unwrap_or("name"))
             .map(drop)
             .map_err(|error| Failure::Usage(format!("--user or --as: {error}")))
@@ -118,6 +131,12 @@ impl Put {
         }
         if let Some(factor) = self.factor {
             request = request.header("Dataverse-Factor", factor);
+        }
+        if self.if_absent {
+            request = request.header(header::IF_NONE_MATCH, "*");
+        }
+        if let Some(digest) = self.if_digest {
+            request = request.header(header::IF_MATCH, format!("\"{digest}\""));
         }
         let answer = client.ask(request.body(body(source, &passing))).await;
         // The node's reply to an upload that broke off here is irrelevant.

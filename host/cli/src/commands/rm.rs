@@ -1,7 +1,8 @@
 //! `rm`: deletes files.
 
+use dataverse_core::content::Digest;
 use dataverse_core::key::Key;
-use reqwest::Method;
+use reqwest::{Method, header};
 use serde_json::json;
 
 use super::Asking;
@@ -15,16 +16,28 @@ pub(super) struct Rm {
     /// The files, as USER/NAME
     #[arg(required = true, value_name = "KEY")]
     keys: Vec<Key>,
+    /// Delete the file only if its content still has this digest, as `stat` prints it
+    #[arg(long, value_name = "DIGEST")]
+    if_digest: Option<Digest>,
     #[command(flatten)]
     pub(super) asking: Asking,
 }
 
 impl Rm {
     pub(super) async fn run(self, screen: &mut Screen<'_>) -> Result<(), Failure> {
+        if self.if_digest.is_some() && self.keys.len() > 1 {
+            return Err(Failure::Usage(
+                "--if-digest applies to a single file; delete the files one by one".to_owned(),
+            ));
+        }
         let client = self.asking.client()?;
         let mut outcome = Outcome::default();
         for key in &self.keys {
-            let done = client.ask(client.file(Method::DELETE, key)).await;
+            let mut request = client.file(Method::DELETE, key);
+            if let Some(digest) = self.if_digest {
+                request = request.header(header::IF_MATCH, format!("\"{digest}\""));
+            }
+            let done = client.ask(request).await;
             if self.asking.json {
                 let json = match &done {
                     Ok(_) => Some(json!({ "key": key.as_str() })),

@@ -76,7 +76,7 @@ pub(super) fn judge(question: &Question, answer: Answer) -> Judged {
 fn fits(question: &Question, known: Option<Heard>, hit: &Hit) -> bool {
     let record = &hit.record;
     let of_the_question = match question {
-        Question::Exact { key, floor } => {
+        Question::Exact { key, floor, .. } => {
             let known = known.map(|heard| heard.version);
             record.key == *key && Some(record.version) >= (*floor).max(known)
         }
@@ -89,7 +89,7 @@ fn fits(question: &Question, known: Option<Heard>, hit: &Hit) -> bool {
 /// floor in the question.
 fn was_overtaken(question: &Question, known: Option<Heard>, hit: &Hit) -> bool {
     let record = &hit.record;
-    let Question::Exact { key, floor } = question else {
+    let Question::Exact { key, floor, .. } = question else {
         return false;
     };
     let highest = known.map(|heard| heard.version).max(*floor);

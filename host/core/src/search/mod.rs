@@ -45,6 +45,8 @@ pub enum Question {
         key: Key,
         /// The highest version that the asking node has heard of; an older one does not count.
         floor: Option<Version>,
+        /// The version of a conditional write that asks whether a write of the file with a lower one is pending.
+        pending_before: Option<Version>,
     },
     /// Which of the node's files match?
     Pattern {
@@ -87,6 +89,9 @@ pub struct Answer {
     /// A replica of the file of an exact question that the node has but does not serve, because a greater version
     /// was heard of, and no deletion of it. Used when no node has the greater version any more.
     pub overtaken: Option<Hit>,
+    /// A write of the file through the node has no known outcome yet, and a lower version than the conditional write
+    /// that asks.
+    pub pending: bool,
     /// Requests that the node answered per second, recently.
     pub load: u32,
     /// The nodes that it is linked to.

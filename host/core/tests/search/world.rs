@@ -135,6 +135,7 @@ pub(crate) fn exact(floor: Option<u64>) -> Question {
     Question::Exact {
         key: key(0),
         floor: floor.map(version),
+        pending_before: None,
     }
 }
 
@@ -246,6 +247,7 @@ impl SearchGraph {
                 }
                 Question::Pattern { .. } => None,
             },
+            pending: false,
             load: sim.load,
             neighbours: sim.links.iter().map(|node| peer(*node)).collect(),
         }

@@ -42,6 +42,8 @@ use dataverse_core::key::Key;
 use dataverse_core::node::Node;
 use dataverse_core::search::Peer;
 use dataverse_core::version::Stamp;
+use dataverse_replication::PendingWrites;
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -148,6 +150,7 @@ pub struct Driver {
     relaying: Relaying,
     relief: Relief,
     admission: Admission,
+    pending_writes: Arc<Mutex<PendingWrites>>,
     pending_releases: PendingReleases,
     hints: Hints,
     rereplication: ReReplication,
@@ -243,6 +246,7 @@ impl Driver {
                 relaying: Relaying::default(),
                 relief: Relief::default(),
                 admission,
+                pending_writes: Arc::default(),
                 pending_releases: PendingReleases::default(),
                 hints: Hints::default(),
                 rereplication: ReReplication::default(),

@@ -68,6 +68,7 @@ fn exact(text: &str) -> Question {
     Question::Exact {
         key: key(text),
         floor: Some(version()),
+        pending_before: None,
     }
 }
 

@@ -271,6 +271,7 @@ pub(super) fn answer(key: &Key, neighbour: &Peer) -> Answer {
         hits_are_all: true,
         known: Some(heard_of()),
         overtaken: None,
+        pending: false,
         load: 3,
         neighbours: vec![neighbour.clone()],
     }

@@ -40,6 +40,7 @@ async fn probe(bench: &Bench) -> Result<(), CallError> {
     let question = Question::Exact {
         key: key("ada/x"),
         floor: None,
+        pending_before: None,
     };
     bench
         .transport
@@ -107,6 +108,7 @@ async fn connections_without_a_call_shut_no_node_out() {
     let question = Question::Exact {
         key: key("ada/x"),
         floor: None,
+        pending_before: None,
     };
     let answer = transport.ask(&to, from_a(question));
     let answer = timeout(PATIENCE, answer)
@@ -287,6 +289,7 @@ async fn a_peer_that_accepts_and_says_nothing_is_late() {
     let question = Question::Exact {
         key: key("ada/x"),
         floor: None,
+        pending_before: None,
     };
     let reply = transport.ask(&to, from_a(question)).await.map(|_| ());
     assert_eq!(
@@ -303,6 +306,7 @@ async fn error_of(address: &str) -> String {
     let question = Question::Exact {
         key: key("ada/x"),
         floor: None,
+        pending_before: None,
     };
     let reply = transport.ask(&peer(address), from_a(question)).await;
     let error = reply.map(|_| ()).expect_err("there is no node");
@@ -359,6 +363,7 @@ async fn error_of_stranger<R: IntoResponse + Clone + Send + Sync + 'static>(answ
     let question = Question::Exact {
         key: key("ada/x"),
         floor: None,
+        pending_before: None,
     };
     let reply = transport.ask(&to, from_a(question)).await.map(|_| ());
     assert!(

@@ -27,6 +27,7 @@ async fn probe(transport: &MemoryTransport) -> Result<(), CallError> {
     let question = Question::Exact {
         key: key("ada/x"),
         floor: None,
+        pending_before: None,
     };
     transport.ask(&peer(B), from_a(question)).await.map(|_| ())
 }

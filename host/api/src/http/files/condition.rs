@@ -49,7 +49,7 @@ impl Present {
     }
 
     /// The value of `ETag`.
-    pub(super) fn entity_tag(&self) -> HeaderValue {
+    pub(crate) fn entity_tag(&self) -> HeaderValue {
         entity_tag(self.digest)
     }
 
@@ -101,7 +101,7 @@ impl Present {
 }
 
 /// The entity tag of this content.
-pub(super) fn entity_tag(digest: Digest) -> HeaderValue {
+pub(in crate::http) fn entity_tag(digest: Digest) -> HeaderValue {
     HeaderValue::try_from(format!("\"{digest}\"")).expect("hexadecimal digits are visible ASCII")
 }
 

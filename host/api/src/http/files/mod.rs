@@ -16,12 +16,13 @@ pub(super) mod spool;
 pub(crate) mod upload;
 
 use axum::extract::State;
-use axum::http::header::{IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE};
+use axum::http::header::{IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE};
 use axum::http::{HeaderMap, StatusCode};
 use dataverse_node::driver::Written;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+pub(super) use self::condition::entity_tag;
 use self::path::PathKey;
 use super::Site;
 use super::problem::{Problem, ProblemBody};
@@ -71,16 +72,21 @@ impl From<Written> for FileWritten {
 /// Deletes a file.
 ///
 /// The deletion is itself a version. It is durable on every reachable holder before this is answered; a holder
-/// that is away learns of it later. Conditions are not supported.
+/// that is away learns of it later. With `If-Match`, the condition is judged and the file deleted in one step, and
+/// nothing is deleted unless every node of the network answers.
 #[utoipa::path(
     delete, path = "/v1/files/{*key}", tag = "files",
-    params(("key" = String, Path, description = "`user/name`; `name` may contain `/`. Percent-encode each segment.")),
+    params(
+        ("key" = String, Path, description = "`user/name`; `name` may contain `/`. Percent-encode each segment."),
+        ("If-Match" = Option<String>, Header, description = "`*`, or entity tags (digests in quotes): delete only if the file exists, or has one of them."),
+    ),
     responses(
         (status = 204, description = "The file is deleted."),
-        (status = 400, description = "The path is not a valid key, or a condition was sent.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 400, description = "The path is not a valid key, or the condition is none that a deletion can have.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, description = "No reachable node has the file.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 412, description = "The condition does not hold; nothing was deleted.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 500, description = "This node's own disk failed.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "Whether the file exists cannot be determined, or the deletion could not be made durable.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "Whether the file exists or the condition holds cannot be determined, or the deletion could not be made durable.", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn delete_file(
@@ -88,17 +94,14 @@ pub(crate) async fn delete_file(
     PathKey(key): PathKey,
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
-    let conditions = [
-        IF_MATCH,
-        IF_NONE_MATCH,
-        IF_MODIFIED_SINCE,
-        IF_UNMODIFIED_SINCE,
-    ];
+    let conditions = [IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE];
     if let Some(name) = conditions.iter().find(|name| headers.contains_key(*name)) {
-        let detail = format!("a deletion takes no condition; remove `{name}`");
+        let detail = format!("a deletion takes no condition but `If-Match`; remove `{name}`");
         return Err(Problem::bad_request(detail).with_key(&key));
     }
-    match site.node_api.delete(&key).await {
+    let condition = condition::of_write(&headers)
+        .map_err(|error| Problem::bad_request(error.to_string()).with_key(&key))?;
+    match site.node_api.delete(&key, condition).await {
         Ok(()) => Ok(StatusCode::NO_CONTENT),
         Err(error) => Err(Problem::from(error).with_key(&key)),
     }

@@ -214,8 +214,20 @@ async fn a_deleted_file_is_gone() {
     let node = Running::start().await;
     node.put(NOTES, b"hello").await;
     let delete = format!("DELETE {NOTES}");
-    let conditional = node.ask(&delete, &[("If-Match", "\"x\"")], b"").await;
-    assert_eq!(conditional.problem().0, 400);
+    let dated = ("If-Unmodified-Since", "Tue, 01 Dec 2026 00:00:00 GMT");
+    for condition in [("If-None-Match", "*"), dated] {
+        let refused = node.ask(&delete, &[condition], b"").await;
+        assert_eq!(refused.problem().0, 400);
+    }
+    let other = node
+        .ask(&delete, &[("If-Match", &tag(b"other"))], b"")
+        .await;
+    assert_eq!(other.header("etag"), Some(&*tag(b"hello")));
+    assert_eq!(other.problem().0, 412);
+    let same = [("If-Match", &*tag(b"hello"))];
+    assert_eq!(node.ask(&delete, &same, b"").await.status, 204);
+    assert_eq!(node.ask(&delete, &same, b"").await.problem().0, 412);
+    node.put(NOTES, b"hello").await;
     assert_eq!(node.ask(&delete, &[], b"").await.status, 204);
     let (status, problem) = node.ask(&delete, &[], b"").await.problem();
     assert_eq!((status, &problem["key"]), (404, &json!("ada/notes.txt")));

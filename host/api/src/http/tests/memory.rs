@@ -15,10 +15,10 @@ use dataverse_core::key::Key;
 use dataverse_core::record::{Layout, Record};
 use dataverse_core::version::{Stamp, Version};
 use dataverse_node::driver::{
-    Body, BodyError, Busy, Condition, Consistency, DeleteError, DrainError, DrainStatus, FoundHit,
-    LinkError, LinkState, LinkView, NodeSeen, NodeStatus, Query, ReadError, RepairStatus,
-    ScrubStatus, SearchOptions, SearchReport, Silent, SilentNode, WriteError, WriteOptions,
-    Written,
+    Body, BodyError, Busy, Condition, ConditionFailed, Consistency, DeleteError, DrainError,
+    DrainStatus, FoundHit, LinkError, LinkState, LinkView, NodeSeen, NodeStatus, Query, ReadError,
+    RepairStatus, ScrubStatus, SearchOptions, SearchReport, Silent, SilentNode, WriteError,
+    WriteOptions, Written,
 };
 use dataverse_node::media_type::Guess;
 use dataverse_node::metrics::Metrics;
@@ -65,15 +65,13 @@ impl Memory {
         self.files().contains_key(key)
     }
 
-    fn is_allowed(&self, key: &Key, condition: &Condition) -> bool {
+    fn check(&self, key: &Key, condition: &Condition) -> Result<(), ConditionFailed> {
         let files = self.files();
-        let present = files.get(key).map(|(record, _)| record.digest);
-        match condition {
-            Condition::Always => true,
-            Condition::Absent => present.is_none(),
-            Condition::Present => present.is_some(),
-            Condition::Matches(digests) => present.is_some_and(|digest| digests.contains(&digest)),
-        }
+        let judged = condition.judge(files.get(key).map(|(record, _)| &**record));
+        judged.map_err(|unmet| ConditionFailed {
+            key: key.clone(),
+            unmet,
+        })
     }
 }
 
@@ -146,11 +144,8 @@ impl NodeApi for Memory {
             }
             _ => {}
         }
-        if !self.is_allowed(key, &options.condition) {
-            return Err(WriteError::Condition(format!(
-                "the condition on {key} does not hold"
-            )));
-        }
+        let checked = self.check(key, &options.condition);
+        checked.map_err(WriteError::Condition)?;
         let collected = body.try_fold(Vec::new(), |mut all, chunk| async move {
             all.extend(chunk);
             Ok(all)
@@ -209,7 +204,9 @@ impl NodeApi for Memory {
         })
     }
 
-    async fn delete(&self, key: &Key) -> Result<(), DeleteError> {
+    async fn delete(&self, key: &Key, condition: Condition) -> Result<(), DeleteError> {
+        let checked = self.check(key, &condition);
+        checked.map_err(DeleteError::Condition)?;
         let gone = self.files().remove(key);
         gone.map(drop)
             .ok_or_else(|| ReadError::NotFound { key: key.clone() }.into())

@@ -79,6 +79,7 @@ fn by_core(
         hits_are_all: true,
         known: None,
         overtaken: None,
+        pending: false,
         load: 0,
         neighbours: routes
             .neighbours(node)
@@ -96,6 +97,7 @@ fn by_core(
     let question = Question::Exact {
         key: record().key.clone(),
         floor: None,
+        pending_before: None,
     };
     let mut search = Search::new(question, peer(from, ranks), answer(from), bounds, 0);
     let number: BTreeMap<NodeId, u32> = (0..ranks.len() as u32)

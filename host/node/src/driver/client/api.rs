@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use dataverse_core::content::Digest;
 use dataverse_core::holdings::{Role, Total};
 use dataverse_core::id::NodeId;
 use dataverse_core::key::Key;
@@ -17,6 +16,8 @@ use dataverse_store::StoreError;
 use futures_util::stream::BoxStream;
 
 use super::origin::Origin;
+
+pub use dataverse_replication::{Condition, Unmet};
 
 /// Content on its way to or from a client.
 pub type Body = BoxStream<'static, Result<Bytes, BodyError>>;
@@ -39,20 +40,6 @@ pub enum BodyError {
     /// The node's own disk failed.
     #[error("{0}")]
     Failed(String),
-}
-
-/// The condition under which a write happens.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum Condition {
-    /// Always.
-    #[default]
-    Always,
-    /// Only if the file does not exist (`If-None-Match: *`).
-    Absent,
-    /// Only if the file exists (`If-Match: *`).
-    Present,
-    /// Only if the file's content has one of these digests (`If-Match: "…"`).
-    Matches(Vec<Digest>),
 }
 
 /// Options of a write.
@@ -86,6 +73,16 @@ pub struct Written {
 #[error("{0}")]
 pub struct Busy(pub String);
 
+/// A condition that did not hold: nothing was written or deleted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{key} {unmet}")]
+pub struct ConditionFailed {
+    /// The file.
+    pub key: Key,
+    /// What is there instead.
+    pub unmet: Unmet,
+}
+
 /// Why a write was not acknowledged.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
@@ -94,7 +91,7 @@ pub enum WriteError {
     Invalid(String),
     /// The condition did not hold.
     #[error("{0}")]
-    Condition(String),
+    Condition(ConditionFailed),
     /// The file is larger than any file may be.
     #[error("{0}")]
     TooLarge(String),
@@ -216,9 +213,21 @@ pub enum DeleteError {
     /// The file can't be found, or can't be searched for.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// The deletion could not be made durable on enough nodes.
+    /// The condition did not hold.
+    #[error("{0}")]
+    Condition(ConditionFailed),
+    /// The deletion could not be made durable on enough nodes, or the condition can't be decided.
     #[error("{0}")]
     Unavailable(String),
+}
+
+impl From<WriteError> for DeleteError {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::Condition(reason) => Self::Condition(reason),
+            other => Self::Unavailable(other.to_string()),
+        }
+    }
 }
 
 /// What to search for.

@@ -12,7 +12,6 @@ use dataverse_core::record::Record;
 use dataverse_core::relayout::HolderState;
 use dataverse_core::search::{Answer, FoundHit, Hit, Peer, Question, SearchOutcome};
 use dataverse_core::version::Millis;
-use dataverse_overlay::transport::TransportExt;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
@@ -133,11 +132,9 @@ impl Driver {
         let question = Question::Exact {
             key: key.clone(),
             floor: None,
+            pending_before: None,
         };
-        let answer = self.transport.ask(&peer, self.message(question)).await;
-        answer
-            .and_then(|answer| self.answer_of(&peer, answer))
-            .and_then(|answer| self.believable(answer))
-            .ok()
+        let answer = self.ask_probe(&peer, question).await;
+        answer.ok().map(|(_, answer)| answer)
     }
 }

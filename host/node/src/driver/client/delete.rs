@@ -1,6 +1,7 @@
 //! The delete flow: a tombstone is written as a version on every reachable holder, spares making up the factor,
 //! and announced. The deletion is acknowledged once the tombstone is durable.
 
+use std::future::Future;
 use std::sync::Arc;
 
 use dataverse_core::content::Digest;
@@ -12,8 +13,10 @@ use dataverse_core::version::Version;
 use dataverse_store::crash;
 use futures_util::future::join_all;
 
+use super::conditional::{Granted, Pending};
+use super::preparing::Ready;
 use crate::driver::Driver;
-use crate::driver::client::api::{Consistency, DeleteError, ReadError, WriteError};
+use crate::driver::client::api::{Condition, Consistency, DeleteError, ReadError};
 use crate::driver::replication::commit::Held;
 use crate::recorder::{Op, RequestOutcome};
 
@@ -35,7 +38,18 @@ impl Driver {
     /// # Errors
     /// [`DeleteError`].
     pub async fn delete(&self, key: &Key) -> Result<(), DeleteError> {
-        let deleted = self.find_and_delete(key).await;
+        self.delete_if(key, Condition::Always).await
+    }
+
+    /// Deletes a file if a condition holds.
+    ///
+    /// # Errors
+    /// [`DeleteError`]; nothing was deleted if the condition does not hold or can't be decided.
+    pub async fn delete_if(&self, key: &Key, condition: Condition) -> Result<(), DeleteError> {
+        let deleted = match condition {
+            Condition::Always => self.find_and_delete(key).await,
+            condition => self.decide_and_delete(key, condition).await,
+        };
         let outcome = match &deleted {
             Ok(()) => RequestOutcome::Done,
             Err(DeleteError::Read(ReadError::NotFound { .. })) => RequestOutcome::Missing,
@@ -46,8 +60,7 @@ impl Driver {
     }
 
     async fn find_and_delete(&self, key: &Key) -> Result<(), DeleteError> {
-        self.refuse_unfit()
-            .map_err(|error| DeleteError::Unavailable(error.to_string()))?;
+        self.refuse_unfit()?;
         let located = match self.find(key, Consistency::Newest).await {
             // No replica is reachable: delete the version that is known; a newer one stays.
             Err(ReadError::Unconfirmed { .. }) => self.find(key, Consistency::Usual).await,
@@ -61,10 +74,39 @@ impl Driver {
             Err(error) => return Err(error.into()),
         };
         let driver = self.shared();
-        let deletion = self.spawn(async move { driver.write_tombstone(record).await });
-        deletion
-            .await
-            .map_err(|_| DeleteError::Unavailable("the node is stopping".to_owned()))?
+        self.to_the_end(async move {
+            let pending = driver.begin_write(&record.key);
+            driver.write_tombstone(record, pending, None).await
+        })
+        .await
+    }
+
+    async fn decide_and_delete(&self, key: &Key, condition: Condition) -> Result<(), DeleteError> {
+        self.refuse_unfit()?;
+        let (driver, key) = (self.shared(), key.clone());
+        self.to_the_end(async move {
+            let pending = driver.begin_write(&key);
+            let granted = driver.decide(&key, &condition, None, &pending).await?;
+            match granted {
+                Granted::Commit {
+                    version,
+                    replaces: Some(record),
+                } => driver.write_tombstone(record, pending, Some(version)).await,
+                Granted::Commit { replaces: None, .. } | Granted::Unchanged(_) => {
+                    Err(ReadError::NotFound { key }.into())
+                }
+            }
+        })
+        .await
+    }
+
+    /// Does this to its end, whether or not the client waits.
+    async fn to_the_end(
+        &self,
+        deletion: impl Future<Output = Result<(), DeleteError>> + Send + 'static,
+    ) -> Result<(), DeleteError> {
+        let done = self.spawn(deletion).await;
+        done.map_err(|_| DeleteError::Unavailable("the node is stopping".to_owned()))?
     }
 
     /// A placeholder record for a version of which only its existence is known.
@@ -81,10 +123,21 @@ impl Driver {
         })
     }
 
-    /// Writes a tombstone above a record, or above a newer one if that turns up on the way.
-    async fn write_tombstone(&self, mut record: Arc<Record>) -> Result<(), DeleteError> {
+    /// Writes a tombstone above a record, or above a newer one if that turns up on the way. A conditional deletion
+    /// has its version already: what is newer comes after it.
+    async fn write_tombstone(
+        &self,
+        mut record: Arc<Record>,
+        pending: Pending,
+        granted: Option<Version>,
+    ) -> Result<(), DeleteError> {
         for _ in 0..TRIES_MAX {
-            let tombstone = self.tombstone_of(&record).await?;
+            let version = match granted {
+                Some(version) => version,
+                None => self.version_above_all(&record).await?,
+            };
+            pending.stamped(version);
+            let tombstone = self.tombstone_of(&record, version);
             crash::point("delete.stamped");
             let mut answers = Answers::default();
             let holders = tombstone.layout.holders.clone();
@@ -96,31 +149,41 @@ impl Driver {
                 self.commit_tombstone(&tombstone, spares, &mut answers)
                     .await;
             }
-            if let Some(greater) = answers.greater.filter(|greater| !greater.deleted) {
-                record = greater;
-                continue;
+            match answers.greater.filter(|greater| !greater.deleted) {
+                Some(_) if granted.is_some() => return Ok(()),
+                Some(greater) => {
+                    record = greater;
+                    continue;
+                }
+                None => {}
             }
             if answers.durable.is_empty() {
                 break;
             }
             crash::point("delete.committed");
-            let settled = self.settle_tombstone(tombstone, answers.durable).await?;
+            let settled = self
+                .settle_tombstone(Arc::clone(&tombstone), answers.durable)
+                .await?;
             self.announce(&settled).await;
+            self.end_write(pending, self.without(&tombstone, &settled.layout.holders));
             return Ok(());
         }
+        self.end_write(pending, self.without(&record, &[]));
         Err(DeleteError::Unavailable(format!(
             "the deletion of {} could not be made durable; try again",
             record.key
         )))
     }
 
-    async fn tombstone_of(&self, record: &Record) -> Result<Arc<Record>, DeleteError> {
-        let unavailable = |error: WriteError| DeleteError::Unavailable(error.to_string());
+    async fn version_above_all(&self, record: &Record) -> Result<Version, DeleteError> {
         let own = self.state.node().known(&record.key);
         let above = Heard::merged([own, Some(Heard::of(record))]);
-        let version = self.version_above(above).await.map_err(unavailable)?;
+        Ok(self.version_above(above).await?)
+    }
+
+    fn tombstone_of(&self, record: &Record, version: Version) -> Arc<Record> {
         let holders = record.layout.holders.clone();
-        Ok(Arc::new(Record {
+        Arc::new(Record {
             version,
             layout: self.state.node().first_layout(holders),
             deleted: true,
@@ -129,7 +192,20 @@ impl Driver {
             content_type: Arc::clone(&record.content_type),
             factor: record.factor,
             key: record.key.clone(),
-        }))
+        })
+    }
+
+    /// Holders of a record other than these.
+    fn without(&self, record: &Record, answered: &[NodeId]) -> Vec<Ready> {
+        let holders = record.layout.holders.iter();
+        let others = holders.filter(|id| **id != self.me.id && !answered.contains(id));
+        let peers = others.filter_map(|id| self.peer_of(*id));
+        let ready = peers.map(|peer| Ready {
+            peer,
+            preparation: None,
+            known: None,
+        });
+        ready.collect()
     }
 
     /// Nodes that do not hold the file and are to store the tombstone.

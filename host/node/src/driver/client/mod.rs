@@ -23,6 +23,7 @@
 
 pub(in crate::driver) mod api;
 pub(in crate::driver) mod commit;
+pub(in crate::driver) mod conditional;
 mod confirm;
 mod delete;
 pub(in crate::driver) mod fetch;

@@ -36,7 +36,11 @@ impl Driver {
             Query::Exact(key) => {
                 let local = self.answer_locally(&key, None);
                 let floor = local.known.map(|heard| heard.version);
-                let question = Question::Exact { key, floor };
+                let question = Question::Exact {
+                    key,
+                    floor,
+                    pending_before: None,
+                };
                 self.run_search(question, local, options, unscreened).await
             }
             Query::Pattern(pattern) => {
@@ -65,6 +69,7 @@ impl Driver {
         let question = Question::Exact {
             key: key.clone(),
             floor: floor.max(local.known.map(|heard| heard.version)),
+            pending_before: None,
         };
         let screen = |from: NodeId, answer: &mut Answer| {
             if without.contains(&from) {
@@ -85,6 +90,7 @@ impl Driver {
         let question = Question::Exact {
             key: key.clone(),
             floor: Some(version),
+            pending_before: None,
         };
         let screen = |_: NodeId, answer: &mut Answer| {
             answer
@@ -111,10 +117,33 @@ impl Driver {
         let question = Question::Exact {
             key: key.clone(),
             floor: Some(version),
+            pending_before: None,
         };
         let screen = |from: NodeId, answer: &mut Answer| check.hear(from, answer);
         self.run_search(question, local, SearchOptions::default(), screen)
             .await
+    }
+
+    /// Asks one node about a file, and returns its answer with the run of the node that gave it. A node that left
+    /// held nothing, so it need not answer.
+    pub(in crate::driver) async fn ask_probe(
+        &self,
+        peer: &Peer,
+        question: Question,
+    ) -> Result<(u64, Answer), CallError> {
+        let asked = async {
+            let reply = self.transport.ask(peer, self.message(question)).await?;
+            let run = reply.sender.instance;
+            let answer = self.believable(self.answer_of(peer, reply)?)?;
+            Ok((run, answer))
+        };
+        if !self.has_left(peer.id) {
+            return asked.await;
+        }
+        // Another node still lists it. If it is back it answers; if not, it held nothing when it left.
+        let patience = self.settings.search_probe_deadline / 2;
+        let answer = tokio::time::timeout(patience, asked).await;
+        Ok(answer.ok().and_then(Result::ok).unwrap_or_default())
     }
 
     /// This node's answer to a probe for one file.
@@ -150,6 +179,7 @@ impl Driver {
             hits_are_all,
             known: None,
             overtaken: None,
+            pending: false,
             load: self.load.per_second(),
             neighbours: self.links.staying_peers(),
         }
@@ -212,21 +242,8 @@ impl Driver {
 
     async fn probe(&self, probe: Probe) -> (Peer, Result<Answer, CallError>) {
         let Probe { peer, question, .. } = probe;
-        let asked = async {
-            let answer = self.transport.ask(&peer, self.message(question)).await;
-            answer
-                .and_then(|answer| self.answer_of(&peer, answer))
-                .and_then(|answer| self.believable(answer))
-        };
-        if !self.has_left(peer.id) {
-            let answer = asked.await;
-            return (peer, answer);
-        }
-        // Another node still lists it. If it is back it answers; if not, it held nothing when it left.
-        let patience = self.settings.search_probe_deadline / 2;
-        let answer = tokio::time::timeout(patience, asked).await;
-        let answer = answer.ok().and_then(Result::ok).unwrap_or_default();
-        (peer, Ok(answer))
+        let answer = self.ask_probe(&peer, question).await;
+        (peer, answer.map(|(_, answer)| answer))
     }
 
     /// Keeps the floor that a search heard of, even if the node that named it goes away.

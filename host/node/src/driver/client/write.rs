@@ -24,10 +24,11 @@ use futures_util::StreamExt;
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
+use super::conditional::Granted;
 use super::preparing::{PrepareSource, Preparing, Readied, Ready};
 use crate::driver::Driver;
-use crate::driver::client::api::{Body, BodyError, Condition, Consistency, ReadError};
-use crate::driver::client::api::{WriteError, WriteOptions, Written};
+use crate::driver::client::api::{Body, BodyError, Condition, WriteError, WriteOptions, Written};
+use crate::driver::replication::commit::Held;
 use crate::media_type::Guess;
 use crate::recorder::{Op, RequestOutcome};
 
@@ -37,6 +38,9 @@ struct Arrived {
     content: Prepared,
     content_type: Arc<str>,
     factor: u32,
+    condition: Condition,
+    /// The version found when the condition was checked before the body.
+    present: Option<Arc<Record>>,
     readied: Readied,
 }
 
@@ -75,10 +79,14 @@ impl Driver {
         let factor = self.wanted_factor(options.factor)?;
         let mut media_type = MediaType::of(key, options.content_type)?;
         too_large(options.size.unwrap_or(0))?;
-        self.check_condition(key, &options.condition).await?;
+        let present = self
+            .check_condition(key, &options.condition, options.size)
+            .await?;
 
         let mut spool = self.space_for_spool(options.size).await?;
-        let ranked = self.place(key, factor, options.size.unwrap_or(0)).await;
+        let ranked = self
+            .place(key, factor, options.size.unwrap_or(0), present.as_deref())
+            .await;
         let preparing = Preparing::begin(
             self.shared(),
             key.clone(),
@@ -104,6 +112,8 @@ impl Driver {
                 content,
                 content_type,
                 factor,
+                condition: options.condition,
+                present,
                 readied,
             };
             let written = driver.commit_write(arrived).await;
@@ -148,12 +158,31 @@ impl Driver {
 
     async fn commit_write(&self, arrived: Arrived) -> Result<Written, WriteError> {
         let Arrived { key, readied, .. } = &arrived;
-        let known = self.known_of_all(key, readied);
-        if let Some(record) = self.unchanged(&arrived, known) {
-            let record = self.confirm_unchanged(record, &readied.others).await?;
-            return Ok(self.written(record, true, true));
-        }
-        let version = self.version_above(known).await?;
+        let pending = self.begin_write(key);
+        let (version, replaced) = if arrived.condition == Condition::Always {
+            let known = self.known_of_all(key, readied);
+            if let Some(record) = self.unchanged(&arrived, known) {
+                let record = self.confirm_unchanged(record, &readied.others).await?;
+                return Ok(self.written(record, true, true));
+            }
+            let version = self.version_above(known).await?;
+            pending.stamped(version);
+            (version, known.is_some_and(|heard| !heard.is_deletion()))
+        } else {
+            let same = arrived.present.as_ref();
+            let same = same.filter(|it| it.digest == arrived.content.digest());
+            let same_before = same.map(|it| it.version);
+            let granted = self
+                .decide(key, &arrived.condition, same_before, &pending)
+                .await;
+            match granted.inspect_err(|_| self.abandon_all(readied))? {
+                Granted::Commit { version, replaces } => (version, replaces.is_some()),
+                Granted::Unchanged(record) => {
+                    self.abandon_all(readied);
+                    return self.confirm_written(record).await;
+                }
+            }
+        };
         let too_few = readied.others.len() < arrived.factor as usize;
         // A node that is being drained keeps a replica only if no other node can.
         let may_keep = self.may_hold(self.me.id) || readied.others.is_empty();
@@ -183,15 +212,21 @@ impl Driver {
             key: arrived.key,
         });
         crash::point("write.stamped");
-        let replaced = known.is_some_and(|heard| !heard.is_deletion());
         let readied = arrived.readied;
-        let record = self
-            .commit_everywhere(record, arrived.content, readied)
-            .await?;
+        let mut unanswered = readied.others.clone();
+        let committed = self
+            .commit_everywhere(Arc::clone(&record), arrived.content, readied)
+            .await;
         crash::point("write.committed");
-        self.announce(&record).await;
-        crash::point("write.announced");
-        Ok(self.written(record, replaced, false))
+        if let Ok(record) = &committed {
+            self.announce(record).await;
+            crash::point("write.announced");
+        }
+        if let Ok(record) = &committed {
+            unanswered.retain(|ready| !record.layout.names(ready.peer.id));
+        }
+        self.end_write(pending, unanswered);
+        Ok(self.written(committed?, replaced, false))
     }
 
     /// The greatest version that this node and those that prepared the content have heard of.
@@ -207,12 +242,7 @@ impl Driver {
         known: Option<Heard>,
     ) -> Result<Version, WriteError> {
         if let Some(heard) = known {
-            let observed = self.state.node().observe(heard.version.stamp, self.now());
-            observed.map_err(|error| {
-                WriteError::Unavailable(format!(
-                    "no version can be stamped above the current one: {error}"
-                ))
-            })?;
+            self.observe_stamp(heard.version.stamp)?;
         }
         let stamp = self.stamp().await?;
         Ok(Version {
@@ -266,6 +296,26 @@ impl Driver {
         self.settle_layout(record, durable, &mut None).await
     }
 
+    /// The answer to a write whose content the file already has, once enough holders confirm that it is durable.
+    async fn confirm_written(&self, record: Arc<Record>) -> Result<Written, WriteError> {
+        let holders = record.layout.holders.iter();
+        let confirmed = holders.map(|id| async {
+            let held = self.commit_at(*id, &record).await;
+            matches!(held, Ok(Held::Here | Held::Greater(_))).then(|| self.name_of(*id))
+        });
+        let replicas: Vec<String> = join_all(confirmed).await.into_iter().flatten().collect();
+        if replicas.len() < self.min_replicas() {
+            return Err(WriteError::Unavailable(format!(
+                "{} already has this content, and too few of its holders confirm it; try again",
+                record.key
+            )));
+        }
+        Ok(Written {
+            replicas,
+            ..self.written(record, true, true)
+        })
+    }
+
     fn written(&self, record: Arc<Record>, replaced: bool, unchanged: bool) -> Written {
         self.metrics.written(record.is_degraded());
         let replicas = record.layout.holders.iter().map(|id| self.name_of(*id));
@@ -278,12 +328,18 @@ impl Driver {
     }
 
     /// The nodes for a file, best first, as this node's placement ranks the candidates.
-    async fn place(&self, key: &Key, factor: u32, size: u64) -> Vec<Peer> {
-        let held = self.state.node().holding(key).map(|holding| {
-            let holders = holding.record.layout.holders.clone();
-            (!holding.record.deleted).then_some(holders)
-        });
-        let first = held.flatten().unwrap_or_default();
+    /// Holders of the file come first, where this node or the check of a condition knows them.
+    async fn place(
+        &self,
+        key: &Key,
+        factor: u32,
+        size: u64,
+        present: Option<&Record>,
+    ) -> Vec<Peer> {
+        let own = self.state.node().holding(key).cloned();
+        let held = present.or(own.as_ref().map(|holding| &*holding.record));
+        let held = held.filter(|record| !record.deleted);
+        let first = held.map_or_else(Vec::new, |record| record.layout.holders.clone());
         let first: Vec<NodeId> = first.into_iter().filter(|id| self.may_hold(*id)).collect();
         let request = PlacementRequest {
             file: FileView::of(key, size),
@@ -291,37 +347,6 @@ impl Driver {
             now: self.now(),
         };
         self.ranked_peers(request, size, first).await
-    }
-
-    async fn check_condition(&self, key: &Key, condition: &Condition) -> Result<(), WriteError> {
-        if *condition == Condition::Always {
-            return Ok(());
-        }
-        let found = match self.locate(key, Consistency::Newest).await {
-            Ok(located) => Some(located.record),
-            Err(ReadError::NotFound { .. }) => None,
-            Err(error) => {
-                return Err(WriteError::Unavailable(format!(
-                    "the condition can't be checked: {error}"
-                )));
-            }
-        };
-        match (condition, found) {
-            (Condition::Absent, Some(record)) => Err(WriteError::Condition(format!(
-                "{key} already exists, with digest {}",
-                record.digest
-            ))),
-            (Condition::Present | Condition::Matches(_), None) => {
-                Err(WriteError::Condition(format!("{key} does not exist")))
-            }
-            (Condition::Matches(digests), Some(record)) if !digests.contains(&record.digest) => {
-                Err(WriteError::Condition(format!(
-                    "{key} has digest {}, which is none of those given",
-                    record.digest
-                )))
-            }
-            _ => Ok(()),
-        }
     }
 
     fn wanted_factor(&self, factor: Option<u32>) -> Result<u32, WriteError> {

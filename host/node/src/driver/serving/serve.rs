@@ -216,7 +216,14 @@ impl Driver {
         let _permit = self.admission.peer_call()?;
         self.load.count();
         let answer = match ask {
-            Question::Exact { key, floor } => self.answer_locally(&key, floor),
+            Question::Exact {
+                key,
+                floor,
+                pending_before,
+            } => Answer {
+                pending: pending_before.is_some_and(|version| self.has_pending(&key, version)),
+                ..self.answer_locally(&key, floor)
+            },
             Question::Pattern { pattern, limit } => self.answer_pattern(&pattern, limit).await,
         };
         Ok(answer)

@@ -18,9 +18,14 @@ const HITS_MAX: u32 = limits::SEARCH_HITS_MAX;
 impl From<Message<Question>> for proto::ProbeRequest {
     fn from(ask: Message<Question>) -> Self {
         let question = match ask.body {
-            Question::Exact { key, floor } => WireQuestion::Exact(proto::ExactQuestion {
+            Question::Exact {
+                key,
+                floor,
+                pending_before,
+            } => WireQuestion::Exact(proto::ExactQuestion {
                 key: key.as_str().to_owned(),
                 floor: floor.map(Into::into),
+                pending_before: pending_before.map(Into::into),
             }),
             Question::Pattern { pattern, limit } => WireQuestion::Pattern(proto::PatternQuestion {
                 pattern: pattern.as_str().to_owned(),
@@ -42,6 +47,7 @@ impl TryFrom<proto::ProbeRequest> for Message<Question> {
             WireQuestion::Exact(exact) => Question::Exact {
                 key: key(&exact.key)?,
                 floor: exact.floor.map(TryInto::try_into).transpose()?,
+                pending_before: exact.pending_before.map(TryInto::try_into).transpose()?,
             },
             WireQuestion::Pattern(wire) => Question::Pattern {
                 pattern: Pattern::parse(&wire.pattern)
@@ -66,6 +72,7 @@ impl From<Message<Answer>> for proto::ProbeReply {
             known: answer.known.map(|heard| heard.version.into()),
             buried: answer.known.and_then(|heard| heard.buried).map(Into::into),
             overtaken: answer.overtaken.as_ref().map(Into::into),
+            pending: answer.pending,
             load: answer.load,
             neighbours: answer.neighbours.iter().map(Into::into).collect(),
         }
@@ -86,6 +93,7 @@ impl TryFrom<proto::ProbeReply> for Message<Answer> {
             hits_are_all: reply.hits_are_all,
             known: heard(reply.known, reply.buried)?,
             overtaken: reply.overtaken.map(Hit::try_from).transpose()?,
+            pending: reply.pending,
             load: reply.load,
             neighbours: list(
                 "neighbours",

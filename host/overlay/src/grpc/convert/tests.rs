@@ -132,10 +132,14 @@ fn hit() -> impl Strategy<Value = Hit> {
 }
 
 fn question() -> impl Strategy<Value = Question> {
-    let exact = (key(), option::of(version()));
+    let exact = (key(), option::of(version()), option::of(version()));
     let pattern = ("[a-z]{1,9}/[a-z]{1,9}", 0..=SEARCH_HITS_MAX);
     prop_oneof![
-        exact.prop_map(|(key, floor)| Question::Exact { key, floor }),
+        exact.prop_map(|(key, floor, pending_before)| Question::Exact {
+            key,
+            floor,
+            pending_before,
+        }),
         pattern.prop_map(|(text, limit)| Question::Pattern {
             pattern: Pattern::parse(&text).expect("it is a pattern"),
             limit,
@@ -168,6 +172,7 @@ fn answer() -> impl Strategy<Value = Answer> {
         hits,
         hits_are_all: load % 2 == 0,
         known: known.map(|version| heard(version, load)),
+        pending: load % 5 == 0,
         load,
         neighbours,
     })

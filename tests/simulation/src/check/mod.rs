@@ -1,11 +1,12 @@
 //! The checkers: what must hold in a quiet world, given what its clients observed.
 //!
 //! Each takes the history and a snapshot and describes what is wrong. They know the promises of the design and
-//! nothing about how they are kept.
+//! nothing about how they are kept. [`linearizable`] judges the operations on one file alone, without a snapshot.
 
 mod accounts;
 mod content;
 mod layouts;
+pub mod linearizable;
 mod links;
 mod reads;
 

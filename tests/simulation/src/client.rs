@@ -24,7 +24,7 @@ use crate::snapshot::Read;
 use crate::world::Disks;
 
 /// The maximum duration of any client's request.
-const PATIENCE: Duration = Duration::from_secs(180);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Bytes per chunk of an upload.
 const CHUNK_BYTES: usize = 100_000;
@@ -330,7 +330,7 @@ async fn read(driver: &Driver, key: &Key, consistency: Consistency) -> Read {
 
 /// The content of one operation. No other operation has the same, not even one of size 0, since the content
 /// includes the number.
-fn content_of(number: u64, size: u64) -> Bytes {
+pub(crate) fn content_of(number: u64, size: u64) -> Bytes {
     let mut content = vec![0; usize::try_from(size).expect("files are small")];
     let mut hasher = blake3::Hasher::new();
     hasher.update(&number.to_be_bytes());
@@ -338,7 +338,7 @@ fn content_of(number: u64, size: u64) -> Bytes {
     content.into()
 }
 
-fn body_of(mut content: Bytes, pause: Duration) -> Body {
+pub(crate) fn body_of(mut content: Bytes, pause: Duration) -> Body {
     let mut chunks = Vec::new();
     while !content.is_empty() {
         let chunk = content.split_to(content.len().min(CHUNK_BYTES));

@@ -6,6 +6,9 @@
 //! it knows what clients observed ([`history`]) and what is on the disks ([`snapshot`]), but nothing about how the
 //! system works. [`watched`] checks every change of a store while the run goes on.
 //!
+//! [`race`](race::race) is another kind of run: clients race with conditional and unconditional writes, deletions
+//! and newest reads on few files, and each file's history must be [linearizable](check::linearizable).
+//!
 //! Nothing here decides for the system, and nothing in the system knows that it is simulated.
 
 pub mod chance;
@@ -16,6 +19,7 @@ pub mod history;
 pub mod log;
 pub mod lying;
 pub mod profile;
+pub mod race;
 pub mod run;
 pub mod snapshot;
 pub mod watched;

@@ -116,6 +116,47 @@ impl Profile {
         profile.loses_another = profile.loses_a_node && chance.permille(500);
         profile
     }
+
+    /// The profile of this seed for a race: few files and many faults, but no lost node, no bad copy and no operator
+    /// that cuts links, because then the network may be two on purpose. Clocks agree, except in every fifth seed.
+    #[must_use]
+    pub fn racing(seed: u64) -> Self {
+        let mut chance = Chance::of(seed, "racing profile");
+        let rough = !seed.is_multiple_of(4);
+        let mut rate = |at_most: u64| match rough && chance.permille(500) {
+            true => chance.between(1, at_most),
+            false => 0,
+        };
+        let (loss, cuts, one_way, silences) = (rate(60), rate(80), rate(80), rate(60));
+        let (crashes, drains, slow_ms) = (rate(100), rate(60), rate(400));
+        let jumps = if seed.is_multiple_of(5) { 40 } else { 0 };
+        Self {
+            sky: if rough { Sky::Rough } else { Sky::Calm },
+            nodes: chance.between(3, 6) as usize,
+            more_links: chance.below(5) as usize,
+            keys: chance.between(1, 3) as usize,
+            capacity: 64 << 20,
+            steps: chance.between(40, 100) as usize,
+            pause_ms: *chance.pick(&[50, 200, 800]),
+            delay_ms: *chance.pick(&[1, 10, 60]),
+            loss,
+            doubled: chance.below(60),
+            goes_on: *chance.pick(&[0, 300, 1_000]),
+            cuts,
+            one_way,
+            silences,
+            crashes,
+            jumps,
+            links: 0,
+            lies: 0,
+            slow_ms,
+            loses_a_node: false,
+            loses_another: false,
+            commit_ms: *chance.pick(&[0, 3, 30]),
+            rots: 0,
+            drains,
+        }
+    }
 }
 
 /// The settings of every node: the defaults, except those that would make a run wait for long, and gossip, which

@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::chance::Chance;
+use crate::check::linearizable::Anomaly;
 use crate::check::{self, Expect};
 use crate::client::{Clients, Door, Upload};
 use crate::history::Observation;
@@ -44,6 +45,10 @@ pub struct Report {
     pub simulated: Duration,
     /// The number of acknowledged writes and of all writes.
     pub acknowledged: (usize, usize),
+    /// What kinds of contradictions are among what is wrong; only races look for them.
+    pub anomalies: Vec<Anomaly>,
+    /// Files whose history was too hard to judge.
+    pub undecided: usize,
 }
 
 thread_local! {
@@ -56,13 +61,18 @@ thread_local! {
 /// When the runtime can't be created.
 #[must_use]
 pub fn run(seed: u64, prints: bool) -> Report {
+    simulated(drive(seed, prints))
+}
+
+/// Runs in a thread of its own time.
+pub(crate) fn simulated(run: impl Future<Output = Report>) -> Report {
     note_panics();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
         .build()
         .expect("a runtime without sockets can be created");
-    let mut report = runtime.block_on(drive(seed, prints));
+    let mut report = runtime.block_on(run);
     drop(runtime);
     let panics = PANICS.with_borrow_mut(std::mem::take);
     let panicked = panics
@@ -86,28 +96,9 @@ fn note_panics() {
 }
 
 async fn drive(seed: u64, prints: bool) -> Report {
-    let profile = Profile::of(seed);
     let log = Arc::new(Log::new(prints));
-    log.note(format_args!("{profile:?}"));
     let began = Instant::now();
-    let world = SimulatedCluster::new(seed, &profile, Arc::clone(&log)).await;
-    let clients = Clients::new(
-        Arc::clone(&log),
-        Arc::clone(&world.findings),
-        Arc::clone(&world.disks),
-        &profile,
-    );
-    let mut run = Run {
-        chance: Chance::of(seed, "schedule"),
-        keys: keys(profile.keys),
-        profile,
-        world,
-        clients: Arc::new(clients),
-        work: JoinSet::new(),
-        operations: 0,
-        safe: BTreeMap::new(),
-    };
-    run.link_up().await;
+    let mut run = Run::begin(seed, Profile::of(seed), Arc::clone(&log)).await;
     run.go().await;
     run.heal().await;
     let snapshot = run.take_snapshot().await;
@@ -126,6 +117,8 @@ async fn drive(seed: u64, prints: bool) -> Report {
         simulated: began.elapsed(),
         acknowledged: (acknowledged.count(), history.puts.len()),
         profile: run.profile,
+        anomalies: Vec::new(),
+        undecided: 0,
     }
 }
 
@@ -135,19 +128,43 @@ fn keys(count: usize) -> Vec<Key> {
     (0..count).map(name).map(key).collect()
 }
 
-struct Run {
-    chance: Chance,
-    keys: Vec<Key>,
-    profile: Profile,
-    world: SimulatedCluster,
+pub(crate) struct Run {
+    pub(crate) chance: Chance,
+    pub(crate) keys: Vec<Key>,
+    pub(crate) profile: Profile,
+    pub(crate) world: SimulatedCluster,
     clients: Arc<Clients>,
-    work: JoinSet<()>,
+    pub(crate) work: JoinSet<()>,
     operations: u64,
     /// What must not be lost any more, in at least these versions.
     safe: BTreeMap<Key, Version>,
 }
 
 impl Run {
+    /// A world in which the nodes know each other and nothing goes wrong yet.
+    pub(crate) async fn begin(seed: u64, profile: Profile, log: Arc<Log>) -> Self {
+        log.note(format_args!("{profile:?}"));
+        let world = SimulatedCluster::new(seed, &profile, Arc::clone(&log)).await;
+        let clients = Clients::new(
+            log,
+            Arc::clone(&world.findings),
+            Arc::clone(&world.disks),
+            &profile,
+        );
+        let mut run = Self {
+            chance: Chance::of(seed, "schedule"),
+            keys: keys(profile.keys),
+            profile,
+            world,
+            clients: Arc::new(clients),
+            work: JoinSet::new(),
+            operations: 0,
+            safe: BTreeMap::new(),
+        };
+        run.link_up().await;
+        run
+    }
+
     /// Links the nodes to a connected graph, before the weather breaks.
     async fn link_up(&mut self) {
         for at in 1..self.world.sites.len() {
@@ -232,7 +249,7 @@ impl Run {
     }
 
     /// Repairs some of what is broken during the run.
-    async fn repair_some(&mut self) {
+    pub(crate) async fn repair_some(&mut self) {
         if self.chance.permille(200) {
             let (a, b) = self.pair();
             self.world.network.heal(&a, &b);
@@ -255,6 +272,13 @@ impl Run {
     }
 
     async fn step(&mut self) {
+        if !self.fault().await {
+            self.operate();
+        }
+    }
+
+    /// Something goes wrong, or an operator does something, as often as the profile says. Returns whether it did.
+    pub(crate) async fn fault(&mut self) -> bool {
         let profile = self.profile.clone();
         let mut lot = self.chance.below(1_000);
         let mut falls_on = |share: u64| {
@@ -290,8 +314,9 @@ impl Run {
         } else if falls_on(profile.drains) {
             self.drain(site);
         } else {
-            self.operate();
+            return false;
         }
+        true
     }
 
     /// An operator links a node with another, or cuts a link.
@@ -355,7 +380,7 @@ impl Run {
         }
     }
 
-    fn door(&self, at: usize) -> Option<Door> {
+    pub(crate) fn door(&self, at: usize) -> Option<Door> {
         let node = self.world.sites[at].node.as_ref()?;
         Some(Door {
             driver: Arc::clone(&node.driver),
@@ -420,9 +445,16 @@ impl Run {
         });
     }
 
-    /// The weather clears up, what is broken is repaired, nodes that are down come back, and everything gets time
-    /// to settle.
+    /// Everything is healed and gets time to settle.
     async fn heal(&mut self) {
+        self.make_whole().await;
+        self.look_after_disks().await;
+        tokio::time::sleep(QUIET).await;
+    }
+
+    /// The weather clears up, what is broken is repaired, nodes that are down come back, and the network becomes
+    /// whole.
+    pub(crate) async fn make_whole(&mut self) {
         self.world.log.note("everything is healed");
         self.world.weather.clear_up();
         let addresses: Vec<String> = self
@@ -450,12 +482,10 @@ impl Run {
             let what = self.why_not_whole();
             self.wrong(what);
         }
-        self.look_after_disks().await;
-        tokio::time::sleep(QUIET).await;
     }
 
     /// An operator ends all drains and has every node scrub its disk.
-    async fn look_after_disks(&self) {
+    pub(crate) async fn look_after_disks(&self) {
         for at in self.world.running() {
             let Some(node) = &self.world.sites[at].node else {
                 continue;
@@ -560,7 +590,7 @@ impl Run {
         }
     }
 
-    fn wrong(&self, what: String) {
+    pub(crate) fn wrong(&self, what: String) {
         self.world.findings.add(&self.world.log, what);
     }
 }

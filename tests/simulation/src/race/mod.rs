@@ -19,7 +19,7 @@ use crate::client::Door;
 use crate::log::Log;
 use crate::profile::Profile;
 use crate::run::{Report, Run, simulated};
-use racers::{DELETES_ON_CONDITION, Racers, Upload};
+use racers::{Racers, Upload};
 
 /// The number of operations that run at once. More make a history hard to judge, not the race harder to win.
 const AT_ONCE_MAX: usize = 10;
@@ -303,7 +303,7 @@ impl Client {
         } else if falls_on(mix.deletes) {
             let door = &self.doors[0];
             self.racers.delete(door, &self.key, Requires::Nothing).await;
-        } else if falls_on(mix.takes) && DELETES_ON_CONDITION {
+        } else if falls_on(mix.takes) {
             if let Some(digest) = self.read().await {
                 let requires = Requires::Content(vec![digest]);
                 self.racers

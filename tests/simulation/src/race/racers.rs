@@ -7,7 +7,7 @@ use std::time::Duration;
 use dataverse_core::content::Digest;
 use dataverse_core::key::Key;
 use dataverse_node::driver::{
-    Condition, Consistency, DeleteError, Driver, ReadError, WriteError, WriteOptions,
+    Condition, Consistency, DeleteError, ReadError, WriteError, WriteOptions,
 };
 use parking_lot::Mutex;
 
@@ -16,14 +16,6 @@ use crate::client::{Door, PATIENCE, body_of, content_of};
 use crate::findings::Findings;
 use crate::history::Moment;
 use crate::log::Log;
-
-/// Whether deletions take a condition.
-pub const DELETES_ON_CONDITION: bool = false;
-
-/// Deletes a file on a condition.
-async fn delete(driver: &Driver, key: &Key, _: Condition) -> Result<(), DeleteError> {
-    driver.delete(key).await
-}
 
 /// The content that a racer writes, and how.
 #[derive(Debug, Clone, Copy)]
@@ -122,8 +114,9 @@ impl Racers {
     pub async fn delete(&self, door: &Door, key: &Key, requires: Requires) -> Outcome {
         let condition = condition_of(&requires);
         let work = async {
-            match delete(&door.driver, key, condition).await {
+            match door.driver.delete_if(key, condition).await {
                 Ok(()) => Some(Outcome::Done),
+                Err(DeleteError::Condition(_)) => Some(Outcome::Refused),
                 Err(DeleteError::Read(ReadError::NotFound { .. })) => Some(Outcome::Missing),
                 Err(error) => {
                     self.log.note(format_args!("{key}: {error}"));

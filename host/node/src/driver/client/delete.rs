@@ -30,6 +30,15 @@ struct Answers {
     durable: Vec<NodeId>,
     /// The greatest record found that is greater than the tombstone.
     greater: Option<Arc<Record>>,
+    /// A node did not answer, so it may be durable there.
+    unanswered: bool,
+}
+
+impl Answers {
+    /// Whether no reader can have met the tombstone.
+    const fn is_unseen(&self) -> bool {
+        self.durable.is_empty() && !self.unanswered
+    }
 }
 
 impl Driver {
@@ -149,16 +158,16 @@ impl Driver {
                 self.commit_tombstone(&tombstone, spares, &mut answers)
                     .await;
             }
-            match answers.greater.filter(|greater| !greater.deleted) {
-                Some(_) if granted.is_some() => return Ok(()),
-                Some(greater) => {
+            match answers.greater.take() {
+                // Nobody has seen the tombstone yet, so it may still take a version above.
+                Some(greater) if answers.is_unseen() && granted.is_none() && !greater.deleted => {
                     record = greater;
                     continue;
                 }
-                None => {}
-            }
-            if answers.durable.is_empty() {
-                break;
+                // Where somebody may have seen it, a second one would delete what was written since.
+                Some(_) if answers.durable.is_empty() => return Ok(()),
+                None if answers.durable.is_empty() => break,
+                _ => {}
             }
             crash::point("delete.committed");
             let settled = self
@@ -236,6 +245,7 @@ impl Driver {
                 }
                 Ok(Held::Not) => {}
                 Err(error) => {
+                    answers.unanswered = true;
                     tracing::warn!(key = %record.key, node = %self.name_of(id), error, "a node did not store a deletion");
                 }
             }

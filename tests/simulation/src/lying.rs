@@ -1,10 +1,12 @@
 //! A node that sends wrong bytes: the real one, with a bit flipped in some of the content it sends, as long as the
-//! weather is bad. (Otherwise a file that only this node has could never be read.)
+//! weather is bad. (Otherwise a file that only this node has could never be read.) And one that does not say which
+//! writes are pending.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use dataverse_core::search::Question;
 use dataverse_node::driver::Driver;
 use dataverse_overlay::transport::{
     Call, CallError, FetchAsk, Fetched, Message, PrepareAnswer, PrepareAsk, Refusal, Reply, Serve,
@@ -66,5 +68,30 @@ impl Serve for Lying {
         chunks: BoxStream<'static, Result<Bytes, CallError>>,
     ) -> Result<Message<PrepareAnswer>, Refusal> {
         self.node.prepare(ask, chunks).await
+    }
+}
+
+/// A node that is not asked which writes through it are pending, so that it never says so.
+pub struct Hiding(pub Arc<dyn Serve>);
+
+#[async_trait]
+impl Serve for Hiding {
+    async fn call(&self, mut call: Message<Call>) -> Result<Message<Reply>, Refusal> {
+        if let Call::Probe(Question::Exact { pending_before, .. }) = &mut call.body {
+            *pending_before = None;
+        }
+        self.0.call(call).await
+    }
+
+    async fn fetch(&self, ask: Message<FetchAsk>) -> Result<Message<Fetched>, Refusal> {
+        self.0.fetch(ask).await
+    }
+
+    async fn prepare(
+        &self,
+        ask: Message<PrepareAsk>,
+        chunks: BoxStream<'static, Result<Bytes, CallError>>,
+    ) -> Result<Message<PrepareAnswer>, Refusal> {
+        self.0.prepare(ask, chunks).await
     }
 }

@@ -66,6 +66,9 @@ pub struct Profile {
     pub rots: u64,
     /// Steps that drain a node or end its drain.
     pub drains: u64,
+    /// Nodes do not say that a write is pending, as if conditions were judged and nobody kept the others out: the
+    /// check of the histories must notice.
+    pub hides_pending_writes: bool,
 }
 
 impl Profile {
@@ -107,6 +110,7 @@ impl Profile {
             commit_ms: *chance.pick(&[0, 3, 30]),
             rots: 0,
             drains: 0,
+            hides_pending_writes: false,
         };
         let mut rate = |at_most: u64| match rough && chance.permille(500) {
             true => chance.between(1, at_most),
@@ -155,6 +159,7 @@ impl Profile {
             commit_ms: *chance.pick(&[0, 3, 30]),
             rots: 0,
             drains,
+            hides_pending_writes: false,
         }
     }
 }

@@ -9,6 +9,7 @@ use dataverse_core::content::Digest;
 use dataverse_core::holdings::{Holding, Role};
 use dataverse_core::id::NodeId;
 use dataverse_core::key::Key;
+use dataverse_core::limits;
 use dataverse_core::record::Record;
 use dataverse_core::search::Peer;
 use dataverse_core::version::{Millis, Version};
@@ -24,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use crate::chance::Chance;
 use crate::findings::Findings;
 use crate::log::Log;
-use crate::lying::Lying;
+use crate::lying::{Hiding, Lying};
 use crate::profile::{Profile, settings};
 use crate::watched::Watched;
 use crate::weather::SeededWeather;
@@ -327,6 +328,39 @@ fn rank(record: &Record) -> Rank {
     (record.version, record.layout.counter, record.layout.author)
 }
 
+/// How long any node's clock may be ahead of the others'.
+pub struct Clocks(Mutex<Option<Instant>>);
+
+impl Clocks {
+    /// Clocks that agree.
+    fn agreed() -> Self {
+        Self(Mutex::new(Some(Instant::now())))
+    }
+
+    /// Whether any clock may since have been ahead of one that showed the right time at this moment.
+    #[must_use]
+    pub fn may_be_ahead_since(&self, moment: Instant) -> bool {
+        let until = self.0.lock();
+        until.is_none_or(|until| moment < until)
+    }
+
+    /// A clock begins again above every stamp that it may have given out, which is in the future. The others follow
+    /// when they hear of it.
+    fn restarted(&self) {
+        let mut until = self.0.lock();
+        if let Some(until) = &mut *until {
+            let counted = *until + Duration::from_millis(limits::CLOCK_COUNT_MS);
+            let used = Instant::now() + Duration::from_millis(limits::CLOCK_CEILING_MS);
+            *until = counted.max(used) + Duration::from_millis(1);
+        }
+    }
+
+    /// A clock was set.
+    fn set(&self) {
+        *self.0.lock() = None;
+    }
+}
+
 /// Everything that nodes live in.
 pub struct SimulatedCluster {
     /// The network.
@@ -337,6 +371,8 @@ pub struct SimulatedCluster {
     pub sites: Vec<Site>,
     /// Their disks.
     pub disks: Arc<Disks>,
+    /// Their clocks.
+    pub clocks: Arc<Clocks>,
     /// The log.
     pub log: Arc<Log>,
     /// What is wrong.
@@ -379,6 +415,7 @@ impl SimulatedCluster {
             network,
             weather,
             disks: Arc::new(disks),
+            clocks: Arc::new(Clocks::agreed()),
             liar: chance.below(sites.len() as u64) as usize,
             sites,
             findings: Arc::default(),
@@ -416,6 +453,9 @@ impl SimulatedCluster {
         let lifetime = self.sites[at].lives;
         let site = &self.sites[at];
         self.log.note(format_args!("{} starts", site.name));
+        if lifetime > 0 {
+            self.clocks.restarted();
+        }
         let (began, ahead) = (self.began, Arc::clone(&site.ahead_ms));
         let now: Now = Arc::new(move || {
             let passed = began.elapsed().as_millis() as u64;
@@ -460,6 +500,10 @@ impl SimulatedCluster {
                 weather: Arc::clone(&self.weather),
             }),
             false => Arc::clone(&driver) as Arc<dyn Serve>,
+        };
+        let serves: Arc<dyn Serve> = match self.profile.hides_pending_writes {
+            true => Arc::new(Hiding(serves)),
+            false => serves,
         };
         self.network.listen(&site.address, serves);
         let site = &mut self.sites[at];
@@ -535,6 +579,7 @@ impl SimulatedCluster {
         self.log
             .note(format_args!("{} clock {ahead_ms:+} ms", site.name));
         site.ahead_ms.store(ahead_ms, Ordering::Relaxed);
+        self.clocks.set();
     }
 
     /// Waits until the condition holds, at most this long. Simulated time passes meanwhile.

@@ -10,12 +10,14 @@ use dataverse_node::driver::{
     Condition, Consistency, DeleteError, ReadError, WriteError, WriteOptions,
 };
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 use crate::check::linearizable::{Operation, Outcome, Request, Requires};
 use crate::client::{Door, PATIENCE, body_of, content_of};
 use crate::findings::Findings;
 use crate::history::Moment;
 use crate::log::Log;
+use crate::world::{Clocks, SimulatedCluster};
 
 /// The content that a racer writes, and how.
 #[derive(Debug, Clone, Copy)]
@@ -36,6 +38,7 @@ pub struct Upload {
 pub struct Racers {
     log: Arc<Log>,
     findings: Arc<Findings>,
+    clocks: Arc<Clocks>,
     record: Mutex<Record>,
 }
 
@@ -57,10 +60,11 @@ impl Record {
 impl Racers {
     /// Racers that have done nothing yet.
     #[must_use]
-    pub fn new(log: Arc<Log>, findings: Arc<Findings>) -> Self {
+    pub fn new(world: &SimulatedCluster) -> Self {
         Self {
-            log,
-            findings,
+            log: Arc::clone(&world.log),
+            findings: Arc::clone(&world.findings),
+            clocks: Arc::clone(&world.clocks),
             record: Mutex::default(),
         }
     }
@@ -154,6 +158,7 @@ impl Racers {
         patience: Duration,
         work: impl Future<Output = Option<Outcome>>,
     ) -> Outcome {
+        let began = Instant::now();
         let mut operation = self.began(key, request);
         self.log
             .note(format_args!("{} {key} {operation}", door.driver.name()));
@@ -173,6 +178,7 @@ impl Racers {
         let mut record = self.record.lock();
         operation.returned = Some(record.moment());
         operation.outcome = outcome.unwrap_or(Outcome::Unknown);
+        operation.may_be_overtaken = self.clocks.may_be_ahead_since(began);
         let history = record.histories.entry(key.clone()).or_default();
         match outcome {
             Some(_) => {
@@ -198,6 +204,7 @@ impl Racers {
             returned: None,
             request,
             outcome: Outcome::Unknown,
+            may_be_overtaken: false,
         };
         let history = record.histories.entry(key.clone()).or_default();
         history.push(operation.clone());

@@ -5,7 +5,7 @@ use std::fmt;
 
 use dataverse_core::content::Digest;
 
-use super::{Operation, Outcome, Request, Requires, Rules, is_violated};
+use super::{Operation, Outcome, Request, Requires, is_violated};
 
 /// States that are explored to find out whether fewer operations contradict each other too.
 const STATES_MAX: usize = 20_000;
@@ -45,12 +45,12 @@ pub struct Violation {
 }
 
 impl Violation {
-    pub(super) fn explained(history: &[Operation], rules: Rules, longest: Vec<usize>) -> Self {
+    pub(super) fn explained(history: &[Operation], longest: Vec<usize>) -> Self {
         let left = (0..history.len()).filter(|at| !longest.contains(at));
         let left = left.map(|at| &history[at]);
         let known = left.filter(|operation| operation.outcome != Outcome::Unknown);
         let stuck = known.min_by_key(|operation| operation.returned).cloned();
-        let weakened = weakened(history, rules);
+        let weakened = weakened(history);
         let (core, unknown): (Vec<_>, Vec<_>) = weakened
             .into_iter()
             .partition(|operation| operation.outcome != Outcome::Unknown);
@@ -72,19 +72,17 @@ impl Violation {
 /// The history with as little known as possible: forgets what changes nothing, and the outcome of what does, as long
 /// as there is still no order. If there is an order with more known, there is one with less. Writes with a condition
 /// say most about what is wrong, so they are kept where there is a choice.
-fn weakened(history: &[Operation], rules: Rules) -> Vec<Operation> {
+fn weakened(history: &[Operation]) -> Vec<Operation> {
     let mut kept = history.to_vec();
     kept.sort_by_key(|operation| operation.invoked);
-    weaken(&mut kept, rules, |it| it.outcome != Outcome::Done);
-    weaken(&mut kept, rules, |it| {
-        requires(it) == Some(&Requires::Nothing)
-    });
-    weaken(&mut kept, rules, |_| true);
+    weaken(&mut kept, |it| it.outcome != Outcome::Done);
+    weaken(&mut kept, |it| requires(it) == Some(&Requires::Nothing));
+    weaken(&mut kept, |_| true);
     kept
 }
 
 /// Forgets what it can of these operations, first of many at once.
-fn weaken(kept: &mut Vec<Operation>, rules: Rules, which: impl Fn(&Operation) -> bool) {
+fn weaken(kept: &mut Vec<Operation>, which: impl Fn(&Operation) -> bool) {
     let mut length = kept.len().div_ceil(2).max(1);
     loop {
         let mut end = kept.len();
@@ -97,7 +95,7 @@ fn weaken(kept: &mut Vec<Operation>, rules: Rules, which: impl Fn(&Operation) ->
             });
             let less: Vec<Operation> = less.collect();
             tried.splice(begin..end, less);
-            if tried != *kept && is_violated(&tried, rules, STATES_MAX) {
+            if tried != *kept && is_violated(&tried, STATES_MAX) {
                 *kept = tried;
             }
             end = begin;
@@ -234,6 +232,10 @@ impl fmt::Display for Operation {
             Outcome::Found(digest) => write!(f, ": found {}", brief(digest)),
             Outcome::Missing => f.write_str(": missing"),
             Outcome::Unknown => f.write_str(": unknown"),
+        }?;
+        match self.may_be_overtaken {
+            true => f.write_str(", may be overtaken"),
+            false => Ok(()),
         }
     }
 }

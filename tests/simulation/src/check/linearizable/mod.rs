@@ -89,6 +89,9 @@ pub struct Operation {
     pub request: Request,
     /// The outcome.
     pub outcome: Outcome,
+    /// Whether a write or deletion without a condition may be ordered below one that its node had not heard of,
+    /// because a clock was ahead. It is acknowledged then, and nobody ever sees it.
+    pub may_be_overtaken: bool,
 }
 
 impl Operation {
@@ -97,14 +100,6 @@ impl Operation {
     pub const fn is_write(&self) -> bool {
         matches!(self.request, Request::Write { .. })
     }
-}
-
-/// How strict the model is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Rules {
-    /// An unconditional write or deletion may be ordered below one that its node had not heard of. It is
-    /// acknowledged then, and nobody ever sees it.
-    pub unconditional_may_be_overtaken: bool,
 }
 
 /// The result of judging a history.
@@ -123,18 +118,18 @@ pub enum Judgement {
 
 /// Judges the history of one file, which did not exist at the beginning.
 #[must_use]
-pub fn judge(history: &[Operation], rules: Rules) -> Judgement {
-    judge_within(history, rules, STATES_MAX)
+pub fn judge(history: &[Operation]) -> Judgement {
+    judge_within(history, STATES_MAX)
 }
 
 /// Judges the history of one file with a bound on the states explored.
 #[must_use]
-pub fn judge_within(history: &[Operation], rules: Rules, states_max: usize) -> Judgement {
-    let mut search = Search::of(history, rules, states_max);
+pub fn judge_within(history: &[Operation], states_max: usize) -> Judgement {
+    let mut search = Search::of(history, states_max);
     match search.run() {
         Found::Order => Judgement::Linearizable,
         Found::Nothing => {
-            let violation = Violation::explained(history, rules, search.longest());
+            let violation = Violation::explained(history, search.longest());
             Judgement::Violated(Box::new(violation))
         }
         Found::TooMuch => Judgement::Undecided {
@@ -144,8 +139,8 @@ pub fn judge_within(history: &[Operation], rules: Rules, states_max: usize) -> J
 }
 
 /// Whether a history certainly has no such order. One that is too hard counts as if it had.
-fn is_violated(history: &[Operation], rules: Rules, states_max: usize) -> bool {
-    Search::of(history, rules, states_max).run() == Found::Nothing
+fn is_violated(history: &[Operation], states_max: usize) -> bool {
+    Search::of(history, states_max).run() == Found::Nothing
 }
 
 /// A value of the file: 0 if it does not exist, else the number of a content.
@@ -170,21 +165,6 @@ impl Guard {
             Self::Any => true,
             Self::Is(values) => values.contains(&value),
             Self::IsNot(values) => !values.contains(&value),
-        }
-    }
-
-    /// Admits this value too.
-    fn or(self, value: Value) -> Self {
-        match self {
-            Self::Any => Self::Any,
-            Self::Is(mut values) => {
-                values.push(value);
-                Self::Is(values)
-            }
-            Self::IsNot(mut values) => {
-                values.retain(|other| *other != value);
-                Self::IsNot(values)
-            }
         }
     }
 
@@ -246,16 +226,11 @@ impl Values {
         };
         let guard = self.guard(requires);
         let becomes = Some(writes.unwrap_or(ABSENT));
-        // A write is repeated when its outcome is unknown: if the file has the content already, it succeeds.
-        let or_repeated = |guard: Guard| match writes {
-            Some(value) => guard.or(value),
-            None => guard,
-        };
         let meaning = match operation.outcome {
             Outcome::Unknown if operation.request == Request::Read => return None,
             Outcome::Unknown => (guard, becomes),
-            Outcome::Done => (or_repeated(guard), becomes),
-            Outcome::Refused => (or_repeated(guard).negated(), None),
+            Outcome::Done => (guard, becomes),
+            Outcome::Refused => (guard.negated(), None),
             Outcome::Unchanged => (Guard::Is(writes.into_iter().collect()), None),
             Outcome::Found(digest) => (Guard::Is(vec![self.of(digest)]), None),
             Outcome::Missing => (Guard::Is(vec![ABSENT]), None),
@@ -303,7 +278,7 @@ struct Search {
 }
 
 impl Search {
-    fn of(history: &[Operation], rules: Rules, states_max: usize) -> Self {
+    fn of(history: &[Operation], states_max: usize) -> Self {
         let mut values = Values::default();
         let steps = history.iter().enumerate().filter_map(|(at, operation)| {
             let (guard, becomes) = values.meaning(operation)?;
@@ -312,7 +287,7 @@ impl Search {
                 at,
                 invoked: operation.invoked,
                 returned: is_known.then(|| operation.returned.unwrap_or(Moment::MAX)),
-                may_vanish: rules.unconditional_may_be_overtaken
+                may_vanish: operation.may_be_overtaken
                     && is_known
                     && becomes.is_some()
                     && guard == Guard::Any,

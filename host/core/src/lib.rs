@@ -31,6 +31,7 @@ pub mod pattern;
 pub mod placement;
 pub mod plural;
 pub mod policy;
+pub mod recent;
 pub mod reconcile;
 pub mod record;
 pub mod recording;

@@ -1,9 +1,8 @@
 //! `Relief`: asks another holder to move a replica that this node can't hold.
 
-use std::collections::BTreeMap;
-
 use dataverse_core::id::NodeId;
 use dataverse_core::key::Key;
+use dataverse_core::recent::Recent;
 use dataverse_core::record::Record;
 use dataverse_overlay::transport::{MoveAsk, TransportExt};
 use parking_lot::Mutex;
@@ -12,20 +11,22 @@ use crate::driver::Driver;
 use crate::limits;
 
 /// How often other holders were asked to move this node's replica of a file.
-#[derive(Default)]
-pub(in crate::driver) struct Relief(Mutex<BTreeMap<Key, usize>>);
+pub(in crate::driver) struct Relief(Mutex<Recent<Key, usize>>);
+
+impl Default for Relief {
+    fn default() -> Self {
+        Self(Mutex::new(Recent::new(limits::REPAIR_QUEUE_MAX)))
+    }
+}
 
 impl Relief {
     /// How often another holder was asked before to move the replica of this file that is here; counts this time
     /// too.
     fn asked_before(&self, key: &Key) -> usize {
         let mut asked = self.0.lock();
-        if asked.len() >= limits::REPAIR_QUEUE_MAX {
-            asked.clear();
-        }
-        let times = asked.entry(key.clone()).or_insert(0);
-        *times += 1;
-        *times - 1
+        let times = asked.get(key).copied().unwrap_or_default();
+        asked.put(key.clone(), times + 1);
+        times
     }
 }
 

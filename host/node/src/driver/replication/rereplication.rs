@@ -16,11 +16,12 @@ use dataverse_core::backoff::Backoff;
 use dataverse_core::holdings::Total;
 use dataverse_core::id::NodeId;
 use dataverse_core::key::Key;
+use dataverse_core::recent::Recent;
 use dataverse_core::record::Record;
 use dataverse_core::relayout::{self, Need};
 use dataverse_core::version::Version;
 use futures_util::{StreamExt, future, stream};
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -45,7 +46,7 @@ pub(in crate::driver) struct ReReplication {
     /// Whether it was logged that draining can't finish on its own.
     warned_stuck: AtomicBool,
     /// Files that no node took because it knows of a greater version, and when that was.
-    overtaken: Mutex<BTreeMap<Key, (Version, Instant)>>,
+    overtaken: Mutex<Recent<Key, (Version, Instant)>>,
     pace: Pace,
 }
 
@@ -60,7 +61,7 @@ impl Default for ReReplication {
             drain: Mutex::new((Instant::now(), false)),
             look: Notify::new(),
             warned_stuck: AtomicBool::new(false),
-            overtaken: Mutex::default(),
+            overtaken: Mutex::new(Recent::new(limits::REPAIR_QUEUE_MAX)),
             pace: Pace::default(),
         }
     }
@@ -74,24 +75,17 @@ impl ReReplication {
 
     /// Records that the candidates for this replica know of a greater version and would not keep it.
     fn note_overtaken(&self, record: &Record) {
-        let mut overtaken = self.overtaken();
-        if overtaken.len() >= limits::REPAIR_QUEUE_MAX {
-            overtaken.clear();
-        }
-        overtaken.insert(record.key.clone(), (record.version, Instant::now()));
+        let now = (record.version, Instant::now());
+        self.overtaken.lock().put(record.key.clone(), now);
     }
 
     /// Whether that was recorded within [`OVERTAKEN_LEFT_ALONE`].
     fn was_overtaken(&self, record: &Record) -> bool {
-        let overtaken = self.overtaken();
+        let overtaken = self.overtaken.lock();
         let noted = overtaken.get(&record.key);
         noted.is_some_and(|(version, at)| {
             *version == record.version && at.elapsed() < OVERTAKEN_LEFT_ALONE
         })
-    }
-
-    fn overtaken(&self) -> MutexGuard<'_, BTreeMap<Key, (Version, Instant)>> {
-        self.overtaken.lock()
     }
 
     /// Draining begins or ends.

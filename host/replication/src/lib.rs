@@ -3,8 +3,8 @@
 //! Nothing here does I/O, is async, reads a clock or draws random numbers. Answers and versions go in, what to do
 //! comes out, and a driver does it. Equal inputs give equal outputs on every machine.
 //!
-//! So far the crate decides conditional writes and deletions. The other protocols are still in the driver
-//! (`host/node/src/driver/replication`).
+//! So far the crate decides conditional writes and deletions, and has the [`Queue`] in which upkeep waits: missing
+//! replicas and releases. The protocols of upkeep are still in the driver (`host/node/src/driver/replication`).
 //!
 //! # A conditional write
 //!
@@ -34,10 +34,12 @@
 
 mod condition;
 mod pending;
+mod queue;
 mod round;
 #[cfg(test)]
 mod tests;
 
 pub use condition::{Condition, ConditionalWrite, Next, Unmet};
 pub use pending::{PendingWrites, Ticket};
+pub use queue::Queue;
 pub use round::{Round, Surveyed, Undecided};

@@ -8,15 +8,17 @@
 //! The store keeps the same list across restarts. This one is bounded by [`limits::HEAL_FILES_MAX`]; what exceeds
 //! it is taken up at the next start.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use dataverse_core::backoff::Backoff;
 use dataverse_core::holdings::Role;
+use dataverse_core::id::FileId;
 use dataverse_core::key::Key;
 use dataverse_core::record::Record;
 use dataverse_core::version::Version;
+use dataverse_replication::Queue;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -34,42 +36,38 @@ enum Stage {
     Lost,
 }
 
+#[derive(Clone)]
 struct Case {
     record: Arc<Record>,
     stage: Stage,
-    backoff: Backoff,
-    due: Instant,
-}
-
-/// The missing replicas, and the order in which to try them. Those being tried are not in the queue.
-#[derive(Default)]
-struct Cases {
-    by_key: BTreeMap<Key, Case>,
-    queue: BTreeSet<(Instant, Key)>,
-}
-
-impl Cases {
-    fn put(&mut self, case: Case) {
-        self.remove(&case.record.key);
-        self.queue.insert((case.due, case.record.key.clone()));
-        self.by_key.insert(case.record.key.clone(), case);
-    }
-
-    fn remove(&mut self, key: &Key) {
-        if let Some(case) = self.by_key.remove(key) {
-            self.queue.remove(&(case.due, key.clone()));
-        }
-    }
 }
 
 /// The missing replicas of this node.
-#[derive(Default)]
 pub(in crate::driver) struct MissingReplicas {
     cases: Mutex<Cases>,
-    /// Missing replicas beyond the bound.
-    left_out: AtomicU64,
     healed: AtomicU64,
     pub(super) more: Notify,
+}
+
+struct Cases {
+    /// All that are known, those that have waited longest first.
+    queue: Queue<Key, Case, (), Instant>,
+    /// Files beyond the bound.
+    left_out: BTreeSet<FileId>,
+}
+
+impl Default for MissingReplicas {
+    fn default() -> Self {
+        let pauses = Backoff::from_millis(limits::HEAL_RETRY_MS_MIN, limits::HEAL_RETRY_MS_MAX);
+        Self {
+            cases: Mutex::new(Cases {
+                queue: Queue::new(limits::HEAL_FILES_MAX, pauses),
+                left_out: BTreeSet::new(),
+            }),
+            healed: AtomicU64::new(0),
+            more: Notify::new(),
+        }
+    }
 }
 
 /// Missing replicas, by stage.
@@ -97,28 +95,34 @@ impl MissingReplicas {
     /// Adds a replica whose content is bad or gone.
     pub(in crate::driver) fn add(&self, record: Arc<Record>) {
         let mut cases = self.cases.lock();
-        let is_known = cases.by_key.get(&record.key);
+        let is_known = cases.queue.get(&record.key);
         if is_known.is_some_and(|case| case.record.version >= record.version) {
             return;
         }
-        if is_known.is_none() && cases.by_key.len() >= limits::HEAL_FILES_MAX {
-            self.left_out.fetch_add(1, Ordering::Relaxed);
-            return;
-        }
-        cases.put(Case {
-            record,
+        let file = record.key.file_id();
+        let case = Case {
+            record: Arc::clone(&record),
             stage: Stage::Fresh,
-            backoff: Backoff::from_millis(limits::HEAL_RETRY_MS_MIN, limits::HEAL_RETRY_MS_MAX),
-            due: Instant::now(),
-        });
-        drop(cases);
-        self.more.notify_one();
+        };
+        if cases
+            .queue
+            .put(record.key.clone(), case, (), Instant::now())
+        {
+            cases.left_out.remove(&file);
+            drop(cases);
+            self.more.notify_one();
+        } else if cases.left_out.len() < limits::HEAL_FILES_MAX {
+            cases.left_out.insert(file);
+        }
     }
 
     /// Called when this version of a file is stored here: removes what it settles.
     pub(in crate::driver) fn held(&self, key: &Key, version: Version, role: Role) {
         let mut cases = self.cases.lock();
-        let case = cases.by_key.get(key);
+        if !cases.left_out.is_empty() {
+            cases.left_out.remove(&key.file_id());
+        }
+        let case = cases.queue.get(key);
         let Some(case) = case.filter(|case| case.record.version <= version) else {
             return;
         };
@@ -126,13 +130,13 @@ impl MissingReplicas {
             self.healed.fetch_add(1, Ordering::Relaxed);
             tracing::info!(%key, %version, "healed a replica");
         }
-        cases.remove(key);
+        cases.queue.remove(key);
     }
 
     /// The missing replica of this file, if there is one.
     pub(in crate::driver) fn find(&self, key: &Key) -> Option<Arc<Record>> {
         let cases = self.cases.lock();
-        let case = cases.by_key.get(key);
+        let case = cases.queue.get(key);
         case.map(|case| Arc::clone(&case.record))
     }
 
@@ -145,10 +149,10 @@ impl MissingReplicas {
     pub(in crate::driver) fn counts(&self) -> MissingCounts {
         let cases = self.cases.lock();
         let mut counts = MissingCounts {
-            waiting: self.left_out.load(Ordering::Relaxed),
+            waiting: cases.left_out.len() as u64,
             ..MissingCounts::default()
         };
-        for (key, case) in &cases.by_key {
+        for (key, case) in cases.queue.iter() {
             match case.stage {
                 Stage::Fresh => counts.healing += 1,
                 Stage::Waiting => counts.waiting += 1,
@@ -170,37 +174,82 @@ impl MissingReplicas {
         at_most: usize,
         now: Instant,
     ) -> (Vec<Arc<Record>>, Option<Instant>) {
-        let mut cases = self.cases.lock();
-        let mut due = Vec::new();
-        while due.len() < at_most
-            && let Some((at, _)) = cases.queue.first()
-            && *at <= now
-            && let Some((_, key)) = cases.queue.pop_first()
-        {
-            due.extend(cases.by_key.get(&key).map(|case| Arc::clone(&case.record)));
-        }
-        (due, cases.queue.first().map(|(at, _)| *at))
+        let queue = &mut self.cases.lock().queue;
+        let due = queue.take_due(at_most, now).into_iter();
+        let due = due.map(|(_, case)| case.record).collect();
+        (due, queue.next_due())
     }
 
     /// Records the result of an attempt. True if the file has just been found to be lost.
     pub(super) fn tried(&self, record: &Record, tried: Tried, now: Instant) -> bool {
-        let mut cases = self.cases.lock();
-        let case = cases.by_key.remove(&record.key);
-        let Some(mut case) = case else { return false };
-        if case.record.version != record.version {
-            // A later version is missing by now and waits for its own turn.
-            cases.by_key.insert(record.key.clone(), case);
+        let queue = &mut self.cases.lock().queue;
+        let key = &record.key;
+        let is_this = |case: &&mut Case| case.record.version == record.version;
+        // A later version may be missing by now; it waits for its own turn.
+        let Some(case) = queue.get_mut(key).filter(is_this) else {
             return false;
-        }
+        };
         let stage = match tried {
-            Tried::Settled => return false,
+            Tried::Settled => {
+                queue.remove(key);
+                return false;
+            }
             Tried::Waits => Stage::Waiting,
             Tried::Lost => Stage::Lost,
         };
         let is_newly_lost = stage == Stage::Lost && case.stage != stage;
         case.stage = stage;
-        case.due = now + case.backoff.next_pause();
-        cases.put(case);
+        queue.again(key, (), now);
         is_newly_lost
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dataverse_core::content::Digest;
+    use dataverse_core::id::NodeId;
+    use dataverse_core::record::Layout;
+    use dataverse_core::version::Stamp;
+
+    use super::*;
+
+    fn record(number: usize) -> Arc<Record> {
+        let writer = NodeId::from(1);
+        Arc::new(Record {
+            key: crate::driver::tests::key(&format!("ada/{number}")),
+            version: Version {
+                stamp: Stamp(5),
+                writer,
+            },
+            layout: Layout {
+                counter: 0,
+                author: writer,
+                holders: vec![writer],
+            },
+            deleted: false,
+            size: 1,
+            digest: Digest::of(b"x"),
+            content_type: "text/plain".into(),
+            factor: 1,
+        })
+    }
+
+    #[test]
+    fn what_is_beyond_the_bound_counts_as_waiting_until_it_is_back() {
+        let missing = MissingReplicas::default();
+        for number in 0..limits::HEAL_FILES_MAX + 2 {
+            missing.add(record(number));
+        }
+        // It is found a second time, for example by a reader.
+        let last = record(limits::HEAL_FILES_MAX + 1);
+        missing.add(Arc::clone(&last));
+        assert_eq!(missing.counts().waiting, 2);
+        missing.held(&last.key, last.version, Role::Replica);
+        assert_eq!(missing.counts().waiting, 1);
+        // There is space again.
+        missing.held(&record(0).key, last.version, Role::Replica);
+        missing.add(record(limits::HEAL_FILES_MAX));
+        let counts = missing.counts();
+        assert_eq!((counts.waiting, missing.healed()), (0, 1));
     }
 }

@@ -9,72 +9,171 @@
 //! written again, never a missing one.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use dataverse_core::backoff::Backoff;
 use dataverse_core::id::NodeId;
 use dataverse_core::key::Key;
 use dataverse_core::record::Record;
 use dataverse_core::relayout::HolderState;
 use dataverse_core::version::Version;
+use futures_util::{StreamExt, stream};
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 use crate::driver::Driver;
 use crate::limits;
 
-/// By node: the files whose layout it has yet to hear, and the version each layout is of.
+/// Pauses after a node did not hear its hints.
+const RETRY_MIN: Duration = Duration::from_secs(2);
+const RETRY_MAX: Duration = Duration::from_secs(60);
+
+/// By node: the layouts that it has yet to hear.
 #[derive(Default)]
-pub(in crate::driver) struct Hints(Mutex<BTreeMap<NodeId, BTreeMap<Key, Version>>>);
+pub(in crate::driver) struct Hints(Mutex<ByNode>);
+
+#[derive(Default)]
+struct ByNode {
+    nodes: BTreeMap<NodeId, OfNode>,
+    /// The hints of all nodes.
+    count: usize,
+}
+
+/// The hints of one node.
+struct OfNode {
+    /// The files, and the version that each layout is of.
+    files: BTreeMap<Key, Version>,
+    /// After a failure, no call is made to the node before that.
+    due: Instant,
+    backoff: Backoff,
+}
+
+impl Default for OfNode {
+    fn default() -> Self {
+        Self {
+            files: BTreeMap::new(),
+            due: Instant::now(),
+            backoff: Backoff::new(RETRY_MIN, RETRY_MAX),
+        }
+    }
+}
+
+/// Result of one attempt to deliver a hint.
+enum Delivery {
+    /// The node has heard, or need not any more.
+    Done,
+    /// The file is not where its layout says yet.
+    Early,
+    /// The node did not answer.
+    Unanswered,
+}
 
 impl Hints {
     pub(in crate::driver) fn add(&self, node: NodeId, record: &Record) {
-        if !self.is_full() {
-            let mut hints = self.0.lock();
-            let of_node = hints.entry(node).or_default();
-            of_node.insert(record.key.clone(), record.version);
+        let mut hints = self.0.lock();
+        let hints = &mut *hints;
+        if hints.count < limits::HINTS_MAX {
+            let files = &mut hints.nodes.entry(node).or_default().files;
+            let is_new = files.insert(record.key.clone(), record.version).is_none();
+            hints.count += usize::from(is_new);
         }
     }
 
     fn is_full(&self) -> bool {
-        let hints = self.0.lock();
-        hints.values().map(BTreeMap::len).sum::<usize>() >= limits::HINTS_MAX
+        self.0.lock().count >= limits::HINTS_MAX
     }
 
     fn nodes(&self) -> Vec<NodeId> {
-        self.0.lock().keys().copied().collect()
+        self.0.lock().nodes.keys().copied().collect()
     }
 
-    fn take(&self, node: NodeId) -> BTreeMap<Key, Version> {
-        self.0.lock().remove(&node).unwrap_or_default()
+    /// The hints of a node, if it may be called now.
+    fn due(&self, node: NodeId, now: Instant) -> Vec<(Key, Version)> {
+        let hints = self.0.lock();
+        let of_node = hints.nodes.get(&node).filter(|of_node| of_node.due <= now);
+        let files = of_node.into_iter().flat_map(|of_node| &of_node.files);
+        files
+            .map(|(key, version)| (key.clone(), *version))
+            .collect()
+    }
+
+    /// The node has heard of this layout, or need not any more. A hint of a later version stays.
+    fn delivered(&self, node: NodeId, key: &Key, version: Version) {
+        let mut hints = self.0.lock();
+        let hints = &mut *hints;
+        let Some(of_node) = hints.nodes.get_mut(&node) else {
+            return;
+        };
+        if of_node.files.get(key) == Some(&version) {
+            of_node.files.remove(key);
+            hints.count -= 1;
+        }
+        of_node.backoff.reset();
+        if of_node.files.is_empty() {
+            hints.nodes.remove(&node);
+        }
+    }
+
+    /// The node did not hear: it is left alone for a while.
+    fn failed(&self, node: NodeId, now: Instant) {
+        if let Some(of_node) = self.0.lock().nodes.get_mut(&node) {
+            of_node.due = now + of_node.backoff.next_pause();
+        }
+    }
+
+    /// Forgets the hints of a node, and returns how many there were.
+    fn forget(&self, node: NodeId) -> usize {
+        let mut hints = self.0.lock();
+        let of_node = hints.nodes.remove(&node);
+        let files = of_node.map_or(0, |of_node| of_node.files.len());
+        hints.count -= files;
+        files
     }
 }
 
 impl Driver {
-    /// Delivers the hints of nodes that are back.
+    /// Delivers the hints of nodes that are back, each node's one after the other, and of several nodes at the same
+    /// time.
     pub(in crate::driver) async fn deliver_hints(&self) {
         if self.hints.is_full() {
             self.drop_hints_of_longest_gone();
         }
-        for node in self.hints.nodes() {
-            if self.standing_of(node) != HolderState::Here {
-                continue;
+        let nodes = self.hints.nodes().into_iter();
+        let here = nodes.filter(|node| self.standing_of(*node) == HolderState::Here);
+        stream::iter(here)
+            .for_each_concurrent(limits::RELEASES_AT_ONCE_MAX, |node| {
+                self.deliver_hints_of(node)
+            })
+            .await;
+    }
+
+    async fn deliver_hints_of(&self, node: NodeId) {
+        for (key, version) in self.hints.due(node, Instant::now()) {
+            match self.deliver_hint(node, &key, version).await {
+                Delivery::Done => self.hints.delivered(node, &key, version),
+                Delivery::Early => {}
+                Delivery::Unanswered => return self.hints.failed(node, Instant::now()),
             }
-            for (key, version) in self.hints.take(node) {
-                let held = self.state.node().holding(&key).cloned();
-                let record = held.map(|holding| holding.record);
-                // Whether a later version is durable is not known here.
-                let Some(record) = record.filter(|record| record.version == version) else {
-                    continue;
-                };
-                // A node that the layout names commits it; any other may release its copy once all holders have
-                // theirs.
-                let has_heard = if record.layout.names(node) {
-                    self.commit_at(node, &record).await.is_ok()
-                } else {
-                    self.is_settled(&record).await && self.tell(node, &record).await
-                };
-                if !has_heard {
-                    self.hints.add(node, &record);
-                }
-            }
+        }
+    }
+
+    /// Tells a node of the layout of this version.
+    async fn deliver_hint(&self, node: NodeId, key: &Key, version: Version) -> Delivery {
+        let held = self.state.node().holding(key).cloned();
+        let record = held.map(|holding| holding.record);
+        // Whether a later version is durable is not known here.
+        let Some(record) = record.filter(|record| record.version == version) else {
+            return Delivery::Done;
+        };
+        // A node that the layout names commits it; any other may release its copy once all holders have theirs.
+        let has_heard = match record.layout.names(node) {
+            true => self.commit_at(node, &record).await.is_ok(),
+            false if !self.is_settled(&record).await => return Delivery::Early,
+            false => self.tell(node, &record).await,
+        };
+        match has_heard {
+            true => Delivery::Done,
+            false => Delivery::Unanswered,
         }
     }
 
@@ -82,8 +181,80 @@ impl Driver {
     fn drop_hints_of_longest_gone(&self) {
         let longest = self.longest_gone(&self.hints.nodes());
         if let Some(node) = longest {
-            let files = self.hints.take(node).len();
+            let files = self.hints.forget(node);
             tracing::debug!(node = %self.name_of(node), files, "dropped the hints of the node that has been gone longest");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dataverse_core::content::Digest;
+    use dataverse_core::record::Layout;
+    use dataverse_core::version::Stamp;
+
+    use super::*;
+    use crate::driver::tests::key;
+
+    fn record(name: &str, stamp: u64) -> Record {
+        let writer = NodeId::from(1);
+        Record {
+            key: key(name),
+            version: Version {
+                stamp: Stamp(stamp),
+                writer,
+            },
+            layout: Layout {
+                counter: 0,
+                author: writer,
+                holders: vec![writer],
+            },
+            deleted: false,
+            size: 1,
+            digest: Digest::of(b"x"),
+            content_type: "text/plain".into(),
+            factor: 1,
+        }
+    }
+
+    #[test]
+    fn a_hint_stays_until_it_is_delivered_and_a_later_one_is_not_lost() {
+        let (hints, now) = (Hints::default(), Instant::now() + Duration::from_secs(1));
+        let (one, other) = (NodeId::from(1), NodeId::from(2));
+        let (old, new) = (record("ada/x", 5), record("ada/x", 6));
+        hints.add(one, &old);
+        hints.add(other, &old);
+        let due = hints.due(one, now);
+        assert_eq!(due, [(key("ada/x"), old.version)]);
+        // A later layout comes while the first is being delivered.
+        hints.add(one, &new);
+        hints.delivered(one, &old.key, old.version);
+        assert_eq!(hints.due(one, now), [(key("ada/x"), new.version)]);
+        // One node that does not answer is left alone, and only that one.
+        hints.failed(one, now);
+        assert!(hints.due(one, now).is_empty());
+        assert_eq!(hints.due(one, now + RETRY_MIN).len(), 1);
+        assert_eq!(hints.due(other, now).len(), 1);
+        hints.delivered(other, &old.key, old.version);
+        assert_eq!((hints.nodes(), hints.forget(one)), (vec![one], 1));
+        assert_eq!(hints.0.lock().count, 0);
+    }
+
+    #[test]
+    fn there_is_a_bound() {
+        let hints = Hints::default();
+        for at in 0..limits::HINTS_MAX + 5 {
+            hints.add(
+                NodeId::from(at as u128 % 7),
+                &record(&format!("ada/{at}"), 5),
+            );
+        }
+        assert!(hints.is_full());
+        let counted: usize = hints
+            .nodes()
+            .into_iter()
+            .map(|node| hints.forget(node))
+            .sum();
+        assert_eq!((counted, hints.is_full()), (limits::HINTS_MAX, false));
     }
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::id::NodeId;
 use crate::limits;
-use crate::placement::{Candidate, nearest};
+use crate::placement::Candidate;
 use crate::policy::NodeView;
 use crate::search::Peer;
 use crate::version::Millis;
@@ -105,6 +105,10 @@ pub enum ResolveError {
     },
 }
 
+/// Members that may take copies, by distance, then id.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Nearby(Vec<(u32, NodeId)>);
+
 /// All members except the node itself, by id.
 #[derive(Debug, Default)]
 pub struct Members {
@@ -195,16 +199,21 @@ impl Members {
         hops
     }
 
-    /// The nodes that could take a copy of `size` bytes: alive, not draining, within `radius` links of `me`, with
-    /// enough space; `me` included. Nearest first, at most [`limits::CANDIDATES_MAX`].
+    /// The members that may take copies: alive, not draining, within `radius` links of `me`. `my_links` are this
+    /// node's own links.
     #[must_use]
-    pub fn candidates(
-        &self,
-        me: &Candidate,
-        my_links: &[NodeId],
-        radius: u32,
-        size: u64,
-    ) -> Vec<Candidate> {
+    pub fn nearby(&self, me: NodeId, my_links: &[NodeId], radius: u32) -> Nearby {
+        let hops = self.hops_from(me, my_links).into_iter();
+        let within = hops.filter(|&(id, hops)| id != me && hops <= radius && !self.is_draining(id));
+        let mut members: Vec<(u32, NodeId)> = within.map(|(id, hops)| (hops, id)).collect();
+        members.sort_unstable();
+        Nearby(members)
+    }
+
+    /// Those of these nodes, and `me`, that have space for a copy of `size` bytes. Nearest first, at most
+    /// [`limits::CANDIDATES_MAX`].
+    #[must_use]
+    pub fn candidates(&self, me: &Candidate, nearby: &Nearby, size: u64) -> Vec<Candidate> {
         let itself = Candidate {
             id: me.id,
             view: NodeView {
@@ -212,16 +221,13 @@ impl Members {
                 ..me.view.clone()
             },
         };
-        let others = self
-            .hops_from(me.id, my_links)
-            .into_iter()
-            .filter(|&(id, hops)| id != me.id && hops <= radius && !self.is_draining(id))
-            .filter_map(|(id, hops)| self.seen_from_afar(id, hops));
-        let with_room = std::iter::once(itself)
+        let others = nearby.0.iter();
+        let others = others.filter_map(|&(hops, id)| self.seen_from_afar(id, hops));
+        std::iter::once(itself)
             .chain(others)
             .filter(|candidate| candidate.view.free >= size)
-            .collect();
-        nearest(with_room)
+            .take(limits::CANDIDATES_MAX)
+            .collect()
     }
 
     /// The member that this text identifies, by id or else by name. When several share the name, one that is not
@@ -371,7 +377,8 @@ mod tests {
     }
 
     fn check_candidates(members: &Members, radius: u32, size: u64, expected: &[u32]) {
-        let candidates = members.candidates(&me(), &[id(1)], radius, size);
+        let nearby = members.nearby(me().id, &[id(1)], radius);
+        let candidates = members.candidates(&me(), &nearby, size);
         let ids: Vec<_> = candidates.iter().map(|candidate| candidate.id).collect();
         assert_eq!(ids, expected.iter().copied().map(id).collect::<Vec<_>>());
     }
@@ -407,7 +414,12 @@ mod tests {
         check_candidates(&members, 2, 10, &[0, 1, 2]);
         check_candidates(&members, 8, 11, &[1, 2, 3]);
         check_candidates(&members, 8, 51, &[]);
-        assert_eq!(members.candidates(&me(), &[], 8, 0)[0].view.hops, 0);
+        assert_eq!(
+            members.candidates(&me(), &Nearby::default(), 0)[0]
+                .view
+                .hops,
+            0
+        );
     }
 
     #[test]

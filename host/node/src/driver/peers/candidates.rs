@@ -17,8 +17,8 @@ impl Driver {
             view: self.own_view(),
         };
         let radius = self.settings.placement_radius;
-        let table = self.seen_table();
-        let mut candidates = table.candidates(&me, &self.neighbours(), radius, size);
+        let (table, nearby) = self.seen.nearby(self.me.id, self.neighbours(), radius);
+        let mut candidates = table.candidates(&me, &nearby, size);
         if self.lifetime.now().draining {
             candidates.retain(|candidate| candidate.id != self.me.id);
         }

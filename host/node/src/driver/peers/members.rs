@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use dataverse_core::id::NodeId;
-use dataverse_core::members::{Edition, Liveness, MemberStatus, Members};
+use dataverse_core::members::{Edition, Liveness, MemberStatus, Members, Nearby};
 use dataverse_core::record::Record;
 use dataverse_core::search::Peer;
 use dataverse_overlay::membership;
@@ -19,15 +19,49 @@ use crate::driver::client::api::NodeSeen;
 
 /// The core's table of members, as last gossiped.
 #[derive(Default)]
-pub(in crate::driver) struct Seen(Mutex<Arc<Members>>);
+pub(in crate::driver) struct Seen {
+    members: Mutex<Arc<Members>>,
+    walked: Mutex<Walked>,
+}
+
+/// The members around this node. The walk over the links is made again only when it may lead elsewhere, since every
+/// write and every re-replicated file asks for it.
+#[derive(Default)]
+struct Walked {
+    members: Arc<Members>,
+    links: Vec<NodeId>,
+    nearby: Option<Arc<Nearby>>,
+}
 
 impl Seen {
     fn table(&self) -> Arc<Members> {
-        Arc::clone(&self.0.lock())
+        Arc::clone(&self.members.lock())
     }
 
     fn replace(&self, members: Members) {
-        *self.0.lock() = Arc::new(members);
+        *self.members.lock() = Arc::new(members);
+    }
+
+    /// The members within `radius` links of `me`, and the table in which they stand.
+    pub(super) fn nearby(
+        &self,
+        me: NodeId,
+        links: Vec<NodeId>,
+        radius: u32,
+    ) -> (Arc<Members>, Arc<Nearby>) {
+        let members = self.table();
+        let mut walked = self.walked.lock();
+        let is_same = Arc::ptr_eq(&walked.members, &members) && walked.links == links;
+        let nearby = match walked.nearby.clone().filter(|_| is_same) {
+            Some(nearby) => nearby,
+            None => Arc::new(members.nearby(me, &links, radius)),
+        };
+        *walked = Walked {
+            members: Arc::clone(&members),
+            links,
+            nearby: Some(Arc::clone(&nearby)),
+        };
+        (members, nearby)
     }
 }
 
@@ -139,7 +173,8 @@ impl Driver {
         loop {
             let mut members = Members::default();
             let mut gone = BTreeSet::new();
-            for seen in self.members.members().iter() {
+            let seen = self.members.members();
+            for seen in seen.iter() {
                 let state = seen.state;
                 if state == Liveness::Gone {
                     gone.insert(seen.peer.id);
@@ -149,7 +184,6 @@ impl Driver {
                     members.publish(seen.peer.id, status_of(status));
                 }
             }
-            let seen = self.members.members();
             let alive = |state| state == Liveness::Alive;
             let downtime = seen.iter().map(|seen| (seen.peer.id, alive(seen.state)));
             self.downtime.see(downtime, Instant::now());

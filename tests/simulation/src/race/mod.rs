@@ -26,7 +26,7 @@ const AT_ONCE_MAX: usize = 10;
 /// How long a write may fail after everything is healed.
 const PROGRESS: Duration = Duration::from_secs(60);
 /// How long the nodes have to settle before the last reads.
-const QUIET: Duration = Duration::from_secs(60);
+const QUIET: Duration = Duration::from_secs(20);
 
 /// What clients do, in cases of 100. The rest reads.
 #[derive(Debug, Clone, Copy)]

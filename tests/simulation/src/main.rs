@@ -1,6 +1,6 @@
 //! `dataverse-simulation`: runs many seeds, or replays one in detail.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
@@ -133,7 +133,7 @@ struct Total {
     tried: usize,
     undecided: Vec<u64>,
     wrong: Vec<u64>,
-    anomalies: BTreeMap<Anomaly, Vec<u64>>,
+    anomalies: BTreeMap<Anomaly, BTreeSet<u64>>,
 }
 
 impl Total {
@@ -148,7 +148,7 @@ impl Total {
         }
         for anomaly in &report.anomalies {
             let seeds = self.anomalies.entry(*anomaly).or_default();
-            seeds.push(report.seed);
+            seeds.insert(report.seed);
         }
         if !report.findings.is_empty() {
             tell(&report, is_race);

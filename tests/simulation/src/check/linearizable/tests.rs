@@ -297,6 +297,19 @@ fn deletions_have_their_place() {
 }
 
 #[test]
+fn a_deletion_happens_once() {
+    let twice = [
+        "1-2 write a: done",
+        "3-12 delete: done",
+        "4-5 read: missing",
+        "6-7 write b: done",
+        "8-9 read: missing",
+    ];
+    check(&twice, Err(Anomaly::WrongRead));
+    check(&[&twice[..], &["8-… delete: unknown"]].concat(), Ok(()));
+}
+
+#[test]
 fn a_repeated_write_learns_whether_it_happened() {
     let begin = ["1-… write a if absent: unknown"];
     let follows = |lines: &[&'static str]| [&begin[..], lines].concat();

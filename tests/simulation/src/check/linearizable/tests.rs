@@ -563,7 +563,7 @@ fn has_order(history: &[Operation], placed: &mut Vec<usize>, value: Option<Diges
 #[test]
 fn the_search_finds_what_trying_everything_finds() {
     let (mut accepted, mut rejected) = (0, 0);
-    for seed in 1..4_000 {
+    for seed in 1..1_500 {
         let mut numbers = Numbers::of(seed);
         let mut history = execution(&mut numbers, 7);
         // What two of them observed is exchanged.
@@ -586,5 +586,5 @@ fn the_search_finds_what_trying_everything_finds() {
             false => rejected += 1,
         }
     }
-    assert!(accepted > 500 && rejected > 500, "{accepted} {rejected}");
+    assert!(accepted > 300 && rejected > 300, "{accepted} {rejected}");
 }

@@ -178,7 +178,8 @@ impl Racers {
         let mut record = self.record.lock();
         operation.returned = Some(record.moment());
         operation.outcome = outcome.unwrap_or(Outcome::Unknown);
-        operation.may_be_overtaken = self.clocks.may_be_ahead_since(began);
+        operation.may_be_overtaken =
+            operation.is_unconditional() && self.clocks.may_be_ahead_since(began);
         let history = record.histories.entry(key.clone()).or_default();
         match outcome {
             Some(_) => {

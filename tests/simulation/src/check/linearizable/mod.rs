@@ -100,6 +100,20 @@ impl Operation {
     pub const fn is_write(&self) -> bool {
         matches!(self.request, Request::Write { .. })
     }
+
+    /// Whether it is a write or deletion that requires nothing.
+    #[must_use]
+    pub const fn is_unconditional(&self) -> bool {
+        matches!(
+            self.request,
+            Request::Write {
+                requires: Requires::Nothing,
+                ..
+            } | Request::Delete {
+                requires: Requires::Nothing
+            }
+        )
+    }
 }
 
 /// The result of judging a history.

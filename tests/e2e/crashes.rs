@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use dataverse_store::crash::POINTS;
-use redb::{Database, TableDefinition};
+use redb::{Database, ReadableTable, TableDefinition};
 use reqwest::{Method, StatusCode};
 
 use crate::failures::contents;
 use crate::scrub::flip;
-use crate::world::{Node, QUICK, all_read, bytes, eventually, network, replicas, sent};
+use crate::world::{Node, QUICK, all_read, bytes, eventually, names, network, replicas, sent};
 
 const VICTIM: usize = 1;
 const BYTES: usize = 60_000;
@@ -67,6 +67,9 @@ impl Trial {
                 self.store_something(VICTIM).await;
             }
         }
+        if point == "store.quarantined" {
+            self.spoil_a_small_file().await;
+        }
         let step = point.split('.').next().expect("a point has a step");
         if step == "upgrade" {
             self.nodes[VICTIM].terminate();
@@ -81,6 +84,7 @@ impl Trial {
             "upgrade" => {}
             "write" => self.overwrite_until_it_dies(VICTIM, 2, point).await,
             "prepare" | "commit" => self.overwrite_until_it_dies(0, 4, point).await,
+            "store" if point == "store.quarantined" => self.scrub_until_it_dies(point).await,
             "store" => self.overwrite_until_it_dies(VICTIM, 4, point).await,
             "delete" => self.delete_until_it_dies(point).await,
             "transfer" => self.read_until_it_dies(point).await,
@@ -195,9 +199,26 @@ impl Trial {
         .await;
     }
 
+    /// Stores a file that is so small that the victim keeps it in its index, and flips a bit of it there. The other
+    /// holder has a good copy.
+    async fn spoil_a_small_file(&mut self) {
+        let victim = self.nodes[VICTIM].name.clone();
+        loop {
+            let content = self.content()[..1_000].to_vec();
+            let key = format!("ada/small-{}", self.writes);
+            let stored = self.nodes[0].store_on(&key, content.clone(), 2).await;
+            self.expected.insert(key, Some(content));
+            if names(&stored["replicas"]).contains(&victim) {
+                break;
+            }
+        }
+        self.nodes[VICTIM].terminate();
+        spoil_small_contents(self.nodes[VICTIM].path());
+    }
+
     /// Flips bits in everything on its disk; every file has another copy.
     async fn scrub_until_it_dies(&mut self, point: &str) {
-        if point != "scrub.noted" {
+        if !["scrub.noted", "store.quarantined"].contains(&point) {
             for content in contents(self.nodes[VICTIM].path()) {
                 flip(&content);
             }
@@ -231,6 +252,30 @@ impl Trial {
         })
         .await;
     }
+}
+
+/// Flips a bit of every content in a node's index.
+fn spoil_small_contents(folder: &Path) {
+    let contents = TableDefinition::<&[u8; 33], &[u8]>::new("contents");
+    let index = Database::open(folder.join("index.redb")).expect("it is closed");
+    let change = index.begin_write().expect("it can be changed");
+    {
+        let mut contents = change.open_table(contents).expect("it exists");
+        let rows = contents.iter().expect("it can be read");
+        let rows = rows.map(|row| {
+            let (id, bytes) = row.expect("it can be read");
+            (*id.value(), bytes.value().to_vec())
+        });
+        for (id, mut bytes) in rows.collect::<Vec<_>>() {
+            if let Some(last) = bytes.last_mut() {
+                *last ^= 1;
+            }
+            contents
+                .insert(&id, bytes.as_slice())
+                .expect("it can be written");
+        }
+    }
+    change.commit().expect("it is durable");
 }
 
 /// Turns a node's index into format 1, which had no list of replicas to heal and not always a row of the node's

@@ -17,6 +17,7 @@ pub const POINTS: &[&str] = &[
     "store.placed",
     "store.committed",
     "store.released",
+    "store.quarantined",
     "relayout.copied",
     "relayout.committed",
     "relayout.told",

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use dataverse_core::holdings::Holding;
 use dataverse_core::key::Key;
 use dataverse_core::record::Record;
@@ -73,7 +72,6 @@ pub(super) struct Released {
 pub(super) enum ReleasedFate {
     RemoveFile,
     QuarantineFile,
-    QuarantineBytes(Bytes),
 }
 
 pub(super) enum Answer {

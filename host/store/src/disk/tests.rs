@@ -434,6 +434,25 @@ async fn bad_content_is_kept_in_quarantine() {
 }
 
 #[tokio::test]
+async fn a_small_content_that_can_not_be_quarantined_stays_in_the_index() {
+    let folder = folder();
+    let [(small, bytes), _] = two_files(folder.path()).await;
+    let again = bench(folder.path());
+    let place = folder.path().join("quarantine");
+    std::fs::remove_dir_all(&place).expect("it can be removed");
+    std::fs::write(&place, b"in the way").expect("it can be written");
+    let refused = again.store.apply(quarantine(&small)).await;
+    assert!(refused.is_err(), "{refused:?}");
+    assert_eq!(again.read(&small).await.expect("it is held"), bytes);
+    // Once the folder can be made, its bytes are in it before the index forgets them.
+    std::fs::remove_file(&place).expect("it can be removed");
+    again.apply(quarantine(&small)).await;
+    let kept = files(&place);
+    assert_eq!(kept.len(), 1);
+    assert_eq!(std::fs::read(&kept[0]).expect("it is a file"), bytes);
+}
+
+#[tokio::test]
 async fn a_replica_in_quarantine_is_missing_until_it_comes_again_also_after_a_restart() {
     let folder = folder();
     let both = two_files(folder.path()).await;

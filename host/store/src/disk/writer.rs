@@ -284,26 +284,43 @@ impl Writer {
         set_aside(path, &self.layout.orphans(), SystemTime::now())
     }
 
-    fn release(&self, held: &Entry, quarantine: bool, batch: &mut Batch) -> Result<(), StoreError> {
+    fn release(
+        &mut self,
+        held: &Entry,
+        quarantine: bool,
+        batch: &mut Batch,
+    ) -> Result<(), StoreError> {
         if held.holding.record.deleted {
             return Ok(());
         }
         let place = held.place();
-        let fate = match (held.is_in_a_file(), quarantine) {
-            (true, true) => ReleasedFate::QuarantineFile,
-            (true, false) => ReleasedFate::RemoveFile,
-            (false, is_bad) => {
-                let bytes = if is_bad {
-                    self.index.content(place.id)?
-                } else {
-                    None
-                };
-                batch.writes.push(Write::RemoveContent(place.id));
-                let Some(bytes) = bytes else { return Ok(()) };
-                ReleasedFate::QuarantineBytes(bytes)
+        if !held.is_in_a_file() {
+            if quarantine && let Some(bytes) = self.index.content(place.id)? {
+                self.quarantine_bytes(place, &bytes).map_err(|error| {
+                    let key = &held.holding.record.key;
+                    StoreError::of_io(format_args!("moving {key} to quarantine"), &error)
+                })?;
+                crash::point("store.quarantined");
             }
+            batch.writes.push(Write::RemoveContent(place.id));
+            return Ok(());
+        }
+        let fate = match quarantine {
+            true => ReleasedFate::QuarantineFile,
+            false => ReleasedFate::RemoveFile,
         };
         batch.released.push(Released { place, fate });
+        Ok(())
+    }
+
+    /// Makes the bytes of a small content durable in quarantine, before the index forgets them.
+    fn quarantine_bytes(&mut self, place: ContentPlace, bytes: &[u8]) -> io::Result<()> {
+        let folder = self.layout.quarantine();
+        fs::create_dir_all(&folder)?;
+        let name = place.id.to_string();
+        keep_bytes(&free_name(&folder, name.as_ref()), bytes)?;
+        sync_folder(&folder)?;
+        self.sweep_quarantine(&folder);
         Ok(())
     }
 
@@ -419,12 +436,10 @@ impl Writer {
         let (place, folder) = (released.place, self.layout.quarantine());
         let kept = match &released.fate {
             ReleasedFate::RemoveFile => Ok(()),
+            // If the node dies before this, the next start finds the file and sets it aside.
             ReleasedFate::QuarantineFile => {
                 set_aside(&self.layout.content(place), &folder, SystemTime::now())
-            }
-            ReleasedFate::QuarantineBytes(bytes) => {
-                let name = place.id.to_string();
-                keep_bytes(&free_name(&folder, name.as_ref()), bytes)
+                    .and_then(|()| sync_folder(&folder))
             }
         };
         if let Err(error) = kept {
@@ -433,9 +448,7 @@ impl Writer {
         if !matches!(released.fate, ReleasedFate::RemoveFile) {
             self.sweep_quarantine(&folder);
         }
-        if !matches!(released.fate, ReleasedFate::QuarantineBytes(_)) {
-            self.remove(place);
-        }
+        self.remove(place);
     }
 
     fn sweep_quarantine(&mut self, folder: &Path) {

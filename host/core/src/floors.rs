@@ -1,8 +1,12 @@
-//! Floors: the highest version that a node has heard of, for files that it does not hold.
+//! Floors: the highest version that a node has heard of, for files that it does not hold in that version.
 //!
-//! Bounded; what was heard first is forgotten first. Held files have no entry here, because their record is the
-//! floor. The exception is a held file of which a higher version was heard: that floor is *pinned* as long as the
-//! lower version is held, so that no number of other floors can make the node serve the lower version again.
+//! What one other node says is *hearsay*: it makes the node search, and never takes a copy out of service. A
+//! *confirmed* floor is one that the node knows itself: it held or wrote that version, or a holder said so when it
+//! was asked. Nothing below it is served.
+//!
+//! Both are bounded; what was heard first is forgotten first. A held file needs no floor of its own version, because
+//! its record is the floor. A confirmed floor above the held version is *pinned* as long as that version is held, so
+//! that no number of other floors can make the node serve it again.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -71,19 +75,26 @@ impl Heard {
     }
 }
 
-/// The highest version heard of each file, for a bounded number of files.
+/// The highest version heard of each file.
 #[derive(Debug, Default)]
 pub struct Floors {
-    heard: BTreeMap<FileId, Heard>,
-    /// Files in the order in which they were first heard of.
-    order: VecDeque<FileId>,
-    /// Floors of files that are held in a lower version; at most one per held file.
+    hearsay: Bounded,
+    confirmed: Bounded,
+    /// Confirmed floors of files that are held in a lower version; at most one per held file.
     pinned: BTreeMap<FileId, Heard>,
 }
 
-impl Floors {
-    /// Records a version. True when it is higher than what was known.
-    pub fn hear(&mut self, file: FileId, heard: Heard) -> bool {
+/// What was heard of at most [`HEARD_FLOORS_MAX`] files.
+#[derive(Debug, Default)]
+struct Bounded {
+    heard: BTreeMap<FileId, Heard>,
+    /// Files in the order in which they were first heard of. May list a file that was removed since.
+    order: VecDeque<FileId>,
+}
+
+impl Bounded {
+    /// True when it is higher than what was known.
+    fn hear(&mut self, file: FileId, heard: Heard) -> bool {
         if let Some(known) = self.heard.get_mut(&file) {
             let before = *known;
             *known = before.and(heard);
@@ -99,7 +110,31 @@ impl Floors {
         true
     }
 
-    /// Records a version above the one that is held.
+    fn of(&self, file: FileId) -> Option<Heard> {
+        self.heard.get(&file).copied()
+    }
+}
+
+impl Floors {
+    /// Records what another node says. True when it is higher than what was said before.
+    pub fn hear(&mut self, file: FileId, heard: Heard) -> bool {
+        self.hearsay.hear(file, heard)
+    }
+
+    /// Forgets what was said up to this version: no node has it.
+    pub fn disprove(&mut self, file: FileId, version: Version) {
+        let said = self.hearsay.of(file);
+        if said.is_some_and(|said| said.version <= version) {
+            self.hearsay.heard.remove(&file);
+        }
+    }
+
+    /// Records a version that this node knows itself to exist.
+    pub fn confirm(&mut self, file: FileId, heard: Heard) {
+        self.confirmed.hear(file, heard);
+    }
+
+    /// The same for a version above the one that is held.
     pub fn pin(&mut self, file: FileId, heard: Heard) {
         let pinned = self.pinned.entry(file).or_insert(heard);
         *pinned = pinned.and(heard);
@@ -108,15 +143,20 @@ impl Floors {
     /// The held version is gone: its pinned floor becomes an ordinary one.
     pub fn unpin(&mut self, file: FileId) {
         if let Some(heard) = self.pinned.remove(&file) {
-            self.hear(file, heard);
+            self.confirm(file, heard);
         }
     }
 
-    /// The highest version heard of this file.
+    /// The highest version heard of this file, hearsay included.
     #[must_use]
     pub fn of(&self, file: FileId) -> Option<Heard> {
-        let heard = self.heard.get(&file).copied();
-        Heard::merged([heard, self.pinned.get(&file).copied()])
+        Heard::merged([self.hearsay.of(file), self.confirmed(file)])
+    }
+
+    /// The highest confirmed version of this file.
+    #[must_use]
+    pub fn confirmed(&self, file: FileId) -> Option<Heard> {
+        Heard::merged([self.confirmed.of(file), self.pinned.get(&file).copied()])
     }
 }
 
@@ -178,6 +218,18 @@ mod tests {
         }
         assert_eq!(floors.of(FileId(0)), None);
         assert_eq!(floors.of(FileId(1)), Some(heard(1)));
-        assert_eq!(floors.heard.len(), HEARD_FLOORS_MAX);
+        assert_eq!(floors.hearsay.heard.len(), HEARD_FLOORS_MAX);
+    }
+
+    #[test]
+    fn hearsay_that_was_disproved_is_forgotten_and_what_is_confirmed_stays() {
+        let mut floors = Floors::default();
+        floors.confirm(FileId(1), heard(3));
+        floors.hear(FileId(1), heard(5));
+        assert_eq!(floors.confirmed(FileId(1)), Some(heard(3)));
+        floors.disprove(FileId(1), heard(4).version);
+        assert_eq!(floors.of(FileId(1)), Some(heard(5)));
+        floors.disprove(FileId(1), heard(5).version);
+        assert_eq!(floors.of(FileId(1)), Some(heard(3)));
     }
 }

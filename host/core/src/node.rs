@@ -22,7 +22,7 @@ use crate::pattern::Pattern;
 use crate::reconcile::Shared;
 use crate::record::{Layout, Record};
 use crate::scrub;
-use crate::search::{Answer, Hit, Peer};
+use crate::search::{Answer, Deletion, Hit, Peer};
 use crate::version::{Clock, ClockAhead, Millis, Stamp, Version};
 
 pub use reconciling::{Listed, Weighed};
@@ -30,12 +30,14 @@ pub use reconciling::{Listed, Weighed};
 /// Something that the driver must do.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Effect {
-    /// Release this file's content up to a version: a greater one is durable elsewhere.
+    /// Release this file's content up to a version: this node knows that a greater one is durable elsewhere.
     Drop {
         /// The file.
         key: Key,
         /// The highest version to release.
         version: Version,
+        /// Only if it is held in this role.
+        role: Role,
     },
     /// Keep the same content under this newer layout.
     Adopt {
@@ -44,10 +46,10 @@ pub enum Effect {
         /// In which role to hold it.
         role: Role,
     },
-    /// The newer layout no longer names this node. Once every holder that it names has confirmed its copy, the
-    /// replica becomes a cached copy.
-    Demote {
-        /// The record with the newer layout.
+    /// Ask the holders that this record names whether they have it: it is greater than what is held here, and what
+    /// is held here is given up only for what they say themselves ([`crate::release`]).
+    Verify {
+        /// The greater record.
         record: Arc<Record>,
     },
     /// Forward this over every link except the one it came from.
@@ -137,16 +139,21 @@ impl Node {
                     ..holding.clone()
                 });
                 let file = key.file_id();
-                let heard = self.floors.of(file);
-                if heard.is_none_or(|heard| heard.version <= holding.record.version) {
+                let confirmed = self.floors.confirmed(file);
+                if confirmed.is_none_or(|floor| floor.version <= holding.record.version) {
                     self.floors.unpin(file);
                 }
             }
             None => {
+                let file = key.file_id();
                 if let Some(gone) = self.holdings.remove(key) {
-                    self.floors.hear(key.file_id(), Heard::of(&gone.record));
+                    let heard = Heard::of(&gone.record);
+                    match gone.role {
+                        Role::Replica => self.floors.confirm(file, heard),
+                        Role::Cached => drop(self.floors.hear(file, heard)),
+                    }
                 }
-                self.floors.unpin(key.file_id());
+                self.floors.unpin(file);
             }
         }
     }
@@ -157,14 +164,22 @@ impl Node {
         self.holdings.find(key)
     }
 
-    /// The highest version of this file that the node knows of, held or heard.
+    /// The highest version of this file that the node knows of, held or heard, hearsay included.
     #[must_use]
     pub fn known(&self, key: &Key) -> Option<Heard> {
-        let held = self
-            .holdings
-            .find(key)
-            .map(|holding| Heard::of(&holding.record));
-        Heard::merged([held, self.floors.of(key.file_id())])
+        Heard::merged([self.version_held(key), self.floors.of(key.file_id())])
+    }
+
+    /// The highest version of this file that the node knows itself to exist: it holds, held or wrote it, or a holder
+    /// said so when it was asked.
+    #[must_use]
+    pub fn confirmed(&self, key: &Key) -> Option<Heard> {
+        Heard::merged([self.version_held(key), self.floors.confirmed(key.file_id())])
+    }
+
+    fn version_held(&self, key: &Key) -> Option<Heard> {
+        let held = self.holdings.find(key);
+        held.map(|holding| Heard::of(&holding.record))
     }
 
     /// The replicas that it holds.
@@ -194,14 +209,27 @@ impl Node {
         }
     }
 
-    /// Records a version of a file that exists somewhere.
-    pub fn hear(&mut self, key: &Key, heard: Heard) {
+    /// Records what another node says of a file. True if the copy held here is older: then the holders of the greater
+    /// version should be asked. A replica is served until one of them confirms it.
+    pub fn hear(&mut self, key: &Key, heard: Heard) -> bool {
+        self.floors.hear(key.file_id(), heard);
+        let held = self.holdings.find(key);
+        held.is_some_and(|held| held.record.version < heard.version)
+    }
+
+    /// Records a version that this node knows itself to exist. Nothing older is served from here on.
+    pub fn confirm(&mut self, key: &Key, heard: Heard) {
         let held = self.holdings.find(key);
         if held.is_some_and(|held| held.record.version < heard.version) {
             self.floors.pin(key.file_id(), heard);
         } else {
-            self.floors.hear(key.file_id(), heard);
+            self.floors.confirm(key.file_id(), heard);
         }
+    }
+
+    /// Forgets what other nodes said of this file, up to a version that no node has.
+    pub fn disprove(&mut self, key: &Key, version: Version) {
+        self.floors.disprove(key.file_id(), version);
     }
 
     /// Records that a replica confirmed at `now` that this version is the newest.
@@ -224,7 +252,15 @@ impl Node {
             .filter(|holding| Some(holding.record.version) >= floor)
             .map(|holding| self.hit_of(holding, now));
         let hits: Vec<Hit> = hits.into_iter().collect();
-        let known = self.known(key);
+        let serves = self.current(key);
+        let known = match serves {
+            // What it has only heard of is no reason for it not to serve its replica, and for others none to pass
+            // it over.
+            Some(holding) if holding.role == Role::Replica => self.confirmed(key),
+            _ => self.known(key),
+        };
+        let holding = self.holdings.find(key);
+        let deletion = holding.filter(|holding| holding.record.deleted);
         Answer {
             // An unverified copy must not raise anyone's floor; only a greater version may.
             known: match hits.first() {
@@ -232,6 +268,10 @@ impl Node {
                     known.filter(|known| known.version > hit.record.version)
                 }
                 _ => known,
+            },
+            deletion: match deletion {
+                Some(holding) => Deletion::Held(Arc::clone(&holding.record)),
+                None => Deletion::None,
             },
             hits,
             hits_are_all: true,
@@ -288,26 +328,38 @@ impl Node {
         })
     }
 
-    /// Processes an announced record. A greater version is already durable on the nodes that its layout names.
-    /// Under a greater layout, a node that is no longer named asks the holders before it releases its copy.
+    /// Processes a record that another node announced or told of. It may be early, late or wrong: what is held here
+    /// stays until the holders that the record names were asked.
     #[must_use]
     pub fn learn(&mut self, record: &Arc<Record>) -> Vec<Effect> {
-        let mut effects = Vec::new();
-        if self.announcements.is_new(record) {
-            effects.push(Effect::Announce {
-                record: Arc::clone(record),
-            });
-        }
         self.hear(&record.key, Heard::of(record));
-        if let Some(effect) = self.reaction(record) {
-            effects.push(effect);
-        }
-        effects
+        let announce = self.pass_on(record);
+        announce.into_iter().chain(self.reaction(record)).collect()
+    }
+
+    /// Processes a record that this node has made durable on every node that its layout names.
+    #[must_use]
+    pub fn learn_own(&mut self, record: &Arc<Record>) -> Vec<Effect> {
+        let held = self.holdings.find(&record.key);
+        let is_newer = held.is_some_and(|held| held.record.version < record.version);
+        self.confirm(&record.key, Heard::of(record));
+        let announce = self.pass_on(record);
+        let effect = match self.reaction(record) {
+            Some(Effect::Verify { record }) if is_newer => self.replacement(&record),
+            other => other,
+        };
+        announce.into_iter().chain(effect).collect()
+    }
+
+    fn pass_on(&mut self, record: &Arc<Record>) -> Option<Effect> {
+        let is_new = self.announcements.is_new(record);
+        is_new.then(|| Effect::Announce {
+            record: Arc::clone(record),
+        })
     }
 
     /// Whether this record was stored here after a greater version of the file had been announced. That
-    /// announcement will not be repeated, so the copy must be released now: the greater version is durable
-    /// elsewhere.
+    /// announcement will not be repeated, so its version must be looked for now.
     #[must_use]
     pub fn came_late(&self, record: &Record) -> bool {
         let held = self.holdings.find(&record.key);
@@ -338,31 +390,18 @@ impl Node {
         }
     }
 
-    /// What a durable newer record means for the copy held here.
+    /// What a greater record means for the copy held here.
     fn reaction(&self, record: &Arc<Record>) -> Option<Effect> {
         let held = self.holdings.find(&record.key)?;
+        let record = Arc::clone(record);
         if record.version > held.record.version {
-            let is_replica = held.role == Role::Replica && !held.record.deleted;
-            if is_replica && record.layout.names(self.id) {
-                // The greater version also belongs on this node and is not here yet, so it is not durable on all
-                // nodes that it names. A deletion needs no content and replaces the replica now; a write is waited
-                // for.
-                return record.deleted.then(|| Effect::Adopt {
-                    record: Arc::clone(record),
-                    role: Role::Replica,
-                });
-            }
-            return Some(Effect::Drop {
-                key: record.key.clone(),
-                version: held.record.version,
-            });
+            return Some(Effect::Verify { record });
         }
         if record.version < held.record.version || record.layout <= held.record.layout {
             return None;
         }
-        let record = Arc::clone(record);
         if held.role == Role::Replica && !record.layout.names(self.id) && !record.deleted {
-            return Some(Effect::Demote { record });
+            return Some(Effect::Verify { record });
         }
         Some(Effect::Adopt {
             record,
@@ -370,27 +409,64 @@ impl Node {
         })
     }
 
-    /// The holding of a file if it may be served: not deleted, and no newer version is known.
+    /// What takes the place of the copy held here, once this record is known to be durable where it belongs. Nothing if
+    /// what is held here is no older, because it has come meanwhile.
+    #[must_use]
+    pub fn replacement(&self, record: &Arc<Record>) -> Option<Effect> {
+        let held = self.holdings.find(&record.key)?;
+        if held.record.version >= record.version {
+            return None;
+        }
+        if held.role == Role::Replica && record.deleted {
+            // The tombstone replaces the replica, so this node remembers the deletion.
+            return Some(Effect::Adopt {
+                record: Arc::clone(record),
+                role: Role::Replica,
+            });
+        }
+        let is_awaited = held.role == Role::Replica && record.layout.names(self.id);
+        // What belongs on this node too and is not here yet is waited for.
+        (!is_awaited).then(|| Effect::Drop {
+            key: record.key.clone(),
+            version: held.record.version,
+            role: held.role,
+        })
+    }
+
+    /// The holding of a file if it may be served: not deleted, and no newer version is known. What is only hearsay
+    /// takes no replica out of service, unless it is unverified.
     #[must_use]
     pub fn current(&self, key: &Key) -> Option<&Holding> {
         let holding = self.holdings.find(key)?;
-        let floor = self.floors.of(key.file_id()).map(|heard| heard.version);
+        let file = key.file_id();
+        let floor = match holding.role {
+            Role::Replica if !self.is_unverified(key) => self.floors.confirmed(file),
+            _ => self.floors.of(file),
+        };
+        let floor = floor.map(|heard| heard.version);
         (!holding.record.deleted && Some(holding.record.version) >= floor).then_some(holding)
     }
 
-    /// A replica that is not served because a greater version is known, here or to the asking node with that
-    /// floor, and no deletion of it. It is kept until the greater version is durable elsewhere, and can still be
-    /// read if that never happens.
+    /// A copy that is not served because a greater version is known, here or to the asking node with that floor, and
+    /// no deletion of it is confirmed. It is kept until the greater version is durable elsewhere, and can still be
+    /// read if that never happens: a replica, or a cached copy as long as no holder has confirmed the greater
+    /// version.
     #[must_use]
     pub fn overtaken(&self, key: &Key, floor: Option<Version>) -> Option<&Holding> {
         let holding = self.holdings.find(key)?;
-        let heard = self.floors.of(key.file_id());
+        let confirmed = self.floors.confirmed(key.file_id());
+        let heard = match holding.role {
+            Role::Replica => confirmed,
+            Role::Cached => self.floors.of(key.file_id()),
+        };
         let heard = Heard::merged([heard, floor.map(Heard::alive)])?;
-        let is_sound =
-            holding.role == Role::Replica && !holding.record.deleted && !self.is_unverified(key);
-        let version = Some(holding.record.version);
-        let is_below = version < Some(heard.version) && version > heard.buried;
-        (is_sound && is_below).then_some(holding)
+        let version = holding.record.version;
+        let is_sound = !holding.record.deleted
+            && !self.is_unverified(key)
+            && (holding.role == Role::Replica
+                || confirmed.is_none_or(|floor| floor.version <= version));
+        let is_deleted = confirmed.and_then(|floor| floor.buried) >= Some(version);
+        (is_sound && version < heard.version && !is_deleted).then_some(holding)
     }
 
     /// An unverified copy is reported as a cached copy that was never confirmed.
@@ -492,7 +568,7 @@ mod tests {
     fn nothing_below_the_floor_is_served_or_answered() {
         let old = record("a/x", 1, 0, &[ME]);
         let mut node = node(vec![holding(old, Role::Replica, 0)]);
-        let _ = node.learn(&record("a/x", 2, 0, &[7]));
+        node.confirm(&key("a/x"), Heard::alive(version(2)));
         let floor = Some(version(2));
         assert_eq!(node.read(&key("a/x"), 0, 0), LocalRead::Search { floor });
         let answer = node.answer(&key("a/x"), None, 0, 0, Vec::new());
@@ -503,11 +579,34 @@ mod tests {
     }
 
     #[test]
+    fn the_word_of_another_node_takes_no_replica_out_of_service() {
+        let old = record("a/x", 1, 0, &[ME]);
+        let read = |role, heard: Heard| {
+            let mut node = node(vec![holding(Arc::clone(&old), role, 0)]);
+            assert!(node.hear(&key("a/x"), heard));
+            let answer = node.answer(&key("a/x"), None, 0, 0, Vec::new());
+            let known = answer.known.map(|heard| heard.version);
+            let read = node.read(&key("a/x"), 0, 0);
+            let is_served = matches!(read, LocalRead::Serve(_));
+            (is_served, answer.hits.len(), known)
+        };
+        for heard in [Heard::alive(version(2)), Heard::deletion(version(2))] {
+            assert_eq!(read(Role::Replica, heard), (true, 1, Some(version(1))));
+            // A cached copy is only a hint at where the newest version is.
+            assert_eq!(read(Role::Cached, heard), (false, 0, Some(version(2))));
+        }
+        let mut node = node(vec![holding(old, Role::Cached, 0)]);
+        node.hear(&key("a/x"), Heard::alive(version(2)));
+        node.disprove(&key("a/x"), version(2));
+        assert!(node.current(&key("a/x")).is_some());
+    }
+
+    #[test]
     fn a_replica_that_was_overtaken_is_told_of_unless_the_file_was_deleted() {
         let old = record("a/x", 1, 0, &[ME]);
         let overtaken = |role: Role, heard: Heard| {
             let mut node = node(vec![holding(Arc::clone(&old), role, 0)]);
-            node.hear(&key("a/x"), heard);
+            node.confirm(&key("a/x"), heard);
             let answer = node.answer(&key("a/x"), None, 0, 0, Vec::new());
             assert_eq!((answer.hits.len(), answer.known), (0, Some(heard)));
             answer.overtaken.map(|hit| hit.record)
@@ -535,60 +634,54 @@ mod tests {
     }
 
     #[test]
-    fn a_greater_version_elsewhere_lets_the_old_one_go() {
-        let mut node = node(vec![holding(record("a/x", 1, 0, &[ME]), Role::Replica, 0)]);
-        let announcements = record("a/x", 2, 0, &[7]);
-        let effects = node.learn(&announcements);
+    fn what_is_held_goes_for_this_nodes_own_greater_version_and_not_for_an_announced_one() {
+        let node = || node(vec![holding(record("a/x", 1, 0, &[ME]), Role::Replica, 0)]);
+        let newer = record("a/x", 2, 0, &[7]);
+        let announced = Effect::Announce {
+            record: Arc::clone(&newer),
+        };
+        let verified = Effect::Verify {
+            record: Arc::clone(&newer),
+        };
+        assert_eq!(node().learn(&newer), [announced.clone(), verified]);
         let dropped = Effect::Drop {
             key: key("a/x"),
             version: version(1),
+            role: Role::Replica,
         };
-        assert_eq!(
-            effects,
-            [
-                Effect::Announce {
-                    record: announcements
-                },
-                dropped
-            ]
-        );
+        let mut node = node();
+        assert_eq!(node.learn_own(&newer), [announced, dropped]);
+        let read = node.read(&key("a/x"), 0, 0);
+        assert!(matches!(read, LocalRead::Search { .. }), "{read:?}");
     }
 
     #[test]
     fn a_replica_stays_until_the_greater_version_that_is_to_be_here_is_here() {
-        let react = |role, announcements: Arc<Record>| {
-            let mut node = node(vec![holding(record("a/x", 1, 0, &[ME]), role, 0)]);
-            let effects = node.learn(&announcements);
-            let read = node.read(&key("a/x"), 0, 0);
-            assert!(matches!(read, LocalRead::Search { .. }), "{read:?}");
-            effects.len() - 1
+        let replacement = |role, record: &Arc<Record>| {
+            let held = holding(super::tests::record("a/x", 1, 0, &[ME]), role, 0);
+            node(vec![held]).replacement(record)
         };
-        let announcements = record("a/x", 2, 1, &[7, ME]);
-        assert_eq!(react(Role::Replica, Arc::clone(&announcements)), 0);
-        assert_eq!(react(Role::Cached, Arc::clone(&announcements)), 1);
-        let deleted = Arc::new(Record {
-            deleted: true,
-            ..Record::clone(&announcements)
+        let dropped = Some(Effect::Drop {
+            key: key("a/x"),
+            version: version(1),
+            role: Role::Cached,
         });
-        assert_eq!(react(Role::Replica, deleted), 1);
-    }
-
-    #[test]
-    fn a_deletion_that_is_to_be_remembered_here_takes_the_place_of_the_replica() {
-        let mut node = node(vec![holding(record("a/x", 1, 0, &[ME]), Role::Replica, 0)]);
-        let mut gone = Record::clone(&record("a/x", 2, 0, &[ME, 7]));
-        gone.deleted = true;
-        let gone = Arc::new(gone);
-        let adopted = Effect::Adopt {
+        let write = record("a/x", 2, 1, &[7, ME]);
+        assert_eq!(replacement(Role::Replica, &write), None);
+        assert_eq!(replacement(Role::Cached, &write), dropped);
+        // What is held here has come while the holders of this one were asked.
+        let no_newer = record("a/x", 1, 0, &[7]);
+        assert_eq!(replacement(Role::Replica, &no_newer), None);
+        let gone = Arc::new(Record {
+            deleted: true,
+            ..Record::clone(&write)
+        });
+        let adopted = Some(Effect::Adopt {
             record: Arc::clone(&gone),
             role: Role::Replica,
-        };
-        assert_eq!(node.learn(&gone).pop(), Some(adopted));
-        let write = record("a/x", 3, 0, &[ME, 7]);
-        let announced = Effect::Announce {
-            record: Arc::clone(&write),
-        };
-        assert_eq!(node.learn(&write), [announced], "its content is waited for");
+        });
+        assert_eq!(replacement(Role::Replica, &gone), adopted);
+        assert_eq!(replacement(Role::Cached, &gone), dropped);
     }
 
     #[test]
@@ -600,7 +693,7 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_layout_is_adopted_and_a_replica_it_leaves_out_is_demoted() {
+    fn a_newer_layout_is_adopted_and_the_holders_of_one_that_leaves_a_replica_out_are_asked() {
         let react = |role, holders: &[u128]| {
             let mut node = node(vec![holding(record("a/x", 1, 0, &[ME]), role, 0)]);
             node.learn(&record("a/x", 1, 1, holders)).pop()
@@ -613,10 +706,10 @@ mod tests {
         };
         assert_eq!(react(Role::Replica, &[ME, 7]), adopted(Role::Replica));
         assert_eq!(react(Role::Cached, &[ME, 7]), adopted(Role::Cached));
-        let demoted = Effect::Demote {
+        let verified = Effect::Verify {
             record: record("a/x", 1, 1, &[7]),
         };
-        assert_eq!(react(Role::Replica, &[7]), Some(demoted));
+        assert_eq!(react(Role::Replica, &[7]), Some(verified));
     }
 
     #[test]

@@ -18,6 +18,8 @@ use crate::version::Version;
 pub struct CopyCheck {
     record: Arc<Record>,
     found: Option<Arc<Record>>,
+    /// The greatest deletion that a node holds, as it said itself.
+    deletion: Option<Arc<Record>>,
     /// What each node that answered knew of the file: `None` when it had never heard of it.
     heard: BTreeMap<NodeId, Option<Version>>,
 }
@@ -27,19 +29,14 @@ pub struct CopyCheck {
 pub enum Finding {
     /// The file exists: another node has this record in a verified replica.
     Found(Arc<Record>),
-    /// A node knows of a greater version, which may be a deletion.
-    Superseded {
-        /// The greater version.
-        version: Version,
-        /// The node that knows of it.
-        by: NodeId,
-    },
+    /// A node holds this greater deletion.
+    Deleted(Arc<Record>),
     /// A node that should hold the file is reachable and has never heard of it: the file was deleted, and the
     /// deletion forgotten.
     Forgotten(NodeId),
     /// No reachable node knows of anything newer: the copy is kept.
     Stands,
-    /// Not every reachable node could be asked.
+    /// Not every reachable node could be asked, or one has heard of a greater version that no node has.
     Unclear,
 }
 
@@ -50,6 +47,7 @@ impl CopyCheck {
         Self {
             record,
             found: None,
+            deletion: None,
             heard: BTreeMap::new(),
         }
     }
@@ -60,6 +58,9 @@ impl CopyCheck {
         let known = answer.hits.iter().map(|hit| hit.record.version);
         let known = known.chain(answer.known.map(|heard| heard.version)).max();
         self.heard.insert(from, known);
+        if let Some(deletion) = answer.deletion.held() {
+            self.deletion = self.deletion.take().max(Some(Arc::clone(deletion)));
+        }
         answer.hits.retain(|hit| {
             let sound = hit.role == Role::Replica && !hit.is_unverified();
             sound && hit.record.version >= self.record.version
@@ -76,15 +77,13 @@ impl CopyCheck {
         if let Some(found) = self.found {
             return Finding::Found(found);
         }
-        let heard = self.heard.iter();
-        let heard = heard.filter_map(|(by, known)| Some(((*known)?, *by)));
-        if let Some((greater, by)) = heard.max().filter(|(known, _)| *known > version) {
-            return Finding::Superseded {
-                version: greater,
-                by,
-            };
+        if let Some(deletion) = self.deletion.filter(|deletion| deletion.version > version) {
+            return Finding::Deleted(deletion);
         }
-        if !complete {
+        // A single node may be wrong about a greater version, so the copy is not given up for it. But it does not count
+        // either as long as a node says so.
+        let greatest = self.heard.values().copied().max().flatten();
+        if !complete || greatest > Some(version) {
             return Finding::Unclear;
         }
         let holders = self.record.layout.holders.iter();
@@ -103,7 +102,7 @@ mod tests {
     use crate::key::Key;
     use crate::limits::UNVERIFIED_AGE_MS;
     use crate::record::Layout;
-    use crate::search::Hit;
+    use crate::search::{Deletion, Hit};
     use crate::version::Stamp;
 
     const ME: u128 = 1;
@@ -175,13 +174,19 @@ mod tests {
     }
 
     #[test]
-    fn a_deletion_that_somebody_remembers_goes_before_everything_but_a_newer_replica() {
-        let answers = vec![(OTHER, knows(Some(6))), (HOLDER, knows(None))];
-        let superseded = Finding::Superseded {
-            version: version(6),
-            by: id(OTHER),
+    fn a_deletion_that_a_node_holds_goes_before_everything_but_a_newer_replica() {
+        let mut gone = Record::clone(&record(6));
+        gone.deleted = true;
+        let gone = Arc::new(gone);
+        let holds = Answer {
+            deletion: Deletion::Held(Arc::clone(&gone)),
+            ..knows(Some(6))
         };
-        check(answers, false, superseded);
+        let answers = vec![(OTHER, holds), (HOLDER, knows(None))];
+        check(answers, false, Finding::Deleted(gone));
+        // It may only have heard of it.
+        let answers = vec![(OTHER, knows(Some(6))), (HOLDER, knows(None))];
+        check(answers, true, Finding::Unclear);
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! A bound keeps outside input from growing without end and cannot be configured; a default is the value of a
 //! setting that nobody has set. Units come last in a name.
 
+use std::time::Duration;
+
 pub use dataverse_sandbox::limits::POLICY_FILE_BYTES_MAX;
 
 use dataverse_core::limits::CANDIDATES_MAX;
@@ -84,11 +86,15 @@ pub const LOST_KEYS_TOLD_MAX: usize = 100;
 pub const RELAYOUT_MS_MAX: u64 = 24 * 60 * 60 * 1000;
 /// Files in the re-replication queue; less endangered ones wait for the next pass.
 pub const REPAIR_QUEUE_MAX: usize = 16_384;
-/// Replicas remembered as waiting for their release.
+/// Files remembered of which a greater record is to be verified.
 pub const PENDING_RELEASES_MAX: usize = 65_536;
+/// Pause before the holders of a greater record are asked again; it doubles from there …
+pub const RELEASE_RETRY_MIN: Duration = Duration::from_millis(500);
+/// … up to this.
+pub const RELEASE_RETRY_MAX: Duration = Duration::from_secs(30);
 /// Hints (layouts that a node could not be told of) that are stored.
 pub const HINTS_MAX: usize = 65_536;
-/// Replicas whose holders are asked concurrently whether they can be released.
+/// Greater records whose holders are asked concurrently.
 pub const RELEASES_AT_ONCE_MAX: usize = 16;
 /// Moves of replicas in progress that other nodes have requested.
 pub const MOVES_MAX: usize = 64;

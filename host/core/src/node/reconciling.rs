@@ -21,7 +21,7 @@ use crate::version::{Millis, Version};
 pub enum Weighed {
     /// The same record is held here.
     Same,
-    /// It is greater than what this node holds, or than everything it has heard of.
+    /// It is greater than what this node holds, or, if it holds none, than everything it has heard of.
     Greater,
     /// This greater record is held here.
     Less(Arc<Record>),
@@ -169,8 +169,9 @@ impl Node {
     }
 
     fn weigh_unheld(&self, record: &Record) -> Weighed {
-        let heard = self.floors.of(record.key.file_id());
-        if heard.is_some_and(|heard| heard.version > record.version) {
+        let file = record.key.file_id();
+        let (heard, confirmed) = (self.floors.of(file), self.floors.confirmed(file));
+        if confirmed.is_some_and(|floor| floor.version > record.version) {
             Weighed::Nothing
         } else if !record.deleted && record.layout.names(self.id) {
             Weighed::Lacking

@@ -42,10 +42,10 @@ pub(super) struct LevelHits {
 }
 
 impl LevelHits {
-    /// Drops hits below the floor.
-    pub(super) fn void_below(&mut self, floor: Option<Version>) {
-        self.hits
-            .retain(|found| Some(found.hit.record.version) >= floor);
+    /// Removes the hits below the floor, and returns them.
+    pub(super) fn void_below(&mut self, floor: Option<Version>) -> Vec<FoundHit> {
+        let is_below = |found: &mut FoundHit| Some(found.hit.record.version) < floor;
+        self.hits.extract_if(.., is_below).collect()
     }
 
     pub(super) fn push(&mut self, found: FoundHit) {
@@ -56,7 +56,7 @@ impl LevelHits {
     pub(super) fn push_highest(&mut self, found: FoundHit) {
         let highest = self.hits.iter().map(|found| found.hit.record.version).max();
         if Some(found.hit.record.version) >= highest {
-            self.void_below(Some(found.hit.record.version));
+            drop(self.void_below(Some(found.hit.record.version)));
             self.hits.push(found);
         }
     }

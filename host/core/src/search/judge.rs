@@ -7,10 +7,11 @@
 //! catches the latter.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::floors::Heard;
-use crate::holdings::Role;
 use crate::limits;
+use crate::record::Record;
 use crate::search::{Answer, Hit, Peer, Question};
 
 /// A validated answer.
@@ -21,8 +22,12 @@ pub(super) struct Judged {
     pub(super) may_have_more: bool,
     /// The highest version that it has heard of; `None` for patterns.
     pub(super) known: Option<Heard>,
-    /// A replica that fits the question except for its version; none when the answer is unsound.
+    /// A copy that fits the question except for its version; none when the answer is unsound.
     pub(super) overtaken: Option<Hit>,
+    /// Whether the node serves that copy.
+    pub(super) serves_overtaken: bool,
+    /// The tombstone that the node holds; none when the answer is unsound.
+    pub(super) deletion: Option<Arc<Record>>,
     /// Its neighbours: only well-formed ones, at most as many as a node may have links.
     pub(super) neighbours: Vec<Peer>,
     /// Whether the answer can be relied on.
@@ -57,7 +62,12 @@ pub(super) fn judge(question: &Question, answer: Answer) -> Judged {
     };
     let overtaken = answer
         .overtaken
-        .filter(|hit| was_overtaken(question, known, hit));
+        .filter(|hit| is_sound && was_overtaken(question, known, hit));
+    let serves = |hit: &Hit| known.is_none_or(|known| known.version <= hit.record.version);
+    let deletion = answer.deletion.held().filter(|record| match question {
+        Question::Exact { key, .. } => is_sound && record.deleted && record.key == *key,
+        Question::Pattern { .. } => false,
+    });
     let mut neighbours = answer.neighbours;
     neighbours.truncate(limits::LINKS_MAX);
     neighbours.retain(is_well_formed);
@@ -65,7 +75,9 @@ pub(super) fn judge(question: &Question, answer: Answer) -> Judged {
         hits: if is_sound { answer.hits } else { Vec::new() },
         may_have_more,
         known,
-        overtaken: overtaken.filter(|_| is_sound),
+        serves_overtaken: overtaken.as_ref().is_some_and(serves),
+        overtaken,
+        deletion: deletion.cloned(),
         neighbours,
         is_sound,
     }
@@ -85,7 +97,7 @@ fn fits(question: &Question, known: Option<Heard>, hit: &Hit) -> bool {
     of_the_question && !record.deleted
 }
 
-/// Whether this is a replica of the requested file, not deleted, and below what its holder has heard of or the
+/// Whether this is a copy of the requested file, not deleted, and below what its holder has heard of or the
 /// floor in the question.
 fn was_overtaken(question: &Question, known: Option<Heard>, hit: &Hit) -> bool {
     let record = &hit.record;
@@ -94,7 +106,7 @@ fn was_overtaken(question: &Question, known: Option<Heard>, hit: &Hit) -> bool {
     };
     let highest = known.map(|heard| heard.version).max(*floor);
     let is_below = record.key == *key && Some(record.version) < highest;
-    is_below && hit.role == Role::Replica && !record.deleted && !hit.is_unverified()
+    is_below && !record.deleted && !hit.is_unverified()
 }
 
 fn is_well_formed(peer: &Peer) -> bool {

@@ -10,10 +10,12 @@
 //! returns the result. It sends nothing, waits for nothing and reads no clock.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::floors::Heard;
 use crate::id::NodeId;
 use crate::limits;
+use crate::record::Record;
 use crate::search::finds::{Harvest, LevelHits};
 use crate::search::frontier::Frontier;
 use crate::search::judge::{Judged, judge};
@@ -40,8 +42,14 @@ pub struct Search {
     level_hits: LevelHits,
     /// What was heard of the file; the version in it is the question's floor.
     heard: Option<Heard>,
-    /// Replicas that their nodes do not serve.
+    /// What nodes said that have it themselves.
+    held: Option<Heard>,
+    /// The greatest tombstone that a node holds.
+    deletion: Option<Arc<Record>>,
+    /// Copies that their nodes do not serve.
     overtaken: LevelHits,
+    /// Copies that their nodes serve, below the floor.
+    below: LevelHits,
     /// When the current level is committed, settled or not.
     commit_at: Option<Millis>,
     harvest: Harvest,
@@ -84,7 +92,10 @@ impl Search {
                 Question::Exact { floor, .. } => floor.map(Heard::alive),
                 Question::Pattern { .. } => None,
             },
+            held: None,
+            deletion: None,
             overtaken: LevelHits::default(),
+            below: LevelHits::default(),
             commit_at: None,
             harvest: Harvest::new(wanted),
             nearer_answered: true,
@@ -189,6 +200,8 @@ impl Search {
             may_have_more,
             known,
             overtaken,
+            serves_overtaken,
+            deletion,
             neighbours,
             is_sound,
         } = judge(asked, answer);
@@ -205,7 +218,16 @@ impl Search {
             load,
         };
         if let Some(overtaken) = overtaken {
-            self.overtaken.push_highest(found(overtaken));
+            match serves_overtaken {
+                true => self.below.push_highest(found(overtaken)),
+                false => self.overtaken.push_highest(found(overtaken)),
+            }
+        }
+        if let Some(deletion) = deletion {
+            let heard = Some(Heard::of(&deletion));
+            self.held = Heard::merged([self.held, heard]);
+            self.raise_floor(heard);
+            self.deletion = self.deletion.take().max(Some(deletion));
         }
         if may_have_more {
             self.harvest.cut();
@@ -225,8 +247,13 @@ impl Search {
             }
         } else {
             let version = found.hit.record.version;
-            self.raise_floor(Some(Heard::alive(version)));
+            let heard = Some(Heard::alive(version));
+            self.raise_floor(heard);
+            if !found.hit.is_unverified() {
+                self.held = Heard::merged([self.held, heard]);
+            }
             if Some(version) < self.heard.map(|heard| heard.version) {
+                self.pass_over(found);
                 return;
             }
             self.level_hits.push(found);
@@ -242,9 +269,18 @@ impl Search {
         };
         self.heard = Heard::merged([self.heard, known]);
         *floor = self.heard.map(|heard| heard.version);
-        self.level_hits.void_below(*floor);
+        for found in self.level_hits.void_below(*floor) {
+            self.pass_over(found);
+        }
         if self.level_hits.is_empty() {
             self.commit_at = None;
+        }
+    }
+
+    /// Keeps a hit that is below the floor, for the case that no node has anything greater.
+    fn pass_over(&mut self, found: FoundHit) {
+        if !found.hit.is_unverified() {
+            self.below.push_highest(found);
         }
     }
 
@@ -329,9 +365,12 @@ impl Search {
             Some(best) if !self.is_pattern() => self.frontier.path(best.peer.id),
             _ => Vec::new(),
         };
-        let buried = self.heard.and_then(|heard| heard.buried);
-        let mut overtaken = self.overtaken.take_sorted();
-        overtaken.retain(|found| Some(found.hit.record.version) > buried);
+        // That a deletion was heard of hides nothing: a node that holds it says so.
+        let buried = self.held.and_then(|held| held.buried);
+        let not_deleted = |mut hits: Vec<FoundHit>| {
+            hits.retain(|found| Some(found.hit.record.version) > buried);
+            hits
+        };
         self.report = Some(Report {
             outcome,
             exact,
@@ -342,7 +381,10 @@ impl Search {
             levels: self.levels,
             unanswered: std::mem::take(&mut self.unanswered),
             floor: self.heard,
-            overtaken,
+            held: self.held,
+            deletion: self.deletion.take(),
+            overtaken: not_deleted(self.overtaken.take_sorted()),
+            below: not_deleted(self.below.take_sorted()),
         });
     }
 }

@@ -77,6 +77,30 @@ impl Hit {
     }
 }
 
+/// Whether a node holds the deletion of a file, as durably as others hold a replica. What it has only heard of does
+/// not count.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum Deletion {
+    /// A node of an earlier release does not say.
+    #[default]
+    Unsaid,
+    /// It holds none.
+    None,
+    /// It holds this tombstone.
+    Held(Arc<Record>),
+}
+
+impl Deletion {
+    /// The tombstone.
+    #[must_use]
+    pub const fn held(&self) -> Option<&Arc<Record>> {
+        match self {
+            Self::Held(record) => Some(record),
+            Self::Unsaid | Self::None => None,
+        }
+    }
+}
+
 /// The answer to a [`Question`].
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Answer {
@@ -86,12 +110,15 @@ pub struct Answer {
     pub hits_are_all: bool,
     /// What the node has heard of the file of an exact question.
     pub known: Option<Heard>,
-    /// A replica of the file of an exact question that the node has but does not serve, because a greater version
-    /// was heard of, and no deletion of it. Used when no node has the greater version any more.
+    /// A copy of the file of an exact question that does not count because a greater version was heard of, and no
+    /// deletion of it. If `known` is no greater, only the asking node has heard of that version, and this node serves
+    /// its copy. Used when no node has the greater version.
     pub overtaken: Option<Hit>,
     /// A write of the file through the node has no known outcome yet, and a lower version than the conditional write
     /// that asks.
     pub pending: bool,
+    /// The deletion of the file of an exact question that the node itself holds.
+    pub deletion: Deletion,
     /// Requests that the node answered per second, recently.
     pub load: u32,
     /// The nodes that it is linked to.

@@ -1,6 +1,9 @@
 //! The result of a search.
 
+use std::sync::Arc;
+
 use crate::floors::Heard;
+use crate::record::Record;
 use crate::search::{FoundHit, Peer};
 
 /// How a search ended.
@@ -68,7 +71,13 @@ pub struct Report {
     pub unanswered: Vec<Peer>,
     /// What was heard of the file of an exact search, hits and tombstones included.
     pub floor: Option<Heard>,
-    /// Replicas of the file of an exact search that their nodes do not serve because a greater version was heard
-    /// of: those of the greatest such version, best first; none when that version was deleted since.
+    /// What a node that has it itself said of the file of an exact search: hits and the tombstones that nodes hold.
+    pub held: Option<Heard>,
+    /// The greatest tombstone of the file of an exact search that a node holds.
+    pub deletion: Option<Arc<Record>>,
+    /// Copies of the file of an exact search that their nodes do not serve because they know of a greater version:
+    /// those of the greatest such version, best first; none when a node holds a deletion since.
     pub overtaken: Vec<FoundHit>,
+    /// The same for copies that their nodes serve, and that are below what others have heard of.
+    pub below: Vec<FoundHit>,
 }

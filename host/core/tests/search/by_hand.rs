@@ -513,5 +513,16 @@ fn a_replica_below_what_only_the_asker_has_heard_of_is_told_of() {
         (report.outcome, report.hits.len()),
         (SearchOutcome::NotFound, 0)
     );
-    assert_eq!(report.overtaken.len(), 1);
+    // Its node serves it, unlike one that knows of a greater version itself.
+    assert_eq!((report.below.len(), report.overtaken.len()), (1, 0));
+}
+
+#[test]
+fn a_hit_below_what_another_node_has_heard_of_is_told_of_and_a_deletion_counts_only_where_it_is_held()
+ {
+    let world = SearchGraph::line(4).file(1, 1, Replica).knows(2, 2);
+    let report = world.run(exact(Some(2)), BOUNDS, false).report;
+    assert_eq!((report.hits.len(), report.below.len()), (0, 1));
+    assert_eq!(report.held, None);
+    assert_eq!(report.floor, Some(Heard::alive(version(2))));
 }

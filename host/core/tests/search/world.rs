@@ -13,7 +13,7 @@ use dataverse_core::id::NodeId;
 use dataverse_core::key::Key;
 use dataverse_core::limits;
 use dataverse_core::record::{Layout, Record};
-use dataverse_core::search::{Answer, Bounds, Hit, Peer, Question, Report, Search};
+use dataverse_core::search::{Answer, Bounds, Deletion, Hit, Peer, Question, Report, Search};
 use dataverse_core::version::{Millis, Stamp, Version};
 
 pub(crate) const START: Millis = 1_000;
@@ -248,6 +248,7 @@ impl SearchGraph {
                 Question::Pattern { .. } => None,
             },
             pending: false,
+            deletion: Deletion::None,
             load: sim.load,
             neighbours: sim.links.iter().map(|node| peer(*node)).collect(),
         }

@@ -254,10 +254,11 @@ impl SimulatedNetwork<'_> {
         }
     }
 
-    /// A node processes an announced record and acts on it.
+    /// A node processes an announced record and acts on it. Nobody lies here and every holder has its copy, so there is
+    /// nothing to verify.
     pub(super) fn learn(&mut self, node: u32, file: u32, record: &Arc<Record>) {
         let now = self.now();
-        let effects = self.site(node).core.learn(record);
+        let effects = self.site(node).core.learn_own(record);
         for effect in effects {
             match effect {
                 Effect::Announce { .. } => {}
@@ -266,7 +267,7 @@ impl SimulatedNetwork<'_> {
                     self.note_gone(file, node);
                 }
                 Effect::Adopt { record, role } => self.site(node).hold(&record, role, 0, now),
-                Effect::Demote { record } => self.demote(node, file, &record),
+                Effect::Verify { record } => self.demote(node, file, &record),
             }
         }
     }

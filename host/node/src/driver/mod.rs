@@ -78,8 +78,8 @@ use peers::status::{Load, PolicyNames};
 use reconcile::Reconciling;
 use replication::downtime::Downtime;
 use replication::hints::Hints;
+use replication::pending::PendingReleases;
 use replication::relayout::Relaying;
-use replication::release::PendingReleases;
 use replication::relief::Relief;
 use replication::rereplication::ReReplication;
 use replication::scrub::Scrubbing;
@@ -271,6 +271,7 @@ impl Driver {
         driver.spawn(Arc::clone(&driver).keep_lifetime());
         driver.spawn(Arc::clone(&driver).keep_replicas());
         driver.spawn(Arc::clone(&driver).keep_releasing());
+        driver.spawn(Arc::clone(&driver).keep_hints_delivered());
         driver.spawn(Arc::clone(&driver).keep_healing(missing));
         driver.spawn(Arc::clone(&driver).keep_scrubbing());
         driver.spawn(Arc::clone(&driver).watch_members());

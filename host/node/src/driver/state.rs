@@ -93,7 +93,7 @@ impl State {
         let mut node = Node::new(id, opened.ceiling, opened.holdings);
         // Where content is missing, its version is a floor: nothing older is served or passed on.
         for record in opened.missing {
-            node.hear(&record.key, Heard::of(&record));
+            node.confirm(&record.key, Heard::of(&record));
         }
         *self.node() = node;
     }

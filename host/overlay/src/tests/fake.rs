@@ -15,7 +15,7 @@ use dataverse_core::key::Key;
 use dataverse_core::limits::{GROUP_BYTES, RECONCILE_BUCKETS};
 use dataverse_core::reconcile::Compared;
 use dataverse_core::record::{Layout, Record};
-use dataverse_core::search::{Answer, Hit, Peer, Question};
+use dataverse_core::search::{Answer, Deletion, Hit, Peer, Question};
 use dataverse_core::version::{Stamp, Version};
 use futures_util::stream::{self, BoxStream, StreamExt};
 use parking_lot::Mutex;
@@ -272,6 +272,7 @@ pub(super) fn answer(key: &Key, neighbour: &Peer) -> Answer {
         known: Some(heard_of()),
         overtaken: None,
         pending: false,
+        deletion: Deletion::None,
         load: 3,
         neighbours: vec![neighbour.clone()],
     }

@@ -293,7 +293,11 @@ fn only_tombstones_that_are_old_enough_are_found() {
 fn a_replica_that_is_lacking_is_told_from_one_that_is_old() {
     let mut node = node(A, []);
     assert_eq!(node.weigh(&record(0, 5, 0, &[A, B])), Weighed::Lacking);
-    node.hear(&key(0), Heard::of(&deleted(record(0, 6, 0, &[]))));
+    // What another node says is no reason to lack a replica; what this node knows itself is.
+    let gone = Heard::of(&deleted(record(0, 6, 0, &[])));
+    node.hear(&key(0), gone);
+    assert_eq!(node.weigh(&record(0, 5, 0, &[A, B])), Weighed::Lacking);
+    node.confirm(&key(0), gone);
     assert_eq!(node.weigh(&record(0, 5, 0, &[A, B])), Weighed::Nothing);
     let cached = holding(record(1, 5, 0, &[A, B]), Role::Cached);
     node.changed(&key(1), Some(&cached));
@@ -303,7 +307,7 @@ fn a_replica_that_is_lacking_is_told_from_one_that_is_old() {
 #[test]
 fn a_floor_above_what_is_held_outlasts_all_other_announcements() {
     let mut node = node(A, [record(0, 5, 0, &[A, B])]);
-    node.hear(&key(0), Heard::of(&record(0, 6, 0, &[])));
+    node.confirm(&key(0), Heard::of(&record(0, 6, 0, &[])));
     for number in 1..=crate::limits::HEARD_FLOORS_MAX as u32 + 1 {
         node.hear(&key(number), Heard::of(&record(number, 1, 0, &[])));
     }

@@ -8,7 +8,7 @@ use dataverse_core::holdings::Role;
 use dataverse_core::id::NodeId;
 use dataverse_core::key::Key;
 use dataverse_core::record::{Layout, Record};
-use dataverse_core::search::{Answer, Bounds, Hit, Peer, Question, Search};
+use dataverse_core::search::{Answer, Bounds, Deletion, Hit, Peer, Question, Search};
 use dataverse_core::version::{Stamp, Version};
 use proptest::prelude::*;
 
@@ -80,6 +80,7 @@ fn by_core(
         known: None,
         overtaken: None,
         pending: false,
+        deletion: Deletion::None,
         load: 0,
         neighbours: routes
             .neighbours(node)

@@ -1,7 +1,6 @@
 //! Confirms that a copy is the newest version, by asking the replicas of its layout.
 //!
-//! Decides when to ask, whom, and what the answers mean. It never changes what is held, except that a cached copy
-//! known to be old is dropped.
+//! Decides when to ask, whom, and what the answers mean. It never changes what is held.
 
 use std::sync::Arc;
 
@@ -10,7 +9,7 @@ use dataverse_core::holdings::{Holding, Role};
 use dataverse_core::key::Key;
 use dataverse_core::record::Record;
 use dataverse_core::relayout::HolderState;
-use dataverse_core::search::{Answer, FoundHit, Hit, Peer, Question, SearchOutcome};
+use dataverse_core::search::{Answer, FoundHit, Hit, Peer, Question, Report, SearchOutcome};
 use dataverse_core::version::Millis;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -25,7 +24,7 @@ pub(in crate::driver) enum Word {
         /// Every replica answered.
         by_all: bool,
     },
-    /// There is a newer version.
+    /// A node has heard of a newer version, or has it.
     Newer(Heard),
     /// No replica answered.
     Unknown,
@@ -57,14 +56,37 @@ impl Driver {
             && others.filter(|id| **id != self.me.id).count() > 0
     }
 
-    /// Whether another holder that is not gone knows of a newer version than this replica's.
+    /// Whether another holder that is not gone knows of a newer version than this replica's, and a node has it.
     pub(in crate::driver) async fn is_replaced(&self, record: &Arc<Record>) -> bool {
         let mut others = record.layout.holders.iter();
         if others.all(|id| *id == self.me.id || self.standing_of(*id) == HolderState::Gone) {
             return false;
         }
         let word = self.confirm(record, true, Consistency::Usual).await;
-        matches!(word, Word::Newer(_))
+        matches!(word, Word::Newer(_)) && self.find_newer(record).await.is_some()
+    }
+
+    /// A version above this record's that this node knows itself to exist, or that a search finds. Takes in what is
+    /// found. What nodes have only heard of does not count.
+    pub(in crate::driver) async fn find_newer(&self, record: &Arc<Record>) -> Option<Heard> {
+        let (key, version) = (&record.key, record.version);
+        let confirmed = self.state.node().confirmed(key);
+        if let Some(newer) = confirmed.filter(|known| known.version > version) {
+            return Some(newer);
+        }
+        let report = self.search_above(key, version).await;
+        let hits = report.hits.iter().map(|found| &found.hit.record);
+        let greatest = hits.chain(&report.deletion).max();
+        let newer = greatest.filter(|found| found.version > version)?;
+        Box::pin(self.take_greater(newer, None)).await;
+        Some(Heard::of(newer))
+    }
+
+    /// Forgets what a search that every node answered has heard of, and that no node has.
+    pub(in crate::driver) fn forget_hearsay(&self, report: &Report, key: &Key) {
+        if let Some(floor) = report.floor {
+            self.state.node().disprove(key, floor.version);
+        }
     }
 
     /// When a hit was last known to be the newest version; a copy made from it is no fresher.
@@ -102,7 +124,7 @@ impl Driver {
             let Some(answer) = answer else { continue };
             answers += 1;
             if let Some(newer) = answer.known.filter(|known| known.version > version) {
-                self.heard_of_newer(record, newer).await;
+                self.hear(key, newer);
                 return Word::Newer(newer);
             }
             let confirms = |hit: &Hit| hit.role == Role::Replica && hit.record.version == version;

@@ -48,6 +48,7 @@ impl Driver {
         key: &Key,
         consistency: Consistency,
     ) -> Result<Located, ReadError> {
+        self.await_first_verification(key).await;
         let revalidate_after_ms = self.settings.read_revalidate_after.as_millis() as u64;
         let read = || {
             let node = self.state.node();
@@ -294,7 +295,7 @@ impl Driver {
     /// What a search without a hit means for the reader.
     ///
     /// # Errors
-    /// Why the file can't be read, unless an overtaken replica exists and the reader accepts a stale one.
+    /// Why the file can't be read, unless there is an older copy and the reader accepts a stale one.
     fn missed(
         &self,
         key: &Key,
@@ -302,6 +303,14 @@ impl Driver {
         consistency: Consistency,
     ) -> Result<Located, ReadError> {
         let key = key.clone();
+        if let Some(located) = self.served_below(&key, report) {
+            // That no node at all has anything newer is all that can be asked of them.
+            let is_known = report.outcome == SearchOutcome::NotFound;
+            return match consistency == Consistency::Newest && !is_known {
+                true => Err(ReadError::Unconfirmed { key }),
+                false => Ok(located),
+            };
+        }
         let known = report.floor.filter(|heard| !heard.is_deletion());
         if let Some(Heard { version, .. }) = known
             && self.has_asked_all_recently_up(report)
@@ -329,8 +338,23 @@ impl Driver {
         })
     }
 
+    /// A copy that its node serves although other nodes, or this one, have heard of something greater that no node has.
+    /// What this node knows itself to exist goes before it.
+    fn served_below(&self, key: &Key, report: &Report) -> Option<Located> {
+        let nearest = report.below.first()?;
+        let version = nearest.hit.record.version;
+        let confirmed = self.state.node().confirmed(key);
+        if confirmed.is_some_and(|known| known.version > version) {
+            return None;
+        }
+        if report.outcome == SearchOutcome::NotFound {
+            self.forget_hearsay(report, key);
+        }
+        self.located_overtaken(&report.below)
+    }
+
     /// Whether every node was asked that was up until recently.
-    fn has_asked_all_recently_up(&self, report: &Report) -> bool {
+    pub(in crate::driver) fn has_asked_all_recently_up(&self, report: &Report) -> bool {
         match report.outcome {
             SearchOutcome::NotFound => true,
             SearchOutcome::Partial => {

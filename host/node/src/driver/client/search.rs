@@ -12,7 +12,7 @@ use dataverse_core::id::NodeId;
 use dataverse_core::key::Key;
 use dataverse_core::limits;
 use dataverse_core::pattern::Pattern;
-use dataverse_core::search::{Answer, Bounds, Peer, Probe, Question, Report, Search};
+use dataverse_core::search::{Answer, Bounds, Deletion, Peer, Probe, Question, Report, Search};
 use dataverse_core::verification::CopyCheck;
 use dataverse_core::version::Version;
 use dataverse_overlay::transport::{CallError, Refusal, TransportExt};
@@ -180,6 +180,7 @@ impl Driver {
             known: None,
             overtaken: None,
             pending: false,
+            deletion: Deletion::None,
             load: self.load.per_second(),
             neighbours: self.links.staying_peers(),
         }
@@ -249,14 +250,16 @@ impl Driver {
     /// Keeps the floor that a search heard of, even if the node that named it goes away.
     fn remember_floor(&self, key: Option<Key>, floor: Option<Heard>) {
         if let (Some(key), Some(heard)) = (key, floor) {
-            self.state.node().hear(&key, heard);
+            self.hear(&key, heard);
         }
     }
 
     /// Refuses an answer with a version from the far future, which would void every real copy.
     pub(in crate::driver) fn believable(&self, answer: Answer) -> Result<Answer, CallError> {
-        for hit in answer.hits.iter().chain(&answer.overtaken) {
-            self.check_stamp(&hit.record).map_err(CallError::Refused)?;
+        let copies = answer.hits.iter().chain(&answer.overtaken);
+        let records = copies.map(|hit| &hit.record);
+        for record in records.chain(answer.deletion.held()) {
+            self.check_stamp(record).map_err(CallError::Refused)?;
         }
         if let Some(known) = answer.known {
             let observed = self.state.node().observe(known.version.stamp, self.now());

@@ -1,11 +1,10 @@
 //! Announcements: what this node learns of a file, what it does about it, and how it passes it on.
 //!
-//! Announcements flood over the links; each node passes each one on once. They may be lost: they only make old
-//! copies go sooner, and correctness never depends on them.
+//! Announcements flood over the links; each node passes each one on once. They may be lost, and they may be wrong:
+//! they only make a node ask the holders sooner (`replication/release`), and correctness never depends on them.
 
 use std::sync::Arc;
 
-use dataverse_core::floors::Heard;
 use dataverse_core::holdings::Role;
 use dataverse_core::id::NodeId;
 use dataverse_core::node::Effect;
@@ -30,19 +29,31 @@ impl Driver {
     /// Announces a record that is durable on every node of its layout.
     pub(in crate::driver) async fn announce(&self, record: &Arc<Record>) {
         let hops_left = self.settings.announce_hops;
-        self.learn(record, hops_left, None).await;
+        let effects = self.state.node().learn_own(record);
+        self.perform_all(record, effects, hops_left, None).await;
     }
 
-    /// Takes in a record: acts on it and passes it on.
+    /// Takes in a record that another node told of: has it verified if it is greater than what is held here, and
+    /// passes it on.
     pub(in crate::driver) async fn learn(
         &self,
         record: &Arc<Record>,
         hops_left: u32,
         from: Option<NodeId>,
     ) {
+        let effects = self.state.node().learn(record);
+        self.perform_all(record, effects, hops_left, from).await;
+    }
+
+    async fn perform_all(
+        &self,
+        record: &Arc<Record>,
+        effects: Vec<Effect>,
+        hops_left: u32,
+        from: Option<NodeId>,
+    ) {
         self.policy_slots
             .file_was_superseded(&record.key, record.version);
-        let effects = self.state.node().learn(record);
         for effect in effects {
             if let Err(error) = self.perform(effect, hops_left, from).await {
                 tracing::warn!(key = %record.key, %error, "an announcement could not be acted on");
@@ -50,7 +61,7 @@ impl Driver {
         }
     }
 
-    async fn perform(
+    pub(in crate::driver) async fn perform(
         &self,
         effect: Effect,
         hops_left: u32,
@@ -61,12 +72,12 @@ impl Driver {
                 self.pass_on(record, hops_left, from);
                 return Ok(());
             }
-            Effect::Drop { key, version } => Change::Drop {
+            Effect::Drop { key, version, role } => Change::Drop {
                 key,
                 version,
-                only: None,
+                only: Some(role),
             },
-            Effect::Demote { record } => {
+            Effect::Verify { record } => {
                 self.release_soon(&record);
                 return Ok(());
             }
@@ -125,30 +136,6 @@ impl Driver {
         let answer = self.transport.ask(&peer, message).await;
         if let Err(error) = answer.and_then(|answer| self.answer_of(&peer, answer)) {
             tracing::debug!(node = %peer.name, %error, "an announcement was lost");
-        }
-    }
-
-    /// Takes note that a version newer than this record's exists: the copy held here is not served any more, and
-    /// is dropped if it is a cached one.
-    pub(in crate::driver) async fn heard_of_newer(&self, record: &Arc<Record>, newer: Heard) {
-        self.policy_slots
-            .file_was_superseded(&record.key, newer.version);
-        let held = {
-            let mut node = self.state.node();
-            node.hear(&record.key, newer);
-            let held = node.holding(&record.key);
-            held.is_some_and(|holding| holding.record.version < newer.version)
-        };
-        if !held {
-            return;
-        }
-        let change = Change::Drop {
-            key: record.key.clone(),
-            version: record.version,
-            only: Some(Role::Cached),
-        };
-        if let Err(error) = self.store.apply(change).await {
-            tracing::warn!(key = %record.key, %error, "an old cached copy could not be dropped");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Acts on a difference between two nodes.
 //!
-//! The greater record wins, as everywhere. But a greater version is no reason to drop a replica before that
-//! version is durable on every holder it names, and what may still be in flight is left for the next round. A
+//! The greater record wins, as everywhere. But that another node has it is no reason to give anything up: the holders
+//! that it names are asked first (`replication/release`). What may still be in flight is left for the next round. A
 //! missing replica is copied only after a search has found nothing newer: the node that lacks it may have dropped
 //! it for that.
 
@@ -15,6 +15,7 @@ use dataverse_core::key::Key;
 use dataverse_core::node::Weighed;
 use dataverse_core::reconcile::Compared;
 use dataverse_core::record::Record;
+use dataverse_core::release::{Word, word_of};
 use dataverse_core::search::Peer;
 use dataverse_overlay::transport::{Announcement, PullAsk, TransportExt};
 use futures_util::future::join_all;
@@ -105,27 +106,17 @@ impl Driver {
 
     async fn take_greater_from(&self, record: &Arc<Record>, from: Option<&Peer>) -> Act {
         let held = self.state.node().holding(&record.key).cloned();
-        let held = held.map(|held| (held.record.version, held.role));
-        let is_newer_version = held.is_some_and(|(version, _)| version < record.version);
-        let replica = held.is_some_and(|(_, role)| role == Role::Replica);
+        let is_newer_version = held.is_some_and(|held| held.record.version < record.version);
         if is_newer_version {
-            // From here on the old version is not served, whatever happens to it.
+            // The old version is not served any more as soon as a holder confirms this one.
             self.state.node().hear(&record.key, Heard::of(record));
+            self.release_soon(record);
         }
         if is_newer_version && self.may_be_in_flight(record) {
             return Act::Later;
         }
-        if is_newer_version && record.deleted && replica {
-            // The tombstone replaces the replica, so this node remembers the deletion.
-            let now = self.now();
-            if let Err(error) = self.hold(record, Role::Replica, None, now).await {
-                tracing::warn!(key = %record.key, %error, "a missed deletion could not be stored");
-                return Act::Later;
-            }
-        } else if is_newer_version && record.layout.names(self.me.id) && !record.deleted {
+        if is_newer_version && record.layout.names(self.me.id) && !record.deleted {
             return self.copy_here(record, from);
-        } else if is_newer_version && replica && !record.deleted && !self.is_settled(record).await {
-            return Act::Later;
         }
         // Others may have missed the same write, so it is announced; a newer layout concerns its holders only.
         let hops_left = match is_newer_version {
@@ -186,10 +177,7 @@ impl Driver {
             let Some(answer) = self.ask_version(peer, &record.key).await else {
                 return false;
             };
-            let deleted = answer.known.and_then(|known| known.buried);
-            let mut held = answer.hits.iter().chain(&answer.overtaken);
-            held.any(|hit| hit.role == Role::Replica && hit.record.version >= record.version)
-                || deleted >= Some(record.version)
+            word_of(&answer, record) == Word::Has
         });
         join_all(holds).await.into_iter().all(|holds| holds)
     }
@@ -267,16 +255,9 @@ impl Driver {
         Act::Done(MadeUp::Copied)
     }
 
-    /// Whether a search finds nothing newer. Takes in what it finds.
+    /// Whether no holder has anything newer. Takes in what a search finds.
     async fn is_newest(&self, record: &Arc<Record>) -> bool {
-        let report = self.search_above(&record.key, record.version).await;
-        let newer = report.hits.iter().map(|found| &found.hit.record);
-        if let Some(newer) = newer.max().cloned() {
-            Box::pin(self.take_greater(&newer, None)).await;
-        }
-        report
-            .floor
-            .is_none_or(|floor| floor.version <= record.version)
+        self.find_newer(record).await.is_none()
     }
 
     async fn pull_replica(&self, record: Arc<Record>, sources: Vec<Peer>) {

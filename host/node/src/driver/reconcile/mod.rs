@@ -34,10 +34,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dataverse_core::filter::Filter;
-use dataverse_core::id::{FileId, NodeId};
+use dataverse_core::id::FileId;
 use dataverse_core::key::Key;
-use dataverse_core::reconcile::DigestEntry;
-use dataverse_core::record::Record;
 use dataverse_core::search::Peer;
 use dataverse_overlay::transport::{CallError, ReconcileAnswer, ReconcileAsk, TransportExt};
 use parking_lot::{Mutex, MutexGuard};
@@ -177,25 +175,6 @@ impl Driver {
         self.metrics
             .reconcile_bytes(Direction::In, answer.payload_bytes());
         Ok(answer)
-    }
-
-    /// The record that another node holds of a file, if it differs from the one here.
-    pub(in crate::driver) async fn record_at(
-        &self,
-        id: NodeId,
-        record: &Record,
-    ) -> Option<Arc<Record>> {
-        let peer = self.peer_of(id)?;
-        let ask = ReconcileAsk::Compare {
-            range: None,
-            entries: vec![DigestEntry::of(record)],
-        };
-        let answer = self.ask_to_reconcile(&peer, ask).await;
-        let Ok(ReconcileAnswer::Compared(compared)) = answer else {
-            return None;
-        };
-        let mut records = compared.records.into_iter();
-        records.find(|theirs| theirs.key == record.key && self.check_stamp(theirs).is_ok())
     }
 }
 

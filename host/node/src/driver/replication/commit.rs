@@ -13,6 +13,7 @@ use dataverse_core::version::{Millis, Stamp};
 use dataverse_overlay::transport::{CallError, CommitAnswer, CommitAsk, Refusal, TransportExt};
 use dataverse_store::{Applied, Change, Prepared, StoreError};
 use futures_util::future::join_all;
+use tokio::time::Instant;
 
 use crate::driver::Driver;
 use crate::driver::client::preparing::Ready;
@@ -139,19 +140,12 @@ impl Driver {
         }
     }
 
-    /// Drops what has just been committed here if a greater version was announced before: the announcement that
-    /// would have dropped it is already over.
+    /// Has a greater version searched for if one was announced before this record was committed here: the
+    /// announcement that would have led to that is already over.
     pub(in crate::driver) async fn release_if_late(&self, record: &Record) {
-        if !self.state.node().came_late(record) {
-            return;
-        }
-        let change = Change::Drop {
-            key: record.key.clone(),
-            version: record.version,
-            only: None,
-        };
-        if let Err(error) = self.store.apply(change).await {
-            tracing::warn!(key = %record.key, %error, "a replica of an overtaken version was not dropped");
+        if self.state.node().came_late(record) {
+            let now = Instant::now();
+            self.pending_releases.add(&record.key, None, now);
         }
     }
 

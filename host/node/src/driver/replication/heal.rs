@@ -9,7 +9,7 @@ use std::sync::Arc;
 use dataverse_core::floors::Heard;
 use dataverse_core::holdings::Role;
 use dataverse_core::record::Record;
-use dataverse_core::search::{Peer, SearchOutcome};
+use dataverse_core::search::{Deletion, Peer, SearchOutcome};
 use dataverse_store::Change;
 use dataverse_store::crash;
 use futures_util::StreamExt;
@@ -43,6 +43,7 @@ impl Elsewhere {
         }
     }
 
+    /// Records a version that a node has. What it has only heard of is no reason to give up.
     fn hear_of(&mut self, heard: Heard) {
         if heard.version > self.record.version {
             self.newer = Heard::merged([self.newer, Some(heard)]);
@@ -113,7 +114,7 @@ impl Driver {
         }
         let found = self.look_elsewhere(record).await;
         if let Some(newer) = found.newer {
-            self.heard_of_newer(record, newer).await;
+            self.hear(&record.key, newer);
         }
         if found.newer.is_some() || !found.record.layout.names(self.me.id) {
             self.give_up(record).await;
@@ -147,7 +148,7 @@ impl Driver {
     /// Asks the other holders, and if none of them has it every reachable node.
     async fn look_elsewhere(&self, record: &Arc<Record>) -> Elsewhere {
         let mut found = Elsewhere::of(record);
-        if let Some(known) = self.state.node().known(&record.key) {
+        if let Some(known) = self.state.node().confirmed(&record.key) {
             found.hear_of(known);
         }
         let others = record.layout.holders.iter().filter(|id| **id != self.me.id);
@@ -161,8 +162,14 @@ impl Driver {
                 found.all_answered = false;
                 continue;
             };
-            if let Some(known) = answer.known {
-                found.hear_of(known);
+            let deletion = match &answer.deletion {
+                Deletion::Held(deletion) => Some(Heard::of(deletion)),
+                Deletion::None => None,
+                // A holder of an earlier release can't say more than what it has heard of.
+                Deletion::Unsaid => answer.known,
+            };
+            if let Some(deletion) = deletion {
+                found.hear_of(deletion);
             }
             for hit in &answer.hits {
                 found.found(&peer, &hit.record);
@@ -174,8 +181,8 @@ impl Driver {
         let report = self
             .search_elsewhere(&record.key, Some(record.version), &Default::default())
             .await;
-        if let Some(floor) = report.floor {
-            found.hear_of(floor);
+        if let Some(held) = report.held {
+            found.hear_of(held);
         }
         for hit in &report.hits {
             found.found(&hit.peer, &hit.hit.record);

@@ -6,8 +6,8 @@
 //!   them, tells the others. `relief`: asks another holder for one, when this node can't hold its replica.
 //! - `rereplication`: when a relayout is due. Re-replicates files whose holder is gone, completes degraded writes
 //!   and empties a draining node; `drain` decides whether the node may be drained.
-//! - `release`: gives up a replica that a greater layout does not name, once every holder of that layout confirms
-//!   its copy.
+//! - `release`: gives up what a greater record replaces, once the holders of that record confirm their copies.
+//!   `pending`: the greater records that are still to be verified.
 //! - `hints`: hinted handoff. Remembers layouts that a node could not be told, and tells it when it is back.
 //! - `scrub`: reads all content and compares it with its digests. `missing`: the replicas that are bad or gone on
 //!   this node; `heal`: copies them again.
@@ -20,6 +20,7 @@
 //! placement who takes the copies. `relayout` prepares them, commits the greater layout on the new holders, then
 //! on those that stay, this node last, and announces it; holders it could not tell go into `Hints`. A holder that
 //! the layout no longer names puts it into `PendingReleases`, asks every new holder, and only then drops its copy.
+//! The same happens to a copy of which a greater version is announced.
 //!
 //! `ReReplication`, `Relaying`, `PendingReleases`, `Hints`, `Scrubbing`, `Verification` and `Downtime` each own
 //! the state of the module that declares them; `MissingReplicas` is part of `State`, because the store's changes update
@@ -33,6 +34,7 @@ pub(in crate::driver) mod heal;
 pub(in crate::driver) mod hints;
 pub(in crate::driver) mod missing;
 mod pace;
+pub(in crate::driver) mod pending;
 pub(in crate::driver) mod relayout;
 pub(in crate::driver) mod release;
 pub(in crate::driver) mod relief;

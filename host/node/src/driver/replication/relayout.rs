@@ -36,7 +36,7 @@ pub(in crate::driver) enum RelayoutError {
     /// The file is no longer held as it was when this was decided.
     #[error("the file changed meanwhile")]
     Changed,
-    /// A node that was to take a copy knows of a greater version.
+    /// A node that was to take a copy knows of a greater version, and a holder has confirmed it.
     #[error("a newer version of the file exists")]
     Overtaken,
     /// Another relayout of the file is under way on this node.
@@ -216,9 +216,14 @@ impl Driver {
         let readied = self.copy_to(&holding, need.wanted, takers).await;
         let newer = readied.others.iter().map(|ready| ready.known);
         if let Some(newer) = Heard::merged(newer).filter(|known| known.version > record.version) {
-            self.abandon_all(&readied);
-            self.heard_of_newer(record, newer).await;
-            return Err(RelayoutError::Overtaken);
+            self.hear(&record.key, newer);
+            // A taker may be wrong, so the holders of that version are asked.
+            self.await_first_verification(&record.key).await;
+            let confirmed = self.state.node().confirmed(&record.key);
+            if confirmed.is_some_and(|known| known.version > record.version) {
+                self.abandon_all(&readied);
+                return Err(RelayoutError::Overtaken);
+            }
         }
         let no_taker = |took: usize| RelayoutError::NoTaker {
             wanted: need.wanted,

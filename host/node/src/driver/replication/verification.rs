@@ -186,13 +186,9 @@ impl Driver {
                 }
                 Resolved::Trusted
             }
-            Finding::Superseded { by, .. } => {
-                // The search has raised the floor, so the copy is no longer served; the record that supersedes it
-                // removes it.
-                if let Some(greater) = self.record_at(by, record).await {
-                    self.take_greater(&greater, None).await;
-                }
-                self.state.node().trust(key, version);
+            Finding::Deleted(deletion) => {
+                // It stays unverified until it is replaced.
+                self.take_greater(&deletion, None).await;
                 Resolved::Superseded
             }
             Finding::Forgotten(holder) => {
@@ -228,7 +224,7 @@ impl Driver {
     async fn quarantine_deleted(&self, record: &Arc<Record>, holder: &str) {
         let (key, version) = (record.key.clone(), record.version);
         // Without this floor the file would count as one that exists and can't be found.
-        self.state.node().hear(&key, Heard::deletion(version));
+        self.state.node().confirm(&key, Heard::deletion(version));
         let role = self.state.node().holding(&key).map(|held| held.role);
         let dropped = Change::Drop {
             key: key.clone(),

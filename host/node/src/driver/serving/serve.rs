@@ -283,7 +283,7 @@ impl Driver {
                 "a deleted file has no content to copy".to_owned(),
             ));
         }
-        let known = self.state.node().known(&record.key);
+        let known = self.state.node().confirmed(&record.key);
         if known.is_some_and(|heard| heard.version > record.version) {
             return Err(Refusal::Absent(format!(
                 "a newer version of {} is known here",

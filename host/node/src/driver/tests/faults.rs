@@ -205,8 +205,11 @@ async fn what_is_committed_after_a_newer_version_was_announced_does_not_stay() {
     };
     let answer = a.answer(b.message(ask)).await.expect("it is believed");
     assert_eq!(answer.body, CommitAnswer::Done);
-    let held = a.state.node().holding(&key).cloned();
-    assert!(held.is_none(), "{held:?}");
+    world
+        .eventually_within(LATER, "A has found the newer version", async || {
+            a.state.node().holding(&key).is_none()
+        })
+        .await;
     let read = world.read("A", &name, Consistency::Usual).await;
     assert_eq!(read.expect("B has it").0, "second");
 }
@@ -230,7 +233,7 @@ async fn the_newest_is_found_where_no_known_layout_has_it() {
     assert_eq!(newest.expect("C is asked").0, "second");
 }
 
-/// Lets every node hear of a version that none of them has, and returns it.
+/// Lets every node know of a version that a holder had confirmed and that none of them has any more, and returns it.
 fn overtake(world: &Cluster, name: &str) -> Heard {
     let key = name.parse().expect("it is a key");
     let known = world.names().filter_map(|at| {
@@ -241,7 +244,7 @@ fn overtake(world: &Cluster, name: &str) -> Heard {
     version.stamp.0 += 1;
     for at in world.names() {
         let mut node = world.node(at).state.node();
-        node.hear(&key, Heard::alive(version));
+        node.confirm(&key, Heard::alive(version));
     }
     Heard::alive(version)
 }

@@ -5,6 +5,7 @@ mod doubles;
 mod faults;
 mod goodbye;
 mod judging;
+mod lies;
 mod reconciling;
 mod relayout;
 mod scrubbing;

@@ -291,6 +291,7 @@ async fn forgets(world: &Cluster, at: &str, name: &str) {
             writer: NodeId::from(1),
         });
         node.hear(&key(&format!("other/{other}")), heard);
+        node.confirm(&key(&format!("other/{other}")), heard);
     }
     assert_eq!(node.known(&key(name)), None);
 }

@@ -182,6 +182,11 @@ impl Cluster {
         &self.nodes[name]
     }
 
+    /// From now on this answers the calls to a node in its place.
+    pub(super) fn listen_instead(&self, name: &str, node: Arc<dyn Serve>) {
+        self.network.listen(&address(name), node);
+    }
+
     /// All names.
     pub(super) fn names(&self) -> impl Iterator<Item = &'static str> {
         self.nodes.keys().copied()

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use dataverse_core::holdings::Role;
 use dataverse_core::limits;
 use dataverse_core::pattern::Pattern;
-use dataverse_core::search::{Answer, Hit, Peer, Question};
+use dataverse_core::search::{Answer, Deletion, Hit, Peer, Question};
 
 use super::fields::{Malformed, at_most, key, list, required};
 use super::record::{heard, record, sender};
@@ -73,6 +73,7 @@ impl From<Message<Answer>> for proto::ProbeReply {
             buried: answer.known.and_then(|heard| heard.buried).map(Into::into),
             overtaken: answer.overtaken.as_ref().map(Into::into),
             pending: answer.pending,
+            deletion: held_deletion(&answer.deletion),
             load: answer.load,
             neighbours: answer.neighbours.iter().map(Into::into).collect(),
         }
@@ -94,6 +95,7 @@ impl TryFrom<proto::ProbeReply> for Message<Answer> {
             known: heard(reply.known, reply.buried)?,
             overtaken: reply.overtaken.map(Hit::try_from).transpose()?,
             pending: reply.pending,
+            deletion: deletion(reply.deletion)?,
             load: reply.load,
             neighbours: list(
                 "neighbours",
@@ -106,6 +108,29 @@ impl TryFrom<proto::ProbeReply> for Message<Answer> {
             sender: sender(reply.sender)?,
             body,
         })
+    }
+}
+
+fn held_deletion(deletion: &Deletion) -> Option<proto::HeldDeletion> {
+    let record = match deletion {
+        Deletion::Unsaid => return None,
+        Deletion::None => None,
+        Deletion::Held(record) => Some((&**record).into()),
+    };
+    Some(proto::HeldDeletion { record })
+}
+
+fn deletion(deletion: Option<proto::HeldDeletion>) -> Result<Deletion, Malformed> {
+    let Some(proto::HeldDeletion { record: held }) = deletion else {
+        return Ok(Deletion::Unsaid);
+    };
+    if held.is_none() {
+        return Ok(Deletion::None);
+    }
+    let record: Arc<_> = record(held)?;
+    match record.deleted {
+        true => Ok(Deletion::Held(record)),
+        false => Err(Malformed::new("deletion", "it is no deletion")),
     }
 }
 

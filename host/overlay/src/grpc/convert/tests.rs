@@ -16,7 +16,7 @@ use dataverse_core::limits::{
 use dataverse_core::pattern::Pattern;
 use dataverse_core::reconcile::{BucketRange, Compared, DigestEntry};
 use dataverse_core::record::{Layout, Record};
-use dataverse_core::search::{Answer, Hit, Peer, Question};
+use dataverse_core::search::{Answer, Deletion, Hit, Peer, Question};
 use dataverse_core::secret::{Nonce, Proof};
 use dataverse_core::version::{Stamp, Version};
 use prop::collection::{btree_set, vec};
@@ -169,6 +169,14 @@ fn answer() -> impl Strategy<Value = Answer> {
     );
     parts.prop_map(|(hits, known, load, neighbours)| Answer {
         overtaken: hits.first().filter(|_| load % 3 == 0).cloned(),
+        deletion: match (load % 3, hits.first()) {
+            (0, _) => Deletion::Unsaid,
+            (1, Some(hit)) => Deletion::Held(Arc::new(Record {
+                deleted: true,
+                ..Record::clone(&hit.record)
+            })),
+            _ => Deletion::None,
+        },
         hits,
         hits_are_all: load % 2 == 0,
         known: known.map(|version| heard(version, load)),

@@ -6,6 +6,9 @@ use dataverse_node::settings::Settings;
 
 use crate::chance::Chance;
 
+/// From this seed on, the lying node of a rough run also makes up records. Smaller seeds are what they always were.
+pub const FORGED_FROM: u64 = 1_000_000;
+
 /// The weather of a whole run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sky {
@@ -54,6 +57,8 @@ pub struct Profile {
     pub links: u64,
     /// Fetches from the lying node that return a wrong byte.
     pub lies: u64,
+    /// Questions about a file after which the lying node announces something that does not exist.
+    pub forges: u64,
     /// Maximum extra delay of messages of the slow node.
     pub slow_ms: u64,
     /// Whether one node is lost for good during the run.
@@ -104,6 +109,7 @@ impl Profile {
             jumps,
             links,
             lies,
+            forges: 0,
             slow_ms,
             loses_a_node,
             loses_another: false,
@@ -118,6 +124,9 @@ impl Profile {
         };
         (profile.rots, profile.drains) = (rate(60), rate(60));
         profile.loses_another = profile.loses_a_node && chance.permille(500);
+        if rough && seed >= FORGED_FROM {
+            profile.forges = chance.between(1, 300);
+        }
         profile
     }
 

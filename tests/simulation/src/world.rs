@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use crate::chance::Chance;
 use crate::findings::Findings;
 use crate::log::Log;
-use crate::lying::{Hiding, Lying};
+use crate::lying::{Forging, Hiding, Lying};
 use crate::profile::{Profile, settings};
 use crate::watched::Watched;
 use crate::weather::SeededWeather;
@@ -492,10 +492,16 @@ impl SimulatedCluster {
         })
         .await
         .expect("a store in memory starts");
-        let serves: Arc<dyn Serve> = match at == self.liar && self.profile.lies > 0 {
+        let Profile { lies, forges, .. } = self.profile;
+        let serves: Arc<dyn Serve> = match at == self.liar && (lies > 0 || forges > 0) {
             true => Arc::new(Lying {
                 node: Arc::clone(&driver),
-                lies: self.profile.lies,
+                lies,
+                forging: (forges > 0).then(|| Forging {
+                    rate: forges,
+                    chance: Mutex::new(Chance::of(chance.number(), "forged")),
+                    transport: self.network.transport(&site.address),
+                }),
                 chance: Mutex::new(chance),
                 weather: Arc::clone(&self.weather),
             }),

@@ -1,5 +1,6 @@
 //! A fixed set of seeds that every change must pass.
 
+use dataverse_simulation::profile::FORGED_FROM;
 use dataverse_simulation::run::run;
 
 fn check(seeds: impl IntoIterator<Item = u64>) {
@@ -21,6 +22,12 @@ fn in_calm_weather_everything_converges() {
 #[test]
 fn under_faults_nothing_that_was_acknowledged_is_lost() {
     check([1, 2, 3, 5, 6, 7, 9, 10, 11]);
+}
+
+#[test]
+fn records_that_a_member_makes_up_cost_no_copy_and_hide_nothing() {
+    check(FORGED_FROM + 1..FORGED_FROM + 4);
+    check(FORGED_FROM + 5..FORGED_FROM + 8);
 }
 
 /// Seeds that once failed, each with the error that it revealed.

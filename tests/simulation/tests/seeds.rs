@@ -28,6 +28,8 @@ fn under_faults_nothing_that_was_acknowledged_is_lost() {
 fn records_that_a_member_makes_up_cost_no_copy_and_hide_nothing() {
     check(FORGED_FROM + 1..FORGED_FROM + 4);
     check(FORGED_FROM + 5..FORGED_FROM + 8);
+    // A version that nobody had hid that the file was deleted.
+    check([FORGED_FROM + 21, FORGED_FROM + 23]);
 }
 
 /// Seeds that once failed, each with the error that it revealed.

@@ -311,7 +311,12 @@ impl Driver {
                 false => Ok(located),
             };
         }
-        let known = report.floor.filter(|heard| !heard.is_deletion());
+        let is_deleted = self.is_deleted(&key, report);
+        if is_deleted && report.outcome == SearchOutcome::NotFound {
+            self.forget_hearsay(report, &key);
+        }
+        let known = report.floor;
+        let known = known.filter(|heard| !heard.is_deletion() && !is_deleted);
         if let Some(Heard { version, .. }) = known
             && self.has_asked_all_recently_up(report)
         {
@@ -336,6 +341,15 @@ impl Driver {
                 silent: Silent(self.unanswered(&report.unanswered)),
             },
         })
+    }
+
+    /// Whether a node holds a deletion of the file, and this node knows itself of nothing that was written since.
+    fn is_deleted(&self, key: &Key, report: &Report) -> bool {
+        let confirmed = self.state.node().confirmed(key);
+        report
+            .deletion
+            .as_ref()
+            .is_some_and(|deletion| confirmed.is_none_or(|known| known.version <= deletion.version))
     }
 
     /// A copy that its node serves although other nodes, or this one, have heard of something greater that no node has.

@@ -378,6 +378,30 @@ async fn a_deletion_that_only_a_bystander_claims_to_hold_is_not_obeyed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_version_that_nobody_has_does_not_hide_that_a_file_was_deleted() {
+    let trial = Trial::begin().await;
+    let (world, name) = (&trial.world, &trial.name);
+    world
+        .node("A")
+        .delete(&trial.key())
+        .await
+        .expect("it is deleted");
+    let mut greater = Record::clone(&trial.greater(&["L"]));
+    greater.version.stamp = world.node("A").sender().clock;
+    greater.version.stamp.0 += 1;
+    let greater = Arc::new(greater);
+    for _ in 0..5 {
+        trial.announce(&greater).await;
+        for at in ["A", "B", "C"] {
+            let read = world.read(at, name, USUAL).await;
+            let is_gone = matches!(read, Err(ReadError::NotFound { .. }));
+            assert!(is_gone, "{at}: {read:?}");
+        }
+        tokio::time::sleep(SOON).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_floor_in_the_answer_to_a_probe_hides_nothing() {
     let trial = Trial::begin().await;
     let greater = trial.greater(&["L"]);

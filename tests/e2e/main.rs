@@ -17,6 +17,7 @@ mod grpc;
 #[path = "../../host/sandbox/tests/guests/mod.rs"]
 mod guests;
 mod large;
+mod linearizable;
 mod policies;
 mod recording;
 mod refusals;

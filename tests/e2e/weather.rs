@@ -3,6 +3,7 @@
 //! such rules are not available (all need root).
 
 use std::collections::BTreeMap;
+use std::mem::ManuallyDrop;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use crate::world::{BINARY, Ready, bytes, eventually, name};
 const WEATHER: &str = "delay 15ms 10ms loss 2% duplicate 1% reorder 10%";
 
 /// A separate network, until it is dropped.
-struct Namespace(String);
+pub(crate) struct Namespace(String);
 
 impl Namespace {
     fn open(name: &str) -> Result<Self, String> {
@@ -33,8 +34,8 @@ impl Namespace {
     }
 
     /// One in which packets to a port can be dropped while those back from it arrive.
-    fn with_one_way_cuts() -> Result<Self, String> {
-        let namespace = Self::open("one-way")?;
+    pub(crate) fn with_one_way_cuts(name: &str) -> Result<Self, String> {
+        let namespace = Self::open(name)?;
         let rule = |words: &str| worked(namespace.command("ip").arg("rule").args(words.split(' ')));
         // The lookup of local addresses moves behind, so that a rule can precede it.
         rule("add pref 10 lookup local")?;
@@ -45,19 +46,28 @@ impl Namespace {
         Ok(namespace)
     }
 
+    /// The one of this name, which another process has opened and will close.
+    pub(crate) const fn of_another(name: String) -> ManuallyDrop<Self> {
+        ManuallyDrop::new(Self(name))
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.0
+    }
+
     /// Drops everything that is sent to this address, on every connection; packets sent from there still arrive.
-    fn cut_off(&self, address: &str) -> Result<(), String> {
+    pub(crate) fn cut_off(&self, address: &str) -> Result<(), String> {
         let (_, port) = address.rsplit_once(':').expect("an address has a port");
         let rule = format!("rule add pref 5 ipproto tcp dport {port} blackhole");
         worked(self.command("ip").args(rule.split(' ')))
     }
 
-    fn heal(&self) -> Result<(), String> {
+    pub(crate) fn heal(&self) -> Result<(), String> {
         worked(self.command("ip").args(["rule", "del", "pref", "5"]))
     }
 
     /// A command that runs in it.
-    fn command(&self, program: &str) -> Command {
+    pub(crate) fn command(&self, program: &str) -> Command {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.0, program]);
         command
@@ -201,7 +211,7 @@ async fn files_pass_a_network_that_loses_doubles_and_reorders_packets() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_can_call_and_can_not_be_called_loses_nothing() {
-    let namespace = match Namespace::with_one_way_cuts() {
+    let namespace = match Namespace::with_one_way_cuts("one-way") {
         Ok(namespace) => namespace,
         Err(reason) => {
             eprintln!(

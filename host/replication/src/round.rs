@@ -11,7 +11,7 @@ use dataverse_core::floors::Heard;
 use dataverse_core::holdings::Role;
 use dataverse_core::id::NodeId;
 use dataverse_core::record::Record;
-use dataverse_core::search::{Answer, Hit, Peer};
+use dataverse_core::search::{Answer, Deletion, Hit, Peer};
 use dataverse_core::version::{Stamp, Version};
 
 /// Why nobody can tell what the present version of a file is. Nothing is written then.
@@ -170,14 +170,16 @@ impl Round {
             .into_iter()
             .chain([heard.map(|heard| heard.version)]);
         let highest = highest.flatten().max();
-        let is_buried = highest.is_none_or(|highest| {
-            heard.is_some_and(|heard| heard.is_deletion() && heard.version == highest)
+        let deleted = highest.is_some_and(|highest| {
+            let is_heard = heard.is_some_and(|it| it.is_deletion() && it.version == highest);
+            // What nodes have only heard of does not make a file absent that a node serves.
+            is_heard && (replica.is_none() && unverified.is_none() || self.is_held_deleted(highest))
         });
         let current = match highest {
             _ if self.is_cut_short() => Err(Undecided::TooManyNodes),
             _ if !self.silent().is_empty() => Err(Undecided::Silent(self.silent())),
             None => Ok(None),
-            Some(_) if is_buried => Ok(None),
+            Some(_) if deleted => Ok(None),
             Some(highest) if version(&replica) == Some(highest) => Ok(replica),
             Some(highest) if version(&unverified) == Some(highest) => Err(Undecided::Unverified),
             Some(highest) if version(&any) == Some(highest) => Err(Undecided::NoReplica),
@@ -191,6 +193,15 @@ impl Round {
                 .max(highest.map_or_else(Stamp::default, |highest| highest.stamp)),
             answers: self.counted.len(),
         }
+    }
+
+    /// Whether a node holds the tombstone of this version. One of an earlier release does not say so.
+    fn is_held_deleted(&self, version: Version) -> bool {
+        self.counted.iter().any(|answer| match &answer.deletion {
+            Deletion::Held(deletion) => deletion.version == version,
+            Deletion::None => false,
+            Deletion::Unsaid => answer.known.is_some_and(|it| it.version == version),
+        })
     }
 
     /// Nodes that links reach and that did not answer.

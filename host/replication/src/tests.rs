@@ -9,7 +9,7 @@ use dataverse_core::holdings::Role;
 use dataverse_core::id::NodeId;
 use dataverse_core::key::Key;
 use dataverse_core::record::{Layout, Record};
-use dataverse_core::search::{Answer, Hit, Peer};
+use dataverse_core::search::{Answer, Deletion, Hit, Peer};
 use dataverse_core::version::{Stamp, Version};
 use proptest::prelude::*;
 
@@ -93,6 +93,7 @@ impl World {
             hits_are_all: true,
             known: Heard::merged([site.known, site.held.as_deref().map(Heard::of)]),
             overtaken: None,
+            deletion: Deletion::None,
             pending: before.is_some_and(|version| site.pending.any_before(&key(), version, own)),
             load: 0,
             neighbours: neighbours.into_iter().flatten().map(peer).collect(),
@@ -456,16 +457,18 @@ fn who_does_not_answer_decides_nothing() {
 
 #[test]
 fn what_is_known_of_the_present_version_decides() {
-    let current = |hits: Vec<Hit>, known: Option<Heard>| {
+    let current_with = |hits: Vec<Hit>, known: Option<Heard>, deletion: Deletion| {
         let own = Answer {
             hits,
             known,
+            deletion,
             ..Answer::default()
         };
         Round::new(peer(0).id, own, Vec::new(), 1, 1)
             .finish()
             .current
     };
+    let current = |hits, known| current_with(hits, known, Deletion::None);
     let unverified = Hit {
         validated_age_ms: dataverse_core::limits::UNVERIFIED_AGE_MS,
         ..hit(7, Role::Cached)
@@ -475,8 +478,19 @@ fn what_is_known_of_the_present_version_decides() {
     assert_eq!(current(Vec::new(), None), Ok(None));
     assert_eq!(current(vec![five(), hit(4, Role::Cached)], None), found);
     assert_eq!(current(vec![five()], Some(Heard::alive(version(5)))), found);
+    // A deletion that nobody holds does not make a file absent that somebody serves.
     let buried = Some(Heard::deletion(version(6)));
-    assert_eq!(current(vec![five()], buried), Ok(None));
+    let missing = Err(Undecided::Missing(version(6)));
+    assert_eq!(current(vec![five()], buried), missing);
+    assert_eq!(current(vec![hit(5, Role::Cached)], buried), Ok(None));
+    let tombstone = |stamp| Deletion::Held(record(0, version(stamp), true));
+    assert_eq!(current_with(vec![five()], buried, tombstone(5)), missing);
+    assert_eq!(current_with(vec![five()], buried, tombstone(6)), Ok(None));
+    // A node of an earlier release does not say what it holds.
+    assert_eq!(
+        current_with(vec![five()], buried, Deletion::Unsaid),
+        Ok(None)
+    );
     let newer = Some(Heard::alive(version(6)));
     assert_eq!(
         current(vec![five()], newer),

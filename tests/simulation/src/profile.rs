@@ -168,6 +168,7 @@ impl Profile {
             commit_ms: *chance.pick(&[0, 3, 30]),
             rots: 0,
             drains,
+            forges: 0,
             hides_pending_writes: false,
         }
     }

@@ -8,6 +8,7 @@
 //! minutes.
 
 mod racers;
+mod record;
 
 use std::process::Command;
 use std::sync::Arc;
@@ -15,14 +16,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use dataverse_simulation::chance::Chance;
-use dataverse_simulation::check::linearizable::{
-    Judgement, Operation, Outcome, Request, Requires, judge,
-};
+use dataverse_simulation::check::linearizable::{Judgement, Operation, Outcome, Request, judge};
 use rustix::process::Signal;
 
 use crate::weather::Namespace;
 use crate::world::{Node, QUICK, eventually, network};
-use racers::{FILES, Observed, Race, Racer};
+use racers::Racer;
+use record::{FILES, Observed, Race, is_unconditional};
 
 const LINKS: [(usize, usize); 5] = [(0, 1), (1, 2), (2, 3), (3, 0), (0, 2)];
 const NODES: usize = 4;
@@ -160,7 +160,7 @@ impl Course {
         }
         let all = || histories.values().flatten().map(|it| &it.operation);
         let count = |which: fn(&Operation) -> bool| all().filter(|it| which(it)).count();
-        let done = count(|it| is_conditional(it) && it.outcome == Outcome::Done);
+        let done = count(|it| !is_unconditional(&it.request) && it.outcome == Outcome::Done);
         let refused = count(|it| it.outcome == Outcome::Refused);
         let read = count(|it| it.request == Request::Read);
         let unknown = count(|it| it.outcome == Outcome::Unknown);
@@ -183,15 +183,6 @@ impl Course {
             .iter()
             .map(|it| format!("    {} {}\n", self.nodes[it.at].name, it.operation));
         lines.collect()
-    }
-}
-
-fn is_conditional(operation: &Operation) -> bool {
-    match &operation.request {
-        Request::Write { requires, .. } | Request::Delete { requires } => {
-            *requires != Requires::Nothing
-        }
-        Request::Read => false,
     }
 }
 

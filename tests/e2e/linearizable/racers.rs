@@ -1,121 +1,26 @@
-//! Racers: clients that write, delete and read few files through all nodes, and the record of what each requested
-//! and observed.
+//! Racers: clients that write, delete and read few files through all nodes, one request at a time each.
 //!
-//! Only what was observed is recorded: an answer that may be stale, a read that failed and a request that reached no
-//! node say nothing about a file.
+//! An answer that may be stale, a read that failed and a request that reached no node say nothing about a file. A
+//! write without an answer may have happened.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use dataverse_core::content::Digest;
-use dataverse_core::limits::{CLOCK_CEILING_MS, CLOCK_COUNT_MS};
 use dataverse_simulation::chance::Chance;
-use dataverse_simulation::check::linearizable::{Operation, Outcome, Request, Requires};
-use parking_lot::Mutex;
+use dataverse_simulation::check::linearizable::{Outcome, Request, Requires};
 use reqwest::header::ETAG;
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 
+use super::record::{CLOCK_IS_FINE_BY, FILES, Race, is_unconditional};
 use crate::world::bytes;
 
-/// Files that are raced for at the same time.
-pub(super) const FILES: u64 = 3;
-/// Actions on a file before another takes its place. Each is one to three operations; the judge can decide about
-/// histories of this length, whatever their outcomes.
-const ACTIONS_MAX: u64 = 50;
 /// How long a racer waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// The pause after a request that told nothing; after others it is a tenth.
 const PAUSE_MAX_MS: u64 = 300;
-/// Nodes order writes without a condition by stamps of one wall clock, in milliseconds.
-const CLOCK_IS_FINE_BY: Duration = Duration::from_millis(2);
-
-/// Everything that racers share.
-pub(super) struct Race {
-    /// Where files are at each node.
-    urls: Vec<String>,
-    moments: AtomicU64,
-    numbers: AtomicU64,
-    /// Actions on each of the files.
-    actions: [AtomicU64; FILES as usize],
-    /// Until when the clock of a node may be ahead of the others'.
-    clocks_agree_at: Mutex<Instant>,
-    histories: Mutex<BTreeMap<String, Vec<Observed>>>,
-}
-
-/// An operation and the node that was asked.
-#[derive(Debug, Clone)]
-pub(super) struct Observed {
-    pub(super) at: usize,
-    pub(super) operation: Operation,
-}
-
-impl Race {
-    pub(super) fn new(urls: Vec<String>) -> Self {
-        Self {
-            urls,
-            moments: AtomicU64::new(1),
-            numbers: AtomicU64::new(1),
-            actions: Default::default(),
-            clocks_agree_at: Mutex::new(Instant::now()),
-            histories: Mutex::default(),
-        }
-    }
-
-    /// What was observed of each file.
-    pub(super) fn histories(&self) -> BTreeMap<String, Vec<Observed>> {
-        self.histories.lock().clone()
-    }
-
-    /// The present name of a file, for one more action.
-    pub(super) fn key(&self, file: u64) -> String {
-        let actions = self.actions[file as usize].fetch_add(1, Ordering::SeqCst);
-        format!("race/{file}-{}", actions / ACTIONS_MAX)
-    }
-
-    /// A node was killed. Its clock begins again above every stamp that it may have given out, which is in the
-    /// future; the others follow when they hear of it.
-    pub(super) fn a_node_was_killed(&self) {
-        let mut until = self.clocks_agree_at.lock();
-        let counted = *until + Duration::from_millis(CLOCK_COUNT_MS);
-        let used = Instant::now() + Duration::from_millis(CLOCK_CEILING_MS);
-        *until = counted.max(used) + CLOCK_IS_FINE_BY;
-    }
-
-    fn moment(&self) -> u64 {
-        self.moments.fetch_add(1, Ordering::SeqCst)
-    }
-
-    fn number(&self) -> u64 {
-        self.numbers.fetch_add(1, Ordering::SeqCst)
-    }
-
-    /// Performs an operation and records it, if it observed anything.
-    async fn observe(
-        &self,
-        at: usize,
-        key: &str,
-        request: Request,
-        work: impl Future<Output = Option<Outcome>>,
-    ) -> Option<Outcome> {
-        let (began, number, invoked) = (Instant::now(), self.number(), self.moment());
-        let outcome = work.await?;
-        let operation = Operation {
-            number,
-            invoked,
-            returned: Some(self.moment()),
-            request,
-            outcome,
-            may_be_overtaken: began < *self.clocks_agree_at.lock(),
-        };
-        let mut histories = self.histories.lock();
-        let history = histories.entry(key.to_owned()).or_default();
-        history.push(Observed { at, operation });
-        Some(outcome)
-    }
-}
 
 /// What a racer writes, and how.
 #[derive(Debug, Clone, Copy)]
@@ -248,8 +153,8 @@ impl Racer {
         let put = self.client.put(self.url(at, key)).body(upload.body());
         let put = put.header("Dataverse-Factor", upload.factor);
         let put = under(put.timeout(upload.patience), &requires);
-        let unconditional = requires == Requires::Nothing;
         let request = Request::Write { content, requires };
+        let unconditional = is_unconditional(&request);
         let work = async {
             let response = match sent(put, unconditional).await {
                 Ok(response) => response,
@@ -274,7 +179,8 @@ impl Racer {
 
     async fn delete(&self, at: usize, key: &str, requires: Requires) -> Option<Outcome> {
         let delete = under(self.client.delete(self.url(at, key)), &requires);
-        let unconditional = requires == Requires::Nothing;
+        let request = Request::Delete { requires };
+        let unconditional = is_unconditional(&request);
         let work = async {
             let response = match sent(delete, unconditional).await {
                 Ok(response) => response,
@@ -287,7 +193,6 @@ impl Racer {
                 status => failed(status),
             }
         };
-        let request = Request::Delete { requires };
         self.race.observe(at, key, request, work).await
     }
 

@@ -30,12 +30,12 @@ const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
 pub(crate) struct Problem {
     pub(crate) status: StatusCode,
     detail: String,
-    key: Option<String>,
-    node: Option<String>,
+    key: Option<Box<str>>,
+    node: Option<Box<str>>,
     outcome: Option<&'static str>,
     unanswered: Vec<Unanswered>,
     /// What the file is, where it is not what a condition requires; sent as `ETag`.
-    current: Option<Digest>,
+    current: Option<Box<Digest>>,
 }
 
 /// The body of an error response: `application/problem+json`, RFC 9457.
@@ -99,7 +99,7 @@ impl Problem {
 
     /// Names the file concerned.
     pub(crate) fn with_key(mut self, key: &Key) -> Self {
-        self.key = Some(key.as_str().to_owned());
+        self.key = Some(key.as_str().into());
         self
     }
 
@@ -121,8 +121,8 @@ impl Problem {
             title: self.status.canonical_reason().unwrap_or("Error"),
             status: self.status.as_u16(),
             detail: self.detail,
-            key: self.key,
-            node: self.node,
+            key: self.key.map(String::from),
+            node: self.node.map(String::from),
             outcome: self.outcome,
             unanswered: self.unanswered,
         }
@@ -134,7 +134,7 @@ const SHOWN_CHARS_MAX: usize = 1024;
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = self.status;
-        let current = self.current.map(entity_tag);
+        let current = self.current.as_deref().map(|digest| entity_tag(*digest));
         let body = serde_json::to_vec(&self.into_body()).expect("a problem is plain JSON");
         let content_type = HeaderValue::from_static("application/problem+json");
         let mut response = (status, [(CONTENT_TYPE, content_type)], body).into_response();
@@ -157,7 +157,7 @@ impl IntoResponse for Problem {
 impl From<ConditionFailed> for Problem {
     fn from(failed: ConditionFailed) -> Self {
         Self {
-            current: failed.unmet.current(),
+            current: failed.unmet.current().map(Box::new),
             ..Self::new(StatusCode::PRECONDITION_FAILED, failed.to_string())
         }
     }
@@ -233,7 +233,7 @@ impl From<ReadError> for Problem {
             ReadError::Failed(_) => (StatusCode::INTERNAL_SERVER_ERROR, None, None),
         };
         let mut problem = Self::new(status, detail);
-        problem.key = key.map(|key| key.as_str().to_owned());
+        problem.key = key.map(|key| key.as_str().into());
         problem.outcome = outcome;
         problem.unanswered = unanswered;
         problem

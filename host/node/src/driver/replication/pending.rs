@@ -4,13 +4,13 @@
 //! One entry per file, each with its own pauses, so that one whose holders don't answer holds up no other. New ones go
 //! first. Kept in memory and bounded; what does not fit is found again when the holders next reconcile.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use dataverse_core::backoff::Backoff;
 use dataverse_core::key::Key;
 use dataverse_core::record::Record;
+use dataverse_replication::Queue;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -20,31 +20,35 @@ use crate::limits;
 /// The greater record; `None` when only its version was heard.
 type Greater = Option<Arc<Record>>;
 
-/// When it is tried: what was never tried goes first.
-type Turn = (bool, Instant);
-
+#[derive(Clone)]
 struct Case {
     greater: Greater,
-    backoff: Backoff,
-    turn: Turn,
-    /// It is being tried, and not in the queue.
-    under_way: bool,
-}
-
-#[derive(Default)]
-struct Cases {
-    by_key: BTreeMap<Key, Case>,
-    queue: BTreeSet<(Turn, Key)>,
+    /// Whether the first attempt is over.
+    was_tried: bool,
 }
 
 /// Greater records to verify.
-#[derive(Default)]
 pub(in crate::driver) struct PendingReleases {
-    cases: Mutex<Cases>,
+    /// What was never tried goes first.
+    queue: Mutex<Queue<Key, Case, WasTried, Instant>>,
     /// Notified when there is something new to try.
     pub(super) more: Notify,
     /// Notified after every attempt.
     tried: Notify,
+}
+
+/// The rank of a file in the queue.
+type WasTried = bool;
+
+impl Default for PendingReleases {
+    fn default() -> Self {
+        let pauses = Backoff::new(limits::RELEASE_RETRY_MIN, limits::RELEASE_RETRY_MAX);
+        Self {
+            queue: Mutex::new(Queue::new(limits::PENDING_RELEASES_MAX, pauses)),
+            more: Notify::new(),
+            tried: Notify::new(),
+        }
+    }
 }
 
 /// Result of one attempt.
@@ -59,19 +63,13 @@ pub(super) enum Tried {
 impl PendingReleases {
     /// Adds a file, or a greater record of one that is listed.
     pub(super) fn add(&self, key: &Key, greater: Greater, now: Instant) {
-        let mut cases = self.cases.lock();
-        let cases = &mut *cases;
-        let Some(case) = cases.by_key.get_mut(key) else {
-            if cases.by_key.len() < limits::PENDING_RELEASES_MAX {
-                let turn = (false, now);
-                let case = Case {
-                    greater,
-                    backoff: backoff(),
-                    turn,
-                    under_way: false,
-                };
-                cases.by_key.insert(key.clone(), case);
-                cases.queue.insert((turn, key.clone()));
+        let mut queue = self.queue.lock();
+        let Some(case) = queue.get_mut(key) else {
+            let case = Case {
+                greater,
+                was_tried: false,
+            };
+            if queue.put(key.clone(), case, false, now) {
                 self.more.notify_one();
             }
             return;
@@ -82,14 +80,9 @@ impl PendingReleases {
         case.greater = greater;
         // Soon, however often the last one failed; but not at once, or the record would be asked about as often as
         // somebody announces a greater one.
-        let soon = (
-            case.turn.0,
-            case.turn.1.min(now + limits::RELEASE_RETRY_MIN),
-        );
-        if !case.under_way && soon < case.turn {
-            cases.queue.remove(&(case.turn, key.clone()));
-            cases.queue.insert((soon, key.clone()));
-            case.turn = soon;
+        let soon = now + limits::RELEASE_RETRY_MIN;
+        if queue.due(key).is_some_and(|due| due > soon) {
+            queue.due_at(key, soon);
             self.more.notify_one();
         }
     }
@@ -100,48 +93,34 @@ impl PendingReleases {
         at_most: usize,
         now: Instant,
     ) -> (Vec<(Key, Greater)>, Option<Instant>) {
-        let mut cases = self.cases.lock();
-        let cases = &mut *cases;
-        let mut due = Vec::new();
-        while due.len() < at_most
-            && let Some(((_, at), _)) = cases.queue.first()
-            && *at <= now
-            && let Some((_, key)) = cases.queue.pop_first()
-        {
-            if let Some(case) = cases.by_key.get_mut(&key) {
-                case.under_way = true;
-                due.push((key, case.greater.clone()));
-            }
-        }
-        (due, cases.queue.first().map(|((_, at), _)| *at))
+        let mut queue = self.queue.lock();
+        let due = queue.take_due(at_most, now).into_iter();
+        let due = due.map(|(key, case)| (key, case.greater)).collect();
+        (due, queue.next_due())
     }
 
     /// Records the result of an attempt.
     pub(super) fn tried(&self, key: &Key, greater: &Greater, tried: Tried, now: Instant) {
-        let mut cases = self.cases.lock();
-        let Some(mut case) = cases.by_key.remove(key) else {
+        let mut queue = self.queue.lock();
+        let Some(case) = queue.get_mut(key) else {
             return;
         };
+        case.was_tried = true;
         let is_renewed = case.greater > *greater;
         if is_renewed || tried == Tried::Waits {
-            let pause = match is_renewed {
-                true => limits::RELEASE_RETRY_MIN,
-                false => case.backoff.next_pause(),
-            };
-            case.turn = (true, now + pause);
-            case.under_way = false;
-            cases.queue.insert((case.turn, key.clone()));
-            cases.by_key.insert(key.clone(), case);
+            queue.again(key, true, now);
+        } else {
+            queue.remove(key);
         }
-        drop(cases);
+        drop(queue);
         self.tried.notify_waiters();
     }
 
     /// Waits, for at most this long, until the first attempt with this file is over, if it is listed.
     pub(super) async fn first_try(&self, key: &Key, patience: Duration) {
         let is_untried = || {
-            let cases = self.cases.lock();
-            cases.by_key.get(key).is_some_and(|case| !case.turn.0)
+            let queue = self.queue.lock();
+            queue.get(key).is_some_and(|case| !case.was_tried)
         };
         let waiting = async {
             loop {
@@ -157,12 +136,8 @@ impl PendingReleases {
     }
 
     pub(in crate::driver) fn count(&self) -> usize {
-        self.cases.lock().by_key.len()
+        self.queue.lock().len()
     }
-}
-
-fn backoff() -> Backoff {
-    Backoff::new(limits::RELEASE_RETRY_MIN, limits::RELEASE_RETRY_MAX)
 }
 
 #[cfg(test)]

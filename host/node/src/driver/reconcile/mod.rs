@@ -1,5 +1,4 @@
-//! Reconciliation: compares holdings with the other members, one after the other, and copies what either one
-//! missed. It is what finds lost announcements, missed writes and deletions, and replicas that vanished.
+//! Reconciliation: compares holdings with the other members, a few at a time, and copies what either one missed. It is what finds lost announcements, missed writes and deletions, and replicas that vanished.
 //!
 //! - A *round* (`round`) compares the files that both nodes should hold, by sums that are always up to date (see
 //!   the core's `reconcile`). Two nodes that agree exchange less than 200 bytes.
@@ -13,7 +12,7 @@
 //!   copied here or there in the background, a few files at the same time.
 //! - `grace` leaves alone versions whose write may still be in flight.
 //!
-//! One loop, [`Driver::keep_reconciled`], takes the turns one by one: root of the sums → sums of the buckets →
+//! One loop, [`Driver::keep_reconciled`], takes the turns: root of the sums → sums of the buckets →
 //! digest entries of the buckets that differ → records that differ → action. The core weighs each record against
 //! what is held.
 //!
@@ -38,6 +37,8 @@ use dataverse_core::id::FileId;
 use dataverse_core::key::Key;
 use dataverse_core::search::Peer;
 use dataverse_overlay::transport::{CallError, ReconcileAnswer, ReconcileAsk, TransportExt};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -46,11 +47,13 @@ use super::Driver;
 use crate::limits;
 use crate::metrics::{Direction, Reconciled};
 use grace::InFlight;
-use turns::{Kind, Turns};
+use turns::{Kind, Surveyed, Turns};
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Comparisons answered concurrently; another node that asks beyond that tries again later.
 const ANSWERS_AT_ONCE_MAX: usize = 4;
+/// Members compared with concurrently.
+const COMPARISONS_AT_ONCE_MAX: usize = 4;
 
 /// State that reconciliation keeps between rounds.
 pub(super) struct Reconciling {
@@ -101,6 +104,8 @@ pub(super) struct RoundOutcome {
     acted: usize,
     /// Differences that have to wait.
     left: usize,
+    /// What a survey has seen.
+    surveyed: Option<Surveyed>,
 }
 
 impl RoundOutcome {
@@ -108,11 +113,13 @@ impl RoundOutcome {
         self.differed |= other.differed;
         self.acted += other.acted;
         self.left += other.left;
+        self.surveyed = self.surveyed.or(other.surveyed);
     }
 }
 
 impl Driver {
-    /// Takes the turns that are due, one after the other, for as long as the node runs.
+    /// Takes the turns that are due, for as long as the node runs: one comparison with a member at a time, and with a
+    /// few members at once, so that one that answers slowly holds up no other.
     pub(super) async fn keep_reconciled(self: Arc<Self>) {
         let mut turns = Turns::new(
             self.settings.reconcile_every,
@@ -121,27 +128,43 @@ impl Driver {
         );
         let mut look = tokio::time::interval(LOOK_EVERY);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        while self.still_runs(look.tick()).await.is_some() {
-            turns.follow(self.living_members(), Instant::now());
-            while let Some((peer, kind)) = turns.next(Instant::now()) {
-                let turn = async {
-                    match kind {
-                        Kind::Round => self.round_with(&peer).await,
-                        Kind::Survey { seen } => self.survey(&peer, seen, &mut turns).await,
-                    }
-                };
-                let Some(outcome) = self.still_runs(turn).await else {
-                    return;
-                };
-                self.count_round(&peer, &outcome);
-                // A failed comparison is due again.
-                let outcome = outcome.unwrap_or(RoundOutcome {
-                    left: 1,
-                    ..RoundOutcome::default()
-                });
-                turns.taken(peer.id, kind, &outcome, Instant::now());
+        let mut under_way = FuturesUnordered::new();
+        loop {
+            let now = Instant::now();
+            while under_way.len() < COMPARISONS_AT_ONCE_MAX
+                && let Some((peer, kind)) = turns.next(now)
+            {
+                under_way.push(self.compare_with(peer, kind));
+            }
+            let woken = async {
+                tokio::select! {
+                    biased;
+                    Some(taken) = under_way.next(), if !under_way.is_empty() => Some(taken),
+                    _ = look.tick() => None,
+                }
+            };
+            match self.still_runs(woken).await {
+                Some(Some((peer, kind, outcome))) => {
+                    turns.taken(peer.id, kind, &outcome, Instant::now());
+                }
+                Some(None) => turns.follow(self.living_members(), Instant::now()),
+                None => return,
             }
         }
+    }
+
+    async fn compare_with(&self, peer: Peer, kind: Kind) -> (Peer, Kind, RoundOutcome) {
+        let outcome = match kind {
+            Kind::Round => self.round_with(&peer).await,
+            Kind::Survey { seen } => self.survey(&peer, seen).await,
+        };
+        self.count_round(&peer, &outcome);
+        // A failed comparison is due again.
+        let outcome = outcome.unwrap_or(RoundOutcome {
+            left: 1,
+            ..RoundOutcome::default()
+        });
+        (peer, kind, outcome)
     }
 
     fn count_round(&self, peer: &Peer, outcome: &Result<RoundOutcome, CallError>) {

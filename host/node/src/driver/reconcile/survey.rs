@@ -14,7 +14,7 @@ use dataverse_core::record::Record;
 use dataverse_core::search::Peer;
 use dataverse_overlay::transport::{CallError, ReconcileAnswer, ReconcileAsk};
 
-use super::turns::{Surveyed, Turns};
+use super::turns::Surveyed;
 use super::{LAST_FILE, RoundOutcome, out_of_protocol};
 use crate::driver::Driver;
 
@@ -24,7 +24,6 @@ impl Driver {
         &self,
         peer: &Peer,
         seen: Option<Surveyed>,
-        turns: &mut Turns,
     ) -> Result<RoundOutcome, CallError> {
         let changes = self.state.node().changes();
         let unchanged = seen.filter(|(_, seen)| *seen == changes);
@@ -41,10 +40,10 @@ impl Driver {
             }
         };
         let outcome = self.compare_met(peer, &filter).await?;
-        if outcome.left == 0 {
-            turns.surveyed(peer.id, (filter.tag(), changes));
-        }
-        Ok(outcome)
+        Ok(RoundOutcome {
+            surveyed: Some((filter.tag(), changes)),
+            ..outcome
+        })
     }
 
     async fn compare_met(&self, peer: &Peer, filter: &Filter) -> Result<RoundOutcome, CallError> {

@@ -36,6 +36,8 @@ pub(super) enum Kind {
 struct PeerTurn {
     peer: Peer,
     here: bool,
+    /// A comparison with it is under way.
+    busy: bool,
     round: Instant,
     survey: Instant,
     /// The pauses after rounds that lead to nothing.
@@ -79,6 +81,7 @@ impl Turns {
             } else if self.has_space() {
                 let turn = PeerTurn {
                     here: true,
+                    busy: false,
                     round: soon,
                     survey: soon,
                     backoff: Backoff::new(
@@ -106,24 +109,26 @@ impl Turns {
         gone.is_some_and(|id| self.of.remove(&id).is_some())
     }
 
-    /// The next comparison that is due: rounds before surveys, the longest overdue first.
-    pub(super) fn next(&self, now: Instant) -> Option<(Peer, Kind)> {
-        let here = || self.of.values().filter(|turn| turn.here);
-        let round = here().min_by_key(|turn| turn.round);
-        if let Some(turn) = round.filter(|turn| turn.round <= now) {
-            return Some((turn.peer.clone(), Kind::Round));
-        }
-        let survey = here().min_by_key(|turn| turn.survey);
-        let turn = survey.filter(|turn| turn.survey <= now)?;
-        let seen = turn.surveyed;
-        Some((turn.peer.clone(), Kind::Survey { seen }))
-    }
-
-    /// Records the state after a completed survey of this member.
-    pub(super) fn surveyed(&mut self, id: NodeId, seen: Surveyed) {
-        self.of
-            .entry(id)
-            .and_modify(|turn| turn.surveyed = Some(seen));
+    /// The next comparison that is due with a member that none is under way with: rounds before surveys, the longest
+    /// overdue first. It is under way until [`Turns::taken`].
+    pub(super) fn next(&mut self, now: Instant) -> Option<(Peer, Kind)> {
+        let free = || {
+            let all = self.of.iter();
+            all.filter(|(_, turn)| turn.here && !turn.busy)
+        };
+        let round = free().min_by_key(|(_, turn)| turn.round);
+        let survey = free().min_by_key(|(_, turn)| turn.survey);
+        let (id, kind) = match (round, survey) {
+            (Some((id, turn)), _) if turn.round <= now => (*id, Kind::Round),
+            (_, Some((id, turn))) if turn.survey <= now => {
+                let seen = turn.surveyed;
+                (*id, Kind::Survey { seen })
+            }
+            _ => return None,
+        };
+        let turn = self.of.get_mut(&id)?;
+        turn.busy = true;
+        Some((turn.peer.clone(), kind))
     }
 
     /// Records that a turn was taken and sets the next. Differences that had to wait are looked at again soon;
@@ -132,8 +137,11 @@ impl Turns {
         let Some(turn) = self.of.get_mut(&id) else {
             return;
         };
-        if outcome.left > 0 {
-            turn.surveyed = None;
+        turn.busy = false;
+        match outcome.surveyed {
+            _ if outcome.left > 0 => turn.surveyed = None,
+            Some(seen) => turn.surveyed = Some(seen),
+            None => {}
         }
         match kind {
             Kind::Round => {
@@ -176,6 +184,7 @@ mod tests {
             differed: true,
             acted,
             left,
+            surveyed: None,
         }
     }
 
@@ -197,6 +206,29 @@ mod tests {
             turns.follow(Vec::new(), now);
             assert_eq!(turns.next(now + Duration::from_secs(9999)), None);
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_member_that_takes_long_holds_up_no_other() {
+        let mut turns = turns();
+        let now = Instant::now() + Duration::from_secs(3);
+        turns.follow(vec![peer(2), peer(3)], Instant::now());
+        let (slow, _) = turns.next(now).expect("one is due");
+        let (other, kind) = turns.next(now).expect("the other one is due");
+        assert_ne!(slow, other);
+        assert_eq!(turns.next(now), None, "one comparison with each at a time");
+        turns.taken(other.id, kind, &RoundOutcome::default(), now);
+        let (again, kind) = turns.next(now).expect("a survey is due");
+        assert_eq!((&again, kind), (&other, Kind::Survey { seen: None }));
+        let done = RoundOutcome {
+            surveyed: Some((7, 1)),
+            ..RoundOutcome::default()
+        };
+        turns.taken(again.id, kind, &done, now);
+        assert_eq!(turns.of[&other.id].surveyed, Some((7, 1)));
+        let open = RoundOutcome { left: 1, ..done };
+        turns.taken(again.id, kind, &open, now);
+        assert_eq!(turns.of[&other.id].surveyed, None);
     }
 
     #[tokio::test(start_paused = true)]

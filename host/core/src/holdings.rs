@@ -3,12 +3,14 @@
 //! A mirror of the store's index, updated in the order of its commits, so that questions are answered without
 //! touching the disk. A tombstone is a holding without content.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
 
+use crate::id::FileId;
 use crate::key::Key;
 use crate::limits::SCAN_KEYS_MAX;
+use crate::reconcile::{BucketRange, bucket_of, first_of};
 use crate::record::Record;
 use crate::version::{Millis, Version};
 
@@ -82,6 +84,8 @@ pub struct Page<T> {
 #[derive(Default, Debug)]
 pub struct Holdings {
     by_key: BTreeMap<Key, Holding>,
+    /// The same files by id, to find a few of them, or those in a bucket, without looking at all.
+    by_file: BTreeSet<(FileId, Key)>,
     replicas: Total,
     cached: Total,
 }
@@ -99,7 +103,13 @@ impl Holdings {
         // Remove first: a map keeps its old key on insert, so the old key's text would stay in memory beside the
         // new one's.
         let before = self.by_key.remove(&holding.record.key);
-        self.by_key.insert(holding.record.key.clone(), holding);
+        let key = holding.record.key.clone();
+        let place = (key.file_id(), key.clone());
+        if before.is_some() {
+            self.by_file.remove(&place);
+        }
+        self.by_file.insert(place);
+        self.by_key.insert(key, holding);
         if let Some(before) = &before {
             self.count(before, Total::take);
         }
@@ -110,9 +120,50 @@ impl Holdings {
     pub fn remove(&mut self, key: &Key) -> Option<Holding> {
         let before = self.by_key.remove(key);
         if let Some(before) = &before {
+            self.by_file.remove(&(key.file_id(), key.clone()));
             self.count(before, Total::take);
         }
         before
+    }
+
+    /// The holdings of the files with this id: one, unless two keys share it.
+    pub fn of_file(&self, file: FileId) -> impl Iterator<Item = &Holding> {
+        self.files_from(file)
+            .take_while(move |(found, _)| *found == file)
+            .map(|(_, holding)| holding)
+    }
+
+    /// Visits the next holdings in the order of their file ids, starting after `after`, and at most [`SCAN_KEYS_MAX`]:
+    /// call it again with what it returns. `None` at the end.
+    pub fn visit_files(
+        &self,
+        after: Option<FileId>,
+        each: impl FnMut(FileId, &Holding),
+    ) -> Option<FileId> {
+        let files = self.files_from(FileId::first_after(after)?);
+        visit_page(files, each)
+    }
+
+    /// The same for the files in this range.
+    pub fn visit_range(
+        &self,
+        range: &BucketRange,
+        after: Option<FileId>,
+        each: impl FnMut(FileId, &Holding),
+    ) -> Option<FileId> {
+        let first = FileId::first_after(range.after.max(after))?;
+        let buckets = range.buckets.range(bucket_of(first)..);
+        let files = buckets.flat_map(|bucket| {
+            let files = self.files_from(first.max(first_of(*bucket)));
+            files.take_while(|(file, _)| bucket_of(*file) == *bucket)
+        });
+        visit_page(files.take_while(|(file, _)| *file <= range.until), each)
+    }
+
+    /// The holdings from this file id on.
+    fn files_from(&self, file: FileId) -> impl Iterator<Item = (FileId, &Holding)> {
+        let from = self.by_file.range((file, Key::before_all())..);
+        from.filter_map(|(file, key)| Some((*file, self.by_key.get(key)?)))
     }
 
     /// Records that this version was the newest at `now`. Does nothing when another version is held.
@@ -217,5 +268,133 @@ impl Holdings {
             Role::Cached => &mut self.cached,
         };
         change(total, holding.record.size);
+    }
+}
+
+/// Visits one page of files, which are ordered by id. Files that share an id are on one page.
+fn visit_page<'a>(
+    files: impl Iterator<Item = (FileId, &'a Holding)>,
+    mut each: impl FnMut(FileId, &Holding),
+) -> Option<FileId> {
+    let mut files = files.peekable();
+    let mut count = 0;
+    while let Some((file, holding)) = files.next() {
+        each(file, holding);
+        count += 1;
+        let next = files.peek().map(|(next, _)| *next);
+        if count >= SCAN_KEYS_MAX && next.is_some_and(|next| next != file) {
+            return Some(file);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::content::Digest;
+    use crate::id::NodeId;
+    use crate::record::Layout;
+    use crate::version::Stamp;
+
+    fn holding(number: usize) -> Holding {
+        let writer = NodeId::from(1);
+        let record = Record {
+            key: Key::parse(&format!("ada/{number}")).expect("it is a key"),
+            version: Version {
+                stamp: Stamp(5),
+                writer,
+            },
+            layout: Layout {
+                counter: 0,
+                author: writer,
+                holders: vec![writer],
+            },
+            deleted: false,
+            size: 1,
+            digest: Digest::of(b"x"),
+            content_type: "text/plain".into(),
+            factor: 1,
+        };
+        Holding {
+            record: Arc::new(record),
+            role: Role::Replica,
+            validated: 0,
+            verified: 0,
+        }
+    }
+
+    /// The ids of all pages.
+    fn all(
+        mut page: impl FnMut(Option<FileId>, &mut Vec<FileId>) -> Option<FileId>,
+    ) -> Vec<FileId> {
+        let (mut found, mut after) = (Vec::new(), None);
+        loop {
+            let before = found.len();
+            after = page(after, &mut found);
+            assert!(found.len() - before <= SCAN_KEYS_MAX);
+            if after.is_none() {
+                return found;
+            }
+        }
+    }
+
+    #[test]
+    fn files_are_found_by_id_and_by_bucket_and_go_with_their_holding() {
+        let mut holdings = Holdings::default();
+        let count = 2 * SCAN_KEYS_MAX + 9;
+        for number in 0..count {
+            holdings.put(holding(number));
+        }
+        // A second time changes nothing.
+        holdings.put(holding(7));
+        for number in 0..9 {
+            holdings.remove(&holding(number).record.key);
+        }
+        let ids = (9..count).map(|number| holding(number).record.key.file_id());
+        let ids: BTreeSet<FileId> = ids.collect();
+        let ordered: Vec<FileId> = ids.iter().copied().collect();
+        let visited = all(|after, found| holdings.visit_files(after, |file, _| found.push(file)));
+        assert_eq!(visited, ordered);
+        let gone = holding(8).record.key.file_id();
+        assert_eq!(holdings.of_file(gone).count(), 0);
+        let found = holdings
+            .of_file(ordered[3])
+            .map(|it| it.record.key.file_id());
+        assert_eq!(found.collect::<Vec<_>>(), [ordered[3]]);
+
+        for (buckets, after, until) in [
+            ((0..1024).collect(), None, FileId(u64::MAX)),
+            (
+                (0..1024).step_by(3).collect(),
+                Some(ordered[2000]),
+                ordered[7000],
+            ),
+            (
+                BTreeSet::from([bucket_of(ordered[5])]),
+                None,
+                FileId(u64::MAX),
+            ),
+            (BTreeSet::new(), None, FileId(u64::MAX)),
+            (
+                (0..1024).collect(),
+                Some(FileId(u64::MAX)),
+                FileId(u64::MAX),
+            ),
+        ] {
+            let range = BucketRange {
+                buckets,
+                after,
+                until,
+            };
+            let expected: Vec<FileId> = ordered
+                .iter()
+                .copied()
+                .filter(|it| range.has(*it))
+                .collect();
+            let visited =
+                all(|after, found| holdings.visit_range(&range, after, |file, _| found.push(file)));
+            assert_eq!(visited, expected);
+        }
     }
 }

@@ -93,6 +93,15 @@ impl FileId {
         first.copy_from_slice(&hash.as_bytes()[..8]);
         Self(u64::from_be_bytes(first))
     }
+
+    /// The lowest id above this one, or of all; `None` if there is none.
+    #[must_use]
+    pub fn first_after(after: Option<Self>) -> Option<Self> {
+        match after {
+            None => Some(Self(0)),
+            Some(Self(last)) => last.checked_add(1).map(Self),
+        }
+    }
 }
 
 impl fmt::Display for FileId {

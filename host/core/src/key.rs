@@ -117,6 +117,11 @@ impl Key {
         Self::parse(&format!("{user}/{name}"))
     }
 
+    /// Less than every key, and none itself: where a range of keys begins.
+    pub(crate) fn before_all() -> Self {
+        Self("".into())
+    }
+
     /// `user/name`.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -71,6 +71,12 @@ pub const fn bucket_of(file: FileId) -> u16 {
     (file.0 >> (64 - BUCKET_BITS)) as u16
 }
 
+/// The lowest file id of a bucket.
+#[must_use]
+pub const fn first_of(bucket: u16) -> FileId {
+    FileId((bucket as u64) << (64 - BUCKET_BITS))
+}
+
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
 struct Bucket {
     sum: u128,
@@ -238,7 +244,12 @@ pub struct Compared {
 pub struct Comparison {
     pub(crate) asker: NodeId,
     pub(crate) range: Option<BucketRange>,
+    /// The asker's entries, until they are looked up.
     entries: BTreeMap<FileId, u64>,
+    /// Files of the entries that are held here.
+    met: BTreeSet<FileId>,
+    /// Files of the entries that are not.
+    unknown: BTreeSet<FileId>,
     records: BTreeMap<FileId, Arc<Record>>,
     until: FileId,
 }
@@ -256,6 +267,8 @@ impl Comparison {
                 .into_iter()
                 .map(|entry| (entry.file, entry.fingerprint))
                 .collect(),
+            met: BTreeSet::new(),
+            unknown: BTreeSet::new(),
             records: BTreeMap::new(),
             until,
         }
@@ -267,9 +280,23 @@ impl Comparison {
         self.range.is_none() && self.entries.is_empty()
     }
 
-    /// Takes the digest entry of this file, if it has one. The file then counts as known here.
-    pub(crate) fn take_entry(&mut self, file: FileId) -> Option<u64> {
-        self.entries.remove(&file)
+    /// Takes the entries to look up.
+    pub(crate) fn take_entries(&mut self) -> BTreeMap<FileId, u64> {
+        std::mem::take(&mut self.entries)
+    }
+
+    /// Records whether the file of an entry is held here.
+    pub(crate) fn looked_up(&mut self, file: FileId, is_held: bool) {
+        let files = match is_held {
+            true => &mut self.met,
+            false => &mut self.unknown,
+        };
+        files.insert(file);
+    }
+
+    /// Whether there was an entry of this file, which is held here.
+    pub(crate) fn has_met(&self, file: FileId) -> bool {
+        self.met.contains(&file)
     }
 
     /// Adds a record to the answer. If there are too many, those with the lowest file ids are kept.
@@ -289,7 +316,7 @@ impl Comparison {
     #[must_use]
     pub fn finish(self) -> Compared {
         let until = self.until;
-        let unknown = self.entries.into_keys().filter(|file| *file <= until);
+        let unknown = self.unknown.into_iter().filter(|file| *file <= until);
         Compared {
             records: self.records.into_values().collect(),
             unknown: unknown.collect(),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::filter::Filter;
 use crate::floors::Heard;
 use crate::holdings::{Holding, Page, Role};
-use crate::id::NodeId;
+use crate::id::{FileId, NodeId};
 use crate::key::Key;
 use crate::node::Node;
 use crate::reconcile::{BucketRange, Comparison, DigestEntry, Summary};
@@ -65,7 +65,8 @@ impl Node {
         self.holdings.len()
     }
 
-    /// Compares the next page of the holdings. Returns where the next page starts; `None` at the end.
+    /// Looks up the entries of a comparison, and compares the next page of its range. Returns where the next page
+    /// starts; `None` at the end.
     ///
     /// Unverified copies are neither sent nor reported missing. Those that the other node holds in the same
     /// version and layout are added to `confirmed`.
@@ -73,30 +74,28 @@ impl Node {
         &self,
         comparison: &mut Comparison,
         confirmed: &mut Vec<(Key, Version)>,
-        after: Option<&Key>,
-    ) -> Option<Key> {
-        self.holdings.visit(after, |holding| {
-            let record = &holding.record;
-            let file = record.key.file_id();
+        after: Option<FileId>,
+    ) -> Option<FileId> {
+        for (file, fingerprint) in comparison.take_entries() {
             let unverified = self.unverified.contains(&file);
-            if let Some(fingerprint) = comparison.take_entry(file) {
+            let mut is_held = false;
+            for holding in self.holdings.of_file(file) {
+                is_held = true;
+                let record = &holding.record;
                 let same = DigestEntry::of(record).fingerprint == fingerprint;
                 if unverified && same {
                     confirmed.push((record.key.clone(), record.version));
                 } else if !unverified && !same {
                     comparison.tell(file, record);
                 }
-                return;
             }
-            let Some(range) = &comparison.range else {
-                return;
-            };
-            let shared = is_summed(holding)
-                && !unverified
-                && record.layout.names(self.id)
-                && record.layout.names(comparison.asker);
-            if shared && range.has(file) {
-                comparison.tell(file, record);
+            comparison.looked_up(file, is_held);
+        }
+        let range = comparison.range.clone()?;
+        self.holdings.visit_range(&range, after, |file, holding| {
+            let is_shared = self.shares(holding, comparison.asker);
+            if is_shared && !comparison.has_met(file) {
+                comparison.tell(file, &holding.record);
             }
         })
     }
@@ -107,15 +106,12 @@ impl Node {
         other: NodeId,
         range: &BucketRange,
         listed: &mut Vec<Listed>,
-        after: Option<&Key>,
-    ) -> Option<Key> {
-        self.holdings.visit(after, |holding| {
-            let file = holding.record.key.file_id();
-            if range.has(file) && self.shares(holding, other) {
-                listed.push((
-                    DigestEntry::of(&holding.record),
-                    Arc::clone(&holding.record),
-                ));
+        after: Option<FileId>,
+    ) -> Option<FileId> {
+        self.holdings.visit_range(range, after, |_, holding| {
+            if self.shares(holding, other) {
+                let record = &holding.record;
+                listed.push((DigestEntry::of(record), Arc::clone(record)));
             }
         })
     }
@@ -127,11 +123,10 @@ impl Node {
         other: NodeId,
         filter: &Filter,
         listed: &mut Vec<Listed>,
-        after: Option<&Key>,
-    ) -> Option<Key> {
-        self.holdings.visit(after, |holding| {
+        after: Option<FileId>,
+    ) -> Option<FileId> {
+        self.holdings.visit_files(after, |file, holding| {
             let record = &holding.record;
-            let file = record.key.file_id();
             let met = !record.deleted && filter.may_have(file) && !self.unverified.contains(&file);
             if met && !self.shares(holding, other) {
                 listed.push((DigestEntry::of(record), Arc::clone(record)));
@@ -140,10 +135,10 @@ impl Node {
     }
 
     /// Adds the replicas and tombstones of the next page to a filter.
-    pub fn filter(&self, filter: &mut Filter, after: Option<&Key>) -> Option<Key> {
-        self.holdings.visit(after, |holding| {
+    pub fn filter(&self, filter: &mut Filter, after: Option<FileId>) -> Option<FileId> {
+        self.holdings.visit_files(after, |file, holding| {
             if holding.role == Role::Replica || holding.record.deleted {
-                filter.put(holding.record.key.file_id());
+                filter.put(file);
             }
         })
     }

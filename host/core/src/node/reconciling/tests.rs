@@ -71,10 +71,10 @@ fn node(me: u128, held: impl IntoIterator<Item = Record>) -> Node {
 }
 
 /// Goes through all pages.
-fn through(mut page: impl FnMut(Option<&Key>) -> Option<Key>) {
+fn through(mut page: impl FnMut(Option<FileId>) -> Option<FileId>) {
     let mut after = None;
     loop {
-        after = page(after.as_ref());
+        after = page(after);
         if after.is_none() {
             return;
         }

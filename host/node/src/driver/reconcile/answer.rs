@@ -58,7 +58,7 @@ impl Driver {
         while !comparison.is_empty() {
             after = {
                 let node = self.state.node();
-                node.compare(&mut comparison, &mut confirmed, after.as_ref())
+                node.compare(&mut comparison, &mut confirmed, after)
             };
             if after.is_none() {
                 break;
@@ -103,7 +103,7 @@ impl Driver {
         let mut filter = Filter::with_room_for(held);
         let mut after = None;
         loop {
-            after = self.state.node().filter(&mut filter, after.as_ref());
+            after = self.state.node().filter(&mut filter, after);
             if after.is_none() {
                 break;
             }

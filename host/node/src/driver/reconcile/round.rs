@@ -114,7 +114,7 @@ impl Driver {
         loop {
             after = {
                 let node = self.state.node();
-                node.list_shared(peer.id, range, &mut listed, after.as_ref())
+                node.list_shared(peer.id, range, &mut listed, after)
             };
             if after.is_none() {
                 break;

@@ -53,7 +53,7 @@ impl Driver {
         loop {
             after = {
                 let node = self.state.node();
-                node.mark_met(peer.id, filter, &mut met, after.as_ref())
+                node.mark_met(peer.id, filter, &mut met, after)
             };
             let is_last = after.is_none();
             // A page is shorter than a message, so the rest always fits into the next one.

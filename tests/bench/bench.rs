@@ -6,6 +6,7 @@
 //! machine affects both sides alike. Nothing here asserts a number: the table says which budgets were met or
 //! missed. A comparison that is not installed is reported as left out.
 
+mod conditional;
 mod disk;
 mod first_byte;
 mod http;
@@ -58,6 +59,11 @@ const CASES: &[Case] = &[
         "first-byte",
         "first byte of a remote file: a search and a round trip",
         first_byte::measure,
+    ),
+    (
+        "conditional",
+        "PUT with a condition: PUT without one, and searches",
+        conditional::measure,
     ),
     (
         "search",

@@ -266,7 +266,16 @@ impl SimulatedNetwork<'_> {
                     self.site(node).drop_copy(&key);
                     self.note_gone(file, node);
                 }
-                Effect::Adopt { record, role } => self.site(node).hold(&record, role, 0, now),
+                Effect::Adopt { record, role } => {
+                    self.site(node).hold(&record, role, 0, now);
+                    if record.deleted {
+                        self.note_gone(file, node);
+                        let buried = &mut self.files[file as usize].buried;
+                        if !buried.contains(&node) {
+                            buried.push(node);
+                        }
+                    }
+                }
                 Effect::Verify { record } => self.demote(node, file, &record),
             }
         }

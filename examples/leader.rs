@@ -82,7 +82,8 @@ impl Candidate {
         };
         let since = match &self.seen {
             Some((seen, since)) if *seen == term => *since,
-            _ => began,
+            // From when it was seen, which is after the leader wrote it.
+            _ => Instant::now(),
         };
         self.seen = Some((term.clone(), since));
         let number = match term.leader == self.name {

@@ -21,29 +21,28 @@ pub(crate) struct Held {
     tag: String,
 }
 
-/// Takes the lock; `None` if somebody else holds it, or if nobody can tell (503), since nothing is written then.
+/// Tries to take the lock. `None` if somebody else holds it, or if it is not known whether this try succeeded: try
+/// again with the same word.
+///
+/// `word` is this holder's alone, and the content of the file. So if a try succeeded without an answer, the next one
+/// finds its own word there and holds the lock.
 ///
 /// # Errors
 /// When the node can't be reached.
-pub(crate) async fn take(client: &Client, node: &str, key: &str) -> anyhow::Result<Option<Held>> {
+pub(crate) async fn take(
+    client: &Client,
+    node: &str,
+    key: &str,
+    word: &str,
+) -> anyhow::Result<Option<Held>> {
     let url = format!("{node}/v1/files/{key}");
-    // The content is this holder's alone. So if the connection breaks and the request is sent again, `200 unchanged`
-    // means that the first one succeeded.
-    let holder = format!("{:032x}\n", rand::random::<u128>());
-    let request = || {
-        client
-            .put(&url)
-            .header("If-None-Match", "*")
-            .body(holder.clone())
-    };
-    let answer = match request().send().await {
-        Ok(answer) => answer,
-        Err(_) => request().send().await?,
-    };
-    Ok(answer.status().is_success().then(|| Held {
-        url,
-        tag: format!("\"{}\"", blake3::hash(holder.as_bytes()).to_hex()),
-    }))
+    let tag = format!("\"{}\"", blake3::hash(word.as_bytes()).to_hex());
+    let put = client.put(&url).header("If-None-Match", "*");
+    let answer = put.body(word.to_owned()).send().await?;
+    let is_own = answer.status() == StatusCode::PRECONDITION_FAILED
+        && answer.headers().get("etag").is_some_and(|it| *it == *tag);
+    let is_held = answer.status().is_success() || is_own;
+    Ok(is_held.then_some(Held { url, tag }))
 }
 
 impl Held {
@@ -69,9 +68,12 @@ async fn main() -> anyhow::Result<()> {
         anyhow::bail!("usage: lock NODE KEY COMMAND...");
     };
     let client = Client::new();
+    let word = format!("{:032x}\n", rand::random::<u128>());
     let held = loop {
-        if let Some(held) = take(&client, node, key).await? {
-            break held;
+        match take(&client, node, key, &word).await {
+            Ok(Some(held)) => break held,
+            Ok(None) => {}
+            Err(error) => eprintln!("{error:#}"),
         }
         tokio::time::sleep(TRY_AGAIN_AFTER).await;
     };

@@ -8,10 +8,11 @@
 //! its record is the floor. A confirmed floor above the held version is *pinned* as long as that version is held, so
 //! that no number of other floors can make the node serve it again.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use crate::id::FileId;
 use crate::limits::HEARD_FLOORS_MAX;
+use crate::recent::Recent;
 use crate::record::Record;
 use crate::version::Version;
 
@@ -84,34 +85,30 @@ pub struct Floors {
     pinned: BTreeMap<FileId, Heard>,
 }
 
-/// What was heard of at most [`HEARD_FLOORS_MAX`] files.
-#[derive(Debug, Default)]
-struct Bounded {
-    heard: BTreeMap<FileId, Heard>,
-    /// Files in the order in which they were first heard of. May list a file that was removed since.
-    order: VecDeque<FileId>,
+/// What was heard of at most [`HEARD_FLOORS_MAX`] files; what was heard first is forgotten first.
+#[derive(Debug)]
+struct Bounded(Recent<FileId, Heard>);
+
+impl Default for Bounded {
+    fn default() -> Self {
+        Self(Recent::new(HEARD_FLOORS_MAX))
+    }
 }
 
 impl Bounded {
     /// True when it is higher than what was known.
     fn hear(&mut self, file: FileId, heard: Heard) -> bool {
-        if let Some(known) = self.heard.get_mut(&file) {
-            let before = *known;
-            *known = before.and(heard);
-            return *known != before;
-        }
-        if self.order.len() == HEARD_FLOORS_MAX
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.heard.remove(&oldest);
-        }
-        self.heard.insert(file, heard);
-        self.order.push_back(file);
-        true
+        let Some(known) = self.0.get_mut(&file) else {
+            self.0.put(file, heard);
+            return true;
+        };
+        let before = *known;
+        *known = before.and(heard);
+        *known != before
     }
 
     fn of(&self, file: FileId) -> Option<Heard> {
-        self.heard.get(&file).copied()
+        self.0.get(&file).copied()
     }
 }
 
@@ -125,7 +122,7 @@ impl Floors {
     pub fn disprove(&mut self, file: FileId, version: Version) {
         let said = self.hearsay.of(file);
         if said.is_some_and(|said| said.version <= version) {
-            self.hearsay.heard.remove(&file);
+            self.hearsay.0.remove(&file);
         }
     }
 
@@ -218,7 +215,7 @@ mod tests {
         }
         assert_eq!(floors.of(FileId(0)), None);
         assert_eq!(floors.of(FileId(1)), Some(heard(1)));
-        assert_eq!(floors.hearsay.heard.len(), HEARD_FLOORS_MAX);
+        assert_eq!(floors.hearsay.0.len(), HEARD_FLOORS_MAX);
     }
 
     #[test]

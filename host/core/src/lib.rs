@@ -9,8 +9,8 @@
 //! - **One node**: `node` ties together `holdings`, `floors` and `announcements`; `scrub` and `verification` say
 //!   which copies to check; `members` is the table of other nodes.
 //! - **Decisions**: `search`; `cache`, `placement` and `relocation`, which ask a `policy` and check its verdict;
-//!   `relayout` for replicas that change nodes; `release` for copies that a greater record replaces; `reconcile` and `filter` for finding differences between two
-//!   nodes.
+//!   `relayout` for replicas that change nodes; `release` for copies that a greater record replaces; `reconcile`
+//!   and `filter` for finding differences between two nodes.
 //! - **Shared**: `limits` (every bound and default), `backoff` (pauses between attempts), `recording` (the format of
 //!   recorded requests), `plural`.
 

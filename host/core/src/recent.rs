@@ -38,6 +38,30 @@ impl<K: Ord + Clone, V> Recent<K, V> {
         }
     }
 
+    /// The value of this key, to be changed. That makes it no younger.
+    pub fn get_mut(&mut self, key: &K) -> Option<&mut V> {
+        self.by_key.get_mut(key).map(|(_, value)| value)
+    }
+
+    /// Removes the value of this key.
+    pub fn remove(&mut self, key: &K) -> Option<V> {
+        let (put, value) = self.by_key.remove(key)?;
+        self.order.remove(&put);
+        Some(value)
+    }
+
+    /// The number of values.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.by_key.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.by_key.is_empty()
+    }
+
     /// The value of this key.
     #[must_use]
     pub fn get(&self, key: &K) -> Option<&V> {
@@ -57,6 +81,13 @@ mod tests {
         }
         let found = ["a", "b", "c", "d"].map(|key| recent.get(&key).copied());
         assert_eq!(found, [Some(4), None, Some(3), Some(5)]);
-        assert_eq!(recent.order.len(), 3);
+        *recent.get_mut(&"c").expect("it is there") = 6;
+        assert_eq!((recent.remove(&"a"), recent.remove(&"a")), (Some(4), None));
+        recent.put("e", 7);
+        recent.put("f", 8);
+        let found = ["c", "d", "e", "f"].map(|key| recent.get(&key).copied());
+        assert_eq!(found, [None, Some(5), Some(7), Some(8)]);
+        assert_eq!((recent.len(), recent.order.len()), (3, 3));
+        assert!(!recent.is_empty());
     }
 }

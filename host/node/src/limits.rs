@@ -86,6 +86,8 @@ pub const LOST_KEYS_TOLD_MAX: usize = 100;
 pub const RELAYOUT_MS_MAX: u64 = 24 * 60 * 60 * 1000;
 /// Files in the re-replication queue; less endangered ones wait for the next pass.
 pub const REPAIR_QUEUE_MAX: usize = 16_384;
+/// Writes that failed and stay pending, because a node that did not answer may still carry them out.
+pub const PENDING_WRITES_MAX: usize = 65_536;
 /// Files remembered of which a greater record is to be verified.
 pub const PENDING_RELEASES_MAX: usize = 65_536;
 /// Pause before the holders of a greater record are asked again; it doubles from there …

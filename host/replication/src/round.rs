@@ -56,9 +56,12 @@ pub struct Round {
     /// Members that gossip knows, which the links probably reach.
     likely: VecDeque<Peer>,
     asked: BTreeMap<NodeId, Asked>,
+    /// More nodes were found than may be asked.
+    too_many: bool,
     under_way: usize,
     at_once_max: usize,
     asks_left: u32,
+    asks_max: u32,
     /// Above the stamps of all earlier runs of the nodes that answered.
     runs: Stamp,
 }
@@ -72,8 +75,8 @@ pub struct Surveyed {
     pub pending: bool,
     /// A version of the asking node is above everything that was found only if its stamp is above this.
     pub above: Stamp,
-    /// The nodes that answered, this one included.
-    pub answers: usize,
+    /// The nodes that links reach, this one included.
+    pub reached: BTreeSet<NodeId>,
 }
 
 impl Round {
@@ -94,9 +97,11 @@ impl Round {
             next: VecDeque::new(),
             likely: likely.into(),
             asked: BTreeMap::new(),
+            too_many: false,
             under_way: 0,
             at_once_max: at_once_max.max(1) as usize,
             asks_left: asks_max,
+            asks_max,
             runs: Stamp::default(),
         };
         round.count(own);
@@ -191,7 +196,7 @@ impl Round {
             above: self
                 .runs
                 .max(highest.map_or_else(Stamp::default, |highest| highest.stamp)),
-            answers: self.counted.len(),
+            reached: self.reached,
         }
     }
 
@@ -216,7 +221,7 @@ impl Round {
 
     fn is_cut_short(&self) -> bool {
         let asked = |id: &NodeId| *id == self.me || self.asked.contains_key(id);
-        !self.reached.iter().all(asked)
+        self.too_many || !self.reached.iter().all(asked)
     }
 
     /// Counts the answer of a node that links reach, and those of nodes that were asked before links reached them.
@@ -224,9 +229,14 @@ impl Round {
         let mut answers = vec![answer];
         while let Some(mut answer) = answers.pop() {
             for peer in std::mem::take(&mut answer.neighbours) {
-                if !self.reached.insert(peer.id) {
+                if self.reached.contains(&peer.id) {
                     continue;
                 }
+                if self.reached.len() > self.asks_max as usize {
+                    self.too_many = true;
+                    break;
+                }
+                self.reached.insert(peer.id);
                 match self.asked.get_mut(&peer.id) {
                     None => self.next.push_back(peer),
                     Some(Asked::Answered(early)) => answers.push(std::mem::take(early)),

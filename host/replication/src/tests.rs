@@ -1,6 +1,6 @@
 //! Racing writers on a model network, in every order that a schedule of random steps gives.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use dataverse_core::content::Digest;
@@ -513,7 +513,7 @@ fn a_version_must_be_above_what_was_found_and_above_earlier_runs() {
         current: Ok(Some(record(1, version(stamp), false))),
         pending: false,
         above: Stamp(stamp.max(run)),
-        answers: 1,
+        reached: BTreeSet::new(),
     };
     assert_eq!(
         write.after(found(5, 0), version(5)),

@@ -72,7 +72,7 @@ pub(super) fn condition(
             .map(Condition::Matches)
             .map_err(|error| Status::invalid_argument(format!("if_digest: {error}"))),
         _ => {
-            let text = "if_absent, if_present, if_digest: give at most one of them";
+            let text = "give at most one condition: if_absent, if_present or if_digest";
             Err(Status::invalid_argument(text))
         }
     }

@@ -4,10 +4,12 @@
 //! conditional or not, holds a [`Pending`] from before it is stamped until its outcome is known, so that a
 //! conditional one elsewhere waits for it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use dataverse_core::backoff::Backoff;
+use dataverse_core::id::NodeId;
 use dataverse_core::key::Key;
 use dataverse_core::record::Record;
 use dataverse_core::search::{Answer, Peer, Question};
@@ -24,6 +26,7 @@ use tokio::time::Instant;
 use super::preparing::Ready;
 use crate::driver::Driver;
 use crate::driver::client::api::{ConditionFailed, WriteError};
+use crate::limits;
 
 /// Pauses before a round is asked again because another write is pending.
 const ASK_AGAIN_MIN: Duration = Duration::from_millis(5);
@@ -52,10 +55,11 @@ impl Pending {
 
 /// A condition that holds.
 pub(in crate::driver) enum Granted {
-    /// Commit under this version, which replaces that record.
+    /// Commit under this version, which replaces that record, on nodes that were asked.
     Commit {
         version: Version,
         replaces: Option<Arc<Record>>,
+        asked: BTreeSet<NodeId>,
     },
     /// The file already has the content.
     Unchanged(Arc<Record>),
@@ -69,10 +73,12 @@ impl Driver {
         Pending { writes, ticket }
     }
 
-    /// Ends a write. It stays pending while a commit may still be carried out on one of the nodes that did not answer
-    /// theirs: until each has confirmed that nothing of it is prepared there any more, or it has expired.
-    pub(in crate::driver) fn end_write(&self, pending: Pending, unanswered: Vec<Ready>) {
-        if unanswered.is_empty() {
+    /// Ends a write that failed. It stays pending while a commit may still be carried out on one of the nodes that did
+    /// not answer theirs: until each has confirmed that nothing of it is prepared there any more, is gone, or it has
+    /// expired.
+    pub(in crate::driver) fn leave_pending(&self, pending: Pending, unanswered: Vec<Ready>) {
+        if unanswered.is_empty() || self.pending_writes.lock().count() > limits::PENDING_WRITES_MAX
+        {
             return;
         }
         let driver = self.shared();
@@ -92,12 +98,29 @@ impl Driver {
     }
 
     async fn is_unsettled(&self, ready: &Ready) -> bool {
+        // Once it is unlinked, no round asks it any more.
+        let is_linked = self.links.peer(ready.peer.id).is_some();
+        if !is_linked && !self.is_alive(ready.peer.id) {
+            return false;
+        }
         let preparation = ready.preparation.unwrap_or_default();
         let ask = self.message(CommitAsk::Abandon { preparation });
         let answer = self.transport.ask(&ready.peer, ask).await;
         answer
             .and_then(|answer| self.answer_of(&ready.peer, answer))
             .is_err()
+    }
+
+    /// This node's answer to a question of a round. It names no version that this node has only heard of.
+    pub(in crate::driver) fn answer_surely(&self, key: &Key) -> Answer {
+        let answer = self.answer_locally(key, None);
+        let confirmed = self.state.node().confirmed(key);
+        let unverified = answer.hits.iter().find(|hit| hit.is_unverified());
+        let least = unverified.map(|hit| hit.record.version);
+        Answer {
+            known: confirmed.filter(|known| Some(known.version) > least),
+            ..answer
+        }
     }
 
     /// Whether a write of this file through this node has a lower version than a conditional one elsewhere.
@@ -157,8 +180,15 @@ impl Driver {
             let round = self
                 .ask_round(key, Some(version), Some(&pending.ticket))
                 .await;
+            let asked = round.reached.clone();
             match write.after(round, version) {
-                Next::Commit(replaces) => return Ok(Granted::Commit { version, replaces }),
+                Next::Commit(replaces) => {
+                    return Ok(Granted::Commit {
+                        version,
+                        replaces,
+                        asked,
+                    });
+                }
                 Next::Unchanged(record) => return Ok(Granted::Unchanged(record)),
                 Next::Refuse(unmet) => return Err(failed(key, unmet)),
                 Next::Undecided(reason) => return Err(undecided(key, &reason)),
@@ -211,7 +241,7 @@ impl Driver {
                 let writes = self.pending_writes.lock();
                 writes.any_before(key, version, own)
             }),
-            ..self.answer_locally(key, None)
+            ..self.answer_surely(key)
         };
         let mut round = Round::new(
             self.me.id,
@@ -223,7 +253,11 @@ impl Driver {
         let question = Question::Exact {
             key: key.clone(),
             floor: None,
-            pending_before,
+            // Before the body nothing is stamped yet, and nothing comes before that.
+            pending_before: Some(pending_before.unwrap_or(Version {
+                stamp: Stamp::default(),
+                writer: self.me.id,
+            })),
         };
         let mut asked = FuturesUnordered::new();
         while !round.is_over() {
@@ -248,7 +282,10 @@ impl Driver {
 
     async fn ask_in_round(&self, peer: Peer, question: Question) -> (Peer, Option<(u64, Answer)>) {
         let patience = self.settings.search_probe_deadline;
-        let answer = tokio::time::timeout(patience, self.ask_probe(&peer, question)).await;
+        // A node that left held nothing, so it need not answer. But it may be back.
+        let excused = !self.is_alive(peer.id);
+        let asked = self.ask_probe(&peer, question, excused);
+        let answer = tokio::time::timeout(patience, asked).await;
         let answer = match answer {
             Ok(Ok(answer)) => Some(answer),
             Ok(Err(error)) => {

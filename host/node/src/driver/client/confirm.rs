@@ -156,7 +156,7 @@ impl Driver {
             floor: None,
             pending_before: None,
         };
-        let answer = self.ask_probe(&peer, question).await;
+        let answer = self.ask_probe(&peer, question, true).await;
         answer.ok().map(|(_, answer)| answer)
     }
 }

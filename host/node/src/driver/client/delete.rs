@@ -85,6 +85,7 @@ impl Driver {
         let driver = self.shared();
         self.to_the_end(async move {
             let pending = driver.begin_write(&record.key);
+            driver.refuse_leaving()?;
             driver.write_tombstone(record, pending, None).await
         })
         .await
@@ -95,11 +96,13 @@ impl Driver {
         let (driver, key) = (self.shared(), key.clone());
         self.to_the_end(async move {
             let pending = driver.begin_write(&key);
+            driver.refuse_leaving()?;
             let granted = driver.decide(&key, &condition, None, &pending).await?;
             match granted {
                 Granted::Commit {
                     version,
                     replaces: Some(record),
+                    ..
                 } => driver.write_tombstone(record, pending, Some(version)).await,
                 Granted::Commit { replaces: None, .. } | Granted::Unchanged(_) => {
                     Err(ReadError::NotFound { key }.into())
@@ -172,12 +175,12 @@ impl Driver {
             crash::point("delete.committed");
             let settled = self
                 .settle_tombstone(Arc::clone(&tombstone), answers.durable)
-                .await?;
-            self.announce(&settled).await;
-            self.end_write(pending, self.without(&tombstone, &settled.layout.holders));
-            return Ok(());
+                .await;
+            // It is durable, whatever became of its layout.
+            self.announce(settled.as_ref().unwrap_or(&tombstone)).await;
+            return settled.map(drop);
         }
-        self.end_write(pending, self.without(&record, &[]));
+        self.leave_pending(pending, self.others_of(&record));
         Err(DeleteError::Unavailable(format!(
             "the deletion of {} could not be made durable; try again",
             record.key
@@ -204,10 +207,9 @@ impl Driver {
         })
     }
 
-    /// Holders of a record other than these.
-    fn without(&self, record: &Record, answered: &[NodeId]) -> Vec<Ready> {
-        let holders = record.layout.holders.iter();
-        let others = holders.filter(|id| **id != self.me.id && !answered.contains(id));
+    /// The other holders of a record.
+    fn others_of(&self, record: &Record) -> Vec<Ready> {
+        let others = record.layout.holders.iter().filter(|id| **id != self.me.id);
         let peers = others.filter_map(|id| self.peer_of(*id));
         let ready = peers.map(|peer| Ready {
             peer,

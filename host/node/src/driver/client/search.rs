@@ -124,12 +124,13 @@ impl Driver {
             .await
     }
 
-    /// Asks one node about a file, and returns its answer with the run of the node that gave it. A node that left
-    /// held nothing, so it need not answer.
+    /// Asks one node about a file, and returns its answer with the run of the node that gave it. If `excused`, a node
+    /// that left need not answer, because it held nothing.
     pub(in crate::driver) async fn ask_probe(
         &self,
         peer: &Peer,
         question: Question,
+        excused: bool,
     ) -> Result<(u64, Answer), CallError> {
         let asked = async {
             let reply = self.transport.ask(peer, self.message(question)).await?;
@@ -137,7 +138,7 @@ impl Driver {
             let answer = self.believable(self.answer_of(peer, reply)?)?;
             Ok((run, answer))
         };
-        if !self.has_left(peer.id) {
+        if !excused || !self.has_left(peer.id) {
             return asked.await;
         }
         // Another node still lists it. If it is back it answers; if not, it held nothing when it left.
@@ -243,7 +244,7 @@ impl Driver {
 
     async fn probe(&self, probe: Probe) -> (Peer, Result<Answer, CallError>) {
         let Probe { peer, question, .. } = probe;
-        let answer = self.ask_probe(&peer, question).await;
+        let answer = self.ask_probe(&peer, question, true).await;
         (peer, answer.map(|(_, answer)| answer))
     }
 

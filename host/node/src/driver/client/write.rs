@@ -157,15 +157,18 @@ impl Driver {
     }
 
     async fn commit_write(&self, arrived: Arrived) -> Result<Written, WriteError> {
-        let Arrived { key, readied, .. } = &arrived;
-        let pending = self.begin_write(key);
+        let mut arrived = arrived;
+        let pending = self.begin_write(&arrived.key);
+        let mut asked = None;
+        let (key, readied) = (arrived.key.clone(), &arrived.readied);
         let (version, replaced) = if arrived.condition == Condition::Always {
-            let known = self.known_of_all(key, readied);
+            let known = self.known_of_all(&key, readied);
             if let Some(record) = self.unchanged(&arrived, known) {
                 let record = self.confirm_unchanged(record, &readied.others).await?;
                 return Ok(self.written(record, true, true));
             }
-            let version = self.version_above(known).await?;
+            let version = self.version_above(known).await;
+            let version = version.inspect_err(|_| self.abandon_all(readied))?;
             pending.stamped(version);
             (version, known.is_some_and(|heard| !heard.is_deletion()))
         } else {
@@ -173,16 +176,31 @@ impl Driver {
             let same = same.filter(|it| it.digest == arrived.content.digest());
             let same_before = same.map(|it| it.version);
             let granted = self
-                .decide(key, &arrived.condition, same_before, &pending)
+                .decide(&key, &arrived.condition, same_before, &pending)
                 .await;
             match granted.inspect_err(|_| self.abandon_all(readied))? {
-                Granted::Commit { version, replaces } => (version, replaces.is_some()),
+                Granted::Commit {
+                    version,
+                    replaces,
+                    asked: nodes,
+                } => {
+                    asked = Some(nodes);
+                    (version, replaces.is_some())
+                }
                 Granted::Unchanged(record) => {
                     self.abandon_all(readied);
                     return self.confirm_written(record).await;
                 }
             }
         };
+        if let Some(asked) = asked {
+            // What a node knows that links do not reach was not taken into account.
+            let others = &mut arrived.readied.others;
+            for ready in others.extract_if(.., |ready| !asked.contains(&ready.peer.id)) {
+                self.abandon_ready(&ready);
+            }
+        }
+        let readied = &arrived.readied;
         let too_few = readied.others.len() < arrived.factor as usize;
         // A node that is being drained keeps a replica only if no other node can.
         let may_keep = self.may_hold(self.me.id) || readied.others.is_empty();
@@ -213,7 +231,7 @@ impl Driver {
         });
         crash::point("write.stamped");
         let readied = arrived.readied;
-        let mut unanswered = readied.others.clone();
+        let others = readied.others.clone();
         let committed = self
             .commit_everywhere(Arc::clone(&record), arrived.content, readied)
             .await;
@@ -222,10 +240,9 @@ impl Driver {
             self.announce(record).await;
             crash::point("write.announced");
         }
-        if let Ok(record) = &committed {
-            unanswered.retain(|ready| !record.layout.names(ready.peer.id));
+        if committed.is_err() {
+            self.leave_pending(pending, others);
         }
-        self.end_write(pending, unanswered);
         Ok(self.written(committed?, replaced, false))
     }
 

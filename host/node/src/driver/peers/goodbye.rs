@@ -40,7 +40,8 @@ impl Driver {
         }
         let is_empty = self.drain_status().drained
             && self.preparations.is_empty()
-            && self.admission.takes_nothing_in();
+            && self.admission.takes_nothing_in()
+            && self.pending_writes.lock().count() == 0;
         if !is_empty {
             self.leaving.store(false, Ordering::Release);
             tracing::warn!(

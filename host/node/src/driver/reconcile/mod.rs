@@ -1,4 +1,5 @@
-//! Reconciliation: compares holdings with the other members, a few at a time, and copies what either one missed. It is what finds lost announcements, missed writes and deletions, and replicas that vanished.
+//! Reconciliation: compares holdings with the other members, a few at a time, and copies what either one missed.
+//! It is what finds lost announcements, missed writes and deletions, and replicas that vanished.
 //!
 //! - A *round* (`round`) compares the files that both nodes should hold, by sums that are always up to date (see
 //!   the core's `reconcile`). Two nodes that agree exchange less than 200 bytes.
@@ -17,9 +18,8 @@
 //! what is held.
 //!
 //! `Turns` owns when each member is due, `Reconciling` the copies being made, the filter last built and the
-//! versions in flight. A replica that was overwritten goes only after the holders of the newer version confirm
-//! theirs, a missing one is copied only after a search finds nothing newer, and a missed deletion takes effect at
-//! once.
+//! versions in flight. A replica that was overwritten or deleted goes only after a holder confirms that, and a missing
+//! one is copied only after a search finds nothing newer.
 
 mod answer;
 mod differences;

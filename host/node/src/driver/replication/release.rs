@@ -156,7 +156,19 @@ impl Driver {
                     self.state.node().confirm(key, Heard::of(&record));
                     return Tried::Waits;
                 }
-                Verdict::Wait => return Tried::Waits,
+                Verdict::Wait => {
+                    let anyone = words.iter().any(|(_, word)| *word == Word::Has);
+                    if anyone {
+                        return Tried::Waits;
+                    }
+                    // Nobody who answers has it. It may be made up, and hide one that exists.
+                    match self.look_above(&held).await {
+                        Above::Found(found) if found.version != record.version => {
+                            greater = Some(found);
+                        }
+                        _ => return Tried::Waits,
+                    }
+                }
                 Verdict::Nobody => {}
             }
         }

@@ -42,7 +42,9 @@ impl Preparations {
     }
 
     pub(super) fn take(&self, name: u128) -> Option<Prepared> {
-        self.0.lock().remove(&name).map(|(_, content)| content)
+        let prepared = self.0.lock().remove(&name);
+        let in_time = prepared.filter(|(until, _)| Instant::now() < *until);
+        in_time.map(|(_, content)| content)
     }
 
     /// Whether there is none.

@@ -220,9 +220,12 @@ impl Driver {
                 key,
                 floor,
                 pending_before,
-            } => Answer {
-                pending: pending_before.is_some_and(|version| self.has_pending(&key, version)),
-                ..self.answer_locally(&key, floor)
+            } => match pending_before {
+                None => self.answer_locally(&key, floor),
+                Some(version) => Answer {
+                    pending: self.has_pending(&key, version),
+                    ..self.answer_surely(&key)
+                },
             },
             Question::Pattern { pattern, limit } => self.answer_pattern(&pattern, limit).await,
         };
@@ -256,7 +259,17 @@ impl Driver {
             validated: now,
             verified: self.checked_now(&record),
         };
-        let applied = self.store.apply(change).await;
+        // Conditional writes elsewhere wait until it is done, also if the sender gives up waiting.
+        let pending = self.begin_write(&record.key);
+        pending.stamped(record.version);
+        let store = Arc::clone(&self.store);
+        let applied = self.spawn(async move {
+            let applied = store.apply(change).await;
+            drop(pending);
+            applied
+        });
+        let applied = applied.await;
+        let applied = applied.map_err(|_| Refusal::Busy("the node is stopping".to_owned()))?;
         crash::point("commit.applied");
         match applied.map_err(|error| refusal(&error))? {
             Applied::Done { .. } => {

@@ -24,7 +24,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::world::{Cluster, key};
-use crate::driver::{Consistency, Driver, ReadError};
+use crate::driver::{Condition, Consistency, Driver, ReadError, WriteError};
 
 const USUAL: Consistency = Consistency::Usual;
 /// How soon after a lie everything is as it was.
@@ -272,6 +272,57 @@ async fn a_version_that_names_nobody_costs_no_copy_and_hides_nothing() {
         .holds_while_it_goes_on(&["A", "B"], Some(&greater))
         .await;
     trial.all_is_well_when_it_stops(&["A", "B"]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_member_made_up_stops_no_conditional_write() {
+    let trial = Trial::begin().await;
+    let greater = trial.greater(&[]);
+    let deletion = trial.deletion(&["C"], "L");
+    for lie in [greater, deletion] {
+        trial.announce(&lie).await;
+        let absent = trial.world.put_if("C", &trial.name, "x", Condition::Absent);
+        let refused = absent.await.expect_err("it exists");
+        assert!(matches!(refused, WriteError::Condition(_)), "{refused}");
+    }
+    let same = Condition::Matches(vec![trial.truth.digest]);
+    let replaced = trial.world.put_if("C", &trial.name, "next", same).await;
+    replaced.expect("what was announced is nowhere");
+    let created = trial.world.put_if("C", "ada/new", "new", Condition::Absent);
+    created.await.expect("there is no such file");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_member_made_up_does_not_hide_an_overwrite() {
+    let trial = Trial::begin().await;
+    // Names a node that nobody knows, so nobody can be asked; and is greater than what is written next.
+    let mut record = Record::clone(&trial.greater(&[]));
+    record.version.stamp.0 += 60_000 << 16;
+    record.layout.holders = vec![dataverse_core::id::NodeId::from(77)];
+    let record = Arc::new(record);
+    let tell = async || {
+        let announcement = Announcement {
+            record: Arc::clone(&record),
+            hops_left: 0,
+        };
+        let message = trial.world.node("L").message(announcement);
+        let heard = trial.world.node("A").answer(message).await;
+        heard.expect("it is believed to be a member");
+    };
+    tell().await;
+    trial.world.part(&["A"]);
+    let written = trial.world.write("C", &trial.name, "next", 2).await;
+    let written = written.expect("it is stored").record.version;
+    assert!(written < record.version, "the lie is greater");
+    trial.world.join(&["A"]);
+    trial
+        .world
+        .eventually("A reads the next version", async || {
+            tell().await;
+            let read = trial.world.read("A", &trial.name, USUAL).await;
+            read.is_ok_and(|(content, _)| content == "next")
+        })
+        .await;
 }
 
 #[tokio::test(start_paused = true)]

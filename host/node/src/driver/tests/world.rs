@@ -17,8 +17,8 @@ use futures_util::{StreamExt, stream};
 use tokio::time::Instant;
 
 use crate::driver::{
-    Body, Consistency, Driver, LinkError, LinkView, Now, Parts, PolicySlots, ReadError, WriteError,
-    WriteOptions, Written,
+    Body, Condition, Consistency, Driver, LinkError, LinkView, Now, Parts, PolicySlots, ReadError,
+    WriteError, WriteOptions, Written,
 };
 use crate::entropy::Entropy;
 use crate::settings::Settings;
@@ -265,6 +265,21 @@ impl Cluster {
     ) -> Result<Written, WriteError> {
         let options = WriteOptions {
             factor: Some(factor),
+            ..WriteOptions::default()
+        };
+        let body: Body = stream::iter([Ok(Bytes::from(content.to_owned()))]).boxed();
+        self.node(at).write(&key(name), options, body).await
+    }
+
+    pub(super) async fn put_if(
+        &self,
+        at: &str,
+        name: &str,
+        content: &str,
+        condition: Condition,
+    ) -> Result<Written, WriteError> {
+        let options = WriteOptions {
+            condition,
             ..WriteOptions::default()
         };
         let body: Body = stream::iter([Ok(Bytes::from(content.to_owned()))]).boxed();

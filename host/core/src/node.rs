@@ -284,6 +284,25 @@ impl Node {
         }
     }
 
+    /// Answers a question of a conditional write. Names no version that this node has only heard of.
+    #[must_use]
+    pub fn answer_surely(
+        &self,
+        key: &Key,
+        now: Millis,
+        load: u32,
+        neighbours: Vec<Peer>,
+    ) -> Answer {
+        let answer = self.answer(key, None, now, load, neighbours);
+        let unverified = answer.hits.first().filter(|hit| hit.is_unverified());
+        let least = unverified.map(|hit| hit.record.version);
+        let confirmed = self.confirmed(key);
+        Answer {
+            known: confirmed.filter(|known| Some(known.version) > least),
+            ..answer
+        }
+    }
+
     /// The hits of a pattern among at most [`limits::SCAN_KEYS_MAX`] holdings. Call it again with the place where it
     /// stopped, so that the lock is not held during a whole scan.
     #[must_use]

@@ -111,21 +111,22 @@ impl Driver {
             .is_err()
     }
 
-    /// This node's answer to a question of a round. It names no version that this node has only heard of.
-    pub(in crate::driver) fn answer_surely(&self, key: &Key) -> Answer {
-        let answer = self.answer_locally(key, None);
-        let confirmed = self.state.node().confirmed(key);
-        let unverified = answer.hits.iter().find(|hit| hit.is_unverified());
-        let least = unverified.map(|hit| hit.record.version);
+    /// This node's answer to a question of a round for a write of this version, which may hold a ticket here itself.
+    pub(in crate::driver) fn answer_in_round(
+        &self,
+        key: &Key,
+        version: Version,
+        own: Option<&Ticket>,
+    ) -> Answer {
+        // Before what is held: a write that ends in between is seen there.
+        let pending = self.pending_writes.lock().any_before(key, version, own);
+        let neighbours = self.links.staying_peers();
+        let (now, load) = (self.now(), self.load.per_second());
+        let node = self.state.node();
         Answer {
-            known: confirmed.filter(|known| Some(known.version) > least),
-            ..answer
+            pending,
+            ..node.answer_surely(key, now, load, neighbours)
         }
-    }
-
-    /// Whether a write of this file through this node has a lower version than a conditional one elsewhere.
-    pub(in crate::driver) fn has_pending(&self, key: &Key, version: Version) -> bool {
-        self.pending_writes.lock().any_before(key, version, None)
     }
 
     /// Whether a condition holds now. It may no longer hold once the content has arrived, so it is decided again
@@ -142,10 +143,15 @@ impl Driver {
         if *condition == Condition::Always {
             return Ok(None);
         }
-        let mut round = self.ask_round(key, None, None).await;
+        // Nothing is stamped yet, and nothing comes before that.
+        let first = Version {
+            stamp: Stamp::default(),
+            writer: self.me.id,
+        };
+        let mut round = self.ask_round(key, first, None).await;
         if matches!(round.current, Err(Undecided::Missing(_))) {
             // It may have been committed on nodes that were asked before that.
-            round = self.ask_round(key, None, None).await;
+            round = self.ask_round(key, first, None).await;
         }
         let current = round.current.map_err(|reason| undecided(key, &reason))?;
         let may_be_same = *condition == Condition::Absent
@@ -177,9 +183,7 @@ impl Driver {
         let mut pause = Backoff::new(ASK_AGAIN_MIN, ASK_AGAIN_MAX);
         let mut version = self.next_version(pending).await?;
         loop {
-            let round = self
-                .ask_round(key, Some(version), Some(&pending.ticket))
-                .await;
+            let round = self.ask_round(key, version, Some(&pending.ticket)).await;
             let asked = round.reached.clone();
             match write.after(round, version) {
                 Next::Commit(replaces) => {
@@ -229,20 +233,9 @@ impl Driver {
         })
     }
 
-    /// Asks every node of the graph about a file.
-    async fn ask_round(
-        &self,
-        key: &Key,
-        pending_before: Option<Version>,
-        own: Option<&Ticket>,
-    ) -> Surveyed {
-        let answer = Answer {
-            pending: pending_before.is_some_and(|version| {
-                let writes = self.pending_writes.lock();
-                writes.any_before(key, version, own)
-            }),
-            ..self.answer_surely(key)
-        };
+    /// Asks every node of the graph about a file, for a write of this version.
+    async fn ask_round(&self, key: &Key, version: Version, own: Option<&Ticket>) -> Surveyed {
+        let answer = self.answer_in_round(key, version, own);
         let mut round = Round::new(
             self.me.id,
             answer,
@@ -253,11 +246,7 @@ impl Driver {
         let question = Question::Exact {
             key: key.clone(),
             floor: None,
-            // Before the body nothing is stamped yet, and nothing comes before that.
-            pending_before: Some(pending_before.unwrap_or(Version {
-                stamp: Stamp::default(),
-                writer: self.me.id,
-            })),
+            pending_before: Some(version),
         };
         let mut asked = FuturesUnordered::new();
         while !round.is_over() {

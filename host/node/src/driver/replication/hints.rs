@@ -189,33 +189,8 @@ impl Driver {
 
 #[cfg(test)]
 mod tests {
-    use dataverse_core::content::Digest;
-    use dataverse_core::record::Layout;
-    use dataverse_core::version::Stamp;
-
     use super::*;
-    use crate::driver::tests::key;
-
-    fn record(name: &str, stamp: u64) -> Record {
-        let writer = NodeId::from(1);
-        Record {
-            key: key(name),
-            version: Version {
-                stamp: Stamp(stamp),
-                writer,
-            },
-            layout: Layout {
-                counter: 0,
-                author: writer,
-                holders: vec![writer],
-            },
-            deleted: false,
-            size: 1,
-            digest: Digest::of(b"x"),
-            content_type: "text/plain".into(),
-            factor: 1,
-        }
-    }
+    use crate::driver::tests::{key, record};
 
     #[test]
     fn a_hint_stays_until_it_is_delivered_and_a_later_one_is_not_lost() {

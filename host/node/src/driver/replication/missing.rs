@@ -206,49 +206,28 @@ impl MissingReplicas {
 
 #[cfg(test)]
 mod tests {
-    use dataverse_core::content::Digest;
-    use dataverse_core::id::NodeId;
-    use dataverse_core::record::Layout;
-    use dataverse_core::version::Stamp;
-
     use super::*;
+    use crate::driver::tests::record;
 
-    fn record(number: usize) -> Arc<Record> {
-        let writer = NodeId::from(1);
-        Arc::new(Record {
-            key: crate::driver::tests::key(&format!("ada/{number}")),
-            version: Version {
-                stamp: Stamp(5),
-                writer,
-            },
-            layout: Layout {
-                counter: 0,
-                author: writer,
-                holders: vec![writer],
-            },
-            deleted: false,
-            size: 1,
-            digest: Digest::of(b"x"),
-            content_type: "text/plain".into(),
-            factor: 1,
-        })
+    fn numbered(number: usize) -> Arc<Record> {
+        Arc::new(record(&format!("ada/{number}"), 5))
     }
 
     #[test]
     fn what_is_beyond_the_bound_counts_as_waiting_until_it_is_back() {
         let missing = MissingReplicas::default();
         for number in 0..limits::HEAL_FILES_MAX + 2 {
-            missing.add(record(number));
+            missing.add(numbered(number));
         }
         // It is found a second time, for example by a reader.
-        let last = record(limits::HEAL_FILES_MAX + 1);
+        let last = numbered(limits::HEAL_FILES_MAX + 1);
         missing.add(Arc::clone(&last));
         assert_eq!(missing.counts().waiting, 2);
         missing.held(&last.key, last.version, Role::Replica);
         assert_eq!(missing.counts().waiting, 1);
         // There is space again.
-        missing.held(&record(0).key, last.version, Role::Replica);
-        missing.add(record(limits::HEAL_FILES_MAX));
+        missing.held(&numbered(0).key, last.version, Role::Replica);
+        missing.add(numbered(limits::HEAL_FILES_MAX));
         let counts = missing.counts();
         assert_eq!((counts.waiting, missing.healed()), (0, 1));
     }

@@ -222,10 +222,7 @@ impl Driver {
                 pending_before,
             } => match pending_before {
                 None => self.answer_locally(&key, floor),
-                Some(version) => Answer {
-                    pending: self.has_pending(&key, version),
-                    ..self.answer_surely(&key)
-                },
+                Some(version) => self.answer_in_round(&key, version, None),
             },
             Question::Pattern { pattern, limit } => self.answer_pattern(&pattern, limit).await,
         };

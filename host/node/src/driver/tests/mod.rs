@@ -12,4 +12,4 @@ mod scrubbing;
 mod wanted;
 mod world;
 
-pub(super) use world::key;
+pub(super) use world::{key, record};

@@ -6,10 +6,12 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use dataverse_core::content::Digest;
 use dataverse_core::id::NodeId;
 use dataverse_core::key::Key;
+use dataverse_core::record::{Layout, Record};
 use dataverse_core::search::Peer;
-use dataverse_core::version::Millis;
+use dataverse_core::version::{Millis, Stamp, Version};
 use dataverse_overlay::memory::MemoryNetwork;
 use dataverse_overlay::transport::Serve;
 use dataverse_store::{MemoryDisk, MemoryStore, SavedLinks, Store};
@@ -267,8 +269,7 @@ impl Cluster {
             factor: Some(factor),
             ..WriteOptions::default()
         };
-        let body: Body = stream::iter([Ok(Bytes::from(content.to_owned()))]).boxed();
-        self.node(at).write(&key(name), options, body).await
+        self.write_as(at, name, content, options).await
     }
 
     pub(super) async fn put_if(
@@ -282,6 +283,16 @@ impl Cluster {
             condition,
             ..WriteOptions::default()
         };
+        self.write_as(at, name, content, options).await
+    }
+
+    async fn write_as(
+        &self,
+        at: &str,
+        name: &str,
+        content: &str,
+        options: WriteOptions,
+    ) -> Result<Written, WriteError> {
         let body: Body = stream::iter([Ok(Bytes::from(content.to_owned()))]).boxed();
         self.node(at).write(&key(name), options, body).await
     }
@@ -370,6 +381,28 @@ impl Cluster {
 
 pub(super) fn address(name: &str) -> String {
     format!("{}.test:1", name.to_lowercase())
+}
+
+/// A record whose only holder is its writer.
+pub(in crate::driver) fn record(name: &str, stamp: u64) -> Record {
+    let writer = NodeId::from(1);
+    Record {
+        key: key(name),
+        version: Version {
+            stamp: Stamp(stamp),
+            writer,
+        },
+        layout: Layout {
+            counter: 0,
+            author: writer,
+            holders: vec![writer],
+        },
+        deleted: false,
+        size: 1,
+        digest: Digest::of(b"x"),
+        content_type: "text/plain".into(),
+        factor: 1,
+    }
 }
 
 pub(in crate::driver) fn key(name: &str) -> Key {

@@ -29,6 +29,14 @@ fn every_history_of_a_race_is_linearizable() {
     }
 }
 
+/// A conditional deletion found a greater one on the only holder, and ended without its own node learning of either.
+/// A conditional write whose round had asked the holder before that did not see that the file was gone.
+#[test]
+fn a_deletion_that_another_one_superseded_is_seen_by_every_round_after_it() {
+    let report = race(90359, false);
+    assert!(report.findings.is_empty(), "{:#?}", report.findings);
+}
+
 /// Without the rule that a conditional write waits for those that come before it, two win, and an update is lost.
 #[test]
 fn a_race_on_nodes_that_hide_pending_writes_is_found_out() {

@@ -168,7 +168,10 @@ impl Driver {
                     continue;
                 }
                 // Where somebody may have seen it, a second one would delete what was written since.
-                Some(_) if answers.durable.is_empty() => return Ok(()),
+                Some(greater) if answers.durable.is_empty() => {
+                    self.note_greater(&greater).await;
+                    return Ok(());
+                }
                 None if answers.durable.is_empty() => break,
                 _ => {}
             }
@@ -185,6 +188,14 @@ impl Driver {
             "the deletion of {} could not be made durable; try again",
             record.key
         )))
+    }
+
+    /// Takes note of a greater record that the holders of a deletion have already. From when the deletion is not
+    /// pending any more, a round must learn of it here: a holder may have answered that round before it had either.
+    async fn note_greater(&self, greater: &Arc<Record>) {
+        let heard = Heard::of(greater);
+        self.state.node().confirm(&greater.key, heard);
+        self.learn(greater, self.settings.announce_hops, None).await;
     }
 
     async fn version_above_all(&self, record: &Record) -> Result<Version, DeleteError> {

@@ -37,6 +37,14 @@ fn a_deletion_that_another_one_superseded_is_seen_by_every_round_after_it() {
     assert!(report.findings.is_empty(), "{:#?}", report.findings);
 }
 
+/// A node was drained and left that alone linked two parts of the graph. The smaller part took files of the other for
+/// missing.
+#[test]
+fn a_node_that_leaves_does_not_cut_the_graph_in_two() {
+    let report = race(211_195, false);
+    assert!(report.findings.is_empty(), "{:#?}", report.findings);
+}
+
 /// Without the rule that a conditional write waits for those that come before it, two win, and an update is lost.
 #[test]
 fn a_race_on_nodes_that_hide_pending_writes_is_found_out() {

@@ -5,6 +5,9 @@
 //! be sure of a miss. A drained node holds no replica, so once it has left its silence means nothing. A node that
 //! stops without having been drained sends no leave message.
 //!
+//! Before that, it links its neighbours with each other: otherwise the graph could fall into parts that don't know of
+//! each other's files, and each would believe that it is the whole. If that fails, it sends none either.
+//!
 //! Anyone could send a leave message in another node's name, and files would then seem not to exist. So the
 //! receiver calls the node back at its known address, and only the answer from there counts. A leave covers that
 //! node alone, in that run. It survives a restart of the receiver and is void as soon as the node is heard in a
@@ -17,14 +20,17 @@ use dataverse_core::id::NodeId;
 use dataverse_core::search::Peer;
 use dataverse_overlay::transport::{LinkAnswer, LinkAsk, Message, Sender, TransportExt};
 use futures_util::StreamExt;
+use futures_util::future::try_join_all;
 use tokio::time::timeout;
 
 use crate::driver::Driver;
-use crate::driver::client::api::WriteError;
+use crate::driver::client::api::{LinkError, WriteError};
 use crate::limits;
 
 /// How long sending leave messages may take in total.
 const TAKES_MAX: Duration = Duration::from_secs(5);
+/// How long linking the neighbours with each other may take before that.
+const JOIN_MAX: Duration = Duration::from_secs(2);
 
 impl Driver {
     /// Announces to neighbours and members that this node leaves, if it was drained. Call it while the node still
@@ -46,6 +52,14 @@ impl Driver {
             self.leaving.store(false, Ordering::Release);
             tracing::warn!(
                 "files were on their way to this node when it was stopped; it does not announce that it leaves, and the others will wait for it"
+            );
+            return;
+        }
+        if let Err(error) = self.join_neighbours().await {
+            self.leaving.store(false, Ordering::Release);
+            tracing::warn!(
+                %error,
+                "the neighbours of this node could not be linked with each other, so it does not announce that it leaves; the others wait for it until they are linked and it is unlinked"
             );
             return;
         }
@@ -77,6 +91,44 @@ impl Driver {
             ),
             Err(_) => tracing::warn!("not every node could be told that this one leaves"),
         }
+    }
+
+    /// Links the neighbours with each other, so that no part of the graph is cut off from the rest when this node is
+    /// not waited for any more. A part on its own would take files for missing that exist in another. One that is down
+    /// can't be linked; then another neighbour must have a link with it, or nobody would wait for it.
+    async fn join_neighbours(&self) -> Result<(), LinkError> {
+        let up = self.links.up_peers();
+        let joined = up.windows(2).map(|pair| async move {
+            let linked = self.link_pair(&pair[0].address, &pair[1].address);
+            match timeout(JOIN_MAX, linked).await {
+                Ok(linked) => linked,
+                Err(_) => Err(LinkError::Unreachable(format!(
+                    "{} gave no answer",
+                    pair[0].name
+                ))),
+            }
+        });
+        try_join_all(joined).await?;
+        let members = self.seen_table();
+        let is_linked_with = |neighbour: &Peer, other: NodeId| {
+            let status = members.find(neighbour.id).and_then(|it| it.status.as_ref());
+            status.is_some_and(|status| status.links.contains(&other))
+        };
+        let is_up = |peer: &Peer| up.iter().any(|other| other.id == peer.id);
+        let down = self
+            .links
+            .staying_peers()
+            .into_iter()
+            .filter(|peer| !is_up(peer));
+        for peer in down {
+            if !up.is_empty() && !up.iter().any(|other| is_linked_with(other, peer.id)) {
+                return Err(LinkError::Unreachable(format!(
+                    "{} does not answer, and no other neighbour is linked with it",
+                    peer.name
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// Refuses writes once the node announces that it leaves: the only copy could be left here, and nobody would

@@ -74,6 +74,40 @@ async fn a_node_that_was_emptied_and_stopped_is_not_waited_for_until_it_is_back(
     assert_eq!(outcome(&world, "A").await, "partial");
 }
 
+/// Without that, A would be on its own, and every file of C would be missing there.
+#[tokio::test(start_paused = true)]
+async fn a_node_that_leaves_links_its_neighbours_with_each_other() {
+    let world = Cluster::line(&["A", "B", "C"]).await;
+    world.node("B").drain().await.expect("it can be drained");
+    world
+        .eventually("B is empty", async || {
+            world.node("B").drain_status().drained
+        })
+        .await;
+    let name = world.write_only_at("C", "content").await;
+    world.stop("B").await;
+    assert_eq!(state_of(&world, "A", "B"), Some(LinkState::Left));
+    assert_eq!(state_of(&world, "A", "C"), Some(LinkState::Up));
+    let read = world.read("A", &name, Consistency::Usual).await;
+    assert_eq!(read.expect("it is found").0, "content");
+    assert_eq!(outcome(&world, "A").await, "not_found");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_whose_neighbours_cannot_be_linked_is_waited_for() {
+    let world = Cluster::line(&["A", "B", "C"]).await;
+    world.node("B").drain().await.expect("it can be drained");
+    world
+        .eventually("B is empty", async || {
+            world.node("B").drain_status().drained
+        })
+        .await;
+    world.cut("A", "C");
+    world.stop("B").await;
+    assert_ne!(state_of(&world, "A", "B"), Some(LinkState::Left));
+    assert_eq!(outcome(&world, "A").await, "partial");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_node_that_stops_without_having_been_emptied_is_waited_for() {
     let world = Cluster::line(&["A", "B"]).await;

@@ -9,8 +9,7 @@
 //! - **One node**: `node` ties together `holdings`, `floors` and `announcements`; `scrub` and `verification` say
 //!   which copies to check; `members` is the table of other nodes.
 //! - **Decisions**: `search`; `cache`, `placement` and `relocation`, which ask a `policy` and check its verdict;
-//!   `relayout` for replicas that change nodes; `release` for copies that a greater record replaces; `reconcile`
-//!   and `filter` for finding differences between two nodes.
+//!   `relayout` says what a file needs; `reconcile` and `filter` find differences between two nodes.
 //! - **Shared**: `limits` (every bound and default), `backoff` (pauses between attempts), `recording` (the format of
 //!   recorded requests), `plural`.
 
@@ -36,7 +35,6 @@ pub mod reconcile;
 pub mod record;
 pub mod recording;
 pub mod relayout;
-pub mod release;
 pub mod relocation;
 pub mod scrub;
 pub mod search;

@@ -47,7 +47,7 @@ pub enum Effect {
         role: Role,
     },
     /// Ask the holders that this record names whether they have it: it is greater than what is held here, and what
-    /// is held here is given up only for what they say themselves ([`crate::release`]).
+    /// is held here is given up only for what they say themselves.
     Verify {
         /// The greater record.
         record: Arc<Record>,

@@ -3,8 +3,6 @@
 //! A bound keeps outside input from growing without end and cannot be configured; a default is the value of a
 //! setting that nobody has set. Units come last in a name.
 
-use std::time::Duration;
-
 pub use dataverse_sandbox::limits::POLICY_FILE_BYTES_MAX;
 
 use dataverse_core::limits::CANDIDATES_MAX;
@@ -41,10 +39,6 @@ pub const ANNOUNCEMENTS_AT_ONCE_MAX: usize = 64;
 
 /// Digest entries compared in one round with one node; the rest wait for the next round.
 pub const RECONCILE_ENTRIES_A_ROUND_MAX: usize = 65_536;
-/// Missing copies that one round replaces, on either node; the rest wait for the next round.
-pub const RECONCILE_COPIES_MAX: usize = 1024;
-/// Of these, copies made concurrently.
-pub const RECONCILE_COPIES_AT_ONCE_MAX: usize = 4;
 /// How long a write may still be in flight; until then, a missing copy of it is no difference.
 pub const RECONCILE_GRACE_MS: u64 = 30 * 1000;
 /// Recent versions for which the node remembers when it first heard of them.
@@ -58,8 +52,6 @@ pub const FILTER_KEPT_MS: u64 = 10 * 1000;
 
 // Verification of copies after a long downtime.
 
-/// Unverified copies that are searched for concurrently.
-pub const VERIFICATIONS_AT_ONCE_MAX: usize = 4;
 /// How long a node that comes back waits for gossip before it draws conclusions from silent members.
 pub const VERIFICATION_WAIT_MS: u64 = 10 * 1000;
 
@@ -69,14 +61,6 @@ pub const VERIFICATION_WAIT_MS: u64 = 10 * 1000;
 pub const SCRUB_FILE_BYTES_MIN: u64 = 4 << 10;
 /// Verified contents that are recorded in one batch.
 pub const SCRUB_NOTES_MAX: usize = 256;
-/// Replicas that wait to be healed; further ones are picked up at the next start.
-pub const HEAL_FILES_MAX: usize = 100_000;
-/// Replicas healed concurrently.
-pub const HEAL_AT_ONCE_MAX: usize = 4;
-/// Pause before a replica for which no good copy was found is requested again; it doubles from there …
-pub const HEAL_RETRY_MS_MIN: u64 = 1000;
-/// … up to this.
-pub const HEAL_RETRY_MS_MAX: u64 = 5 * 60 * 1000;
 /// Lost files that a status names; the rest are only counted.
 pub const LOST_KEYS_TOLD_MAX: usize = 100;
 
@@ -88,18 +72,6 @@ pub const RELAYOUT_MS_MAX: u64 = 24 * 60 * 60 * 1000;
 pub const REPAIR_QUEUE_MAX: usize = 16_384;
 /// Writes that failed and stay pending, because a node that did not answer may still carry them out.
 pub const PENDING_WRITES_MAX: usize = 65_536;
-/// Files remembered of which a greater record is to be verified.
-pub const PENDING_RELEASES_MAX: usize = 65_536;
-/// Pause before the holders of a greater record are asked again; it doubles from there …
-pub const RELEASE_RETRY_MIN: Duration = Duration::from_millis(500);
-/// … up to this.
-pub const RELEASE_RETRY_MAX: Duration = Duration::from_secs(30);
-/// Hints (layouts that a node could not be told of) that are stored.
-pub const HINTS_MAX: usize = 65_536;
-/// Greater records whose holders are asked concurrently.
-pub const RELEASES_AT_ONCE_MAX: usize = 16;
-/// Moves of replicas in progress that other nodes have requested.
-pub const MOVES_MAX: usize = 64;
 
 // HTTP.
 

@@ -2,19 +2,21 @@
 //!
 //! Each node owns its [`Metrics`]; nothing is global, because one process may run several nodes. The rest of the
 //! node calls methods that say what happened; the names of the series are in this file and its folder and nowhere
-//! else. `describe` holds the help texts, `registry` creates series, `scrub` holds those of scrub and healing, and
-//! `policies` renders those of policies. Nothing here decides anything.
+//! else. `describe` holds the help texts, `registry` creates series, `scrub` holds those of scrub and healing,
+//! `upkeep` those of upkeep, and `policies` renders those of policies. Nothing here decides anything.
 
 mod describe;
 mod policies;
 mod registry;
 mod scrub;
+mod upkeep;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use dataverse_core::holdings::Total;
 use dataverse_overlay::counters::Counters;
+use dataverse_replication::upkeep::{Counts, Kind};
 use metrics::{Counter, Gauge, Histogram, Key, Label, Recorder};
 use metrics_exporter_prometheus::{
     Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
@@ -159,6 +161,7 @@ pub struct Metrics {
     links: [Gauge; 4],
     problems: [Gauge; 2],
     scrub: scrub::ScrubMetrics,
+    upkeep: upkeep::UpkeepMetrics,
     policies: OnceLock<PoliciesSource>,
 }
 
@@ -261,17 +264,19 @@ impl Metrics {
             repair_copies: new.counter("dataverse_repair_copies_total"),
             repair_bytes: new.counter("dataverse_repair_bytes_total"),
             repair_waiting: new.gauge("dataverse_repair_waiting_files"),
-            store_files: new.gauges("dataverse_store_files", "role", REPLICA_AND_CACHED),
-            store_bytes: new.gauges("dataverse_store_bytes", "role", REPLICA_AND_CACHED),
+            store_files: new.gauges("dataverse_store_files", &[], "role", REPLICA_AND_CACHED),
+            store_bytes: new.gauges("dataverse_store_bytes", &[], "role", REPLICA_AND_CACHED),
             store_capacity: new.gauge("dataverse_store_capacity_bytes"),
             store_free: new.gauge("dataverse_store_free_bytes"),
             links: new.gauges(
                 "dataverse_links",
+                &[],
                 "state",
                 ["up", "down", "left", "connecting"],
             ),
-            problems: new.gauges("dataverse_problems", "kind", ["store", "identity"]),
+            problems: new.gauges("dataverse_problems", &[], "kind", ["store", "identity"]),
             scrub: scrub::ScrubMetrics::new(&new),
+            upkeep: upkeep::UpkeepMetrics::new(&new),
             policies: OnceLock::new(),
             handle: recorder.handle(),
             recorder,
@@ -435,6 +440,11 @@ impl Metrics {
     /// Sets the progress of the scrub.
     pub fn set_scrub(&self, figures: &ScrubFigures) {
         self.scrub.set(figures);
+    }
+
+    /// Sets the tasks of upkeep.
+    pub fn set_upkeep(&self, counts: &[(Kind, Counts)]) {
+        self.upkeep.set(counts);
     }
 
     /// Registers the source of the policies' figures, which is asked at each [`Metrics::render`]. Only the first

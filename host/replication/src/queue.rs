@@ -92,23 +92,36 @@ where
         Some(entry.task)
     }
 
-    /// Takes up to `at_most` due tasks, which are being worked on from then on: end each with [`Queue::again`] or
-    /// [`Queue::remove`].
-    pub fn take_due(&mut self, at_most: usize, now: At) -> Vec<(K, T)>
-    where
-        T: Clone,
-    {
+    /// Takes the next due task, which is being worked on from then on: end that with [`Queue::again`],
+    /// [`Queue::due_at`] or [`Queue::remove`].
+    pub fn take(&mut self, now: At) -> Option<K> {
         self.wake(now);
-        let mut taken = Vec::new();
-        while taken.len() < at_most
-            && let Some((.., key)) = self.ready.pop_first()
-        {
-            if let Some(entry) = self.entries.get_mut(&key) {
-                entry.place = None;
-                taken.push((key, entry.task.clone()));
+        let (.., key) = self.ready.pop_first()?;
+        let entry = self.entries.get_mut(&key);
+        debug_assert!(entry.is_some(), "what is ready is an entry");
+        entry?.place = None;
+        Some(key)
+    }
+
+    /// The rank of a task.
+    #[must_use]
+    pub fn rank(&self, key: &K) -> Option<R> {
+        self.entries.get(key).map(|entry| entry.rank)
+    }
+
+    /// Gives a task another rank. When it is due does not change.
+    pub fn rank_as(&mut self, key: &K, rank: R) {
+        let due = self.due(key);
+        if let Some(entry) = self.entries.get_mut(key) {
+            let place = entry.place.take();
+            entry.rank = rank;
+            if let Some(place) = place {
+                self.unplace(key, place);
             }
         }
-        taken
+        if let Some(due) = due {
+            self.place(key, due);
+        }
     }
 
     /// When the next task is due that is not being worked on; any time in the past if one is due already.
@@ -139,16 +152,19 @@ where
         self.place(key, at);
     }
 
+    /// The same, and its next pause is the shortest again.
+    pub fn due_anew(&mut self, key: &K, at: At) {
+        if let Some(entry) = self.entries.get_mut(key) {
+            entry.backoff.reset();
+        }
+        self.due_at(key, at);
+    }
+
     /// When a task is due; `None` while it is being worked on, and if there is none.
     #[must_use]
     pub fn due(&self, key: &K) -> Option<At> {
         let (_, at, _) = self.entries.get(key)?.place?;
         Some(at)
-    }
-
-    /// The tasks by key.
-    pub fn iter(&self) -> impl Iterator<Item = (&K, &T)> {
-        self.entries.iter().map(|(key, entry)| (key, &entry.task))
     }
 
     /// The number of tasks, those that are being worked on included.
@@ -207,8 +223,7 @@ mod tests {
     }
 
     fn taken(queue: &mut Queue<&'static str, u32, u8, Seconds>, now: u64) -> Vec<&'static str> {
-        let taken = queue.take_due(9, at(now)).into_iter();
-        taken.map(|(key, _)| key).collect()
+        std::iter::from_fn(|| queue.take(at(now))).collect()
     }
 
     #[test]
@@ -241,7 +256,8 @@ mod tests {
         assert_eq!(queue.remove(&"good"), Some(0));
         // Something new with its key begins anew.
         assert!(queue.put("bad", 7, 0, at(now)));
-        assert_eq!(queue.take_due(1, at(now)), [("bad", 7)]);
+        assert_eq!(queue.take(at(now)), Some("bad"));
+        assert_eq!(queue.get(&"bad"), Some(&7));
         queue.again(&"bad", 0, at(now));
         assert_eq!(queue.due(&"bad"), Some(at(now + 1)));
         queue.due_at(&"bad", at(now));
@@ -255,6 +271,8 @@ mod tests {
         Take(usize, u64),
         Again(u8, u8, u64),
         Due(u8, u64),
+        DueAnew(u8, u64),
+        Rank(u8, u8),
     }
 
     fn act() -> impl Strategy<Value = Act> {
@@ -263,8 +281,10 @@ mod tests {
             (key.clone(), rank.clone(), time.clone()).prop_map(|(k, r, t)| Act::Put(k, r, t)),
             key.clone().prop_map(Act::Remove),
             (0..4usize, time.clone()).prop_map(|(n, t)| Act::Take(n, t)),
-            (key.clone(), rank, time.clone()).prop_map(|(k, r, t)| Act::Again(k, r, t)),
-            (key, time).prop_map(|(k, t)| Act::Due(k, t)),
+            (key.clone(), rank.clone(), time.clone()).prop_map(|(k, r, t)| Act::Again(k, r, t)),
+            (key.clone(), rank).prop_map(|(k, r)| Act::Rank(k, r)),
+            (key.clone(), time.clone()).prop_map(|(k, t)| Act::Due(k, t)),
+            (key, time).prop_map(|(k, t)| Act::DueAnew(k, t)),
         ]
     }
 
@@ -297,7 +317,7 @@ mod tests {
                         let now = clock;
                         let mut due: Vec<_> = list.iter().filter(|it| it.2.is_some_and(|due| due <= now)).copied().collect();
                         due.sort_by_key(|it| (it.1, it.2));
-                        let taken: Vec<u8> = queue.take_due(at_most, at(now)).into_iter().map(|it| it.0).collect();
+                        let taken: Vec<u8> = std::iter::from_fn(|| queue.take(at(now))).take(at_most).collect();
                         prop_assert_eq!(taken.len(), at_most.min(due.len()));
                         let ranks = |key: &u8| list.iter().find(|it| it.0 == *key).map(|it| (it.1, it.2));
                         let wanted: Vec<_> = due.iter().take(at_most).map(|it| Some((it.1, it.2))).collect();
@@ -312,8 +332,19 @@ mod tests {
                             (it.1, it.2) = (rank, Some(now + 1));
                         }
                     }
-                    Act::Due(key, due) => {
-                        queue.due_at(&key, at(due));
+                    Act::Rank(key, rank) => {
+                        queue.rank_as(&key, rank);
+                        for it in list.iter_mut().filter(|it| it.0 == key) {
+                            it.1 = rank;
+                        }
+                        let ranks: Vec<u8> = list.iter().filter(|it| it.0 == key).map(|it| it.1).collect();
+                        prop_assert_eq!(queue.rank(&key), ranks.first().copied());
+                    }
+                    Act::Due(key, due) | Act::DueAnew(key, due) => {
+                        match act {
+                            Act::DueAnew(..) => queue.due_anew(&key, at(due)),
+                            _ => queue.due_at(&key, at(due)),
+                        }
                         for it in list.iter_mut().filter(|it| it.0 == key) {
                             it.2 = Some(due);
                         }

@@ -255,8 +255,17 @@ impl Clients {
             if !is_right && !rotted {
                 self.wrong(format!("{}: wrong bytes of {key}", door.driver.name()));
             }
-            // If no node has the newer version any more, an older one is all there is, and the reader is told.
-            let is_lost = *stale && self.disks.greatest_of(&key) < before;
+            // If no node that is up and that links reach has the newer version, an older one is all there is, and the
+            // reader is told.
+            let is_away = |id: &NodeId| {
+                let nodes = door.driver.nodes();
+                let seen = nodes.iter().find(|seen| seen.id == *id);
+                seen.is_none_or(|seen| seen.state == "gone" || seen.hops.is_none())
+            };
+            let is_lost = before.is_some_and(|before| {
+                let holders = self.disks.holders_from(&key, before);
+                *stale && holders.iter().all(is_away)
+            });
             if Some(*version) < before && !is_lost {
                 self.wrong(format!(
                     "{}: {key} went back from a version that it has served to {version}",

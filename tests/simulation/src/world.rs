@@ -162,12 +162,13 @@ impl Disks {
         greatest
     }
 
-    /// The greatest version of a file on any disk, as a replica or a cached copy.
+    /// The nodes on whose disks this version of a file is, or a greater one, as a replica or a cached copy.
     #[must_use]
-    pub fn greatest_of(&self, key: &Key) -> Option<Version> {
+    pub fn holders_from(&self, key: &Key, version: Version) -> Vec<NodeId> {
         let mirror = self.mirror();
         let held = mirror.held.iter().filter(|((_, of), _)| of == key);
-        held.map(|(_, held)| held.record.version).max()
+        let held = held.filter(|(_, held)| held.record.version >= version);
+        held.map(|((node, _), _)| *node).collect()
     }
 
     /// The replicas that the lost nodes held when they were lost, each under its greatest layout.

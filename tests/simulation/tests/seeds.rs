@@ -30,6 +30,9 @@ fn records_that_a_member_makes_up_cost_no_copy_and_hide_nothing() {
     check(FORGED_FROM + 5..FORGED_FROM + 8);
     // A version that nobody had hid that the file was deleted.
     check([FORGED_FROM + 21, FORGED_FROM + 23]);
+    // A node served a version that it had fetched, and later its own older replica, because no link reached the other
+    // nodes; that must be marked.
+    check([FORGED_FROM + 400_050]);
 }
 
 /// Seeds that once failed, each with the error that it revealed.
@@ -52,6 +55,8 @@ fn what_went_wrong_once_does_not_again() {
     check([85847]);
     // Consecutive restarts moved a node's clock so far ahead that the others refused it.
     check([1286]);
+    // What was known of one version's re-replication kept that of the next one waiting.
+    check([400_031]);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use dataverse_core::holdings;
 use dataverse_node::driver;
-use dataverse_node::driver::{LinkState, NodeSeen, NodeStatus, RepairStatus};
+use dataverse_node::driver::{Counts, Kind, LinkState, NodeSeen, NodeStatus, RepairStatus};
 use dataverse_node::metrics::{ScrubFigures, StoreSize};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -92,6 +92,33 @@ impl From<RepairStatus> for Repair {
             copies: repair.copies,
             bytes: repair.bytes,
             failed: repair.failed,
+        }
+    }
+}
+
+/// Tasks of one kind.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Upkeep {
+    /// `re-replicate`; `heal`: copy a bad replica of this node again; `copy`: to a node that lacks a replica; `move`: a
+    /// replica, because a node was asked to; `release`: what something greater replaces; `verify`: a copy of a node
+    /// that was away for long; `hint`: tell a node of a layout that it missed.
+    #[schema(example = "heal")]
+    kind: &'static str,
+    /// Tasks that wait.
+    waiting: usize,
+    /// Tasks under way.
+    active: usize,
+    /// Tasks done since the node started.
+    done: u64,
+}
+
+impl From<(Kind, Counts)> for Upkeep {
+    fn from((kind, counts): (Kind, Counts)) -> Self {
+        Self {
+            kind: kind.as_str(),
+            waiting: counts.waiting,
+            active: counts.active,
+            done: counts.outcomes[0],
         }
     }
 }
@@ -181,6 +208,8 @@ pub(crate) struct StatusBody {
     problems: Vec<NodeProblem>,
     /// The progress of re-replication.
     repair: Repair,
+    /// What the node has still to do so that replicas are right, by kind.
+    upkeep: Vec<Upkeep>,
     /// The progress of draining.
     drain: Drain,
     /// The progress of scrubbing.
@@ -203,6 +232,7 @@ impl From<NodeStatus> for StatusBody {
             silent: status.silent.into_iter().map(SilentNode::from).collect(),
             problems: status.problems.into_iter().map(NodeProblem::from).collect(),
             repair: status.repair.into(),
+            upkeep: status.upkeep.into_iter().map(Upkeep::from).collect(),
             drain: status.drain.into(),
             scrub: status.scrub.into(),
         }
@@ -281,6 +311,7 @@ pub(crate) async fn metrics(State(site): State<Site>) -> Response {
     let problems = |kind| status.problems.iter().any(|problem| problem.kind == kind);
     metrics.set_problems(["store", "identity"].map(problems));
     metrics.set_repair_waiting(status.repair.waiting.files);
+    metrics.set_upkeep(&status.upkeep);
     let scrub = status.scrub;
     metrics.set_scrub(&ScrubFigures {
         checked: scrub.checked_since_start,

@@ -103,6 +103,8 @@ pub(super) struct StatusAnswer {
     #[serde(default)]
     pub(super) repair: Repair,
     #[serde(default)]
+    pub(super) upkeep: Vec<Upkeep>,
+    #[serde(default)]
     pub(super) drain: Drained,
     /// Absent in earlier releases.
     pub(super) scrub: Option<Scrub>,
@@ -131,6 +133,14 @@ pub(super) struct Repair {
     pub(super) letting_go: u64,
     pub(super) copies: u64,
     pub(super) bytes: u64,
+}
+
+/// Tasks of one kind of upkeep.
+#[derive(Debug, Deserialize)]
+pub(super) struct Upkeep {
+    pub(super) kind: String,
+    pub(super) waiting: u64,
+    pub(super) active: u64,
 }
 
 /// The progress of draining a node.

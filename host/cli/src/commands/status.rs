@@ -66,6 +66,7 @@ fn rows(status: answers::StatusAnswer) -> Vec<Vec<String>> {
         ("links", status.links.to_string()),
         ("repair", repair),
         ("repaired", repaired),
+        ("upkeep", upkeep_of(&status.upkeep)),
         ("drain", drain),
     ]
     .into_iter()
@@ -74,6 +75,23 @@ fn rows(status: answers::StatusAnswer) -> Vec<Vec<String>> {
     .chain(status.problems.into_iter().map(|it| ("problem", it.detail)))
     .map(|(name, value)| vec![name.to_owned(), value])
     .collect()
+}
+
+/// The kinds of upkeep of which there is something to do.
+fn upkeep_of(kinds: &[answers::Upkeep]) -> String {
+    let busy = kinds.iter().filter(|it| it.waiting + it.active > 0);
+    let busy = busy.map(|it| {
+        format!(
+            "{} {} ({} under way)",
+            it.waiting + it.active,
+            it.kind,
+            it.active
+        )
+    });
+    match busy.collect::<Vec<_>>().join(", ") {
+        nothing if nothing.is_empty() => "nothing to do".to_owned(),
+        busy => busy,
+    }
 }
 
 /// A node that is not heard from, for how long, and why.

@@ -25,13 +25,18 @@ impl SimulatedNetwork<'_> {
                     let other = self.known(number, "links", other)?;
                     self.link(node, other);
                 }
+                self.scan();
             }
             What::Leave(node) => {
                 let node = self.known(number, "node", node)?;
                 if self.routes.is_alive(node) {
-                    self.drain(node);
-                    self.routes.set_alive(node, false);
                     self.was_apart = true;
+                    self.leaving.insert(node);
+                    self.scan();
+                    if self.sites[node as usize].core.replicas().files == 0 {
+                        self.leaving.remove(&node);
+                        self.goes(node);
+                    }
                 }
             }
             What::Fail(node) => {
@@ -42,9 +47,10 @@ impl SimulatedNetwork<'_> {
             }
             What::Return(node) => {
                 let node = self.known(number, "node", node)?;
-                self.repairs.retain(|&(_, gone)| gone != node);
                 self.routes.set_alive(node, true);
+                Arc::make_mut(&mut self.down_since).remove(&node);
                 self.catch_up(node);
+                self.scan();
             }
             What::Cut(a, b) => {
                 let (from, to) = (
@@ -64,6 +70,7 @@ impl SimulatedNetwork<'_> {
                 );
                 self.link(from, to);
                 self.catch_up(from);
+                self.scan();
             }
             What::Swap(chosen) => {
                 for (kind, chosen) in chosen {
@@ -83,24 +90,17 @@ impl SimulatedNetwork<'_> {
     }
 
     fn fail(&mut self, node: u32) {
-        self.routes.set_alive(node, false);
         self.was_apart = true;
+        self.goes(node);
         let patience_s = self.scenario.nodes.repair_after.value();
-        let due_us = self
-            .now_us
-            .saturating_add(libm::round(patience_s * 1e6) as u64);
-        self.repairs.insert((due_us, node));
+        let patience_us = libm::round(patience_s * 1e6) as u64;
+        self.scans.insert(self.now_us.saturating_add(patience_us));
     }
 
-    /// Runs the re-replications that are due by now, in order.
-    pub(super) fn repair_what_is_due(&mut self, now_us: u64) {
-        while let Some(&(due_us, node)) = self.repairs.first()
-            && due_us <= now_us
-        {
-            self.repairs.pop_first();
-            self.now_us = due_us;
-            self.repair(node);
-        }
+    /// A node is down from now on.
+    pub(super) fn goes(&mut self, node: u32) {
+        self.routes.set_alive(node, false);
+        Arc::make_mut(&mut self.down_since).insert(node, self.now_us);
     }
 
     fn link(&mut self, a: u32, b: u32) {

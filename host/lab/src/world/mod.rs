@@ -23,9 +23,9 @@ mod finish;
 mod happen;
 mod histogram;
 mod load;
+mod perform;
 mod policy_spec;
 mod read;
-mod relayout;
 mod routes;
 mod run;
 mod scenario;
@@ -36,6 +36,7 @@ mod site;
 mod slot;
 mod spec;
 mod tally;
+mod upkeep;
 mod write;
 
 #[cfg(test)]

@@ -7,7 +7,9 @@ use dataverse_core::holdings::{Holding, Role};
 use dataverse_core::node::LocalRead;
 use dataverse_core::record::Record;
 use dataverse_core::relocation::PathNode;
+use dataverse_core::search::Peer;
 use dataverse_core::version::{Millis, Version};
+use dataverse_replication::upkeep::{Rank, Task};
 
 use super::simulation::SimulatedNetwork;
 use super::tally::Answered;
@@ -199,7 +201,7 @@ impl SimulatedNetwork<'_> {
         let sent_us = self.fetch(&path, &record);
         if let Some(to) = plan.move_to {
             let to = self.by_id[&to];
-            self.move_replica(file, nearest.node, to);
+            self.move_soon(&record, nearest.node, to);
         }
         self.tally.answered(Answered {
             node,
@@ -212,6 +214,20 @@ impl SimulatedNetwork<'_> {
             replica_hops,
             latency_us: nearest.waited_us + search_plan.delay_us(nearest.node) + sent_us,
         });
+    }
+
+    /// Has a holder move its replica to a node that has none.
+    fn move_soon(&mut self, record: &Arc<Record>, holder: u32, to: u32) {
+        let from = self.sites[holder as usize].id;
+        let site = &self.sites[to as usize];
+        let to = Peer {
+            id: site.id,
+            name: site.name.as_str().into(),
+            address: "".into(),
+        };
+        let rank = Rank::of(usize::MAX, record.size);
+        let record = Arc::clone(record);
+        self.add_task(holder, Task::Move { record, from, to }, rank);
     }
 
     fn views_of(&mut self, path: &[u32]) -> Vec<PathNode> {

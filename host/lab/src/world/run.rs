@@ -146,11 +146,11 @@ impl<'a> Run<'a> {
             && at_us <= request.at_us
         {
             self.timed.pop_front();
-            self.world.repair_what_is_due(at_us);
+            self.world.keep_up(at_us);
             self.world.now_us = at_us;
             self.world.happen(number)?;
         }
-        self.world.repair_what_is_due(request.at_us);
+        self.world.keep_up(request.at_us);
         self.world.now_us = request.at_us;
         while let Some(&(at, number)) = self.counted.front()
             && at <= self.done
@@ -179,6 +179,8 @@ impl<'a> Run<'a> {
             Op::Write => self.world.write(node, file, size),
             Op::Delete => self.world.delete(node, file),
         }
+        // What follows from it at once.
+        self.world.keep_up(request.at_us);
         Ok(())
     }
 }

@@ -5,7 +5,7 @@
 //! would have taken is computed separately, with links that are never busy. A search therefore never finds a copy
 //! older than the newest reachable version; only a split network can serve an older one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use dataverse_core::cache::Victim;
@@ -22,6 +22,7 @@ use super::search_plans::SearchPlans;
 use super::site::{Room, Site};
 use super::spec::{Zones, ZonesFrom};
 use super::tally::Tally;
+use super::upkeep::UnderWay;
 use super::{RunError, What};
 use crate::assignment::Dealt;
 use crate::quantity::Amount;
@@ -56,15 +57,26 @@ pub(super) struct SimulatedNetwork<'a> {
     pub(super) routes: Routes,
     search_plans: SearchPlans,
     pub(super) sites: Vec<Site>,
-    pub(super) by_id: FxHashMap<NodeId, u32>,
+    pub(super) by_id: Arc<FxHashMap<NodeId, u32>>,
     pub(super) files: Vec<File>,
     pub(super) by_file: FxHashMap<u64, u32>,
     pub(super) tally: Tally,
     pub(super) now_us: u64,
     /// Whether a node or a link was ever down, so that some copies may have missed the newest version.
     pub(super) was_apart: bool,
-    /// Nodes whose replicas are re-replicated if they are still down by then, by time.
-    pub(super) repairs: BTreeSet<(u64, u32)>,
+    /// Since when nodes are down, in microseconds.
+    pub(super) down_since: Arc<BTreeMap<u32, u64>>,
+    /// Nodes that leave once their replicas are elsewhere.
+    pub(super) leaving: BTreeSet<u32>,
+    /// When nodes look through their replicas.
+    pub(super) scans: BTreeSet<u64>,
+    /// When a node's next task is due.
+    pub(super) wakes: BTreeSet<(u64, u32)>,
+    /// Tasks under way, by their end and the order in which they began.
+    pub(super) under_way: BTreeMap<(u64, u64), UnderWay>,
+    pub(super) begun: u64,
+    /// How long the transfers of the task take that is being carried out.
+    pub(super) taken_us: u64,
 }
 
 impl<'a> SimulatedNetwork<'a> {
@@ -111,10 +123,12 @@ impl<'a> SimulatedNetwork<'a> {
             scenario,
             search_plans: SearchPlans::new(sites.len()),
             routes: Routes::new(topology.links.clone(), ranks, present),
-            by_id: (0..)
-                .zip(&sites)
-                .map(|(number, site)| (site.id, number))
-                .collect(),
+            by_id: Arc::new(
+                (0..)
+                    .zip(&sites)
+                    .map(|(number, site)| (site.id, number))
+                    .collect(),
+            ),
             topology,
             sites,
             files: Vec::new(),
@@ -122,7 +136,13 @@ impl<'a> SimulatedNetwork<'a> {
             tally: Tally::new(scenario.requests),
             now_us: 0,
             was_apart: false,
-            repairs: BTreeSet::new(),
+            down_since: Arc::default(),
+            leaving: BTreeSet::new(),
+            scans: BTreeSet::new(),
+            wakes: BTreeSet::new(),
+            under_way: BTreeMap::new(),
+            begun: 0,
+            taken_us: 0,
         })
     }
 

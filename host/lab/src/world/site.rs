@@ -17,12 +17,16 @@ use dataverse_core::policy::{FileView, NodeView, PlacementRequest, ReaderKeepsCo
 use dataverse_core::record::Record;
 use dataverse_core::relocation::{self, PathNode, Reads, RelocationPlan};
 use dataverse_core::version::{Millis, Stamp, Version};
+use dataverse_replication::upkeep::Upkeep;
 
 use super::chosen_policies::ChosenPolicies;
 use super::load::Load;
 use super::slot::LabSlot;
 use crate::library::{PricedEviction, PricedPlacement, PricedRelocation};
 use crate::seed::derive;
+
+/// Tasks of upkeep that move contents at the same time, as many as by default in a live node.
+const CONTENTS_AT_ONCE: usize = 4;
 
 /// There is not enough space, whatever is evicted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +48,7 @@ pub(super) struct Site {
     pub(super) relocation: LabSlot<dyn PricedRelocation>,
     pub(super) reads: Reads,
     pub(super) load: Load,
+    pub(super) upkeep: Upkeep,
 }
 
 /// The capacity of a node.
@@ -76,6 +81,7 @@ impl Site {
             cache: Cache::new(0),
             reads: Reads::default(),
             load: Load::default(),
+            upkeep: Upkeep::new(id, CONTENTS_AT_ONCE),
         }
     }
 

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use dataverse_core::content::Digest;
 use dataverse_core::holdings::Role;
 use dataverse_core::id::NodeId;
-use dataverse_core::node::Effect;
 use dataverse_core::placement::Candidate;
 use dataverse_core::policy::{FileView, PlacementRequest};
-use dataverse_core::record::{Layout, Record};
+use dataverse_core::record::Record;
+use dataverse_replication::protocol::{Tombstone, Write};
 
+use super::perform::Means;
 use super::simulation::SimulatedNetwork;
 use super::site::NoRoom;
 
@@ -54,8 +55,8 @@ impl SimulatedNetwork<'_> {
         self.note_victims(node, &victims);
         let first = self.holders_known_at(node, file);
         let factor = self.scenario.nodes.factor;
-        let ranked = self.place(node, file, size, &first, None);
-        let mut holders = self.accepting(Some(node), None, &ranked, size);
+        let ranked = self.place(node, file, size, &first);
+        let mut holders = self.accepting(node, &ranked, size);
         if (holders.len() as u64) < u64::from(factor) && !holders.contains(&node) {
             holders.insert(0, node);
         }
@@ -79,11 +80,13 @@ impl SimulatedNetwork<'_> {
             factor,
             key,
         });
-        for &holder in &holders {
-            self.site(holder).hold(&record, Role::Replica, now, now);
-            self.note_copy(file, holder);
-        }
-        self.files[file as usize].record = Some(Arc::clone(&record));
+        let mut means = Means::of(node, file);
+        means.ready = holders.into_iter().collect();
+        let id = self.sites[node as usize].id;
+        let written = self.run(Write::new(id, record, 1), &mut means);
+        // Every holder is there and has space.
+        let record = written.map_err(|_| Refused)?;
+        self.is_written(file, &record);
         Ok(record)
     }
 
@@ -113,19 +116,12 @@ impl SimulatedNetwork<'_> {
     }
 
     /// The nodes for a file, best first: the node's placement policy ranks those within reach that have space.
-    pub(super) fn place(
-        &mut self,
-        node: u32,
-        file: u32,
-        size: u64,
-        first: &[NodeId],
-        without: Option<u32>,
-    ) -> Vec<u32> {
+    pub(super) fn place(&mut self, node: u32, file: u32, size: u64, first: &[NodeId]) -> Vec<u32> {
         let now = self.now();
         let search_plan = self.search_plan(node);
         let within = search_plan.within(self.scenario.nodes.placement_radius);
         let candidates: Vec<Candidate> = within
-            .filter(|&(other, _)| Some(other) != without)
+            .filter(|(other, _)| !self.leaving.contains(other))
             .filter_map(|(other, hops)| {
                 let site = &mut self.sites[other as usize];
                 let fits = site.free_for_replicas() >= size;
@@ -144,27 +140,17 @@ impl SimulatedNetwork<'_> {
         ranked.iter().map(|id| self.by_id[id]).collect()
     }
 
-    /// The first of these nodes that can make space, as many as the factor. `ready` has already made space; a node
-    /// that holds `record` needs none.
-    pub(super) fn accepting(
-        &mut self,
-        ready: Option<u32>,
-        record: Option<&Record>,
-        ranked: &[u32],
-        size: u64,
-    ) -> Vec<u32> {
+    /// The first of these nodes that can make space, as many as the factor. `ready` has already made space.
+    fn accepting(&mut self, ready: u32, ranked: &[u32], size: u64) -> Vec<u32> {
         let now = self.now();
         let mut accepting = Vec::new();
         for &node in ranked {
             if accepting.len() == self.scenario.nodes.factor as usize {
                 break;
             }
-            let site = self.site(node);
-            if ready == Some(node) || record.is_some_and(|record| site.holds(record)) {
+            if ready == node {
                 accepting.push(node);
-                continue;
-            }
-            if let Ok(victims) = site.make_room(size, now) {
+            } else if let Ok(victims) = self.site(node).make_room(size, now) {
                 self.note_victims(node, &victims);
                 accepting.push(node);
             }
@@ -206,38 +192,11 @@ impl SimulatedNetwork<'_> {
         let (Some(_), Some(record)) = (known, self.files[file as usize].record.clone()) else {
             return;
         };
-        let version = self
-            .site(node)
-            .version_above(Some(record.version.stamp), now);
-        let holders = record.layout.holders.iter().map(|id| self.by_id[id]);
-        let mut holders: Vec<u32> = holders
-            .filter(|&it| search_plan.hops(it).is_some())
-            .collect();
-        if holders.is_empty() {
-            holders.push(node);
-        }
-        let ids = holders
-            .iter()
-            .map(|&holder| self.sites[holder as usize].id)
-            .collect();
-        let tombstone = Arc::new(Record {
-            version,
-            layout: Layout {
-                holders: ids,
-                ..self.sites[node as usize].core.first_layout(Vec::new())
-            },
-            deleted: true,
-            size: 0,
-            digest: Digest::of(b""),
-            ..(*record).clone()
-        });
-        for holder in holders {
-            self.site(holder).hold(&tombstone, Role::Replica, now, now);
-            self.note_gone(file, holder);
-            self.files[file as usize].buried.push(holder);
-        }
-        self.announce(node, file, &tombstone);
-        self.files[file as usize].record = Some(tombstone);
+        let id = self.sites[node as usize].id;
+        let tombstone = Tombstone::new(id, record, None);
+        let mut means = Means::of(node, file);
+        // Where no holder is reachable, other nodes store it; this one at the least.
+        self.run(tombstone, &mut means);
     }
 
     /// Announces a record to every reachable node that holds the file or a tombstone of it.
@@ -251,49 +210,6 @@ impl SimulatedNetwork<'_> {
         }
         for node in recipients {
             self.learn(node, file, record);
-        }
-    }
-
-    /// A node processes an announced record and acts on it. Nobody lies here and every holder has its copy, so there is
-    /// nothing to verify.
-    pub(super) fn learn(&mut self, node: u32, file: u32, record: &Arc<Record>) {
-        let now = self.now();
-        let effects = self.site(node).core.learn_own(record);
-        for effect in effects {
-            match effect {
-                Effect::Announce { .. } => {}
-                Effect::Drop { key, .. } => {
-                    self.site(node).drop_copy(&key);
-                    self.note_gone(file, node);
-                }
-                Effect::Adopt { record, role } => {
-                    self.site(node).hold(&record, role, 0, now);
-                    if record.deleted {
-                        self.note_gone(file, node);
-                        let buried = &mut self.files[file as usize].buried;
-                        if !buried.contains(&node) {
-                            buried.push(node);
-                        }
-                    }
-                }
-                Effect::Verify { record } => self.demote(node, file, &record),
-            }
-        }
-    }
-
-    /// A replica that a newer layout leaves out becomes a cached copy, if the eviction policy admits it.
-    fn demote(&mut self, node: u32, file: u32, record: &Arc<Record>) {
-        let now = self.now();
-        let site = self.site(node);
-        // Its bytes count as a replica's until it is demoted.
-        let (admitted, victims) = site.admit(record, 1, record.size, now);
-        match admitted {
-            true => site.hold(record, Role::Cached, 0, now),
-            false => site.drop_copy(&record.key),
-        }
-        self.note_victims(node, &victims);
-        if !admitted {
-            self.note_gone(file, node);
         }
     }
 }

@@ -77,12 +77,10 @@ use peers::members::Seen;
 use peers::status::{Load, PolicyNames};
 use reconcile::Reconciling;
 use replication::downtime::Downtime;
-use replication::hints::Hints;
-use replication::pending::PendingReleases;
-use replication::relayout::Relaying;
 use replication::relief::Relief;
 use replication::rereplication::ReReplication;
 use replication::scrub::Scrubbing;
+use replication::upkeep::Backlog;
 use replication::verification::Verification;
 use serving::admission::Admission;
 use serving::preparations::Preparations;
@@ -147,12 +145,9 @@ pub struct Driver {
     reconciling: Reconciling,
     verification: Verification,
     downtime: Downtime,
-    relaying: Relaying,
     relief: Relief,
     admission: Admission,
     pending_writes: Arc<Mutex<PendingWrites>>,
-    pending_releases: PendingReleases,
-    hints: Hints,
     rereplication: ReReplication,
     scrubbing: Scrubbing,
     transfers: Transfers,
@@ -173,7 +168,8 @@ impl Driver {
     pub async fn start(parts: Parts) -> anyhow::Result<Arc<Self>> {
         let id = parts.me.id;
         let empty = Node::new(id, Stamp::default(), Vec::new());
-        let state = Arc::new(State::new(empty));
+        let backlog = Backlog::new(id, parts.settings.repair_concurrent);
+        let state = Arc::new(State::new(empty, backlog));
         let mut opened = parts.store.start(Arc::clone(&state) as Arc<dyn Observer>);
         let lifetime = opened.lifetime;
         let saved = std::mem::take(&mut opened.links);
@@ -243,12 +239,9 @@ impl Driver {
                 reconciling: Reconciling::default(),
                 verification: Verification::default(),
                 downtime: Downtime::default(),
-                relaying: Relaying::default(),
                 relief: Relief::default(),
                 admission,
                 pending_writes: Arc::default(),
-                pending_releases: PendingReleases::default(),
-                hints: Hints::default(),
                 rereplication: ReReplication::default(),
                 scrubbing: Scrubbing::default(),
                 transfers: Transfers::default(),
@@ -270,9 +263,7 @@ impl Driver {
         driver.spawn(Arc::clone(&driver).expire_preparations());
         driver.spawn(Arc::clone(&driver).keep_lifetime());
         driver.spawn(Arc::clone(&driver).keep_replicas());
-        driver.spawn(Arc::clone(&driver).keep_releasing());
-        driver.spawn(Arc::clone(&driver).keep_hints_delivered());
-        driver.spawn(Arc::clone(&driver).keep_healing(missing));
+        driver.spawn(Arc::clone(&driver).keep_up(missing));
         driver.spawn(Arc::clone(&driver).keep_scrubbing());
         driver.spawn(Arc::clone(&driver).watch_members());
         driver.spawn(Arc::clone(&driver).send_announcements(outgoing));

@@ -18,7 +18,7 @@ use dataverse_core::node::Node;
 use dataverse_core::record::{Layout, Record};
 use dataverse_store::{Observer, Opened};
 
-use crate::driver::replication::missing::MissingReplicas;
+use crate::driver::replication::upkeep::Backlog;
 use crate::driver::slots::Caches;
 use crate::limits;
 
@@ -26,8 +26,8 @@ use crate::limits;
 pub(crate) struct State {
     node: Mutex<Node>,
     cache: Mutex<Cache>,
-    /// Replicas whose content is bad or gone.
-    pub(super) missing: MissingReplicas,
+    /// What the node has still to do; here because what the store changes may settle it.
+    pub(super) backlog: Backlog,
     /// Content types, shared by all records that have the same one.
     content_types: ContentTypes,
 }
@@ -72,11 +72,11 @@ impl ContentTypes {
 
 impl State {
     /// A node that holds nothing yet; call [`State::load`] next.
-    pub(super) fn new(node: Node) -> Self {
+    pub(super) fn new(node: Node, backlog: Backlog) -> Self {
         Self {
             node: Mutex::new(node),
             cache: Mutex::new(Cache::new(u64::MAX)),
-            missing: MissingReplicas::default(),
+            backlog,
             content_types: ContentTypes::default(),
         }
     }
@@ -122,7 +122,7 @@ impl Observer for State {
             before
         };
         if let Some(after) = after {
-            self.missing.held(key, after.record.version, after.role);
+            self.backlog.held(key, after.record.version, after.role);
         }
         let mut cache = self.cache();
         let Some(cached) = cache.version_of(key) else {
@@ -165,7 +165,8 @@ mod tests {
     async fn what_is_held_shares_what_it_has_in_common_however_it_came() {
         let store = MemoryStore::new(1 << 20);
         let me = NodeId::from(7);
-        let state = Arc::new(State::new(Node::new(me, Stamp::default(), Vec::new())));
+        let empty = Node::new(me, Stamp::default(), Vec::new());
+        let state = Arc::new(State::new(empty, Backlog::new(me, 4)));
         store.start(Arc::clone(&state) as Arc<dyn Observer>);
         for (stamp, name) in [(1, "ada/x"), (2, "ada/y"), (3, "ada/y")] {
             let mut holders = Vec::with_capacity(8);

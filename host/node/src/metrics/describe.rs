@@ -3,7 +3,7 @@
 use metrics::{Recorder, Unit};
 use metrics_exporter_prometheus::PrometheusRecorder;
 
-use super::scrub;
+use super::{scrub, upkeep};
 
 pub(super) fn describe(recorder: &PrometheusRecorder) {
     let counters = [
@@ -137,6 +137,7 @@ pub(super) fn describe(recorder: &PrometheusRecorder) {
         recorder.describe_gauge(format!("dataverse_{short}").into(), unit, help.into());
     }
     scrub::describe(recorder);
+    upkeep::describe(recorder);
     let histograms = [
         (
             "request_seconds",

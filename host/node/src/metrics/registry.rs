@@ -33,9 +33,7 @@ impl Registry<'_> {
         values: [&'static str; N],
     ) -> [Counter; N] {
         values.map(|value| {
-            let labels = fixed.iter().copied().chain([(label, value)]);
-            let labels = labels.map(|(key, value)| Label::from_static_parts(key, value));
-            let key = Key::from_parts(name, labels.collect::<Vec<_>>());
+            let key = Key::from_parts(name, labels(fixed, label, value));
             self.0.register_counter(&key, &METADATA)
         })
     }
@@ -43,13 +41,24 @@ impl Registry<'_> {
     pub(super) fn gauges<const N: usize>(
         &self,
         name: &'static str,
+        fixed: &[(&'static str, &'static str)],
         label: &'static str,
         values: [&'static str; N],
     ) -> [Gauge; N] {
         values.map(|value| {
-            let labels = vec![Label::from_static_parts(label, value)];
-            self.0
-                .register_gauge(&Key::from_parts(name, labels), &METADATA)
+            let key = Key::from_parts(name, labels(fixed, label, value));
+            self.0.register_gauge(&key, &METADATA)
         })
     }
+}
+
+fn labels(
+    fixed: &[(&'static str, &'static str)],
+    label: &'static str,
+    value: &'static str,
+) -> Vec<Label> {
+    let labels = fixed.iter().copied().chain([(label, value)]);
+    labels
+        .map(|(key, value)| Label::from_static_parts(key, value))
+        .collect()
 }

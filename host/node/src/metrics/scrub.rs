@@ -52,6 +52,7 @@ impl ScrubMetrics {
             ended: new.gauge("dataverse_scrub_ended_timestamp_seconds"),
             missing: new.gauges(
                 "dataverse_missing_replicas",
+                &[],
                 "state",
                 ["mending", "waiting", "lost"],
             ),

@@ -15,10 +15,10 @@ use dataverse_core::key::Key;
 use dataverse_core::record::{Layout, Record};
 use dataverse_core::version::{Stamp, Version};
 use dataverse_node::driver::{
-    Body, BodyError, Busy, Condition, ConditionFailed, Consistency, DeleteError, DrainError,
-    DrainStatus, FoundHit, LinkError, LinkState, LinkView, NodeSeen, NodeStatus, Query, ReadError,
-    RepairStatus, ScrubStatus, SearchOptions, SearchReport, Silent, SilentNode, WriteError,
-    WriteOptions, Written,
+    Body, BodyError, Busy, Condition, ConditionFailed, Consistency, Counts, DeleteError,
+    DrainError, DrainStatus, FoundHit, Kind, LinkError, LinkState, LinkView, NodeSeen, NodeStatus,
+    Query, ReadError, RepairStatus, ScrubStatus, SearchOptions, SearchReport, Silent, SilentNode,
+    WriteError, WriteOptions, Written,
 };
 use dataverse_node::media_type::Guess;
 use dataverse_node::metrics::Metrics;
@@ -326,6 +326,14 @@ impl NodeApi for Memory {
                 bytes: 8,
                 failed: 9,
             },
+            upkeep: vec![(
+                Kind::Heal,
+                Counts {
+                    waiting: 3,
+                    active: 1,
+                    outcomes: [4, 5, 0, 0, 0],
+                },
+            )],
             drain: drained(false),
             scrub: self.scrub_status(),
         }

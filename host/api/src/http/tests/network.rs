@@ -181,6 +181,7 @@ async fn nodes_and_status_have_their_fields() {
             "waiting": {"files": 5, "bytes": 6}, "active": 1, "letting_go": 2, "copies": 7, "bytes": 8,
             "failed": 9,
         },
+        "upkeep": [{"kind": "heal", "waiting": 3, "active": 1, "done": 4}],
         "drain": {"draining": false, "drained": false, "left": {"files": 1, "bytes": 2}},
         "scrub": scrub(false),
     });

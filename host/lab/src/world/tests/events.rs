@@ -61,6 +61,47 @@ fn two_failures_at_once_lose_files_and_repair_between_them_does_not() {
     );
 }
 
+/// A few files at a time, each as long as its transfer lasts: over slow links, the next failure comes too early.
+#[test]
+fn repair_takes_as_long_as_what_it_sends() {
+    let over = |bandwidth_mbit: u32| {
+        let text = eight("1", &fail("'90%'", "n5"))
+            .replace(
+                "nodes = 8",
+                &format!("nodes = 8\nbandwidth_mbit = {bandwidth_mbit}"),
+            )
+            .replace("files = 100\nsize = 1000", "files = 1000\nsize = 1000000");
+        ran(&text, 1).numbers
+    };
+    let (slow, fast) = (over(1), over(1000));
+    assert_eq!(fast["files_lost"], 0.0);
+    assert!(slow["files_lost"] > 0.0);
+    assert!(slow["repaired_bytes"] < fast["repaired_bytes"]);
+}
+
+/// The writes of a network with too few nodes get their missing copies when one joins.
+#[test]
+fn a_newcomer_completes_what_was_degraded() {
+    let text = "
+requests = 1000
+[topology]
+kind = 'complete'
+nodes = 1
+[workload]
+files = 50
+size = 1000
+[nodes]
+cache = 0
+[[event]]
+at = '50%'
+kind = 'join'
+node = 'new'
+links = ['n0']
+";
+    let completed = ran(text, 1).numbers;
+    assert_eq!(completed["replicas_per_file"], 2.0, "{completed:?}");
+}
+
 #[test]
 fn who_returns_brings_back_what_it_held() {
     let back = |node: &str| format!("[[event]]\nat = '75%'\nkind = 'return'\nnode = '{node}'\n");
@@ -88,6 +129,24 @@ fn who_leaves_hands_over_what_it_holds() {
     );
     assert!(measures["repaired_bytes"] > 0.0);
     assert_eq!(measures["unavailable_ratio"], 0.0);
+}
+
+/// A node that is drained over slow links holds replicas for longer.
+#[test]
+fn draining_takes_as_long_as_what_it_sends() {
+    let left = |bandwidth_mbit: u32| {
+        let text = eight("999", "")
+            .replace("'fail'", "'leave'")
+            .replace(
+                "nodes = 8",
+                &format!("nodes = 8\nbandwidth_mbit = {bandwidth_mbit}"),
+            )
+            .replace("files = 100\nsize = 1000", "files = 100\nsize = 1000000");
+        let nodes = ran(&text, 1).network.nodes;
+        nodes[2].replica_bytes
+    };
+    assert_eq!(left(1000), 0);
+    assert!(left(1) > 0);
 }
 
 #[test]

@@ -17,6 +17,7 @@ use futures_util::stream::BoxStream;
 
 use super::origin::Origin;
 
+pub use dataverse_replication::upkeep::{Counts, Kind};
 pub use dataverse_replication::{Condition, Unmet};
 
 /// Content on its way to or from a client.
@@ -474,6 +475,8 @@ pub struct NodeStatus {
     pub problems: Vec<NodeProblem>,
     /// Progress of re-replication.
     pub repair: RepairStatus,
+    /// What the node has still to do so that replicas are right, by kind.
+    pub upkeep: Vec<(Kind, Counts)>,
     /// Progress of draining.
     pub drain: DrainStatus,
     /// Progress of scrubbing.

@@ -82,6 +82,12 @@ impl Driver {
         Some(Heard::of(newer))
     }
 
+    /// A node has shown content of this record, or there is none to show. From then on it is known to exist: a reader
+    /// who got it from here never gets anything older from here.
+    pub(in crate::driver) fn has_been_shown(&self, record: &Record) {
+        self.state.node().confirm(&record.key, Heard::of(record));
+    }
+
     /// Forgets what a search that every node answered has heard of, and that no node has.
     pub(in crate::driver) fn forget_hearsay(&self, report: &Report, key: &Key) {
         if let Some(floor) = report.floor {

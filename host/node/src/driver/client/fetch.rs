@@ -84,6 +84,7 @@ impl Groups {
             match self.read_group(&mut open).await {
                 Ok(group) => {
                     self.next_group += 1;
+                    self.driver.has_been_shown(&self.record);
                     self.open = Some(open);
                     return Some(Ok(group));
                 }

@@ -125,6 +125,7 @@ impl Flow {
     /// response and not a broken transfer.
     pub(in crate::driver) async fn into_body(mut self) -> Result<Body, ReadError> {
         if self.at == self.end {
+            self.driver.has_been_shown(&self.record);
             return Ok(stream::empty().boxed());
         }
         let first = match self.next().await {

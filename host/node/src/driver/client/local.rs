@@ -180,7 +180,7 @@ impl Driver {
         crash::point("scrub.bad");
         self.metrics.quarantined();
         tracing::error!(key = %record.key, version = %record.version, %error, "a replica on this disk is bad; it was moved to quarantine and will be copied again from another node");
-        self.state.missing.add(Arc::clone(record));
+        self.state.backlog.heal(Arc::clone(record));
     }
 }
 

@@ -22,7 +22,6 @@
 //! HTTP or gRPC.
 
 pub(in crate::driver) mod api;
-pub(in crate::driver) mod commit;
 pub(in crate::driver) mod conditional;
 mod confirm;
 mod delete;

@@ -321,7 +321,7 @@ impl Driver {
             && self.has_asked_all_recently_up(report)
         {
             let overtaken = self.located_overtaken(&report.overtaken);
-            return match (overtaken, self.state.missing.find(&key)) {
+            return match (overtaken, self.state.backlog.missing(&key)) {
                 (Some(_), _) if consistency == Consistency::Newest => {
                     Err(ReadError::Unconfirmed { key })
                 }
@@ -332,7 +332,7 @@ impl Driver {
                 (None, _) => Err(ReadError::Away { key, version }),
             };
         }
-        Err(match (report.outcome, self.state.missing.find(&key)) {
+        Err(match (report.outcome, self.state.backlog.missing(&key)) {
             (SearchOutcome::NotFound, Some(record)) => ReadError::Lost { record },
             (SearchOutcome::NotFound, None) => ReadError::NotFound { key },
             (other, _) => ReadError::Unknown {

@@ -12,6 +12,7 @@ use dataverse_core::id::NodeId;
 use dataverse_core::key::Key;
 use dataverse_core::limits;
 use dataverse_core::pattern::Pattern;
+use dataverse_core::record::Record;
 use dataverse_core::search::{Answer, Bounds, Deletion, Peer, Probe, Question, Report, Search};
 use dataverse_core::verification::CopyCheck;
 use dataverse_core::version::Version;
@@ -83,6 +84,16 @@ impl Driver {
     /// Searches the whole reachable graph for a version greater than this one. Copies of this version do not end
     /// the search.
     pub(in crate::driver) async fn search_above(&self, key: &Key, version: Version) -> Report {
+        self.search_past(key, version, &[]).await.0
+    }
+
+    /// The same, past copies of these records. Also returns whether there were any.
+    pub(in crate::driver) async fn search_past(
+        &self,
+        key: &Key,
+        version: Version,
+        but: &[Arc<Record>],
+    ) -> (Report, bool) {
         let local = Answer {
             hits: Vec::new(),
             ..self.answer_locally(key, None)
@@ -92,13 +103,18 @@ impl Driver {
             floor: Some(version),
             pending_before: None,
         };
+        let mut passed_over = false;
         let screen = |_: NodeId, answer: &mut Answer| {
-            answer
-                .hits
-                .retain(|hit| hit.record.version > version && !hit.is_unverified());
+            answer.hits.retain(|hit| {
+                let counts = hit.record.version > version && !hit.is_unverified();
+                let is_past = counts && but.contains(&hit.record);
+                passed_over |= is_past;
+                counts && !is_past
+            });
         };
-        self.run_search(question, local, SearchOptions::default(), screen)
-            .await
+        let options = SearchOptions::default();
+        let report = self.run_search(question, local, options, screen).await;
+        (report, passed_over)
     }
 
     /// Searches for a file whose copy here is unverified. Only a replica that its own node has verified ends the

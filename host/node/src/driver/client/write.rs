@@ -18,8 +18,9 @@ use dataverse_core::record::Record;
 use dataverse_core::search::Peer;
 use dataverse_core::version::Version;
 use dataverse_overlay::limits::CONTENT_TYPE_BYTES_MAX;
+use dataverse_replication::protocol::{Committed, TooFew, Write};
 use dataverse_store::crash;
-use dataverse_store::{Prepared, Spool};
+use dataverse_store::{Prepared, Spool, StoreError};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use tokio::time::Instant;
@@ -29,6 +30,7 @@ use super::preparing::{PrepareSource, Preparing, Readied, Ready};
 use crate::driver::Driver;
 use crate::driver::client::api::{Body, BodyError, Condition, WriteError, WriteOptions, Written};
 use crate::driver::replication::commit::Held;
+use crate::driver::replication::perform::Means;
 use crate::media_type::Guess;
 use crate::recorder::{Op, RequestOutcome};
 
@@ -232,9 +234,19 @@ impl Driver {
         crash::point("write.stamped");
         let readied = arrived.readied;
         let others = readied.others.clone();
-        let committed = self
-            .commit_everywhere(Arc::clone(&record), arrived.content, readied)
-            .await;
+        let mut means = Means::of(&key);
+        means.content = Some(arrived.content);
+        means.ready = readied
+            .others
+            .into_iter()
+            .map(|it| (it.peer.id, it))
+            .collect();
+        let write = Write::new(self.me.id, record, self.min_replicas());
+        let committed = self.run(write, &mut means).await;
+        let committed = committed.map_err(|error| self.not_durable(&key, error, means.store_error));
+        if let (Ok(record), Some(content)) = (&committed, means.content) {
+            self.keep_cached(record, content).await;
+        }
         crash::point("write.committed");
         if let Ok(record) = &committed {
             self.announce(record).await;
@@ -244,6 +256,23 @@ impl Driver {
             self.leave_pending(pending, others);
         }
         Ok(self.written(committed?, replaced, false))
+    }
+
+    fn not_durable(&self, key: &Key, error: TooFew, own: Option<StoreError>) -> WriteError {
+        match (error, own) {
+            (TooFew::Durable(0), Some(error)) => error.into(),
+            (TooFew::Durable(durable), _) => WriteError::Unavailable(format!(
+                "{key} was made durable on only {}, and {} required; try again",
+                plural(durable as u64, "node", "nodes"),
+                plural(self.min_replicas() as u64, "is", "are")
+            )),
+            (TooFew::Unnumbered(_), Some(error)) => error.into(),
+            (TooFew::Unnumbered(error), None) => WriteError::Failed(error),
+        }
+    }
+
+    pub(in crate::driver) fn min_replicas(&self) -> usize {
+        self.settings.write_min_replicas.max(1) as usize
     }
 
     /// The greatest version that this node and those that prepared the content have heard of.
@@ -297,20 +326,23 @@ impl Driver {
         record: Arc<Record>,
         others: &[Ready],
     ) -> Result<Arc<Record>, WriteError> {
-        let named = others
+        let mut means = Means::of(&record.key);
+        let (named, left): (Vec<_>, Vec<_>) = others
             .iter()
-            .filter(|ready| record.layout.names(ready.peer.id));
-        let commits = named.map(|ready| self.commit_on(ready, &record));
-        let mut durable: Vec<NodeId> = join_all(commits).await.into_iter().flatten().collect();
-        for ready in others {
-            if !record.layout.names(ready.peer.id) {
-                self.abandon_ready(ready);
-            }
-        }
-        if record.layout.names(self.me.id) {
-            durable.insert(0, self.me.id);
-        }
-        self.settle_layout(record, durable, &mut None).await
+            .cloned()
+            .partition(|ready| record.layout.names(ready.peer.id));
+        left.iter().for_each(|ready| self.abandon_ready(ready));
+        let on = named.iter().map(|ready| ready.peer.id).collect();
+        means.ready = named.into_iter().map(|it| (it.peer.id, it)).collect();
+        let committed = self.commit_all(&record, on, &mut means).await;
+        let has_it = |it: &Committed| matches!(it, Committed::Here | Committed::Greater(_));
+        let durable = committed.into_iter().filter(|(_, it)| has_it(it));
+        let own = record.layout.names(self.me.id).then_some(self.me.id);
+        let durable = own.into_iter().chain(durable.map(|(id, _)| id)).collect();
+        let (key, min) = (record.key.clone(), self.min_replicas());
+        let write = Write::confirmed(self.me.id, record, durable, min);
+        let written = self.run(write, &mut means).await;
+        written.map_err(|error| self.not_durable(&key, error, means.store_error))
     }
 
     /// The answer to a write whose content the file already has, once enough holders confirm that it is durable.

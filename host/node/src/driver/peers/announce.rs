@@ -55,13 +55,13 @@ impl Driver {
         self.policy_slots
             .file_was_superseded(&record.key, record.version);
         for effect in effects {
-            if let Err(error) = self.perform(effect, hops_left, from).await {
+            if let Err(error) = self.perform_effect(effect, hops_left, from).await {
                 tracing::warn!(key = %record.key, %error, "an announcement could not be acted on");
             }
         }
     }
 
-    pub(in crate::driver) async fn perform(
+    pub(in crate::driver) async fn perform_effect(
         &self,
         effect: Effect,
         hops_left: u32,

@@ -116,8 +116,7 @@ impl Driver {
 
     /// Whether gossip sees this node alive.
     pub(in crate::driver) fn is_alive(&self, id: NodeId) -> bool {
-        let table = self.seen.table();
-        id == self.me.id || (table.find(id)).is_some_and(|member| member.state == Liveness::Alive)
+        self.liveness().is_alive(id)
     }
 
     /// Whether any other member is alive, as far as gossip knows.
@@ -188,6 +187,8 @@ impl Driver {
             let downtime = seen.iter().map(|seen| (seen.peer.id, alive(seen.state)));
             self.downtime.see(downtime, Instant::now());
             self.seen.replace(members);
+            let one_came = gone_before.difference(&gone).next().is_some();
+            self.state.backlog.members_changed(one_came);
             for id in gone.symmetric_difference(&gone_before) {
                 self.check_soon(*id);
             }

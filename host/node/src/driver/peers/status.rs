@@ -72,6 +72,7 @@ impl Driver {
             silent: self.silent(),
             problems: self.problems(),
             repair: self.repair_status(),
+            upkeep: self.state.backlog.counts().to_vec(),
             drain: self.drain_status(),
             scrub: self.scrub_status(),
         }

@@ -11,21 +11,18 @@ use std::sync::Arc;
 use dataverse_core::floors::Heard;
 use dataverse_core::holdings::Role;
 use dataverse_core::id::FileId;
-use dataverse_core::key::Key;
 use dataverse_core::node::Weighed;
 use dataverse_core::reconcile::Compared;
 use dataverse_core::record::Record;
-use dataverse_core::release::{Word, word_of};
 use dataverse_core::search::Peer;
-use dataverse_overlay::transport::{Announcement, PullAsk, TransportExt};
+use dataverse_overlay::transport::{Announcement, TransportExt};
+use dataverse_replication::protocol::{Word, word_of};
+use dataverse_replication::upkeep::{Added, Rank, Task};
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use super::RoundOutcome;
 use crate::driver::Driver;
-use crate::driver::client::space::Occasion;
-use crate::driver::client::transfer::Wanted;
-use crate::limits;
 use crate::metrics::MadeUp;
 
 /// Copies that another node is asked to make in one round; it continues on its own once it knows of some.
@@ -187,15 +184,9 @@ impl Driver {
         if self.may_be_in_flight(record) {
             return Act::Later;
         }
-        let driver = self.shared();
-        let (record, from) = (Arc::clone(record), from.cloned());
-        let making = record.key.clone();
-        self.copy_in_background(making, async move {
-            let mut sources = Vec::from_iter(from);
-            driver.add_holders(&mut sources, &record);
-            if driver.is_newest(&record).await {
-                driver.pull_replica(record, sources).await;
-            }
+        self.copy_soon(Task::Fetch {
+            record: Arc::clone(record),
+            from: from.cloned(),
         })
     }
 
@@ -214,69 +205,21 @@ impl Driver {
         if self.may_be_in_flight(record) {
             return Act::Later;
         }
-        let driver = self.shared();
-        let (record, peer) = (Arc::clone(record), peer.clone());
-        let making = record.key.clone();
-        self.copy_in_background(making, async move {
-            if !driver.is_newest(&record).await {
-                return;
-            }
-            let ask = PullAsk {
-                record: Arc::clone(&record),
-                from: driver.me.clone(),
-                hops: 1,
-            };
-            let answer = driver.transport.ask(&peer, driver.message(ask)).await;
-            if let Err(error) = answer.and_then(|answer| driver.answer_of(&peer, answer)) {
-                tracing::debug!(node = %peer.name, key = %record.key, %error, "another node did not accept its missing replica");
-            }
+        self.copy_soon(Task::Send {
+            record: Arc::clone(record),
+            to: peer.clone(),
         })
     }
 
-    /// Runs the work that copies a missing replica: a few files at the same time, each file once.
-    fn copy_in_background(&self, key: Key, work: impl Future<Output = ()> + Send + 'static) -> Act {
-        {
-            let mut making = self.reconciling.making();
-            if making.len() >= limits::RECONCILE_COPIES_MAX || !making.insert(key.clone()) {
-                return Act::Later;
-            }
-        }
-        let driver = self.shared();
-        let turns = Arc::clone(&self.reconciling.making_turns);
-        self.spawn(async move {
-            let made = async {
-                let turn = turns.acquire().await;
-                work.await;
-                drop(turn);
-            };
-            driver.still_runs(made).await;
-            driver.reconciling.making().remove(&key);
-        });
-        Act::Done(MadeUp::Copied)
-    }
-
-    /// Whether no holder has anything newer. Takes in what a search finds.
-    async fn is_newest(&self, record: &Arc<Record>) -> bool {
-        self.find_newer(record).await.is_none()
-    }
-
-    async fn pull_replica(&self, record: Arc<Record>, sources: Vec<Peer>) {
-        let held = self.state.node().holding(&record.key).cloned();
-        if held.is_some_and(|held| held.record.version == record.version) {
-            // The content is already here, as a cached copy.
-            if let Err(error) = self.hold(&record, Role::Replica, None, self.now()).await {
-                tracing::warn!(key = %record.key, %error, "a cached copy could not be turned into a replica");
-            }
-            return;
-        }
-        let wanted = Wanted {
-            validated: self.now(),
-            record: Arc::clone(&record),
-            sources,
-            hops: 1,
-            occasion: Occasion::Other,
+    fn copy_soon(&self, task: Task) -> Act {
+        let (Task::Fetch { record, .. } | Task::Send { record, .. }) = &task else {
+            return Act::Nothing;
         };
-        self.keep_copy(wanted).await;
-        self.transfers.ended(&record).await;
+        let others = record.layout.holders.len().saturating_sub(1);
+        let rank = Rank::of(others, record.size);
+        match self.state.backlog.add(task, rank) {
+            Added::Waiting => Act::Done(MadeUp::Copied),
+            Added::Known | Added::Full => Act::Later,
+        }
     }
 }

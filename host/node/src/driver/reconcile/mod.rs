@@ -9,16 +9,15 @@
 //! - `turns` decides which member is next. Rounds come every `reconcile.every`, surveys every `reconcile.survey`,
 //!   both soon after a member appears.
 //! - `answer` answers the comparisons of others, a few at a time.
-//! - `differences` acts on what differs: learns the greater record, tells the other, or has a missing replica
-//!   copied here or there in the background, a few files at the same time.
+//! - `differences` acts on what differs: learns the greater record, tells the other, or adds a missing replica to the
+//!   backlog, to be copied here or there.
 //! - `grace` leaves alone versions whose write may still be in flight.
 //!
 //! One loop, [`Driver::keep_reconciled`], takes the turns: root of the sums → sums of the buckets →
 //! digest entries of the buckets that differ → records that differ → action. The core weighs each record against
 //! what is held.
 //!
-//! `Turns` owns when each member is due, `Reconciling` the copies being made, the filter last built and the
-//! versions in flight. A replica that was overwritten or deleted goes only after a holder confirms that, and a missing
+//! `Turns` owns when each member is due, `Reconciling` the filter last built and the versions in flight. A replica that was overwritten or deleted goes only after a holder confirms that, and a missing
 //! one is copied only after a search finds nothing newer.
 
 mod answer;
@@ -28,13 +27,11 @@ mod round;
 mod survey;
 mod turns;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use dataverse_core::filter::Filter;
 use dataverse_core::id::FileId;
-use dataverse_core::key::Key;
 use dataverse_core::search::Peer;
 use dataverse_overlay::transport::{CallError, ReconcileAnswer, ReconcileAsk, TransportExt};
 use futures_util::StreamExt;
@@ -44,7 +41,6 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::Driver;
-use crate::limits;
 use crate::metrics::{Direction, Reconciled};
 use grace::InFlight;
 use turns::{Kind, Surveyed, Turns};
@@ -57,9 +53,6 @@ const COMPARISONS_AT_ONCE_MAX: usize = 4;
 
 /// State that reconciliation keeps between rounds.
 pub(super) struct Reconciling {
-    /// Files with a copy being made, here or on another node.
-    making: Mutex<BTreeSet<Key>>,
-    making_turns: Arc<Semaphore>,
     answering: Semaphore,
     filter: Mutex<Option<MadeFilter>>,
     in_flight: InFlight,
@@ -76,8 +69,6 @@ struct MadeFilter {
 impl Default for Reconciling {
     fn default() -> Self {
         Self {
-            making: Mutex::default(),
-            making_turns: Arc::new(Semaphore::new(limits::RECONCILE_COPIES_AT_ONCE_MAX)),
             answering: Semaphore::new(ANSWERS_AT_ONCE_MAX),
             filter: Mutex::default(),
             in_flight: InFlight::default(),
@@ -86,10 +77,6 @@ impl Default for Reconciling {
 }
 
 impl Reconciling {
-    fn making(&self) -> MutexGuard<'_, BTreeSet<Key>> {
-        self.making.lock()
-    }
-
     fn filter(&self) -> MutexGuard<'_, Option<MadeFilter>> {
         self.filter.lock()
     }

@@ -12,8 +12,6 @@ use dataverse_core::search::Peer;
 use dataverse_core::version::{Millis, Stamp};
 use dataverse_overlay::transport::{CallError, CommitAnswer, CommitAsk, Refusal, TransportExt};
 use dataverse_store::{Applied, Change, Prepared, StoreError};
-use futures_util::future::join_all;
-use tokio::time::Instant;
 
 use crate::driver::Driver;
 use crate::driver::client::preparing::Ready;
@@ -144,8 +142,7 @@ impl Driver {
     /// announcement that would have led to that is already over.
     pub(in crate::driver) async fn release_if_late(&self, record: &Record) {
         if self.state.node().came_late(record) {
-            let now = Instant::now();
-            self.pending_releases.add(&record.key, None, now);
+            self.state.backlog.release(&record.key, None);
         }
     }
 
@@ -165,15 +162,5 @@ impl Driver {
             layout,
             ..record.clone()
         }))
-    }
-
-    /// Commits a layout on all its holders, this node included.
-    pub(in crate::driver) async fn spread_layout(&self, record: &Arc<Record>) {
-        let commits = record.layout.holders.iter().map(|id| async move {
-            if let Err(error) = self.commit_at(*id, record).await {
-                tracing::warn!(key = %record.key, node = %self.name_of(*id), error, "a holder did not take a newer layout");
-            }
-        });
-        join_all(commits).await;
     }
 }

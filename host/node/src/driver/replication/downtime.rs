@@ -1,14 +1,16 @@
-//! `Downtime`: since when each member has been down, which tells a short outage from a node that is gone.
+//! Since when each member has been down, which tells a short outage from a node that is gone.
 //!
-//! Gossip only says how a member seems now, and forgets members that are gone; this remembers since when each has
-//! not been alive. A node never seen counts as down since this one started. In memory only: after a restart the
-//! count starts anew.
+//! Gossip only says how a member seems now, and forgets members that are gone; `Downtime` remembers since when each
+//! has not been alive. A node never seen counts as down since this one started. In memory only: after a restart the
+//! count starts anew. Decisions look at one [`Liveness`], which does not change while they are made.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use dataverse_core::id::NodeId;
 use dataverse_core::limits;
+use dataverse_core::members::{self, Members};
 use dataverse_core::relayout::HolderState;
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -16,8 +18,11 @@ use tokio::time::Instant;
 use crate::driver::Driver;
 
 /// Since when each member that is not alive has been down.
+type Silent = BTreeMap<NodeId, Instant>;
+
+/// Since when each member that is not alive has been down.
 #[derive(Default)]
-pub(in crate::driver) struct Downtime(Mutex<BTreeMap<NodeId, Instant>>);
+pub(in crate::driver) struct Downtime(Mutex<Arc<Silent>>);
 
 impl Downtime {
     /// Records how the members seem now.
@@ -27,6 +32,7 @@ impl Downtime {
         now: Instant,
     ) {
         let mut silent = self.0.lock();
+        let silent = Arc::make_mut(&mut silent);
         for (id, is_alive) in members {
             if is_alive {
                 silent.remove(&id);
@@ -35,41 +41,78 @@ impl Downtime {
             }
         }
     }
+}
 
-    fn since(&self, id: NodeId) -> Option<Instant> {
-        self.0.lock().get(&id).copied()
+/// Who is alive, away or gone at one moment, as far as this node knows.
+pub(in crate::driver) struct Liveness {
+    me: NodeId,
+    members: Arc<Members>,
+    silent: Arc<Silent>,
+    /// Down since then are nodes that were never seen.
+    started: Instant,
+    now: Instant,
+    gone_after: Duration,
+}
+
+impl Liveness {
+    pub(in crate::driver) fn is_alive(&self, id: NodeId) -> bool {
+        let member = self.members.find(id);
+        id == self.me || member.is_some_and(|member| member.state == members::Liveness::Alive)
     }
 
-    /// Members that are down, and for how long.
-    fn silent(&self, now: Instant) -> Vec<(NodeId, Duration)> {
-        let silent = self.0.lock();
-        let silent = silent.iter();
+    /// State of a holder.
+    pub(in crate::driver) fn state_of(&self, id: NodeId) -> HolderState {
+        if self.is_alive(id) {
+            return HolderState::Here;
+        }
+        match self.now.saturating_duration_since(self.since(id)) >= self.gone_after {
+            true => HolderState::Gone,
+            false => HolderState::Away,
+        }
+    }
+
+    fn since(&self, id: NodeId) -> Instant {
+        self.silent.get(&id).copied().unwrap_or(self.started)
+    }
+
+    /// Which of these nodes has been gone longest, if any counts as gone.
+    pub(in crate::driver) fn longest_gone(&self, of: &[NodeId]) -> Option<NodeId> {
+        let gone = of
+            .iter()
+            .filter(|id| self.state_of(**id) == HolderState::Gone);
+        gone.copied().min_by_key(|id| self.since(*id))
+    }
+
+    /// The members that count as gone.
+    pub(in crate::driver) fn long_gone(&self) -> Vec<NodeId> {
+        let silent = self.silent.keys().copied();
         silent
-            .map(|(id, since)| (*id, now.saturating_duration_since(*since)))
+            .filter(|id| self.state_of(*id) == HolderState::Gone)
             .collect()
     }
 }
 
 impl Driver {
+    /// Who is alive, away or gone now.
+    pub(in crate::driver) fn liveness(&self) -> Liveness {
+        Liveness {
+            me: self.me.id,
+            members: self.seen_table(),
+            silent: Arc::clone(&self.downtime.0.lock()),
+            started: self.started,
+            now: Instant::now(),
+            gone_after: self.settings.repair_after,
+        }
+    }
+
     /// State of a holder, as far as this node knows.
     pub(in crate::driver) fn standing_of(&self, id: NodeId) -> HolderState {
-        if self.is_alive(id) {
-            return HolderState::Here;
-        }
-        if self.silent_since(id).elapsed() >= self.settings.repair_after {
-            HolderState::Gone
-        } else {
-            HolderState::Away
-        }
+        self.liveness().state_of(id)
     }
 
     /// Since when a member has not been alive, if it is not.
     pub(in crate::driver) fn down_since(&self, id: NodeId) -> Option<Instant> {
-        self.downtime.since(id)
-    }
-
-    fn silent_since(&self, id: NodeId) -> Instant {
-        self.downtime.since(id).unwrap_or(self.started)
+        self.downtime.0.lock().get(&id).copied()
     }
 
     /// Whether a node that did not answer just now counts as gone. A node unknown to gossip counts as down since
@@ -78,24 +121,6 @@ impl Driver {
         let now = Instant::now();
         self.downtime
             .see([(id, self.is_alive(id))].into_iter(), now);
-        let since = self.downtime.since(id);
-        since.is_some_and(|since| since.elapsed() >= self.settings.repair_after)
-    }
-
-    /// Which of these nodes has been gone longest, if any counts as gone.
-    pub(in crate::driver) fn longest_gone(&self, of: &[NodeId]) -> Option<NodeId> {
-        let gone = of
-            .iter()
-            .filter(|id| self.standing_of(**id) == HolderState::Gone);
-        gone.copied().min_by_key(|id| self.silent_since(*id))
-    }
-
-    /// The members that count as gone.
-    pub(in crate::driver) fn long_gone(&self) -> Vec<NodeId> {
-        let silent = self.downtime.silent(Instant::now()).into_iter();
-        silent
-            .filter(|(_, silent_for)| *silent_for >= self.settings.repair_after)
-            .map(|(id, _)| id)
-            .collect()
+        self.standing_of(id) == HolderState::Gone
     }
 }

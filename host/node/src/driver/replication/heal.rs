@@ -1,4 +1,9 @@
-//! Copies the missing replicas of this node (`MissingReplicas`) again from other holders.
+//! Copies a missing replica of this node again from another holder.
+//!
+//! Whatever finds a bad replica (a scrub, a read, another node's fetch, the start of the node) adds it to the
+//! backlog. While it is there the node neither serves nor promises it, and its version is a floor. It leaves the
+//! backlog when the content is back, however it came, or when a newer version or a layout without this node takes its
+//! place; nothing else removes it. The store keeps the same list across restarts.
 //!
 //! If there is no space for a replica here, another holder is asked for a layout without this node. If every other
 //! holder says that it has none and no reachable node has a copy, the file is reported as lost and tried again at
@@ -10,18 +15,14 @@ use dataverse_core::floors::Heard;
 use dataverse_core::holdings::Role;
 use dataverse_core::record::Record;
 use dataverse_core::search::{Deletion, Peer, SearchOutcome};
+use dataverse_replication::upkeep::Outcome;
 use dataverse_store::Change;
 use dataverse_store::crash;
-use futures_util::StreamExt;
 use futures_util::future::join_all;
-use futures_util::stream::FuturesUnordered;
-use tokio::time::{Instant, sleep_until};
 
-use super::missing::Tried;
 use crate::driver::Driver;
 use crate::driver::client::space::Occasion;
 use crate::driver::client::transfer::Wanted;
-use crate::limits;
 
 /// What other nodes have of a version that is missing here.
 struct Elsewhere {
@@ -63,54 +64,20 @@ impl Elsewhere {
 }
 
 impl Driver {
-    /// Heals listed replicas for as long as the node runs, starting with what was missing when it started.
-    pub(in crate::driver) async fn keep_healing(self: Arc<Self>, missing: Vec<Arc<Record>>) {
-        for record in missing {
-            if record.layout.names(self.me.id) {
-                self.state.missing.add(record);
-            } else {
-                // A missing cached copy is no loss.
-                self.give_up(&record).await;
-            }
-        }
-        let missing = &self.state.missing;
-        let mut tries = FuturesUnordered::new();
-        loop {
-            let free = limits::HEAL_AT_ONCE_MAX - tries.len();
-            let (due, next) = missing.take_due(free, Instant::now());
-            tries.extend(due.into_iter().map(|record| self.heal(record)));
-            let is_full = tries.len() == limits::HEAL_AT_ONCE_MAX;
-            let wait = async {
-                match next.filter(|_| !is_full) {
-                    Some(next) => sleep_until(next).await,
-                    None => std::future::pending().await,
-                }
-            };
-            let woken = async {
-                tokio::select! {
-                    biased;
-                    Some(()) = tries.next(), if !tries.is_empty() => {}
-                    () = missing.more.notified(), if !is_full => {}
-                    () = wait => {}
-                }
-            };
-            if self.still_runs(woken).await.is_none() {
-                return;
-            }
-        }
-    }
-
-    async fn heal(&self, record: Arc<Record>) {
-        let tried = self.try_to_heal(&record).await;
-        if self.state.missing.tried(&record, tried, Instant::now()) {
+    /// Copies a missing replica again. If it arrives, it has left the backlog by itself.
+    pub(super) async fn heal(&self, record: &Arc<Record>) -> Outcome {
+        let was_lost = self.state.backlog.is_lost(&record.key);
+        let outcome = self.try_to_heal(record).await;
+        if outcome == Outcome::Lost && !was_lost {
             tracing::error!(key = %record.key, version = %record.version, "a file is lost: its replica here is bad or gone, and no reachable node has a good copy; bring back a node or a disk that has one, or write the file again");
         }
+        outcome
     }
 
-    async fn try_to_heal(&self, record: &Arc<Record>) -> Tried {
+    async fn try_to_heal(&self, record: &Arc<Record>) -> Outcome {
         if self.holds(record) {
             // It came back before it was listed.
-            return Tried::Settled;
+            return Outcome::Done;
         }
         let found = self.look_elsewhere(record).await;
         if let Some(newer) = found.newer {
@@ -118,13 +85,13 @@ impl Driver {
         }
         if found.newer.is_some() || !found.record.layout.names(self.me.id) {
             self.give_up(record).await;
-            return Tried::Settled;
+            return Outcome::Done;
         }
         if found.sources.is_empty() {
             return if found.all_answered {
-                Tried::Lost
+                Outcome::Lost
             } else {
-                Tried::Waits
+                Outcome::Again
             };
         }
         let wanted = Wanted {
@@ -134,6 +101,7 @@ impl Driver {
             validated: self.now(),
             occasion: Occasion::Other,
         };
+        self.pace(record.size).await;
         self.keep_copy(wanted).await;
         self.transfers.ended(record).await;
         crash::point("heal.done");
@@ -141,8 +109,7 @@ impl Driver {
             // The resulting layout names another node and takes this off the list.
             self.ask_to_be_relieved(&found.record).await;
         }
-        // If it arrived, it has already left the list.
-        Tried::Waits
+        Outcome::Again
     }
 
     /// Asks the other holders, and if none of them has it every reachable node.
@@ -192,7 +159,7 @@ impl Driver {
     }
 
     /// Stops missing a replica that is no longer this node's concern. If it has come back meanwhile, it stays.
-    async fn give_up(&self, record: &Record) {
+    pub(super) async fn give_up(&self, record: &Record) {
         let change = Change::Drop {
             key: record.key.clone(),
             version: record.version,

@@ -2,31 +2,27 @@
 //! writes, and moves everything away while an operator drains this node. All three are relayouts; this module
 //! decides when, in which order and how fast.
 //!
-//! The node scans its replicas when members come or go, and at least every [`SCAN_ANYWAY_EVERY`]. The most
-//! endangered files come first: those with the fewest live holders, small ones before large ones. A short outage
+//! The node scans its replicas when members come or go, and at least every [`SCAN_ANYWAY_EVERY`], and adds the most
+//! endangered files to the backlog: those with the fewest live holders, small ones before large ones. A short outage
 //! moves nothing: a holder counts as gone after `repair.after`.
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::BinaryHeap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use dataverse_core::backoff::Backoff;
 use dataverse_core::holdings::Total;
 use dataverse_core::id::NodeId;
 use dataverse_core::key::Key;
-use dataverse_core::recent::Recent;
 use dataverse_core::record::Record;
 use dataverse_core::relayout::{self, Need};
-use dataverse_core::version::Version;
-use futures_util::{StreamExt, future, stream};
+use dataverse_replication::protocol::NotRelaid;
+use dataverse_replication::upkeep::{Kind, Outcome, Rank};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::pace::Pace;
-use super::relayout::RelayoutError;
 use crate::driver::Driver;
 use crate::driver::client::api::RepairStatus;
 use crate::limits;
@@ -35,7 +31,6 @@ use crate::limits;
 pub(in crate::driver) struct ReReplication {
     /// Files found to need something and not finished.
     waiting: Mutex<Total>,
-    active: AtomicU64,
     copies: AtomicU64,
     copied_bytes: AtomicU64,
     failed: AtomicU64,
@@ -45,8 +40,8 @@ pub(in crate::driver) struct ReReplication {
     look: Notify,
     /// Whether it was logged that draining can't finish on its own.
     warned_stuck: AtomicBool,
-    /// Files that no node took because it knows of a greater version, and when that was.
-    overtaken: Mutex<Recent<Key, (Version, Instant)>>,
+    /// What the last scan saw.
+    scanned: Mutex<Surroundings>,
     pace: Pace,
 }
 
@@ -54,14 +49,13 @@ impl Default for ReReplication {
     fn default() -> Self {
         Self {
             waiting: Mutex::default(),
-            active: AtomicU64::new(0),
             copies: AtomicU64::new(0),
             copied_bytes: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             drain: Mutex::new((Instant::now(), false)),
             look: Notify::new(),
             warned_stuck: AtomicBool::new(false),
-            overtaken: Mutex::new(Recent::new(limits::REPAIR_QUEUE_MAX)),
+            scanned: Mutex::default(),
             pace: Pace::default(),
         }
     }
@@ -71,21 +65,6 @@ impl ReReplication {
     /// Requests a scan of all replicas soon.
     pub(in crate::driver) fn look_soon(&self) {
         self.look.notify_one();
-    }
-
-    /// Records that the candidates for this replica know of a greater version and would not keep it.
-    fn note_overtaken(&self, record: &Record) {
-        let now = (record.version, Instant::now());
-        self.overtaken.lock().put(record.key.clone(), now);
-    }
-
-    /// Whether that was recorded within [`OVERTAKEN_LEFT_ALONE`].
-    fn was_overtaken(&self, record: &Record) -> bool {
-        let overtaken = self.overtaken.lock();
-        let noted = overtaken.get(&record.key);
-        noted.is_some_and(|(version, at)| {
-            *version == record.version && at.elapsed() < OVERTAKEN_LEFT_ALONE
-        })
     }
 
     /// Draining begins or ends.
@@ -119,14 +98,6 @@ impl ReReplication {
     }
 }
 
-/// A file that needs something. Sorts by danger, the most endangered first.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Endangered {
-    live_holders: usize,
-    size: u64,
-    key: Key,
-}
-
 /// Everything a scan's result depends on: while it is the same, the result stays valid.
 #[derive(PartialEq, Eq, Default)]
 struct Surroundings {
@@ -136,13 +107,11 @@ struct Surroundings {
 }
 
 impl Driver {
-    /// Scans and re-replicates for as long as the node runs.
+    /// Scans for as long as the node runs: when members come or go, when woken, and when what the last scan found is
+    /// done or nothing has happened for long.
     pub(in crate::driver) async fn keep_replicas(self: Arc<Self>) {
-        let usual = (self.settings.repair_after / 4).clamp(LOOK_EVERY_MIN, LOOK_EVERY_MAX);
-        let mut backoff = Backoff::new(usual, SCAN_ANYWAY_EVERY);
-        let mut pause = backoff.next_pause();
-        let mut before = None;
-        let mut looked = Instant::now();
+        let pause = (self.settings.repair_after / 4).clamp(LOOK_EVERY_MIN, LOOK_EVERY_MAX);
+        let mut looked = None;
         loop {
             let woken = self.still_runs(async {
                 tokio::select! {
@@ -152,25 +121,21 @@ impl Driver {
                 }
             });
             let Some(woken) = woken.await else { return };
-            let work = async {
-                let surroundings = self.surroundings();
-                let is_due = looked.elapsed() >= SCAN_ANYWAY_EVERY;
-                let emptying = surroundings.draining && !self.rereplication.found_this_node_empty();
-                let unfinished = self.rereplication.waiting().files > 0 || emptying;
-                let has_changed = before.as_ref() != Some(&surroundings);
-                if woken || is_due || unfinished || has_changed {
-                    looked = Instant::now();
-                    let made = self.rereplication_round(&surroundings).await;
-                    // If nothing could be done now, an immediate retry won't help: the pause grows.
-                    if made || woken || has_changed || surroundings.draining {
-                        backoff.reset();
-                    }
-                    pause = backoff.next_pause();
-                    before = Some(surroundings);
+            let surroundings = self.surroundings();
+            let has_changed = woken || self.has_changed(&surroundings);
+            let is_due = looked.is_none_or(|looked: Instant| looked.elapsed() >= SCAN_ANYWAY_EVERY);
+            let emptying = surroundings.draining && !self.rereplication.found_this_node_empty();
+            let unfinished = self.rereplication.waiting().files > 0 || emptying;
+            let is_idle = self.state.backlog.is_idle(Kind::ReReplicate);
+            let none_left = self.state.backlog.count(Kind::ReReplicate) == 0;
+            // What failed waits out its pause, unless the node is to be empty soon.
+            let is_worth_it = none_left || is_idle && surroundings.draining;
+            if has_changed || is_due || unfinished && is_worth_it {
+                looked = Some(Instant::now());
+                let scan = self.scan(surroundings, has_changed);
+                if self.still_runs(scan).await.is_none() {
+                    return;
                 }
-            };
-            if self.still_runs(work).await.is_none() {
-                return;
             }
         }
     }
@@ -178,10 +143,19 @@ impl Driver {
     /// Progress of re-replication.
     pub(in crate::driver) fn repair_status(&self) -> RepairStatus {
         let repair = &self.rereplication;
+        let backlog = self.state.backlog.counts();
+        let of = |kind| {
+            backlog
+                .iter()
+                .find(|(other, _)| *other == kind)
+                .map(|(_, counts)| *counts)
+                .unwrap_or_default()
+        };
+        let releases = of(Kind::Release);
         RepairStatus {
             waiting: repair.waiting(),
-            active: repair.active.load(Ordering::Relaxed),
-            releasing: self.pending_releases.count() as u64,
+            active: of(Kind::ReReplicate).active as u64,
+            releasing: (releases.waiting + releases.active) as u64,
             copies: repair.copies.load(Ordering::Relaxed),
             bytes: repair.copied_bytes.load(Ordering::Relaxed),
             failed: repair.failed.load(Ordering::Relaxed),
@@ -193,7 +167,7 @@ impl Driver {
         let mut candidates: Vec<NodeId> = candidates.map(|candidate| candidate.id).collect();
         candidates.sort_unstable();
         Surroundings {
-            gone: self.long_gone(),
+            gone: self.liveness().long_gone(),
             candidates,
             draining: self.lifetime.now().draining,
         }
@@ -202,58 +176,48 @@ impl Driver {
     /// What this file needs of this node now, if anything.
     fn need_of(&self, record: &Record) -> Option<Need> {
         let leaving = self.lifetime.now().draining;
-        relayout::need(record, self.me.id, leaving, |id| self.standing_of(id))
+        let liveness = self.liveness();
+        relayout::need(record, self.me.id, leaving, |id| liveness.state_of(id))
     }
 
-    /// The files of a page that need something of this node now, and what. The state of each holder is looked up
-    /// once.
-    fn needs_of(&self, records: Vec<Arc<Record>>) -> Vec<(Arc<Record>, Need)> {
-        let leaving = self.lifetime.now().draining;
-        let seen = RefCell::new(BTreeMap::new());
-        let standing = |id| {
-            let mut seen = seen.borrow_mut();
-            *seen.entry(id).or_insert_with(|| self.standing_of(id))
-        };
-        let needs = records.into_iter().filter_map(|record| {
-            let need = relayout::need(&record, self.me.id, leaving, standing)?;
-            Some((record, need))
-        });
-        needs.collect()
+    /// Whether members have come or gone since the last scan.
+    pub(super) fn is_scan_outdated(&self) -> bool {
+        self.has_changed(&self.surroundings())
     }
 
-    /// Scans all replicas and works through what it finds. Returns whether anything changed.
-    async fn rereplication_round(&self, surroundings: &Surroundings) -> bool {
-        let (began, copies) = (
-            Instant::now(),
-            self.rereplication.copies.load(Ordering::Relaxed),
-        );
-        let (found, total, overtaken) = self.endangered().await;
+    fn has_changed(&self, surroundings: &Surroundings) -> bool {
+        *self.rereplication.scanned.lock() != *surroundings
+    }
+
+    /// Scans all replicas and adds the most endangered files to the backlog.
+    async fn scan(&self, surroundings: Surroundings, has_changed: bool) {
+        let began = Instant::now();
+        let draining = surroundings.draining;
+        *self.rereplication.scanned.lock() = surroundings;
+        let (found, total) = self.endangered().await;
         let before = self.rereplication.waiting();
         self.rereplication.set_waiting(total);
         self.note_whether_empty(began, total.files == 0);
-        if surroundings.draining && overtaken > 0 {
+        if draining {
+            let overtaken = self
+                .state
+                .backlog
+                .count_last(Kind::ReReplicate, Outcome::Overtaken);
             self.warn_if_stuck(overtaken);
         }
-        if found.is_empty() {
-            return before.files > 0;
-        }
-        if before != total {
+        if before != total && total.files > 0 {
             tracing::info!(
                 files = total.files,
                 bytes = total.bytes,
                 "files lack replicas or have to leave this node"
             );
         }
-        // When a member comes or goes meanwhile, other files may be more endangered: stop and scan again.
-        let as_it_was = |_: &Endangered| future::ready(self.surroundings() == *surroundings);
-        stream::iter(found)
-            .take_while(as_it_was)
-            .for_each_concurrent(self.settings.repair_concurrent as usize, |file| {
-                self.rereplicate(file.key)
-            })
-            .await;
-        self.rereplication.copies.load(Ordering::Relaxed) > copies
-            || self.rereplication.waiting() != total
+        self.state.backlog.members_changed(false);
+        for (rank, record) in found {
+            self.state
+                .backlog
+                .rereplicate(record, rank, has_changed || draining);
+        }
     }
 
     /// A draining node counts as empty when a scan finds nothing that began after all other nodes could have heard
@@ -269,12 +233,9 @@ impl Driver {
 
     /// Logs once that overtaken replicas keep this node from being drained: nobody has their newer version, and no
     /// other node takes the old one.
-    fn warn_if_stuck(&self, files: u64) {
-        if !self
-            .rereplication
-            .warned_stuck
-            .swap(true, Ordering::Relaxed)
-        {
+    fn warn_if_stuck(&self, files: usize) {
+        let warned = &self.rereplication.warned_stuck;
+        if files > 0 && !warned.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 files,
                 "other nodes refuse some files left on this draining node, because they know of a newer version that perhaps nobody has any more; `dataverse get` reports such files as \"stale\": write them again or delete them to finish draining"
@@ -282,80 +243,71 @@ impl Driver {
         }
     }
 
-    /// The most endangered files, in the order to process them; the total that needs something; and how many were
-    /// skipped because other nodes know of a greater version. Those are left alone for a while.
-    async fn endangered(&self) -> (Vec<Endangered>, Total, u64) {
-        let mut overtaken = 0;
+    /// The most endangered files, and the total of all that need something.
+    async fn endangered(&self) -> (BinaryHeap<(Rank, Arc<Record>)>, Total) {
         let mut worst = BinaryHeap::new();
         let mut total = Total::default();
         let mut after: Option<Key> = None;
         loop {
             let page = self.state.node().replicas_after(after.as_ref());
-            for (record, need) in self.needs_of(page.items) {
+            let leaving = self.lifetime.now().draining;
+            let liveness = self.liveness();
+            for record in page.items {
+                let state_of = |id| liveness.state_of(id);
+                let Some(need) = relayout::need(&record, self.me.id, leaving, state_of) else {
+                    continue;
+                };
                 total.files += 1;
                 total.bytes += record.size;
-                if self.rereplication.was_overtaken(&record) {
-                    overtaken += 1;
-                    continue;
-                }
-                worst.push(Endangered {
-                    live_holders: need.live,
-                    size: record.size,
-                    key: record.key.clone(),
-                });
+                worst.push((Rank::of(need.live, record.size), record));
                 if worst.len() > limits::REPAIR_QUEUE_MAX {
                     worst.pop();
                 }
             }
             after = page.resume_after;
             if after.is_none() {
-                return (worst.into_sorted_vec(), total, overtaken);
+                return (worst, total);
             }
             tokio::task::yield_now().await;
         }
     }
 
-    /// Waits until this many bytes may be copied under `repair.bytes_per_second`.
-    pub(in crate::driver) async fn pace_rereplication(&self, bytes: u64) {
+    /// Waits until upkeep may copy this many bytes under `repair.bytes_per_second`.
+    pub(super) async fn pace(&self, bytes: u64) {
         if let Some(rate) = self.settings.repair_bytes_per_second {
             self.rereplication.pace.take(bytes, rate).await;
         }
     }
 
-    async fn rereplicate(&self, key: Key) {
-        let held = self.state.node().holding(&key).cloned();
+    /// Does what a file needs now.
+    pub(super) async fn rereplicate(&self, key: &Key) -> Outcome {
+        let held = self.state.node().holding(key).cloned();
         let Some(record) = held.map(|holding| holding.record) else {
-            return self.rereplication.done_with(0);
+            return Outcome::Done;
         };
         let Some(need) = self.need_of(&record) else {
-            return self.rereplication.done_with(record.size);
+            return Outcome::Done;
         };
-        let bytes = record.size * need.wanted as u64;
-        let pace = self.pace_rereplication(bytes);
-        self.rereplication.active.fetch_add(1, Ordering::Relaxed);
-        let relaid = self.relayout(&record, &need, pace).await;
-        self.rereplication.active.fetch_sub(1, Ordering::Relaxed);
-        match relaid {
+        match self.relayout(&record, &need).await {
             Ok(copies) => {
                 self.rereplication.done_with(record.size);
                 let bytes = record.size * copies as u64;
-                self.rereplication
-                    .copies
-                    .fetch_add(copies as u64, Ordering::Relaxed);
-                self.rereplication
-                    .copied_bytes
-                    .fetch_add(bytes, Ordering::Relaxed);
+                let done = &self.rereplication;
+                done.copies.fetch_add(copies as u64, Ordering::Relaxed);
+                done.copied_bytes.fetch_add(bytes, Ordering::Relaxed);
                 self.metrics.relaid(copies as u64, bytes);
                 tracing::debug!(key = %record.key, copies, "re-replicated a file");
+                Outcome::Done
             }
-            Err(RelayoutError::Changed | RelayoutError::UnderWay) => {}
-            Err(RelayoutError::Overtaken) => self.rereplication.note_overtaken(&record),
-            Err(error @ (RelayoutError::NoTaker { .. } | RelayoutError::Unnumbered(_))) => {
+            Err(NotRelaid::Changed) => Outcome::Again,
+            Err(NotRelaid::Overtaken) => Outcome::Overtaken,
+            Err(error @ (NotRelaid::NoTaker { .. } | NotRelaid::Unnumbered(_))) => {
                 self.rereplication.failed.fetch_add(1, Ordering::Relaxed);
                 tracing::debug!(key = %record.key, %error, "a file still lacks replicas");
                 if !need.keep.contains(&self.me.id) && !record.deleted {
                     self.ask_to_be_relieved(&record).await;
                 }
+                Outcome::Again
             }
         }
     }
@@ -364,7 +316,5 @@ impl Driver {
 /// Shortest and longest pause between two checks whether members came or went.
 const LOOK_EVERY_MIN: Duration = Duration::from_millis(50);
 const LOOK_EVERY_MAX: Duration = Duration::from_secs(5);
-/// How long a file that no node would keep is left alone before it is tried again.
-const OVERTAKEN_LEFT_ALONE: Duration = Duration::from_secs(600);
 /// How often all replicas are scanned even if no member came or went.
 const SCAN_ANYWAY_EVERY: Duration = Duration::from_secs(60);

@@ -107,7 +107,7 @@ impl Driver {
             // Another caller has just started one: that is the one under way.
             return Ok(false);
         }
-        let (healed, all) = (self.state.missing.healed(), self.all_content());
+        let (healed, all) = (self.state.backlog.healed(), self.all_content());
         {
             let mut progress = self.scrubbing.progress.lock();
             progress.before = (progress.bad, progress.unreadable, healed);
@@ -120,7 +120,10 @@ impl Driver {
     /// Progress and results of scrubbing.
     pub fn scrub_status(&self) -> ScrubStatus {
         let (lifetime, progress) = (self.lifetime.now(), *self.scrubbing.progress.lock());
-        let (missing, healed) = (self.state.missing.counts(), self.state.missing.healed());
+        let (missing, healed) = (
+            self.state.backlog.missing_counts(),
+            self.state.backlog.healed(),
+        );
         let (bad_before, unreadable_before, healed_before) = progress.before;
         ScrubStatus {
             running: lifetime.is_scrubbing(),

@@ -17,9 +17,8 @@ use dataverse_core::key::Key;
 use dataverse_core::record::Record;
 use dataverse_core::search::{Report, SearchOutcome};
 use dataverse_core::verification::{CopyCheck, Finding};
+use dataverse_replication::upkeep::{Added, Outcome, Rank, Task};
 use dataverse_store::Change;
-use futures_util::StreamExt;
-use futures_util::stream;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -40,8 +39,6 @@ struct Since {
     unverified: bool,
     with_others: Option<Instant>,
 }
-
-impl Verification {}
 
 impl Driver {
     /// Marks every copy as unverified if the node was with no other member for half of `tombstone.keep`. A node
@@ -113,7 +110,7 @@ impl Driver {
                 && self.state.node().unverified() > 0
                 && Instant::now() >= next_pass
             {
-                self.still_runs(self.resolve_all()).await;
+                self.still_runs(self.verify_all()).await;
                 next_pass = Instant::now() + PASS_EVERY;
             }
             self.note_together().await;
@@ -141,21 +138,22 @@ impl Driver {
         }
     }
 
-    async fn resolve_all(&self) {
+    /// Adds all unverified copies to the backlog. What does not fit is added in the next pass.
+    async fn verify_all(&self) {
         let mut after = None;
         loop {
             let page = self.state.node().unverified_page(after.as_ref());
+            for record in page.items {
+                let added = self.state.backlog.add(Task::Verify(record), Rank::last());
+                if added == Added::Full {
+                    return;
+                }
+            }
             after = page.resume_after;
-            let resolving = page
-                .items
-                .into_iter()
-                .map(|record| async move { self.verify_copy(&record).await });
-            let resolving =
-                stream::iter(resolving).buffer_unordered(limits::VERIFICATIONS_AT_ONCE_MAX);
-            resolving.collect::<()>().await;
             if after.is_none() {
                 return;
             }
+            tokio::task::yield_now().await;
         }
     }
 
@@ -171,14 +169,28 @@ impl Driver {
         }
     }
 
+    /// Whether this is held here and was not verified yet.
+    fn is_still_unverified(&self, record: &Record) -> bool {
+        let node = self.state.node();
+        let held = node.holding(&record.key);
+        let is_held = held.is_some_and(|held| *held.record == *record);
+        is_held && node.is_unverified(&record.key)
+    }
+
     /// Searches for the file of an unverified copy and acts on the finding.
-    pub(in crate::driver) async fn verify_copy(&self, record: &Arc<Record>) {
+    pub(in crate::driver) async fn verify_copy(&self, record: &Arc<Record>) -> Outcome {
         let (key, version) = (&record.key, record.version);
+        if !self.is_still_unverified(record) {
+            return Outcome::Done;
+        }
         let mut check = CopyCheck::into(Arc::clone(record));
         let report = self.search_checking(key, version, &mut check).await;
         let complete = self.has_asked_everyone(&report);
+        if !self.is_still_unverified(record) {
+            return Outcome::Done;
+        }
         let resolved = match check.finding(self.me.id, complete) {
-            Finding::Unclear => return,
+            Finding::Unclear => return Outcome::Again,
             Finding::Found(found) => {
                 self.state.node().trust(key, version);
                 if found > *record {
@@ -201,6 +213,7 @@ impl Driver {
             }
         };
         self.metrics.copy_verified(resolved);
+        Outcome::Done
     }
 
     /// Whether every node that is up has answered. Nodes that are gone are not waited for: if one knows better, it

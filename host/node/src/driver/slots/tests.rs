@@ -26,6 +26,7 @@ use tokio::time::advance;
 use super::{
     Answered, AnyPlacement, Asked, Caches, Feed, Health, Maker, PolicyInstance, PolicySlots,
 };
+use crate::driver::replication::upkeep::Backlog;
 use crate::driver::slots::fake_policies::{Act, FakePolicies, Heard, Hold};
 use crate::driver::state::State;
 
@@ -50,7 +51,8 @@ impl Fixture {
     /// With space for `space` copies, of which `cached` are cached: `a0` is the coldest.
     fn caching(space: u64, cached: usize) -> Self {
         let id = NodeId::from(1);
-        let state = Arc::new(State::new(Node::new(id, Stamp::default(), Vec::new())));
+        let empty = Node::new(id, Stamp::default(), Vec::new());
+        let state = Arc::new(State::new(empty, Backlog::new(id, 4)));
         {
             let mut cache = state.cache();
             cache.set_capacity(space * SIZE);

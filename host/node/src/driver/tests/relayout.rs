@@ -326,7 +326,7 @@ async fn a_replica_that_finds_no_room_again_is_moved_by_another_holder() {
     assert!(begun.expect("memory does not fail"), "none is under way");
     world
         .eventually("B misses it", async || {
-            world.node("B").state.missing.counts().waiting == 1
+            world.node("B").state.backlog.missing_counts().waiting == 1
         })
         .await;
     for other in 0.. {
@@ -354,7 +354,7 @@ async fn a_replica_that_finds_no_room_again_is_moved_by_another_holder() {
         .await;
     world
         .eventually("B no longer misses it", async || {
-            let missing = world.node("B").state.missing.counts();
+            let missing = world.node("B").state.backlog.missing_counts();
             missing.healing + missing.waiting + missing.lost == 0
         })
         .await;

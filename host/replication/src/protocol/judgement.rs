@@ -4,10 +4,10 @@
 //! record names, and this module judges their answers. It asks nobody and gives up nothing itself. The reasoning,
 //! including what a lying member can still do, is in docs/decisions/0020.
 
-use crate::holdings::{Holding, Role};
-use crate::id::NodeId;
-use crate::record::Record;
-use crate::search::{Answer, Deletion};
+use dataverse_core::holdings::{Holding, Role};
+use dataverse_core::id::NodeId;
+use dataverse_core::record::Record;
+use dataverse_core::search::{Answer, Deletion};
 
 /// What a node that should have a record answered when it was asked.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -136,12 +136,12 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::content::Digest;
-    use crate::floors::Heard;
-    use crate::key::Key;
-    use crate::record::Layout;
-    use crate::search::Hit;
-    use crate::version::{Stamp, Version};
+    use dataverse_core::content::Digest;
+    use dataverse_core::floors::Heard;
+    use dataverse_core::key::Key;
+    use dataverse_core::record::Layout;
+    use dataverse_core::search::Hit;
+    use dataverse_core::version::{Stamp, Version};
 
     const ME: u128 = 1;
 
@@ -350,7 +350,7 @@ mod tests {
         for (hit, expected) in [
             (hit(6, 0), Has),
             (hit(5, 0), Lacks),
-            (hit(6, crate::limits::UNVERIFIED_AGE_MS), Lacks),
+            (hit(6, dataverse_core::limits::UNVERIFIED_AGE_MS), Lacks),
         ] {
             let answer = Answer {
                 hits: vec![hit],

@@ -21,6 +21,7 @@ mod replicated;
 mod report;
 mod search;
 mod small;
+mod upkeep;
 
 use std::time::Instant;
 
@@ -75,6 +76,11 @@ const CASES: &[Case] = &[
         "many-files",
         "start-up and memory with 100,000 files",
         many_files::measure,
+    ),
+    (
+        "upkeep",
+        "a node of four with 100,000 files is lost, and comes back: 16 writers that fsync",
+        upkeep::measure,
     ),
     (
         "policies",

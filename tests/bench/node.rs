@@ -87,7 +87,8 @@ impl Node {
         let _ = self.child.wait();
     }
 
-    fn again(&self) -> Self {
+    /// Starts it again in the same folder, after it was killed.
+    pub(crate) fn again(&self) -> Self {
         Self::start(&self.name, &self.folder, &self.arguments)
     }
 
@@ -104,6 +105,17 @@ impl Node {
     pub(crate) fn forget_peak(&self) {
         let path = format!("/proc/{}/clear_refs", self.child.id());
         std::fs::write(path, "5").expect("the kernel forgets the peak");
+    }
+
+    /// Processor time that it has used, in seconds.
+    pub(crate) fn cpu_seconds(&self) -> f64 {
+        let path = format!("/proc/{}/stat", self.child.id());
+        let stat = std::fs::read_to_string(path).expect("the process runs");
+        // After the name, which is in parentheses: the state is field 3, utime field 14, stime field 15.
+        let fields = stat.rsplit(')').next().unwrap_or_default();
+        let fields: Vec<&str> = fields.split_whitespace().collect();
+        let ticks = |field: usize| -> f64 { fields[field - 3].parse().expect("it is a number") };
+        (ticks(14) + ticks(15)) / rustix::param::clock_ticks_per_second() as f64
     }
 
     fn status(&self, field: &str) -> f64 {

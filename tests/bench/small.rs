@@ -22,7 +22,8 @@ struct Client {
     done: u64,
 }
 
-struct Writer {
+/// Writes files into a folder, one after the other.
+pub(crate) struct Writer {
     folder: PathBuf,
     piece: Vec<u8>,
     number: u64,
@@ -44,7 +45,9 @@ pub(crate) fn put() -> Vec<Row> {
     let mut plain = |round: usize| {
         let folder = folder.path().join(format!("plain-{round}"));
         std::fs::create_dir(&folder).expect("a folder can be created");
-        let mut writers: Vec<Writer> = (0..CLIENTS).map(|number| writer(&folder, number)).collect();
+        let mut writers: Vec<Writer> = (0..CLIENTS)
+            .map(|number| writer(&folder, number, SIZE))
+            .collect();
         rate(&mut writers, create)
     };
     let figures = rounds(&mut [&mut ours, &mut plain]);
@@ -70,16 +73,17 @@ fn upload(client: &mut Client) -> u64 {
     1
 }
 
-fn writer(folder: &Path, number: u64) -> Writer {
+pub(crate) fn writer(folder: &Path, number: u64, size: usize) -> Writer {
     Writer {
         folder: folder.to_owned(),
-        piece: piece(SIZE),
+        piece: piece(size),
         number,
         done: 0,
     }
 }
 
-fn create(writer: &mut Writer) -> u64 {
+/// Writes one file durably.
+pub(crate) fn create(writer: &mut Writer) -> u64 {
     writer.done += 1;
     mark(&mut writer.piece, writer.number, writer.done);
     let path = writer

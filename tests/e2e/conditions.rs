@@ -108,8 +108,13 @@ async fn no_increment_is_lost() {
             let mut added = 0;
             while added < 4 {
                 let read = sent(node.get("ada/counter?consistency=newest")).await;
-                assert_eq!(read.status(), StatusCode::OK);
+                let status = read.status();
                 let old = read.bytes().await.expect("it arrives").to_vec();
+                if status == StatusCode::SERVICE_UNAVAILABLE {
+                    // On a busy machine it may be replaced again and again while it is read.
+                    continue;
+                }
+                assert_eq!(status, StatusCode::OK, "{}", String::from_utf8_lossy(&old));
                 let text = String::from_utf8(old.clone()).expect("it is a number");
                 let next = text.parse::<u64>().expect("it is a number") + 1;
                 let put = sent(replace(node, "ada/counter", &old, next.to_string())).await;

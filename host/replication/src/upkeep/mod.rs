@@ -7,7 +7,7 @@
 //! Tasks that move contents share one budget of slots, and those that only ask and tell another; healing has slots of
 //! its own, so that no large file holds it up. Of the tasks whose nodes are known before they begin, at most three
 //! quarters of a budget may wait for the same node. A hint waits until its node is here and has taken in the one before. What may not begin yet is
-//! *parked* at the [`Gate`] that is closed, out of the way of the others.
+//! *parked* at the gate that is closed, out of the way of the others.
 
 mod task;
 #[cfg(test)]

@@ -29,6 +29,8 @@ pub struct Write {
     record: Arc<Record>,
     /// Nodes on which it has to be durable.
     min: usize,
+    /// Nodes on which it is committed first.
+    on: Vec<NodeId>,
     /// Nodes on which it is durable.
     durable: Vec<NodeId>,
     /// This node is no holder and has the content.
@@ -53,6 +55,7 @@ impl Write {
     pub fn new(me: NodeId, record: Arc<Record>, min: usize) -> Self {
         Self {
             has_spare: !record.layout.names(me),
+            on: record.layout.holders.clone(),
             doing: Doing::Beginning,
             durable: Vec::new(),
             me,
@@ -61,21 +64,14 @@ impl Write {
         }
     }
 
-    /// A record that these nodes have confirmed, of those that it names.
+    /// Confirms a record that this node holds, if it is named, on these of the other nodes that it names.
     #[must_use]
-    pub const fn confirmed(
-        me: NodeId,
-        record: Arc<Record>,
-        durable: Vec<NodeId>,
-        min: usize,
-    ) -> Self {
+    pub fn again(me: NodeId, record: Arc<Record>, on: Vec<NodeId>, min: usize) -> Self {
         Self {
+            on,
+            durable: Vec::from_iter(record.layout.names(me).then_some(me)),
             has_spare: false,
-            doing: Doing::Committing,
-            me,
-            record,
-            min,
-            durable,
+            ..Self::new(me, record, min)
         }
     }
 
@@ -132,15 +128,16 @@ impl Protocol for Write {
 
     fn step(&mut self, event: Event) -> Step<Written> {
         match std::mem::replace(&mut self.doing, Doing::Beginning) {
-            Doing::Beginning => self.commit(Doing::Committing, self.record.layout.holders.clone()),
+            Doing::Beginning => {
+                let on = std::mem::take(&mut self.on);
+                self.commit(Doing::Committing, on)
+            }
             Doing::Committing => {
-                if let Event::Committed(committed) = event {
-                    // A greater record there means that a later write has replaced this one.
-                    let durable = committed.into_iter().filter(|(_, committed)| {
-                        matches!(committed, Committed::Here | Committed::Greater(_))
-                    });
-                    self.durable = durable.map(|(id, _)| id).collect();
-                }
+                // A greater record there means that a later write has replaced this one.
+                let durable = event.committed().into_iter().filter(|(_, committed)| {
+                    matches!(committed, Committed::Here | Committed::Greater(_))
+                });
+                self.durable.extend(durable.map(|(id, _)| id));
                 self.settle()
             }
             Doing::LayingWithOwn => match self.laid(event) {

@@ -18,7 +18,7 @@ use dataverse_core::record::Record;
 use dataverse_core::search::Peer;
 use dataverse_core::version::Version;
 use dataverse_overlay::limits::CONTENT_TYPE_BYTES_MAX;
-use dataverse_replication::protocol::{Committed, TooFew, Write};
+use dataverse_replication::protocol::{TooFew, Write};
 use dataverse_store::crash;
 use dataverse_store::{Prepared, Spool, StoreError};
 use futures_util::StreamExt;
@@ -334,13 +334,8 @@ impl Driver {
         left.iter().for_each(|ready| self.abandon_ready(ready));
         let on = named.iter().map(|ready| ready.peer.id).collect();
         means.ready = named.into_iter().map(|it| (it.peer.id, it)).collect();
-        let committed = self.commit_all(&record, on, &mut means).await;
-        let has_it = |it: &Committed| matches!(it, Committed::Here | Committed::Greater(_));
-        let durable = committed.into_iter().filter(|(_, it)| has_it(it));
-        let own = record.layout.names(self.me.id).then_some(self.me.id);
-        let durable = own.into_iter().chain(durable.map(|(id, _)| id)).collect();
         let (key, min) = (record.key.clone(), self.min_replicas());
-        let write = Write::confirmed(self.me.id, record, durable, min);
+        let write = Write::again(self.me.id, record, on, min);
         let written = self.run(write, &mut means).await;
         written.map_err(|error| self.not_durable(&key, error, means.store_error))
     }

@@ -179,7 +179,7 @@ impl Driver {
     }
 
     /// Commits a record on these nodes: with what is prepared on them, or without any content.
-    pub(in crate::driver) async fn commit_all(
+    async fn commit_all(
         &self,
         record: &Arc<Record>,
         on: Vec<NodeId>,

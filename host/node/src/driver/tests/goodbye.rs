@@ -19,16 +19,20 @@ fn state_of(world: &Cluster, at: &str, other: &str) -> Option<LinkState> {
     link.map(|link| link.state)
 }
 
+async fn drain(world: &Cluster, name: &str) {
+    world.node(name).drain().await.expect("it can be drained");
+    world
+        .eventually("it is empty", async || {
+            world.node(name).drain_status().drained
+        })
+        .await;
+}
+
 /// Three nodes in a line, the middle one of which is drained and holds nothing.
 async fn drained() -> Cluster {
     let world = Cluster::line(&["A", "B", "C"]).await;
     world.link("A", "C").await.expect("they link");
-    world.node("B").drain().await.expect("it can be drained");
-    world
-        .eventually("B is empty", async || {
-            world.node("B").drain_status().drained
-        })
-        .await;
+    drain(&world, "B").await;
     world
 }
 
@@ -78,12 +82,7 @@ async fn a_node_that_was_emptied_and_stopped_is_not_waited_for_until_it_is_back(
 #[tokio::test(start_paused = true)]
 async fn a_node_that_leaves_links_its_neighbours_with_each_other() {
     let world = Cluster::line(&["A", "B", "C"]).await;
-    world.node("B").drain().await.expect("it can be drained");
-    world
-        .eventually("B is empty", async || {
-            world.node("B").drain_status().drained
-        })
-        .await;
+    drain(&world, "B").await;
     let name = world.write_only_at("C", "content").await;
     world.stop("B").await;
     assert_eq!(state_of(&world, "A", "B"), Some(LinkState::Left));
@@ -96,12 +95,7 @@ async fn a_node_that_leaves_links_its_neighbours_with_each_other() {
 #[tokio::test(start_paused = true)]
 async fn a_node_whose_neighbours_cannot_be_linked_is_waited_for() {
     let world = Cluster::line(&["A", "B", "C"]).await;
-    world.node("B").drain().await.expect("it can be drained");
-    world
-        .eventually("B is empty", async || {
-            world.node("B").drain_status().drained
-        })
-        .await;
+    drain(&world, "B").await;
     world.cut("A", "C");
     world.stop("B").await;
     assert_ne!(state_of(&world, "A", "B"), Some(LinkState::Left));

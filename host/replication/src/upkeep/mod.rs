@@ -242,7 +242,8 @@ impl Slots {
 #[derive(Debug)]
 pub struct Upkeep {
     me: NodeId,
-    slots: BTreeMap<Budget, Slots>,
+    /// In the order of [`Budget::ALL`].
+    slots: [Slots; Budget::ALL.len()],
     /// Tasks that are due and may not begin, the most urgent first.
     parked: BTreeMap<Gate, BTreeMap<Place, TaskId>>,
     numbers: u64,
@@ -254,7 +255,8 @@ pub struct Upkeep {
     deaf: BTreeMap<NodeId, (Option<At>, Backoff)>,
     /// Tasks of which the last attempt ended like that; of those never tried, `None`.
     by_last: BTreeMap<(Kind, Option<Outcome>), BTreeSet<TaskId>>,
-    counts: BTreeMap<Kind, Counts>,
+    /// In the order of [`Kind::ALL`].
+    counts: [Counts; Kind::ALL.len()],
 }
 
 impl Upkeep {
@@ -262,47 +264,47 @@ impl Upkeep {
     /// many.
     #[must_use]
     pub fn new(me: NodeId, contents_max: usize) -> Self {
-        let slots = [
-            (Budget::Contents, contents_max),
-            (Budget::Healing, contents_max / 2),
-            (Budget::Questions, QUESTIONS_AT_ONCE_MAX),
-        ];
         Self {
             me,
-            slots: slots.map(|(budget, max)| (budget, Slots::new(max))).into(),
+            slots: Budget::ALL.map(|budget| {
+                Slots::new(match budget {
+                    Budget::Contents => contents_max,
+                    Budget::Healing => contents_max / 2,
+                    Budget::Questions => QUESTIONS_AT_ONCE_MAX,
+                })
+            }),
             parked: BTreeMap::new(),
             numbers: 0,
             paused: BTreeSet::new(),
             hints: BTreeMap::new(),
             deaf: BTreeMap::new(),
             by_last: BTreeMap::new(),
-            counts: Kind::ALL.map(|kind| (kind, Counts::default())).into(),
+            counts: Default::default(),
         }
     }
 
-    fn slots(&self, kind: Kind) -> &Slots {
-        &self.slots[&Budget::of(kind)]
+    const fn slots(&self, kind: Kind) -> &Slots {
+        &self.slots[Budget::of(kind) as usize]
     }
 
-    fn slots_mut(&mut self, kind: Kind) -> &mut Slots {
-        let budget = Budget::of(kind);
-        self.slots.entry(budget).or_insert_with(|| Slots::new(1))
+    const fn slots_mut(&mut self, kind: Kind) -> &mut Slots {
+        &mut self.slots[Budget::of(kind) as usize]
     }
 
-    fn count_mut(&mut self, kind: Kind) -> &mut Counts {
-        self.counts.entry(kind).or_default()
+    const fn count_mut(&mut self, kind: Kind) -> &mut Counts {
+        &mut self.counts[kind as usize]
     }
 
     /// The number of tasks of a kind.
     #[must_use]
-    pub fn count(&self, kind: Kind) -> usize {
-        self.counts[&kind].waiting + self.counts[&kind].active
+    pub const fn count(&self, kind: Kind) -> usize {
+        self.counts(kind).waiting + self.counts(kind).active
     }
 
     /// The tasks of a kind, and what became of earlier attempts.
     #[must_use]
-    pub fn counts(&self, kind: Kind) -> Counts {
-        self.counts[&kind]
+    pub const fn counts(&self, kind: Kind) -> Counts {
+        self.counts[kind as usize]
     }
 
     fn is_full(&self, kind: Kind) -> bool {
@@ -372,8 +374,11 @@ impl Upkeep {
         now: At,
         state_of: &dyn Fn(NodeId) -> HolderState,
     ) -> Option<Job> {
-        while self.slots[&budget].active.len() < self.slots[&budget].max {
-            let slots = self.slots.get_mut(&budget)?;
+        loop {
+            let slots = &mut self.slots[budget as usize];
+            if slots.active.len() >= slots.max {
+                return None;
+            }
             let Some(id) = slots.queue.take(now) else {
                 if self.open_gates(now, state_of) {
                     continue;
@@ -406,7 +411,6 @@ impl Upkeep {
             self.slots_mut(id.kind).begin(id, nodes);
             return Some(job);
         }
-        None
     }
 
     /// The first gate that keeps a task from beginning.
@@ -429,15 +433,15 @@ impl Upkeep {
         match gate {
             Gate::Hinted(node) if self.is_left_alone(node) => 0,
             Gate::Hinted(node) if state_of(node) == HolderState::Here => {
-                let active = &self.slots[&Budget::Questions].active;
+                let active = &self.slots[Budget::Questions as usize].active;
                 let is_told = active.keys().any(|id| id.to == Some(node));
                 usize::from(!is_told)
             }
             Gate::Hinted(_) => 0,
-            Gate::Busy(budget, node) => self.slots[&budget].room_for(node),
+            Gate::Busy(budget, node) => self.slots[budget as usize].room_for(node),
             Gate::Kind(kind) if self.paused.contains(&kind) => 0,
             Gate::Kind(Kind::Verify) => {
-                VERIFICATIONS_AT_ONCE_MAX.saturating_sub(self.counts[&Kind::Verify].active)
+                VERIFICATIONS_AT_ONCE_MAX.saturating_sub(self.counts(Kind::Verify).active)
             }
             Gate::Kind(_) => usize::MAX,
         }
@@ -504,8 +508,7 @@ impl Upkeep {
     pub fn ended(&mut self, job: &Job, outcome: Outcome, now: At) {
         let (id, kind) = (&job.id, job.id.kind);
         let counts = self.count_mut(kind);
-        let number = Outcome::ALL.iter().position(|other| *other == outcome);
-        counts.outcomes[number.unwrap_or_default()] += 1;
+        counts.outcomes[outcome as usize] += 1;
         counts.active -= 1;
         counts.waiting += 1;
         let slots = self.slots_mut(kind);
@@ -601,7 +604,7 @@ impl Upkeep {
     pub fn next_due(&self) -> Option<At> {
         let free = self
             .slots
-            .values()
+            .iter()
             .filter(|slots| slots.active.len() < slots.max);
         let due = free.filter_map(|slots| slots.queue.next_due());
         let parked = |node: &NodeId| self.parked.contains_key(&Gate::Hinted(*node));

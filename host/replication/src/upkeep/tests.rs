@@ -69,6 +69,19 @@ fn just_names(upkeep: &mut Upkeep, now: At) -> Vec<String> {
 }
 
 #[test]
+fn what_is_counted_stands_where_it_is_looked_for() {
+    for (place, kind) in Kind::ALL.into_iter().enumerate() {
+        assert_eq!(kind as usize, place);
+    }
+    for (place, outcome) in Outcome::ALL.into_iter().enumerate() {
+        assert_eq!(outcome as usize, place);
+    }
+    for (place, budget) in Budget::ALL.into_iter().enumerate() {
+        assert_eq!(budget as usize, place);
+    }
+}
+
+#[test]
 fn new_ones_go_first_then_the_fewest_copies_then_the_smallest_whatever_the_kind() {
     let mut upkeep = upkeep();
     for (name, copies, size) in [("a/large", 1, 9), ("a/safe", 2, 1), ("a/small", 1, 1)] {

@@ -143,19 +143,11 @@ impl Driver {
     /// Progress of re-replication.
     pub(in crate::driver) fn repair_status(&self) -> RepairStatus {
         let repair = &self.rereplication;
-        let backlog = self.state.backlog.counts();
-        let of = |kind| {
-            backlog
-                .iter()
-                .find(|(other, _)| *other == kind)
-                .map(|(_, counts)| *counts)
-                .unwrap_or_default()
-        };
-        let releases = of(Kind::Release);
+        let backlog = &self.state.backlog;
         RepairStatus {
             waiting: repair.waiting(),
-            active: of(Kind::ReReplicate).active as u64,
-            releasing: (releases.waiting + releases.active) as u64,
+            active: backlog.active(Kind::ReReplicate) as u64,
+            releasing: backlog.count(Kind::Release) as u64,
             copies: repair.copies.load(Ordering::Relaxed),
             bytes: repair.copied_bytes.load(Ordering::Relaxed),
             failed: repair.failed.load(Ordering::Relaxed),

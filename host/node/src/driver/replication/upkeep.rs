@@ -180,6 +180,10 @@ impl Backlog {
         self.tasks.lock().upkeep.count(kind)
     }
 
+    pub(in crate::driver) fn active(&self, kind: Kind) -> usize {
+        self.tasks.lock().upkeep.counts(kind).active
+    }
+
     /// Of the tasks of this kind, how many last ended like that.
     pub(in crate::driver) fn count_last(&self, kind: Kind, outcome: Outcome) -> usize {
         let tasks = self.tasks.lock();
@@ -198,11 +202,11 @@ impl Backlog {
     pub(in crate::driver) fn rereplicate(&self, record: Arc<Record>, rank: Rank, at_once: bool) {
         let now = self.now();
         let id = TaskId::of(Kind::ReReplicate, &record.key);
-        if self.add(Task::ReReplicate(record), rank) == Added::Known {
-            let at_once = at_once.then_some(now);
-            self.tasks.lock().upkeep.rank(&id, rank, at_once);
-            self.more.notify_one();
+        let upkeep = &mut self.tasks.lock().upkeep;
+        if upkeep.add(Task::ReReplicate(record), rank, now) == Added::Known {
+            upkeep.rank(&id, rank, at_once.then_some(now));
         }
+        self.more.notify_one();
     }
 
     /// Waits, for at most this long, until the first attempt with this file is over, if it is listed.

@@ -51,6 +51,8 @@
 //! `docs/decisions/0019-a-conditional-write-asks-everyone.md` says what this gives up.
 
 mod condition;
+#[cfg(test)]
+mod fixtures;
 mod pending;
 pub mod protocol;
 mod queue;

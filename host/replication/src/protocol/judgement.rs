@@ -136,37 +136,14 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use dataverse_core::content::Digest;
+    use crate::fixtures::{self, id};
     use dataverse_core::floors::Heard;
-    use dataverse_core::key::Key;
-    use dataverse_core::record::Layout;
     use dataverse_core::search::Hit;
-    use dataverse_core::version::{Stamp, Version};
 
     const ME: u128 = 1;
 
-    fn id(number: u128) -> NodeId {
-        NodeId::from(number)
-    }
-
     fn record(stamp: u64, counter: u64, holders: &[u128]) -> Record {
-        Record {
-            version: Version {
-                stamp: Stamp(stamp),
-                writer: id(9),
-            },
-            layout: Layout {
-                counter,
-                author: id(9),
-                holders: holders.iter().copied().map(id).collect(),
-            },
-            deleted: false,
-            size: 3,
-            digest: Digest::of(b"abc"),
-            content_type: "text/plain".into(),
-            factor: 2,
-            key: Key::parse("ada/x").expect("it is a key"),
-        }
+        fixtures::record("ada/x", stamp, counter, holders)
     }
 
     fn deleted(record: Record) -> Record {

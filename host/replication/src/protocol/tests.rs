@@ -12,17 +12,14 @@ use dataverse_core::version::Stamp;
 use proptest::prelude::*;
 
 use super::*;
+use crate::fixtures::{self, id};
 use crate::upkeep::Outcome;
 
 const NODES: u128 = 4;
 const FACTOR: u32 = 2;
 
-fn id(number: u128) -> NodeId {
-    NodeId::from(number)
-}
-
 fn key() -> Key {
-    Key::parse("ada/x").expect("it is a key")
+    fixtures::key("ada/x")
 }
 
 /// What may become of a message.

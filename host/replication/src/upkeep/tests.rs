@@ -1,25 +1,15 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use dataverse_core::content::Digest;
-use dataverse_core::key::Key;
-use dataverse_core::record::{Layout, Record};
+use dataverse_core::record::Record;
 use dataverse_core::search::Peer;
-use dataverse_core::version::{Stamp, Version};
 use proptest::prelude::*;
 
 use super::*;
+use crate::fixtures::{self, id, key};
 
 fn at(ms: u64) -> At {
     Duration::from_millis(ms)
-}
-
-fn id(number: u128) -> NodeId {
-    NodeId::from(number)
-}
-
-fn key(name: &str) -> Key {
-    Key::parse(name).expect("it is a key")
 }
 
 fn peer(number: u128) -> Peer {
@@ -31,23 +21,7 @@ fn peer(number: u128) -> Peer {
 }
 
 fn record(name: &str, stamp: u64, holders: &[u128]) -> Arc<Record> {
-    Arc::new(Record {
-        key: key(name),
-        version: Version {
-            stamp: Stamp(stamp),
-            writer: id(9),
-        },
-        layout: Layout {
-            counter: 0,
-            author: id(9),
-            holders: holders.iter().copied().map(id).collect(),
-        },
-        deleted: false,
-        size: 3,
-        digest: Digest::of(b"abc"),
-        content_type: "text/plain".into(),
-        factor: 2,
-    })
+    Arc::new(fixtures::record(name, stamp, 0, holders))
 }
 
 fn upkeep() -> Upkeep {

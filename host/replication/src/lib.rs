@@ -8,17 +8,18 @@
 //!
 //! # What keeps replicas right
 //!
-//! [`upkeep`] is the queue of what a node has still to do, and [`protocol`] what it does about one file.
+//! [`upkeep`] is the queue of what a node has still to do, [`protocol`] what it does about one file, and [`reading`]
+//! what a reader gets meanwhile.
 //!
 //! | situation | who notices | who acts | after how long | bounded by |
 //! |---|---|---|---|---|
 //! | too few copies: a holder is gone, or a write was degraded | every holder, from the members that it sees | the first living holder: [`Kind::ReReplicate`](upkeep::Kind::ReReplicate), [`Relayout`](protocol::Relayout) | `repair.after`, then the next scan | `repair.concurrent`, `repair.bytes_per_second` |
 //! | the node is drained | the node itself, told by an operator | the node: the same | at once | the same |
-//! | a replica here is bad or gone | whoever reads it: a scrub, a reader, another node | this node: [`Kind::Heal`](upkeep::Kind::Heal) | at once | the same |
+//! | a replica here is bad or gone | whoever reads it: a scrub, a reader, another node | this node: [`Kind::Heal`](upkeep::Kind::Heal), [`Heal`](protocol::Heal) | at once | the same |
 //! | another node lacks a replica, or this one does | two holders that compare what they hold | the one that lacks it fetches it: [`Kind::Copy`](upkeep::Kind::Copy) | the next round, `reconcile.every` | the same |
 //! | a replica is asked for elsewhere: a reader is far away, or a holder can't hold it | the relocation policy of the reader's node; that holder | a holder: [`Kind::Move`](upkeep::Kind::Move), [`Relayout`](protocol::Relayout) | at once | the same; [`MOVES_MAX`](upkeep::MOVES_MAX) |
 //! | a copy here is old, or its layout is: something greater is said to exist | whoever hears of it | whoever holds the copy: [`Kind::Release`](upkeep::Kind::Release), [`Release`](protocol::Release) | at once | [`QUESTIONS_AT_ONCE_MAX`](upkeep::QUESTIONS_AT_ONCE_MAX) |
-//! | a node was away for long and files may have been deleted | the node itself | the node: [`Kind::Verify`](upkeep::Kind::Verify) | 10 s after it meets others | the same |
+//! | a node was away for long and files may have been deleted | the node itself | the node: [`Kind::Verify`](upkeep::Kind::Verify), [`CopyCheck`](verification::CopyCheck) | 10 s after it meets others | the same |
 //! | a node was away when a replica moved | the node that moved it | that node: [`Kind::Hint`](upkeep::Kind::Hint) | when the other is back | the same; the hints of the node gone longest go when there are too many |
 //!
 //! What fails is tried again after a pause that doubles, each task on its own. All is in memory: what is lost with it,
@@ -56,10 +57,12 @@ mod fixtures;
 mod pending;
 pub mod protocol;
 mod queue;
+pub mod reading;
 mod round;
 #[cfg(test)]
 mod tests;
 pub mod upkeep;
+pub mod verification;
 
 pub use condition::{Condition, ConditionalWrite, Next, Unmet};
 pub use pending::{PendingWrites, Ticket};

@@ -151,6 +151,9 @@ impl SimulatedNetwork<'_> {
             // What is prepared takes no space here, a node that was away learns what it missed when it is back, and no
             // holder lacks its content.
             Action::Abandon(_) | Action::Hint { .. } | Action::Offer { .. } | Action::Reach(_) => {}
+            Action::Copies(_) | Action::Fetch { .. } | Action::Relieve(_) | Action::GiveUp(_) => {
+                unreachable!("no replica goes bad here")
+            }
         }
         Event::Done
     }

@@ -1,28 +1,28 @@
-//! Reads, in the same steps as the live driver: the node's own copy; otherwise a search, one question to the
-//! relocation policy, and the content over the path that the search took.
+//! Reads, in the same steps as the live driver (`dataverse_replication::reading`): the node's own copy; otherwise a
+//! search, one question to the relocation policy, and the content over the path that the search took.
 
 use std::sync::Arc;
 
 use dataverse_core::holdings::{Holding, Role};
-use dataverse_core::node::LocalRead;
 use dataverse_core::record::Record;
 use dataverse_core::relocation::PathNode;
 use dataverse_core::search::Peer;
 use dataverse_core::version::{Millis, Version};
+use dataverse_replication::reading::{
+    Action, Confirmation, Consistency, Event, Local, Missed, Read, Reading, Step, Word,
+};
 use dataverse_replication::upkeep::{Rank, Task};
 
 use super::simulation::SimulatedNetwork;
 use super::tally::Answered;
 
-/// A copy that a search found, confirmed as the newest if possible.
+/// A copy that a search found.
 struct Nearest {
     node: u32,
     holding: Holding,
     hops: u32,
-    /// When it was last known to be the newest version; 0 if never.
-    validated: Millis,
-    /// Microseconds since the start of the search.
-    waited_us: u64,
+    /// Microseconds that the search took.
+    elapsed_us: u64,
 }
 
 impl SimulatedNetwork<'_> {
@@ -32,25 +32,73 @@ impl SimulatedNetwork<'_> {
             self.tally.counts.absent += 1;
             return;
         }
-        let key = self.files[file as usize].key.clone();
-        let (now, fresh_ms) = (self.now(), self.fresh_ms());
-        match self.site(node).core.read(&key, now, fresh_ms) {
-            LocalRead::Serve(holding) => self.answer_here(node, file, &holding, 0),
-            LocalRead::Confirm(holding) => {
-                let waited_us = self.confirm(node, &holding.record);
-                if waited_us.is_some() {
-                    let version = holding.record.version;
-                    self.site(node).core.validated(&key, version, now);
+        let mut read = Read::new(Consistency::Usual, self.fresh_ms());
+        let (mut nearest, mut waited_us) = (None, 0);
+        let mut event = Event::Done;
+        let reading = loop {
+            event = match read.step(event) {
+                Step::End(reading) => break reading,
+                Step::Do(Action::Look | Action::Verify(_)) => Event::Seen(self.look(node, file)),
+                Step::Do(Action::Confirm { record, is_replica }) => {
+                    let (word, took_us) = self.confirm(node, &record, is_replica);
+                    waited_us += took_us;
+                    Event::Confirmed(word)
                 }
-                // A copy that can't be confirmed is served as well, marked as stale.
-                self.answer_here(node, file, &holding, waited_us.unwrap_or(0));
+                Step::Do(Action::Search { floor }) => {
+                    let found = self.find(node, file, floor);
+                    waited_us += found.as_ref().map_or(0, |found| found.elapsed_us);
+                    nearest = found;
+                    nearest.as_ref().map_or_else(
+                        || Event::Missed(Missed::default()),
+                        |found| self.event_of(&found.holding),
+                    )
+                }
+                Step::Do(Action::Forget(version)) => {
+                    let key = &self.files[file as usize].key;
+                    self.sites[node as usize].core.disprove(key, version);
+                    Event::Done
+                }
+            };
+        };
+        match (reading, nearest) {
+            // A copy that can't be confirmed is served as well, marked as stale.
+            (Reading::Here { holding, .. }, _) => self.answer_here(node, file, &holding, waited_us),
+            (
+                Reading::Found {
+                    validated_age_ms, ..
+                },
+                Some(nearest),
+            ) => {
+                let validated = validated_age_ms.map_or(0, |age_ms| self.now() - age_ms);
+                self.answer_from(node, file, nearest, validated, waited_us);
             }
-            LocalRead::Search { floor } => match self.find(node, file, floor) {
-                Some(nearest) => self.answer_from(node, file, nearest),
-                None => {
-                    let size = self.size_of(file);
-                    self.tally.unavailable(node, file, size);
-                }
+            _ => {
+                let size = self.size_of(file);
+                self.tally.unavailable(node, file, size);
+            }
+        }
+    }
+
+    fn look(&self, node: u32, file: u32) -> Local {
+        let (now, fresh_ms) = (self.now(), self.fresh_ms());
+        let key = &self.files[file as usize].key;
+        Local {
+            read: self.sites[node as usize].core.read(key, now, fresh_ms),
+            slept_through: false,
+            is_unverified: false,
+            is_alone: false,
+            knows_members: true,
+        }
+    }
+
+    fn event_of(&self, holding: &Holding) -> Event {
+        let age_ms = self.now().saturating_sub(holding.validated);
+        Event::Found {
+            record: Arc::clone(&holding.record),
+            role: holding.role,
+            validated_age_ms: match holding.role {
+                Role::Replica => 0,
+                Role::Cached => age_ms,
             },
         }
     }
@@ -71,18 +119,45 @@ impl SimulatedNetwork<'_> {
         newest.is_some_and(|newest| newest.version > record.version)
     }
 
-    /// Asks the replicas of a version whether it is the newest, and returns how long the fastest of them takes;
-    /// none if none is reachable.
-    fn confirm(&mut self, node: u32, record: &Record) -> Option<u64> {
+    /// Asks the replicas of a version whether it is the newest. Also returns how long that takes, in microseconds.
+    fn confirm(&mut self, node: u32, record: &Arc<Record>, is_replica: bool) -> (Word, u64) {
+        let now = self.now();
         let search_plan = self.search_plan(node);
-        let holders = record.layout.holders.iter().map(|id| self.by_id[id]);
-        let in_reach =
-            holders.filter(|&holder| holder != node && search_plan.hops(holder).is_some());
-        let confirm = in_reach.filter(|&holder| {
-            let held = self.sites[holder as usize].core.holding(&record.key);
-            held.is_some_and(|it| it.role == Role::Replica && it.record.version == record.version)
-        });
-        confirm.map(|holder| 2 * search_plan.delay_us(holder)).min()
+        let own = self.sites[node as usize].id;
+        let mut confirmation =
+            Confirmation::new(own, Arc::clone(record), is_replica, Consistency::Usual);
+        let asked = confirmation.whom_to_ask().iter().map(|id| self.by_id[id]);
+        let in_reach = asked.filter(|&other| search_plan.hops(other).is_some());
+        let mut in_reach: Vec<_> = in_reach
+            .map(|other| (2 * search_plan.delay_us(other), other))
+            .collect();
+        in_reach.sort_unstable();
+        let (mut word, mut took_us) = (None, 0);
+        for (answers_us, other) in in_reach {
+            let core = &self.sites[other as usize].core;
+            let answer = core.answer(&record.key, None, now, 0, Vec::new());
+            took_us = answers_us;
+            word = confirmation.answered(&answer);
+            if word.is_some() {
+                break;
+            }
+        }
+        let word = word.or_else(|| confirmation.word());
+        let word = word.unwrap_or(Word::Unknown);
+        match word {
+            Word::Newest { .. } => {
+                let core = &mut self.site(node).core;
+                core.validated(&record.key, record.version, now);
+            }
+            Word::Newer(heard) => {
+                if self.site(node).core.hear(&record.key, heard) {
+                    let release = Task::Release(record.key.clone(), None);
+                    self.add_task(node, release, Rank::default());
+                }
+            }
+            Word::Unknown => {}
+        }
+        (word, took_us)
     }
 
     /// Serves a node's own copy.
@@ -119,15 +194,14 @@ impl SimulatedNetwork<'_> {
             .min()
     }
 
-    /// Searches the other nodes. Every probe counts as a request at the probed node.
+    /// Searches the other nodes for a copy that is not below the floor. Every probe counts as a request at the probed node.
     fn find(&mut self, node: u32, file: u32, floor: Option<Version>) -> Option<Nearest> {
         let now = self.now();
         let search_plan = self.search_plan(node);
         let known = &self.files[file as usize];
-        // Versions below the floor don't count as answers; such copies exist only if the network was split.
         let is_answer = |&copy: &u32| {
             let held = self.sites[copy as usize].core.holding(&known.key);
-            !self.was_apart || held.map(|held| held.record.version) >= floor
+            floor.is_none() || held.map(|held| held.record.version) >= floor
         };
         let holders = known.copies.iter().copied().filter(is_answer);
         let found = search_plan.search(holders, self.scenario.nodes.search_hops);
@@ -148,37 +222,23 @@ impl SimulatedNetwork<'_> {
         });
         let (_, hit) = hits.min()?;
         let holding = self.sites[hit as usize].core.holding(key)?.clone();
-        let mut nearest = Nearest {
+        Some(Nearest {
             node: hit,
             hops: found.hops,
-            validated: now,
-            waited_us: found.elapsed_us,
+            elapsed_us: found.elapsed_us,
             holding,
-        };
-        self.confirm_hit(node, &mut nearest);
-        Some(nearest)
-    }
-
-    /// A replica needs no confirmation, nor does a cached copy that was confirmed recently.
-    fn confirm_hit(&mut self, node: u32, nearest: &mut Nearest) {
-        let holding = &nearest.holding;
-        if holding.role == Role::Replica {
-            return;
-        }
-        nearest.validated = holding.validated;
-        if self.now().saturating_sub(holding.validated) <= self.fresh_ms() {
-            return;
-        }
-        let record = Arc::clone(&holding.record);
-        nearest.validated = 0;
-        if let Some(waited_us) = self.confirm(node, &record) {
-            nearest.validated = self.now();
-            nearest.waited_us += waited_us;
-        }
+        })
     }
 
     /// Fetches a file from another node.
-    fn answer_from(&mut self, node: u32, file: u32, nearest: Nearest) {
+    fn answer_from(
+        &mut self,
+        node: u32,
+        file: u32,
+        nearest: Nearest,
+        validated: Millis,
+        waited_us: u64,
+    ) {
         let now = self.now();
         let record = Arc::clone(&nearest.holding.record);
         let search_plan = self.search_plan(node);
@@ -196,7 +256,7 @@ impl SimulatedNetwork<'_> {
             self.pull(&path[at..], file, &record);
         }
         if plan.copy_to.contains(&own) {
-            self.keep(node, file, &record, nearest.hops, nearest.validated);
+            self.keep(node, file, &record, nearest.hops, validated);
         }
         let sent_us = self.fetch(&path, &record);
         if let Some(to) = plan.move_to {
@@ -212,7 +272,7 @@ impl SimulatedNetwork<'_> {
             outdated: self.is_outdated(file, &record),
             hops: nearest.hops,
             replica_hops,
-            latency_us: nearest.waited_us + search_plan.delay_us(nearest.node) + sent_us,
+            latency_us: waited_us + search_plan.delay_us(nearest.node) + sent_us,
         });
     }
 

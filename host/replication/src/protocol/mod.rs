@@ -4,6 +4,7 @@
 //! runs it (the node over its transport and store, the lab in simulated time) performs one action after the other; what
 //! an action asks of several nodes, it asks of all at once.
 
+mod heal;
 mod judgement;
 mod relayout;
 mod release;
@@ -21,6 +22,7 @@ use dataverse_core::record::Record;
 use dataverse_core::search::Answer;
 use dataverse_core::version::Version;
 
+pub use self::heal::Heal;
 pub use self::judgement::{Judgement, Verdict, Word, judge, whom_to_ask, word_of};
 pub use self::relayout::{NotRelaid, Relayout};
 pub use self::release::Release;
@@ -40,6 +42,15 @@ pub enum Action {
         above: Version,
         /// Copies of these records do not end the search.
         but: Vec<Arc<Record>>,
+    },
+    /// Search the other nodes for copies of this version: [`Event::Copies`].
+    Copies(Arc<Record>),
+    /// Fetch the content from these nodes, the first that has it, and keep it as a replica: [`Event::Stored`].
+    Fetch {
+        /// The file.
+        record: Arc<Record>,
+        /// The nodes.
+        from: Vec<NodeId>,
     },
     /// Make the content durable on so many of the nodes that placement ranked for it, the best first, where nobody sees
     /// it yet: [`Event::Prepared`].
@@ -111,6 +122,10 @@ pub enum Action {
     /// Keep the replica of this version that is held here as a cached copy under this layout, which does not name this
     /// node, or drop it: [`Event::Stored`].
     Demote(Arc<Record>),
+    /// If there is no space here for the replica, ask another holder for a layout without this node.
+    Relieve(Arc<Record>),
+    /// Stop missing a replica that is bad or gone. If it has come back, it stays.
+    GiveUp(Arc<Record>),
     /// Choose nodes that this deletion does not name and that could store it: [`Event::Spares`].
     Spares {
         /// The deletion.
@@ -135,6 +150,8 @@ pub enum Event {
     Answers(Vec<(NodeId, Option<Answer>)>),
     /// What a search found.
     Found(Found),
+    /// Which copies a search found.
+    Copies(Copies),
     /// Nodes that are ready to commit, and the greatest version that each has heard of.
     Prepared(Vec<(NodeId, Option<Heard>)>),
     /// The record with its next layout, or why it could not be numbered.
@@ -175,6 +192,17 @@ pub struct Found {
     pub passed_over: bool,
     /// The greatest version that a node has heard of.
     pub heard: Option<Version>,
+    /// How many were asked.
+    pub asked: Asked,
+}
+
+/// Which copies of a version a search found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Copies {
+    /// Where there are copies of this version or a greater one, nearest first, and their records.
+    pub copies: Vec<(NodeId, Arc<Record>)>,
+    /// The greatest version, deletions included, that a node has.
+    pub held: Option<Heard>,
     /// How many were asked.
     pub asked: Asked,
 }

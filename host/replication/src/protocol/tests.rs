@@ -297,6 +297,9 @@ impl World {
                 actor.stamped = Some(version);
                 return Event::Stamped(Ok(version));
             }
+            Action::Copies(_) | Action::Fetch { .. } | Action::Relieve(_) | Action::GiveUp(_) => {
+                unreachable!("no replica is bad here")
+            }
             Action::Abandon(_) | Action::Offer { .. } | Action::Hint { .. } | Action::Reach(_) => {}
         }
         Event::Done

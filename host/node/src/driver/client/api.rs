@@ -17,6 +17,7 @@ use futures_util::stream::BoxStream;
 
 use super::origin::Origin;
 
+pub use dataverse_replication::reading::Consistency;
 pub use dataverse_replication::upkeep::{Counts, Kind};
 pub use dataverse_replication::{Condition, Unmet};
 
@@ -123,16 +124,6 @@ impl From<StoreError> for WriteError {
             other => Self::Failed(other.to_string()),
         }
     }
-}
-
-/// How fresh a read must be.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Consistency {
-    /// As fresh as the node knows.
-    #[default]
-    Usual,
-    /// Confirmed by a replica (`consistency=newest`).
-    Newest,
 }
 
 /// A file that was found, before its content is streamed.

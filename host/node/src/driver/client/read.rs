@@ -6,16 +6,17 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use dataverse_core::floors::Heard;
 use dataverse_core::holdings::{Holding, Role};
 use dataverse_core::key::Key;
 use dataverse_core::node::LocalRead;
 use dataverse_core::record::Record;
 use dataverse_core::search::{FoundHit, Peer, Report, SearchOutcome};
-use dataverse_core::version::Version;
 use dataverse_overlay::transport::{MoveAsk, PullAsk, TransportExt};
+use dataverse_replication::protocol::Asked;
+use dataverse_replication::reading::{
+    Action, Event, Local, Missed, Read, Reading, Step, Unavailable,
+};
 
-use super::confirm::Word;
 use super::flow::Flow;
 use super::origin::{Elsewhere, Origin};
 use super::space::Occasion;
@@ -49,88 +50,187 @@ impl Driver {
         consistency: Consistency,
     ) -> Result<Located, ReadError> {
         self.await_first_verification(key).await;
-        let revalidate_after_ms = self.settings.read_revalidate_after.as_millis() as u64;
-        let read = || {
-            let node = self.state.node();
-            node.read(key, self.now(), revalidate_after_ms)
-        };
-        let mut local = read();
-        if let LocalRead::Confirm(holding) = &local
-            && self.is_unverified(key)
-        {
-            if self.is_alone() {
-                let stale = !self.knows_members();
-                return Ok(self.here(holding.clone(), stale));
-            }
-            self.verify_copy(&holding.record).await;
-            local = read();
-        }
-        let floor = match local {
-            LocalRead::Serve(holding)
-                if consistency == Consistency::Usual && !self.slept_through(&holding) =>
-            {
-                return Ok(self.here(holding, false));
-            }
-            LocalRead::Serve(holding) | LocalRead::Confirm(holding) => {
-                let own = holding.role == Role::Replica;
-                match self.confirm(&holding.record, own, consistency).await {
-                    Word::Newest { by_all } => {
-                        let stale = consistency == Consistency::Newest && !by_all;
-                        return Ok(self.here(holding, stale));
-                    }
-                    Word::Unknown if consistency == Consistency::Usual => {
-                        return Ok(self.here(holding, true));
-                    }
-                    Word::Unknown => return Err(ReadError::Unconfirmed { key: key.clone() }),
-                    Word::Newer(heard) => Some(heard.version),
+        let mut read = Read::new(consistency, self.revalidate_after_ms());
+        let mut last_search = None;
+        let mut event = Event::Done;
+        loop {
+            let action = match read.step(event) {
+                Step::Do(action) => action,
+                Step::End(reading) => return self.located(key, reading, last_search),
+            };
+            event = match action {
+                Action::Look => Event::Seen(self.look(key)),
+                Action::Verify(record) => {
+                    self.verify_copy(&record).await;
+                    Event::Seen(self.look(key))
                 }
-            }
-            LocalRead::Search { floor } => floor,
-        };
-        self.locate_elsewhere(key, floor, consistency).await
+                Action::Confirm { record, is_replica } => {
+                    Event::Confirmed(self.confirm(&record, is_replica, consistency).await)
+                }
+                Action::Search { floor } => {
+                    let report = self.search_elsewhere(key, floor, &BTreeSet::new()).await;
+                    let event = match report.hits.first() {
+                        Some(nearest) => Event::Found {
+                            record: Arc::clone(&nearest.hit.record),
+                            role: nearest.hit.role,
+                            validated_age_ms: nearest.hit.validated_age_ms,
+                        },
+                        None => Event::Missed(self.missed(key, &report)),
+                    };
+                    last_search = Some(report);
+                    event
+                }
+                Action::Forget(version) => {
+                    self.state.node().disprove(key, version);
+                    Event::Done
+                }
+            };
+        }
     }
 
-    async fn locate_elsewhere(
+    fn look(&self, key: &Key) -> Local {
+        let (read, is_unverified) = {
+            let node = self.state.node();
+            let read = node.read(key, self.now(), self.revalidate_after_ms());
+            (read, node.is_unverified(key))
+        };
+        Local {
+            slept_through: match &read {
+                LocalRead::Serve(holding) => self.slept_through(holding),
+                _ => false,
+            },
+            read,
+            is_unverified,
+            is_alone: is_unverified && self.is_alone(),
+            knows_members: self.knows_members(),
+        }
+    }
+
+    fn missed(&self, key: &Key, report: &Report) -> Missed {
+        Missed {
+            asked: self.asked_in(report),
+            below: report.below.first().map(|it| it.hit.record.version),
+            overtaken: !report.overtaken.is_empty(),
+            heard: report.floor,
+            deletion: report.deletion.as_ref().map(|it| it.version),
+            confirmed: self.state.node().confirmed(key),
+            missing: self.state.backlog.missing(key),
+        }
+    }
+
+    fn located(
         &self,
         key: &Key,
-        mut floor: Option<Version>,
-        consistency: Consistency,
+        reading: Reading,
+        last_search: Option<Report>,
     ) -> Result<Located, ReadError> {
-        // The copy found may turn out to be old. The search is then repeated above it, at most three times,
-        // because writers could go on forever.
-        for _ in 0..3 {
-            let report = self.search_elsewhere(key, floor, &BTreeSet::new()).await;
-            let Some(nearest) = report.hits.first().cloned() else {
-                return self.missed(key, &report, consistency);
-            };
-            let stale = match self.confirm_hit(&nearest, consistency).await {
-                Word::Newest { by_all } => consistency == Consistency::Newest && !by_all,
-                Word::Newer(heard) => {
-                    floor = Some(heard.version);
-                    continue;
-                }
-                Word::Unknown if consistency == Consistency::Newest => {
-                    return Err(ReadError::Unconfirmed { key: key.clone() });
-                }
-                Word::Unknown => true,
-            };
-            return Ok(Located {
-                record: Arc::clone(&nearest.hit.record),
-                source: nearest.peer.name.to_string(),
-                hops: nearest.hops,
-                stale,
-                origin: Origin::Elsewhere(Elsewhere {
-                    validated: self.validated_of(&nearest, stale),
-                    hits: report.hits,
-                    path: report.path,
-                }),
-            });
+        match (reading, last_search) {
+            (Reading::Here { holding, stale }, _) => Ok(self.here(holding, stale)),
+            (Reading::No(reason), report) => Err(self.unavailable(key, reason, report.as_ref())),
+            (
+                Reading::Found {
+                    stale,
+                    validated_age_ms,
+                },
+                Some(report),
+            ) => Ok(self.found_elsewhere(report, stale, validated_age_ms)),
+            (Reading::Below, Some(report)) => Ok(self.located_overtaken(&report.below)),
+            (Reading::Overtaken, Some(report)) => Ok(self.located_overtaken(&report.overtaken)),
+            (Reading::Found { .. } | Reading::Below | Reading::Overtaken, None) => {
+                unreachable!("only a search finds a copy elsewhere")
+            }
         }
-        Err(ReadError::Unknown {
-            key: key.clone(),
-            outcome: SearchOutcome::Deadline.as_str(),
-            silent: Silent::default(),
-        })
+    }
+
+    fn here(&self, holding: Holding, stale: bool) -> Located {
+        Located {
+            record: Arc::clone(&holding.record),
+            source: self.me.name.to_string(),
+            hops: 0,
+            stale,
+            origin: Origin::Here(holding),
+        }
+    }
+
+    fn found_elsewhere(
+        &self,
+        report: Report,
+        stale: bool,
+        validated_age_ms: Option<u64>,
+    ) -> Located {
+        let nearest = nearest(&report.hits);
+        Located {
+            record: Arc::clone(&nearest.hit.record),
+            source: nearest.peer.name.to_string(),
+            hops: nearest.hops,
+            stale,
+            origin: Origin::Elsewhere(Elsewhere {
+                // A copy made from it is no fresher.
+                validated: validated_age_ms.map_or(0, |age_ms| self.now().saturating_sub(age_ms)),
+                hits: report.hits,
+                path: report.path,
+            }),
+        }
+    }
+
+    /// The older version to read when no node has the newest. It is marked as stale.
+    fn located_overtaken(&self, overtaken: &[FoundHit]) -> Located {
+        let nearest = nearest(overtaken);
+        let record = &nearest.hit.record;
+        if let Some(holding) = self.held_now(record) {
+            return self.here(holding, true);
+        }
+        Located {
+            record: Arc::clone(record),
+            source: nearest.peer.name.to_string(),
+            hops: nearest.hops,
+            stale: true,
+            origin: Origin::Overtaken(overtaken.iter().map(|found| found.peer.clone()).collect()),
+        }
+    }
+
+    fn unavailable(&self, key: &Key, reason: Unavailable, report: Option<&Report>) -> ReadError {
+        let key = key.clone();
+        match reason {
+            Unavailable::NotFound => ReadError::NotFound { key },
+            Unavailable::Lost(record) => ReadError::Lost { record },
+            Unavailable::Away(version) => ReadError::Away { key, version },
+            Unavailable::Unconfirmed => ReadError::Unconfirmed { key },
+            Unavailable::Unsettled => ReadError::Unknown {
+                key,
+                outcome: SearchOutcome::Deadline.as_str(),
+                silent: Silent::default(),
+            },
+            Unavailable::Unknown => {
+                let outcome = report.map_or(SearchOutcome::Deadline, |report| report.outcome);
+                let unanswered = report.map_or(&[][..], |report| &report.unanswered);
+                ReadError::Unknown {
+                    key,
+                    outcome: outcome.as_str(),
+                    silent: Silent(self.unanswered(unanswered)),
+                }
+            }
+        }
+    }
+
+    /// How many nodes a search has asked.
+    pub(in crate::driver) fn asked_in(&self, report: &Report) -> Asked {
+        match report.outcome {
+            SearchOutcome::NotFound => Asked::All,
+            SearchOutcome::Partial => {
+                let mut silent = report.unanswered.iter();
+                match silent.all(|peer| self.is_long_silent(peer.id)) {
+                    true => Asked::RecentlyUp,
+                    false => Asked::Some,
+                }
+            }
+            _ => Asked::Some,
+        }
+    }
+
+    /// For how long a cached copy is served after a replica confirmed it.
+    fn revalidate_after_ms(&self) -> u64 {
+        self.settings.read_revalidate_after.as_millis() as u64
     }
 
     /// Streams the bytes `offset..offset + length` of a located file; the range must lie within it. An error in
@@ -291,117 +391,8 @@ impl Driver {
             }
         });
     }
+}
 
-    /// What a search without a hit means for the reader.
-    ///
-    /// # Errors
-    /// Why the file can't be read, unless there is an older copy and the reader accepts a stale one.
-    fn missed(
-        &self,
-        key: &Key,
-        report: &Report,
-        consistency: Consistency,
-    ) -> Result<Located, ReadError> {
-        let key = key.clone();
-        if let Some(located) = self.served_below(&key, report) {
-            // That no node at all has anything newer is all that can be asked of them.
-            let is_known = report.outcome == SearchOutcome::NotFound;
-            return match consistency == Consistency::Newest && !is_known {
-                true => Err(ReadError::Unconfirmed { key }),
-                false => Ok(located),
-            };
-        }
-        let is_deleted = self.is_deleted(&key, report);
-        if is_deleted && report.outcome == SearchOutcome::NotFound {
-            self.forget_hearsay(report, &key);
-        }
-        let known = report.floor;
-        let known = known.filter(|heard| !heard.is_deletion() && !is_deleted);
-        if let Some(Heard { version, .. }) = known
-            && self.has_asked_all_recently_up(report)
-        {
-            let overtaken = self.located_overtaken(&report.overtaken);
-            return match (overtaken, self.state.backlog.missing(&key)) {
-                (Some(_), _) if consistency == Consistency::Newest => {
-                    Err(ReadError::Unconfirmed { key })
-                }
-                (Some(located), _) => Ok(located),
-                (None, Some(record)) if report.outcome == SearchOutcome::NotFound => {
-                    Err(ReadError::Lost { record })
-                }
-                (None, _) => Err(ReadError::Away { key, version }),
-            };
-        }
-        Err(match (report.outcome, self.state.backlog.missing(&key)) {
-            (SearchOutcome::NotFound, Some(record)) => ReadError::Lost { record },
-            (SearchOutcome::NotFound, None) => ReadError::NotFound { key },
-            (other, _) => ReadError::Unknown {
-                key,
-                outcome: other.as_str(),
-                silent: Silent(self.unanswered(&report.unanswered)),
-            },
-        })
-    }
-
-    /// Whether a node holds a deletion of the file, and this node knows itself of nothing that was written since.
-    fn is_deleted(&self, key: &Key, report: &Report) -> bool {
-        let confirmed = self.state.node().confirmed(key);
-        report
-            .deletion
-            .as_ref()
-            .is_some_and(|deletion| confirmed.is_none_or(|known| known.version <= deletion.version))
-    }
-
-    /// A copy that its node serves although other nodes, or this one, have heard of something greater that no node has.
-    /// What this node knows itself to exist goes before it.
-    fn served_below(&self, key: &Key, report: &Report) -> Option<Located> {
-        let nearest = report.below.first()?;
-        let version = nearest.hit.record.version;
-        let confirmed = self.state.node().confirmed(key);
-        if confirmed.is_some_and(|known| known.version > version) {
-            return None;
-        }
-        if report.outcome == SearchOutcome::NotFound {
-            self.forget_hearsay(report, key);
-        }
-        self.located_overtaken(&report.below)
-    }
-
-    /// Whether every node was asked that was up until recently.
-    pub(in crate::driver) fn has_asked_all_recently_up(&self, report: &Report) -> bool {
-        match report.outcome {
-            SearchOutcome::NotFound => true,
-            SearchOutcome::Partial => {
-                let mut silent = report.unanswered.iter();
-                silent.all(|peer| self.is_long_silent(peer.id))
-            }
-            _ => false,
-        }
-    }
-
-    /// The older version to read when no node has the newest. It is marked as stale.
-    fn located_overtaken(&self, overtaken: &[FoundHit]) -> Option<Located> {
-        let nearest = overtaken.first()?;
-        let record = &nearest.hit.record;
-        if let Some(holding) = self.held_now(record) {
-            return Some(self.here(holding, true));
-        }
-        Some(Located {
-            record: Arc::clone(record),
-            source: nearest.peer.name.to_string(),
-            hops: nearest.hops,
-            stale: true,
-            origin: Origin::Overtaken(overtaken.iter().map(|found| found.peer.clone()).collect()),
-        })
-    }
-
-    fn here(&self, holding: Holding, stale: bool) -> Located {
-        Located {
-            record: Arc::clone(&holding.record),
-            source: self.me.name.to_string(),
-            hops: 0,
-            stale,
-            origin: Origin::Here(holding),
-        }
-    }
+fn nearest(hits: &[FoundHit]) -> &FoundHit {
+    hits.first().expect("a copy was found")
 }

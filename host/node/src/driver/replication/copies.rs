@@ -29,6 +29,12 @@ impl Driver {
         }
         let mut sources = Vec::from_iter(from.cloned());
         self.add_holders(&mut sources, record);
+        self.fetch_paced(record, sources).await;
+        Outcome::Done
+    }
+
+    /// Fetches content from these nodes at the pace of upkeep and keeps it.
+    pub(super) async fn fetch_paced(&self, record: &Arc<Record>, sources: Vec<Peer>) {
         // It is no fresher than what was just asked.
         let validated = self.now();
         self.pace(record.size).await;
@@ -41,7 +47,6 @@ impl Driver {
         };
         self.keep_copy(wanted).await;
         self.transfers.ended(record).await;
-        Outcome::Done
     }
 
     /// Has another node copy a replica that it lacks, if no holder has anything newer.

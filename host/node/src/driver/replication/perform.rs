@@ -1,6 +1,6 @@
 //! Runs the protocols of `dataverse_replication`: performs their actions over the transport and the store.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use dataverse_core::floors::Heard;
@@ -9,10 +9,10 @@ use dataverse_core::id::NodeId;
 use dataverse_core::key::Key;
 use dataverse_core::record::Record;
 use dataverse_core::relayout::HolderState;
-use dataverse_core::search::{Peer, Report, SearchOutcome};
+use dataverse_core::search::{FoundHit, Peer, Report};
 use dataverse_core::version::Version;
 use dataverse_replication::protocol::{
-    Action, Asked, Committed, Event, Found, Protocol, Seen, Step,
+    Action, Committed, Copies, Event, Found, Protocol, Seen, Step,
 };
 use dataverse_store::crash;
 use dataverse_store::{Prepared, StoreError};
@@ -28,6 +28,8 @@ pub(in crate::driver) struct Means<'a> {
     key: Key,
     /// Nodes that may take a copy, best first.
     pub(in crate::driver) takers: Vec<Peer>,
+    /// Nodes with copies that a search found.
+    found: Vec<Peer>,
     /// Nodes that are ready to commit.
     pub(in crate::driver) ready: BTreeMap<NodeId, Ready>,
     /// The content, if it is on this node's disk for a commit here.
@@ -43,6 +45,7 @@ impl Means<'_> {
         Self {
             key: key.clone(),
             takers: Vec::new(),
+            found: Vec::new(),
             ready: BTreeMap::new(),
             content: None,
             store_error: None,
@@ -83,6 +86,16 @@ impl Driver {
             Action::Search { above, but } => {
                 let (report, passed_over) = self.search_past(&means.key, above, &but).await;
                 return Event::Found(self.found_in(&report, above, passed_over));
+            }
+            Action::Copies(record) => return Event::Copies(self.copies_of(&record, means).await),
+            Action::Fetch { record, from } => {
+                let peer = |id: &NodeId| {
+                    let found = means.found.iter().find(|peer| peer.id == *id).cloned();
+                    found.or_else(|| self.peer_of(*id))
+                };
+                let sources = from.iter().filter_map(peer).collect();
+                self.fetch_paced(&record, sources).await;
+                return Event::Stored(self.holds(&record));
             }
             Action::Prepare { record, wanted } => {
                 let takers = std::mem::take(&mut means.takers);
@@ -135,6 +148,8 @@ impl Driver {
             Action::Forget(version) => self.state.node().disprove(&means.key, version),
             Action::Replace(record) => return Event::Stored(self.replace(&record).await),
             Action::Demote(record) => return Event::Stored(self.demote(&record).await),
+            Action::Relieve(record) => self.relieve_if_full(&record).await,
+            Action::GiveUp(record) => self.give_up(&record).await,
             Action::Spares { tombstone, wanted } => {
                 return Event::Spares(self.spares_for(&tombstone, wanted));
             }
@@ -170,12 +185,23 @@ impl Driver {
             record: record.filter(|record| record.version > above).cloned(),
             passed_over,
             heard: report.floor.map(|heard| heard.version),
-            asked: match report.outcome {
-                SearchOutcome::NotFound => Asked::All,
-                _ if self.has_asked_all_recently_up(report) => Asked::RecentlyUp,
-                _ => Asked::Some,
-            },
+            asked: self.asked_in(report),
         }
+    }
+
+    async fn copies_of(&self, record: &Record, means: &mut Means<'_>) -> Copies {
+        let floor = Some(record.version);
+        let report = self
+            .search_elsewhere(&record.key, floor, &BTreeSet::new())
+            .await;
+        let copy = |found: &FoundHit| (found.peer.id, Arc::clone(&found.hit.record));
+        let copies = Copies {
+            copies: report.hits.iter().map(copy).collect(),
+            held: report.held,
+            asked: self.asked_in(&report),
+        };
+        means.found = report.hits.into_iter().map(|found| found.peer).collect();
+        copies
     }
 
     /// Commits a record on these nodes: with what is prepared on them, or without any content.

@@ -5,7 +5,7 @@
 //! marks every copy as unverified: it shows them to others as never confirmed, leaves them out of reconciliation,
 //! and searches for each before it counts again. A read verifies its copy on the spot, a background loop the rest;
 //! most are confirmed in bulk by reconciliation. A node that is alone serves what it has, since nobody could know
-//! better. What follows from the answers is decided by the core (`verification`); the reasons are in
+//! better. What follows from the answers is decided by `dataverse_replication::verification`; the reasons are in
 //! docs/decisions/0013.
 
 use std::sync::Arc;
@@ -16,8 +16,8 @@ use dataverse_core::holdings::Role;
 use dataverse_core::key::Key;
 use dataverse_core::record::Record;
 use dataverse_core::search::{Report, SearchOutcome};
-use dataverse_core::verification::{CopyCheck, Finding};
 use dataverse_replication::upkeep::{Added, Outcome, Rank, Task};
+use dataverse_replication::verification::{CopyCheck, Finding};
 use dataverse_store::Change;
 use parking_lot::Mutex;
 use tokio::time::Instant;

@@ -7,11 +7,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::holdings::Role;
-use crate::id::NodeId;
-use crate::record::Record;
-use crate::search::Answer;
-use crate::version::Version;
+use dataverse_core::holdings::Role;
+use dataverse_core::id::NodeId;
+use dataverse_core::record::Record;
+use dataverse_core::search::Answer;
+use dataverse_core::version::Version;
 
 /// The answers to one search for an unverified file.
 #[derive(Debug)]
@@ -97,13 +97,13 @@ impl CopyCheck {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::content::Digest;
-    use crate::floors::Heard;
-    use crate::key::Key;
-    use crate::limits::UNVERIFIED_AGE_MS;
-    use crate::record::Layout;
-    use crate::search::{Deletion, Hit};
-    use crate::version::Stamp;
+    use dataverse_core::content::Digest;
+    use dataverse_core::floors::Heard;
+    use dataverse_core::key::Key;
+    use dataverse_core::limits::UNVERIFIED_AGE_MS;
+    use dataverse_core::record::Layout;
+    use dataverse_core::search::{Deletion, Hit};
+    use dataverse_core::version::Stamp;
 
     const ME: u128 = 1;
     const HOLDER: u128 = 2;

@@ -1,0 +1,104 @@
+//! `Missed`: what it means for a reader that a search found no copy.
+
+use std::sync::Arc;
+
+use dataverse_core::floors::Heard;
+use dataverse_core::record::Record;
+use dataverse_core::version::Version;
+
+use super::{Consistency, Reading};
+use crate::protocol::Asked;
+
+/// What a search without a hit found, and what the node knows of the file.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Missed {
+    /// How many were asked.
+    pub asked: Asked,
+    /// The greatest version of which a node serves a copy, although others have heard of a greater one.
+    pub below: Option<Version>,
+    /// Nodes have copies that they do not serve, since they know of a greater version, and none has that version.
+    pub overtaken: bool,
+    /// The greatest version that a node has heard of.
+    pub heard: Option<Heard>,
+    /// The greatest deletion that a node holds.
+    pub deletion: Option<Version>,
+    /// The greatest version that the node itself knows to exist.
+    pub confirmed: Option<Heard>,
+    /// The record of this node's replica, if that is bad or gone.
+    pub missing: Option<Arc<Record>>,
+}
+
+/// Why there is no copy for a reader.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unavailable {
+    /// Every reachable node said no.
+    NotFound,
+    /// The search could not ask every node.
+    Unknown,
+    /// It was overwritten again and again while it was looked for.
+    Unsettled,
+    /// The replica of this record here is bad or gone, and every reachable node said no.
+    Lost(Arc<Record>),
+    /// This version was heard of, every node that is up was asked, and none has it.
+    Away(Version),
+    /// The newest version was asked for, and there is only an older one or nobody to confirm it.
+    Unconfirmed,
+}
+
+impl Missed {
+    /// What the reader gets.
+    #[must_use]
+    pub fn reading(&self, consistency: Consistency) -> Reading {
+        let wants_newest = consistency == Consistency::Newest;
+        if self.serves_below() {
+            // That no node at all has anything newer is all that can be asked of them.
+            return match wants_newest && self.asked != Asked::All {
+                true => Reading::No(Unavailable::Unconfirmed),
+                false => Reading::Below,
+            };
+        }
+        let known = self.heard.filter(|heard| !heard.is_deletion());
+        if let Some(known) = known.filter(|_| !self.is_deleted())
+            && self.asked != Asked::Some
+        {
+            return match self.overtaken {
+                true if wants_newest => Reading::No(Unavailable::Unconfirmed),
+                true => Reading::Overtaken,
+                false => Reading::No(self.lost().unwrap_or(Unavailable::Away(known.version))),
+            };
+        }
+        Reading::No(match self.asked {
+            Asked::All => self.lost().unwrap_or(Unavailable::NotFound),
+            Asked::RecentlyUp | Asked::Some => Unavailable::Unknown,
+        })
+    }
+
+    /// The version up to which what was heard of the file can be forgotten, since no node has it.
+    #[must_use]
+    pub fn disproved(&self) -> Option<Version> {
+        let settles = self.serves_below() || self.is_deleted();
+        let disproves = settles && self.asked == Asked::All;
+        self.heard.filter(|_| disproves).map(|heard| heard.version)
+    }
+
+    fn lost(&self) -> Option<Unavailable> {
+        let missing = self.missing.as_ref().filter(|_| self.asked == Asked::All);
+        missing.map(|record| Unavailable::Lost(Arc::clone(record)))
+    }
+
+    /// Whether the copy below what was heard of may be served. What this node knows itself to exist goes before it.
+    fn serves_below(&self) -> bool {
+        self.below
+            .is_some_and(|below| self.knows_nothing_above(below))
+    }
+
+    /// Whether a node holds a deletion of the file, and this node knows itself of nothing that was written since.
+    fn is_deleted(&self) -> bool {
+        self.deletion
+            .is_some_and(|deletion| self.knows_nothing_above(deletion))
+    }
+
+    fn knows_nothing_above(&self, version: Version) -> bool {
+        self.confirmed.is_none_or(|known| known.version <= version)
+    }
+}

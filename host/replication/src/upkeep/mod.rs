@@ -18,7 +18,9 @@ use std::time::Duration;
 
 use dataverse_core::backoff::Backoff;
 use dataverse_core::id::NodeId;
+use dataverse_core::key::Key;
 use dataverse_core::relayout::HolderState;
+use dataverse_core::version::Version;
 
 pub use self::task::{Kind, Task, TaskId};
 use crate::queue::Queue;
@@ -692,6 +694,18 @@ impl Upkeep {
     /// Nodes for which there are hints.
     pub fn hinted(&self) -> impl Iterator<Item = NodeId> {
         self.hints.keys().copied()
+    }
+
+    /// A node knows of the layout of this version: a hint that would tell it so is settled.
+    pub fn has_heard(&mut self, node: NodeId, key: &Key, version: Version) {
+        let id = TaskId {
+            to: Some(node),
+            ..TaskId::of(Kind::Hint, key)
+        };
+        let hint = self.get(&id);
+        if matches!(hint, Some(Task::Hint { version: hinted, .. }) if *hinted <= version) {
+            self.remove(&id);
+        }
     }
 
     /// Drops the hints for a node, and returns how many there were.

@@ -231,6 +231,23 @@ fn a_hint_waits_until_its_node_is_here_and_those_of_one_node_can_be_forgotten() 
 }
 
 #[test]
+fn what_a_node_has_heard_it_is_not_told_again() {
+    let mut upkeep = upkeep();
+    let version = |stamp| record("a/x", stamp, &[]).version;
+    let hint = Task::Hint {
+        key: key("a/x"),
+        version: version(5),
+        to: id(7),
+    };
+    upkeep.add(hint, Rank::last(), at(0));
+    upkeep.has_heard(id(7), &key("a/x"), version(4));
+    upkeep.has_heard(id(8), &key("a/x"), version(5));
+    assert_eq!(upkeep.count(Kind::Hint), 1);
+    upkeep.has_heard(id(7), &key("a/x"), version(5));
+    assert_eq!((upkeep.count(Kind::Hint), upkeep.hinted().count()), (0, 0));
+}
+
+#[test]
 fn a_file_is_relaid_out_once_at_a_time_and_a_kind_has_a_bound() {
     let mut upkeep = upkeep();
     let moving = |name: &str| Task::Move {

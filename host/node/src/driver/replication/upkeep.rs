@@ -225,6 +225,14 @@ impl Backlog {
         let _ = tokio::time::timeout(patience, waiting).await;
     }
 
+    /// A node knows of this record: it need not be told any more.
+    pub(in crate::driver) fn has_heard(&self, node: NodeId, record: &Record) {
+        let mut tasks = self.tasks.lock();
+        if tasks.upkeep.count(Kind::Hint) > 0 {
+            tasks.upkeep.has_heard(node, &record.key, record.version);
+        }
+    }
+
     /// Drops the hints for the node that is chosen of those that have some.
     pub(in crate::driver) fn forget_hints(
         &self,

@@ -273,6 +273,7 @@ impl Driver {
                 self.metrics.copied(Copied::Replica);
                 self.policy_slots
                     .file_is_replica(&record.key, record.version);
+                self.state.backlog.has_heard(sender.node.id, &record);
                 self.release_if_late(&record).await;
                 Ok(CommitAnswer::Done)
             }

@@ -13,6 +13,8 @@
 //!
 //! This module is state and arithmetic only. What to do about a difference is decided in `node/reconciling.rs`.
 
+mod message;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -20,6 +22,8 @@ use crate::id::{FileId, NodeId};
 use crate::limits::RECONCILE_BUCKETS as BUCKETS;
 use crate::limits::RECONCILE_RECORDS_MAX;
 use crate::record::Record;
+
+pub use message::{ReconcileAnswer, ReconcileAsk};
 
 const BUCKET_BITS: u32 = BUCKETS.trailing_zeros();
 

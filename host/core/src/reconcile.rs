@@ -11,7 +11,8 @@
 //! Tombstones are not part of the sums: a stale copy is, and that makes the difference. So nodes may forget a
 //! tombstone at different times without sending it to each other again and again.
 //!
-//! This module is state and arithmetic only. What to do about a difference is decided in `node/reconciling.rs`.
+//! This module is state and arithmetic only. Which messages are exchanged and what to do about a difference is decided in
+//! `host/replication/src/anti_entropy`.
 
 mod message;
 

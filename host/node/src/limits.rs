@@ -37,16 +37,6 @@ pub const ANNOUNCEMENTS_AT_ONCE_MAX: usize = 64;
 
 // Reconciliation.
 
-/// Digest entries compared in one round with one node; the rest wait for the next round.
-pub const RECONCILE_ENTRIES_A_ROUND_MAX: usize = 65_536;
-/// How long a write may still be in flight; until then, a missing copy of it is no difference.
-pub const RECONCILE_GRACE_MS: u64 = 30 * 1000;
-/// Recent versions for which the node remembers when it first heard of them.
-pub const IN_FLIGHT_MAX: usize = 4096;
-/// The pause after a fruitless round doubles with each such round in a row, up to this many times the usual one.
-pub const RECONCILE_FRUITLESS_FACTOR_MAX: u32 = 8;
-/// Nodes compared with in one round; where there are more, the others take their turn in later rounds.
-pub const RECONCILE_PEERS_MAX: usize = 1024;
 /// How long a filter is sent again before a new one is built.
 pub const FILTER_KEPT_MS: u64 = 10 * 1000;
 

@@ -8,15 +8,16 @@
 //!
 //! # What keeps replicas right
 //!
-//! [`upkeep`] is the queue of what a node has still to do, [`protocol`] what it does about one file, and [`reading`]
-//! what a reader gets meanwhile.
+//! [`upkeep`] is the queue of what a node has still to do, [`protocol`] what it does about one file, [`anti_entropy`] how it
+//! finds out what another node has that it lacks, or lacks that it has, and [`reading`] what a reader gets meanwhile.
 //!
 //! | situation | who notices | who acts | after how long | bounded by |
 //! |---|---|---|---|---|
 //! | too few copies: a holder is gone, or a write was degraded | every holder, from the members that it sees | the first living holder: [`Kind::ReReplicate`](upkeep::Kind::ReReplicate), [`Relayout`](protocol::Relayout) | `repair.after`, then the next scan | `repair.concurrent`, `repair.bytes_per_second` |
 //! | the node is drained | the node itself, told by an operator | the node: the same | at once | the same |
 //! | a replica here is bad or gone | whoever reads it: a scrub, a reader, another node | this node: [`Kind::Heal`](upkeep::Kind::Heal), [`Heal`](protocol::Heal) | at once | the same |
-//! | another node lacks a replica, or this one does | two holders that compare what they hold | the one that lacks it fetches it: [`Kind::Copy`](upkeep::Kind::Copy) | the next round, `reconcile.every` | the same |
+//! | another node lacks a replica, or this one does | two holders that compare what they hold: [`Turns`](anti_entropy::Turns), [`Reconciliation`](anti_entropy::Reconciliation) | the one that lacks it fetches it: [`Act::Copy`](anti_entropy::Act::Copy), [`Kind::Copy`](upkeep::Kind::Copy) | the next round, `reconcile.every` | the same |
+//! | two nodes hold different records of a file: one missed an overwrite, a deletion or a layout | the same; where no layout names both, a survey | who finds it: takes in the greater record, or tells the other: [`Act`](anti_entropy::Act) | the next round; `reconcile.survey` | [`MESSAGES_MAX`](anti_entropy::MESSAGES_MAX), [`ENTRIES_MAX`](anti_entropy::ENTRIES_MAX) |
 //! | a replica is asked for elsewhere: a reader is far away, or a holder can't hold it | the relocation policy of the reader's node; that holder | a holder: [`Kind::Move`](upkeep::Kind::Move), [`Relayout`](protocol::Relayout) | at once | the same; [`MOVES_MAX`](upkeep::MOVES_MAX) |
 //! | a copy here is old, or its layout is: something greater is said to exist | whoever hears of it | whoever holds the copy: [`Kind::Release`](upkeep::Kind::Release), [`Release`](protocol::Release) | at once | [`QUESTIONS_AT_ONCE_MAX`](upkeep::QUESTIONS_AT_ONCE_MAX) |
 //! | a node was away for long and files may have been deleted | the node itself | the node: [`Kind::Verify`](upkeep::Kind::Verify), [`CopyCheck`](verification::CopyCheck) | 10 s after it meets others | the same |
@@ -51,6 +52,7 @@
 //! version, and is the one that waits (Lamport's bakery, with the hybrid logical clock for numbers).
 //! `docs/decisions/0019-a-conditional-write-asks-everyone.md` says what this gives up.
 
+pub mod anti_entropy;
 mod condition;
 #[cfg(test)]
 mod fixtures;

@@ -7,8 +7,8 @@
 //!   that HTTP and gRPC for clients see.
 //! - `serving`: what other nodes ask of the node, and admission control.
 //! - `peers`: links, membership as this node sees it, announcements.
-//! - `replication`: keeps every file at its factor, with good copies, on the right nodes.
-//! - `reconcile`: compares holdings with other members and copies what either one missed.
+//! - `replication`: keeps every file at its factor, with good copies, on the right nodes, and compares holdings with
+//!   other members.
 //! - `slots`: the policies that decide now, and the baselines that answer in their place.
 //! - `state`: the core's node and cache in memory. `clock`, `lifetime` and `problems`: time, what is kept about
 //!   the node across restarts, and what is wrong with it.
@@ -25,7 +25,6 @@ mod clock;
 mod lifetime;
 mod peers;
 mod problems;
-mod reconcile;
 mod replication;
 mod serving;
 mod slots;
@@ -75,8 +74,8 @@ use peers::isolation::Isolation;
 use peers::links::Links;
 use peers::members::Seen;
 use peers::status::{Load, PolicyNames};
-use reconcile::Reconciling;
 use replication::downtime::Downtime;
+use replication::reconcile::Reconciling;
 use replication::relief::Relief;
 use replication::rereplication::ReReplication;
 use replication::scrub::Scrubbing;

@@ -2,22 +2,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use dataverse_core::record::Record;
-use dataverse_core::search::Peer;
 use proptest::prelude::*;
 
 use super::*;
-use crate::fixtures::{self, id, key};
+use crate::fixtures::{self, id, key, peer};
 
 fn at(ms: u64) -> At {
     Duration::from_millis(ms)
-}
-
-fn peer(number: u128) -> Peer {
-    Peer {
-        id: id(number),
-        name: "B".into(),
-        address: "b.test:1".into(),
-    }
 }
 
 fn record(name: &str, stamp: u64, holders: &[u128]) -> Arc<Record> {

@@ -8,7 +8,7 @@
 //! Most calls pass three steps. `Driver::admit_caller` (in `peers::call`) refuses a sender of another protocol or
 //! network, one with a clock too far ahead, one that uses another node's id, and everyone while this node is
 //! isolated. `Admission` grants a permit or refuses with "busy"; there is no queue. Then the method answers from
-//! `State`, or changes the store and calls into `client`, `peers`, `replication` or `reconcile`.
+//! `State`, or changes the store and calls into `client`, `peers` or `replication`.
 //!
 //! `Preparations` owns contents that are durable here and await their commit; they are bounded in number and
 //! expire after `write.prepared`. A restart drops them. `Admission` owns the permits.

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use dataverse_core::filter::Filter;
 use dataverse_core::id::NodeId;
-use dataverse_core::reconcile::{BucketRange, Comparison, DigestEntry};
-use dataverse_overlay::transport::{ReconcileAnswer, ReconcileAsk, Refusal};
-use tokio::time::Instant;
+use dataverse_core::reconcile::{
+    BucketRange, Comparison, DigestEntry, ReconcileAnswer, ReconcileAsk,
+};
+use dataverse_overlay::transport::Refusal;
 
-use super::MadeFilter;
+use super::reconcile::MadeFilter;
 use crate::driver::Driver;
 use crate::limits;
 
@@ -89,9 +90,11 @@ impl Driver {
     /// [`limits::FILTER_KEPT_MS`].
     fn recent_filter(&self) -> Option<(Arc<Filter>, u128)> {
         let changes = self.state.node().changes();
-        let made = self.reconciling.filter();
-        let made = made.as_ref()?;
-        let recent = made.made.elapsed() < Duration::from_millis(limits::FILTER_KEPT_MS);
+        let age_max = Duration::from_millis(limits::FILTER_KEPT_MS);
+        let running = self.running();
+        let memory = self.reconciling.memory.lock();
+        let made = memory.filter.as_ref()?;
+        let recent = running.saturating_sub(made.made) < age_max;
         (recent || made.changes == changes).then(|| (Arc::clone(&made.filter), made.tag))
     }
 
@@ -110,12 +113,13 @@ impl Driver {
             tokio::task::yield_now().await;
         }
         let (tag, filter) = (filter.tag(), Arc::new(filter));
-        *self.reconciling.filter() = Some(MadeFilter {
+        let made = MadeFilter {
             filter: Arc::clone(&filter),
             tag,
             changes,
-            made: Instant::now(),
-        });
+            made: self.running(),
+        };
+        self.reconciling.memory.lock().filter = Some(made);
         (filter, tag)
     }
 }

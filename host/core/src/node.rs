@@ -356,11 +356,17 @@ impl Node {
         announce.into_iter().chain(self.reaction(record)).collect()
     }
 
-    /// Processes a record that this node has made durable on every node that its layout names.
+    /// Processes a record that this node has made durable on every node that its layout names. If that is one other
+    /// node, this is only its word, and an older replica goes when it has shown the content.
     #[must_use]
     pub fn learn_own(&mut self, record: &Arc<Record>) -> Vec<Effect> {
         let held = self.holdings.find(&record.key);
-        let is_newer = held.is_some_and(|held| held.record.version < record.version);
+        let is_one_word = !record.deleted
+            && record.layout.holders.len() == 1
+            && !record.layout.names(self.id)
+            && held.is_some_and(|held| held.role == Role::Replica);
+        let is_newer =
+            !is_one_word && held.is_some_and(|held| held.record.version < record.version);
         self.confirm(&record.key, Heard::of(record));
         let announce = self.pass_on(record);
         let effect = match self.reaction(record) {
@@ -662,16 +668,25 @@ mod tests {
         let verified = Effect::Verify {
             record: Arc::clone(&newer),
         };
-        assert_eq!(node().learn(&newer), [announced.clone(), verified]);
+        assert_eq!(node().learn(&newer), [announced.clone(), verified.clone()]);
         let dropped = Effect::Drop {
             key: key("a/x"),
             version: version(1),
             role: Role::Replica,
         };
+        // Where one other node alone has confirmed it, that one must show it first.
+        let mut alone = node();
+        assert_eq!(alone.learn_own(&newer), [announced, verified]);
+        let confirmed_by_two = record("a/x", 2, 0, &[7, 8]);
+        let announced = Effect::Announce {
+            record: Arc::clone(&confirmed_by_two),
+        };
         let mut node = node();
-        assert_eq!(node.learn_own(&newer), [announced, dropped]);
-        let read = node.read(&key("a/x"), 0, 0);
-        assert!(matches!(read, LocalRead::Search { .. }), "{read:?}");
+        assert_eq!(node.learn_own(&confirmed_by_two), [announced, dropped]);
+        for node in [alone, node] {
+            let read = node.read(&key("a/x"), 0, 0);
+            assert!(matches!(read, LocalRead::Search { .. }), "{read:?}");
+        }
     }
 
     #[test]

@@ -111,6 +111,8 @@ impl Driver {
                 passed_over |= is_past;
                 counts && !is_past
             });
+            let overtaken = answer.overtaken.take();
+            answer.overtaken = overtaken.filter(|hit| !but.contains(&hit.record));
         };
         let options = SearchOptions::default();
         let report = self.run_search(question, local, options, screen).await;

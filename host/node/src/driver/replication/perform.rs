@@ -179,8 +179,10 @@ impl Driver {
     }
 
     fn found_in(&self, report: &Report, above: Version, passed_over: bool) -> Found {
-        let hits = report.hits.iter().map(|found| &found.hit.record);
-        let record = hits.chain(&report.deletion).max();
+        // A version that no node has may be heard of from many. It must not hide a lesser one that a node serves.
+        let copies = report.hits.iter().chain(&report.below);
+        let copies = copies.map(|found| &found.hit.record);
+        let record = copies.chain(&report.deletion).max();
         Found {
             record: record.filter(|record| record.version > above).cloned(),
             passed_over,

@@ -69,6 +69,8 @@ pub struct Clients {
     /// How long a node may serve its own copy after it has gone bad, because it was checked recently (design, rule
     /// 3). A node whose clock is set back does not know how long ago that was.
     unchecked: Duration,
+    /// The node that lies: what only it has, it may deny.
+    liar: Option<NodeId>,
 }
 
 impl Clients {
@@ -79,6 +81,7 @@ impl Clients {
         findings: Arc<Findings>,
         disks: Arc<Disks>,
         profile: &Profile,
+        liar: Option<NodeId>,
     ) -> Self {
         Self {
             log,
@@ -90,6 +93,7 @@ impl Clients {
                 0 => settings().verify_every,
                 _ => Duration::MAX,
             },
+            liar,
         }
     }
 
@@ -177,7 +181,9 @@ impl Clients {
             self.wrong(format!("put {number} of {key} is acknowledged on no node"));
         }
         let lost = self.disks.lost();
-        for holder in holders.iter().filter(|holder| !lost.contains(holder)) {
+        let untrusted = self.disks.untrusted();
+        let is_excused = |id: &NodeId| lost.contains(id) || untrusted == Some(*id);
+        for holder in holders.iter().filter(|holder| !is_excused(holder)) {
             let held = self.disks.holding(*holder, key);
             let has = held.is_some_and(|held| held.record.version >= record.version);
             // It may have had the copy and found it bad by now.
@@ -260,7 +266,8 @@ impl Clients {
             let is_away = |id: &NodeId| {
                 let nodes = door.driver.nodes();
                 let seen = nodes.iter().find(|seen| seen.id == *id);
-                seen.is_none_or(|seen| seen.state == "gone" || seen.hops.is_none())
+                let is_gone = seen.is_none_or(|seen| seen.state == "gone" || seen.hops.is_none());
+                is_gone || self.liar == Some(*id)
             };
             let is_lost = before.is_some_and(|before| {
                 let holders = self.disks.holders_from(&key, before);

@@ -99,14 +99,22 @@ impl History {
         puts.find(|put| put.key == *key && put.digest == digest)
     }
 
-    /// The greatest acknowledged version of this file, and the nodes that hold it.
+    /// The greatest acknowledged version of this file, and the nodes that hold it. An acknowledgement by this node
+    /// alone does not count.
     #[must_use]
-    pub fn acknowledged(&self, key: &Key) -> Option<(Version, &[NodeId])> {
+    pub fn acknowledged(
+        &self,
+        key: &Key,
+        untrusted: Option<NodeId>,
+    ) -> Option<(Version, &[NodeId])> {
         let puts = self.puts.values().filter(|put| put.key == *key);
         let acknowledged = puts.filter_map(|put| match &put.told {
             Observation::Acknowledged { version, holders } => Some((*version, &holders[..])),
             Observation::Refused | Observation::Nothing => None,
         });
+        let counts =
+            |(_, holders): &(Version, &[NodeId])| holders.iter().any(|id| Some(*id) != untrusted);
+        let acknowledged = acknowledged.filter(counts);
         acknowledged.max_by_key(|(version, _)| *version)
     }
 
@@ -164,6 +172,23 @@ impl History {
             through.filter(|it| it.key == tombstone.key && it.entry == tombstone.version.writer);
         let last = through.max_by_key(|it| it.began);
         last.is_some_and(|it| it.acknowledged)
+    }
+
+    /// Whether a write through this node was acknowledged on the untrusted one alone, or a deletion through it was
+    /// acknowledged, which the untrusted one may alone have confirmed. Then this node knows of something that nobody
+    /// has.
+    #[must_use]
+    pub fn may_rest_on(&self, untrusted: NodeId, key: &Key, entry: NodeId) -> bool {
+        let mut deletions = self.deletions.values();
+        let mut puts = self.puts.values();
+        deletions.any(|it| it.key == *key && it.entry == entry && it.acknowledged)
+            || puts.any(|it| {
+                let alone = match &it.told {
+                    Observation::Acknowledged { holders, .. } => holders[..] == [untrusted],
+                    Observation::Refused | Observation::Nothing => false,
+                };
+                it.key == *key && it.entry == entry && alone
+            })
     }
 
     /// Whether anybody tried to delete this file.

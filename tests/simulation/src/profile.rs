@@ -5,9 +5,13 @@ use std::time::Duration;
 use dataverse_node::settings::Settings;
 
 use crate::chance::Chance;
+use crate::lying::Subject;
 
 /// From this seed on, the lying node of a rough run also makes up records. Smaller seeds are what they always were.
 pub const FORGED_FROM: u64 = 1_000_000;
+
+/// From this seed on, one node lies in every kind of message, in calm runs as well.
+pub const LIARS_FROM: u64 = 2_000_000;
 
 /// The weather of a whole run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +63,10 @@ pub struct Profile {
     pub lies: u64,
     /// Questions about a file after which the lying node announces something that does not exist.
     pub forges: u64,
+    /// What the lying node lies about in its messages.
+    pub lies_about: Vec<Subject>,
+    /// Messages in which it does, for each subject.
+    pub untruths: u64,
     /// Maximum extra delay of messages of the slow node.
     pub slow_ms: u64,
     /// Whether one node is lost for good during the run.
@@ -110,6 +118,8 @@ impl Profile {
             links,
             lies,
             forges: 0,
+            lies_about: Vec::new(),
+            untruths: 0,
             slow_ms,
             loses_a_node,
             loses_another: false,
@@ -127,7 +137,32 @@ impl Profile {
         if rough && seed >= FORGED_FROM {
             profile.forges = chance.between(1, 300);
         }
+        if seed >= LIARS_FROM {
+            profile.lies_about = Subject::some(&mut chance);
+            profile.untruths = *chance.pick(&[50, 300, 900, 1_000]);
+            if profile.lies(Subject::Holdings) {
+                // A deletion that the liar made up and then says to hold is one that it wrote: it may delete files.
+                profile.forges = 0;
+            }
+            if profile.shifts_clocks() {
+                // Clocks must be within ten minutes of each other, and a lie may add nearly all of them.
+                profile.jumps = 0;
+            }
+        }
         profile
+    }
+
+    /// Whether a node lies about stamps, so that the others' clocks get ahead.
+    #[must_use]
+    pub fn shifts_clocks(&self) -> bool {
+        let mut subjects = self.lies_about.iter();
+        subjects.any(|subject| *subject != Subject::Neighbours)
+    }
+
+    /// Whether a node lies about this.
+    #[must_use]
+    pub fn lies(&self, about: Subject) -> bool {
+        self.lies_about.contains(&about)
     }
 
     /// The profile of this seed for a race: few files and many faults, but no lost node, no bad copy and no operator
@@ -169,6 +204,8 @@ impl Profile {
             rots: 0,
             drains,
             forges: 0,
+            lies_about: Vec::new(),
+            untruths: 0,
             hides_pending_writes: false,
         }
     }

@@ -15,10 +15,11 @@ use tokio::time::Instant;
 
 use crate::chance::Chance;
 use crate::check::linearizable::Anomaly;
-use crate::check::{self, Expect};
+use crate::check::{self, Expect, Readers};
 use crate::client::{Clients, Door, Upload};
 use crate::history::Observation;
 use crate::log::{Log, Trace};
+use crate::lying::Subject;
 use crate::profile::{Profile, Sky};
 use crate::snapshot::{Held, NodeShot, Snapshot};
 use crate::world::SimulatedCluster;
@@ -100,6 +101,7 @@ async fn drive(seed: u64, prints: bool) -> Report {
     let began = Instant::now();
     let mut run = Run::begin(seed, Profile::of(seed), Arc::clone(&log)).await;
     run.go().await;
+    run.check_while_lied_to().await;
     run.heal().await;
     let snapshot = run.take_snapshot().await;
     run.check_safe(&snapshot);
@@ -150,6 +152,7 @@ impl Run {
             Arc::clone(&world.findings),
             Arc::clone(&world.disks),
             &profile,
+            world.liar(),
         );
         let mut run = Self {
             chance: Chance::of(seed, "schedule"),
@@ -195,6 +198,7 @@ impl Run {
 
     async fn go(&mut self) {
         self.world.weather.break_out();
+        self.world.let_lie(true);
         let lost_at = self.profile.steps / 2;
         let lost_again_at = self.profile.steps * 5 / 6;
         for step in 0..self.profile.steps {
@@ -224,6 +228,7 @@ impl Run {
         let running = self.world.running();
         if running.len() <= 3 || self.world.disks.lost().is_empty() {
             self.world.weather.break_out();
+            self.world.let_lie(true);
             return;
         }
         if self.world.disks.any_is_bad() {
@@ -234,6 +239,7 @@ impl Run {
         let at = *self.chance.pick(&running);
         self.world.lose(at, &mut self.chance).await;
         self.world.weather.break_out();
+        self.world.let_lie(true);
     }
 
     /// Checks that what was safe is not older than it was.
@@ -447,6 +453,7 @@ impl Run {
 
     /// Everything is healed and gets time to settle.
     async fn heal(&mut self) {
+        self.world.let_lie(false);
         self.make_whole().await;
         self.look_after_disks().await;
         tokio::time::sleep(QUIET).await;
@@ -455,6 +462,16 @@ impl Run {
     /// The weather clears up, what is broken is repaired, nodes that are down come back, and the network becomes
     /// whole.
     pub(crate) async fn make_whole(&mut self) {
+        self.repair_all().await;
+        let whole = |world: &SimulatedCluster| world.is_acquainted() && world.is_linked();
+        if !self.world.wait_for(ACQUAINTED, whole).await {
+            let what = self.why_not_whole();
+            self.wrong(what);
+        }
+    }
+
+    /// Nothing is broken any more, and every node runs.
+    async fn repair_all(&mut self) {
         self.world.log.note("everything is healed");
         self.world.weather.clear_up();
         let addresses: Vec<String> = self
@@ -477,10 +494,29 @@ impl Run {
         for pair in running.windows(2) {
             self.link(pair[0], pair[1]).await;
         }
-        let whole = |world: &SimulatedCluster| world.is_acquainted() && world.is_linked();
-        if !self.world.wait_for(ACQUAINTED, whole).await {
-            let what = self.why_not_whole();
-            self.wrong(what);
+    }
+
+    /// One member goes on lying while nothing else is wrong: what the others hold is read at each of them.
+    async fn check_while_lied_to(&mut self) {
+        let Some(liar) = self.world.liar() else {
+            return;
+        };
+        self.repair_all().await;
+        let honest = self.world.running();
+        let is_honest = |at: &usize| self.world.sites[*at].id != liar;
+        let honest: Vec<usize> = honest.into_iter().filter(is_honest).collect();
+        for pair in honest.windows(2) {
+            self.link(pair[0], pair[1]).await;
+        }
+        self.look_after_disks().await;
+        tokio::time::sleep(ACQUAINTED + QUIET).await;
+        let snapshot = self.take_snapshot().await;
+        let readers = match self.profile.lies(Subject::Holdings) {
+            true => Readers::AtReplicas,
+            false => Readers::All,
+        };
+        for wrong in check::while_lied_to(&snapshot, liar, readers) {
+            self.wrong(wrong);
         }
     }
 
@@ -587,6 +623,7 @@ impl Run {
             lost: self.world.disks.lost(),
             buried: self.world.disks.buried(),
             lost_replicas: self.world.disks.lost_replicas(),
+            untrusted: self.world.disks.untrusted(),
         }
     }
 
@@ -604,6 +641,15 @@ impl Expect {
                 clocks_agree: profile.jumps == 0 && profile.crashes == 0,
                 ..Self::AFTER_FAULTS
             },
+        }
+        .lied_to(profile)
+    }
+
+    /// A lie may put clocks ahead, and a deletion that only a liar confirmed never was.
+    fn lied_to(self, profile: &Profile) -> Self {
+        Self {
+            clocks_agree: self.clocks_agree && !profile.shifts_clocks(),
+            ..self
         }
     }
 }

@@ -77,9 +77,25 @@ pub struct Snapshot {
     pub buried: BTreeMap<Key, Version>,
     /// The replicas that the lost nodes held when they were lost.
     pub lost_replicas: Vec<(NodeId, Arc<Record>)>,
+    /// The node that confirmed what it did not do. What it holds counts; what others were told of it does not.
+    pub untrusted: Option<NodeId>,
 }
 
 impl Snapshot {
+    /// Whether this record names the untrusted node alone. It may have stored it or not, now or only later, from a
+    /// cached copy that another node has: nobody was promised anything.
+    #[must_use]
+    pub fn rests_on_untrusted(&self, record: &Record) -> bool {
+        self.untrusted
+            .is_some_and(|untrusted| record.layout.holders == [untrusted])
+    }
+
+    /// Whether a copy that was acknowledged on this node need not exist.
+    #[must_use]
+    pub fn is_excused(&self, id: &NodeId) -> bool {
+        self.lost.contains(id) || self.untrusted == Some(*id)
+    }
+
     /// The greatest record of this file that any node holds as a replica.
     #[must_use]
     pub fn greatest(&self, key: &Key) -> Option<&Record> {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use dataverse_core::content::Digest;
@@ -16,7 +16,7 @@ use dataverse_core::version::{Millis, Version};
 use dataverse_node::driver::{Driver, Now, Parts, PolicySlots};
 use dataverse_node::entropy::Entropy;
 use dataverse_overlay::memory::MemoryNetwork;
-use dataverse_overlay::transport::Serve;
+use dataverse_overlay::transport::{Serve, Transport};
 use dataverse_store::{CommitPace, MemoryDisk, Store};
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -25,7 +25,12 @@ use tokio_util::sync::CancellationToken;
 use crate::chance::Chance;
 use crate::findings::Findings;
 use crate::log::Log;
-use crate::lying::{Forging, Hiding, Lying};
+use crate::lying::Subject;
+use crate::lying::bytes::Lying;
+use crate::lying::forging::Forging;
+use crate::lying::hiding::Hiding;
+use crate::lying::liar::{Liar, Lies};
+use crate::lying::outgoing::LyingTransport;
 use crate::profile::{Profile, settings};
 use crate::watched::Watched;
 use crate::weather::SeededWeather;
@@ -66,6 +71,9 @@ pub struct Disks {
     disks: Vec<(NodeId, Arc<MemoryDisk>)>,
     lost: Mutex<BTreeSet<NodeId>>,
     rotted: Mutex<BTreeMap<(NodeId, Key), Instant>>,
+    /// The node that confirms what it does not do, if there is one: what it holds it holds, and what it says of that
+    /// is no promise.
+    untrusted: Option<NodeId>,
     mirror: Mutex<Mirror>,
 }
 
@@ -84,6 +92,13 @@ struct Mirror {
     buried: BTreeMap<(NodeId, Key), Version>,
 }
 
+/// Nodes that need not have what a record says.
+struct Excused {
+    lost: BTreeSet<NodeId>,
+    /// Beside another holder that has it: this node is believed when it confirms what another node has as well.
+    untrusted: Option<NodeId>,
+}
+
 /// The order of the records of one file.
 type Rank = (Version, u64, NodeId);
 
@@ -96,8 +111,24 @@ impl Disks {
             disks: disks.collect(),
             lost: Mutex::default(),
             rotted: Mutex::default(),
+            untrusted: None,
             mirror: Mutex::default(),
         }
+    }
+
+    /// The same disks, of which this node's confirmations are no promises.
+    #[must_use]
+    pub fn with_untrusted(self, node: NodeId) -> Self {
+        Self {
+            untrusted: Some(node),
+            ..self
+        }
+    }
+
+    /// The node whose confirmations are no promises.
+    #[must_use]
+    pub const fn untrusted(&self) -> Option<NodeId> {
+        self.untrusted
     }
 
     /// What a node's disk holds of this file.
@@ -132,7 +163,7 @@ impl Disks {
 
     /// A node's holding changed, durably. Returns what it was before.
     pub fn changed(&self, node: NodeId, key: &Key, after: Option<&Holding>) -> Option<Holding> {
-        let lost = self.lost();
+        let excused = self.excused();
         let mut mirror = self.mirror();
         let name = (node, key.clone());
         let before = match after {
@@ -144,7 +175,7 @@ impl Disks {
             let buried = buried.or_insert(after.record.version);
             *buried = after.record.version.max(*buried);
         }
-        mirror.note_settled(key, &lost);
+        mirror.note_settled(key, &excused);
         before
     }
 
@@ -192,8 +223,8 @@ impl Disks {
     /// A node refused this record because it has a greater one. If all nodes that it names have a greater one, it
     /// is as good as durable: a later write has replaced it.
     pub fn refused(&self, record: &Record) {
-        let lost = self.lost();
-        self.mirror().note_if_settled(record, &lost);
+        let excused = self.excused();
+        self.mirror().note_if_settled(record, &excused);
     }
 
     /// Whether a greater version than this record's was at some moment durable on every node that it names, or the
@@ -261,6 +292,13 @@ impl Disks {
         })
     }
 
+    fn excused(&self) -> Excused {
+        Excused {
+            lost: self.lost(),
+            untrusted: self.untrusted,
+        }
+    }
+
     /// The replicas of a node that may rot: those whose layout names other nodes, all of which have a good copy.
     fn may_rot(&self, node: NodeId) -> Vec<Holding> {
         let lost = self.lost();
@@ -292,23 +330,29 @@ impl Disks {
 
 impl Mirror {
     /// Something of this file became durable: updates what is durable on all its holders.
-    fn note_settled(&mut self, key: &Key, lost: &BTreeSet<NodeId>) {
+    fn note_settled(&mut self, key: &Key, excused: &Excused) {
         let held = self.held.iter().filter(|((_, of), _)| of == key);
         let records: Vec<Arc<Record>> = held
             .map(|(_, holding)| Arc::clone(&holding.record))
             .collect();
         for record in records {
-            self.note_if_settled(&record, lost);
+            self.note_if_settled(&record, excused);
         }
     }
 
-    fn note_if_settled(&mut self, record: &Record, lost: &BTreeSet<NodeId>) {
+    fn note_if_settled(&mut self, record: &Record, excused: &Excused) {
         let all = |has: &dyn Fn(&Record) -> bool| {
-            let mut holders = record.layout.holders.iter();
-            holders.all(|node| {
+            let has = |node: &NodeId| {
                 let held = self.held.get(&(*node, record.key.clone()));
-                lost.contains(node) || held.is_some_and(|held| has(&held.record))
-            })
+                held.is_some_and(|held| has(&held.record))
+            };
+            let holders = &record.layout.holders;
+            let mut others = holders.iter().filter(|id| excused.untrusted != Some(**id));
+            let vouched = others.any(has);
+            let excuses = |id: &NodeId| {
+                excused.lost.contains(id) || (vouched && excused.untrusted == Some(*id))
+            };
+            holders.iter().all(|id| excuses(id) || has(id))
         };
         let has_version = all(&|held| held.version >= record.version);
         let has_layout = all(&|held| rank(held) >= rank(record));
@@ -382,6 +426,8 @@ pub struct SimulatedCluster {
     seed: u64,
     began: Instant,
     liar: usize,
+    /// Whether the node that lies in its messages still does.
+    lies_go_on: Arc<AtomicBool>,
 }
 
 impl SimulatedCluster {
@@ -412,12 +458,18 @@ impl SimulatedCluster {
         let weather = Arc::new(weather);
         let network = MemoryNetwork::new(&settings().timings());
         network.make_weather(Arc::clone(&weather) as _);
+        let liar = chance.below(sites.len() as u64) as usize;
+        let disks = match profile.lies(Subject::Confirmations) {
+            true => disks.with_untrusted(sites[liar].id),
+            false => disks,
+        };
         let mut world = Self {
             network,
             weather,
             disks: Arc::new(disks),
             clocks: Arc::new(Clocks::agreed()),
-            liar: chance.below(sites.len() as u64) as usize,
+            liar,
+            lies_go_on: Arc::default(),
             sites,
             findings: Arc::default(),
             profile: profile.clone(),
@@ -473,6 +525,15 @@ impl SimulatedCluster {
             putting_aside: Arc::default(),
         });
         let mut chance = Chance::of(self.seed, &format!("node {} {lifetime}", site.name));
+        let lying = self.lies_of(at);
+        let transport: Arc<dyn Transport> = Arc::new(self.network.transport(&site.address));
+        let transport = match &lying {
+            Some(lies) => Arc::new(LyingTransport {
+                inner: transport,
+                lies: Arc::clone(lies),
+            }),
+            None => transport,
+        };
         let driver = Driver::start(Parts {
             me: Peer {
                 id: site.id,
@@ -485,7 +546,7 @@ impl SimulatedCluster {
             factor: 2,
             settings: settings(),
             store: Arc::clone(&store) as Arc<dyn Store>,
-            transport: Arc::new(self.network.transport(&site.address)),
+            transport,
             policy_slots: Arc::new(PolicySlots::default()),
             recorder: None,
             now,
@@ -508,6 +569,10 @@ impl SimulatedCluster {
             }),
             false => Arc::clone(&driver) as Arc<dyn Serve>,
         };
+        let serves: Arc<dyn Serve> = match lying {
+            Some(lies) => Arc::new(Liar { serves, lies }),
+            None => serves,
+        };
         let serves: Arc<dyn Serve> = match self.profile.hides_pending_writes {
             true => Arc::new(Hiding(serves)),
             false => serves,
@@ -521,6 +586,33 @@ impl SimulatedCluster {
             died: CancellationToken::new(),
             lifetime,
         });
+    }
+
+    /// What the node at this site lies about in its messages, if it does.
+    fn lies_of(&self, at: usize) -> Option<Arc<Lies>> {
+        let about = &self.profile.lies_about;
+        let site = &self.sites[at];
+        (at == self.liar && !about.is_empty()).then(|| {
+            let chance = Chance::of(self.seed, &format!("lies {}", site.lives));
+            let goes_on = Arc::clone(&self.lies_go_on);
+            Arc::new(Lies::new(about, self.profile.untruths, chance, goes_on))
+        })
+    }
+
+    /// From now on the node that lies in its messages does so, or does no longer.
+    pub fn let_lie(&self, lies: bool) {
+        if !self.profile.lies_about.is_empty() {
+            let name = &self.sites[self.liar].name;
+            self.log.note(format_args!("{name} lies: {lies}"));
+        }
+        self.lies_go_on.store(lies, Ordering::Relaxed);
+    }
+
+    /// The node that lies in its messages, if there is one.
+    #[must_use]
+    pub fn liar(&self) -> Option<NodeId> {
+        let lies = !self.profile.lies_about.is_empty();
+        lies.then(|| self.sites[self.liar].id)
     }
 
     /// Crashes the machine at this site. How much remains of a write in progress is random.

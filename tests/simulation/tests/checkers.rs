@@ -9,7 +9,7 @@ use dataverse_core::id::NodeId;
 use dataverse_core::key::Key;
 use dataverse_core::record::{Layout, Record};
 use dataverse_core::version::{Stamp, Version};
-use dataverse_simulation::check::{self, Expect};
+use dataverse_simulation::check::{self, Expect, Readers};
 use dataverse_simulation::history::{Deletion, History, Observation, Put};
 use dataverse_simulation::snapshot::{Held, NodeShot, Read, Snapshot};
 use dataverse_simulation::world::Disks;
@@ -118,6 +118,7 @@ fn good() -> (History, Snapshot) {
         lost: BTreeSet::new(),
         buried: BTreeMap::new(),
         lost_replicas: Vec::new(),
+        untrusted: None,
     };
     (history, snapshot)
 }
@@ -418,4 +419,71 @@ fn what_was_overtaken_by_a_write_that_is_lost_needs_no_more_copies() {
     ] {
         assert!(found.contains("has 1 replicas of 2"), "{found}");
     }
+}
+
+#[test]
+fn what_a_liar_hides_is_noticed() {
+    let hidden = |liar: u128, readers, reader: usize, read: Read| {
+        let (_, mut world) = good();
+        world.nodes[reader].reads.insert(key(), read);
+        check::while_lied_to(&world, id(liar), readers).join("\n")
+    };
+    assert_eq!(hidden(2, Readers::All, 0, read(5, NEW)), "");
+    assert!(hidden(2, Readers::All, 2, Read::Missing).contains("a reader at C gets"));
+    assert!(hidden(2, Readers::All, 2, read(4, OLD)).contains("a reader at C gets"));
+    // What a liar claims to have and does not send hides the file from nodes without a replica, and from no other.
+    assert_eq!(hidden(2, Readers::AtReplicas, 2, Read::Missing), "");
+    assert!(hidden(2, Readers::AtReplicas, 0, Read::Missing).contains("a reader at A gets"));
+    assert_eq!(hidden(1, Readers::All, 0, Read::Missing), "");
+}
+
+#[test]
+fn what_only_an_untrusted_node_confirmed_was_never_promised() {
+    let gone = |untrusted: Option<u128>, holders: &[u128]| {
+        found(ALWAYS, |history, world| {
+            let told = Observation::Acknowledged {
+                version: version(5),
+                holders: holders.iter().map(|holder| id(*holder)).collect(),
+            };
+            history.puts.retain(|number, _| *number == 2);
+            history.puts.entry(2).and_modify(|put| put.told = told);
+            world.untrusted = untrusted.map(id);
+            for node in &mut world.nodes {
+                node.held.clear();
+                node.usage.replicas = 0;
+            }
+        })
+    };
+    assert!(gone(None, &[2]).contains("no replica is left"));
+    assert!(gone(Some(2), &[1, 2]).contains("no replica is left"));
+    assert!(gone(Some(3), &[2]).contains("no replica is left"));
+    assert_eq!(gone(Some(2), &[2]), "");
+    // What was acknowledged before it elsewhere must still be there.
+    check_found(ALWAYS, "no replica is left", |history, world| {
+        let told = Observation::Acknowledged {
+            version: version(5),
+            holders: vec![id(2)],
+        };
+        history.puts.entry(2).and_modify(|put| put.told = told);
+        world.untrusted = Some(id(2));
+        world.nodes.iter_mut().for_each(|node| node.held.clear());
+    });
+}
+
+#[test]
+fn a_liar_is_excused_only_beside_a_node_that_has_the_copy() {
+    let disks = Disks::of([id(1), id(2), id(3)]).with_untrusted(id(2));
+    let see = |node: u128, record: &Record| {
+        let holding = held(record.clone(), NEW).holding;
+        disks.changed(id(node), &key(), Some(&holding));
+    };
+    let old = record(4, OLD, &[1]);
+    see(1, &old);
+    disks.refused(&record(5, NEW, &[2]));
+    assert!(
+        !disks.is_superseded(&old),
+        "only the liar says that it has it"
+    );
+    see(3, &record(5, NEW, &[2, 3]));
+    assert!(disks.is_superseded(&old));
 }

@@ -2,6 +2,7 @@
 
 use dataverse_core::content::Digest;
 use dataverse_core::holdings::Role;
+use dataverse_core::id::NodeId;
 
 use crate::history::{History, Observation};
 use crate::snapshot::Snapshot;
@@ -54,18 +55,30 @@ pub(super) fn nothing_is_invented(history: &History, snapshot: &Snapshot) -> Vec
 
 /// Some node holds the greatest acknowledged version of a file, or a later one, as a replica, unless every node on
 /// which it was acknowledged is lost.
+///
+/// A node that confirms what it does not store counts for nothing: what was acknowledged on it alone was never
+/// promised, and beside it one other node is the only one that has the file.
 pub(super) fn acknowledged_writes_survive(history: &History, snapshot: &Snapshot) -> Vec<String> {
     let mut wrong = Vec::new();
     for key in history.keys() {
-        let Some((version, holders)) = history.acknowledged(&key) else {
+        let is_lost = |holder: &NodeId| snapshot.lost.contains(holder);
+        let newest = history.acknowledged(&key, None);
+        if newest.is_some_and(|(_, holders)| holders.iter().all(is_lost)) {
+            continue;
+        }
+        let Some((version, holders)) = history.acknowledged(&key, snapshot.untrusted) else {
             continue;
         };
         // Its only replica may have moved since then.
         let lost_since = snapshot.lost_replicas.iter().any(|(node, record)| {
-            let alone = record.factor == 1 && record.layout.holders == [*node];
-            record.key == key && alone && record.version == version
+            let named = &record.layout.holders;
+            let others = named.iter().filter(|id| *id != node);
+            let others: Vec<NodeId> = others.copied().collect();
+            let alone = (record.factor == 1 && others.is_empty())
+                || snapshot.untrusted.is_some_and(|it| others == [it]);
+            record.key == key && named.contains(node) && alone && record.version == version
         });
-        if lost_since || holders.iter().all(|holder| snapshot.lost.contains(holder)) {
+        if lost_since || holders.iter().all(|holder| snapshot.is_excused(holder)) {
             continue;
         }
         // The only node that remembered the deletion may be lost; the file is still gone.

@@ -61,7 +61,10 @@ pub(super) fn name_exactly_those_that_hold(history: &History, snapshot: &Snapsho
         // further nodes that remember it do no harm and cost next to nothing. Of an unacknowledged deletion, not
         // all named nodes need to hear: one that lost its copy for another reason has nothing to replace.
         let right = match newest.deleted {
-            true => named.is_subset(&holders) || !history.was_acknowledged_deleted(newest),
+            true => {
+                let mut named = named.iter().filter(|id| snapshot.untrusted != Some(**id));
+                named.all(|id| holders.contains(id)) || !history.was_acknowledged_deleted(newest)
+            }
             false => named == holders,
         };
         if !right {
@@ -105,14 +108,16 @@ pub(super) fn have_their_factor(history: &History, snapshot: &Snapshot) -> Vec<S
 }
 
 /// The greatest record of a file that is held as a replica. None for a file that was overwritten by a write that
-/// only lost nodes had: it is kept and served, but no longer copied.
+/// only lost nodes had: it is kept and served, but no longer copied. None either if only an untrusted node has it.
 fn newest_of<'a>(history: &History, snapshot: &'a Snapshot, key: &Key) -> Option<&'a Record> {
     let newest = snapshot.greatest(key)?;
+    let excused = snapshot.lost.iter().copied().chain(snapshot.untrusted);
     let is_overtaken = history.may_be_overtaken_by_what_is_lost(
         key,
         newest.digest,
-        &snapshot.lost,
+        &excused.collect(),
         &snapshot.lost_replicas,
     );
-    (newest.deleted || !is_overtaken).then_some(newest)
+    let is_promised = !snapshot.rests_on_untrusted(newest);
+    (is_promised && (newest.deleted || !is_overtaken)).then_some(newest)
 }

@@ -10,6 +10,8 @@ pub mod linearizable;
 mod links;
 mod reads;
 
+use dataverse_core::id::NodeId;
+
 use crate::history::History;
 use crate::snapshot::Snapshot;
 
@@ -52,7 +54,7 @@ pub fn all(history: &History, snapshot: &Snapshot, expect: Expect) -> Vec<String
     wrong.extend(accounts::every_byte_is_accounted_for(snapshot));
     wrong.extend(links::are_symmetric(snapshot));
     if expect.converged {
-        wrong.extend(reads::all_get_the_newest(snapshot));
+        wrong.extend(reads::all_get_the_newest(history, snapshot));
         wrong.extend(reads::nothing_comes_back(snapshot));
         if expect.clocks_agree {
             wrong.extend(reads::what_was_deleted_stays_deleted(history, snapshot));
@@ -63,4 +65,21 @@ pub fn all(history: &History, snapshot: &Snapshot, expect: Expect) -> Vec<String
         wrong.extend(layouts::have_their_factor(history, snapshot));
     }
     wrong
+}
+
+/// The readers from which a lie hides no file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Readers {
+    /// Those at every node.
+    All,
+    /// Those at nodes with a replica. A node that claims a copy which it can't send hides the file from the others for
+    /// as long as it says so (docs/decisions/0020).
+    AtReplicas,
+}
+
+/// What is wrong while this node goes on lying and nothing else is wrong: other nodes hold a file and can be reached,
+/// and a reader does not get it.
+#[must_use]
+pub fn while_lied_to(snapshot: &Snapshot, liar: NodeId, readers: Readers) -> Vec<String> {
+    reads::nothing_is_hidden(snapshot, liar, readers)
 }

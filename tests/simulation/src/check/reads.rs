@@ -1,9 +1,11 @@
 //! What readers get.
 
 use dataverse_core::holdings::Role;
+use dataverse_core::id::NodeId;
 use dataverse_core::key::Key;
 use dataverse_core::version::Version;
 
+use super::Readers;
 use crate::history::History;
 use crate::snapshot::{NodeShot, Read, Snapshot};
 
@@ -45,9 +47,18 @@ pub(super) fn nobody_serves_less_than_it_has(snapshot: &Snapshot) -> Vec<String>
 }
 
 /// Every reader gets the newest version, or learns that the file is deleted.
-pub(super) fn all_get_the_newest(snapshot: &Snapshot) -> Vec<String> {
+pub(super) fn all_get_the_newest(history: &History, snapshot: &Snapshot) -> Vec<String> {
     each_read(snapshot, |node, key, read| {
         let newest = snapshot.greatest(key);
+        if newest.is_some_and(|newest| snapshot.rests_on_untrusted(newest)) {
+            return None;
+        }
+        let rests_on = |untrusted| history.may_rest_on(untrusted, key, node.id);
+        if matches!(read, Read::Missing | Read::Failed(_))
+            && snapshot.untrusted.is_some_and(rests_on)
+        {
+            return None;
+        }
         match (newest, read) {
             (Some(record), Read::Content { version, .. })
                 if !record.deleted && *version == record.version =>
@@ -57,9 +68,11 @@ pub(super) fn all_get_the_newest(snapshot: &Snapshot) -> Vec<String> {
             (Some(record), Read::Missing) if record.deleted => None,
             // A node that has heard of it reports that it is unreachable.
             (None, Read::Missing | Read::Failed(_)) => None,
-            // Its only replica was on a lost disk. A copy that somebody still has is luck, not an error.
-            (None, Read::Content { version, .. })
-                if newest_copy(snapshot, key) == Some(*version) =>
+            // Its only replica was on a lost disk, or a liar confirmed it. A copy that somebody still has is luck, not an
+            // error.
+            (_, Read::Content { version, .. })
+                if newest_copy(snapshot, key) == Some(*version)
+                    && (newest.is_none() || snapshot.untrusted.is_some()) =>
             {
                 None
             }
@@ -112,6 +125,33 @@ pub(super) fn nothing_comes_back(snapshot: &Snapshot) -> Vec<String> {
         buried.map(|buried| {
             format!(
                 "{key} was deleted as {buried}, and {} serves {version}",
+                node.name
+            )
+        })
+    })
+}
+
+/// What honest nodes hold is read at each of them, in that version or a greater one. What the liar alone has may stay
+/// with it.
+pub(super) fn nothing_is_hidden(
+    snapshot: &Snapshot,
+    liar: NodeId,
+    readers: Readers,
+) -> Vec<String> {
+    each_read(snapshot, |node, key, read| {
+        let honest = snapshot.nodes.iter().filter(|node| node.id != liar);
+        let held = honest.filter_map(|node| node.replica(key));
+        let newest = held.max_by_key(|record| record.version)?;
+        let greatest = snapshot.greatest(key)?;
+        let is_counted = node.id != liar
+            && !newest.deleted
+            && greatest.version == newest.version
+            && (readers == Readers::All || node.replica(key).is_some());
+        let is_read = matches!(read, Read::Content { version, .. } if *version >= newest.version);
+        (is_counted && !is_read).then(|| {
+            format!(
+                "{key} is {} on honest nodes, and a reader at {} gets {read:?} while one lies",
+                crate::watched::brief(newest),
                 node.name
             )
         })

@@ -1,28 +1,22 @@
 //! A node that lies: the real one, with a bit flipped in some of the content it sends, and in some runs one that
-//! announces versions, deletions and layouts that do not exist to whoever asks it for a file. It lies as long as the
-//! weather is bad. (Otherwise a file that only this node has could never be read.) And one that does not say which
-//! writes are pending.
+//! announces records that do not exist. It lies as long as the weather is bad. (Otherwise a file that only this node
+//! has could never be read.)
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use dataverse_core::content::Digest;
-use dataverse_core::id::NodeId;
-use dataverse_core::key::Key;
-use dataverse_core::record::{Layout, Record};
 use dataverse_core::search::Question;
-use dataverse_core::version::{Stamp, Version};
 use dataverse_node::driver::Driver;
-use dataverse_overlay::memory::MemoryTransport;
 use dataverse_overlay::transport::{
     Announcement, Call, CallError, FetchAsk, Fetched, Message, PrepareAnswer, PrepareAsk, Refusal,
-    Reply, Sender, Serve, TransportExt,
+    Reply, Serve, TransportExt,
 };
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use parking_lot::Mutex;
 
+use super::forging::Forging;
 use crate::chance::Chance;
 use crate::weather::SeededWeather;
 
@@ -38,52 +32,6 @@ pub struct Lying {
     pub weather: Arc<SeededWeather>,
     /// Makes up records; absent in most runs.
     pub forging: Option<Forging>,
-}
-
-/// Makes up records and announces them.
-pub struct Forging {
-    /// After how many of 1000 questions about a file.
-    pub rate: u64,
-    /// Chooses which ones, and what is made up.
-    pub chance: Mutex<Chance>,
-    /// Carries the announcements.
-    pub transport: MemoryTransport,
-}
-
-impl Forging {
-    /// A record greater than any that the node which asked has heard of. None of the nodes that it names has it.
-    fn record(&self, asker: &Sender, liar: NodeId, key: &Key, found: Option<&Record>) -> Record {
-        let mut chance = self.chance.lock();
-        let made_up = Digest::of(&chance.number().to_be_bytes());
-        let counter = asker.clock.0 + chance.below(1_000);
-        let named: &[&[NodeId]] = &[&[], &[liar], &[asker.node.id], &[asker.node.id, liar]];
-        let layout = Layout {
-            counter,
-            author: liar,
-            holders: chance.pick(named).to_vec(),
-        };
-        let kind = chance.below(3);
-        if let Some(found) = found.filter(|_| kind == 2) {
-            return Record {
-                layout,
-                ..found.clone()
-            };
-        }
-        let deleted = kind == 1;
-        Record {
-            version: Version {
-                stamp: Stamp(counter),
-                writer: liar,
-            },
-            layout,
-            deleted,
-            size: if deleted { 0 } else { 8 },
-            digest: if deleted { Digest::of(&[]) } else { made_up },
-            content_type: "text/plain".into(),
-            factor: 2,
-            key: key.clone(),
-        }
-    }
 }
 
 impl Lying {
@@ -147,30 +95,5 @@ impl Serve for Lying {
         chunks: BoxStream<'static, Result<Bytes, CallError>>,
     ) -> Result<Message<PrepareAnswer>, Refusal> {
         self.node.prepare(ask, chunks).await
-    }
-}
-
-/// A node that is not asked which writes through it are pending, so that it never says so.
-pub struct Hiding(pub Arc<dyn Serve>);
-
-#[async_trait]
-impl Serve for Hiding {
-    async fn call(&self, mut call: Message<Call>) -> Result<Message<Reply>, Refusal> {
-        if let Call::Probe(Question::Exact { pending_before, .. }) = &mut call.body {
-            *pending_before = None;
-        }
-        self.0.call(call).await
-    }
-
-    async fn fetch(&self, ask: Message<FetchAsk>) -> Result<Message<Fetched>, Refusal> {
-        self.0.fetch(ask).await
-    }
-
-    async fn prepare(
-        &self,
-        ask: Message<PrepareAsk>,
-        chunks: BoxStream<'static, Result<Bytes, CallError>>,
-    ) -> Result<Message<PrepareAnswer>, Refusal> {
-        self.0.prepare(ask, chunks).await
     }
 }

@@ -1,6 +1,6 @@
 //! A fixed set of seeds that every change must pass.
 
-use dataverse_simulation::profile::FORGED_FROM;
+use dataverse_simulation::profile::{FORGED_FROM, LIARS_FROM};
 use dataverse_simulation::run::run;
 
 fn check(seeds: impl IntoIterator<Item = u64>) {
@@ -33,6 +33,18 @@ fn records_that_a_member_makes_up_cost_no_copy_and_hide_nothing() {
     // A node served a version that it had fetched, and later its own older replica, because no link reached the other
     // nodes; that must be marked.
     check([FORGED_FROM + 400_050]);
+}
+
+#[test]
+fn what_a_member_says_in_any_message_costs_no_copy_and_hides_nothing() {
+    check([LIARS_FROM + 1, LIARS_FROM + 8]);
+    // An overwrite that one node confirmed without storing it took the older replica of the node that wrote it.
+    check([LIARS_FROM + 27, LIARS_FROM + 33]);
+    // A node dropped a cached copy for a version that nobody has, and took it for a floor from then on.
+    check([LIARS_FROM + 52, LIARS_FROM + 84]);
+    // A version that nobody had, heard of from one node after the other, hid a lesser one from a holder of the one
+    // before.
+    check([LIARS_FROM + 169]);
 }
 
 /// Seeds that once failed, each with the error that it revealed.

@@ -115,12 +115,20 @@ impl Node {
         &mut self.clock
     }
 
-    /// Merges a peer's clock.
+    /// Merges a peer's clock, unless it is far ahead.
     ///
     /// # Errors
     /// [`ClockAhead`] when it is implausibly far ahead.
     pub fn observe(&mut self, stamp: Stamp, now: Millis) -> Result<(), ClockAhead> {
         self.clock.observe(stamp, now)
+    }
+
+    /// Merges a stamp that the next one must be greater than.
+    ///
+    /// # Errors
+    /// [`ClockAhead`] when it is too far ahead to be surpassed.
+    pub fn surpass(&mut self, stamp: Stamp, now: Millis) -> Result<(), ClockAhead> {
+        self.clock.surpass(stamp, now)
     }
 
     /// The index has durably changed: `after` is the holding of `key` from now on.

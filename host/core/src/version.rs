@@ -71,10 +71,14 @@ impl FromStr for Version {
 
 /// A peer's stamp that is implausibly far ahead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("its clock is {ahead_ms} ms ahead of ours, more than the {max} ms allowed: check the clocks of both machines", max = limits::CLOCK_AHEAD_MS_MAX)]
+#[error(
+    "its clock is {ahead_ms} ms ahead of ours, more than the {max_ms} ms allowed: check the clocks of both machines"
+)]
 pub struct ClockAhead {
     /// How far ahead of our wall clock.
     pub ahead_ms: u64,
+    /// How far it may be.
+    pub max_ms: u64,
 }
 
 /// A node's hybrid logical clock.
@@ -112,21 +116,36 @@ impl Clock {
         Some(next)
     }
 
-    /// Merges a stamp from another node, so that later stamps are greater. A stamp that the clock has already
-    /// reached changes nothing, even if the wall clock was set back since.
+    /// Merges a stamp from another node, so that later stamps are greater, unless it is more than
+    /// [`limits::CLOCK_ADOPTED_MS_MAX`] ahead of `now`. A stamp that the clock has already reached changes nothing, even
+    /// if the wall clock was set back since.
     ///
     /// # Errors
-    /// [`ClockAhead`] when it is more than ten minutes ahead of `now`; the clock is left unchanged.
+    /// [`ClockAhead`] when it is more than [`limits::CLOCK_AHEAD_MS_MAX`] ahead of `now`.
     pub fn observe(&mut self, stamp: Stamp, now: Millis) -> Result<(), ClockAhead> {
-        if stamp <= self.last {
-            return Ok(());
+        self.check(stamp, now, limits::CLOCK_AHEAD_MS_MAX)?;
+        if stamp.millis().saturating_sub(now) <= limits::CLOCK_ADOPTED_MS_MAX {
+            self.last = self.last.max(stamp);
         }
-        let ahead_ms = stamp.millis().saturating_sub(now);
-        if ahead_ms > limits::CLOCK_AHEAD_MS_MAX {
-            return Err(ClockAhead { ahead_ms });
-        }
+        Ok(())
+    }
+
+    /// Merges a stamp that later ones must be greater than.
+    ///
+    /// # Errors
+    /// [`ClockAhead`] when it is more than [`limits::CLOCK_SURPASSED_MS_MAX`] ahead of `now`; the clock is left unchanged.
+    pub fn surpass(&mut self, stamp: Stamp, now: Millis) -> Result<(), ClockAhead> {
+        self.check(stamp, now, limits::CLOCK_SURPASSED_MS_MAX)?;
         self.last = self.last.max(stamp);
         Ok(())
+    }
+
+    fn check(&self, stamp: Stamp, now: Millis, max_ms: u64) -> Result<(), ClockAhead> {
+        let ahead_ms = stamp.millis().saturating_sub(now);
+        match stamp > self.last && ahead_ms > max_ms {
+            true => Err(ClockAhead { ahead_ms, max_ms }),
+            false => Ok(()),
+        }
     }
 
     /// The latest stamp given out or observed; messages carry it.
@@ -249,12 +268,38 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_is_not_taken_so_far_ahead_that_a_node_with_a_slower_wall_clock_refuses_it() {
+        let (now, slower) = (1_000_000, 1_000_000 - 60_000);
+        let mut clock = running(now);
+        for ahead_ms in (0..=limits::CLOCK_AHEAD_MS_MAX).step_by(1_000) {
+            assert_eq!(clock.observe(Stamp::at(now + ahead_ms), now), Ok(()));
+        }
+        assert_eq!(clock.last(), Stamp::at(now + limits::CLOCK_ADOPTED_MS_MAX));
+        // Nor by what it must surpass.
+        for ahead_ms in (0..=limits::CLOCK_AHEAD_MS_MAX).step_by(1_000) {
+            let surpassed = clock.surpass(Stamp::at(now + ahead_ms), now);
+            assert_eq!(
+                surpassed.is_ok(),
+                ahead_ms <= limits::CLOCK_SURPASSED_MS_MAX
+            );
+        }
+        let last = clock.tick(now);
+        assert_eq!(last, None, "the ceiling is raised first");
+        clock.raise(clock.ceiling_due(now).expect("it is due"));
+        let last = clock.tick(now).expect("there is room");
+        let mut other = running(slower);
+        assert_eq!(other.observe(last, slower), Ok(()));
+    }
+
+    #[test]
     fn a_stamp_from_the_far_future_is_refused_and_forgotten() {
         let mut clock = running(1_000);
-        let far = Stamp::at(1_000 + limits::CLOCK_AHEAD_MS_MAX + 1);
+        let ahead = |ahead_ms| Stamp::at(1_000 + ahead_ms);
+        let far = ahead(limits::CLOCK_AHEAD_MS_MAX + 1);
         assert!(clock.observe(far, 1_000).is_err());
-        assert!(clock.last() < far);
-        let near = Stamp::at(1_000 + limits::CLOCK_AHEAD_MS_MAX);
+        assert!(clock.surpass(far, 1_000).is_err());
+        assert!(clock.last() < ahead(1));
+        let near = ahead(limits::CLOCK_ADOPTED_MS_MAX);
         assert_eq!(clock.observe(near, 1_000), Ok(()));
         assert_eq!(clock.last(), near);
     }

@@ -34,8 +34,15 @@ pub enum Undecided {
     Missing(Version),
 }
 
+/// Names in an error message; the others are counted.
+const NAMES_MAX: usize = 8;
+
 fn names(names: &[Arc<str>]) -> String {
-    names.join(", ")
+    let told = names[..names.len().min(NAMES_MAX)].join(", ");
+    match names.len().saturating_sub(NAMES_MAX) {
+        0 => told,
+        more => format!("{told} and {more} more"),
+    }
 }
 
 enum Asked {

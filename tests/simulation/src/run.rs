@@ -511,7 +511,8 @@ impl Run {
         self.look_after_disks().await;
         tokio::time::sleep(ACQUAINTED + QUIET).await;
         let snapshot = self.take_snapshot().await;
-        let readers = match self.profile.lies(Subject::Holdings) {
+        let hides = [Subject::Holdings, Subject::Neighbours];
+        let readers = match hides.iter().any(|subject| self.profile.lies(*subject)) {
             true => Readers::AtReplicas,
             false => Readers::All,
         };

@@ -57,7 +57,7 @@ impl Missed {
                 false => Reading::Below,
             };
         }
-        let known = self.heard.filter(|heard| !heard.is_deletion());
+        let known = self.known().filter(|known| !known.is_deletion());
         if let Some(known) = known.filter(|_| !self.is_deleted())
             && self.asked != Asked::Some
         {
@@ -76,9 +76,30 @@ impl Missed {
     /// The version up to which what was heard of the file can be forgotten, since no node has it.
     #[must_use]
     pub fn disproved(&self) -> Option<Version> {
-        let settles = self.serves_below() || self.is_deleted();
+        let settles = self.serves_below() || self.is_deleted() || self.is_made_up();
         let disproves = settles && self.asked == Asked::All;
         self.heard.filter(|_| disproves).map(|heard| heard.version)
+    }
+
+    /// The greatest version that counts.
+    fn known(&self) -> Option<Heard> {
+        match self.is_made_up() {
+            true => self.confirmed,
+            false => self.heard,
+        }
+    }
+
+    /// Whether a deletion was heard of that no node holds, and each was asked. It hides nothing.
+    fn is_made_up(&self) -> bool {
+        let deletion = self.heard.filter(Heard::is_deletion);
+        self.asked == Asked::All
+            && deletion.is_some_and(|heard| {
+                self.deletion < Some(heard.version) && !self.is_confirmed(heard.version)
+            })
+    }
+
+    fn is_confirmed(&self, version: Version) -> bool {
+        self.confirmed.is_some_and(|known| known.version >= version)
     }
 
     fn lost(&self) -> Option<Unavailable> {

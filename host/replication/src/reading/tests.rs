@@ -332,6 +332,47 @@ fn a_search_without_a_hit_means_what_it_could_ask_and_has_heard() {
             },
             Reading::No(NotFound),
         ),
+        // A deletion that was heard of, and that no node holds, hides nothing that is known to exist.
+        (
+            Usual,
+            Missed {
+                heard: Some(Heard::deletion(version(7))),
+                confirmed: heard(6),
+                overtaken: true,
+                ..known(All)
+            },
+            Reading::Overtaken,
+        ),
+        (
+            Usual,
+            Missed {
+                heard: Some(Heard::deletion(version(7))),
+                confirmed: heard(6),
+                ..known(All)
+            },
+            Reading::No(Away(version(6))),
+        ),
+        (
+            Usual,
+            Missed {
+                heard: Some(Heard::deletion(version(7))),
+                confirmed: heard(6),
+                deletion: Some(version(7)),
+                overtaken: true,
+                ..known(All)
+            },
+            Reading::No(NotFound),
+        ),
+        (
+            Usual,
+            Missed {
+                heard: Some(Heard::deletion(version(7))),
+                confirmed: heard(6),
+                overtaken: true,
+                ..known(RecentlyUp)
+            },
+            Reading::No(Unknown),
+        ),
     ];
     for (consistency, missed, expected) in cases {
         assert_eq!(
@@ -355,6 +396,13 @@ fn only_what_every_node_was_asked_about_is_disproved() {
     assert_eq!(below(Asked::RecentlyUp, None).disproved(), None);
     let confirmed = Some(Heard::alive(version(6)));
     assert_eq!(below(Asked::All, confirmed).disproved(), None);
+    let deleted = |asked| Missed {
+        asked,
+        heard: Some(Heard::deletion(version(7))),
+        ..Missed::default()
+    };
+    assert_eq!(deleted(Asked::All).disproved(), Some(version(7)));
+    assert_eq!(deleted(Asked::Some).disproved(), None);
 }
 
 fn has(stamp: u64, role: Role) -> Answer {

@@ -197,7 +197,7 @@ impl Driver {
                 Next::Refuse(unmet) => return Err(failed(key, unmet)),
                 Next::Undecided(reason) => return Err(undecided(key, &reason)),
                 Next::Restamp(above) => {
-                    self.observe_stamp(above)?;
+                    self.surpass(above)?;
                     version = self.next_version(pending).await?;
                 }
                 Next::Wait => {
@@ -224,9 +224,9 @@ impl Driver {
     }
 
     /// Takes in a stamp that the next version must be above.
-    pub(in crate::driver) fn observe_stamp(&self, stamp: Stamp) -> Result<(), WriteError> {
-        let observed = self.state.node().observe(stamp, self.now());
-        observed.map_err(|error| {
+    pub(in crate::driver) fn surpass(&self, stamp: Stamp) -> Result<(), WriteError> {
+        let surpassed = self.state.node().surpass(stamp, self.now());
+        surpassed.map_err(|error| {
             WriteError::Unavailable(format!(
                 "no version can be stamped above the current one: {error}"
             ))

@@ -288,7 +288,7 @@ impl Driver {
         known: Option<Heard>,
     ) -> Result<Version, WriteError> {
         if let Some(heard) = known {
-            self.observe_stamp(heard.version.stamp)?;
+            self.surpass(heard.version.stamp)?;
         }
         let stamp = self.stamp().await?;
         Ok(Version {

@@ -222,7 +222,12 @@ impl Driver {
                 pending_before,
             } => match pending_before {
                 None => self.answer_locally(&key, floor),
-                Some(version) => self.answer_in_round(&key, version, None),
+                Some(version) => {
+                    // A conditional write here that begins after this answer gets a greater version.
+                    let surpassed = self.state.node().surpass(version.stamp, self.now());
+                    surpassed.map_err(|error| Refusal::Invalid(error.to_string()))?;
+                    self.answer_in_round(&key, version, None)
+                }
             },
             Question::Pattern { pattern, limit } => self.answer_pattern(&pattern, limit).await,
         };

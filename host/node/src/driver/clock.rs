@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use dataverse_core::floors::Heard;
 use dataverse_core::limits;
 use dataverse_core::record::Record;
 use dataverse_core::version::{Millis, Stamp};
@@ -37,6 +38,15 @@ impl Driver {
         let observed = self.state.node().observe(latest, self.now());
         observed.map_err(|error| {
             Refusal::Invalid(format!("the version of {} is refused: {error}", record.key))
+        })
+    }
+
+    /// What another node has heard of, unless that is from the far future.
+    pub(super) fn believable_floor(&self, known: Option<Heard>) -> Option<Heard> {
+        known.filter(|known| {
+            // A deletion is no greater than the version.
+            let observed = self.state.node().observe(known.version.stamp, self.now());
+            observed.is_ok()
         })
     }
 

@@ -105,7 +105,7 @@ impl Preparing {
                 Ok(answer) if answer.digest == digest => self.readied.others.push(Ready {
                     peer,
                     preparation: Some(preparation),
-                    known: answer.known,
+                    known: self.driver.believable_floor(answer.known),
                 }),
                 Ok(_) => {
                     tracing::warn!(key = %self.key, node = %peer.name, "a node received different bytes than were sent");

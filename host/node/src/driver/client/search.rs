@@ -15,7 +15,7 @@ use dataverse_core::pattern::Pattern;
 use dataverse_core::record::Record;
 use dataverse_core::search::{Answer, Bounds, Deletion, Peer, Probe, Question, Report, Search};
 use dataverse_core::version::Version;
-use dataverse_overlay::transport::{CallError, Refusal, TransportExt};
+use dataverse_overlay::transport::{CallError, TransportExt};
 use dataverse_replication::verification::CopyCheck;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -273,17 +273,15 @@ impl Driver {
         }
     }
 
-    /// Refuses an answer with a version from the far future, which would void every real copy.
-    pub(in crate::driver) fn believable(&self, answer: Answer) -> Result<Answer, CallError> {
+    /// Refuses an answer with a record from the far future, which would void every real copy. What its node has only
+    /// heard of is left out: it may have it from another node, and has the rest itself.
+    pub(in crate::driver) fn believable(&self, mut answer: Answer) -> Result<Answer, CallError> {
         let copies = answer.hits.iter().chain(&answer.overtaken);
         let records = copies.map(|hit| &hit.record);
         for record in records.chain(answer.deletion.held()) {
             self.check_stamp(record).map_err(CallError::Refused)?;
         }
-        if let Some(known) = answer.known {
-            let observed = self.state.node().observe(known.version.stamp, self.now());
-            observed.map_err(|error| CallError::Refused(Refusal::Invalid(error.to_string())))?;
-        }
+        answer.known = self.believable_floor(answer.known);
         Ok(answer)
     }
 

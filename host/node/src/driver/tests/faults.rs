@@ -329,6 +329,26 @@ async fn a_reader_that_alone_has_heard_of_a_newer_version_reads_the_one_before_i
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_node_that_has_heard_of_the_far_future_is_asked_and_prepared_on_as_before() {
+    let world = Cluster::line(&["A", "B", "C"]).await;
+    let name = world.write_on(&["B", "C"], "first").await;
+    let key: Key = name.parse().expect("it is a key");
+    let held = world.node("B").state.node().holding(&key).cloned();
+    let mut future = held.expect("B has it").record.version;
+    future.stamp.0 += CLOCK_AHEAD_MS_MAX * 4 << 16;
+    for at in ["B", "C"] {
+        world.node(at).state.node().hear(&key, Heard::alive(future));
+    }
+    let read = world.read("A", &name, Consistency::Newest).await;
+    assert_eq!(read.expect("both answer"), ("first".to_owned(), false));
+    let written = world.write("A", &name, "second", 2).await;
+    let version = written.expect("nothing is in its way").record.version;
+    assert!(version < future);
+    let read = world.read("A", &name, Consistency::Usual).await;
+    assert_eq!(read.expect("it is there").0, "second");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_was_overtaken_waits_for_a_node_that_would_keep_it() {
     let mut world = Cluster::line(&["A", "B", "C", "D"]).await;
     let name = world.write_on(&["A", "B"], "first").await;

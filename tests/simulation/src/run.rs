@@ -516,7 +516,8 @@ impl Run {
             true => Readers::AtReplicas,
             false => Readers::All,
         };
-        for wrong in check::while_lied_to(&snapshot, liar, readers) {
+        let history = self.clients.history().clone();
+        for wrong in check::while_lied_to(&history, &snapshot, liar, readers) {
             self.wrong(wrong);
         }
     }

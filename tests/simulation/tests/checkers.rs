@@ -424,9 +424,9 @@ fn what_was_overtaken_by_a_write_that_is_lost_needs_no_more_copies() {
 #[test]
 fn what_a_liar_hides_is_noticed() {
     let hidden = |liar: u128, readers, reader: usize, read: Read| {
-        let (_, mut world) = good();
+        let (history, mut world) = good();
         world.nodes[reader].reads.insert(key(), read);
-        check::while_lied_to(&world, id(liar), readers).join("\n")
+        check::while_lied_to(&history, &world, id(liar), readers).join("\n")
     };
     assert_eq!(hidden(2, Readers::All, 0, read(5, NEW)), "");
     assert!(hidden(2, Readers::All, 2, Read::Missing).contains("a reader at C gets"));

@@ -45,6 +45,12 @@ fn what_a_member_says_in_any_message_costs_no_copy_and_hides_nothing() {
     // A version that nobody had, heard of from one node after the other, hid a lesser one from a holder of the one
     // before.
     check([LIARS_FROM + 169]);
+    // The clocks of nodes that had been told of a far version went so far ahead that the others refused them.
+    check([LIARS_FROM + 1_000_027]);
+    // A deletion that nobody held turned "the newest version is away" into "there is no such file".
+    check([LIARS_FROM + 1_000_092]);
+    // The answers of nodes that had heard of a version of the far future were refused, with what they held.
+    check([LIARS_FROM + 1_000_163]);
 }
 
 /// Seeds that once failed, each with the error that it revealed.

@@ -49,7 +49,7 @@ pub fn all(history: &History, snapshot: &Snapshot, expect: Expect) -> Vec<String
     let mut wrong = content::nothing_is_invented(history, snapshot);
     wrong.extend(content::acknowledged_writes_survive(history, snapshot));
     wrong.extend(reads::readers_get_what_is_right(history, snapshot));
-    wrong.extend(reads::nobody_serves_less_than_it_has(snapshot));
+    wrong.extend(reads::nobody_serves_less_than_it_has(history, snapshot));
     wrong.extend(accounts::capacity_is_kept(snapshot));
     wrong.extend(accounts::every_byte_is_accounted_for(snapshot));
     wrong.extend(links::are_symmetric(snapshot));
@@ -80,6 +80,11 @@ pub enum Readers {
 /// What is wrong while this node goes on lying and nothing else is wrong: other nodes hold a file and can be reached,
 /// and a reader does not get it.
 #[must_use]
-pub fn while_lied_to(snapshot: &Snapshot, liar: NodeId, readers: Readers) -> Vec<String> {
-    reads::nothing_is_hidden(snapshot, liar, readers)
+pub fn while_lied_to(
+    history: &History,
+    snapshot: &Snapshot,
+    liar: NodeId,
+    readers: Readers,
+) -> Vec<String> {
+    reads::nothing_is_hidden(history, snapshot, liar, readers)
 }

@@ -21,7 +21,10 @@ pub(super) fn readers_get_what_is_right(history: &History, snapshot: &Snapshot) 
 }
 
 /// A node serves nothing older than its own replica or deletion, and a node with the newest version serves it.
-pub(super) fn nobody_serves_less_than_it_has(snapshot: &Snapshot) -> Vec<String> {
+pub(super) fn nobody_serves_less_than_it_has(
+    history: &History,
+    snapshot: &Snapshot,
+) -> Vec<String> {
     each_read(snapshot, |node, key, read| {
         let held = node.held.get(key)?;
         if held.holding.role != Role::Replica {
@@ -34,7 +37,9 @@ pub(super) fn nobody_serves_less_than_it_has(snapshot: &Snapshot) -> Vec<String>
                 node.name, record.version
             )),
             Read::Missing | Read::Failed(_)
-                if !record.deleted && is_greatest(snapshot, node, key) =>
+                if !record.deleted
+                    && is_greatest(snapshot, node, key)
+                    && !is_excused(history, snapshot, node, key) =>
             {
                 Some(format!(
                     "{} has the newest {key} and does not serve it: {read:?}",
@@ -53,9 +58,8 @@ pub(super) fn all_get_the_newest(history: &History, snapshot: &Snapshot) -> Vec<
         if newest.is_some_and(|newest| snapshot.rests_on_untrusted(newest)) {
             return None;
         }
-        let rests_on = |untrusted| history.may_rest_on(untrusted, key, node.id);
         if matches!(read, Read::Missing | Read::Failed(_))
-            && snapshot.untrusted.is_some_and(rests_on)
+            && is_excused(history, snapshot, node, key)
         {
             return None;
         }
@@ -134,6 +138,7 @@ pub(super) fn nothing_comes_back(snapshot: &Snapshot) -> Vec<String> {
 /// What honest nodes hold is read at each of them, in that version or a greater one. What the liar alone has may stay
 /// with it.
 pub(super) fn nothing_is_hidden(
+    history: &History,
     snapshot: &Snapshot,
     liar: NodeId,
     readers: Readers,
@@ -146,7 +151,8 @@ pub(super) fn nothing_is_hidden(
         let is_counted = node.id != liar
             && !newest.deleted
             && greatest.version == newest.version
-            && (readers == Readers::All || node.replica(key).is_some());
+            && (readers == Readers::All || node.replica(key).is_some())
+            && !is_excused(history, snapshot, node, key);
         let is_read = matches!(read, Read::Content { version, .. } if *version >= newest.version);
         (is_counted && !is_read).then(|| {
             format!(
@@ -156,6 +162,13 @@ pub(super) fn nothing_is_hidden(
             )
         })
     })
+}
+
+/// Whether a write through this node was acknowledged on a node alone that confirms what it does not store. This node
+/// knows of it, and answers that it is nowhere.
+fn is_excused(history: &History, snapshot: &Snapshot, node: &NodeShot, key: &Key) -> bool {
+    let rests_on = |untrusted| history.may_rest_on(untrusted, key, node.id);
+    snapshot.untrusted.is_some_and(rests_on)
 }
 
 fn is_greatest(snapshot: &Snapshot, node: &NodeShot, key: &Key) -> bool {

@@ -1,6 +1,6 @@
 //! Clients: what they do, what they observe, and what is immediately recognisable as wrong.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -242,6 +242,7 @@ impl Clients {
     pub async fn get(&self, door: Door, key: Key, consistency: Consistency) -> Read {
         let name = (door.driver.id(), door.lifetime, key.clone());
         let before = self.served().get(&name).copied();
+        let reachable_before = reachable(&door.driver);
         let work = read(&door.driver, &key, consistency);
         let Some(came) = self.waits(&door, PATIENCE, "get", work).await else {
             return Read::Failed("nobody waited for it".to_owned());
@@ -261,13 +262,12 @@ impl Clients {
             if !is_right && !rotted {
                 self.wrong(format!("{}: wrong bytes of {key}", door.driver.name()));
             }
-            // If no node that is up and that links reach has the newer version, an older one is all there is, and the
-            // reader is told.
+            // If no node that is up all the time and that links reach has the newer version, an older one is all there is,
+            // and the reader is told.
+            let reachable_after = reachable(&door.driver);
             let is_away = |id: &NodeId| {
-                let nodes = door.driver.nodes();
-                let seen = nodes.iter().find(|seen| seen.id == *id);
-                let is_gone = seen.is_none_or(|seen| seen.state == "gone" || seen.hops.is_none());
-                is_gone || self.liar == Some(*id)
+                let is_there = reachable_before.contains(id) && reachable_after.contains(id);
+                !is_there || self.liar == Some(*id)
             };
             let is_lost = before.is_some_and(|before| {
                 let holders = self.disks.holders_from(&key, before);
@@ -315,6 +315,13 @@ impl Clients {
     fn wrong(&self, what: String) {
         self.findings.add(&self.log, what);
     }
+}
+
+/// The nodes that are up and that links reach, as far as a node knows.
+fn reachable(driver: &Driver) -> BTreeSet<NodeId> {
+    let nodes = driver.nodes().into_iter();
+    let reachable = nodes.filter(|seen| seen.state != "gone" && seen.hops.is_some());
+    reachable.map(|seen| seen.id).collect()
 }
 
 /// Reads a file to its end.

@@ -430,6 +430,15 @@ pub struct SimulatedCluster {
     lies_go_on: Arc<AtomicBool>,
 }
 
+/// The network holds its nodes, and they hold the network: without this, both would stay for ever.
+impl Drop for SimulatedCluster {
+    fn drop(&mut self) {
+        for site in &self.sites {
+            self.network.stop(&site.address);
+        }
+    }
+}
+
 impl SimulatedCluster {
     /// Nodes of one network that know nobody. Nothing happens in it yet.
     pub async fn new(seed: u64, profile: &Profile, log: Arc<Log>) -> Self {

@@ -335,7 +335,7 @@ async fn a_node_that_has_heard_of_the_far_future_is_asked_and_prepared_on_as_bef
     let key: Key = name.parse().expect("it is a key");
     let held = world.node("B").state.node().holding(&key).cloned();
     let mut future = held.expect("B has it").record.version;
-    future.stamp.0 += CLOCK_AHEAD_MS_MAX * 4 << 16;
+    future.stamp.0 += (CLOCK_AHEAD_MS_MAX * 4) << 16;
     for at in ["B", "C"] {
         world.node(at).state.node().hear(&key, Heard::alive(future));
     }

@@ -269,13 +269,12 @@ impl Clients {
                 let is_there = reachable_before.contains(id) && reachable_after.contains(id);
                 !is_there || self.liar == Some(*id)
             };
-            let is_lost = before.is_some_and(|before| {
-                let holders = self.disks.holders_from(&key, before);
-                *stale && holders.iter().all(is_away)
-            });
-            if Some(*version) < before && !is_lost {
+            let mut there =
+                before.map_or_else(Vec::new, |before| self.disks.holders_from(&key, before));
+            there.retain(|holder| !is_away(holder));
+            if Some(*version) < before && !(*stale && there.is_empty()) {
                 self.wrong(format!(
-                    "{}: {key} went back from a version that it has served to {version}",
+                    "{}: {key} went back from a version that it has served, which is on {there:?}, to {version}",
                     door.driver.name()
                 ));
             }

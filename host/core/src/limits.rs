@@ -27,8 +27,9 @@ pub const CLOCK_AHEAD_MS_MAX: u64 = 15 * 60 * 1000;
 /// How far ahead of its wall clock a node's own clock is taken by what other nodes say. Less than what others accept,
 /// by more than wall clocks should differ: or one node could take this one so far ahead that the others refuse it.
 pub const CLOCK_ADOPTED_MS_MAX: u64 = 10 * 60 * 1000;
-/// The same where a version or a layout must be greater than another one. More than a node is taken ahead otherwise, or
-/// another node, whose wall clock is behind, could not overwrite what such a node has written.
+/// How far ahead a version or a layout may be that is taken in, or that another one must be greater than. More than
+/// [`CLOCK_ADOPTED_MS_MAX`], or a node whose wall clock is behind could not overwrite what a node has written that was
+/// taken so far ahead.
 pub const CLOCK_SURPASSED_MS_MAX: u64 = 11 * 60 * 1000;
 /// How far ahead of use the clock is persisted. A node that crashes again and again gets ahead by this much each
 /// time, and must never get ahead by [`CLOCK_AHEAD_MS_MAX`].

@@ -123,6 +123,14 @@ impl Node {
         self.clock.observe(stamp, now)
     }
 
+    /// Merges the stamp of a version or a layout, unless it is far ahead.
+    ///
+    /// # Errors
+    /// [`ClockAhead`] when it is too far ahead to be surpassed.
+    pub fn observe_version(&mut self, stamp: Stamp, now: Millis) -> Result<(), ClockAhead> {
+        self.clock.observe_version(stamp, now)
+    }
+
     /// Merges a stamp that the next one must be greater than.
     ///
     /// # Errors

@@ -116,18 +116,33 @@ impl Clock {
         Some(next)
     }
 
-    /// Merges a stamp from another node, so that later stamps are greater, unless it is more than
+    /// Merges the clock of another node, so that later stamps are greater, unless it is more than
     /// [`limits::CLOCK_ADOPTED_MS_MAX`] ahead of `now`. A stamp that the clock has already reached changes nothing, even
     /// if the wall clock was set back since.
     ///
     /// # Errors
     /// [`ClockAhead`] when it is more than [`limits::CLOCK_AHEAD_MS_MAX`] ahead of `now`.
-    pub fn observe(&mut self, stamp: Stamp, now: Millis) -> Result<(), ClockAhead> {
-        self.check(stamp, now, limits::CLOCK_AHEAD_MS_MAX)?;
+    pub fn observe(&mut self, clock: Stamp, now: Millis) -> Result<(), ClockAhead> {
+        self.check(clock, now, limits::CLOCK_AHEAD_MS_MAX)?;
+        self.adopt(clock, now);
+        Ok(())
+    }
+
+    /// Merges the stamp of a version or a layout likewise.
+    ///
+    /// # Errors
+    /// [`ClockAhead`] when it is more than [`limits::CLOCK_SURPASSED_MS_MAX`] ahead of `now`: what can't be surpassed is
+    /// not taken in.
+    pub fn observe_version(&mut self, stamp: Stamp, now: Millis) -> Result<(), ClockAhead> {
+        self.check(stamp, now, limits::CLOCK_SURPASSED_MS_MAX)?;
+        self.adopt(stamp, now);
+        Ok(())
+    }
+
+    fn adopt(&mut self, stamp: Stamp, now: Millis) {
         if stamp.millis().saturating_sub(now) <= limits::CLOCK_ADOPTED_MS_MAX {
             self.last = self.last.max(stamp);
         }
-        Ok(())
     }
 
     /// Merges a stamp that later ones must be greater than.
@@ -298,6 +313,11 @@ mod tests {
         let far = ahead(limits::CLOCK_AHEAD_MS_MAX + 1);
         assert!(clock.observe(far, 1_000).is_err());
         assert!(clock.surpass(far, 1_000).is_err());
+        let unsurpassable = ahead(limits::CLOCK_SURPASSED_MS_MAX + 1);
+        assert!(clock.observe_version(unsurpassable, 1_000).is_err());
+        assert!(clock.surpass(unsurpassable, 1_000).is_err());
+        let last = ahead(limits::CLOCK_SURPASSED_MS_MAX);
+        assert_eq!(clock.observe_version(last, 1_000), Ok(()));
         assert!(clock.last() < ahead(1));
         let near = ahead(limits::CLOCK_ADOPTED_MS_MAX);
         assert_eq!(clock.observe(near, 1_000), Ok(()));

@@ -316,8 +316,12 @@ impl Clients {
     }
 }
 
-/// The nodes that are up and that links reach, as far as a node knows.
+/// The nodes that are up and that links reach, as far as a node knows. Others may not have heard yet that it has cut its
+/// last link.
 fn reachable(driver: &Driver) -> BTreeSet<NodeId> {
+    if driver.links().is_empty() {
+        return BTreeSet::new();
+    }
     let nodes = driver.nodes().into_iter();
     let reachable = nodes.filter(|seen| seen.state != "gone" && seen.hops.is_some());
     reachable.map(|seen| seen.id).collect()

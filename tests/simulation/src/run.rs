@@ -24,7 +24,7 @@ use crate::profile::{Profile, Sky};
 use crate::snapshot::{Held, NodeShot, Snapshot};
 use crate::world::SimulatedCluster;
 
-/// The maximum offset of a clock: nodes whose clocks differ by more than ten minutes refuse each other's stamps.
+/// The maximum offset of a clock: nodes whose clocks differ by more than eleven minutes refuse each other's stamps.
 const AHEAD_MS_MAX: u64 = 4 * 60 * 1000;
 /// How long nodes may take to know each other, at the start and after everything is healed.
 const ACQUAINTED: Duration = Duration::from_secs(180);

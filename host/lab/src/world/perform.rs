@@ -131,7 +131,9 @@ impl SimulatedNetwork<'_> {
                 let key = self.files[file as usize].key.clone();
                 self.site(node).core.disprove(&key, version);
             }
-            Action::Replace(record) => return Event::Stored(self.replace_at(node, file, &record)),
+            Action::Replace { record, .. } => {
+                return Event::Stored(self.replace_at(node, file, &record));
+            }
             Action::Demote(record) => {
                 self.demote(node, file, &record);
                 return Event::Stored(true);

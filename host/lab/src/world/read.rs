@@ -8,6 +8,7 @@ use dataverse_core::record::Record;
 use dataverse_core::relocation::PathNode;
 use dataverse_core::search::Peer;
 use dataverse_core::version::{Millis, Version};
+use dataverse_replication::protocol::Asked;
 use dataverse_replication::reading::{
     Action, Confirmation, Consistency, Event, Local, Missed, Read, Reading, Step, Word,
 };
@@ -49,7 +50,7 @@ impl SimulatedNetwork<'_> {
                     waited_us += found.as_ref().map_or(0, |found| found.elapsed_us);
                     nearest = found;
                     nearest.as_ref().map_or_else(
-                        || Event::Missed(Missed::default()),
+                        || Event::Missed(self.missed(node, file)),
                         |found| self.event_of(&found.holding),
                     )
                 }
@@ -72,10 +73,32 @@ impl SimulatedNetwork<'_> {
                 let validated = validated_age_ms.map_or(0, |age_ms| self.now() - age_ms);
                 self.answer_from(node, file, nearest, validated, waited_us);
             }
+            (Reading::Overtaken, _) if let Some(own) = self.overtaken(node, file) => {
+                self.answer_here(node, file, &own, waited_us);
+            }
             _ => {
                 let size = self.size_of(file);
                 self.tally.unavailable(node, file, size);
             }
+        }
+    }
+
+    /// A replica here that is older than what the node knows to exist.
+    fn overtaken(&self, node: u32, file: u32) -> Option<Holding> {
+        let key = &self.files[file as usize].key;
+        self.sites[node as usize].core.overtaken(key, None).cloned()
+    }
+
+    /// What a search without a hit found: every node in reach was asked.
+    fn missed(&self, node: u32, file: u32) -> Missed {
+        let key = &self.files[file as usize].key;
+        let core = &self.sites[node as usize].core;
+        Missed {
+            asked: Asked::RecentlyUp,
+            overtaken: core.overtaken(key, None).is_some(),
+            heard: core.known(key),
+            confirmed: core.confirmed(key),
+            ..Missed::default()
         }
     }
 

@@ -31,21 +31,22 @@ impl Driver {
         }
     }
 
-    /// Refuses a stamp from the far future: such a version would outlive every later write, such a layout every
-    /// later one.
+    /// Takes in the time that a record carries, and refuses one from the far future: such a version would outlive every
+    /// later write, such a layout every later one.
     pub(super) fn check_stamp(&self, record: &Record) -> Result<(), Refusal> {
         let latest = record.version.stamp.max(Stamp(record.layout.counter));
-        let observed = self.state.node().observe(latest, self.now());
+        let observed = self.state.node().observe_version(latest, self.now());
         observed.map_err(|error| {
             Refusal::Invalid(format!("the version of {} is refused: {error}", record.key))
         })
     }
 
-    /// What another node has heard of, unless that is from the far future.
+    /// What another node has heard of, unless that is from the far future. Takes in the time that it carries.
     pub(super) fn believable_floor(&self, known: Option<Heard>) -> Option<Heard> {
         known.filter(|known| {
             // A deletion is no greater than the version.
-            let observed = self.state.node().observe(known.version.stamp, self.now());
+            let stamp = known.version.stamp;
+            let observed = self.state.node().observe_version(stamp, self.now());
             observed.is_ok()
         })
     }

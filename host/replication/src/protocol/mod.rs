@@ -118,7 +118,12 @@ pub enum Action {
     /// Forget what was heard of versions that no node has, up to this one.
     Forget(Version),
     /// Give up an older version that is held here for this record: [`Event::Stored`].
-    Replace(Arc<Record>),
+    Replace {
+        /// The record.
+        record: Arc<Record>,
+        /// It exists. Otherwise that is the word of one node, which must not become a floor.
+        is_certain: bool,
+    },
     /// Keep the replica of this version that is held here as a cached copy under this layout, which does not name this
     /// node, or drop it: [`Event::Stored`].
     Demote(Arc<Record>),

@@ -38,6 +38,8 @@ pub struct Release {
     nowhere: Vec<Arc<Record>>,
     /// Nodes that should have one of them gave no answer.
     waits: bool,
+    /// More than the word of one node says that the greater record exists.
+    is_certain: bool,
     records_left: usize,
     doing: Doing,
 }
@@ -68,6 +70,7 @@ impl Release {
             seen: Seen::default(),
             nowhere: Vec::new(),
             waits: false,
+            is_certain: false,
             records_left: RECORDS_MAX,
             doing: Doing::Beginning,
         }
@@ -211,6 +214,9 @@ impl Release {
         };
         let Judgement { verdict, shown_by } =
             judge(held, &record, self.me, &words, self.seen.others_left);
+        let count = words.iter().filter(|(_, word)| *word == Word::Has).count();
+        // A replica goes for the word of one node only when that has shown the content.
+        self.is_certain = held.role == Role::Replica || record.deleted || count > 1;
         if let Some(by) = shown_by {
             let show = Action::Show {
                 record: Arc::clone(&record),
@@ -255,7 +261,10 @@ impl Release {
                 let is_same = held.is_some_and(|held| held.record.version == record.version);
                 let replace = match is_same {
                     true => Action::Demote(Arc::clone(&record)),
-                    false => Action::Replace(Arc::clone(&record)),
+                    false => Action::Replace {
+                        record: Arc::clone(&record),
+                        is_certain: self.is_certain,
+                    },
                 };
                 self.then(Doing::Replacing(record), replace)
             }
@@ -274,7 +283,10 @@ impl Protocol for Release {
             Doing::Asking(record) => self.asked(record, event),
             Doing::Offering(record, words) => self.heard(record, words),
             Doing::Showing(record, verdict) => match event {
-                Event::Shown(true) => self.judged(record, verdict),
+                Event::Shown(true) => {
+                    self.is_certain = true;
+                    self.judged(record, verdict)
+                }
                 _ => Step::End(Outcome::Again),
             },
             Doing::Replacing(record) => self.replaced(record, &event),

@@ -274,8 +274,10 @@ impl World {
                 }
                 return Event::Stored(is_less);
             }
-            Action::Replace(record) => {
-                self.node(me).confirm(&key(), Heard::of(&record));
+            Action::Replace { record, is_certain } => {
+                if is_certain {
+                    self.node(me).confirm(&key(), Heard::of(&record));
+                }
                 let effect = self.nodes[&me].replacement(&record);
                 if effect.is_some() {
                     self.judge(me, &record);

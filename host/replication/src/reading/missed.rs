@@ -58,14 +58,20 @@ impl Missed {
             };
         }
         let known = self.known().filter(|known| !known.is_deletion());
-        if let Some(known) = known.filter(|_| !self.is_deleted())
-            && self.asked != Asked::Some
-        {
-            return match self.overtaken {
-                true if wants_newest => Reading::No(Unavailable::Unconfirmed),
-                true => Reading::Overtaken,
-                false => Reading::No(self.lost().unwrap_or(Unavailable::Away(known.version))),
-            };
+        if self.asked != Asked::Some && !self.is_deleted() {
+            match known {
+                _ if self.overtaken && (known.is_some() || self.is_made_up()) => {
+                    return match wants_newest {
+                        true => Reading::No(Unavailable::Unconfirmed),
+                        false => Reading::Overtaken,
+                    };
+                }
+                Some(known) => {
+                    let away = Unavailable::Away(known.version);
+                    return Reading::No(self.lost().unwrap_or(away));
+                }
+                None => {}
+            }
         }
         Reading::No(match self.asked {
             Asked::All => self.lost().unwrap_or(Unavailable::NotFound),

@@ -332,6 +332,24 @@ fn a_search_without_a_hit_means_what_it_could_ask_and_has_heard() {
             },
             Reading::No(NotFound),
         ),
+        (
+            Usual,
+            Missed {
+                heard: Some(Heard::deletion(version(7))),
+                overtaken: true,
+                ..known(All)
+            },
+            Reading::Overtaken,
+        ),
+        (
+            Usual,
+            Missed {
+                heard: Some(Heard::deletion(version(7))),
+                overtaken: true,
+                ..known(RecentlyUp)
+            },
+            Reading::No(Unknown),
+        ),
         // A deletion that was heard of, and that no node holds, hides nothing that is known to exist.
         (
             Usual,

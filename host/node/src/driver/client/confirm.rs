@@ -15,6 +15,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
 use crate::driver::Driver;
+use crate::driver::replication::perform::greatest_found;
 
 impl Driver {
     /// Whether this replica may have been overwritten while the node was down: no other holder has confirmed it
@@ -45,9 +46,7 @@ impl Driver {
             return Some(newer);
         }
         let report = self.search_above(key, version).await;
-        let hits = report.hits.iter().map(|found| &found.hit.record);
-        let greatest = hits.chain(&report.deletion).max();
-        let newer = greatest.filter(|found| found.version > version)?;
+        let newer = greatest_found(&report, version)?;
         Box::pin(self.take_greater(newer, None)).await;
         Some(Heard::of(newer))
     }

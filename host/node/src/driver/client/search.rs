@@ -13,7 +13,9 @@ use dataverse_core::key::Key;
 use dataverse_core::limits;
 use dataverse_core::pattern::Pattern;
 use dataverse_core::record::Record;
-use dataverse_core::search::{Answer, Bounds, Deletion, Peer, Probe, Question, Report, Search};
+use dataverse_core::search::{
+    Answer, Bounds, Deletion, Hit, Peer, Probe, Question, Report, Search,
+};
 use dataverse_core::version::Version;
 use dataverse_overlay::transport::{CallError, TransportExt};
 use dataverse_replication::verification::CopyCheck;
@@ -112,7 +114,9 @@ impl Driver {
                 counts && !is_past
             });
             let overtaken = answer.overtaken.take();
-            answer.overtaken = overtaken.filter(|hit| !but.contains(&hit.record));
+            let is_past = |hit: &Hit| but.contains(&hit.record);
+            passed_over |= overtaken.as_ref().is_some_and(is_past);
+            answer.overtaken = overtaken.filter(|hit| !is_past(hit));
         };
         let options = SearchOptions::default();
         let report = self.run_search(question, local, options, screen).await;

@@ -169,7 +169,7 @@ impl Driver {
                 let record = self.confirm_unchanged(record, &readied.others).await?;
                 return Ok(self.written(record, true, true));
             }
-            let version = self.version_above(known).await;
+            let version = self.version_above(&key, known).await;
             let version = version.inspect_err(|_| self.abandon_all(readied))?;
             pending.stamped(version);
             (version, known.is_some_and(|heard| !heard.is_deletion()))
@@ -282,13 +282,18 @@ impl Driver {
         Heard::merged(others.chain([own]))
     }
 
-    /// A version above all that were heard of, stamped by this node.
+    /// A version above all that were heard of, stamped by this node. What was only heard of and can't be surpassed is
+    /// passed over: a holder that has it says so.
     pub(in crate::driver) async fn version_above(
         &self,
+        key: &Key,
         known: Option<Heard>,
     ) -> Result<Version, WriteError> {
-        if let Some(heard) = known {
-            self.surpass(heard.version.stamp)?;
+        if let Some(heard) = known
+            && self.surpass(heard.version.stamp).is_err()
+            && let Some(confirmed) = self.state.node().confirmed(key)
+        {
+            self.surpass(confirmed.version.stamp)?;
         }
         let stamp = self.stamp().await?;
         Ok(Version {

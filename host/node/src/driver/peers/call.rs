@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use dataverse_core::limits::{CLOCK_ADOPTED_MS_MAX, CLOCK_AHEAD_MS_MAX};
 use dataverse_core::search::Peer;
 use dataverse_overlay::transport::{CallError, Message, Refusal, Sender};
 
@@ -54,7 +55,12 @@ impl Driver {
                 sender.node.name, sender.network, self.me.name, self.network
             )));
         }
-        let observed = self.state.node().observe(sender.clock, self.now());
+        let now = self.now();
+        let ahead_ms = sender.clock.millis().saturating_sub(now);
+        if (CLOCK_ADOPTED_MS_MAX + 1..=CLOCK_AHEAD_MS_MAX).contains(&ahead_ms) {
+            tracing::warn!(node = %sender.node.name, ahead_ms, "a clock is too far ahead to be followed: check the clocks of both machines");
+        }
+        let observed = self.state.node().observe(sender.clock, now);
         observed.map_err(|error| {
             tracing::warn!(node = %sender.node.name, ahead_ms = error.ahead_ms, "refused a clock that is too far ahead");
             Refusal::Invalid(format!("node {}: {error}", sender.node.name))

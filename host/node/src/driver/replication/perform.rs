@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use dataverse_core::floors::Heard;
 use dataverse_core::holdings::Role;
 use dataverse_core::id::NodeId;
 use dataverse_core::key::Key;
@@ -146,7 +145,9 @@ impl Driver {
             Action::TakeIn(record) => self.take_greater_soon(&record),
             Action::Confirm(heard) => self.state.node().confirm(&means.key, heard),
             Action::Forget(version) => self.state.node().disprove(&means.key, version),
-            Action::Replace(record) => return Event::Stored(self.replace(&record).await),
+            Action::Replace { record, is_certain } => {
+                return Event::Stored(self.replace(&record, is_certain).await);
+            }
             Action::Demote(record) => return Event::Stored(self.demote(&record).await),
             Action::Relieve(record) => self.relieve_if_full(&record).await,
             Action::GiveUp(record) => self.give_up(&record).await,
@@ -179,12 +180,8 @@ impl Driver {
     }
 
     fn found_in(&self, report: &Report, above: Version, passed_over: bool) -> Found {
-        // A version that no node has may be heard of from many. It must not hide a lesser one that a node serves.
-        let copies = report.hits.iter().chain(&report.below);
-        let copies = copies.map(|found| &found.hit.record);
-        let record = copies.chain(&report.deletion).max();
         Found {
-            record: record.filter(|record| record.version > above).cloned(),
+            record: greatest_found(report, above).cloned(),
             passed_over,
             heard: report.floor.map(|heard| heard.version),
             asked: self.asked_in(report),
@@ -196,14 +193,17 @@ impl Driver {
         let report = self
             .search_elsewhere(&record.key, floor, &BTreeSet::new())
             .await;
+        let asked = self.asked_in(&report);
+        // What nodes have only heard of hides no copy.
+        let found: Vec<FoundHit> = report.hits.into_iter().chain(report.below).collect();
         let copy = |found: &FoundHit| (found.peer.id, Arc::clone(&found.hit.record));
-        let copies = Copies {
-            copies: report.hits.iter().map(copy).collect(),
+        let copies = found.iter().map(copy).collect();
+        means.found = found.into_iter().map(|found| found.peer).collect();
+        Copies {
+            copies,
             held: report.held,
-            asked: self.asked_in(&report),
-        };
-        means.found = report.hits.into_iter().map(|found| found.peer).collect();
-        copies
+            asked,
+        }
     }
 
     /// Commits a record on these nodes: with what is prepared on them, or without any content.
@@ -277,14 +277,24 @@ impl Driver {
 
     async fn stamp_above(&self, above: Version, means: &Means<'_>) -> Result<Version, String> {
         let own = self.state.node().known(&means.key);
-        let above = Heard::merged([own, Some(Heard::alive(above))]);
-        let version = self.version_above(above).await;
+        let surpassed = self.surpass(above.stamp);
+        surpassed.map_err(|error| error.to_string())?;
+        let version = self.version_above(&means.key, own).await;
         let version = version.map_err(|error| error.to_string())?;
         if let Some(pending) = means.pending {
             pending.stamped(version);
         }
         Ok(version)
     }
+}
+
+/// The greatest record above a version that a search has found. A version that no node has may be heard of from many; it
+/// must not hide a lesser one that a node serves.
+pub(in crate::driver) fn greatest_found(report: &Report, above: Version) -> Option<&Arc<Record>> {
+    let copies = report.hits.iter().chain(&report.below);
+    let copies = copies.map(|found| &found.hit.record);
+    let greatest = copies.chain(&report.deletion).max();
+    greatest.filter(|record| record.version > above)
 }
 
 impl From<Held> for Committed {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use dataverse_core::floors::Heard;
-use dataverse_core::holdings::Role;
 use dataverse_core::id::NodeId;
 use dataverse_core::key::Key;
 use dataverse_core::limits::GROUP_BYTES;
@@ -70,18 +69,15 @@ impl Driver {
 
     /// Gives up an older version that is held here for a record that its holders have confirmed. Returns whether it has.
     ///
-    /// A cached copy beside which there are replicas goes for the word of one node. That word is no floor: it could hide
-    /// what those replicas are.
-    pub(super) async fn replace(&self, record: &Arc<Record>) -> bool {
+    /// The word of one node is no floor: it could hide what honest nodes hold.
+    pub(super) async fn replace(&self, record: &Arc<Record>, is_certain: bool) -> bool {
         let effect = {
             let mut node = self.state.node();
-            let held = node.holding(&record.key);
-            let is_cached = held.is_some_and(|held| held.role == Role::Cached);
-            match is_cached && !record.deleted {
-                true => {
+            match is_certain {
+                true => node.confirm(&record.key, Heard::of(record)),
+                false => {
                     node.hear(&record.key, Heard::of(record));
                 }
-                false => node.confirm(&record.key, Heard::of(record)),
             }
             node.replacement(record)
         };

@@ -544,7 +544,10 @@ async fn write_at(world: &Cluster, name: &str, nodes: &[&str], content: &'static
     let holders = nodes.iter().map(|node| world.node(node).id());
     let layout = first.state.node().first_layout(holders.collect());
     let known = first.state.node().known(&key(name));
-    let version = first.version_above(known).await.expect("it has a clock");
+    let version = first
+        .version_above(&key(name), known)
+        .await
+        .expect("it has a clock");
     let record = Arc::new(Record {
         version,
         layout,

@@ -16,6 +16,7 @@ use dataverse_core::floors::Heard;
 use dataverse_core::holdings::{Holding, Role};
 use dataverse_core::id::NodeId;
 use dataverse_core::record::Record;
+use dataverse_core::search::Answer;
 
 use super::{
     Action, Asked, Committed, Event, Judgement, Protocol, Seen, Step, Verdict, Word, judge,
@@ -164,6 +165,9 @@ impl Release {
     fn asked(&mut self, record: Arc<Record>, event: Event) -> Step<Outcome> {
         let committed = match event {
             Event::Answers(answers) => {
+                if let Some(held) = held_otherwise(&record, &answers) {
+                    return self.verify(held);
+                }
                 let word = |answer: Option<_>| {
                     answer.map_or(Word::Silent, |answer| word_of(&answer, &record))
                 };
@@ -292,6 +296,25 @@ impl Protocol for Release {
             Doing::Replacing(record) => self.replaced(record, &event),
             Doing::Ending(actions, outcome) => self.end(actions, outcome),
         }
+    }
+}
+
+/// The record of the same version that the nodes hold, if none of them holds it in the layout that was announced: that
+/// layout is made up, or not durable yet, and says nothing about who has copies.
+fn held_otherwise(
+    announced: &Arc<Record>,
+    answers: &[(NodeId, Option<Answer>)],
+) -> Option<Arc<Record>> {
+    let answers = answers.iter().filter_map(|(_, answer)| answer.as_ref());
+    let replicas = answers
+        .flat_map(|answer| &answer.hits)
+        .filter(|hit| hit.role == Role::Replica && !hit.is_unverified())
+        .map(|hit| &hit.record)
+        .filter(|record| record.key == announced.key && record.version == announced.version);
+    let replicas: Vec<_> = replicas.collect();
+    match replicas.contains(&announced) {
+        true => None,
+        false => replicas.into_iter().max().cloned(),
     }
 }
 

@@ -8,6 +8,7 @@ use dataverse_core::key::Key;
 use dataverse_core::node::{Effect, Node};
 use dataverse_core::record::Layout;
 use dataverse_core::relayout::{HolderState, move_away, need};
+use dataverse_core::search::Hit;
 use dataverse_core::version::Stamp;
 use proptest::prelude::*;
 
@@ -543,4 +544,61 @@ fn a_copy_of_what_no_holder_has_is_not_forgotten() {
     };
     assert_eq!(outcome, Outcome::Again);
     assert!(world.held(id(1)).is_some());
+}
+
+/// What a node with a replica of version 5 does about a record once the node that it names has answered that it holds
+/// this one.
+fn asked(announced: &Arc<Record>, held: &Arc<Record>) -> Step<Outcome> {
+    let mut release = Release::new(id(1), Some(Arc::clone(announced)));
+    let mut steps = [
+        Event::Done,
+        Event::Seen(Seen {
+            held: Some(Holding {
+                record: Arc::new(fixtures::record("ada/x", 5, 0, &[1, 2])),
+                role: Role::Replica,
+                validated: 0,
+                verified: 0,
+            }),
+            others_left: 1,
+            ..Seen::default()
+        }),
+        Event::Answers(vec![(
+            id(3),
+            Some(Answer {
+                hits: vec![Hit {
+                    record: Arc::clone(held),
+                    role: Role::Replica,
+                    validated_age_ms: 0,
+                }],
+                ..Answer::default()
+            }),
+        )]),
+    ]
+    .map(|event| release.step(event));
+    std::mem::replace(&mut steps[2], Step::End(Outcome::Done))
+}
+
+#[test]
+fn a_layout_that_no_holder_has_is_not_what_is_judged() {
+    let held = Arc::new(fixtures::record("ada/x", 6, 0, &[3, 4]));
+    let show = |by| {
+        Step::Do(Action::Show {
+            record: Arc::clone(&held),
+            by: id(by),
+        })
+    };
+    assert_eq!(
+        asked(&held, &held),
+        show(3),
+        "it serves the old one no more"
+    );
+    // A layout that names node 3 alone would cost the old replica, and one that names this node would keep it for ever.
+    for made_up in [&[3][..], &[1, 3]] {
+        let made_up = Arc::new(fixtures::record("ada/x", 6, 9, made_up));
+        assert_eq!(
+            asked(&made_up, &held),
+            Step::Do(Action::Look),
+            "{made_up:?}"
+        );
+    }
 }

@@ -323,7 +323,10 @@ impl Upkeep {
         let is_active = self.slots(kind).active.contains_key(&id);
         let due = self.slots(kind).queue.due(&id);
         if let Some(entry) = self.slots_mut(kind).queue.get_mut(&id) {
-            if !entry.settled && !task.renews(&entry.task) {
+            // What could not be verified must not keep something else from being tried.
+            let is_new = task.renews(&entry.task)
+                || (entry.last.is_some() && task.is_about_another_record(&entry.task));
+            if !entry.settled && !is_new {
                 return Added::Known;
             }
             entry.settled = false;

@@ -191,6 +191,14 @@ impl Task {
         }
     }
 
+    /// Whether it is to verify another record than the one of the same id that is waiting.
+    pub(super) fn is_about_another_record(&self, waiting: &Self) -> bool {
+        match (self, waiting) {
+            (Self::Release(_, Some(new)), Self::Release(_, Some(old))) => new != old,
+            _ => false,
+        }
+    }
+
     /// A task that must not be under way for the same file at the same time: both give it another layout.
     pub(super) fn excluded(&self) -> Option<TaskId> {
         match self.kind() {

@@ -222,6 +222,28 @@ fn a_hint_waits_until_its_node_is_here_and_those_of_one_node_can_be_forgotten() 
 }
 
 #[test]
+fn a_record_that_could_not_be_verified_keeps_no_other_from_being_tried() {
+    let mut upkeep = upkeep();
+    let made_up = Task::Release(key("a/x"), Some(record("a/x", 9, &[7])));
+    let real = Task::Release(key("a/x"), Some(record("a/x", 6, &[8])));
+    let mut add = |upkeep: &mut Upkeep, task: &Task, second| {
+        upkeep.add(task.clone(), Rank::default(), at(second))
+    };
+    assert_eq!(add(&mut upkeep, &made_up, 0), Added::Waiting);
+    assert_eq!(
+        add(&mut upkeep, &real, 0),
+        Added::Known,
+        "the greater one first"
+    );
+    let job = upkeep.next(at(0), here).expect("it is due");
+    upkeep.ended(&job, Outcome::Again, at(0));
+    assert_eq!(add(&mut upkeep, &made_up, 1), Added::Known);
+    assert_eq!(add(&mut upkeep, &real, 1), Added::Waiting);
+    let job = upkeep.next(at(10_000), here).expect("it is due");
+    assert_eq!(job.task, real);
+}
+
+#[test]
 fn what_a_node_has_heard_it_is_not_told_again() {
     let mut upkeep = upkeep();
     let version = |stamp| record("a/x", stamp, &[]).version;

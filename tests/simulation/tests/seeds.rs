@@ -33,6 +33,8 @@ fn records_that_a_member_makes_up_cost_no_copy_and_hide_nothing() {
     // A node served a version that it had fetched, and later its own older replica, because no link reached the other
     // nodes; that must be marked.
     check([FORGED_FROM + 400_050]);
+    // A layout that names one node, made up for a version that another node had as well, cost an older replica.
+    check([FORGED_FROM + 900_197]);
 }
 
 #[test]
@@ -51,6 +53,10 @@ fn what_a_member_says_in_any_message_costs_no_copy_and_hides_nothing() {
     check([LIARS_FROM + 1_000_092]);
     // The answers of nodes that had heard of a version of the far future were refused, with what they held.
     check([LIARS_FROM + 1_000_163]);
+    // A version that was made up, and named a silent node, kept a greater layout from being verified for ever.
+    check([LIARS_FROM + 1_200_024]);
+    // A node waited for ever for a copy that only a made-up layout promised it.
+    check([LIARS_FROM + 1_200_113]);
 }
 
 /// Seeds that once failed, each with the error that it revealed.

@@ -226,7 +226,7 @@ fn a_record_that_could_not_be_verified_keeps_no_other_from_being_tried() {
     let mut upkeep = upkeep();
     let made_up = Task::Release(key("a/x"), Some(record("a/x", 9, &[7])));
     let real = Task::Release(key("a/x"), Some(record("a/x", 6, &[8])));
-    let mut add = |upkeep: &mut Upkeep, task: &Task, second| {
+    let add = |upkeep: &mut Upkeep, task: &Task, second| {
         upkeep.add(task.clone(), Rank::default(), at(second))
     };
     assert_eq!(add(&mut upkeep, &made_up, 0), Added::Waiting);

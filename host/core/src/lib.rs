@@ -6,8 +6,8 @@
 //!
 //! - **Data**: `key`, `id`, `version`, `record`, `content` (digests and group trees), `address`, `pattern`,
 //!   `secret`.
-//! - **One node**: `node` ties together `holdings`, `floors` and `announcements`; `scrub` says which
-//!   copies to check next; `members` is the table of other nodes.
+//! - **One node**: `node` ties together `holdings`, `floors` and `announcements`; `scrub` says which copies
+//!   to check next; `members` is the table of other nodes.
 //! - **Decisions**: `search`; `cache`, `placement` and `relocation`, which ask a `policy` and check its verdict;
 //!   `relayout` says what a file needs; `reconcile` and `filter` find differences between two nodes.
 //! - **Shared**: `limits` (every bound and default), `backoff` (pauses between attempts), `recording` (the format of

@@ -123,22 +123,6 @@ impl Node {
         self.clock.observe(stamp, now)
     }
 
-    /// Merges the stamp of a version or a layout, unless it is far ahead.
-    ///
-    /// # Errors
-    /// [`ClockAhead`] when it is too far ahead to be surpassed.
-    pub fn observe_version(&mut self, stamp: Stamp, now: Millis) -> Result<(), ClockAhead> {
-        self.clock.observe_version(stamp, now)
-    }
-
-    /// Merges a stamp that the next one must be greater than.
-    ///
-    /// # Errors
-    /// [`ClockAhead`] when it is too far ahead to be surpassed.
-    pub fn surpass(&mut self, stamp: Stamp, now: Millis) -> Result<(), ClockAhead> {
-        self.clock.surpass(stamp, now)
-    }
-
     /// The index has durably changed: `after` is the holding of `key` from now on.
     pub fn changed(&mut self, key: &Key, after: Option<&Holding>) {
         self.changes += 1;

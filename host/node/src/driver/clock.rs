@@ -9,7 +9,7 @@ use std::time::Duration;
 use dataverse_core::floors::Heard;
 use dataverse_core::limits;
 use dataverse_core::record::Record;
-use dataverse_core::version::{Millis, Stamp};
+use dataverse_core::version::{ClockAhead, Millis, Stamp};
 use dataverse_overlay::transport::Refusal;
 use dataverse_store::StoreError;
 
@@ -35,20 +35,24 @@ impl Driver {
     /// later write, such a layout every later one.
     pub(super) fn check_stamp(&self, record: &Record) -> Result<(), Refusal> {
         let latest = record.version.stamp.max(Stamp(record.layout.counter));
-        let observed = self.state.node().observe_version(latest, self.now());
-        observed.map_err(|error| {
+        self.observe_version(latest).map_err(|error| {
             Refusal::Invalid(format!("the version of {} is refused: {error}", record.key))
         })
     }
 
     /// What another node has heard of, unless that is from the far future. Takes in the time that it carries.
     pub(super) fn believable_floor(&self, known: Option<Heard>) -> Option<Heard> {
-        known.filter(|known| {
-            // A deletion is no greater than the version.
-            let stamp = known.version.stamp;
-            let observed = self.state.node().observe_version(stamp, self.now());
-            observed.is_ok()
-        })
+        // A deletion is no greater than the version.
+        known.filter(|known| self.observe_version(known.version.stamp).is_ok())
+    }
+
+    fn observe_version(&self, stamp: Stamp) -> Result<(), ClockAhead> {
+        self.state.node().clock().observe_version(stamp, self.now())
+    }
+
+    /// Takes in a stamp that the next one must be above.
+    pub(super) fn surpass(&self, stamp: Stamp) -> Result<(), ClockAhead> {
+        self.state.node().clock().surpass(stamp, self.now())
     }
 
     /// Persists a higher ceiling when the present one is nearly reached.

@@ -269,15 +269,20 @@ fn a_survey_of_more_than_fits_in_a_message_compares_all_of_it() {
     assert_eq!((ran.acts.len(), a.node.held()), (count, 0));
 }
 
+/// Two nodes with different records of one file, which this turn is to find.
+fn differing_in_one(turn: Turn) -> (Side, Side) {
+    let holders: &[u128] = match turn {
+        Turn::Round => &[A, B],
+        Turn::Survey { .. } => &[A, OTHER],
+    };
+    let side = |id, stamp| Side::new(id, [record(0, stamp, holders)]);
+    (side(A, 1), side(B, 2))
+}
+
 #[test]
 fn records_outside_what_was_asked_are_ignored() {
     for turn in [Turn::Round, SURVEY] {
-        let holders: &[u128] = match turn {
-            Turn::Round => &[A, B],
-            Turn::Survey { .. } => &[A, OTHER],
-        };
-        let mut a = Side::new(A, [record(0, 1, holders)]);
-        let mut b = Side::new(B, [record(0, 2, holders)]);
+        let (mut a, mut b) = differing_in_one(turn);
         let made_up: Vec<_> = (1..100)
             .map(|it| Arc::new(record(it, 9, &[A, B])))
             .collect();
@@ -392,12 +397,7 @@ fn a_node_that_never_gets_on_is_left_after_a_bounded_number_of_messages() {
 #[test]
 fn more_records_than_an_answer_may_have_end_the_comparison() {
     for turn in [Turn::Round, SURVEY] {
-        let holders: &[u128] = match turn {
-            Turn::Round => &[A, B],
-            Turn::Survey { .. } => &[A, OTHER],
-        };
-        let mut a = Side::new(A, [record(0, 1, holders)]);
-        let mut b = Side::new(B, [record(0, 2, holders)]);
+        let (mut a, mut b) = differing_in_one(turn);
         let ran = lied_to(&mut a, &mut b, turn, |compared| {
             let many = compared.records.iter().cycle();
             compared.records = many.take(RECONCILE_RECORDS_MAX + 1).cloned().collect();

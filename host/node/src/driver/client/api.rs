@@ -11,7 +11,7 @@ use dataverse_core::id::NodeId;
 use dataverse_core::key::Key;
 use dataverse_core::pattern::Pattern;
 use dataverse_core::record::Record;
-use dataverse_core::version::{Millis, Version};
+use dataverse_core::version::{ClockAhead, Millis, Version};
 use dataverse_store::StoreError;
 use futures_util::stream::BoxStream;
 
@@ -112,6 +112,14 @@ pub enum WriteError {
     /// The node's own disk failed.
     #[error("{0}")]
     Failed(String),
+}
+
+impl From<ClockAhead> for WriteError {
+    fn from(error: ClockAhead) -> Self {
+        Self::Unavailable(format!(
+            "no version can be stamped above the current one: {error}"
+        ))
+    }
 }
 
 impl From<StoreError> for WriteError {

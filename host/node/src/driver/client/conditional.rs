@@ -223,16 +223,6 @@ impl Driver {
         Ok(version)
     }
 
-    /// Takes in a stamp that the next version must be above.
-    pub(in crate::driver) fn surpass(&self, stamp: Stamp) -> Result<(), WriteError> {
-        let surpassed = self.state.node().surpass(stamp, self.now());
-        surpassed.map_err(|error| {
-            WriteError::Unavailable(format!(
-                "no version can be stamped above the current one: {error}"
-            ))
-        })
-    }
-
     /// Asks every node of the graph about a file, for a write of this version.
     async fn ask_round(&self, key: &Key, version: Version, own: Option<&Ticket>) -> Surveyed {
         let answer = self.answer_in_round(key, version, own);

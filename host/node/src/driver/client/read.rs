@@ -158,35 +158,24 @@ impl Driver {
         stale: bool,
         validated_age_ms: Option<u64>,
     ) -> Located {
-        let nearest = nearest(&report.hits);
-        Located {
-            record: Arc::clone(&nearest.hit.record),
-            source: nearest.peer.name.to_string(),
-            hops: nearest.hops,
-            stale,
-            origin: Origin::Elsewhere(Elsewhere {
-                // A copy made from it is no fresher.
-                validated: validated_age_ms.map_or(0, |age_ms| self.now().saturating_sub(age_ms)),
-                hits: report.hits,
-                path: report.path,
-            }),
-        }
+        let nearest = nearest(&report.hits).clone();
+        let origin = Origin::Elsewhere(Elsewhere {
+            // A copy made from it is no fresher.
+            validated: validated_age_ms.map_or(0, |age_ms| self.now().saturating_sub(age_ms)),
+            hits: report.hits,
+            path: report.path,
+        });
+        there(&nearest, stale, origin)
     }
 
     /// The older version to read when no node has the newest. It is marked as stale.
     fn located_overtaken(&self, overtaken: &[FoundHit]) -> Located {
         let nearest = nearest(overtaken);
-        let record = &nearest.hit.record;
-        if let Some(holding) = self.held_now(record) {
+        if let Some(holding) = self.held_now(&nearest.hit.record) {
             return self.here(holding, true);
         }
-        Located {
-            record: Arc::clone(record),
-            source: nearest.peer.name.to_string(),
-            hops: nearest.hops,
-            stale: true,
-            origin: Origin::Overtaken(overtaken.iter().map(|found| found.peer.clone()).collect()),
-        }
+        let peers = overtaken.iter().map(|found| found.peer.clone());
+        there(nearest, true, Origin::Overtaken(peers.collect()))
     }
 
     fn unavailable(&self, key: &Key, reason: Unavailable, report: Option<&Report>) -> ReadError {
@@ -395,4 +384,14 @@ impl Driver {
 
 fn nearest(hits: &[FoundHit]) -> &FoundHit {
     hits.first().expect("a copy was found")
+}
+
+fn there(nearest: &FoundHit, stale: bool, origin: Origin) -> Located {
+    Located {
+        record: Arc::clone(&nearest.hit.record),
+        source: nearest.peer.name.to_string(),
+        hops: nearest.hops,
+        stale,
+        origin,
+    }
 }

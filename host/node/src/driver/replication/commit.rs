@@ -155,7 +155,7 @@ impl Driver {
         // Stamp above the layout being replaced. If that layout is from too far ahead, its counter is only
         // incremented.
         let before = Stamp(record.layout.counter);
-        let _ = self.state.node().surpass(before, self.now());
+        let _ = self.surpass(before);
         let at = self.stamp().await?;
         let layout = self.state.node().next_layout(&record.layout, at, holders);
         Ok(Arc::new(Record {

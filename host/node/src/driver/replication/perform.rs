@@ -19,6 +19,7 @@ use futures_util::future::join_all;
 
 use super::commit::Held;
 use crate::driver::Driver;
+use crate::driver::client::api::WriteError;
 use crate::driver::client::conditional::Pending;
 use crate::driver::client::preparing::Ready;
 
@@ -155,7 +156,8 @@ impl Driver {
                 return Event::Spares(self.spares_for(&tombstone, wanted));
             }
             Action::Stamp(above) => {
-                return Event::Stamped(self.stamp_above(above, means).await);
+                let stamped = self.stamp_above(above, means).await;
+                return Event::Stamped(stamped.map_err(|error| error.to_string()));
             }
             Action::Reach(point) => crash::point(point),
         }
@@ -275,12 +277,10 @@ impl Driver {
         }
     }
 
-    async fn stamp_above(&self, above: Version, means: &Means<'_>) -> Result<Version, String> {
+    async fn stamp_above(&self, above: Version, means: &Means<'_>) -> Result<Version, WriteError> {
         let own = self.state.node().known(&means.key);
-        let surpassed = self.surpass(above.stamp);
-        surpassed.map_err(|error| error.to_string())?;
-        let version = self.version_above(&means.key, own).await;
-        let version = version.map_err(|error| error.to_string())?;
+        self.surpass(above.stamp)?;
+        let version = self.version_above(&means.key, own).await?;
         if let Some(pending) = means.pending {
             pending.stamped(version);
         }

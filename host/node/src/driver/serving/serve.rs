@@ -224,7 +224,7 @@ impl Driver {
                 None => self.answer_locally(&key, floor),
                 Some(version) => {
                     // A conditional write here that begins after this answer gets a greater version.
-                    let surpassed = self.state.node().surpass(version.stamp, self.now());
+                    let surpassed = self.surpass(version.stamp);
                     surpassed.map_err(|error| Refusal::Invalid(error.to_string()))?;
                     self.answer_in_round(&key, version, None)
                 }

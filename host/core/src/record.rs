@@ -63,6 +63,14 @@ impl Record {
         self.max(other)
     }
 
+    /// Whether this size and this digest can be of the same content: no bytes have one digest, which no other content
+    /// has. A tombstone has no bytes.
+    #[must_use]
+    pub fn is_coherent(&self) -> bool {
+        let is_empty = self.digest == Digest::of(&[]);
+        is_empty == (self.size == 0) && (is_empty || !self.deleted)
+    }
+
     /// Whether the layout names fewer replicas than wanted.
     #[must_use]
     pub fn is_degraded(&self) -> bool {

@@ -95,7 +95,8 @@ struct Mirror {
 /// Nodes that need not have what a record says.
 struct Excused {
     lost: BTreeSet<NodeId>,
-    /// Beside another holder that has it: this node is believed when it confirms what another node has as well.
+    /// Beside another holder that has it: this node is believed when it confirms what another node has as well. And
+    /// where it can show that version, it is believed about the layout.
     untrusted: Option<NodeId>,
 }
 
@@ -341,10 +342,10 @@ impl Mirror {
     }
 
     fn note_if_settled(&mut self, record: &Record, excused: &Excused) {
-        let all = |has: &dyn Fn(&Record) -> bool| {
+        let all = |has: &dyn Fn(&NodeId, &Record) -> bool| {
             let has = |node: &NodeId| {
                 let held = self.held.get(&(*node, record.key.clone()));
-                held.is_some_and(|held| has(&held.record))
+                held.is_some_and(|held| has(node, &held.record))
             };
             let holders = &record.layout.holders;
             let mut others = holders.iter().filter(|id| excused.untrusted != Some(**id));
@@ -354,8 +355,11 @@ impl Mirror {
             };
             holders.iter().all(|id| excuses(id) || has(id))
         };
-        let has_version = all(&|held| held.version >= record.version);
-        let has_layout = all(&|held| rank(held) >= rank(record));
+        let has_version = all(&|_, held| held.version >= record.version);
+        let has_layout = all(&|node, held| match excused.untrusted == Some(*node) {
+            true => held.version >= record.version,
+            false => rank(held) >= rank(record),
+        });
         let (key, rank) = (&record.key, rank(record));
         if has_version {
             let known = self.settled_versions.entry(key.clone());

@@ -20,6 +20,9 @@ const LATE_MS: u64 = 9 * 60 * 1_000;
 /// More than what clocks may differ by: a stamp that everybody must refuse.
 const REFUSED_MS: u64 = 60 * 60 * 1_000;
 
+/// The size of content that nobody has.
+const MADE_UP_BYTES: u64 = 8;
+
 /// What the liar has made up.
 #[derive(Debug, Default)]
 pub(super) struct Inventions {
@@ -101,6 +104,7 @@ fn invent(
             // The same version of another content.
             1 => Record {
                 digest: made_up,
+                size: truth.size.max(MADE_UP_BYTES),
                 ..truth
             },
             // The version before.
@@ -110,9 +114,17 @@ fn invent(
                     ..truth.version
                 },
                 digest: made_up,
+                size: truth.size.max(MADE_UP_BYTES),
                 ..truth
             },
-            // The same content as a greater version.
+            // The same content as a greater version, unless there is nothing to it that it would have to show.
+            _ if truth.size == 0 => Record {
+                version,
+                layout,
+                digest: made_up,
+                size: MADE_UP_BYTES,
+                ..truth
+            },
             _ => Record {
                 version,
                 layout,
@@ -144,7 +156,7 @@ fn invent(
         version,
         layout,
         deleted: false,
-        size: 8,
+        size: MADE_UP_BYTES,
         digest: made_up,
         content_type: "text/plain".into(),
         factor: 2,

@@ -135,13 +135,19 @@ impl Liar {
         })
     }
 
-    /// Whether it answers this call without carrying it out.
+    fn confirms_falsely(&self) -> bool {
+        let lies = &self.lies;
+        lies.about(Subject::Confirmations, false, |_, _| true)
+    }
+
+    /// Whether it answers this call without carrying it out. Whoever confirms an empty file has shown all of it.
     fn pretends(&self, call: &Call) -> bool {
         match call {
             Call::Commit(ask) if self.lies.discarded.includes(ask) => true,
-            Call::Commit(CommitAsk::Commit { .. }) | Call::Pull(_) | Call::Move(_) => {
-                self.lies.about(Subject::Confirmations, false, |_, _| true)
+            Call::Commit(CommitAsk::Commit { record, .. }) => {
+                self.confirms_falsely() && (record.size > 0 || record.deleted)
             }
+            Call::Pull(_) | Call::Move(_) => self.confirms_falsely(),
             _ => false,
         }
     }
@@ -225,7 +231,7 @@ impl Serve for Liar {
         chunks: BoxStream<'static, Result<Bytes, CallError>>,
     ) -> Result<Message<PrepareAnswer>, Refusal> {
         let (key, asker) = (ask.body.key.clone(), ask.sender.node.id);
-        let discards = self.lies.about(Subject::Confirmations, false, |_, _| true);
+        let discards = self.confirms_falsely() && ask.body.size != Some(0);
         let answer = match discards {
             true => {
                 let sender = self.introduced_to(&ask.sender).await?;

@@ -153,7 +153,7 @@ impl TryFrom<proto::Record> for Record {
 
     fn try_from(record: proto::Record) -> Result<Self, Malformed> {
         let content_type_max = limits::CONTENT_TYPE_BYTES_MAX;
-        Ok(Self {
+        let record = Self {
             key: key(&record.key)?,
             version: required("record.version", record.version)?.try_into()?,
             layout: required("record.layout", record.layout)?.try_into()?,
@@ -166,7 +166,12 @@ impl TryFrom<proto::Record> for Record {
                 content_type_max,
             )?,
             factor: at_most("record.factor", record.factor, FACTOR_MAX)?,
-        })
+        };
+        if !record.is_coherent() {
+            let reason = format!("no content of {} bytes has it", record.size);
+            return Err(Malformed::new("record.digest", reason));
+        }
+        Ok(record)
     }
 }
 

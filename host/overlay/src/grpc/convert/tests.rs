@@ -105,13 +105,14 @@ fn record() -> impl Strategy<Value = Arc<Record>> {
     let kind = ("[a-z]{0,9}/[a-z]{0,9}", 0..=FACTOR_MAX, any::<bool>());
     (key(), version(), layout(), size, digest(), kind).prop_map(
         |(key, version, layout, size, digest, (content_type, factor, deleted))| {
+            let is_empty = deleted || size == 0;
             Arc::new(Record {
                 key,
                 version,
                 layout,
                 deleted,
-                size,
-                digest,
+                size: if is_empty { 0 } else { size },
+                digest: if is_empty { Digest::of(&[]) } else { digest },
                 content_type: content_type.into(),
                 factor,
             })
@@ -173,6 +174,8 @@ fn answer() -> impl Strategy<Value = Answer> {
             (0, _) => Deletion::Unsaid,
             (1, Some(hit)) => Deletion::Held(Arc::new(Record {
                 deleted: true,
+                size: 0,
+                digest: Digest::of(&[]),
                 ..Record::clone(&hit.record)
             })),
             _ => Deletion::None,
@@ -399,6 +402,15 @@ fn wire_record() -> proto::Record {
     }
 }
 
+/// The same, of a file without bytes.
+fn wire_empty_record() -> proto::Record {
+    proto::Record {
+        size: 0,
+        digest: Digest::of(&[]).0.to_vec().into(),
+        ..wire_record()
+    }
+}
+
 fn wire_peer() -> proto::Peer {
     proto::Peer {
         id: vec![1; 16].into(),
@@ -440,6 +452,12 @@ fn a_spoilt_record_is_refused_by_the_name_of_its_field() {
     });
     check("record.size", |record| record.size = FILE_BYTES_MAX + 1);
     check("record.digest", |record| record.digest = vec![2; 31].into());
+    check("record.digest", |record| record.size = 0);
+    check("record.digest", |record| record.deleted = true);
+    check("record.digest", |record| {
+        record.digest = wire_empty_record().digest;
+    });
+    assert!(Record::try_from(wire_empty_record()).is_ok());
     check("record.content_type", |record| {
         record.content_type = "x".repeat(256)
     });
@@ -521,10 +539,9 @@ fn a_spoilt_answer_is_refused_by_the_name_of_its_field() {
     check("role", &|reply| reply.hits[0].role = 77);
     check("record", &|reply| reply.hits[0].record = None);
     check("hits", &|reply| {
-        let record = wire_record();
         reply.hits[0].record = Some(proto::Record {
             deleted: true,
-            ..record
+            ..wire_empty_record()
         });
     });
     check("hits", &|reply| {

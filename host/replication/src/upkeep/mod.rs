@@ -179,6 +179,16 @@ enum Gate {
     Kind(Kind),
 }
 
+impl Gate {
+    const fn budget(self) -> Budget {
+        match self {
+            Self::Hinted(_) => Budget::of(Kind::Hint),
+            Self::Busy(budget, _) => budget,
+            Self::Kind(kind) => Budget::of(kind),
+        }
+    }
+}
+
 /// The place of a parked task at its gate.
 type Place = (Rank, u64);
 
@@ -385,7 +395,7 @@ impl Upkeep {
                 return None;
             }
             let Some(id) = slots.queue.take(now) else {
-                if self.open_gates(now, state_of) {
+                if self.open_gates(budget, now, state_of) {
                     continue;
                 }
                 return None;
@@ -479,13 +489,19 @@ impl Upkeep {
         true
     }
 
-    /// Tasks go on whose gates are open again, as many as may pass. Returns whether there were any.
-    fn open_gates(&mut self, now: At, state_of: &dyn Fn(NodeId) -> HolderState) -> bool {
+    /// Tasks of a budget go on whose gates are open again, as many as may pass. Returns whether there were any.
+    fn open_gates(
+        &mut self,
+        budget: Budget,
+        now: At,
+        state_of: &dyn Fn(NodeId) -> HolderState,
+    ) -> bool {
         for (until, _) in self.deaf.values_mut() {
             *until = until.filter(|until| *until > now);
         }
         let mut passing = Vec::new();
-        for (gate, at_gate) in &self.parked {
+        let parked = self.parked.iter();
+        for (gate, at_gate) in parked.filter(|(gate, _)| gate.budget() == budget) {
             let room = self.room_at(*gate, state_of);
             passing.extend(at_gate.values().take(room).cloned());
         }
@@ -498,7 +514,9 @@ impl Upkeep {
 
     /// Takes in what has changed around the node: tasks go on whose nodes are here again, or answer again.
     pub fn follow(&mut self, now: At, state_of: impl Fn(NodeId) -> HolderState) {
-        self.open_gates(now, &state_of);
+        for budget in Budget::ALL {
+            self.open_gates(budget, now, &state_of);
+        }
     }
 
     /// No task of this kind begins, until that is taken back.

@@ -495,6 +495,54 @@ async fn a_lost_replica_is_made_again_whatever_a_member_says_it_has_heard_of() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_bad_replica_is_healed_from_a_copy_below_what_a_member_says_it_has_heard_of() {
+    let trial = Trial::begin().await;
+    let world = &trial.world;
+    assert!(trial.is_read("C").await);
+    world
+        .eventually("C keeps a copy", async || {
+            let node = world.node("C").state.node();
+            node.holding(&trial.key()).is_some()
+        })
+        .await;
+    // The only good copy that is left is the cached one.
+    world.silence("A");
+    *trial.lie.lock() = Lie::Knows(Heard::of(&trial.greater(&["L"])));
+    world.rot("B", &trial.name);
+    let begun = world.node("B").begin_scrub().await;
+    assert!(begun.expect("memory does not fail"), "none is under way");
+    world
+        .eventually("B has healed it", async || {
+            let status = world.node("B").scrub_status();
+            status.healed == 1 && trial.has_replica("B")
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_word_of_one_member_that_cost_a_cached_copy_hides_nothing_from_then_on() {
+    let trial = Trial::begin().await;
+    let world = &trial.world;
+    assert!(trial.is_read("C").await);
+    let cached = || {
+        let node = world.node("C").state.node();
+        node.holding(&trial.key()).is_some()
+    };
+    world.eventually("C keeps a copy", async || cached()).await;
+    let greater = trial.greater(&["L"]);
+    *trial.lie.lock() = Lie::Holds(Arc::clone(&greater));
+    trial.announce(&greater).await;
+    world
+        .eventually("C gives its copy up", async || !cached())
+        .await;
+    world.isolate("L");
+    tokio::time::sleep(2 * world.node("C").settings.repair_after).await;
+    for at in ["A", "B", "C"] {
+        assert!(trial.is_read(at).await, "{at} does not read it");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_last_cached_copy_is_kept_and_read_until_a_holder_confirms_what_replaces_it() {
     let world = Cluster::line(&["A", "B", "C"]).await;
     let name = world.write_only_at("B", "content").await;

@@ -82,12 +82,15 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Whether this record names the untrusted node alone. It may have stored it or not, now or only later, from a
-    /// cached copy that another node has: nobody was promised anything.
+    /// Whether this record names the untrusted node alone, or beside it only nodes that it made up. It may have stored
+    /// it or not, now or only later, from a cached copy that another node has: nobody was promised anything.
     #[must_use]
     pub fn rests_on_untrusted(&self, record: &Record) -> bool {
+        let exists =
+            |id: &&NodeId| self.nodes.iter().any(|node| node.id == **id) || self.lost.contains(*id);
+        let named = record.layout.holders.iter().filter(exists);
         self.untrusted
-            .is_some_and(|untrusted| record.layout.holders == [untrusted])
+            .is_some_and(|untrusted| named.eq([&untrusted]))
     }
 
     /// Whether a copy that was acknowledged on this node need not exist.

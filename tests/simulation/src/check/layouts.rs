@@ -55,8 +55,10 @@ pub(super) fn name_exactly_those_that_hold(history: &History, snapshot: &Snapsho
                 }
             }
         }
-        let lost = |id: &&NodeId| !snapshot.lost.contains(id);
-        let named: BTreeSet<NodeId> = newest.layout.holders.iter().filter(lost).copied().collect();
+        // Neither a node that is lost nor one that a liar made up.
+        let is_there = |id: &&NodeId| snapshot.nodes.iter().any(|node| node.id == **id);
+        let named = newest.layout.holders.iter().filter(is_there);
+        let named: BTreeSet<NodeId> = named.copied().collect();
         // A node that held the deleted file adopts the deletion when it hears of it, whether it is named or not:
         // further nodes that remember it do no harm and cost next to nothing. Of an unacknowledged deletion, not
         // all named nodes need to hear: one that lost its copy for another reason has nothing to replace.

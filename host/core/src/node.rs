@@ -428,10 +428,12 @@ impl Node {
         if held.role == Role::Replica && !record.layout.names(self.id) && !record.deleted {
             return Some(Effect::Verify { record });
         }
-        Some(Effect::Adopt {
-            record,
-            role: held.role,
-        })
+        // A cached copy of what belongs here is a replica.
+        let role = match record.layout.names(self.id) {
+            true => Role::Replica,
+            false => held.role,
+        };
+        Some(Effect::Adopt { record, role })
     }
 
     /// What takes the place of the copy held here, once this record is known to be durable where it belongs. Nothing if
@@ -732,14 +734,16 @@ mod tests {
             let mut node = node(vec![holding(record("a/x", 1, 0, &[ME]), role, 0)]);
             node.learn(&record("a/x", 1, 1, holders)).pop()
         };
-        let adopted = |role| {
+        let adopted = |role, holders: &[u128]| {
             Some(Effect::Adopt {
-                record: record("a/x", 1, 1, &[ME, 7]),
+                record: record("a/x", 1, 1, holders),
                 role,
             })
         };
-        assert_eq!(react(Role::Replica, &[ME, 7]), adopted(Role::Replica));
-        assert_eq!(react(Role::Cached, &[ME, 7]), adopted(Role::Cached));
+        let both = &[ME, 7];
+        assert_eq!(react(Role::Replica, both), adopted(Role::Replica, both));
+        assert_eq!(react(Role::Cached, both), adopted(Role::Replica, both));
+        assert_eq!(react(Role::Cached, &[7]), adopted(Role::Cached, &[7]));
         let verified = Effect::Verify {
             record: record("a/x", 1, 1, &[7]),
         };

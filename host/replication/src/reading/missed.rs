@@ -16,7 +16,7 @@ pub struct Missed {
     pub asked: Asked,
     /// The greatest version of which a node serves a copy, although others have heard of a greater one.
     pub below: Option<Version>,
-    /// Nodes have copies that they do not serve, since they know of a greater version, and none has that version.
+    /// Nodes have copies below what is known, whether or not they serve them, and none has that version.
     pub overtaken: bool,
     /// The greatest version that a node has heard of.
     pub heard: Option<Heard>,

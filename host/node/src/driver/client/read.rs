@@ -110,7 +110,7 @@ impl Driver {
         Missed {
             asked: self.asked_in(report),
             below: report.below.first().map(|it| it.hit.record.version),
-            overtaken: !report.overtaken.is_empty(),
+            overtaken: !greatest_below(report).is_empty(),
             heard: report.floor,
             deletion: report.deletion.as_ref().map(|it| it.version),
             confirmed: self.state.node().confirmed(key),
@@ -135,7 +135,9 @@ impl Driver {
                 Some(report),
             ) => Ok(self.found_elsewhere(report, stale, validated_age_ms)),
             (Reading::Below, Some(report)) => Ok(self.located_overtaken(&report.below)),
-            (Reading::Overtaken, Some(report)) => Ok(self.located_overtaken(&report.overtaken)),
+            (Reading::Overtaken, Some(report)) => {
+                Ok(self.located_overtaken(greatest_below(&report)))
+            }
             (Reading::Found { .. } | Reading::Below | Reading::Overtaken, None) => {
                 unreachable!("only a search finds a copy elsewhere")
             }
@@ -379,6 +381,15 @@ impl Driver {
                 tracing::debug!(node = %holder.name, %error, "a holder refused to move its replica");
             }
         });
+    }
+}
+
+/// The greatest copies below what is known; of the same version, those that their nodes serve.
+fn greatest_below(report: &Report) -> &[FoundHit] {
+    let version = |hits: &[FoundHit]| hits.first().map(|it| it.hit.record.version);
+    match version(&report.below) >= version(&report.overtaken) {
+        true => &report.below,
+        false => &report.overtaken,
     }
 }
 

@@ -57,6 +57,12 @@ fn what_a_member_says_in_any_message_costs_no_copy_and_hides_nothing() {
     check([LIARS_FROM + 1_200_024]);
     // A node waited for ever for a copy that only a made-up layout promised it.
     check([LIARS_FROM + 1_200_113]);
+    // Readers got an older version than the greatest that was left.
+    check([LIARS_FROM + 1_502_714]);
+    // A node that a layout named kept the only copies as cached ones.
+    check([LIARS_FROM + 1_600_382]);
+    // An answer to a deletion named another file, which was deleted instead.
+    check([LIARS_FROM + 1_600_952]);
 }
 
 /// Seeds that once failed, each with the error that it revealed.

@@ -54,6 +54,16 @@ impl Driver {
         let answer = self.transport.ask(peer, self.message(ask)).await?;
         Ok(match self.answer_of(peer, answer)? {
             CommitAnswer::Done => Held::Here,
+            CommitAnswer::Superseded(greater) if greater.key != record.key => {
+                // What follows from the answer would be done to that file.
+                return Err(CallError::Protocol {
+                    address: peer.address.to_string(),
+                    reason: format!(
+                        "asked about {}, it answered about {}",
+                        record.key, greater.key
+                    ),
+                });
+            }
             CommitAnswer::Superseded(greater) => {
                 self.check_stamp(&greater).map_err(CallError::Refused)?;
                 Held::Greater(greater)

@@ -37,6 +37,8 @@ enum Lie {
     None,
     /// It has heard of this.
     Knows(Heard),
+    /// It has this record, of any file, instead of what it is to commit.
+    Supersedes(Arc<Record>),
     /// It holds this record, a tombstone or a version with content, and everything that it is asked to store.
     Holds(Arc<Record>),
 }
@@ -50,7 +52,7 @@ struct Liar {
 impl Liar {
     fn answer(&self, truth: Answer) -> Answer {
         match &*self.lie.lock() {
-            Lie::None => truth,
+            Lie::None | Lie::Supersedes(_) => truth,
             Lie::Knows(heard) => Answer {
                 known: Heard::merged([truth.known, Some(*heard)]),
                 hits: Vec::new(),
@@ -79,6 +81,10 @@ impl Liar {
 impl Serve for Liar {
     async fn call(&self, call: Message<Call>) -> Result<Message<Reply>, Refusal> {
         let is_lying = matches!(&*self.lie.lock(), Lie::Holds(_));
+        if let (Call::Commit(_), Lie::Supersedes(record)) = (&call.body, &*self.lie.lock()) {
+            let superseded = CommitAnswer::Superseded(Arc::clone(record));
+            return Ok(self.node.message(Reply::Commit(superseded)));
+        }
         match &call.body {
             Call::Probe(Question::Exact { .. }) => {
                 let answer = self.node.call(call).await?;
@@ -449,6 +455,31 @@ async fn a_version_that_nobody_has_does_not_hide_that_a_file_was_deleted() {
             assert!(is_gone, "{at}: {read:?}");
         }
         tokio::time::sleep(SOON).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_member_answers_about_another_file_happens_to_neither() {
+    let trial = Trial::begin().await;
+    let world = &trial.world;
+    let write = async |content| world.write("A", "ada/other", content, 4).await;
+    let written = write("other").await.expect("it is stored");
+    assert_eq!(written.replicas.len(), 4);
+    for record in [trial.greater(&["A"]), trial.deletion(&["A"], "L")] {
+        *trial.lie.lock() = Lie::Supersedes(record);
+        let written = write("again").await.expect("three others store it");
+        assert!(!written.replicas.contains(&"L".to_owned()), "{written:?}");
+        let deleted = world.node("A").delete(&key("ada/other")).await;
+        deleted.expect("the others store it");
+        tokio::time::sleep(SOON).await;
+        for at in ["A", "B", "C"] {
+            assert!(trial.is_read(at).await, "{at} does not read it");
+            let other = world.read(at, "ada/other", USUAL).await;
+            let is_gone = matches!(other, Err(ReadError::NotFound { .. }));
+            assert!(is_gone, "{at}: {other:?}");
+        }
+        *trial.lie.lock() = Lie::None;
+        write("other").await.expect("it is stored");
     }
 }
 

@@ -40,7 +40,9 @@ pub(crate) async fn add_one(client: &Client, node: &str, key: &str) -> anyhow::R
         };
         let sum: u64 = count + 1;
         let put = client.put(&url).header(condition, value);
-        let answer = put.body(format!("{sum}\n")).send().await;
+        // No two programs write the same content: to write what is there already succeeds, whoever wrote it.
+        let mine: u64 = rand::random();
+        let answer = put.body(format!("{sum} {mine:016x}\n")).send().await;
         let answer = answer.context("it is not known whether this was counted")?;
         match answer.status() {
             status if status.is_success() => return Ok(sum),

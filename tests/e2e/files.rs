@@ -138,7 +138,8 @@ async fn a_get_that_is_interrupted_keeps_what_arrived_and_nothing_empty() {
             arrived().is_ok_and(|len| len >= least)
         })
         .await;
-        kill_process(Pid::from_child(&get), Signal::INT).expect("it runs");
+        // Not Ctrl-C's: where the tests run in the background, that may be ignored, and then it is by every command.
+        kill_process(Pid::from_child(&get), Signal::TERM).expect("it runs");
         let status = get.wait().expect("it ends");
         assert_eq!(status.code(), Some(130));
         let mut words = String::new();

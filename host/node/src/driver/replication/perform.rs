@@ -196,8 +196,9 @@ impl Driver {
             .search_elsewhere(&record.key, floor, &BTreeSet::new())
             .await;
         let asked = self.asked_in(&report);
-        // What nodes have only heard of hides no copy.
-        let found: Vec<FoundHit> = report.hits.into_iter().chain(report.below).collect();
+        // What nodes have only heard of hides no copy, neither from them nor from this one.
+        let lesser = report.below.into_iter().chain(report.overtaken);
+        let found: Vec<FoundHit> = report.hits.into_iter().chain(lesser).collect();
         let copy = |found: &FoundHit| (found.peer.id, Arc::clone(&found.hit.record));
         let copies = found.iter().map(copy).collect();
         means.found = found.into_iter().map(|found| found.peer).collect();

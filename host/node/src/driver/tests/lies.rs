@@ -10,6 +10,7 @@ use bytes::Bytes;
 use dataverse_core::content::Digest;
 use dataverse_core::floors::Heard;
 use dataverse_core::holdings::Role;
+use dataverse_core::id::NodeId;
 use dataverse_core::key::Key;
 use dataverse_core::record::{Layout, Record};
 use dataverse_core::search::{Answer, Deletion, Hit, Question};
@@ -199,10 +200,15 @@ impl Trial {
 
     /// The liar tells every node of this record.
     async fn announce(&self, record: &Arc<Record>) {
-        for at in ["A", "B", "C"] {
+        self.tell(&["A", "B", "C"], record, 8).await;
+    }
+
+    /// It tells these nodes, which tell others as often as that.
+    async fn tell(&self, nodes: &[&str], record: &Arc<Record>, hops_left: u32) {
+        for at in nodes {
             let announcement = Announcement {
                 record: Arc::clone(record),
-                hops_left: 8,
+                hops_left,
             };
             let message = self.world.node("L").message(announcement);
             let heard = self.world.node(at).answer(message).await;
@@ -304,17 +310,9 @@ async fn what_a_member_made_up_does_not_hide_an_overwrite() {
     // Names a node that nobody knows, so nobody can be asked; and is greater than what is written next.
     let mut record = Record::clone(&trial.greater(&[]));
     record.version.stamp.0 += 60_000 << 16;
-    record.layout.holders = vec![dataverse_core::id::NodeId::from(77)];
+    record.layout.holders = vec![NodeId::from(77)];
     let record = Arc::new(record);
-    let tell = async || {
-        let announcement = Announcement {
-            record: Arc::clone(&record),
-            hops_left: 0,
-        };
-        let message = trial.world.node("L").message(announcement);
-        let heard = trial.world.node("A").answer(message).await;
-        heard.expect("it is believed to be a member");
-    };
+    let tell = async || trial.tell(&["A"], &record, 0).await;
     tell().await;
     trial.world.part(&["A"]);
     let written = trial.world.write("C", &trial.name, "next", 2).await;
@@ -526,28 +524,34 @@ async fn a_lost_replica_is_made_again_whatever_a_member_says_it_has_heard_of() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_bad_replica_is_healed_from_a_copy_below_what_a_member_says_it_has_heard_of() {
-    let trial = Trial::begin().await;
-    let world = &trial.world;
-    assert!(trial.is_read("C").await);
-    world
-        .eventually("C keeps a copy", async || {
-            let node = world.node("C").state.node();
-            node.holding(&trial.key()).is_some()
-        })
-        .await;
-    // The only good copy that is left is the cached one.
-    world.silence("A");
-    *trial.lie.lock() = Lie::Knows(Heard::of(&trial.greater(&["L"])));
-    world.rot("B", &trial.name);
-    let begun = world.node("B").begin_scrub().await;
-    assert!(begun.expect("memory does not fail"), "none is under way");
-    world
-        .eventually("B has healed it", async || {
-            let status = world.node("B").scrub_status();
-            status.healed == 1 && trial.has_replica("B")
-        })
-        .await;
+async fn a_bad_replica_is_healed_from_a_copy_below_what_nodes_have_heard_of() {
+    // Whoever has heard of it: the node that heals, the one with the copy, or both.
+    for told in [&["B"][..], &["C"], &["B", "C"]] {
+        let trial = Trial::begin().await;
+        let world = &trial.world;
+        assert!(trial.is_read("C").await);
+        world
+            .eventually("C keeps a copy", async || {
+                let node = world.node("C").state.node();
+                node.holding(&trial.key()).is_some()
+            })
+            .await;
+        // The only good copy that is left is the cached one.
+        world.silence("A");
+        let mut greater = Record::clone(&trial.greater(&["L"]));
+        // Nobody can be asked about it.
+        greater.layout.holders = vec![NodeId::from(77)];
+        trial.tell(told, &Arc::new(greater), 0).await;
+        world.rot("B", &trial.name);
+        let begun = world.node("B").begin_scrub().await;
+        assert!(begun.expect("memory does not fail"), "none is under way");
+        world
+            .eventually("B has healed it", async || {
+                let status = world.node("B").scrub_status();
+                status.healed == 1 && trial.has_replica("B")
+            })
+            .await;
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -66,7 +66,9 @@ pub fn need(
     let first_living = holders
         .iter()
         .find(|id| state_of(**id) == HolderState::Here);
-    if !leaving && (wanted == 0 || first_living != Some(&me)) {
+    // A layout that names a node which is gone, or never was, is confirmed by nobody, however many others it names.
+    let is_whole = keep.len() == holders.len() || record.deleted;
+    if !leaving && ((wanted == 0 && is_whole) || first_living != Some(&me)) {
         return None;
     }
     Some(Need {
@@ -76,7 +78,7 @@ pub fn need(
         } else if leaving {
             live.min(record.factor as usize).max(1)
         } else {
-            keep.len() + 1
+            keep.len() + usize::from(wanted > 0)
         },
         keep,
         wanted,
@@ -160,6 +162,26 @@ mod tests {
         check(2, false, [Here, Here, Gone], None);
         check(2, false, [Gone, Here, Here], Some((&[2, 3], 1, 3)));
         check(3, false, [Gone, Gone, Here], Some((&[3], 2, 2)));
+    }
+
+    #[test]
+    fn a_holder_that_is_gone_leaves_the_layout_even_when_enough_others_live() {
+        let standing = |node| if node == id(3) { Gone } else { Here };
+        let of = |me, deleted| {
+            let record = Record {
+                deleted,
+                ..record(&[1, 2, 3], 2)
+            };
+            need(&record, id(me), false, standing)
+        };
+        let laid_anew = of(1, false).expect("node 3 is named and gone");
+        assert_eq!(
+            (laid_anew.keep, laid_anew.wanted, laid_anew.holders_min),
+            (vec![id(1), id(2)], 0, 2)
+        );
+        assert_eq!(of(2, false), None);
+        // That one of many that remember a deletion is gone changes nothing.
+        assert_eq!(of(1, true), None);
     }
 
     #[test]

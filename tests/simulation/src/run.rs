@@ -22,7 +22,7 @@ use crate::log::{Log, Trace};
 use crate::lying::Subject;
 use crate::profile::{Profile, Sky};
 use crate::snapshot::{Held, NodeShot, Snapshot};
-use crate::world::SimulatedCluster;
+use crate::world::{SimulatedCluster, Site};
 
 /// The maximum offset of a clock: nodes whose clocks differ by more than eleven minutes refuse each other's stamps.
 const AHEAD_MS_MAX: u64 = 4 * 60 * 1000;
@@ -510,6 +510,7 @@ impl Run {
         }
         self.look_after_disks().await;
         tokio::time::sleep(ACQUAINTED + QUIET).await;
+        let before = self.snapshot_of_disks();
         let snapshot = self.take_snapshot().await;
         let hides = [Subject::Holdings, Subject::Neighbours];
         let readers = match hides.iter().any(|subject| self.profile.lies(*subject)) {
@@ -517,7 +518,7 @@ impl Run {
             false => Readers::All,
         };
         let history = self.clients.history().clone();
-        for wrong in check::while_lied_to(&history, &snapshot, liar, readers) {
+        for wrong in check::while_lied_to(&history, &before, &snapshot, liar, readers) {
             self.wrong(wrong);
         }
     }
@@ -579,49 +580,50 @@ impl Run {
     }
 
     async fn take_snapshot(&self) -> Snapshot {
-        let mut nodes = Vec::new();
-        for (at, site) in self.world.sites.iter().enumerate() {
-            let (Some(node), Some(door)) = (&site.node, self.door(at)) else {
-                continue;
-            };
-            let mut shot = NodeShot {
-                id: site.id,
-                name: site.name.clone(),
-                held: Default::default(),
-                links: node.driver.links().iter().map(|link| link.id).collect(),
-                usage: Default::default(),
-                reads: Default::default(),
-            };
+        let mut reads = Vec::new();
+        for door in (0..self.world.sites.len()).filter_map(|at| self.door(at)) {
+            let mut of_node = BTreeMap::new();
             for key in &self.keys {
                 let read = self
                     .clients
                     .get(door.clone(), key.clone(), Consistency::Usual)
                     .await;
-                shot.reads.insert(key.clone(), read);
+                of_node.insert(key.clone(), read);
             }
-            nodes.push(shot);
+            reads.push(of_node);
         }
         // Copies that these reads made are still in transit.
         tokio::time::sleep(Duration::from_secs(15)).await;
-        let running = self
-            .world
-            .sites
-            .iter()
-            .filter_map(|site| site.node.as_ref());
-        for (shot, node) in nodes.iter_mut().zip(running) {
-            shot.usage = dataverse_store::Store::usage(&*node.store);
-            let Some(disk) = self.world.disks.disk(shot.id) else {
-                continue;
-            };
-            let held = disk.holdings().into_iter().map(|holding| {
+        let mut snapshot = self.snapshot_of_disks();
+        for (shot, reads) in snapshot.nodes.iter_mut().zip(reads) {
+            shot.reads = reads;
+        }
+        snapshot
+    }
+
+    /// The same before anybody has read anything.
+    fn snapshot_of_disks(&self) -> Snapshot {
+        let shot = |site: &Site| {
+            let node = site.node.as_ref()?;
+            let disk = self.world.disks.disk(site.id);
+            let holdings = disk.iter().flat_map(|disk| disk.holdings());
+            let held = holdings.map(|holding| {
                 let key = holding.record.key.clone();
-                let content = Digest::of(&disk.content(&key).unwrap_or_default());
+                let content = disk.as_ref().and_then(|disk| disk.content(&key));
+                let content = Digest::of(&content.unwrap_or_default());
                 (key, Held { holding, content })
             });
-            shot.held = held.collect();
-        }
+            Some(NodeShot {
+                id: site.id,
+                name: site.name.clone(),
+                held: held.collect(),
+                links: node.driver.links().iter().map(|link| link.id).collect(),
+                usage: dataverse_store::Store::usage(&*node.store),
+                reads: BTreeMap::new(),
+            })
+        };
         Snapshot {
-            nodes,
+            nodes: self.world.sites.iter().filter_map(shot).collect(),
             lost: self.world.disks.lost(),
             buried: self.world.disks.buried(),
             lost_replicas: self.world.disks.lost_replicas(),

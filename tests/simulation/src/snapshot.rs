@@ -82,12 +82,17 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// Whether this is a node that runs: neither one that is lost nor one that a liar made up.
+    #[must_use]
+    pub fn runs(&self, id: &NodeId) -> bool {
+        self.nodes.iter().any(|node| node.id == *id)
+    }
+
     /// Whether this record names the untrusted node alone, or beside it only nodes that it made up. It may have stored
     /// it or not, now or only later, from a cached copy that another node has: nobody was promised anything.
     #[must_use]
     pub fn rests_on_untrusted(&self, record: &Record) -> bool {
-        let exists =
-            |id: &&NodeId| self.nodes.iter().any(|node| node.id == **id) || self.lost.contains(*id);
+        let exists = |id: &&NodeId| self.runs(id) || self.lost.contains(*id);
         let named = record.layout.holders.iter().filter(exists);
         self.untrusted
             .is_some_and(|untrusted| named.eq([&untrusted]))

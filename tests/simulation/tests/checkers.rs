@@ -426,7 +426,7 @@ fn what_a_liar_hides_is_noticed() {
     let hidden = |liar: u128, readers, reader: usize, read: Read| {
         let (history, mut world) = good();
         world.nodes[reader].reads.insert(key(), read);
-        check::while_lied_to(&history, &world, id(liar), readers).join("\n")
+        check::while_lied_to(&history, &world, &world, id(liar), readers).join("\n")
     };
     assert_eq!(hidden(2, Readers::All, 0, read(5, NEW)), "");
     assert!(hidden(2, Readers::All, 2, Read::Missing).contains("a reader at C gets"));
@@ -435,6 +435,17 @@ fn what_a_liar_hides_is_noticed() {
     assert_eq!(hidden(2, Readers::AtReplicas, 2, Read::Missing), "");
     assert!(hidden(2, Readers::AtReplicas, 0, Read::Missing).contains("a reader at A gets"));
     assert_eq!(hidden(1, Readers::All, 0, Read::Missing), "");
+    // A copy that a read made is not expected of the reads before it.
+    let (history, mut world) = good();
+    let before = world.clone();
+    world.nodes[2].reads.insert(key(), Read::Missing);
+    let hidden = |before: &_| check::while_lied_to(&history, before, &world, id(9), Readers::All);
+    assert_eq!(hidden(&before).len(), 1);
+    let mut without = before;
+    for node in &mut without.nodes {
+        node.held.clear();
+    }
+    assert_eq!(hidden(&without), Vec::<String>::new());
 }
 
 #[test]

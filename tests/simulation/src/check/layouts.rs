@@ -55,9 +55,8 @@ pub(super) fn name_exactly_those_that_hold(history: &History, snapshot: &Snapsho
                 }
             }
         }
-        // Neither a node that is lost nor one that a liar made up.
-        let is_there = |id: &&NodeId| snapshot.nodes.iter().any(|node| node.id == **id);
-        let named = newest.layout.holders.iter().filter(is_there);
+        let named = newest.layout.holders.iter();
+        let named = named.filter(|id| snapshot.runs(id));
         let named: BTreeSet<NodeId> = named.copied().collect();
         // A node that held the deleted file adopts the deletion when it hears of it, whether it is named or not:
         // further nodes that remember it do no harm and cost next to nothing. Of an unacknowledged deletion, not

@@ -78,13 +78,14 @@ pub enum Readers {
 }
 
 /// What is wrong while this node goes on lying and nothing else is wrong: other nodes hold a file and can be reached,
-/// and a reader does not get it.
+/// and a reader does not get it. `before` is the state before the reads in the snapshot, which make copies.
 #[must_use]
 pub fn while_lied_to(
     history: &History,
+    before: &Snapshot,
     snapshot: &Snapshot,
     liar: NodeId,
     readers: Readers,
 ) -> Vec<String> {
-    reads::nothing_is_hidden(history, snapshot, liar, readers)
+    reads::nothing_is_hidden(history, before, snapshot, liar, readers)
 }

@@ -135,19 +135,20 @@ pub(super) fn nothing_comes_back(snapshot: &Snapshot) -> Vec<String> {
     })
 }
 
-/// What honest nodes hold is read at each of them, in that version or a greater one. What the liar alone has may stay
-/// with it.
+/// What honest nodes hold, before anybody reads, is read at each of them, in that version or a greater one. What the
+/// liar alone has may stay with it.
 pub(super) fn nothing_is_hidden(
     history: &History,
+    before: &Snapshot,
     snapshot: &Snapshot,
     liar: NodeId,
     readers: Readers,
 ) -> Vec<String> {
     each_read(snapshot, |node, key, read| {
-        let honest = snapshot.nodes.iter().filter(|node| node.id != liar);
+        let honest = before.nodes.iter().filter(|node| node.id != liar);
         let held = honest.filter_map(|node| node.replica(key));
         let newest = held.max_by_key(|record| record.version)?;
-        let greatest = snapshot.greatest(key)?;
+        let greatest = before.greatest(key)?;
         let is_counted = node.id != liar
             && !newest.deleted
             && greatest.version == newest.version

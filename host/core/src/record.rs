@@ -71,6 +71,14 @@ impl Record {
         is_empty == (self.size == 0) && (is_empty || !self.deleted)
     }
 
+    /// Whether both are records of one write: of the same version, and of the same content or both of the deletion. A
+    /// version has one content; a record of it that names another one is made up.
+    #[must_use]
+    pub fn is_same_write(&self, other: &Self) -> bool {
+        let of = |record: &Self| (record.version, record.deleted, record.size, record.digest);
+        of(self) == of(other)
+    }
+
     /// Whether the layout names fewer replicas than wanted.
     #[must_use]
     pub fn is_degraded(&self) -> bool {

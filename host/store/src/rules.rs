@@ -111,11 +111,10 @@ fn put(present: Option<&Holding>, change: &Change) -> Result<Verdict, StoreError
 
 /// Merges two holdings of one version: the greater layout, the greater role, the later times.
 fn merge(held: &Holding, coming: &Holding) -> Verdict {
-    let what = |record: &Record| (record.deleted, record.size, record.digest);
     let layout_wins = coming.record.layout >= held.record.layout;
     // A version names one content: a record that disagrees is wrong, however great its layout.
     // Nor is a copy promised again under a layout that is no longer in force.
-    if what(&held.record) != what(&coming.record) || !layout_wins {
+    if !held.record.is_same_write(&coming.record) || !layout_wins {
         return Verdict::Superseded(Arc::clone(&held.record));
     }
     Verdict::Hold {
@@ -150,7 +149,7 @@ fn demote(present: Option<&Holding>, record: &Arc<Record>) -> Verdict {
     if held.record.layout > record.layout {
         return Verdict::Superseded(Arc::clone(&held.record));
     }
-    let same = (held.record.size, held.record.digest) == (record.size, record.digest);
+    let same = held.record.is_same_write(record);
     let record = if same { record } else { &held.record };
     Verdict::Hold {
         after: Holding {

@@ -126,7 +126,7 @@ impl Heal {
 
     fn found(&mut self, at: NodeId, record: &Arc<Record>) {
         self.hear_of(Heard::of(record));
-        if record.version != self.record.version || record.digest != self.record.digest {
+        if !record.is_same_write(&self.record) {
             return;
         }
         self.sources.push(at);

@@ -164,9 +164,7 @@ impl Relayout {
         let Event::Answers(answers) = event else {
             return out_of_turn(&event);
         };
-        let is_same = |hit: &Hit| {
-            hit.record.version == self.record.version && hit.record.digest == self.record.digest
-        };
+        let is_same = |hit: &Hit| hit.record.is_same_write(&self.record);
         let has_it = answers.into_iter().filter_map(|(id, answer)| {
             let answer = answer.filter(|answer| answer.hits.iter().any(is_same))?;
             Some((id, answer.known))

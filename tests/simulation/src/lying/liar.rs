@@ -1,5 +1,6 @@
 //! A member that lies about its subjects in the answers that it gives.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -13,7 +14,7 @@ use dataverse_overlay::transport::{
     Call, CallError, CommitAsk, FetchAsk, Fetched, Message, PrepareAnswer, PrepareAsk,
     ReconcileAsk, Refusal, Reply, Sender, Serve,
 };
-use futures_util::stream::BoxStream;
+use futures_util::stream::{BoxStream, StreamExt};
 use parking_lot::Mutex;
 
 use super::confirmations::Discarded;
@@ -231,7 +232,10 @@ impl Serve for Liar {
         chunks: BoxStream<'static, Result<Bytes, CallError>>,
     ) -> Result<Message<PrepareAnswer>, Refusal> {
         let (key, asker) = (ask.body.key.clone(), ask.sender.node.id);
-        let discards = self.confirms_falsely() && ask.body.size != Some(0);
+        let mut chunks = chunks.peekable();
+        let is_empty = Pin::new(&mut chunks).peek().await.is_none();
+        let chunks = chunks.boxed();
+        let discards = self.confirms_falsely() && !is_empty;
         let answer = match discards {
             true => {
                 let sender = self.introduced_to(&ask.sender).await?;

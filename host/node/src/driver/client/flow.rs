@@ -239,7 +239,7 @@ impl Flow {
         let same = report
             .hits
             .iter()
-            .filter(|found| found.hit.record.version == record.version);
+            .filter(|found| found.hit.record.is_same_write(record));
         same.map(|found| found.peer.clone()).collect()
     }
 }

@@ -1,8 +1,9 @@
 //! `Origin`: where the content of a file that was located comes from.
 
 use dataverse_core::holdings::Holding;
+use dataverse_core::record::Record;
 use dataverse_core::search::{FoundHit, Peer};
-use dataverse_core::version::{Millis, Version};
+use dataverse_core::version::Millis;
 
 /// Where the content of a [`Located`](super::api::Located) file comes from.
 pub(crate) enum Origin {
@@ -25,9 +26,9 @@ pub(crate) struct Elsewhere {
 }
 
 impl Elsewhere {
-    /// The nodes that have this version, in the order to ask them.
-    pub(in crate::driver) fn sources(&self, version: Version) -> Vec<Peer> {
-        let same = |found: &&FoundHit| found.hit.record.version == version;
+    /// The nodes that have this content, in the order to ask them.
+    pub(in crate::driver) fn sources(&self, record: &Record) -> Vec<Peer> {
+        let same = |found: &&FoundHit| found.hit.record.is_same_write(record);
         let hits = self.hits.iter().filter(same);
         hits.map(|found| found.peer.clone()).collect()
     }

@@ -289,7 +289,7 @@ impl Driver {
             }
             return Flow::here(self.shared(), holding, offset, end).await;
         }
-        let mut sources = elsewhere.sources(record.version);
+        let mut sources = elsewhere.sources(record);
         self.add_holders(&mut sources, record);
         let kept = self.relocate(record, &elsewhere, &sources).await;
         if let Some(holding) = self.held_now(record) {
@@ -309,7 +309,10 @@ impl Driver {
     fn held_now(&self, record: &Record) -> Option<Holding> {
         let node = self.state.node();
         let holding = node.holding(&record.key)?;
-        (holding.record.version == record.version).then(|| holding.clone())
+        holding
+            .record
+            .is_same_write(record)
+            .then(|| holding.clone())
     }
 
     /// Asks relocation, has the copies made that it wants, and returns the spool of this node's own copy, if one

@@ -53,6 +53,7 @@ enum Progress {
 }
 
 struct Transfer {
+    record: Arc<Record>,
     progress: Changing<Progress>,
     stop: CancellationToken,
     ended: CancellationToken,
@@ -64,21 +65,24 @@ pub(in crate::driver) struct Transfers(Mutex<BTreeMap<Name, Arc<Transfer>>>);
 
 impl Transfers {
     /// The transfer of this version, and whether it is new and has to be started; `None` at the limit of
-    /// concurrent transfers.
-    fn enter(&self, name: &Name) -> Option<(Arc<Transfer>, bool)> {
+    /// concurrent transfers, or while another content is on its way that a record gives this version.
+    fn enter(&self, record: &Arc<Record>) -> Option<(Arc<Transfer>, bool)> {
+        let name = (record.key.clone(), record.version);
         let mut transfers = self.0.lock();
-        if let Some(transfer) = transfers.get(name) {
-            return Some((Arc::clone(transfer), false));
+        if let Some(transfer) = transfers.get(&name) {
+            let is_same = transfer.record.is_same_write(record);
+            return is_same.then(|| (Arc::clone(transfer), false));
         }
         if transfers.len() >= limits::TRANSFERS_MAX {
             return None;
         }
         let transfer = Arc::new(Transfer {
+            record: Arc::clone(record),
             progress: Changing::new(Progress::Starting),
             stop: CancellationToken::new(),
             ended: CancellationToken::new(),
         });
-        transfers.insert(name.clone(), Arc::clone(&transfer));
+        transfers.insert(name, Arc::clone(&transfer));
         Some((transfer, true))
     }
 
@@ -86,10 +90,13 @@ impl Transfers {
         self.0.lock().get(name).cloned()
     }
 
-    /// The spool of the transfer of this version, if one is under way.
+    /// The spool of the transfer of this content, if one is under way.
     pub(in crate::driver) fn under_way(&self, record: &Record) -> Option<Tail> {
-        let name = (record.key.clone(), record.version);
-        match &*self.find(&name)?.progress.now() {
+        let transfer = self.find(&(record.key.clone(), record.version))?;
+        if !transfer.record.is_same_write(record) {
+            return None;
+        }
+        match &*transfer.progress.now() {
             Progress::Arriving(tail) => Some(tail.clone()),
             Progress::Starting | Progress::Refused => None,
         }
@@ -156,14 +163,13 @@ impl Driver {
     /// Stores a copy, if the eviction policy admits it, and returns the spool it arrives in. Joins a transfer
     /// under way. `None`: no copy is on its way.
     pub(in crate::driver) async fn keep_copy(&self, wanted: Wanted) -> Option<Tail> {
-        let name = (wanted.record.key.clone(), wanted.record.version);
-        let (transfer, is_new) = self.transfers.enter(&name)?;
+        let (transfer, is_new) = self.transfers.enter(&wanted.record)?;
         let joins = (!is_new && wanted.occasion == Occasion::Read)
             .then(|| (Arc::clone(&wanted.record), wanted.hops));
         if is_new {
             let guard = TransferGuard {
                 driver: self.shared(),
-                name,
+                name: (wanted.record.key.clone(), wanted.record.version),
                 transfer: Arc::clone(&transfer),
             };
             self.spawn(async move {
@@ -272,6 +278,46 @@ impl Driver {
     pub(in crate::driver) fn holds(&self, record: &Record) -> bool {
         let node = self.state.node();
         let held = node.holding(&record.key);
-        held.is_some_and(|holding| holding.record.version == record.version)
+        held.is_some_and(|holding| holding.record.is_same_write(record))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dataverse_core::content::Digest;
+    use dataverse_core::id::NodeId;
+    use dataverse_core::record::Layout;
+    use dataverse_core::version::Stamp;
+
+    use super::*;
+
+    #[test]
+    fn a_transfer_is_joined_only_for_the_content_that_it_brings() {
+        let writer = NodeId::from(1);
+        let record = |content: &str| {
+            Arc::new(Record {
+                key: Key::parse("ada/x").expect("it is a key"),
+                version: Version {
+                    stamp: Stamp::at(1),
+                    writer,
+                },
+                layout: Layout {
+                    counter: 0,
+                    author: writer,
+                    holders: vec![writer],
+                },
+                deleted: false,
+                size: content.len() as u64,
+                digest: Digest::of(content.as_bytes()),
+                content_type: "text/plain".into(),
+                factor: 1,
+            })
+        };
+        let transfers = Transfers::default();
+        let enter = |content| transfers.enter(&record(content)).map(|(_, is_new)| is_new);
+        assert_eq!(enter("as written"), Some(true));
+        assert_eq!(enter("as written"), Some(false));
+        // Of the same version, as a liar would have it.
+        assert_eq!(enter("as made up"), None);
     }
 }

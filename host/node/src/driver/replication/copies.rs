@@ -20,7 +20,7 @@ impl Driver {
             return Outcome::Done;
         }
         let held = self.state.node().holding(&record.key).cloned();
-        if held.is_some_and(|held| held.record.version == record.version) {
+        if held.is_some_and(|held| held.record.is_same_write(record)) {
             // The content is already here, as a cached copy.
             if let Err(error) = self.hold(record, Role::Replica, None, self.now()).await {
                 tracing::warn!(key = %record.key, %error, "a cached copy could not be turned into a replica");

@@ -49,6 +49,24 @@ pub struct Put {
     pub told: Observation,
 }
 
+impl Put {
+    /// The version under which it was acknowledged.
+    const fn version(&self) -> Option<Version> {
+        match self.told {
+            Observation::Acknowledged { version, .. } => Some(version),
+            Observation::Refused | Observation::Nothing => None,
+        }
+    }
+
+    /// Whether its version may be the greater one of the two. Of writes at the same time, either's may be.
+    fn may_follow(&self, other: &Self) -> bool {
+        match (self.version(), other.version()) {
+            (Some(own), Some(others)) => own > others,
+            _ => self.digest != other.digest && self.ended.is_none_or(|ended| ended > other.began),
+        }
+    }
+}
+
 /// A deletion that somebody tried.
 #[derive(Debug, Clone)]
 pub struct Deletion {
@@ -123,10 +141,7 @@ impl History {
     #[must_use]
     pub fn may_be_deleted_since(&self, key: &Key, version: Version) -> bool {
         let mut puts = self.puts.values().filter(|put| put.key == *key);
-        let put = puts.find(|put| match put.told {
-            Observation::Acknowledged { version: told, .. } => told == version,
-            Observation::Refused | Observation::Nothing => false,
-        });
+        let put = puts.find(|put| put.version() == Some(version));
         let mut deletions = self.deletions.values();
         put.is_some_and(|put| {
             deletions.any(|deletion| {
@@ -160,7 +175,7 @@ impl History {
                 }
                 Observation::Refused => false,
             };
-            later.key == *key && later.began > put.began && is_lost
+            later.key == *key && later.may_follow(put) && is_lost
         })
     }
 

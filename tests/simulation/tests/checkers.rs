@@ -390,12 +390,12 @@ fn a_replica_may_go_only_once_something_greater_was_durable_wherever_it_is_named
 
 #[test]
 fn what_was_overtaken_by_a_write_that_is_lost_needs_no_more_copies() {
-    let with_later = |lost: &'static [u128], told: Observation| {
+    let with_write = |began: u64, lost: &'static [u128], told: Observation| {
         found(Expect::EVERYTHING, |history, world| {
             let later = Put {
                 entry: id(9),
                 told,
-                ..put(7, b"later", 5)
+                ..put(7, b"later", began)
             };
             history.puts.insert(3, later);
             world.lost = lost.iter().map(|node| id(*node)).collect();
@@ -407,11 +407,14 @@ fn what_was_overtaken_by_a_write_that_is_lost_needs_no_more_copies() {
             world.nodes[1].usage.replicas = 0;
         })
     };
+    let with_later = |lost, told| with_write(5, lost, told);
     let acknowledged = || Observation::Acknowledged {
         version: version(7),
         holders: vec![id(9)],
     };
     assert_eq!(with_later(&[9], acknowledged()), "");
+    // It may have begun before the write that it overwrote.
+    assert_eq!(with_write(0, &[9], acknowledged()), "");
     assert_eq!(with_later(&[9], Observation::Nothing), "");
     for found in [
         with_later(&[9], Observation::Refused),

@@ -61,6 +61,8 @@ fn what_a_member_says_in_any_message_costs_no_copy_and_hides_nothing() {
     check([LIARS_FROM + 1_502_714]);
     // A made-up layout that named a node which never was kept two records of one version apart for good.
     check([LIARS_FROM + 1_504_018]);
+    // A reader got the digest of a made-up record and the bytes of the real one.
+    check([LIARS_FROM + 2_000_969]);
     // A node that a layout named kept the only copies as cached ones.
     check([LIARS_FROM + 1_600_382]);
     // An answer to a deletion named another file, which was deleted instead.

@@ -422,7 +422,7 @@ impl Node {
         if record.version > held.record.version {
             return Some(Effect::Verify { record });
         }
-        if record.version < held.record.version || record.layout <= held.record.layout {
+        if !record.is_relayout_of(&held.record) {
             return None;
         }
         if held.role == Role::Replica && !record.layout.names(self.id) && !record.deleted {

@@ -29,6 +29,12 @@ impl Layout {
     pub fn names(&self, node: NodeId) -> bool {
         self.holders.contains(&node)
     }
+
+    /// Whether it was made after the other one. An author gives each counter to one layout.
+    #[must_use]
+    pub fn follows(&self, other: &Self) -> bool {
+        (self.counter, self.author) > (other.counter, other.author)
+    }
 }
 
 /// The metadata of a file. Ordered so that the greater of two is the newer.
@@ -63,6 +69,16 @@ impl Record {
         self.max(other)
     }
 
+    /// Whether it gives the write of `held` a layout that follows. No relayout makes more replicas than are wanted, or
+    /// than there were; what says so is made up.
+    #[must_use]
+    pub fn is_relayout_of(&self, held: &Self) -> bool {
+        let replicas_max = held.layout.holders.len().max(held.factor as usize);
+        self.is_same_write(held)
+            && self.layout.follows(&held.layout)
+            && (self.deleted || self.layout.holders.len() <= replicas_max)
+    }
+
     /// Whether this size and this digest can be of the same content: no bytes have one digest, which no other content
     /// has. A tombstone has no bytes.
     #[must_use]
@@ -71,12 +87,30 @@ impl Record {
         is_empty == (self.size == 0) && (is_empty || !self.deleted)
     }
 
-    /// Whether both are records of one write: of the same version, and of the same content or both of the deletion. A
-    /// version has one content; a record of it that names another one is made up.
+    /// Whether both are records of one write: equal in all but the layout. A version is written once; a record of it that
+    /// says otherwise is made up.
     #[must_use]
     pub fn is_same_write(&self, other: &Self) -> bool {
-        let of = |record: &Self| (record.version, record.deleted, record.size, record.digest);
-        of(self) == of(other)
+        let Self {
+            key,
+            version,
+            layout: _,
+            deleted,
+            size,
+            digest,
+            content_type,
+            factor,
+        } = self;
+        (key, version, deleted, size, digest, content_type, factor)
+            == (
+                &other.key,
+                &other.version,
+                &other.deleted,
+                &other.size,
+                &other.digest,
+                &other.content_type,
+                &other.factor,
+            )
     }
 
     /// Whether the layout names fewer replicas than wanted.

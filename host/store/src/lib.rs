@@ -265,6 +265,14 @@ pub enum Change {
         /// The version that is bad.
         version: Version,
     },
+    /// The file was deleted, and nobody remembers the deletion any more: moves the content to `quarantine/` and removes
+    /// the holding, which does not count as missing.
+    SetAside {
+        /// The file.
+        key: Key,
+        /// The version that was deleted.
+        version: Version,
+    },
 }
 
 impl Change {
@@ -275,9 +283,10 @@ impl Change {
             Self::Put { record, .. } | Self::Demote { record } | Self::Release { record } => {
                 &record.key
             }
-            Self::Drop { key, .. } | Self::Verified { key, .. } | Self::Quarantine { key, .. } => {
-                key
-            }
+            Self::Drop { key, .. }
+            | Self::Verified { key, .. }
+            | Self::Quarantine { key, .. }
+            | Self::SetAside { key, .. } => key,
         }
     }
 }

@@ -27,9 +27,18 @@ pub(super) enum Verdict {
     },
     /// Nothing is held any more.
     Remove {
-        /// The content is bad and must be kept in quarantine.
+        /// The content is kept in quarantine.
         quarantine: bool,
+        /// It counts as missing from then on.
+        misses: bool,
     },
+}
+
+impl Verdict {
+    const REMOVE: Self = Self::Remove {
+        quarantine: false,
+        misses: false,
+    };
 }
 
 /// What happens to the content under [`Verdict::Hold`].
@@ -52,7 +61,7 @@ pub(super) fn decide(present: Option<&Holding>, change: &Change) -> Result<Verdi
         Change::Drop { version, only, .. } => present
             .filter(|held| held.record.version <= *version)
             .filter(|held| only.is_none_or(|role| role == held.role))
-            .map_or(Verdict::Nothing, |_| Verdict::Remove { quarantine: false }),
+            .map_or(Verdict::Nothing, |_| Verdict::REMOVE),
         Change::Demote { record } => demote(present, record),
         Change::Release { record } => release(present, record),
         Change::Verified { version, at, .. } => present
@@ -66,7 +75,16 @@ pub(super) fn decide(present: Option<&Holding>, change: &Change) -> Result<Verdi
             }),
         Change::Quarantine { version, .. } => present
             .filter(|held| held.record.version == *version && !held.record.deleted)
-            .map_or(Verdict::Nothing, |_| Verdict::Remove { quarantine: true }),
+            .map_or(Verdict::Nothing, |held| Verdict::Remove {
+                quarantine: true,
+                misses: held.role == Role::Replica,
+            }),
+        Change::SetAside { version, .. } => present
+            .filter(|held| held.record.version == *version && !held.record.deleted)
+            .map_or(Verdict::Nothing, |_| Verdict::Remove {
+                quarantine: true,
+                misses: false,
+            }),
     };
     Ok(verdict)
 }
@@ -111,10 +129,9 @@ fn put(present: Option<&Holding>, change: &Change) -> Result<Verdict, StoreError
 
 /// Merges two holdings of one version: the greater layout, the greater role, the later times.
 fn merge(held: &Holding, coming: &Holding) -> Verdict {
-    let layout_wins = coming.record.layout >= held.record.layout;
-    // A version names one content: a record that disagrees is wrong, however great its layout.
-    // Nor is a copy promised again under a layout that is no longer in force.
-    if !held.record.is_same_write(&coming.record) || !layout_wins {
+    // A version is written once: a record that disagrees is wrong, however great its layout. Nor is a copy promised again
+    // under a layout that is no longer in force.
+    if coming.record != held.record && !coming.record.is_relayout_of(&held.record) {
         return Verdict::Superseded(Arc::clone(&held.record));
     }
     Verdict::Hold {
@@ -146,7 +163,7 @@ fn demote(present: Option<&Holding>, record: &Arc<Record>) -> Verdict {
         return Verdict::Nothing;
     }
     // A copy that was promised under a layout is kept until a greater layout replaces it.
-    if held.record.layout > record.layout {
+    if held.record.layout != record.layout && !record.layout.follows(&held.record.layout) {
         return Verdict::Superseded(Arc::clone(&held.record));
     }
     let same = held.record.is_same_write(record);
@@ -165,10 +182,10 @@ fn release(present: Option<&Holding>, record: &Record) -> Verdict {
     match present.filter(|held| held.record.version == record.version) {
         None => Verdict::Nothing,
         // A copy that was promised under a layout is kept until a greater layout replaces it.
-        Some(held) if held.record.layout >= record.layout => {
+        Some(held) if !record.layout.follows(&held.record.layout) => {
             Verdict::Superseded(Arc::clone(&held.record))
         }
-        Some(_) => Verdict::Remove { quarantine: false },
+        Some(_) => Verdict::REMOVE,
     }
 }
 
@@ -299,7 +316,7 @@ mod tests {
         };
         assert!(matches!(release(1, 4), Verdict::Superseded(_)));
         assert!(matches!(release(1, 5), Verdict::Superseded(_)));
-        assert_eq!(release(1, 6), Verdict::Remove { quarantine: false });
+        assert_eq!(release(1, 6), Verdict::REMOVE);
         assert_eq!(release(2, 6), Verdict::Nothing);
     }
 }

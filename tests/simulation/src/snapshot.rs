@@ -11,6 +11,8 @@ use dataverse_core::record::Record;
 use dataverse_core::version::Version;
 use dataverse_store::Usage;
 
+use crate::history::History;
+
 /// The result of reading one file at one node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Read {
@@ -102,6 +104,15 @@ impl Snapshot {
     #[must_use]
     pub fn is_excused(&self, id: &NodeId) -> bool {
         self.lost.contains(id) || self.untrusted == Some(*id)
+    }
+
+    /// Whether a greater version of this record's file may have been stored only where nothing can be expected of it: on
+    /// lost nodes, or by an untrusted one.
+    #[must_use]
+    pub fn is_overtaken(&self, history: &History, record: &Record) -> bool {
+        let excused = self.lost.iter().copied().chain(self.untrusted).collect();
+        let (key, lost) = (&record.key, &self.lost_replicas);
+        history.may_be_overtaken_by_what_is_lost(key, record.digest, &excused, lost)
     }
 
     /// The greatest record of this file that any node holds as a replica.

@@ -135,6 +135,7 @@ fn describe(change: &Change) -> (&'static str, String) {
         Change::Release { record } => ("release", brief(record)),
         Change::Verified { version, .. } => ("verified", version.to_string()),
         Change::Quarantine { version, .. } => ("quarantine", version.to_string()),
+        Change::SetAside { version, .. } => ("set aside", version.to_string()),
     }
 }
 

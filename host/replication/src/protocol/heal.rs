@@ -1,30 +1,41 @@
 //! Copies a replica of this node that is bad or gone again from another node.
 //!
-//! The other holders are asked first, then every node that can be reached. What is heard of a newer version, or of a
-//! layout without this node, ends it: the replica is no longer this node's concern. If every node says that it has no
-//! copy, the file is lost; it is tried again at intervals, since someone may bring back a node or a disk.
+//! The other holders are asked first, then, if none of them sends it, every node that can be reached. A newer version, or
+//! a layout without this node, ends it: the replica is no longer this node's concern. As with a copy that is given up, the
+//! word of whoever has such a record is not enough, and the nodes that it names are asked. If every node says that it has
+//! no copy, the file is lost; it is tried again at intervals, since someone may bring back a node or a disk.
 
 use std::sync::Arc;
 
 use dataverse_core::floors::Heard;
+use dataverse_core::holdings::{Holding, Role};
 use dataverse_core::id::NodeId;
 use dataverse_core::record::Record;
 use dataverse_core::search::{Answer, Deletion};
 
-use super::{Action, Asked, Event, Protocol, Seen, Step, out_of_turn};
+use super::{
+    Action, Asked, Committed, Event, Judgement, Protocol, Seen, Step, Verdict, Word, judge,
+    out_of_turn, whom_to_ask, word_of,
+};
 use crate::upkeep::Outcome;
+
+/// How many records that would replace the replica are verified in one attempt.
+const RECORDS_MAX: usize = 3;
 
 /// One attempt to copy a replica again.
 #[derive(Debug)]
 pub struct Heal {
     me: NodeId,
-    /// The record, with the greatest layout heard of.
+    /// The record, with the greatest layout heard of that names this node.
     record: Arc<Record>,
     /// Nodes that have this version.
     sources: Vec<NodeId>,
-    newer: Option<Heard>,
+    /// Records that would replace the replica, the greatest last.
+    greater: Vec<Arc<Record>>,
     /// Every node that might have it was asked and has answered.
     all_answered: bool,
+    /// More than the other holders were asked.
+    has_searched: bool,
     doing: Doing,
 }
 
@@ -34,7 +45,11 @@ enum Doing {
     Looking,
     Asking,
     Searching,
-    Hearing,
+    /// The nodes that a greater record names are asked.
+    Verifying(Arc<Record>),
+    /// The only node that has a greater record shows its content.
+    Showing(Arc<Record>),
+    Confirming,
     GivingUp,
     Fetching,
     /// Whether the content arrived.
@@ -50,8 +65,9 @@ impl Heal {
             me,
             record,
             sources: Vec::new(),
-            newer: None,
+            greater: Vec::new(),
             all_answered: true,
+            has_searched: false,
             doing: Doing::Beginning,
         }
     }
@@ -67,8 +83,9 @@ impl Heal {
             // It came back before it was listed.
             return Step::End(Outcome::Done);
         }
-        if let Some(known) = seen.confirmed {
-            self.hear_of(known);
+        let confirmed = seen.confirmed.map(|known| known.version);
+        if confirmed > Some(self.record.version) {
+            return self.give_up();
         }
         let others = self.record.layout.holders.iter().copied();
         let others = others.filter(|id| *id != self.me).collect();
@@ -81,35 +98,29 @@ impl Heal {
                 self.all_answered = false;
                 continue;
             };
-            let deletion = match &answer.deletion {
-                Deletion::Held(deletion) => Some(Heard::of(deletion)),
-                Deletion::None => None,
-                // A holder of an earlier release can't say more than what it has heard of.
-                Deletion::Unsaid => answer.known,
-            };
-            if let Some(deletion) = deletion {
-                self.hear_of(deletion);
+            if let Deletion::Held(deletion) = &answer.deletion {
+                self.found(from, deletion);
             }
-            for hit in &answer.hits {
+            for hit in answer.hits.iter().filter(|hit| !hit.is_unverified()) {
                 self.found(from, &hit.record);
             }
         }
         match self.sources.is_empty() {
-            true => {
-                let search = Action::Copies(Arc::clone(&self.record));
-                self.then(Doing::Searching, search)
-            }
+            true => self.search(),
             false => self.decide(),
         }
+    }
+
+    fn search(&mut self) -> Step<Outcome> {
+        self.has_searched = true;
+        let search = Action::Copies(Arc::clone(&self.record));
+        self.then(Doing::Searching, search)
     }
 
     fn searched(&mut self, event: Event) -> Step<Outcome> {
         let Event::Copies(found) = event else {
             return out_of_turn(&event);
         };
-        if let Some(held) = found.held {
-            self.hear_of(held);
-        }
         for (at, record) in &found.copies {
             self.found(*at, record);
         }
@@ -117,30 +128,33 @@ impl Heal {
         self.decide()
     }
 
-    /// Records a version that a node has. What it has only heard of is no reason to give up.
-    fn hear_of(&mut self, heard: Heard) {
-        if heard.version > self.record.version {
-            self.newer = Heard::merged([self.newer, Some(heard)]);
-        }
-    }
-
+    /// A node has this. What it has only heard of does not matter.
     fn found(&mut self, at: NodeId, record: &Arc<Record>) {
-        self.hear_of(Heard::of(record));
-        if !record.is_same_write(&self.record) {
+        if record.key != self.record.key {
             return;
         }
-        self.sources.push(at);
-        if record.layout > self.record.layout {
-            self.record = Arc::clone(record);
+        let is_relayout = record.is_relayout_of(&self.record);
+        let replaces = match is_relayout {
+            true => !record.layout.names(self.me),
+            false => record.version > self.record.version,
+        };
+        if replaces && !self.greater.contains(record) {
+            self.greater.push(Arc::clone(record));
+            self.greater.sort();
+            let excess = self.greater.len().saturating_sub(RECORDS_MAX);
+            self.greater.drain(..excess);
+        }
+        if !record.deleted && record.is_same_write(&self.record) {
+            self.sources.push(at);
+            if is_relayout && !replaces {
+                self.record = Arc::clone(record);
+            }
         }
     }
 
     fn decide(&mut self) -> Step<Outcome> {
-        if let Some(newer) = self.newer {
-            return self.then(Doing::Hearing, Action::Verify(newer));
-        }
-        if !self.record.layout.names(self.me) {
-            return self.give_up();
+        if let Some(record) = self.greater.pop() {
+            return self.verify(record);
         }
         if self.sources.is_empty() {
             return Step::End(match self.all_answered {
@@ -155,6 +169,68 @@ impl Heal {
         self.then(Doing::Fetching, fetch)
     }
 
+    /// Asks the nodes that a greater record names. Those of a greater layout make their copies durable under it.
+    fn verify(&mut self, record: Arc<Record>) -> Step<Outcome> {
+        let ask = match record.version == self.record.version {
+            true => Action::Commit {
+                record: Arc::clone(&record),
+                on: record.layout.holders.clone(),
+            },
+            false => Action::Ask(whom_to_ask(&record, self.me)),
+        };
+        self.then(Doing::Verifying(record), ask)
+    }
+
+    fn verified(&mut self, record: Arc<Record>, event: Event) -> Step<Outcome> {
+        let words: Vec<_> = match event {
+            Event::Answers(answers) => {
+                let word = |answer: Option<_>| {
+                    answer.map_or(Word::Silent, |answer| word_of(&answer, &record))
+                };
+                let answers = answers.into_iter();
+                answers.map(|(id, answer)| (id, word(answer))).collect()
+            }
+            other => {
+                let committed = other.committed().into_iter();
+                let words = committed.map(|(id, committed)| match committed {
+                    Committed::Here => (id, Word::Has),
+                    Committed::Greater(_) | Committed::Not => (id, Word::Lacks),
+                    Committed::Silent => (id, Word::Silent),
+                });
+                words.collect()
+            }
+        };
+        let missing = Holding {
+            record: Arc::clone(&self.record),
+            role: Role::Replica,
+            validated: 0,
+            verified: 0,
+        };
+        let others = self.record.layout.holders.len().saturating_sub(1);
+        let Judgement { verdict, shown_by } = judge(&missing, &record, self.me, &words, others);
+        if !matches!(verdict, Verdict::Release | Verdict::Overtaken) {
+            return self.decide();
+        }
+        match shown_by {
+            None => self.confirm(&record),
+            Some(by) => {
+                let show = Action::Show {
+                    record: Arc::clone(&record),
+                    by,
+                };
+                self.then(Doing::Showing(record), show)
+            }
+        }
+    }
+
+    /// This record replaces the replica.
+    fn confirm(&mut self, record: &Record) -> Step<Outcome> {
+        match record.version == self.record.version {
+            true => self.give_up(),
+            false => self.then(Doing::Confirming, Action::Confirm(Heard::of(record))),
+        }
+    }
+
     fn give_up(&mut self) -> Step<Outcome> {
         let give_up = Action::GiveUp(Arc::clone(&self.record));
         self.then(Doing::GivingUp, give_up)
@@ -165,16 +241,21 @@ impl Protocol for Heal {
     type Output = Outcome;
 
     fn step(&mut self, event: Event) -> Step<Outcome> {
-        match (&self.doing, event) {
+        match (std::mem::replace(&mut self.doing, Doing::Beginning), event) {
             (Doing::Beginning, _) => self.then(Doing::Looking, Action::Look),
             (Doing::Looking, event) => self.looked(&event.seen()),
             (Doing::Asking, Event::Answers(answers)) => self.asked(answers),
             (Doing::Searching, event) => self.searched(event),
-            (Doing::Hearing, _) => self.give_up(),
+            (Doing::Verifying(record), event) => self.verified(record, event),
+            (Doing::Showing(record), Event::Shown(true)) => self.confirm(&record),
+            (Doing::Showing(_), _) => self.decide(),
+            (Doing::Confirming, _) => self.give_up(),
             (Doing::GivingUp, _) => Step::End(Outcome::Done),
             (Doing::Fetching, Event::Stored(arrived)) => {
                 self.then(Doing::Fetched(arrived), Action::Reach("heal.done"))
             }
+            // The holders that claimed to have it may not be the only ones.
+            (Doing::Fetched(false), _) if !self.has_searched => self.search(),
             // The layout that results names another node and takes this replica off the list.
             (Doing::Fetched(false), _) => {
                 let relieve = Action::Relieve(Arc::clone(&self.record));
@@ -244,7 +325,7 @@ mod tests {
 
     #[test]
     fn it_is_fetched_from_a_holder_and_under_the_greatest_layout() {
-        let moved = record(5, 3, &[ME, 2, 4]);
+        let moved = record(5, 3, &[ME, 4]);
         let (mut heal, step) = asked(Some(has(Arc::clone(&moved))));
         let fetch = Action::Fetch {
             record: Arc::clone(&moved),
@@ -253,8 +334,32 @@ mod tests {
         assert_eq!(step, Step::Do(fetch));
         let reached = Step::Do(Action::Reach("heal.done"));
         assert_eq!(heal.step(Event::Stored(false)), reached);
+        // The holder claimed more than it has: others may have it.
+        let search = Step::Do(Action::Copies(Arc::clone(&moved)));
+        assert_eq!(heal.step(Event::Done), search);
+        let elsewhere = Copies {
+            copies: vec![(id(7), Arc::clone(&moved))],
+            asked: Asked::All,
+        };
+        let step = heal.step(Event::Copies(elsewhere));
+        let fetch = Action::Fetch {
+            record: Arc::clone(&moved),
+            from: vec![id(7)],
+        };
+        assert_eq!(step, Step::Do(fetch));
+        let reached = Step::Do(Action::Reach("heal.done"));
+        assert_eq!(heal.step(Event::Stored(false)), reached);
         assert_eq!(heal.step(Event::Done), Step::Do(Action::Relieve(moved)));
         assert_eq!(heal.step(Event::Done), Step::End(Outcome::Again));
+    }
+
+    #[test]
+    fn a_copy_that_its_node_has_not_verified_is_no_source() {
+        let mut answer = has(missing());
+        answer.hits[0].role = Role::Cached;
+        answer.hits[0].validated_age_ms = dataverse_core::limits::UNVERIFIED_AGE_MS;
+        let (_, step) = asked(Some(answer));
+        assert_eq!(step, Step::Do(Action::Copies(missing())));
     }
 
     #[test]
@@ -281,19 +386,71 @@ mod tests {
         assert_eq!(step, Step::Do(Action::Copies(missing())));
     }
 
-    #[test]
-    fn what_is_not_its_concern_any_more_is_given_up() {
-        let without_me = record(5, 3, &[2, 4]);
-        let (mut heal, step) = asked(Some(has(Arc::clone(&without_me))));
-        assert_eq!(step, Step::Do(Action::GiveUp(without_me)));
-        assert_eq!(heal.step(Event::Done), Step::End(Outcome::Done));
+    fn fetch(record: Arc<Record>) -> Step<Outcome> {
+        Step::Do(Action::Fetch {
+            record,
+            from: vec![id(2)],
+        })
+    }
 
-        let newer = Heard::alive(record(6, 0, &[]).version);
-        let (mut heal, _) = asked(Some(has(record(6, 0, &[2]))));
-        let step = heal.step(Event::Copies(Copies::default()));
-        assert_eq!(step, Step::Do(Action::Verify(newer)));
-        let step = heal.step(Event::Seen(Seen::default()));
-        assert_eq!(step, Step::Do(Action::GiveUp(missing())));
+    #[test]
+    fn a_layout_without_this_node_takes_its_replica_off_the_list_once_its_holders_confirm_it() {
+        let without_me = record(5, 3, &[2, 4]);
+        let asks = |answered: [Committed; 2]| {
+            let (mut heal, step) = asked(Some(has(Arc::clone(&without_me))));
+            let commit = Action::Commit {
+                record: Arc::clone(&without_me),
+                on: vec![id(2), id(4)],
+            };
+            assert_eq!(step, Step::Do(commit));
+            let [two, four] = answered;
+            heal.step(Event::Committed(vec![(id(2), two), (id(4), four)]))
+        };
+        let given_up = Step::Do(Action::GiveUp(missing()));
+        assert_eq!(asks([Committed::Here, Committed::Here]), given_up);
+        // If not, it is fetched from whoever has it, under the layout that names this node.
+        for other in [Committed::Silent, Committed::Not] {
+            assert_eq!(asks([Committed::Here, other]), fetch(missing()));
+        }
+    }
+
+    #[test]
+    fn a_newer_version_takes_its_replica_off_the_list_once_its_holder_has_shown_it() {
+        let newer = record(6, 0, &[2]);
+        let shown = |words: Option<Answer>, shows: bool| {
+            let (mut heal, step) = asked(Some(has(Arc::clone(&newer))));
+            assert_eq!(step, Step::Do(Action::Copies(missing())));
+            let copies = Copies {
+                copies: vec![(id(3), missing())],
+                asked: Asked::All,
+            };
+            let step = heal.step(Event::Copies(copies));
+            assert_eq!(step, Step::Do(Action::Ask(vec![id(2)])));
+            let step = heal.step(Event::Answers(vec![(id(2), words)]));
+            let show = Action::Show {
+                record: Arc::clone(&newer),
+                by: id(2),
+            };
+            if step != Step::Do(show) {
+                return step;
+            }
+            match heal.step(Event::Shown(shows)) {
+                Step::Do(Action::Confirm(heard)) => {
+                    assert_eq!(heard.version, newer.version);
+                    heal.step(Event::Done)
+                }
+                step => step,
+            }
+        };
+        let from_the_copy = Step::Do(Action::Fetch {
+            record: missing(),
+            from: vec![id(3)],
+        });
+        let given_up = Step::Do(Action::GiveUp(missing()));
+        assert_eq!(shown(Some(has(Arc::clone(&newer))), true), given_up);
+        assert_eq!(shown(Some(has(Arc::clone(&newer))), false), from_the_copy);
+        assert_eq!(shown(Some(lacks()), false), from_the_copy);
+        assert_eq!(shown(None, false), from_the_copy);
     }
 
     #[test]
@@ -303,10 +460,6 @@ mod tests {
             ..has(missing())
         };
         let (_, step) = asked(Some(heard));
-        let fetch = Action::Fetch {
-            record: missing(),
-            from: vec![id(2)],
-        };
-        assert_eq!(step, Step::Do(fetch));
+        assert_eq!(step, fetch(missing()));
     }
 }

@@ -204,10 +204,8 @@ pub struct Found {
 /// Which copies of a version a search found.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Copies {
-    /// Where there are copies of this version or a greater one, nearest first, and their records.
+    /// Which nodes have this version, a greater one or a deletion, nearest first, and their records.
     pub copies: Vec<(NodeId, Arc<Record>)>,
-    /// The greatest version, deletions included, that a node has.
-    pub held: Option<Heard>,
     /// How many were asked.
     pub asked: Asked,
 }

@@ -324,7 +324,7 @@ fn replaces(record: &Record, held: &Holding, me: NodeId) -> bool {
         return record.version > held.record.version;
     }
     held.role == Role::Replica
-        && held.record.layout < record.layout
+        && record.is_relayout_of(&held.record)
         && !record.layout.names(me)
         && !record.deleted
 }

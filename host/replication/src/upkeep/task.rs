@@ -187,6 +187,7 @@ impl Task {
             (Self::Release(_, new), Self::Release(_, old)) => new > old,
             (Self::Verify(new), Self::Verify(old)) => new.version != old.version,
             (Self::Hint { version: new, .. }, Self::Hint { version: old, .. }) => new > old,
+            (Self::Fetch { record: new, .. }, Self::Fetch { record: old, .. }) => new > old,
             _ => false,
         }
     }

@@ -41,11 +41,6 @@ impl Entry {
         }
     }
 
-    /// Whether it is held as a replica.
-    pub(super) fn is_replica(&self) -> bool {
-        self.holding.role == Role::Replica
-    }
-
     /// Whether the content is in a file.
     pub(super) fn is_in_a_file(&self) -> bool {
         let record = &self.holding.record;

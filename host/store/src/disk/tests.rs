@@ -499,6 +499,25 @@ async fn a_bad_cached_copy_is_not_missed() {
     assert!(bench(folder.path()).opened.missing.is_empty());
 }
 
+#[tokio::test]
+async fn what_is_set_aside_is_kept_in_quarantine_and_is_not_missing() {
+    let folder = folder();
+    let both = two_files(folder.path()).await;
+    let first = bench(folder.path());
+    for (record, _) in &both {
+        let aside = Change::SetAside {
+            key: record.key.clone(),
+            version: record.version,
+        };
+        let applied = first.apply(aside).await;
+        assert!(matches!(applied, Applied::Done { .. }), "{applied:?}");
+    }
+    first.store.close().await;
+    assert_eq!(files(&folder.path().join("quarantine")).len(), both.len());
+    let again = bench(folder.path());
+    assert!(again.opened.missing.is_empty() && again.opened.holdings.is_empty());
+}
+
 fn quarantine(record: &Record) -> Change {
     Change::Quarantine {
         key: record.key.clone(),

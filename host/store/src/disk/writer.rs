@@ -136,14 +136,11 @@ impl Writer {
         match decide(present.as_ref().map(|held| &held.holding), &change)? {
             Verdict::Nothing => Ok(Applied::Nothing),
             Verdict::Superseded(record) => Ok(Applied::Superseded(record)),
-            Verdict::Remove { quarantine } => {
+            Verdict::Remove { quarantine, misses } => {
                 if let Some(held) = &present {
                     self.release(held, quarantine, batch)?;
                 }
-                if let Some(held) = present
-                    .as_ref()
-                    .filter(|held| quarantine && held.is_replica())
-                {
+                if let Some(held) = present.as_ref().filter(|_| misses) {
                     let record = Arc::clone(&held.holding.record);
                     batch.missing.insert(key.clone(), Some(record));
                     batch.writes.push(Write::Miss(held.clone()));

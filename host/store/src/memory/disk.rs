@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dataverse_core::content::GroupTree;
-use dataverse_core::holdings::{Holding, Role};
+use dataverse_core::holdings::Holding;
 use dataverse_core::key::Key;
 use dataverse_core::record::Record;
 use dataverse_core::secret::Secret;
@@ -288,10 +288,10 @@ impl Kept {
         match decide(present, &change)? {
             Verdict::Nothing => Ok(Applied::Nothing),
             Verdict::Superseded(record) => Ok(Applied::Superseded(record)),
-            Verdict::Remove { quarantine } => {
+            Verdict::Remove { misses, .. } => {
                 let before = self.held.remove(&key).map(|stored| stored.holding);
                 let bad = before.as_ref();
-                if let Some(bad) = bad.filter(|held| quarantine && held.role == Role::Replica) {
+                if let Some(bad) = bad.filter(|_| misses) {
                     let record = Arc::clone(&bad.record);
                     self.missing.insert(key.clone(), record);
                 }

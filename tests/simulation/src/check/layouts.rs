@@ -112,13 +112,7 @@ pub(super) fn have_their_factor(history: &History, snapshot: &Snapshot) -> Vec<S
 /// only lost nodes had: it is kept and served, but no longer copied. None either if only an untrusted node has it.
 fn newest_of<'a>(history: &History, snapshot: &'a Snapshot, key: &Key) -> Option<&'a Record> {
     let newest = snapshot.greatest(key)?;
-    let excused = snapshot.lost.iter().copied().chain(snapshot.untrusted);
-    let is_overtaken = history.may_be_overtaken_by_what_is_lost(
-        key,
-        newest.digest,
-        &excused.collect(),
-        &snapshot.lost_replicas,
-    );
+    let is_overtaken = snapshot.is_overtaken(history, newest);
     let is_promised = !snapshot.rests_on_untrusted(newest);
     (is_promised && (newest.deleted || !is_overtaken)).then_some(newest)
 }

@@ -76,7 +76,7 @@ pub(super) fn all_get_the_newest(history: &History, snapshot: &Snapshot) -> Vec<
             // error.
             (_, Read::Content { version, .. })
                 if newest_copy(snapshot, key) == Some(*version)
-                    && (newest.is_none() || snapshot.untrusted.is_some()) =>
+                    && newest.is_none_or(|newest| snapshot.is_overtaken(history, newest)) =>
             {
                 None
             }

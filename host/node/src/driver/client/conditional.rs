@@ -261,9 +261,8 @@ impl Driver {
 
     async fn ask_in_round(&self, peer: Peer, question: Question) -> (Peer, Option<(u64, Answer)>) {
         let patience = self.settings.search_probe_deadline;
-        // A node that left held nothing, so it need not answer. But it may be back.
-        let excused = !self.is_alive(peer.id);
-        let asked = self.ask_probe(&peer, question, excused);
+        // A node that left held nothing. But one that another still lists may be back, with a write of its own.
+        let asked = self.ask_probe(&peer, question, false);
         let answer = tokio::time::timeout(patience, asked).await;
         let answer = match answer {
             Ok(Ok(answer)) => Some(answer),

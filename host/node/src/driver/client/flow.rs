@@ -61,9 +61,12 @@ impl Flow {
         let record = Arc::clone(&holding.record);
         let opened = driver.stream_of(&holding, at, end - at).await;
         let (source, failed) = match opened {
-            Ok(stream) => (FlowSource::Disk(stream), None),
+            Ok(stream) => {
+                let stream = driver.noting_failure(holding, stream);
+                (FlowSource::Disk(stream), None)
+            }
             Err(error) => {
-                driver.content_failed(&record, &error).await;
+                driver.content_failed(&holding, &error).await;
                 let failed = BodyError::Failed(error.to_string());
                 (FlowSource::Unknown, Some(failed))
             }
@@ -168,10 +171,7 @@ impl Flow {
         let bytes = match &mut self.source {
             FlowSource::Disk(stream) => match stream.next().await.ok_or_else(ended)? {
                 Ok(bytes) => bytes,
-                Err(error) => {
-                    self.driver.content_failed(&self.record, &error).await;
-                    return Err(BodyError::Failed(error.to_string()));
-                }
+                Err(error) => return Err(BodyError::Failed(error.to_string())),
             },
             FlowSource::Arriving(tail) => {
                 let max = CHUNK_BYTES.min(usize::try_from(left).unwrap_or(usize::MAX));

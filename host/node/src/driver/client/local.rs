@@ -94,11 +94,12 @@ impl Driver {
     }
 
     /// Handles content that could not be read from this disk: quarantines a bad replica and queues it for
-    /// healing, or drops a bad cached copy. A copy that was evicted, replaced or released meanwhile is not a
-    /// failure.
-    pub(in crate::driver) async fn content_failed(&self, record: &Arc<Record>, error: &StoreError) {
+    /// healing, or drops a bad cached copy. `opened` is the holding whose content was opened: a copy that was evicted,
+    /// replaced, released or healed meanwhile is not a failure.
+    pub(in crate::driver) async fn content_failed(&self, opened: &Holding, error: &StoreError) {
+        let record = &opened.record;
         let is_gone = matches!(error, StoreError::Absent(_)) && self.is_gone(record).await;
-        match Failure::of(error, self.holds(record), is_gone) {
+        match Failure::of(error, self.still_holds(opened), is_gone) {
             Failure::Bad => {}
             Failure::Unreadable => {
                 tracing::warn!(key = %record.key, %error, "a copy on this disk could not be read");
@@ -124,6 +125,15 @@ impl Driver {
         }
     }
 
+    /// Whether the content of this holding is still the one that is held. One that came since was verified later.
+    fn still_holds(&self, opened: &Holding) -> bool {
+        let node = self.state.node();
+        let held = node.holding(&opened.record.key);
+        held.is_some_and(|held| {
+            held.record.is_same_write(&opened.record) && held.verified == opened.verified
+        })
+    }
+
     /// Whether the file of this content is gone although the content is still held. A copy that was released or
     /// replaced meanwhile does not count: it leaves the holdings before its file is deleted.
     async fn is_gone(&self, record: &Arc<Record>) -> bool {
@@ -135,16 +145,16 @@ impl Driver {
     /// The same stream, except that a failure is handled before the reader sees it.
     pub(in crate::driver) fn noting_failure(
         &self,
-        record: Arc<Record>,
+        opened: Holding,
         content: BoxStream<'static, Result<Bytes, StoreError>>,
     ) -> BoxStream<'static, Result<Bytes, StoreError>> {
         let driver = self.shared();
         content
             .then(move |chunk| {
-                let (driver, record) = (Arc::clone(&driver), Arc::clone(&record));
+                let (driver, opened) = (Arc::clone(&driver), opened.clone());
                 async move {
                     if let Err(error) = &chunk {
-                        driver.content_failed(&record, error).await;
+                        driver.content_failed(&opened, error).await;
                     }
                     chunk
                 }

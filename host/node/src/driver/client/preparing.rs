@@ -180,14 +180,14 @@ impl Driver {
     /// The content of a holding from its beginning. A bad copy is quarantined and breaks the stream.
     fn chunks_held(&self, holding: Holding) -> BoxStream<'static, Result<Bytes, PrepareBroken>> {
         let driver = self.shared();
-        let record = Arc::clone(&holding.record);
+        let held = holding.clone();
         let opened = async move {
-            let content = driver.store.open(&holding.record).await?;
-            let size = holding.record.size;
-            driver.checked_stream_of(&holding, content, 0, size).await
+            let content = driver.store.open(&held.record).await?;
+            let size = held.record.size;
+            driver.checked_stream_of(&held, content, 0, size).await
         };
         let content = stream::once(opened).try_flatten().boxed();
-        self.noting_failure(record, content)
+        self.noting_failure(holding, content)
             .map_err(|_| PrepareBroken)
             .boxed()
     }

@@ -82,6 +82,12 @@ impl Driver {
                 return Ok(());
             }
             Effect::Adopt { record, role } => {
+                // What is a replica here already stays one.
+                let takes_none = self.lifetime.now().draining || self.is_leaving();
+                let role = match takes_none && !record.deleted {
+                    true => Role::Cached,
+                    false => role,
+                };
                 let verified = self.checked_now(&record);
                 if role == Role::Replica {
                     self.policy_slots

@@ -185,8 +185,8 @@ impl Driver {
             }
             let alive = |state| state == Liveness::Alive;
             let downtime = seen.iter().map(|seen| (seen.peer.id, alive(seen.state)));
-            self.downtime.see(downtime, Instant::now());
-            self.seen.replace(members);
+            let publish = || self.seen.replace(members);
+            self.downtime.see(downtime, Instant::now(), publish);
             let one_came = gone_before.difference(&gone).next().is_some();
             self.state.backlog.members_changed(one_came);
             for id in gone.symmetric_difference(&gone_before) {

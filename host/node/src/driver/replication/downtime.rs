@@ -1,8 +1,8 @@
 //! Since when each member has been down, which tells a short outage from a node that is gone.
 //!
 //! Gossip only says how a member seems now, and forgets members that are gone; `Downtime` remembers since when each
-//! has not been alive. A node never seen counts as down since this one started. In memory only: after a restart the
-//! count starts anew. Decisions look at one [`Liveness`], which does not change while they are made.
+//! has not been alive. A node never seen counts as down since it was first asked about here. In memory only: after a
+//! restart the count starts anew. Decisions look at one [`Liveness`], which does not change while they are made.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,21 +25,35 @@ type Silent = BTreeMap<NodeId, Instant>;
 pub(in crate::driver) struct Downtime(Mutex<Arc<Silent>>);
 
 impl Downtime {
-    /// Records how the members seem now.
+    /// Records how the members seem now. In the same step `publish` makes them known as such, so that nobody sees the one
+    /// without the other.
     pub(in crate::driver) fn see(
         &self,
         members: impl Iterator<Item = (NodeId, bool)>,
         now: Instant,
+        publish: impl FnOnce(),
     ) {
         let mut silent = self.0.lock();
-        let silent = Arc::make_mut(&mut silent);
-        for (id, is_alive) in members {
-            if is_alive {
-                silent.remove(&id);
-            } else if silent.len() < limits::MEMBERS_MAX {
-                silent.entry(id).or_insert(now);
+        {
+            let silent = Arc::make_mut(&mut silent);
+            for (id, is_alive) in members {
+                if is_alive {
+                    silent.remove(&id);
+                } else if silent.len() < limits::MEMBERS_MAX {
+                    silent.entry(id).or_insert(now);
+                }
             }
         }
+        publish();
+    }
+
+    /// Since when a node has been down that no member is: since it was first asked about.
+    fn of_unknown(&self, id: NodeId, now: Instant) -> Option<Instant> {
+        let mut silent = self.0.lock();
+        if silent.len() < limits::MEMBERS_MAX && !silent.contains_key(&id) {
+            Arc::make_mut(&mut silent).insert(id, now);
+        }
+        silent.get(&id).copied()
     }
 }
 
@@ -48,7 +62,8 @@ pub(in crate::driver) struct Liveness {
     me: NodeId,
     members: Arc<Members>,
     silent: Arc<Silent>,
-    /// Down since then are nodes that were never seen.
+    downtime: Arc<Downtime>,
+    /// Down since then are nodes that were never seen, beyond the bound.
     started: Instant,
     now: Instant,
     gone_after: Duration,
@@ -72,7 +87,9 @@ impl Liveness {
     }
 
     fn since(&self, id: NodeId) -> Instant {
-        self.silent.get(&id).copied().unwrap_or(self.started)
+        let known = self.silent.get(&id).copied();
+        let since = known.or_else(|| self.downtime.of_unknown(id, self.now));
+        since.unwrap_or(self.started)
     }
 
     /// Which of these nodes has been gone longest, if any counts as gone.
@@ -95,10 +112,12 @@ impl Liveness {
 impl Driver {
     /// Who is alive, away or gone now.
     pub(in crate::driver) fn liveness(&self) -> Liveness {
+        let silent = self.downtime.0.lock();
         Liveness {
             me: self.me.id,
             members: self.seen_table(),
-            silent: Arc::clone(&self.downtime.0.lock()),
+            silent: Arc::clone(&silent),
+            downtime: Arc::clone(&self.downtime),
             started: self.started,
             now: Instant::now(),
             gone_after: self.settings.repair_after,
@@ -115,12 +134,8 @@ impl Driver {
         self.downtime.0.lock().get(&id).copied()
     }
 
-    /// Whether a node that did not answer just now counts as gone. A node unknown to gossip counts as down since
-    /// it was first asked for here.
+    /// Whether a node that did not answer just now counts as gone.
     pub(in crate::driver) fn is_long_silent(&self, id: NodeId) -> bool {
-        let now = Instant::now();
-        self.downtime
-            .see([(id, self.is_alive(id))].into_iter(), now);
         self.standing_of(id) == HolderState::Gone
     }
 }

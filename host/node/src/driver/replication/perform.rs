@@ -199,14 +199,14 @@ impl Driver {
         // What nodes have only heard of hides no copy, neither from them nor from this one.
         let lesser = report.below.into_iter().chain(report.overtaken);
         let found: Vec<FoundHit> = report.hits.into_iter().chain(lesser).collect();
+        let found = found.into_iter();
+        let found: Vec<_> = found.filter(|found| !found.hit.is_unverified()).collect();
         let copy = |found: &FoundHit| (found.peer.id, Arc::clone(&found.hit.record));
-        let copies = found.iter().map(copy).collect();
+        // Whoever has the deletion: those that it names are asked about it.
+        let deletion = report.deletion.map(|deletion| (self.me.id, deletion));
+        let copies = found.iter().map(copy).chain(deletion).collect();
         means.found = found.into_iter().map(|found| found.peer).collect();
-        Copies {
-            copies,
-            held: report.held,
-            asked,
-        }
+        Copies { copies, asked }
     }
 
     /// Commits a record on these nodes: with what is prepared on them, or without any content.

@@ -307,7 +307,7 @@ impl Driver {
         match checked {
             Ok(()) => return Some((record.key.clone(), record.version)),
             Err(error @ (StoreError::Corrupt(_) | StoreError::Absent(_))) => {
-                self.content_failed(record, &error).await;
+                self.content_failed(holding, &error).await;
             }
             // It was released while it was read.
             Err(_) if !self.holds(record) => {}

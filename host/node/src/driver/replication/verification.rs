@@ -239,15 +239,10 @@ impl Driver {
         // Without this floor the file would count as one that exists and can't be found.
         self.state.node().confirm(&key, Heard::deletion(version));
         let role = self.state.node().holding(&key).map(|held| held.role);
-        let dropped = Change::Drop {
-            key: key.clone(),
-            version,
-            only: None,
-        };
         let change = match role {
             Some(Role::Replica) => {
                 tracing::warn!(%key, %version, holder, "a file was deleted while this node was away; its copy was moved to quarantine");
-                Change::Quarantine { key, version }
+                Change::SetAside { key, version }
             }
             _ => Change::Drop {
                 key,
@@ -255,12 +250,7 @@ impl Driver {
                 only: Some(Role::Cached),
             },
         };
-        let mut applied = self.store.apply(change).await;
-        if applied.is_ok() {
-            // Without this change it would count as missing and be healed.
-            applied = self.store.apply(dropped).await;
-        }
-        if let Err(error) = applied {
+        if let Err(error) = self.store.apply(change).await {
             tracing::error!(key = %record.key, %error, "a copy of a deleted file could not be quarantined");
         }
     }

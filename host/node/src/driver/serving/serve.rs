@@ -121,7 +121,7 @@ impl Serve for Driver {
         let (tree, stream) = match opened.await {
             Ok(opened) => opened,
             Err(error) => {
-                self.content_failed(&record, &error).await;
+                self.content_failed(&holding, &error).await;
                 return Err(refusal(&error));
             }
         };
@@ -131,7 +131,7 @@ impl Serve for Driver {
             self.policy_slots.cached_was_sent(&key, now);
         }
         let sent = self.metrics.peer_bytes(Direction::Out);
-        let chunks = self.noting_failure(Arc::clone(&record), stream);
+        let chunks = self.noting_failure(holding, stream);
         let chunks = chunks.map(move |chunk| {
             // The permit is held until the last byte is sent.
             let _permit = &permit;

@@ -16,8 +16,8 @@ use dataverse_core::record::{Layout, Record};
 use dataverse_core::search::{Answer, Deletion, Hit, Question};
 use dataverse_core::version::Version;
 use dataverse_overlay::transport::{
-    Announcement, Call, CallError, CommitAnswer, FetchAsk, Fetched, Message, PrepareAnswer,
-    PrepareAsk, ReconcileAnswer, ReconcileAsk, Refusal, Reply, Serve, ServeExt,
+    Announcement, Call, CallError, CommitAnswer, CommitAsk, FetchAsk, Fetched, Message,
+    PrepareAnswer, PrepareAsk, ReconcileAnswer, ReconcileAsk, Refusal, Reply, Serve, ServeExt,
 };
 use dataverse_store::Change;
 use futures_util::stream::BoxStream;
@@ -397,6 +397,82 @@ async fn a_layout_that_names_a_member_without_the_content_costs_no_copy() {
         }
         trial.all_is_well_when_it_stops(holders).await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_layout_that_says_something_else_of_the_write_or_names_too_many_changes_nothing() {
+    let nodes = ["A", "B", "C", "L"];
+    let trial = Trial::begin().await;
+    let counter = trial.truth.version.stamp.0 + 1;
+    let laid = |counter, holders: &[&str]| Record {
+        layout: trial.layout(counter, holders),
+        ..Record::clone(&trial.truth)
+    };
+    let made_up = [
+        Record {
+            factor: 1,
+            ..laid(counter, &["A", "B"])
+        },
+        Record {
+            factor: 64,
+            ..laid(counter + 1, &["A", "B"])
+        },
+        Record {
+            content_type: "text/html".into(),
+            ..laid(counter + 2, &["A", "B"])
+        },
+        laid(counter + 3, &nodes),
+        // Made at the same time as the true one, by the same node.
+        Record {
+            layout: Layout {
+                holders: [&trial.truth.layout.holders[..1], &[NodeId::from(u128::MAX)]].concat(),
+                ..trial.truth.layout.clone()
+            },
+            ..Record::clone(&trial.truth)
+        },
+    ];
+    for record in made_up.map(Arc::new) {
+        trial.announce(&record).await;
+        for at in ["A", "B"] {
+            let commit = CommitAsk::Commit {
+                preparation: None,
+                record: Arc::clone(&record),
+            };
+            let commit = trial.world.node("L").message(commit);
+            // Whatever it answers, it keeps what it has.
+            drop(trial.world.node(at).answer(commit).await);
+        }
+        tokio::time::sleep(SOON).await;
+        for at in nodes {
+            let held = trial.world.node(at).state.node();
+            let held = held
+                .holding(&trial.key())
+                .map(|held| Arc::clone(&held.record));
+            assert!(
+                held.is_none_or(|held| held == trial.truth),
+                "{at} took in {record:?}"
+            );
+        }
+    }
+    assert!(trial.has_replica("A") && trial.has_replica("B"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bad_replica_is_not_forgotten_for_a_version_that_one_member_claims() {
+    let trial = Trial::begin().await;
+    let world = &trial.world;
+    *trial.lie.lock() = Lie::Holds(trial.greater(&["L"]));
+    world.silence("A");
+    world.rot("B", &trial.name);
+    let begun = world.node("B").begin_scrub().await;
+    assert!(begun.expect("memory does not fail"), "none is under way");
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert!(!trial.has_replica("B"), "it is bad");
+    // The other replica is back.
+    world.wake("A");
+    world
+        .eventually("B has healed it", async || trial.has_replica("B"))
+        .await;
 }
 
 #[tokio::test(start_paused = true)]

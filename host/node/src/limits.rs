@@ -5,7 +5,7 @@
 
 pub use dataverse_sandbox::limits::POLICY_FILE_BYTES_MAX;
 
-use dataverse_core::limits::CANDIDATES_MAX;
+use dataverse_core::limits::{CANDIDATES_MAX, LINKS_MAX};
 
 // Files, reads and writes.
 
@@ -24,6 +24,11 @@ pub const COMMIT_TRIES_MAX: u32 = 3;
 
 // Members and announcements.
 
+/// Links of a node up to which it takes those that other nodes ask for. The rest of the table is for links that are made
+/// on the node itself.
+pub const LINKS_ACCEPTED_MAX: usize = LINKS_MAX - LINKS_MAX / 4;
+/// Nodes that are called back at the same time because they ask for a link.
+pub const CALL_BACKS_MAX: usize = 32;
 /// Nodes remembered as having left.
 pub const LEFT_MAX: usize = 4096;
 /// Leave messages sent concurrently.

@@ -69,6 +69,7 @@ use crate::settings::Settings;
 use client::transfer::Transfers;
 use lifetime::NodeLifetime;
 use peers::announce::Outgoing;
+use peers::call_back::CallBacks;
 use peers::claims::Claims;
 use peers::isolation::Isolation;
 use peers::links::Links;
@@ -137,6 +138,7 @@ pub struct Driver {
     members: Membership,
     seen: Seen,
     links: Links,
+    call_backs: CallBacks,
     claims: Claims,
     isolation: Arc<Isolation>,
     leaving: AtomicBool,
@@ -231,6 +233,7 @@ impl Driver {
                 members,
                 seen: Seen::default(),
                 links: Links::new(saved),
+                call_backs: CallBacks::default(),
                 claims: Claims::default(),
                 isolation,
                 leaving: AtomicBool::new(false),

@@ -5,8 +5,14 @@
 //! cut made while the other end is down leaves a refusal behind, which tells that end when it returns; only a new
 //! explicit link lifts the refusal.
 //!
+//! A link that another node asks for is kept only if that node answers when it is called back (`call_back`), and leaves
+//! part of the table to the links that are made on this node. In a full table, a link that has not answered in this run
+//! of the node makes way for a new one; otherwise a link stays however long its other end is away, because that node
+//! may have the only copy of a file.
+//!
 //! The table of links is persisted with every change.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +33,7 @@ use super::wanted::WantedLinks;
 use crate::driver::Driver;
 use crate::driver::client::api::{LinkError, LinkState, LinkView};
 use crate::entropy::Entropy;
-use crate::limits;
+use crate::limits::{LEFT_MAX, LINKS_ACCEPTED_MAX};
 use crate::settings::Settings;
 
 /// How often [`Driver::keep_links`] looks for links that are due.
@@ -43,6 +49,8 @@ struct Link {
     backoff: Option<Backoff>,
     /// The run in which it was last heard; 0 if unknown.
     run: u64,
+    /// It has answered since this node started.
+    has_answered: bool,
     /// Since when it has not answered, the attempts since then, and the error of the last one.
     down_since: Instant,
     attempts: u32,
@@ -148,7 +156,7 @@ impl Links {
         if run == 0 || table.left.get(&id) == Some(&run) {
             return false;
         }
-        if table.left.len() >= limits::LEFT_MAX {
+        if table.left.len() >= LEFT_MAX {
             // The one that left longest ago.
             let oldest = table.left.iter().min_by_key(|(_, run)| **run);
             if let Some(oldest) = oldest.map(|(id, _)| *id) {
@@ -178,6 +186,25 @@ impl Links {
     }
 }
 
+impl Table {
+    /// Whether a link with this node fits among `max` links. If not, a link that was tried, and has not answered since
+    /// this node started, makes way for it.
+    fn has_room_for(&mut self, id: NodeId, max: usize) -> bool {
+        if self.links.len() < max || self.links.contains_key(&id) {
+            return true;
+        }
+        let silent = |link: &&Link| !link.has_answered && link.attempts > 0;
+        let silent = self.links.values().filter(silent);
+        let Some(silent) = silent.max_by_key(|link| link.attempts) else {
+            return false;
+        };
+        let peer = silent.peer.clone();
+        tracing::info!(node = %peer.name, address = %peer.address, "a link that has not answered makes way for another");
+        self.links.remove(&peer.id);
+        true
+    }
+}
+
 impl Link {
     fn begin(peer: Peer, up: bool, now: Instant) -> Self {
         Self {
@@ -187,6 +214,7 @@ impl Link {
             due: now,
             backoff: None,
             run: 0,
+            has_answered: false,
             down_since: now,
             attempts: 0,
             last_error: None,
@@ -216,6 +244,7 @@ impl Link {
         self.peer = peer;
         self.run = run;
         self.up = true;
+        self.has_answered = true;
         self.attempts = 0;
         self.last_error = None;
         self.backoff = None;
@@ -285,7 +314,7 @@ impl Driver {
                 peer.name, kept.address
             )));
         }
-        self.add_link(&sender, true).await?;
+        self.add_link(&sender, true, LINKS_MAX).await?;
         self.members.announce_to(&peer);
         let links = self.links.views();
         let made = links.into_iter().find(|link| link.id == peer.id);
@@ -382,7 +411,10 @@ impl Driver {
         if !explicit && self.links.table().refused.contains(&peer.id) {
             return Ok(LinkAnswer::Cut);
         }
-        let added = self.add_link(sender, explicit).await;
+        if self.links.peer(peer.id).is_none() {
+            self.call_back(sender).await?;
+        }
+        let added = self.add_link(sender, explicit, LINKS_ACCEPTED_MAX).await;
         added.map_err(|error| match error {
             LinkError::Refused(reason) => Refusal::Invalid(reason),
             other => Refusal::Failed(other.to_string()),
@@ -575,36 +607,36 @@ impl Driver {
         self.entropy.jittered(self.settings.link_check)
     }
 
-    async fn add_link(&self, sender: &Sender, explicit: bool) -> Result<(), LinkError> {
+    /// Keeps the link with a node that has just been heard, if it fits among `max` links.
+    async fn add_link(&self, sender: &Sender, explicit: bool, max: usize) -> Result<(), LinkError> {
         let (peer, run) = (sender.node.clone(), sender.instance);
-        let full = {
-            let table = self.links.table();
-            table.links.len() >= LINKS_MAX && !table.links.contains_key(&peer.id)
-        };
-        if full {
-            return Err(LinkError::Refused(format!(
-                "node {} already has {} links, the maximum",
-                self.me.name, LINKS_MAX
-            )));
-        }
-        let known = self.links.peer(peer.id).as_ref() == Some(&peer);
         let until_check = self.until_check();
-        let add = |table: &mut Table| {
+        let is_known = {
+            let mut table = self.links.table();
+            if !table.has_room_for(peer.id, max) {
+                let (name, links) = (&self.me.name, table.links.len());
+                return Err(LinkError::Refused(match max < LINKS_MAX {
+                    true => format!(
+                        "node {name} already has {links} links, and keeps the rest for those that are made on it: ask its operator"
+                    ),
+                    false => format!("node {name} already has {links} links, the maximum"),
+                }));
+            }
             if explicit {
                 table.refused.remove(&peer.id);
             }
-            let link = Link::begin(peer.clone(), true, Instant::now());
-            table
-                .links
-                .entry(peer.id)
-                .or_insert(link)
+            let new = || Link::begin(peer.clone(), true, Instant::now());
+            let link = table.links.entry(peer.id);
+            let is_known = matches!(&link, Entry::Occupied(link) if link.get().peer == peer);
+            link.or_insert_with(new)
                 .answered(peer.clone(), run, until_check);
+            is_known
         };
-        if known {
-            add(&mut self.links.table());
+        if is_known {
             return Ok(());
         }
-        self.change_links(add).await
+        self.publish_status();
+        self.save_links().await
     }
 
     /// Changes the table and persists it. The change takes effect in memory first.
@@ -673,4 +705,53 @@ fn refused(address: &str, error: CallError) -> LinkError {
 fn check_address(address: &str) -> Result<(), LinkError> {
     let checked = address::of_a_node(address);
     checked.map(drop).map_err(LinkError::Invalid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn peer(id: usize) -> Peer {
+        Peer {
+            id: NodeId::from(id as u128),
+            name: format!("X{id}").into(),
+            address: format!("x{id}.test:1").into(),
+        }
+    }
+
+    /// A table with so many links, none of which was tried.
+    fn table(links: usize) -> Table {
+        let begin = |id| (peer(id).id, Link::begin(peer(id), false, Instant::now()));
+        Table {
+            links: (0..links).map(begin).collect(),
+            ..Table::default()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_a_link_that_was_tried_and_has_not_answered_makes_way() {
+        let (mut table, new) = (table(3), peer(9).id);
+        assert!(table.has_room_for(new, 4));
+        assert!(table.has_room_for(peer(1).id, 3), "it has its place");
+        assert!(!table.has_room_for(new, 3), "none was tried yet");
+        let (settings, entropy) = (Settings::default(), Entropy::of_system());
+        for (id, link) in &mut table.links {
+            let pause = settings.link_check;
+            if *id != peer(1).id {
+                link.answered(link.peer.clone(), 0, pause);
+            }
+            link.failed("it is gone".to_owned(), &settings, &entropy);
+        }
+        assert!(table.has_room_for(new, 3));
+        let left: Vec<NodeId> = table.links.keys().copied().collect();
+        assert_eq!(left, [peer(0).id, peer(2).id]);
+        assert!(!table.has_room_for(new, 2), "both may come back");
+    }
+
+    #[test]
+    fn links_that_other_nodes_ask_for_leave_room_for_the_operator() {
+        let (mut table, new) = (table(LINKS_ACCEPTED_MAX), peer(LINKS_MAX).id);
+        assert!(!table.has_room_for(new, LINKS_ACCEPTED_MAX));
+        assert!(table.has_room_for(new, LINKS_MAX));
+    }
 }

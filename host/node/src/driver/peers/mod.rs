@@ -4,7 +4,7 @@
 //! - `call`: what every message carries and is checked for. All calls to other nodes and all their answers pass
 //!   through it.
 //! - `links`: the links of this node, confirmed and reconnected for as long as it runs; `wanted`: links requested
-//!   at start and not made yet.
+//!   at start and not made yet; `call_back`: a node that asks for a link must answer at its address.
 //! - `status`: what this node publishes about itself through gossip; `members`: the table of members it has
 //!   received; `candidates`: what policies see of them, such as the candidates for a replica.
 //! - `silent`: nodes that should answer and don't, for people.
@@ -24,6 +24,7 @@
 
 pub(in crate::driver) mod announce;
 pub(in crate::driver) mod call;
+pub(in crate::driver) mod call_back;
 mod candidates;
 pub(in crate::driver) mod claims;
 mod goodbye;

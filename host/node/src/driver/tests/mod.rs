@@ -6,6 +6,7 @@ mod faults;
 mod goodbye;
 mod judging;
 mod lies;
+mod linking;
 mod reconciling;
 mod relayout;
 mod scrubbing;

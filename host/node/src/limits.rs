@@ -19,6 +19,8 @@ pub const TRANSFERS_MAX: usize = 256;
 pub const TAIL_AHEAD_BYTES_MAX: u64 = 8 << 20;
 /// Prepared contents that wait for their commit.
 pub const PREPARATIONS_MAX: usize = 4096;
+/// Of these, from one node.
+pub const PREPARATIONS_OF_ONE_MAX: usize = PREPARATIONS_MAX / 4;
 /// Attempts at a commit that gets no answer.
 pub const COMMIT_TRIES_MAX: u32 = 3;
 

@@ -113,10 +113,12 @@ settings! {
         "how long the head of an HTTP request may take to arrive";
     "limit.uploads" limit_uploads: u32 = 256, 1..=1_000_000,
         "uploads received concurrently; more are refused with 429";
+    "limit.upload_rate" limit_upload_rate: u32 = 1_024, 0..=1_000_000_000,
+        "bytes per second that an upload, or content from another node, must bring, on average over a minute; slower ones are aborted; 0 allows any";
     "limit.searches" limit_searches: u32 = 256, 1..=1_000_000,
         "client searches run concurrently; more are refused with 429";
     "limit.peer_calls" limit_peer_calls: u32 = 2_048, 1..=1_000_000,
-        "small calls from other nodes answered concurrently, and as many streams of content; more are asked to try again later";
+        "small calls from other nodes answered concurrently, and as many streams of content, at most half of them with one node; more are asked to try again later";
     "announce.hops" announce_hops: u32 = 32, 0..=1_024,
         "maximum number of links that an announcement of a file crosses";
     "reconcile.every" reconcile_every: Duration = seconds(60), ms(100)..=DAY,

@@ -11,7 +11,7 @@ pub const INLINE_BYTES_MAX: usize = 16 << 10;
 pub const SPOOL_WRITE_BYTES: u64 = 1 << 20;
 /// A growing file is synced each time it has grown by this many bytes, so that the last sync is short.
 pub const SPOOL_SYNC_BYTES: u64 = 64 << 20;
-/// A spool of unknown size reserves space in steps of this many bytes.
+/// A spool of unknown size reserves space in steps of at most this many bytes.
 pub const SPOOL_SPACE_STEP_BYTES: u64 = 8 << 20;
 /// Changes waiting for the store's writer thread.
 pub const STORE_QUEUE_MAX: usize = 1024;

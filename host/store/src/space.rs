@@ -139,15 +139,15 @@ pub(super) struct Reservation {
 
 impl Reservation {
     /// Extends the reservation to `total` bytes. For an unknown size it grows in steps, so that not every write has
-    /// to ask.
+    /// to ask. A step is at most as large as what is there already, so that little content reserves little.
     pub(super) fn cover(&mut self, total: u64) -> Result<(), StoreError> {
         if total <= self.bytes {
             return Ok(());
         }
         let needed = total - self.bytes;
         // Close to the limit a whole step may not fit where the bytes themselves do.
-        self.grow(needed.max(limits::SPOOL_SPACE_STEP_BYTES))
-            .or_else(|_| self.grow(needed))
+        let step = total.min(limits::SPOOL_SPACE_STEP_BYTES);
+        self.grow(needed.max(step)).or_else(|_| self.grow(needed))
     }
 
     /// Notes that `total` bytes of the reservation take up disk space by now.
@@ -199,13 +199,16 @@ mod tests {
     fn a_promise_grows_in_steps_and_by_the_bytes_when_the_step_does_not_fit() {
         let space = Space::new(Some(100 << 20), None);
         let mut one = space.reserve(0).expect("nothing fits");
-        one.cover(1).expect("a step fits");
-        assert_eq!(space.usage().reserved, limits::SPOOL_SPACE_STEP_BYTES);
+        one.cover(1).expect("a byte fits");
+        assert_eq!(space.usage().reserved, 1, "a byte reserves no whole step");
+        one.cover(limits::SPOOL_SPACE_STEP_BYTES)
+            .expect("a step fits");
+        assert_eq!(space.usage().reserved, limits::SPOOL_SPACE_STEP_BYTES + 1);
         let mut rest = space.reserve(90 << 20).expect("it fits");
         rest.cover((90 << 20) + 5).expect("five bytes fit");
         assert_eq!(
             space.usage().reserved,
-            limits::SPOOL_SPACE_STEP_BYTES + (90 << 20) + 5
+            limits::SPOOL_SPACE_STEP_BYTES + 1 + (90 << 20) + 5
         );
         one.shrink(1);
         assert_eq!(space.usage().reserved, (90 << 20) + 6);

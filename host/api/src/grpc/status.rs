@@ -20,7 +20,7 @@ pub(super) fn body(error: BodyError) -> Status {
     let text = error.to_string();
     match error {
         BodyError::Client(_) => Status::invalid_argument(text),
-        BodyError::Stalled { .. } => Status::deadline_exceeded(text),
+        BodyError::Stalled { .. } | BodyError::TooSlow { .. } => Status::deadline_exceeded(text),
         BodyError::Source(_) => Status::unavailable(text),
         BodyError::Failed(_) => Status::internal(text),
     }

@@ -177,7 +177,7 @@ impl From<BodyError> for Problem {
     fn from(error: BodyError) -> Self {
         let status = match error {
             BodyError::Client(_) => StatusCode::BAD_REQUEST,
-            BodyError::Stalled { .. } => StatusCode::REQUEST_TIMEOUT,
+            BodyError::Stalled { .. } | BodyError::TooSlow { .. } => StatusCode::REQUEST_TIMEOUT,
             BodyError::Source(_) => StatusCode::BAD_GATEWAY,
             BodyError::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
@@ -400,6 +400,10 @@ mod tests {
         assert_eq!(status(WriteError::Failed(text())), 500);
         assert_eq!(status(BodyError::Client(text()).into()), 400);
         assert_eq!(status(BodyError::Stalled { seconds: 1 }.into()), 408);
+        let slow = BodyError::TooSlow {
+            bytes_per_second: 1,
+        };
+        assert_eq!(status(slow.into()), 408);
     }
 
     #[test]

@@ -36,6 +36,14 @@ pub enum BodyError {
         /// How long the node waited.
         seconds: u64,
     },
+    /// It arrived slower than `limit.upload_rate` allows.
+    #[error(
+        "the content arrives too slowly: at least {bytes_per_second} bytes per second are required, on average over a minute (limit.upload_rate)"
+    )]
+    TooSlow {
+        /// The least rate.
+        bytes_per_second: u32,
+    },
     /// Every holder failed during the transfer.
     #[error("{0}")]
     Source(String),

@@ -27,6 +27,7 @@ mod confirm;
 mod delete;
 pub(in crate::driver) mod fetch;
 mod flow;
+pub(in crate::driver) mod least_rate;
 pub(in crate::driver) mod local;
 mod origin;
 pub(in crate::driver) mod preparing;

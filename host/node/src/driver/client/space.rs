@@ -54,7 +54,7 @@ impl Drop for Unclaimed {
 }
 
 impl Driver {
-    /// A spool for a replica. Evicts cached copies to make space.
+    /// A spool for a replica whose size is known. Evicts cached copies to make space.
     pub(in crate::driver) async fn space_for_spool(
         &self,
         size: Option<u64>,
@@ -68,6 +68,23 @@ impl Driver {
             rounds += 1;
             self.give_way(error, size.unwrap_or(0), rounds).await?;
         }
+    }
+
+    /// A spool for content on its way from a client or another node, of this size if it is declared. Space is reserved,
+    /// and cached copies are evicted, as the content arrives, because a declared size may be wrong. What does not fit
+    /// even without any cached copy is refused at once.
+    pub(in crate::driver) fn spool_for_upload(
+        &self,
+        size: Option<u64>,
+    ) -> Result<Spool, WriteError> {
+        let could_be_free = self.store.usage().free_for_replicas() + self.arriving();
+        let short = size.unwrap_or(0).saturating_sub(could_be_free);
+        if short > 0 {
+            let error = WriteError::from(StoreError::NoSpace { short });
+            tracing::warn!(%error, short, "a write was refused for lack of space");
+            return Err(error);
+        }
+        Ok(self.store.spool(None)?)
     }
 
     /// Writes to the spool of a replica. Evicts cached copies to make space.
@@ -102,8 +119,10 @@ impl Driver {
             other => return Err(other.into()),
         };
         // If evicting everything would not free enough, refuse before evicting anything.
-        let hopeless = short > self.store.usage().cached + self.arriving();
-        if hopeless || rounds > limits::SPACE_ROUNDS_MAX || !self.evict(short).await {
+        let evictable = self.store.usage().cached + self.arriving();
+        // At least a group, so that content that arrives in small pieces does not ask the policy for each.
+        let needed = short.max(GROUP_BYTES.min(evictable));
+        if short > evictable || rounds > limits::SPACE_ROUNDS_MAX || !self.evict(needed).await {
             let error = WriteError::from(error);
             tracing::warn!(%error, short, "a write was refused for lack of space");
             return Err(error);

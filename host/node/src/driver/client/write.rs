@@ -26,6 +26,7 @@ use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use super::conditional::Granted;
+use super::least_rate::{CLIENT_ALLOWANCE, LeastRate};
 use super::preparing::{PrepareSource, Preparing, Readied, Ready};
 use crate::driver::Driver;
 use crate::driver::client::api::{Body, BodyError, Condition, WriteError, WriteOptions, Written};
@@ -85,7 +86,7 @@ impl Driver {
             .check_condition(key, &options.condition, options.size)
             .await?;
 
-        let mut spool = self.space_for_spool(options.size).await?;
+        let mut spool = self.spool_for_upload(options.size)?;
         let ranked = self
             .place(key, factor, options.size.unwrap_or(0), present.as_deref())
             .await;
@@ -135,6 +136,8 @@ impl Driver {
         media_type: &mut MediaType,
     ) -> Result<(), WriteError> {
         let stall = self.settings.write_stall;
+        let bytes_per_second = self.settings.limit_upload_rate;
+        let mut rate = LeastRate::begin(bytes_per_second, CLIENT_ALLOWANCE);
         let mut arrived = 0u64;
         loop {
             let next = tokio::time::timeout(stall, body.next()).await;
@@ -143,10 +146,14 @@ impl Driver {
             })?;
             let Some(chunk) = next else { break };
             let chunk = chunk?;
+            if !rate.arrived(chunk.len()) {
+                return Err(BodyError::TooSlow { bytes_per_second }.into());
+            }
             arrived += chunk.len() as u64;
             too_large(arrived)?;
             media_type.see(&chunk);
             self.spool_in(spool, chunk).await?;
+            rate.go_on();
         }
         match declared {
             Some(declared) if declared != arrived => Err(BodyError::Client(format!(

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use dataverse_core::id::NodeId;
 use dataverse_overlay::transport::Refusal;
 use dataverse_store::Prepared;
 use parking_lot::Mutex;
@@ -17,17 +18,27 @@ const EXPIRE_EVERY: Duration = Duration::from_millis(500);
 
 /// Prepared contents that await their commit.
 #[derive(Default)]
-pub(in crate::driver) struct Preparations(Mutex<BTreeMap<u128, (Instant, Prepared)>>);
+pub(in crate::driver) struct Preparations(Mutex<BTreeMap<u128, Waiting>>);
+
+struct Waiting {
+    from: NodeId,
+    until: Instant,
+    content: Prepared,
+}
 
 impl Preparations {
     pub(super) fn keep(
         &self,
         name: u128,
+        from: NodeId,
         until: Instant,
         content: Prepared,
     ) -> Result<(), Refusal> {
         let mut waiting = self.0.lock();
-        if waiting.len() >= limits::PREPARATIONS_MAX {
+        let of_this_node = waiting.values().filter(|it| it.from == from).count();
+        if waiting.len() >= limits::PREPARATIONS_MAX
+            || of_this_node >= limits::PREPARATIONS_OF_ONE_MAX
+        {
             return Err(Refusal::Busy(
                 "too many prepared contents await their commit on this node".to_owned(),
             ));
@@ -37,14 +48,19 @@ impl Preparations {
                 "a preparation with this id already exists".to_owned(),
             ));
         }
-        waiting.insert(name, (until, content));
+        let prepared = Waiting {
+            from,
+            until,
+            content,
+        };
+        waiting.insert(name, prepared);
         Ok(())
     }
 
     pub(super) fn take(&self, name: u128) -> Option<Prepared> {
         let prepared = self.0.lock().remove(&name);
-        let in_time = prepared.filter(|(until, _)| Instant::now() < *until);
-        in_time.map(|(_, content)| content)
+        let in_time = prepared.filter(|it| Instant::now() < it.until);
+        in_time.map(|it| it.content)
     }
 
     /// Whether there is none.
@@ -56,8 +72,8 @@ impl Preparations {
     fn expire(&self, now: Instant) {
         let expired: Vec<Prepared> = {
             let mut waiting = self.0.lock();
-            let late = waiting.extract_if(.., |_, (until, _)| *until <= now);
-            late.map(|(_, (_, content))| content).collect()
+            let late = waiting.extract_if(.., |_, it| it.until <= now);
+            late.map(|(_, it)| it.content).collect()
         };
         drop(expired);
     }

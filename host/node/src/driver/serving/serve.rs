@@ -23,7 +23,8 @@ use futures_util::stream::BoxStream;
 use tokio::time::Instant;
 
 use crate::driver::Driver;
-use crate::driver::client::api::{LinkError, WriteError};
+use crate::driver::client::api::{BodyError, LinkError, WriteError};
+use crate::driver::client::least_rate::{CLIENT_ALLOWANCE, LeastRate};
 use crate::driver::client::space::Occasion;
 use crate::driver::client::transfer::Wanted;
 use crate::metrics::{Copied, Direction};
@@ -67,7 +68,7 @@ impl Serve for Driver {
 
     async fn fetch(&self, ask: Message<FetchAsk>) -> Result<Message<Fetched>, Refusal> {
         self.admit_caller(&ask.sender)?;
-        let permit = self.admission.peer_stream()?;
+        let permit = self.admission.peer_stream(ask.sender.node.id)?;
         self.load.count();
         let FetchAsk {
             key,
@@ -153,7 +154,7 @@ impl Serve for Driver {
         mut chunks: BoxStream<'static, Result<Bytes, CallError>>,
     ) -> Result<Message<PrepareAnswer>, Refusal> {
         self.admit_caller(&ask.sender)?;
-        let _permit = self.admission.peer_stream()?;
+        let _permit = self.admission.peer_stream(ask.sender.node.id)?;
         self.load.count();
         let PrepareAsk {
             preparation,
@@ -161,13 +162,22 @@ impl Serve for Driver {
             size,
         } = ask.body;
         self.refuse_while_drained()?;
-        let mut spool = self.space_for_spool(size).await.map_err(write_refusal)?;
+        let mut spool = self.spool_for_upload(size).map_err(write_refusal)?;
         let received = self.metrics.peer_bytes(Direction::In);
+        let bytes_per_second = self.settings.limit_upload_rate;
+        // A little more than the entry node allows its client, so that the entry node is the one to report it.
+        let allowance = CLIENT_ALLOWANCE + self.settings.call_deadline;
+        let mut rate = LeastRate::begin(bytes_per_second, allowance);
         while let Some(chunk) = chunks.next().await {
             let chunk = chunk.map_err(|error| Refusal::Invalid(error.to_string()))?;
+            if !rate.arrived(chunk.len()) {
+                let error = BodyError::TooSlow { bytes_per_second };
+                return Err(Refusal::Invalid(error.to_string()));
+            }
             received.increment(chunk.len() as u64);
             let written = self.spool_in(&mut spool, chunk).await;
             written.map_err(write_refusal)?;
+            rate.go_on();
         }
         let content = spool.seal().await.map_err(|error| refusal(&error))?;
         let answer = PrepareAnswer {
@@ -176,7 +186,8 @@ impl Serve for Driver {
             known: self.state.node().known(&key),
         };
         let until = Instant::now() + self.settings.write_prepared;
-        self.preparations.keep(preparation, until, content)?;
+        let from = ask.sender.node.id;
+        self.preparations.keep(preparation, from, until, content)?;
         crash::point("prepare.sealed");
         Ok(self.message(answer))
     }

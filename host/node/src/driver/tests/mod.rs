@@ -2,6 +2,7 @@
 //! nothing is left to do, and faults on demand.
 
 mod doubles;
+mod dripping;
 mod faults;
 mod goodbye;
 mod judging;

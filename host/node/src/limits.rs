@@ -21,6 +21,8 @@ pub const TAIL_AHEAD_BYTES_MAX: u64 = 8 << 20;
 pub const PREPARATIONS_MAX: usize = 4096;
 /// Of these, from one node.
 pub const PREPARATIONS_OF_ONE_MAX: usize = PREPARATIONS_MAX / 4;
+/// Groups per second that the group tree of a file must bring on average: 64 KiB, which is more than slow links carry.
+pub const TREE_GROUPS_PER_SECOND_MIN: u64 = 2048;
 /// Attempts at a commit that gets no answer.
 pub const COMMIT_TRIES_MAX: u32 = 3;
 

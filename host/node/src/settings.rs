@@ -114,7 +114,7 @@ settings! {
     "limit.uploads" limit_uploads: u32 = 256, 1..=1_000_000,
         "uploads received concurrently; more are refused with 429";
     "limit.upload_rate" limit_upload_rate: u32 = 1_024, 0..=1_000_000_000,
-        "bytes per second that an upload, or content from another node, must bring, on average over a minute; slower ones are aborted; 0 allows any";
+        "bytes per second that an upload (on average over a minute), or content from another node, must bring; slower ones are given up; 0 allows any";
     "limit.searches" limit_searches: u32 = 256, 1..=1_000_000,
         "client searches run concurrently; more are refused with 429";
     "limit.peer_calls" limit_peer_calls: u32 = 2_048, 1..=1_000_000,

@@ -1,10 +1,14 @@
 //! Content from other nodes, verified group by group before anyone sees it.
 //!
-//! The nearest holder is asked first. If it fails, stalls or sends a wrong byte, the next one continues from the
+//! The nearest holder is asked first. If it fails, stalls, drips or sends a wrong byte, the next one continues from the
 //! first missing group. Unverified bytes never leave this module.
+//!
+//! The group tree and the first bytes must be there by a deadline. From then on the content must keep up a least rate
+//! (`limit.upload_rate`): a holder that sends a byte now and then does not stall, and would keep a reader for ever.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use dataverse_core::content::GroupTree;
@@ -14,8 +18,11 @@ use dataverse_core::record::Record;
 use dataverse_core::search::Peer;
 use dataverse_overlay::transport::{CallError, FetchAsk, Fetched, Refusal};
 use futures_util::StreamExt;
+use tokio::time::timeout;
 
+use super::least_rate::LeastRate;
 use crate::driver::Driver;
+use crate::limits;
 use crate::metrics::Direction;
 
 /// No holder is left to ask.
@@ -42,6 +49,7 @@ struct OpenFetch {
     peer: Peer,
     tree: GroupTree,
     fetched: Fetched,
+    rate: LeastRate,
     /// Bytes received beyond the last group.
     rest: BytesMut,
 }
@@ -101,11 +109,23 @@ impl Groups {
                 reason: self.last_error.clone(),
             });
         };
-        match self.open_at(peer.clone()).await {
+        let opened = timeout(self.patience(), self.open_at(peer.clone())).await;
+        let late = || CallError::Deadline {
+            address: peer.address.to_string(),
+        };
+        match opened.unwrap_or_else(|_| Err(late())) {
             Ok(open) => self.open = Some(open),
             Err(error) => self.give_up(&peer, &error),
         }
         Ok(())
+    }
+
+    /// How long a holder may take until the first bytes are there. The tree of a large file takes a while.
+    fn patience(&self) -> Duration {
+        let settings = &self.driver.settings;
+        let groups = GroupTree::groups_in(self.record.size);
+        let tree = Duration::from_secs(groups / limits::TREE_GROUPS_PER_SECOND_MIN);
+        settings.call_deadline + settings.read_stall + tree
     }
 
     async fn open_at(&mut self, peer: Peer) -> Result<OpenFetch, CallError> {
@@ -121,12 +141,17 @@ impl Groups {
         let fetched = self.driver.answer_of(&peer, answer)?;
         let tree = GroupTree::checked(&fetched.tree, self.record.digest, self.record.size);
         let tree = tree.map_err(|error| corrupt(error.to_string()))?;
-        Ok(OpenFetch {
+        let settings = &self.driver.settings;
+        let mut open = OpenFetch {
             peer,
             tree,
             fetched,
+            rate: LeastRate::begin(settings.limit_upload_rate, settings.read_stall),
             rest: BytesMut::new(),
-        })
+        };
+        let first = open.next_chunk(&self.driver).await?;
+        open.rest.extend_from_slice(&first);
+        Ok(open)
     }
 
     async fn read_group(&mut self, open: &mut OpenFetch) -> Result<Bytes, CallError> {
@@ -134,20 +159,8 @@ impl Groups {
         let wanted = (self.record.size - begin).min(GROUP_BYTES) as usize;
         open.rest.reserve(wanted.saturating_sub(open.rest.len()));
         while open.rest.len() < wanted {
-            match open.fetched.chunks.next().await {
-                Some(chunk) => {
-                    let chunk = chunk?;
-                    let received = self.driver.metrics.peer_bytes(Direction::In);
-                    received.increment(chunk.len() as u64);
-                    open.rest.extend_from_slice(&chunk);
-                }
-                None => {
-                    return Err(CallError::Protocol {
-                        address: open.peer.address.to_string(),
-                        reason: "the content ended early".to_owned(),
-                    });
-                }
-            }
+            let chunk = open.next_chunk(&self.driver).await?;
+            open.rest.extend_from_slice(&chunk);
         }
         let group = open.rest.split_to(wanted).freeze();
         if open
@@ -175,6 +188,28 @@ impl Groups {
         }
         self.failed.push(peer.id);
         self.last_error = format!("{}: {error}", peer.name);
+    }
+}
+
+impl OpenFetch {
+    async fn next_chunk(&mut self, driver: &Driver) -> Result<Bytes, CallError> {
+        self.rate.go_on();
+        let Some(chunk) = self.fetched.chunks.next().await else {
+            return Err(CallError::Protocol {
+                address: self.peer.address.to_string(),
+                reason: "the content ended early".to_owned(),
+            });
+        };
+        let chunk = chunk?;
+        if !self.rate.arrived(chunk.len()) {
+            return Err(CallError::Unreachable {
+                address: self.peer.address.to_string(),
+                reason: "it sends less than limit.upload_rate".to_owned(),
+            });
+        }
+        let received = driver.metrics.peer_bytes(Direction::In);
+        received.increment(chunk.len() as u64);
+        Ok(chunk)
     }
 }
 

@@ -3,14 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bytes::Bytes;
-use dataverse_overlay::transport::{CallError, Message, PrepareAsk, Refusal, Sender, Serve};
+use dataverse_core::search::Peer;
+use dataverse_overlay::transport::{
+    Call, CallError, FetchAsk, Fetched, Message, PrepareAnswer, PrepareAsk, PrepareBroken, Refusal,
+    Reply, Sender, Serve, Target, Transport,
+};
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, stream};
 use tokio::time::Instant;
 
-use super::world::{Cluster, key};
-use crate::driver::{Body, BodyError, Consistency, WriteError, WriteOptions};
+use super::world::{Cluster, address, key};
+use crate::driver::{Body, BodyError, Consistency, Driver, WriteError, WriteOptions};
 use crate::limits::PREPARATIONS_OF_ONE_MAX;
 use crate::settings::Settings;
 
@@ -152,4 +157,98 @@ async fn preparations_of_one_node_leave_room_for_those_of_others() {
     assert!(matches!(more, Err(Refusal::Busy(_))), "{more:?}");
     let of_another = keep("C", PREPARATIONS_OF_ONE_MAX + 1).await;
     of_another.expect("it is kept");
+}
+
+/// A node that sends a byte of content every nine seconds, a little before that would count as a stall.
+struct DrippingHolder(Arc<Driver>);
+
+#[async_trait]
+impl Serve for DrippingHolder {
+    async fn call(&self, call: Message<Call>) -> Result<Message<Reply>, Refusal> {
+        self.0.call(call).await
+    }
+
+    async fn fetch(&self, ask: Message<FetchAsk>) -> Result<Message<Fetched>, Refusal> {
+        let answer = self.0.fetch(ask).await?;
+        Ok(answer.map(|fetched| Fetched {
+            chunks: fetched.chunks.flat_map(bytewise).boxed(),
+            ..fetched
+        }))
+    }
+
+    async fn prepare(
+        &self,
+        ask: Message<PrepareAsk>,
+        chunks: BoxStream<'static, Result<Bytes, CallError>>,
+    ) -> Result<Message<PrepareAnswer>, Refusal> {
+        self.0.prepare(ask, chunks).await
+    }
+}
+
+fn bytewise(chunk: Result<Bytes, CallError>) -> BoxStream<'static, Result<Bytes, CallError>> {
+    let chunk = chunk.expect("the node itself is honest");
+    let bytes = (0..chunk.len()).map(move |at| Ok(chunk.slice(at..=at)));
+    let slowly = |byte| async {
+        tokio::time::sleep(Duration::from_secs(9)).await;
+        byte
+    };
+    stream::iter(bytes).then(slowly).boxed()
+}
+
+/// A network in which the group trees of B drip for a day.
+struct DrippingTrees(Arc<dyn Transport>);
+
+#[async_trait]
+impl Transport for DrippingTrees {
+    async fn call(&self, to: Target<'_>, call: Message<Call>) -> Result<Message<Reply>, CallError> {
+        self.0.call(to, call).await
+    }
+
+    async fn fetch(
+        &self,
+        to: &Peer,
+        ask: Message<FetchAsk>,
+    ) -> Result<Message<Fetched>, CallError> {
+        if *to.address == *address("B") {
+            tokio::time::sleep(Duration::from_secs(24 * 60 * 60)).await;
+        }
+        self.0.fetch(to, ask).await
+    }
+
+    async fn prepare(
+        &self,
+        to: &Peer,
+        ask: Message<PrepareAsk>,
+        chunks: BoxStream<'static, Result<Bytes, PrepareBroken>>,
+    ) -> Result<Message<PrepareAnswer>, CallError> {
+        self.0.prepare(to, ask, chunks).await
+    }
+}
+
+/// Reads at A a file that B and C hold, of which B is nearer.
+async fn check_read_in_time(world: &Cluster, name: &str) {
+    let began = Instant::now();
+    let read = world.read("A", name, Consistency::Usual).await;
+    assert_eq!(read.expect("C has it").0, "content of some bytes");
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(40), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_holder_whose_content_drips_is_left_for_the_next() {
+    let world = Cluster::line(&["A", "B", "C"]).await;
+    let name = world.write_on(&["B", "C"], "content of some bytes").await;
+    let node = Arc::clone(world.node("B"));
+    world.listen_instead("B", Arc::new(DrippingHolder(node)));
+    check_read_in_time(&world, &name).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_holder_whose_group_tree_drips_is_left_for_the_next() {
+    let mut world = Cluster::line(&["B", "C"]).await;
+    let name = world.write_on(&["B", "C"], "content of some bytes").await;
+    world.around = |transport| Arc::new(DrippingTrees(transport));
+    world.start("A", "test").await;
+    world.link("A", "B").await.expect("they link");
+    check_read_in_time(&world, &name).await;
 }

@@ -13,7 +13,7 @@ use dataverse_core::record::{Layout, Record};
 use dataverse_core::search::Peer;
 use dataverse_core::version::{Millis, Stamp, Version};
 use dataverse_overlay::memory::MemoryNetwork;
-use dataverse_overlay::transport::Serve;
+use dataverse_overlay::transport::{Serve, Transport};
 use dataverse_store::{MemoryDisk, MemoryStore, SavedLinks, Store};
 use futures_util::{StreamExt, stream};
 use tokio::time::Instant;
@@ -30,6 +30,8 @@ const BEGINNING: Millis = 1_700_000_000_000;
 
 pub(super) struct Cluster {
     network: MemoryNetwork,
+    /// Wraps the transport of nodes started from now on.
+    pub(super) around: fn(Arc<dyn Transport>) -> Arc<dyn Transport>,
     began: Instant,
     nodes: BTreeMap<&'static str, Arc<Driver>>,
     clocks: BTreeMap<&'static str, Arc<AtomicI64>>,
@@ -49,6 +51,7 @@ impl Cluster {
     pub(super) async fn of_with(names: &[&'static str], settings: Settings) -> Self {
         let mut world = Self {
             network: MemoryNetwork::new(&Settings::default().timings()),
+            around: |transport| transport,
             began: Instant::now(),
             nodes: BTreeMap::new(),
             clocks: BTreeMap::new(),
@@ -166,7 +169,7 @@ impl Cluster {
             factor: 2,
             settings: self.settings.clone(),
             store,
-            transport: Arc::new(self.network.transport(&address(name))),
+            transport: (self.around)(Arc::new(self.network.transport(&address(name)))),
             recorder: None,
             policy_slots: Arc::new(PolicySlots::default()),
             now,

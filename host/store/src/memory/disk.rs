@@ -335,6 +335,8 @@ impl Kept {
 
 #[cfg(test)]
 mod tests {
+    use dataverse_core::holdings::Role;
+
     use super::*;
     use crate::Store;
     use crate::suite::{Bench, put, record};

@@ -1,8 +1,8 @@
 //! `LeastRate`: content that arrives must keep up a least rate, so that a sender that drips does not hold its place.
 //!
 //! Only the time spent waiting for the sender counts, not what this node's disk takes. A sender may fall behind by an
-//! allowance, a minute for a client and `read.stall` for a holder that is read from: it may be slow to begin, or pause. What it sends faster wins back what it used of
-//! that, and no more, so a fast beginning does not pay for a slow end.
+//! allowance, a minute for a client and `read.stall` for a holder that is read from: it may be slow to begin, or pause.
+//! What it sends faster wins back what it used of that, and no more, so a fast beginning does not pay for a slow end.
 
 use std::time::Duration;
 

@@ -91,6 +91,8 @@ fn what_went_wrong_once_does_not_again() {
     check([1286]);
     // What was known of one version's re-replication kept that of the next one waiting.
     check([400_031]);
+    // A read that failed quarantined the good copy that had come meanwhile.
+    check([908_845]);
 }
 
 #[test]

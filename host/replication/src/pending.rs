@@ -20,12 +20,14 @@ impl Ticket {
     }
 }
 
-/// The writes and deletions through this node whose outcome is not known yet. As many as there are requests: each
-/// holds one [`Ticket`], and admission bounds their number.
+/// The writes and deletions through this node whose outcome is not known yet. Each holds one
+/// [`Ticket`]. Their number is bounded by the node, which admits so many requests and refuses writes while too many that
+/// failed are not settled.
 #[derive(Debug, Default)]
 pub struct PendingWrites {
     /// The version of each, once it has one.
     by_file: BTreeMap<Key, BTreeMap<u64, Option<Version>>>,
+    count: usize,
     taken: u64,
 }
 
@@ -33,6 +35,7 @@ impl PendingWrites {
     /// Takes a ticket. To be called *before* the version is stamped: a node that asks in between is told to wait.
     pub fn enter(&mut self, key: &Key) -> Ticket {
         self.taken += 1;
+        self.count += 1;
         let number = self.taken;
         self.by_file
             .entry(key.clone())
@@ -53,7 +56,7 @@ impl PendingWrites {
     /// The outcome of the write is known: it is durable and this node has heard of it, or it will never be.
     pub fn leave(&mut self, ticket: &Ticket) {
         if let Some(tickets) = self.by_file.get_mut(&ticket.key) {
-            tickets.remove(&ticket.number);
+            self.count -= usize::from(tickets.remove(&ticket.number).is_some());
             if tickets.is_empty() {
                 self.by_file.remove(&ticket.key);
             }
@@ -74,7 +77,7 @@ impl PendingWrites {
 
     /// The number of pending writes.
     #[must_use]
-    pub fn count(&self) -> usize {
-        self.by_file.values().map(BTreeMap::len).sum()
+    pub const fn count(&self) -> usize {
+        self.count
     }
 }

@@ -73,12 +73,22 @@ impl Driver {
         Pending { writes, ticket }
     }
 
+    /// Refuses a write while so many others are not settled that no more could be remembered.
+    pub(in crate::driver) fn refuse_with_many_pending(&self) -> Result<(), WriteError> {
+        let pending = self.pending_writes.lock().count();
+        match pending >= limits::PENDING_WRITES_MAX {
+            true => Err(WriteError::Unavailable(format!(
+                "{pending} writes wait for nodes that did not answer; try again when these are back"
+            ))),
+            false => Ok(()),
+        }
+    }
+
     /// Ends a write that failed. It stays pending while a commit may still be carried out on one of the nodes that did
     /// not answer theirs: until each has confirmed that nothing of it is prepared there any more, is gone, or it has
     /// expired.
     pub(in crate::driver) fn leave_pending(&self, pending: Pending, unanswered: Vec<Ready>) {
-        if unanswered.is_empty() || self.pending_writes.lock().count() > limits::PENDING_WRITES_MAX
-        {
+        if unanswered.is_empty() {
             return;
         }
         let driver = self.shared();

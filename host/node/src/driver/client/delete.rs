@@ -47,6 +47,7 @@ impl Driver {
 
     async fn find_and_delete(&self, key: &Key) -> Result<(), DeleteError> {
         self.refuse_unfit()?;
+        self.refuse_with_many_pending()?;
         let located = match self.find(key, Consistency::Newest).await {
             // No replica is reachable: delete the version that is known; a newer one stays.
             Err(ReadError::Unconfirmed { .. }) => self.find(key, Consistency::Usual).await,
@@ -70,6 +71,7 @@ impl Driver {
 
     async fn decide_and_delete(&self, key: &Key, condition: Condition) -> Result<(), DeleteError> {
         self.refuse_unfit()?;
+        self.refuse_with_many_pending()?;
         let (driver, key) = (self.shared(), key.clone());
         self.to_the_end(async move {
             let pending = driver.begin_write(&key);

@@ -79,6 +79,7 @@ impl Driver {
         // Checked after the permit is taken: a node that is about to leave checks the two in the opposite order, so one
         // of the checks sees the other.
         self.refuse_leaving()?;
+        self.refuse_with_many_pending()?;
         let factor = self.wanted_factor(options.factor)?;
         let mut media_type = MediaType::of(key, options.content_type)?;
         too_large(options.size.unwrap_or(0))?;

@@ -11,8 +11,9 @@ use dataverse_core::limits::CLOCK_AHEAD_MS_MAX;
 use dataverse_core::record::Record;
 use dataverse_overlay::transport::{CommitAnswer, CommitAsk, ServeExt};
 
-use super::world::Cluster;
-use crate::driver::{Consistency, LinkError, Query, ReadError, SearchOptions};
+use super::world::{Cluster, key};
+use crate::driver::{Consistency, LinkError, Query, ReadError, SearchOptions, WriteError};
+use crate::limits;
 
 /// Longer than `read.revalidate_after`, for which a cached copy is served without asking.
 const LATER: Duration = Duration::from_secs(4);
@@ -373,4 +374,22 @@ async fn what_was_overtaken_waits_for_a_node_that_would_keep_it() {
             held.is_some_and(|held| held.role == Role::Replica)
         })
         .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_could_not_be_remembered_if_it_failed_is_refused() {
+    let world = Cluster::line(&["A", "B"]).await;
+    let a = world.node("A");
+    let pending: Vec<_> = (0..limits::PENDING_WRITES_MAX)
+        .map(|number| a.begin_write(&key(&format!("ada/{number}"))))
+        .collect();
+    let refused = world.write("A", "ada/x", "x", 1).await;
+    assert!(
+        matches!(refused, Err(WriteError::Unavailable(_))),
+        "{refused:?}"
+    );
+    drop(pending);
+    let written = world.write("A", "ada/x", "x", 1).await;
+    written.expect("the others are settled");
+    a.delete(&key("ada/x")).await.expect("it is deleted");
 }

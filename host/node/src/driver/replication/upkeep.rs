@@ -7,7 +7,7 @@
 //! All is in memory and bounded. What does not fit is found again: by the next scan, by reconciliation or at the next
 //! start.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -43,8 +43,41 @@ pub(in crate::driver) struct Backlog {
 
 struct Tasks {
     upkeep: Upkeep,
-    /// Missing replicas beyond the bound. They are taken up at the next start.
-    left_out: BTreeSet<FileId>,
+    /// Missing replicas for which there is no room among the tasks. What is beyond the bound of these too is taken up at
+    /// the next start.
+    left_out: BTreeMap<FileId, Arc<Record>>,
+}
+
+/// So many tasks of healing make room for those that were left out.
+const HEALS_FEW: usize = TASKS_MAX / 2;
+
+impl Tasks {
+    fn heal(&mut self, record: Arc<Record>, now: Duration) -> Added {
+        let others = record.layout.holders.len().saturating_sub(1);
+        let rank = Rank::of(others, record.size);
+        let file = record.key.file_id();
+        let added = self.upkeep.add(Task::Heal(Arc::clone(&record)), rank, now);
+        match added {
+            Added::Full if self.left_out.len() < TASKS_MAX => {
+                self.left_out.insert(file, record);
+            }
+            Added::Full | Added::Known => {}
+            Added::Waiting => {
+                self.left_out.remove(&file);
+            }
+        }
+        added
+    }
+
+    /// Takes up missing replicas that were left out, once there is room.
+    fn take_up(&mut self, now: Duration) {
+        while self.upkeep.count(Kind::Heal) < HEALS_FEW {
+            let Some((_, record)) = self.left_out.pop_first() else {
+                return;
+            };
+            self.heal(record, now);
+        }
+    }
 }
 
 /// Missing replicas, by state.
@@ -63,7 +96,7 @@ impl Backlog {
         Self {
             tasks: Mutex::new(Tasks {
                 upkeep: Upkeep::new(me, contents_max as usize),
-                left_out: BTreeSet::new(),
+                left_out: BTreeMap::new(),
             }),
             began: Instant::now(),
             more: Notify::new(),
@@ -92,20 +125,9 @@ impl Backlog {
 
     /// A replica of this node is bad or gone. Until it is back, the node neither serves nor promises it.
     pub(in crate::driver) fn heal(&self, record: Arc<Record>) {
-        let file = record.key.file_id();
-        let others = record.layout.holders.len().saturating_sub(1);
-        let rank = Rank::of(others, record.size);
-        let mut tasks = self.tasks.lock();
-        match tasks.upkeep.add(Task::Heal(record), rank, self.now()) {
-            Added::Full if tasks.left_out.len() < TASKS_MAX => {
-                tasks.left_out.insert(file);
-            }
-            Added::Full | Added::Known => {}
-            Added::Waiting => {
-                tasks.left_out.remove(&file);
-                drop(tasks);
-                self.more.notify_one();
-            }
+        let added = self.tasks.lock().heal(record, self.now());
+        if added == Added::Waiting {
+            self.more.notify_one();
         }
     }
 
@@ -312,7 +334,11 @@ impl Driver {
         // While members come or go other files may be more endangered, or these not any more: the next scan says.
         let is_outdated = backlog.count(Kind::ReReplicate) > 0 && self.is_scan_outdated();
         let now = backlog.now();
-        let upkeep = &mut backlog.tasks.lock().upkeep;
+        let mut tasks = backlog.tasks.lock();
+        if !tasks.left_out.is_empty() {
+            tasks.take_up(now);
+        }
+        let upkeep = &mut tasks.upkeep;
         upkeep.pause(Kind::ReReplicate, is_outdated);
         upkeep.follow(now, state_of);
         let jobs = std::iter::from_fn(|| upkeep.next(now, state_of)).collect();
@@ -364,10 +390,22 @@ mod tests {
         assert_eq!(backlog.missing_counts().waiting, 2);
         backlog.held(&last.key, last.version, Role::Replica);
         assert_eq!(backlog.missing_counts().waiting, 1);
-        // There is space again.
+        // There is space again, first for the one that is found once more, and then for any.
         backlog.held(&numbered(0).key, last.version, Role::Replica);
         backlog.heal(numbered(TASKS_MAX));
         let counts = backlog.missing_counts();
         assert_eq!((counts.waiting, backlog.healed()), (0, 1));
+        backlog.heal(numbered(TASKS_MAX + 2));
+        assert_eq!(backlog.missing_counts().waiting, 1);
+        for number in 1..=TASKS_MAX / 2 {
+            backlog.tasks.lock().take_up(backlog.now());
+            assert_eq!(backlog.missing_counts().waiting, 1, "{number}");
+            backlog.held(&numbered(number).key, last.version, Role::Replica);
+        }
+        backlog.held(&numbered(TASKS_MAX).key, last.version, Role::Replica);
+        backlog.tasks.lock().take_up(backlog.now());
+        assert_eq!(backlog.missing_counts().waiting, 0);
+        let again = numbered(TASKS_MAX + 2);
+        assert_eq!(backlog.missing(&again.key), Some(again));
     }
 }

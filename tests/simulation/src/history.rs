@@ -136,12 +136,18 @@ impl History {
         acknowledged.max_by_key(|(version, _)| *version)
     }
 
+    /// The write that was acknowledged as this version.
+    #[must_use]
+    pub fn put_as(&self, key: &Key, version: Version) -> Option<&Put> {
+        let mut puts = self.puts.values().filter(|put| put.key == *key);
+        puts.find(|put| put.version() == Some(version))
+    }
+
     /// Whether an acknowledged deletion may have come after the write that was acknowledged as this version: the
     /// write had not ended when the deletion began.
     #[must_use]
     pub fn may_be_deleted_since(&self, key: &Key, version: Version) -> bool {
-        let mut puts = self.puts.values().filter(|put| put.key == *key);
-        let put = puts.find(|put| put.version() == Some(version));
+        let put = self.put_as(key, version);
         let mut deletions = self.deletions.values();
         put.is_some_and(|put| {
             deletions.any(|deletion| {

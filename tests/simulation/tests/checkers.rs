@@ -425,6 +425,17 @@ fn what_was_overtaken_by_a_write_that_is_lost_needs_no_more_copies() {
 }
 
 #[test]
+fn a_factor_that_was_lowered_is_noticed() {
+    let found = found(Expect::EVERYTHING, |_, world| {
+        world.nodes[1].held.clear();
+        world.nodes[1].usage.replicas = 0;
+        let held = world.nodes[0].held.get_mut(&key()).expect("it has it");
+        Arc::make_mut(&mut held.holding.record).factor = 1;
+    });
+    assert!(found.contains("has 1 replicas of 2"), "{found}");
+}
+
+#[test]
 fn what_a_liar_hides_is_noticed() {
     let hidden = |liar: u128, readers, reader: usize, read: Read| {
         let (history, mut world) = good();

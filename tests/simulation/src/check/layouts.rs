@@ -91,7 +91,10 @@ pub(super) fn have_their_factor(history: &History, snapshot: &Snapshot) -> Vec<S
         let Some(newest) = newest_of(history, snapshot, &key) else {
             continue;
         };
-        let wanted = (newest.factor as usize).min(snapshot.nodes.len());
+        // What was asked for, and not what a record says that may have been changed.
+        let put = history.put_as(&key, newest.version);
+        let factor = put.map_or(newest.factor, |put| put.factor);
+        let wanted = (factor as usize).min(snapshot.nodes.len());
         let has = snapshot.nodes.iter().filter(|node| {
             let replica = node.replica(&key);
             replica.is_some_and(|record| record.version == newest.version)

@@ -99,8 +99,13 @@ fn invent(
     if let Some(truth) = truth.filter(|_| chance.permille(500)) {
         let truth = truth.clone();
         return match chance.below(4) {
-            // A greater layout.
-            0 => Record { layout, ..truth },
+            // A greater layout, or one that changes the write.
+            0 => Record {
+                layout,
+                factor: *chance.pick(&[truth.factor, truth.factor, 1, 64]),
+                content_type: Arc::from(*chance.pick(&[&*truth.content_type, "text/html"])),
+                ..truth.clone()
+            },
             // The same version of another content.
             1 => Record {
                 digest: made_up,
